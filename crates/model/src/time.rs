@@ -1,0 +1,124 @@
+//! Points in time, in milliseconds of UTC.
+
+use std::fmt;
+
+/// Milliseconds in a second.
+pub const SECOND_MS: i64 = 1_000;
+/// Milliseconds in a minute: the length of a timetable bucket.
+pub const MINUTE_MS: i64 = 60 * SECOND_MS;
+/// Milliseconds in a day without leap seconds.
+pub const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+///
+/// An own type instead of [`std::time::Instant`], so that the logic can be run in virtual time and a trace
+/// can be reproduced by value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// Before every other time.
+    pub const MIN: Timestamp = Timestamp(i64::MIN);
+    /// After every other time.
+    pub const MAX: Timestamp = Timestamp(i64::MAX);
+    /// 9999-12-31T23:59:59.999Z, the last time that can be scheduled.
+    pub const END_OF_YEAR_9999: Timestamp = Timestamp(253_402_300_799_999);
+
+    /// The time `ms` milliseconds after the epoch (before it when negative).
+    pub const fn from_millis(ms: i64) -> Timestamp {
+        Timestamp(ms)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This time moved by `ms` milliseconds; stays at the ends of the range instead of wrapping.
+    #[must_use]
+    pub const fn plus_millis(self, ms: i64) -> Timestamp {
+        Timestamp(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this time; negative when this time is the earlier one.
+    pub const fn millis_since(self, earlier: Timestamp) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The start of the UTC minute this time lies in.
+    #[must_use]
+    pub const fn floor_to_minute(self) -> Timestamp {
+        Timestamp(self.0 - self.0.rem_euclid(MINUTE_MS))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with milliseconds when there are any; the bare number of milliseconds outside the years 0 to 9999.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(civil) = Civil::from_millis(self.0) else {
+            return write!(f, "{}ms", self.0);
+        };
+        let Civil { year, month, day, second_of_day, millis } = civil;
+        let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        if millis != 0 {
+            write!(f, ".{millis:03}")?;
+        }
+        f.write_str("Z")
+    }
+}
+
+/// A UTC date and time of day, as [`Timestamp`]'s display needs it.
+struct Civil {
+    year: i64,
+    month: i64,
+    day: i64,
+    second_of_day: i64,
+    millis: i64,
+}
+
+impl Civil {
+    /// Days to civil date after Howard Hinnant's `civil_from_days`.
+    fn from_millis(ms: i64) -> Option<Civil> {
+        if !(-62_167_219_200_000..=253_402_300_799_999).contains(&ms) {
+            return None;
+        }
+        let z = ms.div_euclid(DAY_MS) + 719_468;
+        let era = z.div_euclid(146_097);
+        let day_of_era = z.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let in_day = ms.rem_euclid(DAY_MS);
+        Some(Civil { year, month, day, second_of_day: in_day / SECOND_MS, millis: in_day % SECOND_MS })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn displays_as_rfc_3339() {
+        let cases = [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (2_147_483_648_000, "2038-01-19T03:14:08Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "253402300800000ms"),
+        ];
+        for (ms, text) in cases {
+            assert_eq!(Timestamp::from_millis(ms).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn minutes_floor_towards_the_past() {
+        assert_eq!(Timestamp::from_millis(-1).floor_to_minute(), Timestamp::from_millis(-MINUTE_MS));
+        assert_eq!(Timestamp::from_millis(59_999).floor_to_minute(), Timestamp::from_millis(0));
+    }
+}
