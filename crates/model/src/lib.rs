@@ -3,6 +3,28 @@
 //! Nothing here reads a clock, allocates an identifier at random or knows how a value is stored or sent.
 //! Values are parsed once, at the door; a value of these types is valid.
 
+pub mod command;
+pub mod execution;
+pub mod limits;
+pub mod name;
+pub mod partition;
+pub mod policy;
+pub mod schedule;
+pub mod task;
+pub mod tick;
 pub mod time;
+pub mod timetable;
 
+pub use command::{Command, TaskRecord};
+pub use execution::{Execution, ExecutionId, Outcome, OutcomeKind};
+pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId};
+pub use partition::{Checkpoint, Epoch, Frontier, Gap, LogOffset, PartitionId, Place};
+pub use policy::{Backoff, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, RetryPolicy};
+pub use schedule::{
+    ActionTemplate, RecurrenceSpec, Revision, ScheduleDefinition, ScheduleEvent, ScheduleEventKind,
+    ScheduleState,
+};
+pub use task::{Origin, Task, TaskKey};
+pub use tick::{Publication, ScheduleStateChange, SetAside, StopRequest, Tick};
 pub use time::Timestamp;
+pub use timetable::{Block, BucketLoad, Fact, RevisionEntry, TimetableEntry, TimetablePage};

@@ -48,7 +48,7 @@ impl Timestamp {
     /// The start of the UTC minute this time lies in.
     #[must_use]
     pub const fn floor_to_minute(self) -> Timestamp {
-        Timestamp(self.0 - self.0.rem_euclid(MINUTE_MS))
+        Timestamp(self.0.saturating_sub(self.0.rem_euclid(MINUTE_MS)))
     }
 }
 
@@ -86,7 +86,8 @@ impl Civil {
         let z = ms.div_euclid(DAY_MS) + 719_468;
         let era = z.div_euclid(146_097);
         let day_of_era = z.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;

@@ -1,0 +1,155 @@
+//! Times at which a schedule does not fire: dates, stretches of dates and cron expressions.
+
+use minutehand_model::Timestamp;
+
+use crate::civil::{DAY_S, Date};
+use crate::error::CronParseError;
+use crate::expression::CronExpression;
+use crate::field::BitSet;
+use crate::zone::Zone;
+
+/// Most entries of one list.
+const ENTRY_LIMIT: usize = 1_000;
+
+/// A list of exclusions, read in one zone.
+///
+/// An entry is
+/// - a local date, `2027-12-25`, or a stretch of them, both ends included, `2027-12-24..2027-12-26`;
+/// - a cron expression: a nominal time whose wall-clock reading matches is excluded. An expression without a
+///   seconds field covers whole minutes, so `* * 25 12 *` is all of Christmas and `0 0 25 12 *` one minute of it.
+///
+/// It is the nominal time that counts: a fire moved to the end of a gap is excluded by where it was moved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exclusions {
+    zone: Zone,
+    /// First and last day numbers, sorted.
+    dates: Vec<(i64, i64)>,
+    expressions: Vec<CronExpression>,
+}
+
+/// Why a list of exclusions was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExclusionError {
+    /// More entries than a list may have.
+    #[error("at most {ENTRY_LIMIT} exclusions, got {count}")]
+    TooMany {
+        /// Entries given.
+        count: usize,
+    },
+    /// An entry that looks like a date and is none, or a stretch that runs backwards.
+    #[error("exclusion {index}: {entry:?} is no date: write YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD")]
+    Date {
+        /// Position in the list, from 0.
+        index: usize,
+        /// The entry, cut to 32 characters.
+        entry: String,
+    },
+    /// An entry that is no cron expression.
+    #[error("exclusion {index}: {source}")]
+    Expression {
+        /// Position in the list, from 0.
+        index: usize,
+        /// What is wrong with it.
+        source: CronParseError,
+    },
+}
+
+impl Exclusions {
+    /// Excludes nothing.
+    #[must_use]
+    pub fn none() -> Exclusions {
+        Exclusions { zone: Zone::utc(), dates: Vec::new(), expressions: Vec::new() }
+    }
+
+    /// Reads a list of at most 1,000 entries; their forms are described at [`Exclusions`].
+    ///
+    /// # Errors
+    /// When there are too many entries or one is neither a date, a stretch of dates nor a cron expression.
+    pub fn parse<S: AsRef<str>>(zone: Zone, entries: &[S]) -> Result<Exclusions, ExclusionError> {
+        if entries.len() > ENTRY_LIMIT {
+            return Err(ExclusionError::TooMany { count: entries.len() });
+        }
+        let mut exclusions = Exclusions { zone, dates: Vec::new(), expressions: Vec::new() };
+        for (index, entry) in entries.iter().enumerate() {
+            let entry = entry.as_ref().trim_matches([' ', '\t']);
+            if looks_like_date(entry) {
+                let stretch = stretch(entry)
+                    .ok_or_else(|| ExclusionError::Date { index, entry: entry.chars().take(32).collect() })?;
+                exclusions.dates.push(stretch);
+            } else {
+                let expression = CronExpression::parse(entry)
+                    .map_err(|source| ExclusionError::Expression { index, source })?;
+                exclusions.expressions.push(expression);
+            }
+        }
+        exclusions.dates.sort_unstable();
+        Ok(exclusions)
+    }
+
+    /// Whether nothing is excluded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dates.is_empty() && self.expressions.is_empty()
+    }
+
+    /// The zone the entries are read in.
+    #[must_use]
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// Whether a nominal time at `at` would not fire.
+    #[must_use]
+    pub fn excludes(&self, at: Timestamp) -> bool {
+        self.excluded_until(at.as_millis().div_euclid(1_000)).is_some()
+    }
+
+    /// When the instant `at_s` is excluded: a later second up to which everything is.
+    pub(crate) fn excluded_until(&self, at_s: i64) -> Option<i64> {
+        if self.is_empty() {
+            return None;
+        }
+        let segment = self.zone.transitions().segment_at(at_s);
+        let local = at_s + segment.offset_s;
+        let by_date = self.dates_until(local);
+        let by_expression = self
+            .expressions
+            .iter()
+            .filter(|expression| expression.covers_local(local))
+            .map(|e| covered_until(e, local));
+        let until = by_expression.chain(by_date).max()?;
+        Some((until - segment.offset_s).min(segment.end_s))
+    }
+
+    /// The end of the stretch of dates around a wall-clock reading.
+    fn dates_until(&self, local: i64) -> Option<i64> {
+        let day = local.div_euclid(DAY_S);
+        let stretches = self.dates.iter().take_while(|(first, _)| *first <= day);
+        stretches.filter(|(_, last)| *last >= day).map(|(_, last)| (last + 1) * DAY_S).max()
+    }
+}
+
+/// The reading up to which an expression that covers `local` is sure to go on covering.
+fn covered_until(expression: &CronExpression, local: i64) -> i64 {
+    let full = |set: BitSet, values: u32| set.len() == values;
+    let whole_minutes = !expression.has_seconds_field || full(expression.seconds, 60);
+    let length_s = match (whole_minutes, full(expression.minutes, 60), full(expression.hours, 24)) {
+        (true, true, true) => DAY_S,
+        (true, true, false) => 3_600,
+        (true, false, _) => 60,
+        (false, _, _) => 1,
+    };
+    (local.div_euclid(length_s) + 1) * length_s
+}
+
+fn looks_like_date(entry: &str) -> bool {
+    let bytes = entry.as_bytes();
+    bytes.len() > 4 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-' || entry.contains("..")
+}
+
+fn stretch(entry: &str) -> Option<(i64, i64)> {
+    let (first, last) = entry.split_once("..").unwrap_or((entry, entry));
+    let (first, last) =
+        (Date::parse_iso(first.trim())?.day_number(), Date::parse_iso(last.trim())?.day_number());
+    (first <= last).then_some((first, last))
+}

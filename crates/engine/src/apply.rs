@@ -1,0 +1,207 @@
+//! Applying the log: what each command changes. Pure in the order of the log; what depends on F as well is decided once,
+//! by whoever moves A over the command.
+
+use minutehand_model::{
+    Command, LogOffset, Place, Revision, RevisionEntry, SetAside, TaskKey, TaskRecord, Timestamp,
+};
+
+use crate::effect::Effect;
+use crate::input::InputRecord;
+use crate::partition::{Partition, Single};
+use crate::phase::Phase;
+use crate::planted::PlantedBug;
+use crate::schedule::Revised;
+use crate::task_store::{StoredFact, TaskIndex, flag};
+
+/// Where a command stands in the log.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    offset: LogOffset,
+    appended_at: Timestamp,
+}
+
+impl Partition {
+    /// Reads on in the log, when what was read before has been applied.
+    pub(crate) fn read_log(&mut self) {
+        let wants_more = self.backlog.is_empty() && self.read_next < self.log_end && !self.is_handing_over;
+        if wants_more && self.reading_log.is_free(self.now) {
+            let request = self.request();
+            self.reading_log = Single { request: Some(request), not_before: None };
+            let bytes_max = self.config.log_read_bytes_max;
+            self.effects.push_back(Effect::ReadLog { request, from: self.read_next, bytes_max });
+        }
+    }
+
+    /// Applies what has been read, as long as the next tick has room for what comes late.
+    pub(crate) fn apply_backlog(&mut self) {
+        while self.has_room_for_late() {
+            let Some(record) = self.backlog.pop_front() else { break };
+            let next = record.offset + 1;
+            self.apply(record);
+            self.next = next;
+            self.applied = self.applied.max(next);
+            if self.backlog.is_empty() {
+                self.passed_hole(self.read_next);
+            }
+        }
+        if self.phase == Phase::Replaying && self.next >= self.replay_end {
+            self.phase = Phase::Owning;
+        }
+    }
+
+    /// Offsets without a record (aborted transactions, markers) are passed like any other.
+    pub(crate) fn passed_hole(&mut self, next: LogOffset) {
+        self.next = self.next.max(next);
+        self.applied = self.applied.max(self.next);
+    }
+
+    /// The budget: A may pass a late command only in the tick that publishes it.
+    pub(crate) fn has_room_for_late(&self) -> bool {
+        let count = self.late.len() + self.schedules.waiting();
+        count < self.config.tick_publications_max && self.late_bytes < self.config.tick_bytes_max
+    }
+
+    fn apply(&mut self, record: InputRecord) {
+        let at = Position { offset: record.offset, appended_at: record.appended_at };
+        let anew = at.offset >= self.known;
+        match record.command {
+            Err(set_aside) if anew => self.set_aside.push(set_aside),
+            Err(_) => {}
+            Ok(Command::Create(task)) => self.place_task(at, task),
+            Ok(Command::Cancel { key, due }) => self.place_void(at, key, due),
+            Ok(Command::Replace { key, due, task } | Command::Moved { key, due, task }) => {
+                self.held.remove(&(due, key));
+                self.place_void(at, key, due);
+                self.place_task(at, task);
+            }
+            Ok(Command::Move { key, due, task }) if anew => self.resolve_move(key, due, task),
+            Ok(Command::Move { .. }) => {}
+            Ok(Command::Revise(revision)) => self.revise(at, anew, *revision),
+            Ok(command) if anew || self.breaks(PlantedBug::StateReplayed) => self.tell_schedule(at, command),
+            Ok(_) => {}
+        }
+    }
+
+    fn tell_schedule(&mut self, at: Position, command: Command) {
+        match command {
+            Command::Trigger { namespace, schedule, overlap } => {
+                self.schedules.trigger(&(namespace, schedule), overlap, at.offset, at.appended_at);
+            }
+            Command::Backfill { namespace, schedule, from, to } => {
+                self.schedules.backfill(&(namespace, schedule), from, to);
+            }
+            Command::Completed { namespace, schedule, nominal, kind, at } => {
+                self.schedules.complete(&(namespace, schedule), nominal, kind, at);
+            }
+            _ => debug_assert!(false, "only commands to schedules come here"),
+        }
+    }
+
+    /// A move runs only if the task has not: decided now, appended to the log by the next tick, held until read back.
+    fn resolve_move(&mut self, key: TaskKey, due: Timestamp, task: TaskRecord) {
+        let is_ahead = due > self.frontier.due;
+        let is_waiting = self.tasks.is_waiting(key, due).unwrap_or(due >= self.loaded);
+        if is_ahead && is_waiting && !self.held.contains(&(due, key)) {
+            self.derived.push(Command::Moved { key, due, task });
+            if !self.breaks(PlantedBug::Hold) {
+                self.held.insert((due, key));
+            }
+        }
+    }
+
+    fn revise(&mut self, at: Position, anew: bool, revision: Revision) {
+        let entry = RevisionEntry { offset: at.offset, appended_at: at.appended_at, revision };
+        let keep_old = self.breaks(PlantedBug::RevisionOverlap);
+        match self.schedules.revise(entry.clone(), self.frontier, anew, keep_old) {
+            Revised::Applied if !self.stored_revisions.contains(&at.offset) => {
+                self.unsettled.add(at.offset);
+                self.revisions_to_write.push(entry);
+            }
+            Revised::Refused(reason) if anew => self.set_aside_revision(&entry, reason),
+            Revised::Applied | Revised::Ignored | Revised::Refused(_) => {}
+        }
+    }
+
+    pub(crate) fn set_aside_revision(&mut self, entry: &RevisionEntry, reason: String) {
+        let revision = &entry.revision;
+        let position = format!(
+            "log offset {}: revision {} of schedule {}/{}",
+            entry.offset, revision.number, revision.namespace, revision.schedule
+        );
+        self.set_aside.push(SetAside { position, reason, bytes: minutehand_record::revision::encode(entry) });
+    }
+
+    fn place_void(&mut self, at: Position, key: TaskKey, due: Timestamp) {
+        let place = Place { due, offset: at.offset };
+        if self.breaks(PlantedBug::Markers) && due < self.horizon && place > self.frontier {
+            // The bug: the void acts on what is there, and is forgotten.
+            let waiting = self.tasks.chain(key).find(|(_, fact)| fact.due == due && !fact.is(flag::PASSED));
+            if let Some((index, _)) = waiting {
+                self.tasks.get_mut(index).flags |= flag::VOID;
+            }
+            return;
+        }
+        self.place(StoredFact::new(key, place, at.appended_at, flag::VOID));
+    }
+
+    fn place_task(&mut self, at: Position, task: TaskRecord) {
+        let place = Place { due: task.due, offset: at.offset };
+        let Some(queue) = self.queues.number(&task.queue) else {
+            let position = format!("log offset {}", at.offset);
+            let reason = format!("queue {} is one too many: a partition knows at most 65,536", task.queue);
+            self.set_aside.push(SetAside { position, reason, bytes: task.encoded });
+            return;
+        };
+        let fact = StoredFact::new(task.key, place, at.appended_at, 0).with_task(
+            Box::from(&task.encoded[..]),
+            queue,
+            task.guarantee,
+            task.precision,
+        );
+        self.place(fact);
+    }
+
+    /// A plain fact of the log: to the calendar when near, to a block when far, out at once when late.
+    fn place(&mut self, fact: StoredFact) {
+        let place = fact.place();
+        if place <= self.frontier || place.due < self.frontier.due {
+            self.place_behind(fact);
+        } else if place.due < self.horizon {
+            if let Some(index) = self.insert_unsettled(fact) {
+                self.enter_calendar(index);
+            }
+        } else if let Some(index) = self.insert_unsettled(fact) {
+            let bytes = self.tasks.get(index).bytes();
+            self.pending.push(place.due, index, bytes, self.now);
+        }
+    }
+
+    /// F has passed its time. A command at or after A came late; one before A was published, or decided against.
+    fn place_behind(&mut self, mut fact: StoredFact) {
+        let anew = fact.offset >= self.known || self.breaks(PlantedBug::Late);
+        let forget_at = fact.forget_at(self.config.dedupe_window_ms);
+        if !anew && forget_at <= self.frontier.due {
+            return;
+        }
+        fact.flags |= flag::PASSED;
+        if !anew {
+            fact.encoded = None;
+        }
+        let Some(index) = self.insert_unsettled(fact) else { return };
+        if anew && self.tasks.opens_live_generation(index) {
+            self.late_bytes += self.tasks.get(index).bytes();
+            self.late.push(index);
+        } else if anew {
+            self.tasks.get_mut(index).encoded = None;
+        }
+        self.passed.push_back((forget_at, index));
+    }
+
+    fn insert_unsettled(&mut self, mut fact: StoredFact) -> Option<TaskIndex> {
+        fact.flags |= flag::UNSETTLED;
+        let offset = fact.offset;
+        let index = self.tasks.insert(fact).ok()?;
+        self.unsettled.add(offset);
+        Some(index)
+    }
+}

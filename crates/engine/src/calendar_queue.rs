@@ -1,0 +1,223 @@
+//! The calendar queue: near tasks in slots of some milliseconds, filled in any order, drained in order.
+//!
+//! A slot is a vector that is sorted when it is first drained; so a task costs an append and its share of one
+//! sort, instead of a walk through a heap. Slots stand in an ordered map, because after an outage they may be
+//! far apart.
+
+use std::collections::BTreeMap;
+
+use minutehand_model::{LogOffset, Place, Precision, Timestamp};
+
+use crate::task_store::TaskIndex;
+
+/// The width of a slot in milliseconds.
+const SLOT_MS: i64 = 16;
+
+/// Twelve bytes of a near task; padded to sixteen.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    offset: LogOffset,
+    index: TaskIndex,
+    /// Milliseconds after the slot's start.
+    delta_ms: u8,
+    precision: u8,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// Sorted when `dirty` is false: the first to be drained stands last.
+    items: Vec<Item>,
+    dirty: bool,
+    /// The earliest delta of each class; `NONE_MS` where the class is absent.
+    earliest_ms: [u8; 3],
+}
+
+const NONE_MS: u8 = u8::MAX;
+
+impl Default for Slot {
+    fn default() -> Slot {
+        Slot { items: Vec::new(), dirty: false, earliest_ms: [NONE_MS; 3] }
+    }
+}
+
+impl Slot {
+    fn push(&mut self, item: Item) {
+        let earliest_ms = &mut self.earliest_ms[usize::from(item.precision)];
+        *earliest_ms = (*earliest_ms).min(item.delta_ms);
+        self.items.push(item);
+        self.dirty = true;
+    }
+
+    fn sort(&mut self) {
+        if self.dirty {
+            self.items.sort_unstable_by_key(|item| std::cmp::Reverse((item.delta_ms, item.offset)));
+            self.dirty = false;
+        }
+    }
+
+    fn note_earliest(&mut self) {
+        self.earliest_ms = [NONE_MS; 3];
+        for item in &self.items {
+            let earliest_ms = &mut self.earliest_ms[usize::from(item.precision)];
+            *earliest_ms = (*earliest_ms).min(item.delta_ms);
+        }
+    }
+}
+
+/// Near tasks in order of (due time, log offset).
+#[derive(Debug, Default)]
+pub(crate) struct CalendarQueue {
+    slots: BTreeMap<i64, Slot>,
+    length: usize,
+}
+
+impl CalendarQueue {
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn push(&mut self, place: Place, index: TaskIndex, precision: Precision) {
+        let due_ms = place.due.as_millis();
+        let item = Item {
+            offset: place.offset,
+            index,
+            delta_ms: due_ms.rem_euclid(SLOT_MS) as u8,
+            precision: precision as u8,
+        };
+        self.slots.entry(due_ms.div_euclid(SLOT_MS)).or_default().push(item);
+        self.length += 1;
+    }
+
+    /// The first place, without taking it.
+    pub(crate) fn peek(&mut self) -> Option<Place> {
+        let (number, slot) = self.slots.first_key_value().map(|(number, slot)| (*number, slot.dirty))?;
+        let slot = match slot {
+            true => {
+                let slot = self.slots.get_mut(&number)?;
+                slot.sort();
+                slot
+            }
+            false => self.slots.get_mut(&number)?,
+        };
+        slot.items.last().map(|item| place_of(number, item))
+    }
+
+    /// Takes the first place, if it is at or before the limit.
+    pub(crate) fn pop_through(&mut self, limit: Place) -> Option<(Place, TaskIndex)> {
+        let mut first = self.slots.first_entry()?;
+        let number = *first.key();
+        if number.saturating_mul(SLOT_MS) > limit.due.as_millis() {
+            return None;
+        }
+        let slot = first.get_mut();
+        slot.sort();
+        let item = *slot.items.last()?;
+        let place = place_of(number, &item);
+        if place > limit {
+            return None;
+        }
+        slot.items.pop();
+        if slot.items.is_empty() {
+            first.remove();
+        }
+        self.length -= 1;
+        Some((place, item.index))
+    }
+
+    /// To be called after a run of `pop_through`: brings the first slot's bounds up to date.
+    pub(crate) fn settle_after_pops(&mut self) {
+        if let Some(mut first) = self.slots.first_entry() {
+            first.get_mut().note_earliest();
+        }
+    }
+
+    /// When the first task must be published, given how long each class may wait for company.
+    pub(crate) fn wake_at(&self, delay_ms: [i64; 3]) -> Option<Timestamp> {
+        let mut best: Option<i64> = None;
+        for (number, slot) in &self.slots {
+            let start_ms = number * SLOT_MS;
+            if best.is_some_and(|best| best <= start_ms) {
+                break;
+            }
+            for (class, earliest_ms) in slot.earliest_ms.iter().enumerate() {
+                if *earliest_ms != NONE_MS {
+                    let wake_ms = start_ms + i64::from(*earliest_ms) + delay_ms[class];
+                    best = Some(best.map_or(wake_ms, |best| best.min(wake_ms)));
+                }
+            }
+        }
+        best.map(Timestamp::from_millis)
+    }
+
+    /// The tasks after a place and before a time, in order.
+    pub(crate) fn range(
+        &self,
+        after: Option<Place>,
+        until: Timestamp,
+    ) -> impl Iterator<Item = (Place, TaskIndex)> {
+        let first_slot = after.map_or(i64::MIN, |place| place.due.as_millis().div_euclid(SLOT_MS));
+        self.slots.range(first_slot..).flat_map(move |(number, slot)| {
+            let mut items: Vec<(Place, TaskIndex)> = slot
+                .items
+                .iter()
+                .map(|item| (place_of(*number, item), item.index))
+                .filter(|(place, _)| after.is_none_or(|after| *place > after) && place.due < until)
+                .collect();
+            items.sort_unstable_by_key(|(place, _)| *place);
+            items
+        })
+    }
+}
+
+fn place_of(slot: i64, item: &Item) -> Place {
+    Place { due: Timestamp::from_millis(slot * SLOT_MS + i64::from(item.delta_ms)), offset: item.offset }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(due_ms: i64, offset: u64) -> Place {
+        Place { due: Timestamp::from_millis(due_ms), offset }
+    }
+
+    /// A sorted set is the oracle.
+    #[test]
+    fn drains_like_a_sorted_set() {
+        let mut queue = CalendarQueue::default();
+        let mut oracle = std::collections::BTreeSet::new();
+        let mut state = 7_u64;
+        let mut random = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        };
+        let mut limit = place(-500, 0);
+        for step in 0..20_000_u64 {
+            if random() % 3 > 0 {
+                let at = place(limit.due.as_millis() + 1 + (random() % 400) as i64, step);
+                queue.push(at, TaskIndex::from(step as u32), Precision::Normal);
+                oracle.insert((at, step as u32));
+            } else {
+                assert_eq!(queue.peek(), oracle.first().map(|(at, _)| *at));
+                limit = place(limit.due.as_millis() + (random() % 3) as i64, random());
+                while let Some((at, index)) = queue.pop_through(limit) {
+                    assert_eq!(Some((at, u32::from(index))), oracle.pop_first());
+                }
+                queue.settle_after_pops();
+                assert!(oracle.first().is_none_or(|(at, _)| *at > limit));
+                let wake = queue.wake_at([0; 3]);
+                assert_eq!(wake, oracle.first().map(|(at, _)| at.due));
+            }
+            assert_eq!(queue.len(), oracle.len());
+        }
+    }
+
+    #[test]
+    fn a_class_that_may_wait_lets_the_tick_fill_up() {
+        let mut queue = CalendarQueue::default();
+        queue.push(place(100, 1), TaskIndex::from(1), Precision::Low);
+        assert_eq!(queue.wake_at([0, 20, 500]), Some(Timestamp::from_millis(600)));
+        queue.push(place(400, 2), TaskIndex::from(2), Precision::High);
+        assert_eq!(queue.wake_at([0, 20, 500]), Some(Timestamp::from_millis(400)));
+    }
+}

@@ -1,0 +1,102 @@
+//! What a partition wants done. Effects are values; their order is part of the contract.
+
+use minutehand_model::{Block, Epoch, LogOffset, RevisionEntry, Tick, Timestamp};
+
+use crate::input::RequestId;
+
+/// Something to be carried out outside. Each but the last three is answered by exactly one input with the same
+/// request id, or by [`crate::Input::Failed`].
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Open the sink under this epoch. Answer: `Opened`.
+    Open {
+        /// Names the answer.
+        request: RequestId,
+        /// The fencing number.
+        epoch: Epoch,
+    },
+    /// Read every stored revision. Answer: `Revisions`.
+    ReadRevisions {
+        /// Names the answer.
+        request: RequestId,
+    },
+    /// Read the blocks whose first due time is in `from..until`. Answer: `Page`.
+    ReadTimetable {
+        /// Names the answer.
+        request: RequestId,
+        /// Inclusive.
+        from: Timestamp,
+        /// Exclusive.
+        until: Timestamp,
+        /// About how much.
+        bytes_max: usize,
+    },
+    /// Read the log; there is something at or after `from`. Answer: `Records`.
+    ReadLog {
+        /// Names the answer.
+        request: RequestId,
+        /// The first offset wanted.
+        from: LogOffset,
+        /// About how much.
+        bytes_max: usize,
+    },
+    /// Write blocks. Answer: `Done`.
+    WriteBlocks {
+        /// Names the answer.
+        request: RequestId,
+        /// The blocks.
+        blocks: Vec<Block>,
+    },
+    /// Append revisions. Answer: `Done`.
+    WriteRevisions {
+        /// Names the answer.
+        request: RequestId,
+        /// The revisions.
+        revisions: Vec<RevisionEntry>,
+    },
+    /// Commit a tick atomically. Answer: `Done`.
+    Commit {
+        /// Names the answer.
+        request: RequestId,
+        /// The tick.
+        tick: Box<Tick>,
+    },
+    /// Nothing below is needed any more. No answer.
+    Forget {
+        /// Log records below this offset.
+        log_below: LogOffset,
+        /// Timetable buckets that start before this time.
+        timetable_before: Timestamp,
+    },
+    /// Give the partition back to the coordinator: everything is flushed and checkpointed. No answer; the last effect.
+    Release {
+        /// The ownership that ends.
+        epoch: Epoch,
+    },
+    /// The partition has stopped and wants nothing more. No answer; the last effect.
+    Stopped {
+        /// Why.
+        reason: StopReason,
+    },
+}
+
+/// Why an owner stopped without a hand-over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StopReason {
+    /// A later owner has taken the partition.
+    #[error("another owner has taken the partition")]
+    Fenced,
+    /// A port failed for good.
+    #[error("a store failed for good; see the error before this one")]
+    Fatal,
+    /// Commands that were acknowledged may be lost: the log no longer holds what must be replayed.
+    #[error(
+        "the log begins at offset {start}, but offset {needed} must be replayed; restore the log or accept the loss"
+    )]
+    LogLost {
+        /// The lowest offset still kept.
+        start: LogOffset,
+        /// The offset the checkpoint wants.
+        needed: LogOffset,
+    },
+}

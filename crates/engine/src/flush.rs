@@ -1,0 +1,175 @@
+//! Blocks and revisions on their way to the timetable, and the flush before a hand-over.
+
+use bytes::Bytes;
+use minutehand_model::{Block, Fact, TaskRecord, Timestamp, TimetableEntry};
+
+use crate::effect::Effect;
+use crate::partition::{Partition, Write};
+use crate::phase::Phase;
+use crate::planted::PlantedBug;
+use crate::task_store::{TaskIndex, flag};
+
+/// Most facts in one write, so that a write is acknowledged soon.
+const FACTS_PER_WRITE_MAX: usize = 8_192;
+
+impl Write {
+    /// The facts in it, if it is one of blocks.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = TaskIndex> {
+        let facts: &[TaskIndex] = match self {
+            Write::Blocks(facts) => facts,
+            Write::Revisions(_) => &[],
+        };
+        facts.iter().copied()
+    }
+}
+
+impl Partition {
+    /// Sends what is ripe, and again what failed.
+    pub(crate) fn flush(&mut self) {
+        while self.writes.len() < self.config.block_writes_max
+            && let Some((retry_at, _)) = self.failed_writes.front()
+            && *retry_at <= self.now
+            && let Some((_, write)) = self.failed_writes.pop_front()
+        {
+            self.send(write);
+        }
+        if !self.revisions_to_write.is_empty() {
+            let revisions = std::mem::take(&mut self.revisions_to_write);
+            self.send(Write::Revisions(revisions));
+        }
+        if self.writes.len() < self.config.block_writes_max {
+            self.flush_blocks();
+        }
+    }
+
+    fn flush_blocks(&mut self) {
+        let (bytes, waited_since) = match self.phase {
+            Phase::HandingOver => (0, Timestamp::MAX),
+            _ => (self.config.block_bytes_max, self.now.plus_millis(-self.config.flush_interval_ms)),
+        };
+        let mut write = Vec::new();
+        for (_, facts) in self.pending.take_ripe(bytes, waited_since) {
+            write.extend(facts);
+            if write.len() >= FACTS_PER_WRITE_MAX {
+                self.send(Write::Blocks(std::mem::take(&mut write)));
+            }
+        }
+        if !write.is_empty() {
+            self.send(Write::Blocks(write));
+        }
+    }
+
+    fn send(&mut self, write: Write) {
+        let request = self.request();
+        match &write {
+            Write::Blocks(facts) => {
+                let blocks = self.pack(facts.clone());
+                self.effects.push_back(Effect::WriteBlocks { request, blocks });
+                for index in facts {
+                    self.tasks.get_mut(*index).flags |= flag::SENT;
+                }
+                if self.breaks(PlantedBug::Ack) {
+                    for index in facts {
+                        self.settle(*index);
+                    }
+                }
+            }
+            Write::Revisions(revisions) => {
+                self.effects.push_back(Effect::WriteRevisions { request, revisions: revisions.clone() });
+            }
+        }
+        self.writes.insert(request, write);
+    }
+
+    /// Sorts facts into blocks: one minute each, by due time, of about the configured size.
+    fn pack(&self, mut facts: Vec<TaskIndex>) -> Vec<Block> {
+        facts.sort_unstable_by_key(|index| self.tasks.get(*index).place());
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut bytes = 0;
+        for index in facts {
+            let fact = self.tasks.get(index);
+            let bucket = fact.due.floor_to_minute();
+            let fits = bytes < self.config.block_bytes_max;
+            if !blocks.last().is_some_and(|block| block.bucket == bucket && fits) {
+                bytes = 0;
+                blocks.push(Block {
+                    partition: self.id,
+                    bucket,
+                    first_offset: fact.offset,
+                    last_offset: fact.offset,
+                    entries: Vec::new(),
+                });
+            }
+            if let Some(block) = blocks.last_mut() {
+                bytes += fact.bytes();
+                block.first_offset = block.first_offset.min(fact.offset);
+                block.last_offset = block.last_offset.max(fact.offset);
+                block.entries.push(self.entry(index));
+            }
+        }
+        blocks
+    }
+
+    fn entry(&self, index: TaskIndex) -> TimetableEntry {
+        let fact = self.tasks.get(index);
+        let says = match &fact.encoded {
+            Some(encoded) if !fact.is(flag::VOID) => Fact::Runs(TaskRecord {
+                key: fact.key(),
+                queue: self.queues.name(fact.queue),
+                due: fact.due,
+                guarantee: fact.guarantee(),
+                precision: fact.precision(),
+                encoded: Bytes::copy_from_slice(encoded),
+            }),
+            _ => Fact::Void,
+        };
+        TimetableEntry {
+            key: fact.key(),
+            due: fact.due,
+            offset: fact.offset,
+            appended_at: fact.appended_at,
+            fact: says,
+        }
+    }
+
+    /// A write is durable: its facts need not be replayed any more.
+    pub(crate) fn written(&mut self, write: Write) {
+        match write {
+            Write::Revisions(revisions) => {
+                for entry in revisions {
+                    self.stored_revisions.insert(entry.offset);
+                    self.unsettled.remove(entry.offset);
+                }
+            }
+            Write::Blocks(facts) => {
+                for index in facts {
+                    self.settle(index);
+                    self.tasks.get_mut(index).flags &= !flag::SENT;
+                    if !self.tasks.get(index).is(flag::NEAR | flag::PASSED) {
+                        self.tasks.remove(index);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything flushed and the last checkpoint committed: the partition goes back.
+    pub(crate) fn finish_hand_over(&mut self) {
+        let ignores_blocks = self.breaks(PlantedBug::HandOverUnflushed);
+        let is_flushed = (self.pending.len() == 0 && self.writes.is_empty() && self.failed_writes.is_empty())
+            || ignores_blocks;
+        let is_settled = self.ticking.request.is_none() && self.late.is_empty() && self.derived.is_empty();
+        if !is_flushed || !is_settled || self.schedules.has_news() {
+            return;
+        }
+        if !self.has_checkpointed_for_hand_over && self.may_fire() {
+            // The successor should find as little to replay as possible.
+            self.has_checkpointed_for_hand_over = true;
+            self.build_tick(true);
+        } else {
+            self.phase = Phase::Stopped;
+            self.wake = None;
+            self.effects.push_back(Effect::Release { epoch: self.epoch });
+        }
+    }
+}

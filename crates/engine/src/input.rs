@@ -1,0 +1,102 @@
+//! What reaches a partition from outside.
+
+use minutehand_model::{
+    Checkpoint, Command, Epoch, LogOffset, Namespace, RevisionEntry, ScheduleId, ScheduleState, SetAside,
+    Timestamp, TimetablePage,
+};
+
+/// Names a request, so that an answer to one that was given up can be told from the answer that is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// How an operation failed. Mirrors the classes of the ports without knowing them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// Try again after a pause; it may or may not have had its effect.
+    Retry,
+    /// Somebody else owns the partition.
+    Fenced,
+    /// An operator must act.
+    Fatal,
+}
+
+/// A record of the log, decoded; one that could not be understood carries the reason instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputRecord {
+    /// Its position.
+    pub offset: LogOffset,
+    /// When the log took it.
+    pub appended_at: Timestamp,
+    /// What it says.
+    pub command: Result<Command, SetAside>,
+}
+
+/// Something that happened outside.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The coordinator gave this node the partition.
+    Acquired {
+        /// The fencing number of this ownership.
+        epoch: Epoch,
+    },
+    /// The sink is open: every earlier owner is fenced.
+    Opened {
+        /// Which request.
+        request: RequestId,
+        /// The last committed checkpoint, if there is one.
+        checkpoint: Option<Checkpoint>,
+        /// Schedule states as of that checkpoint.
+        schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
+        /// The end of the log.
+        log_end: LogOffset,
+    },
+    /// The stored revisions of all schedules, in order of their offsets.
+    Revisions {
+        /// Which request.
+        request: RequestId,
+        /// The revisions.
+        entries: Vec<RevisionEntry>,
+    },
+    /// A part of the timetable.
+    Page {
+        /// Which request.
+        request: RequestId,
+        /// What was read.
+        page: TimetablePage,
+    },
+    /// Records of the log.
+    Records {
+        /// Which request.
+        request: RequestId,
+        /// The records in order.
+        records: Vec<InputRecord>,
+        /// Read on from here.
+        next: LogOffset,
+        /// The end of the log as of this read.
+        end: LogOffset,
+    },
+    /// A write of blocks or revisions is durable, or a tick is committed.
+    Done {
+        /// Which request.
+        request: RequestId,
+    },
+    /// A request failed.
+    Failed {
+        /// Which request.
+        request: RequestId,
+        /// What to do about it.
+        failure: Failure,
+    },
+    /// The log has grown up to this offset.
+    LogGrew {
+        /// Its end.
+        end: LogOffset,
+    },
+    /// The coordinator confirmed the lease.
+    LeaseConfirmed {
+        /// When it did.
+        at: Timestamp,
+    },
+    /// The partition is to be handed over: flush, checkpoint, release.
+    HandOver,
+}

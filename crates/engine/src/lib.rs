@@ -1,0 +1,41 @@
+//! The state machine of one partition: commands, timetable and time in; ticks, blocks and reads out.
+//!
+//! It reads no clock, opens no socket, draws no random number and iterates over no hash map. Whoever drives it does
+//! this, over and over:
+//!
+//! 1. [`Partition::handle`] every input that has arrived;
+//! 2. [`Partition::advance`] to the present time;
+//! 3. carry out every effect from [`Partition::poll_effect`], in order, and feed back its answer when it comes;
+//! 4. sleep until [`Partition::poll_timeout`] or the next input.
+//!
+//! Time may stand still or jump; it is taken as it is given, and nothing is published before it is due by that
+//! time. The protocol is that of `docs/ARCHITECTURE.md`: two cursors, A in the log and F in time, and R behind both.
+
+mod apply;
+mod calendar_queue;
+mod config;
+mod effect;
+mod flush;
+mod input;
+mod look_ahead;
+mod partition;
+mod pending;
+mod phase;
+mod planted;
+mod query;
+mod queue_names;
+mod schedule;
+mod take_over;
+mod task_store;
+mod tick;
+mod unsettled;
+mod wake;
+
+pub use config::Config;
+pub use effect::{Effect, StopReason};
+pub use input::{Failure, Input, InputRecord, RequestId};
+pub use partition::Partition;
+pub use phase::{Phase, WakeReason};
+pub use planted::PlantedBug;
+pub use query::{KnownState, KnownTask, Status};
+pub use schedule::{DefinitionError, KnownSchedule, compile};

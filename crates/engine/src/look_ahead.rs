@@ -1,0 +1,152 @@
+//! The look-ahead: the part of the timetable that is in memory, and how it is kept ahead of F.
+
+use minutehand_model::{Fact, Place, Timestamp, TimetableEntry, TimetablePage};
+
+use crate::effect::Effect;
+use crate::partition::{Partition, Single};
+use crate::planted::PlantedBug;
+use crate::task_store::{StoredFact, TaskIndex, flag};
+
+impl Partition {
+    /// Whether less than three quarters of the look-ahead are in memory.
+    pub(crate) fn is_look_ahead_short(&self) -> bool {
+        self.loaded < self.now.plus_millis(self.config.look_ahead_ms * 3 / 4)
+    }
+
+    /// Whether reading on has to wait until tasks have fired. What is due now is always read.
+    pub(crate) fn is_memory_full(&self) -> bool {
+        self.near_bytes >= self.config.near_bytes_max && self.loaded > self.now
+    }
+
+    /// Reads on in the timetable when the look-ahead is short.
+    pub(crate) fn read_ahead(&mut self) {
+        if !self.is_look_ahead_short() || self.is_memory_full() || !self.reading_timetable.is_free(self.now) {
+            return;
+        }
+        let until = self.now.plus_millis(self.config.look_ahead_ms);
+        let request = self.request();
+        self.reading_timetable = Single { request: Some(request), not_before: None };
+        self.effects.push_back(Effect::ReadTimetable {
+            request,
+            from: self.loaded,
+            until,
+            bytes_max: self.config.page_bytes_max,
+        });
+        if !self.breaks(PlantedBug::ReadInFlight) {
+            self.horizon = self.horizon.max(until);
+        }
+        if !self.breaks(PlantedBug::Pending) {
+            self.bring_near(until);
+        }
+    }
+
+    /// What waits for its block, or for the acknowledgement of its block, may be missing from the page that is
+    /// being read: it goes to the calendar from memory.
+    fn bring_near(&mut self, until: Timestamp) {
+        let tasks = &self.tasks;
+        let due_of = |index| tasks.get(index).due;
+        let bytes_of = |index| tasks.get(index).bytes();
+        let mut indices = self.pending.take_before(until, due_of, bytes_of, self.now);
+        let sent = self.writes.values().chain(self.failed_writes.iter().map(|(_, write)| write));
+        indices.extend(sent.flat_map(|write| write.facts()).filter(|index| {
+            let fact = tasks.get(*index);
+            fact.due < until && !fact.is(flag::NEAR | flag::PASSED)
+        }));
+        for index in indices {
+            self.enter_calendar(index);
+        }
+    }
+
+    /// Puts a fact into the calendar queue.
+    pub(crate) fn enter_calendar(&mut self, index: TaskIndex) {
+        let fact = self.tasks.get_mut(index);
+        if !fact.is(flag::NEAR) {
+            fact.flags |= flag::NEAR;
+            self.near_bytes += fact.bytes();
+            self.calendar.push(fact.place(), index, fact.precision());
+        }
+    }
+
+    pub(crate) fn loaded_page(&mut self, page: TimetablePage) {
+        for entry in page.entries {
+            if entry.offset < self.applied || self.breaks(PlantedBug::BeforeA) {
+                self.load_entry(entry);
+            }
+        }
+        self.set_aside.extend(page.set_aside);
+        self.loaded = self.loaded.max(page.complete_until);
+        self.horizon = self.horizon.max(self.loaded);
+        if self.breaks(PlantedBug::Pending) {
+            self.pending_is_lost();
+        }
+    }
+
+    /// With the rule `pending` broken, what was near only in memory is not merged at all.
+    fn pending_is_lost(&mut self) {
+        let tasks = &self.tasks;
+        let loaded = self.loaded;
+        let lost = self.pending.take_before(loaded, |index| tasks.get(index).due, |_| 0, self.now);
+        for index in lost {
+            self.settle(index);
+            self.tasks.remove(index);
+        }
+    }
+
+    fn load_entry(&mut self, entry: TimetableEntry) {
+        let place = Place { due: entry.due, offset: entry.offset };
+        let has_passed = place <= self.frontier;
+        let mut fact = match entry.fact {
+            Fact::Void => StoredFact::new(entry.key, place, entry.appended_at, flag::VOID),
+            Fact::Runs(task) => {
+                let Some(queue) = self.queues.number(&task.queue) else { return };
+                let encoded: Box<[u8]> =
+                    if has_passed { Box::default() } else { Box::from(&task.encoded[..]) };
+                StoredFact::new(entry.key, place, entry.appended_at, 0).with_task(
+                    encoded,
+                    queue,
+                    task.guarantee,
+                    task.precision,
+                )
+            }
+        };
+        if !has_passed {
+            if let Ok(index) = self.tasks.insert(fact) {
+                self.enter_calendar(index);
+            }
+        } else if fact.forget_at(self.config.dedupe_window_ms) > self.frontier.due {
+            fact.flags |= flag::PASSED;
+            fact.encoded = None;
+            self.remember_passed(fact);
+        }
+    }
+
+    /// Keeps a fact that F has passed until its dedupe window ends.
+    pub(crate) fn remember_passed(&mut self, fact: StoredFact) {
+        let forget_at = fact.forget_at(self.config.dedupe_window_ms);
+        if let Ok(index) = self.tasks.insert(fact) {
+            self.passed.push_back((forget_at, index));
+        }
+    }
+
+    /// Forgets what has run when its dedupe window has ended; R may pass it then.
+    pub(crate) fn forget(&mut self) {
+        while let Some((forget_at, index)) = self.passed.front().copied() {
+            // A fact whose write is under way keeps its number until the answer has come.
+            if forget_at > self.frontier.due || self.tasks.get(index).is(flag::SENT) {
+                break;
+            }
+            self.passed.pop_front();
+            self.settle(index);
+            self.tasks.remove(index);
+        }
+    }
+
+    /// The fact no longer holds R back.
+    pub(crate) fn settle(&mut self, index: TaskIndex) {
+        let fact = self.tasks.get_mut(index);
+        if fact.is(flag::UNSETTLED) {
+            fact.flags &= !flag::UNSETTLED;
+            self.unsettled.remove(fact.offset);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! One partition: its state, and the dispatch of inputs. Every branch is a few lines; the work is in the modules
+//! beside this one, one for each kind of work.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use minutehand_model::{
+    Checkpoint, Command, Epoch, LogOffset, Namespace, PartitionId, Place, RevisionEntry, ScheduleId,
+    ScheduleState, SetAside, TaskKey, Timestamp,
+};
+
+use crate::calendar_queue::CalendarQueue;
+use crate::config::Config;
+use crate::effect::{Effect, StopReason};
+use crate::input::{Failure, Input, InputRecord, RequestId};
+use crate::pending::PendingBlocks;
+use crate::phase::{Phase, WakeReason};
+use crate::planted::PlantedBug;
+use crate::queue_names::QueueNames;
+use crate::schedule::ScheduleBook;
+use crate::task_store::{TaskIndex, TaskStore};
+use crate::unsettled::Unsettled;
+
+/// A write that has been sent and not answered.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    /// Blocks of these facts.
+    Blocks(Vec<TaskIndex>),
+    /// Revisions.
+    Revisions(Vec<RevisionEntry>),
+}
+
+/// An operation that is under way at most once at a time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Single {
+    pub(crate) request: Option<RequestId>,
+    pub(crate) not_before: Option<Timestamp>,
+}
+
+impl Single {
+    /// Whether it may be started.
+    pub(crate) fn is_free(&self, now: Timestamp) -> bool {
+        self.request.is_none() && self.not_before.is_none_or(|time| time <= now)
+    }
+
+    fn answers(&mut self, request: RequestId) -> bool {
+        let is_awaited = self.request == Some(request);
+        if is_awaited {
+            *self = Single::default();
+        }
+        is_awaited
+    }
+
+    fn fails(&mut self, request: RequestId, retry_at: Timestamp) -> bool {
+        let is_awaited = self.request == Some(request);
+        if is_awaited {
+            *self = Single { request: None, not_before: Some(retry_at) };
+        }
+        is_awaited
+    }
+}
+
+/// The state machine of one partition. See the crate's documentation for how to drive it.
+#[derive(Debug)]
+pub struct Partition {
+    pub(crate) config: Config,
+    pub(crate) id: PartitionId,
+    pub(crate) effects: VecDeque<Effect>,
+    pub(crate) requests: u64,
+    pub(crate) now: Timestamp,
+    pub(crate) wake: Option<(Timestamp, WakeReason)>,
+    pub(crate) phase: Phase,
+    pub(crate) epoch: Epoch,
+    pub(crate) lease_confirmed_at: Timestamp,
+    pub(crate) is_handing_over: bool,
+    pub(crate) has_checkpointed_for_hand_over: bool,
+
+    /// The last committed checkpoint.
+    pub(crate) committed: Checkpoint,
+    pub(crate) committed_at: Timestamp,
+    /// What the stores were last told to forget, and when.
+    pub(crate) forgotten_below: LogOffset,
+    pub(crate) forgotten_at: Timestamp,
+    /// A: every command below has been applied.
+    pub(crate) applied: LogOffset,
+    /// F's head: everything at or before has been published or is in the tick under way.
+    pub(crate) frontier: Place,
+    /// The next offset to be read; below A while a successor replays.
+    pub(crate) next: LogOffset,
+    /// A at take-over: commands below were applied by a predecessor.
+    pub(crate) known: LogOffset,
+    /// The end of the log at take-over: F stands until it is reached.
+    pub(crate) replay_end: LogOffset,
+    pub(crate) log_end: LogOffset,
+
+    /// Every entry due before this is in memory.
+    pub(crate) loaded: Timestamp,
+    /// What is due before this goes to the calendar; ahead of `loaded` while a read is under way.
+    pub(crate) horizon: Timestamp,
+
+    pub(crate) queues: QueueNames,
+    pub(crate) tasks: TaskStore,
+    pub(crate) calendar: CalendarQueue,
+    pub(crate) near_bytes: usize,
+    pub(crate) pending: PendingBlocks,
+    pub(crate) schedules: ScheduleBook,
+    pub(crate) revisions_loaded: bool,
+    /// States of the checkpoint, until the revisions they belong to are loaded.
+    pub(crate) restored_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
+    /// Offsets of revisions that are stored.
+    pub(crate) stored_revisions: BTreeSet<LogOffset>,
+    pub(crate) revisions_to_write: Vec<RevisionEntry>,
+    pub(crate) unsettled: Unsettled,
+    /// Passed by F, to be forgotten when their dedupe window ends.
+    pub(crate) passed: VecDeque<(Timestamp, TaskIndex)>,
+    /// Came after F had passed their time; they leave with the next tick.
+    pub(crate) late: Vec<TaskIndex>,
+    pub(crate) late_bytes: usize,
+    /// Resolved decisions to be appended to the log by the next tick.
+    pub(crate) derived: Vec<Command>,
+    /// What is being moved: decided, but not yet read back from the log.
+    pub(crate) held: BTreeSet<(Timestamp, TaskKey)>,
+    pub(crate) set_aside: Vec<SetAside>,
+    /// Records that have been read and not applied yet.
+    pub(crate) backlog: VecDeque<InputRecord>,
+    /// Where to read on when the backlog is empty.
+    pub(crate) read_next: LogOffset,
+
+    pub(crate) opening: Single,
+    pub(crate) reading_revisions: Single,
+    pub(crate) reading_timetable: Single,
+    pub(crate) reading_log: Single,
+    pub(crate) ticking: Single,
+    /// The checkpoint of the tick under way.
+    pub(crate) in_flight: Option<Checkpoint>,
+    pub(crate) writes: BTreeMap<RequestId, Write>,
+    /// Writes that failed and are to be sent again, and when.
+    pub(crate) failed_writes: VecDeque<(Timestamp, Write)>,
+}
+
+impl Partition {
+    /// A partition that waits for [`Input::Acquired`].
+    pub fn new(config: Config, id: PartitionId) -> Partition {
+        Partition {
+            config,
+            id,
+            effects: VecDeque::new(),
+            requests: 0,
+            now: Timestamp::MIN,
+            wake: None,
+            phase: Phase::Waiting,
+            epoch: Epoch(0),
+            lease_confirmed_at: Timestamp::MIN,
+            is_handing_over: false,
+            has_checkpointed_for_hand_over: false,
+            committed: Checkpoint::START,
+            committed_at: Timestamp::MIN,
+            forgotten_below: 0,
+            forgotten_at: Timestamp::MIN,
+            applied: 0,
+            frontier: Place::START,
+            next: 0,
+            known: 0,
+            replay_end: 0,
+            log_end: 0,
+            loaded: Timestamp::MIN,
+            horizon: Timestamp::MIN,
+            queues: QueueNames::default(),
+            tasks: TaskStore::default(),
+            calendar: CalendarQueue::default(),
+            near_bytes: 0,
+            pending: PendingBlocks::default(),
+            schedules: ScheduleBook::default(),
+            revisions_loaded: false,
+            restored_states: Vec::new(),
+            stored_revisions: BTreeSet::new(),
+            revisions_to_write: Vec::new(),
+            unsettled: Unsettled::default(),
+            passed: VecDeque::new(),
+            late: Vec::new(),
+            late_bytes: 0,
+            derived: Vec::new(),
+            held: BTreeSet::new(),
+            set_aside: Vec::new(),
+            backlog: VecDeque::new(),
+            read_next: 0,
+            opening: Single::default(),
+            reading_revisions: Single::default(),
+            reading_timetable: Single::default(),
+            reading_log: Single::default(),
+            ticking: Single::default(),
+            in_flight: None,
+            writes: BTreeMap::new(),
+            failed_writes: VecDeque::new(),
+        }
+    }
+
+    /// Takes note of something that happened. Time never runs backwards: an earlier `now` is taken as the latest one seen.
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.now = self.now.max(now);
+        if self.phase == Phase::Stopped {
+            return;
+        }
+        match input {
+            Input::Acquired { epoch } => self.acquired(epoch),
+            Input::Opened { request, checkpoint, schedule_states, log_end } => {
+                if self.opening.answers(request) {
+                    self.opened(checkpoint, schedule_states, log_end);
+                }
+            }
+            Input::Revisions { request, entries } => {
+                if self.reading_revisions.answers(request) {
+                    self.loaded_revisions(entries);
+                }
+            }
+            Input::Page { request, page } => {
+                if self.reading_timetable.answers(request) {
+                    self.loaded_page(page);
+                }
+            }
+            Input::Records { request, records, next, end } => {
+                if self.reading_log.answers(request) {
+                    self.log_end = self.log_end.max(end);
+                    self.read_next = next;
+                    self.backlog.extend(records);
+                    if self.backlog.is_empty() {
+                        self.passed_hole(next);
+                    }
+                }
+            }
+            Input::Done { request } => self.done(request),
+            Input::Failed { request, failure } => self.failed(request, failure),
+            Input::LogGrew { end } => self.log_end = self.log_end.max(end),
+            Input::LeaseConfirmed { at } => self.lease_confirmed_at = self.lease_confirmed_at.max(at),
+            Input::HandOver => self.is_handing_over = true,
+        }
+    }
+
+    fn done(&mut self, request: RequestId) {
+        let is_believed = self.breaks(PlantedBug::StaleAnswer) && self.in_flight.is_some();
+        if self.ticking.answers(request) {
+            self.tick_committed();
+        } else if is_believed && !self.writes.contains_key(&request) {
+            self.ticking = Single::default();
+            self.tick_committed();
+        } else if let Some(write) = self.writes.remove(&request) {
+            self.written(write);
+        }
+    }
+
+    fn failed(&mut self, request: RequestId, failure: Failure) {
+        let retry_at = self.now.plus_millis(self.config.retry_delay_ms);
+        let is_tick = self.ticking.request == Some(request);
+        let is_awaited = is_tick
+            || self.opening.fails(request, retry_at)
+            || self.reading_revisions.fails(request, retry_at)
+            || self.reading_timetable.fails(request, retry_at)
+            || self.reading_log.fails(request, retry_at);
+        let write = self.writes.remove(&request);
+        if !is_awaited && write.is_none() {
+            return;
+        }
+        match failure {
+            Failure::Fenced => self.stop(StopReason::Fenced),
+            Failure::Fatal => self.stop(StopReason::Fatal),
+            Failure::Retry if is_tick => self.tick_in_doubt(retry_at),
+            Failure::Retry => self.failed_writes.extend(write.map(|write| (retry_at, write))),
+        }
+    }
+
+    pub(crate) fn stop(&mut self, reason: StopReason) {
+        self.phase = Phase::Stopped;
+        self.wake = None;
+        self.effects.push_back(Effect::Stopped { reason });
+    }
+
+    /// Decides what is to be done by now. To be called after inputs and when a timeout has passed.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        match self.phase {
+            Phase::Waiting | Phase::Stopped => return,
+            Phase::Opening => self.open(),
+            Phase::Loading => self.load(),
+            Phase::Replaying | Phase::Owning | Phase::HandingOver => self.work(),
+        }
+        self.wake = self.next_wake();
+    }
+
+    fn work(&mut self) {
+        if self.is_handing_over && self.phase == Phase::Owning {
+            self.phase = Phase::HandingOver;
+        }
+        self.apply_backlog();
+        self.read_log();
+        self.read_ahead();
+        self.tick();
+        self.forget();
+        self.flush();
+        if self.phase == Phase::HandingOver {
+            self.finish_hand_over();
+        }
+    }
+
+    /// The next thing to be carried out.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Partition::advance`] again if nothing arrives before, and why.
+    pub fn poll_timeout(&self) -> Option<(Timestamp, WakeReason)> {
+        self.wake
+    }
+
+    /// Starts an operation that is under way at most once.
+    pub(crate) fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    /// Whether a planted bug is active; never without the feature.
+    #[inline]
+    pub(crate) fn breaks(&self, bug: PlantedBug) -> bool {
+        cfg!(feature = "planted-bugs") && self.config.planted == Some(bug)
+    }
+
+    /// Whether the lease is fresh enough to fire: a node that has not heard from the coordinator for two thirds
+    /// of its time to live may have a successor.
+    pub(crate) fn may_fire(&self) -> bool {
+        self.now.millis_since(self.lease_confirmed_at) < self.config.lease_ttl_ms * 2 / 3
+    }
+}

@@ -1,0 +1,83 @@
+//! Rules of the protocol that a test can switch off, to prove that the simulator notices.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! planted_bugs {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
+        /// A rule that is broken on purpose. Without the feature `planted-bugs` setting one changes nothing.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum PlantedBug { $($(#[$doc])* $variant,)+ }
+
+        impl PlantedBug {
+            /// Every planted bug.
+            pub const ALL: &'static [PlantedBug] = &[$(PlantedBug::$variant,)+];
+
+            /// The word on the command line.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(PlantedBug::$variant => $word,)+ }
+            }
+        }
+
+        impl FromStr for PlantedBug {
+            type Err = String;
+            fn from_str(text: &str) -> Result<PlantedBug, String> {
+                match text {
+                    $($word => Ok(PlantedBug::$variant),)+
+                    _ => Err(format!("{text:?} is no planted bug of the engine")),
+                }
+            }
+        }
+    };
+}
+
+planted_bugs! {
+    /// Late commands are published again by a successor, or not at all.
+    Late = "late",
+    /// R is A: what is only in memory is forgotten.
+    Replay = "replay",
+    /// R passes what a successor has not read again yet.
+    Position = "position",
+    /// A block settles its offsets when it is sent.
+    Ack = "ack",
+    /// A load takes entries of offsets that have not been applied.
+    BeforeA = "before-a",
+    /// A load misses what is written or pending but not acknowledged.
+    Pending = "pending",
+    /// Voids are forgotten at once.
+    Markers = "markers",
+    /// F moves before the log has been replayed.
+    EndFirst = "end-first",
+    /// What is being moved is not held back.
+    Hold = "hold",
+    /// F does not know where in a due time it stands.
+    Pair = "pair",
+    /// A passes late commands that the tick has no room for.
+    Budget = "budget",
+    /// What has run is forgotten at once, so creating it again runs it again.
+    Dedupe = "dedupe",
+    /// What arrives while the timetable is being read is filed for a later read.
+    ReadInFlight = "read-in-flight",
+    /// Fires everything of the next ten milliseconds.
+    Early = "early",
+    /// F passes what has not been loaded.
+    Unloaded = "unloaded",
+    /// A schedule's state is written one tick late.
+    TornState = "torn-state",
+    /// An old revision goes on governing beside the new one.
+    RevisionOverlap = "revision-overlap",
+    /// Answers to requests of an earlier incarnation are believed.
+    StaleAnswer = "stale-answer",
+    /// A hand-over does not wait for its blocks.
+    HandOverUnflushed = "hand-over-unflushed",
+    /// After a commit in doubt the owner goes on from memory.
+    DoubtIgnored = "doubt-ignored",
+    /// Epochs are not checked on completions: state is applied twice after a take-over.
+    StateReplayed = "state-replayed",
+}
+
+impl fmt::Display for PlantedBug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

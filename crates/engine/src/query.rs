@@ -1,0 +1,161 @@
+//! Questions a partition answers about what it holds in memory. None of them changes anything.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use minutehand_model::{Epoch, Frontier, LogOffset, Namespace, Place, ScheduleId, TaskKey, Timestamp};
+
+use crate::partition::Partition;
+use crate::phase::Phase;
+use crate::schedule::KnownSchedule;
+use crate::task_store::{StoredFact, flag};
+
+/// How a task in memory stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KnownState {
+    /// It will run.
+    Scheduled,
+    /// It has been published.
+    Published,
+    /// It will not run.
+    Cancelled,
+}
+
+/// A task in memory: near, recently published, or waiting for its block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownTask {
+    /// The fingerprint of namespace and id.
+    pub key: TaskKey,
+    /// When it is due.
+    pub due: Timestamp,
+    /// The log offset of the fact.
+    pub offset: LogOffset,
+    /// How it stands.
+    pub state: KnownState,
+    /// The task in the encoding of the `record` crate; `None` once it has been published or cancelled.
+    pub encoded: Option<Bytes>,
+}
+
+/// Where a partition stands, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The phase of the ownership.
+    pub phase: Phase,
+    /// The ownership's epoch.
+    pub epoch: Epoch,
+    /// A.
+    pub applied: LogOffset,
+    /// F.
+    pub frontier: Frontier,
+    /// R, as last committed.
+    pub replay_from: LogOffset,
+    /// The number of the last committed tick.
+    pub tick: u64,
+    /// The end of the log, as far as known.
+    pub log_end: LogOffset,
+    /// The timetable is in memory up to here.
+    pub loaded_until: Timestamp,
+    /// Tasks in the calendar queue.
+    pub near_tasks: usize,
+    /// The memory they take, about.
+    pub near_bytes: usize,
+    /// Facts that wait for their block.
+    pub pending_entries: usize,
+}
+
+impl Partition {
+    /// Where the partition stands.
+    pub fn status(&self) -> Status {
+        Status {
+            phase: self.phase,
+            epoch: self.epoch,
+            applied: self.applied,
+            frontier: Frontier { head: self.frontier, gaps: Vec::new() },
+            replay_from: self.committed.replay_from,
+            tick: self.committed.tick,
+            log_end: self.log_end,
+            loaded_until: self.loaded,
+            near_tasks: self.calendar.len(),
+            near_bytes: self.near_bytes,
+            pending_entries: self.pending.len(),
+        }
+    }
+
+    /// What memory knows of a task: one line for each due time, the newest fact about it.
+    pub fn find(&self, key: TaskKey) -> Vec<KnownTask> {
+        let mut newest: BTreeMap<Timestamp, &StoredFact> = BTreeMap::new();
+        for (_, fact) in self.tasks.chain(key) {
+            let known = newest.entry(fact.due).or_insert(fact);
+            if is_newer(fact, known) {
+                *known = fact;
+            }
+        }
+        newest.values().map(|fact| known(fact)).collect()
+    }
+
+    /// Tasks in the calendar queue that are to run, in order of their places, after one place and before a time.
+    pub fn list(&self, after: Option<Place>, until: Timestamp, count_max: usize) -> Vec<KnownTask> {
+        let near = self.calendar.range(after, until);
+        let living = near.filter(|(_, index)| self.tasks.opens_live_generation(*index));
+        living.take(count_max).map(|(_, index)| known(self.tasks.get(index))).collect()
+    }
+
+    /// Tasks in memory per minute that are not stored in the timetable as well.
+    pub fn loads(&self, from: Timestamp, until: Timestamp) -> BTreeMap<Timestamp, u64> {
+        let mut loads = BTreeMap::new();
+        let start = Place { due: from, offset: 0 };
+        for (place, index) in self.calendar.range(Some(start), until) {
+            let fact = self.tasks.get(index);
+            if fact.is(flag::UNSETTLED) && !fact.is(flag::VOID) {
+                *loads.entry(place.due.floor_to_minute()).or_insert(0) += 1;
+            }
+        }
+        for (bucket, count) in self.pending.counts(from, until) {
+            *loads.entry(bucket).or_insert(0) += count;
+        }
+        loads
+    }
+
+    /// A schedule as it stands.
+    pub fn schedule(&self, namespace: &Namespace, id: &ScheduleId) -> Option<KnownSchedule> {
+        self.schedules.get(namespace, id)
+    }
+
+    /// Schedules of a namespace in order of id, deleted ones left out.
+    pub fn schedules(
+        &self,
+        namespace: &Namespace,
+        after: Option<&ScheduleId>,
+        prefix: &str,
+        count_max: usize,
+    ) -> Vec<KnownSchedule> {
+        self.schedules.list(namespace, after, prefix, count_max)
+    }
+}
+
+/// A later fact tells more; but of a task that ran, the fact that ran it does, and a void that came too late does not.
+fn is_newer(fact: &StoredFact, known: &StoredFact) -> bool {
+    match (fact.is(flag::PUBLISHED), known.is(flag::PUBLISHED)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => fact.offset > known.offset,
+    }
+}
+
+fn known(fact: &StoredFact) -> KnownTask {
+    let state = if fact.is(flag::VOID) {
+        KnownState::Cancelled
+    } else if fact.is(flag::PASSED) {
+        KnownState::Published
+    } else {
+        KnownState::Scheduled
+    };
+    let encoded = fact.encoded.as_ref().filter(|_| state == KnownState::Scheduled);
+    KnownTask {
+        key: fact.key(),
+        due: fact.due,
+        offset: fact.offset,
+        state,
+        encoded: encoded.map(|encoded| Bytes::copy_from_slice(encoded)),
+    }
+}

@@ -1,0 +1,121 @@
+//! A segment: the stretch of nominal times that one revision governs, and the next occurrence in it.
+
+use std::sync::Arc;
+
+use minutehand_calendar::{Calendar, DstRule, Exclusions, Interval, Recurrence, Zone};
+use minutehand_model::{Namespace, Place, RecurrenceSpec, ScheduleDefinition, ScheduleId, Timestamp};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// An occurrence of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Occurrence {
+    /// The time its calendar names.
+    pub(crate) nominal: Timestamp,
+    /// The nominal time and the jitter.
+    pub(crate) due: Timestamp,
+}
+
+/// What one revision still owes.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) definition: Arc<ScheduleDefinition>,
+    calendar: Calendar,
+    seed: u64,
+    /// It governs nominal times up to this one, inclusive.
+    until: Timestamp,
+    /// The next occurrence behind F.
+    pub(crate) next: Option<Occurrence>,
+}
+
+/// A definition whose recurrence has no meaning.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DefinitionError(String);
+
+/// Gives a definition's recurrence its meaning: zone, rule, exclusions, start and end.
+///
+/// # Errors
+/// What the calendar says of an expression, a zone, a rule or an interval it refuses.
+pub fn compile(definition: &ScheduleDefinition) -> Result<Calendar, DefinitionError> {
+    let refused = |error: &dyn std::fmt::Display| DefinitionError(error.to_string());
+    let (recurrence, zone) = match &definition.recurrence {
+        RecurrenceSpec::Cron { expression, zone, dst } => {
+            let zone = Zone::parse(zone).map_err(|error| refused(&error))?;
+            let dst: DstRule = dst.parse().map_err(|error| refused(&error))?;
+            let anchor = Timestamp::from_millis(0);
+            let recurrence =
+                Recurrence::parse(expression, Some(&zone), dst, anchor).map_err(|error| refused(&error))?;
+            (recurrence, zone)
+        }
+        RecurrenceSpec::Interval { every_ms, anchor } => {
+            let interval = Interval::new(*every_ms, *anchor).map_err(|error| refused(&error))?;
+            (Recurrence::Interval(interval), Zone::utc())
+        }
+    };
+    let exclusions = Exclusions::parse(zone, &definition.exclude).map_err(|error| refused(&error))?;
+    let mut calendar = Calendar::new(recurrence).with_exclusions(exclusions);
+    if let Some(start) = definition.start {
+        calendar = calendar.starting_at(start);
+    }
+    if let Some(end) = definition.end {
+        calendar = calendar.ending_at(end);
+    }
+    Ok(calendar)
+}
+
+impl Segment {
+    /// A segment that governs the nominal times after `after`, standing at the first occurrence that F has not passed.
+    pub(crate) fn open(
+        name: (&Namespace, &ScheduleId),
+        definition: Arc<ScheduleDefinition>,
+        after: Timestamp,
+        frontier: Place,
+        created_offset: u64,
+    ) -> Result<Segment, DefinitionError> {
+        let calendar = compile(&definition)?;
+        let seed =
+            xxh3_64([name.0.as_str().as_bytes(), b"\0", name.1.as_str().as_bytes()].concat().as_slice());
+        let jitter_ms = definition.jitter_ms;
+        let mut segment = Segment { definition, calendar, seed, until: Timestamp::MAX, next: None };
+        let behind_f = frontier.due.plus_millis(-jitter_ms).plus_millis(-1);
+        segment.next = segment.after(after.max(behind_f));
+        while segment.next.is_some_and(|next| Place { due: next.due, offset: created_offset } <= frontier) {
+            segment.pass();
+        }
+        Ok(segment)
+    }
+
+    /// The first occurrence after a nominal time, within the segment.
+    pub(crate) fn after(&self, nominal: Timestamp) -> Option<Occurrence> {
+        let nominal = self.calendar.next_after(nominal)?;
+        (nominal <= self.until)
+            .then(|| Occurrence { nominal, due: nominal.plus_millis(self.jitter_ms(nominal)) })
+    }
+
+    /// Moves on to the occurrence after the next one.
+    pub(crate) fn pass(&mut self) {
+        self.next = self.next.and_then(|next| self.after(next.nominal));
+    }
+
+    /// Ends the segment: a newer revision governs what lies after `until`.
+    pub(crate) fn close(&mut self, until: Timestamp) {
+        self.until = self.until.min(until);
+        if self.next.is_some_and(|next| next.nominal > self.until) {
+            self.next = None;
+        }
+    }
+
+    /// A fixed pseudo-random delay below the definition's jitter, that ends before the following nominal time.
+    fn jitter_ms(&self, nominal: Timestamp) -> i64 {
+        if self.definition.jitter_ms <= 0 {
+            return 0;
+        }
+        let room_ms = match self.calendar.next_after(nominal) {
+            Some(following) => (following.millis_since(nominal) - 1).min(self.definition.jitter_ms),
+            None => self.definition.jitter_ms,
+        };
+        let mut text = self.seed.to_be_bytes().to_vec();
+        text.extend_from_slice(&nominal.as_millis().to_be_bytes());
+        (xxh3_64(&text) % (room_ms.max(0) as u64 + 1)) as i64
+    }
+}

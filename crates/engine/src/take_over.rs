@@ -1,0 +1,105 @@
+//! Taking a partition over: open (fence) -> checkpoint -> revisions -> timetable -> replay -> fire.
+
+use minutehand_model::{
+    Checkpoint, Epoch, LogOffset, Namespace, RevisionEntry, ScheduleId, ScheduleState, Timestamp,
+};
+
+use crate::effect::Effect;
+use crate::partition::{Partition, Single};
+use crate::phase::Phase;
+use crate::schedule::Revised;
+
+impl Partition {
+    pub(crate) fn acquired(&mut self, epoch: Epoch) {
+        if self.phase == Phase::Waiting {
+            self.epoch = epoch;
+            self.lease_confirmed_at = self.now;
+            self.phase = Phase::Opening;
+        }
+    }
+
+    pub(crate) fn open(&mut self) {
+        if self.opening.is_free(self.now) {
+            let request = self.request();
+            self.opening = Single { request: Some(request), not_before: None };
+            self.effects.push_back(Effect::Open { request, epoch: self.epoch });
+        }
+    }
+
+    /// Begins anew from the last checkpoint: after a commit in doubt, memory is worth nothing.
+    pub(crate) fn reopen(&mut self, not_before: Timestamp) {
+        let mut anew = Partition::new(self.config.clone(), self.id);
+        anew.effects = std::mem::take(&mut self.effects);
+        anew.requests = self.requests;
+        anew.now = self.now;
+        anew.epoch = self.epoch;
+        anew.lease_confirmed_at = self.lease_confirmed_at;
+        anew.is_handing_over = self.is_handing_over;
+        anew.log_end = self.log_end;
+        anew.phase = Phase::Opening;
+        anew.opening = Single { request: None, not_before: Some(not_before) };
+        *self = anew;
+    }
+
+    pub(crate) fn opened(
+        &mut self,
+        checkpoint: Option<Checkpoint>,
+        schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
+        log_end: LogOffset,
+    ) {
+        if self.phase != Phase::Opening {
+            return;
+        }
+        let checkpoint = checkpoint.unwrap_or(Checkpoint::START);
+        self.applied = checkpoint.applied;
+        self.known = checkpoint.applied;
+        self.frontier = checkpoint.frontier.head;
+        self.next = checkpoint.replay_from;
+        self.read_next = checkpoint.replay_from;
+        self.log_end = self.log_end.max(log_end);
+        self.replay_end = log_end;
+        self.loaded = self.first_bucket_needed();
+        self.horizon = self.loaded;
+        self.committed = checkpoint;
+        self.committed_at = self.now;
+        self.restored_states = schedule_states;
+        self.phase = Phase::Loading;
+    }
+
+    /// The timetable is read from before F: what has run within the dedupe window is remembered.
+    fn first_bucket_needed(&self) -> Timestamp {
+        self.frontier.due.plus_millis(-self.config.dedupe_window_ms).floor_to_minute()
+    }
+
+    pub(crate) fn load(&mut self) {
+        if !self.revisions_loaded {
+            if self.reading_revisions.is_free(self.now) {
+                let request = self.request();
+                self.reading_revisions = Single { request: Some(request), not_before: None };
+                self.effects.push_back(Effect::ReadRevisions { request });
+            }
+            return;
+        }
+        if self.is_look_ahead_short() && !self.is_memory_full() {
+            self.read_ahead();
+            return;
+        }
+        self.phase = Phase::Replaying;
+        self.advance(self.now);
+    }
+
+    pub(crate) fn loaded_revisions(&mut self, entries: Vec<RevisionEntry>) {
+        for entry in entries {
+            // Before-a: what lies above, the log itself will say.
+            if entry.offset < self.applied {
+                let refused = self.schedules.revise(entry.clone(), self.frontier, false, false);
+                if let Revised::Refused(reason) = refused {
+                    self.set_aside_revision(&entry, reason);
+                }
+                self.stored_revisions.insert(entry.offset);
+            }
+        }
+        self.schedules.restore(std::mem::take(&mut self.restored_states));
+        self.revisions_loaded = true;
+    }
+}

@@ -1,0 +1,252 @@
+//! The tick: one transaction of what is due, what came late, what was decided, and the checkpoint.
+
+use bytes::Bytes;
+use minutehand_model::{Checkpoint, Frontier, Place, Publication, TaskRecord, Tick, Timestamp};
+
+use crate::effect::Effect;
+use crate::partition::{Partition, Single};
+use crate::phase::Phase;
+use crate::planted::PlantedBug;
+use crate::schedule::Outbox;
+use crate::task_store::{TaskIndex, flag};
+
+impl Partition {
+    /// Builds and sends a tick, if none is under way and there is a reason for one.
+    pub(crate) fn tick(&mut self) {
+        if !self.ticking.is_free(self.now) || !self.may_fire() {
+            return;
+        }
+        let is_due = self.due_at().is_some_and(|time| time <= self.now);
+        let has_decided = !self.late.is_empty()
+            || !self.derived.is_empty()
+            || !self.set_aside.is_empty()
+            || self.schedules.has_news()
+            || self.schedules.is_backfilling();
+        let wants_checkpoint = self.checkpoint_at().is_some_and(|time| time <= self.now);
+        if is_due || has_decided || wants_checkpoint {
+            self.build_tick(wants_checkpoint);
+        } else {
+            self.pass_empty_time();
+        }
+    }
+
+    /// F moves in memory over time in which nothing lies, and is written with the next tick.
+    fn pass_empty_time(&mut self) {
+        let first = self.calendar.peek().into_iter().chain(self.schedules.peek()).min();
+        let before_first = first.map_or(Place::end_of(Timestamp::MAX), |first| {
+            // What may wait for company is due already, and must not be passed.
+            Place::end_of(first.due.plus_millis(-1))
+        });
+        self.frontier = self.frontier.max(self.frontier_limit().min(before_first));
+    }
+
+    /// When something must be published, if nothing else happens.
+    pub(crate) fn due_at(&self) -> Option<Timestamp> {
+        if self.phase == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
+            return None;
+        }
+        let delay_ms = [0, self.config.normal_tick_delay_ms, self.config.low_tick_delay_ms];
+        let task = self.calendar.wake_at(delay_ms);
+        let schedule = self.schedules.peek().map(|place| place.due);
+        let first = task.into_iter().chain(schedule).min()?;
+        // What is held, or not loaded yet, cannot be published.
+        let limit = self.frontier_bound();
+        (first <= limit).then_some(first)
+    }
+
+    /// The latest due time that F may pass at any time in the present state.
+    fn frontier_bound(&self) -> Timestamp {
+        let held = self.held.first().map_or(Timestamp::MAX, |(due, _)| due.plus_millis(-1));
+        let loaded = match self.breaks(PlantedBug::Unloaded) {
+            true => Timestamp::MAX,
+            false => self.loaded.plus_millis(-1),
+        };
+        held.min(loaded)
+    }
+
+    /// How far F may move in this tick.
+    fn frontier_limit(&self) -> Place {
+        if self.phase == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
+            return self.frontier;
+        }
+        let early_ms = if self.breaks(PlantedBug::Early) { 10 } else { 0 };
+        let limit = Place::end_of(self.now.plus_millis(early_ms).min(self.frontier_bound()));
+        limit.max(self.frontier)
+    }
+
+    pub(crate) fn build_tick(&mut self, wants_checkpoint: bool) {
+        let mut outbox = self.schedules.take_outbox();
+        let late_changes = self.breaks(PlantedBug::TornState).then(|| self.schedules.take_changes());
+        self.take_late(&mut outbox);
+        let limit = self.frontier_limit();
+        let frontier = self.take_due(limit, &mut outbox);
+        let occurrences_max = self.config.schedule_occurrences_per_tick_max;
+        self.schedules.run_backfills(self.now, occurrences_max, &mut outbox);
+        self.frontier = self.frontier.max(frontier);
+
+        let checkpoint = Checkpoint {
+            epoch: self.epoch,
+            tick: self.committed.tick + 1,
+            applied: self.applied,
+            frontier: Frontier { head: self.frontier, gaps: Vec::new() },
+            replay_from: self.replay_from(),
+        };
+        let tick = Tick {
+            partition: self.id,
+            checkpoint: checkpoint.clone(),
+            published_at: self.now,
+            publications: outbox.publications,
+            stops: outbox.stops,
+            derived: std::mem::take(&mut self.derived),
+            schedule_states: late_changes.unwrap_or_else(|| self.schedules.take_changes()),
+            set_aside: std::mem::take(&mut self.set_aside),
+        };
+        if tick.is_bare() && !wants_checkpoint {
+            return;
+        }
+        let request = self.request();
+        self.ticking = Single { request: Some(request), not_before: None };
+        self.in_flight = Some(checkpoint);
+        self.effects.push_back(Effect::Commit { request, tick: Box::new(tick) });
+    }
+
+    /// Everything that came late leaves in this tick: A passes it with this tick's checkpoint.
+    fn take_late(&mut self, outbox: &mut Outbox) {
+        let mut late = std::mem::take(&mut self.late);
+        if self.breaks(PlantedBug::Budget) && late.len() > 1 {
+            self.late = late.split_off(1);
+        }
+        self.late_bytes = 0;
+        outbox.publications.reserve(late.len());
+        for index in late {
+            if let Some(publication) = self.publish(index) {
+                outbox.publications.push(publication);
+            }
+        }
+    }
+
+    /// Takes what is due up to a limit, tasks and schedules in one order; answers how far it came.
+    fn take_due(&mut self, limit: Place, outbox: &mut Outbox) -> Place {
+        let steps_max = self.config.tick_publications_max;
+        let mut steps = outbox.publications.len();
+        let mut bytes = 0;
+        let mut last = None;
+        let mut reached = limit;
+        loop {
+            let schedule = self.schedules.peek().filter(|place| *place <= limit);
+            let task_limit = schedule
+                .map_or(limit, |place| Place { due: place.due, offset: place.offset.wrapping_sub(1) });
+            let task_limit = match schedule {
+                Some(Place { due, offset: 0 }) => Place::end_of(due.plus_millis(-1)),
+                _ => task_limit,
+            };
+            if steps >= steps_max || bytes >= self.config.tick_bytes_max {
+                let has_more = schedule.is_some() || self.calendar.peek().is_some_and(|place| place <= limit);
+                if has_more {
+                    reached = self.stopped_at(last);
+                }
+                break;
+            }
+            steps += 1;
+            if let Some((place, index)) = self.calendar.pop_through(task_limit) {
+                last = Some(place);
+                bytes += self.tasks.get(index).bytes();
+                self.pass(index, outbox);
+            } else if let Some(place) = schedule {
+                last = Some(place);
+                self.schedules.pass_next(self.now, outbox);
+            } else {
+                break;
+            }
+        }
+        self.calendar.settle_after_pops();
+        reached
+    }
+
+    /// The tick is full: F stops at the last place taken, in the middle of a due time if need be.
+    fn stopped_at(&self, last: Option<Place>) -> Place {
+        match last {
+            Some(place) if self.breaks(PlantedBug::Pair) => Place::end_of(place.due),
+            Some(place) => place,
+            None => self.frontier,
+        }
+    }
+
+    /// F passes a fact: it is published, unless it is void, a repetition, or closed by a later void.
+    fn pass(&mut self, index: TaskIndex, outbox: &mut Outbox) {
+        let runs = self.tasks.opens_live_generation(index);
+        let fact = self.tasks.get_mut(index);
+        self.near_bytes -= fact.bytes();
+        fact.flags = (fact.flags | flag::PASSED) & !flag::NEAR;
+        let forget_at = fact.forget_at(self.config.dedupe_window_ms);
+        if runs {
+            outbox.publications.extend(self.publish(index));
+        } else {
+            self.tasks.get_mut(index).encoded = None;
+        }
+        if self.breaks(PlantedBug::Dedupe) {
+            self.settle(index);
+            self.tasks.remove(index);
+        } else {
+            self.passed.push_back((forget_at, index));
+        }
+    }
+
+    fn publish(&mut self, index: TaskIndex) -> Option<Publication> {
+        let fact = self.tasks.get_mut(index);
+        let encoded = fact.encoded.take()?;
+        fact.flags |= flag::PUBLISHED;
+        let task = TaskRecord {
+            key: fact.key(),
+            queue: self.queues.name(fact.queue),
+            due: fact.due,
+            guarantee: fact.guarantee(),
+            precision: fact.precision(),
+            encoded: Bytes::from(encoded),
+        };
+        Some(Publication { offset: fact.offset, task })
+    }
+
+    /// R: the lowest offset whose effect is neither in the timetable nor behind F and forgotten.
+    pub(crate) fn replay_from(&self) -> u64 {
+        if self.breaks(PlantedBug::Replay) {
+            return self.applied;
+        }
+        let position = if self.breaks(PlantedBug::Position) { self.applied } else { self.next };
+        let lowest = self.unsettled.lowest().unwrap_or(position).min(position);
+        lowest.max(self.committed.replay_from)
+    }
+
+    /// When a checkpoint is worth a tick of its own: the cursors have moved and nothing was published.
+    pub(crate) fn checkpoint_at(&self) -> Option<Timestamp> {
+        let has_moved =
+            self.applied != self.committed.applied || self.replay_from() != self.committed.replay_from;
+        has_moved.then(|| self.committed_at.plus_millis(self.config.checkpoint_interval_ms))
+    }
+
+    pub(crate) fn tick_committed(&mut self) {
+        let Some(checkpoint) = self.in_flight.take() else { return };
+        self.committed = checkpoint;
+        self.committed_at = self.now;
+        let has_settled_more = self.committed.replay_from > self.forgotten_below;
+        if has_settled_more && self.now.millis_since(self.forgotten_at) >= self.config.checkpoint_interval_ms
+        {
+            self.forgotten_below = self.committed.replay_from;
+            self.forgotten_at = self.now;
+            let timetable_before =
+                self.committed.frontier.floor().due.plus_millis(-self.config.dedupe_window_ms);
+            self.effects
+                .push_back(Effect::Forget { log_below: self.committed.replay_from, timetable_before });
+        }
+    }
+
+    /// Nobody knows whether the tick was committed: begin anew from the checkpoint.
+    pub(crate) fn tick_in_doubt(&mut self, retry_at: Timestamp) {
+        if self.breaks(PlantedBug::DoubtIgnored) {
+            self.ticking = Single::default();
+            self.in_flight = None;
+            return;
+        }
+        self.reopen(retry_at);
+    }
+}

@@ -1,0 +1,56 @@
+//! When the partition wants to be woken, and why.
+
+use minutehand_model::Timestamp;
+
+use crate::partition::Partition;
+use crate::phase::{Phase, WakeReason};
+
+impl Partition {
+    /// The earliest of everything that time alone brings about.
+    pub(crate) fn next_wake(&self) -> Option<(Timestamp, WakeReason)> {
+        if matches!(self.phase, Phase::Waiting | Phase::Stopped) {
+            return None;
+        }
+        let mut wakes = vec![
+            (self.retry_at(), WakeReason::Retry),
+            (self.pending.flush_at(self.config.flush_interval_ms), WakeReason::Flush),
+            (self.look_ahead_at(), WakeReason::LookAhead),
+            (self.forget_at(), WakeReason::Forget),
+        ];
+        if self.ticking.request.is_none() && self.may_fire() {
+            wakes.push((self.due_at(), WakeReason::Due));
+            wakes.push((self.checkpoint_at(), WakeReason::Checkpoint));
+            let is_busy = !self.late.is_empty() || !self.derived.is_empty() || self.schedules.has_news();
+            wakes.push((is_busy.then_some(self.now), WakeReason::Busy));
+        }
+        let soonest =
+            wakes.into_iter().filter_map(|(time, reason)| Some((time?, reason))).min_by_key(|wake| wake.0);
+        soonest.map(|(time, reason)| (time.max(self.now), reason))
+    }
+
+    fn retry_at(&self) -> Option<Timestamp> {
+        let singles =
+            [self.opening, self.reading_revisions, self.reading_timetable, self.reading_log, self.ticking];
+        let waiting =
+            singles.iter().filter(|single| single.request.is_none()).filter_map(|single| single.not_before);
+        let writes = self.failed_writes.iter().map(|(time, _)| *time);
+        waiting.chain(writes).filter(|time| *time > self.now).min()
+    }
+
+    fn look_ahead_at(&self) -> Option<Timestamp> {
+        if self.reading_timetable.request.is_some() || self.is_memory_full() {
+            return None;
+        }
+        Some(
+            self.loaded
+                .plus_millis(-(self.config.look_ahead_ms * 3 / 4))
+                .plus_millis(1)
+                .max(self.now.plus_millis(1)),
+        )
+    }
+
+    fn forget_at(&self) -> Option<Timestamp> {
+        let (time, _) = self.passed.front()?;
+        Some((*time).max(self.now.plus_millis(self.config.checkpoint_interval_ms)))
+    }
+}

@@ -1,0 +1,139 @@
+//! Where a partition stands: offsets in the log, places in time, the frontier and the checkpoint.
+
+use std::fmt;
+
+use crate::time::Timestamp;
+
+/// A partition's number, from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId(pub u32);
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An owner's fencing number: a later owner's is higher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A record's position in a partition's command log.
+pub type LogOffset = u64;
+
+/// An occurrence's place in a partition's order of time: due time first, then log offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// When it is due.
+    pub due: Timestamp,
+    /// The offset of the record that created it (or its schedule).
+    pub offset: LogOffset,
+}
+
+impl Place {
+    /// Before every occurrence.
+    pub const START: Place = Place { due: Timestamp::MIN, offset: 0 };
+
+    /// The last place of a due time: behind it lies everything due at or before `due`.
+    pub const fn end_of(due: Timestamp) -> Place {
+        Place { due, offset: LogOffset::MAX }
+    }
+}
+
+/// A stretch of time whose occurrences are still owed although later ones have been published.
+///
+/// Covers the places after `after`, up to and including `through`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Everything at or before this place has been published.
+    pub after: Place,
+    /// The last place of the gap.
+    pub through: Place,
+}
+
+impl Gap {
+    /// Whether the place lies in the gap.
+    pub fn contains(&self, place: Place) -> bool {
+        self.after < place && place <= self.through
+    }
+}
+
+/// The cursor F: everything at or before `head` has been published, but for what lies in a gap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frontier {
+    /// The newest place that has been passed.
+    pub head: Place,
+    /// Disjoint stretches below `head` that are still being drained, oldest first.
+    pub gaps: Vec<Gap>,
+}
+
+impl Frontier {
+    /// Nothing has been published.
+    pub const START: Frontier = Frontier { head: Place::START, gaps: Vec::new() };
+
+    /// Whether an occurrence at this place has been published (or decided against).
+    pub fn has_passed(&self, place: Place) -> bool {
+        place <= self.head && !self.gaps.iter().any(|gap| gap.contains(place))
+    }
+
+    /// The due time below which nothing is owed any more.
+    pub fn floor(&self) -> Place {
+        self.gaps.first().map_or(self.head, |gap| gap.after)
+    }
+}
+
+/// What a new owner needs to go on: the cursors A, F and R, under the epoch that wrote them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The owner that wrote it.
+    pub epoch: Epoch,
+    /// Counts the ticks of the partition without a hole, over all owners.
+    pub tick: u64,
+    /// A: every command below this offset has been applied.
+    pub applied: LogOffset,
+    /// F: what has been published.
+    pub frontier: Frontier,
+    /// R: a new owner reads the log from here; at most `applied`.
+    pub replay_from: LogOffset,
+}
+
+impl Checkpoint {
+    /// The state of a partition that has never been owned.
+    pub const START: Checkpoint =
+        Checkpoint { epoch: Epoch(0), tick: 0, applied: 0, frontier: Frontier::START, replay_from: 0 };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(due: i64, offset: u64) -> Place {
+        Place { due: Timestamp::from_millis(due), offset }
+    }
+
+    #[test]
+    fn a_gap_is_owed_and_the_rest_is_not() {
+        let frontier = Frontier {
+            head: place(100, 5),
+            gaps: vec![Gap { after: place(10, 3), through: place(50, u64::MAX) }],
+        };
+        let cases = [
+            (place(10, 3), true),
+            (place(10, 4), false),
+            (place(50, 9), false),
+            (place(51, 0), true),
+            (place(100, 5), true),
+            (place(100, 6), false),
+        ];
+        for (at, passed) in cases {
+            assert_eq!(frontier.has_passed(at), passed, "{at:?}");
+        }
+        assert_eq!(frontier.floor(), place(10, 3));
+    }
+}

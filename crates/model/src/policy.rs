@@ -1,0 +1,297 @@
+//! What is promised about an execution, and what happens when it is late, busy or fails.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::limits::{RETRY_ATTEMPTS_MAX, RETRY_DELAY_MS_MAX};
+
+/// A word that is none of the choices of a setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {given:?}; choose one of {choices}")]
+pub struct UnknownChoice {
+    /// Which setting.
+    pub field: &'static str,
+    /// What was given.
+    pub given: String,
+    /// The accepted words.
+    pub choices: String,
+}
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $type:ident, $field:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $type { $($(#[$vdoc])* $variant,)+ }
+
+        impl $type {
+            /// Every choice, in order.
+            pub const ALL: &'static [$type] = &[$($type::$variant,)+];
+
+            /// The word used in the API, in files and on the command line.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($type::$variant => $word,)+ }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = UnknownChoice;
+            fn from_str(text: &str) -> Result<$type, UnknownChoice> {
+                match text {
+                    $($word => Ok($type::$variant),)+
+                    _ => Err(UnknownChoice {
+                        field: $field,
+                        given: text.chars().take(100).collect(),
+                        choices: [$($word,)+].join(", "),
+                    }),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+choice!(
+    /// How often the worker's effect may happen.
+    Guarantee, "guarantee" {
+        /// Position first, then the run: never twice, lost if the worker dies in between.
+        AtMostOnce = "at-most-once",
+        /// Run first, then position: never lost, may run twice after a crash.
+        #[default]
+        AtLeastOnce = "at-least-once",
+        /// Result and position together.
+        ExactlyOnce = "exactly-once",
+    }
+);
+
+choice!(
+    /// How close to its due time an execution is published; never before it.
+    Precision, "precision" {
+        /// Within 100 ms.
+        High = "high",
+        /// Within one second.
+        #[default]
+        Normal = "normal",
+        /// Within ten seconds.
+        Low = "low",
+    }
+);
+
+choice!(
+    /// Which of the occurrences that were missed are run.
+    MisfireRule, "misfire rule" {
+        /// Every one inside the window.
+        #[default]
+        All = "all",
+        /// The newest one, when it lies inside the window.
+        Latest = "latest",
+        /// One run for all of them, however old they are.
+        OneNow = "one_now",
+        /// None.
+        None = "none",
+    }
+);
+
+choice!(
+    /// What happens when an occurrence is due while the previous run has not ended.
+    OverlapPolicy, "overlap policy" {
+        /// Runs side by side.
+        #[default]
+        AllowAll = "allow_all",
+        /// The new occurrence does not run.
+        Skip = "skip",
+        /// One occurrence waits; further ones do not run.
+        BufferOne = "buffer_one",
+        /// Every occurrence waits for its turn.
+        BufferAll = "buffer_all",
+        /// The running one is asked to stop; the new one starts when it has.
+        CancelOther = "cancel_other",
+        /// The running one is killed and the new one starts at once.
+        TerminateOther = "terminate_other",
+    }
+);
+
+/// What to do with occurrences whose time has passed by more than `grace_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MisfirePolicy {
+    /// Which of them run.
+    pub rule: MisfireRule,
+    /// Oldest lateness at which `all` and `latest` still run one, in milliseconds.
+    pub window_ms: i64,
+    /// Lateness up to which an occurrence is not a misfire at all, in milliseconds.
+    pub grace_ms: i64,
+}
+
+impl Default for MisfirePolicy {
+    fn default() -> MisfirePolicy {
+        MisfirePolicy { rule: MisfireRule::All, window_ms: 365 * crate::time::DAY_MS, grace_ms: 60_000 }
+    }
+}
+
+/// The delay before the next attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backoff {
+    /// No further attempt.
+    None,
+    /// At once.
+    Immediate,
+    /// Always the same delay.
+    Fixed {
+        /// The delay in milliseconds.
+        delay_ms: i64,
+    },
+    /// A delay drawn evenly from zero to `min(cap_ms, base_ms * 2^(attempt - 1))` ("full jitter").
+    #[default]
+    Exponential,
+}
+
+/// When and how often a failed execution is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The shape of the delays.
+    pub backoff: Backoff,
+    /// First delay of the exponential backoff in milliseconds.
+    pub base_ms: i64,
+    /// Longest delay of the exponential backoff in milliseconds.
+    pub cap_ms: i64,
+    /// Attempts in all, the first included.
+    pub attempts_max: u32,
+    /// No attempt starts later than this after the first due time, in milliseconds; `None` for no limit.
+    pub age_ms_max: Option<i64>,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> RetryPolicy {
+        RetryPolicy {
+            backoff: Backoff::Exponential,
+            base_ms: 1_000,
+            cap_ms: 300_000,
+            attempts_max: 10,
+            age_ms_max: None,
+        }
+    }
+}
+
+/// A retry policy that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("retry.{field} is {given}; it must be between {low} and {high}")]
+pub struct RetryPolicyError {
+    /// The field of the policy.
+    pub field: &'static str,
+    /// What was given.
+    pub given: i64,
+    /// Smallest accepted value.
+    pub low: i64,
+    /// Largest accepted value.
+    pub high: i64,
+}
+
+impl RetryPolicy {
+    /// Never a second attempt.
+    pub const NEVER: RetryPolicy = RetryPolicy {
+        backoff: Backoff::None,
+        base_ms: 1_000,
+        cap_ms: 300_000,
+        attempts_max: 1,
+        age_ms_max: None,
+    };
+
+    /// Refuses delays, counts and ages outside the limits.
+    pub fn validated(self) -> Result<RetryPolicy, RetryPolicyError> {
+        let within = |field, given: i64, low, high| {
+            if (low..=high).contains(&given) {
+                Ok(())
+            } else {
+                Err(RetryPolicyError { field, given, low, high })
+            }
+        };
+        within("max_attempts", i64::from(self.attempts_max), 1, i64::from(RETRY_ATTEMPTS_MAX))?;
+        within("base_ms", self.base_ms, 1, RETRY_DELAY_MS_MAX)?;
+        within("cap_ms", self.cap_ms, self.base_ms, RETRY_DELAY_MS_MAX)?;
+        if let Backoff::Fixed { delay_ms } = self.backoff {
+            within("delay_ms", delay_ms, 1, RETRY_DELAY_MS_MAX)?;
+        }
+        if let Some(age_ms) = self.age_ms_max {
+            within("max_age_ms", age_ms, 1, 3_653 * crate::time::DAY_MS)?;
+        }
+        Ok(self)
+    }
+
+    /// The delay in milliseconds before attempt `attempt + 1`, after `attempt` (counted from 1) failed.
+    ///
+    /// `random` is a number from 0 to `u64::MAX` that the caller draws; `age_ms` the time since the first due
+    /// time. `None`: no further attempt.
+    pub fn delay_ms_after(&self, attempt: u32, age_ms: i64, random: u64) -> Option<i64> {
+        if attempt >= self.attempts_max {
+            return None;
+        }
+        let delay_ms = match self.backoff {
+            Backoff::None => return None,
+            Backoff::Immediate => 0,
+            Backoff::Fixed { delay_ms } => delay_ms,
+            Backoff::Exponential => {
+                let doublings = attempt.saturating_sub(1).min(40);
+                let ceiling_ms = self.base_ms.saturating_mul(1_i64 << doublings).min(self.cap_ms).max(0);
+                ((u128::from(random) * (ceiling_ms as u128 + 1)) >> 64) as i64
+            }
+        };
+        match self.age_ms_max {
+            Some(age_ms_max) if age_ms.saturating_add(delay_ms) > age_ms_max => None,
+            _ => Some(delay_ms),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_round_trip_and_name_the_choices() {
+        for policy in OverlapPolicy::ALL {
+            assert_eq!(policy.as_str().parse::<OverlapPolicy>(), Ok(*policy));
+        }
+        let error = "maybe".parse::<Guarantee>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "guarantee is \"maybe\"; choose one of at-most-once, at-least-once, exactly-once"
+        );
+    }
+
+    #[test]
+    fn full_jitter_stays_between_zero_and_the_doubled_base() {
+        let policy = RetryPolicy { attempts_max: 100, ..RetryPolicy::default() };
+        for attempt in 1..60 {
+            let ceiling_ms = (1_000_i64 << (attempt - 1).min(20)).min(300_000);
+            assert_eq!(policy.delay_ms_after(attempt, 0, 0), Some(0));
+            assert_eq!(policy.delay_ms_after(attempt, 0, u64::MAX), Some(ceiling_ms));
+        }
+    }
+
+    #[test]
+    fn attempts_and_age_end_the_retries() {
+        let policy = RetryPolicy {
+            backoff: Backoff::Fixed { delay_ms: 10 },
+            attempts_max: 3,
+            age_ms_max: Some(100),
+            ..RetryPolicy::default()
+        };
+        assert_eq!(policy.delay_ms_after(2, 90, 0), Some(10));
+        assert_eq!(policy.delay_ms_after(3, 0, 0), None);
+        assert_eq!(policy.delay_ms_after(1, 91, 0), None);
+        assert_eq!(RetryPolicy::NEVER.delay_ms_after(1, 0, 0), None);
+    }
+
+    #[test]
+    fn a_refused_policy_names_field_value_and_limits() {
+        let policy = RetryPolicy { attempts_max: 0, ..RetryPolicy::default() };
+        assert_eq!(
+            policy.validated().unwrap_err().to_string(),
+            "retry.max_attempts is 0; it must be between 1 and 1000"
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! The coordinator: who owns which partition, under which epoch.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use minutehand_model::{Epoch, PartitionId, Timestamp};
+use tokio::sync::watch;
+
+use crate::PortError;
+
+/// Who owns what.
+#[async_trait]
+pub trait Coordinator: Send + Sync + 'static {
+    /// The partitions this node should own, kept up to date.
+    fn assignment(&self) -> watch::Receiver<BTreeSet<PartitionId>>;
+
+    /// When the coordinator last confirmed this node's lease; an owner that has not heard from it for two
+    /// thirds of [`Coordinator::lease_ttl_ms`] stops firing.
+    fn confirmed_at(&self) -> watch::Receiver<Timestamp>;
+
+    /// The time to live of a lease that is not renewed, in milliseconds.
+    fn lease_ttl_ms(&self) -> i64;
+
+    /// Takes a free partition under a new epoch, higher than every earlier one; class `Retry` while somebody holds it.
+    async fn acquire(&self, partition: PartitionId) -> Result<Epoch, PortError>;
+
+    /// Gives a partition back. Releasing what is no longer held under that epoch changes nothing.
+    async fn release(&self, partition: PartitionId, epoch: Epoch) -> Result<(), PortError>;
+}

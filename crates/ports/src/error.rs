@@ -1,0 +1,43 @@
+//! How a port fails: what was tried, and what the caller may do about it.
+
+use std::error::Error;
+
+/// What the caller may do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// Try again, after a pause; the effect may or may not have happened.
+    Retry,
+    /// Somebody else owns the partition: stop.
+    Fenced,
+    /// Trying again will not help; an operator must act.
+    Fatal,
+}
+
+/// A failed operation of a port.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {action}: {reason}")]
+pub struct PortError {
+    /// What the caller may do.
+    pub class: ErrorClass,
+    /// What was tried, as words that follow "could not": `append to the log of partition 3`.
+    pub action: String,
+    /// Why it failed, and for an operator what to do.
+    pub reason: String,
+    /// The driver's own error.
+    #[source]
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl PortError {
+    /// An error without a driver's error behind it.
+    pub fn new(class: ErrorClass, action: impl Into<String>, reason: impl Into<String>) -> PortError {
+        PortError { class, action: action.into(), reason: reason.into(), source: None }
+    }
+
+    /// The same with the driver's error.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> PortError {
+        self.source = Some(source.into());
+        self
+    }
+}

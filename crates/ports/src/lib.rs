@@ -1,0 +1,20 @@
+//! What the scheduler asks of logs, sinks, timetables, coordinators and queues, and the contract they are held to.
+//!
+//! A port is a trait; an adapter is a crate that implements some of them on one driver. Adapters do not know
+//! each other, nor the node that drives them. Every adapter runs the same contract suite (feature `contract`).
+
+mod coordinator;
+mod error;
+mod history;
+mod log;
+mod queue;
+mod sink;
+mod timetable;
+
+pub use coordinator::Coordinator;
+pub use error::{ErrorClass, PortError};
+pub use history::{DeadLetter, DeadLetterPage, History, HistoryEntry};
+pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
+pub use queue::{Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement, Stop};
+pub use sink::{ExecutionSink, Opened};
+pub use timetable::Timetable;

@@ -1,0 +1,73 @@
+//! The command log: one durable, ordered stream of records per partition.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use minutehand_model::{LogOffset, PartitionId, Timestamp};
+use tokio::sync::watch;
+
+use crate::PortError;
+
+/// A record as the log keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Its position.
+    pub offset: LogOffset,
+    /// When the log took it; never goes back within a partition.
+    pub appended_at: Timestamp,
+    /// The encoded command.
+    pub payload: Bytes,
+}
+
+/// Records in order of their offsets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogBatch {
+    /// The records; offsets may have holes.
+    pub records: Vec<LogRecord>,
+    /// Read on from here.
+    pub next: LogOffset,
+    /// The offset that the next record to be appended will get, as of this read.
+    pub end: LogOffset,
+}
+
+/// The answer to an append: the records are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset of the first record; the others follow without holes.
+    pub first: LogOffset,
+    /// The time the log gave all of them.
+    pub appended_at: Timestamp,
+}
+
+/// Where a partition's log begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogBounds {
+    /// The lowest offset still kept.
+    pub start: LogOffset,
+    /// The offset that the next record will get.
+    pub end: LogOffset,
+}
+
+/// One durable, ordered stream of commands per partition.
+#[async_trait]
+pub trait CommandLog: Send + Sync + 'static {
+    /// Appends records and answers when they are durable. Either all are appended, next to each other, or none.
+    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError>;
+
+    /// Reads from an offset on, up to about `bytes_max` bytes but at least one record when there is one.
+    /// An offset below the start of the log is an error of class `Fatal`.
+    async fn read(
+        &self,
+        partition: PartitionId,
+        from: LogOffset,
+        bytes_max: usize,
+    ) -> Result<LogBatch, PortError>;
+
+    /// Where the log begins and ends.
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, PortError>;
+
+    /// The end of the log, kept up to date; a reader waits here for more.
+    fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset>;
+
+    /// Lets the log forget what lies below an offset. It may keep more.
+    async fn truncate(&self, partition: PartitionId, below: LogOffset) -> Result<(), PortError>;
+}

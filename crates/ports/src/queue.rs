@@ -1,0 +1,126 @@
+//! The execution queue as a worker sees it: deliveries, settlements, stops.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use minutehand_model::{Epoch, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp};
+use tokio::sync::broadcast;
+
+use crate::{DeadLetter, ErrorClass, PortError};
+
+/// Where a delivery stands in its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    /// The partition that published it.
+    pub partition: PartitionId,
+    /// Its position among what that partition published to the queue.
+    pub sequence: u64,
+}
+
+/// An execution handed to a worker group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Where it stands.
+    pub id: DeliveryId,
+    /// The owner that published it.
+    pub epoch: Epoch,
+    /// The log offset of the command behind it.
+    pub offset: LogOffset,
+    /// When the tick was built.
+    pub published_at: Timestamp,
+    /// The fingerprint of namespace and id.
+    pub key: TaskKey,
+    /// When it was due.
+    pub due: Timestamp,
+    /// The task in the encoding of the `record` crate.
+    pub encoded: Bytes,
+}
+
+/// A request to stop a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Which task.
+    pub key: TaskKey,
+    /// Its due time.
+    pub due: Timestamp,
+    /// Kill it, instead of asking.
+    pub kill: bool,
+}
+
+/// What a worker group says of a delivery. All settlements of one call become durable together, or none does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// Which delivery; settled once and for all.
+    pub id: DeliveryId,
+    /// Encoded commands to append to logs in the same step: a retry, a completion.
+    pub commands: Vec<(PartitionId, Bytes)>,
+    /// A dead letter to keep.
+    pub dead_letter: Option<DeadLetter>,
+    /// A line for the history, when its policy wants one.
+    pub outcome: Option<(TaskKey, Outcome)>,
+}
+
+/// What a worker group says of the end of a run whose delivery it had settled before (at-most-once).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Encoded commands to append to logs in the same step: a completion.
+    pub commands: Vec<(PartitionId, Bytes)>,
+    /// A dead letter to keep.
+    pub dead_letter: Option<DeadLetter>,
+    /// A line for the history, when its policy wants one.
+    pub outcome: Option<(TaskKey, Outcome)>,
+}
+
+/// How full a queue is, for one worker group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Published and not settled, deliveries in progress included.
+    pub waiting: u64,
+    /// Handed out and not settled.
+    pub in_progress: u64,
+    /// Settled since the store was created.
+    pub settled: u64,
+    /// Dead letters kept.
+    pub dead_letters: u64,
+}
+
+/// A queue of executions, consumed by worker groups.
+#[async_trait]
+pub trait ExecutionQueue: Send + Sync + 'static {
+    /// Hands out up to `count_max` executions to a group, waiting until there is one. What was handed out and not settled
+    /// when the process ended is handed out again. Fails with class `Fatal` when the store is closed.
+    /// A call that is dropped before it answers has handed out nothing.
+    async fn poll(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        count_max: usize,
+    ) -> Result<Vec<Delivery>, PortError>;
+
+    /// Makes settlements durable, and answers when they are.
+    async fn settle(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        settlements: Vec<Settlement>,
+    ) -> Result<(), PortError>;
+
+    /// Makes reports durable, all of one call together, and answers when they are. A report that is repeated after
+    /// a failure may be kept twice.
+    async fn report(&self, queue: &QueueName, group: &str, reports: Vec<Report>) -> Result<(), PortError> {
+        let action = format!("keep {} reports of group {group} on queue {queue}", reports.len());
+        Err(PortError::new(
+            ErrorClass::Fatal,
+            action,
+            "this queue keeps nothing of a delivery once it is settled",
+        ))
+    }
+
+    /// Stop requests published from now on.
+    fn stops(&self, queue: &QueueName) -> broadcast::Receiver<Stop>;
+
+    /// Every queue that was ever published to, in order of name.
+    async fn queues(&self) -> Result<Vec<QueueName>, PortError>;
+
+    /// How full a queue is for a group.
+    async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError>;
+}

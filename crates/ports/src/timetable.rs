@@ -1,0 +1,51 @@
+//! The timetable: an append-only store of blocks by minute bucket, and of schedule revisions.
+
+use async_trait::async_trait;
+use minutehand_model::{
+    Block, BucketLoad, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry, TimetablePage,
+};
+
+use crate::PortError;
+
+/// An append-only store of what is due beyond the look-ahead.
+#[async_trait]
+pub trait Timetable: Send + Sync + 'static {
+    /// Writes blocks and answers when they are durable. Writing a block again changes nothing.
+    async fn write_blocks(&self, blocks: Vec<Block>) -> Result<(), PortError>;
+
+    /// Reads every block whose first due time is at or after `from` and before `until`, in that order, until
+    /// about `bytes_max` bytes have been read. Blocks with the same first due time are never split between
+    /// pages. The page's `complete_until` is `until` or the first due time of the first block left out.
+    /// A block that cannot be understood is set aside and does not fail the read.
+    async fn read(
+        &self,
+        partition: PartitionId,
+        from: Timestamp,
+        until: Timestamp,
+        bytes_max: usize,
+    ) -> Result<TimetablePage, PortError>;
+
+    /// Every stored entry of a task that is not expired, in order of their offsets.
+    async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError>;
+
+    /// The load per bucket of the minutes that start at or after `from` and before `until`; empty ones left out.
+    async fn loads(
+        &self,
+        partition: PartitionId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<BucketLoad>, PortError>;
+
+    /// Lets the store forget the buckets that start before a time. It may keep more.
+    async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError>;
+
+    /// Appends revisions of schedules and answers when they are durable. Writing one again changes nothing.
+    async fn write_revisions(
+        &self,
+        partition: PartitionId,
+        revisions: Vec<RevisionEntry>,
+    ) -> Result<(), PortError>;
+
+    /// Every revision of every schedule of a partition, in order of their offsets.
+    async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError>;
+}

@@ -1,0 +1,93 @@
+//! A partition's checkpoint.
+
+use bytes::Bytes;
+use minutehand_model::{Checkpoint, Epoch, Frontier, Gap, Place, Timestamp};
+use prost::Message;
+
+use crate::envelope::{seal, unseal};
+use crate::error::{DecodeError, Fault};
+
+const WHAT: &str = "checkpoint";
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct PlaceMessage {
+    #[prost(sint64, tag = "1")]
+    due_ms: i64,
+    #[prost(uint64, tag = "2")]
+    offset: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct GapMessage {
+    #[prost(message, required, tag = "1")]
+    after: PlaceMessage,
+    #[prost(message, required, tag = "2")]
+    through: PlaceMessage,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct CheckpointMessage {
+    #[prost(uint64, tag = "1")]
+    epoch: u64,
+    #[prost(uint64, tag = "2")]
+    tick: u64,
+    #[prost(uint64, tag = "3")]
+    applied: u64,
+    #[prost(uint64, tag = "4")]
+    replay_from: u64,
+    #[prost(message, optional, tag = "5")]
+    head: Option<PlaceMessage>,
+    #[prost(message, repeated, tag = "6")]
+    gaps: Vec<GapMessage>,
+}
+
+fn place_message(place: Place) -> PlaceMessage {
+    PlaceMessage { due_ms: place.due.as_millis(), offset: place.offset }
+}
+
+fn place(message: PlaceMessage) -> Place {
+    Place { due: Timestamp::from_millis(message.due_ms), offset: message.offset }
+}
+
+/// The bytes of a checkpoint.
+pub fn encode(checkpoint: &Checkpoint) -> Bytes {
+    let gap = |gap: &Gap| GapMessage { after: place_message(gap.after), through: place_message(gap.through) };
+    seal(&CheckpointMessage {
+        epoch: checkpoint.epoch.0,
+        tick: checkpoint.tick,
+        applied: checkpoint.applied,
+        replay_from: checkpoint.replay_from,
+        head: Some(place_message(checkpoint.frontier.head)),
+        gaps: checkpoint.frontier.gaps.iter().map(gap).collect(),
+    })
+}
+
+/// The checkpoint; one that contradicts itself is refused.
+pub fn decode(bytes: &Bytes) -> Result<Checkpoint, DecodeError> {
+    let message: CheckpointMessage = unseal(WHAT, bytes)?;
+    checkpoint(message).map_err(|fault| fault.of(WHAT))
+}
+
+fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
+    let head = place(message.head.ok_or("head is missing")?);
+    let gap = |gap: GapMessage| Gap { after: place(gap.after), through: place(gap.through) };
+    let gaps: Vec<Gap> = message.gaps.into_iter().map(gap).collect();
+    if gaps.iter().any(|gap| gap.after > gap.through || gap.through > head) {
+        return Err("a gap does not lie below the head".into());
+    }
+    if gaps.windows(2).any(|pair| pair[0].through > pair[1].after) {
+        return Err("the gaps are not in order".into());
+    }
+    if message.replay_from > message.applied {
+        return Err(
+            format!("replay_from {} lies above applied {}", message.replay_from, message.applied).into()
+        );
+    }
+    Ok(Checkpoint {
+        epoch: Epoch(message.epoch),
+        tick: message.tick,
+        applied: message.applied,
+        frontier: Frontier { head, gaps },
+        replay_from: message.replay_from,
+    })
+}

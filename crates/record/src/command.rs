@@ -1,0 +1,209 @@
+//! Commands: a version byte, a kind byte and a message; the message of a creation is the task itself.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use minutehand_model::{Command, Namespace, ScheduleId, TaskKey, TaskRecord, Timestamp};
+use prost::Message;
+
+use crate::VERSION;
+use crate::envelope::{check_version, civil_time, key, key_bytes};
+use crate::error::{DecodeError, Fault};
+use crate::names::QueueNames;
+use crate::policy::{outcome, outcome_number, overlap, overlap_number};
+use crate::schedule::{RevisionMessage, revision, revision_message};
+use crate::task::record_from;
+
+const WHAT: &str = "command";
+
+/// Kind bytes, as in `schema/records.proto`.
+mod kind {
+    pub(super) const CREATE: u8 = 1;
+    pub(super) const CANCEL: u8 = 2;
+    pub(super) const MOVE: u8 = 3;
+    pub(super) const REPLACE: u8 = 4;
+    pub(super) const MOVED: u8 = 5;
+    pub(super) const REVISE: u8 = 6;
+    pub(super) const TRIGGER: u8 = 7;
+    pub(super) const BACKFILL: u8 = 8;
+    pub(super) const COMPLETED: u8 = 9;
+}
+
+/// A cancel, or one of the three moves when it carries a task.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct ChangeMessage {
+    #[prost(bytes = "bytes", tag = "1")]
+    key: Bytes,
+    #[prost(sint64, tag = "2")]
+    due_ms: i64,
+    #[prost(bytes = "bytes", tag = "3")]
+    task: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct TriggerMessage {
+    #[prost(string, tag = "1")]
+    namespace: String,
+    #[prost(string, tag = "2")]
+    schedule: String,
+    #[prost(uint32, optional, tag = "3")]
+    overlap: Option<u32>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct BackfillMessage {
+    #[prost(string, tag = "1")]
+    namespace: String,
+    #[prost(string, tag = "2")]
+    schedule: String,
+    #[prost(sint64, tag = "3")]
+    from_ms: i64,
+    #[prost(sint64, tag = "4")]
+    to_ms: i64,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct CompletedMessage {
+    #[prost(string, tag = "1")]
+    namespace: String,
+    #[prost(string, tag = "2")]
+    schedule: String,
+    #[prost(sint64, tag = "3")]
+    nominal_ms: i64,
+    #[prost(uint32, tag = "4")]
+    kind: u32,
+    #[prost(sint64, tag = "5")]
+    at_ms: i64,
+}
+
+/// The bytes of a command.
+pub fn encode(command: &Command) -> Bytes {
+    match command {
+        Command::Create(task) => create(&task.encoded),
+        Command::Cancel { key, due } => framed(kind::CANCEL, &change(*key, *due, None)),
+        Command::Move { key, due, task } => framed(kind::MOVE, &change(*key, *due, Some(task))),
+        Command::Replace { key, due, task } => framed(kind::REPLACE, &change(*key, *due, Some(task))),
+        Command::Moved { key, due, task } => framed(kind::MOVED, &change(*key, *due, Some(task))),
+        Command::Revise(revision) => framed(kind::REVISE, &revision_message(revision)),
+        Command::Trigger { namespace, schedule, overlap } => framed(
+            kind::TRIGGER,
+            &TriggerMessage {
+                namespace: namespace.as_str().to_owned(),
+                schedule: schedule.as_str().to_owned(),
+                overlap: overlap.map(overlap_number),
+            },
+        ),
+        Command::Backfill { namespace, schedule, from, to } => framed(
+            kind::BACKFILL,
+            &BackfillMessage {
+                namespace: namespace.as_str().to_owned(),
+                schedule: schedule.as_str().to_owned(),
+                from_ms: from.as_millis(),
+                to_ms: to.as_millis(),
+            },
+        ),
+        Command::Completed { namespace, schedule, nominal, kind, at } => framed(
+            kind::COMPLETED,
+            &CompletedMessage {
+                namespace: namespace.as_str().to_owned(),
+                schedule: schedule.as_str().to_owned(),
+                nominal_ms: nominal.as_millis(),
+                kind: outcome_number(*kind),
+                at_ms: at.as_millis(),
+            },
+        ),
+    }
+}
+
+fn create(encoded: &[u8]) -> Bytes {
+    let mut buffer = BytesMut::with_capacity(2 + encoded.len());
+    buffer.put_u8(VERSION);
+    buffer.put_u8(kind::CREATE);
+    buffer.put_slice(encoded);
+    buffer.freeze()
+}
+
+fn framed<M: Message>(kind: u8, message: &M) -> Bytes {
+    let mut buffer = BytesMut::with_capacity(2 + message.encoded_len());
+    buffer.put_u8(VERSION);
+    buffer.put_u8(kind);
+    message.encode_raw(&mut buffer);
+    buffer.freeze()
+}
+
+fn change(key: TaskKey, due: Timestamp, task: Option<&TaskRecord>) -> ChangeMessage {
+    ChangeMessage {
+        key: key_bytes(key),
+        due_ms: due.as_millis(),
+        task: task.map(|task| task.encoded.clone()).unwrap_or_default(),
+    }
+}
+
+/// The command; a task in it is a slice of `bytes`.
+pub fn decode(bytes: Bytes) -> Result<Command, DecodeError> {
+    decode_sharing(bytes, &mut QueueNames::new())
+}
+
+/// The same as [`decode`], sharing the texts of queue names: for who reads many.
+pub fn decode_sharing(bytes: Bytes, names: &mut QueueNames) -> Result<Command, DecodeError> {
+    command_from(bytes, names).map_err(|fault| fault.of(WHAT))
+}
+
+fn command_from(bytes: Bytes, names: &mut QueueNames) -> Result<Command, Fault> {
+    check_version(bytes.first().copied())?;
+    let kind = *bytes.get(1).ok_or("the bytes end before its kind")?;
+    let body = bytes.slice(2..);
+    match kind {
+        kind::CREATE => Ok(Command::Create(record_from(body, names).map_err(|fault| fault.within("task"))?)),
+        kind::CANCEL => {
+            let message = ChangeMessage::decode(body)?;
+            Ok(Command::Cancel { key: key(&message.key)?, due: civil_time("due_ms", message.due_ms)? })
+        }
+        kind::MOVE => moved(body, names).map(|(key, due, task)| Command::Move { key, due, task }),
+        kind::REPLACE => moved(body, names).map(|(key, due, task)| Command::Replace { key, due, task }),
+        kind::MOVED => moved(body, names).map(|(key, due, task)| Command::Moved { key, due, task }),
+        kind::REVISE => Ok(Command::Revise(Box::new(revision(RevisionMessage::decode(body)?)?))),
+        kind::TRIGGER => trigger(body),
+        kind::BACKFILL => backfill(body),
+        kind::COMPLETED => completed(body),
+        other => Err(format!("unknown kind {other}").into()),
+    }
+}
+
+fn moved(body: Bytes, names: &mut QueueNames) -> Result<(TaskKey, Timestamp, TaskRecord), Fault> {
+    let message = ChangeMessage::decode(body)?;
+    let task = record_from(message.task, names).map_err(|fault| fault.within("task"))?;
+    let (key, due) = (key(&message.key)?, civil_time("due_ms", message.due_ms)?);
+    if task.key != key {
+        return Err("the task at the new time is another one".into());
+    }
+    Ok((key, due, task))
+}
+
+fn trigger(body: Bytes) -> Result<Command, Fault> {
+    let message = TriggerMessage::decode(body)?;
+    Ok(Command::Trigger {
+        namespace: Namespace::parse(&message.namespace)?,
+        schedule: ScheduleId::parse(&message.schedule)?,
+        overlap: message.overlap.map(overlap).transpose()?,
+    })
+}
+
+fn backfill(body: Bytes) -> Result<Command, Fault> {
+    let message = BackfillMessage::decode(body)?;
+    Ok(Command::Backfill {
+        namespace: Namespace::parse(&message.namespace)?,
+        schedule: ScheduleId::parse(&message.schedule)?,
+        from: civil_time("from_ms", message.from_ms)?,
+        to: civil_time("to_ms", message.to_ms)?,
+    })
+}
+
+fn completed(body: Bytes) -> Result<Command, Fault> {
+    let message = CompletedMessage::decode(body)?;
+    Ok(Command::Completed {
+        namespace: Namespace::parse(&message.namespace)?,
+        schedule: ScheduleId::parse(&message.schedule)?,
+        nominal: civil_time("nominal_ms", message.nominal_ms)?,
+        kind: outcome(message.kind)?,
+        at: civil_time("at_ms", message.at_ms)?,
+    })
+}

@@ -1,0 +1,89 @@
+//! The frame around a protobuf message: a version byte in front; and checks that many messages share.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use minutehand_model::limits::{
+    HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
+};
+use minutehand_model::{TaskKey, Timestamp};
+use prost::Message;
+
+use crate::VERSION;
+use crate::error::{DecodeError, Fault};
+
+/// A version byte and the message.
+pub(crate) fn seal<M: Message>(message: &M) -> Bytes {
+    let mut buffer = BytesMut::with_capacity(1 + message.encoded_len());
+    buffer.put_u8(VERSION);
+    message.encode_raw(&mut buffer);
+    buffer.freeze()
+}
+
+/// The message behind a version byte that this build knows.
+pub(crate) fn unseal<M: Message + Default>(what: &'static str, bytes: &Bytes) -> Result<M, DecodeError> {
+    check_version(bytes.first().copied()).map_err(|fault| fault.of(what))?;
+    M::decode(bytes.slice(1..)).map_err(|error| Fault::from(error).of(what))
+}
+
+/// Refuses no version and every version that this build does not know.
+pub(crate) fn check_version(version: Option<u8>) -> Result<(), Fault> {
+    match version {
+        Some(VERSION) => Ok(()),
+        Some(other) => Err(format!("unknown version {other} (this build knows {VERSION})").into()),
+        None => Err("it is empty".into()),
+    }
+}
+
+/// 0000-01-01T00:00:00Z in milliseconds.
+const YEAR_ZERO_MS: i64 = -62_167_219_200_000;
+
+/// A time that a task can be due at: the years 0 to 9999.
+pub(crate) fn civil_time(field: &str, ms: i64) -> Result<Timestamp, Fault> {
+    if (YEAR_ZERO_MS..=Timestamp::END_OF_YEAR_9999.as_millis()).contains(&ms) {
+        Ok(Timestamp::from_millis(ms))
+    } else {
+        Err(format!("{field} is {ms} ms; it must lie between the years 0 and 9999").into())
+    }
+}
+
+/// A key of exactly sixteen bytes, big-endian.
+pub(crate) fn key(bytes: &[u8]) -> Result<TaskKey, Fault> {
+    let array: [u8; 16] =
+        bytes.try_into().map_err(|_| format!("key is {} bytes long; it must be 16", bytes.len()))?;
+    Ok(TaskKey(u128::from_be_bytes(array)))
+}
+
+/// The bytes of a key.
+pub(crate) fn key_bytes(key: TaskKey) -> Bytes {
+    Bytes::copy_from_slice(&key.0.to_be_bytes())
+}
+
+/// Refuses a payload above the limit.
+pub(crate) fn check_payload(payload: &[u8]) -> Result<(), Fault> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(format!(
+            "payload is {} bytes long; at most {PAYLOAD_BYTES_MAX} are allowed",
+            payload.len()
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Refuses headers above the limits.
+pub(crate) fn check_headers(headers: &[(String, String)]) -> Result<(), Fault> {
+    if headers.len() > HEADERS_MAX {
+        return Err(format!("it has {} headers; at most {HEADERS_MAX} are allowed", headers.len()).into());
+    }
+    for (name, value) in headers {
+        if name.len() > HEADER_NAME_BYTES_MAX || value.len() > HEADER_VALUE_BYTES_MAX {
+            return Err(format!(
+                "a header has a name of {} and a value of {} bytes; at most {HEADER_NAME_BYTES_MAX} and \
+                 {HEADER_VALUE_BYTES_MAX} are allowed",
+                name.len(),
+                value.len()
+            )
+            .into());
+        }
+    }
+    Ok(())
+}

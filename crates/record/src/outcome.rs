@@ -1,0 +1,60 @@
+//! The end of one attempt, as history keeps it.
+
+use bytes::Bytes;
+use minutehand_model::{ExecutionId, Outcome, Timestamp};
+use prost::Message;
+
+use crate::envelope::{key, seal, unseal};
+use crate::error::{DecodeError, Fault};
+use crate::policy::{outcome, outcome_number};
+
+const WHAT: &str = "outcome";
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct OutcomeMessage {
+    /// Sixteen bytes, big-endian.
+    #[prost(bytes = "bytes", tag = "1")]
+    execution: Bytes,
+    #[prost(uint32, tag = "2")]
+    attempt: u32,
+    #[prost(uint32, tag = "3")]
+    kind: u32,
+    #[prost(string, tag = "4")]
+    detail: String,
+    #[prost(sint64, tag = "5")]
+    due_ms: i64,
+    #[prost(sint64, tag = "6")]
+    started_at_ms: i64,
+    #[prost(sint64, tag = "7")]
+    ended_at_ms: i64,
+}
+
+/// The bytes of an outcome.
+pub fn encode(outcome: &Outcome) -> Bytes {
+    seal(&OutcomeMessage {
+        execution: Bytes::copy_from_slice(&outcome.execution.0.to_be_bytes()),
+        attempt: outcome.attempt,
+        kind: outcome_number(outcome.kind),
+        detail: outcome.detail.clone(),
+        due_ms: outcome.due.as_millis(),
+        started_at_ms: outcome.started_at.as_millis(),
+        ended_at_ms: outcome.ended_at.as_millis(),
+    })
+}
+
+/// The outcome.
+pub fn decode(bytes: &Bytes) -> Result<Outcome, DecodeError> {
+    let message: OutcomeMessage = unseal(WHAT, bytes)?;
+    let parse = |message: OutcomeMessage| -> Result<Outcome, Fault> {
+        Ok(Outcome {
+            execution: ExecutionId(key(&message.execution).map_err(|fault| fault.within("execution"))?.0),
+            attempt: message.attempt,
+            kind: outcome(message.kind)?,
+            detail: message.detail,
+            due: Timestamp::from_millis(message.due_ms),
+            started_at: Timestamp::from_millis(message.started_at_ms),
+            ended_at: Timestamp::from_millis(message.ended_at_ms),
+        })
+    };
+    parse(message).map_err(|fault| fault.of(WHAT))
+}

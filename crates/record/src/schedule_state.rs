@@ -1,0 +1,100 @@
+//! What a schedule remembers that depends on both cursors.
+
+use bytes::Bytes;
+use minutehand_model::{ScheduleEvent, ScheduleState, Timestamp};
+use prost::Message;
+
+use crate::envelope::{seal, unseal};
+use crate::error::{DecodeError, Fault};
+use crate::policy::{event, event_number};
+
+const WHAT: &str = "schedule state";
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct ScheduleStateMessage {
+    #[prost(uint64, tag = "1")]
+    runs_started: u64,
+    #[prost(uint64, tag = "2")]
+    skipped: u64,
+    #[prost(uint64, tag = "3")]
+    missed: u64,
+    #[prost(sint64, repeated, tag = "4")]
+    running_ms: Vec<i64>,
+    #[prost(sint64, repeated, tag = "5")]
+    buffered_ms: Vec<i64>,
+    #[prost(message, repeated, tag = "6")]
+    backfills: Vec<RangeMessage>,
+    #[prost(sint64, optional, tag = "7")]
+    paused_by_failure_at_ms: Option<i64>,
+    #[prost(message, repeated, tag = "8")]
+    events: Vec<EventMessage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct RangeMessage {
+    #[prost(sint64, tag = "1")]
+    from_ms: i64,
+    #[prost(sint64, tag = "2")]
+    to_ms: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct EventMessage {
+    #[prost(uint32, tag = "1")]
+    kind: u32,
+    #[prost(sint64, tag = "2")]
+    nominal_ms: i64,
+    #[prost(sint64, tag = "3")]
+    at_ms: i64,
+}
+
+/// The bytes of a schedule's state.
+pub fn encode(state: &ScheduleState) -> Bytes {
+    let event = |event: &ScheduleEvent| EventMessage {
+        kind: event_number(event.kind),
+        nominal_ms: event.nominal.as_millis(),
+        at_ms: event.at.as_millis(),
+    };
+    let range = |(from, to): &(Timestamp, Timestamp)| RangeMessage {
+        from_ms: from.as_millis(),
+        to_ms: to.as_millis(),
+    };
+    seal(&ScheduleStateMessage {
+        runs_started: state.runs_started,
+        skipped: state.skipped,
+        missed: state.missed,
+        running_ms: state.running.iter().map(|time| time.as_millis()).collect(),
+        buffered_ms: state.buffered.iter().map(|time| time.as_millis()).collect(),
+        backfills: state.backfills.iter().map(range).collect(),
+        paused_by_failure_at_ms: state.paused_by_failure_at.map(Timestamp::as_millis),
+        events: state.events.iter().map(event).collect(),
+    })
+}
+
+/// The schedule's state.
+pub fn decode(bytes: &Bytes) -> Result<ScheduleState, DecodeError> {
+    let message: ScheduleStateMessage = unseal(WHAT, bytes)?;
+    state(message).map_err(|fault| fault.of(WHAT))
+}
+
+fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
+    let event = |message: EventMessage| -> Result<ScheduleEvent, Fault> {
+        Ok(ScheduleEvent {
+            kind: event(message.kind)?,
+            nominal: Timestamp::from_millis(message.nominal_ms),
+            at: Timestamp::from_millis(message.at_ms),
+        })
+    };
+    let range =
+        |range: RangeMessage| (Timestamp::from_millis(range.from_ms), Timestamp::from_millis(range.to_ms));
+    Ok(ScheduleState {
+        runs_started: message.runs_started,
+        skipped: message.skipped,
+        missed: message.missed,
+        running: message.running_ms.into_iter().map(Timestamp::from_millis).collect(),
+        buffered: message.buffered_ms.into_iter().map(Timestamp::from_millis).collect(),
+        backfills: message.backfills.into_iter().map(range).collect(),
+        paused_by_failure_at: message.paused_by_failure_at_ms.map(Timestamp::from_millis),
+        events: message.events.into_iter().map(event).collect::<Result<_, _>>()?,
+    })
+}

@@ -1,0 +1,359 @@
+//! Random values of everything that is stored, from a seed.
+
+use bytes::Bytes;
+use minutehand_model::*;
+use minutehand_record::dead_letter::DeadLetterRecord;
+use minutehand_record::publication::BatchHeader;
+
+/// SplitMix64: small, and the same on every machine.
+pub(crate) struct Values(pub(crate) u64);
+
+impl Values {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    pub(crate) fn flag(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+
+    /// Numbers of every magnitude, the ends of the range included.
+    pub(crate) fn number(&mut self) -> u64 {
+        match self.below(8) {
+            0 => 0,
+            1 => u64::MAX,
+            _ => {
+                let bits = self.below(64);
+                self.next() >> bits
+            }
+        }
+    }
+
+    pub(crate) fn any_time(&mut self) -> Timestamp {
+        match self.below(6) {
+            0 => Timestamp::MIN,
+            1 => Timestamp::MAX,
+            _ => Timestamp::from_millis(self.number() as i64),
+        }
+    }
+
+    pub(crate) fn civil_time(&mut self) -> Timestamp {
+        match self.below(6) {
+            0 => Timestamp::END_OF_YEAR_9999,
+            1 => Timestamp::from_millis(-62_167_219_200_000),
+            _ => Timestamp::from_millis(1_700_000_000_000 + self.below(1 << 40) as i64 - (1 << 39)),
+        }
+    }
+
+    pub(crate) fn text(&mut self, characters: &str, length_max: u64) -> String {
+        let characters: Vec<char> = characters.chars().collect();
+        let length = 1 + self.below(length_max);
+        (0..length).map(|_| characters[self.below(characters.len() as u64) as usize]).collect()
+    }
+
+    pub(crate) fn prose(&mut self) -> String {
+        if self.flag() { String::new() } else { self.text("a z9\"\\äß漢🦀\n\0", 40) }
+    }
+
+    pub(crate) fn bytes(&mut self, length_max: u64) -> Bytes {
+        let length = self.below(length_max + 1);
+        (0..length).map(|_| self.next() as u8).collect()
+    }
+
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    pub(crate) fn optional<T>(&mut self, make: impl FnOnce(&mut Values) -> T) -> Option<T> {
+        self.flag().then(|| make(self))
+    }
+
+    pub(crate) fn several<T>(&mut self, most: u64, mut make: impl FnMut(&mut Values) -> T) -> Vec<T> {
+        let count = self.below(most + 1);
+        (0..count).map(|_| make(self)).collect()
+    }
+
+    pub(crate) fn key(&mut self) -> TaskKey {
+        TaskKey(u128::from(self.next()) << 64 | u128::from(self.next()))
+    }
+
+    pub(crate) fn namespace(&mut self) -> Namespace {
+        Namespace::parse(&self.text("abcXYZ019._-", 64)).unwrap()
+    }
+
+    pub(crate) fn queue(&mut self) -> QueueName {
+        QueueName::parse(&self.text("abcXYZ019._-", 64)).unwrap()
+    }
+
+    pub(crate) fn schedule_id(&mut self) -> ScheduleId {
+        ScheduleId::parse(&self.text("abcXYZ019._-:@+=~/", 160)).unwrap()
+    }
+
+    pub(crate) fn retry(&mut self) -> RetryPolicy {
+        let base_ms = 1 + self.below(1_000_000) as i64;
+        let fixed = Backoff::Fixed { delay_ms: 1 + self.below(1_000) as i64 };
+        match self.below(3) {
+            0 => RetryPolicy::default(),
+            1 => RetryPolicy::NEVER,
+            _ => RetryPolicy {
+                backoff: self.one_of(&[Backoff::None, Backoff::Immediate, Backoff::Exponential, fixed]),
+                base_ms,
+                cap_ms: base_ms + self.below(1_000_000) as i64,
+                attempts_max: 1 + self.below(1_000) as u32,
+                age_ms_max: self.optional(|values| 1 + values.below(1_000_000) as i64),
+            },
+        }
+    }
+
+    pub(crate) fn headers(&mut self) -> Vec<(String, String)> {
+        self.several(4, |values| (values.text("abc-é", 20), values.prose()))
+    }
+
+    pub(crate) fn task(&mut self) -> Task {
+        let due = self.civil_time();
+        self.task_due(due)
+    }
+
+    pub(crate) fn task_due(&mut self, due: Timestamp) -> Task {
+        Task {
+            namespace: self.namespace(),
+            id: TaskId::parse(&self.text("abcXYZ019._-:@+=~/", 200)).unwrap(),
+            queue: self.queue(),
+            due,
+            payload: self.bytes(64),
+            headers: self.headers(),
+            retry: self.retry(),
+            guarantee: self.one_of(Guarantee::ALL),
+            precision: self.one_of(Precision::ALL),
+            attempt: if self.flag() { 1 } else { 1 + self.below(u64::from(u32::MAX)) as u32 },
+            first_due: if self.flag() { due } else { self.civil_time() },
+            origin: self.optional(|values| Origin {
+                schedule: values.schedule_id(),
+                nominal: values.civil_time(),
+                completion_wanted: values.flag(),
+            }),
+        }
+    }
+
+    pub(crate) fn record(&mut self) -> TaskRecord {
+        minutehand_record::task::record(&self.task())
+    }
+
+    pub(crate) fn command(&mut self) -> Command {
+        let (due, task) = (self.civil_time(), self.record());
+        let (namespace, schedule, key) = (self.namespace(), self.schedule_id(), task.key);
+        match self.below(9) {
+            0 => Command::Create(task),
+            1 => Command::Cancel { key, due },
+            2 => Command::Move { key, due, task },
+            3 => Command::Replace { key, due, task },
+            4 => Command::Moved { key, due, task },
+            5 => Command::Revise(Box::new(self.revision())),
+            6 => Command::Trigger {
+                namespace,
+                schedule,
+                overlap: self.optional(|values| values.one_of(OverlapPolicy::ALL)),
+            },
+            7 => Command::Backfill { namespace, schedule, from: due, to: self.civil_time() },
+            _ => Command::Completed {
+                namespace,
+                schedule,
+                nominal: due,
+                kind: self.outcome_kind(),
+                at: self.civil_time(),
+            },
+        }
+    }
+
+    pub(crate) fn outcome_kind(&mut self) -> OutcomeKind {
+        self.one_of(&[
+            OutcomeKind::Succeeded,
+            OutcomeKind::Retried,
+            OutcomeKind::Dead,
+            OutcomeKind::Cancelled,
+        ])
+    }
+
+    pub(crate) fn revision(&mut self) -> Revision {
+        Revision {
+            namespace: self.namespace(),
+            schedule: self.schedule_id(),
+            number: 1 + self.below(u64::MAX),
+            definition: self.optional(Values::definition),
+            paused: self.flag(),
+            note: self.prose(),
+            author: self.prose(),
+        }
+    }
+
+    pub(crate) fn definition(&mut self) -> ScheduleDefinition {
+        let recurrence = if self.flag() {
+            RecurrenceSpec::Cron { expression: self.prose(), zone: self.prose(), dst: "vixie".to_owned() }
+        } else {
+            RecurrenceSpec::Interval { every_ms: 1 + self.below(1 << 40) as i64, anchor: self.civil_time() }
+        };
+        ScheduleDefinition {
+            recurrence,
+            exclude: self.several(3, Values::prose),
+            start: self.optional(Values::civil_time),
+            end: self.optional(Values::civil_time),
+            runs_max: self.optional(Values::number),
+            jitter_ms: self.below(86_400_001) as i64,
+            misfire: MisfirePolicy {
+                rule: self.one_of(MisfireRule::ALL),
+                window_ms: self.below(1 << 50) as i64,
+                grace_ms: self.below(1 << 50) as i64,
+            },
+            overlap: self.one_of(OverlapPolicy::ALL),
+            pause_on_failure: self.flag(),
+            action: ActionTemplate {
+                queue: self.queue(),
+                payload: self.bytes(40),
+                headers: self.headers(),
+                retry: self.retry(),
+                guarantee: self.one_of(Guarantee::ALL),
+                precision: self.one_of(Precision::ALL),
+            },
+        }
+    }
+
+    pub(crate) fn revision_entry(&mut self) -> RevisionEntry {
+        RevisionEntry { offset: self.number(), appended_at: self.any_time(), revision: self.revision() }
+    }
+
+    pub(crate) fn place(&mut self) -> Place {
+        Place { due: self.any_time(), offset: self.number() }
+    }
+
+    pub(crate) fn checkpoint(&mut self) -> Checkpoint {
+        let mut places = self.several(9, Values::place);
+        places.push(self.place());
+        places.sort();
+        let head = places.pop().unwrap();
+        let gaps =
+            places.chunks_exact(2).map(|pair| Gap { after: pair[0], through: pair[1] }).collect::<Vec<_>>();
+        let applied = self.number();
+        Checkpoint {
+            epoch: Epoch(self.number()),
+            tick: self.number(),
+            applied,
+            frontier: Frontier { head, gaps },
+            replay_from: applied - self.number().min(applied),
+        }
+    }
+
+    pub(crate) fn schedule_state(&mut self) -> ScheduleState {
+        const KINDS: [ScheduleEventKind; 10] = [
+            ScheduleEventKind::Started,
+            ScheduleEventKind::Succeeded,
+            ScheduleEventKind::Failed,
+            ScheduleEventKind::SkippedOverlap,
+            ScheduleEventKind::Buffered,
+            ScheduleEventKind::MissedWindow,
+            ScheduleEventKind::MissedRule,
+            ScheduleEventKind::RunsExhausted,
+            ScheduleEventKind::CancelRequested,
+            ScheduleEventKind::PausedByFailure,
+        ];
+        ScheduleState {
+            runs_started: self.number(),
+            skipped: self.number(),
+            missed: self.number(),
+            running: self.several(3, Values::any_time),
+            buffered: self.several(3, Values::any_time).into(),
+            backfills: self.several(3, |values| (values.any_time(), values.any_time())).into(),
+            paused_by_failure_at: self.optional(Values::any_time),
+            events: self
+                .several(5, |values| ScheduleEvent {
+                    kind: values.one_of(&KINDS),
+                    nominal: values.any_time(),
+                    at: values.any_time(),
+                })
+                .into(),
+        }
+    }
+
+    pub(crate) fn outcome(&mut self) -> Outcome {
+        Outcome {
+            execution: ExecutionId(self.key().0),
+            attempt: self.number() as u32,
+            kind: self.outcome_kind(),
+            detail: self.prose(),
+            due: self.any_time(),
+            started_at: self.any_time(),
+            ended_at: self.any_time(),
+        }
+    }
+
+    pub(crate) fn dead_letter(&mut self) -> DeadLetterRecord {
+        let task = self.record();
+        DeadLetterRecord {
+            queue: task.queue,
+            partition: PartitionId(self.number() as u32),
+            key: task.key,
+            at: self.any_time(),
+            attempts: self.number() as u32,
+            reason: self.prose(),
+            encoded: task.encoded,
+        }
+    }
+
+    pub(crate) fn set_aside(&mut self) -> SetAside {
+        SetAside { position: self.prose(), reason: self.prose(), bytes: self.bytes(40) }
+    }
+
+    pub(crate) fn block(&mut self) -> Block {
+        let bucket = Timestamp::from_millis(1_700_000_040_000 + 60_000 * self.below(1_000_000) as i64);
+        let count = 1 + self.below(20);
+        let mut dues: Vec<Timestamp> =
+            (0..count).map(|_| bucket.plus_millis(self.below(60_000) as i64)).collect();
+        dues.sort();
+        let entries: Vec<TimetableEntry> = dues
+            .into_iter()
+            .map(|due| {
+                let task = minutehand_record::task::record(&self.task_due(due));
+                TimetableEntry {
+                    key: task.key,
+                    due,
+                    offset: self.number(),
+                    appended_at: self.any_time(),
+                    fact: if self.below(4) == 0 { Fact::Void } else { Fact::Runs(task) },
+                }
+            })
+            .collect();
+        Block {
+            partition: PartitionId(7),
+            bucket,
+            first_offset: entries.iter().map(|entry| entry.offset).min().unwrap(),
+            last_offset: entries.iter().map(|entry| entry.offset).max().unwrap(),
+            entries,
+        }
+    }
+
+    pub(crate) fn batch(&mut self) -> (BatchHeader, Vec<Publication>, Vec<StopRequest>) {
+        let header = BatchHeader {
+            partition: PartitionId(self.number() as u32),
+            epoch: Epoch(self.number()),
+            tick: self.number(),
+            published_at: self.civil_time(),
+            first_sequence: self.number() >> 1,
+        };
+        let publications =
+            self.several(12, |values| Publication { offset: values.number(), task: values.record() });
+        let stops = self.several(4, |values| StopRequest {
+            queue: values.queue(),
+            key: values.key(),
+            due: values.civil_time(),
+            kill: values.flag(),
+        });
+        (header, publications, stops)
+    }
+}
