@@ -153,7 +153,7 @@ impl Partition {
             return;
         };
         let fact = StoredFact::new(task.key, place, at.appended_at, 0).with_task(
-            Box::from(&task.encoded[..]),
+            task.encoded,
             queue,
             task.guarantee,
             task.precision,

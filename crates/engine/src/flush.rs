@@ -1,6 +1,5 @@
 //! Blocks and revisions on their way to the timetable, and the flush before a hand-over.
 
-use bytes::Bytes;
 use minutehand_model::{Block, Fact, TaskRecord, Timestamp, TimetableEntry};
 
 use crate::effect::Effect;
@@ -119,7 +118,7 @@ impl Partition {
                 due: fact.due,
                 guarantee: fact.guarantee(),
                 precision: fact.precision(),
-                encoded: Bytes::copy_from_slice(encoded),
+                encoded: encoded.clone(),
             }),
             _ => Fact::Void,
         };

@@ -99,10 +99,8 @@ impl Partition {
             Fact::Void => StoredFact::new(entry.key, place, entry.appended_at, flag::VOID),
             Fact::Runs(task) => {
                 let Some(queue) = self.queues.number(&task.queue) else { return };
-                let encoded: Box<[u8]> =
-                    if has_passed { Box::default() } else { Box::from(&task.encoded[..]) };
                 StoredFact::new(entry.key, place, entry.appended_at, 0).with_task(
-                    encoded,
+                    task.encoded,
                     queue,
                     task.guarantee,
                     task.precision,

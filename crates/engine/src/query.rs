@@ -138,7 +138,7 @@ fn is_newer(fact: &StoredFact, known: &StoredFact) -> bool {
     match (fact.is(flag::PUBLISHED), known.is(flag::PUBLISHED)) {
         (true, false) => true,
         (false, true) => false,
-        _ => fact.offset > known.offset,
+        _ => fact.order() > known.order(),
     }
 }
 
@@ -151,11 +151,5 @@ fn known(fact: &StoredFact) -> KnownTask {
         KnownState::Scheduled
     };
     let encoded = fact.encoded.as_ref().filter(|_| state == KnownState::Scheduled);
-    KnownTask {
-        key: fact.key(),
-        due: fact.due,
-        offset: fact.offset,
-        state,
-        encoded: encoded.map(|encoded| Bytes::copy_from_slice(encoded)),
-    }
+    KnownTask { key: fact.key(), due: fact.due, offset: fact.offset, state, encoded: encoded.cloned() }
 }

@@ -4,6 +4,9 @@
 //! chain when its time comes, so the order in which facts arrive (from the log, from the timetable, again
 //! after a take-over) does not matter.
 
+use std::ops::{Index, IndexMut};
+
+use bytes::Bytes;
 use hashbrown::HashTable;
 use minutehand_model::{Guarantee, LogOffset, Place, Precision, TaskKey, Timestamp};
 
@@ -44,7 +47,9 @@ pub(crate) mod flag {
     pub(crate) const SENT: u8 = 64;
 }
 
-/// One fact: a task runs at a time, or does not. 64 bytes; the encoded task lies outside.
+/// One fact: a task runs at a time, or does not. 80 bytes; the encoded task lies outside, in the buffer it was read
+/// in: nothing is copied on its way through, and a buffer lives as long as the last of its tasks waits, which is
+/// at most the look-ahead.
 #[derive(Debug)]
 pub(crate) struct StoredFact {
     pub(crate) due: Timestamp,
@@ -52,7 +57,7 @@ pub(crate) struct StoredFact {
     pub(crate) appended_at: Timestamp,
     key: [u64; 2],
     /// The encoded task; taken when it is published.
-    pub(crate) encoded: Option<Box<[u8]>>,
+    pub(crate) encoded: Option<Bytes>,
     next: u32,
     /// Interned queue name.
     pub(crate) queue: u16,
@@ -78,7 +83,7 @@ impl StoredFact {
 
     pub(crate) fn with_task(
         mut self,
-        encoded: Box<[u8]>,
+        encoded: Bytes,
         queue: u16,
         guarantee: Guarantee,
         precision: Precision,
@@ -95,6 +100,11 @@ impl StoredFact {
 
     pub(crate) fn place(&self) -> Place {
         Place { due: self.due, offset: self.offset }
+    }
+
+    /// The order of facts about one task: a record that replaces a task voids first and creates then, at one offset.
+    pub(crate) fn order(&self) -> (LogOffset, bool) {
+        (self.offset, !self.is(flag::VOID))
     }
 
     pub(crate) fn is(&self, flag: u8) -> bool {
@@ -120,38 +130,76 @@ impl StoredFact {
     }
 }
 
+/// Facts by number. They lie in chunks, so that growing copies nothing and leaves no half-empty doubled vector.
+#[derive(Debug, Default)]
+struct Facts {
+    chunks: Vec<Vec<StoredFact>>,
+}
+
+/// Facts in a chunk.
+const CHUNK: usize = 4_096;
+
+impl Facts {
+    fn push(&mut self, fact: StoredFact) -> u32 {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let full = (self.chunks.len() - 1) * CHUNK;
+        let chunk = self.chunks.last_mut().expect("a chunk with room was just made sure of");
+        chunk.push(fact);
+        u32::try_from(full + chunk.len() - 1).expect("fewer than four billion facts in memory")
+    }
+
+    fn get(&self, number: u32) -> Option<&StoredFact> {
+        self.chunks.get(number as usize / CHUNK)?.get(number as usize % CHUNK)
+    }
+}
+
+impl Index<u32> for Facts {
+    type Output = StoredFact;
+    fn index(&self, number: u32) -> &StoredFact {
+        &self.chunks[number as usize / CHUNK][number as usize % CHUNK]
+    }
+}
+
+impl IndexMut<u32> for Facts {
+    fn index_mut(&mut self, number: u32) -> &mut StoredFact {
+        &mut self.chunks[number as usize / CHUNK][number as usize % CHUNK]
+    }
+}
+
 /// Facts by number, and chains of them by key.
 #[derive(Debug)]
 pub(crate) struct TaskStore {
-    facts: Vec<StoredFact>,
+    facts: Facts,
     free: u32,
     heads: HashTable<u32>,
 }
 
 impl Default for TaskStore {
     fn default() -> TaskStore {
-        TaskStore { facts: Vec::new(), free: NONE, heads: HashTable::new() }
+        TaskStore { facts: Facts::default(), free: NONE, heads: HashTable::new() }
     }
 }
 
 impl TaskStore {
     pub(crate) fn get(&self, index: TaskIndex) -> &StoredFact {
-        &self.facts[index.0 as usize]
+        &self.facts[index.0]
     }
 
     pub(crate) fn get_mut(&mut self, index: TaskIndex) -> &mut StoredFact {
-        &mut self.facts[index.0 as usize]
+        &mut self.facts[index.0]
     }
 
     /// Adds a fact, unless the very same one is there already: then `Err` names that one.
     pub(crate) fn insert(&mut self, mut fact: StoredFact) -> Result<TaskIndex, TaskIndex> {
         let (key, low) = (fact.key, fact.key[0]);
         let facts = &mut self.facts;
-        let head = self.heads.find_mut(low, |head| facts[*head as usize].key == key);
+        let head = self.heads.find_mut(low, |head| facts[*head].key == key);
         if let Some(head) = &head {
             let mut at = **head;
             while at != NONE {
-                let other = &mut facts[at as usize];
+                let other = &mut facts[at];
                 if other.due == fact.due {
                     let is_void = fact.flags & flag::VOID;
                     if other.offset == fact.offset && other.flags & flag::VOID == is_void {
@@ -165,18 +213,17 @@ impl TaskStore {
         }
         fact.next = head.as_ref().map_or(NONE, |head| **head);
         let index = if self.free == NONE {
-            facts.push(fact);
-            u32::try_from(facts.len() - 1).expect("fewer than four billion facts in memory")
+            facts.push(fact)
         } else {
             let index = self.free;
-            self.free = facts[index as usize].next;
-            facts[index as usize] = fact;
+            self.free = facts[index].next;
+            facts[index] = fact;
             index
         };
         match head {
             Some(head) => *head = index,
             None => {
-                self.heads.insert_unique(low, index, |head| facts[*head as usize].key[0]);
+                self.heads.insert_unique(low, index, |head| facts[*head].key[0]);
             }
         }
         Ok(TaskIndex(index))
@@ -185,9 +232,9 @@ impl TaskStore {
     /// Forgets a fact.
     pub(crate) fn remove(&mut self, index: TaskIndex) {
         let TaskIndex(index) = index;
-        let (key, next) = (self.facts[index as usize].key, self.facts[index as usize].next);
+        let (key, next) = (self.facts[index].key, self.facts[index].next);
         let facts = &mut self.facts;
-        let entry = self.heads.find_entry(key[0], |head| facts[*head as usize].key == key);
+        let entry = self.heads.find_entry(key[0], |head| facts[*head].key == key);
         let Ok(mut entry) = entry else {
             debug_assert!(false, "fact {index} is in no chain");
             return;
@@ -200,12 +247,12 @@ impl TaskStore {
             }
         } else {
             let mut at = *entry.get();
-            while facts[at as usize].next != index {
-                at = facts[at as usize].next;
+            while facts[at].next != index {
+                at = facts[at].next;
             }
-            facts[at as usize].next = next;
+            facts[at].next = next;
         }
-        let freed = &mut facts[index as usize];
+        let freed = &mut facts[index];
         freed.encoded = None;
         freed.next = self.free;
         self.free = index;
@@ -215,10 +262,9 @@ impl TaskStore {
     pub(crate) fn chain(&self, key: TaskKey) -> impl Iterator<Item = (TaskIndex, &StoredFact)> {
         let low = key.0 as u64;
         let key = [low, (key.0 >> 64) as u64];
-        let mut at =
-            self.heads.find(low, |head| self.facts[*head as usize].key == key).copied().unwrap_or(NONE);
+        let mut at = self.heads.find(low, |head| self.facts[*head].key == key).copied().unwrap_or(NONE);
         std::iter::from_fn(move || {
-            let fact = self.facts.get(at as usize)?;
+            let fact = self.facts.get(at)?;
             let index = TaskIndex(at);
             at = fact.next;
             Some((index, fact))
@@ -240,8 +286,8 @@ impl TaskStore {
         let (key, place) = (fact.key(), fact.place());
         let same_due =
             || self.chain(key).filter(move |(other, fact)| fact.due == place.due && *other != index);
-        let before =
-            same_due().filter(|(_, other)| other.offset < place.offset).max_by_key(|(_, other)| other.offset);
+        let precedes = |other: &StoredFact| other.order() < (place.offset, true);
+        let before = same_due().filter(|(_, other)| precedes(other)).max_by_key(|(_, other)| other.order());
         let opens = before.is_none_or(|(_, other)| other.is(flag::VOID));
         opens && !same_due().any(|(_, other)| other.is(flag::VOID) && other.offset > place.offset)
     }
@@ -249,7 +295,7 @@ impl TaskStore {
     /// Whether the newest fact in memory about (key, due time) is a creation that F has not passed.
     /// `None` when nothing is known in memory.
     pub(crate) fn is_waiting(&self, key: TaskKey, due: Timestamp) -> Option<bool> {
-        let newest = self.chain(key).filter(|(_, fact)| fact.due == due).max_by_key(|(_, fact)| fact.offset);
+        let newest = self.chain(key).filter(|(_, fact)| fact.due == due).max_by_key(|(_, fact)| fact.order());
         newest.map(|(_, fact)| !fact.is(flag::VOID) && !fact.is(flag::PASSED))
     }
 }
@@ -264,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_takes_64_bytes() {
-        assert_eq!(size_of::<StoredFact>(), 64);
+    fn a_fact_takes_80_bytes() {
+        assert_eq!(size_of::<StoredFact>(), 80);
     }
 
     /// Generations are read off the log alone, in whatever order the facts arrive.

@@ -1,6 +1,5 @@
 //! The tick: one transaction of what is due, what came late, what was decided, and the checkpoint.
 
-use bytes::Bytes;
 use minutehand_model::{Checkpoint, Frontier, Place, Publication, TaskRecord, Tick, Timestamp};
 
 use crate::effect::Effect;
@@ -202,7 +201,7 @@ impl Partition {
             due: fact.due,
             guarantee: fact.guarantee(),
             precision: fact.precision(),
-            encoded: Bytes::from(encoded),
+            encoded,
         };
         Some(Publication { offset: fact.offset, task })
     }

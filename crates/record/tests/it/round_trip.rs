@@ -28,7 +28,7 @@ proptest! {
         prop_assert_eq!(&task::read_record(record.encoded.clone()).unwrap(), &record);
         prop_assert_eq!(
             task::namespace_and_id(&record.encoded).unwrap(),
-            (whole.namespace.clone(), whole.id.clone())
+            (whole.namespace, whole.id)
         );
         let block = values.block();
         let header = block::header(&block::encode(&block)).unwrap();

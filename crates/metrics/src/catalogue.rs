@@ -1,0 +1,141 @@
+//! Every metric there is.
+
+use crate::http::ROUTES_MAX;
+use crate::metric::{Kind, Label, Metric, Unit, Values};
+use crate::queue::QUEUES_MAX;
+
+const PARTITION: Label = Label { name: "partition", values: Values::Bounded("the partition's number") };
+const QUEUE: Label = Label {
+    name: "queue",
+    values: Values::Bounded("the queue's name, or `other` beyond the first 200 (labels stay bounded)"),
+};
+const _: () =
+    assert!(QUEUES_MAX == 200 && ROUTES_MAX == 100, "the texts of QUEUE and ROUTE say these numbers");
+const ROUTE: Label = Label {
+    name: "route",
+    values: Values::Bounded("the route as a template, or `other` beyond the first 100"),
+};
+const COMMAND: Label = Label {
+    name: "kind",
+    values: Values::Words(&[
+        "create",
+        "cancel",
+        "move",
+        "replace",
+        "revise",
+        "trigger",
+        "backfill",
+        "completed",
+    ]),
+};
+const PRECISION: Label = Label { name: "precision", values: Values::Words(&["high", "normal", "low"]) };
+const PHASE: Label = Label {
+    name: "phase",
+    values: Values::Words(&[
+        "waiting",
+        "opening",
+        "loading",
+        "replaying",
+        "owning",
+        "handing-over",
+        "stopped",
+    ]),
+};
+const OUTCOME: Label = Label {
+    name: "outcome",
+    values: Values::Words(&["succeeded", "retried", "dead", "cancelled", "abandoned"]),
+};
+const RESULT: Label = Label { name: "result", values: Values::Words(&["fired", "skipped", "missed"]) };
+const METHOD: Label = Label {
+    name: "method",
+    values: Values::Words(&["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
+};
+const STATUS: Label = Label { name: "status", values: Values::Words(&["1xx", "2xx", "3xx", "4xx", "5xx"]) };
+const VERSION: Label = Label { name: "version", values: Values::Bounded("the version of the program") };
+const TZDB: Label =
+    Label { name: "tzdb", values: Values::Bounded("the release of the time zone database compiled in") };
+
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $const:ident = $kind:ident $name:literal $unit:ident [$($label:ident),*];)+) => {
+        $($(#[doc = $help])+
+        pub(crate) const $const: Metric = Metric {
+            name: $name,
+            kind: Kind::$kind,
+            unit: Unit::$unit,
+            labels: &[$($label),*],
+            help: concat!($($help),+).trim_ascii(),
+        };)+
+
+        static CATALOGUE: &[Metric] = &[$($const),+];
+    };
+}
+
+metrics! {
+    /// 1, with the version of the program and of its time zone data as labels.
+    BUILD_INFO = Gauge "minutehand_build_info" Truth [VERSION, TZDB];
+
+    /// Commands that were appended to a log, by kind; `create` counts tasks, each of a bulk.
+    COMMANDS_ACCEPTED = Counter "minutehand_commands_accepted_total" Count [COMMAND];
+    /// Commands that were refused because of what they say, by kind; nothing was appended.
+    COMMANDS_REFUSED = Counter "minutehand_commands_refused_total" Count [COMMAND];
+    /// Time from handing records to the log until they are durable.
+    LOG_APPEND = Histogram "minutehand_log_append_seconds" Seconds [];
+    /// Records that became durable in a command log.
+    LOG_RECORDS_APPENDED = Counter "minutehand_log_records_appended_total" Count [];
+    /// Appends to a command log that failed.
+    LOG_APPEND_FAILURES = Counter "minutehand_log_append_failures_total" Count [];
+
+    /// Ticks that were committed.
+    TICKS = Counter "minutehand_partition_ticks_total" Count [PARTITION];
+    /// Time that committing a tick took.
+    TICK = Histogram "minutehand_partition_tick_seconds" Seconds [PARTITION];
+    /// Executions that were published.
+    PUBLICATIONS = Counter "minutehand_partition_publications_total" Count [PARTITION];
+    /// Publish lateness: time from an execution's due time until its tick was built.
+    PUBLISH_LATENESS = Histogram "minutehand_publish_lateness_seconds" Seconds [PARTITION, PRECISION];
+    /// A: the offset up to which the owner has applied the log.
+    APPLIED = Gauge "minutehand_partition_applied_offset" Offset [PARTITION];
+    /// The offset that the log's next record will get.
+    LOG_END = Gauge "minutehand_partition_log_end_offset" Offset [PARTITION];
+    /// A - R: records that a new owner would have to read again. The log must keep them.
+    REPLAY_DISTANCE = Gauge "minutehand_partition_replay_distance_records" Count [PARTITION];
+    /// How far F lies behind the clock: the age of the oldest due time that may still be owed.
+    FRONTIER_LAG = Gauge "minutehand_partition_frontier_lag_seconds" Seconds [PARTITION];
+    /// Tasks held in memory because they are due soon.
+    NEAR_TASKS = Gauge "minutehand_partition_near_tasks" Count [PARTITION];
+    /// Bytes of the tasks held in memory because they are due soon.
+    NEAR_BYTES = Gauge "minutehand_partition_near_bytes" Bytes [PARTITION];
+    /// Entries that wait to be written to the timetable.
+    PENDING_ENTRIES = Gauge "minutehand_partition_pending_entries" Count [PARTITION];
+    /// 1 for the phase the partition is in on this node, 0 for the others.
+    PHASE_IS = Gauge "minutehand_partition_phase" Truth [PARTITION, PHASE];
+    /// Stored records that could not be understood and were set aside; the partition went on without them.
+    SET_ASIDE = Counter "minutehand_partition_set_aside_total" Count [PARTITION];
+
+    /// Occurrences of schedules: fired, skipped by the overlap policy, or missed under the misfire policy.
+    OCCURRENCES = Counter "minutehand_schedule_occurrences_total" Count [RESULT];
+
+    /// Executions that are published and not settled, those in progress included.
+    QUEUE_DEPTH = Gauge "minutehand_queue_depth" Count [QUEUE];
+    /// Dead letters that are kept.
+    DEAD_LETTERS = Gauge "minutehand_queue_dead_letters" Count [QUEUE];
+    /// Start lateness: time from an execution's due time until its handler started.
+    START_LATENESS = Histogram "minutehand_start_lateness_seconds" Seconds [QUEUE];
+    /// Time that handlers ran.
+    RUN = Histogram "minutehand_run_seconds" Seconds [QUEUE];
+    /// Runs that ended, by outcome.
+    RUNS = Counter "minutehand_runs_total" Count [QUEUE, OUTCOME];
+    /// Runs that have started and not ended.
+    RUNS_IN_PROGRESS = Gauge "minutehand_runs_in_progress" Count [QUEUE];
+
+    /// Requests to the HTTP API that were answered.
+    HTTP_REQUESTS = Counter "minutehand_http_requests_total" Count [ROUTE, METHOD, STATUS];
+    /// Time until a request to the HTTP API was answered.
+    HTTP_REQUEST = Histogram "minutehand_http_request_seconds" Seconds [ROUTE, METHOD];
+}
+
+/// Every metric, in the order of the documentation.
+#[must_use]
+pub fn catalogue() -> &'static [Metric] {
+    CATALOGUE
+}

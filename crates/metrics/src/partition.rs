@@ -1,0 +1,115 @@
+//! One partition on one node: its ticks, its cursors, its memory and its phase.
+
+use metrics::{Counter, Gauge, Histogram};
+
+use crate::catalogue::{
+    APPLIED, FRONTIER_LAG, LOG_END, NEAR_BYTES, NEAR_TASKS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS,
+    PUBLISH_LATENESS, REPLAY_DISTANCE, SET_ASIDE, TICK, TICKS,
+};
+use crate::label::ByWord;
+
+/// Where a partition stands; everything that is shown as a gauge.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PartitionStanding {
+    /// A: every command below this offset has been applied.
+    pub applied: u64,
+    /// The offset that the log's next record will get.
+    pub log_end: u64,
+    /// R: a new owner reads the log from here.
+    pub replay_from: u64,
+    /// How far F lies behind the clock, in seconds; at least 0.
+    pub frontier_lag_seconds: f64,
+    /// Tasks in memory because they are due soon.
+    pub near_tasks: u64,
+    /// Their bytes.
+    pub near_bytes: u64,
+    /// Entries that wait to be written to the timetable.
+    pub pending_entries: u64,
+}
+
+/// The handle of one partition.
+#[derive(Clone, Debug)]
+pub struct PartitionMetrics {
+    ticks: Counter,
+    tick: Histogram,
+    publications: Counter,
+    publish_lateness: ByWord<Histogram>,
+    applied: Gauge,
+    log_end: Gauge,
+    replay_distance: Gauge,
+    frontier_lag: Gauge,
+    near_tasks: Gauge,
+    near_bytes: Gauge,
+    pending_entries: Gauge,
+    phase: ByWord<Gauge>,
+    set_aside: Counter,
+}
+
+impl PartitionMetrics {
+    /// Looks the series of a partition up.
+    #[must_use]
+    pub fn new(partition: u32) -> PartitionMetrics {
+        let number = partition.to_string();
+        let only = [number.as_str()];
+        PartitionMetrics {
+            ticks: TICKS.counter(&only),
+            tick: TICK.histogram(&only),
+            publications: PUBLICATIONS.counter(&only),
+            publish_lateness: ByWord::of(&PUBLISH_LATENESS, |word| {
+                PUBLISH_LATENESS.histogram(&[&number, word])
+            }),
+            applied: APPLIED.gauge(&only),
+            log_end: LOG_END.gauge(&only),
+            replay_distance: REPLAY_DISTANCE.gauge(&only),
+            frontier_lag: FRONTIER_LAG.gauge(&only),
+            near_tasks: NEAR_TASKS.gauge(&only),
+            near_bytes: NEAR_BYTES.gauge(&only),
+            pending_entries: PENDING_ENTRIES.gauge(&only),
+            phase: ByWord::of(&PHASE_IS, |word| PHASE_IS.gauge(&[&number, word])),
+            set_aside: SET_ASIDE.counter(&only),
+        }
+    }
+
+    /// A tick with so many publications was committed in so many seconds.
+    pub fn tick_committed(&self, publications: u64, seconds: f64) {
+        self.ticks.increment(1);
+        self.publications.increment(publications);
+        self.tick.record(seconds);
+    }
+
+    /// So many executions of a precision (`high`, `normal`, `low`) were published so many seconds after their due
+    /// time. Executions of one tick with one due time are best given together.
+    pub fn published(&self, precision: &str, lateness_seconds: f64, count: usize) {
+        self.publish_lateness.get(precision).record_many(lateness_seconds, count);
+    }
+
+    /// Stored records were set aside because they could not be understood.
+    pub fn set_aside(&self, count: u64) {
+        self.set_aside.increment(count);
+    }
+
+    /// The partition stands here.
+    pub fn stands(&self, standing: &PartitionStanding) {
+        self.applied.set(standing.applied as f64);
+        self.log_end.set(standing.log_end as f64);
+        self.replay_distance.set(standing.applied.saturating_sub(standing.replay_from) as f64);
+        self.frontier_lag.set(standing.frontier_lag_seconds.max(0.0));
+        self.near_tasks.set(standing.near_tasks as f64);
+        self.near_bytes.set(standing.near_bytes as f64);
+        self.pending_entries.set(standing.pending_entries as f64);
+    }
+
+    /// The partition entered a phase, in the engine's words: `waiting`, `opening`, `loading`, `replaying`,
+    /// `owning`, `handing-over`, `stopped`.
+    pub fn entered(&self, phase: &str) {
+        for (word, gauge) in self.phase.iter() {
+            gauge.set(if word == phase { 1.0 } else { 0.0 });
+        }
+    }
+
+    /// This node does not own the partition any more: its gauges fall to zero, so that sums over nodes are right.
+    pub fn given_up(&self) {
+        self.stands(&PartitionStanding::default());
+        self.entered("stopped");
+    }
+}

@@ -1,0 +1,109 @@
+//! Queues and the runs of their executions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics::{Counter, Gauge, Histogram};
+
+use crate::catalogue::{DEAD_LETTERS, QUEUE_DEPTH, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS};
+use crate::label::{ByWord, Names};
+
+/// Queues that are told apart; the label of all others is `other`.
+pub const QUEUES_MAX: usize = 200;
+
+/// How full a queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStanding {
+    /// Published and not settled, those in progress included.
+    pub depth: u64,
+    /// Dead letters kept.
+    pub dead_letters: u64,
+}
+
+/// The handles of all queues of a process; one value of it per process.
+#[derive(Debug)]
+pub struct Queues {
+    names: Names,
+    known: Mutex<BTreeMap<String, Arc<QueueMetrics>>>,
+}
+
+impl Queues {
+    /// No queue yet.
+    #[must_use]
+    pub fn new() -> Queues {
+        Queues { names: Names::new(QUEUES_MAX), known: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// The handle of a queue, made at the first call; keep it where executions are handled one by one.
+    #[must_use]
+    pub fn queue(&self, name: &str) -> Arc<QueueMetrics> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = known.get(name) {
+            return Arc::clone(handle);
+        }
+        let handle = Arc::new(QueueMetrics::new(self.names.label(name)));
+        known.insert(name.to_owned(), Arc::clone(&handle));
+        handle
+    }
+}
+
+impl Default for Queues {
+    fn default() -> Queues {
+        Queues::new()
+    }
+}
+
+/// The handle of one queue. Queues that share the label `other` add up.
+#[derive(Debug)]
+pub struct QueueMetrics {
+    depth: Gauge,
+    dead_letters: Gauge,
+    shown: Mutex<QueueStanding>,
+    start_lateness: Histogram,
+    run: Histogram,
+    runs: ByWord<Counter>,
+    in_progress: Gauge,
+}
+
+impl QueueMetrics {
+    fn new(label: &str) -> QueueMetrics {
+        let only = [label];
+        QueueMetrics {
+            depth: QUEUE_DEPTH.gauge(&only),
+            dead_letters: DEAD_LETTERS.gauge(&only),
+            shown: Mutex::new(QueueStanding::default()),
+            start_lateness: START_LATENESS.histogram(&only),
+            run: RUN.histogram(&only),
+            runs: ByWord::of(&RUNS, |outcome| RUNS.counter(&[label, outcome])),
+            in_progress: RUNS_IN_PROGRESS.gauge(&only),
+        }
+    }
+
+    /// The queue is this full.
+    pub fn stands(&self, standing: QueueStanding) {
+        // Differences instead of values: several queues may share one series.
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        self.depth.increment(standing.depth as f64 - shown.depth as f64);
+        self.dead_letters.increment(standing.dead_letters as f64 - shown.dead_letters as f64);
+        *shown = standing;
+    }
+
+    /// A handler started so many seconds after the due time.
+    pub fn started(&self, lateness_seconds: f64) {
+        self.start_lateness.record(lateness_seconds);
+        self.in_progress.increment(1.0);
+    }
+
+    /// A run ended after so many seconds: `succeeded`, `retried`, `dead` or `cancelled`.
+    pub fn ended(&self, outcome: &str, run_seconds: f64) {
+        self.runs.get(outcome).increment(1);
+        self.run.record(run_seconds);
+        self.in_progress.decrement(1.0);
+    }
+
+    /// A run was given up without an answer because the worker went down.
+    pub fn abandoned(&self) {
+        self.runs.get("abandoned").increment(1);
+        self.in_progress.decrement(1.0);
+    }
+}

@@ -1,0 +1,241 @@
+//! Why an operation was not carried out: one enum per operation, built from what they share.
+
+use std::sync::Arc;
+
+use minutehand_model::{LogOffset, PartitionId, Timestamp};
+use minutehand_ports::PortError;
+
+use super::view::TaskState;
+
+/// A value that was refused: the field, the limit and what was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}; {limit}, given {given}")]
+pub struct InvalidField {
+    /// The field as the caller wrote it: `retry.base_ms`.
+    pub field: String,
+    /// What is wrong, in a few words.
+    pub reason: String,
+    /// What would be accepted.
+    pub limit: String,
+    /// What was given, shortened.
+    pub given: String,
+    /// The value is refused for its size.
+    pub too_large: bool,
+}
+
+impl InvalidField {
+    /// A refused value. `given` is cut to a hundred characters.
+    pub fn new(
+        field: impl Into<String>,
+        reason: impl Into<String>,
+        limit: impl Into<String>,
+        given: impl std::fmt::Display,
+    ) -> InvalidField {
+        let given = shortened(&given.to_string());
+        InvalidField { field: field.into(), reason: reason.into(), limit: limit.into(), given, too_large: false }
+    }
+
+    /// The same, refused for its size.
+    #[must_use]
+    pub fn for_its_size(mut self) -> InvalidField {
+        self.too_large = true;
+        self
+    }
+}
+
+/// At most a hundred characters of a text.
+fn shortened(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 100;
+    match text.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The partition or a store cannot answer now; trying again later may help.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// Nobody owns the partition here, or its owner is still taking over.
+    #[error("partition {partition} has no owner that is ready ({phase}); try again in a moment")]
+    NotReady {
+        /// Which partition.
+        partition: PartitionId,
+        /// How far its owner is.
+        phase: String,
+    },
+    /// The owner has not applied what the log held when the question came.
+    #[error("partition {partition} has applied its log up to {applied}, wanted is {wanted}; try again in a moment")]
+    Behind {
+        /// Which partition.
+        partition: PartitionId,
+        /// How far it is.
+        applied: LogOffset,
+        /// How far it should be.
+        wanted: LogOffset,
+    },
+    /// A store failed.
+    #[error(transparent)]
+    Store(Arc<PortError>),
+    /// A stored record could not be understood.
+    #[error("{what} could not be understood: {reason}")]
+    Corrupt {
+        /// Which record.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl From<PortError> for Unavailable {
+    fn from(error: PortError) -> Unavailable {
+        Unavailable::Store(Arc::new(error))
+    }
+}
+
+/// Why a task was not created.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CreateError {
+    /// A value was refused; nothing was written.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// The log did not answer; the task may or may not exist.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why something was not found.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LookupError {
+    /// There is nothing of that name.
+    #[error("there is no {what} {name:?}")]
+    NotFound {
+        /// `task`, `schedule`, `revision`.
+        what: &'static str,
+        /// What was looked for.
+        name: String,
+    },
+    /// It could not be looked up.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a listing or another question was not answered.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum QueryError {
+    /// A value was refused.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// It could not be looked up.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a task was not cancelled.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CancelError {
+    /// There is no such task.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// It has gone out (or has been cancelled before).
+    #[error("the task due at {due} cannot be cancelled: it is {}", state.as_str())]
+    TooLate {
+        /// Its due time.
+        due: Timestamp,
+        /// What it is.
+        state: TaskState,
+    },
+}
+
+/// Why a task was not moved.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RescheduleError {
+    /// The new time was refused.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// There is no such task.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// It has several due times; say which.
+    #[error("the task has {} due times, say which one is to be moved: {}", dues.len(), joined(dues))]
+    Ambiguous {
+        /// The due times to choose from.
+        dues: Vec<Timestamp>,
+    },
+    /// It has gone out, and the caller wanted it moved only if it had not.
+    #[error("the task due at {due} cannot be moved: it is {}", state.as_str())]
+    TooLate {
+        /// Its due time.
+        due: Timestamp,
+        /// What it is.
+        state: TaskState,
+    },
+    /// It has gone out and its payload is no longer kept here.
+    #[error("the task due at {due} has been published and its payload is no longer kept; create it again")]
+    BodyForgotten {
+        /// Its due time.
+        due: Timestamp,
+    },
+}
+
+fn joined(dues: &[Timestamp]) -> String {
+    dues.iter().take(10).map(Timestamp::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a schedule was not created.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CreateScheduleError {
+    /// A value was refused; nothing was written.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// It exists, with another definition.
+    #[error("the schedule exists with another definition, at revision {current}")]
+    Exists {
+        /// Its newest revision.
+        current: u64,
+    },
+    /// The partition or the log did not answer; the schedule may or may not exist.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a schedule was not changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReviseError {
+    /// A value was refused; nothing was written.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// There is no such schedule or revision.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// It is at another revision than the caller expected.
+    #[error("the schedule is at revision {current}")]
+    Conflict {
+        /// Its newest revision.
+        current: u64,
+        /// The caller named the revision it expected.
+        expected: Option<u64>,
+    },
+}
+
+/// Why a run was not asked for.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BackfillError {
+    /// A value was refused; nothing was written.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// There is no such schedule.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
+
+macro_rules! unavailable_through_lookup {
+    ($($error:ty),+) => {
+        $(impl From<Unavailable> for $error {
+            fn from(error: Unavailable) -> $error {
+                LookupError::from(error).into()
+            }
+        })+
+    };
+}
+
+unavailable_through_lookup!(CancelError, RescheduleError, ReviseError, BackfillError);

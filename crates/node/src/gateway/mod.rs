@@ -1,0 +1,103 @@
+//! The callers' face of a node: takes parsed tasks and schedules, answers what is known of them.
+//!
+//! A write is an append to the command log and is answered when it is durable. A write whose effect depends on
+//! what the partition knows (a cancel, a revision) is answered when the owner has applied it, with what became
+//! of it. A read first waits until the owner has applied everything the log held when the question came: who
+//! was told that a task exists finds it.
+
+mod ask;
+mod error;
+mod operations;
+mod queues;
+mod schedules;
+mod tasks;
+mod view;
+mod wait;
+
+use std::sync::Arc;
+
+use minutehand_model::{PartitionId, Timestamp};
+use minutehand_ports::{CommandLog, ExecutionQueue, History, Timetable};
+
+pub use ask::Ask;
+pub use error::{
+    BackfillError, CancelError, CreateError, CreateScheduleError, InvalidField, LookupError, QueryError,
+    RescheduleError, ReviseError, Unavailable,
+};
+pub use operations::{MinuteLoad, PartitionView, Readiness};
+pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
+pub use schedules::{
+    CreatedSchedule, Preview, RevisionChange, RunRequested, RunView, ScheduleHead, ScheduleName, SchedulePage,
+    ScheduleView, preview, validate_definition,
+};
+pub use tasks::{MoveMode, TaskName, TaskPage, TaskQuery, validate_task};
+pub use view::{Created, TaskHandle, TaskState, TaskView};
+
+use crate::clock::Clock;
+use crate::owner::Owners;
+
+/// The stores a gateway talks to.
+#[derive(Clone)]
+pub struct Stores {
+    /// Where commands go.
+    pub log: Arc<dyn CommandLog>,
+    /// What is due beyond the look-ahead, and the revisions of schedules.
+    pub timetable: Arc<dyn Timetable>,
+    /// The executions that wait for workers.
+    pub queue: Arc<dyn ExecutionQueue>,
+    /// Outcomes and dead letters.
+    pub history: Arc<dyn History>,
+}
+
+/// How long a gateway waits and how much work one answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest wait for an owner to apply what the log holds, in milliseconds.
+    pub apply_wait_ms_max: u64,
+    /// About how many stored bytes one page of a listing may read; a listing always reads at least one minute.
+    pub scan_bytes_max: usize,
+    /// Bytes asked of the timetable at once.
+    pub read_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { apply_wait_ms_max: 5_000, scan_bytes_max: 32 * 1024 * 1024, read_bytes_max: 1024 * 1024 }
+    }
+}
+
+/// The callers' face of a node. Share it behind an [`Arc`].
+pub struct Gateway {
+    stores: Stores,
+    owners: Arc<dyn Ask>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    /// Replays of dead letters take turns: two at once could both append the same letter.
+    replay_turn: tokio::sync::Mutex<()>,
+}
+
+impl Gateway {
+    /// A gateway to the partitions that this node owns.
+    pub fn new(stores: Stores, owners: Owners, clock: Arc<dyn Clock>, limits: Limits) -> Gateway {
+        Gateway::asking(stores, Arc::new(owners), clock, limits)
+    }
+
+    /// A gateway to owners reached in another way.
+    pub fn asking(stores: Stores, owners: Arc<dyn Ask>, clock: Arc<dyn Clock>, limits: Limits) -> Gateway {
+        Gateway { stores, owners, clock, limits, replay_turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// The present time by the gateway's clock.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The number of partitions.
+    pub fn partitions_count(&self) -> u32 {
+        self.owners.partitions()
+    }
+
+    fn every_partition(&self) -> impl Iterator<Item = PartitionId> + use<> {
+        (0..self.owners.partitions()).map(PartitionId)
+    }
+}

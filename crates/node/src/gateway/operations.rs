@@ -1,0 +1,101 @@
+//! What operators ask: partitions, load per minute, readiness.
+
+use std::collections::BTreeMap;
+
+use minutehand_engine::Phase;
+use minutehand_model::time::DAY_MS;
+use minutehand_model::{PartitionId, Timestamp};
+
+use super::wait::{not_ready, phase_word};
+use super::{Gateway, InvalidField, QueryError, Unavailable};
+use crate::owner::OwnerStatus;
+
+/// Longest range of one question for the load per minute: a week.
+const LOAD_RANGE_MS_MAX: i64 = 7 * DAY_MS;
+
+/// A partition that is assigned to this node.
+#[derive(Clone, Debug)]
+pub struct PartitionView {
+    /// Which one.
+    pub partition: PartitionId,
+    /// The word for how far its owner is.
+    pub phase: &'static str,
+    /// Its cursors and sizes.
+    pub status: OwnerStatus,
+}
+
+/// What is due in one minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MinuteLoad {
+    /// Tasks in the timetable; duplicates and cancelled ones included.
+    pub stored: u64,
+    /// Tasks that are in memory only.
+    pub in_memory: u64,
+    /// Stored bytes.
+    pub bytes: u64,
+}
+
+/// Whether this node can do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Every partition assigned to it is owned.
+    Ready,
+    /// It cannot, for these reasons.
+    NotReady(Vec<String>),
+}
+
+impl Gateway {
+    /// The partitions assigned to this node.
+    pub fn partitions(&self) -> Vec<PartitionView> {
+        let statuses = self.owners.statuses().into_iter();
+        statuses.map(|(partition, status)| PartitionView { partition, phase: phase_word(status.phase), status }).collect()
+    }
+
+    /// Tasks per minute from the minute of `from` up to `until`, over all partitions; empty minutes left out.
+    /// Occurrences of schedules are computed when their time comes and are not counted.
+    ///
+    /// # Errors
+    /// A range that runs backwards or is longer than a week, or a partition or store that does not answer.
+    pub async fn loads(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<BTreeMap<Timestamp, MinuteLoad>, QueryError> {
+        if from > until {
+            return Err(InvalidField::new("from", "lies after until", format!("at or before {until}"), from).into());
+        }
+        if until.millis_since(from) > LOAD_RANGE_MS_MAX {
+            let given = format!("{from} to {until}");
+            return Err(InvalidField::new("until", "gives too long a range", "at most seven days", given).into());
+        }
+        let from = from.floor_to_minute();
+        let mut minutes: BTreeMap<Timestamp, MinuteLoad> = BTreeMap::new();
+        for partition in self.every_partition() {
+            let in_memory = self.owners.loads(partition, from, until).await;
+            for (minute, tasks) in in_memory.ok_or_else(|| not_ready(partition, None))? {
+                minutes.entry(minute).or_default().in_memory += tasks;
+            }
+            let stored = self.stores.timetable.loads(partition, from, until).await.map_err(Unavailable::from)?;
+            for bucket in stored {
+                let minute = minutes.entry(bucket.bucket).or_default();
+                minute.stored += bucket.tasks;
+                minute.bytes += bucket.bytes;
+            }
+        }
+        Ok(minutes)
+    }
+
+    /// Whether this node can do its work, and why not.
+    pub fn readiness(&self) -> Readiness {
+        let statuses = self.owners.statuses();
+        if statuses.is_empty() {
+            return Readiness::NotReady(vec!["no partition is assigned to this node yet".to_owned()]);
+        }
+        let reasons: Vec<String> = statuses
+            .into_iter()
+            .filter(|(_, status)| status.phase != Phase::Owning)
+            .map(|(partition, status)| format!("partition {partition} is {}", phase_word(status.phase)))
+            .collect();
+        if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady(reasons) }
+    }
+}

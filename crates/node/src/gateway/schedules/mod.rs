@@ -1,0 +1,40 @@
+//! Schedules: create, revise, run by request, preview, and why one has not run.
+
+mod definition;
+mod read;
+mod request;
+mod revise;
+mod why;
+
+use minutehand_model::{Namespace, PartitionId, ScheduleId, Timestamp};
+
+pub use definition::{Preview, preview, validate_definition};
+pub use read::{RunView, ScheduleHead, SchedulePage, ScheduleView};
+pub use request::RunRequested;
+pub use revise::{CreatedSchedule, RevisionChange};
+
+use super::LookupError;
+
+/// A schedule's name: its id within its namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleName {
+    /// The name space of the id.
+    pub namespace: Namespace,
+    /// The id.
+    pub id: ScheduleId,
+}
+
+impl ScheduleName {
+    pub(super) fn partition(&self, partitions: u32) -> PartitionId {
+        PartitionId::of(&self.namespace, self.id.as_str(), partitions)
+    }
+
+    fn not_found(&self) -> LookupError {
+        LookupError::NotFound { what: "schedule", name: self.id.to_string() }
+    }
+
+    /// The task id of a run; `suffix` tells runs by request apart.
+    fn run_id(&self, nominal: Timestamp, suffix: &str) -> String {
+        format!("{}@{nominal}{suffix}", self.id)
+    }
+}

@@ -1,0 +1,235 @@
+//! Reading schedules: one, many, and their revisions.
+
+use minutehand_engine::{KnownSchedule, Phase};
+use minutehand_model::{
+    Namespace, Outcome, PartitionId, Revision, RevisionEntry, ScheduleEventKind, ScheduleId, ScheduleState,
+    TaskKey, Timestamp,
+};
+
+use super::why::why;
+use super::{Preview, ScheduleName, preview};
+use crate::gateway::wait::not_ready;
+use crate::gateway::{Gateway, InvalidField, LookupError, QueryError, ReviseError, TaskState, Unavailable};
+
+/// Runs whose outcomes are looked up for one schedule.
+const RECENT_RUNS: usize = 5;
+/// Most schedules on a page.
+const PAGE_SCHEDULES_MAX: usize = 1_000;
+
+/// A schedule's newest revision and what comes next.
+#[derive(Clone, Debug)]
+pub struct ScheduleHead {
+    /// The partition it lives in.
+    pub partition: PartitionId,
+    /// The newest revision.
+    pub head: RevisionEntry,
+    /// What it remembers about itself.
+    pub state: ScheduleState,
+    /// The next nominal time, and when that is due with its jitter.
+    pub next: Option<(Timestamp, Timestamp)>,
+}
+
+/// One run of a schedule.
+#[derive(Clone, Debug)]
+pub struct RunView {
+    /// The task id of its executions.
+    pub task_id: String,
+    /// The time its calendar names.
+    pub nominal: Timestamp,
+    /// How far it has come.
+    pub state: TaskState,
+    /// The end of its latest attempt, when the history knows one.
+    pub last_outcome: Option<Outcome>,
+}
+
+/// A schedule with everything that answers "why has it not run?".
+#[derive(Clone, Debug)]
+pub struct ScheduleView {
+    /// The schedule.
+    pub schedule: ScheduleHead,
+    /// How far its partition's owner is.
+    pub owner_phase: Option<Phase>,
+    /// The newest runs, newest first.
+    pub runs: Vec<RunView>,
+    /// The reasons in words, the weightiest first; what happens next when there is nothing to explain.
+    pub why: Vec<String>,
+}
+
+/// A part of a listing.
+#[derive(Clone, Debug)]
+pub struct SchedulePage {
+    /// Schedules in order of their ids.
+    pub schedules: Vec<ScheduleHead>,
+    /// The last id of this page when there are more.
+    pub next: Option<ScheduleId>,
+}
+
+impl Gateway {
+    /// The head of a schedule that is not deleted.
+    ///
+    /// # Errors
+    /// When there is none, or the partition does not answer.
+    pub async fn schedule_head(&self, name: &ScheduleName) -> Result<ScheduleHead, LookupError> {
+        let partition = name.partition(self.owners.partitions());
+        self.caught_up(partition).await?;
+        let known = self.known_schedule(partition, name).await?;
+        let living = known.filter(|known| known.head.revision.definition.is_some());
+        living.map(|known| head(partition, known)).ok_or_else(|| name.not_found())
+    }
+
+    /// What the owner knows of a schedule, deleted or not.
+    pub(super) async fn known_schedule(
+        &self,
+        partition: PartitionId,
+        name: &ScheduleName,
+    ) -> Result<Option<KnownSchedule>, Unavailable> {
+        let answer = self.owners.schedule(partition, name.namespace.clone(), name.id.clone()).await;
+        answer.ok_or_else(|| not_ready(partition, None))
+    }
+
+    /// A schedule with everything that answers "why has it not run?".
+    ///
+    /// # Errors
+    /// When there is none, or the partition or the history does not answer.
+    pub async fn schedule(&self, name: &ScheduleName) -> Result<ScheduleView, LookupError> {
+        let schedule = self.schedule_head(name).await?;
+        let owner_phase = self.owners.status(schedule.partition).map(|status| status.borrow().phase);
+        let runs = self.recent_runs(name, &schedule.state).await?;
+        let why = why(&schedule, owner_phase, &runs, self.now());
+        Ok(ScheduleView { schedule, owner_phase, runs, why })
+    }
+
+    async fn recent_runs(
+        &self,
+        name: &ScheduleName,
+        state: &ScheduleState,
+    ) -> Result<Vec<RunView>, Unavailable> {
+        let mut started: Vec<Timestamp> = state
+            .events
+            .iter()
+            .filter(|event| event.kind == ScheduleEventKind::Started)
+            .map(|event| event.nominal)
+            .collect();
+        started.reverse();
+        started.dedup();
+        let mut runs = Vec::new();
+        for nominal in started.into_iter().take(RECENT_RUNS) {
+            runs.push(self.run(name, nominal, state.running.contains(&nominal)).await?);
+        }
+        Ok(runs)
+    }
+
+    /// One run: by its plain id, or by that of a run by request when only such a one has left outcomes.
+    async fn run(
+        &self,
+        name: &ScheduleName,
+        nominal: Timestamp,
+        is_running: bool,
+    ) -> Result<RunView, Unavailable> {
+        for suffix in ["", "/trigger", "/backfill"] {
+            let task_id = name.run_id(nominal, suffix);
+            let key = TaskKey::of(name.namespace.as_str(), &task_id);
+            if let Some(last) = self.stores.history.outcomes(key).await?.pop() {
+                let state = if is_running { TaskState::Published } else { last.kind.into() };
+                return Ok(RunView { task_id, nominal, state, last_outcome: Some(last) });
+            }
+        }
+        let task_id = name.run_id(nominal, "");
+        Ok(RunView { task_id, nominal, state: TaskState::Published, last_outcome: None })
+    }
+
+    /// The schedules of a namespace, in order of their ids.
+    ///
+    /// # Errors
+    /// A refused limit, or a partition that does not answer.
+    pub async fn schedules(
+        &self,
+        namespace: &Namespace,
+        prefix: &str,
+        after: Option<&ScheduleId>,
+        count_max: usize,
+    ) -> Result<SchedulePage, QueryError> {
+        if !(1..=PAGE_SCHEDULES_MAX).contains(&count_max) {
+            let limit = format!("1 to {PAGE_SCHEDULES_MAX}");
+            return Err(InvalidField::new("limit", "is out of range", limit, count_max).into());
+        }
+        let mut found = Vec::new();
+        for partition in self.every_partition() {
+            self.caught_up(partition).await?;
+            found.extend(self.living_schedules(partition, namespace, prefix, after, count_max + 1).await?);
+        }
+        found.sort_by(|a, b| a.head.revision.schedule.cmp(&b.head.revision.schedule));
+        let more = found.len() > count_max;
+        found.truncate(count_max);
+        let next = found.last().filter(|_| more).map(|last| last.head.revision.schedule.clone());
+        Ok(SchedulePage { schedules: found, next })
+    }
+
+    /// Up to `count_max` schedules of one partition that are not deleted.
+    async fn living_schedules(
+        &self,
+        partition: PartitionId,
+        namespace: &Namespace,
+        prefix: &str,
+        after: Option<&ScheduleId>,
+        count_max: usize,
+    ) -> Result<Vec<ScheduleHead>, Unavailable> {
+        let mut living = Vec::new();
+        let mut after = after.cloned();
+        loop {
+            let page = self.owners.schedules(partition, namespace.clone(), after, prefix.to_owned(), count_max).await;
+            let page = page.ok_or_else(|| not_ready(partition, None))?;
+            let is_last = page.len() < count_max;
+            after = page.last().map(|last| last.head.revision.schedule.clone());
+            let heads = page.into_iter().map(|known| head(partition, known));
+            living.extend(heads.filter(|schedule| schedule.head.revision.definition.is_some()));
+            if is_last || living.len() >= count_max {
+                living.truncate(count_max);
+                return Ok(living);
+            }
+        }
+    }
+
+    /// Every revision of a schedule, oldest first; also of one that was deleted.
+    ///
+    /// # Errors
+    /// When there was never one, or the partition or the store does not answer.
+    pub async fn revisions(&self, name: &ScheduleName) -> Result<Vec<RevisionEntry>, LookupError> {
+        let partition = name.partition(self.owners.partitions());
+        self.caught_up(partition).await?;
+        // Memory before store: what leaves memory has been stored by then.
+        let head = self.known_schedule(partition, name).await?.map(|known| known.head);
+        let stored = self.stores.timetable.read_revisions(partition).await.map_err(Unavailable::from)?;
+        let is_ours =
+            |revision: &Revision| revision.namespace == name.namespace && revision.schedule == name.id;
+        let mut revisions: Vec<RevisionEntry> =
+            stored.into_iter().filter(|entry| is_ours(&entry.revision)).collect();
+        revisions.extend(head);
+        revisions.sort_by_key(|entry| (entry.revision.number, entry.offset));
+        // Of one number the first counts: a later one was ignored.
+        revisions.dedup_by_key(|entry| entry.revision.number);
+        match revisions.is_empty() {
+            true => Err(name.not_found()),
+            false => Ok(revisions),
+        }
+    }
+
+    /// The next times of a stored schedule, whether or not it is paused.
+    ///
+    /// # Errors
+    /// As [`preview`], and when there is no such schedule.
+    pub async fn preview_stored(
+        &self,
+        name: &ScheduleName,
+        from: Timestamp,
+        count: usize,
+    ) -> Result<Preview, ReviseError> {
+        let schedule = self.schedule_head(name).await?;
+        let definition = schedule.head.revision.definition.as_ref().ok_or_else(|| name.not_found())?;
+        Ok(preview(definition, from, count)?)
+    }
+}
+
+pub(super) fn head(partition: PartitionId, known: KnownSchedule) -> ScheduleHead {
+    ScheduleHead { partition, head: known.head, state: known.state, next: known.next }
+}

@@ -1,0 +1,69 @@
+//! Runs by request: now, or for a range of times.
+
+use minutehand_model::limits::BACKFILL_OCCURRENCES_MAX;
+use minutehand_model::{Command, LogOffset, OverlapPolicy, PartitionId, Timestamp};
+
+use super::ScheduleName;
+use super::definition::validate_definition;
+use crate::gateway::{BackfillError, Gateway, InvalidField};
+
+/// A request for runs that is durable and applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunRequested {
+    /// The schedule's partition.
+    pub partition: PartitionId,
+    /// The log offset of the request.
+    pub offset: LogOffset,
+    /// Runs asked for; those beyond the schedule's limits (overlap, most runs) are left out when their turn comes.
+    pub runs: usize,
+}
+
+impl Gateway {
+    /// Runs a schedule once, now; also when it is paused.
+    ///
+    /// # Errors
+    /// When there is no such schedule, or no answer.
+    pub async fn trigger(
+        &self,
+        name: &ScheduleName,
+        overlap: Option<OverlapPolicy>,
+    ) -> Result<RunRequested, BackfillError> {
+        let partition = self.schedule_head(name).await?.partition;
+        let (namespace, schedule) = (name.namespace.clone(), name.id.clone());
+        let command = Command::Trigger { namespace, schedule, overlap };
+        let offset = self.append_and_wait(partition, vec![command]).await?;
+        Ok(RunRequested { partition, offset, runs: 1 })
+    }
+
+    /// Runs the occurrences of a range, both ends included, as if they were due now.
+    ///
+    /// # Errors
+    /// A range that runs backwards, holds no occurrence or more than 10,000; an unknown schedule; no answer.
+    pub async fn backfill(
+        &self,
+        name: &ScheduleName,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<RunRequested, BackfillError> {
+        if from > to {
+            return Err(InvalidField::new("from", "lies after to", format!("at or before {to}"), from).into());
+        }
+        let schedule = self.schedule_head(name).await?;
+        let definition = schedule.head.revision.definition.as_ref().ok_or_else(|| name.not_found())?;
+        let calendar = validate_definition(definition)?;
+        let runs = calendar.between(from, to).take(BACKFILL_OCCURRENCES_MAX + 1).count();
+        if runs == 0 {
+            let limit = "a range with at least one occurrence";
+            return Err(InvalidField::new("from", "gives an empty range", limit, format!("{from} to {to}")).into());
+        }
+        if runs > BACKFILL_OCCURRENCES_MAX {
+            let limit = format!("at most {BACKFILL_OCCURRENCES_MAX} occurrences");
+            let given = format!("{from} to {to}, with more than {BACKFILL_OCCURRENCES_MAX}");
+            return Err(InvalidField::new("to", "gives too many occurrences", limit, given).into());
+        }
+        let (namespace, id) = (name.namespace.clone(), name.id.clone());
+        let command = Command::Backfill { namespace, schedule: id, from, to };
+        let offset = self.append_and_wait(schedule.partition, vec![command]).await?;
+        Ok(RunRequested { partition: schedule.partition, offset, runs })
+    }
+}

@@ -1,0 +1,193 @@
+//! Writing revisions: create, change, pause, resume, delete, roll back.
+
+use std::time::Duration;
+
+use minutehand_model::limits::NOTE_BYTES_MAX;
+use minutehand_model::{Command, PartitionId, Revision, ScheduleDefinition};
+use tokio::time::{Instant, sleep};
+
+use super::definition::{validate_definition, validate_future};
+use super::read::head;
+use super::{ScheduleHead, ScheduleName};
+use crate::gateway::{CreateScheduleError, Gateway, InvalidField, LookupError, ReviseError, Unavailable};
+
+/// How often a change is made again on the newest revision when somebody else was faster and the caller expected none in particular.
+const ATTEMPTS_MAX: u32 = 3;
+/// How long to wait before looking again for a revision that is not stored yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The answer to the creation of a schedule.
+#[derive(Clone, Debug)]
+pub struct CreatedSchedule {
+    /// The schedule.
+    pub schedule: ScheduleHead,
+    /// It was there before, with the same definition; nothing was written.
+    pub existed: bool,
+}
+
+/// What a new revision is to say.
+#[derive(Clone, Debug)]
+pub struct RevisionChange {
+    /// The definition; `None` deletes the schedule.
+    pub definition: Option<ScheduleDefinition>,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Why, in the words of who does it.
+    pub note: String,
+    /// Who does it.
+    pub author: String,
+}
+
+/// What became of a revision that was appended.
+enum Revised {
+    Head(Option<ScheduleHead>),
+    Overtaken { current: u64 },
+}
+
+impl Gateway {
+    /// Creates a schedule. Creating it again with the same definition changes nothing.
+    ///
+    /// # Errors
+    /// A refused value, another schedule of that name, or no answer.
+    pub async fn create_schedule(
+        &self,
+        name: &ScheduleName,
+        change: RevisionChange,
+    ) -> Result<CreatedSchedule, CreateScheduleError> {
+        validate_note(&change.note)?;
+        if let Some(definition) = &change.definition {
+            validate_future(definition, &validate_definition(definition)?, self.now())?;
+        }
+        let partition = name.partition(self.owners.partitions());
+        self.caught_up(partition).await?;
+        let known = self.known_schedule(partition, name).await?;
+        let number = known.as_ref().map_or(0, |known| known.head.revision.number) + 1;
+        if let Some(known) = known.filter(|known| known.head.revision.definition.is_some()) {
+            let revision = &known.head.revision;
+            return match (&revision.definition, revision.paused) == (&change.definition, change.paused) {
+                true => Ok(CreatedSchedule { schedule: head(partition, known), existed: true }),
+                false => Err(CreateScheduleError::Exists { current: revision.number }),
+            };
+        }
+        match self.append_revision(partition, name, number, change).await? {
+            Revised::Head(Some(schedule)) => Ok(CreatedSchedule { schedule, existed: false }),
+            Revised::Head(None) => Err(CreateScheduleError::Exists { current: number }),
+            Revised::Overtaken { current } => Err(CreateScheduleError::Exists { current }),
+        }
+    }
+
+    /// Appends a revision that `change` makes from the newest one. With `expected`, only when that is the newest one;
+    /// without, the change is made again when somebody else was faster. Answers the schedule, `None` once deleted.
+    ///
+    /// # Errors
+    /// A refused value, an unknown schedule, a conflict, or no answer.
+    pub async fn revise(
+        &self,
+        name: &ScheduleName,
+        expected: Option<u64>,
+        change: impl Fn(&Revision) -> Result<RevisionChange, InvalidField>,
+    ) -> Result<Option<ScheduleHead>, ReviseError> {
+        let partition = name.partition(self.owners.partitions());
+        let mut attempts_left = ATTEMPTS_MAX;
+        loop {
+            let current = self.schedule_head(name).await?.head.revision;
+            if expected.is_some_and(|expected| expected != current.number) {
+                return Err(ReviseError::Conflict { current: current.number, expected });
+            }
+            let change = change(&current)?;
+            validate_note(&change.note)?;
+            if let Some(definition) = change.definition.as_ref().filter(|new| current.definition.as_ref() != Some(*new)) {
+                validate_definition(definition)?;
+            }
+            attempts_left -= 1;
+            match self.append_revision(partition, name, current.number + 1, change).await? {
+                Revised::Head(schedule) => return Ok(schedule),
+                Revised::Overtaken { current } if expected.is_some() || attempts_left == 0 => {
+                    return Err(ReviseError::Conflict { current, expected });
+                }
+                Revised::Overtaken { .. } => {}
+            }
+        }
+    }
+
+    /// Puts the definition of an earlier revision in force again, as a new revision.
+    ///
+    /// # Errors
+    /// As [`revise`](Gateway::revise), and when there is no such revision or it was the deletion.
+    pub async fn rollback(
+        &self,
+        name: &ScheduleName,
+        expected: Option<u64>,
+        to_number: u64,
+        note: &str,
+        author: &str,
+    ) -> Result<ScheduleHead, ReviseError> {
+        let newest = self.schedule_head(name).await?.head.revision.number;
+        let missing =
+            || LookupError::NotFound { what: "revision", name: format!("{} of schedule {}", to_number, name.id) };
+        if !(1..=newest).contains(&to_number) {
+            return Err(missing().into());
+        }
+        let old = self.revision(name, to_number).await?.ok_or_else(missing)?;
+        let definition = old.definition.ok_or_else(missing)?;
+        let note = if note.is_empty() { format!("back to revision {to_number}") } else { note.to_owned() };
+        let revised = self.revise(name, expected, |current| {
+            let definition = Some(definition.clone());
+            Ok(RevisionChange { definition, paused: current.paused, note: note.clone(), author: author.to_owned() })
+        });
+        revised.await?.ok_or_else(|| name.not_found().into())
+    }
+
+    /// A revision that exists by its number; waits a little for one that is on its way to the store.
+    async fn revision(&self, name: &ScheduleName, number: u64) -> Result<Option<Revision>, LookupError> {
+        let deadline = Instant::now() + Duration::from_millis(self.limits.apply_wait_ms_max);
+        loop {
+            let revisions = self.revisions(name).await?;
+            let found = revisions.into_iter().map(|entry| entry.revision).find(|one| one.number == number);
+            if found.is_some() || Instant::now() >= deadline {
+                return Ok(found);
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn append_revision(
+        &self,
+        partition: PartitionId,
+        name: &ScheduleName,
+        number: u64,
+        change: RevisionChange,
+    ) -> Result<Revised, Unavailable> {
+        let deletes = change.definition.is_none();
+        let revision = Revision {
+            namespace: name.namespace.clone(),
+            schedule: name.id.clone(),
+            number,
+            definition: change.definition,
+            paused: change.paused,
+            note: change.note,
+            author: change.author,
+        };
+        let offset = self.append_and_wait(partition, vec![Command::Revise(Box::new(revision))]).await?;
+        Ok(match self.known_schedule(partition, name).await? {
+            Some(known) if known.head.offset == offset => {
+                Revised::Head((!deletes).then(|| head(partition, known)))
+            }
+            // A later revision is the newest by now; it could only follow this one.
+            Some(known) if known.head.offset > offset && known.head.revision.number > number => {
+                Revised::Head((!deletes).then(|| head(partition, known)))
+            }
+            Some(known) => Revised::Overtaken { current: known.head.revision.number },
+            None if deletes => Revised::Head(None),
+            None => Revised::Overtaken { current: number },
+        })
+    }
+}
+
+fn validate_note(note: &str) -> Result<(), InvalidField> {
+    if note.len() > NOTE_BYTES_MAX {
+        let limit = format!("at most {NOTE_BYTES_MAX} bytes");
+        return Err(InvalidField::new("note", "is too long", limit, format!("{} bytes", note.len())));
+    }
+    Ok(())
+}

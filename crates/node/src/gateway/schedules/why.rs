@@ -1,0 +1,82 @@
+//! Why a schedule has not run, in words.
+
+use minutehand_engine::Phase;
+use minutehand_model::{ScheduleEvent, ScheduleEventKind, Timestamp};
+
+use super::read::{RunView, ScheduleHead};
+use crate::gateway::TaskState;
+use crate::gateway::wait::{is_ready, phase_word};
+
+/// The reasons, the weightiest first.
+pub(super) fn why(
+    schedule: &ScheduleHead,
+    owner_phase: Option<Phase>,
+    runs: &[RunView],
+    now: Timestamp,
+) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let partition = schedule.partition;
+    match owner_phase {
+        Some(phase) if is_ready(phase) => {}
+        Some(phase) => reasons.push(format!("partition {partition} is not firing yet: its owner is {}", phase_word(phase))),
+        None => reasons.push(format!("partition {partition} has no owner")),
+    }
+    reasons.extend(halted(schedule, now));
+    reasons.extend(waiting(schedule));
+    if let Some(event) = schedule.state.events.back().filter(|event| left_something_out(event.kind)) {
+        reasons.push(explained(event));
+    }
+    if let Some(run) = runs.first().filter(|run| run.state == TaskState::Published) {
+        reasons.push(format!("the run of {} was published and has not ended", run.nominal));
+    }
+    if let Some((nominal, due)) = schedule.next {
+        reasons.push(match due.millis_since(nominal) {
+            0 => format!("runs next at {nominal}"),
+            jitter_ms => format!("runs next at {due} ({nominal} and {jitter_ms} ms of jitter)"),
+        });
+    }
+    reasons
+}
+
+/// What keeps it from having a next run at all.
+fn halted(schedule: &ScheduleHead, now: Timestamp) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let revision = &schedule.head.revision;
+    if revision.paused {
+        let note = if revision.note.is_empty() { String::new() } else { format!(": {}", revision.note) };
+        reasons.push(format!("it is paused since {} by {}{note}", schedule.head.appended_at, revision.author));
+    }
+    if let Some(at) = schedule.state.paused_by_failure_at {
+        reasons.push(format!("it paused itself after a run failed for the last time (at {at}); resume it to go on"));
+    }
+    let Some(definition) = &revision.definition else { return reasons };
+    if let Some(max) = definition.runs_max.filter(|max| schedule.state.runs_started >= *max) {
+        reasons.push(format!("it has had all of its {max} runs"));
+    }
+    match (definition.start, definition.end) {
+        (Some(start), _) if start > now => reasons.push(format!("it starts at {start}")),
+        (_, Some(end)) if end < now => reasons.push(format!("it ended at {end}")),
+        _ if schedule.next.is_none() && reasons.is_empty() => {
+            reasons.push("its calendar names no further time".to_owned());
+        }
+        _ => {}
+    }
+    reasons
+}
+
+/// Runs that wait for another.
+fn waiting(schedule: &ScheduleHead) -> Option<String> {
+    let (running, buffered) = (schedule.state.running.len(), schedule.state.buffered.len());
+    let oldest = schedule.state.running.first()?;
+    (buffered > 0)
+        .then(|| format!("{buffered} occurrences wait for the end of {running} running (the oldest of {oldest})"))
+}
+
+fn left_something_out(kind: ScheduleEventKind) -> bool {
+    use ScheduleEventKind::{Buffered, CancelRequested, Failed, PausedByFailure, Started, Succeeded};
+    !matches!(kind, Started | Succeeded | Failed | Buffered | CancelRequested | PausedByFailure)
+}
+
+fn explained(event: &ScheduleEvent) -> String {
+    format!("the occurrence of {} was {}", event.nominal, event.kind.as_str())
+}

@@ -1,0 +1,109 @@
+//! Creating tasks: validate, group by partition, append, answer when durable.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use minutehand_engine::KnownState;
+use minutehand_model::{Command, Fact, LogOffset, PartitionId, Task, Timestamp};
+
+use super::{TaskName, validate_task};
+use crate::gateway::wait::not_ready;
+use crate::gateway::{CreateError, Created, Gateway, TaskHandle, Unavailable};
+
+/// A task ready to be appended: its place in the caller's list, its due time and its record.
+struct Prepared {
+    index: usize,
+    due: Timestamp,
+    record: Bytes,
+}
+
+impl Gateway {
+    /// Creates tasks and answers for each of them, in order, when it is durable. A refused task does not hold
+    /// up the others. Whether a task existed before is not looked up: creating it again changes nothing.
+    pub async fn create(&self, tasks: Vec<Task>) -> Vec<Result<Created, CreateError>> {
+        let now = self.now();
+        let partitions = self.owners.partitions();
+        let mut answers: Vec<Option<Result<Created, CreateError>>> = Vec::with_capacity(tasks.len());
+        answers.resize_with(tasks.len(), || None);
+        let mut groups: BTreeMap<PartitionId, Vec<Prepared>> = BTreeMap::new();
+        for (index, task) in tasks.iter().enumerate() {
+            if let Err(refused) = validate_task(task, now) {
+                answers[index] = Some(Err(refused.into()));
+                continue;
+            }
+            let partition = PartitionId::of(&task.namespace, task.id.as_str(), partitions);
+            let record = encode_creation(task);
+            groups.entry(partition).or_default().push(Prepared { index, due: task.due, record });
+        }
+        drop(tasks);
+        let appends = groups.into_iter().map(|(partition, group)| self.append_group(partition, group));
+        for (index, answer) in join_all(appends).await.into_iter().flatten() {
+            answers[index] = Some(answer);
+        }
+        let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId(0), None)));
+        answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect()
+    }
+
+    async fn append_group(
+        &self,
+        partition: PartitionId,
+        group: Vec<Prepared>,
+    ) -> Vec<(usize, Result<Created, CreateError>)> {
+        let (places, records): (Vec<(usize, Timestamp)>, Vec<Bytes>) =
+            group.into_iter().map(|task| ((task.index, task.due), task.record)).unzip();
+        match self.stores.log.append(partition, records).await {
+            Ok(appended) => (appended.first..)
+                .zip(places)
+                .map(|(offset, (index, due))| (index, Ok(created(partition, due, offset, false))))
+                .collect(),
+            Err(error) => {
+                let unavailable = Unavailable::from(error);
+                places.into_iter().map(|(index, _)| (index, Err(unavailable.clone().into()))).collect()
+            }
+        }
+    }
+
+    /// Creates one task whose id the caller chose; if it is there already, answers so and writes nothing.
+    ///
+    /// Two calls at the same moment may both be told that they created it; it is one task all the same.
+    ///
+    /// # Errors
+    /// A refused value, or a partition or log that does not answer.
+    pub async fn create_named(&self, task: Task) -> Result<Created, CreateError> {
+        validate_task(&task, self.now())?;
+        let name = TaskName { namespace: task.namespace.clone(), id: task.id.clone() };
+        if let Some(existing) = self.existing(&name, task.due).await? {
+            return Ok(existing);
+        }
+        let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId(0), None)));
+        self.create(vec![task]).await.pop().unwrap_or_else(unanswered)
+    }
+
+    /// The task of that name and due time, unless it was cancelled.
+    async fn existing(&self, name: &TaskName, due: Timestamp) -> Result<Option<Created>, Unavailable> {
+        let (partition, key) = (name.partition(self.owners.partitions()), name.key());
+        self.caught_up(partition).await?;
+        let in_memory = self.owners.find(partition, vec![key]).await;
+        let in_memory = in_memory.ok_or_else(|| not_ready(partition, None))?.into_iter().flatten();
+        let known = in_memory.filter(|task| task.due == due).max_by_key(|task| task.offset);
+        if let Some(task) = known {
+            let lives = task.state != KnownState::Cancelled;
+            return Ok(lives.then(|| created(partition, due, task.offset, true)));
+        }
+        let stored = self.stores.timetable.find(partition, key).await?;
+        let newest = stored.into_iter().filter(|entry| entry.due == due).max_by_key(|entry| entry.offset);
+        Ok(newest
+            .filter(|entry| matches!(entry.fact, Fact::Runs(_)))
+            .map(|entry| created(partition, due, entry.offset, true)))
+    }
+}
+
+fn created(partition: PartitionId, due: Timestamp, offset: LogOffset, existed: bool) -> Created {
+    Created { handle: TaskHandle { partition, due, offset }, existed }
+}
+
+/// The log record that creates a task.
+pub(in crate::gateway) fn encode_creation(task: &Task) -> Bytes {
+    minutehand_record::command::encode(&Command::Create(minutehand_record::task::record(task)))
+}

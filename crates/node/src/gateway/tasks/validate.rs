@@ -1,0 +1,92 @@
+//! What a task must keep to, whichever way it comes in.
+
+use minutehand_model::limits::{
+    DUE_PAST_MS_MAX, HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
+};
+use minutehand_model::policy::RetryPolicyError;
+use minutehand_model::{RetryPolicy, Task, Timestamp};
+
+use crate::gateway::InvalidField;
+
+/// Header names that begin like this are the scheduler's own.
+const OWN_HEADERS: &str = "minutehand-";
+
+/// Checks a task against every limit.
+///
+/// # Errors
+/// The first field that keeps to its limit no more.
+pub fn validate_task(task: &Task, now: Timestamp) -> Result<(), InvalidField> {
+    validate_due("due_at", task.due, now)?;
+    validate_action(&task.payload, &task.headers, task.retry)
+}
+
+/// Checks a due time: from ten years ago to the end of the year 9999.
+pub(super) fn validate_due(field: &str, due: Timestamp, now: Timestamp) -> Result<(), InvalidField> {
+    let earliest = now.plus_millis(-DUE_PAST_MS_MAX);
+    if (earliest..=Timestamp::END_OF_YEAR_9999).contains(&due) {
+        return Ok(());
+    }
+    let limit = format!("must lie between {earliest} (ten years ago) and {}", Timestamp::END_OF_YEAR_9999);
+    Err(InvalidField::new(field, "is out of range", limit, due))
+}
+
+/// Checks what a task and the action of a schedule have in common.
+pub(in crate::gateway) fn validate_action(
+    payload: &[u8],
+    headers: &[(String, String)],
+    retry: RetryPolicy,
+) -> Result<(), InvalidField> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        let limit = format!("at most {PAYLOAD_BYTES_MAX} bytes (256 KiB)");
+        let given = format!("{} bytes", payload.len());
+        return Err(InvalidField::new("payload", "is too large", limit, given).for_its_size());
+    }
+    validate_headers(headers)?;
+    match retry.validated() {
+        Ok(_) => Ok(()),
+        Err(RetryPolicyError { field, given, low, high }) => {
+            within(&format!("retry.{field}"), given, low, high)?;
+            Err(InvalidField::new(format!("retry.{field}"), "is out of range", format!("{low} to {high}"), given))
+        }
+    }
+}
+
+fn validate_headers(headers: &[(String, String)]) -> Result<(), InvalidField> {
+    if headers.len() > HEADERS_MAX {
+        let limit = format!("at most {HEADERS_MAX} headers");
+        return Err(InvalidField::new("headers", "are too many", limit, headers.len()));
+    }
+    for (name, value) in headers {
+        validate_header(name, value)?;
+    }
+    Ok(())
+}
+
+fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
+    if name.is_empty() || name.len() > HEADER_NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        let limit = format!("a name has 1 to {HEADER_NAME_BYTES_MAX} bytes and no control characters");
+        let given = format!("{:?} ({} bytes)", name.chars().take(60).collect::<String>(), name.len());
+        return Err(InvalidField::new("headers", "has a name that is not accepted", limit, given));
+    }
+    if name.get(..OWN_HEADERS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_HEADERS)) {
+        let limit = format!("names that begin with {OWN_HEADERS:?} are the scheduler's own");
+        return Err(InvalidField::new("headers", "has a reserved name", limit, name));
+    }
+    let field = || format!("headers.{name}");
+    if value.len() > HEADER_VALUE_BYTES_MAX {
+        let limit = format!("at most {HEADER_VALUE_BYTES_MAX} bytes");
+        return Err(InvalidField::new(field(), "is too long", limit, format!("{} bytes", value.len())));
+    }
+    if let Some(found) = value.chars().find(|c| c.is_control() && *c != '\t') {
+        return Err(InvalidField::new(field(), "has a control character", "none but tab", format!("{found:?}")));
+    }
+    Ok(())
+}
+
+/// Checks a number against its two limits.
+pub(in crate::gateway) fn within(field: &str, given: i64, low: i64, high: i64) -> Result<(), InvalidField> {
+    if (low..=high).contains(&given) {
+        return Ok(());
+    }
+    Err(InvalidField::new(field, "is out of range", format!("must be between {low} and {high}"), given))
+}

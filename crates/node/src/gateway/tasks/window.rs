@@ -1,0 +1,152 @@
+//! The part of a listing that is being gathered: the first so many tasks from a position on, whatever order
+//! they come in, in bounded memory.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use minutehand_model::{LogOffset, PartitionId, TaskKey, Timestamp};
+
+/// Where a task stands in a listing.
+pub(super) type Position = (Timestamp, String);
+
+/// A task that may be listed.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) partition: PartitionId,
+    pub(super) key: TaskKey,
+    pub(super) offset: LogOffset,
+    pub(super) encoded: Bytes,
+}
+
+/// Gathers candidates from `start` on. Of one (key, due time) the highest offset counts.
+pub(super) struct Window {
+    start: Position,
+    count_max: usize,
+    candidates: BTreeMap<Position, Candidate>,
+    /// Offsets up to which the task of that due time is void.
+    voids: BTreeMap<(Timestamp, TaskKey), LogOffset>,
+    /// From here on the window is incomplete.
+    horizon: Option<Position>,
+}
+
+impl Window {
+    pub(super) fn new(start: Position, count_max: usize) -> Window {
+        let (candidates, voids) = (BTreeMap::new(), BTreeMap::new());
+        Window { start, count_max, candidates, voids, horizon: None }
+    }
+
+    /// The due time the window begins with.
+    pub(super) fn start_due(&self) -> Timestamp {
+        self.start.0
+    }
+
+    /// Whether a task due then could still come into the window.
+    pub(super) fn wants(&self, due: Timestamp) -> bool {
+        due >= self.start.0 && self.horizon.as_ref().is_none_or(|horizon| due <= horizon.0)
+    }
+
+    /// Takes a task that runs.
+    pub(super) fn offer(&mut self, due: Timestamp, id: &str, candidate: Candidate) {
+        let position = (due, id.to_owned());
+        if position < self.start || self.horizon.as_ref().is_some_and(|horizon| position >= *horizon) {
+            return;
+        }
+        let slot = self.candidates.entry(position);
+        let newest = slot.or_insert_with(|| candidate.clone());
+        if newest.offset < candidate.offset {
+            *newest = candidate;
+        }
+        if self.candidates.len() > self.count_max + 1
+            && let Some((dropped, _)) = self.candidates.pop_last()
+        {
+            self.end_at(dropped);
+        }
+    }
+
+    /// Takes note that a task does not run.
+    pub(super) fn void(&mut self, due: Timestamp, key: TaskKey, offset: LogOffset) {
+        if self.wants(due) {
+            let newest = self.voids.entry((due, key)).or_insert(offset);
+            *newest = offset.max(*newest);
+        }
+    }
+
+    /// Nothing from this position on is known for sure.
+    pub(super) fn end_at(&mut self, position: Position) {
+        if self.horizon.as_ref().is_some_and(|horizon| *horizon <= position) {
+            return;
+        }
+        self.candidates.split_off(&position);
+        self.voids.split_off(&(position.0.plus_millis(1), TaskKey(0)));
+        self.horizon = Some(position);
+    }
+
+    /// The tasks that run, in order, at most `count_max`, and where the next page begins.
+    pub(super) fn finish(self) -> (Vec<(Position, Candidate)>, Option<Position>) {
+        let Window { candidates, voids, horizon, count_max, .. } = self;
+        let is_void = |due: Timestamp, candidate: &Candidate| {
+            voids.get(&(due, candidate.key)).is_some_and(|offset| *offset > candidate.offset)
+        };
+        let mut live: Vec<(Position, Candidate)> =
+            candidates.into_iter().filter(|((due, _), candidate)| !is_void(*due, candidate)).collect();
+        let next = match live.get(count_max) {
+            Some((position, _)) => Some(position.clone()),
+            None => horizon,
+        };
+        live.truncate(count_max);
+        (live, next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(key: u128, offset: LogOffset) -> Candidate {
+        Candidate { partition: PartitionId(0), key: TaskKey(key), offset, encoded: Bytes::new() }
+    }
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    fn ids(page: &[(Position, Candidate)]) -> Vec<&str> {
+        page.iter().map(|((_, id), _)| id.as_str()).collect()
+    }
+
+    #[test]
+    fn keeps_the_first_ones_whatever_order_they_come_in() {
+        let mut window = Window::new((at(10), "b".to_owned()), 2);
+        for (due, id, key) in [(30, "z", 1), (10, "a", 2), (20, "x", 3), (10, "c", 4), (25, "y", 5), (10, "b", 6)] {
+            window.offer(at(due), id, candidate(key, 1));
+        }
+        let (page, next) = window.finish();
+        assert_eq!(ids(&page), ["b", "c"]);
+        assert_eq!(next, Some((at(20), "x".to_owned())));
+    }
+
+    #[test]
+    fn a_void_hides_what_is_older_and_never_what_is_newer() {
+        let mut window = Window::new((at(0), String::new()), 10);
+        window.void(at(5), TaskKey(1), 7);
+        window.offer(at(5), "gone", candidate(1, 6));
+        window.offer(at(5), "back", candidate(2, 9));
+        window.void(at(5), TaskKey(2), 8);
+        let (page, next) = window.finish();
+        assert_eq!(ids(&page), ["back"]);
+        assert_eq!(next, None);
+    }
+
+    #[test]
+    fn a_dropped_candidate_is_found_again_when_voids_empty_the_page() {
+        let mut window = Window::new((at(0), String::new()), 1);
+        window.offer(at(1), "a", candidate(1, 1));
+        window.offer(at(2), "b", candidate(2, 1));
+        window.offer(at(3), "c", candidate(3, 1));
+        window.void(at(1), TaskKey(1), 5);
+        window.void(at(2), TaskKey(2), 5);
+        let (page, next) = window.finish();
+        assert!(page.is_empty());
+        assert_eq!(next, Some((at(3), "c".to_owned())), "the next page begins at what was dropped");
+    }
+}

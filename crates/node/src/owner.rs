@@ -1,0 +1,273 @@
+//! The owner of one partition: drives its engine, and answers questions about it.
+
+mod carry;
+mod report;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use minutehand_engine::{Config, Effect, Input, Partition, StopReason};
+use minutehand_model::{Epoch, LogOffset, PartitionId, Timestamp};
+use minutehand_ports::{CommandLog, ExecutionSink, Timetable};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use report::Report;
+
+pub use minutehand_engine::Status as OwnerStatus;
+
+/// The stores an owner works on.
+#[derive(Clone)]
+pub struct OwnerStores {
+    /// Where commands come from.
+    pub log: Arc<dyn CommandLog>,
+    /// Where ticks go.
+    pub sink: Arc<dyn ExecutionSink>,
+    /// What is due beyond the look-ahead.
+    pub timetable: Arc<dyn Timetable>,
+}
+
+type Question = Box<dyn FnOnce(&Partition) + Send>;
+
+/// A way to ask the owner of a partition.
+#[derive(Clone)]
+pub struct OwnerHandle {
+    questions: mpsc::Sender<Question>,
+    status: watch::Receiver<OwnerStatus>,
+}
+
+impl OwnerHandle {
+    /// Runs a question on the owner's own task, between two steps of the engine. `None` when the owner has stopped.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Partition) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (send, answer) = oneshot::channel();
+        let question: Question = Box::new(move |partition| {
+            // Whoever asked may have gone away meanwhile.
+            send.send(question(partition)).ok();
+        });
+        self.questions.send(question).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// The partition's status, kept up to date.
+    pub fn status(&self) -> watch::Receiver<OwnerStatus> {
+        self.status.clone()
+    }
+}
+
+/// The owners of this node's partitions.
+#[derive(Clone)]
+pub struct Owners {
+    partitions: u32,
+    handles: Arc<Mutex<BTreeMap<PartitionId, OwnerHandle>>>,
+}
+
+impl Owners {
+    /// No owner yet, of so many partitions.
+    pub fn new(partitions: u32) -> Owners {
+        Owners { partitions, handles: Arc::default() }
+    }
+
+    /// The number of partitions, owned here or not.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    /// The owner of a partition, if it is this node.
+    pub fn owner(&self, partition: PartitionId) -> Option<OwnerHandle> {
+        self.locked().get(&partition).cloned()
+    }
+
+    /// The partitions owned here, and where each stands.
+    pub fn all(&self) -> Vec<(PartitionId, OwnerStatus)> {
+        self.locked().iter().map(|(partition, handle)| (*partition, handle.status.borrow().clone())).collect()
+    }
+
+    pub(crate) fn set(&self, partition: PartitionId, handle: OwnerHandle) {
+        self.locked().insert(partition, handle);
+    }
+
+    pub(crate) fn remove(&self, partition: PartitionId) {
+        self.locked().remove(&partition);
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartitionId, OwnerHandle>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How an ownership ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Flushed, checkpointed and to be released.
+    HandedOver,
+    /// Stopped on its own.
+    Stopped(StopReason),
+}
+
+/// What wakes an owner.
+enum Event {
+    Answer(Input),
+    LogGrew(LogOffset),
+    LeaseConfirmed(Timestamp),
+    Asked(Question),
+    HandOver,
+    TimePassed,
+}
+
+/// Drives the engine of one partition from take-over to its end.
+pub struct Owner {
+    partition: Partition,
+    id: PartitionId,
+    stores: OwnerStores,
+    clock: Arc<dyn Clock>,
+    answers: FuturesUnordered<BoxFuture<'static, Input>>,
+    questions: mpsc::Receiver<Question>,
+    status: watch::Sender<OwnerStatus>,
+    log_end: watch::Receiver<LogOffset>,
+    lease: watch::Receiver<Timestamp>,
+    hand_over: watch::Receiver<bool>,
+    is_handing_over: bool,
+    report: Report,
+}
+
+/// Questions that may wait for an owner before the asker does.
+const QUESTIONS_WAITING_MAX: usize = 256;
+
+impl Owner {
+    /// An owner that takes the partition over when it is run, and the way to ask it.
+    ///
+    /// `lease` carries the coordinator's confirmations; `hand_over` turns true when the partition is to be given up.
+    pub fn new(
+        config: Config,
+        id: PartitionId,
+        epoch: Epoch,
+        stores: OwnerStores,
+        clock: Arc<dyn Clock>,
+        lease: watch::Receiver<Timestamp>,
+        hand_over: watch::Receiver<bool>,
+    ) -> (Owner, OwnerHandle) {
+        let mut partition = Partition::new(config, id);
+        partition.handle(clock.now(), Input::Acquired { epoch });
+        let (ask, questions) = mpsc::channel(QUESTIONS_WAITING_MAX);
+        let (status, watcher) = watch::channel(partition.status());
+        let log_end = stores.log.watch_end(id);
+        let owner = Owner {
+            partition,
+            id,
+            stores,
+            clock,
+            answers: FuturesUnordered::new(),
+            questions,
+            status,
+            log_end,
+            lease,
+            hand_over,
+            is_handing_over: false,
+            report: Report::new(id),
+        };
+        (owner, OwnerHandle { questions: ask, status: watcher })
+    }
+
+    /// Runs until the partition is handed over or lost.
+    pub async fn run(mut self) -> Ended {
+        let end = *self.log_end.borrow_and_update();
+        self.partition.handle(self.clock.now(), Input::LogGrew { end });
+        loop {
+            self.partition.advance(self.clock.now());
+            if let Some(ended) = self.carry_out_effects() {
+                self.publish_status();
+                return ended;
+            }
+            self.publish_status();
+            let event = self.next_event().await;
+            self.take(event);
+            self.take_what_is_ready();
+        }
+    }
+
+    /// The next thing that happens, or the time the engine wants to be woken at.
+    async fn next_event(&mut self) -> Event {
+        let wake = self.partition.poll_timeout().map(|(time, _)| time.millis_since(self.clock.now()).max(0));
+        let timeout = async {
+            match wake {
+                // A wake-up "now" lets other tasks run first: the engine may be waiting for one of them.
+                Some(0) => tokio::task::yield_now().await,
+                Some(ms) => tokio::time::sleep(Duration::from_millis(ms as u64)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(answer) = self.answers.next(), if !self.answers.is_empty() => Event::Answer(answer),
+            Ok(()) = self.log_end.changed() => Event::LogGrew(*self.log_end.borrow_and_update()),
+            Some(question) = self.questions.recv() => Event::Asked(question),
+            Ok(()) = self.lease.changed() => Event::LeaseConfirmed(*self.lease.borrow_and_update()),
+            Ok(_) = self.hand_over.wait_for(|wanted| *wanted), if !self.is_handing_over => Event::HandOver,
+            () = timeout => Event::TimePassed,
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        let now = self.clock.now();
+        let input = match event {
+            Event::Answer(input) => input,
+            Event::LogGrew(end) => Input::LogGrew { end },
+            Event::LeaseConfirmed(at) => Input::LeaseConfirmed { at },
+            Event::HandOver => {
+                self.is_handing_over = true;
+                Input::HandOver
+            }
+            Event::Asked(question) => return question(&self.partition),
+            Event::TimePassed => return,
+        };
+        self.report.received(&input, now);
+        self.partition.handle(now, input);
+    }
+
+    /// Everything else that has arrived by now is taken before the engine decides.
+    fn take_what_is_ready(&mut self) {
+        while let Some(Some(answer)) = self.answers.next().now_or_never() {
+            self.take(Event::Answer(answer));
+        }
+        while let Ok(question) = self.questions.try_recv() {
+            question(&self.partition);
+        }
+        if self.log_end.has_changed().unwrap_or(false) {
+            let end = *self.log_end.borrow_and_update();
+            self.take(Event::LogGrew(end));
+        }
+    }
+
+    fn carry_out_effects(&mut self) -> Option<Ended> {
+        while let Some(effect) = self.partition.poll_effect() {
+            self.report.sent(&effect, self.clock.now());
+            match effect {
+                Effect::Release { .. } => return Some(Ended::HandedOver),
+                Effect::Stopped { reason } => return Some(Ended::Stopped(reason)),
+                Effect::Forget { log_below, timetable_before } => {
+                    self.answers.push(carry::forget(self.id, &self.stores, log_below, timetable_before));
+                }
+                effect => self.answers.extend(carry::out(self.id, &self.stores, effect)),
+            }
+        }
+        None
+    }
+
+    fn publish_status(&mut self) {
+        let status = self.partition.status();
+        self.report.stands(&status, self.clock.now());
+        self.status.send_if_modified(|known| {
+            let has_changed = *known != status;
+            if has_changed {
+                *known = status;
+            }
+            has_changed
+        });
+    }
+}

@@ -1,0 +1,101 @@
+//! What an owner tells metrics and the log about its partition.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use minutehand_engine::{Effect, Input, Phase, RequestId, Status};
+use minutehand_metrics::{PartitionMetrics, PartitionStanding};
+use minutehand_model::{PartitionId, Precision, Tick, Timestamp};
+
+/// Gauges are brought up to date at most this often, in milliseconds.
+const STANDING_INTERVAL_MS: i64 = 250;
+
+/// A tick that has been sent.
+struct Sent {
+    request: RequestId,
+    since: Instant,
+    publications: u64,
+    set_aside: u64,
+    lateness_ms: BTreeMap<(Precision, i64), usize>,
+}
+
+pub(super) struct Report {
+    id: PartitionId,
+    metrics: PartitionMetrics,
+    phase: Phase,
+    stood_at: Timestamp,
+    tick: Option<Sent>,
+}
+
+impl Report {
+    pub(super) fn new(id: PartitionId) -> Report {
+        let metrics = PartitionMetrics::new(id.0);
+        Report { id, metrics, phase: Phase::Waiting, stood_at: Timestamp::MIN, tick: None }
+    }
+
+    pub(super) fn sent(&mut self, effect: &Effect, now: Timestamp) {
+        match effect {
+            Effect::Commit { request, tick } => self.tick = Some(self.sent_tick(*request, tick, now)),
+            Effect::Stopped { reason } => {
+                tracing::error!(partition = %self.id, reason = %reason, "the owner stopped");
+            }
+            _ => {}
+        }
+    }
+
+    fn sent_tick(&self, request: RequestId, tick: &Tick, now: Timestamp) -> Sent {
+        let mut lateness_ms = BTreeMap::new();
+        for publication in &tick.publications {
+            let late_ms = now.millis_since(publication.task.due).max(0);
+            *lateness_ms.entry((publication.task.precision, late_ms)).or_insert(0) += 1;
+        }
+        for set_aside in &tick.set_aside {
+            let (position, reason) = (&set_aside.position, &set_aside.reason);
+            tracing::warn!(partition = %self.id, position, reason, "set a record aside");
+        }
+        let (publications, set_aside) = (tick.publications.len() as u64, tick.set_aside.len() as u64);
+        Sent { request, since: Instant::now(), publications, set_aside, lateness_ms }
+    }
+
+    pub(super) fn received(&mut self, input: &Input, _now: Timestamp) {
+        if let Input::Done { request } = input
+            && let Some(tick) = self.tick.take_if(|tick| tick.request == *request)
+        {
+            self.metrics.tick_committed(tick.publications, tick.since.elapsed().as_secs_f64());
+            if tick.set_aside > 0 {
+                self.metrics.set_aside(tick.set_aside);
+            }
+            for ((precision, late_ms), count) in tick.lateness_ms {
+                self.metrics.published(precision.as_str(), late_ms as f64 / 1_000.0, count);
+            }
+        }
+    }
+
+    pub(super) fn stands(&mut self, status: &Status, now: Timestamp) {
+        if status.phase != self.phase {
+            tracing::debug!(partition = %self.id, from = self.phase.as_str(), to = status.phase.as_str(), "phase");
+            self.phase = status.phase;
+            self.metrics.entered(status.phase.as_str());
+        } else if now.millis_since(self.stood_at) < STANDING_INTERVAL_MS {
+            return;
+        }
+        self.stood_at = now;
+        if status.phase == Phase::Stopped {
+            self.metrics.given_up();
+            return;
+        }
+        let lag_ms = match status.frontier.head.due {
+            Timestamp::MIN => 0,
+            due => now.millis_since(due).max(0),
+        };
+        self.metrics.stands(&PartitionStanding {
+            applied: status.applied,
+            log_end: status.log_end,
+            replay_from: status.replay_from,
+            frontier_lag_seconds: lag_ms as f64 / 1_000.0,
+            near_tasks: status.near_tasks as u64,
+            near_bytes: status.near_bytes as u64,
+            pending_entries: status.pending_entries as u64,
+        });
+    }
+}

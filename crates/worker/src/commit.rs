@@ -1,0 +1,92 @@
+//! Commits: what has ended becomes durable, many at a time.
+
+use std::time::Duration;
+
+use minutehand_model::QueueName;
+use minutehand_ports::{ErrorClass, PortError, Report, Settlement};
+use tracing::warn;
+
+use crate::attempt::Prepared;
+use crate::settings::Settings;
+
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// The pause after so many failures in a row, counted from 1.
+pub(crate) fn pause_after(failures: u32) -> Duration {
+    PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(PAUSE_MAX)
+}
+
+/// What one commit makes durable.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// Runs that have ended.
+    pub(crate) settlements: Vec<Settlement>,
+    /// At-most-once executions that may run once this is durable.
+    pub(crate) claims: Vec<Prepared>,
+    /// Ends of at-most-once runs.
+    pub(crate) reports: Vec<Report>,
+}
+
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.settlements.len() + self.claims.len() + self.reports.len()
+    }
+}
+
+/// Commits a batch, trying again while that may help, and answers with the claims, which may now run.
+pub(crate) async fn commit(
+    settings: &Settings,
+    queue: &QueueName,
+    batch: Batch,
+) -> Result<Vec<Prepared>, PortError> {
+    let Batch { mut settlements, claims, reports } = batch;
+    settlements.extend(claims.iter().map(|claim| Settlement {
+        id: claim.ticket.delivery,
+        commands: Vec::new(),
+        dead_letter: None,
+        outcome: None,
+    }));
+    if !settlements.is_empty() {
+        let count = settlements.len();
+        persist(settings, queue, || settings.port.settle(queue, &settings.group, settlements.clone()))
+            .await?;
+        settings.observer.settled(queue, count);
+    }
+    if !reports.is_empty() {
+        let count = reports.len();
+        let kept =
+            persist(settings, queue, || settings.port.report(queue, &settings.group, reports.clone())).await;
+        if let Err(error) = kept {
+            warn!(%queue, count, %error, "ends of at-most-once runs were not recorded");
+            settings.observer.unreported(queue, count);
+        }
+    }
+    Ok(claims)
+}
+
+async fn persist<F>(
+    settings: &Settings,
+    queue: &QueueName,
+    mut attempt: impl FnMut() -> F,
+) -> Result<(), PortError>
+where
+    F: Future<Output = Result<(), PortError>>,
+{
+    let mut failures = 0;
+    loop {
+        let Err(error) = attempt().await else { return Ok(()) };
+        settings.observer.troubled(queue, &error);
+        if error.class != ErrorClass::Retry {
+            return Err(error);
+        }
+        failures += 1;
+        let pause = pause_after(failures);
+        warn!(%queue, failures, ?pause, %error, "trying again");
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,0 +1,147 @@
+//! What follows from a verdict: a retry, a dead letter, a completion. No clock, no I/O, no randomness of its own.
+
+use bytes::Bytes;
+use minutehand_model::limits::RETRY_DELAY_MS_MAX;
+use minutehand_model::{Command, Guarantee, OutcomeKind, PartitionId, Task, Timestamp};
+use minutehand_ports::DeadLetter;
+use minutehand_record::task;
+
+use crate::handler::Verdict;
+use crate::run::StopCause;
+
+/// Longest reason or detail that is kept, in bytes.
+pub const DETAIL_BYTES_MAX: usize = 4 * 1024;
+
+/// A run that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    /// What ran.
+    pub task: &'a Task,
+    /// The same as it was delivered.
+    pub encoded: &'a Bytes,
+    /// The partition that published it: its retry and its completion belong there.
+    pub partition: PartitionId,
+    /// When it ended.
+    pub at: Timestamp,
+    /// A number drawn evenly from 0 to `u64::MAX`, for the jitter.
+    pub random: u64,
+}
+
+/// What follows from the end of a run; becomes durable in one step with its settlement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// How the attempt ended.
+    pub kind: OutcomeKind,
+    /// Why it failed, or what the executor says of it; at most [`DETAIL_BYTES_MAX`] bytes.
+    pub detail: String,
+    /// Commands for the log of the partition: a retry, or a completion.
+    pub commands: Vec<Command>,
+    /// The dead letter, when the task was given up.
+    pub dead_letter: Option<DeadLetter>,
+}
+
+/// Decides what follows from a verdict.
+///
+/// - A failure is tried again while the policy allows it: a new task with the same id, one attempt more, due
+///   after the policy's delay or the time that the other side asked for, whichever is later (at most thirty days), and
+///   always after its predecessor's due time. An at-most-once task never is.
+/// - After the last attempt, and when the handler discards it, the task becomes a dead letter.
+/// - At the end of the chain, never before a retry, the schedule that waits for the run is told.
+pub fn decide(ended: Ended<'_>, verdict: Verdict) -> Decision {
+    match verdict {
+        Verdict::Success { detail } => over(ended, OutcomeKind::Succeeded, shortened(detail)),
+        Verdict::Cancelled => over(ended, OutcomeKind::Cancelled, String::new()),
+        Verdict::Discard { reason } => given_up(ended, shortened(reason)),
+        Verdict::Failure { reason, retry_after_ms } => {
+            let detail = shortened(reason);
+            match retry_due(ended, retry_after_ms) {
+                Some(due) => Decision {
+                    kind: OutcomeKind::Retried,
+                    detail,
+                    commands: vec![retry(ended.task, due)],
+                    dead_letter: None,
+                },
+                None => given_up(ended, detail),
+            }
+        }
+    }
+}
+
+/// What the end of a run means when it had been asked to stop; `None` when it is to be delivered again.
+///
+/// `verdict` is `None` when the handler was dropped before it answered. A success is a success however late it
+/// comes; any other end after a request is a cancellation, and after a timeout a failure.
+pub fn after_stop(verdict: Option<Verdict>, cause: StopCause, timeout_ms: i64) -> Option<Verdict> {
+    match (cause, verdict) {
+        (_, Some(verdict @ (Verdict::Success { .. } | Verdict::Discard { .. }))) => Some(verdict),
+        (StopCause::Requested, _) => Some(Verdict::Cancelled),
+        (StopCause::ShuttingDown, _) => None,
+        (StopCause::TimedOut, Some(Verdict::Failure { reason, retry_after_ms })) => {
+            let reason = format!("timed out after {timeout_ms} ms: {reason}");
+            Some(Verdict::Failure { reason, retry_after_ms })
+        }
+        (StopCause::TimedOut, Some(Verdict::Cancelled)) => {
+            Some(Verdict::failure(format!("timed out after {timeout_ms} ms")))
+        }
+        (StopCause::TimedOut, None) => {
+            Some(Verdict::failure(format!("timed out after {timeout_ms} ms and was killed")))
+        }
+    }
+}
+
+/// When the next attempt is due; `None` when there is none.
+fn retry_due(ended: Ended<'_>, retry_after_ms: Option<i64>) -> Option<Timestamp> {
+    let Ended { task, at, random, .. } = ended;
+    if task.guarantee == Guarantee::AtMostOnce {
+        return None;
+    }
+    let age_ms = at.millis_since(task.first_due);
+    let policy_delay_ms = task.retry.delay_ms_after(task.attempt, age_ms, random)?;
+    let asked_ms = retry_after_ms.unwrap_or(0).clamp(0, RETRY_DELAY_MS_MAX);
+    let delay_ms = policy_delay_ms.max(asked_ms);
+    if task.retry.age_ms_max.is_some_and(|age_ms_max| age_ms.saturating_add(delay_ms) > age_ms_max) {
+        return None;
+    }
+    // A task is named by its id and due time: at the same due time the retry would be taken for its predecessor.
+    Some(at.plus_millis(delay_ms).max(task.due.plus_millis(1)))
+}
+
+fn retry(task: &Task, due: Timestamp) -> Command {
+    let next = Task { due, attempt: task.attempt.saturating_add(1), ..task.clone() };
+    Command::Create(task::record(&next))
+}
+
+fn over(ended: Ended<'_>, kind: OutcomeKind, detail: String) -> Decision {
+    let commands = completion(ended, kind).into_iter().collect();
+    Decision { kind, detail, commands, dead_letter: None }
+}
+
+fn given_up(ended: Ended<'_>, reason: String) -> Decision {
+    let letter = DeadLetter {
+        queue: ended.task.queue.clone(),
+        partition: ended.partition,
+        key: ended.task.key(),
+        at: ended.at,
+        attempts: ended.task.attempt,
+        reason: reason.clone(),
+        encoded: ended.encoded.clone(),
+    };
+    Decision { dead_letter: Some(letter), ..over(ended, OutcomeKind::Dead, reason) }
+}
+
+fn completion(ended: Ended<'_>, kind: OutcomeKind) -> Option<Command> {
+    let origin = ended.task.origin.as_ref().filter(|origin| origin.completion_wanted)?;
+    Some(Command::Completed {
+        namespace: ended.task.namespace.clone(),
+        schedule: origin.schedule.clone(),
+        nominal: origin.nominal,
+        kind,
+        at: ended.at,
+    })
+}
+
+/// The text, cut to [`DETAIL_BYTES_MAX`] bytes between two characters.
+pub(crate) fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(DETAIL_BYTES_MAX));
+    text
+}

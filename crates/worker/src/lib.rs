@@ -1,0 +1,61 @@
+//! Runs executions: the worker loop, retries, and the executors built on it.
+//!
+//! A [`Worker`] takes executions from an [`ExecutionQueue`](minutehand_ports::ExecutionQueue), gives each to its queue's [`Handler`] and settles
+//! the queue with what follows: a retry or the completion that a schedule waits for (commands for the log), a
+//! dead letter, a line for the history. All of it becomes durable in one step with the settlement, many executions
+//! at a time. The queue is a trait: one process, a Kafka consumer group or a lease over HTTP are the same to a worker.
+//!
+//! # What is promised
+//!
+//! | guarantee | the worker | after a crash, or a failing queue |
+//! |---|---|---|
+//! | at-most-once | settles, then runs; never retries | may be lost, never runs twice |
+//! | at-least-once | runs, then settles | may run twice, never lost |
+//! | exactly-once | the same; retry, completion, dead letter and history are in the settlement | each of *those* happens once |
+//!
+//! So for exactly-once executions "once" covers everything that the scheduler keeps. An effect outside of it
+//! may be repeated when the process dies between effect and settlement; [`ExecutionId`](minutehand_model::ExecutionId) is the same
+//! each time, and a receiver that remembers it makes the effect happen once.
+//!
+//! How an at-most-once run ended cannot be part of its settlement, which comes first. It is told afterwards through
+//! [`ExecutionQueue::report`](minutehand_ports::ExecutionQueue::report): a failed one becomes a dead letter, so that a
+//! person may replay it. If the process dies first, that is lost, like the run.
+//!
+//! # Executors
+//!
+//! [`WebhookExecutor`] posts to a URL, signed; `ProcessExecutor` (on Unix) runs a command. Both are handlers.
+//!
+//! # Headers of a task that a worker reads
+//!
+//! | header | meaning |
+//! |---|---|
+//! | `minutehand-timeout-ms` | how long the run may take; the worker's default otherwise |
+//! | `minutehand-command` | process executor: a line for `/bin/sh -c`; the payload becomes its standard input |
+//! | `minutehand-url` | webhook executor: where to post, unless the executor has a fixed URL |
+
+mod attempt;
+mod commit;
+mod decide;
+mod handler;
+mod observer;
+#[cfg(unix)]
+mod process;
+mod queue_loop;
+mod replay;
+mod run;
+mod settings;
+mod stops;
+mod webhook;
+mod worker;
+
+pub use attempt::TIMEOUT_HEADER;
+pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
+pub use handler::{FnHandler, Handler, Verdict};
+pub use observer::{NoObserver, WorkerObserver};
+#[cfg(unix)]
+pub use process::{COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor};
+pub use replay::replay;
+pub use run::{Run, StopCause};
+pub use settings::{Clock, HistoryPolicy, Random};
+pub use webhook::{Secret, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError, WebhookExecutor};
+pub use worker::{BuildError, GROUP_DEFAULT, RUN_TIMEOUT_MS_MAX, Worker, WorkerBuilder, WorkerError};

@@ -1,0 +1,36 @@
+//! What can be watched of a worker, for metrics attached from outside.
+
+use minutehand_model::{OutcomeKind, QueueName};
+use minutehand_ports::PortError;
+
+/// Is told what a worker does. Every method has an empty default; none may block.
+pub trait WorkerObserver: Send + Sync + 'static {
+    /// A handler was started: how late it is (`started_at - due`) and how much of that was publication
+    /// (`published_at - due`), in milliseconds.
+    fn started(&self, _queue: &QueueName, _start_lateness_ms: i64, _publish_lateness_ms: i64) {}
+
+    /// A run ended this way, so many milliseconds after its start.
+    fn ended(&self, _queue: &QueueName, _kind: OutcomeKind, _duration_ms: i64) {}
+
+    /// A run was given up without an answer because the worker went down; it will be delivered again,
+    /// unless it is an at-most-once execution.
+    fn abandoned(&self, _queue: &QueueName) {}
+
+    /// A delivery could not be decoded and went to the dead letters.
+    fn set_aside(&self, _queue: &QueueName) {}
+
+    /// So many settlements became durable together.
+    fn settled(&self, _queue: &QueueName, _count: usize) {}
+
+    /// So many ends of at-most-once runs could not be recorded and are known to the log of this process alone.
+    fn unreported(&self, _queue: &QueueName, _count: usize) {}
+
+    /// The queue failed; when its class is `Retry` the worker goes on trying.
+    fn troubled(&self, _queue: &QueueName, _error: &PortError) {}
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+impl WorkerObserver for NoObserver {}

@@ -1,0 +1,120 @@
+//! What a task asks to be run, and the command made of it.
+
+use std::collections::BTreeMap;
+use std::io::{self, PipeWriter};
+use std::process::Stdio;
+
+use bytes::Bytes;
+use minutehand_model::Task;
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::ProcessConfig;
+use crate::run::Run;
+
+/// The task header with a line for `/bin/sh -c`.
+pub const COMMAND_HEADER: &str = "minutehand-command";
+
+/// The worker's variables that every command sees.
+const ENV_PASSED: [&str; 9] = ["PATH", "HOME", "SHELL", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+/// Where programs are looked for when the worker itself does not know.
+const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// A command as a task describes it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Invocation {
+    /// The program and its arguments; never empty.
+    argv: Vec<String>,
+    env: BTreeMap<String, String>,
+    cwd: Option<String>,
+    pub(super) stdin: Bytes,
+}
+
+/// The payload's shape when there is no command header.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    argv: Vec<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    cwd: Option<String>,
+    #[serde(default)]
+    stdin: String,
+}
+
+impl Invocation {
+    /// Reads a task; the error is for whoever created it.
+    pub(super) fn of(task: &Task) -> Result<Invocation, String> {
+        let header = task.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(COMMAND_HEADER));
+        let invocation = match header {
+            Some((_, line)) => Invocation {
+                argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+                env: BTreeMap::new(),
+                cwd: None,
+                stdin: task.payload.clone(),
+            },
+            None => {
+                let Described { argv, env, cwd, stdin } =
+                    serde_json::from_slice(&task.payload).map_err(|error| {
+                        format!(
+                            "the task says no command: it has no header {COMMAND_HEADER}, and its payload is not \
+                             {{\"argv\": [...], \"env\": {{}}, \"cwd\": \"...\", \"stdin\": \"...\"}}: {error}"
+                        )
+                    })?;
+                Invocation { argv, env, cwd, stdin: Bytes::from(stdin) }
+            }
+        };
+        invocation.check()
+    }
+
+    fn check(self) -> Result<Invocation, String> {
+        if self.program().is_empty() {
+            return Err("argv is empty; it must begin with a program".to_owned());
+        }
+        if self.argv.iter().chain(self.env.values()).chain(&self.cwd).any(|text| text.contains('\0')) {
+            return Err("argv, env or cwd has a zero byte; none is allowed".to_owned());
+        }
+        if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            return Err(format!("env has {name:?}; a name must not be empty and have no '=' or zero byte"));
+        }
+        Ok(self)
+    }
+
+    /// The program that is run.
+    pub(super) fn program(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+
+    /// The command, in a process group of its own, writing to `output`.
+    pub(super) fn command(
+        &self,
+        run: &Run,
+        config: &ProcessConfig,
+        output: PipeWriter,
+    ) -> io::Result<Command> {
+        let mut command = Command::new(self.program());
+        command.args(&self.argv[1..]).env_clear().env("PATH", PATH_DEFAULT);
+        let passed = ENV_PASSED.iter().copied().chain(config.env_passed.iter().map(String::as_str));
+        for name in passed {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        let (task, execution) = (run.task(), run.execution());
+        command
+            .envs(config.env.iter().map(|(name, value)| (name, value)))
+            .envs(&self.env)
+            .env("MINUTEHAND_EXECUTION_ID", execution.id.to_string())
+            .env("MINUTEHAND_TASK_ID", task.id.as_str())
+            .env("MINUTEHAND_ATTEMPT", task.attempt.to_string())
+            .env("MINUTEHAND_DUE_AT", task.due.to_string());
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(cwd);
+        }
+        let stdin = if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
+        command.stdin(stdin).stdout(output.try_clone()?).stderr(output);
+        command.process_group(0).kill_on_drop(true);
+        Ok(command)
+    }
+}

@@ -1,0 +1,210 @@
+//! The process executor: a run is a command in a process group of its own.
+//!
+//! The command is a shell line in the header [`COMMAND_HEADER`], with the payload as its standard input, or
+//! else the payload is a JSON object:
+//!
+//! ```json
+//! {"argv": ["/usr/bin/backup", "--all"], "env": {"LEVEL": "3"}, "cwd": "/srv", "stdin": "yes\n"}
+//! ```
+//!
+//! It sees no environment but `PATH`, `HOME`, `SHELL`, `USER`, `LOGNAME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR` of the worker
+//! (so that its secrets stay its own), what the configuration and the JSON object add, and
+//! `MINUTEHAND_EXECUTION_ID`, `MINUTEHAND_TASK_ID`, `MINUTEHAND_ATTEMPT` and `MINUTEHAND_DUE_AT`.
+//!
+//! A run ends when its command does; what the command left behind in its group is killed then. A service that is to live
+//! on is started with `setsid`. Commands run as the worker's user: whoever may create tasks for such a queue may do
+//! what that user may.
+
+mod command;
+mod group;
+mod output;
+
+use std::io;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStdin};
+use tracing::warn;
+
+use self::command::Invocation;
+use self::group::ProcessGroup;
+use self::output::Tail;
+use crate::decide::DETAIL_BYTES_MAX;
+use crate::handler::{Handler, Verdict};
+use crate::run::{Run, StopCause};
+
+pub use self::command::COMMAND_HEADER;
+pub use self::output::{CapturedOutput, OutputStore};
+
+/// How long output is awaited from processes that have outlived the command's group.
+const LAST_OUTPUT_TIME: Duration = Duration::from_secs(1);
+/// How much of the output goes into the reason of a failure, in bytes.
+const REASON_OUTPUT_BYTES_MAX: usize = 2 * 1024;
+
+/// How commands are run.
+#[derive(Clone)]
+pub struct ProcessConfig {
+    /// Variables for every command, besides those that are always there.
+    pub env: Vec<(String, String)>,
+    /// Variables of the worker that are passed on, besides those that always are.
+    pub env_passed: Vec<String>,
+    /// Most bytes of output (standard output and error as they came) that are kept: the last ones. 64 KiB by default.
+    pub output_bytes_max: usize,
+    /// Between SIGTERM and SIGKILL for a command that should stop, in milliseconds. Should be less than the
+    /// worker's own grace period, or the end of the output is lost. Five seconds by default.
+    pub kill_after_ms: u64,
+    /// Where the output of every run goes.
+    pub output_store: Option<Arc<dyn OutputStore>>,
+}
+
+impl Default for ProcessConfig {
+    fn default() -> ProcessConfig {
+        ProcessConfig {
+            env: Vec::new(),
+            env_passed: Vec::new(),
+            output_bytes_max: 64 * 1024,
+            kill_after_ms: 5_000,
+            output_store: None,
+        }
+    }
+}
+
+/// Runs commands.
+#[derive(Clone, Default)]
+pub struct ProcessExecutor {
+    config: Arc<ProcessConfig>,
+}
+
+impl ProcessExecutor {
+    /// An executor.
+    pub fn new(config: ProcessConfig) -> ProcessExecutor {
+        ProcessExecutor { config: Arc::new(config) }
+    }
+
+    async fn run_command(&self, run: &Run, invocation: Invocation) -> io::Result<(Tail, Ended)> {
+        let (reader, writer) = io::pipe()?;
+        // The command holds copies of the pipe's writing end: it is dropped here, so that reading ends with the group.
+        let mut child = invocation.command(run, &self.config, writer)?.spawn()?;
+        let group = ProcessGroup::of(&child);
+        let mut output = Tail::new(self.config.output_bytes_max);
+        let reader = pipe::Receiver::from_owned_fd(reader.into())?;
+        let stdin = child.stdin.take();
+        let ended = {
+            let feeding = feed(stdin, &invocation.stdin);
+            let reading = output.read(&reader);
+            let ending = self.see_to_the_end(run, &mut child, &group);
+            tokio::pin!(feeding, reading, ending);
+            let (mut is_fed, mut is_read) = (false, false);
+            loop {
+                tokio::select! {
+                    ended = &mut ending => break ended?,
+                    () = &mut feeding, if !is_fed => is_fed = true,
+                    () = &mut reading, if !is_read => is_read = true,
+                }
+            }
+        };
+        group.kill();
+        let _ = tokio::time::timeout(LAST_OUTPUT_TIME, output.read(&reader)).await;
+        Ok((output, ended))
+    }
+
+    /// Waits for the command, and stops its group when the run should stop.
+    async fn see_to_the_end(&self, run: &Run, child: &mut Child, group: &ProcessGroup) -> io::Result<Ended> {
+        let cause = tokio::select! {
+            biased;
+            status = child.wait() => return Ok(Ended { status: status?, stopped: None }),
+            cause = run.stopped() => cause,
+        };
+        group.terminate();
+        let kill_after = Duration::from_millis(self.config.kill_after_ms);
+        let status = match tokio::time::timeout(kill_after, child.wait()).await {
+            Ok(status) => status?,
+            Err(_) => {
+                group.kill();
+                child.wait().await?
+            }
+        };
+        Ok(Ended { status, stopped: Some(cause) })
+    }
+
+    async fn keep_output(&self, run: &Run, output: &Tail, ended: &str) {
+        if let Some(store) = &self.config.output_store {
+            let captured = CapturedOutput {
+                execution: run.execution(),
+                started_at: run.started_at(),
+                bytes: output.bytes(),
+                bytes_left_out: output.bytes_left_out(),
+                ended,
+            };
+            if let Err(error) = store.keep(captured).await {
+                warn!(execution = %run.execution().id, %error, "the output of a run was not kept");
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for ProcessExecutor {
+    async fn run(&self, run: Run) -> Verdict {
+        let invocation = match Invocation::of(run.task()) {
+            Ok(invocation) => invocation,
+            Err(reason) => return Verdict::discard(reason),
+        };
+        let program = invocation.program().to_owned();
+        match self.run_command(&run, invocation).await {
+            Ok((output, ended)) => {
+                let how = ended.in_words();
+                self.keep_output(&run, &output, &how).await;
+                ended.verdict(&how, &output)
+            }
+            Err(error) => {
+                let reason = format!("could not run {program:?}: {error}");
+                self.keep_output(&run, &Tail::new(0), &reason).await;
+                Verdict::failure(reason)
+            }
+        }
+    }
+}
+
+/// How a command ended.
+struct Ended {
+    status: ExitStatus,
+    /// Why it was stopped, if it was.
+    stopped: Option<StopCause>,
+}
+
+impl Ended {
+    fn in_words(&self) -> String {
+        use std::os::unix::process::ExitStatusExt;
+        match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("ended by signal {signal}"),
+            (None, None) => self.status.to_string(),
+        }
+    }
+
+    fn verdict(&self, how: &str, output: &Tail) -> Verdict {
+        if self.status.success() {
+            return Verdict::Success { detail: output.last_text(DETAIL_BYTES_MAX) };
+        }
+        if self.stopped == Some(StopCause::Requested) {
+            return Verdict::Cancelled;
+        }
+        match output.last_text(REASON_OUTPUT_BYTES_MAX) {
+            text if text.is_empty() => Verdict::failure(how),
+            text => Verdict::failure(format!("{how}: {text}")),
+        }
+    }
+}
+
+/// Writes the standard input and closes it. A command need not read it.
+async fn feed(stdin: Option<ChildStdin>, bytes: &[u8]) {
+    if let Some(mut stdin) = stdin {
+        let _ = stdin.write_all(bytes).await;
+        let _ = stdin.shutdown().await;
+    }
+}

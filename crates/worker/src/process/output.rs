@@ -1,0 +1,85 @@
+//! The output of a command: its end is kept, the rest counted.
+
+use std::io;
+
+use async_trait::async_trait;
+use minutehand_model::{Execution, Timestamp};
+use tokio::net::unix::pipe;
+
+/// What a command wrote, for an [`OutputStore`].
+#[derive(Clone, Copy, Debug)]
+pub struct CapturedOutput<'a> {
+    /// What ran.
+    pub execution: &'a Execution,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// The end of what it wrote to standard output and standard error, as it came.
+    pub bytes: &'a [u8],
+    /// How many bytes before that were not kept.
+    pub bytes_left_out: u64,
+    /// How it ended: `exit code 0`, `ended by signal 9`.
+    pub ended: &'a str,
+}
+
+/// Keeps the output of runs.
+#[async_trait]
+pub trait OutputStore: Send + Sync + 'static {
+    /// Keeps one output. The run is settled after that, however it went; a failure is logged.
+    async fn keep(&self, output: CapturedOutput<'_>) -> io::Result<()>;
+}
+
+/// The last bytes of a stream.
+pub(super) struct Tail {
+    /// At most twice `bytes_max`, so that making room costs little.
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    bytes_dropped: u64,
+}
+
+impl Tail {
+    pub(super) fn new(bytes_max: usize) -> Tail {
+        Tail { bytes: Vec::new(), bytes_max, bytes_dropped: 0 }
+    }
+
+    /// Reads until everybody who could write has closed the pipe. May be dropped and called again.
+    pub(super) async fn read(&mut self, reader: &pipe::Receiver) {
+        let mut chunk = vec![0; 8 * 1024];
+        while reader.readable().await.is_ok() {
+            match reader.try_read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => self.push(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn push(&mut self, chunk: &[u8]) {
+        self.bytes.extend_from_slice(chunk);
+        if self.bytes.len() > 2 * self.bytes_max {
+            let excess = self.excess();
+            self.bytes.drain(..excess);
+            self.bytes_dropped += excess as u64;
+        }
+    }
+
+    fn excess(&self) -> usize {
+        self.bytes.len().saturating_sub(self.bytes_max)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.excess()..]
+    }
+
+    pub(super) fn bytes_left_out(&self) -> u64 {
+        self.bytes_dropped + self.excess() as u64
+    }
+
+    /// The end of the output as text without the white space around it, at most so many bytes.
+    pub(super) fn last_text(&self, bytes_max: usize) -> String {
+        let text = String::from_utf8_lossy(self.bytes()).into_owned();
+        let text = text.trim();
+        let from = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
+        text[from..].trim_start().to_owned()
+    }
+}

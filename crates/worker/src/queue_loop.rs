@@ -1,0 +1,446 @@
+//! The loop of one queue: takes, starts, ends and commits, each without waiting for the others.
+//!
+//! One commit is in flight at a time; whatever ends meanwhile goes into the next one. So commits grow with the load,
+//! and the number of executions between taking and settling is bounded.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{Future, FutureExt};
+use minutehand_model::{Command, Outcome, PartitionId};
+use minutehand_ports::{DeadLetter, Delivery, ErrorClass, PortError, Report, Settlement, Stop};
+use minutehand_record::{DecodeError, command};
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::attempt::{Finish, Prepared, Started, Ticket, prepare, start, supervise, timeout_ms};
+use crate::commit::{Batch, commit, pause_after};
+use crate::decide::{Ended, after_stop, decide, shortened};
+use crate::handler::Verdict;
+use crate::run::{Run, StopCause};
+use crate::settings::{Lane, Settings, duration_ms};
+use crate::stops::{EarlyStops, is_meant};
+
+/// Runs started between two looks at everything else.
+const STARTS_IN_A_ROW_MAX: usize = 256;
+/// How long the last commit of a worker that shuts down may take, in milliseconds.
+const LAST_COMMIT_MS_MAX: i64 = 5_000;
+
+/// How far a loop is on its way down; each but the first ends at a deadline at the latest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Working,
+    /// Nothing is taken any more; what runs may go on.
+    Draining,
+    /// What runs has been asked to stop.
+    Stopping,
+    /// Nothing runs any more; what has ended is being committed.
+    Committing,
+    Over,
+}
+
+/// A run that waits for something.
+struct Slot {
+    ticket: Ticket,
+    run: Run,
+    timeout_ms: i64,
+}
+
+pub(crate) struct QueueLoop<'a> {
+    settings: &'a Settings,
+    lane: &'a Lane,
+    phase: Phase,
+    deadline: Option<Instant>,
+    result: Result<(), PortError>,
+
+    poll: Option<BoxFuture<'a, Result<Vec<Delivery>, PortError>>>,
+    poll_failures: u32,
+    poll_not_before: Option<Instant>,
+    /// How many executions to take while runs end as soon as they start; falls back to the lane's concurrency
+    /// when one has to wait, so that slow handlers do not hoard.
+    appetite: usize,
+    waited: bool,
+
+    taken: VecDeque<Delivery>,
+    /// Settled at-most-once executions that may start.
+    claimed: VecDeque<Prepared>,
+    running: FuturesUnordered<BoxFuture<'a, (u64, Finish)>>,
+    slots: BTreeMap<u64, Slot>,
+    slots_used: u64,
+    stops: EarlyStops,
+
+    next: Batch,
+    commit: Option<BoxFuture<'a, Result<Vec<Prepared>, PortError>>>,
+    committing: usize,
+    claiming: usize,
+}
+
+impl<'a> QueueLoop<'a> {
+    pub(crate) fn new(settings: &'a Settings, lane: &'a Lane) -> QueueLoop<'a> {
+        QueueLoop {
+            settings,
+            lane,
+            phase: Phase::Working,
+            deadline: None,
+            result: Ok(()),
+            poll: None,
+            poll_failures: 0,
+            poll_not_before: None,
+            appetite: lane.concurrency.min(settings.batch_max),
+            waited: false,
+            taken: VecDeque::new(),
+            claimed: VecDeque::new(),
+            running: FuturesUnordered::new(),
+            slots: BTreeMap::new(),
+            slots_used: 0,
+            stops: EarlyStops::default(),
+            next: Batch::default(),
+            commit: None,
+            committing: 0,
+            claiming: 0,
+        }
+    }
+
+    /// Works until it is told to stop and has drained, or the queue fails for good.
+    pub(crate) async fn run(mut self, mut stop_receiver: watch::Receiver<bool>) -> Result<(), PortError> {
+        let mut stops = Some(self.settings.port.stops(&self.lane.queue));
+        loop {
+            self.begin_commit();
+            self.begin_poll();
+            if self.is_over() {
+                return self.result;
+            }
+            let (can_start, deadline) = (self.can_start(), self.next_deadline());
+            tokio::select! {
+                biased;
+                () = told_to_stop(&mut stop_receiver), if self.phase == Phase::Working => self.begin_drain(),
+                stop = next_stop(&mut stops) => self.stop(stop),
+                committed = polled_if_some(&mut self.commit) => self.committed(committed)?,
+                Some((slot, finish)) = self.running.next(), if !self.running.is_empty() => {
+                    self.finished(slot, finish);
+                    while let Some(Some((slot, finish))) = self.running.next().now_or_never() {
+                        self.finished(slot, finish);
+                    }
+                }
+                polled = polled_if_some(&mut self.poll) => self.polled(polled),
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    self.deadline_passed();
+                }
+                () = std::future::ready(()), if can_start => {
+                    self.start_some();
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    // Taking.
+
+    fn begin_poll(&mut self) {
+        let is_full = self.next.len() + self.committing >= 4 * self.settings.batch_max;
+        let wanted = self.wanted();
+        let is_wanted = self.phase == Phase::Working && self.taken.is_empty() && !is_full && wanted > 0;
+        if self.poll.is_none() && is_wanted && self.poll_not_before.is_none() {
+            let Settings { port, group, .. } = self.settings;
+            self.poll = Some(port.poll(&self.lane.queue, group, wanted));
+        }
+    }
+
+    /// How many more executions the lane can take on.
+    fn wanted(&self) -> usize {
+        let claims = self.next.claims.len() + self.claiming + self.claimed.len();
+        let room = if self.appetite > self.lane.concurrency {
+            self.appetite
+        } else {
+            self.free_slots().min(self.settings.batch_max)
+        };
+        room.saturating_sub(claims)
+    }
+
+    fn free_slots(&self) -> usize {
+        self.lane.concurrency.saturating_sub(self.slots.len())
+    }
+
+    fn polled(&mut self, polled: Result<Vec<Delivery>, PortError>) {
+        self.poll = None;
+        match polled {
+            Ok(deliveries) => {
+                self.poll_failures = 0;
+                if deliveries.is_empty() {
+                    self.poll_not_before = Some(Instant::now() + pause_after(1));
+                }
+                self.taken.extend(deliveries);
+                self.waited = false;
+            }
+            Err(error) => {
+                self.settings.observer.troubled(&self.lane.queue, &error);
+                if error.class == ErrorClass::Retry {
+                    self.poll_failures += 1;
+                    let pause = pause_after(self.poll_failures);
+                    warn!(queue = %self.lane.queue, ?pause, %error, "trying again");
+                    self.poll_not_before = Some(Instant::now() + pause);
+                } else {
+                    // What runs may still be settled, so it is not thrown away.
+                    self.result = Err(error);
+                    self.begin_drain();
+                }
+            }
+        }
+    }
+
+    // Starting.
+
+    fn can_start(&self) -> bool {
+        let has_work = match self.phase {
+            Phase::Working => !self.claimed.is_empty() || (!self.taken.is_empty() && self.wanted() > 0),
+            Phase::Draining => !self.claimed.is_empty(),
+            Phase::Stopping | Phase::Committing | Phase::Over => false,
+        };
+        has_work && self.free_slots() > 0
+    }
+
+    fn start_some(&mut self) {
+        for _ in 0..STARTS_IN_A_ROW_MAX {
+            if !self.can_start() {
+                break;
+            }
+            if let Some(prepared) = self.claimed.pop_front() {
+                self.start(prepared);
+            } else if let Some(delivery) = self.taken.pop_front() {
+                match prepare(&delivery) {
+                    Ok(prepared) if prepared.ticket.is_claimed => self.next.claims.push(prepared),
+                    Ok(prepared) => self.start(prepared),
+                    Err(error) => self.set_aside(delivery, &error),
+                }
+            }
+        }
+        if self.taken.is_empty() && !self.waited {
+            self.appetite = (self.appetite * 2).min(self.settings.batch_max);
+        }
+    }
+
+    fn start(&mut self, prepared: Prepared) {
+        let Prepared { ticket, execution } = prepared;
+        let Settings { observer, run_timeout_ms, stop_grace_ms, .. } = self.settings;
+        let started_at = self.settings.now();
+        let run = Run::new(execution, started_at);
+        if self.stops.has(ticket.key, run.task()) {
+            return self.settle(ticket, &run, Verdict::Cancelled);
+        }
+        let timeout_ms = match timeout_ms(run.task(), *run_timeout_ms) {
+            Ok(timeout_ms) => timeout_ms,
+            Err(reason) => return self.settle(ticket, &run, Verdict::discard(reason)),
+        };
+        let (due, published_at) = (run.task().due, run.execution().published_at);
+        observer.started(&self.lane.queue, started_at.millis_since(due), published_at.millis_since(due));
+        match start(&*self.lane.handler, &run) {
+            Started::Ended(verdict) => self.settle(ticket, &run, verdict),
+            Started::Waiting(running) => {
+                self.waited = true;
+                self.appetite = self.lane.concurrency.min(self.settings.batch_max);
+                let slot = self.slots_used;
+                self.slots_used += 1;
+                let supervised = supervise(run.clone(), running, timeout_ms, *stop_grace_ms);
+                self.running.push(Box::pin(async move { (slot, supervised.await) }));
+                self.slots.insert(slot, Slot { ticket, run, timeout_ms });
+            }
+        }
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        let mut is_running = false;
+        for slot in self.slots.values() {
+            if slot.ticket.key == stop.key && is_meant(stop.due, slot.run.task()) {
+                is_running = true;
+                if stop.kill {
+                    slot.run.kill(StopCause::Requested);
+                } else {
+                    slot.run.ask_to_stop(StopCause::Requested);
+                }
+            }
+        }
+        if !is_running {
+            self.stops.remember(stop);
+        }
+    }
+
+    // Ending.
+
+    fn finished(&mut self, slot: u64, finish: Finish) {
+        let Some(Slot { ticket, run, timeout_ms }) = self.slots.remove(&slot) else { return };
+        let Finish { verdict, cause } = finish;
+        let verdict = match cause {
+            None => verdict,
+            Some(cause) => after_stop(verdict, cause, timeout_ms),
+        };
+        match verdict {
+            Some(verdict) => self.settle(ticket, &run, verdict),
+            None => self.abandon(ticket, &run),
+        }
+    }
+
+    /// Gives a run up that did not end before the worker did.
+    fn abandon(&mut self, ticket: Ticket, run: &Run) {
+        self.settings.observer.abandoned(&self.lane.queue);
+        if ticket.is_claimed {
+            self.settle(ticket, run, Verdict::failure("the worker was shut down before the run had ended"));
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket, run: &Run, verdict: Verdict) {
+        let Settings { observer, random, history, .. } = self.settings;
+        let (task, ended_at, partition) = (run.task(), self.settings.now(), ticket.delivery.partition);
+        // Most runs succeed, and need no number.
+        let random = if matches!(verdict, Verdict::Failure { .. }) { random() } else { 0 };
+        let ended = Ended { task, encoded: &ticket.encoded, partition, at: ended_at, random };
+        let decision = decide(ended, verdict);
+        observer.ended(&self.lane.queue, decision.kind, ended_at.millis_since(run.started_at()));
+        let outcome = history.wants(decision.kind).then(|| Outcome {
+            execution: run.execution().id,
+            attempt: task.attempt,
+            kind: decision.kind,
+            detail: decision.detail,
+            due: task.due,
+            started_at: run.started_at(),
+            ended_at,
+        });
+        let outcome = outcome.map(|outcome| (ticket.key, outcome));
+        let (commands, dead_letter) = (encoded(partition, &decision.commands), decision.dead_letter);
+        if !ticket.is_claimed {
+            self.next.settlements.push(Settlement { id: ticket.delivery, commands, dead_letter, outcome });
+        } else if !commands.is_empty() || dead_letter.is_some() || outcome.is_some() {
+            self.next.reports.push(Report { commands, dead_letter, outcome });
+        }
+    }
+
+    fn set_aside(&mut self, delivery: Delivery, error: &DecodeError) {
+        warn!(queue = %self.lane.queue, delivery = ?delivery.id, %error, "set aside");
+        self.settings.observer.set_aside(&self.lane.queue);
+        let letter = DeadLetter {
+            queue: self.lane.queue.clone(),
+            partition: delivery.id.partition,
+            key: delivery.key,
+            at: self.settings.now(),
+            attempts: 0,
+            reason: shortened(format!("the execution cannot be understood: {error}")),
+            encoded: delivery.encoded,
+        };
+        let settlement =
+            Settlement { id: delivery.id, commands: Vec::new(), dead_letter: Some(letter), outcome: None };
+        self.next.settlements.push(settlement);
+    }
+
+    // Committing.
+
+    fn begin_commit(&mut self) {
+        if self.commit.is_none() && !self.next.is_empty() && self.phase != Phase::Over {
+            let batch = std::mem::take(&mut self.next);
+            (self.committing, self.claiming) = (batch.len(), batch.claims.len());
+            self.commit = Some(Box::pin(commit(self.settings, &self.lane.queue, batch)));
+        }
+    }
+
+    fn committed(&mut self, committed: Result<Vec<Prepared>, PortError>) -> Result<(), PortError> {
+        self.commit = None;
+        (self.committing, self.claiming) = (0, 0);
+        self.claimed.extend(committed?);
+        if matches!(self.phase, Phase::Stopping | Phase::Committing) {
+            self.abandon_claimed();
+        }
+        Ok(())
+    }
+
+    // Going down.
+
+    fn begin_drain(&mut self) {
+        self.poll = None;
+        self.poll_not_before = None;
+        self.taken.clear();
+        self.next.claims.clear();
+        self.enter(Phase::Draining, self.settings.drain_ms);
+    }
+
+    fn enter(&mut self, phase: Phase, ms_max: i64) {
+        self.phase = phase;
+        self.deadline = Some(Instant::now() + duration_ms(ms_max));
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.deadline.or(self.poll_not_before)
+    }
+
+    fn deadline_passed(&mut self) {
+        match self.phase {
+            Phase::Working => self.poll_not_before = None,
+            Phase::Draining => {
+                for slot in self.slots.values() {
+                    slot.run.ask_to_stop(StopCause::ShuttingDown);
+                }
+                self.abandon_claimed();
+                self.enter(Phase::Stopping, self.settings.stop_grace_ms);
+            }
+            Phase::Stopping => {
+                self.running.clear();
+                for (_, slot) in std::mem::take(&mut self.slots) {
+                    self.abandon(slot.ticket, &slot.run);
+                }
+                self.enter(Phase::Committing, LAST_COMMIT_MS_MAX);
+            }
+            Phase::Committing | Phase::Over => {
+                let count = self.committing + self.next.len();
+                warn!(queue = %self.lane.queue, count, "settlements were not confirmed in time; they may be delivered again");
+                self.commit = None;
+                self.phase = Phase::Over;
+            }
+        }
+    }
+
+    fn abandon_claimed(&mut self) {
+        for prepared in std::mem::take(&mut self.claimed) {
+            let run = Run::new(prepared.execution, self.settings.now());
+            self.abandon(prepared.ticket, &run);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let is_idle = self.slots.is_empty() && self.claimed.is_empty() && self.commit.is_none();
+        match self.phase {
+            Phase::Working => false,
+            Phase::Over => true,
+            Phase::Draining | Phase::Stopping | Phase::Committing => is_idle && self.next.is_empty(),
+        }
+    }
+}
+
+fn encoded(partition: PartitionId, commands: &[Command]) -> Vec<(PartitionId, bytes::Bytes)> {
+    commands.iter().map(|command| (partition, command::encode(command))).collect()
+}
+
+/// Ends when the worker is told to stop, or is gone.
+async fn told_to_stop(receiver: &mut watch::Receiver<bool>) {
+    let _ = receiver.wait_for(|is_stopping| *is_stopping).await;
+}
+
+/// Polls a future that may not be there; without one, it never ends.
+async fn polled_if_some<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => Pin::new(future).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next stop request. Requests that came too fast are passed over; when there can be no more, it never ends.
+async fn next_stop(stops: &mut Option<broadcast::Receiver<Stop>>) -> Stop {
+    while let Some(receiver) = stops {
+        match receiver.recv().await {
+            Ok(stop) => return stop,
+            Err(RecvError::Lagged(count)) => warn!(count, "stop requests were lost"),
+            Err(RecvError::Closed) => *stops = None,
+        }
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,122 @@
+//! A run as its handler sees it: the execution, when it started, and whether it should stop.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use minutehand_model::{Execution, Task, Timestamp};
+use tokio::sync::Notify;
+
+/// Why a run should stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    /// Its schedule's overlap policy or an operator asked for it.
+    Requested,
+    /// It has used up its time.
+    TimedOut,
+    /// The worker is going down and has waited long enough.
+    ShuttingDown,
+}
+
+impl StopCause {
+    const ALL: [StopCause; 3] = [StopCause::Requested, StopCause::TimedOut, StopCause::ShuttingDown];
+}
+
+/// An execution that is being run. Clones are the same run.
+#[derive(Clone)]
+pub struct Run(Arc<Inner>);
+
+struct Inner {
+    execution: Execution,
+    started_at: Timestamp,
+    /// 0 while the run may go on, else 1 + the cause's place in [`StopCause::ALL`].
+    stop_cause: AtomicU8,
+    killed: AtomicBool,
+    changed: Notify,
+}
+
+impl Run {
+    /// A run that has just started; for the worker, and for testing a handler on its own.
+    pub fn new(execution: Execution, started_at: Timestamp) -> Run {
+        Run(Arc::new(Inner {
+            execution,
+            started_at,
+            stop_cause: AtomicU8::new(0),
+            killed: AtomicBool::new(false),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// What runs; its id is the idempotency key.
+    pub fn execution(&self) -> &Execution {
+        &self.0.execution
+    }
+
+    /// The task of the execution.
+    pub fn task(&self) -> &Task {
+        &self.0.execution.task
+    }
+
+    /// The value of the task's first header of that name (names are compared without regard to case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let headers = &self.0.execution.task.headers;
+        headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// When the handler was started.
+    pub fn started_at(&self) -> Timestamp {
+        self.0.started_at
+    }
+
+    /// Why the run should stop; `None` while it may go on.
+    pub fn stop_cause(&self) -> Option<StopCause> {
+        let stored = usize::from(self.0.stop_cause.load(Ordering::Acquire));
+        stored.checked_sub(1).and_then(|index| StopCause::ALL.get(index)).copied()
+    }
+
+    /// Waits until the run is asked to stop. After that it has the worker's grace period to end by itself.
+    pub async fn stopped(&self) -> StopCause {
+        loop {
+            let changed = self.0.changed.notified();
+            if let Some(cause) = self.stop_cause() {
+                return cause;
+            }
+            changed.await;
+        }
+    }
+
+    /// Asks the run to stop; the first cause stays.
+    pub fn ask_to_stop(&self, cause: StopCause) {
+        let stored = 1 + cause as u8;
+        let _ = self.0.stop_cause.compare_exchange(0, stored, Ordering::AcqRel, Ordering::Acquire);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Ends the run without waiting for its handler.
+    pub(crate) fn kill(&self, cause: StopCause) {
+        self.0.killed.store(true, Ordering::Release);
+        self.ask_to_stop(cause);
+    }
+
+    /// Waits until the run is killed.
+    pub(crate) async fn killed(&self) {
+        loop {
+            let changed = self.0.changed.notified();
+            if self.0.killed.load(Ordering::Acquire) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl fmt::Debug for Run {
+    /// The id alone: payloads and headers may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("execution", &self.0.execution.id)
+            .field("started_at", &self.0.started_at)
+            .field("stop_cause", &self.stop_cause())
+            .finish()
+    }
+}

@@ -1,0 +1,86 @@
+//! What a worker was told: shared by its queues, and for each queue.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use minutehand_model::{OutcomeKind, QueueName, Timestamp};
+use minutehand_ports::ExecutionQueue;
+
+use crate::handler::Handler;
+use crate::observer::WorkerObserver;
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// Draws numbers evenly from 0 to `u64::MAX`.
+pub type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Which ends of attempts are written to the history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryPolicy {
+    /// None.
+    None,
+    /// All but successes.
+    #[default]
+    Failures,
+    /// All.
+    All,
+}
+
+impl HistoryPolicy {
+    /// Whether an attempt that ended this way is written.
+    pub fn wants(self, kind: OutcomeKind) -> bool {
+        match self {
+            HistoryPolicy::None => false,
+            HistoryPolicy::Failures => kind != OutcomeKind::Succeeded,
+            HistoryPolicy::All => true,
+        }
+    }
+}
+
+/// What all queues of a worker share.
+pub(crate) struct Settings {
+    pub(crate) port: Arc<dyn ExecutionQueue>,
+    pub(crate) group: String,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) observer: Arc<dyn WorkerObserver>,
+    pub(crate) history: HistoryPolicy,
+    pub(crate) batch_max: usize,
+    pub(crate) run_timeout_ms: i64,
+    pub(crate) stop_grace_ms: i64,
+    pub(crate) drain_ms: i64,
+}
+
+impl Settings {
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+/// One queue and who runs it.
+pub(crate) struct Lane {
+    pub(crate) queue: QueueName,
+    pub(crate) handler: Arc<dyn Handler>,
+    /// Most runs that wait for something at the same time; at least 1.
+    pub(crate) concurrency: usize,
+}
+
+/// The machine's clock.
+pub(crate) fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    })
+}
+
+/// Numbers from the standard library's seeded hasher: good enough to spread retries, and no dependency.
+pub(crate) fn system_random() -> Random {
+    Arc::new(|| RandomState::new().build_hasher().finish())
+}
+
+/// A length of time that is never negative.
+pub(crate) fn duration_ms(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}

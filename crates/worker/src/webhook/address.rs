@@ -1,0 +1,107 @@
+//! Which addresses a webhook may reach: those of the public internet, checked where the connection is made.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+/// Looks names up; answers with addresses of any port.
+pub(super) trait Lookup: Send + Sync + 'static {
+    /// Every address of a name.
+    fn addresses(&self, name: &str) -> futures::future::BoxFuture<'static, std::io::Result<Vec<IpAddr>>>;
+}
+
+/// The system's resolver.
+pub(super) struct SystemLookup;
+
+impl Lookup for SystemLookup {
+    fn addresses(&self, name: &str) -> futures::future::BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+/// A name all of whose addresses are out of bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} has no public address (it has {addresses:?}); webhooks reach public addresses only")]
+pub(super) struct NotPublic {
+    name: String,
+    addresses: Vec<IpAddr>,
+}
+
+/// Resolves names to public addresses only. The connection is made to exactly what this answers, so a name that answers
+/// differently the next time gains nothing.
+pub(super) struct PublicResolver<L> {
+    lookup: Arc<L>,
+    are_private_allowed: bool,
+}
+
+impl<L: Lookup> PublicResolver<L> {
+    pub(super) fn new(lookup: L, are_private_allowed: bool) -> PublicResolver<L> {
+        PublicResolver { lookup: Arc::new(lookup), are_private_allowed }
+    }
+}
+
+impl<L: Lookup> Resolve for PublicResolver<L> {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (looking, are_private_allowed) = (self.lookup.addresses(name.as_str()), self.are_private_allowed);
+        Box::pin(async move {
+            let found = looking.await?;
+            let usable: Vec<SocketAddr> = found
+                .iter()
+                .filter(|address| are_private_allowed || is_public(**address))
+                .map(|address| SocketAddr::new(*address, 0))
+                .collect();
+            if usable.is_empty() {
+                return Err(NotPublic { name: name.as_str().to_owned(), addresses: found }.into());
+            }
+            Ok(Box::new(usable.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether an address belongs to the public internet, by the special-purpose registries of IANA (RFC 6890).
+///
+/// An IPv6 form that carries an IPv4 address inside (mapped, compatible, translated, 6to4, Teredo) is never public: nobody who
+/// means well needs one, and it would reach whatever the gateway at hand makes of it.
+pub(super) fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    !matches!(
+        address.octets(),
+        [0 | 10 | 127, ..]                // this network, private, loopback
+            | [100, 64..=127, ..]         // carrier-grade NAT
+            | [169, 254, ..]              // link-local, cloud metadata
+            | [172, 16..=31, ..]          // private
+            | [192, 0, 0 | 2, _]          // protocol assignments, documentation
+            | [192, 88, 99, _]            // 6to4 relays
+            | [192, 168, ..]              // private
+            | [198, 18 | 19, ..]          // benchmarks
+            | [198, 51, 100, _]           // documentation
+            | [203, 0, 113, _]            // documentation
+            | [224..=255, ..] // multicast, reserved, broadcast
+    )
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    // Only 2000::/3 is given out at all: loopback, unspecified, mapped, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48),
+    // unique local (fc00::/7), link-local (fe80::/10), site-local and multicast all lie outside of it.
+    let segments = address.segments();
+    let is_global_unicast = segments[0] & 0xe000 == 0x2000;
+    let is_special = matches!(
+        segments,
+        [0x2001, 0..=0x01ff, ..]          // protocol assignments, Teredo, benchmarks, ORCHID
+            | [0x2001, 0x0db8, ..]        // documentation
+            | [0x2002, ..]                // 6to4
+            | [0x3fff, 0..=0x0fff, ..] // documentation
+    );
+    is_global_unicast && !is_special
+}

@@ -1,0 +1,107 @@
+//! What an answer means.
+
+use std::time::Duration;
+
+use minutehand_model::Timestamp;
+use minutehand_model::limits::RETRY_DELAY_MS_MAX;
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Response, StatusCode};
+
+use crate::handler::Verdict;
+
+/// How much of a refusal's body goes into the reason, in bytes.
+const REASON_BODY_BYTES_MAX: usize = 1_024;
+/// How long the body is awaited: the status has said what matters.
+const BODY_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Reads an answer, its body up to a limit, and judges it by its status.
+pub(super) async fn judge(
+    response: Response,
+    body_bytes_max: usize,
+    clock: &(dyn Fn() -> Timestamp + Send + Sync),
+) -> Verdict {
+    let status = response.status();
+    let retry_after_ms = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| parse_retry_after_ms(value, clock()));
+    // Read also on success: a connection whose answer was read to its end can be used again.
+    let body = body_start(response, body_bytes_max).await;
+    if status.is_success() {
+        return Verdict::Success { detail: format!("HTTP {}", status.as_u16()) };
+    }
+    let reason = reason(status, &body);
+    if is_final(status) { Verdict::discard(reason) } else { Verdict::Failure { reason, retry_after_ms } }
+}
+
+/// Whether the same request would be refused again.
+fn is_final(status: StatusCode) -> bool {
+    status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429)
+}
+
+fn reason(status: StatusCode, body: &[u8]) -> String {
+    let words = status.canonical_reason().unwrap_or("no standard status");
+    let text = String::from_utf8_lossy(body);
+    match text.trim() {
+        "" => format!("HTTP {} {words}", status.as_u16()),
+        text => format!("HTTP {} {words}: {text}", status.as_u16()),
+    }
+}
+
+/// The first bytes of a body, after reading up to `bytes_max` of it.
+async fn body_start(mut response: Response, bytes_max: usize) -> Vec<u8> {
+    let mut start = Vec::new();
+    let mut bytes_read = 0;
+    let reading = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let wanted = (REASON_BODY_BYTES_MAX - start.len()).min(chunk.len());
+            start.extend_from_slice(&chunk[..wanted]);
+            bytes_read += chunk.len();
+            if bytes_read >= bytes_max {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(BODY_TIME_MAX, reading).await;
+    start
+}
+
+/// `Retry-After` in milliseconds from now: a number of seconds or a date (RFC 9110, 10.2.3).
+fn parse_retry_after_ms(value: &str, now: Timestamp) -> Option<i64> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that does not fit is a very long time.
+        let seconds = value.parse::<i64>().unwrap_or(i64::MAX);
+        return Some(seconds.saturating_mul(1_000).min(RETRY_DELAY_MS_MAX));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    let since_epoch = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let at = Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).ok()?);
+    Some(at.millis_since(now).clamp(0, RETRY_DELAY_MS_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_retry_after() {
+        let now = Timestamp::from_millis(784_111_777_000); // Sun, 06 Nov 1994 08:49:37 GMT
+        for (value, expected) in [
+            ("120", Some(120_000)),
+            (" 0 ", Some(0)),
+            ("99999999999999999999", Some(RETRY_DELAY_MS_MAX)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60_000)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60_000)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Sun, 06 Nov 2094 08:00:00 GMT", Some(RETRY_DELAY_MS_MAX)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_retry_after_ms(value, now), expected, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The webhook executor: a run is a signed POST, after the Standard Webhooks specification.
+//!
+//! The request carries the payload as its body, `webhook-id` (the execution's id, the same however often the attempt is
+//! delivered), `webhook-timestamp`, `webhook-signature` (one a secret), the task's headers, and
+//! `minutehand-namespace`, `-task-id`, `-attempt` and `-due-at`. Headers that steer the connection, and those whose names begin with
+//! `webhook-` or `minutehand-`, are not taken from the task.
+//!
+//! | answer | verdict |
+//! |---|---|
+//! | 2xx | success, whatever the body says |
+//! | 408, 425, 429, 5xx, 3xx, no answer, time out | failure: tried again, no sooner than `Retry-After` says |
+//! | 410 and every other 4xx | discarded: a dead letter at once, since the same request will be refused again |
+//!
+//! Redirects are never followed and proxies of the environment are not used. Only public addresses are reached (see
+//! `address`), on the allowed ports; a URL that breaks that is discarded.
+
+mod address;
+mod answer;
+mod request;
+mod sign;
+
+use std::error::Error;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use minutehand_model::Timestamp;
+use reqwest::Client;
+use reqwest::redirect::Policy;
+
+use self::address::{Lookup, NotPublic, PublicResolver, SystemLookup};
+use self::request::{Target, headers_for};
+use crate::handler::{Handler, Verdict};
+use crate::run::Run;
+use crate::settings::{Clock, system_clock};
+
+pub use self::request::URL_HEADER;
+pub use self::sign::{Secret, SecretError};
+
+/// How webhooks are sent.
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Where every execution goes; `None`: where its header [`URL_HEADER`] says.
+    pub url: Option<String>,
+    /// What requests are signed with; several while a secret is being replaced, none for unsigned requests.
+    pub secrets: Vec<Secret>,
+    /// Longest time to connect, in milliseconds. Ten seconds by default.
+    pub connect_timeout_ms: u64,
+    /// Longest time from the look-up of the name to the end of the answer, in milliseconds. Thirty seconds by default.
+    pub total_timeout_ms: u64,
+    /// Most bytes of an answer that are read before the connection is closed. 64 KiB by default.
+    pub response_bytes_max: usize,
+    /// The ports that may be reached: 80 and 443 by default.
+    pub ports: Vec<u16>,
+    /// Reach any address on any port: for development, never where others may name URLs.
+    pub allow_private_networks: bool,
+}
+
+impl Default for WebhookConfig {
+    fn default() -> WebhookConfig {
+        WebhookConfig {
+            url: None,
+            secrets: Vec::new(),
+            connect_timeout_ms: 10_000,
+            total_timeout_ms: 30_000,
+            response_bytes_max: 64 * 1024,
+            ports: vec![80, 443],
+            allow_private_networks: false,
+        }
+    }
+}
+
+/// A webhook executor that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookConfigError {
+    /// The fixed URL can never be posted to.
+    #[error("webhook.url cannot be used: {reason}")]
+    Url {
+        /// Why.
+        reason: String,
+    },
+    /// TLS could not be set up.
+    #[error(
+        "TLS for webhooks could not be set up; are the machine's root certificates (ca-certificates) installed?"
+    )]
+    Tls(#[source] reqwest::Error),
+}
+
+/// Posts executions to URLs.
+pub struct WebhookExecutor {
+    client: Client,
+    config: WebhookConfig,
+    clock: Clock,
+}
+
+impl WebhookExecutor {
+    /// An executor that uses the system's resolver and clock.
+    pub fn new(config: WebhookConfig) -> Result<WebhookExecutor, WebhookConfigError> {
+        WebhookExecutor::with_lookup(config, SystemLookup)
+    }
+
+    /// The same with another clock, for `webhook-timestamp` and for dates in `Retry-After`.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> WebhookExecutor {
+        self.clock = std::sync::Arc::new(clock);
+        self
+    }
+
+    fn with_lookup(
+        config: WebhookConfig,
+        lookup: impl Lookup,
+    ) -> Result<WebhookExecutor, WebhookConfigError> {
+        if let Some(url) = &config.url {
+            Target::parse(url, &config).map_err(|reason| WebhookConfigError::Url { reason })?;
+        }
+        // Fails when the process has chosen a provider already, which is then used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+            .timeout(Duration::from_millis(config.total_timeout_ms))
+            .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(PublicResolver::new(lookup, config.allow_private_networks))
+            .build()
+            .map_err(WebhookConfigError::Tls)?;
+        Ok(WebhookExecutor { client, config, clock: system_clock() })
+    }
+
+    async fn post(&self, run: &Run) -> Verdict {
+        let url = self.config.url.as_deref().or_else(|| run.header(URL_HEADER));
+        let Some(url) = url else {
+            return Verdict::discard(format!("the task says no URL: it has no header {URL_HEADER}"));
+        };
+        let target = match Target::parse(url, &self.config) {
+            Ok(target) => target,
+            Err(reason) => return Verdict::discard(reason),
+        };
+        let headers = match headers_for(run.execution(), &self.config.secrets, (self.clock)()) {
+            Ok(headers) => headers,
+            Err(reason) => return Verdict::discard(reason),
+        };
+        let request = self.client.post(target.url).headers(headers).body(run.task().payload.clone());
+        match request.send().await {
+            Ok(response) => answer::judge(response, self.config.response_bytes_max, &*self.clock).await,
+            Err(error) => unanswered(&error, self.config.total_timeout_ms),
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for WebhookExecutor {
+    async fn run(&self, run: Run) -> Verdict {
+        tokio::select! {
+            verdict = self.post(&run) => verdict,
+            _ = run.stopped() => Verdict::Cancelled,
+        }
+    }
+}
+
+/// No answer came: the other side may or may not have taken the request.
+fn unanswered(error: &reqwest::Error, total_timeout_ms: u64) -> Verdict {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    let mut innermost = String::new();
+    while let Some(inner) = cause {
+        if let Some(not_public) = inner.downcast_ref::<NotPublic>() {
+            return Verdict::discard(not_public.to_string());
+        }
+        innermost = inner.to_string();
+        cause = inner.source();
+    }
+    let what = if error.is_connect() {
+        "could not connect"
+    } else if error.is_timeout() {
+        return Verdict::failure(format!("no answer within {total_timeout_ms} ms"));
+    } else {
+        "no answer"
+    };
+    // The innermost cause names no URL, which may hold a secret.
+    Verdict::failure(format!("{what}: {innermost}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Guarantees: what happens when the queue fails, or the worker dies in the middle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use minutehand_model::{Command, Guarantee, OutcomeKind, Task};
+use minutehand_ports::ErrorClass;
+use minutehand_worker::{FnHandler, Run, Verdict};
+use tokio::sync::Notify;
+
+use crate::support::{Counter, FakeQueue, commands_of, queue, task_named, with_origin};
+
+fn at_most_once(id: &str) -> Task {
+    Task { guarantee: Guarantee::AtMostOnce, ..task_named(id) }
+}
+
+fn counting(runs: &Counter, verdict: fn() -> Verdict) -> FnHandler<impl Fn(&Run) -> Verdict + use<>> {
+    let runs = runs.clone();
+    FnHandler(move |_: &Run| {
+        runs.add();
+        verdict()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_once_is_settled_before_it_runs() {
+    let fake = FakeQueue::new();
+    for number in 0..1_000 {
+        fake.deliver(&at_most_once(&format!("t{number}")));
+    }
+    let (queue_seen, runs) = (Arc::clone(&fake), Counter::default());
+    let count = runs.clone();
+    let handler = FnHandler(move |run: &Run| {
+        count.add();
+        let number: usize = run.task().id.as_str()[1..].parse().unwrap();
+        assert!(
+            queue_seen.state().settled.iter().any(|settlement| settlement.id.sequence == number as u64 + 1)
+        );
+        Verdict::success()
+    });
+    let worker = fake.worker().handle(queue(), handler, 8).build().unwrap();
+    let done = Counter::default();
+    worker
+        .run(async {
+            while runs.get() < 1_000 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            done.add();
+        })
+        .await
+        .unwrap();
+    let state = fake.state();
+    assert_eq!((runs.get(), done.get(), state.settled.len()), (1_000, 1, 1_000));
+    assert!(state.settled.iter().all(|settlement| settlement.dead_letter.is_none()));
+    assert!(state.reports.is_empty(), "successes need no report");
+    assert!(state.settle_calls < 500, "settled one by one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_once_does_not_run_while_its_settlement_is_not_confirmed() {
+    let fake = FakeQueue::new();
+    fake.state().settle_failures.push_back((ErrorClass::Fatal, false));
+    fake.deliver(&at_most_once("a"));
+    let runs = Counter::default();
+    let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
+    let error = worker.run(std::future::pending()).await.unwrap_err();
+    assert_eq!((error.queue, error.source.class, runs.get()), (queue(), ErrorClass::Fatal, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_once_runs_once_when_the_settlement_had_to_be_repeated() {
+    for took_effect in [false, true] {
+        let fake = FakeQueue::new();
+        fake.state().settle_failures.extend([(ErrorClass::Retry, took_effect); 3]);
+        fake.deliver(&at_most_once("a"));
+        let runs = Counter::default();
+        let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
+        worker.run(tokio::time::sleep(Duration::from_secs(60))).await.unwrap();
+        assert_eq!((runs.get(), fake.state().settled.len()), (1, 1));
+    }
+}
+
+/// Starts a worker whose handler never ends, drops it in the middle of the run, restarts the queue and lets another
+/// worker work: how often the handler was started in all.
+async fn starts_around_a_crash(task: &Task) -> u64 {
+    let (fake, starts, started) = (FakeQueue::new(), Counter::default(), Arc::new(Notify::new()));
+    fake.deliver(task);
+    let (count, telling) = (starts.clone(), Arc::clone(&started));
+    let handler = move |_: Run| {
+        count.add();
+        telling.notify_one();
+        std::future::pending()
+    };
+    let worker = fake.worker().handle(queue(), handler, 1).build().unwrap();
+    tokio::select! {
+        _ = worker.run(std::future::pending()) => unreachable!("nobody shuts it down"),
+        () = started.notified() => {}
+    }
+    fake.restart();
+    let worker = fake.worker().handle(queue(), counting(&starts, Verdict::success), 1).build().unwrap();
+    worker.run(tokio::time::sleep(Duration::from_secs(60))).await.unwrap();
+    starts.get()
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_crash_at_most_once_does_not_run_again_and_the_others_do() {
+    assert_eq!(starts_around_a_crash(&at_most_once("a")).await, 1);
+    for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnce] {
+        assert_eq!(starts_around_a_crash(&Task { guarantee, ..task_named("a") }).await, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_at_most_once_run_is_reported_and_not_tried_again() {
+    let fake = FakeQueue::new();
+    fake.deliver(&with_origin(at_most_once("a")));
+    let runs = Counter::default();
+    let handler = counting(&runs, || Verdict::failure("refused"));
+    let worker = fake.worker().handle(queue(), handler, 1).build().unwrap();
+    worker.run(fake.until(|state| !state.reports.is_empty())).await.unwrap();
+    let state = fake.state();
+    let [report] = &state.reports[..] else { panic!("{:?}", state.reports) };
+    assert_eq!(report.dead_letter.as_ref().unwrap().reason, "refused");
+    assert_eq!(report.outcome.as_ref().unwrap().1.kind, OutcomeKind::Dead);
+    let commands = commands_of(&report.commands);
+    assert!(matches!(&commands[..], [Command::Completed { kind: OutcomeKind::Dead, .. }]), "{commands:?}");
+    assert_eq!((runs.get(), state.settled.len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settlement_that_fails_is_repeated_without_running_again() {
+    for took_effect in [false, true] {
+        let fake = FakeQueue::new();
+        fake.state().settle_failures.extend([(ErrorClass::Retry, took_effect); 4]);
+        for number in 0..10 {
+            fake.deliver(&task_named(&format!("t{number}")));
+        }
+        let runs = Counter::default();
+        let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
+        worker.run(tokio::time::sleep(Duration::from_secs(60))).await.unwrap();
+        assert_eq!((runs.get(), fake.state().settled.len()), (10, 10));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn executions_between_taking_and_settling_are_bounded() {
+    let fake = FakeQueue::new();
+    fake.state().is_settle_stuck = true;
+    for number in 0..1_000 {
+        fake.deliver(&task_named(&format!("t{number}")));
+    }
+    let runs = Counter::default();
+    let handler = counting(&runs, Verdict::success);
+    let worker = fake.worker().batch_max(10).drain_ms(0).handle(queue(), handler, 10).build().unwrap();
+    worker.run(tokio::time::sleep(Duration::from_secs(60))).await.unwrap();
+    assert!((10..=50).contains(&runs.get()), "{}", runs.get());
+}

@@ -1,0 +1,10 @@
+//! The worker, from outside: decisions, the loop on a queue in memory, and the executors.
+
+mod decide;
+mod guarantees;
+#[cfg(unix)]
+mod process;
+mod runs;
+mod shutdown;
+mod support;
+mod webhook;

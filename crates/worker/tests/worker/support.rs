@@ -1,0 +1,287 @@
+//! What the tests of the worker share: an execution queue in memory, tasks and a clock to set.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use minutehand_model::{
+    Command, Epoch, Execution, ExecutionId, Guarantee, Namespace, Origin, PartitionId, Precision, QueueName,
+    RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
+};
+use minutehand_ports::{
+    Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
+};
+use minutehand_record::{command, task};
+use minutehand_worker::{Worker, WorkerBuilder};
+use tokio::sync::{Notify, broadcast};
+
+/// A time in 2026.
+pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
+pub(crate) const PARTITION: PartitionId = PartitionId(3);
+
+pub(crate) fn queue() -> QueueName {
+    QueueName::parse("mail").unwrap()
+}
+
+/// A task of that id, due now, that is tried three times without a pause.
+pub(crate) fn task_named(id: &str) -> Task {
+    let due = Timestamp::from_millis(NOW_MS);
+    Task {
+        namespace: Namespace::parse("default").unwrap(),
+        id: TaskId::parse(id).unwrap(),
+        queue: queue(),
+        due,
+        payload: Bytes::from_static(b"hello"),
+        headers: Vec::new(),
+        retry: RetryPolicy {
+            backoff: minutehand_model::Backoff::Immediate,
+            attempts_max: 3,
+            ..RetryPolicy::default()
+        },
+        guarantee: Guarantee::AtLeastOnce,
+        precision: Precision::Normal,
+        attempt: 1,
+        first_due: due,
+        origin: None,
+    }
+}
+
+pub(crate) fn with_origin(task: Task) -> Task {
+    let origin = Origin {
+        schedule: ScheduleId::parse("nightly").unwrap(),
+        nominal: Timestamp::from_millis(NOW_MS - 5),
+        completion_wanted: true,
+    };
+    Task { origin: Some(origin), ..task }
+}
+
+pub(crate) fn execution_of(task: Task) -> Execution {
+    Execution {
+        id: ExecutionId::of(&task),
+        published_at: task.due,
+        task,
+        partition: PARTITION,
+        epoch: Epoch(1),
+        offset: 0,
+    }
+}
+
+/// A clock that stands until it is set.
+#[derive(Clone)]
+pub(crate) struct SetClock(Arc<AtomicI64>);
+
+impl SetClock {
+    pub(crate) fn new() -> SetClock {
+        SetClock(Arc::new(AtomicI64::new(NOW_MS)))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn advance_to(&self, time: Timestamp) {
+        self.0.fetch_max(time.as_millis(), Ordering::SeqCst);
+    }
+}
+
+/// What the queue in memory holds and was told.
+#[derive(Default)]
+pub(crate) struct State {
+    waiting: VecDeque<Delivery>,
+    sequence: u64,
+    in_progress: BTreeMap<DeliveryId, Delivery>,
+    settled_ids: BTreeSet<DeliveryId>,
+    pub(crate) settled: Vec<Settlement>,
+    pub(crate) reports: Vec<Report>,
+    pub(crate) settle_calls: usize,
+    pub(crate) poll_sizes: Vec<usize>,
+    /// Failures of the next settle calls; with `true`, the settlements took effect nevertheless.
+    pub(crate) settle_failures: VecDeque<(ErrorClass, bool)>,
+    pub(crate) poll_failures: VecDeque<ErrorClass>,
+    /// Settle calls never answer.
+    pub(crate) is_settle_stuck: bool,
+    /// Tasks of `Create` commands are delivered as well, at once, with the clock set to their due time.
+    pub(crate) delivers_retries: bool,
+}
+
+/// An execution queue in memory.
+pub(crate) struct FakeQueue {
+    state: Mutex<State>,
+    changed: Notify,
+    stops: broadcast::Sender<Stop>,
+    pub(crate) clock: SetClock,
+}
+
+impl FakeQueue {
+    pub(crate) fn new() -> Arc<FakeQueue> {
+        Arc::new(FakeQueue {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            stops: broadcast::channel(64).0,
+            clock: SetClock::new(),
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn deliver(&self, task: &Task) {
+        self.deliver_bytes(task, task::encode(task));
+    }
+
+    pub(crate) fn deliver_bytes(&self, task: &Task, encoded: Bytes) {
+        let mut state = self.state();
+        state.sequence += 1;
+        let delivery = Delivery {
+            id: DeliveryId { partition: PARTITION, sequence: state.sequence },
+            epoch: Epoch(1),
+            offset: 7,
+            published_at: task.due,
+            key: task.key(),
+            due: task.due,
+            encoded,
+        };
+        state.waiting.push_back(delivery);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// What a restart of the process does: everything that was handed out and not settled is handed out again.
+    pub(crate) fn restart(&self) {
+        let mut state = self.state();
+        let again = std::mem::take(&mut state.in_progress);
+        state.waiting.extend(again.into_values());
+    }
+
+    pub(crate) fn send_stop(&self, task: &Task, kill: bool) {
+        let stop = Stop { key: task.key(), due: task.due, kill };
+        self.stops.send(stop).expect("a worker listens");
+    }
+
+    /// Waits until the state is as wanted.
+    pub(crate) async fn until(&self, is_reached: impl Fn(&State) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if is_reached(&self.state()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub(crate) async fn until_settled(&self, count: usize) {
+        self.until(|state| state.settled.len() >= count).await;
+    }
+
+    /// A worker on this queue, with its clock.
+    pub(crate) fn worker(self: &Arc<Self>) -> WorkerBuilder {
+        let clock = self.clock.clone();
+        Worker::builder(self.clone()).clock(move || clock.now()).random(|| 0)
+    }
+
+    fn take_effect(&self, state: &mut State, settlements: Vec<Settlement>) {
+        for settlement in settlements {
+            if !state.settled_ids.insert(settlement.id) {
+                continue;
+            }
+            state.in_progress.remove(&settlement.id).expect("what is settled was handed out");
+            state.settled.push(settlement);
+        }
+    }
+}
+
+/// The commands of a settlement or a report, decoded.
+pub(crate) fn commands_of(commands: &[(PartitionId, Bytes)]) -> Vec<Command> {
+    commands
+        .iter()
+        .map(|(partition, bytes)| {
+            assert_eq!(*partition, PARTITION, "commands go to the task's own partition");
+            command::decode(bytes.clone()).unwrap()
+        })
+        .collect()
+}
+
+#[async_trait]
+impl ExecutionQueue for FakeQueue {
+    async fn poll(&self, _: &QueueName, _: &str, count_max: usize) -> Result<Vec<Delivery>, PortError> {
+        if let Some(class) = self.state().poll_failures.pop_front() {
+            return Err(PortError::new(class, "take executions", "planted"));
+        }
+        self.until(|state| !state.waiting.is_empty()).await;
+        let mut state = self.state();
+        let count = state.waiting.len().min(count_max);
+        let taken: Vec<Delivery> = state.waiting.drain(..count).collect();
+        state.in_progress.extend(taken.iter().map(|delivery| (delivery.id, delivery.clone())));
+        state.poll_sizes.push(count_max);
+        Ok(taken)
+    }
+
+    async fn settle(&self, _: &QueueName, _: &str, settlements: Vec<Settlement>) -> Result<(), PortError> {
+        tokio::task::yield_now().await;
+        if self.state().is_settle_stuck {
+            std::future::pending::<()>().await;
+        }
+        let mut retries = Vec::new();
+        {
+            let mut state = self.state();
+            state.settle_calls += 1;
+            let failure = state.settle_failures.pop_front();
+            if failure.is_none_or(|(_, took_effect)| took_effect) {
+                if state.delivers_retries {
+                    let commands =
+                        settlements.iter().flat_map(|settlement| commands_of(&settlement.commands));
+                    retries.extend(commands.filter_map(|command| match command {
+                        Command::Create(record) => Some(task::decode(&record.encoded).unwrap()),
+                        _ => None,
+                    }));
+                }
+                self.take_effect(&mut state, settlements);
+            }
+            if let Some((class, _)) = failure {
+                return Err(PortError::new(class, "settle", "planted"));
+            }
+        }
+        for retry in retries {
+            self.clock.advance_to(retry.due);
+            self.deliver(&retry);
+        }
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn report(&self, _: &QueueName, _: &str, reports: Vec<Report>) -> Result<(), PortError> {
+        self.state().reports.extend(reports);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    fn stops(&self, _: &QueueName) -> broadcast::Receiver<Stop> {
+        self.stops.subscribe()
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueName>, PortError> {
+        Ok(vec![queue()])
+    }
+
+    async fn depth(&self, _: &QueueName, _: &str) -> Result<QueueDepth, PortError> {
+        let state = self.state();
+        Ok(QueueDepth { in_progress: state.in_progress.len() as u64, ..QueueDepth::default() })
+    }
+}
+
+/// Counts, from several tasks.
+#[derive(Clone, Default)]
+pub(crate) struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    pub(crate) fn add(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
