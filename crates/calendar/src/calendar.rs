@@ -60,7 +60,7 @@ impl Calendar {
     /// between two of them see [`Cron::next_after`](crate::Cron::next_after).
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
-        self.next_second(second_after(after)).map(at_second)
+        self.next_second(second_after(after), LAST_SECOND).map(at_second)
     }
 
     /// The last nominal time at or before `at` that is not before `not_before`; `None` when there is none.
@@ -71,24 +71,21 @@ impl Calendar {
     pub fn latest_at_or_before(&self, at: Timestamp, not_before: Timestamp) -> Option<Timestamp> {
         let last = at.as_millis().div_euclid(1_000).min(LAST_SECOND);
         let first = second_after(not_before.plus_millis(-1));
-        let next_until_last = |from_s: i64| self.next_second(from_s).filter(|found| *found <= last);
-        // `found` is always a nominal time; all others up to `last` lie after it.
-        let mut found = None;
+        let next_until_last = |from_s: i64| self.next_second(from_s, last);
         let mut searched_from = last;
         let mut distance_s = 1;
-        while found.is_none() {
+        let mut found = loop {
             if searched_from < first {
                 return None;
             }
-            found = next_until_last(searched_from);
-            if searched_from == first && found.is_none() {
-                return None;
+            match next_until_last(searched_from) {
+                Some(found) => break found,
+                None if searched_from == first => return None,
+                None => searched_from = (searched_from - distance_s).max(first),
             }
-            searched_from = (searched_from - distance_s).max(first);
             distance_s *= 2;
-        }
-        let mut found = found?;
-        // None lies in `empty_from..=last`.
+        };
+        // `found` is a nominal time and none lies in `empty_from..=last`: halve what is between.
         let mut empty_from = last + 1;
         while found + 1 < empty_from {
             let middle = found + 1 + (empty_from - found - 1) / 2;
@@ -107,10 +104,10 @@ impl Calendar {
             .take_while(move |time| *time <= to)
     }
 
-    /// The first nominal second at or after `from_s`.
-    fn next_second(&self, from_s: i64) -> Option<i64> {
+    /// The first nominal second from `from_s` to `last_s`.
+    fn next_second(&self, from_s: i64, last_s: i64) -> Option<i64> {
         let start_s = self.start.map_or(FIRST_SECOND, |start| second_after(start.plus_millis(-1)));
-        let end_s = self.end.map_or(LAST_SECOND, |end| end.as_millis().div_euclid(1_000));
+        let end_s = self.end.map_or(last_s, |end| end.as_millis().div_euclid(1_000).min(last_s));
         let mut from_s = from_s.max(start_s);
         for _ in 0..EXCLUDED_LIMIT {
             let found = self.recurrence.next_second(from_s).filter(|found| *found <= end_s)?;

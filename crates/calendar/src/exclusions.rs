@@ -10,6 +10,8 @@ use crate::zone::Zone;
 
 /// Most entries of one list.
 const ENTRY_LIMIT: usize = 1_000;
+/// Most cron expressions among them: each is asked about each candidate of a search.
+const EXPRESSION_LIMIT: usize = 100;
 
 /// A list of exclusions, read in one zone.
 ///
@@ -22,7 +24,7 @@ const ENTRY_LIMIT: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exclusions {
     zone: Zone,
-    /// First and last day numbers, sorted.
+    /// First and last day numbers, sorted and apart from each other.
     dates: Vec<(i64, i64)>,
     expressions: Vec<CronExpression>,
 }
@@ -34,6 +36,12 @@ pub enum ExclusionError {
     #[error("at most {ENTRY_LIMIT} exclusions, got {count}")]
     TooMany {
         /// Entries given.
+        count: usize,
+    },
+    /// More cron expressions than a list may have.
+    #[error("at most {EXPRESSION_LIMIT} exclusions by cron expression, got {count}")]
+    TooManyExpressions {
+        /// Expressions given.
         count: usize,
     },
     /// An entry that looks like a date and is none, or a stretch that runs backwards.
@@ -61,7 +69,7 @@ impl Exclusions {
         Exclusions { zone: Zone::utc(), dates: Vec::new(), expressions: Vec::new() }
     }
 
-    /// Reads a list of at most 1,000 entries; their forms are described at [`Exclusions`].
+    /// Reads a list of at most 1,000 entries, 100 of them expressions; their forms are described at [`Exclusions`].
     ///
     /// # Errors
     /// When there are too many entries or one is neither a date, a stretch of dates nor a cron expression.
@@ -82,7 +90,10 @@ impl Exclusions {
                 exclusions.expressions.push(expression);
             }
         }
-        exclusions.dates.sort_unstable();
+        if exclusions.expressions.len() > EXPRESSION_LIMIT {
+            return Err(ExclusionError::TooManyExpressions { count: exclusions.expressions.len() });
+        }
+        exclusions.dates = united(exclusions.dates);
         Ok(exclusions)
     }
 
@@ -124,8 +135,9 @@ impl Exclusions {
     /// The end of the stretch of dates around a wall-clock reading.
     fn dates_until(&self, local: i64) -> Option<i64> {
         let day = local.div_euclid(DAY_S);
-        let stretches = self.dates.iter().take_while(|(first, _)| *first <= day);
-        stretches.filter(|(_, last)| *last >= day).map(|(_, last)| (last + 1) * DAY_S).max()
+        let begun = self.dates.partition_point(|(first, _)| *first <= day);
+        let (_, last) = self.dates[..begun].last()?;
+        (day <= *last).then_some((last + 1) * DAY_S)
     }
 }
 
@@ -140,6 +152,19 @@ fn covered_until(expression: &CronExpression, local: i64) -> i64 {
         (false, _, _) => 1,
     };
     (local.div_euclid(length_s) + 1) * length_s
+}
+
+/// The same days as stretches that neither overlap nor touch, in rising order.
+fn united(mut stretches: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    stretches.sort_unstable();
+    let mut apart: Vec<(i64, i64)> = Vec::with_capacity(stretches.len());
+    for (first, last) in stretches {
+        match apart.last_mut() {
+            Some((_, end)) if first <= *end + 1 => *end = last.max(*end),
+            _ => apart.push((first, last)),
+        }
+    }
+    apart
 }
 
 fn looks_like_date(entry: &str) -> bool {

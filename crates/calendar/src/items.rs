@@ -119,15 +119,16 @@ impl FieldKind {
 
     fn base(&self, base: Piece<'_>) -> Result<(u16, u16), CronParseError> {
         if base.text == "*" {
-            return Ok((self.min, self.max.min(if self.max == 7 { 6 } else { self.max })));
+            return Ok((self.min, self.max));
         }
         let Some((from, to)) = base.split_once('-') else {
             return self.value(base).map(|value| (value, value));
         };
         let first = self.value(from)?;
         let last = self.value(to)?;
-        // Sunday ends a week as well as it begins one: FRI-SUN.
-        let last = if self.max == 7 && last == 0 && first > 0 && to.text.len() == 3 { 7 } else { last };
+        // Sunday by name ends a week as well as it begins one: FRI-SUN.
+        let sunday_by_name = to.text.eq_ignore_ascii_case(WEEKDAYS[0]);
+        let last = if sunday_by_name && first > 0 { self.max } else { last };
         if first > last {
             return Err(
                 base.error(format!("{} range runs backwards: {} is after {}", self.name, from.text, to.text))

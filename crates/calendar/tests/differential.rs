@@ -59,7 +59,7 @@ fn has_starred_day_field(pattern: &Pattern) -> bool {
 
 #[test]
 fn croner_without_clock_changes() {
-    let mut generator = Generator::new(0x63_726f_6e65_72);
+    let mut generator = Generator::new(0x6372_6f6e_6572);
     let mut compared = 0;
     for round in 0..4_000 {
         let pattern = generator.pattern(round % 3 == 0);
@@ -123,7 +123,7 @@ fn in_cron_dialect(pattern: &Pattern) -> Option<String> {
 
 #[test]
 fn cron_without_clock_changes() {
-    let mut generator = Generator::new(0x63_726f_6e);
+    let mut generator = Generator::new(0x6372_6f6e);
     let mut compared = 0;
     for round in 0..6_000 {
         let pattern = generator.pattern(round % 3 == 0);

@@ -188,6 +188,16 @@ fn an_interval_skips_excluded_days_too() {
     assert_eq!(found, ["2027-01-01T06:00:00Z", "2027-01-01T15:00:00Z", "2027-01-04T06:00:00Z"]);
 }
 
+#[test]
+fn stretches_may_overlap_and_touch() {
+    let entries =
+        ["2027-01-05..2027-01-09", "2027-01-06", "2027-01-02..2027-01-05", "2027-01-10", "2027-01-12"];
+    let exclusions = Exclusions::parse(Zone::utc(), &entries).expect("valid");
+    let calendar = calendar("0 0 * * *", "UTC", DstRule::Vixie).with_exclusions(exclusions);
+    let found = texts(calendar.between(at("2027-01-01T00:00:00Z"), at("2027-01-13T00:00:00Z")));
+    assert_eq!(found, ["2027-01-01T00:00:00Z", "2027-01-11T00:00:00Z", "2027-01-13T00:00:00Z"]);
+}
+
 /// A fire moved to the end of a gap counts where it was moved to.
 #[test]
 fn a_moved_fire_is_excluded_by_its_new_time() {
@@ -213,6 +223,8 @@ fn wrong_exclusions_are_named() {
     assert_eq!(error(&["0 25 * * *"]), "exclusion 0: column 3: hour must be 0-23, got 25");
     let many = vec!["2027-01-01"; 1_001];
     assert_eq!(Exclusions::parse(Zone::utc(), &many), Err(ExclusionError::TooMany { count: 1_001 }));
+    let many = vec!["0 0 * * *"; 101];
+    assert_eq!(Exclusions::parse(Zone::utc(), &many), Err(ExclusionError::TooManyExpressions { count: 101 }));
 }
 
 #[test]

@@ -23,7 +23,9 @@ struct Position {
 impl Partition {
     /// Reads on in the log, when what was read before has been applied.
     pub(crate) fn read_log(&mut self) {
-        let wants_more = self.backlog.is_empty() && self.read_next < self.log_end && !self.is_handing_over;
+        // A hand-over that was asked for during take-over waits until the log has been replayed.
+        let is_leaving = self.phase == Phase::HandingOver;
+        let wants_more = self.backlog.is_empty() && self.read_next < self.log_end && !is_leaving;
         if wants_more && self.reading_log.is_free(self.now) {
             let request = self.request();
             self.reading_log = Single { request: Some(request), not_before: None };
@@ -99,7 +101,7 @@ impl Partition {
 
     /// A move runs only if the task has not: decided now, appended to the log by the next tick, held until read back.
     fn resolve_move(&mut self, key: TaskKey, due: Timestamp, task: TaskRecord) {
-        let is_ahead = due > self.frontier.due;
+        let is_ahead = !self.frontier.has_passed(Place { due, offset: 0 });
         let is_waiting = self.tasks.is_waiting(key, due).unwrap_or(due >= self.loaded);
         if is_ahead && is_waiting && !self.held.contains(&(due, key)) {
             self.derived.push(Command::Moved { key, due, task });
@@ -112,7 +114,7 @@ impl Partition {
     fn revise(&mut self, at: Position, anew: bool, revision: Revision) {
         let entry = RevisionEntry { offset: at.offset, appended_at: at.appended_at, revision };
         let keep_old = self.breaks(PlantedBug::RevisionOverlap);
-        match self.schedules.revise(entry.clone(), self.frontier, anew, keep_old) {
+        match self.schedules.revise(entry.clone(), &self.frontier, anew, keep_old) {
             Revised::Applied if !self.stored_revisions.contains(&at.offset) => {
                 self.unsettled.add(at.offset);
                 self.revisions_to_write.push(entry);
@@ -133,7 +135,7 @@ impl Partition {
 
     fn place_void(&mut self, at: Position, key: TaskKey, due: Timestamp) {
         let place = Place { due, offset: at.offset };
-        if self.breaks(PlantedBug::Markers) && due < self.horizon && place > self.frontier {
+        if self.breaks(PlantedBug::Markers) && due < self.horizon && !self.frontier.has_passed(place) {
             // The bug: the void acts on what is there, and is forgotten.
             let waiting = self.tasks.chain(key).find(|(_, fact)| fact.due == due && !fact.is(flag::PASSED));
             if let Some((index, _)) = waiting {
@@ -164,7 +166,7 @@ impl Partition {
     /// A plain fact of the log: to the calendar when near, to a block when far, out at once when late.
     fn place(&mut self, fact: StoredFact) {
         let place = fact.place();
-        if place <= self.frontier || place.due < self.frontier.due {
+        if self.frontier.has_passed(place) {
             self.place_behind(fact);
         } else if place.due < self.horizon {
             if let Some(index) = self.insert_unsettled(fact) {
@@ -180,7 +182,7 @@ impl Partition {
     fn place_behind(&mut self, mut fact: StoredFact) {
         let anew = fact.offset >= self.known || self.breaks(PlantedBug::Late);
         let forget_at = fact.forget_at(self.config.dedupe_window_ms);
-        if !anew && forget_at <= self.frontier.due {
+        if !anew && forget_at <= self.frontier.floor().due {
             return;
         }
         fact.flags |= flag::PASSED;

@@ -8,8 +8,8 @@
 //! 3. carry out every effect from [`Partition::poll_effect`], in order, and feed back its answer when it comes;
 //! 4. sleep until [`Partition::poll_timeout`] or the next input.
 //!
-//! Time may stand still or jump; it is taken as it is given, and nothing is published before it is due by that
-//! time. The protocol is that of `docs/ARCHITECTURE.md`: two cursors, A in the log and F in time, and R behind both.
+//! Time may stand still, jump or go back; it is taken as it is given, and nothing is published before it is due by
+//! that time. The protocol is that of `docs/ARCHITECTURE.md`: two cursors, A in the log and F in time, and R behind both.
 
 mod apply;
 mod calendar_queue;

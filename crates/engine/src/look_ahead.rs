@@ -1,5 +1,7 @@
 //! The look-ahead: the part of the timetable that is in memory, and how it is kept ahead of F.
 
+use std::collections::BTreeSet;
+
 use minutehand_model::{Fact, Place, Timestamp, TimetableEntry, TimetablePage};
 
 use crate::effect::Effect;
@@ -47,11 +49,18 @@ impl Partition {
         let due_of = |index| tasks.get(index).due;
         let bytes_of = |index| tasks.get(index).bytes();
         let mut indices = self.pending.take_before(until, due_of, bytes_of, self.now);
+        // Blocks are read by their first due time: one that begins before `until` is not read again later, so what it
+        // holds beyond must be near as well before its acknowledgement lets it go.
         let sent = self.writes.values().chain(self.failed_writes.iter().map(|(_, write)| write));
-        indices.extend(sent.flat_map(|write| write.facts()).filter(|index| {
-            let fact = tasks.get(*index);
-            fact.due < until && !fact.is(flag::NEAR | flag::PASSED)
-        }));
+        for write in sent {
+            let facts = || write.facts().map(|index| (index, tasks.get(index)));
+            let begun: BTreeSet<Timestamp> =
+                facts().filter(|(_, fact)| fact.due < until).map(|(_, fact)| fact.due.floor_to_minute()).collect();
+            let is_wanted = |fact: &StoredFact| {
+                !fact.is(flag::NEAR | flag::PASSED) && begun.contains(&fact.due.floor_to_minute())
+            };
+            indices.extend(facts().filter(|(_, fact)| is_wanted(fact)).map(|(index, _)| index));
+        }
         for index in indices {
             self.enter_calendar(index);
         }
@@ -94,7 +103,7 @@ impl Partition {
 
     fn load_entry(&mut self, entry: TimetableEntry) {
         let place = Place { due: entry.due, offset: entry.offset };
-        let has_passed = place <= self.frontier;
+        let has_passed = self.frontier.has_passed(place);
         let mut fact = match entry.fact {
             Fact::Void => StoredFact::new(entry.key, place, entry.appended_at, flag::VOID),
             Fact::Runs(task) => {
@@ -111,7 +120,7 @@ impl Partition {
             if let Ok(index) = self.tasks.insert(fact) {
                 self.enter_calendar(index);
             }
-        } else if fact.forget_at(self.config.dedupe_window_ms) > self.frontier.due {
+        } else if fact.forget_at(self.config.dedupe_window_ms) > self.frontier.floor().due {
             fact.flags |= flag::PASSED;
             fact.encoded = None;
             self.remember_passed(fact);
@@ -128,9 +137,12 @@ impl Partition {
 
     /// Forgets what has run when its dedupe window has ended; R may pass it then.
     pub(crate) fn forget(&mut self) {
+        let floor = self.frontier.floor().due;
         while let Some((forget_at, index)) = self.passed.front().copied() {
-            // A fact whose write is under way keeps its number until the answer has come.
-            if forget_at > self.frontier.due || self.tasks.get(index).is(flag::SENT) {
+            // A fact whose write is under way keeps its number until the answer has come; one that still carries its
+            // task came late and waits for a tick.
+            let fact = self.tasks.get(index);
+            if forget_at > floor || fact.is(flag::SENT) || fact.encoded.is_some() {
                 break;
             }
             self.passed.pop_front();

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use minutehand_model::{
-    Checkpoint, Command, Epoch, LogOffset, Namespace, PartitionId, Place, RevisionEntry, ScheduleId,
-    ScheduleState, SetAside, TaskKey, Timestamp,
+    Checkpoint, Command, Epoch, Frontier, LogOffset, Namespace, PartitionId, Place, RevisionEntry,
+    ScheduleId, ScheduleState, SetAside, TaskKey, Timestamp,
 };
 
 use crate::calendar_queue::CalendarQueue;
@@ -82,8 +82,8 @@ pub struct Partition {
     pub(crate) forgotten_at: Timestamp,
     /// A: every command below has been applied.
     pub(crate) applied: LogOffset,
-    /// F's head: everything at or before has been published or is in the tick under way.
-    pub(crate) frontier: Place,
+    /// F: what has been published or is in the tick under way.
+    pub(crate) frontier: Frontier,
     /// The next offset to be read; below A while a successor replays.
     pub(crate) next: LogOffset,
     /// A at take-over: commands below were applied by a predecessor.
@@ -157,7 +157,7 @@ impl Partition {
             forgotten_below: 0,
             forgotten_at: Timestamp::MIN,
             applied: 0,
-            frontier: Place::START,
+            frontier: Frontier::START,
             next: 0,
             known: 0,
             replay_end: 0,
@@ -194,9 +194,9 @@ impl Partition {
         }
     }
 
-    /// Takes note of something that happened. Time never runs backwards: an earlier `now` is taken as the latest one seen.
+    /// Takes note of something that happened.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
-        self.now = self.now.max(now);
+        self.tell_time(now);
         if self.phase == Phase::Stopped {
             return;
         }
@@ -275,7 +275,7 @@ impl Partition {
 
     /// Decides what is to be done by now. To be called after inputs and when a timeout has passed.
     pub fn advance(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
+        self.tell_time(now);
         match self.phase {
             Phase::Waiting | Phase::Stopped => return,
             Phase::Opening => self.open(),
@@ -285,7 +285,34 @@ impl Partition {
         self.wake = self.next_wake();
     }
 
+    /// The present time is `now`. When the clock has gone back, nothing waits for times that it named before.
+    fn tell_time(&mut self, now: Timestamp) {
+        let went_back = now < self.now;
+        self.now = now;
+        if went_back {
+            self.committed_at = self.committed_at.min(now);
+            self.forgotten_at = self.forgotten_at.min(now);
+            self.lease_confirmed_at = self.lease_confirmed_at.min(now);
+            self.pending.clock_went_back(now);
+            let retry_at = now.plus_millis(self.config.retry_delay_ms);
+            for (time, _) in &mut self.failed_writes {
+                *time = (*time).min(retry_at);
+            }
+            let singles = [
+                &mut self.opening,
+                &mut self.reading_revisions,
+                &mut self.reading_timetable,
+                &mut self.reading_log,
+            ];
+            for single in singles {
+                single.not_before = single.not_before.map(|time| time.min(retry_at));
+            }
+        }
+    }
+
     fn work(&mut self) {
+        // F may stand ahead of the clock: this one went back, or the predecessor's ran ahead.
+        self.frontier.open_gap(Place::end_of(self.now), self.applied);
         if self.is_handing_over && self.phase == Phase::Owning {
             self.phase = Phase::HandingOver;
         }

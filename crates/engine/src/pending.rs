@@ -57,6 +57,13 @@ impl PendingBlocks {
         ripe.into_iter().filter_map(|start| self.take(start)).collect()
     }
 
+    /// Nobody has waited since a time that lies ahead.
+    pub(crate) fn clock_went_back(&mut self, now: Timestamp) {
+        for bucket in self.buckets.values_mut() {
+            bucket.since = bucket.since.min(now);
+        }
+    }
+
     /// Takes the facts due before a time: they come within the look-ahead.
     pub(crate) fn take_before(
         &mut self,

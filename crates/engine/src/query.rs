@@ -70,7 +70,7 @@ impl Partition {
             phase: self.phase,
             epoch: self.epoch,
             applied: self.applied,
-            frontier: Frontier { head: self.frontier, gaps: Vec::new() },
+            frontier: self.frontier.clone(),
             replay_from: self.committed.replay_from,
             tick: self.committed.tick,
             log_end: self.log_end,

@@ -53,7 +53,7 @@ impl Partition {
         let checkpoint = checkpoint.unwrap_or(Checkpoint::START);
         self.applied = checkpoint.applied;
         self.known = checkpoint.applied;
-        self.frontier = checkpoint.frontier.head;
+        self.frontier = checkpoint.frontier.clone();
         self.next = checkpoint.replay_from;
         self.read_next = checkpoint.replay_from;
         self.log_end = self.log_end.max(log_end);
@@ -68,7 +68,7 @@ impl Partition {
 
     /// The timetable is read from before F: what has run within the dedupe window is remembered.
     fn first_bucket_needed(&self) -> Timestamp {
-        self.frontier.due.plus_millis(-self.config.dedupe_window_ms).floor_to_minute()
+        self.frontier.floor().due.plus_millis(-self.config.dedupe_window_ms).floor_to_minute()
     }
 
     pub(crate) fn load(&mut self) {
@@ -92,7 +92,7 @@ impl Partition {
         for entry in entries {
             // Before-a: what lies above, the log itself will say.
             if entry.offset < self.applied {
-                let refused = self.schedules.revise(entry.clone(), self.frontier, false, false);
+                let refused = self.schedules.revise(entry.clone(), &self.frontier, false, false);
                 if let Revised::Refused(reason) = refused {
                     self.set_aside_revision(&entry, reason);
                 }

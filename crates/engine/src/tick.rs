@@ -1,6 +1,6 @@
 //! The tick: one transaction of what is due, what came late, what was decided, and the checkpoint.
 
-use minutehand_model::{Checkpoint, Frontier, Place, Publication, TaskRecord, Tick, Timestamp};
+use minutehand_model::{Checkpoint, Place, Publication, TaskRecord, Tick, Timestamp};
 
 use crate::effect::Effect;
 use crate::partition::{Partition, Single};
@@ -36,7 +36,7 @@ impl Partition {
             // What may wait for company is due already, and must not be passed.
             Place::end_of(first.due.plus_millis(-1))
         });
-        self.frontier = self.frontier.max(self.frontier_limit().min(before_first));
+        self.frontier.advance(self.frontier_limit().min(before_first));
     }
 
     /// When something must be published, if nothing else happens.
@@ -66,11 +66,11 @@ impl Partition {
     /// How far F may move in this tick.
     fn frontier_limit(&self) -> Place {
         if self.phase == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
-            return self.frontier;
+            return self.frontier.floor();
         }
         let early_ms = if self.breaks(PlantedBug::Early) { 10 } else { 0 };
         let limit = Place::end_of(self.now.plus_millis(early_ms).min(self.frontier_bound()));
-        limit.max(self.frontier)
+        limit.max(self.frontier.floor())
     }
 
     pub(crate) fn build_tick(&mut self, wants_checkpoint: bool) {
@@ -81,13 +81,13 @@ impl Partition {
         let frontier = self.take_due(limit, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
         self.schedules.run_backfills(self.now, occurrences_max, &mut outbox);
-        self.frontier = self.frontier.max(frontier);
+        self.frontier.advance(frontier);
 
         let checkpoint = Checkpoint {
             epoch: self.epoch,
             tick: self.committed.tick + 1,
             applied: self.applied,
-            frontier: Frontier { head: self.frontier, gaps: Vec::new() },
+            frontier: self.frontier.clone(),
             replay_from: self.replay_from(),
         };
         let tick = Tick {
@@ -167,7 +167,7 @@ impl Partition {
         match last {
             Some(place) if self.breaks(PlantedBug::Pair) => Place::end_of(place.due),
             Some(place) => place,
-            None => self.frontier,
+            None => self.frontier.floor(),
         }
     }
 
@@ -232,8 +232,10 @@ impl Partition {
         {
             self.forgotten_below = self.committed.replay_from;
             self.forgotten_at = self.now;
-            let timetable_before =
+            // Whole minutes only: a bucket that begins before this time may hold what is due after it.
+            let remembered_from =
                 self.committed.frontier.floor().due.plus_millis(-self.config.dedupe_window_ms);
+            let timetable_before = remembered_from.floor_to_minute();
             self.effects
                 .push_back(Effect::Forget { log_below: self.committed.replay_from, timetable_before });
         }

@@ -11,9 +11,15 @@ impl Partition {
         if matches!(self.phase, Phase::Waiting | Phase::Stopped) {
             return None;
         }
+        if matches!(self.phase, Phase::Opening | Phase::Loading) {
+            // Until the timetable is loaded only answers, and retries of what failed, lead on.
+            return self.retry_at().map(|time| (time.max(self.now), WakeReason::Retry));
+        }
+        let has_free_write = self.writes.len() < self.config.block_writes_max;
+        let flush_at = self.pending.flush_at(self.config.flush_interval_ms).filter(|_| has_free_write);
         let mut wakes = vec![
             (self.retry_at(), WakeReason::Retry),
-            (self.pending.flush_at(self.config.flush_interval_ms), WakeReason::Flush),
+            (flush_at, WakeReason::Flush),
             (self.look_ahead_at(), WakeReason::LookAhead),
             (self.forget_at(), WakeReason::Forget),
         ];
@@ -38,7 +44,8 @@ impl Partition {
     }
 
     fn look_ahead_at(&self) -> Option<Timestamp> {
-        if self.reading_timetable.request.is_some() || self.is_memory_full() {
+        let is_waiting = self.reading_timetable.not_before.is_some_and(|time| time > self.now);
+        if self.reading_timetable.request.is_some() || is_waiting || self.is_memory_full() {
             return None;
         }
         Some(

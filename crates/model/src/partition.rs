@@ -46,21 +46,24 @@ impl Place {
     }
 }
 
-/// A stretch of time whose occurrences are still owed although later ones have been published.
+/// A stretch of time that F has passed but that lies ahead again, because a clock went back (or a predecessor's ran
+/// ahead): what is created from now on with a due time in it is owed, what was created before is not.
 ///
-/// Covers the places after `after`, up to and including `through`.
+/// Covers the places after `after`, up to and including `through`, of records at or after `from_offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// Everything at or before this place has been published.
     pub after: Place,
     /// The last place of the gap.
     pub through: Place,
+    /// A, when the gap was opened.
+    pub from_offset: LogOffset,
 }
 
 impl Gap {
-    /// Whether the place lies in the gap.
-    pub fn contains(&self, place: Place) -> bool {
-        self.after < place && place <= self.through
+    /// Whether an occurrence at the place is still owed.
+    pub fn owes(&self, place: Place) -> bool {
+        self.after < place && place <= self.through && place.offset >= self.from_offset
     }
 }
 
@@ -79,12 +82,32 @@ impl Frontier {
 
     /// Whether an occurrence at this place has been published (or decided against).
     pub fn has_passed(&self, place: Place) -> bool {
-        place <= self.head && !self.gaps.iter().any(|gap| gap.contains(place))
+        place <= self.head && !self.gaps.iter().any(|gap| gap.owes(place))
     }
 
     /// The due time below which nothing is owed any more.
     pub fn floor(&self) -> Place {
         self.gaps.first().map_or(self.head, |gap| gap.after)
+    }
+
+    /// Everything owed at or before `reached` has been published, or decided against.
+    pub fn advance(&mut self, reached: Place) {
+        while let Some(gap) = self.gaps.first_mut() {
+            if reached < gap.through {
+                gap.after = gap.after.max(reached);
+                return;
+            }
+            self.gaps.remove(0);
+        }
+        self.head = self.head.max(reached);
+    }
+
+    /// The present lies before the floor: what is created from `from_offset` on is owed again from there.
+    pub fn open_gap(&mut self, after: Place, from_offset: LogOffset) {
+        let through = self.floor();
+        if after < through {
+            self.gaps.insert(0, Gap { after, through, from_offset });
+        }
     }
 }
 
@@ -118,14 +141,17 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_owed_and_the_rest_is_not() {
-        let frontier = Frontier {
-            head: place(100, 5),
-            gaps: vec![Gap { after: place(10, 3), through: place(50, u64::MAX) }],
-        };
+    fn a_gap_owes_what_was_created_after_it_was_opened() {
+        let mut frontier = Frontier { head: place(100, 5), gaps: Vec::new() };
+        frontier.open_gap(place(10, 3), 4);
+        frontier.open_gap(place(20, 3), 9);
+        frontier.advance(place(5, 0));
+        assert_eq!(frontier.gaps.len(), 1, "only a time before the floor opens another");
+        frontier.gaps[0].through = place(50, u64::MAX);
         let cases = [
             (place(10, 3), true),
             (place(10, 4), false),
+            (place(30, 3), true),
             (place(50, 9), false),
             (place(51, 0), true),
             (place(100, 5), true),
@@ -135,5 +161,11 @@ mod tests {
             assert_eq!(frontier.has_passed(at), passed, "{at:?}");
         }
         assert_eq!(frontier.floor(), place(10, 3));
+        frontier.advance(place(30, 0));
+        assert_eq!(frontier.floor(), place(30, 0));
+        frontier.advance(place(60, 0));
+        assert_eq!((frontier.floor(), frontier.gaps.len()), (place(100, 5), 0));
+        frontier.advance(place(101, 0));
+        assert_eq!(frontier.head, place(101, 0));
     }
 }

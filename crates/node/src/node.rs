@@ -59,6 +59,7 @@ impl Node {
                 if !running.contains_key(partition) {
                     let (hand_over, wanted) = watch::channel(false);
                     running.insert(*partition, hand_over);
+                    self.owners.assigned(*partition);
                     ownerships.spawn(self.own(*partition, wanted));
                 }
             }
@@ -93,7 +94,8 @@ impl Node {
         hand_over: watch::Receiver<bool>,
     ) -> impl Future<Output = Ownership> + Send + 'static {
         let (coordinator, owners) = (Arc::clone(&self.coordinator), self.owners.clone());
-        let (config, stores, clock) = (self.config.clone(), self.stores.clone(), Arc::clone(&self.clock));
+        let config = Config { lease_ttl_ms: coordinator.lease_ttl_ms(), ..self.config.clone() };
+        let (stores, clock) = (self.stores.clone(), Arc::clone(&self.clock));
         async move {
             let epoch = match acquire(&*coordinator, partition, hand_over.clone()).await {
                 Ok(Some(epoch)) => epoch,

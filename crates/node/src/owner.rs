@@ -65,7 +65,8 @@ impl OwnerHandle {
 #[derive(Clone)]
 pub struct Owners {
     partitions: u32,
-    handles: Arc<Mutex<BTreeMap<PartitionId, OwnerHandle>>>,
+    /// Every partition assigned to this node; `None` until it has been acquired.
+    handles: Arc<Mutex<BTreeMap<PartitionId, Option<OwnerHandle>>>>,
 }
 
 impl Owners {
@@ -81,23 +82,32 @@ impl Owners {
 
     /// The owner of a partition, if it is this node.
     pub fn owner(&self, partition: PartitionId) -> Option<OwnerHandle> {
-        self.locked().get(&partition).cloned()
+        self.locked().get(&partition).cloned().flatten()
     }
 
-    /// The partitions owned here, and where each stands.
+    /// The partitions assigned to this node, and where each stands.
     pub fn all(&self) -> Vec<(PartitionId, OwnerStatus)> {
-        self.locked().iter().map(|(partition, handle)| (*partition, handle.status.borrow().clone())).collect()
+        let waiting = |partition| Partition::new(Config::default(), partition).status();
+        let status = |(partition, handle): (&PartitionId, &Option<OwnerHandle>)| {
+            let status = handle.as_ref().map(|handle| handle.status.borrow().clone());
+            (*partition, status.unwrap_or_else(|| waiting(*partition)))
+        };
+        self.locked().iter().map(status).collect()
+    }
+
+    pub(crate) fn assigned(&self, partition: PartitionId) {
+        self.locked().entry(partition).or_insert(None);
     }
 
     pub(crate) fn set(&self, partition: PartitionId, handle: OwnerHandle) {
-        self.locked().insert(partition, handle);
+        self.locked().insert(partition, Some(handle));
     }
 
     pub(crate) fn remove(&self, partition: PartitionId) {
         self.locked().remove(&partition);
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartitionId, OwnerHandle>> {
+    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartitionId, Option<OwnerHandle>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

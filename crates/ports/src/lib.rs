@@ -3,6 +3,8 @@
 //! A port is a trait; an adapter is a crate that implements some of them on one driver. Adapters do not know
 //! each other, nor the node that drives them. Every adapter runs the same contract suite (feature `contract`).
 
+#[cfg(feature = "contract")]
+pub mod contract;
 mod coordinator;
 mod error;
 mod history;

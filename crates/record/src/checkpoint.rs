@@ -23,6 +23,8 @@ struct GapMessage {
     after: PlaceMessage,
     #[prost(message, required, tag = "2")]
     through: PlaceMessage,
+    #[prost(uint64, tag = "3")]
+    from_offset: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -51,7 +53,11 @@ fn place(message: PlaceMessage) -> Place {
 
 /// The bytes of a checkpoint.
 pub fn encode(checkpoint: &Checkpoint) -> Bytes {
-    let gap = |gap: &Gap| GapMessage { after: place_message(gap.after), through: place_message(gap.through) };
+    let gap = |gap: &Gap| GapMessage {
+        after: place_message(gap.after),
+        through: place_message(gap.through),
+        from_offset: gap.from_offset,
+    };
     seal(&CheckpointMessage {
         epoch: checkpoint.epoch.0,
         tick: checkpoint.tick,
@@ -70,7 +76,11 @@ pub fn decode(bytes: &Bytes) -> Result<Checkpoint, DecodeError> {
 
 fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
     let head = place(message.head.ok_or("head is missing")?);
-    let gap = |gap: GapMessage| Gap { after: place(gap.after), through: place(gap.through) };
+    let gap = |gap: GapMessage| Gap {
+        after: place(gap.after),
+        through: place(gap.through),
+        from_offset: gap.from_offset,
+    };
     let gaps: Vec<Gap> = message.gaps.into_iter().map(gap).collect();
     if gaps.iter().any(|gap| gap.after > gap.through || gap.through > head) {
         return Err("a gap does not lie below the head".into());

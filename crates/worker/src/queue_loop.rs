@@ -264,7 +264,6 @@ impl<'a> QueueLoop<'a> {
             }
         }
         if !is_running {
-            self.stops.remember(stop);
         }
     }
 

@@ -12,6 +12,46 @@ pub(crate) struct Day {
     pub(crate) days_in_month: i64,
 }
 
+/// The times of day a pattern matches, each asked once.
+#[derive(Debug)]
+pub(crate) struct Times {
+    hours: Vec<bool>,
+    minutes: Vec<bool>,
+    seconds: Vec<bool>,
+}
+
+impl Times {
+    pub(crate) fn of(pattern: &Pattern) -> Times {
+        let has = |items: &[Item], value| items.iter().any(|item| item.has(value, 0));
+        Times {
+            hours: (0..24).map(|hour| has(&pattern.hour, hour)).collect(),
+            minutes: (0..60).map(|minute| has(&pattern.minute, minute)).collect(),
+            seconds: (0..60)
+                .map(|second| pattern.second.as_ref().map_or(second == 0, |items| has(items, second)))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn has_hour(&self, hour: u8) -> bool {
+        self.hours[usize::from(hour)]
+    }
+
+    pub(crate) fn has(&self, hour: u8, minute: u8, second: u8) -> bool {
+        self.has_hour(hour) && self.minutes[usize::from(minute)] && self.seconds[usize::from(second)]
+    }
+}
+
+impl Day {
+    pub(crate) fn of(date: jiff::civil::Date) -> Day {
+        Day {
+            month: i64::from(date.month()),
+            day: i64::from(date.day()),
+            weekday: i64::from(date.weekday().to_sunday_zero_offset()),
+            days_in_month: i64::from(date.days_in_month()),
+        }
+    }
+}
+
 impl Item {
     /// Whether a plain value matches; `min` is the field's smallest.
     fn has(&self, value: i64, min: i64) -> bool {
@@ -77,14 +117,6 @@ impl Pattern {
             weekday: vec![Item::Every],
             plus: false,
         }
-    }
-
-    pub(crate) fn has_second(&self, second: i64) -> bool {
-        self.second.as_ref().map_or(second == 0, |items| items.iter().any(|item| item.has(second, 0)))
-    }
-
-    pub(crate) fn has_time(&self, hour: i64, minute: i64) -> bool {
-        self.minute.iter().any(|item| item.has(minute, 0)) && self.hour.iter().any(|item| item.has(hour, 0))
     }
 
     pub(crate) fn has_day(&self, day: Day) -> bool {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::{DateTime, Weekday};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::generate::Pattern;
-use crate::matching::Day;
+use crate::matching::{Day, Times};
 
 /// The rule of cronie holds for changes up to three hours.
 const VIXIE_LIMIT_S: i64 = 180 * 60;
@@ -99,22 +99,14 @@ impl Walk {
     fn day(&mut self, numbers: &mut BTreeMap<jiff::civil::Date, usize>, reading: DateTime) -> usize {
         let date = reading.date();
         *numbers.entry(date).or_insert_with(|| {
-            self.days.push(Day {
-                month: i64::from(date.month()),
-                day: i64::from(date.day()),
-                weekday: match date.weekday() {
-                    Weekday::Sunday => 0,
-                    Weekday::Monday => 1,
-                    Weekday::Tuesday => 2,
-                    Weekday::Wednesday => 3,
-                    Weekday::Thursday => 4,
-                    Weekday::Friday => 5,
-                    Weekday::Saturday => 6,
-                },
-                days_in_month: i64::from(date.days_in_month()),
-            });
+            self.days.push(Day::of(date));
             self.days.len() - 1
         })
+    }
+
+    /// The middle of the walk: the instant of the change.
+    pub(crate) fn change_s(&self) -> i64 {
+        i64::midpoint(self.first_s(), self.last_s())
     }
 
     pub(crate) fn first_s(&self) -> i64 {
@@ -130,31 +122,36 @@ impl Walk {
     }
 
     /// The fires of a pattern under `vixie`, `skip` and `literal`.
-    pub(crate) fn fires(&self, pattern: &Pattern) -> [Vec<i64>; 3] {
-        // By value, not by search: whether each time of day and each day of the walk matches.
-        let times: Vec<bool> = (0..1_440).map(|minute| pattern.has_time(minute / 60, minute % 60)).collect();
-        let seconds: Vec<bool> = (0..60).map(|second| pattern.has_second(second)).collect();
+    pub(crate) fn fires(&self, pattern: &Pattern, times: &Times) -> [Vec<i64>; 3] {
+        // By value, not by search: whether each day of the walk matches, then each instant of those days.
         let days: Vec<bool> = self.days.iter().map(|day| pattern.has_day(*day)).collect();
-        let matches = |day: usize, hour: u8, minute: u8, second: u8| {
-            days[day] && times[usize::from(hour) * 60 + usize::from(minute)] && seconds[usize::from(second)]
-        };
         let follows_clock = pattern.follows_clock();
         let moved =
             self.gaps.iter().filter(|gap| !follows_clock && gap.size_s <= VIXIE_LIMIT_S).filter(|gap| {
-                gap.readings.iter().any(|(day, hour, minute, second)| matches(*day, *hour, *minute, *second))
+                gap.readings
+                    .iter()
+                    .any(|(day, hour, minute, second)| days[*day] && times.has(*hour, *minute, *second))
             });
         let moved: Vec<i64> = moved.map(|gap| gap.at_s).collect();
         let mut fires = [Vec::new(), Vec::new(), Vec::new()];
-        for row in &self.rows {
-            let on_time = days[row.day] && matches(row.day, row.hour, row.minute, row.second);
-            if on_time && (follows_clock || !row.repeats_soon) || moved.contains(&row.at_s) {
-                fires[0].push(row.at_s);
+        // An hour at a time, so that those without a match cost one look.
+        for hour in self.rows.chunk_by(|a, b| (a.day, a.hour) == (b.day, b.hour)) {
+            let matches = days[hour[0].day] && times.has_hour(hour[0].hour);
+            if !matches && !moved.iter().any(|at_s| (hour[0].at_s..=hour[hour.len() - 1].at_s).contains(at_s))
+            {
+                continue;
             }
-            if on_time && (follows_clock || !row.repeats) {
-                fires[1].push(row.at_s);
-            }
-            if on_time {
-                fires[2].push(row.at_s);
+            for row in hour {
+                let on_time = matches && times.has(row.hour, row.minute, row.second);
+                if on_time && (follows_clock || !row.repeats_soon) || moved.contains(&row.at_s) {
+                    fires[0].push(row.at_s);
+                }
+                if on_time && (follows_clock || !row.repeats) {
+                    fires[1].push(row.at_s);
+                }
+                if on_time {
+                    fires[2].push(row.at_s);
+                }
             }
         }
         fires

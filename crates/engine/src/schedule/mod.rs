@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use minutehand_model::{
-    LogOffset, Namespace, OutcomeKind, OverlapPolicy, Place, Publication, RevisionEntry, ScheduleDefinition,
-    ScheduleEvent, ScheduleEventKind, ScheduleId, ScheduleState, ScheduleStateChange, StopRequest, Timestamp,
+    Frontier, LogOffset, Namespace, OutcomeKind, OverlapPolicy, Place, Publication, RevisionEntry,
+    ScheduleDefinition, ScheduleEvent, ScheduleEventKind, ScheduleId, ScheduleState, ScheduleStateChange,
+    StopRequest, Timestamp,
 };
 
 pub use segment::{DefinitionError, compile};
@@ -126,7 +127,7 @@ impl ScheduleBook {
     pub(crate) fn revise(
         &mut self,
         entry: RevisionEntry,
-        frontier: Place,
+        frontier: &Frontier,
         anew: bool,
         keep_old: bool,
     ) -> Revised {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use minutehand_calendar::{Calendar, DstRule, Exclusions, Interval, Recurrence, Zone};
-use minutehand_model::{Namespace, Place, RecurrenceSpec, ScheduleDefinition, ScheduleId, Timestamp};
+use minutehand_model::{
+    Frontier, Namespace, Place, RecurrenceSpec, ScheduleDefinition, ScheduleId, Timestamp,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// An occurrence of a schedule.
@@ -69,7 +71,7 @@ impl Segment {
         name: (&Namespace, &ScheduleId),
         definition: Arc<ScheduleDefinition>,
         after: Timestamp,
-        frontier: Place,
+        frontier: &Frontier,
         created_offset: u64,
     ) -> Result<Segment, DefinitionError> {
         let calendar = compile(&definition)?;
@@ -77,9 +79,10 @@ impl Segment {
             xxh3_64([name.0.as_str().as_bytes(), b"\0", name.1.as_str().as_bytes()].concat().as_slice());
         let jitter_ms = definition.jitter_ms;
         let mut segment = Segment { definition, calendar, seed, until: Timestamp::MAX, next: None };
-        let behind_f = frontier.due.plus_millis(-jitter_ms).plus_millis(-1);
+        let behind_f = frontier.floor().due.plus_millis(-jitter_ms).plus_millis(-1);
         segment.next = segment.after(after.max(behind_f));
-        while segment.next.is_some_and(|next| Place { due: next.due, offset: created_offset } <= frontier) {
+        let place = |next: Occurrence| Place { due: next.due, offset: created_offset };
+        while segment.next.is_some_and(|next| frontier.has_passed(place(next))) {
             segment.pass();
         }
         Ok(segment)

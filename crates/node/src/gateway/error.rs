@@ -32,7 +32,13 @@ impl InvalidField {
         given: impl std::fmt::Display,
     ) -> InvalidField {
         let given = shortened(&given.to_string());
-        InvalidField { field: field.into(), reason: reason.into(), limit: limit.into(), given, too_large: false }
+        InvalidField {
+            field: field.into(),
+            reason: reason.into(),
+            limit: limit.into(),
+            given,
+            too_large: false,
+        }
     }
 
     /// The same, refused for its size.
@@ -64,7 +70,9 @@ pub enum Unavailable {
         phase: String,
     },
     /// The owner has not applied what the log held when the question came.
-    #[error("partition {partition} has applied its log up to {applied}, wanted is {wanted}; try again in a moment")]
+    #[error(
+        "partition {partition} has applied its log up to {applied}, wanted is {wanted}; try again in a moment"
+    )]
     Behind {
         /// Which partition.
         partition: PartitionId,

@@ -14,10 +14,12 @@ mod tasks;
 mod view;
 mod wait;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use minutehand_model::{PartitionId, Timestamp};
 use minutehand_ports::{CommandLog, ExecutionQueue, History, Timetable};
+use tokio::sync::watch;
 
 pub use ask::Ask;
 pub use error::{
@@ -27,8 +29,8 @@ pub use error::{
 pub use operations::{MinuteLoad, PartitionView, Readiness};
 pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
 pub use schedules::{
-    CreatedSchedule, Preview, RevisionChange, RunRequested, RunView, ScheduleHead, ScheduleName, SchedulePage,
-    ScheduleView, preview, validate_definition,
+    CreatedSchedule, Preview, RevisionChange, RunRequested, RunView, ScheduleHead, ScheduleName,
+    SchedulePage, ScheduleView, preview, validate_definition,
 };
 pub use tasks::{MoveMode, TaskName, TaskPage, TaskQuery, validate_task};
 pub use view::{Created, TaskHandle, TaskState, TaskView};
@@ -72,6 +74,8 @@ pub struct Gateway {
     owners: Arc<dyn Ask>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    /// The partitions this node should own, when it is known.
+    assignment: Option<watch::Receiver<BTreeSet<PartitionId>>>,
     /// Replays of dead letters take turns: two at once could both append the same letter.
     replay_turn: tokio::sync::Mutex<()>,
 }
@@ -84,7 +88,14 @@ impl Gateway {
 
     /// A gateway to owners reached in another way.
     pub fn asking(stores: Stores, owners: Arc<dyn Ask>, clock: Arc<dyn Clock>, limits: Limits) -> Gateway {
-        Gateway { stores, owners, clock, limits, replay_turn: tokio::sync::Mutex::new(()) }
+        let replay_turn = tokio::sync::Mutex::new(());
+        Gateway { stores, owners, clock, limits, assignment: None, replay_turn }
+    }
+
+    /// The same gateway, ready only when every partition of `assignment` is owned.
+    #[must_use]
+    pub fn with_assignment(self, assignment: watch::Receiver<BTreeSet<PartitionId>>) -> Gateway {
+        Gateway { assignment: Some(assignment), ..self }
     }
 
     /// The present time by the gateway's clock.

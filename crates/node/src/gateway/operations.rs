@@ -1,12 +1,12 @@
 //! What operators ask: partitions, load per minute, readiness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minutehand_engine::Phase;
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{PartitionId, Timestamp};
 
-use super::wait::{not_ready, phase_word};
+use super::wait::not_ready;
 use super::{Gateway, InvalidField, QueryError, Unavailable};
 use crate::owner::OwnerStatus;
 
@@ -48,7 +48,9 @@ impl Gateway {
     /// The partitions assigned to this node.
     pub fn partitions(&self) -> Vec<PartitionView> {
         let statuses = self.owners.statuses().into_iter();
-        statuses.map(|(partition, status)| PartitionView { partition, phase: phase_word(status.phase), status }).collect()
+        statuses
+            .map(|(partition, status)| PartitionView { partition, phase: status.phase.as_str(), status })
+            .collect()
     }
 
     /// Tasks per minute from the minute of `from` up to `until`, over all partitions; empty minutes left out.
@@ -62,11 +64,15 @@ impl Gateway {
         until: Timestamp,
     ) -> Result<BTreeMap<Timestamp, MinuteLoad>, QueryError> {
         if from > until {
-            return Err(InvalidField::new("from", "lies after until", format!("at or before {until}"), from).into());
+            return Err(
+                InvalidField::new("from", "lies after until", format!("at or before {until}"), from).into()
+            );
         }
         if until.millis_since(from) > LOAD_RANGE_MS_MAX {
             let given = format!("{from} to {until}");
-            return Err(InvalidField::new("until", "gives too long a range", "at most seven days", given).into());
+            return Err(
+                InvalidField::new("until", "gives too long a range", "at most seven days", given).into()
+            );
         }
         let from = from.floor_to_minute();
         let mut minutes: BTreeMap<Timestamp, MinuteLoad> = BTreeMap::new();
@@ -75,7 +81,8 @@ impl Gateway {
             for (minute, tasks) in in_memory.ok_or_else(|| not_ready(partition, None))? {
                 minutes.entry(minute).or_default().in_memory += tasks;
             }
-            let stored = self.stores.timetable.loads(partition, from, until).await.map_err(Unavailable::from)?;
+            let stored =
+                self.stores.timetable.loads(partition, from, until).await.map_err(Unavailable::from)?;
             for bucket in stored {
                 let minute = minutes.entry(bucket.bucket).or_default();
                 minute.stored += bucket.tasks;
@@ -87,14 +94,20 @@ impl Gateway {
 
     /// Whether this node can do its work, and why not.
     pub fn readiness(&self) -> Readiness {
-        let statuses = self.owners.statuses();
-        if statuses.is_empty() {
+        let phases: BTreeMap<PartitionId, Phase> =
+            self.owners.statuses().into_iter().map(|(partition, status)| (partition, status.phase)).collect();
+        let assigned: BTreeSet<PartitionId> = match &self.assignment {
+            Some(assignment) => assignment.borrow().clone(),
+            None => phases.keys().copied().collect(),
+        };
+        if assigned.is_empty() {
             return Readiness::NotReady(vec!["no partition is assigned to this node yet".to_owned()]);
         }
-        let reasons: Vec<String> = statuses
-            .into_iter()
-            .filter(|(_, status)| status.phase != Phase::Owning)
-            .map(|(partition, status)| format!("partition {partition} is {}", phase_word(status.phase)))
+        let phase = |partition: &PartitionId| phases.get(partition).copied().unwrap_or_default();
+        let reasons: Vec<String> = assigned
+            .iter()
+            .filter(|partition| phase(partition) != Phase::Owning)
+            .map(|partition| format!("partition {partition} is {}", phase(partition).as_str()))
             .collect();
         if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady(reasons) }
     }

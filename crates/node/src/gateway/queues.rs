@@ -98,9 +98,16 @@ impl Gateway {
         count_max: usize,
     ) -> Result<LetterPage, QueryError> {
         if !(1..=LETTERS_MAX).contains(&count_max) {
-            return Err(InvalidField::new("limit", "is out of range", format!("1 to {LETTERS_MAX}"), count_max).into());
+            return Err(InvalidField::new(
+                "limit",
+                "is out of range",
+                format!("1 to {LETTERS_MAX}"),
+                count_max,
+            )
+            .into());
         }
-        let page = self.stores.history.dead_letters(queue, from, count_max).await.map_err(Unavailable::from)?;
+        let page =
+            self.stores.history.dead_letters(queue, from, count_max).await.map_err(Unavailable::from)?;
         let letters = page.letters.into_iter().map(|(number, letter)| {
             let task = decode(&letter.encoded).map_err(|error| error.to_string());
             LetterView { number, letter, task }
@@ -153,7 +160,12 @@ impl Gateway {
                 done.more = true;
                 break;
             }
-            let page = self.stores.history.dead_letters(queue, start, LETTERS_MAX).await.map_err(Unavailable::from)?;
+            let page = self
+                .stores
+                .history
+                .dead_letters(queue, start, LETTERS_MAX)
+                .await
+                .map_err(Unavailable::from)?;
             let chosen = page.letters.iter().filter(|(number, _)| match &selection {
                 Selection::Numbers(numbers) => numbers.contains(number),
                 Selection::All => true,

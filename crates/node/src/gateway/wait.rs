@@ -6,8 +6,8 @@ use minutehand_engine::Phase;
 use minutehand_model::{LogOffset, PartitionId};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::error::Unavailable;
 use super::Gateway;
+use super::error::Unavailable;
 use crate::owner::OwnerStatus;
 
 /// How long to wait before looking again for an owner that is not there.
@@ -37,8 +37,10 @@ impl Gateway {
                 continue;
             };
             let wanted = |status: &OwnerStatus| is_ready(status.phase) && status.applied >= offset;
-            match timeout_at(deadline, status.wait_for(wanted)).await {
-                Ok(Ok(reached)) => return Ok(reached.clone()),
+            let reached = timeout_at(deadline, status.wait_for(wanted)).await;
+            // The lock on the status must not be held while waiting.
+            match reached.map(|reached| reached.map(|status| status.clone())) {
+                Ok(Ok(reached)) => return Ok(reached),
                 // The owner has gone: wait for its successor.
                 Ok(Err(_)) => sleep_until((Instant::now() + LOOK_AGAIN).min(deadline)).await,
                 Err(_) => {}
@@ -61,18 +63,5 @@ pub(super) fn is_ready(phase: Phase) -> bool {
 
 /// The partition has no owner that is ready.
 pub(super) fn not_ready(partition: PartitionId, phase: Option<Phase>) -> Unavailable {
-    Unavailable::NotReady { partition, phase: phase.map_or("no owner", phase_word).to_owned() }
-}
-
-/// The word for a phase, as the API says it.
-pub(super) fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Waiting => "waiting",
-        Phase::Opening => "opening",
-        Phase::Loading => "loading",
-        Phase::Replaying => "replaying",
-        Phase::Owning => "owning",
-        Phase::HandingOver => "handing-over",
-        Phase::Stopped => "stopped",
-    }
+    Unavailable::NotReady { partition, phase: phase.map_or("no owner", Phase::as_str).to_owned() }
 }

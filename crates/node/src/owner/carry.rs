@@ -10,7 +10,11 @@ use minutehand_record::QueueNames;
 use super::OwnerStores;
 
 /// Carries out an effect that has an answer. `None` for those that have none.
-pub(super) fn out(id: PartitionId, stores: &OwnerStores, effect: Effect) -> Option<BoxFuture<'static, Input>> {
+pub(super) fn out(
+    id: PartitionId,
+    stores: &OwnerStores,
+    effect: Effect,
+) -> Option<BoxFuture<'static, Input>> {
     let OwnerStores { log, sink, timetable } = stores.clone();
     Some(match effect {
         Effect::Open { request, epoch } => async move {
@@ -112,10 +116,8 @@ fn decoded(request: RequestId, batch: LogBatch) -> Input {
 
 fn decode(record: LogRecord, names: &mut QueueNames) -> InputRecord {
     let LogRecord { offset, appended_at, payload } = record;
-    let command = minutehand_record::command::decode_sharing(payload.clone(), names).map_err(|error| SetAside {
-        position: format!("log offset {offset}"),
-        reason: error.to_string(),
-        bytes: payload,
+    let command = minutehand_record::command::decode_sharing(payload.clone(), names).map_err(|error| {
+        SetAside { position: format!("log offset {offset}"), reason: error.to_string(), bytes: payload }
     });
     InputRecord { offset, appended_at, command }
 }

@@ -238,8 +238,10 @@ impl Values {
         places.push(self.place());
         places.sort();
         let head = places.pop().unwrap();
-        let gaps =
-            places.chunks_exact(2).map(|pair| Gap { after: pair[0], through: pair[1] }).collect::<Vec<_>>();
+        let gaps = places
+            .chunks_exact(2)
+            .map(|pair| Gap { after: pair[0], through: pair[1], from_offset: pair[0].offset })
+            .collect::<Vec<_>>();
         let applied = self.number();
         Checkpoint {
             epoch: Epoch(self.number()),

@@ -95,7 +95,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60_000)),
             ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60_000)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("Sun, 06 Nov 2094 08:00:00 GMT", Some(RETRY_DELAY_MS_MAX)),
+            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(RETRY_DELAY_MS_MAX)),
             ("-1", None),
             ("1.5", None),
             ("soon", None),

@@ -71,7 +71,12 @@ pub fn validate_definition(definition: &ScheduleDefinition) -> Result<Calendar, 
 fn validate_bounds(definition: &ScheduleDefinition) -> Result<(), InvalidField> {
     for (field, time) in [("start_at", definition.start), ("end_at", definition.end)] {
         if let Some(time) = time.filter(|time| *time > Timestamp::END_OF_YEAR_9999 || time.as_millis() < 0) {
-            return Err(InvalidField::new(field, "is out of range", "a time from 1970 to the year 9999", time));
+            return Err(InvalidField::new(
+                field,
+                "is out of range",
+                "a time from 1970 to the year 9999",
+                time,
+            ));
         }
     }
     match (definition.start, definition.end) {
@@ -117,12 +122,14 @@ fn compile(definition: &ScheduleDefinition) -> Result<Calendar, InvalidField> {
         RecurrenceSpec::Cron { expression, zone, dst } => compile_cron(expression, zone, dst)?,
         RecurrenceSpec::Interval { every_ms, anchor } => {
             let limit = "a whole number of seconds from 1 s to 3,660 days";
-            let interval = Interval::new(*every_ms, *anchor)
-                .map_err(|error| InvalidField::new("every", error.to_string(), limit, format!("{every_ms} ms")))?;
+            let interval = Interval::new(*every_ms, *anchor).map_err(|error| {
+                InvalidField::new("every", error.to_string(), limit, format!("{every_ms} ms"))
+            })?;
             (Recurrence::Interval(interval), Zone::utc())
         }
     };
-    let exclusions = Exclusions::parse(zone, &definition.exclude).map_err(|error| refused_exclusion(definition, &error))?;
+    let exclusions = Exclusions::parse(zone, &definition.exclude)
+        .map_err(|error| refused_exclusion(definition, &error))?;
     let mut calendar = Calendar::new(recurrence).with_exclusions(exclusions);
     calendar.start = definition.start;
     calendar.end = definition.end;

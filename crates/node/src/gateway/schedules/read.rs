@@ -47,8 +47,8 @@ pub struct RunView {
 pub struct ScheduleView {
     /// The schedule.
     pub schedule: ScheduleHead,
-    /// How far its partition's owner is.
-    pub owner_phase: Option<Phase>,
+    /// The word for how far its partition's owner is; `None` without one.
+    pub owner_phase: Option<&'static str>,
     /// The newest runs, newest first.
     pub runs: Vec<RunView>,
     /// The reasons in words, the weightiest first; what happens next when there is nothing to explain.
@@ -96,7 +96,7 @@ impl Gateway {
         let owner_phase = self.owners.status(schedule.partition).map(|status| status.borrow().phase);
         let runs = self.recent_runs(name, &schedule.state).await?;
         let why = why(&schedule, owner_phase, &runs, self.now());
-        Ok(ScheduleView { schedule, owner_phase, runs, why })
+        Ok(ScheduleView { schedule, owner_phase: owner_phase.map(Phase::as_str), runs, why })
     }
 
     async fn recent_runs(
@@ -177,7 +177,10 @@ impl Gateway {
         let mut living = Vec::new();
         let mut after = after.cloned();
         loop {
-            let page = self.owners.schedules(partition, namespace.clone(), after, prefix.to_owned(), count_max).await;
+            let page = self
+                .owners
+                .schedules(partition, namespace.clone(), after, prefix.to_owned(), count_max)
+                .await;
             let page = page.ok_or_else(|| not_ready(partition, None))?;
             let is_last = page.len() < count_max;
             after = page.last().map(|last| last.head.revision.schedule.clone());

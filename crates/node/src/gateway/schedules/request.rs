@@ -54,7 +54,9 @@ impl Gateway {
         let runs = calendar.between(from, to).take(BACKFILL_OCCURRENCES_MAX + 1).count();
         if runs == 0 {
             let limit = "a range with at least one occurrence";
-            return Err(InvalidField::new("from", "gives an empty range", limit, format!("{from} to {to}")).into());
+            return Err(
+                InvalidField::new("from", "gives an empty range", limit, format!("{from} to {to}")).into()
+            );
         }
         if runs > BACKFILL_OCCURRENCES_MAX {
             let limit = format!("at most {BACKFILL_OCCURRENCES_MAX} occurrences");

@@ -81,29 +81,27 @@ impl Gateway {
     ///
     /// # Errors
     /// A refused value, an unknown schedule, a conflict, or no answer.
-    pub async fn revise(
+    pub async fn revise<E: From<ReviseError>>(
         &self,
         name: &ScheduleName,
         expected: Option<u64>,
-        change: impl Fn(&Revision) -> Result<RevisionChange, InvalidField>,
-    ) -> Result<Option<ScheduleHead>, ReviseError> {
+        change: impl Fn(&Revision) -> Result<RevisionChange, E>,
+    ) -> Result<Option<ScheduleHead>, E> {
         let partition = name.partition(self.owners.partitions());
         let mut attempts_left = ATTEMPTS_MAX;
         loop {
-            let current = self.schedule_head(name).await?.head.revision;
+            let current = self.schedule_head(name).await.map_err(ReviseError::from)?.head.revision;
             if expected.is_some_and(|expected| expected != current.number) {
-                return Err(ReviseError::Conflict { current: current.number, expected });
+                return Err(ReviseError::Conflict { current: current.number, expected }.into());
             }
             let change = change(&current)?;
-            validate_note(&change.note)?;
-            if let Some(definition) = change.definition.as_ref().filter(|new| current.definition.as_ref() != Some(*new)) {
-                validate_definition(definition)?;
-            }
+            validate_change(&current, &change)?;
             attempts_left -= 1;
-            match self.append_revision(partition, name, current.number + 1, change).await? {
+            let appended = self.append_revision(partition, name, current.number + 1, change).await;
+            match appended.map_err(ReviseError::from)? {
                 Revised::Head(schedule) => return Ok(schedule),
                 Revised::Overtaken { current } if expected.is_some() || attempts_left == 0 => {
-                    return Err(ReviseError::Conflict { current, expected });
+                    return Err(ReviseError::Conflict { current, expected }.into());
                 }
                 Revised::Overtaken { .. } => {}
             }
@@ -123,8 +121,10 @@ impl Gateway {
         author: &str,
     ) -> Result<ScheduleHead, ReviseError> {
         let newest = self.schedule_head(name).await?.head.revision.number;
-        let missing =
-            || LookupError::NotFound { what: "revision", name: format!("{} of schedule {}", to_number, name.id) };
+        let missing = || LookupError::NotFound {
+            what: "revision",
+            name: format!("{} of schedule {}", to_number, name.id),
+        };
         if !(1..=newest).contains(&to_number) {
             return Err(missing().into());
         }
@@ -133,7 +133,8 @@ impl Gateway {
         let note = if note.is_empty() { format!("back to revision {to_number}") } else { note.to_owned() };
         let revised = self.revise(name, expected, |current| {
             let definition = Some(definition.clone());
-            Ok(RevisionChange { definition, paused: current.paused, note: note.clone(), author: author.to_owned() })
+            let (paused, note) = (current.paused, note.clone());
+            Ok::<_, ReviseError>(RevisionChange { definition, paused, note, author: author.to_owned() })
         });
         revised.await?.ok_or_else(|| name.not_found().into())
     }
@@ -182,6 +183,17 @@ impl Gateway {
             None => Revised::Overtaken { current: number },
         })
     }
+}
+
+/// Checks what a change brings in; what was in force before is not judged again.
+fn validate_change(current: &Revision, change: &RevisionChange) -> Result<(), ReviseError> {
+    validate_note(&change.note)?;
+    if let Some(definition) =
+        change.definition.as_ref().filter(|new| current.definition.as_ref() != Some(*new))
+    {
+        validate_definition(definition)?;
+    }
+    Ok(())
 }
 
 fn validate_note(note: &str) -> Result<(), InvalidField> {

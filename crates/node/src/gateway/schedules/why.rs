@@ -5,7 +5,7 @@ use minutehand_model::{ScheduleEvent, ScheduleEventKind, Timestamp};
 
 use super::read::{RunView, ScheduleHead};
 use crate::gateway::TaskState;
-use crate::gateway::wait::{is_ready, phase_word};
+use crate::gateway::wait::is_ready;
 
 /// The reasons, the weightiest first.
 pub(super) fn why(
@@ -18,7 +18,9 @@ pub(super) fn why(
     let partition = schedule.partition;
     match owner_phase {
         Some(phase) if is_ready(phase) => {}
-        Some(phase) => reasons.push(format!("partition {partition} is not firing yet: its owner is {}", phase_word(phase))),
+        Some(phase) => {
+            reasons.push(format!("partition {partition} is not firing yet: its owner is {}", phase.as_str()))
+        }
         None => reasons.push(format!("partition {partition} has no owner")),
     }
     reasons.extend(halted(schedule, now));
@@ -44,10 +46,13 @@ fn halted(schedule: &ScheduleHead, now: Timestamp) -> Vec<String> {
     let revision = &schedule.head.revision;
     if revision.paused {
         let note = if revision.note.is_empty() { String::new() } else { format!(": {}", revision.note) };
-        reasons.push(format!("it is paused since {} by {}{note}", schedule.head.appended_at, revision.author));
+        reasons
+            .push(format!("it is paused since {} by {}{note}", schedule.head.appended_at, revision.author));
     }
     if let Some(at) = schedule.state.paused_by_failure_at {
-        reasons.push(format!("it paused itself after a run failed for the last time (at {at}); resume it to go on"));
+        reasons.push(format!(
+            "it paused itself after a run failed for the last time (at {at}); resume it to go on"
+        ));
     }
     let Some(definition) = &revision.definition else { return reasons };
     if let Some(max) = definition.runs_max.filter(|max| schedule.state.runs_started >= *max) {
@@ -68,8 +73,9 @@ fn halted(schedule: &ScheduleHead, now: Timestamp) -> Vec<String> {
 fn waiting(schedule: &ScheduleHead) -> Option<String> {
     let (running, buffered) = (schedule.state.running.len(), schedule.state.buffered.len());
     let oldest = schedule.state.running.first()?;
-    (buffered > 0)
-        .then(|| format!("{buffered} occurrences wait for the end of {running} running (the oldest of {oldest})"))
+    (buffered > 0).then(|| {
+        format!("{buffered} occurrences wait for the end of {running} running (the oldest of {oldest})")
+    })
 }
 
 fn left_something_out(kind: ScheduleEventKind) -> bool {

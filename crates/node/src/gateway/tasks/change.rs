@@ -5,9 +5,9 @@ use std::time::Duration;
 use minutehand_model::{Command, PartitionId, Task, Timestamp};
 use tokio::time::{Instant, sleep};
 
+use super::TaskName;
 use super::find::not_found;
 use super::validate::validate_due;
-use super::TaskName;
 use crate::gateway::{CancelError, Gateway, RescheduleError, TaskState, TaskView, Unavailable};
 
 /// How long to wait before looking again whether a move has been resolved.
@@ -34,7 +34,8 @@ impl Gateway {
         due: Option<Timestamp>,
     ) -> Result<Vec<TaskView>, CancelError> {
         let before = self.views(name).await?;
-        let chosen: Vec<&TaskView> = before.iter().filter(|view| due.is_none_or(|due| view.due == due)).collect();
+        let chosen: Vec<&TaskView> =
+            before.iter().filter(|view| due.is_none_or(|due| view.due == due)).collect();
         let newest = *chosen.first().ok_or_else(|| not_found(name))?;
         let waiting: Vec<Timestamp> = waiting(chosen.iter().copied());
         if waiting.is_empty() {
@@ -98,7 +99,9 @@ impl Gateway {
         let deadline = Instant::now() + Duration::from_millis(self.limits.apply_wait_ms_max);
         loop {
             let mut now = self.views(name).await?;
-            if let Some(index) = now.iter().position(|view| view.due == to && view.state != TaskState::Cancelled) {
+            if let Some(index) =
+                now.iter().position(|view| view.due == to && view.state != TaskState::Cancelled)
+            {
                 return Ok(now.swap_remove(index));
             }
             let old = now.iter().find(|view| view.due == from).map(|view| view.state);

@@ -76,6 +76,14 @@ impl Gateway {
         if let Some(existing) = self.existing(&name, task.due).await? {
             return Ok(existing);
         }
+        self.create_new(task).await
+    }
+
+    /// Creates one task whose id is new: whether it existed before is not looked up.
+    ///
+    /// # Errors
+    /// A refused value, or a log that does not answer.
+    pub async fn create_new(&self, task: Task) -> Result<Created, CreateError> {
         let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId(0), None)));
         self.create(vec![task]).await.pop().unwrap_or_else(unanswered)
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use minutehand_engine::{KnownState, KnownTask};
-use minutehand_model::{Fact, Frontier, LogOffset, Outcome, PartitionId, Place, Task, Timestamp, TimetableEntry};
+use minutehand_model::{
+    Fact, Frontier, LogOffset, Outcome, PartitionId, Place, Task, Timestamp, TimetableEntry,
+};
 
 use super::TaskName;
 use crate::gateway::wait::not_ready;
@@ -76,7 +78,8 @@ fn merge(
         let before = known.remove(&task.due);
         if let Some(before) = before.as_ref().filter(|before| before.offset > Some(task.offset)) {
             let Known { offset, state, encoded, .. } = before;
-            let kept = Known { offset: *offset, state: *state, encoded: encoded.clone(), outcomes: Vec::new() };
+            let kept =
+                Known { offset: *offset, state: *state, encoded: encoded.clone(), outcomes: Vec::new() };
             known.insert(task.due, kept);
             continue;
         }
@@ -84,7 +87,8 @@ fn merge(
         known.insert(task.due, Known { offset: Some(task.offset), state, encoded, outcomes: Vec::new() });
     }
     for outcome in outcomes {
-        let unknown = || Known { offset: None, state: outcome.kind.into(), encoded: None, outcomes: Vec::new() };
+        let unknown =
+            || Known { offset: None, state: outcome.kind.into(), encoded: None, outcomes: Vec::new() };
         let entry = known.entry(outcome.due).or_insert_with(unknown);
         // A new creation at the same due time, after the run, is what counts.
         if entry.state != TaskState::Scheduled {

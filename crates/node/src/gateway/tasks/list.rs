@@ -146,8 +146,11 @@ impl Gateway {
                 listing.window.end_at((from, String::new()));
                 return Ok(());
             }
-            let page =
-                self.stores.timetable.read(partition, from, listing.until, self.limits.read_bytes_max).await?;
+            let page = self
+                .stores
+                .timetable
+                .read(partition, from, listing.until, self.limits.read_bytes_max)
+                .await?;
             // A store that stood still would hold the listing up for ever.
             read_until.insert(partition, page.complete_until.max(from.plus_millis(1)));
             let loaded = loaded_until.get(&partition).copied().unwrap_or(Timestamp::MIN);
@@ -231,8 +234,9 @@ impl Listing<'_> {
         if !self.window.wants(due) {
             return Ok(());
         }
-        let (namespace, id) = minutehand_record::task::namespace_and_id(&encoded)
-            .map_err(|error| Unavailable::Corrupt { what: "a stored task".to_owned(), reason: error.to_string() })?;
+        let (namespace, id) = minutehand_record::task::namespace_and_id(&encoded).map_err(|error| {
+            Unavailable::Corrupt { what: "a stored task".to_owned(), reason: error.to_string() }
+        })?;
         if namespace == self.query.namespace && id.as_str().starts_with(&self.query.prefix) {
             self.window.offer(due, id.as_str(), Candidate { partition, key, offset, encoded });
         }

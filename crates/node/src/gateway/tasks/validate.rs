@@ -46,7 +46,12 @@ pub(in crate::gateway) fn validate_action(
         Ok(_) => Ok(()),
         Err(RetryPolicyError { field, given, low, high }) => {
             within(&format!("retry.{field}"), given, low, high)?;
-            Err(InvalidField::new(format!("retry.{field}"), "is out of range", format!("{low} to {high}"), given))
+            Err(InvalidField::new(
+                format!("retry.{field}"),
+                "is out of range",
+                format!("{low} to {high}"),
+                given,
+            ))
         }
     }
 }
@@ -78,7 +83,12 @@ fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
         return Err(InvalidField::new(field(), "is too long", limit, format!("{} bytes", value.len())));
     }
     if let Some(found) = value.chars().find(|c| c.is_control() && *c != '\t') {
-        return Err(InvalidField::new(field(), "has a control character", "none but tab", format!("{found:?}")));
+        return Err(InvalidField::new(
+            field(),
+            "has a control character",
+            "none but tab",
+            format!("{found:?}"),
+        ));
     }
     Ok(())
 }

@@ -117,7 +117,9 @@ mod tests {
     #[test]
     fn keeps_the_first_ones_whatever_order_they_come_in() {
         let mut window = Window::new((at(10), "b".to_owned()), 2);
-        for (due, id, key) in [(30, "z", 1), (10, "a", 2), (20, "x", 3), (10, "c", 4), (25, "y", 5), (10, "b", 6)] {
+        for (due, id, key) in
+            [(30, "z", 1), (10, "a", 2), (20, "x", 3), (10, "c", 4), (25, "y", 5), (10, "b", 6)]
+        {
             window.offer(at(due), id, candidate(key, 1));
         }
         let (page, next) = window.finish();

@@ -1,0 +1,146 @@
+//! The arguments of the commands that the service brings: `dev`, `bench`, `sim`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+/// Where the value of a setting comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// Chosen by the profile.
+    Profile,
+    /// From the file given with `--config`.
+    File,
+    /// From an environment variable.
+    Environment,
+    /// From the command line.
+    Flag,
+}
+
+impl Origin {
+    /// The word used in tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Origin::Default => "default",
+            Origin::Profile => "profile",
+            Origin::File => "file",
+            Origin::Environment => "environment",
+            Origin::Flag => "flag",
+        }
+    }
+}
+
+/// Run everything in one process.
+#[derive(Clone, Debug, Args)]
+pub struct DevArgs {
+    /// The folder that holds everything durable; made when it is missing.
+    #[arg(long, env = "MINUTEHAND_DATA_DIR", value_name = "DIR", default_value = "minutehand-data")]
+    pub data_dir: PathBuf,
+
+    /// The address of the HTTP API, the page and the metrics; port 0 lets the system choose.
+    #[arg(long, env = "MINUTEHAND_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+
+    /// Make every line of a crontab a schedule and run its commands; may be given more than once.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub crontab: Vec<PathBuf>,
+
+    /// The number of partitions of a new data folder; an existing one keeps its own.
+    #[arg(long, env = "MINUTEHAND_PARTITIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub partitions: Option<u32>,
+
+    /// A preset of settings.
+    #[arg(long, env = "MINUTEHAND_PROFILE", value_name = "NAME",
+          value_parser = ["balanced", "high-performance", "cost-optimized"])]
+    pub profile: Option<String>,
+
+    /// A file of settings (TOML).
+    #[arg(long, env = "MINUTEHAND_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Set one setting, by the name that `config show` prints; may be given more than once.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub set: Vec<(String, String)>,
+
+    /// A file of bearer tokens, one per line. Needed to listen elsewhere than on loopback.
+    #[arg(long, env = "MINUTEHAND_TOKENS_FILE", value_name = "FILE")]
+    pub tokens_file: Option<PathBuf>,
+
+    /// What is logged, as `level` or `target=level,…`.
+    #[arg(long, env = "MINUTEHAND_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+
+    /// Where each argument's value comes from; filled by [`crate::parse_from`].
+    #[arg(skip)]
+    pub origins: Vec<(String, Origin)>,
+}
+
+impl DevArgs {
+    /// Where the value of an argument comes from, by its field's name: `data_dir`.
+    #[must_use]
+    pub fn origin(&self, field: &str) -> Origin {
+        let found = self.origins.iter().find(|(name, _)| name == field);
+        found.map_or(Origin::Default, |(_, origin)| *origin)
+    }
+}
+
+/// Measure this machine.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Which benchmark; without a name they are listed.
+    pub name: Option<String>,
+
+    /// The folder for what a benchmark stores; a temporary one unless given.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// How many tasks, where a benchmark has a choice.
+    #[arg(long, value_name = "N")]
+    pub tasks: Option<u64>,
+
+    /// How many tasks a second, where a benchmark has a choice.
+    #[arg(long, value_name = "N")]
+    pub rate: Option<u64>,
+
+    /// How long, where a benchmark has a choice, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds: Option<u64>,
+
+    /// Whether to print JSON: one object per figure. Filled from the global `--json` by [`crate::parse_from`].
+    #[arg(skip)]
+    pub json: bool,
+}
+
+/// Run simulated clusters.
+#[derive(Clone, Debug, Args)]
+pub struct SimArgs {
+    /// How many seeds.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub seeds: u64,
+
+    /// The first seed.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub from: u64,
+
+    /// Plant a bug: break this rule of the protocol, and see whether the simulator finds it.
+    #[arg(long = "break", value_name = "RULE")]
+    pub break_rule: Option<String>,
+
+    /// Whether to print JSON. Filled from the global `--json` by [`crate::parse_from`].
+    #[arg(skip)]
+    pub json: bool,
+}
+
+/// Splits `NAME=VALUE`.
+pub(crate) fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err("must be NAME=VALUE".to_owned()),
+    }
+}

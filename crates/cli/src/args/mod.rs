@@ -1,0 +1,129 @@
+//! Everything that can be typed.
+
+mod dev;
+mod queue;
+mod schedule;
+mod server;
+mod task;
+mod tools;
+
+use std::ffi::OsString;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use dev::{BenchArgs, DevArgs, Origin, SimArgs};
+pub(crate) use queue::{
+    BucketCommand, BucketVerb, DeadLetterSelection, PartitionCommand, PartitionVerb, QueueCommand, QueueVerb,
+};
+pub(crate) use schedule::{
+    ActionArgs, BackfillArgs, PoliciesArgs, PreviewArgs, RecurrenceArgs, ScheduleCommand, ScheduleListArgs,
+    ScheduleVerb,
+};
+pub use server::{ServerArgs, Token};
+pub(crate) use task::{TaskCommand, TaskCreateArgs, TaskImportArgs, TaskListArgs, TaskMoveArgs, TaskVerb};
+pub(crate) use tools::{CompletionArgs, ImportCommand, ImportCrontabArgs, ImportVerb, ManArgs};
+pub use tools::{ConfigVerb, ExplainArgs};
+
+use crate::exit::EXIT_CODES;
+
+/// A distributed task scheduler: one-shot tasks, delays, intervals and cron schedules.
+#[derive(Debug, Parser)]
+#[command(name = "minutehand", version, propagate_version = true, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    /// Print JSON only, one object or one per line.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Verb {
+    /// Run everything in one process: scheduler, HTTP API, page, metrics, workers, on a durable store.
+    Dev(Box<DevArgs>),
+    /// Create, look at, move and cancel tasks.
+    #[command(visible_alias = "tasks")]
+    Task(Box<TaskCommand>),
+    /// Create, look at and change schedules.
+    #[command(visible_alias = "schedules")]
+    Schedule(Box<ScheduleCommand>),
+    /// Look at queues and handle their dead letters.
+    #[command(visible_alias = "queues")]
+    Queue(QueueCommand),
+    /// Look at the load of the coming minutes.
+    #[command(visible_alias = "buckets")]
+    Bucket(BucketCommand),
+    /// Look at partitions and their owners.
+    #[command(visible_alias = "partitions")]
+    Partition(PartitionCommand),
+    /// Bring schedules in from elsewhere.
+    Import(ImportCommand),
+    /// Say in words what an expression means and when it fires.
+    Explain(ExplainArgs),
+    /// Show settings.
+    Config(ConfigCommand),
+    /// Measure this machine.
+    Bench(BenchArgs),
+    /// Run simulated clusters from seeds and check that nothing is lost, early or repeated.
+    Sim(SimArgs),
+    /// Print a completion script for a shell.
+    Completion(CompletionArgs),
+    /// Print the manual page, or write the pages of all verbs into a folder.
+    Man(ManArgs),
+}
+
+/// Show settings.
+#[derive(Debug, Args)]
+pub struct ConfigCommand {
+    /// What to show.
+    #[command(subcommand)]
+    pub verb: ConfigVerb,
+}
+
+/// Reads a command line; the first word is the program's name.
+///
+/// # Errors
+/// With clap's own error, which also stands for `--help` and `--version`: call its `exit` or print it.
+pub fn parse_from<I, T>(words: I) -> Result<Cli, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let matches = Cli::command().try_get_matches_from(words)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    let origins = |path: &[&str]| origins(&matches, path);
+    match &mut cli.verb {
+        Verb::Dev(args) => args.origins = origins(&["dev"]),
+        Verb::Config(ConfigCommand { verb: ConfigVerb::Show(args) }) => {
+            args.origins = origins(&["config", "show"])
+        }
+        Verb::Bench(args) => args.json = cli.json,
+        Verb::Sim(args) => args.json = cli.json,
+        _ => {}
+    }
+    Ok(cli)
+}
+
+/// Where the values of a verb's arguments come from, by the arguments' names.
+fn origins(matches: &ArgMatches, path: &[&str]) -> Vec<(String, Origin)> {
+    let mut matches = matches;
+    for name in path {
+        match matches.subcommand_matches(name) {
+            Some(inner) => matches = inner,
+            None => return Vec::new(),
+        }
+    }
+    let origin = |id: &str| match matches.value_source(id) {
+        Some(ValueSource::CommandLine) => Some(Origin::Flag),
+        Some(ValueSource::EnvVariable) => Some(Origin::Environment),
+        Some(ValueSource::DefaultValue) => Some(Origin::Default),
+        _ => None,
+    };
+    let ids = matches.ids().map(|id| id.as_str().to_owned());
+    ids.filter_map(|id| origin(&id).map(|origin| (id, origin))).collect()
+}

@@ -1,0 +1,85 @@
+//! `minutehand queue …`, `bucket …`, `partition …`
+
+use clap::{Args, Subcommand};
+
+use super::server::ServerArgs;
+use crate::output::time::parse_time;
+
+#[derive(Debug, Args)]
+pub struct QueueCommand {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(subcommand)]
+    pub(crate) verb: QueueVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueVerb {
+    /// List queues and how full they are.
+    List,
+    /// Show one queue.
+    #[command(visible_alias = "get")]
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// List the executions that failed for the last time.
+    DeadLetters {
+        /// The queue.
+        name: String,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// Run dead letters again, from their first attempt.
+    Replay(DeadLetterSelection),
+    /// Throw dead letters away.
+    Discard(DeadLetterSelection),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLetterSelection {
+    /// The queue.
+    pub(crate) name: String,
+    /// The dead letters, by the numbers that `dead-letters` shows.
+    #[arg(value_name = "NUMBER", required_unless_present = "all")]
+    pub(crate) numbers: Vec<u64>,
+    /// All of them.
+    #[arg(long, conflicts_with = "numbers")]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BucketCommand {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(subcommand)]
+    pub(crate) verb: BucketVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BucketVerb {
+    /// List the coming minutes that hold stored tasks.
+    List {
+        /// Minutes that start at or after this time; now unless given.
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        from: Option<String>,
+        /// Minutes that start before this time; a day later unless given.
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        until: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct PartitionCommand {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(subcommand)]
+    pub(crate) verb: PartitionVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PartitionVerb {
+    /// List partitions: phase, owner, cursors and load.
+    List,
+}

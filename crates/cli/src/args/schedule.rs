@@ -1,0 +1,239 @@
+//! `minutehand schedule …`, and what tasks and schedules run.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::dev::name_and_value;
+use super::server::ServerArgs;
+use crate::output::duration::checked;
+use crate::output::time::parse_time;
+
+#[derive(Debug, Args)]
+pub struct ScheduleCommand {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(subcommand)]
+    pub(crate) verb: ScheduleVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScheduleVerb {
+    /// Create a schedule.
+    Create {
+        /// Its id.
+        id: String,
+        #[command(flatten)]
+        recurrence: Box<RecurrenceArgs>,
+        #[command(flatten)]
+        action: Box<ActionArgs>,
+        #[command(flatten)]
+        policies: Box<PoliciesArgs>,
+        /// Check it and show its next times, and create nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Show a schedule: definition, next times, owner, and what became of the last occurrences.
+    #[command(visible_alias = "show")]
+    Get {
+        /// Its id.
+        id: String,
+    },
+    /// List schedules.
+    List(ScheduleListArgs),
+    /// Change what is given, keep the rest. The change is a new revision.
+    Patch {
+        /// Its id.
+        id: String,
+        #[command(flatten)]
+        recurrence: Box<RecurrenceArgs>,
+        #[command(flatten)]
+        action: Box<ActionArgs>,
+        #[command(flatten)]
+        policies: Box<PoliciesArgs>,
+        /// Only if the newest revision still has this number.
+        #[arg(long, value_name = "N")]
+        if_revision: Option<u64>,
+    },
+    /// Let it rest: nothing runs until it is resumed.
+    Pause {
+        /// Its id.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Let it run again.
+    Resume {
+        /// Its id.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Run its action once, now.
+    Trigger {
+        /// Its id.
+        id: String,
+        /// The overlap policy of this run.
+        #[arg(long, value_name = "POLICY")]
+        overlap: Option<String>,
+    },
+    /// Run the occurrences of a range of time.
+    Backfill(BackfillArgs),
+    /// List its revisions.
+    Revisions {
+        /// Its id.
+        id: String,
+    },
+    /// Make an old revision the newest.
+    Rollback {
+        /// Its id.
+        id: String,
+        /// The revision to go back to.
+        #[arg(long, value_name = "N")]
+        to: u64,
+        /// Why.
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Show its next times.
+    Preview(PreviewArgs),
+    /// Delete it.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// When a schedule recurs.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "When")]
+pub(crate) struct RecurrenceArgs {
+    /// A cron expression: '0 9-17 * * 1-5', '@daily'.
+    #[arg(long, value_name = "EXPR", conflicts_with = "every")]
+    pub(crate) cron: Option<String>,
+    /// Its time zone, an IANA name.
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) tz: Option<String>,
+    /// What becomes of times that do not exist or exist twice when clocks change.
+    #[arg(long, value_name = "RULE", value_parser = ["vixie", "skip", "literal"])]
+    pub(crate) dst: Option<String>,
+    /// A fixed interval: 30s, 5m, 1h30m.
+    #[arg(long, value_name = "DURATION", value_parser = checked)]
+    pub(crate) every: Option<String>,
+    /// One of the interval's times; it never drifts from it.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "every")]
+    pub(crate) anchor: Option<String>,
+    /// A cron expression whose times are left out; may be given more than once.
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) exclude: Vec<String>,
+    /// No occurrence before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) start: Option<String>,
+    /// No occurrence after this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) end: Option<String>,
+    /// At most so many runs.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_runs: Option<u64>,
+    /// Delay each occurrence by a fixed part of this, the same every time.
+    #[arg(long, value_name = "DURATION", value_parser = checked)]
+    pub(crate) jitter: Option<String>,
+}
+
+/// What runs.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "What")]
+pub(crate) struct ActionArgs {
+    /// The queue its executions go to.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) queue: Option<String>,
+    /// The payload, as text or JSON.
+    #[arg(long, short, value_name = "TEXT", conflicts_with = "payload_file")]
+    pub(crate) payload: Option<String>,
+    /// A file that holds the payload, of any bytes; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) payload_file: Option<PathBuf>,
+    /// A header for the worker; may be given more than once.
+    #[arg(long = "header", short = 'H', value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) headers: Vec<(String, String)>,
+    /// A line for the shell, run by the process executor; sets the header `minutehand-command`.
+    #[arg(long, value_name = "LINE")]
+    pub(crate) command: Option<String>,
+    /// How often its effect may happen.
+    #[arg(long, value_name = "WORD", value_parser = ["at-most-once", "at-least-once", "exactly-once"])]
+    pub(crate) guarantee: Option<String>,
+    /// How close to its time it is published: within 100 ms, 1 s or 10 s.
+    #[arg(long, value_name = "WORD", value_parser = ["high", "normal", "low"])]
+    pub(crate) precision: Option<String>,
+    /// How a failed run is tried again, as JSON like the API's, or a word: none, immediate, exponential.
+    #[arg(long, value_name = "POLICY", value_parser = retry)]
+    pub(crate) retry: Option<serde_json::Value>,
+}
+
+/// What happens when it is late, busy or fails.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Policies")]
+pub(crate) struct PoliciesArgs {
+    /// Which missed occurrences run.
+    #[arg(long, value_name = "RULE", value_parser = ["all", "latest", "one_now", "none"])]
+    pub(crate) misfire: Option<String>,
+    /// Oldest lateness at which a missed occurrence still runs.
+    #[arg(long, value_name = "DURATION", value_parser = checked)]
+    pub(crate) misfire_window: Option<String>,
+    /// What happens while the previous run goes on.
+    #[arg(long, value_name = "POLICY",
+          value_parser = ["allow_all", "skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other"])]
+    pub(crate) overlap: Option<String>,
+    /// Pause it when a run has failed for the last time.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) pause_on_failure: Option<bool>,
+    /// A note on the revision.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleListArgs {
+    /// Only ids that begin so.
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackfillArgs {
+    /// Its id.
+    pub(crate) id: String,
+    /// First nominal time, inclusive.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) from: String,
+    /// Last nominal time, inclusive.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) to: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreviewArgs {
+    /// Its id.
+    pub(crate) id: String,
+    /// Times after this one; now unless given.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) from: Option<String>,
+    /// How many.
+    #[arg(short, long, value_name = "N", default_value_t = 10)]
+    pub(crate) n: usize,
+}
+
+fn retry(text: &str) -> Result<serde_json::Value, String> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| error.to_string());
+    }
+    match text {
+        "none" | "immediate" | "exponential" => Ok(serde_json::json!({ "policy": text })),
+        _ => Err("must be none, immediate, exponential, or JSON".to_owned()),
+    }
+}

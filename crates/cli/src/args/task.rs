@@ -1,0 +1,101 @@
+//! `minutehand task …`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::schedule::ActionArgs;
+use super::server::ServerArgs;
+use crate::output::time::parse_time;
+
+#[derive(Debug, Args)]
+pub struct TaskCommand {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(subcommand)]
+    pub(crate) verb: TaskVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskVerb {
+    /// Create a task that runs once.
+    Create(TaskCreateArgs),
+    /// Show a task: its latest due time, and the earlier ones.
+    #[command(visible_alias = "show")]
+    Get {
+        /// The task's id.
+        id: String,
+    },
+    /// Cancel a task that has not run.
+    Cancel {
+        /// The task's id.
+        id: String,
+        /// Only at this due time; otherwise at every one at which it waits.
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        due_at: Option<String>,
+    },
+    /// Run a task at another time.
+    Reschedule(TaskMoveArgs),
+    /// List tasks by due time and by the beginning of their ids.
+    List(TaskListArgs),
+    /// Create tasks from a file of JSON lines, as a stream.
+    Import(TaskImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskCreateArgs {
+    /// The task's id; the server makes one up when it is left out.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// When it runs, RFC 3339: 2026-11-24T09:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "delay", required_unless_present = "delay")]
+    pub(crate) at: Option<String>,
+    /// How long from now it runs: 90s, 5m, 1h30m, 2d.
+    #[arg(long = "in", value_name = "DURATION", value_parser = crate::output::duration::checked)]
+    pub(crate) delay: Option<String>,
+    #[command(flatten)]
+    pub(crate) action: ActionArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskMoveArgs {
+    /// The task's id.
+    pub(crate) id: String,
+    /// Its present due time, when more than one task has the id.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) due_at: Option<String>,
+    /// The new due time, RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "delay", required_unless_present = "delay")]
+    pub(crate) at: Option<String>,
+    /// The new due time, from now: 90s, 5m, 1h30m, 2d.
+    #[arg(long = "in", value_name = "DURATION", value_parser = crate::output::duration::checked)]
+    pub(crate) delay: Option<String>,
+    /// Only if it has not been published; otherwise it runs at the new time whatever happened at the old one.
+    #[arg(long)]
+    pub(crate) only_if_not_published: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskListArgs {
+    /// Due at or after this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) from: Option<String>,
+    /// Due before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) until: Option<String>,
+    /// Only ids that begin so.
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskImportArgs {
+    /// The file, one task per line as the HTTP API takes them; `-` reads standard input.
+    pub(crate) file: PathBuf,
+    /// Print every refused line, not the first ten.
+    #[arg(long)]
+    pub(crate) all_errors: bool,
+}

@@ -1,0 +1,91 @@
+//! `minutehand import …`, `explain`, `config …`, `completion`, `man`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::dev::DevArgs;
+use super::server::ServerArgs;
+use crate::output::time::parse_time;
+
+#[derive(Debug, Args)]
+pub struct ImportCommand {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(subcommand)]
+    pub(crate) verb: ImportVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportVerb {
+    /// Make every line of crontab files a schedule; importing again changes what has changed.
+    Crontab(ImportCrontabArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportCrontabArgs {
+    /// The files; `-` reads standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Lines have no user column.
+    #[arg(long, conflicts_with = "system_format")]
+    pub(crate) user_format: bool,
+    /// Lines have a user between time and command. Unless one of the two is given, each file's own look decides.
+    #[arg(long)]
+    pub(crate) system_format: bool,
+    /// Show what would be made, and make nothing; asks no server.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// What the schedules' ids begin with.
+    #[arg(long, value_name = "TEXT", default_value = minutehand_crontab::PREFIX_DEFAULT)]
+    pub(crate) prefix: String,
+    /// The queue of the schedules; a process executor must serve it.
+    #[arg(long, value_name = "NAME", default_value = crate::crontab::QUEUE_DEFAULT)]
+    pub(crate) queue: String,
+    /// The zone of lines without CRON_TZ; the machine's own unless given.
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) tz: Option<String>,
+}
+
+/// Say in words what an expression means and when it fires.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// A cron expression, a nickname such as @daily, or @every 5m.
+    #[arg(required_unless_present = "batch", value_name = "EXPR")]
+    pub expression: Option<String>,
+    /// The time zone, an IANA name.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub tz: String,
+    /// What becomes of times that do not exist or exist twice when clocks change.
+    #[arg(long, value_name = "RULE", value_parser = ["vixie", "skip", "literal"], default_value = "vixie")]
+    pub dst: String,
+    /// Times after this one; now unless given.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub from: Option<String>,
+    /// How many times.
+    #[arg(short, value_name = "N", default_value_t = 5, value_parser = crate::explain::count)]
+    pub n: usize,
+    /// Answer questions from standard input, one JSON object per line (expr, tz, dst, from, n), in order.
+    #[arg(long, conflicts_with = "expression")]
+    pub batch: bool,
+}
+
+/// What to show of the settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Print every setting that `dev` would run with, and where its value comes from. Takes the arguments of `dev`.
+    Show(Box<DevArgs>),
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write one page per verb into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}

@@ -1,0 +1,137 @@
+//! The JSON bodies of requests, built from arguments.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use minutehand_model::{Backoff, RecurrenceSpec, RetryPolicy, ScheduleDefinition};
+use serde_json::{Map, Value, json};
+
+use crate::args::{ActionArgs, PoliciesArgs, RecurrenceArgs};
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::output::duration::parse_ms;
+
+/// The header that the process executor takes its command from.
+const COMMAND_HEADER: &str = "minutehand-command";
+
+/// A body that grows by what is there.
+type Body = Map<String, Value>;
+
+fn put(body: &mut Body, name: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        body.insert(name.to_owned(), value.into());
+    }
+}
+
+fn put_ms(body: &mut Body, name: &str, duration: Option<&String>) {
+    // Arguments hold durations that have been checked.
+    put(body, name, duration.and_then(|text| parse_ms(text).ok()));
+}
+
+/// The payload as the API takes it: text as text, other bytes in base64.
+fn put_payload(body: &mut Body, bytes: Vec<u8>) {
+    match String::from_utf8(bytes) {
+        Ok(text) => body.insert("payload".to_owned(), text.into()),
+        Err(error) => body.insert("payload_base64".to_owned(), STANDARD.encode(error.as_bytes()).into()),
+    };
+}
+
+/// `due_at` or `delay`.
+pub(crate) fn delay_or_time(body: &mut Body, at: Option<&String>, delay: Option<&String>) {
+    put(body, "due_at", at.cloned());
+    put(body, "delay", delay.cloned());
+}
+
+/// Queue, payload, headers, retry, guarantee and precision: what is given of them.
+pub(crate) fn action(args: &ActionArgs, console: &mut Console) -> Result<Body, Failure> {
+    let mut body = Body::new();
+    put(&mut body, "queue", args.queue.clone());
+    if let Some(text) = &args.payload {
+        put_payload(&mut body, text.clone().into_bytes());
+    } else if let Some(path) = &args.payload_file {
+        put_payload(&mut body, console.read(path)?);
+    }
+    let mut headers: Body =
+        args.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    put(&mut headers, COMMAND_HEADER, args.command.clone());
+    if !headers.is_empty() {
+        body.insert("headers".to_owned(), headers.into());
+    }
+    put(&mut body, "retry", args.retry.clone());
+    put(&mut body, "guarantee", args.guarantee.clone());
+    put(&mut body, "precision", args.precision.clone());
+    Ok(body)
+}
+
+/// When a schedule recurs: what is given of it.
+pub(crate) fn recurrence(args: &RecurrenceArgs) -> Body {
+    let mut body = Body::new();
+    put(&mut body, "cron", args.cron.clone());
+    put(&mut body, "time_zone", args.tz.clone());
+    put(&mut body, "dst", args.dst.clone());
+    put(&mut body, "every", args.every.clone());
+    put(&mut body, "anchor_at", args.anchor.clone());
+    if !args.exclude.is_empty() {
+        body.insert("exclude".to_owned(), args.exclude.clone().into());
+    }
+    put(&mut body, "start_at", args.start.clone());
+    put(&mut body, "end_at", args.end.clone());
+    put(&mut body, "max_runs", args.max_runs);
+    put_ms(&mut body, "jitter_ms", args.jitter.as_ref());
+    body
+}
+
+/// What happens when a schedule is late, busy or fails: what is given of it.
+pub(crate) fn policies(args: &PoliciesArgs) -> Body {
+    let mut body = Body::new();
+    let mut misfire = Body::new();
+    put(&mut misfire, "rule", args.misfire.clone());
+    put_ms(&mut misfire, "window_ms", args.misfire_window.as_ref());
+    if !misfire.is_empty() {
+        body.insert("misfire".to_owned(), misfire.into());
+    }
+    put(&mut body, "overlap", args.overlap.clone());
+    put(&mut body, "pause_on_failure", args.pause_on_failure);
+    put(&mut body, "note", args.note.clone());
+    body
+}
+
+/// A whole definition, as creating or patching a schedule takes it.
+pub(crate) fn definition_body(definition: &ScheduleDefinition) -> Body {
+    let mut body = match &definition.recurrence {
+        RecurrenceSpec::Cron { expression, zone, dst } => Body::from_iter(
+            [("cron", expression), ("time_zone", zone), ("dst", dst)].map(|(k, v)| (k.to_owned(), json!(v))),
+        ),
+        RecurrenceSpec::Interval { every_ms, anchor } => Body::from_iter([
+            ("every".to_owned(), json!(format!("{every_ms}ms"))),
+            ("anchor_at".to_owned(), json!(anchor.to_string())),
+        ]),
+    };
+    let action = &definition.action;
+    put(&mut body, "queue", Some(action.queue.as_str()));
+    put_payload(&mut body, action.payload.to_vec());
+    let headers: Body =
+        action.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    body.insert("headers".to_owned(), headers.into());
+    put(&mut body, "retry", Some(retry(action.retry)));
+    put(&mut body, "guarantee", Some(action.guarantee.as_str()));
+    put(&mut body, "precision", Some(action.precision.as_str()));
+    put(&mut body, "misfire", Some(json!({ "rule": definition.misfire.rule.as_str() })));
+    put(&mut body, "overlap", Some(definition.overlap.as_str()));
+    body
+}
+
+fn retry(policy: RetryPolicy) -> Value {
+    let mut body = match policy.backoff {
+        Backoff::None => json!({ "policy": "none" }),
+        Backoff::Immediate => json!({ "policy": "immediate" }),
+        Backoff::Fixed { delay_ms } => json!({ "policy": "fixed", "delay_ms": delay_ms }),
+        Backoff::Exponential => {
+            json!({ "policy": "exponential", "base_ms": policy.base_ms, "cap_ms": policy.cap_ms })
+        }
+    };
+    body["max_attempts"] = policy.attempts_max.into();
+    if let Some(age_ms_max) = policy.age_ms_max {
+        body["max_age_ms"] = age_ms_max.into();
+    }
+    body
+}

@@ -1,0 +1,182 @@
+//! Requests and answers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+
+use super::problem::failure_of;
+use crate::args::ServerArgs;
+use crate::exit::{Exit, Failure};
+
+/// Time to reach the server before it counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to one server.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    authorization: Option<HeaderValue>,
+    timeout: Duration,
+}
+
+/// A good answer.
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) etag: Option<String>,
+}
+
+impl Client {
+    /// A client as the arguments say.
+    pub(crate) fn new(args: &ServerArgs) -> Result<Client, Failure> {
+        let usage = |message: String| Failure::new(Exit::Usage, message);
+        let base = args.server.trim_end_matches('/').to_owned();
+        if !(base.starts_with("http://") || base.starts_with("https://")) {
+            return Err(usage(format!("--server is {base:?}; it must begin with http:// or https://")));
+        }
+        let authorization = match &args.token {
+            None => None,
+            Some(token) => {
+                let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
+                    .map_err(|_| usage("the token has characters that a header cannot carry".to_owned()))?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        // Installing it a second time fails, and that is all right: it is the same provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::Client::builder();
+        // A machine without certificates (a plain Debian has none) must still be able to speak plain HTTP: the
+        // system's are loaded only where they are needed.
+        let is_plain = base.starts_with("http://");
+        let builder = if is_plain { builder.tls_certs_only([]) } else { builder };
+        let http = builder
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| {
+                Failure::new(Exit::Failed, format!("could not start the HTTP client: {}", cause(&error)))
+                    .with_hint("https needs the system's certificates (Debian: apt install ca-certificates)")
+            })?;
+        Ok(Client { http, base, authorization, timeout: args.timeout })
+    }
+
+    /// `GET`, with the parameters that are there.
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+    ) -> Result<Answered, Failure> {
+        let query: Vec<(&str, &String)> =
+            query.iter().filter_map(|(name, value)| value.as_ref().map(|value| (*name, value))).collect();
+        let request = self.request(Method::GET, path).query(&query);
+        self.answer(request.timeout(self.timeout)).await
+    }
+
+    /// A request with a JSON body.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Answered, Failure> {
+        self.answer(self.request(method, path).json(body).timeout(self.timeout)).await
+    }
+
+    /// The same, refused by the server when the resource's tag is another one.
+    pub(crate) async fn send_if(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        tag: &str,
+    ) -> Result<Answered, Failure> {
+        self.answer(self.request(method, path).header(IF_MATCH, tag).json(body).timeout(self.timeout)).await
+    }
+
+    /// `DELETE`.
+    pub(crate) async fn delete(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+    ) -> Result<Answered, Failure> {
+        let query: Vec<(&str, &String)> =
+            query.iter().filter_map(|(name, value)| value.as_ref().map(|value| (*name, value))).collect();
+        self.answer(self.request(Method::DELETE, path).query(&query).timeout(self.timeout)).await
+    }
+
+    /// `POST` of a stream of JSON lines; the answer is a stream, too, and neither has a time limit.
+    pub(crate) async fn stream<S>(&self, path: &str, lines: S) -> Result<Response, Failure>
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    {
+        let request = self
+            .request(Method::POST, path)
+            .header(CONTENT_TYPE, "application/x-ndjson")
+            .body(reqwest::Body::wrap_stream(lines));
+        let response = request.send().await.map_err(|error| self.unanswered(&error))?;
+        if response.status().is_success() { Ok(response) } else { Err(failed(response).await) }
+    }
+
+    /// Why a request had no answer, or its answer no end.
+    pub(crate) fn unanswered(&self, error: &reqwest::Error) -> Failure {
+        let base = &self.base;
+        if error.is_connect() {
+            return Failure::new(Exit::Unreachable, format!("no server answers at {base}: {}", cause(error)))
+                .with_hint(
+                    "start one with `minutehand dev`, or name another with --server or MINUTEHAND_SERVER",
+                );
+        }
+        if error.is_timeout() {
+            return Failure::new(
+                Exit::Unreachable,
+                format!("{base} did not answer within {:?}", self.timeout),
+            )
+            .with_hint("the request may have been carried out; --timeout allows for more");
+        }
+        Failure::new(Exit::Unreachable, format!("the connection to {base} broke: {}", cause(error)))
+            .with_hint("the request may have been carried out")
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request =
+            self.http.request(method, format!("{}{path}", self.base)).header(ACCEPT, "application/json");
+        match &self.authorization {
+            Some(value) => request.header(AUTHORIZATION, value.clone()),
+            None => request,
+        }
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Answered, Failure> {
+        let response = request.send().await.map_err(|error| self.unanswered(&error))?;
+        if !response.status().is_success() {
+            return Err(failed(response).await);
+        }
+        let status = response.status().as_u16();
+        let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let bytes = response.bytes().await.map_err(|error| self.unanswered(&error))?;
+        if bytes.is_empty() {
+            return Ok(Answered { status, body: Value::Null, etag });
+        }
+        let body = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::new(Exit::Failed, format!("{} answered something that is no JSON: {error}", self.base))
+                .with_hint("is there a Minutehand server at that address?")
+        })?;
+        Ok(Answered { status, body, etag })
+    }
+}
+
+async fn failed(response: Response) -> Failure {
+    let status = response.status().as_u16();
+    let bytes = response.bytes().await.unwrap_or_default();
+    failure_of(status, &bytes)
+}
+
+/// The innermost reason: the outer ones say "error sending request" only.
+fn cause(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}

@@ -1,0 +1,101 @@
+//! The paths of the HTTP API.
+
+use std::fmt::Write as _;
+
+/// Paths in one namespace.
+pub(crate) struct Routes {
+    namespace: String,
+}
+
+impl Routes {
+    pub(crate) fn new(namespace: &str) -> Routes {
+        Routes { namespace: segment(namespace) }
+    }
+
+    pub(crate) fn tasks(&self) -> String {
+        format!("/v1/namespaces/{}/tasks", self.namespace)
+    }
+
+    pub(crate) fn tasks_bulk(&self) -> String {
+        format!("/v1/namespaces/{}/tasks:bulk", self.namespace)
+    }
+
+    pub(crate) fn task(&self, id: &str) -> String {
+        format!("{}/{}", self.tasks(), segment(id))
+    }
+
+    pub(crate) fn schedules(&self) -> String {
+        format!("/v1/namespaces/{}/schedules", self.namespace)
+    }
+
+    pub(crate) fn schedule(&self, id: &str) -> String {
+        format!("{}/{}", self.schedules(), segment(id))
+    }
+
+    /// Something to do with a schedule: `pause`, `backfill`.
+    pub(crate) fn schedule_action(&self, id: &str, action: &str) -> String {
+        format!("{}:{action}", self.schedule(id))
+    }
+
+    /// A part of a schedule: `revisions`, `preview`.
+    pub(crate) fn schedule_part(&self, id: &str, part: &str) -> String {
+        format!("{}/{part}", self.schedule(id))
+    }
+
+    pub(crate) fn schedules_preview(&self) -> String {
+        format!("{}:preview", self.schedules())
+    }
+
+    pub(crate) fn queues(&self) -> String {
+        "/v1/queues".to_owned()
+    }
+
+    pub(crate) fn queue(&self, name: &str) -> String {
+        format!("/v1/queues/{}", segment(name))
+    }
+
+    pub(crate) fn dead_letters(&self, queue: &str) -> String {
+        format!("{}/dead-letters", self.queue(queue))
+    }
+
+    /// Something to do with dead letters: `replay`, `discard`.
+    pub(crate) fn dead_letters_action(&self, queue: &str, action: &str) -> String {
+        format!("{}:{action}", self.dead_letters(queue))
+    }
+
+    pub(crate) fn buckets(&self) -> String {
+        "/v1/buckets".to_owned()
+    }
+
+    pub(crate) fn partitions(&self) -> String {
+        "/v1/partitions".to_owned()
+    }
+}
+
+/// Text as one segment of a path: everything but RFC 3986's unreserved characters is escaped.
+fn segment(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_one_segment_whatever_they_hold() {
+        let routes = Routes::new("a b");
+        assert_eq!(routes.task("x/y?z#é"), "/v1/namespaces/a%20b/tasks/x%2Fy%3Fz%23%C3%A9");
+        assert_eq!(
+            routes.schedule_action("crontab/php/1-ab", "pause"),
+            "/v1/namespaces/a%20b/schedules/crontab%2Fphp%2F1-ab:pause"
+        );
+    }
+}

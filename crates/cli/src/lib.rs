@@ -1,0 +1,28 @@
+//! The command line of Minutehand.
+//!
+//! [`Cli`] is everything that can be typed, [`run`] carries it out. What needs the scheduler itself (`dev`, `bench`,
+//! `sim` and the settings behind `config show`) is asked of the program that links this crate, through
+//! [`Commands`]; everything else is done here: the verbs that talk to a server do so over its HTTP API.
+//!
+//! Data goes to standard output, everything said about it to standard error. With `--json` standard output carries
+//! JSON only: one object, or one per line. The exit code tells scripts what happened, see [`Exit`].
+
+mod args;
+mod client;
+mod console;
+mod crontab;
+mod exit;
+mod explain;
+mod hooks;
+mod output;
+mod verbs;
+
+pub use args::{
+    BenchArgs, Cli, ConfigVerb, DevArgs, ExplainArgs, Origin, ServerArgs, SimArgs, Token, Verb, parse_from,
+};
+pub use console::Console;
+pub use crontab::{CrontabFile, Planned, PlannedKind, QUEUE_DEFAULT, machine_zone, plan};
+pub use exit::{Exit, Failure};
+pub use explain::{Answer, Fault, Question};
+pub use hooks::{Commands, Setting};
+pub use verbs::{run, run_on};

@@ -1,0 +1,5 @@
+//! How answers are shown: durations, times, tables.
+
+pub(crate) mod duration;
+pub(crate) mod table;
+pub(crate) mod time;

@@ -1,0 +1,58 @@
+//! Times: RFC 3339 in, UTC and "in 4 min" out.
+
+use minutehand_model::Timestamp;
+
+use super::duration::human;
+
+/// Checks an RFC 3339 time and writes it in UTC.
+pub(crate) fn parse_time(text: &str) -> Result<String, String> {
+    timestamp(text).map(|at| at.to_string())
+}
+
+/// Reads an RFC 3339 time, with any offset; fractions below a millisecond are cut.
+pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
+    let wrong = || format!("{text:?} is no time; write RFC 3339, such as 2026-11-24T09:00:00Z");
+    let at: jiff::Timestamp = text.trim().parse().map_err(|_| wrong())?;
+    Ok(Timestamp::from_millis(at.as_millisecond()))
+}
+
+/// How far a time lies from now: `in 4 min`, `12 s ago`, `now`.
+pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
+    let ms = at.millis_since(now);
+    match ms {
+        -999..=999 => "now".to_owned(),
+        1_000.. => format!("in {}", human(ms.unsigned_abs())),
+        _ => format!("{} ago", human(ms.unsigned_abs())),
+    }
+}
+
+/// A time in UTC with how far it lies from now: `2026-11-24T09:00:00Z (in 4 min)`; text that is no time stays as it is.
+pub(crate) fn with_relative(text: &str, now: Timestamp) -> String {
+    match timestamp(text) {
+        Ok(at) => format!("{at} ({})", relative(at, now)),
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_any_offset_and_written_in_utc() {
+        assert_eq!(parse_time("2026-11-24T09:00:00+01:00"), Ok("2026-11-24T08:00:00Z".to_owned()));
+        assert_eq!(parse_time("2026-11-24 09:00:00.25Z"), Ok("2026-11-24T09:00:00.250Z".to_owned()));
+        for text in ["", "tomorrow", "2026-11-24", "2026-11-24T09:00:00", "2026-13-01T00:00:00Z"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn distances_are_words() {
+        let now = Timestamp::from_millis(1_000_000);
+        for (ms, words) in [(0, "now"), (999, "now"), (240_000, "in 4 min"), (-12_000, "12 s ago")] {
+            assert_eq!(relative(now.plus_millis(ms), now), words);
+        }
+        assert_eq!(with_relative("never", now), "never");
+    }
+}

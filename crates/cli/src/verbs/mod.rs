@@ -1,0 +1,66 @@
+//! What each verb does.
+
+mod completion;
+mod config;
+mod explain;
+mod import_crontab;
+mod man;
+mod pages;
+mod queue;
+mod schedule;
+mod task;
+mod task_import;
+mod time_cells;
+
+use crate::args::{Cli, ConfigVerb, ImportVerb, TaskVerb, Verb};
+use crate::console::Console;
+use crate::exit::{Exit, Failure};
+use crate::hooks::Commands;
+
+/// Carries a command line out on the process's own streams.
+pub async fn run(cli: Cli, commands: &dyn Commands) -> Exit {
+    run_on(cli, commands, &mut Console::of_process()).await
+}
+
+/// Carries a command line out on the given streams.
+pub async fn run_on(cli: Cli, commands: &dyn Commands, console: &mut Console) -> Exit {
+    let json = cli.json;
+    let result = carry_out(cli, commands, console).await;
+    match result.and_then(|()| console.flush()) {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            let _ = console.flush();
+            console.failure(&failure, json);
+            failure.exit
+        }
+    }
+}
+
+async fn carry_out(cli: Cli, commands: &dyn Commands, console: &mut Console) -> Result<(), Failure> {
+    let json = cli.json;
+    match cli.verb {
+        Verb::Dev(args) => commands.dev(*args).await,
+        Verb::Bench(args) => commands.bench(args).await,
+        Verb::Sim(args) => commands.sim(args).await,
+        Verb::Task(command) => match command.verb {
+            TaskVerb::Import(args) => task_import::run(&command.server, &args, console, json).await,
+            verb => task::run(&command.server, verb, console, json).await,
+        },
+        Verb::Schedule(command) => schedule::run(&command.server, command.verb, console, json).await,
+        Verb::Queue(command) => queue::run(&command.server, command.verb, console, json).await,
+        Verb::Bucket(command) => queue::buckets(&command.server, command.verb, console, json).await,
+        Verb::Partition(command) => queue::partitions(&command.server, command.verb, console, json).await,
+        Verb::Import(command) => {
+            let ImportVerb::Crontab(args) = command.verb;
+            import_crontab::run(&command.server, &args, console, json).await
+        }
+        Verb::Explain(args) if args.batch => explain::batch(&args, console),
+        Verb::Explain(args) => explain::one(&args, console, json),
+        Verb::Config(command) => {
+            let ConfigVerb::Show(args) = command.verb;
+            config::show(commands, &args, console, json)
+        }
+        Verb::Completion(args) => completion::run(args.shell, console),
+        Verb::Man(args) => man::run(args.dir.as_deref(), console),
+    }
+}

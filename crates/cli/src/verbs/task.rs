@@ -1,0 +1,135 @@
+//! `minutehand task …`
+
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use super::pages::list;
+use super::time_cells::{all_fields, cell, time_cell};
+use crate::args::{ServerArgs, TaskCreateArgs, TaskListArgs, TaskMoveArgs, TaskVerb};
+use crate::client::{Client, Routes, action, delay_or_time};
+use crate::console::Console;
+use crate::exit::{Exit, Failure};
+use crate::output::table::fields;
+
+pub(super) async fn run(
+    server: &ServerArgs,
+    verb: TaskVerb,
+    console: &mut Console,
+    json: bool,
+) -> Result<(), Failure> {
+    let client = Client::new(server)?;
+    let routes = Routes::new(&server.namespace);
+    match verb {
+        TaskVerb::Create(args) => create(&client, &routes, &args, console, json).await,
+        TaskVerb::Get { id } => {
+            let task = client.get(&routes.task(&id), &[]).await?.body;
+            show(&task, console, json)
+        }
+        TaskVerb::Cancel { id, due_at } => {
+            let answer = client.delete(&routes.task(&id), &[("due_at", due_at)]).await?.body;
+            done(&format!("cancelled {id}"), &id, &answer, console, json)
+        }
+        TaskVerb::Reschedule(args) => reschedule(&client, &routes, &args, console, json).await,
+        TaskVerb::List(args) => list_tasks(&client, &routes, &args, console, json).await,
+        TaskVerb::Import(_) => Err(Failure::new(Exit::Usage, "import reads a file")),
+    }
+}
+
+async fn create(
+    client: &Client,
+    routes: &Routes,
+    args: &TaskCreateArgs,
+    console: &mut Console,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut body = action(&args.action, console)?;
+    if !body.contains_key("queue") {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--queue is missing: the queue that the task's execution goes to",
+        ));
+    }
+    if let Some(id) = &args.id {
+        body.insert("id".to_owned(), id.clone().into());
+    }
+    delay_or_time(&mut body, args.at.as_ref(), args.delay.as_ref());
+    let task = client.send(Method::POST, &routes.tasks(), &body.into()).await?.body;
+    if json {
+        return console.json(&task);
+    }
+    let (id, due) = (cell(&task, &["id"]), time_cell(&task, &["due_at"], console.now()));
+    console.line(&format!("created {id}, due {due}"))
+}
+
+async fn reschedule(
+    client: &Client,
+    routes: &Routes,
+    args: &TaskMoveArgs,
+    console: &mut Console,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut body = Map::new();
+    delay_or_time(&mut body, args.at.as_ref(), args.delay.as_ref());
+    if let Some(due_at) = &args.due_at {
+        body.insert("from_due_at".to_owned(), due_at.clone().into());
+    }
+    if args.only_if_not_published {
+        body.insert("mode".to_owned(), "only-if-not-published".into());
+    }
+    let answer = client.send(Method::PATCH, &routes.task(&args.id), &body.into()).await?.body;
+    let due = time_cell(&answer, &["due_at"], console.now());
+    let sentence =
+        if due.is_empty() { format!("moved {}", args.id) } else { format!("moved {}, due {due}", args.id) };
+    done(&sentence, &args.id, &answer, console, json)
+}
+
+async fn list_tasks(
+    client: &Client,
+    routes: &Routes,
+    args: &TaskListArgs,
+    console: &mut Console,
+    json: bool,
+) -> Result<(), Failure> {
+    let query = [("from", args.from.clone()), ("until", args.until.clone()), ("prefix", args.prefix.clone())];
+    let listed = list(client, &routes.tasks(), &query, "tasks", args.limit).await?;
+    if json {
+        return listed.items.iter().try_for_each(|task| console.json(task));
+    }
+    let now = console.now();
+    let rows = listed.items.iter().map(|task| {
+        vec![
+            cell(task, &["id"]),
+            cell(task, &["queue"]),
+            time_cell(task, &["due_at"], now),
+            cell(task, &["state"]),
+            cell(task, &["attempt"]),
+        ]
+    });
+    console.table(&["id", "queue", "due", "state", "attempt"], rows.collect(), "no tasks")?;
+    if listed.has_more { console.note("there are more; --limit shows them") } else { Ok(()) }
+}
+
+/// Shows an object: every field, or as JSON.
+pub(super) fn show(value: &Value, console: &mut Console, json: bool) -> Result<(), Failure> {
+    if json {
+        return console.json(value);
+    }
+    let pairs = all_fields(value, console.now());
+    let pairs: Vec<(&str, String)> = pairs.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+    console.line(&fields(&pairs))
+}
+
+/// Says that something was done; as JSON the server's answer, or the id when it had nothing to say.
+pub(super) fn done(
+    sentence: &str,
+    id: &str,
+    answer: &Value,
+    console: &mut Console,
+    json: bool,
+) -> Result<(), Failure> {
+    match (json, answer) {
+        (false, _) => console.line(sentence),
+        (true, Value::Null) => console.json(&serde_json::json!({ "id": id })),
+        (true, answer) => console.json(answer),
+    }
+}

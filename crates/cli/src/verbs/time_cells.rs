@@ -1,0 +1,80 @@
+//! Cells of tables, taken from JSON answers.
+
+use minutehand_model::Timestamp;
+use serde_json::Value;
+
+use crate::output::time::with_relative;
+
+/// The value under the first of the names that is there, as text; empty when none is.
+pub(super) fn cell(value: &Value, names: &[&str]) -> String {
+    names.iter().find_map(|name| at(value, name)).map(plain).unwrap_or_default()
+}
+
+/// The same for a time: in UTC, with how far it lies from now.
+pub(super) fn time_cell(value: &Value, names: &[&str], now: Timestamp) -> String {
+    match names.iter().find_map(|name| at(value, name)) {
+        Some(Value::String(text)) => with_relative(text, now),
+        Some(other) => plain(other),
+        None => String::new(),
+    }
+}
+
+/// A value by a path of names: `action.queue`.
+fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |value, name| value.get(name)).filter(|value| !value.is_null())
+}
+
+/// Text without quotes, lists with commas, the rest as JSON.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+            items.iter().map(plain).collect::<Vec<String>>().join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Every field of an object as a line, nested ones by their path; times get how far they lie from now.
+pub(super) fn all_fields(value: &Value, now: Timestamp) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    collect("", value, now, &mut found);
+    found
+}
+
+fn collect(path: &str, value: &Value, now: Timestamp, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() || path.is_empty() => {
+            for (name, inner) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                collect(&path, inner, now, found);
+            }
+        }
+        Value::Null => {}
+        Value::Array(items) if items.is_empty() => {}
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (index, item) in items.iter().enumerate() {
+                let name = if index == 0 { path.to_owned() } else { String::new() };
+                found.push((name, one_line(item, now)));
+            }
+        }
+        Value::String(text) => found.push((path.to_owned(), with_relative(text, now))),
+        other => found.push((path.to_owned(), plain(other))),
+    }
+}
+
+/// An object of a list in one line: `2026-11-24T09:00:00Z (in 4 min), started`.
+fn one_line(value: &Value, now: Timestamp) -> String {
+    match value {
+        Value::Object(fields) => {
+            let parts =
+                fields.iter().filter(|(_, inner)| !inner.is_null()).map(|(name, inner)| match inner {
+                    Value::String(text) => format!("{name} {}", with_relative(text, now)),
+                    other => format!("{name} {}", plain(other)),
+                });
+            parts.collect::<Vec<String>>().join(", ")
+        }
+        other => plain(other),
+    }
+}

@@ -1,0 +1,157 @@
+//! What can be typed, and what cannot.
+
+use clap::CommandFactory;
+use minutehand_cli::{Cli, Exit, Origin, Verb, parse_from};
+
+use crate::support::run;
+
+fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
+    parse_from([&["minutehand"], words].concat())
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_documented_command_line_is_understood() {
+    for line in [
+        "dev",
+        "dev --data-dir d --http 127.0.0.1:0 --crontab a b --partitions 4",
+        "bench engine --json",
+        "sim --seeds 200 --from 7 --break fence --json",
+        "task create --queue mail --in 5m --payload hi",
+        "task create -q mail --at 2026-11-24T09:00:00+01:00 -H a=b -H c=d --id x --guarantee exactly-once",
+        "task get x --server http://h:1 --namespace n",
+        "task --server http://h:1 cancel x",
+        "task reschedule x --at 2026-11-24T09:00:00Z --only-if-not-published",
+        "task list --from 2026-11-24T09:00:00Z --until 2026-11-25T09:00:00Z --prefix a --limit 5",
+        "task import -",
+        "tasks import f.ndjson --all-errors",
+        "schedule create s --cron '@daily' --tz UTC --queue q --dst skip --overlap skip --misfire latest",
+        "schedule create s --every 5m --queue q --dry-run",
+        "schedule patch s --cron @hourly --if-revision 3",
+        "schedule get s",
+        "schedule show s",
+        "schedule pause s --note why",
+        "schedule resume s",
+        "schedule trigger s --overlap allow_all",
+        "schedule backfill s --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z",
+        "schedule revisions s",
+        "schedule rollback s --to 2",
+        "schedule preview s -n 3",
+        "schedule delete s",
+        "schedule list",
+        "queue list",
+        "queue show mail",
+        "queue dead-letters mail --limit 3",
+        "queue replay mail 1 2 3",
+        "queue replay mail --all",
+        "queue discard mail 7",
+        "bucket list",
+        "partition list",
+        "import crontab /etc/crontab /etc/cron.d/php --dry-run --prefix host1",
+        "import crontab f --system-format",
+        "config show --data-dir x",
+        "completion bash",
+        "man --dir d",
+        "explain @daily --tz Europe/Berlin --dst literal --from 2027-03-14T00:00:00Z -n 3 --json",
+        "explain --batch",
+        "--json queue list",
+    ] {
+        let words: Vec<String> = line.split(' ').map(|word| word.trim_matches('\'').to_owned()).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert!(parse(&words).is_ok(), "{line}: {}", parse(&words).unwrap_err());
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    for line in [
+        "",
+        "tusk list",
+        "task create --queue q",
+        "task create --queue q --in 5m --at 2026-11-24T09:00:00Z",
+        "task create --queue q --in soon",
+        "task create --queue q --at tomorrow",
+        "task create --queue q --in 5m --guarantee maybe",
+        "task create --queue q --in 5m --payload a --payload-file b",
+        "schedule create s --cron @daily --every 5m",
+        "schedule backfill s --from 2026-11-01T00:00:00Z",
+        "queue replay mail",
+        "queue replay mail 1 --all",
+        "import crontab",
+        "import crontab f --user-format --system-format",
+        "explain",
+        "explain @daily --batch",
+        "explain @daily -n 0",
+        "explain @daily --dst maybe",
+        "dev --http nowhere",
+        "dev --partitions 0",
+        "dev --set novalue",
+        "completion klingon",
+    ] {
+        let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
+        let error = parse(&words).expect_err(line);
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{line}");
+    }
+    assert_eq!(parse(&["--help"]).expect_err("help").exit_code(), 0);
+    assert_eq!(parse(&["task", "--version"]).expect_err("version").exit_code(), 0);
+}
+
+#[test]
+fn help_names_the_exit_codes_and_no_secret() {
+    let help = Cli::command().render_long_help().to_string();
+    for code in
+        ["0  done", "2  the command line", "3  not found", "4  conflict", "5  the input", "6  the server"]
+    {
+        assert!(help.contains(code), "{help}");
+    }
+}
+
+#[test]
+fn a_token_is_never_shown() {
+    let cli = parse(&["task", "list", "--token", "s3cret"]).expect("a command line");
+    let shown = format!("{cli:?}");
+    assert!(shown.contains("Token(not shown)") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn arguments_of_dev_know_where_they_come_from() {
+    let cli = parse(&["dev", "--http", "127.0.0.1:9000"]).expect("a command line");
+    let Verb::Dev(args) = cli.verb else { panic!("not dev") };
+    assert_eq!(args.origin("http"), Origin::Flag);
+    assert_eq!(args.origin("log"), Origin::Default);
+    assert_eq!(args.origin("no such field"), Origin::Default);
+}
+
+#[test]
+fn the_global_json_flag_reaches_bench_and_sim() {
+    for words in [["--json", "bench", "x"], ["bench", "--json", "x"]] {
+        let Verb::Bench(args) = parse(&words).expect("a command line").verb else { panic!("not bench") };
+        assert!(args.json);
+    }
+    let Verb::Sim(args) = parse(&["sim"]).expect("a command line").verb else { panic!("not sim") };
+    assert!(!args.json);
+}
+
+#[tokio::test]
+async fn hooks_are_called_and_their_failures_shown() {
+    let ran = run(&["dev", "--data-dir", "here"]).await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::Failed, ""));
+    assert_eq!(ran.stderr, "error: dev in here\nhint: a hint\n");
+    assert_eq!(run(&["sim", "--seeds", "3", "--json"]).await.json()[0]["title"], "sim 3 from 1 json true");
+    assert_eq!(run(&["bench", "b"]).await.stderr, "error: bench Some(\"b\") json false\n");
+}
+
+#[tokio::test]
+async fn settings_are_shown_with_their_origin() {
+    let ran = run(&["config", "show", "--data-dir", "x"]).await.ok();
+    let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[1], ["data_dir", "x", "flag", "Everything", "durable"]);
+    assert_eq!(lines[2][..3], ["http", "127.0.0.1:8080", "default"]);
+    let json = run(&["config", "show", "--json"]).await.ok().json();
+    assert_eq!(json[0]["name"], "data_dir");
+    assert_eq!(json[0]["origin"], "default");
+}

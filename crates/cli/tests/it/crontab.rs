@@ -1,0 +1,179 @@
+//! `minutehand import crontab`
+
+use minutehand_cli::Exit;
+use serde_json::{Value, json};
+
+use crate::support::{Server, input, run, run_with};
+
+const SYSTEM: &str = "\
+SHELL=/bin/bash
+@reboot root /bin/start
+17 * * * * root cd / && run-parts /etc/cron.hourly
+CRON_TZ=Europe/Berlin
+0 5 * * 1 www-data mail%hello%you
+";
+
+#[tokio::test]
+async fn a_dry_run_shows_each_line_and_asks_no_server() {
+    let words = ["import", "crontab", "-", "--dry-run", "--tz", "UTC", "--system-format", "--json"];
+    let lines = run_with(&words, input(SYSTEM)).await.ok().json();
+    let seen: Vec<(u64, &str, &str, &str, &Value)> = lines
+        .iter()
+        .map(|line| {
+            let text = |name: &str| line[name].as_str().expect("text");
+            (
+                line["line"].as_u64().expect("a number"),
+                text("outcome"),
+                text("cron"),
+                text("tz"),
+                &line["next"],
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (2, "not imported: runs at start", "@reboot", "UTC", &Value::Null),
+            (3, "create", "17 * * * *", "UTC", &json!("2026-11-24T08:17:00Z")),
+            (5, "create", "0 5 * * 1", "Europe/Berlin", &json!("2026-11-30T04:00:00Z")),
+        ]
+    );
+    assert_eq!(lines[2]["stdin"], "hello\nyou\n");
+    assert!(lines[1]["id"].as_str().is_some_and(|id| id.starts_with("crontab/-/1-")), "{lines:?}");
+    let ran = run_with(&words, input(SYSTEM)).await.ok();
+    assert_eq!(
+        ran.stderr,
+        "commands run as the worker's own user; the files name root, www-data (header minutehand-user)\n"
+    );
+}
+
+#[tokio::test]
+async fn refused_lines_are_named_and_the_others_go_on() {
+    let text = "61 * * * * root ls\n5 * * * * root ls\n";
+    let words = ["import", "crontab", "-", "--dry-run", "--tz", "UTC", "--system-format"];
+    let ran = run_with(&words, input(text)).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.stdout.contains("5 * * * *"), "{}", ran.stdout);
+    assert!(ran.stderr.starts_with("-:1:1: "), "{}", ran.stderr);
+    assert!(
+        ran.stderr.ends_with("error: 1 of 2 lines were refused; the others were handled\n"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[tokio::test]
+async fn lines_become_schedules_of_the_process_executor() {
+    let server = Server::always(201, "{}");
+    let words = [
+        "import",
+        "crontab",
+        "-",
+        "--tz",
+        "UTC",
+        "--system-format",
+        "--prefix",
+        "host1",
+        "--queue",
+        "shell",
+        "--server",
+        &server.url,
+    ];
+    let ran = run_with(&words, input(SYSTEM)).await.ok();
+    assert_eq!(ran.stdout.matches("created").count(), 2, "{}", ran.stdout);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[1].line, "POST /v1/namespaces/default/schedules");
+    let body = requests[1].json();
+    assert!(body["id"].as_str().is_some_and(|id| id.starts_with("host1/-/1-")), "{body}");
+    assert_eq!(body["cron"], "0 5 * * 1");
+    assert_eq!(body["time_zone"], "Europe/Berlin");
+    assert_eq!(body["queue"], "shell");
+    assert_eq!(body["headers"], json!({ "minutehand-user": "www-data" }));
+    assert_eq!(body["misfire"]["rule"], "none", "cron does not make up for what was missed");
+    let payload: Value = serde_json::from_str(body["payload"].as_str().expect("text")).expect("JSON");
+    assert_eq!(
+        payload,
+        json!({
+            "argv": ["/bin/bash", "-c", "mail"], "stdin": "hello\nyou\n",
+            "env": { "SHELL": "/bin/bash", "CRON_TZ": "Europe/Berlin" },
+        })
+    );
+}
+
+/// A server that has every schedule already, as `present` makes it of what is wanted.
+fn with_schedules(present: fn(Value) -> Value) -> Server {
+    let wanted = std::sync::Mutex::new(Value::Null);
+    Server::start(move |request| match request.line.split(' ').next() {
+        Some("POST") => {
+            *wanted.lock().unwrap() = request.json();
+            (409, "", r#"{"title":"the schedule exists"}"#.to_owned())
+        }
+        Some("GET") => (200, "etag: \"4\"\r\n", present(wanted.lock().unwrap().clone()).to_string()),
+        _ => (200, "", "{}".to_owned()),
+    })
+}
+
+#[tokio::test]
+async fn importing_again_changes_only_what_has_changed() {
+    let text = "17 * * * * ls\n";
+    let words = |server: &Server| {
+        ["import", "crontab", "-", "--tz", "UTC", "--user-format", "--json", "--server", &server.url]
+            .map(str::to_owned)
+    };
+    let outcome = async |server: &Server| {
+        let words = words(server);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        run_with(&words, input(text)).await.ok().json()[0]["outcome"].clone()
+    };
+    let same = with_schedules(|wanted| {
+        let mut present = wanted;
+        present["paused"] = json!(false);
+        present["misfire"]["grace_ms"] = json!(60_000);
+        present
+    });
+    assert_eq!(outcome(&same).await, "unchanged");
+    assert_eq!(same.requests().len(), 2);
+    let other = with_schedules(|mut wanted| {
+        wanted["cron"] = json!("18 * * * *");
+        wanted
+    });
+    assert_eq!(outcome(&other).await, "changed");
+    let patch = other.requests().pop().expect("a request");
+    assert!(
+        patch.line.starts_with("PATCH /v1/namespaces/default/schedules/crontab%2F-%2F1-"),
+        "{}",
+        patch.line
+    );
+    assert_eq!(patch.header("if-match"), Some("\"4\""));
+    assert_eq!(patch.json()["cron"], "17 * * * *");
+    assert!(patch.json().get("id").is_none(), "an id cannot be changed");
+}
+
+#[tokio::test]
+async fn what_the_server_finds_the_same_is_unchanged() {
+    let server = Server::always(200, "{}");
+    let words = ["import", "crontab", "-", "--tz", "UTC", "--user-format", "--json", "--server", &server.url];
+    let lines = run_with(&words, input("17 * * * * ls\n")).await.ok().json();
+    assert_eq!(lines[0]["outcome"], "unchanged");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_names_file_and_line() {
+    let server = Server::always(422, r#"{"detail":"payload is too large"}"#);
+    let words = ["import", "crontab", "-", "--tz", "UTC", "--user-format", "--server", &server.url];
+    let ran = run_with(&words, input("\n17 * * * * ls\n")).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    assert_eq!(ran.stderr, "error: -:2: payload is too large\n");
+}
+
+#[tokio::test]
+async fn files_that_are_not_there_and_zones_that_do_not_exist() {
+    let ran = run(&["import", "crontab", "/no/such/crontab", "--dry-run"]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    assert!(ran.stderr.contains("/no/such/crontab"), "{}", ran.stderr);
+    let ran = run(&["import", "crontab", "-", "--dry-run", "--tz", "Nowhere"]).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.stderr.contains("--tz"), "{}", ran.stderr);
+}

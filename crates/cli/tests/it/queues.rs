@@ -1,0 +1,84 @@
+//! `minutehand queue …`, `bucket list`, `partition list`
+
+use serde_json::json;
+
+use crate::support::{Server, run};
+
+fn rows(text: &str) -> Vec<Vec<String>> {
+    text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
+#[tokio::test]
+async fn queues_are_a_table() {
+    let body = r#"{"queues":[{"queue":"mail","waiting":12,"in_progress":3,"settled":100,"dead_letters":1}]}"#;
+    let server = Server::always(200, body);
+    let ran = run(&["queue", "list", "--server", &server.url]).await.ok();
+    assert_eq!(rows(&ran.stdout)[1], ["mail", "12", "3", "100", "1"]);
+    assert_eq!(server.request().line, "GET /v1/queues");
+    let json = run(&["queue", "list", "--json", "--server", &server.url]).await.ok().json();
+    assert_eq!(
+        json,
+        [json!({ "queue": "mail", "waiting": 12, "in_progress": 3, "settled": 100, "dead_letters": 1 })]
+    );
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_replayed_and_discarded() {
+    let server = Server::start(|request| {
+        let body = match request.line.starts_with("GET") {
+            true => {
+                r#"{"dead_letters":[{"number":7,"id":"t","dead_at":"2026-11-24T07:59:00Z","attempts":3,"reason":"no\nway"}]}"#
+            }
+            false => r#"{"count":1,"unreadable":0,"more":false}"#,
+        };
+        (200, "", body.to_owned())
+    });
+    let ran = run(&["queue", "dead-letters", "mail", "--server", &server.url]).await.ok();
+    assert_eq!(rows(&ran.stdout)[1], ["7", "t", "2026-11-24T07:59:00Z", "(1", "min", "ago)", "3", "no?way"]);
+    let ran = run(&["queue", "replay", "mail", "7", "8", "--server", &server.url]).await.ok();
+    assert_eq!(ran.stdout, "put back 1 dead letters of mail\n");
+    let ran = run(&["queue", "discard", "mail", "--all", "--server", &server.url]).await.ok();
+    assert_eq!(ran.stdout, "threw away 1 dead letters of mail\n");
+    let requests = server.requests();
+    assert_eq!(requests[0].line, "GET /v1/queues/mail/dead-letters?limit=100");
+    assert_eq!(requests[1].line, "POST /v1/queues/mail/dead-letters:replay");
+    assert_eq!(requests[1].json(), json!({ "numbers": [7, 8] }));
+    assert_eq!(requests[2].line, "POST /v1/queues/mail/dead-letters:discard");
+    assert_eq!(requests[2].json(), json!({ "all": true }));
+}
+
+#[tokio::test]
+async fn buckets_and_partitions_are_tables() {
+    let server = Server::start(|request| {
+        let body = match request.line.contains("/buckets") {
+            true => {
+                r#"{"buckets":[{"minute":"2026-11-24T08:01:00.000Z","tasks":5,"stored":4,"in_memory":1,"bytes":900}]}"#
+            }
+            false => {
+                r#"{"partitions":[{"partition":0,"phase":"owning","epoch":4,"applied":10,"log_end":12,"published_until":"2026-11-24T08:00:00Z","replay_from":7,"near_tasks":2}]}"#
+            }
+        };
+        (200, "", body.to_owned())
+    });
+    let ran = run(&["bucket", "list", "--until", "2026-11-24T09:00:00Z", "--server", &server.url]).await.ok();
+    assert_eq!(rows(&ran.stdout)[1], ["2026-11-24T08:01:00Z", "(in", "1", "min)", "5", "4", "1", "900"]);
+    assert_eq!(server.request().line, "GET /v1/buckets?until=2026-11-24T09%3A00%3A00Z");
+    let ran = run(&["partition", "list", "--server", &server.url]).await.ok();
+    let row = &rows(&ran.stdout)[1];
+    assert_eq!(row[..6], ["0", "owning", "4", "10", "12", "7"]);
+}
+
+#[tokio::test]
+async fn a_replay_of_all_goes_on_until_there_are_no_more() {
+    let calls = std::sync::atomic::AtomicU64::new(0);
+    let server = Server::start(move |_| {
+        let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        (200, "", format!("{{\"count\":10,\"unreadable\":{call},\"more\":{}}}", call < 2))
+    });
+    let ran = run(&["queue", "replay", "mail", "--all", "--server", &server.url]).await.ok();
+    assert_eq!(ran.stdout, "put back 30 dead letters of mail\n");
+    assert_eq!(ran.stderr, "3 stay: their tasks cannot be understood\n");
+    let json =
+        run(&["queue", "replay", "mail", "--all", "--json", "--server", &server.url]).await.ok().json();
+    assert_eq!(json[0]["count"], 10);
+}

@@ -1,0 +1,266 @@
+//! `minutehand task …`
+
+use minutehand_cli::Exit;
+use serde_json::json;
+
+use crate::support::{Server, input, run, run_with};
+
+#[tokio::test]
+async fn create_sends_what_was_typed_and_says_when() {
+    let server = Server::always(201, r#"{"id":"t-1","due_at":"2026-11-24T08:05:00Z"}"#);
+    let words = [
+        "task",
+        "create",
+        "--server",
+        &server.url,
+        "--namespace",
+        "shop",
+        "--token",
+        "s3cret",
+        "-q",
+        "mail",
+        "--in",
+        "5m",
+        "--payload",
+        "{\"a\":1}",
+        "-H",
+        "kind=order",
+        "--retry",
+        "none",
+        "--precision",
+        "high",
+    ];
+    let ran = run(&words).await.ok();
+    assert_eq!(ran.stdout, "created t-1, due 2026-11-24T08:05:00Z (in 5 min)\n");
+    let request = server.request();
+    assert_eq!(request.line, "POST /v1/namespaces/shop/tasks");
+    assert_eq!(request.header("authorization"), Some("Bearer s3cret"));
+    assert_eq!(
+        request.json(),
+        json!({
+            "queue": "mail", "delay": "5m", "payload": "{\"a\":1}", "headers": { "kind": "order" },
+            "retry": { "policy": "none" }, "precision": "high",
+        })
+    );
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_travel_in_base64() {
+    let server = Server::always(201, r#"{"id":"t","due_at":"2026-11-24T09:00:00Z"}"#);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"\xff\x00").unwrap();
+    let path = file.path().to_str().unwrap();
+    let at = "2026-11-24T10:00:00+01:00";
+    let words = [
+        "task",
+        "create",
+        "--server",
+        &server.url,
+        "-q",
+        "q",
+        "--at",
+        at,
+        "--payload-file",
+        path,
+        "--id",
+        "a/b",
+    ];
+    run(&words).await.ok();
+    let body =
+        json!({ "queue": "q", "due_at": "2026-11-24T09:00:00Z", "payload_base64": "/wA=", "id": "a/b" });
+    assert_eq!(server.request().json(), body);
+}
+
+#[tokio::test]
+async fn a_missing_queue_is_a_usage_error_and_nothing_is_sent() {
+    let server = Server::always(201, "{}");
+    let ran = run(&["task", "create", "--server", &server.url, "--in", "5m"]).await;
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.stderr.contains("--queue"), "{}", ran.stderr);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn get_cancel_and_reschedule_name_the_task() {
+    let body =
+        r#"{"id":"a/b","queue":"q","due_at":"2026-11-24T09:00:00Z","headers":{"x":"y"},"state":"waiting"}"#;
+    let server = Server::always(200, body);
+    let ran = run(&["task", "get", "a/b", "--server", &server.url]).await.ok();
+    let lines: Vec<&str> = ran.stdout.lines().map(str::trim_end).collect();
+    assert!(lines.contains(&"due_at     2026-11-24T09:00:00Z (in 1 h)"), "{}", ran.stdout);
+    assert!(lines.contains(&"headers.x  y"), "{}", ran.stdout);
+    run(&["task", "cancel", "a/b", "--due-at", "2026-11-24T09:00:00Z", "--server", &server.url]).await.ok();
+    let ran =
+        run(&["task", "reschedule", "a/b", "--in", "2h", "--only-if-not-published", "--server", &server.url])
+            .await
+            .ok();
+    assert_eq!(ran.stdout, "moved a/b, due 2026-11-24T09:00:00Z (in 1 h)\n");
+    let requests = server.requests();
+    assert_eq!(requests[0].line, "GET /v1/namespaces/default/tasks/a%2Fb");
+    assert_eq!(requests[1].line, "DELETE /v1/namespaces/default/tasks/a%2Fb?due_at=2026-11-24T09%3A00%3A00Z");
+    assert_eq!(requests[2].line, "PATCH /v1/namespaces/default/tasks/a%2Fb");
+    assert_eq!(requests[2].json(), json!({ "delay": "2h", "mode": "only-if-not-published" }));
+}
+
+#[tokio::test]
+async fn list_follows_cursors_up_to_the_limit() {
+    let server = Server::start(|request| {
+        let page = if request.line.contains("cursor=two") {
+            r#"{"tasks":[{"id":"c","queue":"q","due_at":"2026-11-24T08:00:12Z"}],"next_cursor":"three"}"#
+        } else {
+            r#"{"tasks":[{"id":"a","queue":"q","due_at":"2026-11-24T07:00:00Z"},{"id":"b"}],"next_cursor":"two"}"#
+        };
+        (200, "", page.to_owned())
+    });
+    let ran = run(&["task", "list", "--limit", "3", "--prefix", "a b", "--server", &server.url]).await.ok();
+    let cells: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(cells[1], ["a", "q", "2026-11-24T07:00:00Z", "(1", "h", "ago)"]);
+    assert_eq!(cells[3], ["c", "q", "2026-11-24T08:00:12Z", "(in", "12", "s)"]);
+    assert_eq!(ran.stderr, "there are more; --limit shows them\n");
+    assert_eq!(server.requests()[0].line, "GET /v1/namespaces/default/tasks?prefix=a+b&limit=3");
+    assert_eq!(server.requests()[1].line, "GET /v1/namespaces/default/tasks?prefix=a+b&limit=1&cursor=two");
+    let json = run(&["task", "list", "--limit", "2", "--json", "--server", &server.url]).await.ok().json();
+    assert_eq!(json.iter().map(|task| task["id"].as_str().unwrap()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn an_empty_list_prints_nothing_but_a_remark() {
+    let server = Server::always(200, r#"{"tasks":[]}"#);
+    let ran = run(&["task", "list", "--server", &server.url]).await.ok();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", "no tasks\n"));
+}
+
+#[tokio::test]
+async fn statuses_become_exit_codes_and_problems_one_line() {
+    let cases = [
+        (404, r#"{"title":"no such task","detail":"no task \"x\" in namespace default"}"#, Exit::NotFound),
+        (409, r#"{"title":"conflict"}"#, Exit::Conflict),
+        (
+            422,
+            r#"{"title":"refused","detail":"queue is empty","field":"queue","limit":64,"given":""}"#,
+            Exit::Refused,
+        ),
+        (401, "", Exit::Failed),
+        (500, "oops", Exit::Failed),
+    ];
+    for (status, body, exit) in cases {
+        let server = Server::always(status, body);
+        let ran = run(&["task", "get", "x", "--server", &server.url, "--token", "s3cret"]).await;
+        assert_eq!(ran.exit, exit, "{status}");
+        assert!(ran.stderr.starts_with("error: ") && !ran.stderr.contains("s3cret"), "{}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{status}");
+    }
+    let server = Server::always(422, r#"{"title":"refused","detail":"too long","field":"id"}"#);
+    let ran = run(&["task", "get", "x", "--json", "--server", &server.url]).await;
+    assert_eq!(ran.json()[0]["field"], "id");
+    assert_eq!(ran.stderr, "error: too long (field id)\n");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unreachable() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let ran = run(&["task", "list", "--server", &url]).await;
+    assert_eq!(ran.exit, Exit::Unreachable);
+    assert!(ran.stderr.starts_with(&format!("error: no server answers at {url}: ")), "{}", ran.stderr);
+    assert!(ran.stderr.contains("minutehand dev"), "{}", ran.stderr);
+    let ran = run(&["task", "list", "--server", "ftp://x"]).await;
+    assert_eq!(ran.exit, Exit::Usage);
+}
+
+#[tokio::test]
+async fn import_streams_a_file_and_reports_refused_lines() {
+    let answer = "{\"accepted\":2,\"refused\":1}\n{\"line\":2,\"problem\":{\"detail\":\"queue is empty\"}}\n";
+    let server = Server::always(200, answer);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n").unwrap();
+    let ran = run(&["task", "import", file.path().to_str().unwrap(), "--server", &server.url]).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    assert_eq!(ran.stdout, "created 2 tasks, refused 1 lines\n");
+    assert_eq!(ran.stderr, "line 2: queue is empty\n");
+    let request = server.request();
+    assert_eq!(request.line, "POST /v1/namespaces/default/tasks:bulk");
+    assert_eq!(request.header("content-type"), Some("application/x-ndjson"));
+    assert_eq!(request.body, "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+}
+
+#[tokio::test]
+async fn import_reads_standard_input_and_prints_json() {
+    let server = Server::always(200, r#"{"accepted":1,"refused":0}"#);
+    let ran =
+        run_with(&["task", "import", "-", "--json", "--server", &server.url], input("{\"a\":1}")).await.ok();
+    assert_eq!(ran.json(), [json!({ "accepted": 1, "refused": 0 })]);
+    assert_eq!(server.request().body, "{\"a\":1}");
+}
+
+/// A standard input that never says anything and never ends.
+struct Silent(std::sync::mpsc::Receiver<()>);
+
+impl std::io::Read for Silent {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Ok(self.0.recv().map_or(0, |()| 0))
+    }
+}
+
+#[tokio::test]
+async fn a_failed_import_does_not_wait_for_the_end_of_its_input() {
+    let (keep_open, receiver) = std::sync::mpsc::channel();
+    let silent = std::io::BufReader::new(Silent(receiver));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let ran = run_with(&["task", "import", "-", "--server", &url], Box::new(silent)).await;
+    assert_eq!(ran.exit, Exit::Unreachable);
+    // Dropped only after the runtime: it must not wait for the thread that reads.
+    std::mem::forget(keep_open);
+}
+
+#[tokio::test]
+async fn a_large_import_arrives_whole() {
+    let server = Server::start(|request| {
+        (200, "", format!("{{\"accepted\":{},\"refused\":0}}", request.body.lines().count()))
+    });
+    let lines: String =
+        (0..60_000).map(|number| format!("{{\"id\":\"task-{number}\",\"queue\":\"q\"}}\n")).collect();
+    let ran = run_with(&["task", "import", "-", "--server", &server.url], input(&lines)).await.ok();
+    assert_eq!(ran.stdout, "created 60000 tasks, refused 0 lines\n");
+    assert_eq!(server.request().body, lines);
+}
+
+#[tokio::test]
+async fn many_refused_lines_are_counted_not_listed() {
+    let refused: String =
+        (1..=25).map(|line| format!("{{\"line\":{line},\"problem\":{{\"detail\":\"bad\"}}}}\n")).collect();
+    let server = Server::always(200, &format!("{{\"accepted\":0,\"refused\":25}}\n{refused}"));
+    let ran = run_with(&["task", "import", "-", "--server", &server.url], input("x\n")).await;
+    assert_eq!(ran.stderr.lines().count(), 11);
+    assert!(ran.stderr.ends_with("and 15 more; --all-errors shows them\n"), "{}", ran.stderr);
+    let all = run_with(&["task", "import", "-", "--all-errors", "--server", &server.url], input("x\n")).await;
+    assert_eq!(all.stderr.lines().count(), 25);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_summary_is_a_failure() {
+    let server = Server::always(200, "{\"line\":1,\"problem\":{\"detail\":\"bad\"}}\n");
+    let ran = run_with(&["task", "import", "-", "--server", &server.url], input("x\n")).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    assert!(ran.stderr.contains("without a summary"), "{}", ran.stderr);
+    let ran = run(&["task", "import", "/no/such/file", "--server", &server.url]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    assert!(ran.stderr.contains("/no/such/file"), "{}", ran.stderr);
+}
+
+/// Runs this test's process again without the system's certificates: a plain Debian has none.
+#[test]
+fn plain_http_needs_no_certificates() {
+    let test = "tasks::statuses_become_exit_codes_and_problems_one_line";
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}

@@ -1,0 +1,124 @@
+//! The one thread that writes: many operations, one batch, one fsync, then all the answers.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use fjall::{OwnedWriteBatch, PersistMode};
+use minutehand_model::Timestamp;
+use tokio::sync::watch;
+
+use crate::config::Clock;
+use crate::state::State;
+
+/// The writes of one commit.
+pub(crate) type Writes = OwnedWriteBatch;
+
+/// What happens when an operation's commit is durable. Dropped instead when it failed.
+pub(crate) type Finish = Box<dyn FnOnce() + Send>;
+
+/// What an operation does.
+pub(crate) type Apply = Box<dyn FnOnce(&mut State, &mut Writes) -> Finish + Send>;
+
+/// One caller's operation on its way to the committer.
+pub(crate) struct Operation {
+    /// Whether it looks at rows that an operation before it may be about to change.
+    pub(crate) reads_rows: bool,
+    /// About how much it writes.
+    pub(crate) bytes: usize,
+    /// Changes the state and adds to the writes. An operation that is refused does neither.
+    pub(crate) apply: Apply,
+}
+
+/// How often the lease is confirmed while nothing is written.
+const CONFIRM_EVERY: Duration = Duration::from_millis(500);
+/// A commit takes no further operation beyond this many bytes,
+const COMMIT_BYTES_MAX: usize = 16 << 20;
+/// or this many rows: what waits behind it must not wait long.
+const COMMIT_ROWS_MAX: usize = 8_192;
+
+/// The thread's own things.
+pub(crate) struct Committer {
+    pub(crate) state: State,
+    pub(crate) operations: Receiver<Operation>,
+    pub(crate) confirmed_at: watch::Sender<Timestamp>,
+    pub(crate) now: Clock,
+}
+
+impl Committer {
+    /// Serves operations until every caller is gone.
+    pub(crate) fn run(mut self) {
+        loop {
+            let first = match self.operations.recv_timeout(CONFIRM_EVERY) {
+                Ok(operation) => Some(operation),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if self.state.shared.check_open("write").is_err() {
+                // Dropping the operation tells its caller.
+                continue;
+            }
+            if let Some(first) = first {
+                self.commit_from(first);
+            }
+            // A closed store confirms nothing, so its owners stop.
+            if self.state.shared.check_open("write").is_ok() {
+                self.confirmed_at.send_replace((self.now)());
+            }
+        }
+    }
+
+    /// Commits an operation with all that have arrived behind it.
+    fn commit_from(&mut self, first: Operation) {
+        let mut next = Some(first);
+        let mut writes = self.state.spaces.database.batch();
+        let mut finishes: Vec<Finish> = Vec::new();
+        let mut bytes = 0;
+        while let Some(operation) = next.take() {
+            if operation.reads_rows && !finishes.is_empty() {
+                let batch = std::mem::replace(&mut writes, self.state.spaces.database.batch());
+                if !self.commit(batch, std::mem::take(&mut finishes)) {
+                    return;
+                }
+                bytes = 0;
+            }
+            bytes += operation.bytes;
+            finishes.push((operation.apply)(&mut self.state, &mut writes));
+            if bytes < COMMIT_BYTES_MAX && writes.len() < COMMIT_ROWS_MAX {
+                next = self.operations.try_recv().ok();
+            }
+        }
+        self.commit(writes, finishes);
+    }
+
+    /// Makes the writes durable and answers; `false` when the store has closed itself.
+    fn commit(&mut self, mut writes: Writes, finishes: Vec<Finish>) -> bool {
+        self.state.write_changed(&mut writes);
+        if !writes.is_empty()
+            && let Err(error) = writes.durability(Some(PersistMode::SyncData)).commit()
+        {
+            self.state.shared.close(&describe(&error));
+            return false;
+        }
+        finishes.into_iter().for_each(|finish| finish());
+        true
+    }
+}
+
+impl Drop for Committer {
+    /// A committer that ends in a panic closes the store, so that nobody waits for it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.state.shared.close("an internal error stopped its writer");
+        }
+    }
+}
+
+/// A failed commit in words.
+pub(crate) fn describe(error: &fjall::Error) -> String {
+    match error {
+        fjall::Error::Io(error) => format!("a commit failed: {error}"),
+        fjall::Error::Storage(fjall::LsmError::Io(error)) => format!("a commit failed: {error}"),
+        fjall::Error::Poisoned => "writing in the background failed (most often a full disk)".to_owned(),
+        other => format!("a commit failed: {other:?}"),
+    }
+}

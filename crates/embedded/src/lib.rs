@@ -1,0 +1,34 @@
+//! Every port on one embedded database in a data folder: durable, one process, no server.
+//!
+//! One thread, the committer, owns all writes. It takes whatever operations have arrived, turns them into one atomic
+//! batch, commits it with one fsync, and only then answers all of them. So every acknowledgement is durable, and
+//! under load many share one fsync. Appends to the log and publications are stored as one row for all their records:
+//! a row for each task would cost more than everything else together.
+//!
+//! Reads go past the committer. What was written lately is also kept in memory (the tail of each log, the newest
+//! publications of each queue), so that who keeps up reads nothing from disk.
+//!
+//! When a commit fails the store closes itself for writes: what was acknowledged is on disk, what was not is refused
+//! with the reason. Reading goes on.
+
+mod committer;
+mod config;
+mod coordinator;
+mod history;
+mod keys;
+mod load;
+mod log;
+mod queue;
+mod ranges;
+mod row;
+mod shared;
+mod sink;
+mod spaces;
+mod state;
+mod store;
+mod tail;
+mod timetable;
+
+pub use config::{Clock, Config, OpenError};
+pub use shared::{Corruption, Health};
+pub use store::EmbeddedStore;

@@ -1,0 +1,197 @@
+//! The committer's state from the rows: a few keys for each partition, queue and group, whatever is stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::Keyspace;
+use minutehand_model::{Epoch, PartitionId, QueueName, Timestamp};
+use minutehand_ports::LogBounds;
+use minutehand_record::checkpoint;
+
+use crate::config::{Config, OpenError};
+use crate::queue::GroupLane;
+use crate::shared::Shared;
+use crate::spaces::Spaces;
+use crate::state::{DeadLetterCount, HistoryBounds, PartitionState, State, pair, pair_of};
+use crate::tail::LogView;
+use crate::{keys, row};
+
+/// The format of the folder as a whole.
+const FORMAT: u32 = 1;
+
+/// Reads the state, or creates it in a new folder.
+pub(crate) fn load(config: &Config, spaces: Spaces) -> Result<State, OpenError> {
+    let loader = Loader { config, spaces: &spaces };
+    loader.check_format()?;
+    let partitions = (0..config.partitions)
+        .map(|partition| loader.partition(PartitionId(partition)))
+        .collect::<Result<Vec<PartitionState>, OpenError>>()?;
+    let view = |partition: &PartitionState| {
+        let bounds = LogBounds { start: partition.log_start, end: partition.log_end };
+        LogView::new(bounds, config.log_tail_bytes)
+    };
+    let logs = partitions.iter().map(view).collect();
+    let shared = Arc::new(Shared::new(config.data_dir.clone(), logs, config.queue_resident_bytes));
+    let sequences = loader.lanes(&shared)?;
+    loader.groups(&shared)?;
+    let dead_letters = loader.dead_letters(&shared)?;
+    let history = loader.history()?;
+    Ok(State {
+        shared,
+        now: config.now.clone(),
+        partitions,
+        sequences,
+        dead_letters,
+        history,
+        history_rows_max: config.history_rows_max,
+        changed_groups: BTreeSet::new(),
+        changed_lanes: BTreeSet::new(),
+        spaces,
+    })
+}
+
+fn next(partition: PartitionId) -> PartitionId {
+    PartitionId(partition.0 + 1)
+}
+
+struct Loader<'a> {
+    config: &'a Config,
+    spaces: &'a Spaces,
+}
+
+impl Loader<'_> {
+    fn database(&self, error: fjall::Error) -> OpenError {
+        OpenError::Database { folder: self.config.data_dir.clone(), source: Box::new(error) }
+    }
+
+    fn damaged(&self, what: impl Into<String>, reason: impl Into<String>) -> OpenError {
+        let folder = self.config.data_dir.clone();
+        OpenError::Damaged { folder, what: what.into(), reason: reason.into() }
+    }
+
+    fn get(&self, space: &Keyspace, key: &[u8]) -> Result<Option<Bytes>, OpenError> {
+        space.get(key).map(|value| value.map(Bytes::from)).map_err(|error| self.database(error))
+    }
+
+    fn pair(&self, key: &[u8]) -> Result<Option<(u64, u64)>, OpenError> {
+        let Some(value) = self.get(&self.spaces.meta, key)? else { return Ok(None) };
+        let damaged = || self.damaged(String::from_utf8_lossy(key), "it is not a pair of numbers");
+        pair_of(&value).map(Some).ok_or_else(damaged)
+    }
+
+    /// Every row of a small table.
+    fn rows(&self, space: &Keyspace) -> Result<Vec<(Bytes, Bytes)>, OpenError> {
+        space
+            .iter()
+            .map(|guard| guard.into_inner().map(|(key, value)| (key.into(), value.into())))
+            .collect::<fjall::Result<_>>()
+            .map_err(|error| self.database(error))
+    }
+
+    fn check_format(&self) -> Result<(), OpenError> {
+        let folder = self.config.data_dir.clone();
+        let given = self.config.partitions;
+        match self.pair(b"format")? {
+            None => {
+                let mut writes = self.spaces.database.batch();
+                writes.insert(&self.spaces.meta, "format", pair(u64::from(FORMAT), u64::from(given)));
+                let writes = writes.durability(Some(fjall::PersistMode::SyncAll));
+                writes.commit().map_err(|error| self.database(error))
+            }
+            Some((format, _)) if format != u64::from(FORMAT) => {
+                Err(OpenError::Format { folder, found: format as u32, known: FORMAT })
+            }
+            Some((_, stored)) if stored != u64::from(given) => {
+                Err(OpenError::PartitionsChanged { folder, stored: stored as u32, given })
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn partition(&self, partition: PartitionId) -> Result<PartitionState, OpenError> {
+        let (log_start, kept_time) =
+            self.pair(&keys::partition("log_start", partition))?.unwrap_or((0, i64::MIN as u64));
+        let (granted, opened) = self.pair(&keys::partition("epochs", partition))?.unwrap_or((0, 0));
+        let tick = match self.get(&self.spaces.checkpoints, &partition.0.to_be_bytes())? {
+            None => 0,
+            Some(value) => {
+                let what = format!("checkpoint of partition {partition}");
+                checkpoint::decode(&value).map_err(|error| self.damaged(what, error.reason))?.tick
+            }
+        };
+        let mut state = PartitionState {
+            log_start,
+            log_end: log_start,
+            appended_at: Timestamp::from_millis(kept_time as i64),
+            opened: Epoch(opened),
+            tick,
+            granted: Epoch(granted),
+            held: None,
+        };
+        let mut rows = self.spaces.log.range(keys::offset(partition, 0)..keys::offset(next(partition), 0));
+        if let Some(last) = rows.next_back() {
+            let (key, value) = last.into_inner().map_err(|error| self.database(error))?;
+            let damaged = || self.damaged(format!("log of partition {partition}"), "a key is not one");
+            (_, state.log_end) = keys::log_row_of(&key).ok_or_else(damaged)?;
+            // A damaged row is met, and passed over, when it is read.
+            if let Ok(head) = row::head(&value) {
+                state.appended_at = state.appended_at.max(head.appended_at);
+            }
+        }
+        Ok(state)
+    }
+
+    fn lanes(&self, shared: &Shared) -> Result<BTreeMap<QueueName, Vec<u64>>, OpenError> {
+        let mut sequences: BTreeMap<QueueName, Vec<u64>> = BTreeMap::new();
+        for (key, value) in self.rows(&self.spaces.lanes)? {
+            let (Some((queue, partition, _)), Some((next, kept_from))) =
+                (keys::lane_of(&key), pair_of(&value))
+            else {
+                return Err(self.damaged(format!("lane {key:?}"), "it is not one"));
+            };
+            shared.queue(&queue).restore_lane(partition, next, kept_from);
+            let lanes = sequences.entry(queue).or_insert_with(|| vec![0; self.config.partitions as usize]);
+            lanes[partition.0 as usize] = next;
+        }
+        Ok(sequences)
+    }
+
+    fn groups(&self, shared: &Shared) -> Result<(), OpenError> {
+        for (key, value) in self.rows(&self.spaces.groups)? {
+            let (Some((queue, partition, group)), Some(lane)) =
+                (keys::lane_of(&key), GroupLane::decode(&value))
+            else {
+                return Err(self.damaged(format!("place of the group {key:?}"), "it is not one"));
+            };
+            let group = std::str::from_utf8(group)
+                .map_err(|_| self.damaged(format!("place of the group {key:?}"), "its name is not text"))?;
+            shared.queue(&queue).restore_group(partition, group, lane);
+        }
+        Ok(())
+    }
+
+    fn dead_letters(&self, shared: &Shared) -> Result<BTreeMap<QueueName, DeadLetterCount>, OpenError> {
+        const PREFIX: &[u8] = b"dead_letters/";
+        let mut counts = BTreeMap::new();
+        for guard in self.spaces.meta.prefix(PREFIX) {
+            let (key, value) = guard.into_inner().map_err(|error| self.database(error))?;
+            let name =
+                std::str::from_utf8(&key[PREFIX.len()..]).ok().and_then(|name| QueueName::parse(name).ok());
+            let (Some(queue), Some((last, kept))) = (name, pair_of(&value)) else {
+                return Err(self.damaged(format!("count of dead letters {key:?}"), "it is not one"));
+            };
+            shared.queue(&queue).set_dead_letters(kept);
+            counts.insert(queue, DeadLetterCount { last, kept });
+        }
+        Ok(counts)
+    }
+
+    fn history(&self) -> Result<HistoryBounds, OpenError> {
+        let (next, oldest) = self.pair(b"history")?.unwrap_or((0, 0));
+        let last = self.spaces.outcome_order.last_key_value().map(|guard| guard.key()).transpose();
+        let last = last.map_err(|error| self.database(error))?;
+        let behind_last = last.and_then(|key| keys::number_of(&key)).map_or(0, |number| number + 1);
+        Ok(HistoryBounds { oldest, next: next.max(behind_last) })
+    }
+}

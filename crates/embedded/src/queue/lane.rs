@@ -1,0 +1,123 @@
+//! A group's place in one partition of a queue.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::ranges::Ranges;
+
+/// Longest name of a group, in bytes.
+pub(crate) const GROUP_BYTES_MAX: usize = 200;
+
+/// What a group has been given and has settled of a lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GroupLane {
+    /// Everything below is settled.
+    cursor: u64,
+    /// What is settled beyond.
+    settled: Ranges,
+    /// Settled in all.
+    total: u64,
+    /// Handed out up to here, in this process.
+    handed: u64,
+}
+
+const VERSION: u8 = 1;
+
+impl GroupLane {
+    /// A group that begins at a sequence.
+    pub(crate) fn starting_at(cursor: u64) -> GroupLane {
+        GroupLane { cursor, handed: cursor, ..GroupLane::default() }
+    }
+
+    pub(crate) fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The next sequence to hand out: at or behind what is settled already.
+    pub(crate) fn next(&self) -> u64 {
+        self.settled.end_of(self.handed).unwrap_or(self.handed)
+    }
+
+    /// Notes that everything below was handed out or is not there.
+    pub(crate) fn hand_out(&mut self, below: u64) {
+        self.handed = self.handed.max(below);
+    }
+
+    pub(crate) fn is_settled(&self, sequence: u64) -> bool {
+        sequence < self.cursor || self.settled.contains(sequence)
+    }
+
+    /// Settles a delivery; `false` when it was settled before.
+    pub(crate) fn settle(&mut self, sequence: u64) -> bool {
+        if self.is_settled(sequence) {
+            return false;
+        }
+        self.pass_over(sequence, sequence + 1);
+        self.total += 1;
+        true
+    }
+
+    /// Settles what cannot be delivered, without counting it.
+    pub(crate) fn pass_over(&mut self, first: u64, end: u64) {
+        self.settled.insert(first.max(self.cursor), end);
+        self.cursor = self.settled.advance(self.cursor);
+        self.handed = self.handed.max(self.cursor);
+    }
+
+    /// Handed out and not settled.
+    pub(crate) fn in_progress(&self) -> u64 {
+        self.handed.saturating_sub(self.cursor) - self.settled.count_below(self.handed)
+    }
+
+    /// Published up to `next` and not settled.
+    pub(crate) fn waiting(&self, next: u64) -> u64 {
+        next.saturating_sub(self.cursor).saturating_sub(self.settled.count())
+    }
+
+    /// The row: version, cursor, total, what is settled beyond.
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut buffer = BytesMut::with_capacity(32);
+        buffer.put_u8(VERSION);
+        buffer.put_u64(self.cursor);
+        buffer.put_u64(self.total);
+        self.settled.encode(self.cursor, &mut buffer);
+        buffer.freeze()
+    }
+
+    /// The place a row says; nothing is handed out.
+    pub(crate) fn decode(mut row: &[u8]) -> Option<GroupLane> {
+        if row.len() < 17 || row.get_u8() != VERSION {
+            return None;
+        }
+        let (cursor, total) = (row.get_u64(), row.get_u64());
+        let settled = Ranges::decode(cursor, &mut row)?;
+        row.is_empty().then_some(GroupLane { cursor, settled, total, handed: cursor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_restart_only_what_was_not_settled_is_handed_out() {
+        let mut lane = GroupLane::starting_at(10);
+        lane.hand_out(20);
+        for sequence in [10, 12, 13, 15] {
+            assert!(lane.settle(sequence));
+            assert!(!lane.settle(sequence), "once and for all");
+        }
+        assert_eq!((lane.cursor(), lane.total(), lane.in_progress(), lane.waiting(30)), (11, 4, 6, 16));
+        let mut again = GroupLane::decode(&lane.encode()).unwrap();
+        let mut handed = Vec::new();
+        while again.next() < 20 {
+            handed.push(again.next());
+            again.hand_out(again.next() + 1);
+        }
+        assert_eq!(handed, [11, 14, 16, 17, 18, 19]);
+        assert_eq!(GroupLane::decode(&lane.encode()[..20]), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! The port's face of the queue.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use minutehand_model::{PartitionId, QueueName};
+use minutehand_ports::{Delivery, ErrorClass, ExecutionQueue, PortError, QueueDepth, Settlement, Stop};
+use minutehand_record::publication;
+use tokio::sync::broadcast;
+
+use super::lane::GROUP_BYTES_MAX;
+use super::settle::{self, Prepared};
+use super::view::{Loaded, QueueView, Resident, Taken};
+use crate::keys;
+use crate::shared::Shared;
+use crate::spaces::Spaces;
+use crate::store::{Applied, EmbeddedStore};
+
+/// How much a consumer that has fallen behind reads from disk at a time.
+const LOAD_BYTES: usize = 4 << 20;
+
+#[async_trait]
+impl ExecutionQueue for EmbeddedStore {
+    async fn poll(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        count_max: usize,
+    ) -> Result<Vec<Delivery>, PortError> {
+        let action = format!("poll the queue {queue} for the group {group:?}");
+        check_group(group, &action)?;
+        let view = self.shared().queue(queue);
+        loop {
+            let changed = view.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            self.shared().check_open(&action)?;
+            match view.take(group, count_max) {
+                Taken::Deliveries(deliveries) => return Ok(deliveries),
+                Taken::Nothing if count_max == 0 => return Ok(Vec::new()),
+                Taken::Nothing => changed.await,
+                Taken::NewGroup => self.add_group(&view, group, &action).await?,
+                Taken::OnDisk(partition, from, end) => {
+                    self.load(&view, group, partition, from, end, &action).await?;
+                }
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        settlements: Vec<Settlement>,
+    ) -> Result<(), PortError> {
+        let action = format!("settle {} deliveries of the queue {queue}", settlements.len());
+        let prepared: Vec<Prepared> = settlements.into_iter().map(Prepared::new).collect();
+        let bytes = prepared.iter().map(Prepared::bytes).sum();
+        let (queue, group, words) = (queue.clone(), group.to_owned(), action.clone());
+        self.submit(action, bytes, false, move |state, writes| {
+            settle::apply(state, writes, &queue, group, prepared, &words)
+        })
+        .await
+    }
+
+    fn stops(&self, queue: &QueueName) -> broadcast::Receiver<Stop> {
+        self.shared().queue(queue).stops().subscribe()
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueName>, PortError> {
+        let published = self.shared().queues().into_iter().filter(|queue| queue.is_published());
+        Ok(published.map(|queue| queue.name.clone()).collect())
+    }
+
+    async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError> {
+        Ok(self.shared().queue(queue).depth(group))
+    }
+}
+
+fn check_group(group: &str, action: &str) -> Result<(), PortError> {
+    if (1..=GROUP_BYTES_MAX).contains(&group.len()) {
+        return Ok(());
+    }
+    let reason = format!(
+        "the name of the group is {} bytes long; it must be between 1 and {GROUP_BYTES_MAX}",
+        group.len()
+    );
+    Err(PortError::new(ErrorClass::Fatal, action, reason))
+}
+
+impl EmbeddedStore {
+    /// Registers a group, so that nothing published from here on is removed before it has settled it.
+    async fn add_group(&self, view: &Arc<QueueView>, group: &str, action: &str) -> Result<(), PortError> {
+        let (view, group) = (Arc::clone(view), group.to_owned());
+        self.submit(action.to_owned(), 64, false, move |state, _| {
+            for partition in view.add_group(&group) {
+                state.changed_groups.insert((view.name.clone(), partition, group.clone()));
+            }
+            Ok(Applied::now(()))
+        })
+        .await
+    }
+
+    /// Reads publications back from disk. Rows that cannot be understood are noted and passed over.
+    async fn load(
+        &self,
+        view: &Arc<QueueView>,
+        group: &str,
+        partition: PartitionId,
+        from: u64,
+        end: u64,
+        action: &str,
+    ) -> Result<(), PortError> {
+        let (spaces, shared, name) = (self.spaces().clone(), Arc::clone(self.shared()), view.name.clone());
+        let loaded =
+            self.read(action, move || read_batches(&spaces, &shared, &name, partition, from, end)).await?;
+        let damaged: Vec<(u64, u64)> = loaded
+            .iter()
+            .filter(|loaded| loaded.batch.is_none())
+            .map(|loaded| (loaded.first, loaded.end))
+            .collect();
+        view.admit(partition, group, loaded);
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        let (view, group) = (Arc::clone(view), group.to_owned());
+        self.submit(action.to_owned(), 64, false, move |state, _| {
+            for (first, end) in damaged {
+                view.pass_over(&group, partition, first, end);
+            }
+            state.changed_groups.insert((view.name.clone(), partition, group));
+            Ok(Applied::now(()))
+        })
+        .await
+    }
+}
+
+/// The rows from the one that holds `from` on, below `end`.
+fn read_batches(
+    spaces: &Spaces,
+    shared: &Shared,
+    queue: &QueueName,
+    partition: PartitionId,
+    from: u64,
+    end: u64,
+) -> fjall::Result<Vec<Loaded>> {
+    let lane_start = keys::batch(queue, partition, 0);
+    let holding = spaces.batches.range(lane_start..=keys::batch(queue, partition, from)).next_back();
+    let start = holding
+        .map(|guard| guard.key())
+        .transpose()?
+        .map_or(from, |key| keys::number_of(&key).unwrap_or(from));
+    let rows = spaces.batches.range(keys::batch(queue, partition, start)..keys::batch(queue, partition, end));
+    let mut found: Vec<(u64, Bytes)> = Vec::new();
+    let mut bytes = 0;
+    let mut stopped_at = end;
+    for guard in rows {
+        let (key, value) = guard.into_inner()?;
+        let first = keys::number_of(&key).unwrap_or(from);
+        if bytes >= LOAD_BYTES {
+            stopped_at = first;
+            break;
+        }
+        bytes += value.len();
+        found.push((first, value.into()));
+    }
+    Ok(understood(shared, queue, partition, from, stopped_at, found))
+}
+
+/// Decodes rows; a sequence that none of them holds is filled with an empty stretch.
+fn understood(
+    shared: &Shared,
+    queue: &QueueName,
+    partition: PartitionId,
+    from: u64,
+    end: u64,
+    found: Vec<(u64, Bytes)>,
+) -> Vec<Loaded> {
+    let mut loaded = Vec::with_capacity(found.len());
+    let mut reached = from;
+    let note = |first: u64, end: u64, reason: String| {
+        let position = format!("queue {queue}, partition {partition}, publications {first} to {}", end - 1);
+        shared.note_corruption(position, reason);
+        Loaded { first, end, batch: None }
+    };
+    let ends: Vec<u64> = found.iter().skip(1).map(|(first, _)| *first).chain([end]).collect();
+    for ((first, row), row_end) in found.into_iter().zip(ends) {
+        let missing = |reached: u64| note(reached, first, "they are missing".to_owned());
+        if first > reached {
+            loaded.push(missing(reached));
+        }
+        match publication::decode_batch(&row) {
+            Ok(batch) => {
+                let resident = Resident::new(batch);
+                reached = reached.max(first + resident.count());
+                loaded.push(Loaded { first, end: first + resident.count(), batch: Some(resident) });
+            }
+            Err(error) => {
+                loaded.push(note(first.max(reached), row_end, error.reason));
+                reached = row_end;
+            }
+        }
+    }
+    if reached < end {
+        loaded.push(note(reached, end, "they are missing".to_owned()));
+    }
+    loaded
+}

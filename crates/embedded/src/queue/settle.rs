@@ -1,0 +1,109 @@
+//! Settlements: the group's place, commands, dead letters and outcomes in one commit.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use minutehand_model::{PartitionId, QueueName, TaskKey};
+use minutehand_ports::{DeliveryId, ErrorClass, PortError, Settlement};
+use minutehand_record::dead_letter::{self, DeadLetterRecord};
+use minutehand_record::outcome;
+
+use crate::committer::Writes;
+use crate::state::{NewRows, State};
+use crate::store::Applied;
+
+/// A settlement whose parts are encoded.
+pub(super) struct Prepared {
+    id: DeliveryId,
+    commands: Vec<(PartitionId, Bytes)>,
+    dead_letter: Option<(QueueName, Bytes)>,
+    outcome: Option<(TaskKey, Bytes)>,
+}
+
+impl Prepared {
+    /// Encodes what must be encoded, on the caller's time.
+    pub(super) fn new(settlement: Settlement) -> Prepared {
+        let letter = |letter: minutehand_ports::DeadLetter| {
+            let record = DeadLetterRecord {
+                queue: letter.queue.clone(),
+                partition: letter.partition,
+                key: letter.key,
+                at: letter.at,
+                attempts: letter.attempts,
+                reason: letter.reason,
+                encoded: letter.encoded,
+            };
+            (letter.queue, dead_letter::encode(&record))
+        };
+        Prepared {
+            id: settlement.id,
+            commands: settlement.commands,
+            dead_letter: settlement.dead_letter.map(letter),
+            outcome: settlement.outcome.map(|(key, outcome)| (key, outcome::encode(&outcome))),
+        }
+    }
+
+    /// About how much it writes.
+    pub(super) fn bytes(&self) -> usize {
+        let commands: usize = self.commands.iter().map(|(_, command)| command.len()).sum();
+        64 + commands + self.dead_letter.as_ref().map_or(0, |(_, letter)| letter.len())
+    }
+}
+
+/// Refuses partitions that do not exist.
+pub(crate) fn check_commands<'a>(
+    state: &State,
+    mut commands: impl Iterator<Item = &'a (PartitionId, Bytes)>,
+    action: &str,
+) -> Result<(), PortError> {
+    commands.try_for_each(|(partition, _)| state.shared.log(*partition, action).map(drop))
+}
+
+/// Applies the settlements of one call: all of them or none.
+pub(super) fn apply(
+    state: &mut State,
+    writes: &mut Writes,
+    queue: &QueueName,
+    group: String,
+    settlements: Vec<Prepared>,
+    action: &str,
+) -> Result<Applied<()>, PortError> {
+    let view = state.shared.queue(queue);
+    let ids: Vec<DeliveryId> = settlements.iter().map(|settlement| settlement.id).collect();
+    view.check_settlement(&group, &ids)
+        .map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))?;
+    check_commands(state, settlements.iter().flat_map(|settlement| &settlement.commands), action)?;
+    let mut commands: BTreeMap<PartitionId, Vec<Bytes>> = BTreeMap::new();
+    let mut letters: Vec<QueueName> = Vec::new();
+    for settlement in settlements {
+        // Settled once and for all: what comes with a repetition was said before.
+        if !view.settle(&group, settlement.id) {
+            continue;
+        }
+        state.changed_groups.insert((queue.clone(), settlement.id.partition, group.clone()));
+        for (partition, command) in settlement.commands {
+            commands.entry(partition).or_default().push(command);
+        }
+        if let Some((letter_queue, encoded)) = settlement.dead_letter {
+            state.add_dead_letter(writes, &letter_queue, encoded);
+            letters.push(letter_queue);
+        }
+        if let Some((key, encoded)) = settlement.outcome {
+            state.add_outcome(writes, key, encoded);
+        }
+    }
+    let mut rows = NewRows::default();
+    state.append_commands(writes, commands, &mut rows);
+    let shared = state.shared.clone();
+    let counts: Vec<(QueueName, u64)> = letters
+        .into_iter()
+        .map(|queue| {
+            let kept = state.dead_letters.get(&queue).map_or(0, |count| count.kept);
+            (queue, kept)
+        })
+        .collect();
+    Ok(Applied::then((), move || {
+        rows.publish(&shared);
+        counts.iter().for_each(|(queue, kept)| shared.queue(queue).set_dead_letters(*kept));
+    }))
+}

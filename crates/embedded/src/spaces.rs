@@ -1,0 +1,81 @@
+//! The database and its tables.
+
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+
+use crate::config::Config;
+
+/// The tables. Rows that belong together are written in one batch over all of them.
+#[derive(Clone)]
+pub(crate) struct Spaces {
+    pub(crate) database: Database,
+    /// Small rows: format, bounds of logs, epochs, counters.
+    pub(crate) meta: Keyspace,
+    /// Partition -> checkpoint.
+    pub(crate) checkpoints: Keyspace,
+    /// Partition, namespace, schedule -> its state.
+    pub(crate) schedule_states: Keyspace,
+    /// Partition, first offset -> the records of one append.
+    pub(crate) log: Keyspace,
+    /// Partition, first due time, offsets -> block.
+    pub(crate) blocks: Keyspace,
+    /// The same -> tasks and bytes in it.
+    pub(crate) block_loads: Keyspace,
+    /// Partition, task, due time, offset -> the rest of the block's key.
+    pub(crate) task_index: Keyspace,
+    /// Partition, offset -> revision.
+    pub(crate) revisions: Keyspace,
+    /// Queue, partition, first sequence -> what one tick published.
+    pub(crate) batches: Keyspace,
+    /// Queue, partition -> next sequence and first kept one.
+    pub(crate) lanes: Keyspace,
+    /// Queue, partition, group -> what it has settled.
+    pub(crate) groups: Keyspace,
+    /// Queue, number -> dead letter.
+    pub(crate) dead_letters: Keyspace,
+    /// Task, number -> outcome.
+    pub(crate) outcomes: Keyspace,
+    /// Number -> task: which outcome is the oldest.
+    pub(crate) outcome_order: Keyspace,
+    /// Partition, tick, index -> what was set aside.
+    pub(crate) set_aside: Keyspace,
+}
+
+/// Journals that are read again at the next start, in bytes: what bounds its time.
+const JOURNALS_BYTES_MAX: u64 = 128 << 20;
+/// The memory of a table that holds little, in bytes.
+const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
+
+impl Spaces {
+    /// Opens or creates them.
+    pub(crate) fn open(folder: &Path, config: &Config) -> fjall::Result<Spaces> {
+        let database = Database::builder(folder)
+            .cache_size(config.cache_bytes)
+            .max_journaling_size(JOURNALS_BYTES_MAX)
+            .worker_threads(2)
+            .open()?;
+        let space = |name: &str, memtable_bytes: u64| {
+            database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))
+        };
+        let (large, small) = (config.memtable_bytes, SMALL_MEMTABLE_BYTES);
+        Ok(Spaces {
+            meta: space("meta", small)?,
+            checkpoints: space("checkpoints", small)?,
+            schedule_states: space("schedule_states", small)?,
+            log: space("log", large)?,
+            blocks: space("blocks", large)?,
+            block_loads: space("block_loads", small)?,
+            task_index: space("task_index", large)?,
+            revisions: space("revisions", small)?,
+            batches: space("batches", large)?,
+            lanes: space("lanes", small)?,
+            groups: space("groups", small)?,
+            dead_letters: space("dead_letters", small)?,
+            outcomes: space("outcomes", small)?,
+            outcome_order: space("outcome_order", small)?,
+            set_aside: space("set_aside", small)?,
+            database,
+        })
+    }
+}

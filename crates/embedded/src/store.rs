@@ -1,0 +1,252 @@
+//! The store: opening, handing operations to the committer, reading beside it, closing.
+
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fjall::PersistMode;
+use minutehand_model::{PartitionId, SetAside, Timestamp};
+use minutehand_ports::{ErrorClass, PortError};
+use tokio::sync::{oneshot, watch};
+
+use crate::committer::{Committer, Finish, Operation, Writes, describe};
+use crate::config::{Config, OpenError};
+use crate::load::load;
+use crate::shared::{Corruption, Health, Shared};
+use crate::spaces::Spaces;
+use crate::state::State;
+
+/// An operation that was applied: the answer, and what else happens when the commit is durable.
+pub(crate) struct Applied<T> {
+    answer: T,
+    then: Option<Finish>,
+}
+
+impl<T> Applied<T> {
+    /// Nothing else happens.
+    pub(crate) fn now(answer: T) -> Applied<T> {
+        Applied { answer, then: None }
+    }
+
+    /// Something else happens, before the answer is given.
+    pub(crate) fn then(answer: T, then: impl FnOnce() + Send + 'static) -> Applied<T> {
+        Applied { answer, then: Some(Box::new(then)) }
+    }
+}
+
+/// Every port on one database.
+pub struct EmbeddedStore {
+    operations: Mutex<Option<Sender<Operation>>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+    spaces: Spaces,
+    shared: Arc<Shared>,
+    confirmed_at: watch::Receiver<Timestamp>,
+    assigned: watch::Sender<BTreeSet<PartitionId>>,
+    task_index: bool,
+    /// Held for as long as the store is open.
+    _lock: File,
+}
+
+/// A caller that has waited this long asks whether the database still works.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl EmbeddedStore {
+    /// Opens a data folder, creating it when it is missing.
+    pub fn open(config: Config) -> Result<Arc<EmbeddedStore>, OpenError> {
+        const PARTITIONS_MAX: u32 = 4_096;
+        if !(1..=PARTITIONS_MAX).contains(&config.partitions) {
+            return Err(OpenError::Partitions { given: config.partitions, high: PARTITIONS_MAX });
+        }
+        let lock = lock(&config.data_dir)?;
+        let spaces =
+            Spaces::open(&config.data_dir.join("database"), &config).map_err(|error| match error {
+                fjall::Error::Locked => OpenError::InUse { folder: config.data_dir.clone() },
+                other => OpenError::Database { folder: config.data_dir.clone(), source: Box::new(other) },
+            })?;
+        let state = load(&config, spaces.clone())?;
+        let shared = Arc::clone(&state.shared);
+        let (sender, operations) = channel();
+        let (confirmed, confirmed_at) = watch::channel((config.now)());
+        let committer = Committer { state, operations, confirmed_at: confirmed, now: config.now.clone() };
+        let thread = std::thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || committer.run())
+            .map_err(|source| OpenError::Folder { folder: config.data_dir.clone(), source })?;
+        Ok(Arc::new(EmbeddedStore {
+            operations: Mutex::new(Some(sender)),
+            committer: Mutex::new(Some(thread)),
+            spaces,
+            shared,
+            confirmed_at,
+            assigned: watch::Sender::new((0..config.partitions).map(PartitionId).collect()),
+            task_index: config.task_index,
+            _lock: lock,
+        }))
+    }
+
+    /// How many partitions the folder was created with.
+    pub fn partitions(&self) -> u32 {
+        u32::try_from(self.shared.logs.len()).expect("the count was checked when the store was opened")
+    }
+
+    /// Whether it takes writes.
+    pub fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    /// Damaged rows that were met and passed over since the store was opened.
+    pub fn corruptions(&self) -> Vec<Corruption> {
+        self.shared.corruptions()
+    }
+
+    /// Records that ticks of a partition have set aside, oldest first.
+    pub async fn set_aside(
+        &self,
+        partition: PartitionId,
+        count_max: usize,
+    ) -> Result<Vec<SetAside>, PortError> {
+        let spaces = self.spaces.clone();
+        let read = move || -> fjall::Result<Vec<SetAside>> {
+            let rows = spaces.set_aside.prefix(partition.0.to_be_bytes()).take(count_max);
+            let values = rows.map(|guard| guard.value()).collect::<fjall::Result<Vec<_>>>()?;
+            let decode = |value: fjall::UserValue| minutehand_record::set_aside::decode(&value.into()).ok();
+            Ok(values.into_iter().filter_map(decode).collect())
+        };
+        self.read(&format!("list what partition {partition} has set aside"), read).await
+    }
+
+    /// Stops taking writes and waits until everything accepted is on disk. Dropping the store does the same.
+    pub fn close(&self) {
+        drop(self.operations.lock().expect("nothing panics while it holds this lock").take());
+        let thread = self.committer.lock().expect("nothing panics while it holds this lock").take();
+        if let Some(thread) = thread {
+            // A committer that panicked has left its callers unanswered; they know.
+            drop(thread.join());
+            self.shared.close("it was shut down");
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn spaces(&self) -> &Spaces {
+        &self.spaces
+    }
+
+    pub(crate) fn has_task_index(&self) -> bool {
+        self.task_index
+    }
+
+    pub(crate) fn assigned(&self) -> &watch::Sender<BTreeSet<PartitionId>> {
+        &self.assigned
+    }
+
+    pub(crate) fn confirmed(&self) -> &watch::Receiver<Timestamp> {
+        &self.confirmed_at
+    }
+
+    /// Hands an operation to the committer; answers when it is durable, or when it was refused.
+    ///
+    /// `bytes` is about what it writes; `reads_rows` must be set when it looks at rows that other operations write.
+    pub(crate) async fn submit<T: Send + 'static>(
+        &self,
+        action: String,
+        bytes: usize,
+        reads_rows: bool,
+        operation: impl FnOnce(&mut State, &mut Writes) -> Result<Applied<T>, PortError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        self.shared.check_open(&action)?;
+        let (sender, receiver) = oneshot::channel();
+        let apply = move |state: &mut State, writes: &mut Writes| -> Finish {
+            match operation(state, writes) {
+                Err(error) => Box::new(move || drop(sender.send(Err(error)))),
+                Ok(Applied { answer, then }) => Box::new(move || {
+                    if let Some(then) = then {
+                        then();
+                    }
+                    drop(sender.send(Ok(answer)));
+                }),
+            }
+        };
+        let operation = Operation { reads_rows, bytes, apply: Box::new(apply) };
+        {
+            let operations = self.operations.lock().expect("nothing panics while it holds this lock");
+            let sent = operations.as_ref().is_some_and(|operations| operations.send(operation).is_ok());
+            if !sent {
+                return Err(self.shared.refusal(&action));
+            }
+        }
+        self.answer(receiver, &action).await
+    }
+
+    /// Waits for the committer. When the database has failed in the background, the committer may hang in it for
+    /// ever: then the caller is told, and the store closes.
+    async fn answer<T>(
+        &self,
+        mut receiver: oneshot::Receiver<Result<T, PortError>>,
+        action: &str,
+    ) -> Result<T, PortError> {
+        loop {
+            match tokio::time::timeout(PATIENCE, &mut receiver).await {
+                Ok(Ok(answer)) => return answer,
+                Ok(Err(_)) => return Err(self.shared.refusal(action)),
+                Err(_) => {
+                    self.shared.check_open(action)?;
+                    let database = self.spaces.database.clone();
+                    let asked =
+                        tokio::task::spawn_blocking(move || database.persist(PersistMode::Buffer)).await;
+                    if let Ok(Err(error)) = asked {
+                        self.shared.close(&describe(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads rows where blocking is allowed.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        action: &str,
+        read: impl FnOnce() -> fjall::Result<T> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let failed = |reason: String| PortError::new(ErrorClass::Retry, action, reason);
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                let reason = format!("the database in {} failed", self.shared.folder.display());
+                Err(failed(reason).caused_by(error))
+            }
+            Err(error) => Err(failed("the reading task was stopped".to_owned()).caused_by(error)),
+        }
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedStore").field("folder", &self.shared.folder).finish_non_exhaustive()
+    }
+}
+
+/// Creates the folder and makes it this process's own.
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let failed = |source: std::io::Error| OpenError::Folder { folder: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

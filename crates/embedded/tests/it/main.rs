@@ -1,0 +1,9 @@
+//! The embedded store: the contract of all ports, and what is its own.
+
+mod contract;
+mod crash;
+mod damage;
+mod full_disk;
+mod opening;
+mod retention;
+mod support;

@@ -1,0 +1,196 @@
+//! Who calls, and what for: authentication and the extractors that handlers begin with.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use minutehand_model::Namespace;
+use minutehand_node::InvalidField;
+
+use crate::api::Api;
+use crate::dto::parse_queue;
+use crate::problem::Problem;
+use crate::tokens::Grant;
+
+/// Largest body of a request that is read as a whole: the largest payload in Base64, all headers, and room.
+pub(crate) const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Lets a request pass when its token (if any are configured) allows it, and notes whose it is.
+pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let grant = match grant(&api, &request) {
+        Ok(grant) => grant,
+        Err(problem) => return problem.into_response(),
+    };
+    // A preview changes nothing although it is a POST.
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        || request.uri().path().ends_with("/schedules:preview");
+    if grant.read_only && !is_read {
+        return Problem::forbidden(format!("the token of {} is read-only", grant.name)).into_response();
+    }
+    request.extensions_mut().insert(grant);
+    next.run(request).await
+}
+
+fn grant(api: &Api, request: &Request) -> Result<Grant, Problem> {
+    if api.tokens.is_empty() {
+        return Ok(Grant::unrestricted("anonymous"));
+    }
+    let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed", detail);
+    let given = request.headers().get(header::AUTHORIZATION);
+    let given = given.ok_or_else(|| refused("send the header Authorization: Bearer TOKEN"))?;
+    let token = given.to_str().ok().and_then(|text| text.split_once(' '));
+    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let token = token.ok_or_else(|| refused("the Authorization header is not Bearer TOKEN"))?;
+    api.tokens.grant(token).ok_or_else(|| refused("the token is not known"))
+}
+
+fn grant_of(parts: &Parts) -> Grant {
+    // Without the middleware nobody may do anything.
+    let nothing = || Grant { name: "nobody".to_owned(), namespaces: Some(Vec::new()), read_only: true };
+    parts.extensions.get::<Grant>().cloned().unwrap_or_else(nothing)
+}
+
+/// A caller within a namespace that exists and that it may use.
+pub(crate) struct Scoped {
+    pub(crate) namespace: Namespace,
+    pub(crate) grant: Grant,
+    params: Vec<(String, String)>,
+}
+
+impl FromRequestParts<Arc<Api>> for Scoped {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Scoped, Problem> {
+        let params = path_params(parts, api).await?;
+        let grant = grant_of(parts);
+        let name = find(&params, "ns")?;
+        let namespace = Namespace::parse(name)
+            .map_err(|error| crate::dto::name_refused("namespace", name, &error))?;
+        if !grant.allows(&namespace) {
+            return Err(Problem::forbidden(format!("the token of {} does not cover namespace {namespace}", grant.name)));
+        }
+        if !api.namespaces.exists(&namespace) {
+            return Err(Problem::not_found(format!("there is no namespace {namespace}; only listed ones exist here")));
+        }
+        if parts.method != Method::GET {
+            api.namespaces.remember(&namespace);
+        }
+        Ok(Scoped { namespace, grant, params })
+    }
+}
+
+impl Scoped {
+    /// The last part of the path, decoded: an id, with or without a verb behind it.
+    pub(crate) fn id(&self) -> Result<&str, Problem> {
+        find(&self.params, "id")
+    }
+
+    /// The same, split at its last colon.
+    pub(crate) fn id_and_verb(&self) -> Result<(&str, &str), Problem> {
+        let text = self.id()?;
+        text.rsplit_once(':').ok_or_else(|| no_such_action(text))
+    }
+}
+
+/// There is no such action.
+pub(crate) fn no_such_action(given: &str) -> Problem {
+    let limit = "…:pause, :resume, :trigger, :backfill or :rollback";
+    let problem = Problem::not_found(format!("there is no action at {given:?}"));
+    Problem { limit: Some(limit.to_owned()), given: Some(crate::json::shortened(given)), ..problem }
+}
+
+/// A caller that may use every namespace.
+pub(crate) struct Everywhere {
+    params: Vec<(String, String)>,
+}
+
+impl FromRequestParts<Arc<Api>> for Everywhere {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Everywhere, Problem> {
+        let grant = grant_of(parts);
+        if grant.namespaces.is_some() {
+            let detail = format!("the token of {} is restricted to namespaces; this is about all of them", grant.name);
+            return Err(Problem::forbidden(detail));
+        }
+        Ok(Everywhere { params: path_params(parts, api).await? })
+    }
+}
+
+impl Everywhere {
+    pub(crate) fn queue(&self) -> Result<minutehand_model::QueueName, Problem> {
+        Ok(parse_queue(find(&self.params, "queue")?)?)
+    }
+}
+
+async fn path_params(parts: &mut Parts, api: &Arc<Api>) -> Result<Vec<(String, String)>, Problem> {
+    let params = RawPathParams::from_request_parts(parts, api).await.map_err(|_| {
+        let detail = "the path is not UTF-8 once its % signs are decoded".to_owned();
+        Problem::malformed(Some("path".to_owned()), "percent-encoded UTF-8", Some(parts.uri.path().to_owned()), detail)
+    })?;
+    Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+fn find<'a>(params: &'a [(String, String)], name: &str) -> Result<&'a str, Problem> {
+    let found = params.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str()).ok_or_else(|| Problem::not_found("the path is incomplete"))
+}
+
+/// The query of a request: every parameter at most once, none unknown.
+pub(crate) struct Params {
+    given: Vec<(String, String)>,
+}
+
+impl Params {
+    pub(crate) fn parse(parts: &axum::http::Uri, known: &[&str]) -> Result<Params, Problem> {
+        let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(parts);
+        let axum::extract::Query(given) = query.map_err(|error| {
+            Problem::malformed(Some("query".to_owned()), "name=value pairs", parts.query().map(str::to_owned), error.to_string())
+        })?;
+        for (index, (name, value)) in given.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let limit = format!("one of {}", known.join(", "));
+                return Err(InvalidField::new(crate::json::shortened(name), "is not a parameter", limit, value).into());
+            }
+            if given[..index].iter().any(|(before, _)| before == name) {
+                return Err(InvalidField::new(name, "is given twice", "at most once", value).into());
+            }
+        }
+        Ok(Params { given })
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.given.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn time(&self, name: &str) -> Result<Option<minutehand_model::Timestamp>, InvalidField> {
+        self.text(name).map(|text| crate::dto::parse_time(name, text)).transpose()
+    }
+
+    /// A number within limits, or a default.
+    pub(crate) fn number(&self, name: &str, default: usize, max: usize) -> Result<usize, InvalidField> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        match text.parse::<usize>() {
+            Ok(number) if (1..=max).contains(&number) => Ok(number),
+            _ => Err(InvalidField::new(name, "is out of range", format!("1 to {max}"), text)),
+        }
+    }
+}
+
+/// Reads a body as a whole.
+pub(crate) async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(body, BODY_BYTES_MAX)
+        .await
+        .map_err(|_| Problem::body_too_large("body", BODY_BYTES_MAX, None))
+}
+
+/// A body that may be left out; then it counts as `{}`.
+pub(crate) async fn read_optional_body(body: Body) -> Result<Bytes, Problem> {
+    let bytes = read_body(body).await?;
+    Ok(if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes })
+}

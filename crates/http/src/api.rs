@@ -1,0 +1,54 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use minutehand_node::Gateway;
+
+use crate::idempotency::IdempotencyKeys;
+use crate::ids::IdSource;
+use crate::namespaces::{NamespacePolicy, Namespaces};
+use crate::tokens::Tokens;
+
+/// Renders the metrics in the text format of Prometheus.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the API is made of.
+pub struct ApiConfig {
+    /// Answers what callers ask.
+    pub gateway: Arc<Gateway>,
+    /// Who may call.
+    pub tokens: Tokens,
+    /// Which namespaces exist.
+    pub namespaces: NamespacePolicy,
+    /// Makes ids for tasks without one.
+    pub ids: IdSource,
+    /// What `/metrics` answers.
+    pub metrics: RenderMetrics,
+    /// The worker group that queue depths are shown for unless the caller names one.
+    pub default_group: String,
+}
+
+/// What the handlers share.
+pub(crate) struct Api {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) tokens: Tokens,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) ids: IdSource,
+    pub(crate) metrics: RenderMetrics,
+    pub(crate) default_group: String,
+    pub(crate) idempotency: IdempotencyKeys,
+}
+
+impl Api {
+    pub(crate) fn new(config: ApiConfig) -> Api {
+        Api {
+            gateway: config.gateway,
+            tokens: config.tokens,
+            namespaces: Namespaces::new(config.namespaces),
+            ids: config.ids,
+            metrics: config.metrics,
+            default_group: config.default_group,
+            idempotency: IdempotencyKeys::default(),
+        }
+    }
+}

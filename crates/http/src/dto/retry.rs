@@ -1,0 +1,160 @@
+//! Retry policies.
+
+use minutehand_model::limits::{RETRY_ATTEMPTS_MAX, RETRY_DELAY_MS_MAX};
+use minutehand_model::{Backoff, RetryPolicy};
+use minutehand_node::InvalidField;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// When and how often a failed execution is tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryDto {
+    /// `none`, `immediate`, `fixed` or `exponential` (the default: full jitter up to `base_ms * 2^n`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
+    /// The delay of `fixed`, 1 to 2592000000 ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) delay_ms: Option<i64>,
+    /// First delay of `exponential`, 1 to 2592000000 ms; 1000 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) base_ms: Option<i64>,
+    /// Longest delay of `exponential`, `base_ms` to 2592000000 ms; 300000 by default, or `base_ms` where that is longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cap_ms: Option<i64>,
+    /// Attempts in all, the first included, 1 to 1000; 10 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_attempts: Option<i64>,
+    /// No attempt starts later than this after the first due time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_age_ms: Option<i64>,
+}
+
+impl RetryDto {
+    /// The policy meant.
+    ///
+    /// # Errors
+    /// An unknown policy, a setting that the policy does not have, and numbers outside their limits.
+    pub(crate) fn policy(&self) -> Result<RetryPolicy, InvalidField> {
+        let word = self.policy.as_deref().unwrap_or("exponential");
+        let defaults = RetryPolicy::default();
+        let backoff = match word {
+            "none" => Backoff::None,
+            "immediate" => Backoff::Immediate,
+            "fixed" => Backoff::Fixed { delay_ms: self.fixed_delay_ms()? },
+            "exponential" => Backoff::Exponential,
+            _ => {
+                let limit = "one of none, immediate, fixed, exponential";
+                return Err(InvalidField::new("retry.policy", "is not a policy", limit, word));
+            }
+        };
+        self.refuse_foreign(word)?;
+        let base_ms = ranged("retry.base_ms", self.base_ms.unwrap_or(defaults.base_ms), 1, RETRY_DELAY_MS_MAX)?;
+        let cap_ms = self.cap_ms.unwrap_or(defaults.cap_ms.max(base_ms));
+        let attempts_default = if backoff == Backoff::None { 1 } else { i64::from(defaults.attempts_max) };
+        let attempts = self.max_attempts.unwrap_or(attempts_default);
+        let attempts = ranged("retry.max_attempts", attempts, 1, i64::from(RETRY_ATTEMPTS_MAX))?;
+        let attempts_max = u32::try_from(attempts).unwrap_or(RETRY_ATTEMPTS_MAX);
+        let policy = RetryPolicy { backoff, base_ms, cap_ms, attempts_max, age_ms_max: self.max_age_ms };
+        policy.validated().map_err(|error| {
+            let limit = format!("{} to {}", error.low, error.high);
+            InvalidField::new(format!("retry.{}", error.field), "is out of range", limit, error.given)
+        })
+    }
+
+    fn fixed_delay_ms(&self) -> Result<i64, InvalidField> {
+        let missing = || InvalidField::new("retry.delay_ms", "is missing", "required by policy fixed", "nothing");
+        ranged("retry.delay_ms", self.delay_ms.ok_or_else(missing)?, 1, RETRY_DELAY_MS_MAX)
+    }
+
+    fn refuse_foreign(&self, word: &str) -> Result<(), InvalidField> {
+        let settings = [
+            ("retry.delay_ms", self.delay_ms, "fixed"),
+            ("retry.base_ms", self.base_ms, "exponential"),
+            ("retry.cap_ms", self.cap_ms, "exponential"),
+        ];
+        for (field, value, policy) in settings {
+            if let Some(value) = value.filter(|_| policy != word) {
+                let limit = format!("a setting of policy {policy}; the policy is {word}");
+                return Err(InvalidField::new(field, "does not belong to the policy", limit, value));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ranged(field: &str, given: i64, low: i64, high: i64) -> Result<i64, InvalidField> {
+    match (low..=high).contains(&given) {
+        true => Ok(given),
+        false => Err(InvalidField::new(field, "is out of range", format!("{low} to {high}"), given)),
+    }
+}
+
+impl From<RetryPolicy> for RetryDto {
+    fn from(policy: RetryPolicy) -> RetryDto {
+        let (word, delay_ms) = match policy.backoff {
+            Backoff::None => ("none", None),
+            Backoff::Immediate => ("immediate", None),
+            Backoff::Fixed { delay_ms } => ("fixed", Some(delay_ms)),
+            Backoff::Exponential => ("exponential", None),
+        };
+        let is_exponential = policy.backoff == Backoff::Exponential;
+        RetryDto {
+            policy: Some(word.to_owned()),
+            delay_ms,
+            base_ms: is_exponential.then_some(policy.base_ms),
+            cap_ms: is_exponential.then_some(policy.cap_ms),
+            max_attempts: Some(i64::from(policy.attempts_max)),
+            max_age_ms: policy.age_ms_max,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<RetryPolicy, (String, String)> {
+        let dto: RetryDto = serde_json::from_str(json).unwrap();
+        dto.policy().map_err(|error| (error.field, error.given))
+    }
+
+    #[test]
+    fn every_policy_is_read_and_written_again() {
+        let cases = [
+            r#"{}"#,
+            r#"{"policy":"none"}"#,
+            r#"{"policy":"immediate","max_attempts":3}"#,
+            r#"{"policy":"fixed","delay_ms":250,"max_attempts":5,"max_age_ms":60000}"#,
+            r#"{"policy":"exponential","base_ms":10,"cap_ms":20}"#,
+            r#"{"base_ms":400000}"#,
+        ];
+        for json in cases {
+            let policy = read(json).unwrap();
+            assert_eq!(RetryDto::from(policy).policy(), Ok(policy), "{json}");
+        }
+        assert_eq!(read("{}"), Ok(RetryPolicy::default()));
+        assert_eq!(read(r#"{"policy":"none"}"#).unwrap().attempts_max, 1);
+    }
+
+    #[test]
+    fn refused_settings_are_named() {
+        let cases = [
+            (r#"{"policy":"sometimes"}"#, "retry.policy", "sometimes"),
+            (r#"{"policy":"fixed"}"#, "retry.delay_ms", "nothing"),
+            (r#"{"policy":"fixed","delay_ms":0}"#, "retry.delay_ms", "0"),
+            (r#"{"policy":"none","delay_ms":1}"#, "retry.delay_ms", "1"),
+            (r#"{"policy":"fixed","delay_ms":1,"base_ms":5}"#, "retry.base_ms", "5"),
+            (r#"{"base_ms":0}"#, "retry.base_ms", "0"),
+            (r#"{"base_ms":9223372036854775807}"#, "retry.base_ms", "9223372036854775807"),
+            (r#"{"base_ms":100,"cap_ms":99}"#, "retry.cap_ms", "99"),
+            (r#"{"max_attempts":2147483648}"#, "retry.max_attempts", "2147483648"),
+            (r#"{"max_attempts":0}"#, "retry.max_attempts", "0"),
+            (r#"{"max_attempts":-1}"#, "retry.max_attempts", "-1"),
+            (r#"{"max_age_ms":0}"#, "retry.max_age_ms", "0"),
+        ];
+        for (json, field, given) in cases {
+            assert_eq!(read(json), Err((field.to_owned(), given.to_owned())), "{json}");
+        }
+    }
+}

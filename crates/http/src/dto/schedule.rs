@@ -1,0 +1,408 @@
+//! Schedules as callers write them, and changes to them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use minutehand_model::{
+    ActionTemplate, MisfirePolicy, MisfireRule, OverlapPolicy, RecurrenceSpec, RetryPolicy, ScheduleDefinition,
+    Timestamp,
+};
+use minutehand_node::InvalidField;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::task::{DurationSchema, choice, parse_queue};
+use super::{Body, Duration, Headers, RetryDto, Text, body_of, duration_text, parse_time, time_text};
+use crate::problem::Problem;
+
+/// A schedule. Give `cron` or `every`.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScheduleInput<'a> {
+    /// The id; left out, one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    /// Five to seven cron fields, or a nickname such as `@daily`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cron: Option<String>,
+    /// The IANA time zone of `cron` and `exclude`; `UTC` by default.
+    #[serde(default, alias = "tz", skip_serializing_if = "Option::is_none")]
+    pub(crate) time_zone: Option<String>,
+    /// The daylight-saving rule of `cron`: `vixie` (the default), `skip` or `literal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dst: Option<String>,
+    /// A fixed interval of whole seconds: a number of seconds, `5m`, `PT5M`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none", serialize_with = "write_duration")]
+    #[schema(value_type = Option<DurationSchema>)]
+    pub(crate) every: Option<Duration<'a>>,
+    /// One of the times of `every`; 1970-01-01T00:00:00Z by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub(crate) anchor_at: Option<String>,
+    /// Dates, stretches of dates (`2027-12-24..2027-12-26`) and cron expressions that are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exclude: Option<Vec<String>>,
+    /// Nothing runs before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub(crate) start_at: Option<String>,
+    /// Nothing runs after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub(crate) end_at: Option<String>,
+    /// Occurrences that are started in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub(crate) max_runs: Option<i64>,
+    /// Each occurrence is delayed by a fixed pseudo-random part of this, at most a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) jitter_ms: Option<i64>,
+    /// What happens to occurrences that were missed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) misfire: Option<MisfireDto>,
+    /// What happens while the previous run goes on: `allow_all` (the default), `skip`, `buffer_one`, `buffer_all`,
+    /// `cancel_other` or `terminate_other`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) overlap: Option<String>,
+    /// Pauses the schedule when a run has failed for the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pause_on_failure: Option<bool>,
+    /// The stream its executions go to. Required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) queue: Option<String>,
+    /// Any JSON, as for tasks.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub(crate) payload: Option<&'a RawValue>,
+    /// Bytes, instead of `payload`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none", serialize_with = "write_text")]
+    #[schema(value_type = Option<String>, format = Byte)]
+    pub(crate) payload_base64: Option<Text<'a>>,
+    /// At most 64 names and values for the worker.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    pub(crate) headers: Option<Headers<'a>>,
+    /// What happens when a run fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retry: Option<RetryDto>,
+    /// `at-most-once`, `at-least-once` (the default) or `exactly-once`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) guarantee: Option<String>,
+    /// `high`, `normal` (the default) or `low`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) precision: Option<String>,
+    /// Whether it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) paused: Option<bool>,
+    /// Why, for the list of revisions; at most 1,024 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
+}
+
+/// What happens to occurrences whose time has passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MisfireDto {
+    /// `all` (the default), `latest`, `one_now` or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<String>,
+    /// Oldest lateness at which `all` and `latest` still run one; a year by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) window_ms: Option<i64>,
+    /// Lateness up to which an occurrence counts as on time; a minute by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) grace_ms: Option<i64>,
+}
+
+fn write_duration<S: serde::Serializer>(every: &Option<Duration<'_>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let ms = every.as_ref().and_then(|every| every.as_ms("every").ok()).unwrap_or_default();
+    serializer.serialize_str(&duration_text(ms))
+}
+
+fn write_text<S: serde::Serializer>(text: &Option<Text<'_>>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.as_ref().map_or("", Text::as_str))
+}
+
+impl ScheduleInput<'_> {
+    /// The definition meant.
+    ///
+    /// # Errors
+    /// The first field that is refused.
+    pub(crate) fn definition(&self) -> Result<ScheduleDefinition, InvalidField> {
+        let time = |field: &str, text: &Option<String>| {
+            text.as_deref().map(|text| parse_time(field, text)).transpose()
+        };
+        let missing = || InvalidField::new("queue", "is missing", "required", "nothing");
+        let action = ActionTemplate {
+            queue: parse_queue(self.queue.as_deref().ok_or_else(missing)?)?,
+            payload: body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?,
+            headers: self.headers.clone().map(Headers::into_owned).unwrap_or_default(),
+            retry: self.retry.as_ref().map_or(Ok(RetryPolicy::default()), RetryDto::policy)?,
+            guarantee: choice("guarantee", self.guarantee.as_deref())?,
+            precision: choice("precision", self.precision.as_deref())?,
+        };
+        Ok(ScheduleDefinition {
+            recurrence: self.recurrence()?,
+            exclude: self.exclude.clone().unwrap_or_default(),
+            start: time("start_at", &self.start_at)?,
+            end: time("end_at", &self.end_at)?,
+            runs_max: self.max_runs.map(runs_max).transpose()?,
+            jitter_ms: self.jitter_ms.unwrap_or_default(),
+            misfire: self.misfire.clone().unwrap_or_default().policy()?,
+            overlap: choice::<OverlapPolicy>("overlap", self.overlap.as_deref())?,
+            pause_on_failure: self.pause_on_failure.unwrap_or_default(),
+            action,
+        })
+    }
+
+    fn recurrence(&self) -> Result<RecurrenceSpec, InvalidField> {
+        match (&self.cron, &self.every) {
+            (Some(cron), None) => {
+                if let Some(anchor) = &self.anchor_at {
+                    return Err(InvalidField::new("anchor_at", "is given beside cron", "a setting of every", anchor));
+                }
+                Ok(RecurrenceSpec::Cron {
+                    expression: cron.clone(),
+                    zone: self.time_zone.clone().unwrap_or_else(|| "UTC".to_owned()),
+                    dst: self.dst.clone().unwrap_or_else(|| "vixie".to_owned()),
+                })
+            }
+            (None, Some(every)) => {
+                for (field, value) in [("time_zone", &self.time_zone), ("dst", &self.dst)] {
+                    if let Some(value) = value {
+                        return Err(InvalidField::new(field, "is given beside every", "a setting of cron", value));
+                    }
+                }
+                let anchor = self.anchor_at.as_deref().map(|text| parse_time("anchor_at", text)).transpose()?;
+                let anchor = anchor.unwrap_or(Timestamp::from_millis(0));
+                Ok(RecurrenceSpec::Interval { every_ms: every.as_ms("every")?, anchor })
+            }
+            (None, None) => Err(InvalidField::new("cron", "is missing", "one of cron and every", "neither")),
+            (Some(_), Some(_)) => {
+                Err(InvalidField::new("every", "is given beside cron", "one of cron and every", "both"))
+            }
+        }
+    }
+}
+
+fn runs_max(given: i64) -> Result<u64, InvalidField> {
+    match u64::try_from(given) {
+        Ok(runs) if runs > 0 => Ok(runs),
+        _ => Err(InvalidField::new("max_runs", "is out of range", "at least 1", given)),
+    }
+}
+
+impl MisfireDto {
+    fn policy(&self) -> Result<MisfirePolicy, InvalidField> {
+        let defaults = MisfirePolicy::default();
+        Ok(MisfirePolicy {
+            rule: choice::<MisfireRule>("misfire.rule", self.rule.as_deref())?,
+            window_ms: self.window_ms.unwrap_or(defaults.window_ms),
+            grace_ms: self.grace_ms.unwrap_or(defaults.grace_ms),
+        })
+    }
+}
+
+/// A definition as its caller could have written it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DefinitionDto {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cron: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    anchor_at: Option<String>,
+    exclude: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    start_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    end_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_runs: Option<u64>,
+    jitter_ms: i64,
+    misfire: MisfireDto,
+    overlap: &'static str,
+    pause_on_failure: bool,
+    queue: String,
+    #[serde(flatten)]
+    body: Body,
+    headers: BTreeMap<String, String>,
+    retry: RetryDto,
+    guarantee: &'static str,
+    precision: &'static str,
+}
+
+impl From<&ScheduleDefinition> for DefinitionDto {
+    fn from(definition: &ScheduleDefinition) -> DefinitionDto {
+        let (mut cron, mut time_zone, mut dst_rule, mut every, mut anchor_at) = (None, None, None, None, None);
+        match &definition.recurrence {
+            RecurrenceSpec::Cron { expression, zone, dst } => {
+                (cron, time_zone, dst_rule) = (Some(expression.clone()), Some(zone.clone()), Some(dst.clone()));
+            }
+            RecurrenceSpec::Interval { every_ms, anchor } => {
+                (every, anchor_at) = (Some(duration_text(*every_ms)), Some(time_text(*anchor)));
+            }
+        }
+        let action = &definition.action;
+        DefinitionDto {
+            cron,
+            time_zone,
+            dst: dst_rule,
+            every,
+            anchor_at,
+            exclude: definition.exclude.clone(),
+            start_at: definition.start.map(time_text),
+            end_at: definition.end.map(time_text),
+            max_runs: definition.runs_max,
+            jitter_ms: definition.jitter_ms,
+            misfire: MisfireDto {
+                rule: Some(definition.misfire.rule.to_string()),
+                window_ms: Some(definition.misfire.window_ms),
+                grace_ms: Some(definition.misfire.grace_ms),
+            },
+            overlap: definition.overlap.as_str(),
+            pause_on_failure: definition.pause_on_failure,
+            queue: action.queue.to_string(),
+            body: Body::from(&action.payload),
+            headers: action.headers.iter().cloned().collect(),
+            retry: action.retry.into(),
+            guarantee: action.guarantee.as_str(),
+            precision: action.precision.as_str(),
+        }
+    }
+}
+
+/// An object's fields as they were written, none twice.
+struct Fields<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'a>, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+                    let name = if name == "tz" { Cow::Borrowed("time_zone") } else { name };
+                    if fields.contains_key(&name) {
+                        return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+/// The JSON of a definition with the fields of a patch put in their places; `null` takes a field away, so that its
+/// default counts again. `cron` and `every` replace each other, and so do the two forms of a payload.
+///
+/// # Errors
+/// When the patch is no object of fields that a schedule has.
+pub(crate) fn merged(definition: &ScheduleDefinition, patch: &[u8]) -> Result<Vec<u8>, Problem> {
+    // Names and types first, so that an error speaks of the patch and not of the merged text.
+    crate::json::read::<ScheduleInput<'_>>(patch)?;
+    let Fields(patch) = crate::json::read(patch)?;
+    let unserializable = |error: serde_json::Error| Problem::malformed(None, "a schedule", None, error.to_string());
+    let base = serde_json::to_string(&DefinitionDto::from(definition)).map_err(unserializable)?;
+    let Fields(mut fields) = crate::json::read(base.as_bytes())?;
+    let replaces: [(&str, &[&str]); 4] = [
+        ("cron", &["every", "anchor_at"]),
+        ("every", &["cron", "time_zone", "dst"]),
+        ("payload", &["payload_base64"]),
+        ("payload_base64", &["payload"]),
+    ];
+    for (field, replaced) in replaces {
+        if patch.get(field).is_some_and(|value| value.get() != "null") {
+            for name in replaced {
+                fields.remove(*name);
+            }
+        }
+    }
+    for (name, value) in patch {
+        match value.get() {
+            "null" => fields.remove(&name),
+            _ => fields.insert(name, value),
+        };
+    }
+    serde_json::to_vec(&fields).map_err(unserializable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = r#"{"cron":"0 9 * * 1-5","time_zone":"Europe/Berlin","dst":"skip","exclude":["2027-12-25"],
+        "start_at":"2027-01-01T00:00:00Z","end_at":"2028-01-01T00:00:00.500Z","max_runs":7,"jitter_ms":1500,
+        "misfire":{"rule":"latest","window_ms":5,"grace_ms":6},"overlap":"buffer_one","pause_on_failure":true,
+        "queue":"mail","payload":{"b":1,"a":1.50},"headers":{"x":"1"},"retry":{"policy":"fixed","delay_ms":9},
+        "guarantee":"exactly-once","precision":"high"}"#;
+
+    fn definition(json: &str) -> ScheduleDefinition {
+        crate::json::read::<ScheduleInput<'_>>(json.as_bytes()).unwrap().definition().unwrap()
+    }
+
+    fn patched(base: &str, patch: &str) -> ScheduleDefinition {
+        let merged = merged(&definition(base), patch.as_bytes()).unwrap();
+        definition(std::str::from_utf8(&merged).unwrap())
+    }
+
+    #[test]
+    fn a_definition_is_written_as_it_could_have_been_read() {
+        for json in [FULL, r#"{"every":"90m","queue":"q","payload_base64":"/wA="}"#, r#"{"cron":"@daily","queue":"q"}"#] {
+            assert_eq!(patched(json, "{}"), definition(json), "{json}");
+        }
+        assert_eq!(definition(FULL).action.payload.as_ref(), br#"{"b":1,"a":1.50}"#);
+    }
+
+    #[test]
+    fn a_patch_replaces_whole_fields_and_null_takes_the_default() {
+        let changed = patched(FULL, r#"{"end_at":null,"jitter_ms":null,"misfire":{"rule":"none"},"queue":"other"}"#);
+        let expected = ScheduleDefinition {
+            end: None,
+            jitter_ms: 0,
+            misfire: MisfirePolicy { rule: MisfireRule::None, ..MisfirePolicy::default() },
+            action: ActionTemplate { queue: parse_queue("other").unwrap(), ..definition(FULL).action },
+            ..definition(FULL)
+        };
+        assert_eq!(changed, expected);
+    }
+
+    #[test]
+    fn cron_and_every_replace_each_other() {
+        let every = patched(FULL, r#"{"every":60}"#).recurrence;
+        assert_eq!(every, RecurrenceSpec::Interval { every_ms: 60_000, anchor: Timestamp::from_millis(0) });
+        let cron = patched(r#"{"every":60,"queue":"q"}"#, r#"{"cron":"@hourly","tz":"Asia/Tokyo"}"#).recurrence;
+        let (expression, zone, dst) = ("@hourly".to_owned(), "Asia/Tokyo".to_owned(), "vixie".to_owned());
+        assert_eq!(cron, RecurrenceSpec::Cron { expression, zone, dst });
+    }
+
+    #[test]
+    fn unknown_and_double_fields_of_a_patch_are_named() {
+        for (patch, field) in [
+            (r#"{"crom":"* * * * *"}"#, "crom"),
+            (r#"{"cron":"* * * * *","cron":"@daily"}"#, "cron"),
+            (r#"{"jitter_ms":"5"}"#, "jitter_ms"),
+            (r#"{"misfire":{"rul":"none"}}"#, "misfire.rul"),
+            ("[]", "body"),
+            ("", "body"),
+        ] {
+            let problem = merged(&definition(FULL), patch.as_bytes()).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some(field), "{patch}: {problem:?}");
+        }
+    }
+}

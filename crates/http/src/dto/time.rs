@@ -1,0 +1,168 @@
+//! RFC 3339 in and out.
+
+use minutehand_model::Timestamp;
+use minutehand_model::time::{DAY_MS, SECOND_MS};
+use minutehand_node::InvalidField;
+
+const LIMIT: &str = "RFC 3339 with a zone, such as 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00";
+
+/// A time in RFC 3339. Fractions below a millisecond are rounded up: nothing runs early.
+///
+/// # Errors
+/// Any other text, times that do not exist, leap seconds, and years beyond 9999 (in UTC).
+pub(crate) fn parse_time(field: &str, text: &str) -> Result<Timestamp, InvalidField> {
+    parse(text).map_err(|reason| InvalidField::new(field, reason, LIMIT, text))
+}
+
+/// A time as the API writes it: RFC 3339 in UTC with milliseconds.
+pub(crate) fn time_text(at: Timestamp) -> String {
+    let text = at.to_string();
+    match text.strip_suffix('Z') {
+        Some(whole) if !whole.contains('.') => format!("{whole}.000Z"),
+        _ => text,
+    }
+}
+
+fn parse(text: &str) -> Result<Timestamp, &'static str> {
+    const SHAPE: &str = "is not RFC 3339";
+    let bytes = text.as_bytes();
+    if bytes.len() < 20 || !bytes.is_ascii() {
+        return Err(SHAPE);
+    }
+    let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+    let well_formed = separators.iter().all(|(at, separator)| bytes[*at] == *separator);
+    if !well_formed || !matches!(bytes[10], b'T' | b't' | b' ') {
+        return Err(SHAPE);
+    }
+    let number = |from: usize, to: usize| digits(&bytes[from..to]).ok_or(SHAPE);
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+        return Err("names a day that does not exist");
+    }
+    if second == 60 {
+        return Err("names a leap second, which cannot be scheduled");
+    }
+    if hour > 23 || minute > 59 || second > 59 {
+        return Err("names a time of day that does not exist");
+    }
+    let (fraction_ms, rest) = fraction(&bytes[19..]).ok_or(SHAPE)?;
+    let offset_minutes = offset(rest).ok_or(SHAPE)?;
+    let seconds = hour * 3_600 + minute * 60 + second - offset_minutes * 60;
+    let at = Timestamp::from_millis(days_before(year, month, day) * DAY_MS + seconds * SECOND_MS + fraction_ms);
+    if at > Timestamp::END_OF_YEAR_9999 { Err("lies beyond the year 9999") } else { Ok(at) }
+}
+
+fn digits(bytes: &[u8]) -> Option<i64> {
+    bytes.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+}
+
+/// Milliseconds of a fraction, rounded up, and what follows it.
+fn fraction(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let Some(rest) = bytes.strip_prefix(b".") else { return Some((0, bytes)) };
+    let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if length == 0 || length > 18 {
+        return None;
+    }
+    let (fraction, rest) = rest.split_at(length);
+    let value = digits(fraction)?;
+    let scale = 10_i64.pow(length as u32);
+    // value * 1000 / scale, rounded up; with 18 digits the product needs more than 64 bits.
+    let scaled = i128::from(value) * 1_000;
+    let ms = (scaled + i128::from(scale) - 1) / i128::from(scale);
+    Some((ms as i64, rest))
+}
+
+/// Minutes east of UTC.
+fn offset(bytes: &[u8]) -> Option<i64> {
+    match bytes {
+        b"Z" | b"z" => Some(0),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let (hours, minutes) = (digits(&[*h1, *h2])?, digits(&[*m1, *m2])?);
+            let size = (hours <= 23 && minutes <= 59).then_some(hours * 60 + minutes)?;
+            Some(if *sign == b'-' { -size } else { size })
+        }
+        _ => None,
+    }
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 to a civil date, after Howard Hinnant's `days_from_civil`.
+fn days_before(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let shifted_month = (month + 9) % 12;
+    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_rfc_3339() {
+        let cases = [
+            ("1970-01-01T00:00:00Z", 0),
+            ("1969-12-31T23:59:59.999Z", -1),
+            ("2000-02-29T00:00:00Z", 951_782_400_000),
+            ("2038-01-19T03:14:08z", 2_147_483_648_000),
+            ("2106-02-07T06:28:16Z", 4_294_967_296_000),
+            ("2026-11-23t17:00:00+01:00", 1_795_449_600_000),
+            ("2026-11-23 10:30:00-05:30", 1_795_449_600_000),
+            ("9999-12-31T23:59:59.999Z", 253_402_300_799_999),
+            ("1970-01-01T00:00:00.0000001Z", 1),
+            ("1970-01-01T00:00:00.001000000Z", 1),
+            ("1970-01-01T00:00:00.999999999999999999Z", 1_000),
+        ];
+        for (text, ms) in cases {
+            assert_eq!(parse_time("due_at", text).map(Timestamp::as_millis), Ok(ms), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_time() {
+        let cases = [
+            ("", "is not RFC 3339"),
+            ("tomorrow", "is not RFC 3339"),
+            ("1700000000000", "is not RFC 3339"),
+            ("2026-11-23T16:00:00", "is not RFC 3339"),
+            ("2026-11-23T16:00:00.Z", "is not RFC 3339"),
+            ("2026-11-23T16:00:00+0100", "is not RFC 3339"),
+            ("2026-11-23T16:00:00+24:00", "is not RFC 3339"),
+            ("2026-11-23T16:00:00Zjunk", "is not RFC 3339"),
+            ("10000-01-01T00:00:00Z", "is not RFC 3339"),
+            ("+2026-11-23T16:00:00Z", "is not RFC 3339"),
+            ("２０２６-11-23T16:00:00Z", "is not RFC 3339"),
+            ("2026-02-30T00:00:00Z", "names a day that does not exist"),
+            ("2100-02-29T00:00:00Z", "names a day that does not exist"),
+            ("2026-13-01T00:00:00Z", "names a day that does not exist"),
+            ("2026-11-23T24:00:00Z", "names a time of day that does not exist"),
+            ("2016-12-31T23:59:60Z", "names a leap second, which cannot be scheduled"),
+            ("9999-12-31T23:59:59-01:00", "lies beyond the year 9999"),
+        ];
+        for (text, reason) in cases {
+            let error = parse_time("due_at", text).unwrap_err();
+            assert_eq!((error.field.as_str(), error.reason.as_str(), error.given.as_str()), ("due_at", reason, text));
+        }
+    }
+
+    #[test]
+    fn every_time_read_is_written_again() {
+        for ms in [0, -1, 1, 951_782_400_000, 1_795_449_600_123, 253_402_300_799_999, -62_167_219_200_000] {
+            let text = time_text(Timestamp::from_millis(ms));
+            assert_eq!(parse_time("t", &text).map(Timestamp::as_millis), Ok(ms), "{text}");
+            assert_eq!(text.len(), "1970-01-01T00:00:00.000Z".len());
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Tasks, queues, partitions and load as callers get to see them.
+
+use std::collections::BTreeMap;
+
+use minutehand_model::{Outcome, Task, Timestamp};
+use minutehand_node::{LetterView, MinuteLoad, PartitionView, QueueView, Replayed, TaskView};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Body, RetryDto, time_text};
+
+/// One due time of a task.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TaskDto {
+    namespace: String,
+    id: String,
+    partition: u32,
+    /// The log offset of the record that says so; absent when only the history knows of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
+    /// `scheduled`, `published`, `succeeded`, `retried`, `dead` or `cancelled`.
+    state: &'static str,
+    #[schema(format = DateTime)]
+    due_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(flatten)]
+    #[schema(inline)]
+    task: Option<TaskBody>,
+    /// How its runs ended, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    outcomes: Vec<OutcomeDto>,
+}
+
+/// What a task carries; absent once it is no longer kept.
+#[derive(Debug, Serialize, ToSchema)]
+struct TaskBody {
+    queue: String,
+    #[serde(flatten)]
+    body: Body,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+    retry: RetryDto,
+    guarantee: &'static str,
+    precision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+}
+
+/// The end of one attempt.
+#[derive(Debug, Serialize, ToSchema)]
+struct OutcomeDto {
+    /// The idempotency key of the attempt.
+    execution_id: String,
+    attempt: u32,
+    /// `succeeded`, `retried`, `dead` or `cancelled`.
+    outcome: &'static str,
+    detail: String,
+    #[schema(format = DateTime)]
+    started_at: String,
+    #[schema(format = DateTime)]
+    ended_at: String,
+}
+
+impl From<&Task> for TaskBody {
+    fn from(task: &Task) -> TaskBody {
+        TaskBody {
+            queue: task.queue.to_string(),
+            body: Body::from(&task.payload),
+            headers: task.headers.iter().cloned().collect(),
+            retry: task.retry.into(),
+            guarantee: task.guarantee.as_str(),
+            precision: task.precision.as_str(),
+            schedule: task.origin.as_ref().map(|origin| origin.schedule.to_string()),
+        }
+    }
+}
+
+impl From<&Outcome> for OutcomeDto {
+    fn from(outcome: &Outcome) -> OutcomeDto {
+        OutcomeDto {
+            execution_id: outcome.execution.to_string(),
+            attempt: outcome.attempt,
+            outcome: outcome.kind.as_str(),
+            detail: outcome.detail.clone(),
+            started_at: time_text(outcome.started_at),
+            ended_at: time_text(outcome.ended_at),
+        }
+    }
+}
+
+impl From<&TaskView> for TaskDto {
+    fn from(view: &TaskView) -> TaskDto {
+        TaskDto {
+            namespace: view.namespace.to_string(),
+            id: view.id.to_string(),
+            partition: view.partition.0,
+            offset: view.offset,
+            state: view.state.as_str(),
+            due_at: time_text(view.due),
+            attempt: view.attempt,
+            task: view.task.as_ref().map(TaskBody::from),
+            outcomes: view.outcomes.iter().map(OutcomeDto::from).collect(),
+        }
+    }
+}
+
+/// A task: its latest due time, and the earlier ones.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TaskShow {
+    #[serde(flatten)]
+    pub(crate) latest: TaskDto,
+    /// Its earlier due times (attempts before this one, times it was moved from), newest first.
+    pub(crate) earlier: Vec<TaskDto>,
+}
+
+/// Tasks in order of due time and id.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TaskList {
+    pub(crate) tasks: Vec<TaskDto>,
+    /// Give it back for the next page; absent at the end. A page may be short, or empty, and have more behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// The due times at which a task was cancelled.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CancelledList {
+    pub(crate) cancelled: Vec<TaskDto>,
+}
+
+/// A queue and how full it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QueueDto {
+    queue: String,
+    /// The worker group the numbers are for.
+    group: String,
+    /// Published and not settled, those in progress included.
+    waiting: u64,
+    /// Handed out and not settled.
+    in_progress: u64,
+    /// Settled so far.
+    settled: u64,
+    dead_letters: u64,
+}
+
+impl QueueDto {
+    pub(crate) fn new(view: &QueueView, group: &str) -> QueueDto {
+        QueueDto {
+            queue: view.name.to_string(),
+            group: group.to_owned(),
+            waiting: view.depth.waiting,
+            in_progress: view.depth.in_progress,
+            settled: view.depth.settled,
+            dead_letters: view.depth.dead_letters,
+        }
+    }
+}
+
+/// Every queue that was ever published to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QueueList {
+    pub(crate) queues: Vec<QueueDto>,
+}
+
+/// A task that failed for the last time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeadLetterDto {
+    /// By this it is replayed or discarded.
+    number: u64,
+    queue: String,
+    partition: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    due_at: Option<String>,
+    /// When it was given up.
+    #[schema(format = DateTime)]
+    dead_at: String,
+    attempts: u32,
+    reason: String,
+    #[serde(flatten)]
+    body: Body,
+    /// Why its task cannot be understood, when that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<String>,
+}
+
+impl From<&LetterView> for DeadLetterDto {
+    fn from(view: &LetterView) -> DeadLetterDto {
+        let task = view.task.as_ref().ok();
+        DeadLetterDto {
+            number: view.number,
+            queue: view.letter.queue.to_string(),
+            partition: view.letter.partition.0,
+            namespace: task.map(|task| task.namespace.to_string()),
+            id: task.map(|task| task.id.to_string()),
+            due_at: task.map(|task| time_text(task.due)),
+            dead_at: time_text(view.letter.at),
+            attempts: view.letter.attempts,
+            reason: view.letter.reason.clone(),
+            body: task.map(|task| Body::from(&task.payload)).unwrap_or_default(),
+            unreadable: view.task.as_ref().err().cloned(),
+        }
+    }
+}
+
+/// Dead letters in the order in which they were given up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeadLetterList {
+    pub(crate) dead_letters: Vec<DeadLetterDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// Which dead letters are meant: some numbers, or all.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SelectionInput {
+    /// 1 to 1,000 numbers.
+    #[serde(default)]
+    pub(crate) numbers: Option<Vec<u64>>,
+    /// All of them, up to 10,000 in one call.
+    #[serde(default)]
+    pub(crate) all: Option<bool>,
+}
+
+/// What a replay or discard did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReplayedDto {
+    /// Letters taken away; by a replay, their tasks run again.
+    count: usize,
+    /// Letters that stay because their tasks cannot be understood.
+    unreadable: usize,
+    /// There are more; call again.
+    more: bool,
+}
+
+impl From<Replayed> for ReplayedDto {
+    fn from(replayed: Replayed) -> ReplayedDto {
+        ReplayedDto { count: replayed.count, unreadable: replayed.unreadable, more: replayed.more }
+    }
+}
+
+/// The partitions assigned to this node.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PartitionList {
+    /// How many partitions there are in all.
+    pub(crate) count: u32,
+    pub(crate) partitions: Vec<PartitionDto>,
+}
+
+/// Where a partition stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PartitionDto {
+    partition: u32,
+    /// `owning` when it fires.
+    phase: &'static str,
+    /// The fencing number of its owner.
+    epoch: u64,
+    /// A: the log is applied up to here.
+    applied: u64,
+    log_end: u64,
+    /// R: a new owner reads the log from here.
+    replay_from: u64,
+    /// F: everything due up to then has been published. Absent while nothing has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    published_until: Option<String>,
+    /// The timetable is in memory up to here. Absent while nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    loaded_until: Option<String>,
+    near_tasks: usize,
+    near_bytes: usize,
+    pending_entries: usize,
+}
+
+impl From<&PartitionView> for PartitionDto {
+    fn from(view: &PartitionView) -> PartitionDto {
+        let status = &view.status;
+        let shown = |at: Timestamp| (at.as_millis() > 0 && at <= Timestamp::END_OF_YEAR_9999).then(|| time_text(at));
+        PartitionDto {
+            partition: view.partition.0,
+            phase: view.phase,
+            epoch: status.epoch.0,
+            applied: status.applied,
+            log_end: status.log_end,
+            replay_from: status.replay_from,
+            published_until: shown(status.frontier.floor().due),
+            loaded_until: shown(status.loaded_until),
+            near_tasks: status.near_tasks,
+            near_bytes: status.near_bytes,
+            pending_entries: status.pending_entries,
+        }
+    }
+}
+
+/// The load per minute, over all partitions; empty minutes are left out.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LoadList {
+    pub(crate) buckets: Vec<LoadDto>,
+}
+
+/// The load of one minute.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LoadDto {
+    /// The start of the minute.
+    #[schema(format = DateTime)]
+    minute: String,
+    /// Tasks in all; occurrences of schedules are not counted.
+    tasks: u64,
+    /// Of these in the timetable, duplicates and cancelled ones included.
+    stored: u64,
+    /// Of these in memory only.
+    in_memory: u64,
+    /// Stored bytes.
+    bytes: u64,
+}
+
+impl From<(Timestamp, MinuteLoad)> for LoadDto {
+    fn from((minute, load): (Timestamp, MinuteLoad)) -> LoadDto {
+        let MinuteLoad { stored, in_memory, bytes } = load;
+        LoadDto { minute: time_text(minute), tasks: stored + in_memory, stored, in_memory, bytes }
+    }
+}
+
+/// A namespace.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NamespaceDto {
+    pub(crate) namespace: String,
+}
+
+/// The namespaces known to this node.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NamespaceList {
+    /// `on-first-use`, or `listed` when only the configured ones exist.
+    pub(crate) created: &'static str,
+    pub(crate) namespaces: Vec<String>,
+}
+
+/// A namespace to create.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NamespaceInput {
+    /// Letters, digits, `.`, `_` and `-`, at most 64 bytes.
+    pub(crate) name: String,
+}

@@ -1,0 +1,136 @@
+//! Reading JSON strictly, and saying what was wrong with it: the field, what was expected, what was given.
+
+use minutehand_node::InvalidField;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::problem::Problem;
+
+/// Deepest nesting of a payload's JSON.
+const DEPTH_MAX: usize = 128;
+/// Characters of a value that are shown again.
+const GIVEN_CHARACTERS_MAX: usize = 100;
+
+/// Reads a body. The fast way first; what was wrong is found out only when something was.
+pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
+}
+
+#[cold]
+fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> Problem {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        let detail = "the body is empty; a JSON object is expected".to_owned();
+        return Problem::malformed(Some("body".to_owned()), "a JSON object", Some("nothing".to_owned()), detail);
+    }
+    let message = without_position(&error.to_string());
+    if error.is_syntax() || error.is_eof() {
+        let detail = format!("the body is not JSON: {message} at line {}, column {}", error.line(), error.column());
+        return Problem::malformed(Some("body".to_owned()), "well-formed JSON (RFC 8259)", given_at(bytes, error), detail);
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let path = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Ok(_) => String::new(),
+        Err(located) => located.path().to_string(),
+    };
+    let path = if path.is_empty() || path == "." { None } else { Some(path) };
+    let named = ["unknown field `", "duplicate field `", "missing field `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start))
+        .and_then(|rest| rest.split('`').next())
+        .map(|name| joined(path.as_deref(), name));
+    let field = named.clone().or(path);
+    let given = if named.is_some() { field.clone() } else { given_at(bytes, error) };
+    let limit = expected(&message);
+    let shown = field.as_deref().unwrap_or("body");
+    Problem::malformed(Some(shown.to_owned()), limit, given.map(|given| shortened(&given)), format!("{shown}: {message}"))
+}
+
+/// The path with a name at its end, unless the path ends with it already.
+fn joined(path: Option<&str>, name: &str) -> String {
+    let name = shortened(name);
+    match path {
+        None => name,
+        Some(path) if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+        Some(path) => format!("{path}.{name}"),
+    }
+}
+
+/// What serde says it expected.
+fn expected(message: &str) -> String {
+    if let Some((_, rest)) = message.split_once(", expected ") {
+        return rest.to_owned();
+    }
+    if message.starts_with("duplicate field") {
+        return "every key at most once".to_owned();
+    }
+    if message.starts_with("missing field") {
+        return "required".to_owned();
+    }
+    message.to_owned()
+}
+
+/// A message without the position that serde_json appends.
+fn without_position(message: &str) -> String {
+    match message.rfind(" at line ") {
+        Some(end) => message[..end].to_owned(),
+        None => message.to_owned(),
+    }
+}
+
+/// The text before the position of an error.
+fn given_at(bytes: &[u8], error: &serde_json::Error) -> Option<String> {
+    let line = bytes.split(|byte| *byte == b'\n').nth(error.line().checked_sub(1)?)?;
+    let end = error.column().min(line.len());
+    let start = end.saturating_sub(40);
+    Some(String::from_utf8_lossy(&line[start..end]).trim().to_owned())
+}
+
+pub(crate) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(GIVEN_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The bytes of a payload: the text of a JSON string, and any other JSON as it was written.
+pub(crate) fn payload_bytes(raw: &RawValue) -> Result<bytes::Bytes, InvalidField> {
+    let text = raw.get();
+    if text.starts_with('"') {
+        let string: std::borrow::Cow<'_, str> = serde_json::from_str::<crate::dto::Text<'_>>(text)
+            .map_err(|error| InvalidField::new("payload", error.to_string(), "a JSON value", text))?
+            .0;
+        return Ok(bytes::Bytes::copy_from_slice(string.as_bytes()));
+    }
+    let depth = depth(text.as_bytes());
+    if depth > DEPTH_MAX {
+        let limit = format!("at most {DEPTH_MAX} levels");
+        return Err(InvalidField::new("payload", "is nested too deeply", limit, format!("{depth} levels")));
+    }
+    Ok(bytes::Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// How deeply well-formed JSON is nested.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}

@@ -1,0 +1,200 @@
+//! Creating tasks by the million: lines in, a summary and the refused lines out.
+//!
+//! The body is cut into batches of whole lines; each is parsed and appended by a task of its own, a few at a
+//! time, so that parsing, the log and the network work side by side and memory stays bounded. The answer begins
+//! when the body has ended: a client that does not read while it writes is not held up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use minutehand_model::{Namespace, Task};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::lines::{Batch, LINE_BYTES_MAX, LineCutter};
+use crate::access::Scoped;
+use crate::api::Api;
+use crate::dto::{BulkSummary, RefusedLine, TaskInput};
+use crate::problem::Problem;
+
+/// Batches being parsed or appended at once.
+const IN_FLIGHT_MAX: usize = 8;
+/// Refused lines that are listed; more are only counted.
+const LISTED_MAX: usize = 10_000;
+/// How long lines wait for company when their sender is slow.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// What became of lines.
+#[derive(Default)]
+struct Tally {
+    accepted: u64,
+    refused: u64,
+    listed: Vec<RefusedLine>,
+}
+
+impl Tally {
+    fn refuse(&mut self, line: u64, problem: Problem) {
+        self.refused += 1;
+        if self.listed.len() < LISTED_MAX {
+            self.listed.push(RefusedLine { line, problem });
+        }
+    }
+
+    fn add(&mut self, other: Tally) {
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        let room = LISTED_MAX.saturating_sub(self.listed.len());
+        self.listed.extend(other.listed.into_iter().take(room));
+    }
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/tasks:bulk", tag = "tasks", operation_id = "createTasks",
+    summary = "Create many tasks",
+    description = "One task a line (NDJSON), of any number. Lines are durable before they are counted as accepted; \
+        a refused line does not stop the others. The first line of the answer is the summary, then come the \
+        refused lines in order, at most 10,000 of them. A client that is cut off in the middle sends everything \
+        again: with ids and due times of its own, nothing is created twice.",
+    params(("ns" = String, Path, description = "The namespace")),
+    request_body(content = TaskInput<'static>, content_type = "application/x-ndjson"),
+    responses(
+        (status = 200, description = "The summary, then refused lines like `{\"line\":17,\"problem\":{…}}`", body = BulkSummary, content_type = "application/x-ndjson"),
+        (status = "default", description = "Refused as a whole", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn create(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    body: Body,
+) -> Result<Response, Problem> {
+    let mut stream = body.into_data_stream();
+    let mut cutter = LineCutter::new();
+    let mut tally = Tally::default();
+    let mut in_flight = InFlight { api, namespace: scoped.namespace, batches: JoinSet::new() };
+    let mut deadline = Instant::now();
+    loop {
+        let had_pending = cutter.has_pending();
+        let batch = tokio::select! {
+            biased;
+            chunk = stream.next() => match chunk {
+                None => break,
+                Some(Ok(chunk)) => cutter.push(&chunk),
+                Some(Err(error)) => {
+                    let detail = format!("the body broke off: {error}; lines before that may have been created");
+                    return Err(Problem::malformed(Some("body".to_owned()), "a whole body", None, detail));
+                }
+            },
+            () = sleep_until(deadline), if had_pending => {
+                deadline = Instant::now() + LINGER;
+                cutter.cut()
+            }
+        };
+        if !had_pending {
+            deadline = Instant::now() + LINGER;
+        }
+        if let Some(batch) = batch {
+            in_flight.begin(batch, &mut tally).await;
+        }
+        refuse_too_long(&mut cutter, &mut tally);
+    }
+    if let Some(batch) = cutter.finish() {
+        in_flight.begin(batch, &mut tally).await;
+    }
+    refuse_too_long(&mut cutter, &mut tally);
+    in_flight.finish(&mut tally).await;
+    Ok(answer(tally))
+}
+
+fn refuse_too_long(cutter: &mut LineCutter, tally: &mut Tally) {
+    for line in cutter.take_too_long() {
+        let given = Some(format!("more than {LINE_BYTES_MAX} bytes"));
+        tally.refuse(line, Problem::body_too_large("line", LINE_BYTES_MAX, given));
+    }
+}
+
+/// The batches under way.
+struct InFlight {
+    api: Arc<Api>,
+    namespace: Namespace,
+    batches: JoinSet<Tally>,
+}
+
+impl InFlight {
+    /// Begins a batch, once there is room for it.
+    async fn begin(&mut self, batch: Batch, tally: &mut Tally) {
+        while self.batches.len() >= IN_FLIGHT_MAX {
+            self.join_one(tally).await;
+        }
+        let (api, namespace) = (Arc::clone(&self.api), self.namespace.clone());
+        self.batches.spawn(async move { create_batch(&api, &namespace, batch).await });
+    }
+
+    async fn finish(mut self, tally: &mut Tally) {
+        while !self.batches.is_empty() {
+            self.join_one(tally).await;
+        }
+    }
+
+    async fn join_one(&mut self, tally: &mut Tally) {
+        match self.batches.join_next().await {
+            Some(Ok(done)) => tally.add(done),
+            // A batch is never aborted while the request lives; a panic is a bug and must be seen.
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(_)) | None => {}
+        }
+    }
+}
+
+async fn create_batch(api: &Api, namespace: &Namespace, batch: Batch) -> Tally {
+    let mut tally = Tally::default();
+    let (lines, tasks) = parse(api, namespace, batch, &mut tally);
+    for (line, created) in lines.into_iter().zip(api.gateway.create(tasks).await) {
+        match created {
+            Ok(_) => tally.accepted += 1,
+            Err(error) => tally.refuse(line, error.into()),
+        }
+    }
+    tally
+}
+
+/// The tasks of a batch with the numbers of their lines.
+fn parse(api: &Api, namespace: &Namespace, batch: Batch, tally: &mut Tally) -> (Vec<u64>, Vec<Task>) {
+    let now = api.gateway.now();
+    let (mut lines, mut tasks): (Vec<u64>, Vec<Task>) = (Vec::new(), Vec::new());
+    for (number, line) in (batch.first_line..).zip(batch.bytes.split(|byte| *byte == b'\n')) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let queue_before = tasks.last().map(|task| &task.queue);
+        let parsed = crate::json::read::<TaskInput<'_>>(line).and_then(|input| {
+            Ok(input.into_task(namespace, now, queue_before, || api.ids.next(now))?)
+        });
+        match parsed {
+            Ok(task) => {
+                lines.push(number);
+                tasks.push(task);
+            }
+            Err(problem) => tally.refuse(number, problem),
+        }
+    }
+    (lines, tasks)
+}
+
+fn answer(mut tally: Tally) -> Response {
+    tally.listed.sort_by_key(|refused| refused.line);
+    let summary = BulkSummary { accepted: tally.accepted, refused: tally.refused };
+    let mut body = serde_json::to_vec(&summary).unwrap_or_default();
+    body.push(b'\n');
+    for refused in &tally.listed {
+        body.extend(serde_json::to_vec(refused).unwrap_or_default());
+        body.push(b'\n');
+    }
+    let mut response = (StatusCode::OK, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response
+}

@@ -1,0 +1,107 @@
+//! Paths and methods, and the handlers behind them.
+
+pub(crate) mod bulk;
+mod lines;
+pub(crate) mod operations;
+pub(crate) mod queues;
+pub(crate) mod schedule_actions;
+pub(crate) mod schedules;
+pub(crate) mod tasks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::access::authenticate;
+use crate::api::{Api, ApiConfig};
+use crate::problem::Problem;
+
+/// The whole API as a router.
+pub fn router(config: ApiConfig) -> Router {
+    let api = Arc::new(Api::new(config));
+    let guarded = Router::new()
+        .route("/v1/namespaces", get(operations::list_namespaces).post(operations::create_namespace))
+        .route("/v1/namespaces/{ns}/tasks", get(tasks::list).post(tasks::create))
+        .route("/v1/namespaces/{ns}/tasks:bulk", post(bulk::create))
+        .route("/v1/namespaces/{ns}/tasks/{id}", get(tasks::find).patch(tasks::reschedule).delete(tasks::cancel))
+        .route("/v1/namespaces/{ns}/schedules", get(schedules::list).post(schedules::create))
+        .route("/v1/namespaces/{ns}/schedules:preview", post(schedules::preview_unsaved))
+        .route(
+            "/v1/namespaces/{ns}/schedules/{id}",
+            get(schedules::show)
+                .patch(schedules::revise)
+                .delete(schedules::delete)
+                // A colon within a part of a path cannot be routed; `{id}:pause` is split by hand.
+                .post(schedule_actions::dispatch),
+        )
+        .route("/v1/namespaces/{ns}/schedules/{id}/revisions", get(schedules::revisions))
+        .route("/v1/namespaces/{ns}/schedules/{id}/preview", get(schedules::preview))
+        .route("/v1/queues", get(queues::list))
+        .route("/v1/queues/{queue}", get(queues::show))
+        .route("/v1/queues/{queue}/dead-letters", get(queues::dead_letters))
+        .route("/v1/queues/{queue}/dead-letters:replay", post(queues::replay))
+        .route("/v1/queues/{queue}/dead-letters:discard", post(queues::discard))
+        .route("/v1/partitions", get(operations::partitions))
+        .route("/v1/buckets", get(operations::buckets))
+        .route("/metrics", get(operations::metrics))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate));
+    let open = Router::new()
+        .route("/", get(operations::page))
+        .route("/livez", get(operations::live))
+        .route("/readyz", get(operations::ready))
+        .route("/openapi.json", get(operations::openapi));
+    guarded
+        .merge(open)
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::disable())
+        .with_state(api)
+}
+
+async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {
+    Problem::not_found(format!("there is nothing at {}; /openapi.json lists what there is", uri.path()))
+}
+
+async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri) -> Problem {
+    let detail = format!("{} does not take {method}; /openapi.json lists what it takes", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not this method", detail)
+}
+
+/// An answer in JSON.
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => json_bytes(status, bytes.into()),
+        Err(error) => {
+            let title = "The answer could not be written";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, error.to_string()).into_response()
+        }
+    }
+}
+
+fn json_bytes(status: StatusCode, body: Bytes) -> Response {
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An id as a part of a path.
+fn encoded(id: &str) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'/' | b'%' | b'?' | b'#' | b'+' => {
+                let _ = write!(text, "%{byte:02X}");
+            }
+            _ => text.push(char::from(byte)),
+        }
+    }
+    text
+}

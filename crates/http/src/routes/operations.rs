@@ -1,0 +1,157 @@
+//! Namespaces, partitions, load, health, metrics, the description of the API and the status page.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use minutehand_model::Namespace;
+use minutehand_model::time::MINUTE_MS;
+use minutehand_node::Readiness;
+
+use super::json;
+use crate::access::{Everywhere, Params, read_body};
+use crate::api::Api;
+use crate::dto::{
+    LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList, PartitionDto, PartitionList, name_refused,
+};
+use crate::problem::Problem;
+
+/// The load that is shown unless the caller names a range: the next hour.
+const LOAD_RANGE_MS: i64 = 60 * MINUTE_MS;
+/// The status page: one file without scripts or styles from elsewhere.
+const PAGE: &str = include_str!("../page.html");
+
+#[utoipa::path(
+    get, path = "/v1/namespaces", tag = "operations", operation_id = "listNamespaces",
+    summary = "List the namespaces known to this node",
+    description = "A namespace comes to be by its first use, unless the server is configured with a list. \
+        `default` always exists.",
+    responses(
+        (status = 200, description = "The namespaces", body = NamespaceList),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_namespaces(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
+    let namespaces = api.namespaces.known().iter().map(Namespace::to_string).collect();
+    json(StatusCode::OK, &NamespaceList { created: api.namespaces.created(), namespaces })
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces", tag = "operations", operation_id = "createNamespace",
+    summary = "Check and note the name of a namespace",
+    request_body = NamespaceInput,
+    responses(
+        (status = 201, description = "Noted", body = NamespaceDto),
+        (status = 200, description = "It was known before", body = NamespaceDto),
+        (status = 409, description = "Only the configured ones exist here", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn create_namespace(
+    State(api): State<Arc<Api>>,
+    _: Everywhere,
+    body: Body,
+) -> Result<Response, Problem> {
+    let bytes = read_body(body).await?;
+    let NamespaceInput { name } = crate::json::read(&bytes)?;
+    let namespace = Namespace::parse(&name).map_err(|error| name_refused("name", &name, &error))?;
+    if !api.namespaces.exists(&namespace) {
+        let detail = format!("namespace {namespace} is not on the configured list");
+        return Err(Problem::conflict("namespaces-are-listed", detail));
+    }
+    let status = if api.namespaces.remember(&namespace) { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(json(status, &NamespaceDto { namespace: namespace.to_string() }))
+}
+
+#[utoipa::path(
+    get, path = "/v1/partitions", tag = "operations", operation_id = "listPartitions",
+    summary = "The partitions assigned to this node, and where they stand",
+    responses(
+        (status = 200, description = "The partitions", body = PartitionList),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn partitions(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
+    let partitions = api.gateway.partitions().iter().map(PartitionDto::from).collect();
+    json(StatusCode::OK, &PartitionList { count: api.gateway.partitions_count(), partitions })
+}
+
+#[utoipa::path(
+    get, path = "/v1/buckets", tag = "operations", operation_id = "listBuckets",
+    summary = "The upcoming load per minute",
+    params(
+        ("from" = Option<String>, Query, description = "From this minute on; now by default"),
+        ("until" = Option<String>, Query, description = "Up to this time; an hour after `from` by default, a week at most"),
+    ),
+    responses(
+        (status = 200, description = "The minutes with load", body = LoadList),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn buckets(State(api): State<Arc<Api>>, _: Everywhere, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["from", "until"])?;
+    let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
+    let until = params.time("until")?.unwrap_or_else(|| from.plus_millis(LOAD_RANGE_MS));
+    let loads = api.gateway.loads(from, until).await?;
+    Ok(json(StatusCode::OK, &LoadList { buckets: loads.into_iter().map(LoadDto::from).collect() }))
+}
+
+#[utoipa::path(
+    get, path = "/metrics", tag = "operations", operation_id = "metrics",
+    summary = "Metrics in the text format of Prometheus",
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn metrics(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (api.metrics)()).into_response()
+}
+
+#[utoipa::path(
+    get, path = "/livez", tag = "operations", operation_id = "live", security(()),
+    summary = "Whether the process answers",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn live() -> &'static str {
+    "ok\n"
+}
+
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations", operation_id = "ready", security(()),
+    summary = "Whether every partition assigned to this node is owned and fires",
+    responses(
+        (status = 200, description = "Ready", body = String, content_type = "text/plain"),
+        (status = 503, description = "Not ready, with the reasons", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Response {
+    match api.gateway.readiness() {
+        Readiness::Ready => "ready\n".into_response(),
+        Readiness::NotReady(reasons) => {
+            let detail = reasons.join("; ");
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready yet", detail);
+            Problem { reasons, ..problem }.into_response()
+        }
+    }
+}
+
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operations", operation_id = "openapi", security(()),
+    summary = "This description",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+)]
+pub(crate) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], crate::openapi::openapi_json()).into_response()
+}
+
+/// The status page.
+pub(crate) async fn page() -> Response {
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+        base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let headers: [(HeaderName, &str); 3] = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, PAGE).into_response()
+}

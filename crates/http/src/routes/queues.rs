@@ -1,0 +1,147 @@
+//! Queues and their dead letters.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use minutehand_node::{InvalidField, Selection};
+
+use super::json;
+use crate::access::{Everywhere, Params, read_body};
+use crate::api::Api;
+use crate::cursor;
+use crate::dto::{DeadLetterDto, DeadLetterList, QueueDto, QueueList, ReplayedDto, SelectionInput};
+use crate::problem::Problem;
+
+/// Dead letters on a page unless the caller says how many.
+const PAGE_DEFAULT: usize = 100;
+/// Most dead letters on a page.
+const PAGE_MAX: usize = 1_000;
+/// Longest name of a worker group.
+const GROUP_BYTES_MAX: usize = 128;
+
+fn group<'a>(api: &'a Api, params: &'a Params) -> Result<&'a str, InvalidField> {
+    let group = params.text("group").unwrap_or(&api.default_group);
+    if group.is_empty() || group.len() > GROUP_BYTES_MAX || group.chars().any(char::is_control) {
+        let limit = format!("1 to {GROUP_BYTES_MAX} bytes without control characters");
+        return Err(InvalidField::new("group", "is not accepted", limit, format!("{group:?}")));
+    }
+    Ok(group)
+}
+
+#[utoipa::path(
+    get, path = "/v1/queues", tag = "queues", operation_id = "listQueues",
+    summary = "List the queues that were ever published to, and how full they are",
+    params(("group" = Option<String>, Query, description = "The worker group the numbers are for")),
+    responses(
+        (status = 200, description = "The queues", body = QueueList),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(State(api): State<Arc<Api>>, _: Everywhere, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["group"])?;
+    let group = group(&api, &params)?;
+    let queues = api.gateway.queues(group).await?;
+    let queues = queues.iter().map(|queue| QueueDto::new(queue, group)).collect();
+    Ok(json(StatusCode::OK, &QueueList { queues }))
+}
+
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}", tag = "queues", operation_id = "showQueue",
+    summary = "How full a queue is",
+    params(
+        ("queue" = String, Path, description = "The queue"),
+        ("group" = Option<String>, Query, description = "The worker group the numbers are for"),
+    ),
+    responses(
+        (status = 200, description = "The queue", body = QueueDto),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show(State(api): State<Arc<Api>>, caller: Everywhere, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["group"])?;
+    let group = group(&api, &params)?;
+    let queue = api.gateway.queue(&caller.queue()?, group).await?;
+    Ok(json(StatusCode::OK, &QueueDto::new(&queue, group)))
+}
+
+#[utoipa::path(
+    get, path = "/v1/queues/{queue}/dead-letters", tag = "queues", operation_id = "listDeadLetters",
+    summary = "List the tasks that failed for the last time",
+    params(
+        ("queue" = String, Path, description = "The queue"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000, 100 by default"),
+        ("cursor" = Option<String>, Query, description = "From the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = DeadLetterList),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn dead_letters(
+    State(api): State<Arc<Api>>,
+    caller: Everywhere,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["limit", "cursor"])?;
+    let queue = caller.queue()?;
+    let question = ["dead-letters", queue.as_str()];
+    let from: Option<u64> = params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
+    let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
+    let page = api.gateway.dead_letters(&queue, from.unwrap_or_default(), limit).await?;
+    let next_cursor = page.next.map(|next| cursor::write(&question, &next));
+    let dead_letters = page.letters.iter().map(DeadLetterDto::from).collect();
+    Ok(json(StatusCode::OK, &DeadLetterList { dead_letters, next_cursor }))
+}
+
+async fn selection(body: Body) -> Result<Selection, Problem> {
+    let input: SelectionInput = crate::json::read(&read_body(body).await?)?;
+    match (input.numbers, input.all) {
+        (Some(numbers), None | Some(false)) => Ok(Selection::Numbers(numbers.into_iter().collect())),
+        (None, Some(true)) => Ok(Selection::All),
+        _ => {
+            let limit = "one of numbers and all: true";
+            Err(InvalidField::new("numbers", "or all is needed", limit, "neither or both").into())
+        }
+    }
+}
+
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/dead-letters:replay", tag = "queues", operation_id = "replayDeadLetters",
+    summary = "Run the tasks of dead letters again, now, from their first attempt on",
+    params(("queue" = String, Path, description = "The queue")),
+    request_body = SelectionInput,
+    responses(
+        (status = 200, description = "What was done", body = ReplayedDto),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn replay(
+    State(api): State<Arc<Api>>,
+    caller: Everywhere,
+    body: Body,
+) -> Result<Response, Problem> {
+    let replayed = api.gateway.replay(&caller.queue()?, selection(body).await?).await?;
+    Ok(json(StatusCode::OK, &ReplayedDto::from(replayed)))
+}
+
+#[utoipa::path(
+    post, path = "/v1/queues/{queue}/dead-letters:discard", tag = "queues", operation_id = "discardDeadLetters",
+    summary = "Take dead letters away for good",
+    params(("queue" = String, Path, description = "The queue")),
+    request_body = SelectionInput,
+    responses(
+        (status = 200, description = "What was done", body = ReplayedDto),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn discard(
+    State(api): State<Arc<Api>>,
+    caller: Everywhere,
+    body: Body,
+) -> Result<Response, Problem> {
+    let discarded = api.gateway.discard(&caller.queue()?, selection(body).await?).await?;
+    Ok(json(StatusCode::OK, &ReplayedDto::from(discarded)))
+}

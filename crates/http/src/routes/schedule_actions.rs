@@ -1,0 +1,165 @@
+//! What is done to a schedule by `POST …/schedules/{id}:action`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use minutehand_model::{OverlapPolicy, Revision};
+use minutehand_node::{RevisionChange, ScheduleName};
+
+use super::json;
+use super::schedules::{answer, expected_revision, schedule_name};
+use crate::access::{Scoped, no_such_action, read_optional_body};
+use crate::api::Api;
+use crate::dto::{
+    BackfillInput, NoteInput, RollbackInput, RunRequestedDto, ScheduleDto, TriggerInput, choice, parse_time,
+};
+use crate::problem::Problem;
+
+/// An action as it was asked for.
+struct Asked<'a> {
+    api: &'a Api,
+    name: ScheduleName,
+    author: &'a str,
+    expected: Option<u64>,
+    body: Bytes,
+}
+
+/// Splits the action from the id and carries it out.
+pub(crate) async fn dispatch(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (id, action) = scoped.id_and_verb()?;
+    let asked = Asked {
+        api: &api,
+        name: schedule_name(&scoped, id)?,
+        author: &scoped.grant.name,
+        expected: expected_revision(&headers)?,
+        body: read_optional_body(body).await?,
+    };
+    match action {
+        "pause" => pause(asked).await,
+        "resume" => resume(asked).await,
+        "rollback" => rollback(asked).await,
+        "trigger" => trigger(asked).await,
+        "backfill" => backfill(asked).await,
+        other => Err(no_such_action(other)),
+    }
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/schedules/{id}:pause", tag = "schedules", operation_id = "pauseSchedule",
+    summary = "Pause a schedule: its occurrences do not run until it is resumed",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
+    ),
+    request_body = NoteInput,
+    responses(
+        (status = 200, description = "The schedule", body = ScheduleDto),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn pause(asked: Asked<'_>) -> Result<Response, Problem> {
+    set_paused(asked, true).await
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/schedules/{id}:resume", tag = "schedules", operation_id = "resumeSchedule",
+    summary = "Resume a schedule that is paused or has paused itself",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
+    ),
+    request_body = NoteInput,
+    responses(
+        (status = 200, description = "The schedule", body = ScheduleDto),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn resume(asked: Asked<'_>) -> Result<Response, Problem> {
+    set_paused(asked, false).await
+}
+
+async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem> {
+    let NoteInput { note } = crate::json::read(&asked.body)?;
+    let note = note.unwrap_or_default();
+    let change = |current: &Revision| {
+        let (definition, author) = (current.definition.clone(), asked.author.to_owned());
+        Ok::<_, Problem>(RevisionChange { definition, paused, note: note.clone(), author })
+    };
+    let revised = asked.api.gateway.revise(&asked.name, asked.expected, change).await?;
+    let schedule = revised.ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
+    Ok(answer(StatusCode::OK, &schedule))
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/schedules/{id}:rollback", tag = "schedules", operation_id = "rollbackSchedule",
+    summary = "Put the definition of an earlier revision in force again, as a new revision",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
+    ),
+    request_body = RollbackInput,
+    responses(
+        (status = 200, description = "The schedule", body = ScheduleDto),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
+    let input: RollbackInput = crate::json::read(&asked.body)?;
+    let note = input.note.unwrap_or_default();
+    let Asked { api, name, author, expected, .. } = asked;
+    let schedule = api.gateway.rollback(&name, expected, input.to_revision, &note, author).await?;
+    Ok(answer(StatusCode::OK, &schedule))
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/schedules/{id}:trigger", tag = "schedules", operation_id = "triggerSchedule",
+    summary = "Run a schedule once, now",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+    ),
+    request_body = TriggerInput,
+    responses(
+        (status = 202, description = "The request is durable", body = RunRequestedDto),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
+    let TriggerInput { overlap } = crate::json::read(&asked.body)?;
+    let overlap: Option<OverlapPolicy> =
+        overlap.map(|overlap| choice("overlap", Some(&overlap))).transpose()?;
+    let requested = asked.api.gateway.trigger(&asked.name, overlap).await?;
+    Ok(json(StatusCode::ACCEPTED, &RunRequestedDto::from(requested)))
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/schedules/{id}:backfill", tag = "schedules", operation_id = "backfillSchedule",
+    summary = "Run the occurrences of a range, as if they were due now; at most 10,000",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+    ),
+    request_body = BackfillInput,
+    responses(
+        (status = 202, description = "The request is durable", body = RunRequestedDto),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {
+    let input: BackfillInput = crate::json::read(&asked.body)?;
+    let (from, to) = (parse_time("from", &input.from)?, parse_time("to", &input.to)?);
+    let requested = asked.api.gateway.backfill(&asked.name, from, to).await?;
+    Ok(json(StatusCode::ACCEPTED, &RunRequestedDto::from(requested)))
+}

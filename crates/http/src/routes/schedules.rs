@@ -1,0 +1,305 @@
+//! Schedules: create, show, list, change, delete, revisions, preview.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::Response;
+use minutehand_model::{Revision, ScheduleId};
+use minutehand_node::{InvalidField, RevisionChange, ScheduleHead, ScheduleName};
+
+use super::{encoded, json};
+use crate::access::{Params, Scoped, read_body};
+use crate::api::Api;
+use crate::cursor;
+use crate::dto::{
+    PreviewDto, RevisionDto, RevisionList, ScheduleDto, ScheduleInput, ScheduleList, ScheduleShow, merged,
+    name_refused,
+};
+use crate::problem::Problem;
+
+/// Schedules on a page unless the caller says how many.
+const PAGE_DEFAULT: usize = 100;
+/// Most schedules on a page.
+const PAGE_MAX: usize = 1_000;
+/// Times of a preview unless the caller says how many.
+const PREVIEW_DEFAULT: usize = 10;
+/// Most times of a preview.
+const PREVIEW_MAX: usize = 1_000;
+
+pub(super) fn schedule_name(scoped: &Scoped, text: &str) -> Result<ScheduleName, Problem> {
+    let id = ScheduleId::parse(text).map_err(|error| name_refused("id", text, &error))?;
+    Ok(ScheduleName { namespace: scoped.namespace.clone(), id })
+}
+
+/// The revision that the caller expects, from `If-Match`; `None` when any will do.
+pub(super) fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, InvalidField> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+    match number {
+        Some(number) => Ok(Some(number)),
+        None => {
+            let limit = "the ETag of the schedule, such as \"3\" with its quotes, or *";
+            Err(InvalidField::new("If-Match", "is not an ETag of a schedule", limit, text))
+        }
+    }
+}
+
+/// A schedule, with its revision in the `ETag`.
+pub(super) fn answer(status: StatusCode, schedule: &ScheduleHead) -> Response {
+    tagged(json(status, &ScheduleDto::from(schedule)), schedule)
+}
+
+fn tagged(mut response: Response, schedule: &ScheduleHead) -> Response {
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", schedule.head.revision.number)) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/schedules", tag = "schedules", operation_id = "createSchedule",
+    summary = "Create a schedule",
+    description = "Creating a schedule that exists with the same definition changes nothing.",
+    params(("ns" = String, Path, description = "The namespace")),
+    request_body = ScheduleInput<'static>,
+    responses(
+        (status = 201, description = "Created", body = ScheduleDto),
+        (status = 200, description = "It was there before, the same", body = ScheduleDto),
+        (status = 409, description = "It exists with another definition", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn create(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    body: Body,
+) -> Result<Response, Problem> {
+    let bytes = read_body(body).await?;
+    let input: ScheduleInput<'_> = crate::json::read(&bytes)?;
+    let name = match &input.id {
+        Some(id) => schedule_name(&scoped, id)?,
+        None => schedule_name(&scoped, api.ids.next(api.gateway.now()).as_str())?,
+    };
+    let change = RevisionChange {
+        definition: Some(input.definition()?),
+        paused: input.paused.unwrap_or_default(),
+        note: input.note.clone().unwrap_or_default(),
+        author: scoped.grant.name.clone(),
+    };
+    let created = api.gateway.create_schedule(&name, change).await?;
+    let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
+    let mut response = answer(status, &created.schedule);
+    let location = format!("/v1/namespaces/{}/schedules/{}", name.namespace, encoded(name.id.as_str()));
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+#[utoipa::path(
+    get, path = "/v1/namespaces/{ns}/schedules", tag = "schedules", operation_id = "listSchedules",
+    summary = "List schedules in order of their ids",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("prefix" = Option<String>, Query, description = "Ids that begin like this"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000, 100 by default"),
+        ("cursor" = Option<String>, Query, description = "From the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = ScheduleList),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["prefix", "limit", "cursor"])?;
+    let prefix = params.text("prefix").unwrap_or_default();
+    let question = ["schedules", scoped.namespace.as_str(), prefix];
+    let after: Option<String> = params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
+    let after = after.map(|id| Ok::<_, Problem>(schedule_name(&scoped, &id)?.id)).transpose()?;
+    let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
+    let page = api.gateway.schedules(&scoped.namespace, prefix, after.as_ref(), limit).await?;
+    let next_cursor = page.next.map(|id| cursor::write(&question, &id.as_str()));
+    let schedules = page.schedules.iter().map(ScheduleDto::from).collect();
+    Ok(json(StatusCode::OK, &ScheduleList { schedules, next_cursor }))
+}
+
+#[utoipa::path(
+    get, path = "/v1/namespaces/{ns}/schedules/{id}", tag = "schedules", operation_id = "showSchedule",
+    summary = "Show a schedule, and why it has not run",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+    ),
+    responses(
+        (status = 200, description = "The schedule; its revision is the `ETag`", body = ScheduleShow),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
+    let view = api.gateway.schedule(&schedule_name(&scoped, scoped.id()?)?).await?;
+    Ok(tagged(json(StatusCode::OK, &ScheduleShow::from(&view)), &view.schedule))
+}
+
+#[utoipa::path(
+    patch, path = "/v1/namespaces/{ns}/schedules/{id}", tag = "schedules", operation_id = "reviseSchedule",
+    summary = "Change a schedule",
+    description = "Fields that are given replace the stored ones as a whole, `null` takes the default, the others \
+        stay. `cron` and `every` replace each other, and so do `payload` and `payload_base64`.",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
+    ),
+    request_body = ScheduleInput<'static>,
+    responses(
+        (status = 200, description = "The schedule", body = ScheduleDto),
+        (status = 412, description = "It is at another revision", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn revise(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let name = schedule_name(&scoped, scoped.id()?)?;
+    let expected = expected_revision(&headers)?;
+    let patch = read_body(body).await?;
+    let author = &scoped.grant.name;
+    let revised = api.gateway.revise(&name, expected, |current| patched(current, &name, &patch, author));
+    let schedule = revised.await?.ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
+    Ok(answer(StatusCode::OK, &schedule))
+}
+
+/// The revision that a patch makes of the current one.
+fn patched(
+    current: &Revision,
+    name: &ScheduleName,
+    patch: &[u8],
+    author: &str,
+) -> Result<RevisionChange, Problem> {
+    let definition = current.definition.as_ref().ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
+    let merged = merged(definition, patch)?;
+    let input: ScheduleInput<'_> = crate::json::read(&merged)?;
+    if let Some(id) = input.id.as_deref().filter(|id| *id != name.id.as_str()) {
+        return Err(InvalidField::new("id", "cannot be changed", name.id.as_str(), id).into());
+    }
+    Ok(RevisionChange {
+        definition: Some(input.definition()?),
+        paused: input.paused.unwrap_or(current.paused),
+        note: input.note.unwrap_or_default(),
+        author: author.to_owned(),
+    })
+}
+
+#[utoipa::path(
+    delete, path = "/v1/namespaces/{ns}/schedules/{id}", tag = "schedules", operation_id = "deleteSchedule",
+    summary = "Delete a schedule; its revisions stay",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
+    ),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 412, description = "It is at another revision", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn delete(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let name = schedule_name(&scoped, scoped.id()?)?;
+    let author = &scoped.grant.name;
+    let deletion = |current: &Revision| {
+        let (paused, note) = (current.paused, "deleted".to_owned());
+        Ok::<_, Problem>(RevisionChange { definition: None, paused, note, author: author.clone() })
+    };
+    api.gateway.revise(&name, expected_revision(&headers)?, deletion).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(
+    get, path = "/v1/namespaces/{ns}/schedules/{id}/revisions", tag = "schedules", operation_id = "listRevisions",
+    summary = "List every revision of a schedule, oldest first; also of a deleted one",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+    ),
+    responses(
+        (status = 200, description = "The revisions", body = RevisionList),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn revisions(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
+    let revisions = api.gateway.revisions(&schedule_name(&scoped, scoped.id()?)?).await?;
+    let revisions = revisions.iter().map(RevisionDto::from).collect();
+    Ok(json(StatusCode::OK, &RevisionList { revisions }))
+}
+
+#[utoipa::path(
+    get, path = "/v1/namespaces/{ns}/schedules/{id}/preview", tag = "schedules", operation_id = "previewSchedule",
+    summary = "The next times of a schedule, whether or not it is paused",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+        ("from" = Option<String>, Query, description = "From this time on; now by default"),
+        ("n" = Option<u32>, Query, description = "How many, 1 to 1000; 10 by default"),
+    ),
+    responses(
+        (status = 200, description = "The times", body = PreviewDto),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn preview(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["from", "n"])?;
+    let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
+    let count = params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?;
+    let preview = api.gateway.preview_stored(&schedule_name(&scoped, scoped.id()?)?, from, count).await?;
+    Ok(json(StatusCode::OK, &PreviewDto::from(preview)))
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/schedules:preview", tag = "schedules", operation_id = "previewUnsaved",
+    summary = "Check a schedule without saving it, and show its next times",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("from" = Option<String>, Query, description = "From this time on; now by default"),
+        ("n" = Option<u32>, Query, description = "How many, 1 to 1000; 10 by default"),
+    ),
+    request_body = ScheduleInput<'static>,
+    responses(
+        (status = 200, description = "The times", body = PreviewDto),
+        (status = "default", description = "Refused, as its creation would be", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn preview_unsaved(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    uri: Uri,
+    body: Body,
+) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["from", "n"])?;
+    let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
+    let count = params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?;
+    let bytes = read_body(body).await?;
+    let input: ScheduleInput<'_> = crate::json::read(&bytes)?;
+    if let Some(id) = &input.id {
+        schedule_name(&scoped, id)?;
+    }
+    let preview = minutehand_node::preview(&input.definition()?, from, count)?;
+    Ok(json(StatusCode::OK, &PreviewDto::from(preview)))
+}

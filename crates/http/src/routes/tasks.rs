@@ -1,0 +1,227 @@
+//! One task, or a page of them.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::Response;
+use bytes::Bytes;
+use minutehand_model::{TaskId, Timestamp};
+use minutehand_node::{InvalidField, TaskName, TaskQuery};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{encoded, json, json_bytes};
+use crate::access::{Params, Scoped, read_body};
+use crate::api::Api;
+use crate::cursor;
+use crate::dto::{
+    CancelledList, MoveInput, TaskDto, TaskHandleDto, TaskInput, TaskList, TaskShow, name_refused,
+};
+use crate::idempotency::{KeyInUse, Remembered};
+use crate::ids::IdSource;
+use crate::problem::Problem;
+
+/// Tasks on a page unless the caller says how many.
+const PAGE_DEFAULT: usize = 100;
+/// Most tasks on a page.
+const PAGE_MAX: usize = 1_000;
+/// Longest idempotency key, in bytes.
+const KEY_BYTES_MAX: usize = 255;
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/tasks", tag = "tasks", operation_id = "createTask",
+    summary = "Create a task",
+    description = "Answered when the task is durable. The same id and due time twice is one task. An \
+        `Idempotency-Key` is remembered for a day: the same request is answered again, another one is refused.",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("Idempotency-Key" = Option<String>, Header, description = "At most 255 visible ASCII characters"),
+    ),
+    request_body = TaskInput<'static>,
+    responses(
+        (status = 201, description = "Created", body = TaskHandleDto),
+        (status = 200, description = "It was there before", body = TaskHandleDto),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn create(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let bytes = read_body(body).await?;
+    let Some(key) = idempotency_key(&headers)? else {
+        let (status, answer) = create_one(&api, &scoped, &bytes, None).await?;
+        return Ok(created(status, &scoped, answer.0, answer.1));
+    };
+    let scope = [scoped.grant.name.as_bytes(), scoped.namespace.as_str().as_bytes(), key.as_bytes()];
+    let key_hash = xxh3_128(&scope.join(&b"\0"[..]));
+    match api.idempotency.begin(key_hash, xxh3_128(&bytes), api.gateway.now()) {
+        Remembered::New => {}
+        Remembered::Answered(answer) => return Ok(json_bytes(StatusCode::OK, answer)),
+        Remembered::InProgress => {
+            return Err(Problem::conflict("in-progress", "the request with this Idempotency-Key is under way"));
+        }
+        Remembered::OtherRequest => {
+            let limit = "a key of its own for every request";
+            return Err(InvalidField::new("Idempotency-Key", "was used for another request", limit, key).into());
+        }
+    }
+    let in_use = KeyInUse::new(&api.idempotency, key_hash);
+    let (status, (id, answer)) = create_one(&api, &scoped, &bytes, Some(key_hash)).await?;
+    in_use.succeeded(answer.clone());
+    Ok(created(status, &scoped, id, answer))
+}
+
+async fn create_one(
+    api: &Api,
+    scoped: &Scoped,
+    bytes: &Bytes,
+    key: Option<u128>,
+) -> Result<(StatusCode, (TaskId, Bytes)), Problem> {
+    let input: TaskInput<'_> = crate::json::read(bytes)?;
+    let is_named = input.id.is_some() || key.is_some();
+    let now = api.gateway.now();
+    let task = input.into_task(&scoped.namespace, now, None, || match key {
+        Some(key) => IdSource::of_key(key),
+        None => api.ids.next(now),
+    })?;
+    let id = task.id.clone();
+    let created = match is_named {
+        true => api.gateway.create_named(task).await?,
+        false => api.gateway.create_new(task).await?,
+    };
+    let handle = TaskHandleDto::new(&scoped.namespace, &id, &created);
+    let answer = serde_json::to_vec(&handle).unwrap_or_default().into();
+    let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, (id, answer)))
+}
+
+fn created(status: StatusCode, scoped: &Scoped, id: TaskId, answer: Bytes) -> Response {
+    let mut response = json_bytes(status, answer);
+    let location = format!("/v1/namespaces/{}/tasks/{}", scoped.namespace, encoded(id.as_str()));
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let limit = format!("1 to {KEY_BYTES_MAX} visible ASCII characters");
+    let text = value.to_str().map(str::trim).unwrap_or_default();
+    if text.is_empty() || text.len() > KEY_BYTES_MAX {
+        let given = format!("{} bytes", value.len());
+        return Err(InvalidField::new("Idempotency-Key", "is not accepted", limit, given));
+    }
+    Ok(Some(text))
+}
+
+#[utoipa::path(
+    get, path = "/v1/namespaces/{ns}/tasks", tag = "tasks", operation_id = "listTasks",
+    summary = "List the tasks that wait, in order of due time and id",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("from" = Option<String>, Query, description = "Due at or after, RFC 3339"),
+        ("until" = Option<String>, Query, description = "Due before, RFC 3339"),
+        ("prefix" = Option<String>, Query, description = "Ids that begin like this"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000, 100 by default"),
+        ("cursor" = Option<String>, Query, description = "From the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = TaskList),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["from", "until", "prefix", "limit", "cursor"])?;
+    let prefix = params.text("prefix").unwrap_or_default();
+    let (from, until) = (params.text("from").unwrap_or_default(), params.text("until").unwrap_or_default());
+    let question = ["tasks", scoped.namespace.as_str(), from, until, prefix];
+    let position: Option<(i64, String)> =
+        params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
+    let query = TaskQuery {
+        namespace: scoped.namespace.clone(),
+        from: params.time("from")?,
+        until: params.time("until")?,
+        prefix: prefix.to_owned(),
+        start: position.map(|(due_ms, id)| (Timestamp::from_millis(due_ms), id)),
+        count_max: params.number("limit", PAGE_DEFAULT, PAGE_MAX)?,
+    };
+    let page = api.gateway.list(&query).await?;
+    let next_cursor = page.next.map(|(due, id)| cursor::write(&question, &(due.as_millis(), id)));
+    let tasks = page.tasks.iter().map(TaskDto::from).collect();
+    Ok(json(StatusCode::OK, &TaskList { tasks, next_cursor }))
+}
+
+fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
+    let text = scoped.id()?;
+    let id = TaskId::parse(text).map_err(|error| name_refused("id", text, &error))?;
+    Ok(TaskName { namespace: scoped.namespace.clone(), id })
+}
+
+#[utoipa::path(
+    get, path = "/v1/namespaces/{ns}/tasks/{id}", tag = "tasks", operation_id = "findTask",
+    summary = "Show a task: its latest due time, and the earlier ones",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+    ),
+    responses(
+        (status = 200, description = "The task", body = TaskShow),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn find(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
+    let views = api.gateway.find(&task_name(&scoped)?).await?;
+    let mut tasks = views.iter().map(TaskDto::from);
+    let latest = tasks.next().ok_or_else(|| Problem::not_found("there is no such task"))?;
+    Ok(json(StatusCode::OK, &TaskShow { latest, earlier: tasks.collect() }))
+}
+
+#[utoipa::path(
+    delete, path = "/v1/namespaces/{ns}/tasks/{id}", tag = "tasks", operation_id = "cancelTask",
+    summary = "Cancel a task that has not been published",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+        ("due_at" = Option<String>, Query, description = "Only at this due time; left out, at every one at which it waits"),
+    ),
+    responses(
+        (status = 200, description = "Cancelled", body = CancelledList),
+        (status = 409, description = "It has gone out", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn cancel(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
+    let due = Params::parse(&uri, &["due_at"])?.time("due_at")?;
+    let cancelled = api.gateway.cancel(&task_name(&scoped)?, due).await?;
+    Ok(json(StatusCode::OK, &CancelledList { cancelled: cancelled.iter().map(TaskDto::from).collect() }))
+}
+
+#[utoipa::path(
+    patch, path = "/v1/namespaces/{ns}/tasks/{id}", tag = "tasks", operation_id = "rescheduleTask",
+    summary = "Move a task to another due time",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+    ),
+    request_body = MoveInput<'static>,
+    responses(
+        (status = 200, description = "The task at its new due time", body = TaskDto),
+        (status = 409, description = "It has gone out, or has several due times", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn reschedule(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    body: Body,
+) -> Result<Response, Problem> {
+    let bytes = read_body(body).await?;
+    let wanted = crate::json::read::<MoveInput<'_>>(&bytes)?.parse(api.gateway.now())?;
+    let moved = api.gateway.reschedule(&task_name(&scoped)?, wanted.from, wanted.to, wanted.mode).await?;
+    Ok(json(StatusCode::OK, &TaskDto::from(&moved)))
+}

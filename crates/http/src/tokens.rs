@@ -1,0 +1,232 @@
+//! Bearer tokens: who may call, where, and whether to change anything.
+
+use std::hint::black_box;
+use std::net::SocketAddr;
+
+use minutehand_model::{NameError, Namespace};
+use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+
+/// What a caller may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Who it is, for the revisions of schedules and the access log.
+    pub name: String,
+    /// The namespaces it may use; `None` for all, and for what belongs to none.
+    pub namespaces: Option<Vec<Namespace>>,
+    /// It may ask but change nothing.
+    pub read_only: bool,
+}
+
+impl Grant {
+    /// Everything, for callers that nobody asks who they are.
+    pub fn unrestricted(name: &str) -> Grant {
+        Grant { name: name.to_owned(), namespaces: None, read_only: false }
+    }
+
+    /// Whether it may use a namespace.
+    pub fn allows(&self, namespace: &Namespace) -> bool {
+        self.namespaces.as_ref().is_none_or(|allowed| allowed.contains(namespace))
+    }
+}
+
+/// A line of a token file that cannot be used. Never shows the token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not `NAME TOKEN [read-only] [namespaces=A,B]`.
+    #[error("token line {line}: {reason}; write: NAME TOKEN [read-only] [namespaces=A,B]")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Open to others without a token.
+    #[error("refusing to listen on {addr} without tokens: anybody who reaches it could schedule tasks; listen on 127.0.0.1 or configure tokens")]
+    Open {
+        /// Where it was to listen.
+        addr: SocketAddr,
+    },
+}
+
+/// Shortest token accepted, in bytes.
+const TOKEN_BYTES_MIN: usize = 16;
+
+struct Token {
+    sha256: [u8; SHA256_OUTPUT_LEN],
+    grant: Grant,
+}
+
+/// The tokens that are accepted. Only their SHA-256 is kept. Empty: everybody may do everything.
+#[derive(Default)]
+pub struct Tokens {
+    tokens: Vec<Token>,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.tokens.iter().map(|token| &token.grant)).finish()
+    }
+}
+
+impl Tokens {
+    /// No tokens: everybody may do everything.
+    pub fn none() -> Tokens {
+        Tokens::default()
+    }
+
+    /// Whether callers need no token.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// Reads lines `NAME TOKEN [read-only] [namespaces=A,B]`; TOKEN is the token itself or `sha256:` and 64 hex
+    /// digits of its SHA-256. Empty lines and lines that begin with `#` are passed over.
+    ///
+    /// # Errors
+    /// The first line that is something else.
+    pub fn parse(text: &str) -> Result<Tokens, TokenError> {
+        let mut tokens = Tokens::default();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let token = parse_line(line).map_err(|reason| TokenError::Line { line: index + 1, reason })?;
+            tokens.tokens.push(token);
+        }
+        Ok(tokens)
+    }
+
+    /// What the bearer of a token may do; `None` when it is not known. Takes as long for every token of one length.
+    pub fn grant(&self, presented: &str) -> Option<Grant> {
+        let presented = digest(&SHA256, presented.as_bytes());
+        let mut found = None;
+        for token in &self.tokens {
+            if same(&token.sha256, presented.as_ref()) {
+                found = Some(&token.grant);
+            }
+        }
+        found.cloned()
+    }
+}
+
+/// Compares without telling by its duration where the difference lies.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let difference = a.iter().zip(b).fold(u8::from(a.len() != b.len()), |sum, (a, b)| black_box(sum | (a ^ b)));
+    black_box(difference) == 0
+}
+
+fn parse_line(line: &str) -> Result<Token, String> {
+    let mut words = line.split_whitespace();
+    let name = words.next().ok_or("it has no name")?.to_owned();
+    let token = words.next().ok_or("it has no token")?;
+    let sha256 = match token.strip_prefix("sha256:") {
+        Some(hex) => from_hex(hex).ok_or("sha256: is not followed by 64 hex digits")?,
+        None if token.len() < TOKEN_BYTES_MIN => {
+            return Err(format!("the token has {} bytes, at least {TOKEN_BYTES_MIN} are needed", token.len()));
+        }
+        None => {
+            let mut sha256 = [0; SHA256_OUTPUT_LEN];
+            sha256.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+            sha256
+        }
+    };
+    let mut grant = Grant::unrestricted(&name);
+    for word in words {
+        match word.strip_prefix("namespaces=") {
+            Some(list) => {
+                let parsed: Result<Vec<Namespace>, NameError> = list.split(',').map(Namespace::parse).collect();
+                grant.namespaces = Some(parsed.map_err(|error| error.to_string())?);
+            }
+            None if word == "read-only" => grant.read_only = true,
+            None => return Err(format!("unknown word {word:?}")),
+        }
+    }
+    Ok(Token { sha256, grant })
+}
+
+fn from_hex(text: &str) -> Option<[u8; SHA256_OUTPUT_LEN]> {
+    let mut bytes = [0; SHA256_OUTPUT_LEN];
+    if text.len() != 2 * SHA256_OUTPUT_LEN || !text.is_ascii() {
+        return None;
+    }
+    for (index, slot) in bytes.iter_mut().enumerate() {
+        *slot = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Refuses to listen where others can reach it when there are no tokens.
+///
+/// # Errors
+/// When `addr` is not a loopback address and there are no tokens.
+pub fn refuse_open_bind(addr: SocketAddr, tokens: &Tokens) -> Result<(), TokenError> {
+    let is_loopback = match addr {
+        SocketAddr::V4(addr) => addr.ip().is_loopback(),
+        SocketAddr::V6(addr) => {
+            addr.ip().is_loopback() || addr.ip().to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
+        }
+    };
+    match is_loopback || !tokens.is_empty() {
+        true => Ok(()),
+        false => Err(TokenError::Open { addr }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "
+        # comment
+        ci    0123456789abcdef0123
+        view  sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 read-only namespaces=a,b
+    ";
+
+    #[test]
+    fn grants_what_the_line_says() {
+        let tokens = Tokens::parse(FILE).unwrap();
+        assert_eq!(tokens.grant("0123456789abcdef0123"), Some(Grant::unrestricted("ci")));
+        let view = tokens.grant("test").unwrap();
+        assert!(view.read_only);
+        assert!(view.allows(&Namespace::parse("b").unwrap()) && !view.allows(&Namespace::parse("c").unwrap()));
+        for unknown in ["", "0123456789abcdef012", "0123456789abcdef01234", "sha256:9f86d081"] {
+            assert_eq!(tokens.grant(unknown), None);
+        }
+    }
+
+    #[test]
+    fn bad_lines_are_named_without_the_token() {
+        for (text, reason) in [
+            ("lonely", "it has no token"),
+            ("a short", "the token has 5 bytes, at least 16 are needed"),
+            ("a sha256:xyz", "sha256: is not followed by 64 hex digits"),
+            ("a 0123456789abcdef0123 rw", "unknown word \"rw\""),
+        ] {
+            assert_eq!(
+                Tokens::parse(text).unwrap_err(),
+                TokenError::Line { line: 1, reason: reason.to_owned() },
+            );
+        }
+        let shown = format!("{:?}", Tokens::parse(FILE).unwrap());
+        assert!(!shown.contains("0123456789abcdef") && !shown.contains("9f86d081"));
+    }
+
+    #[test]
+    fn open_only_on_loopback() {
+        let tokens = Tokens::parse(FILE).unwrap();
+        for (addr, open) in [
+            ("127.0.0.1:0", true),
+            ("127.8.8.8:80", true),
+            ("[::1]:80", true),
+            ("[::ffff:127.0.0.1]:80", true),
+            ("0.0.0.0:80", false),
+            ("[::]:80", false),
+            ("10.0.0.1:80", false),
+        ] {
+            let addr = addr.parse().unwrap();
+            assert_eq!(refuse_open_bind(addr, &Tokens::none()).is_ok(), open, "{addr}");
+            assert!(refuse_open_bind(addr, &tokens).is_ok());
+        }
+    }
+}

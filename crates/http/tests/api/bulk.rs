@@ -1,0 +1,106 @@
+//! Creating tasks by the hundred thousand.
+
+use axum::body::Body;
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TASKS, api};
+
+fn lines(answer: &Answer) -> Vec<Value> {
+    answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_thousand_lines_are_all_accepted() {
+    const LINES: usize = 200_000;
+    let api = api().await;
+    let chunks = (0..LINES / 100).map(|chunk| {
+        let lines = (0..100).map(|n| format!("{{\"queue\":\"q\",\"delay\":\"2h\",\"payload\":{{\"n\":{}}}}}\n", chunk * 100 + n));
+        Ok::<_, std::io::Error>(lines.collect::<String>())
+    });
+    let body = Body::from_stream(futures::stream::iter(chunks));
+    let answer = api.call(Method::POST, &format!("{TASKS}:bulk"), body).await;
+    assert_eq!(answer.headers["content-type"], "application/x-ndjson");
+    assert_eq!(answer.text, format!("{{\"accepted\":{LINES},\"refused\":0}}\n"));
+    assert_eq!(api.store.records(), LINES);
+    let partitions = api.get("/v1/partitions").await.expect(200);
+    let ends = partitions["partitions"].as_array().unwrap().iter().map(|partition| partition["log_end"].as_u64().unwrap());
+    assert_eq!(ends.sum::<u64>(), LINES as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_line_is_named_and_stops_nothing() {
+    let api = api().await;
+    let long = format!(r#"{{"queue":"q","delay":1,"payload":"{}"}}"#, "x".repeat(3 * 1024 * 1024));
+    let body = [
+        r#"{"id":"a","queue":"q","delay":"1h"}"#,
+        r#"not json"#,
+        "",
+        r#"{"queue":"q"}"#,
+        &long,
+        r#"{"queue":"q","delay":"1h","surprise":1}"#,
+        "\r",
+        r#"{"id":"b","queue":"q","delay":"1h"}"#,
+    ]
+    .join("\n");
+    let answer = api.call(Method::POST, &format!("{TASKS}:bulk"), body).await;
+    let lines = lines(&answer);
+    assert_eq!(lines[0], json!({"accepted": 2, "refused": 4}));
+    let refused: Vec<(u64, u64, &str)> = lines[1..]
+        .iter()
+        .map(|line| {
+            let problem = &line["problem"];
+            (line["line"].as_u64().unwrap(), problem["status"].as_u64().unwrap(), problem["field"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(refused, [(2, 400, "body"), (4, 422, "due_at"), (5, 413, "line"), (6, 400, "surprise")]);
+    for id in ["a", "b"] {
+        api.get(&format!("{TASKS}/{id}")).await.expect(200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_fails_is_told_line_by_line() {
+    let api = api().await;
+    api.store.break_log(true);
+    let body = "{\"queue\":\"q\",\"delay\":1}\n".repeat(3);
+    let answer = api.post(&format!("{TASKS}:bulk"), &body).await;
+    let answered = lines(&answer);
+    assert_eq!(answered[0], json!({"accepted": 0, "refused": 3}));
+    assert_eq!(answered[1]["problem"]["status"], 503);
+    let problem = api.post(TASKS, r#"{"queue":"q","delay":1}"#).await.problem(503);
+    assert!(problem["detail"].as_str().unwrap().contains("the disk is full"));
+    api.store.break_log(false);
+    assert_eq!(lines(&api.post(&format!("{TASKS}:bulk"), &body).await)[0], json!({"accepted": 3, "refused": 0}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_million_refused_lines_are_counted_and_ten_thousand_listed() {
+    let api = api().await;
+    let body = "{}\n".repeat(20_000);
+    let answer = api.post(&format!("{TASKS}:bulk"), &body).await;
+    let lines = lines(&answer);
+    assert_eq!(lines[0], json!({"accepted": 0, "refused": 20_000}));
+    assert_eq!(lines.len(), 10_001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_sender_is_not_kept_waiting_for_company() {
+    let api = api().await;
+    let (send, receive) = tokio::sync::mpsc::channel::<Result<&'static str, std::io::Error>>(1);
+    let stream = futures::stream::unfold(receive, |mut receive| async move {
+        receive.recv().await.map(|chunk| (chunk, receive))
+    });
+    let sender = async {
+        send.send(Ok("{\"queue\":\"q\",\"delay\":\"1h\"}\n{\"queue\":")).await.unwrap();
+        api.pass(1_000).await;
+        let early = api.store.records();
+        send.send(Ok("\"q\",\"delay\":\"1h\"}\n")).await.unwrap();
+        drop(send);
+        early
+    };
+    let bulk = format!("{TASKS}:bulk");
+    let (answer, early) = tokio::join!(api.call(Method::POST, &bulk, Body::from_stream(stream)), sender);
+    assert_eq!(early, 1, "the first line was durable while its sender still wrote");
+    assert_eq!(lines(&answer)[0], json!({"accepted": 2, "refused": 0}));
+}

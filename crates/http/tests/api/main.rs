@@ -1,0 +1,12 @@
+//! The API as its callers meet it: requests in, answers out, over real owners on stores in memory.
+
+mod access;
+mod bad_input;
+mod bulk;
+mod description;
+mod operations;
+mod queues;
+mod schedules;
+mod store;
+mod support;
+mod tasks;

@@ -1,0 +1,133 @@
+//! Outcomes and dead letters.
+
+use super::samples::{
+    P0, P1, command, dead_letter, done, drain, key, outcome, payloads, publish, queue, read_log,
+};
+use super::{Harness, Stores, refused};
+use crate::{ErrorClass, Settlement};
+
+/// Makes dead letters `dead-0`, `dead-1`, … of the queue `mail`; their numbers.
+async fn bury(stores: &Stores, count: usize) -> Vec<u64> {
+    publish(stores, P0, "mail", "t", count).await;
+    let deliveries = drain(stores, "mail", "workers", count).await;
+    for (index, delivery) in deliveries.iter().enumerate() {
+        let letter = dead_letter(&format!("dead-{index}"), "mail");
+        let settlement = Settlement { dead_letter: Some(letter), ..done(delivery.id) };
+        stores.queue.settle(&queue("mail"), "workers", vec![settlement]).await.unwrap();
+    }
+    numbers(stores).await
+}
+
+async fn numbers(stores: &Stores) -> Vec<u64> {
+    let page = stores.history.dead_letters(&queue("mail"), 0, 1_000).await.unwrap();
+    assert_eq!(page.next, None);
+    page.letters.into_iter().map(|(number, _)| number).collect()
+}
+
+/// A task's attempts in the order in which they ended.
+pub async fn outcomes_come_oldest_first(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 4).await;
+    let deliveries = drain(&stores, "mail", "workers", 4).await;
+    for (attempt, delivery) in (1..).zip(&deliveries) {
+        let task = if attempt == 3 { key("other") } else { key("mine") };
+        let settlement = Settlement { outcome: Some((task, outcome(task, attempt))), ..done(delivery.id) };
+        stores.queue.settle(&queue("mail"), "workers", vec![settlement]).await.unwrap();
+    }
+    let stores = harness.reopen(stores).await;
+    let mine = [1, 2, 4].map(|attempt| outcome(key("mine"), attempt));
+    assert_eq!(stores.history.outcomes(key("mine")).await.unwrap(), mine);
+    assert_eq!(stores.history.outcomes(key("other")).await.unwrap(), [outcome(key("other"), 3)]);
+}
+
+/// Nothing known is no error.
+pub async fn a_task_without_history_has_none(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    assert_eq!(stores.history.outcomes(key("nobody")).await.unwrap(), []);
+    let page = stores.history.dead_letters(&queue("mail"), 0, 10).await.unwrap();
+    assert_eq!((page.letters, page.next), (vec![], None));
+}
+
+/// Pages join; letters come in the order in which they were given up.
+pub async fn dead_letters_are_listed_in_pages(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    bury(&stores, 7).await;
+    let (mut from, mut letters, mut pages) = (0, Vec::new(), 0);
+    loop {
+        let page = stores.history.dead_letters(&queue("mail"), from, 3).await.unwrap();
+        assert!(page.letters.len() <= 3);
+        letters.extend(page.letters.into_iter().map(|(_, letter)| letter));
+        pages += 1;
+        match page.next {
+            Some(next) => from = next,
+            None => break,
+        }
+    }
+    let expected: Vec<_> = (0..7).map(|index| dead_letter(&format!("dead-{index}"), "mail")).collect();
+    assert_eq!(letters, expected);
+    assert_eq!(pages, 3);
+    let other = stores.history.dead_letters(&queue("mai"), 0, 3).await.unwrap();
+    assert_eq!(other.letters, [], "queues are apart");
+}
+
+/// Numbers stay with their letters.
+pub async fn removed_dead_letters_are_gone_and_the_others_stay(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let all = bury(&stores, 4).await;
+    let gone = vec![all[1], all[3], all[3], 1_000_000];
+    let removed = stores.history.remove_dead_letters(&queue("mail"), gone, Vec::new()).await.unwrap();
+    assert_eq!(removed, 2, "numbers that do not exist, or come twice, are passed over");
+    assert_eq!(numbers(&stores).await, [all[0], all[2]]);
+    assert_eq!(stores.queue.depth(&queue("mail"), "workers").await.unwrap().dead_letters, 2);
+    let page = stores.history.dead_letters(&queue("mail"), all[1], 10).await.unwrap();
+    assert_eq!(page.letters[0].1, dead_letter("dead-2", "mail"));
+}
+
+/// The letter goes and its command comes, together.
+pub async fn a_replay_is_one_step(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let all = bury(&stores, 2).await;
+    let nowhere = vec![(minutehand_model::PartitionId(99), command("replayed"))];
+    let refusal = stores.history.remove_dead_letters(&queue("mail"), vec![all[0]], nowhere).await;
+    assert_eq!(refused(refusal), ErrorClass::Fatal);
+    assert_eq!(numbers(&stores).await, all, "a refused replay leaves the letter");
+    let commands = vec![(P1, command("replayed")), (P0, command("too"))];
+    stores.history.remove_dead_letters(&queue("mail"), vec![all[0]], commands).await.unwrap();
+    let stores = harness.reopen(stores).await;
+    assert_eq!(payloads(&read_log(&stores, P1, 0).await), [command("replayed")]);
+    assert_eq!(payloads(&read_log(&stores, P0, 0).await), [command("too")]);
+    assert_eq!(numbers(&stores).await, [all[1]]);
+}
+
+/// Of many who replay the same letter, one does.
+pub async fn a_replay_happens_once(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let all = bury(&stores, 1).await;
+    let replays: Vec<_> = (0..8)
+        .map(|_| {
+            let (history, numbers) = (std::sync::Arc::clone(&stores.history), all.clone());
+            tokio::spawn(async move {
+                let commands = vec![(P1, command("replayed"))];
+                history.remove_dead_letters(&queue("mail"), numbers, commands).await.unwrap()
+            })
+        })
+        .collect();
+    let mut removed = 0;
+    for replay in replays {
+        removed += replay.await.unwrap();
+    }
+    assert_eq!(removed, 1);
+    assert_eq!(read_log(&stores, P1, 0).await.len(), 1);
+}
+
+/// Letters and their numbers are durable; a new letter gets a new number.
+pub async fn dead_letters_survive_a_restart(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let all = bury(&stores, 3).await;
+    stores.history.remove_dead_letters(&queue("mail"), vec![all[2]], Vec::new()).await.unwrap();
+    let stores = harness.reopen(stores).await;
+    assert_eq!(numbers(&stores).await, all[..2]);
+    let more = bury(&stores, 1).await;
+    assert_eq!(more[..2], all[..2]);
+    assert!(more[2] > all[2], "a number is not given twice");
+}

@@ -1,0 +1,282 @@
+//! The execution queue.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use minutehand_model::{Epoch, PartitionId, StopRequest, Tick};
+
+use super::samples::{
+    MINUTE, P0, P1, at, command, dead_letter, done, drain, finds_nothing, key, keys_of, named, outcome,
+    payloads, publish, queue, read_log, task_record, tick,
+};
+use super::{Harness, Stores, refused};
+use crate::{DeliveryId, ErrorClass, Settlement};
+
+async fn settle(stores: &Stores, group: &str, settlements: Vec<Settlement>) {
+    stores.queue.settle(&queue("mail"), group, settlements).await.unwrap();
+}
+
+/// A partition's publications come in their order, each with what its tick said.
+pub async fn deliveries_come_in_order_and_as_published(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    stores.sink.open(P0, Epoch(6)).await.unwrap();
+    let task = |id: &str| task_record(id, "mail", at(MINUTE));
+    stores.sink.commit(tick(P0, Epoch(6), 1, vec![task("t-0"), task("t-1")])).await.unwrap();
+    stores.sink.commit(tick(P0, Epoch(6), 2, vec![task("t-2")])).await.unwrap();
+    let deliveries = drain(&stores, "mail", "workers", 3).await;
+    assert_eq!(keys_of(&deliveries), named("t", 0..3));
+    assert!(deliveries.windows(2).all(|pair| pair[0].id < pair[1].id));
+    let second = &deliveries[1];
+    assert_eq!((second.id.partition, second.epoch, second.offset), (P0, Epoch(6), 101));
+    assert_eq!((second.published_at, second.due), (at(MINUTE + 3), at(MINUTE)));
+    assert_eq!(second.encoded, task("t-1").encoded);
+}
+
+/// A poll of an empty queue answers when something is published.
+pub async fn a_poll_waits_for_a_publication(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    assert!(finds_nothing(&stores, "mail", "workers").await);
+    let consumer = Arc::clone(&stores.queue);
+    let poll = tokio::spawn(async move { consumer.poll(&queue("mail"), "workers", 10).await.unwrap() });
+    publish(&stores, P0, "mail", "t", 1).await;
+    assert_eq!(keys_of(&poll.await.unwrap()), named("t", 0..1));
+}
+
+/// At most as many as asked for; the others come next.
+pub async fn a_poll_takes_no_more_than_it_asked_for(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 7).await;
+    let mut seen = Vec::new();
+    while seen.len() < 7 {
+        let some = stores.queue.poll(&queue("mail"), "workers", 3).await.unwrap();
+        assert!((1..=3).contains(&some.len()));
+        seen.extend(keys_of(&some));
+    }
+    assert_eq!(seen, named("t", 0..7));
+}
+
+/// Within a process each delivery is handed out once to a group.
+pub async fn what_was_handed_out_is_not_handed_out_again(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 5).await;
+    drain(&stores, "mail", "workers", 5).await;
+    assert!(finds_nothing(&stores, "mail", "workers").await);
+    publish(&stores, P0, "mail", "u", 1).await;
+    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 1).await), [key("u-0")]);
+}
+
+/// What was not settled when the process ended is handed out again, and only that.
+pub async fn unsettled_deliveries_come_again_after_a_restart(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 8).await;
+    let deliveries = drain(&stores, "mail", "workers", 8).await;
+    let settled = [0, 1, 4, 6].map(|index| done(deliveries[index].id));
+    settle(&stores, "workers", settled.to_vec()).await;
+    let stores = harness.reopen(stores).await;
+    let again = drain(&stores, "mail", "workers", 4).await;
+    assert_eq!(keys_of(&again), [key("t-2"), key("t-3"), key("t-5"), key("t-7")]);
+    assert_eq!(again[0], deliveries[2], "the same delivery, under the same id");
+    settle(&stores, "workers", again.iter().map(|delivery| done(delivery.id)).collect()).await;
+    let stores = harness.reopen(stores).await;
+    assert!(finds_nothing(&stores, "mail", "workers").await);
+}
+
+/// Each group gets everything and settles for itself.
+pub async fn groups_are_independent(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    assert!(finds_nothing(&stores, "mail", "first").await);
+    assert!(finds_nothing(&stores, "mail", "second").await);
+    publish(&stores, P0, "mail", "t", 3).await;
+    let first = drain(&stores, "mail", "first", 3).await;
+    settle(&stores, "first", first.iter().map(|delivery| done(delivery.id)).collect()).await;
+    let stores = harness.reopen(stores).await;
+    assert!(finds_nothing(&stores, "mail", "first").await);
+    assert_eq!(drain(&stores, "mail", "second", 3).await, first);
+}
+
+/// What was published before a group's first poll is not lost to it, when nobody has consumed it.
+pub async fn a_new_group_begins_with_the_oldest_kept(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 4).await;
+    let stores = harness.reopen(stores).await;
+    assert_eq!(keys_of(&drain(&stores, "mail", "late", 4).await), named("t", 0..4));
+}
+
+/// Several pollers of one group divide the work.
+pub async fn pollers_of_a_group_share_without_overlap(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let pollers: Vec<_> = (0..4)
+        .map(|_| {
+            let (consumer, sender) = (Arc::clone(&stores.queue), sender.clone());
+            tokio::spawn(async move {
+                while let Ok(deliveries) = consumer.poll(&queue("mail"), "workers", 3).await {
+                    deliveries.into_iter().for_each(|delivery| sender.send(delivery).unwrap());
+                }
+            })
+        })
+        .collect();
+    for round in 0..5 {
+        publish(&stores, PartitionId(round % 3), "mail", &format!("t{round}"), 20).await;
+    }
+    let mut seen = BTreeSet::new();
+    for _ in 0..100 {
+        let delivery = receiver.recv().await.unwrap();
+        assert!(seen.insert(delivery.id), "{:?} twice", delivery.id);
+    }
+    for poller in pollers {
+        poller.abort();
+        drop(poller.await);
+    }
+    assert!(receiver.try_recv().is_err(), "nothing beyond what was published");
+}
+
+/// A settlement with everything.
+fn full_settlement(id: DeliveryId) -> Settlement {
+    Settlement {
+        id,
+        commands: vec![(P1, command("retry")), (P0, command("completion")), (P1, command("second"))],
+        dead_letter: Some(dead_letter("dead", "mail")),
+        outcome: Some((key("t-0"), outcome(key("t-0"), 1))),
+    }
+}
+
+/// What [`full_settlement`] leaves behind.
+async fn traces(stores: &Stores) -> (usize, usize, usize, usize) {
+    (
+        read_log(stores, P0, 0).await.len(),
+        read_log(stores, P1, 0).await.len(),
+        stores.history.dead_letters(&queue("mail"), 0, 10).await.unwrap().letters.len(),
+        stores.history.outcomes(key("t-0")).await.unwrap().len(),
+    )
+}
+
+/// Commands, dead letter and outcome come with the settlement, and are durable with it.
+pub async fn a_settlement_is_atomic_in_all_its_parts(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 1).await;
+    let delivery = drain(&stores, "mail", "workers", 1).await.remove(0);
+    settle(&stores, "workers", vec![full_settlement(delivery.id)]).await;
+    assert_eq!(*stores.log.watch_end(P1).borrow(), 2);
+    let stores = harness.reopen(stores).await;
+    assert_eq!(traces(&stores).await, (1, 2, 1, 1));
+    assert_eq!(payloads(&read_log(&stores, P1, 0).await), [command("retry"), command("second")]);
+    let letters = stores.history.dead_letters(&queue("mail"), 0, 10).await.unwrap().letters;
+    assert_eq!(letters[0].1, dead_letter("dead", "mail"));
+    assert_eq!(stores.history.outcomes(key("t-0")).await.unwrap(), [outcome(key("t-0"), 1)]);
+    assert!(finds_nothing(&stores, "mail", "workers").await);
+}
+
+/// Once and for all: a repetition appends nothing, in the same call, a later one, or after a restart.
+pub async fn settling_again_changes_nothing(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 3).await;
+    let deliveries = drain(&stores, "mail", "workers", 3).await;
+    let settlement = full_settlement(deliveries[1].id);
+    settle(&stores, "workers", vec![settlement.clone(), settlement.clone()]).await;
+    settle(&stores, "workers", vec![settlement.clone()]).await;
+    let stores = harness.reopen(stores).await;
+    settle(&stores, "workers", vec![settlement]).await;
+    assert_eq!(traces(&stores).await, (1, 2, 1, 1));
+    assert_eq!(stores.queue.depth(&queue("mail"), "workers").await.unwrap().settled, 1);
+}
+
+/// When one settlement of a call cannot be, none is.
+pub async fn a_settlement_that_is_refused_has_no_effect(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 2).await;
+    let deliveries = drain(&stores, "mail", "workers", 2).await;
+    let nowhere = DeliveryId { partition: P0, sequence: deliveries[1].id.sequence + 1_000 };
+    let good = full_settlement(deliveries[0].id);
+    let attempts = [
+        ("workers", vec![good.clone(), done(nowhere)]),
+        ("nobody", vec![good.clone()]),
+        ("workers", vec![Settlement { commands: vec![(PartitionId(99), command("x"))], ..good.clone() }]),
+    ];
+    for (group, settlements) in attempts {
+        let refusal = stores.queue.settle(&queue("mail"), group, settlements).await;
+        assert_eq!(refused(refusal), ErrorClass::Fatal);
+    }
+    assert_eq!(traces(&stores).await, (0, 0, 0, 0));
+    settle(&stores, "workers", vec![good]).await;
+    assert_eq!(traces(&stores).await, (1, 2, 1, 1));
+}
+
+/// However settlements and restarts are mixed, what was settled stays settled and the rest comes again.
+pub async fn settlements_survive_a_restart(harness: &dyn Harness) {
+    let mut stores = harness.fresh().await;
+    for round in 0..6 {
+        publish(&stores, P0, "mail", &format!("t{round}"), 10).await;
+    }
+    let (mut left, mut round) = (60_usize, 0_usize);
+    while left > 0 {
+        let deliveries = drain(&stores, "mail", "workers", left).await;
+        let some: Vec<Settlement> = deliveries
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| index % 3 != round % 3 || left < 4)
+            .map(|(_, delivery)| done(delivery.id))
+            .collect();
+        left -= some.len();
+        settle(&stores, "workers", some).await;
+        stores = harness.reopen(stores).await;
+        round += 1;
+    }
+    assert!(finds_nothing(&stores, "mail", "workers").await);
+    publish(&stores, P0, "mail", "after", 1).await;
+    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 1).await), [key("after-0")]);
+}
+
+/// Who listens when a stop request is published hears of it, for its queue only.
+pub async fn stop_requests_reach_who_listens(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let (mut mail, mut reports) = (stores.queue.stops(&queue("mail")), stores.queue.stops(&queue("reports")));
+    stores.sink.open(P0, Epoch(1)).await.unwrap();
+    let stop = StopRequest { queue: queue("mail"), key: key("long"), due: at(MINUTE), kill: false };
+    let tick = Tick { stops: vec![stop], ..tick(P0, Epoch(1), 1, Vec::new()) };
+    stores.sink.commit(tick).await.unwrap();
+    let heard = mail.recv().await.unwrap();
+    assert_eq!((heard.key, heard.due, heard.kill), (key("long"), at(MINUTE), false));
+    assert!(reports.try_recv().is_err());
+    publish(&stores, P0, "mail", "t", 1).await;
+    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 1).await), [key("t-0")], "a stop is no delivery");
+}
+
+/// Queues that were published to, not those that were only asked for.
+pub async fn queues_are_listed_in_order(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    assert!(finds_nothing(&stores, "never", "workers").await);
+    for name in ["zebra", "apple", "mail"] {
+        publish(&stores, P0, name, name, 1).await;
+    }
+    let stores = harness.reopen(stores).await;
+    assert_eq!(stores.queue.queues().await.unwrap(), [queue("apple"), queue("mail"), queue("zebra")]);
+}
+
+/// Waiting, in progress, settled, dead.
+pub async fn the_depth_counts(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 6).await;
+    publish(&stores, P1, "mail", "u", 4).await;
+    let mut deliveries = Vec::new();
+    while deliveries.len() < 5 {
+        let wanted = 5 - deliveries.len();
+        deliveries.extend(stores.queue.poll(&queue("mail"), "workers", wanted).await.unwrap());
+    }
+    let first = Settlement { dead_letter: Some(dead_letter("t-0", "mail")), ..done(deliveries[0].id) };
+    settle(&stores, "workers", vec![first, done(deliveries[3].id)]).await;
+    let depth = stores.queue.depth(&queue("mail"), "workers").await.unwrap();
+    assert_eq!((depth.waiting, depth.in_progress, depth.settled, depth.dead_letters), (8, 3, 2, 1));
+    let stores = harness.reopen(stores).await;
+    let depth = stores.queue.depth(&queue("mail"), "workers").await.unwrap();
+    assert_eq!((depth.waiting, depth.in_progress, depth.settled, depth.dead_letters), (8, 0, 2, 1));
+}
+
+/// A poll looks at all partitions.
+pub async fn an_empty_queue_of_a_partition_does_not_hide_another(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, PartitionId(2), "mail", "t", 2).await;
+    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("t", 0..2));
+    publish(&stores, P0, "mail", "u", 2).await;
+    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("u", 0..2));
+}

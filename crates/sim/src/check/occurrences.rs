@@ -1,0 +1,200 @@
+//! Occurrences of schedules: every owed one ran once, or was left out for a reason its policy knows; none ran outside.
+
+use std::collections::BTreeSet;
+
+use minutehand_model::{MisfireRule, OverlapPolicy, Timestamp};
+
+use super::revisions::{Cause, Expected, Life, ScheduleRun, lives, runs, trigger_times};
+use crate::journal::{Journal, PartitionJournal};
+
+pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
+    let lives = lives(about);
+    let mut runs = runs(about)?;
+    for life in &lives {
+        let name = (life.namespace.clone(), life.schedule.clone());
+        let runs = runs.remove(&name).unwrap_or_default();
+        check_life(journal, about, life, &runs)
+            .map_err(|what| format!("schedule {}: {what}", life.schedule))?;
+    }
+    match runs.into_keys().next() {
+        Some((_, schedule)) => Err(format!("{schedule} ran, but no revision of it was accepted")),
+        None => Ok(()),
+    }
+}
+
+fn check_life(
+    journal: &Journal,
+    about: &PartitionJournal,
+    life: &Life,
+    runs: &[ScheduleRun],
+) -> Result<(), String> {
+    let end = Timestamp::from_millis(journal.ended_at_ms + journal.clock_error_ms);
+    let expected = life.expected(end);
+    let calendar: Vec<&ScheduleRun> = runs.iter().filter(|run| run.cause == Cause::Calendar).collect();
+    let triggers = trigger_times(about, life);
+    let mut seen = BTreeSet::new();
+    for run in &calendar {
+        if !seen.insert(run.nominal) {
+            return Err(format!("{} ran twice", run.nominal));
+        }
+        let is_expected = expected.binary_search_by_key(&run.nominal, |one| one.nominal).is_ok();
+        // A triggered run that had to wait for its turn goes out under its nominal time.
+        if !is_expected && !triggers.contains(&run.nominal) {
+            return Err(format!("{} ran, and is no time of the schedule", run.nominal));
+        }
+        let jitter_ms = run.due.millis_since(run.nominal);
+        if !(0..=life.jitter_ms_max()).contains(&jitter_ms) {
+            return Err(format!("{} was due {jitter_ms} ms later than its time", run.nominal));
+        }
+    }
+    let due_for_certain = |one: &&Expected| {
+        let last_ms = one.nominal.as_millis() + life.jitter_ms_max();
+        one.is_certain && last_ms < journal.ended_at_ms - journal.recovery_bound_ms
+    };
+    let owed: Vec<Expected> = expected.iter().filter(due_for_certain).copied().collect();
+    if life.is_transparent() {
+        if let Some(missing) = owed.iter().find(|one| !seen.contains(&one.nominal)) {
+            return Err(format!("{} never ran", missing.nominal));
+        }
+        return Ok(());
+    }
+    check_misfire(about, life, &owed, &calendar)?;
+    check_runs_max(life, &owed, runs, &triggers)
+}
+
+/// What was left out by the misfire policy had come too late; what ran had not.
+fn check_misfire(
+    about: &PartitionJournal,
+    life: &Life,
+    owed: &[Expected],
+    calendar: &[&ScheduleRun],
+) -> Result<(), String> {
+    let only_misfires = life.definitions().all(|definition| {
+        definition.overlap == OverlapPolicy::AllowAll
+            && definition.runs_max.is_none()
+            && !definition.pause_on_failure
+    });
+    if !only_misfires {
+        return Ok(());
+    }
+    for one in owed {
+        let Some(definition) = life.reigns[one.reign].definition.as_ref() else { continue };
+        let policy = definition.misfire;
+        let run = calendar.iter().find(|run| run.nominal == one.nominal);
+        if let Some(run) = run {
+            let late_ms = about.ticks[run.tick].published_at_ms - run.due.as_millis();
+            let latest_ms = match policy.rule {
+                MisfireRule::None => policy.grace_ms,
+                MisfireRule::All | MisfireRule::Latest => policy.grace_ms.max(policy.window_ms),
+                MisfireRule::OneNow => i64::MAX,
+            };
+            if late_ms > latest_ms {
+                return Err(format!("{} ran {late_ms} ms late against its misfire policy", one.nominal));
+            }
+            continue;
+        }
+        let behind = Timestamp::from_millis(one.nominal.as_millis() + definition.jitter_ms);
+        let passing = about.ticks.iter().find(|tick| tick.head.due >= behind);
+        let Some(tick) = passing else { continue };
+        let late_ms = tick.published_at_ms - one.nominal.as_millis();
+        let least_ms = match policy.rule {
+            MisfireRule::All => policy.grace_ms.max(policy.window_ms),
+            _ => policy.grace_ms,
+        };
+        if late_ms <= least_ms {
+            return Err(format!("{} did not run, though it was only {late_ms} ms late", one.nominal));
+        }
+    }
+    Ok(())
+}
+
+/// A schedule that was never revised starts no more runs than it may, and not fewer when nothing else stops it.
+fn check_runs_max(
+    life: &Life,
+    owed: &[Expected],
+    runs: &[ScheduleRun],
+    triggers: &BTreeSet<Timestamp>,
+) -> Result<(), String> {
+    let [reign] = &life.reigns[..] else { return Ok(()) };
+    let Some(definition) = reign.definition.as_ref() else { return Ok(()) };
+    let Some(max) = definition.runs_max.filter(|_| triggers.is_empty()) else { return Ok(()) };
+    if runs.len() as u64 > max {
+        return Err(format!("it ran {} times, {max} are allowed", runs.len()));
+    }
+    let nothing_else = definition.overlap == OverlapPolicy::AllowAll
+        && definition.misfire == minutehand_model::MisfirePolicy::default()
+        && !definition.pause_on_failure;
+    let wanted = (owed.len() as u64).min(max);
+    if nothing_else && (runs.len() as u64) < wanted {
+        return Err(format!("it ran {} times, {wanted} were owed", runs.len()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::check::story::Story;
+    use crate::check::story::schedules::{definition, every, revise, run};
+    use minutehand_model::{MisfirePolicy, MisfireRule};
+
+    /// A schedule every 10 s that ran at these seconds, in ticks at their time and one at the end.
+    fn story(times_s: &[i64]) -> Story {
+        let story = revise(Story::default(), 0, 1, Some(definition(every(10))));
+        let story = times_s.iter().fold(story.ticks(1, &[]), |story, time_s| {
+            let at_ms = time_s * 1_000;
+            run(story.ticks(at_ms, &[]), at_ms, 0)
+        });
+        story.ticks(50_500, &[])
+    }
+
+    fn ask(story: &Story) -> Result<(), String> {
+        let mut journal = story.journal();
+        journal.ended_at_ms = 50_500;
+        check(&journal, &story.partition)
+    }
+
+    #[test]
+    fn every_occurrence_runs_once_and_none_outside() {
+        assert_eq!(ask(&story(&[10, 20, 30, 40])), Ok(()));
+        assert!(ask(&story(&[10, 30, 40])).is_err(), "one is missing");
+        assert!(ask(&story(&[10, 20, 30, 30, 40])).is_err(), "one ran twice");
+        assert!(ask(&story(&[10, 20, 25, 30, 40])).is_err(), "one is no time of the schedule");
+    }
+
+    #[test]
+    fn a_new_revision_governs_what_comes_after_it() {
+        let before = [10_000, 20_000].iter().fold(story(&[]), |story, at_ms| run(story, *at_ms, 0));
+        let revised = revise(before, 25_000, 2, Some(definition(every(7)))).ticks(51_000, &[]);
+        let right = [28_000, 35_000, 42_000, 49_000].iter().fold(revised.clone(), |story, at| run(story, *at, 0));
+        let mut right = right;
+        // The revision took effect at once.
+        right.partition.ticks.iter_mut().for_each(|tick| tick.applied = 0);
+        right.partition.ticks[1].applied = 25_001;
+        right.partition.ticks[1].head.due = crate::check::story::ms(25_000);
+        assert_eq!(ask(&right), Ok(()));
+        let both = run(right.clone(), 30_000, 0);
+        assert!(ask(&both).is_err(), "the old revision still ran");
+        right.partition.publications.pop();
+        assert!(ask(&right).is_err(), "the new one did not run");
+    }
+
+    #[test]
+    fn what_is_in_time_is_no_misfire() {
+        let rule = |rule| {
+            let misfire = MisfirePolicy { rule, window_ms: 60_000, grace_ms: 500 };
+            let mut definition = definition(every(10));
+            definition.misfire = misfire;
+            revise(Story::default(), 0, 1, Some(definition)).ticks(1, &[])
+        };
+        let ran = |story: Story, at_ms: i64| run(story.ticks(at_ms, &[]), at_ms / 10_000 * 10_000, 0);
+        let four = |story: Story| [10_100, 20_100, 30_100, 40_100].iter().fold(story, |story, at| ran(story, *at));
+        assert_eq!(ask(&four(rule(MisfireRule::None))), Ok(()));
+        let left_out = ran(ran(ran(rule(MisfireRule::None), 10_100), 20_100).ticks(30_100, &[]), 40_100);
+        assert!(ask(&left_out).is_err(), "30 s was left out though it was in time");
+        let left_out = ran(ran(ran(rule(MisfireRule::None), 10_100), 20_100).ticks(32_000, &[]), 40_100);
+        assert_eq!(ask(&left_out), Ok(()));
+        let too_late = ran(ran(ran(ran(rule(MisfireRule::None), 10_100), 20_100), 32_000), 40_100);
+        assert!(ask(&too_late).is_err(), "30 s ran though it was too late");
+    }
+}

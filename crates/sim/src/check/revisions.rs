@@ -1,0 +1,229 @@
+//! What the log says about schedules: which revision governs which nominal times, and what ran.
+//!
+//! A brute force over the calendar; the engine's own bookkeeping is not asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minutehand_calendar::{DstRule, Exclusions, Interval, Recurrence, Zone};
+use minutehand_model::{
+    LogOffset, MisfirePolicy, Namespace, OverlapPolicy, RecurrenceSpec, ScheduleDefinition, ScheduleId,
+    Timestamp,
+};
+
+use crate::journal::{PartitionJournal, Said};
+
+/// The calendar of one definition.
+pub(super) struct Times {
+    recurrence: Recurrence,
+    exclusions: Exclusions,
+    start: Timestamp,
+    end: Timestamp,
+}
+
+impl Times {
+    fn of(definition: &ScheduleDefinition) -> Option<Times> {
+        let (recurrence, zone) = match &definition.recurrence {
+            RecurrenceSpec::Cron { expression, zone, dst } => {
+                let (zone, dst) = (Zone::parse(zone).ok()?, dst.parse::<DstRule>().ok()?);
+                let recurrence = Recurrence::parse(expression, Some(&zone), dst, Timestamp::from_millis(0));
+                (recurrence.ok()?, zone)
+            }
+            RecurrenceSpec::Interval { every_ms, anchor } => {
+                (Recurrence::Interval(Interval::new(*every_ms, *anchor).ok()?), Zone::utc())
+            }
+        };
+        let exclusions = Exclusions::parse(zone, &definition.exclude).ok()?;
+        let (start, end) = (definition.start.unwrap_or(Timestamp::MIN), definition.end.unwrap_or(Timestamp::MAX));
+        Some(Times { recurrence, exclusions, start, end })
+    }
+
+    /// Every nominal time after `after`, up to and including `through`.
+    pub(super) fn between(&self, after: Timestamp, through: Timestamp) -> Vec<Timestamp> {
+        let through = through.min(self.end);
+        let mut found = Vec::new();
+        let mut at = after.max(self.start.plus_millis(-1));
+        while let Some(next) = self.recurrence.next_after(at).filter(|next| *next <= through) {
+            at = next;
+            if !self.exclusions.excludes(next) {
+                found.push(next);
+            }
+        }
+        found
+    }
+}
+
+/// A revision that was accepted.
+pub(super) struct Reign {
+    pub(super) offset: LogOffset,
+    /// It governs the nominal times after this one.
+    pub(super) after: Timestamp,
+    /// Up to and including this one.
+    pub(super) until: Timestamp,
+    /// F had passed at most this when the revision took effect: up to here the old one may still have ruled.
+    pub(super) unsure_until: Timestamp,
+    pub(super) definition: Option<ScheduleDefinition>,
+    pub(super) is_paused: bool,
+    pub(super) times: Option<Times>,
+}
+
+/// One schedule over all its revisions.
+pub(super) struct Life {
+    pub(super) namespace: Namespace,
+    pub(super) schedule: ScheduleId,
+    pub(super) reigns: Vec<Reign>,
+}
+
+/// An occurrence that may or must run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) nominal: Timestamp,
+    /// False where one revision takes over from another.
+    pub(super) is_certain: bool,
+    /// Index of the reign.
+    pub(super) reign: usize,
+}
+
+/// How a run came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cause {
+    Calendar,
+    Trigger,
+    Backfill,
+}
+
+/// A published run of a schedule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScheduleRun {
+    pub(super) nominal: Timestamp,
+    pub(super) due: Timestamp,
+    pub(super) cause: Cause,
+    pub(super) offset: LogOffset,
+    /// Index into the ticks.
+    pub(super) tick: usize,
+}
+
+impl Life {
+    pub(super) fn definitions(&self) -> impl Iterator<Item = &ScheduleDefinition> {
+        self.reigns.iter().filter_map(|reign| reign.definition.as_ref())
+    }
+
+    /// Nothing is ever skipped, missed or counted: every occurrence runs.
+    pub(super) fn is_transparent(&self) -> bool {
+        self.definitions().all(|definition| {
+            definition.overlap == OverlapPolicy::AllowAll
+                && definition.misfire == MisfirePolicy::default()
+                && definition.runs_max.is_none()
+                && !definition.pause_on_failure
+        })
+    }
+
+    /// The overlap policy, if all revisions have the same.
+    pub(super) fn overlap(&self) -> Option<OverlapPolicy> {
+        let first = self.definitions().next()?.overlap;
+        self.definitions().all(|definition| definition.overlap == first).then_some(first)
+    }
+
+    pub(super) fn jitter_ms_max(&self) -> i64 {
+        self.definitions().map(|definition| definition.jitter_ms).max().unwrap_or(0)
+    }
+
+    /// Every occurrence up to a time, in order.
+    pub(super) fn expected(&self, through: Timestamp) -> Vec<Expected> {
+        let mut all: BTreeMap<Timestamp, Expected> = BTreeMap::new();
+        for (index, reign) in self.reigns.iter().enumerate() {
+            let Some(times) = reign.times.as_ref().filter(|_| !reign.is_paused) else { continue };
+            let next_unsure = self.reigns.get(index + 1..).into_iter().flatten().map(|next| next.unsure_until);
+            let last = reign.until.max(next_unsure.max().unwrap_or(Timestamp::MIN)).min(through);
+            for nominal in times.between(reign.after, last) {
+                let is_certain = nominal > reign.unsure_until && nominal <= reign.until;
+                let known = all.entry(nominal).or_insert(Expected { nominal, is_certain, reign: index });
+                if is_certain {
+                    *known = Expected { nominal, is_certain, reign: index };
+                }
+            }
+        }
+        all.into_values().collect()
+    }
+
+    /// The revision in force when a record was appended.
+    pub(super) fn reign_at(&self, offset: LogOffset) -> Option<&Reign> {
+        self.reigns.iter().rev().find(|reign| reign.offset < offset)
+    }
+}
+
+/// Every schedule that was ever accepted.
+pub(super) fn lives(about: &PartitionJournal) -> Vec<Life> {
+    let mut lives: BTreeMap<(Namespace, ScheduleId), (u64, Life)> = BTreeMap::new();
+    for record in &about.log {
+        let Said::Revise(revision) = &record.said else { continue };
+        let name = (revision.namespace.clone(), revision.schedule.clone());
+        let newest = lives.get(&name).map_or(0, |(number, _)| *number);
+        let times = revision.definition.as_ref().map(Times::of);
+        let is_refused = revision.number != newest + 1
+            || (newest == 0 && revision.definition.is_none())
+            || (!revision.paused && matches!(times, Some(None)));
+        if is_refused {
+            continue;
+        }
+        let after = Timestamp::from_millis(record.appended_at_ms);
+        let took_effect = about.ticks.iter().find(|tick| tick.applied > record.offset);
+        let reign = Reign {
+            offset: record.offset,
+            after,
+            until: Timestamp::MAX,
+            unsure_until: took_effect.map_or(Timestamp::MAX, |tick| tick.head.due),
+            definition: revision.definition.clone(),
+            is_paused: revision.paused,
+            times: times.flatten(),
+        };
+        let (number, life) = lives.entry(name.clone()).or_insert_with(|| {
+            (0, Life { namespace: name.0, schedule: name.1, reigns: Vec::new() })
+        });
+        *number = revision.number;
+        if let Some(old) = life.reigns.last_mut() {
+            old.until = after;
+        }
+        life.reigns.push(reign);
+    }
+    lives.into_values().map(|(_, life)| life).collect()
+}
+
+/// Every published run of schedules, in order of publication. An error: a run that cannot be understood.
+pub(super) fn runs(
+    about: &PartitionJournal,
+) -> Result<BTreeMap<(Namespace, ScheduleId), Vec<ScheduleRun>>, String> {
+    let mut runs: BTreeMap<_, Vec<ScheduleRun>> = BTreeMap::new();
+    for published in &about.publications {
+        let record = about.record(published.offset);
+        if !record.is_some_and(|record| matches!(record.said, Said::Revise(_) | Said::Trigger { .. })) {
+            continue;
+        }
+        let task = minutehand_record::task::decode(&published.encoded).map_err(|error| error.to_string())?;
+        let Some(origin) = task.origin else {
+            return Err(format!("{} was published for a schedule without saying which", task.id));
+        };
+        let cause = match task.id.as_str() {
+            id if id.ends_with("/trigger") => Cause::Trigger,
+            id if id.ends_with("/backfill") => Cause::Backfill,
+            _ => Cause::Calendar,
+        };
+        let run = ScheduleRun {
+            nominal: origin.nominal,
+            due: published.due,
+            cause,
+            offset: published.offset,
+            tick: published.tick,
+        };
+        runs.entry((task.namespace, origin.schedule)).or_default().push(run);
+    }
+    Ok(runs)
+}
+
+/// The log times of a schedule's triggers: the nominal times of the runs they ask for.
+pub(super) fn trigger_times(about: &PartitionJournal, life: &Life) -> BTreeSet<Timestamp> {
+    let triggers = about.log.iter().filter(|record| {
+        matches!(&record.said, Said::Trigger { namespace, schedule, .. }
+            if (namespace, schedule) == (&life.namespace, &life.schedule))
+    });
+    triggers.map(|record| Timestamp::from_millis(record.appended_at_ms)).collect()
+}

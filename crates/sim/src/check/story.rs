@@ -1,0 +1,179 @@
+//! Journals made by hand, for the tests of the checkers.
+
+use bytes::Bytes;
+use minutehand_model::{Guarantee, LogOffset, Place, TaskKey, Timestamp};
+
+use crate::journal::{Journal, Logged, PartitionJournal, Published, Said, TickEntry};
+
+pub(crate) fn ms(at_ms: i64) -> Timestamp {
+    Timestamp::from_millis(at_ms)
+}
+
+/// Builds the journal of one partition.
+#[derive(Clone, Default)]
+pub(crate) struct Story {
+    pub(crate) partition: PartitionJournal,
+}
+
+impl Story {
+    /// The log takes a record at offset and time `at`.
+    pub(crate) fn says(mut self, at: u64, said: Said) -> Story {
+        self.partition.log.push(Logged { offset: at, appended_at_ms: at as i64, said });
+        self
+    }
+
+    pub(crate) fn creates(self, at: u64, key: u128, due_ms: i64) -> Story {
+        self.says(at, Said::Create { key: TaskKey(key), due: ms(due_ms), encoded: Bytes::new() })
+    }
+
+    pub(crate) fn cancels(self, at: u64, key: u128, due_ms: i64) -> Story {
+        self.says(at, Said::Cancel { key: TaskKey(key), due: ms(due_ms) })
+    }
+
+    /// A tick at a time, under epoch 1, with A and F at that time, that publishes (key, due, offset).
+    pub(crate) fn ticks(mut self, at_ms: i64, published: &[(u128, i64, LogOffset)]) -> Story {
+        let tick = self.partition.ticks.len();
+        self.partition.ticks.push(TickEntry {
+            epoch: 1,
+            number: tick as u64 + 1,
+            applied: at_ms as u64,
+            replay_from: 0,
+            head: Place::end_of(ms(at_ms)),
+            floor: Place::end_of(ms(at_ms)),
+            published_at_ms: at_ms,
+            clock_ms: at_ms,
+            committed_at_ms: at_ms,
+            declared: published.len(),
+            visible: published.len(),
+            first_publication: self.partition.publications.len(),
+        });
+        let publications = published.iter().map(|(key, due_ms, offset)| Published {
+            tick,
+            key: TaskKey(*key),
+            due: ms(*due_ms),
+            offset: *offset,
+            guarantee: Guarantee::AtMostOnce,
+            encoded: Bytes::new(),
+        });
+        self.partition.publications.extend(publications);
+        self
+    }
+
+    /// Changes the last tick.
+    pub(crate) fn but(mut self, change: impl FnOnce(&mut TickEntry)) -> Story {
+        change(self.partition.ticks.last_mut().expect("there is a tick"));
+        self
+    }
+
+    /// The journal of a run that was healthy at all times.
+    pub(crate) fn journal(&self) -> Journal {
+        Journal {
+            healed_at_ms: 0,
+            ended_at_ms: 1_000_000,
+            recovery_bound_ms: 1_000,
+            healthy_lateness_ms: None,
+            dedupe_window_ms: 1_000,
+            clock_error_ms: 0,
+            partitions: vec![self.partition.clone()],
+        }
+    }
+
+    pub(crate) fn ask(&self, checker: super::Checker) -> Result<(), String> {
+        checker(&self.journal(), &self.partition)
+    }
+}
+
+/// Schedules in stories.
+pub(crate) mod schedules {
+    use bytes::Bytes;
+    use minutehand_model::{
+        ActionTemplate, Guarantee, MisfirePolicy, Namespace, Origin, OutcomeKind, OverlapPolicy, Precision,
+        QueueName, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId, Task, TaskId,
+    };
+
+    use super::{Story, ms};
+    use crate::journal::{Published, Said};
+
+    pub(crate) fn names() -> (Namespace, ScheduleId) {
+        (Namespace::parse("default").expect("valid"), ScheduleId::parse("s").expect("valid"))
+    }
+
+    pub(crate) fn every(seconds: i64) -> RecurrenceSpec {
+        RecurrenceSpec::Interval { every_ms: seconds * 1_000, anchor: ms(0) }
+    }
+
+    pub(crate) fn definition(recurrence: RecurrenceSpec) -> ScheduleDefinition {
+        ScheduleDefinition {
+            recurrence,
+            exclude: Vec::new(),
+            start: None,
+            end: None,
+            runs_max: None,
+            jitter_ms: 0,
+            misfire: MisfirePolicy::default(),
+            overlap: OverlapPolicy::AllowAll,
+            pause_on_failure: false,
+            action: ActionTemplate {
+                queue: QueueName::parse("q").expect("valid"),
+                payload: Bytes::new(),
+                headers: Vec::new(),
+                retry: RetryPolicy::NEVER,
+                guarantee: Guarantee::AtLeastOnce,
+                precision: Precision::Normal,
+            },
+        }
+    }
+
+    pub(crate) fn revise(
+        story: Story,
+        at: u64,
+        number: u64,
+        definition: Option<ScheduleDefinition>,
+    ) -> Story {
+        let (namespace, schedule) = names();
+        let (note, author) = (String::new(), String::new());
+        let revision = Revision { namespace, schedule, number, definition, paused: false, note, author };
+        story.says(at, Said::Revise(Box::new(revision)))
+    }
+
+    /// The last tick publishes the occurrence of a nominal time.
+    pub(crate) fn run(story: Story, nominal_ms: i64, offset: u64) -> Story {
+        run_as(story, nominal_ms, nominal_ms, offset, "")
+    }
+
+    pub(crate) fn run_as(mut story: Story, nominal_ms: i64, due_ms: i64, offset: u64, suffix: &str) -> Story {
+        let (namespace, schedule) = names();
+        let action = definition(every(1)).action;
+        let task = Task {
+            namespace,
+            id: TaskId::parse(&format!("s@{}{suffix}", ms(nominal_ms))).expect("valid"),
+            queue: action.queue,
+            due: ms(due_ms),
+            payload: Bytes::new(),
+            headers: Vec::new(),
+            retry: RetryPolicy::NEVER,
+            guarantee: action.guarantee,
+            precision: action.precision,
+            attempt: 1,
+            first_due: ms(due_ms),
+            origin: Some(Origin { schedule, nominal: ms(nominal_ms), completion_wanted: true }),
+        };
+        let record = minutehand_record::task::record(&task);
+        let tick = story.partition.ticks.len() - 1;
+        story.partition.publications.push(Published {
+            tick,
+            key: record.key,
+            due: record.due,
+            offset,
+            guarantee: record.guarantee,
+            encoded: record.encoded,
+        });
+        story
+    }
+
+    pub(crate) fn completes(story: Story, at: u64, nominal_ms: i64) -> Story {
+        let (namespace, schedule) = names();
+        let kind = OutcomeKind::Succeeded;
+        story.says(at, Said::Completed { namespace, schedule, nominal: ms(nominal_ms), kind })
+    }
+}

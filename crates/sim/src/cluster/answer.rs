@@ -1,0 +1,43 @@
+//! What reaches an owner: answers, and news of the log.
+
+use minutehand_engine::Input;
+
+use super::event::{Answer, Event, OwnerId};
+use super::network::Store;
+
+impl super::World {
+    pub(crate) fn answered(&mut self, id: OwnerId, answer: Answer) {
+        let Some(owner) = self.owner_mut(id) else { return };
+        if let (Some(session), false) = (answer.session, answer.is_stray) {
+            owner.session = session;
+        }
+        self.handle(id, answer.input);
+        self.drive(id);
+    }
+
+    /// Lets everybody who owns the partition, or believes so, know that its log has grown.
+    pub(crate) fn tell_of_growth(&mut self, partition: usize) {
+        for node in 0..self.nodes.len() {
+            let Some(id) = self.owner_id(node, partition) else { continue };
+            let Some(owner) = self.owner_mut(id) else { continue };
+            if !owner.growth_is_coming {
+                owner.growth_is_coming = true;
+                let at_ms = self.now_ms + self.wire_ms();
+                self.queue.push(at_ms, Event::LogGrew { owner: id });
+            }
+        }
+    }
+
+    pub(crate) fn log_grew(&mut self, id: OwnerId) {
+        if let Some(until_ms) = self.network.cut_until(id.node, Store::Log, self.now_ms) {
+            self.queue.push(until_ms, Event::LogGrew { owner: id });
+            return;
+        }
+        let end = self.logs[id.partition].end();
+        if let Some(owner) = self.owner_mut(id) {
+            owner.growth_is_coming = false;
+            self.handle(id, Input::LogGrew { end });
+            self.drive(id);
+        }
+    }
+}

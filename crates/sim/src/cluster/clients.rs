@@ -1,0 +1,154 @@
+//! Producers and workers at work on the cluster.
+
+use bytes::Bytes;
+use minutehand_model::{Command, TaskKey, Timestamp};
+use minutehand_record::command::encode;
+
+use super::event::Event;
+use super::network::Store;
+use crate::journal::Said;
+use crate::trace::Who;
+
+impl super::World {
+    /// A producer sends its next command; another follows.
+    pub(crate) fn produce(&mut self) {
+        if self.now_ms >= self.setup.faults_end_ms {
+            return;
+        }
+        let mean_us = 1_000_000 / self.setup.tasks_per_second as i64;
+        let mut count = 1;
+        let mut gap_ms = self.producer.rng.around(mean_us) / 1_000;
+        if mean_us < 1_000 {
+            (count, gap_ms) = (1_000 / mean_us.max(1), 1);
+        }
+        for _ in 0..count {
+            let (partition, command) = self.producer.tasks.next(self.now_ms, &mut self.producer.rng);
+            self.append_from_producer(partition.0 as usize, command);
+        }
+        self.queue.push(self.now_ms + gap_ms, Event::Produce);
+    }
+
+    /// The workload changes a schedule; another change follows.
+    pub(crate) fn change_schedule(&mut self) {
+        if self.now_ms >= self.setup.faults_end_ms {
+            return;
+        }
+        // A change is made only when it can be stored: revisions are numbered without holes.
+        if !self.network.is_out(Store::Log, self.now_ms) {
+            let Some((partition, command)) = self.producer.schedules.next(self.now_ms, &mut self.producer.rng)
+            else {
+                return;
+            };
+            self.append_from_producer(partition.0 as usize, command);
+        }
+        let mean_ms = 60_000 / self.setup.mix.schedule_changes_per_minute;
+        let gap_ms = self.producer.rng.around(mean_ms) + 1;
+        self.queue.push(self.now_ms + gap_ms, Event::ChangeSchedule);
+    }
+
+    fn append_from_producer(&mut self, partition: usize, command: Command) {
+        if self.network.is_out(Store::Log, self.now_ms) {
+            self.counts.refused_requests += 1;
+            return;
+        }
+        let mut payload = encode(&command);
+        if self.rng.chance(self.model.corrupt_record) {
+            self.counts.corrupt_records += 1;
+            payload = flip_a_bit(&payload, self.rng.next());
+        }
+        let is_idempotent = !matches!(command, Command::Trigger { .. } | Command::Backfill { .. });
+        let times = if is_idempotent && self.rng.chance(self.model.duplicate_command) { 2 } else { 1 };
+        self.counts.duplicate_commands += times - 1;
+        for _ in 0..times {
+            let offset = self.logs[partition].append(self.now_ms, payload.clone());
+            let logs = &self.logs;
+            self.trace.note(self.now_ms, Who::Store(partition), "append", [offset, payload.len() as u64], || {
+                let said = logs[partition].history.last().map(|logged| said_in_words(&logged.said));
+                format!("offset {offset}: {}", said.unwrap_or_default())
+            });
+        }
+        self.tell_of_growth(partition);
+    }
+
+    /// Executions have become visible: workers take those of schedules, and stop what they are asked to.
+    pub(crate) fn executions_published(&mut self, partition: usize, first: usize, first_stop: usize) {
+        let mut begun = Vec::new();
+        for published in &self.sinks[partition].publications[first..] {
+            let is_task = self.logs[partition].is_of_task(published.offset);
+            if is_task {
+                continue;
+            }
+            let Ok(task) = minutehand_record::task::decode(&published.encoded) else { continue };
+            if let Some(origin) = task.origin.filter(|origin| origin.completion_wanted) {
+                begun.push((published.key, published.due, origin));
+            }
+        }
+        for (key, due, origin) in begun {
+            let (number, takes_ms) = self.worker.begin(partition, key, origin.schedule, origin.nominal);
+            self.queue.push(self.now_ms + takes_ms, Event::RunEnds { partition, key, due, number });
+        }
+        for index in first_stop..self.sinks[partition].stops.len() {
+            let stop = self.sinks[partition].stops[index].1.clone();
+            for (number, soon_ms) in self.worker.stop(partition, stop.key) {
+                let (key, due) = (stop.key, stop.due);
+                self.queue.push(self.now_ms + soon_ms, Event::RunEnds { partition, key, due, number });
+            }
+        }
+    }
+
+    pub(crate) fn run_ends(&mut self, partition: usize, key: TaskKey, _due: Timestamp, number: u64) {
+        let at = Timestamp::from_millis(self.now_ms);
+        if let Some(command) = self.worker.end(partition, key, number, at) {
+            self.append_from_worker(partition, command);
+        }
+    }
+
+    /// A worker's command reaches the log; it tries until it does.
+    pub(crate) fn append_from_worker(&mut self, partition: usize, command: Command) {
+        if self.network.is_out(Store::Log, self.now_ms) {
+            let again = Event::Append { partition, command: Box::new(command) };
+            self.queue.push(self.now_ms + 700, again);
+            return;
+        }
+        let offset = self.logs[partition].append(self.now_ms, encode(&command));
+        let logs = &self.logs;
+        self.trace.note(self.now_ms, Who::Store(partition), "append", [offset, 1], || {
+            let said = logs[partition].history.last().map(|logged| said_in_words(&logged.said));
+            format!("offset {offset}: {}", said.unwrap_or_default())
+        });
+        self.tell_of_growth(partition);
+    }
+}
+
+fn flip_a_bit(payload: &Bytes, chance: u64) -> Bytes {
+    let mut bytes = payload.to_vec();
+    let bit = chance % (bytes.len().max(1) as u64 * 8);
+    if let Some(byte) = bytes.get_mut((bit / 8) as usize) {
+        *byte ^= 1 << (bit % 8);
+    }
+    bytes.into()
+}
+
+fn said_in_words(said: &Said) -> String {
+    match said {
+        Said::Create { key, due, .. } => format!("create {:016x} due {due}", key.low()),
+        Said::Cancel { key, due } => format!("cancel {:016x} due {due}", key.low()),
+        Said::Move { key, due, to } => format!("move {:016x} due {due} to {to}", key.low()),
+        Said::Replace { key, due, to, .. } => format!("replace {:016x} due {due} to {to}", key.low()),
+        Said::Moved { key, due, to, .. } => format!("moved {:016x} due {due} to {to}", key.low()),
+        Said::Revise(revision) => {
+            let state = match (&revision.definition, revision.paused) {
+                (None, _) => "deleted".to_owned(),
+                (Some(_), true) => "paused".to_owned(),
+                (Some(definition), false) => format!("{:?} {:?}", definition.recurrence, definition.overlap),
+            };
+            format!("revision {} of {}: {state}", revision.number, revision.schedule)
+        }
+        Said::Trigger { schedule, .. } => format!("trigger {schedule}"),
+        Said::Backfill { schedule, from, to, .. } => format!("backfill {schedule} {from} .. {to}"),
+        Said::Completed { schedule, nominal, kind, .. } => {
+            format!("completed {schedule} {nominal}: {}", kind.as_str())
+        }
+        Said::Unreadable { .. } => "unreadable".to_owned(),
+    }
+}

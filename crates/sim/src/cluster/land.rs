@@ -1,0 +1,242 @@
+//! Requests that reach a store: what it does, and what it answers.
+
+use minutehand_engine::{Failure, Input};
+use minutehand_model::{Block, Epoch, Tick};
+
+use super::event::{Answer, Envelope, Event, OwnerId, Request, RequestKind};
+use crate::store::CommitAt;
+use crate::trace::Who;
+
+impl super::World {
+    pub(crate) fn land(&mut self, request: Request) {
+        let Request { envelope, kind } = request;
+        let id = envelope.owner;
+        let sender_is_gone = self.nodes[id.node].incarnation != id.incarnation;
+        if sender_is_gone && self.rng.chance(self.model.crash_loses_request) {
+            return;
+        }
+        if self.network.is_out(envelope.store, self.now_ms) {
+            self.counts.refused_requests += 1;
+            let what = kind.as_str();
+            self.note(owner(id), "refused", [envelope.store as u64, 0], || what.to_owned());
+            self.reply(envelope, failed(envelope, Failure::Retry), None);
+            return;
+        }
+        match kind {
+            RequestKind::Open { epoch } => self.land_open(envelope, epoch),
+            RequestKind::ReadRevisions => {
+                let entries = self.timetables[id.partition].revisions();
+                self.reply(envelope, Input::Revisions { request: envelope.request, entries }, None);
+            }
+            RequestKind::ReadTimetable { from, until, bytes_max } => {
+                let page = self.timetables[id.partition].read(from, until, bytes_max);
+                let (entries, complete) = (page.entries.len(), page.complete_until);
+                self.note(owner(id), "timetable", [entries as u64, 0], || {
+                    format!("{from} .. {until}: {entries} entries, complete until {complete}")
+                });
+                self.reply(envelope, Input::Page { request: envelope.request, page }, None);
+            }
+            RequestKind::ReadLog { from, bytes_max } => self.land_read_log(envelope, from, bytes_max),
+            RequestKind::WriteBlocks { blocks } => self.land_blocks(envelope, blocks),
+            RequestKind::WriteRevisions { revisions } => {
+                for revision in revisions {
+                    if !self.write_is_lost() {
+                        self.timetables[id.partition].write_revision(revision);
+                    }
+                }
+                self.reply(envelope, Input::Done { request: envelope.request }, None);
+            }
+            RequestKind::Commit { tick } => self.land_commit(envelope, *tick),
+            RequestKind::Forget { log_below, timetable_before } => {
+                let flaw = self.setup.flaw;
+                let below = log_below + flaw.map_or(0, |flaw| flaw.truncates_too_far());
+                let before = timetable_before.plus_millis(flaw.map_or(0, |flaw| flaw.expires_too_early_ms()));
+                self.note(owner(id), "forget", [below, before.as_millis() as u64], || {
+                    format!("log below {below}, timetable before {before}")
+                });
+                self.logs[id.partition].truncate(below);
+                self.timetables[id.partition].expire(before);
+            }
+        }
+    }
+
+    fn land_open(&mut self, envelope: Envelope, epoch: Epoch) {
+        let (id, partition) = (envelope.owner, envelope.owner.partition);
+        let Ok(session) = self.sinks[partition].open(epoch) else {
+            self.note(owner(id), "open refused", [epoch.0, 0], || format!("epoch {epoch}"));
+            self.reply(envelope, failed(envelope, Failure::Fenced), None);
+            return;
+        };
+        let sink = &self.sinks[partition];
+        let tick = sink.checkpoint().map_or(0, |checkpoint| checkpoint.tick);
+        let log_end = self.logs[partition].end();
+        let input = Input::Opened {
+            request: envelope.request,
+            checkpoint: sink.checkpoint().cloned(),
+            schedule_states: sink.states(),
+            log_end,
+        };
+        self.note(owner(id), "open", [epoch.0, tick], || {
+            format!("epoch {epoch}, last tick {tick}, log ends at {log_end}")
+        });
+        self.reply(envelope, input, Some(session));
+    }
+
+    fn land_read_log(&mut self, envelope: Envelope, from: u64, bytes_max: usize) {
+        let (id, partition) = (envelope.owner, envelope.owner.partition);
+        let input = match self.logs[partition].read(from, bytes_max) {
+            Some(read) => {
+                let (count, next, end) = (read.records.len(), read.next, read.end);
+                self.note(owner(id), "read log", [from, count as u64], || {
+                    format!("{from} .. {next} of {end}: {count} records, {} bytes", read.payloads_bytes)
+                });
+                Input::Records { request: envelope.request, records: read.records, next, end }
+            }
+            None => {
+                let start = self.logs[partition].start();
+                self.note(owner(id), "log is gone", [from, start], || {
+                    format!("{from} was asked for, the log begins at {start}")
+                });
+                failed(envelope, Failure::Fatal)
+            }
+        };
+        self.reply(envelope, input, None);
+    }
+
+    /// Planted: an acknowledged write is not there.
+    fn write_is_lost(&mut self) -> bool {
+        self.setup.flaw.is_some_and(|flaw| flaw.loses_writes()) && self.rng.chance(0.05)
+    }
+
+    fn land_blocks(&mut self, envelope: Envelope, blocks: Vec<Block>) {
+        let (id, partition) = (envelope.owner, envelope.owner.partition);
+        let entries = blocks.iter().map(|block| block.entries.len()).sum::<usize>();
+        self.note(owner(id), "blocks", [blocks.len() as u64, entries as u64], || {
+            let names = blocks.iter().map(block_in_words).collect::<Vec<_>>();
+            format!("{}{}", names.join(", "), if envelope.is_stray { " (stray)" } else { "" })
+        });
+        for block in blocks {
+            let flip = self.rng.chance(self.model.corrupt_block).then(|| self.rng.next());
+            self.counts.corrupt_blocks += u64::from(flip.is_some());
+            if !self.write_is_lost() {
+                self.timetables[partition].write_block(block, flip);
+            }
+        }
+        self.reply(envelope, Input::Done { request: envelope.request }, None);
+    }
+
+    fn land_commit(&mut self, envelope: Envelope, tick: Tick) {
+        let doubtful = self.rng.chance(self.model.commit_in_doubt);
+        self.counts.commits_in_doubt += u64::from(doubtful);
+        let at = CommitAt { now_ms: self.now_ms, clock_ms: envelope.clock_ms, session: Some(envelope.session) };
+        if doubtful && self.rng.chance(0.5) || self.tear(&tick, at) {
+            self.reply(envelope, failed(envelope, Failure::Retry), None);
+            return;
+        }
+        let input = match self.commit(envelope.owner, tick, at) {
+            false => failed(envelope, Failure::Fenced),
+            true if doubtful => failed(envelope, Failure::Retry),
+            true => Input::Done { request: envelope.request },
+        };
+        self.reply(envelope, input, None);
+    }
+
+    /// Planted: the transaction is torn. True when the sender is to hear of a failure.
+    fn tear(&mut self, tick: &Tick, at: CommitAt) -> bool {
+        let Some(flaw) = self.setup.flaw else { return false };
+        let partition = tick.partition.0 as usize;
+        if flaw.splits_transactions() && !tick.publications.is_empty() && self.rng.chance(0.02) {
+            self.sinks[partition].commit_torn(tick.clone(), at, false);
+            return true;
+        }
+        if flaw.tears_ticks() && tick.publications.len() > 1 && self.rng.chance(0.02) {
+            self.sinks[partition].commit_torn(tick.clone(), at, true);
+            return true;
+        }
+        false
+    }
+
+    fn commit(&mut self, id: OwnerId, tick: Tick, at: CommitAt) -> bool {
+        let partition = id.partition;
+        let (number, epoch, published) = (tick.checkpoint.tick, tick.checkpoint.epoch, tick.publications.len());
+        let checkpoint = tick.checkpoint.clone();
+        let first_publication = self.sinks[partition].publications.len();
+        let first_stop = self.sinks[partition].stops.len();
+        let Ok(derived) = self.sinks[partition].commit(tick, at) else {
+            self.counts.fenced_commits += 1;
+            self.note(owner(id), "commit refused", [epoch.0, number], || {
+                format!("epoch {epoch} tick {number}")
+            });
+            return false;
+        };
+        self.note(owner(id), "commit", [number, published as u64], || {
+            let head = checkpoint.frontier.head;
+            format!(
+                "epoch {epoch} tick {number}: {published} published, A {} F ({}, {}) R {}",
+                checkpoint.applied, head.due, head.offset, checkpoint.replay_from
+            )
+        });
+        self.note_publications(partition, first_publication);
+        let loses_derived = self.setup.flaw.is_some_and(|flaw| flaw.loses_derived());
+        if !derived.is_empty() {
+            if !loses_derived {
+                for command in derived {
+                    self.logs[partition].append_command(self.now_ms, command);
+                }
+            }
+            self.tell_of_growth(partition);
+        }
+        if self.setup.log_has_markers {
+            self.logs[partition].leave_hole(1);
+        }
+        self.executions_published(partition, first_publication, first_stop);
+        true
+    }
+
+    fn note_publications(&mut self, partition: usize, first: usize) {
+        for index in first..self.sinks[partition].publications.len() {
+            let published = &self.sinks[partition].publications[index];
+            let (key, due, offset) = (published.key, published.due, published.offset);
+            let is_early = due.as_millis() > self.now_ms;
+            self.counts.early_by_true_time += u64::from(is_early);
+            self.trace.note(self.now_ms, Who::Store(partition), "publish", [key.low(), due.as_millis() as u64], || {
+                format!("{:016x} due {due} offset {offset}", key.low())
+            });
+        }
+    }
+
+    /// Sends an answer on its way back; it may get lost, come too late, or come twice.
+    pub(crate) fn reply(&mut self, envelope: Envelope, input: Input, session: Option<u64>) {
+        let Envelope { owner, store, gives_up_ms, is_stray, .. } = envelope;
+        let mut answers_ms = self.now_ms + self.wire_ms();
+        let repeats = self.rng.chance(self.model.repeated_answer);
+        let stray = repeats.then(|| Box::new(Answer { input: input.clone(), session: None, is_stray: true }));
+        if !is_stray {
+            let is_cut = self.network.cut_until(owner.node, store, self.now_ms).is_some();
+            if is_cut || self.rng.chance(self.model.lost_answer) || answers_ms > gives_up_ms {
+                self.counts.lost_messages += 1;
+                self.give_up(envelope);
+            } else {
+                let answer = Box::new(Answer { input, session, is_stray: false });
+                self.queue.push(answers_ms, Event::Answer { owner, answer });
+                answers_ms += self.rng.range(0, 3_000);
+            }
+        }
+        if let Some(answer) = stray {
+            self.counts.repeated_answers += 1;
+            self.queue.push(answers_ms, Event::Answer { owner, answer });
+        }
+    }
+}
+
+fn owner(id: OwnerId) -> Who {
+    Who::Owner(id.node, id.partition)
+}
+
+fn failed(envelope: Envelope, failure: Failure) -> Input {
+    Input::Failed { request: envelope.request, failure }
+}
+
+fn block_in_words(block: &Block) -> String {
+    format!("{}/{}-{} ({})", block.bucket, block.first_offset, block.last_offset, block.entries.len())
+}

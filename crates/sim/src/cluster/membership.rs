@@ -1,0 +1,210 @@
+//! Leases, assignments, taking over and giving back: how a node follows the coordinator.
+
+use minutehand_engine::{Input, Partition};
+use minutehand_model::{Epoch, PartitionId, Timestamp};
+
+use super::event::Event;
+use super::network::Store;
+use super::node::Owner;
+use crate::trace::Who;
+
+/// How long a node waits before it asks again for a partition that somebody holds, in milliseconds.
+const ACQUIRE_AGAIN_MS: i64 = 250;
+
+impl super::World {
+    fn is_alive(&self, node: usize, incarnation: u32) -> bool {
+        self.nodes[node].is_up && self.nodes[node].incarnation == incarnation
+    }
+
+    fn is_cut_off(&self, node: usize) -> bool {
+        self.network.cut_until(node, Store::Coordinator, self.now_ms).is_some()
+            || self.network.is_out(Store::Coordinator, self.now_ms)
+    }
+
+    /// A node renews its lease, and will again after a third of its time to live.
+    pub(crate) fn renew(&mut self, node: usize, incarnation: u32) {
+        if !self.is_alive(node, incarnation) {
+            return;
+        }
+        let again_ms = self.now_ms + self.setup.engine.lease_ttl_ms / 3;
+        self.queue.push(again_ms, Event::Renew { node, incarnation });
+        self.send_renewal(node, incarnation);
+    }
+
+    fn send_renewal(&mut self, node: usize, incarnation: u32) {
+        if self.is_cut_off(node) || self.rng.chance(self.model.lost_request) {
+            return;
+        }
+        let lease = self.nodes[node].lease;
+        let clock_ms = self.nodes[node].clock(self.now_ms).as_millis();
+        let mut lands_ms = self.now_ms + self.wire_ms();
+        if self.rng.chance(self.model.slow_request) {
+            lands_ms += self.rng.range(1, self.model.slow_request_ms_max.max(1));
+        }
+        self.queue.push(lands_ms, Event::RenewLands { node, incarnation, lease, clock_ms });
+    }
+
+    pub(crate) fn renew_lands(&mut self, node: usize, incarnation: u32, lease: u64, clock_ms: i64) {
+        let renewed = self.coordinator.renew((node, lease), self.now_ms);
+        if renewed == Some(true) {
+            let ends_ms = self.now_ms + self.setup.engine.lease_ttl_ms;
+            self.queue.push(ends_ms, Event::LeaseEnds { node, lease });
+            self.members_changed();
+        }
+        if !self.is_cut_off(node) {
+            let at_ms = self.now_ms + self.wire_ms();
+            let granted = renewed.is_some();
+            self.queue.push(at_ms, Event::RenewAnswered { node, incarnation, lease, clock_ms, granted });
+        }
+    }
+
+    pub(crate) fn renew_answered(
+        &mut self,
+        node: usize,
+        incarnation: u32,
+        lease: u64,
+        clock_ms: i64,
+        granted: bool,
+    ) {
+        if !self.is_alive(node, incarnation) || self.nodes[node].lease != lease {
+            return;
+        }
+        if !granted {
+            self.note(Who::Node(node), "lease lost", [lease, 0], || format!("lease {lease}"));
+            self.nodes[node].lose_lease();
+            self.send_renewal(node, incarnation);
+            return;
+        }
+        let at = Timestamp::from_millis(clock_ms);
+        self.nodes[node].lease_is_granted = true;
+        self.nodes[node].confirmed_at = at;
+        for partition in 0..self.setup.partitions {
+            if let Some(id) = self.owner_id(node, partition) {
+                self.handle(id, Input::LeaseConfirmed { at });
+                self.drive(id);
+            }
+        }
+        self.reconcile(node, incarnation);
+    }
+
+    pub(crate) fn lease_ends(&mut self, node: usize, lease: u64) {
+        match self.coordinator.expire((node, lease), self.now_ms) {
+            Err(ends_ms) => self.queue.push(ends_ms, Event::LeaseEnds { node, lease }),
+            Ok(()) => {
+                self.counts.expired_leases += 1;
+                self.note(Who::Node(node), "lease ends", [lease, 0], || format!("lease {lease}"));
+                self.members_changed();
+            }
+        }
+    }
+
+    /// Computes the assignment anew and tells everybody who can be reached.
+    pub(crate) fn members_changed(&mut self) {
+        if !self.coordinator.reassign() {
+            return;
+        }
+        for node in 0..self.nodes.len() {
+            if !self.is_cut_off(node) {
+                let at_ms = self.now_ms + self.wire_ms();
+                let incarnation = self.nodes[node].incarnation;
+                self.queue.push(at_ms, Event::Reconcile { node, incarnation });
+            }
+        }
+    }
+
+    /// Takes what is the node's own, and gives up what is not.
+    pub(crate) fn reconcile(&mut self, node: usize, incarnation: u32) {
+        if !self.is_alive(node, incarnation) || !self.nodes[node].lease_is_granted || self.is_cut_off(node) {
+            return;
+        }
+        for partition in 0..self.setup.partitions {
+            let is_wanted = self.coordinator.assignment(node).contains(&partition);
+            match self.owner_id(node, partition) {
+                Some(id) if !is_wanted => {
+                    let Some(owner) = self.owner_mut(id) else { continue };
+                    if !owner.is_handing_over {
+                        owner.is_handing_over = true;
+                        self.note(Who::Owner(node, partition), "hand over", [0, 0], String::new);
+                        self.handle(id, Input::HandOver);
+                        self.drive(id);
+                    }
+                }
+                None if is_wanted && self.nodes[node].acquiring.insert(partition) => {
+                    let lease = self.nodes[node].lease;
+                    let at_ms = self.now_ms + self.wire_ms();
+                    self.queue.push(at_ms, Event::AcquireLands { node, incarnation, partition, lease });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn acquire_lands(&mut self, node: usize, incarnation: u32, partition: usize, lease: u64) {
+        let is_out = self.network.is_out(Store::Coordinator, self.now_ms);
+        let epoch = if is_out { None } else { self.coordinator.acquire((node, lease), partition) };
+        let mut at_ms = self.now_ms + self.wire_ms();
+        let mut answered = epoch;
+        if self.rng.chance(self.model.lost_answer) || self.is_cut_off(node) {
+            (at_ms, answered) = (at_ms + 2_000, None);
+            // Whether it was granted nobody knows: what is held under the lease and not owned is given back.
+            if let Some(epoch) = epoch {
+                self.queue.push(at_ms, Event::ReleaseLands { node, partition, epoch });
+            }
+        }
+        let answer = Event::AcquireAnswered { node, incarnation, partition, lease, epoch: answered };
+        self.queue.push(at_ms, answer);
+    }
+
+    pub(crate) fn acquire_answered(
+        &mut self,
+        node: usize,
+        incarnation: u32,
+        partition: usize,
+        lease: u64,
+        epoch: Option<Epoch>,
+    ) {
+        if !self.is_alive(node, incarnation) || self.nodes[node].lease != lease {
+            return;
+        }
+        self.nodes[node].acquiring.remove(&partition);
+        let Some(epoch) = epoch else {
+            self.queue.push(self.now_ms + ACQUIRE_AGAIN_MS, Event::Reconcile { node, incarnation });
+            return;
+        };
+        self.counts.take_overs += 1;
+        self.note(Who::Owner(node, partition), "acquired", [epoch.0, 0], || format!("epoch {epoch}"));
+        self.instances += 1;
+        let engine = Partition::new(self.engine_config(), PartitionId(partition as u32));
+        self.nodes[node].owners[partition] = Some(Owner {
+            instance: self.instances,
+            engine,
+            epoch,
+            session: 0,
+            wakes_at_ms: None,
+            growth_is_coming: false,
+            is_handing_over: false,
+            drives: 0,
+            driven_at_ms: i64::MIN,
+        });
+        let Some(id) = self.owner_id(node, partition) else { return };
+        let at = self.nodes[node].confirmed_at;
+        self.handle(id, Input::LeaseConfirmed { at });
+        self.handle(id, Input::Acquired { epoch });
+        self.drive(id);
+        self.reconcile(node, incarnation);
+    }
+
+    /// A node gives a partition back; it tries until the coordinator has heard of it.
+    pub(crate) fn release_lands(&mut self, node: usize, partition: usize, epoch: Epoch) {
+        if self.is_cut_off(node) {
+            self.queue.push(self.now_ms + 500, Event::ReleaseLands { node, partition, epoch });
+            return;
+        }
+        self.coordinator.release(partition, epoch);
+        for node in 0..self.nodes.len() {
+            let incarnation = self.nodes[node].incarnation;
+            let at_ms = self.now_ms + self.wire_ms();
+            self.queue.push(at_ms, Event::Reconcile { node, incarnation });
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The simulated cluster: nodes that drive engines, stores, the network between them, and time.
+
+mod answer;
+mod carry;
+mod clients;
+mod coordinator;
+mod event;
+mod land;
+mod membership;
+mod nemesis;
+mod node;
+mod placement;
+mod network;
+mod world;
+
+pub(crate) use network::Store;
+pub(crate) use world::World;

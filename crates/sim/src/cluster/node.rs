@@ -1,0 +1,68 @@
+//! A node: its clock, its lease, and the engines it drives.
+
+use std::collections::BTreeSet;
+
+use minutehand_engine::Partition;
+use minutehand_model::{Epoch, Timestamp};
+
+/// One engine and how it is connected.
+pub(crate) struct Owner {
+    pub(crate) instance: u64,
+    pub(crate) engine: Partition,
+    pub(crate) epoch: Epoch,
+    /// The session of the sink's last open.
+    pub(crate) session: u64,
+    /// When the engine will be woken, in true time.
+    pub(crate) wakes_at_ms: Option<i64>,
+    /// News of the log's growth is on its way.
+    pub(crate) growth_is_coming: bool,
+    pub(crate) is_handing_over: bool,
+    /// How often it was driven in the present millisecond.
+    pub(crate) drives: u32,
+    pub(crate) driven_at_ms: i64,
+}
+
+/// One process.
+pub(crate) struct Node {
+    pub(crate) incarnation: u32,
+    pub(crate) is_up: bool,
+    pub(crate) paused_until_ms: i64,
+    /// Its clock minus true time.
+    pub(crate) clock_offset_ms: i64,
+    pub(crate) lease: u64,
+    /// The coordinator has confirmed the present lease at least once.
+    pub(crate) lease_is_granted: bool,
+    /// By its own clock.
+    pub(crate) confirmed_at: Timestamp,
+    pub(crate) owners: Vec<Option<Owner>>,
+    pub(crate) acquiring: BTreeSet<usize>,
+}
+
+impl Node {
+    pub(crate) fn new(partitions: usize, clock_offset_ms: i64) -> Node {
+        Node {
+            incarnation: 0,
+            is_up: true,
+            paused_until_ms: i64::MIN,
+            clock_offset_ms,
+            lease: 1,
+            lease_is_granted: false,
+            confirmed_at: Timestamp::MIN,
+            owners: (0..partitions).map(|_| None).collect(),
+            acquiring: BTreeSet::new(),
+        }
+    }
+
+    /// Its clock at a true time.
+    pub(crate) fn clock(&self, now_ms: i64) -> Timestamp {
+        Timestamp::from_millis(now_ms + self.clock_offset_ms)
+    }
+
+    /// Forgets everything it owns and asks for another lease.
+    pub(crate) fn lose_lease(&mut self) {
+        self.lease += 1;
+        self.lease_is_granted = false;
+        self.owners.iter_mut().for_each(|owner| *owner = None);
+        self.acquiring.clear();
+    }
+}

@@ -1,0 +1,236 @@
+//! The world: everything there is in a run, the loop over its events, and how an engine is driven.
+
+use minutehand_engine::{Config, Input};
+use minutehand_model::Timestamp;
+
+use super::coordinator::Coordinator;
+use super::event::{Event, Fault, OwnerId};
+use super::network::Network;
+use super::node::{Node, Owner};
+use crate::faults::{FaultCounts, FaultModel};
+use crate::options::Setup;
+use crate::queue::EventQueue;
+use crate::rng::Rng;
+use crate::store::{LogStore, SinkStore, TimetableStore};
+use crate::trace::{Trace, Who};
+use crate::workload::{Producer, Worker};
+
+/// An owner that is driven this often in one millisecond goes round in circles.
+const DRIVES_PER_MS_MAX: u32 = 20_000;
+
+/// A whole run.
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    pub(crate) now_ms: i64,
+    pub(crate) queue: EventQueue<Event>,
+    /// Chance on the wire and in the stores.
+    pub(crate) rng: Rng,
+    /// Chance of the faults that strike nodes and stores.
+    pub(crate) fault_rng: Rng,
+    /// The rates in force: those of the setup, until everything is healed.
+    pub(crate) model: FaultModel,
+    pub(crate) counts: FaultCounts,
+    pub(crate) trace: Trace,
+    pub(crate) logs: Vec<LogStore>,
+    pub(crate) sinks: Vec<SinkStore>,
+    pub(crate) timetables: Vec<TimetableStore>,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) network: Network,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) instances: u64,
+    pub(crate) producer: Producer,
+    pub(crate) worker: Worker,
+    pub(crate) events: u64,
+    pub(crate) clock_error_ms: i64,
+    /// An owner that went round in circles, in words.
+    pub(crate) standstill: Option<String>,
+    /// Owners that stopped for good, in words.
+    pub(crate) fatal_stops: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn new(setup: Setup) -> World {
+        let (nodes, partitions) = (setup.nodes, setup.partitions);
+        let mut rng = Rng::fork(setup.seed, 1);
+        let skew_ms = setup.model.clock_skew_ms_max;
+        let skewed = |rng: &mut Rng| if skew_ms == 0 { 0 } else { rng.range(-skew_ms, skew_ms) };
+        let mut world = World {
+            now_ms: setup.begin_ms,
+            queue: EventQueue::new(),
+            fault_rng: Rng::fork(setup.seed, 2),
+            model: setup.model.clone(),
+            counts: FaultCounts::default(),
+            trace: Trace::new(setup.trace, setup.begin_ms),
+            logs: (0..partitions).map(|_| LogStore::default()).collect(),
+            sinks: (0..partitions).map(|_| SinkStore::default()).collect(),
+            timetables: (0..partitions).map(|_| TimetableStore::default()).collect(),
+            coordinator: Coordinator::new(nodes, partitions, setup.engine.lease_ttl_ms),
+            network: Network::new(nodes),
+            nodes: (0..nodes).map(|_| Node::new(partitions, skewed(&mut rng))).collect(),
+            instances: 0,
+            producer: Producer::new(&setup),
+            worker: Worker::new(&setup),
+            events: 0,
+            clock_error_ms: skew_ms,
+            standstill: None,
+            fatal_stops: Vec::new(),
+            rng,
+            setup,
+        };
+        world.plant();
+        world.begin();
+        world
+    }
+
+    fn plant(&mut self) {
+        let Some(flaw) = self.setup.flaw else { return };
+        for sink in &mut self.sinks {
+            flaw.plant_in_sink(sink);
+        }
+        for timetable in &mut self.timetables {
+            flaw.plant_in_timetable(&mut timetable.flaws);
+        }
+        self.coordinator.epochs_reused = flaw.reuses_epochs();
+    }
+
+    fn begin(&mut self) {
+        let setup = self.setup.clone();
+        self.note(Who::World, "setup", [setup.seed, 0], || {
+            format!("{:?}, {:?}, markers {}", setup.engine, setup.mix, setup.log_has_markers)
+        });
+        for node in 0..self.nodes.len() {
+            self.queue.push(self.now_ms + 10 * node as i64, Event::Renew { node, incarnation: 0 });
+        }
+        self.queue.push(self.now_ms + 500, Event::Produce);
+        self.queue.push(self.now_ms + 600, Event::ChangeSchedule);
+        self.begin_faults();
+        self.queue.push(self.setup.faults_end_ms, Event::Fault(Fault::Heal));
+    }
+
+    /// Runs until a true time.
+    pub(crate) fn run_until(&mut self, until_ms: i64) {
+        while let Some((at_ms, event)) = self.queue.pop_until(until_ms) {
+            self.now_ms = at_ms;
+            if let Some(node) = event.node() {
+                let paused_until_ms = self.nodes[node].paused_until_ms;
+                if paused_until_ms > at_ms {
+                    self.queue.push(paused_until_ms, event);
+                    continue;
+                }
+            }
+            self.events += 1;
+            self.dispatch(event);
+            if self.standstill.is_some() {
+                return;
+            }
+        }
+        self.now_ms = until_ms;
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Wake { owner } => self.wake(owner),
+            Event::Answer { owner, answer } => self.answered(owner, *answer),
+            Event::Land(request) => self.land(*request),
+            Event::LogGrew { owner } => self.log_grew(owner),
+            Event::Renew { node, incarnation } => self.renew(node, incarnation),
+            Event::RenewLands { node, incarnation, lease, clock_ms } => {
+                self.renew_lands(node, incarnation, lease, clock_ms);
+            }
+            Event::RenewAnswered { node, incarnation, lease, clock_ms, granted } => {
+                self.renew_answered(node, incarnation, lease, clock_ms, granted);
+            }
+            Event::LeaseEnds { node, lease } => self.lease_ends(node, lease),
+            Event::Reconcile { node, incarnation } => self.reconcile(node, incarnation),
+            Event::AcquireLands { node, incarnation, partition, lease } => {
+                self.acquire_lands(node, incarnation, partition, lease);
+            }
+            Event::AcquireAnswered { node, incarnation, partition, lease, epoch } => {
+                self.acquire_answered(node, incarnation, partition, lease, epoch);
+            }
+            Event::ReleaseLands { node, partition, epoch } => self.release_lands(node, partition, epoch),
+            Event::Produce => self.produce(),
+            Event::ChangeSchedule => self.change_schedule(),
+            Event::RunEnds { partition, key, due, number } => self.run_ends(partition, key, due, number),
+            Event::Append { partition, command } => self.append_from_worker(partition, *command),
+            Event::Fault(fault) => self.strike(fault),
+        }
+    }
+
+    /// The owner, if it is still the same one.
+    pub(crate) fn owner_mut(&mut self, id: OwnerId) -> Option<&mut Owner> {
+        let node = &mut self.nodes[id.node];
+        if !node.is_up || node.incarnation != id.incarnation {
+            return None;
+        }
+        node.owners[id.partition].as_mut().filter(|owner| owner.instance == id.instance)
+    }
+
+    pub(crate) fn owner_id(&self, node: usize, partition: usize) -> Option<OwnerId> {
+        let incarnation = self.nodes[node].incarnation;
+        let instance = self.nodes[node].owners[partition].as_ref()?.instance;
+        Some(OwnerId { node, incarnation, partition, instance })
+    }
+
+    /// Gives an owner an input; the caller drives it afterwards.
+    pub(crate) fn handle(&mut self, id: OwnerId, input: Input) {
+        let clock = self.nodes[id.node].clock(self.now_ms);
+        if let Some(owner) = self.owner_mut(id) {
+            owner.engine.handle(clock, input);
+        }
+    }
+
+    /// Lets an owner decide, carries out what it wants, and sets its alarm.
+    pub(crate) fn drive(&mut self, id: OwnerId) {
+        let now_ms = self.now_ms;
+        let clock = self.nodes[id.node].clock(now_ms);
+        let Some(owner) = self.owner_mut(id) else { return };
+        if owner.driven_at_ms != now_ms {
+            (owner.driven_at_ms, owner.drives) = (now_ms, 0);
+        }
+        owner.drives += 1;
+        if owner.drives > DRIVES_PER_MS_MAX {
+            let wants = owner.engine.poll_timeout();
+            self.standstill = Some(format!(
+                "the owner of partition {} on node {} wants to be woken without end at {clock}: {wants:?}",
+                id.partition, id.node
+            ));
+            return;
+        }
+        owner.engine.advance(clock);
+        while let Some(effect) = self.owner_mut(id).and_then(|owner| owner.engine.poll_effect()) {
+            self.carry(id, effect);
+        }
+        self.set_alarm(id);
+    }
+
+    fn set_alarm(&mut self, id: OwnerId) {
+        let now_ms = self.now_ms;
+        let offset_ms = self.nodes[id.node].clock_offset_ms;
+        let Some(owner) = self.owner_mut(id) else { return };
+        let Some((at, _)) = owner.engine.poll_timeout() else { return };
+        let at_ms = at.as_millis().saturating_sub(offset_ms).max(now_ms);
+        if at_ms < Timestamp::END_OF_YEAR_9999.as_millis() && owner.wakes_at_ms.is_none_or(|set| at_ms < set) {
+            owner.wakes_at_ms = Some(at_ms);
+            self.queue.push(at_ms, Event::Wake { owner: id });
+        }
+    }
+
+    fn wake(&mut self, id: OwnerId) {
+        let now_ms = self.now_ms;
+        let Some(owner) = self.owner_mut(id) else { return };
+        if owner.wakes_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+            owner.wakes_at_ms = None;
+            self.drive(id);
+        }
+    }
+
+    /// The engine settings of every owner.
+    pub(crate) fn engine_config(&self) -> Config {
+        self.setup.engine.clone()
+    }
+
+    pub(crate) fn note(&mut self, who: Who, what: &'static str, figures: [u64; 2], detail: impl FnOnce() -> String) {
+        self.trace.note(self.now_ms, who, what, figures, detail);
+    }
+}

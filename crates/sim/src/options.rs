@@ -1,0 +1,172 @@
+//! What a run is asked to do, and what its seed makes of that.
+
+use minutehand_engine::Config;
+use minutehand_model::time::{MINUTE_MS, SECOND_MS};
+
+use crate::faults::FaultModel;
+use crate::planted::{Flaw, Planted};
+use crate::profile;
+use crate::rng::Rng;
+
+/// True time at the beginning of every run: 2026-01-01T00:00:00Z.
+pub(crate) const BEGIN_MS: i64 = 1_767_225_600_000;
+
+/// What to simulate.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A bug to plant.
+    pub planted: Option<Planted>,
+    /// Nodes of the cluster, at least 1.
+    pub nodes: usize,
+    /// Partitions, at least 1.
+    pub partitions: usize,
+    /// Commands a second, over all partitions, at least 1.
+    pub tasks_per_second: u64,
+    /// How long commands and faults go on, in virtual seconds; then everything is healed and drained.
+    pub virtual_seconds: u64,
+    /// Whether the report carries the trace as text.
+    pub trace: bool,
+    /// The faults; `None`: each seed draws its own, one seed in eight none.
+    pub fault_model: Option<FaultModel>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            planted: None,
+            nodes: 3,
+            partitions: 3,
+            tasks_per_second: 12,
+            virtual_seconds: 90,
+            trace: false,
+            fault_model: None,
+        }
+    }
+}
+
+/// The shape of the workload, as a seed draws it.
+#[derive(Clone, Debug)]
+pub(crate) struct Mix {
+    /// Furthest due time of a task, from its creation.
+    pub(crate) horizon_ms: i64,
+    /// Probability that a due time is a whole second, so that many are equal.
+    pub(crate) round_due: f64,
+    /// Probability that a command comes as one of a burst with one due time.
+    pub(crate) burst: f64,
+    /// Of a hundred commands: cancels, moves, replaces, repeated creates, creates of cancelled tasks.
+    pub(crate) cancels: u64,
+    pub(crate) moves: u64,
+    pub(crate) replaces: u64,
+    pub(crate) repeats: u64,
+    pub(crate) schedules: usize,
+    /// Changes to schedules a minute.
+    pub(crate) schedule_changes_per_minute: i64,
+}
+
+/// A run with everything drawn.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) seed: u64,
+    pub(crate) begin_ms: i64,
+    pub(crate) faults_end_ms: i64,
+    /// How long after the end of the faults the run goes on, at least.
+    pub(crate) drain_ms: i64,
+    pub(crate) nodes: usize,
+    pub(crate) partitions: usize,
+    pub(crate) tasks_per_second: u64,
+    pub(crate) model: FaultModel,
+    pub(crate) engine: Config,
+    pub(crate) flaw: Option<Flaw>,
+    pub(crate) trace: bool,
+    /// Every tick takes an offset of the log, as transaction markers do.
+    pub(crate) log_has_markers: bool,
+    pub(crate) mix: Mix,
+}
+
+impl Setup {
+    pub(crate) fn draw(seed: u64, options: &Options) -> Setup {
+        let mut rng = Rng::fork(seed, 7);
+        let drawn = if rng.chance(0.125) { FaultModel::healthy() } else { FaultModel::draw(&mut rng) };
+        let mut mix = draw_mix(&mut rng);
+        mix.horizon_ms = mix.horizon_ms.min(options.virtual_seconds as i64 * 20 * SECOND_MS);
+        let faults_end_ms = BEGIN_MS + options.virtual_seconds.max(1) as i64 * SECOND_MS;
+        let mut setup = Setup {
+            seed,
+            begin_ms: BEGIN_MS,
+            faults_end_ms,
+            drain_ms: mix.horizon_ms + 2 * MINUTE_MS,
+            nodes: options.nodes.max(1),
+            partitions: options.partitions.max(1),
+            tasks_per_second: options.tasks_per_second.max(1),
+            model: drawn,
+            engine: draw_engine(&mut rng),
+            flaw: None,
+            trace: options.trace,
+            log_has_markers: rng.chance(0.3),
+            mix,
+        };
+        if let Some(planted) = options.planted {
+            profile::aim_at(planted, &mut setup, &mut rng);
+        }
+        match options.planted {
+            Some(Planted::Engine(bug)) => setup.engine.planted = Some(bug),
+            Some(Planted::Store(flaw)) => setup.flaw = Some(flaw),
+            None => {}
+        }
+        if let Some(model) = &options.fault_model {
+            setup.model = model.clone();
+        }
+        setup.drain_ms = setup.mix.horizon_ms + 2 * MINUTE_MS;
+        setup
+    }
+
+    /// The setup of a speed measurement: default settings, no faults, due times up to ten minutes ahead.
+    pub(crate) fn for_speed(seed: u64, options: &Options) -> Setup {
+        let mut setup = Setup::draw(seed, options);
+        setup.model = options.fault_model.clone().unwrap_or_else(FaultModel::healthy);
+        setup.engine = Config { planted: None, ..Config::default() };
+        setup.log_has_markers = false;
+        setup.mix.horizon_ms = 10 * MINUTE_MS;
+        setup.drain_ms = setup.mix.horizon_ms + MINUTE_MS;
+        setup
+    }
+}
+
+fn draw_mix(rng: &mut Rng) -> Mix {
+    Mix {
+        horizon_ms: rng.pick(&[30 * SECOND_MS, 3 * MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS]),
+        round_due: rng.below(100) as f64 / 150.0,
+        burst: if rng.chance(0.3) { 0.02 } else { 0.0 },
+        cancels: rng.below(16),
+        moves: rng.below(14),
+        replaces: rng.below(12),
+        repeats: rng.below(16),
+        schedules: rng.below(7) as usize,
+        schedule_changes_per_minute: rng.range(2, 20),
+    }
+}
+
+/// Small limits in many seeds, so that every edge is met often.
+fn draw_engine(rng: &mut Rng) -> Config {
+    let look_ahead_ms = rng.pick(&[2_000, 5_000, 15_000, 30_000, 90_000]);
+    let dedupe_window_ms = rng.pick(&[3_000, 10_000, 30_000]);
+    Config {
+        look_ahead_ms,
+        dedupe_window_ms,
+        near_bytes_max: rng.pick(&[4_096, 16_384, 512 * 1024 * 1024, 512 * 1024 * 1024]),
+        page_bytes_max: rng.pick(&[1, 700, 4_096, 4 * 1024 * 1024]),
+        log_read_bytes_max: rng.pick(&[1, 500, 4_096, 1024 * 1024]),
+        block_bytes_max: rng.pick(&[200, 1_000, 16 * 1024]),
+        flush_interval_ms: rng.pick(&[50, 300, 1_000, 5_000]),
+        block_writes_max: rng.pick(&[1, 2, 8]),
+        tick_publications_max: rng.pick(&[1, 2, 7, 64, 8_192]),
+        tick_bytes_max: rng.pick(&[500, 8 * 1024 * 1024, 8 * 1024 * 1024]),
+        normal_tick_delay_ms: rng.pick(&[0, 0, 20]),
+        low_tick_delay_ms: rng.pick(&[0, 100, 500]),
+        checkpoint_interval_ms: rng.pick(&[100, 500, 2_000]),
+        lease_ttl_ms: 5_000,
+        retry_delay_ms: rng.pick(&[10, 50, 300]),
+        schedule_occurrences_per_tick_max: rng.pick(&[1, 10, 256]),
+        planted: None,
+    }
+}

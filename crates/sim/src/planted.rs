@@ -1,0 +1,209 @@
+//! The planted bugs: rules of the protocol and promises of the stores, each broken on purpose to prove that the
+//! checkers can see.
+
+use std::fmt;
+use std::str::FromStr;
+
+use minutehand_engine::PlantedBug;
+
+use crate::store::{SinkStore, TimetableFlaws};
+
+macro_rules! flaws {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
+        /// A promise of a store, or of the coordinator, that is broken on purpose.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Flaw { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Flaw {
+            /// Every flaw.
+            pub const ALL: &'static [Flaw] = &[$(Flaw::$variant,)+];
+
+            /// The word on the command line.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Flaw::$variant => $word,)+ }
+            }
+
+            /// What is broken, as a sentence.
+            pub fn about(self) -> &'static str {
+                match self { $(Flaw::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+flaws! {
+    /// A stale owner's commit is accepted.
+    Fence = "fence",
+    /// Publication and checkpoint are two steps, and a failure may come between them.
+    Atomic = "atomic",
+    /// Half of a tick's executions get lost although its checkpoint is kept.
+    TornTick = "torn-tick",
+    /// Opening the sink again does not fence what the same owner has sent before.
+    SessionReuse = "session-reuse",
+    /// Two owners get the same epoch.
+    EpochReuse = "epoch-reuse",
+    /// The log forgets more than it was told to.
+    TruncateTooFar = "truncate-too-far",
+    /// A block replaces another that begins at the same due time.
+    BlockOverwrite = "block-overwrite",
+    /// Writes are acknowledged that never happened.
+    LostAck = "lost-ack",
+    /// A page of the timetable claims to be complete although blocks were left out.
+    PageOverclaims = "page-overclaims",
+    /// Blocks of one due time are split between two pages, and the second begins behind them.
+    PageSplits = "page-splits",
+    /// The timetable forgets buckets that are still needed.
+    ExpireEarly = "expire-early",
+    /// Records that a tick derives do not reach the log.
+    DerivedLost = "derived-lost",
+    /// Schedule states are not part of the tick's transaction.
+    StateLost = "state-lost",
+}
+
+impl Flaw {
+    pub(crate) fn plant_in_sink(self, sink: &mut SinkStore) {
+        sink.unfenced = matches!(self, Flaw::Fence | Flaw::EpochReuse);
+        sink.sessions_reused = self == Flaw::SessionReuse;
+        sink.states_dropped = self == Flaw::StateLost;
+        sink.same_epoch_only = self == Flaw::EpochReuse;
+    }
+
+    pub(crate) fn plant_in_timetable(self, flaws: &mut TimetableFlaws) {
+        flaws.overwrites = self == Flaw::BlockOverwrite;
+        flaws.overclaims = self == Flaw::PageOverclaims;
+        flaws.splits = self == Flaw::PageSplits;
+    }
+
+    pub(crate) fn reuses_epochs(self) -> bool {
+        self == Flaw::EpochReuse
+    }
+
+    pub(crate) fn splits_transactions(self) -> bool {
+        self == Flaw::Atomic
+    }
+
+    pub(crate) fn tears_ticks(self) -> bool {
+        self == Flaw::TornTick
+    }
+
+    pub(crate) fn loses_writes(self) -> bool {
+        self == Flaw::LostAck
+    }
+
+    pub(crate) fn loses_derived(self) -> bool {
+        self == Flaw::DerivedLost
+    }
+
+    pub(crate) fn truncates_too_far(self) -> u64 {
+        if self == Flaw::TruncateTooFar { 64 } else { 0 }
+    }
+
+    pub(crate) fn expires_too_early_ms(self) -> i64 {
+        if self == Flaw::ExpireEarly { 180_000 } else { 0 }
+    }
+}
+
+/// A bug to plant: in the engine, or in what surrounds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Planted {
+    /// A rule of the protocol, broken in the engine.
+    Engine(PlantedBug),
+    /// A promise of a store, broken in the simulated one.
+    Store(Flaw),
+}
+
+impl Planted {
+    /// The word on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Planted::Engine(bug) => bug.as_str(),
+            Planted::Store(flaw) => flaw.as_str(),
+        }
+    }
+
+    /// What is broken, as a sentence.
+    pub fn about(self) -> &'static str {
+        match self {
+            Planted::Engine(bug) => engine_bug_about(bug),
+            Planted::Store(flaw) => flaw.about(),
+        }
+    }
+}
+
+impl fmt::Display for Planted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that names no planted bug.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownPlanted {
+    given: String,
+}
+
+impl fmt::Display for UnknownPlanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<&str> = planted_bugs().into_iter().map(Planted::as_str).collect();
+        write!(f, "rule is {:?}; choose one of {}", self.given, words.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownPlanted {}
+
+impl FromStr for Planted {
+    type Err = UnknownPlanted;
+    fn from_str(text: &str) -> Result<Planted, UnknownPlanted> {
+        let found = planted_bugs().into_iter().find(|planted| planted.as_str() == text);
+        found.ok_or_else(|| UnknownPlanted { given: text.chars().take(100).collect() })
+    }
+}
+
+/// Every planted bug: the stores' first, then the engine's.
+pub fn planted_bugs() -> Vec<Planted> {
+    let stores = Flaw::ALL.iter().map(|flaw| Planted::Store(*flaw));
+    stores.chain(PlantedBug::ALL.iter().map(|bug| Planted::Engine(*bug))).collect()
+}
+
+fn engine_bug_about(bug: PlantedBug) -> &'static str {
+    match bug {
+        PlantedBug::Late => "Late commands are published again by a successor.",
+        PlantedBug::Replay => "R is A: what is only in memory is forgotten.",
+        PlantedBug::Position => "R passes what a successor has not read again yet.",
+        PlantedBug::Ack => "A block settles its offsets when it is sent.",
+        PlantedBug::BeforeA => "A load takes entries of offsets that have not been applied.",
+        PlantedBug::Pending => "A load misses what is pending or not acknowledged yet.",
+        PlantedBug::Markers => "Voids are forgotten at once.",
+        PlantedBug::EndFirst => "F moves before the log has been replayed.",
+        PlantedBug::Hold => "What is being moved is not held back.",
+        PlantedBug::Pair => "F does not know where in a due time it stands.",
+        PlantedBug::Budget => "A passes late commands that the tick has no room for.",
+        PlantedBug::Dedupe => "What has run is forgotten at once.",
+        PlantedBug::ReadInFlight => "What arrives while the timetable is being read is filed for a later read.",
+        PlantedBug::Early => "Everything of the next ten milliseconds is published at once.",
+        PlantedBug::Unloaded => "F passes what has not been loaded.",
+        PlantedBug::TornState => "A schedule's state is written one tick late.",
+        PlantedBug::RevisionOverlap => "An old revision goes on governing beside the new one.",
+        PlantedBug::StaleAnswer => "Answers to requests that were given up are believed.",
+        PlantedBug::HandOverUnflushed => "A hand-over does not wait for its blocks.",
+        PlantedBug::DoubtIgnored => "After a commit in doubt the owner goes on from memory.",
+        PlantedBug::StateReplayed => "Commands to schedules are applied again when they are replayed.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_are_parsed_back() {
+        let all = planted_bugs();
+        for planted in &all {
+            assert_eq!(planted.as_str().parse::<Planted>().as_ref(), Ok(planted));
+            assert!(planted.about().ends_with('.'), "{planted}");
+        }
+        assert!(all.len() >= 15);
+        let error = "nonsense".parse::<Planted>().expect_err("no such rule").to_string();
+        assert!(error.starts_with("rule is \"nonsense\"; choose one of fence, "), "{error}");
+    }
+}

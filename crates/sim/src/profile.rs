@@ -1,0 +1,136 @@
+//! Where to look: for each planted bug the faults and the workload under which it is likely to show.
+//!
+//! A healthy system is tried under every seed's own faults; these profiles only save seeds when a known bug is to be
+//! found again.
+
+use minutehand_engine::PlantedBug;
+use minutehand_model::time::{MINUTE_MS, SECOND_MS};
+
+use crate::faults::FaultModel;
+use crate::options::Setup;
+use crate::planted::{Flaw, Planted};
+use crate::rng::Rng;
+
+/// Makes a planted bug likely to show.
+pub(crate) fn aim_at(planted: Planted, setup: &mut Setup, rng: &mut Rng) {
+    setup.model.clock_jumps_per_minute = 0.0;
+    setup.model.corrupt_record = 0.0;
+    setup.model.corrupt_block = 0.0;
+    match planted {
+        Planted::Store(flaw) => aim_at_flaw(flaw, setup, rng),
+        Planted::Engine(bug) => aim_at_bug(bug, setup, rng),
+    }
+}
+
+fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
+    match flaw {
+        Flaw::Fence | Flaw::EpochReuse | Flaw::SessionReuse => slow_and_paused(&mut setup.model),
+        Flaw::LostAck | Flaw::BlockOverwrite | Flaw::TruncateTooFar => far_and_crashing(setup, rng),
+        Flaw::PageOverclaims | Flaw::PageSplits => {
+            far_and_crashing(setup, rng);
+            setup.engine.page_bytes_max = 200;
+            setup.engine.block_bytes_max = 200;
+            setup.mix.round_due = 0.9;
+        }
+        Flaw::ExpireEarly => far_and_crashing(setup, rng),
+        Flaw::DerivedLost => {
+            setup.mix.moves = 20;
+            setup.mix.horizon_ms = 3 * MINUTE_MS;
+        }
+        Flaw::StateLost => schedules(setup),
+        Flaw::Atomic | Flaw::TornTick => {}
+    }
+}
+
+fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
+    match bug {
+        PlantedBug::Replay | PlantedBug::Position | PlantedBug::Ack | PlantedBug::Late => {
+            far_and_crashing(setup, rng);
+        }
+        PlantedBug::Pending | PlantedBug::ReadInFlight | PlantedBug::Unloaded => {
+            far_and_crashing(setup, rng);
+            setup.engine.flush_interval_ms = 5_000;
+            setup.engine.look_ahead_ms = 5_000;
+            setup.mix.horizon_ms = 30 * SECOND_MS;
+            setup.model.slow_request = 0.2;
+            setup.model.slow_request_ms_max = 6_000;
+        }
+        PlantedBug::BeforeA => zombies_that_read(setup, rng),
+        PlantedBug::Markers | PlantedBug::EndFirst => {
+            far_and_crashing(setup, rng);
+            setup.mix.cancels = 20;
+            setup.mix.replaces = 20;
+            setup.engine.log_read_bytes_max = 500;
+        }
+        PlantedBug::Hold => {
+            setup.mix.moves = 30;
+            setup.mix.horizon_ms = 30 * SECOND_MS;
+            setup.model.slow_request = 0.1;
+            setup.model.slow_request_ms_max = 3_000;
+        }
+        PlantedBug::Pair | PlantedBug::Budget => {
+            far_and_crashing(setup, rng);
+            setup.engine.tick_publications_max = 2;
+            setup.mix.round_due = 0.95;
+            setup.mix.burst = 0.05;
+            setup.mix.horizon_ms = 30 * SECOND_MS;
+        }
+        PlantedBug::Dedupe => setup.mix.repeats = 25,
+        PlantedBug::TornState | PlantedBug::RevisionOverlap | PlantedBug::StateReplayed => schedules(setup),
+        PlantedBug::StaleAnswer | PlantedBug::DoubtIgnored => {
+            far_and_crashing(setup, rng);
+            setup.model.commit_in_doubt = 0.05;
+            setup.model.repeated_answer = 0.1;
+            setup.model.slow_request = 0.1;
+            setup.model.slow_request_ms_max = 6_000;
+        }
+        PlantedBug::HandOverUnflushed => {
+            far_and_crashing(setup, rng);
+            setup.model.drains_per_minute = 8.0;
+            setup.engine.flush_interval_ms = 5_000;
+        }
+        PlantedBug::Early => {}
+    }
+}
+
+fn slow_and_paused(model: &mut FaultModel) {
+    model.pauses_per_minute = 6.0;
+    model.pause_ms_max = 20_000;
+    model.slow_request = 0.05;
+    model.slow_request_ms_max = 20_000;
+    model.duplicate_write = 0.05;
+    model.duplicate_write_ms_max = 30_000;
+}
+
+fn far_and_crashing(setup: &mut Setup, rng: &mut Rng) {
+    setup.model.crashes_per_minute = setup.model.crashes_per_minute.max(4.0);
+    setup.model.crash_loses_request = setup.model.crash_loses_request.max(0.5);
+    setup.model.restart_ms_max = setup.model.restart_ms_max.min(10_000);
+    setup.engine.look_ahead_ms = rng.pick(&[2_000, 5_000]);
+    setup.engine.flush_interval_ms = rng.pick(&[300, 1_000]);
+    setup.mix.horizon_ms = rng.pick(&[3 * MINUTE_MS, 10 * MINUTE_MS]);
+}
+
+fn schedules(setup: &mut Setup) {
+    setup.mix.schedules = 6;
+    setup.mix.schedule_changes_per_minute = 20;
+    setup.model.crashes_per_minute = setup.model.crashes_per_minute.max(4.0);
+    setup.model.restart_ms_max = setup.model.restart_ms_max.min(10_000);
+}
+
+/// Owners that lose coordinator and sink but go on reading the log and writing blocks, while their successors cannot
+/// read the log.
+fn zombies_that_read(setup: &mut Setup, rng: &mut Rng) {
+    setup.model = FaultModel {
+        cuts_per_minute: 12.0,
+        cut_ms_max: 60_000,
+        slow_request: 0.02,
+        slow_request_ms_max: 5_000,
+        ..FaultModel::healthy()
+    };
+    setup.engine.look_ahead_ms = rng.pick(&[2_000, 5_000]);
+    setup.engine.flush_interval_ms = 300;
+    setup.engine.near_bytes_max = 512 * 1024 * 1024;
+    setup.mix.horizon_ms = 2 * MINUTE_MS;
+    setup.mix.replaces = 20;
+}

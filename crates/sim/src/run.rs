@@ -1,0 +1,197 @@
+//! A run from its seed to its verdict, hunts for planted bugs, and the measurement of speed.
+
+use std::time::Instant;
+
+use minutehand_model::time::SECOND_MS;
+
+use crate::check::{self, Violation};
+use crate::cluster::World;
+use crate::faults::{FaultCounts, FaultModel};
+use crate::journal::Journal;
+use crate::options::{Options, Setup};
+use crate::planted::Planted;
+
+/// After healing: a lease that has to run out, restarts and retries, a backlog to drain.
+const RECOVERY_BOUND_MS: i64 = 40 * SECOND_MS;
+/// Without faults an execution is out this soon after it was due and asked for: class `low` waits half a second, a tick
+/// that is full takes another round.
+const HEALTHY_LATENESS_MS: i64 = 3 * SECOND_MS;
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every promise was kept.
+    Ok,
+    /// One was not; the first that was noticed.
+    Violation(Violation),
+}
+
+/// Everything about a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Repeats the run.
+    pub seed: u64,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Every violation that was noticed, at most one of each checker and partition.
+    pub violations: Vec<Violation>,
+    /// Virtual time that passed, in milliseconds.
+    pub virtual_ms: i64,
+    /// Events that happened.
+    pub events: u64,
+    /// Records that the log took.
+    pub commands: u64,
+    /// Executions published.
+    pub published: u64,
+    /// Ticks committed.
+    pub ticks: u64,
+    /// Blocks written.
+    pub blocks: u64,
+    /// A fingerprint of the trace: equal for equal runs.
+    pub trace_hash: u64,
+    /// Lines of the trace.
+    pub trace_lines: u64,
+    /// The trace, when it was asked for: one aligned line per event.
+    pub trace: Option<String>,
+    /// The faults that could happen.
+    pub fault_model: FaultModel,
+    /// The faults that did.
+    pub faults: FaultCounts,
+}
+
+impl Report {
+    /// Whether every promise was kept.
+    pub fn is_ok(&self) -> bool {
+        self.verdict == Verdict::Ok
+    }
+}
+
+/// Simulates a cluster from a seed.
+pub fn run(seed: u64, options: &Options) -> Report {
+    simulate(Setup::draw(seed, options))
+}
+
+fn simulate(setup: Setup) -> Report {
+    let begin_ms = setup.begin_ms;
+    let end_ms = setup.faults_end_ms + setup.drain_ms;
+    let drawn = setup.model.clone();
+    let mut world = World::new(setup);
+    world.run_until(end_ms);
+    let mut violations = Vec::new();
+    if let Some(standstill) = world.standstill.take() {
+        violations.push(Violation { checker: "standstill", partition: None, message: standstill });
+    }
+    if let Some(stop) = world.fatal_stops.first() {
+        violations.push(Violation { checker: "fatal stop", partition: None, message: stop.clone() });
+    }
+    let journal = take_journal(&mut world, end_ms, &drawn);
+    violations.extend(check::all(&journal));
+    let verdict = violations.first().map_or(Verdict::Ok, |first| Verdict::Violation(first.clone()));
+    let sum = |count: fn(&crate::journal::PartitionJournal) -> usize| {
+        journal.partitions.iter().map(count).sum::<usize>() as u64
+    };
+    Report {
+        seed: world.setup.seed,
+        verdict,
+        violations,
+        virtual_ms: world.now_ms - begin_ms,
+        events: world.events,
+        commands: sum(|partition| partition.log.len()),
+        published: sum(|partition| partition.publications.len()),
+        ticks: sum(|partition| partition.ticks.len()),
+        blocks: world.timetables.iter().map(|timetable| timetable.blocks_written).sum(),
+        trace_hash: world.trace.fingerprint(),
+        trace_lines: world.trace.lines(),
+        trace: world.trace.into_text(),
+        fault_model: drawn,
+        faults: world.counts,
+    }
+}
+
+fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Journal {
+    let is_healthy = drawn.is_healthy();
+    let partitions = (0..world.setup.partitions).map(|partition| {
+        let sink = &mut world.sinks[partition];
+        crate::journal::PartitionJournal {
+            log: std::mem::take(&mut world.logs[partition].history),
+            schedule_states: sink.states(),
+            ticks: std::mem::take(&mut sink.ticks),
+            publications: std::mem::take(&mut sink.publications),
+            set_aside: sink.set_aside.iter().map(|set_aside| set_aside.position.clone()).collect(),
+            damaged_tasks: std::mem::take(&mut world.timetables[partition].damaged_tasks),
+        }
+    });
+    Journal {
+        partitions: partitions.collect(),
+        healed_at_ms: if is_healthy { world.setup.begin_ms } else { world.setup.faults_end_ms },
+        ended_at_ms,
+        recovery_bound_ms: RECOVERY_BOUND_MS,
+        healthy_lateness_ms: is_healthy.then_some(HEALTHY_LATENESS_MS),
+        dedupe_window_ms: world.setup.engine.dedupe_window_ms,
+        clock_error_ms: world.clock_error_ms,
+    }
+}
+
+/// A planted bug that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hunted {
+    /// The seed that found it.
+    pub seed: u64,
+    /// Seeds that were tried, this one included.
+    pub tried: u64,
+    /// What the checkers said.
+    pub violation: Violation,
+}
+
+/// Plants a bug and tries seeds from 0 on until one finds it; `None` when none of them does.
+pub fn hunt(planted: Planted, seeds: u64) -> Option<Hunted> {
+    hunt_from(planted, 0, seeds, &Options::default())
+}
+
+/// The same from a seed on, with other options.
+pub fn hunt_from(planted: Planted, from: u64, seeds: u64, options: &Options) -> Option<Hunted> {
+    let options = Options { planted: Some(planted), ..options.clone() };
+    (from..from.saturating_add(seeds)).zip(1..).find_map(|(seed, tried)| match run(seed, &options).verdict {
+        Verdict::Ok => None,
+        Verdict::Violation(violation) => Some(Hunted { seed, tried, violation }),
+    })
+}
+
+/// How fast the simulator is on this machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed {
+    /// Virtual seconds simulated.
+    pub virtual_seconds: f64,
+    /// Seconds it took.
+    pub real_seconds: f64,
+    /// Virtual time to real time, on one core.
+    pub ratio: f64,
+    /// Events a second.
+    pub events_per_second: f64,
+    /// Executions published.
+    pub published: u64,
+}
+
+/// Simulates that many virtual seconds of load on a healthy cluster of 3 nodes and 8 partitions at 100 tasks a
+/// second, and takes the time; checking is part of it. Only the loaded time counts as virtual time.
+pub fn speed(virtual_seconds: u64) -> Speed {
+    let options = Options {
+        nodes: 3,
+        partitions: 8,
+        tasks_per_second: 100,
+        virtual_seconds,
+        fault_model: Some(FaultModel::healthy()),
+        ..Options::default()
+    };
+    let begin = Instant::now();
+    let report = simulate(Setup::for_speed(1, &options));
+    let real_seconds = begin.elapsed().as_secs_f64();
+    assert!(report.is_ok(), "the measured run must be a good one: {:?}", report.verdict);
+    Speed {
+        virtual_seconds: virtual_seconds as f64,
+        real_seconds,
+        ratio: virtual_seconds as f64 / real_seconds,
+        events_per_second: report.events as f64 / real_seconds,
+        published: report.published,
+    }
+}

@@ -1,0 +1,185 @@
+//! The command log of one partition.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use minutehand_engine::InputRecord;
+use minutehand_model::{Command, LogOffset, SetAside, Timestamp};
+use minutehand_record::QueueNames;
+use minutehand_record::command::{decode_sharing, encode};
+
+use crate::journal::{Logged, Said};
+
+/// A record as stored, and what its bytes say.
+#[derive(Debug)]
+struct StoredRecord {
+    payload: Bytes,
+    input: InputRecord,
+}
+
+/// An answer to a read.
+pub(crate) struct ReadRecords {
+    pub(crate) records: Vec<InputRecord>,
+    pub(crate) payloads_bytes: usize,
+    pub(crate) next: LogOffset,
+    pub(crate) end: LogOffset,
+}
+
+/// One ordered stream of records.
+#[derive(Debug, Default)]
+pub(crate) struct LogStore {
+    records: VecDeque<StoredRecord>,
+    start: LogOffset,
+    end: LogOffset,
+    last_appended_ms: i64,
+    names: QueueNames,
+    /// Everything that was ever appended, for the checkers.
+    pub(crate) history: Vec<Logged>,
+}
+
+impl LogStore {
+    pub(crate) fn end(&self) -> LogOffset {
+        self.end
+    }
+
+    pub(crate) fn start(&self) -> LogOffset {
+        self.start
+    }
+
+    /// The time that the next append gets: the log's clock, which never goes back.
+    fn appended_at(&mut self, now_ms: i64) -> Timestamp {
+        self.last_appended_ms = self.last_appended_ms.max(now_ms);
+        Timestamp::from_millis(self.last_appended_ms)
+    }
+
+    /// Leaves offsets unused, as transaction markers do.
+    pub(crate) fn leave_hole(&mut self, offsets: u64) {
+        self.end += offsets;
+    }
+
+    /// Appends bytes as they came; they are understood once, here, for every reader.
+    pub(crate) fn append(&mut self, now_ms: i64, payload: Bytes) -> LogOffset {
+        let offset = self.end;
+        let command = decode_sharing(payload.clone(), &mut self.names).map_err(|error| SetAside {
+            position: format!("log offset {offset}"),
+            reason: error.to_string(),
+            bytes: payload.clone(),
+        });
+        self.store(now_ms, payload, command)
+    }
+
+    /// Appends a command that a tick derived.
+    pub(crate) fn append_command(&mut self, now_ms: i64, command: Command) -> LogOffset {
+        let payload = encode(&command);
+        self.store(now_ms, payload, Ok(command))
+    }
+
+    fn store(&mut self, now_ms: i64, payload: Bytes, command: Result<Command, SetAside>) -> LogOffset {
+        let offset = self.end;
+        self.end += 1;
+        let appended_at = self.appended_at(now_ms);
+        self.history.push(Logged {
+            offset,
+            appended_at_ms: appended_at.as_millis(),
+            said: Said::of(&command),
+        });
+        self.records.push_back(StoredRecord { payload, input: InputRecord { offset, appended_at, command } });
+        offset
+    }
+
+    /// Whether the record at an offset is about a task, and not about a schedule.
+    pub(crate) fn is_of_task(&self, offset: LogOffset) -> bool {
+        let index = self.history.partition_point(|logged| logged.offset < offset);
+        !matches!(
+            self.history.get(index).map(|logged| &logged.said),
+            Some(Said::Revise(_) | Said::Trigger { .. } | Said::Backfill { .. } | Said::Completed { .. })
+        )
+    }
+
+    /// The stored bytes of the records from an offset on, with offset and time; for the port.
+    pub(crate) fn read_raw(&self, from: LogOffset, bytes_max: usize) -> Vec<(LogOffset, Timestamp, Bytes)> {
+        let mut bytes = 0;
+        let first = self.records.partition_point(|record| record.input.offset < from);
+        let mut found = Vec::new();
+        for record in self.records.range(first..) {
+            if !found.is_empty() && bytes + record.payload.len() > bytes_max {
+                break;
+            }
+            bytes += record.payload.len();
+            found.push((record.input.offset, record.input.appended_at, record.payload.clone()));
+        }
+        found
+    }
+
+    /// Reads on from an offset; `None` when the log no longer reaches back that far.
+    pub(crate) fn read(&self, from: LogOffset, bytes_max: usize) -> Option<ReadRecords> {
+        if from < self.start {
+            return None;
+        }
+        let first = self.records.partition_point(|record| record.input.offset < from);
+        let mut answer =
+            ReadRecords { records: Vec::new(), payloads_bytes: 0, next: self.end.max(from), end: self.end };
+        for record in self.records.range(first..) {
+            if !answer.records.is_empty() && answer.payloads_bytes + record.payload.len() > bytes_max {
+                answer.next = record.input.offset;
+                break;
+            }
+            answer.payloads_bytes += record.payload.len();
+            answer.records.push(record.input.clone());
+        }
+        Some(answer)
+    }
+
+    /// Forgets what lies below an offset.
+    pub(crate) fn truncate(&mut self, below: LogOffset) {
+        let below = below.min(self.end);
+        while self.records.front().is_some_and(|record| record.input.offset < below) {
+            self.records.pop_front();
+        }
+        self.start = self.start.max(below);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minutehand_model::TaskKey;
+
+    fn cancel(id: u128) -> Bytes {
+        encode(&Command::Cancel { key: TaskKey(id), due: Timestamp::from_millis(7) })
+    }
+
+    #[test]
+    fn reads_go_over_holes_in_pages_and_stop_at_the_end() {
+        let mut log = LogStore::default();
+        log.append(10, cancel(1));
+        log.leave_hole(3);
+        log.append(5, cancel(2));
+        let first = log.read(0, 1).expect("kept");
+        assert_eq!((first.records.len(), first.next, first.end), (1, 4, 5));
+        let second = log.read(1, 1).expect("kept");
+        assert_eq!((second.records[0].offset, second.next), (4, 5));
+        assert_eq!(second.records[0].appended_at, Timestamp::from_millis(10), "the log's clock never goes back");
+        assert_eq!(log.read(5, 1).expect("kept").records.len(), 0);
+    }
+
+    #[test]
+    fn what_was_truncated_cannot_be_read() {
+        let mut log = LogStore::default();
+        for id in 0..4 {
+            log.append(0, cancel(id));
+        }
+        log.truncate(2);
+        assert!(log.read(1, 100).is_none());
+        assert_eq!(log.read(2, 1_000).expect("kept").records.len(), 2);
+    }
+
+    #[test]
+    fn bytes_that_say_nothing_carry_their_position() {
+        let mut log = LogStore::default();
+        log.append(0, Bytes::from_static(b"\xff\xff"));
+        let read = log.read(0, 100).expect("kept");
+        let set_aside = read.records[0].command.as_ref().expect_err("no command");
+        assert_eq!(set_aside.position, "log offset 0");
+    }
+}

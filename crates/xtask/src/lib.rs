@@ -1,0 +1,56 @@
+//! The project's own tool: one command that tests everything, and the rules of the house as tests.
+//!
+//! A rule takes what it looks at as a value (a [`Tree`] of files, a list of packages) and answers with findings, so
+//! that each has a test that shows it can fail. `cargo xtask test` runs them on the real tree, and so does
+//! `cargo test -p minutehand-xtask`.
+
+pub mod documents;
+pub mod drivers;
+pub mod house;
+pub mod layers;
+pub mod pure;
+pub mod tidy;
+
+mod cargo;
+mod cargo_deny;
+mod packages;
+mod tally;
+mod test_command;
+mod tree;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use cargo::plain_cargo;
+pub use packages::{Dependency, DependencyKind, Package, Workspace};
+pub use tally::Tally;
+pub use test_command::{Selection, run_tests};
+pub use tree::{File, Tree};
+
+/// Something that breaks a rule: where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// A path from the root of the repository, a package, or a line of one of them.
+    pub place: String,
+    /// What is wrong, and where it is not obvious, what is right.
+    pub message: String,
+}
+
+impl Finding {
+    /// A finding at a place.
+    pub fn new(place: impl Into<String>, message: impl Into<String>) -> Finding {
+        Finding { place: place.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// The root of the repository that this crate was built in.
+pub fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().and_then(Path::parent).unwrap_or(own).to_owned()
+}

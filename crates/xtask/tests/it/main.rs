@@ -1,0 +1,9 @@
+//! The rules, each shown to fail, and all of them on the real tree.
+
+mod deploy;
+mod documents;
+mod drivers;
+mod here;
+mod layers;
+mod tally;
+mod tidy;

@@ -1,0 +1,155 @@
+//! End to end, durable: tasks are created in bulk, fire, and a no-op handler acknowledges them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use minutehand_embedded::{Config as StoreConfig, EmbeddedStore};
+use minutehand_engine::Config;
+use minutehand_model::{QueueName, Timestamp};
+use minutehand_node::{Clock, SystemClock};
+use minutehand_ports::ExecutionQueue;
+use minutehand_standalone::Scheduler;
+use minutehand_worker::{FnHandler, HistoryPolicy, Run, Verdict, Worker};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::Figure;
+use crate::engine::sample_task;
+use crate::lateness::Lateness;
+
+/// Why a measurement could not be made.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Tasks in one call of the gateway, as the bulk endpoint makes them.
+const BULK: u64 = 1_000;
+/// Calls under way at once.
+const CALLS_MAX: usize = 8;
+
+/// A scheduler on a folder, with a no-op worker that counts and measures.
+pub(crate) struct Rig {
+    pub(crate) scheduler: Arc<Scheduler>,
+    pub(crate) ran: Arc<AtomicU64>,
+    pub(crate) lateness: Arc<Lateness>,
+    stop_worker: oneshot::Sender<()>,
+    worker: tokio::task::JoinHandle<()>,
+}
+
+impl Rig {
+    /// Opens the store, waits until the partitions fire, and starts the worker.
+    pub(crate) async fn start(folder: &Path) -> Result<Rig, Failure> {
+        let config = StoreConfig::new(folder, 2, Arc::new(|| SystemClock.now()));
+        let store = EmbeddedStore::open(config)?;
+        let scheduler = Arc::new(Scheduler::start(store, Config::default()));
+        scheduler.ready().await?;
+        let (ran, lateness) = (Arc::new(AtomicU64::new(0)), Arc::new(Lateness::default()));
+        let handler = {
+            let (ran, lateness) = (Arc::clone(&ran), Arc::clone(&lateness));
+            FnHandler(move |run: &Run| {
+                lateness.record(run.started_at().millis_since(run.task().due));
+                ran.fetch_add(1, Ordering::Relaxed);
+                Verdict::success()
+            })
+        };
+        let port: Arc<dyn ExecutionQueue> = scheduler.store().clone();
+        let worker = Worker::builder(port)
+            .history(HistoryPolicy::Failures)
+            .handle(QueueName::parse("bench")?, handler, 16_384)
+            .build()?;
+        let (stop_worker, stopped) = oneshot::channel();
+        let worker = tokio::spawn(async move {
+            let stopped = async {
+                stopped.await.ok();
+            };
+            if let Err(error) = worker.run(stopped).await {
+                tracing::error!(error = %error, "the worker of the benchmark stopped");
+            }
+        });
+        Ok(Rig { scheduler, ran, lateness, stop_worker, worker })
+    }
+
+    /// Waits until so many runs have been settled.
+    pub(crate) async fn until_settled(&self, count: u64) -> Result<(), Failure> {
+        let queue = QueueName::parse("bench")?;
+        loop {
+            if self.ran.load(Ordering::Relaxed) >= count {
+                let depth = self.scheduler.store().depth(&queue, "default").await?;
+                if depth.settled >= count {
+                    return Ok(());
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        self.stop_worker.send(()).ok();
+        self.worker.await?;
+        self.scheduler.stop().await?;
+        Ok(())
+    }
+
+    /// Creates tasks `numbers`, each due when `due` says, several bulk calls at a time.
+    pub(crate) async fn create(
+        &self,
+        numbers: std::ops::Range<u64>,
+        payload_bytes: usize,
+        due: impl Fn(u64) -> Timestamp,
+    ) -> Result<(), Failure> {
+        let calls = Arc::new(Semaphore::new(CALLS_MAX));
+        for first in numbers.clone().step_by(BULK as usize) {
+            let permit = Arc::clone(&calls).acquire_owned().await?;
+            let tasks = (first..numbers.end.min(first + BULK))
+                .map(|n| sample_task(n, due(n), payload_bytes))
+                .collect();
+            let gateway = Arc::clone(self.scheduler.gateway());
+            tokio::spawn(async move {
+                for answer in gateway.create(tasks).await {
+                    if let Err(error) = answer {
+                        tracing::error!(error = %error, "a task of the benchmark was refused");
+                    }
+                }
+                drop(permit);
+            });
+        }
+        drop(calls.acquire_many_owned(CALLS_MAX as u32).await?);
+        Ok(())
+    }
+}
+
+/// Creates `tasks` tasks that are due at once, and waits until every run is acknowledged durably.
+pub async fn throughput(folder: &Path, tasks: u64, payload_bytes: usize) -> Result<Vec<Figure>, Failure> {
+    let rig = Rig::start(folder).await?;
+    let warm_up = tasks / 10;
+    rig.create(0..warm_up, payload_bytes, |_| SystemClock.now()).await?;
+    rig.until_settled(warm_up).await?;
+    let (began, cpu) = (Instant::now(), cpu_seconds());
+    rig.create(warm_up..warm_up + tasks, payload_bytes, |_| SystemClock.now()).await?;
+    let created = began.elapsed().as_secs_f64();
+    rig.until_settled(warm_up + tasks).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let cpu = cpu_seconds() - cpu;
+    rig.stop().await?;
+    Ok(vec![
+        Figure::new(
+            "end-to-end",
+            "created, fired, acknowledged; all durable",
+            tasks as f64 / seconds,
+            "tasks/s",
+        )
+        .with("tasks", tasks)
+        .with("payload_bytes", payload_bytes),
+        Figure::new("end-to-end", "created, durable", tasks as f64 / created, "tasks/s"),
+        Figure::new("end-to-end", "CPU per 100,000 tasks", cpu / tasks as f64 * 100_000.0, "s"),
+    ])
+}
+
+/// User and system time of this process in seconds, from /proc; 0 where the system does not say.
+pub(crate) fn cpu_seconds() -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field is the name in brackets; user and system time are the 14th and 15th.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |field: usize| fields.get(field).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+}
