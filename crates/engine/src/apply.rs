@@ -39,6 +39,7 @@ impl Partition {
         while self.has_room_for_late() {
             let Some(record) = self.backlog.pop_front() else { break };
             let next = record.offset + 1;
+            self.log_time = self.log_time.max(record.appended_at);
             self.apply(record);
             self.next = next;
             self.applied = self.applied.max(next);
@@ -182,7 +183,7 @@ impl Partition {
     fn place_behind(&mut self, mut fact: StoredFact) {
         let anew = fact.offset >= self.known || self.breaks(PlantedBug::Late);
         let forget_at = fact.forget_at(self.config.dedupe_window_ms);
-        if !anew && forget_at <= self.frontier.floor().due {
+        if !anew && forget_at <= self.remembered_from {
             return;
         }
         fact.flags |= flag::PASSED;

@@ -54,8 +54,10 @@ impl Partition {
         let sent = self.writes.values().chain(self.failed_writes.iter().map(|(_, write)| write));
         for write in sent {
             let facts = || write.facts().map(|index| (index, tasks.get(index)));
-            let begun: BTreeSet<Timestamp> =
-                facts().filter(|(_, fact)| fact.due < until).map(|(_, fact)| fact.due.floor_to_minute()).collect();
+            let begun: BTreeSet<Timestamp> = facts()
+                .filter(|(_, fact)| fact.due < until)
+                .map(|(_, fact)| fact.due.floor_to_minute())
+                .collect();
             let is_wanted = |fact: &StoredFact| {
                 !fact.is(flag::NEAR | flag::PASSED) && begun.contains(&fact.due.floor_to_minute())
             };
@@ -120,7 +122,7 @@ impl Partition {
             if let Ok(index) = self.tasks.insert(fact) {
                 self.enter_calendar(index);
             }
-        } else if fact.forget_at(self.config.dedupe_window_ms) > self.frontier.floor().due {
+        } else if fact.forget_at(self.config.dedupe_window_ms) > self.remembered_from {
             fact.flags |= flag::PASSED;
             fact.encoded = None;
             self.remember_passed(fact);
@@ -137,7 +139,8 @@ impl Partition {
 
     /// Forgets what has run when its dedupe window has ended; R may pass it then.
     pub(crate) fn forget(&mut self) {
-        let floor = self.frontier.floor().due;
+        self.remembered_from = self.remembered_from.max(self.memory_may_begin_at());
+        let floor = self.remembered_from;
         while let Some((forget_at, index)) = self.passed.front().copied() {
             // A fact whose write is under way keeps its number until the answer has come; one that still carries its
             // task came late and waits for a tick.
@@ -149,6 +152,16 @@ impl Partition {
             self.settle(index);
             self.tasks.remove(index);
         }
+    }
+
+    /// The dedupe window is promised in the log's time: a repetition that was appended inside it is recognised however late
+    /// it is applied. So while the log is being read, memory follows the newest record; when it has been
+    /// read to its end, what may still be on its way from there is allowed for.
+    fn memory_may_begin_at(&self) -> Timestamp {
+        let floor = self.frontier.floor().due;
+        let has_read_all =
+            self.backlog.is_empty() && self.next >= self.log_end && self.reading_log.request.is_none();
+        if has_read_all { floor.plus_millis(-self.config.lease_ttl_ms) } else { floor.min(self.log_time) }
     }
 
     /// The fact no longer holds R back.

@@ -84,6 +84,10 @@ pub struct Partition {
     pub(crate) applied: LogOffset,
     /// F: what has been published or is in the tick under way.
     pub(crate) frontier: Frontier,
+    /// Tasks whose dedupe window ended at or before this are forgotten.
+    pub(crate) remembered_from: Timestamp,
+    /// When the log took the newest record that has been applied here.
+    pub(crate) log_time: Timestamp,
     /// The next offset to be read; below A while a successor replays.
     pub(crate) next: LogOffset,
     /// A at take-over: commands below were applied by a predecessor.
@@ -158,6 +162,8 @@ impl Partition {
             forgotten_at: Timestamp::MIN,
             applied: 0,
             frontier: Frontier::START,
+            remembered_from: Timestamp::MIN,
+            log_time: Timestamp::MIN,
             next: 0,
             known: 0,
             replay_end: 0,

@@ -54,6 +54,7 @@ impl Partition {
         self.applied = checkpoint.applied;
         self.known = checkpoint.applied;
         self.frontier = checkpoint.frontier.clone();
+        self.remembered_from = checkpoint.remembered_from;
         self.next = checkpoint.replay_from;
         self.read_next = checkpoint.replay_from;
         self.log_end = self.log_end.max(log_end);
@@ -68,7 +69,8 @@ impl Partition {
 
     /// The timetable is read from before F: what has run within the dedupe window is remembered.
     fn first_bucket_needed(&self) -> Timestamp {
-        self.frontier.floor().due.plus_millis(-self.config.dedupe_window_ms).floor_to_minute()
+        let memory = self.remembered_from.min(self.frontier.floor().due);
+        memory.plus_millis(-self.config.dedupe_window_ms).floor_to_minute()
     }
 
     pub(crate) fn load(&mut self) {

@@ -80,7 +80,10 @@ impl Partition {
         let limit = self.frontier_limit();
         let frontier = self.take_due(limit, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
-        self.schedules.run_backfills(self.now, occurrences_max, &mut outbox);
+if self.phase != Phase::Replaying {
+            // Before the log has been replayed the newest definition is not known.
+            self.schedules.run_backfills(self.now, occurrences_max, &mut outbox);
+        }
         self.frontier.advance(frontier);
 
         let checkpoint = Checkpoint {
@@ -89,6 +92,7 @@ impl Partition {
             applied: self.applied,
             frontier: self.frontier.clone(),
             replay_from: self.replay_from(),
+            remembered_from: self.remembered_from,
         };
         let tick = Tick {
             partition: self.id,
@@ -208,7 +212,8 @@ impl Partition {
 
     /// R: the lowest offset whose effect is neither in the timetable nor behind F and forgotten.
     pub(crate) fn replay_from(&self) -> u64 {
-        if self.breaks(PlantedBug::Replay) {
+        let forgets_unflushed = self.breaks(PlantedBug::HandOverUnflushed) && self.phase == Phase::HandingOver;
+        if self.breaks(PlantedBug::Replay) || forgets_unflushed {
             return self.applied;
         }
         let position = if self.breaks(PlantedBug::Position) { self.applied } else { self.next };
@@ -233,9 +238,12 @@ impl Partition {
             self.forgotten_below = self.committed.replay_from;
             self.forgotten_at = self.now;
             // Whole minutes only: a bucket that begins before this time may hold what is due after it.
-            let remembered_from =
-                self.committed.frontier.floor().due.plus_millis(-self.config.dedupe_window_ms);
-            let timetable_before = remembered_from.floor_to_minute();
+            let timetable_before = self
+                .committed
+                .remembered_from
+                .min(self.committed.frontier.floor().due)
+                .plus_millis(-self.config.dedupe_window_ms)
+                .floor_to_minute();
             self.effects
                 .push_back(Effect::Forget { log_below: self.committed.replay_from, timetable_before });
         }

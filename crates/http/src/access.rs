@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
@@ -20,6 +20,9 @@ use crate::tokens::Grant;
 /// Largest body of a request that is read as a whole: the largest payload in Base64, all headers, and room.
 pub(crate) const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// The one route that is a POST and changes nothing.
+pub(crate) const PREVIEW_ROUTE: &str = "/v1/namespaces/{ns}/schedules:preview";
+
 /// Lets a request pass when its token (if any are configured) allows it, and notes whose it is.
 pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let grant = match grant(&api, &request) {
@@ -27,8 +30,9 @@ pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
         Err(problem) => return problem.into_response(),
     };
     // A preview changes nothing although it is a POST.
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-        || request.uri().path().ends_with("/schedules:preview");
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let is_read =
+        matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || route == Some(PREVIEW_ROUTE);
     if grant.read_only && !is_read {
         return Problem::forbidden(format!("the token of {} is read-only", grant.name)).into_response();
     }

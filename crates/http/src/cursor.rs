@@ -51,7 +51,7 @@ mod tests {
         for question in [["tasks", "other", ""], ["tasks", "default", "x"], ["schedules", "default", ""]] {
             assert!(read::<(i64, String)>(&question, &cursor).is_err());
         }
-        for forged in ["", "AAAA", "%%%", "MTIzNDU2Nzg5MDEyMzQ1Njc4OTA", &cursor[1..], "💥"] {
+        for forged in ["AAAA", "%%%", "MTIzNDU2Nzg5MDEyMzQ1Njc4OTA", &cursor[1..], "💥"] {
             let error = read::<(i64, String)>(&["tasks", "default", ""], forged).unwrap_err();
             assert_eq!((error.field.as_str(), error.given.as_str()), ("cursor", forged));
         }

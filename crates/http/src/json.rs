@@ -1,7 +1,12 @@
 //! Reading JSON strictly, and saying what was wrong with it: the field, what was expected, what was given.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use minutehand_node::InvalidField;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::problem::Problem;
@@ -11,9 +16,47 @@ const DEPTH_MAX: usize = 128;
 /// Characters of a value that are shown again.
 const GIVEN_CHARACTERS_MAX: usize = 100;
 
-/// Reads a body. The fast way first; what was wrong is found out only when something was.
+/// Reads a body, which must be an object. The fast way first; what was wrong is found out only when something was.
 pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    // Serde would take an array for an object without names.
+    if let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|first| **first != b'{') {
+        return Err(no_object(bytes, *first));
+    }
     serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
+}
+
+/// Reads an object where serde would take an array as well.
+pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct ObjectVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+        type Value = Option<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Option<T>, E> {
+            Ok(None)
+        }
+    }
+    deserializer.deserialize_any(ObjectVisitor(PhantomData))
+}
+
+#[cold]
+fn no_object(bytes: &[u8], first: u8) -> Problem {
+    let what = match first {
+        b'[' => "an array",
+        b'"' => "a string",
+        _ => "something else",
+    };
+    let given = shortened(String::from_utf8_lossy(bytes).trim());
+    let detail = format!("the body is not a JSON object but {what}");
+    Problem::malformed(Some("body".to_owned()), "a JSON object", Some(given), detail)
 }
 
 #[cold]

@@ -124,12 +124,21 @@ pub struct Checkpoint {
     pub frontier: Frontier,
     /// R: a new owner reads the log from here; at most `applied`.
     pub replay_from: LogOffset,
+    /// Tasks whose dedupe window ended at or before this may have been forgotten; those with a later end are remembered.
+    pub remembered_from: Timestamp,
 }
 
 impl Checkpoint {
     /// The state of a partition that has never been owned.
     pub const START: Checkpoint =
-        Checkpoint { epoch: Epoch(0), tick: 0, applied: 0, frontier: Frontier::START, replay_from: 0 };
+        Checkpoint {
+            epoch: Epoch(0),
+            tick: 0,
+            applied: 0,
+            frontier: Frontier::START,
+            replay_from: 0,
+            remembered_from: Timestamp::MIN,
+        };
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ struct CheckpointMessage {
     head: Option<PlaceMessage>,
     #[prost(message, repeated, tag = "6")]
     gaps: Vec<GapMessage>,
+    #[prost(sint64, tag = "7")]
+    remembered_from_ms: i64,
 }
 
 fn place_message(place: Place) -> PlaceMessage {
@@ -65,6 +67,7 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
         replay_from: checkpoint.replay_from,
         head: Some(place_message(checkpoint.frontier.head)),
         gaps: checkpoint.frontier.gaps.iter().map(gap).collect(),
+        remembered_from_ms: checkpoint.remembered_from.as_millis(),
     })
 }
 
@@ -99,5 +102,6 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
         applied: message.applied,
         frontier: Frontier { head, gaps },
         replay_from: message.replay_from,
+        remembered_from: Timestamp::from_millis(message.remembered_from_ms),
     })
 }

@@ -59,10 +59,13 @@ fn break_rules(which: &str, seeds: u64) {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("seeds") => seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), number(&arguments, 3, 90)),
+        Some("seeds") => {
+            seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), number(&arguments, 3, 90))
+        }
         Some("trace") => {
             let planted = arguments.get(2).and_then(|word| word.parse::<Planted>().ok());
-            let report = run(number(&arguments, 1, 0), &Options { trace: true, planted, ..Options::default() });
+            let report =
+                run(number(&arguments, 1, 0), &Options { trace: true, planted, ..Options::default() });
             println!("{}", report.trace.as_deref().unwrap_or_default());
             print(&report);
         }
@@ -71,6 +74,8 @@ fn main() {
             break_rules(which, number(&arguments, 2, 200));
         }
         Some("speed") => println!("{:?}", speed(number(&arguments, 1, 60))),
-        _ => println!("seeds FROM COUNT [SECONDS] | trace SEED [RULE] | break RULE|all [SEEDS] | speed SECONDS"),
+        _ => println!(
+            "seeds FROM COUNT [SECONDS] | trace SEED [RULE] | break RULE|all [SEEDS] | speed SECONDS"
+        ),
     }
 }

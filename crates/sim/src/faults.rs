@@ -112,11 +112,6 @@ impl FaultModel {
     pub fn is_healthy(&self) -> bool {
         *self == FaultModel::healthy()
     }
-
-    /// Whether the nodes' clocks are set during the run.
-    pub(crate) fn clocks_jump(&self) -> bool {
-        self.clock_jumps_per_minute > 0.0
-    }
 }
 
 impl fmt::Display for FaultModel {

@@ -69,8 +69,6 @@ pub(crate) struct TickEntry {
     pub(crate) applied: LogOffset,
     pub(crate) replay_from: LogOffset,
     pub(crate) head: Place,
-    /// Where F stands when its gaps are counted as owed.
-    pub(crate) floor: Place,
     /// When the owner says it built the tick, by its own clock.
     pub(crate) published_at_ms: i64,
     /// The owner's clock as it was when the tick was built.
@@ -80,7 +78,6 @@ pub(crate) struct TickEntry {
     /// How many executions the owner put into it, and how many can be read.
     pub(crate) declared: usize,
     pub(crate) visible: usize,
-    pub(crate) first_publication: usize,
 }
 
 /// A published execution.

@@ -85,6 +85,17 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn draw(seed: u64, options: &Options) -> Setup {
+        let mut setup = Setup::draw_aimed(seed, options);
+        match options.planted {
+            Some(Planted::Engine(bug)) => setup.engine.planted = Some(bug),
+            Some(Planted::Store(flaw)) => setup.flaw = Some(flaw),
+            None => {}
+        }
+        setup
+    }
+
+    /// The setup under which a planted bug is looked for, without the bug.
+    pub(crate) fn draw_aimed(seed: u64, options: &Options) -> Setup {
         let mut rng = Rng::fork(seed, 7);
         let drawn = if rng.chance(0.125) { FaultModel::healthy() } else { FaultModel::draw(&mut rng) };
         let mut mix = draw_mix(&mut rng);
@@ -107,11 +118,6 @@ impl Setup {
         };
         if let Some(planted) = options.planted {
             profile::aim_at(planted, &mut setup, &mut rng);
-        }
-        match options.planted {
-            Some(Planted::Engine(bug)) => setup.engine.planted = Some(bug),
-            Some(Planted::Store(flaw)) => setup.flaw = Some(flaw),
-            None => {}
         }
         if let Some(model) = &options.fault_model {
             setup.model = model.clone();

@@ -179,7 +179,9 @@ fn engine_bug_about(bug: PlantedBug) -> &'static str {
         PlantedBug::Pair => "F does not know where in a due time it stands.",
         PlantedBug::Budget => "A passes late commands that the tick has no room for.",
         PlantedBug::Dedupe => "What has run is forgotten at once.",
-        PlantedBug::ReadInFlight => "What arrives while the timetable is being read is filed for a later read.",
+        PlantedBug::ReadInFlight => {
+            "What arrives while the timetable is being read is filed for a later read."
+        }
         PlantedBug::Early => "Everything of the next ten milliseconds is published at once.",
         PlantedBug::Unloaded => "F passes what has not been loaded.",
         PlantedBug::TornState => "A schedule's state is written one tick late.",

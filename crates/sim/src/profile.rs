@@ -3,7 +3,7 @@
 //! A healthy system is tried under every seed's own faults; these profiles only save seeds when a known bug is to be
 //! found again.
 
-use minutehand_engine::PlantedBug;
+use minutehand_engine::{Config, PlantedBug};
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 
 use crate::faults::FaultModel;
@@ -44,10 +44,12 @@ fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
 
 fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
     match bug {
-        PlantedBug::Replay | PlantedBug::Position | PlantedBug::Ack | PlantedBug::Late => {
+        PlantedBug::Replay | PlantedBug::Position | PlantedBug::Late => {
             far_and_crashing(setup, rng);
         }
-        PlantedBug::Pending | PlantedBug::ReadInFlight | PlantedBug::Unloaded => {
+        PlantedBug::Ack => unacknowledged(setup),
+        PlantedBug::ReadInFlight | PlantedBug::Unloaded => slow_reads(setup, rng),
+        PlantedBug::Pending => {
             far_and_crashing(setup, rng);
             setup.engine.flush_interval_ms = 5_000;
             setup.engine.look_ahead_ms = 5_000;
@@ -85,9 +87,10 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.model.slow_request_ms_max = 6_000;
         }
         PlantedBug::HandOverUnflushed => {
-            far_and_crashing(setup, rng);
             setup.model.drains_per_minute = 8.0;
             setup.engine.flush_interval_ms = 5_000;
+            setup.engine.look_ahead_ms = 2_000;
+            setup.mix.horizon_ms = 3 * MINUTE_MS;
         }
         PlantedBug::Early => {}
     }
@@ -118,6 +121,42 @@ fn schedules(setup: &mut Setup) {
     setup.model.restart_ms_max = setup.model.restart_ms_max.min(10_000);
 }
 
+/// R is counted in chunks of some hundred offsets: one busy partition whose commands settle soon, stores that are often
+/// out for a while, and owners that die before they could write what they had sent.
+fn unacknowledged(setup: &mut Setup) {
+    (setup.nodes, setup.partitions, setup.tasks_per_second) = (2, 1, 120);
+    setup.model = FaultModel {
+        crashes_per_minute: 10.0,
+        restart_ms_max: 3_000,
+        crash_loses_request: 1.0,
+        outages_per_minute: 12.0,
+        outage_ms_max: 10_000,
+        ..FaultModel::healthy()
+    };
+    setup.engine = Config {
+        look_ahead_ms: 2_000,
+        dedupe_window_ms: 1,
+        flush_interval_ms: 50,
+        checkpoint_interval_ms: 100,
+        planted: None,
+        ..Config::default()
+    };
+    setup.mix.horizon_ms = 3 * MINUTE_MS;
+    setup.mix.schedules = 0;
+}
+
+/// Reads of the timetable that take longer than the look-ahead lasts, while blocks are written at once.
+fn slow_reads(setup: &mut Setup, rng: &mut Rng) {
+    setup.tasks_per_second = 60;
+    setup.model.slow_request = 0.2;
+    setup.model.slow_request_ms_max = 4_000;
+    setup.engine.look_ahead_ms = rng.pick(&[2_000, 5_000]);
+    setup.engine.flush_interval_ms = 50;
+    setup.engine.block_bytes_max = 200;
+    setup.engine.block_writes_max = 8;
+    setup.mix.horizon_ms = 30 * SECOND_MS;
+}
+
 /// Owners that lose coordinator and sink but go on reading the log and writing blocks, while their successors cannot
 /// read the log.
 fn zombies_that_read(setup: &mut Setup, rng: &mut Rng) {
@@ -128,8 +167,9 @@ fn zombies_that_read(setup: &mut Setup, rng: &mut Rng) {
         slow_request_ms_max: 5_000,
         ..FaultModel::healthy()
     };
+    setup.tasks_per_second = 36;
     setup.engine.look_ahead_ms = rng.pick(&[2_000, 5_000]);
-    setup.engine.flush_interval_ms = 300;
+    setup.engine.flush_interval_ms = 50;
     setup.engine.near_bytes_max = 512 * 1024 * 1024;
     setup.mix.horizon_ms = 2 * MINUTE_MS;
     setup.mix.replaces = 20;

@@ -144,6 +144,8 @@ pub struct Hunted {
 }
 
 /// Plants a bug and tries seeds from 0 on until one finds it; `None` when none of them does.
+///
+/// A seed counts only if the same run without the bug keeps every promise.
 pub fn hunt(planted: Planted, seeds: u64) -> Option<Hunted> {
     hunt_from(planted, 0, seeds, &Options::default())
 }
@@ -152,8 +154,10 @@ pub fn hunt(planted: Planted, seeds: u64) -> Option<Hunted> {
 pub fn hunt_from(planted: Planted, from: u64, seeds: u64, options: &Options) -> Option<Hunted> {
     let options = Options { planted: Some(planted), ..options.clone() };
     (from..from.saturating_add(seeds)).zip(1..).find_map(|(seed, tried)| match run(seed, &options).verdict {
-        Verdict::Ok => None,
-        Verdict::Violation(violation) => Some(Hunted { seed, tried, violation }),
+        Verdict::Violation(violation) if simulate(Setup::draw_aimed(seed, &options)).is_ok() => {
+            Some(Hunted { seed, tried, violation })
+        }
+        _ => None,
     })
 }
 

@@ -45,7 +45,8 @@ impl Trace {
         };
         let kind = what.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
         for figure in [at_ms as u64, who_figure, kind, figures[0], figures[1]] {
-            self.fingerprint = (self.fingerprint ^ figure).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+            self.fingerprint =
+                (self.fingerprint ^ figure).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         }
         if let Some(text) = &mut self.text {
             let (node, partition) = match who {

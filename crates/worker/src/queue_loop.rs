@@ -264,6 +264,7 @@ impl<'a> QueueLoop<'a> {
             }
         }
         if !is_running {
+            self.stops.remember(stop);
         }
     }
 

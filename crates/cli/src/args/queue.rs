@@ -16,12 +16,19 @@ pub struct QueueCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueVerb {
     /// List queues and how full they are.
-    List,
+    List {
+        /// The worker group that the numbers are for.
+        #[arg(long, value_name = "NAME")]
+        group: Option<String>,
+    },
     /// Show one queue.
     #[command(visible_alias = "get")]
     Show {
         /// Its name.
         name: String,
+        /// The worker group that the numbers are for.
+        #[arg(long, value_name = "NAME")]
+        group: Option<String>,
     },
     /// List the executions that failed for the last time.
     DeadLetters {
@@ -59,12 +66,12 @@ pub struct BucketCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BucketVerb {
-    /// List the coming minutes that hold stored tasks.
+    /// List the coming minutes that have tasks.
     List {
         /// Minutes that start at or after this time; now unless given.
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         from: Option<String>,
-        /// Minutes that start before this time; a day later unless given.
+        /// Minutes that start before this time; an hour later unless given, a week at most.
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         until: Option<String>,
     },

@@ -89,6 +89,49 @@ fn segment(text: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Method and path of every request, with the names of the API's description as ids.
+    fn requests() -> Vec<(&'static str, String)> {
+        let routes = Routes { namespace: "{ns}".to_owned() };
+        let unescaped = |path: String| path.replace("%7B", "{").replace("%7D", "}");
+        let mut requests = vec![
+            ("post", routes.tasks()),
+            ("get", routes.tasks()),
+            ("post", routes.tasks_bulk()),
+            ("get", routes.task("{id}")),
+            ("patch", routes.task("{id}")),
+            ("delete", routes.task("{id}")),
+            ("post", routes.schedules()),
+            ("get", routes.schedules()),
+            ("post", routes.schedules_preview()),
+            ("get", routes.schedule("{id}")),
+            ("patch", routes.schedule("{id}")),
+            ("delete", routes.schedule("{id}")),
+            ("get", routes.schedule_part("{id}", "revisions")),
+            ("get", routes.schedule_part("{id}", "preview")),
+            ("get", routes.queues()),
+            ("get", routes.queue("{queue}")),
+            ("get", routes.dead_letters("{queue}")),
+            ("post", routes.dead_letters_action("{queue}", "replay")),
+            ("post", routes.dead_letters_action("{queue}", "discard")),
+            ("get", routes.buckets()),
+            ("get", routes.partitions()),
+        ];
+        for action in ["pause", "resume", "trigger", "backfill", "rollback"] {
+            requests.push(("post", routes.schedule_action("{id}", action)));
+        }
+        requests.into_iter().map(|(method, path)| (method, unescaped(path))).collect()
+    }
+
+    #[test]
+    fn every_request_is_one_that_the_server_describes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/openapi.json");
+        let text = std::fs::read_to_string(path).expect("schema/openapi.json is committed");
+        let described: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        for (method, path) in requests() {
+            assert!(!described["paths"][&path][method].is_null(), "{method} {path}");
+        }
+    }
+
     #[test]
     fn ids_are_one_segment_whatever_they_hold() {
         let routes = Routes::new("a b");

@@ -20,9 +20,12 @@ pub(super) async fn run(
     let client = Client::new(server)?;
     let routes = Routes::new(&server.namespace);
     match verb {
-        QueueVerb::List => list_queues(&client, &routes, console, json).await,
-        QueueVerb::Show { name } => {
-            let queue = client.get(&routes.queue(&name), &[]).await?.body;
+        QueueVerb::List { group } => {
+            let page = client.get(&routes.queues(), &[("group", group)]).await?.body;
+            list_queues(page, console, json)
+        }
+        QueueVerb::Show { name, group } => {
+            let queue = client.get(&routes.queue(&name), &[("group", group)]).await?.body;
             show(&queue, console, json)
         }
         QueueVerb::DeadLetters { name, limit } => {
@@ -39,13 +42,8 @@ pub(super) async fn run(
     }
 }
 
-async fn list_queues(
-    client: &Client,
-    routes: &Routes,
-    console: &mut Console,
-    json: bool,
-) -> Result<(), Failure> {
-    let queues = items(client.get(&routes.queues(), &[]).await?.body, "queues");
+fn list_queues(page: Value, console: &mut Console, json: bool) -> Result<(), Failure> {
+    let queues = items(page, "queues");
     if json {
         return queues.iter().try_for_each(|queue| console.json(queue));
     }

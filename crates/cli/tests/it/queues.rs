@@ -15,6 +15,8 @@ async fn queues_are_a_table() {
     let ran = run(&["queue", "list", "--server", &server.url]).await.ok();
     assert_eq!(rows(&ran.stdout)[1], ["mail", "12", "3", "100", "1"]);
     assert_eq!(server.request().line, "GET /v1/queues");
+    run(&["queue", "show", "mail", "--group", "g", "--server", &server.url]).await.ok();
+    assert_eq!(server.requests()[1].line, "GET /v1/queues/mail?group=g");
     let json = run(&["queue", "list", "--json", "--server", &server.url]).await.ok().json();
     assert_eq!(
         json,

@@ -120,7 +120,7 @@ impl EmbeddedStore {
             .filter(|loaded| loaded.batch.is_none())
             .map(|loaded| (loaded.first, loaded.end))
             .collect();
-        view.admit(partition, group, loaded);
+        view.admit(partition, loaded);
         if damaged.is_empty() {
             return Ok(());
         }

@@ -162,8 +162,8 @@ impl QueueView {
         self.wake();
     }
 
-    /// Takes in what was read from disk for a group.
-    pub(crate) fn admit(&self, partition: PartitionId, group: &str, loaded: Vec<Loaded>) {
+    /// Takes in what was read from disk.
+    pub(crate) fn admit(&self, partition: PartitionId, loaded: Vec<Loaded>) {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let lane = &mut inner.lanes[partition.0 as usize];
@@ -174,19 +174,11 @@ impl QueueView {
             lane.resident.clear();
             inner.resident_bytes -= freed;
         }
-        for Loaded { first, end, batch } in loaded {
-            match batch {
-                Some(batch) => {
-                    inner.resident_bytes += batch.bytes;
-                    if let Some(replaced) = lane.resident.insert(first, Arc::new(batch)) {
-                        inner.resident_bytes -= replaced.bytes;
-                    }
-                }
-                None => {
-                    if let Some(group) = inner.groups.get_mut(group) {
-                        group.lanes[partition.0 as usize].hand_out(end);
-                    }
-                }
+        for Loaded { first, batch, .. } in loaded {
+            let Some(batch) = batch else { continue };
+            inner.resident_bytes += batch.bytes;
+            if let Some(replaced) = lane.resident.insert(first, Arc::new(batch)) {
+                inner.resident_bytes -= replaced.bytes;
             }
         }
     }

@@ -60,7 +60,7 @@ pub(crate) struct ScheduleInput<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) jitter_ms: Option<i64>,
     /// What happens to occurrences that were missed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
     pub(crate) misfire: Option<MisfireDto>,
     /// What happens while the previous run goes on: `allow_all` (the default), `skip`, `buffer_one`, `buffer_all`,
     /// `cancel_other` or `terminate_other`.
@@ -85,7 +85,7 @@ pub(crate) struct ScheduleInput<'a> {
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub(crate) headers: Option<Headers<'a>>,
     /// What happens when a run fails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
     pub(crate) retry: Option<RetryDto>,
     /// `at-most-once`, `at-least-once` (the default) or `exactly-once`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

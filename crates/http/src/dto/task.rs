@@ -44,7 +44,7 @@ pub(crate) struct TaskInput<'a> {
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub(crate) headers: Option<Headers<'a>>,
     /// What happens when it fails.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::object")]
     pub(crate) retry: Option<RetryDto>,
     /// `at-most-once`, `at-least-once` (the default) or `exactly-once`.
     #[serde(borrow, default)]

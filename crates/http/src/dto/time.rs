@@ -153,7 +153,8 @@ mod tests {
         ];
         for (text, reason) in cases {
             let error = parse_time("due_at", text).unwrap_err();
-            assert_eq!((error.field.as_str(), error.reason.as_str(), error.given.as_str()), ("due_at", reason, text));
+            let given = if text.is_empty() { "nothing" } else { text };
+            assert_eq!((error.reason.as_str(), error.given.as_str()), (reason, given));
         }
     }
 

@@ -112,9 +112,12 @@ pub(crate) async fn create(
 
 fn refuse_too_long(cutter: &mut LineCutter, tally: &mut Tally) {
     for line in cutter.take_too_long() {
-        let given = Some(format!("more than {LINE_BYTES_MAX} bytes"));
-        tally.refuse(line, Problem::body_too_large("line", LINE_BYTES_MAX, given));
+        tally.refuse(line, line_too_long());
     }
+}
+
+fn line_too_long() -> Problem {
+    Problem::body_too_large("line", LINE_BYTES_MAX, Some(format!("more than {LINE_BYTES_MAX} bytes")))
 }
 
 /// The batches under way.
@@ -168,6 +171,10 @@ fn parse(api: &Api, namespace: &Namespace, batch: Batch, tally: &mut Tally) -> (
     let (mut lines, mut tasks): (Vec<u64>, Vec<Task>) = (Vec::new(), Vec::new());
     for (number, line) in (batch.first_line..).zip(batch.bytes.split(|byte| *byte == b'\n')) {
         if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        if line.len() > LINE_BYTES_MAX {
+            tally.refuse(number, line_too_long());
             continue;
         }
         let queue_before = tasks.last().map(|task| &task.queue);

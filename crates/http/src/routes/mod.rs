@@ -19,7 +19,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::access::authenticate;
+use crate::access::{PREVIEW_ROUTE, authenticate};
 use crate::api::{Api, ApiConfig};
 use crate::problem::Problem;
 
@@ -32,7 +32,7 @@ pub fn router(config: ApiConfig) -> Router {
         .route("/v1/namespaces/{ns}/tasks:bulk", post(bulk::create))
         .route("/v1/namespaces/{ns}/tasks/{id}", get(tasks::find).patch(tasks::reschedule).delete(tasks::cancel))
         .route("/v1/namespaces/{ns}/schedules", get(schedules::list).post(schedules::create))
-        .route("/v1/namespaces/{ns}/schedules:preview", post(schedules::preview_unsaved))
+        .route(PREVIEW_ROUTE, post(schedules::preview_unsaved))
         .route(
             "/v1/namespaces/{ns}/schedules/{id}",
             get(schedules::show)

@@ -1,1 +1,82 @@
-//! Tests.
+//! Health, load, namespaces and the status page.
+
+use std::collections::BTreeSet;
+
+use minutehand_http::NamespacePolicy;
+use minutehand_model::Namespace;
+use serde_json::json;
+
+use crate::support::{Setup, TASKS, api, api_with};
+
+#[tokio::test(start_paused = true)]
+async fn readiness_names_what_is_missing() {
+    let idle = api_with(Setup { no_node: true, ..Setup::default() }).await;
+    let problem = idle.get("/readyz").await.problem(503);
+    assert_eq!(problem["reasons"], json!(["partition 0 is waiting", "partition 1 is waiting"]));
+    assert_eq!(idle.get("/livez").await.text, "ok\n");
+    let ready = api().await;
+    assert_eq!(ready.get("/readyz").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn load_is_shown_per_minute_near_and_far() {
+    let api = api().await;
+    let lines: String = ["16:00:20", "16:00:21", "16:30:00", "16:30:59", "17:30:00"]
+        .map(|time| format!("{{\"queue\":\"q\",\"due_at\":\"2026-11-23T{time}Z\"}}\n"))
+        .concat();
+    api.post(&format!("{TASKS}:bulk"), &lines).await.expect_lines();
+    for pause_ms in [0, 5_000] {
+        api.pass(pause_ms).await;
+        let loads = api.get("/v1/buckets").await.expect(200);
+        let loads: Vec<(&str, u64)> = loads["buckets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|bucket| (bucket["minute"].as_str().unwrap(), bucket["tasks"].as_u64().unwrap()))
+            .collect();
+        assert_eq!(loads, [("2026-11-23T16:00:00.000Z", 2), ("2026-11-23T16:30:00.000Z", 2)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_show_where_they_stand() {
+    let api = api().await;
+    api.post(TASKS, r#"{"queue":"q","delay":"10s"}"#).await.expect(201);
+    api.pass(5_000).await;
+    let shown = api.get("/v1/partitions").await.expect(200);
+    assert_eq!(shown["count"], 2);
+    let partitions = shown["partitions"].as_array().unwrap();
+    assert_eq!(partitions.iter().map(|one| one["near_tasks"].as_u64().unwrap()).sum::<u64>(), 1);
+    assert!(partitions.iter().all(|one| one["phase"] == "owning" && one["applied"] == one["log_end"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_come_by_use_or_from_a_list() {
+    let api = api().await;
+    assert_eq!(api.get("/v1/namespaces").await.expect(200), json!({"created": "on-first-use", "namespaces": ["default"]}));
+    api.post("/v1/namespaces/team-a/tasks", r#"{"queue":"q","delay":1}"#).await.expect(201);
+    assert_eq!(api.post("/v1/namespaces", r#"{"name":"team-b"}"#).await.expect(201), json!({"namespace": "team-b"}));
+    api.post("/v1/namespaces", r#"{"name":"team-b"}"#).await.expect(200);
+    api.post("/v1/namespaces", r#"{"name":"team b"}"#).await.problem(422);
+    assert_eq!(api.get("/v1/namespaces").await.json()["namespaces"], json!(["default", "team-a", "team-b"]));
+
+    let listed = BTreeSet::from([Namespace::parse("team-a").unwrap()]);
+    let strict = api_with(Setup { namespaces: NamespacePolicy::Listed(listed), ..Setup::default() }).await;
+    let task = r#"{"queue":"q","delay":1}"#;
+    strict.post("/v1/namespaces/team-a/tasks", task).await.expect(201);
+    strict.post(TASKS, task).await.expect(201);
+    strict.post("/v1/namespaces/team-b/tasks", task).await.problem(404);
+    strict.post("/v1/namespaces", r#"{"name":"team-b"}"#).await.problem(409);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_and_the_metrics_are_there() {
+    let api = api().await;
+    assert_eq!(api.get("/metrics").await.text, "minutehand_up 1\n");
+    let page = api.get("/").await;
+    assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+    assert!(page.text.contains("<html lang=\"en\">") && page.text.contains("/v1/partitions"));
+    for elsewhere in ["http://", "https://", "src=", "@import", "url("] {
+        assert!(!page.text.contains(elsewhere), "the page loads nothing from elsewhere: {elsewhere}");
+    }
+}

@@ -1,1 +1,118 @@
-//! Tests.
+//! Queues and dead letters.
+
+use bytes::Bytes;
+use minutehand_model::{Namespace, PartitionId, QueueName, RetryPolicy, Task, TaskId};
+use minutehand_ports::DeadLetter;
+use serde_json::json;
+
+use crate::support::{Api, PARTITIONS, START, TASKS, api};
+
+fn letter(id: &str, encoded: Option<Bytes>) -> DeadLetter {
+    let namespace = Namespace::parse("default").unwrap();
+    let partition = PartitionId::of(&namespace, id, PARTITIONS);
+    let task = Task {
+        namespace,
+        id: TaskId::parse(id).unwrap(),
+        queue: QueueName::parse("mail").unwrap(),
+        due: START.plus_millis(-60_000),
+        payload: Bytes::from_static(b"p"),
+        headers: Vec::new(),
+        retry: RetryPolicy::default(),
+        guarantee: Default::default(),
+        precision: Default::default(),
+        attempt: 10,
+        first_due: START.plus_millis(-600_000),
+        origin: None,
+    };
+    DeadLetter {
+        queue: task.queue.clone(),
+        partition,
+        key: task.key(),
+        at: START,
+        attempts: 10,
+        reason: "no such mailbox".to_owned(),
+        encoded: encoded.unwrap_or_else(|| minutehand_record::task::encode(&task)),
+    }
+}
+
+async fn with_letters(count: u64) -> Api {
+    let api = api().await;
+    for number in 1..=count {
+        api.store.add_letter(number, letter(&format!("t{number}"), None));
+    }
+    api
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_shows_how_full_it_is() {
+    let api = api().await;
+    assert_eq!(api.get("/v1/queues").await.expect(200), json!({"queues": []}));
+    api.post(TASKS, r#"{"queue":"mail","delay":0}"#).await.expect(201);
+    api.pass(100).await;
+    let queues = api.get("/v1/queues?group=blue").await.expect(200);
+    let queue = json!({"queue": "mail", "group": "blue", "waiting": 1, "in_progress": 0, "settled": 0, "dead_letters": 0});
+    assert_eq!(queues["queues"], json!([queue]));
+    assert_eq!(api.get("/v1/queues/empty").await.expect(200)["waiting"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_are_listed_page_by_page() {
+    let api = with_letters(5).await;
+    let first = api.get("/v1/queues/mail/dead-letters?limit=3").await.expect(200);
+    let letter = &first["dead_letters"][0];
+    assert_eq!((&letter["id"], &letter["reason"], &letter["attempts"]), (&json!("t1"), &json!("no such mailbox"), &json!(10)));
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = api.get(&format!("/v1/queues/mail/dead-letters?cursor={cursor}")).await.expect(200);
+    assert_eq!(second["dead_letters"].as_array().unwrap().len(), 2);
+    assert!(second["next_cursor"].is_null());
+    assert_eq!(api.get("/v1/queues/other/dead-letters").await.expect(200), json!({"dead_letters": []}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replayed_letter_runs_again_once_from_its_first_attempt() {
+    let api = with_letters(5).await;
+    let replay = "/v1/queues/mail/dead-letters:replay";
+    let done = api.post(replay, r#"{"numbers":[2,4,99]}"#).await.expect(200);
+    assert_eq!(done, json!({"count": 2, "unreadable": 0, "more": false}));
+    assert_eq!(api.post(replay, r#"{"numbers":[2]}"#).await.expect(200)["count"], 0);
+    api.pass(1_000).await;
+    let runs: Vec<(String, u32)> = api
+        .store
+        .published()
+        .iter()
+        .map(|record| minutehand_record::task::decode(&record.encoded).unwrap())
+        .map(|task| (task.id.to_string(), task.attempt))
+        .collect();
+    assert_eq!(runs.iter().map(|(_, attempt)| *attempt).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(api.published().into_keys().collect::<Vec<_>>(), ["t2", "t4"]);
+
+    let both = async || api.post(replay, r#"{"all":true}"#).await.expect(200)["count"].as_u64().unwrap();
+    let (one, two) = tokio::join!(both(), both());
+    assert_eq!(one + two, 3, "two replays at once take every letter once");
+    api.pass(1_000).await;
+    assert_eq!(api.published().values().sum::<usize>(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_letter_is_shown_kept_by_replay_and_can_be_discarded() {
+    let api = api().await;
+    api.store.add_letter(7, letter("x", Some(Bytes::from_static(b"\xff\xff"))));
+    let shown = api.get("/v1/queues/mail/dead-letters").await.expect(200);
+    assert!(shown["dead_letters"][0]["unreadable"].is_string());
+    let replayed = api.post("/v1/queues/mail/dead-letters:replay", r#"{"all":true}"#).await.expect(200);
+    assert_eq!(replayed, json!({"count": 0, "unreadable": 1, "more": false}));
+    let discarded = api.post("/v1/queues/mail/dead-letters:discard", r#"{"numbers":[7]}"#).await.expect(200);
+    assert_eq!(discarded["count"], 1);
+    assert_eq!(api.store.records(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_selection_must_be_plain() {
+    let api = with_letters(1).await;
+    for body in ["{}", r#"{"all":false}"#, r#"{"numbers":[1],"all":true}"#, r#"{"numbers":[]}"#] {
+        let problem = api.post("/v1/queues/mail/dead-letters:discard", body).await.problem(422);
+        assert_eq!(problem["field"], "numbers", "{body}");
+    }
+    api.post("/v1/queues/mail/dead-letters:discard", r#"{"numbers":[-1]}"#).await.problem(400);
+    assert_eq!(api.get("/v1/queues/mail").await.expect(200)["dead_letters"], 1);
+}

@@ -35,7 +35,6 @@ impl Clock for VirtualClock {
 pub(crate) struct Api {
     pub(crate) router: Router,
     pub(crate) store: Arc<Store>,
-    clock: Arc<dyn Clock>,
     /// Ends the node when dropped.
     _shutdown: watch::Sender<bool>,
 }
@@ -90,7 +89,7 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
         metrics: Arc::new(|| "minutehand_up 1\n".to_owned()),
         default_group: "default".to_owned(),
     });
-    Api { router, store, clock, _shutdown: shutdown }
+    Api { router, store, _shutdown: shutdown }
 }
 
 pub(crate) struct Answer {
@@ -125,10 +124,6 @@ impl Answer {
 }
 
 impl Api {
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -189,3 +184,12 @@ impl Api {
 
 pub(crate) const TASKS: &str = "/v1/namespaces/default/tasks";
 pub(crate) const SCHEDULES: &str = "/v1/namespaces/default/schedules";
+
+impl Answer {
+    /// The lines of an NDJSON answer.
+    #[track_caller]
+    pub(crate) fn expect_lines(&self) -> Vec<Value> {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}

@@ -170,10 +170,14 @@ async fn a_move_says_when_it_came_too_late_or_which_is_meant() {
 
 /// Follows the cursors of a listing to its end.
 async fn all_pages(api: &Api, query: &str, limit: usize) -> Vec<Value> {
+    pages_of(api, TASKS, query, limit).await
+}
+
+async fn pages_of(api: &Api, tasks_path: &str, query: &str, limit: usize) -> Vec<Value> {
     let mut tasks = Vec::new();
     let mut cursor = String::new();
     for _ in 0..10_000 {
-        let path = format!("{TASKS}?limit={limit}&{query}{cursor}");
+        let path = format!("{tasks_path}?limit={limit}{query}{cursor}");
         let page = api.get(&path).await.expect(200);
         let found = page["tasks"].as_array().unwrap();
         assert!(found.len() <= limit);
@@ -206,7 +210,7 @@ async fn a_listing_has_every_waiting_task_once_in_order_near_and_far() {
         let text = due.to_string().replace('Z', ".000Z");
         expected.insert((text, id));
     }
-    api.post(&format!("{TASKS}:bulk"), &lines).await.expect(200);
+    api.post(&format!("{TASKS}:bulk"), &lines).await.expect_lines();
     api.pass(3_000).await;
     // Some are cancelled, some moved; both must be gone from where they were, at once.
     let cancelled: Vec<(String, String)> = expected.iter().step_by(37).cloned().collect();
@@ -218,7 +222,7 @@ async fn a_listing_has_every_waiting_task_once_in_order_near_and_far() {
     for limit in [1_000, 97, 10] {
         assert_eq!(names(&all_pages(&api, "", limit).await), expected.iter().cloned().collect::<Vec<_>>(), "{limit}");
     }
-    let from_x = all_pages(&api, "prefix=x-&from=2026-11-23T16:01:30Z&until=2026-11-23T17:30:00Z", 20).await;
+    let from_x = all_pages(&api, "&prefix=x-&from=2026-11-23T16:01:30Z&until=2026-11-23T17:30:00Z", 20).await;
     let wanted: Vec<(String, String)> = expected
         .iter()
         .filter(|(due, id)| id.starts_with("x-") && due.as_str() >= "2026-11-23T16:01:30" && due.as_str() < "2026-11-23T17:30:00")
@@ -226,8 +230,8 @@ async fn a_listing_has_every_waiting_task_once_in_order_near_and_far() {
         .collect();
     assert!(!wanted.is_empty());
     assert_eq!(names(&from_x), wanted);
-    let other = api.get("/v1/namespaces/other/tasks").await.expect(200);
-    assert_eq!(other, json!({"tasks": []}));
+    let other = pages_of(&api, "/v1/namespaces/other/tasks", "", 100).await;
+    assert!(other.is_empty(), "another namespace");
 }
 
 #[tokio::test(start_paused = true)]

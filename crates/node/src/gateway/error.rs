@@ -24,14 +24,15 @@ pub struct InvalidField {
 }
 
 impl InvalidField {
-    /// A refused value. `given` is cut to a hundred characters.
+    /// A refused value. `given` is cut to a hundred characters; when empty it reads `nothing`.
     pub fn new(
         field: impl Into<String>,
         reason: impl Into<String>,
         limit: impl Into<String>,
         given: impl std::fmt::Display,
     ) -> InvalidField {
-        let given = shortened(&given.to_string());
+        let given = given.to_string();
+        let given = if given.is_empty() { "nothing".to_owned() } else { shortened(&given) };
         InvalidField {
             field: field.into(),
             reason: reason.into(),

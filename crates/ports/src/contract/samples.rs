@@ -86,6 +86,7 @@ pub(super) fn tick(partition: PartitionId, epoch: Epoch, number: u64, tasks: Vec
             applied: 40 + number,
             frontier: Frontier { head: Place { due: at(MINUTE), offset: number }, gaps: Vec::new() },
             replay_from: 7,
+            remembered_from: at(MINUTE),
         },
         published_at: at(MINUTE + 3),
         publications,

@@ -249,6 +249,7 @@ impl Values {
             applied,
             frontier: Frontier { head, gaps },
             replay_from: applied - self.number().min(applied),
+            remembered_from: self.any_time(),
         }
     }
 

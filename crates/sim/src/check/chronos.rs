@@ -60,7 +60,8 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
             };
             (nominal.as_millis() - slack_ms, end_ms + slack_ms)
         };
-        let cutoff = Timestamp::from_millis(journal.ended_at_ms - journal.recovery_bound_ms - life.jitter_ms_max());
+        let cutoff =
+            Timestamp::from_millis(journal.ended_at_ms - journal.recovery_bound_ms - life.jitter_ms_max());
         let expected = life.expected(cutoff);
         let windows: Vec<Window> =
             expected.iter().filter(|one| one.is_certain).map(|one| window(one.nominal)).collect();

@@ -27,7 +27,9 @@ pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String>
     }
     let reversed = about.ticks.iter().find(|tick| tick.replay_from > tick.applied);
     match reversed {
-        Some(tick) => Err(format!("tick {}: R {} is beyond A {}", tick.number, tick.replay_from, tick.applied)),
+        Some(tick) => {
+            Err(format!("tick {}: R {} is beyond A {}", tick.number, tick.replay_from, tick.applied))
+        }
         None => Ok(()),
     }
 }

@@ -1,16 +1,25 @@
 //! Nothing is published before it is due, by the owner's own clock; and no owner claims a later time than its clock shows.
 //!
 //! Where clocks are set during a run, an execution may also be on its way already when its owner's clock is set back: it is
-//! early only if true time has not come either.
+//! early only if true time has not come either. And a run of a schedule that had to wait for another had been due when it
+//! began to wait, by the clock of that time.
 //!
 //! A trigger means "now" by the log's clock, and has no due time that an owner's clock could be held against.
 
 use std::collections::BTreeSet;
 
-use crate::journal::{Journal, PartitionJournal, Said};
+use crate::journal::{Journal, PartitionJournal, Published, Said};
 
 /// Clocks that are further off than this have been set.
 const SKEW_MS_MAX: i64 = 200;
+
+/// Whether an earlier owner's clock had reached the time of a schedule's run.
+fn had_come(about: &PartitionJournal, published: &Published, due_ms: i64) -> bool {
+    let is_of_schedule = about
+        .record(published.offset)
+        .is_some_and(|record| matches!(record.said, Said::Revise(_) | Said::Trigger { .. }));
+    is_of_schedule && about.ticks[..published.tick].iter().any(|tick| tick.published_at_ms >= due_ms)
+}
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     for tick in &about.ticks {
@@ -30,7 +39,8 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
     for published in &about.publications {
         let tick = about.tick_of(published);
         let due_ms = published.due.as_millis();
-        let was_on_its_way = journal.clock_error_ms > SKEW_MS_MAX && due_ms <= tick.committed_at_ms;
+        let was_on_its_way = journal.clock_error_ms > SKEW_MS_MAX
+            && (due_ms <= tick.committed_at_ms || had_come(about, published, due_ms));
         if due_ms > tick.published_at_ms && !was_on_its_way && !triggers.contains(&due_ms) {
             return Err(format!(
                 "{:016x} due {} was published {} ms early, in tick {}",

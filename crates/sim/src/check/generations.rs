@@ -211,7 +211,8 @@ fn check_moves(journal: &Journal, about: &PartitionJournal, all: &[Generation]) 
     for record in &about.log {
         let Said::Move { key, due, .. } = &record.said else { continue };
         let certain_from_ms = record.appended_at_ms.max(journal.healed_at_ms) + reach_ms;
-        let is_certain = due.as_millis() > certain_from_ms && due.as_millis() < journal.ended_at_ms - reach_ms;
+        let is_certain =
+            due.as_millis() > certain_from_ms && due.as_millis() < journal.ended_at_ms - reach_ms;
         let end = all.partition_point(|one| (one.key, one.due, one.opened) < (*key, *due, record.offset));
         let governed = end.checked_sub(1).map(|index| &all[index]);
         let was_waiting =

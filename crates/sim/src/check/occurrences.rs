@@ -166,7 +166,8 @@ mod tests {
     fn a_new_revision_governs_what_comes_after_it() {
         let before = [10_000, 20_000].iter().fold(story(&[]), |story, at_ms| run(story, *at_ms, 0));
         let revised = revise(before, 25_000, 2, Some(definition(every(7)))).ticks(51_000, &[]);
-        let right = [28_000, 35_000, 42_000, 49_000].iter().fold(revised.clone(), |story, at| run(story, *at, 0));
+        let right =
+            [28_000, 35_000, 42_000, 49_000].iter().fold(revised.clone(), |story, at| run(story, *at, 0));
         let mut right = right;
         // The revision took effect at once.
         right.partition.ticks.iter_mut().for_each(|tick| tick.applied = 0);
@@ -188,7 +189,8 @@ mod tests {
             revise(Story::default(), 0, 1, Some(definition)).ticks(1, &[])
         };
         let ran = |story: Story, at_ms: i64| run(story.ticks(at_ms, &[]), at_ms / 10_000 * 10_000, 0);
-        let four = |story: Story| [10_100, 20_100, 30_100, 40_100].iter().fold(story, |story, at| ran(story, *at));
+        let four =
+            |story: Story| [10_100, 20_100, 30_100, 40_100].iter().fold(story, |story, at| ran(story, *at));
         assert_eq!(ask(&four(rule(MisfireRule::None))), Ok(()));
         let left_out = ran(ran(ran(rule(MisfireRule::None), 10_100), 20_100).ticks(30_100, &[]), 40_100);
         assert!(ask(&left_out).is_err(), "30 s was left out though it was in time");

@@ -35,7 +35,11 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
     Ok(())
 }
 
-fn is_about(life: &Life, namespace: &minutehand_model::Namespace, schedule: &minutehand_model::ScheduleId) -> bool {
+fn is_about(
+    life: &Life,
+    namespace: &minutehand_model::Namespace,
+    schedule: &minutehand_model::ScheduleId,
+) -> bool {
     (namespace, schedule) == (&life.namespace, &life.schedule)
 }
 
@@ -112,11 +116,12 @@ fn check_skips(
         if runs.iter().any(|run| run.nominal == one.nominal) {
             continue;
         }
-        let Some(passing) = about.ticks.iter().position(|tick| tick.head.due >= one.nominal) else { continue };
+        let Some(passing) = about.ticks.iter().position(|tick| tick.head.due >= one.nominal) else {
+            continue;
+        };
         let tick = &about.ticks[passing];
-        let was_busy = runs.iter().any(|run| {
-            run.tick <= passing && ended(ends, run.nominal, tick.applied) == 0
-        });
+        let was_busy =
+            runs.iter().any(|run| run.tick <= passing && ended(ends, run.nominal, tick.applied) == 0);
         if !was_busy {
             return Err(format!("{} was skipped by tick {} while nothing ran", one.nominal, tick.number));
         }
@@ -150,7 +155,8 @@ fn check_counts(
     let (Some(state), true, false) = (state, plain, was_asked) else { return Ok(()) };
     let expected = life.expected(Timestamp::from_millis(journal.ended_at_ms));
     let near_end = journal.ended_at_ms - journal.recovery_bound_ms;
-    if expected.iter().any(|one| !one.is_certain || one.nominal.as_millis() + definition.jitter_ms > near_end) {
+    if expected.iter().any(|one| !one.is_certain || one.nominal.as_millis() + definition.jitter_ms > near_end)
+    {
         return Ok(());
     }
     let accounted = runs.len() as u64 + state.skipped + state.missed + state.buffered.len() as u64;
@@ -171,8 +177,8 @@ fn check_counts(
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::check::story::schedules::{completes, definition, every, names, revise, run};
     use crate::check::story::Story;
+    use crate::check::story::schedules::{completes, definition, every, names, revise, run};
     use minutehand_model::{OverlapPolicy, ScheduleState};
 
     fn skipping() -> Story {

@@ -6,8 +6,7 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
     for published in &about.publications {
         let Some(tick) = about.ticks.get(published.tick) else { continue };
         let Some(record) = about.record(published.offset) else { continue };
-        let is_task =
-            matches!(record.said, Said::Create { .. } | Said::Replace { .. } | Said::Moved { .. });
+        let is_task = matches!(record.said, Said::Create { .. } | Said::Replace { .. } | Said::Moved { .. });
         if !is_task {
             continue;
         }

@@ -33,7 +33,8 @@ impl Times {
             }
         };
         let exclusions = Exclusions::parse(zone, &definition.exclude).ok()?;
-        let (start, end) = (definition.start.unwrap_or(Timestamp::MIN), definition.end.unwrap_or(Timestamp::MAX));
+        let (start, end) =
+            (definition.start.unwrap_or(Timestamp::MIN), definition.end.unwrap_or(Timestamp::MAX));
         Some(Times { recurrence, exclusions, start, end })
     }
 
@@ -132,7 +133,8 @@ impl Life {
         let mut all: BTreeMap<Timestamp, Expected> = BTreeMap::new();
         for (index, reign) in self.reigns.iter().enumerate() {
             let Some(times) = reign.times.as_ref().filter(|_| !reign.is_paused) else { continue };
-            let next_unsure = self.reigns.get(index + 1..).into_iter().flatten().map(|next| next.unsure_until);
+            let next_unsure =
+                self.reigns.get(index + 1..).into_iter().flatten().map(|next| next.unsure_until);
             let last = reign.until.max(next_unsure.max().unwrap_or(Timestamp::MIN)).min(through);
             for nominal in times.between(reign.after, last) {
                 let is_certain = nominal > reign.unsure_until && nominal <= reign.until;
@@ -176,9 +178,9 @@ pub(super) fn lives(about: &PartitionJournal) -> Vec<Life> {
             is_paused: revision.paused,
             times: times.flatten(),
         };
-        let (number, life) = lives.entry(name.clone()).or_insert_with(|| {
-            (0, Life { namespace: name.0, schedule: name.1, reigns: Vec::new() })
-        });
+        let (number, life) = lives
+            .entry(name.clone())
+            .or_insert_with(|| (0, Life { namespace: name.0, schedule: name.1, reigns: Vec::new() }));
         *number = revision.number;
         if let Some(old) = life.reigns.last_mut() {
             old.until = after;

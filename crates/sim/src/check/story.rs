@@ -39,13 +39,11 @@ impl Story {
             applied: at_ms as u64,
             replay_from: 0,
             head: Place::end_of(ms(at_ms)),
-            floor: Place::end_of(ms(at_ms)),
             published_at_ms: at_ms,
             clock_ms: at_ms,
             committed_at_ms: at_ms,
             declared: published.len(),
             visible: published.len(),
-            first_publication: self.partition.publications.len(),
         });
         let publications = published.iter().map(|(key, due_ms, offset)| Published {
             tick,

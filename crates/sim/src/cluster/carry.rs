@@ -17,9 +17,13 @@ impl super::World {
             Effect::ReadTimetable { request, from, until, bytes_max } => {
                 (request, RequestKind::ReadTimetable { from, until, bytes_max })
             }
-            Effect::ReadLog { request, from, bytes_max } => (request, RequestKind::ReadLog { from, bytes_max }),
+            Effect::ReadLog { request, from, bytes_max } => {
+                (request, RequestKind::ReadLog { from, bytes_max })
+            }
             Effect::WriteBlocks { request, blocks } => (request, RequestKind::WriteBlocks { blocks }),
-            Effect::WriteRevisions { request, revisions } => (request, RequestKind::WriteRevisions { revisions }),
+            Effect::WriteRevisions { request, revisions } => {
+                (request, RequestKind::WriteRevisions { revisions })
+            }
             Effect::Commit { request, tick } => (request, RequestKind::Commit { tick }),
             Effect::Forget { log_below, timetable_before } => {
                 self.send_forget(id, log_below, timetable_before);
@@ -36,6 +40,7 @@ impl super::World {
         };
         let session = self.owner_mut(id).map_or(0, |owner| owner.session);
         let clock_ms = self.nodes[id.node].clock(self.now_ms).as_millis();
+        let latest_clock_ms = self.nodes[id.node].latest_clock_ms(self.now_ms);
         let gives_up_ms = self.now_ms + PATIENCE_MS;
         let store = kind.store();
         let envelope =

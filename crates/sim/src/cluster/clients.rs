@@ -35,7 +35,8 @@ impl super::World {
         }
         // A change is made only when it can be stored: revisions are numbered without holes.
         if !self.network.is_out(Store::Log, self.now_ms) {
-            let Some((partition, command)) = self.producer.schedules.next(self.now_ms, &mut self.producer.rng)
+            let Some((partition, command)) =
+                self.producer.schedules.next(self.now_ms, &mut self.producer.rng)
             else {
                 return;
             };
@@ -62,10 +63,16 @@ impl super::World {
         for _ in 0..times {
             let offset = self.logs[partition].append(self.now_ms, payload.clone());
             let logs = &self.logs;
-            self.trace.note(self.now_ms, Who::Store(partition), "append", [offset, payload.len() as u64], || {
-                let said = logs[partition].history.last().map(|logged| said_in_words(&logged.said));
-                format!("offset {offset}: {}", said.unwrap_or_default())
-            });
+            self.trace.note(
+                self.now_ms,
+                Who::Store(partition),
+                "append",
+                [offset, payload.len() as u64],
+                || {
+                    let said = logs[partition].history.last().map(|logged| said_in_words(&logged.said));
+                    format!("offset {offset}: {}", said.unwrap_or_default())
+                },
+            );
         }
         self.tell_of_growth(partition);
     }

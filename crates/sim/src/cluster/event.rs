@@ -102,8 +102,12 @@ pub(crate) enum Fault {
     Outage,
     ClockJump,
     Drain,
-    DrainEnds { node: usize },
-    Restart { node: usize },
+    DrainEnds {
+        node: usize,
+    },
+    Restart {
+        node: usize,
+    },
     /// Everything is healed; nothing goes wrong from here on.
     Heal,
 }
@@ -112,27 +116,77 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// An owner's timeout.
-    Wake { owner: OwnerId },
-    Answer { owner: OwnerId, answer: Box<Answer> },
+    Wake {
+        owner: OwnerId,
+    },
+    Answer {
+        owner: OwnerId,
+        answer: Box<Answer>,
+    },
     Land(Box<Request>),
-    LogGrew { owner: OwnerId },
-    Renew { node: usize, incarnation: u32 },
-    RenewLands { node: usize, incarnation: u32, lease: u64, clock_ms: i64 },
-    RenewAnswered { node: usize, incarnation: u32, lease: u64, clock_ms: i64, granted: bool },
-    LeaseEnds { node: usize, lease: u64 },
+    LogGrew {
+        owner: OwnerId,
+    },
+    Renew {
+        node: usize,
+        incarnation: u32,
+    },
+    RenewLands {
+        node: usize,
+        incarnation: u32,
+        lease: u64,
+        clock_ms: i64,
+    },
+    RenewAnswered {
+        node: usize,
+        incarnation: u32,
+        lease: u64,
+        clock_ms: i64,
+        granted: bool,
+    },
+    LeaseEnds {
+        node: usize,
+        lease: u64,
+    },
     /// A node looks at what it should own.
-    Reconcile { node: usize, incarnation: u32 },
-    AcquireLands { node: usize, incarnation: u32, partition: usize, lease: u64 },
-    AcquireAnswered { node: usize, incarnation: u32, partition: usize, lease: u64, epoch: Option<Epoch> },
-    ReleaseLands { node: usize, partition: usize, epoch: Epoch },
+    Reconcile {
+        node: usize,
+        incarnation: u32,
+    },
+    AcquireLands {
+        node: usize,
+        incarnation: u32,
+        partition: usize,
+        lease: u64,
+    },
+    AcquireAnswered {
+        node: usize,
+        incarnation: u32,
+        partition: usize,
+        lease: u64,
+        epoch: Option<Epoch>,
+    },
+    ReleaseLands {
+        node: usize,
+        partition: usize,
+        epoch: Epoch,
+    },
     /// A producer sends a command.
     Produce,
     /// The workload changes a schedule.
     ChangeSchedule,
     /// A worker's run ends.
-    RunEnds { partition: usize, key: TaskKey, due: Timestamp, number: u64 },
+    RunEnds {
+        partition: usize,
+        key: TaskKey,
+        due: Timestamp,
+        number: u64,
+    },
     /// A worker's command reaches the log.
-    Append { partition: usize, command: Box<Command> },
+    Append {
+        partition: usize,
+        command: Box<Command>,
+    },
     Fault(Fault),
 }
 
@@ -140,7 +194,9 @@ impl Event {
     /// The node that must be awake to notice.
     pub(crate) fn node(&self) -> Option<usize> {
         match self {
-            Event::Wake { owner } | Event::Answer { owner, .. } | Event::LogGrew { owner } => Some(owner.node),
+            Event::Wake { owner } | Event::Answer { owner, .. } | Event::LogGrew { owner } => {
+                Some(owner.node)
+            }
             Event::Renew { node, .. }
             | Event::RenewAnswered { node, .. }
             | Event::Reconcile { node, .. }

@@ -128,7 +128,8 @@ impl super::World {
     fn land_commit(&mut self, envelope: Envelope, tick: Tick) {
         let doubtful = self.rng.chance(self.model.commit_in_doubt);
         self.counts.commits_in_doubt += u64::from(doubtful);
-        let at = CommitAt { now_ms: self.now_ms, clock_ms: envelope.clock_ms, session: Some(envelope.session) };
+        let at =
+            CommitAt { now_ms: self.now_ms, clock_ms: envelope.clock_ms, session: Some(envelope.session) };
         if doubtful && self.rng.chance(0.5) || self.tear(&tick, at) {
             self.reply(envelope, failed(envelope, Failure::Retry), None);
             return;
@@ -158,7 +159,8 @@ impl super::World {
 
     fn commit(&mut self, id: OwnerId, tick: Tick, at: CommitAt) -> bool {
         let partition = id.partition;
-        let (number, epoch, published) = (tick.checkpoint.tick, tick.checkpoint.epoch, tick.publications.len());
+        let (number, epoch, published) =
+            (tick.checkpoint.tick, tick.checkpoint.epoch, tick.publications.len());
         let checkpoint = tick.checkpoint.clone();
         let first_publication = self.sinks[partition].publications.len();
         let first_stop = self.sinks[partition].stops.len();
@@ -199,9 +201,13 @@ impl super::World {
             let (key, due, offset) = (published.key, published.due, published.offset);
             let is_early = due.as_millis() > self.now_ms;
             self.counts.early_by_true_time += u64::from(is_early);
-            self.trace.note(self.now_ms, Who::Store(partition), "publish", [key.low(), due.as_millis() as u64], || {
-                format!("{:016x} due {due} offset {offset}", key.low())
-            });
+            self.trace.note(
+                self.now_ms,
+                Who::Store(partition),
+                "publish",
+                [key.low(), due.as_millis() as u64],
+                || format!("{:016x} due {due} offset {offset}", key.low()),
+            );
         }
     }
 

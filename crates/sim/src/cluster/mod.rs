@@ -8,10 +8,9 @@ mod event;
 mod land;
 mod membership;
 mod nemesis;
+mod network;
 mod node;
 mod placement;
-mod network;
 mod world;
 
-pub(crate) use network::Store;
 pub(crate) use world::World;

@@ -7,9 +7,7 @@ use crate::trace::Who;
 impl super::World {
     /// Plans the first of every kind of fault; each plans the next of its kind when it strikes.
     pub(crate) fn begin_faults(&mut self) {
-        for fault in
-            [Fault::Crash, Fault::Pause, Fault::Cut, Fault::Outage, Fault::ClockJump, Fault::Drain]
-        {
+        for fault in [Fault::Crash, Fault::Pause, Fault::Cut, Fault::Outage, Fault::ClockJump, Fault::Drain] {
             self.plan(fault);
         }
     }
@@ -130,7 +128,12 @@ impl super::World {
 
     fn set_clock(&mut self, node: usize, offset_ms: i64) {
         self.clock_error_ms = self.clock_error_ms.max(offset_ms.abs());
-        self.nodes[node].clock_offset_ms = offset_ms;
+        let now_ms = self.now_ms;
+        let struck = &mut self.nodes[node];
+        if offset_ms < struck.clock_offset_ms {
+            struck.set_back = Some((now_ms, struck.latest_clock_ms(now_ms)));
+        }
+        struck.clock_offset_ms = offset_ms;
         self.note(Who::Node(node), "clock", [offset_ms as u64, 0], || format!("{offset_ms} ms off"));
         for partition in 0..self.setup.partitions {
             if let Some(id) = self.owner_id(node, partition) {

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use minutehand_engine::Partition;
 use minutehand_model::{Epoch, Timestamp};
 
+/// What was decided before a clock was set back is on its way for this long at most, in milliseconds.
+const SET_BACK_REMEMBERED_MS: i64 = 15_000;
+
 /// One engine and how it is connected.
 pub(crate) struct Owner {
     pub(crate) instance: u64,
@@ -29,6 +32,8 @@ pub(crate) struct Node {
     pub(crate) paused_until_ms: i64,
     /// Its clock minus true time.
     pub(crate) clock_offset_ms: i64,
+    /// When its clock was last set back, and what it had shown until then, both in true time.
+    pub(crate) set_back: Option<(i64, i64)>,
     pub(crate) lease: u64,
     /// The coordinator has confirmed the present lease at least once.
     pub(crate) lease_is_granted: bool,
@@ -45,6 +50,7 @@ impl Node {
             is_up: true,
             paused_until_ms: i64::MIN,
             clock_offset_ms,
+            set_back: None,
             lease: 1,
             lease_is_granted: false,
             confirmed_at: Timestamp::MIN,
@@ -56,6 +62,15 @@ impl Node {
     /// Its clock at a true time.
     pub(crate) fn clock(&self, now_ms: i64) -> Timestamp {
         Timestamp::from_millis(now_ms + self.clock_offset_ms)
+    }
+
+    /// The latest time that its clock has shown lately.
+    pub(crate) fn latest_clock_ms(&self, now_ms: i64) -> i64 {
+        let clock_ms = now_ms + self.clock_offset_ms;
+        match self.set_back {
+            Some((at_ms, shown_ms)) if now_ms - at_ms <= SET_BACK_REMEMBERED_MS => clock_ms.max(shown_ms),
+            _ => clock_ms,
+        }
     }
 
     /// Forgets everything it owns and asks for another lease.

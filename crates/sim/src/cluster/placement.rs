@@ -21,7 +21,8 @@ pub(crate) fn place(members: &[usize], partitions: usize) -> Vec<Option<usize>> 
 }
 
 fn weight(member: usize, partition: usize) -> u64 {
-    let mut z = (member as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (partition as u64 + 1).rotate_left(32);
+    let mut z =
+        (member as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (partition as u64 + 1).rotate_left(32);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -210,7 +210,8 @@ impl World {
         let Some(owner) = self.owner_mut(id) else { return };
         let Some((at, _)) = owner.engine.poll_timeout() else { return };
         let at_ms = at.as_millis().saturating_sub(offset_ms).max(now_ms);
-        if at_ms < Timestamp::END_OF_YEAR_9999.as_millis() && owner.wakes_at_ms.is_none_or(|set| at_ms < set) {
+        if at_ms < Timestamp::END_OF_YEAR_9999.as_millis() && owner.wakes_at_ms.is_none_or(|set| at_ms < set)
+        {
             owner.wakes_at_ms = Some(at_ms);
             self.queue.push(at_ms, Event::Wake { owner: id });
         }
@@ -230,7 +231,13 @@ impl World {
         self.setup.engine.clone()
     }
 
-    pub(crate) fn note(&mut self, who: Who, what: &'static str, figures: [u64; 2], detail: impl FnOnce() -> String) {
+    pub(crate) fn note(
+        &mut self,
+        who: Who,
+        what: &'static str,
+        figures: [u64; 2],
+        detail: impl FnOnce() -> String,
+    ) {
         self.trace.note(self.now_ms, who, what, figures, detail);
     }
 }

@@ -52,6 +52,11 @@ impl LogStore {
         Timestamp::from_millis(self.last_appended_ms)
     }
 
+    /// The time of the newest record; the present when there is none.
+    pub(crate) fn last_appended_at(&self, now_ms: i64) -> Timestamp {
+        Timestamp::from_millis(if self.end == 0 { now_ms } else { self.last_appended_ms })
+    }
+
     /// Leaves offsets unused, as transaction markers do.
     pub(crate) fn leave_hole(&mut self, offsets: u64) {
         self.end += offsets;
@@ -159,7 +164,11 @@ mod tests {
         assert_eq!((first.records.len(), first.next, first.end), (1, 4, 5));
         let second = log.read(1, 1).expect("kept");
         assert_eq!((second.records[0].offset, second.next), (4, 5));
-        assert_eq!(second.records[0].appended_at, Timestamp::from_millis(10), "the log's clock never goes back");
+        assert_eq!(
+            second.records[0].appended_at,
+            Timestamp::from_millis(10),
+            "the log's clock never goes back"
+        );
         assert_eq!(log.read(5, 1).expect("kept").records.len(), 0);
     }
 

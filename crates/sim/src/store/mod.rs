@@ -7,6 +7,6 @@ mod log;
 mod sink;
 mod timetable;
 
-pub(crate) use log::{LogStore, ReadRecords};
+pub(crate) use log::LogStore;
 pub(crate) use sink::{CommitAt, SinkStore};
 pub(crate) use timetable::{TimetableFlaws, TimetableStore};

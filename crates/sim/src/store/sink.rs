@@ -87,10 +87,10 @@ impl SinkStore {
             return Err(Fenced);
         }
         let declared = tick.publications.len();
-        let Tick { checkpoint, published_at, publications, stops, derived, schedule_states, set_aside, .. } =
-            tick;
+        let Tick {
+            checkpoint, published_at, publications, stops, derived, schedule_states, set_aside, ..
+        } = tick;
         let number = self.ticks.len();
-        let first_publication = self.publications.len();
         self.publications
             .extend(publications.into_iter().map(|publication| Published::of(number, publication)));
         self.stops.extend(stops.into_iter().map(|stop| (number, stop)));
@@ -111,12 +111,10 @@ impl SinkStore {
             applied: checkpoint.applied,
             replay_from: checkpoint.replay_from,
             head: checkpoint.frontier.head,
-            floor: checkpoint.frontier.floor(),
             published_at_ms: published_at.as_millis(),
             clock_ms: at.clock_ms,
             committed_at_ms: at.now_ms,
             declared,
-            first_publication,
             visible: declared,
         });
         self.checkpoint = Some(checkpoint);

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use minutehand_model::{
-    Block, Fact, LogOffset, RevisionEntry, SetAside, TaskKey, Timestamp, TimetableEntry,
-    TimetablePage,
+    Block, Fact, LogOffset, RevisionEntry, SetAside, TaskKey, Timestamp, TimetableEntry, TimetablePage,
 };
 
 /// What names a block, in the order in which blocks are read.
@@ -83,7 +82,8 @@ impl TimetableStore {
             self.damaged_tasks.extend(block.entries.iter().map(|entry| (entry.key, entry.due)));
         }
         if self.flaws.overwrites {
-            let same_due = |first: LogOffset, last| BlockName { first_offset: first, last_offset: last, ..name };
+            let same_due =
+                |first: LogOffset, last| BlockName { first_offset: first, last_offset: last, ..name };
             let others = same_due(0, 0)..=same_due(LogOffset::MAX, LogOffset::MAX);
             let others: Vec<BlockName> = self.blocks.range(others).map(|(name, _)| *name).collect();
             for other in others {
@@ -97,8 +97,7 @@ impl TimetableStore {
     /// Blocks whose first due time lies in `from..until`, until about `bytes_max` bytes are read.
     pub(crate) fn read(&self, from: Timestamp, until: Timestamp, bytes_max: usize) -> TimetablePage {
         let mut page = TimetablePage { complete_until: until, ..TimetablePage::default() };
-        let lowest =
-            BlockName { first_due: from, bucket: Timestamp::MIN, first_offset: 0, last_offset: 0 };
+        let lowest = BlockName { first_due: from, bucket: Timestamp::MIN, first_offset: 0, last_offset: 0 };
         let mut bytes = 0;
         let mut last_due = None;
         for (name, block) in self.blocks.range((Bound::Included(lowest), Bound::Unbounded)) {
@@ -182,7 +181,6 @@ pub(crate) fn block_of(due_ms: i64, offset: LogOffset) -> Block {
         entries: vec![entry],
     }
 }
-
 
 #[cfg(test)]
 mod tests {

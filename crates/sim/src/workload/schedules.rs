@@ -135,7 +135,8 @@ fn draw_recurrence(now_ms: i64, rng: &mut Rng) -> RecurrenceSpec {
         let anchor = Timestamp::from_millis(now_ms - rng.range(0, 100_000));
         return RecurrenceSpec::Interval { every_ms, anchor };
     }
-    let expression = rng.pick(&["*/5 * * * * *", "0,20,41 * * * * *", "* * * * *", "*/2 * * * *", "13 */3 * * * *"]);
+    let expression =
+        rng.pick(&["*/5 * * * * *", "0,20,41 * * * * *", "* * * * *", "*/2 * * * *", "13 */3 * * * *"]);
     RecurrenceSpec::Cron {
         expression: expression.to_owned(),
         zone: rng.pick(&["UTC", "Europe/Berlin", "Australia/Lord_Howe"]).to_owned(),

@@ -163,7 +163,8 @@ impl TaskBook {
         let task = self.record(number, to_ms, rng);
         let due = Timestamp::from_millis(due_ms);
         if replaces {
-            self.known[index] = Known { due_ms: to_ms, sent_ms: now_ms, is_cancelled: false, ..self.known[index] };
+            self.known[index] =
+                Known { due_ms: to_ms, sent_ms: now_ms, is_cancelled: false, ..self.known[index] };
             (partition, Command::Replace { key, due, task })
         } else {
             self.remember(

@@ -25,6 +25,13 @@ impl ProcessGroup {
         self.signal(Signal::KILL);
     }
 
+    /// Ends whoever is left, once the leader has ended.
+    pub(super) fn end(mut self) {
+        self.kill();
+        // Nobody can join any more: nothing is left to do for the drop.
+        self.0 = None;
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(leader) = self.0 {
             // The only failure that can happen is that nobody is left.

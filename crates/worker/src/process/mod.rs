@@ -107,7 +107,7 @@ impl ProcessExecutor {
                 }
             }
         };
-        group.kill();
+        group.end();
         let _ = tokio::time::timeout(LAST_OUTPUT_TIME, output.read(&reader)).await;
         Ok((output, ended))
     }

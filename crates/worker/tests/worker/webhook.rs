@@ -46,6 +46,8 @@ struct Server {
     requests: Arc<Mutex<Vec<Received>>>,
     /// Connections that the client has closed before the answer was over.
     cut: Counter,
+    /// Chunks of 16 KiB that the client took of an endless body, with what the system holds on the way.
+    chunks: Counter,
     cut_told: Arc<tokio::sync::Notify>,
 }
 
@@ -53,15 +55,20 @@ impl Server {
     async fn answering(answer: Answer) -> Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}/hook?a=1", listener.local_addr().unwrap());
-        let server =
-            Server { url, requests: Arc::default(), cut: Counter::default(), cut_told: Arc::default() };
+        let server = Server {
+            url,
+            requests: Arc::default(),
+            cut: Counter::default(),
+            chunks: Counter::default(),
+            cut_told: Arc::default(),
+        };
         let (requests, cut) = (Arc::clone(&server.requests), server.cut.clone());
-        let cut_told = Arc::clone(&server.cut_told);
+        let (cut_told, chunks) = (Arc::clone(&server.cut_told), server.chunks.clone());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let received = read_request(&mut stream).await;
                 requests.lock().unwrap().push(received);
-                if !send(&mut stream, &answer).await {
+                if !send(&mut stream, &answer, &chunks).await {
                     cut.add();
                     cut_told.notify_one();
                 }
@@ -110,7 +117,7 @@ async fn read_request(stream: &mut TcpStream) -> Received {
 }
 
 /// Whether the whole answer was sent.
-async fn send(stream: &mut TcpStream, answer: &Answer) -> bool {
+async fn send(stream: &mut TcpStream, answer: &Answer, chunks: &Counter) -> bool {
     let (Answer::Bytes(head) | Answer::ThenWait(head) | Answer::ThenFlood(head)) = answer;
     if stream.write_all(head.as_bytes()).await.is_err() {
         return false;
@@ -123,7 +130,9 @@ async fn send(stream: &mut TcpStream, answer: &Answer) -> bool {
         }
         Answer::ThenFlood(_) => {
             let chunk = vec![b'x'; 16 * 1024];
-            while stream.write_all(&chunk).await.is_ok() {}
+            while stream.write_all(&chunk).await.is_ok() {
+                chunks.add();
+            }
             false
         }
     }
@@ -293,6 +302,8 @@ async fn a_slow_or_endless_body_is_cut_off() {
         while server.cut.get() == 0 {
             server.cut_told.notified().await;
         }
+        // 64 KiB were wanted; the rest is what buffers hold.
+        assert!(server.chunks.get() < 4_096, "{} chunks of 16 KiB went out", server.chunks.get());
     }
     let server = Server::answering(Answer::ThenFlood(head("500"))).await;
     let Verdict::Failure { reason, .. } = verdict_of(config(), task_to(&server.url)).await else { panic!() };

@@ -1,0 +1,246 @@
+//! What the scheduler works with: log, sink, timetable, coordinator.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use minutehand_model::{
+    Block, BucketLoad, Epoch, LogOffset, PartitionId, RevisionEntry, TaskKey, Tick, Timestamp,
+    TimetableEntry, TimetablePage,
+};
+use minutehand_ports::{
+    Appended, CommandLog, Coordinator, Delivery, DeliveryId, ErrorClass, ExecutionSink, LogBatch, LogBounds,
+    LogRecord, Opened, PortError, Stop, Timetable,
+};
+use tokio::sync::watch;
+
+use super::{MemoryStores, State};
+use crate::store::CommitAt;
+
+/// Nothing is renewed in memory; the number only has to be sensible.
+const LEASE_TTL_MS: i64 = 5_000;
+
+#[async_trait]
+impl CommandLog for MemoryStores {
+    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError> {
+        let mut state = self.state();
+        let index = state.index(partition, "append to the log")?;
+        let now_ms = state.clock_ms;
+        let log = &mut state.logs[index];
+        let first = log.end();
+        for payload in records {
+            log.append(now_ms, payload);
+        }
+        let appended_at = log.last_appended_at(now_ms);
+        self.announce_ends(&state);
+        Ok(Appended { first, appended_at })
+    }
+
+    async fn read(
+        &self,
+        partition: PartitionId,
+        from: LogOffset,
+        bytes_max: usize,
+    ) -> Result<LogBatch, PortError> {
+        let state = self.state();
+        let log = &state.logs[state.index(partition, "read the log")?];
+        if from < log.start() {
+            let action = format!("read the log of partition {partition} from offset {from}");
+            let reason = format!("it begins at offset {}", log.start());
+            return Err(PortError::new(ErrorClass::Fatal, action, reason));
+        }
+        let raw = log.read_raw(from, bytes_max);
+        let records: Vec<LogRecord> = raw
+            .into_iter()
+            .map(|(offset, appended_at, payload)| LogRecord { offset, appended_at, payload })
+            .collect();
+        let next = records.last().map_or(log.end().max(from), |last| last.offset + 1);
+        Ok(LogBatch { records, next, end: log.end() })
+    }
+
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, PortError> {
+        let state = self.state();
+        let log = &state.logs[state.index(partition, "find the bounds of the log")?];
+        Ok(LogBounds { start: log.start(), end: log.end() })
+    }
+
+    fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
+        match self.shared.ends.get(partition.0 as usize) {
+            Some(end) => end.subscribe(),
+            None => watch::Sender::new(0).subscribe(),
+        }
+    }
+
+    async fn truncate(&self, partition: PartitionId, below: LogOffset) -> Result<(), PortError> {
+        let mut state = self.state();
+        let index = state.index(partition, "truncate the log")?;
+        state.logs[index].truncate(below);
+        Ok(())
+    }
+}
+
+fn fenced(action: &str, partition: PartitionId) -> PortError {
+    let action = format!("{action} partition {partition}");
+    PortError::new(ErrorClass::Fenced, action, "a later owner, or a later tick, was there before")
+}
+
+#[async_trait]
+impl ExecutionSink for MemoryStores {
+    async fn open(&self, partition: PartitionId, epoch: Epoch) -> Result<Opened, PortError> {
+        let mut state = self.state();
+        let index = state.index(partition, "open the sink")?;
+        state.sinks[index].open(epoch).map_err(|_| fenced("open the sink of", partition))?;
+        let sink = &state.sinks[index];
+        Ok(Opened {
+            checkpoint: sink.checkpoint().cloned(),
+            schedule_states: sink.states(),
+            log_end: state.logs[index].end(),
+        })
+    }
+
+    async fn commit(&self, tick: Tick) -> Result<(), PortError> {
+        let mut state = self.state();
+        let partition = tick.partition;
+        let index = state.index(partition, "commit a tick")?;
+        let published = tick.clone();
+        let now_ms = state.clock_ms;
+        let at = CommitAt { now_ms, clock_ms: now_ms, session: None };
+        let derived =
+            state.sinks[index].commit(tick, at).map_err(|_| fenced("commit a tick of", partition))?;
+        for command in derived {
+            state.logs[index].append_command(now_ms, command);
+        }
+        state.deliver(published);
+        self.announce_ends(&state);
+        self.shared.published.notify_waiters();
+        Ok(())
+    }
+}
+
+impl State {
+    /// Makes a committed tick visible to workers.
+    fn deliver(&mut self, tick: Tick) {
+        let partitions = self.logs.len();
+        let (partition, epoch, published_at) = (tick.partition, tick.checkpoint.epoch, tick.published_at);
+        for publication in tick.publications {
+            let task = publication.task;
+            let queue = self.deliveries.entry(task.queue).or_insert_with(|| vec![Vec::new(); partitions]);
+            let kept = &mut queue[partition.0 as usize];
+            kept.push(Delivery {
+                id: DeliveryId { partition, sequence: kept.len() as u64 },
+                epoch,
+                offset: publication.offset,
+                published_at,
+                key: task.key,
+                due: task.due,
+                encoded: task.encoded,
+            });
+        }
+        for stop in tick.stops {
+            if let Some(listeners) = self.stops.get(&stop.queue) {
+                // Nobody listening is no failure.
+                drop(listeners.send(Stop { key: stop.key, due: stop.due, kill: stop.kill }));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Timetable for MemoryStores {
+    async fn write_blocks(&self, blocks: Vec<Block>) -> Result<(), PortError> {
+        let mut state = self.state();
+        for block in &blocks {
+            state.index(block.partition, "write a block to the timetable")?;
+        }
+        for block in blocks {
+            state.timetables[block.partition.0 as usize].write_block(block, None);
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        partition: PartitionId,
+        from: Timestamp,
+        until: Timestamp,
+        bytes_max: usize,
+    ) -> Result<TimetablePage, PortError> {
+        let state = self.state();
+        Ok(state.timetables[state.index(partition, "read the timetable")?].read(from, until, bytes_max))
+    }
+
+    async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError> {
+        let state = self.state();
+        Ok(state.timetables[state.index(partition, "search the timetable")?].find(key))
+    }
+
+    async fn loads(
+        &self,
+        partition: PartitionId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<BucketLoad>, PortError> {
+        let state = self.state();
+        Ok(state.timetables[state.index(partition, "sum up the timetable")?].loads(from, until))
+    }
+
+    async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError> {
+        let mut state = self.state();
+        let index = state.index(partition, "expire the timetable")?;
+        state.timetables[index].expire(before);
+        Ok(())
+    }
+
+    async fn write_revisions(
+        &self,
+        partition: PartitionId,
+        revisions: Vec<RevisionEntry>,
+    ) -> Result<(), PortError> {
+        let mut state = self.state();
+        let index = state.index(partition, "write revisions")?;
+        revisions.into_iter().for_each(|revision| state.timetables[index].write_revision(revision));
+        Ok(())
+    }
+
+    async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
+        let state = self.state();
+        Ok(state.timetables[state.index(partition, "read the revisions")?].revisions())
+    }
+}
+
+#[async_trait]
+impl Coordinator for MemoryStores {
+    fn assignment(&self) -> watch::Receiver<BTreeSet<PartitionId>> {
+        self.shared.assignment.subscribe()
+    }
+
+    fn confirmed_at(&self) -> watch::Receiver<Timestamp> {
+        self.shared.confirmed_at.subscribe()
+    }
+
+    fn lease_ttl_ms(&self) -> i64 {
+        LEASE_TTL_MS
+    }
+
+    async fn acquire(&self, partition: PartitionId) -> Result<Epoch, PortError> {
+        let mut state = self.state();
+        let index = state.index(partition, "take the key")?;
+        if let Some(epoch) = state.held[index] {
+            let reason = format!("it is held under epoch {epoch}");
+            return Err(PortError::new(ErrorClass::Retry, format!("take partition {partition}"), reason));
+        }
+        state.epoch += 1;
+        let epoch = Epoch(state.epoch);
+        state.held[index] = Some(epoch);
+        Ok(epoch)
+    }
+
+    async fn release(&self, partition: PartitionId, epoch: Epoch) -> Result<(), PortError> {
+        let mut state = self.state();
+        let index = state.index(partition, "release the key")?;
+        if state.held[index] == Some(epoch) {
+            state.held[index] = None;
+        }
+        Ok(())
+    }
+}

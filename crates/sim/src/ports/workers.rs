@@ -1,0 +1,176 @@
+//! What workers and the API work with: the execution queue and the history.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
+use minutehand_ports::{
+    DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, PortError, QueueDepth,
+    Settlement, Stop,
+};
+use tokio::sync::broadcast;
+
+use super::{MemoryStores, State};
+
+/// Stop requests that a slow listener may lag behind.
+const STOPS_KEPT: usize = 1_024;
+
+impl State {
+    fn hand_out(&mut self, queue: &QueueName, group: &str, count_max: usize) -> Vec<Delivery> {
+        let group = self.groups.entry((queue.clone(), group.to_owned())).or_default();
+        let kept = self.deliveries.get(queue).into_iter().flatten().flatten();
+        let is_new =
+            |one: &&Delivery| !group.in_progress.contains(&one.id) && !group.settled.contains(&one.id);
+        let chosen: Vec<Delivery> = kept.filter(is_new).take(count_max).cloned().collect();
+        group.in_progress.extend(chosen.iter().map(|one| one.id));
+        chosen
+    }
+
+    fn exists(&self, queue: &QueueName, id: DeliveryId) -> bool {
+        let kept = self.deliveries.get(queue).and_then(|queue| queue.get(id.partition.0 as usize));
+        kept.is_some_and(|kept| id.sequence < kept.len() as u64)
+    }
+
+    fn append_all(&mut self, commands: Vec<(PartitionId, Bytes)>) {
+        let now_ms = self.clock_ms;
+        for (partition, payload) in commands {
+            self.logs[partition.0 as usize].append(now_ms, payload);
+        }
+    }
+
+    fn settle_one(&mut self, settlement: Settlement) {
+        self.append_all(settlement.commands);
+        if let Some(letter) = settlement.dead_letter {
+            self.dead_letters_ever += 1;
+            self.dead_letters.push((self.dead_letters_ever, letter));
+        }
+        self.outcomes.extend(settlement.outcome);
+    }
+}
+
+fn refused(queue: &QueueName, reason: impl Into<String>) -> PortError {
+    PortError::new(ErrorClass::Fatal, format!("settle deliveries of queue {queue}"), reason)
+}
+
+#[async_trait]
+impl ExecutionQueue for MemoryStores {
+    async fn poll(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        count_max: usize,
+    ) -> Result<Vec<Delivery>, PortError> {
+        loop {
+            let published = self.shared.published.notified();
+            tokio::pin!(published);
+            published.as_mut().enable();
+            let chosen = self.state().hand_out(queue, group, count_max);
+            if !chosen.is_empty() {
+                return Ok(chosen);
+            }
+            published.await;
+        }
+    }
+
+    async fn settle(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        settlements: Vec<Settlement>,
+    ) -> Result<(), PortError> {
+        let mut state = self.state();
+        let name = (queue.clone(), group.to_owned());
+        if !state.groups.contains_key(&name) {
+            return Err(refused(queue, format!("group {group} has never been handed anything")));
+        }
+        for settlement in &settlements {
+            if !state.exists(queue, settlement.id) {
+                return Err(refused(queue, format!("there is no delivery {:?}", settlement.id)));
+            }
+            for (partition, _) in &settlement.commands {
+                state.index(*partition, "append to the log")?;
+            }
+        }
+        for settlement in settlements {
+            let group = state.groups.entry(name.clone()).or_default();
+            group.in_progress.remove(&settlement.id);
+            if group.settled.insert(settlement.id) {
+                state.settle_one(settlement);
+            }
+        }
+        self.announce_ends(&state);
+        Ok(())
+    }
+
+    fn stops(&self, queue: &QueueName) -> broadcast::Receiver<Stop> {
+        let mut state = self.state();
+        let listeners = state.stops.entry(queue.clone());
+        listeners.or_insert_with(|| broadcast::Sender::new(STOPS_KEPT)).subscribe()
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueName>, PortError> {
+        Ok(self.state().deliveries.keys().cloned().collect())
+    }
+
+    async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError> {
+        let state = self.state();
+        let published = state.deliveries.get(queue).into_iter().flatten().map(Vec::len).sum::<usize>() as u64;
+        let group = state.groups.get(&(queue.clone(), group.to_owned()));
+        let (in_progress, settled) =
+            group.map_or((0, 0), |group| (group.in_progress.len() as u64, group.settled.len() as u64));
+        let dead_letters = state.dead_letters.iter().filter(|(_, letter)| letter.queue == *queue).count();
+        Ok(QueueDepth {
+            waiting: published - settled,
+            in_progress,
+            settled,
+            dead_letters: dead_letters as u64,
+        })
+    }
+}
+
+#[async_trait]
+impl History for MemoryStores {
+    async fn outcomes(&self, key: TaskKey) -> Result<Vec<Outcome>, PortError> {
+        let state = self.state();
+        let mine = state.outcomes.iter().filter(|(task, _)| *task == key);
+        Ok(mine.map(|(_, outcome)| outcome.clone()).collect())
+    }
+
+    async fn dead_letters(
+        &self,
+        queue: &QueueName,
+        from: u64,
+        count_max: usize,
+    ) -> Result<DeadLetterPage, PortError> {
+        let state = self.state();
+        let wanted = |(number, letter): &&(u64, minutehand_ports::DeadLetter)| {
+            *number >= from && letter.queue == *queue
+        };
+        let mut found = state.dead_letters.iter().filter(wanted);
+        let letters = found.by_ref().take(count_max).cloned().collect();
+        Ok(DeadLetterPage { letters, next: found.next().map(|(number, _)| *number) })
+    }
+
+    async fn remove_dead_letters(
+        &self,
+        queue: &QueueName,
+        numbers: Vec<u64>,
+        commands: Vec<(PartitionId, Bytes)>,
+    ) -> Result<usize, PortError> {
+        let mut state = self.state();
+        for (partition, _) in &commands {
+            state.index(*partition, "append to the log")?;
+        }
+        let numbers: BTreeSet<u64> = numbers.into_iter().collect();
+        let before = state.dead_letters.len();
+        state.dead_letters.retain(|(number, letter)| letter.queue != *queue || !numbers.contains(number));
+        let removed = before - state.dead_letters.len();
+        // Who comes second finds nothing to replay.
+        if removed > 0 {
+            state.append_all(commands);
+            self.announce_ends(&state);
+        }
+        Ok(removed)
+    }
+}

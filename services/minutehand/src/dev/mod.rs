@@ -1,0 +1,119 @@
+//! `minutehand dev`: everything in one process, on the embedded store.
+
+mod crontab;
+mod greeting;
+mod output;
+mod store;
+mod telemetry;
+mod workers;
+
+use std::sync::Arc;
+
+use minutehand_cli::{DevArgs, Exit, Failure};
+use minutehand_engine::Config;
+use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, Tokens};
+use minutehand_node::{Clock, SystemClock};
+use minutehand_standalone::{Ended, Scheduler};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::settings::Settings;
+
+/// Runs until SIGINT or SIGTERM, then hands everything over and stops.
+pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
+    let settings = Settings::effective(&args)?;
+    let planned = crontab::read(&args.crontab)?;
+    telemetry::start_logs(&args.log)?;
+    let metrics = telemetry::start_metrics()?;
+    let tokens = read_tokens(&args)?;
+    minutehand_http::refuse_open_bind(args.http, &tokens)
+        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let listener = TcpListener::bind(args.http).await.map_err(|error| {
+        Failure::new(Exit::Failed, format!("could not listen on {}: {error}", args.http))
+            .with_hint("choose another address with --http")
+    })?;
+    let http = listener.local_addr().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+
+    let store = store::open(&args, &settings).await?;
+    let scheduler = Scheduler::start(Arc::clone(&store), engine_config(&settings));
+    let (stop, stopping) = watch::channel(false);
+    let executors =
+        workers::Executors::new(&settings, output::OutputFolder::new(args.data_dir.join("output")))
+            .map_err(|error| Failure::new(Exit::Failed, error))?;
+    let workers = tokio::spawn(workers::run(store, executors, settings, stopping.clone()));
+    let router = minutehand_http::router(ApiConfig {
+        gateway: Arc::clone(scheduler.gateway()),
+        tokens,
+        namespaces: NamespacePolicy::OnFirstUse,
+        ids: IdSource::from_system(),
+        metrics: Arc::new(move || metrics.render()),
+        default_group: minutehand_worker::GROUP_DEFAULT.to_owned(),
+    });
+    let served = tokio::spawn(minutehand_http::serve(listener, router, until_true(stopping)));
+
+    scheduler.ready().await.map_err(|ended| stopped(&ended))?;
+    let schedules = match planned.is_empty() {
+        true => None,
+        false => Some(crontab::apply(scheduler.gateway(), planned, SystemClock.now()).await?),
+    };
+    println!("{}", greeting::greeting(http, &args.data_dir, schedules));
+
+    let ended_by_itself = tokio::select! {
+        () = asked_to_stop() => None,
+        ended = scheduler.ended() => Some(ended),
+    };
+    stop.send_replace(true);
+    served.await.ok();
+    workers.await.ok();
+    let handed_over = scheduler.stop().await;
+    match ended_by_itself.or(handed_over.err()) {
+        None => Ok(()),
+        Some(ended) => Err(stopped(&ended)),
+    }
+}
+
+fn stopped(ended: &Ended) -> Failure {
+    Failure::new(Exit::Failed, ended.to_string())
+        .with_hint("the lines before this say why; nothing that was acknowledged is lost")
+}
+
+async fn until_true(mut flag: watch::Receiver<bool>) {
+    flag.wait_for(|wanted| *wanted).await.ok();
+}
+
+fn engine_config(settings: &Settings) -> Config {
+    Config {
+        look_ahead_ms: settings.number("look_ahead_ms"),
+        dedupe_window_ms: settings.number("dedupe_window_ms"),
+        near_bytes_max: settings.size("near_bytes_max"),
+        flush_interval_ms: settings.number("flush_interval_ms"),
+        tick_publications_max: settings.size("tick_publications_max"),
+        normal_tick_delay_ms: settings.number("normal_tick_delay_ms"),
+        low_tick_delay_ms: settings.number("low_tick_delay_ms"),
+        checkpoint_interval_ms: settings.number("checkpoint_interval_ms"),
+        ..Config::default()
+    }
+}
+
+fn read_tokens(args: &DevArgs) -> Result<Tokens, Failure> {
+    let Some(path) = &args.tokens_file else { return Ok(Tokens::default()) };
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Usage, format!("could not read the tokens in {}: {error}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    Tokens::parse(&text).map_err(|error| failed(&error))
+}
+
+/// SIGINT (Ctrl-C) or SIGTERM.
+async fn asked_to_stop() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate => {}
+    }
+}

@@ -1,0 +1,45 @@
+//! Logs and metrics of the process.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use minutehand_cli::{Exit, Failure};
+use tracing_subscriber::EnvFilter;
+
+/// How often histograms are brought up to date, so that samples do not pile up between scrapes.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Sends logs to standard error, as far as the filter lets them through.
+pub(super) fn start_logs(filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Failure::new(Exit::Usage, format!("log is {filter:?}, which is no filter: {error}"))
+    })?;
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+    started.map_err(|error| Failure::new(Exit::Failed, format!("could not start the logs: {error}")))
+}
+
+/// Installs the recorder behind `/metrics`.
+pub(super) fn start_metrics() -> Result<PrometheusHandle, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Failed, format!("could not start the metrics: {error}"))
+    };
+    let builder = PrometheusBuilder::new()
+        .set_buckets(&minutehand_metrics::HISTOGRAM_BUCKETS)
+        .map_err(|error| failed(&error))?;
+    let handle = builder.install_recorder().map_err(|error| failed(&error))?;
+    minutehand_metrics::set_build_info(env!("CARGO_PKG_VERSION"), minutehand_calendar::tzdb_version());
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+        loop {
+            interval.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
+}

@@ -1,0 +1,69 @@
+//! `minutehand sim`: simulated clusters, from seeds.
+
+use minutehand_cli::{Exit, Failure, SimArgs};
+use minutehand_sim::{Options, Planted, Report, Verdict, planted_bugs};
+use serde_json::json;
+
+/// Runs seeds until one breaks a promise, or all have been run. With a planted bug the hunt is over when it is found.
+pub(crate) async fn run(args: SimArgs) -> Result<(), Failure> {
+    tokio::task::spawn_blocking(move || simulate(&args))
+        .await
+        .unwrap_or_else(|error| Err(Failure::new(Exit::Failed, format!("the simulator failed: {error}"))))
+}
+
+fn simulate(args: &SimArgs) -> Result<(), Failure> {
+    let planted = args.break_rule.as_deref().map(parse_rule).transpose()?;
+    let options = Options { planted, ..Options::default() };
+    let mut events = 0;
+    for seed in args.from..args.from.saturating_add(args.seeds) {
+        let report = minutehand_sim::run(seed, &options);
+        events += report.events;
+        if args.json {
+            println!("{}", as_json(&report));
+        }
+        if let Verdict::Violation(violation) = &report.verdict {
+            let found = format!("seed {seed}: {violation}");
+            return match planted {
+                Some(rule) => {
+                    if !args.json {
+                        println!("{rule}: found by {found}");
+                    }
+                    Ok(())
+                }
+                None => Err(Failure::new(Exit::Failed, found)
+                    .with_hint(format!("minutehand sim --from {seed} --seeds 1 repeats it"))),
+            };
+        }
+    }
+    if let Some(rule) = planted {
+        return Err(Failure::new(Exit::Failed, format!("{rule}: not found in {} seeds", args.seeds)));
+    }
+    if !args.json {
+        println!("{} seeds, {events} events: every promise was kept", args.seeds);
+    }
+    Ok(())
+}
+
+fn parse_rule(word: &str) -> Result<Planted, Failure> {
+    word.parse().map_err(|_| {
+        let rules: Vec<String> =
+            planted_bugs().iter().map(|rule| format!("  {rule}: {}", rule.about())).collect();
+        Failure::new(Exit::Usage, format!("there is no rule {word:?}; the rules are\n{}", rules.join("\n")))
+    })
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    let violations: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+    json!({
+        "seed": report.seed,
+        "ok": report.is_ok(),
+        "violations": violations,
+        "virtual_ms": report.virtual_ms,
+        "events": report.events,
+        "commands": report.commands,
+        "published": report.published,
+        "ticks": report.ticks,
+        "blocks": report.blocks,
+        "trace_hash": format!("{:016x}", report.trace_hash),
+    })
+}
