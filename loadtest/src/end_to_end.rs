@@ -38,6 +38,14 @@ pub(crate) struct Rig {
 impl Rig {
     /// Opens the store, waits until the partitions fire, and starts the worker.
     pub(crate) async fn start(folder: &Path) -> Result<Rig, Failure> {
+        Rig::start_with(folder, |_| ()).await
+    }
+
+    /// The same, with something to be done in every run.
+    pub(crate) async fn start_with(
+        folder: &Path,
+        in_run: impl Fn(&Run) + Send + Sync + 'static,
+    ) -> Result<Rig, Failure> {
         let config = StoreConfig::new(folder, 2, Arc::new(|| SystemClock.now()));
         let store = EmbeddedStore::open(config)?;
         let scheduler = Arc::new(Scheduler::start(store, Config::default()));
@@ -48,6 +56,7 @@ impl Rig {
             FnHandler(move |run: &Run| {
                 lateness.record(run.started_at().millis_since(run.task().due));
                 ran.fetch_add(1, Ordering::Relaxed);
+                in_run(run);
                 Verdict::success()
             })
         };

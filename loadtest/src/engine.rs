@@ -57,10 +57,10 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
                 Effect::WriteBlocks { request, .. } | Effect::WriteRevisions { request, .. } => {
                     Some(Input::Done { request })
                 }
-                Effect::ReadLog { .. }
-                | Effect::Forget { .. }
-                | Effect::Release { .. }
-                | Effect::Stopped { .. } => None,
+                Effect::ReadLog { request, from, .. } => {
+                    Some(Input::Records { request, records: Vec::new(), next: from, end: from })
+                }
+                Effect::Forget { .. } | Effect::Release { .. } | Effect::Stopped { .. } => None,
             });
         }
         if answers.is_empty() {

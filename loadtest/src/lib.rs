@@ -3,11 +3,13 @@
 //! Each benchmark is a function that answers [`Figure`]s: what was measured, its value and unit, and under which
 //! conditions. Nothing here judges; a figure is set beside a ceiling measured in the same run where one exists.
 
+pub mod crash;
 pub mod end_to_end;
 pub mod engine;
 mod figure;
 mod lateness;
 pub mod paced;
+pub mod startup;
 
 pub use figure::Figure;
 pub use lateness::Lateness;

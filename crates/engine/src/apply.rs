@@ -25,12 +25,34 @@ impl Partition {
     pub(crate) fn read_log(&mut self) {
         // A hand-over that was asked for during take-over waits until the log has been replayed.
         let is_leaving = self.phase == Phase::HandingOver;
-        let wants_more = self.backlog.is_empty() && self.read_next < self.log_end && !is_leaving;
+        let has_more = self.read_next < self.log_end || self.must_hear_of_the_log();
+        let wants_more = self.backlog.is_empty() && has_more && !is_leaving;
         if wants_more && self.reading_log.is_free(self.now) {
             let request = self.request();
             self.reading_log = Single { request: Some(request), not_before: None };
+            self.log_asked_at = self.now;
             let bytes_max = self.config.log_read_bytes_max;
             self.effects.push_back(Effect::ReadLog { request, from: self.read_next, bytes_max });
+        }
+    }
+
+    /// Something could be forgotten if nothing has been appended lately; only the log itself can say so.
+    fn must_hear_of_the_log(&self) -> bool {
+        let floor = self.frontier.floor().due;
+        let could_forget = self.passed.front().is_some_and(|(forget_at, _)| *forget_at <= floor);
+        could_forget && self.now.millis_since(self.log_asked_at) >= self.config.lease_ttl_ms / 3
+    }
+
+    /// Takes records that were read.
+    pub(crate) fn take_records(&mut self, records: Vec<InputRecord>, next: LogOffset, end: LogOffset) {
+        self.log_end = self.log_end.max(end);
+        self.read_next = next;
+        if next >= end {
+            self.log_heard_at = self.log_heard_at.max(self.log_asked_at);
+        }
+        self.backlog.extend(records);
+        if self.backlog.is_empty() {
+            self.passed_hole(next);
         }
     }
 

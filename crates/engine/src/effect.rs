@@ -31,7 +31,7 @@ pub enum Effect {
         /// About how much.
         bytes_max: usize,
     },
-    /// Read the log; there is something at or after `from`. Answer: `Records`.
+    /// Read the log; there may be nothing at or after `from`. Answer: `Records`.
     ReadLog {
         /// Names the answer.
         request: RequestId,

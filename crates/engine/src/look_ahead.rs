@@ -155,13 +155,15 @@ impl Partition {
     }
 
     /// The dedupe window is promised in the log's time: a repetition that was appended inside it is recognised however late
-    /// it is applied. So while the log is being read, memory follows the newest record; when it has been
-    /// read to its end, what may still be on its way from there is allowed for.
+    /// it is applied. So memory follows the newest record, or the time at which the log was asked and had no more; the
+    /// clocks of log and owner may differ by less than the lease's time to live.
     fn memory_may_begin_at(&self) -> Timestamp {
         let floor = self.frontier.floor().due;
-        let has_read_all =
-            self.backlog.is_empty() && self.next >= self.log_end && self.reading_log.request.is_none();
-        if has_read_all { floor.plus_millis(-self.config.lease_ttl_ms) } else { floor.min(self.log_time) }
+        let heard_at = match self.backlog.is_empty() && self.next >= self.read_next {
+            true => self.log_heard_at.plus_millis(-self.config.lease_ttl_ms),
+            false => Timestamp::MIN,
+        };
+        floor.min(self.log_time.max(heard_at))
     }
 
     /// The fact no longer holds R back.

@@ -88,6 +88,9 @@ pub struct Partition {
     pub(crate) remembered_from: Timestamp,
     /// When the log took the newest record that has been applied here.
     pub(crate) log_time: Timestamp,
+    /// When the log was last asked for more, and when it was asked the last time that it had no more.
+    pub(crate) log_asked_at: Timestamp,
+    pub(crate) log_heard_at: Timestamp,
     /// The next offset to be read; below A while a successor replays.
     pub(crate) next: LogOffset,
     /// A at take-over: commands below were applied by a predecessor.
@@ -164,6 +167,8 @@ impl Partition {
             frontier: Frontier::START,
             remembered_from: Timestamp::MIN,
             log_time: Timestamp::MIN,
+            log_asked_at: Timestamp::MIN,
+            log_heard_at: Timestamp::MIN,
             next: 0,
             known: 0,
             replay_end: 0,
@@ -225,12 +230,7 @@ impl Partition {
             }
             Input::Records { request, records, next, end } => {
                 if self.reading_log.answers(request) {
-                    self.log_end = self.log_end.max(end);
-                    self.read_next = next;
-                    self.backlog.extend(records);
-                    if self.backlog.is_empty() {
-                        self.passed_hole(next);
-                    }
+                    self.take_records(records, next, end);
                 }
             }
             Input::Done { request } => self.done(request),
@@ -298,6 +298,8 @@ impl Partition {
         if went_back {
             self.committed_at = self.committed_at.min(now);
             self.forgotten_at = self.forgotten_at.min(now);
+            self.log_asked_at = self.log_asked_at.min(now);
+            self.log_heard_at = self.log_heard_at.min(now);
             self.lease_confirmed_at = self.lease_confirmed_at.min(now);
             self.pending.clock_went_back(now);
             let retry_at = now.plus_millis(self.config.retry_delay_ms);

@@ -87,6 +87,11 @@ impl PendingBlocks {
         taken
     }
 
+    /// Every fact that waits.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = TaskIndex> {
+        self.buckets.values().flat_map(|bucket| bucket.indices.iter().copied())
+    }
+
     /// How many facts wait, by bucket.
     pub(crate) fn counts(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = (Timestamp, u64)> {
         let buckets = self.buckets.range(from.floor_to_minute()..until.max(from));

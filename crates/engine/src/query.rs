@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use minutehand_model::{Epoch, Frontier, LogOffset, Namespace, Place, ScheduleId, TaskKey, Timestamp};
 
-use crate::partition::Partition;
+use crate::partition::{Partition, Write};
 use crate::phase::Phase;
 use crate::schedule::KnownSchedule;
-use crate::task_store::{StoredFact, flag};
+use crate::task_store::{StoredFact, TaskIndex, flag};
 
 /// How a task in memory stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,17 +93,35 @@ impl Partition {
         newest.values().map(|fact| known(fact)).collect()
     }
 
-    /// Tasks in the calendar queue that are to run, in order of their places, after one place and before a time.
+    /// Tasks in memory that are to run, in order of their places, after one place and before a time: the calendar queue,
+    /// and what is on its way to the timetable.
     pub fn list(&self, after: Option<Place>, until: Timestamp, count_max: usize) -> Vec<KnownTask> {
-        let near = self.calendar.range(after, until);
-        let living = near.filter(|(_, index)| self.tasks.opens_live_generation(*index));
+        let sent = self.writes.values().chain(self.failed_writes.iter().map(|(_, write)| write));
+        let on_its_way = self.pending.iter().chain(sent.flat_map(Write::facts));
+        let mut far: Vec<(Place, TaskIndex)> = on_its_way
+            .map(|index| (self.tasks.get(index), index))
+            .filter(|(fact, _)| !fact.is(flag::NEAR | flag::PASSED) && fact.due < until)
+            .map(|(fact, index)| (fact.place(), index))
+            .filter(|(place, _)| after.is_none_or(|after| *place > after))
+            .collect();
+        far.sort_unstable_by_key(|(place, _)| *place);
+        // What is far is due after everything in the calendar, but for a short time while a read is under way.
+        let near: Vec<(Place, TaskIndex)> = self
+            .calendar
+            .range(after, until)
+            .filter(|(_, index)| self.tasks.opens_live_generation(*index))
+            .take(count_max)
+            .collect();
+        let mut all = [near, far].concat();
+        all.sort_by_key(|(place, _)| *place);
+        let living = all.into_iter().filter(|(_, index)| self.tasks.opens_live_generation(*index));
         living.take(count_max).map(|(_, index)| known(self.tasks.get(index))).collect()
     }
 
     /// Tasks in memory per minute that are not stored in the timetable as well.
     pub fn loads(&self, from: Timestamp, until: Timestamp) -> BTreeMap<Timestamp, u64> {
         let mut loads = BTreeMap::new();
-        let start = Place { due: from, offset: 0 };
+        let start = Place::end_of(from.plus_millis(-1));
         for (place, index) in self.calendar.range(Some(start), until) {
             let fact = self.tasks.get(index);
             if fact.is(flag::UNSETTLED) && !fact.is(flag::VOID) {

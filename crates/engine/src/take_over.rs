@@ -91,6 +91,7 @@ impl Partition {
     }
 
     pub(crate) fn loaded_revisions(&mut self, entries: Vec<RevisionEntry>) {
+        self.schedules.restore(std::mem::take(&mut self.restored_states));
         for entry in entries {
             // Before-a: what lies above, the log itself will say.
             if entry.offset < self.applied {
@@ -101,7 +102,6 @@ impl Partition {
                 self.stored_revisions.insert(entry.offset);
             }
         }
-        self.schedules.restore(std::mem::take(&mut self.restored_states));
         self.revisions_loaded = true;
     }
 }

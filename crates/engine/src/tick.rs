@@ -80,7 +80,7 @@ impl Partition {
         let limit = self.frontier_limit();
         let frontier = self.take_due(limit, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
-if self.phase != Phase::Replaying {
+        if self.phase != Phase::Replaying {
             // Before the log has been replayed the newest definition is not known.
             self.schedules.run_backfills(self.now, occurrences_max, &mut outbox);
         }
@@ -212,7 +212,8 @@ if self.phase != Phase::Replaying {
 
     /// R: the lowest offset whose effect is neither in the timetable nor behind F and forgotten.
     pub(crate) fn replay_from(&self) -> u64 {
-        let forgets_unflushed = self.breaks(PlantedBug::HandOverUnflushed) && self.phase == Phase::HandingOver;
+        let forgets_unflushed =
+            self.breaks(PlantedBug::HandOverUnflushed) && self.phase == Phase::HandingOver;
         if self.breaks(PlantedBug::Replay) || forgets_unflushed {
             return self.applied;
         }

@@ -31,8 +31,8 @@ pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     };
     // A preview changes nothing although it is a POST.
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let is_read =
-        matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || route == Some(PREVIEW_ROUTE);
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        || route == Some(PREVIEW_ROUTE);
     if grant.read_only && !is_read {
         return Problem::forbidden(format!("the token of {} is read-only", grant.name)).into_response();
     }
@@ -44,11 +44,13 @@ fn grant(api: &Api, request: &Request) -> Result<Grant, Problem> {
     if api.tokens.is_empty() {
         return Ok(Grant::unrestricted("anonymous"));
     }
-    let refused = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed", detail);
+    let refused =
+        |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed", detail);
     let given = request.headers().get(header::AUTHORIZATION);
     let given = given.ok_or_else(|| refused("send the header Authorization: Bearer TOKEN"))?;
     let token = given.to_str().ok().and_then(|text| text.split_once(' '));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let token =
+        token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let token = token.ok_or_else(|| refused("the Authorization header is not Bearer TOKEN"))?;
     api.tokens.grant(token).ok_or_else(|| refused("the token is not known"))
 }
@@ -73,13 +75,18 @@ impl FromRequestParts<Arc<Api>> for Scoped {
         let params = path_params(parts, api).await?;
         let grant = grant_of(parts);
         let name = find(&params, "ns")?;
-        let namespace = Namespace::parse(name)
-            .map_err(|error| crate::dto::name_refused("namespace", name, &error))?;
+        let namespace =
+            Namespace::parse(name).map_err(|error| crate::dto::name_refused("namespace", name, &error))?;
         if !grant.allows(&namespace) {
-            return Err(Problem::forbidden(format!("the token of {} does not cover namespace {namespace}", grant.name)));
+            return Err(Problem::forbidden(format!(
+                "the token of {} does not cover namespace {namespace}",
+                grant.name
+            )));
         }
         if !api.namespaces.exists(&namespace) {
-            return Err(Problem::not_found(format!("there is no namespace {namespace}; only listed ones exist here")));
+            return Err(Problem::not_found(format!(
+                "there is no namespace {namespace}; only listed ones exist here"
+            )));
         }
         if parts.method != Method::GET {
             api.namespaces.remember(&namespace);
@@ -105,7 +112,7 @@ impl Scoped {
 pub(crate) fn no_such_action(given: &str) -> Problem {
     let limit = "…:pause, :resume, :trigger, :backfill or :rollback";
     let problem = Problem::not_found(format!("there is no action at {given:?}"));
-    Problem { limit: Some(limit.to_owned()), given: Some(crate::json::shortened(given)), ..problem }
+    problem.about("action", limit, crate::json::shortened(given))
 }
 
 /// A caller that may use every namespace.
@@ -119,7 +126,8 @@ impl FromRequestParts<Arc<Api>> for Everywhere {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Everywhere, Problem> {
         let grant = grant_of(parts);
         if grant.namespaces.is_some() {
-            let detail = format!("the token of {} is restricted to namespaces; this is about all of them", grant.name);
+            let detail =
+                format!("the token of {} is restricted to namespaces; this is about all of them", grant.name);
             return Err(Problem::forbidden(detail));
         }
         Ok(Everywhere { params: path_params(parts, api).await? })
@@ -134,8 +142,8 @@ impl Everywhere {
 
 async fn path_params(parts: &mut Parts, api: &Arc<Api>) -> Result<Vec<(String, String)>, Problem> {
     let params = RawPathParams::from_request_parts(parts, api).await.map_err(|_| {
-        let detail = "the path is not UTF-8 once its % signs are decoded".to_owned();
-        Problem::malformed(Some("path".to_owned()), "percent-encoded UTF-8", Some(parts.uri.path().to_owned()), detail)
+        let problem = Problem::malformed("the path is not UTF-8 once its % signs are decoded");
+        problem.about("path", "percent-encoded UTF-8", parts.uri.path())
     })?;
     Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
@@ -154,12 +162,19 @@ impl Params {
     pub(crate) fn parse(parts: &axum::http::Uri, known: &[&str]) -> Result<Params, Problem> {
         let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(parts);
         let axum::extract::Query(given) = query.map_err(|error| {
-            Problem::malformed(Some("query".to_owned()), "name=value pairs", parts.query().map(str::to_owned), error.to_string())
+            let given = crate::json::shortened(parts.query().unwrap_or_default());
+            Problem::malformed(error.to_string()).about("query", "name=value pairs", given)
         })?;
         for (index, (name, value)) in given.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let limit = format!("one of {}", known.join(", "));
-                return Err(InvalidField::new(crate::json::shortened(name), "is not a parameter", limit, value).into());
+                return Err(InvalidField::new(
+                    crate::json::shortened(name),
+                    "is not a parameter",
+                    limit,
+                    value,
+                )
+                .into());
             }
             if given[..index].iter().any(|(before, _)| before == name) {
                 return Err(InvalidField::new(name, "is given twice", "at most once", value).into());
@@ -188,9 +203,8 @@ impl Params {
 
 /// Reads a body as a whole.
 pub(crate) async fn read_body(body: Body) -> Result<Bytes, Problem> {
-    axum::body::to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| Problem::body_too_large("body", BODY_BYTES_MAX, None))
+    let read = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
+    read.map_err(|_| Problem::body_too_large("body", BODY_BYTES_MAX))
 }
 
 /// A body that may be left out; then it counts as `{}`.

@@ -19,7 +19,8 @@ const GIVEN_CHARACTERS_MAX: usize = 100;
 /// Reads a body, which must be an object. The fast way first; what was wrong is found out only when something was.
 pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     // Serde would take an array for an object without names.
-    if let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|first| **first != b'{') {
+    if let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|first| **first != b'{')
+    {
         return Err(no_object(bytes, *first));
     }
     serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
@@ -56,19 +57,21 @@ fn no_object(bytes: &[u8], first: u8) -> Problem {
     };
     let given = shortened(String::from_utf8_lossy(bytes).trim());
     let detail = format!("the body is not a JSON object but {what}");
-    Problem::malformed(Some("body".to_owned()), "a JSON object", Some(given), detail)
+    Problem::malformed(detail).about("body", "a JSON object", given)
 }
 
 #[cold]
 fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> Problem {
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        let detail = "the body is empty; a JSON object is expected".to_owned();
-        return Problem::malformed(Some("body".to_owned()), "a JSON object", Some("nothing".to_owned()), detail);
+        let detail = "the body is empty; a JSON object is expected";
+        return Problem::malformed(detail).about("body", "a JSON object", "nothing");
     }
     let message = without_position(&error.to_string());
     if error.is_syntax() || error.is_eof() {
-        let detail = format!("the body is not JSON: {message} at line {}, column {}", error.line(), error.column());
-        return Problem::malformed(Some("body".to_owned()), "well-formed JSON (RFC 8259)", given_at(bytes, error), detail);
+        let detail =
+            format!("the body is not JSON: {message} at line {}, column {}", error.line(), error.column());
+        let given = given_at(bytes, error).unwrap_or_else(|| "nothing".to_owned());
+        return Problem::malformed(detail).about("body", "well-formed JSON (RFC 8259)", given);
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let path = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
@@ -85,7 +88,8 @@ fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -
     let given = if named.is_some() { field.clone() } else { given_at(bytes, error) };
     let limit = expected(&message);
     let shown = field.as_deref().unwrap_or("body");
-    Problem::malformed(Some(shown.to_owned()), limit, given.map(|given| shortened(&given)), format!("{shown}: {message}"))
+    let given = given.map_or_else(|| "nothing".to_owned(), |given| shortened(&given));
+    Problem::malformed(format!("{shown}: {message}")).about(shown, limit, given)
 }
 
 /// The path with a name at its end, unless the path ends with it already.

@@ -25,7 +25,7 @@ pub use api::{ApiConfig, RenderMetrics};
 pub use ids::IdSource;
 pub use namespaces::NamespacePolicy;
 pub use openapi::openapi_json;
-pub use problem::Problem;
+pub use problem::{Problem, ProblemDetails};
 pub use routes::router;
 pub use serve::serve;
 pub use tokens::{Grant, TokenError, Tokens, refuse_open_bind};

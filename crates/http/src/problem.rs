@@ -1,5 +1,7 @@
 //! Problem details (RFC 9457): what went wrong, with the field, the limit and what was given.
 
+use std::ops::Deref;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use minutehand_node::{
@@ -11,8 +13,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// What went wrong, as `application/problem+json`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Problem(Box<ProblemDetails>);
+
+/// The members of a problem.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Problem {
+#[schema(as = Problem)]
+pub struct ProblemDetails {
     /// Names the kind of problem: `urn:minutehand:problem:invalid-field` and so on; stable.
     #[serde(rename = "type")]
     pub kind: String,
@@ -39,10 +47,17 @@ pub struct Problem {
     pub reasons: Vec<String>,
 }
 
+impl Deref for Problem {
+    type Target = ProblemDetails;
+    fn deref(&self) -> &ProblemDetails {
+        &self.0
+    }
+}
+
 impl Problem {
     /// A problem of a kind, in the words of its title and detail.
     pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Problem {
-        Problem {
+        Problem(Box::new(ProblemDetails {
             kind: format!("urn:minutehand:problem:{kind}"),
             title: title.to_owned(),
             status: status.as_u16(),
@@ -52,20 +67,46 @@ impl Problem {
             given: None,
             current_revision: None,
             reasons: Vec::new(),
-        }
+        }))
     }
 
-    /// A body that is no JSON, or not of the expected shape.
-    pub(crate) fn malformed(field: Option<String>, limit: impl Into<String>, given: Option<String>, detail: String) -> Problem {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", detail);
-        Problem { field, limit: Some(limit.into()), given, ..problem }
+    /// The same with the field, what would be accepted, and what was given.
+    #[must_use]
+    pub(crate) fn about(
+        mut self,
+        field: impl Into<String>,
+        limit: impl Into<String>,
+        given: impl Into<String>,
+    ) -> Problem {
+        self.0.field = Some(field.into());
+        self.0.limit = Some(limit.into());
+        self.0.given = Some(given.into());
+        self
     }
 
-    /// A body larger than the route takes.
-    pub(crate) fn body_too_large(field: &str, bytes_max: usize, given: Option<String>) -> Problem {
+    /// The same with reasons.
+    #[must_use]
+    pub(crate) fn because(mut self, reasons: Vec<String>) -> Problem {
+        self.0.reasons = reasons;
+        self
+    }
+
+    fn at_revision(mut self, current: u64) -> Problem {
+        self.0.current_revision = Some(current);
+        self
+    }
+
+    /// A request that cannot be read.
+    pub(crate) fn malformed(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", detail)
+    }
+
+    /// A body or a line that is larger than the route takes.
+    pub(crate) fn body_too_large(field: &str, bytes_max: usize) -> Problem {
         let detail = format!("{field} is larger than {bytes_max} bytes");
-        let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail);
-        Problem { field: Some(field.to_owned()), limit: Some(format!("at most {bytes_max} bytes")), given, ..problem }
+        let (limit, given) = (format!("at most {bytes_max} bytes"), format!("more than {bytes_max} bytes"));
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
+            .about(field, limit, given)
     }
 
     /// There is nothing of that name.
@@ -115,13 +156,9 @@ impl From<InvalidField> for Problem {
             true => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
             false => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-field"),
         };
-        let problem = Problem::new(status, kind, "A value is not accepted", invalid.to_string());
-        Problem {
-            field: Some(invalid.field),
-            limit: Some(invalid.limit),
-            given: Some(invalid.given),
-            ..problem
-        }
+        let detail = invalid.to_string();
+        let problem = Problem::new(status, kind, "A value is not accepted", detail);
+        problem.about(invalid.field, invalid.limit, invalid.given)
     }
 }
 
@@ -134,8 +171,12 @@ impl From<Unavailable> for Problem {
             Unavailable::NotReady { .. } | Unavailable::Behind { .. } => false,
         };
         match is_fatal {
-            true => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store-failed", "A store has failed", detail),
-            false => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now; try again", detail),
+            true => {
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store-failed", "A store has failed", detail)
+            }
+            false => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now; try again", detail)
+            }
         }
     }
 }
@@ -196,7 +237,7 @@ impl From<CreateScheduleError> for Problem {
         match error {
             CreateScheduleError::Invalid(error) => error.into(),
             CreateScheduleError::Exists { current } => {
-                Problem { current_revision: Some(current), ..Problem::conflict("exists", detail) }
+                Problem::conflict("exists", detail).at_revision(current)
             }
             CreateScheduleError::Unavailable(error) => error.into(),
         }
@@ -209,13 +250,16 @@ impl From<ReviseError> for Problem {
         match error {
             ReviseError::Invalid(error) => error.into(),
             ReviseError::Lookup(error) => error.into(),
-            ReviseError::Conflict { current, expected: Some(_) } => {
+            ReviseError::Conflict { current, expected: Some(expected) } => {
                 let title = "The schedule is at another revision";
-                let problem = Problem::new(StatusCode::PRECONDITION_FAILED, "revision-mismatch", title, detail);
-                Problem { field: Some("If-Match".to_owned()), current_revision: Some(current), ..problem }
+                let problem =
+                    Problem::new(StatusCode::PRECONDITION_FAILED, "revision-mismatch", title, detail);
+                problem
+                    .about("If-Match", format!("\"{current}\""), format!("\"{expected}\""))
+                    .at_revision(current)
             }
             ReviseError::Conflict { current, expected: None } => {
-                Problem { current_revision: Some(current), ..Problem::conflict("revision-conflict", detail) }
+                Problem::conflict("revision-conflict", detail).at_revision(current)
             }
         }
     }

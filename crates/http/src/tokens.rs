@@ -41,7 +41,9 @@ pub enum TokenError {
         reason: String,
     },
     /// Open to others without a token.
-    #[error("refusing to listen on {addr} without tokens: anybody who reaches it could schedule tasks; listen on 127.0.0.1 or configure tokens")]
+    #[error(
+        "refusing to listen on {addr} without tokens: anybody who reaches it could schedule tasks; listen on 127.0.0.1 or configure tokens"
+    )]
     Open {
         /// Where it was to listen.
         addr: SocketAddr,
@@ -112,7 +114,8 @@ impl Tokens {
 
 /// Compares without telling by its duration where the difference lies.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    let difference = a.iter().zip(b).fold(u8::from(a.len() != b.len()), |sum, (a, b)| black_box(sum | (a ^ b)));
+    let difference =
+        a.iter().zip(b).fold(u8::from(a.len() != b.len()), |sum, (a, b)| black_box(sum | (a ^ b)));
     black_box(difference) == 0
 }
 
@@ -123,7 +126,10 @@ fn parse_line(line: &str) -> Result<Token, String> {
     let sha256 = match token.strip_prefix("sha256:") {
         Some(hex) => from_hex(hex).ok_or("sha256: is not followed by 64 hex digits")?,
         None if token.len() < TOKEN_BYTES_MIN => {
-            return Err(format!("the token has {} bytes, at least {TOKEN_BYTES_MIN} are needed", token.len()));
+            return Err(format!(
+                "the token has {} bytes, at least {TOKEN_BYTES_MIN} are needed",
+                token.len()
+            ));
         }
         None => {
             let mut sha256 = [0; SHA256_OUTPUT_LEN];
@@ -135,7 +141,8 @@ fn parse_line(line: &str) -> Result<Token, String> {
     for word in words {
         match word.strip_prefix("namespaces=") {
             Some(list) => {
-                let parsed: Result<Vec<Namespace>, NameError> = list.split(',').map(Namespace::parse).collect();
+                let parsed: Result<Vec<Namespace>, NameError> =
+                    list.split(',').map(Namespace::parse).collect();
                 grant.namespaces = Some(parsed.map_err(|error| error.to_string())?);
             }
             None if word == "read-only" => grant.read_only = true,
@@ -189,7 +196,9 @@ mod tests {
         assert_eq!(tokens.grant("0123456789abcdef0123"), Some(Grant::unrestricted("ci")));
         let view = tokens.grant("test").unwrap();
         assert!(view.read_only);
-        assert!(view.allows(&Namespace::parse("b").unwrap()) && !view.allows(&Namespace::parse("c").unwrap()));
+        assert!(
+            view.allows(&Namespace::parse("b").unwrap()) && !view.allows(&Namespace::parse("c").unwrap())
+        );
         for unknown in ["", "0123456789abcdef012", "0123456789abcdef01234", "sha256:9f86d081"] {
             assert_eq!(tokens.grant(unknown), None);
         }

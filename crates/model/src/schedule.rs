@@ -162,6 +162,9 @@ pub struct ScheduleState {
     pub backfills: VecDeque<(Timestamp, Timestamp)>,
     /// Set when the schedule paused itself: nothing after this nominal time runs until a new revision.
     pub paused_by_failure_at: Option<Timestamp>,
+    /// Revisions that took effect only when F had passed some of the times they govern: number, and the nominal time up
+    /// to and including which the revision before still rules. Oldest first, the newest few.
+    pub switches: VecDeque<(u64, Timestamp)>,
     /// The newest events, oldest first, at most [`SCHEDULE_EVENTS_MAX`].
     pub events: VecDeque<ScheduleEvent>,
 }

@@ -28,6 +28,16 @@ struct ScheduleStateMessage {
     paused_by_failure_at_ms: Option<i64>,
     #[prost(message, repeated, tag = "8")]
     events: Vec<EventMessage>,
+    #[prost(message, repeated, tag = "9")]
+    switches: Vec<SwitchMessage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct SwitchMessage {
+    #[prost(uint64, tag = "1")]
+    revision: u64,
+    #[prost(sint64, tag = "2")]
+    nominal_ms: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
@@ -59,6 +69,10 @@ pub fn encode(state: &ScheduleState) -> Bytes {
         from_ms: from.as_millis(),
         to_ms: to.as_millis(),
     };
+    let switch = |(revision, nominal): &(u64, Timestamp)| SwitchMessage {
+        revision: *revision,
+        nominal_ms: nominal.as_millis(),
+    };
     seal(&ScheduleStateMessage {
         runs_started: state.runs_started,
         skipped: state.skipped,
@@ -68,6 +82,7 @@ pub fn encode(state: &ScheduleState) -> Bytes {
         backfills: state.backfills.iter().map(range).collect(),
         paused_by_failure_at_ms: state.paused_by_failure_at.map(Timestamp::as_millis),
         events: state.events.iter().map(event).collect(),
+        switches: state.switches.iter().map(switch).collect(),
     })
 }
 
@@ -95,6 +110,11 @@ fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
         buffered: message.buffered_ms.into_iter().map(Timestamp::from_millis).collect(),
         backfills: message.backfills.into_iter().map(range).collect(),
         paused_by_failure_at: message.paused_by_failure_at_ms.map(Timestamp::from_millis),
+        switches: message
+            .switches
+            .into_iter()
+            .map(|switch| (switch.revision, Timestamp::from_millis(switch.nominal_ms)))
+            .collect(),
         events: message.events.into_iter().map(event).collect::<Result<_, _>>()?,
     })
 }

@@ -73,6 +73,8 @@ pub(crate) struct TickEntry {
     pub(crate) published_at_ms: i64,
     /// The owner's clock as it was when the tick was built.
     pub(crate) clock_ms: i64,
+    /// The latest time it had shown lately: more than that when it was set back in between.
+    pub(crate) latest_clock_ms: i64,
     /// True time of the commit.
     pub(crate) committed_at_ms: i64,
     /// How many executions the owner put into it, and how many can be read.
@@ -126,9 +128,19 @@ impl PartitionJournal {
 
     /// The record with that offset.
     pub(crate) fn record(&self, offset: LogOffset) -> Option<&Logged> {
-        let index = self.log.partition_point(|record| record.offset < offset);
-        self.log.get(index).filter(|record| record.offset == offset)
+        find(&self.log, offset)
     }
+}
+
+/// The record with that offset. Without holes in between it is found at once.
+pub(crate) fn find(log: &[Logged], offset: LogOffset) -> Option<&Logged> {
+    let begin = log.first()?.offset;
+    let guess = log.get(offset.checked_sub(begin)? as usize);
+    if let Some(record) = guess.filter(|record| record.offset == offset) {
+        return Some(record);
+    }
+    let index = log.partition_point(|record| record.offset < offset);
+    log.get(index).filter(|record| record.offset == offset)
 }
 
 /// Everything about a run.

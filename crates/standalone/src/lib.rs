@@ -9,6 +9,7 @@ use std::time::Duration;
 use minutehand_embedded::EmbeddedStore;
 use minutehand_engine::{Config, StopReason};
 use minutehand_node::{Clock, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores, SystemClock};
+use minutehand_ports::Coordinator;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
@@ -58,7 +59,9 @@ impl Scheduler {
             queue: store.clone(),
             history: store.clone(),
         };
-        let gateway = Arc::new(Gateway::new(stores, owners, clock, Limits::default()));
+        let gateway =
+            Gateway::new(stores, owners, clock, Limits::default()).with_assignment(store.assignment());
+        let gateway = Arc::new(gateway);
         Scheduler { store, gateway, stop, node: Mutex::new(Some(node)), ended }
     }
 

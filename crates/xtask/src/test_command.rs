@@ -1,6 +1,5 @@
 //! `cargo xtask test`: every check of the project, one after the other, and a summary.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -136,7 +135,6 @@ fn none_of(findings: &[Finding]) -> Result<(), String> {
     for finding in findings {
         println!("{finding}");
     }
-    std::io::stdout().flush().map_err(|error| error.to_string())?;
     match findings.len() {
         0 => Ok(()),
         1 => Err("one finding, printed above".to_owned()),

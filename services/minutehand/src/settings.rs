@@ -264,7 +264,7 @@ mod tests {
     fn args(words: &[&str]) -> DevArgs {
         let words = ["minutehand", "dev"].iter().chain(words);
         match minutehand_cli::parse_from(words).expect("the words parse").verb {
-            minutehand_cli::Verb::Dev(args) => args,
+            minutehand_cli::Verb::Dev(args) => *args,
             _ => unreachable!("dev was asked for"),
         }
     }

@@ -1,6 +1,7 @@
 //! `minutehand sim`: simulated clusters, from seeds.
 
 use minutehand_cli::{Exit, Failure, SimArgs};
+use minutehand_loadtest::Figure;
 use minutehand_sim::{Options, Planted, Report, Verdict, planted_bugs};
 use serde_json::json;
 
@@ -66,4 +67,21 @@ fn as_json(report: &Report) -> serde_json::Value {
         "blocks": report.blocks,
         "trace_hash": format!("{:016x}", report.trace_hash),
     })
+}
+
+/// How much faster than real time the simulator runs on a healthy cluster, as a benchmark.
+pub(crate) fn speed(real_seconds_about: u64) -> Vec<Figure> {
+    /// Enough virtual time for a first look at the pace.
+    const LOOK_SECONDS: u64 = 120;
+    let look = minutehand_sim::speed(LOOK_SECONDS);
+    let seconds = (look.ratio * real_seconds_about as f64).clamp(LOOK_SECONDS as f64, 36_000.0) as u64;
+    let speed = minutehand_sim::speed(seconds);
+    vec![
+        Figure::new("simulator", "virtual time to real time", speed.ratio, "x")
+            .with("nodes", 3)
+            .with("partitions", 8)
+            .with("tasks_per_second", 100)
+            .with("virtual_seconds", speed.virtual_seconds),
+        Figure::new("simulator", "events", speed.events_per_second, "events/s"),
+    ]
 }

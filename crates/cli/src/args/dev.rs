@@ -73,7 +73,7 @@ pub struct DevArgs {
     pub tokens_file: Option<PathBuf>,
 
     /// What is logged, as `level` or `target=level,…`.
-    #[arg(long, env = "MINUTEHAND_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(long, env = "MINUTEHAND_LOG", value_name = "FILTER", default_value = "warn,minutehand::dev=info")]
     pub log: String,
 
     /// Where each argument's value comes from; filled by [`crate::parse_from`].

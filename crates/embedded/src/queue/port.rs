@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{PartitionId, QueueName};
-use minutehand_ports::{Delivery, ErrorClass, ExecutionQueue, PortError, QueueDepth, Settlement, Stop};
+use minutehand_ports::{
+    Delivery, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
+};
 use minutehand_record::publication;
 use tokio::sync::broadcast;
 
@@ -56,6 +58,17 @@ impl ExecutionQueue for EmbeddedStore {
     ) -> Result<(), PortError> {
         let action = format!("settle {} deliveries of the queue {queue}", settlements.len());
         let prepared: Vec<Prepared> = settlements.into_iter().map(Prepared::new).collect();
+        let bytes = prepared.iter().map(Prepared::bytes).sum();
+        let (queue, group, words) = (queue.clone(), group.to_owned(), action.clone());
+        self.submit(action, bytes, false, move |state, writes| {
+            settle::apply(state, writes, &queue, group, prepared, &words)
+        })
+        .await
+    }
+
+    async fn report(&self, queue: &QueueName, group: &str, reports: Vec<Report>) -> Result<(), PortError> {
+        let action = format!("keep {} reports of the queue {queue}", reports.len());
+        let prepared: Vec<Prepared> = reports.into_iter().map(Prepared::reported).collect();
         let bytes = prepared.iter().map(Prepared::bytes).sum();
         let (queue, group, words) = (queue.clone(), group.to_owned(), action.clone());
         self.submit(action, bytes, false, move |state, writes| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use minutehand_model::{PartitionId, QueueName, TaskKey};
-use minutehand_ports::{DeliveryId, ErrorClass, PortError, Settlement};
+use minutehand_ports::{DeliveryId, ErrorClass, PortError, Report, Settlement};
 use minutehand_record::dead_letter::{self, DeadLetterRecord};
 use minutehand_record::outcome;
 
@@ -12,9 +12,10 @@ use crate::committer::Writes;
 use crate::state::{NewRows, State};
 use crate::store::Applied;
 
-/// A settlement whose parts are encoded.
+/// A settlement or a report whose parts are encoded.
 pub(super) struct Prepared {
-    id: DeliveryId,
+    /// What it settles; a report settles nothing.
+    id: Option<DeliveryId>,
     commands: Vec<(PartitionId, Bytes)>,
     dead_letter: Option<(QueueName, Bytes)>,
     outcome: Option<(TaskKey, Bytes)>,
@@ -23,6 +24,12 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Encodes what must be encoded, on the caller's time.
     pub(super) fn new(settlement: Settlement) -> Prepared {
+        let Settlement { id, commands, dead_letter, outcome } = settlement;
+        Prepared { id: Some(id), ..Prepared::reported(Report { commands, dead_letter, outcome }) }
+    }
+
+    /// The same of a report.
+    pub(super) fn reported(report: Report) -> Prepared {
         let letter = |letter: minutehand_ports::DeadLetter| {
             let record = DeadLetterRecord {
                 queue: letter.queue.clone(),
@@ -36,10 +43,10 @@ impl Prepared {
             (letter.queue, dead_letter::encode(&record))
         };
         Prepared {
-            id: settlement.id,
-            commands: settlement.commands,
-            dead_letter: settlement.dead_letter.map(letter),
-            outcome: settlement.outcome.map(|(key, outcome)| (key, outcome::encode(&outcome))),
+            id: None,
+            commands: report.commands,
+            dead_letter: report.dead_letter.map(letter),
+            outcome: report.outcome.map(|(key, outcome)| (key, outcome::encode(&outcome))),
         }
     }
 
@@ -69,18 +76,20 @@ pub(super) fn apply(
     action: &str,
 ) -> Result<Applied<()>, PortError> {
     let view = state.shared.queue(queue);
-    let ids: Vec<DeliveryId> = settlements.iter().map(|settlement| settlement.id).collect();
+    let ids: Vec<DeliveryId> = settlements.iter().filter_map(|settlement| settlement.id).collect();
     view.check_settlement(&group, &ids)
         .map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))?;
     check_commands(state, settlements.iter().flat_map(|settlement| &settlement.commands), action)?;
     let mut commands: BTreeMap<PartitionId, Vec<Bytes>> = BTreeMap::new();
     let mut letters: Vec<QueueName> = Vec::new();
     for settlement in settlements {
-        // Settled once and for all: what comes with a repetition was said before.
-        if !view.settle(&group, settlement.id) {
-            continue;
+        if let Some(id) = settlement.id {
+            // Settled once and for all: what comes with a repetition was said before.
+            if !view.settle(&group, id) {
+                continue;
+            }
+            state.changed_groups.insert((queue.clone(), id.partition, group.clone()));
         }
-        state.changed_groups.insert((queue.clone(), settlement.id.partition, group.clone()));
         for (partition, command) in settlement.commands {
             commands.entry(partition).or_default().push(command);
         }

@@ -19,6 +19,9 @@ use minutehand_model::{
 pub use segment::{DefinitionError, compile};
 use segment::{Occurrence, Segment};
 
+/// Late switches from one revision to the next that are remembered.
+const SWITCHES_MAX: usize = 16;
+
 /// What a decision publishes.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -76,6 +79,8 @@ pub(crate) struct ScheduleBook {
     order: BTreeSet<(Place, usize)>,
     backfilling: BTreeSet<usize>,
     dirty: BTreeSet<usize>,
+    /// States of the checkpoint whose schedules have not come up yet.
+    restored: BTreeMap<(Namespace, ScheduleId), ScheduleState>,
     /// Runs decided while commands were applied; they leave with the next tick.
     outbox: Outbox,
 }
@@ -111,16 +116,10 @@ impl ScheduleBook {
         !self.dirty.is_empty() || self.waiting() > 0
     }
 
-    /// Takes over the states of a checkpoint; to be called after the stored revisions.
+    /// Takes note of the states of a checkpoint; to be called before any revision. A schedule takes its own up when its first
+    /// revision comes, from the store or from the log.
     pub(crate) fn restore(&mut self, states: Vec<(Namespace, ScheduleId, ScheduleState)>) {
-        for (namespace, id, state) in states {
-            if let Some(number) = self.by_name.get(&(namespace, id)) {
-                if !state.backfills.is_empty() {
-                    self.backfilling.insert(*number);
-                }
-                self.schedules[*number].state = state;
-            }
-        }
+        self.restored = states.into_iter().map(|(namespace, id, state)| ((namespace, id), state)).collect();
     }
 
     /// Applies a revision. `anew`: no predecessor has applied it, so the state does not reflect it yet.
@@ -138,12 +137,13 @@ impl ScheduleBook {
             return Revised::Ignored;
         }
         let created_offset = known.map_or(entry.offset, |number| self.schedules[number].created_offset);
+        let switch_at = self.switch_at(known, &entry, frontier, created_offset, anew);
         let segment = match entry.revision.definition.as_ref().filter(|_| !entry.revision.paused) {
             None => None,
             Some(definition) => {
                 let name = (&entry.revision.namespace, &entry.revision.schedule);
                 let definition = Arc::new(definition.clone());
-                match Segment::open(name, definition, entry.appended_at, frontier, created_offset) {
+                match Segment::open(name, definition, switch_at, frontier, created_offset) {
                     Ok(segment) => Some(segment),
                     Err(error) => return Revised::Refused(error.to_string()),
                 }
@@ -153,7 +153,7 @@ impl ScheduleBook {
         let schedule = &mut self.schedules[number];
         if !keep_old {
             for segment in &mut schedule.segments {
-                segment.close(entry.appended_at);
+                segment.close(switch_at);
             }
         }
         schedule.segments.retain(|segment| segment.next.is_some());
@@ -166,7 +166,14 @@ impl ScheduleBook {
                 schedule.state.backfills.clear();
                 self.backfilling.remove(&number);
             }
-            if cleared || deleted {
+            let switches_late = switch_at > entry.appended_at;
+            if switches_late {
+                if schedule.state.switches.len() >= SWITCHES_MAX {
+                    schedule.state.switches.pop_front();
+                }
+                schedule.state.switches.push_back((entry.revision.number, switch_at));
+            }
+            if cleared || deleted || switches_late {
                 self.dirty.insert(number);
             }
         }
@@ -175,15 +182,40 @@ impl ScheduleBook {
         Revised::Applied
     }
 
+    /// The nominal time up to and including which the revision before rules: the log time of the new one, or what F had
+    /// passed when it was applied, if that is later. What depends on F is decided once, and kept with the state.
+    fn switch_at(
+        &self,
+        known: Option<usize>,
+        entry: &RevisionEntry,
+        frontier: &Frontier,
+        created_offset: LogOffset,
+        anew: bool,
+    ) -> Timestamp {
+        let Some(number) = known else { return entry.appended_at };
+        if anew {
+            let stands_in_gap = frontier.gaps.iter().any(|gap| created_offset >= gap.from_offset);
+            let passed = if stands_in_gap { frontier.floor() } else { frontier.head };
+            return entry.appended_at.max(passed.due);
+        }
+        let switches = &self.schedules[number].state.switches;
+        let decided = switches.iter().find(|(revision, _)| *revision == entry.revision.number);
+        decided.map_or(entry.appended_at, |(_, nominal)| *nominal)
+    }
+
     fn add(&mut self, name: (Namespace, ScheduleId), entry: &RevisionEntry) -> usize {
         let number = self.schedules.len();
+        let state = self.restored.remove(&name).unwrap_or_default();
+        if !state.backfills.is_empty() {
+            self.backfilling.insert(number);
+        }
         self.schedules.push(Schedule {
             namespace: name.0.clone(),
             id: name.1.clone(),
             created_offset: entry.offset,
             head: entry.clone(),
             segments: VecDeque::new(),
-            state: ScheduleState::default(),
+            state,
             queued: None,
         });
         self.by_name.insert(name, number);

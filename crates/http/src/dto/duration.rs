@@ -8,7 +8,8 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// Longest duration: ten thousand years of 366 days, beyond everything that can be scheduled.
 const MS_MAX: f64 = 10_000.0 * 366.0 * 86_400_000.0;
-const LIMIT: &str = "a number of seconds, a sum such as 90s, 5m or 1h30m (w, d, h, m, s, ms), or ISO 8601 such as PT5M";
+const LIMIT: &str =
+    "a number of seconds, a sum such as 90s, 5m or 1h30m (w, d, h, m, s, ms), or ISO 8601 such as PT5M";
 
 /// A duration as it was written.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,13 +202,20 @@ mod tests {
         for (json, reason) in cases {
             assert_eq!(read(json), Err(reason.to_owned()), "{json}");
         }
-        assert!(read("1e400").is_err() && read("NaN").is_err() && read("true").is_err() && read("[1]").is_err());
+        assert!(
+            read("1e400").is_err() && read("NaN").is_err() && read("true").is_err() && read("[1]").is_err()
+        );
     }
 
     #[test]
     fn what_is_written_is_read_again() {
         for ms in [0, 1, 250, 90_000, 300_000, 5_400_000, 86_400_000, 31_622_461_001] {
-            assert_eq!(Duration::Text(duration_text(ms).into()).as_ms("every"), Ok(ms), "{}", duration_text(ms));
+            assert_eq!(
+                Duration::Text(duration_text(ms).into()).as_ms("every"),
+                Ok(ms),
+                "{}",
+                duration_text(ms)
+            );
         }
     }
 }

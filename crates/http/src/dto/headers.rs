@@ -51,7 +51,8 @@ impl Serialize for Headers<'_> {
 
 impl<'a> From<&'a [(String, String)]> for Headers<'a> {
     fn from(headers: &'a [(String, String)]) -> Headers<'a> {
-        let borrowed = headers.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
+        let borrowed =
+            headers.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
         Headers(borrowed.collect())
     }
 }

@@ -17,8 +17,8 @@ pub(crate) use payload::{Body, body_of};
 pub(crate) use retry::RetryDto;
 pub(crate) use schedule::{ScheduleInput, merged};
 pub(crate) use schedule_view::{
-    BackfillInput, NoteInput, PreviewDto, RevisionDto, RevisionList, RollbackInput, RunRequestedDto, ScheduleDto,
-    ScheduleList, ScheduleShow, TriggerInput,
+    BackfillInput, NoteInput, PreviewDto, RevisionDto, RevisionList, RollbackInput, RunRequestedDto,
+    ScheduleDto, ScheduleList, ScheduleShow, TriggerInput,
 };
 pub(crate) use task::{
     BulkSummary, MoveInput, RefusedLine, TaskHandleDto, TaskInput, choice, name_refused, parse_queue,
@@ -26,6 +26,7 @@ pub(crate) use task::{
 pub(crate) use text::Text;
 pub(crate) use time::{parse_time, time_text};
 pub(crate) use view::{
-    CancelledList, DeadLetterDto, DeadLetterList, LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList,
-    PartitionDto, PartitionList, QueueDto, QueueList, ReplayedDto, SelectionInput, TaskDto, TaskList, TaskShow,
+    CancelledList, DeadLetterDto, DeadLetterList, LoadDto, LoadList, NamespaceDto, NamespaceInput,
+    NamespaceList, PartitionDto, PartitionList, QueueDto, QueueList, ReplayedDto, SelectionInput, TaskDto,
+    TaskList, TaskShow,
 };

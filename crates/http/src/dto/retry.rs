@@ -49,7 +49,8 @@ impl RetryDto {
             }
         };
         self.refuse_foreign(word)?;
-        let base_ms = ranged("retry.base_ms", self.base_ms.unwrap_or(defaults.base_ms), 1, RETRY_DELAY_MS_MAX)?;
+        let base_ms =
+            ranged("retry.base_ms", self.base_ms.unwrap_or(defaults.base_ms), 1, RETRY_DELAY_MS_MAX)?;
         let cap_ms = self.cap_ms.unwrap_or(defaults.cap_ms.max(base_ms));
         let attempts_default = if backoff == Backoff::None { 1 } else { i64::from(defaults.attempts_max) };
         let attempts = self.max_attempts.unwrap_or(attempts_default);
@@ -63,7 +64,8 @@ impl RetryDto {
     }
 
     fn fixed_delay_ms(&self) -> Result<i64, InvalidField> {
-        let missing = || InvalidField::new("retry.delay_ms", "is missing", "required by policy fixed", "nothing");
+        let missing =
+            || InvalidField::new("retry.delay_ms", "is missing", "required by policy fixed", "nothing");
         ranged("retry.delay_ms", self.delay_ms.ok_or_else(missing)?, 1, RETRY_DELAY_MS_MAX)
     }
 

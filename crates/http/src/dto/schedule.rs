@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use minutehand_model::{
-    ActionTemplate, MisfirePolicy, MisfireRule, OverlapPolicy, RecurrenceSpec, RetryPolicy, ScheduleDefinition,
-    Timestamp,
+    ActionTemplate, MisfirePolicy, MisfireRule, OverlapPolicy, RecurrenceSpec, RetryPolicy,
+    ScheduleDefinition, Timestamp,
 };
 use minutehand_node::InvalidField;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
@@ -116,7 +116,10 @@ pub(crate) struct MisfireDto {
     pub(crate) grace_ms: Option<i64>,
 }
 
-fn write_duration<S: serde::Serializer>(every: &Option<Duration<'_>>, serializer: S) -> Result<S::Ok, S::Error> {
+fn write_duration<S: serde::Serializer>(
+    every: &Option<Duration<'_>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let ms = every.as_ref().and_then(|every| every.as_ms("every").ok()).unwrap_or_default();
     serializer.serialize_str(&duration_text(ms))
 }
@@ -161,7 +164,12 @@ impl ScheduleInput<'_> {
         match (&self.cron, &self.every) {
             (Some(cron), None) => {
                 if let Some(anchor) = &self.anchor_at {
-                    return Err(InvalidField::new("anchor_at", "is given beside cron", "a setting of every", anchor));
+                    return Err(InvalidField::new(
+                        "anchor_at",
+                        "is given beside cron",
+                        "a setting of every",
+                        anchor,
+                    ));
                 }
                 Ok(RecurrenceSpec::Cron {
                     expression: cron.clone(),
@@ -172,10 +180,16 @@ impl ScheduleInput<'_> {
             (None, Some(every)) => {
                 for (field, value) in [("time_zone", &self.time_zone), ("dst", &self.dst)] {
                     if let Some(value) = value {
-                        return Err(InvalidField::new(field, "is given beside every", "a setting of cron", value));
+                        return Err(InvalidField::new(
+                            field,
+                            "is given beside every",
+                            "a setting of cron",
+                            value,
+                        ));
                     }
                 }
-                let anchor = self.anchor_at.as_deref().map(|text| parse_time("anchor_at", text)).transpose()?;
+                let anchor =
+                    self.anchor_at.as_deref().map(|text| parse_time("anchor_at", text)).transpose()?;
                 let anchor = anchor.unwrap_or(Timestamp::from_millis(0));
                 Ok(RecurrenceSpec::Interval { every_ms: every.as_ms("every")?, anchor })
             }
@@ -243,10 +257,12 @@ pub(crate) struct DefinitionDto {
 
 impl From<&ScheduleDefinition> for DefinitionDto {
     fn from(definition: &ScheduleDefinition) -> DefinitionDto {
-        let (mut cron, mut time_zone, mut dst_rule, mut every, mut anchor_at) = (None, None, None, None, None);
+        let (mut cron, mut time_zone, mut dst_rule, mut every, mut anchor_at) =
+            (None, None, None, None, None);
         match &definition.recurrence {
             RecurrenceSpec::Cron { expression, zone, dst } => {
-                (cron, time_zone, dst_rule) = (Some(expression.clone()), Some(zone.clone()), Some(dst.clone()));
+                (cron, time_zone, dst_rule) =
+                    (Some(expression.clone()), Some(zone.clone()), Some(dst.clone()));
             }
             RecurrenceSpec::Interval { every_ms, anchor } => {
                 (every, anchor_at) = (Some(duration_text(*every_ms)), Some(time_text(*anchor)));
@@ -317,7 +333,7 @@ pub(crate) fn merged(definition: &ScheduleDefinition, patch: &[u8]) -> Result<Ve
     // Names and types first, so that an error speaks of the patch and not of the merged text.
     crate::json::read::<ScheduleInput<'_>>(patch)?;
     let Fields(patch) = crate::json::read(patch)?;
-    let unserializable = |error: serde_json::Error| Problem::malformed(None, "a schedule", None, error.to_string());
+    let unserializable = |error: serde_json::Error| Problem::malformed(error.to_string());
     let base = serde_json::to_string(&DefinitionDto::from(definition)).map_err(unserializable)?;
     let Fields(mut fields) = crate::json::read(base.as_bytes())?;
     let replaces: [(&str, &[&str]); 4] = [
@@ -363,7 +379,11 @@ mod tests {
 
     #[test]
     fn a_definition_is_written_as_it_could_have_been_read() {
-        for json in [FULL, r#"{"every":"90m","queue":"q","payload_base64":"/wA="}"#, r#"{"cron":"@daily","queue":"q"}"#] {
+        for json in [
+            FULL,
+            r#"{"every":"90m","queue":"q","payload_base64":"/wA="}"#,
+            r#"{"cron":"@daily","queue":"q"}"#,
+        ] {
             assert_eq!(patched(json, "{}"), definition(json), "{json}");
         }
         assert_eq!(definition(FULL).action.payload.as_ref(), br#"{"b":1,"a":1.50}"#);
@@ -371,7 +391,8 @@ mod tests {
 
     #[test]
     fn a_patch_replaces_whole_fields_and_null_takes_the_default() {
-        let changed = patched(FULL, r#"{"end_at":null,"jitter_ms":null,"misfire":{"rule":"none"},"queue":"other"}"#);
+        let changed =
+            patched(FULL, r#"{"end_at":null,"jitter_ms":null,"misfire":{"rule":"none"},"queue":"other"}"#);
         let expected = ScheduleDefinition {
             end: None,
             jitter_ms: 0,
@@ -386,7 +407,8 @@ mod tests {
     fn cron_and_every_replace_each_other() {
         let every = patched(FULL, r#"{"every":60}"#).recurrence;
         assert_eq!(every, RecurrenceSpec::Interval { every_ms: 60_000, anchor: Timestamp::from_millis(0) });
-        let cron = patched(r#"{"every":60,"queue":"q"}"#, r#"{"cron":"@hourly","tz":"Asia/Tokyo"}"#).recurrence;
+        let cron =
+            patched(r#"{"every":60,"queue":"q"}"#, r#"{"cron":"@hourly","tz":"Asia/Tokyo"}"#).recurrence;
         let (expression, zone, dst) = ("@hourly".to_owned(), "Asia/Tokyo".to_owned(), "vixie".to_owned());
         assert_eq!(cron, RecurrenceSpec::Cron { expression, zone, dst });
     }

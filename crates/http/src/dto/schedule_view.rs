@@ -133,7 +133,9 @@ struct RunDto {
 impl From<&ScheduleView> for ScheduleShow {
     fn from(view: &ScheduleView) -> ScheduleShow {
         let state: &ScheduleState = &view.schedule.state;
-        let times = |times: &mut dyn Iterator<Item = &minutehand_model::Timestamp>| times.map(|at| time_text(*at)).collect();
+        let times = |times: &mut dyn Iterator<Item = &minutehand_model::Timestamp>| {
+            times.map(|at| time_text(*at)).collect()
+        };
         ScheduleShow {
             schedule: ScheduleDto::from(&view.schedule),
             owner: view.owner_phase.unwrap_or("none"),

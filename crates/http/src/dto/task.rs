@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{Duration, Headers, RetryDto, Text, body_of, parse_time, time_text};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDetails};
 
 /// A task to create. Give `due_at` or `delay`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -81,7 +81,9 @@ impl TaskInput<'_> {
         new_id: impl FnOnce() -> TaskId,
     ) -> Result<Task, InvalidField> {
         let id = match &self.id {
-            Some(id) => TaskId::parse(id.as_str()).map_err(|error| name_refused("id", id.as_str(), &error))?,
+            Some(id) => {
+                TaskId::parse(id.as_str()).map_err(|error| name_refused("id", id.as_str(), &error))?
+            }
             None => new_id(),
         };
         let queue = match queue_before {
@@ -200,7 +202,8 @@ pub(crate) struct Move {
 impl MoveInput<'_> {
     pub(crate) fn parse(&self, now: Timestamp) -> Result<Move, InvalidField> {
         let to = due(self.due_at.as_ref().map(Text::as_str), self.delay.as_ref(), now)?;
-        let from = self.from_due_at.as_ref().map(|from| parse_time("from_due_at", from.as_str())).transpose()?;
+        let from =
+            self.from_due_at.as_ref().map(|from| parse_time("from_due_at", from.as_str())).transpose()?;
         let mode = match self.mode.as_ref().map_or("replace", Text::as_str) {
             "replace" => MoveMode::Replace,
             "only-if-not-published" => MoveMode::OnlyIfNotPublished,
@@ -253,5 +256,6 @@ pub(crate) struct RefusedLine {
     /// Counted from 1, empty lines included.
     pub(crate) line: u64,
     /// Why.
+    #[schema(value_type = ProblemDetails)]
     pub(crate) problem: Problem,
 }

@@ -49,12 +49,15 @@ fn parse(text: &str) -> Result<Timestamp, &'static str> {
     let (fraction_ms, rest) = fraction(&bytes[19..]).ok_or(SHAPE)?;
     let offset_minutes = offset(rest).ok_or(SHAPE)?;
     let seconds = hour * 3_600 + minute * 60 + second - offset_minutes * 60;
-    let at = Timestamp::from_millis(days_before(year, month, day) * DAY_MS + seconds * SECOND_MS + fraction_ms);
+    let at =
+        Timestamp::from_millis(days_before(year, month, day) * DAY_MS + seconds * SECOND_MS + fraction_ms);
     if at > Timestamp::END_OF_YEAR_9999 { Err("lies beyond the year 9999") } else { Ok(at) }
 }
 
 fn digits(bytes: &[u8]) -> Option<i64> {
-    bytes.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+    bytes
+        .iter()
+        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 
 /// Milliseconds of a fraction, rounded up, and what follows it.

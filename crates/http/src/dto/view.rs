@@ -282,7 +282,8 @@ pub(crate) struct PartitionDto {
 impl From<&PartitionView> for PartitionDto {
     fn from(view: &PartitionView) -> PartitionDto {
         let status = &view.status;
-        let shown = |at: Timestamp| (at.as_millis() > 0 && at <= Timestamp::END_OF_YEAR_9999).then(|| time_text(at));
+        let shown =
+            |at: Timestamp| (at.as_millis() > 0 && at <= Timestamp::END_OF_YEAR_9999).then(|| time_text(at));
         PartitionDto {
             partition: view.partition.0,
             phase: view.phase,

@@ -20,7 +20,7 @@ use super::lines::{Batch, LINE_BYTES_MAX, LineCutter};
 use crate::access::Scoped;
 use crate::api::Api;
 use crate::dto::{BulkSummary, RefusedLine, TaskInput};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDetails};
 
 /// Batches being parsed or appended at once.
 const IN_FLIGHT_MAX: usize = 8;
@@ -64,7 +64,7 @@ impl Tally {
     request_body(content = TaskInput<'static>, content_type = "application/x-ndjson"),
     responses(
         (status = 200, description = "The summary, then refused lines like `{\"line\":17,\"problem\":{…}}`", body = BulkSummary, content_type = "application/x-ndjson"),
-        (status = "default", description = "Refused as a whole", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused as a whole", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn create(
@@ -86,7 +86,7 @@ pub(crate) async fn create(
                 Some(Ok(chunk)) => cutter.push(&chunk),
                 Some(Err(error)) => {
                     let detail = format!("the body broke off: {error}; lines before that may have been created");
-                    return Err(Problem::malformed(Some("body".to_owned()), "a whole body", None, detail));
+                    return Err(Problem::malformed(detail).about("body", "a whole body", "a part of one"));
                 }
             },
             () = sleep_until(deadline), if had_pending => {
@@ -117,7 +117,7 @@ fn refuse_too_long(cutter: &mut LineCutter, tally: &mut Tally) {
 }
 
 fn line_too_long() -> Problem {
-    Problem::body_too_large("line", LINE_BYTES_MAX, Some(format!("more than {LINE_BYTES_MAX} bytes")))
+    Problem::body_too_large("line", LINE_BYTES_MAX)
 }
 
 /// The batches under way.
@@ -178,9 +178,8 @@ fn parse(api: &Api, namespace: &Namespace, batch: Batch, tally: &mut Tally) -> (
             continue;
         }
         let queue_before = tasks.last().map(|task| &task.queue);
-        let parsed = crate::json::read::<TaskInput<'_>>(line).and_then(|input| {
-            Ok(input.into_task(namespace, now, queue_before, || api.ids.next(now))?)
-        });
+        let parsed = crate::json::read::<TaskInput<'_>>(line)
+            .and_then(|input| Ok(input.into_task(namespace, now, queue_before, || api.ids.next(now))?));
         match parsed {
             Ok(task) => {
                 lines.push(number);

@@ -30,7 +30,10 @@ pub fn router(config: ApiConfig) -> Router {
         .route("/v1/namespaces", get(operations::list_namespaces).post(operations::create_namespace))
         .route("/v1/namespaces/{ns}/tasks", get(tasks::list).post(tasks::create))
         .route("/v1/namespaces/{ns}/tasks:bulk", post(bulk::create))
-        .route("/v1/namespaces/{ns}/tasks/{id}", get(tasks::find).patch(tasks::reschedule).delete(tasks::cancel))
+        .route(
+            "/v1/namespaces/{ns}/tasks/{id}",
+            get(tasks::find).patch(tasks::reschedule).delete(tasks::cancel),
+        )
         .route("/v1/namespaces/{ns}/schedules", get(schedules::list).post(schedules::create))
         .route(PREVIEW_ROUTE, post(schedules::preview_unsaved))
         .route(
@@ -80,7 +83,8 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
         Ok(bytes) => json_bytes(status, bytes.into()),
         Err(error) => {
             let title = "The answer could not be written";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, error.to_string()).into_response()
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, error.to_string())
+                .into_response()
         }
     }
 }

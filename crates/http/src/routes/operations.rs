@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::dto::{
     LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList, PartitionDto, PartitionList, name_refused,
 };
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDetails};
 
 /// The load that is shown unless the caller names a range: the next hour.
 const LOAD_RANGE_MS: i64 = 60 * MINUTE_MS;
@@ -30,7 +30,7 @@ const PAGE: &str = include_str!("../page.html");
         `default` always exists.",
     responses(
         (status = 200, description = "The namespaces", body = NamespaceList),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_namespaces(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
@@ -45,8 +45,8 @@ pub(crate) async fn list_namespaces(State(api): State<Arc<Api>>, _: Everywhere) 
     responses(
         (status = 201, description = "Noted", body = NamespaceDto),
         (status = 200, description = "It was known before", body = NamespaceDto),
-        (status = 409, description = "Only the configured ones exist here", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Only the configured ones exist here", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn create_namespace(
@@ -70,7 +70,7 @@ pub(crate) async fn create_namespace(
     summary = "The partitions assigned to this node, and where they stand",
     responses(
         (status = 200, description = "The partitions", body = PartitionList),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn partitions(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
@@ -87,10 +87,14 @@ pub(crate) async fn partitions(State(api): State<Arc<Api>>, _: Everywhere) -> Re
     ),
     responses(
         (status = 200, description = "The minutes with load", body = LoadList),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn buckets(State(api): State<Arc<Api>>, _: Everywhere, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn buckets(
+    State(api): State<Arc<Api>>,
+    _: Everywhere,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["from", "until"])?;
     let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
     let until = params.time("until")?.unwrap_or_else(|| from.plus_millis(LOAD_RANGE_MS));
@@ -121,7 +125,7 @@ pub(crate) async fn live() -> &'static str {
     summary = "Whether every partition assigned to this node is owned and fires",
     responses(
         (status = 200, description = "Ready", body = String, content_type = "text/plain"),
-        (status = 503, description = "Not ready, with the reasons", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not ready, with the reasons", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Response {
@@ -130,7 +134,7 @@ pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Response {
         Readiness::NotReady(reasons) => {
             let detail = reasons.join("; ");
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready yet", detail);
-            Problem { reasons, ..problem }.into_response()
+            problem.because(reasons).into_response()
         }
     }
 }

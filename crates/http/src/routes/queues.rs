@@ -13,7 +13,7 @@ use crate::access::{Everywhere, Params, read_body};
 use crate::api::Api;
 use crate::cursor;
 use crate::dto::{DeadLetterDto, DeadLetterList, QueueDto, QueueList, ReplayedDto, SelectionInput};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDetails};
 
 /// Dead letters on a page unless the caller says how many.
 const PAGE_DEFAULT: usize = 100;
@@ -37,7 +37,7 @@ fn group<'a>(api: &'a Api, params: &'a Params) -> Result<&'a str, InvalidField> 
     params(("group" = Option<String>, Query, description = "The worker group the numbers are for")),
     responses(
         (status = 200, description = "The queues", body = QueueList),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list(State(api): State<Arc<Api>>, _: Everywhere, uri: Uri) -> Result<Response, Problem> {
@@ -57,10 +57,14 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, _: Everywhere, uri: Uri) -
     ),
     responses(
         (status = 200, description = "The queue", body = QueueDto),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn show(State(api): State<Arc<Api>>, caller: Everywhere, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    State(api): State<Arc<Api>>,
+    caller: Everywhere,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["group"])?;
     let group = group(&api, &params)?;
     let queue = api.gateway.queue(&caller.queue()?, group).await?;
@@ -77,7 +81,7 @@ pub(crate) async fn show(State(api): State<Arc<Api>>, caller: Everywhere, uri: U
     ),
     responses(
         (status = 200, description = "A page", body = DeadLetterList),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn dead_letters(
@@ -115,7 +119,7 @@ async fn selection(body: Body) -> Result<Selection, Problem> {
     request_body = SelectionInput,
     responses(
         (status = 200, description = "What was done", body = ReplayedDto),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn replay(
@@ -134,7 +138,7 @@ pub(crate) async fn replay(
     request_body = SelectionInput,
     responses(
         (status = 200, description = "What was done", body = ReplayedDto),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn discard(

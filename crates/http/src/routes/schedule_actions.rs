@@ -17,7 +17,7 @@ use crate::api::Api;
 use crate::dto::{
     BackfillInput, NoteInput, RollbackInput, RunRequestedDto, ScheduleDto, TriggerInput, choice, parse_time,
 };
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDetails};
 
 /// An action as it was asked for.
 struct Asked<'a> {
@@ -64,7 +64,7 @@ pub(crate) async fn dispatch(
     request_body = NoteInput,
     responses(
         (status = 200, description = "The schedule", body = ScheduleDto),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 async fn pause(asked: Asked<'_>) -> Result<Response, Problem> {
@@ -82,7 +82,7 @@ async fn pause(asked: Asked<'_>) -> Result<Response, Problem> {
     request_body = NoteInput,
     responses(
         (status = 200, description = "The schedule", body = ScheduleDto),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 async fn resume(asked: Asked<'_>) -> Result<Response, Problem> {
@@ -112,7 +112,7 @@ async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem>
     request_body = RollbackInput,
     responses(
         (status = 200, description = "The schedule", body = ScheduleDto),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
@@ -133,7 +133,7 @@ async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
     request_body = TriggerInput,
     responses(
         (status = 202, description = "The request is durable", body = RunRequestedDto),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
@@ -154,7 +154,7 @@ async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
     request_body = BackfillInput,
     responses(
         (status = 202, description = "The request is durable", body = RunRequestedDto),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {

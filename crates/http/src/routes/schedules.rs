@@ -17,7 +17,7 @@ use crate::dto::{
     PreviewDto, RevisionDto, RevisionList, ScheduleDto, ScheduleInput, ScheduleList, ScheduleShow, merged,
     name_refused,
 };
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDetails};
 
 /// Schedules on a page unless the caller says how many.
 const PAGE_DEFAULT: usize = 100;
@@ -40,7 +40,8 @@ pub(super) fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, Inva
     if text == "*" {
         return Ok(None);
     }
-    let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+    let number =
+        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
     match number {
         Some(number) => Ok(Some(number)),
         None => {
@@ -71,8 +72,8 @@ fn tagged(mut response: Response, schedule: &ScheduleHead) -> Response {
     responses(
         (status = 201, description = "Created", body = ScheduleDto),
         (status = 200, description = "It was there before, the same", body = ScheduleDto),
-        (status = 409, description = "It exists with another definition", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It exists with another definition", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn create(
@@ -113,14 +114,15 @@ pub(crate) async fn create(
     ),
     responses(
         (status = 200, description = "A page", body = ScheduleList),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["prefix", "limit", "cursor"])?;
     let prefix = params.text("prefix").unwrap_or_default();
     let question = ["schedules", scoped.namespace.as_str(), prefix];
-    let after: Option<String> = params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
+    let after: Option<String> =
+        params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
     let after = after.map(|id| Ok::<_, Problem>(schedule_name(&scoped, &id)?.id)).transpose()?;
     let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
     let page = api.gateway.schedules(&scoped.namespace, prefix, after.as_ref(), limit).await?;
@@ -138,7 +140,7 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) 
     ),
     responses(
         (status = 200, description = "The schedule; its revision is the `ETag`", body = ScheduleShow),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
@@ -159,8 +161,8 @@ pub(crate) async fn show(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<
     request_body = ScheduleInput<'static>,
     responses(
         (status = 200, description = "The schedule", body = ScheduleDto),
-        (status = 412, description = "It is at another revision", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is at another revision", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn revise(
@@ -185,7 +187,8 @@ fn patched(
     patch: &[u8],
     author: &str,
 ) -> Result<RevisionChange, Problem> {
-    let definition = current.definition.as_ref().ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
+    let definition =
+        current.definition.as_ref().ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
     let merged = merged(definition, patch)?;
     let input: ScheduleInput<'_> = crate::json::read(&merged)?;
     if let Some(id) = input.id.as_deref().filter(|id| *id != name.id.as_str()) {
@@ -209,8 +212,8 @@ fn patched(
     ),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 412, description = "It is at another revision", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "It is at another revision", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn delete(
@@ -237,7 +240,7 @@ pub(crate) async fn delete(
     ),
     responses(
         (status = 200, description = "The revisions", body = RevisionList),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn revisions(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
@@ -257,7 +260,7 @@ pub(crate) async fn revisions(State(api): State<Arc<Api>>, scoped: Scoped) -> Re
     ),
     responses(
         (status = 200, description = "The times", body = PreviewDto),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn preview(
@@ -283,7 +286,7 @@ pub(crate) async fn preview(
     request_body = ScheduleInput<'static>,
     responses(
         (status = 200, description = "The times", body = PreviewDto),
-        (status = "default", description = "Refused, as its creation would be", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused, as its creation would be", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn preview_unsaved(

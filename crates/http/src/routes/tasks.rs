@@ -20,7 +20,7 @@ use crate::dto::{
 };
 use crate::idempotency::{KeyInUse, Remembered};
 use crate::ids::IdSource;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDetails};
 
 /// Tasks on a page unless the caller says how many.
 const PAGE_DEFAULT: usize = 100;
@@ -42,7 +42,7 @@ const KEY_BYTES_MAX: usize = 255;
     responses(
         (status = 201, description = "Created", body = TaskHandleDto),
         (status = 200, description = "It was there before", body = TaskHandleDto),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn create(
@@ -62,11 +62,16 @@ pub(crate) async fn create(
         Remembered::New => {}
         Remembered::Answered(answer) => return Ok(json_bytes(StatusCode::OK, answer)),
         Remembered::InProgress => {
-            return Err(Problem::conflict("in-progress", "the request with this Idempotency-Key is under way"));
+            return Err(Problem::conflict(
+                "in-progress",
+                "the request with this Idempotency-Key is under way",
+            ));
         }
         Remembered::OtherRequest => {
             let limit = "a key of its own for every request";
-            return Err(InvalidField::new("Idempotency-Key", "was used for another request", limit, key).into());
+            return Err(
+                InvalidField::new("Idempotency-Key", "was used for another request", limit, key).into()
+            );
         }
     }
     let in_use = KeyInUse::new(&api.idempotency, key_hash);
@@ -132,7 +137,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
     ),
     responses(
         (status = 200, description = "A page", body = TaskList),
-        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
@@ -171,7 +176,7 @@ fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
     ),
     responses(
         (status = 200, description = "The task", body = TaskShow),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn find(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
@@ -191,11 +196,15 @@ pub(crate) async fn find(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<
     ),
     responses(
         (status = 200, description = "Cancelled", body = CancelledList),
-        (status = 409, description = "It has gone out", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has gone out", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn cancel(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn cancel(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let due = Params::parse(&uri, &["due_at"])?.time("due_at")?;
     let cancelled = api.gateway.cancel(&task_name(&scoped)?, due).await?;
     Ok(json(StatusCode::OK, &CancelledList { cancelled: cancelled.iter().map(TaskDto::from).collect() }))
@@ -211,8 +220,8 @@ pub(crate) async fn cancel(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri
     request_body = MoveInput<'static>,
     responses(
         (status = 200, description = "The task at its new due time", body = TaskDto),
-        (status = 409, description = "It has gone out, or has several due times", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Not found or refused", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has gone out, or has several due times", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn reschedule(

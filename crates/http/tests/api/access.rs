@@ -101,6 +101,7 @@ async fn a_token_for_some_namespaces_reaches_no_others() {
 async fn whoever_changes_a_schedule_is_named() {
     let api = guarded().await;
     let schedule = r#"{"id":"s","cron":"@daily","queue":"q"}"#;
-    let created = call(&api, Method::POST, "/v1/namespaces/default/schedules", "team-0123456789abcdef", schedule).await;
+    let created =
+        call(&api, Method::POST, "/v1/namespaces/default/schedules", "team-0123456789abcdef", schedule).await;
     assert_eq!(created.expect(201)["author"], "team");
 }

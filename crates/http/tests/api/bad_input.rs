@@ -146,7 +146,11 @@ async fn schedules() {
         (422, "max_runs", base(r#""every":"1h","max_runs":0"#)),
         (422, "max_runs", base(r#""every":"1h","max_runs":-1"#)),
         (400, "max_runs", base(r#""every":"1h","max_runs":9223372036854775808"#)),
-        (422, "end_at", base(r#""every":"1h","start_at":"2027-02-01T00:00:00Z","end_at":"2027-01-01T00:00:00Z""#)),
+        (
+            422,
+            "end_at",
+            base(r#""every":"1h","start_at":"2027-02-01T00:00:00Z","end_at":"2027-01-01T00:00:00Z""#),
+        ),
         (422, "end_at", base(r#""every":"1h","end_at":"2026-01-01T00:00:00Z""#)),
         (422, "end_at", base(r#""every":"1h","end_at":"10000-01-01T00:00:00Z""#)),
         (422, "start_at", base(r#""every":"1h","start_at":"tomorrow""#)),
@@ -164,8 +168,10 @@ async fn schedules() {
     ];
     all_refused(&api, SCHEDULES, &cases).await;
     // A preview says nothing about notes, and shows times that are past.
-    let previewed: Vec<_> =
-        cases.into_iter().filter(|(_, field, body)| *field != "note" && !body.contains("2026-01-01")).collect();
+    let previewed: Vec<_> = cases
+        .into_iter()
+        .filter(|(_, field, body)| *field != "note" && !body.contains("2026-01-01"))
+        .collect();
     all_refused(&api, &format!("{SCHEDULES}:preview"), &previewed).await;
 }
 
@@ -213,7 +219,11 @@ async fn queries_and_paths() {
     ];
     for (query, field, given) in cases {
         let problem = api.get(&format!("{TASKS}{query}")).await.problem(422);
-        assert_eq!((&problem["field"], &problem["given"]), (&Value::from(field), &Value::from(given)), "{query}");
+        assert_eq!(
+            (&problem["field"], &problem["given"]),
+            (&Value::from(field), &Value::from(given)),
+            "{query}"
+        );
     }
     for (path, status, field) in [
         ("/v1/namespaces/a%20b/tasks", 422, "namespace"),

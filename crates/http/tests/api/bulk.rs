@@ -15,7 +15,9 @@ async fn two_hundred_thousand_lines_are_all_accepted() {
     const LINES: usize = 200_000;
     let api = api().await;
     let chunks = (0..LINES / 100).map(|chunk| {
-        let lines = (0..100).map(|n| format!("{{\"queue\":\"q\",\"delay\":\"2h\",\"payload\":{{\"n\":{}}}}}\n", chunk * 100 + n));
+        let lines = (0..100).map(|n| {
+            format!("{{\"queue\":\"q\",\"delay\":\"2h\",\"payload\":{{\"n\":{}}}}}\n", chunk * 100 + n)
+        });
         Ok::<_, std::io::Error>(lines.collect::<String>())
     });
     let body = Body::from_stream(futures::stream::iter(chunks));
@@ -24,7 +26,11 @@ async fn two_hundred_thousand_lines_are_all_accepted() {
     assert_eq!(answer.text, format!("{{\"accepted\":{LINES},\"refused\":0}}\n"));
     assert_eq!(api.store.records(), LINES);
     let partitions = api.get("/v1/partitions").await.expect(200);
-    let ends = partitions["partitions"].as_array().unwrap().iter().map(|partition| partition["log_end"].as_u64().unwrap());
+    let ends = partitions["partitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|partition| partition["log_end"].as_u64().unwrap());
     assert_eq!(ends.sum::<u64>(), LINES as u64);
 }
 
@@ -50,7 +56,11 @@ async fn a_refused_line_is_named_and_stops_nothing() {
         .iter()
         .map(|line| {
             let problem = &line["problem"];
-            (line["line"].as_u64().unwrap(), problem["status"].as_u64().unwrap(), problem["field"].as_str().unwrap())
+            (
+                line["line"].as_u64().unwrap(),
+                problem["status"].as_u64().unwrap(),
+                problem["field"].as_str().unwrap(),
+            )
         })
         .collect();
     assert_eq!(refused, [(2, 400, "body"), (4, 422, "due_at"), (5, 413, "line"), (6, 400, "surprise")]);
@@ -71,7 +81,10 @@ async fn a_log_that_fails_is_told_line_by_line() {
     let problem = api.post(TASKS, r#"{"queue":"q","delay":1}"#).await.problem(503);
     assert!(problem["detail"].as_str().unwrap().contains("the disk is full"));
     api.store.break_log(false);
-    assert_eq!(lines(&api.post(&format!("{TASKS}:bulk"), &body).await)[0], json!({"accepted": 3, "refused": 0}));
+    assert_eq!(
+        lines(&api.post(&format!("{TASKS}:bulk"), &body).await)[0],
+        json!({"accepted": 3, "refused": 0})
+    );
 }
 
 #[tokio::test(start_paused = true)]

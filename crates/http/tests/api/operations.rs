@@ -53,9 +53,15 @@ async fn partitions_show_where_they_stand() {
 #[tokio::test(start_paused = true)]
 async fn namespaces_come_by_use_or_from_a_list() {
     let api = api().await;
-    assert_eq!(api.get("/v1/namespaces").await.expect(200), json!({"created": "on-first-use", "namespaces": ["default"]}));
+    assert_eq!(
+        api.get("/v1/namespaces").await.expect(200),
+        json!({"created": "on-first-use", "namespaces": ["default"]})
+    );
     api.post("/v1/namespaces/team-a/tasks", r#"{"queue":"q","delay":1}"#).await.expect(201);
-    assert_eq!(api.post("/v1/namespaces", r#"{"name":"team-b"}"#).await.expect(201), json!({"namespace": "team-b"}));
+    assert_eq!(
+        api.post("/v1/namespaces", r#"{"name":"team-b"}"#).await.expect(201),
+        json!({"namespace": "team-b"})
+    );
     api.post("/v1/namespaces", r#"{"name":"team-b"}"#).await.expect(200);
     api.post("/v1/namespaces", r#"{"name":"team b"}"#).await.problem(422);
     assert_eq!(api.get("/v1/namespaces").await.json()["namespaces"], json!(["default", "team-a", "team-b"]));
@@ -79,4 +85,25 @@ async fn the_page_and_the_metrics_are_there() {
     for elsewhere in ["http://", "https://", "src=", "@import", "url("] {
         assert!(!page.text.contains(elsewhere), "the page loads nothing from elsewhere: {elsewhere}");
     }
+}
+
+#[tokio::test]
+async fn a_listener_is_served_until_it_is_told_to_stop() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let api = api().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = async {
+        stopped.await.ok();
+    };
+    let serving = tokio::spawn(minutehand_http::serve(listener, api.router.clone(), shutdown));
+    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ready\n"), "{answer}");
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+    assert!(tokio::net::TcpStream::connect(addr).await.is_err());
 }

@@ -60,7 +60,10 @@ async fn dead_letters_are_listed_page_by_page() {
     let api = with_letters(5).await;
     let first = api.get("/v1/queues/mail/dead-letters?limit=3").await.expect(200);
     let letter = &first["dead_letters"][0];
-    assert_eq!((&letter["id"], &letter["reason"], &letter["attempts"]), (&json!("t1"), &json!("no such mailbox"), &json!(10)));
+    assert_eq!(
+        (&letter["id"], &letter["reason"], &letter["attempts"]),
+        (&json!("t1"), &json!("no such mailbox"), &json!(10))
+    );
     let cursor = first["next_cursor"].as_str().unwrap();
     let second = api.get(&format!("/v1/queues/mail/dead-letters?cursor={cursor}")).await.expect(200);
     assert_eq!(second["dead_letters"].as_array().unwrap().len(), 2);

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Api, SCHEDULES, Setup, api, api_with};
 
-const NIGHTLY: &str = r#"{"id":"nightly","cron":"0 2 * * *","time_zone":"Europe/Berlin","queue":"mail","payload":{"a":1}}"#;
+const NIGHTLY: &str =
+    r#"{"id":"nightly","cron":"0 2 * * *","time_zone":"Europe/Berlin","queue":"mail","payload":{"a":1}}"#;
 
 fn path(id: &str) -> String {
     format!("{SCHEDULES}/{id}")
@@ -28,7 +29,10 @@ async fn a_schedule_is_created_once_shown_and_runs() {
     assert_eq!(other["current_revision"], 1);
 
     let shown = api.get(&path("nightly")).await.expect(200);
-    assert_eq!((&shown["state"], &shown["owner"], &shown["cron"]), (&json!("active"), &json!("owning"), &json!("0 2 * * *")));
+    assert_eq!(
+        (&shown["state"], &shown["owner"], &shown["cron"]),
+        (&json!("active"), &json!("owning"), &json!("0 2 * * *"))
+    );
     assert_eq!(texts(&shown["why"]), ["runs next at 2026-11-24T01:00:00Z"]);
 
     api.pass(2 * 24 * 3_600_000).await;
@@ -58,7 +62,11 @@ async fn an_etag_guards_a_change() {
     }
     assert_eq!(api.patch(&path("nightly"), r#"{"id":"other"}"#).await.problem(422)["field"], "id");
     assert_eq!(api.patch(&path("nightly"), r#"{"cron":"61 * * * *"}"#).await.problem(422)["field"], "cron");
-    assert_eq!(api.get(&path("nightly")).await.expect(200)["revision"], 3, "what was refused left no revision");
+    assert_eq!(
+        api.get(&path("nightly")).await.expect(200)["revision"],
+        3,
+        "what was refused left no revision"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,9 +132,14 @@ async fn trigger_and_backfill_run_what_was_asked_for() {
     ] {
         assert_eq!(api.post(&path("nightly:backfill"), range).await.problem(422)["field"], field);
     }
-    assert_eq!(api.post(&path("nightly:trigger"), r#"{"overlap":"never"}"#).await.problem(422)["field"], "overlap");
+    assert_eq!(
+        api.post(&path("nightly:trigger"), r#"{"overlap":"never"}"#).await.problem(422)["field"],
+        "overlap"
+    );
     assert_eq!(api.store.records(), records, "nothing half done");
-    for (suffix, status) in [("nightly:explode", 404), ("nightly", 404), ("unknown:trigger", 404), ("unknown:pause", 404)] {
+    for (suffix, status) in
+        [("nightly:explode", 404), ("nightly", 404), ("unknown:trigger", 404), ("unknown:pause", 404)]
+    {
         api.post(&path(suffix), "{}").await.problem(status);
     }
 }
@@ -174,7 +187,9 @@ async fn listed(api: &Api, limit: usize, query: &str) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = api.get(&format!("{SCHEDULES}?limit={limit}{query}{cursor}")).await.expect(200);
-        ids.extend(page["schedules"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            page["schedules"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return ids,
@@ -208,4 +223,35 @@ async fn without_an_owner_the_answer_says_so() {
     api.post(SCHEDULES, NIGHTLY).await.problem(503);
     // A task is durable in the log whether or not anybody owns the partition.
     api.post(crate::support::TASKS, r#"{"queue":"q","delay":1}"#).await.expect(201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_tried_again_is_found_under_its_own_id() {
+    use minutehand_model::{Command, Namespace, PartitionId};
+    use minutehand_ports::CommandLog;
+    let api = api().await;
+    for schedule in ["a", "b", "c", "d"] {
+        let body = format!(r#"{{"id":"{schedule}","every":"1m","queue":"q"}}"#);
+        api.post(SCHEDULES, &body).await.expect(201);
+    }
+    api.pass(60_000).await;
+    // Workers write the retry of a run to the log of the partition it came from: the schedule's.
+    for record in api.store.published() {
+        let mut task = minutehand_record::task::decode(&record.encoded).unwrap();
+        let schedule = task.origin.as_ref().unwrap().schedule.clone();
+        let namespace = Namespace::parse("default").unwrap();
+        let partition = PartitionId::of(&namespace, schedule.as_str(), crate::support::PARTITIONS);
+        task.attempt = 2;
+        task.due = task.due.plus_millis(3_600_000);
+        let retry = Command::Create(minutehand_record::task::record(&task));
+        api.store.append(partition, vec![minutehand_record::command::encode(&retry)]).await.unwrap();
+        let path = format!("{}/{}", crate::support::TASKS, task.id);
+        let found = api.get(&path).await.expect(200);
+        assert_eq!((&found["state"], &found["attempt"]), (&json!("scheduled"), &json!(2)));
+        assert_eq!(
+            (&found["partition"], &found["schedule"]),
+            (&json!(partition.0), &json!(schedule.as_str()))
+        );
+        api.delete(&path).await.expect(200);
+    }
 }

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
     Block, BucketLoad, Checkpoint, Epoch, Fact, LogOffset, Namespace, Outcome, PartitionId, QueueName,
-    RevisionEntry, ScheduleId, ScheduleState, TaskKey, TaskRecord, Tick, Timestamp, TimetableEntry, TimetablePage,
+    RevisionEntry, ScheduleId, ScheduleState, TaskKey, TaskRecord, Tick, Timestamp, TimetableEntry,
+    TimetablePage,
 };
 use minutehand_node::Clock;
 use minutehand_ports::{
@@ -144,7 +145,9 @@ impl ExecutionSink for Store {
         let states = partition.schedule_states.iter();
         Ok(Opened {
             checkpoint: partition.checkpoint.clone(),
-            schedule_states: states.map(|((ns, id), state)| (ns.clone(), id.clone(), state.clone())).collect(),
+            schedule_states: states
+                .map(|((ns, id), state)| (ns.clone(), id.clone(), state.clone()))
+                .collect(),
             log_end: partition.log.len() as u64,
         })
     }
@@ -221,7 +224,8 @@ impl Timetable for Store {
         let mut loads: BTreeMap<Timestamp, BucketLoad> = BTreeMap::new();
         let mut state = self.state.lock().unwrap();
         for block in state.partitions.entry(partition).or_default().blocks.values() {
-            let tasks = block.entries.iter().filter(|entry| matches!(entry.fact, Fact::Runs(_))).count() as u64;
+            let tasks =
+                block.entries.iter().filter(|entry| matches!(entry.fact, Fact::Runs(_))).count() as u64;
             let empty = BucketLoad { bucket: block.bucket, tasks: 0, bytes: 0 };
             loads.entry(block.bucket).or_insert(empty).tasks += tasks;
         }
@@ -295,7 +299,8 @@ impl ExecutionQueue for Store {
 
     async fn depth(&self, queue: &QueueName, _: &str) -> Result<QueueDepth, PortError> {
         let waiting = self.published().iter().filter(|task| task.queue == *queue).count() as u64;
-        let letters = self.state.lock().unwrap().letters.values().filter(|letter| letter.queue == *queue).count();
+        let letters =
+            self.state.lock().unwrap().letters.values().filter(|letter| letter.queue == *queue).count();
         Ok(QueueDepth { waiting, dead_letters: letters as u64, ..QueueDepth::default() })
     }
 }
@@ -314,7 +319,8 @@ impl History for Store {
     ) -> Result<DeadLetterPage, PortError> {
         let state = self.state.lock().unwrap();
         let mut letters = state.letters.range(from..).filter(|(_, letter)| letter.queue == *queue);
-        let page = letters.by_ref().take(count_max).map(|(number, letter)| (*number, letter.clone())).collect();
+        let page =
+            letters.by_ref().take(count_max).map(|(number, letter)| (*number, letter.clone())).collect();
         Ok(DeadLetterPage { letters: page, next: letters.next().map(|(number, _)| *number) })
     }
 

@@ -56,12 +56,8 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
     let clock: Arc<dyn Clock> = Arc::new(VirtualClock { begin: Instant::now() });
     let store = Store::new(PARTITIONS, Arc::clone(&clock));
     let owners = Owners::new(PARTITIONS);
-    let stores = Stores {
-        log: store.clone(),
-        timetable: store.clone(),
-        queue: store.clone(),
-        history: store.clone(),
-    };
+    let stores =
+        Stores { log: store.clone(), timetable: store.clone(), queue: store.clone(), history: store.clone() };
     let gateway = Gateway::new(stores, owners.clone(), Arc::clone(&clock), setup.limits.unwrap_or_default());
     let gateway = Arc::new(gateway.with_assignment(minutehand_ports::Coordinator::assignment(&*store)));
     let (shutdown, is_down) = watch::channel(false);

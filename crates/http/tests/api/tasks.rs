@@ -133,17 +133,28 @@ async fn a_task_is_moved_once_to_its_new_time() {
     for mode in ["replace", "only-if-not-published"] {
         for (from, to) in [("10s", "3h"), ("3h", "10s"), ("3h", "5h")] {
             let id = format!("{mode}-{from}-{to}");
-            api.post(TASKS, &format!(r#"{{"id":"{id}","queue":"q","delay":"{from}","payload":"p"}}"#)).await.expect(201);
+            api.post(TASKS, &format!(r#"{{"id":"{id}","queue":"q","delay":"{from}","payload":"p"}}"#))
+                .await
+                .expect(201);
             let path = format!("{TASKS}/{id}");
             let moved = api.patch(&path, &format!(r#"{{"delay":"{to}","mode":"{mode}"}}"#)).await.expect(200);
             assert_eq!((&moved["state"], &moved["payload"]), (&json!("scheduled"), &json!("p")), "{id}");
             let shown = api.get(&path).await.expect(200);
             let states: BTreeSet<(String, String)> = std::iter::once(&shown)
                 .chain(shown["earlier"].as_array().unwrap())
-                .map(|view| (view["due_at"].as_str().unwrap().to_owned(), view["state"].as_str().unwrap().to_owned()))
+                .map(|view| {
+                    (view["due_at"].as_str().unwrap().to_owned(), view["state"].as_str().unwrap().to_owned())
+                })
                 .collect();
-            assert!(states.contains(&(moved["due_at"].as_str().unwrap().to_owned(), "scheduled".to_owned())), "{id}");
-            assert_eq!(states.iter().filter(|(_, state)| state == "scheduled").count(), 1, "{id}: {states:?}");
+            assert!(
+                states.contains(&(moved["due_at"].as_str().unwrap().to_owned(), "scheduled".to_owned())),
+                "{id}"
+            );
+            assert_eq!(
+                states.iter().filter(|(_, state)| state == "scheduled").count(),
+                1,
+                "{id}: {states:?}"
+            );
         }
     }
     api.pass(6 * 3_600_000).await;
@@ -163,9 +174,15 @@ async fn a_move_says_when_it_came_too_late_or_which_is_meant() {
     for delay in ["1h", "2h"] {
         api.post(TASKS, &format!(r#"{{"id":"t","queue":"q","delay":"{delay}"}}"#)).await.expect(201);
     }
-    assert_eq!(api.patch(&path, r#"{"delay":"3h"}"#).await.problem(409)["type"], "urn:minutehand:problem:ambiguous");
+    assert_eq!(
+        api.patch(&path, r#"{"delay":"3h"}"#).await.problem(409)["type"],
+        "urn:minutehand:problem:ambiguous"
+    );
     assert_eq!(api.patch(&path, r#"{"delay":"3h","mode":"maybe"}"#).await.problem(422)["field"], "mode");
-    assert_eq!(api.patch(&path, r#"{"delay":"3h","due_at":"2027-01-01T00:00:00Z"}"#).await.problem(422)["field"], "delay");
+    assert_eq!(
+        api.patch(&path, r#"{"delay":"3h","due_at":"2027-01-01T00:00:00Z"}"#).await.problem(422)["field"],
+        "delay"
+    );
 }
 
 /// Follows the cursors of a listing to its end.
@@ -203,8 +220,10 @@ async fn a_listing_has_every_waiting_task_once_in_order_near_and_far() {
     let mut lines = String::new();
     for n in 0..600_i64 {
         // Many equal due times, near, at the edge of the look-ahead and hours away.
-        let due_ms = [2_000, 29_000, 30_000, 31_000, 90_000, 3_600_000][(n % 6) as usize] + 10_000 * (n / 200);
-        let due = minutehand_model::Timestamp::from_millis(crate::support::START.as_millis() + 60_000 + due_ms);
+        let due_ms =
+            [2_000, 29_000, 30_000, 31_000, 90_000, 3_600_000][(n % 6) as usize] + 10_000 * (n / 200);
+        let due =
+            minutehand_model::Timestamp::from_millis(crate::support::START.as_millis() + 60_000 + due_ms);
         let id = format!("{}-{:03}", ["x", "y"][(n % 2) as usize], (n * 7919) % 600);
         lines.push_str(&format!("{{\"id\":\"{id}\",\"queue\":\"q\",\"due_at\":\"{due}\"}}\n"));
         let text = due.to_string().replace('Z', ".000Z");
@@ -220,12 +239,20 @@ async fn a_listing_has_every_waiting_task_once_in_order_near_and_far() {
     }
     api.pass(3_000).await;
     for limit in [1_000, 97, 10] {
-        assert_eq!(names(&all_pages(&api, "", limit).await), expected.iter().cloned().collect::<Vec<_>>(), "{limit}");
+        assert_eq!(
+            names(&all_pages(&api, "", limit).await),
+            expected.iter().cloned().collect::<Vec<_>>(),
+            "{limit}"
+        );
     }
     let from_x = all_pages(&api, "&prefix=x-&from=2026-11-23T16:01:30Z&until=2026-11-23T17:30:00Z", 20).await;
     let wanted: Vec<(String, String)> = expected
         .iter()
-        .filter(|(due, id)| id.starts_with("x-") && due.as_str() >= "2026-11-23T16:01:30" && due.as_str() < "2026-11-23T17:30:00")
+        .filter(|(due, id)| {
+            id.starts_with("x-")
+                && due.as_str() >= "2026-11-23T16:01:30"
+                && due.as_str() < "2026-11-23T17:30:00"
+        })
         .cloned()
         .collect();
     assert!(!wanted.is_empty());
@@ -258,6 +285,9 @@ async fn outcomes_tell_how_a_task_ended() {
     api.store.add_outcome(key, outcome(2, OutcomeKind::Succeeded, task.due.plus_millis(50)));
     let after = api.get(&format!("{TASKS}/t")).await.expect(200);
     assert_eq!((&after["state"], &after["attempt"]), (&json!("succeeded"), &json!(2)));
-    assert_eq!((&after["earlier"][0]["state"], &after["earlier"][0]["due_at"]), (&json!("retried"), &shown["due_at"]));
+    assert_eq!(
+        (&after["earlier"][0]["state"], &after["earlier"][0]["due_at"]),
+        (&json!("retried"), &shown["due_at"])
+    );
     assert_eq!(after["earlier"][0]["outcomes"][0]["detail"], "boom");
 }

@@ -274,6 +274,7 @@ impl Values {
             buffered: self.several(3, Values::any_time).into(),
             backfills: self.several(3, |values| (values.any_time(), values.any_time())).into(),
             paused_by_failure_at: self.optional(Values::any_time),
+            switches: self.several(3, |values| (values.number(), values.any_time())).into(),
             events: self
                 .several(5, |values| ScheduleEvent {
                     kind: values.one_of(&KINDS),

@@ -1,8 +1,8 @@
 //! Nothing is published before it is due, by the owner's own clock; and no owner claims a later time than its clock shows.
 //!
-//! Where clocks are set during a run, an execution may also be on its way already when its owner's clock is set back: it is
-//! early only if true time has not come either. And a run of a schedule that had to wait for another had been due when it
-//! began to wait, by the clock of that time.
+//! Where clocks are set during a run, an execution may be on its way already when its owner's clock is set back: then what
+//! that clock had shown before counts, or true time if that is later. And a run of a schedule that had to wait for
+//! another had been due when it began to wait, by the clock of that time.
 //!
 //! A trigger means "now" by the log's clock, and has no due time that an owner's clock could be held against.
 
@@ -40,7 +40,8 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
         let tick = about.tick_of(published);
         let due_ms = published.due.as_millis();
         let was_on_its_way = journal.clock_error_ms > SKEW_MS_MAX
-            && (due_ms <= tick.committed_at_ms || had_come(about, published, due_ms));
+            && (due_ms <= tick.committed_at_ms.max(tick.latest_clock_ms)
+                || had_come(about, published, due_ms));
         if due_ms > tick.published_at_ms && !was_on_its_way && !triggers.contains(&due_ms) {
             return Err(format!(
                 "{:016x} due {} was published {} ms early, in tick {}",

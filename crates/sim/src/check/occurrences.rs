@@ -166,8 +166,7 @@ mod tests {
     fn a_new_revision_governs_what_comes_after_it() {
         let before = [10_000, 20_000].iter().fold(story(&[]), |story, at_ms| run(story, *at_ms, 0));
         let revised = revise(before, 25_000, 2, Some(definition(every(7)))).ticks(51_000, &[]);
-        let right =
-            [28_000, 35_000, 42_000, 49_000].iter().fold(revised.clone(), |story, at| run(story, *at, 0));
+        let right = [28_000, 35_000, 42_000, 49_000].iter().fold(revised, |story, at| run(story, *at, 0));
         let mut right = right;
         // The revision took effect at once.
         right.partition.ticks.iter_mut().for_each(|tick| tick.applied = 0);

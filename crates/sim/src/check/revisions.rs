@@ -195,6 +195,9 @@ pub(super) fn runs(
     about: &PartitionJournal,
 ) -> Result<BTreeMap<(Namespace, ScheduleId), Vec<ScheduleRun>>, String> {
     let mut runs: BTreeMap<_, Vec<ScheduleRun>> = BTreeMap::new();
+    if !about.log.iter().any(|record| matches!(record.said, Said::Revise(_))) {
+        return Ok(runs);
+    }
     for published in &about.publications {
         let record = about.record(published.offset);
         if !record.is_some_and(|record| matches!(record.said, Said::Revise(_) | Said::Trigger { .. })) {

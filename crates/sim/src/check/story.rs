@@ -41,6 +41,7 @@ impl Story {
             head: Place::end_of(ms(at_ms)),
             published_at_ms: at_ms,
             clock_ms: at_ms,
+            latest_clock_ms: at_ms,
             committed_at_ms: at_ms,
             declared: published.len(),
             visible: published.len(),

@@ -43,8 +43,16 @@ impl super::World {
         let latest_clock_ms = self.nodes[id.node].latest_clock_ms(self.now_ms);
         let gives_up_ms = self.now_ms + PATIENCE_MS;
         let store = kind.store();
-        let envelope =
-            Envelope { owner: id, request, store, gives_up_ms, is_stray: false, session, clock_ms };
+        let envelope = Envelope {
+            owner: id,
+            request,
+            store,
+            gives_up_ms,
+            is_stray: false,
+            session,
+            clock_ms,
+            latest_clock_ms,
+        };
         self.send(Request { envelope, kind });
     }
 
@@ -102,6 +110,7 @@ impl super::World {
             is_stray: true,
             session: 0,
             clock_ms: 0,
+            latest_clock_ms: 0,
         };
         let request = Request { envelope, kind };
         let lands_ms = self.now_ms + self.wire_ms();

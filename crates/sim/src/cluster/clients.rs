@@ -87,23 +87,23 @@ impl super::World {
             }
             let Ok(task) = minutehand_record::task::decode(&published.encoded) else { continue };
             if let Some(origin) = task.origin.filter(|origin| origin.completion_wanted) {
-                begun.push((published.key, published.due, origin));
+                begun.push((published.key, origin));
             }
         }
-        for (key, due, origin) in begun {
+        for (key, origin) in begun {
             let (number, takes_ms) = self.worker.begin(partition, key, origin.schedule, origin.nominal);
-            self.queue.push(self.now_ms + takes_ms, Event::RunEnds { partition, key, due, number });
+            self.queue.push(self.now_ms + takes_ms, Event::RunEnds { partition, key, number });
         }
         for index in first_stop..self.sinks[partition].stops.len() {
             let stop = self.sinks[partition].stops[index].1.clone();
             for (number, soon_ms) in self.worker.stop(partition, stop.key) {
-                let (key, due) = (stop.key, stop.due);
-                self.queue.push(self.now_ms + soon_ms, Event::RunEnds { partition, key, due, number });
+                let key = stop.key;
+                self.queue.push(self.now_ms + soon_ms, Event::RunEnds { partition, key, number });
             }
         }
     }
 
-    pub(crate) fn run_ends(&mut self, partition: usize, key: TaskKey, _due: Timestamp, number: u64) {
+    pub(crate) fn run_ends(&mut self, partition: usize, key: TaskKey, number: u64) {
         let at = Timestamp::from_millis(self.now_ms);
         if let Some(command) = self.worker.end(partition, key, number, at) {
             self.append_from_worker(partition, command);

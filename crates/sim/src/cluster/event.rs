@@ -28,6 +28,8 @@ pub(crate) struct Envelope {
     pub(crate) session: u64,
     /// The sender's clock.
     pub(crate) clock_ms: i64,
+    /// The latest time it has shown lately.
+    pub(crate) latest_clock_ms: i64,
 }
 
 /// A request on its way to a store.
@@ -179,7 +181,6 @@ pub(crate) enum Event {
     RunEnds {
         partition: usize,
         key: TaskKey,
-        due: Timestamp,
         number: u64,
     },
     /// A worker's command reaches the log.

@@ -128,8 +128,8 @@ impl super::World {
     fn land_commit(&mut self, envelope: Envelope, tick: Tick) {
         let doubtful = self.rng.chance(self.model.commit_in_doubt);
         self.counts.commits_in_doubt += u64::from(doubtful);
-        let at =
-            CommitAt { now_ms: self.now_ms, clock_ms: envelope.clock_ms, session: Some(envelope.session) };
+        let Envelope { clock_ms, latest_clock_ms, session, .. } = envelope;
+        let at = CommitAt { now_ms: self.now_ms, clock_ms, latest_clock_ms, session: Some(session) };
         if doubtful && self.rng.chance(0.5) || self.tear(&tick, at) {
             self.reply(envelope, failed(envelope, Failure::Retry), None);
             return;

@@ -151,7 +151,7 @@ impl World {
             Event::ReleaseLands { node, partition, epoch } => self.release_lands(node, partition, epoch),
             Event::Produce => self.produce(),
             Event::ChangeSchedule => self.change_schedule(),
-            Event::RunEnds { partition, key, due, number } => self.run_ends(partition, key, due, number),
+            Event::RunEnds { partition, key, number } => self.run_ends(partition, key, number),
             Event::Append { partition, command } => self.append_from_worker(partition, *command),
             Event::Fault(fault) => self.strike(fault),
         }

@@ -104,7 +104,7 @@ impl ExecutionSink for MemoryStores {
         let index = state.index(partition, "commit a tick")?;
         let published = tick.clone();
         let now_ms = state.clock_ms;
-        let at = CommitAt { now_ms, clock_ms: now_ms, session: None };
+        let at = CommitAt { now_ms, clock_ms: now_ms, latest_clock_ms: now_ms, session: None };
         let derived =
             state.sinks[index].commit(tick, at).map_err(|_| fenced("commit a tick of", partition))?;
         for command in derived {

@@ -8,7 +8,7 @@ use minutehand_model::{Command, LogOffset, SetAside, Timestamp};
 use minutehand_record::QueueNames;
 use minutehand_record::command::{decode_sharing, encode};
 
-use crate::journal::{Logged, Said};
+use crate::journal::{Logged, Said, find};
 
 /// A record as stored, and what its bytes say.
 #[derive(Debug)]
@@ -92,11 +92,22 @@ impl LogStore {
         offset
     }
 
+    /// The index of the first record at or after an offset. Without holes in between it is found at once.
+    fn first_at(&self, offset: LogOffset) -> usize {
+        let begin = self.records.front().map_or(offset, |record| record.input.offset);
+        let guess = (offset.saturating_sub(begin) as usize).min(self.records.len());
+        let is_below =
+            |index: usize| self.records.get(index).is_some_and(|record| record.input.offset < offset);
+        if !is_below(guess) && (guess == 0 || is_below(guess - 1)) {
+            return guess;
+        }
+        self.records.partition_point(|record| record.input.offset < offset)
+    }
+
     /// Whether the record at an offset is about a task, and not about a schedule.
     pub(crate) fn is_of_task(&self, offset: LogOffset) -> bool {
-        let index = self.history.partition_point(|logged| logged.offset < offset);
         !matches!(
-            self.history.get(index).map(|logged| &logged.said),
+            find(&self.history, offset).map(|logged| &logged.said),
             Some(Said::Revise(_) | Said::Trigger { .. } | Said::Backfill { .. } | Said::Completed { .. })
         )
     }
@@ -104,7 +115,7 @@ impl LogStore {
     /// The stored bytes of the records from an offset on, with offset and time; for the port.
     pub(crate) fn read_raw(&self, from: LogOffset, bytes_max: usize) -> Vec<(LogOffset, Timestamp, Bytes)> {
         let mut bytes = 0;
-        let first = self.records.partition_point(|record| record.input.offset < from);
+        let first = self.first_at(from);
         let mut found = Vec::new();
         for record in self.records.range(first..) {
             if !found.is_empty() && bytes + record.payload.len() > bytes_max {
@@ -121,7 +132,7 @@ impl LogStore {
         if from < self.start {
             return None;
         }
-        let first = self.records.partition_point(|record| record.input.offset < from);
+        let first = self.first_at(from);
         let mut answer =
             ReadRecords { records: Vec::new(), payloads_bytes: 0, next: self.end.max(from), end: self.end };
         for record in self.records.range(first..) {

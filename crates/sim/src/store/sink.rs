@@ -15,6 +15,8 @@ pub(crate) struct CommitAt {
     pub(crate) now_ms: i64,
     /// The owner's clock when it built the tick.
     pub(crate) clock_ms: i64,
+    /// The latest time that clock had shown lately.
+    pub(crate) latest_clock_ms: i64,
     /// The session that the owner's last open gave it; `None` for callers that hold one session for ever.
     pub(crate) session: Option<u64>,
 }
@@ -113,6 +115,7 @@ impl SinkStore {
             head: checkpoint.frontier.head,
             published_at_ms: published_at.as_millis(),
             clock_ms: at.clock_ms,
+            latest_clock_ms: at.latest_clock_ms,
             committed_at_ms: at.now_ms,
             declared,
             visible: declared,
@@ -164,7 +167,7 @@ mod tests {
     }
 
     fn at(session: u64) -> CommitAt {
-        CommitAt { now_ms: 0, clock_ms: 0, session: Some(session) }
+        CommitAt { now_ms: 0, clock_ms: 0, latest_clock_ms: 0, session: Some(session) }
     }
 
     #[test]

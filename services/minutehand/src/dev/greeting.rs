@@ -18,7 +18,7 @@ pub(super) fn greeting(http: SocketAddr, data_dir: &Path, schedules: Option<usiz
         8080 if http.ip().is_loopback() => String::new(),
         _ => format!(" --server http://{http}"),
     };
-    lines.push(format!("try: minutehand task create --queue hello --delay 5s --payload '\"hi\"'{server}"));
+    lines.push(format!("try: minutehand task create --queue hello --in 5s --payload hi{server}"));
     lines.join("\n")
 }
 

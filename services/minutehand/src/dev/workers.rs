@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use minutehand_metrics::Queues;
-use minutehand_model::{OutcomeKind, QueueName};
+use minutehand_model::{OutcomeKind, QueueName, Timestamp};
 use minutehand_ports::{ExecutionQueue, PortError};
 use minutehand_worker::{
     Handler, HistoryPolicy, ProcessConfig, ProcessExecutor, Run, Verdict, WebhookConfig, WebhookExecutor,
@@ -76,9 +77,38 @@ impl Handler for Dispatcher {
 
 /// Nobody claims the task: it is logged and done.
 fn log_run(run: &Run) -> Verdict {
-    let (task, execution) = (run.task(), run.execution().id);
-    tracing::info!(queue = %task.queue, id = %task.id, due = %task.due, %execution, "ran a task");
+    if LOG_BUDGET.allows(run.started_at()) {
+        let (task, payload) = (run.task(), String::from_utf8_lossy(&run.task().payload));
+        let payload: String = payload.chars().take(80).collect();
+        let late_ms = run.started_at().millis_since(task.due);
+        tracing::info!(queue = %task.queue, id = %task.id, late_ms, payload, "ran a task");
+    }
     Verdict::success()
+}
+
+/// Lines about single tasks in one second; more would cost more than the tasks.
+const LOG_LINES_PER_SECOND: u32 = 20;
+
+static LOG_BUDGET: LogBudget = LogBudget { second: AtomicI64::new(0), lines: AtomicU32::new(0) };
+
+/// Counts lines by the second.
+struct LogBudget {
+    second: AtomicI64,
+    lines: AtomicU32,
+}
+
+impl LogBudget {
+    fn allows(&self, now: Timestamp) -> bool {
+        let second = now.as_millis() / 1_000;
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.lines.store(0, Ordering::Relaxed);
+        }
+        let lines = self.lines.fetch_add(1, Ordering::Relaxed);
+        if lines == LOG_LINES_PER_SECOND {
+            tracing::info!("more tasks ran in this second than are logged one by one");
+        }
+        lines < LOG_LINES_PER_SECOND
+    }
 }
 
 /// The handler of crontab lines.

@@ -40,7 +40,7 @@ pub struct RevisionChange {
 
 /// What became of a revision that was appended.
 enum Revised {
-    Head(Option<ScheduleHead>),
+    Head(Option<Box<ScheduleHead>>),
     Overtaken { current: u64 },
 }
 
@@ -70,7 +70,7 @@ impl Gateway {
             };
         }
         match self.append_revision(partition, name, number, change).await? {
-            Revised::Head(Some(schedule)) => Ok(CreatedSchedule { schedule, existed: false }),
+            Revised::Head(Some(schedule)) => Ok(CreatedSchedule { schedule: *schedule, existed: false }),
             Revised::Head(None) => Err(CreateScheduleError::Exists { current: number }),
             Revised::Overtaken { current } => Err(CreateScheduleError::Exists { current }),
         }
@@ -99,7 +99,7 @@ impl Gateway {
             attempts_left -= 1;
             let appended = self.append_revision(partition, name, current.number + 1, change).await;
             match appended.map_err(ReviseError::from)? {
-                Revised::Head(schedule) => return Ok(schedule),
+                Revised::Head(schedule) => return Ok(schedule.map(|schedule| *schedule)),
                 Revised::Overtaken { current } if expected.is_some() || attempts_left == 0 => {
                     return Err(ReviseError::Conflict { current, expected }.into());
                 }
@@ -172,11 +172,11 @@ impl Gateway {
         let offset = self.append_and_wait(partition, vec![Command::Revise(Box::new(revision))]).await?;
         Ok(match self.known_schedule(partition, name).await? {
             Some(known) if known.head.offset == offset => {
-                Revised::Head((!deletes).then(|| head(partition, known)))
+                Revised::Head((!deletes).then(|| Box::new(head(partition, known))))
             }
             // A later revision is the newest by now; it could only follow this one.
             Some(known) if known.head.offset > offset && known.head.revision.number > number => {
-                Revised::Head((!deletes).then(|| head(partition, known)))
+                Revised::Head((!deletes).then(|| Box::new(head(partition, known))))
             }
             Some(known) => Revised::Overtaken { current: known.head.revision.number },
             None if deletes => Revised::Head(None),

@@ -1,5 +1,6 @@
 //! Cancelling and moving a task, and what became of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use minutehand_model::{Command, PartitionId, Task, Timestamp};
@@ -45,8 +46,16 @@ impl Gateway {
                 state => Err(CancelError::TooLate { due: newest.due, state }),
             };
         }
-        let cancels = waiting.iter().map(|due| Command::Cancel { key: name.key(), due: *due });
-        self.append_and_wait(newest.partition, cancels.collect()).await?;
+        let mut cancels: BTreeMap<PartitionId, Vec<Command>> = BTreeMap::new();
+        for view in chosen.iter().filter(|view| waiting.contains(&view.due)) {
+            cancels
+                .entry(view.partition)
+                .or_default()
+                .push(Command::Cancel { key: name.key(), due: view.due });
+        }
+        for (partition, commands) in cancels {
+            self.append_and_wait(partition, commands).await?;
+        }
         let after: Vec<TaskView> =
             self.views(name).await?.into_iter().filter(|view| waiting.contains(&view.due)).collect();
         match after.iter().find(|view| view.state == TaskState::Cancelled) {

@@ -14,6 +14,7 @@ use crate::gateway::{Gateway, LookupError, TaskState, TaskView, Unavailable};
 
 /// What the stores say of one due time.
 struct Known {
+    partition: PartitionId,
     offset: Option<LogOffset>,
     state: TaskState,
     encoded: Option<Bytes>,
@@ -35,15 +36,25 @@ impl Gateway {
 
     /// The same; empty when nothing is known.
     pub(super) async fn views(&self, name: &TaskName) -> Result<Vec<TaskView>, Unavailable> {
-        let (partition, key) = (name.partition(self.owners.partitions()), name.key());
-        let status = self.caught_up(partition).await?;
-        // Memory before timetable: what leaves memory has been stored by then.
-        let in_memory = self.owners.find(partition, vec![key]).await;
-        let in_memory = in_memory.ok_or_else(|| not_ready(partition, None))?.into_iter().flatten();
-        let stored = self.stores.timetable.find(partition, key).await?;
-        let outcomes = self.stores.history.outcomes(key).await?;
-        let known = merge(&status.frontier, stored, in_memory.collect(), outcomes);
-        known.into_iter().rev().map(|(due, known)| view(name, partition, due, known)).collect()
+        let key = name.key();
+        let possible = name.possible_partitions(self.owners.partitions());
+        let mut known = BTreeMap::new();
+        for partition in &possible {
+            let status = self.caught_up(*partition).await?;
+            // Memory before timetable: what leaves memory has been stored by then.
+            let in_memory = self.owners.find(*partition, vec![key]).await;
+            let in_memory = in_memory.ok_or_else(|| not_ready(*partition, None))?;
+            add_stored(
+                &mut known,
+                *partition,
+                &status.frontier,
+                self.stores.timetable.find(*partition, key).await?,
+            );
+            add_in_memory(&mut known, *partition, in_memory.into_iter().flatten());
+        }
+        let home = possible.last().copied().unwrap_or_default();
+        add_outcomes(&mut known, home, self.stores.history.outcomes(key).await?);
+        known.into_iter().rev().map(|(due, known)| view(name, due, known)).collect()
     }
 }
 
@@ -52,13 +63,13 @@ pub(super) fn not_found(name: &TaskName) -> LookupError {
     LookupError::NotFound { what: "task", name: name.id.to_string() }
 }
 
-fn merge(
+/// Adds what the timetable says, in order of the offsets: a later fact replaces an earlier one.
+fn add_stored(
+    known: &mut BTreeMap<Timestamp, Known>,
+    partition: PartitionId,
     frontier: &Frontier,
     stored: Vec<TimetableEntry>,
-    in_memory: Vec<KnownTask>,
-    outcomes: Vec<Outcome>,
-) -> BTreeMap<Timestamp, Known> {
-    let mut known: BTreeMap<Timestamp, Known> = BTreeMap::new();
+) {
     for entry in stored {
         let (state, encoded) = match entry.fact {
             Fact::Runs(record) => {
@@ -67,44 +78,48 @@ fn merge(
             }
             Fact::Void => (TaskState::Cancelled, None),
         };
-        known.insert(entry.due, Known { offset: Some(entry.offset), state, encoded, outcomes: Vec::new() });
+        let offset = Some(entry.offset);
+        known.insert(entry.due, Known { partition, offset, state, encoded, outcomes: Vec::new() });
     }
+}
+
+/// Adds what an owner has in memory, which counts unless the timetable has a later fact.
+fn add_in_memory(
+    known: &mut BTreeMap<Timestamp, Known>,
+    partition: PartitionId,
+    in_memory: impl Iterator<Item = KnownTask>,
+) {
     for task in in_memory {
         let state = match task.state {
             KnownState::Scheduled => TaskState::Scheduled,
             KnownState::Published => TaskState::Published,
             KnownState::Cancelled => TaskState::Cancelled,
         };
-        let before = known.remove(&task.due);
-        if let Some(before) = before.as_ref().filter(|before| before.offset > Some(task.offset)) {
-            let Known { offset, state, encoded, .. } = before;
-            let kept =
-                Known { offset: *offset, state: *state, encoded: encoded.clone(), outcomes: Vec::new() };
-            known.insert(task.due, kept);
+        let offset = Some(task.offset);
+        let stored = known.get(&task.due).filter(|stored| stored.partition == partition);
+        if stored.is_some_and(|stored| stored.offset > offset) {
             continue;
         }
-        let encoded = task.encoded.or_else(|| before.and_then(|before| before.encoded));
-        known.insert(task.due, Known { offset: Some(task.offset), state, encoded, outcomes: Vec::new() });
+        let encoded = task.encoded.or_else(|| stored.and_then(|stored| stored.encoded.clone()));
+        known.insert(task.due, Known { partition, offset, state, encoded, outcomes: Vec::new() });
     }
+}
+
+/// Adds how attempts ended.
+fn add_outcomes(known: &mut BTreeMap<Timestamp, Known>, partition: PartitionId, outcomes: Vec<Outcome>) {
     for outcome in outcomes {
-        let unknown =
-            || Known { offset: None, state: outcome.kind.into(), encoded: None, outcomes: Vec::new() };
+        let state = outcome.kind.into();
+        let unknown = || Known { partition, offset: None, state, encoded: None, outcomes: Vec::new() };
         let entry = known.entry(outcome.due).or_insert_with(unknown);
         // A new creation at the same due time, after the run, is what counts.
         if entry.state != TaskState::Scheduled {
-            entry.state = outcome.kind.into();
+            entry.state = state;
         }
         entry.outcomes.push(outcome);
     }
-    known
 }
 
-fn view(
-    name: &TaskName,
-    partition: PartitionId,
-    due: Timestamp,
-    known: Known,
-) -> Result<TaskView, Unavailable> {
+fn view(name: &TaskName, due: Timestamp, known: Known) -> Result<TaskView, Unavailable> {
     let task = known.encoded.as_ref().map(decode).transpose()?;
     let attempt = match &task {
         Some(task) => Some(task.attempt),
@@ -113,7 +128,7 @@ fn view(
     Ok(TaskView {
         namespace: name.namespace.clone(),
         id: name.id.clone(),
-        partition,
+        partition: known.partition,
         due,
         offset: known.offset,
         state: known.state,

@@ -1,0 +1,214 @@
+//! Stories of schedules: what runs, what waits, what is left out, and why.
+
+mod support;
+
+use minutehand_model::{
+    Command, MisfirePolicy, MisfireRule, OutcomeKind, OverlapPolicy, ScheduleDefinition,
+    ScheduleEventKind as Kind,
+};
+use support::{Story, at, completed, every_ten_seconds, namespace, revision, schedule_id};
+
+fn begin(definition: ScheduleDefinition) -> Story {
+    let mut story = Story::begin();
+    story.say(500, revision(1, Some(definition), false));
+    story
+}
+
+#[test]
+fn an_interval_fires_at_its_times_and_names_its_runs() {
+    let mut story = begin(every_ten_seconds());
+    story.pass(35_000);
+    assert_eq!(story.nominals(), [10_000, 20_000, 30_000]);
+    assert_eq!(story.published[0].id, "report@2027-01-01T00:00:10Z");
+    assert!(story.published.iter().all(|run| run.at_ms == run.nominal_ms), "{:?}", story.published);
+    assert_eq!(story.schedule().next, Some((at(40_000), at(40_000))));
+}
+
+#[test]
+fn a_successor_fires_what_is_owed_and_nothing_twice() {
+    let mut story = begin(every_ten_seconds());
+    story.pass(22_000);
+    story.outage(43_000);
+    story.pass(55_000);
+    assert_eq!(story.nominals(), [10_000, 20_000, 30_000, 40_000, 50_000]);
+}
+
+#[test]
+fn misfire_rules_decide_what_is_made_up_for() {
+    let cases: [(MisfireRule, i64, &[i64]); 6] = [
+        (MisfireRule::All, 3_600_000, &[10_000, 20_000, 30_000, 40_000, 50_000]),
+        (MisfireRule::All, 20_000, &[10_000, 40_000, 50_000]),
+        (MisfireRule::Latest, 3_600_000, &[10_000, 50_000]),
+        (MisfireRule::Latest, 2_000, &[10_000]),
+        (MisfireRule::OneNow, 2_000, &[10_000, 50_000]),
+        (MisfireRule::None, 3_600_000, &[10_000]),
+    ];
+    for (rule, window_ms, expected) in cases {
+        let misfire = MisfirePolicy { rule, window_ms, grace_ms: 1_000 };
+        let mut story = begin(ScheduleDefinition { misfire, ..every_ten_seconds() });
+        story.pass(12_000);
+        story.outage(55_000);
+        assert_eq!(story.nominals(), expected, "{rule} within {window_ms} ms");
+        assert_eq!(story.schedule().state.missed, 5 - expected.len() as u64, "{rule}");
+        story.pass(61_000);
+        assert_eq!(story.nominals().last(), Some(&60_000), "{rule}: the next one runs as usual");
+    }
+}
+
+#[test]
+fn overlap_policies_decide_while_a_run_goes_on() {
+    // The run of 10 s ends at 35 s; 20 s and 30 s come in between.
+    let cases: [(OverlapPolicy, &[i64], u64); 5] = [
+        (OverlapPolicy::AllowAll, &[10_000, 20_000, 30_000, 40_000], 0),
+        (OverlapPolicy::Skip, &[10_000, 40_000], 2),
+        (OverlapPolicy::BufferOne, &[10_000, 20_000], 1),
+        (OverlapPolicy::BufferAll, &[10_000, 20_000], 0),
+        (OverlapPolicy::CancelOther, &[10_000, 30_000], 1),
+    ];
+    for (overlap, expected, skipped) in cases {
+        let mut story = begin(ScheduleDefinition { overlap, ..every_ten_seconds() });
+        story.pass(34_000);
+        story.say(35_000, completed(10_000, 35_000, OutcomeKind::Succeeded));
+        story.pass(41_000);
+        assert_eq!(story.nominals(), expected, "{overlap}");
+        assert_eq!(story.schedule().state.skipped, skipped, "{overlap}");
+    }
+}
+
+#[test]
+fn terminate_other_kills_and_starts_at_once() {
+    let mut story =
+        begin(ScheduleDefinition { overlap: OverlapPolicy::TerminateOther, ..every_ten_seconds() });
+    story.pass(21_000);
+    assert_eq!(story.nominals(), [10_000, 20_000]);
+    let killed = story.published[0].id.clone();
+    let key = minutehand_model::TaskKey::of("default", &killed);
+    assert!(story.stops.iter().any(|stop| stop.kill && stop.key == key));
+}
+
+#[test]
+fn a_buffered_run_survives_a_take_over() {
+    let mut story = begin(ScheduleDefinition { overlap: OverlapPolicy::BufferAll, ..every_ten_seconds() });
+    story.pass(32_000);
+    story.outage(33_000);
+    story.say(34_000, completed(10_000, 34_000, OutcomeKind::Succeeded));
+    story.say(36_000, completed(20_000, 36_000, OutcomeKind::Succeeded));
+    story.pass(39_000);
+    assert_eq!(story.nominals(), [10_000, 20_000, 30_000]);
+}
+
+#[test]
+fn runs_max_ends_the_schedule() {
+    let mut story = begin(ScheduleDefinition { runs_max: Some(2), ..every_ten_seconds() });
+    story.pass(25_000);
+    story.outage(26_000);
+    story.pass(90_000);
+    assert_eq!(story.nominals(), [10_000, 20_000]);
+    assert!(story.events().contains(&Kind::RunsExhausted));
+}
+
+#[test]
+fn nothing_is_owed_for_the_time_of_a_pause() {
+    let mut story = begin(every_ten_seconds());
+    story.say(12_000, revision(2, Some(every_ten_seconds()), true));
+    story.say(45_000, revision(3, Some(every_ten_seconds()), false));
+    story.pass(61_000);
+    assert_eq!(story.nominals(), [10_000, 50_000, 60_000]);
+}
+
+#[test]
+fn a_failed_run_pauses_the_schedule_until_it_is_revised() {
+    let mut story = begin(ScheduleDefinition { pause_on_failure: true, ..every_ten_seconds() });
+    story.say(12_000, completed(10_000, 12_000, OutcomeKind::Dead));
+    story.pass(35_000);
+    assert_eq!(story.nominals(), [10_000]);
+    assert!(story.events().contains(&Kind::PausedByFailure));
+    let definition = ScheduleDefinition { pause_on_failure: true, ..every_ten_seconds() };
+    story.say(36_000, revision(2, Some(definition), false));
+    story.pass(41_000);
+    assert_eq!(story.nominals(), [10_000, 40_000]);
+}
+
+#[test]
+fn a_revision_governs_what_comes_after_it() {
+    let mut story = begin(every_ten_seconds());
+    let recurrence = minutehand_model::RecurrenceSpec::Interval { every_ms: 4_000, anchor: at(0) };
+    story.say(21_000, revision(2, Some(ScheduleDefinition { recurrence, ..every_ten_seconds() }), false));
+    story.pass(33_000);
+    assert_eq!(story.nominals(), [10_000, 20_000, 24_000, 28_000, 32_000]);
+}
+
+#[test]
+fn a_revision_with_a_number_that_does_not_follow_changes_nothing() {
+    let mut story = begin(every_ten_seconds());
+    story.say(5_000, revision(3, None, false));
+    story.say(6_000, revision(1, None, false));
+    story.pass(11_000);
+    assert_eq!(story.nominals(), [10_000]);
+    assert_eq!(story.schedule().head.revision.number, 1);
+}
+
+#[test]
+fn a_deleted_schedule_owes_nothing() {
+    let mut story = begin(every_ten_seconds());
+    story.say(15_000, revision(2, None, false));
+    story.pass(60_000);
+    assert_eq!(story.nominals(), [10_000]);
+}
+
+#[test]
+fn jitter_delays_by_a_fixed_part_and_never_past_the_next_time() {
+    let definition = ScheduleDefinition { jitter_ms: 60_000, ..every_ten_seconds() };
+    let run = || {
+        let mut story = begin(definition.clone());
+        story.pass(200_000);
+        story.published
+    };
+    let (first, second) = (run(), run());
+    assert_eq!(first, second, "the same every time");
+    let delays: Vec<i64> = first.iter().map(|run| run.at_ms - run.nominal_ms).collect();
+    assert!(delays.iter().all(|delay_ms| (0..10_000).contains(delay_ms)), "{delays:?}");
+    assert!(delays.iter().collect::<std::collections::BTreeSet<_>>().len() > 5, "{delays:?}");
+}
+
+#[test]
+fn a_trigger_runs_now_beside_the_regular_times() {
+    let mut story = begin(every_ten_seconds());
+    let trigger = Command::Trigger { namespace: namespace(), schedule: schedule_id(), overlap: None };
+    story.say(3_000, trigger);
+    story.pass(11_000);
+    assert_eq!(story.nominals(), [3_000, 10_000]);
+    assert_eq!(story.published[0].id, "report@2027-01-01T00:00:03Z/trigger");
+}
+
+#[test]
+fn a_backfill_runs_a_past_range_both_ends_included() {
+    let mut story = begin(every_ten_seconds());
+    let backfill = Command::Backfill {
+        namespace: namespace(),
+        schedule: schedule_id(),
+        from: at(-30_000),
+        to: at(-10_000),
+    };
+    story.say(3_000, backfill);
+    story.pass(4_000);
+    assert_eq!(story.nominals(), [-30_000, -20_000, -10_000]);
+    story.outage(5_000);
+    story.pass(9_000);
+    assert_eq!(story.published.len(), 3, "a successor does not run it again");
+}
+
+#[test]
+fn a_backfill_takes_turns_where_runs_must_not_overlap() {
+    let mut story = begin(ScheduleDefinition { overlap: OverlapPolicy::Skip, ..every_ten_seconds() });
+    let backfill = Command::Backfill {
+        namespace: namespace(),
+        schedule: schedule_id(),
+        from: at(-30_000),
+        to: at(-10_000),
+    };
+    story.say(1_000, backfill);
+    assert_eq!(story.nominals(), [-30_000]);
+    story.say(2_000, completed(-30_000, 2_000, OutcomeKind::Succeeded));
+    assert_eq!(story.nominals(), [-30_000, -20_000]);
+}

@@ -1,0 +1,232 @@
+//! An engine on stores in memory that answer at once: a story is told in commands and times.
+
+use bytes::Bytes;
+use minutehand_engine::{Config, Effect, Input, InputRecord, KnownSchedule, Partition};
+use minutehand_model::{
+    ActionTemplate, Checkpoint, Command, Epoch, Guarantee, MisfirePolicy, Namespace, OutcomeKind,
+    OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
+    ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, StopRequest, Timestamp,
+};
+
+/// 2027-01-01T00:00:00Z, the beginning of every story.
+pub(crate) const START_MS: i64 = 1_798_761_600_000;
+
+/// Milliseconds after the beginning.
+pub(crate) fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(START_MS + ms)
+}
+
+/// What was published, in the order of publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    /// Nominal time for a schedule's run, due time otherwise; milliseconds after the beginning.
+    pub(crate) nominal_ms: i64,
+    /// When the tick was built; milliseconds after the beginning.
+    pub(crate) at_ms: i64,
+    /// The task's id.
+    pub(crate) id: String,
+}
+
+/// A partition, its log and what its sink took.
+pub(crate) struct Story {
+    pub(crate) partition: Partition,
+    pub(crate) published: Vec<Published>,
+    pub(crate) stops: Vec<StopRequest>,
+    log: Vec<InputRecord>,
+    checkpoint: Option<Checkpoint>,
+    states: Vec<(Namespace, ScheduleId, ScheduleState)>,
+    epoch: u64,
+    now: Timestamp,
+}
+
+impl Story {
+    pub(crate) fn begin() -> Story {
+        let mut story = Story {
+            partition: Partition::new(Config::default(), PartitionId(0)),
+            published: Vec::new(),
+            stops: Vec::new(),
+            log: Vec::new(),
+            checkpoint: None,
+            states: Vec::new(),
+            epoch: 0,
+            now: at(0),
+        };
+        story.take_over(0);
+        story
+    }
+
+    /// The owner dies; another one takes over at a time, from checkpoint and log alone.
+    pub(crate) fn take_over(&mut self, ms: i64) {
+        self.epoch += 1;
+        self.partition = Partition::new(Config::default(), PartitionId(0));
+        self.partition.handle(at(ms), Input::Acquired { epoch: Epoch(self.epoch) });
+        self.partition.handle(at(ms), Input::LogGrew { end: self.log.len() as u64 });
+        self.now = at(ms);
+        self.settle();
+    }
+
+    /// Appends a command at a time and lets the owner apply it.
+    pub(crate) fn say(&mut self, ms: i64, command: Command) {
+        self.pass(ms);
+        let offset = self.log.len() as u64;
+        self.log.push(InputRecord { offset, appended_at: at(ms), command: Ok(command) });
+        self.partition.handle(self.now, Input::LogGrew { end: offset + 1 });
+        self.settle();
+    }
+
+    /// Time passes up to a point; the owner is woken whenever it wants to be.
+    pub(crate) fn pass(&mut self, ms: i64) {
+        let end = at(ms);
+        loop {
+            let wake = self.partition.poll_timeout().map_or(end, |(time, _)| time);
+            self.now = wake.min(end).max(self.now);
+            self.partition.handle(self.now, Input::LeaseConfirmed { at: self.now });
+            self.settle();
+            if self.now >= end {
+                return;
+            }
+        }
+    }
+
+    /// Time passes while nobody owns the partition.
+    pub(crate) fn outage(&mut self, until_ms: i64) {
+        self.take_over(until_ms);
+        self.pass(until_ms);
+    }
+
+    pub(crate) fn schedule(&self) -> KnownSchedule {
+        self.partition.schedule(&namespace(), &schedule_id()).expect("the schedule exists")
+    }
+
+    /// The kinds of the schedule's events, oldest first.
+    pub(crate) fn events(&self) -> Vec<ScheduleEventKind> {
+        self.schedule().state.events.iter().map(|event| event.kind).collect()
+    }
+
+    /// The nominal times published so far.
+    pub(crate) fn nominals(&self) -> Vec<i64> {
+        self.published.iter().map(|published| published.nominal_ms).collect()
+    }
+
+    fn settle(&mut self) {
+        loop {
+            self.partition.advance(self.now);
+            let mut answers = Vec::new();
+            while let Some(effect) = self.partition.poll_effect() {
+                answers.extend(self.carry_out(effect));
+            }
+            if answers.is_empty() {
+                return;
+            }
+            for answer in answers {
+                self.partition.handle(self.now, answer);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+        Some(match effect {
+            Effect::Open { request, .. } => Input::Opened {
+                request,
+                checkpoint: self.checkpoint.clone(),
+                schedule_states: self.states.clone(),
+                log_end: self.log.len() as u64,
+            },
+            // Nothing is ever stored but in the log: every revision is replayed from there.
+            Effect::ReadRevisions { request } => Input::Revisions { request, entries: Vec::new() },
+            Effect::ReadTimetable { request, until, .. } => {
+                let page = minutehand_model::TimetablePage { complete_until: until, ..Default::default() };
+                Input::Page { request, page }
+            }
+            Effect::ReadLog { request, from, .. } => {
+                let records: Vec<InputRecord> = self.log[from as usize..].to_vec();
+                let end = self.log.len() as u64;
+                Input::Records { request, records, next: end, end }
+            }
+            Effect::Commit { request, tick } => {
+                for publication in &tick.publications {
+                    let task =
+                        minutehand_record::task::decode(&publication.task.encoded).expect("it decodes");
+                    let nominal = task.origin.as_ref().map_or(task.due, |origin| origin.nominal);
+                    assert!(tick.published_at >= task.due, "{} was early", task.id);
+                    self.published.push(Published {
+                        nominal_ms: nominal.millis_since(at(0)),
+                        at_ms: tick.published_at.millis_since(at(0)),
+                        id: task.id.to_string(),
+                    });
+                }
+                for change in &tick.schedule_states {
+                    self.states.retain(|(_, id, _)| *id != change.schedule);
+                    let state = change.state.clone();
+                    self.states.extend(
+                        state.map(|state| (change.namespace.clone(), change.schedule.clone(), state)),
+                    );
+                }
+                self.stops.extend(tick.stops.iter().cloned());
+                self.checkpoint = Some(tick.checkpoint.clone());
+                Input::Done { request }
+            }
+            // Never acknowledged, so that everything stays in the log.
+            Effect::WriteBlocks { .. } | Effect::WriteRevisions { .. } | Effect::Forget { .. } => {
+                return None;
+            }
+            Effect::Release { .. } => return None,
+            Effect::Stopped { reason } => panic!("the owner stopped: {reason}"),
+        })
+    }
+}
+
+pub(crate) fn namespace() -> Namespace {
+    Namespace::parse("default").expect("a name")
+}
+
+pub(crate) fn schedule_id() -> ScheduleId {
+    ScheduleId::parse("report").expect("an id")
+}
+
+/// Every ten seconds, from the beginning on.
+pub(crate) fn every_ten_seconds() -> ScheduleDefinition {
+    ScheduleDefinition {
+        recurrence: RecurrenceSpec::Interval { every_ms: 10_000, anchor: at(0) },
+        exclude: Vec::new(),
+        start: None,
+        end: None,
+        runs_max: None,
+        jitter_ms: 0,
+        misfire: MisfirePolicy { grace_ms: 1_000, ..MisfirePolicy::default() },
+        overlap: OverlapPolicy::AllowAll,
+        pause_on_failure: false,
+        action: ActionTemplate {
+            queue: QueueName::parse("reports").expect("a name"),
+            payload: Bytes::new(),
+            headers: Vec::new(),
+            retry: RetryPolicy::NEVER,
+            guarantee: Guarantee::AtLeastOnce,
+            precision: Precision::High,
+        },
+    }
+}
+
+/// A revision of the schedule.
+pub(crate) fn revision(number: u64, definition: Option<ScheduleDefinition>, paused: bool) -> Command {
+    Command::Revise(Box::new(Revision {
+        namespace: namespace(),
+        schedule: schedule_id(),
+        number,
+        definition,
+        paused,
+        note: String::new(),
+        author: String::new(),
+    }))
+}
+
+/// The end of a run.
+pub(crate) fn completed(nominal_ms: i64, ended_ms: i64, kind: OutcomeKind) -> Command {
+    Command::Completed {
+        namespace: namespace(),
+        schedule: schedule_id(),
+        nominal: at(nominal_ms),
+        kind,
+        at: at(ended_ms),
+    }
+}
