@@ -20,7 +20,7 @@ use super::output::OutputFolder;
 use crate::settings::Settings;
 
 /// How often new queues are looked for.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The queue of crontab lines; its tasks are written by this process alone.
 pub(super) const CRONTAB_QUEUE: &str = "crontab";

@@ -10,6 +10,9 @@ use crate::gateway::InvalidField;
 
 /// Header names that begin like this are the scheduler's own.
 const OWN_HEADERS: &str = "minutehand-";
+/// Those a caller may set: what they ask of an executor.
+const INSTRUCTIONS: &[&str] =
+    &["minutehand-command", "minutehand-timeout-ms", "minutehand-url", "minutehand-user"];
 
 /// Checks a task against every limit.
 ///
@@ -73,8 +76,10 @@ fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
         let given = format!("{:?} ({} bytes)", name.chars().take(60).collect::<String>(), name.len());
         return Err(InvalidField::new("headers", "has a name that is not accepted", limit, given));
     }
-    if name.get(..OWN_HEADERS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_HEADERS)) {
-        let limit = format!("names that begin with {OWN_HEADERS:?} are the scheduler's own");
+    let is_own = name.get(..OWN_HEADERS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_HEADERS));
+    if is_own && !INSTRUCTIONS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        let known = INSTRUCTIONS.join(", ");
+        let limit = format!("of the names that begin with {OWN_HEADERS:?} only {known} are accepted");
         return Err(InvalidField::new("headers", "has a reserved name", limit, name));
     }
     let field = || format!("headers.{name}");
