@@ -243,6 +243,8 @@ impl Partition {
                 .committed
                 .remembered_from
                 .min(self.committed.frontier.floor().due)
+                // By the log's clock as well: this owner's may run hours ahead, and its successor needs the buckets.
+                .min(self.log_time)
                 .plus_millis(-self.config.dedupe_window_ms)
                 .floor_to_minute();
             self.effects
