@@ -42,8 +42,11 @@ pub(crate) struct Spaces {
     pub(crate) set_aside: Keyspace,
 }
 
-/// Journals that are read again at the next start, in bytes: what bounds its time.
-const JOURNALS_BYTES_MAX: u64 = 128 << 20;
+/// Journals that are read again at the next start, in bytes, before tables that hold them back are written out. It bounds
+/// the time of a start: some 70 MB a second when they are full of small rows. No less is accepted.
+const JOURNALS_BYTES_MAX: u64 = 64 << 20;
+/// The memory of the index, in bytes: its many small rows are what takes longest to read again.
+const INDEX_MEMTABLE_BYTES: u64 = 8 << 20;
 /// The memory of a table that holds little, in bytes.
 const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 
@@ -66,7 +69,7 @@ impl Spaces {
             log: space("log", large)?,
             blocks: space("blocks", large)?,
             block_loads: space("block_loads", small)?,
-            task_index: space("task_index", large)?,
+            task_index: space("task_index", large.min(INDEX_MEMTABLE_BYTES))?,
             revisions: space("revisions", small)?,
             batches: space("batches", large)?,
             lanes: space("lanes", small)?,

@@ -199,6 +199,18 @@ fn a_backfill_runs_a_past_range_both_ends_included() {
 }
 
 #[test]
+fn a_backfill_of_decades_is_bounded() {
+    let mut story = begin(every_ten_seconds());
+    let from = at(-1_000_000_000_000);
+    story.say(
+        3_000,
+        Command::Backfill { namespace: namespace(), schedule: schedule_id(), from, to: at(-10_000) },
+    );
+    story.pass(9_000);
+    assert_eq!(story.published.len(), minutehand_model::limits::BACKFILL_OCCURRENCES_MAX);
+}
+
+#[test]
 fn a_backfill_takes_turns_where_runs_must_not_overlap() {
     let mut story = begin(ScheduleDefinition { overlap: OverlapPolicy::Skip, ..every_ten_seconds() });
     let backfill = Command::Backfill {

@@ -10,6 +10,7 @@ mod segment;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use minutehand_model::limits::BACKFILL_OCCURRENCES_MAX;
 use minutehand_model::{
     Frontier, LogOffset, Namespace, OutcomeKind, OverlapPolicy, Place, Publication, RevisionEntry,
     ScheduleDefinition, ScheduleEvent, ScheduleEventKind, ScheduleId, ScheduleState, ScheduleStateChange,
@@ -268,12 +269,17 @@ impl ScheduleBook {
         }
     }
 
-    /// Queues a range of nominal times to be run by request, both ends inclusive.
+    /// Queues a range of nominal times to be run by request, both ends inclusive. What lies beyond
+    /// [`BACKFILL_OCCURRENCES_MAX`] is left out; the door refuses such a range, other producers are bounded here.
     pub(crate) fn backfill(&mut self, name: &(Namespace, ScheduleId), from: Timestamp, to: Timestamp) {
         let Some(number) = self.by_name.get(name) else { return };
         let schedule = &mut self.schedules[*number];
-        if schedule.definition().is_some() && from <= to {
-            schedule.state.backfills.push_back((from.plus_millis(-1), to));
+        let Some(calendar) = schedule.definition().and_then(|definition| compile(definition).ok()) else {
+            return;
+        };
+        let last = calendar.between(from, to).take(BACKFILL_OCCURRENCES_MAX).last();
+        if let Some(last) = last {
+            schedule.state.backfills.push_back((from.plus_millis(-1), last));
             self.backfilling.insert(*number);
             self.dirty.insert(*number);
         }
