@@ -8,8 +8,10 @@ mod telemetry;
 mod workers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use minutehand_cli::{DevArgs, Exit, Failure};
+use minutehand_embedded::{EmbeddedStore, Health};
 use minutehand_engine::Config;
 use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, Tokens};
 use minutehand_node::{Clock, SystemClock};
@@ -40,7 +42,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let executors =
         workers::Executors::new(&settings, output::OutputFolder::new(args.data_dir.join("output")))
             .map_err(|error| Failure::new(Exit::Failed, error))?;
-    let workers = tokio::spawn(workers::run(store, executors, settings, stopping.clone()));
+    let workers = tokio::spawn(workers::run(store.clone(), executors, settings, stopping.clone()));
     let router = minutehand_http::router(ApiConfig {
         gateway: Arc::clone(scheduler.gateway()),
         tokens,
@@ -60,15 +62,29 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
 
     let ended_by_itself = tokio::select! {
         () = asked_to_stop() => None,
-        ended = scheduler.ended() => Some(ended),
+        ended = scheduler.ended() => Some(stopped(&ended)),
+        reason = closed(&store) => Some(Failure::new(Exit::Failed, reason)),
     };
     stop.send_replace(true);
     served.await.ok();
     workers.await.ok();
     let handed_over = scheduler.stop().await;
-    match ended_by_itself.or(handed_over.err()) {
+    match ended_by_itself.or(handed_over.err().map(|ended| stopped(&ended))) {
         None => Ok(()),
-        Some(ended) => Err(stopped(&ended)),
+        Some(failure) => Err(failure),
+    }
+}
+
+/// How often the store is asked whether it still takes writes.
+const HEALTH_LOOK: Duration = Duration::from_millis(200);
+
+/// Waits until the store takes no more writes (a full disk, a failing one): what failed, and what to do.
+async fn closed(store: &EmbeddedStore) -> String {
+    loop {
+        if let Health::ReadOnly { reason } = store.health() {
+            return reason;
+        }
+        tokio::time::sleep(HEALTH_LOOK).await;
     }
 }
 
