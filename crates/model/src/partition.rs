@@ -130,15 +130,14 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// The state of a partition that has never been owned.
-    pub const START: Checkpoint =
-        Checkpoint {
-            epoch: Epoch(0),
-            tick: 0,
-            applied: 0,
-            frontier: Frontier::START,
-            replay_from: 0,
-            remembered_from: Timestamp::MIN,
-        };
+    pub const START: Checkpoint = Checkpoint {
+        epoch: Epoch(0),
+        tick: 0,
+        applied: 0,
+        frontier: Frontier::START,
+        replay_from: 0,
+        remembered_from: Timestamp::MIN,
+    };
 }
 
 #[cfg(test)]
