@@ -13,8 +13,8 @@ use minutehand_model::{
 use crate::Figure;
 
 const START_MS: i64 = 1_800_000_000_000;
-/// Commands are handed over in batches of this many, as a log read would.
-const BATCH: u64 = 4_096;
+/// Commands are handed over in batches of this many: one append of the bulk endpoint.
+const BATCH: u64 = 1_000;
 
 /// A task with a payload of so many bytes, as a producer's would be.
 pub fn sample_task(number: u64, due: Timestamp, payload_bytes: usize) -> Task {

@@ -83,7 +83,10 @@ pub fn plan(
 fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, ScheduleDefinition) {
     let (kind, expression) = match &entry.timing {
         Timing::AtStart => (PlannedKind::AtStart, "@reboot".to_owned()),
-        Timing::Cron(expression) => (PlannedKind::Recurring, expression.clone()),
+        Timing::Cron(expression) => {
+            // Fields may stand apart by tabs and several spaces; a schedule shows them by one.
+            (PlannedKind::Recurring, expression.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
     };
     let zone = entry.zone.as_ref().unwrap_or(zone).name().to_owned();
     let user = entry.user.iter().map(|user| (USER_HEADER.to_owned(), user.clone()));
