@@ -299,7 +299,7 @@ impl<'a> QueueLoop<'a> {
         let ended = Ended { task, encoded: &ticket.encoded, partition, at: ended_at, random };
         let decision = decide(ended, verdict);
         observer.ended(&self.lane.queue, decision.kind, ended_at.millis_since(run.started_at()));
-        let outcome = history.wants(decision.kind).then(|| Outcome {
+        let outcome = history.wants(decision.kind, task.origin.is_some()).then(|| Outcome {
             execution: run.execution().id,
             attempt: task.attempt,
             kind: decision.kind,

@@ -21,7 +21,7 @@ pub type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub enum HistoryPolicy {
     /// None.
     None,
-    /// All but successes.
+    /// All but successes of single tasks; a schedule's runs are all kept, so that it can be told how they went.
     #[default]
     Failures,
     /// All.
@@ -30,10 +30,10 @@ pub enum HistoryPolicy {
 
 impl HistoryPolicy {
     /// Whether an attempt that ended this way is written.
-    pub fn wants(self, kind: OutcomeKind) -> bool {
+    pub fn wants(self, kind: OutcomeKind, is_of_a_schedule: bool) -> bool {
         match self {
             HistoryPolicy::None => false,
-            HistoryPolicy::Failures => kind != OutcomeKind::Succeeded,
+            HistoryPolicy::Failures => kind != OutcomeKind::Succeeded || is_of_a_schedule,
             HistoryPolicy::All => true,
         }
     }

@@ -52,7 +52,7 @@ const KNOWN: &[Known] = &[
         name: "history",
         default: "failures",
         kind: Kind::Word(&["none", "failures", "all"]),
-        help: "which outcomes are kept",
+        help: "which outcomes of single tasks are kept; those of schedules always are, but with `none`",
     },
     number(
         "history_rows_max",
