@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use minutehand_metrics::HttpMetrics;
 use minutehand_node::Gateway;
 
 use crate::idempotency::IdempotencyKeys;
@@ -37,6 +38,7 @@ pub(crate) struct Api {
     pub(crate) metrics: RenderMetrics,
     pub(crate) default_group: String,
     pub(crate) idempotency: IdempotencyKeys,
+    pub(crate) requests: HttpMetrics,
 }
 
 impl Api {
@@ -49,6 +51,7 @@ impl Api {
             metrics: config.metrics,
             default_group: config.default_group,
             idempotency: IdempotencyKeys::default(),
+            requests: HttpMetrics::new(),
         }
     }
 }

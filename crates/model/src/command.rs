@@ -101,3 +101,20 @@ pub enum Command {
         at: Timestamp,
     },
 }
+
+impl Command {
+    /// The word for its kind, in metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Command::Create(_) => "create",
+            Command::Cancel { .. } => "cancel",
+            Command::Move { .. } => "move",
+            Command::Replace { .. } => "replace",
+            Command::Moved { .. } => "moved",
+            Command::Revise(_) => "revise",
+            Command::Trigger { .. } => "trigger",
+            Command::Backfill { .. } => "backfill",
+            Command::Completed { .. } => "completed",
+        }
+    }
+}

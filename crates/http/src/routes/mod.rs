@@ -9,11 +9,12 @@ pub(crate) mod schedules;
 pub(crate) mod tasks;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::extract::{DefaultBodyLimit, MatchedPath, OriginalUri, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -65,7 +66,23 @@ pub fn router(config: ApiConfig) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), count))
         .with_state(api)
+}
+
+/// Counts a request by the template of its route, and takes the time until its answer begins.
+async fn count(
+    State(api): State<Arc<Api>>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (method, since) = (request.method().clone(), Instant::now());
+    let response = next.run(request).await;
+    let template = route.as_ref().map_or("", MatchedPath::as_str);
+    let seconds = since.elapsed().as_secs_f64();
+    api.requests.answered(template, method.as_str(), response.status().as_u16(), seconds);
+    response
 }
 
 async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {

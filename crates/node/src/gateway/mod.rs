@@ -16,9 +16,12 @@ mod wait;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
+use bytes::Bytes;
+use minutehand_metrics::CommandMetrics;
 use minutehand_model::{PartitionId, Timestamp};
-use minutehand_ports::{CommandLog, ExecutionQueue, History, Timetable};
+use minutehand_ports::{Appended, CommandLog, ExecutionQueue, History, PortError, Timetable};
 use tokio::sync::watch;
 
 pub use ask::Ask;
@@ -78,6 +81,20 @@ pub struct Gateway {
     assignment: Option<watch::Receiver<BTreeSet<PartitionId>>>,
     /// Replays of dead letters take turns: two at once could both append the same letter.
     replay_turn: tokio::sync::Mutex<()>,
+    metrics: CommandMetrics,
+}
+
+impl Gateway {
+    /// The one way to the log: counts the records and takes the time until they are durable.
+    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError> {
+        let (count, since) = (records.len() as u64, Instant::now());
+        let answer = self.stores.log.append(partition, records).await;
+        match &answer {
+            Ok(_) => self.metrics.appended(count, since.elapsed().as_secs_f64()),
+            Err(_) => self.metrics.append_failed(),
+        }
+        answer
+    }
 }
 
 impl Gateway {
@@ -89,7 +106,8 @@ impl Gateway {
     /// A gateway to owners reached in another way.
     pub fn asking(stores: Stores, owners: Arc<dyn Ask>, clock: Arc<dyn Clock>, limits: Limits) -> Gateway {
         let replay_turn = tokio::sync::Mutex::new(());
-        Gateway { stores, owners, clock, limits, assignment: None, replay_turn }
+        let metrics = CommandMetrics::new();
+        Gateway { stores, owners, clock, limits, assignment: None, replay_turn, metrics }
     }
 
     /// The same gateway, ready only when every partition of `assignment` is owned.

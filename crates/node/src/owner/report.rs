@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use minutehand_engine::{Effect, Input, Phase, RequestId, Status};
-use minutehand_metrics::{PartitionMetrics, PartitionStanding};
-use minutehand_model::{PartitionId, Precision, Tick, Timestamp};
+use minutehand_metrics::{PartitionMetrics, PartitionStanding, ScheduleMetrics};
+use minutehand_model::{PartitionId, Precision, ScheduleEventKind, Tick, Timestamp};
 
 /// Gauges are brought up to date at most this often, in milliseconds.
 const STANDING_INTERVAL_MS: i64 = 250;
@@ -22,6 +22,7 @@ struct Sent {
 pub(super) struct Report {
     id: PartitionId,
     metrics: PartitionMetrics,
+    schedules: ScheduleMetrics,
     phase: Phase,
     stood_at: Timestamp,
     tick: Option<Sent>,
@@ -30,7 +31,14 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn new(id: PartitionId) -> Report {
         let metrics = PartitionMetrics::new(id.0);
-        Report { id, metrics, phase: Phase::Waiting, stood_at: Timestamp::MIN, tick: None }
+        Report {
+            id,
+            metrics,
+            schedules: ScheduleMetrics::new(),
+            phase: Phase::Waiting,
+            stood_at: Timestamp::MIN,
+            tick: None,
+        }
     }
 
     pub(super) fn sent(&mut self, effect: &Effect, now: Timestamp) {
@@ -53,8 +61,22 @@ impl Report {
             let (position, reason) = (&set_aside.position, &set_aside.reason);
             tracing::warn!(partition = %self.id, position, reason, "set a record aside");
         }
+        self.report_schedules(tick);
         let (publications, set_aside) = (tick.publications.len() as u64, tick.set_aside.len() as u64);
         Sent { request, since: Instant::now(), publications, set_aside, lateness_ms }
+    }
+
+    /// Counts what became of occurrences in this tick.
+    fn report_schedules(&self, tick: &Tick) {
+        let states = tick.schedule_states.iter().filter_map(|change| change.state.as_ref());
+        for event in states.flat_map(|state| &state.events).filter(|event| event.at == tick.published_at) {
+            match event.kind {
+                ScheduleEventKind::Started => self.schedules.fired(1),
+                ScheduleEventKind::SkippedOverlap => self.schedules.skipped(1),
+                ScheduleEventKind::MissedWindow | ScheduleEventKind::MissedRule => self.schedules.missed(1),
+                _ => {}
+            }
+        }
     }
 
     pub(super) fn received(&mut self, input: &Input, _now: Timestamp) {

@@ -32,6 +32,7 @@ pub(super) fn start_metrics() -> Result<PrometheusHandle, Failure> {
         .set_buckets(&minutehand_metrics::HISTOGRAM_BUCKETS)
         .map_err(|error| failed(&error))?;
     let handle = builder.install_recorder().map_err(|error| failed(&error))?;
+    minutehand_metrics::describe();
     minutehand_metrics::set_build_info(env!("CARGO_PKG_VERSION"), minutehand_calendar::tzdb_version());
     let upkeep = handle.clone();
     tokio::spawn(async move {

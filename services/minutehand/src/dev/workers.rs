@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use minutehand_metrics::Queues;
+use minutehand_metrics::{QueueStanding, Queues};
 use minutehand_model::{OutcomeKind, QueueName, Timestamp};
 use minutehand_ports::{ExecutionQueue, PortError};
 use minutehand_worker::{
-    Handler, HistoryPolicy, ProcessConfig, ProcessExecutor, Run, Verdict, WebhookConfig, WebhookExecutor,
-    Worker, WorkerObserver,
+    GROUP_DEFAULT, Handler, HistoryPolicy, ProcessConfig, ProcessExecutor, Run, Verdict, WebhookConfig,
+    WebhookExecutor, Worker, WorkerObserver,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -122,7 +122,7 @@ impl Handler for Crontab {
 }
 
 /// Brings a worker's observations to the metrics.
-struct Observer(Queues);
+struct Observer(Arc<Queues>);
 
 impl WorkerObserver for Observer {
     fn started(&self, queue: &QueueName, start_lateness_ms: i64, _publish_lateness_ms: i64) {
@@ -150,7 +150,9 @@ pub(super) async fn run(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let executors = Arc::new(executors);
-    let observer: Arc<dyn WorkerObserver> = Arc::new(Observer(Queues::new()));
+    let queues = Arc::new(Queues::new());
+    let observer: Arc<dyn WorkerObserver> = Arc::new(Observer(Arc::clone(&queues)));
+    tokio::spawn(report_depths(Arc::clone(&port), queues, shutdown.clone()));
     let mut served = BTreeSet::new();
     let mut workers = JoinSet::new();
     while !*shutdown.borrow_and_update() {
@@ -191,6 +193,26 @@ pub(super) async fn run(
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(error, "a worker stopped"),
             Err(error) => tracing::error!(error = %error, "a worker panicked"),
+        }
+    }
+}
+
+/// Brings the depths of all queues to the metrics, once a second.
+async fn report_depths(
+    port: Arc<dyn ExecutionQueue>,
+    queues: Arc<Queues>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    while !*shutdown.borrow_and_update() {
+        for queue in port.queues().await.unwrap_or_default() {
+            if let Ok(depth) = port.depth(&queue, GROUP_DEFAULT).await {
+                let standing = QueueStanding { depth: depth.waiting, dead_letters: depth.dead_letters };
+                queues.queue(queue.as_str()).stands(standing);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            _ = shutdown.changed() => {}
         }
     }
 }

@@ -29,6 +29,7 @@ impl Gateway {
         let mut groups: BTreeMap<PartitionId, Vec<Prepared>> = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
             if let Err(refused) = validate_task(task, now) {
+                self.metrics.refused("create", 1);
                 answers[index] = Some(Err(refused.into()));
                 continue;
             }
@@ -52,11 +53,15 @@ impl Gateway {
     ) -> Vec<(usize, Result<Created, CreateError>)> {
         let (places, records): (Vec<(usize, Timestamp)>, Vec<Bytes>) =
             group.into_iter().map(|task| ((task.index, task.due), task.record)).unzip();
-        match self.stores.log.append(partition, records).await {
-            Ok(appended) => (appended.first..)
-                .zip(places)
-                .map(|(offset, (index, due))| (index, Ok(created(partition, due, offset, false))))
-                .collect(),
+        let count = records.len() as u64;
+        match self.append(partition, records).await {
+            Ok(appended) => {
+                self.metrics.accepted("create", count);
+                (appended.first..)
+                    .zip(places)
+                    .map(|(offset, (index, due))| (index, Ok(created(partition, due, offset, false))))
+                    .collect()
+            }
             Err(error) => {
                 let unavailable = Unavailable::from(error);
                 places.into_iter().map(|(index, _)| (index, Err(unavailable.clone().into()))).collect()
