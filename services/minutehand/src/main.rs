@@ -6,6 +6,7 @@
 mod bench;
 mod commands;
 mod dev;
+mod memory;
 mod settings;
 mod sim;
 
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::keep_what_was_needed();
     let cli = match minutehand_cli::parse_from(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
