@@ -4,25 +4,11 @@
 //! the check looks at no more than 14 x 12 months, whatever the expression.
 
 use crate::civil::{Date, days_in_month, weekday};
+use crate::describe::MONTHS;
 use crate::error::CronParseError;
 use crate::expression::{CronExpression, DayLogic};
 use crate::field::YearSet;
 use crate::items::Piece;
-
-const MONTH_NAMES: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 
 /// Refuses an expression without a single matching day.
 pub(crate) fn check(expression: &CronExpression, whole: Piece<'_>) -> Result<(), CronParseError> {
@@ -71,7 +57,7 @@ fn reason(expression: &CronExpression, years: &[i32]) -> String {
     let longest = |month: u8| years.iter().map(|year| days_in_month(*year, month)).max().unwrap_or(31);
     if plain && smallest > 28 && expression.months.iter().all(|month| longest(month) < smallest) {
         let in_years = if smallest == 29 { " in the years given" } else { "" };
-        let mut months = expression.months.iter().map(|month| MONTH_NAMES[usize::from(month) - 1]);
+        let mut months = expression.months.iter().map(|month| MONTHS[usize::from(month) - 1]);
         let first = months.next().unwrap_or("the month");
         let rest: Vec<&str> = months.collect();
         return match rest.split_last() {

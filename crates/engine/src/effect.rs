@@ -89,14 +89,4 @@ pub enum StopReason {
     /// A port failed for good.
     #[error("a store failed for good; see the error before this one")]
     Fatal,
-    /// Commands that were acknowledged may be lost: the log no longer holds what must be replayed.
-    #[error(
-        "the log begins at offset {start}, but offset {needed} must be replayed; restore the log or accept the loss"
-    )]
-    LogLost {
-        /// The lowest offset still kept.
-        start: LogOffset,
-        /// The offset the checkpoint wants.
-        needed: LogOffset,
-    },
 }

@@ -236,7 +236,7 @@ impl Owner {
             Event::Asked(question) => return question(&self.partition),
             Event::TimePassed => return,
         };
-        self.report.received(&input, now);
+        self.report.received(&input);
         self.partition.handle(now, input);
     }
 

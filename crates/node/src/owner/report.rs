@@ -79,7 +79,7 @@ impl Report {
         }
     }
 
-    pub(super) fn received(&mut self, input: &Input, _now: Timestamp) {
+    pub(super) fn received(&mut self, input: &Input) {
         if let Input::Done { request } = input
             && let Some(tick) = self.tick.take_if(|tick| tick.request == *request)
         {
