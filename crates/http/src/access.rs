@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use minutehand_node::InvalidField;
 use crate::api::Api;
 use crate::dto::parse_queue;
 use crate::problem::Problem;
-use crate::tokens::Grant;
+use crate::tokens::{Grant, Tokens};
 
 /// Largest body of a request that is read as a whole: the largest payload in Base64, all headers, and room.
 pub(crate) const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -25,7 +25,7 @@ pub(crate) const PREVIEW_ROUTE: &str = "/v1/namespaces/{ns}/schedules:preview";
 
 /// Lets a request pass when its token (if any are configured) allows it, and notes whose it is.
 pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let grant = match grant(&api, &request) {
+    let grant = match grant(&api.tokens, request.headers()) {
         Ok(grant) => grant,
         Err(problem) => return problem.into_response(),
     };
@@ -40,19 +40,20 @@ pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     next.run(request).await
 }
 
-fn grant(api: &Api, request: &Request) -> Result<Grant, Problem> {
-    if api.tokens.is_empty() {
+/// What the bearer of a request's token may do.
+pub(crate) fn grant(tokens: &Tokens, headers: &HeaderMap) -> Result<Grant, Problem> {
+    if tokens.is_empty() {
         return Ok(Grant::unrestricted("anonymous"));
     }
     let refused =
         |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed", detail);
-    let given = request.headers().get(header::AUTHORIZATION);
+    let given = headers.get(header::AUTHORIZATION);
     let given = given.ok_or_else(|| refused("send the header Authorization: Bearer TOKEN"))?;
     let token = given.to_str().ok().and_then(|text| text.split_once(' '));
     let token =
         token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let token = token.ok_or_else(|| refused("the Authorization header is not Bearer TOKEN"))?;
-    api.tokens.grant(token).ok_or_else(|| refused("the token is not known"))
+    tokens.grant(token).ok_or_else(|| refused("the token is not known"))
 }
 
 fn grant_of(parts: &Parts) -> Grant {

@@ -40,6 +40,14 @@ pub enum TokenError {
         /// What is wrong.
         reason: String,
     },
+    /// Not a token that can be used.
+    #[error("the token of {name} {reason}")]
+    Single {
+        /// What it is for.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Open to others without a token.
     #[error(
         "refusing to listen on {addr} without tokens: anybody who reaches it could schedule tasks; listen on 127.0.0.1 or configure tokens"
@@ -74,6 +82,23 @@ impl Tokens {
     /// No tokens: everybody may do everything.
     pub fn none() -> Tokens {
         Tokens::default()
+    }
+
+    /// One token for everything, named in revisions and logs.
+    ///
+    /// # Errors
+    /// A token that is too short, or has characters that a header cannot carry.
+    pub fn single(name: &str, token: &str) -> Result<Tokens, TokenError> {
+        let token = token.trim();
+        let reason = if token.len() < TOKEN_BYTES_MIN {
+            format!("has {} bytes, at least {TOKEN_BYTES_MIN} are needed", token.len())
+        } else if token.bytes().any(|byte| !byte.is_ascii_graphic()) {
+            "has a blank or a character beyond ASCII".to_owned()
+        } else {
+            let grant = Grant::unrestricted(name);
+            return Ok(Tokens { tokens: vec![Token { sha256: sha256_of(token), grant }] });
+        };
+        Err(TokenError::Single { name: name.to_owned(), reason })
     }
 
     /// Whether callers need no token.
@@ -131,11 +156,7 @@ fn parse_line(line: &str) -> Result<Token, String> {
                 token.len()
             ));
         }
-        None => {
-            let mut sha256 = [0; SHA256_OUTPUT_LEN];
-            sha256.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-            sha256
-        }
+        None => sha256_of(token),
     };
     let mut grant = Grant::unrestricted(&name);
     for word in words {
@@ -150,6 +171,12 @@ fn parse_line(line: &str) -> Result<Token, String> {
         }
     }
     Ok(Token { sha256, grant })
+}
+
+fn sha256_of(token: &str) -> [u8; SHA256_OUTPUT_LEN] {
+    let mut sha256 = [0; SHA256_OUTPUT_LEN];
+    sha256.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    sha256
 }
 
 fn from_hex(text: &str) -> Option<[u8; SHA256_OUTPUT_LEN]> {

@@ -12,7 +12,7 @@ use minutehand_node::Readiness;
 
 use super::json;
 use crate::access::{Everywhere, Params, read_body};
-use crate::api::Api;
+use crate::api::{Api, RenderMetrics};
 use crate::dto::{
     LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList, PartitionDto, PartitionList, name_refused,
 };
@@ -108,7 +108,12 @@ pub(crate) async fn buckets(
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (api.metrics)()).into_response()
+    rendered(&api.metrics)
+}
+
+/// Metrics as Prometheus reads them.
+pub(crate) fn rendered(metrics: &RenderMetrics) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics()).into_response()
 }
 
 #[utoipa::path(
@@ -129,7 +134,12 @@ pub(crate) async fn live() -> &'static str {
     )
 )]
 pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Response {
-    match api.gateway.readiness() {
+    readiness(api.gateway.readiness())
+}
+
+/// 200, or 503 with the reasons.
+pub(crate) fn readiness(readiness: Readiness) -> Response {
+    match readiness {
         Readiness::Ready => "ready\n".into_response(),
         Readiness::NotReady(reasons) => {
             let detail = reasons.join("; ");

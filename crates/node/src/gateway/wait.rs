@@ -16,7 +16,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 impl Gateway {
     /// Waits until the partition has applied everything its log held at the time of the call.
     pub(super) async fn caught_up(&self, partition: PartitionId) -> Result<OwnerStatus, Unavailable> {
-        let end = *self.stores.log.watch_end(partition).borrow();
+        // Asked of the log itself: nothing keeps a watch up to date where nobody reads the partition.
+        let end = self.stores.log.bounds(partition).await?.end;
         self.applied(partition, end).await
     }
 

@@ -1,0 +1,191 @@
+//! TLS for listeners: certificates and keys from PEM files.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::serve::answer_at_once;
+
+/// Handshakes under way at once; more connections wait to be accepted.
+const HANDSHAKES_MAX: usize = 256;
+/// Longest handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where certificate and key lie, all PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate, then those between it and an authority.
+    pub cert: PathBuf,
+    /// Its private key (PKCS#8, PKCS#1 or SEC1).
+    pub key: PathBuf,
+    /// Authorities; callers must then show a certificate of one of them.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Files that TLS cannot be set up with. Never shows a key.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("could not read the {what} in {}: {source}", path.display())]
+    Read {
+        /// What it should hold.
+        what: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{} holds no {what} in PEM: {reason}", path.display())]
+    Pem {
+        /// What it should hold.
+        what: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Certificate and key cannot be used, or not together.
+    #[error("the certificate in {} cannot be used with the key in {}: {source}", cert.display(), key.display())]
+    Unusable {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// The authorities of callers cannot be used.
+    #[error("the client authorities in {} cannot be used: {reason}", path.display())]
+    ClientCa {
+        /// Their file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a listener needs to speak TLS.
+#[derive(Clone, Debug)]
+pub struct Tls(Arc<ServerConfig>);
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// The first file that cannot be read or used.
+    pub fn read(files: &TlsFiles) -> Result<Tls, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|source| files.unusable(source))?;
+        let builder = match &files.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let refused = |reason: String| TlsError::ClientCa { path: path.clone(), reason };
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates("certificate of an authority", path)? {
+                    roots.add(certificate).map_err(|error| refused(error.to_string()))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| refused(error.to_string()))?)
+            }
+        };
+        let chain = certificates("certificate", &files.cert)?;
+        let key = PrivateKeyDer::from_pem_slice(&read("private key", &files.key)?).map_err(|error| {
+            TlsError::Pem { what: "private key", path: files.key.clone(), reason: error.to_string() }
+        })?;
+        let config = builder.with_single_cert(chain, key).map_err(|source| files.unusable(source))?;
+        Ok(Tls(Arc::new(config)))
+    }
+}
+
+impl TlsFiles {
+    fn unusable(&self, source: rustls::Error) -> TlsError {
+        TlsError::Unusable { cert: self.cert.clone(), key: self.key.clone(), source }
+    }
+}
+
+fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Read { what, path: path.to_owned(), source })
+}
+
+fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(what, path)?;
+    let refused = |reason: String| TlsError::Pem { what, path: path.to_owned(), reason };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|error| refused(error.to_string()))?;
+    match chain.is_empty() {
+        true => Err(refused("there is no block CERTIFICATE in it".to_owned())),
+        false => Ok(chain),
+    }
+}
+
+/// Accepts connections and greets them, many at a time: a slow greeting holds nobody up.
+pub(crate) struct TlsListener {
+    listener: TcpListener,
+    tls: watch::Receiver<Tls>,
+    handshakes: JoinSet<Option<(TlsStream<TcpStream>, SocketAddr)>>,
+}
+
+impl TlsListener {
+    pub(crate) fn new(listener: TcpListener, tls: watch::Receiver<Tls>) -> TlsListener {
+        TlsListener { listener, tls, handshakes: JoinSet::new() }
+    }
+
+    fn greet(&mut self, stream: TcpStream, from: SocketAddr) {
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls.borrow().0));
+        self.handshakes.spawn(async move {
+            match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => Some((stream, from)),
+                Ok(Err(error)) => {
+                    tracing::debug!(%from, %error, "a TLS handshake failed");
+                    None
+                }
+                Err(_) => None,
+            }
+        });
+    }
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            tokio::select! {
+                Some(greeted) = self.handshakes.join_next() => {
+                    if let Ok(Some(connection)) = greeted {
+                        return connection;
+                    }
+                }
+                (stream, from) = axum::serve::Listener::accept(&mut self.listener),
+                    if self.handshakes.len() < HANDSHAKES_MAX =>
+                {
+                    answer_at_once(&stream);
+                    self.greet(stream, from);
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}

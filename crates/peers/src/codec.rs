@@ -1,0 +1,93 @@
+//! What questions and answers share: keys, places, tasks, schedules.
+
+use bytes::Bytes;
+use minutehand_engine::{KnownSchedule, KnownState, KnownTask};
+use minutehand_model::{Place, TaskKey, Timestamp};
+use minutehand_record::DecodeError;
+use minutehand_record::{revision, schedule_state};
+
+use crate::message::{KnownScheduleMessage, KnownTaskMessage, NextMessage, PlaceMessage};
+
+/// Bytes that are not what they were taken for.
+pub(crate) fn fault(what: &'static str, reason: impl Into<String>) -> DecodeError {
+    DecodeError { what, reason: reason.into() }
+}
+
+pub(crate) fn key_bytes(key: TaskKey) -> Bytes {
+    Bytes::copy_from_slice(&key.0.to_be_bytes())
+}
+
+pub(crate) fn key(what: &'static str, bytes: &[u8]) -> Result<TaskKey, DecodeError> {
+    let array = <[u8; 16]>::try_from(bytes)
+        .map_err(|_| fault(what, format!("key is {} bytes long; it must be 16", bytes.len())))?;
+    Ok(TaskKey(u128::from_be_bytes(array)))
+}
+
+pub(crate) fn place_message(place: Place) -> PlaceMessage {
+    PlaceMessage { due_ms: place.due.as_millis(), offset: place.offset }
+}
+
+pub(crate) fn place(message: PlaceMessage) -> Place {
+    Place { due: Timestamp::from_millis(message.due_ms), offset: message.offset }
+}
+
+pub(crate) fn size(what: &'static str, field: &str, number: u64) -> Result<usize, DecodeError> {
+    usize::try_from(number).map_err(|_| fault(what, format!("{field} is {number}; that is too large here")))
+}
+
+pub(crate) fn task_message(task: KnownTask) -> KnownTaskMessage {
+    KnownTaskMessage {
+        key: key_bytes(task.key),
+        due_ms: task.due.as_millis(),
+        offset: task.offset,
+        state: match task.state {
+            KnownState::Scheduled => 0,
+            KnownState::Published => 1,
+            KnownState::Cancelled => 2,
+        },
+        encoded: task.encoded,
+    }
+}
+
+pub(crate) fn task(message: KnownTaskMessage) -> Result<KnownTask, DecodeError> {
+    const WHAT: &str = "known task";
+    let state = match message.state {
+        0 => KnownState::Scheduled,
+        1 => KnownState::Published,
+        2 => KnownState::Cancelled,
+        other => return Err(fault(WHAT, format!("unknown state {other}"))),
+    };
+    Ok(KnownTask {
+        key: key(WHAT, &message.key)?,
+        due: Timestamp::from_millis(message.due_ms),
+        offset: message.offset,
+        state,
+        encoded: message.encoded,
+    })
+}
+
+pub(crate) fn tasks(messages: Vec<KnownTaskMessage>) -> Result<Vec<KnownTask>, DecodeError> {
+    messages.into_iter().map(task).collect()
+}
+
+pub(crate) fn schedule_message(known: &KnownSchedule) -> KnownScheduleMessage {
+    let next = known
+        .next
+        .map(|(nominal, due)| NextMessage { nominal_ms: nominal.as_millis(), due_ms: due.as_millis() });
+    KnownScheduleMessage {
+        head: revision::encode(&known.head),
+        created_offset: known.created_offset,
+        state: schedule_state::encode(&known.state),
+        next,
+    }
+}
+
+pub(crate) fn schedule(message: KnownScheduleMessage) -> Result<KnownSchedule, DecodeError> {
+    let time = Timestamp::from_millis;
+    Ok(KnownSchedule {
+        head: revision::decode(&message.head)?,
+        created_offset: message.created_offset,
+        state: schedule_state::decode(&message.state)?,
+        next: message.next.map(|next| (time(next.nominal_ms), time(next.due_ms))),
+    })
+}

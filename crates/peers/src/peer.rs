@@ -1,0 +1,147 @@
+//! One scheduler as seen from a gateway: its statuses, and the way to ask it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use minutehand_model::PartitionId;
+use minutehand_node::OwnerStatus;
+use minutehand_record::DecodeError;
+use reqwest::{Client, StatusCode};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::answer::Answer;
+use crate::status::StatusFrame;
+use crate::{ASK_PATH, HEARTBEAT_MS, STATUSES_PATH};
+
+/// Silence after which a scheduler counts as gone.
+const SILENCE_MAX: Duration = Duration::from_millis(3 * HEARTBEAT_MS);
+/// Pause before a scheduler that does not answer is called again.
+const CALL_AGAIN: Duration = Duration::from_millis(100);
+
+type Statuses = Arc<Mutex<BTreeMap<PartitionId, watch::Sender<OwnerStatus>>>>;
+
+/// Why a scheduler did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PeerError {
+    #[error("the connection failed: {0}")]
+    Connection(#[from] reqwest::Error),
+    #[error("it answered {status}: {said}")]
+    Refused { status: StatusCode, said: String },
+    #[error("its answer could not be understood: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("it was silent for {} ms", SILENCE_MAX.as_millis())]
+    Silent,
+    #[error("it ended the stream of statuses")]
+    Ended,
+}
+
+/// One scheduler. Listens to it until dropped.
+pub(crate) struct Peer {
+    client: Client,
+    address: String,
+    statuses: Statuses,
+    listener: AbortHandle,
+}
+
+impl Peer {
+    pub(crate) fn new(client: Client, address: &str) -> Peer {
+        let statuses = Statuses::default();
+        let address = address.trim_end_matches('/').to_owned();
+        let listener = tokio::spawn(listen(client.clone(), address.clone(), Arc::clone(&statuses)));
+        Peer { client, address, statuses, listener: listener.abort_handle() }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A partition's status there; `None` when it is not there or the scheduler is not heard.
+    pub(crate) fn status(&self, partition: PartitionId) -> Option<watch::Receiver<OwnerStatus>> {
+        locked(&self.statuses).get(&partition).map(watch::Sender::subscribe)
+    }
+
+    pub(crate) async fn ask(&self, question: Bytes) -> Result<Answer, PeerError> {
+        let request = self.client.post(format!("{}{ASK_PATH}", self.address)).body(question);
+        let response = request.send().await?;
+        let status = response.status();
+        let bytes = response.bytes().await?;
+        match status.is_success() {
+            true => Ok(Answer::decode(bytes)?),
+            false => Err(PeerError::Refused { status, said: first_words(&bytes) }),
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+fn first_words(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(200).collect()
+}
+
+fn locked(statuses: &Statuses) -> MutexGuard<'_, BTreeMap<PartitionId, watch::Sender<OwnerStatus>>> {
+    statuses.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Follows the statuses of a scheduler, calling again whenever the line breaks.
+async fn listen(client: Client, address: String, statuses: Statuses) {
+    let mut is_told = false;
+    loop {
+        let Err(error) = follow(&client, &address, &statuses, &mut is_told).await;
+        // Whoever waits for a partition there learns that there is nobody.
+        locked(&statuses).clear();
+        if !is_told {
+            tracing::warn!(address, error = %error, "a scheduler is not heard; calling again until it is");
+            is_told = true;
+        }
+        sleep(CALL_AGAIN).await;
+    }
+}
+
+async fn follow(
+    client: &Client,
+    address: &str,
+    statuses: &Statuses,
+    is_told: &mut bool,
+) -> Result<std::convert::Infallible, PeerError> {
+    let response = client.get(format!("{address}{STATUSES_PATH}")).send();
+    let response = timeout(SILENCE_MAX, response).await.map_err(|_| PeerError::Silent)??;
+    let status = response.status();
+    if !status.is_success() {
+        let said = timeout(SILENCE_MAX, response.bytes()).await.map_err(|_| PeerError::Silent)??;
+        return Err(PeerError::Refused { status, said: first_words(&said) });
+    }
+    let mut stream = response.bytes_stream();
+    let mut arrived = BytesMut::new();
+    loop {
+        let part = timeout(SILENCE_MAX, stream.next()).await.map_err(|_| PeerError::Silent)?;
+        arrived.extend_from_slice(&part.ok_or(PeerError::Ended)??);
+        while let Some(frame) = StatusFrame::take(&mut arrived)? {
+            if std::mem::take(is_told) {
+                tracing::info!(address, "the scheduler is heard again");
+            }
+            apply(frame, statuses);
+        }
+    }
+}
+
+fn apply(frame: StatusFrame, statuses: &Statuses) {
+    let mut statuses = locked(statuses);
+    for partition in frame.gone {
+        statuses.remove(&partition);
+    }
+    for (partition, status) in frame.changed {
+        match statuses.get(&partition) {
+            Some(known) => drop(known.send_replace(status)),
+            None => drop(statuses.insert(partition, watch::channel(status).0)),
+        }
+    }
+}

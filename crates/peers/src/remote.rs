@@ -1,0 +1,283 @@
+//! Owners in other processes, found through the directory and asked over HTTP.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use minutehand_engine::{KnownSchedule, KnownTask};
+use minutehand_model::{Namespace, PartitionId, Place, ScheduleId, TaskKey, Timestamp};
+use minutehand_node::{Ask, OwnerStatus};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, redirect};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::answer::Answer;
+use crate::peer::Peer;
+use crate::question::Question;
+
+/// Who owns what: the base URL (`http://10.0.0.7:8081`) of each partition's owner, kept up to date.
+pub type Directory = watch::Receiver<BTreeMap<PartitionId, String>>;
+
+/// How schedulers are reached.
+#[derive(Clone)]
+pub struct RemoteConfig {
+    /// The number of partitions.
+    pub partitions: u32,
+    /// The cluster's shared token; `None` where everything listens on loopback.
+    pub token: Option<String>,
+    /// Certificate authorities (PEM) that a scheduler's certificate must come from; without one only plain HTTP is spoken.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Certificate and key (PEM) to be shown to schedulers that ask for them.
+    pub identity_pem: Option<Vec<u8>>,
+    /// Longest time until a question is answered, changes of ownership included, in milliseconds.
+    pub answer_wait_ms_max: u64,
+}
+
+impl RemoteConfig {
+    /// Plain HTTP without a token.
+    pub fn new(partitions: u32) -> RemoteConfig {
+        RemoteConfig { partitions, token: None, ca_pem: None, identity_pem: None, answer_wait_ms_max: 5_000 }
+    }
+}
+
+impl std::fmt::Debug for RemoteConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteConfig")
+            .field("partitions", &self.partitions)
+            .field("has_token", &self.token.is_some())
+            .field("answer_wait_ms_max", &self.answer_wait_ms_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The token cannot be sent.
+    #[error("the cluster token has characters that a header cannot carry")]
+    Token,
+    /// A certificate or a key cannot be used.
+    #[error("{what} cannot be used")]
+    Pem {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// TLS could not be set up.
+    #[error("the client of the schedulers could not be set up")]
+    Setup(#[source] reqwest::Error),
+}
+
+/// How long to wait before asking again, or looking again for an owner that is not there.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// Longest time to connect to a scheduler.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+type Peers = Arc<Mutex<BTreeMap<String, Arc<Peer>>>>;
+
+/// Owners in other processes. Listens to the statuses of every scheduler that the directory names.
+pub struct RemoteAsk {
+    partitions: u32,
+    answer_wait: Duration,
+    directory: Directory,
+    peers: Peers,
+    follower: AbortHandle,
+}
+
+impl RemoteAsk {
+    /// Begins to listen to the schedulers of the directory. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// A token, certificate or key that cannot be used.
+    pub fn new(config: RemoteConfig, directory: Directory) -> Result<RemoteAsk, ClientError> {
+        let client = client(&config)?;
+        let peers = Peers::default();
+        let follower = tokio::spawn(follow(client, directory.clone(), Arc::clone(&peers)));
+        Ok(RemoteAsk {
+            partitions: config.partitions,
+            answer_wait: Duration::from_millis(config.answer_wait_ms_max),
+            directory,
+            peers,
+            follower: follower.abort_handle(),
+        })
+    }
+
+    /// The scheduler that owns a partition, as far as the directory knows.
+    fn owner(&self, partition: PartitionId) -> Option<Arc<Peer>> {
+        let address = self.directory.borrow().get(&partition)?.clone();
+        locked(&self.peers).get(&address).cloned()
+    }
+
+    /// Asks until an owner answers, or for too long.
+    async fn ask(&self, partition: PartitionId, question: Question) -> Option<Answer> {
+        let question = question.encode(partition);
+        let deadline = Instant::now() + self.answer_wait;
+        loop {
+            if let Some(owner) = self.owner(partition)
+                && let Some(answer) = ask_once(&owner, question.clone(), deadline).await
+            {
+                return Some(answer);
+            }
+            let again_at = Instant::now() + ASK_AGAIN;
+            if again_at >= deadline {
+                return None;
+            }
+            sleep_until(again_at).await;
+        }
+    }
+}
+
+impl Drop for RemoteAsk {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+async fn ask_once(owner: &Peer, question: Bytes, deadline: Instant) -> Option<Answer> {
+    match timeout_at(deadline, owner.ask(question)).await.ok()? {
+        Ok(Answer::NotOwned) => None,
+        Ok(answer) => Some(answer),
+        Err(error) => {
+            tracing::debug!(address = owner.address(), error = %error, "a scheduler did not answer");
+            None
+        }
+    }
+}
+
+fn client(config: &RemoteConfig) -> Result<Client, ClientError> {
+    // Fails when the process has chosen a provider already, which is then used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut headers = HeaderMap::new();
+    if let Some(token) = &config.token {
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    let mut builder = Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .default_headers(headers)
+        .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")));
+    let trusted = match &config.ca_pem {
+        Some(pem) => reqwest::Certificate::from_pem_bundle(pem).map_err(|source| ClientError::Pem {
+            what: "the certificate authority of the cluster",
+            source,
+        })?,
+        // The system's authorities say nothing about schedulers, and a machine may have none.
+        None => Vec::new(),
+    };
+    builder = builder.tls_certs_only(trusted);
+    if let Some(pem) = &config.identity_pem {
+        let identity = reqwest::Identity::from_pem(pem)
+            .map_err(|source| ClientError::Pem { what: "the certificate and key of this gateway", source })?;
+        builder = builder.identity(identity);
+    }
+    builder.build().map_err(ClientError::Setup)
+}
+
+/// Keeps one peer for every address of the directory.
+async fn follow(client: Client, mut directory: Directory, peers: Peers) {
+    loop {
+        let addresses: BTreeSet<String> = directory.borrow_and_update().values().cloned().collect();
+        {
+            let mut peers = locked(&peers);
+            peers.retain(|address, _| addresses.contains(address));
+            for address in addresses {
+                peers
+                    .entry(address)
+                    .or_insert_with_key(|address| Arc::new(Peer::new(client.clone(), address)));
+            }
+        }
+        if directory.changed().await.is_err() {
+            // Nobody keeps the directory any more; what it last said stays.
+            return;
+        }
+    }
+}
+
+fn locked(peers: &Peers) -> MutexGuard<'_, BTreeMap<String, Arc<Peer>>> {
+    peers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl Ask for RemoteAsk {
+    fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    fn statuses(&self) -> Vec<(PartitionId, OwnerStatus)> {
+        let every = (0..self.partitions).map(PartitionId);
+        let status = |partition| Some((partition, self.status(partition)?.borrow().clone()));
+        every.filter_map(status).collect()
+    }
+
+    fn status(&self, partition: PartitionId) -> Option<watch::Receiver<OwnerStatus>> {
+        self.owner(partition)?.status(partition)
+    }
+
+    async fn find(&self, partition: PartitionId, keys: Vec<TaskKey>) -> Option<Vec<Vec<KnownTask>>> {
+        let count = keys.len();
+        match self.ask(partition, Question::Find { keys }).await? {
+            Answer::Found(found) if found.len() == count => Some(found),
+            _ => None,
+        }
+    }
+
+    async fn list(
+        &self,
+        partition: PartitionId,
+        after: Option<Place>,
+        until: Timestamp,
+        count_max: usize,
+    ) -> Option<Vec<KnownTask>> {
+        match self.ask(partition, Question::List { after, until, count_max }).await? {
+            Answer::Tasks(tasks) => Some(tasks),
+            _ => None,
+        }
+    }
+
+    async fn loads(
+        &self,
+        partition: PartitionId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Option<BTreeMap<Timestamp, u64>> {
+        match self.ask(partition, Question::Loads { from, until }).await? {
+            Answer::Loads(loads) => Some(loads),
+            _ => None,
+        }
+    }
+
+    async fn schedule(
+        &self,
+        partition: PartitionId,
+        namespace: Namespace,
+        id: ScheduleId,
+    ) -> Option<Option<KnownSchedule>> {
+        match self.ask(partition, Question::Schedule { namespace, id }).await? {
+            Answer::Schedule(known) => Some(known.map(|known| *known)),
+            _ => None,
+        }
+    }
+
+    async fn schedules(
+        &self,
+        partition: PartitionId,
+        namespace: Namespace,
+        after: Option<ScheduleId>,
+        prefix: String,
+        count_max: usize,
+    ) -> Option<Vec<KnownSchedule>> {
+        match self.ask(partition, Question::Schedules { namespace, after, prefix, count_max }).await? {
+            Answer::Schedules(known) => Some(known),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Questions, answers and statuses: what goes in comes out, and damage is noticed.
+
+#[path = "../../../record/tests/it/values.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the tests of the record crate, which use all of it"
+)]
+mod values;
+
+use bytes::{Bytes, BytesMut};
+use minutehand_engine::{KnownSchedule, KnownState, KnownTask, Phase};
+use minutehand_model::{Epoch, PartitionId};
+use minutehand_node::OwnerStatus;
+use minutehand_peers::{Answer, Question, StatusFrame};
+use proptest::prelude::*;
+
+use values::Values;
+
+const PHASES: [Phase; 7] = [
+    Phase::Waiting,
+    Phase::Opening,
+    Phase::Loading,
+    Phase::Replaying,
+    Phase::Owning,
+    Phase::HandingOver,
+    Phase::Stopped,
+];
+
+fn questions(values: &mut Values) -> Vec<Question> {
+    vec![
+        Question::Find { keys: values.several(5, Values::key) },
+        Question::List {
+            after: values.optional(Values::place),
+            until: values.any_time(),
+            count_max: values.number() as usize,
+        },
+        Question::Loads { from: values.any_time(), until: values.any_time() },
+        Question::Schedule { namespace: values.namespace(), id: values.schedule_id() },
+        Question::Schedules {
+            namespace: values.namespace(),
+            after: values.optional(Values::schedule_id),
+            prefix: values.prose(),
+            count_max: values.number() as usize,
+        },
+    ]
+}
+
+fn known_task(values: &mut Values) -> KnownTask {
+    KnownTask {
+        key: values.key(),
+        due: values.any_time(),
+        offset: values.number(),
+        state: values.one_of(&[KnownState::Scheduled, KnownState::Published, KnownState::Cancelled]),
+        encoded: values.optional(|values| values.bytes(40)),
+    }
+}
+
+fn known_schedule(values: &mut Values) -> KnownSchedule {
+    KnownSchedule {
+        head: values.revision_entry(),
+        created_offset: values.number(),
+        state: values.schedule_state(),
+        next: values.optional(|values| (values.any_time(), values.any_time())),
+    }
+}
+
+fn answers(values: &mut Values) -> Vec<Answer> {
+    vec![
+        Answer::NotOwned,
+        Answer::Found(values.several(3, |values| values.several(3, known_task))),
+        Answer::Tasks(values.several(3, known_task)),
+        Answer::Loads(values.several(3, |values| (values.any_time(), values.number())).into_iter().collect()),
+        Answer::Schedule(values.optional(|values| Box::new(known_schedule(values)))),
+        Answer::Schedules(values.several(3, known_schedule)),
+    ]
+}
+
+fn status(values: &mut Values) -> OwnerStatus {
+    OwnerStatus {
+        phase: values.one_of(&PHASES),
+        epoch: Epoch(values.number()),
+        applied: values.number(),
+        frontier: values.checkpoint().frontier,
+        replay_from: values.number(),
+        tick: values.number(),
+        log_end: values.number(),
+        loaded_until: values.any_time(),
+        near_tasks: values.number() as usize,
+        near_bytes: values.number() as usize,
+        pending_entries: values.number() as usize,
+    }
+}
+
+fn frame(values: &mut Values) -> StatusFrame {
+    let partition = |values: &mut Values| PartitionId(values.number() as u32);
+    StatusFrame {
+        changed: values.several(4, |values| (partition(values), status(values))),
+        gone: values.several(4, partition),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn questions_survive_the_round_trip(seed in any::<u64>()) {
+        let mut values = Values(seed);
+        for question in questions(&mut values) {
+            let partition = PartitionId(values.number() as u32);
+            prop_assert_eq!(Question::decode(question.encode(partition)).unwrap(), (partition, question));
+        }
+    }
+
+    #[test]
+    fn answers_survive_the_round_trip(seed in any::<u64>()) {
+        for answer in answers(&mut Values(seed)) {
+            prop_assert_eq!(Answer::decode(answer.clone().encode()).unwrap(), answer);
+        }
+    }
+
+    #[test]
+    fn frames_survive_the_round_trip_however_they_arrive(seed in any::<u64>()) {
+        let mut values = Values(seed);
+        let frames = values.several(4, frame);
+        let sent: Vec<u8> = frames.iter().flat_map(|frame| frame.encode()).collect();
+        let (mut arrived, mut taken) = (BytesMut::new(), Vec::new());
+        for part in sent.chunks(1 + values.below(50) as usize) {
+            arrived.extend_from_slice(part);
+            while let Some(frame) = StatusFrame::take(&mut arrived).unwrap() {
+                taken.push(frame);
+            }
+        }
+        prop_assert_eq!(taken, frames);
+        prop_assert!(arrived.is_empty());
+    }
+
+    #[test]
+    fn damaged_bytes_are_never_a_panic(seed in any::<u64>(), noise in any::<Vec<u8>>()) {
+        let mut values = Values(seed);
+        let mut all: Vec<Bytes> = answers(&mut values).into_iter().map(Answer::encode).collect();
+        all.extend(questions(&mut values).iter().map(|question| question.encode(PartitionId(1))));
+        all.push(frame(&mut values).encode());
+        all.push(noise.into());
+        for bytes in all {
+            let mut damaged = bytes.to_vec();
+            if !damaged.is_empty() {
+                let at = values.below(damaged.len() as u64) as usize;
+                damaged[at] ^= 1 << values.below(8);
+            }
+            for bytes in [Bytes::from(damaged.clone()), bytes.slice(..bytes.len() / 2)] {
+                drop((Question::decode(bytes.clone()), Answer::decode(bytes.clone())));
+                drop(StatusFrame::take(&mut BytesMut::from(&bytes[..])));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_later_build_asks_is_refused_in_words() {
+    // Field 15, which no question of this build has.
+    let unknown = Bytes::from_static(&[0x08, 1, 0x7a, 0]);
+    let refused = Question::decode(unknown).unwrap_err();
+    assert_eq!(refused.to_string(), "question: it asks nothing that is known here");
+    let refused = StatusFrame::take(&mut BytesMut::from(&[0xff; 8][..])).unwrap_err();
+    assert!(refused.to_string().contains("4294967295 bytes long"), "{refused}");
+}
