@@ -23,6 +23,8 @@ mod serve;
 mod tls;
 mod tokens;
 
+pub use axum::Router;
+
 pub use api::{ApiConfig, RenderMetrics};
 pub use ids::IdSource;
 pub use namespaces::NamespacePolicy;

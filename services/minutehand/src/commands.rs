@@ -1,8 +1,9 @@
 //! What the command line asks of the service.
 
 use async_trait::async_trait;
-use minutehand_cli::{BenchArgs, Commands, DevArgs, Failure, Setting, SimArgs};
+use minutehand_cli::{BenchArgs, Commands, ConfigShowArgs, DevArgs, Failure, Setting, SimArgs};
 
+use crate::cluster::settings::{ClusterSettings, has_sections};
 use crate::settings::Settings;
 
 /// The service behind the command line.
@@ -22,7 +23,11 @@ impl Commands for Service {
         crate::sim::run(args).await
     }
 
-    fn settings(&self, args: &DevArgs) -> Result<Vec<Setting>, Failure> {
-        Ok(Settings::effective(args)?.shown(args))
+    fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure> {
+        let is_cluster = args.cluster || args.dev.config.as_deref().map(has_sections) == Some(Ok(true));
+        match is_cluster {
+            true => Ok(ClusterSettings::effective(&args.as_cluster())?.shown()),
+            false => Ok(Settings::effective(&args.dev)?.shown(&args.dev)),
+        }
     }
 }

@@ -1,14 +1,20 @@
 //! Minutehand: a task scheduler in one binary.
 //!
-//! The command line is the crate `minutehand-cli`; here is what needs the scheduler itself: `dev`, `bench`, `sim`
-//! and the settings behind `config show`.
+//! The command line is the crate `minutehand-cli`; here is what needs the scheduler itself: `dev`, `bench`, `sim`,
+//! a cluster's roles (feature `cluster`) and the settings behind `config show`.
 
 mod bench;
+mod cluster;
 mod commands;
 mod dev;
+mod executors;
 mod memory;
+mod output;
 mod settings;
+mod shutdown;
 mod sim;
+mod telemetry;
+mod tls;
 
 use std::process::ExitCode;
 

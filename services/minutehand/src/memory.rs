@@ -11,10 +11,13 @@ use std::process::Command;
 /// Read by the allocator when the process starts, which is before any code of ours.
 const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 
+/// The verbs that run long enough for it to matter.
+const RUN_LONG: &[&str] = &["dev", "bench", "scheduler", "gateway", "worker"];
+
 /// Starts the program anew, as the same process, with memory kept; unless the caller has chosen otherwise.
 /// Where that is not possible the program goes on as it is.
 pub(crate) fn keep_what_was_needed() {
-    let runs_long = std::env::args().nth(1).is_some_and(|verb| matches!(verb.as_str(), "dev" | "bench"));
+    let runs_long = std::env::args().nth(1).is_some_and(|verb| RUN_LONG.contains(&verb.as_str()));
     if !runs_long || std::env::var_os(PURGE_DELAY).is_some() {
         return;
     }

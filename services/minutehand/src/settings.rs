@@ -232,7 +232,9 @@ impl Settings {
             origin: args.origin(name),
             help: help.to_owned(),
         };
-        let tokens = args.tokens_file.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
+        let file = |path: &Option<std::path::PathBuf>| {
+            path.as_ref().map_or("none".to_owned(), |path| path.display().to_string())
+        };
         let mut shown = vec![
             argument(
                 "data_dir",
@@ -240,7 +242,14 @@ impl Settings {
                 "the folder that holds everything durable",
             ),
             argument("http", args.http.to_string(), "the address of API, page and metrics"),
-            argument("tokens_file", tokens, "bearer tokens; needed beyond loopback"),
+            argument("tokens_file", file(&args.tokens_file), "bearer tokens; needed beyond loopback"),
+            argument("tls_cert_file", file(&args.tls_cert_file), "serve HTTPS with this certificate (PEM)"),
+            argument("tls_key_file", file(&args.tls_key_file), "the key (PEM) of that certificate"),
+            argument(
+                "tls_client_ca_file",
+                file(&args.tls_client_ca_file),
+                "callers must show a certificate of these authorities (PEM)",
+            ),
             argument("log", args.log.clone(), "what is logged"),
         ];
         shown.extend(KNOWN.iter().map(|known| Setting {

@@ -72,6 +72,18 @@ pub struct DevArgs {
     #[arg(long, env = "MINUTEHAND_TOKENS_FILE", value_name = "FILE")]
     pub tokens_file: Option<PathBuf>,
 
+    /// The certificate to serve HTTPS with (PEM), followed by those between it and an authority.
+    #[arg(long, env = "MINUTEHAND_TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// The private key of that certificate (PEM).
+    #[arg(long, env = "MINUTEHAND_TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_key_file: Option<PathBuf>,
+
+    /// Authorities (PEM): callers must show a certificate of one of them.
+    #[arg(long, env = "MINUTEHAND_TLS_CLIENT_CA_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_client_ca_file: Option<PathBuf>,
+
     /// What is logged, as `level` or `target=level,…`.
     #[arg(long, env = "MINUTEHAND_LOG", value_name = "FILTER", default_value = "warn,minutehand::dev=info")]
     pub log: String,

@@ -1,5 +1,6 @@
 //! Everything that can be typed.
 
+mod cluster;
 mod dev;
 mod queue;
 mod schedule;
@@ -12,6 +13,7 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use cluster::{ClusterArgs, ConfigShowArgs, Role, SchemaCommand, SchemaVerb};
 pub use dev::{BenchArgs, DevArgs, Origin, SimArgs};
 pub(crate) use queue::{
     BucketCommand, BucketVerb, DeadLetterSelection, PartitionCommand, PartitionVerb, QueueCommand, QueueVerb,
@@ -46,6 +48,14 @@ pub struct Cli {
 pub enum Verb {
     /// Run everything in one process: scheduler, HTTP API, page, metrics, workers, on a durable store.
     Dev(Box<DevArgs>),
+    /// Run a cluster's scheduler: owns partitions, takes commands in and publishes executions.
+    Scheduler(ClusterArgs),
+    /// Run a cluster's gateway: the HTTP API.
+    Gateway(ClusterArgs),
+    /// Run a cluster's worker: webhooks and commands, for the queues it is given.
+    Worker(ClusterArgs),
+    /// Create or look at what a cluster needs in Kafka, Cassandra and etcd.
+    Schema(SchemaCommand),
     /// Create, look at, move and cancel tasks.
     #[command(visible_alias = "tasks")]
     Task(Box<TaskCommand>),
@@ -100,7 +110,7 @@ where
     match &mut cli.verb {
         Verb::Dev(args) => args.origins = origins(&["dev"]),
         Verb::Config(ConfigCommand { verb: ConfigVerb::Show(args) }) => {
-            args.origins = origins(&["config", "show"])
+            args.dev.origins = origins(&["config", "show"]);
         }
         Verb::Bench(args) => args.json = cli.json,
         Verb::Sim(args) => args.json = cli.json,

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
@@ -51,6 +52,10 @@ pub struct ServerArgs {
     /// The bearer token. Prefer the variable: a command line can be read by others.
     #[arg(long, global = true, env = "MINUTEHAND_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<Token>,
+
+    /// Certificate authorities (PEM) that the server's certificate must come from, instead of the system's.
+    #[arg(long, global = true, env = "MINUTEHAND_CACERT", value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
 
     /// Give up waiting for an answer after so long; streams may last.
     #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = crate::args::server::timeout)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::dev::DevArgs;
+use super::cluster::ConfigShowArgs;
 use super::server::ServerArgs;
 use crate::output::time::parse_time;
 
@@ -73,8 +73,9 @@ pub struct ExplainArgs {
 /// What to show of the settings.
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Print every setting that `dev` would run with, and where its value comes from. Takes the arguments of `dev`.
-    Show(Box<DevArgs>),
+    /// Print every setting that `dev`, or a cluster's role, would run with, and where its value comes from. Takes the
+    /// arguments of `dev`.
+    Show(Box<ConfigShowArgs>),
 }
 
 #[derive(Debug, Args)]

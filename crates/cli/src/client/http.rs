@@ -1,5 +1,6 @@
 //! Requests and answers.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,7 +54,11 @@ impl Client {
         // A machine without certificates (a plain Debian has none) must still be able to speak plain HTTP: the
         // system's are loaded only where they are needed.
         let is_plain = base.starts_with("http://");
-        let builder = if is_plain { builder.tls_certs_only([]) } else { builder };
+        let builder = match &args.cacert {
+            Some(path) => builder.tls_certs_only(authorities(path)?),
+            None if is_plain => builder.tls_certs_only([]),
+            None => builder,
+        };
         let http = builder
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -163,6 +168,20 @@ impl Client {
                 .with_hint("is there a Minutehand server at that address?")
         })?;
         Ok(Answered { status, body, etag })
+    }
+}
+
+/// The certificate authorities in a file.
+fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
+    let refused = |error: &dyn std::fmt::Display| {
+        let message = format!("could not read the certificate authorities in {}: {error}", path.display());
+        Failure::new(Exit::Usage, message)
+    };
+    let pem = std::fs::read(path).map_err(|error| refused(&error))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(found) if found.is_empty() => Err(refused(&"there is no certificate in PEM in it")),
+        Ok(found) => Ok(found),
+        Err(error) => Err(refused(&cause(&error))),
     }
 }
 

@@ -1,13 +1,13 @@
 //! `minutehand config show`
 
-use crate::args::DevArgs;
+use crate::args::ConfigShowArgs;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::hooks::Commands;
 
 pub(super) fn show(
     commands: &dyn Commands,
-    args: &DevArgs,
+    args: &ConfigShowArgs,
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {

@@ -8,11 +8,12 @@ mod man;
 mod pages;
 mod queue;
 mod schedule;
+mod schema;
 mod task;
 mod task_import;
 mod time_cells;
 
-use crate::args::{Cli, ConfigVerb, ImportVerb, TaskVerb, Verb};
+use crate::args::{Cli, ConfigVerb, ImportVerb, Role, TaskVerb, Verb};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::hooks::Commands;
@@ -42,6 +43,10 @@ async fn carry_out(cli: Cli, commands: &dyn Commands, console: &mut Console) -> 
         Verb::Dev(args) => commands.dev(*args).await,
         Verb::Bench(args) => commands.bench(args).await,
         Verb::Sim(args) => commands.sim(args).await,
+        Verb::Scheduler(args) => commands.role(Role::Scheduler, args).await,
+        Verb::Gateway(args) => commands.role(Role::Gateway, args).await,
+        Verb::Worker(args) => commands.role(Role::Worker, args).await,
+        Verb::Schema(command) => schema::run(commands, command.verb, console, json).await,
         Verb::Task(command) => match command.verb {
             TaskVerb::Import(args) => task_import::run(&command.server, &args, console, json).await,
             verb => task::run(&command.server, verb, console, json).await,

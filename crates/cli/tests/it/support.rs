@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use minutehand_cli::{
-    BenchArgs, Commands, Console, DevArgs, Exit, Failure, Setting, SimArgs, parse_from, run_on,
+    BenchArgs, Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, Setting, SimArgs, parse_from,
+    run_on,
 };
 use minutehand_model::Timestamp;
 use serde_json::Value;
@@ -101,7 +102,8 @@ impl Commands for Hooks {
         Err(Failure::new(Exit::Failed, format!("sim {} from {} json {}", args.seeds, args.from, args.json)))
     }
 
-    fn settings(&self, args: &DevArgs) -> Result<Vec<Setting>, Failure> {
+    fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure> {
+        let args = &args.dev;
         Ok(vec![
             Setting {
                 name: "data_dir".to_owned(),

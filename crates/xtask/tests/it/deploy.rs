@@ -47,3 +47,21 @@ fn the_image_starts_what_exists() {
     let port = args.http.port();
     assert!(file.lines().any(|line| line == format!("EXPOSE {port}")), "port {port} is exposed");
 }
+
+#[test]
+fn the_units_of_the_roles_start_what_exists_with_the_sample_settings() {
+    for (role, verb) in [("scheduler", "Scheduler"), ("gateway", "Gateway"), ("worker", "Worker")] {
+        let unit = read(&format!("deploy/minutehand-{role}.service"));
+        let command =
+            unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("it starts something");
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let parsed = parse_from(&words).unwrap_or_else(|error| panic!("{command}: {error}")).verb;
+        let (Verb::Scheduler(args) | Verb::Gateway(args) | Verb::Worker(args)) = &parsed else {
+            panic!("{command} starts no role but {parsed:?}");
+        };
+        assert!(format!("{parsed:?}").starts_with(verb), "{command}");
+        let config = args.config.as_ref().and_then(|path| path.file_name()?.to_str().map(str::to_owned));
+        assert_eq!(config, Some(format!("{role}.toml")), "its sample lies beside the unit");
+        assert!(!read(&format!("deploy/{role}.toml")).is_empty());
+    }
+}

@@ -2,24 +2,25 @@
 
 mod crontab;
 mod greeting;
-mod output;
 mod store;
-mod telemetry;
 mod workers;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use minutehand_cli::{DevArgs, Exit, Failure};
 use minutehand_embedded::{EmbeddedStore, Health};
 use minutehand_engine::Config;
-use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, Tokens};
+use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, TlsFiles, Tokens};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_standalone::{Ended, Scheduler};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::settings::Settings;
+use crate::shutdown::{asked_to_stop, until_true};
+use crate::{telemetry, tls};
 
 /// Runs until SIGINT or SIGTERM, then hands everything over and stops.
 pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
@@ -27,7 +28,10 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let planned = crontab::read(&args.crontab)?;
     telemetry::start_logs(&args.log)?;
     let metrics = telemetry::start_metrics()?;
-    let tokens = read_tokens(&args)?;
+    let tokens = read_tokens(args.tokens_file.as_deref())?;
+    let tls_files = args.tls_cert_file.clone().zip(args.tls_key_file.clone());
+    let tls_files =
+        tls_files.map(|(cert, key)| TlsFiles { cert, key, client_ca: args.tls_client_ca_file.clone() });
     minutehand_http::refuse_open_bind(args.http, &tokens)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let listener = TcpListener::bind(args.http).await.map_err(|error| {
@@ -39,9 +43,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let store = store::open(&args, &settings).await?;
     let scheduler = Scheduler::start(Arc::clone(&store), engine_config(&settings));
     let (stop, stopping) = watch::channel(false);
-    let executors =
-        workers::Executors::new(&settings, output::OutputFolder::new(args.data_dir.join("output")))
-            .map_err(|error| Failure::new(Exit::Failed, error))?;
+    let executors = workers::executors(&settings, args.data_dir.join("output"))
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
     let workers = tokio::spawn(workers::run(store.clone(), executors, settings, stopping.clone()));
     let router = minutehand_http::router(ApiConfig {
         gateway: Arc::clone(scheduler.gateway()),
@@ -51,14 +54,15 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         metrics: Arc::new(move || metrics.render()),
         default_group: minutehand_worker::GROUP_DEFAULT.to_owned(),
     });
-    let served = tokio::spawn(minutehand_http::serve(listener, router, until_true(stopping)));
+    let is_tls = tls_files.is_some();
+    let served = tokio::spawn(tls::serve(listener, tls_files, router, until_true(stopping))?);
 
     scheduler.ready().await.map_err(|ended| stopped(&ended))?;
     let schedules = match planned.is_empty() {
         true => None,
         false => Some(crontab::apply(scheduler.gateway(), planned, SystemClock.now()).await?),
     };
-    println!("{}", greeting::greeting(http, &args.data_dir, schedules));
+    println!("{}", greeting::greeting(http, is_tls, &args.data_dir, schedules));
 
     let ended_by_itself = tokio::select! {
         () = asked_to_stop() => None,
@@ -93,10 +97,6 @@ fn stopped(ended: &Ended) -> Failure {
         .with_hint("the lines before this say why; nothing that was acknowledged is lost")
 }
 
-async fn until_true(mut flag: watch::Receiver<bool>) {
-    flag.wait_for(|wanted| *wanted).await.ok();
-}
-
 fn engine_config(settings: &Settings) -> Config {
     Config {
         look_ahead_ms: settings.number("look_ahead_ms"),
@@ -111,25 +111,12 @@ fn engine_config(settings: &Settings) -> Config {
     }
 }
 
-fn read_tokens(args: &DevArgs) -> Result<Tokens, Failure> {
-    let Some(path) = &args.tokens_file else { return Ok(Tokens::default()) };
+/// The bearer tokens in a file; none without one.
+pub(crate) fn read_tokens(path: Option<&Path>) -> Result<Tokens, Failure> {
+    let Some(path) = path else { return Ok(Tokens::default()) };
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Usage, format!("could not read the tokens in {}: {error}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
     Tokens::parse(&text).map_err(|error| failed(&error))
-}
-
-/// SIGINT (Ctrl-C) or SIGTERM.
-async fn asked_to_stop() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate => {}
-    }
 }

@@ -11,12 +11,12 @@ const FILES_MAX: usize = 50;
 
 /// A folder of outputs.
 #[derive(Clone, Debug)]
-pub(super) struct OutputFolder {
+pub(crate) struct OutputFolder {
     root: PathBuf,
 }
 
 impl OutputFolder {
-    pub(super) fn new(root: PathBuf) -> OutputFolder {
+    pub(crate) fn new(root: PathBuf) -> OutputFolder {
         OutputFolder { root }
     }
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Sends logs to standard error, as far as the filter lets them through.
-pub(super) fn start_logs(filter: &str) -> Result<(), Failure> {
+pub(crate) fn start_logs(filter: &str) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Failure::new(Exit::Usage, format!("log is {filter:?}, which is no filter: {error}"))
     })?;
@@ -24,7 +24,7 @@ pub(super) fn start_logs(filter: &str) -> Result<(), Failure> {
 }
 
 /// Installs the recorder behind `/metrics`.
-pub(super) fn start_metrics() -> Result<PrometheusHandle, Failure> {
+pub(crate) fn start_metrics() -> Result<PrometheusHandle, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Failed, format!("could not start the metrics: {error}"))
     };

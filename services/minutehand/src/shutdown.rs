@@ -1,0 +1,23 @@
+//! Being told to stop.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// SIGINT (Ctrl-C) or SIGTERM.
+pub(crate) async fn asked_to_stop() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate => {}
+    }
+}
+
+/// Waits until a flag is true, or nobody can set it any more.
+pub(crate) async fn until_true(mut flag: watch::Receiver<bool>) {
+    flag.wait_for(|wanted| *wanted).await.ok();
+}
