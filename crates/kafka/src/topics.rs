@@ -197,6 +197,11 @@ impl Client {
         }
     }
 
+    /// Whether the cluster has a topic.
+    pub async fn has_topic(&self, topic: &str) -> bool {
+        self.topics().await.is_ok_and(|topics| topics.contains_key(topic))
+    }
+
     /// Every topic and its number of partitions.
     pub(crate) async fn topics(&self) -> Result<std::collections::BTreeMap<String, u32>, PortError> {
         let client = self.shared();
