@@ -32,13 +32,13 @@ impl CommandLog for EmbeddedStore {
             let reason = format!("they have {bytes} bytes; at most {APPEND_BYTES_MAX} are allowed");
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
-        let packed = Packed::new(&records);
+        let (packed, count) = (Packed::new(&records), records.len());
         drop(records);
         self.submit(action, packed.bytes(), false, move |state, writes| {
             let mut rows = NewRows::default();
             let (first, appended_at) = state.append(writes, partition, packed, &mut rows);
             let shared = Arc::clone(&state.shared);
-            Ok(Applied::then(Appended { first, appended_at }, move || rows.publish(&shared)))
+            Ok(Applied::then(Appended::following(first, count, appended_at), move || rows.publish(&shared)))
         })
         .await
     }

@@ -97,7 +97,7 @@ fn records(first: LogOffset, head: Head, body: &Bytes) -> Option<Vec<LogRecord>>
         if end > body.len() {
             return None;
         }
-        records.push(LogRecord { offset, appended_at: head.appended_at, payload: body.slice(at..end) });
+        records.push(LogRecord::new(offset, head.appended_at, body.slice(at..end)));
         at = end;
     }
     (at == body.len()).then_some(records)

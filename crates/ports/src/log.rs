@@ -14,8 +14,17 @@ pub struct LogRecord {
     pub offset: LogOffset,
     /// When the log took it; never goes back within a partition.
     pub appended_at: Timestamp,
-    /// The encoded command.
+    /// The encoded command, or what a producer wrote instead when it was refused.
     pub payload: Bytes,
+    /// Why the record cannot be understood, where the adapter takes records that producers wrote in other forms.
+    pub refusal: Option<String>,
+}
+
+impl LogRecord {
+    /// A record that holds an encoded command.
+    pub fn new(offset: LogOffset, appended_at: Timestamp, payload: Bytes) -> LogRecord {
+        LogRecord { offset, appended_at, payload, refusal: None }
+    }
 }
 
 /// Records in order of their offsets.
@@ -30,12 +39,24 @@ pub struct LogBatch {
 }
 
 /// The answer to an append: the records are durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// The offset of the first record; the others follow without holes.
-    pub first: LogOffset,
-    /// The time the log gave all of them.
+    /// The offset of each record, rising. Records of others may lie between them.
+    pub offsets: Vec<LogOffset>,
+    /// The time the log gave the last of them.
     pub appended_at: Timestamp,
+}
+
+impl Appended {
+    /// Records that follow each other without holes from an offset on.
+    pub fn following(first: LogOffset, count: usize, appended_at: Timestamp) -> Appended {
+        Appended { offsets: (first..).take(count).collect(), appended_at }
+    }
+
+    /// The offset behind the last record; `None` when nothing was appended.
+    pub fn end(&self) -> Option<LogOffset> {
+        self.offsets.last().map(|last| last + 1)
+    }
 }
 
 /// Where a partition's log begins and ends.
@@ -50,7 +71,8 @@ pub struct LogBounds {
 /// One durable, ordered stream of commands per partition.
 #[async_trait]
 pub trait CommandLog: Send + Sync + 'static {
-    /// Appends records and answers when they are durable. Either all are appended, next to each other, or none.
+    /// Appends records in their order and answers when all of them are durable. After an error of class `Retry` any
+    /// part of them may have been appended, or may be yet.
     async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError>;
 
     /// Reads from an offset on, up to about `bytes_max` bytes but at least one record when there is one.

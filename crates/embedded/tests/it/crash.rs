@@ -46,7 +46,7 @@ async fn keep_appending(store: Arc<EmbeddedStore>, mut random: Random) {
         let tag = random.next();
         let length = random.below(3_000) as usize;
         let records = (0..count).map(|index| append_record(tag, index, length)).collect();
-        let first = store.append(partition, records).await.unwrap().first;
+        let first = store.append(partition, records).await.unwrap().offsets[0];
         tell(&format!("append {partition} {first} {count} {tag} {length} {number}"));
     }
 }

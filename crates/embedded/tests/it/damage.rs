@@ -52,7 +52,7 @@ async fn a_damaged_row_of_the_log_is_passed_over_with_its_offsets() {
     let expected =
         ["log of partition 0, row at offset 10", "log of partition 0, row at offset 40"].map(str::to_owned);
     assert_eq!(positions, expected);
-    assert_eq!(store.append(P0, vec!["on".into()]).await.unwrap().first, 50);
+    assert_eq!(store.append(P0, vec!["on".into()]).await.unwrap().offsets, [50]);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ async fn in_the_limited_process() {
     let mut acknowledged = 0;
     let error = loop {
         match store.append(PartitionId(0), vec![record(acknowledged)]).await {
-            Ok(appended) => assert_eq!(appended.first, acknowledged),
+            Ok(appended) => assert_eq!(appended.offsets, [acknowledged]),
             Err(error) => break error,
         }
         acknowledged += 1;

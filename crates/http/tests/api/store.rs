@@ -90,10 +90,11 @@ impl Store {
         let log = &mut state.partitions.entry(partition).or_default().log;
         let appended_at = log.last().map_or(Timestamp::MIN, |last| last.appended_at).max(self.clock.now());
         let first = log.len() as u64;
+        let count = records.len();
         let numbered = (first..).zip(records);
-        log.extend(numbered.map(|(offset, payload)| LogRecord { offset, appended_at, payload }));
+        log.extend(numbered.map(|(offset, payload)| LogRecord::new(offset, appended_at, payload)));
         self.ends[partition.0 as usize].send_replace(log.len() as u64);
-        Appended { first, appended_at }
+        Appended::following(first, count, appended_at)
     }
 }
 

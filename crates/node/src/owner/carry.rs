@@ -115,9 +115,16 @@ fn decoded(request: RequestId, batch: LogBatch) -> Input {
 }
 
 fn decode(record: LogRecord, names: &mut QueueNames) -> InputRecord {
-    let LogRecord { offset, appended_at, payload } = record;
-    let command = minutehand_record::command::decode_sharing(payload.clone(), names).map_err(|error| {
-        SetAside { position: format!("log offset {offset}"), reason: error.to_string(), bytes: payload }
+    let LogRecord { offset, appended_at, payload, refusal } = record;
+    let command = match refusal {
+        Some(reason) => Err(reason),
+        None => minutehand_record::command::decode_sharing(payload.clone(), names)
+            .map_err(|error| error.to_string()),
+    };
+    let command = command.map_err(|reason| SetAside {
+        position: format!("log offset {offset}"),
+        reason,
+        bytes: payload,
     });
     InputRecord { offset, appended_at, command }
 }

@@ -94,7 +94,7 @@ macro_rules! contract_tests {
     (@log $harness:expr) => {
         $crate::contract_tests!(@group $harness, log: [
             offsets_follow_each_other_without_holes,
-            appends_of_many_callers_stay_whole,
+            appends_of_many_callers_are_told_apart,
             an_append_of_nothing_changes_nothing,
             time_never_goes_back,
             a_read_takes_about_what_was_asked_for_and_goes_on,

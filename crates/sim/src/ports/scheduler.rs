@@ -27,13 +27,13 @@ impl CommandLog for MemoryStores {
         let index = state.index(partition, "append to the log")?;
         let now_ms = state.clock_ms;
         let log = &mut state.logs[index];
-        let first = log.end();
+        let (first, count) = (log.end(), records.len());
         for payload in records {
             log.append(now_ms, payload);
         }
         let appended_at = log.last_appended_at(now_ms);
         self.announce_ends(&state);
-        Ok(Appended { first, appended_at })
+        Ok(Appended::following(first, count, appended_at))
     }
 
     async fn read(
@@ -52,7 +52,7 @@ impl CommandLog for MemoryStores {
         let raw = log.read_raw(from, bytes_max);
         let records: Vec<LogRecord> = raw
             .into_iter()
-            .map(|(offset, appended_at, payload)| LogRecord { offset, appended_at, payload })
+            .map(|(offset, appended_at, payload)| LogRecord::new(offset, appended_at, payload))
             .collect();
         let next = records.last().map_or(log.end().max(from), |last| last.offset + 1);
         Ok(LogBatch { records, next, end: log.end() })

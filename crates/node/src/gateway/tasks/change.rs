@@ -134,13 +134,12 @@ impl Gateway {
         partition: PartitionId,
         commands: Vec<Command>,
     ) -> Result<u64, Unavailable> {
-        let count = commands.len() as u64;
         let kinds: Vec<&str> = commands.iter().map(Command::kind).collect();
         let records = commands.iter().map(minutehand_record::command::encode).collect();
         let appended = self.append(partition, records).await?;
         kinds.into_iter().for_each(|kind| self.metrics.accepted(kind, 1));
-        self.applied(partition, appended.first + count).await?;
-        Ok(appended.first)
+        self.applied(partition, appended.end().unwrap_or(0)).await?;
+        Ok(appended.offsets.first().copied().unwrap_or(0))
     }
 }
 

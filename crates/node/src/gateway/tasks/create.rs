@@ -57,7 +57,9 @@ impl Gateway {
         match self.append(partition, records).await {
             Ok(appended) => {
                 self.metrics.accepted("create", count);
-                (appended.first..)
+                appended
+                    .offsets
+                    .into_iter()
                     .zip(places)
                     .map(|(offset, (index, due))| (index, Ok(created(partition, due, offset, false))))
                     .collect()

@@ -1,0 +1,128 @@
+//! One cluster: its settings, its topics, and the calls that all parts of this crate share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use minutehand_ports::{ErrorClass, PortError};
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaResult;
+use tokio::runtime::Handle;
+
+use crate::config::KafkaConfig;
+use crate::error::port_error;
+use crate::listener::{Consumer, Listener};
+use crate::names::TopicNames;
+
+/// A cluster and what is kept there. Share it behind an [`Arc`].
+pub struct Client {
+    config: KafkaConfig,
+    names: TopicNames,
+    runtime: Handle,
+    admin: AdminClient<DefaultClientContext>,
+    /// Partitions of topics that have been looked up; a topic never loses partitions.
+    known: Mutex<HashMap<String, u32>>,
+    /// Answers questions about offsets.
+    lookups: Mutex<Option<Arc<Consumer>>>,
+    this: Weak<Client>,
+}
+
+impl Client {
+    /// A client of the cluster. Nothing is asked of it yet; [`Client::check_topics`] does.
+    ///
+    /// # Errors
+    /// When the settings are refused; the error names the setting.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(config: KafkaConfig) -> Result<Arc<Client>, PortError> {
+        let admin = config.client().create().map_err(|error| port_error("set up the Kafka client", error))?;
+        let names = TopicNames::new(&config.topic_prefix);
+        let runtime = Handle::current();
+        Ok(Arc::new_cyclic(|this| Client {
+            config,
+            names,
+            runtime,
+            admin,
+            known: Mutex::default(),
+            lookups: Mutex::default(),
+            this: Weak::clone(this),
+        }))
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &KafkaConfig {
+        &self.config
+    }
+
+    /// The names of the topics.
+    pub fn names(&self) -> &TopicNames {
+        &self.names
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Client> {
+        self.this.upgrade().expect("a client lives behind its Arc")
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    pub(crate) fn admin(&self) -> &AdminClient<DefaultClientContext> {
+        &self.admin
+    }
+
+    /// Longest wait for one answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_millis(u64::from(self.config.request_timeout_ms))
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout()
+    }
+
+    /// A consumer that is asked where partitions begin and end.
+    pub(crate) fn lookups(&self) -> KafkaResult<Arc<Consumer>> {
+        let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(consumer) = &*lookups {
+            return Ok(Arc::clone(consumer));
+        }
+        let consumer = self.consumer()?;
+        Ok(Arc::clone(lookups.insert(Arc::new(consumer))))
+    }
+
+    /// A consumer of committed records.
+    pub(crate) fn consumer(&self) -> KafkaResult<Consumer> {
+        self.config.reader().create_with_context(Listener)
+    }
+
+    /// Asks the cluster for its topics. Blocks.
+    pub(crate) fn list(&self) -> Result<BTreeMap<String, u32>, PortError> {
+        let metadata = self
+            .admin
+            .inner()
+            .fetch_metadata(None, self.timeout())
+            .map_err(|error| port_error(format!("ask {} for its topics", self.config.brokers), error))?;
+        let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
+        Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32)).collect())
+    }
+
+    pub(crate) fn known(&self, topic: &str) -> Option<u32> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied()
+    }
+
+    pub(crate) fn learn(&self, topic: &str, partitions: u32) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), partitions);
+    }
+}
+
+/// Runs a call that blocks on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, PortError> + Send + 'static,
+) -> Result<T, PortError> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(PortError::new(ErrorClass::Retry, "finish a call to Kafka", "the process is ending")),
+    }
+}

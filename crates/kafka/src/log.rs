@@ -1,0 +1,76 @@
+//! The command log on the topic `commands`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use minutehand_model::{LogOffset, PartitionId};
+use minutehand_ports::{Appended, CommandLog, LogBatch, LogBounds, PortError};
+use tokio::sync::watch;
+
+use crate::append::Appender;
+use crate::client::{Client, blocking};
+use crate::error::port_error;
+use crate::reader::Reader;
+use crate::translate::Translate;
+
+/// The command log of every partition. Readers are started for those that are read or watched, and end when nobody
+/// watches them any more.
+pub struct KafkaLog {
+    client: Arc<Client>,
+    appender: Appender,
+    translate: Arc<dyn Translate>,
+    readers: Mutex<HashMap<PartitionId, Arc<Reader>>>,
+}
+
+impl KafkaLog {
+    /// The log of a cluster; records in producers' own forms are understood by `translate`.
+    pub fn new(client: Arc<Client>, translate: Arc<dyn Translate>) -> KafkaLog {
+        let appender = Appender::new(Arc::clone(&client));
+        KafkaLog { client, appender, translate, readers: Mutex::default() }
+    }
+
+    fn reader(&self, partition: PartitionId) -> Arc<Reader> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.retain(|_, reader| !reader.has_ended());
+        let start = || Reader::start(Arc::clone(&self.client), Arc::clone(&self.translate), partition);
+        Arc::clone(readers.entry(partition).or_insert_with(start))
+    }
+}
+
+#[async_trait]
+impl CommandLog for KafkaLog {
+    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError> {
+        self.appender.append(partition, records).await
+    }
+
+    async fn read(
+        &self,
+        partition: PartitionId,
+        from: LogOffset,
+        bytes_max: usize,
+    ) -> Result<LogBatch, PortError> {
+        self.reader(partition).read(from, bytes_max).await
+    }
+
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, PortError> {
+        let client = Arc::clone(&self.client);
+        blocking(move || {
+            let action = format!("find the bounds of the log of partition {partition}");
+            let topic = &client.names().commands;
+            let marks = client.bounds(topic, partition).map_err(|error| port_error(action, error))?;
+            Ok(LogBounds { start: marks.0, end: marks.1 })
+        })
+        .await
+    }
+
+    fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
+        self.reader(partition).watch_end()
+    }
+
+    /// Kafka forgets by the topic's retention: the log may keep more than it must.
+    async fn truncate(&self, _: PartitionId, _: LogOffset) -> Result<(), PortError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Reading parts of a topic once: the end of a compacted topic, or all of it. Everything here blocks.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use minutehand_model::{LogOffset, PartitionId};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+use crate::client::Client;
+use crate::listener::Consumer;
+
+/// A record as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) offset: LogOffset,
+    pub(crate) key: Bytes,
+    /// `None` for a tombstone.
+    pub(crate) value: Option<Bytes>,
+}
+
+/// How long one poll waits.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Pause before a question is asked again whose answer was not there yet.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Everything committed in a partition from an offset on, as of now.
+pub(crate) fn read_from(
+    client: &Client,
+    consumer: &Consumer,
+    topic: &str,
+    partition: PartitionId,
+    from: LogOffset,
+) -> KafkaResult<Vec<Stored>> {
+    assign(consumer, topic, partition, from)?;
+    let mut records = Vec::new();
+    let mut deadline = client.deadline();
+    let outcome = loop {
+        match consumer.poll(POLL) {
+            Some(Ok(message)) => {
+                records.push(Stored {
+                    offset: message.offset().max(0) as u64,
+                    key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
+                    value: message.payload().map(Bytes::copy_from_slice),
+                });
+                deadline = client.deadline();
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => break Ok(records),
+            Some(Err(error)) if is_passing(&error) => {}
+            Some(Err(error)) => break Err(error),
+            None => {}
+        }
+        if std::time::Instant::now() > deadline {
+            break Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+        }
+    };
+    consumer.unassign()?;
+    outcome
+}
+
+/// Whether the library goes on by itself after an error.
+pub(crate) fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let passing = [
+        Code::BrokerTransportFailure,
+        Code::AllBrokersDown,
+        Code::Resolve,
+        Code::LeaderNotAvailable,
+        Code::NotLeaderForPartition,
+        Code::UnknownTopicOrPartition,
+        Code::OffsetNotAvailable,
+        Code::OperationTimedOut,
+        Code::RequestTimedOut,
+        Code::FencedLeaderEpoch,
+        Code::UnknownLeaderEpoch,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
+}
+
+/// Reads a partition from an offset on.
+pub(crate) fn assign(
+    consumer: &Consumer,
+    topic: &str,
+    partition: PartitionId,
+    from: LogOffset,
+) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::new();
+    let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
+    list.add_partition_offset(topic, partition.0 as i32, offset)?;
+    consumer.assign(&list)
+}
+
+impl Client {
+    /// Where a partition begins, and the offset below which everything is decided. Blocks.
+    pub(crate) fn bounds(&self, topic: &str, partition: PartitionId) -> KafkaResult<(u64, u64)> {
+        let consumer = self.lookups()?;
+        marks(self, &consumer, topic, partition)
+    }
+}
+
+/// The same with a consumer at hand.
+pub(crate) fn marks(
+    client: &Client,
+    consumer: &Consumer,
+    topic: &str,
+    partition: PartitionId,
+) -> KafkaResult<(u64, u64)> {
+    let deadline = client.deadline();
+    loop {
+        match consumer.fetch_watermarks(topic, partition.0 as i32, client.timeout()) {
+            Ok((low, high)) => return Ok((low.max(0) as u64, high.max(0) as u64)),
+            // A topic that was just made has no leader yet; one whose broker went away gets another.
+            Err(error) if is_passing(&error) && std::time::Instant::now() < deadline => {
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
