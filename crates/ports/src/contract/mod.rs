@@ -4,6 +4,7 @@
 //! writes a harness and one line, [`contract_tests!`](crate::contract_tests), in its tests. Nothing here knows of disks, brokers or
 //! clocks; what an adapter may do ("it may keep more") is not asked for.
 
+mod absent;
 pub mod coordinator;
 pub mod history;
 pub mod log;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use minutehand_model::Timestamp;
 
+use self::absent::Absent;
 use crate::{
     CommandLog, Coordinator, ErrorClass, ExecutionQueue, ExecutionSink, History, PortError, Timetable,
 };
@@ -41,6 +43,21 @@ pub struct Stores {
     pub history: Arc<dyn History>,
     /// Whatever must live as long as the stores, for the harness's own use.
     pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Stores {
+    /// Stores that are not there: every call fails with class `Fatal`. An adapter of some ports fills in those it has.
+    pub fn absent() -> Stores {
+        Stores {
+            log: Arc::new(Absent),
+            sink: Arc::new(Absent),
+            timetable: Arc::new(Absent),
+            coordinator: Arc::new(Absent),
+            queue: Arc::new(Absent),
+            history: Arc::new(Absent),
+            keep: Box::new(()),
+        }
+    }
 }
 
 /// Makes stores to test.
@@ -67,9 +84,14 @@ fn refused<T: std::fmt::Debug>(result: Result<T, PortError>) -> ErrorClass {
 /// Expands to one test for each case, against the stores of a harness.
 ///
 /// `contract_tests!(MyHarness::new());` in an integration test; the test crate needs tokio with `macros` and `rt`.
+/// An adapter of some ports names their groups: `contract_tests!(log, sink: MyHarness::new());`, and its harness
+/// fills the rest of the stores from [`Stores::absent`](crate::contract::Stores::absent).
 #[macro_export]
 macro_rules! contract_tests {
-    ($harness:expr) => {
+    ($($group:ident),+: $harness:expr) => {
+        $($crate::contract_tests!(@$group $harness);)+
+    };
+    (@log $harness:expr) => {
         $crate::contract_tests!(@group $harness, log: [
             offsets_follow_each_other_without_holes,
             appends_of_many_callers_stay_whole,
@@ -84,6 +106,8 @@ macro_rules! contract_tests {
             partitions_are_apart,
             everything_is_there_after_a_restart,
         ]);
+    };
+    (@sink $harness:expr) => {
         $crate::contract_tests!(@group $harness, sink: [
             a_partition_never_owned_has_no_checkpoint,
             a_tick_is_visible_in_all_its_parts,
@@ -97,6 +121,8 @@ macro_rules! contract_tests {
             everything_is_there_after_a_restart,
             a_bare_tick_publishes_nothing,
         ]);
+    };
+    (@timetable $harness:expr) => {
         $crate::contract_tests!(@group $harness, timetable: [
             a_block_comes_back_as_it_was_written,
             writing_a_block_again_changes_nothing,
@@ -112,6 +138,8 @@ macro_rules! contract_tests {
             writing_a_revision_again_changes_nothing,
             everything_is_there_after_a_restart,
         ]);
+    };
+    (@coordinator $harness:expr) => {
         $crate::contract_tests!(@group $harness, coordinator: [
             every_partition_is_assigned_to_somebody,
             an_acquired_partition_is_not_given_twice,
@@ -120,6 +148,8 @@ macro_rules! contract_tests {
             epochs_grow_over_restarts,
             the_lease_is_confirmed,
         ]);
+    };
+    (@queue $harness:expr) => {
         $crate::contract_tests!(@group $harness, queue: [
             deliveries_come_in_order_and_as_published,
             a_poll_waits_for_a_publication,
@@ -138,6 +168,8 @@ macro_rules! contract_tests {
             the_depth_counts,
             an_empty_queue_of_a_partition_does_not_hide_another,
         ]);
+    };
+    (@history $harness:expr) => {
         $crate::contract_tests!(@group $harness, history: [
             outcomes_come_oldest_first,
             a_task_without_history_has_none,
@@ -158,5 +190,8 @@ macro_rules! contract_tests {
                 }
             )+
         }
+    };
+    ($harness:expr) => {
+        $crate::contract_tests!(log, sink, timetable, coordinator, queue, history: $harness);
     };
 }
