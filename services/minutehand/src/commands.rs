@@ -23,6 +23,27 @@ impl Commands for Service {
         crate::sim::run(args).await
     }
 
+    #[cfg(feature = "cluster")]
+    async fn role(&self, role: minutehand_cli::Role, args: minutehand_cli::ClusterArgs) -> Result<(), Failure> {
+        crate::cluster::run(role, &args).await
+    }
+
+    #[cfg(feature = "cluster")]
+    async fn schema_apply(
+        &self,
+        args: minutehand_cli::ClusterArgs,
+    ) -> Result<Vec<minutehand_cli::SchemaItem>, Failure> {
+        crate::cluster::schema_apply(&args).await
+    }
+
+    #[cfg(feature = "cluster")]
+    async fn schema_status(
+        &self,
+        args: minutehand_cli::ClusterArgs,
+    ) -> Result<Vec<minutehand_cli::SchemaItem>, Failure> {
+        crate::cluster::schema_status(&args).await
+    }
+
     fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure> {
         let is_cluster = args.cluster || args.dev.config.as_deref().map(has_sections) == Some(Ok(true));
         match is_cluster {

@@ -10,16 +10,29 @@ use tracing_subscriber::EnvFilter;
 /// How often histograms are brought up to date, so that samples do not pile up between scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "dev speaks to people"))]
+    Json,
+}
+
 /// Sends logs to standard error, as far as the filter lets them through.
-pub(crate) fn start_logs(filter: &str) -> Result<(), Failure> {
+pub(crate) fn start_logs(filter: &str, format: LogFormat) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Failure::new(Exit::Usage, format!("log is {filter:?}, which is no filter: {error}"))
     })?;
-    let started = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+        .with_ansi(std::io::stderr().is_terminal());
+    let started = match format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
     started.map_err(|error| Failure::new(Exit::Failed, format!("could not start the logs: {error}")))
 }
 

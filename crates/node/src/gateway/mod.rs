@@ -79,6 +79,8 @@ pub struct Gateway {
     limits: Limits,
     /// The partitions this node should own, when it is known.
     assignment: Option<watch::Receiver<BTreeSet<PartitionId>>>,
+    /// What else keeps it from its work, told by whoever watches the stores.
+    troubles: Option<watch::Receiver<Vec<String>>>,
     /// Replays of dead letters take turns: two at once could both append the same letter.
     replay_turn: tokio::sync::Mutex<()>,
     metrics: CommandMetrics,
@@ -107,13 +109,19 @@ impl Gateway {
     pub fn asking(stores: Stores, owners: Arc<dyn Ask>, clock: Arc<dyn Clock>, limits: Limits) -> Gateway {
         let replay_turn = tokio::sync::Mutex::new(());
         let metrics = CommandMetrics::new();
-        Gateway { stores, owners, clock, limits, assignment: None, replay_turn, metrics }
+        Gateway { stores, owners, clock, limits, assignment: None, troubles: None, replay_turn, metrics }
     }
 
     /// The same gateway, ready only when every partition of `assignment` is owned.
     #[must_use]
     pub fn with_assignment(self, assignment: watch::Receiver<BTreeSet<PartitionId>>) -> Gateway {
         Gateway { assignment: Some(assignment), ..self }
+    }
+
+    /// The same gateway, not ready while there are `troubles` (a store that does not answer), each in words.
+    #[must_use]
+    pub fn with_troubles(self, troubles: watch::Receiver<Vec<String>>) -> Gateway {
+        Gateway { troubles: Some(troubles), ..self }
     }
 
     /// The present time by the gateway's clock.

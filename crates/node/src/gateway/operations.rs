@@ -35,7 +35,7 @@ pub struct MinuteLoad {
     pub bytes: u64,
 }
 
-/// Whether this node can do its work.
+/// Whether a node can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Every partition assigned to it is owned.
@@ -104,11 +104,12 @@ impl Gateway {
             return Readiness::NotReady(vec!["no partition is assigned to this node yet".to_owned()]);
         }
         let phase = |partition: &PartitionId| phases.get(partition).copied().unwrap_or_default();
-        let reasons: Vec<String> = assigned
-            .iter()
-            .filter(|partition| phase(partition) != Phase::Owning)
-            .map(|partition| format!("partition {partition} is {}", phase(partition).as_str()))
-            .collect();
+        let mut reasons =
+            self.troubles.as_ref().map_or_else(Vec::new, |troubles| troubles.borrow().clone());
+        let not_owned = assigned.iter().filter(|partition| phase(partition) != Phase::Owning);
+        let not_owned =
+            not_owned.map(|partition| format!("partition {partition} is {}", phase(partition).as_str()));
+        reasons.extend(not_owned);
         if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady(reasons) }
     }
 }

@@ -20,13 +20,14 @@ use tokio::sync::watch;
 
 use crate::settings::Settings;
 use crate::shutdown::{asked_to_stop, until_true};
-use crate::{telemetry, tls};
+use crate::telemetry::{self, LogFormat};
+use crate::tls;
 
 /// Runs until SIGINT or SIGTERM, then hands everything over and stops.
 pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let settings = Settings::effective(&args)?;
     let planned = crontab::read(&args.crontab)?;
-    telemetry::start_logs(&args.log)?;
+    telemetry::start_logs(&args.log, LogFormat::Text)?;
     let metrics = telemetry::start_metrics()?;
     let tokens = read_tokens(args.tokens_file.as_deref())?;
     let tls_files = args.tls_cert_file.clone().zip(args.tls_key_file.clone());

@@ -131,7 +131,7 @@ pub(super) const KNOWN: &[Known] = &[
     //
     known("cassandra.contact_points", "127.0.0.1:9042", List, "host:port of some nodes"),
     known("cassandra.keyspace", "minutehand", Text, "the keyspace"),
-    known("cassandra.replication", "1", Text, "copies of a keyspace that is made: a number, or DC1:3,DC2:3"),
+    known("cassandra.replication", "", Text, "copies of a keyspace that is made, dc1:3,dc2:3; else by its nodes"),
     known("cassandra.local_datacenter", "", Text, "whose replicas are asked; needed where there are several"),
     number("cassandra.connect_timeout_ms", "5000", 100, 600_000, "longest time to connect"),
     number(

@@ -1,0 +1,129 @@
+//! `minutehand gateway`: the HTTP API. It owns nothing; what partitions know, their owners are asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use minutehand_cassandra::CassandraTimetable;
+use minutehand_cli::Failure;
+use minutehand_etcd::{Directory, PartitionOwner};
+use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, router};
+use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue};
+use minutehand_model::{Namespace, PartitionId};
+use minutehand_node::{Gateway, Limits, Stores, SystemClock};
+use minutehand_peers::{RemoteAsk, RemoteConfig};
+use tokio::sync::watch;
+
+use super::greeting::greeting;
+use super::process::Process;
+use super::settings::ClusterSettings;
+use super::{configs, failure, health};
+use crate::shutdown::asked_to_stop;
+
+/// Runs until SIGINT or SIGTERM, then lets the requests under way end.
+pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
+    let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
+    let (etcd, partitions) = (configs::etcd(settings)?, settings.number("cluster.partitions"));
+    let (remote, namespaces) = (remote(settings)?, namespaces(settings)?);
+    let tokens = crate::dev::read_tokens(settings.path("gateway.tokens_file").as_deref())?;
+    let hint = "write tokens to a file and name it in gateway.tokens_file, or listen on 127.0.0.1";
+    let process = Process::start(settings, "gateway.listen", &tokens, hint).await?;
+
+    let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
+    client.check_topics().await.map_err(|error| failure::store(&error))?;
+    let timetable = CassandraTimetable::connect(&cassandra).await.map_err(|error| failure::cassandra(&error))?;
+    let directory = Directory::open(&etcd, partitions).await.map_err(|error| failure::etcd(&error))?;
+    let asking = RemoteAsk::new(remote, addresses(directory.owners()));
+    let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
+
+    let log = Arc::new(KafkaLog::new(Arc::clone(&client), super::translate()));
+    let stores = Stores {
+        log: log.clone(),
+        timetable: timetable.clone(),
+        queue: Arc::new(KafkaQueue::new(Arc::clone(&client))),
+        history: Arc::new(KafkaHistory::new(client)),
+    };
+    let troubles = health::watch_stores(vec![
+        Box::new(health::LogProbe(log)),
+        Box::new(health::TimetableProbe(timetable)),
+    ]);
+    let limits =
+        Limits { apply_wait_ms_max: settings.number("gateway.apply_wait_ms_max"), ..Limits::default() };
+    // Ready when every partition has an owner.
+    let (_all, every) = watch::channel((0..partitions).map(PartitionId).collect());
+    let gateway = Gateway::asking(stores, Arc::new(asking), Arc::new(SystemClock), limits)
+        .with_assignment(every)
+        .with_troubles(troubles);
+    let router = router(ApiConfig {
+        gateway: Arc::new(gateway),
+        tokens,
+        namespaces,
+        ids: IdSource::from_system(),
+        metrics: process.metrics.clone(),
+        default_group: settings.text("worker.group").to_owned(),
+    });
+    let url = process.url();
+    let serving = process.serve(router)?;
+    println!(
+        "{}",
+        greeting(
+            "gateway",
+            &[
+                ("API", format!("{url}/v1")),
+                ("page", format!("{url}/")),
+                ("metrics", format!("{url}/metrics")),
+                ("region", format!("{}, {partitions} partitions", etcd.region)),
+            ],
+        )
+    );
+    asked_to_stop().await;
+    serving.end().await;
+    drop(directory);
+    Ok(())
+}
+
+fn namespaces(settings: &ClusterSettings) -> Result<NamespacePolicy, Failure> {
+    let names = settings.list("gateway.namespaces");
+    if names.is_empty() {
+        return Ok(NamespacePolicy::OnFirstUse);
+    }
+    let parse = |name: &String| Namespace::parse(name);
+    let parsed: Result<_, _> = names.iter().map(parse).collect();
+    parsed.map(NamespacePolicy::Listed).map_err(|error| failure::usage(format!("gateway.namespaces: {error}")))
+}
+
+fn remote(settings: &ClusterSettings) -> Result<RemoteConfig, Failure> {
+    let read = |name: &str| -> Result<Option<Vec<u8>>, Failure> {
+        let Some(path) = settings.path(name) else { return Ok(None) };
+        let read = std::fs::read(&path);
+        let shown = path.display();
+        read.map(Some).map_err(|error| failure::usage(format!("could not read {name} in {shown}: {error}")))
+    };
+    let identity_pem = match (read("http.tls_cert_file")?, read("http.tls_key_file")?) {
+        (Some(cert), Some(key)) => Some([cert, key].concat()),
+        _ => None,
+    };
+    Ok(RemoteConfig {
+        token: settings.secret("cluster.token")?,
+        ca_pem: read("http.peer_ca_file")?,
+        identity_pem,
+        ..RemoteConfig::new(settings.number("cluster.partitions"))
+    })
+}
+
+/// The addresses alone, kept up to date.
+fn addresses(
+    mut owners: watch::Receiver<BTreeMap<PartitionId, PartitionOwner>>,
+) -> watch::Receiver<BTreeMap<PartitionId, String>> {
+    let addresses = |owners: &BTreeMap<PartitionId, PartitionOwner>| {
+        let address =
+            |(partition, owner): (&PartitionId, &PartitionOwner)| (*partition, owner.address.clone());
+        owners.iter().map(address).collect()
+    };
+    let (tell, known) = watch::channel(addresses(&owners.borrow_and_update()));
+    tokio::spawn(async move {
+        while owners.changed().await.is_ok() {
+            tell.send_replace(addresses(&owners.borrow_and_update()));
+        }
+    });
+    known
+}

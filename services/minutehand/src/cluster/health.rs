@@ -1,0 +1,86 @@
+//! Whether the stores answer, asked once a second for readiness.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use minutehand_model::PartitionId;
+use minutehand_node::{Clock, SystemClock};
+use minutehand_ports::{CommandLog, PortError, Timetable};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Pause between two questions.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// A store that has not answered for so long does not.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Something whose health can be asked.
+#[async_trait]
+pub(super) trait Probe: Send + Sync {
+    /// What it is called in a sentence.
+    fn name(&self) -> &'static str;
+
+    /// A question that costs little.
+    async fn ask(&self) -> Result<(), PortError>;
+}
+
+/// Kafka, by the bounds of one log.
+pub(super) struct LogProbe(pub(super) Arc<dyn CommandLog>);
+
+#[async_trait]
+impl Probe for LogProbe {
+    fn name(&self) -> &'static str {
+        "Kafka"
+    }
+
+    async fn ask(&self) -> Result<(), PortError> {
+        self.0.bounds(PartitionId(0)).await.map(drop)
+    }
+}
+
+/// Cassandra, by the load of one minute.
+pub(super) struct TimetableProbe(pub(super) Arc<dyn Timetable>);
+
+#[async_trait]
+impl Probe for TimetableProbe {
+    fn name(&self) -> &'static str {
+        "Cassandra"
+    }
+
+    async fn ask(&self) -> Result<(), PortError> {
+        let minute = SystemClock.now().floor_to_minute();
+        self.0.loads(PartitionId(0), minute, minute.plus_millis(1)).await.map(drop)
+    }
+}
+
+/// Asks for as long as somebody listens: what does not answer, in words.
+pub(super) fn watch_stores(probes: Vec<Box<dyn Probe>>) -> watch::Receiver<Vec<String>> {
+    let (tell, troubles) = watch::channel(Vec::new());
+    tokio::spawn(async move {
+        while !tell.is_closed() {
+            let mut found = Vec::new();
+            for probe in &probes {
+                match timeout(ANSWER_TIMEOUT, probe.ask()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => found.push(format!("{} does not answer: {error}", probe.name())),
+                    Err(_) => found.push(format!("{} does not answer", probe.name())),
+                }
+            }
+            let has_changed = |known: &mut Vec<String>| {
+                let is_news = *known != found;
+                if is_news {
+                    match found.is_empty() {
+                        true => tracing::info!("every store answers again"),
+                        false => tracing::warn!(troubles = found.join("; "), "a store does not answer"),
+                    }
+                    known.clone_from(&found);
+                }
+                is_news
+            };
+            tell.send_if_modified(has_changed);
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    });
+    troubles
+}

@@ -1,0 +1,122 @@
+//! `minutehand schema apply|status`: topics in Kafka, tables in Cassandra, the count of partitions in etcd.
+
+use minutehand_cassandra::{Applied, Migration, Migrations, Replication, SchemaStatus};
+use minutehand_cli::{Exit, Failure, SchemaItem, SchemaState};
+use minutehand_etcd::EtcdConfig;
+use minutehand_kafka::{Client, TopicDefinition, TopicStanding};
+
+use super::settings::ClusterSettings;
+use super::{configs, failure};
+
+/// Creates what is missing. Whatever is there and not as it should be is refused before anything is created.
+pub(super) async fn apply(settings: &ClusterSettings) -> Result<Vec<SchemaItem>, Failure> {
+    let before = status(settings).await?;
+    let (client, migrations, etcd) = connect(settings).await?;
+    let mut items = topics(client.apply_topics().await.map_err(|error| failure::store(&error))?)?;
+
+    let replication = match settings.given("cassandra.replication") {
+        Some(text) => Replication::parse(text),
+        None => Replication::of_nodes(&migrations.datacenters()),
+    };
+    let replication =
+        replication.map_err(|error| failure::usage(format!("cassandra.replication: {error}")))?;
+    let status = migrations.apply(&replication).await.map_err(|error| failure::cassandra(&error))?;
+    items.extend(tables(&status));
+
+    let partitions = settings.number("cluster.partitions");
+    minutehand_etcd::agree(&etcd, partitions).await.map_err(|error| failure::etcd(&error))?;
+    items.push(partition_count(&etcd, Some(partitions), partitions)?);
+
+    for item in &mut items {
+        let was_missing = before.iter().any(|before| {
+            (&before.store, &before.kind, &before.name) == (&item.store, &item.kind, &item.name)
+                && before.state == SchemaState::Missing
+        });
+        if was_missing {
+            item.state = SchemaState::Created;
+        }
+    }
+    Ok(items)
+}
+
+/// What there is, and what is missing.
+///
+/// # Errors
+/// When something is there and not as it should be, or a store does not answer.
+pub(super) async fn status(settings: &ClusterSettings) -> Result<Vec<SchemaItem>, Failure> {
+    let (client, migrations, etcd) = connect(settings).await?;
+    let mut items = topics(client.standings().await.map_err(|error| failure::store(&error))?)?;
+
+    let status = migrations.status().await.map_err(|error| failure::cassandra(&error))?;
+    if status.exists && status.pending.is_empty() {
+        migrations.verify().await.map_err(|error| failure::cassandra(&error))?;
+    }
+    items.extend(tables(&status));
+
+    let stored = minutehand_etcd::partitions(&etcd).await.map_err(|error| failure::etcd(&error))?;
+    items.push(partition_count(&etcd, stored, settings.number("cluster.partitions"))?);
+    Ok(items)
+}
+
+async fn connect(
+    settings: &ClusterSettings,
+) -> Result<(std::sync::Arc<Client>, Migrations, EtcdConfig), Failure> {
+    let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
+    let etcd = configs::etcd(settings)?;
+    let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
+    let migrations = Migrations::connect(&cassandra).await.map_err(|error| failure::cassandra(&error))?;
+    Ok((client, migrations, etcd))
+}
+
+fn item(store: &str, kind: &str, name: impl Into<String>, is_there: bool, detail: String) -> SchemaItem {
+    SchemaItem {
+        store: store.to_owned(),
+        kind: kind.to_owned(),
+        name: name.into(),
+        state: if is_there { SchemaState::Present } else { SchemaState::Missing },
+        detail,
+    }
+}
+
+fn topics(standings: Vec<(TopicDefinition, TopicStanding)>) -> Result<Vec<SchemaItem>, Failure> {
+    let topic = |(definition, standing): (TopicDefinition, TopicStanding)| {
+        let TopicDefinition { name, partitions, .. } = definition;
+        if let TopicStanding::Differs(found) = standing {
+            return Err(refused(format!(
+                "topic {name} has {found} partitions; the settings want {partitions} (cluster.partitions)"
+            )));
+        }
+        let is_there = standing != TopicStanding::Missing;
+        Ok(item("kafka", "topic", name, is_there, format!("{partitions} partitions")))
+    };
+    standings.into_iter().map(topic).collect()
+}
+
+fn tables(status: &SchemaStatus) -> Vec<SchemaItem> {
+    let mut items = vec![item("cassandra", "keyspace", &status.keyspace, status.exists, String::new())];
+    let name = |number: &dyn std::fmt::Display, name: &str| format!("{number} {name}");
+    items.extend(status.applied.iter().map(|Applied { number, name: word, applied_at, .. }| {
+        item("cassandra", "migration", name(number, word), true, format!("applied at {applied_at}"))
+    }));
+    items.extend(status.pending.iter().map(|Migration { number, name: word, .. }| {
+        item("cassandra", "migration", name(number, word), false, String::new())
+    }));
+    items
+}
+
+fn partition_count(etcd: &EtcdConfig, stored: Option<u32>, wanted: u32) -> Result<SchemaItem, Failure> {
+    match stored.filter(|stored| *stored != wanted) {
+        Some(stored) => Err(refused(format!(
+            "region {} has {stored} partitions in etcd; the settings want {wanted} (cluster.partitions)",
+            etcd.region
+        ))),
+        None => {
+            let detail = format!("{wanted} partitions");
+            Ok(item("etcd", "partitions", format!("region {}", etcd.region), stored.is_some(), detail))
+        }
+    }
+}
+
+fn refused(message: String) -> Failure {
+    Failure::new(Exit::Conflict, message).with_hint("the count is fixed once the schema has been applied")
+}

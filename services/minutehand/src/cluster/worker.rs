@@ -1,0 +1,146 @@
+//! `minutehand worker`: runs webhooks and commands, for the queues that its settings name.
+
+use std::sync::Arc;
+
+use minutehand_cli::{Exit, Failure};
+use minutehand_http::{NodeConfig, node_router};
+use minutehand_kafka::{Client, KafkaQueue};
+use minutehand_metrics::Queues;
+use minutehand_model::QueueName;
+use minutehand_node::Readiness;
+use minutehand_ports::ExecutionQueue;
+use minutehand_worker::{Handler, Secret, WebhookConfig, Worker, WorkerObserver};
+use tokio::sync::watch;
+
+use super::greeting::greeting;
+use super::process::Process;
+use super::settings::ClusterSettings;
+use super::{configs, failure, health};
+use crate::executors::{
+    Dispatcher, ExecutorOptions, Executors, Observer, Unclaimed, history_policy, report_depths,
+};
+use crate::shutdown::asked_to_stop;
+
+/// Runs until SIGINT or SIGTERM, then lets running handlers end.
+pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
+    let (kafka, queues, executors) = (configs::kafka(settings)?, queues(settings)?, executors(settings)?);
+    let tokens = configs::cluster_tokens(settings)?;
+    let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
+    let process = Process::start(settings, "worker.listen", &tokens, hint).await?;
+
+    let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
+    client.check_topics().await.map_err(|error| failure::store(&error))?;
+    let port: Arc<dyn ExecutionQueue> = Arc::new(KafkaQueue::new(client));
+    let (stop, stopping) = watch::channel(false);
+    let observed = Arc::new(Queues::new());
+    let group = settings.text("worker.group").to_owned();
+    tokio::spawn(report_depths(Arc::clone(&port), group.clone(), Arc::clone(&observed), stopping.clone()));
+    let worker = worker(settings, &port, &queues, executors, Arc::new(Observer(observed)))?;
+    let mut running = tokio::spawn(worker.run(crate::shutdown::until_true(stopping)));
+
+    let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
+    let router = node_router(NodeConfig {
+        owners: None,
+        tokens,
+        readiness: Arc::new(move || match troubles.borrow().clone() {
+            troubles if troubles.is_empty() => Readiness::Ready,
+            troubles => Readiness::NotReady(troubles),
+        }),
+        metrics: process.metrics.clone(),
+        stopping: process.ending.subscribe(),
+    });
+    let url = process.url();
+    let serving = process.serve(router)?;
+    let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
+    println!(
+        "{}",
+        greeting(
+            "worker",
+            &[
+                ("queues", names.join(", ")),
+                ("group", group),
+                ("metrics", format!("{url}/metrics")),
+                ("kafka", settings.list("kafka.brokers").join(", ")),
+            ],
+        )
+    );
+    let by_itself = tokio::select! {
+        () = asked_to_stop() => None,
+        ended = &mut running => Some(ended),
+    };
+    stop.send_replace(true);
+    let ended = match by_itself {
+        Some(ended) => ended,
+        None => running.await,
+    };
+    serving.end().await;
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::new(Exit::Failed, failure::words(&error))),
+        Err(error) => Err(Failure::new(Exit::Failed, format!("the worker failed: {error}"))),
+    }
+}
+
+fn queues(settings: &ClusterSettings) -> Result<Vec<QueueName>, Failure> {
+    let names = settings.list("worker.queues");
+    if names.is_empty() {
+        return Err(failure::usage("worker.queues is empty; name the queues that this worker serves"));
+    }
+    let parsed: Result<Vec<QueueName>, _> = names.iter().map(|name| QueueName::parse(name)).collect();
+    parsed.map_err(|error| failure::usage(format!("worker.queues: {error}")))
+}
+
+fn executors(settings: &ClusterSettings) -> Result<Executors, Failure> {
+    let secret = settings.secret("worker.webhook_secret")?;
+    let secret = secret.as_deref().map(Secret::parse).transpose();
+    let secret = secret.map_err(|error| failure::usage(format!("worker.webhook_secret: {error}")))?;
+    let executors = Executors::new(ExecutorOptions {
+        webhook: WebhookConfig {
+            url: settings.given("worker.webhook_url").map(str::to_owned),
+            secrets: secret.into_iter().collect(),
+            allow_private_networks: settings.is_on("worker.webhook_private_networks"),
+            ..WebhookConfig::default()
+        },
+        output: settings.path("worker.output_dir"),
+        may_run_commands: settings.is_on("worker.process_executor"),
+        unclaimed: match settings.text("worker.unclaimed") {
+            "fail" => Unclaimed::Fail,
+            _ => Unclaimed::Log,
+        },
+    });
+    executors.map_err(failure::usage)
+}
+
+fn worker(
+    settings: &ClusterSettings,
+    port: &Arc<dyn ExecutionQueue>,
+    queues: &[QueueName],
+    executors: Executors,
+    observer: Arc<dyn WorkerObserver>,
+) -> Result<Worker, Failure> {
+    let handler: Arc<dyn Handler> = Arc::new(Dispatcher(Arc::new(executors)));
+    let mut builder = Worker::builder(Arc::clone(port))
+        .group(settings.text("worker.group"))
+        .observer(observer)
+        .history(history_policy(settings.text("worker.history")))
+        .run_timeout_ms(settings.number("worker.run_timeout_ms"))
+        .drain_ms(settings.number("worker.drain_ms"));
+    for queue in queues {
+        builder = builder.handle_shared(queue.clone(), Arc::clone(&handler), settings.number("worker.concurrency"));
+    }
+    builder.build().map_err(|error| failure::usage(format!("worker: {error}")))
+}
+
+/// Kafka, by its queues.
+struct QueueProbe(Arc<dyn ExecutionQueue>);
+
+#[async_trait::async_trait]
+impl health::Probe for QueueProbe {
+    fn name(&self) -> &'static str {
+        "Kafka"
+    }
+
+    async fn ask(&self) -> Result<(), minutehand_ports::PortError> {
+        self.0.queues().await.map(drop)
+    }
+}
