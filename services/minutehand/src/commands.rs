@@ -24,7 +24,11 @@ impl Commands for Service {
     }
 
     #[cfg(feature = "cluster")]
-    async fn role(&self, role: minutehand_cli::Role, args: minutehand_cli::ClusterArgs) -> Result<(), Failure> {
+    async fn role(
+        &self,
+        role: minutehand_cli::Role,
+        args: minutehand_cli::ClusterArgs,
+    ) -> Result<(), Failure> {
         crate::cluster::run(role, &args).await
     }
 

@@ -104,8 +104,7 @@ impl Gateway {
             return Readiness::NotReady(vec!["no partition is assigned to this node yet".to_owned()]);
         }
         let phase = |partition: &PartitionId| phases.get(partition).copied().unwrap_or_default();
-        let mut reasons =
-            self.troubles.as_ref().map_or_else(Vec::new, |troubles| troubles.borrow().clone());
+        let mut reasons = self.troubles.as_ref().map_or_else(Vec::new, |troubles| troubles.borrow().clone());
         let not_owned = assigned.iter().filter(|partition| phase(partition) != Phase::Owning);
         let not_owned =
             not_owned.map(|partition| format!("partition {partition} is {}", phase(partition).as_str()));

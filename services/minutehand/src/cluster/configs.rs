@@ -138,7 +138,10 @@ pub(super) fn etcd(settings: &ClusterSettings) -> Result<EtcdConfig, Failure> {
 }
 
 /// What a scheduler says of itself; `listens` is where it really does.
-pub(super) fn member(settings: &ClusterSettings, listens: std::net::SocketAddr) -> Result<MemberConfig, Failure> {
+pub(super) fn member(
+    settings: &ClusterSettings,
+    listens: std::net::SocketAddr,
+) -> Result<MemberConfig, Failure> {
     let address = match settings.given("scheduler.advertise") {
         Some(address) => address.to_owned(),
         None if listens.ip().is_unspecified() => {

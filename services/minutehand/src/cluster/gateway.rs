@@ -30,7 +30,8 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
 
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     client.check_topics().await.map_err(|error| failure::store(&error))?;
-    let timetable = CassandraTimetable::connect(&cassandra).await.map_err(|error| failure::cassandra(&error))?;
+    let timetable =
+        CassandraTimetable::connect(&cassandra).await.map_err(|error| failure::cassandra(&error))?;
     let directory = Directory::open(&etcd, partitions).await.map_err(|error| failure::etcd(&error))?;
     let asking = RemoteAsk::new(remote, addresses(directory.owners()));
     let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
@@ -88,7 +89,9 @@ fn namespaces(settings: &ClusterSettings) -> Result<NamespacePolicy, Failure> {
     }
     let parse = |name: &String| Namespace::parse(name);
     let parsed: Result<_, _> = names.iter().map(parse).collect();
-    parsed.map(NamespacePolicy::Listed).map_err(|error| failure::usage(format!("gateway.namespaces: {error}")))
+    parsed
+        .map(NamespacePolicy::Listed)
+        .map_err(|error| failure::usage(format!("gateway.namespaces: {error}")))
 }
 
 fn remote(settings: &ClusterSettings) -> Result<RemoteConfig, Failure> {

@@ -23,6 +23,12 @@ mod worker;
 #[cfg(feature = "cluster")]
 pub(crate) use roles::{run, schema_apply, schema_status};
 
+/// Understands what producers write.
+#[cfg(feature = "cluster")]
+fn translate() -> std::sync::Arc<dyn minutehand_kafka::Translate> {
+    std::sync::Arc::new(minutehand_kafka::Native)
+}
+
 #[cfg(feature = "cluster")]
 mod roles {
     use minutehand_cli::{ClusterArgs, Failure, Role, SchemaItem};

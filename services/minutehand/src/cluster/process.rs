@@ -44,7 +44,8 @@ impl Process {
         let metrics = telemetry::start_metrics()?;
         let tls = tls_files(settings)?;
         let wanted = settings.address(listen);
-        refuse_open_bind(wanted, tokens).map_err(|error| usage(error.to_string()).with_hint(missing_tokens))?;
+        refuse_open_bind(wanted, tokens)
+            .map_err(|error| usage(error.to_string()).with_hint(missing_tokens))?;
         let failed = |error: std::io::Error| {
             Failure::new(Exit::Failed, format!("could not listen on {wanted}: {error}"))
                 .with_hint(format!("choose another address with --set {listen}=IP:PORT"))

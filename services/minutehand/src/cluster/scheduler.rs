@@ -32,7 +32,8 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
 
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     client.check_topics().await.map_err(|error| failure::store(&error))?;
-    let timetable = CassandraTimetable::connect(&cassandra).await.map_err(|error| failure::cassandra(&error))?;
+    let timetable =
+        CassandraTimetable::connect(&cassandra).await.map_err(|error| failure::cassandra(&error))?;
     let coordinator = EtcdCoordinator::start(&etcd, &member, partitions).await;
     let coordinator = Arc::new(coordinator.map_err(|error| failure::etcd(&error))?);
 
@@ -44,8 +45,13 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
         Box::new(health::LogProbe(log)),
         Box::new(health::TimetableProbe(timetable)),
     ]);
-    let node =
-        Node::new(configs::engine(settings), coordinator.clone(), stores, Arc::new(SystemClock), owners.clone());
+    let node = Node::new(
+        configs::engine(settings),
+        coordinator.clone(),
+        stores,
+        Arc::new(SystemClock),
+        owners.clone(),
+    );
     let (stop, stopping) = watch::channel(false);
     let mut running = tokio::spawn(node.run(stopping));
 
@@ -68,7 +74,14 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
                 ("reached", member.address.clone()),
                 ("metrics", format!("{url}/metrics")),
                 ("kafka", settings.list("kafka.brokers").join(", ")),
-                ("cassandra", format!("{} in {}", settings.list("cassandra.contact_points").join(", "), cassandra.keyspace)),
+                (
+                    "cassandra",
+                    format!(
+                        "{} in {}",
+                        settings.list("cassandra.contact_points").join(", "),
+                        cassandra.keyspace
+                    )
+                ),
                 ("etcd", etcd.endpoints.join(", ")),
             ],
         )

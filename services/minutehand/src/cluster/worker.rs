@@ -126,7 +126,8 @@ fn worker(
         .run_timeout_ms(settings.number("worker.run_timeout_ms"))
         .drain_ms(settings.number("worker.drain_ms"));
     for queue in queues {
-        builder = builder.handle_shared(queue.clone(), Arc::clone(&handler), settings.number("worker.concurrency"));
+        builder =
+            builder.handle_shared(queue.clone(), Arc::clone(&handler), settings.number("worker.concurrency"));
     }
     builder.build().map_err(|error| failure::usage(format!("worker: {error}")))
 }

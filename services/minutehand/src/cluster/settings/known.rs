@@ -131,7 +131,12 @@ pub(super) const KNOWN: &[Known] = &[
     //
     known("cassandra.contact_points", "127.0.0.1:9042", List, "host:port of some nodes"),
     known("cassandra.keyspace", "minutehand", Text, "the keyspace"),
-    known("cassandra.replication", "", Text, "copies of a keyspace that is made, dc1:3,dc2:3; else by its nodes"),
+    known(
+        "cassandra.replication",
+        "",
+        Text,
+        "copies of a keyspace that is made, dc1:3,dc2:3; else by its nodes",
+    ),
     known("cassandra.local_datacenter", "", Text, "whose replicas are asked; needed where there are several"),
     number("cassandra.connect_timeout_ms", "5000", 100, 600_000, "longest time to connect"),
     number(
@@ -241,6 +246,6 @@ pub(super) const KNOWN: &[Known] = &[
     known("http.tls_client_ca_file", "", Path, "callers must show a certificate of these authorities (PEM)"),
     known("http.peer_ca_file", "", Path, "authorities (PEM) of schedulers' certificates, for gateways"),
     //
-    known("telemetry.log", "info", Text, "what is logged, as `level` or `target=level,…`"),
+    known("telemetry.log", "warn,minutehand=info", Text, "what is logged, as `level` or `target=level,…`"),
     known("telemetry.log_format", "text", Word(&["text", "json"]), "how lines of the log look"),
 ];
