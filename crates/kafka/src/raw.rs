@@ -198,6 +198,19 @@ impl RawReader {
     /// # Errors
     /// When the topic cannot be read.
     pub fn open(client: &Client, topic: &str, begin: Begin) -> Result<RawReader, PortError> {
+        RawReader::open_some(client, topic, begin, |_| true)
+    }
+
+    /// A reader of some partitions of a topic.
+    ///
+    /// # Errors
+    /// When the topic cannot be read.
+    pub fn open_some(
+        client: &Client,
+        topic: &str,
+        begin: Begin,
+        is_wanted: impl Fn(u32) -> bool,
+    ) -> Result<RawReader, PortError> {
         let action = || format!("read {topic}");
         let failed = |error| port_error(action(), error);
         let partitions = client.list()?.get(topic).copied().ok_or_else(|| {
@@ -205,7 +218,7 @@ impl RawReader {
         })?;
         let consumer = client.consumer().map_err(failed)?;
         let mut list = TopicPartitionList::new();
-        for partition in 0..partitions {
+        for partition in (0..partitions).filter(|partition| is_wanted(*partition)) {
             let id = minutehand_model::PartitionId(partition);
             let (low, high) = tail::marks(client, &consumer, topic, id).map_err(failed)?;
             let from = if begin == Begin::Oldest { low } else { high };

@@ -50,6 +50,13 @@ async fn main() {
     let config = KafkaConfig { brokers: std::env::var("MINUTEHAND_KAFKA").unwrap(), topic_prefix: prefix, partitions, queue_partitions: partitions, ..KafkaConfig::default() };
     let client = Client::new(config).unwrap();
     println!("{:?}", client.apply_topics().await.unwrap().len());
+    if std::env::args().nth(1).as_deref() == Some("ceiling") {
+        let queue = QueueName::parse("bench").unwrap();
+        client.ensure_queue(&queue).await.unwrap();
+        let rate = tokio::task::spawn_blocking(move || minutehand_loadtest::cluster::ceiling::pipeline(&client, &queue, 300, Duration::from_secs(15))).await.unwrap().unwrap();
+        println!("ceiling {rate}");
+        return;
+    }
     let log = Arc::new(KafkaLog::new(client.clone(), Arc::new(Native)));
     let sink = Arc::new(KafkaSink::new(client.clone()));
     let nothing = Arc::new(Nothing { partitions, lease: watch::Sender::new(SystemClock.now()), assignment: watch::Sender::new((0..partitions).map(PartitionId).collect()) });
@@ -63,7 +70,7 @@ async fn main() {
     let queue = QueueName::parse("bench").unwrap();
     let topic = client.names().executions(&queue);
     let c2 = client.clone();
-    let load = generator::Load { rate, ahead_ms: ahead, payload_bytes: 300, queue: queue.clone(), lasts: Duration::from_secs_f64(seconds) };
+    let load = generator::Load { rate, ahead_ms: ahead, payload_bytes: 300, queue: queue.clone(), lasts: Duration::from_secs_f64(seconds), waiting_max: None };
     let progress = generator::Progress::default();
     let p2 = progress.clone();
     let start = SystemClock.now();

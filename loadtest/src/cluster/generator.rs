@@ -26,7 +26,22 @@ pub struct Load {
     pub queue: QueueName,
     /// How long to go on.
     pub lasts: Duration,
+    /// A count of what has come out, and how many tasks may be on their way: closes the loop.
+    pub waiting_max: Option<(Arc<AtomicU64>, u64)>,
 }
+
+impl Load {
+    /// How many tasks should have been sent by now.
+    fn owed(&self, elapsed: Duration, sent: u64) -> u64 {
+        // One step at most, so that the clock is looked at now and then.
+        let by_rate = (elapsed.as_secs_f64() * self.rate).min((sent + STEP_TASKS_MAX) as f64) as u64;
+        let by_room = self.waiting_max.as_ref().map(|(out, room)| out.load(Ordering::Relaxed) + room);
+        by_rate.min(by_room.unwrap_or(u64::MAX))
+    }
+}
+
+/// Tasks that are sent between two looks at the clock.
+const STEP_TASKS_MAX: u64 = 2_000;
 
 /// A load under way.
 #[derive(Clone, Default)]
@@ -62,7 +77,8 @@ pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, Por
     let (since, mut sent) = (Instant::now(), 0_u64);
     let run_id = SystemClock.now().as_millis();
     while since.elapsed() < load.lasts && !progress.stop.load(Ordering::Relaxed) {
-        let owed = (since.elapsed().as_secs_f64() * load.rate) as u64;
+        let owed = load.owed(since.elapsed(), sent);
+        let is_behind = owed == sent + STEP_TASKS_MAX;
         let now = SystemClock.now();
         while sent < owed {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -82,7 +98,9 @@ pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, Por
         }
         progress.sent.store(sent, Ordering::Relaxed);
         producer.poll();
-        std::thread::sleep(STEP);
+        if !is_behind {
+            std::thread::sleep(STEP);
+        }
     }
     producer.flush()?;
     Ok(sent)
