@@ -26,12 +26,12 @@ macro_rules! statements {
 
 statements! {
     write_block = "INSERT INTO {keyspace}.timetable (region, partition, bucket, slice, first_due, block, last_due, \
-                   entries, tasks, bytes, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?";
+                   facts, tasks, bytes, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?";
     write_day = "INSERT INTO {keyspace}.timetable_days (region, partition, day, index_level) \
                  VALUES (?, ?, ?, ?) USING TTL ?";
     write_bucket = "INSERT INTO {keyspace}.timetable_buckets (region, partition, day, bucket, slice) \
                     VALUES (?, ?, ?, ?, ?) USING TTL ?";
-    write_index = "INSERT INTO {keyspace}.task_index (region, partition, day, level, shard, run, entries) \
+    write_index = "INSERT INTO {keyspace}.task_index (region, partition, day, level, shard, run, pointers) \
                    VALUES (?, ?, ?, ?, ?, ?, ?) USING TTL ?";
     read_days = "SELECT day, index_level FROM {keyspace}.timetable_days \
                  WHERE region = ? AND partition = ? AND day >= ? AND day <= ?";
@@ -45,7 +45,7 @@ statements! {
                   AND first_due = ? AND block >= ? AND block < ?";
     read_loads = "SELECT tasks, bytes FROM {keyspace}.timetable \
                   WHERE region = ? AND partition = ? AND bucket = ? AND slice = ?";
-    read_index = "SELECT run, entries FROM {keyspace}.task_index \
+    read_index = "SELECT run, pointers FROM {keyspace}.task_index \
                   WHERE region = ? AND partition = ? AND day = ? AND level = ? AND shard = ?";
     write_revision = "INSERT INTO {keyspace}.schedules (region, partition, log_offset, namespace, schedule, revision, \
                       author, note, appended_at, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";

@@ -101,7 +101,7 @@ async fn a_row_of_the_index_of_a_later_version_is_said_and_not_taken_for_an_answ
     let session = plain(&config).await;
     let day = MINUTE - MINUTE.rem_euclid(time::DAY_MS);
     let insert = format!(
-        "INSERT INTO {}.task_index (region, partition, day, level, shard, run, entries) \
+        "INSERT INTO {}.task_index (region, partition, day, level, shard, run, pointers) \
          VALUES (?, 0, {day}, 0, 0, 0x00, 0x09)",
         config.keyspace
     );

@@ -68,11 +68,11 @@ async fn rows_expire_after_they_were_due_unless_that_is_too_late_for_cassandra()
             panic!("no TTL at {due}")
         };
         assert!(expected.contains(&ttl), "{ttl} for {due}");
-        let index = ttls(&config, "task_index", "entries", due).await;
+        let index = ttls(&config, "task_index", "pointers", due).await;
         assert!(!index.is_empty() && index.iter().all(|one| one.is_some_and(|one| one >= ttl)), "{index:?}");
     }
     assert_eq!(ttls(&config, "timetable", "content", dues[2]).await, [None]);
-    assert_eq!(ttls(&config, "task_index", "entries", dues[2]).await, [None]);
+    assert_eq!(ttls(&config, "task_index", "pointers", dues[2]).await, [None]);
 }
 
 #[tokio::test]
