@@ -34,14 +34,25 @@ pub(crate) async fn session(config: &CassandraConfig) -> Result<Session, PortErr
     if let Some(credentials) = &config.credentials {
         builder = builder.user(&credentials.username, &credentials.password);
     }
+    let mut refusal = tls::Refusal::default();
     if let Some(settings) = &config.tls {
-        builder = builder.tls_context(Some(tls::context(settings)?));
+        let context;
+        (context, refusal) = tls::context(settings)?;
+        builder = builder.tls_context(Some(context));
     }
-    let session = builder.build().await.map_err(|error| failed(&action, error))?;
+    let session = builder.build().await.map_err(|error| explained(failed(&action, error), &refusal))?;
     let datacenter = local_datacenter(config, &datacenters(&session), &action)?;
     let mut handle = handle;
     handle.map_to_another_profile(profile(config, Some(&datacenter)));
     Ok(session)
+}
+
+/// Adds why a certificate was refused, when that is what happened.
+fn explained(mut error: PortError, refusal: &tls::Refusal) -> PortError {
+    if let Some(reason) = refusal.reason() {
+        error.reason = format!("the server's certificate was refused: {reason}");
+    }
+    error
 }
 
 fn profile(config: &CassandraConfig, datacenter: Option<&str>) -> ExecutionProfile {

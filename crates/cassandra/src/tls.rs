@@ -1,18 +1,43 @@
 //! The TLS context of connections, by OpenSSL.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use minutehand_ports::{ErrorClass, PortError};
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::{X509StoreContextRef, X509VerifyResult};
 
 use crate::config::Tls;
 
 /// OpenSSL's numbers for a certificate that is good but names another host or address.
 const NAMES_ANOTHER: [i32; 2] = [62, 64];
 
+/// Why a server's certificate was refused last: the driver's error says only that it was.
+#[derive(Clone, Default)]
+pub(crate) struct Refusal(Arc<Mutex<Option<String>>>);
+
+impl Refusal {
+    /// What was wrong with which certificate.
+    pub(crate) fn reason(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, error: X509VerifyResult, chain: &X509StoreContextRef) {
+        let mut reason = error.error_string().to_owned();
+        if let Some(certificate) = chain.current_cert() {
+            let subject =
+                certificate.subject_name().entries().filter_map(|entry| entry.data().to_string().ok());
+            let subject = subject.collect::<Vec<_>>().join(", ");
+            reason = format!("{reason} (subject '{subject}', valid until {})", certificate.not_after());
+        }
+        tracing::warn!(reason, "refused the certificate of a Cassandra node");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+}
+
 /// A context that checks the servers' certificates, and shows this client's when there is one.
-pub(crate) fn context(tls: &Tls) -> Result<SslConnectorBuilder, PortError> {
+pub(crate) fn context(tls: &Tls) -> Result<(SslConnectorBuilder, Refusal), PortError> {
     let mut builder = SslConnector::builder(SslMethod::tls_client())
         .map_err(|error| failed("prepare TLS for Cassandra", "OpenSSL refused", error))?;
     builder
@@ -32,12 +57,17 @@ pub(crate) fn context(tls: &Tls) -> Result<SslConnectorBuilder, PortError> {
             .and_then(|()| builder.check_private_key())
             .map_err(|error| unreadable("cassandra.tls.key_file", file, error))?;
     }
-    if !tls.verify_hostnames {
-        builder.set_verify_callback(SslVerifyMode::PEER, |is_good, chain| {
-            is_good || NAMES_ANOTHER.contains(&chain.error().as_raw())
-        });
-    }
-    Ok(builder)
+    let (refusal, verify_hostnames) = (Refusal::default(), tls.verify_hostnames);
+    let noted = refusal.clone();
+    builder.set_verify_callback(SslVerifyMode::PEER, move |is_good, chain| {
+        let error = chain.error();
+        let is_waived = !verify_hostnames && NAMES_ANOTHER.contains(&error.as_raw());
+        if !is_good && !is_waived {
+            noted.note(error, chain);
+        }
+        is_good || is_waived
+    });
+    Ok((builder, refusal))
 }
 
 fn unreadable(setting: &str, file: &Path, error: ErrorStack) -> PortError {

@@ -3,7 +3,9 @@
 mod contract;
 mod damage;
 mod finding;
+mod outage;
 mod rows;
 mod schema;
+mod secured;
 mod support;
 mod unreachable;

@@ -25,8 +25,9 @@ pub(crate) fn unique(prefix: &str) -> String {
     format!("{prefix}_{}_{number}_{}", std::process::id(), since.subsec_nanos())
 }
 
+/// The servers that the environment names, or one started for this process.
 pub(crate) async fn contact_points() -> Vec<String> {
-    let named = std::env::var("MINUTEHAND_CASSANDRA").expect("MINUTEHAND_CASSANDRA");
+    let named = tokio::task::spawn_blocking(minutehand_testkit::cassandra).await.unwrap();
     named.split(',').map(str::to_owned).collect()
 }
 
