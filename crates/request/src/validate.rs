@@ -1,12 +1,13 @@
 //! What a task must keep to, whichever way it comes in.
 
 use minutehand_model::limits::{
-    DUE_PAST_MS_MAX, HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
+    DUE_PAST_MS_MAX, HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, NOTE_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
 };
 use minutehand_model::policy::RetryPolicyError;
 use minutehand_model::{RetryPolicy, Task, Timestamp};
 
-use crate::gateway::InvalidField;
+use crate::InvalidField;
 
 /// Header names that begin like this are the scheduler's own.
 const OWN_HEADERS: &str = "minutehand-";
@@ -24,7 +25,7 @@ pub fn validate_task(task: &Task, now: Timestamp) -> Result<(), InvalidField> {
 }
 
 /// Checks a due time: from ten years ago to the end of the year 9999.
-pub(super) fn validate_due(field: &str, due: Timestamp, now: Timestamp) -> Result<(), InvalidField> {
+pub fn validate_due(field: &str, due: Timestamp, now: Timestamp) -> Result<(), InvalidField> {
     let earliest = now.plus_millis(-DUE_PAST_MS_MAX);
     if (earliest..=Timestamp::END_OF_YEAR_9999).contains(&due) {
         return Ok(());
@@ -34,7 +35,7 @@ pub(super) fn validate_due(field: &str, due: Timestamp, now: Timestamp) -> Resul
 }
 
 /// Checks what a task and the action of a schedule have in common.
-pub(in crate::gateway) fn validate_action(
+pub(crate) fn validate_action(
     payload: &[u8],
     headers: &[(String, String)],
     retry: RetryPolicy,
@@ -98,8 +99,20 @@ fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
     Ok(())
 }
 
+/// Checks the note on a revision.
+///
+/// # Errors
+/// A note that is too long.
+pub fn validate_note(note: &str) -> Result<(), InvalidField> {
+    if note.len() > NOTE_BYTES_MAX {
+        let limit = format!("at most {NOTE_BYTES_MAX} bytes");
+        return Err(InvalidField::new("note", "is too long", limit, format!("{} bytes", note.len())));
+    }
+    Ok(())
+}
+
 /// Checks a number against its two limits.
-pub(in crate::gateway) fn within(field: &str, given: i64, low: i64, high: i64) -> Result<(), InvalidField> {
+pub(crate) fn within(field: &str, given: i64, low: i64, high: i64) -> Result<(), InvalidField> {
     if (low..=high).contains(&given) {
         return Ok(());
     }

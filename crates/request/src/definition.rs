@@ -5,8 +5,8 @@ use minutehand_model::limits::{CRON_BYTES_MAX, JITTER_MS_MAX};
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{RecurrenceSpec, ScheduleDefinition, Timestamp};
 
-use crate::gateway::InvalidField;
-use crate::gateway::tasks::{validate_action, within};
+use crate::InvalidField;
+use crate::validate::{validate_action, within};
 
 /// Most times one preview shows.
 const PREVIEW_TIMES_MAX: usize = 1_000;
@@ -88,7 +88,7 @@ fn validate_bounds(definition: &ScheduleDefinition) -> Result<(), InvalidField> 
 }
 
 /// Refuses a definition that has nothing left to run: a new one is a mistake then.
-pub(super) fn validate_future(
+pub fn validate_future(
     definition: &ScheduleDefinition,
     calendar: &Calendar,
     now: Timestamp,
