@@ -145,6 +145,7 @@ impl ScheduleInput<'_> {
             retry: self.retry.as_ref().map_or(Ok(RetryPolicy::default()), RetryDto::policy)?,
             guarantee: choice("guarantee", self.guarantee.as_deref())?,
             precision: choice("precision", self.precision.as_deref())?,
+            verbatim: None,
         };
         Ok(ScheduleDefinition {
             recurrence: self.recurrence()?,

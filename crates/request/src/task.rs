@@ -103,6 +103,7 @@ impl TaskInput<'_> {
             attempt: 1,
             first_due: due,
             origin: None,
+            verbatim: None,
         })
     }
 }
