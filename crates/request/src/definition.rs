@@ -53,6 +53,14 @@ pub fn preview(
 pub fn validate_definition(definition: &ScheduleDefinition) -> Result<Calendar, InvalidField> {
     let action = &definition.action;
     validate_action(&action.payload, &action.headers, action.retry)?;
+    validate_timing(definition)
+}
+
+/// Checks everything about a definition but what it runs, and gives its calendar.
+///
+/// # Errors
+/// The first field that is refused; also a definition that can never fire.
+pub fn validate_timing(definition: &ScheduleDefinition) -> Result<Calendar, InvalidField> {
     within("jitter_ms", definition.jitter_ms, 0, JITTER_MS_MAX)?;
     within("misfire.window_ms", definition.misfire.window_ms, 0, MISFIRE_MS_MAX)?;
     within("misfire.grace_ms", definition.misfire.grace_ms, 0, MISFIRE_MS_MAX)?;

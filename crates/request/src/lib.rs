@@ -17,7 +17,7 @@ mod text;
 mod time;
 mod validate;
 
-pub use definition::{Preview, preview, validate_definition, validate_future};
+pub use definition::{Preview, preview, validate_definition, validate_future, validate_timing};
 pub use duration::{Duration, duration_text};
 pub use headers::Headers;
 pub use invalid::InvalidField;
@@ -30,4 +30,4 @@ pub use task::{
 };
 pub use text::Text;
 pub use time::{parse_time, time_text};
-pub use validate::{validate_due, validate_note, validate_task};
+pub use validate::{is_instruction, validate_due, validate_note, validate_task};

@@ -11,9 +11,19 @@ use crate::InvalidField;
 
 /// Header names that begin like this are the scheduler's own.
 const OWN_HEADERS: &str = "minutehand-";
-/// Those a caller may set: what they ask of an executor.
-const INSTRUCTIONS: &[&str] =
-    &["minutehand-command", "minutehand-timeout-ms", "minutehand-url", "minutehand-user"];
+/// Those a caller may set: what they ask of an executor, and of the record an execution becomes.
+const INSTRUCTIONS: &[&str] = &[
+    "minutehand-command",
+    "minutehand-envelope",
+    "minutehand-timeout-ms",
+    "minutehand-url",
+    "minutehand-user",
+];
+
+/// Whether a header is one of the scheduler's own that callers may set, as they may in the API.
+pub fn is_instruction(name: &str) -> bool {
+    INSTRUCTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
 
 /// Checks a task against every limit.
 ///
@@ -78,7 +88,7 @@ fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
         return Err(InvalidField::new("headers", "has a name that is not accepted", limit, given));
     }
     let is_own = name.get(..OWN_HEADERS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_HEADERS));
-    if is_own && !INSTRUCTIONS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+    if is_own && !is_instruction(name) {
         let known = INSTRUCTIONS.join(", ");
         let limit = format!("of the names that begin with {OWN_HEADERS:?} only {known} are accepted");
         return Err(InvalidField::new("headers", "has a reserved name", limit, name));
