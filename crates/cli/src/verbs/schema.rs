@@ -17,6 +17,9 @@ pub(super) async fn run(
     };
     show(&items, console, json)?;
     let missing = items.iter().filter(|item| item.state == SchemaState::Missing).count();
+    if missing > 0 && json {
+        return Err(Failure::silent(Exit::NotFound));
+    }
     if missing > 0 {
         return Err(Failure::new(Exit::NotFound, format!("{missing} parts of the schema are missing"))
             .with_hint("minutehand schema apply creates what is missing"));

@@ -1,6 +1,7 @@
 //! `minutehand gateway`: the HTTP API. It owns nothing; what partitions know, their owners are asked.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use minutehand_cassandra::CassandraTimetable;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
+use super::translate::Producers;
 use super::{configs, failure, health};
 use crate::shutdown::asked_to_stop;
 
@@ -36,7 +38,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let asking = RemoteAsk::new(remote, addresses(directory.owners()));
     let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
 
-    let log = Arc::new(KafkaLog::new(Arc::clone(&client), super::translate()));
+    let log = Arc::new(KafkaLog::new(Arc::clone(&client), Arc::new(Producers)));
     let stores = Stores {
         log: log.clone(),
         timetable: timetable.clone(),
@@ -95,19 +97,18 @@ fn namespaces(settings: &ClusterSettings) -> Result<NamespacePolicy, Failure> {
 }
 
 fn remote(settings: &ClusterSettings) -> Result<RemoteConfig, Failure> {
-    let read = |name: &str| -> Result<Option<Vec<u8>>, Failure> {
-        let Some(path) = settings.path(name) else { return Ok(None) };
-        let read = std::fs::read(&path);
-        let shown = path.display();
-        read.map(Some).map_err(|error| failure::usage(format!("could not read {name} in {shown}: {error}")))
+    let read = |path: &Path| {
+        let refused =
+            |error| failure::usage(format!("could not read the certificates in {}: {error}", path.display()));
+        std::fs::read(path).map_err(refused)
     };
-    let identity_pem = match (read("http.tls_cert_file")?, read("http.tls_key_file")?) {
-        (Some(cert), Some(key)) => Some([cert, key].concat()),
-        _ => None,
+    let identity_pem = match configs::tls_files(settings)? {
+        Some(files) => Some([read(&files.cert)?, read(&files.key)?].concat()),
+        None => None,
     };
     Ok(RemoteConfig {
         token: settings.secret("cluster.token")?,
-        ca_pem: read("http.peer_ca_file")?,
+        ca_pem: settings.path("http.peer_ca_file").as_deref().map(read).transpose()?,
         identity_pem,
         ..RemoteConfig::new(settings.number("cluster.partitions"))
     })

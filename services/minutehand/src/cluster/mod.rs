@@ -18,16 +18,12 @@ mod scheduler;
 mod schema;
 pub(crate) mod settings;
 #[cfg(feature = "cluster")]
+mod translate;
+#[cfg(feature = "cluster")]
 mod worker;
 
 #[cfg(feature = "cluster")]
 pub(crate) use roles::{run, schema_apply, schema_status};
-
-/// Understands what producers write.
-#[cfg(feature = "cluster")]
-fn translate() -> std::sync::Arc<dyn minutehand_kafka::Translate> {
-    std::sync::Arc::new(minutehand_kafka::Native)
-}
 
 #[cfg(feature = "cluster")]
 mod roles {

@@ -30,7 +30,8 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
 
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     client.check_topics().await.map_err(|error| failure::store(&error))?;
-    let port: Arc<dyn ExecutionQueue> = Arc::new(KafkaQueue::new(client));
+    let queue = Arc::new(KafkaQueue::new(client));
+    let port: Arc<dyn ExecutionQueue> = queue.clone();
     let (stop, stopping) = watch::channel(false);
     let observed = Arc::new(Queues::new());
     let group = settings.text("worker.group").to_owned();
@@ -73,6 +74,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
         Some(ended) => ended,
         None => running.await,
     };
+    queue.close().await;
     serving.end().await;
     match ended {
         Ok(Ok(())) => Ok(()),

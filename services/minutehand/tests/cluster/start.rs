@@ -19,11 +19,23 @@ fn one_error(output: &Output, code: i32, words: &str) {
 fn a_setting_that_cannot_be_used_is_named() {
     let cluster = Cluster::new(2);
     let cases = [
-        ("scheduler", "kafka.brokres=a", "there is no setting \"kafka.brokres\"; did you mean kafka.brokers?"),
-        ("scheduler", "kafka.queue_partitions=3", "kafka.queue_partitions is 3; it must be a divisor or a multiple"),
+        (
+            "scheduler",
+            "kafka.brokres=a",
+            "there is no setting \"kafka.brokres\"; did you mean kafka.brokers?",
+        ),
+        (
+            "scheduler",
+            "kafka.queue_partitions=3",
+            "kafka.queue_partitions is 3; it must be a divisor or a multiple",
+        ),
         ("scheduler", "kafka.password_file=/no/such", "could not read kafka.password_file in /no/such"),
         ("scheduler", "cassandra.username=me", "cassandra.username is set and cassandra.password is not"),
-        ("scheduler", "cluster.token=short", "the token of cluster.token has 5 bytes, at least 16 are needed"),
+        (
+            "scheduler",
+            "cluster.token=short",
+            "the token of cluster.token has 5 bytes, at least 16 are needed",
+        ),
         ("scheduler", "scheduler.listen=0.0.0.0:0", "refusing to listen on 0.0.0.0:0 without tokens"),
         ("gateway", "gateway.listen=0.0.0.0:0", "refusing to listen on 0.0.0.0:0 without tokens"),
         ("gateway", "etcd.tls=true", "etcd.tls is true and etcd.tls_ca_file is not set"),
@@ -49,10 +61,13 @@ fn servers_that_are_not_there_are_unreachable() {
     let cluster = Cluster::new(2);
     cluster.apply_schema();
     // A port that was free a moment ago.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    for (setting, words) in
-        [("kafka.brokers", "check the brokers"), ("cassandra.contact_points", "Cassandra"), ("etcd.endpoints", "etcd")]
-    {
+    let nobody =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    for (setting, words) in [
+        ("kafka.brokers", "check the brokers"),
+        ("cassandra.contact_points", "Cassandra"),
+        ("etcd.endpoints", "etcd"),
+    ] {
         one_error(&cluster.run(&["scheduler"], &[&format!("{setting}={nobody}")]), 6, words);
     }
 }

@@ -71,7 +71,7 @@ impl Cluster {
     pub(crate) fn run(&self, words: &[&str], set: &[&str]) -> Output {
         let mut command = self.program(words);
         command.arg("--config").arg(self.config());
-        set.iter().for_each(|word| drop(command.args(["--set", word])));
+        command.args(set.iter().flat_map(|word| ["--set", word]));
         command.output().expect("the program runs")
     }
 
@@ -86,7 +86,7 @@ impl Cluster {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
         let mut command = self.program(&[role]);
         command.arg("--config").arg(self.config());
-        set.iter().for_each(|word| drop(command.args(["--set", word])));
+        command.args(set.iter().flat_map(|word| ["--set", word]));
         let child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the program starts");
         let mut role_running = Role { child, greeting: String::new() };
         let output = role_running.child.stdout.take().expect("its output is piped");
@@ -187,7 +187,9 @@ impl Drop for Role {
 fn get(base: &str, path: &str) -> Option<String> {
     let address: SocketAddr = base.trim_start_matches("http://").parse().expect("an address");
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+        .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)
