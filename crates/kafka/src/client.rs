@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::admin::AdminClient;
-use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaResult;
 use tokio::runtime::Handle;
 
 use crate::config::KafkaConfig;
 use crate::error::port_error;
-use crate::listener::{Consumer, Listener};
+use crate::listener::{AdminListener, Consumer, Listener};
 use crate::names::TopicNames;
 
 /// A cluster and what is kept there. Share it behind an [`Arc`].
@@ -20,7 +19,7 @@ pub struct Client {
     config: KafkaConfig,
     names: TopicNames,
     runtime: Handle,
-    admin: AdminClient<DefaultClientContext>,
+    admin: AdminClient<AdminListener>,
     /// Partitions of topics that have been looked up; a topic never loses partitions.
     known: Mutex<HashMap<String, u32>>,
     /// Answers questions about offsets.
@@ -37,7 +36,8 @@ impl Client {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(config: KafkaConfig) -> Result<Arc<Client>, PortError> {
-        let admin = config.client().create().map_err(|error| port_error("set up the Kafka client", error))?;
+        let admin = config.client().create_with_context(AdminListener::default());
+        let admin = admin.map_err(|error| port_error("set up the Kafka client", error))?;
         let names = TopicNames::new(&config.topic_prefix);
         let runtime = Handle::current();
         Ok(Arc::new_cyclic(|this| Client {
@@ -69,7 +69,7 @@ impl Client {
         &self.runtime
     }
 
-    pub(crate) fn admin(&self) -> &AdminClient<DefaultClientContext> {
+    pub(crate) fn admin(&self) -> &AdminClient<AdminListener> {
         &self.admin
     }
 
@@ -103,7 +103,7 @@ impl Client {
             .admin
             .inner()
             .fetch_metadata(None, self.timeout())
-            .map_err(|error| port_error(format!("ask {} for its topics", self.config.brokers), error))?;
+            .map_err(|error| self.unanswered(port_error(self.asking(), error)))?;
         let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32)).collect())
     }
@@ -118,6 +118,17 @@ impl Client {
             self.learn(topic, partitions);
         }
         Ok(found)
+    }
+
+    fn asking(&self) -> String {
+        format!("ask {} for its topics", self.config.brokers)
+    }
+
+    /// The error with what was last heard of the connection: the call's own says only that there was no answer.
+    fn unanswered(&self, error: PortError) -> PortError {
+        let Some(heard) = self.admin.inner().context().last_failure() else { return error };
+        let class = if heard.is_refusal() { ErrorClass::Fatal } else { error.class };
+        PortError { class, reason: format!("{}; {}", heard.message, heard.advice()), ..error }
     }
 
     pub(crate) fn known(&self, topic: &str) -> Option<u32> {
