@@ -41,6 +41,14 @@ pub(crate) struct Etcd {
 impl Etcd {
     /// Connects, and makes sure that the region has so many partitions.
     pub(crate) async fn open(config: &EtcdConfig, partitions: u32) -> Result<Etcd, StartError> {
+        let etcd = Etcd::connect(config).await?;
+        etcd.agree(partitions).await?;
+        etcd.check_version().await;
+        Ok(etcd)
+    }
+
+    /// Connects, whatever the region is like.
+    pub(crate) async fn connect(config: &EtcdConfig) -> Result<Etcd, StartError> {
         config.check()?;
         let endpoints = config.endpoints.join(", ");
         let options = options(config)?;
@@ -50,15 +58,12 @@ impl Etcd {
         })
         .await;
         let client = connected.map_err(|error| start_error("connect", &endpoints, error))?;
-        let etcd = Etcd {
+        Ok(Etcd {
             client,
             keys: Arc::new(Keys::new(&config.prefix, &config.region)),
             region_epoch: config.region_epoch,
             endpoints: endpoints.into(),
-        };
-        etcd.agree(partitions).await?;
-        etcd.check_version().await;
-        Ok(etcd)
+        })
     }
 
     pub(crate) fn keys(&self) -> &Keys {

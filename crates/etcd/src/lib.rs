@@ -19,6 +19,7 @@ mod keys;
 mod lease;
 mod pause;
 mod reap;
+mod region;
 mod version;
 mod view;
 
@@ -26,3 +27,4 @@ pub use config::{ConfigError, EtcdConfig, MemberConfig, Secret, TlsConfig};
 pub use coordinator::EtcdCoordinator;
 pub use directory::{Directory, PartitionOwner};
 pub use error::StartError;
+pub use region::{agree, partitions};

@@ -73,6 +73,7 @@ pub(super) fn kafka(settings: &ClusterSettings) -> Result<KafkaConfig, Failure> 
         transaction_timeout_ms: settings.number("kafka.transaction_timeout_ms"),
         slow_commit_ms: settings.number("kafka.slow_commit_ms"),
         request_timeout_ms: settings.number("kafka.request_timeout_ms"),
+        session_timeout_ms: settings.number("kafka.session_timeout_ms"),
         append_linger_ms: settings.number("kafka.append_linger_ms"),
         read_ahead_bytes_max: settings.number("kafka.read_ahead_bytes_max"),
         security: Security { tls, sasl },

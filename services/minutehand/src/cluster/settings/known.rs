@@ -113,6 +113,13 @@ pub(super) const KNOWN: &[Known] = &[
     ),
     number("kafka.slow_commit_ms", "1000", 10, 900_000, "a slower commit is followed by a new producer"),
     number("kafka.request_timeout_ms", "10000", 100, 600_000, "longest wait for a broker's answer"),
+    number(
+        "kafka.session_timeout_ms",
+        "10000",
+        1_000,
+        600_000,
+        "a worker not heard of for so long is replaced",
+    ),
     number("kafka.append_linger_ms", "1", 0, 1_000, "how long commands are gathered before they are sent"),
     number("kafka.read_ahead_bytes_max", "16777216", MIB, 4 * GIB, "log read ahead, of each partition"),
     known("kafka.tls", "false", Switch, "encrypt connections to brokers"),
