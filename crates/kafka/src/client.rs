@@ -6,20 +6,25 @@ use std::time::{Duration, Instant};
 
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::admin::AdminClient;
-use rdkafka::error::KafkaResult;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::runtime::Handle;
 
 use crate::config::KafkaConfig;
-use crate::error::port_error;
-use crate::listener::{AdminListener, Consumer, Listener};
+use crate::error::{explained, port_error};
+use crate::listener::{Consumer, FailureListener, Listener};
 use crate::names::TopicNames;
+
+/// How long is listened for the reason of a failure.
+const DIAGNOSIS_TIME: Duration = Duration::from_secs(3);
 
 /// A cluster and what is kept there. Share it behind an [`Arc`].
 pub struct Client {
     config: KafkaConfig,
     names: TopicNames,
     runtime: Handle,
-    admin: AdminClient<AdminListener>,
+    admin: AdminClient<DefaultClientContext>,
     /// Partitions of topics that have been looked up; a topic never loses partitions.
     known: Mutex<HashMap<String, u32>>,
     /// Answers questions about offsets.
@@ -36,8 +41,7 @@ impl Client {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(config: KafkaConfig) -> Result<Arc<Client>, PortError> {
-        let admin = config.client().create_with_context(AdminListener::default());
-        let admin = admin.map_err(|error| port_error("set up the Kafka client", error))?;
+        let admin = config.client().create().map_err(|error| port_error("set up the Kafka client", error))?;
         let names = TopicNames::new(&config.topic_prefix);
         let runtime = Handle::current();
         Ok(Arc::new_cyclic(|this| Client {
@@ -69,7 +73,7 @@ impl Client {
         &self.runtime
     }
 
-    pub(crate) fn admin(&self) -> &AdminClient<AdminListener> {
+    pub(crate) fn admin(&self) -> &AdminClient<DefaultClientContext> {
         &self.admin
     }
 
@@ -99,11 +103,8 @@ impl Client {
 
     /// Asks the cluster for its topics. Blocks.
     pub(crate) fn list(&self) -> Result<BTreeMap<String, u32>, PortError> {
-        let metadata = self
-            .admin
-            .inner()
-            .fetch_metadata(None, self.timeout())
-            .map_err(|error| self.unanswered(port_error(self.asking(), error)))?;
+        let metadata =
+            self.admin.inner().fetch_metadata(None, self.timeout()).map_err(|error| self.explained(error))?;
         let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32)).collect())
     }
@@ -124,11 +125,23 @@ impl Client {
         format!("ask {} for its topics", self.config.brokers)
     }
 
-    /// The error with what was last heard of the connection: the call's own says only that there was no answer.
-    fn unanswered(&self, error: PortError) -> PortError {
-        let Some(heard) = self.admin.inner().context().last_failure() else { return error };
-        let class = if heard.is_refusal() { ErrorClass::Fatal } else { error.class };
-        PortError { class, reason: format!("{}; {}", heard.message, heard.advice()), ..error }
+    /// The error with the reason why connections fail: the call's own says only that there was no answer. Blocks.
+    fn explained(&self, error: KafkaError) -> PortError {
+        let without = |error| port_error(self.asking(), error);
+        let consumer: BaseConsumer<FailureListener> =
+            match self.config.reader().create_with_context(FailureListener::default()) {
+                Ok(consumer) => consumer,
+                Err(_) => return without(error),
+            };
+        let deadline = Instant::now() + DIAGNOSIS_TIME;
+        while Instant::now() < deadline {
+            // Whatever it returns: what failed is told to the listener meanwhile.
+            drop(consumer.poll(Duration::from_millis(20)));
+            if let Some((code, reason)) = consumer.context().heard() {
+                return explained(self.asking(), code, reason).caused_by(error);
+            }
+        }
+        without(error)
     }
 
     pub(crate) fn known(&self, topic: &str) -> Option<u32> {
