@@ -8,6 +8,7 @@ pub mod execution;
 pub mod limits;
 pub mod name;
 pub mod partition;
+pub mod placement;
 pub mod policy;
 pub mod schedule;
 pub mod task;

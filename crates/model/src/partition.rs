@@ -15,8 +15,40 @@ impl fmt::Display for PartitionId {
 }
 
 /// An owner's fencing number: a later owner's is higher.
+///
+/// A coordinator that serves one region of several, or may be rebuilt from a backup, folds two numbers into it: see
+/// [`Epoch::of_region`]. One that does neither counts in region 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The bits of [`Epoch::sequence`], the lower ones.
+    const SEQUENCE_BITS: u32 = 48;
+    /// The highest region epoch: the sign bit stays clear, so that stores with signed integers keep the order.
+    pub const REGION_EPOCH_MAX: u16 = i16::MAX as u16;
+
+    /// The epoch of what a region's coordinator counted as `sequence`, under the region's own epoch. The region's
+    /// decides first: raise it when the region's partitions are adopted elsewhere, or its coordinator was restored
+    /// from a backup and counts from a lower number again.
+    ///
+    /// `None` when the region epoch is above [`Epoch::REGION_EPOCH_MAX`] or the sequence needs more than 48 bits.
+    pub const fn of_region(region_epoch: u16, sequence: u64) -> Option<Epoch> {
+        if region_epoch > Epoch::REGION_EPOCH_MAX || sequence >> Epoch::SEQUENCE_BITS != 0 {
+            return None;
+        }
+        Some(Epoch((region_epoch as u64) << Epoch::SEQUENCE_BITS | sequence))
+    }
+
+    /// The region's epoch that is folded into it.
+    pub const fn region_epoch(self) -> u64 {
+        self.0 >> Epoch::SEQUENCE_BITS
+    }
+
+    /// What the coordinator had counted.
+    pub const fn sequence(self) -> u64 {
+        self.0 & ((1 << Epoch::SEQUENCE_BITS) - 1)
+    }
+}
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,6 +178,19 @@ mod tests {
 
     fn place(due: i64, offset: u64) -> Place {
         Place { due: Timestamp::from_millis(due), offset }
+    }
+
+    #[test]
+    fn the_regions_epoch_decides_before_the_sequence() {
+        let epoch = |region, sequence| Epoch::of_region(region, sequence).expect("in range");
+        assert_eq!(epoch(0, 7), Epoch(7));
+        assert!(epoch(2, 1) > epoch(1, (1 << 48) - 1));
+        assert!(epoch(1, 2) > epoch(1, 1));
+        let highest = epoch(Epoch::REGION_EPOCH_MAX, (1 << 48) - 1);
+        assert_eq!((highest.region_epoch(), highest.sequence()), (32_767, (1 << 48) - 1));
+        assert!(i64::try_from(highest.0).is_ok());
+        assert_eq!(Epoch::of_region(0, 1 << 48), None);
+        assert_eq!(Epoch::of_region(Epoch::REGION_EPOCH_MAX + 1, 0), None);
     }
 
     #[test]

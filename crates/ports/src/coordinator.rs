@@ -22,6 +22,9 @@ pub trait Coordinator: Send + Sync + 'static {
     fn lease_ttl_ms(&self) -> i64;
 
     /// Takes a free partition under a new epoch, higher than every earlier one; class `Retry` while somebody holds it.
+    ///
+    /// It may wait for a few seconds for somebody else to let go, and answers at once when the partition is no longer
+    /// assigned to this node.
     async fn acquire(&self, partition: PartitionId) -> Result<Epoch, PortError>;
 
     /// Gives a partition back. Releasing what is no longer held under that epoch changes nothing.

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minutehand_model::Epoch;
-
-use super::placement::place;
+use minutehand_model::placement::place;
 
 /// A lease: the node and which of its leases it is.
 pub(crate) type Lease = (usize, u64);
@@ -12,7 +11,6 @@ pub(crate) type Lease = (usize, u64);
 /// The state of the coordination service.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
-    partitions: usize,
     ttl_ms: i64,
     /// Live leases and when they run out.
     leases: BTreeMap<Lease, i64>,
@@ -23,6 +21,8 @@ pub(crate) struct Coordinator {
     held: Vec<Option<(Lease, Epoch)>>,
     epoch: u64,
     assigned: Vec<BTreeSet<usize>>,
+    /// The present placement: for every partition the name of its node.
+    placed: Vec<Option<String>>,
     /// Planted: a new owner gets the epoch of its predecessor.
     pub(crate) epochs_reused: bool,
 }
@@ -30,7 +30,6 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     pub(crate) fn new(nodes: usize, partitions: usize, ttl_ms: i64) -> Coordinator {
         Coordinator {
-            partitions,
             ttl_ms,
             leases: BTreeMap::new(),
             newest: BTreeMap::new(),
@@ -38,6 +37,7 @@ impl Coordinator {
             held: vec![None; partitions],
             epoch: 0,
             assigned: vec![BTreeSet::new(); nodes],
+            placed: vec![None; partitions],
             epochs_reused: false,
         }
     }
@@ -51,11 +51,13 @@ impl Coordinator {
 
     /// Computes who should own what; answers whether anything changed.
     pub(crate) fn reassign(&mut self) -> bool {
+        let members = self.members();
+        let names = members.iter().map(|node| name(*node)).collect();
+        self.placed = place(&names, &self.placed);
         let mut assigned = vec![BTreeSet::new(); self.assigned.len()];
-        for (partition, owner) in place(&self.members(), self.partitions).into_iter().enumerate() {
-            if let Some(node) = owner {
-                assigned[node].insert(partition);
-            }
+        for node in members {
+            let name = Some(name(node));
+            assigned[node] = (0..self.placed.len()).filter(|index| self.placed[*index] == name).collect();
         }
         let changed = assigned != self.assigned;
         self.assigned = assigned;
@@ -123,6 +125,11 @@ impl Coordinator {
             self.held[partition] = None;
         }
     }
+}
+
+/// A node's name, as placements know it.
+fn name(node: usize) -> String {
+    format!("node-{node}")
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ mod membership;
 mod nemesis;
 mod network;
 mod node;
-mod placement;
 mod world;
 
 pub(crate) use world::World;

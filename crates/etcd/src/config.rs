@@ -1,0 +1,206 @@
+//! How to reach etcd, and as whom.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Longest node id or region name, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+/// The shortest lease that is accepted, in milliseconds; etcd raises what is shorter than its own minimum (2 s with
+/// its defaults).
+const LEASE_TTL_MS_MIN: i64 = 1_000;
+/// The longest lease, in milliseconds: so long is a partition idle after a crash.
+const LEASE_TTL_MS_MAX: i64 = 600_000;
+
+/// Where etcd is, and which keys are the region's.
+#[derive(Clone, Debug)]
+pub struct EtcdConfig {
+    /// `host:port` or `http(s)://host:port` of the members of the etcd cluster.
+    pub endpoints: Vec<String>,
+    /// The folder of Minutehand's keys; the region's lie in a folder of that name below it.
+    pub prefix: String,
+    /// The region: its nodes share the partitions.
+    pub region: String,
+    /// The upper part of every epoch (`minutehand_model::Epoch::of_region`), at most 32,767. Raise it, everywhere,
+    /// after etcd was restored from a snapshot, and when another region has adopted the partitions.
+    pub region_epoch: u16,
+    /// User name, where etcd asks for one.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// TLS; endpoints without a scheme are then reached by https.
+    pub tls: Option<TlsConfig>,
+}
+
+/// How the connection is secured.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// PEM file of the authority that issued etcd's certificate.
+    pub ca: PathBuf,
+    /// PEM files of our own certificate and its key, where etcd asks for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name that etcd's certificate must bear, where it is not that of the endpoint.
+    pub domain: Option<String>,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug)]
+pub struct MemberConfig {
+    /// The node's id, one process at a time: letters, digits, `.`, `_` and `-`.
+    pub id: String,
+    /// Where gateways reach the node, as `host:port`.
+    pub address: String,
+    /// The zone or rack it stands in.
+    pub zone: Option<String>,
+    /// The release it runs.
+    pub version: String,
+    /// The time to live of its lease, in milliseconds, rounded up to whole seconds. etcd may grant more.
+    pub lease_ttl_ms: i64,
+}
+
+/// A password: shown by nothing.
+#[derive(Clone)]
+pub struct Secret(String);
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No endpoint at all.
+    #[error("etcd.endpoints is empty; it must name at least one host:port")]
+    NoEndpoints,
+    /// A name that cannot be part of a key.
+    #[error("{field} is {given:?}; it must be 1 to 64 letters, digits, '.', '_' and '-'")]
+    Name {
+        /// The setting.
+        field: &'static str,
+        /// What it is.
+        given: String,
+    },
+    /// A prefix that is no folder of keys.
+    #[error("etcd.prefix is {given:?}; it must begin with '/' and must not end with one")]
+    Prefix {
+        /// What it is.
+        given: String,
+    },
+    /// A region epoch that does not fit the fencing epoch.
+    #[error("region_epoch is {given}; it must be at most 32767")]
+    RegionEpoch {
+        /// What it is.
+        given: u16,
+    },
+    /// A time to live out of bounds.
+    #[error("lease_ttl_ms is {given}; it must be between 1000 and 600000")]
+    LeaseTtl {
+        /// What it is.
+        given: i64,
+    },
+    /// One of user and password without the other.
+    #[error("etcd.user and etcd.password must be given together")]
+    HalfCredentials,
+}
+
+impl EtcdConfig {
+    /// etcd without user or TLS, under the prefix `/minutehand`.
+    pub fn new(endpoints: Vec<String>, region: impl Into<String>) -> EtcdConfig {
+        EtcdConfig {
+            endpoints,
+            prefix: "/minutehand".to_owned(),
+            region: region.into(),
+            region_epoch: 0,
+            user: None,
+            password: None,
+            tls: None,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.endpoints.is_empty() {
+            return Err(ConfigError::NoEndpoints);
+        }
+        check_name("region", &self.region)?;
+        if !self.prefix.starts_with('/') || self.prefix.ends_with('/') {
+            return Err(ConfigError::Prefix { given: self.prefix.clone() });
+        }
+        if self.region_epoch > minutehand_model::Epoch::REGION_EPOCH_MAX {
+            return Err(ConfigError::RegionEpoch { given: self.region_epoch });
+        }
+        if self.user.is_some() != self.password.is_some() {
+            return Err(ConfigError::HalfCredentials);
+        }
+        Ok(())
+    }
+}
+
+impl MemberConfig {
+    /// A node with a lease of five seconds and without a zone.
+    pub fn new(id: impl Into<String>, address: impl Into<String>) -> MemberConfig {
+        MemberConfig {
+            id: id.into(),
+            address: address.into(),
+            zone: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            lease_ttl_ms: 5_000,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        check_name("node_id", &self.id)?;
+        if !(LEASE_TTL_MS_MIN..=LEASE_TTL_MS_MAX).contains(&self.lease_ttl_ms) {
+            return Err(ConfigError::LeaseTtl { given: self.lease_ttl_ms });
+        }
+        Ok(())
+    }
+}
+
+fn check_name(field: &'static str, given: &str) -> Result<(), ConfigError> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if given.is_empty() || given.len() > NAME_BYTES_MAX || !given.bytes().all(is_allowed) {
+        return Err(ConfigError::Name { field, given: given.to_owned() });
+    }
+    Ok(())
+}
+
+impl Secret {
+    /// Keeps a password.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> EtcdConfig {
+        EtcdConfig::new(vec!["localhost:2379".to_owned()], "eu")
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_the_setting_and_the_value() {
+        assert!(config().check().is_ok());
+        let said = |config: EtcdConfig| config.check().expect_err("wrong").to_string();
+        assert!(said(EtcdConfig { endpoints: Vec::new(), ..config() }).contains("etcd.endpoints is empty"));
+        assert!(said(EtcdConfig { region: "e/u".to_owned(), ..config() }).contains("region is \"e/u\""));
+        assert!(said(EtcdConfig { prefix: "/x/".to_owned(), ..config() }).contains("etcd.prefix is \"/x/\""));
+        assert!(said(EtcdConfig { region_epoch: 40_000, ..config() }).contains("region_epoch is 40000"));
+        assert!(said(EtcdConfig { user: Some("u".to_owned()), ..config() }).contains("together"));
+        let member = MemberConfig { lease_ttl_ms: 10, ..MemberConfig::new("n", "h:1") };
+        assert!(member.check().expect_err("too short").to_string().contains("lease_ttl_ms is 10"));
+        assert!(MemberConfig::new("a b", "h:1").check().is_err());
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let config = EtcdConfig { password: Some(Secret::new("hunter2")), ..config() };
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}
