@@ -28,10 +28,10 @@ pub(crate) enum Job {
 
 /// Remembers why a record was not delivered.
 #[derive(Clone, Default)]
-struct Failures(Arc<Mutex<Option<KafkaError>>>);
+pub(crate) struct Failures(Arc<Mutex<Option<KafkaError>>>);
 
 impl Failures {
-    fn take(&self) -> Option<KafkaError> {
+    pub(crate) fn take(&self) -> Option<KafkaError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -89,8 +89,7 @@ impl Committer {
     /// Starts a partition's thread. It ends when the sender is dropped.
     pub(crate) fn start(client: Arc<Client>, partition: PartitionId) -> Sender<Job> {
         let (sender, jobs) = channel();
-        let committer =
-            Committer { client, partition, session: None, reader: None, queues: HashMap::new() };
+        let committer = Committer { client, partition, session: None, reader: None, queues: HashMap::new() };
         let name = format!("ticks-{partition}");
         let started = std::thread::Builder::new().name(name).spawn(move || committer.run(&jobs));
         if let Err(error) = started {
@@ -194,8 +193,9 @@ impl Committer {
         let mut tail = Tail { checkpoint: None, epoch: Epoch(0) };
         for record in records {
             let Some(value) = &record.value else { continue };
-            let place =
-                || format!("{}[{}] at offset {}", self.client.names().checkpoints, self.partition, record.offset);
+            let place = || {
+                format!("{}[{}] at offset {}", self.client.names().checkpoints, self.partition, record.offset)
+            };
             if record.key == checkpoint_key.as_bytes() {
                 let checkpoint = minutehand_record::checkpoint::decode(value)
                     .map_err(|error| format!("the checkpoint in {}: {error}", place()))?;
@@ -280,14 +280,12 @@ impl Committer {
 
     /// Makes the topics of queues that are published to for the first time.
     fn learn_queues(&mut self, tick: &Tick) -> Result<(), PortError> {
-        let published = tick.publications.iter().map(|publication| &publication.task.queue);
-        for queue in published.chain(tick.stops.iter().map(|stop| &stop.queue)) {
+        for queue in tick.publications.iter().map(|publication| &publication.task.queue) {
             if self.queues.contains_key(queue) {
                 continue;
             }
             let name = self.client.names().executions(queue);
-            let partitions =
-                self.client.ensure(&TopicDefinition::executions(self.client.config(), &name))?;
+            let partitions = self.client.ensure(&TopicDefinition::executions(self.client.config(), &name))?;
             let own = self.client.config().partitions;
             if partitions % own != 0 && own % partitions != 0 {
                 let reason = format!(
@@ -329,8 +327,10 @@ impl Committer {
             let headers = OwnedHeaders::new_with_capacity(2)
                 .insert(Header { key: "minutehand-reason", value: Some(&set_aside.reason) })
                 .insert(Header { key: "minutehand-position", value: Some(&position) });
-            let record: BaseRecord<'_, [u8], [u8]> =
-                BaseRecord::to(&names.rejected).partition(0).payload(set_aside.bytes.as_ref()).headers(headers);
+            let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&names.rejected)
+                .partition(0)
+                .payload(set_aside.bytes.as_ref())
+                .headers(headers);
             self.send(session, record)?;
         }
         self.send_checkpoint(session, tick)?;
@@ -343,21 +343,22 @@ impl Committer {
             let Some(topic) = self.queues.get(&publication.task.queue) else { continue };
             let place = Place { partition: self.partition, partitions: self.client.config().partitions };
             let outgoing = encoder.publication(publication);
-            let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic.name)
-                .partition(place.within(topic.partitions, publication.task.key) as i32)
-                .key(outgoing.key)
-                .payload(outgoing.value)
-                .headers(outgoing.headers);
+            let to = place.within(topic.partitions, publication.task.key) as i32;
+            let mut record: BaseRecord<'_, [u8], [u8]> =
+                BaseRecord::to(&topic.name).partition(to).headers(outgoing.headers);
+            if let Some(key) = outgoing.key {
+                record = record.key(key);
+            }
+            if let Some(value) = outgoing.value {
+                record = record.payload(value);
+            }
             self.send(session, record)?;
         }
         for stop in &tick.stops {
-            let Some(topic) = self.queues.get(&stop.queue) else { continue };
-            // A run may be in any worker's hands: the request goes to every partition of our share.
-            let place = Place { partition: self.partition, partitions: self.client.config().partitions };
-            let headers = execution::stop_headers(stop);
-            let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic.name)
-                .partition(place.within(topic.partitions, stop.key) as i32)
-                .headers(headers);
+            // A run may be in any worker's hands, whoever consumes its partition: all of them read this topic.
+            let headers = encoder.stop(stop);
+            let record: BaseRecord<'_, [u8], [u8]> =
+                BaseRecord::to(&self.client.names().stops).partition(0).headers(headers);
             self.send(session, record)?;
         }
         Ok(())
@@ -372,10 +373,8 @@ impl Committer {
             ("minutehand-derived", tick.derived.len()),
             ("minutehand-rejected", tick.set_aside.len()),
         ]);
-        let mut headers = OwnedHeaders::new_with_capacity(counts.len() + 1).insert(Header {
-            key: "minutehand-tick",
-            value: Some(&execution::tick_name(tick)),
-        });
+        let mut headers = OwnedHeaders::new_with_capacity(counts.len() + 1)
+            .insert(Header { key: "minutehand-tick", value: Some(&execution::tick_name(tick)) });
         for (name, count) in counts {
             headers = headers.insert(Header { key: name, value: Some(&count.to_string()) });
         }

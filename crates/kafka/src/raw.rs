@@ -213,16 +213,19 @@ impl RawReader {
     ) -> Result<RawReader, PortError> {
         let action = || format!("read {topic}");
         let failed = |error| port_error(action(), error);
-        let partitions = client.list()?.get(topic).copied().ok_or_else(|| {
-            PortError::new(ErrorClass::Retry, action(), "there is no such topic")
-        })?;
+        let partitions = client
+            .list()?
+            .get(topic)
+            .copied()
+            .ok_or_else(|| PortError::new(ErrorClass::Retry, action(), "there is no such topic"))?;
         let consumer = client.consumer().map_err(failed)?;
         let mut list = TopicPartitionList::new();
         for partition in (0..partitions).filter(|partition| is_wanted(*partition)) {
             let id = minutehand_model::PartitionId(partition);
             let (low, high) = tail::marks(client, &consumer, topic, id).map_err(failed)?;
             let from = if begin == Begin::Oldest { low } else { high };
-            list.add_partition_offset(topic, partition as i32, Offset::Offset(from as i64)).map_err(failed)?;
+            list.add_partition_offset(topic, partition as i32, Offset::Offset(from as i64))
+                .map_err(failed)?;
         }
         consumer.assign(&list).map_err(failed)?;
         Ok(RawReader { consumer })
