@@ -36,6 +36,12 @@ impl From<minutehand_cassandra::SchemaError> for Failure {
     }
 }
 
+impl From<minutehand_etcd::StartError> for Failure {
+    fn from(error: minutehand_etcd::StartError) -> Failure {
+        Failure::of(&error)
+    }
+}
+
 impl From<minutehand_cassandra::ReplicationError> for Failure {
     fn from(error: minutehand_cassandra::ReplicationError) -> Failure {
         Failure::of(&error)

@@ -147,5 +147,6 @@ pub(super) fn template(load: &Load) -> Task {
         attempt: 1,
         first_due: Timestamp::MIN,
         origin: None,
+        verbatim: None,
     }
 }

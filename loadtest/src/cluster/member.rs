@@ -1,43 +1,25 @@
-//! The rig's place in the cluster.
+//! The rig's place in the cluster: one node, under a lease of its own.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use minutehand_model::{Epoch, PartitionId, Timestamp};
-use minutehand_node::{Clock, SystemClock};
-use minutehand_ports::{Coordinator, PortError};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use minutehand_etcd::{EtcdConfig, EtcdCoordinator, MemberConfig};
+use minutehand_ports::Coordinator;
 
 use super::Failure;
 
-/// A member that owns everything.
+/// A member that owns everything, because it is alone.
 pub(super) struct Member {
-    coordinator: Arc<Alone>,
-    renewing: JoinHandle<()>,
-}
-
-struct Alone {
-    assignment: watch::Sender<BTreeSet<PartitionId>>,
-    confirmed: watch::Sender<Timestamp>,
+    coordinator: Arc<EtcdCoordinator>,
 }
 
 impl Member {
-    pub(super) async fn join(_etcd: &str, _name: &str, partitions: u32) -> Result<Member, Failure> {
-        let coordinator = Arc::new(Alone {
-            assignment: watch::Sender::new((0..partitions).map(PartitionId).collect()),
-            confirmed: watch::Sender::new(SystemClock.now()),
-        });
-        let renewed = Arc::clone(&coordinator);
-        let renewing = tokio::spawn(async move {
-            loop {
-                renewed.confirmed.send_replace(SystemClock.now());
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        });
-        Ok(Member { coordinator, renewing })
+    /// Joins a cluster under a prefix of its own.
+    pub(super) async fn join(endpoints: &str, name: &str, partitions: u32) -> Result<Member, Failure> {
+        let endpoints = endpoints.split(',').map(str::to_owned).collect();
+        let config = EtcdConfig { prefix: format!("/{name}/"), ..EtcdConfig::new(endpoints, "local") };
+        let member = MemberConfig::new(name, "127.0.0.1:0");
+        let coordinator = EtcdCoordinator::start(&config, &member, partitions).await?;
+        Ok(Member { coordinator: Arc::new(coordinator) })
     }
 
     pub(super) fn coordinator(&self) -> Arc<dyn Coordinator> {
@@ -45,29 +27,6 @@ impl Member {
     }
 
     pub(super) async fn leave(self) {
-        self.renewing.abort();
-    }
-}
-
-#[async_trait]
-impl Coordinator for Alone {
-    fn assignment(&self) -> watch::Receiver<BTreeSet<PartitionId>> {
-        self.assignment.subscribe()
-    }
-
-    fn confirmed_at(&self) -> watch::Receiver<Timestamp> {
-        self.confirmed.subscribe()
-    }
-
-    fn lease_ttl_ms(&self) -> i64 {
-        5_000
-    }
-
-    async fn acquire(&self, _: PartitionId) -> Result<Epoch, PortError> {
-        Ok(Epoch(1))
-    }
-
-    async fn release(&self, _: PartitionId, _: Epoch) -> Result<(), PortError> {
-        Ok(())
+        self.coordinator.shutdown().await;
     }
 }

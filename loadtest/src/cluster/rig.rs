@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use minutehand_cassandra::{CassandraConfig, CassandraTimetable, Migrations, Replication};
 use minutehand_engine::{Config, Phase, StopReason};
-use minutehand_kafka::{Client, KafkaConfig, KafkaLog, KafkaSink, Native};
+use minutehand_kafka::{Client, KafkaConfig, KafkaLog, KafkaSink};
 use minutehand_model::{
     Block, BucketLoad, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry, TimetablePage,
 };
@@ -110,7 +110,7 @@ impl Ground {
         let partitions = self.client.config().partitions;
         let member = Member::join(&self.endpoints.etcd, &self.name, partitions).await?;
         let stores = OwnerStores {
-            log: Arc::new(KafkaLog::new(Arc::clone(&self.client), Arc::new(Native))),
+            log: Arc::new(KafkaLog::new(Arc::clone(&self.client))),
             sink: Arc::new(KafkaSink::new(Arc::clone(&self.client))),
             timetable: Arc::clone(&self.timetable) as _,
         };
