@@ -108,7 +108,16 @@ impl Timetable for CassandraTimetable {
     }
 
     async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError> {
-        self.find_task(partition, key).await
+        self.find_task(partition, key, None).await
+    }
+
+    async fn find_due(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+        due: Timestamp,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
+        self.find_task(partition, key, Some(due)).await
     }
 
     async fn loads(
