@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaResult;
 use tokio::runtime::Handle;
 
@@ -23,7 +24,8 @@ pub struct Client {
     admin: AdminClient<DefaultClientContext>,
     /// Partitions of topics that have been looked up; a topic never loses partitions.
     known: Mutex<HashMap<String, u32>>,
-    /// Answers questions about offsets.
+    listener: Listener,
+    /// Answers questions about topics and offsets.
     lookups: Mutex<Option<Arc<Consumer>>>,
     this: Weak<Client>,
 }
@@ -46,6 +48,7 @@ impl Client {
             runtime,
             admin,
             known: Mutex::default(),
+            listener: Listener::default(),
             lookups: Mutex::default(),
             this: Weak::clone(this),
         }))
@@ -94,16 +97,18 @@ impl Client {
 
     /// A consumer of committed records.
     pub(crate) fn consumer(&self) -> KafkaResult<Consumer> {
-        self.config.reader().create_with_context(Listener)
+        self.config.reader().create_with_context(self.listener.clone())
     }
 
     /// Asks the cluster for its topics. Blocks.
     pub(crate) fn list(&self) -> Result<BTreeMap<String, u32>, PortError> {
-        let metadata = self
-            .admin
-            .inner()
-            .fetch_metadata(None, self.timeout())
-            .map_err(|error| port_error(format!("ask {} for its topics", self.config.brokers), error))?;
+        let action = || format!("ask {} for its topics", self.config.brokers);
+        let consumer = self.lookups().map_err(|error| port_error(action(), error))?;
+        let metadata = consumer.fetch_metadata(None, self.timeout()).map_err(|error| {
+            // Why it failed stands among the events that nobody has looked at yet.
+            while consumer.poll(EVENTS).is_some() {}
+            self.listener.explain(action(), error)
+        })?;
         let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32)).collect())
     }
@@ -128,6 +133,9 @@ impl Client {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), partitions);
     }
 }
+
+/// How long events are waited for that may explain a failure.
+const EVENTS: Duration = Duration::from_millis(50);
 
 /// Runs a call that blocks on a thread that may.
 pub(crate) async fn blocking<T: Send + 'static>(

@@ -75,6 +75,7 @@ const CHECKS: &[(Missing, Check)] = &[
         },
         |_| has_openssl_headers(),
     ),
+    (Missing { what: "kcat, as a producer that is not ours", packages: &["kcat"] }, |_| is_on_path("kcat")),
     (Missing { what: "the program openssl, to make certificates for tests", packages: &["openssl"] }, |_| {
         programs::printed(Command::new("openssl").arg("version")).is_some()
     }),
