@@ -67,6 +67,7 @@ fn entry(index: u64, due: Timestamp) -> TimetableEntry {
         attempt: 1,
         first_due: due,
         origin: None,
+        verbatim: None,
     };
     let task = minutehand_record::task::record(&task);
     TimetableEntry { key: task.key, due, offset: index, appended_at: due, fact: Fact::Runs(task) }

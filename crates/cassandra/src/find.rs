@@ -8,7 +8,7 @@ use minutehand_ports::{ErrorClass, PortError};
 use minutehand_record::block;
 
 use crate::error::failed;
-use crate::keys::{BlockName, Slice, position, within_reach};
+use crate::keys::{BlockName, Slice, day_of, position, within_reach};
 use crate::pages::fetch_all;
 use crate::read::{SMALL_ROWS_PER_PAGE, Slices};
 use crate::task_index::{self, Place, places, shard};
@@ -24,26 +24,35 @@ const INDEX_ROWS_PER_PAGE: i32 = 500;
 type Found = BTreeMap<(LogOffset, Timestamp), TimetableEntry>;
 
 impl CassandraTimetable {
-    /// What is filed by this task's key: a request for each level of each day that has tasks, and one for each block.
+    /// What is filed by this task's key: a request for each level of each day that has tasks (of one day, when the due time is
+    /// known), and one for each block.
     pub(crate) async fn find_task(
         &self,
         partition: PartitionId,
         key: TaskKey,
+        due: Option<Timestamp>,
     ) -> Result<Vec<TimetableEntry>, PortError> {
         let action = format!("find a task in the timetable of partition {partition}");
         if !self.task_index {
             let reason = "the index of tasks is switched off (cassandra.task_index)";
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
-        let (first, last) = (within_reach(Timestamp::MIN), within_reach(Timestamp::MAX));
+        let (first, last) = match due {
+            Some(due) => (day_of(due), day_of(due)),
+            None => (within_reach(Timestamp::MIN), within_reach(Timestamp::MAX)),
+        };
         let mut levels = Vec::new();
         self.days(partition, first, last, &action, |day, level| levels.push((day, level))).await?;
         levels.retain(|(_, level)| *level != task_index::NOT_INDEXED);
+        let minute = due.map(Timestamp::floor_to_minute);
         let places: BTreeSet<Place> = stream::iter(levels)
             .map(|(day, level)| self.places(partition, day, level, key, &action))
             .buffer_unordered(READS_IN_FLIGHT)
             .try_fold(BTreeSet::new(), |mut all, found| async move {
-                all.extend(found);
+                // A block holds tasks of one minute.
+                let is_wanted =
+                    |place: &Place| minute.is_none_or(|minute| place.first_due.floor_to_minute() == minute);
+                all.extend(found.into_iter().filter(is_wanted));
                 Ok(all)
             })
             .await?;
@@ -55,7 +64,7 @@ impl CassandraTimetable {
                 Ok(all)
             })
             .await?;
-        Ok(found.into_values().collect())
+        Ok(found.into_values().filter(|entry| due.is_none_or(|due| entry.due == due)).collect())
     }
 
     async fn places(

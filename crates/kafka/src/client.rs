@@ -7,17 +7,14 @@ use std::time::{Duration, Instant};
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaResult;
 use tokio::runtime::Handle;
 
 use crate::config::KafkaConfig;
-use crate::error::{explained, port_error};
-use crate::listener::{Consumer, FailureListener, Listener};
+use crate::error::port_error;
+use crate::listener::{Consumer, Listener};
 use crate::names::TopicNames;
-
-/// How long is listened for the reason of a failure.
-const DIAGNOSIS_TIME: Duration = Duration::from_secs(3);
 
 /// A cluster and what is kept there. Share it behind an [`Arc`].
 pub struct Client {
@@ -27,7 +24,8 @@ pub struct Client {
     admin: AdminClient<DefaultClientContext>,
     /// Partitions of topics that have been looked up; a topic never loses partitions.
     known: Mutex<HashMap<String, u32>>,
-    /// Answers questions about offsets.
+    listener: Listener,
+    /// Answers questions about topics and offsets.
     lookups: Mutex<Option<Arc<Consumer>>>,
     this: Weak<Client>,
 }
@@ -50,6 +48,7 @@ impl Client {
             runtime,
             admin,
             known: Mutex::default(),
+            listener: Listener::default(),
             lookups: Mutex::default(),
             this: Weak::clone(this),
         }))
@@ -98,13 +97,18 @@ impl Client {
 
     /// A consumer of committed records.
     pub(crate) fn consumer(&self) -> KafkaResult<Consumer> {
-        self.config.reader().create_with_context(Listener)
+        self.config.reader().create_with_context(self.listener.clone())
     }
 
     /// Asks the cluster for its topics. Blocks.
     pub(crate) fn list(&self) -> Result<BTreeMap<String, u32>, PortError> {
-        let metadata =
-            self.admin.inner().fetch_metadata(None, self.timeout()).map_err(|error| self.explained(error))?;
+        let action = || format!("ask {} for its topics", self.config.brokers);
+        let consumer = self.lookups().map_err(|error| port_error(action(), error))?;
+        let metadata = consumer.fetch_metadata(None, self.timeout()).map_err(|error| {
+            // Why it failed stands among the events that nobody has looked at yet.
+            while consumer.poll(EVENTS).is_some() {}
+            self.listener.explain(action(), error)
+        })?;
         let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32)).collect())
     }
@@ -121,29 +125,6 @@ impl Client {
         Ok(found)
     }
 
-    fn asking(&self) -> String {
-        format!("ask {} for its topics", self.config.brokers)
-    }
-
-    /// The error with the reason why connections fail: the call's own says only that there was no answer. Blocks.
-    fn explained(&self, error: KafkaError) -> PortError {
-        let without = |error| port_error(self.asking(), error);
-        let consumer: BaseConsumer<FailureListener> =
-            match self.config.reader().create_with_context(FailureListener::default()) {
-                Ok(consumer) => consumer,
-                Err(_) => return without(error),
-            };
-        let deadline = Instant::now() + DIAGNOSIS_TIME;
-        while Instant::now() < deadline {
-            // Whatever it returns: what failed is told to the listener meanwhile.
-            drop(consumer.poll(Duration::from_millis(20)));
-            if let Some((code, reason)) = consumer.context().heard() {
-                return explained(self.asking(), code, reason).caused_by(error);
-            }
-        }
-        without(error)
-    }
-
     pub(crate) fn known(&self, topic: &str) -> Option<u32> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied()
     }
@@ -152,6 +133,9 @@ impl Client {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), partitions);
     }
 }
+
+/// How long events are waited for that may explain a failure.
+const EVENTS: Duration = Duration::from_millis(50);
 
 /// Runs a call that blocks on a thread that may.
 pub(crate) async fn blocking<T: Send + 'static>(

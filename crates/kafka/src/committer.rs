@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use minutehand_model::{Checkpoint, Epoch, LogOffset, PartitionId, QueueName, Tick};
 use minutehand_ports::{ErrorClass, Opened, PortError};
@@ -118,9 +118,9 @@ impl Committer {
         let tail = self.check_epoch(&action, epoch)?;
         let tick = tail.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.tick);
         let session = Session { producer, failures, epoch, tick, must_renew: false };
-        if tail.epoch < epoch {
-            self.claim(&session).map_err(|error| port_error(&action, error))?;
-        }
+        let before_ms = now_ms();
+        self.claim(&session).map_err(|error| port_error(&action, error))?;
+        self.check_clock(&action, before_ms)?;
         let (records, log_end) = self.rest().map_err(|error| port_error(&action, error))?;
         let schedule_states = execution::schedule_states(&records).map_err(|reason| {
             let action = format!("read what schedules of partition {} remember", self.partition);
@@ -223,6 +223,37 @@ impl Committer {
         self.finish(session)
     }
 
+    /// Refuses to own anything by a clock that differs from the broker's: what has just been claimed bears its time.
+    fn check_clock(&mut self, action: &str, before_ms: i64) -> Result<(), PortError> {
+        let after_ms = now_ms();
+        let last = self.last_claim().map_err(|error| port_error(action, error))?;
+        let Some(broker_ms) = last else { return Ok(()) };
+        let limit_ms = self.client.config().clock_skew_ms_max;
+        let (ms, way, so) = match (before_ms - broker_ms, broker_ms - after_ms) {
+            (ahead_ms, _) if ahead_ms > limit_ms => (ahead_ms, "ahead of", "early"),
+            (_, behind_ms) if behind_ms > limit_ms => (behind_ms, "behind", "late"),
+            _ => return Ok(()),
+        };
+        let reason = format!(
+            "this machine's clock is {ms} ms {way} the broker's, and at most {limit_ms} ms are allowed; tasks would run \
+             {so}: set the clock right and start again"
+        );
+        Err(PortError::new(ErrorClass::Fatal, action, reason))
+    }
+
+    /// The broker's time of the last claim.
+    fn last_claim(&mut self) -> KafkaResult<Option<i64>> {
+        let reader = self.reader()?;
+        let topic = &self.client.names().checkpoints;
+        let (low, high) = tail::marks(&self.client, &reader, topic, self.partition)?;
+        let start = high.saturating_sub(TAIL_RECORDS[0]).max(low);
+        let records = tail::read_from(&self.client, &reader, topic, self.partition, start)?;
+        self.reader = Some(reader);
+        let (_, claim_key) = keys(self.partition);
+        let claims = records.iter().filter(|record| record.key == claim_key.as_bytes());
+        Ok(claims.last().map(|record| record.at_ms))
+    }
+
     /// What schedules remember, as it is stored, and the end of the log.
     fn rest(&mut self) -> KafkaResult<(Vec<Stored>, LogOffset)> {
         let reader = self.reader()?;
@@ -287,7 +318,7 @@ impl Committer {
             let name = self.client.names().executions(queue);
             let partitions = self.client.ensure(&TopicDefinition::executions(self.client.config(), &name))?;
             let own = self.client.config().partitions;
-            if partitions % own != 0 && own % partitions != 0 {
+            if !partitions.is_multiple_of(own) && !own.is_multiple_of(partitions) {
                 let reason = format!(
                     "{name} has {partitions} partitions, which is neither a divisor nor a multiple of the {own} \
                      of the command log; make the topic anew"
@@ -425,6 +456,12 @@ impl Committer {
     fn transaction_timeout(&self) -> Duration {
         Duration::from_millis(u64::from(self.client.config().transaction_timeout_ms))
     }
+}
+
+/// The machine's clock, in milliseconds.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The keys of a partition's checkpoint, and of the claim that an epoch has been opened.

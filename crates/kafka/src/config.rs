@@ -118,6 +118,8 @@ pub struct KafkaConfig {
     pub append_linger_ms: u32,
     /// Bytes that a reader of the command log keeps ahead of its owner.
     pub read_ahead_bytes_max: usize,
+    /// Furthest that this machine's clock may be from the brokers', in milliseconds; beyond it nothing is owned.
+    pub clock_skew_ms_max: i64,
     /// How connections are secured.
     pub security: Security,
 }
@@ -139,6 +141,7 @@ impl Default for KafkaConfig {
             session_timeout_ms: 10_000,
             append_linger_ms: 1,
             read_ahead_bytes_max: 16 * 1024 * 1024,
+            clock_skew_ms_max: 5_000,
             security: Security::default(),
         }
     }

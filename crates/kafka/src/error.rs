@@ -116,12 +116,6 @@ pub(crate) fn port_error(action: impl Into<String>, error: KafkaError) -> PortEr
     PortError::new(class, action, reason).caused_by(error)
 }
 
-/// The error of a port, from what was heard of a connection.
-pub(crate) fn explained(action: String, code: RDKafkaErrorCode, heard: String) -> PortError {
-    let reason = advice(code).map(|advice| format!("{heard}; {advice}")).unwrap_or(heard);
-    PortError::new(class_of(code), action, reason)
-}
-
 /// The library's code behind an error.
 pub(crate) fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
     match error {

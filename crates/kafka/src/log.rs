@@ -13,28 +13,26 @@ use crate::append::Appender;
 use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::reader::Reader;
-use crate::translate::Translate;
 
 /// The command log of every partition. Readers are started for those that are read or watched, and end when nobody
 /// watches them any more.
 pub struct KafkaLog {
     client: Arc<Client>,
     appender: Appender,
-    translate: Arc<dyn Translate>,
     readers: Mutex<HashMap<PartitionId, Arc<Reader>>>,
 }
 
 impl KafkaLog {
-    /// The log of a cluster; records in producers' own forms are understood by `translate`.
-    pub fn new(client: Arc<Client>, translate: Arc<dyn Translate>) -> KafkaLog {
+    /// The log of a cluster.
+    pub fn new(client: Arc<Client>) -> KafkaLog {
         let appender = Appender::new(Arc::clone(&client));
-        KafkaLog { client, appender, translate, readers: Mutex::default() }
+        KafkaLog { client, appender, readers: Mutex::default() }
     }
 
     fn reader(&self, partition: PartitionId) -> Arc<Reader> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.retain(|_, reader| !reader.has_ended());
-        let start = || Reader::start(Arc::clone(&self.client), Arc::clone(&self.translate), partition);
+        let start = || Reader::start(Arc::clone(&self.client), partition);
         Arc::clone(readers.entry(partition).or_insert_with(start))
     }
 }

@@ -9,19 +9,18 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_ports::{ErrorClass, LogBatch, LogRecord, PortError};
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
 use tokio::sync::{Notify, watch};
 
 use crate::client::Client;
 use crate::error::port_error;
 use crate::listener::Consumer;
 use crate::tail;
-use crate::translate::{RawRecord, Translate};
+use crate::incoming;
 
 /// How long a poll waits; also how soon a new request is seen while nothing arrives.
 const POLL: Duration = Duration::from_millis(20);
@@ -73,7 +72,6 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn start(
         client: Arc<Client>,
-        translate: Arc<dyn Translate>,
         partition: PartitionId,
     ) -> Arc<Reader> {
         let shared = Arc::new(Shared {
@@ -95,7 +93,6 @@ impl Reader {
         });
         let worker = Worker {
             client: Arc::clone(&client),
-            translate,
             shared: Arc::clone(&shared),
             is_at_end: false,
             hole_until: None,
@@ -214,7 +211,6 @@ impl State {
 /// The thread's side.
 struct Worker {
     client: Arc<Client>,
-    translate: Arc<dyn Translate>,
     shared: Arc<Shared>,
     /// The library said that the partition ends here, and nothing has arrived since.
     is_at_end: bool,
@@ -401,31 +397,8 @@ impl Worker {
     }
 
     fn record(&mut self, message: &BorrowedMessage<'_>) -> LogRecord {
-        let offset = message.offset().max(0) as u64;
         let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
         self.latest = self.latest.max(at);
-        let value = message.payload();
-        let headers = message.headers().filter(|headers| headers.count() > 0);
-        let understood = match (headers, value) {
-            (None, Some(value)) => Ok(Bytes::copy_from_slice(value)),
-            (None, None) => Err("it has neither a value nor headers".to_owned()),
-            (Some(headers), value) => {
-                let headers: Vec<(&str, Option<&[u8]>)> =
-                    headers.iter().map(|header| (header.key, header.value)).collect();
-                self.translate.translate(RawRecord {
-                    partition: self.shared.partition,
-                    offset,
-                    appended_at: self.latest,
-                    key: message.key(),
-                    value,
-                    headers: &headers,
-                })
-            }
-        };
-        let (payload, refusal) = match understood {
-            Ok(command) => (command, None),
-            Err(reason) => (Bytes::copy_from_slice(value.unwrap_or_default()), Some(reason)),
-        };
-        LogRecord { offset, appended_at: self.latest, payload, refusal }
+        incoming::record(message, self.shared.partition, self.latest)
     }
 }

@@ -42,6 +42,8 @@ impl TopicDefinition {
             partitions: config.partitions,
             settings: vec![
                 ("cleanup.policy", "compact".to_owned()),
+                // The broker's time of a claim is compared with the owner's clock.
+                ("message.timestamp.type", "LogAppendTime".to_owned()),
                 // A checkpoint a tick: small segments, so that the cleaner finds something to do.
                 ("segment.bytes", (64 << 20).to_string()),
                 ("segment.ms", "600000".to_owned()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use minutehand_kafka::{Client, KafkaConfig, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink, Native};
+use minutehand_kafka::{Client, KafkaConfig, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
 use minutehand_ports::contract::{Harness, PARTITIONS, Stores};
 use minutehand_ports::contract_tests;
 
@@ -30,7 +30,7 @@ fn stores(client: Arc<Client>) -> Stores {
     Stores {
         queue: Arc::clone(&queue) as _,
         history: Arc::new(KafkaHistory::new(Arc::clone(&client))),
-        log: Arc::new(KafkaLog::new(Arc::clone(&client), Arc::new(Native))),
+        log: Arc::new(KafkaLog::new(Arc::clone(&client))),
         sink: Arc::new(KafkaSink::new(Arc::clone(&client))),
         keep: Box::new(Kept { client, queue }),
         ..Stores::absent()

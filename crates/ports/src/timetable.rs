@@ -28,6 +28,19 @@ pub trait Timetable: Send + Sync + 'static {
     /// Every stored entry of a task that is not expired, in order of their offsets.
     async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError>;
 
+    /// Those of them that are due at a time, in order of their offsets; an adapter that files by due time overrides this, for
+    /// it need not look anywhere else.
+    async fn find_due(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+        due: Timestamp,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
+        let mut found = self.find(partition, key).await?;
+        found.retain(|entry| entry.due == due);
+        Ok(found)
+    }
+
     /// The load per bucket of the minutes that start at or after `from` and before `until`; empty ones left out.
     async fn loads(
         &self,

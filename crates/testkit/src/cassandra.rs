@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::kafka::joined;
 use crate::proxy::Proxy;
@@ -13,7 +14,7 @@ use crate::security::{Certificates, PASSWORD};
 use crate::server::{Plan, Readiness, Server};
 use crate::site::{Site, StartError};
 use crate::supervisor::Launch;
-use crate::{fetch, ports};
+use crate::{cql, fetch, ports};
 
 const READY: &str = "Starting listening for CQL clients";
 const START_LIMIT: Duration = Duration::from_secs(240);
@@ -27,14 +28,18 @@ pub struct CassandraOptions {
     pub datacenters: u16,
     /// Whether clients see every node as a proxy, at 127.0.1.1, 127.0.1.2 and so on.
     pub proxied: bool,
+    /// Whether a write is on disk before it is acknowledged (`commitlog_sync: group`). Without it a node that is killed
+    /// forgets what it acknowledged in the last tenth of a second, and a machine that is switched off what it did in
+    /// the last ten seconds: so little that other replicas make up for it, where there are any.
+    pub durable: bool,
     /// Clients connect with TLS, and with a password: at first user and password are both `cassandra`.
     pub secured: Option<Certificates>,
 }
 
 impl Default for CassandraOptions {
-    /// One node, without proxies or passwords.
+    /// One node that writes to disk every ten seconds, without proxies or passwords.
     fn default() -> CassandraOptions {
-        CassandraOptions { nodes: 1, datacenters: 1, proxied: false, secured: None }
+        CassandraOptions { nodes: 1, datacenters: 1, proxied: false, durable: false, secured: None }
     }
 }
 
@@ -84,6 +89,9 @@ impl Cassandra {
             node.wait_ready()?;
             nodes.push(node);
         }
+        if options.secured.is_none() {
+            wait_acquainted(&nodes)?;
+        }
         Ok(Cassandra { nodes, proxies, _site: site })
     }
 
@@ -106,6 +114,22 @@ impl Cassandra {
     }
 }
 
+/// Waits until every node tells clients of all the others; a node is ready some time before that.
+fn wait_acquainted(nodes: &[Server]) -> Result<(), StartError> {
+    let others = i64::try_from(nodes.len()).unwrap_or(i64::MAX) - 1;
+    let started = Instant::now();
+    for node in nodes {
+        while !cql::peer_count(node.address()).is_ok_and(|count| count >= others) {
+            if started.elapsed() > START_LIMIT {
+                let output = format!("it does not know all others; the end of its log:\n{}", node.log_tail());
+                return Err(StartError::Prepare { server: node.name().to_owned(), output });
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    Ok(())
+}
+
 struct Ports {
     clients: u16,
     between: u16,
@@ -120,7 +144,8 @@ fn lay_out(site: &Site, options: &CassandraOptions) -> io::Result<(ports::Port, 
     let mut proxies = Vec::new();
     if options.proxied {
         for (own, seen) in own.into_iter().zip(seen) {
-            proxies.push(Proxy::start((seen, clients.number).into(), SocketAddr::from((own, clients.number)))?);
+            proxies
+                .push(Proxy::start((seen, clients.number).into(), SocketAddr::from((own, clients.number)))?);
         }
     }
     Ok((clients, between, proxies))
@@ -159,6 +184,11 @@ fn write_configuration(
 /// A node's `cassandra.yaml`.
 fn settings(folder: &Path, number: u16, ports: &Ports, options: &CassandraOptions) -> String {
     let data = folder.join("data");
+    let sync = if options.durable {
+        "commitlog_sync: group\ncommitlog_sync_group_window: 5ms"
+    } else {
+        "commitlog_sync: periodic\ncommitlog_sync_period: 10000ms"
+    };
     let mut text = format!(
         "cluster_name: minutehand\n\
          num_tokens: 16\n\
@@ -179,8 +209,7 @@ fn settings(folder: &Path, number: u16, ports: &Ports, options: &CassandraOption
          saved_caches_directory: {data}/caches\n\
          hints_directory: {data}/hints\n\
          cdc_raw_directory: {data}/cdc\n\
-         commitlog_sync: periodic\n\
-         commitlog_sync_period: 10000ms\n\
+         {sync}\n\
          commitlog_segment_size: 16MiB\n\
          commitlog_total_space: 512MiB\n\
          storage_compatibility_mode: NONE\n\
@@ -237,9 +266,10 @@ fn settings(folder: &Path, number: u16, ports: &Ports, options: &CassandraOption
 
 fn java_arguments(folder: &Path, jars: &Path, nodes: u16) -> io::Result<Vec<String>> {
     let heap = if nodes == 1 { "-Xmx1g" } else { "-Xmx768m" };
-    let mut arguments: Vec<String> = ["-Xms512m", heap, "-XX:+UseG1GC", "-XX:+PerfDisableSharedMem", "-Xss512k"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut arguments: Vec<String> =
+        ["-Xms512m", heap, "-XX:+UseG1GC", "-XX:+PerfDisableSharedMem", "-Xss512k"]
+            .map(str::to_owned)
+            .to_vec();
     for package in EXPORTS {
         arguments.push(format!("--add-exports={package}=ALL-UNNAMED"));
     }
@@ -257,8 +287,8 @@ fn java_arguments(folder: &Path, jars: &Path, nodes: u16) -> io::Result<Vec<Stri
         // Native libraries are unpacked there, and go with the folder.
         format!("-Djava.io.tmpdir={}", temporary.display()),
         format!("-Djna.tmpdir={}", temporary.display()),
-        // The nodes are on one machine: there is no network to be patient with.
-        "-Dcassandra.ring_delay_ms=100".to_owned(),
+        // A single node need not wait for news of others. One that joins has twice this time to reach the first.
+        format!("-Dcassandra.ring_delay_ms={}", if nodes == 1 { 100 } else { 3_000 }),
         "-Dcassandra.skip_wait_for_gossip_to_settle=0".to_owned(),
         "-Dcassandra.superuser_setup_delay_ms=0".to_owned(),
         // Without it the daemon closes its outputs, and the log with them.
@@ -320,6 +350,8 @@ const LOGBACK: &str = r#"<configuration>
   <appender name="OUT" class="ch.qos.logback.core.ConsoleAppender">
     <encoder><pattern>%d{ISO8601} %level %logger{0} %msg%n</pattern></encoder>
   </appender>
+  <logger name="org.apache.cassandra.db.lifecycle" level="WARN"/>
+  <logger name="org.apache.cassandra.db.memtable" level="WARN"/>
   <root level="INFO"><appender-ref ref="OUT"/></root>
 </configuration>
 "#;

@@ -99,7 +99,9 @@ fn stop_all(cache: &Cache) -> io::Result<Vec<String>> {
         }
     }
     match alive.first() {
-        Some(record) => Err(io::Error::other(format!("{} (process {}) does not end", record.name, record.pid))),
+        Some(record) => {
+            Err(io::Error::other(format!("{} (process {}) does not end", record.name, record.pid)))
+        }
         None => remove_folder(&cache.up()).map(|()| names),
     }
 }
@@ -148,7 +150,8 @@ impl FromStr for Record {
     fn from_str(line: &str) -> Result<Record, io::Error> {
         let bad = || io::Error::new(io::ErrorKind::InvalidData, format!("{line:?} is no record of a server"));
         let mut words = line.split(' ');
-        let (Some(name), Some(pid), Some(started), None) = (words.next(), words.next(), words.next(), words.next())
+        let (Some(name), Some(pid), Some(started), None) =
+            (words.next(), words.next(), words.next(), words.next())
         else {
             return Err(bad());
         };

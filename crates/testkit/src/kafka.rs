@@ -313,8 +313,14 @@ mod tests {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let nodes = [Node { proxied: vec![(at(3001), at(4001))], ..node(1) }];
         let text = settings(&nodes[0], &nodes, Path::new("/run"), None);
-        assert!(text.contains("\nlisteners=PLAINTEXT://127.0.0.1:1001,PROXIED0://127.0.0.1:3001,CONTROLLER:"), "{text}");
-        assert!(text.contains("\nadvertised.listeners=PLAINTEXT://127.0.0.1:1001,PROXIED0://127.0.0.1:4001\n"), "{text}");
+        assert!(
+            text.contains("\nlisteners=PLAINTEXT://127.0.0.1:1001,PROXIED0://127.0.0.1:3001,CONTROLLER:"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nadvertised.listeners=PLAINTEXT://127.0.0.1:1001,PROXIED0://127.0.0.1:4001\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod cache;
 mod cassandra;
+mod cql;
 mod detached;
 mod endpoints;
 mod etcd;
@@ -16,6 +17,7 @@ mod fetch;
 mod health;
 mod kafka;
 mod ports;
+mod prerequisites;
 mod programs;
 mod proxy;
 mod security;
@@ -32,9 +34,10 @@ pub use endpoints::{CASSANDRA_VARIABLE, ETCD_VARIABLE, Endpoints, KAFKA_VARIABLE
 pub use etcd::{Etcd, EtcdOptions};
 pub use fetch::{CASSANDRA_VERSION, ETCD_VERSION, FetchError, KAFKA_VERSION};
 pub use kafka::{Kafka, KafkaOptions};
+pub use prerequisites::{InstallError, Missing, install, missing};
 pub use proxy::Proxy;
 pub use security::{CertificateError, Certificates, PASSWORD, USER};
 pub use server::{Server, ServerError};
 pub use servers::{NODES_MAX, Servers, Size, SizeError};
-pub use shared::{cassandra, endpoints, etcd, kafka, with_causes};
+pub use shared::{Available, cassandra, endpoints, etcd, kafka, with_causes};
 pub use site::StartError;

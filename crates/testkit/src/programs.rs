@@ -1,23 +1,25 @@
 //! The programs that fetch and run servers: where they are, and which version.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The oldest Java that runs Kafka 4 and Cassandra 5.
-pub(crate) const JAVA_MIN: u32 = 17;
+/// The Java that servers run on: Kafka 4 needs it at least, Cassandra 5.0 at most.
+pub(crate) const JAVA: u32 = 17;
 
 /// The oldest Go that builds the etcd we test with, as (major, minor).
 pub(crate) const GO_MIN: (u32, u32) = (1, 26);
 
-/// Java: the one of `JAVA_HOME`, else the one on the path, if it is new enough.
+/// Java: the one of `JAVA_HOME`, the one on the path, or one where systems keep several, if it is the right one.
 pub(crate) fn java() -> Option<PathBuf> {
     let of_home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
-    let candidates = of_home.into_iter().chain([PathBuf::from("java")]);
-    let is_new = |java: &PathBuf| {
-        printed(Command::new(java).arg("-version")).and_then(|text| java_version(&text)) >= Some(JAVA_MIN)
-    };
-    candidates.into_iter().find(is_new)
+    let kept = fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten();
+    let mut kept: Vec<PathBuf> = kept.map(|entry| entry.path().join("bin/java")).collect();
+    kept.sort();
+    let mut candidates = of_home.into_iter().chain([PathBuf::from("java")]).chain(kept);
+    let version = |java: &PathBuf| java_version(&printed(Command::new(java).arg("-version"))?);
+    candidates.find(|java| version(java) == Some(JAVA))
 }
 
 /// Maven.
@@ -32,7 +34,7 @@ pub(crate) fn go() -> Option<PathBuf> {
     candidates.into_iter().find(is_new)
 }
 
-pub(crate) fn is_new_go(go: &std::path::Path) -> bool {
+pub(crate) fn is_new_go(go: &Path) -> bool {
     let version = printed(Command::new(go).args(["env", "GOVERSION"])).and_then(|text| go_version(&text));
     version >= Some(GO_MIN)
 }

@@ -211,8 +211,7 @@ fn serve(client: TcpStream, shared: &Arc<Shared>, cuts: u64) {
         state.connections.push(Arc::downgrade(&connection));
     }
     thread::scope(|scope| {
-        for (from, to) in
-            [(&connection.client, &connection.server), (&connection.server, &connection.client)]
+        for (from, to) in [(&connection.client, &connection.server), (&connection.server, &connection.client)]
         {
             let (sender, receiver) = sync_channel(CHUNKS_MAX);
             scope.spawn(move || receive(from, shared, &sender));

@@ -85,7 +85,8 @@ impl Certificates {
         openssl(&[&key[..], &["authority.key"]].concat())?;
         openssl(&[&key[..], &["server.key"]].concat())?;
         let configured = ["-config", "openssl.cnf"];
-        let authority = ["req", "-x509", "-new", "-key", "authority.key", "-subj", "/CN=Minutehand test authority"];
+        let authority =
+            ["req", "-x509", "-new", "-key", "authority.key", "-subj", "/CN=Minutehand test authority"];
         let extended = ["-extensions", "authority", "-days", "2", "-out", "authority.pem"];
         openssl(&[&authority[..], &extended, &configured].concat())?;
         let request = ["req", "-new", "-key", "server.key", "-subj", "/CN=localhost", "-out", "server.csr"];
@@ -93,7 +94,8 @@ impl Certificates {
         let sign = ["ca", "-batch", "-notext", "-in", "server.csr", "-out", "server.pem"];
         openssl(&[&sign[..], validity, &configured].concat())?;
         let password = format!("pass:{PASSWORD}");
-        let pack = ["pkcs12", "-export", "-in", "server.pem", "-inkey", "server.key", "-certfile", "authority.pem"];
+        let pack =
+            ["pkcs12", "-export", "-in", "server.pem", "-inkey", "server.key", "-certfile", "authority.pem"];
         openssl(&[&pack[..], &["-out", "server.p12", "-passout", &password]].concat())?;
         let certificates = Certificates { folder };
         let mut chain = Vec::new();

@@ -20,6 +20,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// How many lines of its log an error shows.
 const LOG_LINES: usize = 30;
 
+/// How many lines about errors it shows besides.
+const ERROR_LINES: usize = 10;
+
 /// How long a server may take to end when asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -170,7 +173,12 @@ impl Server {
         loop {
             if let Some(status) = self.ended()? {
                 let (server, log) = (self.plan.name.clone(), self.log().to_owned());
-                return Err(ServerError::Ended { server, status: status.to_string(), log, tail: self.log_tail() });
+                return Err(ServerError::Ended {
+                    server,
+                    status: status.to_string(),
+                    log,
+                    tail: self.log_tail(),
+                });
             }
             if self.is_ready() {
                 return Ok(());
@@ -239,7 +247,7 @@ impl Server {
         matches!(self.ended(), Ok(None))
     }
 
-    /// The last lines of its log.
+    /// The last lines of its log, and what it said of errors before.
     pub fn log_tail(&self) -> String {
         let text = fs::read(self.log()).unwrap_or_default();
         tail(&String::from_utf8_lossy(&text), LOG_LINES)
@@ -247,7 +255,9 @@ impl Server {
 
     fn is_ready(&self) -> bool {
         match self.plan.readiness {
-            Readiness::LogLine(text) => self.has_logged(text) && TcpStream::connect(self.plan.address).is_ok(),
+            Readiness::LogLine(text) => {
+                self.has_logged(text) && TcpStream::connect(self.plan.address).is_ok()
+            }
             Readiness::Health(address) => health::is_healthy(address),
         }
     }
@@ -275,7 +285,8 @@ impl Server {
 
     fn signal(&self, signal: Signal, what: &'static str) -> Result<(), ServerError> {
         let process = self.process();
-        let pid = process.as_ref().and_then(|process| Pid::from_raw(process.supervised.child.id().cast_signed()));
+        let pid =
+            process.as_ref().and_then(|process| Pid::from_raw(process.supervised.child.id().cast_signed()));
         let Some(pid) = pid else {
             return Err(ServerError::NotRunning { server: self.plan.name.clone() });
         };
@@ -301,9 +312,17 @@ impl Drop for Server {
     }
 }
 
+/// The last lines, and before them what earlier lines say of errors: a server that gives up often says a lot more.
 fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
-    all[all.len().saturating_sub(lines)..].join("\n")
+    let (before, last) = all.split_at(all.len().saturating_sub(lines));
+    let is_telling = |line: &&&str| {
+        ["ERROR", "FATAL", "Exception", "Caused by"].iter().any(|word| line.contains(word))
+            && !line.trim_start().starts_with("at ")
+    };
+    let telling: Vec<&str> = before.iter().filter(is_telling).copied().collect();
+    let telling = &telling[telling.len().saturating_sub(ERROR_LINES)..];
+    [telling, last].concat().join("\n")
 }
 
 #[cfg(test)]
@@ -335,7 +354,10 @@ mod tests {
         let server = server(folder.path(), "for i in $(seq 40); do echo line $i; done; exit 3");
         let error = server.start().unwrap_err().to_string();
         assert!(error.starts_with("shell ended while it was starting (exit status: 3)"), "{error}");
-        assert!(error.ends_with("line 40") && error.contains("line 11\n") && !error.contains("line 10\n"), "{error}");
+        assert!(
+            error.ends_with("line 40") && error.contains("line 11\n") && !error.contains("line 10\n"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -353,7 +375,8 @@ mod tests {
     #[test]
     fn a_server_is_asked_before_it_is_killed() {
         let folder = tempfile::tempdir().unwrap();
-        let server = server(folder.path(), "trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.01; done");
+        let server =
+            server(folder.path(), "trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.01; done");
         server.launch().unwrap();
         while !server.has_logged("up") {
             thread::sleep(LOOK_EVERY);
@@ -366,5 +389,11 @@ mod tests {
     fn the_tail_of_a_short_text_is_all_of_it() {
         assert_eq!(tail("a\nb\n", 30), "a\nb");
         assert_eq!(tail("a\nb\nc", 2), "b\nc");
+    }
+
+    #[test]
+    fn what_a_log_said_of_errors_before_its_end_is_shown_too() {
+        let text = "start\nERROR no seeds\n\tat Exception.java\nflushed\nshut down\nend";
+        assert_eq!(tail(text, 2), "ERROR no seeds\nshut down\nend");
     }
 }

@@ -1,7 +1,7 @@
 //! A set of all three: Kafka, Cassandra and etcd.
 
 use std::fmt;
-use std::panic;
+use std::panic::resume_unwind;
 use std::thread;
 
 use crate::site::{Site, StartError};
@@ -51,7 +51,9 @@ impl Size {
     pub fn checked(self) -> Result<Size, SizeError> {
         match self {
             Size { brokers, .. } if !matches!(brokers, 1 | 3) => Err(SizeError::Brokers(brokers)),
-            Size { cassandra_nodes: nodes, .. } if !(1..=NODES_MAX).contains(&nodes) => Err(SizeError::Nodes(nodes)),
+            Size { cassandra_nodes: nodes, .. } if !(1..=NODES_MAX).contains(&nodes) => {
+                Err(SizeError::Nodes(nodes))
+            }
             Size { datacenters, .. } if !(1..=2).contains(&datacenters) => {
                 Err(SizeError::Datacenters(datacenters))
             }
@@ -112,8 +114,8 @@ impl Servers {
             let kafka = scope.spawn(|| Kafka::start_at(kafka, &of_kafka));
             let cassandra = scope.spawn(|| Cassandra::start_at(cassandra, &of_cassandra));
             let etcd = Etcd::start_at(etcd, &EtcdOptions::default());
-            let kafka = kafka.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
-            let cassandra = cassandra.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+            let kafka = kafka.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let cassandra = cassandra.join().unwrap_or_else(|panic| resume_unwind(panic));
             Ok(Servers { kafka: kafka?, cassandra: cassandra?, etcd: etcd? })
         })
     }
@@ -127,7 +129,6 @@ impl Servers {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -3,22 +3,95 @@
 //! Starting servers takes a quarter of a minute, so tests do not have their own: they keep apart by names that no other
 //! test uses (a keyspace, a prefix of topics, a prefix of keys). Tests that break servers start their own.
 
+use std::panic::resume_unwind;
 use std::sync::LazyLock;
 use std::thread;
 
 use crate::endpoints::{CASSANDRA_VARIABLE, ETCD_VARIABLE, KAFKA_VARIABLE, given};
 use crate::site::StartError;
-use crate::{Cassandra, CassandraOptions, Endpoints, Etcd, EtcdOptions, Kafka, KafkaOptions};
+use crate::{Cassandra, CassandraOptions, Endpoints, Etcd, EtcdOptions, Kafka, KafkaOptions, Server};
+
+/// A server that somebody else started and the environment names, or one of our own.
+#[derive(Debug)]
+struct Found<S> {
+    endpoint: String,
+    own: Option<S>,
+}
+
+impl<S> Found<S> {
+    fn find(
+        variable: &str,
+        start: impl FnOnce() -> Result<S, StartError>,
+        endpoint: impl FnOnce(&S) -> String,
+    ) -> Result<Found<S>, StartError> {
+        match given(variable) {
+            Some(endpoint) => Ok(Found { endpoint, own: None }),
+            None => start().map(|own| Found { endpoint: endpoint(&own), own: Some(own) }),
+        }
+    }
+}
+
+fn find_kafka() -> Result<Found<Kafka>, StartError> {
+    Found::find(KAFKA_VARIABLE, || Kafka::start(&KafkaOptions::default()), Kafka::bootstrap)
+}
+
+fn find_cassandra() -> Result<Found<Cassandra>, StartError> {
+    let start = || Cassandra::start(&CassandraOptions::default());
+    Found::find(CASSANDRA_VARIABLE, start, Cassandra::contact_points)
+}
+
+fn find_etcd() -> Result<Found<Etcd>, StartError> {
+    Found::find(ETCD_VARIABLE, || Etcd::start(&EtcdOptions::default()), Etcd::endpoint)
+}
+
+/// All three, those that the environment does not name started for as long as this lives.
+#[derive(Debug)]
+pub struct Available {
+    kafka: Found<Kafka>,
+    cassandra: Found<Cassandra>,
+    etcd: Found<Etcd>,
+}
+
+impl Available {
+    /// Finds or starts them, at the same time.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn find() -> Result<Available, StartError> {
+        thread::scope(|scope| {
+            let kafka = scope.spawn(find_kafka);
+            let cassandra = scope.spawn(find_cassandra);
+            let etcd = find_etcd();
+            let kafka = kafka.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let cassandra = cassandra.join().unwrap_or_else(|panic| resume_unwind(panic));
+            Ok(Available { kafka: kafka?, cassandra: cassandra?, etcd: etcd? })
+        })
+    }
+
+    /// Those that were started, not those that the environment names.
+    pub fn own_servers(&self) -> Vec<&Server> {
+        let kafka = self.kafka.own.iter().flat_map(Kafka::brokers);
+        let cassandra = self.cassandra.own.iter().flat_map(Cassandra::nodes);
+        kafka.chain(cassandra).chain(self.etcd.own.iter().map(Etcd::server)).collect()
+    }
+
+    /// Where they take requests.
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            kafka: self.kafka.endpoint.clone(),
+            cassandra: self.cassandra.endpoint.clone(),
+            etcd: self.etcd.endpoint.clone(),
+        }
+    }
+}
 
 /// Kafka's bootstrap servers, `host:port,…`.
 ///
 /// # Panics
 /// When the environment names none and none can be started; the message says why.
 pub fn kafka() -> &'static str {
-    static SERVER: LazyLock<Shared<Kafka>> = LazyLock::new(|| {
-        Shared::find(KAFKA_VARIABLE, || Kafka::start(&KafkaOptions::default()), Kafka::bootstrap)
-    });
-    SERVER.endpoint()
+    static KAFKA: LazyLock<Result<Found<Kafka>, StartError>> = LazyLock::new(find_kafka);
+    endpoint(&KAFKA)
 }
 
 /// Cassandra's contact points, `host:port,…`.
@@ -26,11 +99,8 @@ pub fn kafka() -> &'static str {
 /// # Panics
 /// As [`kafka`].
 pub fn cassandra() -> &'static str {
-    static SERVER: LazyLock<Shared<Cassandra>> = LazyLock::new(|| {
-        let start = || Cassandra::start(&CassandraOptions::default());
-        Shared::find(CASSANDRA_VARIABLE, start, Cassandra::contact_points)
-    });
-    SERVER.endpoint()
+    static CASSANDRA: LazyLock<Result<Found<Cassandra>, StartError>> = LazyLock::new(find_cassandra);
+    endpoint(&CASSANDRA)
 }
 
 /// etcd's endpoints, `host:port,…`.
@@ -38,10 +108,8 @@ pub fn cassandra() -> &'static str {
 /// # Panics
 /// As [`kafka`].
 pub fn etcd() -> &'static str {
-    static SERVER: LazyLock<Shared<Etcd>> = LazyLock::new(|| {
-        Shared::find(ETCD_VARIABLE, || Etcd::start(&EtcdOptions::default()), Etcd::endpoint)
-    });
-    SERVER.endpoint()
+    static ETCD: LazyLock<Result<Found<Etcd>, StartError>> = LazyLock::new(find_etcd);
+    endpoint(&ETCD)
 }
 
 /// All three, those that have to be started at the same time.
@@ -50,36 +118,18 @@ pub fn etcd() -> &'static str {
 /// As [`kafka`].
 pub fn endpoints() -> Endpoints {
     thread::scope(|scope| {
-        // One that fails panics again below, in this thread.
-        scope.spawn(|| drop(std::panic::catch_unwind(kafka)));
-        scope.spawn(|| drop(std::panic::catch_unwind(cassandra)));
-    });
-    Endpoints { kafka: kafka().to_owned(), cassandra: cassandra().to_owned(), etcd: etcd().to_owned() }
+        let others = [scope.spawn(kafka), scope.spawn(cassandra)];
+        let etcd = etcd().to_owned();
+        let [kafka, cassandra] =
+            others.map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)).to_owned());
+        Endpoints { kafka, cassandra, etcd }
+    })
 }
 
-/// A server that somebody else started, or that lives as long as this process.
-struct Shared<S> {
-    found: Result<(String, Option<S>), StartError>,
-}
-
-impl<S> Shared<S> {
-    fn find(
-        variable: &str,
-        start: impl FnOnce() -> Result<S, StartError>,
-        endpoint: impl FnOnce(&S) -> String,
-    ) -> Shared<S> {
-        let found = match given(variable) {
-            Some(endpoint) => Ok((endpoint, None)),
-            None => start().map(|server| (endpoint(&server), Some(server))),
-        };
-        Shared { found }
-    }
-
-    fn endpoint(&self) -> &str {
-        match &self.found {
-            Ok((endpoint, _server)) => endpoint,
-            Err(error) => panic!("{}", with_causes(error)),
-        }
+fn endpoint<S>(found: &'static Result<Found<S>, StartError>) -> &'static str {
+    match found {
+        Ok(found) => &found.endpoint,
+        Err(error) => panic!("{}", with_causes(error)),
     }
 }
 

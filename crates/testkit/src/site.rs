@@ -79,7 +79,7 @@ impl Site {
     }
 
     pub(crate) fn java(&self) -> Result<PathBuf, FetchError> {
-        programs::java().ok_or(FetchError::Missing { program: "java (17 or newer)" })
+        programs::java().ok_or(FetchError::Missing { program: "java (version 17)" })
     }
 
     /// A server here, not started yet.

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 pub use cargo::plain_cargo;
 pub use packages::{Dependency, DependencyKind, Package, Workspace};
 pub use tally::Tally;
-pub use test_command::{Selection, run_tests};
+pub use test_command::{Selection, packages, run_tests};
 pub use tree::{File, Tree};
 pub use up_command::{UpOptions, run_down, run_up};
 

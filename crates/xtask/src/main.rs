@@ -8,8 +8,11 @@ use minutehand_xtask::{Selection, Tree, UpOptions, house, root, run_down, run_te
 const HELP: &str = "\
 The project's own commands:
 
-  cargo xtask test           everything: formatting, lints, house rules, tests, wasm, dependencies, documentation
-  cargo xtask test --quick   the same without wasm, dependencies and documentation
+  cargo xtask test [--quick] [--embedded]
+                             everything: prerequisites, formatting, lints, house rules, tests with real servers, wasm,
+                             dependencies, documentation
+                --quick      without wasm, dependencies and documentation
+                --embedded   without the adapters of the cluster: needs Rust, gcc and make alone
   cargo xtask tidy           the house rules alone
 
   cargo xtask up [--cassandra N] [--datacenters N] [--brokers N] --env-file F
@@ -27,8 +30,10 @@ fn main() -> ExitCode {
             Err(error) => misunderstood(&error),
         },
         ["down"] => run_down(),
-        ["test"] => run_tests(Selection::All),
-        ["test", "--quick"] => run_tests(Selection::Quick),
+        ["test", words @ ..] => match Selection::parse(words) {
+            Some(selection) => run_tests(selection),
+            None => misunderstood(&format!("test has no option among {:?}", words.join(" "))),
+        },
         ["tidy"] => tidy(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

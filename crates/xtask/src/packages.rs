@@ -38,6 +38,10 @@ pub struct Package {
     pub layer: Option<u64>,
     /// `package.metadata.minutehand.pure`
     pub is_pure: bool,
+    /// `package.metadata.minutehand.cluster`: it or its tests need what a plain machine lacks.
+    pub is_cluster: bool,
+    /// Whether it has a feature `cluster`, by which it takes in packages that are marked so.
+    pub has_cluster_feature: bool,
     /// What its manifest declares, optional dependencies included.
     pub declared: Vec<Dependency>,
     /// Names of the packages that use it, other than for tests, in the resolved graph of all platforms.
@@ -112,6 +116,10 @@ fn parse_package(package: &Value, is_member: bool) -> Option<Package> {
         is_member,
         layer: ours.and_then(|ours| ours.get("layer")?.as_u64()),
         is_pure: ours.and_then(|ours| ours.get("pure")?.as_bool()).unwrap_or(false),
+        is_cluster: ours.and_then(|ours| ours.get("cluster")?.as_bool()).unwrap_or(false),
+        has_cluster_feature: package
+            .get("features")
+            .is_some_and(|features| features.get("cluster").is_some()),
         declared: declared.filter_map(dependency).collect(),
         dependents: BTreeSet::new(),
     })

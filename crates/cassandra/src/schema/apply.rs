@@ -18,8 +18,28 @@ use crate::retry::BoundedRetries;
 /// The table that remembers what was applied.
 pub(super) const TABLE: &str = "schema_migrations";
 
-/// The first release of Cassandra that has the unified strategy.
-const UNIFIED_SINCE: u32 = 5;
+/// What differs between servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Dialect {
+    /// How the large tables are compacted. Rows expire by due time, so a file holds rows of many ages: files are rewritten
+    /// alone, to free what has expired, without waiting for others to overlap.
+    compaction: &'static str,
+    /// Blocks are compressed already. Doing it again cost a third of the server's time and saved nothing.
+    uncompressed: &'static str,
+}
+
+const CASSANDRA_5: Dialect = Dialect {
+    compaction: "{'class': 'UnifiedCompactionStrategy', 'unchecked_tombstone_compaction': 'true'}",
+    uncompressed: "{'enabled': 'false'}",
+};
+const CASSANDRA_4: Dialect = Dialect {
+    compaction: "{'class': 'SizeTieredCompactionStrategy', 'unchecked_tombstone_compaction': 'true'}",
+    uncompressed: "{'enabled': 'false'}",
+};
+const SCYLLA: Dialect = Dialect {
+    compaction: "{'class': 'SizeTieredCompactionStrategy'}",
+    uncompressed: "{'sstable_compression': ''}",
+};
 
 /// Creates the keyspace and applies what is pending.
 pub(super) async fn apply(
@@ -43,11 +63,11 @@ pub(super) async fn apply(
     run(remember, format!("create table {keyspace}.{TABLE}")).await?;
     let status = status(session, keyspace).await?;
     check_applied(&status)?;
-    let compaction = compaction(session).await?;
+    let dialect = dialect(session).await?;
     for migration in &status.pending {
         let action = format!("apply migration {} ({}) to {keyspace}", migration.number, migration.name);
         for statement in statements(migration) {
-            let statement = statement.replace("{keyspace}", keyspace).replace("{compaction}", compaction);
+            let statement = dialect.fill_in(&statement, keyspace);
             run(statement, action.clone()).await?;
         }
         remember_applied(session, keyspace, migration, &action).await?;
@@ -94,28 +114,43 @@ pub(super) fn statements(migration: &Migration) -> impl Iterator<Item = String> 
     statements.into_iter()
 }
 
-/// How the large tables are compacted, by the oldest server in the cluster. Rows expire by due time, so a file holds rows of
-/// many ages: files are rewritten alone, to free what has expired, without waiting for others to overlap.
-async fn compaction(session: &Session) -> Result<&'static str, PortError> {
+impl Dialect {
+    fn fill_in(&self, statement: &str, keyspace: &str) -> String {
+        statement
+            .replace("{keyspace}", keyspace)
+            .replace("{compaction}", self.compaction)
+            .replace("{uncompressed}", self.uncompressed)
+    }
+
+    /// By the major releases of all nodes: the oldest has to understand it.
+    fn of_cassandra(releases: impl Iterator<Item = u32>) -> Dialect {
+        if releases.min().is_some_and(|oldest| oldest >= 5) { CASSANDRA_5 } else { CASSANDRA_4 }
+    }
+}
+
+/// What the cluster's servers understand.
+async fn dialect(session: &Session) -> Result<Dialect, PortError> {
     let action = "read the releases of the cluster's nodes";
-    let mut oldest = u32::MAX;
+    let scylla = "SELECT table_name FROM system_schema.tables \
+                  WHERE keyspace_name = 'system_schema' AND table_name = 'scylla_tables'";
+    let answer = session.query_unpaged(scylla, ()).await.map_err(|error| failed(action, error))?;
+    if answer.into_rows_result().map_err(|error| failed(action, error))?.rows_num() > 0 {
+        return Ok(SCYLLA);
+    }
+    let mut releases = Vec::new();
     for table in ["system.local", "system.peers"] {
         let select = format!("SELECT release_version FROM {table}");
         let answer = session.query_unpaged(select, ()).await.map_err(|error| failed(action, error))?;
         let answer = answer.into_rows_result().map_err(|error| failed(action, error))?;
         for row in answer.rows::<(Option<String>,)>().map_err(|error| failed(action, error))? {
             let (release,) = row.map_err(|error| failed(action, error))?;
-            oldest = oldest.min(major(release.as_deref().unwrap_or_default()));
+            releases.push(major(release.as_deref().unwrap_or_default()));
         }
     }
-    Ok(if oldest >= UNIFIED_SINCE {
-        "{'class': 'UnifiedCompactionStrategy', 'unchecked_tombstone_compaction': 'true'}"
-    } else {
-        "{'class': 'SizeTieredCompactionStrategy', 'unchecked_tombstone_compaction': 'true'}"
-    })
+    Ok(Dialect::of_cassandra(releases.into_iter()))
 }
 
-/// The first number of a release; 0 when there is none. ScyllaDB says 3, which is the release it stands for.
+/// The first number of a release; 0 when there is none.
 fn major(release: &str) -> u32 {
     let digits: String = release.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap_or(0)
@@ -139,9 +174,24 @@ mod tests {
 
     #[test]
     fn the_release_decides_by_its_first_number() {
-        let cases = [("5.0.5", 5), ("4.1.10", 4), ("3.0.8", 3), ("11.2", 11), ("", 0), ("unknown", 0)];
+        let cases = [("5.0.5", 5), ("4.1.10", 4), ("11.2", 11), ("", 0), ("unknown", 0)];
         for (release, expected) in cases {
             assert_eq!(major(release), expected, "{release}");
+        }
+        assert_eq!(Dialect::of_cassandra([5, 5].into_iter()), CASSANDRA_5);
+        assert_eq!(Dialect::of_cassandra([5, 4].into_iter()), CASSANDRA_4, "in the middle of an upgrade");
+    }
+
+    #[test]
+    fn nothing_is_left_to_fill_in() {
+        for migration in MIGRATIONS {
+            for (statement, dialect) in statements(migration)
+                .flat_map(|text| [CASSANDRA_5, CASSANDRA_4, SCYLLA].map(|d| (text.clone(), d)))
+            {
+                let filled = dialect.fill_in(&statement, "minutehand");
+                assert!(!filled.contains("{keyspace}") && !filled.contains("{compaction}"), "{filled}");
+                assert!(!filled.contains("{uncompressed}"), "{filled}");
+            }
         }
     }
 }

@@ -46,6 +46,11 @@ async fn tasks_are_found_in_every_year() {
     let facts: Vec<TimetableEntry> = (1..).zip(dues).map(|(offset, due)| entry("t", due, offset)).collect();
     store.write_blocks(facts.iter().map(|fact| block(vec![fact.clone()])).collect()).await.unwrap();
     assert_eq!(store.find(P0, key("t")).await.unwrap(), facts);
+    let before = store.pages_fetched();
+    for fact in &facts {
+        assert_eq!(store.find_due(P0, key("t"), fact.due).await.unwrap(), std::slice::from_ref(fact));
+    }
+    assert_eq!(store.pages_fetched() - before, 4 * 3, "the day, its index and the block");
     let page = store.read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX).await.unwrap();
     assert_eq!((offsets(&page), page.complete_until), (vec![1, 2, 3, 4], Timestamp::MAX));
 }

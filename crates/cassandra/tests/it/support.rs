@@ -86,6 +86,7 @@ pub(crate) fn entry(id: &str, due: Timestamp, offset: LogOffset) -> TimetableEnt
         attempt: 1,
         first_due: due,
         origin: None,
+        verbatim: None,
     });
     TimetableEntry { key: task.key, due, offset, appended_at: at(5), fact: Fact::Runs(task) }
 }

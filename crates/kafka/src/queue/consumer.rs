@@ -50,7 +50,7 @@ impl Membership {
 
 impl ClientContext for Membership {
     fn error(&self, error: KafkaError, reason: &str) {
-        Listener.error(error, reason);
+        Listener::default().error(error, reason);
     }
 }
 

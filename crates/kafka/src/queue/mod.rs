@@ -131,7 +131,7 @@ impl KafkaQueue {
         let group = self.client.names().consumer_group(queue, name);
         let mut config = self.client.config().member(&group);
         config.set("enable.partition.eof", "true");
-        let asker: Consumer = config.create_with_context(Listener).map_err(|error| {
+        let asker: Consumer = config.create_with_context(Listener::default()).map_err(|error| {
             port_error(format!("ask for the places of group {name} on the queue {queue}"), error)
         })?;
         let asker = Arc::new(Mutex::new(asker));

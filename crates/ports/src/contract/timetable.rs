@@ -141,6 +141,9 @@ pub async fn a_task_is_found_with_all_its_facts(harness: &dyn Harness) {
     assert_eq!(found[0], created);
     assert!(found[1..].contains(&void) && found[1..].contains(&again), "two facts of one record");
     assert_eq!(stores.timetable.find(P0, key("nobody")).await.unwrap(), []);
+    let due = at(MINUTE + 60_000);
+    assert_eq!(stores.timetable.find_due(P0, key("moved"), due).await.unwrap(), [created, void]);
+    assert_eq!(stores.timetable.find_due(P0, key("moved"), due.plus_millis(1)).await.unwrap(), []);
 }
 
 /// Tasks are counted by the minute they are due in; empty minutes are left out.

@@ -19,6 +19,8 @@ fn used_by(name: &str, dependents: &[&str]) -> Vec<String> {
         is_member: false,
         layer: None,
         is_pure: false,
+        is_cluster: false,
+        has_cluster_feature: false,
         declared: Vec::new(),
         dependents: dependents.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(),
     };

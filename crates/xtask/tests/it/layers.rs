@@ -11,6 +11,8 @@ fn package(name: &str, layer: Option<u64>, declared: &[(&str, DependencyKind)]) 
         is_member: true,
         layer,
         is_pure: false,
+        is_cluster: false,
+        has_cluster_feature: false,
         declared: declared.iter().map(dependency).collect(),
         dependents: BTreeSet::new(),
     }

@@ -5,6 +5,7 @@ mod documents;
 mod drivers;
 mod here;
 mod layers;
+mod selection;
 mod tally;
 mod tidy;
 mod up;

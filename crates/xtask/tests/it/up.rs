@@ -41,10 +41,7 @@ fn what_cannot_be_is_refused_with_the_reason() {
         ("--env-file f --brokers two", "--brokers is \"two\"; it must be a number"),
         ("--env-file f --brokers 2", "2 brokers; it must be 1 or 3"),
         ("--env-file f --etcd 3", "up has no option \"--etcd\""),
-        (
-            "--env-file f --cassandra 1 --datacenters 2",
-            "2 datacenters with 1 Cassandra node: each needs one",
-        ),
+        ("--env-file f --cassandra 1 --datacenters 2", "2 datacenters with 1 Cassandra node: each needs one"),
     ] {
         assert_eq!(parse(line).unwrap_err(), reason, "{line}");
     }

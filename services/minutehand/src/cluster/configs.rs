@@ -74,6 +74,7 @@ pub(super) fn kafka(settings: &ClusterSettings) -> Result<KafkaConfig, Failure> 
         slow_commit_ms: settings.number("kafka.slow_commit_ms"),
         request_timeout_ms: settings.number("kafka.request_timeout_ms"),
         session_timeout_ms: settings.number("kafka.session_timeout_ms"),
+        clock_skew_ms_max: settings.number("kafka.clock_skew_ms_max"),
         append_linger_ms: settings.number("kafka.append_linger_ms"),
         read_ahead_bytes_max: settings.number("kafka.read_ahead_bytes_max"),
         security: Security { tls, sasl },

@@ -17,7 +17,6 @@ use tokio::sync::watch;
 use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
-use super::translate::Producers;
 use super::{configs, failure, health};
 use crate::shutdown::asked_to_stop;
 
@@ -38,7 +37,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let asking = RemoteAsk::new(remote, addresses(directory.owners()));
     let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
 
-    let log = Arc::new(KafkaLog::new(Arc::clone(&client), Arc::new(Producers)));
+    let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
     let stores = Stores {
         log: log.clone(),
         timetable: timetable.clone(),

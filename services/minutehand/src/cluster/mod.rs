@@ -18,8 +18,6 @@ mod scheduler;
 mod schema;
 pub(crate) mod settings;
 #[cfg(feature = "cluster")]
-mod translate;
-#[cfg(feature = "cluster")]
 mod worker;
 
 #[cfg(feature = "cluster")]

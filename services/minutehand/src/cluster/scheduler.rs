@@ -18,7 +18,6 @@ use tokio::task::JoinError;
 use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
-use super::translate::Producers;
 use super::{configs, failure, health};
 use crate::shutdown::asked_to_stop;
 
@@ -38,7 +37,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let coordinator = EtcdCoordinator::start(&etcd, &member, partitions).await;
     let coordinator = Arc::new(coordinator.map_err(|error| failure::etcd(&error))?);
 
-    let log = Arc::new(KafkaLog::new(Arc::clone(&client), Arc::new(Producers)));
+    let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
     let sink = Arc::new(KafkaSink::new(client));
     let stores = OwnerStores { log: log.clone(), sink, timetable: timetable.clone() };
     let owners = Owners::new(partitions);

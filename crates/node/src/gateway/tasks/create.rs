@@ -107,8 +107,8 @@ impl Gateway {
             let lives = task.state != KnownState::Cancelled;
             return Ok(lives.then(|| created(partition, due, task.offset, true)));
         }
-        let stored = self.stores.timetable.find(partition, key).await?;
-        let newest = stored.into_iter().filter(|entry| entry.due == due).max_by_key(|entry| entry.offset);
+        let stored = self.stores.timetable.find_due(partition, key, due).await?;
+        let newest = stored.into_iter().max_by_key(|entry| entry.offset);
         Ok(newest
             .filter(|entry| matches!(entry.fact, Fact::Runs(_)))
             .map(|entry| created(partition, due, entry.offset, true)))

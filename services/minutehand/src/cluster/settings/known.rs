@@ -120,6 +120,13 @@ pub(super) const KNOWN: &[Known] = &[
         600_000,
         "a worker not heard of for so long is replaced",
     ),
+    number(
+        "kafka.clock_skew_ms_max",
+        "60000",
+        100,
+        86_400_000,
+        "our clock may differ from the brokers' by so much",
+    ),
     number("kafka.append_linger_ms", "1", 0, 1_000, "how long commands are gathered before they are sent"),
     number("kafka.read_ahead_bytes_max", "16777216", MIB, 4 * GIB, "log read ahead, of each partition"),
     known("kafka.tls", "false", Switch, "encrypt connections to brokers"),
