@@ -121,3 +121,32 @@ fn commands_run_with_retries_and_dead_letters() {
         String::from_utf8_lossy(&letters.stdout).contains("\"bad\"").then_some(())
     });
 }
+
+#[test]
+fn gateways_and_schedulers_speak_https_and_know_each_other_by_the_token() {
+    let cluster = Cluster::new(2);
+    cluster.apply_schema();
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let file = |name: &str, text: &str| {
+        let path = cluster.config().with_file_name(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let cert = file("cert.pem", &certificate.pem());
+    let key = file("key.pem", &key.serialize_pem());
+    let token = file("token", "a-token-of-the-cluster\n");
+
+    let token = format!("cluster.token_file={token}");
+    let tls = [format!("http.tls_cert_file={cert}"), format!("http.tls_key_file={key}")];
+    let scheduler = cluster.start("scheduler", &[&token, &tls[0], &tls[1]]);
+    assert!(scheduler.greeting.contains("https://127.0.0.1:"), "{}", scheduler.greeting);
+    let peer = format!("http.peer_ca_file={cert}");
+    let gateway = cluster.start("gateway", &[&token, &peer]);
+    cluster.ready(&gateway);
+    let stranger = cluster.start("gateway", &["cluster.token=another-token-of-nobody", &peer]);
+    eventually("a refusal", || cluster.logs().contains("the token is not known").then_some(()));
+    let partitions = cluster.client(&stranger, &["partition", "list"]);
+    assert!(!String::from_utf8_lossy(&partitions.stdout).contains("owning"), "{}", said(&partitions));
+}
