@@ -59,7 +59,7 @@ async fn the_right_password_over_tls_is_let_in_and_the_wrong_one_is_told_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_certificate_is_named() {
+async fn an_expired_certificate_is_refused_and_where_it_stands_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let (kafka, expired) = tokio::task::block_in_place(|| {
         let expired = Certificates::create_expired(&folder.path().join("expired")).unwrap();
@@ -67,7 +67,9 @@ async fn an_expired_certificate_is_named() {
     });
     let refused = asked(config(&kafka, &expired, PASSWORD)).await.err().expect("it has expired");
     assert_eq!(refused.class, ErrorClass::Fatal, "{refused}");
-    assert!(refused.to_string().contains("expired"), "{refused}");
+    let said = refused.to_string();
+    assert!(said.contains("the certificate and its dates"), "{said}");
+    assert!(said.contains(&kafka.secured_bootstrap().unwrap()), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
