@@ -103,6 +103,18 @@ impl Client {
         Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32)).collect())
     }
 
+    /// The number of partitions of a topic; `None` when it is not there. Blocks.
+    pub(crate) fn look_up(&self, topic: &str) -> Result<Option<u32>, PortError> {
+        if let Some(partitions) = self.known(topic) {
+            return Ok(Some(partitions));
+        }
+        let found = self.list()?.get(topic).copied();
+        if let Some(partitions) = found {
+            self.learn(topic, partitions);
+        }
+        Ok(found)
+    }
+
     pub(crate) fn known(&self, topic: &str) -> Option<u32> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied()
     }

@@ -28,10 +28,10 @@ pub(crate) enum Job {
 
 /// Remembers why a record was not delivered.
 #[derive(Clone, Default)]
-struct Failures(Arc<Mutex<Option<KafkaError>>>);
+pub(crate) struct Failures(Arc<Mutex<Option<KafkaError>>>);
 
 impl Failures {
-    fn take(&self) -> Option<KafkaError> {
+    pub(crate) fn take(&self) -> Option<KafkaError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -280,8 +280,7 @@ impl Committer {
 
     /// Makes the topics of queues that are published to for the first time.
     fn learn_queues(&mut self, tick: &Tick) -> Result<(), PortError> {
-        let published = tick.publications.iter().map(|publication| &publication.task.queue);
-        for queue in published.chain(tick.stops.iter().map(|stop| &stop.queue)) {
+        for queue in tick.publications.iter().map(|publication| &publication.task.queue) {
             if self.queues.contains_key(queue) {
                 continue;
             }
@@ -351,13 +350,10 @@ impl Committer {
             self.send(session, record)?;
         }
         for stop in &tick.stops {
-            let Some(topic) = self.queues.get(&stop.queue) else { continue };
-            // A run may be in any worker's hands: the request goes to every partition of our share.
-            let place = Place { partition: self.partition, partitions: self.client.config().partitions };
+            // A run may be in any worker's hands, whoever consumes its partition: all of them read this topic.
             let headers = execution::stop_headers(stop);
-            let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic.name)
-                .partition(place.within(topic.partitions, stop.key) as i32)
-                .headers(headers);
+            let record: BaseRecord<'_, [u8], [u8]> =
+                BaseRecord::to(&self.client.names().stops).partition(0).headers(headers);
             self.send(session, record)?;
         }
         Ok(())

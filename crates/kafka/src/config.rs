@@ -112,6 +112,8 @@ pub struct KafkaConfig {
     pub slow_commit_ms: u64,
     /// Longest wait for an answer of a broker, in milliseconds.
     pub request_timeout_ms: u32,
+    /// A worker that is not heard of for so long loses its partitions to others, in milliseconds.
+    pub session_timeout_ms: u32,
     /// How long the producer of commands gathers records, in milliseconds.
     pub append_linger_ms: u32,
     /// Bytes that a reader of the command log keeps ahead of its owner.
@@ -134,6 +136,7 @@ impl Default for KafkaConfig {
             transaction_timeout_ms: 10_000,
             slow_commit_ms: 1_000,
             request_timeout_ms: 10_000,
+            session_timeout_ms: 10_000,
             append_linger_ms: 1,
             read_ahead_bytes_max: 16 * 1024 * 1024,
             security: Security::default(),
@@ -228,6 +231,25 @@ impl KafkaConfig {
             .set("fetch.queue.backoff.ms", "5")
             .set("queued.min.messages", "100000")
             .set("queued.max.messages.kbytes", "32768");
+        config
+    }
+
+    /// A member of a consumer group that commits its places itself. Its places are read only once transactions that
+    /// move them are over.
+    pub(crate) fn member(&self, group: &str) -> ClientConfig {
+        let mut config = self.reader();
+        config
+            .set("group.id", group)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", self.session_timeout_ms.to_string())
+            .set("heartbeat.interval.ms", (self.session_timeout_ms / 4).to_string())
+            // A commit while no coordinator is known gives up after this, instead of ten minutes.
+            .set("coordinator.query.interval.ms", self.request_timeout_ms.to_string())
+            // A group that has consumed nothing begins with the oldest that is kept.
+            .set("auto.offset.reset", "earliest")
+            .set("enable.partition.eof", "false")
+            .set("queued.min.messages", "10000")
+            .set("queued.max.messages.kbytes", "16384");
         config
     }
 }

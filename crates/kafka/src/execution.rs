@@ -66,7 +66,8 @@ pub(crate) fn tick_name(tick: &Tick) -> String {
 
 /// A request to stop a run: a record without key and value.
 pub(crate) fn stop_headers(stop: &StopRequest) -> OwnedHeaders {
-    OwnedHeaders::new_with_capacity(3)
+    OwnedHeaders::new_with_capacity(4)
+        .insert(Header { key: "minutehand-queue", value: Some(stop.queue.as_str()) })
         .insert(Header { key: "minutehand-stop", value: Some(if stop.kill { "kill" } else { "ask" }) })
         .insert(Header { key: "minutehand-key", value: Some(&stop.key.0.to_be_bytes()[..]) })
         .insert(Header { key: "minutehand-due-at", value: Some(&stop.due.as_millis().to_string()) })

@@ -1,8 +1,9 @@
 //! Commands, ticks, checkpoints and queues on Kafka: the log, sink and queue ports on librdkafka.
 //!
 //! [`Client`] knows the cluster and its topics; [`KafkaLog`] and [`KafkaSink`] are the ports that a scheduler works
-//! on. Every call of librdkafka that may block runs on a thread of its own: a reader for each partition of the
-//! command log, a committer for each partition that ticks.
+//! on, [`KafkaQueue`] and [`KafkaHistory`] those of workers and the API. Every call of librdkafka that may block runs
+//! on a thread of its own: a reader for each partition of the command log, a committer for each partition that ticks,
+//! a member of the consumer group for each worker group.
 //!
 //! Two properties of librdkafka shape this crate. `poll` of a producer runs out its time instead of returning at the
 //! first event, so nothing here flushes: a tick waits in steps of a millisecond until nothing is in flight. And it
@@ -15,18 +16,24 @@ mod committer;
 mod config;
 mod error;
 mod execution;
+mod history;
+mod letters;
 mod log;
 mod names;
+mod queue;
 mod reader;
 mod sink;
 mod tail;
 mod topics;
+mod transact;
 mod translate;
 
 pub use client::Client;
 pub use config::{KafkaConfig, Mechanism, Sasl, Secret, Security, Tls};
+pub use history::KafkaHistory;
 pub use log::KafkaLog;
 pub use names::TopicNames;
+pub use queue::KafkaQueue;
 pub use sink::KafkaSink;
 pub use topics::{TopicDefinition, TopicStanding};
 pub use translate::{Native, RawRecord, Translate};

@@ -16,6 +16,8 @@ pub struct TopicNames {
     pub outcomes: String,
     /// What could not be understood, with the reason.
     pub rejected: String,
+    /// Requests to stop runs: one partition, read by every process that has workers.
+    pub stops: String,
 }
 
 impl TopicNames {
@@ -29,6 +31,7 @@ impl TopicNames {
             schedule_state: name("schedule-state"),
             outcomes: name("outcomes"),
             rejected: name("rejected"),
+            stops: name("stops"),
         }
     }
 
@@ -46,6 +49,21 @@ impl TopicNames {
     pub fn queue_of(&self, topic: &str) -> Option<QueueName> {
         let name = topic.strip_prefix(&self.prefix)?.strip_prefix(".executions.")?;
         QueueName::parse(name).ok()
+    }
+
+    /// The consumer group of a worker group on a queue.
+    pub fn consumer_group(&self, queue: &QueueName, group: &str) -> String {
+        format!("{}.{queue}.{group}", self.prefix)
+    }
+
+    /// The transactional id under which dead letters of a queue are taken away: the last to begin wins.
+    pub(crate) fn removal_id(&self, region: &str, queue: &QueueName) -> String {
+        format!("{}.{region}.dead-letters-{queue}", self.prefix)
+    }
+
+    /// The transactional id of one process's settlements.
+    pub(crate) fn settlement_id(&self, region: &str, queue: &QueueName, group: &str, unique: &str) -> String {
+        format!("{}.{region}.worker-{queue}-{group}-{unique}", self.prefix)
     }
 
     /// The transactional id under which a partition ticks: one owner at a time can hold it.

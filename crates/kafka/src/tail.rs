@@ -1,11 +1,13 @@
 //! Reading parts of a topic once: the end of a compacted topic, or all of it. Everything here blocks.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use minutehand_model::{LogOffset, PartitionId};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::Client;
@@ -30,28 +32,58 @@ pub(crate) fn read_from(
     partition: PartitionId,
     from: LogOffset,
 ) -> KafkaResult<Vec<Stored>> {
-    assign(consumer, topic, partition, from)?;
     let mut records = Vec::new();
+    scan(client, consumer, topic, &[(partition, from)], |message| {
+        records.push(Stored {
+            offset: message.offset().max(0) as u64,
+            key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
+            value: message.payload().map(Bytes::copy_from_slice),
+        });
+        true
+    })?;
+    Ok(records)
+}
+
+/// Shows everything committed in some partitions from offsets on, as of now, until enough has been seen.
+pub(crate) fn scan(
+    client: &Client,
+    consumer: &BaseConsumer,
+    topic: &str,
+    starts: &[(PartitionId, LogOffset)],
+    mut visit: impl FnMut(&BorrowedMessage<'_>) -> bool,
+) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::new();
+    for (partition, from) in starts {
+        let offset = Offset::Offset(i64::try_from(*from).unwrap_or(i64::MAX));
+        list.add_partition_offset(topic, partition.0 as i32, offset)?;
+    }
+    consumer.assign(&list)?;
+    let mut unfinished: BTreeSet<i32> = starts.iter().map(|(partition, _)| partition.0 as i32).collect();
     let mut deadline = client.deadline();
-    let outcome = loop {
+    let mut outcome = Ok(());
+    while !unfinished.is_empty() {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
-                records.push(Stored {
-                    offset: message.offset().max(0) as u64,
-                    key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
-                    value: message.payload().map(Bytes::copy_from_slice),
-                });
+                if !visit(&message) {
+                    break;
+                }
                 deadline = client.deadline();
             }
-            Some(Err(KafkaError::PartitionEOF(_))) => break Ok(records),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                unfinished.remove(&partition);
+            }
             Some(Err(error)) if is_passing(&error) => {}
-            Some(Err(error)) => break Err(error),
+            Some(Err(error)) => {
+                outcome = Err(error);
+                break;
+            }
             None => {}
         }
         if std::time::Instant::now() > deadline {
-            break Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+            outcome = Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+            break;
         }
-    };
+    }
     consumer.unassign()?;
     outcome
 }

@@ -71,6 +71,7 @@ impl TopicDefinition {
             compacted(&names.schedule_state),
             kept(&names.outcomes, config.partitions),
             kept(&names.rejected, 1),
+            kept(&names.stops, 1),
         ]
     }
 

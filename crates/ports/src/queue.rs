@@ -59,6 +59,13 @@ pub struct Settlement {
     pub outcome: Option<(TaskKey, Outcome)>,
 }
 
+impl Settlement {
+    /// A settlement with nothing beside it.
+    pub fn bare(id: DeliveryId) -> Settlement {
+        Settlement { id, commands: Vec::new(), dead_letter: None, outcome: None }
+    }
+}
+
 /// What a worker group says of the end of a run whose delivery it had settled before (at-most-once).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -96,13 +103,26 @@ pub trait ExecutionQueue: Send + Sync + 'static {
         count_max: usize,
     ) -> Result<Vec<Delivery>, PortError>;
 
-    /// Makes settlements durable, and answers when they are.
+    /// Makes settlements durable, and answers when they are. A delivery that has become another process's meanwhile,
+    /// where processes share a group, is not settled, and that is no error: it is run there, and settled.
     async fn settle(
         &self,
         queue: &QueueName,
         group: &str,
         settlements: Vec<Settlement>,
     ) -> Result<(), PortError>;
+
+    /// Settles deliveries before they run (at-most-once), and answers with those that may run now, when their
+    /// settlements are durable. The others have become another process's: they must not run here.
+    async fn claim(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        ids: Vec<DeliveryId>,
+    ) -> Result<Vec<DeliveryId>, PortError> {
+        let settlements = ids.iter().map(|id| Settlement::bare(*id)).collect();
+        self.settle(queue, group, settlements).await.map(|()| ids)
+    }
 
     /// Makes reports durable, all of one call together, and answers when they are. A report that is repeated after
     /// a failure may be kept twice.

@@ -1,5 +1,6 @@
 //! Commits: what has ended becomes durable, many at a time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use minutehand_model::QueueName;
@@ -44,19 +45,9 @@ pub(crate) async fn commit(
     queue: &QueueName,
     batch: Batch,
 ) -> Result<Vec<Prepared>, PortError> {
-    let Batch { mut settlements, claims, reports } = batch;
-    settlements.extend(claims.iter().map(|claim| Settlement {
-        id: claim.ticket.delivery,
-        commands: Vec::new(),
-        dead_letter: None,
-        outcome: None,
-    }));
-    if !settlements.is_empty() {
-        let count = settlements.len();
-        persist(settings, queue, || settings.port.settle(queue, &settings.group, settlements.clone()))
-            .await?;
-        settings.observer.settled(queue, count);
-    }
+    let Batch { settlements, claims, reports } = batch;
+    // At the same time, so that a store may make them durable in one step.
+    let ((), claims) = futures::try_join!(settle(settings, queue, settlements), claim(settings, queue, claims))?;
     if !reports.is_empty() {
         let count = reports.len();
         let kept =
@@ -69,17 +60,51 @@ pub(crate) async fn commit(
     Ok(claims)
 }
 
-async fn persist<F>(
+async fn settle(
+    settings: &Settings,
+    queue: &QueueName,
+    settlements: Vec<Settlement>,
+) -> Result<(), PortError> {
+    if !settlements.is_empty() {
+        let count = settlements.len();
+        persist(settings, queue, || settings.port.settle(queue, &settings.group, settlements.clone()))
+            .await?;
+        settings.observer.settled(queue, count);
+    }
+    Ok(())
+}
+
+/// Settles executions that run at most once; those that another process has by now are dropped.
+async fn claim(
+    settings: &Settings,
+    queue: &QueueName,
+    claims: Vec<Prepared>,
+) -> Result<Vec<Prepared>, PortError> {
+    if claims.is_empty() {
+        return Ok(claims);
+    }
+    let ids: Vec<_> = claims.iter().map(|claim| claim.ticket.delivery).collect();
+    let ours =
+        persist(settings, queue, || settings.port.claim(queue, &settings.group, ids.clone())).await?;
+    settings.observer.settled(queue, ours.len());
+    let ours: BTreeSet<_> = ours.into_iter().collect();
+    Ok(claims.into_iter().filter(|claim| ours.contains(&claim.ticket.delivery)).collect())
+}
+
+async fn persist<T, F>(
     settings: &Settings,
     queue: &QueueName,
     mut attempt: impl FnMut() -> F,
-) -> Result<(), PortError>
+) -> Result<T, PortError>
 where
-    F: Future<Output = Result<(), PortError>>,
+    F: Future<Output = Result<T, PortError>>,
 {
     let mut failures = 0;
     loop {
-        let Err(error) = attempt().await else { return Ok(()) };
+        let error = match attempt().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
         settings.observer.troubled(queue, &error);
         if error.class != ErrorClass::Retry {
             return Err(error);

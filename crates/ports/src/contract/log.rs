@@ -2,7 +2,7 @@
 
 use minutehand_model::LogOffset;
 
-use super::samples::{P0, P1, at, payloads, read_log, records};
+use super::samples::{P0, P1, at, payloads, read_log, records, watched_end};
 use super::{Harness, refused};
 use crate::ErrorClass;
 
@@ -88,7 +88,7 @@ pub async fn a_read_takes_about_what_was_asked_for_and_goes_on(harness: &dyn Har
     assert_eq!(one.end, 100);
     let some = stores.log.read(P0, 33, 10_000).await.unwrap();
     assert_eq!(some.records[0].offset, 33);
-    assert!((10..60).contains(&some.records.len()), "{} records", some.records.len());
+    assert!((5..60).contains(&some.records.len()), "{} records", some.records.len());
     assert_eq!(some.next, some.records.last().unwrap().offset + 1);
     assert_eq!(read_log(&stores, P0, 33).await.len(), 67);
     let all = stores.log.read(P0, 0, usize::MAX).await.unwrap();
@@ -191,7 +191,7 @@ pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) {
     let stores = harness.reopen(stores).await;
     assert_eq!(read_log(&stores, P0, 0).await, before);
     assert_eq!(stores.log.bounds(P0).await.unwrap(), bounds);
-    assert_eq!(*stores.log.watch_end(P0).borrow(), bounds.end);
+    assert_eq!(watched_end(&stores, P0).await, bounds.end);
     assert_eq!(read_log(&stores, P0, 100).await, before[100..]);
     assert_eq!(stores.log.append(P0, records(1)).await.unwrap().offsets, [bounds.end]);
 }

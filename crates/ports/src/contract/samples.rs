@@ -59,16 +59,36 @@ pub(super) fn records(count: usize) -> Vec<Bytes> {
 
 /// Everything in a log from an offset on, read in small bites.
 pub(super) async fn read_log(stores: &Stores, partition: PartitionId, from: LogOffset) -> Vec<LogRecord> {
+    read_to_end(stores, partition, from).await.0
+}
+
+/// The same, with the offset where reading arrives. Behind the last record there may be holes.
+pub(super) async fn read_to_end(
+    stores: &Stores,
+    partition: PartitionId,
+    from: LogOffset,
+) -> (Vec<LogRecord>, LogOffset) {
     let (mut records, mut next) = (Vec::new(), from);
     loop {
         let batch = stores.log.read(partition, next, 100).await.expect("the log can be read");
-        assert!(batch.next > next || batch.next >= batch.end, "a read moves on, or has reached the end");
+        let has_moved = batch.next > next;
+        assert!(has_moved || batch.next >= batch.end, "a read moves on, or has reached the end");
         records.extend(batch.records);
         next = batch.next;
-        if next >= batch.end {
-            return records;
+        // A store that fetches ahead knows the end for sure when a read finds nothing.
+        if next >= batch.end && !has_moved {
+            return (records, next);
         }
     }
+}
+
+/// Waits until the watched end is where reading arrives, and answers it.
+pub(super) async fn watched_end(stores: &Stores, partition: PartitionId) -> LogOffset {
+    let (_, arrived) = read_to_end(stores, partition, 0).await;
+    let mut end = stores.log.watch_end(partition);
+    let watched = *end.wait_for(|end| *end >= arrived).await.expect("the log is open");
+    assert_eq!(watched, arrived, "nothing is announced that cannot be read");
+    arrived
 }
 
 pub(super) fn payloads(records: &[LogRecord]) -> Vec<Bytes> {

@@ -1,0 +1,276 @@
+//! The thread of a worker group: it is a member of the consumer group, fetches ahead, and commits.
+//!
+//! It waits for a bell that the driver rings when something has arrived, and the others when something is left to do.
+//! It goes on polling while handlers run, however long, so that they do not cost the membership: when what was fetched
+//! is not taken, the partitions are paused.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use minutehand_ports::{ErrorClass, PortError};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{ClientContext, Message, TopicPartitionList};
+
+use super::delivery::{Shares, delivery};
+use super::group::{Group, Slot};
+use super::marks::Marks;
+use super::place;
+use super::settle::Settler;
+use super::window::Window;
+use crate::error::{class_of, code_of, port_error};
+use crate::tail;
+
+/// How long the bell is waited for: a bell that was lost costs no more.
+const WAIT: Duration = Duration::from_millis(20);
+/// Records taken before those who wait hear of them.
+const BATCH_MAX: usize = 1_024;
+/// How long the thread waits for room before it pauses the partitions, which throws away what was fetched ahead.
+const FULL_MAX: Duration = Duration::from_secs(1);
+/// How often a topic is looked for that is not there yet.
+const MISSING: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+
+/// What the driver calls back, on the thread that polls.
+struct Membership {
+    group: Arc<Group>,
+    settler: Mutex<Settler>,
+    is_paused: AtomicBool,
+}
+
+type Member = BaseConsumer<Membership>;
+
+impl Membership {
+    fn settle(&self, consumer: Option<&Member>) {
+        self.settler.lock().unwrap_or_else(PoisonError::into_inner).run(&self.group, consumer);
+    }
+}
+
+impl ClientContext for Membership {}
+
+impl ConsumerContext for Membership {
+    fn pre_rebalance(&self, consumer: &Member, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => {
+                // The new ones are not paused: they are when it comes to it.
+                self.is_paused.store(false, Ordering::Relaxed);
+                let mut state = self.group.state();
+                for partition in partitions(list) {
+                    state.slots.insert(partition, Slot::Unread(Vec::new()));
+                }
+            }
+            Rebalance::Revoke(list) => {
+                // What has ended is settled while the partitions are ours. Those that were lost already belong to
+                // somebody else, who runs again what was not settled.
+                if !consumer.assignment_lost() {
+                    self.settle(Some(consumer));
+                }
+                let mut state = self.group.state();
+                for partition in partitions(list) {
+                    state.slots.remove(&partition);
+                }
+            }
+            Rebalance::Error(error) => {
+                tracing::warn!(queue = %self.group.queue, group = %self.group.name, %error, "could not rebalance");
+            }
+        }
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<u32> {
+    list.elements().iter().map(|element| element.partition().max(0) as u32).collect()
+}
+
+/// Says that the thread has ended, however it does.
+struct Ending {
+    group: Arc<Group>,
+    failure: Option<PortError>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.group.end(self.failure.take());
+    }
+}
+
+/// Starts the thread of a group.
+pub(crate) fn start(group: Arc<Group>) -> Result<(), PortError> {
+    let mut ending = Ending { group, failure: None };
+    let action = format!("start the consumer of the queue {}", ending.group.queue);
+    let thread = std::thread::Builder::new().name(format!("queue-{}", ending.group.queue));
+    let started = thread.spawn(move || {
+        let group = Arc::clone(&ending.group);
+        ending.failure = serve(&group).err();
+        drop(ending);
+    });
+    match started {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let reason = "the system gives no more threads";
+            Err(PortError::new(ErrorClass::Retry, action, reason).caused_by(error))
+        }
+    }
+}
+
+fn action_of(group: &Group) -> String {
+    format!("consume the queue {} as group {}", group.queue, group.name)
+}
+
+/// Serves until the group is closed, or nobody needs it any more, or it cannot go on.
+fn serve(group: &Arc<Group>) -> Result<(), PortError> {
+    let mut settler = Settler::new(group);
+    if !await_topic(group, &mut settler)? {
+        return Ok(());
+    }
+    let config = group.client.config();
+    let membership =
+        Membership { group: Arc::clone(group), settler: Mutex::new(settler), is_paused: AtomicBool::new(false) };
+    let name = group.client.names().consumer_group(&group.queue, &group.name);
+    let failed = |error| port_error(action_of(group), error);
+    let mut consumer: Member = config.member(&name).create_with_context(membership).map_err(failed)?;
+    let ringing = Arc::clone(group);
+    consumer.set_nonempty_callback(move || ringing.bell.ring());
+    consumer.subscribe(&[&group.topic]).map_err(failed)?;
+    follow(group, &consumer).map_err(failed)
+    // Dropped here, the consumer leaves its group, and settles before what was left.
+}
+
+fn is_over(group: &Group) -> bool {
+    group.state().is_closing || group.is_unused()
+}
+
+/// Waits until the topic is there; `false` when it is over before that.
+fn await_topic(group: &Group, settler: &mut Settler) -> Result<bool, PortError> {
+    let mut looks = 0_u32;
+    loop {
+        if is_over(group) {
+            return Ok(false);
+        }
+        settler.run(group, None::<&Member>);
+        match group.client.list() {
+            Ok(topics) => {
+                if let Some(partitions) = topics.get(&group.topic) {
+                    let own = group.client.config().partitions;
+                    group.state().shares = Some(Shares { own, topic: *partitions });
+                    return Ok(true);
+                }
+            }
+            Err(error) if error.class == ErrorClass::Retry => group.complain(error),
+            Err(error) => return Err(error),
+        }
+        group.bell.wait(MISSING[usize::from(looks > 50)]);
+        looks += 1;
+    }
+}
+
+fn follow(group: &Group, consumer: &Member) -> KafkaResult<()> {
+    let mut polled_at = Instant::now();
+    while !is_over(group) {
+        consumer.context().settle(Some(consumer));
+        restore(group, consumer)?;
+        let is_full = group.state().is_full();
+        if is_full && !is_paused(consumer) {
+            let left = FULL_MAX.saturating_sub(polled_at.elapsed());
+            if !left.is_zero() {
+                group.bell.wait(left);
+                continue;
+            }
+            consumer.pause(&consumer.assignment()?)?;
+            consumer.context().is_paused.store(true, Ordering::Relaxed);
+        } else if !is_full && is_paused(consumer) {
+            consumer.resume(&consumer.assignment()?)?;
+            consumer.context().is_paused.store(false, Ordering::Relaxed);
+        }
+        polled_at = Instant::now();
+        if fetch(group, consumer)? == 0 {
+            group.bell.wait(WAIT);
+        }
+    }
+    Ok(())
+}
+
+fn is_paused(consumer: &Member) -> bool {
+    consumer.context().is_paused.load(Ordering::Relaxed)
+}
+
+/// Reads the places in partitions that are new here, and hands out from them from then on.
+fn restore(group: &Group, consumer: &Member) -> KafkaResult<()> {
+    let unread: Vec<u32> = {
+        let state = group.state();
+        let unread = state.slots.iter().filter(|(_, slot)| matches!(slot, Slot::Unread(_)));
+        unread.map(|(partition, _)| *partition).collect()
+    };
+    let places = match place::read(&group.client, consumer, &group.topic, &unread) {
+        Ok(places) => places,
+        Err(error) if code_of(&error).is_some_and(|code| class_of(code) == ErrorClass::Fatal) => {
+            return Err(error);
+        }
+        Err(error) => {
+            group.complain(port_error(action_of(group), error));
+            group.bell.wait(WAIT);
+            return Ok(());
+        }
+    };
+    let mut state = group.state();
+    for (partition, marks) in places {
+        let Some(slot) = state.slots.get_mut(&partition) else { continue };
+        let mut window = Window::restore(marks.unwrap_or_else(|| Marks::at(0)));
+        if let Slot::Unread(waiting) = slot {
+            std::mem::take(waiting).into_iter().for_each(|(offset, delivery)| window.add(offset, delivery));
+        }
+        *slot = Slot::Open(window);
+    }
+    drop(state);
+    if !unread.is_empty() {
+        group.news.notify_waiters();
+    }
+    Ok(())
+}
+
+/// Takes what has arrived; answers how many records.
+fn fetch(group: &Group, consumer: &Member) -> KafkaResult<usize> {
+    let mut records = Vec::new();
+    // An event that was served looks like nothing; behind it there may be more.
+    let mut nothing = 0;
+    let shares = group.state().shares.unwrap_or(Shares { own: 1, topic: 1 });
+    while records.len() < BATCH_MAX && nothing < 2 {
+        match consumer.poll(Duration::ZERO) {
+            Some(Ok(message)) => {
+                let place = (message.partition().max(0) as u32, message.offset().max(0) as u64);
+                records.push((place, delivery(&message, shares)));
+            }
+            Some(Err(error)) => judge(group, error)?,
+            None => nothing += 1,
+        }
+    }
+    if records.is_empty() {
+        return Ok(0);
+    }
+    let count = records.len();
+    let mut state = group.state();
+    // Whatever trouble there was is over.
+    state.failure = None;
+    for ((partition, offset), delivery) in records {
+        state.add(partition, offset, delivery);
+    }
+    drop(state);
+    group.news.notify_waiters();
+    Ok(count)
+}
+
+/// What the library says while it goes on, or why it cannot.
+fn judge(group: &Group, error: KafkaError) -> KafkaResult<()> {
+    let code = code_of(&error);
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        return Err(error);
+    }
+    if code == Some(RDKafkaErrorCode::AllBrokersDown) {
+        group.complain(port_error(action_of(group), error));
+        return Ok(());
+    }
+    if tail::is_passing(&error) || code.is_none_or(|code| class_of(code) == ErrorClass::Retry) {
+        tracing::debug!(queue = %group.queue, %error, "the consumer goes on");
+        return Ok(());
+    }
+    Err(error)
+}

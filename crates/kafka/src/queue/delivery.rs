@@ -1,0 +1,106 @@
+//! A record of a queue's topic as a worker sees it.
+
+use bytes::Bytes;
+use minutehand_model::{Epoch, PartitionId, TaskKey, Timestamp};
+use minutehand_ports::{Delivery, DeliveryId};
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers};
+
+/// How a queue's topic is divided among the partitions of the command log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shares {
+    /// Partitions of the command log.
+    pub(crate) own: u32,
+    /// Partitions of the topic: a divisor or a multiple.
+    pub(crate) topic: u32,
+}
+
+impl Shares {
+    fn per_partition(self) -> u64 {
+        u64::from((self.topic / self.own.max(1)).max(1))
+    }
+
+    /// The id of what lies at a place of the topic.
+    fn id(self, published_by: PartitionId, topic_partition: u32, offset: u64) -> DeliveryId {
+        let share = u64::from(topic_partition / self.own.max(1));
+        let sequence = offset * self.per_partition() + share % self.per_partition();
+        DeliveryId { partition: published_by, sequence }
+    }
+
+    /// The inverse: the partition of the topic, and the offset there.
+    pub(crate) fn place(self, id: DeliveryId) -> (u32, u64) {
+        let share = (id.sequence % self.per_partition()) as u32;
+        let topic_partition =
+            if self.topic <= self.own { id.partition.0 % self.topic.max(1) } else { id.partition.0 + self.own * share };
+        (topic_partition, id.sequence / self.per_partition())
+    }
+}
+
+/// What a header says of the tick that published a record: `<partition>.<epoch>.<number>`.
+fn tick(text: &str) -> Option<(PartitionId, Epoch)> {
+    let mut parts = text.split('.');
+    let (partition, epoch) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((PartitionId(partition), Epoch(epoch)))
+}
+
+/// The delivery of a record. What nobody of ours published is delivered all the same: the worker finds that it is no
+/// task, and sets it aside.
+pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares) -> Delivery {
+    let mut published_by = None;
+    let (mut published_at_ms, mut log_offset) = (None, None);
+    for header in message.headers().into_iter().flat_map(Headers::iter) {
+        let text = || header.value.and_then(|value| std::str::from_utf8(value).ok());
+        match header.key {
+            "minutehand-tick" => published_by = text().and_then(tick),
+            "minutehand-published-at" => published_at_ms = text().and_then(|text| text.parse().ok()),
+            "minutehand-offset" => log_offset = text().and_then(|text| text.parse().ok()),
+            _ => {}
+        }
+    }
+    let topic_partition = message.partition().max(0) as u32;
+    let offset = message.offset().max(0) as u64;
+    let published_at =
+        published_at_ms.or(message.timestamp().to_millis()).map_or(Timestamp::MIN, Timestamp::from_millis);
+    let encoded = Bytes::copy_from_slice(message.payload().unwrap_or_default());
+    let known = minutehand_record::task::read_record(encoded.clone()).ok();
+    let fitting = published_by.filter(|(partition, _)| {
+        shares.place(shares.id(*partition, topic_partition, offset)) == (topic_partition, offset)
+    });
+    let (partition, epoch) = fitting.unwrap_or((PartitionId(topic_partition % shares.own.max(1)), Epoch(0)));
+    Delivery {
+        id: shares.id(partition, topic_partition, offset),
+        epoch,
+        offset: log_offset.unwrap_or(0),
+        published_at,
+        key: known.as_ref().map_or(TaskKey(0), |task| task.key),
+        due: known.as_ref().map_or(published_at, |task| task.due),
+        encoded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::execution::Place;
+
+    /// Whatever the numbers of partitions, an id names one place.
+    #[test]
+    fn an_id_leads_back_to_its_place() {
+        for (own, topic) in [(1, 1), (1, 4), (4, 4), (8, 2), (3, 9), (16, 16)] {
+            let shares = Shares { own, topic };
+            for partition in 0..own {
+                let place = Place { partition: PartitionId(partition), partitions: own };
+                let mut ids = std::collections::BTreeMap::new();
+                for index in 0..50_u128 {
+                    let to = place.within(topic, TaskKey(index << 64));
+                    for offset in 0..5 {
+                        let id = shares.id(PartitionId(partition), to, offset);
+                        assert_eq!(id.partition, PartitionId(partition));
+                        assert_eq!(shares.place(id), (to, offset));
+                        assert_eq!(*ids.entry(id).or_insert((to, offset)), (to, offset));
+                    }
+                }
+            }
+        }
+    }
+}

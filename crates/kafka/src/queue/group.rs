@@ -1,0 +1,248 @@
+//! A worker group on a queue as this process takes part in it: the side of those who poll and settle.
+//!
+//! One thread (see `consumer`) fetches and commits for all of them. Whoever polls takes from what has been fetched;
+//! whoever settles leaves a job and waits. What is left while one commit is under way goes into the next.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use minutehand_model::QueueName;
+use minutehand_ports::{Delivery, DeliveryId, ErrorClass, PortError};
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::bell::Bell;
+use super::delivery::Shares;
+use super::settle::Job;
+use super::window::Window;
+use crate::client::Client;
+
+/// Fetched and not handed out: beyond this the thread waits.
+const READY_MAX: usize = 4_096;
+const READY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A member that nobody polls and that has nothing in hand leaves the group after this, so that others get its
+/// partitions.
+const UNUSED_MAX: Duration = Duration::from_secs(10);
+
+/// One partition of the topic that was given to this process.
+pub(crate) enum Slot {
+    /// Its place has not been read yet; what was fetched waits.
+    Unread(Vec<(u64, Delivery)>),
+    Open(Window),
+}
+
+/// What the thread and the others share.
+pub(crate) struct State {
+    pub(crate) slots: BTreeMap<u32, Slot>,
+    /// The partition that is handed out from next.
+    turn: u32,
+    /// How the topic is divided; `None` while it is not there.
+    pub(crate) shares: Option<Shares>,
+    /// Behind the highest offset ever seen here, by partition: what lies beyond was never handed out.
+    pub(crate) seen: BTreeMap<u32, u64>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) failure: Option<PortError>,
+    pub(crate) is_closing: bool,
+    pub(crate) has_ended: bool,
+    used_at: Instant,
+}
+
+pub(crate) struct Group {
+    pub(crate) client: Arc<Client>,
+    pub(crate) queue: QueueName,
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    state: Mutex<State>,
+    pub(crate) bell: Bell,
+    /// Pollers wait here.
+    pub(crate) news: Notify,
+    pollers: AtomicUsize,
+    /// Dropped by the thread when it has ended.
+    ended: watch::Sender<bool>,
+}
+
+/// Counts a poll that waits, however it ends.
+struct Polling<'a>(&'a Group);
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.0.pollers.fetch_sub(1, Ordering::Relaxed);
+        self.0.state().used_at = Instant::now();
+    }
+}
+
+impl Group {
+    pub(crate) fn new(client: Arc<Client>, queue: &QueueName, name: &str) -> Group {
+        Group {
+            topic: client.names().executions(queue),
+            client,
+            queue: queue.clone(),
+            name: name.to_owned(),
+            state: Mutex::new(State {
+                slots: BTreeMap::new(),
+                turn: 0,
+                shares: None,
+                seen: BTreeMap::new(),
+                jobs: Vec::new(),
+                failure: None,
+                is_closing: false,
+                has_ended: false,
+                used_at: Instant::now(),
+            }),
+            bell: Bell::default(),
+            news: Notify::new(),
+            pollers: AtomicUsize::new(0),
+            ended: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state().has_ended
+    }
+
+    /// Waits for deliveries. `None` when the thread has ended and another must be started.
+    pub(crate) async fn poll(&self, count_max: usize) -> Option<Result<Vec<Delivery>, PortError>> {
+        self.pollers.fetch_add(1, Ordering::Relaxed);
+        let _polling = Polling(self);
+        loop {
+            let news = self.news.notified();
+            {
+                let mut state = self.state();
+                if let Some(failure) = state.failure.take() {
+                    return Some(Err(failure));
+                }
+                if state.has_ended || state.is_closing {
+                    return None;
+                }
+                let deliveries = state.take(count_max);
+                if !deliveries.is_empty() || count_max == 0 {
+                    drop(state);
+                    self.bell.ring();
+                    return Some(Ok(deliveries));
+                }
+            }
+            news.await;
+        }
+    }
+
+    /// Leaves a job and waits for its answer: the deliveries that were not ours any more.
+    pub(crate) async fn submit(
+        &self,
+        action: &str,
+        job: impl FnOnce(oneshot::Sender<Result<Vec<DeliveryId>, PortError>>) -> Job,
+    ) -> Result<Vec<DeliveryId>, PortError> {
+        let (answer, answered) = oneshot::channel();
+        let ended = || PortError::new(ErrorClass::Retry, action, "the process is leaving the group");
+        {
+            let mut state = self.state();
+            if state.has_ended {
+                return Err(ended());
+            }
+            state.jobs.push(job(answer));
+        }
+        self.bell.ring();
+        answered.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Tells those who poll of trouble; the thread goes on.
+    pub(crate) fn complain(&self, trouble: PortError) {
+        self.state().failure = Some(trouble);
+        self.news.notify_waiters();
+    }
+
+    /// Asks the thread to end; it leaves the group.
+    pub(crate) fn close(&self) {
+        self.state().is_closing = true;
+        self.bell.ring();
+    }
+
+    /// Waits until the thread has ended.
+    pub(crate) async fn closed(&self) {
+        // The sender lives as long as we do.
+        self.ended.subscribe().wait_for(|ended| *ended).await.ok();
+    }
+
+    /// The thread's last word.
+    pub(crate) fn end(&self, failure: Option<PortError>) {
+        let mut state = self.state();
+        state.has_ended = true;
+        state.failure = failure;
+        state.slots.clear();
+        state.jobs.clear();
+        drop(state);
+        self.ended.send_replace(true);
+        self.news.notify_waiters();
+    }
+
+    /// Whether nobody has wanted anything for a while.
+    pub(crate) fn is_unused(&self) -> bool {
+        let state = self.state();
+        self.pollers.load(Ordering::Relaxed) == 0
+            && state.jobs.is_empty()
+            && state.in_hand() == 0
+            && state.used_at.elapsed() > UNUSED_MAX
+    }
+}
+
+impl State {
+    /// Hands out up to so many deliveries, from one partition after the other.
+    fn take(&mut self, count_max: usize) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        let order: Vec<u32> = {
+            let (before, after): (Vec<u32>, Vec<u32>) =
+                self.slots.keys().partition(|partition| **partition < self.turn);
+            after.into_iter().chain(before).collect()
+        };
+        for partition in order {
+            let Some(Slot::Open(window)) = self.slots.get_mut(&partition) else { continue };
+            while deliveries.len() < count_max
+                && let Some(delivery) = window.hand_out()
+            {
+                deliveries.push(delivery);
+            }
+            if deliveries.len() >= count_max {
+                self.turn = partition + 1;
+                break;
+            }
+        }
+        deliveries
+    }
+
+    /// Takes a record that was fetched.
+    pub(crate) fn add(&mut self, partition: u32, offset: u64, delivery: Delivery) {
+        let seen = self.seen.entry(partition).or_default();
+        *seen = (*seen).max(offset + 1);
+        match self.slots.get_mut(&partition) {
+            Some(Slot::Unread(waiting)) => waiting.push((offset, delivery)),
+            Some(Slot::Open(window)) => window.add(offset, delivery),
+            // It was taken away meanwhile.
+            None => {}
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        let (mut count, mut bytes) = (0, 0);
+        for slot in self.slots.values() {
+            let ready = match slot {
+                Slot::Open(window) => window.ready(),
+                Slot::Unread(waiting) => (waiting.len(), 0),
+            };
+            count += ready.0;
+            bytes += ready.1;
+        }
+        count >= READY_MAX || bytes >= READY_BYTES_MAX
+    }
+
+    pub(crate) fn in_hand(&self) -> u64 {
+        let windows = self.slots.values().map(|slot| match slot {
+            Slot::Open(window) => window.in_hand(),
+            Slot::Unread(_) => 0,
+        });
+        windows.sum()
+    }
+}

@@ -1,0 +1,157 @@
+//! What a group has settled in a partition, as the metadata of its offset commit says it.
+//!
+//! The committed offset is the lowest one that is not settled. What is settled above it travels in the commit's
+//! metadata, `1.<settled in all>.<runs>`: lengths of runs that are not settled and that are, in turn, from the committed
+//! offset on, each in digits of five bits. Offsets without a record count as settled.
+
+/// Longest text of the runs; brokers take 4,096 characters of metadata.
+pub(crate) const RUNS_LENGTH_MAX: usize = 3_500;
+/// Offsets that are not settled below a settled one: more than fit are not believed.
+const UNSETTLED_MAX: u64 = 4 * RUNS_LENGTH_MAX as u64;
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Says that another digit follows.
+const MORE: u64 = 32;
+
+/// The place of a group in a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Everything below is settled.
+    pub(crate) base: u64,
+    /// Nothing at or above is settled.
+    pub(crate) high: u64,
+    /// What is not settled between, rising.
+    pub(crate) unsettled: Vec<u64>,
+    /// Deliveries settled in all.
+    pub(crate) settled: u64,
+}
+
+impl Marks {
+    /// The place of a group that has settled everything below an offset, and nothing else.
+    pub(crate) fn at(base: u64) -> Marks {
+        Marks { base, high: base, ..Marks::default() }
+    }
+
+    pub(crate) fn is_settled(&self, offset: u64) -> bool {
+        offset < self.base || (offset < self.high && self.unsettled.binary_search(&offset).is_err())
+    }
+
+    /// The metadata of the commit of `base`.
+    pub(crate) fn encode(&self) -> String {
+        let mut text = format!("1.{}.", self.settled);
+        let mut at = self.base;
+        let mut unsettled = self.unsettled.iter().copied().peekable();
+        while at < self.high {
+            let from = at;
+            while unsettled.next_if_eq(&at).is_some() {
+                at += 1;
+            }
+            put(&mut text, at - from);
+            let until = unsettled.peek().map_or(self.high, |next| (*next).min(self.high));
+            put(&mut text, until - at);
+            at = until;
+        }
+        text
+    }
+
+    /// The inverse. `None` when the metadata was not written by [`Marks::encode`]: the base alone is known then.
+    pub(crate) fn decode(base: u64, text: &str) -> Option<Marks> {
+        let (settled, runs) = text.strip_prefix("1.")?.split_once('.')?;
+        let mut marks = Marks { settled: settled.parse().ok()?, ..Marks::at(base) };
+        let mut digits = runs.bytes();
+        while digits.len() > 0 {
+            let (unsettled, settled) = (take(&mut digits)?, take(&mut digits)?);
+            if unsettled + marks.unsettled.len() as u64 > UNSETTLED_MAX {
+                return None;
+            }
+            let end = marks.high.checked_add(unsettled)?;
+            marks.unsettled.extend(marks.high..end);
+            marks.high = end.checked_add(settled)?;
+        }
+        Some(marks)
+    }
+}
+
+fn put(text: &mut String, mut length: u64) {
+    loop {
+        let (digit, rest) = (length % MORE, length / MORE);
+        text.push(char::from(DIGITS[(digit + if rest > 0 { MORE } else { 0 }) as usize]));
+        if rest == 0 {
+            return;
+        }
+        length = rest;
+    }
+}
+
+fn take(digits: &mut std::str::Bytes<'_>) -> Option<u64> {
+    let (mut length, mut shift) = (0_u64, 0);
+    loop {
+        let byte = digits.next()?;
+        let digit = DIGITS.iter().position(|known| *known == byte)? as u64;
+        length |= (digit % MORE).checked_shl(shift)?;
+        if digit < MORE {
+            return Some(length);
+        }
+        shift += 5;
+        if shift > 55 {
+            return None;
+        }
+    }
+}
+
+/// The longest text that so many unsettled offsets within a span may need, however they lie.
+pub(crate) fn length_max(unsettled: u64, span: u64) -> u64 {
+    // A run of unsettled offsets is short; those of settled ones are longest together when they are alike.
+    let gap = span / (unsettled + 1);
+    let digits_per_gap = 2 + (u64::from(gap.max(1).ilog2())) / 5;
+    unsettled + (unsettled + 1) * digits_per_gap
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(state: &mut u64) -> u64 {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *state >> 33
+    }
+
+    #[test]
+    fn what_is_settled_is_found_again() {
+        let mut state = 7;
+        for _ in 0..300 {
+            let base = random(&mut state) % 1_000_000;
+            let mut unsettled = vec![base];
+            for _ in 0..random(&mut state) % 200 {
+                let stride = [1, 1, 2, 40, 3_000][random(&mut state) as usize % 5];
+                unsettled.push(unsettled[unsettled.len() - 1] + 1 + random(&mut state) % stride);
+            }
+            let high = unsettled[unsettled.len() - 1] + 1 + random(&mut state) % 50;
+            let marks = Marks { base, high, unsettled, settled: random(&mut state) };
+            let text = marks.encode();
+            let length_max = length_max(marks.unsettled.len() as u64, marks.high - base);
+            assert!(text.len() as u64 <= length_max + 14, "{} > {length_max}", text.len());
+            assert_eq!(Marks::decode(base, &text), Some(marks));
+        }
+    }
+
+    #[test]
+    fn a_place_with_nothing_settled_above_is_short() {
+        let marks = Marks { settled: 12, ..Marks::at(40) };
+        assert_eq!(marks.encode(), "1.12.");
+        assert_eq!(Marks::decode(40, "1.12."), Some(marks));
+    }
+
+    #[test]
+    fn the_text_is_as_it_was() {
+        let marks = Marks { base: 10, high: 100, unsettled: vec![10, 11, 14, 60], settled: 90 };
+        assert_eq!(marks.encode(), "1.90.CCBtBBnB");
+    }
+
+    #[test]
+    fn what_others_wrote_is_not_believed() {
+        for text in ["", "NO_METADATA", "2.1.", "1.x.", "1.1", "1.1.A", "1.1.!!", "1.1.ggggggggggggggA", "1.1.______AA"]
+        {
+            assert_eq!(Marks::decode(5, text), None, "{text:?}");
+        }
+    }
+}

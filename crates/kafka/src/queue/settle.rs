@@ -1,0 +1,331 @@
+//! Settlements: a group's places, and what must become durable with them.
+//!
+//! Everything that was left since the last commit becomes durable in one step. When nothing must happen together with
+//! the places, that step is one offset commit; otherwise it is one transaction of records and places. Lines for the
+//! history alone need no transaction: they are delivered before the places are committed, so that a crash between may
+//! keep one twice, and never loses one.
+//!
+//! All of this runs on the group's own thread, as rebalances do: a partition is never taken away in the middle of a
+//! step, and no two steps overlap. After a transaction of which nobody knows how it ended, the next step first
+//! begins with a new producer (which settles how it ended) and reads the places again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use minutehand_model::QueueName;
+use minutehand_ports::{DeliveryId, ErrorClass, PortError, Report, Settlement};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::oneshot;
+
+use super::group::{Group, Slot, State};
+use super::place;
+use super::window::Standing;
+use crate::client::Client;
+use crate::error::port_error;
+use crate::letters;
+use crate::topics::TopicDefinition;
+use crate::transact::{Parcel, Plain, Transactor, unique};
+
+/// What comes with a settlement, or with a report.
+pub(crate) struct Effects {
+    parcels: Vec<Parcel>,
+    /// They must happen together with the place.
+    is_one_step: bool,
+    /// Queues whose topics of dead letters must be there.
+    letters: Vec<QueueName>,
+}
+
+/// One call, encoded.
+pub(crate) struct Job {
+    pub(crate) action: String,
+    pub(crate) settlements: Vec<(DeliveryId, Effects)>,
+    pub(crate) reports: Vec<Effects>,
+    pub(crate) answer: oneshot::Sender<Result<Vec<DeliveryId>, PortError>>,
+}
+
+impl Effects {
+    /// Encodes, on the caller's time. Refuses partitions that do not exist.
+    pub(crate) fn new(client: &Client, report: Report, action: &str) -> Result<Effects, PortError> {
+        let (names, config) = (client.names(), client.config());
+        let mut effects = Effects {
+            is_one_step: !report.commands.is_empty() || report.dead_letter.is_some(),
+            parcels: commands(client, report.commands, action)?,
+            letters: Vec::new(),
+        };
+        if let Some(letter) = report.dead_letter {
+            effects.parcels.push(letters::parcel(names, &letter));
+            effects.letters.push(letter.queue);
+        }
+        if let Some((key, outcome)) = report.outcome {
+            effects.parcels.push(Parcel {
+                topic: names.outcomes.clone(),
+                partition: crate::history::partition_of(key, config.partitions).0,
+                key: Some(Bytes::copy_from_slice(&key.0.to_be_bytes())),
+                value: Some(minutehand_record::outcome::encode(&outcome)),
+                headers: None,
+            });
+        }
+        Ok(effects)
+    }
+
+    pub(crate) fn of(
+        client: &Client,
+        settlement: Settlement,
+        action: &str,
+    ) -> Result<(DeliveryId, Effects), PortError> {
+        let Settlement { id, commands, dead_letter, outcome } = settlement;
+        Ok((id, Effects::new(client, Report { commands, dead_letter, outcome }, action)?))
+    }
+}
+
+/// Commands on their way to their logs.
+pub(crate) fn commands(
+    client: &Client,
+    commands: Vec<(minutehand_model::PartitionId, Bytes)>,
+    action: &str,
+) -> Result<Vec<Parcel>, PortError> {
+    let parcel = |(partition, command): (minutehand_model::PartitionId, Bytes)| {
+        if partition.0 >= client.config().partitions {
+            let reason = format!("there is no partition {partition} to append a command to");
+            return Err(PortError::new(ErrorClass::Fatal, action, reason));
+        }
+        let topic = client.names().commands.clone();
+        Ok(Parcel { topic, partition: partition.0, key: None, value: Some(command), headers: None })
+    };
+    commands.into_iter().map(parcel).collect()
+}
+
+/// Carries jobs out, on the group's thread.
+pub(crate) struct Settler {
+    client: Arc<Client>,
+    transactor: Transactor,
+    plain: Plain,
+    /// A transaction's end is not known.
+    is_in_doubt: bool,
+    known_letters: BTreeSet<QueueName>,
+}
+
+/// What one step does.
+struct Step<'a> {
+    parcels: Vec<&'a Parcel>,
+    is_one_step: bool,
+    places: TopicPartitionList,
+}
+
+impl Settler {
+    pub(crate) fn new(group: &Group) -> Settler {
+        let client = Arc::clone(&group.client);
+        let id =
+            client.names().settlement_id(&client.config().region, &group.queue, &group.name, &unique());
+        Settler {
+            transactor: Transactor::new(Arc::clone(&client), id),
+            plain: Plain::new(Arc::clone(&client)),
+            client,
+            is_in_doubt: false,
+            known_letters: BTreeSet::new(),
+        }
+    }
+
+    /// Makes everything that was left durable, and answers. Without a consumer there are no places.
+    pub(crate) fn run<C: ConsumerContext>(&mut self, group: &Group, consumer: Option<&BaseConsumer<C>>) {
+        let jobs = std::mem::take(&mut group.state().jobs);
+        if jobs.is_empty() {
+            return;
+        }
+        match self.step(group, consumer, &jobs) {
+            Ok(answers) => answer(jobs, answers),
+            // One that is refused for good takes no other with it.
+            Err(error) if error.class == ErrorClass::Fatal && jobs.len() > 1 => {
+                for job in jobs {
+                    let alone = self.step(group, consumer, std::slice::from_ref(&job));
+                    let answers = alone.unwrap_or_else(|error| vec![Err(error)]);
+                    answer(vec![job], answers);
+                }
+            }
+            Err(error) => {
+                let answers = jobs.iter().map(|job| Err(again(&error, &job.action))).collect();
+                answer(jobs, answers);
+            }
+        }
+        group.news.notify_waiters();
+    }
+
+    /// One step of all jobs. The inner results are the answers, one a job; the outer error concerns all of them.
+    fn step<C: ConsumerContext>(
+        &mut self,
+        group: &Group,
+        consumer: Option<&BaseConsumer<C>>,
+        jobs: &[Job],
+    ) -> Result<Vec<Result<Vec<DeliveryId>, PortError>>, PortError> {
+        let action = jobs.first().map_or("", |job| &job.action);
+        if self.is_in_doubt {
+            self.learn(group, consumer).map_err(|error| softened(port_error(action, error)))?;
+        }
+        self.make_topics(jobs)?;
+        let (answers, step) = prepare(group, jobs);
+        let outcome = self.carry_out(consumer, &step);
+        let mut state = group.state();
+        for slot in state.slots.values_mut() {
+            if let Slot::Open(window) = slot {
+                if outcome.is_ok() { window.commit() } else { window.give_up() }
+            }
+        }
+        drop(state);
+        if let Err(error) = outcome {
+            self.is_in_doubt |= step.is_one_step;
+            return Err(softened(port_error(action, error)));
+        }
+        Ok(answers)
+    }
+
+    fn carry_out<C: ConsumerContext>(
+        &mut self,
+        consumer: Option<&BaseConsumer<C>>,
+        step: &Step<'_>,
+    ) -> KafkaResult<()> {
+        let parcels = step.parcels.iter().copied();
+        let has_places = step.places.count() > 0;
+        if step.is_one_step {
+            let membership = consumer.filter(|_| has_places).map(|consumer| consumer.group_metadata());
+            return match membership {
+                Some(Some(membership)) => {
+                    self.transactor.commit(parcels, Some((&step.places, &membership)))
+                }
+                Some(None) => Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownMemberId)),
+                None => self.transactor.commit(parcels, None),
+            };
+        }
+        if !step.parcels.is_empty() {
+            self.plain.deliver(parcels)?;
+        }
+        match consumer {
+            Some(consumer) if has_places => consumer.commit(&step.places, CommitMode::Sync),
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds out how a transaction in doubt ended.
+    fn learn<C: ConsumerContext>(
+        &mut self,
+        group: &Group,
+        consumer: Option<&BaseConsumer<C>>,
+    ) -> KafkaResult<()> {
+        self.transactor.begin()?;
+        if let Some(consumer) = consumer {
+            let partitions: Vec<u32> = group.state().slots.keys().copied().collect();
+            for (partition, marks) in place::read(&self.client, consumer, &group.topic, &partitions)? {
+                if let Some(Slot::Open(window)) = group.state().slots.get_mut(&partition)
+                    && let Some(marks) = marks
+                {
+                    window.reconcile(&marks);
+                }
+            }
+        }
+        self.is_in_doubt = false;
+        Ok(())
+    }
+
+    fn make_topics(&mut self, jobs: &[Job]) -> Result<(), PortError> {
+        let effects = jobs
+            .iter()
+            .flat_map(|job| job.settlements.iter().map(|(_, effects)| effects).chain(&job.reports));
+        for queue in effects.flat_map(|effects| &effects.letters) {
+            if !self.known_letters.contains(queue) {
+                let name = self.client.names().dead_letters(queue);
+                self.client.ensure(&TopicDefinition::dead_letters(&name))?;
+                self.known_letters.insert(queue.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Begins to settle what can be, and gathers what goes with it.
+fn prepare<'a>(
+    group: &Group,
+    jobs: &'a [Job],
+) -> (Vec<Result<Vec<DeliveryId>, PortError>>, Step<'a>) {
+    let mut state = group.state();
+    let mut step = Step { parcels: Vec::new(), is_one_step: false, places: TopicPartitionList::new() };
+    let mut changed = BTreeSet::new();
+    let mut take = |effects: &'a Effects| {
+        step.parcels.extend(&effects.parcels);
+        step.is_one_step |= effects.is_one_step;
+    };
+    let mut answers = Vec::new();
+    for job in jobs {
+        if let Some(id) = job.settlements.iter().map(|(id, _)| *id).find(|id| is_unknown(&state, *id)) {
+            let reason = format!("{id:?} has not been handed out");
+            answers.push(Err(PortError::new(ErrorClass::Fatal, &job.action, reason)));
+            continue;
+        }
+        let mut lost = Vec::new();
+        for (id, effects) in &job.settlements {
+            match standing(&state, *id) {
+                Some((partition, offset, Standing::Open)) => {
+                    if let Some(Slot::Open(window)) = state.slots.get_mut(&partition) {
+                        window.begin(offset);
+                        changed.insert(partition);
+                        take(effects);
+                    }
+                }
+                // Settled once and for all: what comes with a repetition was said before.
+                Some((_, _, Standing::Repeated)) => {}
+                _ => lost.push(*id),
+            }
+        }
+        job.reports.iter().for_each(&mut take);
+        answers.push(Ok(lost));
+    }
+    for partition in changed {
+        if let Some(Slot::Open(window)) = state.slots.get(&partition) {
+            let marks = window.marks();
+            let mut element = step.places.add_partition(&group.topic, partition as i32);
+            // An offset of a topic is never negative.
+            element.set_offset(Offset::Offset(marks.base as i64)).ok();
+            element.set_metadata(marks.encode());
+        }
+    }
+    (answers, step)
+}
+
+fn standing(state: &State, id: DeliveryId) -> Option<(u32, u64, Standing)> {
+    let (partition, offset) = state.shares?.place(id);
+    match state.slots.get(&partition)? {
+        Slot::Open(window) => Some((partition, offset, window.standing(offset))),
+        Slot::Unread(_) => None,
+    }
+}
+
+/// Whether this process has never seen what a settlement is about.
+fn is_unknown(state: &State, id: DeliveryId) -> bool {
+    let Some(shares) = state.shares else { return true };
+    let (partition, offset) = shares.place(id);
+    if partition >= shares.topic {
+        return true;
+    }
+    let is_here = matches!(state.slots.get(&partition), Some(Slot::Open(_)));
+    is_here && state.seen.get(&partition).is_none_or(|seen| offset >= *seen)
+}
+
+/// Our transactional id is our own: when the broker fences it, it has given up a transaction that took too long.
+fn softened(error: PortError) -> PortError {
+    match error.class {
+        ErrorClass::Fenced => PortError { class: ErrorClass::Retry, ..error },
+        _ => error,
+    }
+}
+
+fn again(error: &PortError, action: &str) -> PortError {
+    PortError::new(error.class, action, error.reason.clone())
+}
+
+fn answer(jobs: Vec<Job>, answers: Vec<Result<Vec<DeliveryId>, PortError>>) {
+    for (job, answer) in jobs.into_iter().zip(answers) {
+        // Whoever asked may have gone away.
+        job.answer.send(answer).ok();
+    }
+}

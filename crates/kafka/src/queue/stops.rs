@@ -1,0 +1,151 @@
+//! Requests to stop runs: every process that has workers reads all of them, whichever partitions it consumes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use minutehand_model::{PartitionId, QueueName, TaskKey, Timestamp};
+use minutehand_ports::Stop;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::{Message, Offset, TopicPartitionList};
+use tokio::sync::broadcast;
+
+use super::bell::Bell;
+use crate::client::Client;
+use crate::tail;
+
+/// Requests kept for a listener that is slow.
+const KEPT_MAX: usize = 1_024;
+/// Reading begins with requests of so long ago: clocks differ, and a request may be older than the worker that runs
+/// what it means. Those that mean nothing any more do no harm.
+const PAST: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_secs(1);
+
+struct Shared {
+    client: Arc<Client>,
+    listeners: Mutex<BTreeMap<QueueName, broadcast::Sender<Stop>>>,
+    is_closing: Mutex<bool>,
+    bell: Bell,
+}
+
+/// The requests of all queues. Their reader starts with the first listener.
+pub(crate) struct Stops {
+    shared: Arc<Shared>,
+    start: Once,
+}
+
+impl Stops {
+    pub(crate) fn new(client: Arc<Client>) -> Stops {
+        let shared =
+            Shared { client, listeners: Mutex::default(), is_closing: Mutex::default(), bell: Bell::default() };
+        Stops { shared: Arc::new(shared), start: Once::new() }
+    }
+
+    pub(crate) fn listen(&self, queue: &QueueName) -> broadcast::Receiver<Stop> {
+        let receiver = {
+            let mut listeners = self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+            let sender = listeners.entry(queue.clone()).or_insert_with(|| broadcast::channel(KEPT_MAX).0);
+            sender.subscribe()
+        };
+        self.start.call_once(|| {
+            let shared = Arc::clone(&self.shared);
+            let started = std::thread::Builder::new().name("stops".to_owned()).spawn(move || shared.run());
+            if let Err(error) = started {
+                tracing::error!(%error, "could not start the reader of stop requests");
+            }
+        });
+        receiver
+    }
+
+    pub(crate) fn close(&self) {
+        *self.shared.is_closing.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.bell.ring();
+    }
+}
+
+impl Shared {
+    fn is_closing(&self) -> bool {
+        *self.is_closing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        let mut next = None;
+        while !self.is_closing() {
+            if let Err(error) = self.follow(&mut next) {
+                tracing::warn!(%error, "could not read stop requests; trying again");
+                next = None;
+                self.bell.wait(PAUSE);
+            }
+        }
+    }
+
+    fn follow(&self, next: &mut Option<u64>) -> KafkaResult<()> {
+        let topic = &self.client.names().stops;
+        let consumer: BaseConsumer = self.client.config().reader().create()?;
+        let from = match *next {
+            Some(next) => next,
+            None => self.begin(&consumer, topic)?,
+        };
+        tail::assign(&consumer, topic, PartitionId(0), from)?;
+        while !self.is_closing() {
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    *next = Some(message.offset().max(0) as u64 + 1);
+                    self.announce(&message);
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+                Some(Err(error)) if tail::is_passing(&error) => {}
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the requests of the recent past begin.
+    fn begin(&self, consumer: &BaseConsumer, topic: &str) -> KafkaResult<u64> {
+        // Asked first, so that what is published meanwhile lies behind it.
+        let (_, end) = tail::marks(&self.client, consumer, topic, PartitionId(0))?;
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(PAST);
+        let mut times = TopicPartitionList::new();
+        let at = Offset::Offset(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        times.add_partition_offset(topic, 0, at)?;
+        let found = consumer.offsets_for_times(times, self.client.timeout())?;
+        let offset = found.elements().first().map(|element| element.offset());
+        Ok(match offset {
+            Some(Offset::Offset(offset)) => (offset.max(0) as u64).min(end),
+            _ => end,
+        })
+    }
+
+    fn announce(&self, message: &BorrowedMessage<'_>) {
+        let Some((queue, stop)) = stop(message) else {
+            tracing::warn!(offset = message.offset(), "what is no stop request was passed over");
+            return;
+        };
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listener) = listeners.get(&queue) {
+            // Nobody may listen any more.
+            listener.send(stop).ok();
+        }
+    }
+}
+
+/// The inverse of [`crate::execution::stop_headers`].
+fn stop(message: &BorrowedMessage<'_>) -> Option<(QueueName, Stop)> {
+    let (mut queue, mut key, mut due, mut kill) = (None, None, None, None);
+    for header in message.headers()?.iter() {
+        let value = header.value?;
+        let text = || std::str::from_utf8(value).ok();
+        match header.key {
+            "minutehand-queue" => queue = text().and_then(|text| QueueName::parse(text).ok()),
+            "minutehand-key" => key = value.try_into().ok().map(|bytes| TaskKey(u128::from_be_bytes(bytes))),
+            "minutehand-due-at" => due = text().and_then(|text| text.parse().ok()).map(Timestamp::from_millis),
+            "minutehand-stop" => kill = Some(value == b"kill"),
+            _ => {}
+        }
+    }
+    Some((queue?, Stop { key: key?, due: due?, kill: kill? }))
+}
