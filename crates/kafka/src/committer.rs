@@ -89,8 +89,7 @@ impl Committer {
     /// Starts a partition's thread. It ends when the sender is dropped.
     pub(crate) fn start(client: Arc<Client>, partition: PartitionId) -> Sender<Job> {
         let (sender, jobs) = channel();
-        let committer =
-            Committer { client, partition, session: None, reader: None, queues: HashMap::new() };
+        let committer = Committer { client, partition, session: None, reader: None, queues: HashMap::new() };
         let name = format!("ticks-{partition}");
         let started = std::thread::Builder::new().name(name).spawn(move || committer.run(&jobs));
         if let Err(error) = started {
@@ -194,8 +193,9 @@ impl Committer {
         let mut tail = Tail { checkpoint: None, epoch: Epoch(0) };
         for record in records {
             let Some(value) = &record.value else { continue };
-            let place =
-                || format!("{}[{}] at offset {}", self.client.names().checkpoints, self.partition, record.offset);
+            let place = || {
+                format!("{}[{}] at offset {}", self.client.names().checkpoints, self.partition, record.offset)
+            };
             if record.key == checkpoint_key.as_bytes() {
                 let checkpoint = minutehand_record::checkpoint::decode(value)
                     .map_err(|error| format!("the checkpoint in {}: {error}", place()))?;
@@ -285,8 +285,7 @@ impl Committer {
                 continue;
             }
             let name = self.client.names().executions(queue);
-            let partitions =
-                self.client.ensure(&TopicDefinition::executions(self.client.config(), &name))?;
+            let partitions = self.client.ensure(&TopicDefinition::executions(self.client.config(), &name))?;
             let own = self.client.config().partitions;
             if partitions % own != 0 && own % partitions != 0 {
                 let reason = format!(
@@ -328,8 +327,10 @@ impl Committer {
             let headers = OwnedHeaders::new_with_capacity(2)
                 .insert(Header { key: "minutehand-reason", value: Some(&set_aside.reason) })
                 .insert(Header { key: "minutehand-position", value: Some(&position) });
-            let record: BaseRecord<'_, [u8], [u8]> =
-                BaseRecord::to(&names.rejected).partition(0).payload(set_aside.bytes.as_ref()).headers(headers);
+            let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&names.rejected)
+                .partition(0)
+                .payload(set_aside.bytes.as_ref())
+                .headers(headers);
             self.send(session, record)?;
         }
         self.send_checkpoint(session, tick)?;
@@ -368,10 +369,8 @@ impl Committer {
             ("minutehand-derived", tick.derived.len()),
             ("minutehand-rejected", tick.set_aside.len()),
         ]);
-        let mut headers = OwnedHeaders::new_with_capacity(counts.len() + 1).insert(Header {
-            key: "minutehand-tick",
-            value: Some(&execution::tick_name(tick)),
-        });
+        let mut headers = OwnedHeaders::new_with_capacity(counts.len() + 1)
+            .insert(Header { key: "minutehand-tick", value: Some(&execution::tick_name(tick)) });
         for (name, count) in counts {
             headers = headers.insert(Header { key: name, value: Some(&count.to_string()) });
         }

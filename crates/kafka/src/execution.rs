@@ -92,7 +92,8 @@ pub(crate) fn schedule_states(
         let schedule = ScheduleId::parse(schedule).map_err(|error| damaged(error.to_string()))?;
         let state = match &record.value {
             Some(value) => Some(
-                minutehand_record::schedule_state::decode(value).map_err(|error| damaged(error.to_string()))?,
+                minutehand_record::schedule_state::decode(value)
+                    .map_err(|error| damaged(error.to_string()))?,
             ),
             None => None,
         };

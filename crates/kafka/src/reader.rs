@@ -106,8 +106,7 @@ impl Reader {
         if let Err(error) = started {
             let action = format!("start the reader of partition {partition}");
             let reason = "the system gives no more threads";
-            shared.state().failure =
-                Some(PortError::new(ErrorClass::Retry, action, reason).caused_by(error));
+            shared.state().failure = Some(PortError::new(ErrorClass::Retry, action, reason).caused_by(error));
             shared.state().has_ended = true;
         }
         Arc::new(Reader { client, shared })
@@ -290,7 +289,9 @@ impl Worker {
                 "the log begins at offset {start}: what must be read again is gone; raise \
                  kafka.command_retention_ms, and expect what lay there to be lost"
             )),
-            _ if from > end => Some(format!("the log ends at offset {end}: it is not the log that was there")),
+            _ if from > end => {
+                Some(format!("the log ends at offset {end}: it is not the log that was there"))
+            }
             _ => None,
         };
         if let Some(reason) = refusal {

@@ -47,7 +47,8 @@ pub(crate) async fn commit(
 ) -> Result<Vec<Prepared>, PortError> {
     let Batch { settlements, claims, reports } = batch;
     // At the same time, so that a store may make them durable in one step.
-    let ((), claims) = futures::try_join!(settle(settings, queue, settlements), claim(settings, queue, claims))?;
+    let ((), claims) =
+        futures::try_join!(settle(settings, queue, settlements), claim(settings, queue, claims))?;
     if !reports.is_empty() {
         let count = reports.len();
         let kept =
@@ -84,8 +85,7 @@ async fn claim(
         return Ok(claims);
     }
     let ids: Vec<_> = claims.iter().map(|claim| claim.ticket.delivery).collect();
-    let ours =
-        persist(settings, queue, || settings.port.claim(queue, &settings.group, ids.clone())).await?;
+    let ours = persist(settings, queue, || settings.port.claim(queue, &settings.group, ids.clone())).await?;
     settings.observer.settled(queue, ours.len());
     let ours: BTreeSet<_> = ours.into_iter().collect();
     Ok(claims.into_iter().filter(|claim| ours.contains(&claim.ticket.delivery)).collect())

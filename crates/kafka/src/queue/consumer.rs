@@ -123,8 +123,11 @@ fn serve(group: &Arc<Group>) -> Result<(), PortError> {
         return Ok(());
     }
     let config = group.client.config();
-    let membership =
-        Membership { group: Arc::clone(group), settler: Mutex::new(settler), is_paused: AtomicBool::new(false) };
+    let membership = Membership {
+        group: Arc::clone(group),
+        settler: Mutex::new(settler),
+        is_paused: AtomicBool::new(false),
+    };
     let name = group.client.names().consumer_group(&group.queue, &group.name);
     let failed = |error| port_error(action_of(group), error);
     let mut consumer: Member = config.member(&name).create_with_context(membership).map_err(failed)?;

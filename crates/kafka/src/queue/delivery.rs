@@ -30,8 +30,11 @@ impl Shares {
     /// The inverse: the partition of the topic, and the offset there.
     pub(crate) fn place(self, id: DeliveryId) -> (u32, u64) {
         let share = (id.sequence % self.per_partition()) as u32;
-        let topic_partition =
-            if self.topic <= self.own { id.partition.0 % self.topic.max(1) } else { id.partition.0 + self.own * share };
+        let topic_partition = if self.topic <= self.own {
+            id.partition.0 % self.topic.max(1)
+        } else {
+            id.partition.0 + self.own * share
+        };
         (topic_partition, id.sequence / self.per_partition())
     }
 }

@@ -89,7 +89,8 @@ impl Counter {
         if ranges.is_empty() {
             return Ok(0);
         }
-        let starts: Vec<_> = ranges.iter().map(|(partition, from, _)| (PartitionId(*partition), *from)).collect();
+        let starts: Vec<_> =
+            ranges.iter().map(|(partition, from, _)| (PartitionId(*partition), *from)).collect();
         let mut records: BTreeMap<u32, u64> = BTreeMap::new();
         let ends: BTreeMap<u32, u64> = ranges.iter().map(|(partition, _, to)| (*partition, *to)).collect();
         tail::scan(client, consumer, topic, &starts, |message| {

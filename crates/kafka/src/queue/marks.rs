@@ -149,8 +149,17 @@ mod tests {
 
     #[test]
     fn what_others_wrote_is_not_believed() {
-        for text in ["", "NO_METADATA", "2.1.", "1.x.", "1.1", "1.1.A", "1.1.!!", "1.1.ggggggggggggggA", "1.1.______AA"]
-        {
+        for text in [
+            "",
+            "NO_METADATA",
+            "2.1.",
+            "1.x.",
+            "1.1",
+            "1.1.A",
+            "1.1.!!",
+            "1.1.ggggggggggggggA",
+            "1.1.______AA",
+        ] {
             assert_eq!(Marks::decode(5, text), None, "{text:?}");
         }
     }

@@ -131,9 +131,9 @@ impl KafkaQueue {
         let group = self.client.names().consumer_group(queue, name);
         let mut config = self.client.config().member(&group);
         config.set("enable.partition.eof", "true");
-        let asker: BaseConsumer = config
-            .create()
-            .map_err(|error| port_error(format!("ask for the places of group {name} on the queue {queue}"), error))?;
+        let asker: BaseConsumer = config.create().map_err(|error| {
+            port_error(format!("ask for the places of group {name} on the queue {queue}"), error)
+        })?;
         let asker = Arc::new(Mutex::new(asker));
         if askers.len() >= ASKERS_MAX {
             askers.clear();
@@ -163,7 +163,8 @@ impl KafkaQueue {
             let shares = Shares { own: client.config().partitions, topic: partitions };
             let asker = asker.lock().unwrap_or_else(PoisonError::into_inner);
             let all: Vec<u32> = (0..partitions).collect();
-            let places = place::read(&client, &asker, &topic, &all).map_err(|error| port_error(&action, error))?;
+            let places =
+                place::read(&client, &asker, &topic, &all).map_err(|error| port_error(&action, error))?;
             if places.iter().all(|(_, marks)| marks.is_none()) {
                 return Err(unknown);
             }

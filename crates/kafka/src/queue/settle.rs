@@ -118,8 +118,7 @@ struct Step<'a> {
 impl Settler {
     pub(crate) fn new(group: &Group) -> Settler {
         let client = Arc::clone(&group.client);
-        let id =
-            client.names().settlement_id(&client.config().region, &group.queue, &group.name, &unique());
+        let id = client.names().settlement_id(&client.config().region, &group.queue, &group.name, &unique());
         Settler {
             transactor: Transactor::new(Arc::clone(&client), id),
             plain: Plain::new(Arc::clone(&client)),
@@ -191,9 +190,7 @@ impl Settler {
         if step.is_one_step {
             let membership = consumer.filter(|_| has_places).map(|consumer| consumer.group_metadata());
             return match membership {
-                Some(Some(membership)) => {
-                    self.transactor.commit(parcels, Some((&step.places, &membership)))
-                }
+                Some(Some(membership)) => self.transactor.commit(parcels, Some((&step.places, &membership))),
                 Some(None) => Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownMemberId)),
                 None => self.transactor.commit(parcels, None),
             };
@@ -244,10 +241,7 @@ impl Settler {
 }
 
 /// Begins to settle what can be, and gathers what goes with it.
-fn prepare<'a>(
-    group: &Group,
-    jobs: &'a [Job],
-) -> (Vec<Result<Vec<DeliveryId>, PortError>>, Step<'a>) {
+fn prepare<'a>(group: &Group, jobs: &'a [Job]) -> (Vec<Result<Vec<DeliveryId>, PortError>>, Step<'a>) {
     let mut state = group.state();
     let mut step = Step { parcels: Vec::new(), is_one_step: false, places: TopicPartitionList::new() };
     let mut changed = BTreeSet::new();

@@ -39,8 +39,12 @@ pub(crate) struct Stops {
 
 impl Stops {
     pub(crate) fn new(client: Arc<Client>) -> Stops {
-        let shared =
-            Shared { client, listeners: Mutex::default(), is_closing: Mutex::default(), bell: Bell::default() };
+        let shared = Shared {
+            client,
+            listeners: Mutex::default(),
+            is_closing: Mutex::default(),
+            bell: Bell::default(),
+        };
         Stops { shared: Arc::new(shared), start: Once::new() }
     }
 
@@ -142,7 +146,9 @@ fn stop(message: &BorrowedMessage<'_>) -> Option<(QueueName, Stop)> {
         match header.key {
             "minutehand-queue" => queue = text().and_then(|text| QueueName::parse(text).ok()),
             "minutehand-key" => key = value.try_into().ok().map(|bytes| TaskKey(u128::from_be_bytes(bytes))),
-            "minutehand-due-at" => due = text().and_then(|text| text.parse().ok()).map(Timestamp::from_millis),
+            "minutehand-due-at" => {
+                due = text().and_then(|text| text.parse().ok()).map(Timestamp::from_millis)
+            }
             "minutehand-stop" => kill = Some(value == b"kill"),
             _ => {}
         }

@@ -72,7 +72,8 @@ impl Window {
             return;
         }
         // What should have come before this has been forgotten by the log.
-        let passed: Vec<u64> = self.unsettled.range(self.position..offset).map(|(offset, _)| *offset).collect();
+        let passed: Vec<u64> =
+            self.unsettled.range(self.position..offset).map(|(offset, _)| *offset).collect();
         for gone in passed {
             self.unsettled.remove(&gone);
         }

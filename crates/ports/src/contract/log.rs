@@ -94,7 +94,11 @@ pub async fn a_read_takes_about_what_was_asked_for_and_goes_on(harness: &dyn Har
     let all = stores.log.read(P0, 0, usize::MAX).await.unwrap();
     assert_eq!((all.records.len(), all.next, all.end), (100, 100, 100));
     let empties = stores.log.append(P0, vec![bytes::Bytes::new(); 1_000]).await.unwrap();
-    assert_eq!(read_log(&stores, P0, empties.offsets[0]).await.len(), 1_000, "records without a byte count too");
+    assert_eq!(
+        read_log(&stores, P0, empties.offsets[0]).await.len(),
+        1_000,
+        "records without a byte count too"
+    );
 }
 
 /// At the end there is nothing, and it is not an error.

@@ -82,6 +82,18 @@ pub(super) async fn read_to_end(
     }
 }
 
+/// Everything in a log once there are so many records: what was written in one step with others may be seen a moment
+/// after the step was answered.
+pub(super) async fn await_log(stores: &Stores, partition: PartitionId, count: usize) -> Vec<LogRecord> {
+    loop {
+        let records = read_log(stores, partition, 0).await;
+        if records.len() >= count {
+            return records;
+        }
+        pause().await;
+    }
+}
+
 /// Waits until the watched end is where reading arrives, and answers it.
 pub(super) async fn watched_end(stores: &Stores, partition: PartitionId) -> LogOffset {
     let (_, arrived) = read_to_end(stores, partition, 0).await;

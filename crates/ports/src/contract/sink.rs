@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use minutehand_model::{Command, Epoch, ScheduleState, ScheduleStateChange, SetAside, StopRequest, Tick};
 
 use super::samples::{
-    MINUTE, P0, P1, at, drain, finds_nothing, key, keys_of, named, namespace, payloads, queue, read_log,
-    records, schedule, task_record, tick, watched_end,
+    MINUTE, P0, P1, at, await_log, drain, finds_nothing, key, keys_of, named, namespace, payloads, queue,
+    read_log, records, schedule, task_record, tick, watched_end,
 };
 use super::{Harness, Stores, refused};
 use crate::ErrorClass;
@@ -69,7 +69,7 @@ pub async fn a_tick_is_visible_in_all_its_parts(harness: &dyn Harness) {
     let stop = stops.recv().await.unwrap();
     assert_eq!((stop.key, stop.due, stop.kill), (key("stopped"), at(MINUTE), true));
     let derived = minutehand_record::command::encode(&tick.derived[0]);
-    assert_eq!(payloads(&read_log(&stores, P0, 0).await), [derived]);
+    assert_eq!(payloads(&await_log(&stores, P0, 1).await), [derived]);
     let log_end = watched_end(&stores, P0).await;
     assert!(log_end >= 1);
     let opened = stores.sink.open(P0, Epoch(1)).await.unwrap();
@@ -131,7 +131,7 @@ pub async fn a_repeated_tick_is_fenced_without_effect(harness: &dyn Harness) {
     assert_eq!(refused(stores.sink.commit(full_tick(Epoch(1), 1)).await), ErrorClass::Fenced);
     assert_eq!(drain(&stores, "mail", "workers", 2).await.len(), 2);
     assert!(finds_nothing(&stores, "mail", "workers").await);
-    assert_eq!(read_log(&stores, P0, 0).await.len(), 1);
+    assert_eq!(await_log(&stores, P0, 1).await.len(), 1);
 }
 
 /// A fenced tick leaves no trace, also not after a restart.
@@ -172,8 +172,8 @@ pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) {
     let opened = stores.sink.open(P0, Epoch(2)).await.unwrap();
     assert_eq!(opened.checkpoint, Some(full_tick(Epoch(1), 1).checkpoint));
     assert_eq!(opened.schedule_states, [(namespace(), schedule("nightly"), state(1))]);
+    assert_eq!(await_log(&stores, P0, 1).await.len(), 1);
     assert_eq!(opened.log_end, watched_end(&stores, P0).await);
-    assert_eq!(read_log(&stores, P0, 0).await.len(), 1);
     assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("t", 0..2));
     stores.sink.commit(full_tick(Epoch(2), 2)).await.unwrap();
     assert_eq!(drain(&stores, "mail", "workers", 2).await.len(), 2);
