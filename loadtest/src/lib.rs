@@ -3,6 +3,8 @@
 //! Each benchmark is a function that answers [`Figure`]s: what was measured, its value and unit, and under which
 //! conditions. Nothing here judges; a figure is set beside a ceiling measured in the same run where one exists.
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod crash;
 pub mod end_to_end;
 pub mod engine;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
 use tokio::runtime::Handle;
 
 use crate::config::KafkaConfig;
 use crate::error::port_error;
+use crate::listener::{Consumer, Listener};
 use crate::names::TopicNames;
 
 /// A cluster and what is kept there. Share it behind an [`Arc`].
@@ -24,7 +24,7 @@ pub struct Client {
     /// Partitions of topics that have been looked up; a topic never loses partitions.
     known: Mutex<HashMap<String, u32>>,
     /// Answers questions about offsets.
-    lookups: Mutex<Option<Arc<BaseConsumer>>>,
+    lookups: Mutex<Option<Arc<Consumer>>>,
     this: Weak<Client>,
 }
 
@@ -83,13 +83,18 @@ impl Client {
     }
 
     /// A consumer that is asked where partitions begin and end.
-    pub(crate) fn lookups(&self) -> KafkaResult<Arc<BaseConsumer>> {
+    pub(crate) fn lookups(&self) -> KafkaResult<Arc<Consumer>> {
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(consumer) = &*lookups {
             return Ok(Arc::clone(consumer));
         }
-        let consumer: BaseConsumer = self.config.reader().create()?;
+        let consumer = self.consumer()?;
         Ok(Arc::clone(lookups.insert(Arc::new(consumer))))
+    }
+
+    /// A consumer of committed records.
+    pub(crate) fn consumer(&self) -> KafkaResult<Consumer> {
+        self.config.reader().create_with_context(Listener)
     }
 
     /// Asks the cluster for its topics. Blocks.

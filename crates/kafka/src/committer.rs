@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use minutehand_model::{Checkpoint, Epoch, LogOffset, PartitionId, QueueName, Tick};
 use minutehand_ports::{ErrorClass, Opened, PortError};
 use rdkafka::ClientContext;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
@@ -17,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::client::Client;
 use crate::error::port_error;
 use crate::execution::{self, Place};
+use crate::listener::Consumer;
 use crate::tail::{self, Stored};
 use crate::topics::TopicDefinition;
 
@@ -69,7 +69,7 @@ pub(crate) struct Committer {
     client: Arc<Client>,
     partition: PartitionId,
     session: Option<Session>,
-    reader: Option<BaseConsumer>,
+    reader: Option<Consumer>,
     queues: HashMap<QueueName, QueueTopic>,
 }
 
@@ -163,10 +163,10 @@ impl Committer {
         Ok(tail)
     }
 
-    fn reader(&mut self) -> KafkaResult<BaseConsumer> {
+    fn reader(&mut self) -> KafkaResult<Consumer> {
         match self.reader.take() {
             Some(reader) => Ok(reader),
-            None => self.client.config().reader().create(),
+            None => self.client.consumer(),
         }
     }
 

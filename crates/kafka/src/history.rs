@@ -8,7 +8,6 @@ use bytes::Bytes;
 use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{DeadLetterPage, ErrorClass, History, PortError};
 use rdkafka::Message;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
 
 use crate::client::{Client, blocking};
@@ -151,7 +150,7 @@ impl Removal {
 fn outcomes(client: &Client, key: TaskKey) -> KafkaResult<Vec<Outcome>> {
     let topic = &client.names().outcomes;
     let partition = partition_of(key, client.config().partitions);
-    let reader: BaseConsumer = client.config().reader().create()?;
+    let reader = client.consumer()?;
     let (start, end) = tail::marks(client, &reader, topic, partition)?;
     let from = end.saturating_sub(OUTCOMES_SEARCHED_MAX).max(start);
     let mut outcomes = Vec::new();

@@ -9,12 +9,12 @@ use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::{DeadLetter, PortError};
 use minutehand_record::dead_letter::{self, DeadLetterRecord};
 use rdkafka::Message;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 
 use crate::client::Client;
 use crate::error::port_error;
+use crate::listener::Consumer;
 use crate::names::TopicNames;
 use crate::tail;
 use crate::transact::Parcel;
@@ -87,7 +87,7 @@ struct Kept {
 }
 
 struct State {
-    reader: Option<BaseConsumer>,
+    reader: Option<Consumer>,
     kept: BTreeMap<QueueName, Kept>,
 }
 
@@ -149,7 +149,7 @@ impl Letters {
         &self,
         queue: &QueueName,
         removal: Option<&str>,
-        look: impl FnOnce(&BaseConsumer, &str, &BTreeSet<u64>, bool) -> KafkaResult<T>,
+        look: impl FnOnce(&Consumer, &str, &BTreeSet<u64>, bool) -> KafkaResult<T>,
     ) -> Result<T, PortError> {
         let topic = self.client.names().dead_letters(queue);
         if self.client.look_up(&topic)?.is_none() {
@@ -160,7 +160,7 @@ impl Letters {
             // One that fails is not used again.
             let reader = match state.reader.take() {
                 Some(reader) => reader,
-                None => self.client.config().reader().create()?,
+                None => self.client.consumer()?,
             };
             let kept = state.kept.entry(queue.clone()).or_default();
             let is_there = self.refresh(&reader, &topic, kept, removal)?;
@@ -173,7 +173,7 @@ impl Letters {
 
     fn refresh(
         &self,
-        reader: &BaseConsumer,
+        reader: &Consumer,
         topic: &str,
         kept: &mut Kept,
         removal: Option<&str>,

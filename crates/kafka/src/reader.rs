@@ -13,13 +13,13 @@ use bytes::Bytes;
 use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_ports::{ErrorClass, LogBatch, LogRecord, PortError};
 use rdkafka::Message;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers};
 use tokio::sync::{Notify, watch};
 
 use crate::client::Client;
 use crate::error::port_error;
+use crate::listener::Consumer;
 use crate::tail;
 use crate::translate::{RawRecord, Translate};
 
@@ -227,7 +227,7 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         let action = format!("read the log of partition {}", self.shared.partition);
-        let ended = match self.client.config().reader().create() {
+        let ended = match self.client.consumer() {
             Ok(consumer) => self.serve(&consumer),
             Err(error) => Err(error),
         };
@@ -239,7 +239,7 @@ impl Worker {
     }
 
     /// Serves until nobody watches any more, or the consumer is of no more use.
-    fn serve(&mut self, consumer: &BaseConsumer) -> KafkaResult<()> {
+    fn serve(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let end = loop {
             match tail::marks(&self.client, consumer, self.topic(), self.shared.partition) {
                 Ok((_, end)) => break end,
@@ -281,7 +281,7 @@ impl Worker {
     }
 
     /// Goes where the owner wants to read.
-    fn follow(&mut self, consumer: &BaseConsumer) -> KafkaResult<()> {
+    fn follow(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let Some(from) = self.shared.state().seek else { return Ok(()) };
         let (start, end) = tail::marks(&self.client, consumer, self.topic(), self.shared.partition)?;
         let refusal = match from {
@@ -321,7 +321,7 @@ impl Worker {
     }
 
     /// Takes what has arrived; answers how many records.
-    fn poll(&mut self, consumer: &BaseConsumer) -> KafkaResult<usize> {
+    fn poll(&mut self, consumer: &Consumer) -> KafkaResult<usize> {
         let mut records = Vec::new();
         let mut wait = POLL;
         while records.len() < BATCH_MAX {
@@ -373,7 +373,7 @@ impl Worker {
     }
 
     /// At the end of the partition: whether only holes are left, and whether somebody waits to hear that it is the end.
-    fn look_at_the_end(&mut self, consumer: &BaseConsumer) -> KafkaResult<()> {
+    fn look_at_the_end(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let (position, asked, is_asked) = {
             let state = self.shared.state();
             (state.position, state.asked, state.asked > state.confirmed && state.seek.is_none())

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use minutehand_model::{LogOffset, PartitionId};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::Client;
+use crate::listener::Consumer;
 
 /// A record as it was read.
 #[derive(Clone, Debug)]
@@ -24,10 +25,13 @@ pub(crate) struct Stored {
 /// How long one poll waits.
 const POLL: Duration = Duration::from_millis(50);
 
+/// Pause before a question is asked again whose answer was not there yet.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Everything committed in a partition from an offset on, as of now.
 pub(crate) fn read_from(
     client: &Client,
-    consumer: &BaseConsumer,
+    consumer: &Consumer,
     topic: &str,
     partition: PartitionId,
     from: LogOffset,
@@ -47,7 +51,7 @@ pub(crate) fn read_from(
 /// Shows everything committed in some partitions from offsets on, as of now, until enough has been seen.
 pub(crate) fn scan(
     client: &Client,
-    consumer: &BaseConsumer,
+    consumer: &Consumer,
     topic: &str,
     starts: &[(PartitionId, LogOffset)],
     mut visit: impl FnMut(&BorrowedMessage<'_>) -> bool,
@@ -109,7 +113,7 @@ pub(crate) fn is_passing(error: &KafkaError) -> bool {
 
 /// Reads a partition from an offset on.
 pub(crate) fn assign(
-    consumer: &BaseConsumer,
+    consumer: &Consumer,
     topic: &str,
     partition: PartitionId,
     from: LogOffset,
@@ -131,10 +135,19 @@ impl Client {
 /// The same with a consumer at hand.
 pub(crate) fn marks(
     client: &Client,
-    consumer: &BaseConsumer,
+    consumer: &Consumer,
     topic: &str,
     partition: PartitionId,
 ) -> KafkaResult<(u64, u64)> {
-    let (low, high) = consumer.fetch_watermarks(topic, partition.0 as i32, client.timeout())?;
-    Ok((low.max(0) as u64, high.max(0) as u64))
+    let deadline = client.deadline();
+    loop {
+        match consumer.fetch_watermarks(topic, partition.0 as i32, client.timeout()) {
+            Ok((low, high)) => return Ok((low.max(0) as u64, high.max(0) as u64)),
+            // A topic that was just made has no leader yet; one whose broker went away gets another.
+            Err(error) if is_passing(&error) && std::time::Instant::now() < deadline => {
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The topics: what each must look like, making those that are missing, and refusing those that differ.
 
+use minutehand_model::QueueName;
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
@@ -196,6 +197,21 @@ impl Client {
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
         }
+    }
+
+    /// Makes a queue's topic of executions when it is missing; answers its number of partitions.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or refuses.
+    pub async fn ensure_queue(&self, queue: &QueueName) -> Result<u32, PortError> {
+        let definition = TopicDefinition::executions(self.config(), &self.names().executions(queue));
+        let client = self.shared();
+        blocking(move || client.ensure(&definition)).await
+    }
+
+    /// Whether the cluster has a topic.
+    pub async fn has_topic(&self, topic: &str) -> bool {
+        self.topics().await.is_ok_and(|topics| topics.contains_key(topic))
     }
 
     /// Every topic and its number of partitions.

@@ -1,1 +1,40 @@
 //! Real servers for tests and for cargo xtask up: Kafka, Cassandra and etcd as child processes on free ports.
+//!
+//! Most tests want any Kafka, Cassandra or etcd: [`kafka`], [`cassandra`], [`etcd`] and [`endpoints`] answer where one
+//! is, starting it where the environment names none. Tests that break servers have their own, [`Kafka::start`] and so on,
+//! and each process of them is a [`Server`] that can be killed, paused and started again. [`Proxy`] breaks connections.
+//!
+//! What is fetched lies in a [`Cache`] outside the repository. No server outlives the process that started it, except
+//! those of [`up`], which [`down`] stops.
+
+mod cache;
+mod cassandra;
+mod detached;
+mod endpoints;
+mod etcd;
+mod fetch;
+mod health;
+mod kafka;
+mod ports;
+mod programs;
+mod proxy;
+mod security;
+mod server;
+mod servers;
+mod shared;
+mod site;
+mod supervisor;
+
+pub use cache::{CACHE_VARIABLE, Cache};
+pub use cassandra::{Cassandra, CassandraOptions};
+pub use detached::{UpError, down, up};
+pub use endpoints::{CASSANDRA_VARIABLE, ETCD_VARIABLE, Endpoints, KAFKA_VARIABLE};
+pub use etcd::{Etcd, EtcdOptions};
+pub use fetch::{CASSANDRA_VERSION, ETCD_VERSION, FetchError, KAFKA_VERSION};
+pub use kafka::{Kafka, KafkaOptions};
+pub use proxy::Proxy;
+pub use security::{CertificateError, Certificates, PASSWORD, USER};
+pub use server::{Server, ServerError};
+pub use servers::{NODES_MAX, Servers, Size, SizeError};
+pub use shared::{cassandra, endpoints, etcd, kafka, with_causes};
+pub use site::StartError;

@@ -17,6 +17,7 @@ mod packages;
 mod tally;
 mod test_command;
 mod tree;
+mod up_command;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use packages::{Dependency, DependencyKind, Package, Workspace};
 pub use tally::Tally;
 pub use test_command::{Selection, run_tests};
 pub use tree::{File, Tree};
+pub use up_command::{UpOptions, run_down, run_up};
 
 /// Something that breaks a rule: where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! `cargo xtask`: the project's own commands.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use minutehand_xtask::{Selection, Tree, house, root, run_tests};
+use minutehand_xtask::{Selection, Tree, UpOptions, house, root, run_down, run_tests, run_up};
 
 const HELP: &str = "\
 The project's own commands:
@@ -10,12 +11,22 @@ The project's own commands:
   cargo xtask test           everything: formatting, lints, house rules, tests, wasm, dependencies, documentation
   cargo xtask test --quick   the same without wasm, dependencies and documentation
   cargo xtask tidy           the house rules alone
+
+  cargo xtask up [--cassandra N] [--datacenters N] [--brokers N] --env-file F
+                             starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
+  cargo xtask down           stops them
 ";
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<_> = given.iter().map(|word| word.to_string_lossy()).collect();
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.as_slice() {
+        ["up", ..] => match UpOptions::parse(&given[1..]) {
+            Ok(options) => run_up(&options),
+            Err(error) => misunderstood(&error),
+        },
+        ["down"] => run_down(),
         ["test"] => run_tests(Selection::All),
         ["test", "--quick"] => run_tests(Selection::Quick),
         ["tidy"] => tidy(),
@@ -23,11 +34,13 @@ fn main() -> ExitCode {
             print!("{HELP}");
             ExitCode::SUCCESS
         }
-        unknown => {
-            eprint!("xtask: there is no command {:?}\n\n{HELP}", unknown.join(" "));
-            ExitCode::from(2)
-        }
+        unknown => misunderstood(&format!("there is no command {:?}", unknown.join(" "))),
     }
+}
+
+fn misunderstood(error: &str) -> ExitCode {
+    eprint!("xtask: {error}\n\n{HELP}");
+    ExitCode::from(2)
 }
 
 fn tidy() -> ExitCode {

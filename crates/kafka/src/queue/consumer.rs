@@ -20,6 +20,7 @@ use super::place;
 use super::settle::Settler;
 use super::window::Window;
 use crate::error::{class_of, code_of, port_error};
+use crate::listener::Listener;
 use crate::tail;
 
 /// How long the bell is waited for: a bell that was lost costs no more.
@@ -46,7 +47,11 @@ impl Membership {
     }
 }
 
-impl ClientContext for Membership {}
+impl ClientContext for Membership {
+    fn error(&self, error: KafkaError, reason: &str) {
+        Listener.error(error, reason);
+    }
+}
 
 impl ConsumerContext for Membership {
     fn pre_rebalance(&self, consumer: &Member, rebalance: &Rebalance<'_>) {

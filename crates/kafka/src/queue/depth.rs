@@ -10,12 +10,12 @@ use std::sync::{Mutex, PoisonError};
 
 use minutehand_model::PartitionId;
 use rdkafka::Message;
-use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
 
 use super::marks::Marks;
 use super::place;
 use crate::client::Client;
+use crate::listener::Consumer;
 use crate::tail;
 
 /// Offsets of one partition that are read to be counted.
@@ -47,7 +47,7 @@ impl Counter {
     pub(crate) fn count(
         &self,
         client: &Client,
-        consumer: &BaseConsumer,
+        consumer: &Consumer,
         topic: &str,
         partitions: u32,
     ) -> KafkaResult<Counts> {
@@ -82,7 +82,7 @@ impl Counter {
     fn read(
         &self,
         client: &Client,
-        consumer: &BaseConsumer,
+        consumer: &Consumer,
         topic: &str,
         ranges: &[(u32, u64, u64)],
     ) -> KafkaResult<u64> {

@@ -25,7 +25,6 @@ use minutehand_model::QueueName;
 use minutehand_ports::{
     Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
 };
-use rdkafka::consumer::BaseConsumer;
 use tokio::sync::broadcast;
 
 use self::delivery::Shares;
@@ -36,6 +35,7 @@ use self::stops::Stops;
 use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::letters::Letters;
+use crate::listener::{Consumer, Listener};
 
 pub(crate) use self::settle::commands;
 
@@ -53,7 +53,7 @@ pub struct KafkaQueue {
     letters: Arc<Letters>,
     counter: Arc<Counter>,
     /// Consumers that ask for the places of groups and take no part in them.
-    askers: Mutex<BTreeMap<GroupName, Arc<Mutex<BaseConsumer>>>>,
+    askers: Mutex<BTreeMap<GroupName, Arc<Mutex<Consumer>>>>,
 }
 
 #[derive(Default)]
@@ -122,7 +122,7 @@ impl KafkaQueue {
         Ok(group)
     }
 
-    fn asker(&self, queue: &QueueName, name: &str) -> Result<Arc<Mutex<BaseConsumer>>, PortError> {
+    fn asker(&self, queue: &QueueName, name: &str) -> Result<Arc<Mutex<Consumer>>, PortError> {
         let mut askers = self.askers.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (queue.clone(), name.to_owned());
         if let Some(asker) = askers.get(&key) {
@@ -131,7 +131,7 @@ impl KafkaQueue {
         let group = self.client.names().consumer_group(queue, name);
         let mut config = self.client.config().member(&group);
         config.set("enable.partition.eof", "true");
-        let asker: BaseConsumer = config.create().map_err(|error| {
+        let asker: Consumer = config.create_with_context(Listener).map_err(|error| {
             port_error(format!("ask for the places of group {name} on the queue {queue}"), error)
         })?;
         let asker = Arc::new(Mutex::new(asker));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use minutehand_model::{PartitionId, QueueName, TaskKey, Timestamp};
 use minutehand_ports::Stop;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 
 use super::bell::Bell;
 use crate::client::Client;
+use crate::listener::Consumer;
 use crate::tail;
 
 /// Requests kept for a listener that is slow.
@@ -88,7 +89,7 @@ impl Shared {
 
     fn follow(&self, next: &mut Option<u64>) -> KafkaResult<()> {
         let topic = &self.client.names().stops;
-        let consumer: BaseConsumer = self.client.config().reader().create()?;
+        let consumer = self.client.consumer()?;
         let from = match *next {
             Some(next) => next,
             None => self.begin(&consumer, topic)?,
@@ -109,7 +110,7 @@ impl Shared {
     }
 
     /// Where the requests of the recent past begin.
-    fn begin(&self, consumer: &BaseConsumer, topic: &str) -> KafkaResult<u64> {
+    fn begin(&self, consumer: &Consumer, topic: &str) -> KafkaResult<u64> {
         // Asked first, so that what is published meanwhile lies behind it.
         let (_, end) = tail::marks(&self.client, consumer, topic, PartitionId(0))?;
         let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(PAST);

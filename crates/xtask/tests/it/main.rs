@@ -7,3 +7,4 @@ mod here;
 mod layers;
 mod tally;
 mod tidy;
+mod up;

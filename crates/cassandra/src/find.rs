@@ -1,0 +1,188 @@
+//! Finding one task, and counting what a range holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use minutehand_model::{BucketLoad, LogOffset, PartitionId, TaskKey, Timestamp, TimetableEntry, time};
+use minutehand_ports::{ErrorClass, PortError};
+use minutehand_record::block;
+
+use crate::error::failed;
+use crate::keys::{BlockName, Slice, position, within_reach};
+use crate::pages::fetch_all;
+use crate::read::{SMALL_ROWS_PER_PAGE, Slices};
+use crate::task_index::{self, Place, places, shard};
+use crate::timetable::{CassandraTimetable, number};
+use crate::write::cql;
+
+/// Requests of one look-up or one count at once.
+const READS_IN_FLIGHT: usize = 16;
+/// Rows of one page of the index: some kilobytes each.
+const INDEX_ROWS_PER_PAGE: i32 = 500;
+
+/// Entries of one task, by offset and due time: one record may say two things, not at the old time but at the new one.
+type Found = BTreeMap<(LogOffset, Timestamp), TimetableEntry>;
+
+impl CassandraTimetable {
+    /// What is filed by this task's key: a request for each level of each day that has tasks, and one for each block.
+    pub(crate) async fn find_task(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
+        let action = format!("find a task in the timetable of partition {partition}");
+        if !self.task_index {
+            let reason = "the index of tasks is switched off (cassandra.task_index)";
+            return Err(PortError::new(ErrorClass::Fatal, action, reason));
+        }
+        let (first, last) = (within_reach(Timestamp::MIN), within_reach(Timestamp::MAX));
+        let mut levels = Vec::new();
+        self.days(partition, first, last, &action, |day, level| levels.push((day, level))).await?;
+        levels.retain(|(_, level)| *level != task_index::NOT_INDEXED);
+        let places: BTreeSet<Place> = stream::iter(levels)
+            .map(|(day, level)| self.places(partition, day, level, key, &action))
+            .buffer_unordered(READS_IN_FLIGHT)
+            .try_fold(BTreeSet::new(), |mut all, found| async move {
+                all.extend(found);
+                Ok(all)
+            })
+            .await?;
+        let found: Found = stream::iter(places)
+            .map(|place| self.entries_at(partition, place, key, &action))
+            .buffer_unordered(READS_IN_FLIGHT)
+            .try_fold(Found::new(), |mut all, found| async move {
+                all.extend(found);
+                Ok(all)
+            })
+            .await?;
+        Ok(found.into_values().collect())
+    }
+
+    async fn places(
+        &self,
+        partition: PartitionId,
+        day: Timestamp,
+        level: i16,
+        key: TaskKey,
+        action: &str,
+    ) -> Result<Vec<Place>, PortError> {
+        let mut found = Vec::new();
+        let values = (&self.region, number(partition), cql(day), level, shard(level, key));
+        let statement = &self.statements.read_index;
+        fetch_all(self, statement, values, INDEX_ROWS_PER_PAGE, action, |rows| {
+            for row in rows.rows::<(&[u8], Option<&[u8]>)>().map_err(|error| failed(action, error))? {
+                let (_, entries) = row.map_err(|error| failed(action, error))?;
+                found.extend(places(day, entries.unwrap_or_default(), key).map_err(|reason| {
+                    // An answer without this row might lack the task.
+                    let reason = format!("a row of task_index of {day}, level {level}: {reason}");
+                    PortError::new(ErrorClass::Fatal, action, reason)
+                })?);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// The task's entries in the blocks that begin with this due time and offset.
+    async fn entries_at(
+        &self,
+        partition: PartitionId,
+        place: Place,
+        key: TaskKey,
+        action: &str,
+    ) -> Result<Found, PortError> {
+        let Slice { bucket, number: slice } = Slice::of(place.first_due);
+        let (low, high) = BlockName::beginning_with(place.first_offset);
+        let values = (&self.region, number(partition), cql(bucket), slice, cql(place.first_due), low, high);
+        let mut found = Found::new();
+        let statement = &self.statements.read_block;
+        fetch_all(self, statement, values, INDEX_ROWS_PER_PAGE, action, |rows| {
+            for row in rows.rows::<(&[u8], Option<&[u8]>)>().map_err(|error| failed(action, error))? {
+                let (name, content) = row.map_err(|error| failed(action, error))?;
+                match block::decode(partition, content.unwrap_or_default()) {
+                    Ok(block) => {
+                        let entries = block.entries.into_iter().filter(|entry| entry.key == key);
+                        found.extend(entries.map(|entry| ((entry.offset, entry.due), entry)));
+                    }
+                    Err(error) => {
+                        let position = position(partition, place.first_due, name);
+                        tracing::warn!(position, reason = error.reason, "a block cannot be understood");
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Counts by minute, from the columns beside the blocks.
+    pub(crate) async fn count_loads(
+        &self,
+        partition: PartitionId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<BucketLoad>, PortError> {
+        let action = format!("count the tasks of partition {partition} from {from} to {until}");
+        let (from, until) = (first_minute(from), first_minute(until));
+        if from >= until {
+            return Ok(Vec::new());
+        }
+        let mut slices = Slices::new(self, partition, from, until, &action).await?;
+        let mut loads: Vec<BucketLoad> = Vec::new();
+        loop {
+            let mut some = Vec::new();
+            while some.len() < READS_IN_FLIGHT
+                && let Some(slice) = slices.next().await?
+            {
+                some.push(slice);
+            }
+            if some.is_empty() {
+                return Ok(loads);
+            }
+            let counts = stream::iter(some).map(|slice| self.count_slice(partition, slice, &action));
+            let counts: Vec<BucketLoad> = counts.buffered(READS_IN_FLIGHT).try_collect().await?;
+            counts.into_iter().filter(|load| load.bytes > 0).for_each(|load| add(&mut loads, load));
+        }
+    }
+
+    async fn count_slice(
+        &self,
+        partition: PartitionId,
+        slice: Slice,
+        action: &str,
+    ) -> Result<BucketLoad, PortError> {
+        let mut load = BucketLoad { bucket: slice.bucket, tasks: 0, bytes: 0 };
+        let values = (&self.region, number(partition), cql(slice.bucket), slice.number);
+        let statement = &self.statements.read_loads;
+        fetch_all(self, statement, values, SMALL_ROWS_PER_PAGE, action, |rows| {
+            for row in rows.rows::<(Option<i32>, Option<i32>)>().map_err(|error| failed(action, error))? {
+                let (tasks, bytes) = row.map_err(|error| failed(action, error))?;
+                let count = |value: Option<i32>| u64::from(value.unwrap_or_default().unsigned_abs());
+                load.tasks += count(tasks);
+                load.bytes += count(bytes);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(load)
+    }
+}
+
+fn add(loads: &mut Vec<BucketLoad>, load: BucketLoad) {
+    match loads.last_mut() {
+        Some(last) if last.bucket == load.bucket => {
+            last.tasks += load.tasks;
+            last.bytes += load.bytes;
+        }
+        _ => loads.push(load),
+    }
+}
+
+/// The first minute that starts at or after a time.
+fn first_minute(at: Timestamp) -> Timestamp {
+    let at = within_reach(at);
+    let floor = at.floor_to_minute();
+    if floor < at { floor.plus_millis(time::MINUTE_MS) } else { floor }
+}

@@ -1,0 +1,60 @@
+//! Answers of many rows, page by page.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use minutehand_ports::PortError;
+use scylla::response::query_result::QueryRowsResult;
+use scylla::response::{PagingState, PagingStateResponse};
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::prepared::PreparedStatement;
+
+use crate::error::failed;
+use crate::timetable::CassandraTimetable;
+
+/// A page of rows, and where the next one begins.
+pub(crate) struct Page {
+    pub(crate) rows: QueryRowsResult,
+    pub(crate) next: Option<PagingState>,
+}
+
+/// Fetches one page of at most `rows_max` rows.
+pub(crate) async fn fetch(
+    timetable: &CassandraTimetable,
+    statement: &PreparedStatement,
+    values: impl SerializeRow,
+    from: PagingState,
+    rows_max: i32,
+    action: &str,
+) -> Result<Page, PortError> {
+    let mut statement = statement.clone();
+    statement.set_page_size(rows_max);
+    timetable.pages_fetched.fetch_add(1, Ordering::Relaxed);
+    let answer = timetable.session.execute_single_page(&statement, values, from).await;
+    let (rows, next): (_, PagingStateResponse) = answer.map_err(|error| failed(action, error))?;
+    let next = match next.into_paging_control_flow() {
+        ControlFlow::Continue(state) => Some(state),
+        ControlFlow::Break(()) => None,
+    };
+    Ok(Page { rows: rows.into_rows_result().map_err(|error| failed(action, error))?, next })
+}
+
+/// Fetches all pages of an answer, one after the other, and hands each to `take`.
+pub(crate) async fn fetch_all(
+    timetable: &CassandraTimetable,
+    statement: &PreparedStatement,
+    values: impl SerializeRow,
+    rows_max: i32,
+    action: &str,
+    mut take: impl FnMut(&QueryRowsResult) -> Result<(), PortError>,
+) -> Result<(), PortError> {
+    let mut from = PagingState::start();
+    loop {
+        let page = fetch(timetable, statement, &values, from, rows_max, action).await?;
+        take(&page.rows)?;
+        match page.next {
+            Some(next) => from = next,
+            None => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Revisions of schedules: a row each, by the offset of its record, without expiry.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use minutehand_model::{LogOffset, PartitionId, RevisionEntry};
+use minutehand_ports::PortError;
+use minutehand_record::revision;
+
+use crate::error::failed;
+use crate::pages::fetch_all;
+use crate::timetable::{CassandraTimetable, number};
+use crate::write::cql;
+
+/// Rows of one page.
+const REVISIONS_PER_PAGE: i32 = 1_000;
+
+impl CassandraTimetable {
+    pub(crate) async fn append_revisions(
+        &self,
+        partition: PartitionId,
+        revisions: Vec<RevisionEntry>,
+    ) -> Result<(), PortError> {
+        let action = format!("write {} revisions of partition {partition}", revisions.len());
+        stream::iter(revisions)
+            .map(Ok)
+            .try_for_each_concurrent(self.writes_in_flight_max, |entry| {
+                self.append_revision(partition, entry, &action)
+            })
+            .await
+    }
+
+    async fn append_revision(
+        &self,
+        partition: PartitionId,
+        entry: RevisionEntry,
+        action: &str,
+    ) -> Result<(), PortError> {
+        let _permit = self.writes.acquire().await;
+        let revision = &entry.revision;
+        let values = (
+            &self.region,
+            number(partition),
+            entry.offset as i64,
+            revision.namespace.as_str(),
+            revision.schedule.as_str(),
+            revision.number as i64,
+            &revision.author,
+            &revision.note,
+            cql(entry.appended_at),
+            revision::encode(&entry),
+        );
+        let answer = self.session.execute_unpaged(&self.statements.write_revision, values).await;
+        answer.map(drop).map_err(|error| failed(action, error))
+    }
+
+    /// A revision that cannot be understood is passed over and told of.
+    pub(crate) async fn all_revisions(
+        &self,
+        partition: PartitionId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
+        let action = format!("read the revisions of partition {partition}");
+        let mut found: BTreeMap<LogOffset, RevisionEntry> = BTreeMap::new();
+        let values = (&self.region, number(partition));
+        let statement = &self.statements.read_revisions;
+        fetch_all(self, statement, values, REVISIONS_PER_PAGE, &action, |rows| {
+            for row in rows.rows::<(i64, Option<&[u8]>)>().map_err(|error| failed(&action, error))? {
+                let (offset, content) = row.map_err(|error| failed(&action, error))?;
+                match revision::decode(&content.unwrap_or_default().to_vec().into()) {
+                    Ok(entry) => {
+                        found.insert(entry.offset, entry);
+                    }
+                    Err(error) => {
+                        let position = format!("revision of partition {partition} at offset {offset}");
+                        tracing::warn!(position, reason = error.reason, "a revision cannot be understood");
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found.into_values().collect())
+    }
+}

@@ -1,0 +1,197 @@
+//! The index of tasks: where a task's block is filed, by a fingerprint of the task's key; many tasks to a row.
+//!
+//! A row for each task would cost more than the tasks themselves. So what is written together is gathered by the day it
+//! is due and by a shard of the keys, and each gathering is one row. How many shards a day has depends on how much is
+//! written at once: at level l there are 8^l, and the level is the highest at which a row still holds [`ROW_TASKS_MIN`].
+//! A look-up reads one shard of each level of each day that has tasks, then the blocks that are pointed to.
+//!
+//! A row is a version byte and entries of 20 bytes, little-endian: fingerprint (8), first due time of the block in
+//! milliseconds of its day (4), first offset of the block (8).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use minutehand_model::{Block, LogOffset, PartitionId, TaskKey, Timestamp};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::keys::day_of;
+
+const VERSION: u8 = 1;
+const ENTRY_BYTES: usize = 20;
+/// Tasks that a row should have at least before a level with more shards is taken.
+const ROW_TASKS_MIN: usize = 64;
+/// The highest level, of 4,096 shards.
+const LEVEL_MAX: i16 = 4;
+/// The level of days whose tasks are not indexed.
+pub(crate) const NOT_INDEXED: i16 = -1;
+
+/// A row of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IndexRow {
+    pub(crate) partition: PartitionId,
+    pub(crate) day: Timestamp,
+    pub(crate) level: i16,
+    pub(crate) shard: i16,
+    /// Its name: a hash of the entries, so that a repeated write is the same row and no other is replaced.
+    pub(crate) run: [u8; 16],
+    pub(crate) entries: Bytes,
+}
+
+/// Where a block with the task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) first_due: Timestamp,
+    pub(crate) first_offset: LogOffset,
+}
+
+/// The rows for blocks that are written together.
+pub(crate) fn rows(blocks: &[Block]) -> Vec<IndexRow> {
+    let mut days: BTreeMap<(PartitionId, Timestamp), Vec<&Block>> = BTreeMap::new();
+    for block in blocks {
+        days.entry((block.partition, day_of(block.bucket))).or_default().push(block);
+    }
+    let mut rows = Vec::new();
+    for ((partition, day), blocks) in days {
+        let level = level(blocks.iter().map(|block| block.entries.len()).sum());
+        let mut shards: BTreeMap<i16, BytesMut> = BTreeMap::new();
+        for block in blocks {
+            let first_due_in_day = block.first_due().millis_since(day) as u32;
+            // A task has several entries in a block when it was voided or created again there; one pointer is enough.
+            let keys: BTreeSet<TaskKey> = block.entries.iter().map(|entry| entry.key).collect();
+            for key in keys {
+                let row = shards.entry(shard(level, key)).or_insert_with(|| BytesMut::from(&[VERSION][..]));
+                row.put_u64_le(fingerprint(key));
+                row.put_u32_le(first_due_in_day);
+                row.put_u64_le(block.first_offset);
+            }
+        }
+        rows.extend(shards.into_iter().map(|(shard, entries)| {
+            let run = xxh3_128(&entries).to_be_bytes();
+            IndexRow { partition, day, level, shard, run, entries: entries.freeze() }
+        }));
+    }
+    rows
+}
+
+/// The level for so many tasks.
+fn level(tasks: usize) -> i16 {
+    let mut level = 0;
+    while level < LEVEL_MAX && tasks >= ROW_TASKS_MIN << (3 * (level + 1)) {
+        level += 1;
+    }
+    level
+}
+
+/// The shard of a key at a level.
+pub(crate) fn shard(level: i16, key: TaskKey) -> i16 {
+    let shards = 1_u128 << (3 * level.clamp(0, LEVEL_MAX));
+    (key.0 & (shards - 1)) as i16
+}
+
+/// The upper half of the key; the lower decides the shard.
+fn fingerprint(key: TaskKey) -> u64 {
+    (key.0 >> 64) as u64
+}
+
+/// The places in a row that a task may be at.
+///
+/// # Errors
+/// Why the row cannot be understood.
+pub(crate) fn places(day: Timestamp, entries: &[u8], key: TaskKey) -> Result<Vec<Place>, String> {
+    let entries = match entries.split_first() {
+        Some((&VERSION, entries)) => entries,
+        Some((version, _)) => {
+            return Err(format!("unknown version {version} (this build knows {VERSION})"));
+        }
+        None => return Err("it is empty".to_owned()),
+    };
+    if !entries.len().is_multiple_of(ENTRY_BYTES) {
+        return Err(format!("{} bytes are not a whole number of entries", entries.len()));
+    }
+    let wanted = fingerprint(key).to_le_bytes();
+    let hits = entries.chunks_exact(ENTRY_BYTES).filter(|entry| entry[..8] == wanted);
+    let place = |entry: &[u8]| {
+        let mut rest = &entry[8..];
+        let first_due = day.plus_millis(i64::from(rest.get_u32_le()));
+        Place { first_due, first_offset: rest.get_u64_le() }
+    };
+    Ok(hits.map(place).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use minutehand_model::{Fact, TimetableEntry};
+
+    use super::*;
+
+    const DAY: Timestamp = Timestamp::from_millis(1_800_057_600_000);
+
+    fn key(number: u64) -> TaskKey {
+        TaskKey::of("default", &format!("t-{number}"))
+    }
+
+    fn block(minute: i64, keys: std::ops::Range<u64>) -> Block {
+        let due = DAY.plus_millis(minute * 60_000 + 7);
+        let entry = |number| TimetableEntry {
+            key: key(number),
+            due,
+            offset: number,
+            appended_at: DAY,
+            fact: Fact::Void,
+        };
+        Block {
+            partition: PartitionId(1),
+            bucket: due.floor_to_minute(),
+            first_offset: keys.start,
+            last_offset: keys.end,
+            entries: keys.map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn a_task_is_found_in_the_row_of_its_shard_and_in_no_other() {
+        for count in [1, 500, 600, 9_000] {
+            let blocks: Vec<Block> = (0..3).map(|minute| block(minute, 0..count)).collect();
+            let rows = rows(&blocks);
+            for number in [0, count / 2, count - 1] {
+                for row in &rows {
+                    let found = places(row.day, &row.entries, key(number)).unwrap();
+                    let expected = if row.shard == shard(row.level, key(number)) { 3 } else { 0 };
+                    assert_eq!(found.len(), expected, "{count} tasks, level {}", row.level);
+                    assert!(found.iter().all(|place| place.first_offset == 0 && place.first_due >= DAY));
+                }
+            }
+            let tasks = 3 * count as usize;
+            assert!(rows.len() * 32 <= tasks || rows.len() == 1, "{} rows for {tasks} tasks", rows.len());
+        }
+    }
+
+    #[test]
+    fn a_row_has_at_least_some_64_tasks_before_there_are_more_shards() {
+        let cases = [(0, 0), (511, 0), (512, 1), (4_095, 1), (4_096, 2), (32_768, 3), (usize::MAX >> 16, 4)];
+        for (tasks, expected) in cases {
+            assert_eq!(level(tasks), expected, "{tasks}");
+        }
+        assert_eq!(shard(4, TaskKey(u128::MAX)), 4_095);
+    }
+
+    #[test]
+    fn days_and_partitions_are_apart_and_a_repetition_is_the_same() {
+        let mut other = block(0, 0..5);
+        other.partition = PartitionId(2);
+        let blocks = [block(0, 0..5), block(1_440, 0..5), other];
+        let rows = rows(&blocks);
+        assert_eq!(rows.len(), 3);
+        assert_eq!(rows, super::rows(&blocks));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_understood_is_no_answer() {
+        let row = rows(&[block(0, 0..1)]).remove(0);
+        let mut later = row.entries.to_vec();
+        later[0] = 9;
+        assert!(places(DAY, &later, key(0)).unwrap_err().contains("unknown version 9"));
+        assert!(places(DAY, &row.entries[..20], key(0)).unwrap_err().contains("whole number"));
+        assert!(places(DAY, &[], key(0)).is_err());
+    }
+}

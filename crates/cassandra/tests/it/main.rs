@@ -1,0 +1,9 @@
+//! The adapter against a real Cassandra: one that the environment names, or one that the testkit starts.
+
+mod contract;
+mod damage;
+mod finding;
+mod rows;
+mod schema;
+mod support;
+mod unreachable;

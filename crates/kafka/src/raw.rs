@@ -1,0 +1,267 @@
+//! Plain producers and readers, for load generators, audits and ceilings: no scheduling, no fencing. Calls block.
+
+use std::time::{Duration, Instant};
+
+use minutehand_ports::{ErrorClass, PortError};
+use rdkafka::ClientContext;
+use rdkafka::Message;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{Offset, TopicPartitionList};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::client::Client;
+use crate::error::port_error;
+use crate::listener::Consumer;
+use crate::tail;
+
+/// What became of the records of a [`RawProducer`].
+#[derive(Clone, Default)]
+struct Counts {
+    failed: Arc<AtomicU64>,
+    last: Arc<Mutex<Option<KafkaError>>>,
+}
+
+impl ClientContext for Counts {}
+
+impl ProducerContext for Counts {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+    }
+}
+
+/// A record to be sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RawOutgoing<'a> {
+    /// Its partition; by its key when absent.
+    pub partition: Option<u32>,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+}
+
+/// Sends records, in transactions when it has an id.
+pub struct RawProducer {
+    producer: BaseProducer<Counts>,
+    counts: Counts,
+    timeout: Duration,
+}
+
+impl RawProducer {
+    /// A producer; with `transactional_id` every record must lie between `begin` and `commit`.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn open(client: &Client, transactional_id: Option<&str>) -> Result<RawProducer, PortError> {
+        let counts = Counts::default();
+        let mut config = match transactional_id {
+            Some(id) => client.config().transactional(id),
+            None => client.config().appender(),
+        };
+        if transactional_id.is_none() {
+            config.set("delivery.report.only.error", "true").set("linger.ms", "5");
+        }
+        let failed = |error| port_error("set up a producer", error);
+        let producer: BaseProducer<Counts> = config.create_with_context(counts.clone()).map_err(failed)?;
+        let timeout = client.timeout() * 3;
+        if transactional_id.is_some() {
+            producer.init_transactions(timeout).map_err(failed)?;
+        }
+        Ok(RawProducer { producer, counts, timeout })
+    }
+
+    /// Hands a record over, waiting while the producer's queue is full.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn send(&self, topic: &str, outgoing: RawOutgoing<'_>) -> Result<(), PortError> {
+        let headers = (!outgoing.headers.is_empty()).then(|| {
+            let all = OwnedHeaders::new_with_capacity(outgoing.headers.len());
+            outgoing.headers.iter().fold(all, |all, (key, value)| all.insert(Header { key, value: *value }))
+        });
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+        record.partition = outgoing.partition.map(|partition| partition as i32);
+        record.key = outgoing.key;
+        record.payload = outgoing.value;
+        record.headers = headers;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    self.producer.poll(Duration::from_millis(1));
+                }
+                Err((error, _)) => return Err(port_error(format!("send to {topic}"), error)),
+            }
+        }
+    }
+
+    /// Takes delivery reports.
+    pub fn poll(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// Waits until everything is delivered.
+    ///
+    /// # Errors
+    /// When something was not.
+    pub fn flush(&self) -> Result<(), PortError> {
+        let deadline = Instant::now() + self.timeout;
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(Duration::from_millis(1));
+            if Instant::now() > deadline {
+                return Err(PortError::new(ErrorClass::Retry, "deliver records", "it took too long"));
+            }
+        }
+        self.producer.poll(Duration::ZERO);
+        match self.counts.last.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(port_error("deliver records", error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn begin(&self) -> Result<(), PortError> {
+        self.producer.begin_transaction().map_err(|error| port_error("begin a transaction", error))
+    }
+
+    /// Delivers everything and commits.
+    ///
+    /// # Errors
+    /// When that failed; the producer is of no more use then.
+    pub fn commit(&self) -> Result<(), PortError> {
+        self.flush()?;
+        let committed = self.producer.commit_transaction(self.timeout);
+        committed.map_err(|error| port_error("commit a transaction", error))
+    }
+
+    /// Records that were not delivered.
+    pub fn failed(&self) -> u64 {
+        self.counts.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// A record as it was read.
+pub struct RawIncoming<'a> {
+    /// Its partition.
+    pub partition: u32,
+    /// Its position.
+    pub offset: u64,
+    /// Its time in milliseconds.
+    pub timestamp_ms: i64,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+    message: &'a rdkafka::message::BorrowedMessage<'a>,
+}
+
+impl RawIncoming<'_> {
+    /// The value of the first header of a name.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.message.headers()?.iter().find(|header| header.key == name)?.value
+    }
+}
+
+/// Where a [`RawReader`] begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// With the oldest record kept.
+    Oldest,
+    /// With what comes from now on.
+    Now,
+}
+
+/// Reads what is committed in every partition of a topic.
+pub struct RawReader {
+    consumer: Consumer,
+}
+
+impl RawReader {
+    /// A reader of a topic.
+    ///
+    /// # Errors
+    /// When the topic cannot be read.
+    pub fn open(client: &Client, topic: &str, begin: Begin) -> Result<RawReader, PortError> {
+        RawReader::open_some(client, topic, begin, |_| true)
+    }
+
+    /// A reader of some partitions of a topic.
+    ///
+    /// # Errors
+    /// When the topic cannot be read.
+    pub fn open_some(
+        client: &Client,
+        topic: &str,
+        begin: Begin,
+        is_wanted: impl Fn(u32) -> bool,
+    ) -> Result<RawReader, PortError> {
+        let action = || format!("read {topic}");
+        let failed = |error| port_error(action(), error);
+        let partitions = client
+            .list()?
+            .get(topic)
+            .copied()
+            .ok_or_else(|| PortError::new(ErrorClass::Retry, action(), "there is no such topic"))?;
+        let consumer = client.consumer().map_err(failed)?;
+        let mut list = TopicPartitionList::new();
+        for partition in (0..partitions).filter(|partition| is_wanted(*partition)) {
+            let id = minutehand_model::PartitionId(partition);
+            let (low, high) = tail::marks(client, &consumer, topic, id).map_err(failed)?;
+            let from = if begin == Begin::Oldest { low } else { high };
+            list.add_partition_offset(topic, partition as i32, Offset::Offset(from as i64))
+                .map_err(failed)?;
+        }
+        consumer.assign(&list).map_err(failed)?;
+        Ok(RawReader { consumer })
+    }
+
+    /// Gives what has arrived to `each`, waiting at most `wait` for the first; answers how many records.
+    ///
+    /// # Errors
+    /// When the topic cannot be read any more.
+    pub fn poll(
+        &self,
+        wait: Duration,
+        count_max: usize,
+        mut each: impl FnMut(RawIncoming<'_>),
+    ) -> Result<usize, PortError> {
+        let (mut count, mut wait) = (0, wait);
+        while count < count_max {
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    each(RawIncoming {
+                        partition: message.partition() as u32,
+                        offset: message.offset().max(0) as u64,
+                        timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+                        key: message.key(),
+                        value: message.payload(),
+                        message: &message,
+                    });
+                    count += 1;
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => continue,
+                Some(Err(error)) if tail::is_passing(&error) => break,
+                Some(Err(error)) => return Err(port_error("read records", error)),
+                None => break,
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,197 @@
+//! The command log on a real broker: what transactions leave behind, what producers write in their own forms, and a
+//! reader that goes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use minutehand_kafka::raw::{RawOutgoing, RawProducer};
+use minutehand_kafka::{Client, KafkaConfig, KafkaLog, Native, RawRecord, Translate};
+use minutehand_model::{LogOffset, PartitionId};
+use minutehand_ports::{CommandLog, ErrorClass, LogRecord};
+
+const P0: PartitionId = PartitionId(0);
+
+/// A client of topics of its own.
+async fn fresh(name: &str) -> Arc<Client> {
+    let brokers = tokio::task::spawn_blocking(minutehand_testkit::kafka).await.unwrap().to_owned();
+    let unique =
+        format!("{name}-{}-{:?}", std::process::id(), std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap());
+    let topic_prefix = unique.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
+    let config =
+        KafkaConfig { brokers, topic_prefix, partitions: 2, queue_partitions: 2, ..KafkaConfig::default() };
+    let client = Client::new(config).unwrap();
+    client.apply_topics().await.unwrap();
+    client
+}
+
+fn log(client: &Arc<Client>) -> KafkaLog {
+    KafkaLog::new(Arc::clone(client), Arc::new(Native))
+}
+
+/// Reads until the end that the log itself names.
+async fn read_all(log: &KafkaLog, from: LogOffset) -> Vec<LogRecord> {
+    let end = log.bounds(P0).await.unwrap().end;
+    let (mut records, mut next) = (Vec::new(), from);
+    while next < end {
+        let batch = log.read(P0, next, 1_000).await.unwrap();
+        assert!(batch.next > next, "a read below the end moves on");
+        next = batch.next;
+        records.extend(batch.records);
+    }
+    records
+}
+
+fn payloads(records: &[LogRecord]) -> Vec<Bytes> {
+    records.iter().map(|record| record.payload.clone()).collect()
+}
+
+fn send(producer: &RawProducer, client: &Client, value: &str) {
+    let outgoing =
+        RawOutgoing { partition: Some(0), value: Some(value.as_bytes()), ..RawOutgoing::default() };
+    producer.send(&client.names().commands, outgoing).unwrap();
+}
+
+/// In a transaction that is committed, or given up by the next producer under its id.
+fn in_transaction(client: &Client, values: &[&str], is_committed: bool) {
+    let id = client.names().commands.clone();
+    let producer = RawProducer::open(client, Some(&id)).unwrap();
+    producer.begin().unwrap();
+    for value in values {
+        send(&producer, client, value);
+    }
+    if is_committed {
+        producer.commit().unwrap();
+    } else {
+        producer.flush().unwrap();
+        drop(producer);
+        drop(RawProducer::open(client, Some(&id)).unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_of_transactions_and_what_was_given_up_are_passed_over() {
+    let client = fresh("holes").await;
+    let log = log(&client);
+    let mut end = log.watch_end(P0);
+    for (index, (values, is_committed)) in
+        [(["a", "b"], true), (["no", "no"], false), (["c", "d"], true), (["no", "no"], false)]
+            .into_iter()
+            .enumerate()
+    {
+        let writing = Arc::clone(&client);
+        tokio::task::spawn_blocking(move || in_transaction(&writing, &values, is_committed)).await.unwrap();
+        // A watcher hears of the end, though nothing but holes may lie before it.
+        let bound = log.bounds(P0).await.unwrap().end;
+        tokio::time::timeout(Duration::from_secs(30), end.wait_for(|end| *end >= bound))
+            .await
+            .unwrap_or_else(|_| panic!("after step {index} the end {bound} is never announced"))
+            .unwrap();
+    }
+    assert_eq!(payloads(&read_all(&log, 0).await), ["a", "b", "c", "d"]);
+    let appended = log.append(P0, vec!["e".into(), "f".into()]).await.unwrap();
+    assert_eq!(payloads(&read_all(&log, appended.offsets[0]).await), ["e", "f"]);
+    assert_eq!(payloads(&read_all(&log, 0).await), ["a", "b", "c", "d", "e", "f"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_goes_back_and_forth() {
+    let client = fresh("back").await;
+    let log = log(&client);
+    for number in 0..50 {
+        log.append(P0, vec![format!("{number}").into()]).await.unwrap();
+    }
+    for from in [0, 40, 10, 49, 0, 50] {
+        let read = payloads(&read_all(&log, from).await);
+        let expected: Vec<Bytes> = (from..50).map(|number| format!("{number}").into()).collect();
+        assert_eq!(read, expected, "from {from}");
+    }
+    let beyond = log.read(P0, 51, 100).await.unwrap_err();
+    assert_eq!(beyond.class, ErrorClass::Fatal, "{beyond}");
+    assert!(beyond.to_string().contains("ends at offset 50"), "{beyond}");
+    assert_eq!(log.read(P0, 50, 100).await.unwrap().next, 50, "the reader lives on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_more_is_said_only_when_the_cluster_says_so() {
+    let client = fresh("end").await;
+    let (reading, writing) = (log(&client), log(&client));
+    let mut next = 0;
+    for number in 0..30_u64 {
+        // The writer is another client: what it was told is durable must be found by a read that begins afterwards.
+        let appended = writing.append(P0, vec![format!("{number}").into()]).await.unwrap();
+        let batch = reading.read(P0, next, 1_000).await.unwrap();
+        assert_eq!(payloads(&batch.records), [format!("{number}")]);
+        next = batch.next;
+        assert_eq!(Some(next), appended.end());
+    }
+}
+
+/// Understands only what says `x-kind: good`.
+struct Picky;
+
+impl Translate for Picky {
+    fn translate(&self, record: RawRecord<'_>) -> Result<Bytes, String> {
+        match record.headers {
+            [("x-kind", Some(b"good"))] => Ok(Bytes::from(format!("{}@{}", "understood", record.offset))),
+            headers => Err(format!("x-kind is missing among {} headers", headers.len())),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_in_other_forms_are_translated_or_refused_with_the_reason() {
+    let client = fresh("forms").await;
+    let writing = Arc::clone(&client);
+    tokio::task::spawn_blocking(move || {
+        let producer = RawProducer::open(&writing, None).unwrap();
+        let topic = &writing.names().commands;
+        let partition = Some(0);
+        let good = [("x-kind", Some(&b"good"[..]))];
+        let bad = [("x-kind", None), ("more", Some(&b"!"[..]))];
+        for (value, headers) in
+            [(Some(&b"native"[..]), &[][..]), (None, &good), (Some(b"odd"), &bad), (None, &[])]
+        {
+            producer.send(topic, RawOutgoing { partition, key: Some(b"k"), value, headers }).unwrap();
+        }
+        producer.flush().unwrap();
+    })
+    .await
+    .unwrap();
+    let log = KafkaLog::new(Arc::clone(&client), Arc::new(Picky));
+    let records = read_all(&log, 0).await;
+    let said: Vec<(Bytes, Option<&str>)> =
+        records.iter().map(|record| (record.payload.clone(), record.refusal.as_deref())).collect();
+    assert_eq!(
+        said,
+        [
+            ("native".into(), None),
+            ("understood@1".into(), None),
+            ("odd".into(), Some("x-kind is missing among 2 headers")),
+            (Bytes::new(), Some("it has neither a value nor headers")),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_are_missing_or_differ_are_named() {
+    let client = fresh("topics").await;
+    client.check_topics().await.unwrap();
+    assert_eq!(client.apply_topics().await.unwrap().len(), 5, "applying again changes nothing");
+    let other = Client::new(KafkaConfig { partitions: 3, ..client.config().clone() }).unwrap();
+    let wrong = other.check_topics().await.unwrap_err();
+    assert_eq!(wrong.class, ErrorClass::Fatal);
+    let expected = format!("{} has 2 partitions and must have 3", client.names().commands);
+    assert!(wrong.to_string().contains(&expected), "{wrong}");
+    let nowhere =
+        Client::new(KafkaConfig { topic_prefix: "nowhere".to_owned(), ..client.config().clone() }).unwrap();
+    let missing = nowhere.check_topics().await.unwrap_err();
+    assert!(missing.to_string().contains("nowhere.commands is missing"), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_is_not_there_is_refused() {
+    let client = fresh("nowhere").await;
+    let refused = log(&client).append(PartitionId(2), vec!["x".into()]).await.unwrap_err();
+    assert_eq!(refused.class, ErrorClass::Fatal);
+}

@@ -1,0 +1,110 @@
+//! What this machine and its broker can do without any scheduling: raw clients that move the same bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use minutehand_kafka::Client;
+use minutehand_kafka::raw::{Begin, RawOutgoing, RawProducer, RawReader};
+use minutehand_model::QueueName;
+use minutehand_ports::PortError;
+
+use super::generator::{self, Load, Progress};
+
+/// Records that one transaction takes at most, and how long it gathers them.
+const TICK_RECORDS_MAX: usize = 20_000;
+const TICK: Duration = Duration::from_millis(30);
+
+/// Commands in, one transaction a tick out, a reader of what is committed: tasks a second, as fast as it goes.
+/// The queue's topic must exist.
+///
+/// # Errors
+/// When a client fails.
+pub fn pipeline(
+    client: &Arc<Client>,
+    queue: &QueueName,
+    payload_bytes: usize,
+    lasts: Duration,
+) -> Result<f64, PortError> {
+    let out = client.names().executions(queue);
+    let stop = Arc::new(AtomicBool::new(false));
+    let movers: Vec<JoinHandle<Result<(), PortError>>> = (0..client.config().partitions)
+        .map(|partition| {
+            let (client, out, stop) = (Arc::clone(client), out.clone(), Arc::clone(&stop));
+            std::thread::spawn(move || carry(&client, partition, &out, &stop))
+        })
+        .collect();
+    let seen = Arc::new(AtomicU64::new(0));
+    let reading = {
+        let (client, out, seen, stop) =
+            (Arc::clone(client), out.clone(), Arc::clone(&seen), Arc::clone(&stop));
+        std::thread::spawn(move || read(&client, &out, &seen, &stop))
+    };
+    // What goes in is held back only when it would run far ahead of what comes out.
+    let load = Load {
+        rate: f64::INFINITY,
+        ahead_ms: (0, 1),
+        payload_bytes,
+        queue: queue.clone(),
+        lasts,
+        waiting_max: Some((Arc::clone(&seen), 200_000)),
+    };
+    let since = Instant::now();
+    let sent = generator::run(client, &load, &Progress::default())?;
+    while seen.load(Ordering::Relaxed) < sent && since.elapsed() < lasts * 3 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let rate = seen.load(Ordering::Relaxed) as f64 / since.elapsed().as_secs_f64();
+    stop.store(true, Ordering::Relaxed);
+    for thread in movers.into_iter().chain([reading]) {
+        thread.join().unwrap_or(Ok(()))?;
+    }
+    Ok(rate)
+}
+
+/// One partition: what has come in goes out in one transaction.
+fn carry(client: &Client, partition: u32, out: &str, stop: &AtomicBool) -> Result<(), PortError> {
+    let names = client.names();
+    let reader = RawReader::open_some(client, &names.commands, Begin::Now, |other| other == partition)?;
+    let producer = RawProducer::open(client, Some(&format!("{}-ceiling-{partition}", names.commands)))?;
+    let checkpoint = [7_u8; 64];
+    while !stop.load(Ordering::Relaxed) {
+        let since = Instant::now();
+        let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        while records.len() < TICK_RECORDS_MAX && since.elapsed() < TICK {
+            reader.poll(Duration::from_millis(2), TICK_RECORDS_MAX - records.len(), |message| {
+                records.push((
+                    message.key.unwrap_or_default().to_vec(),
+                    message.value.unwrap_or_default().to_vec(),
+                ));
+            })?;
+        }
+        if records.is_empty() {
+            continue;
+        }
+        producer.begin()?;
+        let tick = format!("{partition}.1.{}", records.len());
+        let headers = [("minutehand-tick", Some(tick.as_bytes()))];
+        for (key, value) in &records {
+            let partition = Some(partition);
+            producer.send(out, RawOutgoing { partition, key: Some(key), value: Some(value), headers: &headers })?;
+        }
+        let partition = Some(partition);
+        producer.send(
+            &names.checkpoints,
+            RawOutgoing { partition, key: Some(b"0"), value: Some(&checkpoint), headers: &[] },
+        )?;
+        producer.commit()?;
+    }
+    Ok(())
+}
+
+fn read(client: &Client, topic: &str, seen: &AtomicU64, stop: &AtomicBool) -> Result<(), PortError> {
+    let reader = RawReader::open(client, topic, Begin::Now)?;
+    while !stop.load(Ordering::Relaxed) {
+        let count = reader.poll(Duration::from_millis(5), 4_096, |_| {})?;
+        seen.fetch_add(count as u64, Ordering::Relaxed);
+    }
+    Ok(())
+}

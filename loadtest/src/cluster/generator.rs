@@ -1,0 +1,132 @@
+//! The load: commands at an even rate, whatever becomes of those before (open loop).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use minutehand_kafka::Client;
+use minutehand_kafka::raw::{RawOutgoing, RawProducer};
+use minutehand_model::{
+    Command, Guarantee, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId, Timestamp,
+};
+use minutehand_node::{Clock, SystemClock};
+use minutehand_ports::PortError;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Tasks a second.
+    pub rate: f64,
+    /// The shortest and the longest time from creation to due time, in milliseconds; evenly spread.
+    pub ahead_ms: (i64, i64),
+    /// Bytes of each payload.
+    pub payload_bytes: usize,
+    /// The queue of all tasks.
+    pub queue: QueueName,
+    /// How long to go on.
+    pub lasts: Duration,
+    /// A count of what has come out, and how many tasks may be on their way: closes the loop.
+    pub waiting_max: Option<(Arc<AtomicU64>, u64)>,
+}
+
+impl Load {
+    /// How many tasks should have been sent by now.
+    fn owed(&self, elapsed: Duration, sent: u64) -> u64 {
+        // One step at most, so that the clock is looked at now and then.
+        let by_rate = (elapsed.as_secs_f64() * self.rate).min((sent + STEP_TASKS_MAX) as f64) as u64;
+        let by_room = self.waiting_max.as_ref().map(|(out, room)| out.load(Ordering::Relaxed) + room);
+        by_rate.min(by_room.unwrap_or(u64::MAX))
+    }
+}
+
+/// Tasks that are sent between two looks at the clock.
+const STEP_TASKS_MAX: u64 = 2_000;
+
+/// A load under way.
+#[derive(Clone, Default)]
+pub struct Progress {
+    sent: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Progress {
+    /// Tasks handed to the producer so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Ends the load early.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The load hands over what is due in steps of this length.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Sends the load on the calling thread; answers how many tasks were sent.
+///
+/// # Errors
+/// When the producer fails.
+pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, PortError> {
+    let producer = RawProducer::open(client, None)?;
+    let (topic, partitions) = (&client.names().commands, client.config().partitions);
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut task = template(load);
+    let (since, mut sent) = (Instant::now(), 0_u64);
+    let run_id = SystemClock.now().as_millis();
+    while since.elapsed() < load.lasts && !progress.stop.load(Ordering::Relaxed) {
+        let owed = load.owed(since.elapsed(), sent);
+        let is_behind = owed == sent + STEP_TASKS_MAX;
+        let now = SystemClock.now();
+        while sent < owed {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let spread = (load.ahead_ms.1 - load.ahead_ms.0).max(1) as u64;
+            task.due = now.plus_millis(load.ahead_ms.0 + ((random >> 33) % spread) as i64);
+            task.first_due = task.due;
+            let id = format!("{run_id}-{sent}");
+            task.id = TaskId::parse(&id).unwrap_or_else(|_| task.id.clone());
+            let value =
+                minutehand_record::command::encode(&Command::Create(minutehand_record::task::record(&task)));
+            let partition = Some((sent % u64::from(partitions)) as u32);
+            producer.send(
+                topic,
+                RawOutgoing { partition, key: Some(id.as_bytes()), value: Some(&value), headers: &[] },
+            )?;
+            sent += 1;
+        }
+        progress.sent.store(sent, Ordering::Relaxed);
+        producer.poll();
+        if !is_behind {
+            std::thread::sleep(STEP);
+        }
+    }
+    producer.flush()?;
+    Ok(sent)
+}
+
+fn template(load: &Load) -> Task {
+    // Half of it repeats, as payloads do; the rest does not compress.
+    let mut state = 7_u64;
+    let payload: Vec<u8> = (0..load.payload_bytes)
+        .map(|index| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if index % 2 == 0 { b'x' } else { (state >> 40) as u8 }
+        })
+        .collect();
+    Task {
+        namespace: Namespace::parse("default").expect("a good name"),
+        id: TaskId::parse("template").expect("a good name"),
+        queue: load.queue.clone(),
+        due: Timestamp::MIN,
+        payload: Bytes::from(payload),
+        headers: Vec::new(),
+        retry: RetryPolicy::default(),
+        guarantee: Guarantee::ExactlyOnce,
+        precision: Precision::High,
+        attempt: 1,
+        first_due: Timestamp::MIN,
+        origin: None,
+    }
+}
