@@ -31,6 +31,7 @@ pub fn sample_task(number: u64, due: Timestamp, payload_bytes: usize) -> Task {
         attempt: 1,
         first_due: due,
         origin: None,
+        verbatim: None,
     }
 }
 

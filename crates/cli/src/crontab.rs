@@ -107,6 +107,7 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
             retry: RetryPolicy::NEVER,
             guarantee: Guarantee::AtMostOnce,
             precision: Precision::Normal,
+            verbatim: None,
         },
     };
     (kind, definition)

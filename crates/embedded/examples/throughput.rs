@@ -44,6 +44,7 @@ fn record(index: u64, due: Timestamp) -> TaskRecord {
         attempt: 1,
         first_due: due,
         origin: None,
+        verbatim: None,
     };
     minutehand_record::task::record(&task)
 }

@@ -13,9 +13,9 @@ use minutehand_model::Namespace;
 use minutehand_node::InvalidField;
 
 use crate::api::Api;
-use crate::dto::parse_queue;
 use crate::problem::Problem;
 use crate::tokens::Grant;
+use minutehand_request::parse_queue;
 
 /// Largest body of a request that is read as a whole: the largest payload in Base64, all headers, and room.
 pub(crate) const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -75,8 +75,8 @@ impl FromRequestParts<Arc<Api>> for Scoped {
         let params = path_params(parts, api).await?;
         let grant = grant_of(parts);
         let name = find(&params, "ns")?;
-        let namespace =
-            Namespace::parse(name).map_err(|error| crate::dto::name_refused("namespace", name, &error))?;
+        let namespace = Namespace::parse(name)
+            .map_err(|error| minutehand_request::name_refused("namespace", name, &error))?;
         if !grant.allows(&namespace) {
             return Err(Problem::forbidden(format!(
                 "the token of {} does not cover namespace {namespace}",
@@ -112,7 +112,7 @@ impl Scoped {
 pub(crate) fn no_such_action(given: &str) -> Problem {
     let limit = "…:pause, :resume, :trigger, :backfill or :rollback";
     let problem = Problem::not_found(format!("there is no action at {given:?}"));
-    problem.about("action", limit, crate::json::shortened(given))
+    problem.about("action", limit, minutehand_request::json::shortened(given))
 }
 
 /// A caller that may use every namespace.
@@ -162,14 +162,14 @@ impl Params {
     pub(crate) fn parse(parts: &axum::http::Uri, known: &[&str]) -> Result<Params, Problem> {
         let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(parts);
         let axum::extract::Query(given) = query.map_err(|error| {
-            let given = crate::json::shortened(parts.query().unwrap_or_default());
+            let given = minutehand_request::json::shortened(parts.query().unwrap_or_default());
             Problem::malformed(error.to_string()).about("query", "name=value pairs", given)
         })?;
         for (index, (name, value)) in given.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let limit = format!("one of {}", known.join(", "));
                 return Err(InvalidField::new(
-                    crate::json::shortened(name),
+                    minutehand_request::json::shortened(name),
                     "is not a parameter",
                     limit,
                     value,
@@ -188,7 +188,7 @@ impl Params {
     }
 
     pub(crate) fn time(&self, name: &str) -> Result<Option<minutehand_model::Timestamp>, InvalidField> {
-        self.text(name).map(|text| crate::dto::parse_time(name, text)).transpose()
+        self.text(name).map(|text| minutehand_request::parse_time(name, text)).transpose()
     }
 
     /// A number within limits, or a default.

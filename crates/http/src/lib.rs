@@ -13,7 +13,6 @@ mod cursor;
 mod dto;
 mod idempotency;
 mod ids;
-mod json;
 mod namespaces;
 mod openapi;
 mod problem;

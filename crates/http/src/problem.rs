@@ -9,6 +9,7 @@ use minutehand_node::{
     RescheduleError, ReviseError, Unavailable,
 };
 use minutehand_ports::ErrorClass;
+use minutehand_request::Malformed;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -147,6 +148,13 @@ impl IntoResponse for Problem {
             _ => {}
         }
         response
+    }
+}
+
+impl From<Malformed> for Problem {
+    fn from(malformed: Malformed) -> Problem {
+        let Malformed { detail, field, limit, given } = malformed;
+        Problem::malformed(detail).about(field, limit, given)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
 use crate::partition::{Epoch, LogOffset, PartitionId};
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -15,14 +16,25 @@ pub struct ExecutionId(pub u128);
 impl ExecutionId {
     /// The id of an attempt: a fingerprint of namespace, id, due time and attempt.
     pub fn of(task: &Task) -> ExecutionId {
-        let mut text = Vec::with_capacity(96);
-        text.extend_from_slice(task.namespace.as_str().as_bytes());
-        text.push(0);
-        text.extend_from_slice(task.id.as_str().as_bytes());
-        text.push(0);
-        text.extend_from_slice(&task.due.as_millis().to_be_bytes());
-        text.extend_from_slice(&task.attempt.to_be_bytes());
-        ExecutionId(xxh3_128(&text))
+        ExecutionId::of_parts(task.namespace.as_str(), task.id.as_str(), task.due, task.attempt)
+    }
+
+    /// The same from the parts of a task.
+    pub fn of_parts(namespace: &str, id: &str, due: Timestamp, attempt: u32) -> ExecutionId {
+        let (due, attempt) = (due.as_millis().to_be_bytes(), attempt.to_be_bytes());
+        let parts: [&[u8]; 6] = [namespace.as_bytes(), b"\0", id.as_bytes(), b"\0", &due, &attempt];
+        let mut text = [0_u8; NAME_BYTES_MAX + ID_BYTES_MAX + 2 + 8 + 4];
+        let length = parts.iter().map(|part| part.len()).sum();
+        if length > text.len() {
+            return ExecutionId(xxh3_128(&parts.concat()));
+        }
+        let mut rest = &mut text[..];
+        for part in parts {
+            let (front, behind) = rest.split_at_mut(part.len());
+            front.copy_from_slice(part);
+            rest = behind;
+        }
+        ExecutionId(xxh3_128(&text[..length]))
     }
 }
 
@@ -97,4 +109,19 @@ pub struct Outcome {
     pub started_at: Timestamp,
     /// When the handler ended.
     pub ended_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_stable_over_releases() {
+        let text = [b"default\0order-1\0".as_slice(), &5_i64.to_be_bytes(), &2_u32.to_be_bytes()].concat();
+        let id = ExecutionId::of_parts("default", "order-1", Timestamp::from_millis(5), 2);
+        assert_eq!(id, ExecutionId(xxh3_128(&text)));
+        let long = "x".repeat(1_000);
+        let text = [long.as_bytes(), b"\0\0", &5_i64.to_be_bytes(), &2_u32.to_be_bytes()].concat();
+        assert_eq!(ExecutionId::of_parts(&long, "", Timestamp::from_millis(5), 2).0, xxh3_128(&text));
+    }
 }

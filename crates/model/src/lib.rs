@@ -14,6 +14,7 @@ pub mod task;
 pub mod tick;
 pub mod time;
 pub mod timetable;
+pub mod verbatim;
 
 pub use command::{Command, TaskRecord};
 pub use execution::{Execution, ExecutionId, Outcome, OutcomeKind};
@@ -28,3 +29,4 @@ pub use task::{Origin, Task, TaskKey};
 pub use tick::{Publication, ScheduleStateChange, SetAside, StopRequest, Tick};
 pub use time::Timestamp;
 pub use timetable::{Block, BucketLoad, Fact, RevisionEntry, TimetableEntry, TimetablePage};
+pub use verbatim::{RecordKey, Verbatim};

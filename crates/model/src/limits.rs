@@ -10,6 +10,8 @@ pub const HEADERS_MAX: usize = 64;
 pub const HEADER_NAME_BYTES_MAX: usize = 128;
 /// Longest header value, in bytes.
 pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
+/// Longest key of a Kafka record that is delivered with its task, in bytes.
+pub const RECORD_KEY_BYTES_MAX: usize = 4 * 1024;
 /// Longest namespace or queue name, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// Longest task id, in bytes.
@@ -36,4 +38,11 @@ pub const CRON_BYTES_MAX: usize = 1_024;
 pub const NOTE_BYTES_MAX: usize = 1_024;
 
 const _: () = assert!(PAYLOAD_BYTES_MAX < 1024 * 1024, "a record must fit Kafka's default message size");
+// Headers and key travel twice: as they are, and in the encoded task beside them.
+const _: () = assert!(
+    PAYLOAD_BYTES_MAX
+        + 2 * (HEADERS_MAX * (HEADER_NAME_BYTES_MAX + HEADER_VALUE_BYTES_MAX) + RECORD_KEY_BYTES_MAX)
+        < 960 * 1024,
+    "an execution must fit Kafka's default message size"
+);
 const _: () = assert!(ID_BYTES_MAX <= u8::MAX as usize, "an id's length is stored in one byte");

@@ -8,6 +8,7 @@ use crate::limits::SCHEDULE_EVENTS_MAX;
 use crate::name::{Namespace, QueueName, ScheduleId};
 use crate::policy::{Guarantee, MisfirePolicy, OverlapPolicy, Precision, RetryPolicy};
 use crate::time::Timestamp;
+use crate::verbatim::Verbatim;
 
 /// When a schedule recurs, as its caller wrote it; the calendar crate gives it meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct ActionTemplate {
     pub guarantee: Guarantee,
     /// How close to its due time it is published.
     pub precision: Precision,
+    /// What the Kafka record it came as had that the other fields cannot say.
+    pub verbatim: Option<Box<Verbatim>>,
 }
 
 /// A schedule as its caller means it.

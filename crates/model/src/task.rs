@@ -7,6 +7,7 @@ use crate::name::{Namespace, QueueName, ScheduleId, TaskId};
 use crate::partition::PartitionId;
 use crate::policy::{Guarantee, Precision, RetryPolicy};
 use crate::time::Timestamp;
+use crate::verbatim::{Verbatim, header_bytes};
 
 /// A 128-bit fingerprint of (namespace, id): what the engine compares instead of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,12 +82,19 @@ pub struct Task {
     pub first_due: Timestamp,
     /// The schedule it stems from.
     pub origin: Option<Origin>,
+    /// What the Kafka record it came as had that the other fields cannot say.
+    pub verbatim: Option<Box<Verbatim>>,
 }
 
 impl Task {
     /// The fingerprint of its namespace and id.
     pub fn key(&self) -> TaskKey {
         TaskKey::of(self.namespace.as_str(), self.id.as_str())
+    }
+
+    /// Names and values of its headers as bytes, in order; `None`: null.
+    pub fn header_bytes(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        header_bytes(&self.headers, self.verbatim.as_deref())
     }
 }
 

@@ -45,6 +45,29 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// RFC 3339 in UTC with milliseconds, as ASCII: `2026-11-23T16:00:00.000Z`. `None` outside the years 0 to 9999.
+    pub fn to_rfc3339(self) -> Option<[u8; 24]> {
+        let Civil { year, month, day, second_of_day, millis } = Civil::from_millis(self.0)?;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let fields = [
+            (0, 4, year),
+            (5, 2, month),
+            (8, 2, day),
+            (11, 2, second_of_day / 3600),
+            (14, 2, second_of_day / 60 % 60),
+            (17, 2, second_of_day % 60),
+            (20, 3, millis),
+        ];
+        for (at, digits, value) in fields {
+            let mut rest = value;
+            for place in text[at..at + digits].iter_mut().rev() {
+                *place = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+        Some(text)
+    }
+
     /// The start of the UTC minute this time lies in.
     #[must_use]
     pub const fn floor_to_minute(self) -> Timestamp {
@@ -115,6 +138,17 @@ mod tests {
         for (ms, text) in cases {
             assert_eq!(Timestamp::from_millis(ms).to_string(), text);
         }
+    }
+
+    #[test]
+    fn bytes_say_what_the_text_says() {
+        for ms in [0, -1, 951_782_400_000, 1_795_449_600_123, 253_402_300_799_999, -62_167_219_200_000] {
+            let bytes = Timestamp::from_millis(ms).to_rfc3339().unwrap();
+            let text = Timestamp::from_millis(ms).to_string();
+            let whole = if ms % 1_000 == 0 { text.replace('Z', ".000Z") } else { text };
+            assert_eq!(std::str::from_utf8(&bytes), Ok(whole.as_str()));
+        }
+        assert_eq!(Timestamp::from_millis(253_402_300_800_000).to_rfc3339(), None);
     }
 
     #[test]

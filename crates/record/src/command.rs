@@ -1,7 +1,7 @@
 //! Commands: a version byte, a kind byte and a message; the message of a creation is the task itself.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use minutehand_model::{Command, Namespace, ScheduleId, TaskKey, TaskRecord, Timestamp};
+use minutehand_model::{Command, Namespace, ScheduleId, TaskId, TaskKey, TaskRecord, Timestamp};
 use prost::Message;
 
 use crate::VERSION;
@@ -13,6 +13,8 @@ use crate::schedule::{RevisionMessage, revision, revision_message};
 use crate::task::record_from;
 
 const WHAT: &str = "command";
+/// More of a reason is not kept.
+const REASON_BYTES_MAX: usize = 4 * 1024;
 
 /// Kind bytes, as in `schema/records.proto`.
 mod kind {
@@ -25,6 +27,8 @@ mod kind {
     pub(super) const TRIGGER: u8 = 7;
     pub(super) const BACKFILL: u8 = 8;
     pub(super) const COMPLETED: u8 = 9;
+    /// No command: a note of why there is none.
+    pub(super) const REFUSED: u8 = 255;
 }
 
 /// A cancel, or one of the three moves when it carries a task.
@@ -36,6 +40,37 @@ struct ChangeMessage {
     due_ms: i64,
     #[prost(bytes = "bytes", tag = "3")]
     task: Bytes,
+    /// With `id`, instead of the key: for who does not compute fingerprints.
+    #[prost(string, tag = "4")]
+    namespace: String,
+    #[prost(string, tag = "5")]
+    id: String,
+}
+
+impl ChangeMessage {
+    /// The key, or that of the names, or that of the task at its new time.
+    fn key(&self, task: Option<&TaskRecord>) -> Result<TaskKey, Fault> {
+        let named = match (self.namespace.is_empty() && self.id.is_empty(), task) {
+            (false, _) => {
+                Namespace::check(&self.namespace)?;
+                TaskId::check(&self.id)?;
+                Some(TaskKey::of(&self.namespace, &self.id))
+            }
+            (true, task) => task.map(|task| task.key),
+        };
+        let given = match (self.key.is_empty(), named) {
+            (true, Some(named)) => return Ok(named),
+            (true, None) => return Err("it has neither namespace and id nor a key".into()),
+            (false, _) => key(&self.key)?,
+        };
+        match named {
+            Some(named) if named != given && task.is_some() => {
+                Err("the task at the new time is another one".into())
+            }
+            Some(named) if named != given => Err("its key is not that of its namespace and id".into()),
+            Some(_) | None => Ok(given),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -113,6 +148,23 @@ pub fn encode(command: &Command) -> Bytes {
     }
 }
 
+/// Bytes that stand in the place of a command that could not be understood: [`decode`] fails with this reason.
+///
+/// They are never written to a log; an adapter hands them to the owner, which sets the record aside.
+pub fn refused(reason: &str) -> Bytes {
+    let mut buffer = BytesMut::with_capacity(2 + reason.len());
+    buffer.put_u8(VERSION);
+    buffer.put_u8(kind::REFUSED);
+    buffer.put_slice(reason.as_bytes());
+    buffer.freeze()
+}
+
+/// Whether bytes begin as a command does that this build knows: version and kind. Costs nothing and says little more;
+/// [`decode`] is what decides.
+pub fn begins_as_command(bytes: &[u8]) -> bool {
+    matches!(bytes, [VERSION, kind::CREATE..=kind::COMPLETED, ..])
+}
+
 fn create(encoded: &[u8]) -> Bytes {
     let mut buffer = BytesMut::with_capacity(2 + encoded.len());
     buffer.put_u8(VERSION);
@@ -134,6 +186,7 @@ fn change(key: TaskKey, due: Timestamp, task: Option<&TaskRecord>) -> ChangeMess
         key: key_bytes(key),
         due_ms: due.as_millis(),
         task: task.map(|task| task.encoded.clone()).unwrap_or_default(),
+        ..ChangeMessage::default()
     }
 }
 
@@ -155,7 +208,7 @@ fn command_from(bytes: Bytes, names: &mut QueueNames) -> Result<Command, Fault> 
         kind::CREATE => Ok(Command::Create(record_from(body, names).map_err(|fault| fault.within("task"))?)),
         kind::CANCEL => {
             let message = ChangeMessage::decode(body)?;
-            Ok(Command::Cancel { key: key(&message.key)?, due: civil_time("due_ms", message.due_ms)? })
+            Ok(Command::Cancel { key: message.key(None)?, due: civil_time("due_ms", message.due_ms)? })
         }
         kind::MOVE => moved(body, names).map(|(key, due, task)| Command::Move { key, due, task }),
         kind::REPLACE => moved(body, names).map(|(key, due, task)| Command::Replace { key, due, task }),
@@ -164,14 +217,17 @@ fn command_from(bytes: Bytes, names: &mut QueueNames) -> Result<Command, Fault> 
         kind::TRIGGER => trigger(body),
         kind::BACKFILL => backfill(body),
         kind::COMPLETED => completed(body),
+        kind::REFUSED => {
+            Err(String::from_utf8_lossy(&body[..body.len().min(REASON_BYTES_MAX)]).into_owned().into())
+        }
         other => Err(format!("unknown kind {other}").into()),
     }
 }
 
 fn moved(body: Bytes, names: &mut QueueNames) -> Result<(TaskKey, Timestamp, TaskRecord), Fault> {
     let message = ChangeMessage::decode(body)?;
-    let task = record_from(message.task, names).map_err(|fault| fault.within("task"))?;
-    let (key, due) = (key(&message.key)?, civil_time("due_ms", message.due_ms)?);
+    let task = record_from(message.task.clone(), names).map_err(|fault| fault.within("task"))?;
+    let (key, due) = (message.key(Some(&task))?, civil_time("due_ms", message.due_ms)?);
     if task.key != key {
         return Err("the task at the new time is another one".into());
     }

@@ -2,9 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use minutehand_model::limits::{
-    HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
+    HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
 };
-use minutehand_model::{TaskKey, Timestamp};
+use minutehand_model::{RecordKey, TaskKey, Timestamp, Verbatim};
 use prost::Message;
 
 use crate::VERSION;
@@ -69,12 +69,26 @@ pub(crate) fn check_payload(payload: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The key of an execution's record.
+pub(crate) fn record_key(key: Option<Bytes>, is_null: bool) -> Result<RecordKey, Fault> {
+    match key {
+        Some(key) if key.len() > RECORD_KEY_BYTES_MAX => {
+            Err(format!("record_key is {} bytes long; at most {RECORD_KEY_BYTES_MAX} are allowed", key.len())
+                .into())
+        }
+        Some(key) => Ok(RecordKey::Bytes(key)),
+        None if is_null => Ok(RecordKey::Null),
+        None => Ok(RecordKey::TaskId),
+    }
+}
+
 /// Refuses headers above the limits.
-pub(crate) fn check_headers(headers: &[(String, String)]) -> Result<(), Fault> {
+pub(crate) fn check_headers(headers: &[(String, String)], verbatim: Option<&Verbatim>) -> Result<(), Fault> {
     if headers.len() > HEADERS_MAX {
         return Err(format!("it has {} headers; at most {HEADERS_MAX} are allowed", headers.len()).into());
     }
-    for (name, value) in headers {
+    for (name, value) in minutehand_model::verbatim::header_bytes(headers, verbatim) {
+        let value = value.unwrap_or_default();
         if name.len() > HEADER_NAME_BYTES_MAX || value.len() > HEADER_VALUE_BYTES_MAX {
             return Err(format!(
                 "a header has a name of {} and a value of {} bytes; at most {HEADER_NAME_BYTES_MAX} and \

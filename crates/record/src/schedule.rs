@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use minutehand_model::limits::{CRON_BYTES_MAX, JITTER_MS_MAX, NOTE_BYTES_MAX};
+use minutehand_model::verbatim::header_bytes;
 use minutehand_model::{
-    ActionTemplate, MisfirePolicy, Namespace, QueueName, RecurrenceSpec, Revision, ScheduleDefinition,
-    ScheduleId, Timestamp,
+    ActionTemplate, MisfirePolicy, Namespace, QueueName, RecordKey, RecurrenceSpec, Revision,
+    ScheduleDefinition, ScheduleId, Timestamp, Verbatim,
 };
 use prost::Message;
 
-use crate::envelope::{check_headers, check_payload, civil_time};
+use crate::envelope::{check_headers, check_payload, civil_time, record_key};
 use crate::error::Fault;
 use crate::policy::{
     RetryMessage, guarantee, guarantee_number, misfire, misfire_number, overlap, overlap_number, precision,
@@ -98,6 +99,12 @@ struct ActionMessage {
     headers: Vec<HeaderMessage>,
     #[prost(bytes = "bytes", tag = "6")]
     payload: Bytes,
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    record_key: Option<Bytes>,
+    #[prost(bool, tag = "8")]
+    record_key_is_null: bool,
+    #[prost(bool, tag = "9")]
+    payload_is_null: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -106,6 +113,10 @@ struct HeaderMessage {
     name: String,
     #[prost(string, tag = "2")]
     value: String,
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    bytes: Option<Bytes>,
+    #[prost(bool, tag = "4")]
+    is_null: bool,
 }
 
 /// A revision as a message.
@@ -148,15 +159,29 @@ fn definition_message(definition: &ScheduleDefinition) -> DefinitionMessage {
 }
 
 fn action_message(action: &ActionTemplate) -> ActionMessage {
-    let header =
-        |(name, value): &(String, String)| HeaderMessage { name: name.clone(), value: value.clone() };
+    let verbatim = action.verbatim.as_deref();
     ActionMessage {
         queue: action.queue.as_str().to_owned(),
         guarantee: guarantee_number(action.guarantee),
         precision: precision_number(action.precision),
         retry: retry_message(&action.retry),
-        headers: action.headers.iter().map(header).collect(),
+        headers: header_bytes(&action.headers, verbatim).map(header_message).collect(),
         payload: action.payload.clone(),
+        record_key: match verbatim.map(|verbatim| &verbatim.key) {
+            Some(RecordKey::Bytes(key)) => Some(key.clone()),
+            Some(RecordKey::TaskId | RecordKey::Null) | None => None,
+        },
+        record_key_is_null: verbatim.is_some_and(|verbatim| verbatim.key == RecordKey::Null),
+        payload_is_null: verbatim.is_some_and(|verbatim| verbatim.value_is_null),
+    }
+}
+
+fn header_message((name, value): (&str, Option<&[u8]>)) -> HeaderMessage {
+    let empty = HeaderMessage { name: name.to_owned(), ..HeaderMessage::default() };
+    match value.map(std::str::from_utf8) {
+        None => HeaderMessage { is_null: true, ..empty },
+        Some(Ok(text)) => HeaderMessage { value: text.to_owned(), ..empty },
+        Some(Err(_)) => HeaderMessage { bytes: value.map(Bytes::copy_from_slice), ..empty },
     }
 }
 
@@ -235,9 +260,28 @@ fn recurrence(cron: Option<CronMessage>, interval: Option<IntervalMessage>) -> R
 }
 
 fn action(message: ActionMessage) -> Result<ActionTemplate, Fault> {
-    let headers: Vec<(String, String)> =
-        message.headers.into_iter().map(|header| (header.name, header.value)).collect();
-    check_headers(&headers)?;
+    let mut headers: Vec<(String, String)> = Vec::with_capacity(message.headers.len());
+    let mut header_values = Vec::new();
+    for HeaderMessage { name, value, bytes, is_null } in message.headers {
+        let text = match bytes {
+            _ if is_null => Err(None),
+            Some(bytes) => String::from_utf8(bytes.to_vec()).map_err(|_| Some(bytes)),
+            None => Ok(value),
+        };
+        headers.push((
+            name,
+            text.unwrap_or_else(|raw| {
+                header_values.push((headers.len(), raw));
+                String::new()
+            }),
+        ));
+    }
+    let verbatim = Verbatim {
+        key: record_key(message.record_key, message.record_key_is_null)?,
+        value_is_null: message.payload_is_null && message.payload.is_empty(),
+        header_values,
+    };
+    check_headers(&headers, Some(&verbatim))?;
     check_payload(&message.payload)?;
     Ok(ActionTemplate {
         queue: QueueName::parse(&message.queue)?,
@@ -246,5 +290,6 @@ fn action(message: ActionMessage) -> Result<ActionTemplate, Fault> {
         retry: retry(message.retry)?,
         guarantee: guarantee(message.guarantee)?,
         precision: precision(message.precision)?,
+        verbatim: verbatim.boxed(),
     })
 }

@@ -2,13 +2,16 @@
 //!
 //! What a partition must know of it stands in front; the payload, which only a worker looks at, stands last.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use minutehand_model::{
-    Namespace, Origin, QueueName, ScheduleId, Task, TaskId, TaskKey, TaskRecord, Timestamp,
+    Namespace, Origin, QueueName, RecordKey, ScheduleId, Task, TaskId, TaskKey, TaskRecord, Timestamp,
+    Verbatim,
 };
 use prost::Message;
 
-use crate::envelope::{check_headers, check_payload, check_version, civil_time};
+use crate::envelope::{check_headers, check_payload, check_version, civil_time, record_key};
 use crate::error::{DecodeError, Fault};
 use crate::names::QueueNames;
 use crate::policy::{
@@ -32,6 +35,17 @@ mod field {
     pub(super) const RETRY: u32 = 11;
     pub(super) const HEADER: u32 = 12;
     pub(super) const PAYLOAD: u32 = 13;
+    pub(super) const RECORD_KEY: u32 = 14;
+    pub(super) const RECORD_KEY_IS_NULL: u32 = 16;
+    pub(super) const PAYLOAD_IS_NULL: u32 = 17;
+}
+
+/// Field numbers of a header.
+mod header_field {
+    pub(super) const NAME: u32 = 1;
+    pub(super) const VALUE: u32 = 2;
+    pub(super) const BYTES: u32 = 3;
+    pub(super) const IS_NULL: u32 = 4;
 }
 
 const WHAT: &str = "task";
@@ -93,18 +107,40 @@ fn encode_to(buffer: &mut BytesMut, task: &Task) {
     if let Some(message) = retry_message(&task.retry) {
         put_bytes_field(buffer, field::RETRY, &message.encode_to_vec());
     }
-    for (name, value) in &task.headers {
-        put_bytes_field(buffer, field::HEADER, &header_bytes(name, value));
+    for (name, value) in task.header_bytes() {
+        put_bytes_field(buffer, field::HEADER, &header_message(name, value));
+    }
+    if let Some(verbatim) = &task.verbatim {
+        put_verbatim(buffer, verbatim);
     }
     if !task.payload.is_empty() {
         put_bytes_field(buffer, field::PAYLOAD, &task.payload);
     }
 }
 
-fn header_bytes(name: &str, value: &str) -> BytesMut {
-    let mut buffer = BytesMut::with_capacity(name.len() + value.len() + 8);
-    put_bytes_field(&mut buffer, 1, name.as_bytes());
-    put_bytes_field(&mut buffer, 2, value.as_bytes());
+/// Before the payload, so that it stays the last.
+fn put_verbatim(buffer: &mut BytesMut, verbatim: &Verbatim) {
+    match &verbatim.key {
+        RecordKey::TaskId => {}
+        RecordKey::Null => put_number_field(buffer, field::RECORD_KEY_IS_NULL, 1),
+        RecordKey::Bytes(key) => put_bytes_field(buffer, field::RECORD_KEY, key),
+    }
+    if verbatim.value_is_null {
+        put_number_field(buffer, field::PAYLOAD_IS_NULL, 1);
+    }
+}
+
+/// A value that is UTF-8 stands in the field for text, whoever wrote it.
+fn header_message(name: &str, value: Option<&[u8]>) -> BytesMut {
+    let mut buffer = BytesMut::with_capacity(name.len() + value.map_or(0, <[u8]>::len) + 8);
+    put_bytes_field(&mut buffer, header_field::NAME, name.as_bytes());
+    match value {
+        None => put_number_field(&mut buffer, header_field::IS_NULL, 1),
+        Some(value) if std::str::from_utf8(value).is_ok() => {
+            put_bytes_field(&mut buffer, header_field::VALUE, value);
+        }
+        Some(value) => put_bytes_field(&mut buffer, header_field::BYTES, value),
+    }
     buffer
 }
 
@@ -157,7 +193,7 @@ pub fn decode(encoded: &Bytes) -> Result<Task, DecodeError> {
 fn task_from(encoded: &Bytes) -> Result<Task, Fault> {
     let head = Head::read(encoded)?;
     let tail = Tail::read(encoded)?;
-    check_headers(&tail.headers)?;
+    check_headers(&tail.headers, Some(&tail.verbatim))?;
     Ok(Task {
         namespace: Namespace::parse(head.namespace)?,
         id: TaskId::parse(head.id)?,
@@ -171,6 +207,7 @@ fn task_from(encoded: &Bytes) -> Result<Task, Fault> {
         attempt: tail.attempt,
         first_due: tail.first_due.unwrap_or(head.due),
         origin: tail.origin,
+        verbatim: tail.verbatim.boxed(),
     })
 }
 
@@ -206,6 +243,9 @@ impl<'a> Head<'a> {
                 field::RETRY => drop(value.bytes("retry")?),
                 field::HEADER => drop(value.bytes("header")?),
                 field::PAYLOAD => check_payload(value.bytes("payload")?)?,
+                field::RECORD_KEY => drop(value.bytes("record_key")?),
+                field::RECORD_KEY_IS_NULL => drop(value.number("record_key_is_null")?),
+                field::PAYLOAD_IS_NULL => drop(value.number("payload_is_null")?),
                 _ => {}
             }
         }
@@ -223,6 +263,7 @@ struct Tail {
     retry: Option<RetryMessage>,
     headers: Vec<(String, String)>,
     payload: Bytes,
+    verbatim: Verbatim,
 }
 
 impl Tail {
@@ -234,7 +275,9 @@ impl Tail {
             retry: None,
             headers: Vec::new(),
             payload: Bytes::new(),
+            verbatim: Verbatim::default(),
         };
+        let (mut key, mut key_is_null) = (None, false);
         let mut reader = Reader::new(bytes);
         while let Some((number, value)) = reader.field()? {
             match number {
@@ -244,15 +287,36 @@ impl Tail {
                 }
                 field::ORIGIN => tail.origin = Some(origin(value.bytes("origin")?)?),
                 field::RETRY => tail.retry = Some(RetryMessage::decode(value.bytes("retry")?)?),
-                field::HEADER => tail.headers.push(header(value.bytes("header")?)?),
+                field::HEADER => tail.push_header(bytes, value.bytes("header")?)?,
                 field::PAYLOAD => tail.payload = bytes.slice_ref(value.bytes("payload")?),
+                field::RECORD_KEY => key = Some(bytes.slice_ref(value.bytes("record_key")?)),
+                field::RECORD_KEY_IS_NULL => key_is_null = value.number("record_key_is_null")? != 0,
+                field::PAYLOAD_IS_NULL => {
+                    tail.verbatim.value_is_null = value.number("payload_is_null")? != 0;
+                }
                 _ => {}
             }
         }
         if tail.attempt == 0 {
             return Err("attempt is 0; attempts count from 1".into());
         }
+        tail.verbatim.key = record_key(key, key_is_null)?;
+        tail.verbatim.value_is_null &= tail.payload.is_empty();
         Ok(tail)
+    }
+
+    fn push_header(&mut self, whole: &Bytes, message: &[u8]) -> Result<(), Fault> {
+        let HeaderParts { name, value } = HeaderParts::read(message)?;
+        let text = match value.map(std::str::from_utf8) {
+            Some(Ok(text)) => text,
+            Some(Err(_)) | None => {
+                let raw = value.map(|value| whole.slice_ref(value));
+                self.verbatim.header_values.push((self.headers.len(), raw));
+                ""
+            }
+        };
+        self.headers.push((name.to_owned(), text.to_owned()));
+        Ok(())
     }
 }
 
@@ -265,15 +329,146 @@ fn origin(bytes: &[u8]) -> Result<Origin, Fault> {
     })
 }
 
-fn header(bytes: &[u8]) -> Result<(String, String), Fault> {
-    let (mut name, mut text) = ("", "");
-    let mut reader = Reader::new(bytes);
-    while let Some((number, value)) = reader.field()? {
-        match number {
-            1 => name = value.text("a header's name")?,
-            2 => text = value.text("a header's value")?,
-            _ => {}
+/// A header as it stands in an encoded task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderParts<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its value; `None`: null.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> HeaderParts<'a> {
+    fn read(message: &'a [u8]) -> Result<HeaderParts<'a>, Fault> {
+        let mut header = HeaderParts { name: "", value: Some(b"") };
+        let mut is_null = false;
+        let mut reader = Reader::new(message);
+        while let Some((number, value)) = reader.field()? {
+            match number {
+                header_field::NAME => header.name = value.text("a header's name")?,
+                header_field::VALUE => header.value = Some(value.text("a header's value")?.as_bytes()),
+                header_field::BYTES => header.value = Some(value.bytes("a header's bytes")?),
+                header_field::IS_NULL => is_null = value.number("a header's is_null")? != 0,
+                _ => {}
+            }
         }
+        if is_null {
+            header.value = None;
+        }
+        Ok(header)
     }
-    Ok((name.to_owned(), text.to_owned()))
+}
+
+/// An encoded task taken apart without copying: what its Kafka record is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// The name space of the id.
+    pub namespace: &'a str,
+    /// The id.
+    pub id: &'a str,
+    /// When it is due.
+    pub due: Timestamp,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+    /// The key of the record it came as; `None`: it has none of its own, the id takes its place.
+    pub record_key: Option<&'a [u8]>,
+    /// The record it came as had a null key.
+    pub record_key_is_null: bool,
+    /// The record it came as had a null value.
+    pub payload_is_null: bool,
+    /// Its headers, in order.
+    pub headers: Vec<HeaderParts<'a>>,
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// Where the payload's field begins; the end of the bytes when there is none.
+    head_end: usize,
+    /// Nothing stands behind the payload, and nothing else is one.
+    payload_is_last: bool,
+    encoded: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Takes an encoded task apart.
+    ///
+    /// # Errors
+    /// When it is no task that this build understands.
+    pub fn read(encoded: &'a [u8]) -> Result<Parts<'a>, DecodeError> {
+        Parts::read_fields(encoded).map_err(|fault| fault.of(WHAT))
+    }
+
+    fn read_fields(encoded: &'a [u8]) -> Result<Parts<'a>, Fault> {
+        let mut parts = Parts {
+            namespace: "",
+            id: "",
+            due: Timestamp::MIN,
+            attempt: 1,
+            record_key: None,
+            record_key_is_null: false,
+            payload_is_null: false,
+            headers: Vec::new(),
+            payload: b"",
+            head_end: encoded.len(),
+            payload_is_last: true,
+            encoded,
+        };
+        let (mut version, mut payloads) = (0, 0);
+        let mut reader = Reader::new(encoded);
+        loop {
+            let begins_at = encoded.len() - reader.remaining();
+            let Some((number, value)) = reader.field()? else { break };
+            match number {
+                field::VERSION => version = value.number("version")?,
+                field::NAMESPACE => parts.namespace = value.text("namespace")?,
+                field::ID => parts.id = value.text("id")?,
+                field::DUE_MS => parts.due = civil_time("due_ms", value.signed("due_ms")?)?,
+                field::ATTEMPT => parts.attempt = value.number_u32("attempt")?,
+                field::HEADER => parts.headers.push(HeaderParts::read(value.bytes("header")?)?),
+                field::RECORD_KEY => parts.record_key = Some(value.bytes("record_key")?),
+                field::RECORD_KEY_IS_NULL => {
+                    parts.record_key_is_null = value.number("record_key_is_null")? != 0;
+                }
+                field::PAYLOAD_IS_NULL => parts.payload_is_null = value.number("payload_is_null")? != 0,
+                field::PAYLOAD => {
+                    parts.payload = value.bytes("payload")?;
+                    parts.head_end = begins_at;
+                    parts.payload_is_last = reader.remaining() == 0;
+                    payloads += 1;
+                }
+                _ => {}
+            }
+        }
+        parts.payload_is_last &= payloads <= 1;
+        parts.payload_is_null &= parts.payload.is_empty();
+        check_version(Some(u8::try_from(version).unwrap_or(u8::MAX)))?;
+        Ok(parts)
+    }
+
+    /// The encoded task without its payload: a slice of it, unless somebody else wrote the payload elsewhere than last.
+    pub fn head(&self) -> Cow<'a, [u8]> {
+        if self.payload_is_last {
+            return Cow::Borrowed(&self.encoded[..self.head_end]);
+        }
+        let mut head = Vec::with_capacity(self.encoded.len());
+        let mut reader = Reader::new(self.encoded);
+        let mut begins_at = 0;
+        while let Ok(Some((number, _))) = reader.field() {
+            let ends_at = self.encoded.len() - reader.remaining();
+            if number != field::PAYLOAD {
+                head.extend_from_slice(&self.encoded[begins_at..ends_at]);
+            }
+            begins_at = ends_at;
+        }
+        Cow::Owned(head)
+    }
+}
+
+/// The encoded task of a head ([`Parts::head`]) and a payload.
+pub fn with_payload(head: &[u8], payload: &[u8]) -> Bytes {
+    if payload.is_empty() {
+        return Bytes::copy_from_slice(head);
+    }
+    let mut buffer = BytesMut::with_capacity(head.len() + payload.len() + 12);
+    buffer.extend_from_slice(head);
+    put_bytes_field(&mut buffer, field::PAYLOAD, payload);
+    buffer.freeze()
 }

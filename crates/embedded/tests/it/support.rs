@@ -60,6 +60,7 @@ pub(crate) fn task(id: &str, to: &str, payload: Bytes) -> TaskRecord {
         attempt: 1,
         first_due: due,
         origin: None,
+        verbatim: None,
     })
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn publication(
         attempt: 1,
         first_due: run.due,
         origin: Some(Origin { schedule: schedule.clone(), nominal: run.nominal, completion_wanted }),
+        verbatim: action.verbatim.clone(),
     };
     Publication { offset: run.offset, task: minutehand_record::task::record(&task) }
 }

@@ -203,6 +203,7 @@ pub(crate) fn every_ten_seconds() -> ScheduleDefinition {
             retry: RetryPolicy::NEVER,
             guarantee: Guarantee::AtLeastOnce,
             precision: Precision::High,
+            verbatim: None,
         },
     }
 }

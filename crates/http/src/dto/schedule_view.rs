@@ -5,8 +5,7 @@ use minutehand_node::{Preview, RunRequested, RunView, ScheduleHead, ScheduleView
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::schedule::DefinitionDto;
-use super::time_text;
+use minutehand_request::{DefinitionDto, time_text};
 
 /// A schedule: its newest revision and what comes next.
 #[derive(Debug, Serialize, ToSchema)]

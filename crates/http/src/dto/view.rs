@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use minutehand_model::{Outcome, Task, Timestamp};
 use minutehand_node::{LetterView, MinuteLoad, PartitionView, QueueView, Replayed, TaskView};
+use minutehand_request::{Body, RetryDto, time_text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-use super::{Body, RetryDto, time_text};
 
 /// One due time of a task.
 #[derive(Debug, Serialize, ToSchema)]

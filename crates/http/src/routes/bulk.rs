@@ -13,13 +13,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use minutehand_model::{Namespace, Task};
+use minutehand_request::TaskInput;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::lines::{Batch, LINE_BYTES_MAX, LineCutter};
 use crate::access::Scoped;
 use crate::api::Api;
-use crate::dto::{BulkSummary, RefusedLine, TaskInput};
+use crate::dto::{BulkSummary, RefusedLine};
 use crate::problem::{Problem, ProblemDetails};
 
 /// Batches being parsed or appended at once.
@@ -178,7 +179,8 @@ fn parse(api: &Api, namespace: &Namespace, batch: Batch, tally: &mut Tally) -> (
             continue;
         }
         let queue_before = tasks.last().map(|task| &task.queue);
-        let parsed = crate::json::read::<TaskInput<'_>>(line)
+        let parsed = minutehand_request::json::read::<TaskInput<'_>>(line)
+            .map_err(Problem::from)
             .and_then(|input| Ok(input.into_task(namespace, now, queue_before, || api.ids.next(now))?));
         match parsed {
             Ok(task) => {

@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use minutehand_model::Namespace;
 use minutehand_model::time::MINUTE_MS;
 use minutehand_node::Readiness;
+use minutehand_request::name_refused;
 
 use super::json;
 use crate::access::{Everywhere, Params, read_body};
 use crate::api::Api;
 use crate::dto::{
-    LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList, PartitionDto, PartitionList, name_refused,
+    LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList, PartitionDto, PartitionList,
 };
 use crate::problem::{Problem, ProblemDetails};
 
@@ -55,7 +56,7 @@ pub(crate) async fn create_namespace(
     body: Body,
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
-    let NamespaceInput { name } = crate::json::read(&bytes)?;
+    let NamespaceInput { name } = minutehand_request::json::read(&bytes)?;
     let namespace = Namespace::parse(&name).map_err(|error| name_refused("name", &name, &error))?;
     if !api.namespaces.exists(&namespace) {
         let detail = format!("namespace {namespace} is not on the configured list");

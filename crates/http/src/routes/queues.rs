@@ -101,7 +101,7 @@ pub(crate) async fn dead_letters(
 }
 
 async fn selection(body: Body) -> Result<Selection, Problem> {
-    let input: SelectionInput = crate::json::read(&read_body(body).await?)?;
+    let input: SelectionInput = minutehand_request::json::read(&read_body(body).await?)?;
     match (input.numbers, input.all) {
         (Some(numbers), None | Some(false)) => Ok(Selection::Numbers(numbers.into_iter().collect())),
         (None, Some(true)) => Ok(Selection::All),

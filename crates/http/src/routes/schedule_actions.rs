@@ -9,14 +9,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use minutehand_model::{OverlapPolicy, Revision};
 use minutehand_node::{RevisionChange, ScheduleName};
+use minutehand_request::{choice, parse_time};
 
 use super::json;
 use super::schedules::{answer, expected_revision, schedule_name};
 use crate::access::{Scoped, no_such_action, read_optional_body};
 use crate::api::Api;
-use crate::dto::{
-    BackfillInput, NoteInput, RollbackInput, RunRequestedDto, ScheduleDto, TriggerInput, choice, parse_time,
-};
+use crate::dto::{BackfillInput, NoteInput, RollbackInput, RunRequestedDto, ScheduleDto, TriggerInput};
 use crate::problem::{Problem, ProblemDetails};
 
 /// An action as it was asked for.
@@ -90,7 +89,7 @@ async fn resume(asked: Asked<'_>) -> Result<Response, Problem> {
 }
 
 async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem> {
-    let NoteInput { note } = crate::json::read(&asked.body)?;
+    let NoteInput { note } = minutehand_request::json::read(&asked.body)?;
     let note = note.unwrap_or_default();
     let change = |current: &Revision| {
         let (definition, author) = (current.definition.clone(), asked.author.to_owned());
@@ -116,7 +115,7 @@ async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem>
     )
 )]
 async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
-    let input: RollbackInput = crate::json::read(&asked.body)?;
+    let input: RollbackInput = minutehand_request::json::read(&asked.body)?;
     let note = input.note.unwrap_or_default();
     let Asked { api, name, author, expected, .. } = asked;
     let schedule = api.gateway.rollback(&name, expected, input.to_revision, &note, author).await?;
@@ -137,7 +136,7 @@ async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
     )
 )]
 async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
-    let TriggerInput { overlap } = crate::json::read(&asked.body)?;
+    let TriggerInput { overlap } = minutehand_request::json::read(&asked.body)?;
     let overlap: Option<OverlapPolicy> =
         overlap.map(|overlap| choice("overlap", Some(&overlap))).transpose()?;
     let requested = asked.api.gateway.trigger(&asked.name, overlap).await?;
@@ -158,7 +157,7 @@ async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
     )
 )]
 async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {
-    let input: BackfillInput = crate::json::read(&asked.body)?;
+    let input: BackfillInput = minutehand_request::json::read(&asked.body)?;
     let (from, to) = (parse_time("from", &input.from)?, parse_time("to", &input.to)?);
     let requested = asked.api.gateway.backfill(&asked.name, from, to).await?;
     Ok(json(StatusCode::ACCEPTED, &RunRequestedDto::from(requested)))

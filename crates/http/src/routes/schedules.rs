@@ -8,15 +8,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use minutehand_model::{Revision, ScheduleId};
 use minutehand_node::{InvalidField, RevisionChange, ScheduleHead, ScheduleName};
+use minutehand_request::{ScheduleInput, merged, name_refused};
 
 use super::{encoded, json};
 use crate::access::{Params, Scoped, read_body};
 use crate::api::Api;
 use crate::cursor;
-use crate::dto::{
-    PreviewDto, RevisionDto, RevisionList, ScheduleDto, ScheduleInput, ScheduleList, ScheduleShow, merged,
-    name_refused,
-};
+use crate::dto::{PreviewDto, RevisionDto, RevisionList, ScheduleDto, ScheduleList, ScheduleShow};
 use crate::problem::{Problem, ProblemDetails};
 
 /// Schedules on a page unless the caller says how many.
@@ -82,7 +80,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
-    let input: ScheduleInput<'_> = crate::json::read(&bytes)?;
+    let input: ScheduleInput<'_> = minutehand_request::json::read(&bytes)?;
     let name = match &input.id {
         Some(id) => schedule_name(&scoped, id)?,
         None => schedule_name(&scoped, api.ids.next(api.gateway.now()).as_str())?,
@@ -190,7 +188,7 @@ fn patched(
     let definition =
         current.definition.as_ref().ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
     let merged = merged(definition, patch)?;
-    let input: ScheduleInput<'_> = crate::json::read(&merged)?;
+    let input: ScheduleInput<'_> = minutehand_request::json::read(&merged)?;
     if let Some(id) = input.id.as_deref().filter(|id| *id != name.id.as_str()) {
         return Err(InvalidField::new("id", "cannot be changed", name.id.as_str(), id).into());
     }
@@ -299,7 +297,7 @@ pub(crate) async fn preview_unsaved(
     let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
     let count = params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?;
     let bytes = read_body(body).await?;
-    let input: ScheduleInput<'_> = crate::json::read(&bytes)?;
+    let input: ScheduleInput<'_> = minutehand_request::json::read(&bytes)?;
     if let Some(id) = &input.id {
         schedule_name(&scoped, id)?;
     }

@@ -9,15 +9,14 @@ use axum::response::Response;
 use bytes::Bytes;
 use minutehand_model::{TaskId, Timestamp};
 use minutehand_node::{InvalidField, TaskName, TaskQuery};
+use minutehand_request::{MoveInput, TaskInput, name_refused};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{encoded, json, json_bytes};
 use crate::access::{Params, Scoped, read_body};
 use crate::api::Api;
 use crate::cursor;
-use crate::dto::{
-    CancelledList, MoveInput, TaskDto, TaskHandleDto, TaskInput, TaskList, TaskShow, name_refused,
-};
+use crate::dto::{CancelledList, TaskDto, TaskHandleDto, TaskList, TaskShow};
 use crate::idempotency::{KeyInUse, Remembered};
 use crate::ids::IdSource;
 use crate::problem::{Problem, ProblemDetails};
@@ -86,7 +85,7 @@ async fn create_one(
     bytes: &Bytes,
     key: Option<u128>,
 ) -> Result<(StatusCode, (TaskId, Bytes)), Problem> {
-    let input: TaskInput<'_> = crate::json::read(bytes)?;
+    let input: TaskInput<'_> = minutehand_request::json::read(bytes)?;
     let is_named = input.id.is_some() || key.is_some();
     let now = api.gateway.now();
     let task = input.into_task(&scoped.namespace, now, None, || match key {
@@ -230,7 +229,7 @@ pub(crate) async fn reschedule(
     body: Body,
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
-    let wanted = crate::json::read::<MoveInput<'_>>(&bytes)?.parse(api.gateway.now())?;
+    let wanted = minutehand_request::json::read::<MoveInput<'_>>(&bytes)?.parse(api.gateway.now())?;
     let moved = api.gateway.reschedule(&task_name(&scoped)?, wanted.from, wanted.to, wanted.mode).await?;
     Ok(json(StatusCode::OK, &TaskDto::from(&moved)))
 }

@@ -23,6 +23,7 @@ fn letter(id: &str, encoded: Option<Bytes>) -> DeadLetter {
         attempt: 10,
         first_due: START.plus_millis(-600_000),
         origin: None,
+        verbatim: None,
     };
     DeadLetter {
         queue: task.queue.clone(),

@@ -26,16 +26,17 @@ use tokio::sync::watch;
 
 pub use ask::Ask;
 pub use error::{
-    BackfillError, CancelError, CreateError, CreateScheduleError, InvalidField, LookupError, QueryError,
-    RescheduleError, ReviseError, Unavailable,
+    BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError, RescheduleError,
+    ReviseError, Unavailable,
 };
+pub use minutehand_request::{InvalidField, MoveMode, Preview, preview, validate_definition, validate_task};
 pub use operations::{MinuteLoad, PartitionView, Readiness};
 pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
 pub use schedules::{
-    CreatedSchedule, Preview, RevisionChange, RunRequested, RunView, ScheduleHead, ScheduleName,
-    SchedulePage, ScheduleView, preview, validate_definition,
+    CreatedSchedule, RevisionChange, RunRequested, RunView, ScheduleHead, ScheduleName, SchedulePage,
+    ScheduleView,
 };
-pub use tasks::{MoveMode, TaskName, TaskPage, TaskQuery, validate_task};
+pub use tasks::{TaskName, TaskPage, TaskQuery};
 pub use view::{Created, TaskHandle, TaskState, TaskView};
 
 use crate::clock::Clock;

@@ -46,6 +46,7 @@ pub(super) fn task_record(id: &str, to: &str, due: Timestamp) -> TaskRecord {
         attempt: 1,
         first_due: due,
         origin: None,
+        verbatim: None,
     })
 }
 

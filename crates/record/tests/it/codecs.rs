@@ -71,6 +71,8 @@ fn decode_batch(bytes: &Bytes) -> Result<String, DecodeError> {
 pub(crate) fn all() -> Vec<Codec> {
     vec![
         Codec { version_at: 1, ..codec!("task", task, task, task::decode) },
+        Codec { version_at: 1, ..codec!("task_verbatim", task, verbatim_task, task::decode) },
+        codec!("revision_verbatim", revision, verbatim_revision, revision::decode),
         codec!("command", command, command, |bytes: &Bytes| command::decode(bytes.clone())),
         codec!("checkpoint", checkpoint, checkpoint, checkpoint::decode),
         codec!("schedule_state", schedule_state, schedule_state, schedule_state::decode),

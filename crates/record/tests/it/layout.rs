@@ -1,8 +1,8 @@
 //! The layout that other languages rely on: `schema/records.proto` and what is written agree.
 
 use bytes::Bytes;
-use minutehand_model::Task;
-use minutehand_record::task;
+use minutehand_model::{Command, Task, TaskKey, Timestamp};
+use minutehand_record::{command, task};
 use prost::Message;
 
 use crate::values::Values;
@@ -77,8 +77,73 @@ fn the_schema_names_the_fields_by_their_numbers() {
         ("retry", 11),
         ("headers", 12),
         ("payload", 13),
+        ("record_key", 14),
+        ("record_key_is_null", 16),
+        ("payload_is_null", 17),
     ];
     for (name, number) in fields {
         assert!(task.contains(&format!(" {name} = {number};")), "{name} = {number}");
     }
+}
+
+/// A change as a program without the fingerprint would write it.
+#[derive(Clone, PartialEq, Message)]
+struct GeneratedChange {
+    #[prost(bytes = "bytes", tag = "1")]
+    key: Bytes,
+    #[prost(sint64, tag = "2")]
+    due_ms: i64,
+    #[prost(bytes = "bytes", tag = "3")]
+    task: Bytes,
+    #[prost(string, tag = "4")]
+    namespace: String,
+    #[prost(string, tag = "5")]
+    id: String,
+}
+
+fn change(kind: u8, change: &GeneratedChange) -> Result<Command, String> {
+    let bytes: Bytes = [1, kind].into_iter().chain(change.encode_to_vec()).collect();
+    command::decode(bytes).map_err(|error| error.reason)
+}
+
+#[test]
+fn a_producer_names_the_task_to_cancel_and_needs_no_fingerprint() {
+    let key = TaskKey::of("shop", "order-1");
+    let named = GeneratedChange {
+        namespace: "shop".into(),
+        id: "order-1".into(),
+        due_ms: 5,
+        ..GeneratedChange::default()
+    };
+    let due = Timestamp::from_millis(5);
+    assert_eq!(change(2, &named), Ok(Command::Cancel { key, due }));
+    let both = GeneratedChange { key: Bytes::copy_from_slice(&key.0.to_be_bytes()), ..named.clone() };
+    assert_eq!(change(2, &both), Ok(Command::Cancel { key, due }));
+    let refused = [
+        (GeneratedChange::default(), "it has neither namespace and id nor a key"),
+        (GeneratedChange { id: String::new(), ..named.clone() }, "id is empty"),
+        (GeneratedChange { key: Bytes::from_static(&[7; 16]), ..named.clone() }, "its key is not that of"),
+        (GeneratedChange { key: Bytes::from_static(&[7; 3]), ..named }, "key is 3 bytes long"),
+    ];
+    for (given, reason) in refused {
+        let found = change(2, &given).unwrap_err();
+        assert!(found.starts_with(reason), "{found}");
+    }
+}
+
+#[test]
+fn a_move_is_named_by_its_task() {
+    let whole = plain_task(3);
+    let moved = GeneratedChange { task: task::encode(&whole), due_ms: 5, ..GeneratedChange::default() };
+    let (key, due, record) = (whole.key(), Timestamp::from_millis(5), task::record(&whole));
+    assert_eq!(change(3, &moved), Ok(Command::Move { key, due, task: record.clone() }));
+    assert_eq!(change(4, &moved), Ok(Command::Replace { key, due, task: record }));
+    let another = GeneratedChange { namespace: "shop".into(), id: "another".into(), ..moved };
+    assert!(change(4, &another).unwrap_err().contains("another one"));
+}
+
+#[test]
+fn a_note_in_the_place_of_a_command_says_its_reason() {
+    let bytes = command::refused("minutehand-queue is missing");
+    assert_eq!(command::decode(bytes).unwrap_err().reason, "minutehand-queue is missing");
 }

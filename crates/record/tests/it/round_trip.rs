@@ -44,6 +44,29 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_task_is_its_head_and_its_payload(seed in any::<u64>()) {
+        let whole = Values(seed).verbatim_task();
+        let encoded = task::encode(&whole);
+        let parts = task::Parts::read(&encoded).unwrap();
+        prop_assert_eq!(parts.namespace, whole.namespace.as_str());
+        prop_assert_eq!(parts.id, whole.id.as_str());
+        prop_assert_eq!((parts.due, parts.attempt), (whole.due, whole.attempt));
+        prop_assert_eq!(parts.payload, &whole.payload[..]);
+        let headers: Vec<_> = parts.headers.iter().map(|header| (header.name, header.value)).collect();
+        prop_assert_eq!(headers, whole.header_bytes().collect::<Vec<_>>());
+        prop_assert_eq!(task::with_payload(&parts.head(), parts.payload), encoded.clone());
+        // Somebody else may write the payload first.
+        let split = parts.head().len();
+        let turned: Bytes = [&encoded[split..], &encoded[..split]].concat().into();
+        let parts = task::Parts::read(&turned).unwrap();
+        prop_assert_eq!(task::decode(&task::with_payload(&parts.head(), parts.payload)).unwrap(), whole);
+    }
+}
+
 /// Whether a part lies in the memory of the whole.
 fn is_slice_of(part: &Bytes, whole: &Bytes) -> bool {
     let whole = whole.as_ptr_range();

@@ -140,7 +140,49 @@ impl Values {
                 nominal: values.civil_time(),
                 completion_wanted: values.flag(),
             }),
+            verbatim: None,
         }
+    }
+
+    /// What a Kafka record may have had, for a task or an action with these headers: those it names become empty texts.
+    fn verbatim(&mut self, headers: &mut [(String, String)]) -> Option<Box<Verbatim>> {
+        let mut header_values = Vec::new();
+        for (place, (_, text)) in headers.iter_mut().enumerate() {
+            if self.flag() {
+                text.clear();
+                let raw = self.optional(|values| [&[0xff], &values.bytes(12)[..]].concat().into());
+                header_values.push((place, raw));
+            }
+        }
+        let key = match self.below(3) {
+            0 => RecordKey::TaskId,
+            1 => RecordKey::Null,
+            _ => RecordKey::Bytes(self.bytes(12)),
+        };
+        Verbatim { key, value_is_null: self.flag(), header_values }.boxed()
+    }
+
+    /// A task that came as a Kafka record.
+    pub(crate) fn verbatim_task(&mut self) -> Task {
+        let mut task = self.task();
+        task.verbatim = self.verbatim(&mut task.headers);
+        if task.verbatim.as_ref().is_some_and(|verbatim| verbatim.value_is_null) {
+            task.payload = Bytes::new();
+        }
+        task
+    }
+
+    /// A schedule that came as a Kafka record.
+    pub(crate) fn verbatim_revision(&mut self) -> RevisionEntry {
+        let mut entry = self.revision_entry();
+        if let Some(definition) = &mut entry.revision.definition {
+            let action = &mut definition.action;
+            action.verbatim = self.verbatim(&mut action.headers);
+            if action.verbatim.as_ref().is_some_and(|verbatim| verbatim.value_is_null) {
+                action.payload = Bytes::new();
+            }
+        }
+        entry
     }
 
     pub(crate) fn record(&mut self) -> TaskRecord {
@@ -221,6 +263,7 @@ impl Values {
                 retry: self.retry(),
                 guarantee: self.one_of(Guarantee::ALL),
                 precision: self.one_of(Precision::ALL),
+                verbatim: None,
             },
         }
     }

@@ -119,6 +119,7 @@ pub(crate) mod schedules {
                 retry: RetryPolicy::NEVER,
                 guarantee: Guarantee::AtLeastOnce,
                 precision: Precision::Normal,
+                verbatim: None,
             },
         }
     }
@@ -156,6 +157,7 @@ pub(crate) mod schedules {
             attempt: 1,
             first_due: ms(due_ms),
             origin: Some(Origin { schedule, nominal: ms(nominal_ms), completion_wanted: true }),
+            verbatim: None,
         };
         let record = minutehand_record::task::record(&task);
         let tick = story.partition.ticks.len() - 1;

@@ -179,6 +179,7 @@ fn draw_definition(
             retry: RetryPolicy::NEVER,
             guarantee: rng.pick(Guarantee::ALL),
             precision: rng.pick(Precision::ALL),
+            verbatim: None,
         },
     }
 }

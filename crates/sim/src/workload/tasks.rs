@@ -105,6 +105,7 @@ impl TaskBook {
             attempt: 1,
             first_due: due,
             origin: None,
+            verbatim: None,
         };
         minutehand_record::task::record(&task)
     }

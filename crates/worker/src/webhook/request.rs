@@ -78,7 +78,9 @@ pub(super) fn headers_for(
 ) -> Result<HeaderMap, String> {
     let task = &execution.task;
     let mut headers = HeaderMap::with_capacity(task.headers.len() + 10);
-    for (name, value) in &task.headers {
+    for (name, value) in task.header_bytes() {
+        // A header without a value is a thing of Kafka.
+        let Some(value) = value else { continue };
         let Ok(parsed_name) = HeaderName::from_bytes(name.as_bytes()) else {
             return Err(format!("header {name:?} cannot be sent: its name is not allowed in HTTP"));
         };
@@ -86,7 +88,7 @@ pub(super) fn headers_for(
             continue;
         }
         // Refuses line ends and other control characters, so that no header can smuggle in another.
-        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        let value = HeaderValue::from_bytes(value).map_err(|_| {
             format!("header {name:?} cannot be sent: its value has a character not allowed in HTTP")
         })?;
         headers.append(parsed_name, value);

@@ -59,6 +59,7 @@ fn run_to(url: &str) -> Run {
         attempt: 1,
         first_due: due,
         origin: None,
+        verbatim: None,
     };
     let id = ExecutionId::of(&task);
     let execution =

@@ -45,6 +45,7 @@ pub(crate) fn task_named(id: &str) -> Task {
         attempt: 1,
         first_due: due,
         origin: None,
+        verbatim: None,
     }
 }
 

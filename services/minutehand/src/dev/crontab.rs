@@ -72,6 +72,7 @@ async fn run_at_start(
         attempt: 1,
         first_due: now,
         origin: None,
+        verbatim: None,
     };
     let answers = gateway.create(vec![task]).await;
     answers.into_iter().try_for_each(|answer| answer.map(drop)).map_err(|error| failed(line, &error))

@@ -1,6 +1,5 @@
 //! Schedules: create, revise, run by request, preview, and why one has not run.
 
-mod definition;
 mod read;
 mod request;
 mod revise;
@@ -8,7 +7,6 @@ mod why;
 
 use minutehand_model::{Namespace, PartitionId, ScheduleId, Timestamp};
 
-pub use definition::{Preview, preview, validate_definition};
 pub use read::{RunView, ScheduleHead, SchedulePage, ScheduleView};
 pub use request::RunRequested;
 pub use revise::{CreatedSchedule, RevisionChange};

@@ -5,9 +5,10 @@ use minutehand_model::{
     Namespace, Outcome, PartitionId, Revision, RevisionEntry, ScheduleEventKind, ScheduleId, ScheduleState,
     TaskKey, Timestamp,
 };
+use minutehand_request::{Preview, preview};
 
+use super::ScheduleName;
 use super::why::why;
-use super::{Preview, ScheduleName, preview};
 use crate::gateway::wait::not_ready;
 use crate::gateway::{Gateway, InvalidField, LookupError, QueryError, ReviseError, TaskState, Unavailable};
 

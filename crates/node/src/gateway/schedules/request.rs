@@ -2,9 +2,9 @@
 
 use minutehand_model::limits::BACKFILL_OCCURRENCES_MAX;
 use minutehand_model::{Command, LogOffset, OverlapPolicy, PartitionId, Timestamp};
+use minutehand_request::validate_definition;
 
 use super::ScheduleName;
-use super::definition::validate_definition;
 use crate::gateway::{BackfillError, Gateway, InvalidField};
 
 /// A request for runs that is durable and applied.

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use minutehand_model::limits::NOTE_BYTES_MAX;
 use minutehand_model::{Command, PartitionId, Revision, ScheduleDefinition};
+use minutehand_request::{validate_definition, validate_future, validate_note};
 use tokio::time::{Instant, sleep};
 
-use super::definition::{validate_definition, validate_future};
 use super::read::head;
 use super::{ScheduleHead, ScheduleName};
-use crate::gateway::{CreateScheduleError, Gateway, InvalidField, LookupError, ReviseError, Unavailable};
+use crate::gateway::{CreateScheduleError, Gateway, LookupError, ReviseError, Unavailable};
 
 /// How often a change is made again on the newest revision when somebody else was faster and the caller expected none in particular.
 const ATTEMPTS_MAX: u32 = 3;
@@ -192,14 +191,6 @@ fn validate_change(current: &Revision, change: &RevisionChange) -> Result<(), Re
         change.definition.as_ref().filter(|new| current.definition.as_ref() != Some(*new))
     {
         validate_definition(definition)?;
-    }
-    Ok(())
-}
-
-fn validate_note(note: &str) -> Result<(), InvalidField> {
-    if note.len() > NOTE_BYTES_MAX {
-        let limit = format!("at most {NOTE_BYTES_MAX} bytes");
-        return Err(InvalidField::new("note", "is too long", limit, format!("{} bytes", note.len())));
     }
     Ok(())
 }

@@ -4,25 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use minutehand_model::{Command, PartitionId, Task, Timestamp};
+use minutehand_request::{MoveMode, validate_due};
 use tokio::time::{Instant, sleep};
 
 use super::TaskName;
 use super::find::not_found;
-use super::validate::validate_due;
 use crate::gateway::{CancelError, Gateway, RescheduleError, TaskState, TaskView, Unavailable};
 
 /// How long to wait before looking again whether a move has been resolved.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
-/// What happens to a task that has been published by the time it is to be moved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MoveMode {
-    /// It runs at the new time all the same.
-    #[default]
-    Replace,
-    /// It stays as it is.
-    OnlyIfNotPublished,
-}
 
 impl Gateway {
     /// Cancels a task at one due time, or at every one at which it still waits; answers the cancelled ones.

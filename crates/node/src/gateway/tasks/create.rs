@@ -6,8 +6,9 @@ use bytes::Bytes;
 use futures::future::join_all;
 use minutehand_engine::KnownState;
 use minutehand_model::{Command, Fact, LogOffset, PartitionId, Task, Timestamp};
+use minutehand_request::validate_task;
 
-use super::{TaskName, validate_task};
+use super::TaskName;
 use crate::gateway::wait::not_ready;
 use crate::gateway::{CreateError, Created, Gateway, TaskHandle, Unavailable};
 

@@ -4,15 +4,11 @@ mod change;
 pub(super) mod create;
 pub(super) mod find;
 mod list;
-mod validate;
 mod window;
 
 use minutehand_model::{Namespace, PartitionId, TaskId, TaskKey};
 
-pub use change::MoveMode;
 pub use list::{TaskPage, TaskQuery};
-pub use validate::validate_task;
-pub(super) use validate::{validate_action, within};
 
 /// A task's name: its id within its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,18 +1,29 @@
 //! What a task must keep to, whichever way it comes in.
 
 use minutehand_model::limits::{
-    DUE_PAST_MS_MAX, HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
+    DUE_PAST_MS_MAX, HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, NOTE_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
 };
 use minutehand_model::policy::RetryPolicyError;
 use minutehand_model::{RetryPolicy, Task, Timestamp};
 
-use crate::gateway::InvalidField;
+use crate::InvalidField;
 
 /// Header names that begin like this are the scheduler's own.
 const OWN_HEADERS: &str = "minutehand-";
-/// Those a caller may set: what they ask of an executor.
-const INSTRUCTIONS: &[&str] =
-    &["minutehand-command", "minutehand-timeout-ms", "minutehand-url", "minutehand-user"];
+/// Those a caller may set: what they ask of an executor, and of the record an execution becomes.
+const INSTRUCTIONS: &[&str] = &[
+    "minutehand-command",
+    "minutehand-envelope",
+    "minutehand-timeout-ms",
+    "minutehand-url",
+    "minutehand-user",
+];
+
+/// Whether a header is one of the scheduler's own that callers may set, as they may in the API.
+pub fn is_instruction(name: &str) -> bool {
+    INSTRUCTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
 
 /// Checks a task against every limit.
 ///
@@ -24,7 +35,7 @@ pub fn validate_task(task: &Task, now: Timestamp) -> Result<(), InvalidField> {
 }
 
 /// Checks a due time: from ten years ago to the end of the year 9999.
-pub(super) fn validate_due(field: &str, due: Timestamp, now: Timestamp) -> Result<(), InvalidField> {
+pub fn validate_due(field: &str, due: Timestamp, now: Timestamp) -> Result<(), InvalidField> {
     let earliest = now.plus_millis(-DUE_PAST_MS_MAX);
     if (earliest..=Timestamp::END_OF_YEAR_9999).contains(&due) {
         return Ok(());
@@ -34,7 +45,7 @@ pub(super) fn validate_due(field: &str, due: Timestamp, now: Timestamp) -> Resul
 }
 
 /// Checks what a task and the action of a schedule have in common.
-pub(in crate::gateway) fn validate_action(
+pub(crate) fn validate_action(
     payload: &[u8],
     headers: &[(String, String)],
     retry: RetryPolicy,
@@ -77,7 +88,7 @@ fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
         return Err(InvalidField::new("headers", "has a name that is not accepted", limit, given));
     }
     let is_own = name.get(..OWN_HEADERS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_HEADERS));
-    if is_own && !INSTRUCTIONS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+    if is_own && !is_instruction(name) {
         let known = INSTRUCTIONS.join(", ");
         let limit = format!("of the names that begin with {OWN_HEADERS:?} only {known} are accepted");
         return Err(InvalidField::new("headers", "has a reserved name", limit, name));
@@ -98,8 +109,20 @@ fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
     Ok(())
 }
 
+/// Checks the note on a revision.
+///
+/// # Errors
+/// A note that is too long.
+pub fn validate_note(note: &str) -> Result<(), InvalidField> {
+    if note.len() > NOTE_BYTES_MAX {
+        let limit = format!("at most {NOTE_BYTES_MAX} bytes");
+        return Err(InvalidField::new("note", "is too long", limit, format!("{} bytes", note.len())));
+    }
+    Ok(())
+}
+
 /// Checks a number against its two limits.
-pub(in crate::gateway) fn within(field: &str, given: i64, low: i64, high: i64) -> Result<(), InvalidField> {
+pub(crate) fn within(field: &str, given: i64, low: i64, high: i64) -> Result<(), InvalidField> {
     if (low..=high).contains(&given) {
         return Ok(());
     }

@@ -1,23 +1,103 @@
 //! Reading JSON strictly, and saying what was wrong with it: the field, what was expected, what was given.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use minutehand_node::InvalidField;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::problem::Problem;
+use crate::{InvalidField, Text};
 
 /// Deepest nesting of a payload's JSON.
 const DEPTH_MAX: usize = 128;
 /// Characters of a value that are shown again.
 const GIVEN_CHARACTERS_MAX: usize = 100;
 
+/// JSON that cannot be read as what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Malformed {
+    /// What is wrong, in words.
+    pub detail: String,
+    /// The field as it was written; `body` for the whole.
+    pub field: String,
+    /// What would be accepted.
+    pub limit: String,
+    /// What was given, shortened.
+    pub given: String,
+}
+
+impl Malformed {
+    fn new(
+        detail: impl Into<String>,
+        field: impl Into<String>,
+        limit: impl Into<String>,
+        given: impl Into<String>,
+    ) -> Malformed {
+        Malformed { detail: detail.into(), field: field.into(), limit: limit.into(), given: given.into() }
+    }
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Malformed {
+        Malformed::new(error.to_string(), "body", "JSON", "nothing")
+    }
+}
+
+/// An object's fields as they were written, none twice.
+#[derive(Clone, Debug, Default)]
+pub struct Fields<'a>(pub BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'a>, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+                    if fields.contains_key(&name) {
+                        return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// The value these fields are those of.
+    ///
+    /// # Errors
+    /// An unknown or missing field, and one of the wrong type.
+    pub fn into<T: Deserialize<'a>>(self) -> Result<T, Malformed> {
+        let entries = self.0.iter().map(|(name, value)| (name.as_ref(), *value));
+        let fields = MapDeserializer::<_, serde_json::Error>::new(entries);
+        serde_path_to_error::deserialize(fields).map_err(|located| {
+            let path = located.path().to_string();
+            let message = without_position(&located.inner().to_string());
+            let top = path.split(['.', '[']).next().unwrap_or_default();
+            let given = self.0.get(top).map(|value| value.get().to_owned());
+            named(Some(path), message, given)
+        })
+    }
+}
+
 /// Reads a body, which must be an object. The fast way first; what was wrong is found out only when something was.
-pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+///
+/// # Errors
+/// What is no JSON object, an unknown, doubled or missing field, and one of the wrong type.
+pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     // Serde would take an array for an object without names.
     if let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|first| **first != b'{')
     {
@@ -27,7 +107,10 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem
 }
 
 /// Reads an object where serde would take an array as well.
-pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+///
+/// # Errors
+/// Anything but an object or null.
+pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -49,7 +132,7 @@ where
 }
 
 #[cold]
-fn no_object(bytes: &[u8], first: u8) -> Problem {
+fn no_object(bytes: &[u8], first: u8) -> Malformed {
     let what = match first {
         b'[' => "an array",
         b'"' => "a string",
@@ -57,39 +140,44 @@ fn no_object(bytes: &[u8], first: u8) -> Problem {
     };
     let given = shortened(String::from_utf8_lossy(bytes).trim());
     let detail = format!("the body is not a JSON object but {what}");
-    Problem::malformed(detail).about("body", "a JSON object", given)
+    Malformed::new(detail, "body", "a JSON object", given)
 }
 
 #[cold]
-fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> Problem {
+fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> Malformed {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         let detail = "the body is empty; a JSON object is expected";
-        return Problem::malformed(detail).about("body", "a JSON object", "nothing");
+        return Malformed::new(detail, "body", "a JSON object", "nothing");
     }
     let message = without_position(&error.to_string());
     if error.is_syntax() || error.is_eof() {
         let detail =
             format!("the body is not JSON: {message} at line {}, column {}", error.line(), error.column());
         let given = given_at(bytes, error).unwrap_or_else(|| "nothing".to_owned());
-        return Problem::malformed(detail).about("body", "well-formed JSON (RFC 8259)", given);
+        return Malformed::new(detail, "body", "well-formed JSON (RFC 8259)", given);
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let path = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Ok(_) => String::new(),
         Err(located) => located.path().to_string(),
     };
-    let path = if path.is_empty() || path == "." { None } else { Some(path) };
+    named(Some(path), message, given_at(bytes, error))
+}
+
+/// The field a message speaks of, what was expected of it, and what was given.
+fn named(path: Option<String>, message: String, given: Option<String>) -> Malformed {
+    let path = path.filter(|path| !path.is_empty() && path != ".");
     let named = ["unknown field `", "duplicate field `", "missing field `"]
         .iter()
         .find_map(|start| message.strip_prefix(start))
         .and_then(|rest| rest.split('`').next())
         .map(|name| joined(path.as_deref(), name));
     let field = named.clone().or(path);
-    let given = if named.is_some() { field.clone() } else { given_at(bytes, error) };
+    let given = if named.is_some() { field.clone() } else { given };
     let limit = expected(&message);
     let shown = field.as_deref().unwrap_or("body");
     let given = given.map_or_else(|| "nothing".to_owned(), |given| shortened(&given));
-    Problem::malformed(format!("{shown}: {message}")).about(shown, limit, given)
+    Malformed::new(format!("{shown}: {message}"), shown, limit, given)
 }
 
 /// The path with a name at its end, unless the path ends with it already.
@@ -132,7 +220,8 @@ fn given_at(bytes: &[u8], error: &serde_json::Error) -> Option<String> {
     Some(String::from_utf8_lossy(&line[start..end]).trim().to_owned())
 }
 
-pub(crate) fn shortened(text: &str) -> String {
+/// At most a hundred characters of a text.
+pub fn shortened(text: &str) -> String {
     match text.char_indices().nth(GIVEN_CHARACTERS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -143,7 +232,7 @@ pub(crate) fn shortened(text: &str) -> String {
 pub(crate) fn payload_bytes(raw: &RawValue) -> Result<bytes::Bytes, InvalidField> {
     let text = raw.get();
     if text.starts_with('"') {
-        let string: std::borrow::Cow<'_, str> = serde_json::from_str::<crate::dto::Text<'_>>(text)
+        let string: Cow<'_, str> = serde_json::from_str::<crate::Text<'_>>(text)
             .map_err(|error| InvalidField::new("payload", error.to_string(), "a JSON value", text))?
             .0;
         return Ok(bytes::Bytes::copy_from_slice(string.as_bytes()));

@@ -7,14 +7,15 @@ use minutehand_model::limits::HEADERS_MAX;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 
-use super::Text;
+use crate::Text;
 
 /// Names and values in the order given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Headers<'a>(pub(crate) Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub struct Headers<'a>(pub Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl Headers<'_> {
-    pub(crate) fn into_owned(self) -> Vec<(String, String)> {
+    /// The same, no longer borrowed.
+    pub fn into_owned(self) -> Vec<(String, String)> {
         self.0.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 }

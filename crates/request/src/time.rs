@@ -2,7 +2,8 @@
 
 use minutehand_model::Timestamp;
 use minutehand_model::time::{DAY_MS, SECOND_MS};
-use minutehand_node::InvalidField;
+
+use crate::InvalidField;
 
 const LIMIT: &str = "RFC 3339 with a zone, such as 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00";
 
@@ -10,12 +11,12 @@ const LIMIT: &str = "RFC 3339 with a zone, such as 2027-01-31T08:00:00Z or 2027-
 ///
 /// # Errors
 /// Any other text, times that do not exist, leap seconds, and years beyond 9999 (in UTC).
-pub(crate) fn parse_time(field: &str, text: &str) -> Result<Timestamp, InvalidField> {
+pub fn parse_time(field: &str, text: &str) -> Result<Timestamp, InvalidField> {
     parse(text).map_err(|reason| InvalidField::new(field, reason, LIMIT, text))
 }
 
 /// A time as the API writes it: RFC 3339 in UTC with milliseconds.
-pub(crate) fn time_text(at: Timestamp) -> String {
+pub fn time_text(at: Timestamp) -> String {
     let text = at.to_string();
     match text.strip_suffix('Z') {
         Some(whole) if !whole.contains('.') => format!("{whole}.000Z"),

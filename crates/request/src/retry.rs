@@ -2,32 +2,33 @@
 
 use minutehand_model::limits::{RETRY_ATTEMPTS_MAX, RETRY_DELAY_MS_MAX};
 use minutehand_model::{Backoff, RetryPolicy};
-use minutehand_node::InvalidField;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::InvalidField;
 
 /// When and how often a failed execution is tried again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RetryDto {
+pub struct RetryDto {
     /// `none`, `immediate`, `fixed` or `exponential` (the default: full jitter up to `base_ms * 2^n`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) policy: Option<String>,
+    pub policy: Option<String>,
     /// The delay of `fixed`, 1 to 2592000000 ms.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) delay_ms: Option<i64>,
+    pub delay_ms: Option<i64>,
     /// First delay of `exponential`, 1 to 2592000000 ms; 1000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) base_ms: Option<i64>,
+    pub base_ms: Option<i64>,
     /// Longest delay of `exponential`, `base_ms` to 2592000000 ms; 300000 by default, or `base_ms` where that is longer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) cap_ms: Option<i64>,
+    pub cap_ms: Option<i64>,
     /// Attempts in all, the first included, 1 to 1000; 10 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) max_attempts: Option<i64>,
+    pub max_attempts: Option<i64>,
     /// No attempt starts later than this after the first due time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) max_age_ms: Option<i64>,
+    pub max_age_ms: Option<i64>,
 }
 
 impl RetryDto {
@@ -35,7 +36,7 @@ impl RetryDto {
     ///
     /// # Errors
     /// An unknown policy, a setting that the policy does not have, and numbers outside their limits.
-    pub(crate) fn policy(&self) -> Result<RetryPolicy, InvalidField> {
+    pub fn policy(&self) -> Result<RetryPolicy, InvalidField> {
         let word = self.policy.as_deref().unwrap_or("exponential");
         let defaults = RetryPolicy::default();
         let backoff = match word {

@@ -5,8 +5,8 @@ use minutehand_model::limits::{CRON_BYTES_MAX, JITTER_MS_MAX};
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{RecurrenceSpec, ScheduleDefinition, Timestamp};
 
-use crate::gateway::InvalidField;
-use crate::gateway::tasks::{validate_action, within};
+use crate::InvalidField;
+use crate::validate::{validate_action, within};
 
 /// Most times one preview shows.
 const PREVIEW_TIMES_MAX: usize = 1_000;
@@ -53,6 +53,14 @@ pub fn preview(
 pub fn validate_definition(definition: &ScheduleDefinition) -> Result<Calendar, InvalidField> {
     let action = &definition.action;
     validate_action(&action.payload, &action.headers, action.retry)?;
+    validate_timing(definition)
+}
+
+/// Checks everything about a definition but what it runs, and gives its calendar.
+///
+/// # Errors
+/// The first field that is refused; also a definition that can never fire.
+pub fn validate_timing(definition: &ScheduleDefinition) -> Result<Calendar, InvalidField> {
     within("jitter_ms", definition.jitter_ms, 0, JITTER_MS_MAX)?;
     within("misfire.window_ms", definition.misfire.window_ms, 0, MISFIRE_MS_MAX)?;
     within("misfire.grace_ms", definition.misfire.grace_ms, 0, MISFIRE_MS_MAX)?;
@@ -88,7 +96,7 @@ fn validate_bounds(definition: &ScheduleDefinition) -> Result<(), InvalidField> 
 }
 
 /// Refuses a definition that has nothing left to run: a new one is a mistake then.
-pub(super) fn validate_future(
+pub fn validate_future(
     definition: &ScheduleDefinition,
     calendar: &Calendar,
     now: Timestamp,

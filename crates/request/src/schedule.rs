@@ -7,113 +7,113 @@ use minutehand_model::{
     ActionTemplate, MisfirePolicy, MisfireRule, OverlapPolicy, RecurrenceSpec, RetryPolicy,
     ScheduleDefinition, Timestamp,
 };
-use minutehand_node::InvalidField;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::task::{DurationSchema, choice, parse_queue};
-use super::{Body, Duration, Headers, RetryDto, Text, body_of, duration_text, parse_time, time_text};
-use crate::problem::Problem;
+use crate::json::{Fields, Malformed};
+use crate::task::{DurationSchema, choice, parse_queue};
+use crate::{
+    Body, Duration, Headers, InvalidField, RetryDto, Text, body_of, duration_text, parse_time, time_text,
+};
 
 /// A schedule. Give `cron` or `every`.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ScheduleInput<'a> {
+pub struct ScheduleInput<'a> {
     /// The id; left out, one is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) id: Option<String>,
+    pub id: Option<String>,
     /// Five to seven cron fields, or a nickname such as `@daily`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) cron: Option<String>,
+    pub cron: Option<String>,
     /// The IANA time zone of `cron` and `exclude`; `UTC` by default.
     #[serde(default, alias = "tz", skip_serializing_if = "Option::is_none")]
-    pub(crate) time_zone: Option<String>,
+    pub time_zone: Option<String>,
     /// The daylight-saving rule of `cron`: `vixie` (the default), `skip` or `literal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) dst: Option<String>,
+    pub dst: Option<String>,
     /// A fixed interval of whole seconds: a number of seconds, `5m`, `PT5M`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none", serialize_with = "write_duration")]
     #[schema(value_type = Option<DurationSchema>)]
-    pub(crate) every: Option<Duration<'a>>,
+    pub every: Option<Duration<'a>>,
     /// One of the times of `every`; 1970-01-01T00:00:00Z by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
-    pub(crate) anchor_at: Option<String>,
+    pub anchor_at: Option<String>,
     /// Dates, stretches of dates (`2027-12-24..2027-12-26`) and cron expressions that are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) exclude: Option<Vec<String>>,
+    pub exclude: Option<Vec<String>>,
     /// Nothing runs before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
-    pub(crate) start_at: Option<String>,
+    pub start_at: Option<String>,
     /// Nothing runs after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
-    pub(crate) end_at: Option<String>,
+    pub end_at: Option<String>,
     /// Occurrences that are started in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>)]
-    pub(crate) max_runs: Option<i64>,
+    pub max_runs: Option<i64>,
     /// Each occurrence is delayed by a fixed pseudo-random part of this, at most a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) jitter_ms: Option<i64>,
+    pub jitter_ms: Option<i64>,
     /// What happens to occurrences that were missed.
     #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
-    pub(crate) misfire: Option<MisfireDto>,
+    pub misfire: Option<MisfireDto>,
     /// What happens while the previous run goes on: `allow_all` (the default), `skip`, `buffer_one`, `buffer_all`,
     /// `cancel_other` or `terminate_other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) overlap: Option<String>,
+    pub overlap: Option<String>,
     /// Pauses the schedule when a run has failed for the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) pause_on_failure: Option<bool>,
+    pub pause_on_failure: Option<bool>,
     /// The stream its executions go to. Required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) queue: Option<String>,
+    pub queue: Option<String>,
     /// Any JSON, as for tasks.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    pub(crate) payload: Option<&'a RawValue>,
+    pub payload: Option<&'a RawValue>,
     /// Bytes, instead of `payload`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none", serialize_with = "write_text")]
     #[schema(value_type = Option<String>, format = Byte)]
-    pub(crate) payload_base64: Option<Text<'a>>,
+    pub payload_base64: Option<Text<'a>>,
     /// At most 64 names and values for the worker.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
-    pub(crate) headers: Option<Headers<'a>>,
+    pub headers: Option<Headers<'a>>,
     /// What happens when a run fails.
     #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
-    pub(crate) retry: Option<RetryDto>,
+    pub retry: Option<RetryDto>,
     /// `at-most-once`, `at-least-once` (the default) or `exactly-once`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) guarantee: Option<String>,
+    pub guarantee: Option<String>,
     /// `high`, `normal` (the default) or `low`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) precision: Option<String>,
+    pub precision: Option<String>,
     /// Whether it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) paused: Option<bool>,
+    pub paused: Option<bool>,
     /// Why, for the list of revisions; at most 1,024 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) note: Option<String>,
+    pub note: Option<String>,
 }
 
 /// What happens to occurrences whose time has passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct MisfireDto {
+pub struct MisfireDto {
     /// `all` (the default), `latest`, `one_now` or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) rule: Option<String>,
+    pub rule: Option<String>,
     /// Oldest lateness at which `all` and `latest` still run one; a year by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) window_ms: Option<i64>,
+    pub window_ms: Option<i64>,
     /// Lateness up to which an occurrence counts as on time; a minute by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) grace_ms: Option<i64>,
+    pub grace_ms: Option<i64>,
 }
 
 fn write_duration<S: serde::Serializer>(
@@ -133,7 +133,7 @@ impl ScheduleInput<'_> {
     ///
     /// # Errors
     /// The first field that is refused.
-    pub(crate) fn definition(&self) -> Result<ScheduleDefinition, InvalidField> {
+    pub fn definition(&self) -> Result<ScheduleDefinition, InvalidField> {
         let time = |field: &str, text: &Option<String>| {
             text.as_deref().map(|text| parse_time(field, text)).transpose()
         };
@@ -145,6 +145,7 @@ impl ScheduleInput<'_> {
             retry: self.retry.as_ref().map_or(Ok(RetryPolicy::default()), RetryDto::policy)?,
             guarantee: choice("guarantee", self.guarantee.as_deref())?,
             precision: choice("precision", self.precision.as_deref())?,
+            verbatim: None,
         };
         Ok(ScheduleDefinition {
             recurrence: self.recurrence()?,
@@ -221,7 +222,7 @@ impl MisfireDto {
 
 /// A definition as its caller could have written it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DefinitionDto {
+pub struct DefinitionDto {
     #[serde(skip_serializing_if = "Option::is_none")]
     cron: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -297,44 +298,19 @@ impl From<&ScheduleDefinition> for DefinitionDto {
     }
 }
 
-/// An object's fields as they were written, none twice.
-struct Fields<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'a>, D::Error> {
-        struct FieldsVisitor;
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = BTreeMap::new();
-                while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
-                    let name = if name == "tz" { Cow::Borrowed("time_zone") } else { name };
-                    if fields.contains_key(&name) {
-                        return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
-                    }
-                    fields.insert(name, value);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
 /// The JSON of a definition with the fields of a patch put in their places; `null` takes a field away, so that its
 /// default counts again. `cron` and `every` replace each other, and so do the two forms of a payload.
 ///
 /// # Errors
 /// When the patch is no object of fields that a schedule has.
-pub(crate) fn merged(definition: &ScheduleDefinition, patch: &[u8]) -> Result<Vec<u8>, Problem> {
+pub fn merged(definition: &ScheduleDefinition, patch: &[u8]) -> Result<Vec<u8>, Malformed> {
     // Names and types first, so that an error speaks of the patch and not of the merged text.
     crate::json::read::<ScheduleInput<'_>>(patch)?;
-    let Fields(patch) = crate::json::read(patch)?;
-    let unserializable = |error: serde_json::Error| Problem::malformed(error.to_string());
-    let base = serde_json::to_string(&DefinitionDto::from(definition)).map_err(unserializable)?;
+    let Fields(mut patch) = crate::json::read(patch)?;
+    if let Some(zone) = patch.remove("tz") {
+        patch.insert(Cow::Borrowed("time_zone"), zone);
+    }
+    let base = serde_json::to_string(&DefinitionDto::from(definition))?;
     let Fields(mut fields) = crate::json::read(base.as_bytes())?;
     let replaces: [(&str, &[&str]); 4] = [
         ("cron", &["every", "anchor_at"]),
@@ -355,7 +331,7 @@ pub(crate) fn merged(definition: &ScheduleDefinition, patch: &[u8]) -> Result<Ve
             _ => fields.insert(name, value),
         };
     }
-    serde_json::to_vec(&fields).map_err(unserializable)
+    Ok(serde_json::to_vec(&fields)?)
 }
 
 #[cfg(test)]
@@ -424,7 +400,7 @@ mod tests {
             ("", "body"),
         ] {
             let problem = merged(&definition(FULL), patch.as_bytes()).unwrap_err();
-            assert_eq!(problem.field.as_deref(), Some(field), "{patch}: {problem:?}");
+            assert_eq!(problem.field, field, "{patch}: {problem:?}");
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use minutehand_node::InvalidField;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use crate::InvalidField;
 
 /// Longest duration: ten thousand years of 366 days, beyond everything that can be scheduled.
 const MS_MAX: f64 = 10_000.0 * 366.0 * 86_400_000.0;
@@ -13,8 +14,10 @@ const LIMIT: &str =
 
 /// A duration as it was written.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Duration<'a> {
+pub enum Duration<'a> {
+    /// A number of seconds.
     Seconds(f64),
+    /// `1h30m` or `PT5M`, not yet looked at.
     Text(Cow<'a, str>),
 }
 
@@ -23,7 +26,7 @@ impl Duration<'_> {
     ///
     /// # Errors
     /// Negative durations (minus zero included), other texts, and what no due time could hold.
-    pub(crate) fn as_ms(&self, field: &str) -> Result<i64, InvalidField> {
+    pub fn as_ms(&self, field: &str) -> Result<i64, InvalidField> {
         let (ms, given) = match self {
             Duration::Seconds(seconds) => (Some(seconds * 1_000.0), format!("{seconds}")),
             Duration::Text(text) => (parse(text), text.to_string()),
@@ -68,7 +71,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Duration<'a> {
 }
 
 /// A duration as the API writes it: `1h30m`, `90s`, `250ms`; every unit at most once.
-pub(crate) fn duration_text(ms: i64) -> String {
+pub fn duration_text(ms: i64) -> String {
     let mut rest = ms.max(0);
     let mut text = String::new();
     for (unit, unit_ms) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {

@@ -3,18 +3,18 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use minutehand_node::InvalidField;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::InvalidField;
 use crate::json::payload_bytes;
 
 /// The bytes that a body's two fields stand for; empty when neither is given.
 ///
 /// # Errors
 /// When both are given, when the text is no Base64, and when the JSON is nested too deeply.
-pub(crate) fn body_of(payload: Option<&RawValue>, base64: Option<&str>) -> Result<Bytes, InvalidField> {
+pub fn body_of(payload: Option<&RawValue>, base64: Option<&str>) -> Result<Bytes, InvalidField> {
     match (payload, base64) {
         (None, None) => Ok(Bytes::new()),
         (Some(payload), None) => payload_bytes(payload),
@@ -31,13 +31,13 @@ pub(crate) fn body_of(payload: Option<&RawValue>, base64: Option<&str>) -> Resul
 
 /// A payload on its way out: as text when it is UTF-8, else as Base64.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub(crate) struct Body {
+pub struct Body {
     /// The payload as text. JSON that was sent as a payload comes back as the text it was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) payload: Option<String>,
+    pub payload: Option<String>,
     /// The payload in Base64, when it is no UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) payload_base64: Option<String>,
+    pub payload_base64: Option<String>,
 }
 
 impl From<&Bytes> for Body {

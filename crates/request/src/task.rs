@@ -1,0 +1,237 @@
+//! Creating and moving tasks.
+
+use minutehand_model::limits::DUE_PAST_MS_MAX;
+use minutehand_model::{Namespace, QueueName, RetryPolicy, Task, TaskId, Timestamp};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::{Duration, Headers, InvalidField, RetryDto, Text, body_of, parse_time};
+
+/// A task to create. Give `due_at` or `delay`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskInput<'a> {
+    /// The id, unique together with the due time within the namespace: letters, digits and . _ - : @ + = ~ /, at
+    /// most 200 bytes. Left out, one is made.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
+    pub id: Option<Text<'a>>,
+    /// The stream its execution goes to.
+    #[serde(borrow)]
+    #[schema(value_type = String)]
+    pub queue: Text<'a>,
+    /// When it runs, in RFC 3339: from ten years ago to the year 9999.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due_at: Option<Text<'a>>,
+    /// How long from now: a number of seconds, `1h30m`, or ISO 8601 (`PT5M`).
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<DurationSchema>)]
+    pub delay: Option<Duration<'a>>,
+    /// Any JSON. A string is delivered as its text, other JSON as it was written, byte for byte; at most 256 KiB.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub payload: Option<&'a RawValue>,
+    /// Bytes, instead of `payload`.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, format = Byte)]
+    pub payload_base64: Option<Text<'a>>,
+    /// At most 64 names and values for the worker.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
+    pub headers: Option<Headers<'a>>,
+    /// What happens when it fails.
+    #[serde(default, deserialize_with = "crate::json::object")]
+    pub retry: Option<RetryDto>,
+    /// `at-most-once`, `at-least-once` (the default) or `exactly-once`.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
+    pub guarantee: Option<Text<'a>>,
+    /// `high`, `normal` (the default) or `low`.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
+    pub precision: Option<Text<'a>>,
+}
+
+/// A number of seconds, or text.
+#[derive(ToSchema)]
+#[schema(as = Duration)]
+#[allow(dead_code, reason = "describes the JSON only")]
+#[serde(untagged)]
+pub enum DurationSchema {
+    /// Seconds.
+    Seconds(f64),
+    /// `1h30m`, `PT5M`.
+    Text(String),
+}
+
+impl TaskInput<'_> {
+    /// The task meant. `queue_before` is the queue of the task before it, for the many that share one.
+    ///
+    /// # Errors
+    /// The first field that is refused.
+    pub fn into_task(
+        self,
+        namespace: &Namespace,
+        now: Timestamp,
+        queue_before: Option<&QueueName>,
+        new_id: impl FnOnce() -> TaskId,
+    ) -> Result<Task, InvalidField> {
+        let id = match &self.id {
+            Some(id) => {
+                TaskId::parse(id.as_str()).map_err(|error| name_refused("id", id.as_str(), &error))?
+            }
+            None => new_id(),
+        };
+        let queue = match queue_before {
+            Some(before) if before.as_str() == self.queue.as_str() => before.clone(),
+            _ => parse_queue(self.queue.as_str())?,
+        };
+        let due = due_time(self.due_at.as_ref().map(Text::as_str), self.delay.as_ref(), now)?;
+        let payload = body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?;
+        Ok(Task {
+            namespace: namespace.clone(),
+            id,
+            queue,
+            due,
+            payload,
+            headers: self.headers.map(Headers::into_owned).unwrap_or_default(),
+            retry: self.retry.map_or(Ok(RetryPolicy::default()), |retry| retry.policy())?,
+            guarantee: choice("guarantee", self.guarantee.as_ref().map(Text::as_str))?,
+            precision: choice("precision", self.precision.as_ref().map(Text::as_str))?,
+            attempt: 1,
+            first_due: due,
+            origin: None,
+            verbatim: None,
+        })
+    }
+}
+
+/// The due time that one of the two fields gives.
+pub fn due_time(
+    due_at: Option<&str>,
+    delay: Option<&Duration<'_>>,
+    now: Timestamp,
+) -> Result<Timestamp, InvalidField> {
+    match (due_at, delay) {
+        (Some(due_at), None) => {
+            let due = parse_time("due_at", due_at)?;
+            let earliest = now.plus_millis(-DUE_PAST_MS_MAX);
+            if due < earliest {
+                let limit = format!("not before {earliest} (ten years ago)");
+                return Err(InvalidField::new("due_at", "is too long ago", limit, due_at));
+            }
+            Ok(due)
+        }
+        (None, Some(delay)) => {
+            let due = now.plus_millis(delay.as_ms("delay")?);
+            if due > Timestamp::END_OF_YEAR_9999 {
+                let limit = "a delay that ends before the year 10000";
+                return Err(InvalidField::new("delay", "is too long", limit, format!("{delay:?}")));
+            }
+            Ok(due)
+        }
+        (None, None) => Err(InvalidField::new("due_at", "is missing", "one of due_at and delay", "neither")),
+        (Some(_), Some(_)) => {
+            Err(InvalidField::new("delay", "is given beside due_at", "one of due_at and delay", "both"))
+        }
+    }
+}
+
+/// The name of a queue.
+///
+/// # Errors
+/// What no queue may be called.
+pub fn parse_queue(text: &str) -> Result<QueueName, InvalidField> {
+    QueueName::parse(text).map_err(|error| name_refused("queue", text, &error))
+}
+
+/// A name that was refused, under the field's own name.
+pub fn name_refused(field: &str, given: &str, error: &minutehand_model::NameError) -> InvalidField {
+    use minutehand_model::NameError;
+    let limit = match error {
+        NameError::Empty { bytes_max, allowed, .. } => format!("1 to {bytes_max} characters of {allowed}"),
+        NameError::TooLong { bytes_max, .. } => format!("at most {bytes_max} bytes"),
+        NameError::Character { allowed, .. } => (*allowed).to_owned(),
+    };
+    let given = match error {
+        NameError::TooLong { bytes, .. } => format!("{bytes} bytes"),
+        _ => format!("{:?}", given.chars().take(60).collect::<String>()),
+    };
+    InvalidField::new(field, error.to_string(), limit, given)
+}
+
+/// A word out of a few; the default when none is given.
+pub fn choice<T>(field: &str, word: Option<&str>) -> Result<T, InvalidField>
+where
+    T: Default + std::str::FromStr<Err = minutehand_model::policy::UnknownChoice>,
+{
+    let Some(word) = word else { return Ok(T::default()) };
+    word.parse().map_err(|error: minutehand_model::policy::UnknownChoice| {
+        InvalidField::new(field, "is not a choice", format!("one of {}", error.choices), word)
+    })
+}
+
+/// What happens to a task that has been published by the time it is to be moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MoveMode {
+    /// It runs at the new time all the same.
+    #[default]
+    Replace,
+    /// It stays as it is.
+    OnlyIfNotPublished,
+}
+
+/// A task's new due time.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveInput<'a> {
+    /// The new due time in RFC 3339.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    due_at: Option<Text<'a>>,
+    /// Or how long from now.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<DurationSchema>)]
+    delay: Option<Duration<'a>>,
+    /// The due time to be moved, when the task has several.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    from_due_at: Option<Text<'a>>,
+    /// `replace` (the default: it runs at the new time whatever happened) or `only-if-not-published`.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
+    mode: Option<Text<'a>>,
+}
+
+/// A parsed [`MoveInput`].
+pub struct Move {
+    /// Its present due time, where the caller said which.
+    pub from: Option<Timestamp>,
+    /// Its new due time.
+    pub to: Timestamp,
+    /// What happens when it has been published.
+    pub mode: MoveMode,
+}
+
+impl MoveInput<'_> {
+    /// The times and the mode meant.
+    ///
+    /// # Errors
+    /// The first field that is refused.
+    pub fn parse(&self, now: Timestamp) -> Result<Move, InvalidField> {
+        let to = due_time(self.due_at.as_ref().map(Text::as_str), self.delay.as_ref(), now)?;
+        let from =
+            self.from_due_at.as_ref().map(|from| parse_time("from_due_at", from.as_str())).transpose()?;
+        let mode = match self.mode.as_ref().map_or("replace", Text::as_str) {
+            "replace" => MoveMode::Replace,
+            "only-if-not-published" => MoveMode::OnlyIfNotPublished,
+            other => {
+                let limit = "one of replace, only-if-not-published";
+                return Err(InvalidField::new("mode", "is not a choice", limit, other));
+            }
+        };
+        Ok(Move { from, to, mode })
+    }
+}
