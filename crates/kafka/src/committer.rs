@@ -343,16 +343,20 @@ impl Committer {
             let Some(topic) = self.queues.get(&publication.task.queue) else { continue };
             let place = Place { partition: self.partition, partitions: self.client.config().partitions };
             let outgoing = encoder.publication(publication);
-            let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic.name)
-                .partition(place.within(topic.partitions, publication.task.key) as i32)
-                .key(outgoing.key)
-                .payload(outgoing.value)
-                .headers(outgoing.headers);
+            let to = place.within(topic.partitions, publication.task.key) as i32;
+            let mut record: BaseRecord<'_, [u8], [u8]> =
+                BaseRecord::to(&topic.name).partition(to).headers(outgoing.headers);
+            if let Some(key) = outgoing.key {
+                record = record.key(key);
+            }
+            if let Some(value) = outgoing.value {
+                record = record.payload(value);
+            }
             self.send(session, record)?;
         }
         for stop in &tick.stops {
             // A run may be in any worker's hands, whoever consumes its partition: all of them read this topic.
-            let headers = execution::stop_headers(stop);
+            let headers = encoder.stop(stop);
             let record: BaseRecord<'_, [u8], [u8]> =
                 BaseRecord::to(&self.client.names().stops).partition(0).headers(headers);
             self.send(session, record)?;

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use minutehand_ingress::egress::{self, Envelope, Incoming, ReadError, Writer};
 use minutehand_model::{
-    Namespace, PartitionId, Publication, ScheduleId, ScheduleState, StopRequest, TaskKey, Tick,
+    Namespace, PartitionId, Publication, QueueName, ScheduleId, ScheduleState, StopRequest, TaskKey, Tick,
 };
-use rdkafka::message::{Header, OwnedHeaders};
+use minutehand_record::QueueNames;
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 
 use crate::tail::Stored;
 
@@ -26,51 +29,75 @@ impl Place {
     }
 }
 
+/// Which tick published a record.
+const TICK: &str = "minutehand-tick";
+/// Which queue a stop request is for.
+const QUEUE: &str = "minutehand-queue";
+
 /// A record on its way out.
 pub(crate) struct Outgoing<'a> {
-    pub(crate) key: &'a [u8],
-    pub(crate) value: &'a [u8],
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
     pub(crate) headers: OwnedHeaders,
 }
 
-/// Turns the publications of one tick into records.
+/// Turns the publications and the stop requests of one tick into records.
 pub(crate) struct Encoder {
     tick: String,
-    published_at_ms: String,
-    key: [u8; 16],
+    writer: Writer,
 }
 
 impl Encoder {
     pub(crate) fn new(tick: &Tick) -> Encoder {
-        Encoder {
-            tick: tick_name(tick),
-            published_at_ms: tick.published_at.as_millis().to_string(),
-            key: [0; 16],
-        }
+        let writer = Writer::new(tick.partition, tick.checkpoint.epoch, tick.published_at);
+        Encoder { tick: tick_name(tick), writer }
     }
 
     pub(crate) fn publication<'a>(&'a mut self, publication: &'a Publication) -> Outgoing<'a> {
-        self.key = publication.task.key.0.to_be_bytes();
-        let headers = OwnedHeaders::new_with_capacity(3)
-            .insert(Header { key: "minutehand-tick", value: Some(self.tick.as_str()) })
-            .insert(Header { key: "minutehand-published-at", value: Some(self.published_at_ms.as_str()) })
-            .insert(Header { key: "minutehand-offset", value: Some(&publication.offset.to_string()) });
-        Outgoing { key: &self.key, value: &publication.task.encoded, headers }
+        match self.writer.publication(publication, Envelope::Plain) {
+            Ok(outgoing) => {
+                let headers = owned(&outgoing.headers, TICK, &self.tick);
+                Outgoing { key: outgoing.key, value: outgoing.value, headers }
+            }
+            // A worker finds that it is no task, and sets it aside.
+            Err(error) => {
+                tracing::warn!(offset = publication.offset, %error, "a task that cannot be read is published as it is");
+                let headers = owned(&[], TICK, &self.tick);
+                Outgoing { key: None, value: Some(&publication.task.encoded), headers }
+            }
+        }
     }
+
+    /// A request to stop a run.
+    pub(crate) fn stop(&mut self, stop: &StopRequest) -> OwnedHeaders {
+        owned(&self.writer.stop(stop).headers, QUEUE, stop.queue.as_str())
+    }
+}
+
+/// The headers, and one more.
+fn owned(headers: &[(&str, Option<&[u8]>)], name: &str, value: &str) -> OwnedHeaders {
+    let mut owned = OwnedHeaders::new_with_capacity(headers.len() + 1);
+    for (key, value) in headers {
+        owned = owned.insert(Header { key, value: *value });
+    }
+    owned.insert(Header { key: name, value: Some(value) })
+}
+
+/// What a record of executions, or of stop requests, says.
+pub(crate) fn read(message: &BorrowedMessage<'_>, names: &mut QueueNames) -> Result<Incoming, ReadError> {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    egress::read(message.payload(), headers.map(|header| (header.key, header.value)), names)
+}
+
+/// Which queue a stop request is for.
+pub(crate) fn stop_queue(message: &BorrowedMessage<'_>) -> Option<QueueName> {
+    let header = message.headers()?.iter().filter(|header| header.key == QUEUE).last()?;
+    QueueName::parse(std::str::from_utf8(header.value?).ok()?).ok()
 }
 
 /// `<partition>.<epoch>.<number>`: which tick published a record.
 pub(crate) fn tick_name(tick: &Tick) -> String {
     format!("{}.{}.{}", tick.partition, tick.checkpoint.epoch, tick.checkpoint.tick)
-}
-
-/// A request to stop a run: a record without key and value.
-pub(crate) fn stop_headers(stop: &StopRequest) -> OwnedHeaders {
-    OwnedHeaders::new_with_capacity(4)
-        .insert(Header { key: "minutehand-queue", value: Some(stop.queue.as_str()) })
-        .insert(Header { key: "minutehand-stop", value: Some(if stop.kill { "kill" } else { "ask" }) })
-        .insert(Header { key: "minutehand-key", value: Some(&stop.key.0.to_be_bytes()[..]) })
-        .insert(Header { key: "minutehand-due-at", value: Some(&stop.due.as_millis().to_string()) })
 }
 
 /// The key of a schedule's state. Neither name can hold a slash.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use minutehand_ports::{ErrorClass, PortError};
+use minutehand_record::QueueNames;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Message, TopicPartitionList};
@@ -172,7 +173,7 @@ fn await_topic(group: &Group, settler: &mut Settler) -> Result<bool, PortError> 
 }
 
 fn follow(group: &Group, consumer: &Member) -> KafkaResult<()> {
-    let mut polled_at = Instant::now();
+    let (mut polled_at, mut names) = (Instant::now(), QueueNames::default());
     while !is_over(group) {
         consumer.context().settle(Some(consumer));
         restore(group, consumer)?;
@@ -190,7 +191,7 @@ fn follow(group: &Group, consumer: &Member) -> KafkaResult<()> {
             consumer.context().is_paused.store(false, Ordering::Relaxed);
         }
         polled_at = Instant::now();
-        if fetch(group, consumer)? == 0 {
+        if fetch(group, consumer, &mut names)? == 0 {
             group.bell.wait(WAIT);
         }
     }
@@ -236,7 +237,7 @@ fn restore(group: &Group, consumer: &Member) -> KafkaResult<()> {
 }
 
 /// Takes what has arrived; answers how many records.
-fn fetch(group: &Group, consumer: &Member) -> KafkaResult<usize> {
+fn fetch(group: &Group, consumer: &Member, names: &mut QueueNames) -> KafkaResult<usize> {
     let mut records = Vec::new();
     // An event that was served looks like nothing; behind it there may be more.
     let mut nothing = 0;
@@ -245,7 +246,7 @@ fn fetch(group: &Group, consumer: &Member) -> KafkaResult<usize> {
         match consumer.poll(Duration::ZERO) {
             Some(Ok(message)) => {
                 let place = (message.partition().max(0) as u32, message.offset().max(0) as u64);
-                records.push((place, delivery(&message, shares)));
+                records.push((place, delivery(&message, shares, names)));
             }
             Some(Err(error)) => judge(group, error)?,
             None => nothing += 1,

@@ -1,10 +1,14 @@
 //! A record of a queue's topic as a worker sees it.
 
 use bytes::Bytes;
+use minutehand_ingress::egress::Incoming;
 use minutehand_model::{Epoch, PartitionId, TaskKey, Timestamp};
 use minutehand_ports::{Delivery, DeliveryId};
+use minutehand_record::QueueNames;
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
+
+use crate::execution;
 
 /// How a queue's topic is divided among the partitions of the command log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,45 +43,35 @@ impl Shares {
     }
 }
 
-/// What a header says of the tick that published a record: `<partition>.<epoch>.<number>`.
-fn tick(text: &str) -> Option<(PartitionId, Epoch)> {
-    let mut parts = text.split('.');
-    let (partition, epoch) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    Some((PartitionId(partition), Epoch(epoch)))
-}
-
 /// The delivery of a record. What nobody of ours published is delivered all the same: the worker finds that it is no
 /// task, and sets it aside.
-pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares) -> Delivery {
-    let mut published_by = None;
-    let (mut published_at_ms, mut log_offset) = (None, None);
-    for header in message.headers().into_iter().flat_map(Headers::iter) {
-        let text = || header.value.and_then(|value| std::str::from_utf8(value).ok());
-        match header.key {
-            "minutehand-tick" => published_by = text().and_then(tick),
-            "minutehand-published-at" => published_at_ms = text().and_then(|text| text.parse().ok()),
-            "minutehand-offset" => log_offset = text().and_then(|text| text.parse().ok()),
-            _ => {}
-        }
-    }
+pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mut QueueNames) -> Delivery {
     let topic_partition = message.partition().max(0) as u32;
     let offset = message.offset().max(0) as u64;
-    let published_at =
-        published_at_ms.or(message.timestamp().to_millis()).map_or(Timestamp::MIN, Timestamp::from_millis);
-    let encoded = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-    let known = minutehand_record::task::read_record(encoded.clone()).ok();
-    let fitting = published_by.filter(|(partition, _)| {
-        shares.place(shares.id(*partition, topic_partition, offset)) == (topic_partition, offset)
-    });
-    let (partition, epoch) = fitting.unwrap_or((PartitionId(topic_partition % shares.own.max(1)), Epoch(0)));
+    if let Ok(Incoming::Execution(received)) = execution::read(message, names) {
+        let id = shares.id(received.partition, topic_partition, offset);
+        if shares.place(id) == (topic_partition, offset) {
+            let task = received.task;
+            return Delivery {
+                id,
+                epoch: received.epoch,
+                offset: received.offset,
+                published_at: received.published_at,
+                key: task.key,
+                due: task.due,
+                encoded: task.encoded,
+            };
+        }
+    }
+    let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
     Delivery {
-        id: shares.id(partition, topic_partition, offset),
-        epoch,
-        offset: log_offset.unwrap_or(0),
-        published_at,
-        key: known.as_ref().map_or(TaskKey(0), |task| task.key),
-        due: known.as_ref().map_or(published_at, |task| task.due),
-        encoded,
+        id: shares.id(PartitionId(topic_partition % shares.own.max(1)), topic_partition, offset),
+        epoch: Epoch(0),
+        offset: 0,
+        published_at: at,
+        key: TaskKey(0),
+        due: at,
+        encoded: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
     }
 }
 

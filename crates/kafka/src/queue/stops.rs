@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use minutehand_model::{PartitionId, QueueName, TaskKey, Timestamp};
+use minutehand_ingress::egress::Incoming;
+use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::Stop;
+use minutehand_record::QueueNames;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::sync::broadcast;
 
 use super::bell::Bell;
 use crate::client::Client;
+use crate::execution;
 use crate::listener::Consumer;
 use crate::tail;
 
@@ -138,21 +141,12 @@ impl Shared {
     }
 }
 
-/// The inverse of [`crate::execution::stop_headers`].
 fn stop(message: &BorrowedMessage<'_>) -> Option<(QueueName, Stop)> {
-    let (mut queue, mut key, mut due, mut kill) = (None, None, None, None);
-    for header in message.headers()?.iter() {
-        let value = header.value?;
-        let text = || std::str::from_utf8(value).ok();
-        match header.key {
-            "minutehand-queue" => queue = text().and_then(|text| QueueName::parse(text).ok()),
-            "minutehand-key" => key = value.try_into().ok().map(|bytes| TaskKey(u128::from_be_bytes(bytes))),
-            "minutehand-due-at" => {
-                due = text().and_then(|text| text.parse().ok()).map(Timestamp::from_millis)
-            }
-            "minutehand-stop" => kill = Some(value == b"kill"),
-            _ => {}
+    match execution::read(message, &mut QueueNames::default()) {
+        Ok(Incoming::Stop(stop)) => {
+            let stop = Stop { key: stop.key, due: stop.due, kill: stop.kill };
+            Some((execution::stop_queue(message)?, stop))
         }
+        _ => None,
     }
-    Some((queue?, Stop { key: key?, due: due?, kill: kill? }))
 }
