@@ -287,7 +287,7 @@ impl Committer {
             let name = self.client.names().executions(queue);
             let partitions = self.client.ensure(&TopicDefinition::executions(self.client.config(), &name))?;
             let own = self.client.config().partitions;
-            if partitions % own != 0 && own % partitions != 0 {
+            if !partitions.is_multiple_of(own) && !own.is_multiple_of(partitions) {
                 let reason = format!(
                     "{name} has {partitions} partitions, which is neither a divisor nor a multiple of the {own} \
                      of the command log; make the topic anew"
