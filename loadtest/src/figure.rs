@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::{Map, Value};
+
 /// What was measured, and under which conditions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
@@ -21,6 +23,19 @@ impl Figure {
     /// A figure without conditions.
     pub fn new(bench: &'static str, figure: impl Into<String>, value: f64, unit: &'static str) -> Figure {
         Figure { bench, figure: figure.into(), value, unit, conditions: Vec::new() }
+    }
+
+    /// As one JSON object: the conditions stand beside the value.
+    pub fn as_json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("bench".into(), self.bench.into());
+        object.insert("figure".into(), self.figure.clone().into());
+        object.insert("value".into(), self.value.into());
+        object.insert("unit".into(), self.unit.into());
+        for (name, value) in &self.conditions {
+            object.insert((*name).into(), value.clone().into());
+        }
+        Value::Object(object)
     }
 
     /// The same with one more condition.

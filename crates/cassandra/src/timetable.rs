@@ -34,6 +34,7 @@ pub struct CassandraTimetable {
     pub(crate) writes_in_flight_max: usize,
     pub(crate) written: Written,
     pub(crate) pages_fetched: AtomicU64,
+    pub(crate) rows_written: AtomicU64,
 }
 
 impl CassandraTimetable {
@@ -58,12 +59,18 @@ impl CassandraTimetable {
             writes_in_flight_max: config.writes_in_flight_max,
             written: Written::default(),
             pages_fetched: AtomicU64::new(0),
+            rows_written: AtomicU64::new(0),
         }))
     }
 
     /// How many pages of rows have been asked for since it was connected: what reading has cost.
     pub fn pages_fetched(&self) -> u64 {
         self.pages_fetched.load(Ordering::Relaxed)
+    }
+
+    /// How many rows of blocks have been written since then, with those of the indexes on them: what writing has cost.
+    pub fn rows_written(&self) -> u64 {
+        self.rows_written.load(Ordering::Relaxed)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Writing blocks: encoded, filed under their slices, made known, indexed; answered when all of it is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -62,6 +63,8 @@ impl CassandraTimetable {
         self.written.retain_unknown(&mut days, &mut buckets);
 
         let mut requests: Vec<BoxFuture<'_, Result<(), PortError>>> = Vec::new();
+        let mut rows = days.len() + buckets.len() + past_days.len() + past_buckets.len() + index.len();
+        rows += batches.iter().map(Vec::len).sum::<usize>();
         requests.extend(days.union(&past_days).map(|day| self.write_day(*day, now, &action).boxed()));
         requests.extend(
             buckets.union(&past_buckets).map(|bucket| self.write_bucket(*bucket, now, &action).boxed()),
@@ -76,6 +79,7 @@ impl CassandraTimetable {
             })
             .await?;
         self.written.acknowledged(days, buckets);
+        self.rows_written.fetch_add(rows as u64, Ordering::Relaxed);
         Ok(())
     }
 

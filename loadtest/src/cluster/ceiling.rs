@@ -10,7 +10,7 @@ use minutehand_kafka::raw::{Begin, RawOutgoing, RawProducer, RawReader};
 use minutehand_model::QueueName;
 use minutehand_ports::PortError;
 
-use super::generator::{self, Load, Progress};
+use super::generator::{self, Due, Load, Progress};
 
 /// Records that one transaction takes at most, and how long it gathers them.
 const TICK_RECORDS_MAX: usize = 20_000;
@@ -44,7 +44,7 @@ pub fn pipeline(
     // What goes in is held back only when it would run far ahead of what comes out.
     let load = Load {
         rate: f64::INFINITY,
-        ahead_ms: (0, 1),
+        due: Due::Ahead(0, 1),
         payload_bytes,
         queue: queue.clone(),
         lasts,
@@ -88,7 +88,10 @@ fn carry(client: &Client, partition: u32, out: &str, stop: &AtomicBool) -> Resul
         let headers = [("minutehand-tick", Some(tick.as_bytes()))];
         for (key, value) in &records {
             let partition = Some(partition);
-            producer.send(out, RawOutgoing { partition, key: Some(key), value: Some(value), headers: &headers })?;
+            producer.send(
+                out,
+                RawOutgoing { partition, key: Some(key), value: Some(value), headers: &headers },
+            )?;
         }
         let partition = Some(partition);
         producer.send(

@@ -18,8 +18,8 @@ use minutehand_ports::PortError;
 pub struct Load {
     /// Tasks a second.
     pub rate: f64,
-    /// The shortest and the longest time from creation to due time, in milliseconds; evenly spread.
-    pub ahead_ms: (i64, i64),
+    /// When tasks are due.
+    pub due: Due,
     /// Bytes of each payload.
     pub payload_bytes: usize,
     /// The queue of all tasks.
@@ -28,6 +28,26 @@ pub struct Load {
     pub lasts: Duration,
     /// A count of what has come out, and how many tasks may be on their way: closes the loop.
     pub waiting_max: Option<(Arc<AtomicU64>, u64)>,
+}
+
+/// When the tasks of a load are due; evenly spread.
+#[derive(Clone, Copy, Debug)]
+pub enum Due {
+    /// So many milliseconds after they are created: the least and the most.
+    Ahead(i64, i64),
+    /// Between two times.
+    Between(Timestamp, Timestamp),
+}
+
+impl Due {
+    fn pick(self, now: Timestamp, random: u64) -> Timestamp {
+        let (from, until) = match self {
+            Due::Ahead(least, most) => (now.plus_millis(least), now.plus_millis(most)),
+            Due::Between(from, until) => (from, until),
+        };
+        let spread = until.millis_since(from).max(1) as u64;
+        from.plus_millis((random % spread) as i64)
+    }
 }
 
 impl Load {
@@ -82,8 +102,7 @@ pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, Por
         let now = SystemClock.now();
         while sent < owed {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let spread = (load.ahead_ms.1 - load.ahead_ms.0).max(1) as u64;
-            task.due = now.plus_millis(load.ahead_ms.0 + ((random >> 33) % spread) as i64);
+            task.due = load.due.pick(now, random >> 20);
             task.first_due = task.due;
             let id = format!("{run_id}-{sent}");
             task.id = TaskId::parse(&id).unwrap_or_else(|_| task.id.clone());
@@ -106,7 +125,7 @@ pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, Por
     Ok(sent)
 }
 
-fn template(load: &Load) -> Task {
+pub(super) fn template(load: &Load) -> Task {
     // Half of it repeats, as payloads do; the rest does not compress.
     let mut state = 7_u64;
     let payload: Vec<u8> = (0..load.payload_bytes)

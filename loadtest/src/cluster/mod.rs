@@ -1,5 +1,14 @@
 //! Benchmarks of the cluster: the scheduler on real servers, beside ceilings measured in the same run.
 
 pub mod ceiling;
+mod failure;
 pub mod generator;
+mod member;
+pub mod prepared;
 pub mod reader;
+pub mod rig;
+pub mod steady;
+pub mod thin;
+
+pub use failure::Failure;
+pub use rig::Endpoints;

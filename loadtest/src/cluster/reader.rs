@@ -44,11 +44,17 @@ pub fn due_of(message: &RawIncoming<'_>) -> Option<Timestamp> {
     minutehand_record::task::read_record(value).ok().map(|record| record.due)
 }
 
-/// Reads on the calling thread until it is told to stop; answers how late executions that were due at or after `from` came.
+/// Reads on the calling thread until it is told to stop; answers how late executions came that were due within
+/// two times.
 ///
 /// # Errors
 /// When the topic cannot be read.
-pub fn run(client: &Client, topic: &str, from: Timestamp, seen: &Seen) -> Result<Lateness, PortError> {
+pub fn run(
+    client: &Client,
+    topic: &str,
+    within: (Timestamp, Timestamp),
+    seen: &Seen,
+) -> Result<Lateness, PortError> {
     let reader = RawReader::open(client, topic, Begin::Now)?;
     let lateness = Lateness::default();
     while !seen.stop.load(Ordering::Relaxed) {
@@ -59,16 +65,11 @@ pub fn run(client: &Client, topic: &str, from: Timestamp, seen: &Seen) -> Result
             if due > now {
                 seen.early.fetch_add(1, Ordering::Relaxed);
             }
-            if due >= from {
+            if (within.0..within.1).contains(&due) {
                 lateness.record(now.millis_since(due));
             }
         }
         seen.count.fetch_add(count as u64, Ordering::Relaxed);
     }
     Ok(lateness)
-}
-
-/// Whether a topic exists yet.
-pub async fn has_topic(client: &Client, topic: &str) -> bool {
-    client.has_topic(topic).await
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use minutehand_cli::{BenchArgs, Exit, Failure};
 use minutehand_loadtest::{Figure, crash, end_to_end, paced, startup};
-use serde_json::{Map, Value};
 
 /// The benchmarks, with what each measures.
 const BENCHES: &[(&str, &str)] = &[
@@ -33,7 +32,7 @@ pub(crate) async fn run(args: BenchArgs) -> Result<(), Failure> {
     let figures = measure(&name, args).await?;
     for figure in figures {
         if json {
-            println!("{}", as_json(&figure));
+            println!("{}", figure.as_json());
         } else {
             println!("{figure}");
         }
@@ -158,16 +157,4 @@ fn failed(error: end_to_end::Failure) -> Failure {
 
 async fn blocking(measure: impl FnOnce() -> Vec<Figure> + Send + 'static) -> Result<Vec<Figure>, Failure> {
     tokio::task::spawn_blocking(measure).await.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
-}
-
-fn as_json(figure: &Figure) -> Value {
-    let mut object = Map::new();
-    object.insert("bench".into(), figure.bench.into());
-    object.insert("figure".into(), figure.figure.clone().into());
-    object.insert("value".into(), figure.value.into());
-    object.insert("unit".into(), figure.unit.into());
-    for (name, value) in &figure.conditions {
-        object.insert((*name).into(), value.clone().into());
-    }
-    Value::Object(object)
 }

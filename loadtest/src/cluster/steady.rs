@@ -1,0 +1,211 @@
+//! Steady state: tasks come in at an even rate and go out when they are due, seen by a reader of what is committed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use minutehand_engine::Config;
+use minutehand_kafka::Client;
+use minutehand_model::{QueueName, Timestamp};
+use minutehand_node::{Clock, SystemClock};
+
+use super::generator::{self, Due, Load, Progress};
+use super::reader::{self, Seen};
+use super::rig::{Endpoints, Ground};
+use super::{Failure, ceiling};
+use crate::{Figure, Lateness};
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Steady {
+    /// The benchmark's name.
+    pub name: &'static str,
+    /// Tasks a second.
+    pub rate: f64,
+    /// From creation to due time, in milliseconds.
+    pub ahead_ms: (i64, i64),
+    /// How long the even rate is watched, after it has come up.
+    pub window: Duration,
+    /// Partitions.
+    pub partitions: u32,
+    /// How the engine is set up.
+    pub engine: Config,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Executions a second that were read in the window.
+    pub seen_per_s: f64,
+    /// Tasks a second that were sent.
+    pub sent_per_s: f64,
+    /// Start lateness at the reader's clock, of what was due in the window.
+    pub lateness: Lateness,
+    /// Executions that came before their time.
+    pub early: u64,
+    /// Executions that never came.
+    pub missing: i64,
+    /// Rows written to Cassandra, and tasks in them.
+    pub rows: u64,
+    /// Entries written to Cassandra.
+    pub entries: u64,
+}
+
+impl Outcome {
+    /// Whether the scheduler kept up: what was due in the window came out in it, nearly on time.
+    pub fn kept_up(&self, rate: f64) -> bool {
+        self.seen_per_s > 0.97 * rate && self.lateness.quantile_ms(0.99) < 1_000.0
+    }
+}
+
+/// The queue that every benchmark publishes to.
+pub fn queue() -> QueueName {
+    QueueName::parse("bench").expect("a good name")
+}
+
+/// Bytes of every payload.
+pub const PAYLOAD_BYTES: usize = 300;
+/// How long the reader goes on after the last task was due.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Runs it on topics and tables of its own.
+///
+/// # Errors
+/// When a server or the scheduler fails.
+pub async fn run(endpoints: &Endpoints, steady: &Steady) -> Result<Outcome, Failure> {
+    let ground = Ground::prepare(endpoints, steady.partitions).await?;
+    ground.client.ensure_queue(&queue()).await?;
+    let rig = ground.start(steady.engine.clone()).await?;
+    let topic = rig.client.names().executions(&queue());
+    // The rate has come up when the first task that was due as late as can be has come out.
+    let ramp = Duration::from_millis(steady.ahead_ms.1 as u64) + Duration::from_secs(5);
+    let start = SystemClock.now();
+    let window = (
+        start.plus_millis(ramp.as_millis() as i64),
+        start.plus_millis((ramp + steady.window).as_millis() as i64),
+    );
+    let load = Load {
+        rate: steady.rate,
+        due: Due::Ahead(steady.ahead_ms.0, steady.ahead_ms.1),
+        payload_bytes: PAYLOAD_BYTES,
+        queue: queue(),
+        lasts: ramp + steady.window,
+        waiting_max: None,
+    };
+    let (progress, seen) = (Progress::default(), Seen::default());
+    let sending = on_a_thread(&rig.client, {
+        let progress = progress.clone();
+        move |client| generator::run(client, &load, &progress).map_err(Failure::from)
+    });
+    let reading = on_a_thread(&rig.client, {
+        let seen = seen.clone();
+        move |client| reader::run(client, &topic, window, &seen).map_err(Failure::from)
+    });
+    let count_at = async |at: Timestamp| {
+        let wait = at.millis_since(SystemClock.now()).max(0) as u64;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        (seen.count(), progress.sent())
+    };
+    let before = count_at(window.0).await;
+    let after = count_at(window.1).await;
+    let sent = joined(sending).await?;
+    // Everything comes out in the end.
+    let rest = Duration::from_millis(steady.ahead_ms.1 as u64) + GRACE;
+    let deadline = tokio::time::Instant::now() + rest;
+    while seen.count() < sent && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    seen.stop();
+    let lateness = joined(reading).await?;
+    let (_, entries) = rig.timetable.written();
+    let seconds = steady.window.as_secs_f64();
+    let outcome = Outcome {
+        seen_per_s: (after.0 - before.0) as f64 / seconds,
+        sent_per_s: (after.1 - before.1) as f64 / seconds,
+        lateness,
+        early: seen.early(),
+        missing: sent as i64 - seen.count() as i64,
+        rows: rig.timetable.rows_written(),
+        entries,
+    };
+    rig.stop().await?;
+    Ok(outcome)
+}
+
+fn on_a_thread<T: Send + 'static>(
+    client: &Arc<Client>,
+    work: impl FnOnce(&Client) -> Result<T, Failure> + Send + 'static,
+) -> tokio::task::JoinHandle<Result<T, Failure>> {
+    let client = Arc::clone(client);
+    tokio::task::spawn_blocking(move || work(&client))
+}
+
+async fn joined<T>(handle: tokio::task::JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
+    handle.await.map_err(|error| Failure::new(error.to_string()))?
+}
+
+/// The figures of a run.
+pub fn figures(steady: &Steady, outcome: &Outcome) -> Vec<Figure> {
+    let of = |figure: &str, value: f64, unit: &'static str| {
+        Figure::new(steady.name, figure, value, unit)
+            .with("rate", steady.rate)
+            .with("partitions", steady.partitions)
+            .with("kept up", outcome.kept_up(steady.rate))
+    };
+    let late = |share| outcome.lateness.quantile_ms(share);
+    vec![
+        of("executions read", outcome.seen_per_s, "tasks/s"),
+        of("start lateness p50", late(0.5), "ms"),
+        of("start lateness p99", late(0.99), "ms"),
+        of("start lateness p99.9", late(0.999), "ms"),
+        of("early", outcome.early as f64, "tasks"),
+        of("missing", outcome.missing as f64, "tasks"),
+        of(
+            "rows written to Cassandra for each task",
+            outcome.rows as f64
+                / (outcome.sent_per_s
+                    * (steady.window.as_secs_f64() + steady.ahead_ms.1 as f64 / 1_000.0 + 5.0))
+                    .max(1.0),
+            "rows",
+        ),
+    ]
+}
+
+/// The highest of some rates, in rising order, that was kept up with; beside the ceiling of a raw pipeline.
+///
+/// # Errors
+/// When a server or the scheduler fails.
+pub async fn highest(
+    endpoints: &Endpoints,
+    steady: &Steady,
+    rates: &[f64],
+    mut show: impl FnMut(Figure),
+) -> Result<(), Failure> {
+    let ceiling = pipeline_ceiling(endpoints, steady.partitions).await?;
+    show(Figure::new(steady.name, "ceiling: a raw pipeline of the same bytes", ceiling, "tasks/s"));
+    let mut best = 0.0;
+    for rate in rates {
+        let steady = Steady { rate: *rate, ..steady.clone() };
+        let outcome = run(endpoints, &steady).await?;
+        figures(&steady, &outcome).into_iter().for_each(&mut show);
+        if !outcome.kept_up(*rate) {
+            break;
+        }
+        best = outcome.seen_per_s;
+    }
+    show(Figure::new(steady.name, "sustained", best, "tasks/s"));
+    show(Figure::new(steady.name, "sustained, of the ceiling", best / ceiling, "share"));
+    Ok(())
+}
+
+/// What raw clients do on the same topics.
+///
+/// # Errors
+/// When a server fails.
+pub async fn pipeline_ceiling(endpoints: &Endpoints, partitions: u32) -> Result<f64, Failure> {
+    let ground = Ground::prepare(endpoints, partitions).await?;
+    ground.client.ensure_queue(&queue()).await?;
+    let client = Arc::clone(&ground.client);
+    let run = move || ceiling::pipeline(&client, &queue(), PAYLOAD_BYTES, Duration::from_secs(10));
+    let ceiling = tokio::task::spawn_blocking(run).await.map_err(|error| Failure::new(error.to_string()))?;
+    Ok(ceiling?)
+}
