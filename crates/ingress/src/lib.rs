@@ -116,10 +116,7 @@ impl Form {
                 _ => {}
             }
         }
-        let content_type = match content_type {
-            None => None,
-            Some(value) => Some(value.and_then(|value| std::str::from_utf8(value).ok())),
-        };
+        let content_type = content_type.map(|value| value.and_then(|value| std::str::from_utf8(value).ok()));
         // What a header asks for goes before what the value is.
         match content_type {
             _ if is_event => Ok(Form::BinaryEvent),

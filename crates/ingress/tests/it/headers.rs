@@ -194,8 +194,8 @@ fn a_refused_record_says_which_header_and_why() {
     );
     check(
         &queued("minutehand-cron", "@daily").with("minutehand-tz", "../../etc/passwd"),
-        "refused: minutehand-tz: \"../../etc/passwd\" is not an IANA time zone; try \"Europe/Berlin\"; an IANA time \
-         zone name, given ../../etc/passwd",
+        "refused: minutehand-tz: unknown time zone \"../../etc/passwd\"; use an IANA name such as Europe/Berlin; an IANA \
+         time zone name, given ../../etc/passwd",
     );
     check(
         &delayed().with("MINUTEHAND-DELAY", "6s"),

@@ -83,7 +83,7 @@ proptest! {
             }
             Ok(_) => {}
             Err(refusal) => {
-                prop_assert!(refusal.reason.len() < 2_000 && refusal.reason.contains(|c| c == ':' || c == ' '));
+                prop_assert!(refusal.reason.len() < 2_000 && refusal.reason.contains([':', ' ']));
                 prop_assert_eq!(command::decode(refusal.stand_in()).unwrap_err().reason, refusal.reason);
             }
         }
