@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use minutehand_model::{
-    Checkpoint, Command, Epoch, Frontier, LogOffset, Namespace, PartitionId, Place, RevisionEntry,
+    Checkpoint, Command, Epoch, Frontier, LogOffset, Namespace, PartitionId, Place, QueueName, RevisionEntry,
     ScheduleId, ScheduleState, SetAside, TaskKey, Timestamp,
 };
 
@@ -105,6 +105,8 @@ pub struct Partition {
     pub(crate) horizon: Timestamp,
 
     pub(crate) queues: QueueNames,
+    /// Names of tasks that have been applied, to be let go together: a shared counter waits for all stores before it.
+    pub(crate) spent_names: Vec<QueueName>,
     pub(crate) tasks: TaskStore,
     pub(crate) calendar: CalendarQueue,
     pub(crate) near_bytes: usize,
@@ -117,8 +119,6 @@ pub struct Partition {
     pub(crate) stored_revisions: BTreeSet<LogOffset>,
     pub(crate) revisions_to_write: Vec<RevisionEntry>,
     pub(crate) unsettled: Unsettled,
-    /// Passed by F, to be forgotten when their dedupe window ends.
-    pub(crate) passed: VecDeque<(Timestamp, TaskIndex)>,
     /// Came after F had passed their time; they leave with the next tick.
     pub(crate) late: Vec<TaskIndex>,
     pub(crate) late_bytes: usize,
@@ -148,7 +148,6 @@ impl Partition {
     /// A partition that waits for [`Input::Acquired`].
     pub fn new(config: Config, id: PartitionId) -> Partition {
         Partition {
-            config,
             id,
             effects: VecDeque::new(),
             requests: 0,
@@ -176,7 +175,8 @@ impl Partition {
             loaded: Timestamp::MIN,
             horizon: Timestamp::MIN,
             queues: QueueNames::default(),
-            tasks: TaskStore::default(),
+            spent_names: Vec::new(),
+            tasks: TaskStore::new(config.dedupe_window_ms),
             calendar: CalendarQueue::default(),
             near_bytes: 0,
             pending: PendingBlocks::default(),
@@ -186,7 +186,6 @@ impl Partition {
             stored_revisions: BTreeSet::new(),
             revisions_to_write: Vec::new(),
             unsettled: Unsettled::default(),
-            passed: VecDeque::new(),
             late: Vec::new(),
             late_bytes: 0,
             derived: Vec::new(),
@@ -202,6 +201,7 @@ impl Partition {
             in_flight: None,
             writes: BTreeMap::new(),
             failed_writes: VecDeque::new(),
+            config,
         }
     }
 

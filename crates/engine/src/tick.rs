@@ -3,11 +3,15 @@
 use minutehand_model::{Checkpoint, Place, Publication, TaskRecord, Tick, Timestamp};
 
 use crate::effect::Effect;
+use crate::fact::flag;
 use crate::partition::{Partition, Single};
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::schedule::Outbox;
-use crate::task_store::{TaskIndex, flag};
+use crate::task_store::TaskIndex;
+
+/// Facts that are passed step by step: few enough to stay in the nearest caches from one step to the next.
+const PASSED_TOGETHER: usize = 256;
 
 impl Partition {
     /// Builds and sends a tick, if none is under way and there is a reason for one.
@@ -122,9 +126,8 @@ impl Partition {
         self.late_bytes = 0;
         outbox.publications.reserve(late.len());
         for index in late {
-            if let Some(publication) = self.publish(index) {
-                outbox.publications.push(publication);
-            }
+            outbox.publications.extend(self.publication(index));
+            self.leave(index);
         }
     }
 
@@ -135,6 +138,8 @@ impl Partition {
         let mut bytes = 0;
         let mut last = None;
         let mut reached = limit;
+        // Looked at while they are collected, so that their memory is fetched side by side, and passed together.
+        let mut passing = Vec::new();
         loop {
             let schedule = self.schedules.peek().filter(|place| *place <= limit);
             let task_limit = schedule
@@ -154,14 +159,16 @@ impl Partition {
             if let Some((place, index)) = self.calendar.pop_through(task_limit) {
                 last = Some(place);
                 bytes += self.tasks.get(index).bytes();
-                self.pass(index, outbox);
+                passing.push(index);
             } else if let Some(place) = schedule {
                 last = Some(place);
+                self.pass_all(&mut passing, outbox);
                 self.schedules.pass_next(self.now, outbox);
             } else {
                 break;
             }
         }
+        self.pass_all(&mut passing, outbox);
         self.calendar.settle_after_pops();
         reached
     }
@@ -175,30 +182,40 @@ impl Partition {
         }
     }
 
-    /// F passes a fact: it is published, unless it is void, a repetition, or closed by a later void.
-    fn pass(&mut self, index: TaskIndex, outbox: &mut Outbox) {
+    /// F passes facts: each is published, unless it is void, a repetition, or closed by a later void.
+    ///
+    /// Step by step for many at a time: what is published shares buffers, and counting a shared buffer up waits for all
+    /// stores before it.
+    fn pass_all(&mut self, passing: &mut Vec<TaskIndex>, outbox: &mut Outbox) {
+        outbox.publications.reserve(passing.len());
+        for some in passing.chunks(PASSED_TOGETHER) {
+            for index in some {
+                self.pass(*index);
+            }
+            for index in some {
+                outbox.publications.extend(self.publication(*index));
+            }
+            for index in some {
+                self.leave(*index);
+            }
+        }
+        passing.clear();
+    }
+
+    fn pass(&mut self, index: TaskIndex) {
         let runs = self.tasks.opens_live_generation(index);
         let fact = self.tasks.get_mut(index);
         self.near_bytes -= fact.bytes();
         fact.flags = (fact.flags | flag::PASSED) & !flag::NEAR;
-        let forget_at = fact.forget_at(self.config.dedupe_window_ms);
-        if runs {
-            outbox.publications.extend(self.publish(index));
-        } else {
-            self.tasks.get_mut(index).encoded = None;
-        }
-        if self.breaks(PlantedBug::Dedupe) {
-            self.settle(index);
-            self.tasks.remove(index);
-        } else {
-            self.passed.push_back((forget_at, index));
+        if !runs {
+            self.tasks.drop_body(index);
         }
     }
 
-    fn publish(&mut self, index: TaskIndex) -> Option<Publication> {
-        let fact = self.tasks.get_mut(index);
-        let encoded = fact.encoded.take()?;
-        fact.flags |= flag::PUBLISHED;
+    /// The publication of a fact whose task is still kept.
+    fn publication(&self, index: TaskIndex) -> Option<Publication> {
+        let encoded = self.tasks.body(index)?;
+        let fact = self.tasks.get(index);
         let task = TaskRecord {
             key: fact.key(),
             queue: self.queues.name(fact.queue),
@@ -208,6 +225,21 @@ impl Partition {
             encoded,
         };
         Some(Publication { offset: fact.offset, task })
+    }
+
+    /// A fact that F has passed is only remembered from now on.
+    fn leave(&mut self, index: TaskIndex) {
+        let fact = self.tasks.get_mut(index);
+        if fact.is(flag::BODY) {
+            fact.flags |= flag::PUBLISHED;
+        }
+        self.tasks.drop_body(index);
+        if self.breaks(PlantedBug::Dedupe) && !self.tasks.get(index).is(flag::SENT) {
+            self.settle(index);
+            self.tasks.remove(index);
+        } else {
+            self.tasks.rest(index);
+        }
     }
 
     /// R: the lowest offset whose effect is neither in the timetable nor behind F and forgotten.
