@@ -101,7 +101,7 @@ impl Table {
 
     /// Makes room for one more, at most five sixths full.
     fn make_room(&mut self, hash_of: impl Fn(u32) -> u64) {
-        if self.length + 1 <= self.buckets.len() * (WIDTH * 5 / 6) {
+        if self.length < self.buckets.len() * (WIDTH * 5 / 6) {
             return;
         }
         let buckets = self.buckets.len() * 3 / 2 + 1;

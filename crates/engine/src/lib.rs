@@ -13,6 +13,7 @@
 
 mod apply;
 mod calendar_queue;
+mod catch_up;
 mod config;
 mod effect;
 mod fact;

@@ -75,7 +75,11 @@ impl Partition {
         if !fact.is(flag::NEAR) {
             fact.flags |= flag::NEAR;
             self.near_bytes += fact.bytes();
-            self.calendar.push(fact.place(), index, fact.precision());
+            let (place, precision) = (fact.place(), fact.precision());
+            match self.frontier.is_behind(place) {
+                true => self.behind.push(place, index, precision),
+                false => self.calendar.push(place, index, precision),
+            }
         }
     }
 
@@ -120,12 +124,12 @@ impl Partition {
             }
         };
         if !has_passed {
-            if let Ok(index) = self.tasks.insert(fact, encoded, Shelf::Near) {
+            if let Ok(index) = self.tasks.insert(fact, encoded, Shelf::Stored) {
                 self.enter_calendar(index);
             }
         } else if fact.forget_at(self.config.dedupe_window_ms) > self.remembered_from {
             fact.flags |= flag::PASSED;
-            if let Ok(index) = self.tasks.insert(fact, None, Shelf::Near) {
+            if let Ok(index) = self.tasks.insert(fact, None, Shelf::Stored) {
                 self.tasks.rest(index);
             }
         }
@@ -142,7 +146,10 @@ impl Partition {
     /// it is applied. So memory follows the newest record, or the time at which the log was asked and had no more; the
     /// clocks of log and owner may differ by less than the lease's time to live.
     fn memory_may_begin_at(&self) -> Timestamp {
-        let floor = self.frontier.floor().due;
+        let floor = match self.breaks(PlantedBug::BacklogForgets) {
+            true => self.frontier.front().due,
+            false => self.frontier.floor().due,
+        };
         let heard_at = match self.backlog.is_empty() && self.next >= self.read_next {
             true => self.log_heard_at.plus_millis(-self.config.lease_ttl_ms),
             false => Timestamp::MIN,

@@ -109,6 +109,10 @@ pub struct Partition {
     pub(crate) spent_names: Vec<QueueName>,
     pub(crate) tasks: TaskStore,
     pub(crate) calendar: CalendarQueue,
+    /// The tasks of the backlog that are in memory.
+    pub(crate) behind: CalendarQueue,
+    /// When the backlog last published something.
+    pub(crate) caught_up_at: Timestamp,
     pub(crate) near_bytes: usize,
     pub(crate) pending: PendingBlocks,
     pub(crate) schedules: ScheduleBook,
@@ -178,6 +182,8 @@ impl Partition {
             spent_names: Vec::new(),
             tasks: TaskStore::new(config.dedupe_window_ms),
             calendar: CalendarQueue::default(),
+            behind: CalendarQueue::default(),
+            caught_up_at: Timestamp::MIN,
             near_bytes: 0,
             pending: PendingBlocks::default(),
             schedules: ScheduleBook::default(),
@@ -298,6 +304,7 @@ impl Partition {
         if went_back {
             self.committed_at = self.committed_at.min(now);
             self.forgotten_at = self.forgotten_at.min(now);
+            self.caught_up_at = self.caught_up_at.min(now);
             self.log_asked_at = self.log_asked_at.min(now);
             self.log_heard_at = self.log_heard_at.min(now);
             self.lease_confirmed_at = self.lease_confirmed_at.min(now);
@@ -327,6 +334,7 @@ impl Partition {
         self.apply_backlog();
         self.read_log();
         self.read_ahead();
+        self.leave_behind();
         self.tick();
         self.forget();
         self.flush();

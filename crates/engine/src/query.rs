@@ -76,7 +76,7 @@ impl Partition {
             tick: self.committed.tick,
             log_end: self.log_end,
             loaded_until: self.loaded,
-            near_tasks: self.calendar.len(),
+            near_tasks: self.calendar.len() + self.behind.len(),
             near_bytes: self.near_bytes,
             pending_entries: self.pending.len(),
         }
@@ -108,8 +108,9 @@ impl Partition {
         far.sort_unstable_by_key(|(place, _)| *place);
         // What is far is due after everything in the calendar, but for a short time while a read is under way.
         let near: Vec<(Place, TaskIndex)> = self
-            .calendar
+            .behind
             .range(after, until)
+            .chain(self.calendar.range(after, until))
             .filter(|(_, index)| self.tasks.opens_live_generation(*index))
             .take(count_max)
             .collect();
@@ -136,7 +137,8 @@ impl Partition {
     pub fn loads(&self, from: Timestamp, until: Timestamp) -> BTreeMap<Timestamp, u64> {
         let mut loads = BTreeMap::new();
         let start = Place::end_of(from.plus_millis(-1));
-        for (place, index) in self.calendar.range(Some(start), until) {
+        let near = self.behind.range(Some(start), until).chain(self.calendar.range(Some(start), until));
+        for (place, index) in near {
             let fact = self.tasks.get(index);
             if fact.is(flag::UNSETTLED) && !fact.is(flag::VOID) {
                 *loads.entry(place.due.floor_to_minute()).or_insert(0) += 1;
