@@ -88,7 +88,7 @@ async fn publish(client: &Arc<Client>, partition: PartitionId, prefix: &str, tic
                 epoch: Epoch(1),
                 tick: number,
                 applied: 0,
-                frontier: Frontier { head, gaps: Vec::new() },
+                frontier: Frontier { head, ..Frontier::START },
                 replay_from: 0,
                 remembered_from: Timestamp::from_millis(0),
             },
