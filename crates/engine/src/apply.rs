@@ -1,17 +1,19 @@
 //! Applying the log: what each command changes. Pure in the order of the log; what depends on F as well is decided once,
 //! by whoever moves A over the command.
 
+use bytes::Bytes;
 use minutehand_model::{
     Command, LogOffset, Place, Revision, RevisionEntry, SetAside, TaskKey, TaskRecord, Timestamp,
 };
 
 use crate::effect::Effect;
+use crate::fact::{StoredFact, flag};
 use crate::input::InputRecord;
 use crate::partition::{Partition, Single};
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::schedule::Revised;
-use crate::task_store::{StoredFact, TaskIndex, flag};
+use crate::task_store::{GLANCES, Shelf, TaskIndex};
 
 /// Where a command stands in the log.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +41,7 @@ impl Partition {
     /// Something could be forgotten if nothing has been appended lately; only the log itself can say so.
     fn must_hear_of_the_log(&self) -> bool {
         let floor = self.frontier.floor().due;
-        let could_forget = self.passed.front().is_some_and(|(forget_at, _)| *forget_at <= floor);
+        let could_forget = self.tasks.forgettable_at().is_some_and(|forget_at| forget_at <= floor);
         could_forget && self.now.millis_since(self.log_asked_at) >= self.config.lease_ttl_ms / 3
     }
 
@@ -58,7 +60,13 @@ impl Partition {
 
     /// Applies what has been read, as long as the next tick has room for what comes late.
     pub(crate) fn apply_backlog(&mut self) {
+        let mut looked_at = 0;
         while self.has_room_for_late() {
+            if looked_at == 0 {
+                looked_at = GLANCES;
+                self.look_at_backlog();
+            }
+            looked_at -= 1;
             let Some(record) = self.backlog.pop_front() else { break };
             let next = record.offset + 1;
             self.log_time = self.log_time.max(record.appended_at);
@@ -69,9 +77,19 @@ impl Partition {
                 self.passed_hole(self.read_next);
             }
         }
+        self.spent_names.clear();
         if self.phase == Phase::Replaying && self.next >= self.replay_end {
             self.phase = Phase::Owning;
         }
+    }
+
+    /// Looks up the tasks of the next creations, all at once.
+    fn look_at_backlog(&self) {
+        let next = self.backlog.iter().take(GLANCES as usize);
+        self.tasks.glance(next.filter_map(|record| match &record.command {
+            Ok(Command::Create(task)) => Some(task.key),
+            _ => None,
+        }));
     }
 
     /// Offsets without a record (aborted transactions, markers) are passed like any other.
@@ -166,7 +184,7 @@ impl Partition {
             }
             return;
         }
-        self.place(StoredFact::new(key, place, at.appended_at, flag::VOID));
+        self.place(StoredFact::new(key, place, at.appended_at, flag::VOID), None);
     }
 
     fn place_task(&mut self, at: Position, task: TaskRecord) {
@@ -178,54 +196,56 @@ impl Partition {
             return;
         };
         let fact = StoredFact::new(task.key, place, at.appended_at, 0).with_task(
-            task.encoded,
             queue,
             task.guarantee,
             task.precision,
         );
-        self.place(fact);
+        self.spent_names.push(task.queue);
+        self.place(fact, Some(task.encoded));
     }
 
     /// A plain fact of the log: to the calendar when near, to a block when far, out at once when late.
-    fn place(&mut self, fact: StoredFact) {
+    fn place(&mut self, fact: StoredFact, encoded: Option<Bytes>) {
         let place = fact.place();
         if self.frontier.has_passed(place) {
-            self.place_behind(fact);
+            self.place_behind(fact, encoded);
         } else if place.due < self.horizon {
-            if let Some(index) = self.insert_unsettled(fact) {
+            if let Some(index) = self.insert_unsettled(fact, encoded, Shelf::Near) {
                 self.enter_calendar(index);
             }
-        } else if let Some(index) = self.insert_unsettled(fact) {
+        } else if let Some(index) = self.insert_unsettled(fact, encoded, Shelf::Far) {
             let bytes = self.tasks.get(index).bytes();
             self.pending.push(place.due, index, bytes, self.now);
         }
     }
 
     /// F has passed its time. A command at or after A came late; one before A was published, or decided against.
-    fn place_behind(&mut self, mut fact: StoredFact) {
+    fn place_behind(&mut self, mut fact: StoredFact, encoded: Option<Bytes>) {
         let anew = fact.offset >= self.known || self.breaks(PlantedBug::Late);
-        let forget_at = fact.forget_at(self.config.dedupe_window_ms);
-        if !anew && forget_at <= self.remembered_from {
+        if !anew && fact.forget_at(self.config.dedupe_window_ms) <= self.remembered_from {
             return;
         }
         fact.flags |= flag::PASSED;
-        if !anew {
-            fact.encoded = None;
-        }
-        let Some(index) = self.insert_unsettled(fact) else { return };
+        let encoded = encoded.filter(|_| anew);
+        let Some(index) = self.insert_unsettled(fact, encoded, Shelf::Near) else { return };
         if anew && self.tasks.opens_live_generation(index) {
             self.late_bytes += self.tasks.get(index).bytes();
             self.late.push(index);
-        } else if anew {
-            self.tasks.get_mut(index).encoded = None;
+        } else {
+            self.tasks.drop_body(index);
         }
-        self.passed.push_back((forget_at, index));
+        self.tasks.rest(index);
     }
 
-    fn insert_unsettled(&mut self, mut fact: StoredFact) -> Option<TaskIndex> {
+    fn insert_unsettled(
+        &mut self,
+        mut fact: StoredFact,
+        encoded: Option<Bytes>,
+        shelf: Shelf,
+    ) -> Option<TaskIndex> {
         fact.flags |= flag::UNSETTLED;
         let offset = fact.offset;
-        let index = self.tasks.insert(fact).ok()?;
+        let index = self.tasks.insert(fact, encoded, shelf).ok()?;
         self.unsettled.add(offset);
         Some(index)
     }

@@ -102,6 +102,14 @@ impl CalendarQueue {
         slot.items.last().map(|item| place_of(number, item))
     }
 
+    /// Whether something lies at or before a place.
+    pub(crate) fn reaches(&self, limit: Place) -> bool {
+        self.slots.first_key_value().is_some_and(|(number, slot)| {
+            // The first to be drained stands last, unless the slot is yet to be sorted.
+            slot.items.iter().rev().any(|item| place_of(*number, item) <= limit)
+        })
+    }
+
     /// Takes the first place, if it is at or before the limit.
     pub(crate) fn pop_through(&mut self, limit: Place) -> Option<(Place, TaskIndex)> {
         let mut first = self.slots.first_entry()?;
@@ -122,6 +130,26 @@ impl CalendarQueue {
         }
         self.length -= 1;
         Some((place, item.index))
+    }
+
+    /// Moves everything at or before a place to another queue.
+    pub(crate) fn move_through(&mut self, limit: Place, other: &mut CalendarQueue) {
+        while let Some(first) = self.slots.first_entry() {
+            let number = *first.key();
+            if number.saturating_mul(SLOT_MS) > limit.due.as_millis() {
+                return;
+            }
+            let Slot { items, .. } = first.remove();
+            self.length -= items.len();
+            for item in items {
+                let queue = if place_of(number, &item) <= limit { &mut *other } else { &mut *self };
+                queue.slots.entry(number).or_default().push(item);
+                queue.length += 1;
+            }
+            if self.slots.first_key_value().is_some_and(|(first, _)| *first == number) {
+                return;
+            }
+        }
     }
 
     /// To be called after a run of `pop_through`: brings the first slot's bounds up to date.
@@ -198,6 +226,8 @@ mod tests {
                 queue.push(at, TaskIndex::from(step as u32), Precision::Normal);
                 oracle.insert((at, step as u32));
             } else {
+                let probe = place(limit.due.as_millis() + (random() % 9) as i64, random());
+                assert_eq!(queue.reaches(probe), oracle.first().is_some_and(|(at, _)| *at <= probe));
                 assert_eq!(queue.peek(), oracle.first().map(|(at, _)| *at));
                 limit = place(limit.due.as_millis() + (random() % 3) as i64, random());
                 while let Some((at, index)) = queue.pop_through(limit) {
@@ -209,6 +239,28 @@ mod tests {
                 assert_eq!(wake, oracle.first().map(|(at, _)| at.due));
             }
             assert_eq!(queue.len(), oracle.len());
+        }
+    }
+
+    #[test]
+    fn a_move_takes_everything_through_a_place_and_nothing_beyond() {
+        for limit in [place(-1, 9), place(40, 5), place(41, 0), place(47, u64::MAX), place(300, 0)] {
+            let (mut queue, mut other) = (CalendarQueue::default(), CalendarQueue::default());
+            for number in 0..300_u32 {
+                let at = place(i64::from(number % 100), u64::from(number / 10));
+                queue.push(at, TaskIndex::from(number), Precision::Normal);
+            }
+            other.push(place(35, 1_000), TaskIndex::from(1_000), Precision::Low);
+            let is_moved = |at: &(Place, TaskIndex)| at.0 <= limit;
+            let all: Vec<_> = queue.range(None, Timestamp::MAX).collect();
+            queue.move_through(limit, &mut other);
+            let left: Vec<_> = all.iter().copied().filter(|at| !is_moved(at)).collect();
+            assert_eq!(queue.range(None, Timestamp::MAX).collect::<Vec<_>>(), left);
+            assert_eq!((queue.len(), other.len()), (left.len(), 301 - left.len()));
+            let mut moved: Vec<_> = all.into_iter().filter(is_moved).collect();
+            moved.push((place(35, 1_000), TaskIndex::from(1_000)));
+            moved.sort_unstable();
+            assert_eq!(other.range(None, Timestamp::MAX).collect::<Vec<_>>(), moved);
         }
     }
 

@@ -29,6 +29,10 @@ pub struct Config {
     pub normal_tick_delay_ms: i64,
     /// The same for class `low`.
     pub low_tick_delay_ms: i64,
+    /// What is later than this is left behind and caught up with beside what is on time; 0: everything in order, oldest first.
+    pub catch_up_after_ms: i64,
+    /// Most executions a second that are caught up with; 0: as many as the ticks have room for.
+    pub catch_up_rate_per_s: u64,
     /// A checkpoint is committed at least this often while commands arrive that publish nothing.
     pub checkpoint_interval_ms: i64,
     /// The lease's time to live: an owner that was not confirmed for two thirds of it stops firing.
@@ -56,6 +60,8 @@ impl Default for Config {
             tick_bytes_max: 8 * 1024 * 1024,
             normal_tick_delay_ms: 0,
             low_tick_delay_ms: 500,
+            catch_up_after_ms: 2_000,
+            catch_up_rate_per_s: 0,
             checkpoint_interval_ms: 1_000,
             lease_ttl_ms: 5_000,
             retry_delay_ms: 50,

@@ -3,10 +3,11 @@
 use minutehand_model::{Block, Fact, TaskRecord, Timestamp, TimetableEntry};
 
 use crate::effect::Effect;
+use crate::fact::flag;
 use crate::partition::{Partition, Write};
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
-use crate::task_store::{TaskIndex, flag};
+use crate::task_store::TaskIndex;
 
 /// Most facts in one write, so that a write is acknowledged soon.
 const FACTS_PER_WRITE_MAX: usize = 8_192;
@@ -111,14 +112,14 @@ impl Partition {
 
     fn entry(&self, index: TaskIndex) -> TimetableEntry {
         let fact = self.tasks.get(index);
-        let says = match &fact.encoded {
+        let says = match self.tasks.body(index) {
             Some(encoded) if !fact.is(flag::VOID) => Fact::Runs(TaskRecord {
                 key: fact.key(),
                 queue: self.queues.name(fact.queue),
                 due: fact.due,
                 guarantee: fact.guarantee(),
                 precision: fact.precision(),
-                encoded: encoded.clone(),
+                encoded,
             }),
             _ => Fact::Void,
         };
@@ -144,7 +145,9 @@ impl Partition {
                 for index in facts {
                     self.settle(index);
                     self.tasks.get_mut(index).flags &= !flag::SENT;
-                    if !self.tasks.get(index).is(flag::NEAR | flag::PASSED) {
+                    if self.tasks.get(index).is(flag::NEAR | flag::PASSED) {
+                        self.tasks.rest(index);
+                    } else {
                         self.tasks.remove(index);
                     }
                 }

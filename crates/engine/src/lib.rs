@@ -13,11 +13,15 @@
 
 mod apply;
 mod calendar_queue;
+mod catch_up;
 mod config;
 mod effect;
+mod fact;
 mod flush;
+mod heads;
 mod input;
 mod look_ahead;
+mod page;
 mod partition;
 mod pending;
 mod phase;

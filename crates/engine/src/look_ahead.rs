@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use minutehand_model::{Fact, Place, Timestamp, TimetableEntry, TimetablePage};
 
 use crate::effect::Effect;
+use crate::fact::{StoredFact, flag};
 use crate::partition::{Partition, Single};
 use crate::planted::PlantedBug;
-use crate::task_store::{StoredFact, TaskIndex, flag};
+use crate::task_store::{Shelf, TaskIndex};
 
 impl Partition {
     /// Whether less than three quarters of the look-ahead are in memory.
@@ -74,7 +75,11 @@ impl Partition {
         if !fact.is(flag::NEAR) {
             fact.flags |= flag::NEAR;
             self.near_bytes += fact.bytes();
-            self.calendar.push(fact.place(), index, fact.precision());
+            let (place, precision) = (fact.place(), fact.precision());
+            match self.frontier.is_behind(place) {
+                true => self.behind.push(place, index, precision),
+                false => self.calendar.push(place, index, precision),
+            }
         }
     }
 
@@ -106,59 +111,45 @@ impl Partition {
     fn load_entry(&mut self, entry: TimetableEntry) {
         let place = Place { due: entry.due, offset: entry.offset };
         let has_passed = self.frontier.has_passed(place);
-        let mut fact = match entry.fact {
-            Fact::Void => StoredFact::new(entry.key, place, entry.appended_at, flag::VOID),
+        let (mut fact, encoded) = match entry.fact {
+            Fact::Void => (StoredFact::new(entry.key, place, entry.appended_at, flag::VOID), None),
             Fact::Runs(task) => {
                 let Some(queue) = self.queues.number(&task.queue) else { return };
-                StoredFact::new(entry.key, place, entry.appended_at, 0).with_task(
-                    task.encoded,
+                let fact = StoredFact::new(entry.key, place, entry.appended_at, 0).with_task(
                     queue,
                     task.guarantee,
                     task.precision,
-                )
+                );
+                (fact, Some(task.encoded))
             }
         };
         if !has_passed {
-            if let Ok(index) = self.tasks.insert(fact) {
+            if let Ok(index) = self.tasks.insert(fact, encoded, Shelf::Stored) {
                 self.enter_calendar(index);
             }
         } else if fact.forget_at(self.config.dedupe_window_ms) > self.remembered_from {
             fact.flags |= flag::PASSED;
-            fact.encoded = None;
-            self.remember_passed(fact);
-        }
-    }
-
-    /// Keeps a fact that F has passed until its dedupe window ends.
-    pub(crate) fn remember_passed(&mut self, fact: StoredFact) {
-        let forget_at = fact.forget_at(self.config.dedupe_window_ms);
-        if let Ok(index) = self.tasks.insert(fact) {
-            self.passed.push_back((forget_at, index));
+            if let Ok(index) = self.tasks.insert(fact, None, Shelf::Stored) {
+                self.tasks.rest(index);
+            }
         }
     }
 
     /// Forgets what has run when its dedupe window has ended; R may pass it then.
     pub(crate) fn forget(&mut self) {
         self.remembered_from = self.remembered_from.max(self.memory_may_begin_at());
-        let floor = self.remembered_from;
-        while let Some((forget_at, index)) = self.passed.front().copied() {
-            // A fact whose write is under way keeps its number until the answer has come; one that still carries its
-            // task came late and waits for a tick.
-            let fact = self.tasks.get(index);
-            if forget_at > floor || fact.is(flag::SENT) || fact.encoded.is_some() {
-                break;
-            }
-            self.passed.pop_front();
-            self.settle(index);
-            self.tasks.remove(index);
-        }
+        let unsettled = &mut self.unsettled;
+        self.tasks.forget(self.now, self.remembered_from, |offset| unsettled.remove(offset));
     }
 
     /// The dedupe window is promised in the log's time: a repetition that was appended inside it is recognised however late
     /// it is applied. So memory follows the newest record, or the time at which the log was asked and had no more; the
     /// clocks of log and owner may differ by less than the lease's time to live.
     fn memory_may_begin_at(&self) -> Timestamp {
-        let floor = self.frontier.floor().due;
+        let floor = match self.breaks(PlantedBug::BacklogForgets) {
+            true => self.frontier.front().due,
+            false => self.frontier.floor().due,
+        };
         let heard_at = match self.backlog.is_empty() && self.next >= self.read_next {
             true => self.log_heard_at.plus_millis(-self.config.lease_ttl_ms),
             false => Timestamp::MIN,

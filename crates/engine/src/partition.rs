@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use minutehand_model::{
-    Checkpoint, Command, Epoch, Frontier, LogOffset, Namespace, PartitionId, Place, RevisionEntry,
+    Checkpoint, Command, Epoch, Frontier, LogOffset, Namespace, PartitionId, Place, QueueName, RevisionEntry,
     ScheduleId, ScheduleState, SetAside, TaskKey, Timestamp,
 };
 
@@ -105,8 +105,14 @@ pub struct Partition {
     pub(crate) horizon: Timestamp,
 
     pub(crate) queues: QueueNames,
+    /// Names of tasks that have been applied, to be let go together: a shared counter waits for all stores before it.
+    pub(crate) spent_names: Vec<QueueName>,
     pub(crate) tasks: TaskStore,
     pub(crate) calendar: CalendarQueue,
+    /// The tasks of the backlog that are in memory.
+    pub(crate) behind: CalendarQueue,
+    /// When the backlog last published something.
+    pub(crate) caught_up_at: Timestamp,
     pub(crate) near_bytes: usize,
     pub(crate) pending: PendingBlocks,
     pub(crate) schedules: ScheduleBook,
@@ -117,8 +123,6 @@ pub struct Partition {
     pub(crate) stored_revisions: BTreeSet<LogOffset>,
     pub(crate) revisions_to_write: Vec<RevisionEntry>,
     pub(crate) unsettled: Unsettled,
-    /// Passed by F, to be forgotten when their dedupe window ends.
-    pub(crate) passed: VecDeque<(Timestamp, TaskIndex)>,
     /// Came after F had passed their time; they leave with the next tick.
     pub(crate) late: Vec<TaskIndex>,
     pub(crate) late_bytes: usize,
@@ -148,7 +152,6 @@ impl Partition {
     /// A partition that waits for [`Input::Acquired`].
     pub fn new(config: Config, id: PartitionId) -> Partition {
         Partition {
-            config,
             id,
             effects: VecDeque::new(),
             requests: 0,
@@ -176,8 +179,11 @@ impl Partition {
             loaded: Timestamp::MIN,
             horizon: Timestamp::MIN,
             queues: QueueNames::default(),
-            tasks: TaskStore::default(),
+            spent_names: Vec::new(),
+            tasks: TaskStore::new(config.dedupe_window_ms),
             calendar: CalendarQueue::default(),
+            behind: CalendarQueue::default(),
+            caught_up_at: Timestamp::MIN,
             near_bytes: 0,
             pending: PendingBlocks::default(),
             schedules: ScheduleBook::default(),
@@ -186,7 +192,6 @@ impl Partition {
             stored_revisions: BTreeSet::new(),
             revisions_to_write: Vec::new(),
             unsettled: Unsettled::default(),
-            passed: VecDeque::new(),
             late: Vec::new(),
             late_bytes: 0,
             derived: Vec::new(),
@@ -202,6 +207,7 @@ impl Partition {
             in_flight: None,
             writes: BTreeMap::new(),
             failed_writes: VecDeque::new(),
+            config,
         }
     }
 
@@ -298,6 +304,7 @@ impl Partition {
         if went_back {
             self.committed_at = self.committed_at.min(now);
             self.forgotten_at = self.forgotten_at.min(now);
+            self.caught_up_at = self.caught_up_at.min(now);
             self.log_asked_at = self.log_asked_at.min(now);
             self.log_heard_at = self.log_heard_at.min(now);
             self.lease_confirmed_at = self.lease_confirmed_at.min(now);
@@ -327,6 +334,7 @@ impl Partition {
         self.apply_backlog();
         self.read_log();
         self.read_ahead();
+        self.leave_behind();
         self.tick();
         self.forget();
         self.flush();

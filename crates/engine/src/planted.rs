@@ -72,6 +72,12 @@ planted_bugs! {
     HandOverUnflushed = "hand-over-unflushed",
     /// After a commit in doubt the owner goes on from memory.
     DoubtIgnored = "doubt-ignored",
+    /// The checkpoint does not carry the backlog.
+    BacklogUnsaved = "backlog-unsaved",
+    /// What has run is forgotten by the front, although the backlog may still hold a repetition of it.
+    BacklogForgets = "backlog-forgets",
+    /// The backlog overtakes what is being moved.
+    BacklogUnheld = "backlog-unheld",
     /// Epochs are not checked on completions: state is applied twice after a take-over.
     StateReplayed = "state-replayed",
 }

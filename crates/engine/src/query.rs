@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use minutehand_model::{Epoch, Frontier, LogOffset, Namespace, Place, ScheduleId, TaskKey, Timestamp};
 
+use crate::fact::{StoredFact, flag};
 use crate::partition::{Partition, Write};
 use crate::phase::Phase;
 use crate::schedule::KnownSchedule;
-use crate::task_store::{StoredFact, TaskIndex, flag};
+use crate::task_store::TaskIndex;
 
 /// How a task in memory stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,7 +76,7 @@ impl Partition {
             tick: self.committed.tick,
             log_end: self.log_end,
             loaded_until: self.loaded,
-            near_tasks: self.calendar.len(),
+            near_tasks: self.calendar.len() + self.behind.len(),
             near_bytes: self.near_bytes,
             pending_entries: self.pending.len(),
         }
@@ -83,14 +84,14 @@ impl Partition {
 
     /// What memory knows of a task: one line for each due time, the newest fact about it.
     pub fn find(&self, key: TaskKey) -> Vec<KnownTask> {
-        let mut newest: BTreeMap<Timestamp, &StoredFact> = BTreeMap::new();
-        for (_, fact) in self.tasks.chain(key) {
-            let known = newest.entry(fact.due).or_insert(fact);
-            if is_newer(fact, known) {
-                *known = fact;
+        let mut newest: BTreeMap<Timestamp, (TaskIndex, &StoredFact)> = BTreeMap::new();
+        for (index, fact) in self.tasks.chain(key) {
+            let known = newest.entry(fact.due).or_insert((index, fact));
+            if is_newer(fact, known.1) {
+                *known = (index, fact);
             }
         }
-        newest.values().map(|fact| known(fact)).collect()
+        newest.values().map(|(index, _)| self.known(*index)).collect()
     }
 
     /// Tasks in memory that are to run, in order of their places, after one place and before a time: the calendar queue,
@@ -107,22 +108,37 @@ impl Partition {
         far.sort_unstable_by_key(|(place, _)| *place);
         // What is far is due after everything in the calendar, but for a short time while a read is under way.
         let near: Vec<(Place, TaskIndex)> = self
-            .calendar
+            .behind
             .range(after, until)
+            .chain(self.calendar.range(after, until))
             .filter(|(_, index)| self.tasks.opens_live_generation(*index))
             .take(count_max)
             .collect();
         let mut all = [near, far].concat();
         all.sort_by_key(|(place, _)| *place);
         let living = all.into_iter().filter(|(_, index)| self.tasks.opens_live_generation(*index));
-        living.take(count_max).map(|(_, index)| known(self.tasks.get(index))).collect()
+        living.take(count_max).map(|(_, index)| self.known(index)).collect()
+    }
+
+    fn known(&self, index: TaskIndex) -> KnownTask {
+        let fact = self.tasks.get(index);
+        let state = if fact.is(flag::VOID) {
+            KnownState::Cancelled
+        } else if fact.is(flag::PASSED) {
+            KnownState::Published
+        } else {
+            KnownState::Scheduled
+        };
+        let encoded = self.tasks.body(index).filter(|_| state == KnownState::Scheduled);
+        KnownTask { key: fact.key(), due: fact.due, offset: fact.offset, state, encoded }
     }
 
     /// Tasks in memory per minute that are not stored in the timetable as well.
     pub fn loads(&self, from: Timestamp, until: Timestamp) -> BTreeMap<Timestamp, u64> {
         let mut loads = BTreeMap::new();
         let start = Place::end_of(from.plus_millis(-1));
-        for (place, index) in self.calendar.range(Some(start), until) {
+        let near = self.behind.range(Some(start), until).chain(self.calendar.range(Some(start), until));
+        for (place, index) in near {
             let fact = self.tasks.get(index);
             if fact.is(flag::UNSETTLED) && !fact.is(flag::VOID) {
                 *loads.entry(place.due.floor_to_minute()).or_insert(0) += 1;
@@ -158,16 +174,4 @@ fn is_newer(fact: &StoredFact, known: &StoredFact) -> bool {
         (false, true) => false,
         _ => fact.order() > known.order(),
     }
-}
-
-fn known(fact: &StoredFact) -> KnownTask {
-    let state = if fact.is(flag::VOID) {
-        KnownState::Cancelled
-    } else if fact.is(flag::PASSED) {
-        KnownState::Published
-    } else {
-        KnownState::Scheduled
-    };
-    let encoded = fact.encoded.as_ref().filter(|_| state == KnownState::Scheduled);
-    KnownTask { key: fact.key(), due: fact.due, offset: fact.offset, state, encoded: encoded.cloned() }
 }

@@ -2,13 +2,16 @@
 //!
 //! Facts about the same (namespace, id) form a chain. Nothing is overwritten: whether a task runs is read off its
 //! chain when its time comes, so the order in which facts arrive (from the log, from the timetable, again
-//! after a take-over) does not matter.
+//! after a take-over) does not matter. Facts lie in pages in the order in which they arrive, and are forgotten by the page.
 
-use std::ops::{Index, IndexMut};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use hashbrown::HashTable;
-use minutehand_model::{Guarantee, LogOffset, Place, Precision, TaskKey, Timestamp};
+use minutehand_model::{TaskKey, Timestamp};
+
+use crate::fact::{NONE, StoredFact, flag, halves};
+use crate::heads::Heads;
+use crate::page::{PAGE_BITS, PAGE_FACTS, Page};
 
 /// The number of a fact in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,249 +29,311 @@ impl From<TaskIndex> for u32 {
     }
 }
 
-/// The end of a chain, and of the free list.
-const NONE: u32 = u32::MAX;
-
-/// Bits of [`Fact::flags`].
-pub(crate) mod flag {
-    /// The fact says that the task does not run.
-    pub(crate) const VOID: u8 = 1;
-    /// F has passed it: it was published, or decided against.
-    pub(crate) const PASSED: u8 = 2;
-    /// Another fact has the same key and due time.
-    pub(crate) const SHARED: u8 = 4;
-    /// Its offset holds R back.
-    pub(crate) const UNSETTLED: u8 = 8;
-    /// It is in the calendar queue.
-    pub(crate) const NEAR: u8 = 16;
-    /// It was published (never set on a void).
-    pub(crate) const PUBLISHED: u8 = 32;
-    /// It is in a write that has not been acknowledged.
-    pub(crate) const SENT: u8 = 64;
+/// Which facts a new one is put among: those of one shelf are needed for about the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shelf {
+    /// Until F has passed it and its dedupe window has ended.
+    Near,
+    /// Until its block is written.
+    Far,
+    /// As `Near`, but it came from the timetable and does not hold R back: others of its page need not wait for it.
+    Stored,
 }
 
-/// One fact: a task runs at a time, or does not. 80 bytes; the encoded task lies outside, in the buffer it was read
-/// in: nothing is copied on its way through, and a buffer lives as long as the last of its tasks waits, which is
-/// at most the look-ahead.
-#[derive(Debug)]
-pub(crate) struct StoredFact {
-    pub(crate) due: Timestamp,
-    pub(crate) offset: LogOffset,
-    pub(crate) appended_at: Timestamp,
-    key: [u64; 2],
-    /// The encoded task; taken when it is published.
-    pub(crate) encoded: Option<Bytes>,
-    next: u32,
-    /// Interned queue name.
-    pub(crate) queue: u16,
-    /// Guarantee in the low half, precision in the high half.
-    policies: u8,
-    pub(crate) flags: u8,
+impl Shelf {
+    const ALL: [Shelf; 3] = [Shelf::Near, Shelf::Far, Shelf::Stored];
 }
 
-impl StoredFact {
-    pub(crate) fn new(key: TaskKey, place: Place, appended_at: Timestamp, flags: u8) -> StoredFact {
-        StoredFact {
-            due: place.due,
-            offset: place.offset,
-            appended_at,
-            key: [key.0 as u64, (key.0 >> 64) as u64],
-            encoded: None,
-            next: NONE,
-            queue: 0,
-            policies: 0,
-            flags,
-        }
-    }
-
-    pub(crate) fn with_task(
-        mut self,
-        encoded: Bytes,
-        queue: u16,
-        guarantee: Guarantee,
-        precision: Precision,
-    ) -> StoredFact {
-        self.encoded = Some(encoded);
-        self.queue = queue;
-        self.policies = guarantee as u8 | ((precision as u8) << 4);
-        self
-    }
-
-    pub(crate) fn key(&self) -> TaskKey {
-        TaskKey(u128::from(self.key[0]) | (u128::from(self.key[1]) << 64))
-    }
-
-    pub(crate) fn place(&self) -> Place {
-        Place { due: self.due, offset: self.offset }
-    }
-
-    /// The order of facts about one task: a record that replaces a task voids first and creates then, at one offset.
-    pub(crate) fn order(&self) -> (LogOffset, bool) {
-        (self.offset, !self.is(flag::VOID))
-    }
-
-    pub(crate) fn is(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    pub(crate) fn guarantee(&self) -> Guarantee {
-        Guarantee::ALL[usize::from(self.policies & 15)]
-    }
-
-    pub(crate) fn precision(&self) -> Precision {
-        Precision::ALL[usize::from(self.policies >> 4)]
-    }
-
-    /// Until when the fact must be remembered so that creating the task again changes nothing.
-    pub(crate) fn forget_at(&self, dedupe_window_ms: i64) -> Timestamp {
-        self.due.max(self.appended_at).plus_millis(dedupe_window_ms)
-    }
-
-    /// Bytes it takes in memory, for the bound on the look-ahead.
-    pub(crate) fn bytes(&self) -> usize {
-        self.encoded.as_ref().map_or(0, |encoded| encoded.len()) + size_of::<StoredFact>() + 32
-    }
-}
-
-/// Facts by number. They lie in chunks, so that growing copies nothing and leaves no half-empty doubled vector.
+/// Facts by number. A page that is no longer needed is empty.
 #[derive(Debug, Default)]
-struct Facts {
-    chunks: Vec<Vec<StoredFact>>,
-}
-
-/// Facts in a chunk.
-const CHUNK: usize = 4_096;
+struct Facts(Vec<Vec<StoredFact>>);
 
 impl Facts {
-    fn push(&mut self, fact: StoredFact) -> u32 {
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
-        }
-        let full = (self.chunks.len() - 1) * CHUNK;
-        let chunk = self.chunks.last_mut().expect("a chunk with room was just made sure of");
-        chunk.push(fact);
-        u32::try_from(full + chunk.len() - 1).expect("fewer than four billion facts in memory")
-    }
-
     fn get(&self, number: u32) -> Option<&StoredFact> {
-        self.chunks.get(number as usize / CHUNK)?.get(number as usize % CHUNK)
+        self.0.get((number >> PAGE_BITS) as usize)?.get(number as usize % PAGE_FACTS)
+    }
+
+    fn at(&self, number: u32) -> &StoredFact {
+        &self.0[(number >> PAGE_BITS) as usize][number as usize % PAGE_FACTS]
+    }
+
+    fn at_mut(&mut self, number: u32) -> &mut StoredFact {
+        &mut self.0[(number >> PAGE_BITS) as usize][number as usize % PAGE_FACTS]
     }
 }
 
-impl Index<u32> for Facts {
-    type Output = StoredFact;
-    fn index(&self, number: u32) -> &StoredFact {
-        &self.chunks[number as usize / CHUNK][number as usize % CHUNK]
-    }
-}
+/// How many keys are worth looking at ahead.
+pub(crate) const GLANCES: u32 = 16;
 
-impl IndexMut<u32> for Facts {
-    fn index_mut(&mut self, number: u32) -> &mut StoredFact {
-        &mut self.chunks[number as usize / CHUNK][number as usize % CHUNK]
-    }
-}
+/// Buffers counted down at a time.
+const SPENT_MAX: usize = 1_024;
 
 /// Facts by number, and chains of them by key.
 #[derive(Debug)]
 pub(crate) struct TaskStore {
+    dedupe_window_ms: i64,
+    now: Timestamp,
+    /// What rests and was to be remembered up to this time is known no more.
+    forgotten_before: Timestamp,
     facts: Facts,
-    free: u32,
-    heads: HashTable<u32>,
-}
-
-impl Default for TaskStore {
-    fn default() -> TaskStore {
-        TaskStore { facts: Facts::default(), free: NONE, heads: HashTable::new() }
-    }
+    pages: Vec<Page>,
+    /// The page of each shelf that takes new facts.
+    open: [Option<u32>; Shelf::ALL.len()],
+    /// How many facts the last page of each shelf had.
+    filled: [usize; Shelf::ALL.len()],
+    /// Numbers of pages that are empty.
+    free: Vec<u32>,
+    /// Pages in which nothing is left to be done, by the time at which they may go.
+    complete: BTreeSet<(Timestamp, u32)>,
+    heads: Heads,
+    spent: Vec<Bytes>,
 }
 
 impl TaskStore {
+    pub(crate) fn new(dedupe_window_ms: i64) -> TaskStore {
+        TaskStore {
+            dedupe_window_ms,
+            now: Timestamp::MIN,
+            forgotten_before: Timestamp::MIN,
+            facts: Facts::default(),
+            pages: Vec::new(),
+            open: [None; Shelf::ALL.len()],
+            filled: [0; Shelf::ALL.len()],
+            free: Vec::new(),
+            complete: BTreeSet::new(),
+            heads: Heads::default(),
+            spent: Vec::new(),
+        }
+    }
+
     pub(crate) fn get(&self, index: TaskIndex) -> &StoredFact {
-        &self.facts[index.0]
+        self.facts.at(index.0)
     }
 
     pub(crate) fn get_mut(&mut self, index: TaskIndex) -> &mut StoredFact {
-        &mut self.facts[index.0]
+        self.facts.at_mut(index.0)
     }
 
-    /// Adds a fact, unless the very same one is there already: then `Err` names that one.
-    pub(crate) fn insert(&mut self, mut fact: StoredFact) -> Result<TaskIndex, TaskIndex> {
-        let (key, low) = (fact.key, fact.key[0]);
+    /// Adds a fact with its encoded task, unless the very same one is there already: then `Err` names that one.
+    pub(crate) fn insert(
+        &mut self,
+        mut fact: StoredFact,
+        encoded: Option<Bytes>,
+        shelf: Shelf,
+    ) -> Result<TaskIndex, TaskIndex> {
+        let (number, page) = self.page_with_room(shelf);
         let facts = &mut self.facts;
-        let head = self.heads.find_mut(low, |head| facts[*head].key == key);
-        if let Some(head) = &head {
-            let mut at = **head;
-            while at != NONE {
-                let other = &mut facts[at];
-                if other.due == fact.due {
-                    let is_void = fact.flags & flag::VOID;
-                    if other.offset == fact.offset && other.flags & flag::VOID == is_void {
-                        return Err(TaskIndex(at));
+        let (key, low) = (fact.key, fact.key[0]);
+        let index = page << PAGE_BITS | facts.0[number].len() as u32;
+        match self.heads.find_mut(low, |head| facts.at(head).key == key) {
+            None => self.heads.insert(low, index, |head| facts.at(head).key[0]),
+            Some(head) => {
+                let mut at = *head;
+                while at != NONE {
+                    let other = facts.at_mut(at);
+                    if other.due == fact.due {
+                        let is_void = fact.flags & flag::VOID;
+                        if other.offset == fact.offset && other.flags & flag::VOID == is_void {
+                            return Err(TaskIndex(at));
+                        }
+                        other.flags |= flag::SHARED;
+                        fact.flags |= flag::SHARED;
                     }
-                    other.flags |= flag::SHARED;
-                    fact.flags |= flag::SHARED;
+                    at = other.next;
                 }
-                at = other.next;
+                fact.next = std::mem::replace(head, index);
             }
         }
-        fact.next = head.as_ref().map_or(NONE, |head| **head);
-        let index = if self.free == NONE {
-            facts.push(fact)
-        } else {
-            let index = self.free;
-            self.free = facts[index].next;
-            facts[index] = fact;
-            index
-        };
-        match head {
-            Some(head) => *head = index,
-            None => {
-                self.heads.insert_unique(low, index, |head| facts[*head].key[0]);
-            }
+        let page = &mut self.pages[number];
+        page.busy += 1;
+        if let Some(encoded) = encoded {
+            page.keep_body(&mut fact, encoded, &mut self.spent);
+        }
+        facts.0[number].push(fact);
+        if self.spent.len() >= SPENT_MAX {
+            self.spent.clear();
         }
         Ok(TaskIndex(index))
     }
 
-    /// Forgets a fact.
-    pub(crate) fn remove(&mut self, index: TaskIndex) {
-        let TaskIndex(index) = index;
-        let (key, next) = (self.facts[index].key, self.facts[index].next);
-        let facts = &mut self.facts;
-        let entry = self.heads.find_entry(key[0], |head| facts[*head].key == key);
-        let Ok(mut entry) = entry else {
-            debug_assert!(false, "fact {index} is in no chain");
-            return;
-        };
-        if *entry.get() == index {
-            if next == NONE {
-                entry.remove();
-            } else {
-                *entry.get_mut() = next;
+    /// The open page of a shelf, as an index and as the upper bits of its facts' numbers.
+    fn page_with_room(&mut self, shelf: Shelf) -> (usize, u32) {
+        if let Some(page) = self.open[shelf as usize] {
+            if self.facts.0[page as usize].len() < PAGE_FACTS {
+                return (page as usize, page);
             }
-        } else {
-            let mut at = *entry.get();
-            while facts[at].next != index {
-                at = facts[at].next;
-            }
-            facts[at].next = next;
+            self.close(shelf);
         }
-        let freed = &mut facts[index];
-        freed.encoded = None;
-        freed.next = self.free;
-        self.free = index;
+        let room = (self.filled[shelf as usize] * 9 / 8).clamp(4, PAGE_FACTS);
+        let facts = Vec::with_capacity(room);
+        let page = match self.free.pop() {
+            Some(page) => {
+                self.pages[page as usize] = Page::open(self.now);
+                self.facts.0[page as usize] = facts;
+                page
+            }
+            None => {
+                self.pages.push(Page::open(self.now));
+                self.facts.0.push(facts);
+                let page = self.pages.len() - 1;
+                u32::try_from(page).expect("fewer than a million pages of facts in memory")
+            }
+        };
+        self.open[shelf as usize] = Some(page);
+        (page as usize, page)
+    }
+
+    fn close(&mut self, shelf: Shelf) {
+        if let Some(page) = self.open[shelf as usize].take() {
+            self.filled[shelf as usize] = self.facts.0[page as usize].len();
+            self.pages[page as usize].close();
+            self.note_complete(page);
+        }
+    }
+
+    fn note_complete(&mut self, page: u32) {
+        let state = &self.pages[page as usize];
+        if state.is_complete() {
+            self.complete.insert((state.forget_at, page));
+        }
+    }
+
+    /// The encoded task, if it is still kept.
+    pub(crate) fn body(&self, index: TaskIndex) -> Option<Bytes> {
+        self.pages[(index.0 >> PAGE_BITS) as usize].body(self.get(index))
+    }
+
+    /// The encoded task is not needed any more.
+    pub(crate) fn drop_body(&mut self, index: TaskIndex) {
+        let fact = self.get_mut(index);
+        fact.flags &= !flag::BODY;
+        fact.body_bytes = 0;
+    }
+
+    /// When F has passed a fact, its task is gone and no write of it is under way, it only needs to be remembered. To be called
+    /// when one of these has come true.
+    pub(crate) fn rest(&mut self, index: TaskIndex) {
+        let window_ms = self.dedupe_window_ms;
+        let fact = self.get_mut(index);
+        let is_needed = !fact.is(flag::PASSED) || fact.is(flag::SENT | flag::BODY);
+        if !is_needed && !fact.is(flag::RESTING) {
+            fact.flags |= flag::RESTING;
+            let forget_at = fact.forget_at(window_ms);
+            self.one_less_busy(index, forget_at);
+        }
+    }
+
+    fn one_less_busy(&mut self, index: TaskIndex, forget_at: Timestamp) {
+        let page = index.0 >> PAGE_BITS;
+        self.pages[page as usize].rests_one_more(forget_at);
+        self.note_complete(page);
+    }
+
+    /// Forgets a fact that does not rest.
+    pub(crate) fn remove(&mut self, index: TaskIndex) {
+        debug_assert!(
+            !self.get(index).is(flag::RESTING | flag::REMOVED),
+            "fact {index:?} goes with its page"
+        );
+        self.unchain(index.0);
+        self.get_mut(index).flags |= flag::REMOVED;
+        self.one_less_busy(index, Timestamp::MIN);
+    }
+
+    /// Takes a fact out of its chain.
+    fn unchain(&mut self, index: u32) {
+        let StoredFact { key, next, .. } = *self.facts.at(index);
+        // Mostly it is the only one; then its number says it, and no fact need be looked at.
+        if next == NONE && self.heads.remove(key[0], index) {
+            return;
+        }
+        if let Some(head) = self.heads.find_mut(key[0], |head| head == index) {
+            *head = next;
+            return;
+        }
+        let facts = &mut self.facts;
+        let mut at = self.heads.find(key[0], |head| facts.at(head).key == key).unwrap_or(NONE);
+        while at != NONE {
+            let other = facts.at_mut(at);
+            if other.next == index {
+                other.next = next;
+                return;
+            }
+            at = other.next;
+        }
+        debug_assert!(false, "fact {index} is in no chain");
+    }
+
+    /// When the first page could go.
+    pub(crate) fn forgettable_at(&self) -> Option<Timestamp> {
+        let open = self.open.iter().flatten().map(|page| (&self.pages[*page as usize], *page));
+        let resting = open.filter(|(page, _)| page.busy == 0).map(|(page, _)| page.forget_at);
+        resting.chain(self.complete.first().map(|(forget_at, _)| *forget_at)).min()
+    }
+
+    /// Forgets what was to be remembered up to a time: it is known no more from now on, and its pages go when the last of
+    /// their facts may. Names the offsets that held R back.
+    pub(crate) fn forget(&mut self, now: Timestamp, before: Timestamp, mut settled: impl FnMut(u64)) {
+        self.now = now;
+        self.forgotten_before = self.forgotten_before.max(before);
+        self.spent.clear();
+        for shelf in Shelf::ALL {
+            if self.open[shelf as usize].is_some_and(|page| self.pages[page as usize].is_ripe(now)) {
+                self.close(shelf);
+            }
+        }
+        while let Some((forget_at, page)) = self.complete.first().copied()
+            && forget_at <= self.forgotten_before
+        {
+            self.complete.pop_first();
+            self.drop_page(page, &mut settled);
+        }
+    }
+
+    fn drop_page(&mut self, page: u32, settled: &mut impl FnMut(u64)) {
+        let length = self.facts.0[page as usize].len() as u32;
+        for slot in 0..length {
+            let index = page << PAGE_BITS | slot;
+            if slot % GLANCES == 0 {
+                self.glance(
+                    (slot..length.min(slot + GLANCES))
+                        .map(|slot| self.facts.at(page << PAGE_BITS | slot).key()),
+                );
+            }
+            let StoredFact { offset, flags, .. } = *self.facts.at(index);
+            if flags & flag::UNSETTLED != 0 {
+                settled(offset);
+            }
+            if flags & flag::REMOVED == 0 {
+                self.unchain(index);
+            }
+        }
+        self.facts.0[page as usize] = Vec::new();
+        self.free.push(page);
+    }
+
+    /// Looks at what is known of some keys, so that their memory is fetched side by side and not one after the other.
+    pub(crate) fn glance(&self, keys: impl Iterator<Item = TaskKey>) {
+        std::hint::black_box(keys.map(|key| self.heads.glance(halves(key)[0])).fold(0, u32::wrapping_add));
+    }
+
+    /// Whether a fact has been remembered for as long as was promised.
+    fn is_forgotten(&self, fact: &StoredFact) -> bool {
+        fact.is(flag::RESTING) && fact.forget_at(self.dedupe_window_ms) <= self.forgotten_before
     }
 
     /// Every fact about a key, newest arrival first.
     pub(crate) fn chain(&self, key: TaskKey) -> impl Iterator<Item = (TaskIndex, &StoredFact)> {
-        let low = key.0 as u64;
-        let key = [low, (key.0 >> 64) as u64];
-        let mut at = self.heads.find(low, |head| self.facts[*head].key == key).copied().unwrap_or(NONE);
-        std::iter::from_fn(move || {
+        let key = halves(key);
+        let head = self.heads.find(key[0], |head| self.facts.at(head).key == key);
+        let mut at = head.unwrap_or(NONE);
+        let facts = std::iter::from_fn(move || {
             let fact = self.facts.get(at)?;
             let index = TaskIndex(at);
             at = fact.next;
             Some((index, fact))
-        })
+        });
+        facts.filter(|(_, fact)| !self.is_forgotten(fact))
     }
 
     /// Whether a creation is to be published: it opens a generation, and nothing known closes it.
@@ -302,16 +367,37 @@ impl TaskStore {
 
 #[cfg(test)]
 mod tests {
+    use minutehand_model::Place;
+
     use super::*;
 
-    fn fact(id: u128, due_ms: i64, offset: u64, flags: u8) -> StoredFact {
+    const WINDOW_MS: i64 = 1_000;
+
+    fn store() -> TaskStore {
+        TaskStore::new(WINDOW_MS)
+    }
+
+    fn fact(id: u128, due_ms: i64, offset: u64, flags: u16) -> StoredFact {
         let place = Place { due: Timestamp::from_millis(due_ms), offset };
         StoredFact::new(TaskKey(id), place, Timestamp::from_millis(0), flags)
     }
 
-    #[test]
-    fn a_fact_takes_80_bytes() {
-        assert_eq!(size_of::<StoredFact>(), 80);
+    fn insert(store: &mut TaskStore, fact: StoredFact) -> Result<TaskIndex, TaskIndex> {
+        store.insert(fact, Some(Bytes::from_static(b"task")), Shelf::Near)
+    }
+
+    fn pass(store: &mut TaskStore, index: TaskIndex) {
+        store.get_mut(index).flags |= flag::PASSED;
+        store.drop_body(index);
+        store.rest(index);
+    }
+
+    fn forget(store: &mut TaskStore, now_ms: i64, before_ms: i64) -> Vec<u64> {
+        let mut settled = Vec::new();
+        store.forget(Timestamp::from_millis(now_ms), Timestamp::from_millis(before_ms), |offset| {
+            settled.push(offset);
+        });
+        settled
     }
 
     /// Generations are read off the log alone, in whatever order the facts arrive.
@@ -321,12 +407,12 @@ mod tests {
         let live = [20];
         let orders = [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]];
         for order in orders {
-            let mut store = TaskStore::default();
+            let mut store = store();
             let mut indices = Vec::new();
             for number in order {
                 let (offset, flags) = story[number];
-                indices.push(store.insert(fact(1, 100, offset, flags)).expect("each fact is new"));
-                store.insert(fact(1, 101, offset, 0)).expect("another due time is another task");
+                indices.push(insert(&mut store, fact(1, 100, offset, flags)).expect("each fact is new"));
+                insert(&mut store, fact(1, 101, offset, 0)).expect("another due time is another task");
             }
             let mut found: Vec<u64> = indices
                 .iter()
@@ -340,28 +426,110 @@ mod tests {
 
     #[test]
     fn a_task_replaced_by_itself_runs_once() {
-        let mut store = TaskStore::default();
-        let first = store.insert(fact(1, 100, 5, 0)).unwrap();
-        store.insert(fact(1, 100, 9, flag::VOID)).unwrap();
-        let second = store.insert(fact(1, 100, 9, 0)).unwrap();
+        let mut store = store();
+        let first = insert(&mut store, fact(1, 100, 5, 0)).unwrap();
+        insert(&mut store, fact(1, 100, 9, flag::VOID)).unwrap();
+        let second = insert(&mut store, fact(1, 100, 9, 0)).unwrap();
         assert!(!store.opens_live_generation(first));
         assert!(store.opens_live_generation(second));
     }
 
     #[test]
-    fn facts_are_found_removed_and_their_places_used_again() {
-        let mut store = TaskStore::default();
-        let a = store.insert(fact(1, 100, 1, 0)).unwrap();
-        let b = store.insert(fact(1, 200, 2, 0)).unwrap();
-        let c = store.insert(fact(1, 300, 3, 0)).unwrap();
-        assert_eq!(store.insert(fact(1, 200, 2, 0)).unwrap_err(), b);
-        store.remove(b);
-        assert_eq!(store.chain(TaskKey(1)).map(|(index, _)| index).collect::<Vec<_>>(), [c, a]);
-        let d = store.insert(fact(2, 100, 4, 0)).unwrap();
-        assert_eq!(d, b);
-        store.remove(a);
-        store.remove(c);
+    fn facts_are_found_and_removed_wherever_in_the_chain_they_stand() {
+        for removed in 0..3 {
+            let mut store = store();
+            let facts = [fact(1, 100, 1, 0), fact(1, 200, 2, 0), fact(1, 300, 3, 0)];
+            let mut all: Vec<TaskIndex> =
+                facts.iter().map(|fact| insert(&mut store, *fact).unwrap()).collect();
+            assert_eq!(insert(&mut store, fact(1, 200, 2, 0)).unwrap_err(), all[1]);
+            store.remove(all.remove(removed));
+            all.reverse();
+            assert_eq!(store.chain(TaskKey(1)).map(|(index, _)| index).collect::<Vec<_>>(), all);
+            insert(&mut store, fact(2, 100, 4, 0)).unwrap();
+            assert_eq!(store.chain(TaskKey(2)).count(), 1);
+        }
+    }
+
+    /// The page of a fact stays while another of its facts is needed; what is known does not depend on it.
+    #[test]
+    fn a_fact_is_known_until_its_own_window_ends_and_holds_r_until_its_page_goes() {
+        let mut store = store();
+        let early = insert(&mut store, fact(1, 100, 1, flag::UNSETTLED)).unwrap();
+        let late = insert(&mut store, fact(2, 5_000, 2, flag::UNSETTLED)).unwrap();
+        pass(&mut store, early);
+        assert!(forget(&mut store, 2_000, 1_099).is_empty());
+        assert_eq!(store.chain(TaskKey(1)).count(), 1);
+        assert!(forget(&mut store, 2_000, 1_100).is_empty());
         assert_eq!(store.chain(TaskKey(1)).count(), 0);
-        assert_eq!(store.chain(TaskKey(2)).count(), 1);
+        let again = insert(&mut store, fact(1, 100, 3, 0)).unwrap();
+        assert!(store.opens_live_generation(again), "it is a new task");
+        pass(&mut store, late);
+        assert_eq!(store.forgettable_at(), Some(Timestamp::from_millis(6_000)));
+        assert_eq!(forget(&mut store, 6_000, 6_000), [1, 2]);
+        let known = store.chain(TaskKey(1)).map(|(index, _)| index).collect::<Vec<_>>();
+        assert_eq!(known, [again]);
+        assert_eq!(store.chain(TaskKey(2)).count(), 0);
+    }
+
+    #[test]
+    fn a_fact_whose_write_is_under_way_keeps_its_number() {
+        let mut store = store();
+        let sent = store.insert(fact(1, 100, 1, flag::SENT), None, Shelf::Far).unwrap();
+        pass(&mut store, sent);
+        forget(&mut store, 2_000, 9_000);
+        assert_eq!(store.chain(TaskKey(1)).count(), 1);
+        store.get_mut(sent).flags &= !flag::SENT;
+        store.rest(sent);
+        forget(&mut store, 2_000, 9_000);
+        assert_eq!(store.forgettable_at(), None);
+        assert_eq!(store.free.len(), 1);
+    }
+
+    /// A map that is searched from end to end is the oracle.
+    #[test]
+    fn chains_and_pages_answer_like_a_list() {
+        let mut store = store();
+        let mut oracle: Vec<(u128, i64, u64, TaskIndex)> = Vec::new();
+        let mut state = 11_u64;
+        let mut random = move |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        for step in 0..30_000_u64 {
+            let now_ms = step as i64 / 10;
+            let id = u128::from(random(2_000)) << 60 | u128::from(random(5));
+            let due_ms = now_ms + random(500) as i64;
+            let shelf = if random(4) == 0 { Shelf::Far } else { Shelf::Near };
+            let body = Bytes::from(step.to_be_bytes().to_vec());
+            let index = store.insert(fact(id, due_ms, step, 0), Some(body), shelf).expect("a new offset");
+            oracle.push((id, due_ms, step, index));
+            if random(5) == 0 {
+                let number = random(oracle.len() as u64) as usize;
+                if !store.get(oracle[number].3).is(flag::PASSED) {
+                    store.remove(oracle.swap_remove(number).3);
+                }
+            }
+            if step % 50 == 0 {
+                for (_, due_ms, offset, index) in &oracle {
+                    if *due_ms <= now_ms && !store.get(*index).is(flag::PASSED) {
+                        let body = store.body(*index).expect("it is kept");
+                        assert_eq!(body, offset.to_be_bytes().as_slice());
+                        pass(&mut store, *index);
+                    }
+                }
+                forget(&mut store, now_ms, now_ms);
+                oracle.retain(|(_, due_ms, ..)| due_ms + WINDOW_MS > now_ms);
+                for (id, ..) in oracle.iter().take(20) {
+                    let mut wanted: Vec<TaskIndex> =
+                        oracle.iter().filter(|known| known.0 == *id).map(|known| known.3).collect();
+                    let mut found: Vec<TaskIndex> =
+                        store.chain(TaskKey(*id)).map(|(index, _)| index).collect();
+                    wanted.sort_unstable();
+                    found.sort_unstable();
+                    assert_eq!(found, wanted);
+                }
+            }
+        }
+        assert!(store.pages.len() < 24, "pages are used again: {}", store.pages.len());
     }
 }

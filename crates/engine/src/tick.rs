@@ -3,11 +3,15 @@
 use minutehand_model::{Checkpoint, Place, Publication, TaskRecord, Tick, Timestamp};
 
 use crate::effect::Effect;
+use crate::fact::flag;
 use crate::partition::{Partition, Single};
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::schedule::Outbox;
-use crate::task_store::{TaskIndex, flag};
+use crate::task_store::TaskIndex;
+
+/// Facts that are passed step by step: few enough to stay in the nearest caches from one step to the next.
+const PASSED_TOGETHER: usize = 256;
 
 impl Partition {
     /// Builds and sends a tick, if none is under way and there is a reason for one.
@@ -37,6 +41,7 @@ impl Partition {
             Place::end_of(first.due.plus_millis(-1))
         });
         self.frontier.advance(self.frontier_limit().min(before_first));
+        self.pass_empty_backlog();
     }
 
     /// When something must be published, if nothing else happens.
@@ -47,15 +52,17 @@ impl Partition {
         let delay_ms = [0, self.config.normal_tick_delay_ms, self.config.low_tick_delay_ms];
         let task = self.calendar.wake_at(delay_ms);
         let schedule = self.schedules.peek().map(|place| place.due);
-        let first = task.into_iter().chain(schedule).min()?;
         // What is held, or not loaded yet, cannot be published.
         let limit = self.frontier_bound();
-        (first <= limit).then_some(first)
+        let first = task.into_iter().chain(schedule).min().filter(|first| *first <= limit);
+        first.into_iter().chain(self.catch_up_at()).min()
     }
 
     /// The latest due time that F may pass at any time in the present state.
     fn frontier_bound(&self) -> Timestamp {
-        let held = self.held.first().map_or(Timestamp::MAX, |(due, _)| due.plus_millis(-1));
+        let is_ahead = |due: &Timestamp| !self.frontier.is_behind(Place::end_of(*due));
+        let held = self.held.iter().map(|(due, _)| *due).find(is_ahead);
+        let held = held.map_or(Timestamp::MAX, |due| due.plus_millis(-1));
         let loaded = match self.breaks(PlantedBug::Unloaded) {
             true => Timestamp::MAX,
             false => self.loaded.plus_millis(-1),
@@ -66,11 +73,11 @@ impl Partition {
     /// How far F may move in this tick.
     fn frontier_limit(&self) -> Place {
         if self.phase == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
-            return self.frontier.floor();
+            return self.frontier.front();
         }
         let early_ms = if self.breaks(PlantedBug::Early) { 10 } else { 0 };
         let limit = Place::end_of(self.now.plus_millis(early_ms).min(self.frontier_bound()));
-        limit.max(self.frontier.floor())
+        limit.max(self.frontier.front())
     }
 
     pub(crate) fn build_tick(&mut self, wants_checkpoint: bool) {
@@ -78,19 +85,20 @@ impl Partition {
         let late_changes = self.breaks(PlantedBug::TornState).then(|| self.schedules.take_changes());
         self.take_late(&mut outbox);
         let limit = self.frontier_limit();
-        let frontier = self.take_due(limit, &mut outbox);
+        let (frontier, bytes) = self.take_due(limit, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
         if self.phase != Phase::Replaying {
             // Before the log has been replayed the newest definition is not known.
             self.schedules.run_backfills(self.now, occurrences_max, &mut outbox);
         }
         self.frontier.advance(frontier);
+        self.take_backlog(bytes, &mut outbox);
 
         let checkpoint = Checkpoint {
             epoch: self.epoch,
             tick: self.committed.tick + 1,
             applied: self.applied,
-            frontier: self.frontier.clone(),
+            frontier: self.frontier_to_keep(),
             replay_from: self.replay_from(),
             remembered_from: self.remembered_from,
         };
@@ -122,19 +130,20 @@ impl Partition {
         self.late_bytes = 0;
         outbox.publications.reserve(late.len());
         for index in late {
-            if let Some(publication) = self.publish(index) {
-                outbox.publications.push(publication);
-            }
+            outbox.publications.extend(self.publication(index));
+            self.leave(index);
         }
     }
 
-    /// Takes what is due up to a limit, tasks and schedules in one order; answers how far it came.
-    fn take_due(&mut self, limit: Place, outbox: &mut Outbox) -> Place {
-        let steps_max = self.config.tick_publications_max;
+    /// Takes what is due up to a limit, tasks and schedules in one order; answers how far it came, and with how many bytes.
+    fn take_due(&mut self, limit: Place, outbox: &mut Outbox) -> (Place, usize) {
+        let steps_max = self.config.tick_publications_max - self.catch_up_share();
         let mut steps = outbox.publications.len();
         let mut bytes = 0;
         let mut last = None;
         let mut reached = limit;
+        // Looked at while they are collected, so that their memory is fetched side by side, and passed together.
+        let mut passing = Vec::new();
         loop {
             let schedule = self.schedules.peek().filter(|place| *place <= limit);
             let task_limit = schedule
@@ -154,51 +163,63 @@ impl Partition {
             if let Some((place, index)) = self.calendar.pop_through(task_limit) {
                 last = Some(place);
                 bytes += self.tasks.get(index).bytes();
-                self.pass(index, outbox);
+                passing.push(index);
             } else if let Some(place) = schedule {
                 last = Some(place);
+                self.pass_all(&mut passing, outbox);
                 self.schedules.pass_next(self.now, outbox);
             } else {
                 break;
             }
         }
+        self.pass_all(&mut passing, outbox);
         self.calendar.settle_after_pops();
-        reached
+        (reached, bytes)
     }
 
     /// The tick is full: F stops at the last place taken, in the middle of a due time if need be.
-    fn stopped_at(&self, last: Option<Place>) -> Place {
+    pub(crate) fn stopped_at(&self, last: Option<Place>) -> Place {
         match last {
             Some(place) if self.breaks(PlantedBug::Pair) => Place::end_of(place.due),
             Some(place) => place,
-            None => self.frontier.floor(),
+            None => self.frontier.front(),
         }
     }
 
-    /// F passes a fact: it is published, unless it is void, a repetition, or closed by a later void.
-    fn pass(&mut self, index: TaskIndex, outbox: &mut Outbox) {
+    /// F passes facts: each is published, unless it is void, a repetition, or closed by a later void.
+    ///
+    /// Step by step for many at a time: what is published shares buffers, and counting a shared buffer up waits for all
+    /// stores before it.
+    pub(crate) fn pass_all(&mut self, passing: &mut Vec<TaskIndex>, outbox: &mut Outbox) {
+        outbox.publications.reserve(passing.len());
+        for some in passing.chunks(PASSED_TOGETHER) {
+            for index in some {
+                self.pass(*index);
+            }
+            for index in some {
+                outbox.publications.extend(self.publication(*index));
+            }
+            for index in some {
+                self.leave(*index);
+            }
+        }
+        passing.clear();
+    }
+
+    fn pass(&mut self, index: TaskIndex) {
         let runs = self.tasks.opens_live_generation(index);
         let fact = self.tasks.get_mut(index);
         self.near_bytes -= fact.bytes();
         fact.flags = (fact.flags | flag::PASSED) & !flag::NEAR;
-        let forget_at = fact.forget_at(self.config.dedupe_window_ms);
-        if runs {
-            outbox.publications.extend(self.publish(index));
-        } else {
-            self.tasks.get_mut(index).encoded = None;
-        }
-        if self.breaks(PlantedBug::Dedupe) {
-            self.settle(index);
-            self.tasks.remove(index);
-        } else {
-            self.passed.push_back((forget_at, index));
+        if !runs {
+            self.tasks.drop_body(index);
         }
     }
 
-    fn publish(&mut self, index: TaskIndex) -> Option<Publication> {
-        let fact = self.tasks.get_mut(index);
-        let encoded = fact.encoded.take()?;
-        fact.flags |= flag::PUBLISHED;
+    /// The publication of a fact whose task is still kept.
+    fn publication(&self, index: TaskIndex) -> Option<Publication> {
+        let encoded = self.tasks.body(index)?;
+        let fact = self.tasks.get(index);
         let task = TaskRecord {
             key: fact.key(),
             queue: self.queues.name(fact.queue),
@@ -208,6 +229,21 @@ impl Partition {
             encoded,
         };
         Some(Publication { offset: fact.offset, task })
+    }
+
+    /// A fact that F has passed is only remembered from now on.
+    fn leave(&mut self, index: TaskIndex) {
+        let fact = self.tasks.get_mut(index);
+        if fact.is(flag::BODY) {
+            fact.flags |= flag::PUBLISHED;
+        }
+        self.tasks.drop_body(index);
+        if self.breaks(PlantedBug::Dedupe) && !self.tasks.get(index).is(flag::SENT) {
+            self.settle(index);
+            self.tasks.remove(index);
+        } else {
+            self.tasks.rest(index);
+        }
     }
 
     /// R: the lowest offset whose effect is neither in the timetable nor behind F and forgotten.

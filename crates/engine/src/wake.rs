@@ -57,7 +57,7 @@ impl Partition {
     }
 
     fn forget_at(&self) -> Option<Timestamp> {
-        let (time, _) = self.passed.front()?;
-        Some((*time).max(self.now.plus_millis(self.config.checkpoint_interval_ms)))
+        let time = self.tasks.forgettable_at()?;
+        Some(time.max(self.now.plus_millis(self.config.checkpoint_interval_ms)))
     }
 }

@@ -1,6 +1,7 @@
 //! The thread that commits a partition's ticks: it holds the transactional producer, and every call here blocks.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -228,17 +229,10 @@ impl Committer {
         let after_ms = now_ms();
         let last = self.last_claim().map_err(|error| port_error(action, error))?;
         let Some(broker_ms) = last else { return Ok(()) };
-        let limit_ms = self.client.config().clock_skew_ms_max;
-        let (ms, way, so) = match (before_ms - broker_ms, broker_ms - after_ms) {
-            (ahead_ms, _) if ahead_ms > limit_ms => (ahead_ms, "ahead of", "early"),
-            (_, behind_ms) if behind_ms > limit_ms => (behind_ms, "behind", "late"),
-            _ => return Ok(()),
-        };
-        let reason = format!(
-            "this machine's clock is {ms} ms {way} the broker's, and at most {limit_ms} ms are allowed; tasks would run \
-             {so}: set the clock right and start again"
-        );
-        Err(PortError::new(ErrorClass::Fatal, action, reason))
+        match skew(before_ms..=after_ms, broker_ms, self.client.config().clock_skew_ms_max) {
+            Some(reason) => Err(PortError::new(ErrorClass::Fatal, action, reason)),
+            None => Ok(()),
+        }
     }
 
     /// The broker's time of the last claim.
@@ -458,6 +452,19 @@ impl Committer {
     }
 }
 
+/// What is wrong with this machine's clock, when the broker gave a time to something that happened between two of ours.
+fn skew(ours_ms: RangeInclusive<i64>, broker_ms: i64, limit_ms: i64) -> Option<String> {
+    let (ms, way, so) = match (ours_ms.start() - broker_ms, broker_ms - ours_ms.end()) {
+        (ahead_ms, _) if ahead_ms > limit_ms => (ahead_ms, "ahead of", "early"),
+        (_, behind_ms) if behind_ms > limit_ms => (behind_ms, "behind", "late"),
+        _ => return None,
+    };
+    Some(format!(
+        "this machine's clock is {ms} ms {way} the broker's, and at most {limit_ms} ms are allowed; tasks would run {so}: \
+         set the clock right and start again"
+    ))
+}
+
 /// The machine's clock, in milliseconds.
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -467,4 +474,20 @@ fn now_ms() -> i64 {
 /// The keys of a partition's checkpoint, and of the claim that an epoch has been opened.
 fn keys(partition: PartitionId) -> (String, String) {
     (partition.0.to_string(), format!("{}/epoch", partition.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_an_hour_off_is_told_apart_from_a_slow_answer() {
+        const HOUR_MS: i64 = 3_600_000;
+        assert_eq!(skew(1_000..=9_000, 3_000, 5_000), None, "the answer took eight seconds");
+        assert_eq!(skew(9_000..=9_001, 5_000, 5_000), None);
+        let ahead = skew(HOUR_MS..=HOUR_MS + 5, 3, 5_000).unwrap();
+        assert!(ahead.contains("3599997 ms ahead of") && ahead.contains("early"), "{ahead}");
+        let behind = skew(0..=5, HOUR_MS, 5_000).unwrap();
+        assert!(behind.contains("3599995 ms behind") && behind.contains("late"), "{behind}");
+    }
 }

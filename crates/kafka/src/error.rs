@@ -51,6 +51,9 @@ pub(crate) fn class_of(code: RDKafkaErrorCode) -> ErrorClass {
         | Code::InvalidRequiredAcks
         | Code::InvalidTransactionTimeout
         | Code::InvalidGroupId
+        | Code::InconsistentGroupProtocol
+        | Code::UnsupportedAssignor
+        | Code::NotConfigured
         | Code::InvalidSessionTimeout
         | Code::InvalidTimestamp
         | Code::InvalidRecord
@@ -121,5 +124,68 @@ pub(crate) fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
     match error {
         KafkaError::Transaction(transaction) => Some(transaction.code()),
         other => other.rdkafka_error_code(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::types::RDKafkaRespErr;
+
+    use super::*;
+
+    /// Numbers of the protocol and of the library, as their documentation lists them.
+    const FENCED: &[i32] = &[-144, 47, 82, 90];
+    #[rustfmt::skip]
+    const FATAL: &[i32] = &[
+        // Local: no resources, bad argument, TLS, unknown protocol, not implemented, authentication, no offset,
+        // unsupported, not configured, no initial offset, a truncated log.
+        -194, -186, -181, -171, -170, -169, -168, -165, -145, -140, -139,
+        // Offsets and sizes.
+        1, 10, 12, 18, 28,
+        // Requests that this cluster refuses.
+        17, 21, 23, 24, 26, 32, 35, 37, 38, 39, 40, 43, 44, 50, 73, 76, 87, 112,
+        // Who we are, and what we may do.
+        29, 30, 31, 33, 34, 53, 54, 58, 61, 62, 63, 64, 65, 66, 67, 93, 97,
+    ];
+    /// Every other number that the library knows, by first and last.
+    #[rustfmt::skip]
+    const RETRY: &[(i32, i32)] = &[
+        (-200, -195), (-193, -187), (-185, -182), (-180, -172), (-167, -166), (-164, -146), (-143, -141),
+        (-138, -137), (-100, -100), (-1, 0), (2, 9), (11, 11), (13, 16), (19, 20), (22, 22), (25, 25), (27, 27),
+        (36, 36), (41, 42), (45, 46), (48, 49), (51, 52), (55, 57), (59, 60), (68, 72), (74, 75), (77, 81),
+        (83, 86), (88, 89), (91, 92), (94, 96), (99, 111), (113, 130),
+    ];
+
+    #[test]
+    fn every_code_of_the_library_has_the_class_that_it_should() {
+        let mut known = 0;
+        for number in -200..=130 {
+            let Ok(code) = RDKafkaRespErr::try_from(number).map(RDKafkaErrorCode::from) else { continue };
+            known += 1;
+            let is_in = |numbers: &[i32]| numbers.contains(&number);
+            let may_retry = RETRY.iter().any(|(first, last)| (*first..=*last).contains(&number));
+            let classes = [
+                (is_in(FENCED), ErrorClass::Fenced),
+                (is_in(FATAL), ErrorClass::Fatal),
+                (may_retry, ErrorClass::Retry),
+            ];
+            let expected: Vec<ErrorClass> =
+                classes.iter().filter(|(is_one, _)| *is_one).map(|(_, class)| *class).collect();
+            assert_eq!([class_of(code)], expected[..], "{number}: {code:?}");
+        }
+        assert!(known > 150, "{known} codes are known");
+    }
+
+    #[test]
+    fn a_password_is_not_told() {
+        let error = KafkaError::ClientConfig(
+            rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
+            "it is refused".to_owned(),
+            "sasl.password".to_owned(),
+            "geheim".to_owned(),
+        );
+        let told = port_error("set up the client", error);
+        assert_eq!(told.class, ErrorClass::Fatal);
+        assert!(!told.to_string().contains("geheim"), "{told}");
     }
 }

@@ -60,11 +60,7 @@ impl History for KafkaHistory {
         count_max: usize,
     ) -> Result<DeadLetterPage, PortError> {
         let (letters, queue) = (Arc::clone(&self.letters), queue.clone());
-        blocking(move || {
-            let (letters, next) = letters.list(&queue, from, count_max)?;
-            Ok(DeadLetterPage { letters, next })
-        })
-        .await
+        blocking(move || letters.list(&queue, from, count_max)).await
     }
 
     async fn remove_dead_letters(

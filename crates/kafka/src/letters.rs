@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use minutehand_model::{PartitionId, QueueName};
-use minutehand_ports::{DeadLetter, PortError};
+use minutehand_ports::{DeadLetter, DeadLetterPage, PortError};
 use minutehand_record::dead_letter::{self, DeadLetterRecord};
 use rdkafka::Message;
 use rdkafka::error::KafkaResult;
@@ -125,7 +125,7 @@ impl Letters {
         queue: &QueueName,
         from: u64,
         count_max: usize,
-    ) -> Result<(Vec<(u64, DeadLetter)>, Option<u64>), PortError> {
+    ) -> Result<DeadLetterPage, PortError> {
         self.with_kept(queue, None, |reader, topic, kept, _| {
             let mut numbers = kept.range(from..).copied();
             let wanted: BTreeSet<u64> = numbers.by_ref().take(count_max).collect();
@@ -140,7 +140,7 @@ impl Letters {
                     number < *last
                 })?;
             }
-            Ok((letters, next))
+            Ok(DeadLetterPage { letters, next })
         })
     }
 

@@ -18,9 +18,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::client::Client;
 use crate::error::port_error;
+use crate::incoming;
 use crate::listener::Consumer;
 use crate::tail;
-use crate::incoming;
 
 /// How long a poll waits; also how soon a new request is seen while nothing arrives.
 const POLL: Duration = Duration::from_millis(20);
@@ -70,10 +70,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn start(
-        client: Arc<Client>,
-        partition: PartitionId,
-    ) -> Arc<Reader> {
+    pub(crate) fn start(client: Arc<Client>, partition: PartitionId) -> Arc<Reader> {
         let shared = Arc::new(Shared {
             partition,
             state: Mutex::new(State {

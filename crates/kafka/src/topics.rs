@@ -100,6 +100,9 @@ impl TopicDefinition {
     }
 }
 
+/// How often it is looked whether a topic has appeared.
+const APPEARS: std::time::Duration = std::time::Duration::from_millis(20);
+
 impl Client {
     /// What every installation's topics must look like.
     pub fn definitions(&self) -> Vec<TopicDefinition> {
@@ -137,6 +140,15 @@ impl Client {
                 self.create(definition).await?;
                 *standing = TopicStanding::Created;
             }
+        }
+        // A topic that was made is not known to every broker at once.
+        let deadline = self.deadline();
+        while self.standings().await?.iter().any(|(_, standing)| *standing == TopicStanding::Missing) {
+            if std::time::Instant::now() > deadline {
+                let reason = "they were made and do not appear yet";
+                return Err(PortError::new(ErrorClass::Retry, "find the topics", reason));
+            }
+            tokio::time::sleep(APPEARS).await;
         }
         Ok(standings)
     }
@@ -196,7 +208,7 @@ impl Client {
                 let action = format!("find the topic {}", definition.name);
                 return Err(PortError::new(ErrorClass::Retry, action, "it was made and does not appear yet"));
             } else {
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                std::thread::sleep(APPEARS);
             }
         }
     }

@@ -137,7 +137,8 @@ async fn records_in_other_forms_are_understood_or_refused_with_the_reason() {
         let producer = RawProducer::open(&writing, None).unwrap();
         let topic = &writing.names().commands;
         let partition = Some(0);
-        let delayed = [("minutehand-queue", Some(&b"mail"[..])), ("minutehand-delay", Some(b"5s")), ("x", None)];
+        let delayed =
+            [("minutehand-queue", Some(&b"mail"[..])), ("minutehand-delay", Some(b"5s")), ("x", None)];
         let misspelt = [("minutehand-queue", Some(&b"mail"[..])), ("minutehand-dealy", Some(b"5s"))];
         let (body, noise) = (Some(&b"body"[..]), Some(&b"\xff\xfe"[..]));
         for (value, headers) in [(body, &delayed[..]), (body, &misspelt), (noise, &[]), (None, &[])] {
@@ -157,7 +158,10 @@ async fn records_in_other_forms_are_understood_or_refused_with_the_reason() {
     let reason = records[1].refusal.as_deref().unwrap();
     assert!(reason.contains("minutehand-dealy"), "{reason}");
     assert_eq!(records[1].payload, "body", "what was refused is kept as it came");
-    assert!(minutehand_record::command::decode(records[2].payload.clone()).is_err() || records[2].refusal.is_some());
+    assert!(
+        minutehand_record::command::decode(records[2].payload.clone()).is_err()
+            || records[2].refusal.is_some()
+    );
     assert!(records[3].refusal.is_some(), "nothing at all is no command");
 }
 

@@ -20,7 +20,7 @@ pub mod verbatim;
 pub use command::{Command, TaskRecord};
 pub use execution::{Execution, ExecutionId, Outcome, OutcomeKind};
 pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId};
-pub use partition::{Checkpoint, Epoch, Frontier, Gap, LogOffset, PartitionId, Place};
+pub use partition::{Checkpoint, Epoch, Frontier, Gap, LogOffset, PartitionId, Place, Stretch};
 pub use policy::{Backoff, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, RetryPolicy};
 pub use schedule::{
     ActionTemplate, RecurrenceSpec, Revision, ScheduleDefinition, ScheduleEvent, ScheduleEventKind,

@@ -99,30 +99,90 @@ impl Gap {
     }
 }
 
-/// The cursor F: everything at or before `head` has been published, but for what lies in a gap.
+/// A stretch of time that F has left behind to be caught up with, so that what is on time need not wait: the tasks in it
+/// are still owed, whenever they were created. Occurrences of schedules are not: F decides them on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Every task at or before this place has been published.
+    pub after: Place,
+    /// The last place of the stretch; the head may still have to come there.
+    pub through: Place,
+}
+
+impl Stretch {
+    /// Whether a task at the place is still owed.
+    pub fn owes(&self, place: Place) -> bool {
+        self.after < place && place <= self.through
+    }
+}
+
+/// The cursor F: everything at or before `head` has been published, but for what lies in a gap or in the backlog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frontier {
     /// The newest place that has been passed.
     pub head: Place,
     /// Disjoint stretches below `head` that are still being drained, oldest first.
     pub gaps: Vec<Gap>,
+    /// Disjoint stretches whose tasks are caught up with at a rate of their own, oldest first.
+    pub backlog: Vec<Stretch>,
 }
 
 impl Frontier {
     /// Nothing has been published.
-    pub const START: Frontier = Frontier { head: Place::START, gaps: Vec::new() };
+    pub const START: Frontier = Frontier { head: Place::START, gaps: Vec::new(), backlog: Vec::new() };
 
-    /// Whether an occurrence at this place has been published (or decided against).
+    /// Whether a task at this place has been published (or decided against).
     pub fn has_passed(&self, place: Place) -> bool {
+        self.has_decided(place) && !self.is_behind(place)
+    }
+
+    /// Whether an occurrence of a schedule at this place has been decided: the backlog holds none.
+    pub fn has_decided(&self, place: Place) -> bool {
         place <= self.head && !self.gaps.iter().any(|gap| gap.owes(place))
     }
 
-    /// The due time below which nothing is owed any more.
-    pub fn floor(&self) -> Place {
+    /// Whether a task at this place is part of the backlog.
+    pub fn is_behind(&self, place: Place) -> bool {
+        self.backlog.iter().any(|stretch| stretch.owes(place))
+    }
+
+    /// Where the present stands: everything at or before it has been published, but for the backlog.
+    pub fn front(&self) -> Place {
         self.gaps.first().map_or(self.head, |gap| gap.after)
     }
 
-    /// Everything owed at or before `reached` has been published, or decided against.
+    /// The place at or before which nothing is owed any more.
+    pub fn floor(&self) -> Place {
+        let front = self.front();
+        self.backlog.first().map_or(front, |stretch| stretch.after.min(front))
+    }
+
+    /// Leaves the tasks up to a place behind, for the backlog; nothing when there are gaps. Changes nothing about what is owed.
+    pub fn leave_behind(&mut self, through: Place) {
+        if !self.gaps.is_empty() || through <= self.head {
+            return;
+        }
+        match self.backlog.last_mut() {
+            // The front has published nothing since: its tasks all lie behind the last stretch.
+            Some(last) if self.head <= last.through => last.through = last.through.max(through),
+            _ => self.backlog.push(Stretch { after: self.head, through }),
+        }
+    }
+
+    /// Every task of the backlog at or before `reached` has been published, or decided against. `reached` is at or before the
+    /// front, or what the front has still to come to would count as published.
+    pub fn catch_up(&mut self, reached: Place) {
+        let reached = reached.min(self.front());
+        while let Some(stretch) = self.backlog.first_mut() {
+            if reached < stretch.through {
+                stretch.after = stretch.after.max(reached);
+                return;
+            }
+            self.backlog.remove(0);
+        }
+    }
+
+    /// Everything owed at or before `reached` has been published, or decided against, but for the backlog.
     pub fn advance(&mut self, reached: Place) {
         while let Some(gap) = self.gaps.first_mut() {
             if reached < gap.through {
@@ -134,9 +194,9 @@ impl Frontier {
         self.head = self.head.max(reached);
     }
 
-    /// The present lies before the floor: what is created from `from_offset` on is owed again from there.
+    /// The present lies before the front: what is created from `from_offset` on is owed again from there.
     pub fn open_gap(&mut self, after: Place, from_offset: LogOffset) {
-        let through = self.floor();
+        let through = self.front();
         if after < through {
             self.gaps.insert(0, Gap { after, through, from_offset });
         }
@@ -195,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_gap_owes_what_was_created_after_it_was_opened() {
-        let mut frontier = Frontier { head: place(100, 5), gaps: Vec::new() };
+        let mut frontier = Frontier { head: place(100, 5), ..Frontier::START };
         frontier.open_gap(place(10, 3), 4);
         frontier.open_gap(place(20, 3), 9);
         frontier.advance(place(5, 0));
@@ -220,5 +280,48 @@ mod tests {
         assert_eq!((frontier.floor(), frontier.gaps.len()), (place(100, 5), 0));
         frontier.advance(place(101, 0));
         assert_eq!(frontier.head, place(101, 0));
+    }
+
+    /// Which places are passed, looked at one by one.
+    fn passed(frontier: &Frontier) -> Vec<i64> {
+        (0..200).filter(|due| frontier.has_passed(place(*due, 1))).collect()
+    }
+
+    #[test]
+    fn what_is_left_behind_is_owed_until_it_is_caught_up_with() {
+        let mut frontier = Frontier { head: place(10, u64::MAX), ..Frontier::START };
+        let before = passed(&frontier);
+        frontier.leave_behind(place(60, u64::MAX));
+        frontier.leave_behind(place(80, u64::MAX));
+        assert_eq!(frontier.backlog.len(), 1, "the head has not moved in between");
+        assert_eq!(passed(&frontier), before, "nothing is owed anew or forgiven");
+        frontier.catch_up(place(50, 0));
+        assert_eq!(passed(&frontier), before, "the backlog does not overtake the front");
+        frontier.advance(place(100, u64::MAX));
+        assert_eq!(passed(&frontier), (0..=10).chain(81..=100).collect::<Vec<_>>());
+        assert!(frontier.has_decided(place(50, 1)), "of schedules nothing is left behind");
+        assert_eq!((frontier.floor().due, frontier.front().due), (place(10, 0).due, place(100, 0).due));
+        frontier.leave_behind(place(120, u64::MAX));
+        frontier.advance(place(130, u64::MAX));
+        frontier.catch_up(place(40, 0));
+        assert_eq!(passed(&frontier), (0..40).chain(81..=100).chain(121..=130).collect::<Vec<_>>());
+        frontier.catch_up(place(110, u64::MAX));
+        assert_eq!(passed(&frontier), (0..=110).chain(121..=130).collect::<Vec<_>>());
+        frontier.catch_up(place(130, u64::MAX));
+        assert_eq!((passed(&frontier), frontier.backlog.len()), ((0..=130).collect(), 0));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_holds_the_backlog_at_the_present() {
+        let mut frontier = Frontier { head: place(10, u64::MAX), ..Frontier::START };
+        frontier.leave_behind(place(80, u64::MAX));
+        frontier.advance(place(100, u64::MAX));
+        frontier.open_gap(place(50, u64::MAX), 0);
+        frontier.catch_up(place(80, u64::MAX));
+        assert_eq!(frontier.floor(), place(50, u64::MAX));
+        assert_eq!(passed(&frontier), (0..=50).collect::<Vec<_>>());
+        frontier.advance(place(101, u64::MAX));
+        frontier.catch_up(place(80, u64::MAX));
+        assert_eq!(passed(&frontier), (0..=101).collect::<Vec<_>>());
     }
 }

@@ -1,7 +1,7 @@
 //! A partition's checkpoint.
 
 use bytes::Bytes;
-use minutehand_model::{Checkpoint, Epoch, Frontier, Gap, Place, Timestamp};
+use minutehand_model::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch, Timestamp};
 use prost::Message;
 
 use crate::envelope::{seal, unseal};
@@ -27,6 +27,14 @@ struct GapMessage {
     from_offset: u64,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct StretchMessage {
+    #[prost(message, required, tag = "1")]
+    after: PlaceMessage,
+    #[prost(message, required, tag = "2")]
+    through: PlaceMessage,
+}
+
 #[derive(Clone, PartialEq, Eq, Message)]
 struct CheckpointMessage {
     #[prost(uint64, tag = "1")]
@@ -43,6 +51,8 @@ struct CheckpointMessage {
     gaps: Vec<GapMessage>,
     #[prost(sint64, tag = "7")]
     remembered_from_ms: i64,
+    #[prost(message, repeated, tag = "8")]
+    backlog: Vec<StretchMessage>,
 }
 
 fn place_message(place: Place) -> PlaceMessage {
@@ -60,6 +70,10 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
         through: place_message(gap.through),
         from_offset: gap.from_offset,
     };
+    let stretch = |stretch: &Stretch| StretchMessage {
+        after: place_message(stretch.after),
+        through: place_message(stretch.through),
+    };
     seal(&CheckpointMessage {
         epoch: checkpoint.epoch.0,
         tick: checkpoint.tick,
@@ -68,6 +82,7 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
         head: Some(place_message(checkpoint.frontier.head)),
         gaps: checkpoint.frontier.gaps.iter().map(gap).collect(),
         remembered_from_ms: checkpoint.remembered_from.as_millis(),
+        backlog: checkpoint.frontier.backlog.iter().map(stretch).collect(),
     })
 }
 
@@ -91,6 +106,13 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
     if gaps.windows(2).any(|pair| pair[0].through > pair[1].after) {
         return Err("the gaps are not in order".into());
     }
+    let stretch =
+        |stretch: StretchMessage| Stretch { after: place(stretch.after), through: place(stretch.through) };
+    let backlog: Vec<Stretch> = message.backlog.into_iter().map(stretch).collect();
+    let is_ordered = backlog.windows(2).all(|pair| pair[0].through <= pair[1].after);
+    if !is_ordered || backlog.iter().any(|stretch| stretch.after > stretch.through) {
+        return Err("the stretches of the backlog are not in order".into());
+    }
     if message.replay_from > message.applied {
         return Err(
             format!("replay_from {} lies above applied {}", message.replay_from, message.applied).into()
@@ -100,8 +122,34 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
         epoch: Epoch(message.epoch),
         tick: message.tick,
         applied: message.applied,
-        frontier: Frontier { head, gaps },
+        frontier: Frontier { head, gaps, backlog },
         replay_from: message.replay_from,
         remembered_from: Timestamp::from_millis(message.remembered_from_ms),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stretch(after_ms: i64, through_ms: i64) -> Stretch {
+        let place = |ms| Place { due: Timestamp::from_millis(ms), offset: 7 };
+        Stretch { after: place(after_ms), through: place(through_ms) }
+    }
+
+    fn with_backlog(backlog: Vec<Stretch>) -> Checkpoint {
+        let frontier =
+            Frontier { head: Place::end_of(Timestamp::from_millis(50)), backlog, ..Frontier::START };
+        Checkpoint { frontier, ..Checkpoint::START }
+    }
+
+    #[test]
+    fn a_checkpoint_carries_its_backlog() {
+        let kept = with_backlog(vec![stretch(10, 20), stretch(20, 40), stretch(45, 90)]);
+        assert_eq!(decode(&encode(&kept)).unwrap(), kept);
+        for disordered in [vec![stretch(20, 10)], vec![stretch(10, 30), stretch(20, 40)]] {
+            let refused = decode(&encode(&with_backlog(disordered))).unwrap_err();
+            assert!(refused.to_string().contains("backlog"), "{refused}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use minutehand_model::{
     Command, Guarantee, LogOffset, Namespace, OutcomeKind, OverlapPolicy, Place, Publication, Revision,
-    ScheduleId, ScheduleState, SetAside, TaskKey, Timestamp,
+    ScheduleId, ScheduleState, SetAside, Stretch, TaskKey, Timestamp,
 };
 
 /// What a record of the log says, without what the checkers do not need.
@@ -69,6 +69,7 @@ pub(crate) struct TickEntry {
     pub(crate) applied: LogOffset,
     pub(crate) replay_from: LogOffset,
     pub(crate) head: Place,
+    pub(crate) backlog: Vec<Stretch>,
     /// When the owner says it built the tick, by its own clock.
     pub(crate) published_at_ms: i64,
     /// The owner's clock as it was when the tick was built.

@@ -116,6 +116,10 @@ impl Setup {
             log_has_markers: rng.chance(0.3),
             mix,
         };
+        // Drawn apart, so that a seed's other choices do not depend on it.
+        let mut catching_up = Rng::fork(seed, 8);
+        setup.engine.catch_up_after_ms = catching_up.pick(&[0, 1, 300, 1_000, 2_000]);
+        setup.engine.catch_up_rate_per_s = catching_up.pick(&[0, 0, 300, 2_000]);
         if let Some(planted) = options.planted {
             profile::aim_at(planted, &mut setup, &mut rng);
         }
@@ -173,6 +177,6 @@ fn draw_engine(rng: &mut Rng) -> Config {
         lease_ttl_ms: 5_000,
         retry_delay_ms: rng.pick(&[10, 50, 300]),
         schedule_occurrences_per_tick_max: rng.pick(&[1, 10, 256]),
-        planted: None,
+        ..Config::default()
     }
 }

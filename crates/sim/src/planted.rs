@@ -189,6 +189,11 @@ fn engine_bug_about(bug: PlantedBug) -> &'static str {
         PlantedBug::StaleAnswer => "Answers to requests that were given up are believed.",
         PlantedBug::HandOverUnflushed => "A hand-over does not wait for its blocks.",
         PlantedBug::DoubtIgnored => "After a commit in doubt the owner goes on from memory.",
+        PlantedBug::BacklogUnsaved => "The checkpoint does not carry what was left behind.",
+        PlantedBug::BacklogForgets => {
+            "What has run is forgotten while the backlog may hold a repetition of it."
+        }
+        PlantedBug::BacklogUnheld => "The backlog overtakes what is being moved.",
         PlantedBug::StateReplayed => "Commands to schedules are applied again when they are replayed.",
     }
 }

@@ -77,6 +77,10 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.mix.burst = 0.05;
             setup.mix.horizon_ms = 30 * SECOND_MS;
         }
+        PlantedBug::BacklogUnsaved | PlantedBug::BacklogForgets | PlantedBug::BacklogUnheld => {
+            far_and_crashing(setup, rng);
+            lagging(setup, rng);
+        }
         PlantedBug::Dedupe => setup.mix.repeats = 25,
         PlantedBug::TornState | PlantedBug::RevisionOverlap | PlantedBug::StateReplayed => schedules(setup),
         PlantedBug::StaleAnswer | PlantedBug::DoubtIgnored => {
@@ -94,6 +98,19 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
         }
         PlantedBug::Early => {}
     }
+}
+
+/// Outages that leave a backlog, and little room in each tick to catch up with it.
+fn lagging(setup: &mut Setup, rng: &mut Rng) {
+    setup.tasks_per_second = 60;
+    setup.model.outages_per_minute = setup.model.outages_per_minute.max(4.0);
+    setup.model.outage_ms_max = 10_000;
+    setup.engine.catch_up_after_ms = rng.pick(&[1, 300, 1_000]);
+    setup.engine.catch_up_rate_per_s = 20;
+    setup.engine.dedupe_window_ms = 3_000;
+    setup.mix.horizon_ms = 30 * SECOND_MS;
+    setup.mix.moves = 20;
+    setup.mix.repeats = 25;
 }
 
 fn slow_and_paused(model: &mut FaultModel) {
@@ -124,7 +141,7 @@ fn schedules(setup: &mut Setup) {
 /// R is counted in chunks of some hundred offsets: one busy partition whose commands settle soon, stores that are often
 /// out for a while, and owners that die before they could write what they had sent.
 fn unacknowledged(setup: &mut Setup) {
-    (setup.nodes, setup.partitions, setup.tasks_per_second) = (2, 1, 120);
+    (setup.nodes, setup.partitions, setup.tasks_per_second) = (2, 1, 240);
     setup.model = FaultModel {
         crashes_per_minute: 10.0,
         restart_ms_max: 3_000,

@@ -39,6 +39,20 @@ const KNOWN: &[Known] = &[
     number("normal_tick_delay_ms", "0", 0, 1_000, "how long precision `normal` may wait for a fuller tick"),
     number("low_tick_delay_ms", "500", 0, 10_000, "how long precision `low` may wait for a fuller tick"),
     number(
+        "catch_up_after_ms",
+        "2000",
+        0,
+        DAY_MS,
+        "what is later than this yields to what is on time; 0: never",
+    ),
+    number(
+        "catch_up_rate_per_s",
+        "0",
+        0,
+        1 << 30,
+        "most late executions a second, of each partition; 0: any",
+    ),
+    number(
         "checkpoint_interval_ms",
         "1000",
         10,

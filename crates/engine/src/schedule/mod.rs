@@ -196,7 +196,7 @@ impl ScheduleBook {
         let Some(number) = known else { return entry.appended_at };
         if anew {
             let stands_in_gap = frontier.gaps.iter().any(|gap| created_offset >= gap.from_offset);
-            let passed = if stands_in_gap { frontier.floor() } else { frontier.head };
+            let passed = if stands_in_gap { frontier.front() } else { frontier.head };
             return entry.appended_at.max(passed.due);
         }
         let switches = &self.schedules[number].state.switches;

@@ -79,10 +79,10 @@ impl Segment {
             xxh3_64([name.0.as_str().as_bytes(), b"\0", name.1.as_str().as_bytes()].concat().as_slice());
         let jitter_ms = definition.jitter_ms;
         let mut segment = Segment { definition, calendar, seed, until: Timestamp::MAX, next: None };
-        let behind_f = frontier.floor().due.plus_millis(-jitter_ms).plus_millis(-1);
+        let behind_f = frontier.front().due.plus_millis(-jitter_ms).plus_millis(-1);
         segment.next = segment.after(after.max(behind_f));
         let place = |next: Occurrence| Place { due: next.due, offset: created_offset };
-        while segment.next.is_some_and(|next| frontier.has_passed(place(next))) {
+        while segment.next.is_some_and(|next| frontier.has_decided(place(next))) {
             segment.pass();
         }
         Ok(segment)

@@ -32,6 +32,7 @@ pub(crate) struct Story {
     pub(crate) partition: Partition,
     pub(crate) published: Vec<Published>,
     pub(crate) stops: Vec<StopRequest>,
+    config: Config,
     log: Vec<InputRecord>,
     checkpoint: Option<Checkpoint>,
     states: Vec<(Namespace, ScheduleId, ScheduleState)>,
@@ -41,8 +42,13 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn begin() -> Story {
+        Story::begin_with(Config::default())
+    }
+
+    pub(crate) fn begin_with(config: Config) -> Story {
         let mut story = Story {
-            partition: Partition::new(Config::default(), PartitionId(0)),
+            partition: Partition::new(config.clone(), PartitionId(0)),
+            config,
             published: Vec::new(),
             stops: Vec::new(),
             log: Vec::new(),
@@ -58,7 +64,7 @@ impl Story {
     /// The owner dies; another one takes over at a time, from checkpoint and log alone.
     pub(crate) fn take_over(&mut self, ms: i64) {
         self.epoch += 1;
-        self.partition = Partition::new(Config::default(), PartitionId(0));
+        self.partition = Partition::new(self.config.clone(), PartitionId(0));
         self.partition.handle(at(ms), Input::Acquired { epoch: Epoch(self.epoch) });
         self.partition.handle(at(ms), Input::LogGrew { end: self.log.len() as u64 });
         self.now = at(ms);

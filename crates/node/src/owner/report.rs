@@ -106,7 +106,7 @@ impl Report {
             self.metrics.given_up();
             return;
         }
-        let lag_ms = match status.frontier.head.due {
+        let lag_ms = match status.frontier.floor().due {
             Timestamp::MIN => 0,
             due => now.millis_since(due).max(0),
         };

@@ -117,7 +117,7 @@ pub(super) fn tick(partition: PartitionId, epoch: Epoch, number: u64, tasks: Vec
             epoch,
             tick: number,
             applied: 40 + number,
-            frontier: Frontier { head: Place { due: at(MINUTE), offset: number }, gaps: Vec::new() },
+            frontier: Frontier { head: Place { due: at(MINUTE), offset: number }, ..Frontier::START },
             replay_from: 7,
             remembered_from: at(MINUTE),
         },

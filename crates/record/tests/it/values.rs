@@ -290,7 +290,7 @@ impl Values {
             epoch: Epoch(self.number()),
             tick: self.number(),
             applied,
-            frontier: Frontier { head, gaps },
+            frontier: Frontier { head, gaps, backlog: Vec::new() },
             replay_from: applied - self.number().min(applied),
             remembered_from: self.any_time(),
         }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use minutehand_model::{Guarantee, LogOffset, TaskKey, Timestamp};
+use minutehand_model::{Guarantee, LogOffset, Place, TaskKey, Timestamp};
 
 use crate::journal::{Journal, Logged, PartitionJournal, Published, Said};
 
@@ -182,7 +182,9 @@ pub(super) fn check_updates(journal: &Journal, about: &PartitionJournal) -> Resu
             // late when the last tick before had applied it and F had not reached it yet.
             let was_timely = published.tick.checked_sub(1).is_some_and(|last| {
                 let last = &about.ticks[last];
-                last.applied > one.opened && last.head.due < one.due
+                let place = Place { due: one.due, offset: one.opened };
+                let is_behind = last.backlog.iter().any(|stretch| stretch.owes(place));
+                last.applied > one.opened && (last.head.due < one.due || is_behind)
             });
             if tick.applied > closed_at && was_timely {
                 return Err(format!(

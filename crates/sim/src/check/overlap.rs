@@ -120,8 +120,12 @@ fn check_skips(
             continue;
         };
         let tick = &about.ticks[passing];
-        let was_busy =
-            runs.iter().any(|run| run.tick <= passing && ended(ends, run.nominal, tick.applied) == 0);
+        // A nominal time may have run twice: in its turn, and in a backfill.
+        let mut started: BTreeMap<Timestamp, usize> = BTreeMap::new();
+        for run in runs.iter().filter(|run| run.tick <= passing) {
+            *started.entry(run.nominal).or_default() += 1;
+        }
+        let was_busy = started.iter().any(|(nominal, count)| ended(ends, *nominal, tick.applied) < *count);
         if !was_busy {
             return Err(format!("{} was skipped by tick {} while nothing ran", one.nominal, tick.number));
         }
@@ -212,6 +216,14 @@ mod tests {
         assert_eq!(ask(&run(busy.ticks(30_000, &[]), 30_000, 0)), Ok(()));
         let idle = completes(first, 15_000, 10_000).ticks(20_000, &[]);
         assert!(ask(&run(idle.ticks(30_000, &[]), 30_000, 0)).is_err(), "20 s was skipped for nothing");
+    }
+
+    #[test]
+    fn a_nominal_time_that_runs_again_keeps_others_from_running() {
+        let first = completes(run(skipping().ticks(10_000, &[]), 10_000, 0), 15_000, 10_000);
+        let backfilled = run(first.ticks(16_000, &[]), 10_000, 0).ticks(20_000, &[]);
+        let ended = completes(backfilled, 25_000, 10_000).ticks(30_000, &[]);
+        assert_eq!(ask(&run(ended, 30_000, 0)), Ok(()));
     }
 
     #[test]

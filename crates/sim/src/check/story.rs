@@ -39,6 +39,7 @@ impl Story {
             applied: at_ms as u64,
             replay_from: 0,
             head: Place::end_of(ms(at_ms)),
+            backlog: Vec::new(),
             published_at_ms: at_ms,
             clock_ms: at_ms,
             latest_clock_ms: at_ms,

@@ -172,9 +172,9 @@ impl super::World {
             return false;
         };
         self.note(owner(id), "commit", [number, published as u64], || {
-            let head = checkpoint.frontier.head;
+            let (head, behind) = (checkpoint.frontier.head, checkpoint.frontier.backlog.len());
             format!(
-                "epoch {epoch} tick {number}: {published} published, A {} F ({}, {}) R {}",
+                "epoch {epoch} tick {number}: {published} published, A {} F ({}, {}) {behind} behind R {}",
                 checkpoint.applied, head.due, head.offset, checkpoint.replay_from
             )
         });

@@ -113,6 +113,7 @@ impl SinkStore {
             applied: checkpoint.applied,
             replay_from: checkpoint.replay_from,
             head: checkpoint.frontier.head,
+            backlog: checkpoint.frontier.backlog.clone(),
             published_at_ms: published_at.as_millis(),
             clock_ms: at.clock_ms,
             latest_clock_ms: at.latest_clock_ms,

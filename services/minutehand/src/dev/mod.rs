@@ -107,6 +107,8 @@ fn engine_config(settings: &Settings) -> Config {
         tick_publications_max: settings.size("tick_publications_max"),
         normal_tick_delay_ms: settings.number("normal_tick_delay_ms"),
         low_tick_delay_ms: settings.number("low_tick_delay_ms"),
+        catch_up_after_ms: settings.number("catch_up_after_ms"),
+        catch_up_rate_per_s: settings.size("catch_up_rate_per_s") as u64,
         checkpoint_interval_ms: settings.number("checkpoint_interval_ms"),
         ..Config::default()
     }

@@ -1,0 +1,135 @@
+//! Catching up: what was missed during an outage is left behind, and published beside what is on time.
+//!
+//! When the oldest task is late by more than `catch_up_after_ms`, all that are late are put into the backlog of the frontier.
+//! Nothing about what is owed changes by that; but F goes on with what is on time, and the backlog follows with what room the
+//! ticks leave it, at least half of each, at most the configured rate. Each of the two goes in order of (due time, offset).
+//!
+//! Schedules stay with F: a schedule decides its occurrences one after the other, and its misfire policy bounds them.
+
+use minutehand_model::{Frontier, Place, Timestamp};
+
+use crate::partition::Partition;
+use crate::phase::Phase;
+use crate::planted::PlantedBug;
+use crate::schedule::Outbox;
+
+/// Most stretches of the backlog; then F does not leave more behind.
+const STRETCHES_MAX: usize = 16;
+/// Where the rate is bounded, the backlog is served in portions of this many milliseconds.
+const PORTION_MS: i64 = 50;
+
+impl Partition {
+    /// Leaves behind what is too late, if anything is.
+    pub(crate) fn leave_behind(&mut self) {
+        let after_ms = self.config.catch_up_after_ms;
+        let may = after_ms > 0
+            && self.phase == Phase::Owning
+            && self.frontier.gaps.is_empty()
+            && self.frontier.backlog.len() < STRETCHES_MAX
+            && self.loaded > self.now;
+        let is_late = |due: Timestamp| self.now.millis_since(due) > after_ms;
+        if may && self.calendar.wake_at([0; 3]).is_some_and(is_late) {
+            // Half of it stays with F: otherwise the next stretch would follow at once.
+            let through = Place::end_of(self.now.plus_millis(-after_ms / 2));
+            self.frontier.leave_behind(through);
+            self.calendar.move_through(through, &mut self.behind);
+        }
+    }
+
+    /// How many executions of the next tick are kept for the backlog.
+    pub(crate) fn catch_up_share(&self) -> usize {
+        if self.catch_up_at().is_none_or(|time| time > self.now) {
+            return 0;
+        }
+        let half = self.config.tick_publications_max / 2;
+        // A tick of one execution takes turns.
+        let share = if half == 0 { (self.committed.tick % 2) as usize } else { half };
+        share.min(self.allowance())
+    }
+
+    /// How many executions the rate allows the backlog by now.
+    fn allowance(&self) -> usize {
+        let rate = self.config.catch_up_rate_per_s;
+        if rate == 0 {
+            return usize::MAX;
+        }
+        let waited_ms = self.now.millis_since(self.caught_up_at).clamp(0, 1_000) as u64;
+        usize::try_from(rate.saturating_mul(waited_ms) / 1_000).unwrap_or(usize::MAX)
+    }
+
+    /// How far the backlog may go: not beyond the present, what is being moved, or F.
+    fn catch_up_limit(&self) -> Place {
+        let held = self.held.first().filter(|_| !self.breaks(PlantedBug::BacklogUnheld));
+        let held = held.map_or(Timestamp::MAX, |(due, _)| due.plus_millis(-1));
+        Place::end_of(self.now.min(held)).min(self.frontier.front())
+    }
+
+    /// When the backlog may publish what it has within its limit; `None` when that is nothing.
+    pub(crate) fn catch_up_at(&self) -> Option<Timestamp> {
+        if !self.behind.reaches(self.catch_up_limit()) {
+            return None;
+        }
+        let rate = self.config.catch_up_rate_per_s;
+        Some(match rate {
+            0 => Timestamp::MIN,
+            _ => self.caught_up_at.plus_millis(PORTION_MS.max(1_000_u64.div_ceil(rate) as i64)),
+        })
+    }
+
+    /// Takes from the backlog what the tick has room for.
+    pub(crate) fn take_backlog(&mut self, bytes_taken: usize, outbox: &mut Outbox) {
+        let room = self.config.tick_publications_max.saturating_sub(outbox.publications.len());
+        let count_max = room.min(self.allowance());
+        // F may have used up the bytes of a tick; half of them are the backlog's all the same.
+        let (mut count, mut bytes) = (0, bytes_taken.min(self.config.tick_bytes_max / 2));
+        while self.phase != Phase::Replaying
+            && let Some(stretch) = self.frontier.backlog.first().copied()
+        {
+            let limit = stretch.through.min(self.catch_up_limit());
+            let mut passing = Vec::new();
+            let (mut reached, mut last) = (limit, stretch.after);
+            loop {
+                if count >= count_max || bytes >= self.config.tick_bytes_max {
+                    if self.behind.peek().is_some_and(|place| place <= limit) {
+                        reached = last;
+                    }
+                    break;
+                }
+                let Some((place, index)) = self.behind.pop_through(limit) else { break };
+                last = place;
+                count += 1;
+                bytes += self.tasks.get(index).bytes();
+                passing.push(index);
+            }
+            self.pass_all(&mut passing, outbox);
+            self.frontier.catch_up(reached);
+            if reached < stretch.through {
+                break;
+            }
+        }
+        self.behind.settle_after_pops();
+        if count > 0 {
+            self.caught_up_at = self.now;
+        }
+    }
+
+    /// Stretches in which nothing lies any more are over.
+    pub(crate) fn pass_empty_backlog(&mut self) {
+        while self.phase != Phase::Replaying
+            && let Some(stretch) = self.frontier.backlog.first().copied()
+            && stretch.through <= self.catch_up_limit()
+            && self.behind.peek().is_none_or(|place| place > stretch.through)
+        {
+            self.frontier.catch_up(stretch.through);
+        }
+    }
+
+    /// F as the next checkpoint says it.
+    pub(crate) fn frontier_to_keep(&self) -> Frontier {
+        let mut frontier = self.frontier.clone();
+        if self.breaks(PlantedBug::BacklogUnsaved) {
+            frontier.backlog.clear();
+        }
+        frontier
+    }
+}

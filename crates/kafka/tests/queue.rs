@@ -1,0 +1,390 @@
+//! Worker groups on a real broker: members that come and go, claims, backlogs, and what others write into a topic.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use minutehand_kafka::raw::{RawOutgoing, RawProducer};
+use minutehand_kafka::{Client, KafkaConfig, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
+use minutehand_model::{
+    Checkpoint, Epoch, Frontier, Guarantee, Namespace, PartitionId, Place, Precision, Publication, QueueName,
+    RetryPolicy, Task, TaskId, TaskKey, Tick, Timestamp,
+};
+use minutehand_ports::{
+    CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink, History, Report,
+    Settlement,
+};
+
+const P0: PartitionId = PartitionId(0);
+const GROUP: &str = "workers";
+
+fn mail() -> QueueName {
+    QueueName::parse("mail").unwrap()
+}
+
+/// A client of topics of its own, with three partitions each.
+async fn fresh(name: &str) -> Arc<Client> {
+    let brokers = tokio::task::spawn_blocking(minutehand_testkit::kafka).await.unwrap().to_owned();
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let config = KafkaConfig {
+        brokers,
+        topic_prefix: format!("queue-{name}-{since}"),
+        partitions: 3,
+        queue_partitions: 3,
+        ..KafkaConfig::default()
+    };
+    let client = Client::new(config).unwrap();
+    client.apply_topics().await.unwrap();
+    client
+}
+
+/// What another process would make of the same topics.
+fn again(client: &Client) -> Arc<Client> {
+    Client::new(client.config().clone()).unwrap()
+}
+
+fn key(id: &str) -> TaskKey {
+    TaskKey::of("default", id)
+}
+
+fn encoded(id: &str) -> minutehand_model::TaskRecord {
+    let due = Timestamp::from_millis(1_800_000_000_000);
+    minutehand_record::task::record(&Task {
+        namespace: Namespace::parse("default").unwrap(),
+        id: TaskId::parse(id).unwrap(),
+        queue: mail(),
+        due,
+        payload: Bytes::from_static(b"hello"),
+        headers: Vec::new(),
+        retry: RetryPolicy::default(),
+        guarantee: Guarantee::AtLeastOnce,
+        precision: Precision::Normal,
+        attempt: 1,
+        first_due: due,
+        origin: None,
+        verbatim: None,
+    })
+}
+
+/// Publishes tasks named `<prefix>-<index>`, so many in each of some ticks.
+async fn publish(client: &Arc<Client>, partition: PartitionId, prefix: &str, ticks: &[usize]) {
+    let sink = KafkaSink::new(Arc::clone(client));
+    let opened = sink.open(partition, Epoch(1)).await.unwrap();
+    let last = opened.checkpoint.map_or(0, |checkpoint| checkpoint.tick);
+    let mut index = 0;
+    for (number, count) in (last + 1..).zip(ticks) {
+        let publications = (0..*count)
+            .map(|offset| Publication {
+                offset: offset as u64,
+                task: encoded(&format!("{prefix}-{}", index + offset)),
+            })
+            .collect();
+        index += count;
+        let head = Place { due: Timestamp::from_millis(0), offset: number };
+        let tick = Tick {
+            partition,
+            checkpoint: Checkpoint {
+                epoch: Epoch(1),
+                tick: number,
+                applied: 0,
+                frontier: Frontier { head, ..Frontier::START },
+                replay_from: 0,
+                remembered_from: Timestamp::from_millis(0),
+            },
+            published_at: Timestamp::from_millis(1_800_000_000_001),
+            publications,
+            stops: Vec::new(),
+            derived: Vec::new(),
+            schedule_states: Vec::new(),
+            set_aside: Vec::new(),
+        };
+        sink.commit(tick).await.unwrap();
+    }
+}
+
+async fn drain(queue: &KafkaQueue, count: usize) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    while deliveries.len() < count {
+        deliveries.extend(queue.poll(&mail(), GROUP, count - deliveries.len()).await.unwrap());
+    }
+    deliveries
+}
+
+fn settled(deliveries: &[Delivery]) -> Vec<Settlement> {
+    deliveries.iter().map(|delivery| Settlement::bare(delivery.id)).collect()
+}
+
+/// A worker: settles what it is given, and tells of it.
+fn work(
+    queue: &Arc<KafkaQueue>,
+    seen: &tokio::sync::mpsc::UnboundedSender<TaskKey>,
+) -> tokio::task::JoinHandle<()> {
+    let (queue, seen) = (Arc::clone(queue), seen.clone());
+    tokio::spawn(async move {
+        // A queue that was closed gives no more.
+        while let Ok(deliveries) = queue.poll(&mail(), GROUP, 20).await {
+            for delivery in &deliveries {
+                seen.send(delivery.key).ok();
+            }
+            while let Err(error) = queue.settle(&mail(), GROUP, settled(&deliveries)).await {
+                assert_eq!(error.class, ErrorClass::Retry, "{error}");
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+}
+
+/// Members come, go and are lost without a word; every execution runs, and in the end nothing waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_while_members_come_and_go() {
+    let client = fresh("members").await;
+    let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let mut members = Vec::new();
+    let mut expected = BTreeSet::new();
+    for round in 0..4_u32 {
+        let queue = Arc::new(KafkaQueue::new(again(&client)));
+        members.push((work(&queue, &sender), queue));
+        for partition in 0..3 {
+            let prefix = format!("r{round}-p{partition}");
+            publish(&client, PartitionId(partition), &prefix, &[40, 1, 30]).await;
+            expected.extend((0..71).map(|index| key(&format!("{prefix}-{index}"))));
+        }
+        if round == 2 {
+            let (_, first) = members.remove(0);
+            first.close().await;
+        }
+    }
+    while !expected.is_empty() {
+        expected.remove(&seen.recv().await.unwrap());
+    }
+    let asking = KafkaQueue::new(again(&client));
+    loop {
+        let depth = asking.depth(&mail(), GROUP).await.unwrap();
+        if depth.waiting == 0 {
+            assert_eq!(depth.settled, 4 * 3 * 71, "each was settled once");
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    for (_, queue) in members {
+        queue.close().await;
+    }
+}
+
+/// Of two members that claim the same execution, one may run it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_moved_to_another_member_cannot_be_claimed() {
+    let client = fresh("claims").await;
+    for partition in 0..3 {
+        publish(&client, PartitionId(partition), &format!("p{partition}"), &[10]).await;
+    }
+    let first = Arc::new(KafkaQueue::new(again(&client)));
+    let in_hand = drain(&first, 30).await;
+    // The second member gets some partitions, and is handed out what the first has in hand of them.
+    let second = Arc::new(KafkaQueue::new(again(&client)));
+    let moved = second.poll(&mail(), GROUP, 100).await.unwrap();
+    assert!(!moved.is_empty());
+    let ids: Vec<DeliveryId> = in_hand.iter().map(|delivery| delivery.id).collect();
+    let claimed = first.claim(&mail(), GROUP, ids.clone()).await.unwrap();
+    let mut runs: BTreeMap<DeliveryId, u32> = BTreeMap::new();
+    for id in claimed {
+        *runs.entry(id).or_default() += 1;
+    }
+    let mut others = moved;
+    while runs.len() < 30 {
+        let ids: Vec<DeliveryId> = others.iter().map(|delivery| delivery.id).collect();
+        for id in second.claim(&mail(), GROUP, ids).await.unwrap() {
+            *runs.entry(id).or_default() += 1;
+        }
+        if runs.len() < 30 {
+            others = second.poll(&mail(), GROUP, 100).await.unwrap();
+        }
+    }
+    assert!(runs.values().all(|runs| *runs == 1), "{runs:?}");
+    assert!(first.claim(&mail(), GROUP, ids).await.unwrap().len() < 30);
+    first.close().await;
+    second.close().await;
+}
+
+/// One execution that takes for ever holds up nothing, and alone comes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_that_does_not_end_holds_up_no_other() {
+    let client = fresh("stuck").await;
+    publish(&client, P0, "t", &[1, 1_500, 1_500]).await;
+    let queue = KafkaQueue::new(again(&client));
+    let mut stuck = None;
+    let mut left = 3_001;
+    while left > 0 {
+        let mut deliveries = queue.poll(&mail(), GROUP, 500).await.unwrap();
+        left -= deliveries.len();
+        if stuck.is_none() {
+            stuck = Some(deliveries.remove(0));
+        }
+        queue.settle(&mail(), GROUP, settled(&deliveries)).await.unwrap();
+    }
+    let stuck = stuck.unwrap();
+    assert_eq!(stuck.key, key("t-0"));
+    let depth = queue.depth(&mail(), GROUP).await.unwrap();
+    assert_eq!((depth.waiting, depth.in_progress, depth.settled), (1, 1, 3_000));
+    queue.close().await;
+    let queue = KafkaQueue::new(again(&client));
+    assert_eq!(drain(&queue, 1).await.remove(0), stuck);
+    queue.settle(&mail(), GROUP, settled(&[stuck])).await.unwrap();
+    let depth = queue.depth(&mail(), GROUP).await.unwrap();
+    assert_eq!((depth.waiting, depth.in_progress, depth.settled), (0, 0, 3_001));
+    publish(&client, P0, "u", &[1]).await;
+    assert_eq!(drain(&queue, 1).await[0].key, key("u-0"), "nothing else comes again");
+    queue.close().await;
+}
+
+/// A backlog is never told as nothing, and nothing never as a backlog.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_backlog_is_told_by_its_offsets() {
+    let client = fresh("backlog").await;
+    publish(&client, P0, "t", &[2_500, 500, 1]).await;
+    let queue = KafkaQueue::new(again(&client));
+    let waiting = queue.depth(&mail(), GROUP).await.unwrap().waiting;
+    assert!((3_001..=3_004).contains(&waiting), "{waiting}");
+    let mut left = 3_001;
+    while left > 0 {
+        let deliveries = queue.poll(&mail(), GROUP, 1_000).await.unwrap();
+        queue.settle(&mail(), GROUP, settled(&deliveries)).await.unwrap();
+        left -= deliveries.len();
+        let waiting = queue.depth(&mail(), GROUP).await.unwrap().waiting;
+        assert!(waiting >= left as u64 && (left > 0 || waiting == 0), "{waiting} for {left}");
+    }
+    queue.close().await;
+}
+
+/// What the scheduler did not publish is handed out as it is, so that a worker can set it aside.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_somebody_else_is_delivered_and_can_be_settled() {
+    let client = fresh("foreign").await;
+    publish(&client, P0, "t", &[1]).await;
+    let topic = client.names().executions(&mail());
+    let writing = Arc::clone(&client);
+    tokio::task::spawn_blocking(move || {
+        let producer = RawProducer::open(&writing, None).unwrap();
+        let outgoing =
+            RawOutgoing { partition: Some(0), value: Some(&b"no task"[..]), ..RawOutgoing::default() };
+        producer.send(&topic, outgoing).unwrap();
+        producer.flush().unwrap();
+    })
+    .await
+    .unwrap();
+    let queue = KafkaQueue::new(again(&client));
+    let deliveries = drain(&queue, 2).await;
+    assert_eq!(deliveries[1].encoded, "no task");
+    assert!(minutehand_record::task::decode(&deliveries[1].encoded).is_err());
+    queue.settle(&mail(), GROUP, settled(&deliveries)).await.unwrap();
+    assert_eq!(queue.depth(&mail(), GROUP).await.unwrap().waiting, 0);
+    queue.close().await;
+}
+
+/// The end of a run that was claimed before: its completion and its letter are kept without a place.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_are_kept() {
+    let client = fresh("reports").await;
+    publish(&client, P0, "t", &[1]).await;
+    let queue = KafkaQueue::new(again(&client));
+    let delivery = drain(&queue, 1).await.remove(0);
+    assert_eq!(queue.claim(&mail(), GROUP, vec![delivery.id]).await.unwrap(), [delivery.id]);
+    let letter = letter("t-0");
+    let report = Report {
+        commands: vec![(PartitionId(1), Bytes::from_static(b"completion"))],
+        dead_letter: Some(letter.clone()),
+        outcome: None,
+    };
+    queue.report(&mail(), GROUP, vec![report.clone()]).await.unwrap();
+    let nowhere = Report { commands: vec![(PartitionId(9), Bytes::new())], ..report };
+    assert_eq!(queue.report(&mail(), GROUP, vec![nowhere]).await.unwrap_err().class, ErrorClass::Fatal);
+    let history = KafkaHistory::new(again(&client));
+    let log = KafkaLog::new(Arc::clone(&client));
+    loop {
+        let letters = history.dead_letters(&mail(), 0, 10).await.unwrap().letters;
+        let records = log.read(PartitionId(1), 0, 1_000).await.unwrap().records;
+        if !letters.is_empty() && !records.is_empty() {
+            assert_eq!((letters.len(), &letters[0].1), (1, &letter));
+            assert_eq!((records.len(), &records[0].payload[..]), (1, &b"completion"[..]));
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    queue.close().await;
+}
+
+fn letter(id: &str) -> DeadLetter {
+    let task = encoded(id);
+    DeadLetter {
+        queue: mail(),
+        partition: P0,
+        key: task.key,
+        at: Timestamp::from_millis(1_800_000_000_009),
+        attempts: 3,
+        reason: "it failed".to_owned(),
+        encoded: task.encoded,
+    }
+}
+
+/// Of many processes that replay the same letters, one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_happens_once_over_all_processes() {
+    let client = fresh("replays").await;
+    let queue = KafkaQueue::new(again(&client));
+    let reports = (0..3).map(|index| Report {
+        commands: Vec::new(),
+        dead_letter: Some(letter(&format!("t-{index}"))),
+        outcome: None,
+    });
+    publish(&client, P0, "t", &[1]).await;
+    queue.report(&mail(), GROUP, reports.collect()).await.unwrap();
+    let history = KafkaHistory::new(again(&client));
+    let letters = loop {
+        let page = history.dead_letters(&mail(), 0, 10).await.unwrap();
+        if page.letters.len() == 3 {
+            break page.letters;
+        }
+        tokio::task::yield_now().await;
+    };
+    let numbers: Vec<u64> = letters.iter().map(|(number, _)| *number).collect();
+    let replays: Vec<_> = (0..5_u8)
+        .map(|process| {
+            let (history, numbers) = (KafkaHistory::new(again(&client)), numbers.clone());
+            tokio::spawn(async move {
+                let commands = vec![(P0, Bytes::from(vec![process]))];
+                loop {
+                    match history.remove_dead_letters(&mail(), numbers.clone(), commands.clone()).await {
+                        Ok(removed) => return removed,
+                        Err(error) => assert_eq!(error.class, ErrorClass::Retry, "{error}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut removed = Vec::new();
+    for replay in replays {
+        removed.push(replay.await.unwrap());
+    }
+    removed.sort_unstable();
+    assert_eq!(removed, [0, 0, 0, 0, 3]);
+    let log = KafkaLog::new(Arc::clone(&client));
+    let mut records = Vec::new();
+    while records.is_empty() {
+        records = log.read(P0, 0, 1_000).await.unwrap().records;
+    }
+    assert_eq!(records.len(), 1);
+    queue.close().await;
+}
+
+/// A queue that is closed gives nothing more, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_queue_refuses() {
+    let client = fresh("closed").await;
+    let queue = Arc::new(KafkaQueue::new(client));
+    let polling = Arc::clone(&queue);
+    let poll = tokio::spawn(async move { polling.poll(&mail(), GROUP, 1).await });
+    tokio::time::timeout(Duration::from_secs(60), queue.close()).await.unwrap();
+    assert_eq!(poll.await.unwrap().unwrap_err().class, ErrorClass::Fatal);
+    assert_eq!(queue.poll(&mail(), GROUP, 1).await.unwrap_err().class, ErrorClass::Fatal);
+}
