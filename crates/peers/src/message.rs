@@ -210,6 +210,16 @@ pub(crate) struct StatusMessage {
     pub(crate) near_bytes: u64,
     #[prost(uint64, tag = "13")]
     pub(crate) pending_entries: u64,
+    #[prost(message, repeated, tag = "14")]
+    pub(crate) backlog: Vec<StretchMessage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct StretchMessage {
+    #[prost(message, required, tag = "1")]
+    pub(crate) after: PlaceMessage,
+    #[prost(message, required, tag = "2")]
+    pub(crate) through: PlaceMessage,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]

@@ -2,14 +2,14 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use minutehand_engine::Phase;
-use minutehand_model::{Epoch, Frontier, Gap, PartitionId, Timestamp};
+use minutehand_model::{Epoch, Frontier, Gap, PartitionId, Stretch, Timestamp};
 use minutehand_node::OwnerStatus;
 use minutehand_record::DecodeError;
 use prost::Message;
 
 use crate::FRAME_BYTES_MAX;
 use crate::codec::{fault, place, place_message, size};
-use crate::message::{GapMessage, StatusFrameMessage, StatusMessage};
+use crate::message::{GapMessage, StatusFrameMessage, StatusMessage, StretchMessage};
 
 const WHAT: &str = "status frame";
 
@@ -79,6 +79,10 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
         through: place_message(gap.through),
         from_offset: gap.from_offset,
     };
+    let stretch = |stretch: &Stretch| StretchMessage {
+        after: place_message(stretch.after),
+        through: place_message(stretch.through),
+    };
     let phase = PHASES.iter().position(|phase| *phase == status.phase);
     StatusMessage {
         partition: partition.0,
@@ -87,6 +91,7 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
         applied: status.applied,
         head: Some(place_message(status.frontier.head)),
         gaps: status.frontier.gaps.iter().map(gap).collect(),
+        backlog: status.frontier.backlog.iter().map(stretch).collect(),
         replay_from: status.replay_from,
         tick: status.tick,
         log_end: status.log_end,
@@ -103,6 +108,8 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
         through: place(gap.through),
         from_offset: gap.from_offset,
     };
+    let stretch =
+        |stretch: StretchMessage| Stretch { after: place(stretch.after), through: place(stretch.through) };
     let phase = PHASES.get(size(WHAT, "phase", message.phase.into())?).copied();
     let phase = phase.ok_or_else(|| fault(WHAT, format!("unknown phase {}", message.phase)))?;
     let head = place(message.head.ok_or_else(|| fault(WHAT, "head is missing"))?);
@@ -110,7 +117,11 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
         phase,
         epoch: Epoch(message.epoch),
         applied: message.applied,
-        frontier: Frontier { head, gaps: message.gaps.into_iter().map(gap).collect() },
+        frontier: Frontier {
+            head,
+            gaps: message.gaps.into_iter().map(gap).collect(),
+            backlog: message.backlog.into_iter().map(stretch).collect(),
+        },
         replay_from: message.replay_from,
         tick: message.tick,
         log_end: message.log_end,

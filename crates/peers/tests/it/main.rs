@@ -10,7 +10,7 @@ mod values;
 
 use bytes::{Bytes, BytesMut};
 use minutehand_engine::{KnownSchedule, KnownState, KnownTask, Phase};
-use minutehand_model::{Epoch, PartitionId};
+use minutehand_model::{Epoch, Frontier, PartitionId, Stretch};
 use minutehand_node::OwnerStatus;
 use minutehand_peers::{Answer, Question, StatusFrame};
 use proptest::prelude::*;
@@ -81,7 +81,10 @@ fn status(values: &mut Values) -> OwnerStatus {
         phase: values.one_of(&PHASES),
         epoch: Epoch(values.number()),
         applied: values.number(),
-        frontier: values.checkpoint().frontier,
+        frontier: Frontier {
+            backlog: values.several(3, |values| Stretch { after: values.place(), through: values.place() }),
+            ..values.checkpoint().frontier
+        },
         replay_from: values.number(),
         tick: values.number(),
         log_end: values.number(),

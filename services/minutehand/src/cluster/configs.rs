@@ -184,6 +184,8 @@ pub(super) fn engine(settings: &ClusterSettings) -> Config {
         tick_publications_max: settings.number("scheduler.tick_publications_max"),
         normal_tick_delay_ms: settings.number("scheduler.normal_tick_delay_ms"),
         low_tick_delay_ms: settings.number("scheduler.low_tick_delay_ms"),
+        catch_up_after_ms: settings.number("scheduler.catch_up_after_ms"),
+        catch_up_rate_per_s: settings.number("scheduler.catch_up_rate_per_s"),
         checkpoint_interval_ms: settings.number("scheduler.checkpoint_interval_ms"),
         ..Config::default()
     }

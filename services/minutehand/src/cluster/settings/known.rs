@@ -217,6 +217,20 @@ pub(super) const KNOWN: &[Known] = &[
     number("scheduler.tick_publications_max", "8192", 1, MIB, "most executions in one tick"),
     number("scheduler.normal_tick_delay_ms", "25", 0, 1_000, "how long `normal` may wait for a fuller tick"),
     number("scheduler.low_tick_delay_ms", "500", 0, 10_000, "how long `low` may wait for a fuller tick"),
+    number(
+        "scheduler.catch_up_after_ms",
+        "2000",
+        0,
+        DAY_MS,
+        "what is later yields to what is on time; 0: never",
+    ),
+    number(
+        "scheduler.catch_up_rate_per_s",
+        "0",
+        0,
+        1 << 30,
+        "most late executions a second, of each partition; 0: any",
+    ),
     number("scheduler.checkpoint_interval_ms", "1000", 10, 60_000, "a checkpoint at least this often"),
     //
     known("gateway.listen", "127.0.0.1:8080", Address, "the address of the API"),
