@@ -24,6 +24,7 @@ fn create(due_ms: i64, name: &str) -> Command {
         attempt: 1,
         first_due: at(due_ms),
         origin: None,
+        verbatim: None,
     };
     Command::Create(minutehand_record::task::record(&task))
 }

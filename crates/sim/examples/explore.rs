@@ -1,6 +1,7 @@
 //! A small front end for work on the simulator itself.
 //!
 //!     explore seeds FROM COUNT [SECONDS]    the verdict of each seed that is not fine, and a summary
+//!     explore large FROM COUNT              the same for five nodes and sixteen partitions
 //!     explore trace SEED [RULE]             the whole trace of a seed, then its report
 //!     explore break RULE|all [SEEDS]        hunts planted bugs
 //!     explore speed SECONDS                 virtual time to real time
@@ -23,12 +24,11 @@ fn print(report: &Report) {
     println!("     happened: {:?}", happened.collect::<Vec<_>>());
 }
 
-fn seeds(from: u64, count: u64, seconds: u64) {
-    let options = Options { virtual_seconds: seconds, ..Options::default() };
+fn seeds(from: u64, count: u64, options: &Options) {
     let begin = Instant::now();
     let (mut bad, mut virtual_ms, mut published) = (0, 0, 0);
     for seed in from..from + count {
-        let report = run(seed, &options);
+        let report = run(seed, options);
         virtual_ms += report.virtual_ms;
         published += report.published;
         if !report.is_ok() {
@@ -60,7 +60,12 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("seeds") => {
-            seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), number(&arguments, 3, 90))
+            let options = Options { virtual_seconds: number(&arguments, 3, 90), ..Options::default() };
+            seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), &options);
+        }
+        Some("large") => {
+            let options = Options { nodes: 5, partitions: 16, tasks_per_second: 60, ..Options::default() };
+            seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), &options);
         }
         Some("trace") => {
             let planted = arguments.get(2).and_then(|word| word.parse::<Planted>().ok());
@@ -75,7 +80,7 @@ fn main() {
         }
         Some("speed") => println!("{:?}", speed(number(&arguments, 1, 60))),
         _ => println!(
-            "seeds FROM COUNT [SECONDS] | trace SEED [RULE] | break RULE|all [SEEDS] | speed SECONDS"
+            "seeds FROM COUNT [SECONDS] | large FROM COUNT | trace SEED [RULE] | break RULE|all [SEEDS] | speed SECONDS"
         ),
     }
 }
