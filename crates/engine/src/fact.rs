@@ -27,6 +27,8 @@ pub(crate) mod flag {
     pub(crate) const RESTING: u16 = 256;
     /// It was taken out of its chain and is known no more.
     pub(crate) const REMOVED: u16 = 512;
+    /// F has passed it, and it waits for its tick or for the answer to its write.
+    pub(crate) const LINGERING: u16 = 1024;
 }
 
 const GUARANTEE_SHIFT: u32 = 12;

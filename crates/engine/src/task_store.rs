@@ -85,6 +85,9 @@ pub(crate) struct TaskStore {
     free: Vec<u32>,
     /// Pages in which nothing is left to be done, by the time at which they may go.
     complete: BTreeSet<(Timestamp, u32)>,
+    /// Facts that F has passed and that do not rest yet. While there are any nothing is forgotten: what came after
+    /// one of them must not be gone while it is still there.
+    lingering: usize,
     heads: Heads,
     spent: Vec<Bytes>,
 }
@@ -101,6 +104,7 @@ impl TaskStore {
             filled: [0; Shelf::ALL.len()],
             free: Vec::new(),
             complete: BTreeSet::new(),
+            lingering: 0,
             heads: Heads::default(),
             spent: Vec::new(),
         }
@@ -216,9 +220,15 @@ impl TaskStore {
         let window_ms = self.dedupe_window_ms;
         let fact = self.get_mut(index);
         let is_needed = !fact.is(flag::PASSED) || fact.is(flag::SENT | flag::BODY);
-        if !is_needed && !fact.is(flag::RESTING) {
-            fact.flags |= flag::RESTING;
+        let is_lingering = is_needed && fact.is(flag::PASSED);
+        if is_lingering && !fact.is(flag::LINGERING) {
+            fact.flags |= flag::LINGERING;
+            self.lingering += 1;
+        } else if !is_needed && !fact.is(flag::RESTING) {
+            let has_lingered = fact.is(flag::LINGERING);
+            fact.flags = (fact.flags | flag::RESTING) & !flag::LINGERING;
             let forget_at = fact.forget_at(window_ms);
+            self.lingering -= usize::from(has_lingered);
             self.one_less_busy(index, forget_at);
         }
     }
@@ -275,8 +285,11 @@ impl TaskStore {
     /// their facts may. Names the offsets that held R back.
     pub(crate) fn forget(&mut self, now: Timestamp, before: Timestamp, mut settled: impl FnMut(u64)) {
         self.now = now;
-        self.forgotten_before = self.forgotten_before.max(before);
         self.spent.clear();
+        if self.lingering > 0 {
+            return;
+        }
+        self.forgotten_before = self.forgotten_before.max(before);
         for shelf in Shelf::ALL {
             if self.open[shelf as usize].is_some_and(|page| self.pages[page as usize].is_ripe(now)) {
                 self.close(shelf);
@@ -322,18 +335,22 @@ impl TaskStore {
         fact.is(flag::RESTING) && fact.forget_at(self.dedupe_window_ms) <= self.forgotten_before
     }
 
-    /// Every fact about a key, newest arrival first.
+    /// What is known about a key, newest arrival first.
     pub(crate) fn chain(&self, key: TaskKey) -> impl Iterator<Item = (TaskIndex, &StoredFact)> {
+        self.every_fact(key).filter(|(_, fact)| !self.is_forgotten(fact))
+    }
+
+    /// The same with what is forgotten and not gone yet.
+    fn every_fact(&self, key: TaskKey) -> impl Iterator<Item = (TaskIndex, &StoredFact)> {
         let key = halves(key);
         let head = self.heads.find(key[0], |head| self.facts.at(head).key == key);
         let mut at = head.unwrap_or(NONE);
-        let facts = std::iter::from_fn(move || {
+        std::iter::from_fn(move || {
             let fact = self.facts.get(at)?;
             let index = TaskIndex(at);
             at = fact.next;
             Some((index, fact))
-        });
-        facts.filter(|(_, fact)| !self.is_forgotten(fact))
+        })
     }
 
     /// Whether a creation is to be published: it opens a generation, and nothing known closes it.
@@ -349,8 +366,12 @@ impl TaskStore {
             return true;
         }
         let (key, place) = (fact.key(), fact.place());
-        let same_due =
-            || self.chain(key).filter(move |(other, fact)| fact.due == place.due && *other != index);
+        // A void may be due to be forgotten before the creation that it closes has gone out: facts are forgotten in their
+        // order, so what follows one that is known is known as well.
+        let all = || self.every_fact(key).filter(move |(_, fact)| fact.due == place.due);
+        let known_from = all().filter(|(_, fact)| !self.is_forgotten(fact)).map(|(_, fact)| fact.order()).min();
+        let is_known = move |other: &StoredFact| known_from.is_some_and(|from| other.order() >= from);
+        let same_due = || all().filter(move |(other, fact)| *other != index && is_known(fact));
         let precedes = |other: &StoredFact| other.order() < (place.offset, true);
         let before = same_due().filter(|(_, other)| precedes(other)).max_by_key(|(_, other)| other.order());
         let opens = before.is_none_or(|(_, other)| other.is(flag::VOID));
@@ -448,6 +469,32 @@ mod tests {
             insert(&mut store, fact(2, 100, 4, 0)).unwrap();
             assert_eq!(store.chain(TaskKey(2)).count(), 1);
         }
+    }
+
+    /// A clock that ran ahead lets everything be forgotten at once; a creation that waits for its tick is still there, and
+    /// with it what the log said after it.
+    #[test]
+    fn a_void_is_known_as_long_as_the_creation_before_it() {
+        let mut store = store();
+        forget(&mut store, 2_000, 900_000);
+        let late = |store: &mut TaskStore, offset, flags| {
+            let index = insert(store, fact(1, 100, offset, flags | flag::PASSED)).unwrap();
+            if flags & flag::VOID != 0 {
+                store.drop_body(index);
+            }
+            store.rest(index);
+            index
+        };
+        let first = late(&mut store, 1, 0);
+        late(&mut store, 2, flag::VOID);
+        assert!(forget(&mut store, 2_500, 900_000).is_empty());
+        let second = late(&mut store, 3, 0);
+        assert!(store.opens_live_generation(second), "the void before it is known");
+        for index in [first, second] {
+            pass(&mut store, index);
+        }
+        forget(&mut store, 5_000, 900_000);
+        assert_eq!(store.chain(TaskKey(1)).count(), 0, "nothing lingers");
     }
 
     /// The page of a fact stays while another of its facts is needed; what is known does not depend on it.

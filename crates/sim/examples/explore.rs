@@ -3,6 +3,7 @@
 //!     explore seeds FROM COUNT [SECONDS]    the verdict of each seed that is not fine, and a summary
 //!     explore large FROM COUNT              the same for five nodes and sixteen partitions
 //!     explore trace SEED [RULE]             the whole trace of a seed, then its report
+//!     explore trace-large SEED              the same for five nodes and sixteen partitions
 //!     explore break RULE|all [SEEDS]        hunts planted bugs
 //!     explore speed SECONDS                 virtual time to real time
 
@@ -71,6 +72,12 @@ fn main() {
             let planted = arguments.get(2).and_then(|word| word.parse::<Planted>().ok());
             let report =
                 run(number(&arguments, 1, 0), &Options { trace: true, planted, ..Options::default() });
+            println!("{}", report.trace.as_deref().unwrap_or_default());
+            print(&report);
+        }
+        Some("trace-large") => {
+            let options = Options { nodes: 5, partitions: 16, tasks_per_second: 60, ..Options::default() };
+            let report = run(number(&arguments, 1, 0), &Options { trace: true, ..options });
             println!("{}", report.trace.as_deref().unwrap_or_default());
             print(&report);
         }
