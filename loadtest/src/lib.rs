@@ -12,6 +12,8 @@ mod figure;
 mod lateness;
 pub mod paced;
 pub mod startup;
+#[cfg(feature = "cluster")]
+pub mod torture;
 
 pub use figure::Figure;
 pub use lateness::Lateness;

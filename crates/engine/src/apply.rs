@@ -48,10 +48,12 @@ impl Partition {
     /// Takes records that were read.
     pub(crate) fn take_records(&mut self, records: Vec<InputRecord>, next: LogOffset, end: LogOffset) {
         self.log_end = self.log_end.max(end);
-        self.read_next = next;
-        if next >= end {
+        // Only an answer without anything says that there was no more: a reader that fetches ahead may hold less than the
+        // log, and take the end of that for the end.
+        if records.is_empty() && next == self.read_next && next >= end {
             self.log_heard_at = self.log_heard_at.max(self.log_asked_at);
         }
+        self.read_next = next;
         self.backlog.extend(records);
         if self.backlog.is_empty() {
             self.passed_hole(next);

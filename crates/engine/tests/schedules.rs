@@ -1,5 +1,6 @@
 //! Stories of schedules: what runs, what waits, what is left out, and why.
 
+#[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
 use minutehand_model::{

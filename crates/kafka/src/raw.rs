@@ -172,6 +172,12 @@ pub struct RawIncoming<'a> {
 }
 
 impl RawIncoming<'_> {
+    /// All headers, in their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        let headers = self.message.headers().into_iter().flat_map(Headers::iter);
+        headers.map(|header| (header.key, header.value))
+    }
+
     /// The value of the first header of a name.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.message.headers()?.iter().find(|header| header.key == name)?.value

@@ -1,6 +1,7 @@
 //! What happened in a run, as the checkers see it: the log, the ticks and what they published, per partition.
 //!
-//! Nothing in here comes from the engine's memory: it is what the stores were told and what they answered.
+//! Nothing in here comes from the engine's memory: it is what the stores were told and what they answered. The simulator
+//! fills it from its stores; whoever runs a cluster on real servers fills it from what can be read there.
 
 use bytes::Bytes;
 use minutehand_model::{
@@ -9,22 +10,36 @@ use minutehand_model::{
 };
 
 /// What a record of the log says, without what the checkers do not need.
+///
+/// `encoded` stands for what a task says: its bytes, or a fingerprint of them here and in what was published alike.
 #[derive(Clone, Debug)]
-pub(crate) enum Said {
+#[expect(missing_docs, reason = "the fields are those of `Command`, which documents them")]
+pub enum Said {
+    /// A task.
     Create { key: TaskKey, due: Timestamp, encoded: Bytes },
+    /// The task that is due then does not run.
     Cancel { key: TaskKey, due: Timestamp },
+    /// It runs at another time, if it has not run.
     Move { key: TaskKey, due: Timestamp, to: Timestamp },
+    /// It runs at another time, whatever happened.
     Replace { key: TaskKey, due: Timestamp, to: Timestamp, encoded: Bytes },
+    /// A move that an owner decided to carry out.
     Moved { key: TaskKey, due: Timestamp, to: Timestamp, encoded: Bytes },
+    /// A revision of a schedule.
     Revise(Box<Revision>),
+    /// A schedule's action, now.
     Trigger { namespace: Namespace, schedule: ScheduleId, overlap: Option<OverlapPolicy> },
+    /// The occurrences of a range, now.
     Backfill { namespace: Namespace, schedule: ScheduleId, from: Timestamp, to: Timestamp },
+    /// A run has ended.
     Completed { namespace: Namespace, schedule: ScheduleId, nominal: Timestamp, kind: OutcomeKind },
+    /// It cannot be understood. The position is the one it must be reported under: `log offset N`.
     Unreadable { position: String },
 }
 
 impl Said {
-    pub(crate) fn of(command: &Result<Command, SetAside>) -> Said {
+    /// What a decoded record says.
+    pub fn of(command: &Result<Command, SetAside>) -> Said {
         let command = match command {
             Ok(command) => command,
             Err(set_aside) => return Said::Unreadable { position: set_aside.position.clone() },
@@ -55,48 +70,64 @@ impl Said {
 
 /// A record of the log.
 #[derive(Clone, Debug)]
-pub(crate) struct Logged {
-    pub(crate) offset: LogOffset,
-    pub(crate) appended_at_ms: i64,
-    pub(crate) said: Said,
+pub struct Logged {
+    /// Its position.
+    pub offset: LogOffset,
+    /// The log's time of it, in milliseconds.
+    pub appended_at_ms: i64,
+    /// What it says.
+    pub said: Said,
 }
 
 /// A committed tick. Times in milliseconds.
 #[derive(Clone, Debug)]
-pub(crate) struct TickEntry {
-    pub(crate) epoch: u64,
-    pub(crate) number: u64,
-    pub(crate) applied: LogOffset,
-    pub(crate) replay_from: LogOffset,
-    pub(crate) head: Place,
-    pub(crate) backlog: Vec<Stretch>,
+pub struct TickEntry {
+    /// The epoch of its owner.
+    pub epoch: u64,
+    /// Its number in the partition, from 1.
+    pub number: u64,
+    /// A: every command below it has been applied.
+    pub applied: LogOffset,
+    /// R: a successor reads the log from here.
+    pub replay_from: LogOffset,
+    /// F.
+    pub head: Place,
+    /// Stretches below F whose tasks are still owed.
+    pub backlog: Vec<Stretch>,
     /// When the owner says it built the tick, by its own clock.
-    pub(crate) published_at_ms: i64,
+    pub published_at_ms: i64,
     /// The owner's clock as it was when the tick was built.
-    pub(crate) clock_ms: i64,
+    pub clock_ms: i64,
     /// The latest time it had shown lately: more than that when it was set back in between.
-    pub(crate) latest_clock_ms: i64,
+    pub latest_clock_ms: i64,
     /// True time of the commit.
-    pub(crate) committed_at_ms: i64,
-    /// How many executions the owner put into it, and how many can be read.
-    pub(crate) declared: usize,
-    pub(crate) visible: usize,
+    pub committed_at_ms: i64,
+    /// How many executions the owner put into it.
+    pub declared: usize,
+    /// How many of them can be read.
+    pub visible: usize,
 }
 
 /// A published execution.
 #[derive(Clone, Debug)]
-pub(crate) struct Published {
+pub struct Published {
     /// Index into the ticks.
-    pub(crate) tick: usize,
-    pub(crate) key: TaskKey,
-    pub(crate) due: Timestamp,
-    pub(crate) offset: LogOffset,
-    pub(crate) guarantee: Guarantee,
-    pub(crate) encoded: Bytes,
+    pub tick: usize,
+    /// Its task.
+    pub key: TaskKey,
+    /// When it was due.
+    pub due: Timestamp,
+    /// The record of the log that it stems from.
+    pub offset: LogOffset,
+    /// What was promised about its effect.
+    pub guarantee: Guarantee,
+    /// What was published; compared with what the record says.
+    pub encoded: Bytes,
 }
 
 impl Published {
-    pub(crate) fn of(tick: usize, publication: Publication) -> Published {
+    /// A publication of a tick.
+    pub fn of(tick: usize, publication: Publication) -> Published {
         let Publication { offset, task } = publication;
         Published {
             tick,
@@ -111,15 +142,19 @@ impl Published {
 
 /// Everything about one partition.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PartitionJournal {
-    pub(crate) log: Vec<Logged>,
-    pub(crate) ticks: Vec<TickEntry>,
-    pub(crate) publications: Vec<Published>,
+pub struct PartitionJournal {
+    /// The whole log, in order of offsets.
+    pub log: Vec<Logged>,
+    /// Every committed tick, in the order of their commits.
+    pub ticks: Vec<TickEntry>,
+    /// Every execution, in order of ticks.
+    pub publications: Vec<Published>,
     /// Positions that were reported as set aside, in committed ticks.
-    pub(crate) set_aside: Vec<String>,
+    pub set_aside: Vec<String>,
     /// Tasks that stood in damaged blocks.
-    pub(crate) damaged_tasks: Vec<(TaskKey, Timestamp)>,
-    pub(crate) schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
+    pub damaged_tasks: Vec<(TaskKey, Timestamp)>,
+    /// What schedules remember at the end.
+    pub schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
 }
 
 impl PartitionJournal {
@@ -146,17 +181,19 @@ pub(crate) fn find(log: &[Logged], offset: LogOffset) -> Option<&Logged> {
 
 /// Everything about a run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Journal {
+pub struct Journal {
     /// True time of the last fault's end.
-    pub(crate) healed_at_ms: i64,
+    pub healed_at_ms: i64,
     /// True time of the end of the run.
-    pub(crate) ended_at_ms: i64,
+    pub ended_at_ms: i64,
     /// How long after healing everything that is due must be out, in milliseconds.
-    pub(crate) recovery_bound_ms: i64,
+    pub recovery_bound_ms: i64,
     /// How late an execution may be when nothing is wrong, in milliseconds; `None` when there were faults.
-    pub(crate) healthy_lateness_ms: Option<i64>,
-    pub(crate) dedupe_window_ms: i64,
+    pub healthy_lateness_ms: Option<i64>,
+    /// How long owners remember what ran, in milliseconds.
+    pub dedupe_window_ms: i64,
     /// How far any clock was from true time, at most.
-    pub(crate) clock_error_ms: i64,
-    pub(crate) partitions: Vec<PartitionJournal>,
+    pub clock_error_ms: i64,
+    /// By number.
+    pub partitions: Vec<PartitionJournal>,
 }

@@ -7,11 +7,14 @@
 //!
 //! [`hunt`] plants a bug, in the engine or in a store, and looks for a seed that finds it: the proof that the checkers
 //! can see. The in-memory stores are offered as ports as well, in [`ports`].
+//!
+//! The same checkers audit runs on real servers: fill a [`journal::Journal`] from what can be read there, and ask
+//! [`audit`].
 
 mod check;
 mod cluster;
 mod faults;
-mod journal;
+pub mod journal;
 mod options;
 mod planted;
 pub mod ports;
@@ -23,7 +26,7 @@ mod store;
 mod trace;
 mod workload;
 
-pub use check::{Violation, checkers};
+pub use check::{Violation, audit, checkers};
 pub use faults::{FaultCounts, FaultModel};
 pub use options::Options;
 pub use planted::{Flaw, Planted, UnknownPlanted, planted_bugs};

@@ -85,7 +85,7 @@ fn simulate(setup: Setup) -> Report {
         violations.push(Violation { checker: "fatal stop", partition: None, message: stop.clone() });
     }
     let journal = take_journal(&mut world, end_ms, &drawn);
-    violations.extend(check::all(&journal));
+    violations.extend(check::audit(&journal));
     let verdict = violations.first().map_or(Verdict::Ok, |first| Verdict::Violation(first.clone()));
     let sum = |count: fn(&crate::journal::PartitionJournal) -> usize| {
         journal.partitions.iter().map(count).sum::<usize>() as u64

@@ -79,6 +79,8 @@ pub(crate) enum Readiness {
     LogLine(&'static str),
     /// `GET /health` over plain HTTP is answered with a good health.
     Health(SocketAddr),
+    /// It runs.
+    Launched,
 }
 
 /// What a server is.
@@ -259,6 +261,7 @@ impl Server {
                 self.has_logged(text) && TcpStream::connect(self.plan.address).is_ok()
             }
             Readiness::Health(address) => health::is_healthy(address),
+            Readiness::Launched => true,
         }
     }
 

@@ -16,6 +16,7 @@ mod cargo_deny;
 mod packages;
 mod tally;
 mod test_command;
+mod torture_command;
 mod tree;
 mod up_command;
 
@@ -26,6 +27,7 @@ pub use cargo::plain_cargo;
 pub use packages::{Dependency, DependencyKind, Package, Workspace};
 pub use tally::Tally;
 pub use test_command::{Selection, packages, run_tests};
+pub use torture_command::run_torture;
 pub use tree::{File, Tree};
 pub use up_command::{UpOptions, run_down, run_up};
 

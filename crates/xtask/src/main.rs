@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use minutehand_xtask::{Selection, Tree, UpOptions, house, root, run_down, run_tests, run_up};
+use minutehand_xtask::{Selection, Tree, UpOptions, house, root, run_down, run_tests, run_torture, run_up};
 
 const HELP: &str = "\
 The project's own commands:
@@ -18,6 +18,9 @@ The project's own commands:
   cargo xtask up [--cassandra N] [--datacenters N] [--brokers N] --env-file F
                              starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
   cargo xtask down           stops them
+
+  cargo xtask torture [--minutes N] [--seed S] [--json] [--help]
+                             schedulers on real servers under load and faults drawn from the seed, audited
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
             Err(error) => misunderstood(&error),
         },
         ["down"] => run_down(),
+        ["torture", ..] => run_torture(&given[1..]),
         ["test", words @ ..] => match Selection::parse(words) {
             Some(selection) => run_tests(selection),
             None => misunderstood(&format!("test has no option among {:?}", words.join(" "))),

@@ -38,6 +38,11 @@ pub(crate) struct Story {
     states: Vec<(Namespace, ScheduleId, ScheduleState)>,
     epoch: u64,
     now: Timestamp,
+    /// Records in an answer to a read of the log, at most; the answer knows of no more than it holds.
+    page: usize,
+    /// Reads of the log get no answer; the last of them waits for one.
+    is_blind: bool,
+    waiting: Option<Effect>,
 }
 
 impl Story {
@@ -56,6 +61,9 @@ impl Story {
             states: Vec::new(),
             epoch: 0,
             now: at(0),
+            page: usize::MAX,
+            is_blind: false,
+            waiting: None,
         };
         story.take_over(0);
         story
@@ -77,6 +85,20 @@ impl Story {
         let offset = self.log.len() as u64;
         self.log.push(InputRecord { offset, appended_at: at(ms), command: Ok(command) });
         self.partition.handle(self.now, Input::LogGrew { end: offset + 1 });
+        self.settle();
+    }
+
+    /// From now on reads of the log get no answer.
+    pub(crate) fn go_blind(&mut self) {
+        self.is_blind = true;
+    }
+
+    /// Reads of the log are answered again, the one that waits first, with so many records at a time.
+    pub(crate) fn see_in_pages(&mut self, page: usize) {
+        (self.is_blind, self.page) = (false, page);
+        if let Some(answer) = self.waiting.take().and_then(|effect| self.carry_out(effect)) {
+            self.partition.handle(self.now, answer);
+        }
         self.settle();
     }
 
@@ -144,9 +166,14 @@ impl Story {
                 let page = minutehand_model::TimetablePage { complete_until: until, ..Default::default() };
                 Input::Page { request, page }
             }
+            Effect::ReadLog { .. } if self.is_blind => {
+                self.waiting = Some(effect);
+                return None;
+            }
             Effect::ReadLog { request, from, .. } => {
-                let records: Vec<InputRecord> = self.log[from as usize..].to_vec();
-                let end = self.log.len() as u64;
+                let records: Vec<InputRecord> =
+                    self.log[from as usize..].iter().take(self.page).cloned().collect();
+                let end = from + records.len() as u64;
                 Input::Records { request, records, next: end, end }
             }
             Effect::Commit { request, tick } => {

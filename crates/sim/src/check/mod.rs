@@ -65,7 +65,7 @@ pub fn checkers() -> Vec<&'static str> {
 }
 
 /// Asks every checker about every partition; answers what each found first.
-pub(crate) fn all(journal: &Journal) -> Vec<Violation> {
+pub fn audit(journal: &Journal) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (name, checker) in CHECKERS {
         for (partition, about) in journal.partitions.iter().enumerate() {

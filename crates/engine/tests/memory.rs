@@ -1,0 +1,47 @@
+//! What has run is remembered until nobody can ask for it again within the dedupe window.
+
+#[allow(dead_code, reason = "each file of tests uses its own part")]
+mod support;
+
+use bytes::Bytes;
+use minutehand_model::{Command, Guarantee, Precision, QueueName, RetryPolicy, Task, TaskId};
+use support::{Story, at, namespace};
+
+fn create(id: &str, due_ms: i64) -> Command {
+    Command::Create(minutehand_record::task::record(&Task {
+        namespace: namespace(),
+        id: TaskId::parse(id).expect("an id"),
+        queue: QueueName::parse("reports").expect("a name"),
+        due: at(due_ms),
+        payload: Bytes::new(),
+        headers: Vec::new(),
+        retry: RetryPolicy::NEVER,
+        guarantee: Guarantee::AtLeastOnce,
+        precision: Precision::High,
+        attempt: 1,
+        first_due: at(due_ms),
+        origin: None,
+        verbatim: None,
+    }))
+}
+
+/// A reader that fetches ahead answers with what it has: that is not the end of the log, and says nothing about what
+/// was appended meanwhile.
+#[test]
+fn a_repetition_inside_the_window_is_recognised_by_an_owner_that_reads_the_log_late_and_in_pieces() {
+    let mut story = Story::begin();
+    story.say(0, create("once", 1_000));
+    story.say(100, create("later", 70_000));
+    story.pass(2_000);
+    story.go_blind();
+    story.say(4_000, create("x", 4_500));
+    story.say(5_000, create("y", 5_500));
+    story.say(20_000, create("once", 1_000));
+    story.say(60_000, create("z", 60_500));
+    story.pass(71_000);
+    story.see_in_pages(1);
+    story.pass(80_000);
+    let mut ids: Vec<&str> = story.published.iter().map(|published| published.id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["later", "once", "x", "y", "z"]);
+}

@@ -1,0 +1,37 @@
+//! Three tortures of about a minute each, on servers of their own.
+
+use std::sync::{Mutex, PoisonError};
+
+use minutehand_loadtest::torture::{Kind, Options, SchedulerProgram, run};
+
+/// Each has three servers and two schedulers: two at a time would torture the machine.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Keeps every promise under faults of these kinds, and has had at least so many of them.
+fn endure(name: &str, seed: u64, kinds: &[Kind]) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{name}"));
+    let scheduler = SchedulerProgram {
+        path: env!("CARGO_BIN_EXE_minutehand-torture").into(),
+        arguments: vec!["scheduler".to_owned()],
+    };
+    let outcome = run(Options::short(seed, kinds, folder, scheduler)).expect("the rig works");
+    assert!(outcome.is_ok(), "{}", outcome.text());
+    assert!(outcome.faults.values().sum::<u64>() >= 2, "{}", outcome.text());
+    assert!(outcome.ending.audit.executions > 1_000, "{}", outcome.text());
+}
+
+#[test]
+fn schedulers_that_are_killed_or_paused_beyond_their_lease_lose_and_repeat_nothing() {
+    endure("schedulers", 3, Kind::OF_SCHEDULERS);
+}
+
+#[test]
+fn connections_that_are_cut_held_or_slow_lose_and_repeat_nothing() {
+    endure("connections", 1, Kind::OF_CONNECTIONS);
+}
+
+#[test]
+fn servers_that_go_down_and_come_back_lose_and_repeat_nothing() {
+    endure("servers", 1, Kind::OF_SERVERS);
+}
