@@ -369,7 +369,8 @@ impl TaskStore {
         // A void may be due to be forgotten before the creation that it closes has gone out: facts are forgotten in their
         // order, so what follows one that is known is known as well.
         let all = || self.every_fact(key).filter(move |(_, fact)| fact.due == place.due);
-        let known_from = all().filter(|(_, fact)| !self.is_forgotten(fact)).map(|(_, fact)| fact.order()).min();
+        let known_from =
+            all().filter(|(_, fact)| !self.is_forgotten(fact)).map(|(_, fact)| fact.order()).min();
         let is_known = move |other: &StoredFact| known_from.is_some_and(|from| other.order() >= from);
         let same_due = || all().filter(move |(other, fact)| *other != index && is_known(fact));
         let precedes = |other: &StoredFact| other.order() < (place.offset, true);

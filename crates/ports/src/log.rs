@@ -34,7 +34,8 @@ pub struct LogBatch {
     pub records: Vec<LogRecord>,
     /// Read on from here.
     pub next: LogOffset,
-    /// The offset that the next record to be appended will get, as of this read.
+    /// At least the offset that the next record would have got when this read began, where `records` is empty: whoever is
+    /// told that there is no more may rely on it. With records it may be no more than `next`.
     pub end: LogOffset,
 }
 

@@ -11,6 +11,7 @@ pub mod layers;
 pub mod pure;
 pub mod tidy;
 
+mod bench_command;
 mod cargo;
 mod cargo_deny;
 mod packages;
@@ -23,6 +24,7 @@ mod up_command;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use bench_command::run_bench;
 pub use cargo::plain_cargo;
 pub use packages::{Dependency, DependencyKind, Package, Workspace};
 pub use tally::Tally;

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use minutehand_xtask::{Selection, Tree, UpOptions, house, root, run_down, run_tests, run_torture, run_up};
+use minutehand_xtask::{
+    Selection, Tree, UpOptions, house, root, run_bench, run_down, run_tests, run_torture, run_up,
+};
 
 const HELP: &str = "\
 The project's own commands:
@@ -19,6 +21,9 @@ The project's own commands:
                              starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
   cargo xtask down           stops them
 
+  cargo xtask bench cluster [NAME...] [--json]
+                             the benchmarks against real servers: steady paced prepared thin, take-over hand-over
+                             placement, and faults, which runs only when it is named
   cargo xtask torture [--minutes N] [--seed S] [--json] [--help]
                              schedulers on real servers under load and faults drawn from the seed, audited
 ";
@@ -33,6 +38,7 @@ fn main() -> ExitCode {
             Err(error) => misunderstood(&error),
         },
         ["down"] => run_down(),
+        ["bench", "cluster", ..] => run_bench(&given[2..]),
         ["torture", ..] => run_torture(&given[1..]),
         ["test", words @ ..] => match Selection::parse(words) {
             Some(selection) => run_tests(selection),

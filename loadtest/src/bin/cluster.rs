@@ -13,7 +13,7 @@ use minutehand_loadtest::cluster::{Endpoints, Failure, thin};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Every benchmark in the order in which they run.
-const ALL: &[&str] = &["steady", "paced", "persist-all", "prepared", "thin"];
+const ALL: &[&str] = &["steady", "paced", "prepared", "thin"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -73,10 +73,6 @@ async fn run(name: &str, show: impl FnMut(Figure) + Copy) -> Result<(), Failure>
             let outcome = steady::run(&endpoints, &paced).await?;
             steady::figures(&paced, &outcome).into_iter().for_each(show);
             Ok(())
-        }
-        "persist-all" => {
-            let all = Steady { name: "persist-all", engine: Config { ..engine() }, ..steady };
-            steady::highest(&endpoints, &all, &[25_000.0, 40_000.0, 60_000.0], show).await
         }
         "prepared" => {
             let engine = Config { look_ahead_ms: 30_000, ..engine() };

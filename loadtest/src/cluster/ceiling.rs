@@ -37,8 +37,7 @@ pub fn pipeline(
         .collect();
     let seen = Arc::new(AtomicU64::new(0));
     let reading = {
-        let (client, out, seen, stop) =
-            (Arc::clone(client), out.clone(), Arc::clone(&seen), Arc::clone(&stop));
+        let (client, out, seen, stop) = (Arc::clone(client), out, Arc::clone(&seen), Arc::clone(&stop));
         std::thread::spawn(move || read(&client, &out, &seen, &stop))
     };
     // What goes in is held back only when it would run far ahead of what comes out.

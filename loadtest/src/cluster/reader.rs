@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use minutehand_ingress::egress::{self, Incoming};
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{Begin, RawIncoming, RawReader};
 use minutehand_model::Timestamp;
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::PortError;
+use minutehand_record::QueueNames;
 
 use crate::Lateness;
 
@@ -39,9 +40,11 @@ impl Seen {
 }
 
 /// When an execution was due.
-pub fn due_of(message: &RawIncoming<'_>) -> Option<Timestamp> {
-    let value = Bytes::copy_from_slice(message.value?);
-    minutehand_record::task::read_record(value).ok().map(|record| record.due)
+fn due_of(message: &RawIncoming<'_>, names: &mut QueueNames) -> Option<Timestamp> {
+    match egress::read(message.value, message.headers(), names) {
+        Ok(Incoming::Execution(received)) => Some(received.task.due),
+        _ => None,
+    }
 }
 
 /// Reads on the calling thread until it is told to stop; answers how late executions came that were due within
@@ -56,10 +59,11 @@ pub fn run(
     seen: &Seen,
 ) -> Result<Lateness, PortError> {
     let reader = RawReader::open(client, topic, Begin::Now)?;
-    let lateness = Lateness::default();
+    let (lateness, mut names) = (Lateness::default(), QueueNames::new());
     while !seen.stop.load(Ordering::Relaxed) {
         let mut dues = Vec::new();
-        let count = reader.poll(Duration::from_millis(5), 4_096, |message| dues.extend(due_of(&message)))?;
+        let count = reader
+            .poll(Duration::from_millis(5), 4_096, |message| dues.extend(due_of(&message, &mut names)))?;
         let now = SystemClock.now();
         for due in dues {
             if due > now {
