@@ -114,8 +114,12 @@ impl Partition {
             Err(_) => {}
             Ok(Command::Create(task)) => self.place_task(at, task),
             Ok(Command::Cancel { key, due }) => self.place_void(at, key, due),
-            Ok(Command::Replace { key, due, task } | Command::Moved { key, due, task }) => {
-                self.held.remove(&(due, key));
+            Ok(Command::Moved { key, due, task }) => {
+                self.read_back(at.offset, key, due);
+                self.place_void(at, key, due);
+                self.place_task(at, task);
+            }
+            Ok(Command::Replace { key, due, task }) => {
                 self.place_void(at, key, due);
                 self.place_task(at, task);
             }
@@ -151,6 +155,15 @@ impl Partition {
             if !self.breaks(PlantedBug::Hold) {
                 self.held.insert((due, key));
             }
+        }
+    }
+
+    /// A decision has come back from the log and ends its own hold. Nothing else does: what replaces, cancels or creates the
+    /// task meanwhile, or moves another onto its time, stands before the decision in the log, and so is under it. Decisions
+    /// before the end that was there at take-over are a predecessor's, whatever is being moved from the same time now.
+    fn read_back(&mut self, offset: LogOffset, key: TaskKey, due: Timestamp) {
+        if offset >= self.replay_end {
+            self.held.remove(&(due, key));
         }
     }
 

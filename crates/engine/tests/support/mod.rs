@@ -34,6 +34,7 @@ pub(crate) struct Story {
     pub(crate) stops: Vec<StopRequest>,
     config: Config,
     log: Vec<InputRecord>,
+    overtaking: Vec<Command>,
     checkpoint: Option<Checkpoint>,
     states: Vec<(Namespace, ScheduleId, ScheduleState)>,
     epoch: u64,
@@ -57,6 +58,7 @@ impl Story {
             published: Vec::new(),
             stops: Vec::new(),
             log: Vec::new(),
+            overtaking: Vec::new(),
             checkpoint: None,
             states: Vec::new(),
             epoch: 0,
@@ -82,10 +84,20 @@ impl Story {
     /// Appends a command at a time and lets the owner apply it.
     pub(crate) fn say(&mut self, ms: i64, command: Command) {
         self.pass(ms);
+        self.append(ms, command);
+        self.partition.handle(self.now, Input::LogGrew { end: self.log.len() as u64 });
+        self.settle();
+    }
+
+    /// The log takes a command, and no owner hears of it.
+    pub(crate) fn append(&mut self, ms: i64, command: Command) {
         let offset = self.log.len() as u64;
         self.log.push(InputRecord { offset, appended_at: at(ms), command: Ok(command) });
-        self.partition.handle(self.now, Input::LogGrew { end: offset + 1 });
-        self.settle();
+    }
+
+    /// A command that the log is to take just before what the next tick derives.
+    pub(crate) fn overtake(&mut self, command: Command) {
+        self.overtaking.push(command);
     }
 
     /// From now on reads of the log get no answer.
@@ -149,6 +161,7 @@ impl Story {
             for answer in answers {
                 self.partition.handle(self.now, answer);
             }
+            self.partition.handle(self.now, Input::LogGrew { end: self.log.len() as u64 });
         }
     }
 
@@ -196,7 +209,13 @@ impl Story {
                     );
                 }
                 self.stops.extend(tick.stops.iter().cloned());
-                self.checkpoint = Some(tick.checkpoint.clone());
+                if !tick.derived.is_empty() {
+                    let overtaking = std::mem::take(&mut self.overtaking);
+                    for command in overtaking.into_iter().chain(tick.derived) {
+                        self.append(self.now.millis_since(at(0)), command);
+                    }
+                }
+                self.checkpoint = Some(tick.checkpoint);
                 Input::Done { request }
             }
             // Never acknowledged, so that everything stays in the log.
