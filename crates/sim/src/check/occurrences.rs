@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use minutehand_model::{MisfireRule, OverlapPolicy, Timestamp};
+use minutehand_model::{MisfireRule, OverlapPolicy, Place, Timestamp};
 
 use super::revisions::{Cause, Expected, Life, ScheduleRun, lives, runs, trigger_times};
 use crate::journal::{Journal, PartitionJournal};
@@ -93,10 +93,7 @@ fn check_misfire(
             }
             continue;
         }
-        let behind = Timestamp::from_millis(one.nominal.as_millis() + definition.jitter_ms);
-        let passing = about.ticks.iter().find(|tick| tick.head.due >= behind);
-        let Some(tick) = passing else { continue };
-        let late_ms = tick.published_at_ms - one.nominal.as_millis();
+        let Some(late_ms) = latest_decision_ms(about, life, one, definition.jitter_ms) else { continue };
         let least_ms = match policy.rule {
             MisfireRule::All => policy.grace_ms.max(policy.window_ms),
             _ => policy.grace_ms,
@@ -106,6 +103,20 @@ fn check_misfire(
         }
     }
     Ok(())
+}
+
+/// How late at most, after its nominal time, an occurrence that did not run was decided; `None` when F has not passed it for
+/// certain.
+///
+/// It was due between its nominal time and the end of the jitter, and one of the ticks in which F came through there decided
+/// it. The latest by its owner's clock counts: that need not be the last one, because the next owner's clock may be behind.
+fn latest_decision_ms(about: &PartitionJournal, life: &Life, one: &Expected, jitter_ms: i64) -> Option<i64> {
+    // A tick may end in the middle of a due time, before the schedule's own place in it.
+    let first = Place { due: one.nominal, offset: life.reigns.first()?.offset };
+    let last = Place { due: one.nominal.plus_millis(jitter_ms), offset: life.reigns[one.reign].offset };
+    let passed = about.ticks.iter().position(|tick| tick.head >= last)?;
+    let deciding = about.ticks[..=passed].iter().filter(|tick| tick.head >= first);
+    deciding.map(|tick| tick.published_at_ms - one.nominal.as_millis()).max()
 }
 
 /// A schedule that was never revised starts no more runs than it may, and not fewer when nothing else stops it.
@@ -134,9 +145,9 @@ fn check_runs_max(
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::check::story::Story;
     use crate::check::story::schedules::{definition, every, revise, run};
-    use minutehand_model::{MisfirePolicy, MisfireRule};
+    use crate::check::story::{Story, ms};
+    use minutehand_model::{MisfirePolicy, MisfireRule, Place};
 
     /// A schedule every 10 s that ran at these seconds, in ticks at their time and one at the end.
     fn story(times_s: &[i64]) -> Story {
@@ -197,5 +208,31 @@ mod tests {
         assert_eq!(ask(&left_out), Ok(()));
         let too_late = ran(ran(ran(ran(rule(MisfireRule::None), 10_100), 20_100), 32_000), 40_100);
         assert!(ask(&too_late).is_err(), "30 s ran though it was too late");
+    }
+
+    /// A schedule every 10 s with this jitter, that left out the occurrence of 30 s: F stopped once at `head`, when the
+    /// owner's clock said `at_ms`, and was past the jitter when a clock said `after_ms`.
+    fn left_out(jitter_ms: i64, head: Place, at_ms: i64, after_ms: i64) -> Story {
+        let mut definition = definition(every(10));
+        definition.jitter_ms = jitter_ms;
+        definition.misfire = MisfirePolicy { rule: MisfireRule::None, window_ms: 60_000, grace_ms: 3_000 };
+        let story = revise(Story::default(), 5, 1, Some(definition)).ticks(10, &[]);
+        let ran = |story: Story, at_ms: i64| run(story.ticks(at_ms + 900, &[]), at_ms, 5);
+        let stopped = ran(ran(story, 10_000), 20_000).ticks(at_ms, &[]).but(|tick| tick.head = head);
+        let past = Place::end_of(ms(30_900));
+        ran(stopped.ticks(after_ms, &[]).but(|tick| tick.head = past), 40_000)
+    }
+
+    #[test]
+    fn a_misfire_is_judged_by_the_clocks_that_may_have_decided_it() {
+        let within_jitter = Place { due: ms(30_514), offset: 5 };
+        assert_eq!(ask(&left_out(719, within_jitter, 7_000_000, 31_000)), Ok(()), "that clock was ahead");
+        assert!(ask(&left_out(719, within_jitter, 30_520, 31_000)).is_err(), "all clocks were right");
+        let before_nominal = Place::end_of(ms(29_999));
+        assert!(ask(&left_out(719, before_nominal, 7_000_000, 31_000)).is_err(), "F had not come there");
+        let before_schedule = Place { due: ms(30_000), offset: 4 };
+        assert_eq!(ask(&left_out(0, before_schedule, 30_000, 35_000)), Ok(()), "its place came 5 s later");
+        let at_schedule = Place { due: ms(30_000), offset: 5 };
+        assert!(ask(&left_out(0, at_schedule, 30_000, 35_000)).is_err(), "its place came in time");
     }
 }
