@@ -3,30 +3,12 @@
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
-use bytes::Bytes;
 use minutehand_engine::Config;
-use minutehand_model::{
-    Command, Guarantee, MisfirePolicy, Precision, QueueName, RetryPolicy, Task, TaskId, TaskKey,
-};
-use support::{Published, Story, at, every_ten_seconds, namespace, revision};
+use minutehand_model::{Command, MisfirePolicy, TaskKey};
+use support::{Published, Story, at, every_ten_seconds, namespace, revision, task};
 
 fn create(due_ms: i64, name: &str) -> Command {
-    let task = Task {
-        namespace: namespace(),
-        id: TaskId::parse(name).expect("an id"),
-        queue: QueueName::parse("reports").expect("a name"),
-        due: at(due_ms),
-        payload: Bytes::new(),
-        headers: Vec::new(),
-        retry: RetryPolicy::NEVER,
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::High,
-        attempt: 1,
-        first_due: at(due_ms),
-        origin: None,
-        verbatim: None,
-    };
-    Command::Create(minutehand_record::task::record(&task))
+    Command::Create(task(name, due_ms))
 }
 
 fn cancel(due_ms: i64, name: &str) -> Command {

@@ -3,26 +3,11 @@
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
-use bytes::Bytes;
-use minutehand_model::{Command, Guarantee, Precision, QueueName, RetryPolicy, Task, TaskId};
-use support::{Story, at, namespace};
+use minutehand_model::Command;
+use support::{Story, task};
 
 fn create(id: &str, due_ms: i64) -> Command {
-    Command::Create(minutehand_record::task::record(&Task {
-        namespace: namespace(),
-        id: TaskId::parse(id).expect("an id"),
-        queue: QueueName::parse("reports").expect("a name"),
-        due: at(due_ms),
-        payload: Bytes::new(),
-        headers: Vec::new(),
-        retry: RetryPolicy::NEVER,
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::High,
-        attempt: 1,
-        first_due: at(due_ms),
-        origin: None,
-        verbatim: None,
-    }))
+    Command::Create(task(id, due_ms))
 }
 
 /// A reader that fetches ahead answers with what it has: that is not the end of the log, and says nothing about what

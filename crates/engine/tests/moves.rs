@@ -4,29 +4,11 @@
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
-use bytes::Bytes;
-use minutehand_model::{
-    Command, Guarantee, Precision, QueueName, RetryPolicy, Task, TaskId, TaskKey, TaskRecord,
-};
-use support::{Story, at, namespace};
+use minutehand_model::{Command, TaskKey, TaskRecord};
+use support::{Story, at, namespace, task};
 
 fn due_at(due_ms: i64) -> TaskRecord {
-    let task = Task {
-        namespace: namespace(),
-        id: TaskId::parse("task").expect("an id"),
-        queue: QueueName::parse("reports").expect("a name"),
-        due: at(due_ms),
-        payload: Bytes::new(),
-        headers: Vec::new(),
-        retry: RetryPolicy::NEVER,
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::High,
-        attempt: 1,
-        first_due: at(due_ms),
-        origin: None,
-        verbatim: None,
-    };
-    minutehand_record::task::record(&task)
+    task("task", due_ms)
 }
 
 fn key() -> TaskKey {

@@ -5,7 +5,8 @@ use minutehand_engine::{Config, Effect, Input, InputRecord, KnownSchedule, Parti
 use minutehand_model::{
     ActionTemplate, Checkpoint, Command, Epoch, Guarantee, MisfirePolicy, Namespace, OutcomeKind,
     OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
-    ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, StopRequest, Timestamp,
+    ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, StopRequest, Task, TaskId, TaskRecord,
+    Timestamp,
 };
 
 /// 2027-01-01T00:00:00Z, the beginning of every story.
@@ -14,6 +15,25 @@ pub(crate) const START_MS: i64 = 1_798_761_600_000;
 /// Milliseconds after the beginning.
 pub(crate) fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(START_MS + ms)
+}
+
+/// A task of the queue `reports` that is due so many milliseconds after the beginning and is never tried again.
+pub(crate) fn task(id: &str, due_ms: i64) -> TaskRecord {
+    minutehand_record::task::record(&Task {
+        namespace: namespace(),
+        id: TaskId::parse(id).expect("an id"),
+        queue: QueueName::parse("reports").expect("a name"),
+        due: at(due_ms),
+        payload: Bytes::new(),
+        headers: Vec::new(),
+        retry: RetryPolicy::NEVER,
+        guarantee: Guarantee::AtLeastOnce,
+        precision: Precision::High,
+        attempt: 1,
+        first_due: at(due_ms),
+        origin: None,
+        verbatim: None,
+    })
 }
 
 /// What was published, in the order of publication.
