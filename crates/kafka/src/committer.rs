@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::error::port_error;
 use crate::execution::{self, Place};
 use crate::listener::Consumer;
+use crate::moment;
 use crate::tail::{self, Stored};
 use crate::topics::TopicDefinition;
 
@@ -83,9 +84,6 @@ struct Tail {
 
 /// Records looked at first at the end of the topic of checkpoints, and then, before all of it.
 const TAIL_RECORDS: [u64; 2] = [64, 8_192];
-/// How long a producer is polled at once while something is in flight.
-const POLL: Duration = Duration::from_millis(1);
-
 impl Committer {
     /// Starts a partition's thread. It ends when the sender is dropped.
     pub(crate) fn start(client: Arc<Client>, partition: PartitionId) -> Sender<Job> {
@@ -421,7 +419,7 @@ impl Committer {
                     if Instant::now() < deadline =>
                 {
                     record = back;
-                    session.producer.poll(POLL);
+                    moment::pass(&session.producer);
                 }
                 Err((error, _)) => return Err(error),
             }
@@ -432,7 +430,7 @@ impl Committer {
     fn finish(&self, session: &Session) -> KafkaResult<()> {
         let deadline = Instant::now() + self.transaction_timeout();
         while session.producer.in_flight_count() > 0 {
-            session.producer.poll(POLL);
+            moment::pass(&session.producer);
             if let Some(error) = session.failures.take() {
                 return Err(error);
             }

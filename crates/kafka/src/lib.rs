@@ -21,6 +21,7 @@ mod incoming;
 mod letters;
 mod listener;
 mod log;
+mod moment;
 mod names;
 mod queue;
 pub mod raw;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::ClientContext;
 use rdkafka::Message;
+use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
@@ -14,9 +15,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::client::Client;
+use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::listener::Consumer;
+use crate::moment;
 use crate::tail;
 
 /// What became of the records of a [`RawProducer`].
@@ -101,7 +103,7 @@ impl RawProducer {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
-                    self.producer.poll(Duration::from_millis(1));
+                    moment::pass(&self.producer);
                 }
                 Err((error, _)) => return Err(port_error(format!("send to {topic}"), error)),
             }
@@ -120,7 +122,7 @@ impl RawProducer {
     pub fn flush(&self) -> Result<(), PortError> {
         let deadline = Instant::now() + self.timeout;
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::from_millis(1));
+            moment::pass(&self.producer);
             if Instant::now() > deadline {
                 return Err(PortError::new(ErrorClass::Retry, "deliver records", "it took too long"));
             }
@@ -153,6 +155,25 @@ impl RawProducer {
     /// Records that were not delivered.
     pub fn failed(&self) -> u64 {
         self.counts.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// Deletes every topic of a cluster that bears the client's prefix, with what is in it: benchmarks fill disks.
+///
+/// # Errors
+/// When the broker refuses, or does not answer.
+pub async fn delete_topics(client: &Client) -> Result<(), PortError> {
+    let action = || format!("delete the topics of {}", client.config().topic_prefix);
+    let (listed, prefix) = (client.shared(), format!("{}.", client.config().topic_prefix));
+    let topics = blocking(move || listed.list()).await?;
+    let names: Vec<&str> =
+        topics.keys().map(String::as_str).filter(|name| name.starts_with(&prefix)).collect();
+    let options = AdminOptions::new().operation_timeout(Some(client.timeout()));
+    let answers = client.admin().delete_topics(&names, &options).await;
+    let answers = answers.map_err(|error| port_error(action(), error))?;
+    match answers.into_iter().find_map(Result::err) {
+        Some((name, code)) => Err(PortError::new(ErrorClass::Retry, action(), format!("{name}: {code}"))),
+        None => Ok(()),
     }
 }
 

@@ -17,9 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::client::Client;
 use crate::committer::Failures;
-
-/// How long a producer is polled at once while something is in flight.
-const POLL: Duration = Duration::from_millis(1);
+use crate::moment;
 
 /// A record on its way out.
 #[derive(Clone, Debug)]
@@ -133,7 +131,7 @@ fn deliver<'a>(
         send(producer, parcel, deadline)?;
     }
     while producer.in_flight_count() > 0 {
-        producer.poll(POLL);
+        moment::pass(producer);
         if Instant::now() > deadline {
             return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
         }
@@ -161,7 +159,7 @@ fn send(producer: &BaseProducer<Failures>, parcel: &Parcel, deadline: Instant) -
                 if Instant::now() < deadline =>
             {
                 record = back;
-                producer.poll(POLL);
+                moment::pass(producer);
             }
             Err((error, _)) => return Err(error),
         }
