@@ -69,7 +69,7 @@ impl Kafka {
             let settings = settings(node, &nodes, &folder, options.secured.as_ref());
             fs::write(folder.join("server.properties"), settings)?;
             let mut format = Command::new(&java);
-            format.args(java_options(&folder, &jars)).arg("kafka.tools.StorageTool");
+            format.args(java_options(options.brokers, &folder, &jars)).arg("kafka.tools.StorageTool");
             format.args(["format", "-t", &cluster, "-c", "server.properties"]);
             if options.secured.is_some() {
                 format.args(["--add-scram", &format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]")]);
@@ -79,7 +79,7 @@ impl Kafka {
                 let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
                 return Err(StartError::Prepare { server: format!("kafka-{}", node.id), output: printed });
             }
-            let mut arguments = java_options(&folder, &jars);
+            let mut arguments = java_options(options.brokers, &folder, &jars);
             arguments.extend(["kafka.Kafka", "server.properties"].map(str::to_owned));
             let log = folder.join("server.log");
             let plan = Plan {
@@ -248,17 +248,25 @@ fn settings(node: &Node, nodes: &[Node], folder: &Path, certificates: Option<&Ce
     text
 }
 
-fn java_options(folder: &Path, jars: &Path) -> Vec<String> {
-    vec![
-        "-Xms256m".to_owned(),
-        "-Xmx512m".to_owned(),
+/// Nearly everything that a broker allocates dies at once: a large young generation is collected seldom, and in little
+/// time by the collector that stops everything. The one that aims at short pauses takes its time from the clients here.
+fn java_options(brokers: u16, folder: &Path, jars: &Path) -> Vec<String> {
+    let heap = if brokers == 1 {
+        ["-Xms640m", "-Xmx640m", "-Xmn448m"]
+    } else {
+        ["-Xms384m", "-Xmx384m", "-Xmn256m"]
+    };
+    let mut options: Vec<String> = heap.iter().map(|option| (*option).to_owned()).collect();
+    options.extend([
+        "-XX:+UseParallelGC".to_owned(),
         "-XX:+PerfDisableSharedMem".to_owned(),
         // Native libraries are unpacked there, and go with the folder.
         format!("-Djava.io.tmpdir={}", folder.join("tmp").display()),
         format!("-Dlog4j2.configurationFile={}", folder.join("log4j2.properties").display()),
         "-cp".to_owned(),
         format!("{}/*", jars.display()),
-    ]
+    ]);
+    options
 }
 
 /// What goes to the standard output, and with it to the log.

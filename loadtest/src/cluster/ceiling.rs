@@ -1,16 +1,19 @@
-//! What this machine and its broker can do without any scheduling: raw clients that move the same bytes.
+//! What this machine and its broker can do without any scheduling: raw clients that move the same bytes, headers included.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use minutehand_ingress::egress::{Envelope, Writer};
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{Begin, RawOutgoing, RawProducer, RawReader};
-use minutehand_model::QueueName;
-use minutehand_ports::PortError;
+use minutehand_model::{Epoch, PartitionId, Publication, QueueName};
+use minutehand_node::{Clock, SystemClock};
+use minutehand_ports::{ErrorClass, PortError};
 
 use super::generator::{self, Due, Load, Progress};
+use super::steady;
 
 /// Records that one transaction takes at most, and how long it gathers them.
 const TICK_RECORDS_MAX: usize = 20_000;
@@ -68,6 +71,9 @@ fn carry(client: &Client, partition: u32, out: &str, stop: &AtomicBool) -> Resul
     let reader = RawReader::open_some(client, &names.commands, Begin::Now, |other| other == partition)?;
     let producer = RawProducer::open(client, Some(&format!("{}-ceiling-{partition}", names.commands)))?;
     let checkpoint = [7_u8; 64];
+    let headers = headers(partition)?;
+    let headers: Vec<(&str, Option<&[u8]>)> =
+        headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
     while !stop.load(Ordering::Relaxed) {
         let since = Instant::now();
         let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
@@ -83,8 +89,6 @@ fn carry(client: &Client, partition: u32, out: &str, stop: &AtomicBool) -> Resul
             continue;
         }
         producer.begin()?;
-        let tick = format!("{partition}.1.{}", records.len());
-        let headers = [("minutehand-tick", Some(tick.as_bytes()))];
         for (key, value) in &records {
             let partition = Some(partition);
             producer.send(
@@ -100,6 +104,23 @@ fn carry(client: &Client, partition: u32, out: &str, stop: &AtomicBool) -> Resul
         producer.commit()?;
     }
     Ok(())
+}
+
+/// The headers of an execution: the same ones on every record.
+fn headers(partition: u32) -> Result<Vec<(String, Vec<u8>)>, PortError> {
+    let now = SystemClock.now();
+    let mut task = generator::template(&steady::queue());
+    (task.due, task.first_due) = (now, now);
+    let publication = Publication { offset: 1_000_000, task: minutehand_record::task::record(&task) };
+    let mut writer = Writer::new(PartitionId(partition), Epoch(1 << 40), now);
+    let written = writer.publication(&publication, Envelope::Plain).map_err(|error| {
+        PortError::new(ErrorClass::Fatal, "write the headers of an execution", error.to_string())
+    })?;
+    let headers = written.headers.iter();
+    let mut all: Vec<(String, Vec<u8>)> =
+        headers.map(|(name, value)| ((*name).to_owned(), value.unwrap_or_default().to_vec())).collect();
+    all.push(("minutehand-tick".to_owned(), format!("{partition}.{}.1000", 1_u64 << 40).into_bytes()));
+    Ok(all)
 }
 
 fn read(client: &Client, topic: &str, seen: &AtomicU64, stop: &AtomicBool) -> Result<(), PortError> {

@@ -13,6 +13,8 @@ use minutehand_model::{
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::PortError;
 
+use super::payload::Payloads;
+
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Load {
@@ -93,7 +95,7 @@ pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, Por
     let producer = RawProducer::open(client, None)?;
     let (topic, partitions) = (&client.names().commands, client.config().partitions);
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut task = template(load);
+    let (mut task, mut payloads) = (template(&load.queue), Payloads::new(load.payload_bytes));
     let (since, mut sent) = (Instant::now(), 0_u64);
     let run_id = SystemClock.now().as_millis();
     while since.elapsed() < load.lasts && !progress.stop.load(Ordering::Relaxed) {
@@ -104,6 +106,7 @@ pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, Por
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             task.due = load.due.pick(now, random >> 20);
             task.first_due = task.due;
+            task.payload = payloads.payload();
             let id = format!("{run_id}-{sent}");
             task.id = TaskId::parse(&id).unwrap_or_else(|_| task.id.clone());
             let value =
@@ -125,25 +128,18 @@ pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, Por
     Ok(sent)
 }
 
-pub(super) fn template(load: &Load) -> Task {
-    // Half of it repeats, as payloads do; the rest does not compress.
-    let mut state = 7_u64;
-    let payload: Vec<u8> = (0..load.payload_bytes)
-        .map(|index| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            if index % 2 == 0 { b'x' } else { (state >> 40) as u8 }
-        })
-        .collect();
+/// A task of a load, but for its id, its time and its payload.
+pub(super) fn template(queue: &QueueName) -> Task {
     Task {
         namespace: Namespace::parse("default").expect("a good name"),
         id: TaskId::parse("template").expect("a good name"),
-        queue: load.queue.clone(),
+        queue: queue.clone(),
         due: Timestamp::MIN,
-        payload: Bytes::from(payload),
+        payload: Bytes::new(),
         headers: Vec::new(),
         retry: RetryPolicy::default(),
         guarantee: Guarantee::ExactlyOnce,
-        precision: Precision::High,
+        precision: Precision::Normal,
         attempt: 1,
         first_due: Timestamp::MIN,
         origin: None,

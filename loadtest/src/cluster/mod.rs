@@ -4,6 +4,7 @@ pub mod ceiling;
 mod failure;
 pub mod generator;
 mod member;
+mod payload;
 pub mod prepared;
 pub mod reader;
 pub mod rig;

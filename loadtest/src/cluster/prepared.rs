@@ -13,6 +13,7 @@ use minutehand_ports::Timetable;
 
 use super::Failure;
 use super::generator::{self, Due, Load, Progress, template};
+use super::payload::Payloads;
 use super::reader::{self, Seen};
 use super::rig::{Endpoints, Ground};
 use super::steady::{PAYLOAD_BYTES, queue};
@@ -121,8 +122,7 @@ async fn publish(
     show(Figure::new(NAME, "missing", stored as f64 - count as f64, "tasks"));
     seen.stop();
     reading.await.map_err(|error| Failure::new(error.to_string()))??;
-    rig.stop().await?;
-    Ok(())
+    rig.stop().await?.clear().await
 }
 
 /// The same bytes without a scheduler: blocks written, and read as an owner reads them.
@@ -158,20 +158,12 @@ async fn write(
     minute: Timestamp,
 ) -> Result<(), Failure> {
     let share = prepared.tasks / u64::from(prepared.partitions);
-    let load = Load {
-        rate: 0.0,
-        due: Due::Ahead(0, 1),
-        payload_bytes: PAYLOAD_BYTES,
-        queue: queue(),
-        lasts: Duration::ZERO,
-        waiting_max: None,
-    };
-    let mut task = template(&load);
+    let (mut task, mut payloads) = (template(&queue()), Payloads::new(PAYLOAD_BYTES));
     let mut blocks = Vec::new();
     let mut offset = 0;
     while offset < share {
         let until = (offset + BLOCK_TASKS).min(share);
-        blocks.push(block(&mut task, partition, minute, offset..until, share));
+        blocks.push(block((&mut task, &mut payloads), partition, minute, offset..until, share));
         offset = until;
         if blocks.len() == BLOCKS_AT_ONCE || offset == share {
             ground.timetable.write_blocks(std::mem::take(&mut blocks)).await?;
@@ -181,7 +173,7 @@ async fn write(
 }
 
 fn block(
-    task: &mut Task,
+    (task, payloads): (&mut Task, &mut Payloads),
     partition: PartitionId,
     minute: Timestamp,
     offsets: std::ops::Range<LogOffset>,
@@ -192,6 +184,7 @@ fn block(
         let id = format!("prepared-{partition}-{offset}");
         task.id = TaskId::parse(&id).expect("a good name");
         (task.due, task.first_due, task.precision) = (due, due, Precision::Normal);
+        task.payload = payloads.payload();
         let record = minutehand_record::task::record(task);
         TimetableEntry { key: record.key, due, offset, appended_at: minute, fact: Fact::Runs(record) }
     };

@@ -47,6 +47,32 @@ fn due_of(message: &RawIncoming<'_>, names: &mut QueueNames) -> Option<Timestamp
     }
 }
 
+/// What came within one second, for who looks for the cause of a stall (`RUST_LOG=debug`).
+#[derive(Default)]
+struct Second {
+    number: i64,
+    count: u64,
+    worst_ms: i64,
+    /// When the latest one came, in milliseconds of its second.
+    worst_at_ms: i64,
+}
+
+impl Second {
+    fn take(&mut self, now: Timestamp, due: Timestamp) {
+        let number = now.as_millis().div_euclid(1_000);
+        if number != self.number {
+            let Second { count, worst_ms, worst_at_ms, .. } = *self;
+            tracing::debug!(count, worst_ms, worst_at_ms, "read within a second");
+            *self = Second { number, ..Second::default() };
+        }
+        self.count += 1;
+        let late_ms = now.millis_since(due);
+        if late_ms > self.worst_ms {
+            (self.worst_ms, self.worst_at_ms) = (late_ms, now.as_millis().rem_euclid(1_000));
+        }
+    }
+}
+
 /// Reads on the calling thread until it is told to stop; answers how late executions came that were due within
 /// two times.
 ///
@@ -60,6 +86,7 @@ pub fn run(
 ) -> Result<Lateness, PortError> {
     let reader = RawReader::open(client, topic, Begin::Now)?;
     let (lateness, mut names) = (Lateness::default(), QueueNames::new());
+    let mut second = Second::default();
     while !seen.stop.load(Ordering::Relaxed) {
         let mut dues = Vec::new();
         let count = reader
@@ -72,6 +99,7 @@ pub fn run(
             if (within.0..within.1).contains(&due) {
                 lateness.record(now.millis_since(due));
             }
+            second.take(now, due);
         }
         seen.count.fetch_add(count as u64, Ordering::Relaxed);
     }

@@ -102,6 +102,14 @@ impl Ground {
         Ok(Ground { client, timetable, endpoints: endpoints.clone(), name })
     }
 
+    /// Gives the disk back that the topics take.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn clear(self) -> Result<(), Failure> {
+        Ok(minutehand_kafka::raw::delete_topics(&self.client).await?)
+    }
+
     /// Starts a scheduler and waits until it owns every partition.
     ///
     /// # Errors

@@ -64,6 +64,8 @@ pub fn queue() -> QueueName {
 
 /// Bytes of every payload.
 pub const PAYLOAD_BYTES: usize = 300;
+/// How long the raw pipeline runs: as long as it takes for what it writes to reach the disk as well.
+const CEILING_LASTS: Duration = Duration::from_secs(30);
 /// How long the reader goes on after the last task was due.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -127,7 +129,7 @@ pub async fn run(endpoints: &Endpoints, steady: &Steady) -> Result<Outcome, Fail
         rows: rig.timetable.rows_written(),
         entries,
     };
-    rig.stop().await?;
+    rig.stop().await?.clear().await?;
     Ok(outcome)
 }
 
@@ -170,24 +172,27 @@ pub fn figures(steady: &Steady, outcome: &Outcome) -> Vec<Figure> {
     ]
 }
 
-/// The highest of some rates, in rising order, that was kept up with; beside the ceiling of a raw pipeline.
+/// Shares of the ceiling that are tried after the rate that is asked for, in rising order.
+const SHARES: [f64; 4] = [0.4, 0.5, 0.6, 0.7];
+
+/// The rate asked for, then higher and higher shares of the ceiling of a raw pipeline, until one is not kept up with.
 ///
 /// # Errors
 /// When a server or the scheduler fails.
 pub async fn highest(
     endpoints: &Endpoints,
     steady: &Steady,
-    rates: &[f64],
     mut show: impl FnMut(Figure),
 ) -> Result<(), Failure> {
     let ceiling = pipeline_ceiling(endpoints, steady.partitions).await?;
     show(Figure::new(steady.name, "ceiling: a raw pipeline of the same bytes", ceiling, "tasks/s"));
     let mut best = 0.0;
-    for rate in rates {
-        let steady = Steady { rate: *rate, ..steady.clone() };
+    let shares = SHARES.map(|share| (share * ceiling).round()).into_iter().filter(|rate| *rate > steady.rate);
+    for rate in [steady.rate].into_iter().chain(shares) {
+        let steady = Steady { rate, ..steady.clone() };
         let outcome = run(endpoints, &steady).await?;
         figures(&steady, &outcome).into_iter().for_each(&mut show);
-        if !outcome.kept_up(*rate) {
+        if !outcome.kept_up(rate) {
             break;
         }
         best = outcome.seen_per_s;
@@ -205,7 +210,8 @@ pub async fn pipeline_ceiling(endpoints: &Endpoints, partitions: u32) -> Result<
     let ground = Ground::prepare(endpoints, partitions).await?;
     ground.client.ensure_queue(&queue()).await?;
     let client = Arc::clone(&ground.client);
-    let run = move || ceiling::pipeline(&client, &queue(), PAYLOAD_BYTES, Duration::from_secs(10));
+    let run = move || ceiling::pipeline(&client, &queue(), PAYLOAD_BYTES, CEILING_LASTS);
     let ceiling = tokio::task::spawn_blocking(run).await.map_err(|error| Failure::new(error.to_string()))?;
+    ground.clear().await?;
     Ok(ceiling?)
 }

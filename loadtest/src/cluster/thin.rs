@@ -48,6 +48,5 @@ pub async fn run(
     )));
     show(with(Figure::new("thin", "tasks in each block", entries as f64 / blocks.max(1) as f64, "tasks")));
     show(with(Figure::new("thin", "tasks written", entries as f64 / sent.max(1) as f64, "share")));
-    rig.stop().await?;
-    Ok(())
+    rig.stop().await?.clear().await
 }
