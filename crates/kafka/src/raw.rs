@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::client::Client;
 use crate::error::port_error;
-use crate::listener::Consumer;
+use crate::listener::{Consumer, tell};
 use crate::tail;
 
 /// What became of the records of a [`RawProducer`].
@@ -26,7 +26,11 @@ struct Counts {
     last: Arc<Mutex<Option<KafkaError>>>,
 }
 
-impl ClientContext for Counts {}
+impl ClientContext for Counts {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tell(&error, reason);
+    }
+}
 
 impl ProducerContext for Counts {
     type DeliveryOpaque = ();
