@@ -120,7 +120,9 @@ fn of_server(error: &DbError, message: &str) -> Verdict {
         DbError::TruncateError | DbError::ServerError | DbError::Unprepared { .. } | DbError::Other(_) => {
             retry(format!("the server failed: {message}"))
         }
-        DbError::AuthenticationError => fatal(format!("the user or password was refused: {message}")),
+        DbError::AuthenticationError => fatal(format!(
+            "the user or password was refused; check cassandra.username and cassandra.password: {message}"
+        )),
         DbError::Unauthorized => fatal(format!("the user may not do this: {message}")),
         DbError::Invalid if is_about_schema(message) => fatal(format!("{message}; {APPLY}")),
         DbError::Invalid

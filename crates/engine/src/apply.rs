@@ -9,7 +9,7 @@ use minutehand_model::{
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
 use crate::input::InputRecord;
-use crate::partition::{Partition, Single};
+use crate::partition::Partition;
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::schedule::Revised;
@@ -31,7 +31,7 @@ impl Partition {
         let wants_more = self.backlog.is_empty() && has_more && !is_leaving;
         if wants_more && self.reading_log.is_free(self.now) {
             let request = self.request();
-            self.reading_log = Single { request: Some(request), not_before: None };
+            self.reading_log.start(request);
             self.log_asked_at = self.now;
             let bytes_max = self.config.log_read_bytes_max;
             self.effects.push_back(Effect::ReadLog { request, from: self.read_next, bytes_max });

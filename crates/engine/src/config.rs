@@ -37,8 +37,10 @@ pub struct Config {
     pub checkpoint_interval_ms: i64,
     /// The lease's time to live: an owner that was not confirmed for two thirds of it stops firing.
     pub lease_ttl_ms: i64,
-    /// After a failed operation of class `retry`, the next attempt waits this long.
+    /// After a failed operation of class `retry`, the next attempt waits this long; after each further failure twice as long.
     pub retry_delay_ms: i64,
+    /// It never waits longer than this.
+    pub retry_delay_ms_max: i64,
     /// Most occurrences of one schedule in one tick when it catches up or is backfilled.
     pub schedule_occurrences_per_tick_max: usize,
     /// A rule to break on purpose; without the feature `planted-bugs` it changes nothing.
@@ -65,6 +67,7 @@ impl Default for Config {
             checkpoint_interval_ms: 1_000,
             lease_ttl_ms: 5_000,
             retry_delay_ms: 50,
+            retry_delay_ms_max: 2_000,
             schedule_occurrences_per_tick_max: 256,
             planted: None,
         }

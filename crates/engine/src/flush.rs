@@ -4,42 +4,36 @@ use minutehand_model::{Block, Fact, TaskRecord, Timestamp, TimetableEntry};
 
 use crate::effect::Effect;
 use crate::fact::flag;
-use crate::partition::{Partition, Write};
+use crate::partition::Partition;
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
+use crate::retry::{Content, Write};
 use crate::task_store::TaskIndex;
 
 /// Most facts in one write, so that a write is acknowledged soon.
 const FACTS_PER_WRITE_MAX: usize = 8_192;
 
-impl Write {
-    /// The facts in it, if it is one of blocks.
-    pub(crate) fn facts(&self) -> impl Iterator<Item = TaskIndex> {
-        let facts: &[TaskIndex] = match self {
-            Write::Blocks(facts) => facts,
-            Write::Revisions(_) => &[],
-        };
-        facts.iter().copied()
-    }
-}
-
 impl Partition {
     /// Sends what is ripe, and again what failed.
     pub(crate) fn flush(&mut self) {
         while self.writes.len() < self.config.block_writes_max
-            && let Some((retry_at, _)) = self.failed_writes.front()
-            && *retry_at <= self.now
-            && let Some((_, write)) = self.failed_writes.pop_front()
+            && let Some(index) = self.failed_writes.iter().position(|write| write.not_before <= self.now)
         {
+            let write = self.failed_writes.remove(index);
             self.send(write);
         }
         if !self.revisions_to_write.is_empty() {
             let revisions = std::mem::take(&mut self.revisions_to_write);
-            self.send(Write::Revisions(revisions));
+            self.send(Write::new(Content::Revisions(revisions)));
         }
-        if self.writes.len() < self.config.block_writes_max {
+        if self.may_write_blocks() {
             self.flush_blocks();
         }
+    }
+
+    /// Whether more blocks may be sent. While the timetable is away there is a bounded number of writes to be tried again.
+    pub(crate) fn may_write_blocks(&self) -> bool {
+        self.writes.len() + self.failed_writes.len() < self.config.block_writes_max
     }
 
     fn flush_blocks(&mut self) {
@@ -51,18 +45,18 @@ impl Partition {
         for (_, facts) in self.pending.take_ripe(bytes, waited_since) {
             write.extend(facts);
             if write.len() >= FACTS_PER_WRITE_MAX {
-                self.send(Write::Blocks(std::mem::take(&mut write)));
+                self.send(Write::new(Content::Blocks(std::mem::take(&mut write))));
             }
         }
         if !write.is_empty() {
-            self.send(Write::Blocks(write));
+            self.send(Write::new(Content::Blocks(write)));
         }
     }
 
     fn send(&mut self, write: Write) {
         let request = self.request();
-        match &write {
-            Write::Blocks(facts) => {
+        match &write.content {
+            Content::Blocks(facts) => {
                 let blocks = self.pack(facts.clone());
                 self.effects.push_back(Effect::WriteBlocks { request, blocks });
                 for index in facts {
@@ -74,7 +68,7 @@ impl Partition {
                     }
                 }
             }
-            Write::Revisions(revisions) => {
+            Content::Revisions(revisions) => {
                 self.effects.push_back(Effect::WriteRevisions { request, revisions: revisions.clone() });
             }
         }
@@ -134,14 +128,14 @@ impl Partition {
 
     /// A write is durable: its facts need not be replayed any more.
     pub(crate) fn written(&mut self, write: Write) {
-        match write {
-            Write::Revisions(revisions) => {
+        match write.content {
+            Content::Revisions(revisions) => {
                 for entry in revisions {
                     self.stored_revisions.insert(entry.offset);
                     self.unsettled.remove(entry.offset);
                 }
             }
-            Write::Blocks(facts) => {
+            Content::Blocks(facts) => {
                 for index in facts {
                     self.settle(index);
                     self.tasks.get_mut(index).flags &= !flag::SENT;

@@ -28,6 +28,7 @@ mod phase;
 mod planted;
 mod query;
 mod queue_names;
+mod retry;
 mod schedule;
 mod take_over;
 mod task_store;

@@ -6,7 +6,7 @@ use minutehand_model::{Fact, Place, Timestamp, TimetableEntry, TimetablePage};
 
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
-use crate::partition::{Partition, Single};
+use crate::partition::Partition;
 use crate::planted::PlantedBug;
 use crate::task_store::{Shelf, TaskIndex};
 
@@ -28,7 +28,7 @@ impl Partition {
         }
         let until = self.now.plus_millis(self.config.look_ahead_ms);
         let request = self.request();
-        self.reading_timetable = Single { request: Some(request), not_before: None };
+        self.reading_timetable.start(request);
         self.effects.push_back(Effect::ReadTimetable {
             request,
             from: self.loaded,
@@ -52,7 +52,7 @@ impl Partition {
         let mut indices = self.pending.take_before(until, due_of, bytes_of, self.now);
         // Blocks are read by their first due time: one that begins before `until` is not read again later, so what it
         // holds beyond must be near as well before its acknowledgement lets it go.
-        let sent = self.writes.values().chain(self.failed_writes.iter().map(|(_, write)| write));
+        let sent = self.writes.values().chain(&self.failed_writes);
         for write in sent {
             let facts = || write.facts().map(|index| (index, tasks.get(index)));
             let begun: BTreeSet<Timestamp> = facts()

@@ -16,48 +16,10 @@ use crate::pending::PendingBlocks;
 use crate::phase::{Phase, WakeReason};
 use crate::planted::PlantedBug;
 use crate::queue_names::QueueNames;
+use crate::retry::{Single, Write};
 use crate::schedule::ScheduleBook;
 use crate::task_store::{TaskIndex, TaskStore};
 use crate::unsettled::Unsettled;
-
-/// A write that has been sent and not answered.
-#[derive(Clone, Debug)]
-pub(crate) enum Write {
-    /// Blocks of these facts.
-    Blocks(Vec<TaskIndex>),
-    /// Revisions.
-    Revisions(Vec<RevisionEntry>),
-}
-
-/// An operation that is under way at most once at a time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Single {
-    pub(crate) request: Option<RequestId>,
-    pub(crate) not_before: Option<Timestamp>,
-}
-
-impl Single {
-    /// Whether it may be started.
-    pub(crate) fn is_free(&self, now: Timestamp) -> bool {
-        self.request.is_none() && self.not_before.is_none_or(|time| time <= now)
-    }
-
-    fn answers(&mut self, request: RequestId) -> bool {
-        let is_awaited = self.request == Some(request);
-        if is_awaited {
-            *self = Single::default();
-        }
-        is_awaited
-    }
-
-    fn fails(&mut self, request: RequestId, retry_at: Timestamp) -> bool {
-        let is_awaited = self.request == Some(request);
-        if is_awaited {
-            *self = Single { request: None, not_before: Some(retry_at) };
-        }
-        is_awaited
-    }
-}
 
 /// The state machine of one partition. See the crate's documentation for how to drive it.
 #[derive(Debug)]
@@ -144,8 +106,8 @@ pub struct Partition {
     /// The checkpoint of the tick under way.
     pub(crate) in_flight: Option<Checkpoint>,
     pub(crate) writes: BTreeMap<RequestId, Write>,
-    /// Writes that failed and are to be sent again, and when.
-    pub(crate) failed_writes: VecDeque<(Timestamp, Write)>,
+    /// Writes that failed and are to be sent again.
+    pub(crate) failed_writes: Vec<Write>,
 }
 
 impl Partition {
@@ -206,7 +168,7 @@ impl Partition {
             ticking: Single::default(),
             in_flight: None,
             writes: BTreeMap::new(),
-            failed_writes: VecDeque::new(),
+            failed_writes: Vec::new(),
             config,
         }
     }
@@ -260,13 +222,12 @@ impl Partition {
     }
 
     fn failed(&mut self, request: RequestId, failure: Failure) {
-        let retry_at = self.now.plus_millis(self.config.retry_delay_ms);
-        let is_tick = self.ticking.request == Some(request);
+        let is_tick = self.ticking.fails(request, self.now, &self.config);
         let is_awaited = is_tick
-            || self.opening.fails(request, retry_at)
-            || self.reading_revisions.fails(request, retry_at)
-            || self.reading_timetable.fails(request, retry_at)
-            || self.reading_log.fails(request, retry_at);
+            || self.opening.fails(request, self.now, &self.config)
+            || self.reading_revisions.fails(request, self.now, &self.config)
+            || self.reading_timetable.fails(request, self.now, &self.config)
+            || self.reading_log.fails(request, self.now, &self.config);
         let write = self.writes.remove(&request);
         if !is_awaited && write.is_none() {
             return;
@@ -274,8 +235,10 @@ impl Partition {
         match failure {
             Failure::Fenced => self.stop(StopReason::Fenced),
             Failure::Fatal => self.stop(StopReason::Fatal),
-            Failure::Retry if is_tick => self.tick_in_doubt(retry_at),
-            Failure::Retry => self.failed_writes.extend(write.map(|write| (retry_at, write))),
+            Failure::Retry if is_tick => self.tick_in_doubt(),
+            Failure::Retry => {
+                self.failed_writes.extend(write.map(|write| write.failed(self.now, &self.config)));
+            }
         }
     }
 
@@ -310,8 +273,8 @@ impl Partition {
             self.lease_confirmed_at = self.lease_confirmed_at.min(now);
             self.pending.clock_went_back(now);
             let retry_at = now.plus_millis(self.config.retry_delay_ms);
-            for (time, _) in &mut self.failed_writes {
-                *time = (*time).min(retry_at);
+            for write in &mut self.failed_writes {
+                write.not_before = write.not_before.min(retry_at);
             }
             let singles = [
                 &mut self.opening,

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use minutehand_model::{Epoch, Frontier, LogOffset, Namespace, Place, ScheduleId, TaskKey, Timestamp};
 
 use crate::fact::{StoredFact, flag};
-use crate::partition::{Partition, Write};
+use crate::partition::Partition;
 use crate::phase::Phase;
+use crate::retry::Write;
 use crate::schedule::KnownSchedule;
 use crate::task_store::TaskIndex;
 
@@ -97,7 +98,7 @@ impl Partition {
     /// Tasks in memory that are to run, in order of their places, after one place and before a time: the calendar queue,
     /// and what is on its way to the timetable.
     pub fn list(&self, after: Option<Place>, until: Timestamp, count_max: usize) -> Vec<KnownTask> {
-        let sent = self.writes.values().chain(self.failed_writes.iter().map(|(_, write)| write));
+        let sent = self.writes.values().chain(&self.failed_writes);
         let on_its_way = self.pending.iter().chain(sent.flat_map(Write::facts));
         let mut far: Vec<(Place, TaskIndex)> = on_its_way
             .map(|index| (self.tasks.get(index), index))

@@ -5,7 +5,7 @@ use minutehand_model::{
 };
 
 use crate::effect::Effect;
-use crate::partition::{Partition, Single};
+use crate::partition::Partition;
 use crate::phase::Phase;
 use crate::schedule::Revised;
 
@@ -21,13 +21,13 @@ impl Partition {
     pub(crate) fn open(&mut self) {
         if self.opening.is_free(self.now) {
             let request = self.request();
-            self.opening = Single { request: Some(request), not_before: None };
+            self.opening.start(request);
             self.effects.push_back(Effect::Open { request, epoch: self.epoch });
         }
     }
 
-    /// Begins anew from the last checkpoint: after a commit in doubt, memory is worth nothing.
-    pub(crate) fn reopen(&mut self, not_before: Timestamp) {
+    /// Begins anew from the last checkpoint, when the next tick may be tried: after a commit in doubt, memory is worth nothing.
+    pub(crate) fn reopen(&mut self) {
         let mut anew = Partition::new(self.config.clone(), self.id);
         anew.effects = std::mem::take(&mut self.effects);
         anew.requests = self.requests;
@@ -37,7 +37,8 @@ impl Partition {
         anew.is_handing_over = self.is_handing_over;
         anew.log_end = self.log_end;
         anew.phase = Phase::Opening;
-        anew.opening = Single { request: None, not_before: Some(not_before) };
+        // Both go on from the failures before: opening may succeed, and the tick fail again.
+        (anew.opening, anew.ticking) = (self.ticking, self.ticking);
         *self = anew;
     }
 
@@ -77,7 +78,7 @@ impl Partition {
         if !self.revisions_loaded {
             if self.reading_revisions.is_free(self.now) {
                 let request = self.request();
-                self.reading_revisions = Single { request: Some(request), not_before: None };
+                self.reading_revisions.start(request);
                 self.effects.push_back(Effect::ReadRevisions { request });
             }
             return;

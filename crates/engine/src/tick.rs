@@ -4,9 +4,10 @@ use minutehand_model::{Checkpoint, Place, Publication, TaskRecord, Tick, Timesta
 
 use crate::effect::Effect;
 use crate::fact::flag;
-use crate::partition::{Partition, Single};
+use crate::partition::Partition;
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
+use crate::retry::Single;
 use crate::schedule::Outbox;
 use crate::task_store::TaskIndex;
 
@@ -116,7 +117,7 @@ impl Partition {
             return;
         }
         let request = self.request();
-        self.ticking = Single { request: Some(request), not_before: None };
+        self.ticking.start(request);
         self.in_flight = Some(checkpoint);
         self.effects.push_back(Effect::Commit { request, tick: Box::new(tick) });
     }
@@ -289,12 +290,12 @@ impl Partition {
     }
 
     /// Nobody knows whether the tick was committed: begin anew from the checkpoint.
-    pub(crate) fn tick_in_doubt(&mut self, retry_at: Timestamp) {
+    pub(crate) fn tick_in_doubt(&mut self) {
         if self.breaks(PlantedBug::DoubtIgnored) {
             self.ticking = Single::default();
             self.in_flight = None;
             return;
         }
-        self.reopen(retry_at);
+        self.reopen();
     }
 }

@@ -15,8 +15,8 @@ impl Partition {
             // Until the timetable is loaded only answers, and retries of what failed, lead on.
             return self.retry_at().map(|time| (time.max(self.now), WakeReason::Retry));
         }
-        let has_free_write = self.writes.len() < self.config.block_writes_max;
-        let flush_at = self.pending.flush_at(self.config.flush_interval_ms).filter(|_| has_free_write);
+        let flush_at =
+            self.pending.flush_at(self.config.flush_interval_ms).filter(|_| self.may_write_blocks());
         let mut wakes = vec![
             (self.retry_at(), WakeReason::Retry),
             (flush_at, WakeReason::Flush),
@@ -39,7 +39,7 @@ impl Partition {
             [self.opening, self.reading_revisions, self.reading_timetable, self.reading_log, self.ticking];
         let waiting =
             singles.iter().filter(|single| single.request.is_none()).filter_map(|single| single.not_before);
-        let writes = self.failed_writes.iter().map(|(time, _)| *time);
+        let writes = self.failed_writes.iter().map(|write| write.not_before);
         waiting.chain(writes).filter(|time| *time > self.now).min()
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Assigner {
     pub(crate) view: watch::Receiver<Arc<View>>,
     pub(crate) standing: watch::Receiver<Standing>,
     pub(crate) assignment: watch::Sender<BTreeSet<PartitionId>>,
+    /// Whether this node is a willing member, and the placement fits all of them.
+    pub(crate) placed: watch::Sender<bool>,
 }
 
 impl Assigner {
@@ -51,6 +53,8 @@ impl Assigner {
             let assigned = if is_willing { assigned(&view, &self.node) } else { BTreeSet::new() };
             self.assignment.send_if_modified(|known| std::mem::replace(known, assigned.clone()) != assigned);
             let planned = plan(&view, self.partitions).filter(|_| is_member);
+            let is_placed = is_willing && planned.is_none();
+            self.placed.send_if_modified(|known| std::mem::replace(known, is_placed) != is_placed);
             let due = since.due(is_member, planned.as_ref().map(|_| has_orphans(&view)));
             let mut again = None;
             match planned.zip(due) {

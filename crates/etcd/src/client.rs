@@ -10,7 +10,6 @@ use etcd_client::{
     Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 use minutehand_model::{Epoch, Timestamp};
-use minutehand_ports::ErrorClass;
 
 use crate::config::{EtcdConfig, TlsConfig};
 use crate::error::{CallError, StartError, reason};
@@ -154,7 +153,7 @@ pub(crate) async fn persistently<T, Call: Future<Output = Result<T, CallError>>>
     let mut backoff = Backoff::default();
     for _ in 1..START_TRIES {
         match call().await {
-            Err(error) if error.class() == ErrorClass::Retry => tokio::time::sleep(backoff.next()).await,
+            Err(error) if error.may_pass() => tokio::time::sleep(backoff.next()).await,
             settled => return settled,
         }
     }
@@ -191,7 +190,8 @@ fn start_error(action: &'static str, endpoints: &str, error: CallError) -> Start
         CallError::Etcd(error) => reason(error),
         other => other.to_string(),
     };
-    StartError::Etcd { action, endpoints: endpoints.to_owned(), reason, source: error.into() }
+    let (endpoints, may_pass) = (endpoints.to_owned(), error.may_pass());
+    StartError::Etcd { action, endpoints, reason, may_pass, source: error.into() }
 }
 
 fn options(config: &EtcdConfig) -> Result<ConnectOptions, StartError> {

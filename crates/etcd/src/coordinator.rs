@@ -28,6 +28,7 @@ pub struct EtcdCoordinator {
     etcd: Etcd,
     acquirer: Arc<Acquirer>,
     assignment: watch::Receiver<BTreeSet<PartitionId>>,
+    placed: watch::Receiver<bool>,
     confirmed_at: watch::Receiver<Timestamp>,
     standing: watch::Receiver<Standing>,
     wish: watch::Sender<Wish>,
@@ -73,6 +74,7 @@ impl EtcdCoordinator {
         let instance = format!("{:x}", granted.lease);
         let (view_sender, view) = watch::channel(Arc::new(view));
         let (assignment_sender, assignment) = watch::channel(BTreeSet::new());
+        let (placed_sender, placed) = watch::channel(false);
         let (confirmed_sender, confirmed_at) = watch::channel(granted.asked_at.0);
         let (heard_sender, heard) = watch::channel(granted.asked_at);
         let leased = Standing { lease: Some(granted.lease), is_live: true, ..Standing::default() };
@@ -104,6 +106,7 @@ impl EtcdCoordinator {
             view: view.clone(),
             standing: standing.clone(),
             assignment: assignment_sender,
+            placed: placed_sender,
         };
         let acquirer = Arc::new(Acquirer {
             etcd: etcd.clone(),
@@ -125,12 +128,19 @@ impl EtcdCoordinator {
             etcd,
             acquirer,
             assignment,
+            placed,
             confirmed_at,
             standing,
             wish,
             ttl_ms,
             tasks: tasks.into(),
         }
+    }
+
+    /// Whether the node is a member and every partition is placed with one: what the assignment says then is its share,
+    /// even when that is none.
+    pub fn placed(&self) -> watch::Receiver<bool> {
+        self.placed.clone()
     }
 
     /// The node is to be left without work: the assignment becomes empty, and the other members share the partitions.

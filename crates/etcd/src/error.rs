@@ -32,6 +32,8 @@ pub enum StartError {
         endpoints: String,
         /// Why not, and what to look at.
         reason: String,
+        /// Whether trying again later may help.
+        may_pass: bool,
         /// The driver's own error.
         #[source]
         source: Box<dyn Error + Send + Sync>,
@@ -89,6 +91,14 @@ impl CallError {
         }
     }
 
+    /// Whether waiting may help somebody who begins. A process that runs goes by the class: certificates are renewed under it.
+    pub(crate) fn may_pass(&self) -> bool {
+        let lasts =
+            |error: &etcd_client::Error| diagnosis(&chain(error)).is_some_and(|(_, may_pass)| !may_pass);
+        let is_final = matches!(self, CallError::Etcd(error) if lasts(error));
+        self.class() == ErrorClass::Retry && !is_final
+    }
+
     /// As the port's error.
     pub(crate) fn during(self, action: String) -> PortError {
         PortError::new(self.class(), action, self.to_string()).caused_by(self)
@@ -122,48 +132,64 @@ fn class_of(code: i32, message: &str) -> ErrorClass {
     }
 }
 
+/// What an operator is told, by words in the driver's error, and whether it may pass by itself.
+const DIAGNOSES: [(&[&str], &str, bool); 14] = [
+    (
+        &["authentication failed", "invalid user ID or password"],
+        "the user name or the password is wrong; check etcd.username and etcd.password",
+        false,
+    ),
+    (&["user name is empty"], "etcd asks for a user name and a password, and none are configured", false),
+    (
+        &["PermissionDenied", "permission denied"],
+        "the user may not use the region's keys; grant it readwrite on their prefix",
+        false,
+    ),
+    (
+        &["authentication is not enabled"],
+        "a user is configured, but authentication is switched off in etcd",
+        false,
+    ),
+    (
+        &["Expired", "certificate expired", "CertificateExpired"],
+        "a certificate has expired: etcd's, or the one shown to it",
+        false,
+    ),
+    (
+        &["UnknownIssuer", "BadSignature", "UnknownCA", "unknown certificate authority"],
+        "etcd's certificate was not issued by the configured authority, or ours not by one that etcd knows",
+        false,
+    ),
+    (&["NotValidForName"], "etcd's certificate does not bear the name of the endpoint", false),
+    (&["CertificateRequired"], "etcd asks for a client certificate, and none is configured", false),
+    (
+        &["database space exceeded"],
+        "etcd's database is full: compact and defragment it, then disarm its alarm",
+        true,
+    ),
+    (&["Connection refused"], "nobody listens there", true),
+    (
+        &["broken pipe", "connection closed", "ConnectionReset", "Connection reset", "h2 protocol error"],
+        "etcd closed the connection at once; it may ask for TLS, or for a client certificate",
+        true,
+    ),
+    (&["InvalidContentType", "corrupt message"], "TLS is configured, but etcd does not speak it there", true),
+    (&["grpc-status header missing"], "what answers there is not etcd", true),
+    (&["dns error", "failed to lookup", "Name or service not known"], "the host name is unknown", true),
+];
+
 /// Why it failed, for an operator.
 pub(crate) fn reason(error: &etcd_client::Error) -> String {
     let said = chain(error);
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let hint = if has(&["authentication failed", "invalid user ID or password"]) {
-        "the user name or the password is wrong"
-    } else if has(&["user name is empty"]) {
-        "etcd asks for a user name and a password, and none are configured"
-    } else if has(&["PermissionDenied", "permission denied"]) {
-        "the user may not use the region's keys; grant it readwrite on their prefix"
-    } else if has(&["authentication is not enabled"]) {
-        "a user is configured, but authentication is switched off in etcd"
-    } else if has(&["Expired", "certificate expired", "CertificateExpired"]) {
-        "a certificate has expired: etcd's, or the one shown to it"
-    } else if has(&["UnknownIssuer", "BadSignature", "UnknownCA", "unknown certificate authority"]) {
-        "etcd's certificate was not issued by the configured authority, or ours not by one that etcd knows"
-    } else if has(&["NotValidForName"]) {
-        "etcd's certificate does not bear the name of the endpoint"
-    } else if has(&["CertificateRequired"]) {
-        "etcd asks for a client certificate, and none is configured"
-    } else if has(&["database space exceeded"]) {
-        "etcd's database is full: compact and defragment it, then disarm its alarm"
-    } else if has(&["Connection refused"]) {
-        "nobody listens there"
-    } else if has(&[
-        "broken pipe",
-        "connection closed",
-        "ConnectionReset",
-        "Connection reset",
-        "h2 protocol error",
-    ]) {
-        "etcd closed the connection at once; it may ask for TLS, or for a client certificate"
-    } else if has(&["InvalidContentType", "corrupt message"]) {
-        "TLS is configured, but etcd does not speak it there"
-    } else if has(&["grpc-status header missing"]) {
-        "what answers there is not etcd"
-    } else if has(&["dns error", "failed to lookup", "Name or service not known"]) {
-        "the host name is unknown"
-    } else {
-        return said;
-    };
-    format!("{hint} ({said})")
+    match diagnosis(&said) {
+        Some((hint, _)) => format!("{hint} ({said})"),
+        None => said,
+    }
+}
+
+fn diagnosis(said: &str) -> Option<(&'static str, bool)> {
+    let fits = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    DIAGNOSES.iter().find(|(words, ..)| fits(words)).map(|(_, hint, may_pass)| (*hint, *may_pass))
 }
 
 /// The error and what is behind it, each said once.

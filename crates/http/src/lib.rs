@@ -19,6 +19,7 @@ mod openapi;
 mod problem;
 mod routes;
 mod serve;
+mod switch;
 mod tls;
 mod tokens;
 
@@ -32,5 +33,6 @@ pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemDetails};
 pub use routes::router;
 pub use serve::{serve, serve_tls};
+pub use switch::switched;
 pub use tls::{Tls, TlsError, TlsFiles};
 pub use tokens::{Grant, TokenError, Tokens, refuse_open_bind};

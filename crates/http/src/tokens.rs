@@ -61,13 +61,14 @@ pub enum TokenError {
 /// Shortest token accepted, in bytes.
 const TOKEN_BYTES_MIN: usize = 16;
 
+#[derive(Clone)]
 struct Token {
     sha256: [u8; SHA256_OUTPUT_LEN],
     grant: Grant,
 }
 
 /// The tokens that are accepted. Only their SHA-256 is kept. Empty: everybody may do everything.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Tokens {
     tokens: Vec<Token>,
 }

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::error::port_error;
+use crate::listener::tell;
 
 /// What becomes of one append.
 pub(crate) struct Pending {
@@ -60,7 +61,11 @@ impl Pending {
 /// Takes delivery reports to the appends they belong to.
 pub(crate) struct Reports;
 
-impl ClientContext for Reports {}
+impl ClientContext for Reports {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tell(&error, reason);
+    }
+}
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Box<(Arc<Pending>, usize)>;

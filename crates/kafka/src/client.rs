@@ -100,6 +100,13 @@ impl Client {
         self.config.reader().create_with_context(self.listener.clone())
     }
 
+    /// The same for a stretch that is read once: it hears soon that there is no more.
+    pub(crate) fn passing_consumer(&self) -> KafkaResult<Consumer> {
+        let mut config = self.config.reader();
+        config.set("fetch.wait.max.ms", "5");
+        config.create_with_context(self.listener.clone())
+    }
+
     /// Asks the cluster for its topics. Blocks.
     pub(crate) fn list(&self) -> Result<BTreeMap<String, u32>, PortError> {
         let action = || format!("ask {} for its topics", self.config.brokers);

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use minutehand_model::{Checkpoint, Epoch, LogOffset, PartitionId, QueueName, Tick};
 use minutehand_ports::{ErrorClass, Opened, PortError};
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientContext, Message};
 use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::error::port_error;
 use crate::execution::{self, Place};
-use crate::listener::Consumer;
+use crate::listener::{Consumer, tell};
 use crate::moment;
 use crate::tail::{self, Stored};
 use crate::topics::TopicDefinition;
@@ -38,7 +38,11 @@ impl Failures {
     }
 }
 
-impl ClientContext for Failures {}
+impl ClientContext for Failures {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tell(&error, reason);
+    }
+}
 
 impl ProducerContext for Failures {
     type DeliveryOpaque = ();
@@ -75,11 +79,14 @@ pub(crate) struct Committer {
     queues: HashMap<QueueName, QueueTopic>,
 }
 
-/// The end of a partition of the topic of checkpoints.
+/// What a partition of the topic of checkpoints says last.
+#[derive(Debug)]
 struct Tail {
     checkpoint: Option<Checkpoint>,
     /// The highest epoch that is known to have been opened.
     epoch: Epoch,
+    /// Behind the last record that was read.
+    end: LogOffset,
 }
 
 /// Records looked at first at the end of the topic of checkpoints, and then, before all of it.
@@ -111,22 +118,35 @@ impl Committer {
     fn open(&mut self, epoch: Epoch) -> Result<Opened, PortError> {
         let action = format!("open partition {} under epoch {epoch}", self.partition);
         self.session = None;
-        // First a look: a late loser must not fence the winner.
-        self.check_epoch(&action, epoch)?;
-        let (producer, failures) = self.begin(&action)?;
-        let tail = self.check_epoch(&action, epoch)?;
+        let (producer, failures, tail) = self.enter(&action, epoch)?;
         let tick = tail.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.tick);
         let session = Session { producer, failures, epoch, tick, must_renew: false };
         let before_ms = now_ms();
         self.claim(&session).map_err(|error| port_error(&action, error))?;
-        self.check_clock(&action, before_ms)?;
+        self.check_clock(&action, epoch, before_ms, tail.end)?;
         let (records, log_end) = self.rest().map_err(|error| port_error(&action, error))?;
         let schedule_states = execution::schedule_states(&records).map_err(|reason| {
-            let action = format!("read what schedules of partition {} remember", self.partition);
+            let topic = &self.client.names().schedule_state;
+            let action = format!("read what schedules remember in {topic}[{}]", self.partition);
             PortError::new(ErrorClass::Fatal, action, reason)
         })?;
         self.session = Some(session);
         Ok(Opened { checkpoint: tail.checkpoint, schedule_states, log_end })
+    }
+
+    /// Fences everybody before, unless a higher epoch has been opened; answers what is final from then on.
+    fn enter(
+        &mut self,
+        action: &str,
+        epoch: Epoch,
+    ) -> Result<(BaseProducer<Failures>, Failures, Tail), PortError> {
+        // First a look: a late loser must not fence the winner.
+        let look = self.tail().map_err(|error| port_error(action, error))?;
+        let look = refuse_higher(look, action, epoch)?;
+        let (producer, failures) = self.begin(action)?;
+        // Who has just been fenced may have committed since then; what was read is not read again.
+        let tail = self.read_on(look).map_err(|error| port_error(action, error))?;
+        Ok((producer, failures, refuse_higher(tail, action, epoch)?))
     }
 
     /// A new producer under the partition's transactional id: earlier ones are fenced, their open transactions given up.
@@ -151,21 +171,10 @@ impl Committer {
         Ok((producer, failures))
     }
 
-    /// What the topic of checkpoints says last; refused when a higher epoch has been there.
-    fn check_epoch(&mut self, action: &str, epoch: Epoch) -> Result<Tail, PortError> {
-        let tail = self.tail().map_err(|error| port_error(action, error))?;
-        let tail = tail.map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))?;
-        if tail.epoch > epoch {
-            let reason = format!("epoch {} has been opened", tail.epoch);
-            return Err(PortError::new(ErrorClass::Fenced, action, reason));
-        }
-        Ok(tail)
-    }
-
     fn reader(&mut self) -> KafkaResult<Consumer> {
         match self.reader.take() {
             Some(reader) => Ok(reader),
-            None => self.client.consumer(),
+            None => self.client.passing_consumer(),
         }
     }
 
@@ -178,19 +187,30 @@ impl Committer {
         let starts = TAIL_RECORDS.map(|count| high.saturating_sub(count).max(low));
         for start in starts.into_iter().chain([low]) {
             let records = tail::read_from(&self.client, &reader, topic, self.partition, start)?;
-            let found = self.understand(&records);
+            let nothing = Tail { checkpoint: None, epoch: Epoch(0), end: start };
+            let found = self.understand(nothing, &records);
             if start == low || found.as_ref().map_or(true, |tail| tail.checkpoint.is_some()) {
                 self.reader = Some(reader);
                 return Ok(found);
             }
         }
-        Ok(Ok(Tail { checkpoint: None, epoch: Epoch(0) }))
+        Ok(Ok(Tail { checkpoint: None, epoch: Epoch(0), end: low }))
     }
 
-    fn understand(&self, records: &[Stored]) -> Result<Tail, String> {
+    /// Takes in what has come since.
+    fn read_on(&mut self, known: Tail) -> KafkaResult<Result<Tail, String>> {
+        let reader = self.reader()?;
+        let topic = &self.client.names().checkpoints;
+        let records = tail::read_from(&self.client, &reader, topic, self.partition, known.end)?;
+        self.reader = Some(reader);
+        Ok(self.understand(known, &records))
+    }
+
+    fn understand(&self, known: Tail, records: &[Stored]) -> Result<Tail, String> {
         let (checkpoint_key, claim_key) = keys(self.partition);
-        let mut tail = Tail { checkpoint: None, epoch: Epoch(0) };
+        let mut tail = known;
         for record in records {
+            tail.end = record.offset + 1;
             let Some(value) = &record.value else { continue };
             let place = || {
                 format!("{}[{}] at offset {}", self.client.names().checkpoints, self.partition, record.offset)
@@ -223,27 +243,45 @@ impl Committer {
     }
 
     /// Refuses to own anything by a clock that differs from the broker's: what has just been claimed bears its time.
-    fn check_clock(&mut self, action: &str, before_ms: i64) -> Result<(), PortError> {
+    fn check_clock(
+        &mut self,
+        action: &str,
+        epoch: Epoch,
+        before_ms: i64,
+        from: LogOffset,
+    ) -> Result<(), PortError> {
         let after_ms = now_ms();
-        let last = self.last_claim().map_err(|error| port_error(action, error))?;
-        let Some(broker_ms) = last else { return Ok(()) };
+        let broker_ms = self.claimed_at(epoch, from).map_err(|error| port_error(action, error))?;
         match skew(before_ms..=after_ms, broker_ms, self.client.config().clock_skew_ms_max) {
             Some(reason) => Err(PortError::new(ErrorClass::Fatal, action, reason)),
             None => Ok(()),
         }
     }
 
-    /// The broker's time of the last claim.
-    fn last_claim(&mut self) -> KafkaResult<Option<i64>> {
-        let reader = self.reader()?;
-        let topic = &self.client.names().checkpoints;
-        let (low, high) = tail::marks(&self.client, &reader, topic, self.partition)?;
-        let start = high.saturating_sub(TAIL_RECORDS[0]).max(low);
-        let records = tail::read_from(&self.client, &reader, topic, self.partition, start)?;
-        self.reader = Some(reader);
+    /// The broker's time of this epoch's claim, which lies behind an offset. The broker acknowledges a commit before readers
+    /// may see it.
+    fn claimed_at(&mut self, epoch: Epoch, from: LogOffset) -> KafkaResult<i64> {
         let (_, claim_key) = keys(self.partition);
-        let claims = records.iter().filter(|record| record.key == claim_key.as_bytes());
-        Ok(claims.last().map(|record| record.at_ms))
+        let value = epoch.0.to_string();
+        let deadline = self.client.deadline();
+        let reader = self.reader()?;
+        let mut claimed_at = None;
+        while claimed_at.is_none() {
+            if Instant::now() > deadline {
+                return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+            }
+            let topic = &self.client.names().checkpoints;
+            tail::scan(&self.client, &reader, topic, &[(self.partition, from)], |message| {
+                let is_ours = message.key() == Some(claim_key.as_bytes())
+                    && message.payload() == Some(value.as_bytes());
+                if is_ours {
+                    claimed_at = message.timestamp().to_millis();
+                }
+                claimed_at.is_none()
+            })?;
+        }
+        self.reader = Some(reader);
+        Ok(claimed_at.unwrap_or_default())
     }
 
     /// What schedules remember, as it is stored, and the end of the log.
@@ -290,9 +328,7 @@ impl Committer {
         let Some(old) = self.session.take() else { return Ok(()) };
         let (epoch, tick) = (old.epoch, old.tick);
         drop(old);
-        self.check_epoch(action, epoch)?;
-        let (producer, failures) = self.begin(action)?;
-        let tail = self.check_epoch(action, epoch)?;
+        let (producer, failures, tail) = self.enter(action, epoch)?;
         if tail.checkpoint.map_or(0, |checkpoint| checkpoint.tick) != tick {
             let reason = format!("tick {tick} is not the last one any more");
             return Err(PortError::new(ErrorClass::Fenced, action, reason));
@@ -448,6 +484,16 @@ impl Committer {
     fn transaction_timeout(&self) -> Duration {
         Duration::from_millis(u64::from(self.client.config().transaction_timeout_ms))
     }
+}
+
+/// The inner error is about what is stored; `Fenced` when a higher epoch has been opened.
+fn refuse_higher(tail: Result<Tail, String>, action: &str, epoch: Epoch) -> Result<Tail, PortError> {
+    let tail = tail.map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))?;
+    if tail.epoch > epoch {
+        let reason = format!("epoch {} has been opened", tail.epoch);
+        return Err(PortError::new(ErrorClass::Fenced, action, reason));
+    }
+    Ok(tail)
 }
 
 /// What is wrong with this machine's clock, when the broker gave a time to something that happened between two of ours.

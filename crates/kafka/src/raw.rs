@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::client::{Client, blocking};
 use crate::error::port_error;
-use crate::listener::Consumer;
+use crate::listener::{Consumer, tell};
 use crate::moment;
 use crate::tail;
 
@@ -28,7 +28,11 @@ struct Counts {
     last: Arc<Mutex<Option<KafkaError>>>,
 }
 
-impl ClientContext for Counts {}
+impl ClientContext for Counts {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tell(&error, reason);
+    }
+}
 
 impl ProducerContext for Counts {
     type DeliveryOpaque = ();

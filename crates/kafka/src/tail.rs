@@ -17,8 +17,6 @@ use crate::listener::Consumer;
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) offset: LogOffset,
-    /// Its time, as the topic keeps it.
-    pub(crate) at_ms: i64,
     pub(crate) key: Bytes,
     /// `None` for a tombstone.
     pub(crate) value: Option<Bytes>,
@@ -42,7 +40,6 @@ pub(crate) fn read_from(
     scan(client, consumer, topic, &[(partition, from)], |message| {
         records.push(Stored {
             offset: message.offset().max(0) as u64,
-            at_ms: message.timestamp().to_millis().unwrap_or(i64::MIN),
             key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
             value: message.payload().map(Bytes::copy_from_slice),
         });

@@ -163,7 +163,7 @@ impl Client {
             return Ok(());
         }
         let reason = format!(
-            "{}; run `minutehand schema apply` for what is missing, and set kafka.partitions to what is there",
+            "{}; run `minutehand schema apply` for what is missing, and set cluster.partitions to what is there",
             wrong.join(", ")
         );
         Err(PortError::new(ErrorClass::Fatal, "use the topics", reason))

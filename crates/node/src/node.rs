@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::owner::{Ended, Owner, OwnerStores, Owners};
+use crate::owner::{Ended, Owner, OwnerStores, Owners, Surroundings};
 
 /// Pause before a partition that could not be acquired, or was lost, is tried again.
 const ACQUIRE_AGAIN_MS: u64 = 500;
@@ -20,8 +20,7 @@ const ACQUIRE_AGAIN_MS: u64 = 500;
 pub struct Node {
     config: Config,
     coordinator: Arc<dyn Coordinator>,
-    stores: OwnerStores,
-    clock: Arc<dyn Clock>,
+    surroundings: Surroundings,
     owners: Owners,
 }
 
@@ -40,7 +39,7 @@ impl Node {
         clock: Arc<dyn Clock>,
         owners: Owners,
     ) -> Node {
-        Node { config, coordinator, stores, clock, owners }
+        Node { config, coordinator, surroundings: Surroundings::new(stores, clock), owners }
     }
 
     /// Runs until `shutdown` turns true and every partition has been handed over.
@@ -95,7 +94,7 @@ impl Node {
     ) -> impl Future<Output = Ownership> + Send + 'static {
         let (coordinator, owners) = (Arc::clone(&self.coordinator), self.owners.clone());
         let config = Config { lease_ttl_ms: coordinator.lease_ttl_ms(), ..self.config.clone() };
-        let (stores, clock) = (self.stores.clone(), Arc::clone(&self.clock));
+        let surroundings = self.surroundings.clone();
         async move {
             let epoch = match acquire(&*coordinator, partition, hand_over.clone()).await {
                 Ok(Some(epoch)) => epoch,
@@ -104,7 +103,7 @@ impl Node {
             };
             tracing::info!(%partition, %epoch, "acquired the partition");
             let lease = coordinator.confirmed_at();
-            let (owner, handle) = Owner::new(config, partition, epoch, stores, clock, lease, hand_over);
+            let (owner, handle) = Owner::new(config, partition, epoch, surroundings, lease, hand_over);
             owners.set(partition, handle);
             let ended = owner.run().await;
             owners.remove(partition);

@@ -2,6 +2,7 @@
 
 mod carry;
 mod report;
+mod troubles;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use report::Report;
+use troubles::Troubles;
 
 pub use minutehand_engine::Status as OwnerStatus;
 
@@ -29,6 +31,20 @@ pub struct OwnerStores {
     pub sink: Arc<dyn ExecutionSink>,
     /// What is due beyond the look-ahead.
     pub timetable: Arc<dyn Timetable>,
+}
+
+/// What every owner of a node works with.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) stores: OwnerStores,
+    pub(crate) clock: Arc<dyn Clock>,
+    troubles: Troubles,
+}
+
+impl Surroundings {
+    pub(crate) fn new(stores: OwnerStores, clock: Arc<dyn Clock>) -> Surroundings {
+        Surroundings { stores, clock, troubles: Troubles::default() }
+    }
 }
 
 type Question = Box<dyn FnOnce(&Partition) + Send>;
@@ -135,8 +151,7 @@ enum Event {
 pub struct Owner {
     partition: Partition,
     id: PartitionId,
-    stores: OwnerStores,
-    clock: Arc<dyn Clock>,
+    surroundings: Surroundings,
     answers: FuturesUnordered<BoxFuture<'static, Input>>,
     questions: mpsc::Receiver<Question>,
     status: watch::Sender<OwnerStatus>,
@@ -154,25 +169,23 @@ impl Owner {
     /// An owner that takes the partition over when it is run, and the way to ask it.
     ///
     /// `lease` carries the coordinator's confirmations; `hand_over` turns true when the partition is to be given up.
-    pub fn new(
+    pub(crate) fn new(
         config: Config,
         id: PartitionId,
         epoch: Epoch,
-        stores: OwnerStores,
-        clock: Arc<dyn Clock>,
+        surroundings: Surroundings,
         lease: watch::Receiver<Timestamp>,
         hand_over: watch::Receiver<bool>,
     ) -> (Owner, OwnerHandle) {
         let mut partition = Partition::new(config, id);
-        partition.handle(clock.now(), Input::Acquired { epoch });
+        partition.handle(surroundings.clock.now(), Input::Acquired { epoch });
         let (ask, questions) = mpsc::channel(QUESTIONS_WAITING_MAX);
         let (status, watcher) = watch::channel(partition.status());
-        let log_end = stores.log.watch_end(id);
+        let log_end = surroundings.stores.log.watch_end(id);
         let owner = Owner {
             partition,
             id,
-            stores,
-            clock,
+            surroundings,
             answers: FuturesUnordered::new(),
             questions,
             status,
@@ -188,11 +201,12 @@ impl Owner {
     /// Runs until the partition is handed over or lost.
     pub async fn run(mut self) -> Ended {
         let end = *self.log_end.borrow_and_update();
-        self.partition.handle(self.clock.now(), Input::LogGrew { end });
+        self.partition.handle(self.now(), Input::LogGrew { end });
         loop {
-            self.partition.advance(self.clock.now());
+            self.partition.advance(self.now());
             if let Some(ended) = self.carry_out_effects() {
                 self.publish_status();
+                self.surroundings.troubles.gone(self.id);
                 return ended;
             }
             self.publish_status();
@@ -202,9 +216,13 @@ impl Owner {
         }
     }
 
+    fn now(&self) -> Timestamp {
+        self.surroundings.clock.now()
+    }
+
     /// The next thing that happens, or the time the engine wants to be woken at.
     async fn next_event(&mut self) -> Event {
-        let wake = self.partition.poll_timeout().map(|(time, _)| time.millis_since(self.clock.now()).max(0));
+        let wake = self.partition.poll_timeout().map(|(time, _)| time.millis_since(self.now()).max(0));
         let timeout = async {
             match wake {
                 // A wake-up "now" lets other tasks run first: the engine may be waiting for one of them.
@@ -224,7 +242,7 @@ impl Owner {
     }
 
     fn take(&mut self, event: Event) {
-        let now = self.clock.now();
+        let now = self.now();
         let input = match event {
             Event::Answer(input) => input,
             Event::LogGrew(end) => Input::LogGrew { end },
@@ -256,14 +274,20 @@ impl Owner {
 
     fn carry_out_effects(&mut self) -> Option<Ended> {
         while let Some(effect) = self.partition.poll_effect() {
-            self.report.sent(&effect, self.clock.now());
+            let now = self.now();
+            self.report.sent(&effect, now);
             match effect {
                 Effect::Release { .. } => return Some(Ended::HandedOver),
                 Effect::Stopped { reason } => return Some(Ended::Stopped(reason)),
                 Effect::Forget { log_below, timetable_before } => {
-                    self.answers.push(carry::forget(self.id, &self.stores, log_below, timetable_before));
+                    self.answers.push(carry::forget(
+                        self.id,
+                        &self.surroundings,
+                        log_below,
+                        timetable_before,
+                    ));
                 }
-                effect => self.answers.extend(carry::out(self.id, &self.stores, effect)),
+                effect => self.answers.extend(carry::out(self.id, &self.surroundings, effect)),
             }
         }
         None
@@ -271,7 +295,7 @@ impl Owner {
 
     fn publish_status(&mut self) {
         let status = self.partition.status();
-        self.report.stands(&status, self.clock.now());
+        self.report.stands(&status, self.surroundings.clock.now());
         self.status.send_if_modified(|known| {
             let has_changed = *known != status;
             if has_changed {

@@ -17,9 +17,13 @@ mod telemetry;
 mod tls;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long calls that block may still take when all is done: what waits for a server that does not answer is left behind.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     memory::keep_what_was_needed();
@@ -34,5 +38,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(minutehand_cli::run(cli, &commands::Service)).into()
+    let exit = runtime.block_on(minutehand_cli::run(cli, &commands::Service));
+    runtime.shutdown_timeout(LAST_CALLS);
+    exit.into()
 }

@@ -17,6 +17,16 @@ pub(crate) async fn asked_to_stop() {
     }
 }
 
+/// Waits for some work, unless it is told to stop before it is done: then `None`.
+#[cfg(feature = "cluster")]
+pub(crate) async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = stop => None,
+        done = work => Some(done),
+    }
+}
+
 /// Waits until a flag is true, or nobody can set it any more.
 pub(crate) async fn until_true(mut flag: watch::Receiver<bool>) {
     flag.wait_for(|wanted| *wanted).await.ok();

@@ -1,7 +1,7 @@
 //! An engine on stores in memory that answer at once: a story is told in commands and times.
 
 use bytes::Bytes;
-use minutehand_engine::{Config, Effect, Input, InputRecord, KnownSchedule, Partition};
+use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedule, Partition};
 use minutehand_model::{
     ActionTemplate, Checkpoint, Command, Epoch, Guarantee, MisfirePolicy, Namespace, OutcomeKind,
     OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
@@ -47,11 +47,26 @@ pub(crate) struct Published {
     pub(crate) id: String,
 }
 
+/// What becomes of blocks that are to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timetable {
+    /// Nobody ever hears, so that everything stays in the log.
+    Silent,
+    /// Every write fails at once.
+    Away,
+    /// Every write is stored.
+    There,
+}
+
 /// A partition, its log and what its sink took.
 pub(crate) struct Story {
     pub(crate) partition: Partition,
     pub(crate) published: Vec<Published>,
     pub(crate) stops: Vec<StopRequest>,
+    pub(crate) timetable: Timetable,
+    /// When blocks were to be written, in milliseconds after the beginning, and how many entries were stored.
+    pub(crate) writes_ms: Vec<i64>,
+    pub(crate) stored: usize,
     config: Config,
     log: Vec<InputRecord>,
     overtaking: Vec<Command>,
@@ -77,6 +92,9 @@ impl Story {
             config,
             published: Vec::new(),
             stops: Vec::new(),
+            timetable: Timetable::Silent,
+            writes_ms: Vec::new(),
+            stored: 0,
             log: Vec::new(),
             overtaking: Vec::new(),
             checkpoint: None,
@@ -238,8 +256,19 @@ impl Story {
                 self.checkpoint = Some(tick.checkpoint);
                 Input::Done { request }
             }
+            Effect::WriteBlocks { request, blocks } => {
+                self.writes_ms.push(self.now.millis_since(at(0)));
+                match self.timetable {
+                    Timetable::Silent => return None,
+                    Timetable::Away => Input::Failed { request, failure: Failure::Retry },
+                    Timetable::There => {
+                        self.stored += blocks.iter().map(|block| block.entries.len()).sum::<usize>();
+                        Input::Done { request }
+                    }
+                }
+            }
             // Never acknowledged, so that everything stays in the log.
-            Effect::WriteBlocks { .. } | Effect::WriteRevisions { .. } | Effect::Forget { .. } => {
+            Effect::WriteRevisions { .. } | Effect::Forget { .. } => {
                 return None;
             }
             Effect::Release { .. } => return None,

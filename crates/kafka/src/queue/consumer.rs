@@ -21,7 +21,7 @@ use super::place;
 use super::settle::Settler;
 use super::window::Window;
 use crate::error::{class_of, code_of, port_error};
-use crate::listener::Listener;
+use crate::listener::tell;
 use crate::tail;
 
 /// How long the bell is waited for: a bell that was lost costs no more.
@@ -50,7 +50,7 @@ impl Membership {
 
 impl ClientContext for Membership {
     fn error(&self, error: KafkaError, reason: &str) {
-        Listener::default().error(error, reason);
+        tell(&error, reason);
     }
 }
 

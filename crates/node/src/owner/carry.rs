@@ -7,57 +7,76 @@ use minutehand_model::{LogOffset, PartitionId, SetAside, Timestamp};
 use minutehand_ports::{ErrorClass, LogBatch, LogRecord, PortError};
 use minutehand_record::QueueNames;
 
-use super::OwnerStores;
+use super::troubles::{Operation, Troubles};
+use super::{OwnerStores, Surroundings};
+
+/// An effect being carried out: what is asked, the request it answers, and the answer.
+type Asked = (Operation, RequestId, BoxFuture<'static, Result<Input, PortError>>);
 
 /// Carries out an effect that has an answer. `None` for those that have none.
 pub(super) fn out(
     id: PartitionId,
-    stores: &OwnerStores,
+    surroundings: &Surroundings,
     effect: Effect,
 ) -> Option<BoxFuture<'static, Input>> {
-    let OwnerStores { log, sink, timetable } = stores.clone();
+    let (operation, request, answer) = ask(id, surroundings.stores.clone(), effect)?;
+    let troubles = surroundings.troubles.clone();
+    let answered = async move {
+        match answer.await {
+            Ok(input) => {
+                troubles.worked(operation, id);
+                input
+            }
+            Err(error) => failed(id, &troubles, operation, request, &error),
+        }
+    };
+    Some(answered.boxed())
+}
+
+fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
+    let OwnerStores { log, sink, timetable } = stores;
     Some(match effect {
-        Effect::Open { request, epoch } => async move {
-            match sink.open(id, epoch).await {
-                Ok(opened) => Input::Opened {
+        Effect::Open { request, epoch } => {
+            let answer = async move {
+                let opened = sink.open(id, epoch).await?;
+                Ok(Input::Opened {
                     request,
                     checkpoint: opened.checkpoint,
                     schedule_states: opened.schedule_states,
                     log_end: opened.log_end,
-                },
-                Err(error) => failed(id, request, &error),
-            }
+                })
+            };
+            (Operation::Open, request, answer.boxed())
         }
-        .boxed(),
-        Effect::ReadRevisions { request } => async move {
-            match timetable.read_revisions(id).await {
-                Ok(entries) => Input::Revisions { request, entries },
-                Err(error) => failed(id, request, &error),
-            }
+        Effect::ReadRevisions { request } => {
+            let answer =
+                async move { Ok(Input::Revisions { request, entries: timetable.read_revisions(id).await? }) };
+            (Operation::ReadRevisions, request, answer.boxed())
         }
-        .boxed(),
-        Effect::ReadTimetable { request, from, until, bytes_max } => async move {
-            match timetable.read(id, from, until, bytes_max).await {
-                Ok(page) => Input::Page { request, page },
-                Err(error) => failed(id, request, &error),
-            }
+        Effect::ReadTimetable { request, from, until, bytes_max } => {
+            let answer = async move {
+                Ok(Input::Page { request, page: timetable.read(id, from, until, bytes_max).await? })
+            };
+            (Operation::ReadTimetable, request, answer.boxed())
         }
-        .boxed(),
-        Effect::ReadLog { request, from, bytes_max } => async move {
-            match log.read(id, from, bytes_max).await {
-                Ok(batch) => decoded(request, batch),
-                Err(error) => failed(id, request, &error),
-            }
+        Effect::ReadLog { request, from, bytes_max } => {
+            let answer = async move { Ok(decoded(request, log.read(id, from, bytes_max).await?)) };
+            (Operation::ReadLog, request, answer.boxed())
         }
-        .boxed(),
         Effect::WriteBlocks { request, blocks } => {
-            async move { done(id, request, timetable.write_blocks(blocks).await) }.boxed()
+            let answer =
+                async move { timetable.write_blocks(blocks).await.map(|()| Input::Done { request }) };
+            (Operation::WriteBlocks, request, answer.boxed())
         }
         Effect::WriteRevisions { request, revisions } => {
-            async move { done(id, request, timetable.write_revisions(id, revisions).await) }.boxed()
+            let answer = async move {
+                timetable.write_revisions(id, revisions).await.map(|()| Input::Done { request })
+            };
+            (Operation::WriteRevisions, request, answer.boxed())
         }
         Effect::Commit { request, tick } => {
-            async move { done(id, request, sink.commit(*tick).await) }.boxed()
+            let answer = async move { sink.commit(*tick).await.map(|()| Input::Done { request }) };
+            (Operation::Commit, request, answer.boxed())
         }
         Effect::Forget { .. } | Effect::Release { .. } | Effect::Stopped { .. } => return None,
     })
@@ -66,31 +85,44 @@ pub(super) fn out(
 /// Lets the stores forget. The engine awaits no answer; a failure costs disk, nothing else, and is tried again with the next.
 pub(super) fn forget(
     id: PartitionId,
-    stores: &OwnerStores,
+    surroundings: &Surroundings,
     log_below: LogOffset,
     timetable_before: Timestamp,
 ) -> BoxFuture<'static, Input> {
-    let OwnerStores { log, timetable, .. } = stores.clone();
+    let Surroundings { stores, troubles, .. } = surroundings.clone();
     async move {
-        let truncated = log.truncate(id, log_below).await;
-        let expired = timetable.expire(id, timetable_before).await;
-        for error in [truncated.err(), expired.err()].into_iter().flatten() {
-            tracing::warn!(partition = %id, error = %error, "could not forget");
+        let truncated = stores.log.truncate(id, log_below).await;
+        let expired = stores.timetable.expire(id, timetable_before).await;
+        match truncated.and(expired) {
+            Ok(()) => troubles.worked(Operation::Forget, id),
+            Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
         }
         Input::LogGrew { end: 0 }
     }
     .boxed()
 }
 
-fn done(id: PartitionId, request: RequestId, answer: Result<(), PortError>) -> Input {
-    match answer {
-        Ok(()) => Input::Done { request },
-        Err(error) => failed(id, request, &error),
+/// The one place where a port's error is logged, with its chain. What is tried again is told of now and then only.
+fn failed(
+    id: PartitionId,
+    troubles: &Troubles,
+    operation: Operation,
+    request: RequestId,
+    error: &PortError,
+) -> Input {
+    let failure = match error.class {
+        ErrorClass::Retry => Failure::Retry,
+        ErrorClass::Fenced => Failure::Fenced,
+        ErrorClass::Fatal => Failure::Fatal,
+    };
+    match failure {
+        Failure::Retry => troubles.failed(operation, id, &chain(error)),
+        _ => tracing::warn!(partition = %id, ?failure, error = chain(error), "a store failed"),
     }
+    Input::Failed { request, failure }
 }
 
-/// The one place where a port's error is logged, with its chain.
-fn failed(id: PartitionId, request: RequestId, error: &PortError) -> Input {
+fn chain(error: &PortError) -> String {
     let mut chain = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -98,13 +130,7 @@ fn failed(id: PartitionId, request: RequestId, error: &PortError) -> Input {
         chain.push_str(&cause.to_string());
         source = cause.source();
     }
-    let failure = match error.class {
-        ErrorClass::Retry => Failure::Retry,
-        ErrorClass::Fenced => Failure::Fenced,
-        ErrorClass::Fatal => Failure::Fatal,
-    };
-    tracing::warn!(partition = %id, ?failure, error = chain, "a store failed");
-    Input::Failed { request, failure }
+    chain
 }
 
 fn decoded(request: RequestId, batch: LogBatch) -> Input {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
-use minutehand_cassandra::CassandraTimetable;
+use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_cli::Failure;
-use minutehand_etcd::{Directory, PartitionOwner};
+use minutehand_etcd::{Directory, EtcdConfig, PartitionOwner};
 use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, router};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue};
 use minutehand_model::{Namespace, PartitionId};
@@ -17,8 +18,9 @@ use tokio::sync::watch;
 use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
-use super::{configs, failure, health};
-use crate::shutdown::asked_to_stop;
+use super::waiting::Waiting;
+use super::{configs, failure, health, servers};
+use crate::shutdown::{asked_to_stop, unless};
 
 /// Runs until SIGINT or SIGTERM, then lets the requests under way end.
 pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
@@ -29,11 +31,14 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let hint = "write tokens to a file and name it in gateway.tokens_file, or listen on 127.0.0.1";
     let process = Process::start(settings, "gateway.listen", &tokens, hint).await?;
 
+    let mut stop_asked = pin!(asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    client.check_topics().await.map_err(|error| failure::store(&error))?;
-    let timetable =
-        CassandraTimetable::connect(&cassandra).await.map_err(|error| failure::cassandra(&error))?;
-    let directory = Directory::open(&etcd, partitions).await.map_err(|error| failure::etcd(&error))?;
+    let connecting = Box::pin(connect(&process.waiting, settings, &client, &cassandra, &etcd));
+    let Some(connected) = unless(&mut stop_asked, connecting).await else {
+        process.end().await;
+        return Ok(());
+    };
+    let (timetable, directory) = connected?;
     let asking = RemoteAsk::new(remote, addresses(directory.owners()));
     let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
 
@@ -55,16 +60,15 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let gateway = Gateway::asking(stores, Arc::new(asking), Arc::new(SystemClock), limits)
         .with_assignment(every)
         .with_troubles(troubles);
-    let router = router(ApiConfig {
+    process.open(router(ApiConfig {
         gateway: Arc::new(gateway),
         tokens,
         namespaces,
         ids: IdSource::from_system(),
         metrics: process.metrics.clone(),
         default_group: settings.text("worker.group").to_owned(),
-    });
+    }));
     let url = process.url();
-    let serving = process.serve(router)?;
     println!(
         "{}",
         greeting(
@@ -77,10 +81,26 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
             ],
         )
     );
-    asked_to_stop().await;
-    serving.end().await;
+    stop_asked.await;
+    process.end().await;
     drop(directory);
     Ok(())
+}
+
+async fn connect(
+    waiting: &Waiting,
+    settings: &ClusterSettings,
+    kafka: &Client,
+    cassandra: &CassandraConfig,
+    etcd: &EtcdConfig,
+) -> Result<(Arc<CassandraTimetable>, Directory), Failure> {
+    let partitions = settings.number("cluster.partitions");
+    let (_, timetable, directory) = tokio::try_join!(
+        servers::kafka(waiting, settings, kafka),
+        servers::cassandra(waiting, settings, cassandra),
+        servers::etcd(waiting, settings, || Directory::open(etcd, partitions)),
+    )?;
+    Ok((timetable, directory))
 }
 
 fn namespaces(settings: &ClusterSettings) -> Result<NamespacePolicy, Failure> {

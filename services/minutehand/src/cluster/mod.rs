@@ -16,7 +16,11 @@ mod process;
 mod scheduler;
 #[cfg(feature = "cluster")]
 mod schema;
+#[cfg(feature = "cluster")]
+mod servers;
 pub(crate) mod settings;
+#[cfg(feature = "cluster")]
+mod waiting;
 #[cfg(feature = "cluster")]
 mod worker;
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
-use minutehand_http::{RenderMetrics, Router, TlsFiles, Tokens, refuse_open_bind};
+use minutehand_http::{NodeConfig, RenderMetrics, Router, Tokens, node_router, refuse_open_bind, switched};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,24 +12,29 @@ use tokio::task::JoinHandle;
 use super::configs::tls_files;
 use super::failure::usage;
 use super::settings::ClusterSettings;
+use super::waiting::Waiting;
 use crate::shutdown::until_true;
 use crate::telemetry::{self, LogFormat};
 use crate::tls;
 
 /// A role's process: where it listens, what it measures, and whether it is to end.
 pub(super) struct Process {
-    listener: TcpListener,
-    tls: Option<TlsFiles>,
+    scheme: &'static str,
+    router: watch::Sender<Router>,
+    served: JoinHandle<std::io::Result<()>>,
     /// Where it listens.
     pub(super) address: SocketAddr,
     /// What `/metrics` answers.
     pub(super) metrics: RenderMetrics,
     /// True once everything that serves is to end.
     pub(super) ending: watch::Sender<bool>,
+    /// Which servers it still waits for.
+    pub(super) waiting: Waiting,
 }
 
 impl Process {
-    /// Starts logs and metrics, and listens at the setting of this name. Callers bear one of `tokens`.
+    /// Starts logs and metrics, listens at the setting of this name, and serves its health from then on. Callers bear one
+    /// of `tokens`.
     pub(super) async fn start(
         settings: &ClusterSettings,
         listen: &str,
@@ -42,7 +47,9 @@ impl Process {
         };
         telemetry::start_logs(settings.text("telemetry.log"), format)?;
         let metrics = telemetry::start_metrics()?;
+        let metrics: RenderMetrics = Arc::new(move || metrics.render());
         let tls = tls_files(settings)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let wanted = settings.address(listen);
         refuse_open_bind(wanted, tokens)
             .map_err(|error| usage(error.to_string()).with_hint(missing_tokens))?;
@@ -52,35 +59,33 @@ impl Process {
         };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Process {
-            listener,
-            tls,
-            address,
-            metrics: Arc::new(move || metrics.render()),
-            ending: watch::channel(false).0,
-        })
+
+        let (waiting, ending) = (Waiting::default(), watch::channel(false).0);
+        let standing = waiting.clone();
+        let (router, current) = watch::channel(node_router(NodeConfig {
+            owners: None,
+            tokens: tokens.clone(),
+            readiness: Arc::new(move || standing.readiness()),
+            metrics: Arc::clone(&metrics),
+            stopping: ending.subscribe(),
+        }));
+        let served = tls::serve(listener, tls, switched(current), until_true(ending.subscribe()))?;
+        let process =
+            Process { scheme, router, served: tokio::spawn(served), address, metrics, ending, waiting };
+        tracing::info!(at = process.url(), "listening");
+        Ok(process)
     }
 
     /// `http://127.0.0.1:8080`
     pub(super) fn url(&self) -> String {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
-    /// Serves until it is to end.
-    pub(super) fn serve(self, router: Router) -> Result<Serving, Failure> {
-        let served = tls::serve(self.listener, self.tls, router, until_true(self.ending.subscribe()))?;
-        Ok(Serving { ending: self.ending, served: tokio::spawn(served) })
+    /// Serves this from now on.
+    pub(super) fn open(&self, router: Router) {
+        drop(self.router.send_replace(router));
     }
-}
 
-/// A router that is served.
-pub(super) struct Serving {
-    ending: watch::Sender<bool>,
-    served: JoinHandle<std::io::Result<()>>,
-}
-
-impl Serving {
     /// Takes no more requests, and waits for those under way.
     pub(super) async fn end(self) {
         self.ending.send_replace(true);

@@ -1,12 +1,13 @@
 //! `minutehand scheduler`: owns the partitions it is assigned, takes commands in and publishes executions.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 
-use minutehand_cassandra::CassandraTimetable;
+use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_cli::{Exit, Failure};
 use minutehand_engine::{Phase, StopReason};
-use minutehand_etcd::EtcdCoordinator;
+use minutehand_etcd::{EtcdConfig, EtcdCoordinator, MemberConfig};
 use minutehand_http::{NodeConfig, node_router};
 use minutehand_kafka::{Client, KafkaLog, KafkaSink};
 use minutehand_model::PartitionId;
@@ -18,8 +19,9 @@ use tokio::task::JoinError;
 use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
-use super::{configs, failure, health};
-use crate::shutdown::asked_to_stop;
+use super::waiting::Waiting;
+use super::{configs, failure, health, servers};
+use crate::shutdown::{asked_to_stop, unless};
 
 /// Runs until SIGINT or SIGTERM, then hands every partition over and stops.
 pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
@@ -30,12 +32,15 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let process = Process::start(settings, "scheduler.listen", &tokens, hint).await?;
     let member = configs::member(settings, process.address)?;
 
+    let mut stop_asked = pin!(asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    client.check_topics().await.map_err(|error| failure::store(&error))?;
-    let timetable =
-        CassandraTimetable::connect(&cassandra).await.map_err(|error| failure::cassandra(&error))?;
-    let coordinator = EtcdCoordinator::start(&etcd, &member, partitions).await;
-    let coordinator = Arc::new(coordinator.map_err(|error| failure::etcd(&error))?);
+    let connecting = Box::pin(connect(&process.waiting, settings, &client, &cassandra, &etcd, &member));
+    let Some(connected) = unless(&mut stop_asked, connecting).await else {
+        process.end().await;
+        return Ok(());
+    };
+    let (timetable, coordinator) = connected?;
+    let coordinator = Arc::new(coordinator);
 
     let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
     let sink = Arc::new(KafkaSink::new(client));
@@ -55,16 +60,19 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let (stop, stopping) = watch::channel(false);
     let mut running = tokio::spawn(node.run(stopping));
 
-    let standing = Standing { owners: owners.clone(), assignment: coordinator.assignment(), troubles };
-    let router = node_router(NodeConfig {
+    let standing = Standing {
+        owners: owners.clone(),
+        assignment: coordinator.assignment(),
+        placed: coordinator.placed(),
+        troubles,
+    };
+    process.open(node_router(NodeConfig {
         owners: Some(Arc::new(owners)),
         tokens,
         readiness: Arc::new(move || standing.readiness()),
         metrics: process.metrics.clone(),
         stopping: process.ending.subscribe(),
-    });
-    let url = process.url();
-    let serving = process.serve(router)?;
+    }));
     println!(
         "{}",
         greeting(
@@ -72,7 +80,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
             &[
                 ("node", format!("{} of region {}, {partitions} partitions", member.id, etcd.region)),
                 ("reached", member.address.clone()),
-                ("metrics", format!("{url}/metrics")),
+                ("metrics", format!("{}/metrics", process.url())),
                 ("kafka", settings.list("kafka.brokers").join(", ")),
                 (
                     "cassandra",
@@ -88,7 +96,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     );
 
     let by_itself = tokio::select! {
-        () = asked_to_stop() => None,
+        () = &mut stop_asked => None,
         ended = &mut running => Some(ended),
     };
     // The others take over what this one gives up, while its lease still holds the rest.
@@ -99,8 +107,28 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
         None => running.await,
     };
     coordinator.shutdown().await;
-    serving.end().await;
+    process.end().await;
     result(ended)
+}
+
+/// Waits for every server. Only then is this node a member: before, it could do nothing with what it would be assigned.
+async fn connect(
+    waiting: &Waiting,
+    settings: &ClusterSettings,
+    kafka: &Client,
+    cassandra: &CassandraConfig,
+    etcd: &EtcdConfig,
+    member: &MemberConfig,
+) -> Result<(Arc<CassandraTimetable>, EtcdCoordinator), Failure> {
+    let (_, timetable, _) = tokio::try_join!(
+        servers::kafka(waiting, settings, kafka),
+        servers::cassandra(waiting, settings, cassandra),
+        servers::etcd(waiting, settings, || minutehand_etcd::partitions(etcd)),
+    )?;
+    let partitions = settings.number("cluster.partitions");
+    let start = || EtcdCoordinator::start(etcd, member, partitions);
+    let coordinator = servers::etcd(waiting, settings, start).await?;
+    Ok((timetable, coordinator))
 }
 
 fn result(ended: Result<Result<(), StopReason>, JoinError>) -> Result<(), Failure> {
@@ -116,16 +144,19 @@ fn result(ended: Result<Result<(), StopReason>, JoinError>) -> Result<(), Failur
 struct Standing {
     owners: Owners,
     assignment: watch::Receiver<BTreeSet<PartitionId>>,
+    /// Whether the node is a member and the members' partitions are placed.
+    placed: watch::Receiver<bool>,
     troubles: watch::Receiver<Vec<String>>,
 }
 
 impl Standing {
-    /// Ready when every partition assigned here fires and every store answers.
+    /// Ready when every partition assigned here fires and every store answers. Where there are more nodes than partitions
+    /// that may be none.
     fn readiness(&self) -> Readiness {
         let mut reasons = self.troubles.borrow().clone();
         let assigned = self.assignment.borrow().clone();
-        if assigned.is_empty() {
-            reasons.push("no partition is assigned to this node yet".to_owned());
+        if assigned.is_empty() && !*self.placed.borrow() {
+            reasons.push("the partitions are not shared among the members yet".to_owned());
         }
         let statuses = self.owners.statuses();
         for partition in assigned {

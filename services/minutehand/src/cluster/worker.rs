@@ -1,5 +1,6 @@
 //! `minutehand worker`: runs webhooks and commands, for the queues that its settings name.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
@@ -15,11 +16,11 @@ use tokio::sync::watch;
 use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
-use super::{configs, failure, health};
+use super::{configs, failure, health, servers};
 use crate::executors::{
     Dispatcher, ExecutorOptions, Executors, Observer, Unclaimed, history_policy, report_depths,
 };
-use crate::shutdown::asked_to_stop;
+use crate::shutdown::{asked_to_stop, unless};
 
 /// Runs until SIGINT or SIGTERM, then lets running handlers end.
 pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
@@ -29,7 +30,13 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let process = Process::start(settings, "worker.listen", &tokens, hint).await?;
 
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    client.check_topics().await.map_err(|error| failure::store(&error))?;
+    let mut stop_asked = pin!(asked_to_stop());
+    let Some(connected) = unless(&mut stop_asked, servers::kafka(&process.waiting, settings, &client)).await
+    else {
+        process.end().await;
+        return Ok(());
+    };
+    connected?;
     let queue = Arc::new(KafkaQueue::new(client));
     let port: Arc<dyn ExecutionQueue> = queue.clone();
     let (stop, stopping) = watch::channel(false);
@@ -40,7 +47,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let mut running = tokio::spawn(worker.run(crate::shutdown::until_true(stopping)));
 
     let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
-    let router = node_router(NodeConfig {
+    process.open(node_router(NodeConfig {
         owners: None,
         tokens,
         readiness: Arc::new(move || match troubles.borrow().clone() {
@@ -49,9 +56,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
         }),
         metrics: process.metrics.clone(),
         stopping: process.ending.subscribe(),
-    });
-    let url = process.url();
-    let serving = process.serve(router)?;
+    }));
     let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
     println!(
         "{}",
@@ -60,13 +65,13 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
             &[
                 ("queues", names.join(", ")),
                 ("group", group),
-                ("metrics", format!("{url}/metrics")),
+                ("metrics", format!("{}/metrics", process.url())),
                 ("kafka", settings.list("kafka.brokers").join(", ")),
             ],
         )
     );
     let by_itself = tokio::select! {
-        () = asked_to_stop() => None,
+        () = &mut stop_asked => None,
         ended = &mut running => Some(ended),
     };
     stop.send_replace(true);
@@ -75,7 +80,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
         None => running.await,
     };
     queue.close().await;
-    serving.end().await;
+    process.end().await;
     match ended {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Failure::new(Exit::Failed, failure::words(&error))),

@@ -56,6 +56,21 @@ impl Cluster {
         self.folder.path().join("cluster.toml")
     }
 
+    /// A client of the cluster's topics, for records that no role would write. Within a runtime.
+    pub(crate) fn kafka(&self) -> Arc<minutehand_kafka::Client> {
+        let config = minutehand_kafka::KafkaConfig {
+            brokers: self.endpoints.kafka.clone(),
+            topic_prefix: self.name.clone(),
+            ..minutehand_kafka::KafkaConfig::default()
+        };
+        minutehand_kafka::Client::new(config).expect("settings that can be used")
+    }
+
+    /// Where etcd is.
+    pub(crate) fn etcd(&self) -> &str {
+        &self.endpoints.etcd
+    }
+
     /// The program, knowing the servers by the environment.
     pub(crate) fn program(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minutehand"));
@@ -80,15 +95,21 @@ impl Cluster {
         assert!(applied.status.success(), "{}", said(&applied));
     }
 
-    /// Starts a role and reads its greeting.
-    pub(crate) fn start(&self, role: &str, set: &[&str]) -> Role {
-        let log = self.folder.path().join(format!("{role}-{}.log", std::process::id()));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+    /// Starts a role and does not wait for it.
+    pub(crate) fn launch(&self, role: &str, set: &[&str]) -> Role {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let log = self.folder.path().join(format!("{role}-{}.log", COUNT.fetch_add(1, Ordering::Relaxed)));
         let mut command = self.program(&[role]);
         command.arg("--config").arg(self.config());
         command.args(set.iter().flat_map(|word| ["--set", word]));
-        let child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the program starts");
-        let mut role_running = Role { child, greeting: String::new() };
+        let file = std::fs::File::create(&log).expect("a log");
+        let child = command.stdout(Stdio::piped()).stderr(file).spawn().expect("the program starts");
+        Role { child, log, greeting: String::new() }
+    }
+
+    /// Starts a role and reads its greeting.
+    pub(crate) fn start(&self, role: &str, set: &[&str]) -> Role {
+        let mut role_running = self.launch(role, set);
         let output = role_running.child.stdout.take().expect("its output is piped");
         let last = match role {
             "scheduler" => "etcd",
@@ -151,22 +172,41 @@ pub(crate) fn said(output: &Output) -> String {
 /// A role that is killed when the test ends, however it ends.
 pub(crate) struct Role {
     child: Child,
+    log: PathBuf,
     pub(crate) greeting: String,
 }
 
 impl Role {
-    /// `http://127.0.0.1:12345`, from the line about metrics.
+    /// `http://127.0.0.1:12345`, from the first line of its log.
     pub(crate) fn base(&self) -> String {
-        let url = self.greeting.split_whitespace().find_map(|word| word.strip_suffix("/metrics"));
-        url.expect("the greeting says where metrics are").to_owned()
+        eventually("a role that listens", || {
+            let log = self.log();
+            let (_, url) = log.split_once("listening at=\"")?;
+            url.split_once('"').map(|(url, _)| url.to_owned())
+        })
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("a log")
+    }
+
+    /// What it answers when it is asked whether it is ready.
+    pub(crate) fn readiness(&self) -> String {
+        eventually("an answer of a role", || get(&self.base(), "/readyz"))
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        eventually("the end of a role", || self.child.try_wait().expect("it is our child"))
     }
 
     /// Asks it to stop, and waits until it has.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(told.success());
-        eventually("the end of a role", || self.child.try_wait().expect("it is our child"))
+        self.ended()
     }
 
     /// Ends it as a crash does.

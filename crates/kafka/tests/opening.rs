@@ -1,0 +1,126 @@
+//! Opening a partition where something is not as it must be: one error that says what and where, and the next partition
+//! opens.
+
+use std::sync::Arc;
+
+use minutehand_kafka::raw::{Begin, RawOutgoing, RawProducer, RawReader};
+use minutehand_kafka::{Client, KafkaConfig, KafkaSink};
+use minutehand_model::{Checkpoint, Epoch, PartitionId, Tick, Timestamp};
+use minutehand_ports::{ErrorClass, ExecutionSink, PortError};
+
+const P0: PartitionId = PartitionId(0);
+const P1: PartitionId = PartitionId(1);
+
+async fn config(name: &str) -> KafkaConfig {
+    let brokers = tokio::task::spawn_blocking(minutehand_testkit::kafka).await.unwrap().to_owned();
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let topic_prefix = format!("{name}-{}-{since}", std::process::id());
+    KafkaConfig { brokers, topic_prefix, partitions: 2, queue_partitions: 2, ..KafkaConfig::default() }
+}
+
+/// A client of topics of its own.
+async fn fresh(name: &str) -> Arc<Client> {
+    let client = Client::new(config(name).await).unwrap();
+    client.apply_topics().await.unwrap();
+    client
+}
+
+/// Writes a record into the first partition of a topic.
+async fn write(client: &Arc<Client>, topic: &str, key: &'static [u8], value: &'static [u8]) {
+    let (client, topic) = (Arc::clone(client), topic.to_owned());
+    let write = move || {
+        let producer = RawProducer::open(&client, None).unwrap();
+        let outgoing =
+            RawOutgoing { partition: Some(0), key: Some(key), value: Some(value), ..RawOutgoing::default() };
+        producer.send(&topic, outgoing).unwrap();
+        producer.flush().unwrap();
+    };
+    tokio::task::spawn_blocking(write).await.unwrap();
+}
+
+fn tick(epoch: Epoch, number: u64) -> Tick {
+    Tick {
+        partition: P0,
+        checkpoint: Checkpoint { epoch, tick: number, ..Checkpoint::START },
+        published_at: Timestamp::from_millis(0),
+        publications: Vec::new(),
+        stops: Vec::new(),
+        derived: Vec::new(),
+        schedule_states: Vec::new(),
+        set_aside: Vec::new(),
+    }
+}
+
+async fn refused(sink: &KafkaSink, words: &[&str]) -> PortError {
+    let error = sink.open(P0, Epoch(7)).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Fatal, "{error}");
+    assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+    error
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_cannot_be_read_is_named_and_the_next_partition_opens() {
+    for (name, value, words) in [
+        ("later", &b"\x63later"[..], "unknown version 99 (this build knows 1)"),
+        ("noise", b"\x01\xff\xff\xff", "checkpoint"),
+    ] {
+        let client = fresh(name).await;
+        write(&client, &client.names().checkpoints, b"0", value).await;
+        let sink = KafkaSink::new(Arc::clone(&client));
+        let place = format!("{}[0] at offset 0", client.names().checkpoints);
+        refused(&sink, &[&*place, words]).await;
+        assert_eq!(sink.open(P1, Epoch(7)).await.unwrap().checkpoint, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_schedules_remember_and_cannot_be_read_is_named_and_the_next_partition_opens() {
+    let client = fresh("states").await;
+    write(&client, &client.names().schedule_state, b"default/nightly", b"\x63later").await;
+    let sink = KafkaSink::new(Arc::clone(&client));
+    let place = format!("{}[0]", client.names().schedule_state);
+    refused(&sink, &[&*place, "the record at offset 0", "unknown version 99"]).await;
+    assert_eq!(sink.open(P1, Epoch(7)).await.unwrap().schedule_states, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_differs_too_much_owns_nothing_and_is_said_by_how_much() {
+    // Nobody can set a test's clock: that it agrees by less than an hour less than nothing is as untrue.
+    let config = KafkaConfig { clock_skew_ms_max: -3_600_000, ..config("clock").await };
+    let client = Client::new(config).unwrap();
+    client.apply_topics().await.unwrap();
+    let sink = KafkaSink::new(client);
+    let error = refused(&sink, &["this machine's clock is", "the broker's", "set the clock right"]).await;
+    assert!(error.to_string().contains("open partition 0"), "{error}");
+    let commit = sink.commit(tick(Epoch(7), 1)).await.unwrap_err();
+    assert_eq!(commit.class, ErrorClass::Fenced, "{commit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_opening_claims_its_epoch_once_and_goes_on_from_the_last_tick() {
+    let client = fresh("claims").await;
+    let sink = KafkaSink::new(Arc::clone(&client));
+    for epoch in 1..=3 {
+        let opened = sink.open(P0, Epoch(epoch)).await.unwrap();
+        assert_eq!(opened.checkpoint.map_or(0, |checkpoint| checkpoint.tick), epoch - 1);
+        sink.commit(tick(Epoch(epoch), epoch)).await.unwrap();
+    }
+    let topic = client.names().checkpoints.clone();
+    let read = move || {
+        let reader =
+            RawReader::open_some(&client, &topic, Begin::Oldest, |partition| partition == 0).unwrap();
+        let mut claims = Vec::new();
+        // The last tick's record is behind the last claim.
+        let mut is_over = false;
+        while !is_over {
+            reader
+                .poll(std::time::Duration::from_millis(50), 100, |record| match record.key {
+                    Some(b"0/epoch") => claims.push(record.value.unwrap_or_default().to_vec()),
+                    _ => is_over = claims.len() == 3,
+                })
+                .unwrap();
+        }
+        claims
+    };
+    assert_eq!(tokio::task::spawn_blocking(read).await.unwrap(), [b"1", b"2", b"3"]);
+}
