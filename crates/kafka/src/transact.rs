@@ -16,7 +16,7 @@ use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::client::Client;
-use crate::committer::Failures;
+use crate::deliveries::Failures;
 
 /// How long a producer is polled at once while something is in flight.
 const POLL: Duration = Duration::from_millis(1);

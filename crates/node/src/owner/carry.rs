@@ -43,6 +43,13 @@ pub(super) fn out(
             }
         }
         .boxed(),
+        Effect::FindTask { request, key, due } => async move {
+            match timetable.find_due(id, key, due).await {
+                Ok(entries) => Input::Found { request, entries },
+                Err(error) => failed(id, request, &error),
+            }
+        }
+        .boxed(),
         Effect::ReadLog { request, from, bytes_max } => async move {
             match log.read(id, from, bytes_max).await {
                 Ok(batch) => decoded(request, batch),
@@ -56,9 +63,13 @@ pub(super) fn out(
         Effect::WriteRevisions { request, revisions } => {
             async move { done(id, request, timetable.write_revisions(id, revisions).await) }.boxed()
         }
-        Effect::Commit { request, tick } => {
-            async move { done(id, request, sink.commit(*tick).await) }.boxed()
+        Effect::Commit { request, tick } => async move {
+            match sink.commit(*tick).await {
+                Ok(derived_end) => Input::Committed { request, derived_end },
+                Err(error) => failed(id, request, &error),
+            }
         }
+        .boxed(),
         Effect::Forget { .. } | Effect::Release { .. } | Effect::Stopped { .. } => return None,
     })
 }

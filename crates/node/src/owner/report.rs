@@ -80,7 +80,7 @@ impl Report {
     }
 
     pub(super) fn received(&mut self, input: &Input) {
-        if let Input::Done { request } = input
+        if let Input::Committed { request, .. } = input
             && let Some(tick) = self.tick.take_if(|tick| tick.request == *request)
         {
             self.metrics.tick_committed(tick.publications, tick.since.elapsed().as_secs_f64());
