@@ -77,7 +77,7 @@ impl Timetable for EmbeddedStore {
         key: TaskKey,
         due: Timestamp,
     ) -> Result<Vec<TimetableEntry>, PortError> {
-        if !self.has_task_index() {
+        if !self.has_whole_index {
             return self.find_in_minute(partition, key, due).await;
         }
         let mut found = self.find(partition, key).await?;
