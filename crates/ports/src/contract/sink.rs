@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use minutehand_model::{Command, Epoch, ScheduleState, ScheduleStateChange, SetAside, StopRequest, Tick};
+use minutehand_model::{
+    Command, Epoch, ScheduleState, ScheduleStateChange, SetAside, StopRequest, Tick, WaitingRun,
+};
 
 use super::samples::{
     MINUTE, P0, P1, at, await_log, drain, finds_nothing, key, keys_of, named, namespace, payloads, queue,
@@ -12,7 +14,11 @@ use super::{Harness, Stores, refused};
 use crate::ErrorClass;
 
 fn state(runs_started: u64) -> ScheduleState {
-    ScheduleState { runs_started, buffered: VecDeque::from([at(MINUTE)]), ..ScheduleState::default() }
+    ScheduleState {
+        runs_started,
+        buffered: VecDeque::from([WaitingRun::of_calendar(at(MINUTE))]),
+        ..ScheduleState::default()
+    }
 }
 
 fn change(name: &str, state: Option<ScheduleState>) -> ScheduleStateChange {
