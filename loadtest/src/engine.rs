@@ -53,11 +53,12 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
                 Effect::Commit { request, tick } => {
                     published += tick.publications.len() as u64;
                     black_box(&tick);
-                    Some(Input::Done { request })
+                    Some(Input::Committed { request, derived_end: None })
                 }
                 Effect::WriteBlocks { request, .. } | Effect::WriteRevisions { request, .. } => {
                     Some(Input::Done { request })
                 }
+                Effect::FindTask { request, .. } => Some(Input::Found { request, entries: Vec::new() }),
                 Effect::ReadLog { request, from, .. } => {
                     Some(Input::Records { request, records: Vec::new(), next: from, end: from })
                 }
@@ -100,7 +101,7 @@ fn feed(partition: &mut Partition, now: Timestamp, records: Vec<InputRecord>, pu
         match effect {
             Effect::Commit { request, tick } => {
                 *published += tick.publications.len() as u64;
-                partition.handle(now, Input::Done { request });
+                partition.handle(now, Input::Committed { request, derived_end: None });
             }
             Effect::ReadTimetable { request, until, .. } => {
                 let page = TimetablePage { complete_until: until, ..TimetablePage::default() };

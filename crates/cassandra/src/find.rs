@@ -25,14 +25,17 @@ type Found = BTreeMap<(LogOffset, Timestamp), TimetableEntry>;
 
 impl CassandraTimetable {
     /// What is filed by this task's key: a request for each level of each day that has tasks (of one day, when the due time is
-    /// known), and one for each block.
+    /// known), and one for each block. `None` when the due time is known and the index does not know all of its day.
     pub(crate) async fn find_task(
         &self,
         partition: PartitionId,
         key: TaskKey,
         due: Option<Timestamp>,
-    ) -> Result<Vec<TimetableEntry>, PortError> {
+    ) -> Result<Option<Vec<TimetableEntry>>, PortError> {
         let action = format!("find a task in the timetable of partition {partition}");
+        if !self.task_index && due.is_some() {
+            return Ok(None);
+        }
         if !self.task_index {
             let reason = "the index of tasks is switched off (cassandra.task_index)";
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
@@ -43,6 +46,10 @@ impl CassandraTimetable {
         };
         let mut levels = Vec::new();
         self.days(partition, first, last, &action, |day, level| levels.push((day, level))).await?;
+        let is_indexed = levels.iter().all(|(_, level)| *level != task_index::NOT_INDEXED);
+        if due.is_some() && !is_indexed {
+            return Ok(None);
+        }
         levels.retain(|(_, level)| *level != task_index::NOT_INDEXED);
         let minute = due.map(Timestamp::floor_to_minute);
         let places: BTreeSet<Place> = stream::iter(levels)
@@ -64,7 +71,8 @@ impl CassandraTimetable {
                 Ok(all)
             })
             .await?;
-        Ok(found.into_values().filter(|entry| due.is_none_or(|due| entry.due == due)).collect())
+        let is_wanted = |entry: &TimetableEntry| due.is_none_or(|due| entry.due == due);
+        Ok(Some(found.into_values().filter(is_wanted).collect()))
     }
 
     async fn places(

@@ -51,6 +51,17 @@ pub(crate) fn load(config: &Config, spaces: Spaces) -> Result<State, OpenError> 
     })
 }
 
+/// Whether every task in the timetable is in its index: not for ever after the index was once switched off.
+pub(crate) fn has_whole_index(config: &Config, spaces: &Spaces) -> Result<bool, OpenError> {
+    const GAP: &[u8] = b"task_index_gap";
+    let loader = Loader { config, spaces };
+    let has_gap = loader.get(&spaces.meta, GAP)?.is_some();
+    if !config.task_index && !has_gap {
+        loader.put(GAP, pair(1, 0))?;
+    }
+    Ok(config.task_index && !has_gap)
+}
+
 fn next(partition: PartitionId) -> PartitionId {
     PartitionId(partition.0 + 1)
 }
@@ -74,6 +85,13 @@ impl Loader<'_> {
         space.get(key).map(|value| value.map(Bytes::from)).map_err(|error| self.database(error))
     }
 
+    fn put(&self, key: &[u8], value: Bytes) -> Result<(), OpenError> {
+        let mut writes = self.spaces.database.batch();
+        writes.insert(&self.spaces.meta, key, value);
+        let writes = writes.durability(Some(fjall::PersistMode::SyncAll));
+        writes.commit().map_err(|error| self.database(error))
+    }
+
     fn pair(&self, key: &[u8]) -> Result<Option<(u64, u64)>, OpenError> {
         let Some(value) = self.get(&self.spaces.meta, key)? else { return Ok(None) };
         let damaged = || self.damaged(String::from_utf8_lossy(key), "it is not a pair of numbers");
@@ -93,12 +111,7 @@ impl Loader<'_> {
         let folder = self.config.data_dir.clone();
         let given = self.config.partitions;
         match self.pair(b"format")? {
-            None => {
-                let mut writes = self.spaces.database.batch();
-                writes.insert(&self.spaces.meta, "format", pair(u64::from(FORMAT), u64::from(given)));
-                let writes = writes.durability(Some(fjall::PersistMode::SyncAll));
-                writes.commit().map_err(|error| self.database(error))
-            }
+            None => self.put(b"format", pair(u64::from(FORMAT), u64::from(given))),
             Some((format, _)) if format != u64::from(FORMAT) => {
                 Err(OpenError::Format { folder, found: format as u32, known: FORMAT })
             }

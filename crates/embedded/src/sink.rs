@@ -40,7 +40,7 @@ impl ExecutionSink for EmbeddedStore {
         opened.map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))
     }
 
-    async fn commit(&self, tick: Tick) -> Result<(), PortError> {
+    async fn commit(&self, tick: Tick) -> Result<Option<LogOffset>, PortError> {
         let partition = tick.partition;
         let action = format!("commit tick {} of partition {partition}", tick.checkpoint.tick);
         self.shared().log(partition, &action)?;
@@ -155,7 +155,12 @@ impl Prepared {
         }
     }
 
-    fn apply(self, state: &mut State, writes: &mut Writes, action: &str) -> Result<Applied<()>, PortError> {
+    fn apply(
+        self,
+        state: &mut State,
+        writes: &mut Writes,
+        action: &str,
+    ) -> Result<Applied<Option<LogOffset>>, PortError> {
         let partition = self.partition;
         let mine = &mut state.partitions[partition.0 as usize];
         if self.epoch != mine.opened {
@@ -183,11 +188,12 @@ impl Prepared {
             published.push((first, queue));
         }
         let mut rows = NewRows::default();
-        if let Some(derived) = self.derived {
+        let derived_end = self.derived.map(|derived| {
             state.append(writes, partition, derived, &mut rows);
-        }
+            state.partitions[partition.0 as usize].log_end
+        });
         let shared = Arc::clone(&state.shared);
-        Ok(Applied::then((), move || {
+        Ok(Applied::then(derived_end, move || {
             rows.publish(&shared);
             for (first, queue) in published {
                 shared.queue(&queue.name).publish(partition, first, queue.resident, &queue.stops);

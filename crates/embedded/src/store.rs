@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::committer::{Committer, Finish, Operation, Writes, describe};
 use crate::config::{Config, OpenError};
-use crate::load::load;
+use crate::load::{has_whole_index, load};
 use crate::shared::{Corruption, Health, Shared};
 use crate::spaces::Spaces;
 use crate::state::State;
@@ -47,6 +47,8 @@ pub struct EmbeddedStore {
     confirmed_at: watch::Receiver<Timestamp>,
     assigned: watch::Sender<BTreeSet<PartitionId>>,
     task_index: bool,
+    /// It has been on since the folder was made.
+    pub(crate) has_whole_index: bool,
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -68,6 +70,7 @@ impl EmbeddedStore {
                 other => OpenError::Database { folder: config.data_dir.clone(), source: Box::new(other) },
             })?;
         let state = load(&config, spaces.clone())?;
+        let has_whole_index = has_whole_index(&config, &spaces)?;
         let shared = Arc::clone(&state.shared);
         let (sender, operations) = channel();
         let (confirmed, confirmed_at) = watch::channel((config.now)());
@@ -84,6 +87,7 @@ impl EmbeddedStore {
             confirmed_at,
             assigned: watch::Sender::new((0..config.partitions).map(PartitionId).collect()),
             task_index: config.task_index,
+            has_whole_index,
             _lock: lock,
         }))
     }

@@ -71,6 +71,20 @@ impl Timetable for EmbeddedStore {
         self.read(&action, move || find(&spaces, &shared, partition, key)).await
     }
 
+    async fn find_due(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+        due: Timestamp,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
+        if !self.has_whole_index {
+            return self.find_in_minute(partition, key, due).await;
+        }
+        let mut found = self.find(partition, key).await?;
+        found.retain(|entry| entry.due == due);
+        Ok(found)
+    }
+
     async fn loads(
         &self,
         partition: PartitionId,

@@ -60,10 +60,10 @@ impl Partition {
         }
     }
 
-    /// Applies what has been read, as long as the next tick has room for what comes late.
+    /// Applies what has been read, as long as the next tick has room for what comes late and all is known that decisions need.
     pub(crate) fn apply_backlog(&mut self) {
         let mut looked_at = 0;
-        while self.has_room_for_late() {
+        while self.has_room_for_late() && self.knows_what_is_moved() {
             if looked_at == 0 {
                 looked_at = GLANCES;
                 self.look_at_backlog();
@@ -114,16 +114,14 @@ impl Partition {
             Err(_) => {}
             Ok(Command::Create(task)) => self.place_task(at, task),
             Ok(Command::Cancel { key, due }) => self.place_void(at, key, due),
-            Ok(Command::Moved { key, due, task }) => {
-                self.read_back(at.offset, key, due);
+            Ok(Command::Moved { key, due, task } | Command::Replace { key, due, task }) => {
+                self.overtake_hold(key);
                 self.place_void(at, key, due);
                 self.place_task(at, task);
             }
-            Ok(Command::Replace { key, due, task }) => {
-                self.place_void(at, key, due);
-                self.place_task(at, task);
+            Ok(Command::Move { key, due, task }) if anew => {
+                self.resolve_move(at.offset, key, due, task);
             }
-            Ok(Command::Move { key, due, task }) if anew => self.resolve_move(key, due, task),
             Ok(Command::Move { .. }) => {}
             Ok(Command::Revise(revision)) => self.revise(at, anew, *revision),
             Ok(command) if anew || self.breaks(PlantedBug::StateReplayed) => self.tell_schedule(at, command),
@@ -143,27 +141,6 @@ impl Partition {
                 self.schedules.complete(&(namespace, schedule), nominal, kind, at);
             }
             _ => debug_assert!(false, "only commands to schedules come here"),
-        }
-    }
-
-    /// A move runs only if the task has not: decided now, appended to the log by the next tick, held until read back.
-    fn resolve_move(&mut self, key: TaskKey, due: Timestamp, task: TaskRecord) {
-        let is_ahead = !self.frontier.has_passed(Place { due, offset: 0 });
-        let is_waiting = self.tasks.is_waiting(key, due).unwrap_or(due >= self.loaded);
-        if is_ahead && is_waiting && !self.held.contains(&(due, key)) {
-            self.derived.push(Command::Moved { key, due, task });
-            if !self.breaks(PlantedBug::Hold) {
-                self.held.insert((due, key));
-            }
-        }
-    }
-
-    /// A decision has come back from the log and ends its own hold. Nothing else does: what replaces, cancels or creates the
-    /// task meanwhile, or moves another onto its time, stands before the decision in the log, and so is under it. Decisions
-    /// before the end that was there at take-over are a predecessor's, whatever is being moved from the same time now.
-    fn read_back(&mut self, offset: LogOffset, key: TaskKey, due: Timestamp) {
-        if offset >= self.replay_end {
-            self.held.remove(&(due, key));
         }
     }
 

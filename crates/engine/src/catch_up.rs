@@ -59,7 +59,7 @@ impl Partition {
 
     /// How far the backlog may go: not beyond the present, what is being moved, or F.
     fn catch_up_limit(&self) -> Place {
-        let held = self.held.first().filter(|_| !self.breaks(PlantedBug::BacklogUnheld));
+        let held = self.held.keys().next().filter(|_| !self.breaks(PlantedBug::BacklogUnheld));
         let held = held.map_or(Timestamp::MAX, |(due, _)| due.plus_millis(-1));
         Place::end_of(self.now.min(held)).min(self.frontier.front())
     }

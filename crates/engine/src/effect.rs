@@ -1,6 +1,6 @@
 //! What a partition wants done. Effects are values; their order is part of the contract.
 
-use minutehand_model::{Block, Epoch, LogOffset, RevisionEntry, Tick, Timestamp};
+use minutehand_model::{Block, Epoch, LogOffset, RevisionEntry, TaskKey, Tick, Timestamp};
 
 use crate::input::RequestId;
 
@@ -31,6 +31,15 @@ pub enum Effect {
         /// About how much.
         bytes_max: usize,
     },
+    /// Find what the timetable holds of a task that is due at a time; all of it. Answer: `Found`.
+    FindTask {
+        /// Names the answer.
+        request: RequestId,
+        /// The task.
+        key: TaskKey,
+        /// The due time.
+        due: Timestamp,
+    },
     /// Read the log; there may be nothing at or after `from`. Answer: `Records`.
     ReadLog {
         /// Names the answer.
@@ -54,7 +63,7 @@ pub enum Effect {
         /// The revisions.
         revisions: Vec<RevisionEntry>,
     },
-    /// Commit a tick atomically. Answer: `Done`.
+    /// Commit a tick atomically. Answer: `Committed`.
     Commit {
         /// Names the answer.
         request: RequestId,

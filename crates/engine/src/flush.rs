@@ -142,6 +142,7 @@ impl Partition {
                     if self.tasks.get(index).is(flag::NEAR | flag::PASSED) {
                         self.tasks.rest(index);
                     } else {
+                        self.note_leaving(index);
                         self.tasks.remove(index);
                     }
                 }

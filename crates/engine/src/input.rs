@@ -2,7 +2,7 @@
 
 use minutehand_model::{
     Checkpoint, Command, Epoch, LogOffset, Namespace, RevisionEntry, ScheduleId, ScheduleState, SetAside,
-    Timestamp, TimetablePage,
+    Timestamp, TimetableEntry, TimetablePage,
 };
 
 /// Names a request, so that an answer to one that was given up can be told from the answer that is awaited.
@@ -75,7 +75,21 @@ pub enum Input {
         /// The end of the log as of this read.
         end: LogOffset,
     },
-    /// A write of blocks or revisions is durable, or a tick is committed.
+    /// What the timetable holds of a task.
+    Found {
+        /// Which request.
+        request: RequestId,
+        /// Its entries.
+        entries: Vec<TimetableEntry>,
+    },
+    /// A tick is committed.
+    Committed {
+        /// Which request.
+        request: RequestId,
+        /// The offset behind the last record that the tick appended to the log; `None` when it appended none.
+        derived_end: Option<LogOffset>,
+    },
+    /// A write of blocks or revisions is durable.
     Done {
         /// Which request.
         request: RequestId,

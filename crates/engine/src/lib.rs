@@ -21,6 +21,7 @@ mod flush;
 mod heads;
 mod input;
 mod look_ahead;
+mod moves;
 mod page;
 mod partition;
 mod pending;

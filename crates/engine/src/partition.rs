@@ -12,6 +12,7 @@ use crate::calendar_queue::CalendarQueue;
 use crate::config::Config;
 use crate::effect::{Effect, StopReason};
 use crate::input::{Failure, Input, InputRecord, RequestId};
+use crate::moves::{Hold, LookUp};
 use crate::pending::PendingBlocks;
 use crate::phase::{Phase, WakeReason};
 use crate::planted::PlantedBug;
@@ -91,7 +92,9 @@ pub struct Partition {
     /// Resolved decisions to be appended to the log by the next tick.
     pub(crate) derived: Vec<Command>,
     /// What is being moved: decided, but not yet read back from the log.
-    pub(crate) held: BTreeSet<(Timestamp, TaskKey)>,
+    pub(crate) held: BTreeMap<(Timestamp, TaskKey), Hold>,
+    /// The far tasks that records of the backlog want to move, by the offset of the record.
+    pub(crate) look_ups: BTreeMap<LogOffset, LookUp>,
     pub(crate) set_aside: Vec<SetAside>,
     /// Records that have been read and not applied yet.
     pub(crate) backlog: VecDeque<InputRecord>,
@@ -157,7 +160,8 @@ impl Partition {
             late: Vec::new(),
             late_bytes: 0,
             derived: Vec::new(),
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
+            look_ups: BTreeMap::new(),
             set_aside: Vec::new(),
             backlog: VecDeque::new(),
             read_next: 0,
@@ -201,6 +205,8 @@ impl Partition {
                     self.take_records(records, next, end);
                 }
             }
+            Input::Found { request, entries } => self.found(request, &entries),
+            Input::Committed { request, derived_end } => self.commit_answered(request, derived_end),
             Input::Done { request } => self.done(request),
             Input::Failed { request, failure } => self.failed(request, failure),
             Input::LogGrew { end } => self.log_end = self.log_end.max(end),
@@ -210,14 +216,18 @@ impl Partition {
     }
 
     fn done(&mut self, request: RequestId) {
-        let is_believed = self.breaks(PlantedBug::StaleAnswer) && self.in_flight.is_some();
-        if self.ticking.answers(request) {
-            self.tick_committed();
-        } else if is_believed && !self.writes.contains_key(&request) {
-            self.ticking = Single::default();
-            self.tick_committed();
-        } else if let Some(write) = self.writes.remove(&request) {
+        if let Some(write) = self.writes.remove(&request) {
             self.written(write);
+        } else if self.breaks(PlantedBug::StaleAnswer) {
+            self.commit_answered(request, None);
+        }
+    }
+
+    fn commit_answered(&mut self, request: RequestId, derived_end: Option<LogOffset>) {
+        let is_believed = self.breaks(PlantedBug::StaleAnswer) && self.in_flight.is_some();
+        if self.ticking.answers(request) || is_believed {
+            self.ticking = Single::default();
+            self.tick_committed(derived_end);
         }
     }
 
@@ -227,7 +237,8 @@ impl Partition {
             || self.opening.fails(request, self.now, &self.config)
             || self.reading_revisions.fails(request, self.now, &self.config)
             || self.reading_timetable.fails(request, self.now, &self.config)
-            || self.reading_log.fails(request, self.now, &self.config);
+            || self.reading_log.fails(request, self.now, &self.config)
+            || self.look_up_failed(request);
         let write = self.writes.remove(&request);
         if !is_awaited && write.is_none() {
             return;
@@ -282,7 +293,8 @@ impl Partition {
                 &mut self.reading_timetable,
                 &mut self.reading_log,
             ];
-            for single in singles {
+            let look_ups = self.look_ups.values_mut().map(|look_up| &mut look_up.asking);
+            for single in singles.into_iter().chain(look_ups) {
                 single.not_before = single.not_before.map(|time| time.min(retry_at));
             }
         }
@@ -294,7 +306,9 @@ impl Partition {
         if self.is_handing_over && self.phase == Phase::Owning {
             self.phase = Phase::HandingOver;
         }
+        self.ask_timetable();
         self.apply_backlog();
+        self.end_holds();
         self.read_log();
         self.read_ahead();
         self.leave_behind();

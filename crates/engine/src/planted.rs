@@ -50,6 +50,12 @@ planted_bugs! {
     EndFirst = "end-first",
     /// What is being moved is not held back.
     Hold = "hold",
+    /// What is being moved is held only until its decision is committed, not until it has been read back.
+    HoldUnread = "hold-unread",
+    /// What is being moved is held only until another task is put into its place.
+    HoldOvertaken = "hold-overtaken",
+    /// A far task of which nothing is in memory is taken to be waiting when it is to be moved.
+    MoveUnasked = "move-unasked",
     /// F does not know where in a due time it stands.
     Pair = "pair",
     /// A passes late commands that the tick has no room for.

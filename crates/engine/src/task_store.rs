@@ -378,13 +378,6 @@ impl TaskStore {
         let opens = before.is_none_or(|(_, other)| other.is(flag::VOID));
         opens && !same_due().any(|(_, other)| other.is(flag::VOID) && other.offset > place.offset)
     }
-
-    /// Whether the newest fact in memory about (key, due time) is a creation that F has not passed.
-    /// `None` when nothing is known in memory.
-    pub(crate) fn is_waiting(&self, key: TaskKey, due: Timestamp) -> Option<bool> {
-        let newest = self.chain(key).filter(|(_, fact)| fact.due == due).max_by_key(|(_, fact)| fact.order());
-        newest.map(|(_, fact)| !fact.is(flag::VOID) && !fact.is(flag::PASSED))
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The tick: one transaction of what is due, what came late, what was decided, and the checkpoint.
 
-use minutehand_model::{Checkpoint, Place, Publication, TaskRecord, Tick, Timestamp};
+use minutehand_model::{Checkpoint, LogOffset, Place, Publication, TaskRecord, Tick, Timestamp};
 
 use crate::effect::Effect;
 use crate::fact::flag;
@@ -62,7 +62,7 @@ impl Partition {
     /// The latest due time that F may pass at any time in the present state.
     fn frontier_bound(&self) -> Timestamp {
         let is_ahead = |due: &Timestamp| !self.frontier.is_behind(Place::end_of(*due));
-        let held = self.held.iter().map(|(due, _)| *due).find(is_ahead);
+        let held = self.held.keys().map(|(due, _)| *due).find(is_ahead);
         let held = held.map_or(Timestamp::MAX, |due| due.plus_millis(-1));
         let loaded = match self.breaks(PlantedBug::Unloaded) {
             true => Timestamp::MAX,
@@ -119,6 +119,7 @@ impl Partition {
         let request = self.request();
         self.ticking.start(request);
         self.in_flight = Some(checkpoint);
+        self.decisions_sent();
         self.effects.push_back(Effect::Commit { request, tick: Box::new(tick) });
     }
 
@@ -266,8 +267,11 @@ impl Partition {
         has_moved.then(|| self.committed_at.plus_millis(self.config.checkpoint_interval_ms))
     }
 
-    pub(crate) fn tick_committed(&mut self) {
+    pub(crate) fn tick_committed(&mut self, derived_end: Option<LogOffset>) {
         let Some(checkpoint) = self.in_flight.take() else { return };
+        if let Some(below) = derived_end {
+            self.decisions_stored(below);
+        }
         self.committed = checkpoint;
         self.committed_at = self.now;
         let has_settled_more = self.committed.replay_from > self.forgotten_below;

@@ -39,8 +39,9 @@ impl Partition {
             [self.opening, self.reading_revisions, self.reading_timetable, self.reading_log, self.ticking];
         let waiting =
             singles.iter().filter(|single| single.request.is_none()).filter_map(|single| single.not_before);
+        let look_ups = self.look_ups.values().filter_map(|look_up| look_up.asking.not_before);
         let writes = self.failed_writes.iter().map(|write| write.not_before);
-        waiting.chain(writes).filter(|time| *time > self.now).min()
+        waiting.chain(look_ups).chain(writes).filter(|time| *time > self.now).min()
     }
 
     fn look_ahead_at(&self) -> Option<Timestamp> {

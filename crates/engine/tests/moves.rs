@@ -1,5 +1,5 @@
-//! "Move it if it has not run" is decided once: until the decision has been read back from the log, nothing runs at the old
-//! time, whatever else the log says about it.
+//! "Move it if it has not run" is decided once, by all that is known of the task: until the decision has been read back from the
+//! log, nothing runs at the old time, whatever else the log says about it.
 
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
@@ -90,4 +90,85 @@ fn the_decision_of_a_predecessor_does_not_end_what_its_successor_holds() {
     story.append(1_000, create(20_000));
     story.take_over(25_000);
     assert_eq!(ran(story), [30_000, 40_000]);
+}
+
+/// What is due in five minutes lies in the timetable only, some seconds after it was said.
+const FAR_MS: i64 = 300_000;
+
+#[test]
+fn a_far_task_that_was_cancelled_is_not_revived_by_a_move() {
+    let mut story = Story::begin().with_timetable();
+    story.say(0, create(FAR_MS));
+    story.say(5_000, cancel(FAR_MS));
+    story.say(10_000, moves(FAR_MS, 20_000));
+    assert_eq!(ran(story), []);
+}
+
+#[test]
+fn a_task_that_never_was_is_not_brought_to_life_by_a_move() {
+    let mut story = Story::begin().with_timetable();
+    story.say(0, moves(FAR_MS, 20_000));
+    assert_eq!(ran(story), []);
+}
+
+#[test]
+fn a_far_task_of_which_nothing_is_in_memory_is_moved() {
+    let mut story = Story::begin().with_timetable();
+    story.say(0, create(FAR_MS));
+    story.say(5_000, moves(FAR_MS, 20_000));
+    story.pass(400_000);
+    assert_eq!(story.nominals(), [20_000]);
+}
+
+#[test]
+fn what_is_stored_while_the_timetable_is_asked_is_known_as_well() {
+    let mut story = Story::begin().with_timetable();
+    story.say(0, create(FAR_MS));
+    story.pass(5_000);
+    story.append(5_000, cancel(FAR_MS));
+    story.keep_answers_back();
+    story.say(5_000, moves(FAR_MS, 20_000));
+    story.pass(10_000);
+    story.let_answers_through();
+    assert_eq!(ran(story), []);
+}
+
+#[test]
+fn while_the_timetable_is_asked_the_log_waits_and_what_is_near_runs() {
+    let mut story = Story::begin().with_timetable();
+    story.say(0, create(FAR_MS));
+    story.say(5_000, create(8_000));
+    story.keep_answers_back();
+    story.say(6_000, moves(FAR_MS, 20_000));
+    story.say(6_000, create(9_000));
+    story.pass(12_000);
+    assert_eq!(story.nominals(), [8_000]);
+    story.fail_answers();
+    story.pass(13_000);
+    assert_eq!(story.nominals(), [8_000, 9_000]);
+    assert_eq!(ran(story), [8_000, 9_000, 20_000]);
+}
+
+#[test]
+fn a_successor_decides_what_its_predecessor_was_still_asking_about() {
+    let mut story = Story::begin().with_timetable();
+    story.say(0, create(FAR_MS));
+    story.pass(5_000);
+    story.keep_answers_back();
+    story.say(5_000, moves(FAR_MS, 20_000));
+    story.pass(9_000);
+    story.let_answers_be_lost();
+    story.take_over(10_000);
+    assert_eq!(ran(story), [20_000]);
+}
+
+/// What the record held is lost, so the task runs where it was; what is due with it and after it is not kept from running.
+#[test]
+fn a_decision_that_cannot_be_read_back_holds_nothing_for_longer() {
+    let mut story = Story::begin();
+    story.say(0, create(20_000));
+    story.damage_what_ticks_append();
+    story.say(1_000, moves(20_000, 30_000));
+    story.say(2_000, Command::Create(task("another", 25_000)));
+    assert_eq!(ran(story), [20_000, 25_000]);
 }

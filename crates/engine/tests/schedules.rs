@@ -183,6 +183,24 @@ fn a_trigger_runs_now_beside_the_regular_times() {
 }
 
 #[test]
+fn a_trigger_at_the_very_time_of_an_occurrence_is_a_run_of_its_own() {
+    let mut story = begin(ScheduleDefinition { overlap: OverlapPolicy::BufferAll, ..every_ten_seconds() });
+    let trigger = || Command::Trigger { namespace: namespace(), schedule: schedule_id(), overlap: None };
+    story.pass(15_000);
+    story.say(20_000, trigger());
+    story.say(20_000, trigger());
+    story.say(21_000, completed(10_000, 21_000, OutcomeKind::Succeeded));
+    story.outage(22_000);
+    story.say(23_000, completed(20_000, 23_000, OutcomeKind::Succeeded));
+    story.say(24_000, completed(20_000, 24_000, OutcomeKind::Succeeded));
+    story.say(25_000, completed(20_001, 25_000, OutcomeKind::Succeeded));
+    let mut ids: Vec<&str> = story.published.iter().map(|run| run.id.as_str()).collect();
+    ids.sort_unstable();
+    let of = |time: &str| format!("report@2027-01-01T00:00:{time}");
+    assert_eq!(ids, [of("10Z"), of("20.001Z/trigger"), of("20Z"), of("20Z/trigger")]);
+}
+
+#[test]
 fn a_backfill_runs_a_past_range_both_ends_included() {
     let mut story = begin(every_ten_seconds());
     let backfill = Command::Backfill {

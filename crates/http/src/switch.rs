@@ -31,7 +31,7 @@ mod tests {
             axum::body::to_bytes(answer.into_body(), 100).await.expect("a body")
         };
         assert_eq!(ask().await, "waiting");
-        exchange.send_replace(saying("open"));
+        drop(exchange.send_replace(saying("open")));
         assert_eq!(ask().await, "open");
     }
 }

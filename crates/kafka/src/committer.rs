@@ -2,22 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use minutehand_model::{Checkpoint, Epoch, LogOffset, PartitionId, QueueName, Tick};
 use minutehand_ports::{ErrorClass, Opened, PortError};
+use rdkafka::Message;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use rdkafka::{ClientContext, Message};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::sync::oneshot;
 
 use crate::client::Client;
+use crate::deliveries::Deliveries;
 use crate::error::port_error;
 use crate::execution::{self, Place};
-use crate::listener::{Consumer, tell};
+use crate::listener::Consumer;
 use crate::moment;
 use crate::tail::{self, Stored};
 use crate::topics::TopicDefinition;
@@ -25,39 +26,13 @@ use crate::topics::TopicDefinition;
 /// What the thread is asked to do.
 pub(crate) enum Job {
     Open { epoch: Epoch, answer: oneshot::Sender<Result<Opened, PortError>> },
-    Commit { tick: Box<Tick>, answer: oneshot::Sender<Result<(), PortError>> },
-}
-
-/// Remembers why a record was not delivered.
-#[derive(Clone, Default)]
-pub(crate) struct Failures(Arc<Mutex<Option<KafkaError>>>);
-
-impl Failures {
-    pub(crate) fn take(&self) -> Option<KafkaError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl ClientContext for Failures {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tell(&error, reason);
-    }
-}
-
-impl ProducerContext for Failures {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
-        }
-    }
+    Commit { tick: Box<Tick>, answer: oneshot::Sender<Result<Option<LogOffset>, PortError>> },
 }
 
 /// What a partition that has been opened goes on with.
 struct Session {
-    producer: BaseProducer<Failures>,
-    failures: Failures,
+    producer: BaseProducer<Deliveries>,
+    deliveries: Deliveries,
     epoch: Epoch,
     /// The number of the last tick that was committed.
     tick: u64,
@@ -118,9 +93,9 @@ impl Committer {
     fn open(&mut self, epoch: Epoch) -> Result<Opened, PortError> {
         let action = format!("open partition {} under epoch {epoch}", self.partition);
         self.session = None;
-        let (producer, failures, tail) = self.enter(&action, epoch)?;
+        let (producer, deliveries, tail) = self.enter(&action, epoch)?;
         let tick = tail.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.tick);
-        let session = Session { producer, failures, epoch, tick, must_renew: false };
+        let session = Session { producer, deliveries, epoch, tick, must_renew: false };
         let before_ms = now_ms();
         self.claim(&session).map_err(|error| port_error(&action, error))?;
         self.check_clock(&action, epoch, before_ms, tail.end)?;
@@ -139,24 +114,24 @@ impl Committer {
         &mut self,
         action: &str,
         epoch: Epoch,
-    ) -> Result<(BaseProducer<Failures>, Failures, Tail), PortError> {
+    ) -> Result<(BaseProducer<Deliveries>, Deliveries, Tail), PortError> {
         // First a look: a late loser must not fence the winner.
         let look = self.tail().map_err(|error| port_error(action, error))?;
         let look = refuse_higher(look, action, epoch)?;
-        let (producer, failures) = self.begin(action)?;
+        let (producer, deliveries) = self.begin(action)?;
         // Who has just been fenced may have committed since then; what was read is not read again.
         let tail = self.read_on(look).map_err(|error| port_error(action, error))?;
-        Ok((producer, failures, refuse_higher(tail, action, epoch)?))
+        Ok((producer, deliveries, refuse_higher(tail, action, epoch)?))
     }
 
     /// A new producer under the partition's transactional id: earlier ones are fenced, their open transactions given up.
-    fn begin(&self, action: &str) -> Result<(BaseProducer<Failures>, Failures), PortError> {
+    fn begin(&self, action: &str) -> Result<(BaseProducer<Deliveries>, Deliveries), PortError> {
         let config = self.client.config();
         let id = self.client.names().transactional_id(&config.region, self.partition);
-        let failures = Failures::default();
-        let begin = || -> KafkaResult<BaseProducer<Failures>> {
-            let producer: BaseProducer<Failures> =
-                config.transactional(&id).create_with_context(failures.clone())?;
+        let deliveries = Deliveries::of(&self.client.names().commands);
+        let begin = || -> KafkaResult<BaseProducer<Deliveries>> {
+            let producer: BaseProducer<Deliveries> =
+                config.ticks(&id).create_with_context(deliveries.clone())?;
             producer.init_transactions(self.client.timeout() * 2)?;
             Ok(producer)
         };
@@ -168,7 +143,7 @@ impl Committer {
                 _ => error,
             }
         })?;
-        Ok((producer, failures))
+        Ok((producer, deliveries))
     }
 
     fn reader(&mut self) -> KafkaResult<Consumer> {
@@ -295,7 +270,7 @@ impl Committer {
         Ok((records, log_end))
     }
 
-    fn commit(&mut self, tick: &Tick) -> Result<(), PortError> {
+    fn commit(&mut self, tick: &Tick) -> Result<Option<LogOffset>, PortError> {
         let (number, epoch) = (tick.checkpoint.tick, tick.checkpoint.epoch);
         let action = format!("commit tick {number} of partition {}", self.partition);
         let fenced = |reason: String| Err(PortError::new(ErrorClass::Fenced, action.clone(), reason));
@@ -319,8 +294,9 @@ impl Committer {
         self.transact(&session, tick).map_err(|error| port_error(&action, error))?;
         session.tick = number;
         session.must_renew = since.elapsed() > Duration::from_millis(self.client.config().slow_commit_ms);
+        let derived_end = session.deliveries.take_commands_end();
         self.session = Some(session);
-        Ok(())
+        Ok(derived_end)
     }
 
     /// Goes on with a new producer epoch after a slow commit, if nobody else has begun meanwhile.
@@ -328,12 +304,12 @@ impl Committer {
         let Some(old) = self.session.take() else { return Ok(()) };
         let (epoch, tick) = (old.epoch, old.tick);
         drop(old);
-        let (producer, failures, tail) = self.enter(action, epoch)?;
+        let (producer, deliveries, tail) = self.enter(action, epoch)?;
         if tail.checkpoint.map_or(0, |checkpoint| checkpoint.tick) != tick {
             let reason = format!("tick {tick} is not the last one any more");
             return Err(PortError::new(ErrorClass::Fenced, action, reason));
         }
-        self.session = Some(Session { producer, failures, epoch, tick, must_renew: false });
+        self.session = Some(Session { producer, deliveries, epoch, tick, must_renew: false });
         Ok(())
     }
 
@@ -360,7 +336,7 @@ impl Committer {
 
     /// One transaction of everything in a tick.
     fn transact(&self, session: &Session, tick: &Tick) -> KafkaResult<()> {
-        session.failures.take();
+        session.deliveries.clear();
         session.producer.begin_transaction()?;
         self.send_publications(session, tick)?;
         let names = self.client.names();
@@ -467,7 +443,7 @@ impl Committer {
         let deadline = Instant::now() + self.transaction_timeout();
         while session.producer.in_flight_count() > 0 {
             moment::pass(&session.producer);
-            if let Some(error) = session.failures.take() {
+            if let Some(error) = session.deliveries.failures.take() {
                 return Err(error);
             }
             if Instant::now() > deadline {
@@ -475,7 +451,7 @@ impl Committer {
             }
         }
         session.producer.poll(Duration::ZERO);
-        if let Some(error) = session.failures.take() {
+        if let Some(error) = session.deliveries.failures.take() {
             return Err(error);
         }
         session.producer.commit_transaction(self.transaction_timeout())

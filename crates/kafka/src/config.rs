@@ -217,6 +217,13 @@ impl KafkaConfig {
         config
     }
 
+    /// A producer of ticks: it is told of success as well, because that says where in the log its decisions stand.
+    pub(crate) fn ticks(&self, id: &str) -> ClientConfig {
+        let mut config = self.transactional(id);
+        config.set("delivery.report.only.error", "false");
+        config
+    }
+
     /// A reader of committed records that is told where a partition ends.
     pub(crate) fn reader(&self) -> ClientConfig {
         let mut config = self.client();

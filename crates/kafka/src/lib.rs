@@ -14,6 +14,7 @@ mod append;
 mod client;
 mod committer;
 mod config;
+mod deliveries;
 mod error;
 mod execution;
 mod history;

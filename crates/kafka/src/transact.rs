@@ -16,7 +16,7 @@ use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::client::Client;
-use crate::committer::Failures;
+use crate::deliveries::Failures;
 use crate::moment;
 
 /// A record on its way out.

@@ -24,7 +24,7 @@ pub use partition::{Checkpoint, Epoch, Frontier, Gap, LogOffset, PartitionId, Pl
 pub use policy::{Backoff, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, RetryPolicy};
 pub use schedule::{
     ActionTemplate, RecurrenceSpec, Revision, ScheduleDefinition, ScheduleEvent, ScheduleEventKind,
-    ScheduleState,
+    ScheduleState, WaitingRun,
 };
 pub use task::{Origin, Task, TaskKey};
 pub use tick::{Publication, ScheduleStateChange, SetAside, StopRequest, Tick};

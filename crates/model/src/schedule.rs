@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::limits::SCHEDULE_EVENTS_MAX;
 use crate::name::{Namespace, QueueName, ScheduleId};
+use crate::partition::LogOffset;
 use crate::policy::{Guarantee, MisfirePolicy, OverlapPolicy, Precision, RetryPolicy};
 use crate::time::Timestamp;
 use crate::verbatim::Verbatim;
@@ -148,6 +149,22 @@ pub struct ScheduleEvent {
     pub at: Timestamp,
 }
 
+/// A run that waits for the end of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WaitingRun {
+    /// Its nominal time.
+    pub nominal: Timestamp,
+    /// The log offset of the trigger that asked for it; `None` when its calendar did.
+    pub trigger: Option<LogOffset>,
+}
+
+impl WaitingRun {
+    /// A run that the calendar owes.
+    pub const fn of_calendar(nominal: Timestamp) -> WaitingRun {
+        WaitingRun { nominal, trigger: None }
+    }
+}
+
 /// What a schedule knows that depends on both cursors; written in the transaction of the tick that changed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScheduleState {
@@ -159,12 +176,14 @@ pub struct ScheduleState {
     pub missed: u64,
     /// Nominal times of the runs that have not ended, oldest first (only when the overlap policy needs them).
     pub running: Vec<Timestamp>,
-    /// Nominal times that wait for the end of a run, oldest first.
-    pub buffered: VecDeque<Timestamp>,
+    /// Runs that wait for the end of another, oldest first.
+    pub buffered: VecDeque<WaitingRun>,
     /// Ranges of nominal times still to be run by request: from (exclusive) and to (inclusive).
     pub backfills: VecDeque<(Timestamp, Timestamp)>,
     /// Set when the schedule paused itself: nothing after this nominal time runs until a new revision.
     pub paused_by_failure_at: Option<Timestamp>,
+    /// The nominal time of the newest run by trigger: no two have the same.
+    pub triggered_at: Option<Timestamp>,
     /// Revisions that took effect only when F had passed some of the times they govern: number, and the nominal time up
     /// to and including which the revision before still rules. Oldest first, the newest few.
     pub switches: VecDeque<(u64, Timestamp)>,

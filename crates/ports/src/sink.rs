@@ -28,5 +28,8 @@ pub trait ExecutionSink: Send + Sync + 'static {
     /// Commits a tick: publications, stop requests, derived log records, schedule states, what was set aside and the
     /// checkpoint become durable and visible together, or none of them does. Ticks of a partition are
     /// committed in the order of their numbers; a number that does not follow the last one is `Fenced`.
-    async fn commit(&self, tick: Tick) -> Result<(), PortError>;
+    ///
+    /// Answers the offset behind the last of its derived records; `None` when it has none. They need not follow each other:
+    /// what others append may lie between them.
+    async fn commit(&self, tick: Tick) -> Result<Option<LogOffset>, PortError>;
 }

@@ -2,10 +2,13 @@
 
 use async_trait::async_trait;
 use minutehand_model::{
-    Block, BucketLoad, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry, TimetablePage,
+    Block, BucketLoad, Fact, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry, TimetablePage,
 };
 
 use crate::PortError;
+
+/// About how much of a minute is read at once when a task is looked for.
+const MINUTE_PAGE_BYTES: usize = 1024 * 1024;
 
 /// An append-only store of what is due beyond the look-ahead.
 #[async_trait]
@@ -28,16 +31,34 @@ pub trait Timetable: Send + Sync + 'static {
     /// Every stored entry of a task that is not expired, in order of their offsets.
     async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError>;
 
-    /// Those of them that are due at a time, in order of their offsets; an adapter that files by due time overrides this, for
-    /// it need not look anywhere else.
+    /// Those of them that are due at a time, in order of their offsets: all of them, for owners decide by the answer. It needs
+    /// no index: an adapter that has one overrides this, and falls back on [`Timetable::find_in_minute`] where the index is
+    /// not complete.
     async fn find_due(
         &self,
         partition: PartitionId,
         key: TaskKey,
         due: Timestamp,
     ) -> Result<Vec<TimetableEntry>, PortError> {
-        let mut found = self.find(partition, key).await?;
-        found.retain(|entry| entry.due == due);
+        self.find_in_minute(partition, key, due).await
+    }
+
+    /// The same by reading the minute: a block holds tasks of one minute, and none that is due before its first.
+    async fn find_in_minute(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+        due: Timestamp,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
+        let (mut from, until) = (due.floor_to_minute(), due.plus_millis(1));
+        let mut found = Vec::new();
+        while from < until {
+            let page = self.read(partition, from, until, MINUTE_PAGE_BYTES).await?;
+            found.extend(page.entries.into_iter().filter(|entry| (entry.key, entry.due) == (key, due)));
+            from = page.complete_until;
+        }
+        found.sort_by_key(|entry| (entry.offset, matches!(entry.fact, Fact::Runs(_))));
+        found.dedup();
         Ok(found)
     }
 

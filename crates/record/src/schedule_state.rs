@@ -1,7 +1,9 @@
 //! What a schedule remembers that depends on both cursors.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
-use minutehand_model::{ScheduleEvent, ScheduleState, Timestamp};
+use minutehand_model::{ScheduleEvent, ScheduleState, Timestamp, WaitingRun};
 use prost::Message;
 
 use crate::envelope::{seal, unseal};
@@ -30,6 +32,18 @@ struct ScheduleStateMessage {
     events: Vec<EventMessage>,
     #[prost(message, repeated, tag = "9")]
     switches: Vec<SwitchMessage>,
+    #[prost(message, repeated, tag = "10")]
+    buffered_triggers: Vec<TriggerMessage>,
+    #[prost(sint64, optional, tag = "11")]
+    triggered_at_ms: Option<i64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct TriggerMessage {
+    #[prost(uint32, tag = "1")]
+    index: u32,
+    #[prost(uint64, tag = "2")]
+    offset: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
@@ -73,16 +87,20 @@ pub fn encode(state: &ScheduleState) -> Bytes {
         revision: *revision,
         nominal_ms: nominal.as_millis(),
     };
+    let trigger =
+        |(index, waiting): (u32, &WaitingRun)| waiting.trigger.map(|offset| TriggerMessage { index, offset });
     seal(&ScheduleStateMessage {
         runs_started: state.runs_started,
         skipped: state.skipped,
         missed: state.missed,
         running_ms: state.running.iter().map(|time| time.as_millis()).collect(),
-        buffered_ms: state.buffered.iter().map(|time| time.as_millis()).collect(),
+        buffered_ms: state.buffered.iter().map(|waiting| waiting.nominal.as_millis()).collect(),
         backfills: state.backfills.iter().map(range).collect(),
         paused_by_failure_at_ms: state.paused_by_failure_at.map(Timestamp::as_millis),
         events: state.events.iter().map(event).collect(),
         switches: state.switches.iter().map(switch).collect(),
+        buffered_triggers: (0..).zip(&state.buffered).filter_map(trigger).collect(),
+        triggered_at_ms: state.triggered_at.map(Timestamp::as_millis),
     })
 }
 
@@ -102,14 +120,22 @@ fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
     };
     let range =
         |range: RangeMessage| (Timestamp::from_millis(range.from_ms), Timestamp::from_millis(range.to_ms));
+    let of_calendar = |ms| WaitingRun::of_calendar(Timestamp::from_millis(ms));
+    let mut buffered: VecDeque<WaitingRun> = message.buffered_ms.into_iter().map(of_calendar).collect();
+    for TriggerMessage { index, offset } in message.buffered_triggers {
+        let waiting =
+            buffered.get_mut(index as usize).ok_or("a trigger waits that is not among the waiting")?;
+        waiting.trigger = Some(offset);
+    }
     Ok(ScheduleState {
         runs_started: message.runs_started,
         skipped: message.skipped,
         missed: message.missed,
         running: message.running_ms.into_iter().map(Timestamp::from_millis).collect(),
-        buffered: message.buffered_ms.into_iter().map(Timestamp::from_millis).collect(),
+        buffered,
         backfills: message.backfills.into_iter().map(range).collect(),
         paused_by_failure_at: message.paused_by_failure_at_ms.map(Timestamp::from_millis),
+        triggered_at: message.triggered_at_ms.map(Timestamp::from_millis),
         switches: message
             .switches
             .into_iter()

@@ -176,6 +176,11 @@ fn engine_bug_about(bug: PlantedBug) -> &'static str {
         PlantedBug::Markers => "Voids are forgotten at once.",
         PlantedBug::EndFirst => "F moves before the log has been replayed.",
         PlantedBug::Hold => "What is being moved is not held back.",
+        PlantedBug::HoldUnread => {
+            "What is being moved is held until it is committed, not until it is read back."
+        }
+        PlantedBug::HoldOvertaken => "What is being moved is held until anything takes its place.",
+        PlantedBug::MoveUnasked => "A far task of which nothing is in memory is taken to be waiting.",
         PlantedBug::Pair => "F does not know where in a due time it stands.",
         PlantedBug::Budget => "A passes late commands that the tick has no room for.",
         PlantedBug::Dedupe => "What has run is forgotten at once.",

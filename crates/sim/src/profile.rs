@@ -64,7 +64,13 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.mix.replaces = 20;
             setup.engine.log_read_bytes_max = 500;
         }
-        PlantedBug::Hold => {
+        PlantedBug::MoveUnasked => {
+            setup.mix.cancels = 20;
+            setup.mix.moves = 20;
+            setup.mix.horizon_ms = 10 * MINUTE_MS;
+            setup.engine.flush_interval_ms = 50;
+        }
+        PlantedBug::Hold | PlantedBug::HoldUnread | PlantedBug::HoldOvertaken => {
             setup.mix.moves = 30;
             setup.mix.horizon_ms = 30 * SECOND_MS;
             setup.model.slow_request = 0.1;

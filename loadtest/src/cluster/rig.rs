@@ -211,6 +211,15 @@ impl Timetable for Counted {
         self.inner.find(partition, key).await
     }
 
+    async fn find_due(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+        due: Timestamp,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
+        self.inner.find_due(partition, key, due).await
+    }
+
     async fn loads(
         &self,
         partition: PartitionId,

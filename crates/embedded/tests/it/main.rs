@@ -3,6 +3,7 @@
 mod contract;
 mod crash;
 mod damage;
+mod finding;
 mod full_disk;
 mod opening;
 mod retention;

@@ -3,7 +3,7 @@
 use minutehand_model::limits::OVERLAP_BUFFER_MAX;
 use minutehand_model::{
     MisfireRule, OutcomeKind, OverlapPolicy, ScheduleDefinition, ScheduleEventKind as Kind, StopRequest,
-    TaskKey, Timestamp,
+    TaskKey, Timestamp, WaitingRun,
 };
 
 use super::occurrence::{self, Run};
@@ -89,15 +89,15 @@ impl Schedule {
             OverlapPolicy::BufferAll if self.state.buffered.len() >= OVERLAP_BUFFER_MAX => {
                 self.skip(run.nominal, now);
             }
-            OverlapPolicy::BufferOne | OverlapPolicy::BufferAll => self.buffer(run.nominal, now),
+            OverlapPolicy::BufferOne | OverlapPolicy::BufferAll => self.buffer(run, now),
             OverlapPolicy::CancelOther => {
                 if self.state.buffered.is_empty() {
                     self.stop_running(definition, false, now, outbox);
                 }
                 for replaced in std::mem::take(&mut self.state.buffered) {
-                    self.skip(replaced, now);
+                    self.skip(replaced.nominal, now);
                 }
-                self.buffer(run.nominal, now);
+                self.buffer(run, now);
             }
             OverlapPolicy::TerminateOther => {
                 self.stop_running(definition, true, now, outbox);
@@ -121,9 +121,10 @@ impl Schedule {
         self.remember(Kind::SkippedOverlap, nominal, now);
     }
 
-    fn buffer(&mut self, nominal: Timestamp, now: Timestamp) {
-        self.state.buffered.push_back(nominal);
-        self.remember(Kind::Buffered, nominal, now);
+    fn buffer(&mut self, run: Run<'_>, now: Timestamp) {
+        let trigger = (run.suffix == occurrence::TRIGGERED).then_some(run.offset);
+        self.state.buffered.push_back(WaitingRun { nominal: run.nominal, trigger });
+        self.remember(Kind::Buffered, run.nominal, now);
     }
 
     fn stop_running(
@@ -170,8 +171,7 @@ impl Schedule {
         if self.state.running.is_empty()
             && let Some(waiting) = self.state.buffered.pop_front()
         {
-            let run = Run { nominal: waiting, due: waiting, suffix: "", offset: self.created_offset };
-            self.start(&definition, run, at, outbox);
+            self.start(&definition, Run::after_waiting(waiting, self.created_offset), at, outbox);
         }
     }
 

@@ -251,7 +251,8 @@ impl ScheduleBook {
         self.requeue(number);
     }
 
-    /// Runs the action once, by request.
+    /// Runs the action once, by request. Its nominal time is the log's, or the first after it at which no trigger before ran: what
+    /// was asked for twice in one millisecond is two runs.
     pub(crate) fn trigger(
         &mut self,
         name: &(Namespace, ScheduleId),
@@ -263,7 +264,9 @@ impl ScheduleBook {
         let schedule = &mut self.schedules[*number];
         if let Some(definition) = schedule.definition().cloned() {
             let overlap = overlap.unwrap_or(definition.overlap);
-            let run = occurrence::Run { nominal: at, due: at, suffix: occurrence::TRIGGERED, offset };
+            let nominal = schedule.state.triggered_at.map_or(at, |last| at.max(last.plus_millis(1)));
+            schedule.state.triggered_at = Some(nominal);
+            let run = occurrence::Run { nominal, due: at, suffix: occurrence::TRIGGERED, offset };
             schedule.start_or_wait(&definition, overlap, run, at, &mut self.outbox);
             self.dirty.insert(*number);
         }

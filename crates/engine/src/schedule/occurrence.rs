@@ -1,7 +1,8 @@
 //! From an occurrence to the task that is published for it.
 
 use minutehand_model::{
-    Namespace, Origin, Publication, ScheduleDefinition, ScheduleId, Task, TaskId, Timestamp,
+    LogOffset, Namespace, Origin, Publication, ScheduleDefinition, ScheduleId, Task, TaskId, Timestamp,
+    WaitingRun,
 };
 
 /// The suffix of a run that was asked for by `trigger`.
@@ -50,4 +51,13 @@ pub(crate) struct Run<'a> {
     pub(crate) due: Timestamp,
     pub(crate) suffix: &'a str,
     pub(crate) offset: u64,
+}
+
+impl Run<'_> {
+    /// What waited runs as what it was when it began to wait.
+    pub(crate) fn after_waiting(waiting: WaitingRun, created_offset: LogOffset) -> Run<'static> {
+        let WaitingRun { nominal, trigger } = waiting;
+        let suffix = if trigger.is_some() { TRIGGERED } else { "" };
+        Run { nominal, due: nominal, suffix, offset: trigger.unwrap_or(created_offset) }
+    }
 }

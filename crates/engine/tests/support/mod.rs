@@ -5,8 +5,8 @@ use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedu
 use minutehand_model::{
     ActionTemplate, Checkpoint, Command, Epoch, Guarantee, MisfirePolicy, Namespace, OutcomeKind,
     OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
-    ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, StopRequest, Task, TaskId, TaskRecord,
-    Timestamp,
+    ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, SetAside, StopRequest, Task, TaskId,
+    TaskRecord, Timestamp, TimetableEntry, TimetablePage,
 };
 
 /// 2027-01-01T00:00:00Z, the beginning of every story.
@@ -79,6 +79,12 @@ pub(crate) struct Story {
     /// Reads of the log get no answer; the last of them waits for one.
     is_blind: bool,
     waiting: Option<Effect>,
+    /// What was written to the timetable, when it is one that takes anything.
+    entries: Option<Vec<TimetableEntry>>,
+    /// Answers about tasks in the timetable that are being kept back.
+    kept_back: Option<Vec<Input>>,
+    /// The log damages what ticks append.
+    damages_derived: bool,
 }
 
 impl Story {
@@ -104,9 +110,51 @@ impl Story {
             page: usize::MAX,
             is_blind: false,
             waiting: None,
+            entries: None,
+            kept_back: None,
+            damages_derived: false,
         };
         story.take_over(0);
         story
+    }
+
+    /// From now on what is due beyond the look-ahead goes to a timetable, and out of memory.
+    pub(crate) fn with_timetable(mut self) -> Story {
+        self.entries = Some(Vec::new());
+        self
+    }
+
+    /// What the timetable knows of a task is asked for and read, but the answer does not arrive yet.
+    pub(crate) fn keep_answers_back(&mut self) {
+        self.kept_back = Some(Vec::new());
+    }
+
+    /// The answers that were kept back arrive.
+    pub(crate) fn let_answers_through(&mut self) {
+        for answer in self.kept_back.take().unwrap_or_default() {
+            self.partition.handle(self.now, answer);
+        }
+        self.settle();
+    }
+
+    /// The next tasks that are looked for in the timetable cannot be: the store is out.
+    pub(crate) fn fail_answers(&mut self) {
+        for answer in self.kept_back.take().unwrap_or_default() {
+            if let Input::Found { request, .. } = answer {
+                self.partition.handle(self.now, Input::Failed { request, failure: Failure::Retry });
+            }
+        }
+        self.settle();
+    }
+
+    /// The answers that were kept back never arrive; later ones do.
+    pub(crate) fn let_answers_be_lost(&mut self) {
+        self.kept_back = None;
+    }
+
+    /// From now on what ticks append to the log cannot be read.
+    pub(crate) fn damage_what_ticks_append(&mut self) {
+        self.damages_derived = true;
     }
 
     /// The owner dies; another one takes over at a time, from checkpoint and log alone.
@@ -203,6 +251,16 @@ impl Story {
         }
     }
 
+    fn damage_last(&mut self) {
+        if self.damages_derived
+            && let Some(last) = self.log.last_mut()
+        {
+            let position = format!("log offset {}", last.offset);
+            let reason = "a bit has flipped".to_owned();
+            last.command = Err(SetAside { position, reason, bytes: Bytes::new() });
+        }
+    }
+
     fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         Some(match effect {
             Effect::Open { request, .. } => Input::Opened {
@@ -213,9 +271,26 @@ impl Story {
             },
             // Nothing is ever stored but in the log: every revision is replayed from there.
             Effect::ReadRevisions { request } => Input::Revisions { request, entries: Vec::new() },
-            Effect::ReadTimetable { request, until, .. } => {
-                let page = minutehand_model::TimetablePage { complete_until: until, ..Default::default() };
-                Input::Page { request, page }
+            Effect::ReadTimetable { request, from, until, .. } => {
+                let stored = self.entries.iter().flatten();
+                let entries = stored.filter(|entry| (from..until).contains(&entry.due)).cloned().collect();
+                let set_aside = Vec::new();
+                Input::Page { request, page: TimetablePage { entries, set_aside, complete_until: until } }
+            }
+            Effect::FindTask { request, key, due } => {
+                let stored = self.entries.iter().flatten();
+                let entries = stored.filter(|entry| (entry.key, entry.due) == (key, due)).cloned().collect();
+                let answer = Input::Found { request, entries };
+                if let Some(kept_back) = &mut self.kept_back {
+                    kept_back.push(answer);
+                    return None;
+                }
+                answer
+            }
+            Effect::WriteBlocks { request, blocks } if self.entries.is_some() => {
+                let entries = blocks.into_iter().flat_map(|block| block.entries);
+                self.entries.iter_mut().for_each(|stored| stored.extend(entries.clone()));
+                Input::Done { request }
             }
             Effect::ReadLog { .. } if self.is_blind => {
                 self.waiting = Some(effect);
@@ -247,14 +322,19 @@ impl Story {
                     );
                 }
                 self.stops.extend(tick.stops.iter().cloned());
-                if !tick.derived.is_empty() {
+                let has_derived = !tick.derived.is_empty();
+                if has_derived {
                     let overtaking = std::mem::take(&mut self.overtaking);
-                    for command in overtaking.into_iter().chain(tick.derived) {
-                        self.append(self.now.millis_since(at(0)), command);
+                    let now_ms = self.now.millis_since(at(0));
+                    overtaking.into_iter().for_each(|command| self.append(now_ms, command));
+                    for command in tick.derived {
+                        self.append(now_ms, command);
+                        self.damage_last();
                     }
                 }
                 self.checkpoint = Some(tick.checkpoint);
-                Input::Done { request }
+                let derived_end = has_derived.then_some(self.log.len() as u64);
+                Input::Committed { request, derived_end }
             }
             Effect::WriteBlocks { request, blocks } => {
                 self.writes_ms.push(self.now.millis_since(at(0)));

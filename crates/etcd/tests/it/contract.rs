@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use minutehand_etcd::{EtcdConfig, EtcdCoordinator};
-use minutehand_model::{Epoch, PartitionId, Tick};
+use minutehand_model::{Epoch, LogOffset, PartitionId, Tick};
 use minutehand_ports::contract::{Harness, PARTITIONS, Stores};
 use minutehand_ports::{ErrorClass, ExecutionSink, Opened, PortError};
 
@@ -60,7 +60,7 @@ impl ExecutionSink for Fences {
         Ok(Opened { checkpoint: None, schedule_states: Vec::new(), log_end: 0 })
     }
 
-    async fn commit(&self, _: Tick) -> Result<(), PortError> {
+    async fn commit(&self, _: Tick) -> Result<Option<LogOffset>, PortError> {
         Err(PortError::new(ErrorClass::Fatal, "commit a tick", "this sink keeps nothing"))
     }
 }

@@ -141,7 +141,7 @@ impl From<&ScheduleView> for ScheduleShow {
             why: view.why.clone(),
             counts: CountsDto { started: state.runs_started, skipped: state.skipped, missed: state.missed },
             running: times(&mut state.running.iter()),
-            waiting: times(&mut state.buffered.iter()),
+            waiting: times(&mut state.buffered.iter().map(|waiting| &waiting.nominal)),
             backfills: state
                 .backfills
                 .iter()

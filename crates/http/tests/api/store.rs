@@ -153,10 +153,11 @@ impl ExecutionSink for Store {
         })
     }
 
-    async fn commit(&self, tick: Tick) -> Result<(), PortError> {
+    async fn commit(&self, tick: Tick) -> Result<Option<LogOffset>, PortError> {
         let mut state = self.state.lock().unwrap();
         let derived: Vec<Bytes> = tick.derived.iter().map(minutehand_record::command::encode).collect();
-        if !derived.is_empty() {
+        let has_derived = !derived.is_empty();
+        if has_derived {
             self.append_to(&mut state, tick.partition, derived);
         }
         state.published.extend(tick.publications.into_iter().map(|publication| publication.task));
@@ -169,7 +170,7 @@ impl ExecutionSink for Store {
                 None => partition.schedule_states.remove(&name),
             };
         }
-        Ok(())
+        Ok(has_derived.then_some(partition.log.len() as u64))
     }
 }
 

@@ -59,6 +59,11 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
             };
             (Operation::ReadTimetable, request, answer.boxed())
         }
+        Effect::FindTask { request, key, due } => {
+            let answer =
+                async move { Ok(Input::Found { request, entries: timetable.find_due(id, key, due).await? }) };
+            (Operation::FindTask, request, answer.boxed())
+        }
         Effect::ReadLog { request, from, bytes_max } => {
             let answer = async move { Ok(decoded(request, log.read(id, from, bytes_max).await?)) };
             (Operation::ReadLog, request, answer.boxed())
@@ -75,7 +80,8 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
             (Operation::WriteRevisions, request, answer.boxed())
         }
         Effect::Commit { request, tick } => {
-            let answer = async move { sink.commit(*tick).await.map(|()| Input::Done { request }) };
+            let answer =
+                async move { Ok(Input::Committed { request, derived_end: sink.commit(*tick).await? }) };
             (Operation::Commit, request, answer.boxed())
         }
         Effect::Forget { .. } | Effect::Release { .. } | Effect::Stopped { .. } => return None,

@@ -80,7 +80,7 @@ impl Report {
     }
 
     pub(super) fn received(&mut self, input: &Input) {
-        if let Input::Done { request } = input
+        if let Input::Committed { request, .. } = input
             && let Some(tick) = self.tick.take_if(|tick| tick.request == *request)
         {
             let took = tick.since.elapsed();

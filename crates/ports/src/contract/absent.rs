@@ -51,7 +51,7 @@ impl ExecutionSink for Absent {
         absent("open the sink")
     }
 
-    async fn commit(&self, _: Tick) -> Result<(), PortError> {
+    async fn commit(&self, _: Tick) -> Result<Option<LogOffset>, PortError> {
         absent("commit a tick")
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use minutehand_model::{Command, Epoch, ScheduleState, ScheduleStateChange, SetAside, StopRequest, Tick};
+use minutehand_model::{
+    Command, Epoch, ScheduleState, ScheduleStateChange, SetAside, StopRequest, Tick, WaitingRun,
+};
 
 use super::samples::{
     MINUTE, P0, P1, at, await_log, drain, finds_nothing, key, keys_of, named, namespace, payloads, queue,
@@ -12,7 +14,11 @@ use super::{Harness, Stores, refused};
 use crate::ErrorClass;
 
 fn state(runs_started: u64) -> ScheduleState {
-    ScheduleState { runs_started, buffered: VecDeque::from([at(MINUTE)]), ..ScheduleState::default() }
+    ScheduleState {
+        runs_started,
+        buffered: VecDeque::from([WaitingRun::of_calendar(at(MINUTE))]),
+        ..ScheduleState::default()
+    }
 }
 
 fn change(name: &str, state: Option<ScheduleState>) -> ScheduleStateChange {
@@ -63,13 +69,15 @@ pub async fn a_tick_is_visible_in_all_its_parts(harness: &dyn Harness) {
     stores.sink.open(P0, Epoch(1)).await.unwrap();
     let mut stops = stores.queue.stops(&queue("mail"));
     let tick = full_tick(Epoch(1), 1);
-    stores.sink.commit(tick.clone()).await.unwrap();
+    let derived_end = stores.sink.commit(tick.clone()).await.unwrap();
     assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("t", 0..2));
     assert_eq!(keys_of(&drain(&stores, "reports", "workers", 1).await), [key("other")]);
     let stop = stops.recv().await.unwrap();
     assert_eq!((stop.key, stop.due, stop.kill), (key("stopped"), at(MINUTE), true));
     let derived = minutehand_record::command::encode(&tick.derived[0]);
-    assert_eq!(payloads(&await_log(&stores, P0, 1).await), [derived]);
+    let log = await_log(&stores, P0, 1).await;
+    assert_eq!(derived_end, log.last().map(|record| record.offset + 1));
+    assert_eq!(payloads(&log), [derived]);
     let log_end = watched_end(&stores, P0).await;
     assert!(log_end >= 1);
     let opened = stores.sink.open(P0, Epoch(1)).await.unwrap();

@@ -142,7 +142,13 @@ pub async fn a_task_is_found_with_all_its_facts(harness: &dyn Harness) {
     assert!(found[1..].contains(&void) && found[1..].contains(&again), "two facts of one record");
     assert_eq!(stores.timetable.find(P0, key("nobody")).await.unwrap(), []);
     let due = at(MINUTE + 60_000);
-    assert_eq!(stores.timetable.find_due(P0, key("moved"), due).await.unwrap(), [created, void]);
+    let both = [created, void];
+    assert_eq!(stores.timetable.find_due(P0, key("moved"), due).await.unwrap(), both);
+    assert_eq!(
+        stores.timetable.find_in_minute(P0, key("moved"), due).await.unwrap(),
+        both,
+        "without an index"
+    );
     assert_eq!(stores.timetable.find_due(P0, key("moved"), due.plus_millis(1)).await.unwrap(), []);
 }
 

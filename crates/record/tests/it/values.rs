@@ -296,6 +296,18 @@ impl Values {
         }
     }
 
+    /// The state of a schedule that was triggered, which earlier releases did not remember.
+    pub(crate) fn triggered_state(&mut self) -> ScheduleState {
+        let mut state = self.schedule_state();
+        state.triggered_at = Some(self.any_time());
+        let trigger = |values: &mut Values| WaitingRun {
+            nominal: values.any_time(),
+            trigger: values.optional(Values::number),
+        };
+        state.buffered = self.several(3, trigger).into();
+        state
+    }
+
     pub(crate) fn schedule_state(&mut self) -> ScheduleState {
         const KINDS: [ScheduleEventKind; 10] = [
             ScheduleEventKind::Started,
@@ -314,9 +326,10 @@ impl Values {
             skipped: self.number(),
             missed: self.number(),
             running: self.several(3, Values::any_time),
-            buffered: self.several(3, Values::any_time).into(),
+            buffered: self.several(3, |values| WaitingRun::of_calendar(values.any_time())).into(),
             backfills: self.several(3, |values| (values.any_time(), values.any_time())).into(),
             paused_by_failure_at: self.optional(Values::any_time),
+            triggered_at: None,
             switches: self.several(3, |values| (values.number(), values.any_time())).into(),
             events: self
                 .several(5, |values| ScheduleEvent {

@@ -6,8 +6,6 @@
 //!
 //! A trigger means "now" by the log's clock, and has no due time that an owner's clock could be held against.
 
-use std::collections::BTreeSet;
-
 use crate::journal::{Journal, PartitionJournal, Published, Said};
 
 /// Clocks that are further off than this have been set.
@@ -15,9 +13,8 @@ const SKEW_MS_MAX: i64 = 200;
 
 /// Whether an earlier owner's clock had reached the time of a schedule's run.
 fn had_come(about: &PartitionJournal, published: &Published, due_ms: i64) -> bool {
-    let is_of_schedule = about
-        .record(published.offset)
-        .is_some_and(|record| matches!(record.said, Said::Revise(_) | Said::Trigger { .. }));
+    let is_of_schedule =
+        about.record(published.offset).is_some_and(|record| matches!(record.said, Said::Revise(_)));
     is_of_schedule && about.ticks[..published.tick].iter().any(|tick| tick.published_at_ms >= due_ms)
 }
 
@@ -30,19 +27,16 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
             ));
         }
     }
-    let triggers: BTreeSet<i64> = about
-        .log
-        .iter()
-        .filter(|record| matches!(record.said, Said::Trigger { .. }))
-        .map(|record| record.appended_at_ms)
-        .collect();
-    for published in &about.publications {
+    let is_triggered = |published: &Published| {
+        about.record(published.offset).is_some_and(|record| matches!(record.said, Said::Trigger { .. }))
+    };
+    for published in about.publications.iter().filter(|published| !is_triggered(published)) {
         let tick = about.tick_of(published);
         let due_ms = published.due.as_millis();
         let was_on_its_way = journal.clock_error_ms > SKEW_MS_MAX
             && (due_ms <= tick.committed_at_ms.max(tick.latest_clock_ms)
                 || had_come(about, published, due_ms));
-        if due_ms > tick.published_at_ms && !was_on_its_way && !triggers.contains(&due_ms) {
+        if due_ms > tick.published_at_ms && !was_on_its_way {
             return Err(format!(
                 "{:016x} due {} was published {} ms early, in tick {}",
                 published.key.low(),

@@ -4,7 +4,7 @@
 //! is open; further creates are the same task. A cancel, a replace and a resolved move close it. An open
 //! generation is published exactly once, a closed one at most once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minutehand_model::{Guarantee, LogOffset, Place, TaskKey, Timestamp};
 
@@ -175,7 +175,8 @@ pub(super) fn check_updates(journal: &Journal, about: &PartitionJournal) -> Resu
         for index in &one.published {
             let published = &about.publications[*index];
             let Some(tick) = about.ticks.get(published.tick) else { continue };
-            if closed == Closed::Moved {
+            // A repetition after the window may have been moved as a task of its own, when the one before it had run.
+            if closed == Closed::Moved && one.published.len() > one.stale_repeats {
                 return Err(format!("{} was moved at offset {closed_at}, and ran", in_words(one)));
             }
             // Late ones are on their way out as soon as they are read; what follows them does not stop them. It was not
@@ -196,7 +197,41 @@ pub(super) fn check_updates(journal: &Journal, about: &PartitionJournal) -> Resu
             }
         }
     }
+    check_moved(about, &all, &damaged)?;
     check_moves(journal, about, &all)
+}
+
+/// What was moved had been created, and not been ended, before its move was asked for.
+fn check_moved(
+    about: &PartitionJournal,
+    all: &[Generation],
+    damaged: &BTreeSet<(TaskKey, Timestamp)>,
+) -> Result<(), String> {
+    let mut asked: BTreeMap<(TaskKey, Timestamp, Timestamp), Vec<LogOffset>> = BTreeMap::new();
+    for record in &about.log {
+        match &record.said {
+            Said::Move { key, due, to } => asked.entry((*key, *due, *to)).or_default().push(record.offset),
+            Said::Moved { key, due, to, .. } if !damaged.contains(&(*key, *due)) => {
+                let was_waiting = |asked_at: &LogOffset| {
+                    let end =
+                        all.partition_point(|one| (one.key, one.due, one.opened) < (*key, *due, *asked_at));
+                    let governed = end.checked_sub(1).map(|index| &all[index]);
+                    governed.is_some_and(|one| {
+                        (one.key, one.due) == (*key, *due) && one.closed.is_none_or(|(at, _)| at > *asked_at)
+                    })
+                };
+                if !asked.get(&(*key, *due, *to)).is_some_and(|offsets| offsets.iter().any(was_waiting)) {
+                    return Err(format!(
+                        "{:016x} due {due} was moved at offset {}, and was not waiting when that was asked for",
+                        key.low(),
+                        record.offset
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_moves(journal: &Journal, about: &PartitionJournal, all: &[Generation]) -> Result<(), String> {
@@ -311,5 +346,17 @@ mod tests {
         let moved = moves(3, 100_000, 200_000, true)(waiting);
         assert_eq!(moved.ask(check_updates), Ok(()));
         assert!(moved.ticks(100_001, &[(7, 100_000, 1)]).ask(check_updates).is_err());
+    }
+
+    #[test]
+    fn only_what_waits_is_moved() {
+        let moved = |story: Story| {
+            let asked = moves(3, 100_000, 200_000, false)(story);
+            moves(4, 100_000, 200_000, true)(asked).ask(check_updates)
+        };
+        let created = Story::default().creates(1, 7, 100_000);
+        assert_eq!(moved(created.clone()), Ok(()));
+        assert!(moved(Story::default()).is_err(), "it never was");
+        assert!(moved(created.cancels(2, 7, 100_000)).is_err(), "it had been cancelled");
     }
 }

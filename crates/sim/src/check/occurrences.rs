@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use minutehand_model::{MisfireRule, OverlapPolicy, Place, Timestamp};
 
-use super::revisions::{Cause, Expected, Life, ScheduleRun, lives, runs, trigger_times};
+use super::revisions::{Cause, Expected, Life, ScheduleRun, is_triggered, lives, runs};
 use crate::journal::{Journal, PartitionJournal};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
@@ -31,15 +31,13 @@ fn check_life(
     let end = Timestamp::from_millis(journal.ended_at_ms + journal.clock_error_ms);
     let expected = life.expected(end);
     let calendar: Vec<&ScheduleRun> = runs.iter().filter(|run| run.cause == Cause::Calendar).collect();
-    let triggers = trigger_times(about, life);
     let mut seen = BTreeSet::new();
     for run in &calendar {
         if !seen.insert(run.nominal) {
             return Err(format!("{} ran twice", run.nominal));
         }
         let is_expected = expected.binary_search_by_key(&run.nominal, |one| one.nominal).is_ok();
-        // A triggered run that had to wait for its turn goes out under its nominal time.
-        if !is_expected && !triggers.contains(&run.nominal) {
+        if !is_expected {
             return Err(format!("{} ran, and is no time of the schedule", run.nominal));
         }
         let jitter_ms = run.due.millis_since(run.nominal);
@@ -59,7 +57,7 @@ fn check_life(
         return Ok(());
     }
     check_misfire(about, life, &owed, &calendar)?;
-    check_runs_max(life, &owed, runs, &triggers)
+    check_runs_max(about, life, &owed, runs)
 }
 
 /// What was left out by the misfire policy had come too late; what ran had not.
@@ -121,14 +119,14 @@ fn latest_decision_ms(about: &PartitionJournal, life: &Life, one: &Expected, jit
 
 /// A schedule that was never revised starts no more runs than it may, and not fewer when nothing else stops it.
 fn check_runs_max(
+    about: &PartitionJournal,
     life: &Life,
     owed: &[Expected],
     runs: &[ScheduleRun],
-    triggers: &BTreeSet<Timestamp>,
 ) -> Result<(), String> {
     let [reign] = &life.reigns[..] else { return Ok(()) };
     let Some(definition) = reign.definition.as_ref() else { return Ok(()) };
-    let Some(max) = definition.runs_max.filter(|_| triggers.is_empty()) else { return Ok(()) };
+    let Some(max) = definition.runs_max.filter(|_| !is_triggered(about, life)) else { return Ok(()) };
     if runs.len() as u64 > max {
         return Err(format!("it ran {} times, {max} are allowed", runs.len()));
     }

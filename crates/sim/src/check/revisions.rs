@@ -2,7 +2,7 @@
 //!
 //! A brute force over the calendar; the engine's own bookkeeping is not asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use minutehand_calendar::{DstRule, Exclusions, Interval, Recurrence, Zone};
 use minutehand_model::{
@@ -224,11 +224,10 @@ pub(super) fn runs(
     Ok(runs)
 }
 
-/// The log times of a schedule's triggers: the nominal times of the runs they ask for.
-pub(super) fn trigger_times(about: &PartitionJournal, life: &Life) -> BTreeSet<Timestamp> {
-    let triggers = about.log.iter().filter(|record| {
+/// Whether runs of a schedule were asked for by triggers.
+pub(super) fn is_triggered(about: &PartitionJournal, life: &Life) -> bool {
+    about.log.iter().any(|record| {
         matches!(&record.said, Said::Trigger { namespace, schedule, .. }
             if (namespace, schedule) == (&life.namespace, &life.schedule))
-    });
-    triggers.map(|record| Timestamp::from_millis(record.appended_at_ms)).collect()
+    })
 }

@@ -17,6 +17,7 @@ impl super::World {
             Effect::ReadTimetable { request, from, until, bytes_max } => {
                 (request, RequestKind::ReadTimetable { from, until, bytes_max })
             }
+            Effect::FindTask { request, key, due } => (request, RequestKind::FindTask { key, due }),
             Effect::ReadLog { request, from, bytes_max } => {
                 (request, RequestKind::ReadLog { from, bytes_max })
             }

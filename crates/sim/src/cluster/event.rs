@@ -45,6 +45,7 @@ pub(crate) enum RequestKind {
     Open { epoch: Epoch },
     ReadRevisions,
     ReadTimetable { from: Timestamp, until: Timestamp, bytes_max: usize },
+    FindTask { key: TaskKey, due: Timestamp },
     ReadLog { from: LogOffset, bytes_max: usize },
     WriteBlocks { blocks: Vec<Block> },
     WriteRevisions { revisions: Vec<RevisionEntry> },
@@ -59,6 +60,7 @@ impl RequestKind {
             RequestKind::ReadLog { .. } | RequestKind::Forget { .. } => Store::Log,
             RequestKind::ReadRevisions
             | RequestKind::ReadTimetable { .. }
+            | RequestKind::FindTask { .. }
             | RequestKind::WriteBlocks { .. }
             | RequestKind::WriteRevisions { .. } => Store::Timetable,
         }
@@ -76,6 +78,7 @@ impl RequestKind {
             RequestKind::Open { .. } => "open",
             RequestKind::ReadRevisions => "read revisions",
             RequestKind::ReadTimetable { .. } => "read timetable",
+            RequestKind::FindTask { .. } => "find task",
             RequestKind::ReadLog { .. } => "read log",
             RequestKind::WriteBlocks { .. } => "write blocks",
             RequestKind::WriteRevisions { .. } => "write revisions",

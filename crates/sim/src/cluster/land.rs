@@ -1,7 +1,7 @@
 //! Requests that reach a store: what it does, and what it answers.
 
 use minutehand_engine::{Failure, Input};
-use minutehand_model::{Block, Epoch, Tick};
+use minutehand_model::{Block, Epoch, LogOffset, Tick};
 
 use super::event::{Answer, Envelope, Event, OwnerId, Request, RequestKind};
 use crate::store::CommitAt;
@@ -35,6 +35,14 @@ impl super::World {
                     format!("{from} .. {until}: {entries} entries, complete until {complete}")
                 });
                 self.reply(envelope, Input::Page { request: envelope.request, page }, None);
+            }
+            RequestKind::FindTask { key, due } => {
+                let entries = self.timetables[id.partition].find_due(key, due);
+                let count = entries.len() as u64;
+                self.note(owner(id), "find task", [key.low(), count], || {
+                    format!("{:016x} due {due}: {count} entries", key.low())
+                });
+                self.reply(envelope, Input::Found { request: envelope.request, entries }, None);
             }
             RequestKind::ReadLog { from, bytes_max } => self.land_read_log(envelope, from, bytes_max),
             RequestKind::WriteBlocks { blocks } => self.land_blocks(envelope, blocks),
@@ -135,9 +143,9 @@ impl super::World {
             return;
         }
         let input = match self.commit(envelope.owner, tick, at) {
-            false => failed(envelope, Failure::Fenced),
-            true if doubtful => failed(envelope, Failure::Retry),
-            true => Input::Done { request: envelope.request },
+            None => failed(envelope, Failure::Fenced),
+            Some(_) if doubtful => failed(envelope, Failure::Retry),
+            Some(derived_end) => Input::Committed { request: envelope.request, derived_end },
         };
         self.reply(envelope, input, None);
     }
@@ -157,7 +165,8 @@ impl super::World {
         false
     }
 
-    fn commit(&mut self, id: OwnerId, tick: Tick, at: CommitAt) -> bool {
+    /// Commits a tick, unless it is refused; answers the end of what it appended to the log, if it appended anything.
+    fn commit(&mut self, id: OwnerId, tick: Tick, at: CommitAt) -> Option<Option<LogOffset>> {
         let partition = id.partition;
         let (number, epoch, published) =
             (tick.checkpoint.tick, tick.checkpoint.epoch, tick.publications.len());
@@ -169,7 +178,7 @@ impl super::World {
             self.note(owner(id), "commit refused", [epoch.0, number], || {
                 format!("epoch {epoch} tick {number}")
             });
-            return false;
+            return None;
         };
         self.note(owner(id), "commit", [number, published as u64], || {
             let (head, behind) = (checkpoint.frontier.head, checkpoint.frontier.backlog.len());
@@ -180,7 +189,8 @@ impl super::World {
         });
         self.note_publications(partition, first_publication);
         let loses_derived = self.setup.flaw.is_some_and(|flaw| flaw.loses_derived());
-        if !derived.is_empty() {
+        let has_derived = !derived.is_empty();
+        if has_derived {
             if !loses_derived {
                 for command in derived {
                     self.logs[partition].append_command(self.now_ms, command);
@@ -188,11 +198,12 @@ impl super::World {
             }
             self.tell_of_growth(partition);
         }
+        let derived_end = has_derived.then(|| self.logs[partition].end());
         if self.setup.log_has_markers {
             self.logs[partition].leave_hole(1);
         }
         self.executions_published(partition, first_publication, first_stop);
-        true
+        Some(derived_end)
     }
 
     fn note_publications(&mut self, partition: usize, first: usize) {

@@ -98,7 +98,7 @@ impl ExecutionSink for MemoryStores {
         })
     }
 
-    async fn commit(&self, tick: Tick) -> Result<(), PortError> {
+    async fn commit(&self, tick: Tick) -> Result<Option<LogOffset>, PortError> {
         let mut state = self.state();
         let partition = tick.partition;
         let index = state.index(partition, "commit a tick")?;
@@ -107,13 +107,15 @@ impl ExecutionSink for MemoryStores {
         let at = CommitAt { now_ms, clock_ms: now_ms, latest_clock_ms: now_ms, session: None };
         let derived =
             state.sinks[index].commit(tick, at).map_err(|_| fenced("commit a tick of", partition))?;
+        let has_derived = !derived.is_empty();
         for command in derived {
             state.logs[index].append_command(now_ms, command);
         }
+        let derived_end = has_derived.then(|| state.logs[index].end());
         state.deliver(published);
         self.announce_ends(&state);
         self.shared.published.notify_waiters();
-        Ok(())
+        Ok(derived_end)
     }
 }
 

@@ -132,6 +132,13 @@ impl TimetableStore {
         found
     }
 
+    /// Those of them that are due at a time.
+    pub(crate) fn find_due(&self, key: TaskKey, due: Timestamp) -> Vec<TimetableEntry> {
+        let mut found = self.find(key);
+        found.retain(|entry| entry.due == due);
+        found
+    }
+
     /// (bucket, tasks, bytes) of the minutes that start in `from..until`.
     pub(crate) fn loads(&self, from: Timestamp, until: Timestamp) -> Vec<minutehand_model::BucketLoad> {
         let mut loads: BTreeMap<Timestamp, (u64, u64)> = BTreeMap::new();
