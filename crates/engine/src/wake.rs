@@ -23,7 +23,7 @@ impl Partition {
             (self.look_ahead_at(), WakeReason::LookAhead),
             (self.forget_at(), WakeReason::Forget),
         ];
-        if self.ticking.request.is_none() && self.may_fire() {
+        if self.ticking.is_free(self.now) && self.may_fire() {
             wakes.push((self.due_at(), WakeReason::Due));
             wakes.push((self.checkpoint_at(), WakeReason::Checkpoint));
             let is_busy = !self.late.is_empty() || !self.derived.is_empty() || self.schedules.has_news();
