@@ -295,6 +295,11 @@ impl Committer {
         session.tick = number;
         session.must_renew = since.elapsed() > Duration::from_millis(self.client.config().slow_commit_ms);
         let derived_end = session.deliveries.take_commands_end();
+        if derived_end.is_none() && !tick.derived.is_empty() {
+            // Its owner would hold for ever what it has decided; so it begins anew.
+            let reason = "the client did not say where the log took what the tick decided";
+            return Err(PortError::new(ErrorClass::Retry, action, reason));
+        }
         self.session = Some(session);
         Ok(derived_end)
     }
