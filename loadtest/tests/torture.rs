@@ -1,8 +1,8 @@
-//! Three tortures of about a minute each, on servers of their own.
+//! Four tortures of about a minute each, on servers of their own.
 
 use std::sync::{Mutex, PoisonError};
 
-use minutehand_loadtest::torture::{Kind, Options, SchedulerProgram, run};
+use minutehand_loadtest::torture::{Kind, Options, SchedulerProgram, Target, plan, run};
 
 /// Each has three servers and two schedulers: two at a time would torture the machine.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -34,4 +34,13 @@ fn connections_that_are_cut_held_or_slow_lose_and_repeat_nothing() {
 #[test]
 fn servers_that_go_down_and_come_back_lose_and_repeat_nothing() {
     endure("servers", 1, Kind::OF_SERVERS);
+}
+
+#[test]
+fn disks_that_are_full_and_are_given_room_again_lose_and_repeat_nothing() {
+    // Every server's, in so short a run.
+    let full: Vec<Target> =
+        plan(2, 35_000, 2, 5_000, Kind::OF_DISKS).into_iter().map(|fault| fault.target).collect();
+    assert_eq!(full, [Target::Cassandra, Target::Broker, Target::Etcd]);
+    endure("disks", 2, Kind::OF_DISKS);
 }

@@ -1,7 +1,7 @@
 //! Commands in JSON, in the words of the HTTP API.
 //!
 //! A body is that of `POST …/tasks`, or an object with one of the fields `create`, `cancel`, `reschedule`, `schedule`,
-//! `delete_schedule` and `trigger`. What stands in the path of the API is a field here: `namespace` and `id`.
+//! `delete_schedule`, `trigger` and `backfill`. What stands in the path of the API is a field here: `namespace` and `id`.
 
 use bytes::Bytes;
 use minutehand_model::{Command, Namespace, OverlapPolicy, Revision, ScheduleId, Task, TaskId, TaskKey};
@@ -17,7 +17,8 @@ use crate::verbatim::{AUTHOR, CREATION, namespace};
 use crate::{Input, Refusal};
 
 /// What a body may be the wrapper of.
-const WRAPPED: [&str; 6] = ["create", "cancel", "reschedule", "schedule", "delete_schedule", "trigger"];
+const WRAPPED: [&str; 7] =
+    ["create", "cancel", "reschedule", "schedule", "delete_schedule", "trigger", "backfill"];
 
 /// The command that a body asks for.
 pub(crate) fn understand(input: &Input<'_>) -> Result<Bytes, Refusal> {
@@ -38,7 +39,8 @@ pub(crate) fn understand(input: &Input<'_>) -> Result<Bytes, Refusal> {
         "reschedule" => reschedule(input, fields),
         "schedule" => schedule(input, fields),
         "delete_schedule" => delete_schedule(fields),
-        _ => trigger(fields),
+        "trigger" => trigger(fields),
+        _ => backfill(fields),
     };
     command.map(|command| command::encode(&command)).map_err(within)
 }
@@ -186,4 +188,17 @@ fn trigger(mut fields: Fields<'_>) -> Result<Command, Refusal> {
     };
     nothing_else(&fields, "namespace, id, overlap")?;
     Ok(Command::Trigger { namespace, schedule, overlap })
+}
+
+/// Whether the schedule has occurrences in the range, and how many, only its partition knows.
+fn backfill(mut fields: Fields<'_>) -> Result<Command, Refusal> {
+    let namespace = take_namespace(&mut fields)?;
+    let schedule = schedule_id(required(&mut fields, "id")?.as_str())?;
+    let from = parse_time("from", required(&mut fields, "from")?.as_str())?;
+    let to = parse_time("to", required(&mut fields, "to")?.as_str())?;
+    nothing_else(&fields, "namespace, id, from, to")?;
+    if from > to {
+        return Err(InvalidField::new("from", "lies after to", format!("at or before {to}"), from).into());
+    }
+    Ok(Command::Backfill { namespace, schedule, from, to })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use minutehand_ingress::egress::Envelope;
 use minutehand_model::{Checkpoint, Epoch, LogOffset, PartitionId, QueueName, Tick};
 use minutehand_ports::{ErrorClass, Opened, PortError};
 use rdkafka::Message;
@@ -15,6 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::sync::oneshot;
 
 use crate::client::Client;
+use crate::config::KafkaConfig;
 use crate::deliveries::Deliveries;
 use crate::error::port_error;
 use crate::execution::{self, Place};
@@ -44,6 +46,7 @@ struct Session {
 struct QueueTopic {
     name: String,
     partitions: u32,
+    envelope: Envelope,
 }
 
 pub(crate) struct Committer {
@@ -326,15 +329,17 @@ impl Committer {
             }
             let name = self.client.names().executions(queue);
             let partitions = self.client.ensure(&TopicDefinition::executions(self.client.config(), &name))?;
-            let own = self.client.config().partitions;
-            if !partitions.is_multiple_of(own) && !own.is_multiple_of(partitions) {
+            let KafkaConfig { partitions: own, cloudevents_queues, .. } = self.client.config();
+            if !partitions.is_multiple_of(*own) && !own.is_multiple_of(partitions) {
                 let reason = format!(
                     "{name} has {partitions} partitions, which is neither a divisor nor a multiple of the {own} \
                      of the command log; make the topic anew"
                 );
                 return Err(PortError::new(ErrorClass::Fatal, format!("publish to queue {queue}"), reason));
             }
-            self.queues.insert(queue.clone(), QueueTopic { name, partitions });
+            let is_event = cloudevents_queues.contains(queue);
+            let envelope = if is_event { Envelope::CloudEvents } else { Envelope::Plain };
+            self.queues.insert(queue.clone(), QueueTopic { name, partitions, envelope });
         }
         Ok(())
     }
@@ -382,7 +387,7 @@ impl Committer {
         for publication in &tick.publications {
             let Some(topic) = self.queues.get(&publication.task.queue) else { continue };
             let place = Place { partition: self.partition, partitions: self.client.config().partitions };
-            let outgoing = encoder.publication(publication);
+            let outgoing = encoder.publication(publication, topic.envelope);
             let to = place.within(topic.partitions, publication.task.key) as i32;
             let mut record: BaseRecord<'_, [u8], [u8]> =
                 BaseRecord::to(&topic.name).partition(to).headers(outgoing.headers);

@@ -1,8 +1,10 @@
 //! How to reach a Kafka cluster, and how each kind of client is set up.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use minutehand_model::QueueName;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
@@ -120,6 +122,8 @@ pub struct KafkaConfig {
     pub read_ahead_bytes_max: usize,
     /// Furthest that this machine's clock may be from the brokers', in milliseconds; beyond it nothing is owned.
     pub clock_skew_ms_max: i64,
+    /// Queues whose executions come out as CloudEvents, unless a task says otherwise.
+    pub cloudevents_queues: BTreeSet<QueueName>,
     /// How connections are secured.
     pub security: Security,
 }
@@ -142,6 +146,7 @@ impl Default for KafkaConfig {
             append_linger_ms: 1,
             read_ahead_bytes_max: 16 * 1024 * 1024,
             clock_skew_ms_max: 5_000,
+            cloudevents_queues: BTreeSet::new(),
             security: Security::default(),
         }
     }
@@ -211,8 +216,9 @@ impl KafkaConfig {
             .set("transactional.id", id)
             .set("transaction.timeout.ms", self.transaction_timeout_ms.to_string())
             .set("message.timeout.ms", self.transaction_timeout_ms.to_string())
-            // Reports of success say where the log took what a tick derives.
-            .set("linger.ms", "1");
+            .set("linger.ms", "1")
+            // Reports of success are many and say nothing that the commit does not.
+            .set("delivery.report.only.error", "true");
         config
     }
 

@@ -53,8 +53,12 @@ impl Encoder {
         Encoder { tick: tick_name(tick), writer }
     }
 
-    pub(crate) fn publication<'a>(&'a mut self, publication: &'a Publication) -> Outgoing<'a> {
-        match self.writer.publication(publication, Envelope::Plain) {
+    pub(crate) fn publication<'a>(
+        &'a mut self,
+        publication: &'a Publication,
+        envelope: Envelope,
+    ) -> Outgoing<'a> {
+        match self.writer.publication(publication, envelope) {
             Ok(outgoing) => {
                 let headers = owned(&outgoing.headers, TICK, &self.tick);
                 Outgoing { key: outgoing.key, value: outgoing.value, headers }

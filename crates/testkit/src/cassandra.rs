@@ -185,7 +185,9 @@ fn write_configuration(
 fn settings(folder: &Path, number: u16, ports: &Ports, options: &CassandraOptions) -> String {
     let data = folder.join("data");
     let sync = if options.durable {
-        "commitlog_sync: group\ncommitlog_sync_group_window: 5ms"
+        // Compressed segments are written, others are mapped: nobody would notice a full disk before the next segment.
+        "commitlog_sync: group\ncommitlog_sync_group_window: 5ms\n\
+         commitlog_compression:\n  - class_name: LZ4Compressor"
     } else {
         "commitlog_sync: periodic\ncommitlog_sync_period: 10000ms"
     };
@@ -227,6 +229,8 @@ fn settings(folder: &Path, number: u16, ports: &Ports, options: &CassandraOption
          file_cache_size: 64MiB\n\
          concurrent_compactors: 1\n\
          auto_snapshot: false\n\
+         disk_failure_policy: stop\n\
+         commit_failure_policy: stop\n\
          dynamic_snitch: false\n\
          write_request_timeout: 5s\n\
          read_request_timeout: 10s\n\

@@ -2,7 +2,7 @@
 //!
 //! Most tests want any Kafka, Cassandra or etcd: [`kafka`], [`cassandra`], [`etcd`] and [`endpoints`] answer where one
 //! is, starting it where the environment names none. Tests that break servers have their own, [`Kafka::start`] and so on,
-//! and each process of them is a [`Server`] that can be killed, paused and started again. [`Proxy`] breaks connections.
+//! and each process of them is a [`Server`] that can be killed, paused, denied disk space and started again. [`Proxy`] breaks connections.
 //!
 //! What is fetched lies in a [`Cache`] outside the repository. No server outlives the process that started it, except
 //! those of [`up`], which [`down`] stops.
@@ -14,6 +14,7 @@ mod detached;
 mod endpoints;
 mod etcd;
 mod fetch;
+mod full_disk;
 mod health;
 mod kafka;
 mod ports;

@@ -287,6 +287,15 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal, what: &'static str) -> Result<(), ServerError> {
+        self.act_on(what, |pid| kill_process(pid, signal))
+    }
+
+    /// Does something to its process.
+    pub(crate) fn act_on(
+        &self,
+        what: &'static str,
+        act: impl FnOnce(Pid) -> rustix::io::Result<()>,
+    ) -> Result<(), ServerError> {
         let process = self.process();
         let pid =
             process.as_ref().and_then(|process| Pid::from_raw(process.supervised.child.id().cast_signed()));
@@ -294,7 +303,7 @@ impl Server {
             return Err(ServerError::NotRunning { server: self.plan.name.clone() });
         };
         // The child is not collected while the lock is held, so the number is still its own.
-        kill_process(pid, signal).map_err(|error| self.system(what, error.into()))
+        act(pid).map_err(|error| self.system(what, error.into()))
     }
 
     fn system(&self, what: &'static str, source: io::Error) -> ServerError {

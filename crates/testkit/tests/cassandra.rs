@@ -1,6 +1,6 @@
 //! Cassandra as tests use it.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use minutehand_testkit::{Cassandra, CassandraOptions};
@@ -22,32 +22,37 @@ impl Cql {
             options.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
             options.extend(text.bytes());
         }
-        let (code, _) = cql.ask(STARTUP, &options);
+        let (code, _) = cql.ask(STARTUP, &options).unwrap();
         assert!(matches!(code, READY | AUTHENTICATE), "{code}");
         cql
     }
 
-    fn ask(&mut self, code: u8, body: &[u8]) -> (u8, Vec<u8>) {
+    fn ask(&mut self, code: u8, body: &[u8]) -> io::Result<(u8, Vec<u8>)> {
         let mut frame = vec![4, 0, 0, 0, code];
         frame.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
         frame.extend(body);
-        self.0.write_all(&frame).unwrap();
+        self.0.write_all(&frame)?;
         let mut head = [0; 9];
-        self.0.read_exact(&mut head).unwrap();
+        self.0.read_exact(&mut head)?;
         let mut answer = vec![0; u32::from_be_bytes(head[5..].try_into().unwrap()) as usize];
-        self.0.read_exact(&mut answer).unwrap();
-        (head[4], answer)
+        self.0.read_exact(&mut answer)?;
+        Ok((head[4], answer))
     }
 
     /// Runs a statement; the answer is the raw result.
     fn run(&mut self, statement: &str) -> Vec<u8> {
+        let (code, answer) = self.try_run(statement).unwrap();
+        assert_eq!(code, RESULT, "{statement}: {}", String::from_utf8_lossy(&answer));
+        answer
+    }
+
+    /// Runs a statement; the answer is what kind it is, and its body.
+    fn try_run(&mut self, statement: &str) -> io::Result<(u8, Vec<u8>)> {
         let mut body = u32::try_from(statement.len()).unwrap().to_be_bytes().to_vec();
         body.extend(statement.bytes());
         // Consistency ONE and no flags.
         body.extend([0, 1, 0]);
-        let (code, answer) = self.ask(QUERY, &body);
-        assert_eq!(code, RESULT, "{statement}: {}", String::from_utf8_lossy(&answer));
-        answer
+        self.ask(QUERY, &body)
     }
 
     fn finds(&mut self, statement: &str, text: &str) -> bool {
@@ -67,6 +72,28 @@ fn an_acknowledged_row_survives_a_kill_where_writes_are_durable() {
     cql.run("INSERT INTO k.t (a, b) VALUES ('one', 'the written value')");
     node.kill().unwrap();
     node.start().unwrap();
+    let mut cql = Cql::connect(node.address());
+    assert!(cql.finds("SELECT b FROM k.t WHERE a = 'one'", "the written value"));
+}
+
+#[test]
+fn a_node_whose_disk_is_full_acknowledges_nothing_and_keeps_what_it_had() {
+    let cassandra =
+        Cassandra::start(&CassandraOptions { durable: true, ..CassandraOptions::default() }).unwrap();
+    let node = &cassandra.nodes()[0];
+    let mut cql = Cql::connect(node.address());
+    cql.run("CREATE KEYSPACE k WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 1}");
+    cql.run("CREATE TABLE k.t (a text PRIMARY KEY, b text)");
+    cql.run("INSERT INTO k.t (a, b) VALUES ('one', 'the written value')");
+    node.fill_disk().unwrap();
+    let written = cql.try_run("INSERT INTO k.t (a, b) VALUES ('two', 'never promised')");
+    assert!(!written.is_ok_and(|(code, _)| code == RESULT));
+    // The node runs, and has stopped listening.
+    while TcpStream::connect(node.address()).is_ok() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(node.is_running());
+    node.free_disk().unwrap();
     let mut cql = Cql::connect(node.address());
     assert!(cql.finds("SELECT b FROM k.t WHERE a = 'one'", "the written value"));
 }

@@ -78,6 +78,19 @@ fn a_broker_that_was_killed_comes_back_on_its_port() {
 }
 
 #[test]
+fn a_broker_whose_disk_is_full_ends_and_comes_back_when_it_has_room() {
+    let kafka = Kafka::start(&KafkaOptions::default()).unwrap();
+    let broker = &kafka.brokers()[0];
+    broker.fill_disk().unwrap();
+    // It writes by itself, to the log of its metadata.
+    while broker.is_running() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    broker.free_disk().unwrap();
+    assert!(api_versions(broker.address()).is_ok());
+}
+
+#[test]
 fn three_brokers_know_each_other() {
     let kafka = Kafka::start(&KafkaOptions { brokers: 3, ..KafkaOptions::default() }).unwrap();
     let ports: Vec<u16> = kafka.brokers().iter().map(|broker| broker.address().port()).collect();

@@ -23,7 +23,7 @@ Schedulers on real servers under load and faults drawn from a seed, audited.
   --nodes N         schedulers (3)
   --partitions P    partitions (4)
   --folder F        where logs and journals are kept (target/torture/SEED)
-  --faults KINDS    all, schedulers, connections, servers or none (all)
+  --faults KINDS    all, schedulers, connections, servers, disks or none (all)
   --scheduler PATH  the binary whose `scheduler` is tortured; a plain scheduler of this program when not given
   --measure NAME    take-over, hand-over or placement instead of a torture: figures, one a line
   --plant MISTAKE   put a mistake into what was read: the audit must fail
@@ -92,6 +92,7 @@ fn kinds(word: &str) -> Result<&'static [Kind], Failure> {
         "schedulers" => Ok(Kind::OF_SCHEDULERS),
         "connections" => Ok(Kind::OF_CONNECTIONS),
         "servers" => Ok(Kind::OF_SERVERS),
+        "disks" => Ok(Kind::OF_DISKS),
         "none" => Ok(&[]),
         _ => Err(format!("there are no faults {word:?}; see --help").into()),
     }

@@ -26,6 +26,8 @@ pub enum Kind {
     KillServer,
     /// A server is asked to end and started again.
     StopServer,
+    /// The disk of a server is full. It is given room again and started again: by then it has ended, or refuses.
+    FullDisk,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
         Kind::Delay,
         Kind::KillServer,
         Kind::StopServer,
+        Kind::FullDisk,
     ];
 
     /// Faults of the schedulers themselves.
@@ -50,6 +53,9 @@ impl Kind {
 
     /// Faults of the servers.
     pub const OF_SERVERS: &'static [Kind] = &[Kind::KillServer, Kind::StopServer];
+
+    /// Faults of the servers' disks.
+    pub const OF_DISKS: &'static [Kind] = &[Kind::FullDisk];
 
     /// The word for it in reports.
     pub fn as_str(self) -> &'static str {
@@ -63,6 +69,7 @@ impl Kind {
             Kind::Delay => "delay",
             Kind::KillServer => "kill_server",
             Kind::StopServer => "stop_server",
+            Kind::FullDisk => "full_disk",
         }
     }
 
@@ -181,7 +188,7 @@ fn draw_target(random: &mut Random, kind: Kind, nodes: usize) -> Target {
         Kind::Cut | Kind::Reset | Kind::Blackhole | Kind::Delay => {
             random.pick(&[Target::ToKafka(node), Target::ToEtcd(node), Target::ToCassandra])
         }
-        Kind::KillServer | Kind::StopServer => {
+        Kind::KillServer | Kind::StopServer | Kind::FullDisk => {
             random.pick(&[Target::Broker, Target::Cassandra, Target::Etcd])
         }
     }
@@ -198,6 +205,17 @@ mod tests {
         assert_ne!(all, plan(12, 1_800_000, 3, 5_000, Kind::ALL));
         assert!(Kind::ALL.iter().all(|kind| all.iter().any(|one| one.kind == *kind)), "{all:?}");
         assert!(all.iter().all(|one| one.at_ms >= WARM_UP_MS && one.at_ms + one.lasts_ms <= 1_800_000));
+    }
+
+    #[test]
+    fn every_server_has_its_disk_full_some_time() {
+        let all = plan(11, 1_800_000, 3, 5_000, Kind::ALL);
+        for server in [Target::Broker, Target::Cassandra, Target::Etcd] {
+            let full = all.iter().find(|one| one.kind == Kind::FullDisk && one.target == server);
+            assert!(full.is_some_and(|full| full.lasts_ms > 0), "{server}: {all:?}");
+        }
+        let servers = plan(11, 1_800_000, 3, 5_000, Kind::OF_DISKS);
+        assert!(servers.iter().all(|one| one.kind == Kind::FullDisk) && servers.len() > 50, "{servers:?}");
     }
 
     #[test]

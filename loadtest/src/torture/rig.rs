@@ -266,6 +266,7 @@ impl Rig {
             }
             (Kind::KillServer, target) => self.server(target).map_or(Ok(()), Server::kill),
             (Kind::StopServer, target) => self.server(target).map_or(Ok(()), Server::stop),
+            (Kind::FullDisk, target) => self.server(target).map_or(Ok(()), Server::fill_disk),
             (kind, target) => {
                 for proxy in self.proxies(target) {
                     match kind {
@@ -294,6 +295,7 @@ impl Rig {
             (Kind::KillServer | Kind::StopServer, target) => {
                 self.server(target).map_or(Ok(()), Server::start)
             }
+            (Kind::FullDisk, target) => self.server(target).map_or(Ok(()), Server::free_disk),
             (_, target) => {
                 self.proxies(target).into_iter().for_each(Proxy::heal);
                 Ok(())

@@ -1,5 +1,6 @@
 //! A rig under load: schedulers, producers and readers at work, and how it ends: everything drained, and audited.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::audit::{Audit, RunFacts, audit};
-use super::plan::Planned;
+use super::plan::{Planned, Target};
 use super::plant::Plant;
 use super::producer::{Intents, Producer};
 use super::reader::{Readers, Shared};
@@ -154,6 +155,8 @@ impl Session {
     /// not be broken or mended.
     pub fn suffer(&self, planned: &[Planned], mut meanwhile: impl FnMut(&Session)) -> Result<(), Failure> {
         let mut under_way: Vec<JoinHandle<Result<(), String>>> = Vec::new();
+        // A server may take longer to come back than was planned: its next fault waits for that.
+        let mut turns: BTreeMap<Target, Arc<Mutex<()>>> = BTreeMap::new();
         for fault in planned {
             while self.elapsed_ms() < fault.at_ms {
                 let left_ms = (fault.at_ms - self.elapsed_ms()).clamp(0, 1_000);
@@ -161,7 +164,9 @@ impl Session {
                 meanwhile(self);
             }
             let (rig, notes, fault) = (Arc::clone(&self.rig), self.notes.clone(), *fault);
+            let turn = Arc::clone(turns.entry(fault.target).or_default());
             under_way.push(thread::spawn(move || {
+                let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
                 notes.add(&format!("{} of {}", fault.kind.as_str(), fault.target));
                 rig.begin(&fault).map_err(|error| error.to_string())?;
                 thread::sleep(Duration::from_millis(fault.lasts_ms.unsigned_abs()));

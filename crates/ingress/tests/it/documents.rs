@@ -90,7 +90,7 @@ fn the_examples_for_producers_are_understood() {
             other => panic!("{line}: {other:?}"),
         }
     }
-    let expected = ["cancel", "create", "replace", "revise", "trigger"];
+    let expected = ["backfill", "cancel", "create", "replace", "revise", "trigger"];
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), expected);
 }
 

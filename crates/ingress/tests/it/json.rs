@@ -56,6 +56,17 @@ fn the_other_commands_are_wrapped_in_their_names() {
     check(&json(r#"{"delete_schedule":{"id":"r","revision":2}}"#), "delete default/r #2");
     check(&json(r#"{"trigger":{"id":"r","overlap":"skip"}}"#), "trigger default/r Some(Skip)");
     check(&json(r#"{"trigger":{"id":"r","overlap":null}}"#), "trigger default/r None");
+    check(
+        &json(
+            r#"{"backfill":{"namespace":"n","id":"r","from":"2026-10-01T00:00:00+02:00","to":"2026-10-07T00:00:00Z"}}"#,
+        ),
+        "backfill n/r 2026-09-30T22:00:00Z to 2026-10-07T00:00:00Z",
+    );
+    // A revision says whether it is paused: so is a schedule paused, and resumed by the next one.
+    let written =
+        |paused| format!(r#"{{"schedule":{{"id":"r","revision":2,"cron":"@daily","queue":"q"{paused}}}}}"#);
+    check(&json(&written(r#","paused":true"#)), "revise default/r #2 paused [@daily UTC vixie] -> q, value ");
+    check(&json(&written("")), "revise default/r #2 [@daily UTC vixie] -> q, value ");
 }
 
 #[test]
@@ -119,6 +130,11 @@ fn a_refused_body_says_which_field_and_why() {
         (r#"{"schedule":{"cron":"@daily","queue":"q","revision":-1}}"#, "schedule: revision: invalid value"),
         (r#"{"delete_schedule":{"id":"r"}}"#, "delete_schedule: revision: is missing"),
         (r#"{"trigger":{"id":"r","overlap":"maybe"}}"#, "trigger: overlap: is not a choice"),
+        (r#"{"backfill":{"id":"r","to":"2026-10-07T00:00:00Z"}}"#, "backfill: from: is missing"),
+        (
+            r#"{"backfill":{"id":"r","from":"2026-10-08T00:00:00Z","to":"2026-10-07T00:00:00Z"}}"#,
+            "backfill: from: lies after to; at or before 2026-10-07T00:00:00Z, given 2026-10-08T00:00:00Z",
+        ),
     ];
     for (body, reason) in cases {
         let found = json(body).command().unwrap_err();

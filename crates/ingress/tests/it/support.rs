@@ -89,10 +89,14 @@ pub(crate) fn told(command: &Command) -> String {
             };
             let action = &definition.action;
             let rest = told_body(&action.payload, &action.headers, action.verbatim.as_deref());
-            format!("revise {name} #{number} [{recurrence}] -> {}{rest}", action.queue)
+            let paused = if revision.paused { " paused" } else { "" };
+            format!("revise {name} #{number}{paused} [{recurrence}] -> {}{rest}", action.queue)
         }
         Command::Trigger { namespace, schedule, overlap } => {
             format!("trigger {namespace}/{schedule} {overlap:?}")
+        }
+        Command::Backfill { namespace, schedule, from, to } => {
+            format!("backfill {namespace}/{schedule} {from} to {to}")
         }
         other => format!("{other:?}"),
     }

@@ -6,6 +6,7 @@ use minutehand_engine::Config;
 use minutehand_etcd::{EtcdConfig, MemberConfig};
 use minutehand_http::{TlsFiles, Tokens};
 use minutehand_kafka::{KafkaConfig, Mechanism, Sasl, Security};
+use minutehand_model::QueueName;
 
 use super::failure::usage;
 use super::settings::ClusterSettings;
@@ -32,6 +33,13 @@ fn identity(
         (None, None) => Ok(None),
         _ => Err(usage(format!("one of {cert} and {key} is set; set both or none"))),
     }
+}
+
+/// The names of queues.
+pub(super) fn queues(settings: &ClusterSettings, name: &str) -> Result<Vec<QueueName>, Failure> {
+    let queues = settings.list(name);
+    let parsed: Result<Vec<QueueName>, _> = queues.iter().map(|queue| QueueName::parse(queue)).collect();
+    parsed.map_err(|error| usage(format!("{name}: {error}")))
 }
 
 /// How to reach Kafka.
@@ -77,6 +85,7 @@ pub(super) fn kafka(settings: &ClusterSettings) -> Result<KafkaConfig, Failure> 
         clock_skew_ms_max: settings.number("kafka.clock_skew_ms_max"),
         append_linger_ms: settings.number("kafka.append_linger_ms"),
         read_ahead_bytes_max: settings.number("kafka.read_ahead_bytes_max"),
+        cloudevents_queues: queues(settings, "kafka.cloudevents_queues")?.into_iter().collect(),
         security: Security { tls, sasl },
     };
     let (all, queue) = (config.partitions, config.queue_partitions);

@@ -89,12 +89,11 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
 }
 
 fn queues(settings: &ClusterSettings) -> Result<Vec<QueueName>, Failure> {
-    let names = settings.list("worker.queues");
-    if names.is_empty() {
+    let queues = configs::queues(settings, "worker.queues")?;
+    if queues.is_empty() {
         return Err(failure::usage("worker.queues is empty; name the queues that this worker serves"));
     }
-    let parsed: Result<Vec<QueueName>, _> = names.iter().map(|name| QueueName::parse(name)).collect();
-    parsed.map_err(|error| failure::usage(format!("worker.queues: {error}")))
+    Ok(queues)
 }
 
 fn executors(settings: &ClusterSettings) -> Result<Executors, Failure> {

@@ -45,6 +45,11 @@ fn a_setting_that_cannot_be_used_is_named() {
         ("gateway", "etcd.tls=true", "etcd.tls is true and etcd.tls_ca_file is not set"),
         ("gateway", "http.tls_cert_file=/no/such", "one of http.tls_cert_file and http.tls_key_file is set"),
         ("worker", "worker.history=all", "worker.queues is empty; name the queues that this worker serves"),
+        (
+            "scheduler",
+            "kafka.cloudevents_queues=mail,a b",
+            "kafka.cloudevents_queues: queue has ' ' at position 2",
+        ),
         ("worker", "worker.queues=a b", "worker.queues: queue has ' ' at position 2"),
     ];
     for (role, set, words) in cases {
