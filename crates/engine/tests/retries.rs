@@ -5,7 +5,7 @@ mod support;
 
 use minutehand_engine::Config;
 use minutehand_model::Command;
-use support::{Story, Timetable, task};
+use support::{Story, Writes, task};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -13,7 +13,7 @@ const HOUR_MS: i64 = 3_600_000;
 fn while_the_timetable_is_away_a_bounded_number_of_writes_is_tried_ever_more_rarely() {
     let config = Config::default();
     let mut story = Story::begin_with(config.clone());
-    story.timetable = Timetable::Away;
+    story.writes = Writes::Refused;
     for number in 0..600 {
         story.say(number * 100, Command::Create(task(&format!("task-{number}"), HOUR_MS + number)));
     }
@@ -24,7 +24,7 @@ fn while_the_timetable_is_away_a_bounded_number_of_writes_is_tried_ever_more_rar
     let most = config.block_writes_max as i64 * (10_000 / config.retry_delay_ms_max + 1);
     assert!(tried <= most, "{tried} writes in ten seconds, at most {most} are right");
 
-    story.timetable = Timetable::There;
+    story.writes = Writes::Kept;
     story.pass(60_000 + config.retry_delay_ms_max + config.flush_interval_ms);
-    assert_eq!(story.stored, 600);
+    assert_eq!(story.entries().count(), 600);
 }

@@ -5,6 +5,7 @@ mod failure;
 pub mod generator;
 mod member;
 mod payload;
+pub mod persisted;
 pub mod prepared;
 pub mod reader;
 pub mod rig;

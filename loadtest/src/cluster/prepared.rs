@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use minutehand_engine::Config;
 use minutehand_model::{
     Block, Fact, LogOffset, PartitionId, Precision, Task, TaskId, Timestamp, TimetableEntry,
@@ -36,7 +37,7 @@ const LOAD_RATE: f64 = 50_000.0;
 /// Longest wait for the minute to come out.
 const PUBLISHING_MAX: Duration = Duration::from_secs(600);
 /// Tasks in a block: what a block of the engine holds at this payload.
-const BLOCK_TASKS: u64 = 40;
+pub(super) const BLOCK_TASKS: u64 = 40;
 /// Blocks handed to the timetable at once.
 const BLOCKS_AT_ONCE: usize = 64;
 
@@ -149,6 +150,14 @@ async fn ceilings(
         true => Ok(()),
         false => Err(Failure::new(format!("{read} of {} tasks were read back", prepared.tasks))),
     }
+}
+
+/// A block of the usual size, as it is stored.
+pub(super) fn encoded_block() -> Bytes {
+    let minute = SystemClock.now().floor_to_minute();
+    let (mut task, mut payloads) = (template(&queue()), Payloads::new(PAYLOAD_BYTES));
+    let block = block((&mut task, &mut payloads), PartitionId(0), minute, 0..BLOCK_TASKS, BLOCK_TASKS);
+    minutehand_record::block::encode(&block)
 }
 
 async fn write(

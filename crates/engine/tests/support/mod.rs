@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedule, Partition};
 use minutehand_model::{
-    ActionTemplate, Checkpoint, Command, Epoch, Guarantee, MisfirePolicy, Namespace, OutcomeKind,
+    ActionTemplate, Block, Checkpoint, Command, Epoch, Guarantee, MisfirePolicy, Namespace, OutcomeKind,
     OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
     ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, SetAside, StopRequest, Task, TaskId,
     TaskRecord, Timestamp, TimetableEntry, TimetablePage,
@@ -47,28 +47,33 @@ pub(crate) struct Published {
     pub(crate) id: String,
 }
 
-/// What becomes of blocks that are to be written.
+/// What becomes of blocks that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Timetable {
-    /// Nobody ever hears, so that everything stays in the log.
-    Silent,
-    /// Every write fails at once.
-    Away,
-    /// Every write is stored.
-    There,
+pub(crate) enum Writes {
+    /// Nobody answers, and nothing is kept.
+    Unanswered,
+    /// They are kept.
+    Kept,
+    /// They are refused for now.
+    Refused,
 }
 
-/// A partition, its log and what its sink took.
+/// A partition, its log, its timetable and what its sink took.
 pub(crate) struct Story {
     pub(crate) partition: Partition,
     pub(crate) published: Vec<Published>,
     pub(crate) stops: Vec<StopRequest>,
-    pub(crate) timetable: Timetable,
-    /// When blocks were to be written, in milliseconds after the beginning, and how many entries were stored.
+    /// Unanswered at first, so that everything stays in the log.
+    pub(crate) writes: Writes,
+    /// When blocks were to be written, in milliseconds after the beginning.
     pub(crate) writes_ms: Vec<i64>,
-    pub(crate) stored: usize,
+    /// What the timetable has.
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) is_released: bool,
     config: Config,
     log: Vec<InputRecord>,
+    /// What lies below has been deleted.
+    log_begins: u64,
     overtaking: Vec<Command>,
     checkpoint: Option<Checkpoint>,
     states: Vec<(Namespace, ScheduleId, ScheduleState)>,
@@ -79,12 +84,13 @@ pub(crate) struct Story {
     /// Reads of the log get no answer; the last of them waits for one.
     is_blind: bool,
     waiting: Option<Effect>,
-    /// What was written to the timetable, when it is one that takes anything.
-    entries: Option<Vec<TimetableEntry>>,
     /// Answers about tasks in the timetable that are being kept back.
     kept_back: Option<Vec<Input>>,
     /// The log damages what ticks append.
     damages_derived: bool,
+    /// Ticks are committed, and their answer is a long time coming.
+    is_slow: bool,
+    slow_answer: Option<Input>,
 }
 
 impl Story {
@@ -98,10 +104,12 @@ impl Story {
             config,
             published: Vec::new(),
             stops: Vec::new(),
-            timetable: Timetable::Silent,
+            writes: Writes::Unanswered,
             writes_ms: Vec::new(),
-            stored: 0,
+            blocks: Vec::new(),
+            is_released: false,
             log: Vec::new(),
+            log_begins: 0,
             overtaking: Vec::new(),
             checkpoint: None,
             states: Vec::new(),
@@ -110,9 +118,10 @@ impl Story {
             page: usize::MAX,
             is_blind: false,
             waiting: None,
-            entries: None,
             kept_back: None,
             damages_derived: false,
+            is_slow: false,
+            slow_answer: None,
         };
         story.take_over(0);
         story
@@ -120,7 +129,7 @@ impl Story {
 
     /// From now on what is due beyond the look-ahead goes to a timetable, and out of memory.
     pub(crate) fn with_timetable(mut self) -> Story {
-        self.entries = Some(Vec::new());
+        self.writes = Writes::Kept;
         self
     }
 
@@ -191,6 +200,20 @@ impl Story {
         self.is_blind = true;
     }
 
+    /// From now on ticks are not answered.
+    pub(crate) fn commit_slowly(&mut self) {
+        self.is_slow = true;
+    }
+
+    /// Ticks are answered again, the one that waits first.
+    pub(crate) fn commit_at_once(&mut self) {
+        self.is_slow = false;
+        if let Some(answer) = self.slow_answer.take() {
+            self.partition.handle(self.now, answer);
+        }
+        self.settle();
+    }
+
     /// Reads of the log are answered again, the one that waits first, with so many records at a time.
     pub(crate) fn see_in_pages(&mut self, page: usize) {
         (self.is_blind, self.page) = (false, page);
@@ -212,6 +235,23 @@ impl Story {
                 return;
             }
         }
+    }
+
+    /// Deletes what a new owner does not ask the log for; answers how many records that are.
+    pub(crate) fn cut_log(&mut self) -> u64 {
+        self.log_begins = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.replay_from);
+        self.log_begins
+    }
+
+    /// The owner is asked to hand over.
+    pub(crate) fn hand_over(&mut self) {
+        self.partition.handle(self.now, Input::HandOver);
+        self.settle();
+    }
+
+    /// Everything the timetable has.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &TimetableEntry> {
+        self.blocks.iter().flat_map(|block| &block.entries)
     }
 
     /// Time passes while nobody owns the partition.
@@ -272,14 +312,14 @@ impl Story {
             // Nothing is ever stored but in the log: every revision is replayed from there.
             Effect::ReadRevisions { request } => Input::Revisions { request, entries: Vec::new() },
             Effect::ReadTimetable { request, from, until, .. } => {
-                let stored = self.entries.iter().flatten();
-                let entries = stored.filter(|entry| (from..until).contains(&entry.due)).cloned().collect();
-                let set_aside = Vec::new();
-                Input::Page { request, page: TimetablePage { entries, set_aside, complete_until: until } }
+                let asked = self.blocks.iter().filter(|block| (from..until).contains(&block.first_due()));
+                let entries = asked.flat_map(|block| block.entries.clone()).collect();
+                let page = TimetablePage { entries, complete_until: until, ..Default::default() };
+                Input::Page { request, page }
             }
             Effect::FindTask { request, key, due } => {
-                let stored = self.entries.iter().flatten();
-                let entries = stored.filter(|entry| (entry.key, entry.due) == (key, due)).cloned().collect();
+                let entries =
+                    self.entries().filter(|entry| (entry.key, entry.due) == (key, due)).cloned().collect();
                 let answer = Input::Found { request, entries };
                 if let Some(kept_back) = &mut self.kept_back {
                     kept_back.push(answer);
@@ -287,16 +327,12 @@ impl Story {
                 }
                 answer
             }
-            Effect::WriteBlocks { request, blocks } if self.entries.is_some() => {
-                let entries = blocks.into_iter().flat_map(|block| block.entries);
-                self.entries.iter_mut().for_each(|stored| stored.extend(entries.clone()));
-                Input::Done { request }
-            }
             Effect::ReadLog { .. } if self.is_blind => {
                 self.waiting = Some(effect);
                 return None;
             }
             Effect::ReadLog { request, from, .. } => {
+                assert!(from >= self.log_begins, "offset {from} has been deleted");
                 let records: Vec<InputRecord> =
                     self.log[from as usize..].iter().take(self.page).cloned().collect();
                 let end = from + records.len() as u64;
@@ -334,24 +370,34 @@ impl Story {
                 }
                 self.checkpoint = Some(tick.checkpoint);
                 let derived_end = has_derived.then_some(self.log.len() as u64);
-                Input::Committed { request, derived_end }
+                let answer = Input::Committed { request, derived_end };
+                if self.is_slow {
+                    self.slow_answer = Some(answer);
+                    return None;
+                }
+                answer
             }
             Effect::WriteBlocks { request, blocks } => {
                 self.writes_ms.push(self.now.millis_since(at(0)));
-                match self.timetable {
-                    Timetable::Silent => return None,
-                    Timetable::Away => Input::Failed { request, failure: Failure::Retry },
-                    Timetable::There => {
-                        self.stored += blocks.iter().map(|block| block.entries.len()).sum::<usize>();
+                match self.writes {
+                    Writes::Unanswered => return None,
+                    Writes::Refused => Input::Failed { request, failure: Failure::Retry },
+                    Writes::Kept => {
+                        self.blocks.extend(blocks);
                         Input::Done { request }
                     }
                 }
             }
-            // Never acknowledged, so that everything stays in the log.
-            Effect::WriteRevisions { .. } | Effect::Forget { .. } => {
+            Effect::Forget { timetable_before, .. } => {
+                self.blocks.retain(|block| block.bucket >= timetable_before);
                 return None;
             }
-            Effect::Release { .. } => return None,
+            // Never acknowledged, so that they stay in the log.
+            Effect::WriteRevisions { .. } => return None,
+            Effect::Release { .. } => {
+                self.is_released = true;
+                return None;
+            }
             Effect::Stopped { reason } => panic!("the owner stopped: {reason}"),
         })
     }
