@@ -28,7 +28,7 @@ pub use axum::Router;
 pub use api::{ApiConfig, RenderMetrics};
 pub use ids::IdSource;
 pub use namespaces::NamespacePolicy;
-pub use node_router::{NodeConfig, node_router};
+pub use node_router::{NodeConfig, node_router, waiting_router};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemDetails};
 pub use routes::router;

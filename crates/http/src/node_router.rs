@@ -58,6 +58,13 @@ pub fn node_router(config: NodeConfig) -> Router {
         .with_state(state)
 }
 
+/// What any role serves until it can do its work: health and metrics; everything else is not ready yet.
+pub fn waiting_router(config: NodeConfig) -> Router {
+    let readiness = Arc::clone(&config.readiness);
+    let not_ready = move || std::future::ready(operations::readiness(readiness()));
+    node_router(NodeConfig { owners: None, ..config }).fallback(not_ready)
+}
+
 async fn authenticate(State(node): State<Arc<NodeConfig>>, request: Request, next: Next) -> Response {
     match grant(&node.tokens, request.headers()) {
         Ok(_) => next.run(request).await,

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
-use minutehand_http::{NodeConfig, RenderMetrics, Router, Tokens, node_router, refuse_open_bind, switched};
+use minutehand_http::{
+    NodeConfig, RenderMetrics, Router, Tokens, refuse_open_bind, switched, waiting_router,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -62,7 +64,7 @@ impl Process {
 
         let (waiting, ending) = (Waiting::default(), watch::channel(false).0);
         let standing = waiting.clone();
-        let (router, current) = watch::channel(node_router(NodeConfig {
+        let (router, current) = watch::channel(waiting_router(NodeConfig {
             owners: None,
             tokens: tokens.clone(),
             readiness: Arc::new(move || standing.readiness()),

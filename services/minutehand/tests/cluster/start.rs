@@ -101,6 +101,9 @@ fn a_role_waits_for_servers_that_are_not_there_names_them_and_stops_when_it_is_t
             });
             let readiness = waiting.readiness();
             assert!(readiness.starts_with("HTTP/1.1 503") && readiness.contains(&words), "{readiness}");
+            // Nobody may take it for an answer about a task that it knows nothing of tasks yet.
+            let asked = waiting.get("/v1/namespaces/default/tasks/a");
+            assert!(asked.starts_with("HTTP/1.1 503") && asked.contains(&words), "{asked}");
             assert_eq!(waiting.log().matches(&words).count(), 1, "{}", waiting.log());
             assert_eq!(waiting.stop().code(), Some(0), "{}", cluster.logs());
         }

@@ -193,7 +193,12 @@ impl Role {
 
     /// What it answers when it is asked whether it is ready.
     pub(crate) fn readiness(&self) -> String {
-        eventually("an answer of a role", || get(&self.base(), "/readyz"))
+        self.get("/readyz")
+    }
+
+    /// Its whole answer to a GET.
+    pub(crate) fn get(&self, path: &str) -> String {
+        eventually("an answer of a role", || get(&self.base(), path))
     }
 
     /// Waits until it has ended by itself.
