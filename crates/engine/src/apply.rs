@@ -6,6 +6,7 @@ use minutehand_model::{
     Command, LogOffset, Place, Revision, RevisionEntry, SetAside, TaskKey, TaskRecord, Timestamp,
 };
 
+use crate::config::Persist;
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
 use crate::input::InputRecord;
@@ -219,16 +220,32 @@ impl Partition {
         self.place(fact, Some(task.encoded));
     }
 
-    /// A plain fact of the log: to the calendar when near, to a block when far, out at once when late.
-    fn place(&mut self, fact: StoredFact, encoded: Option<Bytes>) {
+    /// A plain fact of the log: to the calendar when near, to a block when far (or when all are to be written), out at once
+    /// when late.
+    fn place(&mut self, mut fact: StoredFact, encoded: Option<Bytes>) {
         let place = fact.place();
         if self.frontier.has_passed(place) {
             self.place_behind(fact, encoded);
-        } else if place.due < self.horizon {
-            if let Some(index) = self.insert_unsettled(fact, encoded, Shelf::Near) {
-                self.enter_calendar(index);
-            }
-        } else if let Some(index) = self.insert_unsettled(fact, encoded, Shelf::Far) {
+            return;
+        }
+        // What the log took after its time is remembered for longer than others that are due then: who looks through the
+        // timetable for what is to be remembered would not come so far back. So it stays in the log.
+        let may_be_written = fact.is_ahead_of_its_time();
+        let is_near = place.due < self.horizon || !may_be_written;
+        let is_written = may_be_written && (!is_near || self.config.persist == Persist::All);
+        let shelf = match (is_near, is_written) {
+            (false, _) => Shelf::Far,
+            (true, true) => Shelf::Stored,
+            (true, false) => Shelf::Near,
+        };
+        if is_written {
+            fact.flags |= flag::WRITING;
+        }
+        let Some(index) = self.insert_unsettled(fact, encoded, shelf) else { return };
+        if is_near {
+            self.enter_calendar(index);
+        }
+        if is_written {
             let bytes = self.tasks.get(index).bytes();
             self.pending.push(place.due, index, bytes, self.now);
         }

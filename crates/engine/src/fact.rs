@@ -19,15 +19,15 @@ pub(crate) mod flag {
     pub(crate) const NEAR: u16 = 16;
     /// It was published (never set on a void).
     pub(crate) const PUBLISHED: u16 = 32;
-    /// It is in a write that has not been acknowledged.
-    pub(crate) const SENT: u16 = 64;
+    /// It waits for its block, or its block is in a write that has not been acknowledged: there its number stands.
+    pub(crate) const WRITING: u16 = 64;
     /// Its encoded task is kept.
     pub(crate) const BODY: u16 = 128;
     /// All that is left to do is to remember it.
     pub(crate) const RESTING: u16 = 256;
     /// It was taken out of its chain and is known no more.
     pub(crate) const REMOVED: u16 = 512;
-    /// F has passed it, and it waits for its tick or for the answer to its write.
+    /// F has passed it, and it waits for its tick.
     pub(crate) const LINGERING: u16 = 1024;
 }
 
@@ -94,6 +94,11 @@ impl StoredFact {
 
     pub(crate) fn precision(&self) -> Precision {
         Precision::ALL[usize::from(self.flags >> PRECISION_SHIFT & 3)]
+    }
+
+    /// Whether the log took it before it was due.
+    pub(crate) fn is_ahead_of_its_time(&self) -> bool {
+        self.appended_at <= self.due
     }
 
     /// Until when the fact must be remembered so that creating the task again changes nothing.

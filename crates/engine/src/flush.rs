@@ -39,7 +39,23 @@ impl Partition {
         }
         if self.writes.len() < self.config.block_writes_max {
             self.flush_blocks();
+        } else if self.pending.has_grown() {
+            self.drop_passed();
         }
+    }
+
+    /// While the store takes no more, nobody waits for it with what has run.
+    fn drop_passed(&mut self) {
+        let tasks = &mut self.tasks;
+        self.pending.retain(|index| {
+            let fact = tasks.get(index);
+            let is_wanted = !fact.is(flag::PASSED);
+            let bytes = fact.bytes();
+            if !is_wanted {
+                tasks.leave_write(index);
+            }
+            is_wanted.then_some(bytes)
+        });
     }
 
     fn flush_blocks(&mut self) {
@@ -59,15 +75,20 @@ impl Partition {
         }
     }
 
-    fn send(&mut self, write: Write) {
+    fn send(&mut self, mut write: Write) {
+        if let Write::Blocks(facts) = &mut write
+            && !self.breaks(PlantedBug::PassedWritten)
+        {
+            self.leave_out_passed(facts);
+            if facts.is_empty() {
+                return;
+            }
+        }
         let request = self.request();
         match &write {
             Write::Blocks(facts) => {
                 let blocks = self.pack(facts.clone());
                 self.effects.push_back(Effect::WriteBlocks { request, blocks });
-                for index in facts {
-                    self.tasks.get_mut(*index).flags |= flag::SENT;
-                }
                 if self.breaks(PlantedBug::Ack) {
                     for index in facts {
                         self.settle(*index);
@@ -81,15 +102,30 @@ impl Partition {
         self.writes.insert(request, write);
     }
 
-    /// Sorts facts into blocks: one minute each, by due time, of about the configured size.
+    /// What has run meanwhile is not written (again): its task is gone, and it settles when it is forgotten.
+    fn leave_out_passed(&mut self, facts: &mut Vec<TaskIndex>) {
+        let tasks = &mut self.tasks;
+        facts.retain(|index| {
+            let has_passed = tasks.get(*index).is(flag::PASSED);
+            if has_passed {
+                tasks.leave_write(*index);
+            }
+            !has_passed
+        });
+    }
+
+    /// Sorts facts into blocks: one minute each, by due time, of about the configured size. A block of what is near is not read
+    /// again by this owner, so what is far has blocks of its own.
     fn pack(&self, mut facts: Vec<TaskIndex>) -> Vec<Block> {
         facts.sort_unstable_by_key(|index| self.tasks.get(*index).place());
         let mut blocks: Vec<Block> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut was_near) = (0, false);
         for index in facts {
             let fact = self.tasks.get(index);
             let bucket = fact.due.floor_to_minute();
-            let fits = bytes < self.config.block_bytes_max;
+            let is_near = fact.is(flag::NEAR) && !self.breaks(PlantedBug::MixedBlocks);
+            let fits = bytes < self.config.block_bytes_max && is_near == was_near;
+            was_near = is_near;
             if !blocks.last().is_some_and(|block| block.bucket == bucket && fits) {
                 bytes = 0;
                 blocks.push(Block {
@@ -144,10 +180,8 @@ impl Partition {
             Write::Blocks(facts) => {
                 for index in facts {
                     self.settle(index);
-                    self.tasks.get_mut(index).flags &= !flag::SENT;
-                    if self.tasks.get(index).is(flag::NEAR | flag::PASSED) {
-                        self.tasks.rest(index);
-                    } else {
+                    self.tasks.leave_write(index);
+                    if !self.tasks.get(index).is(flag::NEAR | flag::PASSED) {
                         self.tasks.remove(index);
                     }
                 }

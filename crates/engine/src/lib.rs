@@ -35,7 +35,7 @@ mod tick;
 mod unsettled;
 mod wake;
 
-pub use config::Config;
+pub use config::{Config, Persist, UnknownPersist};
 pub use effect::{Effect, StopReason};
 pub use input::{Failure, Input, InputRecord, RequestId};
 pub use partition::Partition;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use minutehand_model::{Fact, Place, Timestamp, TimetableEntry, TimetablePage};
 
+use crate::config::Persist;
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
 use crate::partition::{Partition, Single};
@@ -46,26 +47,44 @@ impl Partition {
     /// What waits for its block, or for the acknowledgement of its block, may be missing from the page that is
     /// being read: it goes to the calendar from memory.
     fn bring_near(&mut self, until: Timestamp) {
+        let mut indices = self.come_near(until);
         let tasks = &self.tasks;
-        let due_of = |index| tasks.get(index).due;
-        let bytes_of = |index| tasks.get(index).bytes();
-        let mut indices = self.pending.take_before(until, due_of, bytes_of, self.now);
         // Blocks are read by their first due time: one that begins before `until` is not read again later, so what it
         // holds beyond must be near as well before its acknowledgement lets it go.
         let sent = self.writes.values().chain(self.failed_writes.iter().map(|(_, write)| write));
         for write in sent {
-            let facts = || write.facts().map(|index| (index, tasks.get(index)));
+            // What is near has blocks of its own.
+            let is_far = |fact: &StoredFact| !fact.is(flag::NEAR | flag::PASSED);
+            let facts =
+                || write.facts().map(|index| (index, tasks.get(index))).filter(|(_, fact)| is_far(fact));
             let begun: BTreeSet<Timestamp> = facts()
                 .filter(|(_, fact)| fact.due < until)
                 .map(|(_, fact)| fact.due.floor_to_minute())
                 .collect();
-            let is_wanted = |fact: &StoredFact| {
-                !fact.is(flag::NEAR | flag::PASSED) && begun.contains(&fact.due.floor_to_minute())
-            };
-            indices.extend(facts().filter(|(_, fact)| is_wanted(fact)).map(|(index, _)| index));
+            let has_begun = |fact: &StoredFact| begun.contains(&fact.due.floor_to_minute());
+            indices.extend(facts().filter(|(_, fact)| has_begun(fact)).map(|(index, _)| index));
         }
         for index in indices {
             self.enter_calendar(index);
+        }
+    }
+
+    /// What waits for its block and is due before a time. It is written all the same where everything is.
+    fn come_near(&mut self, until: Timestamp) -> Vec<TaskIndex> {
+        let tasks = &self.tasks;
+        match self.config.persist {
+            Persist::BeyondLookAhead => {
+                let due_of = |index| tasks.get(index).due;
+                let bytes_of = |index| tasks.get(index).bytes();
+                let taken = self.pending.take_before(until, due_of, bytes_of, self.now);
+                taken.iter().for_each(|index| self.tasks.leave_write(*index));
+                taken
+            }
+            Persist::All => {
+                let comes_near = |fact: &StoredFact| fact.due < until && !fact.is(flag::NEAR | flag::PASSED);
+                let begun = self.pending.begun_before(until);
+                begun.filter(|index| comes_near(tasks.get(*index))).collect()
+            }
         }
     }
 
@@ -103,8 +122,11 @@ impl Partition {
         let loaded = self.loaded;
         let lost = self.pending.take_before(loaded, |index| tasks.get(index).due, |_| 0, self.now);
         for index in lost {
-            self.settle(index);
-            self.tasks.remove(index);
+            self.tasks.leave_write(index);
+            if !self.tasks.get(index).is(flag::NEAR | flag::PASSED) {
+                self.settle(index);
+                self.tasks.remove(index);
+            }
         }
     }
 

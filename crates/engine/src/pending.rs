@@ -1,4 +1,5 @@
-//! Facts that are due beyond the look-ahead: they wait for their block, by minute bucket.
+//! Facts that wait for their block, by minute bucket: what is due beyond the look-ahead, and what is nearer where everything is
+//! to be written.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +15,16 @@ struct Waiting {
     since: Timestamp,
 }
 
+/// Fewer facts than this are not worth looking through.
+const GROWN_FACTS_MIN: usize = 16_384;
+
 /// Facts that wait for their block.
 #[derive(Debug, Default)]
 pub(crate) struct PendingBlocks {
     buckets: BTreeMap<Timestamp, Waiting>,
     length: usize,
+    /// How many were left when they were looked through.
+    retained: usize,
 }
 
 impl PendingBlocks {
@@ -87,20 +93,50 @@ impl PendingBlocks {
         taken
     }
 
+    /// Facts of the minutes that begin before a time.
+    pub(crate) fn begun_before(&self, until: Timestamp) -> impl Iterator<Item = TaskIndex> {
+        self.buckets.range(..until).flat_map(|(_, bucket)| bucket.indices.iter().copied())
+    }
+
+    /// Whether there are twice as many as when they were looked through, so that doing it again costs each of them little.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.length >= GROWN_FACTS_MIN.max(2 * self.retained)
+    }
+
+    /// Looks through all of them: the bytes of one that is to stay.
+    pub(crate) fn retain(&mut self, mut bytes_of: impl FnMut(TaskIndex) -> Option<usize>) {
+        self.buckets.retain(|_, bucket| {
+            bucket.bytes = 0;
+            bucket.indices.retain(|index| {
+                let bytes = bytes_of(*index);
+                bucket.bytes += bytes.unwrap_or(0);
+                bytes.is_some()
+            });
+            !bucket.indices.is_empty()
+        });
+        self.length = self.buckets.values().map(|bucket| bucket.indices.len()).sum();
+        self.retained = self.length;
+    }
+
     /// Every fact that waits.
     pub(crate) fn iter(&self) -> impl Iterator<Item = TaskIndex> {
         self.buckets.values().flat_map(|bucket| bucket.indices.iter().copied())
     }
 
-    /// How many facts wait, by bucket.
-    pub(crate) fn counts(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = (Timestamp, u64)> {
+    /// The facts that wait, by bucket.
+    pub(crate) fn buckets(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, &[TaskIndex])> {
         let buckets = self.buckets.range(from.floor_to_minute()..until.max(from));
-        buckets.map(|(start, bucket)| (*start, bucket.indices.len() as u64))
+        buckets.map(|(start, bucket)| (*start, bucket.indices.as_slice()))
     }
 
     fn take(&mut self, start: Timestamp) -> Option<(Timestamp, Vec<TaskIndex>)> {
         let bucket = self.buckets.remove(&start)?;
         self.length -= bucket.indices.len();
+        self.retained = self.retained.min(self.length);
         Some((start, bucket.indices))
     }
 }

@@ -78,6 +78,10 @@ planted_bugs! {
     BacklogForgets = "backlog-forgets",
     /// The backlog overtakes what is being moved.
     BacklogUnheld = "backlog-unheld",
+    /// A block of what is near holds what is far as well, which nobody reads again.
+    MixedBlocks = "mixed-blocks",
+    /// A write that is sent again says of what has run meanwhile that it does not run.
+    PassedWritten = "passed-written",
     /// Epochs are not checked on completions: state is applied twice after a take-over.
     StateReplayed = "state-replayed",
 }

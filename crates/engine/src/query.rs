@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use minutehand_model::{Epoch, Frontier, LogOffset, Namespace, Place, ScheduleId, TaskKey, Timestamp};
 
+use crate::config::Persist;
 use crate::fact::{StoredFact, flag};
 use crate::partition::{Partition, Write};
 use crate::phase::Phase;
@@ -101,7 +102,7 @@ impl Partition {
         let on_its_way = self.pending.iter().chain(sent.flat_map(Write::facts));
         let mut far: Vec<(Place, TaskIndex)> = on_its_way
             .map(|index| (self.tasks.get(index), index))
-            .filter(|(fact, _)| !fact.is(flag::NEAR | flag::PASSED) && fact.due < until)
+            .filter(|(fact, _)| is_far(fact) && fact.due < until)
             .map(|(fact, index)| (fact.place(), index))
             .filter(|(place, _)| after.is_none_or(|after| *place > after))
             .collect();
@@ -144,8 +145,14 @@ impl Partition {
                 *loads.entry(place.due.floor_to_minute()).or_insert(0) += 1;
             }
         }
-        for (bucket, count) in self.pending.counts(from, until) {
-            *loads.entry(bucket).or_insert(0) += count;
+        for (bucket, facts) in self.pending.buckets(from, until) {
+            let count = match self.config.persist {
+                Persist::BeyondLookAhead => facts.len(),
+                Persist::All => facts.iter().filter(|index| is_far(self.tasks.get(**index))).count(),
+            };
+            if count > 0 {
+                *loads.entry(bucket).or_insert(0) += count as u64;
+            }
         }
         loads
     }
@@ -165,6 +172,11 @@ impl Partition {
     ) -> Vec<KnownSchedule> {
         self.schedules.list(namespace, after, prefix, count_max)
     }
+}
+
+/// Whether a fact that is on its way to the timetable is not in the calendar queue as well, nor was.
+fn is_far(fact: &StoredFact) -> bool {
+    !fact.is(flag::NEAR | flag::PASSED)
 }
 
 /// A later fact tells more; but of a task that ran, the fact that ran it does, and a void that came too late does not.

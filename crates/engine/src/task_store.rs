@@ -36,7 +36,8 @@ pub(crate) enum Shelf {
     Near,
     /// Until its block is written.
     Far,
-    /// As `Near`, but it came from the timetable and does not hold R back: others of its page need not wait for it.
+    /// As `Near`, but it came from the timetable or will soon be there, and does not hold R back for long: others of its page
+    /// need not wait for it.
     Stored,
 }
 
@@ -85,7 +86,7 @@ pub(crate) struct TaskStore {
     free: Vec<u32>,
     /// Pages in which nothing is left to be done, by the time at which they may go.
     complete: BTreeSet<(Timestamp, u32)>,
-    /// Facts that F has passed and that do not rest yet. While there are any nothing is forgotten: what came after
+    /// Facts that F has passed and that wait for their tick. While there are any nothing is forgotten: what came after
     /// one of them must not be gone while it is still there.
     lingering: usize,
     heads: Heads,
@@ -214,22 +215,33 @@ impl TaskStore {
         fact.body_bytes = 0;
     }
 
-    /// When F has passed a fact, its task is gone and no write of it is under way, it only needs to be remembered. To be called
-    /// when one of these has come true.
+    /// When F has passed a fact and its task is gone, it only needs to be remembered. To be called when one of these has come
+    /// true. It is forgotten at its time even while its number stands in a write; only its page waits for that.
     pub(crate) fn rest(&mut self, index: TaskIndex) {
-        let window_ms = self.dedupe_window_ms;
         let fact = self.get_mut(index);
-        let is_needed = !fact.is(flag::PASSED) || fact.is(flag::SENT | flag::BODY);
-        let is_lingering = is_needed && fact.is(flag::PASSED);
+        let is_lingering = fact.is(flag::PASSED) && fact.is(flag::BODY);
         if is_lingering && !fact.is(flag::LINGERING) {
             fact.flags |= flag::LINGERING;
             self.lingering += 1;
-        } else if !is_needed && !fact.is(flag::RESTING) {
+        } else if !is_lingering && fact.is(flag::PASSED) && !fact.is(flag::RESTING) {
             let has_lingered = fact.is(flag::LINGERING);
             fact.flags = (fact.flags | flag::RESTING) & !flag::LINGERING;
-            let forget_at = fact.forget_at(window_ms);
             self.lingering -= usize::from(has_lingered);
-            self.one_less_busy(index, forget_at);
+            self.let_page_go(index);
+        }
+    }
+
+    /// The number of a fact does not stand in what is to be written any more.
+    pub(crate) fn leave_write(&mut self, index: TaskIndex) {
+        self.get_mut(index).flags &= !flag::WRITING;
+        self.let_page_go(index);
+    }
+
+    /// The page need not stay for a fact that rests and whose number nobody has.
+    fn let_page_go(&mut self, index: TaskIndex) {
+        let fact = self.get(index);
+        if fact.is(flag::RESTING) && !fact.is(flag::WRITING) {
+            self.one_less_busy(index, fact.forget_at(self.dedupe_window_ms));
         }
     }
 
@@ -520,17 +532,19 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_whose_write_is_under_way_keeps_its_number() {
+    fn a_fact_whose_write_is_under_way_is_forgotten_at_its_time_and_keeps_its_number() {
         let mut store = store();
-        let sent = store.insert(fact(1, 100, 1, flag::SENT), None, Shelf::Far).unwrap();
+        let sent = store.insert(fact(1, 100, 1, flag::WRITING), None, Shelf::Far).unwrap();
+        let other = insert(&mut store, fact(2, 100, 2, flag::UNSETTLED)).unwrap();
         pass(&mut store, sent);
-        forget(&mut store, 2_000, 9_000);
-        assert_eq!(store.chain(TaskKey(1)).count(), 1);
-        store.get_mut(sent).flags &= !flag::SENT;
-        store.rest(sent);
+        pass(&mut store, other);
+        assert_eq!(forget(&mut store, 2_000, 9_000), [2], "nothing else waits for the write");
+        assert_eq!(store.chain(TaskKey(1)).count(), 0);
+        assert_eq!(store.free.len(), 1);
+        store.leave_write(sent);
         forget(&mut store, 2_000, 9_000);
         assert_eq!(store.forgettable_at(), None);
-        assert_eq!(store.free.len(), 1);
+        assert_eq!(store.free.len(), 2);
     }
 
     /// A map that is searched from end to end is the oracle.

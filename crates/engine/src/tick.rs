@@ -238,7 +238,7 @@ impl Partition {
             fact.flags |= flag::PUBLISHED;
         }
         self.tasks.drop_body(index);
-        if self.breaks(PlantedBug::Dedupe) && !self.tasks.get(index).is(flag::SENT) {
+        if self.breaks(PlantedBug::Dedupe) && !self.tasks.get(index).is(flag::WRITING) {
             self.settle(index);
             self.tasks.remove(index);
         } else {

@@ -1,6 +1,7 @@
 //! A small front end for work on the simulator itself.
 //!
 //!     explore seeds FROM COUNT [SECONDS]    the verdict of each seed that is not fine, and a summary
+//!     explore all FROM COUNT [SECONDS]      the same with everything written to the timetable
 //!     explore large FROM COUNT              the same for five nodes and sixteen partitions
 //!     explore trace SEED [RULE]             the whole trace of a seed, then its report
 //!     explore trace-large SEED              the same for five nodes and sixteen partitions
@@ -9,6 +10,7 @@
 
 use std::time::Instant;
 
+use minutehand_engine::Persist;
 use minutehand_sim::{Options, Planted, Report, hunt, planted_bugs, run, speed};
 
 fn number(arguments: &[String], index: usize, default: u64) -> u64 {
@@ -64,6 +66,11 @@ fn main() {
             let options = Options { virtual_seconds: number(&arguments, 3, 90), ..Options::default() };
             seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), &options);
         }
+        Some("all") => {
+            let virtual_seconds = number(&arguments, 3, 90);
+            let options = Options { virtual_seconds, persist: Some(Persist::All), ..Options::default() };
+            seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), &options);
+        }
         Some("large") => {
             let options = Options { nodes: 5, partitions: 16, tasks_per_second: 60, ..Options::default() };
             seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), &options);
@@ -87,7 +94,7 @@ fn main() {
         }
         Some("speed") => println!("{:?}", speed(number(&arguments, 1, 60))),
         _ => println!(
-            "seeds FROM COUNT [SECONDS] | large FROM COUNT | trace SEED [RULE] | break RULE|all [SEEDS] | speed SECONDS"
+            "seeds FROM COUNT [SECONDS] | all FROM COUNT [SECONDS] | large FROM COUNT | trace SEED [RULE] | break RULE|all [SEEDS] | speed SECONDS"
         ),
     }
 }

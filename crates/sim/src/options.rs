@@ -1,6 +1,6 @@
 //! What a run is asked to do, and what its seed makes of that.
 
-use minutehand_engine::Config;
+use minutehand_engine::{Config, Persist};
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 
 use crate::faults::FaultModel;
@@ -28,6 +28,8 @@ pub struct Options {
     pub trace: bool,
     /// The faults; `None`: each seed draws its own, one seed in eight none.
     pub fault_model: Option<FaultModel>,
+    /// What the timetable gets; `None`: each seed draws it.
+    pub persist: Option<Persist>,
 }
 
 impl Default for Options {
@@ -40,6 +42,7 @@ impl Default for Options {
             virtual_seconds: 90,
             trace: false,
             fault_model: None,
+            persist: None,
         }
     }
 }
@@ -120,11 +123,16 @@ impl Setup {
         let mut catching_up = Rng::fork(seed, 8);
         setup.engine.catch_up_after_ms = catching_up.pick(&[0, 1, 300, 1_000, 2_000]);
         setup.engine.catch_up_rate_per_s = catching_up.pick(&[0, 0, 300, 2_000]);
+        let mut persisting = Rng::fork(seed, 9);
+        setup.engine.persist = persisting.pick(Persist::ALL);
         if let Some(planted) = options.planted {
             profile::aim_at(planted, &mut setup, &mut rng);
         }
         if let Some(model) = &options.fault_model {
             setup.model = model.clone();
+        }
+        if let Some(persist) = options.persist {
+            setup.engine.persist = persist;
         }
         setup.drain_ms = setup.mix.horizon_ms + 2 * MINUTE_MS;
         setup

@@ -194,6 +194,8 @@ fn engine_bug_about(bug: PlantedBug) -> &'static str {
             "What has run is forgotten while the backlog may hold a repetition of it."
         }
         PlantedBug::BacklogUnheld => "The backlog overtakes what is being moved.",
+        PlantedBug::MixedBlocks => "A block of what is near holds what is far as well.",
+        PlantedBug::PassedWritten => "A write that is sent again voids what has run meanwhile.",
         PlantedBug::StateReplayed => "Commands to schedules are applied again when they are replayed.",
     }
 }

@@ -3,7 +3,7 @@
 //! A healthy system is tried under every seed's own faults; these profiles only save seeds when a known bug is to be
 //! found again.
 
-use minutehand_engine::{Config, PlantedBug};
+use minutehand_engine::{Config, Persist, PlantedBug};
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 
 use crate::faults::FaultModel;
@@ -16,6 +16,7 @@ pub(crate) fn aim_at(planted: Planted, setup: &mut Setup, rng: &mut Rng) {
     setup.model.clock_jumps_per_minute = 0.0;
     setup.model.corrupt_record = 0.0;
     setup.model.corrupt_block = 0.0;
+    setup.engine.persist = Persist::BeyondLookAhead;
     match planted {
         Planted::Store(flaw) => aim_at_flaw(flaw, setup, rng),
         Planted::Engine(bug) => aim_at_bug(bug, setup, rng),
@@ -96,6 +97,9 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.engine.look_ahead_ms = 2_000;
             setup.mix.horizon_ms = 3 * MINUTE_MS;
         }
+        PlantedBug::MixedBlocks | PlantedBug::PassedWritten => {
+            all_written(bug, setup, rng);
+        }
         PlantedBug::Early => {}
     }
 }
@@ -111,6 +115,24 @@ fn lagging(setup: &mut Setup, rng: &mut Rng) {
     setup.mix.horizon_ms = 30 * SECOND_MS;
     setup.mix.moves = 20;
     setup.mix.repeats = 25;
+}
+
+/// Everything is written, and R follows soon: what a successor is to know stands in the timetable.
+fn all_written(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
+    far_and_crashing(setup, rng);
+    setup.engine.persist = Persist::All;
+    setup.engine.look_ahead_ms = rng.pick(&[5_000, 15_000]);
+    setup.engine.flush_interval_ms = 300;
+    setup.engine.dedupe_window_ms = 30_000;
+    setup.mix.horizon_ms = 30 * SECOND_MS;
+    if bug != PlantedBug::MixedBlocks {
+        // R is exact to some hundred offsets.
+        (setup.partitions, setup.tasks_per_second) = (1, 240);
+        setup.mix.repeats = 25;
+        setup.mix.schedules = 0;
+        setup.model.outages_per_minute = 8.0;
+        setup.model.outage_ms_max = 10_000;
+    }
 }
 
 fn slow_and_paused(model: &mut FaultModel) {

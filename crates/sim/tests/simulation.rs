@@ -1,6 +1,7 @@
 //! What the simulator is trusted for: healthy clusters keep every promise, so do clusters under faults, the same seed
 //! is the same run, and every planted bug is found.
 
+use minutehand_engine::Persist;
 use minutehand_sim::{FaultModel, Options, Planted, hunt, planted_bugs, run};
 
 fn assert_fine(seeds: std::ops::Range<u64>, options: &Options) {
@@ -26,6 +27,11 @@ fn so_does_a_node_alone_and_a_larger_cluster() {
     assert_fine(1_000..1_040, &Options { nodes: 1, partitions: 2, ..Options::default() });
     let large = Options { nodes: 5, partitions: 16, tasks_per_second: 60, ..Options::default() };
     assert_fine(2_000..2_020, &large);
+}
+
+#[test]
+fn so_does_one_that_persists_everything() {
+    assert_fine(3_000..3_100, &Options { persist: Some(Persist::All), ..Options::default() });
 }
 
 #[test]

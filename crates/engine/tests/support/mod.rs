@@ -1,12 +1,12 @@
 //! An engine on stores in memory that answer at once: a story is told in commands and times.
 
 use bytes::Bytes;
-use minutehand_engine::{Config, Effect, Input, InputRecord, KnownSchedule, Partition};
+use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedule, Partition};
 use minutehand_model::{
-    ActionTemplate, Checkpoint, Command, Epoch, Guarantee, MisfirePolicy, Namespace, OutcomeKind,
+    ActionTemplate, Block, Checkpoint, Command, Epoch, Guarantee, MisfirePolicy, Namespace, OutcomeKind,
     OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
     ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, StopRequest, Task, TaskId, TaskRecord,
-    Timestamp,
+    Timestamp, TimetableEntry, TimetablePage,
 };
 
 /// 2027-01-01T00:00:00Z, the beginning of every story.
@@ -47,13 +47,31 @@ pub(crate) struct Published {
     pub(crate) id: String,
 }
 
-/// A partition, its log and what its sink took.
+/// What becomes of blocks that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writes {
+    /// Nobody answers, and nothing is kept.
+    Unanswered,
+    /// They are kept.
+    Kept,
+    /// They are refused for now.
+    Refused,
+}
+
+/// A partition, its log, its timetable and what its sink took.
 pub(crate) struct Story {
     pub(crate) partition: Partition,
     pub(crate) published: Vec<Published>,
     pub(crate) stops: Vec<StopRequest>,
+    /// Unanswered at first, so that everything stays in the log.
+    pub(crate) writes: Writes,
+    /// What the timetable has.
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) is_released: bool,
     config: Config,
     log: Vec<InputRecord>,
+    /// What lies below has been deleted.
+    log_begins: u64,
     overtaking: Vec<Command>,
     checkpoint: Option<Checkpoint>,
     states: Vec<(Namespace, ScheduleId, ScheduleState)>,
@@ -64,6 +82,9 @@ pub(crate) struct Story {
     /// Reads of the log get no answer; the last of them waits for one.
     is_blind: bool,
     waiting: Option<Effect>,
+    /// Ticks are committed, and their answer is a long time coming.
+    is_slow: bool,
+    slow_answer: Option<Input>,
 }
 
 impl Story {
@@ -77,7 +98,11 @@ impl Story {
             config,
             published: Vec::new(),
             stops: Vec::new(),
+            writes: Writes::Unanswered,
+            blocks: Vec::new(),
+            is_released: false,
             log: Vec::new(),
+            log_begins: 0,
             overtaking: Vec::new(),
             checkpoint: None,
             states: Vec::new(),
@@ -86,6 +111,8 @@ impl Story {
             page: usize::MAX,
             is_blind: false,
             waiting: None,
+            is_slow: false,
+            slow_answer: None,
         };
         story.take_over(0);
         story
@@ -125,6 +152,20 @@ impl Story {
         self.is_blind = true;
     }
 
+    /// From now on ticks are not answered.
+    pub(crate) fn commit_slowly(&mut self) {
+        self.is_slow = true;
+    }
+
+    /// Ticks are answered again, the one that waits first.
+    pub(crate) fn commit_at_once(&mut self) {
+        self.is_slow = false;
+        if let Some(answer) = self.slow_answer.take() {
+            self.partition.handle(self.now, answer);
+        }
+        self.settle();
+    }
+
     /// Reads of the log are answered again, the one that waits first, with so many records at a time.
     pub(crate) fn see_in_pages(&mut self, page: usize) {
         (self.is_blind, self.page) = (false, page);
@@ -146,6 +187,23 @@ impl Story {
                 return;
             }
         }
+    }
+
+    /// Deletes what a new owner does not ask the log for; answers how many records that are.
+    pub(crate) fn cut_log(&mut self) -> u64 {
+        self.log_begins = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.replay_from);
+        self.log_begins
+    }
+
+    /// The owner is asked to hand over.
+    pub(crate) fn hand_over(&mut self) {
+        self.partition.handle(self.now, Input::HandOver);
+        self.settle();
+    }
+
+    /// Everything the timetable has.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &TimetableEntry> {
+        self.blocks.iter().flat_map(|block| &block.entries)
     }
 
     /// Time passes while nobody owns the partition.
@@ -195,8 +253,10 @@ impl Story {
             },
             // Nothing is ever stored but in the log: every revision is replayed from there.
             Effect::ReadRevisions { request } => Input::Revisions { request, entries: Vec::new() },
-            Effect::ReadTimetable { request, until, .. } => {
-                let page = minutehand_model::TimetablePage { complete_until: until, ..Default::default() };
+            Effect::ReadTimetable { request, from, until, .. } => {
+                let asked = self.blocks.iter().filter(|block| (from..until).contains(&block.first_due()));
+                let entries = asked.flat_map(|block| block.entries.clone()).collect();
+                let page = TimetablePage { entries, complete_until: until, ..Default::default() };
                 Input::Page { request, page }
             }
             Effect::ReadLog { .. } if self.is_blind => {
@@ -204,6 +264,7 @@ impl Story {
                 return None;
             }
             Effect::ReadLog { request, from, .. } => {
+                assert!(from >= self.log_begins, "offset {from} has been deleted");
                 let records: Vec<InputRecord> =
                     self.log[from as usize..].iter().take(self.page).cloned().collect();
                 let end = from + records.len() as u64;
@@ -236,13 +297,30 @@ impl Story {
                     }
                 }
                 self.checkpoint = Some(tick.checkpoint);
+                if self.is_slow {
+                    self.slow_answer = Some(Input::Done { request });
+                    return None;
+                }
                 Input::Done { request }
             }
-            // Never acknowledged, so that everything stays in the log.
-            Effect::WriteBlocks { .. } | Effect::WriteRevisions { .. } | Effect::Forget { .. } => {
+            Effect::WriteBlocks { request, blocks } => match self.writes {
+                Writes::Unanswered => return None,
+                Writes::Refused => Input::Failed { request, failure: Failure::Retry },
+                Writes::Kept => {
+                    self.blocks.extend(blocks);
+                    Input::Done { request }
+                }
+            },
+            Effect::Forget { timetable_before, .. } => {
+                self.blocks.retain(|block| block.bucket >= timetable_before);
                 return None;
             }
-            Effect::Release { .. } => return None,
+            // Never acknowledged, so that they stay in the log.
+            Effect::WriteRevisions { .. } => return None,
+            Effect::Release { .. } => {
+                self.is_released = true;
+                return None;
+            }
             Effect::Stopped { reason } => panic!("the owner stopped: {reason}"),
         })
     }
