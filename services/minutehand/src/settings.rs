@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use minutehand_cli::{DevArgs, Exit, Failure, Origin, Setting};
+use minutehand_engine::Persist;
 
 /// One setting: its name with its unit, its built-in value, and what it does.
 struct Known {
@@ -34,6 +35,12 @@ const KNOWN: &[Known] = &[
     number("look_ahead_ms", "30000", 1_000, DAY_MS, "how far ahead of now the timetable is in memory"),
     number("dedupe_window_ms", "30000", 0, DAY_MS, "how long after it ran a task is not created again"),
     number("near_bytes_max", "536870912", 1 << 20, 64 * GIB, "memory for near tasks, of each partition"),
+    Known {
+        name: "timetable_persist",
+        default: Persist::BeyondLookAhead.as_str(),
+        kind: Kind::Word(Persist::WORDS),
+        help: "which tasks the timetable gets: those beyond the look-ahead, or all",
+    },
     number("flush_interval_ms", "1000", 10, 600_000, "how long an entry waits for its timetable block"),
     number("tick_publications_max", "8192", 1, 1 << 20, "most executions in one tick"),
     number("normal_tick_delay_ms", "0", 0, 1_000, "how long precision `normal` may wait for a fuller tick"),
@@ -325,6 +332,10 @@ mod tests {
             ("lok_ahead_ms=1", "there is no setting \"lok_ahead_ms\""),
             ("look_ahead_ms=5", "look_ahead_ms is \"5\"; it must be a whole number from 1000 to 86400000"),
             ("history=some", "history is \"some\"; it must be one of none, failures, all"),
+            (
+                "timetable_persist=near",
+                "timetable_persist is \"near\"; it must be one of beyond-look-ahead, all",
+            ),
             ("task_index=yes", "task_index is \"yes\"; it must be true or false"),
         ];
         for (word, message) in cases {

@@ -1,5 +1,7 @@
 //! Every setting of a cluster's roles: its name with its unit, its built-in value, its limits, and what it does.
 
+use minutehand_engine::Persist;
+
 /// One setting.
 pub(super) struct Known {
     /// `section.key`
@@ -188,6 +190,13 @@ pub(super) const KNOWN: &[Known] = &[
     known("etcd.username", "", Text, "the user, where members ask for one"),
     known("etcd.password", "", Secret, "the user's password"),
     known("etcd.password_file", "", Path, "a file that holds the password"),
+    //
+    known(
+        "timetable.persist",
+        Persist::BeyondLookAhead.as_str(),
+        Word(Persist::WORDS),
+        "which tasks Cassandra gets: those beyond the look-ahead, or all",
+    ),
     //
     known("scheduler.node_id", "", Text, "unique in the region; host name and port unless given"),
     known("scheduler.zone", "", Text, "the zone or rack it stands in"),

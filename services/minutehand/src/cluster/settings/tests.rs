@@ -75,6 +75,7 @@ fn a_refused_setting_names_itself_the_limit_and_the_value() {
         ("kafka.brokres=a", "there is no setting \"kafka.brokres\"; did you mean kafka.brokers?"),
         ("kafka.colour=red", "there is no setting \"kafka.colour\""),
         ("cluster.partitions=0", "cluster.partitions is \"0\"; it must be a whole number from 1 to 1024"),
+        ("timetable.persist=near", "timetable.persist is \"near\"; it must be one of beyond-look-ahead, all"),
         ("kafka.tls=yes", "kafka.tls is \"yes\"; it must be true or false"),
         ("gateway.listen=here", "gateway.listen is \"here\"; it must be an address such as 127.0.0.1:8080"),
     ];
