@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use minutehand_cassandra::raw::RawBlocks;
 use minutehand_cassandra::{CassandraConfig, CassandraTimetable, Migrations, Replication};
 use minutehand_model::*;
 use minutehand_ports::Timetable;
@@ -128,24 +129,14 @@ async fn write(store: &Arc<CassandraTimetable>, writes: Vec<Vec<Block>>) -> Resu
 }
 
 /// The same bytes by the bare driver, each block a row in a table of the same shape.
-async fn write_raw(session: &Session, keyspace: &str, rows: Vec<(Timestamp, u64, Bytes)>) -> Result<f64> {
-    let insert = format!(
-        "INSERT INTO {keyspace}.timetable (region, partition, bucket, slice, first_due, block, content) \
-         VALUES ('raw', ?, ?, ?, ?, ?, ?)"
-    );
-    let mut insert = session.prepare(insert).await?;
-    insert.set_is_idempotent(true);
+async fn write_raw(config: &CassandraConfig, rows: Vec<(Timestamp, u64, Bytes)>) -> Result<f64> {
+    let raw = &RawBlocks::connect(config).await?;
     let begin = Instant::now();
-    let insert = &insert;
     stream::iter(rows)
-        .map(Ok::<_, scylla::errors::ExecutionError>)
+        .map(Ok::<_, minutehand_ports::PortError>)
         .try_for_each_concurrent(RAW_IN_FLIGHT, |(due, offset, content)| async move {
-            let bucket = due.floor_to_minute();
-            let slice = (due.millis_since(bucket) / 4_000) as i16;
-            let name = offset.to_be_bytes();
-            let (bucket, due) = (CqlTimestamp(bucket.as_millis()), CqlTimestamp(due.as_millis()));
-            let partition = (offset % u64::from(PARTITIONS)) as i32;
-            session.execute_unpaged(insert, (partition, bucket, slice, due, name, content)).await.map(drop)
+            let partition = PartitionId((offset % u64::from(PARTITIONS)) as u32);
+            raw.write(partition, due, offset, &content).await
         })
         .await?;
     Ok(begin.elapsed().as_secs_f64())
@@ -284,7 +275,7 @@ async fn measure(config: &CassandraConfig, session: &Session, tasks: u64) -> Res
     say("tasks", tasks as f64, "tasks");
     say("block_bytes", bytes as f64 / blocks, "bytes");
     say("block_tasks", tasks as f64 / blocks, "tasks");
-    let seconds = write_raw(session, &config.keyspace, raw).await?;
+    let seconds = write_raw(config, raw).await?;
     say("raw_write_blocks", blocks / seconds, "blocks/s");
     say("raw_write_tasks", tasks as f64 / seconds, "tasks/s");
 

@@ -13,6 +13,7 @@ mod expiry;
 mod find;
 mod keys;
 mod pages;
+pub mod raw;
 mod read;
 mod retry;
 mod revisions;

@@ -22,8 +22,8 @@ The project's own commands:
   cargo xtask down           stops them
 
   cargo xtask bench cluster [NAME...] [--json]
-                             the benchmarks against real servers: steady paced prepared thin, take-over hand-over
-                             placement, and faults, which runs only when it is named
+                             the benchmarks against real servers: steady paced persist-all prepared thin,
+                             take-over hand-over placement, and faults, which runs only when it is named
   cargo xtask torture [--minutes N] [--seed S] [--json] [--help]
                              schedulers on real servers under load and faults drawn from the seed, audited
 ";

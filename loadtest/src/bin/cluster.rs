@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use minutehand_engine::Config;
+use minutehand_engine::{Config, Persist};
 use minutehand_loadtest::Figure;
 use minutehand_loadtest::cluster::prepared::{self, Prepared};
 use minutehand_loadtest::cluster::steady::{self, Steady};
@@ -13,7 +13,7 @@ use minutehand_loadtest::cluster::{Endpoints, Failure, thin};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Every benchmark in the order in which they run.
-const ALL: &[&str] = &["steady", "paced", "prepared", "thin"];
+const ALL: &[&str] = &["steady", "paced", "persist-all", "prepared", "thin"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -73,6 +73,11 @@ async fn run(name: &str, show: impl FnMut(Figure) + Copy) -> Result<(), Failure>
             let outcome = steady::run(&endpoints, &paced).await?;
             steady::figures(&paced, &outcome).into_iter().for_each(show);
             Ok(())
+        }
+        "persist-all" => {
+            let engine = Config { persist: Persist::All, flush_interval_ms: 1_000, ..engine() };
+            let all = Steady { name: "persist-all", engine, ..steady };
+            steady::highest(&endpoints, &all, &[25_000.0, 40_000.0, 60_000.0, 80_000.0], show).await
         }
         "prepared" => {
             let engine = Config { look_ahead_ms: 30_000, ..engine() };

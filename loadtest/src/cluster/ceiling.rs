@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{Begin, RawOutgoing, RawProducer, RawReader};
-use minutehand_model::QueueName;
+use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::PortError;
 
 use super::generator::{self, Due, Load, Progress};
@@ -15,6 +15,14 @@ use super::generator::{self, Due, Load, Progress};
 /// Records that one transaction takes at most, and how long it gathers them.
 const TICK_RECORDS_MAX: usize = 20_000;
 const TICK: Duration = Duration::from_millis(30);
+
+/// What is done with the tasks of a partition beside moving them: called with how many have come in.
+pub type Beside = Arc<dyn Fn(PartitionId, usize) + Send + Sync>;
+
+/// Nothing.
+pub fn nothing() -> Beside {
+    Arc::new(|_, _| ())
+}
 
 /// Commands in, one transaction a tick out, a reader of what is committed: tasks a second, as fast as it goes.
 /// The queue's topic must exist.
@@ -26,13 +34,15 @@ pub fn pipeline(
     queue: &QueueName,
     payload_bytes: usize,
     lasts: Duration,
+    beside: &Beside,
 ) -> Result<f64, PortError> {
     let out = client.names().executions(queue);
     let stop = Arc::new(AtomicBool::new(false));
     let movers: Vec<JoinHandle<Result<(), PortError>>> = (0..client.config().partitions)
         .map(|partition| {
             let (client, out, stop) = (Arc::clone(client), out.clone(), Arc::clone(&stop));
-            std::thread::spawn(move || carry(&client, partition, &out, &stop))
+            let beside = Arc::clone(beside);
+            std::thread::spawn(move || carry(&client, partition, &out, &stop, &beside))
         })
         .collect();
     let seen = Arc::new(AtomicU64::new(0));
@@ -63,7 +73,13 @@ pub fn pipeline(
 }
 
 /// One partition: what has come in goes out in one transaction.
-fn carry(client: &Client, partition: u32, out: &str, stop: &AtomicBool) -> Result<(), PortError> {
+fn carry(
+    client: &Client,
+    partition: u32,
+    out: &str,
+    stop: &AtomicBool,
+    beside: &Beside,
+) -> Result<(), PortError> {
     let names = client.names();
     let reader = RawReader::open_some(client, &names.commands, Begin::Now, |other| other == partition)?;
     let producer = RawProducer::open(client, Some(&format!("{}-ceiling-{partition}", names.commands)))?;
@@ -82,6 +98,7 @@ fn carry(client: &Client, partition: u32, out: &str, stop: &AtomicBool) -> Resul
         if records.is_empty() {
             continue;
         }
+        beside(PartitionId(partition), records.len());
         producer.begin()?;
         let tick = format!("{partition}.1.{}", records.len());
         let headers = [("minutehand-tick", Some(tick.as_bytes()))];

@@ -4,6 +4,7 @@ pub mod ceiling;
 mod failure;
 pub mod generator;
 mod member;
+pub mod persisted;
 pub mod prepared;
 pub mod reader;
 pub mod rig;

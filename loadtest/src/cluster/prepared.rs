@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use minutehand_engine::Config;
 use minutehand_model::{
     Block, Fact, LogOffset, PartitionId, Precision, Task, TaskId, Timestamp, TimetableEntry,
@@ -35,7 +36,7 @@ const LOAD_RATE: f64 = 50_000.0;
 /// Longest wait for the minute to come out.
 const PUBLISHING_MAX: Duration = Duration::from_secs(600);
 /// Tasks in a block: what a block of the engine holds at this payload.
-const BLOCK_TASKS: u64 = 40;
+pub(super) const BLOCK_TASKS: u64 = 40;
 /// Blocks handed to the timetable at once.
 const BLOCKS_AT_ONCE: usize = 64;
 
@@ -151,6 +152,24 @@ async fn ceilings(
     }
 }
 
+/// A block of the usual size, as it is stored.
+pub(super) fn encoded_block() -> Bytes {
+    let minute = SystemClock.now().floor_to_minute();
+    let block = block(&mut some_task(), PartitionId(0), minute, 0..BLOCK_TASKS, BLOCK_TASKS);
+    minutehand_record::block::encode(&block)
+}
+
+fn some_task() -> Task {
+    template(&Load {
+        rate: 0.0,
+        due: Due::Ahead(0, 1),
+        payload_bytes: PAYLOAD_BYTES,
+        queue: queue(),
+        lasts: Duration::ZERO,
+        waiting_max: None,
+    })
+}
+
 async fn write(
     ground: &Ground,
     prepared: &Prepared,
@@ -158,15 +177,7 @@ async fn write(
     minute: Timestamp,
 ) -> Result<(), Failure> {
     let share = prepared.tasks / u64::from(prepared.partitions);
-    let load = Load {
-        rate: 0.0,
-        due: Due::Ahead(0, 1),
-        payload_bytes: PAYLOAD_BYTES,
-        queue: queue(),
-        lasts: Duration::ZERO,
-        waiting_max: None,
-    };
-    let mut task = template(&load);
+    let mut task = some_task();
     let mut blocks = Vec::new();
     let mut offset = 0;
     while offset < share {

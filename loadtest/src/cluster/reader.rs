@@ -19,6 +19,7 @@ use crate::Lateness;
 pub struct Seen {
     count: Arc<AtomicU64>,
     early: Arc<AtomicU64>,
+    twice: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 }
 
@@ -33,17 +34,43 @@ impl Seen {
         self.early.load(Ordering::Relaxed)
     }
 
+    /// Executions of tasks that had come before.
+    pub fn twice(&self) -> u64 {
+        self.twice.load(Ordering::Relaxed)
+    }
+
     /// Ends the reading.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 }
 
-/// When an execution was due.
-fn due_of(message: &RawIncoming<'_>, names: &mut QueueNames) -> Option<Timestamp> {
+/// When an execution was due, and the number that the load gave its task: the last part of the id, which is the key.
+fn due_of(message: &RawIncoming<'_>, names: &mut QueueNames) -> Option<(Timestamp, Option<usize>)> {
     match egress::read(message.value, message.headers(), names) {
-        Ok(Incoming::Execution(received)) => Some(received.task.due),
+        Ok(Incoming::Execution(received)) => {
+            let id = message.key.and_then(|key| std::str::from_utf8(key).ok());
+            let number = id.and_then(|id| id.rsplit('-').next()?.parse().ok());
+            Some((received.task.due, number))
+        }
         _ => None,
+    }
+}
+
+/// Numbers that have been met, a bit for each.
+#[derive(Default)]
+struct Numbers(Vec<u64>);
+
+impl Numbers {
+    /// Notes a number; whether it had been met before.
+    fn has_met(&mut self, number: usize) -> bool {
+        let (word, bit) = (number / 64, 1_u64 << (number % 64));
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        let had = self.0[word] & bit != 0;
+        self.0[word] |= bit;
+        had
     }
 }
 
@@ -60,12 +87,16 @@ pub fn run(
 ) -> Result<Lateness, PortError> {
     let reader = RawReader::open(client, topic, Begin::Now)?;
     let (lateness, mut names) = (Lateness::default(), QueueNames::new());
+    let mut met = Numbers::default();
     while !seen.stop.load(Ordering::Relaxed) {
         let mut dues = Vec::new();
         let count = reader
             .poll(Duration::from_millis(5), 4_096, |message| dues.extend(due_of(&message, &mut names)))?;
         let now = SystemClock.now();
-        for due in dues {
+        for (due, number) in dues {
+            if number.is_some_and(|number| met.has_met(number)) {
+                seen.twice.fetch_add(1, Ordering::Relaxed);
+            }
             if due > now {
                 seen.early.fetch_add(1, Ordering::Relaxed);
             }
@@ -76,4 +107,19 @@ pub fn run(
         seen.count.fetch_add(count as u64, Ordering::Relaxed);
     }
     Ok(lateness)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_met_before_when_it_was() {
+        let mut numbers = Numbers::default();
+        let story =
+            [(3, false), (64, false), (3, true), (63, false), (1_000, false), (64, true), (65, false)];
+        for (number, had) in story {
+            assert_eq!(numbers.has_met(number), had, "{number}");
+        }
+    }
 }

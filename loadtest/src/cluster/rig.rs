@@ -70,6 +70,8 @@ pub struct Ground {
     pub client: Arc<Client>,
     /// The tables.
     pub timetable: Arc<Counted>,
+    /// How they are reached.
+    pub cassandra: CassandraConfig,
     endpoints: Endpoints,
     name: String,
 }
@@ -99,7 +101,7 @@ impl Ground {
         let migrations = Migrations::connect(&config).await?;
         migrations.apply(&Replication::of_nodes(&migrations.datacenters())?).await?;
         let timetable = Arc::new(Counted::new(CassandraTimetable::connect(&config).await?));
-        Ok(Ground { client, timetable, endpoints: endpoints.clone(), name })
+        Ok(Ground { client, timetable, cassandra: config, endpoints: endpoints.clone(), name })
     }
 
     /// Starts a scheduler and waits until it owns every partition.
