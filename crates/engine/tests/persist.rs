@@ -129,6 +129,7 @@ fn what_has_run_before_it_could_be_written_is_left_to_the_log() {
 fn what_the_log_took_after_its_time_is_remembered_from_the_log() {
     let mut story = begin();
     story.say(1_000, create("first", 57_000));
+    story.pass(56_500);
     story.commit_slowly();
     story.say(65_000, create("late", 59_000));
     story.pass(68_000);

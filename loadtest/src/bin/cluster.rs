@@ -77,8 +77,8 @@ async fn run(name: &str, show: impl FnMut(Figure) + Copy) -> Result<(), Failure>
         }
         "persist-all" => {
             let engine = Config { persist: Persist::All, flush_interval_ms: 1_000, ..engine() };
-            let all = Steady { name: "persist-all", engine, ..steady };
-            steady::highest(&endpoints, &all, &[25_000.0, 40_000.0, 60_000.0, 80_000.0], show).await
+            let all = Steady { name: "persist-all", rate: 25_000.0, engine, ..steady };
+            steady::highest(&endpoints, &all, show).await
         }
         "prepared" => {
             let engine = Config { look_ahead_ms: 30_000, ..engine() };

@@ -45,12 +45,12 @@ impl Seen {
     }
 }
 
-/// When an execution was due, and the number that the load gave its task.
+/// When an execution was due, and the number that the load gave its task: the last part of the id, which is the key.
 fn due_of(message: &RawIncoming<'_>, names: &mut QueueNames) -> Option<(Timestamp, Option<usize>)> {
     match egress::read(message.value, message.headers(), names) {
         Ok(Incoming::Execution(received)) => {
-            let id = message.header(egress::names::ID).and_then(|id| std::str::from_utf8(id).ok());
-            let number = id.and_then(|id| id.rsplit('-').next()).and_then(|digits| digits.parse().ok());
+            let id = message.key.and_then(|key| std::str::from_utf8(key).ok());
+            let number = id.and_then(|id| id.rsplit('-').next()?.parse().ok());
             Some((received.task.due, number))
         }
         _ => None,
