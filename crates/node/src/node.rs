@@ -16,18 +16,60 @@ use crate::owner::{Ended, Owner, OwnerStores, Owners, Surroundings};
 /// Pause before a partition that could not be acquired, or was lost, is tried again.
 const ACQUIRE_AGAIN_MS: u64 = 500;
 
+/// Pause before a partition that stopped for good while others here go on is tried again: by then an operator may have acted.
+const STOPPED_AGAIN: Duration = Duration::from_secs(30);
+
 /// A node's supervisor.
 pub struct Node {
     config: Config,
     coordinator: Arc<dyn Coordinator>,
     surroundings: Surroundings,
     owners: Owners,
+    isolates: bool,
 }
 
 /// How the attempt to own a partition ended.
 struct Ownership {
     partition: PartitionId,
     ended: Option<Ended>,
+}
+
+/// What runs on a node.
+#[derive(Default)]
+struct Ownerships {
+    hand_overs: BTreeMap<PartitionId, watch::Sender<bool>>,
+    tasks: JoinSet<Ownership>,
+    /// Partitions whose last owner here stopped for good.
+    stopped: BTreeSet<PartitionId>,
+}
+
+impl Ownerships {
+    fn spawn<F: Future<Output = Ownership> + Send + 'static>(
+        &mut self,
+        partition: PartitionId,
+        ownership: impl FnOnce(watch::Receiver<bool>) -> F,
+    ) {
+        let (hand_over, wanted) = watch::channel(false);
+        self.hand_overs.insert(partition, hand_over);
+        self.tasks.spawn(ownership(wanted));
+    }
+
+    fn give_up_all_but(&self, wanted: &BTreeSet<PartitionId>) {
+        for (_, hand_over) in self.hand_overs.iter().filter(|(partition, _)| !wanted.contains(partition)) {
+            hand_over.send_replace(true);
+        }
+    }
+
+    /// Takes note of an end; the reason when it was for good.
+    fn stopped_for_good(&mut self, Ownership { partition, ended }: Ownership) -> Option<StopReason> {
+        self.hand_overs.remove(&partition);
+        self.stopped.remove(&partition);
+        let Some(Ended::Stopped(reason)) = ended else { return None };
+        (reason != StopReason::Fenced).then(|| {
+            self.stopped.insert(partition);
+            reason
+        })
+    }
 }
 
 impl Node {
@@ -42,46 +84,50 @@ impl Node {
         Node { config, coordinator, surroundings: Surroundings::new(stores, clock), owners }
     }
 
+    /// A partition that stops for good is left alone while others go on here, and tried again now and then. Else what is wrong
+    /// with one partition (a checkpoint that cannot be read) ends one node after the other, as they take it over.
+    #[must_use]
+    pub fn isolating_partitions(self) -> Node {
+        Node { isolates: true, ..self }
+    }
+
     /// Runs until `shutdown` turns true and every partition has been handed over.
     ///
     /// # Errors
-    /// When a partition stopped for good and an operator must act: the reason why.
+    /// When a partition stopped for good and an operator must act: the reason why. Of a node that isolates its partitions:
+    /// when all that are assigned to it have.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> Result<(), StopReason> {
         let mut assignment = self.coordinator.assignment();
-        let mut running: BTreeMap<PartitionId, watch::Sender<bool>> = BTreeMap::new();
-        let mut ownerships: JoinSet<Ownership> = JoinSet::new();
+        let mut ownerships = Ownerships::default();
         let mut fatal = None;
         loop {
             let is_ending = *shutdown.borrow_and_update() || fatal.is_some();
             let wanted = if is_ending { BTreeSet::new() } else { assignment.borrow_and_update().clone() };
             for partition in &wanted {
-                if !running.contains_key(partition) {
-                    let (hand_over, wanted) = watch::channel(false);
-                    running.insert(*partition, hand_over);
+                if !ownerships.hand_overs.contains_key(partition) {
                     self.owners.assigned(*partition);
-                    ownerships.spawn(self.own(*partition, wanted));
+                    ownerships.spawn(*partition, |hand_over| self.own(*partition, hand_over));
                 }
             }
-            for (_, hand_over) in running.iter().filter(|(partition, _)| !wanted.contains(partition)) {
-                hand_over.send_replace(true);
-            }
-            if is_ending && running.is_empty() {
+            ownerships.give_up_all_but(&wanted);
+            if is_ending && ownerships.hand_overs.is_empty() {
                 return fatal.map_or(Ok(()), Err);
             }
             tokio::select! {
                 Ok(()) = assignment.changed(), if !is_ending => {}
                 Ok(()) = shutdown.changed(), if !is_ending => {}
-                Some(ownership) = ownerships.join_next(), if !ownerships.is_empty() => match ownership {
-                    Ok(Ownership { partition, ended }) => {
-                        running.remove(&partition);
-                        if let Some(Ended::Stopped(reason)) = ended
-                            && reason != StopReason::Fenced
-                        {
-                            fatal = Some(reason);
+                Some(ownership) = ownerships.tasks.join_next(), if !ownerships.tasks.is_empty() => {
+                    let ownership =
+                        ownership.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                    let partition = ownership.partition;
+                    match ownerships.stopped_for_good(ownership) {
+                        Some(_) if self.isolates && !is_ending && !wanted.is_subset(&ownerships.stopped) => {
+                            ownerships.spawn(partition, |hand_over| leave_alone(partition, hand_over));
                         }
+                        Some(reason) => fatal = Some(reason),
+                        None => {}
                     }
-                    Err(error) => std::panic::resume_unwind(error.into_panic()),
-                },
+                }
             }
         }
     }
@@ -117,6 +163,20 @@ impl Node {
             Ownership { partition, ended: Some(ended) }
         }
     }
+}
+
+/// Waits until a partition that stopped for good may be tried again, or is somebody else's.
+async fn leave_alone(partition: PartitionId, mut given_up: watch::Receiver<bool>) -> Ownership {
+    tracing::error!(
+        %partition,
+        again_after_s = STOPPED_AGAIN.as_secs(),
+        "the partition is left alone; the others here go on"
+    );
+    tokio::select! {
+        () = tokio::time::sleep(STOPPED_AGAIN) => {}
+        _ = given_up.wait_for(|given_up| *given_up) => {}
+    }
+    Ownership { partition, ended: None }
 }
 
 /// Takes a partition, waiting while somebody else holds it. `None` when it is no longer wanted.

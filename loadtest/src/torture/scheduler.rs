@@ -70,7 +70,8 @@ pub async fn run() -> Result<(), Failure> {
     let coordinator = Arc::new(EtcdCoordinator::start(&etcd, &member, partitions).await?);
     let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
     let stores = OwnerStores { log, sink: Arc::new(KafkaSink::new(client)), timetable };
-    let node = Node::new(engine, coordinator.clone(), stores, Arc::new(SystemClock), Owners::new(partitions));
+    let node = Node::new(engine, coordinator.clone(), stores, Arc::new(SystemClock), Owners::new(partitions))
+        .isolating_partitions();
     let (stop, stopping) = watch::channel(false);
     let mut running = tokio::spawn(node.run(stopping));
     let mut terminated = signal(SignalKind::terminate())?;

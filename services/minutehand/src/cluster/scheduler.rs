@@ -56,7 +56,8 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
         stores,
         Arc::new(SystemClock),
         owners.clone(),
-    );
+    )
+    .isolating_partitions();
     let (stop, stopping) = watch::channel(false);
     let mut running = tokio::spawn(node.run(stopping));
 

@@ -104,3 +104,45 @@ fn records_that_cannot_be_understood_are_set_aside_and_what_is_beside_them_runs(
         assert_eq!(role.stop().code(), Some(0), "{}", cluster.logs());
     }
 }
+
+#[test]
+fn a_partition_whose_checkpoint_cannot_be_read_stops_alone() {
+    let cluster = Cluster::new(2);
+    cluster.apply_schema();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let client: Arc<Client> = {
+        let _within = runtime.enter();
+        cluster.kafka()
+    };
+    let producer = RawProducer::open(&client, None).expect("it can be written");
+    let damaged = RawOutgoing {
+        partition: Some(1),
+        key: Some(b"1"),
+        value: Some(b"\xff\xff\xff\xff"),
+        ..RawOutgoing::default()
+    };
+    producer.send(&client.names().checkpoints, damaged).expect("Kafka takes it");
+    let waiting: Headers<'_> = &[("minutehand-queue", Some(b"alone")), ("minutehand-delay", Some(b"100ms"))];
+    let task = RawOutgoing { partition: Some(0), key: Some(b"k"), value: Some(b"runs"), headers: waiting };
+    producer.send(&client.names().commands, task).expect("Kafka takes it");
+    producer.flush().expect("Kafka keeps it");
+
+    let scheduler = cluster.start("scheduler", &[]);
+    let named = format!("{}[1] at offset 0", client.names().checkpoints);
+    eventually(&format!("the damaged checkpoint is named\n{}", cluster.logs()), || {
+        let log = scheduler.log();
+        (log.contains(&named) && log.contains("left alone")).then_some(())
+    });
+    let executions = format!("{}.executions.alone", cluster.name);
+    let reader =
+        eventually("a topic of executions", || RawReader::open(&client, &executions, Begin::Oldest).ok());
+    eventually(&format!("the other partition goes on\n{}", cluster.logs()), || {
+        let mut found = false;
+        let taken =
+            reader.poll(Duration::from_millis(50), 10, |record| found |= record.value == Some(b"runs"));
+        taken.expect("it can be read");
+        found.then_some(())
+    });
+    assert!(scheduler.readiness().starts_with("HTTP/1.1 503"), "{}", scheduler.readiness());
+    assert_eq!(scheduler.stop().code(), Some(0), "{}", cluster.logs());
+}
