@@ -81,7 +81,7 @@ impl Node {
         clock: Arc<dyn Clock>,
         owners: Owners,
     ) -> Node {
-        Node { config, coordinator, surroundings: Surroundings::new(stores, clock), owners }
+        Node { config, coordinator, surroundings: Surroundings::new(stores, clock), owners, isolates: false }
     }
 
     /// A partition that stops for good is left alone while others go on here, and tried again now and then. Else what is wrong
