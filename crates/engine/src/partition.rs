@@ -292,6 +292,7 @@ impl Partition {
                 &mut self.reading_revisions,
                 &mut self.reading_timetable,
                 &mut self.reading_log,
+                &mut self.ticking,
             ];
             let look_ups = self.look_ups.values_mut().map(|look_up| &mut look_up.asking);
             for single in singles.into_iter().chain(look_ups) {
