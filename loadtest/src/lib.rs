@@ -11,6 +11,8 @@ pub mod engine;
 mod figure;
 mod lateness;
 pub mod paced;
+#[cfg(feature = "cluster")]
+mod random;
 pub mod startup;
 #[cfg(feature = "cluster")]
 pub mod torture;

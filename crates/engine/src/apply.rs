@@ -3,10 +3,9 @@
 
 use bytes::Bytes;
 use minutehand_model::{
-    Command, LogOffset, Place, Revision, RevisionEntry, SetAside, TaskKey, TaskRecord, Timestamp,
+    Command, LogOffset, Persist, Place, Revision, RevisionEntry, SetAside, TaskKey, TaskRecord, Timestamp,
 };
 
-use crate::config::Persist;
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
 use crate::input::InputRecord;

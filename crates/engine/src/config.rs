@@ -1,57 +1,8 @@
 //! What can be set about a partition, with defaults and the relations between them.
 
-use std::fmt;
-use std::str::FromStr;
+use minutehand_model::Persist;
 
 use crate::planted::PlantedBug;
-
-/// Which tasks the timetable gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Persist {
-    /// Those due beyond the look-ahead. The log alone holds the others, until they have run.
-    #[default]
-    BeyondLookAhead,
-    /// Every one that the log took ahead of its time, unless it has run before its block was sent: what is still to come
-    /// can be told from the timetable, by a region that adopts another's partitions.
-    All,
-}
-
-impl Persist {
-    /// Both.
-    pub const ALL: &'static [Persist] = &[Persist::BeyondLookAhead, Persist::All];
-
-    /// Their words in settings.
-    pub const WORDS: &'static [&'static str] = &[Persist::BeyondLookAhead.as_str(), Persist::All.as_str()];
-
-    /// The word in settings.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Persist::BeyondLookAhead => "beyond-look-ahead",
-            Persist::All => "all",
-        }
-    }
-}
-
-impl fmt::Display for Persist {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A word that is no [`Persist`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} says nothing about what the timetable gets; write beyond-look-ahead or all")]
-pub struct UnknownPersist {
-    given: String,
-}
-
-impl FromStr for Persist {
-    type Err = UnknownPersist;
-    fn from_str(text: &str) -> Result<Persist, UnknownPersist> {
-        let found = Persist::ALL.iter().find(|persist| persist.as_str() == text);
-        found.copied().ok_or_else(|| UnknownPersist { given: text.to_owned() })
-    }
-}
 
 /// Settings of the engine. Times are milliseconds, sizes bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

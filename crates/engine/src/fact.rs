@@ -96,6 +96,11 @@ impl StoredFact {
         Precision::ALL[usize::from(self.flags >> PRECISION_SHIFT & 3)]
     }
 
+    /// Whether it is not in the calendar queue, nor was: only its block tells of it when it has left memory.
+    pub(crate) fn is_far(&self) -> bool {
+        !self.is(flag::NEAR | flag::PASSED)
+    }
+
     /// Whether the log took it before it was due.
     pub(crate) fn is_ahead_of_its_time(&self) -> bool {
         self.appended_at <= self.due

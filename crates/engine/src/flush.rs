@@ -42,13 +42,8 @@ impl Partition {
     fn drop_passed(&mut self) {
         let tasks = &mut self.tasks;
         self.pending.retain(|index| {
-            let fact = tasks.get(index);
-            let is_wanted = !fact.is(flag::PASSED);
-            let bytes = fact.bytes();
-            if !is_wanted {
-                tasks.leave_write(index);
-            }
-            is_wanted.then_some(bytes)
+            let bytes = tasks.get(index).bytes();
+            (!tasks.leaves_unwritten(index)).then_some(bytes)
         });
     }
 
@@ -99,13 +94,7 @@ impl Partition {
     /// What has run meanwhile is not written (again): its task is gone, and it settles when it is forgotten.
     fn leave_out_passed(&mut self, facts: &mut Vec<TaskIndex>) {
         let tasks = &mut self.tasks;
-        facts.retain(|index| {
-            let has_passed = tasks.get(*index).is(flag::PASSED);
-            if has_passed {
-                tasks.leave_write(*index);
-            }
-            !has_passed
-        });
+        facts.retain(|index| !tasks.leaves_unwritten(*index));
     }
 
     /// Sorts facts into blocks: one minute each, by due time, of about the configured size. A block of what is near is not read
@@ -175,7 +164,7 @@ impl Partition {
                 for index in facts {
                     self.settle(index);
                     self.tasks.leave_write(index);
-                    if !self.tasks.get(index).is(flag::NEAR | flag::PASSED) {
+                    if self.tasks.get(index).is_far() {
                         self.note_leaving(index);
                         self.tasks.remove(index);
                     }

@@ -37,7 +37,7 @@ mod tick;
 mod unsettled;
 mod wake;
 
-pub use config::{Config, Persist, UnknownPersist};
+pub use config::Config;
 pub use effect::{Effect, StopReason};
 pub use input::{Failure, Input, InputRecord, RequestId};
 pub use partition::Partition;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use minutehand_model::{Fact, Place, Timestamp, TimetableEntry, TimetablePage};
+use minutehand_model::{Fact, Persist, Place, Timestamp, TimetableEntry, TimetablePage};
 
-use crate::config::Persist;
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
 use crate::partition::Partition;
@@ -54,9 +53,8 @@ impl Partition {
         let sent = self.writes.values().chain(&self.failed_writes);
         for write in sent {
             // What is near has blocks of its own.
-            let is_far = |fact: &StoredFact| !fact.is(flag::NEAR | flag::PASSED);
             let facts =
-                || write.facts().map(|index| (index, tasks.get(index))).filter(|(_, fact)| is_far(fact));
+                || write.facts().map(|index| (index, tasks.get(index))).filter(|(_, fact)| fact.is_far());
             let begun: BTreeSet<Timestamp> = facts()
                 .filter(|(_, fact)| fact.due < until)
                 .map(|(_, fact)| fact.due.floor_to_minute())
@@ -81,7 +79,7 @@ impl Partition {
                 taken
             }
             Persist::All => {
-                let comes_near = |fact: &StoredFact| fact.due < until && !fact.is(flag::NEAR | flag::PASSED);
+                let comes_near = |fact: &StoredFact| fact.due < until && fact.is_far();
                 let begun = self.pending.begun_before(until);
                 begun.filter(|index| comes_near(tasks.get(*index))).collect()
             }
@@ -123,7 +121,7 @@ impl Partition {
         let lost = self.pending.take_before(loaded, |index| tasks.get(index).due, |_| 0, self.now);
         for index in lost {
             self.tasks.leave_write(index);
-            if !self.tasks.get(index).is(flag::NEAR | flag::PASSED) {
+            if self.tasks.get(index).is_far() {
                 self.settle(index);
                 self.tasks.remove(index);
             }

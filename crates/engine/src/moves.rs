@@ -91,12 +91,6 @@ impl Partition {
         }
     }
 
-    /// The timetable could not be asked; answers whether that was awaited.
-    pub(crate) fn look_up_failed(&mut self, request: RequestId) -> bool {
-        let (now, config) = (self.now, &self.config);
-        self.look_ups.values_mut().any(|look_up| look_up.asking.fails(request, now, config))
-    }
-
     /// Before-a: what lies above the move says nothing about it.
     pub(crate) fn found(&mut self, request: RequestId, entries: &[TimetableEntry]) {
         for (offset, look_up) in &mut self.look_ups {

@@ -232,13 +232,9 @@ impl Partition {
     }
 
     fn failed(&mut self, request: RequestId, failure: Failure) {
-        let is_tick = self.ticking.fails(request, self.now, &self.config);
-        let is_awaited = is_tick
-            || self.opening.fails(request, self.now, &self.config)
-            || self.reading_revisions.fails(request, self.now, &self.config)
-            || self.reading_timetable.fails(request, self.now, &self.config)
-            || self.reading_log.fails(request, self.now, &self.config)
-            || self.look_up_failed(request);
+        let (now, config) = (self.now, self.config.clone());
+        let is_tick = self.ticking.request == Some(request);
+        let is_awaited = self.singles_mut().any(|single| single.fails(request, now, &config));
         let write = self.writes.remove(&request);
         if !is_awaited && write.is_none() {
             return;
@@ -248,7 +244,7 @@ impl Partition {
             Failure::Fatal => self.stop(StopReason::Fatal),
             Failure::Retry if is_tick => self.tick_in_doubt(),
             Failure::Retry => {
-                self.failed_writes.extend(write.map(|write| write.failed(self.now, &self.config)));
+                self.failed_writes.extend(write.map(|write| write.failed(now, &config)));
             }
         }
     }
@@ -287,15 +283,7 @@ impl Partition {
             for write in &mut self.failed_writes {
                 write.not_before = write.not_before.min(retry_at);
             }
-            let singles = [
-                &mut self.opening,
-                &mut self.reading_revisions,
-                &mut self.reading_timetable,
-                &mut self.reading_log,
-                &mut self.ticking,
-            ];
-            let look_ups = self.look_ups.values_mut().map(|look_up| &mut look_up.asking);
-            for single in singles.into_iter().chain(look_ups) {
+            for single in self.singles_mut() {
                 single.not_before = single.not_before.map(|time| time.min(retry_at));
             }
         }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use minutehand_model::{Epoch, Frontier, LogOffset, Namespace, Place, ScheduleId, TaskKey, Timestamp};
+use minutehand_model::{
+    Epoch, Frontier, LogOffset, Namespace, Persist, Place, ScheduleId, TaskKey, Timestamp,
+};
 
-use crate::config::Persist;
 use crate::fact::{StoredFact, flag};
 use crate::partition::Partition;
 use crate::phase::Phase;
@@ -103,7 +104,7 @@ impl Partition {
         let on_its_way = self.pending.iter().chain(sent.flat_map(Write::facts));
         let mut far: Vec<(Place, TaskIndex)> = on_its_way
             .map(|index| (self.tasks.get(index), index))
-            .filter(|(fact, _)| is_far(fact) && fact.due < until)
+            .filter(|(fact, _)| fact.is_far() && fact.due < until)
             .map(|(fact, index)| (fact.place(), index))
             .filter(|(place, _)| after.is_none_or(|after| *place > after))
             .collect();
@@ -149,7 +150,7 @@ impl Partition {
         for (bucket, facts) in self.pending.buckets(from, until) {
             let count = match self.config.persist {
                 Persist::BeyondLookAhead => facts.len(),
-                Persist::All => facts.iter().filter(|index| is_far(self.tasks.get(**index))).count(),
+                Persist::All => facts.iter().filter(|index| self.tasks.get(**index).is_far()).count(),
             };
             if count > 0 {
                 *loads.entry(bucket).or_insert(0) += count as u64;
@@ -173,11 +174,6 @@ impl Partition {
     ) -> Vec<KnownSchedule> {
         self.schedules.list(namespace, after, prefix, count_max)
     }
-}
-
-/// Whether a fact that is on its way to the timetable is not in the calendar queue as well, nor was.
-fn is_far(fact: &StoredFact) -> bool {
-    !fact.is(flag::NEAR | flag::PASSED)
 }
 
 /// A later fact tells more; but of a task that ran, the fact that ran it does, and a void that came too late does not.

@@ -4,6 +4,7 @@ use minutehand_model::{RevisionEntry, Timestamp};
 
 use crate::config::Config;
 use crate::input::RequestId;
+use crate::partition::Partition;
 use crate::task_store::TaskIndex;
 
 impl Config {
@@ -18,6 +19,7 @@ impl Config {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Single {
     pub(crate) request: Option<RequestId>,
+    /// When it may be started; not while it is under way.
     pub(crate) not_before: Option<Timestamp>,
     /// Failures since it last succeeded.
     failures: u32,
@@ -51,6 +53,32 @@ impl Single {
             *self = Single { request: None, not_before, failures };
         }
         is_awaited
+    }
+}
+
+impl Partition {
+    /// All that are under way at most once: what is true of their pauses is true of every one.
+    pub(crate) fn singles(&self) -> impl Iterator<Item = &Single> {
+        let singles = [
+            &self.opening,
+            &self.reading_revisions,
+            &self.reading_timetable,
+            &self.reading_log,
+            &self.ticking,
+        ];
+        singles.into_iter().chain(self.look_ups.values().map(|look_up| &look_up.asking))
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn singles_mut(&mut self) -> impl Iterator<Item = &mut Single> {
+        let singles = [
+            &mut self.opening,
+            &mut self.reading_revisions,
+            &mut self.reading_timetable,
+            &mut self.reading_log,
+            &mut self.ticking,
+        ];
+        singles.into_iter().chain(self.look_ups.values_mut().map(|look_up| &mut look_up.asking))
     }
 }
 

@@ -237,6 +237,15 @@ impl TaskStore {
         self.let_page_go(index);
     }
 
+    /// The same for a fact that has run before it was written; whether it has.
+    pub(crate) fn leaves_unwritten(&mut self, index: TaskIndex) -> bool {
+        let has_passed = self.get(index).is(flag::PASSED);
+        if has_passed {
+            self.leave_write(index);
+        }
+        has_passed
+    }
+
     /// The page need not stay for a fact that rests and whose number nobody has.
     fn let_page_go(&mut self, index: TaskIndex) {
         let fact = self.get(index);

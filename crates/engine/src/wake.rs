@@ -35,13 +35,9 @@ impl Partition {
     }
 
     fn retry_at(&self) -> Option<Timestamp> {
-        let singles =
-            [self.opening, self.reading_revisions, self.reading_timetable, self.reading_log, self.ticking];
-        let waiting =
-            singles.iter().filter(|single| single.request.is_none()).filter_map(|single| single.not_before);
-        let look_ups = self.look_ups.values().filter_map(|look_up| look_up.asking.not_before);
+        let singles = self.singles().filter_map(|single| single.not_before);
         let writes = self.failed_writes.iter().map(|write| write.not_before);
-        waiting.chain(look_ups).chain(writes).filter(|time| *time > self.now).min()
+        singles.chain(writes).filter(|time| *time > self.now).min()
     }
 
     fn look_ahead_at(&self) -> Option<Timestamp> {

@@ -3,8 +3,8 @@
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
-use minutehand_engine::{Config, Persist};
-use minutehand_model::{Command, Fact, TaskKey, TimetableEntry};
+use minutehand_engine::Config;
+use minutehand_model::{Command, Fact, Persist, TaskKey, TimetableEntry};
 use support::{Story, Writes, at, namespace, task};
 
 fn create(id: &str, due_ms: i64) -> Command {
@@ -20,9 +20,7 @@ fn key(id: &str) -> TaskKey {
 }
 
 fn begin_with(config: Config) -> Story {
-    let mut story = Story::begin_with(Config { persist: Persist::All, ..config });
-    story.writes = Writes::Kept;
-    story
+    Story::begin_with(Config { persist: Persist::All, ..config }).with_timetable()
 }
 
 fn begin() -> Story {
@@ -46,11 +44,8 @@ fn stored(story: &Story, id: &str) -> (usize, usize) {
 #[test]
 fn what_is_near_gets_into_the_timetable_where_all_is_persisted_and_nowhere_else() {
     for persist in Persist::ALL {
-        let mut story = begin_with(Config::default());
-        if *persist == Persist::BeyondLookAhead {
-            story = Story::begin();
-            story.writes = Writes::Kept;
-        }
+        let config = Config { persist: *persist, ..Config::default() };
+        let mut story = Story::begin_with(config).with_timetable();
         story.say(0, create("near", 10_000));
         story.say(0, cancel("near", 10_000));
         story.say(100, create("far", 200_000));

@@ -69,6 +69,7 @@ struct Tail {
 
 /// Records looked at first at the end of the topic of checkpoints, and then, before all of it.
 const TAIL_RECORDS: [u64; 2] = [64, 8_192];
+
 impl Committer {
     /// Starts a partition's thread. It ends when the sender is dropped.
     pub(crate) fn start(client: Arc<Client>, partition: PartitionId) -> Sender<Job> {
@@ -243,23 +244,26 @@ impl Committer {
         let value = epoch.0.to_string();
         let deadline = self.client.deadline();
         let reader = self.reader()?;
-        let mut claimed_at = None;
-        while claimed_at.is_none() {
+        let topic = &self.client.names().checkpoints;
+        let claimed_at = loop {
             if Instant::now() > deadline {
                 return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
             }
-            let topic = &self.client.names().checkpoints;
+            let mut found = None;
             tail::scan(&self.client, &reader, topic, &[(self.partition, from)], |message| {
                 let is_ours = message.key() == Some(claim_key.as_bytes())
                     && message.payload() == Some(value.as_bytes());
                 if is_ours {
-                    claimed_at = message.timestamp().to_millis();
+                    found = message.timestamp().to_millis();
                 }
-                claimed_at.is_none()
+                found.is_none()
             })?;
-        }
+            if let Some(at_ms) = found {
+                break at_ms;
+            }
+        };
         self.reader = Some(reader);
-        Ok(claimed_at.unwrap_or_default())
+        Ok(claimed_at)
     }
 
     /// What schedules remember, as it is stored, and the end of the log.
@@ -432,20 +436,8 @@ impl Committer {
     }
 
     /// Hands a record to the producer, waiting while its queue is full.
-    fn send(&self, session: &Session, mut record: BaseRecord<'_, [u8], [u8]>) -> KafkaResult<()> {
-        let deadline = Instant::now() + self.transaction_timeout();
-        loop {
-            match session.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if Instant::now() < deadline =>
-                {
-                    record = back;
-                    moment::pass(&session.producer);
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
+    fn send(&self, session: &Session, record: BaseRecord<'_, [u8], [u8]>) -> KafkaResult<()> {
+        moment::send(&session.producer, record, Some(Instant::now() + self.transaction_timeout()))
     }
 
     /// Waits until everything is delivered, and commits. The library's own flush would wait a tenth of a second.

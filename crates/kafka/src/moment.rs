@@ -1,8 +1,9 @@
-//! Letting a moment pass while a producer works.
+//! Handing records to a producer, and letting a moment pass while it works.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::producer::{BaseProducer, ProducerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 
 /// Short against a commit, long against the cost of looking.
 const MOMENT: Duration = Duration::from_micros(300);
@@ -12,4 +13,24 @@ const MOMENT: Duration = Duration::from_micros(300);
 pub(crate) fn pass<C: ProducerContext>(producer: &BaseProducer<C>) {
     producer.poll(Duration::ZERO);
     std::thread::sleep(MOMENT);
+}
+
+/// Hands a record over, waiting while the producer's queue is full; not beyond the deadline, where there is one.
+pub(crate) fn send<C: ProducerContext<DeliveryOpaque = ()>>(
+    producer: &BaseProducer<C>,
+    mut record: BaseRecord<'_, [u8], [u8]>,
+    deadline: Option<Instant>,
+) -> KafkaResult<()> {
+    loop {
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                if deadline.is_none_or(|deadline| Instant::now() < deadline) =>
+            {
+                record = back;
+                pass(producer);
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
 }

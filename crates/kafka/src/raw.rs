@@ -7,7 +7,7 @@ use rdkafka::ClientContext;
 use rdkafka::Message;
 use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
@@ -102,16 +102,8 @@ impl RawProducer {
         record.key = outgoing.key;
         record.payload = outgoing.value;
         record.headers = headers;
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    record = back;
-                    moment::pass(&self.producer);
-                }
-                Err((error, _)) => return Err(port_error(format!("send to {topic}"), error)),
-            }
-        }
+        let sent = moment::send(&self.producer, record, None);
+        sent.map_err(|error| port_error(format!("send to {topic}"), error))
     }
 
     /// Takes delivery reports.

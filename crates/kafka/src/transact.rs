@@ -152,16 +152,5 @@ fn send(producer: &BaseProducer<Failures>, parcel: &Parcel, deadline: Instant) -
     if let Some(headers) = &parcel.headers {
         record = record.headers(headers.clone());
     }
-    loop {
-        match producer.send(record) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                if Instant::now() < deadline =>
-            {
-                record = back;
-                moment::pass(producer);
-            }
-            Err((error, _)) => return Err(error),
-        }
-    }
+    moment::send(producer, record, Some(deadline))
 }

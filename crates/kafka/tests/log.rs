@@ -1,6 +1,9 @@
 //! The command log on a real broker: what transactions leave behind, what producers write in their own forms, and a
 //! reader that goes back.
 
+#[allow(dead_code, reason = "each file of tests uses its own part")]
+mod support;
+
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -11,21 +14,9 @@ use minutehand_kafka::raw::{RawOutgoing, RawProducer};
 use minutehand_kafka::{Client, KafkaConfig, KafkaLog, TopicStanding};
 use minutehand_model::{Command, LogOffset, PartitionId};
 use minutehand_ports::{CommandLog, ErrorClass, LogRecord};
+use support::fresh;
 
 const P0: PartitionId = PartitionId(0);
-
-/// A client of topics of its own.
-async fn fresh(name: &str) -> Arc<Client> {
-    let brokers = tokio::task::spawn_blocking(minutehand_testkit::kafka).await.unwrap().to_owned();
-    let unique =
-        format!("{name}-{}-{:?}", std::process::id(), std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap());
-    let topic_prefix = unique.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
-    let config =
-        KafkaConfig { brokers, topic_prefix, partitions: 2, queue_partitions: 2, ..KafkaConfig::default() };
-    let client = Client::new(config).unwrap();
-    client.apply_topics().await.unwrap();
-    client
-}
 
 fn log(client: &Arc<Client>) -> KafkaLog {
     KafkaLog::new(Arc::clone(client))
@@ -73,7 +64,7 @@ fn in_transaction(client: &Client, values: &[&str], is_committed: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ends_of_transactions_and_what_was_given_up_are_passed_over() {
-    let client = fresh("holes").await;
+    let client = fresh("holes", 2).await;
     let log = log(&client);
     let mut end = log.watch_end(P0);
     for (index, (values, is_committed)) in
@@ -98,7 +89,7 @@ async fn ends_of_transactions_and_what_was_given_up_are_passed_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_goes_back_and_forth() {
-    let client = fresh("back").await;
+    let client = fresh("back", 2).await;
     let log = log(&client);
     for number in 0..50 {
         log.append(P0, vec![format!("{number}").into()]).await.unwrap();
@@ -116,7 +107,7 @@ async fn a_reader_goes_back_and_forth() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_more_is_said_only_when_the_cluster_says_so() {
-    let client = fresh("end").await;
+    let client = fresh("end", 2).await;
     let (reading, writing) = (log(&client), log(&client));
     let mut next = 0;
     for number in 0..30_u64 {
@@ -131,7 +122,7 @@ async fn nothing_more_is_said_only_when_the_cluster_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_in_other_forms_are_understood_or_refused_with_the_reason() {
-    let client = fresh("forms").await;
+    let client = fresh("forms", 2).await;
     let writing = Arc::clone(&client);
     tokio::task::spawn_blocking(move || {
         let producer = RawProducer::open(&writing, None).unwrap();
@@ -170,7 +161,7 @@ async fn records_in_other_forms_are_understood_or_refused_with_the_reason() {
 fn a_header_whose_name_is_no_text_is_refused_and_the_reader_goes_on() {
     let brokers = minutehand_testkit::kafka();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let client = runtime.block_on(fresh("odd"));
+    let client = runtime.block_on(fresh("odd", 2));
     // kcat sends header names as bytes.
     let topic = &client.names().commands;
     let mut kcat = std::process::Command::new("kcat")
@@ -192,7 +183,7 @@ fn a_header_whose_name_is_no_text_is_refused_and_the_reader_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_that_are_missing_or_differ_are_named() {
-    let client = fresh("topics").await;
+    let client = fresh("topics", 2).await;
     client.check_topics().await.unwrap();
     let again = client.apply_topics().await.unwrap();
     assert!(again.iter().all(|(_, standing)| *standing == TopicStanding::Present), "nothing is made twice");
@@ -209,7 +200,7 @@ async fn topics_that_are_missing_or_differ_are_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_is_not_there_is_refused() {
-    let client = fresh("nowhere").await;
+    let client = fresh("nowhere", 2).await;
     let refused = log(&client).append(PartitionId(2), vec!["x".into()]).await.unwrap_err();
     assert_eq!(refused.class, ErrorClass::Fatal);
 }

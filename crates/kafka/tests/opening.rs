@@ -1,29 +1,18 @@
 //! Opening a partition where something is not as it must be: one error that says what and where, and the next partition
 //! opens.
 
+mod support;
+
 use std::sync::Arc;
 
 use minutehand_kafka::raw::{Begin, RawOutgoing, RawProducer, RawReader};
 use minutehand_kafka::{Client, KafkaConfig, KafkaSink};
 use minutehand_model::{Checkpoint, Epoch, PartitionId, Tick, Timestamp};
 use minutehand_ports::{ErrorClass, ExecutionSink, PortError};
+use support::{config, fresh};
 
 const P0: PartitionId = PartitionId(0);
 const P1: PartitionId = PartitionId(1);
-
-async fn config(name: &str) -> KafkaConfig {
-    let brokers = tokio::task::spawn_blocking(minutehand_testkit::kafka).await.unwrap().to_owned();
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-    let topic_prefix = format!("{name}-{}-{since}", std::process::id());
-    KafkaConfig { brokers, topic_prefix, partitions: 2, queue_partitions: 2, ..KafkaConfig::default() }
-}
-
-/// A client of topics of its own.
-async fn fresh(name: &str) -> Arc<Client> {
-    let client = Client::new(config(name).await).unwrap();
-    client.apply_topics().await.unwrap();
-    client
-}
 
 /// Writes a record into the first partition of a topic.
 async fn write(client: &Arc<Client>, topic: &str, key: &'static [u8], value: &'static [u8]) {
@@ -64,7 +53,7 @@ async fn a_checkpoint_that_cannot_be_read_is_named_and_the_next_partition_opens(
         ("later", &b"\x63later"[..], "unknown version 99 (this build knows 1)"),
         ("noise", b"\x01\xff\xff\xff", "checkpoint"),
     ] {
-        let client = fresh(name).await;
+        let client = fresh(name, 2).await;
         write(&client, &client.names().checkpoints, b"0", value).await;
         let sink = KafkaSink::new(Arc::clone(&client));
         let place = format!("{}[0] at offset 0", client.names().checkpoints);
@@ -75,7 +64,7 @@ async fn a_checkpoint_that_cannot_be_read_is_named_and_the_next_partition_opens(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_schedules_remember_and_cannot_be_read_is_named_and_the_next_partition_opens() {
-    let client = fresh("states").await;
+    let client = fresh("states", 2).await;
     write(&client, &client.names().schedule_state, b"default/nightly", b"\x63later").await;
     let sink = KafkaSink::new(Arc::clone(&client));
     let place = format!("{}[0]", client.names().schedule_state);
@@ -86,7 +75,7 @@ async fn what_schedules_remember_and_cannot_be_read_is_named_and_the_next_partit
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_differs_too_much_owns_nothing_and_is_said_by_how_much() {
     // Nobody can set a test's clock: that it agrees by less than an hour less than nothing is as untrue.
-    let config = KafkaConfig { clock_skew_ms_max: -3_600_000, ..config("clock").await };
+    let config = KafkaConfig { clock_skew_ms_max: -3_600_000, ..config("clock", 2).await };
     let client = Client::new(config).unwrap();
     client.apply_topics().await.unwrap();
     let sink = KafkaSink::new(client);
@@ -98,7 +87,7 @@ async fn a_clock_that_differs_too_much_owns_nothing_and_is_said_by_how_much() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_opening_claims_its_epoch_once_and_goes_on_from_the_last_tick() {
-    let client = fresh("claims").await;
+    let client = fresh("claims", 2).await;
     let sink = KafkaSink::new(Arc::clone(&client));
     for epoch in 1..=3 {
         let opened = sink.open(P0, Epoch(epoch)).await.unwrap();

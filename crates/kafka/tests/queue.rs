@@ -1,12 +1,15 @@
 //! Worker groups on a real broker: members that come and go, claims, backlogs, and what others write into a topic.
 
+#[allow(dead_code, reason = "each file of tests uses its own part")]
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use minutehand_kafka::raw::{RawOutgoing, RawProducer};
-use minutehand_kafka::{Client, KafkaConfig, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
+use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
 use minutehand_model::{
     Checkpoint, Epoch, Frontier, Guarantee, Namespace, PartitionId, Place, Precision, Publication, QueueName,
     RetryPolicy, Task, TaskId, TaskKey, Tick, Timestamp,
@@ -15,28 +18,13 @@ use minutehand_ports::{
     CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink, History, Report,
     Settlement,
 };
+use support::fresh;
 
 const P0: PartitionId = PartitionId(0);
 const GROUP: &str = "workers";
 
 fn mail() -> QueueName {
     QueueName::parse("mail").unwrap()
-}
-
-/// A client of topics of its own, with three partitions each.
-async fn fresh(name: &str) -> Arc<Client> {
-    let brokers = tokio::task::spawn_blocking(minutehand_testkit::kafka).await.unwrap().to_owned();
-    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-    let config = KafkaConfig {
-        brokers,
-        topic_prefix: format!("queue-{name}-{since}"),
-        partitions: 3,
-        queue_partitions: 3,
-        ..KafkaConfig::default()
-    };
-    let client = Client::new(config).unwrap();
-    client.apply_topics().await.unwrap();
-    client
 }
 
 /// What another process would make of the same topics.
@@ -138,7 +126,7 @@ fn work(
 /// Members come, go and are lost without a word; every execution runs, and in the end nothing waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_while_members_come_and_go() {
-    let client = fresh("members").await;
+    let client = fresh("members", 3).await;
     let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let mut members = Vec::new();
     let mut expected = BTreeSet::new();
@@ -175,7 +163,7 @@ async fn nothing_is_lost_while_members_come_and_go() {
 /// Of two members that claim the same execution, one may run it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_moved_to_another_member_cannot_be_claimed() {
-    let client = fresh("claims").await;
+    let client = fresh("claims", 3).await;
     for partition in 0..3 {
         publish(&client, PartitionId(partition), &format!("p{partition}"), &[10]).await;
     }
@@ -210,7 +198,7 @@ async fn what_has_moved_to_another_member_cannot_be_claimed() {
 /// One execution that takes for ever holds up nothing, and alone comes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_execution_that_does_not_end_holds_up_no_other() {
-    let client = fresh("stuck").await;
+    let client = fresh("stuck", 3).await;
     publish(&client, P0, "t", &[1, 1_500, 1_500]).await;
     let queue = KafkaQueue::new(again(&client));
     let mut stuck = None;
@@ -241,7 +229,7 @@ async fn an_execution_that_does_not_end_holds_up_no_other() {
 /// A backlog is never told as nothing, and nothing never as a backlog.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_backlog_is_told_by_its_offsets() {
-    let client = fresh("backlog").await;
+    let client = fresh("backlog", 3).await;
     publish(&client, P0, "t", &[2_500, 500, 1]).await;
     let queue = KafkaQueue::new(again(&client));
     let waiting = queue.depth(&mail(), GROUP).await.unwrap().waiting;
@@ -260,7 +248,7 @@ async fn a_long_backlog_is_told_by_its_offsets() {
 /// What the scheduler did not publish is handed out as it is, so that a worker can set it aside.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_somebody_else_is_delivered_and_can_be_settled() {
-    let client = fresh("foreign").await;
+    let client = fresh("foreign", 3).await;
     publish(&client, P0, "t", &[1]).await;
     let topic = client.names().executions(&mail());
     let writing = Arc::clone(&client);
@@ -285,7 +273,7 @@ async fn a_record_of_somebody_else_is_delivered_and_can_be_settled() {
 /// The end of a run that was claimed before: its completion and its letter are kept without a place.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_are_kept() {
-    let client = fresh("reports").await;
+    let client = fresh("reports", 3).await;
     publish(&client, P0, "t", &[1]).await;
     let queue = KafkaQueue::new(again(&client));
     let delivery = drain(&queue, 1).await.remove(0);
@@ -330,7 +318,7 @@ fn letter(id: &str) -> DeadLetter {
 /// Of many processes that replay the same letters, one does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_happens_once_over_all_processes() {
-    let client = fresh("replays").await;
+    let client = fresh("replays", 3).await;
     let queue = KafkaQueue::new(again(&client));
     let reports = (0..3).map(|index| Report {
         commands: Vec::new(),
@@ -380,7 +368,7 @@ async fn a_replay_happens_once_over_all_processes() {
 /// A queue that is closed gives nothing more, and says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_queue_refuses() {
-    let client = fresh("closed").await;
+    let client = fresh("closed", 3).await;
     let queue = Arc::new(KafkaQueue::new(client));
     let polling = Arc::clone(&queue);
     let poll = tokio::spawn(async move { polling.poll(&mail(), GROUP, 1).await });

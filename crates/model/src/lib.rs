@@ -21,7 +21,9 @@ pub use command::{Command, TaskRecord};
 pub use execution::{Execution, ExecutionId, Outcome, OutcomeKind};
 pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, LogOffset, PartitionId, Place, Stretch};
-pub use policy::{Backoff, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, RetryPolicy};
+pub use policy::{
+    Backoff, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Persist, Precision, RetryPolicy,
+};
 pub use schedule::{
     ActionTemplate, RecurrenceSpec, Revision, ScheduleDefinition, ScheduleEvent, ScheduleEventKind,
     ScheduleState, WaitingRun,

@@ -27,6 +27,9 @@ macro_rules! choice {
             /// Every choice, in order.
             pub const ALL: &'static [$type] = &[$($type::$variant,)+];
 
+            /// Their words, in order.
+            pub const WORDS: &'static [&'static str] = &[$($word,)+];
+
             /// The word used in the API, in files and on the command line.
             pub const fn as_str(self) -> &'static str {
                 match self { $($type::$variant => $word,)+ }
@@ -41,7 +44,7 @@ macro_rules! choice {
                     _ => Err(UnknownChoice {
                         field: $field,
                         given: text.chars().take(100).collect(),
-                        choices: [$($word,)+].join(", "),
+                        choices: $type::WORDS.join(", "),
                     }),
                 }
             }
@@ -78,6 +81,18 @@ choice!(
         Normal = "normal",
         /// Within ten seconds.
         Low = "low",
+    }
+);
+
+choice!(
+    /// Which tasks the timetable gets.
+    Persist, "timetable.persist" {
+        /// Those due beyond the look-ahead. The log alone holds the others, until they have run.
+        #[default]
+        BeyondLookAhead = "beyond-look-ahead",
+        /// Every one that the log took ahead of its time, unless it has run before its block was sent: what is still to come
+        /// can be told from the timetable, by a region that adopts another's partitions.
+        All = "all",
     }
 );
 

@@ -10,7 +10,7 @@
 
 use std::time::Instant;
 
-use minutehand_engine::Persist;
+use minutehand_model::Persist;
 use minutehand_sim::{Options, Planted, Report, hunt, planted_bugs, run, speed};
 
 fn number(arguments: &[String], index: usize, default: u64) -> u64 {

@@ -1,6 +1,7 @@
 //! What a run is asked to do, and what its seed makes of that.
 
-use minutehand_engine::{Config, Persist};
+use minutehand_engine::Config;
+use minutehand_model::Persist;
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 
 use crate::faults::FaultModel;

@@ -3,7 +3,8 @@
 //! A healthy system is tried under every seed's own faults; these profiles only save seeds when a known bug is to be
 //! found again.
 
-use minutehand_engine::{Config, Persist, PlantedBug};
+use minutehand_engine::{Config, PlantedBug};
+use minutehand_model::Persist;
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 
 use crate::faults::FaultModel;

@@ -1,7 +1,7 @@
 //! What the simulator is trusted for: healthy clusters keep every promise, so do clusters under faults, the same seed
 //! is the same run, and every planted bug is found.
 
-use minutehand_engine::Persist;
+use minutehand_model::Persist;
 use minutehand_sim::{FaultModel, Options, Planted, hunt, planted_bugs, run};
 
 fn assert_fine(seeds: std::ops::Range<u64>, options: &Options) {

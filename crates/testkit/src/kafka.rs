@@ -256,7 +256,7 @@ fn java_options(brokers: u16, folder: &Path, jars: &Path) -> Vec<String> {
     } else {
         ["-Xms384m", "-Xmx384m", "-Xmn256m"]
     };
-    let mut options: Vec<String> = heap.iter().map(|option| (*option).to_owned()).collect();
+    let mut options = heap.map(str::to_owned).to_vec();
     options.extend([
         "-XX:+UseParallelGC".to_owned(),
         "-XX:+PerfDisableSharedMem".to_owned(),

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use minutehand_engine::{Config, Persist};
+use minutehand_engine::Config;
 use minutehand_loadtest::Figure;
 use minutehand_loadtest::cluster::prepared::{self, Prepared};
 use minutehand_loadtest::cluster::steady::{self, Steady};
 use minutehand_loadtest::cluster::{Endpoints, Failure, thin};
+use minutehand_model::Persist;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

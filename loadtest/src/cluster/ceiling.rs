@@ -12,7 +12,7 @@ use minutehand_model::{Epoch, PartitionId, Publication, QueueName};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::{ErrorClass, PortError};
 
-use super::generator::{self, Due, Load, Progress};
+use super::generator::{self, Due, Load};
 use super::steady;
 
 /// Records that one transaction takes at most, and how long it gathers them.
@@ -63,7 +63,7 @@ pub fn pipeline(
         waiting_max: Some((Arc::clone(&seen), 200_000)),
     };
     let since = Instant::now();
-    let sent = generator::run(client, &load, &Progress::default())?;
+    let sent = generator::run(client, &load)?;
     while seen.load(Ordering::Relaxed) < sent && since.elapsed() < lasts * 3 {
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -1,7 +1,7 @@
 //! The load: commands at an even rate, whatever becomes of those before (open loop).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::PortError;
 
 use super::payload::Payloads;
+use crate::random::Random;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -42,13 +43,13 @@ pub enum Due {
 }
 
 impl Due {
-    fn pick(self, now: Timestamp, random: u64) -> Timestamp {
+    fn pick(self, now: Timestamp, random: &mut Random) -> Timestamp {
         let (from, until) = match self {
             Due::Ahead(least, most) => (now.plus_millis(least), now.plus_millis(most)),
             Due::Between(from, until) => (from, until),
         };
         let spread = until.millis_since(from).max(1) as u64;
-        from.plus_millis((random % spread) as i64)
+        from.plus_millis(random.below(spread) as i64)
     }
 }
 
@@ -65,25 +66,6 @@ impl Load {
 /// Tasks that are sent between two looks at the clock.
 const STEP_TASKS_MAX: u64 = 2_000;
 
-/// A load under way.
-#[derive(Clone, Default)]
-pub struct Progress {
-    sent: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Progress {
-    /// Tasks handed to the producer so far.
-    pub fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    /// Ends the load early.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
 /// The load hands over what is due in steps of this length.
 const STEP: Duration = Duration::from_millis(5);
 
@@ -91,20 +73,19 @@ const STEP: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// When the producer fails.
-pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, PortError> {
+pub fn run(client: &Client, load: &Load) -> Result<u64, PortError> {
     let producer = RawProducer::open(client, None)?;
     let (topic, partitions) = (&client.names().commands, client.config().partitions);
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = Random::fork(7, 1);
     let (mut task, mut payloads) = (template(&load.queue), Payloads::new(load.payload_bytes));
     let (since, mut sent) = (Instant::now(), 0_u64);
     let run_id = SystemClock.now().as_millis();
-    while since.elapsed() < load.lasts && !progress.stop.load(Ordering::Relaxed) {
+    while since.elapsed() < load.lasts {
         let owed = load.owed(since.elapsed(), sent);
         let is_behind = owed == sent + STEP_TASKS_MAX;
         let now = SystemClock.now();
         while sent < owed {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            task.due = load.due.pick(now, random >> 20);
+            task.due = load.due.pick(now, &mut random);
             task.first_due = task.due;
             task.payload = payloads.payload();
             let id = format!("{run_id}-{sent}");
@@ -118,7 +99,6 @@ pub fn run(client: &Client, load: &Load, progress: &Progress) -> Result<u64, Por
             )?;
             sent += 1;
         }
-        progress.sent.store(sent, Ordering::Relaxed);
         producer.poll();
         if !is_behind {
             std::thread::sleep(STEP);

@@ -13,7 +13,7 @@ use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::Timetable;
 
 use super::Failure;
-use super::generator::{self, Due, Load, Progress, template};
+use super::generator::{self, Due, Load, template};
 use super::payload::Payloads;
 use super::reader::{self, Seen};
 use super::rig::{Endpoints, Ground};
@@ -87,7 +87,7 @@ async fn load(
         waiting_max: None,
     };
     let client = Arc::clone(&rig.client);
-    let sending = tokio::task::spawn_blocking(move || generator::run(&client, &load, &Progress::default()));
+    let sending = tokio::task::spawn_blocking(move || generator::run(&client, &load));
     let sent = sending.await.map_err(|error| Failure::new(error.to_string()))??;
     while rig.timetable.written().1 < sent && SystemClock.now() < minute.0 {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_engine::{Config, Persist};
+use minutehand_engine::Config;
 use minutehand_kafka::Client;
-use minutehand_model::{QueueName, Timestamp};
+use minutehand_model::{Persist, QueueName, Timestamp};
 use minutehand_node::{Clock, SystemClock};
 
-use super::generator::{self, Due, Load, Progress};
+use super::generator::{self, Due, Load};
 use super::reader::{self, Seen};
 use super::rig::{Endpoints, Ground};
 use super::{Failure, ceiling, persisted};
@@ -36,8 +36,6 @@ pub struct Steady {
 pub struct Outcome {
     /// Executions a second that were read in the window.
     pub seen_per_s: f64,
-    /// Tasks a second that were sent.
-    pub sent_per_s: f64,
     /// Start lateness at the reader's clock, of what was due in the window.
     pub lateness: Lateness,
     /// Executions that came before their time.
@@ -97,11 +95,9 @@ pub async fn run(endpoints: &Endpoints, steady: &Steady) -> Result<Outcome, Fail
         lasts: ramp + steady.window,
         waiting_max: None,
     };
-    let (progress, seen) = (Progress::default(), Seen::default());
-    let sending = on_a_thread(&rig.client, {
-        let progress = progress.clone();
-        move |client| generator::run(client, &load, &progress).map_err(Failure::from)
-    });
+    let seen = Seen::default();
+    let sending =
+        on_a_thread(&rig.client, move |client| generator::run(client, &load).map_err(Failure::from));
     let reading = on_a_thread(&rig.client, {
         let seen = seen.clone();
         move |client| reader::run(client, &topic, window, &seen).map_err(Failure::from)
@@ -109,7 +105,7 @@ pub async fn run(endpoints: &Endpoints, steady: &Steady) -> Result<Outcome, Fail
     let count_at = async |at: Timestamp| {
         let wait = at.millis_since(SystemClock.now()).max(0) as u64;
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        (seen.count(), progress.sent())
+        seen.count()
     };
     let before = count_at(window.0).await;
     let after = count_at(window.1).await;
@@ -125,8 +121,7 @@ pub async fn run(endpoints: &Endpoints, steady: &Steady) -> Result<Outcome, Fail
     let (_, entries) = rig.timetable.written();
     let seconds = steady.window.as_secs_f64();
     let outcome = Outcome {
-        seen_per_s: (after.0 - before.0) as f64 / seconds,
-        sent_per_s: (after.1 - before.1) as f64 / seconds,
+        seen_per_s: (after - before) as f64 / seconds,
         lateness,
         early: seen.early(),
         missing: (sent + seen.twice()) as i64 - seen.count() as i64,

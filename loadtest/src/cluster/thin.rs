@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Failure;
-use super::generator::{self, Due, Load, Progress};
+use super::generator::{self, Due, Load};
 use super::rig::{Endpoints, Ground};
 use super::steady::{PAYLOAD_BYTES, Steady, queue};
 use crate::Figure;
@@ -27,7 +27,7 @@ pub async fn run(
         waiting_max: None,
     };
     let client = std::sync::Arc::clone(&rig.client);
-    let sending = tokio::task::spawn_blocking(move || generator::run(&client, &load, &Progress::default()));
+    let sending = tokio::task::spawn_blocking(move || generator::run(&client, &load));
     let sent = sending.await.map_err(|error| Failure::new(error.to_string()))??;
     // What is pending is flushed within the interval.
     let flushed = Duration::from_millis(steady.engine.flush_interval_ms as u64 + 3_000);

@@ -11,7 +11,6 @@ pub mod measure;
 mod plan;
 mod plant;
 mod producer;
-mod random;
 mod reader;
 mod recorded;
 mod report;

@@ -9,7 +9,7 @@ use minutehand_model::{
     RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId, Task, TaskId, Timestamp,
 };
 
-use super::random::Random;
+use crate::random::Random;
 
 /// The queues that everything goes to.
 pub(crate) const QUEUES: [&str; 2] = ["torture-a", "torture-b"];

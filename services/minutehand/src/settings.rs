@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use minutehand_cli::{DevArgs, Exit, Failure, Origin, Setting};
-use minutehand_engine::Persist;
+use minutehand_model::Persist;
 
 /// One setting: its name with its unit, its built-in value, and what it does.
 struct Known {

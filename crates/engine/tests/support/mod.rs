@@ -127,7 +127,7 @@ impl Story {
         story
     }
 
-    /// From now on what is due beyond the look-ahead goes to a timetable, and out of memory.
+    /// From now on there is a timetable: what is due beyond the look-ahead goes there, and out of memory.
     pub(crate) fn with_timetable(mut self) -> Story {
         self.writes = Writes::Kept;
         self

@@ -84,8 +84,13 @@ impl Report {
             && let Some(tick) = self.tick.take_if(|tick| tick.request == *request)
         {
             let took = tick.since.elapsed();
-            let worst_ms = tick.lateness_ms.keys().map(|(_, late_ms)| *late_ms).max().unwrap_or(0);
-            tracing::trace!(partition = %self.id, publications = tick.publications, worst_ms, ?took, "tick");
+            tracing::trace!(
+                partition = %self.id,
+                publications = tick.publications,
+                worst_ms = tick.lateness_ms.keys().map(|(_, late_ms)| *late_ms).max(),
+                ?took,
+                "tick"
+            );
             self.metrics.tick_committed(tick.publications, took.as_secs_f64());
             if tick.set_aside > 0 {
                 self.metrics.set_aside(tick.set_aside);

@@ -1,7 +1,6 @@
 //! What nobody should have written is set aside with its reason, what is beside it runs, and the roles go on.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use minutehand_kafka::Client;
@@ -42,11 +41,7 @@ fn records_that_cannot_be_understood_are_set_aside_and_what_is_beside_them_runs(
         cluster.start("worker", &["worker.queues=hooks", "worker.webhook_private_networks=true", &url]);
     cluster.ready(&gateway);
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let client: Arc<Client> = {
-        let _within = runtime.enter();
-        cluster.kafka()
-    };
+    let (_runtime, client) = cluster.kafka();
     let queue = ("minutehand-queue", Some(&b"hooks"[..]));
     let bad: [(&str, &[u8], Headers<'_>); 5] = [
         ("unknown kind of command", b"\x01\xff corrupt", &[]),
@@ -109,11 +104,7 @@ fn records_that_cannot_be_understood_are_set_aside_and_what_is_beside_them_runs(
 fn a_partition_whose_checkpoint_cannot_be_read_stops_alone() {
     let cluster = Cluster::new(2);
     cluster.apply_schema();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let client: Arc<Client> = {
-        let _within = runtime.enter();
-        cluster.kafka()
-    };
+    let (_runtime, client) = cluster.kafka();
     let producer = RawProducer::open(&client, None).expect("it can be written");
     let damaged = RawOutgoing {
         partition: Some(1),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use minutehand_testkit::Endpoints;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// Longest wait for anything; reached only when something is wrong.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -56,14 +57,18 @@ impl Cluster {
         self.folder.path().join("cluster.toml")
     }
 
-    /// A client of the cluster's topics, for records that no role would write. Within a runtime.
-    pub(crate) fn kafka(&self) -> Arc<minutehand_kafka::Client> {
+    /// A client of the cluster's topics, for records that no role would write, and the runtime that it works on.
+    pub(crate) fn kafka(&self) -> (Runtime, Arc<minutehand_kafka::Client>) {
+        let runtime = Runtime::new().expect("a runtime");
+        let within = runtime.enter();
         let config = minutehand_kafka::KafkaConfig {
             brokers: self.endpoints.kafka.clone(),
             topic_prefix: self.name.clone(),
             ..minutehand_kafka::KafkaConfig::default()
         };
-        minutehand_kafka::Client::new(config).expect("settings that can be used")
+        let client = minutehand_kafka::Client::new(config).expect("settings that can be used");
+        drop(within);
+        (runtime, client)
     }
 
     /// Where etcd is.

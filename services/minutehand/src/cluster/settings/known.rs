@@ -1,6 +1,6 @@
 //! Every setting of a cluster's roles: its name with its unit, its built-in value, its limits, and what it does.
 
-use minutehand_engine::Persist;
+use minutehand_model::Persist;
 
 /// One setting.
 pub(super) struct Known {
