@@ -201,16 +201,7 @@ impl RawIncoming<'_> {
     }
 }
 
-/// Where a [`RawReader`] begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begin {
-    /// With the oldest record kept.
-    Oldest,
-    /// With what comes from now on.
-    Now,
-}
-
-/// Reads what is committed in every partition of a topic.
+/// Reads what is committed in every partition of a topic, from the oldest record that is kept.
 pub struct RawReader {
     consumer: Consumer,
 }
@@ -220,8 +211,8 @@ impl RawReader {
     ///
     /// # Errors
     /// When the topic cannot be read.
-    pub fn open(client: &Client, topic: &str, begin: Begin) -> Result<RawReader, PortError> {
-        RawReader::open_some(client, topic, begin, |_| true)
+    pub fn open(client: &Client, topic: &str) -> Result<RawReader, PortError> {
+        RawReader::open_some(client, topic, |_| true)
     }
 
     /// A reader of some partitions of a topic.
@@ -231,7 +222,6 @@ impl RawReader {
     pub fn open_some(
         client: &Client,
         topic: &str,
-        begin: Begin,
         is_wanted: impl Fn(u32) -> bool,
     ) -> Result<RawReader, PortError> {
         let action = || format!("read {topic}");
@@ -245,9 +235,8 @@ impl RawReader {
         let mut list = TopicPartitionList::new();
         for partition in (0..partitions).filter(|partition| is_wanted(*partition)) {
             let id = minutehand_model::PartitionId(partition);
-            let (low, high) = tail::marks(client, &consumer, topic, id).map_err(failed)?;
-            let from = if begin == Begin::Oldest { low } else { high };
-            list.add_partition_offset(topic, partition as i32, Offset::Offset(from as i64))
+            let (oldest, _) = tail::marks(client, &consumer, topic, id).map_err(failed)?;
+            list.add_partition_offset(topic, partition as i32, Offset::Offset(oldest as i64))
                 .map_err(failed)?;
         }
         consumer.assign(&list).map_err(failed)?;

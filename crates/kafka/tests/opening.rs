@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use minutehand_kafka::raw::{Begin, RawOutgoing, RawProducer, RawReader};
+use minutehand_kafka::raw::{RawOutgoing, RawProducer, RawReader};
 use minutehand_kafka::{Client, KafkaConfig, KafkaSink};
 use minutehand_model::{Checkpoint, Epoch, PartitionId, Tick, Timestamp};
 use minutehand_ports::{ErrorClass, ExecutionSink, PortError};
@@ -96,8 +96,7 @@ async fn each_opening_claims_its_epoch_once_and_goes_on_from_the_last_tick() {
     }
     let topic = client.names().checkpoints.clone();
     let read = move || {
-        let reader =
-            RawReader::open_some(&client, &topic, Begin::Oldest, |partition| partition == 0).unwrap();
+        let reader = RawReader::open_some(&client, &topic, |partition| partition == 0).unwrap();
         let mut claims = Vec::new();
         // The last tick's record is behind the last claim.
         let mut is_over = false;

@@ -6,6 +6,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -63,9 +64,14 @@ impl Drop for Supervised {
 /// Starts a server.
 pub(crate) fn spawn(launch: &Launch, lifetime: Lifetime) -> io::Result<Supervised> {
     match lifetime {
-        // In a session of its own the end of a terminal does not reach it.
-        Lifetime::Detached if *HAS_SETSID => unwatched(launch.command(&["setsid"])?),
-        Lifetime::Detached => unwatched(launch.command(&[])?),
+        Lifetime::Detached => {
+            // In a process group of its own the end of a terminal does not reach it. A session of its own would do that as
+            // well, but Linux shares the processor among sessions (autogroup), and a kernel has been seen that let the
+            // servers of one session wait five seconds for it beside a busy client of another.
+            let mut command = launch.command(&[])?;
+            command.process_group(0);
+            unwatched(command)
+        }
         Lifetime::WithParent if *HAS_SETPRIV => {
             let own = std::process::id().to_string();
             // The parent may have ended before the signal was asked for.
@@ -91,7 +97,6 @@ fn watched(command: Command) -> io::Result<Supervised> {
 }
 
 static HAS_SETPRIV: LazyLock<bool> = LazyLock::new(|| succeeds("setpriv", &["--pdeathsig", "KILL", "true"]));
-static HAS_SETSID: LazyLock<bool> = LazyLock::new(|| succeeds("setsid", &["true"]));
 
 fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);

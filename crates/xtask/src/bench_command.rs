@@ -11,7 +11,7 @@ use crate::torture_command::{build_release, released};
 /// Benchmarks that bring servers and schedulers of their own, because they break them; named `faults`, the torture as well.
 const WITH_OWN_SERVERS: &[&str] = &["take-over", "hand-over", "placement", "faults"];
 
-/// Runs the benchmarks with these names, all but `faults` when there are none; words with dashes are passed on.
+/// Runs the benchmarks with these names, all but the long ones when there are none; words with dashes are passed on.
 pub fn run_bench(words: &[OsString]) -> ExitCode {
     match bench(words) {
         Ok(()) => ExitCode::SUCCESS,

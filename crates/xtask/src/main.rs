@@ -23,7 +23,7 @@ The project's own commands:
 
   cargo xtask bench cluster [NAME...] [--json]
                              the benchmarks against real servers: steady paced persist-all prepared thin,
-                             take-over hand-over placement, and faults, which runs only when it is named
+                             take-over hand-over placement; prepared-6-million and faults run only when they are named
   cargo xtask torture [--minutes N] [--seed S] [--json] [--help]
                              schedulers on real servers under load and faults drawn from the seed, audited
 ";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use minutehand_ingress::egress::{Envelope, Writer};
 use minutehand_kafka::Client;
-use minutehand_kafka::raw::{Begin, RawOutgoing, RawProducer, RawReader};
+use minutehand_kafka::raw::{RawOutgoing, RawProducer, RawReader};
 use minutehand_model::{Epoch, PartitionId, Publication, QueueName};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::{ErrorClass, PortError};
@@ -67,12 +67,17 @@ pub fn pipeline(
     while seen.load(Ordering::Relaxed) < sent && since.elapsed() < lasts * 3 {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let rate = seen.load(Ordering::Relaxed) as f64 / since.elapsed().as_secs_f64();
+    let (came_out, took) = (seen.load(Ordering::Relaxed), since.elapsed());
     stop.store(true, Ordering::Relaxed);
     for thread in movers.into_iter().chain([reading]) {
         thread.join().unwrap_or(Ok(()))?;
     }
-    Ok(rate)
+    if came_out < sent {
+        let action = "measure a raw pipeline";
+        let why = format!("{came_out} of {sent} records came out in {} s", took.as_secs());
+        return Err(PortError::new(ErrorClass::Fatal, action, why));
+    }
+    Ok(came_out as f64 / took.as_secs_f64())
 }
 
 /// One partition: what has come in goes out in one transaction.
@@ -84,7 +89,7 @@ fn carry(
     beside: &Beside,
 ) -> Result<(), PortError> {
     let names = client.names();
-    let reader = RawReader::open_some(client, &names.commands, Begin::Now, |other| other == partition)?;
+    let reader = RawReader::open_some(client, &names.commands, |other| other == partition)?;
     let producer = RawProducer::open(client, Some(&format!("{}-ceiling-{partition}", names.commands)))?;
     let checkpoint = [7_u8; 64];
     let headers = headers(partition)?;
@@ -141,7 +146,7 @@ fn headers(partition: u32) -> Result<Vec<(String, Vec<u8>)>, PortError> {
 }
 
 fn read(client: &Client, topic: &str, seen: &AtomicU64, stop: &AtomicBool) -> Result<(), PortError> {
-    let reader = RawReader::open(client, topic, Begin::Now)?;
+    let reader = RawReader::open(client, topic)?;
     while !stop.load(Ordering::Relaxed) {
         let count = reader.poll(Duration::from_millis(5), 4_096, |_| {})?;
         seen.fetch_add(count as u64, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use minutehand_ingress::egress::{self, Incoming};
 use minutehand_kafka::Client;
-use minutehand_kafka::raw::{Begin, RawIncoming, RawReader};
+use minutehand_kafka::raw::{RawIncoming, RawReader};
 use minutehand_model::Timestamp;
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::PortError;
@@ -111,7 +111,7 @@ pub fn run(
     within: (Timestamp, Timestamp),
     seen: &Seen,
 ) -> Result<Lateness, PortError> {
-    let reader = RawReader::open(client, topic, Begin::Now)?;
+    let reader = RawReader::open(client, topic)?;
     let (lateness, mut names) = (Lateness::default(), QueueNames::new());
     let (mut second, mut met) = (Second::default(), Numbers::default());
     while !seen.stop.load(Ordering::Relaxed) {

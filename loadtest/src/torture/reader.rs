@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use minutehand_ingress::egress::{self, Incoming, Received};
 use minutehand_kafka::Client;
-use minutehand_kafka::raw::{Begin, RawIncoming, RawReader};
+use minutehand_kafka::raw::{RawIncoming, RawReader};
 use minutehand_model::{Checkpoint, Namespace, QueueName, ScheduleId, Timestamp};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_record::QueueNames;
@@ -153,7 +153,7 @@ fn follow(client: &Client, topic: &str, shared: &Shared, each: Each) {
     let has_ended =
         |quiet_since: Instant| shared.ending.load(Ordering::Relaxed) && quiet_since.elapsed() > QUIET;
     while !has_ended(quiet_since) {
-        let reader = match RawReader::open(client, topic, Begin::Oldest) {
+        let reader = match RawReader::open(client, topic) {
             Ok(reader) => reader,
             Err(error) => {
                 tracing::debug!(topic, %error, "a topic cannot be read yet");

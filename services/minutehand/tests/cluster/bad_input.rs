@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use minutehand_kafka::Client;
-use minutehand_kafka::raw::{Begin, RawOutgoing, RawProducer, RawReader};
+use minutehand_kafka::raw::{RawOutgoing, RawProducer, RawReader};
 
 use crate::support::{Cluster, Receiver, eventually, said};
 
@@ -15,7 +15,7 @@ static OVERSIZED: [u8; 400 * 1024] = [b'x'; 400 * 1024];
 
 /// What was set aside: the bytes as they came, and the reason with the position.
 fn rejected(client: &Client, count: usize) -> BTreeMap<Vec<u8>, String> {
-    let reader = RawReader::open(client, &client.names().rejected, Begin::Oldest).expect("it can be read");
+    let reader = RawReader::open(client, &client.names().rejected).expect("it can be read");
     let mut found = BTreeMap::new();
     eventually(&format!("{count} records that are set aside"), || {
         let taken = reader.poll(Duration::from_millis(50), 100, |record| {
@@ -125,8 +125,7 @@ fn a_partition_whose_checkpoint_cannot_be_read_stops_alone() {
         (log.contains(&named) && log.contains("left alone")).then_some(())
     });
     let executions = format!("{}.executions.alone", cluster.name);
-    let reader =
-        eventually("a topic of executions", || RawReader::open(&client, &executions, Begin::Oldest).ok());
+    let reader = eventually("a topic of executions", || RawReader::open(&client, &executions).ok());
     eventually(&format!("the other partition goes on\n{}", cluster.logs()), || {
         let mut found = false;
         let taken =
