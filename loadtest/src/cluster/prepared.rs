@@ -1,7 +1,6 @@
 //! A minute that was prepared in Cassandra beforehand, published from there; beside how fast the same blocks are written
 //! and read without a scheduler.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use super::generator::{self, Due, Load, template};
 use super::payload::Payloads;
 use super::reader::{self, Seen};
 use super::rig::{Endpoints, Ground};
-use super::steady::{PAYLOAD_BYTES, queue};
+use super::steady::{PAYLOAD_BYTES, joined, on_a_thread, queue};
 use crate::Figure;
 
 /// What is prepared.
@@ -86,9 +85,7 @@ async fn load(
         lasts: Duration::from_secs_f64(prepared.tasks as f64 / LOAD_RATE),
         waiting_max: None,
     };
-    let client = Arc::clone(&rig.client);
-    let sending = tokio::task::spawn_blocking(move || generator::run(&client, &load));
-    let sent = sending.await.map_err(|error| Failure::new(error.to_string()))??;
+    let sent = joined(on_a_thread(&rig.client, move |client| generator::run(client, &load))).await?;
     while rig.timetable.written().1 < sent && SystemClock.now() < minute.0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -103,11 +100,11 @@ async fn publish(
     mut show: impl FnMut(Figure),
 ) -> Result<(), Failure> {
     let (_, stored) = ground.timetable.written();
-    let (seen, client) = (Seen::default(), Arc::clone(&ground.client));
-    let reading = {
-        let (seen, topic) = (seen.clone(), client.names().executions(&queue()));
-        tokio::task::spawn_blocking(move || reader::run(&client, &topic, minute, &seen))
-    };
+    let seen = Seen::default();
+    let reading = on_a_thread(&ground.client, {
+        let (seen, topic) = (seen.clone(), ground.client.names().executions(&queue()));
+        move |client| reader::run(client, &topic, minute, &seen)
+    });
     let began = Instant::now();
     let rig = ground.start(prepared.engine.clone()).await?;
     let mut first = None;
@@ -122,7 +119,7 @@ async fn publish(
     show(Figure::new(NAME, "published from Cassandra", count as f64 / took, "tasks/s"));
     show(Figure::new(NAME, "missing", stored as f64 - count as f64, "tasks"));
     seen.stop();
-    reading.await.map_err(|error| Failure::new(error.to_string()))??;
+    joined(reading).await?;
     rig.stop().await?.clear().await
 }
 

@@ -96,11 +96,10 @@ pub async fn run(endpoints: &Endpoints, steady: &Steady) -> Result<Outcome, Fail
         waiting_max: None,
     };
     let seen = Seen::default();
-    let sending =
-        on_a_thread(&rig.client, move |client| generator::run(client, &load).map_err(Failure::from));
+    let sending = on_a_thread(&rig.client, move |client| generator::run(client, &load));
     let reading = on_a_thread(&rig.client, {
         let seen = seen.clone();
-        move |client| reader::run(client, &topic, window, &seen).map_err(Failure::from)
+        move |client| reader::run(client, &topic, window, &seen)
     });
     let count_at = async |at: Timestamp| {
         let wait = at.millis_since(SystemClock.now()).max(0) as u64;
@@ -134,15 +133,17 @@ pub async fn run(endpoints: &Endpoints, steady: &Steady) -> Result<Outcome, Fail
     Ok(outcome)
 }
 
-fn on_a_thread<T: Send + 'static>(
+/// Work that blocks, beside what goes on here.
+pub(super) fn on_a_thread<T: Send + 'static, E: Into<Failure>>(
     client: &Arc<Client>,
-    work: impl FnOnce(&Client) -> Result<T, Failure> + Send + 'static,
+    work: impl FnOnce(&Client) -> Result<T, E> + Send + 'static,
 ) -> tokio::task::JoinHandle<Result<T, Failure>> {
     let client = Arc::clone(client);
-    tokio::task::spawn_blocking(move || work(&client))
+    tokio::task::spawn_blocking(move || work(&client).map_err(Into::into))
 }
 
-async fn joined<T>(handle: tokio::task::JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
+/// What came of it.
+pub(super) async fn joined<T>(handle: tokio::task::JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
     handle.await.map_err(|error| Failure::new(error.to_string()))?
 }
 

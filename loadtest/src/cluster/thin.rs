@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Failure;
 use super::generator::{self, Due, Load};
 use super::rig::{Endpoints, Ground};
-use super::steady::{PAYLOAD_BYTES, Steady, queue};
+use super::steady::{PAYLOAD_BYTES, Steady, joined, on_a_thread, queue};
 use crate::Figure;
 
 /// Sends tasks that are due over the next day at the steady rate, and counts rows.
@@ -26,9 +26,7 @@ pub async fn run(
         lasts: steady.window,
         waiting_max: None,
     };
-    let client = std::sync::Arc::clone(&rig.client);
-    let sending = tokio::task::spawn_blocking(move || generator::run(&client, &load));
-    let sent = sending.await.map_err(|error| Failure::new(error.to_string()))??;
+    let sent = joined(on_a_thread(&rig.client, move |client| generator::run(client, &load))).await?;
     // What is pending is flushed within the interval.
     let flushed = Duration::from_millis(steady.engine.flush_interval_ms as u64 + 3_000);
     let deadline = tokio::time::Instant::now() + flushed;
