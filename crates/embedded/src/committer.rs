@@ -8,6 +8,7 @@ use minutehand_model::Timestamp;
 use tokio::sync::watch;
 
 use crate::config::Clock;
+use crate::failure::Failure;
 use crate::state::State;
 
 /// The writes of one commit.
@@ -96,7 +97,8 @@ impl Committer {
         if !writes.is_empty()
             && let Err(error) = writes.durability(Some(PersistMode::SyncData)).commit()
         {
-            self.state.shared.close(&describe(&error));
+            let failure = Failure::of(&error, &self.state.shared.folder);
+            self.state.shared.close(failure);
             return false;
         }
         finishes.into_iter().for_each(|finish| finish());
@@ -108,17 +110,7 @@ impl Drop for Committer {
     /// A committer that ends in a panic closes the store, so that nobody waits for it.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.state.shared.close("an internal error stopped its writer");
+            self.state.shared.close(Failure::new("an internal error stopped its writer"));
         }
-    }
-}
-
-/// A failed commit in words.
-pub(crate) fn describe(error: &fjall::Error) -> String {
-    match error {
-        fjall::Error::Io(error) => format!("a commit failed: {error}"),
-        fjall::Error::Storage(fjall::LsmError::Io(error)) => format!("a commit failed: {error}"),
-        fjall::Error::Poisoned => "writing in the background failed (most often a full disk)".to_owned(),
-        other => format!("a commit failed: {other:?}"),
     }
 }

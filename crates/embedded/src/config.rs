@@ -22,6 +22,8 @@ pub struct Config {
     pub task_index: bool,
     /// About how many outcomes are remembered; the oldest are forgotten first.
     pub history_rows_max: u64,
+    /// Files of the database that are open at once, about; at least 24.
+    pub files_max: usize,
     /// Blocks read from disk that are kept in memory, in bytes.
     pub cache_bytes: u64,
     /// Writes of each large table that are gathered in memory before they are sorted to disk, in bytes.
@@ -41,6 +43,7 @@ impl Config {
             now,
             task_index: true,
             history_rows_max: 1_000_000,
+            files_max: 512,
             cache_bytes: 64 << 20,
             memtable_bytes: 32 << 20,
             log_tail_bytes: 16 << 20,

@@ -6,7 +6,8 @@
 //! a row for each task would cost more than everything else together.
 //!
 //! Reads go past the committer. What was written lately is also kept in memory (the tail of each log, the newest
-//! publications of each queue), so that who keeps up reads nothing from disk.
+//! publications of each queue), so that who keeps up reads nothing from disk. What is read from disk is read on threads of
+//! the store's own.
 //!
 //! When a commit fails the store closes itself for writes: what was acknowledged is on disk, what was not is refused
 //! with the reason. Reading goes on.
@@ -14,10 +15,12 @@
 mod committer;
 mod config;
 mod coordinator;
+mod failure;
 mod history;
 mod keys;
 mod load;
 mod log;
+mod private;
 mod queue;
 mod ranges;
 mod row;
@@ -27,6 +30,7 @@ mod spaces;
 mod state;
 mod store;
 mod tail;
+mod threads;
 mod timetable;
 
 pub use config::{Clock, Config, OpenError};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::{ErrorClass, PortError};
 
+use crate::failure::Failure;
 use crate::queue::QueueView;
 use crate::tail::LogView;
 
@@ -58,11 +59,10 @@ impl Shared {
     }
 
     /// Closes the store for writes; the first reason stays.
-    pub(crate) fn close(&self, what_failed: &str) {
-        let folder = self.folder.display();
+    pub(crate) fn close(&self, failure: Failure) {
+        let (folder, Failure { what, remedy }) = (self.folder.display(), failure);
         drop(self.closed.set(format!(
-            "the store in {folder} is closed for writes: {what_failed}; check that its disk has free space and is in \
-             order, then restart (nothing that was acknowledged is lost)"
+            "the store in {folder} is closed for writes: {what}; {remedy} (nothing that was acknowledged is lost)"
         )));
         let queues = self.queues.lock().expect("nothing panics while it holds this lock");
         queues.values().for_each(|queue| queue.wake());

@@ -47,15 +47,21 @@ pub(crate) struct Spaces {
 const JOURNALS_BYTES_MAX: u64 = 64 << 20;
 /// The memory of the index, in bytes: its many small rows are what takes longest to read again.
 const INDEX_MEMTABLE_BYTES: u64 = 8 << 20;
+/// Files beside those of tables that are kept open: journals, what is flushed or compacted.
+const FILES_BESIDE_TABLES: usize = 14;
+/// The fewest files of tables that the database accepts.
+const TABLE_FILES_MIN: usize = 10;
 /// The memory of a table that holds little, in bytes.
 const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 
 impl Spaces {
     /// Opens or creates them.
     pub(crate) fn open(folder: &Path, config: &Config) -> fjall::Result<Spaces> {
+        let table_files = config.files_max.saturating_sub(FILES_BESIDE_TABLES).max(TABLE_FILES_MIN);
         let database = Database::builder(folder)
             .cache_size(config.cache_bytes)
             .max_journaling_size(JOURNALS_BYTES_MAX)
+            .max_cached_files(Some(table_files))
             .worker_threads(2)
             .open()?;
         let space = |name: &str, memtable_bytes: u64| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -13,12 +14,15 @@ use minutehand_model::{PartitionId, SetAside, Timestamp};
 use minutehand_ports::{ErrorClass, PortError};
 use tokio::sync::{oneshot, watch};
 
-use crate::committer::{Committer, Finish, Operation, Writes, describe};
+use crate::committer::{Committer, Finish, Operation, Writes};
 use crate::config::{Config, OpenError};
+use crate::failure::Failure;
 use crate::load::{has_whole_index, load};
+use crate::private;
 use crate::shared::{Corruption, Health, Shared};
 use crate::spaces::Spaces;
 use crate::state::State;
+use crate::threads::{Readers, Unread, apart};
 
 /// An operation that was applied: the answer, and what else happens when the commit is durable.
 pub(crate) struct Applied<T> {
@@ -42,6 +46,8 @@ impl<T> Applied<T> {
 pub struct EmbeddedStore {
     operations: Mutex<Option<Sender<Operation>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
+    readers: Readers,
+    is_being_asked: Arc<AtomicBool>,
     spaces: Spaces,
     shared: Arc<Shared>,
     confirmed_at: watch::Receiver<Timestamp>,
@@ -64,13 +70,20 @@ impl EmbeddedStore {
             return Err(OpenError::Partitions { given: config.partitions, high: PARTITIONS_MAX });
         }
         let lock = lock(&config.data_dir)?;
+        let failed = |source| OpenError::Folder { folder: config.data_dir.clone(), source };
+        private::tighten(&config.data_dir.join("database")).map_err(failed)?;
+        private::for_this_user_alone(|| EmbeddedStore::open_locked(&config, lock)).map_err(failed)?
+    }
+
+    fn open_locked(config: &Config, lock: File) -> Result<Arc<EmbeddedStore>, OpenError> {
+        let failed = |source| OpenError::Folder { folder: config.data_dir.clone(), source };
         let spaces =
-            Spaces::open(&config.data_dir.join("database"), &config).map_err(|error| match error {
+            Spaces::open(&config.data_dir.join("database"), config).map_err(|error| match error {
                 fjall::Error::Locked => OpenError::InUse { folder: config.data_dir.clone() },
                 other => OpenError::Database { folder: config.data_dir.clone(), source: Box::new(other) },
             })?;
-        let state = load(&config, spaces.clone())?;
-        let has_whole_index = has_whole_index(&config, &spaces)?;
+        let state = load(config, spaces.clone())?;
+        let has_whole_index = has_whole_index(config, &spaces)?;
         let shared = Arc::clone(&state.shared);
         let (sender, operations) = channel();
         let (confirmed, confirmed_at) = watch::channel((config.now)());
@@ -78,10 +91,13 @@ impl EmbeddedStore {
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committer.run())
-            .map_err(|source| OpenError::Folder { folder: config.data_dir.clone(), source })?;
+            .map_err(failed)?;
+        let readers = Readers::start().map_err(failed)?;
         Ok(Arc::new(EmbeddedStore {
             operations: Mutex::new(Some(sender)),
             committer: Mutex::new(Some(thread)),
+            readers,
+            is_being_asked: Arc::default(),
             spaces,
             shared,
             confirmed_at,
@@ -130,8 +146,14 @@ impl EmbeddedStore {
         if let Some(thread) = thread {
             // A committer that panicked has left its callers unanswered; they know.
             drop(thread.join());
-            self.shared.close("it was shut down");
+            self.shared.close(Failure::new("it was shut down"));
         }
+    }
+
+    /// The same where waiting must not hold up others: the work is done on a thread of its own.
+    pub async fn close_apart(self: Arc<Self>) {
+        // No answer means that the thread could not be started; then the store is closed when it is dropped.
+        apart("store-closer", move || self.close()).await.ok();
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -201,31 +223,43 @@ impl EmbeddedStore {
                 Ok(Err(_)) => return Err(self.shared.refusal(action)),
                 Err(_) => {
                     self.shared.check_open(action)?;
-                    let database = self.spaces.database.clone();
-                    let asked =
-                        tokio::task::spawn_blocking(move || database.persist(PersistMode::Buffer)).await;
-                    if let Ok(Err(error)) = asked {
-                        self.shared.close(&describe(&error));
-                    }
+                    self.ask_whether_it_works();
                 }
             }
         }
     }
 
-    /// Reads rows where blocking is allowed.
+    /// Asks the database whether it has failed in the background. It may not answer for as long as its disk hangs, so
+    /// nobody waits for it, and it is not asked again before it has answered.
+    fn ask_whether_it_works(&self) {
+        if self.is_being_asked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (database, shared, is_being_asked) =
+            (self.spaces.database.clone(), Arc::clone(&self.shared), Arc::clone(&self.is_being_asked));
+        drop(apart("store-watcher", move || {
+            if let Err(error) = database.persist(PersistMode::Buffer) {
+                shared.close(Failure::of(&error, &shared.folder));
+            }
+            is_being_asked.store(false, Ordering::Release);
+        }));
+    }
+
+    /// Reads rows on the store's own threads.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         action: &str,
         read: impl FnOnce() -> fjall::Result<T> + Send + 'static,
     ) -> Result<T, PortError> {
         let failed = |reason: String| PortError::new(ErrorClass::Retry, action, reason);
-        match tokio::task::spawn_blocking(read).await {
+        match self.readers.read(read).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 let reason = format!("the database in {} failed", self.shared.folder.display());
                 Err(failed(reason).caused_by(error))
             }
-            Err(error) => Err(failed("the reading task was stopped".to_owned()).caused_by(error)),
+            Err(Unread::Busy) => Err(failed("the store is busy with other reads".to_owned())),
+            Err(Unread::Stopped) => Err(failed("the reading stopped half way".to_owned())),
         }
     }
 }
@@ -245,9 +279,8 @@ impl std::fmt::Debug for EmbeddedStore {
 /// Creates the folder and makes it this process's own.
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let failed = |source: std::io::Error| OpenError::Folder { folder: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let file =
-        File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(failed)?;
+    private::create_folder(folder).map_err(failed)?;
+    let file = private::open_file(&folder.join("lock")).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),

@@ -112,8 +112,7 @@ impl Scheduler {
             Some(node) => node.await,
             None => Ok(Ok(())),
         };
-        let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || store.close()).await.ok();
+        Arc::clone(&self.store).close_apart().await;
         match result {
             Ok(result) => result.map_err(Ended::Stopped),
             Err(error) => Err(Ended::Failed(error.to_string())),

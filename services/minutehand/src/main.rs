@@ -6,6 +6,7 @@
 mod bench;
 mod cluster;
 mod commands;
+mod descriptors;
 mod dev;
 mod executors;
 mod memory;

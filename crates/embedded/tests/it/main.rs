@@ -1,5 +1,6 @@
 //! The embedded store: the contract of all ports, and what is its own.
 
+mod apart;
 mod contract;
 mod crash;
 mod damage;

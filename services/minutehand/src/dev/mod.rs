@@ -18,6 +18,7 @@ use minutehand_standalone::{Ended, Scheduler};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::descriptors::Descriptors;
 use crate::settings::Settings;
 use crate::shutdown::{asked_to_stop, until_true};
 use crate::telemetry::{self, LogFormat};
@@ -29,6 +30,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let planned = crontab::read(&args.crontab)?;
     telemetry::start_logs(&args.log, LogFormat::Text)?;
     let metrics = telemetry::start_metrics()?;
+    let descriptors = Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    tracing::debug!(
+        store = descriptors.for_store(),
+        connections = descriptors.for_connections(),
+        runs = descriptors.for_runs(),
+        "shared out the file descriptors"
+    );
     let tokens = read_tokens(args.tokens_file.as_deref())?;
     let tls_files = args.tls_cert_file.clone().zip(args.tls_key_file.clone());
     let tls_files =
@@ -41,7 +49,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     })?;
     let http = listener.local_addr().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
 
-    let store = store::open(&args, &settings).await?;
+    let store = store::open(&args, &settings, descriptors).await?;
     let scheduler = Scheduler::start(Arc::clone(&store), engine_config(&settings));
     let (stop, stopping) = watch::channel(false);
     let executors = workers::executors(&settings, args.data_dir.join("output"))

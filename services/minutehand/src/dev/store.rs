@@ -6,11 +6,17 @@ use minutehand_cli::{DevArgs, Exit, Failure, Origin};
 use minutehand_embedded::{Config, EmbeddedStore, OpenError};
 use minutehand_node::{Clock, SystemClock};
 
+use crate::descriptors::Descriptors;
 use crate::settings::Settings;
 
 /// Opens or creates the data folder. An existing one keeps its count of partitions, unless another was asked for.
-pub(super) async fn open(args: &DevArgs, settings: &Settings) -> Result<Arc<EmbeddedStore>, Failure> {
-    let config = config(args.data_dir.clone(), settings);
+pub(super) async fn open(
+    args: &DevArgs,
+    settings: &Settings,
+    descriptors: Descriptors,
+) -> Result<Arc<EmbeddedStore>, Failure> {
+    let usual = config(args.data_dir.clone(), settings);
+    let config = Config { files_max: descriptors.for_store(), ..usual };
     let may_adapt = matches!(settings.origin("partitions"), Origin::Default | Origin::Profile);
     let opened = tokio::task::spawn_blocking(move || match EmbeddedStore::open(config.clone()) {
         Err(OpenError::PartitionsChanged { stored, .. }) if may_adapt => {
