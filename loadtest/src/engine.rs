@@ -42,9 +42,13 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
         let mut answers = Vec::new();
         while let Some(effect) = partition.poll_effect() {
             answers.extend(match effect {
-                Effect::Open { request, .. } => {
-                    Some(Input::Opened { request, checkpoint: None, schedule_states: Vec::new(), log_end: 0 })
-                }
+                Effect::Open { request, .. } => Some(Input::Opened {
+                    request,
+                    checkpoint: None,
+                    schedule_states: Vec::new(),
+                    log_end: 0,
+                    taken_at: None,
+                }),
                 Effect::ReadRevisions { request } => Some(Input::Revisions { request, entries: Vec::new() }),
                 Effect::ReadTimetable { request, until, .. } => {
                     let page = TimetablePage { complete_until: until, ..TimetablePage::default() };
@@ -53,7 +57,7 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
                 Effect::Commit { request, tick } => {
                     published += tick.publications.len() as u64;
                     black_box(&tick);
-                    Some(Input::Committed { request, derived_end: None })
+                    Some(Input::Committed { request, derived_end: None, taken_at: None })
                 }
                 Effect::WriteBlocks { request, .. } | Effect::WriteRevisions { request, .. } => {
                     Some(Input::Done { request })
@@ -101,7 +105,7 @@ fn feed(partition: &mut Partition, now: Timestamp, records: Vec<InputRecord>, pu
         match effect {
             Effect::Commit { request, tick } => {
                 *published += tick.publications.len() as u64;
-                partition.handle(now, Input::Committed { request, derived_end: None });
+                partition.handle(now, Input::Committed { request, derived_end: None, taken_at: None });
             }
             Effect::ReadTimetable { request, until, .. } => {
                 let page = TimetablePage { complete_until: until, ..TimetablePage::default() };

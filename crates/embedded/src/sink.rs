@@ -9,7 +9,7 @@ use minutehand_model::{
     Epoch, LogOffset, Namespace, PartitionId, Publication, QueueName, ScheduleId, ScheduleState, StopRequest,
     Tick,
 };
-use minutehand_ports::{ErrorClass, ExecutionSink, Opened, PortError, Stop};
+use minutehand_ports::{Committed, ErrorClass, ExecutionSink, Opened, PortError, Stop};
 use minutehand_record::publication::{Batch, BatchHeader, BatchItem, encode_batch};
 use minutehand_record::{checkpoint, command, schedule_state, set_aside};
 
@@ -40,7 +40,7 @@ impl ExecutionSink for EmbeddedStore {
         opened.map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))
     }
 
-    async fn commit(&self, tick: Tick) -> Result<Option<LogOffset>, PortError> {
+    async fn commit(&self, tick: Tick) -> Result<Committed, PortError> {
         let partition = tick.partition;
         let action = format!("commit tick {} of partition {partition}", tick.checkpoint.tick);
         self.shared().log(partition, &action)?;
@@ -101,7 +101,7 @@ fn read_opened(
         }
     }
     schedule_states.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-    Ok(Ok(Opened { checkpoint, schedule_states, log_end }))
+    Ok(Ok(Opened { checkpoint, schedule_states, log_end, taken_at: None }))
 }
 
 /// What a tick brings to one queue.
@@ -160,7 +160,7 @@ impl Prepared {
         state: &mut State,
         writes: &mut Writes,
         action: &str,
-    ) -> Result<Applied<Option<LogOffset>>, PortError> {
+    ) -> Result<Applied<Committed>, PortError> {
         let partition = self.partition;
         let mine = &mut state.partitions[partition.0 as usize];
         if self.epoch != mine.opened {
@@ -193,7 +193,7 @@ impl Prepared {
             state.partitions[partition.0 as usize].log_end
         });
         let shared = Arc::clone(&state.shared);
-        Ok(Applied::then(derived_end, move || {
+        Ok(Applied::then(Committed { derived_end, taken_at: None }, move || {
             rows.publish(&shared);
             for (first, queue) in published {
                 shared.queue(&queue.name).publish(partition, first, queue.resident, &queue.stops);

@@ -25,10 +25,8 @@ struct Position {
 impl Partition {
     /// Reads on in the log, when what was read before has been applied.
     pub(crate) fn read_log(&mut self) {
-        // A hand-over that was asked for during take-over waits until the log has been replayed.
-        let is_leaving = self.phase == Phase::HandingOver;
         let has_more = self.read_next < self.log_end || self.must_hear_of_the_log();
-        let wants_more = self.backlog.is_empty() && has_more && !is_leaving;
+        let wants_more = self.backlog.is_empty() && has_more;
         if wants_more && self.reading_log.is_free(self.now) {
             let request = self.request();
             self.reading_log.start(request);
@@ -38,11 +36,20 @@ impl Partition {
         }
     }
 
-    /// Something could be forgotten if nothing has been appended lately; only the log itself can say so.
+    /// Whether the log is asked although nothing was heard of more: now and then whatever was heard, for news get lost; and
+    /// sooner when something could be forgotten if nothing has been appended lately, for only the log itself can say so.
     fn must_hear_of_the_log(&self) -> bool {
         let floor = self.frontier.floor().due;
         let could_forget = self.tasks.forgettable_at().is_some_and(|forget_at| forget_at <= floor);
-        could_forget && self.now.millis_since(self.log_asked_at) >= self.config.lease_ttl_ms / 3
+        let interval_ms = self.config.lease_ttl_ms / if could_forget { 3 } else { 1 };
+        let is_deaf = self.breaks(PlantedBug::Deaf) && !could_forget;
+        !is_deaf && self.now.millis_since(self.log_asked_at) >= interval_ms
+    }
+
+    /// When the log is asked, whatever was heard of it.
+    pub(crate) fn log_asks_at(&self) -> Option<Timestamp> {
+        let may_ask = self.reading_log.request.is_none() && self.backlog.is_empty();
+        may_ask.then(|| self.log_asked_at.plus_millis(self.config.lease_ttl_ms).max(self.now.plus_millis(1)))
     }
 
     /// Takes records that were read.

@@ -1,4 +1,4 @@
-//! Blocks and revisions on their way to the timetable, and the flush before a hand-over.
+//! Blocks and revisions on their way to the timetable.
 
 use minutehand_model::{Block, Fact, TaskRecord, Timestamp, TimetableEntry};
 
@@ -28,14 +28,17 @@ impl Partition {
         }
         if self.may_write_blocks() {
             self.flush_blocks();
+            self.blocks_sent_for_hand_over();
         } else if self.pending.has_grown() {
             self.drop_passed();
         }
     }
 
-    /// Whether more blocks may be sent. While the timetable is away there is a bounded number of writes to be tried again.
+    /// Whether more blocks may be sent. While the timetable is away there is a bounded number of writes to be tried again, and
+    /// what comes during a hand-over is left to the successor.
     pub(crate) fn may_write_blocks(&self) -> bool {
-        self.writes.len() + self.failed_writes.len() < self.config.block_writes_max
+        self.hand_over_sends_blocks()
+            && self.writes.len() + self.failed_writes.len() < self.config.block_writes_max
     }
 
     /// While the store takes no more, nobody waits for it with what has run.
@@ -170,26 +173,6 @@ impl Partition {
                     }
                 }
             }
-        }
-    }
-
-    /// Everything flushed and the last checkpoint committed: the partition goes back.
-    pub(crate) fn finish_hand_over(&mut self) {
-        let ignores_blocks = self.breaks(PlantedBug::HandOverUnflushed);
-        let is_flushed = (self.pending.len() == 0 && self.writes.is_empty() && self.failed_writes.is_empty())
-            || ignores_blocks;
-        let is_settled = self.ticking.request.is_none() && self.late.is_empty() && self.derived.is_empty();
-        if !is_flushed || !is_settled || self.schedules.has_news() {
-            return;
-        }
-        if !self.has_checkpointed_for_hand_over && self.may_fire() {
-            // The successor should find as little to replay as possible.
-            self.has_checkpointed_for_hand_over = true;
-            self.build_tick(true);
-        } else {
-            self.phase = Phase::Stopped;
-            self.wake = None;
-            self.effects.push_back(Effect::Release { epoch: self.epoch });
         }
     }
 }

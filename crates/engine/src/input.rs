@@ -49,6 +49,8 @@ pub enum Input {
         schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
         /// The end of the log.
         log_end: LogOffset,
+        /// When the sink took note of the opening, by its own clock; `None` when it has none.
+        taken_at: Option<Timestamp>,
     },
     /// The stored revisions of all schedules, in order of their offsets.
     Revisions {
@@ -88,6 +90,8 @@ pub enum Input {
         request: RequestId,
         /// The offset behind the last record that the tick appended to the log; `None` when it appended none.
         derived_end: Option<LogOffset>,
+        /// When the sink took it, by its own clock; `None` when it has none.
+        taken_at: Option<Timestamp>,
     },
     /// A write of blocks or revisions is durable.
     Done {

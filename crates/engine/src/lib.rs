@@ -18,6 +18,7 @@ mod config;
 mod effect;
 mod fact;
 mod flush;
+mod hand_over;
 mod heads;
 mod input;
 mod look_ahead;

@@ -11,6 +11,7 @@ use minutehand_model::{
 use crate::calendar_queue::CalendarQueue;
 use crate::config::Config;
 use crate::effect::{Effect, StopReason};
+use crate::hand_over::HandOver;
 use crate::input::{Failure, Input, InputRecord, RequestId};
 use crate::moves::{Hold, LookUp};
 use crate::pending::PendingBlocks;
@@ -35,7 +36,8 @@ pub struct Partition {
     pub(crate) epoch: Epoch,
     pub(crate) lease_confirmed_at: Timestamp,
     pub(crate) is_handing_over: bool,
-    pub(crate) has_checkpointed_for_hand_over: bool,
+    /// The hand-over that is under way.
+    pub(crate) hand_over: Option<HandOver>,
 
     /// The last committed checkpoint.
     pub(crate) committed: Checkpoint,
@@ -126,7 +128,7 @@ impl Partition {
             epoch: Epoch(0),
             lease_confirmed_at: Timestamp::MIN,
             is_handing_over: false,
-            has_checkpointed_for_hand_over: false,
+            hand_over: None,
             committed: Checkpoint::START,
             committed_at: Timestamp::MIN,
             forgotten_below: 0,
@@ -185,7 +187,7 @@ impl Partition {
         }
         match input {
             Input::Acquired { epoch } => self.acquired(epoch),
-            Input::Opened { request, checkpoint, schedule_states, log_end } => {
+            Input::Opened { request, checkpoint, schedule_states, log_end, .. } => {
                 if self.opening.answers(request) {
                     self.opened(checkpoint, schedule_states, log_end);
                 }
@@ -206,7 +208,7 @@ impl Partition {
                 }
             }
             Input::Found { request, entries } => self.found(request, &entries),
-            Input::Committed { request, derived_end } => self.commit_answered(request, derived_end),
+            Input::Committed { request, derived_end, .. } => self.commit_answered(request, derived_end),
             Input::Done { request } => self.done(request),
             Input::Failed { request, failure } => self.failed(request, failure),
             Input::LogGrew { end } => self.log_end = self.log_end.max(end),
@@ -258,6 +260,11 @@ impl Partition {
     /// Decides what is to be done by now. To be called after inputs and when a timeout has passed.
     pub fn advance(&mut self, now: Timestamp) {
         self.tell_time(now);
+        if self.is_handing_over
+            && matches!(self.phase, Phase::Opening | Phase::Loading | Phase::Replaying | Phase::Owning)
+        {
+            self.begin_hand_over();
+        }
         match self.phase {
             Phase::Waiting | Phase::Stopped => return,
             Phase::Opening => self.open(),
@@ -279,6 +286,9 @@ impl Partition {
             self.log_heard_at = self.log_heard_at.min(now);
             self.lease_confirmed_at = self.lease_confirmed_at.min(now);
             self.pending.clock_went_back(now);
+            if let Some(hand_over) = &mut self.hand_over {
+                hand_over.clock_went_back(now, &self.config);
+            }
             let retry_at = now.plus_millis(self.config.retry_delay_ms);
             for write in &mut self.failed_writes {
                 write.not_before = write.not_before.min(retry_at);
@@ -292,8 +302,9 @@ impl Partition {
     fn work(&mut self) {
         // F may stand ahead of the clock: this one went back, or the predecessor's ran ahead.
         self.frontier.open_gap(Place::end_of(self.now), self.applied);
-        if self.is_handing_over && self.phase == Phase::Owning {
-            self.phase = Phase::HandingOver;
+        if self.has_sent_last_tick() {
+            self.finish_hand_over();
+            return;
         }
         self.ask_timetable();
         self.apply_backlog();
@@ -301,12 +312,12 @@ impl Partition {
         self.read_log();
         self.read_ahead();
         self.leave_behind();
-        self.tick();
+        if !self.finish_hand_over() {
+            self.tick();
+        }
         self.forget();
         self.flush();
-        if self.phase == Phase::HandingOver {
-            self.finish_hand_over();
-        }
+        self.finish_hand_over();
     }
 
     /// The next thing to be carried out.

@@ -52,4 +52,8 @@ pub enum WakeReason {
     Busy,
     /// What has run may be forgotten.
     Forget,
+    /// The log is to be asked whether there is more.
+    Log,
+    /// A hand-over has waited long enough.
+    HandOver,
 }

@@ -76,6 +76,12 @@ planted_bugs! {
     StaleAnswer = "stale-answer",
     /// A hand-over does not wait for its blocks.
     HandOverUnflushed = "hand-over-unflushed",
+    /// A hand-over goes on until nothing is due any more.
+    HandOverDrains = "hand-over-drains",
+    /// A hand-over waits until everything is written.
+    HandOverWaits = "hand-over-waits",
+    /// The log is asked for more only when there is news of it.
+    Deaf = "deaf",
     /// After a commit in doubt the owner goes on from memory.
     DoubtIgnored = "doubt-ignored",
     /// The checkpoint does not carry the backlog.

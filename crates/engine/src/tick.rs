@@ -295,6 +295,10 @@ impl Partition {
 
     /// Nobody knows whether the tick was committed: begin anew from the checkpoint.
     pub(crate) fn tick_in_doubt(&mut self) {
+        if self.hand_over.is_some() {
+            // Whoever comes next begins at what was committed, as this owner would.
+            return self.release();
+        }
         if self.breaks(PlantedBug::DoubtIgnored) {
             self.ticking = Single::default();
             self.in_flight = None;

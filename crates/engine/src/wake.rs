@@ -22,6 +22,8 @@ impl Partition {
             (flush_at, WakeReason::Flush),
             (self.look_ahead_at(), WakeReason::LookAhead),
             (self.forget_at(), WakeReason::Forget),
+            (self.log_asks_at(), WakeReason::Log),
+            (self.hand_over_at(), WakeReason::HandOver),
         ];
         if self.ticking.is_free(self.now) && self.may_fire() {
             wakes.push((self.due_at(), WakeReason::Due));

@@ -180,20 +180,6 @@ fn a_task_that_is_near_and_waits_for_its_block_is_counted_once() {
 }
 
 #[test]
-fn a_hand_over_waits_until_what_is_near_is_written() {
-    let mut story = begin_with(Config { flush_interval_ms: 60_000, ..Config::default() });
-    story.writes = Writes::Refused;
-    story.say(0, create("task", 20_000));
-    story.hand_over();
-    story.pass(1_000);
-    assert!(!story.is_released);
-    story.writes = Writes::Kept;
-    story.pass(2_000);
-    assert!(story.is_released);
-    assert_eq!((story.cut_log(), stored(&story, "task")), (1, (1, 0)));
-}
-
-#[test]
 fn what_has_run_is_forgotten_at_its_time_although_its_write_is_never_answered() {
     let mut story = begin();
     story.writes = Writes::Unanswered;

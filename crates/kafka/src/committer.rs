@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use minutehand_ingress::egress::Envelope;
-use minutehand_model::{Checkpoint, Epoch, LogOffset, PartitionId, QueueName, Tick};
-use minutehand_ports::{ErrorClass, Opened, PortError};
+use minutehand_model::{Checkpoint, Epoch, LogOffset, PartitionId, QueueName, Tick, Timestamp};
+use minutehand_ports::{Committed, ErrorClass, Opened, PortError};
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -28,7 +28,7 @@ use crate::topics::TopicDefinition;
 /// What the thread is asked to do.
 pub(crate) enum Job {
     Open { epoch: Epoch, answer: oneshot::Sender<Result<Opened, PortError>> },
-    Commit { tick: Box<Tick>, answer: oneshot::Sender<Result<Option<LogOffset>, PortError>> },
+    Commit { tick: Box<Tick>, answer: oneshot::Sender<Result<Committed, PortError>> },
 }
 
 /// What a partition that has been opened goes on with.
@@ -102,7 +102,7 @@ impl Committer {
         let session = Session { producer, deliveries, epoch, tick, must_renew: false };
         let before_ms = now_ms();
         self.claim(&session).map_err(|error| port_error(&action, error))?;
-        self.check_clock(&action, epoch, before_ms, tail.end)?;
+        let claimed_at = self.check_clock(&action, epoch, before_ms, tail.end)?;
         let (records, log_end) = self.rest().map_err(|error| port_error(&action, error))?;
         let schedule_states = execution::schedule_states(&records).map_err(|reason| {
             let topic = &self.client.names().schedule_state;
@@ -110,7 +110,7 @@ impl Committer {
             PortError::new(ErrorClass::Fatal, action, reason)
         })?;
         self.session = Some(session);
-        Ok(Opened { checkpoint: tail.checkpoint, schedule_states, log_end })
+        Ok(Opened { checkpoint: tail.checkpoint, schedule_states, log_end, taken_at: Some(claimed_at) })
     }
 
     /// Fences everybody before, unless a higher epoch has been opened; answers what is final from then on.
@@ -221,19 +221,20 @@ impl Committer {
         self.finish(session)
     }
 
-    /// Refuses to own anything by a clock that differs from the broker's: what has just been claimed bears its time.
+    /// Refuses to own anything by a clock that differs from the broker's: what has just been claimed bears its time, which is
+    /// the answer.
     fn check_clock(
         &mut self,
         action: &str,
         epoch: Epoch,
         before_ms: i64,
         from: LogOffset,
-    ) -> Result<(), PortError> {
+    ) -> Result<Timestamp, PortError> {
         let after_ms = now_ms();
         let broker_ms = self.claimed_at(epoch, from).map_err(|error| port_error(action, error))?;
         match skew(before_ms..=after_ms, broker_ms, self.client.config().clock_skew_ms_max) {
             Some(reason) => Err(PortError::new(ErrorClass::Fatal, action, reason)),
-            None => Ok(()),
+            None => Ok(Timestamp::from_millis(broker_ms)),
         }
     }
 
@@ -277,7 +278,7 @@ impl Committer {
         Ok((records, log_end))
     }
 
-    fn commit(&mut self, tick: &Tick) -> Result<Option<LogOffset>, PortError> {
+    fn commit(&mut self, tick: &Tick) -> Result<Committed, PortError> {
         let (number, epoch) = (tick.checkpoint.tick, tick.checkpoint.epoch);
         let action = format!("commit tick {number} of partition {}", self.partition);
         let fenced = |reason: String| Err(PortError::new(ErrorClass::Fenced, action.clone(), reason));
@@ -308,7 +309,7 @@ impl Committer {
             return Err(PortError::new(ErrorClass::Retry, action, reason));
         }
         self.session = Some(session);
-        Ok(derived_end)
+        Ok(Committed { derived_end, taken_at: None })
     }
 
     /// Goes on with a new producer epoch after a slow commit, if nobody else has begun meanwhile.

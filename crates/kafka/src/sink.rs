@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use minutehand_model::{Epoch, LogOffset, PartitionId, Tick};
-use minutehand_ports::{ErrorClass, ExecutionSink, Opened, PortError};
+use minutehand_model::{Epoch, PartitionId, Tick};
+use minutehand_ports::{Committed, ErrorClass, ExecutionSink, Opened, PortError};
 use tokio::sync::oneshot;
 
 use crate::client::Client;
@@ -55,7 +55,7 @@ impl ExecutionSink for KafkaSink {
         self.ask(partition, action, |answer| Job::Open { epoch, answer }).await
     }
 
-    async fn commit(&self, tick: Tick) -> Result<Option<LogOffset>, PortError> {
+    async fn commit(&self, tick: Tick) -> Result<Committed, PortError> {
         let (partition, number) = (tick.partition, tick.checkpoint.tick);
         let action = || format!("commit tick {number} of partition {partition}");
         self.ask(partition, action, |answer| Job::Commit { tick: Box::new(tick), answer }).await

@@ -1,6 +1,7 @@
 //! The owner of one partition: drives its engine, and answers questions about it.
 
 mod carry;
+mod log_watch;
 mod report;
 mod troubles;
 
@@ -17,6 +18,7 @@ use minutehand_ports::{CommandLog, ExecutionSink, Timetable};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
+use log_watch::LogWatch;
 use report::Report;
 use troubles::Troubles;
 
@@ -155,7 +157,7 @@ pub struct Owner {
     answers: FuturesUnordered<BoxFuture<'static, Input>>,
     questions: mpsc::Receiver<Question>,
     status: watch::Sender<OwnerStatus>,
-    log_end: watch::Receiver<LogOffset>,
+    log: LogWatch,
     lease: watch::Receiver<Timestamp>,
     hand_over: watch::Receiver<bool>,
     is_handing_over: bool,
@@ -181,7 +183,7 @@ impl Owner {
         partition.handle(surroundings.clock.now(), Input::Acquired { epoch });
         let (ask, questions) = mpsc::channel(QUESTIONS_WAITING_MAX);
         let (status, watcher) = watch::channel(partition.status());
-        let log_end = surroundings.stores.log.watch_end(id);
+        let log = LogWatch::new(Arc::clone(&surroundings.stores.log), id);
         let owner = Owner {
             partition,
             id,
@@ -189,7 +191,7 @@ impl Owner {
             answers: FuturesUnordered::new(),
             questions,
             status,
-            log_end,
+            log,
             lease,
             hand_over,
             is_handing_over: false,
@@ -200,7 +202,7 @@ impl Owner {
 
     /// Runs until the partition is handed over or lost.
     pub async fn run(mut self) -> Ended {
-        let end = *self.log_end.borrow_and_update();
+        let end = self.log.end();
         self.partition.handle(self.now(), Input::LogGrew { end });
         loop {
             self.partition.advance(self.now());
@@ -233,7 +235,7 @@ impl Owner {
         };
         tokio::select! {
             Some(answer) = self.answers.next(), if !self.answers.is_empty() => Event::Answer(answer),
-            Ok(()) = self.log_end.changed() => Event::LogGrew(*self.log_end.borrow_and_update()),
+            end = self.log.grew() => Event::LogGrew(end),
             Some(question) = self.questions.recv() => Event::Asked(question),
             Ok(()) = self.lease.changed() => Event::LeaseConfirmed(*self.lease.borrow_and_update()),
             Ok(_) = self.hand_over.wait_for(|wanted| *wanted), if !self.is_handing_over => Event::HandOver,
@@ -266,8 +268,7 @@ impl Owner {
         while let Ok(question) = self.questions.try_recv() {
             question(&self.partition);
         }
-        if self.log_end.has_changed().unwrap_or(false) {
-            let end = *self.log_end.borrow_and_update();
+        if let Some(end) = self.log.news() {
             self.take(Event::LogGrew(end));
         }
     }

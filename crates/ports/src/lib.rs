@@ -18,5 +18,5 @@ pub use error::{ErrorClass, PortError};
 pub use history::{DeadLetter, DeadLetterPage, History, HistoryEntry};
 pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
 pub use queue::{Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement, Stop};
-pub use sink::{ExecutionSink, Opened};
+pub use sink::{Committed, ExecutionSink, Opened};
 pub use timetable::Timetable;

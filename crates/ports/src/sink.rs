@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use minutehand_model::{
-    Checkpoint, Epoch, LogOffset, Namespace, PartitionId, ScheduleId, ScheduleState, Tick,
+    Checkpoint, Epoch, LogOffset, Namespace, PartitionId, ScheduleId, ScheduleState, Tick, Timestamp,
 };
 
 use crate::PortError;
@@ -16,6 +16,19 @@ pub struct Opened {
     pub schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
     /// The end of the partition's log.
     pub log_end: LogOffset,
+    /// When the store took note of the opening, by its own clock; `None` when it goes by the clock of the owner's machine.
+    pub taken_at: Option<Timestamp>,
+}
+
+/// What became of a tick: it is durable and visible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The offset behind the last of its derived records; `None` when it has none. They need not follow each other: what
+    /// others append may lie between them.
+    pub derived_end: Option<LogOffset>,
+    /// When the store took it, by its own clock; `None` when it goes by the clock of the owner's machine. Owners compare
+    /// their clock with it.
+    pub taken_at: Option<Timestamp>,
 }
 
 /// Where executions go.
@@ -28,8 +41,5 @@ pub trait ExecutionSink: Send + Sync + 'static {
     /// Commits a tick: publications, stop requests, derived log records, schedule states, what was set aside and the
     /// checkpoint become durable and visible together, or none of them does. Ticks of a partition are
     /// committed in the order of their numbers; a number that does not follow the last one is `Fenced`.
-    ///
-    /// Answers the offset behind the last of its derived records; `None` when it has none. They need not follow each other:
-    /// what others append may lie between them.
-    async fn commit(&self, tick: Tick) -> Result<Option<LogOffset>, PortError>;
+    async fn commit(&self, tick: Tick) -> Result<Committed, PortError>;
 }

@@ -105,6 +105,10 @@ fault_model! {
     corrupt_block: f64 = Rate(0.03),
     /// Commands that their producer sends twice.
     duplicate_command: f64 = Rate(0.1),
+    /// News of a log's growth that never arrive.
+    lost_growth: f64 = Rate(0.5),
+    /// Readers that die: their owner hears of no more growth.
+    reader_deaths_per_minute: f64 = Rate(3.0),
 }
 
 impl FaultModel {
@@ -182,6 +186,10 @@ fault_counts! {
     corrupt_blocks,
     /// Commands sent twice.
     duplicate_commands,
+    /// News of a log's growth that got lost.
+    lost_growth,
+    /// Readers that died.
+    reader_deaths,
     /// Leases that ran out.
     expired_leases,
     /// Owners that began.

@@ -193,6 +193,9 @@ fn engine_bug_about(bug: PlantedBug) -> &'static str {
         PlantedBug::RevisionOverlap => "An old revision goes on governing beside the new one.",
         PlantedBug::StaleAnswer => "Answers to requests that were given up are believed.",
         PlantedBug::HandOverUnflushed => "A hand-over does not wait for its blocks.",
+        PlantedBug::HandOverDrains => "A hand-over goes on until nothing is due any more.",
+        PlantedBug::HandOverWaits => "A hand-over waits until everything is written.",
+        PlantedBug::Deaf => "The log is asked for more only when there is news of it.",
         PlantedBug::DoubtIgnored => "After a commit in doubt the owner goes on from memory.",
         PlantedBug::BacklogUnsaved => "The checkpoint does not carry what was left behind.",
         PlantedBug::BacklogForgets => {

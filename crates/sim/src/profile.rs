@@ -104,6 +104,24 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.engine.look_ahead_ms = 2_000;
             setup.mix.horizon_ms = 3 * MINUTE_MS;
         }
+        PlantedBug::HandOverDrains => {
+            lagging(setup, rng);
+            setup.engine.catch_up_rate_per_s = 0;
+            setup.engine.tick_publications_max = 1;
+            setup.tasks_per_second = 300;
+            setup.model.outage_ms_max = 20_000;
+            setup.model.drains_per_minute = 12.0;
+        }
+        PlantedBug::HandOverWaits => {
+            setup.model.drains_per_minute = 12.0;
+            setup.model.outages_per_minute = 8.0;
+            setup.model.outage_ms_max = 20_000;
+        }
+        PlantedBug::Deaf => {
+            setup.model.lost_growth = 0.5;
+            setup.model.reader_deaths_per_minute = 6.0;
+            setup.engine.dedupe_window_ms = 3_000;
+        }
         PlantedBug::MixedBlocks | PlantedBug::PassedWritten => {
             all_written(bug, setup, rng);
         }

@@ -84,6 +84,16 @@ fn simulate(setup: Setup) -> Report {
     if let Some(stop) = world.fatal_stops.first() {
         violations.push(Violation { checker: "fatal stop", partition: None, message: stop.clone() });
     }
+    for node in 0..world.setup.nodes {
+        for partition in 0..world.setup.partitions {
+            if let Some(id) = world.owner_id(node, partition) {
+                world.note_slow_hand_over(id);
+            }
+        }
+    }
+    if let Some(slow) = world.slow_hand_overs.first() {
+        violations.push(Violation { checker: "hand-over", partition: None, message: slow.clone() });
+    }
     let journal = take_journal(&mut world, end_ms, &drawn);
     violations.extend(check::audit(&journal));
     let verdict = violations.first().map_or(Verdict::Ok, |first| Verdict::Violation(first.clone()));

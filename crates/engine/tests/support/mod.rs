@@ -308,6 +308,7 @@ impl Story {
                 checkpoint: self.checkpoint.clone(),
                 schedule_states: self.states.clone(),
                 log_end: self.log.len() as u64,
+                taken_at: None,
             },
             // Nothing is ever stored but in the log: every revision is replayed from there.
             Effect::ReadRevisions { request } => Input::Revisions { request, entries: Vec::new() },
@@ -370,7 +371,7 @@ impl Story {
                 }
                 self.checkpoint = Some(tick.checkpoint);
                 let derived_end = has_derived.then_some(self.log.len() as u64);
-                let answer = Input::Committed { request, derived_end };
+                let answer = Input::Committed { request, derived_end, taken_at: None };
                 if self.is_slow {
                     self.slow_answer = Some(answer);
                     return None;

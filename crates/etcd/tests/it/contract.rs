@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use minutehand_etcd::{EtcdConfig, EtcdCoordinator};
-use minutehand_model::{Epoch, LogOffset, PartitionId, Tick};
+use minutehand_model::{Epoch, PartitionId, Tick};
 use minutehand_ports::contract::{Harness, PARTITIONS, Stores};
-use minutehand_ports::{ErrorClass, ExecutionSink, Opened, PortError};
+use minutehand_ports::{Committed, ErrorClass, ExecutionSink, Opened, PortError};
 
 use crate::support::{config, member};
 
@@ -57,10 +57,10 @@ impl ExecutionSink for Fences {
             return Err(PortError::new(ErrorClass::Fenced, "open the partition", "a later owner has it"));
         }
         *highest = epoch;
-        Ok(Opened { checkpoint: None, schedule_states: Vec::new(), log_end: 0 })
+        Ok(Opened { checkpoint: None, schedule_states: Vec::new(), log_end: 0, taken_at: None })
     }
 
-    async fn commit(&self, _: Tick) -> Result<Option<LogOffset>, PortError> {
+    async fn commit(&self, _: Tick) -> Result<Committed, PortError> {
         Err(PortError::new(ErrorClass::Fatal, "commit a tick", "this sink keeps nothing"))
     }
 }

@@ -12,9 +12,9 @@ use minutehand_model::{
 };
 use minutehand_node::Clock;
 use minutehand_ports::{
-    Appended, CommandLog, Coordinator, DeadLetter, DeadLetterPage, Delivery, ErrorClass, ExecutionQueue,
-    ExecutionSink, History, LogBatch, LogBounds, LogRecord, Opened, PortError, QueueDepth, Settlement, Stop,
-    Timetable,
+    Appended, CommandLog, Committed, Coordinator, DeadLetter, DeadLetterPage, Delivery, ErrorClass,
+    ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, LogRecord, Opened, PortError, QueueDepth,
+    Settlement, Stop, Timetable,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -150,10 +150,11 @@ impl ExecutionSink for Store {
                 .map(|((ns, id), state)| (ns.clone(), id.clone(), state.clone()))
                 .collect(),
             log_end: partition.log.len() as u64,
+            taken_at: None,
         })
     }
 
-    async fn commit(&self, tick: Tick) -> Result<Option<LogOffset>, PortError> {
+    async fn commit(&self, tick: Tick) -> Result<Committed, PortError> {
         let mut state = self.state.lock().unwrap();
         let derived: Vec<Bytes> = tick.derived.iter().map(minutehand_record::command::encode).collect();
         let has_derived = !derived.is_empty();
@@ -170,7 +171,8 @@ impl ExecutionSink for Store {
                 None => partition.schedule_states.remove(&name),
             };
         }
-        Ok(has_derived.then_some(partition.log.len() as u64))
+        let derived_end = has_derived.then_some(partition.log.len() as u64);
+        Ok(Committed { derived_end, taken_at: None })
     }
 }
 

@@ -4,7 +4,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use minutehand_engine::{Effect, Failure, Input, InputRecord, RequestId};
 use minutehand_model::{LogOffset, PartitionId, SetAside, Timestamp};
-use minutehand_ports::{ErrorClass, LogBatch, LogRecord, PortError};
+use minutehand_ports::{Committed, ErrorClass, LogBatch, LogRecord, PortError};
 use minutehand_record::QueueNames;
 
 use super::troubles::{Operation, Troubles};
@@ -44,6 +44,7 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
                     checkpoint: opened.checkpoint,
                     schedule_states: opened.schedule_states,
                     log_end: opened.log_end,
+                    taken_at: opened.taken_at,
                 })
             };
             (Operation::Open, request, answer.boxed())
@@ -80,8 +81,10 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
             (Operation::WriteRevisions, request, answer.boxed())
         }
         Effect::Commit { request, tick } => {
-            let answer =
-                async move { Ok(Input::Committed { request, derived_end: sink.commit(*tick).await? }) };
+            let answer = async move {
+                let Committed { derived_end, taken_at } = sink.commit(*tick).await?;
+                Ok(Input::Committed { request, derived_end, taken_at })
+            };
             (Operation::Commit, request, answer.boxed())
         }
         Effect::Forget { .. } | Effect::Release { .. } | Effect::Stopped { .. } => return None,

@@ -11,8 +11,8 @@ use minutehand_model::{
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    Appended, CommandLog, Coordinator, DeadLetterPage, Delivery, ErrorClass, ExecutionQueue, ExecutionSink,
-    History, LogBatch, LogBounds, Opened, PortError, QueueDepth, Settlement, Stop, Timetable,
+    Appended, CommandLog, Committed, Coordinator, DeadLetterPage, Delivery, ErrorClass, ExecutionQueue,
+    ExecutionSink, History, LogBatch, LogBounds, Opened, PortError, QueueDepth, Settlement, Stop, Timetable,
 };
 
 /// A port that refuses everything.
@@ -51,7 +51,7 @@ impl ExecutionSink for Absent {
         absent("open the sink")
     }
 
-    async fn commit(&self, _: Tick) -> Result<Option<LogOffset>, PortError> {
+    async fn commit(&self, _: Tick) -> Result<Committed, PortError> {
         absent("commit a tick")
     }
 }

@@ -69,7 +69,7 @@ pub async fn a_tick_is_visible_in_all_its_parts(harness: &dyn Harness) {
     stores.sink.open(P0, Epoch(1)).await.unwrap();
     let mut stops = stores.queue.stops(&queue("mail"));
     let tick = full_tick(Epoch(1), 1);
-    let derived_end = stores.sink.commit(tick.clone()).await.unwrap();
+    let derived_end = stores.sink.commit(tick.clone()).await.unwrap().derived_end;
     assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("t", 0..2));
     assert_eq!(keys_of(&drain(&stores, "reports", "workers", 1).await), [key("other")]);
     let stop = stops.recv().await.unwrap();

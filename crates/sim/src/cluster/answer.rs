@@ -20,7 +20,15 @@ impl super::World {
         for node in 0..self.nodes.len() {
             let Some(id) = self.owner_id(node, partition) else { continue };
             let Some(owner) = self.owner_mut(id) else { continue };
+            if owner.is_deaf {
+                continue;
+            }
             if !owner.growth_is_coming {
+                if self.rng.chance(self.model.lost_growth) {
+                    self.counts.lost_growth += 1;
+                    continue;
+                }
+                let Some(owner) = self.owner_mut(id) else { continue };
                 owner.growth_is_coming = true;
                 let at_ms = self.now_ms + self.wire_ms();
                 self.queue.push(at_ms, Event::LogGrew { owner: id });

@@ -7,6 +7,8 @@ use crate::trace::Who;
 
 /// How long a sender waits for an answer, in milliseconds.
 const PATIENCE_MS: i64 = 2_000;
+/// The longest hand-over: what is waited for, and a tick before and after it.
+const HAND_OVER_MS_MAX: i64 = 5_000 + 2 * PATIENCE_MS + 100;
 
 impl super::World {
     /// Sends an effect on its way.
@@ -120,10 +122,29 @@ impl super::World {
 
     fn let_go(&mut self, id: OwnerId, epoch: minutehand_model::Epoch) {
         self.counts.hand_overs += 1;
+        self.note_slow_hand_over(id);
         self.nodes[id.node].owners[id.partition] = None;
         self.note(Who::Owner(id.node, id.partition), "release", [epoch.0, 0], || format!("epoch {epoch}"));
         let lands_ms = self.now_ms + self.wire_ms();
         self.queue.push(lands_ms, Event::ReleaseLands { node: id.node, partition: id.partition, epoch });
+    }
+
+    /// Takes note of a hand-over that has taken longer than it may. One whose node stood still, or was shown other times, had
+    /// no way to know.
+    pub(crate) fn note_slow_hand_over(&mut self, id: OwnerId) {
+        let node = &self.nodes[id.node];
+        let Some(since_ms) = node.owners[id.partition].as_ref().and_then(|owner| owner.handing_over_since_ms)
+        else {
+            return;
+        };
+        let took_ms = self.now_ms - since_ms;
+        let is_disturbed = node.paused_until_ms.max(node.clock_set_at_ms) >= since_ms;
+        if took_ms > HAND_OVER_MS_MAX && !is_disturbed {
+            let OwnerId { node, partition, .. } = id;
+            self.slow_hand_overs.push(format!(
+                "node {node} needed {took_ms} ms to hand over partition {partition}; at most {HAND_OVER_MS_MAX} are allowed"
+            ));
+        }
     }
 
     fn stopped(&mut self, id: OwnerId, reason: StopReason) {

@@ -107,6 +107,7 @@ pub(crate) enum Fault {
     Outage,
     ClockJump,
     Drain,
+    ReaderDies,
     DrainEnds {
         node: usize,
     },

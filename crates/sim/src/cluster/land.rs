@@ -1,7 +1,7 @@
 //! Requests that reach a store: what it does, and what it answers.
 
 use minutehand_engine::{Failure, Input};
-use minutehand_model::{Block, Epoch, LogOffset, Tick};
+use minutehand_model::{Block, Epoch, LogOffset, Tick, Timestamp};
 
 use super::event::{Answer, Envelope, Event, OwnerId, Request, RequestKind};
 use crate::store::CommitAt;
@@ -83,6 +83,7 @@ impl super::World {
             checkpoint: sink.checkpoint().cloned(),
             schedule_states: sink.states(),
             log_end,
+            taken_at: Some(Timestamp::from_millis(self.now_ms)),
         };
         self.note(owner(id), "open", [epoch.0, tick], || {
             format!("epoch {epoch}, last tick {tick}, log ends at {log_end}")
@@ -145,7 +146,11 @@ impl super::World {
         let input = match self.commit(envelope.owner, tick, at) {
             None => failed(envelope, Failure::Fenced),
             Some(_) if doubtful => failed(envelope, Failure::Retry),
-            Some(derived_end) => Input::Committed { request: envelope.request, derived_end },
+            Some(derived_end) => Input::Committed {
+                request: envelope.request,
+                derived_end,
+                taken_at: Some(Timestamp::from_millis(self.now_ms)),
+            },
         };
         self.reply(envelope, input, None);
     }

@@ -121,9 +121,10 @@ impl super::World {
             let is_wanted = self.coordinator.assignment(node).contains(&partition);
             match self.owner_id(node, partition) {
                 Some(id) if !is_wanted => {
+                    let now_ms = self.now_ms;
                     let Some(owner) = self.owner_mut(id) else { continue };
-                    if !owner.is_handing_over {
-                        owner.is_handing_over = true;
+                    if owner.handing_over_since_ms.is_none() {
+                        owner.handing_over_since_ms = Some(now_ms);
                         self.note(Who::Owner(node, partition), "hand over", [0, 0], String::new);
                         self.handle(id, Input::HandOver);
                         self.drive(id);
@@ -182,7 +183,8 @@ impl super::World {
             session: 0,
             wakes_at_ms: None,
             growth_is_coming: false,
-            is_handing_over: false,
+            is_deaf: false,
+            handing_over_since_ms: None,
             drives: 0,
             driven_at_ms: i64::MIN,
         });

@@ -7,7 +7,15 @@ use crate::trace::Who;
 impl super::World {
     /// Plans the first of every kind of fault; each plans the next of its kind when it strikes.
     pub(crate) fn begin_faults(&mut self) {
-        for fault in [Fault::Crash, Fault::Pause, Fault::Cut, Fault::Outage, Fault::ClockJump, Fault::Drain] {
+        for fault in [
+            Fault::Crash,
+            Fault::Pause,
+            Fault::Cut,
+            Fault::Outage,
+            Fault::ClockJump,
+            Fault::Drain,
+            Fault::ReaderDies,
+        ] {
             self.plan(fault);
         }
     }
@@ -20,6 +28,7 @@ impl super::World {
             Fault::Outage => self.model.outages_per_minute,
             Fault::ClockJump => self.model.clock_jumps_per_minute,
             Fault::Drain => self.model.drains_per_minute,
+            Fault::ReaderDies => self.model.reader_deaths_per_minute,
             Fault::DrainEnds { .. } | Fault::Restart { .. } | Fault::Heal => return,
         };
         if per_minute <= 0.0 {
@@ -72,6 +81,7 @@ impl super::World {
                 self.queue.push(ends_ms, Event::Fault(Fault::DrainEnds { node }));
             }
             Fault::DrainEnds { node } => self.drain(node, false),
+            Fault::ReaderDies => self.reader_dies(node),
             Fault::Restart { node } => self.restart(node),
             Fault::Heal => self.heal(),
         }
@@ -134,6 +144,7 @@ impl super::World {
             struck.set_back = Some((now_ms, struck.latest_clock_ms(now_ms)));
         }
         struck.clock_offset_ms = offset_ms;
+        struck.clock_set_at_ms = now_ms;
         self.note(Who::Node(node), "clock", [offset_ms as u64, 0], || format!("{offset_ms} ms off"));
         for partition in 0..self.setup.partitions {
             if let Some(id) = self.owner_id(node, partition) {
@@ -144,6 +155,14 @@ impl super::World {
                 }
             }
         }
+    }
+
+    fn reader_dies(&mut self, node: usize) {
+        let partition = self.fault_rng.below(self.setup.partitions as u64) as usize;
+        let Some(owner) = self.nodes[node].owners[partition].as_mut() else { return };
+        owner.is_deaf = true;
+        self.counts.reader_deaths += 1;
+        self.note(Who::Owner(node, partition), "reader dies", [0, 0], String::new);
     }
 
     fn drain(&mut self, node: usize, drained: bool) {

@@ -19,7 +19,10 @@ pub(crate) struct Owner {
     pub(crate) wakes_at_ms: Option<i64>,
     /// News of the log's growth is on its way.
     pub(crate) growth_is_coming: bool,
-    pub(crate) is_handing_over: bool,
+    /// Its reader of the log has died.
+    pub(crate) is_deaf: bool,
+    /// Since when it has been handing over, in true time.
+    pub(crate) handing_over_since_ms: Option<i64>,
     /// How often it was driven in the present millisecond.
     pub(crate) drives: u32,
     pub(crate) driven_at_ms: i64,
@@ -34,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) clock_offset_ms: i64,
     /// When its clock was last set back, and what it had shown until then, both in true time.
     pub(crate) set_back: Option<(i64, i64)>,
+    /// When its clock was last set.
+    pub(crate) clock_set_at_ms: i64,
     pub(crate) lease: u64,
     /// The coordinator has confirmed the present lease at least once.
     pub(crate) lease_is_granted: bool,
@@ -51,6 +56,7 @@ impl Node {
             paused_until_ms: i64::MIN,
             clock_offset_ms,
             set_back: None,
+            clock_set_at_ms: i64::MIN,
             lease: 1,
             lease_is_granted: false,
             confirmed_at: Timestamp::MIN,

@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) standstill: Option<String>,
     /// Owners that stopped for good, in words.
     pub(crate) fatal_stops: Vec<String>,
+    /// Hand-overs that took too long, in words.
+    pub(crate) slow_hand_overs: Vec<String>,
 }
 
 impl World {
@@ -74,6 +76,7 @@ impl World {
             clock_error_ms: skew_ms,
             standstill: None,
             fatal_stops: Vec::new(),
+            slow_hand_overs: Vec::new(),
             rng,
             setup,
         };

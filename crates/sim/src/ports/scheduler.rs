@@ -9,8 +9,8 @@ use minutehand_model::{
     TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{
-    Appended, CommandLog, Coordinator, Delivery, DeliveryId, ErrorClass, ExecutionSink, LogBatch, LogBounds,
-    LogRecord, Opened, PortError, Stop, Timetable,
+    Appended, CommandLog, Committed, Coordinator, Delivery, DeliveryId, ErrorClass, ExecutionSink, LogBatch,
+    LogBounds, LogRecord, Opened, PortError, Stop, Timetable,
 };
 use tokio::sync::watch;
 
@@ -95,10 +95,11 @@ impl ExecutionSink for MemoryStores {
             checkpoint: sink.checkpoint().cloned(),
             schedule_states: sink.states(),
             log_end: state.logs[index].end(),
+            taken_at: Some(Timestamp::from_millis(state.clock_ms)),
         })
     }
 
-    async fn commit(&self, tick: Tick) -> Result<Option<LogOffset>, PortError> {
+    async fn commit(&self, tick: Tick) -> Result<Committed, PortError> {
         let mut state = self.state();
         let partition = tick.partition;
         let index = state.index(partition, "commit a tick")?;
@@ -115,7 +116,7 @@ impl ExecutionSink for MemoryStores {
         state.deliver(published);
         self.announce_ends(&state);
         self.shared.published.notify_waiters();
-        Ok(derived_end)
+        Ok(Committed { derived_end, taken_at: Some(Timestamp::from_millis(now_ms)) })
     }
 }
 

@@ -1,0 +1,121 @@
+//! Giving a partition up: what waits for its block is written, a last tick says where everything stands, and the partition
+//! goes back.
+//!
+//! A hand-over waits for nothing that its successor can do as well. What is due, what is not written and what has not been
+//! read yet is the successor's by the checkpoint. So a hand-over ends in its time, whatever is due and whichever store is away;
+//! until its last tick tasks fire and commands are applied as before.
+
+use minutehand_model::Timestamp;
+
+use crate::config::Config;
+use crate::effect::Effect;
+use crate::partition::Partition;
+use crate::phase::Phase;
+use crate::planted::PlantedBug;
+
+/// The longest time that a hand-over waits for writes, in milliseconds. A successor reads from the log what is not written.
+const WRITES_AWAITED_MS_MAX: i64 = 5_000;
+
+impl Config {
+    /// How long a hand-over waits for writes.
+    fn writes_awaited_ms(&self) -> i64 {
+        WRITES_AWAITED_MS_MAX.min(self.lease_ttl_ms)
+    }
+}
+
+/// How far a hand-over has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HandOver {
+    /// When writes are waited for no longer.
+    writes_until: Timestamp,
+    /// When the answer to a tick is waited for no longer.
+    ticks_until: Timestamp,
+    /// What waited for its block has been sent; what comes from then on is left to the successor.
+    has_sent_blocks: bool,
+    has_sent_last_tick: bool,
+}
+
+impl HandOver {
+    fn begin(now: Timestamp, config: &Config) -> HandOver {
+        let writes_until = now.plus_millis(config.writes_awaited_ms());
+        let ticks_until = writes_until.plus_millis(config.lease_ttl_ms);
+        HandOver { writes_until, ticks_until, has_sent_blocks: false, has_sent_last_tick: false }
+    }
+
+    /// The clock has gone back: nothing is waited for longer than from now on.
+    pub(crate) fn clock_went_back(&mut self, now: Timestamp, config: &Config) {
+        let anew = HandOver::begin(now, config);
+        self.writes_until = self.writes_until.min(anew.writes_until);
+        self.ticks_until = self.ticks_until.min(anew.ticks_until);
+    }
+}
+
+impl Partition {
+    /// Begins a hand-over that was asked for. An owner that has not come to fire anything has nothing to write down.
+    pub(crate) fn begin_hand_over(&mut self) {
+        if self.phase == Phase::Owning {
+            self.phase = Phase::HandingOver;
+            self.hand_over = Some(HandOver::begin(self.now, &self.config));
+            self.flush();
+        } else {
+            self.release();
+        }
+    }
+
+    /// Whether more blocks may be sent as far as a hand-over is concerned.
+    pub(crate) fn hand_over_sends_blocks(&self) -> bool {
+        self.hand_over.is_none_or(|hand_over| !hand_over.has_sent_blocks)
+    }
+
+    /// What waited for its block has been sent.
+    pub(crate) fn blocks_sent_for_hand_over(&mut self) {
+        if let Some(hand_over) = &mut self.hand_over {
+            hand_over.has_sent_blocks = true;
+        }
+    }
+
+    /// Whether only the answer to the last tick is waited for: nothing is applied any more.
+    pub(crate) fn has_sent_last_tick(&self) -> bool {
+        self.hand_over.is_some_and(|hand_over| hand_over.has_sent_last_tick)
+    }
+
+    /// Sends the last tick when its time has come, and gives the partition back after it. Answers whether its time has come:
+    /// then no other tick is begun.
+    pub(crate) fn finish_hand_over(&mut self) -> bool {
+        let Some(hand_over) = self.hand_over else { return false };
+        if !hand_over.has_sent_last_tick && !self.may_send_last_tick(hand_over) {
+            return false;
+        }
+        let is_ticking = self.ticking.request.is_some();
+        if !is_ticking && !hand_over.has_sent_last_tick && self.may_fire() {
+            self.hand_over = Some(HandOver { has_sent_last_tick: true, ..hand_over });
+            self.build_tick(true);
+        } else if !is_ticking || self.now >= hand_over.ticks_until {
+            self.release();
+        }
+        true
+    }
+
+    fn may_send_last_tick(&self, hand_over: HandOver) -> bool {
+        if self.breaks(PlantedBug::HandOverDrains) && self.due_at().is_some_and(|due| due <= self.now) {
+            return false;
+        }
+        let is_written = hand_over.has_sent_blocks && self.writes.is_empty() && self.failed_writes.is_empty();
+        let has_waited = self.now >= hand_over.writes_until && !self.breaks(PlantedBug::HandOverWaits);
+        is_written || has_waited || self.breaks(PlantedBug::HandOverUnflushed)
+    }
+
+    /// When a hand-over has waited long enough for what it waits for.
+    pub(crate) fn hand_over_at(&self) -> Option<Timestamp> {
+        let HandOver { writes_until, ticks_until, .. } = self.hand_over?;
+        [writes_until, ticks_until].into_iter().find(|until| *until > self.now)
+    }
+
+    /// The partition goes back. What is under way and what only memory knows is lost: the successor begins at the checkpoint,
+    /// and fences what is still on its way.
+    pub(crate) fn release(&mut self) {
+        self.phase = Phase::Stopped;
+        self.wake = None;
+        self.effects.push_back(Effect::Release { epoch: self.epoch });
+    }
+}
