@@ -193,7 +193,7 @@ impl Prepared {
             state.partitions[partition.0 as usize].log_end
         });
         let shared = Arc::clone(&state.shared);
-        Ok(Applied::then(Committed { derived_end, taken_at: None }, move || {
+        Ok(Applied::then(Committed::whole(derived_end), move || {
             rows.publish(&shared);
             for (first, queue) in published {
                 shared.queue(&queue.name).publish(partition, first, queue.resident, &queue.stops);

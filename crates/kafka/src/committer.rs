@@ -132,7 +132,7 @@ impl Committer {
     fn begin(&self, action: &str) -> Result<(BaseProducer<Deliveries>, Deliveries), PortError> {
         let config = self.client.config();
         let id = self.client.names().transactional_id(&config.region, self.partition);
-        let deliveries = Deliveries::of(&self.client.names().commands);
+        let deliveries = Deliveries::of(self.client.names());
         let begin = || -> KafkaResult<BaseProducer<Deliveries>> {
             let producer: BaseProducer<Deliveries> =
                 config.ticks(&id).create_with_context(deliveries.clone())?;
@@ -218,7 +218,8 @@ impl Committer {
             .key(key.as_bytes())
             .payload(value.as_bytes());
         self.send(session, record)?;
-        self.finish(session)
+        self.deliver(session)?;
+        session.producer.commit_transaction(self.transaction_timeout())
     }
 
     /// Refuses to own anything by a clock that differs from the broker's: what has just been claimed bears its time, which is
@@ -299,17 +300,18 @@ impl Committer {
             return fenced("the partition is not open here".to_owned());
         };
         let since = Instant::now();
-        self.transact(&session, tick).map_err(|error| port_error(&action, error))?;
+        self.transact(&session, tick, &action)?;
         session.tick = number;
         session.must_renew = since.elapsed() > Duration::from_millis(self.client.config().slow_commit_ms);
-        let derived_end = session.deliveries.take_commands_end();
-        if derived_end.is_none() && !tick.derived.is_empty() {
+        let places = *session.deliveries.places();
+        if places.commands_end.is_none() && !tick.derived.is_empty() {
             // Its owner would hold for ever what it has decided; so it begins anew.
             let reason = "the client did not say where the log took what the tick decided";
             return Err(PortError::new(ErrorClass::Retry, action, reason));
         }
         self.session = Some(session);
-        Ok(Committed { derived_end, taken_at: None })
+        let derived_end = places.commands_end.filter(|_| !tick.derived.is_empty());
+        Ok(Committed { taken_at: places.stored_at, ..Committed::whole(derived_end) })
     }
 
     /// Goes on with a new producer epoch after a slow commit, if nobody else has begun meanwhile.
@@ -349,9 +351,27 @@ impl Committer {
         Ok(())
     }
 
-    /// One transaction of everything in a tick.
-    fn transact(&self, session: &Session, tick: &Tick) -> KafkaResult<()> {
+    /// One transaction of everything in a tick. By a clock that differs too much from the broker's nothing is committed: the
+    /// checkpoint bears the broker's time by then, and nobody has seen anything yet.
+    fn transact(&self, session: &Session, tick: &Tick, action: &str) -> Result<(), PortError> {
+        let failed = |error| port_error(action, error);
+        let before_ms = now_ms().max(tick.published_at.as_millis());
         session.deliveries.clear();
+        self.send_tick(session, tick).map_err(failed)?;
+        self.deliver(session).map_err(failed)?;
+        let stored_at = session.deliveries.places().stored_at;
+        let limit_ms = self.client.config().clock_skew_ms_max;
+        if let Some(stored_at) = stored_at
+            && let Some(reason) = skew(before_ms..=now_ms(), stored_at.as_millis(), limit_ms)
+        {
+            // Else its end is awaited by whoever reads what lies behind it.
+            session.producer.abort_transaction(self.transaction_timeout()).map_err(failed)?;
+            return Err(PortError::new(ErrorClass::Fatal, action, reason));
+        }
+        session.producer.commit_transaction(self.transaction_timeout()).map_err(failed)
+    }
+
+    fn send_tick(&self, session: &Session, tick: &Tick) -> KafkaResult<()> {
         session.producer.begin_transaction()?;
         self.send_publications(session, tick)?;
         let names = self.client.names();
@@ -383,8 +403,7 @@ impl Committer {
                 .headers(headers);
             self.send(session, record)?;
         }
-        self.send_checkpoint(session, tick)?;
-        self.finish(session)
+        self.send_checkpoint(session, tick)
     }
 
     fn send_publications(&self, session: &Session, tick: &Tick) -> KafkaResult<()> {
@@ -441,8 +460,8 @@ impl Committer {
         moment::send(&session.producer, record, Some(Instant::now() + self.transaction_timeout()))
     }
 
-    /// Waits until everything is delivered, and commits. The library's own flush would wait a tenth of a second.
-    fn finish(&self, session: &Session) -> KafkaResult<()> {
+    /// Waits until everything is delivered. The library's own flush would wait a tenth of a second.
+    fn deliver(&self, session: &Session) -> KafkaResult<()> {
         let deadline = Instant::now() + self.transaction_timeout();
         while session.producer.in_flight_count() > 0 {
             moment::pass(&session.producer);
@@ -454,10 +473,7 @@ impl Committer {
             }
         }
         session.producer.poll(Duration::ZERO);
-        if let Some(error) = session.deliveries.failures.take() {
-            return Err(error);
-        }
-        session.producer.commit_transaction(self.transaction_timeout())
+        session.deliveries.failures.take().map_or(Ok(()), Err)
     }
 
     fn transaction_timeout(&self) -> Duration {

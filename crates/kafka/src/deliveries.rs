@@ -1,14 +1,15 @@
 //! What became of the records that a producer was given.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use minutehand_model::LogOffset;
+use minutehand_model::{LogOffset, Timestamp};
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 
 use crate::listener::tell;
+use crate::names::TopicNames;
 
 /// Remembers why a record was not delivered.
 #[derive(Clone, Default)]
@@ -36,27 +37,42 @@ impl ProducerContext for Failures {
     }
 }
 
-/// What became of a tick's records: failures, and how far the commands among them reach in their log.
+/// What became of a tick's records: failures, how far the commands among them reach in their log, and the broker's time of
+/// the checkpoint.
 #[derive(Clone, Default)]
 pub(crate) struct Deliveries {
     pub(crate) failures: Failures,
     commands: Arc<str>,
-    commands_end: Arc<Mutex<Option<LogOffset>>>,
+    checkpoints: Arc<str>,
+    places: Arc<Mutex<Places>>,
+}
+
+/// Where and when the cluster took a tick.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Places {
+    /// Behind the last command.
+    pub(crate) commands_end: Option<LogOffset>,
+    /// The broker's time of the checkpoint.
+    pub(crate) stored_at: Option<Timestamp>,
 }
 
 impl Deliveries {
-    pub(crate) fn of(commands: &str) -> Deliveries {
-        Deliveries { commands: commands.into(), ..Deliveries::default() }
+    pub(crate) fn of(names: &TopicNames) -> Deliveries {
+        Deliveries {
+            commands: names.commands.as_str().into(),
+            checkpoints: names.checkpoints.as_str().into(),
+            ..Deliveries::default()
+        }
     }
 
     /// Forgets what earlier ticks left.
     pub(crate) fn clear(&self) {
         self.failures.take();
-        self.take_commands_end();
+        *self.places() = Places::default();
     }
 
-    pub(crate) fn take_commands_end(&self) -> Option<LogOffset> {
-        self.commands_end.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,12 +87,15 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         self.failures.delivery(result, ());
-        if let Ok(message) = result
-            && message.topic() == &*self.commands
+        let Ok(message) = result else { return };
+        if message.topic() == &*self.commands
             && let Ok(offset) = LogOffset::try_from(message.offset())
         {
-            let mut end = self.commands_end.lock().unwrap_or_else(PoisonError::into_inner);
-            *end = (*end).max(Some(offset + 1));
+            let mut places = self.places();
+            places.commands_end = places.commands_end.max(Some(offset + 1));
+        } else if message.topic() == &*self.checkpoints {
+            // The topic goes by the broker's time, which comes back with the acknowledgement.
+            self.places().stored_at = message.timestamp().to_millis().map(Timestamp::from_millis);
         }
     }
 }

@@ -85,6 +85,23 @@ async fn a_clock_that_differs_too_much_owns_nothing_and_is_said_by_how_much() {
     assert_eq!(commit.class, ErrorClass::Fenced, "{commit}");
 }
 
+/// A clock that jumps between two ticks: the brokers' time of the checkpoint tells, before anything can be seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tick_of_a_clock_that_jumped_is_never_seen() {
+    let client = fresh("jump", 2).await;
+    let sink = KafkaSink::new(Arc::clone(&client));
+    sink.open(P0, Epoch(1)).await.unwrap();
+    let committed = sink.commit(tick(Epoch(1), 1)).await.unwrap();
+    let stored_at = committed.stored_at.expect("the broker says when it took the checkpoint");
+    let ahead = Tick { published_at: stored_at.plus_millis(3_600_000), ..tick(Epoch(1), 2) };
+    let error = sink.commit(ahead).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Fatal, "{error}");
+    assert!(error.to_string().contains("ahead of the broker's"), "{error}");
+    let opened = sink.open(P0, Epoch(2)).await.unwrap();
+    assert_eq!(opened.checkpoint.map(|checkpoint| checkpoint.tick), Some(1));
+    sink.commit(tick(Epoch(2), 2)).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_opening_claims_its_epoch_once_and_goes_on_from_the_last_tick() {
     let client = fresh("claims", 2).await;

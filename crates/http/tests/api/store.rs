@@ -171,8 +171,7 @@ impl ExecutionSink for Store {
                 None => partition.schedule_states.remove(&name),
             };
         }
-        let derived_end = has_derived.then_some(partition.log.len() as u64);
-        Ok(Committed { derived_end, taken_at: None })
+        Ok(Committed::whole(has_derived.then_some(partition.log.len() as u64)))
     }
 }
 

@@ -82,7 +82,7 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
         }
         Effect::Commit { request, tick } => {
             let answer = async move {
-                let Committed { derived_end, taken_at } = sink.commit(*tick).await?;
+                let Committed { derived_end, taken_at, .. } = sink.commit(*tick).await?;
                 Ok(Input::Committed { request, derived_end, taken_at })
             };
             (Operation::Commit, request, answer.boxed())

@@ -69,14 +69,15 @@ pub async fn a_tick_is_visible_in_all_its_parts(harness: &dyn Harness) {
     stores.sink.open(P0, Epoch(1)).await.unwrap();
     let mut stops = stores.queue.stops(&queue("mail"));
     let tick = full_tick(Epoch(1), 1);
-    let derived_end = stores.sink.commit(tick.clone()).await.unwrap().derived_end;
+    let committed = stores.sink.commit(tick.clone()).await.unwrap();
+    assert_eq!((committed.refused, committed.postponed), (0, 0));
     assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("t", 0..2));
     assert_eq!(keys_of(&drain(&stores, "reports", "workers", 1).await), [key("other")]);
     let stop = stops.recv().await.unwrap();
     assert_eq!((stop.key, stop.due, stop.kill), (key("stopped"), at(MINUTE), true));
     let derived = minutehand_record::command::encode(&tick.derived[0]);
     let log = await_log(&stores, P0, 1).await;
-    assert_eq!(derived_end, log.last().map(|record| record.offset + 1));
+    assert_eq!(committed.derived_end, log.last().map(|record| record.offset + 1));
     assert_eq!(payloads(&log), [derived]);
     let log_end = watched_end(&stores, P0).await;
     assert!(log_end >= 1);

@@ -116,7 +116,7 @@ impl ExecutionSink for MemoryStores {
         state.deliver(published);
         self.announce_ends(&state);
         self.shared.published.notify_waiters();
-        Ok(Committed { derived_end, taken_at: Some(Timestamp::from_millis(now_ms)) })
+        Ok(Committed { taken_at: Some(Timestamp::from_millis(now_ms)), ..Committed::whole(derived_end) })
     }
 }
 
