@@ -177,7 +177,7 @@ fn add_rows(
                 let position = position(partition, first_due, name);
                 let (reason, bytes) = (error.to_string(), content.to_vec().into());
                 tracing::warn!(position, reason, "a block cannot be understood");
-                decoded.page.set_aside.push(SetAside { position, reason, bytes });
+                decoded.page.set_aside.push(SetAside::new(position, reason, bytes));
             }
         }
     }

@@ -242,7 +242,7 @@ fn read_page(
             Err(error) => {
                 let position = position(partition, &key);
                 shared.note_corruption(position.clone(), error.reason.clone());
-                page.set_aside.push(SetAside { position, reason: error.to_string(), bytes: value.into() });
+                page.set_aside.push(SetAside::new(position, error.to_string(), value.into()));
             }
         }
     }

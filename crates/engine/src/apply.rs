@@ -170,7 +170,7 @@ impl Partition {
             "log offset {}: revision {} of schedule {}/{}",
             entry.offset, revision.number, revision.namespace, revision.schedule
         );
-        self.set_aside.push(SetAside { position, reason, bytes: minutehand_record::revision::encode(entry) });
+        self.set_aside.push(SetAside::new(position, reason, minutehand_record::revision::encode(entry)));
     }
 
     fn place_void(&mut self, at: Position, key: TaskKey, due: Timestamp) {
@@ -191,7 +191,7 @@ impl Partition {
         let Some(queue) = self.queues.number(&task.queue) else {
             let position = format!("log offset {}", at.offset);
             let reason = format!("queue {} is one too many: a partition knows at most 65,536", task.queue);
-            self.set_aside.push(SetAside { position, reason, bytes: task.encoded });
+            self.set_aside.push(SetAside::new(position, reason, task.encoded));
             return;
         };
         let fact = StoredFact::new(task.key, place, at.appended_at, 0).with_task(

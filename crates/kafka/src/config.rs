@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use minutehand_model::QueueName;
+use minutehand_model::limits::{RECORD_BYTES_MAX, TOPIC_RECORD_BYTES_MAX};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
@@ -152,6 +153,19 @@ impl Default for KafkaConfig {
     }
 }
 
+/// Largest batch of records that is sent to a partition, in bytes: one that is not full yet takes another record.
+const BATCH_BYTES_MAX: usize = 1_000_000;
+
+/// What a topic that others made must take at least, in bytes: Kafka's own default.
+pub(crate) const BATCH_WITH_FRAME_BYTES_MAX: usize = 1_048_588;
+
+const _: () = assert!(
+    BATCH_BYTES_MAX + 16 * 1024 < BATCH_WITH_FRAME_BYTES_MAX,
+    "a batch and its frame fit the default"
+);
+const _: () =
+    assert!(BATCH_WITH_FRAME_BYTES_MAX <= TOPIC_RECORD_BYTES_MAX, "topics of ours take every batch");
+
 impl KafkaConfig {
     /// What all clients have in common.
     pub(crate) fn client(&self) -> ClientConfig {
@@ -194,7 +208,8 @@ impl KafkaConfig {
             // As the Java client places keys, so that producers in other languages agree.
             .set("partitioner", "murmur2_random")
             .set("batch.num.messages", "100000")
-            .set("batch.size", "1000000")
+            .set("batch.size", BATCH_BYTES_MAX.to_string())
+            .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
             .set("queue.buffering.max.messages", "2000000")
             .set("queue.buffering.max.kbytes", "1048576");
         config
@@ -242,6 +257,7 @@ impl KafkaConfig {
             .set("enable.partition.eof", "true")
             .set("check.crcs", "true")
             .set("fetch.wait.max.ms", "100")
+            .set("fetch.message.max.bytes", TOPIC_RECORD_BYTES_MAX.to_string())
             .set("fetch.error.backoff.ms", "50")
             .set("fetch.queue.backoff.ms", "5")
             .set("queued.min.messages", "100000")

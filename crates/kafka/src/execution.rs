@@ -8,8 +8,9 @@ use minutehand_model::{
 };
 use minutehand_record::QueueNames;
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 
+use crate::headers::{self, NameIsNotText};
 use crate::tail::Stored;
 
 /// Which share of every queue's topic a partition publishes to.
@@ -87,16 +88,25 @@ fn owned(headers: &[(&str, Option<&[u8]>)], name: &str, value: &str) -> OwnedHea
     owned.insert(Header { key: name, value: Some(value) })
 }
 
+/// Why a record of executions, or of stop requests, was not understood.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error(transparent)]
+    Headers(#[from] NameIsNotText),
+    #[error(transparent)]
+    Record(#[from] ReadError),
+}
+
 /// What a record of executions, or of stop requests, says.
-pub(crate) fn read(message: &BorrowedMessage<'_>, names: &mut QueueNames) -> Result<Incoming, ReadError> {
-    let headers = message.headers().into_iter().flat_map(Headers::iter);
-    egress::read(message.payload(), headers.map(|header| (header.key, header.value)), names)
+pub(crate) fn read(message: &BorrowedMessage<'_>, names: &mut QueueNames) -> Result<Incoming, Unreadable> {
+    Ok(egress::read(message.payload(), headers::of(message)?, names)?)
 }
 
 /// Which queue a stop request is for.
 pub(crate) fn stop_queue(message: &BorrowedMessage<'_>) -> Option<QueueName> {
-    let header = message.headers()?.iter().filter(|header| header.key == QUEUE).last()?;
-    QueueName::parse(std::str::from_utf8(header.value?).ok()?).ok()
+    let headers = headers::of(message).ok()?;
+    let (_, value) = headers.into_iter().rfind(|(name, _)| *name == QUEUE)?;
+    QueueName::parse(std::str::from_utf8(value?).ok()?).ok()
 }
 
 /// `<partition>.<epoch>.<number>`: which tick published a record.

@@ -1,13 +1,13 @@
 //! From a record of the command topic to one of the log: whatever a producer wrote, understood or refused.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use bytes::Bytes;
-use minutehand_ingress::{Header, Input, Understood, understand};
+use minutehand_ingress::{Input, Understood, understand};
 use minutehand_model::{PartitionId, Timestamp};
 use minutehand_ports::LogRecord;
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
+
+use crate::headers;
 
 /// The record, with the command in it or the reason why there is none.
 pub(crate) fn record(
@@ -17,7 +17,7 @@ pub(crate) fn record(
 ) -> LogRecord {
     let offset = message.offset().max(0) as u64;
     let value = message.payload();
-    let understood = headers_of(message).and_then(|headers| {
+    let understood = headers::of(message).map_err(|refusal| refusal.to_string()).and_then(|headers| {
         let key = message.key();
         let input = Input { partition, offset, timestamp: appended_at, key, value, headers: &headers };
         understand(&input).map_err(|refusal| refusal.to_string())
@@ -29,12 +29,4 @@ pub(crate) fn record(
         Err(reason) => (as_it_is(), Some(reason)),
     };
     LogRecord { offset, appended_at, payload, refusal }
-}
-
-/// The headers in their order. The driver panics at a name that is not UTF-8, which any producer may write: that is a
-/// refusal like any other, and must not end the reader.
-fn headers_of<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<Header<'a>>, String> {
-    let Some(headers) = message.headers() else { return Ok(Vec::new()) };
-    let collect = || headers.iter().map(|header| (header.key, header.value)).collect();
-    catch_unwind(AssertUnwindSafe(collect)).map_err(|_| "a header's name is not UTF-8".to_owned())
 }

@@ -10,10 +10,11 @@ use minutehand_ports::{DeadLetter, DeadLetterPage, PortError};
 use minutehand_record::dead_letter::{self, DeadLetterRecord};
 use rdkafka::Message;
 use rdkafka::error::KafkaResult;
-use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 
 use crate::client::Client;
 use crate::error::port_error;
+use crate::headers;
 use crate::listener::Consumer;
 use crate::names::TopicNames;
 use crate::tail;
@@ -62,9 +63,9 @@ enum Entry {
 
 fn entry(message: &BorrowedMessage<'_>) -> Entry {
     let (mut numbers, mut name) = (None, String::new());
-    for header in message.headers().into_iter().flat_map(Headers::iter) {
-        let text = header.value.and_then(|value| std::str::from_utf8(value).ok());
-        match (header.key, text) {
+    for (name_of_header, value) in headers::of(message).unwrap_or_default() {
+        let text = value.and_then(|value| std::str::from_utf8(value).ok());
+        match (name_of_header, text) {
             (REMOVED, Some(text)) => {
                 numbers = Some(text.split(',').filter_map(|number| number.parse().ok()).collect());
             }

@@ -17,6 +17,7 @@ mod config;
 mod deliveries;
 mod error;
 mod execution;
+mod headers;
 mod history;
 mod incoming;
 mod letters;

@@ -37,12 +37,41 @@ pub const CRON_BYTES_MAX: usize = 1_024;
 /// Longest note on a revision, in bytes.
 pub const NOTE_BYTES_MAX: usize = 1_024;
 
-const _: () = assert!(PAYLOAD_BYTES_MAX < 1024 * 1024, "a record must fit Kafka's default message size");
-// Headers and key travel twice: as they are, and in the encoded task beside them.
+// The chain of sizes: each link holds the one before it, so what one side takes the next one takes too.
+
+/// What an encoded header costs beside its name and value, in bytes: tags and lengths.
+const HEADER_FRAME_BYTES: usize = 16;
+/// What names, times and policies of an encoded task cost together, in bytes.
+const TASK_FRAME_BYTES: usize = ID_BYTES_MAX + 2 * NAME_BYTES_MAX + SCHEDULE_ID_BYTES_MAX + 1024;
+/// Largest encoded task without its payload, in bytes: headers and key at their limits, and whatever else stands in it.
+pub const TASK_HEAD_BYTES_MAX: usize = HEADERS_MAX
+    * (HEADER_NAME_BYTES_MAX + HEADER_VALUE_BYTES_MAX + HEADER_FRAME_BYTES)
+    + RECORD_KEY_BYTES_MAX
+    + TASK_FRAME_BYTES;
+/// Largest encoded task, in bytes.
+pub const TASK_BYTES_MAX: usize = TASK_HEAD_BYTES_MAX + PAYLOAD_BYTES_MAX;
+/// Largest execution as a record, in bytes: headers and key travel twice, as they are and in the encoded task beside them; the
+/// scheduler's own headers come to it.
+pub const EXECUTION_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 2 * TASK_HEAD_BYTES_MAX + 4 * 1024;
+/// Longest reason that is kept with a dead letter or with a record that was set aside, in bytes.
+pub const REASON_BYTES_MAX: usize = 4 * 1024;
+/// Most bytes that are kept of a record that was set aside; where it stands and how long it is are kept as well.
+pub const SET_ASIDE_BYTES_MAX: usize = 64 * 1024;
+/// Largest record that anything of ours appends to a log or a topic, in bytes.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Largest record, and batch of records, that a topic must take, in bytes: producers of others may send more than ours do.
+pub const TOPIC_RECORD_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
+
+const _: () = assert!(EXECUTION_BYTES_MAX < 1_000_000, "an execution must fit Kafka's default message size");
+const _: () = assert!(EXECUTION_BYTES_MAX <= RECORD_BYTES_MAX, "an execution is a record of ours");
 const _: () = assert!(
-    PAYLOAD_BYTES_MAX
-        + 2 * (HEADERS_MAX * (HEADER_NAME_BYTES_MAX + HEADER_VALUE_BYTES_MAX) + RECORD_KEY_BYTES_MAX)
-        < 960 * 1024,
-    "an execution must fit Kafka's default message size"
+    TASK_BYTES_MAX + REASON_BYTES_MAX + 1024 <= RECORD_BYTES_MAX,
+    "a dead letter, and a command about a task, are records of ours"
 );
+const _: () = assert!(
+    SET_ASIDE_BYTES_MAX + REASON_BYTES_MAX + 1024 <= RECORD_BYTES_MAX,
+    "what is set aside is a record of ours"
+);
+const _: () =
+    assert!(RECORD_BYTES_MAX < TOPIC_RECORD_BYTES_MAX, "a topic takes what anything of ours appends");
 const _: () = assert!(ID_BYTES_MAX <= u8::MAX as usize, "an id's length is stored in one byte");

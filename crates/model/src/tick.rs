@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::command::{Command, TaskRecord};
+use crate::limits::{REASON_BYTES_MAX, SET_ASIDE_BYTES_MAX};
 use crate::name::{Namespace, QueueName, ScheduleId};
 use crate::partition::{Checkpoint, LogOffset, PartitionId};
 use crate::schedule::ScheduleState;
@@ -74,13 +75,46 @@ impl Tick {
     }
 }
 
-/// A stored record that could not be understood; the partition goes on without it.
+/// A stored record that could not be understood; the partition goes on without it. Made by [`SetAside::new`], which bounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SetAside {
     /// Where it stands, in words an operator can look up: `log offset 17`, `block 2026-11-23T16:00Z/3`.
     pub position: String,
     /// Why it could not be understood.
     pub reason: String,
-    /// Its bytes.
+    /// Its first bytes: all of them, up to [`SET_ASIDE_BYTES_MAX`].
     pub bytes: Bytes,
+}
+
+impl SetAside {
+    /// What is kept of a record: of a long one the beginning, and in the reason how long it is.
+    pub fn new(position: String, reason: impl Into<String>, bytes: Bytes) -> SetAside {
+        let mut reason = reason.into();
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        if bytes.len() <= SET_ASIDE_BYTES_MAX {
+            return SetAside { position, reason, bytes };
+        }
+        let words = format!("; of its {} bytes the first {SET_ASIDE_BYTES_MAX} are kept", bytes.len());
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX - words.len()));
+        reason.push_str(&words);
+        // A copy, so that the rest is not held in memory.
+        SetAside { position, reason, bytes: Bytes::copy_from_slice(&bytes[..SET_ASIDE_BYTES_MAX]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_set_aside_a_bounded_part_is_kept() {
+        for bytes in [0, SET_ASIDE_BYTES_MAX - 1, SET_ASIDE_BYTES_MAX, SET_ASIDE_BYTES_MAX + 1, 999_950] {
+            let reason = "é".repeat(REASON_BYTES_MAX);
+            let kept = SetAside::new("log offset 7".to_owned(), reason, vec![7; bytes].into());
+            assert_eq!(kept.bytes.len(), bytes.min(SET_ASIDE_BYTES_MAX));
+            assert!(kept.reason.len() <= REASON_BYTES_MAX);
+            assert_eq!(kept.reason.contains(&format!("of its {bytes} bytes")), bytes > SET_ASIDE_BYTES_MAX);
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use minutehand_model::{
-    Checkpoint, Epoch, LogOffset, Namespace, PartitionId, QueueName, ScheduleId, ScheduleState, Tick, Timestamp,
+    Checkpoint, Epoch, LogOffset, Namespace, PartitionId, QueueName, ScheduleId, ScheduleState, Tick,
+    Timestamp,
 };
 
 use crate::PortError;

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use minutehand_model::limits::{
     HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
+    TASK_HEAD_BYTES_MAX,
 };
 use minutehand_model::{RecordKey, TaskKey, Timestamp, Verbatim};
 use prost::Message;
@@ -63,6 +64,17 @@ pub(crate) fn check_payload(payload: &[u8]) -> Result<(), Fault> {
         return Err(format!(
             "payload is {} bytes long; at most {PAYLOAD_BYTES_MAX} are allowed",
             payload.len()
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Refuses a task that is too large beside its payload: all of it travels with its execution, twice.
+pub(crate) fn check_head(bytes: usize) -> Result<(), Fault> {
+    if bytes > TASK_HEAD_BYTES_MAX {
+        return Err(format!(
+            "without its payload it is {bytes} bytes long; at most {TASK_HEAD_BYTES_MAX} are allowed for headers, key and all else"
         )
         .into());
     }

@@ -11,7 +11,7 @@ use minutehand_model::{
 };
 use prost::Message;
 
-use crate::envelope::{check_headers, check_payload, check_version, civil_time, record_key};
+use crate::envelope::{check_head, check_headers, check_payload, check_version, civil_time, record_key};
 use crate::error::{DecodeError, Fault};
 use crate::names::QueueNames;
 use crate::policy::{
@@ -226,7 +226,7 @@ impl<'a> Head<'a> {
     fn read(bytes: &'a [u8]) -> Result<Head<'a>, Fault> {
         let mut head =
             Head { namespace: "", id: "", queue: "", due: Timestamp::MIN, guarantee: 0, precision: 0 };
-        let (mut version, mut due_ms) = (0, None);
+        let (mut version, mut due_ms, mut payload_bytes) = (0, None, 0);
         let mut reader = Reader::new(bytes);
         while let Some((number, value)) = reader.field()? {
             match number {
@@ -242,7 +242,11 @@ impl<'a> Head<'a> {
                 field::ORIGIN => drop(value.bytes("origin")?),
                 field::RETRY => drop(value.bytes("retry")?),
                 field::HEADER => drop(value.bytes("header")?),
-                field::PAYLOAD => check_payload(value.bytes("payload")?)?,
+                field::PAYLOAD => {
+                    let payload = value.bytes("payload")?;
+                    check_payload(payload)?;
+                    payload_bytes = payload.len();
+                }
                 field::RECORD_KEY => drop(value.bytes("record_key")?),
                 field::RECORD_KEY_IS_NULL => drop(value.number("record_key_is_null")?),
                 field::PAYLOAD_IS_NULL => drop(value.number("payload_is_null")?),
@@ -250,6 +254,7 @@ impl<'a> Head<'a> {
             }
         }
         check_version(Some(u8::try_from(version).unwrap_or(u8::MAX)))?;
+        check_head(bytes.len() - payload_bytes)?;
         head.due = civil_time("due_ms", due_ms.ok_or("due_ms is missing")?)?;
         Ok(head)
     }

@@ -10,7 +10,7 @@ use crate::handler::Verdict;
 use crate::run::StopCause;
 
 /// Longest reason or detail that is kept, in bytes.
-pub const DETAIL_BYTES_MAX: usize = 4 * 1024;
+pub const DETAIL_BYTES_MAX: usize = minutehand_model::limits::REASON_BYTES_MAX;
 
 /// A run that has ended.
 #[derive(Clone, Copy, Debug)]

@@ -124,11 +124,9 @@ impl ReadRecord {
     /// A record of the log that was read at an offset.
     pub fn of(offset: LogOffset, appended_at_ms: i64, value: &[u8]) -> ReadRecord {
         let command = minutehand_record::command::decode(Bytes::copy_from_slice(value));
-        let command = command.map(shortened).map_err(|error| SetAside {
-            position: format!("log offset {offset}"),
-            reason: error.to_string(),
-            bytes: Bytes::new(),
-        });
+        let command = command
+            .map(shortened)
+            .map_err(|error| SetAside::new(format!("log offset {offset}"), error.to_string(), Bytes::new()));
         let logged = Logged { offset, appended_at_ms, said: Said::of(&command) };
         ReadRecord { logged, digest: digest(value) }
     }

@@ -297,7 +297,7 @@ impl Story {
         {
             let position = format!("log offset {}", last.offset);
             let reason = "a bit has flipped".to_owned();
-            last.command = Err(SetAside { position, reason, bytes: Bytes::new() });
+            last.command = Err(SetAside::new(position, reason, Bytes::new()));
         }
     }
 

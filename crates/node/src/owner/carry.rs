@@ -156,10 +156,6 @@ fn decode(record: LogRecord, names: &mut QueueNames) -> InputRecord {
         None => minutehand_record::command::decode_sharing(payload.clone(), names)
             .map_err(|error| error.to_string()),
     };
-    let command = command.map_err(|reason| SetAside {
-        position: format!("log offset {offset}"),
-        reason,
-        bytes: payload,
-    });
+    let command = command.map_err(|reason| SetAside::new(format!("log offset {offset}"), reason, payload));
     InputRecord { offset, appended_at, command }
 }

@@ -36,11 +36,11 @@ fn full_tick(epoch: Epoch, number: u64) -> Tick {
         stops: vec![StopRequest { queue: queue("mail"), key: key("stopped"), due: at(MINUTE), kill: true }],
         derived: vec![Command::Cancel { key: key("derived"), due: at(MINUTE) }],
         schedule_states: vec![change("nightly", Some(state(number)))],
-        set_aside: vec![SetAside {
-            position: "log offset 17".to_owned(),
-            reason: "unknown kind 99".to_owned(),
-            bytes: "bytes".into(),
-        }],
+        set_aside: vec![SetAside::new(
+            "log offset 17".to_owned(),
+            "unknown kind 99".to_owned(),
+            "bytes".into(),
+        )],
         ..tick(P0, epoch, number, tasks)
     }
 }

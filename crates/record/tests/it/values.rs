@@ -367,7 +367,7 @@ impl Values {
     }
 
     pub(crate) fn set_aside(&mut self) -> SetAside {
-        SetAside { position: self.prose(), reason: self.prose(), bytes: self.bytes(40) }
+        SetAside::new(self.prose(), self.prose(), self.bytes(40))
     }
 
     pub(crate) fn block(&mut self) -> Block {

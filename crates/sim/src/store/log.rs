@@ -65,10 +65,8 @@ impl LogStore {
     /// Appends bytes as they came; they are understood once, here, for every reader.
     pub(crate) fn append(&mut self, now_ms: i64, payload: Bytes) -> LogOffset {
         let offset = self.end;
-        let command = decode_sharing(payload.clone(), &mut self.names).map_err(|error| SetAside {
-            position: format!("log offset {offset}"),
-            reason: error.to_string(),
-            bytes: payload.clone(),
+        let command = decode_sharing(payload.clone(), &mut self.names).map_err(|error| {
+            SetAside::new(format!("log offset {offset}"), error.to_string(), payload.clone())
         });
         self.store(now_ms, payload, command)
     }

@@ -60,11 +60,11 @@ fn damaged(block: &Block, bit: u64) -> Option<SetAside> {
     let bit = bit % (bytes.len() as u64 * 8);
     bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
     let error = minutehand_record::block::decode(block.partition, &bytes).err()?;
-    Some(SetAside {
-        position: format!("block {}/{}-{}", block.bucket, block.first_offset, block.last_offset),
-        reason: error.to_string(),
-        bytes: bytes.into(),
-    })
+    Some(SetAside::new(
+        format!("block {}/{}-{}", block.bucket, block.first_offset, block.last_offset),
+        error.to_string(),
+        bytes.into(),
+    ))
 }
 
 impl TimetableStore {
