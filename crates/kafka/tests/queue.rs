@@ -80,7 +80,7 @@ async fn publish(client: &Arc<Client>, partition: PartitionId, prefix: &str, tic
                 replay_from: 0,
                 remembered_from: Timestamp::from_millis(0),
             },
-            published_at: Timestamp::from_millis(1_800_000_000_001),
+            published_at: Timestamp::from_millis(1_700_000_000_001),
             publications,
             stops: Vec::new(),
             derived: Vec::new(),
