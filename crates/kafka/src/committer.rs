@@ -311,7 +311,7 @@ impl Committer {
         }
         self.session = Some(session);
         let derived_end = places.commands_end.filter(|_| !tick.derived.is_empty());
-        Ok(Committed { taken_at: places.stored_at, ..Committed::whole(derived_end) })
+        Ok(Committed { taken_at: places.taken_at, ..Committed::whole(derived_end) })
     }
 
     /// Goes on with a new producer epoch after a slow commit, if nobody else has begun meanwhile.
@@ -359,10 +359,10 @@ impl Committer {
         session.deliveries.clear();
         self.send_tick(session, tick).map_err(failed)?;
         self.deliver(session).map_err(failed)?;
-        let stored_at = session.deliveries.places().stored_at;
+        let taken_at = session.deliveries.places().taken_at;
         let limit_ms = self.client.config().clock_skew_ms_max;
-        if let Some(stored_at) = stored_at
-            && let Some(reason) = skew(before_ms..=now_ms(), stored_at.as_millis(), limit_ms)
+        if let Some(taken_at) = taken_at
+            && let Some(reason) = skew(before_ms..=now_ms(), taken_at.as_millis(), limit_ms)
         {
             // Else its end is awaited by whoever reads what lies behind it.
             session.producer.abort_transaction(self.transaction_timeout()).map_err(failed)?;

@@ -53,7 +53,7 @@ pub(crate) struct Places {
     /// Behind the last command.
     pub(crate) commands_end: Option<LogOffset>,
     /// The broker's time of the checkpoint.
-    pub(crate) stored_at: Option<Timestamp>,
+    pub(crate) taken_at: Option<Timestamp>,
 }
 
 impl Deliveries {
@@ -95,7 +95,7 @@ impl ProducerContext for Deliveries {
             places.commands_end = places.commands_end.max(Some(offset + 1));
         } else if message.topic() == &*self.checkpoints {
             // The topic goes by the broker's time, which comes back with the acknowledgement.
-            self.places().stored_at = message.timestamp().to_millis().map(Timestamp::from_millis);
+            self.places().taken_at = message.timestamp().to_millis().map(Timestamp::from_millis);
         }
     }
 }

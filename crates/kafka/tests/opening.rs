@@ -92,7 +92,7 @@ async fn a_tick_of_a_clock_that_jumped_is_never_seen() {
     let sink = KafkaSink::new(Arc::clone(&client));
     sink.open(P0, Epoch(1)).await.unwrap();
     let committed = sink.commit(tick(Epoch(1), 1)).await.unwrap();
-    let stored_at = committed.stored_at.expect("the broker says when it took the checkpoint");
+    let stored_at = committed.taken_at.expect("the broker says when it took the checkpoint");
     let ahead = Tick { published_at: stored_at.plus_millis(3_600_000), ..tick(Epoch(1), 2) };
     let error = sink.commit(ahead).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Fatal, "{error}");
