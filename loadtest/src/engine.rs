@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use minutehand_engine::{Config, Effect, Input, InputRecord, Partition};
 use minutehand_model::{
-    Command, Epoch, Guarantee, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task, TaskId,
-    TaskKey, TaskRecord, Timestamp, TimetablePage,
+    Command, Epoch, Guarantee, LogOffset, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task,
+    TaskId, TaskKey, TaskRecord, Timestamp, TimetablePage,
 };
 
 use crate::Figure;
@@ -46,7 +46,7 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
                     request,
                     checkpoint: None,
                     schedule_states: Vec::new(),
-                    log_end: 0,
+                    log_end: LogOffset::START,
                     taken_at: None,
                 }),
                 Effect::ReadRevisions { request } => Some(Input::Revisions { request, entries: Vec::new() }),
@@ -81,7 +81,7 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
 
 /// An owner that has taken an empty partition over.
 fn owner(config: Config, now: Timestamp) -> Partition {
-    let mut partition = Partition::new(config, PartitionId(0));
+    let mut partition = Partition::new(config, PartitionId::own(0));
     partition.handle(now, Input::Acquired { epoch: Epoch(1) });
     partition.advance(now);
     serve(&mut partition, now);
@@ -90,8 +90,8 @@ fn owner(config: Config, now: Timestamp) -> Partition {
 
 /// Feeds records as the answer to the read of the log that the engine asks for.
 fn feed(partition: &mut Partition, now: Timestamp, records: Vec<InputRecord>, published: &mut u64) {
-    let Some(last) = records.last().map(|record| record.offset) else { return };
-    partition.handle(now, Input::LogGrew { end: last + 1 });
+    let Some(end) = records.last().map(|record| record.offset.next()) else { return };
+    partition.handle(now, Input::LogGrew { end });
     partition.advance(now);
     let mut request = None;
     let mut others = Vec::new();
@@ -115,14 +115,18 @@ fn feed(partition: &mut Partition, now: Timestamp, records: Vec<InputRecord>, pu
         }
     }
     if let Some(request) = request {
-        partition.handle(now, Input::Records { request, records, next: last + 1, end: last + 1 });
+        partition.handle(now, Input::Records { request, records, next: end, end });
     }
     partition.advance(now);
     *published += serve(partition, now);
 }
 
 fn record(number: u64, now: Timestamp, task: &TaskRecord) -> InputRecord {
-    InputRecord { offset: number, appended_at: now, command: Ok(Command::Create(task.clone())) }
+    InputRecord {
+        offset: LogOffset::at(number),
+        appended_at: now,
+        command: Ok(Command::Create(task.clone())),
+    }
 }
 
 /// Tasks that arrive in one step of virtual time; with [`STEP_MS`] it makes 100,000 tasks a second.
@@ -215,9 +219,9 @@ fn batch(numbers: std::ops::Range<u64>, now: Timestamp, payload_bytes: usize) ->
     let buffer = Bytes::from(buffer.into_boxed_slice());
     let starts = std::iter::once(0).chain(encoded.iter().map(|(_, end)| *end));
     let slices = starts.zip(&encoded).map(|(start, (number, end))| (*number, buffer.slice(start..*end)));
-    let decode = |(offset, slice)| {
+    let decode = |(number, slice)| {
         let command = minutehand_record::command::decode(slice).expect("it was encoded here");
-        InputRecord { offset, appended_at: now, command: Ok(command) }
+        InputRecord { offset: LogOffset::at(number), appended_at: now, command: Ok(command) }
     };
     slices.map(decode).collect()
 }

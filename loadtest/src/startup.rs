@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use minutehand_model::{Block, Fact, PartitionId, Timestamp, TimetableEntry};
+use minutehand_model::{Block, Fact, LogOffset, PartitionId, Timestamp, TimetableEntry};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::Timetable;
 
@@ -52,10 +52,10 @@ async fn store(rig: &Rig, tasks: u64, payload_bytes: usize) -> Result<(), Failur
         let bucket = now.plus_millis(bucket_ms).floor_to_minute();
         let entries = (first..last).map(|number| entry(number, bucket, first, now, payload_bytes)).collect();
         blocks.push(Block {
-            partition: PartitionId((first / ENTRIES_PER_BLOCK % 2) as u32),
+            partition: PartitionId::own((first / ENTRIES_PER_BLOCK % 2) as u32),
             bucket,
-            first_offset: first,
-            last_offset: last - 1,
+            first_offset: LogOffset::at(first),
+            last_offset: LogOffset::at(last - 1),
             entries,
         });
         if blocks.len() >= BLOCKS_PER_WRITE {
@@ -69,5 +69,11 @@ async fn store(rig: &Rig, tasks: u64, payload_bytes: usize) -> Result<(), Failur
 fn entry(number: u64, bucket: Timestamp, first: u64, now: Timestamp, payload_bytes: usize) -> TimetableEntry {
     let due = bucket.plus_millis((number - first) as i64 * 1_000);
     let task = minutehand_record::task::record(&sample_task(number, due, payload_bytes));
-    TimetableEntry { key: task.key, due, offset: number, appended_at: now, fact: Fact::Runs(task) }
+    TimetableEntry {
+        key: task.key,
+        due,
+        offset: LogOffset::at(number),
+        appended_at: now,
+        fact: Fact::Runs(task),
+    }
 }

@@ -71,7 +71,13 @@ fn entry(index: u64, due: Timestamp) -> TimetableEntry {
         verbatim: None,
     };
     let task = minutehand_record::task::record(&task);
-    TimetableEntry { key: task.key, due, offset: index, appended_at: due, fact: Fact::Runs(task) }
+    TimetableEntry {
+        key: task.key,
+        due,
+        offset: LogOffset::at(index),
+        appended_at: due,
+        fact: Fact::Runs(task),
+    }
 }
 
 /// Packs entries as an owner does: by due time, one minute to a block, of about the usual size.
@@ -110,7 +116,10 @@ fn minute(tasks: u64, minute: Timestamp) -> impl Iterator<Item = Vec<Block>> {
             let (partition, entry) = one(index);
             entries[partition as usize].push(entry);
         }
-        (0..).zip(entries).flat_map(|(partition, entries)| pack(PartitionId(partition), entries)).collect()
+        (0..)
+            .zip(entries)
+            .flat_map(|(partition, entries)| pack(PartitionId::own(partition), entries))
+            .collect()
     })
 }
 
@@ -129,14 +138,14 @@ async fn write(store: &Arc<CassandraTimetable>, writes: Vec<Vec<Block>>) -> Resu
 }
 
 /// The same bytes by the bare driver, each block a row in a table of the same shape.
-async fn write_raw(config: &CassandraConfig, rows: Vec<(Timestamp, u64, Bytes)>) -> Result<f64> {
+async fn write_raw(config: &CassandraConfig, rows: Vec<(Timestamp, LogOffset, Bytes)>) -> Result<f64> {
     let raw = &RawBlocks::connect(config).await?;
     let begin = Instant::now();
     stream::iter(rows)
         .map(Ok::<_, minutehand_ports::PortError>)
         .try_for_each_concurrent(RAW_IN_FLIGHT, |(due, offset, content)| async move {
-            let partition = PartitionId((offset % u64::from(PARTITIONS)) as u32);
-            raw.write(partition, due, offset, &content).await
+            let partition = PartitionId::own((offset.position() % u64::from(PARTITIONS)) as u32);
+            raw.write(partition, due, offset.bits(), &content).await
         })
         .await?;
     Ok(begin.elapsed().as_secs_f64())
@@ -150,7 +159,7 @@ async fn read(store: &Arc<CassandraTimetable>, minute: Timestamp) -> Result<(f64
         tokio::spawn(async move {
             let (mut from, until, mut tasks) = (minute, minute.plus_millis(60_000), 0);
             while from < until {
-                let page = store.read(PartitionId(partition), from, until, PAGE_BYTES).await?;
+                let page = store.read(PartitionId::own(partition), from, until, PAGE_BYTES).await?;
                 tasks += page.entries.len();
                 from = page.complete_until;
             }
@@ -209,7 +218,8 @@ async fn steady_state(
             |index: u64| first.plus_millis((index.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 86_400_000) as i64);
         let mut entries: Vec<TimetableEntry> = mine.map(|index| entry(index, due(index))).collect();
         entries.sort_by_key(|entry| (entry.due, entry.offset));
-        writes.extend(entries.chunks(WRITE_TASKS).map(|some| pack(PartitionId(partition), some.to_vec())));
+        writes
+            .extend(entries.chunks(WRITE_TASKS).map(|some| pack(PartitionId::own(partition), some.to_vec())));
     }
     let (seconds, blocks) = write(store, writes).await?;
     say("steady_24h_tasks", TASKS as f64 / seconds, "tasks/s");
@@ -234,7 +244,7 @@ async fn find(store: &Arc<CassandraTimetable>, tasks: u64, figure: &str) -> Resu
     let mut latencies = Vec::new();
     for index in (0..200).map(|index| index * (tasks / 200)) {
         let begin = Instant::now();
-        let found = store.find(PartitionId((index % u64::from(PARTITIONS)) as u32), key(index)).await?;
+        let found = store.find(PartitionId::own((index % u64::from(PARTITIONS)) as u32), key(index)).await?;
         assert!(!found.is_empty(), "task {index} is found");
         latencies.push(begin.elapsed().as_secs_f64() * 1e3);
     }
@@ -266,7 +276,7 @@ async fn main() -> Result<()> {
 async fn measure(config: &CassandraConfig, session: &Session, tasks: u64) -> Result<()> {
     let minute_at = prepared_minute();
     let writes: Vec<Vec<Block>> = minute(tasks, minute_at).collect();
-    let raw: Vec<(Timestamp, u64, Bytes)> = writes
+    let raw: Vec<(Timestamp, LogOffset, Bytes)> = writes
         .iter()
         .flatten()
         .map(|block| (block.first_due(), block.first_offset, minutehand_record::block::encode(block)))

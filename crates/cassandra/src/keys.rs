@@ -58,15 +58,20 @@ impl BlockName {
 
     pub(crate) fn of(block: &Block, content: &[u8]) -> BlockName {
         let mut name = [0; BlockName::BYTES];
-        name[..8].copy_from_slice(&block.first_offset.to_be_bytes());
-        name[8..16].copy_from_slice(&block.last_offset.to_be_bytes());
+        name[..8].copy_from_slice(&block.first_offset.bits().to_be_bytes());
+        name[8..16].copy_from_slice(&block.last_offset.bits().to_be_bytes());
         name[16..].copy_from_slice(&xxh3_128(content).to_be_bytes());
         BlockName(name)
     }
 
     /// `None` when these bytes are not a name.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<BlockName> {
-        bytes.try_into().ok().map(BlockName)
+        let name = BlockName(bytes.try_into().ok()?);
+        name.offset_at(0).and(name.offset_at(8)).map(|_| name)
+    }
+
+    fn offset_at(&self, from: usize) -> Option<LogOffset> {
+        LogOffset::from_bits(u64::from_be_bytes(std::array::from_fn(|index| self.0[from + index])))
     }
 
     pub(crate) fn to_array(self) -> [u8; BlockName::BYTES] {
@@ -74,14 +79,14 @@ impl BlockName {
     }
 
     pub(crate) fn offsets(&self) -> (LogOffset, LogOffset) {
-        let at = |from: usize| u64::from_be_bytes(std::array::from_fn(|index| self.0[from + index]));
+        let at = |from| self.offset_at(from).expect("a name holds offsets");
         (at(0), at(8))
     }
 
     /// The names that begin with an offset: from the first, which belongs to them, to the second, which does not.
     pub(crate) fn beginning_with(first_offset: LogOffset) -> (Vec<u8>, Vec<u8>) {
-        let bounds = |offset: LogOffset| offset.to_be_bytes().to_vec();
-        (bounds(first_offset), bounds(first_offset.saturating_add(1)))
+        let bounds = |bits: u64| bits.to_be_bytes().to_vec();
+        (bounds(first_offset.bits()), bounds(first_offset.bits() + 1))
     }
 }
 
@@ -128,19 +133,20 @@ mod tests {
     #[test]
     fn a_name_changes_with_the_content() {
         let block = Block {
-            partition: PartitionId(0),
+            partition: PartitionId::own(0),
             bucket: at(0),
-            first_offset: 3,
-            last_offset: u64::MAX,
+            first_offset: LogOffset::at(3),
+            last_offset: LogOffset::MAX,
             entries: Vec::new(),
         };
         let (one, other) = (BlockName::of(&block, b"one"), BlockName::of(&block, b"other"));
         assert_ne!(one, other);
-        assert_eq!(one.offsets(), (3, u64::MAX));
-        let (low, high) = BlockName::beginning_with(3);
+        assert_eq!(one.offsets(), (LogOffset::at(3), LogOffset::MAX));
+        let (low, high) = BlockName::beginning_with(LogOffset::at(3));
         assert!(low.as_slice() <= &one.0[..] && &one.0[..] < high.as_slice());
         assert_eq!(BlockName::from_bytes(&one.to_array()), Some(one));
         assert_eq!(BlockName::from_bytes(b"short"), None);
-        assert!(position(PartitionId(1), at(4_000), b"x").contains("proper name"));
+        assert_eq!(BlockName::from_bytes(&[0xff; 32]), None);
+        assert!(position(PartitionId::own(1), at(4_000), b"x").contains("proper name"));
     }
 }

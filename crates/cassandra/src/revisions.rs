@@ -41,7 +41,7 @@ impl CassandraTimetable {
         let values = (
             &self.region,
             number(partition),
-            entry.offset as i64,
+            entry.offset.bits() as i64,
             revision.namespace.as_str(),
             revision.schedule.as_str(),
             revision.number as i64,

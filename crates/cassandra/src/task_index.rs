@@ -62,7 +62,7 @@ pub(crate) fn rows(blocks: &[Block]) -> Vec<IndexRow> {
                 let row = shards.entry(shard(level, key)).or_insert_with(|| BytesMut::from(&[VERSION][..]));
                 row.put_u64_le(fingerprint(key));
                 row.put_u32_le(first_due_in_day);
-                row.put_u64_le(block.first_offset);
+                row.put_u64_le(block.first_offset.bits());
             }
         }
         rows.extend(shards.into_iter().map(|(shard, entries)| {
@@ -113,9 +113,10 @@ pub(crate) fn places(day: Timestamp, entries: &[u8], key: TaskKey) -> Result<Vec
     let place = |entry: &[u8]| {
         let mut rest = &entry[8..];
         let first_due = day.plus_millis(i64::from(rest.get_u32_le()));
-        Place { first_due, first_offset: rest.get_u64_le() }
+        let first_offset = LogOffset::from_bits(rest.get_u64_le()).ok_or("an entry names no log offset")?;
+        Ok(Place { first_due, first_offset })
     };
-    Ok(hits.map(place).collect())
+    hits.map(place).collect()
 }
 
 #[cfg(test)]
@@ -135,15 +136,15 @@ mod tests {
         let entry = |number| TimetableEntry {
             key: key(number),
             due,
-            offset: number,
+            offset: LogOffset::at(number),
             appended_at: DAY,
             fact: Fact::Void,
         };
         Block {
-            partition: PartitionId(1),
+            partition: PartitionId::own(1),
             bucket: due.floor_to_minute(),
-            first_offset: keys.start,
-            last_offset: keys.end,
+            first_offset: LogOffset::at(keys.start),
+            last_offset: LogOffset::at(keys.end),
             entries: keys.map(entry).collect(),
         }
     }
@@ -158,7 +159,11 @@ mod tests {
                     let found = places(row.day, &row.entries, key(number)).unwrap();
                     let expected = if row.shard == shard(row.level, key(number)) { 3 } else { 0 };
                     assert_eq!(found.len(), expected, "{count} tasks, level {}", row.level);
-                    assert!(found.iter().all(|place| place.first_offset == 0 && place.first_due >= DAY));
+                    assert!(
+                        found
+                            .iter()
+                            .all(|place| place.first_offset == LogOffset::START && place.first_due >= DAY)
+                    );
                 }
             }
             let tasks = 3 * count as usize;
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn days_and_partitions_are_apart_and_a_repetition_is_the_same() {
         let mut other = block(0, 0..5);
-        other.partition = PartitionId(2);
+        other.partition = PartitionId::own(2);
         let blocks = [block(0, 0..5), block(1_440, 0..5), other];
         let rows = rows(&blocks);
         assert_eq!(rows.len(), 3);

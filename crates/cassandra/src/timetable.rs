@@ -83,7 +83,7 @@ async fn compatibility(session: &Session) -> Option<String> {
 
 /// A partition's number as the tables have it.
 pub(crate) fn number(partition: PartitionId) -> i32 {
-    partition.0 as i32
+    partition.bits() as i32
 }
 
 /// A block without entries is no block.

@@ -12,7 +12,7 @@ use minutehand_embedded::{Config, EmbeddedStore};
 use minutehand_model::*;
 use minutehand_ports::{CommandLog, ExecutionQueue, ExecutionSink, Settlement, Timetable};
 
-const P0: PartitionId = PartitionId(0);
+const P0: PartitionId = PartitionId::own(0);
 
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
@@ -66,7 +66,7 @@ async fn large_rows(folder: &Path) {
         store.append(P0, records.clone()).await.expect("appended");
         slowest_ms = slowest_ms.max(one.elapsed().as_secs_f64() * 1e3);
         if row % 50 == 49 {
-            store.truncate(P0, row.saturating_sub(200) * 640).await.expect("truncated");
+            store.truncate(P0, LogOffset::at(row.saturating_sub(200) * 640)).await.expect("truncated");
         }
     }
     let seconds = begin.elapsed().as_secs_f64();
@@ -101,9 +101,9 @@ async fn end_to_end(folder: &Path) {
         tokio::spawn(async move {
             let mut end = store.watch_end(P0);
             store.open(P0, Epoch(1)).await.expect("opened");
-            let (mut next, mut number) = (0, 0);
+            let (mut next, mut number) = (LogOffset::START, 0);
             let mut names = minutehand_record::QueueNames::new();
-            while next < TICKS * BATCH {
+            while next.position() < TICKS * BATCH {
                 let batch = CommandLog::read(&*store, P0, next, 1 << 20).await.expect("read");
                 if batch.records.is_empty() {
                     end.changed().await.expect("the store lives");
@@ -131,7 +131,10 @@ async fn end_to_end(folder: &Path) {
                 };
                 store.commit(tick).await.expect("committed");
                 if number % 20 == 0 {
-                    store.truncate(P0, next.saturating_sub(100_000)).await.expect("truncated");
+                    store
+                        .truncate(P0, LogOffset::at(next.position().saturating_sub(100_000)))
+                        .await
+                        .expect("truncated");
                 }
             }
         })
@@ -171,12 +174,24 @@ async fn many_stored(folder: &Path) {
             let entry = |offset: u64| {
                 let due = bucket.plus_millis((offset % PER_BLOCK) as i64 * 500);
                 let task = record(offset, due);
-                TimetableEntry { key: task.key, due, offset, appended_at: start, fact: Fact::Runs(task) }
+                TimetableEntry {
+                    key: task.key,
+                    due,
+                    offset: LogOffset::at(offset),
+                    appended_at: start,
+                    fact: Fact::Runs(task),
+                }
             };
             let entries: Vec<TimetableEntry> =
                 (index * PER_BLOCK..(index + 1) * PER_BLOCK).map(entry).collect();
             let (first_offset, last_offset) = (index * PER_BLOCK, (index + 1) * PER_BLOCK - 1);
-            Block { partition: P0, bucket, first_offset, last_offset, entries }
+            Block {
+                partition: P0,
+                bucket,
+                first_offset: LogOffset::at(first_offset),
+                last_offset: LogOffset::at(last_offset),
+                entries,
+            }
         };
         store.write_blocks((chunk * 100..(chunk + 1) * 100).map(block).collect()).await.expect("written");
     }

@@ -40,7 +40,7 @@ impl Coordinator for EmbeddedStore {
         let action = format!("release partition {partition}");
         self.shared().log(partition, &action)?;
         self.submit(action, 64, false, move |state, _| {
-            let held = &mut state.partitions[partition.0 as usize].held;
+            let held = &mut state.partitions[partition.index()].held;
             if *held == Some(epoch) {
                 *held = None;
             }
@@ -56,7 +56,7 @@ fn acquire(
     partition: PartitionId,
     action: String,
 ) -> Result<Applied<Epoch>, PortError> {
-    let mine = &mut state.partitions[partition.0 as usize];
+    let mine = &mut state.partitions[partition.index()];
     if let Some(epoch) = mine.held {
         let reason = format!("it is held under epoch {epoch}");
         return Err(PortError::new(ErrorClass::Retry, action, reason));
@@ -70,7 +70,7 @@ fn acquire(
 
 /// Writes the epochs of a partition.
 pub(crate) fn write_epochs(state: &State, writes: &mut Writes, partition: PartitionId) {
-    let mine = &state.partitions[partition.0 as usize];
+    let mine = &state.partitions[partition.index()];
     let row = pair(mine.granted.0, mine.opened.0);
     writes.insert(&state.spaces.meta, keys::partition("epochs", partition), row);
 }

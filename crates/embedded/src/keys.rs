@@ -19,34 +19,39 @@ fn joined(parts: &[&[u8]]) -> Vec<u8> {
 /// A row of the log: partition, offset of its first record, and how many it has, so that a damaged row still says
 /// how far it reaches.
 pub(crate) fn log_row(partition: PartitionId, first: LogOffset, count: u32) -> Vec<u8> {
-    joined(&[&partition.0.to_be_bytes(), &first.to_be_bytes(), &count.to_be_bytes()])
+    joined(&[&partition.bits().to_be_bytes(), &first.bits().to_be_bytes(), &count.to_be_bytes()])
 }
 
 /// The offset of a log row's first record, and the one behind its last.
 pub(crate) fn log_row_of(key: &[u8]) -> Option<(LogOffset, LogOffset)> {
     let mut numbers = key.get(4..).filter(|numbers| numbers.len() == 12)?;
-    let first = numbers.get_u64();
-    Some((first, first.checked_add(u64::from(numbers.get_u32()))?))
+    let first = LogOffset::from_bits(numbers.get_u64())?;
+    Some((first, first.plus(u64::from(numbers.get_u32()))))
 }
 
 /// A revision, or before every row of the log from an offset on: partition and offset.
 pub(crate) fn offset(partition: PartitionId, offset: LogOffset) -> Vec<u8> {
-    joined(&[&partition.0.to_be_bytes(), &offset.to_be_bytes()])
+    joined(&[&partition.bits().to_be_bytes(), &offset.bits().to_be_bytes()])
 }
 
 /// The offset of such a key.
 pub(crate) fn offset_of(key: &[u8]) -> Option<LogOffset> {
-    key.len().eq(&12).then(|| (&key[4..]).get_u64())
+    key.len().eq(&12).then(|| (&key[4..]).get_u64()).and_then(LogOffset::from_bits)
 }
 
 /// A row of one partition.
 pub(crate) fn partition(name: &str, partition: PartitionId) -> Vec<u8> {
-    joined(&[name.as_bytes(), b"/", &partition.0.to_be_bytes()])
+    joined(&[name.as_bytes(), b"/", &partition.bits().to_be_bytes()])
 }
 
 /// The state of a schedule.
 pub(crate) fn schedule(partition: PartitionId, namespace: &Namespace, schedule: &ScheduleId) -> Vec<u8> {
-    joined(&[&partition.0.to_be_bytes(), namespace.as_str().as_bytes(), b"\0", schedule.as_str().as_bytes()])
+    joined(&[
+        &partition.bits().to_be_bytes(),
+        namespace.as_str().as_bytes(),
+        b"\0",
+        schedule.as_str().as_bytes(),
+    ])
 }
 
 /// Namespace and schedule of such a key.
@@ -57,7 +62,7 @@ pub(crate) fn schedule_of(key: &[u8]) -> Option<(Namespace, ScheduleId)> {
 
 /// A record set aside: partition, tick and its place in the tick.
 pub(crate) fn set_aside(partition: PartitionId, tick: u64, index: u32) -> Vec<u8> {
-    joined(&[&partition.0.to_be_bytes(), &tick.to_be_bytes(), &index.to_be_bytes()])
+    joined(&[&partition.bits().to_be_bytes(), &tick.to_be_bytes(), &index.to_be_bytes()])
 }
 
 /// Where a block of the timetable stands.
@@ -71,20 +76,24 @@ pub(crate) struct BlockKey {
 impl BlockKey {
     /// The bytes, with the partition in front.
     pub(crate) fn bytes(&self, partition: PartitionId) -> Vec<u8> {
-        joined(&[&partition.0.to_be_bytes(), &self.suffix()])
+        joined(&[&partition.bits().to_be_bytes(), &self.suffix()])
     }
 
     /// The bytes without the partition.
     pub(crate) fn suffix(&self) -> Vec<u8> {
-        joined(&[&time(self.first_due), &self.first_offset.to_be_bytes(), &self.last_offset.to_be_bytes()])
+        let offsets = [self.first_offset, self.last_offset].map(|offset| offset.bits().to_be_bytes());
+        joined(&[&time(self.first_due), &offsets[0], &offsets[1]])
     }
 
     /// From the bytes without the partition.
     pub(crate) fn from_suffix(mut bytes: &[u8]) -> Option<BlockKey> {
-        (bytes.len() == 24).then(|| BlockKey {
+        if bytes.len() != 24 {
+            return None;
+        }
+        Some(BlockKey {
             first_due: read_time(&mut bytes),
-            first_offset: bytes.get_u64(),
-            last_offset: bytes.get_u64(),
+            first_offset: LogOffset::from_bits(bytes.get_u64())?,
+            last_offset: LogOffset::from_bits(bytes.get_u64())?,
         })
     }
 
@@ -96,23 +105,23 @@ impl BlockKey {
 
 /// Before every block that is due at or after a time.
 pub(crate) fn blocks_from(partition: PartitionId, due: Timestamp) -> Vec<u8> {
-    joined(&[&partition.0.to_be_bytes(), &time(due)])
+    joined(&[&partition.bits().to_be_bytes(), &time(due)])
 }
 
 /// Before every index row of a task.
 pub(crate) fn task(partition: PartitionId, key: TaskKey) -> Vec<u8> {
-    joined(&[&partition.0.to_be_bytes(), &key.0.to_be_bytes()])
+    joined(&[&partition.bits().to_be_bytes(), &key.0.to_be_bytes()])
 }
 
 /// An index row of a task.
 pub(crate) fn task_entry(partition: PartitionId, key: TaskKey, due: Timestamp, offset: LogOffset) -> Vec<u8> {
-    joined(&[&partition.0.to_be_bytes(), &key.0.to_be_bytes(), &time(due), &offset.to_be_bytes()])
+    joined(&[&partition.bits().to_be_bytes(), &key.0.to_be_bytes(), &time(due), &offset.bits().to_be_bytes()])
 }
 
 /// Due time and offset of an index row.
 pub(crate) fn task_entry_of(key: &[u8]) -> Option<(Timestamp, LogOffset)> {
     let mut rest = key.get(20..).filter(|rest| rest.len() == 16)?;
-    Some((read_time(&mut rest), rest.get_u64()))
+    Some((read_time(&mut rest), LogOffset::from_bits(rest.get_u64())?))
 }
 
 /// A number within a queue: a dead letter.
@@ -127,17 +136,17 @@ pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
 
 /// A partition's share of a queue.
 pub(crate) fn lane(queue: &QueueName, partition: PartitionId) -> Vec<u8> {
-    joined(&[queue.as_str().as_bytes(), b"\0", &partition.0.to_be_bytes()])
+    joined(&[queue.as_str().as_bytes(), b"\0", &partition.bits().to_be_bytes()])
 }
 
 /// A batch of publications.
 pub(crate) fn batch(queue: &QueueName, partition: PartitionId, first: u64) -> Vec<u8> {
-    joined(&[queue.as_str().as_bytes(), b"\0", &partition.0.to_be_bytes(), &first.to_be_bytes()])
+    joined(&[queue.as_str().as_bytes(), b"\0", &partition.bits().to_be_bytes(), &first.to_be_bytes()])
 }
 
 /// What a group has settled of a lane.
 pub(crate) fn group(queue: &QueueName, partition: PartitionId, group: &str) -> Vec<u8> {
-    joined(&[queue.as_str().as_bytes(), b"\0", &partition.0.to_be_bytes(), group.as_bytes()])
+    joined(&[queue.as_str().as_bytes(), b"\0", &partition.bits().to_be_bytes(), group.as_bytes()])
 }
 
 /// Queue, partition and the rest of a lane's or a group's key.
@@ -145,7 +154,7 @@ pub(crate) fn lane_of(key: &[u8]) -> Option<(QueueName, PartitionId, &[u8])> {
     let end = key.iter().position(|byte| *byte == 0)?;
     let name = QueueName::parse(std::str::from_utf8(&key[..end]).ok()?).ok()?;
     let (partition, rest) = key[end + 1..].split_first_chunk::<4>()?;
-    Some((name, PartitionId(u32::from_be_bytes(*partition)), rest))
+    Some((name, PartitionId::own(u32::from_be_bytes(*partition)), rest))
 }
 
 /// An outcome of a task.
@@ -162,20 +171,26 @@ mod tests {
         let dues = [i64::MIN, -1, 0, 1, 1_700_000_000_000, i64::MAX].map(Timestamp::from_millis);
         let keys: Vec<Vec<u8>> = dues
             .iter()
-            .map(|due| BlockKey { first_due: *due, first_offset: 7, last_offset: 9 }.bytes(PartitionId(3)))
+            .map(|due| {
+                BlockKey { first_due: *due, first_offset: LogOffset::at(7), last_offset: LogOffset::at(9) }
+                    .bytes(PartitionId::own(3))
+            })
             .collect();
         assert!(keys.is_sorted());
         for (due, key) in dues.iter().zip(&keys) {
             let key = BlockKey::from_bytes(key).unwrap();
-            assert_eq!((key.first_due, key.first_offset, key.last_offset), (*due, 7, 9));
+            assert_eq!(
+                (key.first_due, key.first_offset, key.last_offset),
+                (*due, LogOffset::at(7), LogOffset::at(9))
+            );
         }
     }
 
     #[test]
     fn a_group_is_told_from_its_queue_and_partition() {
         let queue = QueueName::parse("mail").unwrap();
-        let key = group(&queue, PartitionId(5), "workers\0of me");
-        assert_eq!(lane_of(&key), Some((queue, PartitionId(5), &b"workers\0of me"[..])));
+        let key = group(&queue, PartitionId::own(5), "workers\0of me");
+        assert_eq!(lane_of(&key), Some((queue, PartitionId::own(5), &b"workers\0of me"[..])));
         assert_eq!(lane_of(b"mail"), None);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fjall::Keyspace;
-use minutehand_model::{Epoch, PartitionId, QueueName, Timestamp};
+use minutehand_model::{Epoch, LogOffset, PartitionId, QueueName, Timestamp};
 use minutehand_ports::LogBounds;
 use minutehand_record::checkpoint;
 
@@ -25,7 +25,7 @@ pub(crate) fn load(config: &Config, spaces: Spaces) -> Result<State, OpenError> 
     let loader = Loader { config, spaces: &spaces };
     loader.check_format()?;
     let partitions = (0..config.partitions)
-        .map(|partition| loader.partition(PartitionId(partition)))
+        .map(|partition| loader.partition(PartitionId::own(partition)))
         .collect::<Result<Vec<PartitionState>, OpenError>>()?;
     let view = |partition: &PartitionState| {
         let bounds = LogBounds { start: partition.log_start, end: partition.log_end };
@@ -60,10 +60,6 @@ pub(crate) fn has_whole_index(config: &Config, spaces: &Spaces) -> Result<bool, 
         loader.put(GAP, pair(1, 0))?;
     }
     Ok(config.task_index && !has_gap)
-}
-
-fn next(partition: PartitionId) -> PartitionId {
-    PartitionId(partition.0 + 1)
 }
 
 struct Loader<'a> {
@@ -125,8 +121,11 @@ impl Loader<'_> {
     fn partition(&self, partition: PartitionId) -> Result<PartitionState, OpenError> {
         let (log_start, kept_time) =
             self.pair(&keys::partition("log_start", partition))?.unwrap_or((0, i64::MIN as u64));
+        let log_start = LogOffset::from_bits(log_start).ok_or_else(|| {
+            self.damaged(format!("start of the log of partition {partition}"), "it is no offset")
+        })?;
         let (granted, opened) = self.pair(&keys::partition("epochs", partition))?.unwrap_or((0, 0));
-        let tick = match self.get(&self.spaces.checkpoints, &partition.0.to_be_bytes())? {
+        let tick = match self.get(&self.spaces.checkpoints, &partition.bits().to_be_bytes())? {
             None => 0,
             Some(value) => {
                 let what = format!("checkpoint of partition {partition}");
@@ -142,7 +141,10 @@ impl Loader<'_> {
             granted: Epoch(granted),
             held: None,
         };
-        let mut rows = self.spaces.log.range(keys::offset(partition, 0)..keys::offset(next(partition), 0));
+        let mut rows = self
+            .spaces
+            .log
+            .range(keys::offset(partition, LogOffset::START)..keys::offset(partition, LogOffset::MAX));
         if let Some(last) = rows.next_back() {
             let (key, value) = last.into_inner().map_err(|error| self.database(error))?;
             let damaged = || self.damaged(format!("log of partition {partition}"), "a key is not one");
@@ -165,7 +167,7 @@ impl Loader<'_> {
             };
             shared.queue(&queue).restore_lane(partition, next, kept_from);
             let lanes = sequences.entry(queue).or_insert_with(|| vec![0; self.config.partitions as usize]);
-            lanes[partition.0 as usize] = next;
+            lanes[partition.index()] = next;
         }
         Ok(sequences)
     }

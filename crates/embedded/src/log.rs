@@ -83,7 +83,7 @@ impl CommandLog for EmbeddedStore {
         match self.shared().log(partition, "watch a log") {
             Ok(view) => view.watch(),
             // Of a partition that does not exist, nothing will ever be heard.
-            Err(_) => watch::channel(0).1,
+            Err(_) => watch::channel(LogOffset::START).1,
         }
     }
 
@@ -123,7 +123,10 @@ fn read_rows(
     end: LogOffset,
     bytes_max: usize,
 ) -> fjall::Result<(Rows, LogOffset)> {
-    let holding = spaces.log.range(keys::offset(partition, 0)..keys::offset(partition, from + 1)).next_back();
+    let holding = spaces
+        .log
+        .range(keys::offset(partition, LogOffset::START)..keys::offset(partition, from.next()))
+        .next_back();
     let holding = holding.map(|guard| guard.key()).transpose()?;
     let start = holding.and_then(|key| keys::log_row_of(&key)).map_or(from, |(first, _)| first);
     let (mut rows, mut bytes) = (Rows::new(), 0_usize);
@@ -171,7 +174,7 @@ fn batch(
         }
     }
     let next = match records.last() {
-        Some(last) if bytes >= bytes_max => last.offset + 1,
+        Some(last) if bytes >= bytes_max => last.offset.next(),
         _ => stopped_at,
     };
     LogBatch { records, next, end }
@@ -185,11 +188,11 @@ fn truncate(
     below: LogOffset,
     action: &str,
 ) -> Result<Applied<bool>, PortError> {
-    let log = state.partitions[partition.0 as usize];
+    let log = state.partitions[partition.index()];
     let below = below.min(log.log_end);
     let (mut passed, mut start, mut more) = (Vec::new(), log.log_start, false);
     let mut last: Option<fjall::UserKey> = None;
-    let range = keys::offset(partition, log.log_start)..keys::offset(partition, below + 1);
+    let range = keys::offset(partition, log.log_start)..keys::offset(partition, below.next());
     for guard in state.spaces.log.range(range) {
         let failed =
             |error| PortError::new(ErrorClass::Retry, action, "the database failed").caused_by(error);
@@ -210,8 +213,8 @@ fn truncate(
     }
     passed.into_iter().for_each(|key| writes.remove(&state.spaces.log, key));
     let kept_time = log.appended_at.as_millis() as u64;
-    writes.insert(&state.spaces.meta, keys::partition("log_start", partition), pair(start, kept_time));
-    state.partitions[partition.0 as usize].log_start = start;
+    writes.insert(&state.spaces.meta, keys::partition("log_start", partition), pair(start.bits(), kept_time));
+    state.partitions[partition.index()].log_start = start;
     let shared = Arc::clone(&state.shared);
-    Ok(Applied::then(more, move || shared.logs[partition.0 as usize].truncated(start)))
+    Ok(Applied::then(more, move || shared.logs[partition.index()].truncated(start)))
 }

@@ -92,7 +92,7 @@ fn records(first: LogOffset, head: Head, body: &Bytes) -> Option<Vec<LogRecord>>
     let count = head.count as usize;
     let (mut lengths, mut at) = (body.get(..count.checked_mul(4)?)?, count * 4);
     let mut records = Vec::with_capacity(count);
-    for offset in (first..).take(count) {
+    for offset in first.following(count) {
         let end = at.checked_add(lengths.get_u32_le() as usize)?;
         if end > body.len() {
             return None;
@@ -111,17 +111,17 @@ mod tests {
     fn every_damaged_bit_and_every_truncation_is_noticed() {
         let records = [Bytes::from_static(b"first"), Bytes::new(), Bytes::from_static(b"third")];
         let row = Packed::new(&records).seal(Timestamp::from_millis(-5));
-        let read = unpack(40, &row).unwrap();
+        let read = unpack(LogOffset::at(40), &row).unwrap();
         assert_eq!(read.iter().map(|record| record.payload.clone()).collect::<Vec<_>>(), records);
-        assert_eq!(read[2].offset, 42);
+        assert_eq!(read[2].offset, LogOffset::at(42));
         assert_eq!(read[2].appended_at, Timestamp::from_millis(-5));
         for bit in 0..row.len() * 8 {
             let mut damaged = row.to_vec();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(unpack(40, &damaged.into()).is_err(), "bit {bit}");
+            assert!(unpack(LogOffset::at(40), &damaged.into()).is_err(), "bit {bit}");
         }
         for length in 0..row.len() {
-            assert!(unpack(40, &row.slice(..length)).is_err(), "cut to {length}");
+            assert!(unpack(LogOffset::at(40), &row.slice(..length)).is_err(), "cut to {length}");
         }
     }
 }

@@ -88,7 +88,7 @@ impl Shared {
 
     /// The view of a partition's log.
     pub(crate) fn log(&self, partition: PartitionId, action: &str) -> Result<&LogView, PortError> {
-        self.logs.get(partition.0 as usize).ok_or_else(|| {
+        self.logs.get(partition.index()).ok_or_else(|| {
             let reason = format!("there is no partition {partition}; the store has {}", self.logs.len());
             PortError::new(ErrorClass::Fatal, action, reason)
         })

@@ -63,7 +63,7 @@ fn fence(
     epoch: Epoch,
     action: &str,
 ) -> Result<Applied<LogOffset>, PortError> {
-    let mine = &mut state.partitions[partition.0 as usize];
+    let mine = &mut state.partitions[partition.index()];
     if epoch < mine.opened {
         return Err(fenced(action, format!("it was opened under epoch {}", mine.opened)));
     }
@@ -79,7 +79,7 @@ fn read_opened(
     partition: PartitionId,
     log_end: LogOffset,
 ) -> fjall::Result<Result<Opened, String>> {
-    let checkpoint = match spaces.checkpoints.get(partition.0.to_be_bytes())? {
+    let checkpoint = match spaces.checkpoints.get(partition.bits().to_be_bytes())? {
         None => None,
         Some(value) => match checkpoint::decode(&value.into()) {
             Ok(checkpoint) => Some(checkpoint),
@@ -87,7 +87,7 @@ fn read_opened(
         },
     };
     let mut schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)> = Vec::new();
-    for guard in spaces.schedule_states.prefix(partition.0.to_be_bytes()) {
+    for guard in spaces.schedule_states.prefix(partition.bits().to_be_bytes()) {
         let (key, value) = guard.into_inner()?;
         let named = keys::schedule_of(&key).ok_or_else(|| "its key is not one".to_owned());
         let state = schedule_state::decode(&value.into()).map_err(|error| error.reason);
@@ -162,7 +162,7 @@ impl Prepared {
         action: &str,
     ) -> Result<Applied<Committed>, PortError> {
         let partition = self.partition;
-        let mine = &mut state.partitions[partition.0 as usize];
+        let mine = &mut state.partitions[partition.index()];
         if self.epoch != mine.opened {
             let reason =
                 format!("it comes from epoch {}, but epoch {} has opened it", self.epoch, mine.opened);
@@ -172,7 +172,7 @@ impl Prepared {
             return Err(fenced(action, format!("the last tick was number {}", mine.tick)));
         }
         mine.tick = self.tick;
-        writes.insert(&state.spaces.checkpoints, partition.0.to_be_bytes(), self.checkpoint);
+        writes.insert(&state.spaces.checkpoints, partition.bits().to_be_bytes(), self.checkpoint);
         for (key, value) in self.schedule_states {
             match value {
                 Some(value) => writes.insert(&state.spaces.schedule_states, key, value),
@@ -190,7 +190,7 @@ impl Prepared {
         let mut rows = NewRows::default();
         let derived_end = self.derived.map(|derived| {
             state.append(writes, partition, derived, &mut rows);
-            state.partitions[partition.0 as usize].log_end
+            state.partitions[partition.index()].log_end
         });
         let shared = Arc::clone(&state.shared);
         Ok(Applied::then(Committed::whole(derived_end), move || {
@@ -206,9 +206,9 @@ impl Prepared {
 fn write_batch(state: &mut State, writes: &mut Writes, partition: PartitionId, queue: &ToQueue) -> u64 {
     let partitions = state.partitions.len();
     let lanes = state.sequences.entry(queue.name.clone()).or_insert_with(|| vec![0; partitions]);
-    let first = lanes[partition.0 as usize];
+    let first = lanes[partition.index()];
     if let Some(row) = &queue.row {
-        lanes[partition.0 as usize] += queue.resident.count();
+        lanes[partition.index()] += queue.resident.count();
         writes.insert(&state.spaces.batches, keys::batch(&queue.name, partition, first), row.clone());
         state.changed_lanes.insert((queue.name.clone(), partition));
     }

@@ -76,7 +76,7 @@ impl NewRows {
     /// Shows them to readers.
     pub(crate) fn publish(self, shared: &Shared) {
         for (partition, row) in self.0 {
-            shared.logs[partition.0 as usize].push(row);
+            shared.logs[partition.index()].push(row);
         }
     }
 }
@@ -90,12 +90,12 @@ impl State {
         packed: Packed,
         rows: &mut NewRows,
     ) -> (LogOffset, Timestamp) {
-        let log = &mut self.partitions[partition.0 as usize];
+        let log = &mut self.partitions[partition.index()];
         // The clock may be set back; the log's time is not.
         log.appended_at = log.appended_at.max((self.now)());
         let (first, appended_at, count) = (log.log_end, log.appended_at, packed.count());
         if count > 0 {
-            log.log_end += u64::from(count);
+            log.log_end = log.log_end.plus(u64::from(count));
             let row = packed.seal(appended_at);
             writes.insert(&self.spaces.log, keys::log_row(partition, first, count), row.clone());
             rows.0.push((partition, TailRow { first, end: log.log_end, row }));
@@ -155,7 +155,7 @@ impl State {
             }
         }
         for (queue, partition) in std::mem::take(&mut self.changed_lanes) {
-            let next = self.sequences.get(&queue).map_or(0, |lanes| lanes[partition.0 as usize]);
+            let next = self.sequences.get(&queue).map_or(0, |lanes| lanes[partition.index()]);
             let kept_from = self.shared.queue(&queue).kept_from(partition);
             writes.insert(&self.spaces.lanes, keys::lane(&queue, partition), pair(next, kept_from));
         }

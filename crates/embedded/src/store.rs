@@ -101,7 +101,7 @@ impl EmbeddedStore {
             spaces,
             shared,
             confirmed_at,
-            assigned: watch::Sender::new((0..config.partitions).map(PartitionId).collect()),
+            assigned: watch::Sender::new((0..config.partitions).map(PartitionId::own).collect()),
             task_index: config.task_index,
             has_whole_index,
             _lock: lock,
@@ -131,7 +131,7 @@ impl EmbeddedStore {
     ) -> Result<Vec<SetAside>, PortError> {
         let spaces = self.spaces.clone();
         let read = move || -> fjall::Result<Vec<SetAside>> {
-            let rows = spaces.set_aside.prefix(partition.0.to_be_bytes()).take(count_max);
+            let rows = spaces.set_aside.prefix(partition.bits().to_be_bytes()).take(count_max);
             let values = rows.map(|guard| guard.value()).collect::<fjall::Result<Vec<_>>>()?;
             let decode = |value: fjall::UserValue| minutehand_record::set_aside::decode(&value.into()).ok();
             Ok(values.into_iter().filter_map(decode).collect())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use minutehand_model::{
-    Block, BucketLoad, PartitionId, RevisionEntry, SetAside, TaskKey, Timestamp, TimetableEntry,
+    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, SetAside, TaskKey, Timestamp, TimetableEntry,
     TimetablePage,
 };
 use minutehand_ports::{ErrorClass, PortError, Timetable};
@@ -197,7 +197,7 @@ fn encode_block(block: &Block, with_index: bool) -> BlockRows {
 fn write_rows(state: &mut State, writes: &mut Writes, rows: Vec<BlockRows>) {
     for row in rows {
         let (key, suffix) = (row.key.bytes(row.partition), Bytes::from(row.key.suffix()));
-        state.shared.logs[row.partition.0 as usize].filled(row.key.first_due);
+        state.shared.logs[row.partition.index()].filled(row.key.first_due);
         writes.insert(&state.spaces.blocks, key.clone(), row.value);
         writes.insert(&state.spaces.block_loads, key, row.load);
         for index_key in row.index {
@@ -256,7 +256,7 @@ fn find(
     task: TaskKey,
 ) -> fjall::Result<Vec<TimetableEntry>> {
     // One record may say two things: not at the old time, but at the new one.
-    let mut found: BTreeMap<(u64, Timestamp), TimetableEntry> = BTreeMap::new();
+    let mut found: BTreeMap<(LogOffset, Timestamp), TimetableEntry> = BTreeMap::new();
     for guard in spaces.task_index.prefix(keys::task(partition, task)) {
         let (key, value) = guard.into_inner()?;
         let (Some((due, offset)), Some(block_key)) =
@@ -376,7 +376,7 @@ fn read_revisions(
     partition: PartitionId,
 ) -> fjall::Result<Vec<RevisionEntry>> {
     let mut revisions = Vec::new();
-    for guard in spaces.revisions.prefix(partition.0.to_be_bytes()) {
+    for guard in spaces.revisions.prefix(partition.bits().to_be_bytes()) {
         let (key, value) = guard.into_inner()?;
         match revision::decode(&value.into()) {
             Ok(entry) => revisions.push(entry),

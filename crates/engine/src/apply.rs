@@ -77,7 +77,7 @@ impl Partition {
             }
             looked_at -= 1;
             let Some(record) = self.backlog.pop_front() else { break };
-            let next = record.offset + 1;
+            let next = record.offset.next();
             self.log_time = self.log_time.max(record.appended_at);
             self.apply(record);
             self.next = next;

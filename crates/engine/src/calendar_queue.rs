@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     fn place(due_ms: i64, offset: u64) -> Place {
-        Place { due: Timestamp::from_millis(due_ms), offset }
+        Place { due: Timestamp::from_millis(due_ms), offset: LogOffset::at(offset) }
     }
 
     /// A sorted set is the oracle.
@@ -244,7 +244,13 @@ mod tests {
 
     #[test]
     fn a_move_takes_everything_through_a_place_and_nothing_beyond() {
-        for limit in [place(-1, 9), place(40, 5), place(41, 0), place(47, u64::MAX), place(300, 0)] {
+        for limit in [
+            place(-1, 9),
+            place(40, 5),
+            place(41, 0),
+            Place::end_of(Timestamp::from_millis(47)),
+            place(300, 0),
+        ] {
             let (mut queue, mut other) = (CalendarQueue::default(), CalendarQueue::default());
             for number in 0..300_u32 {
                 let at = place(i64::from(number % 100), u64::from(number / 10));

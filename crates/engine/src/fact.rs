@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn policies_are_kept_beside_the_flags() {
-        let place = Place { due: Timestamp::from_millis(1), offset: 1 };
+        let place = Place { due: Timestamp::from_millis(1), offset: LogOffset::at(1) };
         for guarantee in Guarantee::ALL {
             for precision in Precision::ALL {
                 let all_flags = 1023;

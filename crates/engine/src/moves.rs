@@ -179,7 +179,10 @@ mod tests {
 
     #[test]
     fn a_generation_is_open_from_its_first_creation_to_the_next_void() {
-        let opened = |facts: &[(LogOffset, bool)]| opened_at(&facts.iter().copied().collect());
+        let opened = |facts: &[(u64, bool)]| {
+            let facts = facts.iter().map(|(position, runs)| (LogOffset::at(*position), *runs)).collect();
+            opened_at(&facts).map(LogOffset::position)
+        };
         assert_eq!(opened(&[]), None);
         assert_eq!(opened(&[(3, true), (5, true)]), Some(3));
         assert_eq!(opened(&[(5, false), (3, true)]), None);

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use minutehand_model::{TaskKey, Timestamp};
+use minutehand_model::{LogOffset, TaskKey, Timestamp};
 
 use crate::fact::{NONE, StoredFact, flag, halves};
 use crate::heads::Heads;
@@ -304,7 +304,7 @@ impl TaskStore {
 
     /// Forgets what was to be remembered up to a time: it is known no more from now on, and its pages go when the last of
     /// their facts may. Names the offsets that held R back.
-    pub(crate) fn forget(&mut self, now: Timestamp, before: Timestamp, mut settled: impl FnMut(u64)) {
+    pub(crate) fn forget(&mut self, now: Timestamp, before: Timestamp, mut settled: impl FnMut(LogOffset)) {
         self.now = now;
         self.spent.clear();
         if self.lingering > 0 {
@@ -324,7 +324,7 @@ impl TaskStore {
         }
     }
 
-    fn drop_page(&mut self, page: u32, settled: &mut impl FnMut(u64)) {
+    fn drop_page(&mut self, page: u32, settled: &mut impl FnMut(LogOffset)) {
         let length = self.facts.0[page as usize].len() as u32;
         for slot in 0..length {
             let index = page << PAGE_BITS | slot;
@@ -414,7 +414,7 @@ mod tests {
     }
 
     fn fact(id: u128, due_ms: i64, offset: u64, flags: u16) -> StoredFact {
-        let place = Place { due: Timestamp::from_millis(due_ms), offset };
+        let place = Place { due: Timestamp::from_millis(due_ms), offset: LogOffset::at(offset) };
         StoredFact::new(TaskKey(id), place, Timestamp::from_millis(0), flags)
     }
 
@@ -431,7 +431,7 @@ mod tests {
     fn forget(store: &mut TaskStore, now_ms: i64, before_ms: i64) -> Vec<u64> {
         let mut settled = Vec::new();
         store.forget(Timestamp::from_millis(now_ms), Timestamp::from_millis(before_ms), |offset| {
-            settled.push(offset);
+            settled.push(offset.position());
         });
         settled
     }
@@ -453,7 +453,7 @@ mod tests {
             let mut found: Vec<u64> = indices
                 .iter()
                 .filter(|index| store.opens_live_generation(**index))
-                .map(|index| store.get(*index).offset)
+                .map(|index| store.get(*index).offset.position())
                 .collect();
             found.sort_unstable();
             assert_eq!(found, live, "{order:?}");

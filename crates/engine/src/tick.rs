@@ -148,12 +148,7 @@ impl Partition {
         let mut passing = Vec::new();
         loop {
             let schedule = self.schedules.peek().filter(|place| *place <= limit);
-            let task_limit = schedule
-                .map_or(limit, |place| Place { due: place.due, offset: place.offset.wrapping_sub(1) });
-            let task_limit = match schedule {
-                Some(Place { due, offset: 0 }) => Place::end_of(due.plus_millis(-1)),
-                _ => task_limit,
-            };
+            let task_limit = schedule.map_or(limit, |place| place.preceding().unwrap_or(Place::START));
             if steps >= steps_max || bytes >= self.config.tick_bytes_max {
                 let has_more = schedule.is_some() || self.calendar.peek().is_some_and(|place| place <= limit);
                 if has_more {
@@ -249,7 +244,7 @@ impl Partition {
     }
 
     /// R: the lowest offset whose effect is neither in the timetable nor behind F and forgotten.
-    pub(crate) fn replay_from(&self) -> u64 {
+    pub(crate) fn replay_from(&self) -> LogOffset {
         let forgets_unflushed =
             self.breaks(PlantedBug::HandOverUnflushed) && self.phase == Phase::HandingOver;
         if self.breaks(PlantedBug::Replay) || forgets_unflushed {

@@ -104,7 +104,7 @@ impl Acquirer {
     }
 
     fn hold(&self, partition: PartitionId, action: &str) -> Result<&Mutex<Hold>, PortError> {
-        self.holds.get(partition.0 as usize).ok_or_else(|| {
+        self.holds.get(partition.index()).ok_or_else(|| {
             let reason = format!("the region has {} partitions", self.holds.len());
             PortError::new(ErrorClass::Fatal, action, reason)
         })

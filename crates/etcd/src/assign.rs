@@ -127,7 +127,7 @@ fn has_orphans(view: &View) -> HasOrphans {
 /// The partitions that a node should own.
 fn assigned(view: &View, node: &str) -> BTreeSet<PartitionId> {
     let owners = view.placement.owners.iter();
-    let numbered = (0..).map(PartitionId).zip(owners);
+    let numbered = (0..).map(PartitionId::own).zip(owners);
     numbered.filter(|(_, owner)| owner.as_deref() == Some(node)).map(|(partition, _)| partition).collect()
 }
 
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_node_is_assigned_what_it_should_own() {
         let view = view(&["a", "b"], &["b", "a", "b"]);
-        assert_eq!(assigned(&view, "b"), [PartitionId(0), PartitionId(2)].into());
+        assert_eq!(assigned(&view, "b"), [PartitionId::own(0), PartitionId::own(2)].into());
         assert_eq!(assigned(&view, "c"), BTreeSet::new());
     }
 }

@@ -97,7 +97,7 @@ impl Keys {
             None if rest == "config" => Some(Subject::Config),
             None if rest == "placement" => Some(Subject::Placement),
             Some(("nodes", id)) => Some(Subject::Node(id.to_owned())),
-            Some(("partitions", number)) => Some(Subject::Partition(PartitionId(number.parse().ok()?))),
+            Some(("partitions", partition)) => Some(Subject::Partition(PartitionId::parse(partition)?)),
             _ => None,
         }
     }
@@ -119,9 +119,14 @@ mod tests {
             (keys.config(), "/minutehand/eu/config", Subject::Config),
             (keys.node("a.b"), "/minutehand/eu/nodes/a.b", Subject::Node("a.b".to_owned())),
             (
-                keys.partition(PartitionId(7)),
+                keys.partition(PartitionId::own(7)),
                 "/minutehand/eu/partitions/7",
-                Subject::Partition(PartitionId(7)),
+                Subject::Partition(PartitionId::own(7)),
+            ),
+            (
+                keys.partition(PartitionId::of_region(2, 7).unwrap()),
+                "/minutehand/eu/partitions/2/7",
+                Subject::Partition(PartitionId::of_region(2, 7).unwrap()),
             ),
             (keys.placement(), "/minutehand/eu/placement", Subject::Placement),
         ];

@@ -39,7 +39,7 @@ async fn reap_once(acquirer: &Acquirer, view: &crate::view::View) -> bool {
 }
 
 async fn reap_one(acquirer: &Acquirer, partition: PartitionId, revision: i64) -> bool {
-    let Some(hold) = acquirer.holds.get(partition.0 as usize) else { return true };
+    let Some(hold) = acquirer.holds.get(partition.index()) else { return true };
     // Whoever has the lock is about to know better.
     let Ok(hold) = hold.try_lock() else { return false };
     if hold.held.is_some_and(|(held, _)| held == revision) {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use minutehand_ingress::egress::{Envelope, Writer, read};
 use minutehand_ingress::{Header, Input, understand};
 use minutehand_model::{
-    Command, Epoch, Guarantee, Namespace, PartitionId, Precision, Publication, QueueName, RetryPolicy, Task,
-    TaskId, Timestamp,
+    Command, Epoch, Guarantee, LogOffset, Namespace, PartitionId, Precision, Publication, QueueName,
+    RetryPolicy, Task, TaskId, Timestamp,
 };
 use minutehand_record::{QueueNames, command, task};
 
@@ -30,8 +30,8 @@ fn main() {
         ("in: JSON", body, &json),
     ] {
         let input = Input {
-            partition: PartitionId(3),
-            offset: 17,
+            partition: PartitionId::own(3),
+            offset: LogOffset::at(17),
             timestamp: Timestamp::from_millis(1_795_608_000_000),
             key: Some(b"order-2026-11-25-0000001"),
             value: Some(value),
@@ -41,8 +41,8 @@ fn main() {
             black_box(understand(black_box(&input))).expect("it is understood");
         });
     }
-    let publication = Publication { offset: 123_456_789, task: task::record(&task) };
-    let mut writer = Writer::new(PartitionId(3), Epoch(12), Timestamp::from_millis(1_795_608_000_007));
+    let publication = Publication { offset: LogOffset::at(123_456_789), task: task::record(&task) };
+    let mut writer = Writer::new(PartitionId::own(3), Epoch(12), Timestamp::from_millis(1_795_608_000_007));
     for (name, envelope) in [("out: plain", Envelope::Plain), ("out: CloudEvent", Envelope::CloudEvents)] {
         measure(name, || {
             black_box(writer.publication(black_box(&publication), envelope)).expect("it is a task");

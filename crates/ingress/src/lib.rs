@@ -23,7 +23,7 @@ mod refusal;
 mod verbatim;
 
 use bytes::Bytes;
-use minutehand_model::{LogOffset, PartitionId, TaskId, Timestamp};
+use minutehand_model::{LogGeneration, LogOffset, PartitionId, TaskId, Timestamp};
 
 pub use refusal::Refusal;
 
@@ -35,7 +35,7 @@ pub type Header<'a> = (&'a str, Option<&'a [u8]>);
 pub struct Input<'a> {
     /// The topic's partition it stands in.
     pub partition: PartitionId,
-    /// Its offset there.
+    /// Its offset there, with the log that the topic is.
     pub offset: LogOffset,
     /// The time the log gave it (`message.timestamp.type=LogAppendTime`); negative when it has none.
     pub timestamp: Timestamp,
@@ -50,8 +50,12 @@ pub struct Input<'a> {
 impl Input<'_> {
     /// The id of what the record asks for when it names none: the same whenever it is read again.
     fn derived_id(&self) -> TaskId {
-        TaskId::parse(&format!("kafka-{}-{}", self.partition.0, self.offset))
-            .expect("letters, digits and '-' are allowed in ids")
+        let (partition, position) = (self.partition.number(), self.offset.position());
+        let id = match self.offset.generation() {
+            LogGeneration::FIRST => format!("kafka-{partition}-{position}"),
+            generation => format!("kafka-{partition}-{generation}.{position}"),
+        };
+        TaskId::parse(&id).expect("letters, digits, '.' and '-' are allowed in ids")
     }
 
     /// The time that stands for the present: never before 1970.

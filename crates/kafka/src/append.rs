@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_model::{PartitionId, Timestamp};
+use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_ports::{Appended, ErrorClass, PortError};
 use rdkafka::ClientContext;
 use rdkafka::Message;
@@ -24,7 +24,8 @@ pub(crate) struct Pending {
 }
 
 struct PendingState {
-    offsets: Vec<u64>,
+    /// Where each record stands; where the log begins until that is known.
+    offsets: Vec<LogOffset>,
     appended_at_ms: i64,
     outstanding: usize,
     failure: Option<KafkaError>,
@@ -36,7 +37,8 @@ impl Pending {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match report {
             Ok((offset, appended_at_ms)) => {
-                state.offsets[index] = offset.max(0) as u64;
+                let first = state.offsets[index];
+                state.offsets[index] = first.plus(offset.max(0) as u64);
                 state.appended_at_ms = state.appended_at_ms.max(appended_at_ms.unwrap_or(0));
             }
             Err(error) => state.failure = Some(error),
@@ -112,18 +114,18 @@ impl Appender {
         records: Vec<Bytes>,
     ) -> Result<Appended, PortError> {
         let action = format!("append {} records to the log of partition {partition}", records.len());
-        if partition.0 >= self.client.config().partitions {
+        if partition.bits() >= self.client.config().partitions {
             return Err(PortError::new(ErrorClass::Fatal, action, "there is no such partition"));
         }
         if records.is_empty() {
-            return Ok(Appended::following(0, 0, Timestamp::MIN));
+            return Ok(Appended::following(LogOffset::START, 0, Timestamp::MIN));
         }
         let producer = self.producer(&action)?;
         let (answer, answered) = oneshot::channel();
         let pending = Arc::new(Pending {
             action: action.clone(),
             state: Mutex::new(PendingState {
-                offsets: vec![0; records.len()],
+                offsets: vec![self.client.config().command_offset(0); records.len()],
                 appended_at_ms: i64::MIN,
                 outstanding: records.len(),
                 failure: None,
@@ -153,7 +155,7 @@ impl Appender {
             let refused = {
                 let record: BaseRecord<'_, [u8], [u8], _> =
                     BaseRecord::with_opaque_to(&self.client.names().commands, opaque)
-                        .partition(partition.0 as i32)
+                        .partition(partition.number() as i32)
                         .payload(payload.as_ref());
                 match producer.send(record) {
                     Ok(()) => return,

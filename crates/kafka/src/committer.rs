@@ -64,7 +64,7 @@ struct Tail {
     /// The highest epoch that is known to have been opened.
     epoch: Epoch,
     /// Behind the last record that was read.
-    end: LogOffset,
+    end: u64,
 }
 
 /// Records looked at first at the end of the topic of checkpoints, and then, before all of it.
@@ -214,7 +214,7 @@ impl Committer {
         session.producer.begin_transaction()?;
         let value = session.epoch.0.to_string();
         let record = BaseRecord::to(&self.client.names().checkpoints)
-            .partition(self.partition.0 as i32)
+            .partition(self.partition.number() as i32)
             .key(key.as_bytes())
             .payload(value.as_bytes());
         self.send(session, record)?;
@@ -229,7 +229,7 @@ impl Committer {
         action: &str,
         epoch: Epoch,
         before_ms: i64,
-        from: LogOffset,
+        from: u64,
     ) -> Result<Timestamp, PortError> {
         let after_ms = now_ms();
         let broker_ms = self.claimed_at(epoch, from).map_err(|error| port_error(action, error))?;
@@ -241,7 +241,7 @@ impl Committer {
 
     /// The broker's time of this epoch's claim, which lies behind an offset. The broker acknowledges a commit before readers
     /// may see it.
-    fn claimed_at(&mut self, epoch: Epoch, from: LogOffset) -> KafkaResult<i64> {
+    fn claimed_at(&mut self, epoch: Epoch, from: u64) -> KafkaResult<i64> {
         let (_, claim_key) = keys(self.partition);
         let value = epoch.0.to_string();
         let deadline = self.client.deadline();
@@ -276,7 +276,7 @@ impl Committer {
         let records = tail::read_from(&self.client, &reader, &names.schedule_state, self.partition, low)?;
         let (_, log_end) = tail::marks(&self.client, &reader, &names.commands, self.partition)?;
         self.reader = Some(reader);
-        Ok((records, log_end))
+        Ok((records, self.client.config().command_offset(log_end)))
     }
 
     fn commit(&mut self, tick: &Tick) -> Result<Committed, PortError> {
@@ -311,6 +311,7 @@ impl Committer {
         }
         self.session = Some(session);
         let derived_end = places.commands_end.filter(|_| !tick.derived.is_empty());
+        let derived_end = derived_end.map(|end| self.client.config().command_offset(end));
         Ok(Committed { taken_at: places.taken_at, ..Committed::whole(derived_end) })
     }
 
@@ -375,7 +376,7 @@ impl Committer {
         session.producer.begin_transaction()?;
         self.send_publications(session, tick)?;
         let names = self.client.names();
-        let own = self.partition.0 as i32;
+        let own = self.partition.number() as i32;
         for command in &tick.derived {
             let payload = minutehand_record::command::encode(command);
             let record: BaseRecord<'_, [u8], [u8]> =
@@ -393,7 +394,7 @@ impl Committer {
             self.send(session, record)?;
         }
         for set_aside in &tick.set_aside {
-            let position = format!("partition {own}, {}", set_aside.position);
+            let position = format!("partition {}, {}", self.partition, set_aside.position);
             let headers = OwnedHeaders::new_with_capacity(2)
                 .insert(Header { key: "minutehand-reason", value: Some(&set_aside.reason) })
                 .insert(Header { key: "minutehand-position", value: Some(&position) });
@@ -448,7 +449,7 @@ impl Committer {
             headers = headers.insert(Header { key: name, value: Some(&count.to_string()) });
         }
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.client.names().checkpoints)
-            .partition(self.partition.0 as i32)
+            .partition(self.partition.number() as i32)
             .key(key.as_bytes())
             .payload(value.as_ref())
             .headers(headers);
@@ -512,7 +513,7 @@ fn now_ms() -> i64 {
 
 /// The keys of a partition's checkpoint, and of the claim that an epoch has been opened.
 fn keys(partition: PartitionId) -> (String, String) {
-    (partition.0.to_string(), format!("{}/epoch", partition.0))
+    (partition.to_string(), format!("{partition}/epoch"))
 }
 
 #[cfg(test)]

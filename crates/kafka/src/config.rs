@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use minutehand_model::QueueName;
 use minutehand_model::limits::{RECORD_BYTES_MAX, TOPIC_RECORD_BYTES_MAX};
+use minutehand_model::{LogGeneration, LogOffset, QueueName};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
@@ -101,6 +101,8 @@ pub struct KafkaConfig {
     pub region: String,
     /// Partitions of the command log.
     pub partitions: u32,
+    /// Which of its logs the command log is: 0 where no other region has ever gone on with this one's partitions.
+    pub log_generation: LogGeneration,
     /// Partitions of a queue's topic when it is made: a divisor or a multiple of `partitions`.
     pub queue_partitions: u32,
     /// Copies of every topic when it is made.
@@ -136,6 +138,7 @@ impl Default for KafkaConfig {
             topic_prefix: "minutehand".to_owned(),
             region: "local".to_owned(),
             partitions: 16,
+            log_generation: LogGeneration::FIRST,
             queue_partitions: 16,
             replication_factor: 1,
             command_retention_ms: 24 * 3_600_000,
@@ -167,6 +170,11 @@ const _: () =
     assert!(BATCH_WITH_FRAME_BYTES_MAX <= TOPIC_RECORD_BYTES_MAX, "topics of ours take every batch");
 
 impl KafkaConfig {
+    /// The offset of a position in the topic of commands.
+    pub(crate) fn command_offset(&self, position: u64) -> LogOffset {
+        LogOffset::start_of(self.log_generation).plus(position)
+    }
+
     /// What all clients have in common.
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use minutehand_model::{LogOffset, Timestamp};
+use minutehand_model::Timestamp;
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message};
@@ -50,8 +50,8 @@ pub(crate) struct Deliveries {
 /// Where and when the cluster took a tick.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Places {
-    /// Behind the last command.
-    pub(crate) commands_end: Option<LogOffset>,
+    /// Behind the last command, in the topic.
+    pub(crate) commands_end: Option<u64>,
     /// The broker's time of the checkpoint.
     pub(crate) taken_at: Option<Timestamp>,
 }
@@ -89,7 +89,7 @@ impl ProducerContext for Deliveries {
         self.failures.delivery(result, ());
         let Ok(message) = result else { return };
         if message.topic() == &*self.commands
-            && let Ok(offset) = LogOffset::try_from(message.offset())
+            && let Ok(offset) = u64::try_from(message.offset())
         {
             let mut places = self.places();
             places.commands_end = places.commands_end.max(Some(offset + 1));

@@ -23,10 +23,10 @@ impl Place {
     /// The partition of a topic with so many partitions that a task goes to: always the same for one task.
     pub(crate) fn within(&self, topic_partitions: u32, key: TaskKey) -> u32 {
         if topic_partitions <= self.partitions {
-            return self.partition.0 % topic_partitions;
+            return self.partition.number() % topic_partitions;
         }
         let share = topic_partitions / self.partitions;
-        self.partition.0 + self.partitions * ((key.0 >> 64) as u32 % share)
+        self.partition.number() + self.partitions * ((key.0 >> 64) as u32 % share)
     }
 }
 
@@ -66,7 +66,7 @@ impl Encoder {
             }
             // A worker finds that it is no task, and sets it aside.
             Err(error) => {
-                tracing::warn!(offset = publication.offset, %error, "a task that cannot be read is published as it is");
+                tracing::warn!(offset = %publication.offset, %error, "a task that cannot be read is published as it is");
                 let headers = owned(&[], TICK, &self.tick);
                 Outgoing { key: None, value: Some(&publication.task.encoded), headers }
             }
@@ -154,7 +154,7 @@ mod tests {
         for (partitions, topic_partitions) in [(1, 1), (2, 8), (4, 4), (8, 2), (3, 9)] {
             let mut owners: BTreeMap<u32, std::collections::BTreeSet<u32>> = BTreeMap::new();
             for partition in 0..partitions {
-                let place = Place { partition: PartitionId(partition), partitions };
+                let place = Place { partition: PartitionId::own(partition), partitions };
                 for id in 0..200 {
                     let key = TaskKey::of("default", &format!("task-{id}"));
                     let to = place.within(topic_partitions, key);

@@ -24,7 +24,7 @@ const REMOVALS_MAX: u32 = 10;
 
 /// The partition of the topic of outcomes that a task's outcomes go to.
 pub(crate) fn partition_of(key: TaskKey, partitions: u32) -> PartitionId {
-    PartitionId((key.0 % u128::from(partitions.max(1))) as u32)
+    PartitionId::own((key.0 % u128::from(partitions.max(1))) as u32)
 }
 
 /// Dead letters, and what is left of the outcomes. Outcomes are searched for among the last twenty thousand of those

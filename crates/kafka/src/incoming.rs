@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use minutehand_ingress::{Input, Understood, understand};
-use minutehand_model::{PartitionId, Timestamp};
+use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_ports::LogRecord;
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
@@ -13,9 +13,9 @@ use crate::headers;
 pub(crate) fn record(
     message: &BorrowedMessage<'_>,
     partition: PartitionId,
+    offset: LogOffset,
     appended_at: Timestamp,
 ) -> LogRecord {
-    let offset = message.offset().max(0) as u64;
     let value = message.payload();
     let understood = headers::of(message).map_err(|refusal| refusal.to_string()).and_then(|headers| {
         let key = message.key();

@@ -24,7 +24,7 @@ use crate::transact::Parcel;
 const REMOVED: &str = "minutehand-removed";
 /// Who took them away: a name that is used once.
 const REMOVAL: &str = "minutehand-removal";
-const PARTITION: PartitionId = PartitionId(0);
+const PARTITION: PartitionId = PartitionId::own(0);
 
 /// The record of a letter.
 pub(crate) fn parcel(names: &TopicNames, letter: &DeadLetter) -> Parcel {
@@ -39,7 +39,7 @@ pub(crate) fn parcel(names: &TopicNames, letter: &DeadLetter) -> Parcel {
     };
     Parcel {
         topic: names.dead_letters(&letter.queue),
-        partition: PARTITION.0,
+        partition: PARTITION.number(),
         key: Some(Bytes::copy_from_slice(&letter.key.0.to_be_bytes())),
         value: Some(dead_letter::encode(&record)),
         headers: None,
@@ -52,7 +52,13 @@ pub(crate) fn removal(topic: &str, numbers: &BTreeSet<u64>, name: &str) -> Parce
     let headers = OwnedHeaders::new_with_capacity(2)
         .insert(Header { key: REMOVED, value: Some(&numbers.join(",")) })
         .insert(Header { key: REMOVAL, value: Some(name) });
-    Parcel { topic: topic.to_owned(), partition: PARTITION.0, key: None, value: None, headers: Some(headers) }
+    Parcel {
+        topic: topic.to_owned(),
+        partition: PARTITION.number(),
+        key: None,
+        value: None,
+        headers: Some(headers),
+    }
 }
 
 /// What a record of the topic says.

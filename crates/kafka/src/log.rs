@@ -58,7 +58,8 @@ impl CommandLog for KafkaLog {
             let action = format!("find the bounds of the log of partition {partition}");
             let topic = &client.names().commands;
             let marks = client.bounds(topic, partition).map_err(|error| port_error(action, error))?;
-            Ok(LogBounds { start: marks.0, end: marks.1 })
+            let offset = |position| client.config().command_offset(position);
+            Ok(LogBounds { start: offset(marks.0), end: offset(marks.1) })
         })
         .await
     }

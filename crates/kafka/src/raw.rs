@@ -234,7 +234,7 @@ impl RawReader {
         let consumer = client.consumer().map_err(failed)?;
         let mut list = TopicPartitionList::new();
         for partition in (0..partitions).filter(|partition| is_wanted(*partition)) {
-            let id = minutehand_model::PartitionId(partition);
+            let id = minutehand_model::PartitionId::own(partition);
             let (oldest, _) = tail::marks(client, &consumer, topic, id).map_err(failed)?;
             list.add_partition_offset(topic, partition as i32, Offset::Offset(oldest as i64))
                 .map_err(failed)?;

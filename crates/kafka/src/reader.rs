@@ -71,14 +71,15 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn start(client: Arc<Client>, partition: PartitionId) -> Arc<Reader> {
+        let start = client.config().command_offset(0);
         let shared = Arc::new(Shared {
             partition,
             state: Mutex::new(State {
                 seek: None,
                 records: VecDeque::new(),
                 bytes: 0,
-                base: 0,
-                position: 0,
+                base: start,
+                position: start,
                 asked: 0,
                 confirmed: 0,
                 failure: None,
@@ -86,7 +87,7 @@ impl Reader {
             }),
             drained: Condvar::new(),
             news: Notify::new(),
-            end: watch::Sender::new(0),
+            end: watch::Sender::new(start),
         });
         let worker = Worker {
             client: Arc::clone(&client),
@@ -118,6 +119,12 @@ impl Reader {
     pub(crate) async fn read(&self, from: LogOffset, bytes_max: usize) -> Result<LogBatch, PortError> {
         let action = || format!("read the log of partition {} from offset {from}", self.shared.partition);
         let deadline = tokio::time::Instant::now() + self.client.timeout() * 2;
+        let log = self.client.config().log_generation;
+        let Some(position) = log.position_from(from) else {
+            let reason = format!("it is of a later log than the topic holds, which is log {log}");
+            return Err(PortError::new(ErrorClass::Fatal, action(), reason));
+        };
+        let from = self.client.config().command_offset(position);
         let mut ticket = None;
         // Reading counts as watching.
         let _watching = self.shared.end.subscribe();
@@ -191,7 +198,7 @@ impl State {
             records.extend(self.pop());
         }
         let next = match self.records.front() {
-            Some(left) => records.last().map_or(left.offset, |record: &LogRecord| record.offset + 1),
+            Some(left) => records.last().map_or(left.offset, |record: &LogRecord| record.offset.next()),
             None => self.position,
         };
         self.base = self.base.max(next);
@@ -234,7 +241,7 @@ impl Worker {
     /// Serves until nobody watches any more, or the consumer is of no more use.
     fn serve(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let end = loop {
-            match tail::marks(&self.client, consumer, self.topic(), self.shared.partition) {
+            match self.marks(consumer) {
                 Ok((_, end)) => break end,
                 Err(error) if tail::is_passing(&error) && self.is_watched() => {}
                 Err(error) => return Err(error),
@@ -250,7 +257,7 @@ impl Worker {
         self.shared.end.send_replace(end);
         self.shared.news.notify_waiters();
         if !has_seek {
-            tail::assign(consumer, self.topic(), self.shared.partition, end)?;
+            self.assign(consumer, end)?;
         }
         let mut idle_rounds = 0;
         while idle_rounds < IDLE_ROUNDS_MAX {
@@ -265,8 +272,17 @@ impl Worker {
         Ok(())
     }
 
-    fn topic(&self) -> &str {
-        &self.client.names().commands
+    /// Where the log begins, and where it ends.
+    fn marks(&self, consumer: &Consumer) -> KafkaResult<(LogOffset, LogOffset)> {
+        let topic = &self.client.names().commands;
+        let (start, end) = tail::marks(&self.client, consumer, topic, self.shared.partition)?;
+        let offset = |position| self.client.config().command_offset(position);
+        Ok((offset(start), offset(end)))
+    }
+
+    /// Reads on from an offset of this log.
+    fn assign(&self, consumer: &Consumer, from: LogOffset) -> KafkaResult<()> {
+        tail::assign(consumer, &self.client.names().commands, self.shared.partition, from.position())
     }
 
     fn is_watched(&self) -> bool {
@@ -276,7 +292,7 @@ impl Worker {
     /// Goes where the owner wants to read.
     fn follow(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let Some(from) = self.shared.state().seek else { return Ok(()) };
-        let (start, end) = tail::marks(&self.client, consumer, self.topic(), self.shared.partition)?;
+        let (start, end) = self.marks(consumer)?;
         let refusal = match from {
             _ if from < start => Some(format!(
                 "the log begins at offset {start}: what must be read again is gone; raise \
@@ -293,7 +309,7 @@ impl Worker {
             state.seek = None;
             state.failure = Some(PortError::new(ErrorClass::Fatal, action, reason));
         } else {
-            tail::assign(consumer, self.topic(), self.shared.partition, from)?;
+            self.assign(consumer, from)?;
             (self.is_at_end, self.hole_until, self.latest) = (false, None, Timestamp::MIN);
             let mut state = self.shared.state();
             if state.seek == Some(from) {
@@ -347,7 +363,7 @@ impl Worker {
         for record in records {
             // After a seek the library may still hand out what it had fetched.
             if record.offset >= state.position {
-                state.position = record.offset + 1;
+                state.position = record.offset.next();
                 state.bytes += record.payload.len() + RECORD_BYTES;
                 state.records.push_back(record);
             }
@@ -374,7 +390,7 @@ impl Worker {
         if !(self.is_at_end || is_asked) || self.hole_until.is_some() {
             return Ok(());
         }
-        let end = match tail::marks(&self.client, consumer, self.topic(), self.shared.partition) {
+        let end = match self.marks(consumer) {
             Ok((_, end)) => end,
             Err(error) if tail::is_passing(&error) => return Ok(()),
             Err(error) => return Err(error),
@@ -383,7 +399,7 @@ impl Worker {
             // Fetching anew from here ends in a record, or in the partition's end: then the rest was holes.
             self.hole_until = Some(end);
             self.is_at_end = false;
-            return tail::assign(consumer, self.topic(), self.shared.partition, position);
+            return self.assign(consumer, position);
         }
         self.is_at_end = false;
         if is_asked {
@@ -396,6 +412,7 @@ impl Worker {
     fn record(&mut self, message: &BorrowedMessage<'_>) -> LogRecord {
         let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
         self.latest = self.latest.max(at);
-        incoming::record(message, self.shared.partition, self.latest)
+        let offset = self.client.config().command_offset(message.offset().max(0) as u64);
+        incoming::record(message, self.shared.partition, offset, self.latest)
     }
 }

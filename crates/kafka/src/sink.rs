@@ -30,7 +30,7 @@ impl KafkaSink {
         action: impl Fn() -> String,
         job: impl FnOnce(oneshot::Sender<Result<T, PortError>>) -> Job,
     ) -> Result<T, PortError> {
-        if partition.0 >= self.client.config().partitions {
+        if partition.bits() >= self.client.config().partitions {
             return Err(PortError::new(ErrorClass::Fatal, action(), "there is no such partition"));
         }
         let (answer, answered) = oneshot::channel();

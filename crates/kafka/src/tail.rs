@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_model::{LogOffset, PartitionId};
+use minutehand_model::PartitionId;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
@@ -16,7 +16,7 @@ use crate::listener::Consumer;
 /// A record as it was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
-    pub(crate) offset: LogOffset,
+    pub(crate) offset: u64,
     pub(crate) key: Bytes,
     /// `None` for a tombstone.
     pub(crate) value: Option<Bytes>,
@@ -34,7 +34,7 @@ pub(crate) fn read_from(
     consumer: &Consumer,
     topic: &str,
     partition: PartitionId,
-    from: LogOffset,
+    from: u64,
 ) -> KafkaResult<Vec<Stored>> {
     let mut records = Vec::new();
     scan(client, consumer, topic, &[(partition, from)], |message| {
@@ -53,16 +53,17 @@ pub(crate) fn scan(
     client: &Client,
     consumer: &Consumer,
     topic: &str,
-    starts: &[(PartitionId, LogOffset)],
+    starts: &[(PartitionId, u64)],
     mut visit: impl FnMut(&BorrowedMessage<'_>) -> bool,
 ) -> KafkaResult<()> {
     let mut list = TopicPartitionList::new();
     for (partition, from) in starts {
         let offset = Offset::Offset(i64::try_from(*from).unwrap_or(i64::MAX));
-        list.add_partition_offset(topic, partition.0 as i32, offset)?;
+        list.add_partition_offset(topic, partition.number() as i32, offset)?;
     }
     consumer.assign(&list)?;
-    let mut unfinished: BTreeSet<i32> = starts.iter().map(|(partition, _)| partition.0 as i32).collect();
+    let mut unfinished: BTreeSet<i32> =
+        starts.iter().map(|(partition, _)| partition.number() as i32).collect();
     let mut deadline = client.deadline();
     let mut outcome = Ok(());
     while !unfinished.is_empty() {
@@ -112,15 +113,10 @@ pub(crate) fn is_passing(error: &KafkaError) -> bool {
 }
 
 /// Reads a partition from an offset on.
-pub(crate) fn assign(
-    consumer: &Consumer,
-    topic: &str,
-    partition: PartitionId,
-    from: LogOffset,
-) -> KafkaResult<()> {
+pub(crate) fn assign(consumer: &Consumer, topic: &str, partition: PartitionId, from: u64) -> KafkaResult<()> {
     let mut list = TopicPartitionList::new();
     let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
-    list.add_partition_offset(topic, partition.0 as i32, offset)?;
+    list.add_partition_offset(topic, partition.number() as i32, offset)?;
     consumer.assign(&list)
 }
 
@@ -141,7 +137,7 @@ pub(crate) fn marks(
 ) -> KafkaResult<(u64, u64)> {
     let deadline = client.deadline();
     loop {
-        match consumer.fetch_watermarks(topic, partition.0 as i32, client.timeout()) {
+        match consumer.fetch_watermarks(topic, partition.number() as i32, client.timeout()) {
             Ok((low, high)) => return Ok((low.max(0) as u64, high.max(0) as u64)),
             // A topic that was just made has no leader yet; one whose broker went away gets another.
             Err(error) if is_passing(&error) && std::time::Instant::now() < deadline => {

@@ -16,7 +16,7 @@ use minutehand_model::{Command, LogOffset, PartitionId};
 use minutehand_ports::{CommandLog, ErrorClass, LogRecord};
 use support::fresh;
 
-const P0: PartitionId = PartitionId(0);
+const P0: PartitionId = PartitionId::own(0);
 
 fn log(client: &Arc<Client>) -> KafkaLog {
     KafkaLog::new(Arc::clone(client))
@@ -81,10 +81,10 @@ async fn ends_of_transactions_and_what_was_given_up_are_passed_over() {
             .unwrap_or_else(|_| panic!("after step {index} the end {bound} is never announced"))
             .unwrap();
     }
-    assert_eq!(payloads(&read_all(&log, 0).await), ["a", "b", "c", "d"]);
+    assert_eq!(payloads(&read_all(&log, LogOffset::START).await), ["a", "b", "c", "d"]);
     let appended = log.append(P0, vec!["e".into(), "f".into()]).await.unwrap();
     assert_eq!(payloads(&read_all(&log, appended.offsets[0]).await), ["e", "f"]);
-    assert_eq!(payloads(&read_all(&log, 0).await), ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(payloads(&read_all(&log, LogOffset::START).await), ["a", "b", "c", "d", "e", "f"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,21 +95,25 @@ async fn a_reader_goes_back_and_forth() {
         log.append(P0, vec![format!("{number}").into()]).await.unwrap();
     }
     for from in [0, 40, 10, 49, 0, 50] {
-        let read = payloads(&read_all(&log, from).await);
+        let read = payloads(&read_all(&log, LogOffset::at(from)).await);
         let expected: Vec<Bytes> = (from..50).map(|number| format!("{number}").into()).collect();
         assert_eq!(read, expected, "from {from}");
     }
-    let beyond = log.read(P0, 51, 100).await.unwrap_err();
+    let beyond = log.read(P0, LogOffset::at(51), 100).await.unwrap_err();
     assert_eq!(beyond.class, ErrorClass::Fatal, "{beyond}");
     assert!(beyond.to_string().contains("ends at offset 50"), "{beyond}");
-    assert_eq!(log.read(P0, 50, 100).await.unwrap().next, 50, "the reader lives on");
+    assert_eq!(
+        log.read(P0, LogOffset::at(50), 100).await.unwrap().next,
+        LogOffset::at(50),
+        "the reader lives on"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_more_is_said_only_when_the_cluster_says_so() {
     let client = fresh("end", 2).await;
     let (reading, writing) = (log(&client), log(&client));
-    let mut next = 0;
+    let mut next = LogOffset::START;
     for number in 0..30_u64 {
         // The writer is another client: what it was told is durable must be found by a read that begins afterwards.
         let appended = writing.append(P0, vec![format!("{number}").into()]).await.unwrap();
@@ -139,7 +143,7 @@ async fn records_in_other_forms_are_understood_or_refused_with_the_reason() {
     })
     .await
     .unwrap();
-    let records = read_all(&log(&client), 0).await;
+    let records = read_all(&log(&client), LogOffset::START).await;
     assert_eq!(records.len(), 4);
     let command = minutehand_record::command::decode(records[0].payload.clone()).unwrap();
     let Command::Create(task) = command else { panic!("a creation, not {command:?}") };
@@ -174,7 +178,7 @@ fn a_header_whose_name_is_no_text_is_refused_and_the_reader_goes_on() {
     assert!(kcat.wait().unwrap().success());
     runtime.block_on(async {
         let log = log(&client);
-        let records = read_all(&log, 0).await;
+        let records = read_all(&log, LogOffset::START).await;
         assert_eq!(records[0].refusal.as_deref(), Some("a header's name is not UTF-8"));
         let appended = log.append(P0, vec!["on".into()]).await.unwrap();
         assert_eq!(payloads(&read_all(&log, appended.offsets[0]).await), ["on"]);
@@ -201,6 +205,6 @@ async fn topics_that_are_missing_or_differ_are_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_is_not_there_is_refused() {
     let client = fresh("nowhere", 2).await;
-    let refused = log(&client).append(PartitionId(2), vec!["x".into()]).await.unwrap_err();
+    let refused = log(&client).append(PartitionId::own(2), vec!["x".into()]).await.unwrap_err();
     assert_eq!(refused.class, ErrorClass::Fatal);
 }

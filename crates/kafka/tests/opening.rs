@@ -11,8 +11,8 @@ use minutehand_model::{Checkpoint, Epoch, PartitionId, Tick, Timestamp};
 use minutehand_ports::{ErrorClass, ExecutionSink, PortError};
 use support::{config, fresh};
 
-const P0: PartitionId = PartitionId(0);
-const P1: PartitionId = PartitionId(1);
+const P0: PartitionId = PartitionId::own(0);
+const P1: PartitionId = PartitionId::own(1);
 
 /// Writes a record into the first partition of a topic.
 async fn write(client: &Arc<Client>, topic: &str, key: &'static [u8], value: &'static [u8]) {

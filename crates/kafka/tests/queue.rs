@@ -11,8 +11,8 @@ use bytes::Bytes;
 use minutehand_kafka::raw::{RawOutgoing, RawProducer};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
 use minutehand_model::{
-    Checkpoint, Epoch, Frontier, Guarantee, Namespace, PartitionId, Place, Precision, Publication, QueueName,
-    RetryPolicy, Task, TaskId, TaskKey, Tick, Timestamp,
+    Checkpoint, Epoch, Frontier, Guarantee, LogOffset, Namespace, PartitionId, Place, Precision, Publication,
+    QueueName, RetryPolicy, Task, TaskId, TaskKey, Tick, Timestamp,
 };
 use minutehand_ports::{
     CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink, History, Report,
@@ -20,7 +20,7 @@ use minutehand_ports::{
 };
 use support::fresh;
 
-const P0: PartitionId = PartitionId(0);
+const P0: PartitionId = PartitionId::own(0);
 const GROUP: &str = "workers";
 
 fn mail() -> QueueName {
@@ -64,20 +64,20 @@ async fn publish(client: &Arc<Client>, partition: PartitionId, prefix: &str, tic
     for (number, count) in (last + 1..).zip(ticks) {
         let publications = (0..*count)
             .map(|offset| Publication {
-                offset: offset as u64,
+                offset: LogOffset::at(offset as u64),
                 task: encoded(&format!("{prefix}-{}", index + offset)),
             })
             .collect();
         index += count;
-        let head = Place { due: Timestamp::from_millis(0), offset: number };
+        let head = Place { due: Timestamp::from_millis(0), offset: LogOffset::at(number) };
         let tick = Tick {
             partition,
             checkpoint: Checkpoint {
                 epoch: Epoch(1),
                 tick: number,
-                applied: 0,
+                applied: LogOffset::START,
                 frontier: Frontier { head, ..Frontier::START },
-                replay_from: 0,
+                replay_from: LogOffset::START,
                 remembered_from: Timestamp::from_millis(0),
             },
             published_at: Timestamp::from_millis(1_700_000_000_001),
@@ -135,7 +135,7 @@ async fn nothing_is_lost_while_members_come_and_go() {
         members.push((work(&queue, &sender), queue));
         for partition in 0..3 {
             let prefix = format!("r{round}-p{partition}");
-            publish(&client, PartitionId(partition), &prefix, &[40, 1, 30]).await;
+            publish(&client, PartitionId::own(partition), &prefix, &[40, 1, 30]).await;
             expected.extend((0..71).map(|index| key(&format!("{prefix}-{index}"))));
         }
         if round == 2 {
@@ -165,7 +165,7 @@ async fn nothing_is_lost_while_members_come_and_go() {
 async fn what_has_moved_to_another_member_cannot_be_claimed() {
     let client = fresh("claims", 3).await;
     for partition in 0..3 {
-        publish(&client, PartitionId(partition), &format!("p{partition}"), &[10]).await;
+        publish(&client, PartitionId::own(partition), &format!("p{partition}"), &[10]).await;
     }
     let first = Arc::new(KafkaQueue::new(again(&client)));
     let in_hand = drain(&first, 30).await;
@@ -280,18 +280,18 @@ async fn reports_are_kept() {
     assert_eq!(queue.claim(&mail(), GROUP, vec![delivery.id]).await.unwrap(), [delivery.id]);
     let letter = letter("t-0");
     let report = Report {
-        commands: vec![(PartitionId(1), Bytes::from_static(b"completion"))],
+        commands: vec![(PartitionId::own(1), Bytes::from_static(b"completion"))],
         dead_letter: Some(letter.clone()),
         outcome: None,
     };
     queue.report(&mail(), GROUP, vec![report.clone()]).await.unwrap();
-    let nowhere = Report { commands: vec![(PartitionId(9), Bytes::new())], ..report };
+    let nowhere = Report { commands: vec![(PartitionId::own(9), Bytes::new())], ..report };
     assert_eq!(queue.report(&mail(), GROUP, vec![nowhere]).await.unwrap_err().class, ErrorClass::Fatal);
     let history = KafkaHistory::new(again(&client));
     let log = KafkaLog::new(Arc::clone(&client));
     loop {
         let letters = history.dead_letters(&mail(), 0, 10).await.unwrap().letters;
-        let records = log.read(PartitionId(1), 0, 1_000).await.unwrap().records;
+        let records = log.read(PartitionId::own(1), LogOffset::START, 1_000).await.unwrap().records;
         if !letters.is_empty() && !records.is_empty() {
             assert_eq!((letters.len(), &letters[0].1), (1, &letter));
             assert_eq!((records.len(), &records[0].payload[..]), (1, &b"completion"[..]));
@@ -359,7 +359,7 @@ async fn a_replay_happens_once_over_all_processes() {
     let log = KafkaLog::new(Arc::clone(&client));
     let mut records = Vec::new();
     while records.is_empty() {
-        records = log.read(P0, 0, 1_000).await.unwrap().records;
+        records = log.read(P0, LogOffset::START, 1_000).await.unwrap().records;
     }
     assert_eq!(records.len(), 1);
     queue.close().await;

@@ -11,12 +11,12 @@ use crate::label::ByWord;
 /// Where a partition stands; everything that is shown as a gauge.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PartitionStanding {
-    /// A: every command below this offset has been applied.
+    /// A: every command below this position of the log has been applied.
     pub applied: u64,
-    /// The offset that the log's next record will get.
+    /// The position that the log's next record will get.
     pub log_end: u64,
-    /// R: a new owner reads the log from here.
-    pub replay_from: u64,
+    /// From R to A: what a new owner reads again, at most.
+    pub replay_distance: u64,
     /// How far F lies behind the clock, in seconds; at least 0.
     pub frontier_lag_seconds: f64,
     /// Tasks in memory because they are due soon.
@@ -92,7 +92,7 @@ impl PartitionMetrics {
     pub fn stands(&self, standing: &PartitionStanding) {
         self.applied.set(standing.applied as f64);
         self.log_end.set(standing.log_end as f64);
-        self.replay_distance.set(standing.applied.saturating_sub(standing.replay_from) as f64);
+        self.replay_distance.set(standing.replay_distance as f64);
         self.frontier_lag.set(standing.frontier_lag_seconds.max(0.0));
         self.near_tasks.set(standing.near_tasks as f64);
         self.near_bytes.set(standing.near_bytes as f64);

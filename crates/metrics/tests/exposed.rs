@@ -35,7 +35,7 @@ fn use_everything() {
     partition.stands(&PartitionStanding {
         applied: 100,
         log_end: 120,
-        replay_from: 40,
+        replay_distance: 60,
         ..PartitionStanding::default()
     });
     partition.entered("owning");

@@ -5,7 +5,9 @@ use std::fmt;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
-use crate::partition::{Epoch, LogOffset, PartitionId};
+use crate::offset::LogOffset;
+use crate::partition::Epoch;
+use crate::partition_id::PartitionId;
 use crate::task::Task;
 use crate::time::Timestamp;
 

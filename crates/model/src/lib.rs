@@ -7,7 +7,9 @@ pub mod command;
 pub mod execution;
 pub mod limits;
 pub mod name;
+pub mod offset;
 pub mod partition;
+pub mod partition_id;
 pub mod placement;
 pub mod policy;
 pub mod schedule;
@@ -20,7 +22,9 @@ pub mod verbatim;
 pub use command::{Command, TaskRecord};
 pub use execution::{Execution, ExecutionId, Outcome, OutcomeKind};
 pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId};
-pub use partition::{Checkpoint, Epoch, Frontier, Gap, LogOffset, PartitionId, Place, Stretch};
+pub use offset::{LogGeneration, LogOffset};
+pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};
+pub use partition_id::PartitionId;
 pub use policy::{
     Backoff, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Persist, Precision, RetryPolicy,
 };

@@ -1,18 +1,9 @@
-//! Where a partition stands: offsets in the log, places in time, the frontier and the checkpoint.
+//! Where a partition stands: its owner's epoch, places in time, the frontier and the checkpoint.
 
 use std::fmt;
 
+use crate::offset::LogOffset;
 use crate::time::Timestamp;
-
-/// A partition's number, from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartitionId(pub u32);
-
-impl fmt::Display for PartitionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// An owner's fencing number: a later owner's is higher.
 ///
@@ -56,9 +47,6 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A record's position in a partition's command log.
-pub type LogOffset = u64;
-
 /// An occurrence's place in a partition's order of time: due time first, then log offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -70,11 +58,20 @@ pub struct Place {
 
 impl Place {
     /// Before every occurrence.
-    pub const START: Place = Place { due: Timestamp::MIN, offset: 0 };
+    pub const START: Place = Place { due: Timestamp::MIN, offset: LogOffset::START };
 
     /// The last place of a due time: behind it lies everything due at or before `due`.
     pub const fn end_of(due: Timestamp) -> Place {
         Place { due, offset: LogOffset::MAX }
+    }
+
+    /// What directly precedes it in the order of time; `None` at the start.
+    pub const fn preceding(self) -> Option<Place> {
+        match self.offset.preceding() {
+            Some(offset) => Some(Place { due: self.due, offset }),
+            None if self.due.as_millis() == Timestamp::MIN.as_millis() => None,
+            None => Some(Place::end_of(self.due.plus_millis(-1))),
+        }
     }
 }
 
@@ -225,9 +222,9 @@ impl Checkpoint {
     pub const START: Checkpoint = Checkpoint {
         epoch: Epoch(0),
         tick: 0,
-        applied: 0,
+        applied: LogOffset::START,
         frontier: Frontier::START,
-        replay_from: 0,
+        replay_from: LogOffset::START,
         remembered_from: Timestamp::MIN,
     };
 }
@@ -235,9 +232,14 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::offset::LogGeneration;
 
     fn place(due: i64, offset: u64) -> Place {
-        Place { due: Timestamp::from_millis(due), offset }
+        Place { due: Timestamp::from_millis(due), offset: LogOffset::at(offset) }
+    }
+
+    fn end_of(due: i64) -> Place {
+        Place::end_of(Timestamp::from_millis(due))
     }
 
     #[test]
@@ -256,11 +258,11 @@ mod tests {
     #[test]
     fn a_gap_owes_what_was_created_after_it_was_opened() {
         let mut frontier = Frontier { head: place(100, 5), ..Frontier::START };
-        frontier.open_gap(place(10, 3), 4);
-        frontier.open_gap(place(20, 3), 9);
+        frontier.open_gap(place(10, 3), LogOffset::at(4));
+        frontier.open_gap(place(20, 3), LogOffset::at(9));
         frontier.advance(place(5, 0));
         assert_eq!(frontier.gaps.len(), 1, "only a time before the floor opens another");
-        frontier.gaps[0].through = place(50, u64::MAX);
+        frontier.gaps[0].through = end_of(50);
         let cases = [
             (place(10, 3), true),
             (place(10, 4), false),
@@ -289,39 +291,54 @@ mod tests {
 
     #[test]
     fn what_is_left_behind_is_owed_until_it_is_caught_up_with() {
-        let mut frontier = Frontier { head: place(10, u64::MAX), ..Frontier::START };
+        let mut frontier = Frontier { head: end_of(10), ..Frontier::START };
         let before = passed(&frontier);
-        frontier.leave_behind(place(60, u64::MAX));
-        frontier.leave_behind(place(80, u64::MAX));
+        frontier.leave_behind(end_of(60));
+        frontier.leave_behind(end_of(80));
         assert_eq!(frontier.backlog.len(), 1, "the head has not moved in between");
         assert_eq!(passed(&frontier), before, "nothing is owed anew or forgiven");
         frontier.catch_up(place(50, 0));
         assert_eq!(passed(&frontier), before, "the backlog does not overtake the front");
-        frontier.advance(place(100, u64::MAX));
+        frontier.advance(end_of(100));
         assert_eq!(passed(&frontier), (0..=10).chain(81..=100).collect::<Vec<_>>());
         assert!(frontier.has_decided(place(50, 1)), "of schedules nothing is left behind");
         assert_eq!((frontier.floor().due, frontier.front().due), (place(10, 0).due, place(100, 0).due));
-        frontier.leave_behind(place(120, u64::MAX));
-        frontier.advance(place(130, u64::MAX));
+        frontier.leave_behind(end_of(120));
+        frontier.advance(end_of(130));
         frontier.catch_up(place(40, 0));
         assert_eq!(passed(&frontier), (0..40).chain(81..=100).chain(121..=130).collect::<Vec<_>>());
-        frontier.catch_up(place(110, u64::MAX));
+        frontier.catch_up(end_of(110));
         assert_eq!(passed(&frontier), (0..=110).chain(121..=130).collect::<Vec<_>>());
-        frontier.catch_up(place(130, u64::MAX));
+        frontier.catch_up(end_of(130));
         assert_eq!((passed(&frontier), frontier.backlog.len()), ((0..=130).collect(), 0));
     }
 
     #[test]
     fn a_clock_that_goes_back_holds_the_backlog_at_the_present() {
-        let mut frontier = Frontier { head: place(10, u64::MAX), ..Frontier::START };
-        frontier.leave_behind(place(80, u64::MAX));
-        frontier.advance(place(100, u64::MAX));
-        frontier.open_gap(place(50, u64::MAX), 0);
-        frontier.catch_up(place(80, u64::MAX));
-        assert_eq!(frontier.floor(), place(50, u64::MAX));
+        let mut frontier = Frontier { head: end_of(10), ..Frontier::START };
+        frontier.leave_behind(end_of(80));
+        frontier.advance(end_of(100));
+        frontier.open_gap(end_of(50), LogOffset::START);
+        frontier.catch_up(end_of(80));
+        assert_eq!(frontier.floor(), end_of(50));
         assert_eq!(passed(&frontier), (0..=50).collect::<Vec<_>>());
-        frontier.advance(place(101, u64::MAX));
-        frontier.catch_up(place(80, u64::MAX));
+        frontier.advance(end_of(101));
+        frontier.catch_up(end_of(80));
         assert_eq!(passed(&frontier), (0..=101).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_lies_between_a_place_and_what_precedes_it() {
+        let of_log = |generation, position| {
+            LogOffset::of_log(LogGeneration::new(generation).unwrap(), position).unwrap()
+        };
+        let place_of = |due, generation, position| Place {
+            due: Timestamp::from_millis(due),
+            offset: of_log(generation, position),
+        };
+        assert_eq!(place_of(5, 1, 9).preceding(), Some(place_of(5, 1, 8)));
+        assert_eq!(place_of(5, 1, 0).preceding(), Some(place_of(5, 0, LogOffset::POSITION_MAX)));
+        assert_eq!(place(5, 0).preceding(), Some(end_of(4)));
+        assert_eq!(Place::START.preceding(), None);
     }
 }

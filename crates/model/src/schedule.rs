@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::limits::SCHEDULE_EVENTS_MAX;
 use crate::name::{Namespace, QueueName, ScheduleId};
-use crate::partition::LogOffset;
+use crate::offset::LogOffset;
 use crate::policy::{Guarantee, MisfirePolicy, OverlapPolicy, Precision, RetryPolicy};
 use crate::time::Timestamp;
 use crate::verbatim::Verbatim;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::name::{Namespace, QueueName, ScheduleId, TaskId};
-use crate::partition::PartitionId;
+use crate::partition_id::PartitionId;
 use crate::policy::{Guarantee, Precision, RetryPolicy};
 use crate::time::Timestamp;
 use crate::verbatim::{Verbatim, header_bytes};
@@ -40,7 +40,7 @@ impl PartitionId {
     /// Stable over releases: XXH3 of namespace, a zero byte and id, modulo the count.
     pub fn of(namespace: &Namespace, id: &str, partitions: u32) -> PartitionId {
         let hash = xxh3_64([namespace.as_str().as_bytes(), b"\0", id.as_bytes()].concat().as_slice());
-        PartitionId((hash % u64::from(partitions.max(1))) as u32)
+        PartitionId::own((hash % u64::from(partitions.max(1))) as u32)
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     fn partitions_are_stable_over_releases() {
         let namespace = Namespace::parse("default").unwrap();
         let spread: Vec<u32> =
-            (0..8).map(|i| PartitionId::of(&namespace, &format!("task-{i}"), 4).0).collect();
+            (0..8).map(|i| PartitionId::of(&namespace, &format!("task-{i}"), 4).number()).collect();
         assert_eq!(spread, [1, 1, 0, 0, 0, 2, 2, 3], "changing this moves every stored task");
     }
 }

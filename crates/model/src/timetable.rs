@@ -1,7 +1,8 @@
 //! The timetable: everything due beyond the look-ahead, in blocks, in minute buckets.
 
 use crate::command::TaskRecord;
-use crate::partition::{LogOffset, PartitionId};
+use crate::offset::LogOffset;
+use crate::partition_id::PartitionId;
 use crate::schedule::Revision;
 use crate::task::TaskKey;
 use crate::tick::SetAside;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use minutehand_engine::{KnownSchedule, KnownState, KnownTask};
-use minutehand_model::{Place, TaskKey, Timestamp};
+use minutehand_model::{LogOffset, PartitionId, Place, TaskKey, Timestamp};
 use minutehand_record::DecodeError;
 use minutehand_record::{revision, schedule_state};
 
@@ -24,11 +24,19 @@ pub(crate) fn key(what: &'static str, bytes: &[u8]) -> Result<TaskKey, DecodeErr
 }
 
 pub(crate) fn place_message(place: Place) -> PlaceMessage {
-    PlaceMessage { due_ms: place.due.as_millis(), offset: place.offset }
+    PlaceMessage { due_ms: place.due.as_millis(), offset: place.offset.bits() }
 }
 
-pub(crate) fn place(message: PlaceMessage) -> Place {
-    Place { due: Timestamp::from_millis(message.due_ms), offset: message.offset }
+pub(crate) fn place(message: PlaceMessage) -> Result<Place, DecodeError> {
+    Ok(Place { due: Timestamp::from_millis(message.due_ms), offset: offset(message.offset)? })
+}
+
+pub(crate) fn offset(bits: u64) -> Result<LogOffset, DecodeError> {
+    LogOffset::from_bits(bits).ok_or_else(|| fault("log offset", format!("{bits} is too high")))
+}
+
+pub(crate) fn partition(bits: u32) -> Result<PartitionId, DecodeError> {
+    PartitionId::from_bits(bits).ok_or_else(|| fault("partition", format!("{bits} is too high")))
 }
 
 pub(crate) fn size(what: &'static str, field: &str, number: u64) -> Result<usize, DecodeError> {
@@ -39,7 +47,7 @@ pub(crate) fn task_message(task: KnownTask) -> KnownTaskMessage {
     KnownTaskMessage {
         key: key_bytes(task.key),
         due_ms: task.due.as_millis(),
-        offset: task.offset,
+        offset: task.offset.bits(),
         state: match task.state {
             KnownState::Scheduled => 0,
             KnownState::Published => 1,
@@ -60,7 +68,7 @@ pub(crate) fn task(message: KnownTaskMessage) -> Result<KnownTask, DecodeError> 
     Ok(KnownTask {
         key: key(WHAT, &message.key)?,
         due: Timestamp::from_millis(message.due_ms),
-        offset: message.offset,
+        offset: offset(message.offset)?,
         state,
         encoded: message.encoded,
     })
@@ -76,7 +84,7 @@ pub(crate) fn schedule_message(known: &KnownSchedule) -> KnownScheduleMessage {
         .map(|(nominal, due)| NextMessage { nominal_ms: nominal.as_millis(), due_ms: due.as_millis() });
     KnownScheduleMessage {
         head: revision::encode(&known.head),
-        created_offset: known.created_offset,
+        created_offset: known.created_offset.bits(),
         state: schedule_state::encode(&known.state),
         next,
     }
@@ -86,7 +94,7 @@ pub(crate) fn schedule(message: KnownScheduleMessage) -> Result<KnownSchedule, D
     let time = Timestamp::from_millis;
     Ok(KnownSchedule {
         head: revision::decode(&message.head)?,
-        created_offset: message.created_offset,
+        created_offset: offset(message.created_offset)?,
         state: schedule_state::decode(&message.state)?,
         next: message.next.map(|next| (time(next.nominal_ms), time(next.due_ms))),
     })

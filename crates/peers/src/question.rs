@@ -5,7 +5,7 @@ use minutehand_model::{NameError, Namespace, PartitionId, Place, ScheduleId, Tas
 use minutehand_record::DecodeError;
 use prost::Message;
 
-use crate::codec::{fault, key, key_bytes, place, place_message, size};
+use crate::codec::{fault, key, key_bytes, partition, place, place_message, size};
 use crate::message::{
     FindMessage, ListMessage, QuestionKind, QuestionMessage, RangeMessage, ScheduleNameMessage,
     SchedulesMessage,
@@ -85,7 +85,7 @@ impl Question {
                 })
             }
         };
-        QuestionMessage { partition: partition.0, kind: Some(kind) }.encode_to_vec().into()
+        QuestionMessage { partition: partition.bits(), kind: Some(kind) }.encode_to_vec().into()
     }
 
     /// The question, and the partition it is about.
@@ -100,7 +100,7 @@ impl Question {
                 keys: find.keys.iter().map(|bytes| key(WHAT, bytes)).collect::<Result<_, _>>()?,
             },
             QuestionKind::List(list) => Question::List {
-                after: list.after.map(place),
+                after: list.after.map(place).transpose()?,
                 until: Timestamp::from_millis(list.until_ms),
                 count_max: size(WHAT, "count_max", list.count_max)?,
             },
@@ -119,7 +119,7 @@ impl Question {
                 count_max: size(WHAT, "count_max", schedules.count_max)?,
             },
         };
-        Ok((PartitionId(message.partition), question))
+        Ok((partition(message.partition)?, question))
     }
 }
 

@@ -213,7 +213,7 @@ impl Ask for RemoteAsk {
     }
 
     fn statuses(&self) -> Vec<(PartitionId, OwnerStatus)> {
-        let every = (0..self.partitions).map(PartitionId);
+        let every = (0..self.partitions).map(PartitionId::own);
         let status = |partition| Some((partition, self.status(partition)?.borrow().clone()));
         every.filter_map(status).collect()
     }

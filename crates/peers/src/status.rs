@@ -8,7 +8,7 @@ use minutehand_record::DecodeError;
 use prost::Message;
 
 use crate::FRAME_BYTES_MAX;
-use crate::codec::{fault, place, place_message, size};
+use crate::codec::{self, fault, offset, place, place_message, size};
 use crate::message::{GapMessage, StatusFrameMessage, StatusMessage, StretchMessage};
 
 const WHAT: &str = "status frame";
@@ -38,7 +38,7 @@ impl StatusFrame {
     pub fn encode(&self) -> Bytes {
         let message = StatusFrameMessage {
             changed: self.changed.iter().map(|(partition, status)| message(*partition, status)).collect(),
-            gone: self.gone.iter().map(|partition| partition.0).collect(),
+            gone: self.gone.iter().map(|partition| partition.bits()).collect(),
         };
         let length = message.encoded_len();
         let mut buffer = BytesMut::with_capacity(4 + length);
@@ -68,7 +68,7 @@ impl StatusFrame {
             .map_err(|error| fault(WHAT, error.to_string()))?;
         Ok(Some(StatusFrame {
             changed: message.changed.into_iter().map(status).collect::<Result<_, _>>()?,
-            gone: message.gone.into_iter().map(PartitionId).collect(),
+            gone: message.gone.into_iter().map(codec::partition).collect::<Result<_, _>>()?,
         }))
     }
 }
@@ -77,7 +77,7 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
     let gap = |gap: &Gap| GapMessage {
         after: place_message(gap.after),
         through: place_message(gap.through),
-        from_offset: gap.from_offset,
+        from_offset: gap.from_offset.bits(),
     };
     let stretch = |stretch: &Stretch| StretchMessage {
         after: place_message(stretch.after),
@@ -85,16 +85,16 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
     };
     let phase = PHASES.iter().position(|phase| *phase == status.phase);
     StatusMessage {
-        partition: partition.0,
+        partition: partition.bits(),
         phase: phase.and_then(|phase| u32::try_from(phase).ok()).unwrap_or(u32::MAX),
         epoch: status.epoch.0,
-        applied: status.applied,
+        applied: status.applied.bits(),
         head: Some(place_message(status.frontier.head)),
         gaps: status.frontier.gaps.iter().map(gap).collect(),
         backlog: status.frontier.backlog.iter().map(stretch).collect(),
-        replay_from: status.replay_from,
+        replay_from: status.replay_from.bits(),
         tick: status.tick,
-        log_end: status.log_end,
+        log_end: status.log_end.bits(),
         loaded_until_ms: status.loaded_until.as_millis(),
         near_tasks: status.near_tasks as u64,
         near_bytes: status.near_bytes as u64,
@@ -103,32 +103,32 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
 }
 
 fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeError> {
-    let gap = |gap: GapMessage| Gap {
-        after: place(gap.after),
-        through: place(gap.through),
-        from_offset: gap.from_offset,
+    let gap = |gap: GapMessage| -> Result<Gap, DecodeError> {
+        let from_offset = offset(gap.from_offset)?;
+        Ok(Gap { after: place(gap.after)?, through: place(gap.through)?, from_offset })
     };
-    let stretch =
-        |stretch: StretchMessage| Stretch { after: place(stretch.after), through: place(stretch.through) };
+    let stretch = |stretch: StretchMessage| -> Result<Stretch, DecodeError> {
+        Ok(Stretch { after: place(stretch.after)?, through: place(stretch.through)? })
+    };
     let phase = PHASES.get(size(WHAT, "phase", message.phase.into())?).copied();
     let phase = phase.ok_or_else(|| fault(WHAT, format!("unknown phase {}", message.phase)))?;
-    let head = place(message.head.ok_or_else(|| fault(WHAT, "head is missing"))?);
+    let head = place(message.head.ok_or_else(|| fault(WHAT, "head is missing"))?)?;
     let status = OwnerStatus {
         phase,
         epoch: Epoch(message.epoch),
-        applied: message.applied,
+        applied: offset(message.applied)?,
         frontier: Frontier {
             head,
-            gaps: message.gaps.into_iter().map(gap).collect(),
-            backlog: message.backlog.into_iter().map(stretch).collect(),
+            gaps: message.gaps.into_iter().map(gap).collect::<Result<_, _>>()?,
+            backlog: message.backlog.into_iter().map(stretch).collect::<Result<_, _>>()?,
         },
-        replay_from: message.replay_from,
+        replay_from: offset(message.replay_from)?,
         tick: message.tick,
-        log_end: message.log_end,
+        log_end: offset(message.log_end)?,
         loaded_until: Timestamp::from_millis(message.loaded_until_ms),
         near_tasks: size(WHAT, "near_tasks", message.near_tasks)?,
         near_bytes: size(WHAT, "near_bytes", message.near_bytes)?,
         pending_entries: size(WHAT, "pending_entries", message.pending_entries)?,
     };
-    Ok((PartitionId(message.partition), status))
+    Ok((codec::partition(message.partition)?, status))
 }

@@ -51,12 +51,12 @@ pub struct Appended {
 impl Appended {
     /// Records that follow each other without holes from an offset on.
     pub fn following(first: LogOffset, count: usize, appended_at: Timestamp) -> Appended {
-        Appended { offsets: (first..).take(count).collect(), appended_at }
+        Appended { offsets: first.following(count).collect(), appended_at }
     }
 
     /// The offset behind the last record; `None` when nothing was appended.
     pub fn end(&self) -> Option<LogOffset> {
-        self.offsets.last().map(|last| last + 1)
+        self.offsets.last().map(|last| last.next())
     }
 }
 

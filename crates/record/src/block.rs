@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use minutehand_model::{Block, Fact, LogOffset, PartitionId, TaskKey, Timestamp, TimetableEntry};
 
 use crate::VERSION;
-use crate::envelope::{check_version, civil_time};
+use crate::envelope::{check_version, civil_time, log_offset};
 use crate::error::{DecodeError, Fault};
 use crate::names::QueueNames;
 use crate::task::record_from;
@@ -55,8 +55,8 @@ pub fn encode(block: &Block) -> Bytes {
     buffer.put_i64_le(block.bucket.as_millis());
     buffer.put_i64_le(block.first_due().as_millis());
     buffer.put_i64_le(block.entries.last().map_or(block.bucket, |entry| entry.due).as_millis());
-    buffer.put_u64_le(block.first_offset);
-    buffer.put_u64_le(block.last_offset);
+    buffer.put_u64_le(block.first_offset.bits());
+    buffer.put_u64_le(block.last_offset.bits());
     buffer.put_u32_le(body.len() as u32);
     buffer.put_slice(&compressed);
     let crc = crc32c::crc32c(&buffer[8..]);
@@ -66,9 +66,9 @@ pub fn encode(block: &Block) -> Bytes {
 
 fn body(block: &Block) -> BytesMut {
     let mut buffer = BytesMut::with_capacity(block.entries.len() * 128);
-    let mut last = (block.first_due().as_millis(), block.first_offset, 0_i64);
+    let mut last = (block.first_due().as_millis(), block.first_offset.bits(), 0_i64);
     for entry in &block.entries {
-        let this = (entry.due.as_millis(), entry.offset, entry.appended_at.as_millis());
+        let this = (entry.due.as_millis(), entry.offset.bits(), entry.appended_at.as_millis());
         buffer.put_u8(if matches!(entry.fact, Fact::Runs(_)) { RUNS } else { VOID });
         put_signed(&mut buffer, this.0.wrapping_sub(last.0));
         put_signed(&mut buffer, this.1.wrapping_sub(last.1) as i64);
@@ -109,8 +109,8 @@ fn opened(bytes: &[u8]) -> Result<(BlockHeader, usize, &[u8]), Fault> {
         bucket: civil_time("bucket", i64::from_le_bytes(reader.array()?))?,
         first_due: civil_time("first_due", i64::from_le_bytes(reader.array()?))?,
         last_due: civil_time("last_due", i64::from_le_bytes(reader.array()?))?,
-        first_offset: u64::from_le_bytes(reader.array()?),
-        last_offset: u64::from_le_bytes(reader.array()?),
+        first_offset: log_offset("first_offset", u64::from_le_bytes(reader.array()?))?,
+        last_offset: log_offset("last_offset", u64::from_le_bytes(reader.array()?))?,
     };
     let body_bytes = u32::from_le_bytes(reader.array()?) as usize;
     let compressed = reader.take(reader.remaining())?;
@@ -133,7 +133,7 @@ fn block(partition: PartitionId, bytes: &[u8]) -> Result<Block, Fault> {
     let body = Bytes::from(body);
     let mut reader = Reader::new(&body);
     let mut names = QueueNames::new();
-    let mut last = (header.first_due.as_millis(), header.first_offset, 0_i64);
+    let mut last = (header.first_due.as_millis(), header.first_offset.bits(), 0_i64);
     let mut entries = Vec::with_capacity(header.entries as usize);
     for _ in 0..header.entries {
         let entry = entry(&mut reader, &body, &mut last, &mut names)?;
@@ -151,7 +151,7 @@ fn block(partition: PartitionId, bytes: &[u8]) -> Result<Block, Fault> {
 fn entry(
     reader: &mut Reader<'_>,
     body: &Bytes,
-    last: &mut (i64, LogOffset, i64),
+    last: &mut (i64, u64, i64),
     names: &mut QueueNames,
 ) -> Result<TimetableEntry, Fault> {
     let kind = reader.byte()?;
@@ -159,6 +159,7 @@ fn entry(
     last.1 = last.1.wrapping_add(reader.signed()? as u64);
     last.2 = last.2.wrapping_add(reader.signed()?);
     let due = civil_time("due", last.0)?;
+    let offset = log_offset("offset", last.1)?;
     let (key, fact) = match kind {
         RUNS => {
             let task = record_from(body.slice_ref(reader.sized()?), names)?;
@@ -170,5 +171,5 @@ fn entry(
         VOID => (TaskKey(u128::from_be_bytes(reader.array()?)), Fact::Void),
         other => return Err(format!("an entry has the unknown kind {other}").into()),
     };
-    Ok(TimetableEntry { key, due, offset: last.1, appended_at: Timestamp::from_millis(last.2), fact })
+    Ok(TimetableEntry { key, due, offset, appended_at: Timestamp::from_millis(last.2), fact })
 }

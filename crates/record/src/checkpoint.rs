@@ -4,7 +4,7 @@ use bytes::Bytes;
 use minutehand_model::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch, Timestamp};
 use prost::Message;
 
-use crate::envelope::{seal, unseal};
+use crate::envelope::{log_offset, seal, unseal};
 use crate::error::{DecodeError, Fault};
 
 const WHAT: &str = "checkpoint";
@@ -56,11 +56,12 @@ struct CheckpointMessage {
 }
 
 fn place_message(place: Place) -> PlaceMessage {
-    PlaceMessage { due_ms: place.due.as_millis(), offset: place.offset }
+    PlaceMessage { due_ms: place.due.as_millis(), offset: place.offset.bits() }
 }
 
-fn place(message: PlaceMessage) -> Place {
-    Place { due: Timestamp::from_millis(message.due_ms), offset: message.offset }
+fn place(message: PlaceMessage) -> Result<Place, Fault> {
+    let offset = log_offset("the offset of a place", message.offset)?;
+    Ok(Place { due: Timestamp::from_millis(message.due_ms), offset })
 }
 
 /// The bytes of a checkpoint.
@@ -68,7 +69,7 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
     let gap = |gap: &Gap| GapMessage {
         after: place_message(gap.after),
         through: place_message(gap.through),
-        from_offset: gap.from_offset,
+        from_offset: gap.from_offset.bits(),
     };
     let stretch = |stretch: &Stretch| StretchMessage {
         after: place_message(stretch.after),
@@ -77,8 +78,8 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
     seal(&CheckpointMessage {
         epoch: checkpoint.epoch.0,
         tick: checkpoint.tick,
-        applied: checkpoint.applied,
-        replay_from: checkpoint.replay_from,
+        applied: checkpoint.applied.bits(),
+        replay_from: checkpoint.replay_from.bits(),
         head: Some(place_message(checkpoint.frontier.head)),
         gaps: checkpoint.frontier.gaps.iter().map(gap).collect(),
         remembered_from_ms: checkpoint.remembered_from.as_millis(),
@@ -93,37 +94,37 @@ pub fn decode(bytes: &Bytes) -> Result<Checkpoint, DecodeError> {
 }
 
 fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
-    let head = place(message.head.ok_or("head is missing")?);
-    let gap = |gap: GapMessage| Gap {
-        after: place(gap.after),
-        through: place(gap.through),
-        from_offset: gap.from_offset,
+    let head = place(message.head.ok_or("head is missing")?)?;
+    let gap = |gap: GapMessage| -> Result<Gap, Fault> {
+        let from_offset = log_offset("from_offset of a gap", gap.from_offset)?;
+        Ok(Gap { after: place(gap.after)?, through: place(gap.through)?, from_offset })
     };
-    let gaps: Vec<Gap> = message.gaps.into_iter().map(gap).collect();
+    let gaps: Vec<Gap> = message.gaps.into_iter().map(gap).collect::<Result<_, _>>()?;
     if gaps.iter().any(|gap| gap.after > gap.through || gap.through > head) {
         return Err("a gap does not lie below the head".into());
     }
     if gaps.windows(2).any(|pair| pair[0].through > pair[1].after) {
         return Err("the gaps are not in order".into());
     }
-    let stretch =
-        |stretch: StretchMessage| Stretch { after: place(stretch.after), through: place(stretch.through) };
-    let backlog: Vec<Stretch> = message.backlog.into_iter().map(stretch).collect();
+    let stretch = |stretch: StretchMessage| -> Result<Stretch, Fault> {
+        Ok(Stretch { after: place(stretch.after)?, through: place(stretch.through)? })
+    };
+    let backlog: Vec<Stretch> = message.backlog.into_iter().map(stretch).collect::<Result<_, _>>()?;
     let is_ordered = backlog.windows(2).all(|pair| pair[0].through <= pair[1].after);
     if !is_ordered || backlog.iter().any(|stretch| stretch.after > stretch.through) {
         return Err("the stretches of the backlog are not in order".into());
     }
-    if message.replay_from > message.applied {
-        return Err(
-            format!("replay_from {} lies above applied {}", message.replay_from, message.applied).into()
-        );
+    let applied = log_offset("applied", message.applied)?;
+    let replay_from = log_offset("replay_from", message.replay_from)?;
+    if replay_from > applied {
+        return Err(format!("replay_from {replay_from} lies above applied {applied}").into());
     }
     Ok(Checkpoint {
         epoch: Epoch(message.epoch),
         tick: message.tick,
-        applied: message.applied,
+        applied,
         frontier: Frontier { head, gaps, backlog },
-        replay_from: message.replay_from,
+        replay_from,
         remembered_from: Timestamp::from_millis(message.remembered_from_ms),
     })
 }
@@ -131,9 +132,10 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use minutehand_model::LogOffset;
 
     fn stretch(after_ms: i64, through_ms: i64) -> Stretch {
-        let place = |ms| Place { due: Timestamp::from_millis(ms), offset: 7 };
+        let place = |ms| Place { due: Timestamp::from_millis(ms), offset: LogOffset::at(7) };
         Stretch { after: place(after_ms), through: place(through_ms) }
     }
 

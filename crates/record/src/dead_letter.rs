@@ -4,7 +4,7 @@ use bytes::Bytes;
 use minutehand_model::{PartitionId, QueueName, TaskKey, Timestamp};
 use prost::Message;
 
-use crate::envelope::{key, key_bytes, seal, unseal};
+use crate::envelope::{key, key_bytes, partition_id, seal, unseal};
 use crate::error::{DecodeError, Fault};
 
 const WHAT: &str = "dead letter";
@@ -50,7 +50,7 @@ struct DeadLetterMessage {
 pub fn encode(letter: &DeadLetterRecord) -> Bytes {
     seal(&DeadLetterMessage {
         queue: letter.queue.as_str().to_owned(),
-        partition: letter.partition.0,
+        partition: letter.partition.bits(),
         key: key_bytes(letter.key),
         at_ms: letter.at.as_millis(),
         attempts: letter.attempts,
@@ -65,7 +65,7 @@ pub fn decode(bytes: &Bytes) -> Result<DeadLetterRecord, DecodeError> {
     let parse = |message: DeadLetterMessage| -> Result<DeadLetterRecord, Fault> {
         Ok(DeadLetterRecord {
             queue: QueueName::parse(&message.queue)?,
-            partition: PartitionId(message.partition),
+            partition: partition_id(message.partition)?,
             key: key(&message.key)?,
             at: Timestamp::from_millis(message.at_ms),
             attempts: message.attempts,

@@ -5,7 +5,7 @@ use minutehand_model::limits::{
     HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
     TASK_HEAD_BYTES_MAX,
 };
-use minutehand_model::{RecordKey, TaskKey, Timestamp, Verbatim};
+use minutehand_model::{LogOffset, PartitionId, RecordKey, TaskKey, Timestamp, Verbatim};
 use prost::Message;
 
 use crate::VERSION;
@@ -44,6 +44,18 @@ pub(crate) fn civil_time(field: &str, ms: i64) -> Result<Timestamp, Fault> {
     } else {
         Err(format!("{field} is {ms} ms; it must lie between the years 0 and 9999").into())
     }
+}
+
+/// An offset of a partition's logs.
+pub(crate) fn log_offset(field: &str, bits: u64) -> Result<LogOffset, Fault> {
+    LogOffset::from_bits(bits)
+        .ok_or_else(|| format!("{field} is {bits}; it must be at most {}", LogOffset::MAX.bits()).into())
+}
+
+/// A partition.
+pub(crate) fn partition_id(bits: u32) -> Result<PartitionId, Fault> {
+    PartitionId::from_bits(bits)
+        .ok_or_else(|| format!("partition is {bits}; it must be at most {}", i32::MAX).into())
 }
 
 /// A key of exactly sixteen bytes, big-endian.

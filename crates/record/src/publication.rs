@@ -11,7 +11,7 @@ use minutehand_model::{
 };
 
 use crate::VERSION;
-use crate::envelope::{check_version, civil_time};
+use crate::envelope::{check_version, civil_time, log_offset, partition_id};
 use crate::error::{DecodeError, Fault};
 use crate::policy::{guarantee, guarantee_number};
 use crate::wire::{Reader, put_signed, put_sized, put_varint};
@@ -82,7 +82,7 @@ pub fn encode_batch(header: &BatchHeader, publications: &[&Publication], stops: 
     buffer.put_slice(&MAGIC);
     buffer.put_u8(VERSION);
     buffer.put_u32_le(0);
-    buffer.put_u32_le(header.partition.0);
+    buffer.put_u32_le(header.partition.bits());
     buffer.put_u64_le(header.epoch.0);
     buffer.put_u64_le(header.tick);
     buffer.put_i64_le(header.published_at.as_millis());
@@ -93,7 +93,7 @@ pub fn encode_batch(header: &BatchHeader, publications: &[&Publication], stops: 
     for publication in publications {
         let task = &publication.task;
         buffer.put_slice(&task.key.0.to_be_bytes());
-        put_varint(&mut buffer, publication.offset);
+        put_varint(&mut buffer, publication.offset.bits());
         put_signed(&mut buffer, task.due.as_millis().wrapping_sub(published_at_ms));
         buffer.put_u8(guarantee_number(task.guarantee) as u8);
         put_sized(&mut buffer, &task.encoded);
@@ -124,7 +124,7 @@ fn batch(bytes: &Bytes) -> Result<Batch, Fault> {
         return Err("the checksum does not match; it is damaged".into());
     }
     let header = BatchHeader {
-        partition: PartitionId(u32::from_le_bytes(reader.array()?)),
+        partition: partition_id(u32::from_le_bytes(reader.array()?))?,
         epoch: Epoch(u64::from_le_bytes(reader.array()?)),
         tick: u64::from_le_bytes(reader.array()?),
         published_at: Timestamp::from_millis(i64::from_le_bytes(reader.array()?)),
@@ -155,7 +155,7 @@ fn due(reader: &mut Reader<'_>, published_at: Timestamp) -> Result<Timestamp, Fa
 
 fn item(reader: &mut Reader<'_>, bytes: &Bytes, published_at: Timestamp) -> Result<BatchItem, Fault> {
     let key = TaskKey(u128::from_be_bytes(reader.array()?));
-    let offset = reader.varint()?;
+    let offset = log_offset("offset", reader.varint()?)?;
     let due = due(reader, published_at)?;
     let guarantee = guarantee(u32::from(reader.byte()?))?;
     Ok(BatchItem { offset, key, due, guarantee, encoded: bytes.slice_ref(reader.sized()?) })

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use minutehand_model::{RevisionEntry, Timestamp};
 use prost::Message;
 
-use crate::envelope::{seal, unseal};
+use crate::envelope::{log_offset, seal, unseal};
 use crate::error::{DecodeError, Fault};
 use crate::schedule::{self, RevisionMessage, revision_message};
 
@@ -23,7 +23,7 @@ struct RevisionEntryMessage {
 /// The bytes of a stored revision.
 pub fn encode(entry: &RevisionEntry) -> Bytes {
     seal(&RevisionEntryMessage {
-        offset: entry.offset,
+        offset: entry.offset.bits(),
         appended_at_ms: entry.appended_at.as_millis(),
         revision: Some(revision_message(&entry.revision)),
     })
@@ -32,10 +32,13 @@ pub fn encode(entry: &RevisionEntry) -> Bytes {
 /// The stored revision.
 pub fn decode(bytes: &Bytes) -> Result<RevisionEntry, DecodeError> {
     let message: RevisionEntryMessage = unseal(WHAT, bytes)?;
-    let revision = message.revision.ok_or_else(|| Fault::from("revision is missing").of(WHAT))?;
+    entry(message).map_err(|fault| fault.of(WHAT))
+}
+
+fn entry(message: RevisionEntryMessage) -> Result<RevisionEntry, Fault> {
     Ok(RevisionEntry {
-        offset: message.offset,
+        offset: log_offset("offset", message.offset)?,
         appended_at: Timestamp::from_millis(message.appended_at_ms),
-        revision: schedule::revision(revision).map_err(|fault| fault.of(WHAT))?,
+        revision: schedule::revision(message.revision.ok_or("revision is missing")?)?,
     })
 }

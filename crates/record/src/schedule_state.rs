@@ -6,7 +6,7 @@ use bytes::Bytes;
 use minutehand_model::{ScheduleEvent, ScheduleState, Timestamp, WaitingRun};
 use prost::Message;
 
-use crate::envelope::{seal, unseal};
+use crate::envelope::{log_offset, seal, unseal};
 use crate::error::{DecodeError, Fault};
 use crate::policy::{event, event_number};
 
@@ -87,8 +87,9 @@ pub fn encode(state: &ScheduleState) -> Bytes {
         revision: *revision,
         nominal_ms: nominal.as_millis(),
     };
-    let trigger =
-        |(index, waiting): (u32, &WaitingRun)| waiting.trigger.map(|offset| TriggerMessage { index, offset });
+    let trigger = |(index, waiting): (u32, &WaitingRun)| {
+        waiting.trigger.map(|offset| TriggerMessage { index, offset: offset.bits() })
+    };
     seal(&ScheduleStateMessage {
         runs_started: state.runs_started,
         skipped: state.skipped,
@@ -125,7 +126,7 @@ fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
     for TriggerMessage { index, offset } in message.buffered_triggers {
         let waiting =
             buffered.get_mut(index as usize).ok_or("a trigger waits that is not among the waiting")?;
-        waiting.trigger = Some(offset);
+        waiting.trigger = Some(log_offset("offset of a trigger", offset)?);
     }
     Ok(ScheduleState {
         runs_started: message.runs_started,

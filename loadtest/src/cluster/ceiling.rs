@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use minutehand_ingress::egress::{Envelope, Writer};
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{RawOutgoing, RawProducer, RawReader};
-use minutehand_model::{Epoch, PartitionId, Publication, QueueName};
+use minutehand_model::{Epoch, LogOffset, PartitionId, Publication, QueueName};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::{ErrorClass, PortError};
 
@@ -109,7 +109,7 @@ fn carry(
         if records.is_empty() {
             continue;
         }
-        beside(PartitionId(partition), records.len());
+        beside(PartitionId::own(partition), records.len());
         producer.begin()?;
         for (key, value) in &records {
             let partition = Some(partition);
@@ -133,8 +133,9 @@ fn headers(partition: u32) -> Result<Vec<(String, Vec<u8>)>, PortError> {
     let now = SystemClock.now();
     let mut task = generator::template(&steady::queue());
     (task.due, task.first_due) = (now, now);
-    let publication = Publication { offset: 1_000_000, task: minutehand_record::task::record(&task) };
-    let mut writer = Writer::new(PartitionId(partition), Epoch(1 << 40), now);
+    let publication =
+        Publication { offset: LogOffset::at(1_000_000), task: minutehand_record::task::record(&task) };
+    let mut writer = Writer::new(PartitionId::own(partition), Epoch(1 << 40), now);
     let written = writer.publication(&publication, Envelope::Plain).map_err(|error| {
         PortError::new(ErrorClass::Fatal, "write the headers of an execution", error.to_string())
     })?;

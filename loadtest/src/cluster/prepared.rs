@@ -133,14 +133,14 @@ async fn ceilings(
     let minute = SystemClock.now().floor_to_minute();
     let since = Instant::now();
     for partition in 0..prepared.partitions {
-        write(&ground, prepared, PartitionId(partition), minute).await?;
+        write(&ground, prepared, PartitionId::own(partition), minute).await?;
     }
     let written = prepared.tasks as f64 / since.elapsed().as_secs_f64();
     show(Figure::new(NAME, "ceiling: blocks written", written, "tasks/s"));
     let since = Instant::now();
     let mut read = 0;
     for partition in 0..prepared.partitions {
-        read += read_back(&ground, prepared, PartitionId(partition), minute).await?;
+        read += read_back(&ground, prepared, PartitionId::own(partition), minute).await?;
     }
     show(Figure::new(NAME, "ceiling: blocks read", read as f64 / since.elapsed().as_secs_f64(), "tasks/s"));
     match read == prepared.tasks {
@@ -153,7 +153,7 @@ async fn ceilings(
 pub(super) fn encoded_block() -> Bytes {
     let minute = SystemClock.now().floor_to_minute();
     let (mut task, mut payloads) = (template(&queue()), Payloads::new(PAYLOAD_BYTES));
-    let block = block((&mut task, &mut payloads), PartitionId(0), minute, 0..BLOCK_TASKS, BLOCK_TASKS);
+    let block = block((&mut task, &mut payloads), PartitionId::own(0), minute, 0..BLOCK_TASKS, BLOCK_TASKS);
     minutehand_record::block::encode(&block)
 }
 
@@ -182,20 +182,21 @@ fn block(
     (task, payloads): (&mut Task, &mut Payloads),
     partition: PartitionId,
     minute: Timestamp,
-    offsets: std::ops::Range<LogOffset>,
+    positions: std::ops::Range<u64>,
     share: u64,
 ) -> Block {
-    let entry = |offset: LogOffset| {
-        let due = minute.plus_millis((offset * 60_000 / share) as i64);
-        let id = format!("prepared-{partition}-{offset}");
+    let entry = |position: u64| {
+        let due = minute.plus_millis((position * 60_000 / share) as i64);
+        let id = format!("prepared-{partition}-{position}");
         task.id = TaskId::parse(&id).expect("a good name");
         (task.due, task.first_due, task.precision) = (due, due, Precision::Normal);
         task.payload = payloads.payload();
         let record = minutehand_record::task::record(task);
+        let offset = LogOffset::at(position);
         TimetableEntry { key: record.key, due, offset, appended_at: minute, fact: Fact::Runs(record) }
     };
-    let (first_offset, last_offset) = (offsets.start, offsets.end - 1);
-    Block { partition, bucket: minute, first_offset, last_offset, entries: offsets.map(entry).collect() }
+    let (first_offset, last_offset) = (LogOffset::at(positions.start), LogOffset::at(positions.end - 1));
+    Block { partition, bucket: minute, first_offset, last_offset, entries: positions.map(entry).collect() }
 }
 
 /// Reads a partition's share of the minute as an owner would.

@@ -75,7 +75,7 @@ pub fn take_over(
         let limit = Instant::now() + SETTLE_LIMIT;
         let last_ms = loop {
             let first = session.shared().first_above(&epochs);
-            let fired: Option<Vec<i64>> = held.iter().map(|partition| first[partition.0 as usize]).collect();
+            let fired: Option<Vec<i64>> = held.iter().map(|partition| first[partition.index()]).collect();
             if let Some(fired) = fired {
                 break fired.into_iter().max();
             }

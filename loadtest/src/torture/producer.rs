@@ -56,7 +56,7 @@ async fn append(
 ) -> bool {
     let digests: Vec<u64> = records.iter().map(|record| digest(record)).collect();
     intents.sent.fetch_add(digests.len() as u64, Ordering::Relaxed);
-    match log.append(PartitionId(partition), records).await {
+    match log.append(PartitionId::own(partition), records).await {
         Ok(appended) => {
             intents.add(partition, digests, |index| {
                 appended.offsets.get(index).map_or(Heard::Nothing, |offset| Heard::Acknowledged(*offset))

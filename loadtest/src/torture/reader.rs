@@ -11,7 +11,7 @@ use bytes::Bytes;
 use minutehand_ingress::egress::{self, Incoming, Received};
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{RawIncoming, RawReader};
-use minutehand_model::{Checkpoint, Namespace, QueueName, ScheduleId, Timestamp};
+use minutehand_model::{Checkpoint, LogOffset, Namespace, QueueName, ScheduleId, Timestamp};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_record::QueueNames;
 use tokio::sync::mpsc::UnboundedSender;
@@ -58,10 +58,13 @@ impl Shared {
     }
 
     /// The newest checkpoint of every partition, and the end of its log as far as it was read.
-    pub(crate) fn standings(&self) -> Vec<(Option<Checkpoint>, u64)> {
+    pub(crate) fn standings(&self) -> Vec<(Option<Checkpoint>, LogOffset)> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let log_end = |partition| Some(self.partition(partition)?.log.last()?.logged.offset + 1);
-        (0..).zip(latest).map(|(partition, latest)| (latest, log_end(partition).unwrap_or(0))).collect()
+        let log_end = |partition| Some(self.partition(partition)?.log.last()?.logged.offset.next());
+        (0..)
+            .zip(latest)
+            .map(|(partition, latest)| (latest, log_end(partition).unwrap_or(LogOffset::START)))
+            .collect()
     }
 
     /// For every partition: when the first execution of an epoch above the given one was received.
@@ -199,7 +202,11 @@ fn unreadable(shared: &Shared, partition: u32, incoming: &RawIncoming<'_>, what:
 }
 
 fn command(shared: &Shared, incoming: &RawIncoming<'_>, _: i64) {
-    let record = ReadRecord::of(incoming.offset, incoming.timestamp_ms, incoming.value.unwrap_or_default());
+    let record = ReadRecord::of(
+        LogOffset::at(incoming.offset),
+        incoming.timestamp_ms,
+        incoming.value.unwrap_or_default(),
+    );
     if let Some(mut recorded) = shared.partition(incoming.partition) {
         recorded.log.push(record);
     }

@@ -1,8 +1,8 @@
 //! A small good run, made by hand: for the tests of the audit.
 
 use minutehand_model::{
-    Checkpoint, Command, Epoch, Frontier, Guarantee, Namespace, Place, Precision, QueueName, RetryPolicy,
-    Task, TaskId, TaskRecord, Timestamp,
+    Checkpoint, Command, Epoch, Frontier, Guarantee, LogOffset, Namespace, Place, Precision, QueueName,
+    RetryPolicy, Task, TaskId, TaskRecord, Timestamp,
 };
 
 use super::audit::RunFacts;
@@ -47,7 +47,7 @@ fn tick(epoch: u64, number: u64, at_s: i64, applied: u64, declared: Declared) ->
     let checkpoint = Checkpoint {
         epoch: Epoch(epoch),
         tick: number,
-        applied,
+        applied: LogOffset::at(applied),
         frontier: Frontier { head, ..Frontier::START },
         ..Checkpoint::START
     };
@@ -61,7 +61,7 @@ fn run(task: &TaskRecord, offset: u64, by: &ReadCheckpoint) -> ReadExecution {
         published_at_ms: by.received_at_ms - 5,
         key: task.key,
         due: task.due,
-        offset,
+        offset: LogOffset::at(offset),
         guarantee: task.guarantee,
         encoded: fingerprint(&task.encoded),
         received_at_ms: by.received_at_ms,
@@ -88,9 +88,10 @@ pub(crate) fn sample() -> Recorded {
     ];
     let log: Vec<ReadRecord> = (0..)
         .zip(&records)
-        .map(|(at, value)| ReadRecord::of(at, BEGIN_MS + at as i64 * 1_000, value))
+        .map(|(at, value)| ReadRecord::of(LogOffset::at(at), BEGIN_MS + at as i64 * 1_000, value))
         .collect();
-    let heard = |offset: u64| if offset == 6 { Heard::Nothing } else { Heard::Acknowledged(offset) };
+    let heard =
+        |offset: u64| if offset == 6 { Heard::Nothing } else { Heard::Acknowledged(LogOffset::at(offset)) };
     let intents = (0..)
         .zip(&records[..8])
         .map(|(offset, value)| Intent { partition: 0, digest: digest(value), heard: heard(offset) })

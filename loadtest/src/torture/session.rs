@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use minutehand_kafka::KafkaLog;
-use minutehand_model::{Checkpoint, Timestamp};
+use minutehand_model::{Checkpoint, LogOffset, Timestamp};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::CommandLog;
 use tokio::runtime::Runtime;
@@ -225,7 +225,7 @@ impl Session {
     /// Waits until every partition's checkpoint says that the sentinels and everything before are out.
     fn drain(&self, last_due: Timestamp) -> bool {
         let bound_ms = last_due.as_millis().max(SystemClock.now().as_millis()) + RECOVERY_BOUND_MS;
-        let is_done = |(checkpoint, log_end): (Option<Checkpoint>, u64)| {
+        let is_done = |(checkpoint, log_end): (Option<Checkpoint>, LogOffset)| {
             checkpoint.is_some_and(|checkpoint| {
                 let frontier = &checkpoint.frontier;
                 let has_passed = frontier.head.due >= last_due;

@@ -100,7 +100,7 @@ async fn a_minute_is_read_second_by_second() {
     while from < at(MINUTE + 60_000) {
         let page = store.read(P0, from, at(MINUTE + 60_000), 4_000).await.unwrap();
         assert!(page.complete_until > from);
-        seen.extend(page.entries.iter().map(|entry| entry.offset));
+        seen.extend(page.entries.iter().map(|entry| entry.offset.position()));
         from = page.complete_until;
     }
     assert_eq!(seen, (0..600).collect::<Vec<_>>(), "in order, each once");

@@ -83,8 +83,8 @@ async fn the_newest_copy_of_a_checkpoint_is_of_the_highest_epoch() {
     let checkpoint = |epoch, tick| Checkpoint {
         epoch: Epoch(epoch),
         tick,
-        applied: 9,
-        replay_from: 7,
+        applied: LogOffset::at(9),
+        replay_from: LogOffset::at(7),
         ..Checkpoint::START
     };
     // The stale owner of epoch 1 comes last.

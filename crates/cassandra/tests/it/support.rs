@@ -11,7 +11,7 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use tokio::sync::OnceCell;
 
-pub(crate) const P0: PartitionId = PartitionId(0);
+pub(crate) const P0: PartitionId = PartitionId::own(0);
 /// A whole minute, 2100-01-01T00:00:00Z: beyond what Cassandra 4 can expire.
 pub(crate) const MINUTE: i64 = 4_102_444_800_000;
 
@@ -72,7 +72,7 @@ pub(crate) fn key(id: &str) -> TaskKey {
     TaskKey::of("default", id)
 }
 
-pub(crate) fn entry(id: &str, due: Timestamp, offset: LogOffset) -> TimetableEntry {
+pub(crate) fn entry(id: &str, due: Timestamp, position: u64) -> TimetableEntry {
     let task = minutehand_record::task::record(&Task {
         namespace: Namespace::parse("default").unwrap(),
         id: TaskId::parse(id).unwrap(),
@@ -88,7 +88,13 @@ pub(crate) fn entry(id: &str, due: Timestamp, offset: LogOffset) -> TimetableEnt
         origin: None,
         verbatim: None,
     });
-    TimetableEntry { key: task.key, due, offset, appended_at: at(5), fact: Fact::Runs(task) }
+    TimetableEntry {
+        key: task.key,
+        due,
+        offset: LogOffset::at(position),
+        appended_at: at(5),
+        fact: Fact::Runs(task),
+    }
 }
 
 /// A block from entries in order of due time and offset.
@@ -103,8 +109,8 @@ pub(crate) fn block(entries: Vec<TimetableEntry>) -> Block {
     }
 }
 
-pub(crate) fn offsets(page: &TimetablePage) -> Vec<LogOffset> {
-    let mut offsets: Vec<LogOffset> = page.entries.iter().map(|entry| entry.offset).collect();
+pub(crate) fn offsets(page: &TimetablePage) -> Vec<u64> {
+    let mut offsets: Vec<u64> = page.entries.iter().map(|entry| entry.offset.position()).collect();
     offsets.sort_unstable();
     offsets
 }

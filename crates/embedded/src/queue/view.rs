@@ -111,7 +111,7 @@ impl QueueView {
 
     /// Sets what the rows of a lane say, when the store is opened.
     pub(crate) fn restore_lane(&self, partition: PartitionId, next: u64, kept_from: u64) {
-        let lane = &mut self.lock().lanes[partition.0 as usize];
+        let lane = &mut self.lock().lanes[partition.index()];
         (lane.next, lane.kept_from) = (next, kept_from);
     }
 
@@ -123,7 +123,7 @@ impl QueueView {
             .groups
             .entry(group.to_owned())
             .or_insert_with(|| Group { lanes: vec![GroupLane::default(); count], turn: 0 });
-        group.lanes[partition.0 as usize] = lane;
+        group.lanes[partition.index()] = lane;
     }
 
     pub(crate) fn set_dead_letters(&self, count: u64) {
@@ -135,23 +135,23 @@ impl QueueView {
     }
 
     pub(crate) fn next_sequence(&self, partition: PartitionId) -> u64 {
-        self.lock().lanes[partition.0 as usize].next
+        self.lock().lanes[partition.index()].next
     }
 
     pub(crate) fn kept_from(&self, partition: PartitionId) -> u64 {
-        self.lock().lanes[partition.0 as usize].kept_from
+        self.lock().lanes[partition.index()].kept_from
     }
 
     /// Takes in what a committed tick published from a sequence on.
     pub(crate) fn publish(&self, partition: PartitionId, first: u64, batch: Resident, stops: &[Stop]) {
         {
             let mut inner = self.lock();
-            let lane = &mut inner.lanes[partition.0 as usize];
+            let lane = &mut inner.lanes[partition.index()];
             lane.next = first + batch.count();
             let bytes = batch.bytes;
             // Beyond the limit, consumers read it from disk when they come to it.
             if batch.count() > 0 && inner.resident_bytes + bytes <= self.resident_bytes_max {
-                inner.lanes[partition.0 as usize].resident.insert(first, Arc::new(batch));
+                inner.lanes[partition.index()].resident.insert(first, Arc::new(batch));
                 inner.resident_bytes += bytes;
             }
         }
@@ -166,7 +166,7 @@ impl QueueView {
     pub(crate) fn admit(&self, partition: PartitionId, loaded: Vec<Loaded>) {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let lane = &mut inner.lanes[partition.0 as usize];
+        let lane = &mut inner.lanes[partition.index()];
         let bytes: usize =
             loaded.iter().filter_map(|loaded| loaded.batch.as_ref()).map(|batch| batch.bytes).sum();
         if inner.resident_bytes + bytes > self.resident_bytes_max {
@@ -194,7 +194,7 @@ impl QueueView {
         for step in 0..count {
             let index = (group.turn + step) % count;
             let (lane, place) = (&inner.lanes[index], &mut group.lanes[index]);
-            let partition = PartitionId(index as u32);
+            let partition = PartitionId::own(index as u32);
             if !take_from(lane, place, partition, count_max, &mut deliveries) {
                 on_disk = on_disk.or(Some((partition, place.next(), lane.next)));
             }
@@ -218,7 +218,7 @@ impl QueueView {
         }
         let lanes: Vec<GroupLane> =
             inner.lanes.iter().map(|lane| GroupLane::starting_at(lane.kept_from)).collect();
-        let partitions = (0..lanes.len()).map(|index| PartitionId(index as u32)).collect();
+        let partitions = (0..lanes.len()).map(|index| PartitionId::own(index as u32)).collect();
         inner.groups.insert(group.to_owned(), Group { lanes, turn: 0 });
         partitions
     }
@@ -230,7 +230,7 @@ impl QueueView {
             return Err(format!("the group {group:?} has never polled the queue {}", self.name));
         }
         for id in ids {
-            let published = inner.lanes.get(id.partition.0 as usize).map_or(0, |lane| lane.next);
+            let published = inner.lanes.get(id.partition.index()).map_or(0, |lane| lane.next);
             if id.sequence >= published {
                 return Err(format!(
                     "partition {} has published {published} executions to the queue {}; there is no number {}",
@@ -257,7 +257,7 @@ impl QueueView {
         partition: PartitionId,
         change: impl FnOnce(&mut GroupLane) -> T,
     ) -> Option<T> {
-        self.lock().groups.get_mut(group).map(|group| change(&mut group.lanes[partition.0 as usize]))
+        self.lock().groups.get_mut(group).map(|group| change(&mut group.lanes[partition.index()]))
     }
 
     /// The row of a group's place.
@@ -268,7 +268,7 @@ impl QueueView {
     /// What every group has settled of a lane, when that is more than has been removed: from, and below.
     pub(crate) fn consumed(&self, partition: PartitionId) -> Option<(u64, u64)> {
         let inner = self.lock();
-        let index = partition.0 as usize;
+        let index = partition.index();
         let below = inner.groups.values().map(|group| group.lanes[index].cursor()).min()?;
         let kept_from = inner.lanes[index].kept_from;
         (below > kept_from).then_some((kept_from, below))
@@ -276,7 +276,7 @@ impl QueueView {
 
     /// Notes that rows were removed; whether that changes anything.
     pub(crate) fn forget(&self, partition: PartitionId, kept_from: u64) -> bool {
-        let lane = &mut self.lock().lanes[partition.0 as usize];
+        let lane = &mut self.lock().lanes[partition.index()];
         let changes = lane.kept_from < kept_from;
         lane.kept_from = lane.kept_from.max(kept_from);
         changes

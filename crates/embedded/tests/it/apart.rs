@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 
 use minutehand_embedded::{Config, EmbeddedStore};
-use minutehand_model::PartitionId;
+use minutehand_model::{LogOffset, PartitionId};
 use minutehand_ports::CommandLog;
 
 use crate::support::{config, open};
@@ -23,9 +23,10 @@ fn reads_do_not_wait_for_work_that_blocks() {
     runtime.block_on(async {
         let from_disk = Config { log_tail_bytes: 0, ..config(folder.path()) };
         let store = EmbeddedStore::open(from_disk).unwrap();
-        store.append(PartitionId(0), vec!["kept".into()]).await.unwrap();
+        store.append(PartitionId::own(0), vec!["kept".into()]).await.unwrap();
         let stranger = tokio::task::spawn_blocking(move || released.recv());
-        let batch = CommandLog::read(&*store, PartitionId(0), 0, usize::MAX).await.unwrap();
+        let batch =
+            CommandLog::read(&*store, PartitionId::own(0), LogOffset::START, usize::MAX).await.unwrap();
         assert_eq!(batch.records.len(), 1);
         store.close_apart().await;
         release.send(()).unwrap();
@@ -60,7 +61,7 @@ async fn what_is_stored_is_for_this_user_alone() {
     let folder = above.path().join("new/data");
     let store = open(&folder);
     for _ in 0..10 {
-        store.append(PartitionId(0), vec!["x".repeat(1 << 20).into()]).await.unwrap();
+        store.append(PartitionId::own(0), vec!["x".repeat(1 << 20).into()]).await.unwrap();
     }
     drop(store);
     assert_private(&folder);

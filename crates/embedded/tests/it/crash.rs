@@ -41,7 +41,7 @@ fn tell(line: &str) {
 
 async fn keep_appending(store: Arc<EmbeddedStore>, mut random: Random) {
     for number in 0_u64.. {
-        let partition = PartitionId(random.below(u64::from(PARTITIONS)) as u32);
+        let partition = PartitionId::own(random.below(u64::from(PARTITIONS)) as u32);
         let count = 1 + random.below(20) as usize;
         let tag = random.next();
         let length = random.below(3_000) as usize;
@@ -91,7 +91,7 @@ async fn keep_settling(store: Arc<EmbeddedStore>, mut random: Random) {
             .iter()
             .map(|delivery| {
                 let command = format!("settled {}", id_of(&delivery.encoded));
-                Settlement { commands: vec![(PartitionId(0), command.into())], ..done(delivery.id) }
+                Settlement { commands: vec![(PartitionId::own(0), command.into())], ..done(delivery.id) }
             })
             .collect();
         let ids: Vec<String> = chosen.iter().map(|delivery| id_of(&delivery.encoded)).collect();
@@ -108,21 +108,21 @@ async fn in_the_killed_process() {
     let store = small(Path::new(&folder));
     // This group settles nothing, so that every publication is kept for the audit.
     if seed == 0 {
-        let epoch = store.acquire(PartitionId(0)).await.unwrap();
-        store.open(PartitionId(0), epoch).await.unwrap();
+        let epoch = store.acquire(PartitionId::own(0)).await.unwrap();
+        store.open(PartitionId::own(0), epoch).await.unwrap();
         let first = ["mail", "reports"].map(|to| task("first", to, "x".into()));
-        store.commit(tick(PartitionId(0), epoch, 1, first.to_vec())).await.unwrap();
+        store.commit(tick(PartitionId::own(0), epoch, 1, first.to_vec())).await.unwrap();
         for to in ["mail", "reports"] {
             store.poll(&queue(to), "audit", 1).await.unwrap();
         }
-        store.release(PartitionId(0), epoch).await.unwrap();
+        store.release(PartitionId::own(0), epoch).await.unwrap();
     }
     tell("ready");
     let mut work = tokio::task::JoinSet::new();
     work.spawn(keep_appending(Arc::clone(&store), Random(seed * 10 + 1)));
     work.spawn(keep_appending(Arc::clone(&store), Random(seed * 10 + 2)));
-    work.spawn(keep_ticking(Arc::clone(&store), PartitionId(0), Random(seed * 10 + 3)));
-    work.spawn(keep_ticking(Arc::clone(&store), PartitionId(1), Random(seed * 10 + 4)));
+    work.spawn(keep_ticking(Arc::clone(&store), PartitionId::own(0), Random(seed * 10 + 3)));
+    work.spawn(keep_ticking(Arc::clone(&store), PartitionId::own(1), Random(seed * 10 + 4)));
     work.spawn(keep_settling(Arc::clone(&store), Random(seed * 10 + 5)));
     while let Some(ended) = work.join_next().await {
         ended.unwrap();
@@ -144,11 +144,12 @@ impl Acknowledged {
         let mut number = || words.next().unwrap().parse::<u64>().unwrap();
         match kind {
             Some("append") => {
-                let (partition, first, count) = (PartitionId(number() as u32), number(), number() as usize);
+                let (partition, first, count) =
+                    (PartitionId::own(number() as u32), number(), number() as usize);
                 self.appends.push((partition, first, count, number(), number() as usize));
             }
             Some("tick") => {
-                let (partition, tick) = (PartitionId(number() as u32), number());
+                let (partition, tick) = (PartitionId::own(number() as u32), number());
                 self.ticks.insert(partition, tick);
             }
             Some("settle") => self.settled.extend(words.filter(|id| !id.is_empty()).map(str::to_owned)),
@@ -181,14 +182,14 @@ fn run_and_kill(folder: &Path, seed: u64, lines_max: u64, acknowledged: &mut Ack
     child.wait().unwrap();
 }
 
-async fn read_all(store: &EmbeddedStore, partition: PartitionId) -> BTreeMap<u64, Bytes> {
-    let (mut records, mut next) = (BTreeMap::new(), 0);
+async fn read_all(store: &EmbeddedStore, partition: PartitionId) -> BTreeMap<LogOffset, Bytes> {
+    let (mut records, mut next) = (BTreeMap::new(), LogOffset::START);
     loop {
         let batch = CommandLog::read(store, partition, next, 1 << 20).await.unwrap();
         records.extend(batch.records.into_iter().map(|record| (record.offset, record.payload)));
         next = batch.next;
         if next >= batch.end {
-            assert_eq!(records.len() as u64, batch.end, "offsets have no holes");
+            assert_eq!(records.len() as u64, batch.end.position(), "offsets have no holes");
             return records;
         }
     }
@@ -209,12 +210,12 @@ async fn handed_out(store: &EmbeddedStore, to: &str, group: &str) -> Vec<String>
 async fn audit(folder: &Path, acknowledged: &Acknowledged) {
     let store = small(folder);
     let mut logs = BTreeMap::new();
-    for partition in (0..PARTITIONS).map(PartitionId) {
+    for partition in (0..PARTITIONS).map(PartitionId::own) {
         logs.insert(partition, read_all(&store, partition).await);
     }
     for (partition, first, count, tag, length) in &acknowledged.appends {
         for index in 0..*count {
-            let record = &logs[partition][&(first + index as u64)];
+            let record = &logs[partition][&LogOffset::at(first + index as u64)];
             assert_eq!(record, &append_record(*tag, index, *length), "lost append");
         }
     }
@@ -226,12 +227,12 @@ async fn audit(folder: &Path, acknowledged: &Acknowledged) {
     }
     assert_eq!(published.remove("first"), Some(2));
     assert!(published.values().all(|count| *count == 1), "nothing is published twice");
-    for partition in [PartitionId(0), PartitionId(1)] {
+    for partition in [PartitionId::own(0), PartitionId::own(1)] {
         let epoch = store.acquire(partition).await.unwrap();
         let opened = store.open(partition, epoch).await.unwrap();
         let last = opened.checkpoint.map_or(0, |checkpoint| checkpoint.tick);
         assert!(last >= acknowledged.ticks.get(&partition).copied().unwrap_or(0), "lost tick");
-        let begin = if partition == PartitionId(0) { 2 } else { 1 };
+        let begin = if partition == PartitionId::own(0) { 2 } else { 1 };
         for number in begin..=last {
             for to in ["mail", "reports"] {
                 for index in 0..TASKS {
@@ -248,7 +249,7 @@ async fn audit(folder: &Path, acknowledged: &Acknowledged) {
         }
     }
     assert!(published.is_empty(), "published by a tick that was not committed: {published:?}");
-    let settled: Vec<String> = logs[&PartitionId(0)]
+    let settled: Vec<String> = logs[&PartitionId::own(0)]
         .values()
         .filter_map(|record| std::str::from_utf8(record).ok()?.strip_prefix("settled ").map(str::to_owned))
         .collect();

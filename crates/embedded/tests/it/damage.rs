@@ -19,7 +19,7 @@ fn damage(folder: &Path, table: &str, number: usize) {
     database.persist(fjall::PersistMode::SyncAll).unwrap();
 }
 
-const P0: PartitionId = PartitionId(0);
+const P0: PartitionId = PartitionId::own(0);
 
 #[tokio::test]
 async fn a_damaged_row_of_the_log_is_passed_over_with_its_offsets() {
@@ -34,14 +34,14 @@ async fn a_damaged_row_of_the_log_is_passed_over_with_its_offsets() {
     let store = open(folder.path());
     assert_eq!(
         store.bounds(P0).await.unwrap().end,
-        50,
+        LogOffset::at(50),
         "the last row's offsets are known though it is damaged"
     );
     for bytes_max in [1, 30, 100_000] {
-        let (mut next, mut offsets) = (0, Vec::new());
-        while next < 50 {
+        let (mut next, mut offsets) = (LogOffset::START, Vec::new());
+        while next < LogOffset::at(50) {
             let batch = CommandLog::read(&*store, P0, next, bytes_max).await.unwrap();
-            offsets.extend(batch.records.iter().map(|record| record.offset));
+            offsets.extend(batch.records.iter().map(|record| record.offset.position()));
             assert!(batch.next > next);
             next = batch.next;
         }
@@ -52,7 +52,7 @@ async fn a_damaged_row_of_the_log_is_passed_over_with_its_offsets() {
     let expected =
         ["log of partition 0, row at offset 10", "log of partition 0, row at offset 40"].map(str::to_owned);
     assert_eq!(positions, expected);
-    assert_eq!(store.append(P0, vec!["on".into()]).await.unwrap().offsets, [50]);
+    assert_eq!(store.append(P0, vec!["on".into()]).await.unwrap().offsets, [LogOffset::at(50)]);
 }
 
 #[tokio::test]
@@ -94,12 +94,12 @@ async fn a_damaged_block_is_set_aside_with_its_bytes() {
     let block = |offset: u64| Block {
         partition: P0,
         bucket: record.due.floor_to_minute(),
-        first_offset: offset,
-        last_offset: offset,
+        first_offset: LogOffset::at(offset),
+        last_offset: LogOffset::at(offset),
         entries: vec![TimetableEntry {
             key: record.key,
             due: record.due,
-            offset,
+            offset: LogOffset::at(offset),
             appended_at: record.due,
             fact: Fact::Runs(record.clone()),
         }],
@@ -109,12 +109,12 @@ async fn a_damaged_block_is_set_aside_with_its_bytes() {
     damage(folder.path(), "blocks", 1);
     let store = open(folder.path());
     let page = Timetable::read(&*store, P0, Timestamp::MIN, Timestamp::MAX, usize::MAX).await.unwrap();
-    assert_eq!(page.entries.iter().map(|entry| entry.offset).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(page.entries.iter().map(|entry| entry.offset.position()).collect::<Vec<_>>(), [0, 2]);
     assert_eq!(page.complete_until, Timestamp::MAX);
     assert_eq!(page.set_aside.len(), 1);
     assert!(page.set_aside[0].reason.contains("damaged"), "{}", page.set_aside[0].reason);
     assert!(page.set_aside[0].position.contains("offsets 1 to 1"), "{}", page.set_aside[0].position);
     assert_eq!(page.set_aside[0].bytes.len(), minutehand_record::block::encode(&block(1)).len());
     let found = store.find(P0, record.key).await.unwrap();
-    assert_eq!(found.iter().map(|entry| entry.offset).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(found.iter().map(|entry| entry.offset.position()).collect::<Vec<_>>(), [0, 2]);
 }

@@ -6,16 +6,21 @@ use minutehand_ports::Timetable;
 
 use crate::support::{config, open, task};
 
-const P0: PartitionId = PartitionId(0);
+const P0: PartitionId = PartitionId::own(0);
 
 fn block(task: &TaskRecord, offset: u64, fact: Fact) -> Block {
-    let entry =
-        TimetableEntry { key: task.key, due: task.due, offset, appended_at: Timestamp::from_millis(1), fact };
+    let entry = TimetableEntry {
+        key: task.key,
+        due: task.due,
+        offset: LogOffset::at(offset),
+        appended_at: Timestamp::from_millis(1),
+        fact,
+    };
     Block {
         partition: P0,
         bucket: task.due.floor_to_minute(),
-        first_offset: offset,
-        last_offset: offset,
+        first_offset: LogOffset::at(offset),
+        last_offset: LogOffset::at(offset),
         entries: vec![entry],
     }
 }
@@ -26,7 +31,7 @@ async fn what_was_written_while_the_index_was_off_is_found_by_its_due_time() {
     let task = task("task", "mail", "run".into());
     let found = async |store: &EmbeddedStore| {
         let entries = store.find_due(P0, task.key, task.due).await.unwrap();
-        entries.iter().map(|entry| entry.offset).collect::<Vec<_>>()
+        entries.iter().map(|entry| entry.offset.position()).collect::<Vec<_>>()
     };
     let store = open(folder.path());
     store.write_blocks(vec![block(&task, 3, Fact::Runs(task.clone()))]).await.unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use minutehand_embedded::{Config, EmbeddedStore, Health};
-use minutehand_model::PartitionId;
+use minutehand_model::{LogOffset, PartitionId};
 use minutehand_ports::{CommandLog, ErrorClass};
 
 use crate::support::{Random, config, open};
@@ -29,18 +29,20 @@ async fn in_the_limited_process() {
     let store = EmbeddedStore::open(Config { memtable_bytes: 1 << 30, ..config(folder) }).unwrap();
     let mut acknowledged = 0;
     let error = loop {
-        match store.append(PartitionId(0), vec![record(acknowledged)]).await {
-            Ok(appended) => assert_eq!(appended.offsets, [acknowledged]),
+        match store.append(PartitionId::own(0), vec![record(acknowledged)]).await {
+            Ok(appended) => assert_eq!(appended.offsets, [LogOffset::at(acknowledged)]),
             Err(error) => break error,
         }
         acknowledged += 1;
     };
     assert_eq!(error.class, ErrorClass::Fatal);
-    let again = store.append(PartitionId(1), vec!["small".into()]).await.unwrap_err();
+    let again = store.append(PartitionId::own(1), vec!["small".into()]).await.unwrap_err();
     assert_eq!(again.class, ErrorClass::Fatal, "closed for every partition");
     let Health::ReadOnly { reason } = store.health() else { panic!("{:?}", store.health()) };
     assert_eq!(again.reason, reason);
-    let last = CommandLog::read(&*store, PartitionId(0), acknowledged - 1, usize::MAX).await.unwrap();
+    let last = CommandLog::read(&*store, PartitionId::own(0), LogOffset::at(acknowledged - 1), usize::MAX)
+        .await
+        .unwrap();
     assert_eq!(last.records.len(), 1, "reads go on");
     println!("acknowledged={acknowledged}");
     println!("reason={reason}");
@@ -75,13 +77,13 @@ async fn a_full_disk_is_said_clearly_and_loses_nothing() {
     assert!(acknowledged > 50, "{acknowledged}");
     let store = open(folder.path());
     for index in 0..acknowledged {
-        let batch = CommandLog::read(&*store, PartitionId(0), index, 1).await.unwrap();
+        let batch = CommandLog::read(&*store, PartitionId::own(0), LogOffset::at(index), 1).await.unwrap();
         assert!(batch.records[0].payload == record(index), "record {index}");
     }
-    let end = store.bounds(PartitionId(0)).await.unwrap().end;
+    let end = store.bounds(PartitionId::own(0)).await.unwrap().end;
     assert!(
-        end == acknowledged || end == acknowledged + 1,
+        end == LogOffset::at(acknowledged) || end == LogOffset::at(acknowledged + 1),
         "{end}: only what was in doubt may be there as well"
     );
-    store.append(PartitionId(0), vec!["room again".into()]).await.unwrap();
+    store.append(PartitionId::own(0), vec!["room again".into()]).await.unwrap();
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use minutehand_embedded::{Config, EmbeddedStore, Health, OpenError};
-use minutehand_model::{PartitionId, Timestamp};
+use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_ports::{CommandLog, ErrorClass, ExecutionQueue};
 
 use crate::support::{config, open, queue};
@@ -52,15 +52,15 @@ async fn a_closed_store_says_so_and_goes_on_reading() {
     let store = open(folder.path());
     let waiting = Arc::clone(&store);
     let poll = tokio::spawn(async move { waiting.poll(&queue("mail"), "workers", 1).await });
-    store.append(PartitionId(0), vec!["kept".into()]).await.unwrap();
+    store.append(PartitionId::own(0), vec!["kept".into()]).await.unwrap();
     assert_eq!(store.health(), Health::Open);
     store.close();
     assert_eq!(poll.await.unwrap().unwrap_err().class, ErrorClass::Fatal, "a waiting poll ends");
-    let error = store.append(PartitionId(0), vec!["refused".into()]).await.unwrap_err();
+    let error = store.append(PartitionId::own(0), vec!["refused".into()]).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Fatal);
     assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
     assert!(matches!(store.health(), Health::ReadOnly { .. }));
-    let batch = CommandLog::read(&*store, PartitionId(0), 0, 1_000).await.unwrap();
+    let batch = CommandLog::read(&*store, PartitionId::own(0), LogOffset::START, 1_000).await.unwrap();
     assert_eq!(batch.records.len(), 1);
 }
 
@@ -68,12 +68,12 @@ async fn a_closed_store_says_so_and_goes_on_reading() {
 async fn a_partition_that_does_not_exist_is_refused_by_number() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let error = store.append(PartitionId(3), vec!["x".into()]).await.unwrap_err();
+    let error = store.append(PartitionId::own(3), vec!["x".into()]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "could not append 1 records to the log of partition 3: there is no partition 3; the store has 3"
     );
     let error =
-        minutehand_ports::Timetable::expire(&*store, PartitionId(9), Timestamp::MAX).await.unwrap_err();
+        minutehand_ports::Timetable::expire(&*store, PartitionId::own(9), Timestamp::MAX).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Fatal);
 }

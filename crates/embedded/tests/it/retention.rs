@@ -24,9 +24,9 @@ async fn the_history_forgets_its_oldest_outcomes() {
     let folder = tempfile::tempdir().unwrap();
     let limited = || EmbeddedStore::open(Config { history_rows_max: 10, ..config(folder.path()) }).unwrap();
     let mut store = limited();
-    store.open(PartitionId(0), Epoch(1)).await.unwrap();
+    store.open(PartitionId::own(0), Epoch(1)).await.unwrap();
     let tasks = (0..40).map(|index| task(&format!("t-{index}"), "mail", "x".into())).collect();
-    store.commit(tick(PartitionId(0), Epoch(1), 1, tasks)).await.unwrap();
+    store.commit(tick(PartitionId::own(0), Epoch(1), 1, tasks)).await.unwrap();
     let key = TaskKey::of("default", "t");
     for attempt in 1..=40 {
         let delivery = store.poll(&queue("mail"), "workers", 1).await.unwrap().remove(0);
@@ -54,10 +54,10 @@ fn rows(folder: &std::path::Path, table: &str) -> usize {
 async fn what_every_group_has_settled_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    store.open(PartitionId(0), Epoch(1)).await.unwrap();
+    store.open(PartitionId::own(0), Epoch(1)).await.unwrap();
     for number in 1..=10 {
         let tasks = (0..5).map(|index| task(&format!("t-{number}-{index}"), "mail", "x".into())).collect();
-        store.commit(tick(PartitionId(0), Epoch(1), number, tasks)).await.unwrap();
+        store.commit(tick(PartitionId::own(0), Epoch(1), number, tasks)).await.unwrap();
     }
     let name = queue("mail");
     let slow = store.poll(&name, "slow", 1).await.unwrap();
@@ -83,7 +83,10 @@ async fn what_every_group_has_settled_is_removed() {
     assert_eq!(rows(folder.path(), "batches"), 0);
 
     let store = open(folder.path());
-    store.commit(tick(PartitionId(0), Epoch(1), 11, vec![task("next", "mail", "x".into())])).await.unwrap();
+    store
+        .commit(tick(PartitionId::own(0), Epoch(1), 11, vec![task("next", "mail", "x".into())]))
+        .await
+        .unwrap();
     let next = store.poll(&name, "slow", 100).await.unwrap();
     assert_eq!((next.len(), next[0].id.sequence), (1, 50), "sequences go on");
 }
@@ -93,10 +96,10 @@ async fn truncated_and_expired_rows_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     for _ in 0..20 {
-        store.append(PartitionId(0), vec!["record".into(); 10]).await.unwrap();
+        store.append(PartitionId::own(0), vec!["record".into(); 10]).await.unwrap();
     }
-    store.truncate(PartitionId(0), 95).await.unwrap();
-    assert_eq!(store.bounds(PartitionId(0)).await.unwrap().start, 90);
+    store.truncate(PartitionId::own(0), LogOffset::at(95)).await.unwrap();
+    assert_eq!(store.bounds(PartitionId::own(0)).await.unwrap().start, LogOffset::at(90));
     let block = |minute: i64| {
         let due = Timestamp::from_millis(1_800_000_000_000 + 60_000 * minute);
         let record = minutehand_record::task::record(&Task {
@@ -105,13 +108,20 @@ async fn truncated_and_expired_rows_are_removed() {
         });
         let fact = Fact::Runs(record.clone());
         let offset = minute as u64;
-        let entry = TimetableEntry { key: record.key, due, offset, appended_at: due, fact };
+        let entry =
+            TimetableEntry { key: record.key, due, offset: LogOffset::at(offset), appended_at: due, fact };
         let (first_offset, last_offset) = (offset, offset);
-        Block { partition: PartitionId(0), bucket: due, first_offset, last_offset, entries: vec![entry] }
+        Block {
+            partition: PartitionId::own(0),
+            bucket: due,
+            first_offset: LogOffset::at(first_offset),
+            last_offset: LogOffset::at(last_offset),
+            entries: vec![entry],
+        }
     };
     store.write_blocks((0..1_000).map(block).collect()).await.unwrap();
     let before = Timestamp::from_millis(1_800_000_000_000 + 60_000 * 990 + 59_999);
-    store.expire(PartitionId(0), before).await.unwrap();
+    store.expire(PartitionId::own(0), before).await.unwrap();
     drop(store);
     assert_eq!(rows(folder.path(), "log"), 11);
     for table in ["blocks", "block_loads", "task_index"] {

@@ -74,7 +74,10 @@ pub(crate) fn tick(partition: PartitionId, epoch: Epoch, number: u64, tasks: Vec
         partition,
         checkpoint: Checkpoint { epoch, tick: number, ..Checkpoint::START },
         published_at: Timestamp::from_millis(1_800_000_000_000),
-        publications: tasks.into_iter().map(|task| Publication { offset: number, task }).collect(),
+        publications: tasks
+            .into_iter()
+            .map(|task| Publication { offset: LogOffset::at(number), task })
+            .collect(),
         stops: Vec::new(),
         derived: Vec::new(),
         schedule_states: Vec::new(),

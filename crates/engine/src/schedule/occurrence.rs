@@ -50,7 +50,7 @@ pub(crate) struct Run<'a> {
     pub(crate) nominal: Timestamp,
     pub(crate) due: Timestamp,
     pub(crate) suffix: &'a str,
-    pub(crate) offset: u64,
+    pub(crate) offset: LogOffset,
 }
 
 impl Run<'_> {

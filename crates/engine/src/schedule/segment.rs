@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use minutehand_calendar::{Calendar, DstRule, Exclusions, Interval, Recurrence, Zone};
 use minutehand_model::{
-    Frontier, Namespace, Place, RecurrenceSpec, ScheduleDefinition, ScheduleId, Timestamp,
+    Frontier, LogOffset, Namespace, Place, RecurrenceSpec, ScheduleDefinition, ScheduleId, Timestamp,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -72,7 +72,7 @@ impl Segment {
         definition: Arc<ScheduleDefinition>,
         after: Timestamp,
         frontier: &Frontier,
-        created_offset: u64,
+        created_offset: LogOffset,
     ) -> Result<Segment, DefinitionError> {
         let calendar = compile(&definition)?;
         let seed =

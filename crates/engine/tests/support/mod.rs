@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedule, Partition};
 use minutehand_model::{
-    ActionTemplate, Block, Checkpoint, Command, Epoch, Guarantee, MisfirePolicy, Namespace, OutcomeKind,
-    OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
+    ActionTemplate, Block, Checkpoint, Command, Epoch, Guarantee, LogOffset, MisfirePolicy, Namespace,
+    OutcomeKind, OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
     ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, SetAside, StopRequest, Task, TaskId,
     TaskRecord, Timestamp, TimetableEntry, TimetablePage,
 };
@@ -100,7 +100,7 @@ impl Story {
 
     pub(crate) fn begin_with(config: Config) -> Story {
         let mut story = Story {
-            partition: Partition::new(config.clone(), PartitionId(0)),
+            partition: Partition::new(config.clone(), PartitionId::own(0)),
             config,
             published: Vec::new(),
             stops: Vec::new(),
@@ -169,9 +169,9 @@ impl Story {
     /// The owner dies; another one takes over at a time, from checkpoint and log alone.
     pub(crate) fn take_over(&mut self, ms: i64) {
         self.epoch += 1;
-        self.partition = Partition::new(self.config.clone(), PartitionId(0));
+        self.partition = Partition::new(self.config.clone(), PartitionId::own(0));
         self.partition.handle(at(ms), Input::Acquired { epoch: Epoch(self.epoch) });
-        self.partition.handle(at(ms), Input::LogGrew { end: self.log.len() as u64 });
+        self.partition.handle(at(ms), Input::LogGrew { end: LogOffset::at(self.log.len() as u64) });
         self.now = at(ms);
         self.settle();
     }
@@ -180,14 +180,18 @@ impl Story {
     pub(crate) fn say(&mut self, ms: i64, command: Command) {
         self.pass(ms);
         self.append(ms, command);
-        self.partition.handle(self.now, Input::LogGrew { end: self.log.len() as u64 });
+        self.partition.handle(self.now, Input::LogGrew { end: LogOffset::at(self.log.len() as u64) });
         self.settle();
     }
 
     /// The log takes a command, and no owner hears of it.
     pub(crate) fn append(&mut self, ms: i64, command: Command) {
         let offset = self.log.len() as u64;
-        self.log.push(InputRecord { offset, appended_at: at(ms), command: Ok(command) });
+        self.log.push(InputRecord {
+            offset: LogOffset::at(offset),
+            appended_at: at(ms),
+            command: Ok(command),
+        });
     }
 
     /// A command that the log is to take just before what the next tick derives.
@@ -239,7 +243,7 @@ impl Story {
 
     /// Deletes what a new owner does not ask the log for; answers how many records that are.
     pub(crate) fn cut_log(&mut self) -> u64 {
-        self.log_begins = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.replay_from);
+        self.log_begins = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.replay_from.position());
         self.log_begins
     }
 
@@ -287,7 +291,7 @@ impl Story {
             for answer in answers {
                 self.partition.handle(self.now, answer);
             }
-            self.partition.handle(self.now, Input::LogGrew { end: self.log.len() as u64 });
+            self.partition.handle(self.now, Input::LogGrew { end: LogOffset::at(self.log.len() as u64) });
         }
     }
 
@@ -307,7 +311,7 @@ impl Story {
                 request,
                 checkpoint: self.checkpoint.clone(),
                 schedule_states: self.states.clone(),
-                log_end: self.log.len() as u64,
+                log_end: LogOffset::at(self.log.len() as u64),
                 taken_at: None,
             },
             // Nothing is ever stored but in the log: every revision is replayed from there.
@@ -333,10 +337,10 @@ impl Story {
                 return None;
             }
             Effect::ReadLog { request, from, .. } => {
-                assert!(from >= self.log_begins, "offset {from} has been deleted");
+                assert!(from >= LogOffset::at(self.log_begins), "offset {from} has been deleted");
                 let records: Vec<InputRecord> =
-                    self.log[from as usize..].iter().take(self.page).cloned().collect();
-                let end = from + records.len() as u64;
+                    self.log[from.position() as usize..].iter().take(self.page).cloned().collect();
+                let end = from.plus(records.len() as u64);
                 Input::Records { request, records, next: end, end }
             }
             Effect::Commit { request, tick } => {
@@ -370,7 +374,7 @@ impl Story {
                     }
                 }
                 self.checkpoint = Some(tick.checkpoint);
-                let derived_end = has_derived.then_some(self.log.len() as u64);
+                let derived_end = has_derived.then_some(LogOffset::at(self.log.len() as u64));
                 let answer = Input::Committed { request, derived_end, taken_at: None };
                 if self.is_slow {
                     self.slow_answer = Some(answer);

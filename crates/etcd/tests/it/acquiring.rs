@@ -10,7 +10,7 @@ use minutehand_testkit::Proxy;
 
 use crate::support::{PARTITIONS, absent, acquire, assigned, config, key, member, raw, start};
 
-const P: PartitionId = PartitionId(5);
+const P: PartitionId = PartitionId::own(5);
 
 #[tokio::test]
 async fn a_key_of_this_process_that_it_does_not_know_to_hold_is_deleted() {
@@ -19,7 +19,7 @@ async fn a_key_of_this_process_that_it_does_not_know_to_hold_is_deleted() {
     assigned(&node, 16).await;
     let mut client = raw(&config).await;
     let root = format!("{}/eu", config.prefix);
-    acquire(&node, PartitionId(0)).await;
+    acquire(&node, PartitionId::own(0)).await;
     let (lease, value) = key(&mut client, format!("{root}/partitions/0")).await;
     let left = format!("{root}/partitions/5");
     client.put(left.clone(), value, Some(PutOptions::new().with_lease(lease))).await.unwrap();
@@ -92,7 +92,7 @@ async fn an_acquire_that_is_given_up_by_its_caller_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_partition_that_the_region_does_not_have_is_refused_for_good() {
     let node = start(&config(), "node").await;
-    let refused = node.acquire(PartitionId(16)).await.expect_err("0 to 15");
+    let refused = node.acquire(PartitionId::own(16)).await.expect_err("0 to 15");
     assert_eq!(refused.class, ErrorClass::Fatal);
     assert!(refused.to_string().contains("the region has 16 partitions"), "{refused}");
 }

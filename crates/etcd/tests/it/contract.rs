@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use minutehand_etcd::{EtcdConfig, EtcdCoordinator};
-use minutehand_model::{Epoch, PartitionId, Tick};
+use minutehand_model::{Epoch, LogOffset, PartitionId, Tick};
 use minutehand_ports::contract::{Harness, PARTITIONS, Stores};
 use minutehand_ports::{Committed, ErrorClass, ExecutionSink, Opened, PortError};
 
@@ -57,7 +57,12 @@ impl ExecutionSink for Fences {
             return Err(PortError::new(ErrorClass::Fenced, "open the partition", "a later owner has it"));
         }
         *highest = epoch;
-        Ok(Opened { checkpoint: None, schedule_states: Vec::new(), log_end: 0, taken_at: None })
+        Ok(Opened {
+            checkpoint: None,
+            schedule_states: Vec::new(),
+            log_end: LogOffset::START,
+            taken_at: None,
+        })
     }
 
     async fn commit(&self, _: Tick) -> Result<Committed, PortError> {

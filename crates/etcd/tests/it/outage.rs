@@ -12,7 +12,7 @@ async fn a_revoked_lease_is_noticed_and_a_new_one_is_taken() {
     let config = config();
     let node = EtcdCoordinator::start(&config, &member("node", 60_000), PARTITIONS).await.unwrap();
     assigned(&node, 16).await;
-    let before = acquire(&node, PartitionId(0)).await;
+    let before = acquire(&node, PartitionId::own(0)).await;
     let mut client = raw(&config).await;
     let (lease, _) = key(&mut client, format!("{}/eu/nodes/node", config.prefix)).await;
     let mut assignment = node.assignment();
@@ -22,7 +22,7 @@ async fn a_revoked_lease_is_noticed_and_a_new_one_is_taken() {
     assigned(&node, 16).await;
     let (again, _) = key(&mut client, format!("{}/eu/nodes/node", config.prefix)).await;
     assert_ne!(again, lease);
-    assert!(acquire(&node, PartitionId(0)).await > before);
+    assert!(acquire(&node, PartitionId::own(0)).await > before);
 }
 
 #[tokio::test]
@@ -30,12 +30,12 @@ async fn a_member_key_that_somebody_deleted_costs_the_lease() {
     let config = config();
     let node = EtcdCoordinator::start(&config, &member("node", 60_000), PARTITIONS).await.unwrap();
     assigned(&node, 16).await;
-    let before = acquire(&node, PartitionId(0)).await;
+    let before = acquire(&node, PartitionId::own(0)).await;
     let mut client = raw(&config).await;
     client.delete(format!("{}/eu/nodes/node", config.prefix), None).await.unwrap();
     wait_for(&mut node.assignment(), |assigned| assigned.is_empty()).await;
     assigned(&node, 16).await;
-    assert!(acquire(&node, PartitionId(0)).await > before);
+    assert!(acquire(&node, PartitionId::own(0)).await > before);
 }
 
 #[tokio::test]
@@ -43,13 +43,13 @@ async fn while_etcd_stands_still_nothing_is_assigned() {
     let etcd = Etcd::start(&EtcdOptions::default()).unwrap();
     let node = start(&config_at(&etcd.endpoint()), "node").await;
     assigned(&node, 16).await;
-    let before = acquire(&node, PartitionId(0)).await;
+    let before = acquire(&node, PartitionId::own(0)).await;
     etcd.server().pause().unwrap();
     assigned(&node, 0).await;
     etcd.server().resume().unwrap();
     assigned(&node, 16).await;
-    node.release(PartitionId(0), before).await.unwrap();
-    assert!(acquire(&node, PartitionId(0)).await > before);
+    node.release(PartitionId::own(0), before).await.unwrap();
+    assert!(acquire(&node, PartitionId::own(0)).await > before);
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn a_node_that_withdraws_hands_over_one_partition_after_the_other() {
 async fn after_a_shutdown_everything_is_free_at_once() {
     let config = config();
     let ending = start(&config, "ending").await;
-    let partition = PartitionId(3);
+    let partition = PartitionId::own(3);
     let before = acquire(&ending, partition).await;
     ending.shutdown().await;
     let next = start(&config, "next").await;
@@ -123,11 +123,11 @@ async fn a_second_process_of_one_id_waits_for_the_end_of_the_first() {
     let second = start(&config, "same").await;
     assert!(second.assignment().borrow().is_empty());
     // It has a lease of its own meanwhile, and what the first holds is not taken for its own.
-    let epoch = acquire(&first, PartitionId(0)).await;
-    let refused = second.acquire(PartitionId(0)).await.expect_err("held by the first");
+    let epoch = acquire(&first, PartitionId::own(0)).await;
+    let refused = second.acquire(PartitionId::own(0)).await.expect_err("held by the first");
     assert_eq!(refused.class, ErrorClass::Retry);
     assert!(second.assignment().borrow().is_empty());
     drop(first);
     assigned(&second, 16).await;
-    assert!(acquire(&second, PartitionId(0)).await > epoch);
+    assert!(acquire(&second, PartitionId::own(0)).await > epoch);
 }

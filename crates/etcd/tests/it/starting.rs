@@ -42,7 +42,7 @@ async fn one_endpoint_of_two_is_enough() {
     let endpoints = [vec![nobody], config.endpoints.clone()].concat();
     let node = start(&EtcdConfig { endpoints, ..config }, "node").await;
     assigned(&node, 16).await;
-    acquire(&node, PartitionId(0)).await;
+    acquire(&node, PartitionId::own(0)).await;
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_wrong_password_and_none_at_all_are_told_apart() {
     assert!(words.contains("the user may not use the region's keys"), "{words}");
     let node = start(&right, "node").await;
     assigned(&node, 16).await;
-    acquire(&node, PartitionId(0)).await;
+    acquire(&node, PartitionId::own(0)).await;
     node.shutdown().await;
 }
 
@@ -87,7 +87,7 @@ async fn certificates_are_checked_and_what_is_wrong_with_them_is_said() {
     let config = EtcdConfig { tls: trusting(valid.authority()), ..config_at(&etcd.endpoint()) };
     let node = start(&config, "node").await;
     assigned(&node, 16).await;
-    acquire(&node, PartitionId(0)).await;
+    acquire(&node, PartitionId::own(0)).await;
 
     let other = Certificates::create(&folder.path().join("other")).unwrap();
     let words = refused(&EtcdConfig { tls: trusting(other.authority()), ..config.clone() }).await.to_string();

@@ -1,5 +1,6 @@
 //! The JSON that callers get. What they send is read by the request crate.
 
+mod place;
 mod schedule_view;
 mod task;
 mod view;

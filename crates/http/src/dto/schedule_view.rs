@@ -7,6 +7,8 @@ use utoipa::ToSchema;
 
 use minutehand_request::{DefinitionDto, time_text};
 
+use super::place::{OffsetDto, PartitionNumberDto};
+
 /// A schedule: its newest revision and what comes next.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ScheduleDto {
@@ -14,7 +16,7 @@ pub(crate) struct ScheduleDto {
     id: String,
     /// The number of its newest revision; also in the `ETag`.
     revision: u64,
-    partition: u32,
+    partition: PartitionNumberDto,
     /// `active`, `paused`, `paused-by-failure` or `ended`.
     state: &'static str,
     paused: bool,
@@ -45,7 +47,7 @@ impl From<&ScheduleHead> for ScheduleDto {
             namespace: revision.namespace.to_string(),
             id: revision.schedule.to_string(),
             revision: revision.number,
-            partition: schedule.partition.0,
+            partition: schedule.partition.into(),
             state,
             paused: revision.paused,
             note: revision.note.clone(),
@@ -255,16 +257,20 @@ impl From<Preview> for PreviewDto {
 /// A request for runs that is durable.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunRequestedDto {
-    partition: u32,
+    partition: PartitionNumberDto,
     /// The log offset of the request.
-    offset: u64,
+    offset: OffsetDto,
     /// Runs asked for.
     runs: usize,
 }
 
 impl From<RunRequested> for RunRequestedDto {
     fn from(requested: RunRequested) -> RunRequestedDto {
-        RunRequestedDto { partition: requested.partition.0, offset: requested.offset, runs: requested.runs }
+        RunRequestedDto {
+            partition: requested.partition.into(),
+            offset: requested.offset.into(),
+            runs: requested.runs,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use minutehand_request::time_text;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::place::{OffsetDto, PartitionNumberDto};
 use crate::problem::{Problem, ProblemDetails};
 
 /// Where a created task stands: keep it to find the task again.
@@ -13,12 +14,12 @@ use crate::problem::{Problem, ProblemDetails};
 pub(crate) struct TaskHandleDto {
     namespace: String,
     id: String,
-    partition: u32,
+    partition: PartitionNumberDto,
     /// RFC 3339 in UTC with milliseconds.
     #[schema(format = DateTime)]
     due_at: String,
     /// The log offset of its creation.
-    offset: u64,
+    offset: OffsetDto,
 }
 
 impl TaskHandleDto {
@@ -26,9 +27,9 @@ impl TaskHandleDto {
         TaskHandleDto {
             namespace: namespace.to_string(),
             id: id.to_string(),
-            partition: created.handle.partition.0,
+            partition: created.handle.partition.into(),
             due_at: time_text(created.handle.due),
-            offset: created.handle.offset,
+            offset: created.handle.offset.into(),
         }
     }
 }

@@ -8,15 +8,17 @@ use minutehand_request::{Body, RetryDto, time_text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::place::{OffsetDto, PartitionNumberDto};
+
 /// One due time of a task.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TaskDto {
     namespace: String,
     id: String,
-    partition: u32,
+    partition: PartitionNumberDto,
     /// The log offset of the record that says so; absent when only the history knows of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    offset: Option<u64>,
+    offset: Option<OffsetDto>,
     /// `scheduled`, `published`, `succeeded`, `retried`, `dead` or `cancelled`.
     state: &'static str,
     #[schema(format = DateTime)]
@@ -93,8 +95,8 @@ impl From<&TaskView> for TaskDto {
         TaskDto {
             namespace: view.namespace.to_string(),
             id: view.id.to_string(),
-            partition: view.partition.0,
-            offset: view.offset,
+            partition: view.partition.into(),
+            offset: view.offset.map(OffsetDto::from),
             state: view.state.as_str(),
             due_at: time_text(view.due),
             attempt: view.attempt,
@@ -168,7 +170,7 @@ pub(crate) struct DeadLetterDto {
     /// By this it is replayed or discarded.
     number: u64,
     queue: String,
-    partition: u32,
+    partition: PartitionNumberDto,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,7 +196,7 @@ impl From<&LetterView> for DeadLetterDto {
         DeadLetterDto {
             number: view.number,
             queue: view.letter.queue.to_string(),
-            partition: view.letter.partition.0,
+            partition: view.letter.partition.into(),
             namespace: task.map(|task| task.namespace.to_string()),
             id: task.map(|task| task.id.to_string()),
             due_at: task.map(|task| time_text(task.due)),
@@ -255,16 +257,16 @@ pub(crate) struct PartitionList {
 /// Where a partition stands.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PartitionDto {
-    partition: u32,
+    partition: PartitionNumberDto,
     /// `owning` when it fires.
     phase: &'static str,
     /// The fencing number of its owner.
     epoch: u64,
     /// A: the log is applied up to here.
-    applied: u64,
-    log_end: u64,
+    applied: OffsetDto,
+    log_end: OffsetDto,
     /// R: a new owner reads the log from here.
-    replay_from: u64,
+    replay_from: OffsetDto,
     /// F: everything due up to then has been published. Absent while nothing has.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -284,12 +286,12 @@ impl From<&PartitionView> for PartitionDto {
         let shown =
             |at: Timestamp| (at.as_millis() > 0 && at <= Timestamp::END_OF_YEAR_9999).then(|| time_text(at));
         PartitionDto {
-            partition: view.partition.0,
+            partition: view.partition.into(),
             phase: view.phase,
             epoch: status.epoch.0,
-            applied: status.applied,
-            log_end: status.log_end,
-            replay_from: status.replay_from,
+            applied: status.applied.into(),
+            log_end: status.log_end.into(),
+            replay_from: status.replay_from.into(),
             published_until: shown(status.frontier.floor().due),
             loaded_until: shown(status.loaded_until),
             near_tasks: status.near_tasks,

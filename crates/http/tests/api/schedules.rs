@@ -250,7 +250,7 @@ async fn a_run_that_is_tried_again_is_found_under_its_own_id() {
         assert_eq!((&found["state"], &found["attempt"]), (&json!("scheduled"), &json!(2)));
         assert_eq!(
             (&found["partition"], &found["schedule"]),
-            (&json!(partition.0), &json!(schedule.as_str()))
+            (&json!(partition.number()), &json!(schedule.as_str()))
         );
         api.delete(&path).await.expect(200);
     }

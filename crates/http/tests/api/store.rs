@@ -52,8 +52,8 @@ impl Store {
         let confirmed = watch::channel(clock.now()).0;
         Arc::new(Store {
             state: Mutex::default(),
-            ends: (0..partitions).map(|_| watch::channel(0).0).collect(),
-            assignment: watch::channel((0..partitions).map(PartitionId).collect()).0,
+            ends: (0..partitions).map(|_| watch::channel(LogOffset::START).0).collect(),
+            assignment: watch::channel((0..partitions).map(PartitionId::own).collect()).0,
             confirmed,
             clock,
         })
@@ -92,9 +92,11 @@ impl Store {
         let first = log.len() as u64;
         let count = records.len();
         let numbered = (first..).zip(records);
-        log.extend(numbered.map(|(offset, payload)| LogRecord::new(offset, appended_at, payload)));
-        self.ends[partition.0 as usize].send_replace(log.len() as u64);
-        Appended::following(first, count, appended_at)
+        log.extend(
+            numbered.map(|(offset, payload)| LogRecord::new(LogOffset::at(offset), appended_at, payload)),
+        );
+        self.ends[partition.index()].send_replace(LogOffset::at(log.len() as u64));
+        Appended::following(LogOffset::at(first), count, appended_at)
     }
 }
 
@@ -117,20 +119,20 @@ impl CommandLog for Store {
         let mut state = self.state.lock().unwrap();
         let log = &state.partitions.entry(partition).or_default().log;
         let mut bytes = 0;
-        let records = log.iter().skip(from as usize).take_while(|record| {
+        let records = log.iter().skip(from.position() as usize).take_while(|record| {
             bytes += record.payload.len();
             bytes <= bytes_max.max(record.payload.len())
         });
         let records: Vec<LogRecord> = records.cloned().collect();
-        Ok(LogBatch { next: from + records.len() as u64, end: log.len() as u64, records })
+        Ok(LogBatch { next: from.plus(records.len() as u64), end: LogOffset::at(log.len() as u64), records })
     }
 
     async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, PortError> {
-        Ok(LogBounds { start: 0, end: *self.ends[partition.0 as usize].borrow() })
+        Ok(LogBounds { start: LogOffset::START, end: *self.ends[partition.index()].borrow() })
     }
 
     fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
-        self.ends[partition.0 as usize].subscribe()
+        self.ends[partition.index()].subscribe()
     }
 
     async fn truncate(&self, _: PartitionId, _: LogOffset) -> Result<(), PortError> {
@@ -149,7 +151,7 @@ impl ExecutionSink for Store {
             schedule_states: states
                 .map(|((ns, id), state)| (ns.clone(), id.clone(), state.clone()))
                 .collect(),
-            log_end: partition.log.len() as u64,
+            log_end: LogOffset::at(partition.log.len() as u64),
             taken_at: None,
         })
     }
@@ -171,7 +173,7 @@ impl ExecutionSink for Store {
                 None => partition.schedule_states.remove(&name),
             };
         }
-        Ok(Committed::whole(has_derived.then_some(partition.log.len() as u64)))
+        Ok(Committed::whole(has_derived.then_some(LogOffset::at(partition.log.len() as u64))))
     }
 }
 
@@ -197,7 +199,9 @@ impl Timetable for Store {
         let blocks = &state.partitions.entry(partition).or_default().blocks;
         let mut page = TimetablePage { complete_until: until, ..TimetablePage::default() };
         let (mut bytes, mut last_due) = (0, None);
-        for (_, block) in blocks.range((from, 0, 0)..(until, 0, 0)) {
+        for (_, block) in blocks
+            .range((from, LogOffset::START, LogOffset::START)..(until, LogOffset::START, LogOffset::START))
+        {
             if bytes >= bytes_max && last_due != Some(block.first_due()) {
                 page.complete_until = block.first_due();
                 break;

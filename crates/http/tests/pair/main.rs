@@ -76,7 +76,7 @@ struct Pair {
 }
 
 fn everywhere(addr: SocketAddr) -> BTreeMap<PartitionId, String> {
-    (0..PARTITIONS).map(|partition| (PartitionId(partition), format!("http://{addr}"))).collect()
+    (0..PARTITIONS).map(|partition| (PartitionId::own(partition), format!("http://{addr}"))).collect()
 }
 
 impl Pair {

@@ -94,7 +94,7 @@ pub fn read<'a>(
     queue_names: &mut QueueNames,
 ) -> Result<Incoming, ReadError> {
     let own = Own::of(headers);
-    let partition = PartitionId(number(names::PARTITION, own.partition)?);
+    let partition = placed(names::PARTITION, own.partition, PartitionId::parse)?;
     let epoch = Epoch(number(names::EPOCH, own.epoch)?);
     if let Some(kind) = own.stop {
         return own.stop(partition, epoch, kind).map(Incoming::Stop);
@@ -104,7 +104,7 @@ pub fn read<'a>(
     Ok(Incoming::Execution(Received {
         partition,
         epoch,
-        offset: number(names::OFFSET, own.offset)?,
+        offset: placed(names::OFFSET, own.offset, LogOffset::parse)?,
         published_at: instant(names::PUBLISHED_AT, own.published_at)?,
         task: task::read_record_sharing(encoded, queue_names)?,
     }))
@@ -154,6 +154,16 @@ fn text<'a>(name: &'static str, value: Option<&'a [u8]>) -> Result<&'a str, Read
 fn number<T: std::str::FromStr>(name: &'static str, value: Option<&[u8]>) -> Result<T, ReadError> {
     let text = text(name, value)?;
     text.parse().map_err(|_| refused(name, "a whole number", text.as_bytes()))
+}
+
+/// What is a number alone, or two with a slash between them where there are several regions or logs.
+fn placed<T>(
+    name: &'static str,
+    value: Option<&[u8]>,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<T, ReadError> {
+    let text = text(name, value)?;
+    parse(text).ok_or_else(|| refused(name, "a whole number", text.as_bytes()))
 }
 
 fn instant(name: &'static str, value: Option<&[u8]>) -> Result<Timestamp, ReadError> {

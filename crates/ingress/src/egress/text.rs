@@ -1,6 +1,6 @@
 //! Numbers, times and keys as text, written into a buffer that is used again and again.
 
-use minutehand_model::Timestamp;
+use minutehand_model::{LogGeneration, LogOffset, Timestamp};
 
 /// Writes a number in decimal.
 pub(super) fn put_number(buffer: &mut Vec<u8>, mut number: u64) {
@@ -15,6 +15,15 @@ pub(super) fn put_number(buffer: &mut Vec<u8>, mut number: u64) {
         }
     }
     buffer.extend_from_slice(&digits[at..]);
+}
+
+/// Writes an offset as [`LogOffset::parse`] reads it.
+pub(super) fn put_offset(buffer: &mut Vec<u8>, offset: LogOffset) {
+    if offset.generation() != LogGeneration::FIRST {
+        put_number(buffer, u64::from(offset.generation().number()));
+        buffer.push(b'/');
+    }
+    put_number(buffer, offset.position());
 }
 
 /// Writes a fingerprint as 32 hexadecimal digits.

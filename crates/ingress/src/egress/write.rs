@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use minutehand_model::{Epoch, ExecutionId, PartitionId, Publication, StopRequest, Timestamp};
+use minutehand_model::{Epoch, ExecutionId, LogOffset, PartitionId, Publication, StopRequest, Timestamp};
 use minutehand_record::DecodeError;
 use minutehand_record::task::Parts;
 use smallvec::SmallVec;
 
 use super::names;
-use super::text::{put_hex, put_number, put_time};
+use super::text::{put_hex, put_number, put_offset, put_time};
 use crate::{Header, event};
 
 /// The type of the event that an execution is.
@@ -53,7 +53,7 @@ impl Writer {
         let mut text = Vec::with_capacity(24);
         put_time(&mut text, published_at);
         Writer {
-            partition: partition.0.to_string(),
+            partition: partition.to_string(),
             epoch: epoch.0.to_string(),
             published_at: String::from_utf8_lossy(&text).into_owned(),
             buffer: Vec::with_capacity(256),
@@ -130,7 +130,7 @@ impl Writer {
     }
 
     /// Writes what is no text yet into the buffer.
-    fn put_texts(&mut self, parts: &Parts<'_>, offset: u64, is_event: bool) -> Texts {
+    fn put_texts(&mut self, parts: &Parts<'_>, offset: LogOffset, is_event: bool) -> Texts {
         let buffer = &mut self.buffer;
         buffer.clear();
         let mut put = |write: &mut dyn FnMut(&mut Vec<u8>)| {
@@ -146,7 +146,7 @@ impl Writer {
             }),
             due: put(&mut |buffer| put_time(buffer, parts.due)),
             attempt: put(&mut |buffer| put_number(buffer, u64::from(parts.attempt))),
-            offset: put(&mut |buffer| put_number(buffer, offset)),
+            offset: put(&mut |buffer| put_offset(buffer, offset)),
             source: put(&mut |buffer| {
                 if is_event {
                     buffer.extend_from_slice(EVENT_SOURCE.as_bytes());

@@ -6,13 +6,13 @@ use minutehand_ingress::egress::{
     Envelope, Incoming, ReadError, Received, StopReceived, Writer, names, read,
 };
 use minutehand_model::{
-    Epoch, Guarantee, Namespace, Origin, PartitionId, Precision, Publication, QueueName, RecordKey,
-    RetryPolicy, ScheduleId, StopRequest, Task, TaskId, TaskKey, Timestamp, Verbatim,
+    Epoch, Guarantee, LogOffset, Namespace, Origin, PartitionId, Precision, Publication, QueueName,
+    RecordKey, RetryPolicy, ScheduleId, StopRequest, Task, TaskId, TaskKey, Timestamp, Verbatim,
 };
 use minutehand_record::{QueueNames, task};
 use proptest::prelude::*;
 
-use crate::support::NOW_MS;
+use crate::support::{NOW_MS, offset, partition};
 
 fn plain(id: &str) -> Task {
     let due = Timestamp::from_millis(NOW_MS);
@@ -34,11 +34,11 @@ fn plain(id: &str) -> Task {
 }
 
 fn writer() -> Writer {
-    Writer::new(PartitionId(3), Epoch(9), Timestamp::from_millis(NOW_MS + 7))
+    Writer::new(PartitionId::own(3), Epoch(9), Timestamp::from_millis(NOW_MS + 7))
 }
 
 fn published(task: &Task) -> Publication {
-    Publication { offset: 17, task: task::record(task) }
+    Publication { offset: LogOffset::at(17), task: task::record(task) }
 }
 
 /// A record as `name=value` lines, the encoded task left out.
@@ -134,7 +134,7 @@ fn a_stop_request_is_read_as_it_was_written() {
         let mut writer = writer();
         let outgoing = writer.stop(&stop);
         let found = read_back(&outgoing.headers, outgoing.value);
-        let (partition, epoch) = (PartitionId(3), Epoch(9));
+        let (partition, epoch) = (PartitionId::own(3), Epoch(9));
         let expected = StopReceived { partition, epoch, key: stop.key, due: stop.due, kill };
         assert_eq!(found, Ok(Incoming::Stop(expected)));
     }
@@ -235,13 +235,13 @@ proptest! {
 
     #[test]
     fn what_goes_out_is_read_again_byte_for_byte(
-        tasks in prop::collection::vec((any_task(), any::<u64>()), 1..4),
-        partition in any::<u32>(),
+        tasks in prop::collection::vec((any_task(), offset()), 1..4),
+        partition in partition(),
         epoch in any::<u64>(),
         published_ms in any::<i64>(),
         is_event in any::<bool>(),
     ) {
-        let (partition, epoch) = (PartitionId(partition), Epoch(epoch));
+        let epoch = Epoch(epoch);
         let published_at = Timestamp::from_millis(published_ms);
         let mut writer = Writer::new(partition, epoch, published_at);
         let envelope = if is_event { Envelope::CloudEvents } else { Envelope::Plain };
@@ -265,7 +265,7 @@ proptest! {
         let mut turned = BytesMut::from(&encoded[head.len()..]);
         turned.put_slice(&head);
         let turned = turned.freeze();
-        let publication = Publication { offset: 1, task: task::read_record(turned).unwrap() };
+        let publication = Publication { offset: LogOffset::at(1), task: task::read_record(turned).unwrap() };
         let mut writer = writer();
         let outgoing = writer.publication(&publication, Envelope::Plain).unwrap();
         let Incoming::Execution(found) = read_back(&outgoing.headers, outgoing.value).unwrap() else {

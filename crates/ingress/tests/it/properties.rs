@@ -1,9 +1,11 @@
 //! Whatever comes in: no panic, the same answer again, and what is understood can be decoded.
 
 use minutehand_ingress::{Input, Understood, understand};
-use minutehand_model::{PartitionId, Timestamp};
+use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_record::command;
 use proptest::prelude::*;
+
+use crate::support::{offset, partition};
 
 /// Names that mean something, more often than not.
 fn name() -> impl Strategy<Value = String> {
@@ -58,8 +60,8 @@ proptest! {
 
     #[test]
     fn any_record_has_one_answer(
-        partition in any::<u32>(),
-        offset in any::<u64>(),
+        partition in partition(),
+        offset in offset(),
         timestamp_ms in prop_oneof![Just(-1), Just(i64::MIN), Just(i64::MAX), Just(1_795_608_000_000), any::<i64>()],
         key in prop::option::of(prop::collection::vec(any::<u8>(), 0..20)),
         value in value(),
@@ -68,7 +70,7 @@ proptest! {
         let headers: Vec<(&str, Option<&[u8]>)> =
             headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
         let input = Input {
-            partition: PartitionId(partition),
+            partition,
             offset,
             timestamp: Timestamp::from_millis(timestamp_ms),
             key: key.as_deref(),
@@ -94,8 +96,8 @@ proptest! {
         let framed = [&[1, kind][..], &value].concat();
         for value in [&value, &framed] {
             let input = Input {
-                partition: PartitionId(0),
-                offset: 0,
+                partition: PartitionId::own(0),
+                offset: LogOffset::START,
                 timestamp: Timestamp::from_millis(0),
                 key: None,
                 value: Some(value),

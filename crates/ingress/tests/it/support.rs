@@ -4,8 +4,11 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use minutehand_ingress::{Header, Input, Understood, understand};
-use minutehand_model::{Command, PartitionId, RecordKey, RecurrenceSpec, Task, Timestamp, Verbatim};
+use minutehand_model::{
+    Command, LogOffset, PartitionId, RecordKey, RecurrenceSpec, Task, Timestamp, Verbatim,
+};
 use minutehand_record::{command, task};
+use proptest::prelude::*;
 
 /// 2026-11-25T12:00:00Z.
 pub(crate) const NOW_MS: i64 = 1_795_608_000_000;
@@ -37,8 +40,8 @@ impl<'a> Record<'a> {
 
     pub(crate) fn input(&self) -> Input<'_> {
         Input {
-            partition: PartitionId(3),
-            offset: 17,
+            partition: PartitionId::own(3),
+            offset: LogOffset::at(17),
             timestamp: Timestamp::from_millis(self.timestamp_ms),
             key: self.key,
             value: self.value,
@@ -131,4 +134,14 @@ fn told_body(payload: &[u8], headers: &[(String, String)], verbatim: Option<&Ver
         }
     }
     text
+}
+
+/// An offset of any log.
+pub(crate) fn offset() -> impl Strategy<Value = LogOffset> {
+    (0..=LogOffset::MAX.bits()).prop_map(|bits| LogOffset::from_bits(bits).unwrap())
+}
+
+/// A partition of any region.
+pub(crate) fn partition() -> impl Strategy<Value = PartitionId> {
+    (0..=i32::MAX as u32).prop_map(|bits| PartitionId::from_bits(bits).unwrap())
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use minutehand_ingress::egress::Incoming;
-use minutehand_model::{Epoch, PartitionId, TaskKey, Timestamp};
+use minutehand_model::{Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
 use minutehand_ports::{Delivery, DeliveryId};
 use minutehand_record::QueueNames;
 use rdkafka::Message;
@@ -35,9 +35,9 @@ impl Shares {
     pub(crate) fn place(self, id: DeliveryId) -> (u32, u64) {
         let share = (id.sequence % self.per_partition()) as u32;
         let topic_partition = if self.topic <= self.own {
-            id.partition.0 % self.topic.max(1)
+            id.partition.number() % self.topic.max(1)
         } else {
-            id.partition.0 + self.own * share
+            id.partition.number() + self.own * share
         };
         (topic_partition, id.sequence / self.per_partition())
     }
@@ -65,9 +65,9 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
     }
     let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
     Delivery {
-        id: shares.id(PartitionId(topic_partition % shares.own.max(1)), topic_partition, offset),
+        id: shares.id(PartitionId::own(topic_partition % shares.own.max(1)), topic_partition, offset),
         epoch: Epoch(0),
-        offset: 0,
+        offset: LogOffset::START,
         published_at: at,
         key: TaskKey(0),
         due: at,
@@ -86,13 +86,13 @@ mod tests {
         for (own, topic) in [(1, 1), (1, 4), (4, 4), (8, 2), (3, 9), (16, 16)] {
             let shares = Shares { own, topic };
             for partition in 0..own {
-                let place = Place { partition: PartitionId(partition), partitions: own };
+                let place = Place { partition: PartitionId::own(partition), partitions: own };
                 let mut ids = std::collections::BTreeMap::new();
                 for index in 0..50_u128 {
                     let to = place.within(topic, TaskKey(index << 64));
                     for offset in 0..5 {
-                        let id = shares.id(PartitionId(partition), to, offset);
-                        assert_eq!(id.partition, PartitionId(partition));
+                        let id = shares.id(PartitionId::own(partition), to, offset);
+                        assert_eq!(id.partition, PartitionId::own(partition));
                         assert_eq!(shares.place(id), (to, offset));
                         assert_eq!(*ids.entry(id).or_insert((to, offset)), (to, offset));
                     }

@@ -55,7 +55,7 @@ impl Counter {
         let mut counts = Counts::default();
         let mut ranges = Vec::new();
         for (partition, marks) in place::read(client, consumer, topic, &all)? {
-            let (start, end) = tail::marks(client, consumer, topic, PartitionId(partition))?;
+            let (start, end) = tail::marks(client, consumer, topic, PartitionId::own(partition))?;
             let marks = marks.unwrap_or_else(|| Marks::at(start));
             let kept = marks.unsettled.iter().filter(|offset| **offset >= start);
             counts.waiting += kept.count() as u64;
@@ -90,7 +90,7 @@ impl Counter {
             return Ok(0);
         }
         let starts: Vec<_> =
-            ranges.iter().map(|(partition, from, _)| (PartitionId(*partition), *from)).collect();
+            ranges.iter().map(|(partition, from, _)| (PartitionId::own(*partition), *from)).collect();
         let mut records: BTreeMap<u32, u64> = BTreeMap::new();
         let ends: BTreeMap<u32, u64> = ranges.iter().map(|(partition, _, to)| (*partition, *to)).collect();
         tail::scan(client, consumer, topic, &starts, |message| {

@@ -171,7 +171,7 @@ impl KafkaQueue {
             for id in &ids {
                 let (partition, offset) = shares.place(*id);
                 let end = if partition < partitions {
-                    let bounds = client.bounds(&topic, minutehand_model::PartitionId(partition));
+                    let bounds = client.bounds(&topic, minutehand_model::PartitionId::own(partition));
                     bounds.map_err(|error| port_error(&action, error))?.1
                 } else {
                     0

@@ -62,7 +62,7 @@ impl Effects {
         if let Some((key, outcome)) = report.outcome {
             effects.parcels.push(Parcel {
                 topic: names.outcomes.clone(),
-                partition: crate::history::partition_of(key, config.partitions).0,
+                partition: crate::history::partition_of(key, config.partitions).number(),
                 key: Some(Bytes::copy_from_slice(&key.0.to_be_bytes())),
                 value: Some(minutehand_record::outcome::encode(&outcome)),
                 headers: None,
@@ -88,12 +88,12 @@ pub(crate) fn commands(
     action: &str,
 ) -> Result<Vec<Parcel>, PortError> {
     let parcel = |(partition, command): (minutehand_model::PartitionId, Bytes)| {
-        if partition.0 >= client.config().partitions {
+        if partition.bits() >= client.config().partitions {
             let reason = format!("there is no partition {partition} to append a command to");
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
         let topic = client.names().commands.clone();
-        Ok(Parcel { topic, partition: partition.0, key: None, value: Some(command), headers: None })
+        Ok(Parcel { topic, partition: partition.number(), key: None, value: Some(command), headers: None })
     };
     commands.into_iter().map(parcel).collect()
 }

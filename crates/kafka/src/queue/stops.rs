@@ -97,7 +97,7 @@ impl Shared {
             Some(next) => next,
             None => self.begin(&consumer, topic)?,
         };
-        tail::assign(&consumer, topic, PartitionId(0), from)?;
+        tail::assign(&consumer, topic, PartitionId::own(0), from)?;
         while !self.is_closing() {
             match consumer.poll(POLL) {
                 Some(Ok(message)) => {
@@ -115,7 +115,7 @@ impl Shared {
     /// Where the requests of the recent past begin.
     fn begin(&self, consumer: &Consumer, topic: &str) -> KafkaResult<u64> {
         // Asked first, so that what is published meanwhile lies behind it.
-        let (_, end) = tail::marks(&self.client, consumer, topic, PartitionId(0))?;
+        let (_, end) = tail::marks(&self.client, consumer, topic, PartitionId::own(0))?;
         let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(PAST);
         let mut times = TopicPartitionList::new();
         let at = Offset::Offset(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));

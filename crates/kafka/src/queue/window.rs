@@ -191,14 +191,14 @@ mod tests {
     use super::super::marks::RUNS_LENGTH_MAX;
     use super::*;
     use bytes::Bytes;
-    use minutehand_model::{Epoch, PartitionId, TaskKey, Timestamp};
+    use minutehand_model::{Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
     use minutehand_ports::DeliveryId;
 
     fn delivery(offset: u64) -> Delivery {
         Delivery {
-            id: DeliveryId { partition: PartitionId(0), sequence: offset },
+            id: DeliveryId { partition: PartitionId::own(0), sequence: offset },
             epoch: Epoch(1),
-            offset: 0,
+            offset: LogOffset::START,
             published_at: Timestamp::from_millis(0),
             key: TaskKey(0),
             due: Timestamp::from_millis(0),

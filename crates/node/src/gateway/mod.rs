@@ -136,6 +136,6 @@ impl Gateway {
     }
 
     fn every_partition(&self) -> impl Iterator<Item = PartitionId> + use<> {
-        (0..self.owners.partitions()).map(PartitionId)
+        (0..self.owners.partitions()).map(PartitionId::own)
     }
 }

@@ -106,7 +106,7 @@ pub(super) fn forget(
             Ok(()) => troubles.worked(Operation::Forget, id),
             Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
         }
-        Input::LogGrew { end: 0 }
+        Input::LogGrew { end: LogOffset::START }
     }
     .boxed()
 }

@@ -30,7 +30,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(id: PartitionId) -> Report {
-        let metrics = PartitionMetrics::new(id.0);
+        let metrics = PartitionMetrics::new(id.number());
         Report {
             id,
             metrics,
@@ -119,9 +119,12 @@ impl Report {
             due => now.millis_since(due).max(0),
         };
         self.metrics.stands(&PartitionStanding {
-            applied: status.applied,
-            log_end: status.log_end,
-            replay_from: status.replay_from,
+            applied: status.applied.position(),
+            log_end: status.log_end.position(),
+            replay_distance: status
+                .replay_from
+                .records_until(status.applied)
+                .unwrap_or(status.applied.position()),
             frontier_lag_seconds: lag_ms as f64 / 1_000.0,
             near_tasks: status.near_tasks as u64,
             near_bytes: status.near_bytes as u64,

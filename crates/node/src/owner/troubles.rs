@@ -109,8 +109,8 @@ impl Trouble {
 mod tests {
     use super::*;
 
-    const FIRST: PartitionId = PartitionId(1);
-    const SECOND: PartitionId = PartitionId(2);
+    const FIRST: PartitionId = PartitionId::own(1);
+    const SECOND: PartitionId = PartitionId::own(2);
 
     #[test]
     fn a_trouble_is_told_at_once_then_now_and_then_and_when_it_is_over() {

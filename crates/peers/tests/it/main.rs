@@ -50,7 +50,7 @@ fn known_task(values: &mut Values) -> KnownTask {
     KnownTask {
         key: values.key(),
         due: values.any_time(),
-        offset: values.number(),
+        offset: values.offset(),
         state: values.one_of(&[KnownState::Scheduled, KnownState::Published, KnownState::Cancelled]),
         encoded: values.optional(|values| values.bytes(40)),
     }
@@ -59,7 +59,7 @@ fn known_task(values: &mut Values) -> KnownTask {
 fn known_schedule(values: &mut Values) -> KnownSchedule {
     KnownSchedule {
         head: values.revision_entry(),
-        created_offset: values.number(),
+        created_offset: values.offset(),
         state: values.schedule_state(),
         next: values.optional(|values| (values.any_time(), values.any_time())),
     }
@@ -80,14 +80,14 @@ fn status(values: &mut Values) -> OwnerStatus {
     OwnerStatus {
         phase: values.one_of(&PHASES),
         epoch: Epoch(values.number()),
-        applied: values.number(),
+        applied: values.offset(),
         frontier: Frontier {
             backlog: values.several(3, |values| Stretch { after: values.place(), through: values.place() }),
             ..values.checkpoint().frontier
         },
-        replay_from: values.number(),
+        replay_from: values.offset(),
         tick: values.number(),
-        log_end: values.number(),
+        log_end: values.offset(),
         loaded_until: values.any_time(),
         near_tasks: values.number() as usize,
         near_bytes: values.number() as usize,
@@ -96,10 +96,9 @@ fn status(values: &mut Values) -> OwnerStatus {
 }
 
 fn frame(values: &mut Values) -> StatusFrame {
-    let partition = |values: &mut Values| PartitionId(values.number() as u32);
     StatusFrame {
-        changed: values.several(4, |values| (partition(values), status(values))),
-        gone: values.several(4, partition),
+        changed: values.several(4, |values| (values.partition(), status(values))),
+        gone: values.several(4, Values::partition),
     }
 }
 
@@ -110,7 +109,7 @@ proptest! {
     fn questions_survive_the_round_trip(seed in any::<u64>()) {
         let mut values = Values(seed);
         for question in questions(&mut values) {
-            let partition = PartitionId(values.number() as u32);
+            let partition = values.partition();
             prop_assert_eq!(Question::decode(question.encode(partition)).unwrap(), (partition, question));
         }
     }
@@ -142,7 +141,7 @@ proptest! {
     fn damaged_bytes_are_never_a_panic(seed in any::<u64>(), noise in any::<Vec<u8>>()) {
         let mut values = Values(seed);
         let mut all: Vec<Bytes> = answers(&mut values).into_iter().map(Answer::encode).collect();
-        all.extend(questions(&mut values).iter().map(|question| question.encode(PartitionId(1))));
+        all.extend(questions(&mut values).iter().map(|question| question.encode(PartitionId::own(1))));
         all.push(frame(&mut values).encode());
         all.push(noise.into());
         for bytes in all {

@@ -37,7 +37,7 @@ impl CommandLog for Absent {
     }
 
     fn watch_end(&self, _: PartitionId) -> watch::Receiver<LogOffset> {
-        watch::channel(0).1
+        watch::channel(LogOffset::START).1
     }
 
     async fn truncate(&self, _: PartitionId, _: LogOffset) -> Result<(), PortError> {

@@ -10,7 +10,7 @@ use crate::ErrorClass;
 pub async fn every_partition_is_assigned_to_somebody(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     let mut assignment = stores.coordinator.assignment();
-    let wanted = (0..PARTITIONS).map(PartitionId).collect();
+    let wanted = (0..PARTITIONS).map(PartitionId::own).collect();
     while *assignment.borrow_and_update() != wanted {
         assignment.changed().await.unwrap();
     }

@@ -103,7 +103,7 @@ pub async fn removed_dead_letters_are_gone_and_the_others_stay(harness: &dyn Har
 pub async fn a_replay_is_one_step(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     let all = bury(&stores, 2).await;
-    let nowhere = vec![(minutehand_model::PartitionId(99), command("replayed"))];
+    let nowhere = vec![(minutehand_model::PartitionId::own(99), command("replayed"))];
     let refusal = stores.history.remove_dead_letters(&queue("mail"), vec![all[0]], nowhere).await;
     assert_eq!(refused(refusal), ErrorClass::Fatal);
     assert_eq!(numbers(&stores).await, all, "a refused replay leaves the letter");

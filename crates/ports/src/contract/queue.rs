@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use minutehand_model::{Epoch, PartitionId, StopRequest, Tick};
+use minutehand_model::{Epoch, LogOffset, PartitionId, StopRequest, Tick};
 
 use super::samples::{
     MINUTE, P0, P1, at, command, dead_letter, done, drain, finds_nothing, key, keys_of, named, outcome,
@@ -27,7 +27,7 @@ pub async fn deliveries_come_in_order_and_as_published(harness: &dyn Harness) {
     assert_eq!(keys_of(&deliveries), named("t", 0..3));
     assert!(deliveries.windows(2).all(|pair| pair[0].id < pair[1].id));
     let second = &deliveries[1];
-    assert_eq!((second.id.partition, second.epoch, second.offset), (P0, Epoch(6), 101));
+    assert_eq!((second.id.partition, second.epoch, second.offset), (P0, Epoch(6), LogOffset::at(101)));
     assert_eq!((second.published_at, second.due), (at(MINUTE + 3), at(MINUTE)));
     assert_eq!(second.encoded, task("t-1").encoded);
 }
@@ -117,7 +117,7 @@ pub async fn pollers_of_a_group_share_without_overlap(harness: &dyn Harness) {
         })
         .collect();
     for round in 0..5 {
-        publish(&stores, PartitionId(round % 3), "mail", &format!("t{round}"), 20).await;
+        publish(&stores, PartitionId::own(round % 3), "mail", &format!("t{round}"), 20).await;
     }
     let mut seen = BTreeSet::new();
     for _ in 0..100 {
@@ -144,8 +144,8 @@ fn full_settlement(id: DeliveryId) -> Settlement {
 /// What settlements leave behind: in the logs of two partitions, among the dead letters and in the history.
 async fn traces(stores: &Stores) -> [usize; 4] {
     [
-        read_log(stores, P0, 0).await.len(),
-        read_log(stores, P1, 0).await.len(),
+        read_log(stores, P0, LogOffset::START).await.len(),
+        read_log(stores, P1, LogOffset::START).await.len(),
         stores.history.dead_letters(&queue("mail"), 0, 10).await.unwrap().letters.len(),
         stores.history.outcomes(key("t-0")).await.unwrap().len(),
     ]
@@ -171,10 +171,13 @@ pub async fn a_settlement_is_atomic_in_all_its_parts(harness: &dyn Harness) {
     let delivery = drain(&stores, "mail", "workers", 1).await.remove(0);
     settle(&stores, "workers", vec![full_settlement(delivery.id)]).await;
     await_traces_of_one(&stores).await;
-    assert!(watched_end(&stores, P1).await >= 2);
+    assert!(watched_end(&stores, P1).await >= LogOffset::at(2));
     let stores = harness.reopen(stores).await;
     await_traces_of_one(&stores).await;
-    assert_eq!(payloads(&read_log(&stores, P1, 0).await), [command("retry"), command("second")]);
+    assert_eq!(
+        payloads(&read_log(&stores, P1, LogOffset::START).await),
+        [command("retry"), command("second")]
+    );
     let letters = stores.history.dead_letters(&queue("mail"), 0, 10).await.unwrap().letters;
     assert_eq!(letters[0].1, dead_letter("dead", "mail"));
     assert_eq!(stores.history.outcomes(key("t-0")).await.unwrap(), [outcome(key("t-0"), 1)]);
@@ -205,7 +208,10 @@ pub async fn a_settlement_that_is_refused_has_no_effect(harness: &dyn Harness) {
     let attempts = [
         ("workers", vec![good.clone(), done(nowhere)]),
         ("nobody", vec![good.clone()]),
-        ("workers", vec![Settlement { commands: vec![(PartitionId(99), command("x"))], ..good.clone() }]),
+        (
+            "workers",
+            vec![Settlement { commands: vec![(PartitionId::own(99), command("x"))], ..good.clone() }],
+        ),
     ];
     for (group, settlements) in attempts {
         let refusal = stores.queue.settle(&queue("mail"), group, settlements).await;
@@ -296,7 +302,7 @@ pub async fn the_depth_counts(harness: &dyn Harness) {
 /// A poll looks at all partitions.
 pub async fn an_empty_queue_of_a_partition_does_not_hide_another(harness: &dyn Harness) {
     let stores = harness.fresh().await;
-    publish(&stores, PartitionId(2), "mail", "t", 2).await;
+    publish(&stores, PartitionId::own(2), "mail", "t", 2).await;
     assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("t", 0..2));
     publish(&stores, P0, "mail", "u", 2).await;
     assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("u", 0..2));

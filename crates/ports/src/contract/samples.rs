@@ -11,8 +11,8 @@ use minutehand_record::task;
 use super::Stores;
 use crate::{DeadLetter, Delivery, DeliveryId, LogRecord, Settlement};
 
-pub(super) const P0: PartitionId = PartitionId(0);
-pub(super) const P1: PartitionId = PartitionId(1);
+pub(super) const P0: PartitionId = PartitionId::own(0);
+pub(super) const P1: PartitionId = PartitionId::own(1);
 /// A whole minute.
 pub(super) const MINUTE: i64 = 1_800_000_000_000;
 
@@ -87,7 +87,7 @@ pub(super) async fn read_to_end(
 /// after the step was answered.
 pub(super) async fn await_log(stores: &Stores, partition: PartitionId, count: usize) -> Vec<LogRecord> {
     loop {
-        let records = read_log(stores, partition, 0).await;
+        let records = read_log(stores, partition, LogOffset::START).await;
         if records.len() >= count {
             return records;
         }
@@ -97,7 +97,7 @@ pub(super) async fn await_log(stores: &Stores, partition: PartitionId, count: us
 
 /// Waits until the watched end is where reading arrives, and answers it.
 pub(super) async fn watched_end(stores: &Stores, partition: PartitionId) -> LogOffset {
-    let (_, arrived) = read_to_end(stores, partition, 0).await;
+    let (_, arrived) = read_to_end(stores, partition, LogOffset::START).await;
     let mut end = stores.log.watch_end(partition);
     let watched = *end.wait_for(|end| *end >= arrived).await.expect("the log is open");
     assert_eq!(watched, arrived, "nothing is announced that cannot be read");
@@ -110,15 +110,22 @@ pub(super) fn payloads(records: &[LogRecord]) -> Vec<Bytes> {
 
 /// A tick with these publications and nothing else.
 pub(super) fn tick(partition: PartitionId, epoch: Epoch, number: u64, tasks: Vec<TaskRecord>) -> Tick {
-    let publications = (100..).zip(tasks).map(|(offset, task)| Publication { offset, task }).collect();
+    let publications = LogOffset::at(100)
+        .following(tasks.len())
+        .zip(tasks)
+        .map(|(offset, task)| Publication { offset, task })
+        .collect();
     Tick {
         partition,
         checkpoint: Checkpoint {
             epoch,
             tick: number,
-            applied: 40 + number,
-            frontier: Frontier { head: Place { due: at(MINUTE), offset: number }, ..Frontier::START },
-            replay_from: 7,
+            applied: LogOffset::at(40 + number),
+            frontier: Frontier {
+                head: Place { due: at(MINUTE), offset: LogOffset::at(number) },
+                ..Frontier::START
+            },
+            replay_from: LogOffset::at(7),
             remembered_from: at(MINUTE),
         },
         published_at: at(MINUTE + 3),
@@ -214,9 +221,15 @@ pub(super) fn command(id: &str) -> Bytes {
     minutehand_record::command::encode(&Command::Create(task_record(id, "mail", at(MINUTE))))
 }
 
-pub(super) fn entry(id: &str, due: Timestamp, offset: LogOffset) -> TimetableEntry {
+pub(super) fn entry(id: &str, due: Timestamp, position: u64) -> TimetableEntry {
     let task = task_record(id, "mail", due);
-    TimetableEntry { key: task.key, due, offset, appended_at: at(5), fact: Fact::Runs(task) }
+    TimetableEntry {
+        key: task.key,
+        due,
+        offset: LogOffset::at(position),
+        appended_at: at(5),
+        fact: Fact::Runs(task),
+    }
 }
 
 /// A block of a partition, from entries in order of due time and offset.
@@ -231,10 +244,10 @@ pub(super) fn block(partition: PartitionId, entries: Vec<TimetableEntry>) -> Blo
     }
 }
 
-pub(super) fn revision(name: &str, number: u64, offset: LogOffset) -> RevisionEntry {
+pub(super) fn revision(name: &str, number: u64, position: u64) -> RevisionEntry {
     RevisionEntry {
-        offset,
-        appended_at: at(offset as i64),
+        offset: LogOffset::at(position),
+        appended_at: at(position as i64),
         revision: Revision {
             namespace: namespace(),
             schedule: schedule(name),

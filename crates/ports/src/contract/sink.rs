@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use minutehand_model::{
-    Command, Epoch, ScheduleState, ScheduleStateChange, SetAside, StopRequest, Tick, WaitingRun,
+    Command, Epoch, LogOffset, ScheduleState, ScheduleStateChange, SetAside, StopRequest, Tick, WaitingRun,
 };
 
 use super::samples::{
@@ -49,7 +49,7 @@ fn full_tick(epoch: Epoch, number: u64) -> Tick {
 async fn assert_nothing_happened(stores: &Stores) {
     assert!(finds_nothing(stores, "mail", "workers").await);
     assert!(finds_nothing(stores, "reports", "workers").await);
-    assert!(read_log(stores, P0, 0).await.is_empty());
+    assert!(read_log(stores, P0, LogOffset::START).await.is_empty());
     assert!(stores.queue.queues().await.unwrap().is_empty());
 }
 
@@ -60,7 +60,7 @@ pub async fn a_partition_never_owned_has_no_checkpoint(harness: &dyn Harness) {
     let opened = stores.sink.open(P0, Epoch(1)).await.unwrap();
     assert_eq!(opened.checkpoint, None);
     assert_eq!(opened.schedule_states, []);
-    assert_eq!(opened.log_end, 4);
+    assert_eq!(opened.log_end, LogOffset::at(4));
 }
 
 /// Publications, stop requests, derived records and states appear with the tick.
@@ -77,10 +77,10 @@ pub async fn a_tick_is_visible_in_all_its_parts(harness: &dyn Harness) {
     assert_eq!((stop.key, stop.due, stop.kill), (key("stopped"), at(MINUTE), true));
     let derived = minutehand_record::command::encode(&tick.derived[0]);
     let log = await_log(&stores, P0, 1).await;
-    assert_eq!(committed.derived_end, log.last().map(|record| record.offset + 1));
+    assert_eq!(committed.derived_end, log.last().map(|record| record.offset.next()));
     assert_eq!(payloads(&log), [derived]);
     let log_end = watched_end(&stores, P0).await;
-    assert!(log_end >= 1);
+    assert!(log_end >= LogOffset::at(1));
     let opened = stores.sink.open(P0, Epoch(1)).await.unwrap();
     assert_eq!(opened.checkpoint, Some(tick.checkpoint));
     assert_eq!(opened.schedule_states, [(namespace(), schedule("nightly"), state(1))]);
@@ -151,7 +151,7 @@ pub async fn a_fenced_tick_has_no_effect_at_all(harness: &dyn Harness) {
     let stores = harness.reopen(stores).await;
     assert_nothing_happened(&stores).await;
     let opened = stores.sink.open(P0, Epoch(3)).await.unwrap();
-    assert_eq!((opened.checkpoint, opened.schedule_states, opened.log_end), (None, vec![], 0));
+    assert_eq!((opened.checkpoint, opened.schedule_states, opened.log_end), (None, vec![], LogOffset::START));
 }
 
 /// The states of schedules are what the ticks left, in order of namespace and id.

@@ -17,7 +17,7 @@ fn sorted(mut entries: Vec<TimetableEntry>) -> Vec<TimetableEntry> {
 }
 
 fn offsets(page: &TimetablePage) -> Vec<u64> {
-    let mut offsets: Vec<u64> = page.entries.iter().map(|entry| entry.offset).collect();
+    let mut offsets: Vec<u64> = page.entries.iter().map(|entry| entry.offset.position()).collect();
     offsets.sort_unstable();
     offsets
 }

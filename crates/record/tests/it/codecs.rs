@@ -84,7 +84,7 @@ pub(crate) fn all() -> Vec<Codec> {
         Codec {
             checksummed: true,
             version_at: 3,
-            ..codec!("block", block, block, |bytes: &Bytes| block::decode(PartitionId(7), bytes))
+            ..codec!("block", block, block, |bytes: &Bytes| block::decode(PartitionId::own(7), bytes))
         },
         Codec {
             name: "publication_batch",

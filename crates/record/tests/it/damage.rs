@@ -149,7 +149,7 @@ fn counts_that_cannot_be_true_cost_no_memory() {
     bytes[56..60].copy_from_slice(&u32::MAX.to_le_bytes());
     let crc = crc32c(&bytes[8..]);
     bytes[4..8].copy_from_slice(&crc.to_le_bytes());
-    let error = block::decode(PartitionId(7), &bytes).unwrap_err().to_string();
+    let error = block::decode(PartitionId::own(7), &bytes).unwrap_err().to_string();
     assert!(error.starts_with("block: it claims 4294967295 bytes in"), "{error}");
 
     let (header, publications, _) = values.batch();

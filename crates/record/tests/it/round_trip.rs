@@ -1,7 +1,7 @@
 //! What goes in comes out.
 
 use bytes::Bytes;
-use minutehand_model::{Command, Fact};
+use minutehand_model::{Command, Fact, LogOffset};
 use minutehand_record::{QueueNames, block, command, publication, task};
 use proptest::prelude::*;
 
@@ -87,7 +87,7 @@ fn creations_and_publications_are_decoded_without_a_copy() {
     assert!(is_slice_of(&decoded.encoded, &bytes));
 
     let (header, mut publications, _) = values.batch();
-    publications.push(minutehand_model::Publication { offset: 1, task: record });
+    publications.push(minutehand_model::Publication { offset: LogOffset::at(1), task: record });
     let bytes = publication::encode_batch(&header, &publications.iter().collect::<Vec<_>>(), &[]);
     let batch = publication::decode_batch(&bytes).unwrap();
     assert!(batch.items.iter().all(|item| is_slice_of(&item.encoded, &bytes)));

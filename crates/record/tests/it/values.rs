@@ -25,6 +25,16 @@ impl Values {
         self.next() & 1 == 1
     }
 
+    /// Of any log.
+    pub(crate) fn offset(&mut self) -> LogOffset {
+        LogOffset::from_bits(self.number() >> 1).unwrap()
+    }
+
+    /// Of any region.
+    pub(crate) fn partition(&mut self) -> PartitionId {
+        PartitionId::from_bits(self.number() as u32 >> 1).unwrap()
+    }
+
     /// Numbers of every magnitude, the ends of the range included.
     pub(crate) fn number(&mut self) -> u64 {
         match self.below(8) {
@@ -269,11 +279,11 @@ impl Values {
     }
 
     pub(crate) fn revision_entry(&mut self) -> RevisionEntry {
-        RevisionEntry { offset: self.number(), appended_at: self.any_time(), revision: self.revision() }
+        RevisionEntry { offset: self.offset(), appended_at: self.any_time(), revision: self.revision() }
     }
 
     pub(crate) fn place(&mut self) -> Place {
-        Place { due: self.any_time(), offset: self.number() }
+        Place { due: self.any_time(), offset: self.offset() }
     }
 
     pub(crate) fn checkpoint(&mut self) -> Checkpoint {
@@ -285,13 +295,13 @@ impl Values {
             .chunks_exact(2)
             .map(|pair| Gap { after: pair[0], through: pair[1], from_offset: pair[0].offset })
             .collect::<Vec<_>>();
-        let applied = self.number();
+        let (one, other) = (self.offset(), self.offset());
         Checkpoint {
             epoch: Epoch(self.number()),
             tick: self.number(),
-            applied,
+            applied: one.max(other),
             frontier: Frontier { head, gaps, backlog: Vec::new() },
-            replay_from: applied - self.number().min(applied),
+            replay_from: one.min(other),
             remembered_from: self.any_time(),
         }
     }
@@ -302,7 +312,7 @@ impl Values {
         state.triggered_at = Some(self.any_time());
         let trigger = |values: &mut Values| WaitingRun {
             nominal: values.any_time(),
-            trigger: values.optional(Values::number),
+            trigger: values.optional(Values::offset),
         };
         state.buffered = self.several(3, trigger).into();
         state
@@ -357,7 +367,7 @@ impl Values {
         let task = self.record();
         DeadLetterRecord {
             queue: task.queue,
-            partition: PartitionId(self.number() as u32),
+            partition: self.partition(),
             key: task.key,
             at: self.any_time(),
             attempts: self.number() as u32,
@@ -383,14 +393,14 @@ impl Values {
                 TimetableEntry {
                     key: task.key,
                     due,
-                    offset: self.number(),
+                    offset: self.offset(),
                     appended_at: self.any_time(),
                     fact: if self.below(4) == 0 { Fact::Void } else { Fact::Runs(task) },
                 }
             })
             .collect();
         Block {
-            partition: PartitionId(7),
+            partition: PartitionId::own(7),
             bucket,
             first_offset: entries.iter().map(|entry| entry.offset).min().unwrap(),
             last_offset: entries.iter().map(|entry| entry.offset).max().unwrap(),
@@ -400,14 +410,14 @@ impl Values {
 
     pub(crate) fn batch(&mut self) -> (BatchHeader, Vec<Publication>, Vec<StopRequest>) {
         let header = BatchHeader {
-            partition: PartitionId(self.number() as u32),
+            partition: self.partition(),
             epoch: Epoch(self.number()),
             tick: self.number(),
             published_at: self.civil_time(),
             first_sequence: self.number() >> 1,
         };
         let publications =
-            self.several(12, |values| Publication { offset: values.number(), task: values.record() });
+            self.several(12, |values| Publication { offset: values.offset(), task: values.record() });
         let stops = self.several(4, |values| StopRequest {
             queue: values.queue(),
             key: values.key(),

@@ -36,6 +36,8 @@ pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String>
 
 #[cfg(test)]
 mod tests {
+    use minutehand_model::LogOffset;
+
     use super::check;
     use crate::check::story::Story;
 
@@ -47,10 +49,10 @@ mod tests {
             good.clone().but(|tick| tick.epoch = 0),
             good.clone().but(|tick| tick.number = 3),
             good.clone().but(|tick| tick.number = 1),
-            good.clone().but(|tick| tick.applied = 9),
+            good.clone().but(|tick| tick.applied = LogOffset::at(9)),
             good.clone().but(|tick| tick.head.due = super::super::story::ms(9)),
-            good.clone().but(|tick| tick.replay_from = 21),
-            good.ticks(30, &[]).but(|tick| tick.replay_from = 5).ticks(40, &[]),
+            good.clone().but(|tick| tick.replay_from = LogOffset::at(21)),
+            good.ticks(30, &[]).but(|tick| tick.replay_from = LogOffset::at(5)).ticks(40, &[]),
             Story::default().ticks(10, &[]).but(|tick| tick.number = 2),
         ];
         for (index, story) in bad.iter().enumerate() {

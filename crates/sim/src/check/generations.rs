@@ -348,9 +348,9 @@ mod tests {
     #[test]
     fn what_was_known_to_be_cancelled_is_not_published() {
         let story = Story::default().creates(1, 7, 500).ticks(10, &[]).cancels(20, 7, 500);
-        let unaware = story.clone().ticks(505, &[(7, 500, 1)]).but(|tick| tick.applied = 20);
+        let unaware = story.clone().ticks(505, &[(7, 500, 1)]).but(|tick| tick.applied = LogOffset::at(20));
         assert_eq!(unaware.ask(check_updates), Ok(()));
-        let aware = story.ticks(505, &[(7, 500, 1)]).but(|tick| tick.applied = 21);
+        let aware = story.ticks(505, &[(7, 500, 1)]).but(|tick| tick.applied = LogOffset::at(21));
         assert!(aware.ask(check_updates).is_err());
     }
 

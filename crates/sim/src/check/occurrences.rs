@@ -142,6 +142,8 @@ fn check_runs_max(
 
 #[cfg(test)]
 mod tests {
+    use minutehand_model::LogOffset;
+
     use super::check;
     use crate::check::story::schedules::{definition, every, revise, run};
     use crate::check::story::{Story, ms};
@@ -178,8 +180,8 @@ mod tests {
         let right = [28_000, 35_000, 42_000, 49_000].iter().fold(revised, |story, at| run(story, *at, 0));
         let mut right = right;
         // The revision took effect at once.
-        right.partition.ticks.iter_mut().for_each(|tick| tick.applied = 0);
-        right.partition.ticks[1].applied = 25_001;
+        right.partition.ticks.iter_mut().for_each(|tick| tick.applied = LogOffset::START);
+        right.partition.ticks[1].applied = LogOffset::at(25_001);
         right.partition.ticks[1].head.due = crate::check::story::ms(25_000);
         assert_eq!(ask(&right), Ok(()));
         let both = run(right.clone(), 30_000, 0);
@@ -223,14 +225,14 @@ mod tests {
 
     #[test]
     fn a_misfire_is_judged_by_the_clocks_that_may_have_decided_it() {
-        let within_jitter = Place { due: ms(30_514), offset: 5 };
+        let within_jitter = Place { due: ms(30_514), offset: LogOffset::at(5) };
         assert_eq!(ask(&left_out(719, within_jitter, 7_000_000, 31_000)), Ok(()), "that clock was ahead");
         assert!(ask(&left_out(719, within_jitter, 30_520, 31_000)).is_err(), "all clocks were right");
         let before_nominal = Place::end_of(ms(29_999));
         assert!(ask(&left_out(719, before_nominal, 7_000_000, 31_000)).is_err(), "F had not come there");
-        let before_schedule = Place { due: ms(30_000), offset: 4 };
+        let before_schedule = Place { due: ms(30_000), offset: LogOffset::at(4) };
         assert_eq!(ask(&left_out(0, before_schedule, 30_000, 35_000)), Ok(()), "its place came 5 s later");
-        let at_schedule = Place { due: ms(30_000), offset: 5 };
+        let at_schedule = Place { due: ms(30_000), offset: LogOffset::at(5) };
         assert!(ask(&left_out(0, at_schedule, 30_000, 35_000)).is_err(), "its place came in time");
     }
 }

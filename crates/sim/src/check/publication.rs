@@ -56,6 +56,8 @@ pub(super) fn check_content(_: &Journal, about: &PartitionJournal) -> Result<(),
 
 #[cfg(test)]
 mod tests {
+    use minutehand_model::LogOffset;
+
     use super::{check_content, check_torn};
     use crate::check::story::Story;
 
@@ -66,7 +68,7 @@ mod tests {
         for wrong in [(8, 50, 1), (7, 51, 1), (7, 50, 2), (7, 50, 3)] {
             assert!(story.clone().ticks(60, &[wrong]).ask(check_content).is_err(), "{wrong:?}");
         }
-        let beyond_a = story.ticks(60, &[(7, 50, 1)]).but(|tick| tick.applied = 1);
+        let beyond_a = story.ticks(60, &[(7, 50, 1)]).but(|tick| tick.applied = LogOffset::at(1));
         assert!(beyond_a.ask(check_content).is_err());
     }
 

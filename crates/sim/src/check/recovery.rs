@@ -41,7 +41,11 @@ fn check_alive(journal: &Journal, about: &PartitionJournal) -> Result<(), String
     };
     let is_old = last_record.appended_at_ms < journal.ended_at_ms - journal.recovery_bound_ms;
     if is_old && last_tick.applied <= last_record.offset {
-        return Err(format!("A stands at {}, the log ends at {}", last_tick.applied, last_record.offset + 1));
+        return Err(format!(
+            "A stands at {}, the log ends at {}",
+            last_tick.applied,
+            last_record.offset.next()
+        ));
     }
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use minutehand_model::LogOffset;
+
 use crate::journal::{Journal, PartitionJournal, Said};
 
 pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let reported: BTreeSet<&str> = about.set_aside.iter().map(String::as_str).collect();
-    let applied = about.ticks.last().map_or(0, |tick| tick.applied);
+    let applied = about.ticks.last().map_or(LogOffset::START, |tick| tick.applied);
     let mut unreadable = BTreeSet::new();
     for record in &about.log {
         let Said::Unreadable { position } = &record.said else { continue };
@@ -17,7 +19,8 @@ pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String>
     }
     for position in reported {
         // Revisions whose definition has no meaning are reported with more than their offset.
-        let is_plain = position.strip_prefix("log offset ").is_some_and(|rest| rest.parse::<u64>().is_ok());
+        let is_plain =
+            position.strip_prefix("log offset ").is_some_and(|rest| LogOffset::parse(rest).is_some());
         if is_plain && !unreadable.contains(position) {
             return Err(format!("{position} was set aside, but it can be understood"));
         }

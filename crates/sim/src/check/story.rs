@@ -18,7 +18,7 @@ pub(crate) struct Story {
 impl Story {
     /// The log takes a record at offset and time `at`.
     pub(crate) fn says(mut self, at: u64, said: Said) -> Story {
-        self.partition.log.push(Logged { offset: at, appended_at_ms: at as i64, said });
+        self.partition.log.push(Logged { offset: LogOffset::at(at), appended_at_ms: at as i64, said });
         self
     }
 
@@ -31,13 +31,13 @@ impl Story {
     }
 
     /// A tick at a time, under epoch 1, with A and F at that time, that publishes (key, due, offset).
-    pub(crate) fn ticks(mut self, at_ms: i64, published: &[(u128, i64, LogOffset)]) -> Story {
+    pub(crate) fn ticks(mut self, at_ms: i64, published: &[(u128, i64, u64)]) -> Story {
         let tick = self.partition.ticks.len();
         self.partition.ticks.push(TickEntry {
             epoch: 1,
             number: tick as u64 + 1,
-            applied: at_ms as u64,
-            replay_from: 0,
+            applied: LogOffset::at(at_ms as u64),
+            replay_from: LogOffset::START,
             head: Place::end_of(ms(at_ms)),
             backlog: Vec::new(),
             published_at_ms: at_ms,
@@ -51,7 +51,7 @@ impl Story {
             tick,
             key: TaskKey(*key),
             due: ms(*due_ms),
-            offset: *offset,
+            offset: LogOffset::at(*offset),
             guarantee: Guarantee::AtMostOnce,
             encoded: Bytes::new(),
         });
@@ -87,8 +87,9 @@ impl Story {
 pub(crate) mod schedules {
     use bytes::Bytes;
     use minutehand_model::{
-        ActionTemplate, Guarantee, MisfirePolicy, Namespace, Origin, OutcomeKind, OverlapPolicy, Precision,
-        QueueName, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId, Task, TaskId,
+        ActionTemplate, Guarantee, LogOffset, MisfirePolicy, Namespace, Origin, OutcomeKind, OverlapPolicy,
+        Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId, Task,
+        TaskId,
     };
 
     use super::{Story, ms};
@@ -166,7 +167,7 @@ pub(crate) mod schedules {
             tick,
             key: record.key,
             due: record.due,
-            offset,
+            offset: LogOffset::at(offset),
             guarantee: record.guarantee,
             encoded: record.encoded,
         });

@@ -1,6 +1,7 @@
 //! Effects on their way to the stores: how long they take, what gets lost, what arrives twice.
 
 use minutehand_engine::{Effect, Failure, Input, StopReason};
+use minutehand_model::LogOffset;
 
 use super::event::{Answer, Envelope, Event, OwnerId, Request, RequestKind};
 use crate::trace::Who;
@@ -100,7 +101,12 @@ impl super::World {
         self.queue.push(at_ms, Event::Answer { owner: envelope.owner, answer });
     }
 
-    fn send_forget(&mut self, id: OwnerId, log_below: u64, timetable_before: minutehand_model::Timestamp) {
+    fn send_forget(
+        &mut self,
+        id: OwnerId,
+        log_below: LogOffset,
+        timetable_before: minutehand_model::Timestamp,
+    ) {
         let kind = RequestKind::Forget { log_below, timetable_before };
         if self.network.cut_until(id.node, kind.store(), self.now_ms).is_some() {
             return;

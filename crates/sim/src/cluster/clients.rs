@@ -23,7 +23,7 @@ impl super::World {
         }
         for _ in 0..count {
             let (partition, command) = self.producer.tasks.next(self.now_ms, &mut self.producer.rng);
-            self.append_from_producer(partition.0 as usize, command);
+            self.append_from_producer(partition.index(), command);
         }
         self.queue.push(self.now_ms + gap_ms, Event::Produce);
     }
@@ -40,7 +40,7 @@ impl super::World {
             else {
                 return;
             };
-            self.append_from_producer(partition.0 as usize, command);
+            self.append_from_producer(partition.index(), command);
         }
         let mean_ms = 60_000 / self.setup.mix.schedule_changes_per_minute;
         let gap_ms = self.producer.rng.around(mean_ms) + 1;
@@ -67,7 +67,7 @@ impl super::World {
                 self.now_ms,
                 Who::Store(partition),
                 "append",
-                [offset, payload.len() as u64],
+                [offset.bits(), payload.len() as u64],
                 || {
                     let said = logs[partition].history.last().map(|logged| said_in_words(&logged.said));
                     format!("offset {offset}: {}", said.unwrap_or_default())
@@ -119,7 +119,7 @@ impl super::World {
         }
         let offset = self.logs[partition].append(self.now_ms, encode(&command));
         let logs = &self.logs;
-        self.trace.note(self.now_ms, Who::Store(partition), "append", [offset, 1], || {
+        self.trace.note(self.now_ms, Who::Store(partition), "append", [offset.bits(), 1], || {
             let said = logs[partition].history.last().map(|logged| said_in_words(&logged.said));
             format!("offset {offset}: {}", said.unwrap_or_default())
         });

@@ -57,9 +57,9 @@ impl super::World {
             RequestKind::Commit { tick } => self.land_commit(envelope, *tick),
             RequestKind::Forget { log_below, timetable_before } => {
                 let flaw = self.setup.flaw;
-                let below = log_below + flaw.map_or(0, |flaw| flaw.truncates_too_far());
+                let below = log_below.plus(flaw.map_or(0, |flaw| flaw.truncates_too_far()));
                 let before = timetable_before.plus_millis(flaw.map_or(0, |flaw| flaw.expires_too_early_ms()));
-                self.note(owner(id), "forget", [below, before.as_millis() as u64], || {
+                self.note(owner(id), "forget", [below.bits(), before.as_millis() as u64], || {
                     format!("log below {below}, timetable before {before}")
                 });
                 self.logs[id.partition].truncate(below);
@@ -91,19 +91,19 @@ impl super::World {
         self.reply(envelope, input, Some(session));
     }
 
-    fn land_read_log(&mut self, envelope: Envelope, from: u64, bytes_max: usize) {
+    fn land_read_log(&mut self, envelope: Envelope, from: LogOffset, bytes_max: usize) {
         let (id, partition) = (envelope.owner, envelope.owner.partition);
         let input = match self.logs[partition].read(from, bytes_max) {
             Some(read) => {
                 let (count, next, end) = (read.records.len(), read.next, read.end);
-                self.note(owner(id), "read log", [from, count as u64], || {
+                self.note(owner(id), "read log", [from.bits(), count as u64], || {
                     format!("{from} .. {next} of {end}: {count} records, {} bytes", read.payloads_bytes)
                 });
                 Input::Records { request: envelope.request, records: read.records, next, end }
             }
             None => {
                 let start = self.logs[partition].start();
-                self.note(owner(id), "log is gone", [from, start], || {
+                self.note(owner(id), "log is gone", [from.bits(), start.bits()], || {
                     format!("{from} was asked for, the log begins at {start}")
                 });
                 failed(envelope, Failure::Fatal)
@@ -158,7 +158,7 @@ impl super::World {
     /// Planted: the transaction is torn. True when the sender is to hear of a failure.
     fn tear(&mut self, tick: &Tick, at: CommitAt) -> bool {
         let Some(flaw) = self.setup.flaw else { return false };
-        let partition = tick.partition.0 as usize;
+        let partition = tick.partition.index();
         if flaw.splits_transactions() && !tick.publications.is_empty() && self.rng.chance(0.02) {
             self.sinks[partition].commit_torn(tick.clone(), at, false);
             return true;

@@ -175,7 +175,7 @@ impl super::World {
         self.counts.take_overs += 1;
         self.note(Who::Owner(node, partition), "acquired", [epoch.0, 0], || format!("epoch {epoch}"));
         self.instances += 1;
-        let engine = Partition::new(self.engine_config(), PartitionId(partition as u32));
+        let engine = Partition::new(self.engine_config(), PartitionId::own(partition as u32));
         self.nodes[node].owners[partition] = Some(Owner {
             instance: self.instances,
             engine,

@@ -65,8 +65,8 @@ impl MemoryStores {
         };
         let shared = Shared {
             state: Mutex::new(state),
-            ends: (0..count).map(|_| watch::Sender::new(0)).collect(),
-            assignment: watch::Sender::new((0..partitions).map(PartitionId).collect()),
+            ends: (0..count).map(|_| watch::Sender::new(LogOffset::START)).collect(),
+            assignment: watch::Sender::new((0..partitions).map(PartitionId::own).collect()),
             confirmed_at: watch::Sender::new(Timestamp::from_millis(0)),
             published: Notify::new(),
         };
@@ -101,7 +101,7 @@ impl MemoryStores {
 impl State {
     /// The index of a partition that exists.
     fn index(&self, partition: PartitionId, action: &str) -> Result<usize, PortError> {
-        let index = partition.0 as usize;
+        let index = partition.index();
         if index < self.logs.len() {
             return Ok(index);
         }

@@ -54,7 +54,7 @@ impl CommandLog for MemoryStores {
             .into_iter()
             .map(|(offset, appended_at, payload)| LogRecord::new(offset, appended_at, payload))
             .collect();
-        let next = records.last().map_or(log.end().max(from), |last| last.offset + 1);
+        let next = records.last().map_or(log.end().max(from), |last| last.offset.next());
         Ok(LogBatch { records, next, end: log.end() })
     }
 
@@ -65,9 +65,9 @@ impl CommandLog for MemoryStores {
     }
 
     fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
-        match self.shared.ends.get(partition.0 as usize) {
+        match self.shared.ends.get(partition.index()) {
             Some(end) => end.subscribe(),
-            None => watch::Sender::new(0).subscribe(),
+            None => watch::Sender::new(LogOffset::START).subscribe(),
         }
     }
 
@@ -128,7 +128,7 @@ impl State {
         for publication in tick.publications {
             let task = publication.task;
             let queue = self.deliveries.entry(task.queue).or_insert_with(|| vec![Vec::new(); partitions]);
-            let kept = &mut queue[partition.0 as usize];
+            let kept = &mut queue[partition.index()];
             kept.push(Delivery {
                 id: DeliveryId { partition, sequence: kept.len() as u64 },
                 epoch,
@@ -156,7 +156,7 @@ impl Timetable for MemoryStores {
             state.index(block.partition, "write a block to the timetable")?;
         }
         for block in blocks {
-            state.timetables[block.partition.0 as usize].write_block(block, None);
+            state.timetables[block.partition.index()].write_block(block, None);
         }
         Ok(())
     }

@@ -28,14 +28,14 @@ impl State {
     }
 
     fn exists(&self, queue: &QueueName, id: DeliveryId) -> bool {
-        let kept = self.deliveries.get(queue).and_then(|queue| queue.get(id.partition.0 as usize));
+        let kept = self.deliveries.get(queue).and_then(|queue| queue.get(id.partition.index()));
         kept.is_some_and(|kept| id.sequence < kept.len() as u64)
     }
 
     fn append_all(&mut self, commands: Vec<(PartitionId, Bytes)>) {
         let now_ms = self.clock_ms;
         for (partition, payload) in commands {
-            self.logs[partition.0 as usize].append(now_ms, payload);
+            self.logs[partition.index()].append(now_ms, payload);
         }
     }
 

@@ -54,12 +54,12 @@ impl LogStore {
 
     /// The time of the newest record; the present when there is none.
     pub(crate) fn last_appended_at(&self, now_ms: i64) -> Timestamp {
-        Timestamp::from_millis(if self.end == 0 { now_ms } else { self.last_appended_ms })
+        Timestamp::from_millis(if self.end == LogOffset::START { now_ms } else { self.last_appended_ms })
     }
 
     /// Leaves offsets unused, as transaction markers do.
     pub(crate) fn leave_hole(&mut self, offsets: u64) {
-        self.end += offsets;
+        self.end = self.end.plus(offsets);
     }
 
     /// Appends bytes as they came; they are understood once, here, for every reader.
@@ -79,7 +79,7 @@ impl LogStore {
 
     fn store(&mut self, now_ms: i64, payload: Bytes, command: Result<Command, SetAside>) -> LogOffset {
         let offset = self.end;
-        self.end += 1;
+        self.end = self.end.next();
         let appended_at = self.appended_at(now_ms);
         self.history.push(Logged {
             offset,
@@ -93,7 +93,7 @@ impl LogStore {
     /// The index of the first record at or after an offset. Without holes in between it is found at once.
     fn first_at(&self, offset: LogOffset) -> usize {
         let begin = self.records.front().map_or(offset, |record| record.input.offset);
-        let guess = (offset.saturating_sub(begin) as usize).min(self.records.len());
+        let guess = (begin.records_until(offset).unwrap_or(0) as usize).min(self.records.len());
         let is_below =
             |index: usize| self.records.get(index).is_some_and(|record| record.input.offset < offset);
         if !is_below(guess) && (guess == 0 || is_below(guess - 1)) {
@@ -169,16 +169,16 @@ mod tests {
         log.append(10, cancel(1));
         log.leave_hole(3);
         log.append(5, cancel(2));
-        let first = log.read(0, 1).expect("kept");
-        assert_eq!((first.records.len(), first.next, first.end), (1, 4, 5));
-        let second = log.read(1, 1).expect("kept");
-        assert_eq!((second.records[0].offset, second.next), (4, 5));
+        let first = log.read(LogOffset::START, 1).expect("kept");
+        assert_eq!((first.records.len(), first.next, first.end), (1, LogOffset::at(4), LogOffset::at(5)));
+        let second = log.read(LogOffset::at(1), 1).expect("kept");
+        assert_eq!((second.records[0].offset, second.next), (LogOffset::at(4), LogOffset::at(5)));
         assert_eq!(
             second.records[0].appended_at,
             Timestamp::from_millis(10),
             "the log's clock never goes back"
         );
-        assert_eq!(log.read(5, 1).expect("kept").records.len(), 0);
+        assert_eq!(log.read(LogOffset::at(5), 1).expect("kept").records.len(), 0);
     }
 
     #[test]
@@ -187,16 +187,16 @@ mod tests {
         for id in 0..4 {
             log.append(0, cancel(id));
         }
-        log.truncate(2);
-        assert!(log.read(1, 100).is_none());
-        assert_eq!(log.read(2, 1_000).expect("kept").records.len(), 2);
+        log.truncate(LogOffset::at(2));
+        assert!(log.read(LogOffset::at(1), 100).is_none());
+        assert_eq!(log.read(LogOffset::at(2), 1_000).expect("kept").records.len(), 2);
     }
 
     #[test]
     fn bytes_that_say_nothing_carry_their_position() {
         let mut log = LogStore::default();
         log.append(0, Bytes::from_static(b"\xff\xff"));
-        let read = log.read(0, 100).expect("kept");
+        let read = log.read(LogOffset::START, 100).expect("kept");
         let set_aside = read.records[0].command.as_ref().expect_err("no command");
         assert_eq!(set_aside.position, "log offset 0");
     }

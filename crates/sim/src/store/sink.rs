@@ -156,7 +156,7 @@ mod tests {
 
     fn tick(epoch: u64, number: u64) -> Tick {
         Tick {
-            partition: PartitionId(0),
+            partition: PartitionId::own(0),
             checkpoint: Checkpoint { epoch: Epoch(epoch), tick: number, ..Checkpoint::START },
             published_at: Timestamp::from_millis(0),
             publications: Vec::new(),

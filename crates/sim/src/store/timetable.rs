@@ -84,7 +84,8 @@ impl TimetableStore {
         if self.flaws.overwrites {
             let same_due =
                 |first: LogOffset, last| BlockName { first_offset: first, last_offset: last, ..name };
-            let others = same_due(0, 0)..=same_due(LogOffset::MAX, LogOffset::MAX);
+            let others =
+                same_due(LogOffset::START, LogOffset::START)..=same_due(LogOffset::MAX, LogOffset::MAX);
             let others: Vec<BlockName> = self.blocks.range(others).map(|(name, _)| *name).collect();
             for other in others {
                 self.blocks.remove(&other);
@@ -97,7 +98,12 @@ impl TimetableStore {
     /// Blocks whose first due time lies in `from..until`, until about `bytes_max` bytes are read.
     pub(crate) fn read(&self, from: Timestamp, until: Timestamp, bytes_max: usize) -> TimetablePage {
         let mut page = TimetablePage { complete_until: until, ..TimetablePage::default() };
-        let lowest = BlockName { first_due: from, bucket: Timestamp::MIN, first_offset: 0, last_offset: 0 };
+        let lowest = BlockName {
+            first_due: from,
+            bucket: Timestamp::MIN,
+            first_offset: LogOffset::START,
+            last_offset: LogOffset::START,
+        };
         let mut bytes = 0;
         let mut last_due = None;
         for (name, block) in self.blocks.range((Bound::Included(lowest), Bound::Unbounded)) {
@@ -171,17 +177,17 @@ impl TimetableStore {
 
 /// A block of one entry, for tests.
 #[cfg(test)]
-pub(crate) fn block_of(due_ms: i64, offset: LogOffset) -> Block {
-    let due = Timestamp::from_millis(due_ms);
+pub(crate) fn block_of(due_ms: i64, position: u64) -> Block {
+    let (due, offset) = (Timestamp::from_millis(due_ms), LogOffset::at(position));
     let entry = TimetableEntry {
-        key: TaskKey(u128::from(offset)),
+        key: TaskKey(u128::from(position)),
         due,
         offset,
         appended_at: Timestamp::from_millis(0),
         fact: Fact::Void,
     };
     Block {
-        partition: minutehand_model::PartitionId(0),
+        partition: minutehand_model::PartitionId::own(0),
         bucket: due.floor_to_minute(),
         first_offset: offset,
         last_offset: offset,
@@ -193,8 +199,8 @@ pub(crate) fn block_of(due_ms: i64, offset: LogOffset) -> Block {
 mod tests {
     use super::*;
 
-    fn offsets(page: &TimetablePage) -> Vec<LogOffset> {
-        page.entries.iter().map(|entry| entry.offset).collect()
+    fn offsets(page: &TimetablePage) -> Vec<u64> {
+        page.entries.iter().map(|entry| entry.offset.position()).collect()
     }
 
     fn ms(at_ms: i64) -> Timestamp {

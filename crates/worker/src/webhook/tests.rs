@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use minutehand_model::{
-    Backoff, Epoch, Execution, ExecutionId, Guarantee, Namespace, PartitionId, Precision, QueueName,
-    RetryPolicy, Task, TaskId, Timestamp,
+    Backoff, Epoch, Execution, ExecutionId, Guarantee, LogOffset, Namespace, PartitionId, Precision,
+    QueueName, RetryPolicy, Task, TaskId, Timestamp,
 };
 use reqwest::dns::Resolve;
 use tokio::net::TcpListener;
@@ -62,8 +62,14 @@ fn run_to(url: &str) -> Run {
         verbatim: None,
     };
     let id = ExecutionId::of(&task);
-    let execution =
-        Execution { id, task, published_at: due, partition: PartitionId(0), epoch: Epoch(1), offset: 0 };
+    let execution = Execution {
+        id,
+        task,
+        published_at: due,
+        partition: PartitionId::own(0),
+        epoch: Epoch(1),
+        offset: LogOffset::START,
+    };
     Run::new(execution, due)
 }
 

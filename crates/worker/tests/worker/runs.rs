@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_model::{Backoff, Command, OutcomeKind, QueueName, RetryPolicy, Task, Timestamp};
+use minutehand_model::{Backoff, Command, LogOffset, OutcomeKind, QueueName, RetryPolicy, Task, Timestamp};
 use minutehand_ports::{ErrorClass, Settlement};
 use minutehand_worker::{
     BuildError, FnHandler, HistoryPolicy, Run, StopCause, TIMEOUT_HEADER, Verdict, Worker, WorkerObserver,
@@ -104,7 +104,8 @@ async fn the_handler_sees_the_execution() {
     let worker = fake.worker().handle(queue(), handler, 1).build().unwrap();
     settled_when(&fake, worker, fake.until_settled(1)).await;
     let (execution, started_at) = seen.lock().unwrap().take().unwrap();
-    let expected = minutehand_model::Execution { offset: 7, ..crate::support::execution_of(task) };
+    let expected =
+        minutehand_model::Execution { offset: LogOffset::at(7), ..crate::support::execution_of(task) };
     assert_eq!((execution, started_at), (expected, Timestamp::from_millis(NOW_MS)));
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Command, Epoch, Execution, ExecutionId, Guarantee, Namespace, Origin, PartitionId, Precision, QueueName,
-    RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
+    Command, Epoch, Execution, ExecutionId, Guarantee, LogOffset, Namespace, Origin, PartitionId, Precision,
+    QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
 };
 use minutehand_ports::{
     Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
@@ -19,7 +19,7 @@ use tokio::sync::{Notify, broadcast};
 
 /// A time in 2026.
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
-pub(crate) const PARTITION: PartitionId = PartitionId(3);
+pub(crate) const PARTITION: PartitionId = PartitionId::own(3);
 
 pub(crate) fn queue() -> QueueName {
     QueueName::parse("mail").unwrap()
@@ -65,7 +65,7 @@ pub(crate) fn execution_of(task: Task) -> Execution {
         task,
         partition: PARTITION,
         epoch: Epoch(1),
-        offset: 0,
+        offset: LogOffset::START,
     }
 }
 
@@ -139,7 +139,7 @@ impl FakeQueue {
         let delivery = Delivery {
             id: DeliveryId { partition: PARTITION, sequence: state.sequence },
             epoch: Epoch(1),
-            offset: 7,
+            offset: LogOffset::at(7),
             published_at: task.due,
             key: task.key(),
             due: task.due,

@@ -74,6 +74,7 @@ pub(super) fn kafka(settings: &ClusterSettings) -> Result<KafkaConfig, Failure> 
         topic_prefix: settings.text("kafka.topic_prefix").to_owned(),
         region: settings.text("cluster.region").to_owned(),
         partitions: settings.number("cluster.partitions"),
+        log_generation: minutehand_model::LogGeneration::FIRST,
         queue_partitions: settings.number("kafka.queue_partitions"),
         replication_factor: settings.number("kafka.replication_factor"),
         command_retention_ms: settings.number("kafka.command_retention_ms"),

@@ -56,7 +56,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let limits =
         Limits { apply_wait_ms_max: settings.number("gateway.apply_wait_ms_max"), ..Limits::default() };
     // Ready when every partition has an owner.
-    let (_all, every) = watch::channel((0..partitions).map(PartitionId).collect());
+    let (_all, every) = watch::channel((0..partitions).map(PartitionId::own).collect());
     let gateway = Gateway::asking(stores, Arc::new(asking), Arc::new(SystemClock), limits)
         .with_assignment(every)
         .with_troubles(troubles);

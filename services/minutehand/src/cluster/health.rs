@@ -35,7 +35,7 @@ impl Probe for LogProbe {
     }
 
     async fn ask(&self) -> Result<(), PortError> {
-        self.0.bounds(PartitionId(0)).await.map(drop)
+        self.0.bounds(PartitionId::own(0)).await.map(drop)
     }
 }
 
@@ -50,7 +50,7 @@ impl Probe for TimetableProbe {
 
     async fn ask(&self) -> Result<(), PortError> {
         let minute = SystemClock.now().floor_to_minute();
-        self.0.loads(PartitionId(0), minute, minute.plus_millis(1)).await.map(drop)
+        self.0.loads(PartitionId::own(0), minute, minute.plus_millis(1)).await.map(drop)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use minutehand_model::{Command, PartitionId, Task, Timestamp};
+use minutehand_model::{Command, LogOffset, PartitionId, Task, Timestamp};
 use minutehand_request::{MoveMode, validate_due};
 use tokio::time::{Instant, sleep};
 
@@ -123,13 +123,13 @@ impl Gateway {
         &self,
         partition: PartitionId,
         commands: Vec<Command>,
-    ) -> Result<u64, Unavailable> {
+    ) -> Result<LogOffset, Unavailable> {
         let kinds: Vec<&str> = commands.iter().map(Command::kind).collect();
         let records = commands.iter().map(minutehand_record::command::encode).collect();
         let appended = self.append(partition, records).await?;
         kinds.into_iter().for_each(|kind| self.metrics.accepted(kind, 1));
-        self.applied(partition, appended.end().unwrap_or(0)).await?;
-        Ok(appended.offsets.first().copied().unwrap_or(0))
+        self.applied(partition, appended.end().unwrap_or(LogOffset::START)).await?;
+        Ok(appended.offsets.first().copied().unwrap_or(LogOffset::START))
     }
 }
 

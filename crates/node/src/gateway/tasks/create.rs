@@ -43,7 +43,7 @@ impl Gateway {
         for (index, answer) in join_all(appends).await.into_iter().flatten() {
             answers[index] = Some(answer);
         }
-        let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId(0), None)));
+        let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId::own(0), None)));
         answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect()
     }
 
@@ -92,7 +92,7 @@ impl Gateway {
     /// # Errors
     /// A refused value, or a log that does not answer.
     pub async fn create_new(&self, task: Task) -> Result<Created, CreateError> {
-        let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId(0), None)));
+        let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId::own(0), None)));
         self.create(vec![task]).await.pop().unwrap_or_else(unanswered)
     }
 

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     fn candidate(key: u128, offset: LogOffset) -> Candidate {
-        Candidate { partition: PartitionId(0), key: TaskKey(key), offset, encoded: Bytes::new() }
+        Candidate { partition: PartitionId::own(0), key: TaskKey(key), offset, encoded: Bytes::new() }
     }
 
     fn at(ms: i64) -> Timestamp {
@@ -120,7 +120,7 @@ mod tests {
         for (due, id, key) in
             [(30, "z", 1), (10, "a", 2), (20, "x", 3), (10, "c", 4), (25, "y", 5), (10, "b", 6)]
         {
-            window.offer(at(due), id, candidate(key, 1));
+            window.offer(at(due), id, candidate(key, LogOffset::at(1)));
         }
         let (page, next) = window.finish();
         assert_eq!(ids(&page), ["b", "c"]);
@@ -130,10 +130,10 @@ mod tests {
     #[test]
     fn a_void_hides_what_is_older_and_never_what_is_newer() {
         let mut window = Window::new((at(0), String::new()), 10);
-        window.void(at(5), TaskKey(1), 7);
-        window.offer(at(5), "gone", candidate(1, 6));
-        window.offer(at(5), "back", candidate(2, 9));
-        window.void(at(5), TaskKey(2), 8);
+        window.void(at(5), TaskKey(1), LogOffset::at(7));
+        window.offer(at(5), "gone", candidate(1, LogOffset::at(6)));
+        window.offer(at(5), "back", candidate(2, LogOffset::at(9)));
+        window.void(at(5), TaskKey(2), LogOffset::at(8));
         let (page, next) = window.finish();
         assert_eq!(ids(&page), ["back"]);
         assert_eq!(next, None);
@@ -142,11 +142,11 @@ mod tests {
     #[test]
     fn a_dropped_candidate_is_found_again_when_voids_empty_the_page() {
         let mut window = Window::new((at(0), String::new()), 1);
-        window.offer(at(1), "a", candidate(1, 1));
-        window.offer(at(2), "b", candidate(2, 1));
-        window.offer(at(3), "c", candidate(3, 1));
-        window.void(at(1), TaskKey(1), 5);
-        window.void(at(2), TaskKey(2), 5);
+        window.offer(at(1), "a", candidate(1, LogOffset::at(1)));
+        window.offer(at(2), "b", candidate(2, LogOffset::at(1)));
+        window.offer(at(3), "c", candidate(3, LogOffset::at(1)));
+        window.void(at(1), TaskKey(1), LogOffset::at(5));
+        window.void(at(2), TaskKey(2), LogOffset::at(5));
         let (page, next) = window.finish();
         assert!(page.is_empty());
         assert_eq!(next, Some((at(3), "c".to_owned())), "the next page begins at what was dropped");
