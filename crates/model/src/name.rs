@@ -41,7 +41,18 @@ pub enum NameError {
         /// The accepted characters.
         allowed: &'static str,
     },
+    /// A part of a path that every client and server takes for "here" or "one up".
+    #[error("{field} is {given:?}, which means another place in a path; take another name")]
+    Dots {
+        /// Which name.
+        field: &'static str,
+        /// What was given.
+        given: &'static str,
+    },
 }
+
+/// What cannot be a name because paths give it a meaning.
+const DOTS: [&str; 2] = [".", ".."];
 
 fn check(
     text: &str,
@@ -55,6 +66,9 @@ fn check(
     }
     if text.len() > bytes_max {
         return Err(NameError::TooLong { field, bytes: text.len(), bytes_max });
+    }
+    if let Some(given) = DOTS.into_iter().find(|dots| *dots == text) {
+        return Err(NameError::Dots { field, given });
     }
     match text.chars().enumerate().find(|(_, c)| !is_allowed(*c)) {
         Some((index, found)) => Err(NameError::Character { field, found, position: index + 1, allowed }),
@@ -161,5 +175,23 @@ mod tests {
             "queue is 65 bytes long; at most 64 are allowed"
         );
         assert!(TaskId::parse("order/2026:17@eu+1=~").is_ok());
+    }
+
+    #[test]
+    fn what_paths_give_a_meaning_is_no_name() {
+        for dots in [".", ".."] {
+            let refused = [
+                Namespace::parse(dots).err(),
+                QueueName::parse(dots).err(),
+                TaskId::parse(dots).err(),
+                ScheduleId::parse(dots).err(),
+            ];
+            for error in refused {
+                assert!(matches!(error, Some(NameError::Dots { given, .. }) if given == dots), "{error:?}");
+            }
+        }
+        for name in ["...", ".a", "a.", "a..b"] {
+            assert!(QueueName::parse(name).is_ok() && TaskId::parse(name).is_ok(), "{name}");
+        }
     }
 }

@@ -154,6 +154,7 @@ pub fn name_refused(field: &str, given: &str, error: &minutehand_model::NameErro
         NameError::Empty { bytes_max, allowed, .. } => format!("1 to {bytes_max} characters of {allowed}"),
         NameError::TooLong { bytes_max, .. } => format!("at most {bytes_max} bytes"),
         NameError::Character { allowed, .. } => (*allowed).to_owned(),
+        NameError::Dots { .. } => "any name but . and ..".to_owned(),
     };
     let given = match error {
         NameError::TooLong { bytes, .. } => format!("{bytes} bytes"),
