@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use minutehand_model::Namespace;
 use minutehand_node::InvalidField;
 
@@ -16,9 +14,6 @@ use crate::api::Api;
 use crate::problem::Problem;
 use crate::tokens::{Grant, Tokens};
 use minutehand_request::parse_queue;
-
-/// Largest body of a request that is read as a whole: the largest payload in Base64, all headers, and room.
-pub(crate) const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// The one route that is a POST and changes nothing.
 pub(crate) const PREVIEW_ROUTE: &str = "/v1/namespaces/{ns}/schedules:preview";
@@ -31,13 +26,17 @@ pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     };
     // A preview changes nothing although it is a POST.
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-        || route == Some(PREVIEW_ROUTE);
-    if grant.read_only && !is_read {
+    let changes_nothing = is_read(request.method()) || route == Some(PREVIEW_ROUTE);
+    if grant.read_only && !changes_nothing {
         return Problem::forbidden(format!("the token of {} is read-only", grant.name)).into_response();
     }
     request.extensions_mut().insert(grant);
     next.run(request).await
+}
+
+/// Whether a method only asks.
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// What the bearer of a request's token may do.
@@ -89,7 +88,7 @@ impl FromRequestParts<Arc<Api>> for Scoped {
                 "there is no namespace {namespace}; only listed ones exist here"
             )));
         }
-        if parts.method != Method::GET {
+        if !is_read(&parts.method) {
             api.namespaces.remember(&namespace);
         }
         Ok(Scoped { namespace, grant, params })
@@ -200,16 +199,4 @@ impl Params {
             _ => Err(InvalidField::new(name, "is out of range", format!("1 to {max}"), text)),
         }
     }
-}
-
-/// Reads a body as a whole.
-pub(crate) async fn read_body(body: Body) -> Result<Bytes, Problem> {
-    let read = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
-    read.map_err(|_| Problem::body_too_large("body", BODY_BYTES_MAX))
-}
-
-/// A body that may be left out; then it counts as `{}`.
-pub(crate) async fn read_optional_body(body: Body) -> Result<Bytes, Problem> {
-    let bytes = read_body(body).await?;
-    Ok(if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use minutehand_metrics::HttpMetrics;
 use minutehand_node::Gateway;
+use tokio::sync::Semaphore;
 
 use crate::idempotency::IdempotencyKeys;
 use crate::ids::IdSource;
@@ -39,7 +40,12 @@ pub(crate) struct Api {
     pub(crate) default_group: String,
     pub(crate) idempotency: IdempotencyKeys,
     pub(crate) requests: HttpMetrics,
+    /// Room for batches of bulk creations under way, of all callers.
+    pub(crate) batches: Arc<Semaphore>,
 }
+
+/// Most batches of bulk creations under way at once.
+const BATCHES_MAX: usize = 64;
 
 impl Api {
     pub(crate) fn new(config: ApiConfig) -> Api {
@@ -52,6 +58,7 @@ impl Api {
             default_group: config.default_group,
             idempotency: IdempotencyKeys::default(),
             requests: HttpMetrics::new(),
+            batches: Arc::new(Semaphore::new(BATCHES_MAX)),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+mod content;
 mod cursor;
 mod dto;
 mod idempotency;
@@ -16,9 +17,10 @@ mod ids;
 mod namespaces;
 mod node_router;
 mod openapi;
+mod origin;
 mod problem;
 mod routes;
-mod serve;
+mod server;
 mod switch;
 mod tls;
 mod tokens;
@@ -32,7 +34,7 @@ pub use node_router::{NodeConfig, node_router, waiting_router};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemDetails};
 pub use routes::router;
-pub use serve::{serve, serve_tls};
+pub use server::{ServeLimits, listen, serve};
 pub use switch::switched;
 pub use tls::{Tls, TlsError, TlsFiles};
 pub use tokens::{Grant, TokenError, Tokens, refuse_open_bind};

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -13,17 +13,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures::stream;
 use minutehand_node::{Ask, Readiness};
-use minutehand_peers::{ASK_PATH, STATUSES_PATH, StatusFeed};
+use minutehand_peers::{ASK_PATH, CONTENT_TYPE, STATUSES_PATH, StatusFeed};
 use tokio::sync::watch;
 
 use crate::access::grant;
 use crate::api::RenderMetrics;
+use crate::content::{of_its_kind, read_body};
+use crate::origin::{addressed_here, of_our_origin};
 use crate::problem::Problem;
 use crate::routes::operations;
 use crate::tokens::Tokens;
-
-/// Largest question.
-const QUESTION_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a scheduler or a worker serves.
 pub struct NodeConfig {
@@ -47,14 +46,19 @@ pub fn node_router(config: NodeConfig) -> Router {
     if has_owners {
         guarded = guarded.route(ASK_PATH, post(ask)).route(STATUSES_PATH, get(statuses));
     }
-    let guarded = guarded.route_layer(middleware::from_fn_with_state(Arc::clone(&state), authenticate));
+    let tokens = state.tokens.clone();
+    let guarded = guarded
+        .route_layer(middleware::from_fn(of_its_kind))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&state), authenticate))
+        .route_layer(middleware::from_fn_with_state(tokens.clone(), of_our_origin));
     let open = Router::new().route("/livez", get(operations::live)).route("/readyz", get(ready));
     guarded
         .merge(open)
         .fallback(|request: Request| async move {
             Problem::not_found(format!("there is nothing at {}", request.uri().path()))
         })
-        .layer(DefaultBodyLimit::max(QUESTION_BYTES_MAX))
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(tokens, addressed_here))
         .with_state(state)
 }
 
@@ -80,8 +84,12 @@ async fn ready(State(node): State<Arc<NodeConfig>>) -> Response {
     operations::readiness((node.readiness)())
 }
 
-async fn ask(State(node): State<Arc<NodeConfig>>, question: Bytes) -> Response {
+async fn ask(State(node): State<Arc<NodeConfig>>, body: Body) -> Response {
     let Some(owners) = &node.owners else { return StatusCode::NOT_FOUND.into_response() };
+    let question = match read_body(body).await {
+        Ok(question) => question,
+        Err(problem) => return problem.into_response(),
+    };
     match minutehand_peers::answer(&**owners, question).await {
         Ok(answer) => protobuf(Body::from(answer)),
         Err(error) => Problem::malformed(error.to_string()).into_response(),
@@ -102,5 +110,5 @@ async fn statuses(State(node): State<Arc<NodeConfig>>) -> Response {
 }
 
 fn protobuf(body: Body) -> Response {
-    ([(header::CONTENT_TYPE, "application/x-protobuf")], body).into_response()
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
 }

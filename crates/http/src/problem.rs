@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use minutehand_model::limits::BODY_READ_MS_MAX;
 use minutehand_node::{
     BackfillError, CancelError, CreateError, CreateScheduleError, InvalidField, LookupError, QueryError,
     RescheduleError, ReviseError, Unavailable,
@@ -108,6 +109,24 @@ impl Problem {
         let (limit, given) = (format!("at most {bytes_max} bytes"), format!("more than {bytes_max} bytes"));
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
             .about(field, limit, given)
+    }
+
+    /// A body that ended before its end, and what follows from that.
+    pub(crate) fn broken_off(error: &dyn std::error::Error, consequence: &str) -> Problem {
+        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        let detail = format!("the body broke off: {cause}{consequence}");
+        Problem::malformed(detail).about("body", "a whole body", "a part of one")
+    }
+
+    /// A body whose sender takes too long.
+    pub(crate) fn too_slow() -> Problem {
+        let detail = format!("the body has not come within {BODY_READ_MS_MAX} ms");
+        let limit = format!("the whole body within {BODY_READ_MS_MAX} ms");
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The request takes too long", detail).about(
+            "body",
+            limit,
+            "a part of one",
+        )
     }
 
     /// There is nothing of that name.

@@ -1,29 +1,15 @@
 //! TLS for listeners: certificates and keys from PEM files.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-
-use crate::serve::answer_at_once;
-
-/// Handshakes under way at once; more connections wait to be accepted.
-const HANDSHAKES_MAX: usize = 256;
-/// Longest handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where certificate and key lie, all PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +98,11 @@ impl Tls {
         let config = builder.with_single_cert(chain, key).map_err(|source| files.unusable(source))?;
         Ok(Tls(Arc::new(config)))
     }
+
+    /// What greets a connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.0))
+    }
 }
 
 impl TlsFiles {
@@ -133,59 +124,5 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
     match chain.is_empty() {
         true => Err(refused("there is no block CERTIFICATE in it".to_owned())),
         false => Ok(chain),
-    }
-}
-
-/// Accepts connections and greets them, many at a time: a slow greeting holds nobody up.
-pub(crate) struct TlsListener {
-    listener: TcpListener,
-    tls: watch::Receiver<Tls>,
-    handshakes: JoinSet<Option<(TlsStream<TcpStream>, SocketAddr)>>,
-}
-
-impl TlsListener {
-    pub(crate) fn new(listener: TcpListener, tls: watch::Receiver<Tls>) -> TlsListener {
-        TlsListener { listener, tls, handshakes: JoinSet::new() }
-    }
-
-    fn greet(&mut self, stream: TcpStream, from: SocketAddr) {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls.borrow().0));
-        self.handshakes.spawn(async move {
-            match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => Some((stream, from)),
-                Ok(Err(error)) => {
-                    tracing::debug!(%from, %error, "a TLS handshake failed");
-                    None
-                }
-                Err(_) => None,
-            }
-        });
-    }
-}
-
-impl axum::serve::Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            tokio::select! {
-                Some(greeted) = self.handshakes.join_next() => {
-                    if let Ok(Some(connection)) = greeted {
-                        return connection;
-                    }
-                }
-                (stream, from) = axum::serve::Listener::accept(&mut self.listener),
-                    if self.handshakes.len() < HANDSHAKES_MAX =>
-                {
-                    answer_at_once(&stream);
-                    self.greet(stream, from);
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
     }
 }

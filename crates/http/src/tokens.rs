@@ -1,7 +1,9 @@
 //! Bearer tokens: who may call, where, and whether to change anything.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use minutehand_model::{NameError, Namespace};
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
@@ -48,6 +50,12 @@ pub enum TokenError {
         /// What is wrong.
         reason: String,
     },
+    /// Lines, but none with a token.
+    #[error(
+        "there is no token in it, which would let everybody in; write a line NAME TOKEN, or leave the setting out to \
+         serve loopback alone without tokens"
+    )]
+    None,
     /// Open to others without a token.
     #[error(
         "refusing to listen on {addr} without tokens: anybody who reaches it could schedule tasks; listen on 127.0.0.1 or configure tokens"
@@ -67,15 +75,16 @@ struct Token {
     grant: Grant,
 }
 
-/// The tokens that are accepted. Only their SHA-256 is kept. Empty: everybody may do everything.
+/// The tokens that are accepted. Only their SHA-256 is kept. Empty: everybody may do everything. Clones are one set: what
+/// [`Self::replace`] puts into one of them counts for all.
 #[derive(Clone, Default)]
 pub struct Tokens {
-    tokens: Vec<Token>,
+    tokens: Arc<RwLock<Arc<[Token]>>>,
 }
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.tokens.iter().map(|token| &token.grant)).finish()
+        f.debug_list().entries(self.current().iter().map(|token| &token.grant)).finish()
     }
 }
 
@@ -97,39 +106,58 @@ impl Tokens {
             "has a blank or a character beyond ASCII".to_owned()
         } else {
             let grant = Grant::unrestricted(name);
-            return Ok(Tokens { tokens: vec![Token { sha256: sha256_of(token), grant }] });
+            return Ok(Tokens::of(vec![Token { sha256: sha256_of(token), grant }]));
         };
         Err(TokenError::Single { name: name.to_owned(), reason })
     }
 
     /// Whether callers need no token.
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.current().is_empty()
+    }
+
+    /// From now on what `others` accepts is accepted, here and by every clone.
+    pub fn replace(&self, others: &Tokens) {
+        let others = others.current();
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = others;
+    }
+
+    fn of(tokens: Vec<Token>) -> Tokens {
+        Tokens { tokens: Arc::new(RwLock::new(tokens.into())) }
+    }
+
+    fn current(&self) -> Arc<[Token]> {
+        Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads lines `NAME TOKEN [read-only] [namespaces=A,B]`; TOKEN is the token itself or `sha256:` and 64 hex
     /// digits of its SHA-256. Empty lines and lines that begin with `#` are passed over.
     ///
     /// # Errors
-    /// The first line that is something else.
+    /// The first line that is something else or has a token that stands before it, and a text without a token.
     pub fn parse(text: &str) -> Result<Tokens, TokenError> {
-        let mut tokens = Tokens::default();
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
+        let mut tokens = Vec::new();
+        let mut lines = BTreeMap::new();
+        for (line, text) in (1..).zip(text.lines().map(str::trim)) {
+            if text.is_empty() || text.starts_with('#') {
                 continue;
             }
-            let token = parse_line(line).map_err(|reason| TokenError::Line { line: index + 1, reason })?;
-            tokens.tokens.push(token);
+            let refused = |reason| TokenError::Line { line, reason };
+            let token = parse_line(text).map_err(refused)?;
+            if let Some(before) = lines.insert(token.sha256, line) {
+                return Err(refused(format!("its token is the one of line {before}")));
+            }
+            tokens.push(token);
         }
-        Ok(tokens)
+        if tokens.is_empty() { Err(TokenError::None) } else { Ok(Tokens::of(tokens)) }
     }
 
     /// What the bearer of a token may do; `None` when it is not known. Takes as long for every token of one length.
     pub fn grant(&self, presented: &str) -> Option<Grant> {
         let presented = digest(&SHA256, presented.as_bytes());
         let mut found = None;
-        for token in &self.tokens {
+        let tokens = self.current();
+        for token in tokens.iter() {
             if same(&token.sha256, presented.as_ref()) {
                 found = Some(&token.grant);
             }
@@ -247,6 +275,35 @@ mod tests {
         }
         let shown = format!("{:?}", Tokens::parse(FILE).unwrap());
         assert!(!shown.contains("0123456789abcdef") && !shown.contains("9f86d081"));
+    }
+
+    #[test]
+    fn a_text_without_a_token_lets_nobody_in() {
+        for text in ["", "\n\n", "# token\n", "  # a 0123456789abcdef0123"] {
+            assert_eq!(Tokens::parse(text).unwrap_err(), TokenError::None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_stands_on_one_line_only() {
+        let hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        let twice = [
+            "a 0123456789abcdef0123\nb 0123456789abcdef0123 read-only".to_owned(),
+            format!("a sha256:{hex}\nb sha256:{} namespaces=x", hex.to_uppercase()),
+        ];
+        for text in twice {
+            let reason = "its token is the one of line 1".to_owned();
+            assert_eq!(Tokens::parse(&text).unwrap_err(), TokenError::Line { line: 2, reason });
+        }
+    }
+
+    #[test]
+    fn what_replaces_tokens_counts_for_every_clone() {
+        let tokens = Tokens::parse(FILE).unwrap();
+        let held = tokens.clone();
+        tokens.replace(&Tokens::parse("new abcdefabcdefabcdef").unwrap());
+        assert_eq!(held.grant("abcdefabcdefabcdef"), Some(Grant::unrestricted("new")));
+        assert_eq!(held.grant("0123456789abcdef0123"), None);
     }
 
     #[test]

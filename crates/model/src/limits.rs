@@ -36,6 +36,26 @@ pub const SCHEDULE_EVENTS_MAX: usize = 20;
 pub const CRON_BYTES_MAX: usize = 1_024;
 /// Longest note on a revision, in bytes.
 pub const NOTE_BYTES_MAX: usize = 1_024;
+/// Largest body of a request that is read as a whole, in bytes: the largest payload in Base64, all headers, and room.
+pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Longest time until such a body has come, in milliseconds.
+pub const BODY_READ_MS_MAX: u64 = 30_000;
+/// Most connections open to one server at once; fewer where the process may open fewer files.
+pub const CONNECTIONS_MAX: usize = 2_048;
+/// Bytes of bodies and answers that one server has in memory while their peers are waited for.
+pub const HELD_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Longest TLS handshake, in milliseconds.
+pub const HANDSHAKE_MS_MAX: u64 = 10_000;
+/// Longest time from the first byte of a request to the end of its head, in milliseconds.
+pub const REQUEST_HEAD_MS_MAX: u64 = 10_000;
+/// How long a caller may send nothing within a body, or take nothing of an answer, in milliseconds.
+pub const REQUEST_STALLED_MS_MAX: u64 = 60_000;
+/// How long a connection may wait for its next request, in milliseconds: longer than clients keep one that is idle.
+pub const CONNECTION_IDLE_MS_MAX: u64 = 120_000;
+/// Most idempotency keys whose answers are remembered.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
+/// How long they are remembered, in milliseconds.
+pub const IDEMPOTENCY_KEPT_MS: i64 = DAY_MS;
 
 // The chain of sizes: each link holds the one before it, so what one side takes the next one takes too.
 
@@ -64,6 +84,10 @@ pub const TOPIC_RECORD_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
 
 const _: () = assert!(EXECUTION_BYTES_MAX < 1_000_000, "an execution must fit Kafka's default message size");
 const _: () = assert!(EXECUTION_BYTES_MAX <= RECORD_BYTES_MAX, "an execution is a record of ours");
+const _: () = assert!(
+    BODY_BYTES_MAX > 2 * TASK_BYTES_MAX,
+    "a body must hold the largest task, whichever way it is written"
+);
 const _: () = assert!(
     TASK_BYTES_MAX + REASON_BYTES_MAX + 1024 <= RECORD_BYTES_MAX,
     "a dead letter, and a command about a task, are records of ours"

@@ -24,6 +24,8 @@ pub use status::StatusFrame;
 
 /// Where questions are posted.
 pub const ASK_PATH: &str = "/internal/v1/ask";
+/// What questions, answers and statuses are written in.
+pub const CONTENT_TYPE: &str = "application/x-protobuf";
 /// Where statuses are streamed from.
 pub const STATUSES_PATH: &str = "/internal/v1/statuses";
 

@@ -9,14 +9,14 @@ use futures::StreamExt;
 use minutehand_model::PartitionId;
 use minutehand_node::OwnerStatus;
 use minutehand_record::DecodeError;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, header};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::answer::Answer;
 use crate::status::StatusFrame;
-use crate::{ASK_PATH, HEARTBEAT_MS, STATUSES_PATH};
+use crate::{ASK_PATH, CONTENT_TYPE, HEARTBEAT_MS, STATUSES_PATH};
 
 /// Silence after which a scheduler counts as gone.
 const SILENCE_MAX: Duration = Duration::from_millis(3 * HEARTBEAT_MS);
@@ -66,8 +66,8 @@ impl Peer {
     }
 
     pub(crate) async fn ask(&self, question: Bytes) -> Result<Answer, PeerError> {
-        let request = self.client.post(format!("{}{ASK_PATH}", self.address)).body(question);
-        let response = request.send().await?;
+        let request = self.client.post(format!("{}{ASK_PATH}", self.address));
+        let response = request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(question).send().await?;
         let status = response.status();
         let bytes = response.bytes().await?;
         match status.is_success() {

@@ -12,7 +12,7 @@ mod executors;
 mod memory;
 mod output;
 mod settings;
-mod shutdown;
+mod signals;
 mod sim;
 mod telemetry;
 mod tls;

@@ -9,7 +9,7 @@ pub(crate) use schedule_view::{
     BackfillInput, NoteInput, PreviewDto, RevisionDto, RevisionList, RollbackInput, RunRequestedDto,
     ScheduleDto, ScheduleList, ScheduleShow, TriggerInput,
 };
-pub(crate) use task::{BulkSummary, RefusedLine, TaskHandleDto};
+pub(crate) use task::{BulkStopped, BulkSummary, RefusedLine, TaskHandleDto};
 pub(crate) use view::{
     CancelledList, DeadLetterDto, DeadLetterList, LoadDto, LoadList, NamespaceDto, NamespaceInput,
     NamespaceList, PartitionDto, PartitionList, QueueDto, QueueList, ReplayedDto, SelectionInput, TaskDto,

@@ -43,6 +43,22 @@ pub(crate) struct BulkSummary {
     pub(crate) refused: u64,
 }
 
+/// A bulk creation that a failing store ended.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct BulkStopped {
+    #[serde(flatten)]
+    #[schema(value_type = ProblemDetails, inline)]
+    pub(crate) problem: Problem,
+    /// Tasks that are durable.
+    pub(crate) accepted: u64,
+    /// Lines that made no task and would make none if they were sent again.
+    pub(crate) refused: u64,
+    /// Every line before this one is settled. Of this one and those behind it some may have been created.
+    pub(crate) resume_from_line: u64,
+    /// The refused lines, the first 10,000 of them.
+    pub(crate) refused_lines: Vec<RefusedLine>,
+}
+
 /// A line of a bulk creation that made no task.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct RefusedLine {

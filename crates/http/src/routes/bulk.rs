@@ -2,7 +2,8 @@
 //!
 //! The body is cut into batches of whole lines; each is parsed and appended by a task of its own, a few at a
 //! time, so that parsing, the log and the network work side by side and memory stays bounded. The answer begins
-//! when the body has ended: a client that does not read while it writes is not held up.
+//! when the body has ended: a client that does not read while it writes is not held up. A log that fails ends it at
+//! once, with the line to go on from.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +14,15 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use minutehand_model::{Namespace, Task};
+use minutehand_node::CreateError;
 use minutehand_request::TaskInput;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::lines::{Batch, LINE_BYTES_MAX, LineCutter};
 use crate::access::Scoped;
 use crate::api::Api;
-use crate::dto::{BulkSummary, RefusedLine};
+use crate::dto::{BulkStopped, BulkSummary, RefusedLine};
 use crate::problem::{Problem, ProblemDetails};
 
 /// Batches being parsed or appended at once.
@@ -36,6 +38,8 @@ struct Tally {
     accepted: u64,
     refused: u64,
     listed: Vec<RefusedLine>,
+    /// The first line that a store failed to take, and why.
+    failed: Option<(u64, Problem)>,
 }
 
 impl Tally {
@@ -51,6 +55,15 @@ impl Tally {
         self.refused += other.refused;
         let room = LISTED_MAX.saturating_sub(self.listed.len());
         self.listed.extend(other.listed.into_iter().take(room));
+        if let Some((line, problem)) = other.failed {
+            self.fail(line, problem);
+        }
+    }
+
+    fn fail(&mut self, line: u64, problem: Problem) {
+        if self.failed.as_ref().is_none_or(|(first, _)| line < *first) {
+            self.failed = Some((line, problem));
+        }
     }
 }
 
@@ -59,12 +72,14 @@ impl Tally {
     summary = "Create many tasks",
     description = "One task a line (NDJSON), of any number. Lines are durable before they are counted as accepted; \
         a refused line does not stop the others. The first line of the answer is the summary, then come the \
-        refused lines in order, at most 10,000 of them. A client that is cut off in the middle sends everything \
-        again: with ids and due times of its own, nothing is created twice.",
+        refused lines in order, at most 10,000 of them. When a store fails, the answer comes at once and names the line \
+        to go on from. A client that is cut off in the middle sends everything again: with ids and due times of its \
+        own, nothing is created twice.",
     params(("ns" = String, Path, description = "The namespace")),
     request_body(content = TaskInput<'static>, content_type = "application/x-ndjson"),
     responses(
         (status = 200, description = "The summary, then refused lines like `{\"line\":17,\"problem\":{…}}`", body = BulkSummary, content_type = "application/x-ndjson"),
+        (status = "5XX", description = "A store failed; the rest of the body was not read", body = BulkStopped, content_type = "application/problem+json"),
         (status = "default", description = "Refused as a whole", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
@@ -78,24 +93,25 @@ pub(crate) async fn create(
     let mut tally = Tally::default();
     let mut in_flight = InFlight { api, namespace: scoped.namespace, batches: JoinSet::new() };
     let mut deadline = Instant::now();
-    loop {
-        let had_pending = cutter.has_pending();
+    while tally.failed.is_none() {
+        let had_lines = cutter.has_whole_lines();
         let batch = tokio::select! {
             biased;
+            Some(done) = in_flight.batches.join_next() => {
+                tally.add(whole(done));
+                None
+            }
             chunk = stream.next() => match chunk {
                 None => break,
                 Some(Ok(chunk)) => cutter.push(&chunk),
-                Some(Err(error)) => {
-                    let detail = format!("the body broke off: {error}; lines before that may have been created");
-                    return Err(Problem::malformed(detail).about("body", "a whole body", "a part of one"));
-                }
+                Some(Err(error)) => return Err(Problem::broken_off(&error, "; lines before that may have been created")),
             },
-            () = sleep_until(deadline), if had_pending => {
+            () = sleep_until(deadline), if had_lines => {
                 deadline = Instant::now() + LINGER;
                 cutter.cut()
             }
         };
-        if !had_pending {
+        if !had_lines {
             deadline = Instant::now() + LINGER;
         }
         if let Some(batch) = batch {
@@ -103,7 +119,7 @@ pub(crate) async fn create(
         }
         refuse_too_long(&mut cutter, &mut tally);
     }
-    if let Some(batch) = cutter.finish() {
+    if let Some(batch) = cutter.finish().filter(|_| tally.failed.is_none()) {
         in_flight.begin(batch, &mut tally).await;
     }
     refuse_too_long(&mut cutter, &mut tally);
@@ -135,7 +151,11 @@ impl InFlight {
             self.join_one(tally).await;
         }
         let (api, namespace) = (Arc::clone(&self.api), self.namespace.clone());
-        self.batches.spawn(async move { create_batch(&api, &namespace, batch).await });
+        let room = Arc::clone(&api.batches).acquire_owned().await;
+        self.batches.spawn(async move {
+            let _room = room;
+            create_batch(&api, &namespace, batch).await
+        });
     }
 
     async fn finish(mut self, tally: &mut Tally) {
@@ -145,12 +165,19 @@ impl InFlight {
     }
 
     async fn join_one(&mut self, tally: &mut Tally) {
-        match self.batches.join_next().await {
-            Some(Ok(done)) => tally.add(done),
-            // A batch is never aborted while the request lives; a panic is a bug and must be seen.
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Some(Err(_)) | None => {}
+        if let Some(done) = self.batches.join_next().await {
+            tally.add(whole(done));
         }
+    }
+}
+
+/// The tally of a batch that has ended.
+fn whole(done: Result<Tally, JoinError>) -> Tally {
+    match done {
+        Ok(tally) => tally,
+        // A batch is never aborted while the request lives; a panic is a bug and must be seen.
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Tally::default(),
     }
 }
 
@@ -160,7 +187,8 @@ async fn create_batch(api: &Api, namespace: &Namespace, batch: Batch) -> Tally {
     for (line, created) in lines.into_iter().zip(api.gateway.create(tasks).await) {
         match created {
             Ok(_) => tally.accepted += 1,
-            Err(error) => tally.refuse(line, error.into()),
+            Err(CreateError::Unavailable(error)) => tally.fail(line, error.into()),
+            Err(error @ CreateError::Invalid(_)) => tally.refuse(line, error.into()),
         }
     }
     tally
@@ -195,6 +223,9 @@ fn parse(api: &Api, namespace: &Namespace, batch: Batch, tally: &mut Tally) -> (
 
 fn answer(mut tally: Tally) -> Response {
     tally.listed.sort_by_key(|refused| refused.line);
+    if let Some((line, problem)) = tally.failed.take() {
+        return stopped(tally, line, &problem);
+    }
     let summary = BulkSummary { accepted: tally.accepted, refused: tally.refused };
     let mut body = serde_json::to_vec(&summary).unwrap_or_default();
     body.push(b'\n');
@@ -204,5 +235,27 @@ fn answer(mut tally: Tally) -> Response {
     }
     let mut response = (StatusCode::OK, body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response
+}
+
+/// The answer when a store failed: what is settled, and where to go on.
+fn stopped(tally: Tally, line: u64, cause: &Problem) -> Response {
+    let detail = format!(
+        "{}; every line before line {line} is settled: go on from there. Of the lines behind it some may have been \
+         created: with ids and due times of their own nothing is created twice",
+        cause.detail
+    );
+    let problem =
+        Problem::new(cause.status_code(), "bulk-stopped", "A store failed; the rest was not read", detail);
+    let stopped = BulkStopped {
+        problem: problem.clone(),
+        accepted: tally.accepted,
+        refused: tally.refused,
+        resume_from_line: line,
+        refused_lines: tally.listed,
+    };
+    let mut response = problem.into_response();
+    *response.body_mut() = Body::from(serde_json::to_vec(&stopped).unwrap_or_default());
+    response.headers_mut().remove(header::CONTENT_LENGTH);
     response
 }

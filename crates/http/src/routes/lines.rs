@@ -15,9 +15,11 @@ pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Cuts chunks into batches.
+/// Cuts chunks into batches. Every byte is looked at once.
 pub(super) struct LineCutter {
     pending: Vec<u8>,
+    /// Where the last whole line in `pending` ends.
+    whole_until: usize,
     next_line: u64,
     /// The line being read is too long: its bytes are dropped up to its end.
     skipping: bool,
@@ -27,31 +29,43 @@ pub(super) struct LineCutter {
 
 impl LineCutter {
     pub(super) fn new() -> LineCutter {
-        LineCutter { pending: Vec::new(), next_line: 1, skipping: false, too_long: Vec::new() }
+        LineCutter {
+            pending: Vec::new(),
+            whole_until: 0,
+            next_line: 1,
+            skipping: false,
+            too_long: Vec::new(),
+        }
     }
 
     /// Takes a chunk; answers a batch when there is enough for one.
     pub(super) fn push(&mut self, chunk: &[u8]) -> Option<Batch> {
         let chunk = if self.skipping { self.skip(chunk)? } else { chunk };
+        if let Some(newline) = chunk.iter().rposition(|byte| *byte == b'\n') {
+            self.whole_until = self.pending.len() + newline + 1;
+        }
         self.pending.extend_from_slice(chunk);
-        if self.pending.len() >= BATCH_BYTES { self.cut() } else { None }
+        let batch = if self.pending.len() >= BATCH_BYTES { self.cut() } else { None };
+        // What is left after a cut, or cannot be cut, is the beginning of one line.
+        if self.whole_until == 0 && self.pending.len() > LINE_BYTES_MAX {
+            self.too_long.push(self.next_line);
+            self.pending = Vec::new();
+            self.skipping = true;
+        }
+        batch
     }
 
-    /// Whether bytes wait for company.
-    pub(super) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+    /// Whether whole lines wait for company.
+    pub(super) fn has_whole_lines(&self) -> bool {
+        self.whole_until > 0
     }
 
     /// The whole lines there are.
     pub(super) fn cut(&mut self) -> Option<Batch> {
-        let Some(end) = self.pending.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1) else {
-            if self.pending.len() > LINE_BYTES_MAX {
-                self.too_long.push(self.next_line);
-                self.pending.clear();
-                self.skipping = true;
-            }
+        let end = std::mem::take(&mut self.whole_until);
+        if end == 0 {
             return None;
-        };
+        }
         let rest = self.pending.split_off(end);
         let bytes = std::mem::replace(&mut self.pending, rest);
         let first_line = self.next_line;
@@ -105,7 +119,18 @@ mod tests {
             assert!(lines.iter().all(|(n, line)| *line == format!("line {n}").into_bytes()));
             assert!(too_long.is_empty());
         }
-        assert_eq!(cut_all(b"a\n\nb", 1).0, [(1, b"a".to_vec()), (3, b"b".to_vec())]);
+        for chunk_bytes in 1..5 {
+            assert_eq!(cut_all(b"a\n\nb", chunk_bytes).0, [(1, b"a".to_vec()), (3, b"b".to_vec())]);
+        }
+    }
+
+    #[test]
+    fn a_line_in_chunks_of_one_byte_is_looked_at_once() {
+        // Looking at all that waits for each new byte would be two billion steps for each of these lines.
+        let line = [vec![b'x'; LINE_BYTES_MAX - 1], b"\n".to_vec()].concat();
+        let (lines, too_long) = cut_all(&line.repeat(4), 1);
+        assert_eq!(lines.len(), 4);
+        assert!(too_long.is_empty());
     }
 
     #[test]

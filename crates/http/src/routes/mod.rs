@@ -22,7 +22,12 @@ use serde::Serialize;
 
 use crate::access::{PREVIEW_ROUTE, authenticate};
 use crate::api::{Api, ApiConfig};
+use crate::content::of_its_kind;
+use crate::origin::{addressed_here, of_our_origin};
 use crate::problem::Problem;
+
+/// The one route whose body is lines.
+pub(crate) const BULK_ROUTE: &str = "/v1/namespaces/{ns}/tasks:bulk";
 
 /// The whole API as a router.
 pub fn router(config: ApiConfig) -> Router {
@@ -30,7 +35,7 @@ pub fn router(config: ApiConfig) -> Router {
     let guarded = Router::new()
         .route("/v1/namespaces", get(operations::list_namespaces).post(operations::create_namespace))
         .route("/v1/namespaces/{ns}/tasks", get(tasks::list).post(tasks::create))
-        .route("/v1/namespaces/{ns}/tasks:bulk", post(bulk::create))
+        .route(BULK_ROUTE, post(bulk::create))
         .route(
             "/v1/namespaces/{ns}/tasks/{id}",
             get(tasks::find).patch(tasks::reschedule).delete(tasks::cancel),
@@ -55,7 +60,9 @@ pub fn router(config: ApiConfig) -> Router {
         .route("/v1/partitions", get(operations::partitions))
         .route("/v1/buckets", get(operations::buckets))
         .route("/metrics", get(operations::metrics))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate));
+        .route_layer(middleware::from_fn(of_its_kind))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))
+        .route_layer(middleware::from_fn_with_state(api.tokens.clone(), of_our_origin));
     let open = Router::new()
         .route("/", get(operations::page))
         .route("/livez", get(operations::live))
@@ -66,6 +73,7 @@ pub fn router(config: ApiConfig) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(api.tokens.clone(), addressed_here))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), count))
         .with_state(api)
 }

@@ -12,8 +12,9 @@ use minutehand_node::Readiness;
 use minutehand_request::name_refused;
 
 use super::json;
-use crate::access::{Everywhere, Params, read_body};
+use crate::access::{Everywhere, Params};
 use crate::api::{Api, RenderMetrics};
+use crate::content::read_body;
 use crate::dto::{
     LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList, PartitionDto, PartitionList,
 };

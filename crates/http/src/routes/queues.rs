@@ -9,8 +9,9 @@ use axum::response::Response;
 use minutehand_node::{InvalidField, Selection};
 
 use super::json;
-use crate::access::{Everywhere, Params, read_body};
+use crate::access::{Everywhere, Params};
 use crate::api::Api;
+use crate::content::read_body;
 use crate::cursor;
 use crate::dto::{DeadLetterDto, DeadLetterList, QueueDto, QueueList, ReplayedDto, SelectionInput};
 use crate::problem::{Problem, ProblemDetails};

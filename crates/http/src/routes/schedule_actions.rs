@@ -13,8 +13,9 @@ use minutehand_request::{choice, parse_time};
 
 use super::json;
 use super::schedules::{answer, expected_revision, schedule_name};
-use crate::access::{Scoped, no_such_action, read_optional_body};
+use crate::access::{Scoped, no_such_action};
 use crate::api::Api;
+use crate::content::read_optional_body;
 use crate::dto::{BackfillInput, NoteInput, RollbackInput, RunRequestedDto, ScheduleDto, TriggerInput};
 use crate::problem::{Problem, ProblemDetails};
 

@@ -11,8 +11,9 @@ use minutehand_node::{InvalidField, RevisionChange, ScheduleHead, ScheduleName};
 use minutehand_request::{ScheduleInput, merged, name_refused};
 
 use super::{encoded, json};
-use crate::access::{Params, Scoped, read_body};
+use crate::access::{Params, Scoped};
 use crate::api::Api;
+use crate::content::read_body;
 use crate::cursor;
 use crate::dto::{PreviewDto, RevisionDto, RevisionList, ScheduleDto, ScheduleList, ScheduleShow};
 use crate::problem::{Problem, ProblemDetails};

@@ -13,8 +13,9 @@ use minutehand_request::{MoveInput, TaskInput, name_refused};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{encoded, json, json_bytes};
-use crate::access::{Params, Scoped, read_body};
+use crate::access::{Params, Scoped};
 use crate::api::Api;
+use crate::content::read_body;
 use crate::cursor;
 use crate::dto::{CancelledList, TaskDto, TaskHandleDto, TaskList, TaskShow};
 use crate::idempotency::{KeyInUse, Remembered};
@@ -73,9 +74,9 @@ pub(crate) async fn create(
             );
         }
     }
-    let in_use = KeyInUse::new(&api.idempotency, key_hash);
+    let in_use = KeyInUse::new(&api.idempotency, &scoped.grant.name, key_hash);
     let (status, (id, answer)) = create_one(&api, &scoped, &bytes, Some(key_hash)).await?;
-    in_use.succeeded(answer.clone());
+    in_use.succeeded(answer.clone(), api.gateway.now());
     Ok(created(status, &scoped, id, answer))
 }
 

@@ -70,21 +70,36 @@ async fn a_refused_line_is_named_and_stops_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_fails_is_told_line_by_line() {
+async fn a_log_that_fails_ends_the_rest_and_says_where_to_go_on() {
     let api = api().await;
     api.store.break_log(true);
-    let body = "{\"queue\":\"q\",\"delay\":1}\n".repeat(3);
-    let answer = api.post(&format!("{TASKS}:bulk"), &body).await;
-    let answered = lines(&answer);
-    assert_eq!(answered[0], json!({"accepted": 0, "refused": 3}));
-    assert_eq!(answered[1]["problem"]["status"], 503);
+    let body = format!("{{}}\n{}", "{\"queue\":\"q\",\"delay\":1}\n".repeat(3));
+    let problem = api.post(&format!("{TASKS}:bulk"), &body).await.problem(503);
+    assert_eq!(problem["type"], "urn:minutehand:problem:bulk-stopped");
+    let settled = ["accepted", "refused", "resume_from_line"].map(|member| problem[member].as_u64().unwrap());
+    assert_eq!(settled, [0, 1, 2]);
+    assert_eq!(problem["refused_lines"][0]["line"], 1);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("the disk is full") && detail.contains("before line 2"), "{detail}");
     let problem = api.post(TASKS, r#"{"queue":"q","delay":1}"#).await.problem(503);
     assert!(problem["detail"].as_str().unwrap().contains("the disk is full"));
     api.store.break_log(false);
     assert_eq!(
         lines(&api.post(&format!("{TASKS}:bulk"), &body).await)[0],
-        json!({"accepted": 3, "refused": 0})
+        json!({"accepted": 3, "refused": 1})
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failed_log_no_more_lines_are_read() {
+    let api = api().await;
+    api.store.break_log(true);
+    // An upload without end: it is answered only because nobody reads on.
+    let line = "{\"queue\":\"q\",\"delay\":\"1h\"}\n";
+    let chunks = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(line.repeat(1_000)));
+    let answer = api.call(Method::POST, &format!("{TASKS}:bulk"), Body::from_stream(chunks)).await;
+    assert_eq!(answer.problem(503)["resume_from_line"], 1);
+    assert_eq!(api.store.records(), 0);
 }
 
 #[tokio::test(start_paused = true)]

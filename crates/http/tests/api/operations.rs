@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use axum::http::Method;
 use minutehand_http::NamespacePolicy;
 use minutehand_model::Namespace;
 use serde_json::json;
@@ -66,6 +67,12 @@ async fn namespaces_come_by_use_or_from_a_list() {
     api.post("/v1/namespaces", r#"{"name":"team b"}"#).await.problem(422);
     assert_eq!(api.get("/v1/namespaces").await.json()["namespaces"], json!(["default", "team-a", "team-b"]));
 
+    // A question makes no namespace, whichever way it is put.
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+        api.call(method, "/v1/namespaces/team-c/tasks", "").await;
+    }
+    assert_eq!(api.get("/v1/namespaces").await.json()["namespaces"], json!(["default", "team-a", "team-b"]));
+
     let listed = BTreeSet::from([Namespace::parse("team-a").unwrap()]);
     let strict = api_with(Setup { namespaces: NamespacePolicy::Listed(listed), ..Setup::default() }).await;
     let task = r#"{"queue":"q","delay":1}"#;
@@ -97,13 +104,14 @@ async fn a_listener_is_served_until_it_is_told_to_stop() {
     let shutdown = async {
         stopped.await.ok();
     };
-    let serving = tokio::spawn(minutehand_http::serve(listener, api.router.clone(), shutdown));
+    let limits = minutehand_http::ServeLimits::default();
+    let serving = tokio::spawn(minutehand_http::serve(listener, None, api.router.clone(), limits, shutdown));
     let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ready\n"), "{answer}");
     stop.send(()).unwrap();
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
     assert!(tokio::net::TcpStream::connect(addr).await.is_err());
 }

@@ -79,7 +79,7 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
     }
     let router = minutehand_http::router(ApiConfig {
         gateway,
-        tokens: Tokens::parse(setup.tokens).unwrap(),
+        tokens: if setup.tokens.is_empty() { Tokens::none() } else { Tokens::parse(setup.tokens).unwrap() },
         namespaces: setup.namespaces,
         ids: IdSource::new(1),
         metrics: Arc::new(|| "minutehand_up 1\n".to_owned()),
@@ -119,6 +119,22 @@ impl Answer {
     }
 }
 
+/// A request as a client makes it: with a host and the kind of its body, unless `headers` say otherwise; with an empty
+/// value they are left out.
+pub(crate) fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+    let kind = if path.ends_with(":bulk") { "application/x-ndjson" } else { "application/json" };
+    let usual = [("host", "localhost"), ("content-type", kind)];
+    let is_given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    let is_left_out =
+        |name: &str, value: &str| value.is_empty() && usual.iter().any(|(usual, _)| *usual == name);
+    let added = usual.iter().filter(|(name, _)| !is_given(name));
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in added.chain(headers).filter(|(name, value)| !is_left_out(name, value)) {
+        request = request.header(*name, *value);
+    }
+    request.body(body).unwrap()
+}
+
 impl Api {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -129,7 +145,7 @@ impl Api {
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
-        self.send(Request::builder().method(method).uri(path).body(body.into()).unwrap()).await
+        self.send(request(method, path, &[], body.into())).await
     }
 
     pub(crate) async fn with_headers(
@@ -139,11 +155,7 @@ impl Api {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+        self.send(request(method, path, headers, Body::from(body.to_owned()))).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -27,7 +27,8 @@ const TOKEN: &str = "0123456789abcdef-cluster";
 async fn listen(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(minutehand_http::serve(listener, router, std::future::pending()));
+    let limits = minutehand_http::ServeLimits::default();
+    tokio::spawn(minutehand_http::serve(listener, None, router, limits, std::future::pending()));
     addr
 }
 
@@ -214,7 +215,9 @@ async fn without_the_clusters_token_a_scheduler_says_nothing() {
     }
     let live = pair.http.get(format!("http://{addr}/livez")).send().await.unwrap();
     assert_eq!(live.status().as_u16(), 200);
-    let garbled = pair.http.post(format!("http://{addr}/internal/v1/ask")).bearer_auth(TOKEN).body("?");
+    let garbled = || pair.http.post(format!("http://{addr}/internal/v1/ask")).bearer_auth(TOKEN).body("?");
+    assert_eq!(garbled().send().await.unwrap().status().as_u16(), 415);
+    let garbled = garbled().header("content-type", minutehand_peers::CONTENT_TYPE);
     assert_eq!(garbled.send().await.unwrap().status().as_u16(), 400);
     pair.directory.send_replace(everywhere(addr));
     assert_ne!(pair.gateway.readiness(), Readiness::Ready);

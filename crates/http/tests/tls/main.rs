@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use axum::Router;
 use axum::routing::get;
-use minutehand_http::{Tls, TlsFiles, serve_tls};
+use minutehand_http::{ServeLimits, Tls, TlsFiles, serve};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -77,7 +77,7 @@ async fn server(files: &TlsFiles) -> Server {
     let addr = listener.local_addr().unwrap();
     let (tls, current) = watch::channel(Tls::read(files).unwrap());
     let router = Router::new().route("/livez", get(|| async { "ok\n" }));
-    tokio::spawn(serve_tls(listener, current, router, std::future::pending()));
+    tokio::spawn(serve(listener, Some(current), router, ServeLimits::default(), std::future::pending()));
     Server { addr, tls }
 }
 

@@ -177,17 +177,16 @@ impl World {
 
     /// Gives an owner an input; the caller drives it afterwards.
     pub(crate) fn handle(&mut self, id: OwnerId, input: Input) {
-        let now = self.nodes[id.node].moment(self.now_ms);
+        let clock = self.nodes[id.node].clock(self.now_ms);
         if let Some(owner) = self.owner_mut(id) {
-            owner.engine.handle(now, input);
+            owner.engine.handle(clock, input);
         }
     }
 
     /// Lets an owner decide, carries out what it wants, and sets its alarm.
     pub(crate) fn drive(&mut self, id: OwnerId) {
         let now_ms = self.now_ms;
-        let moment = self.nodes[id.node].moment(now_ms);
-        let clock = moment.wall;
+        let clock = self.nodes[id.node].clock(now_ms);
         let Some(owner) = self.owner_mut(id) else { return };
         if owner.driven_at_ms != now_ms {
             (owner.driven_at_ms, owner.drives) = (now_ms, 0);
@@ -201,7 +200,7 @@ impl World {
             ));
             return;
         }
-        owner.engine.advance(moment);
+        owner.engine.advance(clock);
         while let Some(effect) = self.owner_mut(id).and_then(|owner| owner.engine.poll_effect()) {
             self.carry(id, effect);
         }

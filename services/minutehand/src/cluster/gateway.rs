@@ -20,18 +20,19 @@ use super::process::Process;
 use super::settings::ClusterSettings;
 use super::waiting::Waiting;
 use super::{configs, failure, health, servers};
-use crate::shutdown::{asked_to_stop, unless};
+use crate::signals::{Signals, unless};
 
 /// Runs until SIGINT or SIGTERM, then lets the requests under way end.
 pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
+    let signals = Signals::listen()?;
     let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
     let (etcd, partitions) = (configs::etcd(settings)?, settings.number("cluster.partitions"));
     let (remote, namespaces) = (remote(settings)?, namespaces(settings)?);
-    let tokens = crate::dev::read_tokens(settings.path("gateway.tokens_file").as_deref())?;
+    let tokens = crate::tls::tokens(settings.path("gateway.tokens_file"), &signals)?;
     let hint = "write tokens to a file and name it in gateway.tokens_file, or listen on 127.0.0.1";
-    let process = Process::start(settings, "gateway.listen", &tokens, hint).await?;
+    let process = Process::start(settings, "gateway.listen", &tokens, hint, &signals).await?;
 
-    let mut stop_asked = pin!(asked_to_stop());
+    let mut stop_asked = pin!(signals.asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     let connecting = Box::pin(connect(&process.waiting, settings, &client, &cassandra, &etcd));
     let Some(connected) = unless(&mut stop_asked, connecting).await else {

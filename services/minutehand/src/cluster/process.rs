@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use minutehand_cli::{Exit, Failure};
 use minutehand_http::{
-    NodeConfig, RenderMetrics, Router, Tokens, refuse_open_bind, switched, waiting_router,
+    NodeConfig, RenderMetrics, Router, ServeLimits, Tokens, refuse_open_bind, switched, waiting_router,
 };
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -15,7 +15,8 @@ use super::configs::tls_files;
 use super::failure::usage;
 use super::settings::ClusterSettings;
 use super::waiting::Waiting;
-use crate::shutdown::until_true;
+use crate::descriptors::Descriptors;
+use crate::signals::{Signals, until_true};
 use crate::telemetry::{self, LogFormat};
 use crate::tls;
 
@@ -23,7 +24,7 @@ use crate::tls;
 pub(super) struct Process {
     scheme: &'static str,
     router: watch::Sender<Router>,
-    served: JoinHandle<std::io::Result<()>>,
+    served: JoinHandle<()>,
     /// Where it listens.
     pub(super) address: SocketAddr,
     /// What `/metrics` answers.
@@ -42,6 +43,7 @@ impl Process {
         listen: &str,
         tokens: &Tokens,
         missing_tokens: &str,
+        signals: &Signals,
     ) -> Result<Process, Failure> {
         let format = match settings.text("telemetry.log_format") {
             "json" => LogFormat::Json,
@@ -50,6 +52,8 @@ impl Process {
         telemetry::start_logs(settings.text("telemetry.log"), format)?;
         let metrics = telemetry::start_metrics()?;
         let metrics: RenderMetrics = Arc::new(move || metrics.render());
+        let descriptors =
+            Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         let tls = tls_files(settings)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let wanted = settings.address(listen);
@@ -59,10 +63,12 @@ impl Process {
             Failure::new(Exit::Failed, format!("could not listen on {wanted}: {error}"))
                 .with_hint(format!("choose another address with --set {listen}=IP:PORT"))
         };
-        let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+        let listener = minutehand_http::listen(wanted).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
         let (waiting, ending) = (Waiting::default(), watch::channel(false).0);
+        let drain = Duration::from_millis(settings.number("http.drain_ms"));
+        let limits = ServeLimits { drain, ..ServeLimits::default() }.within(descriptors.for_connections());
         let standing = waiting.clone();
         let (router, current) = watch::channel(waiting_router(NodeConfig {
             owners: None,
@@ -71,7 +77,8 @@ impl Process {
             metrics: Arc::clone(&metrics),
             stopping: ending.subscribe(),
         }));
-        let served = tls::serve(listener, tls, switched(current), until_true(ending.subscribe()))?;
+        let served =
+            tls::serve(listener, tls, switched(current), limits, signals, until_true(ending.subscribe()))?;
         let process =
             Process { scheme, router, served: tokio::spawn(served), address, metrics, ending, waiting };
         tracing::info!(at = process.url(), "listening");
@@ -88,7 +95,7 @@ impl Process {
         drop(self.router.send_replace(router));
     }
 
-    /// Takes no more requests, and waits for those under way.
+    /// Takes no more requests, and waits for those under way, for as long as the settings say.
     pub(super) async fn end(self) {
         self.ending.send_replace(true);
         self.served.await.ok();

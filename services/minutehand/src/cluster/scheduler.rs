@@ -21,18 +21,19 @@ use super::process::Process;
 use super::settings::ClusterSettings;
 use super::waiting::Waiting;
 use super::{configs, failure, health, servers};
-use crate::shutdown::{asked_to_stop, unless};
+use crate::signals::{Signals, unless};
 
 /// Runs until SIGINT or SIGTERM, then hands every partition over and stops.
 pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
+    let signals = Signals::listen()?;
     let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
     let (etcd, partitions) = (configs::etcd(settings)?, settings.number("cluster.partitions"));
     let tokens = configs::cluster_tokens(settings)?;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
-    let process = Process::start(settings, "scheduler.listen", &tokens, hint).await?;
+    let process = Process::start(settings, "scheduler.listen", &tokens, hint, &signals).await?;
     let member = configs::member(settings, process.address)?;
 
-    let mut stop_asked = pin!(asked_to_stop());
+    let mut stop_asked = pin!(signals.asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     let connecting = Box::pin(connect(&process.waiting, settings, &client, &cassandra, &etcd, &member));
     let Some(connected) = unless(&mut stop_asked, connecting).await else {

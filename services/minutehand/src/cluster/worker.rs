@@ -20,17 +20,18 @@ use super::{configs, failure, health, servers};
 use crate::executors::{
     Dispatcher, ExecutorOptions, Executors, Observer, Unclaimed, history_policy, report_depths,
 };
-use crate::shutdown::{asked_to_stop, unless};
+use crate::signals::{Signals, unless};
 
 /// Runs until SIGINT or SIGTERM, then lets running handlers end.
 pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
+    let signals = Signals::listen()?;
     let (kafka, queues, executors) = (configs::kafka(settings)?, queues(settings)?, executors(settings)?);
     let tokens = configs::cluster_tokens(settings)?;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
-    let process = Process::start(settings, "worker.listen", &tokens, hint).await?;
+    let process = Process::start(settings, "worker.listen", &tokens, hint, &signals).await?;
 
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    let mut stop_asked = pin!(asked_to_stop());
+    let mut stop_asked = pin!(signals.asked_to_stop());
     let Some(connected) = unless(&mut stop_asked, servers::kafka(&process.waiting, settings, &client)).await
     else {
         process.end().await;
@@ -44,7 +45,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let group = settings.text("worker.group").to_owned();
     tokio::spawn(report_depths(Arc::clone(&port), group.clone(), Arc::clone(&observed), stopping.clone()));
     let worker = worker(settings, &port, &queues, executors, Arc::new(Observer(observed)))?;
-    let mut running = tokio::spawn(worker.run(crate::shutdown::until_true(stopping)));
+    let mut running = tokio::spawn(worker.run(crate::signals::until_true(stopping)));
 
     let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
     process.open(node_router(NodeConfig {

@@ -5,27 +5,27 @@ mod greeting;
 mod store;
 mod workers;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use minutehand_cli::{DevArgs, Exit, Failure};
 use minutehand_embedded::{EmbeddedStore, Health};
 use minutehand_engine::Config;
-use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, TlsFiles, Tokens};
+use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, ServeLimits, TlsFiles};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_standalone::{Ended, Scheduler};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::descriptors::Descriptors;
 use crate::settings::Settings;
-use crate::shutdown::{asked_to_stop, until_true};
+use crate::signals::{Signals, unless, until_true};
 use crate::telemetry::{self, LogFormat};
 use crate::tls;
 
 /// Runs until SIGINT or SIGTERM, then hands everything over and stops.
 pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
+    let signals = Signals::listen()?;
     let settings = Settings::effective(&args)?;
     let planned = crontab::read(&args.crontab)?;
     telemetry::start_logs(&args.log, LogFormat::Text)?;
@@ -37,13 +37,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         runs = descriptors.for_runs(),
         "shared out the file descriptors"
     );
-    let tokens = read_tokens(args.tokens_file.as_deref())?;
+    let tokens = tls::tokens(args.tokens_file.clone(), &signals)?;
     let tls_files = args.tls_cert_file.clone().zip(args.tls_key_file.clone());
     let tls_files =
         tls_files.map(|(cert, key)| TlsFiles { cert, key, client_ca: args.tls_client_ca_file.clone() });
     minutehand_http::refuse_open_bind(args.http, &tokens)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let listener = TcpListener::bind(args.http).await.map_err(|error| {
+    let listener = minutehand_http::listen(args.http).map_err(|error| {
         Failure::new(Exit::Failed, format!("could not listen on {}: {error}", args.http))
             .with_hint("choose another address with --http")
     })?;
@@ -54,6 +54,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let (stop, stopping) = watch::channel(false);
     let executors = workers::executors(&settings, args.data_dir.join("output"))
         .map_err(|error| Failure::new(Exit::Failed, error))?;
+    let drain = Duration::from_millis(settings.number("drain_ms").unsigned_abs());
     let workers = tokio::spawn(workers::run(store.clone(), executors, settings, stopping.clone()));
     let router = minutehand_http::router(ApiConfig {
         gateway: Arc::clone(scheduler.gateway()),
@@ -64,29 +65,41 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         default_group: minutehand_worker::GROUP_DEFAULT.to_owned(),
     });
     let is_tls = tls_files.is_some();
-    let served = tokio::spawn(tls::serve(listener, tls_files, router, until_true(stopping))?);
+    let limits = ServeLimits { drain, ..ServeLimits::default() }.within(descriptors.for_connections());
+    let served = tls::serve(listener, tls_files, router, limits, &signals, until_true(stopping))?;
+    let served = tokio::spawn(served);
 
-    scheduler.ready().await.map_err(|ended| stopped(&ended))?;
-    let schedules = match planned.is_empty() {
-        true => None,
-        false => Some(crontab::apply(scheduler.gateway(), planned, SystemClock.now()).await?),
+    let begin = Box::pin(async {
+        scheduler.ready().await.map_err(|ended| stopped(&ended))?;
+        let schedules = match planned.is_empty() {
+            true => None,
+            false => Some(crontab::apply(scheduler.gateway(), planned, SystemClock.now()).await?),
+        };
+        println!("{}", greeting::greeting(http, is_tls, &args.data_dir, schedules));
+        Ok::<(), Failure>(())
+    });
+    let work = async {
+        if let Err(failure) = begin.await {
+            return failure;
+        }
+        tokio::select! {
+            ended = scheduler.ended() => stopped(&ended),
+            reason = closed(&store) => Failure::new(Exit::Failed, reason),
+        }
     };
-    println!("{}", greeting::greeting(http, is_tls, &args.data_dir, schedules));
-
-    let ended_by_itself = tokio::select! {
-        () = asked_to_stop() => None,
-        ended = scheduler.ended() => Some(stopped(&ended)),
-        reason = closed(&store) => Some(Failure::new(Exit::Failed, reason)),
-    };
+    let ended_by_itself = unless(signals.asked_to_stop(), work).await;
     stop.send_replace(true);
-    served.await.ok();
-    workers.await.ok();
+    // Callers and runs have the same time to end, side by side; neither waits for the other.
+    let _ = tokio::join!(served, timeout(drain + WORKERS_LAST_STEPS, workers));
     let handed_over = scheduler.stop().await;
     match ended_by_itself.or(handed_over.err().map(|ended| stopped(&ended))) {
         None => Ok(()),
         Some(failure) => Err(failure),
     }
 }
+
+/// What workers may take beyond the time to drain: runs that do not end are told to, and what became of them is noted.
+const WORKERS_LAST_STEPS: Duration = Duration::from_secs(10);
 
 /// How often the store is asked whether it still takes writes.
 const HEALTH_LOOK: Duration = Duration::from_millis(200);
@@ -121,14 +134,4 @@ fn engine_config(settings: &Settings) -> Config {
         checkpoint_interval_ms: settings.number("checkpoint_interval_ms"),
         ..Config::default()
     }
-}
-
-/// The bearer tokens in a file; none without one.
-pub(crate) fn read_tokens(path: Option<&Path>) -> Result<Tokens, Failure> {
-    let Some(path) = path else { return Ok(Tokens::default()) };
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Usage, format!("could not read the tokens in {}: {error}", path.display()))
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-    Tokens::parse(&text).map_err(|error| failed(&error))
 }

@@ -238,7 +238,7 @@ fn get(base: &str, path: &str) -> Option<String> {
     let address: SocketAddr = base.trim_start_matches("http://").parse().expect("an address");
     let mut stream = TcpStream::connect(address).ok()?;
     stream
-        .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
         .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;

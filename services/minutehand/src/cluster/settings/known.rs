@@ -276,6 +276,7 @@ pub(super) const KNOWN: &[Known] = &[
     known("http.tls_cert_file", "", Path, "serve HTTPS with this certificate (PEM) and those above it"),
     known("http.tls_key_file", "", Path, "the key (PEM) of that certificate"),
     known("http.tls_client_ca_file", "", Path, "callers must show a certificate of these authorities (PEM)"),
+    number("http.drain_ms", "10000", 0, 600_000, "how long requests under way are waited for when stopping"),
     known("http.peer_ca_file", "", Path, "authorities (PEM) of schedulers' certificates, for gateways"),
     //
     known("telemetry.log", "warn,minutehand=info", Text, "what is logged, as `level` or `target=level,…`"),
