@@ -41,6 +41,8 @@ pub struct Config {
     pub checkpoint_interval_ms: i64,
     /// The lease's time to live: an owner that was not confirmed for two thirds of it stops firing.
     pub lease_ttl_ms: i64,
+    /// How far the owner's clock may be from that of a sink that has one of its own.
+    pub clock_skew_ms_max: i64,
     /// After a failed operation of class `retry`, the next attempt waits this long; after each further failure twice as long.
     pub retry_delay_ms: i64,
     /// It never waits longer than this.
@@ -71,6 +73,7 @@ impl Default for Config {
             catch_up_rate_per_s: 0,
             checkpoint_interval_ms: 1_000,
             lease_ttl_ms: 5_000,
+            clock_skew_ms_max: 5_000,
             retry_delay_ms: 50,
             retry_delay_ms_max: 2_000,
             schedule_occurrences_per_tick_max: 256,

@@ -95,6 +95,18 @@ pub enum StopReason {
     /// A later owner has taken the partition.
     #[error("another owner has taken the partition")]
     Fenced,
+    /// The owner's clock is too far from the sink's.
+    #[error(
+        "this machine's clock is {ms} ms {way} that of the store, and at most {limit_ms} ms are allowed: set the clock right"
+    )]
+    ClockOff {
+        /// How far, at least.
+        ms: i64,
+        /// Which way: `ahead of`, or `behind`.
+        way: &'static str,
+        /// How far it may be.
+        limit_ms: i64,
+    },
     /// A port failed for good.
     #[error("a store failed for good; see the error before this one")]
     Fatal,

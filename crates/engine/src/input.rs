@@ -5,6 +5,22 @@ use minutehand_model::{
     Timestamp, TimetableEntry, TimetablePage,
 };
 
+/// The present, as a node's two clocks tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time of day. It may jump, and go back.
+    pub wall: Timestamp,
+    /// Milliseconds that have passed since some moment. It never goes back; it may stand still while the machine sleeps.
+    pub steady_ms: i64,
+}
+
+impl From<Timestamp> for Moment {
+    /// Where there is one clock only.
+    fn from(wall: Timestamp) -> Moment {
+        Moment { wall, steady_ms: wall.as_millis() }
+    }
+}
+
 /// Names a request, so that an answer to one that was given up can be told from the answer that is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);

@@ -9,11 +9,12 @@
 //! 4. sleep until [`Partition::poll_timeout`] or the next input.
 //!
 //! Time may stand still, jump or go back; it is taken as it is given, and nothing is published before it is due by
-//! that time. The protocol is that of `docs/ARCHITECTURE.md`: two cursors, A in the log and F in time, and R behind both.
+//! that time, nor while it differs from that of a sink with a clock of its own. The protocol is that of `docs/ARCHITECTURE.md`: two cursors, A in the log and F in time, and R behind both.
 
 mod apply;
 mod calendar_queue;
 mod catch_up;
+mod clock;
 mod config;
 mod effect;
 mod fact;
@@ -40,7 +41,7 @@ mod wake;
 
 pub use config::Config;
 pub use effect::{Effect, StopReason};
-pub use input::{Failure, Input, InputRecord, RequestId};
+pub use input::{Failure, Input, InputRecord, Moment, RequestId};
 pub use partition::Partition;
 pub use phase::{Phase, WakeReason};
 pub use planted::PlantedBug;

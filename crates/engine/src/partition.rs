@@ -9,10 +9,11 @@ use minutehand_model::{
 };
 
 use crate::calendar_queue::CalendarQueue;
+use crate::clock::SinkClock;
 use crate::config::Config;
 use crate::effect::{Effect, StopReason};
 use crate::hand_over::HandOver;
-use crate::input::{Failure, Input, InputRecord, RequestId};
+use crate::input::{Failure, Input, InputRecord, Moment, RequestId};
 use crate::moves::{Hold, LookUp};
 use crate::pending::PendingBlocks;
 use crate::phase::{Phase, WakeReason};
@@ -31,6 +32,8 @@ pub struct Partition {
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) requests: u64,
     pub(crate) now: Timestamp,
+    pub(crate) steady_ms: i64,
+    pub(crate) sink_clock: SinkClock,
     pub(crate) wake: Option<(Timestamp, WakeReason)>,
     pub(crate) phase: Phase,
     pub(crate) epoch: Epoch,
@@ -123,6 +126,8 @@ impl Partition {
             effects: VecDeque::new(),
             requests: 0,
             now: Timestamp::MIN,
+            steady_ms: i64::MIN,
+            sink_clock: SinkClock::default(),
             wake: None,
             phase: Phase::Waiting,
             epoch: Epoch(0),
@@ -180,15 +185,15 @@ impl Partition {
     }
 
     /// Takes note of something that happened.
-    pub fn handle(&mut self, now: Timestamp, input: Input) {
-        self.tell_time(now);
+    pub fn handle(&mut self, now: impl Into<Moment>, input: Input) {
+        self.tell_time(now.into());
         if self.phase == Phase::Stopped {
             return;
         }
         match input {
             Input::Acquired { epoch } => self.acquired(epoch),
-            Input::Opened { request, checkpoint, schedule_states, log_end, .. } => {
-                if self.opening.answers(request) {
+            Input::Opened { request, checkpoint, schedule_states, log_end, taken_at } => {
+                if self.opening.answers(request) && self.compare_clock(taken_at) {
                     self.opened(checkpoint, schedule_states, log_end);
                 }
             }
@@ -208,7 +213,9 @@ impl Partition {
                 }
             }
             Input::Found { request, entries } => self.found(request, &entries),
-            Input::Committed { request, derived_end, .. } => self.commit_answered(request, derived_end),
+            Input::Committed { request, derived_end, taken_at } => {
+                self.commit_answered(request, derived_end, taken_at);
+            }
             Input::Done { request } => self.done(request),
             Input::Failed { request, failure } => self.failed(request, failure),
             Input::LogGrew { end } => self.log_end = self.log_end.max(end),
@@ -221,15 +228,22 @@ impl Partition {
         if let Some(write) = self.writes.remove(&request) {
             self.written(write);
         } else if self.breaks(PlantedBug::StaleAnswer) {
-            self.commit_answered(request, None);
+            self.commit_answered(request, None, None);
         }
     }
 
-    fn commit_answered(&mut self, request: RequestId, derived_end: Option<LogOffset>) {
+    fn commit_answered(
+        &mut self,
+        request: RequestId,
+        derived_end: Option<LogOffset>,
+        taken_at: Option<Timestamp>,
+    ) {
         let is_believed = self.breaks(PlantedBug::StaleAnswer) && self.in_flight.is_some();
         if self.ticking.answers(request) || is_believed {
             self.ticking = Single::default();
-            self.tick_committed(derived_end);
+            if self.compare_clock(taken_at) {
+                self.tick_committed(derived_end);
+            }
         }
     }
 
@@ -258,8 +272,13 @@ impl Partition {
     }
 
     /// Decides what is to be done by now. To be called after inputs and when a timeout has passed.
-    pub fn advance(&mut self, now: Timestamp) {
-        self.tell_time(now);
+    pub fn advance(&mut self, now: impl Into<Moment>) {
+        self.tell_time(now.into());
+        self.decide();
+    }
+
+    /// Decides what is to be done at the present time.
+    pub(crate) fn decide(&mut self) {
         if self.is_handing_over
             && matches!(self.phase, Phase::Opening | Phase::Loading | Phase::Replaying | Phase::Owning)
         {
@@ -275,7 +294,8 @@ impl Partition {
     }
 
     /// The present time is `now`. When the clock has gone back, nothing waits for times that it named before.
-    fn tell_time(&mut self, now: Timestamp) {
+    fn tell_time(&mut self, Moment { wall: now, steady_ms }: Moment) {
+        self.steady_ms = self.steady_ms.max(steady_ms);
         let went_back = now < self.now;
         self.now = now;
         if went_back {
@@ -342,9 +362,34 @@ impl Partition {
         cfg!(feature = "planted-bugs") && self.config.planted == Some(bug)
     }
 
-    /// Whether the lease is fresh enough to fire: a node that has not heard from the coordinator for two thirds
-    /// of its time to live may have a successor.
+    /// Whether the owner may fire: its lease is fresh, and it knows what time it is.
     pub(crate) fn may_fire(&self) -> bool {
+        self.has_fresh_lease() && self.knows_the_time()
+    }
+
+    /// A node that has not heard from the coordinator for two thirds of its lease's time to live may have a successor.
+    pub(crate) fn has_fresh_lease(&self) -> bool {
         self.now.millis_since(self.lease_confirmed_at) < self.config.lease_ttl_ms * 2 / 3
+    }
+
+    pub(crate) fn knows_the_time(&self) -> bool {
+        self.sink_clock.agrees(self.moment(), &self.config) || self.breaks(PlantedBug::ClockUnchecked)
+    }
+
+    /// The present, as it was told last.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { wall: self.now, steady_ms: self.steady_ms }
+    }
+
+    /// Holds the owner's clock against the sink's; the owner stops when it is off. Answers whether it goes on.
+    fn compare_clock(&mut self, taken_at: Option<Timestamp>) -> bool {
+        let now = self.moment();
+        match self.sink_clock.answered(taken_at, now, &self.config) {
+            Err(reason) if !self.breaks(PlantedBug::ClockUnchecked) => {
+                self.stop(reason);
+                false
+            }
+            _ => true,
+        }
     }
 }

@@ -22,6 +22,7 @@ impl Partition {
         if self.opening.is_free(self.now) {
             let request = self.request();
             self.opening.start(request);
+            self.sink_clock.asked(self.moment());
             self.effects.push_back(Effect::Open { request, epoch: self.epoch });
         }
     }
@@ -32,6 +33,8 @@ impl Partition {
         anew.effects = std::mem::take(&mut self.effects);
         anew.requests = self.requests;
         anew.now = self.now;
+        anew.steady_ms = self.steady_ms;
+        anew.sink_clock = self.sink_clock;
         anew.epoch = self.epoch;
         anew.lease_confirmed_at = self.lease_confirmed_at;
         anew.is_handing_over = self.is_handing_over;
@@ -88,7 +91,7 @@ impl Partition {
             return;
         }
         self.phase = Phase::Replaying;
-        self.advance(self.now);
+        self.decide();
     }
 
     pub(crate) fn loaded_revisions(&mut self, entries: Vec<RevisionEntry>) {

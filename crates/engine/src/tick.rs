@@ -17,8 +17,11 @@ const PASSED_TOGETHER: usize = 256;
 impl Partition {
     /// Builds and sends a tick, if none is under way and there is a reason for one.
     pub(crate) fn tick(&mut self) {
-        if !self.ticking.is_free(self.now) || !self.may_fire() {
+        if !self.ticking.is_free(self.now) || !self.has_fresh_lease() {
             return;
+        }
+        if !self.knows_the_time() {
+            return self.ask_the_time();
         }
         let is_due = self.due_at().is_some_and(|time| time <= self.now);
         let has_decided = !self.late.is_empty()
@@ -32,6 +35,30 @@ impl Partition {
         } else {
             self.pass_empty_time();
         }
+    }
+
+    /// A tick that changes nothing: its answer tells the time.
+    fn ask_the_time(&mut self) {
+        let checkpoint =
+            Checkpoint { epoch: self.epoch, tick: self.committed.tick + 1, ..self.committed.clone() };
+        self.send_tick(Tick {
+            partition: self.id,
+            checkpoint,
+            published_at: self.now,
+            publications: Vec::new(),
+            stops: Vec::new(),
+            derived: Vec::new(),
+            schedule_states: Vec::new(),
+            set_aside: Vec::new(),
+        });
+    }
+
+    fn send_tick(&mut self, tick: Tick) {
+        let request = self.request();
+        self.ticking.start(request);
+        self.sink_clock.asked(self.moment());
+        self.in_flight = Some(tick.checkpoint.clone());
+        self.effects.push_back(Effect::Commit { request, tick: Box::new(tick) });
     }
 
     /// F moves in memory over time in which nothing lies, and is written with the next tick.
@@ -105,7 +132,7 @@ impl Partition {
         };
         let tick = Tick {
             partition: self.id,
-            checkpoint: checkpoint.clone(),
+            checkpoint,
             published_at: self.now,
             publications: outbox.publications,
             stops: outbox.stops,
@@ -116,11 +143,8 @@ impl Partition {
         if tick.is_bare() && !wants_checkpoint {
             return;
         }
-        let request = self.request();
-        self.ticking.start(request);
-        self.in_flight = Some(checkpoint);
         self.decisions_sent();
-        self.effects.push_back(Effect::Commit { request, tick: Box::new(tick) });
+        self.send_tick(tick);
     }
 
     /// Everything that came late leaves in this tick: A passes it with this tick's checkpoint.

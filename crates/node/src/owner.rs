@@ -180,7 +180,7 @@ impl Owner {
         hand_over: watch::Receiver<bool>,
     ) -> (Owner, OwnerHandle) {
         let mut partition = Partition::new(config, id);
-        partition.handle(surroundings.clock.now(), Input::Acquired { epoch });
+        partition.handle(surroundings.clock.moment(), Input::Acquired { epoch });
         let (ask, questions) = mpsc::channel(QUESTIONS_WAITING_MAX);
         let (status, watcher) = watch::channel(partition.status());
         let log = LogWatch::new(Arc::clone(&surroundings.stores.log), id);
@@ -203,9 +203,9 @@ impl Owner {
     /// Runs until the partition is handed over or lost.
     pub async fn run(mut self) -> Ended {
         let end = self.log.end();
-        self.partition.handle(self.now(), Input::LogGrew { end });
+        self.partition.handle(self.surroundings.clock.moment(), Input::LogGrew { end });
         loop {
-            self.partition.advance(self.now());
+            self.partition.advance(self.surroundings.clock.moment());
             if let Some(ended) = self.carry_out_effects() {
                 self.publish_status();
                 self.surroundings.troubles.gone(self.id);
@@ -244,7 +244,7 @@ impl Owner {
     }
 
     fn take(&mut self, event: Event) {
-        let now = self.now();
+        let now = self.surroundings.clock.moment();
         let input = match event {
             Event::Answer(input) => input,
             Event::LogGrew(end) => Input::LogGrew { end },

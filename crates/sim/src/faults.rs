@@ -186,6 +186,8 @@ fault_counts! {
     corrupt_blocks,
     /// Commands sent twice.
     duplicate_commands,
+    /// Owners that gave up because their clock was off.
+    clocks_refused,
     /// News of a log's growth that got lost.
     lost_growth,
     /// Readers that died.

@@ -192,6 +192,8 @@ pub struct Journal {
     pub healthy_lateness_ms: Option<i64>,
     /// How long owners remember what ran, in milliseconds.
     pub dedupe_window_ms: i64,
+    /// How far an owner's clock may be from the sink's, in milliseconds; `None` where the sink has none.
+    pub clock_skew_ms_max: Option<i64>,
     /// How far any clock was from true time, at most.
     pub clock_error_ms: i64,
     /// By number.

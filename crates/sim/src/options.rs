@@ -82,6 +82,8 @@ pub(crate) struct Setup {
     pub(crate) engine: Config,
     pub(crate) flaw: Option<Flaw>,
     pub(crate) trace: bool,
+    /// Sinks have a clock of their own, which shows true time.
+    pub(crate) sinks_tell_the_time: bool,
     /// Every tick takes an offset of the log, as transaction markers do.
     pub(crate) log_has_markers: bool,
     pub(crate) mix: Mix,
@@ -117,6 +119,7 @@ impl Setup {
             engine: draw_engine(&mut rng),
             flaw: None,
             trace: options.trace,
+            sinks_tell_the_time: false,
             log_has_markers: rng.chance(0.3),
             mix,
         };
@@ -126,6 +129,9 @@ impl Setup {
         setup.engine.catch_up_rate_per_s = catching_up.pick(&[0, 0, 300, 2_000]);
         let mut persisting = Rng::fork(seed, 9);
         setup.engine.persist = persisting.pick(Persist::ALL);
+        let mut comparing = Rng::fork(seed, 10);
+        setup.sinks_tell_the_time = comparing.chance(0.5);
+        setup.engine.clock_skew_ms_max = comparing.pick(&[500, 2_000, 5_000]);
         if let Some(planted) = options.planted {
             profile::aim_at(planted, &mut setup, &mut rng);
         }

@@ -117,6 +117,10 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.model.outages_per_minute = 8.0;
             setup.model.outage_ms_max = 20_000;
         }
+        PlantedBug::ClockUnchecked => {
+            setup.sinks_tell_the_time = true;
+            setup.model.clock_jumps_per_minute = 4.0;
+        }
         PlantedBug::Deaf => {
             setup.model.lost_growth = 0.5;
             setup.model.reader_deaths_per_minute = 6.0;

@@ -138,6 +138,7 @@ fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Jour
         recovery_bound_ms: RECOVERY_BOUND_MS,
         healthy_lateness_ms: is_healthy.then_some(HEALTHY_LATENESS_MS),
         dedupe_window_ms: world.setup.engine.dedupe_window_ms,
+        clock_skew_ms_max: world.setup.sinks_tell_the_time.then_some(world.setup.engine.clock_skew_ms_max),
         clock_error_ms: world.clock_error_ms,
     }
 }

@@ -4,6 +4,8 @@
 //! that clock had shown before counts, or true time if that is later. And a run of a schedule that had to wait for
 //! another had been due when it began to wait, by the clock of that time.
 //!
+//! Where the sink has a clock of its own, no jump of an owner's brings anything forward by more than that clock may be off.
+//!
 //! A trigger means "now" by the log's clock, and has no due time that an owner's clock could be held against.
 
 use crate::journal::{Journal, PartitionJournal, Published, Said};
@@ -33,6 +35,15 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
     for published in about.publications.iter().filter(|published| !is_triggered(published)) {
         let tick = about.tick_of(published);
         let due_ms = published.due.as_millis();
+        let ahead_ms = due_ms - tick.committed_at_ms;
+        if journal.clock_skew_ms_max.is_some_and(|skew_ms_max| ahead_ms > skew_ms_max) {
+            return Err(format!(
+                "{:016x} due {} was published {ahead_ms} ms early by the sink's clock, in tick {}",
+                published.key.low(),
+                published.due,
+                tick.number
+            ));
+        }
         let was_on_its_way = journal.clock_error_ms > SKEW_MS_MAX
             && (due_ms <= tick.committed_at_ms.max(tick.latest_clock_ms)
                 || had_come(about, published, due_ms));
@@ -53,6 +64,18 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
 mod tests {
     use super::check;
     use crate::check::story::Story;
+    use crate::journal::Journal;
+
+    #[test]
+    fn a_clock_that_is_ahead_is_no_excuse_where_the_sink_has_one() {
+        let story = Story::default().creates(1, 7, 5_000).ticks(5_000, &[(7, 5_000, 1)]);
+        let ahead = |ms: i64| story.clone().but(|tick| tick.committed_at_ms = 5_000 - ms);
+        for (ahead_ms, is_fine) in [(500, true), (501, false)] {
+            let story = ahead(ahead_ms);
+            let journal = Journal { clock_skew_ms_max: Some(500), ..story.journal() };
+            assert_eq!(check(&journal, &story.partition).is_ok(), is_fine, "{ahead_ms}");
+        }
+    }
 
     #[test]
     fn one_millisecond_early_is_early() {

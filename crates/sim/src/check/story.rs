@@ -73,6 +73,7 @@ impl Story {
             recovery_bound_ms: 1_000,
             healthy_lateness_ms: None,
             dedupe_window_ms: 1_000,
+            clock_skew_ms_max: None,
             clock_error_ms: 0,
             partitions: vec![self.partition.clone()],
         }

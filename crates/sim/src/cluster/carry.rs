@@ -158,6 +158,11 @@ impl super::World {
         let Some(owner) = self.nodes[id.node].owners[id.partition].take() else { return };
         // A stale owner may well find that its successor has let the log forget what it wants to read.
         let is_current = self.sinks[id.partition].opened() == owner.epoch;
+        if matches!(reason, StopReason::ClockOff { .. }) {
+            self.counts.clocks_refused += 1;
+            self.end_for_its_clock(id.node);
+            return;
+        }
         if reason != StopReason::Fenced && is_current {
             let stop = format!("partition {} epoch {}: {reason}", id.partition, owner.epoch);
             self.fatal_stops.push(stop);

@@ -83,12 +83,17 @@ impl super::World {
             checkpoint: sink.checkpoint().cloned(),
             schedule_states: sink.states(),
             log_end,
-            taken_at: Some(Timestamp::from_millis(self.now_ms)),
+            taken_at: self.taken_at(),
         };
         self.note(owner(id), "open", [epoch.0, tick], || {
             format!("epoch {epoch}, last tick {tick}, log ends at {log_end}")
         });
         self.reply(envelope, input, Some(session));
+    }
+
+    /// The time as a sink tells it that has a clock of its own.
+    fn taken_at(&self) -> Option<Timestamp> {
+        self.setup.sinks_tell_the_time.then(|| Timestamp::from_millis(self.now_ms))
     }
 
     fn land_read_log(&mut self, envelope: Envelope, from: LogOffset, bytes_max: usize) {
@@ -146,11 +151,9 @@ impl super::World {
         let input = match self.commit(envelope.owner, tick, at) {
             None => failed(envelope, Failure::Fenced),
             Some(_) if doubtful => failed(envelope, Failure::Retry),
-            Some(derived_end) => Input::Committed {
-                request: envelope.request,
-                derived_end,
-                taken_at: Some(Timestamp::from_millis(self.now_ms)),
-            },
+            Some(derived_end) => {
+                Input::Committed { request: envelope.request, derived_end, taken_at: self.taken_at() }
+            }
         };
         self.reply(envelope, input, None);
     }

@@ -107,6 +107,14 @@ impl super::World {
         self.queue.push(until_ms, Event::Fault(Fault::Restart { node }));
     }
 
+    /// A node's process ends because its clock is off. Whoever starts it again may have set the clock right.
+    pub(crate) fn end_for_its_clock(&mut self, node: usize) {
+        self.crash(node);
+        if self.fault_rng.chance(0.5) {
+            self.set_clock(node, 0);
+        }
+    }
+
     fn restart(&mut self, node: usize) {
         self.nodes[node].is_up = true;
         let incarnation = self.nodes[node].incarnation;

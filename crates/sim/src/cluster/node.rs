@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use minutehand_engine::Partition;
+use minutehand_engine::{Moment, Partition};
 use minutehand_model::{Epoch, Timestamp};
 
 /// What was decided before a clock was set back is on its way for this long at most, in milliseconds.
@@ -68,6 +68,11 @@ impl Node {
     /// Its clock at a true time.
     pub(crate) fn clock(&self, now_ms: i64) -> Timestamp {
         Timestamp::from_millis(now_ms + self.clock_offset_ms)
+    }
+
+    /// Its clocks at a true time.
+    pub(crate) fn moment(&self, now_ms: i64) -> Moment {
+        Moment { wall: self.clock(now_ms), steady_ms: now_ms }
     }
 
     /// The latest time that its clock has shown lately.

@@ -177,16 +177,17 @@ impl World {
 
     /// Gives an owner an input; the caller drives it afterwards.
     pub(crate) fn handle(&mut self, id: OwnerId, input: Input) {
-        let clock = self.nodes[id.node].clock(self.now_ms);
+        let now = self.nodes[id.node].moment(self.now_ms);
         if let Some(owner) = self.owner_mut(id) {
-            owner.engine.handle(clock, input);
+            owner.engine.handle(now, input);
         }
     }
 
     /// Lets an owner decide, carries out what it wants, and sets its alarm.
     pub(crate) fn drive(&mut self, id: OwnerId) {
         let now_ms = self.now_ms;
-        let clock = self.nodes[id.node].clock(now_ms);
+        let moment = self.nodes[id.node].moment(now_ms);
+        let clock = moment.wall;
         let Some(owner) = self.owner_mut(id) else { return };
         if owner.driven_at_ms != now_ms {
             (owner.driven_at_ms, owner.drives) = (now_ms, 0);
@@ -200,7 +201,7 @@ impl World {
             ));
             return;
         }
-        owner.engine.advance(clock);
+        owner.engine.advance(moment);
         while let Some(effect) = self.owner_mut(id).and_then(|owner| owner.engine.poll_effect()) {
             self.carry(id, effect);
         }
