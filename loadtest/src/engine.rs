@@ -30,6 +30,7 @@ pub fn sample_task(number: u64, due: Timestamp, payload_bytes: usize) -> Task {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     }

@@ -67,6 +67,7 @@ fn entry(index: u64, due: Timestamp) -> TimetableEntry {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     };

@@ -43,6 +43,7 @@ fn record(index: u64, due: Timestamp) -> TaskRecord {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     };

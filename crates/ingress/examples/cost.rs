@@ -75,6 +75,7 @@ fn sample() -> Task {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     }

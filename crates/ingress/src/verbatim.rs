@@ -183,6 +183,7 @@ fn single(
         precision: action.precision,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: action.verbatim,
     })

@@ -50,6 +50,7 @@ fn encoded(id: &str) -> minutehand_model::TaskRecord {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     })

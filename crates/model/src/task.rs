@@ -80,6 +80,8 @@ pub struct Task {
     pub attempt: u32,
     /// The due time of the first attempt.
     pub first_due: Timestamp,
+    /// Of a dead letter that is run again: the due time that its message is named by.
+    pub replay_of: Option<Timestamp>,
     /// The schedule it stems from.
     pub origin: Option<Origin>,
     /// What the Kafka record it came as had that the other fields cannot say.
@@ -90,6 +92,11 @@ impl Task {
     /// The fingerprint of its namespace and id.
     pub fn key(&self) -> TaskKey {
         TaskKey::of(self.namespace.as_str(), self.id.as_str())
+    }
+
+    /// The due time that its message is named by: that of its first attempt, kept when a dead letter is run again.
+    pub fn message_due(&self) -> Timestamp {
+        self.replay_of.unwrap_or(self.first_due)
     }
 
     /// Names and values of its headers as bytes, in order; `None`: null.

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use minutehand_model::{Epoch, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp};
+use minutehand_model::{
+    DeliveryToken, Epoch, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp,
+};
 use tokio::sync::broadcast;
 
 use crate::{DeadLetter, ErrorClass, PortError};
@@ -23,6 +25,8 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The owner that published it.
     pub epoch: Epoch,
+    /// Its fencing token: of two deliveries of one execution the later one has the greater token.
+    pub token: DeliveryToken,
     /// The log offset of the command behind it.
     pub offset: LogOffset,
     /// When the tick was built.

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 use minutehand_model::{
-    Namespace, Origin, QueueName, RecordKey, ScheduleId, Task, TaskId, TaskKey, TaskRecord, Timestamp,
-    Verbatim,
+    IdParts, Namespace, Origin, QueueName, RecordKey, ScheduleId, Task, TaskId, TaskKey, TaskRecord,
+    Timestamp, Verbatim,
 };
 use prost::Message;
 
@@ -38,6 +38,7 @@ mod field {
     pub(super) const RECORD_KEY: u32 = 14;
     pub(super) const RECORD_KEY_IS_NULL: u32 = 16;
     pub(super) const PAYLOAD_IS_NULL: u32 = 17;
+    pub(super) const REPLAY_OF_MS: u32 = 18;
 }
 
 /// Field numbers of a header.
@@ -95,6 +96,9 @@ fn encode_to(buffer: &mut BytesMut, task: &Task) {
     }
     if task.first_due != task.due {
         put_number_field(buffer, field::FIRST_DUE_MS, to_zigzag(task.first_due.as_millis()));
+    }
+    if let Some(replay_of) = task.replay_of {
+        put_number_field(buffer, field::REPLAY_OF_MS, to_zigzag(replay_of.as_millis()));
     }
     if let Some(origin) = &task.origin {
         let message = OriginMessage {
@@ -206,6 +210,7 @@ fn task_from(encoded: &Bytes) -> Result<Task, Fault> {
         precision: policy::precision(head.precision)?,
         attempt: tail.attempt,
         first_due: tail.first_due.unwrap_or(head.due),
+        replay_of: tail.replay_of,
         origin: tail.origin,
         verbatim: tail.verbatim.boxed(),
     })
@@ -239,6 +244,7 @@ impl<'a> Head<'a> {
                 field::PRECISION => head.precision = value.number_u32("precision")?,
                 field::ATTEMPT => drop(value.number_u32("attempt")?),
                 field::FIRST_DUE_MS => drop(value.signed("first_due_ms")?),
+                field::REPLAY_OF_MS => drop(value.signed("replay_of_ms")?),
                 field::ORIGIN => drop(value.bytes("origin")?),
                 field::RETRY => drop(value.bytes("retry")?),
                 field::HEADER => drop(value.bytes("header")?),
@@ -264,6 +270,7 @@ impl<'a> Head<'a> {
 struct Tail {
     attempt: u32,
     first_due: Option<Timestamp>,
+    replay_of: Option<Timestamp>,
     origin: Option<Origin>,
     retry: Option<RetryMessage>,
     headers: Vec<(String, String)>,
@@ -276,6 +283,7 @@ impl Tail {
         let mut tail = Tail {
             attempt: 1,
             first_due: None,
+            replay_of: None,
             origin: None,
             retry: None,
             headers: Vec::new(),
@@ -289,6 +297,9 @@ impl Tail {
                 field::ATTEMPT => tail.attempt = value.number_u32("attempt")?,
                 field::FIRST_DUE_MS => {
                     tail.first_due = Some(civil_time("first_due_ms", value.signed("first_due_ms")?)?);
+                }
+                field::REPLAY_OF_MS => {
+                    tail.replay_of = Some(civil_time("replay_of_ms", value.signed("replay_of_ms")?)?);
                 }
                 field::ORIGIN => tail.origin = Some(origin(value.bytes("origin")?)?),
                 field::RETRY => tail.retry = Some(RetryMessage::decode(value.bytes("retry")?)?),
@@ -375,6 +386,10 @@ pub struct Parts<'a> {
     pub due: Timestamp,
     /// Which attempt it is, from 1.
     pub attempt: u32,
+    /// The due time of the first attempt, where it is another one.
+    first_due: Option<Timestamp>,
+    replay_of: Option<Timestamp>,
+    is_occurrence: bool,
     /// The key of the record it came as; `None`: it has none of its own, the id takes its place.
     pub record_key: Option<&'a [u8]>,
     /// The record it came as had a null key.
@@ -407,6 +422,9 @@ impl<'a> Parts<'a> {
             id: "",
             due: Timestamp::MIN,
             attempt: 1,
+            first_due: None,
+            replay_of: None,
+            is_occurrence: false,
             record_key: None,
             record_key_is_null: false,
             payload_is_null: false,
@@ -427,6 +445,16 @@ impl<'a> Parts<'a> {
                 field::ID => parts.id = value.text("id")?,
                 field::DUE_MS => parts.due = civil_time("due_ms", value.signed("due_ms")?)?,
                 field::ATTEMPT => parts.attempt = value.number_u32("attempt")?,
+                field::FIRST_DUE_MS => {
+                    parts.first_due = Some(civil_time("first_due_ms", value.signed("first_due_ms")?)?);
+                }
+                field::REPLAY_OF_MS => {
+                    parts.replay_of = Some(civil_time("replay_of_ms", value.signed("replay_of_ms")?)?);
+                }
+                field::ORIGIN => {
+                    value.bytes("origin")?;
+                    parts.is_occurrence = true;
+                }
                 field::HEADER => parts.headers.push(HeaderParts::read(value.bytes("header")?)?),
                 field::RECORD_KEY => parts.record_key = Some(value.bytes("record_key")?),
                 field::RECORD_KEY_IS_NULL => {
@@ -446,6 +474,18 @@ impl<'a> Parts<'a> {
         parts.payload_is_null &= parts.payload.is_empty();
         check_version(Some(u8::try_from(version).unwrap_or(u8::MAX)))?;
         Ok(parts)
+    }
+
+    /// What its ids are made of.
+    pub fn ids(&self) -> IdParts<'a> {
+        IdParts {
+            namespace: self.namespace,
+            id: self.id,
+            is_occurrence: self.is_occurrence,
+            due: self.due,
+            attempt: self.attempt,
+            message_due: self.replay_of.or(self.first_due).unwrap_or(self.due),
+        }
     }
 
     /// The encoded task without its payload: a slice of it, unless somebody else wrote the payload elsewhere than last.

@@ -102,6 +102,7 @@ impl TaskInput<'_> {
             precision: choice("precision", self.precision.as_ref().map(Text::as_str))?,
             attempt: 1,
             first_due: due,
+            replay_of: None,
             origin: None,
             verbatim: None,
         })

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures::FutureExt;
-use minutehand_model::{Execution, ExecutionId, Guarantee, Task, TaskKey};
+use minutehand_model::{Execution, ExecutionId, Guarantee, MessageId, Task, TaskKey};
 use minutehand_ports::{Delivery, DeliveryId};
 use minutehand_record::{DecodeError, task};
 
@@ -49,10 +49,12 @@ pub(crate) fn prepare(delivery: &Delivery) -> Result<Prepared, DecodeError> {
     };
     let execution = Execution {
         id: ExecutionId::of(&task),
+        message: MessageId::of(&task),
         task,
         published_at: delivery.published_at,
         partition: delivery.id.partition,
         epoch: delivery.epoch,
+        token: delivery.token,
         offset: delivery.offset,
     };
     Ok(Prepared { ticket, execution })

@@ -41,7 +41,6 @@ mod observer;
 #[cfg(unix)]
 mod process;
 mod queue_loop;
-mod replay;
 mod run;
 mod settings;
 mod stops;
@@ -54,7 +53,6 @@ pub use handler::{FnHandler, Handler, Verdict};
 pub use observer::{NoObserver, WorkerObserver};
 #[cfg(unix)]
 pub use process::{COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor};
-pub use replay::replay;
 pub use run::{Run, StopCause};
 pub use settings::{Clock, HistoryPolicy, Random};
 pub use webhook::{Secret, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError, WebhookExecutor};

@@ -122,6 +122,7 @@ pub(super) fn template(queue: &QueueName) -> Task {
         precision: Precision::Normal,
         attempt: 1,
         first_due: Timestamp::MIN,
+        replay_of: None,
         origin: None,
         verbatim: None,
     }

@@ -93,6 +93,7 @@ pub fn audit(recorded: Recorded, facts: RunFacts) -> Audit {
         healthy_lateness_ms: None,
         dedupe_window_ms: facts.dedupe_window_ms,
         clock_error_ms: facts.clock_error_ms,
+        clock_skew_ms_max: None,
         partitions: journals,
     };
     violations.extend(minutehand_sim::audit(&journal));

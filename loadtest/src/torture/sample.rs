@@ -36,6 +36,7 @@ fn task(id: &str, due_s: i64) -> TaskRecord {
         precision: Precision::High,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     })

@@ -181,6 +181,7 @@ impl Workload {
             precision: if self.is_plain { Precision::High } else { self.random.pick(Precision::ALL) },
             attempt: 1,
             first_due: due,
+            replay_of: None,
             origin: None,
             verbatim: None,
         };
@@ -242,6 +243,7 @@ impl Workload {
             precision: Precision::High,
             attempt: 1,
             first_due: due,
+            replay_of: None,
             origin: None,
             verbatim: None,
         };

@@ -85,6 +85,7 @@ pub(crate) fn entry(id: &str, due: Timestamp, position: u64) -> TimetableEntry {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     });

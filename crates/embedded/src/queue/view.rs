@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use minutehand_model::{PartitionId, QueueName};
+use minutehand_model::{DeliveryToken, PartitionId, QueueName};
 use minutehand_ports::{Delivery, DeliveryId, QueueDepth, Stop};
 use minutehand_record::publication::Batch;
 use tokio::sync::{Notify, broadcast};
@@ -342,6 +342,7 @@ fn take_from(
             deliveries.push(Delivery {
                 id: DeliveryId { partition, sequence },
                 epoch: header.epoch,
+                token: DeliveryToken { epoch: header.epoch, ..DeliveryToken::default() },
                 offset: item.offset,
                 published_at: header.published_at,
                 key: item.key,

@@ -59,6 +59,7 @@ pub(crate) fn task(id: &str, to: &str, payload: Bytes) -> TaskRecord {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     })

@@ -38,6 +38,7 @@ pub(crate) fn publication(
         precision: action.precision,
         attempt: 1,
         first_due: run.due,
+        replay_of: None,
         origin: Some(Origin { schedule: schedule.clone(), nominal: run.nominal, completion_wanted }),
         verbatim: action.verbatim.clone(),
     };

@@ -31,6 +31,7 @@ pub(crate) fn task(id: &str, due_ms: i64) -> TaskRecord {
         precision: Precision::High,
         attempt: 1,
         first_due: at(due_ms),
+        replay_of: None,
         origin: None,
         verbatim: None,
     })

@@ -22,6 +22,7 @@ fn letter(id: &str, encoded: Option<Bytes>) -> DeadLetter {
         precision: Default::default(),
         attempt: 10,
         first_due: START.plus_millis(-600_000),
+        replay_of: None,
         origin: None,
         verbatim: None,
     };
@@ -95,6 +96,18 @@ async fn a_replayed_letter_runs_again_once_from_its_first_attempt() {
     assert_eq!(one + two, 3, "two replays at once take every letter once");
     api.pass(1_000).await;
     assert_eq!(api.published().values().sum::<usize>(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_of_one_id_are_run_each_for_itself() {
+    let api = api().await;
+    for number in 1..=3 {
+        api.store.add_letter(number, letter("same", None));
+    }
+    let done = api.post("/v1/queues/mail/dead-letters:replay", r#"{"all":true}"#).await.expect(200);
+    assert_eq!(done["count"], 3);
+    api.pass(1_000).await;
+    assert_eq!(api.published()["same"], 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use minutehand_model::{Epoch, ExecutionId, LogOffset, PartitionId, Publication, StopRequest, Timestamp};
+use minutehand_model::{Epoch, LogOffset, PartitionId, Publication, StopRequest, Timestamp};
 use minutehand_record::DecodeError;
 use minutehand_record::task::Parts;
 use smallvec::SmallVec;
@@ -93,7 +93,7 @@ impl Writer {
         if is_event {
             headers.extend([
                 (event::SPECVERSION_HEADER, Some(event::SPECVERSION.as_bytes())),
-                ("ce_id", text(&texts.execution)),
+                ("ce_id", text(&texts.message)),
                 ("ce_source", text(&texts.source)),
                 ("ce_type", Some(EVENT_TYPE.as_bytes())),
                 ("ce_time", Some(self.published_at.as_bytes())),
@@ -138,11 +138,17 @@ impl Writer {
             write(buffer);
             begins_at..buffer.len()
         };
-        let id = ExecutionId::of_parts(parts.namespace, parts.id, parts.due, parts.attempt);
+        let ids = parts.ids();
         Texts {
             execution: put(&mut |buffer| {
                 buffer.extend_from_slice(b"x-");
-                put_hex(buffer, id.0);
+                put_hex(buffer, ids.execution().0);
+            }),
+            message: put(&mut |buffer| {
+                if is_event {
+                    buffer.extend_from_slice(b"m-");
+                    put_hex(buffer, ids.message().0);
+                }
             }),
             due: put(&mut |buffer| put_time(buffer, parts.due)),
             attempt: put(&mut |buffer| put_number(buffer, u64::from(parts.attempt))),
@@ -165,6 +171,8 @@ impl Writer {
 /// Where texts stand in the buffer.
 struct Texts {
     execution: Range<usize>,
+    /// Of an event only.
+    message: Range<usize>,
     due: Range<usize>,
     attempt: Range<usize>,
     offset: Range<usize>,

@@ -28,6 +28,7 @@ fn plain(id: &str) -> Task {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     }
@@ -108,7 +109,7 @@ fn an_execution_can_be_a_cloud_event() {
     let id = |lines: &[String], name: &str| {
         lines.iter().find_map(|line| line.strip_prefix(&format!("{name}=")).map(str::to_owned))
     };
-    assert_eq!(id(&asked, "ce_id"), id(&asked, names::EXECUTION_ID));
+    assert_eq!(id(&asked, "ce_id"), Some(minutehand_model::MessageId::of(&plain("order-1")).to_string()));
     let is_event = |lines: &[String]| lines.iter().filter(|line| line.starts_with("ce_specversion=")).count();
     assert_eq!(is_event(&told(&plain("a"), Envelope::CloudEvents)), 1, "the queue asks for it");
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use minutehand_ingress::egress::Incoming;
-use minutehand_model::{Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
+use minutehand_model::{DeliveryToken, Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
 use minutehand_ports::{Delivery, DeliveryId};
 use minutehand_record::QueueNames;
 use rdkafka::Message;
@@ -55,6 +55,7 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
             return Delivery {
                 id,
                 epoch: received.epoch,
+                token: DeliveryToken { epoch: received.epoch, ..DeliveryToken::default() },
                 offset: received.offset,
                 published_at: received.published_at,
                 key: task.key,
@@ -67,6 +68,7 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
     Delivery {
         id: shares.id(PartitionId::own(topic_partition % shares.own.max(1)), topic_partition, offset),
         epoch: Epoch(0),
+        token: DeliveryToken::default(),
         offset: LogOffset::START,
         published_at: at,
         key: TaskKey(0),

@@ -191,13 +191,14 @@ mod tests {
     use super::super::marks::RUNS_LENGTH_MAX;
     use super::*;
     use bytes::Bytes;
-    use minutehand_model::{Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
+    use minutehand_model::{DeliveryToken, Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
     use minutehand_ports::DeliveryId;
 
     fn delivery(offset: u64) -> Delivery {
         Delivery {
             id: DeliveryId { partition: PartitionId::own(0), sequence: offset },
             epoch: Epoch(1),
+            token: DeliveryToken::default(),
             offset: LogOffset::START,
             published_at: Timestamp::from_millis(0),
             key: TaskKey(0),

@@ -9,6 +9,7 @@ mod ask;
 mod error;
 mod operations;
 mod queues;
+mod replay;
 mod schedules;
 mod tasks;
 mod view;
@@ -82,8 +83,9 @@ pub struct Gateway {
     assignment: Option<watch::Receiver<BTreeSet<PartitionId>>>,
     /// What else keeps it from its work, told by whoever watches the stores.
     troubles: Option<watch::Receiver<Vec<String>>>,
-    /// Replays of dead letters take turns: two at once could both append the same letter.
-    replay_turn: tokio::sync::Mutex<()>,
+    /// Replays of dead letters take turns: two at once could both append the same letter. Kept is the newest due time
+    /// that one of them has given.
+    replay_turn: tokio::sync::Mutex<Timestamp>,
     metrics: CommandMetrics,
 }
 
@@ -108,7 +110,7 @@ impl Gateway {
 
     /// A gateway to owners reached in another way.
     pub fn asking(stores: Stores, owners: Arc<dyn Ask>, clock: Arc<dyn Clock>, limits: Limits) -> Gateway {
-        let replay_turn = tokio::sync::Mutex::new(());
+        let replay_turn = tokio::sync::Mutex::new(Timestamp::MIN);
         let metrics = CommandMetrics::new();
         Gateway { stores, owners, clock, limits, assignment: None, troubles: None, replay_turn, metrics }
     }

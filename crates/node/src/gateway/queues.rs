@@ -1,11 +1,12 @@
 //! Queues and their dead letters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use minutehand_model::{PartitionId, QueueName, Task, Timestamp};
+use minutehand_model::{PartitionId, QueueName, Task, TaskKey};
 use minutehand_ports::{DeadLetter, QueueDepth};
 
+use super::replay::Replays;
 use super::tasks::create::encode_creation;
 use super::tasks::find::decode;
 use super::{Gateway, InvalidField, QueryError, Unavailable};
@@ -116,16 +117,12 @@ impl Gateway {
     }
 
     /// Runs the tasks of dead letters again, now, from their first attempt on, and takes the letters away: both or neither.
+    /// Each letter is run for itself, also where several have one id.
     ///
     /// # Errors
     /// A refused selection, or a store that does not answer.
     pub async fn replay(&self, queue: &QueueName, selection: Selection) -> Result<Replayed, QueryError> {
-        let now = self.now();
-        self.take_letters(queue, selection, |letter| {
-            let task = decode(&letter.encoded).ok()?;
-            Some(Some((letter.partition, encode_creation(&again(task, now)))))
-        })
-        .await
+        self.take_letters(queue, selection, Fate::RunAgain).await
     }
 
     /// Takes dead letters away for good.
@@ -133,15 +130,15 @@ impl Gateway {
     /// # Errors
     /// A refused selection, or a store that does not answer.
     pub async fn discard(&self, queue: &QueueName, selection: Selection) -> Result<Replayed, QueryError> {
-        self.take_letters(queue, selection, |_| Some(None)).await
+        self.take_letters(queue, selection, Fate::Discarded).await
     }
 
-    /// Takes away the selected letters for which `command_of` has an answer, and appends the commands it gives.
+    /// Takes the selected letters away.
     async fn take_letters(
         &self,
         queue: &QueueName,
         selection: Selection,
-        command_of: impl Fn(&DeadLetter) -> Option<Option<(PartitionId, Bytes)>> + Send + Sync,
+        fate: Fate,
     ) -> Result<Replayed, QueryError> {
         if let Selection::Numbers(numbers) = &selection
             && !(1..=LETTERS_MAX).contains(&numbers.len())
@@ -149,7 +146,8 @@ impl Gateway {
             let limit = format!("1 to {LETTERS_MAX} numbers");
             return Err(InvalidField::new("numbers", "are too few or too many", limit, numbers.len()).into());
         }
-        let _turn = self.replay_turn.lock().await;
+        let mut turn = self.replay_turn.lock().await;
+        let mut replays = Replays::starting_at(self.now().max(turn.plus_millis(1)));
         let mut done = Replayed::default();
         let mut from = match &selection {
             Selection::Numbers(numbers) => numbers.first().copied(),
@@ -170,17 +168,17 @@ impl Gateway {
                 Selection::Numbers(numbers) => numbers.contains(number),
                 Selection::All => true,
             });
-            let (mut taken, mut commands) = (Vec::new(), Vec::new());
-            for (number, letter) in chosen {
-                match command_of(letter) {
-                    Some(command) => {
-                        taken.push(*number);
-                        commands.extend(command);
-                    }
-                    None => done.unreadable += 1,
+            let (taken, commands) = match fate {
+                Fate::Discarded => (chosen.map(|(number, _)| *number).collect(), Vec::new()),
+                Fate::RunAgain => {
+                    let (taken, tasks, unreadable) = understood(chosen);
+                    done.unreadable += unreadable;
+                    (taken, self.commands_of(&mut replays, tasks).await)
                 }
-            }
+            };
             if !taken.is_empty() {
+                // Kept whatever comes of it: the letters may be gone though the answer was lost.
+                *turn = replays.newest().unwrap_or(*turn);
                 let removed = self.stores.history.remove_dead_letters(queue, taken, commands).await;
                 done.count += removed.map_err(Unavailable::from)?;
             }
@@ -188,6 +186,47 @@ impl Gateway {
         }
         Ok(done)
     }
+
+    /// The commands that run tasks again.
+    async fn commands_of(
+        &self,
+        replays: &mut Replays,
+        tasks: Vec<(PartitionId, Task)>,
+    ) -> Vec<(PartitionId, Bytes)> {
+        let mut keys: BTreeMap<PartitionId, BTreeSet<TaskKey>> = BTreeMap::new();
+        for (partition, task) in &tasks {
+            keys.entry(*partition).or_default().insert(task.key());
+        }
+        for (partition, keys) in keys {
+            self.note_taken(replays, partition, keys.into_iter().collect()).await;
+        }
+        let again = tasks.into_iter().map(|(partition, task)| (partition, replays.anew(task)));
+        again.map(|(partition, task)| (partition, encode_creation(&task))).collect()
+    }
+}
+
+/// What becomes of letters that are taken away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    RunAgain,
+    Discarded,
+}
+
+/// The numbers and the tasks of the letters that can be understood, and how many others there are.
+fn understood<'a>(
+    letters: impl Iterator<Item = &'a (u64, DeadLetter)>,
+) -> (Vec<u64>, Vec<(PartitionId, Task)>, usize) {
+    let (mut taken, mut tasks, mut unreadable) = (Vec::new(), Vec::new(), 0);
+    for (number, letter) in letters {
+        match decode(&letter.encoded) {
+            Ok(task) => {
+                taken.push(*number);
+                tasks.push((letter.partition, task));
+            }
+            Err(_) => unreadable += 1,
+        }
+    }
+    (taken, tasks, unreadable)
 }
 
 /// Where to read on, when something selected may lie there.
@@ -196,12 +235,4 @@ fn next_page(selection: &Selection, next: Option<u64>) -> Option<u64> {
         Selection::All => next,
         Selection::Numbers(numbers) => numbers.range(next?..).next().copied(),
     }
-}
-
-/// The task as a first attempt that is due now.
-fn again(mut task: Task, now: Timestamp) -> Task {
-    task.attempt = 1;
-    task.due = now;
-    task.first_due = now;
-    task
 }

@@ -45,6 +45,7 @@ pub(super) fn task_record(id: &str, to: &str, due: Timestamp) -> TaskRecord {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     })

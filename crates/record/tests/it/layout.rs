@@ -43,7 +43,12 @@ struct GeneratedHeader {
 }
 
 fn plain_task(seed: u64) -> Task {
-    Task { origin: None, retry: minutehand_model::RetryPolicy::default(), ..Values(seed).task() }
+    Task {
+        replay_of: None,
+        origin: None,
+        retry: minutehand_model::RetryPolicy::default(),
+        ..Values(seed).task()
+    }
 }
 
 #[test]
@@ -80,6 +85,7 @@ fn the_schema_names_the_fields_by_their_numbers() {
         ("record_key", 14),
         ("record_key_is_null", 16),
         ("payload_is_null", 17),
+        ("replay_of_ms", 18),
     ];
     for (name, number) in fields {
         assert!(task.contains(&format!(" {name} = {number};")), "{name} = {number}");

@@ -145,6 +145,7 @@ impl Values {
             precision: self.one_of(Precision::ALL),
             attempt: if self.flag() { 1 } else { 1 + self.below(u64::from(u32::MAX)) as u32 },
             first_due: if self.flag() { due } else { self.civil_time() },
+            replay_of: self.optional(Values::civil_time),
             origin: self.optional(|values| Origin {
                 schedule: values.schedule_id(),
                 nominal: values.civil_time(),

@@ -159,6 +159,7 @@ pub(crate) mod schedules {
             precision: action.precision,
             attempt: 1,
             first_due: ms(due_ms),
+            replay_of: None,
             origin: Some(Origin { schedule, nominal: ms(nominal_ms), completion_wanted: true }),
             verbatim: None,
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Block, BucketLoad, Epoch, LogOffset, PartitionId, RevisionEntry, TaskKey, Tick, Timestamp,
+    Block, BucketLoad, DeliveryToken, Epoch, LogOffset, PartitionId, RevisionEntry, TaskKey, Tick, Timestamp,
     TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{
@@ -132,6 +132,7 @@ impl State {
             kept.push(Delivery {
                 id: DeliveryId { partition, sequence: kept.len() as u64 },
                 epoch,
+                token: DeliveryToken { epoch, ..DeliveryToken::default() },
                 offset: publication.offset,
                 published_at,
                 key: task.key,

@@ -104,6 +104,7 @@ impl TaskBook {
             precision: rng.pick(Precision::ALL),
             attempt: 1,
             first_due: due,
+            replay_of: None,
             origin: None,
             verbatim: None,
         };

@@ -105,7 +105,9 @@ impl Invocation {
         command
             .envs(config.env.iter().map(|(name, value)| (name, value)))
             .envs(&self.env)
+            .env("MINUTEHAND_MESSAGE_ID", execution.message.to_string())
             .env("MINUTEHAND_EXECUTION_ID", execution.id.to_string())
+            .env("MINUTEHAND_DELIVERY_TOKEN", execution.token.to_string())
             .env("MINUTEHAND_TASK_ID", task.id.as_str())
             .env("MINUTEHAND_ATTEMPT", task.attempt.to_string())
             .env("MINUTEHAND_DUE_AT", task.due.to_string());

@@ -8,8 +8,14 @@
 //! ```
 //!
 //! It sees no environment but `PATH`, `HOME`, `SHELL`, `USER`, `LOGNAME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR` of the worker
-//! (so that its secrets stay its own), what the configuration and the JSON object add, and
-//! `MINUTEHAND_EXECUTION_ID`, `MINUTEHAND_TASK_ID`, `MINUTEHAND_ATTEMPT` and `MINUTEHAND_DUE_AT`.
+//! (so that its secrets stay its own), what the configuration and the JSON object add, and what the run is:
+//!
+//! | variable | what |
+//! |---|---|
+//! | `MINUTEHAND_MESSAGE_ID` | the same over all attempts and replays: by this a repeated effect is recognised |
+//! | `MINUTEHAND_EXECUTION_ID` | of this attempt, the same however often it is delivered |
+//! | `MINUTEHAND_DELIVERY_TOKEN` | rises with every delivery: a fencing token |
+//! | `MINUTEHAND_TASK_ID`, `MINUTEHAND_ATTEMPT`, `MINUTEHAND_DUE_AT` | the task, the attempt from 1, its due time |
 //!
 //! A run ends when its command does; what the command left behind in its group is killed then. A service that is to live
 //! on is started with `setsid`. Commands run as the worker's user: whoever may create tasks for such a queue may do

@@ -1,9 +1,10 @@
 //! The webhook executor: a run is a signed POST, after the Standard Webhooks specification.
 //!
-//! The request carries the payload as its body, `webhook-id` (the execution's id, the same however often the attempt is
-//! delivered), `webhook-timestamp`, `webhook-signature` (one a secret), the task's headers, and
-//! `minutehand-namespace`, `-task-id`, `-attempt` and `-due-at`. Headers that steer the connection, and those whose names begin with
-//! `webhook-` or `minutehand-`, are not taken from the task.
+//! The request carries the payload as its body, `webhook-id` (the id of the message, the same over all attempts and
+//! replays), `webhook-timestamp`, `webhook-signature` (one a secret), the task's headers, and
+//! `minutehand-namespace`, `-task-id`, `-attempt`, `-execution-id` (of the attempt), `-delivery-token` (rises with every
+//! delivery) and `-due-at`. Headers that steer the connection, and those whose names begin with `webhook-` or `minutehand-`,
+//! are not taken from the task.
 //!
 //! | answer | verdict |
 //! |---|---|

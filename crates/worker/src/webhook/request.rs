@@ -77,7 +77,7 @@ pub(super) fn headers_for(
     now: Timestamp,
 ) -> Result<HeaderMap, String> {
     let task = &execution.task;
-    let mut headers = HeaderMap::with_capacity(task.headers.len() + 10);
+    let mut headers = HeaderMap::with_capacity(task.headers.len() + 12);
     for (name, value) in task.header_bytes() {
         // A header without a value is a thing of Kafka.
         let Some(value) = value else { continue };
@@ -96,13 +96,15 @@ pub(super) fn headers_for(
     if !headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(&task.payload)));
     }
-    let (id, timestamp_s) = (execution.id.to_string(), now.as_millis().div_euclid(1_000));
+    let (id, timestamp_s) = (execution.message.to_string(), now.as_millis().div_euclid(1_000));
     let mut own = vec![
         ("webhook-id", id.clone()),
         ("webhook-timestamp", timestamp_s.to_string()),
         ("minutehand-namespace", task.namespace.to_string()),
         ("minutehand-task-id", task.id.to_string()),
         ("minutehand-attempt", task.attempt.to_string()),
+        ("minutehand-execution-id", execution.id.to_string()),
+        ("minutehand-delivery-token", execution.token.to_string()),
         ("minutehand-due-at", task.due.to_string()),
     ];
     if !secrets.is_empty() {

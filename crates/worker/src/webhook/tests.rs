@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use minutehand_model::{
-    Backoff, Epoch, Execution, ExecutionId, Guarantee, LogOffset, Namespace, PartitionId, Precision,
-    QueueName, RetryPolicy, Task, TaskId, Timestamp,
+    Backoff, DeliveryToken, Epoch, Execution, ExecutionId, Guarantee, LogOffset, MessageId, Namespace, PartitionId,
+    Precision, QueueName, RetryPolicy, Task, TaskId, Timestamp,
 };
 use reqwest::dns::Resolve;
 use tokio::net::TcpListener;
@@ -58,16 +58,18 @@ fn run_to(url: &str) -> Run {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     };
-    let id = ExecutionId::of(&task);
     let execution = Execution {
-        id,
+        id: ExecutionId::of(&task),
+        message: MessageId::of(&task),
         task,
         published_at: due,
         partition: PartitionId::own(0),
         epoch: Epoch(1),
+        token: DeliveryToken::default(),
         offset: LogOffset::START,
     };
     Run::new(execution, due)

@@ -4,7 +4,7 @@ use crate::support::{NOW_MS, PARTITION, task_named, with_origin};
 use minutehand_model::limits::RETRY_DELAY_MS_MAX;
 use minutehand_model::{Backoff, Command, Guarantee, OutcomeKind, RetryPolicy, Task, Timestamp};
 use minutehand_record::task;
-use minutehand_worker::{DETAIL_BYTES_MAX, Decision, Ended, StopCause, Verdict, after_stop, decide, replay};
+use minutehand_worker::{DETAIL_BYTES_MAX, Decision, Ended, StopCause, Verdict, after_stop, decide};
 use proptest::prelude::*;
 
 fn decided(task: &Task, verdict: Verdict, at_ms: i64, random: u64) -> Decision {
@@ -171,24 +171,6 @@ fn what_the_end_of_a_stopped_run_means() {
     ] {
         assert_eq!(after_stop(verdict.clone(), cause, 50), means, "{cause:?} {verdict:?}");
     }
-}
-
-#[test]
-fn a_replayed_dead_letter_is_a_new_chain() {
-    let task = Task { attempt: 3, due: Timestamp::from_millis(NOW_MS + 50), ..with_origin(task_named("a")) };
-    let letter = decided(&task, failure(None), NOW_MS + 60, 0).dead_letter.unwrap();
-    for (now_ms, due_ms) in [(NOW_MS + 90_000, NOW_MS + 90_000), (NOW_MS, NOW_MS + 51)] {
-        let (partition, command) = replay(&letter, Timestamp::from_millis(now_ms)).unwrap();
-        let Command::Create(record) = command else { panic!("{command:?}") };
-        let anew = task::decode(&record.encoded).unwrap();
-        let due = Timestamp::from_millis(due_ms);
-        assert_eq!((partition, record.due, record.key), (PARTITION, due, task.key()));
-        assert_eq!((anew.attempt, anew.due, anew.first_due, &anew.id), (1, due, due, &task.id));
-        assert_eq!((&anew.payload, anew.retry), (&task.payload, task.retry));
-        assert!(!anew.origin.unwrap().completion_wanted);
-    }
-    let broken = minutehand_ports::DeadLetter { encoded: bytes::Bytes::from_static(b"\xff\xff"), ..letter };
-    assert!(replay(&broken, Timestamp::from_millis(NOW_MS)).is_err());
 }
 
 proptest! {

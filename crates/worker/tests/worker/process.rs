@@ -155,13 +155,15 @@ async fn a_command_sees_its_execution_and_none_of_the_workers_secrets() {
         "the test's own environment has more than the command's"
     );
     let task = Task { attempt: 2, ..line("env | sort") };
-    let id = execution_of(task.clone()).id;
+    let execution = execution_of(task.clone());
     let config = ProcessConfig { env: vec![("MAILTO".into(), "ops".into())], ..ProcessConfig::default() };
     let Verdict::Success { detail } = ProcessExecutor::new(config).run(run_of(task)).await else { panic!() };
     let lines: Vec<&str> = detail.lines().collect();
     for expected in [
         "MAILTO=ops".to_owned(),
-        format!("MINUTEHAND_EXECUTION_ID={id}"),
+        format!("MINUTEHAND_MESSAGE_ID={}", execution.message),
+        format!("MINUTEHAND_EXECUTION_ID={}", execution.id),
+        format!("MINUTEHAND_DELIVERY_TOKEN={}", execution.token),
         "MINUTEHAND_TASK_ID=job".to_owned(),
         "MINUTEHAND_ATTEMPT=2".to_owned(),
         format!("MINUTEHAND_DUE_AT={}", Timestamp::from_millis(NOW_MS)),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Command, Epoch, Execution, ExecutionId, Guarantee, LogOffset, Namespace, Origin, PartitionId, Precision,
-    QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
+    Command, DeliveryToken, Epoch, Execution, ExecutionId, Guarantee, LogOffset, MessageId, Namespace, Origin,
+    PartitionId, Precision, QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
 };
 use minutehand_ports::{
     Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
@@ -44,6 +44,7 @@ pub(crate) fn task_named(id: &str) -> Task {
         precision: Precision::Normal,
         attempt: 1,
         first_due: due,
+        replay_of: None,
         origin: None,
         verbatim: None,
     }
@@ -61,10 +62,12 @@ pub(crate) fn with_origin(task: Task) -> Task {
 pub(crate) fn execution_of(task: Task) -> Execution {
     Execution {
         id: ExecutionId::of(&task),
+        message: MessageId::of(&task),
         published_at: task.due,
         task,
         partition: PARTITION,
         epoch: Epoch(1),
+        token: DeliveryToken { epoch: Epoch(1), generation: 0, count: 1 },
         offset: LogOffset::START,
     }
 }
@@ -139,6 +142,7 @@ impl FakeQueue {
         let delivery = Delivery {
             id: DeliveryId { partition: PARTITION, sequence: state.sequence },
             epoch: Epoch(1),
+            token: DeliveryToken { epoch: Epoch(1), generation: 0, count: state.sequence },
             offset: LogOffset::at(7),
             published_at: task.due,
             key: task.key(),

@@ -173,7 +173,9 @@ async fn a_request_carries_payload_and_headers() {
     ] {
         task.headers.push((name.to_owned(), value.to_owned()));
     }
-    let id = execution_of(task.clone()).id.to_string();
+    let execution = execution_of(task.clone());
+    let (message, id, token) =
+        (execution.message.to_string(), execution.id.to_string(), execution.token.to_string());
     assert_eq!(verdict_of(config(), task).await, Verdict::Success { detail: "HTTP 200".to_owned() });
     let [request] = &server.requests()[..] else { panic!() };
     assert_eq!((request.line.as_str(), &request.body[..]), ("POST /hook?a=1 HTTP/1.1", &b"hello"[..]));
@@ -186,7 +188,9 @@ async fn a_request_carries_payload_and_headers() {
         ("transfer-encoding", None),
         ("connection", None),
         ("content-type", Some("application/octet-stream")),
-        ("webhook-id", Some(&*id)),
+        ("webhook-id", Some(&*message)),
+        ("minutehand-execution-id", Some(&*id)),
+        ("minutehand-delivery-token", Some(&*token)),
         ("webhook-timestamp", Some("1790000001")),
         ("webhook-signature", None),
         ("minutehand-namespace", Some("default")),
@@ -198,6 +202,24 @@ async fn a_request_carries_payload_and_headers() {
     ] {
         assert_eq!(request.header(name), value, "{name}");
     }
+}
+
+#[tokio::test]
+async fn webhook_id_is_one_over_attempts_and_replays() {
+    let server = Server::with_status("200", "", "").await;
+    let first = task_to(&server.url);
+    let later = |ms: i64| Timestamp::from_millis(NOW_MS + ms);
+    let retry = Task { attempt: 2, due: later(5), ..first.clone() };
+    let replay =
+        Task { due: later(9), first_due: later(9), replay_of: Some(first.first_due), ..first.clone() };
+    let another = Task { due: later(7), first_due: later(7), ..first.clone() };
+    for task in [first, retry, replay, another] {
+        verdict_of(config(), task).await;
+    }
+    let ids: Vec<String> =
+        server.requests().iter().map(|request| request.header("webhook-id").unwrap().to_owned()).collect();
+    assert_eq!((&ids[1], &ids[2]), (&ids[0], &ids[0]));
+    assert_ne!(ids[3], ids[0], "another due time is another message");
 }
 
 #[tokio::test]

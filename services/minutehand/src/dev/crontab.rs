@@ -71,6 +71,7 @@ async fn run_at_start(
         precision: action.precision,
         attempt: 1,
         first_due: now,
+        replay_of: None,
         origin: None,
         verbatim: None,
     };

@@ -154,7 +154,7 @@ fn choose<'a>(
     }
 }
 
-/// The task with its new due time; a first attempt counts its age from there.
+/// The task with its new due time; a first attempt counts its age from there. A replay stays the message that it is.
 fn moved_to(mut task: Task, to: Timestamp) -> Task {
     task.due = to;
     if task.attempt <= 1 {
