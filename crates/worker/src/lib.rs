@@ -50,9 +50,9 @@ mod worker;
 pub use attempt::TIMEOUT_HEADER;
 pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
 pub use handler::{FnHandler, Handler, Verdict};
-pub use observer::{NoObserver, WorkerObserver};
+pub use observer::{EndedRun, NoObserver, WorkerObserver};
 #[cfg(unix)]
-pub use process::{COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor};
+pub use process::{COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor, USER_HEADER};
 pub use run::{Run, StopCause};
 pub use settings::{Clock, HistoryPolicy, Random};
 pub use webhook::{Secret, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError, WebhookExecutor};

@@ -1,7 +1,22 @@
-//! What can be watched of a worker, for metrics attached from outside.
+//! What can be watched of a worker, for metrics and lines of a log attached from outside.
 
-use minutehand_model::{OutcomeKind, QueueName};
+use minutehand_model::{OutcomeKind, QueueName, Task, Timestamp};
 use minutehand_ports::PortError;
+
+/// The end of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct EndedRun<'a> {
+    /// What ran.
+    pub task: &'a Task,
+    /// How it ended.
+    pub kind: OutcomeKind,
+    /// Why it failed, or what the handler says of it.
+    pub detail: &'a str,
+    /// When its handler was started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
 
 /// Is told what a worker does. Every method has an empty default; none may block.
 pub trait WorkerObserver: Send + Sync + 'static {
@@ -9,8 +24,8 @@ pub trait WorkerObserver: Send + Sync + 'static {
     /// (`published_at - due`), in milliseconds.
     fn started(&self, _queue: &QueueName, _start_lateness_ms: i64, _publish_lateness_ms: i64) {}
 
-    /// A run ended this way, so many milliseconds after its start.
-    fn ended(&self, _queue: &QueueName, _kind: OutcomeKind, _duration_ms: i64) {}
+    /// A run ended.
+    fn ended(&self, _queue: &QueueName, _run: EndedRun<'_>) {}
 
     /// A run was given up without an answer because the worker went down; it will be delivered again,
     /// unless it is an at-most-once execution.

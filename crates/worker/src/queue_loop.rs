@@ -21,6 +21,7 @@ use crate::attempt::{Finish, Prepared, Started, Ticket, prepare, start, supervis
 use crate::commit::{Batch, commit, pause_after};
 use crate::decide::{Ended, after_stop, decide, shortened};
 use crate::handler::Verdict;
+use crate::observer::EndedRun;
 use crate::run::{Run, StopCause};
 use crate::settings::{Lane, Settings, duration_ms};
 use crate::stops::{EarlyStops, is_meant};
@@ -298,7 +299,16 @@ impl<'a> QueueLoop<'a> {
         let random = if matches!(verdict, Verdict::Failure { .. }) { random() } else { 0 };
         let ended = Ended { task, encoded: &ticket.encoded, partition, at: ended_at, random };
         let decision = decide(ended, verdict);
-        observer.ended(&self.lane.queue, decision.kind, ended_at.millis_since(run.started_at()));
+        observer.ended(
+            &self.lane.queue,
+            EndedRun {
+                task,
+                kind: decision.kind,
+                detail: &decision.detail,
+                started_at: run.started_at(),
+                ended_at,
+            },
+        );
         let outcome = history.wants(decision.kind, task.origin.is_some()).then(|| Outcome {
             execution: run.execution().id,
             attempt: task.attempt,

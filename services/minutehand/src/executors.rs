@@ -1,21 +1,20 @@
-//! What runs a task: webhook, command, or a line in the log; and what a worker's queues tell the metrics.
+//! What runs a task: webhook, command, or nothing at all.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use minutehand_metrics::{QueueStanding, Queues};
-use minutehand_model::{OutcomeKind, QueueName, Timestamp};
-use minutehand_ports::{ExecutionQueue, PortError};
+use minutehand_model::Task;
 use minutehand_worker::{
-    Handler, HistoryPolicy, OutputStore, ProcessConfig, ProcessExecutor, Run, Verdict, WebhookConfig,
-    WebhookExecutor, WorkerObserver,
+    COMMAND_HEADER, Handler, HistoryPolicy, OutputStore, ProcessConfig, ProcessExecutor, Run, URL_HEADER,
+    Verdict, WebhookConfig, WebhookExecutor,
 };
-use tokio::sync::watch;
 
 use crate::output::OutputFolder;
+use crate::permission::CommandPermission;
+
+/// The queue all of whose tasks are commands.
+const PROCESS_QUEUE: &str = "process";
 
 /// Which executors there are.
 pub(crate) struct ExecutorOptions {
@@ -23,8 +22,8 @@ pub(crate) struct ExecutorOptions {
     pub(crate) webhook: WebhookConfig,
     /// The folder for what commands print; not kept without one.
     pub(crate) output: Option<PathBuf>,
-    /// Tasks may run commands.
-    pub(crate) may_run_commands: bool,
+    /// Which tasks may run commands.
+    pub(crate) commands: CommandPermission,
     /// What becomes of executions that no executor fits.
     pub(crate) unclaimed: Unclaimed,
 }
@@ -43,8 +42,16 @@ pub(crate) struct Executors {
     webhook: WebhookExecutor,
     has_fixed_url: bool,
     process: ProcessExecutor,
-    may_run_commands: bool,
+    commands: CommandPermission,
     unclaimed: Unclaimed,
+}
+
+/// What a task asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Webhook,
+    Command,
+    Nothing,
 }
 
 impl Executors {
@@ -56,121 +63,48 @@ impl Executors {
             webhook: WebhookExecutor::new(options.webhook).map_err(|error| error.to_string())?,
             has_fixed_url,
             process: ProcessExecutor::new(process),
-            may_run_commands: options.may_run_commands,
+            commands: options.commands,
             unclaimed: options.unclaimed,
         })
     }
 
-    /// Runs a command, whether or not tasks may.
-    pub(crate) async fn command(&self, run: Run) -> Verdict {
-        self.process.run(run).await
+    fn wanted(&self, task: &Task) -> Wanted {
+        let has = |name: &str| task.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+        // What a crontab says is a command, whatever else stands beside it.
+        if self.commands.is_line(task) {
+            Wanted::Command
+        } else if self.has_fixed_url || has(URL_HEADER) {
+            Wanted::Webhook
+        } else if has(COMMAND_HEADER) || task.queue.as_str() == PROCESS_QUEUE {
+            Wanted::Command
+        } else {
+            Wanted::Nothing
+        }
     }
 }
 
-/// The handler of every queue but the crontab's.
-pub(crate) struct Dispatcher(pub(crate) Arc<Executors>);
-
 #[async_trait]
-impl Handler for Dispatcher {
+impl Handler for Executors {
     async fn run(&self, run: Run) -> Verdict {
-        let executors = &self.0;
-        if executors.has_fixed_url || run.header("minutehand-url").is_some() {
-            executors.webhook.run(run).await
-        } else if run.header("minutehand-command").is_some() || run.task().queue.as_str() == "process" {
-            if executors.may_run_commands {
-                executors.process.run(run).await
-            } else {
-                Verdict::discard("commands are off here: the setting process_executor is false")
-            }
-        } else if executors.unclaimed == Unclaimed::Fail {
-            Verdict::discard("no executor fits it: it has neither minutehand-url nor minutehand-command")
-        } else {
-            log_run(&run)
+        match self.wanted(run.task()) {
+            Wanted::Webhook => self.webhook.run(run).await,
+            Wanted::Command if self.commands.allows(run.task()) => self.process.run(run).await,
+            Wanted::Command => Verdict::discard(
+                "commands are off here: the setting process_executor is false, and it is no line of a crontab that this \
+                 process was started with",
+            ),
+            Wanted::Nothing => match self.unclaimed {
+                Unclaimed::Log => Verdict::success(),
+                Unclaimed::Fail => Verdict::discard(format!(
+                    "no executor fits it: it has neither {URL_HEADER} nor {COMMAND_HEADER}"
+                )),
+            },
         }
     }
 
     fn run_at_once(&self, run: &Run) -> Option<Verdict> {
-        let is_plain = run.task().headers.is_empty() && run.task().queue.as_str() != "process";
-        let is_logged = is_plain && !self.0.has_fixed_url && self.0.unclaimed == Unclaimed::Log;
-        is_logged.then(|| log_run(run))
-    }
-}
-
-/// Nobody claims the task: it is logged and done.
-fn log_run(run: &Run) -> Verdict {
-    if LOG_BUDGET.allows(run.started_at()) {
-        let (task, payload) = (run.task(), String::from_utf8_lossy(&run.task().payload));
-        let payload: String = payload.chars().take(80).collect();
-        let late_ms = run.started_at().millis_since(task.due);
-        tracing::info!(queue = %task.queue, id = %task.id, late_ms, payload, "ran a task");
-    }
-    Verdict::success()
-}
-
-/// Lines about single tasks in one second; more would cost more than the tasks.
-const LOG_LINES_PER_SECOND: u32 = 20;
-
-static LOG_BUDGET: LogBudget = LogBudget { second: AtomicI64::new(0), lines: AtomicU32::new(0) };
-
-/// Counts lines by the second.
-struct LogBudget {
-    second: AtomicI64,
-    lines: AtomicU32,
-}
-
-impl LogBudget {
-    fn allows(&self, now: Timestamp) -> bool {
-        let second = now.as_millis() / 1_000;
-        if self.second.swap(second, Ordering::Relaxed) != second {
-            self.lines.store(0, Ordering::Relaxed);
-        }
-        let lines = self.lines.fetch_add(1, Ordering::Relaxed);
-        if lines == LOG_LINES_PER_SECOND {
-            tracing::info!("more tasks ran in this second than are logged one by one");
-        }
-        lines < LOG_LINES_PER_SECOND
-    }
-}
-
-/// Brings a worker's observations to the metrics.
-pub(crate) struct Observer(pub(crate) Arc<Queues>);
-
-impl WorkerObserver for Observer {
-    fn started(&self, queue: &QueueName, start_lateness_ms: i64, _publish_lateness_ms: i64) {
-        self.0.queue(queue.as_str()).started(start_lateness_ms.max(0) as f64 / 1_000.0);
-    }
-
-    fn ended(&self, queue: &QueueName, kind: OutcomeKind, duration_ms: i64) {
-        self.0.queue(queue.as_str()).ended(kind.as_str(), duration_ms.max(0) as f64 / 1_000.0);
-    }
-
-    fn abandoned(&self, queue: &QueueName) {
-        self.0.queue(queue.as_str()).abandoned();
-    }
-
-    fn troubled(&self, queue: &QueueName, error: &PortError) {
-        tracing::warn!(%queue, error = %error, "a worker's queue failed");
-    }
-}
-
-/// Brings the depths of all queues to the metrics, once a second.
-pub(crate) async fn report_depths(
-    port: Arc<dyn ExecutionQueue>,
-    group: String,
-    queues: Arc<Queues>,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    while !*shutdown.borrow_and_update() {
-        for queue in port.queues().await.unwrap_or_default() {
-            if let Ok(depth) = port.depth(&queue, &group).await {
-                let standing = QueueStanding { depth: depth.waiting, dead_letters: depth.dead_letters };
-                queues.queue(queue.as_str()).stands(standing);
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            _ = shutdown.changed() => {}
-        }
+        let is_done = self.unclaimed == Unclaimed::Log && self.wanted(run.task()) == Wanted::Nothing;
+        is_done.then(Verdict::success)
     }
 }
 

@@ -85,7 +85,7 @@ pub struct DevArgs {
     pub tls_client_ca_file: Option<PathBuf>,
 
     /// What is logged, as `level` or `target=level,…`.
-    #[arg(long, env = "MINUTEHAND_LOG", value_name = "FILTER", default_value = "warn,minutehand::dev=info")]
+    #[arg(long, env = "MINUTEHAND_LOG", value_name = "FILTER", default_value = "warn,minutehand=info")]
     pub log: String,
 
     /// Where each argument's value comes from; filled by [`crate::parse_from`].

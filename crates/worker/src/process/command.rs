@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use super::ProcessConfig;
+use super::user::check_user;
 use crate::run::Run;
 
 /// The task header with a line for `/bin/sh -c`.
@@ -46,6 +47,7 @@ struct Described {
 impl Invocation {
     /// Reads a task; the error is for whoever created it.
     pub(super) fn of(task: &Task) -> Result<Invocation, String> {
+        check_user(task)?;
         let header = task.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(COMMAND_HEADER));
         let invocation = match header {
             Some((_, line)) => Invocation {

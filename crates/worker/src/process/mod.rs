@@ -19,11 +19,12 @@
 //!
 //! A run ends when its command does; what the command left behind in its group is killed then. A service that is to live
 //! on is started with `setsid`. Commands run as the worker's user: whoever may create tasks for such a queue may do
-//! what that user may.
+//! what that user may. A task whose header [`USER_HEADER`] names another user is refused.
 
 mod command;
 mod group;
 mod output;
+mod user;
 
 use std::io;
 use std::process::ExitStatus;
@@ -45,6 +46,7 @@ use crate::run::{Run, StopCause};
 
 pub use self::command::COMMAND_HEADER;
 pub use self::output::{CapturedOutput, OutputStore};
+pub use self::user::USER_HEADER;
 
 /// How long output is awaited from processes that have outlived the command's group.
 const LAST_OUTPUT_TIME: Duration = Duration::from_secs(1);

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use minutehand_model::{Backoff, Command, LogOffset, OutcomeKind, QueueName, RetryPolicy, Task, Timestamp};
 use minutehand_ports::{ErrorClass, Settlement};
 use minutehand_worker::{
-    BuildError, FnHandler, HistoryPolicy, Run, StopCause, TIMEOUT_HEADER, Verdict, Worker, WorkerObserver,
+    BuildError, EndedRun, FnHandler, HistoryPolicy, Run, StopCause, TIMEOUT_HEADER, Verdict, Worker,
+    WorkerObserver,
 };
 use proptest::prelude::*;
 use tokio::sync::Notify;
@@ -412,8 +413,9 @@ impl WorkerObserver for Seen {
         self.0.lock().unwrap().push(format!("{queue} started {start_lateness_ms} {publish_lateness_ms}"));
     }
 
-    fn ended(&self, queue: &QueueName, kind: OutcomeKind, duration_ms: i64) {
-        self.0.lock().unwrap().push(format!("{queue} ended {} {duration_ms}", kind.as_str()));
+    fn ended(&self, queue: &QueueName, run: EndedRun<'_>) {
+        let duration_ms = run.ended_at.millis_since(run.started_at);
+        self.0.lock().unwrap().push(format!("{queue} ended {} {duration_ms}", run.kind.as_str()));
     }
 
     fn settled(&self, queue: &QueueName, count: usize) {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use minutehand_cli::{Exit, Failure};
 use minutehand_http::{NodeConfig, node_router};
 use minutehand_kafka::{Client, KafkaQueue};
-use minutehand_metrics::Queues;
 use minutehand_model::QueueName;
 use minutehand_node::Readiness;
 use minutehand_ports::ExecutionQueue;
@@ -17,9 +16,9 @@ use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
 use super::{configs, failure, health, servers};
-use crate::executors::{
-    Dispatcher, ExecutorOptions, Executors, Observer, Unclaimed, history_policy, report_depths,
-};
+use crate::executors::{ExecutorOptions, Executors, Unclaimed, history_policy};
+use crate::observer::Observer;
+use crate::permission::CommandPermission;
 use crate::signals::{Signals, unless};
 
 /// Runs until SIGINT or SIGTERM, then lets running handlers end.
@@ -41,10 +40,10 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let queue = Arc::new(KafkaQueue::new(client));
     let port: Arc<dyn ExecutionQueue> = queue.clone();
     let (stop, stopping) = watch::channel(false);
-    let observed = Arc::new(Queues::new());
+    let observer = Observer::new(false);
     let group = settings.text("worker.group").to_owned();
-    tokio::spawn(report_depths(Arc::clone(&port), group.clone(), Arc::clone(&observed), stopping.clone()));
-    let worker = worker(settings, &port, &queues, executors, Arc::new(Observer(observed)))?;
+    tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), group.clone(), stopping.clone()));
+    let worker = worker(settings, &port, &queues, executors, observer)?;
     let mut running = tokio::spawn(worker.run(crate::signals::until_true(stopping)));
 
     let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
@@ -109,7 +108,7 @@ fn executors(settings: &ClusterSettings) -> Result<Executors, Failure> {
             ..WebhookConfig::default()
         },
         output: settings.path("worker.output_dir"),
-        may_run_commands: settings.is_on("worker.process_executor"),
+        commands: CommandPermission::of_tasks(settings.is_on("worker.process_executor")),
         unclaimed: match settings.text("worker.unclaimed") {
             "fail" => Unclaimed::Fail,
             _ => Unclaimed::Log,
@@ -125,7 +124,7 @@ fn worker(
     executors: Executors,
     observer: Arc<dyn WorkerObserver>,
 ) -> Result<Worker, Failure> {
-    let handler: Arc<dyn Handler> = Arc::new(Dispatcher(Arc::new(executors)));
+    let handler: Arc<dyn Handler> = Arc::new(executors);
     let mut builder = Worker::builder(Arc::clone(port))
         .group(settings.text("worker.group"))
         .observer(observer)

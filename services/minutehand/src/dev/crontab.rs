@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use minutehand_cli::{CrontabFile, Exit, Failure, Planned, PlannedKind, plan};
-use minutehand_model::{Namespace, QueueName, Task, TaskId, Timestamp};
+use minutehand_model::{Namespace, Origin, QueueName, Task, TaskId, Timestamp};
 use minutehand_node::{CreateScheduleError, Gateway, ReviseError, RevisionChange, ScheduleName};
 
 use super::workers::CRONTAB_QUEUE;
@@ -72,7 +72,8 @@ async fn run_at_start(
         attempt: 1,
         first_due: now,
         replay_of: None,
-        origin: None,
+        // Says that the line made it; no caller can say that of a task.
+        origin: Some(Origin { schedule: line.id.clone(), nominal: now, completion_wanted: false }),
         verbatim: None,
     };
     let answers = gateway.create(vec![task]).await;

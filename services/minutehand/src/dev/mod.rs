@@ -52,7 +52,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let store = store::open(&args, &settings, descriptors).await?;
     let scheduler = Scheduler::start(Arc::clone(&store), engine_config(&settings));
     let (stop, stopping) = watch::channel(false);
-    let executors = workers::executors(&settings, args.data_dir.join("output"))
+    let executors = workers::executors(&settings, args.data_dir.join("output"), &planned)
         .map_err(|error| Failure::new(Exit::Failed, error))?;
     let drain = Duration::from_millis(settings.number("drain_ms").unsigned_abs());
     let workers = tokio::spawn(workers::run(store.clone(), executors, settings, stopping.clone()));

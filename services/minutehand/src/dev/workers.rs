@@ -5,46 +5,43 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use minutehand_metrics::Queues;
+use minutehand_cli::Planned;
 use minutehand_model::QueueName;
 use minutehand_ports::ExecutionQueue;
-use minutehand_worker::{GROUP_DEFAULT, Handler, Run, Verdict, WebhookConfig, Worker, WorkerObserver};
+use minutehand_worker::{GROUP_DEFAULT, Handler, WebhookConfig, Worker, WorkerObserver};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::executors::{
-    Dispatcher, ExecutorOptions, Executors, Observer, Unclaimed, history_policy, report_depths,
-};
+use crate::executors::{ExecutorOptions, Executors, Unclaimed, history_policy};
+use crate::observer::Observer;
+use crate::permission::CommandPermission;
 use crate::settings::Settings;
 
 /// How often new queues are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The queue of crontab lines; its tasks are written by this process alone.
+/// The queue of crontab lines.
 pub(super) const CRONTAB_QUEUE: &str = "crontab";
 
-/// The executors as the settings say.
-pub(super) fn executors(settings: &Settings, output: PathBuf) -> Result<Executors, String> {
+/// The executors as the settings say; lines of `crontab` may run commands, whether or not tasks may.
+pub(super) fn executors(
+    settings: &Settings,
+    output: PathBuf,
+    crontab: &[Planned],
+) -> Result<Executors, String> {
+    let mut commands = CommandPermission::of_tasks(settings.is_on("process_executor"));
+    for line in crontab {
+        commands.grant_line(line.id.clone(), &line.definition.action);
+    }
     Executors::new(ExecutorOptions {
         webhook: WebhookConfig {
             allow_private_networks: settings.is_on("webhook_private_networks"),
             ..WebhookConfig::default()
         },
         output: Some(output),
-        may_run_commands: settings.is_on("process_executor"),
+        commands,
         unclaimed: Unclaimed::Log,
     })
-}
-
-/// The handler of crontab lines.
-struct Crontab(Arc<Executors>);
-
-#[async_trait]
-impl Handler for Crontab {
-    async fn run(&self, run: Run) -> Verdict {
-        self.0.command(run).await
-    }
 }
 
 /// Runs workers until `shutdown` turns true and all of them have drained.
@@ -54,11 +51,11 @@ pub(super) async fn run(
     settings: Settings,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let executors = Arc::new(executors);
+    let handler: Arc<dyn Handler> = Arc::new(executors);
     let keeps_unclaimed = settings.text("unclaimed") == "keep";
-    let queues = Arc::new(Queues::new());
-    let observer: Arc<dyn WorkerObserver> = Arc::new(Observer(Arc::clone(&queues)));
-    tokio::spawn(report_depths(Arc::clone(&port), GROUP_DEFAULT.to_owned(), queues, shutdown.clone()));
+    let observer = Observer::new(true);
+    tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), GROUP_DEFAULT.to_owned(), shutdown.clone()));
+    let observer: Arc<dyn WorkerObserver> = observer;
     let mut served = BTreeSet::new();
     let mut workers = JoinSet::new();
     while !*shutdown.borrow_and_update() {
@@ -66,15 +63,10 @@ pub(super) async fn run(
             Ok(queues) => {
                 for queue in queues.into_iter().filter(|queue| !served.contains(queue)).collect::<Vec<_>>() {
                     served.insert(queue.clone());
-                    let is_crontab = queue.as_str() == CRONTAB_QUEUE;
-                    if keeps_unclaimed && !is_crontab && queue.as_str() != "process" {
+                    if keeps_unclaimed && !matches!(queue.as_str(), CRONTAB_QUEUE | "process") {
                         continue;
                     }
-                    let handler: Arc<dyn Handler> = match is_crontab {
-                        true => Arc::new(Crontab(Arc::clone(&executors))),
-                        false => Arc::new(Dispatcher(Arc::clone(&executors))),
-                    };
-                    let worker = worker(&port, &queue, handler, &observer, &settings);
+                    let worker = worker(&port, &queue, Arc::clone(&handler), &observer, &settings);
                     let mut shutdown = shutdown.clone();
                     workers.spawn(async move {
                         let stopped = async move {

@@ -257,7 +257,7 @@ pub(super) const KNOWN: &[Known] = &[
     known("worker.history", "failures", Word(&["none", "failures", "all"]), "which outcomes are kept"),
     known(
         "worker.unclaimed",
-        "log",
+        "fail",
         Word(&["log", "fail"]),
         "executions no executor fits: done, or dead letters",
     ),

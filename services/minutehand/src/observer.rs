@@ -1,0 +1,75 @@
+//! What a worker's queues tell the metrics and the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use minutehand_metrics::{QueueStanding, Queues};
+use minutehand_model::QueueName;
+use minutehand_node::{Clock, SystemClock};
+use minutehand_ports::{ExecutionQueue, PortError};
+use minutehand_worker::{EndedRun, WorkerObserver};
+use tokio::sync::watch;
+
+use crate::lines::RunLines;
+
+/// How often depths are looked at, and lines that were left out are told.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Brings a worker's observations to the metrics and the log.
+pub(crate) struct Observer {
+    queues: Queues,
+    lines: RunLines,
+}
+
+impl Observer {
+    /// An observer; `tells_successes`: there is a line for a run that succeeded as well.
+    pub(crate) fn new(tells_successes: bool) -> Arc<Observer> {
+        Arc::new(Observer { queues: Queues::new(), lines: RunLines::new(tells_successes) })
+    }
+
+    /// Brings the depths of all queues to the metrics, and tells which lines were left out, once a second.
+    pub(crate) async fn watch(
+        self: Arc<Observer>,
+        port: Arc<dyn ExecutionQueue>,
+        group: String,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        while !*shutdown.borrow_and_update() {
+            for queue in port.queues().await.unwrap_or_default() {
+                if let Ok(depth) = port.depth(&queue, &group).await {
+                    let standing = QueueStanding { depth: depth.waiting, dead_letters: depth.dead_letters };
+                    self.queues.queue(queue.as_str()).stands(standing);
+                }
+            }
+            self.lines.flush(SystemClock.now());
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                _ = shutdown.changed() => {}
+            }
+        }
+    }
+}
+
+impl WorkerObserver for Observer {
+    fn started(&self, queue: &QueueName, start_lateness_ms: i64, _publish_lateness_ms: i64) {
+        self.queues.queue(queue.as_str()).started(start_lateness_ms.max(0) as f64 / 1_000.0);
+    }
+
+    fn ended(&self, queue: &QueueName, run: EndedRun<'_>) {
+        let duration_ms = run.ended_at.millis_since(run.started_at).max(0);
+        self.queues.queue(queue.as_str()).ended(run.kind.as_str(), duration_ms as f64 / 1_000.0);
+        self.lines.ended(queue, run);
+    }
+
+    fn abandoned(&self, queue: &QueueName) {
+        self.queues.queue(queue.as_str()).abandoned();
+    }
+
+    fn set_aside(&self, queue: &QueueName) {
+        tracing::warn!(%queue, "an execution cannot be understood: it is a dead letter now");
+    }
+
+    fn troubled(&self, queue: &QueueName, error: &PortError) {
+        tracing::warn!(%queue, error = %error, "a worker's queue failed");
+    }
+}

@@ -1,0 +1,119 @@
+//! Which tasks may run commands here.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use minutehand_model::{ActionTemplate, Namespace, ScheduleId, Task};
+
+/// Who may run commands: tasks, where the setting `process_executor` says so, and the lines of the crontabs that this
+/// process was started with.
+///
+/// A line is known by what no caller can give a task: that its schedule made it. It runs what the file says and nothing
+/// else, so a schedule that somebody has changed since, or that a former start has left behind, runs no command.
+#[derive(Debug, Default)]
+pub(crate) struct CommandPermission {
+    may_tasks: bool,
+    lines: BTreeMap<ScheduleId, Line>,
+}
+
+/// What a line of a crontab runs.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    headers: Vec<(String, String)>,
+    payload: Bytes,
+}
+
+impl CommandPermission {
+    /// Tasks may run commands, or not.
+    pub(crate) fn of_tasks(may_tasks: bool) -> CommandPermission {
+        CommandPermission { may_tasks, lines: BTreeMap::new() }
+    }
+
+    /// The line of a crontab, whose schedule has this id, may run what it says.
+    pub(crate) fn grant_line(&mut self, schedule: ScheduleId, action: &ActionTemplate) {
+        let (headers, payload) = (action.headers.clone(), action.payload.clone());
+        self.lines.insert(schedule, Line { headers, payload });
+    }
+
+    /// Whether a task is a line of a crontab of this process.
+    pub(crate) fn is_line(&self, task: &Task) -> bool {
+        let line = task.origin.as_ref().and_then(|origin| self.lines.get(&origin.schedule));
+        let is_same = |line: &Line| line.headers == task.headers && line.payload == task.payload;
+        task.namespace.as_str() == Namespace::DEFAULT && line.is_some_and(is_same)
+    }
+
+    /// Whether a task may run a command.
+    pub(crate) fn allows(&self, task: &Task) -> bool {
+        self.may_tasks || self.is_line(task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use minutehand_model::{Guarantee, Origin, Precision, QueueName, RetryPolicy, TaskId, Timestamp};
+
+    use super::*;
+
+    fn action() -> ActionTemplate {
+        ActionTemplate {
+            queue: QueueName::parse("crontab").expect("a name"),
+            payload: Bytes::from_static(br#"{"argv":["/bin/true"]}"#),
+            headers: vec![("minutehand-user".to_owned(), "me".to_owned())],
+            retry: RetryPolicy::NEVER,
+            guarantee: Guarantee::AtMostOnce,
+            precision: Precision::Normal,
+            verbatim: None,
+        }
+    }
+
+    fn id() -> ScheduleId {
+        ScheduleId::parse("crontab/backup").expect("an id")
+    }
+
+    /// A run of a schedule with an action.
+    fn run_of(schedule: ScheduleId, action: ActionTemplate) -> Task {
+        let due = Timestamp::from_millis(1);
+        Task {
+            namespace: Namespace::parse(Namespace::DEFAULT).expect("a name"),
+            id: TaskId::parse("crontab/backup@2026-11-29T14:01:30Z").expect("an id"),
+            queue: action.queue,
+            due,
+            payload: action.payload,
+            headers: action.headers,
+            retry: action.retry,
+            guarantee: action.guarantee,
+            precision: action.precision,
+            attempt: 1,
+            first_due: due,
+            replay_of: None,
+            origin: Some(Origin { schedule, nominal: due, completion_wanted: false }),
+            verbatim: None,
+        }
+    }
+
+    #[test]
+    fn a_line_of_the_crontab_runs_and_nothing_that_resembles_it() {
+        let mut permission = CommandPermission::of_tasks(false);
+        permission.grant_line(id(), &action());
+        let line = run_of(id(), action());
+        assert!(permission.allows(&line));
+        let elsewhere = QueueName::parse("other").expect("a name");
+        assert!(permission.allows(&Task { queue: elsewhere, ..line.clone() }), "the queue says nothing");
+        let changed = Bytes::from_static(br#"{"argv":["/bin/false"]}"#);
+        let others = [
+            ("created by a caller under the same id", Task { origin: None, ..line.clone() }),
+            ("of a schedule that was changed", Task { payload: changed, ..line.clone() }),
+            ("with another user", Task { headers: Vec::new(), ..line.clone() }),
+            ("of another schedule", run_of(ScheduleId::parse("crontab/other").expect("an id"), action())),
+            (
+                "of another namespace",
+                Task { namespace: Namespace::parse("tenant").expect("a name"), ..line.clone() },
+            ),
+        ];
+        for (what, task) in &others {
+            assert!(!permission.allows(task), "{what}");
+        }
+        assert!(!CommandPermission::of_tasks(false).allows(&line), "without --crontab nothing may");
+        assert!(others.iter().all(|(_, task)| CommandPermission::of_tasks(true).allows(task)));
+    }
+}
