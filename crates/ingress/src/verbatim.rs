@@ -14,7 +14,7 @@ use minutehand_record::{command, task};
 use minutehand_request::json::shortened;
 use minutehand_request::{
     Duration, due_time, is_instruction, name_refused, parse_queue, validate_due, validate_future,
-    validate_timing,
+    validate_instruction, validate_timing,
 };
 
 use crate::control::{Controls, WORDS, strip, word_of_header};
@@ -83,6 +83,7 @@ fn split<'a>(headers: &[Header<'a>], is_event: bool) -> Result<(Controls<'a>, Ve
             controls.add(word, Cow::Borrowed(name), *value)?;
         } else if !(is_event && asking_header(name).is_some()) {
             check_header(name, *value)?;
+            validate_instruction(name, &String::from_utf8_lossy(value.unwrap_or_default()))?;
             delivered.push((*name, *value));
         }
     }

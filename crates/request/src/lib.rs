@@ -7,6 +7,7 @@
 mod definition;
 mod duration;
 mod headers;
+mod instruction;
 mod invalid;
 pub mod json;
 mod payload;
@@ -20,6 +21,7 @@ mod validate;
 pub use definition::{Preview, preview, validate_definition, validate_future, validate_timing};
 pub use duration::{Duration, duration_text};
 pub use headers::Headers;
+pub use instruction::{is_instruction, validate_instruction};
 pub use invalid::InvalidField;
 pub use json::Malformed;
 pub use payload::{Body, body_of};
@@ -30,4 +32,4 @@ pub use task::{
 };
 pub use text::Text;
 pub use time::{parse_time, time_text};
-pub use validate::{is_instruction, validate_due, validate_note, validate_task};
+pub use validate::{validate_due, validate_note, validate_task};

@@ -8,22 +8,7 @@ use minutehand_model::policy::RetryPolicyError;
 use minutehand_model::{RetryPolicy, Task, Timestamp};
 
 use crate::InvalidField;
-
-/// Header names that begin like this are the scheduler's own.
-const OWN_HEADERS: &str = "minutehand-";
-/// Those a caller may set: what they ask of an executor, and of the record an execution becomes.
-const INSTRUCTIONS: &[&str] = &[
-    "minutehand-command",
-    "minutehand-envelope",
-    "minutehand-timeout-ms",
-    "minutehand-url",
-    "minutehand-user",
-];
-
-/// Whether a header is one of the scheduler's own that callers may set, as they may in the API.
-pub fn is_instruction(name: &str) -> bool {
-    INSTRUCTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
-}
+use crate::instruction::{INSTRUCTIONS, OWN_HEADERS, is_instruction, validate_instruction};
 
 /// Checks a task against every limit.
 ///
@@ -82,8 +67,9 @@ fn validate_headers(headers: &[(String, String)]) -> Result<(), InvalidField> {
 }
 
 fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
-    if name.is_empty() || name.len() > HEADER_NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        let limit = format!("a name has 1 to {HEADER_NAME_BYTES_MAX} bytes and no control characters");
+    if name.is_empty() || name.len() > HEADER_NAME_BYTES_MAX || !name.bytes().all(is_token_byte) {
+        let limit =
+            format!("a name has 1 to {HEADER_NAME_BYTES_MAX} letters, digits and {TOKEN_MARKS}, as in HTTP");
         let given = format!("{:?} ({} bytes)", name.chars().take(60).collect::<String>(), name.len());
         return Err(InvalidField::new("headers", "has a name that is not accepted", limit, given));
     }
@@ -106,7 +92,15 @@ fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
             format!("{found:?}"),
         ));
     }
-    Ok(())
+    validate_instruction(name, value)
+}
+
+/// What a header's name may hold besides letters and digits (RFC 9110, 5.6.2).
+const TOKEN_MARKS: &str = "!#$%&'*+-.^_`|~";
+
+/// Whether a header's name may hold this: with any other, a webhook could not bear it.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || TOKEN_MARKS.as_bytes().contains(&byte)
 }
 
 /// Checks the note on a revision.

@@ -44,10 +44,11 @@ pub struct Decision {
 ///
 /// - A failure is tried again while the policy allows it: a new task with the same id, one attempt more, due
 ///   after the policy's delay or the time that the other side asked for, whichever is later (at most thirty days), and
-///   always after its predecessor's due time. An at-most-once task never is.
+///   always after its predecessor's due time. An at-most-once task never is. `give_due` turns that time into one that no
+///   other task of the id has.
 /// - After the last attempt, and when the handler discards it, the task becomes a dead letter.
 /// - At the end of the chain, never before a retry, the schedule that waits for the run is told.
-pub fn decide(ended: Ended<'_>, verdict: Verdict) -> Decision {
+pub fn decide(ended: Ended<'_>, verdict: Verdict, give_due: impl FnOnce(Timestamp) -> Timestamp) -> Decision {
     match verdict {
         Verdict::Success { detail } => over(ended, OutcomeKind::Succeeded, shortened(detail)),
         Verdict::Cancelled => over(ended, OutcomeKind::Cancelled, String::new()),
@@ -58,7 +59,7 @@ pub fn decide(ended: Ended<'_>, verdict: Verdict) -> Decision {
                 Some(due) => Decision {
                     kind: OutcomeKind::Retried,
                     detail,
-                    commands: vec![retry(ended.task, due)],
+                    commands: vec![retry(ended.task, give_due(due))],
                     dead_letter: None,
                 },
                 None => given_up(ended, detail),

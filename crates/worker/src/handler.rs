@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use async_trait::async_trait;
+use minutehand_model::Task;
 
 use crate::run::Run;
 
@@ -58,6 +59,12 @@ pub trait Handler: Send + Sync + 'static {
     /// Runs one execution. The future is dropped when the run is killed, so what must not be left behind
     /// is cleaned up by a `Drop`. A panic is a failure of this run alone.
     async fn run(&self, run: Run) -> Verdict;
+
+    /// What a run takes its time from, a host for example. The runs of a queue that have the same target share a part of
+    /// the queue's places, so that one that does not answer holds up no other. `None`: it has none.
+    fn target(&self, _task: &Task) -> Option<String> {
+        None
+    }
 
     /// The short way for handlers that never wait: the verdict, or `None` to be asked through
     /// [`Handler::run`] instead.

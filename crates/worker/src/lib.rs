@@ -34,10 +34,13 @@
 //! | `minutehand-url` | webhook executor: where to post, unless the executor has a fixed URL |
 
 mod attempt;
+mod bulkheads;
 mod commit;
 mod decide;
+mod dues;
 mod handler;
 mod observer;
+mod places;
 #[cfg(unix)]
 mod process;
 mod queue_loop;
@@ -51,9 +54,13 @@ pub use attempt::TIMEOUT_HEADER;
 pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
 pub use handler::{FnHandler, Handler, Verdict};
 pub use observer::{EndedRun, NoObserver, WorkerObserver};
+pub use places::Places;
 #[cfg(unix)]
 pub use process::{COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor, USER_HEADER};
 pub use run::{Run, StopCause};
 pub use settings::{Clock, HistoryPolicy, Random};
-pub use webhook::{Secret, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError, WebhookExecutor};
+pub use webhook::{
+    Network, NetworkError, Secret, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError,
+    WebhookExecutor,
+};
 pub use worker::{BuildError, GROUP_DEFAULT, RUN_TIMEOUT_MS_MAX, Worker, WorkerBuilder, WorkerError};

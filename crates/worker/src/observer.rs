@@ -27,6 +27,9 @@ pub trait WorkerObserver: Send + Sync + 'static {
     /// A run ended.
     fn ended(&self, _queue: &QueueName, _run: EndedRun<'_>) {}
 
+    /// A run was not started, because its target had its share of the places for long: it is due again later.
+    fn put_off(&self, _queue: &QueueName) {}
+
     /// A run was given up without an answer because the worker went down; it will be delivered again,
     /// unless it is an at-most-once execution.
     fn abandoned(&self, _queue: &QueueName) {}

@@ -4,12 +4,12 @@
 //! and the number of executions between taking and settling is bounded.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{Future, FutureExt};
-use minutehand_model::{Command, Outcome, PartitionId};
+use minutehand_model::{Command, Outcome, PartitionId, Task, TaskKey};
 use minutehand_ports::{DeadLetter, Delivery, ErrorClass, PortError, Report, Settlement, Stop};
 use minutehand_record::{DecodeError, command};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -18,10 +18,12 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::attempt::{Finish, Prepared, Started, Ticket, prepare, start, supervise, timeout_ms};
+use crate::bulkheads::{Bulkheads, Target};
 use crate::commit::{Batch, commit, pause_after};
 use crate::decide::{Ended, after_stop, decide, shortened};
 use crate::handler::Verdict;
 use crate::observer::EndedRun;
+use crate::places::Place;
 use crate::run::{Run, StopCause};
 use crate::settings::{Lane, Settings, duration_ms};
 use crate::stops::{EarlyStops, is_meant};
@@ -30,6 +32,8 @@ use crate::stops::{EarlyStops, is_meant};
 const STARTS_IN_A_ROW_MAX: usize = 256;
 /// How long the last commit of a worker that shuts down may take, in milliseconds.
 const LAST_COMMIT_MS_MAX: i64 = 5_000;
+/// Shortest time that a run is put off for which there was no place, in milliseconds; at most twice as long.
+const PUT_OFF_MS: i64 = 10_000;
 
 /// How far a loop is on its way down; each but the first ends at a deadline at the latest.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,9 @@ struct Slot {
     ticket: Ticket,
     run: Run,
     timeout_ms: i64,
+    target: Option<Target>,
+    /// Given back when the run has ended.
+    _place: Place,
 }
 
 pub(crate) struct QueueLoop<'a> {
@@ -72,6 +79,9 @@ pub(crate) struct QueueLoop<'a> {
     running: FuturesUnordered<BoxFuture<'a, (u64, Finish)>>,
     slots: BTreeMap<u64, Slot>,
     slots_used: u64,
+    bulkheads: Bulkheads,
+    /// Something that is parked may have a place by now.
+    may_unpark: bool,
     stops: EarlyStops,
 
     next: Batch,
@@ -98,6 +108,8 @@ impl<'a> QueueLoop<'a> {
             running: FuturesUnordered::new(),
             slots: BTreeMap::new(),
             slots_used: 0,
+            bulkheads: Bulkheads::default(),
+            may_unpark: false,
             stops: EarlyStops::default(),
             next: Batch::default(),
             commit: None,
@@ -115,7 +127,9 @@ impl<'a> QueueLoop<'a> {
             if self.is_over() {
                 return self.result;
             }
+            let mut place_freed = pin!(self.settings.places.freed());
             let (can_start, deadline) = (self.can_start(), self.next_deadline());
+            let wants_place = self.has_work() && !can_start;
             tokio::select! {
                 biased;
                 () = told_to_stop(&mut stop_receiver), if self.phase == Phase::Working => self.begin_drain(),
@@ -131,6 +145,8 @@ impl<'a> QueueLoop<'a> {
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.deadline_passed();
                 }
+                // Another queue has given one back: look again.
+                () = &mut place_freed, if wants_place => {}
                 () = std::future::ready(()), if can_start => {
                     self.start_some();
                     tokio::task::yield_now().await;
@@ -144,6 +160,7 @@ impl<'a> QueueLoop<'a> {
     fn begin_poll(&mut self) {
         let is_full = self.next.len() + self.committing >= 4 * self.settings.batch_max;
         let wanted = self.wanted();
+        let is_full = is_full || self.bulkheads.is_full();
         let is_wanted = self.phase == Phase::Working && self.taken.is_empty() && !is_full && wanted > 0;
         if self.poll.is_none() && is_wanted && self.poll_not_before.is_none() {
             let Settings { port, group, .. } = self.settings;
@@ -195,13 +212,20 @@ impl<'a> QueueLoop<'a> {
 
     // Starting.
 
-    fn can_start(&self) -> bool {
-        let has_work = match self.phase {
-            Phase::Working => !self.claimed.is_empty() || (!self.taken.is_empty() && self.wanted() > 0),
+    fn has_work(&self) -> bool {
+        match self.phase {
+            Phase::Working => {
+                let may_take = !self.taken.is_empty() && self.wanted() > 0 && !self.bulkheads.is_full();
+                self.may_unpark || !self.claimed.is_empty() || may_take
+            }
             Phase::Draining => !self.claimed.is_empty(),
             Phase::Stopping | Phase::Committing | Phase::Over => false,
-        };
-        has_work && self.free_slots() > 0
+        }
+    }
+
+    fn can_start(&self) -> bool {
+        let has_place = self.free_slots() > 0 && self.settings.places.has_one_for(self.slots.len());
+        has_place && self.has_work()
     }
 
     fn start_some(&mut self) {
@@ -209,12 +233,18 @@ impl<'a> QueueLoop<'a> {
             if !self.can_start() {
                 break;
             }
-            if let Some(prepared) = self.claimed.pop_front() {
-                self.start(prepared);
+            let Some(place) = self.settings.places.take(self.slots.len()) else { break };
+            if self.may_unpark {
+                match self.bulkheads.next_ready(self.free_slots()) {
+                    Some((prepared, target)) => self.start(prepared, Some(target), place),
+                    None => self.may_unpark = false,
+                }
+            } else if let Some(prepared) = self.claimed.pop_front() {
+                self.admit(prepared, place);
             } else if let Some(delivery) = self.taken.pop_front() {
                 match prepare(&delivery) {
                     Ok(prepared) if prepared.ticket.is_claimed => self.next.claims.push(prepared),
-                    Ok(prepared) => self.start(prepared),
+                    Ok(prepared) => self.admit(prepared, place),
                     Err(error) => self.set_aside(delivery, &error),
                 }
             }
@@ -224,7 +254,19 @@ impl<'a> QueueLoop<'a> {
         }
     }
 
-    fn start(&mut self, prepared: Prepared) {
+    /// Starts a run, or parks it when its target has its share of the places.
+    fn admit(&mut self, prepared: Prepared, place: Place) {
+        let target = self.lane.handler.target(&prepared.execution.task).map(Target::from);
+        match target {
+            Some(target) if !self.bulkheads.admits(&target, self.free_slots()) => match self.phase {
+                Phase::Working => self.bulkheads.park(prepared, target, Instant::now()),
+                _ => self.put_off(prepared, PUT_OFF_MS),
+            },
+            target => self.start(prepared, target, place),
+        }
+    }
+
+    fn start(&mut self, prepared: Prepared, target: Option<Target>, place: Place) {
         let Prepared { ticket, execution } = prepared;
         let Settings { observer, run_timeout_ms, stop_grace_ms, .. } = self.settings;
         let started_at = self.settings.now();
@@ -247,9 +289,23 @@ impl<'a> QueueLoop<'a> {
                 self.slots_used += 1;
                 let supervised = supervise(run.clone(), running, timeout_ms, *stop_grace_ms);
                 self.running.push(Box::pin(async move { (slot, supervised.await) }));
-                self.slots.insert(slot, Slot { ticket, run, timeout_ms });
+                target.iter().for_each(|target| self.bulkheads.took(target));
+                self.slots.insert(slot, Slot { ticket, run, timeout_ms, target, _place: place });
             }
         }
+    }
+
+    /// Gives a run that was not started back to the scheduler: the same attempt, due a while from now. That is told in
+    /// one step with its settlement, or behind its claim.
+    fn put_off(&mut self, prepared: Prepared, delay_ms_min: i64) {
+        let Prepared { ticket, execution } = prepared;
+        let spread_ms = (self.settings.random)() % u64::try_from(delay_ms_min).unwrap_or(0).saturating_add(1);
+        let delay_ms = delay_ms_min.saturating_add(i64::try_from(spread_ms).unwrap_or(0));
+        let due = self.settings.now().plus_millis(delay_ms).max(execution.task.due.plus_millis(1));
+        let task = Task { due: self.settings.dues.give(ticket.key, due), ..execution.task };
+        let command = Command::Create(minutehand_record::task::record(&task));
+        self.settings.observer.put_off(&self.lane.queue);
+        self.tell_end(&ticket, encoded(ticket.delivery.partition, &[command]), None, None);
     }
 
     fn stop(&mut self, stop: Stop) {
@@ -272,7 +328,9 @@ impl<'a> QueueLoop<'a> {
     // Ending.
 
     fn finished(&mut self, slot: u64, finish: Finish) {
-        let Some(Slot { ticket, run, timeout_ms }) = self.slots.remove(&slot) else { return };
+        let Some(Slot { ticket, run, timeout_ms, target, .. }) = self.slots.remove(&slot) else { return };
+        target.iter().for_each(|target| self.bulkheads.gave_back(target));
+        self.may_unpark = true;
         let Finish { verdict, cause } = finish;
         let verdict = match cause {
             None => verdict,
@@ -298,7 +356,7 @@ impl<'a> QueueLoop<'a> {
         // Most runs succeed, and need no number.
         let random = if matches!(verdict, Verdict::Failure { .. }) { random() } else { 0 };
         let ended = Ended { task, encoded: &ticket.encoded, partition, at: ended_at, random };
-        let decision = decide(ended, verdict);
+        let decision = decide(ended, verdict, |due| self.settings.dues.give(ticket.key, due));
         observer.ended(
             &self.lane.queue,
             EndedRun {
@@ -319,7 +377,17 @@ impl<'a> QueueLoop<'a> {
             ended_at,
         });
         let outcome = outcome.map(|outcome| (ticket.key, outcome));
-        let (commands, dead_letter) = (encoded(partition, &decision.commands), decision.dead_letter);
+        self.tell_end(&ticket, encoded(partition, &decision.commands), decision.dead_letter, outcome);
+    }
+
+    /// What follows from the end of a delivery becomes part of the next commit.
+    fn tell_end(
+        &mut self,
+        ticket: &Ticket,
+        commands: Vec<(PartitionId, bytes::Bytes)>,
+        dead_letter: Option<DeadLetter>,
+        outcome: Option<(TaskKey, Outcome)>,
+    ) {
         if !ticket.is_claimed {
             self.next.settlements.push(Settlement { id: ticket.delivery, commands, dead_letter, outcome });
         } else if !commands.is_empty() || dead_letter.is_some() || outcome.is_some() {
@@ -371,6 +439,11 @@ impl<'a> QueueLoop<'a> {
         self.poll_not_before = None;
         self.taken.clear();
         self.next.claims.clear();
+        self.may_unpark = false;
+        // The others are delivered again.
+        for prepared in self.bulkheads.clear().into_iter().filter(|prepared| prepared.ticket.is_claimed) {
+            self.put_off(prepared, 0);
+        }
         self.enter(Phase::Draining, self.settings.drain_ms);
     }
 
@@ -380,12 +453,19 @@ impl<'a> QueueLoop<'a> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.deadline.or(self.poll_not_before)
+        let waits = [self.deadline, self.poll_not_before, self.bulkheads.deadline()];
+        waits.into_iter().flatten().min()
     }
 
     fn deadline_passed(&mut self) {
         match self.phase {
-            Phase::Working => self.poll_not_before = None,
+            Phase::Working => {
+                let now = Instant::now();
+                self.poll_not_before = self.poll_not_before.filter(|not_before| *not_before > now);
+                while let Some(prepared) = self.bulkheads.next_overdue(now) {
+                    self.put_off(prepared, PUT_OFF_MS);
+                }
+            }
             Phase::Draining => {
                 for slot in self.slots.values() {
                     slot.run.ask_to_stop(StopCause::ShuttingDown);
@@ -410,9 +490,9 @@ impl<'a> QueueLoop<'a> {
     }
 
     fn abandon_claimed(&mut self) {
+        // Nobody else will be given them, and they have not begun.
         for prepared in std::mem::take(&mut self.claimed) {
-            let run = Run::new(prepared.execution, self.settings.now());
-            self.abandon(prepared.ticket, &run);
+            self.put_off(prepared, 0);
         }
     }
 

@@ -8,8 +8,10 @@ use std::time::{Duration, SystemTime};
 use minutehand_model::{OutcomeKind, QueueName, Timestamp};
 use minutehand_ports::ExecutionQueue;
 
+use crate::dues::GivenDues;
 use crate::handler::Handler;
 use crate::observer::WorkerObserver;
+use crate::places::Places;
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -47,6 +49,9 @@ pub(crate) struct Settings {
     pub(crate) random: Random,
     pub(crate) observer: Arc<dyn WorkerObserver>,
     pub(crate) history: HistoryPolicy,
+    /// Shared with other workers of the process.
+    pub(crate) places: Places,
+    pub(crate) dues: GivenDues,
     pub(crate) batch_max: usize,
     pub(crate) run_timeout_ms: i64,
     pub(crate) stop_grace_ms: i64,

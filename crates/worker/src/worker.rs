@@ -10,8 +10,10 @@ use minutehand_ports::{ExecutionQueue, PortError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::dues::GivenDues;
 use crate::handler::Handler;
 use crate::observer::{NoObserver, WorkerObserver};
+use crate::places::Places;
 use crate::queue_loop::QueueLoop;
 use crate::settings::{HistoryPolicy, Lane, Settings, system_clock, system_random};
 
@@ -92,6 +94,12 @@ impl WorkerBuilder {
     /// Which ends of attempts are written to the history; all but successes when not given.
     pub fn history(mut self, history: HistoryPolicy) -> WorkerBuilder {
         self.settings.history = history;
+        self
+    }
+
+    /// The places that all queues of this worker share, and of whoever else is given them; without end when not given.
+    pub fn places(mut self, places: Places) -> WorkerBuilder {
+        self.settings.places = places;
         self
     }
 
@@ -178,6 +186,8 @@ impl Worker {
             random: system_random(),
             observer: Arc::new(NoObserver),
             history: HistoryPolicy::default(),
+            places: Places::unlimited(),
+            dues: GivenDues::default(),
             batch_max: 2_000,
             run_timeout_ms: 60 * MINUTE_MS,
             stop_grace_ms: 10 * SECOND_MS,

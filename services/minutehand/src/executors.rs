@@ -102,6 +102,10 @@ impl Handler for Executors {
         }
     }
 
+    fn target(&self, task: &Task) -> Option<String> {
+        (self.wanted(task) == Wanted::Webhook).then(|| self.webhook.target(task)).flatten()
+    }
+
     fn run_at_once(&self, run: &Run) -> Option<Verdict> {
         let is_done = self.unclaimed == Unclaimed::Log && self.wanted(run.task()) == Wanted::Nothing;
         is_done.then(Verdict::success)

@@ -16,6 +16,7 @@ pub(crate) struct RunLines {
     /// Whether runs that succeeded are told as well.
     tells_successes: bool,
     budgets: Mutex<[Budget; KINDS.len()]>,
+    put_off: Mutex<Budget>,
 }
 
 /// The kinds of lines, in the order of their budgets.
@@ -24,7 +25,7 @@ const KINDS: [OutcomeKind; 4] =
 
 impl RunLines {
     pub(crate) fn new(tells_successes: bool) -> RunLines {
-        RunLines { tells_successes, budgets: Mutex::default() }
+        RunLines { tells_successes, budgets: Mutex::default(), put_off: Mutex::default() }
     }
 
     /// Tells of the end of a run.
@@ -38,6 +39,16 @@ impl RunLines {
         tell_left_out(run.kind, left_out);
         if may_tell {
             tell(queue, run);
+        }
+    }
+
+    /// Tells that runs of a queue are put off, once a second.
+    pub(crate) fn put_off(&self, queue: &QueueName, now: Timestamp) {
+        let mut budget = self.put_off.lock().expect("no panic while it is held");
+        budget.begin(now.as_millis().div_euclid(1_000));
+        budget.asked += 1;
+        if budget.asked == 1 {
+            tracing::warn!(%queue, "runs are put off: their target has been busy for seconds with all that it is given at once");
         }
     }
 

@@ -19,6 +19,7 @@ mod signals;
 mod sim;
 mod telemetry;
 mod tls;
+mod webhooks;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -61,6 +61,10 @@ impl WorkerObserver for Observer {
         self.lines.ended(queue, run);
     }
 
+    fn put_off(&self, queue: &QueueName) {
+        self.lines.put_off(queue, SystemClock.now());
+    }
+
     fn abandoned(&self, queue: &QueueName) {
         self.queues.queue(queue.as_str()).abandoned();
     }

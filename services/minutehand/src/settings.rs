@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use minutehand_cli::{DevArgs, Exit, Failure, Origin, Setting};
 use minutehand_model::Persist;
 
+use crate::webhooks;
+
 /// One setting: its name with its unit, its built-in value, and what it does.
 struct Known {
     name: &'static str,
@@ -20,10 +22,16 @@ enum Kind {
     Number(i64, i64),
     Switch,
     Word(&'static [&'static str]),
+    /// Any text; empty for none.
+    Text,
 }
 
 const fn number(name: &'static str, default: &'static str, low: i64, high: i64, help: &'static str) -> Known {
     Known { name, default, kind: Kind::Number(low, high), help }
+}
+
+const fn text(name: &'static str, default: &'static str, help: &'static str) -> Known {
+    Known { name, default, kind: Kind::Text, help }
 }
 
 const DAY_MS: i64 = 86_400_000;
@@ -67,6 +75,13 @@ const KNOWN: &[Known] = &[
         "a checkpoint at least this often while commands arrive",
     ),
     number("worker_concurrency", "1024", 1, 1 << 20, "runs in progress at once, of each queue"),
+    number(
+        "worker_concurrency_total",
+        "4096",
+        1,
+        1 << 20,
+        "runs in progress at once, over all queues; fewer where the process may open few files",
+    ),
     number("run_timeout_ms", "3600000", 1, 30 * DAY_MS, "longest run, unless the task says otherwise"),
     number("drain_ms", "10000", 0, 600_000, "how long running handlers are waited for when stopping"),
     Known {
@@ -86,8 +101,8 @@ const KNOWN: &[Known] = &[
     Known {
         name: "unclaimed",
         default: "log",
-        kind: Kind::Word(&["log", "keep"]),
-        help: "executions no executor fits: `log` them as done, or `keep` them in their queue",
+        kind: Kind::Word(&["log", "fail", "keep"]),
+        help: "executions no executor fits: `log` them as done, make them dead letters, or `keep` them in their queue",
     },
     Known {
         name: "process_executor",
@@ -95,12 +110,25 @@ const KNOWN: &[Known] = &[
         kind: Kind::Switch,
         help: "tasks may run commands (queue `process`, header minutehand-command); always on for --crontab lines",
     },
+    text("webhook_url", "", webhooks::help::URL),
+    text("webhook_secret_file", "", webhooks::help::SECRET_FILE),
+    text("webhook_secret_previous_file", "", webhooks::help::SECRET_PREVIOUS_FILE),
+    text("webhook_ports", webhooks::PORTS_DEFAULT, webhooks::help::PORTS),
+    text("webhook_allow_cidrs", "", webhooks::help::ALLOW_CIDRS),
     Known {
         name: "webhook_private_networks",
         default: "false",
         kind: Kind::Switch,
-        help: "webhooks may call loopback and private addresses",
+        help: webhooks::help::PRIVATE_NETWORKS,
     },
+    number("webhook_timeout_ms", webhooks::TIMEOUT_MS_DEFAULT, 1, 30 * DAY_MS, webhooks::help::TIMEOUT_MS),
+    number(
+        "webhook_timeout_ms_max",
+        webhooks::TIMEOUT_MS_MAX_DEFAULT,
+        1,
+        30 * DAY_MS,
+        webhooks::help::TIMEOUT_MS_MAX,
+    ),
     number("cache_bytes", "67108864", 1 << 20, 64 * GIB, "memory for blocks read from disk"),
     number(
         "log_tail_bytes",
@@ -117,7 +145,12 @@ const PROFILES: &[(&str, &[(&str, &str)])] = &[
     ("balanced", &[]),
     (
         "high-performance",
-        &[("normal_tick_delay_ms", "0"), ("low_tick_delay_ms", "100"), ("worker_concurrency", "8192")],
+        &[
+            ("normal_tick_delay_ms", "0"),
+            ("low_tick_delay_ms", "100"),
+            ("worker_concurrency", "8192"),
+            ("worker_concurrency_total", "16384"),
+        ],
     ),
     (
         "cost-optimized",
@@ -207,17 +240,30 @@ impl Settings {
             }
             Kind::Switch => matches!(value, "true" | "false"),
             Kind::Word(words) => words.contains(&value),
+            Kind::Text => !value.contains('\0'),
         };
         if !is_right {
             let wanted = match known.kind {
                 Kind::Number(low, high) => format!("a whole number from {low} to {high}"),
                 Kind::Switch => "true or false".to_owned(),
                 Kind::Word(words) => format!("one of {}", words.join(", ")),
+                Kind::Text => "text without zero bytes".to_owned(),
             };
             return Err(usage(format!("{name} is {value:?}; it must be {wanted}")));
         }
         self.values.insert(known.name, (value.to_owned(), origin));
         Ok(())
+    }
+
+    /// What a file holds that a setting names, without the end of its last line; `None` where it names none.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<String>, Failure> {
+        let path = self.text(name);
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let read =
+            std::fs::read_to_string(path).map(|text| Some(text.trim_end_matches(['\r', '\n']).to_owned()));
+        read.map_err(|error| usage(format!("could not read {name} in {path}: {error}")))
     }
 
     /// Where a value comes from.

@@ -88,6 +88,15 @@ impl Invocation {
         self.argv.first().map_or("", String::as_str)
     }
 
+    /// The program, and the folder it is to run in: the system says of neither that it is the one that is missing.
+    pub(super) fn in_words(&self) -> String {
+        let program = self.program();
+        match &self.cwd {
+            Some(cwd) => format!("{program:?} in the folder {cwd:?}"),
+            None => format!("{program:?}"),
+        }
+    }
+
     /// The command, in a process group of its own, writing to `output`.
     pub(super) fn command(
         &self,

@@ -15,6 +15,11 @@ impl ProcessGroup {
         ProcessGroup(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 
+    /// The number of the group.
+    pub(super) fn leader(&self) -> Option<Pid> {
+        self.0
+    }
+
     /// Asks every member to end.
     pub(super) fn terminate(&self) {
         self.signal(Signal::TERM);

@@ -17,12 +17,14 @@
 //! | `MINUTEHAND_DELIVERY_TOKEN` | rises with every delivery: a fencing token |
 //! | `MINUTEHAND_TASK_ID`, `MINUTEHAND_ATTEMPT`, `MINUTEHAND_DUE_AT` | the task, the attempt from 1, its due time |
 //!
-//! A run ends when its command does; what the command left behind in its group is killed then. A service that is to live
-//! on is started with `setsid`. Commands run as the worker's user: whoever may create tasks for such a queue may do
+//! A run ends when its command does; what the command left behind in its group is killed then. So is the whole group when
+//! the worker dies, even by SIGKILL (`guard`). A service that is to live on is started with `setsid --fork`, which
+//! comes back once it has left the group. Commands run as the worker's user: whoever may create tasks for such a queue may do
 //! what that user may. A task whose header [`USER_HEADER`] names another user is refused.
 
 mod command;
 mod group;
+mod guard;
 mod output;
 mod user;
 
@@ -39,6 +41,7 @@ use tracing::warn;
 
 use self::command::Invocation;
 use self::group::ProcessGroup;
+use self::guard::Guard;
 use self::output::Tail;
 use crate::decide::DETAIL_BYTES_MAX;
 use crate::handler::{Handler, Verdict};
@@ -85,12 +88,13 @@ impl Default for ProcessConfig {
 #[derive(Clone, Default)]
 pub struct ProcessExecutor {
     config: Arc<ProcessConfig>,
+    guard: Guard,
 }
 
 impl ProcessExecutor {
     /// An executor.
     pub fn new(config: ProcessConfig) -> ProcessExecutor {
-        ProcessExecutor { config: Arc::new(config) }
+        ProcessExecutor { config: Arc::new(config), guard: Guard::default() }
     }
 
     async fn run_command(&self, run: &Run, invocation: Invocation) -> io::Result<(Tail, Ended)> {
@@ -98,6 +102,7 @@ impl ProcessExecutor {
         // The command holds copies of the pipe's writing end: it is dropped here, so that reading ends with the group.
         let mut child = invocation.command(run, &self.config, writer)?.spawn()?;
         let group = ProcessGroup::of(&child);
+        let _watched = group.leader().map(|leader| self.guard.watch(leader));
         let mut output = Tail::new(self.config.output_bytes_max);
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;
         let stdin = child.stdin.take();
@@ -162,7 +167,7 @@ impl Handler for ProcessExecutor {
             Ok(invocation) => invocation,
             Err(reason) => return Verdict::discard(reason),
         };
-        let program = invocation.program().to_owned();
+        let what = invocation.in_words();
         match self.run_command(&run, invocation).await {
             Ok((output, ended)) => {
                 let how = ended.in_words();
@@ -170,7 +175,7 @@ impl Handler for ProcessExecutor {
                 ended.verdict(&how, &output)
             }
             Err(error) => {
-                let reason = format!("could not run {program:?}: {error}");
+                let reason = format!("could not run {what}: {error}");
                 self.keep_output(&run, &Tail::new(0), &reason).await;
                 Verdict::failure(reason)
             }

@@ -5,58 +5,59 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Looks names up; answers with addresses of any port.
-pub(super) trait Lookup: Send + Sync + 'static {
-    /// Every address of a name.
-    fn addresses(&self, name: &str) -> futures::future::BoxFuture<'static, std::io::Result<Vec<IpAddr>>>;
-}
+use super::lookup::Lookup;
+use super::networks::Network;
 
-/// The system's resolver.
-pub(super) struct SystemLookup;
-
-impl Lookup for SystemLookup {
-    fn addresses(&self, name: &str) -> futures::future::BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
-        let name = name.to_owned();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
-        })
-    }
-}
-
-/// A name all of whose addresses are out of bounds.
+/// A name all of whose addresses are out of bounds. They are not told: whoever may create tasks would learn what a private
+/// network looks like.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} has no public address (it has {addresses:?}); webhooks reach public addresses only")]
+#[error("{name} has no public address; webhooks reach public addresses only")]
 pub(super) struct NotPublic {
     name: String,
-    addresses: Vec<IpAddr>,
 }
 
-/// Resolves names to public addresses only. The connection is made to exactly what this answers, so a name that answers
-/// differently the next time gains nothing.
-pub(super) struct PublicResolver<L> {
-    lookup: Arc<L>,
-    are_private_allowed: bool,
+/// Which addresses may be reached.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reach {
+    /// Any address.
+    pub(super) is_everywhere: bool,
+    /// Not only public ones, but those of these networks too.
+    pub(super) networks: Vec<Network>,
 }
 
-impl<L: Lookup> PublicResolver<L> {
-    pub(super) fn new(lookup: L, are_private_allowed: bool) -> PublicResolver<L> {
-        PublicResolver { lookup: Arc::new(lookup), are_private_allowed }
+impl Reach {
+    pub(super) fn allows(&self, address: IpAddr) -> bool {
+        self.is_everywhere
+            || is_public(address)
+            || self.networks.iter().any(|network| network.contains(address))
     }
 }
 
-impl<L: Lookup> Resolve for PublicResolver<L> {
+/// Resolves names to addresses that may be reached. The connection is made to exactly what this answers, so a name that
+/// answers differently the next time gains nothing.
+pub(super) struct BoundedResolver<L> {
+    lookup: Arc<L>,
+    reach: Reach,
+}
+
+impl<L: Lookup> BoundedResolver<L> {
+    pub(super) fn new(lookup: L, reach: Reach) -> BoundedResolver<L> {
+        BoundedResolver { lookup: Arc::new(lookup), reach }
+    }
+}
+
+impl<L: Lookup> Resolve for BoundedResolver<L> {
     fn resolve(&self, name: Name) -> Resolving {
-        let (looking, are_private_allowed) = (self.lookup.addresses(name.as_str()), self.are_private_allowed);
+        let (looking, reach) = (self.lookup.addresses(name.as_str()), self.reach.clone());
         Box::pin(async move {
             let found = looking.await?;
             let usable: Vec<SocketAddr> = found
                 .iter()
-                .filter(|address| are_private_allowed || is_public(**address))
+                .filter(|address| reach.allows(**address))
                 .map(|address| SocketAddr::new(*address, 0))
                 .collect();
             if usable.is_empty() {
-                return Err(NotPublic { name: name.as_str().to_owned(), addresses: found }.into());
+                return Err(NotPublic { name: name.as_str().to_owned() }.into());
             }
             Ok(Box::new(usable.into_iter()) as Addrs)
         })
@@ -65,8 +66,8 @@ impl<L: Lookup> Resolve for PublicResolver<L> {
 
 /// Whether an address belongs to the public internet, by the special-purpose registries of IANA (RFC 6890).
 ///
-/// An IPv6 form that carries an IPv4 address inside (mapped, compatible, translated, 6to4, Teredo) is never public: nobody who
-/// means well needs one, and it would reach whatever the gateway at hand makes of it.
+/// An IPv6 form that carries an IPv4 address inside (mapped, compatible, translated, 6to4, Teredo, ISATAP) is never public:
+/// nobody who means well needs one, and it would reach whatever the gateway at hand makes of it.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -79,6 +80,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         address.octets(),
         [0 | 10 | 127, ..]                // this network, private, loopback
             | [100, 64..=127, ..]         // carrier-grade NAT
+            | [168, 63, 129, 16]          // the host of a machine in Azure, seen from inside
             | [169, 254, ..]              // link-local, cloud metadata
             | [172, 16..=31, ..]          // private
             | [192, 0, 0 | 2, _]          // protocol assignments, documentation
@@ -101,6 +103,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x2001, 0..=0x01ff, ..]          // protocol assignments, Teredo, benchmarks, ORCHID
             | [0x2001, 0x0db8, ..]        // documentation
             | [0x2002, ..]                // 6to4
+            | [_, _, _, _, 0 | 0x0200, 0x5efe, ..] // ISATAP
             | [0x3fff, 0..=0x0fff, ..] // documentation
     );
     is_global_unicast && !is_special

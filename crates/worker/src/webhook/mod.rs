@@ -17,6 +17,8 @@
 
 mod address;
 mod answer;
+mod lookup;
+mod networks;
 mod request;
 mod sign;
 
@@ -24,18 +26,25 @@ use std::error::Error;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use minutehand_model::Timestamp;
+use minutehand_model::{Task, Timestamp};
 use reqwest::Client;
 use reqwest::redirect::Policy;
 
-use self::address::{Lookup, NotPublic, PublicResolver, SystemLookup};
+use self::address::{BoundedResolver, NotPublic, Reach};
+use self::lookup::{Lookup, SystemLookup};
 use self::request::{Target, headers_for};
+use crate::attempt::timeout_ms;
 use crate::handler::{Handler, Verdict};
 use crate::run::Run;
-use crate::settings::{Clock, system_clock};
+use crate::settings::{Clock, duration_ms, system_clock};
 
+pub use self::networks::{Network, NetworkError};
 pub use self::request::URL_HEADER;
 pub use self::sign::{Secret, SecretError};
+
+/// Connections that are kept for the next request to the same host, and for how long: they are descriptors that do nothing.
+const IDLE_PER_HOST_MAX: usize = 32;
+const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How webhooks are sent.
 #[derive(Clone, Debug)]
@@ -46,12 +55,17 @@ pub struct WebhookConfig {
     pub secrets: Vec<Secret>,
     /// Longest time to connect, in milliseconds. Ten seconds by default.
     pub connect_timeout_ms: u64,
-    /// Longest time from the look-up of the name to the end of the answer, in milliseconds. Thirty seconds by default.
-    pub total_timeout_ms: u64,
+    /// Longest time from the look-up of the name to the end of the answer, in milliseconds, unless the task's header
+    /// [`TIMEOUT_HEADER`](crate::TIMEOUT_HEADER) says otherwise. Thirty seconds by default.
+    pub timeout_ms: i64,
+    /// The most that such a header is granted, in milliseconds. One hour by default.
+    pub timeout_ms_max: i64,
     /// Most bytes of an answer that are read before the connection is closed. 64 KiB by default.
     pub response_bytes_max: usize,
     /// The ports that may be reached: 80 and 443 by default.
     pub ports: Vec<u16>,
+    /// Networks that may be reached though they are not public; on the allowed ports.
+    pub networks: Vec<Network>,
     /// Reach any address on any port: for development, never where others may name URLs.
     pub allow_private_networks: bool,
 }
@@ -62,9 +76,11 @@ impl Default for WebhookConfig {
             url: None,
             secrets: Vec::new(),
             connect_timeout_ms: 10_000,
-            total_timeout_ms: 30_000,
+            timeout_ms: 30_000,
+            timeout_ms_max: 3_600_000,
             response_bytes_max: 64 * 1024,
             ports: vec![80, 443],
+            networks: Vec::new(),
             allow_private_networks: false,
         }
     }
@@ -90,13 +106,15 @@ pub enum WebhookConfigError {
 pub struct WebhookExecutor {
     client: Client,
     config: WebhookConfig,
+    reach: Reach,
     clock: Clock,
 }
 
 impl WebhookExecutor {
     /// An executor that uses the system's resolver and clock.
     pub fn new(config: WebhookConfig) -> Result<WebhookExecutor, WebhookConfigError> {
-        WebhookExecutor::with_lookup(config, SystemLookup)
+        let lookup = SystemLookup::new(Duration::from_millis(config.connect_timeout_ms));
+        WebhookExecutor::with_lookup(config, lookup)
     }
 
     /// The same with another clock, for `webhook-timestamp` and for dates in `Retry-After`.
@@ -110,8 +128,9 @@ impl WebhookExecutor {
         config: WebhookConfig,
         lookup: impl Lookup,
     ) -> Result<WebhookExecutor, WebhookConfigError> {
+        let reach = Reach { is_everywhere: config.allow_private_networks, networks: config.networks.clone() };
         if let Some(url) = &config.url {
-            Target::parse(url, &config).map_err(|reason| WebhookConfigError::Url { reason })?;
+            Target::parse(url, &reach, &config.ports).map_err(|reason| WebhookConfigError::Url { reason })?;
         }
         // Fails when the process has chosen a provider already, which is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -121,12 +140,13 @@ impl WebhookExecutor {
             .referer(false)
             .retry(reqwest::retry::never())
             .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
-            .timeout(Duration::from_millis(config.total_timeout_ms))
+            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+            .pool_idle_timeout(IDLE_TIME_MAX)
             .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(PublicResolver::new(lookup, config.allow_private_networks))
+            .dns_resolver(BoundedResolver::new(lookup, reach.clone()))
             .build()
             .map_err(WebhookConfigError::Tls)?;
-        Ok(WebhookExecutor { client, config, clock: system_clock() })
+        Ok(WebhookExecutor { client, config, reach, clock: system_clock() })
     }
 
     async fn post(&self, run: &Run) -> Verdict {
@@ -134,7 +154,7 @@ impl WebhookExecutor {
         let Some(url) = url else {
             return Verdict::discard(format!("the task says no URL: it has no header {URL_HEADER}"));
         };
-        let target = match Target::parse(url, &self.config) {
+        let target = match Target::parse(url, &self.reach, &self.config.ports) {
             Ok(target) => target,
             Err(reason) => return Verdict::discard(reason),
         };
@@ -142,16 +162,30 @@ impl WebhookExecutor {
             Ok(headers) => headers,
             Err(reason) => return Verdict::discard(reason),
         };
-        let request = self.client.post(target.url).headers(headers).body(run.task().payload.clone());
-        match request.send().await {
+        let timeout_ms = match timeout_ms(run.task(), self.config.timeout_ms) {
+            Ok(timeout_ms) => timeout_ms.min(self.config.timeout_ms_max),
+            Err(reason) => return Verdict::discard(reason),
+        };
+        let request = self.client.post(target.url).headers(headers).timeout(duration_ms(timeout_ms));
+        match request.body(run.task().payload.clone()).send().await {
             Ok(response) => answer::judge(response, self.config.response_bytes_max, &*self.clock).await,
-            Err(error) => unanswered(&error, self.config.total_timeout_ms),
+            Err(error) => unanswered(&error, timeout_ms),
         }
     }
 }
 
 #[async_trait]
 impl Handler for WebhookExecutor {
+    /// Host and port. A fixed URL is everybody's target: there is nobody to be held up.
+    fn target(&self, task: &Task) -> Option<String> {
+        if self.config.url.is_some() {
+            return None;
+        }
+        let (_, url) = task.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(URL_HEADER))?;
+        let url = reqwest::Url::parse(url).ok()?;
+        Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+    }
+
     async fn run(&self, run: Run) -> Verdict {
         tokio::select! {
             verdict = self.post(&run) => verdict,
@@ -161,7 +195,7 @@ impl Handler for WebhookExecutor {
 }
 
 /// No answer came: the other side may or may not have taken the request.
-fn unanswered(error: &reqwest::Error, total_timeout_ms: u64) -> Verdict {
+fn unanswered(error: &reqwest::Error, timeout_ms: i64) -> Verdict {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     let mut innermost = String::new();
     while let Some(inner) = cause {
@@ -174,7 +208,7 @@ fn unanswered(error: &reqwest::Error, total_timeout_ms: u64) -> Verdict {
     let what = if error.is_connect() {
         "could not connect"
     } else if error.is_timeout() {
-        return Verdict::failure(format!("no answer within {total_timeout_ms} ms"));
+        return Verdict::failure(format!("no answer within {timeout_ms} ms"));
     } else {
         "no answer"
     };

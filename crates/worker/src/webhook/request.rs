@@ -4,10 +4,9 @@ use std::net::IpAddr;
 
 use minutehand_model::{Execution, Timestamp};
 use reqwest::Url;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
-use super::WebhookConfig;
-use super::address::is_public;
+use super::address::Reach;
 use super::sign::{Secret, signatures};
 
 /// The task header with the URL to post to.
@@ -40,7 +39,7 @@ pub(super) struct Target {
 impl Target {
     /// Parses a URL (in the way of browsers, so that `0x7f.1` and `2130706433` are seen to be 127.0.0.1) and checks
     /// it; the error is for whoever gave it, and does not repeat what may be a secret in it.
-    pub(super) fn parse(text: &str, config: &WebhookConfig) -> Result<Target, String> {
+    pub(super) fn parse(text: &str, reach: &Reach, ports: &[u16]) -> Result<Target, String> {
         let url = Url::parse(text).map_err(|error| format!("{URL_HEADER} is not a URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             let scheme = url.scheme();
@@ -53,17 +52,16 @@ impl Target {
         }
         let host = url.host_str().unwrap_or_default();
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-        if config.allow_private_networks {
+        if reach.is_everywhere {
             return Ok(Target { url });
         }
-        if let Some(address) = address.filter(|address| !is_public(*address)) {
+        if let Some(address) = address.filter(|address| !reach.allows(*address)) {
             return Err(format!(
                 "{URL_HEADER} names the address {address}; webhooks reach public addresses only"
             ));
         }
         let port = url.port_or_known_default().unwrap_or(0);
-        if !config.ports.contains(&port) {
-            let ports = &config.ports;
+        if !ports.contains(&port) {
             return Err(format!("{URL_HEADER} names port {port}; allowed are {ports:?}"));
         }
         Ok(Target { url })
@@ -92,6 +90,10 @@ pub(super) fn headers_for(
             format!("header {name:?} cannot be sent: its value has a character not allowed in HTTP")
         })?;
         headers.append(parsed_name, value);
+    }
+    if task.payload.is_empty() {
+        // Some receivers refuse a POST that does not say how long it is.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     if !headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(&task.payload)));

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use minutehand_model::{
-    Backoff, DeliveryToken, Epoch, Execution, ExecutionId, Guarantee, LogOffset, MessageId, Namespace, PartitionId,
-    Precision, QueueName, RetryPolicy, Task, TaskId, Timestamp,
+    Backoff, DeliveryToken, Epoch, Execution, ExecutionId, Guarantee, LogOffset, MessageId, Namespace,
+    PartitionId, Precision, QueueName, RetryPolicy, Task, TaskId, Timestamp,
 };
 use reqwest::dns::Resolve;
 use tokio::net::TcpListener;
 
-use super::address::{Lookup, NotPublic, PublicResolver, is_public};
+use super::address::{BoundedResolver, NotPublic, Reach, is_public};
+use super::lookup::Lookup;
 use super::{URL_HEADER, WebhookConfig, WebhookExecutor};
 use crate::handler::{Handler, Verdict};
 use crate::run::Run;
@@ -76,7 +77,7 @@ fn run_to(url: &str) -> Run {
 }
 
 /// URLs that must not lead to a connection. `PORT` is the port of a server that listens on the loopback.
-const FORBIDDEN: [&str; 90] = [
+const FORBIDDEN: [&str; 93] = [
     // The loopback, in every spelling.
     "http://127.0.0.1:PORT/",
     "http://127.1:PORT/",
@@ -135,6 +136,9 @@ const FORBIDDEN: [&str; 90] = [
     "http://10.255.255.255/",
     "http://100.64.0.1/",
     "http://100.127.255.255/",
+    "http://168.63.129.16/",
+    "http://[2001:470:1::5efe:7f00:1]/",
+    "http://[2a00:1:2:3:200:5efe:a9fe:a9fe]/",
     "http://169.254.169.254/latest/meta-data/",
     "http://169.254.0.1/",
     "http://2852039166/",
@@ -196,6 +200,8 @@ async fn no_connection_is_made_to_what_is_not_public() {
         let verdict = executor.run(run_to(&url)).await;
         let Verdict::Discard { reason } = &verdict else { panic!("{url:?}: {verdict:?}") };
         assert!(!reason.contains("password@"), "{reason}");
+        let tells = ["10.1.2.3", "192.168.3.4", "fd00::1"].iter().any(|address| reason.contains(address));
+        assert!(!tells, "{reason} tells what a private name's addresses are");
     }
     tokio::select! {
         biased;
@@ -218,13 +224,34 @@ async fn the_same_server_is_reached_where_private_networks_are_allowed() {
 }
 
 #[tokio::test]
+async fn a_network_that_is_allowed_is_reached_on_allowed_ports_only() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let names = Names::of(&[("inside.example", &["10.9.9.9", "127.0.0.1"])]);
+    let config = WebhookConfig {
+        ports: vec![port],
+        networks: vec!["127.0.0.0/8".parse().unwrap()],
+        ..WebhookConfig::default()
+    };
+    let executor = WebhookExecutor::with_lookup(config, names).unwrap();
+    for url in ["http://10.9.9.9:PORT/", "http://[::1]:PORT/", "http://127.0.0.1:1/"] {
+        let verdict = executor.run(run_to(&url.replace("PORT", &port.to_string()))).await;
+        assert!(matches!(verdict, Verdict::Discard { .. }), "{url}: {verdict:?}");
+    }
+    tokio::select! {
+        verdict = executor.run(run_to(&format!("http://inside.example:{port}/"))) => panic!("{verdict:?}"),
+        connected = listener.accept() => drop(connected.unwrap()),
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_is_not_found_is_tried_again_later() {
     let executor = WebhookExecutor::with_lookup(WebhookConfig::default(), Names::default()).unwrap();
     let verdict = executor.run(run_to("http://gone.example/")).await;
     assert_eq!(verdict, Verdict::failure("could not connect: no such name"));
 }
 
-async fn resolved(resolver: &PublicResolver<Names>, name: &str) -> Result<Vec<String>, NotPublic> {
+async fn resolved(resolver: &BoundedResolver<Names>, name: &str) -> Result<Vec<String>, NotPublic> {
     match resolver.resolve(name.parse().unwrap()).await {
         Ok(addresses) => Ok(addresses.map(|address| address.ip().to_string()).collect()),
         Err(error) => Err(*error.downcast::<NotPublic>().unwrap()),
@@ -239,7 +266,7 @@ async fn every_look_up_is_checked_anew() {
         ("both.example", &["10.0.0.1", "93.184.216.34", "::1"]),
         ("none.example", &[]),
     ]);
-    let resolver = PublicResolver::new(names, false);
+    let resolver = BoundedResolver::new(names, Reach::default());
     assert_eq!(resolved(&resolver, "rebinding.example").await.unwrap(), ["93.184.216.34"]);
     assert!(resolved(&resolver, "rebinding.example").await.is_err());
     assert_eq!(resolved(&resolver, "both.example").await.unwrap(), ["93.184.216.34"]);
@@ -271,6 +298,8 @@ fn public_addresses_are_public() {
         "2001:200::1",
         "2001:4860:4860::8888",
         "2606:2800:220:1::1",
+        "2606:2800:220:1::5eff:1:1",
+        "168.63.129.17",
         "2a00::1",
         "3ffe::1",
     ] {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 fn decided(task: &Task, verdict: Verdict, at_ms: i64, random: u64) -> Decision {
     let encoded = task::encode(task);
     let at = Timestamp::from_millis(at_ms);
-    decide(Ended { task, encoded: &encoded, partition: PARTITION, at, random }, verdict)
+    decide(Ended { task, encoded: &encoded, partition: PARTITION, at, random }, verdict, |due| due)
 }
 
 fn failure(retry_after_ms: Option<i64>) -> Verdict {

@@ -1,5 +1,6 @@
 //! The worker, from outside: decisions, the loop on a queue in memory, and the executors.
 
+mod bulkheads;
 mod decide;
 mod guarantees;
 #[cfg(unix)]

@@ -141,6 +141,12 @@ async fn a_task_without_a_sensible_command_is_discarded() {
 
 #[tokio::test]
 async fn what_cannot_be_started_is_a_failure_that_names_it() {
+    let verdict = verdict_of(described(r#"{"argv":["/bin/true"],"cwd":"/no/such/folder"}"#)).await;
+    let Verdict::Failure { reason, .. } = verdict else { panic!("{verdict:?}") };
+    assert!(
+        reason.starts_with("could not run \"/bin/true\" in the folder \"/no/such/folder\": "),
+        "{reason}"
+    );
     let Verdict::Failure { reason, .. } = verdict_of(described(r#"{"argv": ["/nowhere/backup"]}"#)).await
     else {
         panic!("it ran")
@@ -248,6 +254,47 @@ async fn a_group_that_ignores_the_request_is_killed() {
     held.released().await;
     let kept = kept.0.lock().unwrap().take();
     assert_eq!(kept, Some((b"started\n".to_vec(), 0, "ended by signal 9".to_owned())));
+}
+
+/// Every way to hold on to life, in every combination: nothing of it outlives the run, asked to stop or dropped.
+#[tokio::test]
+async fn nothing_that_a_command_does_keeps_it_alive() {
+    const BEFORE: [&str; 3] = ["", "trap '' TERM;", "trap '' TERM INT HUP QUIT;"];
+    const HOLDERS: [&str; 5] = [
+        "(sleep 1000 > F) &",
+        "(trap '' TERM; sleep 1000 > F; sleep 1000) &",
+        "((sleep 1000 > F) &);",
+        "nohup sleep 1000 > F 2> /dev/null < /dev/null &",
+        "exec 3> F; sleep 1000 &",
+    ];
+    const AFTER: [&str; 3] = ["wait", "wait; sleep 1000", "while :; do sleep 1; done"];
+    let config = ProcessConfig { kill_after_ms: 20, ..ProcessConfig::default() };
+    let executor = ProcessExecutor::new(config);
+    let mut cases = tokio::task::JoinSet::new();
+    for before in BEFORE {
+        for holder in HOLDERS {
+            for (after, is_dropped) in AFTER.iter().flat_map(|after| [(after, true), (after, false)]) {
+                let (fifo, executor) = (Fifo::new(), executor.clone());
+                let held_by = holder.replace('F', &format!("'{}'", fifo.path.display()));
+                let run = run_of(line(&format!("{before} {held_by} {after}")));
+                cases.spawn(async move {
+                    let running = tokio::spawn({
+                        let run = run.clone();
+                        async move { executor.run(run).await }
+                    });
+                    let held = fifo.opened().await;
+                    if is_dropped {
+                        running.abort();
+                    } else {
+                        run.ask_to_stop(StopCause::Requested);
+                        assert_eq!(running.await.unwrap(), Verdict::Cancelled);
+                    }
+                    held.released().await;
+                });
+            }
+        }
+    }
+    assert_eq!(cases.join_all().await.len(), 90);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Command, DeliveryToken, Epoch, Execution, ExecutionId, Guarantee, LogOffset, MessageId, Namespace, Origin,
-    PartitionId, Precision, QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
+    Command, DeliveryToken, Epoch, Execution, ExecutionId, Guarantee, LogOffset, MessageId, Namespace,
+    Origin, PartitionId, Precision, QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
 };
 use minutehand_ports::{
     Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,

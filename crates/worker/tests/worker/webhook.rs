@@ -338,7 +338,7 @@ async fn a_slow_or_endless_body_is_cut_off() {
 #[tokio::test]
 async fn no_answer_is_a_failure() {
     let server = Server::answering(Answer::ThenWait(String::new())).await;
-    let verdict = verdict_of(WebhookConfig { total_timeout_ms: 100, ..config() }, task_to(&server.url)).await;
+    let verdict = verdict_of(WebhookConfig { timeout_ms: 100, ..config() }, task_to(&server.url)).await;
     assert_eq!(verdict, Verdict::failure("no answer within 100 ms"));
 
     let server = Server::answering(Answer::Bytes("not HTTP at all\r\n\r\n".to_owned())).await;

@@ -9,7 +9,7 @@ use minutehand_kafka::{Client, KafkaQueue};
 use minutehand_model::QueueName;
 use minutehand_node::Readiness;
 use minutehand_ports::ExecutionQueue;
-use minutehand_worker::{Handler, Secret, WebhookConfig, Worker, WorkerObserver};
+use minutehand_worker::{Handler, Places, Worker, WorkerObserver};
 use tokio::sync::watch;
 
 use super::greeting::greeting;
@@ -20,6 +20,7 @@ use crate::executors::{ExecutorOptions, Executors, Unclaimed, history_policy};
 use crate::observer::Observer;
 use crate::permission::CommandPermission;
 use crate::signals::{Signals, unless};
+use crate::webhooks;
 
 /// Runs until SIGINT or SIGTERM, then lets running handlers end.
 pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
@@ -97,16 +98,18 @@ fn queues(settings: &ClusterSettings) -> Result<Vec<QueueName>, Failure> {
 }
 
 fn executors(settings: &ClusterSettings) -> Result<Executors, Failure> {
-    let secret = settings.secret("worker.webhook_secret")?;
-    let secret = secret.as_deref().map(Secret::parse).transpose();
-    let secret = secret.map_err(|error| failure::usage(format!("worker.webhook_secret: {error}")))?;
+    let mut secrets = Vec::new();
+    for (setting, name) in [
+        ("worker.webhook_secret", "webhook_secret"),
+        ("worker.webhook_secret_previous", "webhook_secret_previous"),
+    ] {
+        secrets.extend(settings.secret(setting)?.map(|secret| (name, secret)));
+    }
+    let within = |error: String| failure::usage(format!("[worker] {error}"));
+    let webhook =
+        webhooks::config(|name| settings.text(&format!("worker.{name}")), secrets).map_err(within)?;
     let executors = Executors::new(ExecutorOptions {
-        webhook: WebhookConfig {
-            url: settings.given("worker.webhook_url").map(str::to_owned),
-            secrets: secret.into_iter().collect(),
-            allow_private_networks: settings.is_on("worker.webhook_private_networks"),
-            ..WebhookConfig::default()
-        },
+        webhook,
         output: settings.path("worker.output_dir"),
         commands: CommandPermission::of_tasks(settings.is_on("worker.process_executor")),
         unclaimed: match settings.text("worker.unclaimed") {
@@ -128,6 +131,7 @@ fn worker(
     let mut builder = Worker::builder(Arc::clone(port))
         .group(settings.text("worker.group"))
         .observer(observer)
+        .places(Places::new(settings.number("worker.concurrency_total")))
         .history(history_policy(settings.text("worker.history")))
         .run_timeout_ms(settings.number("worker.run_timeout_ms"))
         .drain_ms(settings.number("worker.drain_ms"));

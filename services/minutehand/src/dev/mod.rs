@@ -52,10 +52,15 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let store = store::open(&args, &settings, descriptors).await?;
     let scheduler = Scheduler::start(Arc::clone(&store), engine_config(&settings));
     let (stop, stopping) = watch::channel(false);
-    let executors = workers::executors(&settings, args.data_dir.join("output"), &planned)
-        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    let executors = workers::executors(&settings, args.data_dir.join("output"), &planned)?;
     let drain = Duration::from_millis(settings.number("drain_ms").unsigned_abs());
-    let workers = tokio::spawn(workers::run(store.clone(), executors, settings, stopping.clone()));
+    let workers = tokio::spawn(workers::run(
+        store.clone(),
+        executors,
+        settings,
+        descriptors.for_runs(),
+        stopping.clone(),
+    ));
     let router = minutehand_http::router(ApiConfig {
         gateway: Arc::clone(scheduler.gateway()),
         tokens,

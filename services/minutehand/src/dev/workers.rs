@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_cli::Planned;
+use minutehand_cli::{Exit, Failure, Planned};
 use minutehand_model::QueueName;
 use minutehand_ports::ExecutionQueue;
-use minutehand_worker::{GROUP_DEFAULT, Handler, WebhookConfig, Worker, WorkerObserver};
+use minutehand_worker::{GROUP_DEFAULT, Handler, Places, Worker, WorkerObserver};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -16,6 +16,7 @@ use crate::executors::{ExecutorOptions, Executors, Unclaimed, history_policy};
 use crate::observer::Observer;
 use crate::permission::CommandPermission;
 use crate::settings::Settings;
+use crate::webhooks;
 
 /// How often new queues are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -28,27 +29,30 @@ pub(super) fn executors(
     settings: &Settings,
     output: PathBuf,
     crontab: &[Planned],
-) -> Result<Executors, String> {
+) -> Result<Executors, Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let mut secrets = Vec::new();
+    for name in ["webhook_secret_file", "webhook_secret_previous_file"] {
+        secrets.extend(settings.read(name)?.map(|secret| (name, secret)));
+    }
+    let webhook = webhooks::config(|name| settings.text(name), secrets).map_err(usage)?;
     let mut commands = CommandPermission::of_tasks(settings.is_on("process_executor"));
     for line in crontab {
         commands.grant_line(line.id.clone(), &line.definition.action);
     }
-    Executors::new(ExecutorOptions {
-        webhook: WebhookConfig {
-            allow_private_networks: settings.is_on("webhook_private_networks"),
-            ..WebhookConfig::default()
-        },
-        output: Some(output),
-        commands,
-        unclaimed: Unclaimed::Log,
-    })
+    let unclaimed = match settings.text("unclaimed") {
+        "fail" => Unclaimed::Fail,
+        _ => Unclaimed::Log,
+    };
+    Executors::new(ExecutorOptions { webhook, output: Some(output), commands, unclaimed }).map_err(usage)
 }
 
-/// Runs workers until `shutdown` turns true and all of them have drained.
+/// Runs workers until `shutdown` turns true and all of them have drained. At most `runs_max` runs are in progress at once.
 pub(super) async fn run(
     port: Arc<dyn ExecutionQueue>,
     executors: Executors,
     settings: Settings,
+    runs_max: usize,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let handler: Arc<dyn Handler> = Arc::new(executors);
@@ -56,6 +60,7 @@ pub(super) async fn run(
     let observer = Observer::new(true);
     tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), GROUP_DEFAULT.to_owned(), shutdown.clone()));
     let observer: Arc<dyn WorkerObserver> = observer;
+    let places = Places::new(settings.size("worker_concurrency_total").min(runs_max));
     let mut served = BTreeSet::new();
     let mut workers = JoinSet::new();
     while !*shutdown.borrow_and_update() {
@@ -66,7 +71,7 @@ pub(super) async fn run(
                     if keeps_unclaimed && !matches!(queue.as_str(), CRONTAB_QUEUE | "process") {
                         continue;
                     }
-                    let worker = worker(&port, &queue, Arc::clone(&handler), &observer, &settings);
+                    let worker = worker(&port, &queue, Arc::clone(&handler), &observer, &places, &settings);
                     let mut shutdown = shutdown.clone();
                     workers.spawn(async move {
                         let stopped = async move {
@@ -100,10 +105,12 @@ fn worker(
     queue: &QueueName,
     handler: Arc<dyn Handler>,
     observer: &Arc<dyn WorkerObserver>,
+    places: &Places,
     settings: &Settings,
 ) -> Result<Worker, String> {
     let built = Worker::builder(Arc::clone(port))
         .observer(Arc::clone(observer))
+        .places(places.clone())
         .history(history_policy(settings.text("history")))
         .run_timeout_ms(settings.number("run_timeout_ms"))
         .drain_ms(settings.number("drain_ms"))

@@ -2,6 +2,8 @@
 
 use minutehand_model::Persist;
 
+use crate::webhooks;
+
 /// One setting.
 pub(super) struct Known {
     /// `section.key`
@@ -252,6 +254,7 @@ pub(super) const KNOWN: &[Known] = &[
     known("worker.queues", "", List, "the queues it serves"),
     known("worker.group", "default", Text, "the worker group"),
     number("worker.concurrency", "256", 1, MIB, "runs in progress at once, of each queue"),
+    number("worker.concurrency_total", "4096", 1, MIB, "runs in progress at once, over all queues"),
     number("worker.run_timeout_ms", "3600000", 1, 30 * DAY_MS, "longest run, unless the task says otherwise"),
     number("worker.drain_ms", "10000", 0, 600_000, "how long running handlers are waited for when stopping"),
     known("worker.history", "failures", Word(&["none", "failures", "all"]), "which outcomes are kept"),
@@ -263,15 +266,28 @@ pub(super) const KNOWN: &[Known] = &[
     ),
     known("worker.process_executor", "false", Switch, "tasks may run commands (header minutehand-command)"),
     known("worker.output_dir", "", Path, "a folder for what commands print; not kept unless given"),
-    known(
-        "worker.webhook_url",
-        "",
-        Text,
-        "where every execution is posted; else its header minutehand-url says",
-    ),
+    known("worker.webhook_url", "", Text, webhooks::help::URL),
     known("worker.webhook_secret", "", Secret, "what webhooks are signed with: whsec_ and Base64"),
-    known("worker.webhook_secret_file", "", Path, "a file that holds the secret"),
-    known("worker.webhook_private_networks", "false", Switch, "webhooks may call private addresses"),
+    known("worker.webhook_secret_file", "", Path, webhooks::help::SECRET_FILE),
+    known("worker.webhook_secret_previous", "", Secret, "the secret before it, which signs as well"),
+    known("worker.webhook_secret_previous_file", "", Path, webhooks::help::SECRET_PREVIOUS_FILE),
+    known("worker.webhook_ports", webhooks::PORTS_DEFAULT, List, webhooks::help::PORTS),
+    known("worker.webhook_allow_cidrs", "", List, webhooks::help::ALLOW_CIDRS),
+    known("worker.webhook_private_networks", "false", Switch, webhooks::help::PRIVATE_NETWORKS),
+    number(
+        "worker.webhook_timeout_ms",
+        webhooks::TIMEOUT_MS_DEFAULT,
+        1,
+        30 * DAY_MS,
+        webhooks::help::TIMEOUT_MS,
+    ),
+    number(
+        "worker.webhook_timeout_ms_max",
+        webhooks::TIMEOUT_MS_MAX_DEFAULT,
+        1,
+        30 * DAY_MS,
+        webhooks::help::TIMEOUT_MS_MAX,
+    ),
     //
     known("http.tls_cert_file", "", Path, "serve HTTPS with this certificate (PEM) and those above it"),
     known("http.tls_key_file", "", Path, "the key (PEM) of that certificate"),

@@ -1,0 +1,248 @@
+//! Bulkheads: runs of one queue that go to different targets do not take the places of each other.
+//!
+//! A target gets another place only while it holds fewer than are free. A run for which there is none is parked, and the
+//! queue goes on with the next. What has been parked for long is put off: it goes back to the scheduler and comes again
+//! later, so that a target that hangs holds up nothing behind it, however much is waiting for it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::attempt::Prepared;
+use crate::places::may_take;
+use crate::settings::duration_ms;
+
+/// Longest time a run is parked, in milliseconds.
+pub(crate) const PARKED_MS_MAX: i64 = 5_000;
+/// Runs parked in one queue, and the bytes they take; beyond either, the queue waits.
+const PARKED_MAX: usize = 4_096;
+const PARKED_BYTES_MAX: usize = 16 << 20;
+
+/// What a run is for: a host and port, most often.
+pub(crate) type Target = Arc<str>;
+
+struct Parked {
+    prepared: Prepared,
+    target: Target,
+    until: Instant,
+}
+
+/// The targets of one queue.
+#[derive(Default)]
+pub(crate) struct Bulkheads {
+    /// Places held, by target.
+    held: HashMap<Target, usize>,
+    /// In the order in which they came.
+    parked: BTreeMap<u64, Parked>,
+    parked_bytes: usize,
+    numbers_used: u64,
+    /// The parked of each target.
+    waiting: HashMap<Target, VecDeque<u64>>,
+    /// Targets with parked runs; whose turn is next stands in front.
+    turns: VecDeque<Target>,
+}
+
+impl Bulkheads {
+    /// Whether a run for a target may start while so many places are free.
+    pub(crate) fn admits(&self, target: &str, free: usize) -> bool {
+        // Those that came before it go first.
+        !self.waiting.contains_key(target) && self.has_room(target, free)
+    }
+
+    fn has_room(&self, target: &str, free: usize) -> bool {
+        may_take(self.held.get(target).copied().unwrap_or(0), free)
+    }
+
+    /// A run for a target took a place.
+    pub(crate) fn took(&mut self, target: &Target) {
+        *self.held.entry(Arc::clone(target)).or_default() += 1;
+    }
+
+    /// A run for a target gave its place back.
+    pub(crate) fn gave_back(&mut self, target: &Target) {
+        if let Some(held) = self.held.get_mut(target) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(target);
+            }
+        }
+    }
+
+    /// Whether no more can be parked.
+    pub(crate) fn is_full(&self) -> bool {
+        self.parked.len() >= PARKED_MAX || self.parked_bytes >= PARKED_BYTES_MAX
+    }
+
+    /// Parks a run until there is a place for its target.
+    pub(crate) fn park(&mut self, prepared: Prepared, target: Target, now: Instant) {
+        let number = self.numbers_used;
+        self.numbers_used += 1;
+        self.parked_bytes += prepared.ticket.encoded.len();
+        let waiting = self.waiting.entry(Arc::clone(&target)).or_default();
+        if waiting.is_empty() {
+            self.turns.push_back(Arc::clone(&target));
+        }
+        waiting.push_back(number);
+        let until = now + duration_ms(PARKED_MS_MAX);
+        self.parked.insert(number, Parked { prepared, target, until });
+    }
+
+    /// A parked run whose target may have a place while so many are free.
+    pub(crate) fn next_ready(&mut self, free: usize) -> Option<(Prepared, Target)> {
+        if free == 0 {
+            return None;
+        }
+        for _ in 0..self.turns.len() {
+            let target = self.turns.pop_front()?;
+            if !self.has_room(&target, free) {
+                self.turns.push_back(target);
+                continue;
+            }
+            let number = self.waiting.get_mut(&target).and_then(VecDeque::pop_front);
+            match self.waiting.get(&target) {
+                Some(waiting) if !waiting.is_empty() => self.turns.push_back(Arc::clone(&target)),
+                _ => drop(self.waiting.remove(&target)),
+            }
+            if let Some(parked) = number.and_then(|number| self.parked.remove(&number)) {
+                self.parked_bytes -= parked.prepared.ticket.encoded.len();
+                return Some((parked.prepared, target));
+            }
+        }
+        None
+    }
+
+    /// When the next run has been parked for long enough.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.parked.first_key_value().map(|(_, parked)| parked.until)
+    }
+
+    /// A run that has been parked for long enough.
+    pub(crate) fn next_overdue(&mut self, now: Instant) -> Option<Prepared> {
+        let first = self.parked.first_entry().filter(|first| first.get().until <= now)?;
+        let (number, parked) = first.remove_entry();
+        self.parked_bytes -= parked.prepared.ticket.encoded.len();
+        let waiting = self.waiting.get_mut(&parked.target)?;
+        // It is the oldest of its target as well.
+        waiting.retain(|waiting| *waiting != number);
+        if waiting.is_empty() {
+            self.waiting.remove(&parked.target);
+            self.turns.retain(|target| *target != parked.target);
+        }
+        Some(parked.prepared)
+    }
+
+    /// Takes out everything that is parked.
+    pub(crate) fn clear(&mut self) -> Vec<Prepared> {
+        self.waiting.clear();
+        self.turns.clear();
+        self.parked_bytes = 0;
+        std::mem::take(&mut self.parked).into_values().map(|parked| parked.prepared).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use minutehand_model::{
+        DeliveryToken, Epoch, Guarantee, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task,
+        TaskId, TaskKey, Timestamp,
+    };
+    use minutehand_ports::{Delivery, DeliveryId};
+
+    use super::*;
+    use crate::attempt::prepare;
+
+    fn run(number: u64) -> Prepared {
+        let due = Timestamp::from_millis(1);
+        let task = Task {
+            namespace: Namespace::parse("default").unwrap(),
+            id: TaskId::parse(&number.to_string()).unwrap(),
+            queue: QueueName::parse("hooks").unwrap(),
+            due,
+            payload: Bytes::new(),
+            headers: Vec::new(),
+            retry: RetryPolicy::default(),
+            guarantee: Guarantee::AtLeastOnce,
+            precision: Precision::Normal,
+            attempt: 1,
+            first_due: due,
+            replay_of: None,
+            origin: None,
+            verbatim: None,
+        };
+        let id = DeliveryId { partition: PartitionId::own(0), sequence: number };
+        let delivery = Delivery {
+            id,
+            epoch: Epoch(1),
+            token: DeliveryToken::default(),
+            offset: minutehand_model::LogOffset::START,
+            published_at: due,
+            key: TaskKey(0),
+            due,
+            encoded: minutehand_record::task::encode(&task),
+        };
+        prepare(&delivery).unwrap()
+    }
+
+    fn number(prepared: &Prepared) -> u64 {
+        prepared.ticket.delivery.sequence
+    }
+
+    fn target(name: &str) -> Target {
+        Arc::from(name)
+    }
+
+    #[test]
+    fn a_target_that_hangs_leaves_places_for_the_others() {
+        let (mut bulkheads, places) = (Bulkheads::default(), 100);
+        let mut held = 0;
+        for name in ["slow", "slower", "slowest"] {
+            while bulkheads.admits(name, places - held) {
+                bulkheads.took(&target(name));
+                held += 1;
+            }
+        }
+        assert_eq!(held, 50 + 25 + 13);
+        assert!(bulkheads.admits("good", places - held));
+    }
+
+    #[test]
+    fn parked_runs_of_a_target_keep_their_order_and_targets_take_turns() {
+        let (mut bulkheads, now) = (Bulkheads::default(), Instant::now());
+        for (sequence, name) in [(1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, "b")] {
+            bulkheads.park(run(sequence), target(name), now);
+        }
+        assert!(!bulkheads.admits("a", 9), "those that came before go first");
+        assert!(bulkheads.next_ready(0).is_none());
+        let order: Vec<u64> =
+            std::iter::from_fn(|| bulkheads.next_ready(9).map(|(prepared, _)| number(&prepared))).collect();
+        assert_eq!(order, [1, 3, 2, 5, 4]);
+        assert!(bulkheads.admits("a", 9) && bulkheads.deadline().is_none());
+    }
+
+    #[test]
+    fn what_waits_for_a_busy_target_is_put_off_in_the_end() {
+        let (mut bulkheads, now) = (Bulkheads::default(), Instant::now());
+        bulkheads.took(&target("a"));
+        (1..=3).for_each(|sequence| bulkheads.park(run(sequence), target("a"), now));
+        assert!(bulkheads.next_ready(1).is_none() && bulkheads.next_overdue(now).is_none());
+        let later = bulkheads.deadline().unwrap();
+        assert_eq!(bulkheads.next_overdue(later).map(|prepared| number(&prepared)), Some(1));
+        bulkheads.gave_back(&target("a"));
+        assert_eq!(bulkheads.next_ready(1).map(|(prepared, _)| number(&prepared)), Some(2));
+        assert_eq!(bulkheads.clear().len(), 1);
+        assert!(bulkheads.admits("a", 1) && !bulkheads.is_full() && bulkheads.next_overdue(later).is_none());
+    }
+
+    #[test]
+    fn parking_is_bounded() {
+        let (mut bulkheads, now) = (Bulkheads::default(), Instant::now());
+        let mut parked = 0;
+        while !bulkheads.is_full() {
+            bulkheads.park(run(parked), target("a"), now);
+            parked += 1;
+        }
+        assert_eq!(parked, PARKED_MAX as u64);
+    }
+}
