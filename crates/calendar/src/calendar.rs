@@ -2,13 +2,11 @@
 
 use minutehand_model::Timestamp;
 
+use crate::budget::{SearchBudget, SearchExhausted};
 use crate::exclusions::Exclusions;
 use crate::recurrence::Recurrence;
-use crate::{FIRST_SECOND, LAST_SECOND, at_second, second_after};
-
-/// Excluded stretches one search walks past before it gives up. A stretch is a whole excluded day, hour or minute
-/// when the exclusion covers it whole, so a daily schedule that finds nothing has been excluded for 54 years.
-const EXCLUDED_LIMIT: u32 = 20_000;
+use crate::search::Search;
+use crate::{LAST_SECOND, at_second, second_after};
 
 /// When a schedule fires: a recurrence, from a start to an end, without the excluded times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +53,36 @@ impl Calendar {
     ///
     /// Called again with its own result it gives every nominal time once, in strictly rising order.
     ///
-    /// The search is bounded: at most 20,000 excluded stretches (each the longest of a day, an hour, a minute or a
-    /// second that an exclusion covers whole) are walked past, then the answer is `None`; for what bounds the walk
-    /// between two of them see [`Cron::next_after`](crate::Cron::next_after).
+    /// The search is exact and bounded: exclusions count by what they cover together, however they are cut into
+    /// expressions. Only a search that would take more than
+    /// [`SEARCH_STEPS_MAX`](minutehand_model::limits::SEARCH_STEPS_MAX) steps is given up, with `None`; that takes
+    /// dozens of exclusions made for it, and [`first_times`](Calendar::first_times) says so.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
-        self.next_second(second_after(after), LAST_SECOND).map(at_second)
+        next_of(&mut Search::new(self), second_after(after), LAST_SECOND).map(at_second)
+    }
+
+    /// The first `count` nominal times from `from` to `to`, both included; fewer when there are no more.
+    ///
+    /// # Errors
+    /// When the budget does not suffice for all of them.
+    pub fn first_times(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        count: usize,
+        budget: &mut SearchBudget,
+    ) -> Result<Vec<Timestamp>, SearchExhausted> {
+        let mut search = Search::new(self);
+        let last_s = last_second_of(to);
+        let mut from_s = second_after(from.plus_millis(-1));
+        let mut times = Vec::new();
+        while times.len() < count {
+            let Some(found) = search.next_second(from_s, last_s, budget)? else { break };
+            times.push(at_second(found));
+            from_s = found + 1;
+        }
+        Ok(times)
     }
 
     /// The last nominal time at or before `at` that is not before `not_before`; `None` when there is none.
@@ -69,9 +91,10 @@ impl Calendar {
     /// hundred or so of [`next_after`](Calendar::next_after)'s searches, however far apart the two ends are.
     #[must_use]
     pub fn latest_at_or_before(&self, at: Timestamp, not_before: Timestamp) -> Option<Timestamp> {
-        let last = at.as_millis().div_euclid(1_000).min(LAST_SECOND);
+        let last = last_second_of(at);
         let first = second_after(not_before.plus_millis(-1));
-        let next_until_last = |from_s: i64| self.next_second(from_s, last);
+        let mut search = Search::new(self);
+        let mut next_until_last = |from_s: i64| next_of(&mut search, from_s, last);
         let mut searched_from = last;
         let mut distance_s = 1;
         let mut found = loop {
@@ -99,23 +122,22 @@ impl Calendar {
 
     /// The nominal times from `from` to `to`, both included, in rising order.
     pub fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
-        let first = self.next_after(from.plus_millis(-1));
-        std::iter::successors(first, |previous| self.next_after(*previous))
-            .take_while(move |time| *time <= to)
+        let mut search = Search::new(self);
+        let last_s = last_second_of(to);
+        let mut from_s = second_after(from.plus_millis(-1));
+        std::iter::from_fn(move || {
+            let found = next_of(&mut search, from_s, last_s)?;
+            from_s = found + 1;
+            Some(at_second(found))
+        })
     }
+}
 
-    /// The first nominal second from `from_s` to `last_s`.
-    fn next_second(&self, from_s: i64, last_s: i64) -> Option<i64> {
-        let start_s = self.start.map_or(FIRST_SECOND, |start| second_after(start.plus_millis(-1)));
-        let end_s = self.end.map_or(last_s, |end| end.as_millis().div_euclid(1_000).min(last_s));
-        let mut from_s = from_s.max(start_s);
-        for _ in 0..EXCLUDED_LIMIT {
-            let found = self.recurrence.next_second(from_s).filter(|found| *found <= end_s)?;
-            match self.exclusions.excluded_until(found) {
-                None => return Some(found),
-                Some(until) => from_s = until,
-            }
-        }
-        None
-    }
+fn last_second_of(to: Timestamp) -> i64 {
+    to.as_millis().div_euclid(1_000).min(LAST_SECOND)
+}
+
+/// The next second of a search that has the budget of one time; none when that does not suffice.
+fn next_of(search: &mut Search<'_>, from_s: i64, last_s: i64) -> Option<i64> {
+    search.next_second(from_s, last_s, &mut SearchBudget::of_one_time()).unwrap_or(None)
 }

@@ -6,17 +6,12 @@
 
 use minutehand_model::Timestamp;
 
-use crate::civil::DAY_S;
 use crate::dst::{DstRule, VIXIE_LIMIT_S};
 use crate::expression::CronExpression;
-use crate::transitions::{OFFSET_LIMIT_S, Segment, Transitions};
+use crate::transitions::{OFFSET_LIMIT_S, PERIOD_S, PERIODIC_FROM_S, Segment, Transitions};
 use crate::zone::Zone;
 use crate::{LAST_SECOND, at_second, second_after};
 
-/// Clock changes and wall times repeat together every 400 years, from 2100 on: an expression without a year
-/// field that does not fire for so long never does.
-const SEARCH_LIMIT_S: i64 = 146_097 * DAY_S;
-const PERIODIC_FROM_S: i64 = 4_102_444_800;
 /// Steps of one search, never reached: 400 years have at most two segments and one refused reading each year.
 /// With a year field the search runs to the year 9999.
 const STEP_LIMIT: u32 = 100_000;
@@ -54,9 +49,10 @@ impl Cron {
         self.next_after(at.plus_millis(-1)) == Some(at)
     }
 
-    /// Whether times in a gap of `size_s` seconds are moved to its end.
+    /// Whether times in a gap of `size_s` seconds are moved to its end. As in cronie a gap of the limit itself is too
+    /// large already: it counts the minute in which the clock jumps, too.
     pub(crate) fn moves_gap_times(&self, size_s: i64) -> bool {
-        self.dst == DstRule::Vixie && !self.expression.follows_clock && size_s <= VIXIE_LIMIT_S
+        self.dst == DstRule::Vixie && !self.expression.follows_clock && size_s < VIXIE_LIMIT_S
     }
 
     /// Readings shown a second time within this many seconds do not count again; 0 when all count.
@@ -113,9 +109,10 @@ impl Cron {
         None
     }
 
+    /// An expression without a year field that does not fire in one turn of the calendar never does.
     fn horizon_s(&self, from_s: i64) -> i64 {
         match self.expression.years {
-            crate::field::YearSet::All => LAST_SECOND.min(from_s.max(PERIODIC_FROM_S) + SEARCH_LIMIT_S),
+            crate::field::YearSet::All => LAST_SECOND.min(from_s.max(PERIODIC_FROM_S) + PERIOD_S),
             crate::field::YearSet::Listed(_) => LAST_SECOND,
         }
     }

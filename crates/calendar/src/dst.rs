@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The largest change of the clock that the `vixie` rule takes for daylight saving, in seconds.
+/// Three hours, in seconds: where the `vixie` rule ends to take a change of the clock for daylight saving.
 ///
-/// cronie takes anything larger for a correction of the clock, and so do we: no time is moved or held back.
+/// As in cronie a gap of three hours or more and an overlap of more than three are corrections of the clock: no
+/// time is moved or held back.
 pub(crate) const VIXIE_LIMIT_S: i64 = 180 * 60;
 
 /// What becomes of the wall times that do not exist or exist twice when the clocks change.
@@ -20,8 +21,9 @@ pub(crate) const VIXIE_LIMIT_S: i64 = 180 * 60;
 /// | `skip` | do not run | first pass only |
 /// | `literal` | do not run | run in both passes |
 ///
-/// `vixie` is the rule of cronie, applied in the schedule's own zone. A change of more than 180 minutes (a day
-/// skipped at the date line) is a correction to it, as in cronie: gap times do not run, overlap times run twice.
+/// `vixie` is the rule of cronie, applied in the schedule's own zone. A gap of 180 minutes or more (a day skipped at
+/// the date line) and an overlap of more than that are corrections to it, as in cronie: gap times do not run,
+/// overlap times run twice.
 /// `skip` is what OCPS 1.4 and EventBridge ask for, `literal` what Temporal does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DstRule {

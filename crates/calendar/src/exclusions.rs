@@ -2,16 +2,21 @@
 
 use minutehand_model::Timestamp;
 
-use crate::civil::{DAY_S, Date};
+use crate::FIRST_SECOND;
+use crate::civil::{DAY_S, Date, days_in_month};
 use crate::error::CronParseError;
 use crate::expression::CronExpression;
-use crate::field::BitSet;
+use crate::field::YearSet;
 use crate::zone::Zone;
 
 /// Most entries of one list.
 const ENTRY_LIMIT: usize = 1_000;
 /// Most cron expressions among them: each is asked about each candidate of a search.
 const EXPRESSION_LIMIT: usize = 100;
+const _: () = assert!(EXPRESSION_LIMIT <= ExpressionSet::BITS as usize, "an expression is a bit of a set");
+
+/// Some of a list's expressions: bit n stands for the one at place n.
+pub(crate) type ExpressionSet = u128;
 
 /// A list of exclusions, read in one zone.
 ///
@@ -112,46 +117,65 @@ impl Exclusions {
     /// Whether a nominal time at `at` would not fire.
     #[must_use]
     pub fn excludes(&self, at: Timestamp) -> bool {
-        self.excluded_until(at.as_millis().div_euclid(1_000)).is_some()
+        let at_s = at.as_millis().div_euclid(1_000);
+        let local = at_s + self.zone.transitions().segment_at(at_s).offset_s;
+        self.dates_until(local).is_some()
+            || self.expressions.iter().any(|expression| expression.covers_local(local))
     }
 
-    /// When the instant `at_s` is excluded: a later second up to which everything is.
-    pub(crate) fn excluded_until(&self, at_s: i64) -> Option<i64> {
-        if self.is_empty() {
-            return None;
-        }
-        let segment = self.zone.transitions().segment_at(at_s);
-        let local = at_s + segment.offset_s;
-        let by_date = self.dates_until(local);
-        let by_expression = self
-            .expressions
-            .iter()
-            .filter(|expression| expression.covers_local(local))
-            .map(|e| covered_until(e, local));
-        let until = by_expression.chain(by_date).max()?;
-        Some((until - segment.offset_s).min(segment.end_s))
+    pub(crate) fn expressions(&self) -> &[CronExpression] {
+        &self.expressions
+    }
+
+    /// The expressions of a set.
+    pub(crate) fn members(&self, set: ExpressionSet) -> impl Iterator<Item = &CronExpression> {
+        self.expressions.iter().enumerate().filter(move |(place, _)| set >> place & 1 == 1).map(|(_, e)| e)
+    }
+
+    /// The expressions that match a day.
+    pub(crate) fn covering_day(&self, day_number: i64) -> ExpressionSet {
+        let date = Date::from_day_number(day_number);
+        let first_day_number = day_number + 1 - i64::from(date.day);
+        let length = days_in_month(date.year, date.month);
+        self.set_of(|expression| expression.covers_date(date, first_day_number, length))
+    }
+
+    /// The expressions that match in a year at all.
+    pub(crate) fn with_year(&self, year: i32) -> ExpressionSet {
+        self.set_of(|expression| expression.years.next(year) == Some(year))
+    }
+
+    /// Whether one of the expressions of a set covers a second of the days it matches.
+    pub(crate) fn covers_second(&self, set: ExpressionSet, second_of_day: i64) -> bool {
+        self.members(set).any(|expression| expression.covers_time_of_day(second_of_day))
+    }
+
+    /// The second from which on what is excluded repeats every 400 years: behind every date and listed year.
+    pub(crate) fn settled_from_s(&self) -> i64 {
+        let last_date = self.dates.last().map(|(_, last)| last + 2);
+        let listed = self.expressions.iter().filter_map(|expression| match &expression.years {
+            YearSet::All => None,
+            YearSet::Listed(years) => years.last().copied(),
+        });
+        let behind_years = listed.max().map(|year| {
+            // A day more for whatever the zone is from UTC.
+            Date { year: i32::from(year) + 1, month: 1, day: 1 }.day_number() + 1
+        });
+        last_date.max(behind_years).map_or(FIRST_SECOND, |day_number| day_number * DAY_S)
+    }
+
+    fn set_of(&self, is_member: impl Fn(&CronExpression) -> bool) -> ExpressionSet {
+        let places = self.expressions.iter().enumerate().filter(|(_, expression)| is_member(expression));
+        places.fold(0, |set, (place, _)| set | 1 << place)
     }
 
     /// The end of the stretch of dates around a wall-clock reading.
-    fn dates_until(&self, local: i64) -> Option<i64> {
+    pub(crate) fn dates_until(&self, local: i64) -> Option<i64> {
         let day = local.div_euclid(DAY_S);
         let begun = self.dates.partition_point(|(first, _)| *first <= day);
         let (_, last) = self.dates[..begun].last()?;
         (day <= *last).then_some((last + 1) * DAY_S)
     }
-}
-
-/// The reading up to which an expression that covers `local` is sure to go on covering.
-fn covered_until(expression: &CronExpression, local: i64) -> i64 {
-    let full = |set: BitSet, values: u32| set.len() == values;
-    let whole_minutes = !expression.has_seconds_field || full(expression.seconds, 60);
-    let length_s = match (whole_minutes, full(expression.minutes, 60), full(expression.hours, 24)) {
-        (true, true, true) => DAY_S,
-        (true, true, false) => 3_600,
-        (true, false, _) => 60,
-        (false, _, _) => 1,
-    };
-    (local.div_euclid(length_s) + 1) * length_s
 }
 
 /// The same days as stretches that neither overlap nor touch, in rising order.

@@ -126,15 +126,19 @@ impl CronExpression {
     /// Whether a day matches.
     pub(crate) fn covers_day(&self, day_number: i64) -> bool {
         let date = Date::from_day_number(day_number);
-        self.years.next(date.year) == Some(date.year)
-            && self.months.contains(date.month)
-            && self
-                .days
-                .in_month(day_number + 1 - i64::from(date.day), days_in_month(date.year, date.month))
-                .contains(date.day)
+        let first_day_number = day_number + 1 - i64::from(date.day);
+        self.covers_date(date, first_day_number, days_in_month(date.year, date.month))
     }
 
-    fn covers_time_of_day(&self, second_of_day: i64) -> bool {
+    /// Whether a date matches; its month begins with that day number and has so many days.
+    pub(crate) fn covers_date(&self, date: Date, first_day_number: i64, length: u8) -> bool {
+        self.months.contains(date.month)
+            && self.years.next(date.year) == Some(date.year)
+            && self.days.in_month(first_day_number, length).contains(date.day)
+    }
+
+    /// Whether the minute of a day matches; with a seconds field, the second too.
+    pub(crate) fn covers_time_of_day(&self, second_of_day: i64) -> bool {
         let (hour, minute, second) = split(second_of_day);
         self.hours.contains(hour)
             && self.minutes.contains(minute)

@@ -110,7 +110,7 @@ impl FieldKind {
         if base.text != "*" && !base.text.contains('-') {
             // Only a value that is one by itself has a clear meaning to suggest.
             let from = self.value(base)?;
-            let suggestion = format!("{from}-{}/{}", self.max, step.text);
+            let suggestion = format!("{from}-{}/{}", self.last_from(from), step.text);
             return Err(item.error(format!("a step needs * or a range before it: write {suggestion}")));
         }
         let (first, last) = self.base(base)?;
@@ -150,23 +150,41 @@ impl FieldKind {
         match digits(piece.text) {
             Some(value) if (u64::from(self.min)..=u64::from(self.max)).contains(&value) => Ok(value as u16),
             _ => Err(piece.error(format!(
-                "{} must be {}, got {}",
+                "{} must be {}, got {}{}",
                 self.name,
                 self.allowed,
-                shortened(piece.text)
+                shortened(piece.text),
+                foreign_hint(piece.text)
             ))),
         }
     }
 
+    /// The last value of a range from `from` that names nothing twice: 7 is Sunday, as 0 is.
+    fn last_from(&self, from: u16) -> u16 {
+        match self.names.len() as u16 {
+            0 => self.max,
+            names => (self.names_from + names - 1).max(from),
+        }
+    }
+
+    /// A step beyond the field leaves the first value of its range, as in cron: as much as one of the field's size.
     fn step(&self, piece: Piece<'_>) -> Result<u16, CronParseError> {
-        let values = u64::from(self.max - self.min) + 1;
+        let values = self.max - self.min + 1;
         match digits(piece.text) {
             Some(0) => Err(piece.error("a step must be at least 1, got 0")),
-            Some(step) if step <= values => Ok(step as u16),
-            Some(step) => Err(piece
-                .error(format!("a step of {step} is more than the {values} values the {} has", self.name))),
+            Some(step) => Ok(u16::try_from(step).unwrap_or(values).min(values)),
             None => Err(piece.error(format!("a step must be a number, got {}", shortened(piece.text)))),
         }
+    }
+}
+
+/// What to write instead of another program's word for "any time, spread out".
+fn foreign_hint(text: &str) -> &'static str {
+    let is_hash = text == "H" || text.starts_with("H(");
+    if text.contains('~') || is_hash {
+        "; a random value (~, H) is not known here: write a fixed one, and let the schedule's jitter spread its runs"
+    } else {
+        ""
     }
 }
 

@@ -21,9 +21,11 @@
 //!
 //! Nominal times are whole seconds from 1970-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 
+mod budget;
 mod calendar;
 mod civil;
 mod cron;
+mod day_mask;
 mod describe;
 mod dst;
 mod error;
@@ -36,9 +38,11 @@ mod never;
 mod notes;
 mod parse;
 mod recurrence;
+mod search;
 mod transitions;
 mod zone;
 
+pub use budget::{SearchBudget, SearchExhausted};
 pub use calendar::Calendar;
 pub use cron::Cron;
 pub use dst::{DstRule, DstRuleError};
@@ -47,7 +51,7 @@ pub use exclusions::{ExclusionError, Exclusions};
 pub use expression::CronExpression;
 pub use interval::{Interval, IntervalError};
 pub use notes::{DstNote, DstNoteKind};
-pub use recurrence::Recurrence;
+pub use recurrence::{ANCHOR_DEFAULT, Recurrence, split_zone};
 pub use zone::{Zone, ZoneError, tzdb_version};
 
 use minutehand_model::Timestamp;

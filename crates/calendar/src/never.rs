@@ -69,6 +69,9 @@ fn reason(expression: &CronExpression, years: &[i32]) -> String {
         };
     }
     match expression.days.logic {
+        DayLogic::Both if expression.days.of_week.days.len() == 7 => {
+            "no such day exists in these months".to_owned()
+        }
         DayLogic::Both => {
             "no day of these months is both that day of the month and that day of the week".to_owned()
         }

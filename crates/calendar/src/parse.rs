@@ -36,7 +36,7 @@ impl CronExpression {
     pub fn parse(text: &str) -> Result<CronExpression, CronParseError> {
         let whole = trimmed(text)?;
         if whole.text.starts_with('@') {
-            return nickname(whole);
+            return nickname(whole, "");
         }
         if whole.text.starts_with("TZ=") || whole.text.starts_with("CRON_TZ=") {
             return Err(whole.error("a time zone in front is not allowed here: give the zone by itself"));
@@ -73,7 +73,8 @@ pub(crate) fn trimmed(text: &str) -> Result<Piece<'_>, CronParseError> {
     Ok(whole)
 }
 
-fn nickname(whole: Piece<'_>) -> Result<CronExpression, CronParseError> {
+/// Reads a nickname; `further` is what else the caller takes in its place, as the end of a list.
+pub(crate) fn nickname(whole: Piece<'_>, further: &str) -> Result<CronExpression, CronParseError> {
     let name = whole.text.split([' ', '\t']).next().unwrap_or_default();
     if let Some((_, fields_text)) = NICKNAMES.iter().find(|(known, _)| *known == name) {
         if whole.text.len() > name.len() {
@@ -91,7 +92,7 @@ fn nickname(whole: Piece<'_>) -> Result<CronExpression, CronParseError> {
             format!("nicknames are in lower case: {lower}")
         }
         _ => format!(
-            "unknown nickname {}: use @yearly, @monthly, @weekly, @daily, @hourly or @every",
+            "unknown nickname {}: use @yearly, @monthly, @weekly, @daily or @hourly{further}",
             shortened(name)
         ),
     }))

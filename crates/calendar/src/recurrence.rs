@@ -8,7 +8,7 @@ use crate::error::CronParseError;
 use crate::expression::CronExpression;
 use crate::interval::Interval;
 use crate::items::{Piece, digits, shortened};
-use crate::parse::trimmed;
+use crate::parse::{nickname, trimmed};
 use crate::zone::Zone;
 
 /// What makes a schedule fire again and again.
@@ -18,6 +18,21 @@ pub enum Recurrence {
     Cron(Cron),
     /// Every so many seconds.
     Interval(Interval),
+}
+
+/// One of the times of every interval that names no other: 1970-01-01T00:00:00Z.
+pub const ANCHOR_DEFAULT: Timestamp = Timestamp::from_millis(0);
+
+/// Takes a zone off the front of an expression: the zone that `TZ=<zone>` or `CRON_TZ=<zone>` names, and the text
+/// behind it. Without a zone in front the text is given back as it is.
+///
+/// # Errors
+/// When the zone is unknown and when nothing follows it.
+pub fn split_zone(text: &str) -> Result<(Option<Zone>, &str), CronParseError> {
+    match zone_prefix(trimmed(text)?)? {
+        (Some((_, zone)), rest) => Ok((Some(zone), rest.text)),
+        (None, _) => Ok((None, text)),
+    }
 }
 
 impl Recurrence {
@@ -37,7 +52,7 @@ impl Recurrence {
         anchor: Timestamp,
     ) -> Result<Recurrence, CronParseError> {
         let whole = trimmed(text)?;
-        let (prefix, rest) = split_zone(whole)?;
+        let (prefix, rest) = zone_prefix(whole)?;
         let zone = match (zone, prefix) {
             (Some(given), Some((piece, written))) if !given.same_clock(&written) => {
                 return Err(piece.error(format!("the expression says {written}, the schedule says {given}")));
@@ -54,8 +69,10 @@ impl Recurrence {
         if rest.text == "@every" {
             return Err(rest.error("@every needs a duration, such as @every 5m"));
         }
-        let expression =
-            CronExpression::parse(rest.text).map_err(|error| error.moved_right(rest.column - 1))?;
+        let expression = match rest.text.starts_with('@') {
+            true => nickname(rest, ", or @every with a duration")?,
+            false => CronExpression::parse(rest.text).map_err(|error| error.moved_right(rest.column - 1))?,
+        };
         Ok(Recurrence::Cron(Cron::new(expression, zone, dst)))
     }
 
@@ -88,7 +105,7 @@ impl Recurrence {
 /// A zone written in front and where it stands, and the text after it.
 type ZonePrefix<'a> = (Option<(Piece<'a>, Zone)>, Piece<'a>);
 
-fn split_zone(whole: Piece<'_>) -> Result<ZonePrefix<'_>, CronParseError> {
+fn zone_prefix(whole: Piece<'_>) -> Result<ZonePrefix<'_>, CronParseError> {
     let Some(key) = ["TZ=", "CRON_TZ="].into_iter().find(|key| whole.text.starts_with(key)) else {
         return Ok((None, whole));
     };

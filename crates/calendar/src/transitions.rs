@@ -9,10 +9,10 @@ use jiff::tz::TimeZone;
 
 use crate::civil::DAY_S;
 
-/// 400 Gregorian years in seconds.
-const PERIOD_S: i64 = 146_097 * DAY_S;
+/// 400 Gregorian years in seconds: dates, weekdays and clock changes repeat after them.
+pub(crate) const PERIOD_S: i64 = 146_097 * DAY_S;
 /// 2100-01-01T00:00:00Z: every rule is periodic from well before here.
-const PERIODIC_FROM_S: i64 = 4_102_444_800;
+pub(crate) const PERIODIC_FROM_S: i64 = 4_102_444_800;
 /// The table reaches two years beyond the first period, so that its last segments have an end.
 const TABLE_END_S: i64 = PERIODIC_FROM_S + PERIOD_S + 732 * DAY_S;
 /// The table begins two days before the epoch, whose wall times may lie before it.

@@ -50,8 +50,16 @@ fn ranges_and_steps_are_pointed_at() {
     check("*/x * * * *", 3, 1, "a step must be a number, got x");
     check("*/ * * * *", 3, 1, "a step must be a number, got nothing");
     check("*/5/2 * * * *", 3, 3, "a step must be a number, got 5/2");
-    check("*/90 * * * *", 3, 2, "a step of 90 is more than the 60 values the minute has");
     check("5/15 * * * *", 1, 4, "a step needs * or a range before it: write 5-59/15");
+    check("0 0 * * 1/2", 9, 3, "a step needs * or a range before it: write 1-6/2");
+    check("0 0 * * SUN/2", 9, 5, "a step needs * or a range before it: write 0-6/2");
+    check("0 0 * * 7/2", 9, 3, "a step needs * or a range before it: write 7-7/2");
+    check("0 0 * 2/3 *", 7, 3, "a step needs * or a range before it: write 2-12/3");
+    let spread = "; a random value (~, H) is not known here: write a fixed one, and let the schedule's jitter spread its runs";
+    check("0~59 * * * *", 1, 4, &format!("minute must be 0-59, got 0~59{spread}"));
+    check("H * * * *", 1, 1, &format!("minute must be 0-59, got H{spread}"));
+    check("H/15 * * * *", 1, 1, &format!("minute must be 0-59, got H{spread}"));
+    check("H(0-29) * * * *", 1, 4, &format!("minute must be 0-59, got H(0{spread}"));
     check("/15 * * * *", 1, 3, "a step needs * or a range before it, such as */15");
     check(", * * * *", 1, 1, "the minute list has an empty item");
     check("0 1,,2 * * *", 5, 1, "the hour list has an empty item");
@@ -106,8 +114,42 @@ fn texts_that_are_no_expression_at_all() {
     check("@daily 0 0 * * *", 7, 10, "nothing may follow @daily");
     check("@reboot", 1, 7, "@reboot is not a time: a schedule has no machine that starts");
     check("@every 5m", 1, 6, "@every is an interval, not a cron expression");
-    check("@noon", 1, 5, "unknown nickname @noon: use @yearly, @monthly, @weekly, @daily, @hourly or @every");
+    check("@noon", 1, 5, "unknown nickname @noon: use @yearly, @monthly, @weekly, @daily or @hourly");
+    let either = Recurrence::parse("TZ=UTC @noon", None, DstRule::Vixie, NOW).expect_err("unknown");
+    assert_eq!(
+        either.to_string(),
+        "column 8: unknown nickname @noon: use @yearly, @monthly, @weekly, @daily or @hourly, or @every with a duration"
+    );
     check("TZ=UTC 0 0 * * *", 1, 16, "a time zone in front is not allowed here: give the zone by itself");
+}
+
+/// cron takes a step beyond its field; only the first value of the range remains.
+#[test]
+fn steps_beyond_the_field_leave_its_first_value() {
+    for (text, same) in [
+        ("*/90 * * * *", "*/60 * * * *"),
+        ("*/61 * * * *", "*/60 * * * *"),
+        ("* */30 * * *", "* */24 * * *"),
+        ("0 0 */40 * *", "0 0 */31 * *"),
+        ("0 0 1 */13 *", "0 0 1 */12 *"),
+        ("0 0 * * */9", "0 0 * * */8"),
+        ("10-20/4000000000 * * * *", "10-20/60 * * * *"),
+        ("0-30/99999999999999999999999 * * * *", "0-30/60 * * * *"),
+        ("*/75 * * * * *", "*/60 * * * * *"),
+    ] {
+        assert_eq!(times(text, 20), times(same, 20), "{text}");
+    }
+    assert_eq!(CronExpression::parse("*/90 * * * *").expect("valid").describe(), "every hour");
+    let once = Cron::new(
+        CronExpression::parse("0 0 0 1 1 * 2000-2050/9000").expect("valid"),
+        Zone::utc(),
+        DstRule::Vixie,
+    );
+    assert_eq!(
+        once.next_after(Timestamp::MIN).map(|at| at.to_string()).as_deref(),
+        Some("2000-01-01T00:00:00Z")
+    );
+    assert_eq!(once.next_after(NOW), None);
 }
 
 /// The longest texts that are read to their end: time in proportion to the length, whatever is in them.
@@ -151,7 +193,9 @@ fn what_can_never_fire_is_refused() {
         ("0 0 0 29 2 * 2027", "February has no day 29 in the years given"),
         ("0 0 0 29 2 * 2025-2027", "February has no day 29 in the years given"),
         ("0 0 0 29 2 * 2100,2200,2300", "February has no day 29 in the years given"),
-        ("0 0 L-29 2 *", "no day of these months is both that day of the month and that day of the week"),
+        ("0 0 L-29 2 *", "no such day exists in these months"),
+        ("0 0 L-30 2 *", "no such day exists in these months"),
+        ("0 0 L-30 2,4 ?", "no such day exists in these months"),
         ("0 0 1 * +1#2", "no day of these months is both that day of the month and that day of the week"),
         ("0 0 LW * +SAT", "no day of these months is both that day of the month and that day of the week"),
         ("0 0 */2 2 +1#5,2#5", ""),

@@ -3,7 +3,9 @@
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
-use minutehand_calendar::{Calendar, CronParseError, DstNoteKind, DstRule, Recurrence, Zone};
+use minutehand_calendar::{
+    ANCHOR_DEFAULT, Calendar, CronParseError, DstNoteKind, DstRule, Recurrence, Zone, split_zone,
+};
 use minutehand_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +38,7 @@ pub struct Question {
 
 /// What a question leaves out.
 pub(crate) struct Defaults {
-    pub(crate) tz: String,
+    pub(crate) tz: Option<String>,
     pub(crate) dst: DstRule,
     pub(crate) from: Timestamp,
     pub(crate) n: usize,
@@ -87,8 +89,9 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
 
 impl Understood {
     pub(crate) fn of(question: &Question, defaults: &Defaults) -> Result<Understood, Fault> {
-        let named = question.tz.as_deref().unwrap_or(&defaults.tz);
-        let zone = Zone::parse(named).map_err(|error| Fault::elsewhere(error.to_string()))?;
+        // A zone in front of the expression counts where none was asked for; next to another one it is refused.
+        let asked = question.tz.as_deref().or(defaults.tz.as_deref()).map(Zone::parse);
+        let asked = asked.transpose().map_err(|error| Fault::elsewhere(error.to_string()))?;
         let dst = match &question.dst {
             Some(word) => DstRule::from_str(word).map_err(|error| Fault::elsewhere(error.to_string()))?,
             None => defaults.dst,
@@ -101,23 +104,25 @@ impl Understood {
         if !(1..=COUNT_MAX).contains(&n) {
             return Err(Fault::elsewhere(format!("n must be from 1 to {COUNT_MAX}, got {n}")));
         }
-        // A zone in front of the expression counts where none was asked for; next to another one it is refused.
-        let asked = (question.tz.is_some() || named != "UTC").then_some(&zone);
-        let recurrence = Recurrence::parse(&question.expr, asked, dst, from)
+        let recurrence = Recurrence::parse(&question.expr, asked.as_ref(), dst, ANCHOR_DEFAULT)
             .map_err(|error| Fault::in_expression(&question.expr, &error))?;
         let zone = match &recurrence {
             Recurrence::Cron(cron) => cron.zone.clone(),
-            Recurrence::Interval(_) => zone,
+            Recurrence::Interval(_) => interval_zone(&question.expr, asked),
         };
         Ok(Understood { calendar: Calendar::new(recurrence), zone, dst, from, n })
     }
 
     /// The next times, fewer when there are no more.
     pub(crate) fn next(&self) -> Vec<Timestamp> {
-        std::iter::successors(self.calendar.next_after(self.from), |at| self.calendar.next_after(*at))
-            .take(self.n)
-            .collect()
+        self.calendar.between(self.from.plus_millis(1), Timestamp::MAX).take(self.n).collect()
     }
+}
+
+/// The clock that an interval's times are shown on: the zone asked for, else the one in front of it.
+fn interval_zone(expression: &str, asked: Option<Zone>) -> Zone {
+    let written = || split_zone(expression).ok().and_then(|(zone, _)| zone);
+    asked.or_else(written).unwrap_or_else(Zone::utc)
 }
 
 /// Everything there is to say about an expression.

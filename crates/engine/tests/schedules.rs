@@ -133,7 +133,8 @@ fn a_failed_run_pauses_the_schedule_until_it_is_revised() {
 #[test]
 fn a_revision_governs_what_comes_after_it() {
     let mut story = begin(every_ten_seconds());
-    let recurrence = minutehand_model::RecurrenceSpec::Interval { every_ms: 4_000, anchor: at(0) };
+    let recurrence =
+        minutehand_model::RecurrenceSpec::Interval { every_ms: 4_000, anchor: at(0), zone: "UTC".to_owned() };
     story.say(21_000, revision(2, Some(ScheduleDefinition { recurrence, ..every_ten_seconds() }), false));
     story.pass(33_000);
     assert_eq!(story.nominals(), [10_000, 20_000, 24_000, 28_000, 32_000]);

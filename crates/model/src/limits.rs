@@ -34,6 +34,10 @@ pub const OVERLAP_BUFFER_MAX: usize = 1_000;
 pub const SCHEDULE_EVENTS_MAX: usize = 20;
 /// Longest cron expression, in bytes.
 pub const CRON_BYTES_MAX: usize = 1_024;
+/// Most steps (a few nanoseconds each) of the search for one time of a schedule.
+pub const SEARCH_STEPS_MAX: u64 = 5_000_000;
+/// Most steps of all the searches of one request.
+pub const REQUEST_SEARCH_STEPS_MAX: u64 = 20_000_000;
 /// Longest note on a revision, in bytes.
 pub const NOTE_BYTES_MAX: usize = 1_024;
 /// Largest body of a request that is read as a whole, in bytes: the largest payload in Base64, all headers, and room.
@@ -98,4 +102,6 @@ const _: () = assert!(
 );
 const _: () =
     assert!(RECORD_BYTES_MAX < TOPIC_RECORD_BYTES_MAX, "a topic takes what anything of ours appends");
+const _: () =
+    assert!(SEARCH_STEPS_MAX < REQUEST_SEARCH_STEPS_MAX, "a request may search for more than one time");
 const _: () = assert!(ID_BYTES_MAX <= u8::MAX as usize, "an id's length is stored in one byte");

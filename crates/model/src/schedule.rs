@@ -29,6 +29,8 @@ pub enum RecurrenceSpec {
         every_ms: i64,
         /// One of its times.
         anchor: Timestamp,
+        /// The IANA zone of its exclusions.
+        zone: String,
     },
 }
 

@@ -77,12 +77,14 @@ struct CronMessage {
     dst: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message)]
 struct IntervalMessage {
     #[prost(sint64, tag = "1")]
     every_ms: i64,
     #[prost(sint64, tag = "2")]
     anchor_ms: i64,
+    #[prost(string, tag = "3")]
+    zone: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -137,8 +139,9 @@ fn definition_message(definition: &ScheduleDefinition) -> DefinitionMessage {
         RecurrenceSpec::Cron { expression, zone, dst } => {
             (Some(CronMessage { expression: expression.clone(), zone: zone.clone(), dst: dst.clone() }), None)
         }
-        RecurrenceSpec::Interval { every_ms, anchor } => {
-            (None, Some(IntervalMessage { every_ms: *every_ms, anchor_ms: anchor.as_millis() }))
+        RecurrenceSpec::Interval { every_ms, anchor, zone } => {
+            let (every_ms, anchor_ms, zone) = (*every_ms, anchor.as_millis(), zone.clone());
+            (None, Some(IntervalMessage { every_ms, anchor_ms, zone }))
         }
     };
     DefinitionMessage {
@@ -248,8 +251,9 @@ fn recurrence(cron: Option<CronMessage>, interval: Option<IntervalMessage>) -> R
             check_expression(&expression)?;
             Ok(RecurrenceSpec::Cron { expression, zone, dst })
         }
-        (None, Some(IntervalMessage { every_ms, anchor_ms })) if every_ms >= 1 => {
-            Ok(RecurrenceSpec::Interval { every_ms, anchor: civil_time("anchor_ms", anchor_ms)? })
+        (None, Some(IntervalMessage { every_ms, anchor_ms, zone })) if every_ms >= 1 => {
+            let zone = if zone.is_empty() { "UTC".to_owned() } else { zone };
+            Ok(RecurrenceSpec::Interval { every_ms, anchor: civil_time("anchor_ms", anchor_ms)?, zone })
         }
         (None, Some(IntervalMessage { every_ms, .. })) => {
             Err(format!("every_ms is {every_ms}; it must be at least 1").into())

@@ -1,6 +1,9 @@
 //! A definition's meaning: is it valid, and when does it fire?
 
-use minutehand_calendar::{Calendar, DstRule, ExclusionError, Exclusions, Interval, Recurrence, Zone};
+use minutehand_calendar::{
+    ANCHOR_DEFAULT, Calendar, CronParseError, DstRule, ExclusionError, Exclusions, Interval, Recurrence,
+    SearchBudget, SearchExhausted, Zone,
+};
 use minutehand_model::limits::{CRON_BYTES_MAX, JITTER_MS_MAX};
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{RecurrenceSpec, ScheduleDefinition, Timestamp};
@@ -26,10 +29,12 @@ pub struct Preview {
     pub notes: Vec<(Timestamp, String)>,
 }
 
-/// The first `count` times of a definition at or after `from`.
+/// The first `count` times of a definition at or after `from`, as many as `max_runs` allows. All of them together
+/// have the search budget of one request, so a preview takes some tens of milliseconds at most.
 ///
 /// # Errors
-/// What [`validate_definition`] refuses, and a count that is not 1 to 1,000.
+/// What [`validate_definition`] refuses, a count that is not 1 to 1,000, and exclusions for which the budget does not
+/// suffice.
 pub fn preview(
     definition: &ScheduleDefinition,
     from: Timestamp,
@@ -40,10 +45,36 @@ pub fn preview(
         return Err(InvalidField::new("n", "is out of range", limit, count));
     }
     let calendar = validate_definition(definition)?;
-    let times = calendar.between(from, Timestamp::END_OF_YEAR_9999).take(count).collect();
+    let count = definition.runs_max.map_or(count, |runs| count.min(usize::try_from(runs).unwrap_or(count)));
+    let times = searched(definition, &calendar, (from, Timestamp::END_OF_YEAR_9999), count)?;
     let notes = calendar.notes(from, PREVIEW_NOTES);
     let notes = notes.into_iter().map(|note| (note.at, note.message)).collect();
     Ok(Preview { description: calendar.recurrence.describe(), times, notes })
+}
+
+/// How many times a definition has from `from` to `to`, both included; counted up to `most`. All of them together have
+/// the search budget of one request.
+///
+/// # Errors
+/// What [`validate_definition`] refuses, and exclusions for which the budget does not suffice.
+pub fn count_times(
+    definition: &ScheduleDefinition,
+    from: Timestamp,
+    to: Timestamp,
+    most: usize,
+) -> Result<usize, InvalidField> {
+    let calendar = validate_definition(definition)?;
+    searched(definition, &calendar, (from, to), most).map(|times| times.len())
+}
+
+fn searched(
+    definition: &ScheduleDefinition,
+    calendar: &Calendar,
+    (from, to): (Timestamp, Timestamp),
+    count: usize,
+) -> Result<Vec<Timestamp>, InvalidField> {
+    let mut budget = SearchBudget::of_one_request();
+    calendar.first_times(from, to, count, &mut budget).map_err(|error| too_involved(definition, error))
 }
 
 /// Checks a definition against every limit and gives its calendar.
@@ -69,7 +100,13 @@ pub fn validate_timing(definition: &ScheduleDefinition) -> Result<Calendar, Inva
     }
     validate_bounds(definition)?;
     let calendar = compile(definition)?;
-    if calendar.next_after(Timestamp::MIN).is_none() {
+    let first = calendar.first_times(
+        Timestamp::MIN,
+        Timestamp::END_OF_YEAR_9999,
+        1,
+        &mut SearchBudget::of_one_time(),
+    );
+    if first.map_err(|error| too_involved(definition, error))?.is_empty() {
         let limit = "at least one time between start_at and end_at that is not excluded";
         return Err(InvalidField::new(recurrence_field(definition), "never fires", limit, given(definition)));
     }
@@ -128,12 +165,12 @@ fn given(definition: &ScheduleDefinition) -> String {
 fn compile(definition: &ScheduleDefinition) -> Result<Calendar, InvalidField> {
     let (recurrence, zone) = match &definition.recurrence {
         RecurrenceSpec::Cron { expression, zone, dst } => compile_cron(expression, zone, dst)?,
-        RecurrenceSpec::Interval { every_ms, anchor } => {
+        RecurrenceSpec::Interval { every_ms, anchor, zone } => {
             let limit = "a whole number of seconds from 1 s to 3,660 days";
             let interval = Interval::new(*every_ms, *anchor).map_err(|error| {
                 InvalidField::new("every", error.to_string(), limit, format!("{every_ms} ms"))
             })?;
-            (Recurrence::Interval(interval), Zone::utc())
+            (Recurrence::Interval(interval), parse_zone(zone)?)
         }
     };
     let exclusions = Exclusions::parse(zone, &definition.exclude)
@@ -149,15 +186,30 @@ fn compile_cron(expression: &str, zone: &str, dst: &str) -> Result<(Recurrence, 
         let limit = format!("at most {CRON_BYTES_MAX} bytes");
         return Err(InvalidField::new("cron", "is too long", limit, format!("{} bytes", expression.len())));
     }
-    let zone = Zone::parse(zone)
-        .map_err(|error| InvalidField::new("time_zone", error.to_string(), "an IANA time zone name", zone))?;
+    let zone = parse_zone(zone)?;
     let dst: DstRule = dst
         .parse()
         .map_err(|_| InvalidField::new("dst", "is not a rule", "one of vixie, skip, literal", dst))?;
-    let limit = "five to seven cron fields, or a nickname such as @daily";
-    let recurrence = Recurrence::parse(expression, Some(&zone), dst, Timestamp::from_millis(0))
-        .map_err(|error| InvalidField::new("cron", error.to_string(), limit, expression))?;
+    let recurrence = Recurrence::parse(expression, Some(&zone), dst, ANCHOR_DEFAULT)
+        .map_err(|error| refused_cron(expression, &error))?;
     Ok((recurrence, zone))
+}
+
+fn parse_zone(name: &str) -> Result<Zone, InvalidField> {
+    Zone::parse(name)
+        .map_err(|error| InvalidField::new("time_zone", error.to_string(), "an IANA time zone name", name))
+}
+
+/// An expression that cannot be read.
+pub(crate) fn refused_cron(expression: &str, error: &CronParseError) -> InvalidField {
+    let limit = "five to seven cron fields, or a nickname such as @daily";
+    InvalidField::new("cron", error.to_string(), limit, expression)
+}
+
+fn too_involved(definition: &ScheduleDefinition, error: SearchExhausted) -> InvalidField {
+    let limit = "fewer or plainer entries";
+    let count = definition.exclude.len();
+    InvalidField::new("exclude", error.to_string(), limit, format!("{count} entries"))
 }
 
 fn refused_exclusion(definition: &ScheduleDefinition, error: &ExclusionError) -> InvalidField {

@@ -18,7 +18,7 @@ mod text;
 mod time;
 mod validate;
 
-pub use definition::{Preview, preview, validate_definition, validate_future, validate_timing};
+pub use definition::{Preview, count_times, preview, validate_definition, validate_future, validate_timing};
 pub use duration::{Duration, duration_text};
 pub use headers::Headers;
 pub use instruction::{is_instruction, validate_instruction};

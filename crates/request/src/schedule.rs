@@ -3,19 +3,24 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use minutehand_calendar::{ANCHOR_DEFAULT, Zone, split_zone};
 use minutehand_model::{
     ActionTemplate, MisfirePolicy, MisfireRule, OverlapPolicy, RecurrenceSpec, RetryPolicy,
-    ScheduleDefinition, Timestamp,
+    ScheduleDefinition,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::definition::refused_cron;
 use crate::json::{Fields, Malformed};
 use crate::task::{DurationSchema, choice, parse_queue};
 use crate::{
     Body, Duration, Headers, InvalidField, RetryDto, Text, body_of, duration_text, parse_time, time_text,
 };
+
+/// The zone of what names none.
+const ZONE_DEFAULT: &str = "UTC";
 
 /// A schedule. Give `cron` or `every`.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -24,10 +29,10 @@ pub struct ScheduleInput<'a> {
     /// The id; left out, one is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Five to seven cron fields, or a nickname such as `@daily`.
+    /// Five to seven cron fields, or a nickname such as `@daily`; a zone may stand in front (`TZ=Asia/Tokyo 0 9 * * *`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
-    /// The IANA time zone of `cron` and `exclude`; `UTC` by default.
+    /// The IANA time zone of `cron` and `exclude`; the one in front of `cron`, else `UTC` by default.
     #[serde(default, alias = "tz", skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// The daylight-saving rule of `cron`: `vixie` (the default), `skip` or `literal`.
@@ -172,27 +177,19 @@ impl ScheduleInput<'_> {
                         anchor,
                     ));
                 }
-                Ok(RecurrenceSpec::Cron {
-                    expression: cron.clone(),
-                    zone: self.time_zone.clone().unwrap_or_else(|| "UTC".to_owned()),
-                    dst: self.dst.clone().unwrap_or_else(|| "vixie".to_owned()),
-                })
+                let (expression, zone) = cron_and_zone(cron, self.time_zone.as_deref())?;
+                let dst = self.dst.clone().unwrap_or_else(|| "vixie".to_owned());
+                Ok(RecurrenceSpec::Cron { expression, zone, dst })
             }
             (None, Some(every)) => {
-                for (field, value) in [("time_zone", &self.time_zone), ("dst", &self.dst)] {
-                    if let Some(value) = value {
-                        return Err(InvalidField::new(
-                            field,
-                            "is given beside every",
-                            "a setting of cron",
-                            value,
-                        ));
-                    }
+                if let Some(dst) = &self.dst {
+                    return Err(InvalidField::new("dst", "is given beside every", "a setting of cron", dst));
                 }
                 let anchor =
                     self.anchor_at.as_deref().map(|text| parse_time("anchor_at", text)).transpose()?;
-                let anchor = anchor.unwrap_or(Timestamp::from_millis(0));
-                Ok(RecurrenceSpec::Interval { every_ms: every.as_ms("every")?, anchor })
+                let anchor = anchor.unwrap_or(ANCHOR_DEFAULT);
+                let zone = self.time_zone.as_deref().unwrap_or(ZONE_DEFAULT).to_owned();
+                Ok(RecurrenceSpec::Interval { every_ms: every.as_ms("every")?, anchor, zone })
             }
             (None, None) => Err(InvalidField::new("cron", "is missing", "one of cron and every", "neither")),
             (Some(_), Some(_)) => {
@@ -200,6 +197,19 @@ impl ScheduleInput<'_> {
             }
         }
     }
+}
+
+/// An expression and its zone, which may stand in front of it. Next to another zone it stays where it is, and is
+/// refused when the definition is checked.
+fn cron_and_zone(cron: &str, time_zone: Option<&str>) -> Result<(String, String), InvalidField> {
+    let (written, expression) = split_zone(cron).map_err(|error| refused_cron(cron, &error))?;
+    Ok(match (written, time_zone) {
+        (Some(written), None) => (expression.to_owned(), written.name().to_owned()),
+        (Some(written), Some(given)) if Zone::parse(given).is_ok_and(|given| given.same_clock(&written)) => {
+            (expression.to_owned(), given.to_owned())
+        }
+        (_, given) => (cron.to_owned(), given.unwrap_or(ZONE_DEFAULT).to_owned()),
+    })
 }
 
 fn runs_max(given: i64) -> Result<u64, InvalidField> {
@@ -258,21 +268,21 @@ pub struct DefinitionDto {
 
 impl From<&ScheduleDefinition> for DefinitionDto {
     fn from(definition: &ScheduleDefinition) -> DefinitionDto {
-        let (mut cron, mut time_zone, mut dst_rule, mut every, mut anchor_at) =
-            (None, None, None, None, None);
-        match &definition.recurrence {
+        let (mut cron, mut dst_rule, mut every, mut anchor_at) = (None, None, None, None);
+        let zone = match &definition.recurrence {
             RecurrenceSpec::Cron { expression, zone, dst } => {
-                (cron, time_zone, dst_rule) =
-                    (Some(expression.clone()), Some(zone.clone()), Some(dst.clone()));
+                (cron, dst_rule) = (Some(expression.clone()), Some(dst.clone()));
+                zone
             }
-            RecurrenceSpec::Interval { every_ms, anchor } => {
+            RecurrenceSpec::Interval { every_ms, anchor, zone } => {
                 (every, anchor_at) = (Some(duration_text(*every_ms)), Some(time_text(*anchor)));
+                zone
             }
-        }
+        };
         let action = &definition.action;
         DefinitionDto {
             cron,
-            time_zone,
+            time_zone: Some(zone.clone()),
             dst: dst_rule,
             every,
             anchor_at,
@@ -299,7 +309,8 @@ impl From<&ScheduleDefinition> for DefinitionDto {
 }
 
 /// The JSON of a definition with the fields of a patch put in their places; `null` takes a field away, so that its
-/// default counts again. `cron` and `every` replace each other, and so do the two forms of a payload.
+/// default counts again. `cron` and `every` replace each other, under the same zone, and so do the two forms of a
+/// payload.
 ///
 /// # Errors
 /// When the patch is no object of fields that a schedule has.
@@ -314,7 +325,7 @@ pub fn merged(definition: &ScheduleDefinition, patch: &[u8]) -> Result<Vec<u8>, 
     let Fields(mut fields) = crate::json::read(base.as_bytes())?;
     let replaces: [(&str, &[&str]); 4] = [
         ("cron", &["every", "anchor_at"]),
-        ("every", &["cron", "time_zone", "dst"]),
+        ("every", &["cron", "dst"]),
         ("payload", &["payload_base64"]),
         ("payload_base64", &["payload"]),
     ];
@@ -382,11 +393,28 @@ mod tests {
     #[test]
     fn cron_and_every_replace_each_other() {
         let every = patched(FULL, r#"{"every":60}"#).recurrence;
-        assert_eq!(every, RecurrenceSpec::Interval { every_ms: 60_000, anchor: Timestamp::from_millis(0) });
+        let zone = "Europe/Berlin".to_owned();
+        assert_eq!(every, RecurrenceSpec::Interval { every_ms: 60_000, anchor: ANCHOR_DEFAULT, zone });
         let cron =
             patched(r#"{"every":60,"queue":"q"}"#, r#"{"cron":"@hourly","tz":"Asia/Tokyo"}"#).recurrence;
         let (expression, zone, dst) = ("@hourly".to_owned(), "Asia/Tokyo".to_owned(), "vixie".to_owned());
         assert_eq!(cron, RecurrenceSpec::Cron { expression, zone, dst });
+    }
+
+    #[test]
+    fn a_zone_may_stand_in_front_of_the_expression() {
+        let read = |json: &str| definition(&format!(r#"{{"queue":"q",{json}}}"#)).recurrence;
+        let cron = |expression: &str, zone: &str| RecurrenceSpec::Cron {
+            expression: expression.to_owned(),
+            zone: zone.to_owned(),
+            dst: "vixie".to_owned(),
+        };
+        assert_eq!(read(r#""cron":"TZ=Asia/Tokyo 0 9 * * *""#), cron("0 9 * * *", "Asia/Tokyo"));
+        assert_eq!(read(r#""cron":" CRON_TZ=Asia/Tokyo  @daily""#), cron("@daily", "Asia/Tokyo"));
+        let alias = r#""cron":"TZ=Europe/Kyiv 0 9 * * *","tz":"Europe/Kiev""#;
+        assert_eq!(read(alias), cron("0 9 * * *", "Europe/Kiev"));
+        let other = read(r#""cron":"TZ=Asia/Tokyo 0 9 * * *","time_zone":"Europe/Berlin""#);
+        assert_eq!(other, cron("TZ=Asia/Tokyo 0 9 * * *", "Europe/Berlin"), "refused when it is checked");
     }
 
     #[test]

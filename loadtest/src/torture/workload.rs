@@ -68,7 +68,11 @@ impl Workload {
 
     /// The first revisions of all schedules: they end at a time.
     pub(crate) fn schedules(&mut self, now: Timestamp, end: Timestamp) -> Vec<Draw> {
-        let every = |seconds: i64| RecurrenceSpec::Interval { every_ms: seconds * 1_000, anchor: now };
+        let every = |seconds: i64| RecurrenceSpec::Interval {
+            every_ms: seconds * 1_000,
+            anchor: now,
+            zone: "UTC".to_owned(),
+        };
         let cron = RecurrenceSpec::Cron {
             expression: "*/5 * * * * *".to_owned(),
             zone: "UTC".to_owned(),

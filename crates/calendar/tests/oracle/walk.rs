@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::generate::Pattern;
 use crate::matching::{Day, Times};
 
-/// The rule of cronie holds for changes up to three hours.
+/// The rule of cronie holds for overlaps up to three hours and for gaps below them.
 const VIXIE_LIMIT_S: i64 = 180 * 60;
 
 struct Row {
@@ -127,7 +127,7 @@ impl Walk {
         let days: Vec<bool> = self.days.iter().map(|day| pattern.has_day(*day)).collect();
         let follows_clock = pattern.follows_clock();
         let moved =
-            self.gaps.iter().filter(|gap| !follows_clock && gap.size_s <= VIXIE_LIMIT_S).filter(|gap| {
+            self.gaps.iter().filter(|gap| !follows_clock && gap.size_s < VIXIE_LIMIT_S).filter(|gap| {
                 gap.readings
                     .iter()
                     .any(|(day, hour, minute, second)| days[*day] && times.has(*hour, *minute, *second))

@@ -53,9 +53,9 @@ pub struct ExplainArgs {
     /// A cron expression, a nickname such as @daily, or @every 5m.
     #[arg(required_unless_present = "batch", value_name = "EXPR")]
     pub expression: Option<String>,
-    /// The time zone, an IANA name.
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    pub tz: String,
+    /// The time zone, an IANA name; UTC unless given.
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
     /// What becomes of times that do not exist or exist twice when clocks change.
     #[arg(long, value_name = "RULE", value_parser = ["vixie", "skip", "literal"], default_value = "vixie")]
     pub dst: String,

@@ -101,9 +101,10 @@ pub(crate) fn definition_body(definition: &ScheduleDefinition) -> Body {
         RecurrenceSpec::Cron { expression, zone, dst } => Body::from_iter(
             [("cron", expression), ("time_zone", zone), ("dst", dst)].map(|(k, v)| (k.to_owned(), json!(v))),
         ),
-        RecurrenceSpec::Interval { every_ms, anchor } => Body::from_iter([
+        RecurrenceSpec::Interval { every_ms, anchor, zone } => Body::from_iter([
             ("every".to_owned(), json!(format!("{every_ms}ms"))),
             ("anchor_at".to_owned(), json!(anchor.to_string())),
+            ("time_zone".to_owned(), json!(zone)),
         ]),
     };
     let action = &definition.action;

@@ -95,6 +95,8 @@ async fn intervals_nicknames_and_zone_prefixes_are_explained() {
         run(&words).await.ok().json()[0]["next"].clone()
     };
     assert_eq!(next("@every 90s").await, json!(["2026-11-24T08:01:30Z", "2026-11-24T08:03:00Z"]));
+    // An interval counts from 1970, as a schedule's does, not from the time asked for.
+    assert_eq!(next("@every 7h").await, json!(["2026-11-24T13:00:00Z", "2026-11-24T20:00:00Z"]));
     assert_eq!(next("@daily").await, json!(["2026-11-25T00:00:00Z", "2026-11-26T00:00:00Z"]));
     assert_eq!(
         next("TZ=Europe/Berlin @daily").await,

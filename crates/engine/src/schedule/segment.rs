@@ -49,9 +49,9 @@ pub fn compile(definition: &ScheduleDefinition) -> Result<Calendar, DefinitionEr
                 Recurrence::parse(expression, Some(&zone), dst, anchor).map_err(|error| refused(&error))?;
             (recurrence, zone)
         }
-        RecurrenceSpec::Interval { every_ms, anchor } => {
+        RecurrenceSpec::Interval { every_ms, anchor, zone } => {
             let interval = Interval::new(*every_ms, *anchor).map_err(|error| refused(&error))?;
-            (Recurrence::Interval(interval), Zone::utc())
+            (Recurrence::Interval(interval), Zone::parse(zone).map_err(|error| refused(&error))?)
         }
     };
     let exclusions = Exclusions::parse(zone, &definition.exclude).map_err(|error| refused(&error))?;

@@ -420,7 +420,7 @@ pub(crate) fn schedule_id() -> ScheduleId {
 /// Every ten seconds, from the beginning on.
 pub(crate) fn every_ten_seconds() -> ScheduleDefinition {
     ScheduleDefinition {
-        recurrence: RecurrenceSpec::Interval { every_ms: 10_000, anchor: at(0) },
+        recurrence: RecurrenceSpec::Interval { every_ms: 10_000, anchor: at(0), zone: "UTC".to_owned() },
         exclude: Vec::new(),
         start: None,
         end: None,

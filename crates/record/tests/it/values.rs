@@ -251,7 +251,12 @@ impl Values {
         let recurrence = if self.flag() {
             RecurrenceSpec::Cron { expression: self.prose(), zone: self.prose(), dst: "vixie".to_owned() }
         } else {
-            RecurrenceSpec::Interval { every_ms: 1 + self.below(1 << 40) as i64, anchor: self.civil_time() }
+            let zone = if self.flag() { "UTC" } else { "Asia/Kolkata" }.to_owned();
+            RecurrenceSpec::Interval {
+                every_ms: 1 + self.below(1 << 40) as i64,
+                anchor: self.civil_time(),
+                zone,
+            }
         };
         ScheduleDefinition {
             recurrence,

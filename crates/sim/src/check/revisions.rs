@@ -28,8 +28,8 @@ impl Times {
                 let recurrence = Recurrence::parse(expression, Some(&zone), dst, Timestamp::from_millis(0));
                 (recurrence.ok()?, zone)
             }
-            RecurrenceSpec::Interval { every_ms, anchor } => {
-                (Recurrence::Interval(Interval::new(*every_ms, *anchor).ok()?), Zone::utc())
+            RecurrenceSpec::Interval { every_ms, anchor, zone } => {
+                (Recurrence::Interval(Interval::new(*every_ms, *anchor).ok()?), Zone::parse(zone).ok()?)
             }
         };
         let exclusions = Exclusions::parse(zone, &definition.exclude).ok()?;

@@ -101,7 +101,7 @@ pub(crate) mod schedules {
     }
 
     pub(crate) fn every(seconds: i64) -> RecurrenceSpec {
-        RecurrenceSpec::Interval { every_ms: seconds * 1_000, anchor: ms(0) }
+        RecurrenceSpec::Interval { every_ms: seconds * 1_000, anchor: ms(0), zone: "UTC".to_owned() }
     }
 
     pub(crate) fn definition(recurrence: RecurrenceSpec) -> ScheduleDefinition {

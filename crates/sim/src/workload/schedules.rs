@@ -133,7 +133,7 @@ fn draw_recurrence(now_ms: i64, rng: &mut Rng) -> RecurrenceSpec {
     if rng.chance(0.6) {
         let every_ms = rng.pick(&[1, 2, 3, 5, 7, 15, 30, 60]) * SECOND_MS;
         let anchor = Timestamp::from_millis(now_ms - rng.range(0, 100_000));
-        return RecurrenceSpec::Interval { every_ms, anchor };
+        return RecurrenceSpec::Interval { every_ms, anchor, zone: "UTC".to_owned() };
     }
     let expression =
         rng.pick(&["*/5 * * * * *", "0,20,41 * * * * *", "* * * * *", "*/2 * * * *", "13 */3 * * * *"]);

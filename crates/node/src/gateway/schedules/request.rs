@@ -2,7 +2,7 @@
 
 use minutehand_model::limits::BACKFILL_OCCURRENCES_MAX;
 use minutehand_model::{Command, LogOffset, OverlapPolicy, PartitionId, Timestamp};
-use minutehand_request::validate_definition;
+use minutehand_request::count_times;
 
 use super::ScheduleName;
 use crate::gateway::{BackfillError, Gateway, InvalidField};
@@ -50,8 +50,7 @@ impl Gateway {
         }
         let schedule = self.schedule_head(name).await?;
         let definition = schedule.head.revision.definition.as_ref().ok_or_else(|| name.not_found())?;
-        let calendar = validate_definition(definition)?;
-        let runs = calendar.between(from, to).take(BACKFILL_OCCURRENCES_MAX + 1).count();
+        let runs = count_times(definition, from, to, BACKFILL_OCCURRENCES_MAX + 1)?;
         if runs == 0 {
             let limit = "a range with at least one occurrence";
             return Err(
