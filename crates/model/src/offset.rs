@@ -26,6 +26,11 @@ impl LogGeneration {
         self.0
     }
 
+    /// The generation that follows it; `None` after the last.
+    pub const fn next(self) -> Option<LogGeneration> {
+        LogGeneration::new(self.0 + 1)
+    }
+
     /// Where somebody who wants everything from an offset on begins to read in this log: at its start when the offset
     /// is of an earlier log, because all of this one lies above it. `None` when the offset is of a later log: nothing
     /// that this one holds was asked for, so it is the wrong log.

@@ -171,7 +171,7 @@ impl PartitionJournal {
 /// The record with that offset. Without holes in between it is found at once.
 pub(crate) fn find(log: &[Logged], offset: LogOffset) -> Option<&Logged> {
     let begin = log.first()?.offset;
-    let guess = log.get(begin.records_until(offset)? as usize);
+    let guess = begin.records_until(offset).and_then(|index| log.get(index as usize));
     if let Some(record) = guess.filter(|record| record.offset == offset) {
         return Some(record);
     }

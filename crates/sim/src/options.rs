@@ -1,8 +1,8 @@
 //! What a run is asked to do, and what its seed makes of that.
 
 use minutehand_engine::Config;
-use minutehand_model::Persist;
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
+use minutehand_model::{LogGeneration, Persist};
 
 use crate::faults::FaultModel;
 use crate::planted::{Flaw, Planted};
@@ -86,6 +86,10 @@ pub(crate) struct Setup {
     pub(crate) sinks_tell_the_time: bool,
     /// Every tick takes an offset of the log, as transaction markers do.
     pub(crate) log_has_markers: bool,
+    /// Which of a partition's logs the first one of the run is.
+    pub(crate) log_generation: LogGeneration,
+    /// When the next log of a partition begins.
+    pub(crate) logs_begin: Vec<(i64, usize)>,
     pub(crate) mix: Mix,
 }
 
@@ -121,6 +125,8 @@ impl Setup {
             trace: options.trace,
             sinks_tell_the_time: false,
             log_has_markers: rng.chance(0.3),
+            log_generation: LogGeneration::FIRST,
+            logs_begin: Vec::new(),
             mix,
         };
         // Drawn apart, so that a seed's other choices do not depend on it.
@@ -132,6 +138,7 @@ impl Setup {
         let mut comparing = Rng::fork(seed, 10);
         setup.sinks_tell_the_time = comparing.chance(0.5);
         setup.engine.clock_skew_ms_max = comparing.pick(&[500, 2_000, 5_000]);
+        setup.draw_logs(&mut Rng::fork(seed, 11), 0.25);
         if let Some(planted) = options.planted {
             profile::aim_at(planted, &mut setup, &mut rng);
         }
@@ -145,12 +152,27 @@ impl Setup {
         setup
     }
 
+    /// Draws which logs the partitions have: mostly one, the first.
+    pub(crate) fn draw_logs(&mut self, rng: &mut Rng, several: f64) {
+        if !rng.chance(several) {
+            return;
+        }
+        self.log_generation =
+            rng.pick(&[LogGeneration::FIRST, LogGeneration::FIRST.next().unwrap_or_default()]);
+        for partition in 0..self.partitions {
+            for _ in 0..rng.below(3) {
+                self.logs_begin.push((rng.range(self.begin_ms, self.faults_end_ms), partition));
+            }
+        }
+    }
+
     /// The setup of a speed measurement: default settings, no faults, due times up to ten minutes ahead.
     pub(crate) fn for_speed(seed: u64, options: &Options) -> Setup {
         let mut setup = Setup::draw(seed, options);
         setup.model = options.fault_model.clone().unwrap_or_else(FaultModel::healthy);
         setup.engine = Config { planted: None, ..Config::default() };
         setup.log_has_markers = false;
+        (setup.log_generation, setup.logs_begin) = (LogGeneration::FIRST, Vec::new());
         setup.mix.horizon_ms = 10 * MINUTE_MS;
         setup.drain_ms = setup.mix.horizon_ms + MINUTE_MS;
         setup

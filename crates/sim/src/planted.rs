@@ -58,6 +58,14 @@ flaws! {
     DerivedLost = "derived-lost",
     /// Schedule states are not part of the tick's transaction.
     StateLost = "state-lost",
+    /// The log hands out offsets that do not say which log they are of.
+    GenerationOfRecords = "generation-of-records",
+    /// The timetable keeps offsets that do not say which log they are of.
+    GenerationOfRows = "generation-of-rows",
+    /// The checkpoint keeps offsets that do not say which log they are of.
+    GenerationOfCheckpoint = "generation-of-checkpoint",
+    /// A commit says where its decisions stand, but not in which log.
+    GenerationOfDerived = "generation-of-derived",
 }
 
 impl Flaw {

@@ -40,6 +40,15 @@ fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
             setup.mix.horizon_ms = 3 * MINUTE_MS;
         }
         Flaw::StateLost => schedules(setup),
+        Flaw::GenerationOfRecords
+        | Flaw::GenerationOfRows
+        | Flaw::GenerationOfCheckpoint
+        | Flaw::GenerationOfDerived => {
+            far_and_crashing(setup, rng);
+            setup.draw_logs(rng, 1.0);
+            setup.mix.cancels = 15;
+            setup.mix.moves = 20;
+        }
         Flaw::Atomic | Flaw::TornTick => {}
     }
 }

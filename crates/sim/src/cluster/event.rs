@@ -177,6 +177,10 @@ pub(crate) enum Event {
         partition: usize,
         epoch: Epoch,
     },
+    /// The next log of a partition begins.
+    LogBegins {
+        partition: usize,
+    },
     /// A producer sends a command.
     Produce,
     /// The workload changes a schedule.

@@ -1,9 +1,10 @@
 //! Requests that reach a store: what it does, and what it answers.
 
 use minutehand_engine::{Failure, Input};
-use minutehand_model::{Block, Epoch, LogOffset, Tick, Timestamp};
+use minutehand_model::{Block, Checkpoint, Epoch, LogOffset, Tick, Timestamp, TimetableEntry};
 
 use super::event::{Answer, Envelope, Event, OwnerId, Request, RequestKind};
+use crate::planted::Flaw;
 use crate::store::CommitAt;
 use crate::trace::Who;
 
@@ -29,7 +30,8 @@ impl super::World {
                 self.reply(envelope, Input::Revisions { request: envelope.request, entries }, None);
             }
             RequestKind::ReadTimetable { from, until, bytes_max } => {
-                let page = self.timetables[id.partition].read(from, until, bytes_max);
+                let mut page = self.timetables[id.partition].read(from, until, bytes_max);
+                self.strip_generations(&mut page.entries);
                 let (entries, complete) = (page.entries.len(), page.complete_until);
                 self.note(owner(id), "timetable", [entries as u64, 0], || {
                     format!("{from} .. {until}: {entries} entries, complete until {complete}")
@@ -37,7 +39,8 @@ impl super::World {
                 self.reply(envelope, Input::Page { request: envelope.request, page }, None);
             }
             RequestKind::FindTask { key, due } => {
-                let entries = self.timetables[id.partition].find_due(key, due);
+                let mut entries = self.timetables[id.partition].find_due(key, due);
+                self.strip_generations(&mut entries);
                 let count = entries.len() as u64;
                 self.note(owner(id), "find task", [key.low(), count], || {
                     format!("{:016x} due {due}: {count} entries", key.low())
@@ -80,7 +83,7 @@ impl super::World {
         let log_end = self.logs[partition].end();
         let input = Input::Opened {
             request: envelope.request,
-            checkpoint: sink.checkpoint().cloned(),
+            checkpoint: sink.checkpoint().map(|checkpoint| self.stripped(checkpoint)),
             schedule_states: sink.states(),
             log_end,
             taken_at: self.taken_at(),
@@ -99,7 +102,10 @@ impl super::World {
     fn land_read_log(&mut self, envelope: Envelope, from: LogOffset, bytes_max: usize) {
         let (id, partition) = (envelope.owner, envelope.owner.partition);
         let input = match self.logs[partition].read(from, bytes_max) {
-            Some(read) => {
+            Some(mut read) => {
+                for record in &mut read.records {
+                    record.offset = self.told_by(Flaw::GenerationOfRecords, record.offset);
+                }
                 let (count, next, end) = (read.records.len(), read.next, read.end);
                 self.note(owner(id), "read log", [from.bits(), count as u64], || {
                     format!("{from} .. {next} of {end}: {count} records, {} bytes", read.payloads_bytes)
@@ -115,6 +121,23 @@ impl super::World {
             }
         };
         self.reply(envelope, input, None);
+    }
+
+    /// An offset as one of the stores tells it. Planted: without its log.
+    fn told_by(&self, flaw: Flaw, offset: LogOffset) -> LogOffset {
+        if self.setup.flaw == Some(flaw) { LogOffset::at(offset.position()) } else { offset }
+    }
+
+    fn strip_generations(&self, entries: &mut [TimetableEntry]) {
+        for entry in entries {
+            entry.offset = self.told_by(Flaw::GenerationOfRows, entry.offset);
+        }
+    }
+
+    fn stripped(&self, checkpoint: &Checkpoint) -> Checkpoint {
+        let told = |offset| self.told_by(Flaw::GenerationOfCheckpoint, offset);
+        let (applied, replay_from) = (told(checkpoint.applied), told(checkpoint.replay_from));
+        Checkpoint { applied, replay_from, ..checkpoint.clone() }
     }
 
     /// Planted: an acknowledged write is not there.
@@ -207,6 +230,7 @@ impl super::World {
             self.tell_of_growth(partition);
         }
         let derived_end = has_derived.then(|| self.logs[partition].end());
+        let derived_end = derived_end.map(|end| self.told_by(Flaw::GenerationOfDerived, end));
         if self.setup.log_has_markers {
             self.logs[partition].leave_hole(1);
         }

@@ -63,7 +63,7 @@ impl World {
             model: setup.model.clone(),
             counts: FaultCounts::default(),
             trace: Trace::new(setup.trace, setup.begin_ms),
-            logs: (0..partitions).map(|_| LogStore::default()).collect(),
+            logs: (0..partitions).map(|_| LogStore::of_generation(setup.log_generation)).collect(),
             sinks: (0..partitions).map(|_| SinkStore::default()).collect(),
             timetables: (0..partitions).map(|_| TimetableStore::default()).collect(),
             coordinator: Coordinator::new(nodes, partitions, setup.engine.lease_ttl_ms),
@@ -106,6 +106,9 @@ impl World {
         }
         self.queue.push(self.now_ms + 500, Event::Produce);
         self.queue.push(self.now_ms + 600, Event::ChangeSchedule);
+        for (at_ms, partition) in setup.logs_begin {
+            self.queue.push(at_ms, Event::LogBegins { partition });
+        }
         self.begin_faults();
         self.queue.push(self.setup.faults_end_ms, Event::Fault(Fault::Heal));
     }
@@ -152,12 +155,20 @@ impl World {
                 self.acquire_answered(node, incarnation, partition, lease, epoch);
             }
             Event::ReleaseLands { node, partition, epoch } => self.release_lands(node, partition, epoch),
+            Event::LogBegins { partition } => self.log_begins(partition),
             Event::Produce => self.produce(),
             Event::ChangeSchedule => self.change_schedule(),
             Event::RunEnds { partition, key, number } => self.run_ends(partition, key, number),
             Event::Append { partition, command } => self.append_from_worker(partition, *command),
             Event::Fault(fault) => self.strike(fault),
         }
+    }
+
+    fn log_begins(&mut self, partition: usize) {
+        self.logs[partition].begin_generation();
+        let end = self.logs[partition].end();
+        self.note(Who::Store(partition), "log begins", [end.bits(), 0], || format!("it goes on at {end}"));
+        self.tell_of_growth(partition);
     }
 
     /// The owner, if it is still the same one.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use minutehand_engine::InputRecord;
-use minutehand_model::{Command, LogOffset, SetAside, Timestamp};
+use minutehand_model::{Command, LogGeneration, LogOffset, SetAside, Timestamp};
 use minutehand_record::QueueNames;
 use minutehand_record::command::{decode_sharing, encode};
 
@@ -38,6 +38,18 @@ pub(crate) struct LogStore {
 }
 
 impl LogStore {
+    /// An empty log, which earlier ones may have gone before.
+    pub(crate) fn of_generation(generation: LogGeneration) -> LogStore {
+        LogStore { end: LogOffset::start_of(generation), ..LogStore::default() }
+    }
+
+    /// The next log of the partition goes on where this one ends; what was appended so far stays.
+    pub(crate) fn begin_generation(&mut self) {
+        if let Some(next) = self.end.generation().next() {
+            self.end = LogOffset::start_of(next);
+        }
+    }
+
     pub(crate) fn end(&self) -> LogOffset {
         self.end
     }
@@ -54,7 +66,7 @@ impl LogStore {
 
     /// The time of the newest record; the present when there is none.
     pub(crate) fn last_appended_at(&self, now_ms: i64) -> Timestamp {
-        Timestamp::from_millis(if self.end == LogOffset::START { now_ms } else { self.last_appended_ms })
+        Timestamp::from_millis(if self.history.is_empty() { now_ms } else { self.last_appended_ms })
     }
 
     /// Leaves offsets unused, as transaction markers do.
