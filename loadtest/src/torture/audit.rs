@@ -92,6 +92,7 @@ pub fn audit(recorded: Recorded, facts: RunFacts) -> Audit {
         recovery_bound_ms: facts.recovery_bound_ms,
         healthy_lateness_ms: None,
         dedupe_window_ms: facts.dedupe_window_ms,
+        clock_skew_ms_max: None,
         clock_error_ms: facts.clock_error_ms,
         clock_skew_ms_max: None,
         partitions: journals,
