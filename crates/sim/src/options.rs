@@ -86,6 +86,8 @@ pub(crate) struct Setup {
     pub(crate) sinks_tell_the_time: bool,
     /// Every tick takes an offset of the log, as transaction markers do.
     pub(crate) log_has_markers: bool,
+    /// Probability that partitions have more logs than their first one.
+    pub(crate) several_logs: f64,
     /// Which of a partition's logs the first one of the run is.
     pub(crate) log_generation: LogGeneration,
     /// When the next log of a partition begins.
@@ -125,6 +127,7 @@ impl Setup {
             trace: options.trace,
             sinks_tell_the_time: false,
             log_has_markers: rng.chance(0.3),
+            several_logs: 0.25,
             log_generation: LogGeneration::FIRST,
             logs_begin: Vec::new(),
             mix,
@@ -138,10 +141,11 @@ impl Setup {
         let mut comparing = Rng::fork(seed, 10);
         setup.sinks_tell_the_time = comparing.chance(0.5);
         setup.engine.clock_skew_ms_max = comparing.pick(&[500, 2_000, 5_000]);
-        setup.draw_logs(&mut Rng::fork(seed, 11), 0.25);
         if let Some(planted) = options.planted {
             profile::aim_at(planted, &mut setup, &mut rng);
         }
+        // Last, because planted bugs set the number of partitions.
+        setup.draw_logs(&mut Rng::fork(seed, 11));
         if let Some(model) = &options.fault_model {
             setup.model = model.clone();
         }
@@ -153,8 +157,8 @@ impl Setup {
     }
 
     /// Draws which logs the partitions have: mostly one, the first.
-    pub(crate) fn draw_logs(&mut self, rng: &mut Rng, several: f64) {
-        if !rng.chance(several) {
+    fn draw_logs(&mut self, rng: &mut Rng) {
+        if !rng.chance(self.several_logs) {
             return;
         }
         self.log_generation =

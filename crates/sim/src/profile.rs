@@ -45,7 +45,7 @@ fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
         | Flaw::GenerationOfCheckpoint
         | Flaw::GenerationOfDerived => {
             far_and_crashing(setup, rng);
-            setup.draw_logs(rng, 1.0);
+            setup.several_logs = 1.0;
             setup.mix.cancels = 15;
             setup.mix.moves = 20;
         }
