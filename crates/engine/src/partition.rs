@@ -101,6 +101,8 @@ pub struct Partition {
     /// The far tasks that records of the backlog want to move, by the offset of the record.
     pub(crate) look_ups: BTreeMap<LogOffset, LookUp>,
     pub(crate) set_aside: Vec<SetAside>,
+    /// How many have been handed to a tick.
+    pub(crate) set_aside_count: u64,
     /// Records that have been read and not applied yet.
     pub(crate) backlog: VecDeque<InputRecord>,
     /// Where to read on when the backlog is empty.
@@ -170,6 +172,7 @@ impl Partition {
             held: BTreeMap::new(),
             look_ups: BTreeMap::new(),
             set_aside: Vec::new(),
+            set_aside_count: 0,
             backlog: VecDeque::new(),
             read_next: LogOffset::START,
             opening: Single::default(),

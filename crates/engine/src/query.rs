@@ -1,6 +1,6 @@
 //! Questions a partition answers about what it holds in memory. None of them changes anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
 use minutehand_model::{
@@ -41,7 +41,7 @@ pub struct KnownTask {
 }
 
 /// Where a partition stands, in numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// The phase of the ownership.
     pub phase: Phase,
@@ -55,6 +55,8 @@ pub struct Status {
     pub replay_from: LogOffset,
     /// The number of the last committed tick.
     pub tick: u64,
+    /// Records and blocks that this owner has set aside because they could not be used.
+    pub set_aside: u64,
     /// The end of the log, as far as known.
     pub log_end: LogOffset,
     /// The timetable is in memory up to here.
@@ -77,6 +79,7 @@ impl Partition {
             frontier: self.frontier.clone(),
             replay_from: self.committed.replay_from,
             tick: self.committed.tick,
+            set_aside: self.set_aside_count,
             log_end: self.log_end,
             loaded_until: self.loaded,
             near_tasks: self.calendar.len() + self.behind.len(),
@@ -102,13 +105,14 @@ impl Partition {
     pub fn list(&self, after: Option<Place>, until: Timestamp, count_max: usize) -> Vec<KnownTask> {
         let sent = self.writes.values().chain(&self.failed_writes);
         let on_its_way = self.pending.iter().chain(sent.flat_map(Write::facts));
-        let mut far: Vec<(Place, TaskIndex)> = on_its_way
+        let far = on_its_way
             .map(|index| (self.tasks.get(index), index))
-            .filter(|(fact, _)| fact.is_far() && fact.due < until)
+            .filter(|(fact, index)| {
+                fact.is_far() && fact.due < until && self.tasks.opens_live_generation(*index)
+            })
             .map(|(fact, index)| (fact.place(), index))
-            .filter(|(place, _)| after.is_none_or(|after| *place > after))
-            .collect();
-        far.sort_unstable_by_key(|(place, _)| *place);
+            .filter(|(place, _)| after.is_none_or(|after| *place > after));
+        let far = first_ones(far, count_max);
         // What is far is due after everything in the calendar, but for a short time while a read is under way.
         let near: Vec<(Place, TaskIndex)> = self
             .behind
@@ -183,4 +187,17 @@ fn is_newer(fact: &StoredFact, known: &StoredFact) -> bool {
         (false, true) => false,
         _ => fact.order() > known.order(),
     }
+}
+
+/// The first so many of places that come in any order, in their order; what waits to be stored may be millions.
+fn first_ones(places: impl Iterator<Item = (Place, TaskIndex)>, count_max: usize) -> Vec<(Place, TaskIndex)> {
+    let mut first = BinaryHeap::new();
+    for place in places {
+        if first.len() < count_max {
+            first.push(place);
+        } else if let Some(mut last) = first.peek_mut().filter(|last| place < **last) {
+            *last = place;
+        }
+    }
+    first.into_sorted_vec()
 }

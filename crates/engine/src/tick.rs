@@ -144,6 +144,7 @@ impl Partition {
             return;
         }
         self.decisions_sent();
+        self.set_aside_count += tick.set_aside.len() as u64;
         self.send_tick(tick);
     }
 

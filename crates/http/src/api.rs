@@ -40,12 +40,16 @@ pub(crate) struct Api {
     pub(crate) default_group: String,
     pub(crate) idempotency: IdempotencyKeys,
     pub(crate) requests: HttpMetrics,
+    /// Turns of searches for the times of a calendar, of all callers.
+    pub(crate) searches: Semaphore,
     /// Room for batches of bulk creations under way, of all callers.
     pub(crate) batches: Arc<Semaphore>,
 }
 
 /// Most batches of bulk creations under way at once.
 const BATCHES_MAX: usize = 64;
+/// Most searches for the times of a calendar under way at once.
+const SEARCHES_MAX: usize = 2;
 
 impl Api {
     pub(crate) fn new(config: ApiConfig) -> Api {
@@ -58,6 +62,7 @@ impl Api {
             default_group: config.default_group,
             idempotency: IdempotencyKeys::default(),
             requests: HttpMetrics::new(),
+            searches: Semaphore::new(SEARCHES_MAX),
             batches: Arc::new(Semaphore::new(BATCHES_MAX)),
         }
     }

@@ -18,6 +18,7 @@ mod namespaces;
 mod node_router;
 mod openapi;
 mod origin;
+mod page;
 mod problem;
 mod routes;
 mod server;

@@ -44,6 +44,8 @@ pub const NOTE_BYTES_MAX: usize = 1_024;
 pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Longest time until such a body has come, in milliseconds.
 pub const BODY_READ_MS_MAX: u64 = 30_000;
+/// Largest answer to a listing, in bytes, about: a page ends with the entry that reaches it.
+pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most connections open to one server at once; fewer where the process may open fewer files.
 pub const CONNECTIONS_MAX: usize = 2_048;
 /// Bytes of bodies and answers that one server has in memory while their peers are waited for.

@@ -124,6 +124,12 @@ pub struct Frontier {
     pub backlog: Vec<Stretch>,
 }
 
+impl Default for Frontier {
+    fn default() -> Frontier {
+        Frontier::START
+    }
+}
+
 impl Frontier {
     /// Nothing has been published.
     pub const START: Frontier = Frontier { head: Place::START, gaps: Vec::new(), backlog: Vec::new() };

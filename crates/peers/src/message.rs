@@ -200,6 +200,8 @@ pub(crate) struct StatusMessage {
     pub(crate) replay_from: u64,
     #[prost(uint64, tag = "8")]
     pub(crate) tick: u64,
+    #[prost(uint64, tag = "19")]
+    pub(crate) set_aside: u64,
     #[prost(uint64, tag = "9")]
     pub(crate) log_end: u64,
     #[prost(sint64, tag = "10")]

@@ -3,6 +3,7 @@
 use minutehand_model::{RevisionEntry, ScheduleState};
 use minutehand_node::{Preview, RunRequested, RunView, ScheduleHead, ScheduleView};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use minutehand_request::{DefinitionDto, time_text};
@@ -181,7 +182,8 @@ impl From<&RunView> for RunDto {
 /// Schedules in order of their ids.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ScheduleList {
-    pub(crate) schedules: Vec<ScheduleDto>,
+    #[schema(value_type = Vec<ScheduleDto>)]
+    pub(crate) schedules: Vec<Box<RawValue>>,
     /// Give it back for the next page; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
@@ -215,10 +217,14 @@ impl From<&RevisionEntry> for RevisionDto {
     }
 }
 
-/// Every revision of a schedule, oldest first.
+/// Revisions of a schedule, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RevisionList {
-    pub(crate) revisions: Vec<RevisionDto>,
+    #[schema(value_type = Vec<RevisionDto>)]
+    pub(crate) revisions: Vec<Box<RawValue>>,
+    /// Give it back for the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// The next times of a schedule.

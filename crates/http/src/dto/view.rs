@@ -6,6 +6,7 @@ use minutehand_model::{Outcome, Task, Timestamp};
 use minutehand_node::{LetterView, MinuteLoad, PartitionView, QueueView, Replayed, TaskView};
 use minutehand_request::{Body, RetryDto, time_text};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::place::{OffsetDto, PartitionNumberDto};
@@ -118,7 +119,8 @@ pub(crate) struct TaskShow {
 /// Tasks in order of due time and id.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TaskList {
-    pub(crate) tasks: Vec<TaskDto>,
+    #[schema(value_type = Vec<TaskDto>)]
+    pub(crate) tasks: Vec<Box<RawValue>>,
     /// Give it back for the next page; absent at the end. A page may be short, or empty, and have more behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
@@ -212,7 +214,8 @@ impl From<&LetterView> for DeadLetterDto {
 /// Dead letters in the order in which they were given up.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeadLetterList {
-    pub(crate) dead_letters: Vec<DeadLetterDto>,
+    #[schema(value_type = Vec<DeadLetterDto>)]
+    pub(crate) dead_letters: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
 }
@@ -246,7 +249,7 @@ impl From<Replayed> for ReplayedDto {
     }
 }
 
-/// The partitions assigned to this node.
+/// Every partition of the installation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PartitionList {
     /// How many partitions there are in all.
@@ -258,7 +261,7 @@ pub(crate) struct PartitionList {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PartitionDto {
     partition: PartitionNumberDto,
-    /// `owning` when it fires.
+    /// `owning` when it fires, `unowned` when nobody is known to own it: then its numbers are 0.
     phase: &'static str,
     /// The fencing number of its owner.
     epoch: u64,
@@ -267,6 +270,8 @@ pub(crate) struct PartitionDto {
     log_end: OffsetDto,
     /// R: a new owner reads the log from here.
     replay_from: OffsetDto,
+    /// Records and blocks that its owner has set aside because they could not be used, since it owns the partition.
+    set_aside: u64,
     /// F: everything due up to then has been published. Absent while nothing has.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -292,6 +297,7 @@ impl From<&PartitionView> for PartitionDto {
             applied: status.applied.into(),
             log_end: status.log_end.into(),
             replay_from: status.replay_from.into(),
+            set_aside: status.set_aside,
             published_until: shown(status.frontier.floor().due),
             loaded_until: shown(status.loaded_until),
             near_tasks: status.near_tasks,

@@ -24,6 +24,7 @@ use crate::access::{PREVIEW_ROUTE, authenticate};
 use crate::api::{Api, ApiConfig};
 use crate::content::of_its_kind;
 use crate::origin::{addressed_here, of_our_origin};
+use crate::page;
 use crate::problem::Problem;
 
 /// The one route whose body is lines.
@@ -106,11 +107,7 @@ async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri) -> Proble
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => json_bytes(status, bytes.into()),
-        Err(error) => {
-            let title = "The answer could not be written";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, error.to_string())
-                .into_response()
-        }
+        Err(error) => page::unwritten(&error).into_response(),
     }
 }
 

@@ -69,7 +69,7 @@ pub(crate) async fn create_namespace(
 
 #[utoipa::path(
     get, path = "/v1/partitions", tag = "operations", operation_id = "listPartitions",
-    summary = "The partitions assigned to this node, and where they stand",
+    summary = "Every partition, and where it stands",
     responses(
         (status = 200, description = "The partitions", body = PartitionList),
         (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),

@@ -14,6 +14,7 @@ use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
 use crate::dto::{DeadLetterDto, DeadLetterList, QueueDto, QueueList, ReplayedDto, SelectionInput};
+use crate::page;
 use crate::problem::{Problem, ProblemDetails};
 
 /// Dead letters on a page unless the caller says how many.
@@ -96,8 +97,9 @@ pub(crate) async fn dead_letters(
     let from: Option<u64> = params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
     let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
     let page = api.gateway.dead_letters(&queue, from.unwrap_or_default(), limit).await?;
-    let next_cursor = page.next.map(|next| cursor::write(&question, &next));
-    let dead_letters = page.letters.iter().map(DeadLetterDto::from).collect();
+    let dead_letters = page::entries(page.letters.iter().map(DeadLetterDto::from))?;
+    let left_out = page.letters.get(dead_letters.len()).map(|letter| letter.number);
+    let next_cursor = left_out.or(page.next).map(|next| cursor::write(&question, &next));
     Ok(json(StatusCode::OK, &DeadLetterList { dead_letters, next_cursor }))
 }
 

@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
-use minutehand_model::{Revision, ScheduleId};
-use minutehand_node::{InvalidField, RevisionChange, ScheduleHead, ScheduleName};
+use minutehand_model::{Revision, ScheduleDefinition, ScheduleId, Timestamp};
+use minutehand_node::{InvalidField, Preview, RevisionChange, ScheduleHead, ScheduleName};
 use minutehand_request::{ScheduleInput, merged, name_refused};
 
 use super::{encoded, json};
@@ -16,6 +16,7 @@ use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
 use crate::dto::{PreviewDto, RevisionDto, RevisionList, ScheduleDto, ScheduleList, ScheduleShow};
+use crate::page;
 use crate::problem::{Problem, ProblemDetails};
 
 /// Schedules on a page unless the caller says how many.
@@ -125,8 +126,11 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) 
     let after = after.map(|id| Ok::<_, Problem>(schedule_name(&scoped, &id)?.id)).transpose()?;
     let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
     let page = api.gateway.schedules(&scoped.namespace, prefix, after.as_ref(), limit).await?;
-    let next_cursor = page.next.map(|id| cursor::write(&question, &id.as_str()));
-    let schedules = page.schedules.iter().map(ScheduleDto::from).collect();
+    let schedules = page::entries(page.schedules.iter().map(ScheduleDto::from))?;
+    let last = schedules.len().checked_sub(1).and_then(|last| page.schedules.get(last));
+    let last = last.filter(|_| schedules.len() < page.schedules.len());
+    let next = last.map(|last| last.head.revision.schedule.clone()).or(page.next);
+    let next_cursor = next.map(|id| cursor::write(&question, &id.as_str()));
     Ok(json(StatusCode::OK, &ScheduleList { schedules, next_cursor }))
 }
 
@@ -236,16 +240,30 @@ pub(crate) async fn delete(
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000, 1000 by default"),
+        ("cursor" = Option<String>, Query, description = "From the page before"),
     ),
     responses(
         (status = 200, description = "The revisions", body = RevisionList),
         (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn revisions(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
-    let revisions = api.gateway.revisions(&schedule_name(&scoped, scoped.id()?)?).await?;
-    let revisions = revisions.iter().map(RevisionDto::from).collect();
-    Ok(json(StatusCode::OK, &RevisionList { revisions }))
+pub(crate) async fn revisions(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["limit", "cursor"])?;
+    let name = schedule_name(&scoped, scoped.id()?)?;
+    let question = ["revisions", scoped.namespace.as_str(), name.id.as_str()];
+    let from: Option<u64> = params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
+    let limit = params.number("limit", PAGE_MAX, PAGE_MAX)?;
+    let mut all = api.gateway.revisions(&name).await?;
+    all.retain(|entry| entry.revision.number >= from.unwrap_or_default());
+    let revisions = page::entries(all.iter().take(limit).map(RevisionDto::from))?;
+    let next = all.get(revisions.len()).map(|entry| entry.revision.number);
+    let next_cursor = next.map(|number| cursor::write(&question, &number));
+    Ok(json(StatusCode::OK, &RevisionList { revisions, next_cursor }))
 }
 
 #[utoipa::path(
@@ -270,7 +288,10 @@ pub(crate) async fn preview(
     let params = Params::parse(&uri, &["from", "n"])?;
     let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
     let count = params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?;
-    let preview = api.gateway.preview_stored(&schedule_name(&scoped, scoped.id()?)?, from, count).await?;
+    let schedule = api.gateway.schedule_head(&schedule_name(&scoped, scoped.id()?)?).await?;
+    let definition = schedule.head.revision.definition;
+    let definition = definition.ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
+    let preview = searched(&api, definition, from, count).await?;
     Ok(json(StatusCode::OK, &PreviewDto::from(preview)))
 }
 
@@ -302,6 +323,28 @@ pub(crate) async fn preview_unsaved(
     if let Some(id) = &input.id {
         schedule_name(&scoped, id)?;
     }
-    let preview = minutehand_node::preview(&input.definition()?, from, count)?;
+    let preview = searched(&api, input.definition()?, from, count).await?;
     Ok(json(StatusCode::OK, &PreviewDto::from(preview)))
+}
+
+/// Looks for the times of a preview, which may take tens of milliseconds, where nothing else waits for it, and a few at a time.
+async fn searched(
+    api: &Api,
+    definition: ScheduleDefinition,
+    from: Timestamp,
+    count: usize,
+) -> Result<Preview, Problem> {
+    let _turn = api.searches.acquire().await;
+    let search = move || minutehand_node::preview(&definition, from, count);
+    match tokio::task::spawn_blocking(search).await {
+        Ok(preview) => Ok(preview?),
+        // A panic is a bug and must be seen.
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Not now; try again",
+            "stopping",
+        )),
+    }
 }

@@ -20,6 +20,7 @@ use crate::cursor;
 use crate::dto::{CancelledList, TaskDto, TaskHandleDto, TaskList, TaskShow};
 use crate::idempotency::{KeyInUse, Remembered};
 use crate::ids::IdSource;
+use crate::page;
 use crate::problem::{Problem, ProblemDetails};
 
 /// Tasks on a page unless the caller says how many.
@@ -156,8 +157,10 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) 
         count_max: params.number("limit", PAGE_DEFAULT, PAGE_MAX)?,
     };
     let page = api.gateway.list(&query).await?;
-    let next_cursor = page.next.map(|(due, id)| cursor::write(&question, &(due.as_millis(), id)));
-    let tasks = page.tasks.iter().map(TaskDto::from).collect();
+    let tasks = page::entries(page.tasks.iter().map(TaskDto::from))?;
+    let left_out = page.tasks.get(tasks.len()).map(|task| (task.due, task.id.to_string()));
+    let next = left_out.or(page.next);
+    let next_cursor = next.map(|(due, id)| cursor::write(&question, &(due.as_millis(), id)));
     Ok(json(StatusCode::OK, &TaskList { tasks, next_cursor }))
 }
 

@@ -1,17 +1,18 @@
 //! Callers that send what no client sends, over a real listener: what they are told, and that a neighbour is served while
 //! they hold on to all they have got. Cases are generated, so that the neighbours of each fault are tried as well.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use minutehand_http::ServeLimits;
-use minutehand_model::limits::{BODY_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use minutehand_model::limits::{BODY_BYTES_MAX, PAGE_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::support::{Api, TASKS, api};
+use crate::support::{Api, SCHEDULES, TASKS, api};
 
 /// Connections that the server of a test has room for.
 const ROOM: usize = 8;
@@ -313,6 +314,45 @@ async fn ids_of_every_kind_have_their_status() {
             let answered = listening.status(&head(method, &format!("{path}/{id}"), "")).await;
             assert_eq!(answered, Some(wanted), "{method} {path}/{id}");
         }
+    }
+    listening.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_in_bytes_and_nothing_is_left_out() {
+    let listening = listening(ServeLimits::default()).await;
+    let api = &listening.api;
+    // A control character takes six bytes in an answer.
+    let payload = "\\u0001".repeat(PAYLOAD_BYTES_MAX / 2);
+    for n in 0..12 {
+        let task =
+            format!(r#"{{"id":"t{n:02}","queue":"q","delay":"{}h","payload":"{payload}"}}"#, n % 2 + 1);
+        api.post(TASKS, &task).await.expect(201);
+        let schedule = format!(r#"{{"id":"s{n:02}","queue":"q","every":"1h","payload":"{payload}"}}"#);
+        api.post(SCHEDULES, &schedule).await.expect(201);
+        let patch = format!(r#"{{"note":"{n}"}}"#);
+        api.patch(&format!("{SCHEDULES}/s00"), &patch).await.expect(200);
+    }
+    let revisions = format!("{SCHEDULES}/s00/revisions");
+    for (path, list, count) in
+        [(TASKS, "tasks", 12), (SCHEDULES, "schedules", 12), (&revisions, "revisions", 13)]
+    {
+        let (mut found, mut pages, mut cursor) = (BTreeSet::new(), 0, String::new());
+        loop {
+            let answer = api.get(&format!("{path}?limit=1000{cursor}")).await;
+            assert!(answer.text.len() < 2 * PAGE_BYTES_MAX, "{path}: {} bytes", answer.text.len());
+            let page = answer.expect(200);
+            found.extend(
+                page[list].as_array().unwrap().iter().map(|one| format!("{}{}", one["id"], one["revision"])),
+            );
+            pages += 1;
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(found.len(), count, "{path}: {found:?}");
+        assert!(pages > 1, "{path}");
     }
     listening.stop().await;
 }

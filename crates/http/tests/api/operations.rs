@@ -15,6 +15,9 @@ async fn readiness_names_what_is_missing() {
     let problem = idle.get("/readyz").await.problem(503);
     assert_eq!(problem["reasons"], json!(["partition 0 is waiting", "partition 1 is waiting"]));
     assert_eq!(idle.get("/livez").await.text, "ok\n");
+    let partitions = idle.get("/v1/partitions").await.expect(200);
+    let phases = partitions["partitions"].as_array().unwrap().iter().map(|one| &one["phase"]);
+    assert_eq!(phases.collect::<Vec<_>>(), ["unowned", "unowned"]);
     let ready = api().await;
     assert_eq!(ready.get("/readyz").await.status, 200);
 }
@@ -48,7 +51,11 @@ async fn partitions_show_where_they_stand() {
     assert_eq!(shown["count"], 2);
     let partitions = shown["partitions"].as_array().unwrap();
     assert_eq!(partitions.iter().map(|one| one["near_tasks"].as_u64().unwrap()).sum::<u64>(), 1);
-    assert!(partitions.iter().all(|one| one["phase"] == "owning" && one["applied"] == one["log_end"]));
+    assert!(
+        partitions
+            .iter()
+            .all(|one| one["phase"] == "owning" && one["applied"] == one["log_end"] && one["set_aside"] == 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ mod operations;
 mod queues;
 mod replay;
 mod schedules;
+mod step;
 mod tasks;
 mod view;
 mod wait;
@@ -56,12 +57,15 @@ pub struct Stores {
     pub history: Arc<dyn History>,
 }
 
+/// Most listings that read the timetable at once.
+const SCANS_MAX: usize = 2;
+
 /// How long a gateway waits and how much work one answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest wait for an owner to apply what the log holds, in milliseconds.
     pub apply_wait_ms_max: u64,
-    /// About how many stored bytes one page of a listing may read; a listing always reads at least one minute.
+    /// About how many stored bytes one page of a listing may read.
     pub scan_bytes_max: usize,
     /// Bytes asked of the timetable at once.
     pub read_bytes_max: usize,
@@ -86,6 +90,8 @@ pub struct Gateway {
     /// Replays of dead letters take turns: two at once could both append the same letter. Kept is the newest due time
     /// that one of them has given.
     replay_turn: tokio::sync::Mutex<Timestamp>,
+    /// Listings that read the timetable, at once: one is enough to keep a core busy.
+    scans: tokio::sync::Semaphore,
     metrics: CommandMetrics,
 }
 
@@ -111,8 +117,19 @@ impl Gateway {
     /// A gateway to owners reached in another way.
     pub fn asking(stores: Stores, owners: Arc<dyn Ask>, clock: Arc<dyn Clock>, limits: Limits) -> Gateway {
         let replay_turn = tokio::sync::Mutex::new(Timestamp::MIN);
+        let scans = tokio::sync::Semaphore::new(SCANS_MAX);
         let metrics = CommandMetrics::new();
-        Gateway { stores, owners, clock, limits, assignment: None, troubles: None, replay_turn, metrics }
+        Gateway {
+            stores,
+            owners,
+            clock,
+            limits,
+            assignment: None,
+            troubles: None,
+            scans,
+            replay_turn,
+            metrics,
+        }
     }
 
     /// The same gateway, ready only when every partition of `assignment` is owned.

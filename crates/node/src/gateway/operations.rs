@@ -13,7 +13,10 @@ use crate::owner::OwnerStatus;
 /// Longest range of one question for the load per minute: a week.
 const LOAD_RANGE_MS_MAX: i64 = 7 * DAY_MS;
 
-/// A partition that is assigned to this node.
+/// The word for a partition that nobody is known to own.
+const UNOWNED: &str = "unowned";
+
+/// Where a partition stands.
 #[derive(Clone, Debug)]
 pub struct PartitionView {
     /// Which one.
@@ -45,12 +48,14 @@ pub enum Readiness {
 }
 
 impl Gateway {
-    /// The partitions assigned to this node.
+    /// Every partition, whoever owns it. One that nobody is known to own tells nothing but that.
     pub fn partitions(&self) -> Vec<PartitionView> {
-        let statuses = self.owners.statuses().into_iter();
-        statuses
-            .map(|(partition, status)| PartitionView { partition, phase: status.phase.as_str(), status })
-            .collect()
+        let mut statuses: BTreeMap<PartitionId, OwnerStatus> = self.owners.statuses().into_iter().collect();
+        let view = |partition| match statuses.remove(&partition) {
+            Some(status) => PartitionView { partition, phase: status.phase.as_str(), status },
+            None => PartitionView { partition, phase: UNOWNED, status: OwnerStatus::default() },
+        };
+        self.every_partition().map(view).collect::<Vec<_>>()
     }
 
     /// Tasks per minute from the minute of `from` up to `until`, over all partitions; empty minutes left out.

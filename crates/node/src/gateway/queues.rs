@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{PartitionId, QueueName, Task, TaskKey};
 use minutehand_ports::{DeadLetter, QueueDepth};
 
 use super::replay::Replays;
+use super::step::Step;
 use super::tasks::create::encode_creation;
 use super::tasks::find::decode;
 use super::{Gateway, InvalidField, QueryError, Unavailable};
@@ -88,7 +90,7 @@ impl Gateway {
         Ok(QueueView { name: name.clone(), depth })
     }
 
-    /// A queue's dead letters from a number on.
+    /// A queue's dead letters from a number on, at most so many, of about [`PAGE_BYTES_MAX`] bytes.
     ///
     /// # Errors
     /// A refused limit, or a store that does not answer.
@@ -107,13 +109,22 @@ impl Gateway {
             )
             .into());
         }
-        let page =
-            self.stores.history.dead_letters(queue, from, count_max).await.map_err(Unavailable::from)?;
-        let letters = page.letters.into_iter().map(|(number, letter)| {
-            let task = decode(&letter.encoded).map_err(|error| error.to_string());
-            LetterView { number, letter, task }
-        });
-        Ok(LetterPage { letters: letters.collect(), next: page.next })
+        let (mut letters, mut bytes) = (Vec::new(), 0);
+        let (mut step, mut next) = (Step::new(count_max), Some(from));
+        while let Some(from) = next.filter(|_| letters.len() < count_max && bytes < PAGE_BYTES_MAX) {
+            let count = step.count().min(count_max - letters.len());
+            let page =
+                self.stores.history.dead_letters(queue, from, count).await.map_err(Unavailable::from)?;
+            let came = page.letters.iter().map(|(_, letter)| letter.encoded.len()).sum();
+            step.came(page.letters.len(), came);
+            bytes += came;
+            next = page.next;
+            letters.extend(page.letters.into_iter().map(|(number, letter)| {
+                let task = decode(&letter.encoded).map_err(|error| error.to_string());
+                LetterView { number, letter, task }
+            }));
+        }
+        Ok(LetterPage { letters, next })
     }
 
     /// Runs the tasks of dead letters again, now, from their first attempt on, and takes the letters away: both or neither.

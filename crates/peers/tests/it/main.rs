@@ -87,6 +87,7 @@ fn status(values: &mut Values) -> OwnerStatus {
         },
         replay_from: values.offset(),
         tick: values.number(),
+        set_aside: values.number(),
         log_end: values.offset(),
         loaded_until: values.any_time(),
         near_tasks: values.number() as usize,

@@ -1,6 +1,7 @@
 //! Reading schedules: one, many, and their revisions.
 
 use minutehand_engine::{KnownSchedule, Phase};
+use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{
     Namespace, Outcome, PartitionId, Revision, RevisionEntry, ScheduleEventKind, ScheduleId, ScheduleState,
     TaskKey, Timestamp,
@@ -9,6 +10,7 @@ use minutehand_request::{Preview, preview};
 
 use super::ScheduleName;
 use super::why::why;
+use crate::gateway::step::Step;
 use crate::gateway::wait::not_ready;
 use crate::gateway::{Gateway, InvalidField, LookupError, QueryError, ReviseError, TaskState, Unavailable};
 
@@ -154,42 +156,54 @@ impl Gateway {
             let limit = format!("1 to {PAGE_SCHEDULES_MAX}");
             return Err(InvalidField::new("limit", "is out of range", limit, count_max).into());
         }
-        let mut found = Vec::new();
+        let bytes_max = PAGE_BYTES_MAX / self.owners.partitions().max(1) as usize;
+        let (mut found, mut known_until) = (Vec::new(), None::<ScheduleId>);
         for partition in self.every_partition() {
             self.caught_up(partition).await?;
-            found.extend(self.living_schedules(partition, namespace, prefix, after, count_max + 1).await?);
+            let range = (prefix, after);
+            let (living, is_cut) =
+                self.living_schedules(partition, namespace, range, count_max + 1, bytes_max).await?;
+            let last = living.last().filter(|_| is_cut).map(|last| last.head.revision.schedule.clone());
+            known_until = known_until.into_iter().chain(last).min();
+            found.extend(living);
         }
         found.sort_by(|a, b| a.head.revision.schedule.cmp(&b.head.revision.schedule));
-        let more = found.len() > count_max;
+        if let Some(until) = &known_until {
+            found.retain(|schedule| schedule.head.revision.schedule <= *until);
+        }
+        let more = known_until.is_some() || found.len() > count_max;
         found.truncate(count_max);
         let next = found.last().filter(|_| more).map(|last| last.head.revision.schedule.clone());
         Ok(SchedulePage { schedules: found, next })
     }
 
-    /// Up to `count_max` schedules of one partition that are not deleted.
+    /// Up to `count_max` schedules of one partition that are not deleted, of about so many bytes; whether it was the bytes that
+    /// ended them.
     async fn living_schedules(
         &self,
         partition: PartitionId,
         namespace: &Namespace,
-        prefix: &str,
-        after: Option<&ScheduleId>,
+        (prefix, after): (&str, Option<&ScheduleId>),
         count_max: usize,
-    ) -> Result<Vec<ScheduleHead>, Unavailable> {
-        let mut living = Vec::new();
-        let mut after = after.cloned();
+        bytes_max: usize,
+    ) -> Result<(Vec<ScheduleHead>, bool), Unavailable> {
+        let (mut living, mut bytes) = (Vec::new(), 0);
+        let (mut after, mut step) = (after.cloned(), Step::new(count_max));
         loop {
-            let page = self
-                .owners
-                .schedules(partition, namespace.clone(), after, prefix.to_owned(), count_max)
-                .await;
+            let (asked, prefix) = (step.count(), prefix.to_owned());
+            let page = self.owners.schedules(partition, namespace.clone(), after, prefix, asked).await;
             let page = page.ok_or_else(|| not_ready(partition, None))?;
-            let is_last = page.len() < count_max;
+            let is_last = page.len() < asked;
             after = page.last().map(|last| last.head.revision.schedule.clone());
+            let came = page.iter().map(|known| size(&known.head.revision)).sum();
+            step.came(page.len(), came);
+            bytes += came;
             let heads = page.into_iter().map(|known| head(partition, known));
             living.extend(heads.filter(|schedule| schedule.head.revision.definition.is_some()));
-            if is_last || living.len() >= count_max {
+            if is_last || living.len() >= count_max || (bytes >= bytes_max && !living.is_empty()) {
+                let is_cut = !is_last && living.len() < count_max;
                 living.truncate(count_max);
-                return Ok(living);
+                return Ok((living, is_cut));
             }
         }
     }
@@ -236,4 +250,11 @@ impl Gateway {
 
 pub(super) fn head(partition: PartitionId, known: KnownSchedule) -> ScheduleHead {
     ScheduleHead { partition, head: known.head, state: known.state, next: known.next }
+}
+
+/// What a revision takes in an answer, about.
+fn size(revision: &Revision) -> usize {
+    const FRAME_BYTES: usize = 1_024;
+    let action = revision.definition.as_ref().map(|definition| &definition.action);
+    FRAME_BYTES + action.map_or(0, |action| action.payload.len())
 }

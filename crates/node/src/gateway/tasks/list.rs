@@ -1,23 +1,26 @@
 //! Listing what is to run: owners' memory and timetable of every partition, in order of due time and id.
 //!
-//! A page reads the stores until it is full or has read its share of bytes, at least one whole minute; then the
-//! next page goes on from where this one is sure of itself. So a page may be short or even empty, with more behind it.
+//! A page reads the stores until it is full or has read its share of bytes; then the next page goes on from where this one
+//! is sure of itself. So a page may be short or even empty, with more behind it. Blocks of one minute lie over one another,
+//! so a page that begins within a minute reads that minute up to there again.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use minutehand_engine::{KnownState, KnownTask};
+use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
     Fact, LogOffset, Namespace, PartitionId, Place, TaskKey, Timestamp, TimetableEntry, TimetablePage,
 };
 
+use super::super::step::Step;
 use super::window::{Candidate, Position, Window};
 use crate::gateway::wait::not_ready;
 use crate::gateway::{Gateway, InvalidField, QueryError, TaskState, TaskView, Unavailable};
 
-/// Tasks asked of an owner's memory at once.
-const NEAR_STEP: usize = 2_048;
+/// Most tasks asked of an owner's memory at once.
+const NEAR_STEP_MAX: usize = 2_048;
 /// What a task in memory counts against the bytes of a page.
 const NEAR_TASK_BYTES: usize = 128;
 /// Most tasks on a page.
@@ -72,7 +75,9 @@ impl Gateway {
         for partition in self.every_partition() {
             self.list_near(partition, &mut listing).await?;
         }
+        let turn = self.scans.acquire().await;
         self.list_far(&loaded_until, &mut listing).await?;
+        drop(turn);
         let (live, next) = listing.window.finish();
         Ok(TaskPage { tasks: self.confirmed(query, live).await?, next })
     }
@@ -93,7 +98,7 @@ impl Gateway {
         Ok(Listing {
             query,
             until: query.until.unwrap_or(Timestamp::END_OF_YEAR_9999.plus_millis(1)),
-            window: Window::new(start, query.count_max),
+            window: Window::new(start, query.count_max, PAGE_BYTES_MAX),
             bytes_left: self.limits.scan_bytes_max,
         })
     }
@@ -103,9 +108,14 @@ impl Gateway {
         let start = listing.window.start_due();
         let mut after = (start > Timestamp::MIN).then(|| Place::end_of(start.plus_millis(-1)));
         let mut bytes_read = 0;
+        let mut step = Step::new(NEAR_STEP_MAX);
         loop {
-            let tasks = self.owners.list(partition, after, listing.until, NEAR_STEP).await;
+            let tasks = self.owners.list(partition, after, listing.until, step.count()).await;
             let tasks = tasks.ok_or_else(|| not_ready(partition, None))?;
+            step.came(
+                tasks.len(),
+                tasks.iter().filter_map(|task| task.encoded.as_ref()).map(Bytes::len).sum(),
+            );
             let Some(last) = tasks.last().map(|task| Place { due: task.due, offset: task.offset }) else {
                 return Ok(());
             };
@@ -136,13 +146,13 @@ impl Gateway {
             .iter()
             .map(|(partition, loaded)| (*partition, floor_to_minute((*loaded).max(start))))
             .collect();
-        let first_minute_end =
-            read_until.values().min().copied().unwrap_or(Timestamp::MAX).plus_millis(MINUTE_MS);
+        let begin = read_until.values().min().copied().unwrap_or(Timestamp::MAX).max(start);
         while let Some((partition, from)) = earliest(&read_until) {
             if from >= listing.until || !listing.window.wants(from.max(start)) {
                 return Ok(());
             }
-            if listing.bytes_left == 0 && from >= first_minute_end {
+            // A page that ended where it began would be followed by itself.
+            if listing.bytes_left == 0 && from > begin {
                 listing.window.end_at((from, String::new()));
                 return Ok(());
             }

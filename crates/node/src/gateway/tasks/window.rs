@@ -22,6 +22,9 @@ pub(super) struct Candidate {
 pub(super) struct Window {
     start: Position,
     count_max: usize,
+    bytes_max: usize,
+    /// What the candidates hold.
+    bytes: usize,
     candidates: BTreeMap<Position, Candidate>,
     /// Offsets up to which the task of that due time is void.
     voids: BTreeMap<(Timestamp, TaskKey), LogOffset>,
@@ -30,9 +33,10 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(start: Position, count_max: usize) -> Window {
+    /// At most so many tasks, of about so many bytes.
+    pub(super) fn new(start: Position, count_max: usize, bytes_max: usize) -> Window {
         let (candidates, voids) = (BTreeMap::new(), BTreeMap::new());
-        Window { start, count_max, candidates, voids, horizon: None }
+        Window { start, count_max, bytes_max, bytes: 0, candidates, voids, horizon: None }
     }
 
     /// The due time the window begins with.
@@ -51,16 +55,24 @@ impl Window {
         if position < self.start || self.horizon.as_ref().is_some_and(|horizon| position >= *horizon) {
             return;
         }
-        let slot = self.candidates.entry(position);
-        let newest = slot.or_insert_with(|| candidate.clone());
-        if newest.offset < candidate.offset {
-            *newest = candidate;
+        match self.candidates.get(&position) {
+            Some(known) if known.offset >= candidate.offset => return,
+            known => self.bytes -= known.map_or(0, |known| known.encoded.len()),
         }
-        if self.candidates.len() > self.count_max + 1
-            && let Some((dropped, _)) = self.candidates.pop_last()
+        self.bytes += candidate.encoded.len();
+        self.candidates.insert(position, candidate);
+        while self.is_over_full()
+            && let Some((dropped, candidate)) = self.candidates.pop_last()
         {
+            self.bytes -= candidate.encoded.len();
             self.end_at(dropped);
         }
+    }
+
+    /// One task alone is never too large.
+    fn is_over_full(&self) -> bool {
+        let count = self.candidates.len();
+        count > self.count_max + 1 || (count > 1 && self.bytes > self.bytes_max)
     }
 
     /// Takes note that a task does not run.
@@ -76,7 +88,8 @@ impl Window {
         if self.horizon.as_ref().is_some_and(|horizon| *horizon <= position) {
             return;
         }
-        self.candidates.split_off(&position);
+        let dropped = self.candidates.split_off(&position);
+        self.bytes -= dropped.values().map(|candidate| candidate.encoded.len()).sum::<usize>();
         self.voids.split_off(&(position.0.plus_millis(1), TaskKey(0)));
         self.horizon = Some(position);
     }
@@ -116,7 +129,7 @@ mod tests {
 
     #[test]
     fn keeps_the_first_ones_whatever_order_they_come_in() {
-        let mut window = Window::new((at(10), "b".to_owned()), 2);
+        let mut window = Window::new((at(10), "b".to_owned()), 2, usize::MAX);
         for (due, id, key) in
             [(30, "z", 1), (10, "a", 2), (20, "x", 3), (10, "c", 4), (25, "y", 5), (10, "b", 6)]
         {
@@ -129,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_void_hides_what_is_older_and_never_what_is_newer() {
-        let mut window = Window::new((at(0), String::new()), 10);
+        let mut window = Window::new((at(0), String::new()), 10, usize::MAX);
         window.void(at(5), TaskKey(1), LogOffset::at(7));
         window.offer(at(5), "gone", candidate(1, LogOffset::at(6)));
         window.offer(at(5), "back", candidate(2, LogOffset::at(9)));
@@ -141,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_dropped_candidate_is_found_again_when_voids_empty_the_page() {
-        let mut window = Window::new((at(0), String::new()), 1);
+        let mut window = Window::new((at(0), String::new()), 1, usize::MAX);
         window.offer(at(1), "a", candidate(1, LogOffset::at(1)));
         window.offer(at(2), "b", candidate(2, LogOffset::at(1)));
         window.offer(at(3), "c", candidate(3, LogOffset::at(1)));
@@ -150,5 +163,25 @@ mod tests {
         let (page, next) = window.finish();
         assert!(page.is_empty());
         assert_eq!(next, Some((at(3), "c".to_owned())), "the next page begins at what was dropped");
+    }
+
+    #[test]
+    fn a_page_ends_with_its_bytes_and_one_task_is_always_on_it() {
+        let large = |key, bytes: usize| Candidate {
+            encoded: vec![0; bytes].into(),
+            ..candidate(key, LogOffset::at(1))
+        };
+        let mut window = Window::new((at(0), String::new()), 10, 100);
+        for (due, id, key, bytes) in [(3, "c", 3, 60), (1, "a", 1, 1_000), (2, "b", 2, 60)] {
+            window.offer(at(due), id, large(key, bytes));
+        }
+        let (page, next) = window.finish();
+        assert_eq!(ids(&page), ["a"]);
+        assert_eq!(next, Some((at(2), "b".to_owned())));
+        let mut window = Window::new((at(2), "b".to_owned()), 10, 120);
+        for (due, id, key) in [(3, "c", 3), (2, "b", 2)] {
+            window.offer(at(due), id, large(key, 60));
+        }
+        assert_eq!(ids(&window.finish().0), ["b", "c"]);
     }
 }
