@@ -69,6 +69,12 @@ impl Values {
         (0..length).map(|_| characters[self.below(characters.len() as u64) as usize]).collect()
     }
 
+    /// Text that is a name: not one that paths give a meaning.
+    fn name(&mut self, characters: &str, length_max: u64) -> String {
+        let text = self.text(characters, length_max);
+        if matches!(&*text, "." | "..") { "a".to_owned() } else { text }
+    }
+
     pub(crate) fn prose(&mut self) -> String {
         if self.flag() { String::new() } else { self.text("a z9\"\\äß漢🦀\n\0", 40) }
     }
@@ -96,15 +102,15 @@ impl Values {
     }
 
     pub(crate) fn namespace(&mut self) -> Namespace {
-        Namespace::parse(&self.text("abcXYZ019._-", 64)).unwrap()
+        Namespace::parse(&self.name("abcXYZ019._-", 64)).unwrap()
     }
 
     pub(crate) fn queue(&mut self) -> QueueName {
-        QueueName::parse(&self.text("abcXYZ019._-", 64)).unwrap()
+        QueueName::parse(&self.name("abcXYZ019._-", 64)).unwrap()
     }
 
     pub(crate) fn schedule_id(&mut self) -> ScheduleId {
-        ScheduleId::parse(&self.text("abcXYZ019._-:@+=~/", 160)).unwrap()
+        ScheduleId::parse(&self.name("abcXYZ019._-:@+=~/", 160)).unwrap()
     }
 
     pub(crate) fn retry(&mut self) -> RetryPolicy {
@@ -135,7 +141,7 @@ impl Values {
     pub(crate) fn task_due(&mut self, due: Timestamp) -> Task {
         Task {
             namespace: self.namespace(),
-            id: TaskId::parse(&self.text("abcXYZ019._-:@+=~/", 200)).unwrap(),
+            id: TaskId::parse(&self.name("abcXYZ019._-:@+=~/", 200)).unwrap(),
             queue: self.queue(),
             due,
             payload: self.bytes(64),
