@@ -1,7 +1,8 @@
 //! Bulkheads: runs of one queue that go to different targets do not take the places of each other.
 //!
-//! A target gets another place only while it holds fewer than are free. A run for which there is none is parked, and the
-//! queue goes on with the next. What has been parked for long is put off: it goes back to the scheduler and comes again
+//! A target gets another place only while it holds fewer than are free. Targets that have not answered well lately are one
+//! in this: however many of them there are, they leave room for those that have. A run for which there is no place is
+//! parked, and the queue goes on with the next. What has been parked for long is put off: it goes back to the scheduler and comes again
 //! later, so that a target that hangs holds up nothing behind it, however much is waiting for it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -19,6 +20,11 @@ pub(crate) const PARKED_MS_MAX: i64 = 5_000;
 const PARKED_MAX: usize = 4_096;
 const PARKED_BYTES_MAX: usize = 16 << 20;
 
+/// Targets that are known to answer; those that answered longest ago are forgotten first.
+const PROVEN_MAX: usize = 1_024;
+/// Targets looked at for one place; the others have their turn at the next.
+const TURNS_MAX: usize = 256;
+
 /// What a run is for: a host and port, most often.
 pub(crate) type Target = Arc<str>;
 
@@ -28,11 +34,23 @@ struct Parked {
     until: Instant,
 }
 
+/// A place that a run for a target holds.
+pub(crate) struct Held {
+    target: Target,
+    was_proven: bool,
+}
+
 /// The targets of one queue.
 #[derive(Default)]
 pub(crate) struct Bulkheads {
     /// Places held, by target.
     held: HashMap<Target, usize>,
+    /// Places held by targets that were not proven when they took them.
+    held_unproven: usize,
+    /// Targets whose last run succeeded, and when each was seen to, counted in ends.
+    proven: HashMap<Target, u64>,
+    proven_order: BTreeMap<u64, Target>,
+    ends: u64,
     /// In the order in which they came.
     parked: BTreeMap<u64, Parked>,
     parked_bytes: usize,
@@ -51,20 +69,39 @@ impl Bulkheads {
     }
 
     fn has_room(&self, target: &str, free: usize) -> bool {
-        may_take(self.held.get(target).copied().unwrap_or(0), free)
+        let held = self.held.get(target).copied().unwrap_or(0);
+        may_take(held, free) && (self.proven.contains_key(target) || may_take(self.held_unproven, free))
     }
 
-    /// A run for a target took a place.
-    pub(crate) fn took(&mut self, target: &Target) {
-        *self.held.entry(Arc::clone(target)).or_default() += 1;
+    /// A run for a target takes a place.
+    pub(crate) fn take(&mut self, target: Target) -> Held {
+        *self.held.entry(Arc::clone(&target)).or_default() += 1;
+        let was_proven = self.proven.contains_key(&target);
+        self.held_unproven += usize::from(!was_proven);
+        Held { target, was_proven }
     }
 
-    /// A run for a target gave its place back.
-    pub(crate) fn gave_back(&mut self, target: &Target) {
-        if let Some(held) = self.held.get_mut(target) {
+    /// A run for a target has ended and gives its place back.
+    pub(crate) fn give_back(&mut self, place: Held, has_succeeded: bool) {
+        let Held { target, was_proven } = place;
+        self.held_unproven -= usize::from(!was_proven);
+        if let Some(held) = self.held.get_mut(&target) {
             *held -= 1;
             if *held == 0 {
-                self.held.remove(target);
+                self.held.remove(&target);
+            }
+        }
+        if let Some(seen) = self.proven.remove(&target) {
+            self.proven_order.remove(&seen);
+        }
+        if has_succeeded {
+            self.ends += 1;
+            self.proven.insert(Arc::clone(&target), self.ends);
+            self.proven_order.insert(self.ends, target);
+            if self.proven.len() > PROVEN_MAX
+                && let Some((_, oldest)) = self.proven_order.pop_first()
+            {
+                self.proven.remove(&oldest);
             }
         }
     }
@@ -93,7 +130,7 @@ impl Bulkheads {
         if free == 0 {
             return None;
         }
-        for _ in 0..self.turns.len() {
+        for _ in 0..self.turns.len().min(TURNS_MAX) {
             let target = self.turns.pop_front()?;
             if !self.has_room(&target, free) {
                 self.turns.push_back(target);
@@ -193,18 +230,50 @@ mod tests {
         Arc::from(name)
     }
 
+    fn prove(bulkheads: &mut Bulkheads, name: &str) {
+        let place = bulkheads.take(target(name));
+        bulkheads.give_back(place, true);
+    }
+
     #[test]
     fn a_target_that_hangs_leaves_places_for_the_others() {
         let (mut bulkheads, places) = (Bulkheads::default(), 100);
-        let mut held = 0;
+        let mut held = Vec::new();
         for name in ["slow", "slower", "slowest"] {
-            while bulkheads.admits(name, places - held) {
-                bulkheads.took(&target(name));
-                held += 1;
+            prove(&mut bulkheads, name);
+            while bulkheads.admits(name, places - held.len()) {
+                held.push(bulkheads.take(target(name)));
             }
         }
-        assert_eq!(held, 50 + 25 + 13);
-        assert!(bulkheads.admits("good", places - held));
+        assert_eq!(held.len(), 50 + 25 + 13);
+        assert!(bulkheads.admits("good", places - held.len()));
+    }
+
+    #[test]
+    fn targets_that_never_answer_are_one_however_many_they_are() {
+        let (mut bulkheads, places) = (Bulkheads::default(), 100);
+        prove(&mut bulkheads, "good");
+        let names: Vec<String> = (0..5_000).map(|number| format!("h{number}")).collect();
+        let mut held = Vec::new();
+        for name in &names {
+            if bulkheads.admits(name, places - held.len()) {
+                held.push(bulkheads.take(target(name)));
+            }
+        }
+        assert_eq!(held.len(), 50);
+        while bulkheads.admits("good", places - held.len()) {
+            held.push(bulkheads.take(target("good")));
+        }
+        assert_eq!(held.len(), 75);
+        held.into_iter().for_each(|place| bulkheads.give_back(place, false));
+        assert!(bulkheads.proven.is_empty() && bulkheads.held.is_empty() && bulkheads.held_unproven == 0);
+    }
+
+    #[test]
+    fn only_so_many_targets_are_known_to_answer() {
+        let mut bulkheads = Bulkheads::default();
+        (0..3 * PROVEN_MAX).for_each(|number| prove(&mut bulkheads, &format!("h{}", number / 2)));
+        assert_eq!((bulkheads.proven.len(), bulkheads.proven_order.len()), (PROVEN_MAX, PROVEN_MAX));
     }
 
     #[test]
@@ -224,12 +293,12 @@ mod tests {
     #[test]
     fn what_waits_for_a_busy_target_is_put_off_in_the_end() {
         let (mut bulkheads, now) = (Bulkheads::default(), Instant::now());
-        bulkheads.took(&target("a"));
+        let place = bulkheads.take(target("a"));
         (1..=3).for_each(|sequence| bulkheads.park(run(sequence), target("a"), now));
         assert!(bulkheads.next_ready(1).is_none() && bulkheads.next_overdue(now).is_none());
         let later = bulkheads.deadline().unwrap();
         assert_eq!(bulkheads.next_overdue(later).map(|prepared| number(&prepared)), Some(1));
-        bulkheads.gave_back(&target("a"));
+        bulkheads.give_back(place, true);
         assert_eq!(bulkheads.next_ready(1).map(|(prepared, _)| number(&prepared)), Some(2));
         assert_eq!(bulkheads.clear().len(), 1);
         assert!(bulkheads.admits("a", 1) && !bulkheads.is_full() && bulkheads.next_overdue(later).is_none());

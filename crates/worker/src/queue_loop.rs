@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::attempt::{Finish, Prepared, Started, Ticket, prepare, start, supervise, timeout_ms};
-use crate::bulkheads::{Bulkheads, Target};
+use crate::bulkheads::{Bulkheads, Held, Target};
 use crate::commit::{Batch, commit, pause_after};
 use crate::decide::{Ended, after_stop, decide, shortened};
 use crate::handler::Verdict;
@@ -53,7 +53,7 @@ struct Slot {
     ticket: Ticket,
     run: Run,
     timeout_ms: i64,
-    target: Option<Target>,
+    held: Option<Held>,
     /// Given back when the run has ended.
     _place: Place,
 }
@@ -289,8 +289,8 @@ impl<'a> QueueLoop<'a> {
                 self.slots_used += 1;
                 let supervised = supervise(run.clone(), running, timeout_ms, *stop_grace_ms);
                 self.running.push(Box::pin(async move { (slot, supervised.await) }));
-                target.iter().for_each(|target| self.bulkheads.took(target));
-                self.slots.insert(slot, Slot { ticket, run, timeout_ms, target, _place: place });
+                let held = target.map(|target| self.bulkheads.take(target));
+                self.slots.insert(slot, Slot { ticket, run, timeout_ms, held, _place: place });
             }
         }
     }
@@ -328,8 +328,9 @@ impl<'a> QueueLoop<'a> {
     // Ending.
 
     fn finished(&mut self, slot: u64, finish: Finish) {
-        let Some(Slot { ticket, run, timeout_ms, target, .. }) = self.slots.remove(&slot) else { return };
-        target.iter().for_each(|target| self.bulkheads.gave_back(target));
+        let Some(Slot { ticket, run, timeout_ms, held, .. }) = self.slots.remove(&slot) else { return };
+        let has_succeeded = matches!(finish.verdict, Some(Verdict::Success { .. }));
+        held.into_iter().for_each(|held| self.bulkheads.give_back(held, has_succeeded));
         self.may_unpark = true;
         let Finish { verdict, cause } = finish;
         let verdict = match cause {

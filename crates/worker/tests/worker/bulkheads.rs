@@ -61,6 +61,25 @@ async fn a_target_that_hangs_holds_up_no_other_of_its_queue() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn targets_that_never_answer_leave_room_for_known_ones() {
+    let fake = FakeQueue::new();
+    fake.deliver(&to("good", 0));
+    let worker = fake.worker().handle(queue(), ByTarget, 100).build().unwrap();
+    let good_ran = async {
+        fake.until_settled(1).await;
+        (0..3_000).for_each(|number| fake.deliver(&to(&format!("bad{number}"), number)));
+        (1..=10).for_each(|number| fake.deliver(&to("good", number)));
+        fake.until(|state| state.settled.iter().filter(|one| one.commands.is_empty()).count() == 11).await;
+    };
+    let begun = tokio::time::Instant::now();
+    worker.run(good_ran).await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(60),
+        "the others take an hour, and then there is the drain"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_for_a_busy_target_comes_again_as_the_same_attempt() {
     let fake = FakeQueue::new();
     (0..10).for_each(|number| fake.deliver(&Task { attempt: 2, ..to("bad", number) }));

@@ -287,7 +287,10 @@ async fn nothing_that_a_command_does_keeps_it_alive() {
                         running.abort();
                     } else {
                         run.ask_to_stop(StopCause::Requested);
-                        assert_eq!(running.await.unwrap(), Verdict::Cancelled);
+                        // One whose child is not its own any more has nothing to wait for, and ends well.
+                        let verdict = running.await.unwrap();
+                        let has_ended = matches!(verdict, Verdict::Success { .. } | Verdict::Cancelled);
+                        assert!(has_ended, "{verdict:?}");
                     }
                     held.released().await;
                 });
