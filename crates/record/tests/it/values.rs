@@ -101,6 +101,12 @@ impl Values {
         TaskKey(u128::from(self.next()) << 64 | u128::from(self.next()))
     }
 
+    /// A text that is a name: `.` and `..` are none.
+    fn name(&mut self, characters: &str, length_max: u64) -> String {
+        let text = self.text(characters, length_max);
+        if matches!(&*text, "." | "..") { text.replace('.', "a") } else { text }
+    }
+
     pub(crate) fn namespace(&mut self) -> Namespace {
         Namespace::parse(&self.name("abcXYZ019._-", 64)).unwrap()
     }
