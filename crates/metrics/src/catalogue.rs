@@ -109,6 +109,8 @@ metrics! {
     PENDING_ENTRIES = Gauge "minutehand_partition_pending_entries" Count [PARTITION];
     /// 1 for the phase the partition is in on this node, 0 for the others.
     PHASE_IS = Gauge "minutehand_partition_phase" Truth [PARTITION, PHASE];
+    /// Owners that a panic ended; the partition is tried again after a pause, the others go on.
+    OWNER_PANICS = Counter "minutehand_partition_panics_total" Count [PARTITION];
     /// Stored records that could not be understood and were set aside; the partition went on without them.
     SET_ASIDE = Counter "minutehand_partition_set_aside_total" Count [PARTITION];
 

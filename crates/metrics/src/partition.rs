@@ -3,8 +3,8 @@
 use metrics::{Counter, Gauge, Histogram};
 
 use crate::catalogue::{
-    APPLIED, FRONTIER_LAG, LOG_END, NEAR_BYTES, NEAR_TASKS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS,
-    PUBLISH_LATENESS, REPLAY_DISTANCE, SET_ASIDE, TICK, TICKS,
+    APPLIED, FRONTIER_LAG, LOG_END, NEAR_BYTES, NEAR_TASKS, OWNER_PANICS, PENDING_ENTRIES, PHASE_IS,
+    PUBLICATIONS, PUBLISH_LATENESS, REPLAY_DISTANCE, SET_ASIDE, TICK, TICKS,
 };
 use crate::label::ByWord;
 
@@ -43,6 +43,7 @@ pub struct PartitionMetrics {
     pending_entries: Gauge,
     phase: ByWord<Gauge>,
     set_aside: Counter,
+    panics: Counter,
 }
 
 impl PartitionMetrics {
@@ -67,6 +68,7 @@ impl PartitionMetrics {
             pending_entries: PENDING_ENTRIES.gauge(&only),
             phase: ByWord::of(&PHASE_IS, |word| PHASE_IS.gauge(&[&number, word])),
             set_aside: SET_ASIDE.counter(&only),
+            panics: OWNER_PANICS.counter(&only),
         }
     }
 
@@ -86,6 +88,11 @@ impl PartitionMetrics {
     /// Stored records were set aside because they could not be understood.
     pub fn set_aside(&self, count: u64) {
         self.set_aside.increment(count);
+    }
+
+    /// A panic ended the owner.
+    pub fn panicked(&self) {
+        self.panics.increment(1);
     }
 
     /// The partition stands here.

@@ -1,17 +1,19 @@
 //! A node: acquires the partitions it is assigned, runs their owners, and hands over what it is to give up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use minutehand_engine::{Config, StopReason};
-use minutehand_model::{Epoch, PartitionId};
+use minutehand_model::{Epoch, LogOffset, PartitionId};
 use minutehand_ports::{Coordinator, ErrorClass};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::owner::{Ended, Owner, OwnerStores, Owners, Surroundings};
+use crate::owner::{Ended, Owner, OwnerStores, Owners, Surroundings, words_of};
 
 /// Pause before a partition that could not be acquired, or was lost, is tried again.
 const ACQUIRE_AGAIN_MS: u64 = 500;
@@ -32,6 +34,31 @@ pub struct Node {
 struct Ownership {
     partition: PartitionId,
     ended: Option<Ended>,
+    /// A, when it ended.
+    at: LogOffset,
+}
+
+impl Ownership {
+    fn ended(partition: PartitionId, ended: Option<Ended>) -> Ownership {
+        Ownership { partition, ended, at: LogOffset::START }
+    }
+}
+
+/// Panics of a partition's owners at one place of its log.
+#[derive(Clone, Copy, Debug)]
+struct Panics {
+    at: LogOffset,
+    count: u32,
+}
+
+/// What becomes of a partition whose owner has ended.
+enum Next {
+    /// It is acquired again, if it is still assigned.
+    Again,
+    /// It is left alone for a while.
+    Alone,
+    /// It stopped for good, and an operator must act.
+    Fatal(StopReason),
 }
 
 /// What runs on a node.
@@ -41,6 +68,7 @@ struct Ownerships {
     tasks: JoinSet<Ownership>,
     /// Partitions whose last owner here stopped for good.
     stopped: BTreeSet<PartitionId>,
+    panics: BTreeMap<PartitionId, Panics>,
 }
 
 impl Ownerships {
@@ -51,7 +79,13 @@ impl Ownerships {
     ) {
         let (hand_over, wanted) = watch::channel(false);
         self.hand_overs.insert(partition, hand_over);
-        self.tasks.spawn(ownership(wanted));
+        let running = ownership(wanted);
+        self.tasks.spawn(async move {
+            AssertUnwindSafe(running)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|panic| Ownership::ended(partition, Some(Ended::Panicked(words_of(&*panic)))))
+        });
     }
 
     fn give_up_all_but(&self, wanted: &BTreeSet<PartitionId>) {
@@ -60,15 +94,33 @@ impl Ownerships {
         }
     }
 
-    /// Takes note of an end; the reason when it was for good.
-    fn stopped_for_good(&mut self, Ownership { partition, ended }: Ownership) -> Option<StopReason> {
+    /// Takes note of an end.
+    fn ended(&mut self, Ownership { partition, ended, at }: Ownership) -> Next {
         self.hand_overs.remove(&partition);
         self.stopped.remove(&partition);
-        let Some(Ended::Stopped(reason)) = ended else { return None };
-        (reason != StopReason::Fenced).then(|| {
-            self.stopped.insert(partition);
-            reason
-        })
+        match ended {
+            None | Some(Ended::HandedOver | Ended::Stopped(StopReason::Fenced)) => Next::Again,
+            Some(Ended::Stopped(reason)) => {
+                self.stopped.insert(partition);
+                Next::Fatal(reason)
+            }
+            Some(Ended::Panicked(reason)) => {
+                self.panicked(partition, at, &reason);
+                Next::Alone
+            }
+        }
+    }
+
+    /// A panic at the same place again is the record's, most likely: whoever reads this is told what to do about it.
+    fn panicked(&mut self, partition: PartitionId, at: LogOffset, reason: &str) {
+        let before = self.panics.get(&partition).filter(|panics| panics.at == at);
+        let count = before.map_or(1, |panics| panics.count.saturating_add(1));
+        self.panics.insert(partition, Panics { at, count });
+        tracing::error!(
+            %partition, offset = %at, panics_here = count, reason,
+            "the owner panicked and this partition stops; the others go on. If it is the record at this offset, \
+             `minutehand partition skip {partition} --offset {at} --reason …` goes on without it"
+        );
     }
 }
 
@@ -84,7 +136,7 @@ impl Node {
         Node { config, coordinator, surroundings: Surroundings::new(stores, clock), owners, isolates: false }
     }
 
-    /// A partition that stops for good is left alone while others go on here, and tried again now and then. Else what is wrong
+    /// A partition whose store fails for good is left alone while others go on here, and tried again now and then. Else what is wrong
     /// with one partition (a checkpoint that cannot be read) ends one node after the other, as they take it over.
     #[must_use]
     pub fn isolating_partitions(self) -> Node {
@@ -117,15 +169,19 @@ impl Node {
                 Ok(()) = assignment.changed(), if !is_ending => {}
                 Ok(()) = shutdown.changed(), if !is_ending => {}
                 Some(ownership) = ownerships.tasks.join_next(), if !ownerships.tasks.is_empty() => {
-                    let ownership =
-                        ownership.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                    let ownership = ownership.expect("panics are caught, and nothing is aborted");
                     let partition = ownership.partition;
-                    match ownerships.stopped_for_good(ownership) {
-                        Some(_) if self.isolates && !is_ending && !wanted.is_subset(&ownerships.stopped) => {
-                            ownerships.spawn(partition, |hand_over| leave_alone(partition, hand_over));
+                    let next = match ownerships.ended(ownership) {
+                        Next::Fatal(_) if self.isolates && !wanted.is_subset(&ownerships.stopped) => Next::Alone,
+                        next => next,
+                    };
+                    match next {
+                        Next::Fatal(reason) => fatal = Some(reason),
+                        Next::Alone if !is_ending => {
+                            let owners = self.owners.clone();
+                            ownerships.spawn(partition, |hand_over| leave_alone(partition, owners, hand_over));
                         }
-                        Some(reason) => fatal = Some(reason),
-                        None => {}
+                        Next::Alone | Next::Again => {}
                     }
                 }
             }
@@ -144,15 +200,22 @@ impl Node {
         async move {
             let epoch = match acquire(&*coordinator, partition, hand_over.clone()).await {
                 Ok(Some(epoch)) => epoch,
-                Ok(None) => return Ownership { partition, ended: None },
-                Err(reason) => return Ownership { partition, ended: Some(Ended::Stopped(reason)) },
+                Ok(None) => return Ownership::ended(partition, None),
+                Err(reason) => return Ownership::ended(partition, Some(Ended::Stopped(reason))),
             };
             tracing::info!(%partition, %epoch, "acquired the partition");
             let lease = coordinator.confirmed_at();
-            let (owner, handle) = Owner::new(config, partition, epoch, surroundings, lease, hand_over);
+            let (mut owner, handle) = Owner::new(config, partition, epoch, surroundings, lease, hand_over);
             owners.set(partition, handle);
             let ended = owner.run().await;
-            owners.remove(partition);
+            let stopped_at = owner.stopped_at();
+            let at = stopped_at.applied;
+            match &ended {
+                Ended::HandedOver | Ended::Stopped(StopReason::Fenced) => owners.remove(partition),
+                Ended::Stopped(_) | Ended::Panicked(_) => owners.stopped(partition, stopped_at),
+            }
+            // What waits for answers of a store is not needed any more.
+            drop(owner);
             if let Err(error) = coordinator.release(partition, epoch).await {
                 tracing::warn!(%partition, error = %error, "could not release the partition");
             }
@@ -160,13 +223,17 @@ impl Node {
             if ended != Ended::HandedOver {
                 tokio::time::sleep(Duration::from_millis(ACQUIRE_AGAIN_MS)).await;
             }
-            Ownership { partition, ended: Some(ended) }
+            Ownership { partition, ended: Some(ended), at }
         }
     }
 }
 
 /// Waits until a partition that stopped for good may be tried again, or is somebody else's.
-async fn leave_alone(partition: PartitionId, mut given_up: watch::Receiver<bool>) -> Ownership {
+async fn leave_alone(
+    partition: PartitionId,
+    owners: Owners,
+    mut given_up: watch::Receiver<bool>,
+) -> Ownership {
     tracing::error!(
         %partition,
         again_after_s = STOPPED_AGAIN.as_secs(),
@@ -176,7 +243,8 @@ async fn leave_alone(partition: PartitionId, mut given_up: watch::Receiver<bool>
         () = tokio::time::sleep(STOPPED_AGAIN) => {}
         _ = given_up.wait_for(|given_up| *given_up) => {}
     }
-    Ownership { partition, ended: None }
+    owners.remove(partition);
+    Ownership::ended(partition, None)
 }
 
 /// Takes a partition, waiting while somebody else holds it. `None` when it is no longer wanted.

@@ -5,14 +5,16 @@ mod log_watch;
 mod report;
 mod troubles;
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use minutehand_engine::{Config, Effect, Input, Partition, StopReason};
+use minutehand_engine::{Config, Effect, Input, Partition, Phase, StopReason};
 use minutehand_model::{Epoch, LogOffset, PartitionId, Timestamp};
 use minutehand_ports::{CommandLog, ExecutionSink, Timetable};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -83,14 +85,24 @@ impl OwnerHandle {
 #[derive(Clone)]
 pub struct Owners {
     partitions: u32,
-    /// Every partition assigned to this node; `None` until it has been acquired.
-    handles: Arc<Mutex<BTreeMap<PartitionId, Option<OwnerHandle>>>>,
+    /// Every partition assigned to this node.
+    held: Arc<Mutex<BTreeMap<PartitionId, Held>>>,
+}
+
+/// What this node has of a partition that is assigned to it.
+enum Held {
+    /// Not acquired yet.
+    Waiting,
+    /// An owner that runs.
+    Owned(OwnerHandle),
+    /// An owner that stopped for good, and where it stood.
+    Stopped(Box<OwnerStatus>),
 }
 
 impl Owners {
     /// No owner yet, of so many partitions.
     pub fn new(partitions: u32) -> Owners {
-        Owners { partitions, handles: Arc::default() }
+        Owners { partitions, held: Arc::default() }
     }
 
     /// The number of partitions, owned here or not.
@@ -100,33 +112,44 @@ impl Owners {
 
     /// The owner of a partition, if it is this node.
     pub fn owner(&self, partition: PartitionId) -> Option<OwnerHandle> {
-        self.locked().get(&partition).cloned().flatten()
+        match self.locked().get(&partition)? {
+            Held::Owned(handle) => Some(handle.clone()),
+            Held::Waiting | Held::Stopped(_) => None,
+        }
     }
 
     /// The partitions assigned to this node, and where each stands.
     pub fn all(&self) -> Vec<(PartitionId, OwnerStatus)> {
-        let waiting = |partition| Partition::new(Config::default(), partition).status();
-        let status = |(partition, handle): (&PartitionId, &Option<OwnerHandle>)| {
-            let status = handle.as_ref().map(|handle| handle.status.borrow().clone());
-            (*partition, status.unwrap_or_else(|| waiting(*partition)))
+        let status = |(partition, held): (&PartitionId, &Held)| {
+            let status = match held {
+                Held::Waiting => Partition::new(Config::default(), *partition).status(),
+                Held::Owned(handle) => handle.status.borrow().clone(),
+                Held::Stopped(status) => (**status).clone(),
+            };
+            (*partition, status)
         };
         self.locked().iter().map(status).collect()
     }
 
     pub(crate) fn assigned(&self, partition: PartitionId) {
-        self.locked().entry(partition).or_insert(None);
+        self.locked().entry(partition).or_insert(Held::Waiting);
     }
 
     pub(crate) fn set(&self, partition: PartitionId, handle: OwnerHandle) {
-        self.locked().insert(partition, Some(handle));
+        self.locked().insert(partition, Held::Owned(handle));
+    }
+
+    /// The owner stopped for good, and the partition is not tried again at once.
+    pub(crate) fn stopped(&self, partition: PartitionId, status: OwnerStatus) {
+        self.locked().insert(partition, Held::Stopped(Box::new(status)));
     }
 
     pub(crate) fn remove(&self, partition: PartitionId) {
         self.locked().remove(&partition);
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartitionId, Option<OwnerHandle>>> {
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartitionId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,6 +160,8 @@ pub enum Ended {
     HandedOver,
     /// Stopped on its own.
     Stopped(StopReason),
+    /// A panic ended it: what it said. The partition's records are as good as the last tick left them.
+    Panicked(String),
 }
 
 /// What wakes an owner.
@@ -200,8 +225,25 @@ impl Owner {
         (owner, OwnerHandle { questions: ask, status: watcher })
     }
 
-    /// Runs until the partition is handed over or lost.
-    pub async fn run(mut self) -> Ended {
+    /// Runs until the partition is handed over or lost. A panic, in the engine or in a store that it waits for, ends this
+    /// owner and nobody else; its state is not used any more but to tell where it stood.
+    pub async fn run(&mut self) -> Ended {
+        match AssertUnwindSafe(self.serve()).catch_unwind().await {
+            Ok(ended) => ended,
+            Err(panic) => {
+                self.report.panicked();
+                self.surroundings.troubles.gone(self.id);
+                Ended::Panicked(words_of(&*panic))
+            }
+        }
+    }
+
+    /// Where the partition stands, or stood when its owner stopped.
+    pub(crate) fn stopped_at(&self) -> OwnerStatus {
+        OwnerStatus { phase: Phase::Stopped, ..self.partition.status() }
+    }
+
+    async fn serve(&mut self) -> Ended {
         let end = self.log.end();
         self.partition.handle(self.surroundings.clock.moment(), Input::LogGrew { end });
         loop {
@@ -253,11 +295,18 @@ impl Owner {
                 self.is_handing_over = true;
                 Input::HandOver
             }
-            Event::Asked(question) => return question(&self.partition),
+            Event::Asked(question) => return self.answer(question),
             Event::TimePassed => return,
         };
         self.report.received(&input);
         self.partition.handle(now, input);
+    }
+
+    /// A question that panics ends itself only: it sees the partition and changes nothing.
+    fn answer(&self, question: Question) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| question(&self.partition))) {
+            tracing::error!(partition = %self.id, reason = words_of(&*panic), "a question panicked");
+        }
     }
 
     /// Everything else that has arrived by now is taken before the engine decides.
@@ -266,7 +315,7 @@ impl Owner {
             self.take(Event::Answer(answer));
         }
         while let Ok(question) = self.questions.try_recv() {
-            question(&self.partition);
+            self.answer(question);
         }
         if let Some(end) = self.log.news() {
             self.take(Event::LogGrew(end));
@@ -305,4 +354,12 @@ impl Owner {
             has_changed
         });
     }
+}
+
+/// What a panic said.
+pub(crate) fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it said nothing")
+        .to_owned()
 }

@@ -41,6 +41,12 @@ impl Report {
         }
     }
 
+    /// A panic ended the owner.
+    pub(super) fn panicked(&self) {
+        self.metrics.panicked();
+        self.metrics.given_up();
+    }
+
     pub(super) fn sent(&mut self, effect: &Effect, now: Timestamp) {
         match effect {
             Effect::Commit { request, tick } => self.tick = Some(self.sent_tick(*request, tick, now)),
