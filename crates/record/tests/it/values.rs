@@ -69,12 +69,6 @@ impl Values {
         (0..length).map(|_| characters[self.below(characters.len() as u64) as usize]).collect()
     }
 
-    /// Text that is a name: not one that paths give a meaning.
-    fn name(&mut self, characters: &str, length_max: u64) -> String {
-        let text = self.text(characters, length_max);
-        if matches!(&*text, "." | "..") { "a".to_owned() } else { text }
-    }
-
     pub(crate) fn prose(&mut self) -> String {
         if self.flag() { String::new() } else { self.text("a z9\"\\äß漢🦀\n\0", 40) }
     }
