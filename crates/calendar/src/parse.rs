@@ -34,9 +34,18 @@ impl CronExpression {
     /// the fault. `@every` (an interval) and the `TZ=` prefix are taken by
     /// [`Recurrence::parse`](crate::Recurrence::parse) only.
     pub fn parse(text: &str) -> Result<CronExpression, CronParseError> {
+        CronExpression::parse_or(text, "")
+    }
+
+    /// The same for a caller that takes further words in the place of a nickname: `further` names them where one is not
+    /// known, as the end of a list.
+    ///
+    /// # Errors
+    /// As [`parse`](CronExpression::parse).
+    pub fn parse_or(text: &str, further: &str) -> Result<CronExpression, CronParseError> {
         let whole = trimmed(text)?;
         if whole.text.starts_with('@') {
-            return nickname(whole, "");
+            return nickname(whole, further);
         }
         if whole.text.starts_with("TZ=") || whole.text.starts_with("CRON_TZ=") {
             return Err(whole.error("a time zone in front is not allowed here: give the zone by itself"));
@@ -74,7 +83,7 @@ pub(crate) fn trimmed(text: &str) -> Result<Piece<'_>, CronParseError> {
 }
 
 /// Reads a nickname; `further` is what else the caller takes in its place, as the end of a list.
-pub(crate) fn nickname(whole: Piece<'_>, further: &str) -> Result<CronExpression, CronParseError> {
+fn nickname(whole: Piece<'_>, further: &str) -> Result<CronExpression, CronParseError> {
     let name = whole.text.split([' ', '\t']).next().unwrap_or_default();
     if let Some((_, fields_text)) = NICKNAMES.iter().find(|(known, _)| *known == name) {
         if whole.text.len() > name.len() {

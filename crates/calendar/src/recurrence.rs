@@ -8,7 +8,7 @@ use crate::error::CronParseError;
 use crate::expression::CronExpression;
 use crate::interval::Interval;
 use crate::items::{Piece, digits, shortened};
-use crate::parse::{nickname, trimmed};
+use crate::parse::trimmed;
 use crate::zone::Zone;
 
 /// What makes a schedule fire again and again.
@@ -69,10 +69,8 @@ impl Recurrence {
         if rest.text == "@every" {
             return Err(rest.error("@every needs a duration, such as @every 5m"));
         }
-        let expression = match rest.text.starts_with('@') {
-            true => nickname(rest, ", or @every with a duration")?,
-            false => CronExpression::parse(rest.text).map_err(|error| error.moved_right(rest.column - 1))?,
-        };
+        let expression = CronExpression::parse_or(rest.text, ", or @every with a duration")
+            .map_err(|error| error.moved_right(rest.column - 1))?;
         Ok(Recurrence::Cron(Cron::new(expression, zone, dst)))
     }
 

@@ -1,14 +1,18 @@
-//! Durations: a number of seconds, `1h30m`, or ISO 8601 (`PT5M`).
+//! Durations: a number of seconds, `1h30m`, `1.5h`, `1h 30m`, or ISO 8601 (`PT5M`). One grammar for the API, for records
+//! and for the command line.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use crate::InvalidField;
 
 /// Longest duration: ten thousand years of 366 days, beyond everything that can be scheduled.
 const MS_MAX: f64 = 10_000.0 * 366.0 * 86_400_000.0;
+/// Longest text that is looked at, in bytes.
+const TEXT_BYTES_MAX: usize = 64;
 const LIMIT: &str =
     "a number of seconds, a sum such as 90s, 5m or 1h30m (w, d, h, m, s, ms), or ISO 8601 such as PT5M";
 
@@ -83,66 +87,35 @@ pub fn duration_text(ms: i64) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// Milliseconds of a text. Months and years have no fixed length and are refused; a day has 24 hours.
 fn parse(text: &str) -> Option<f64> {
-    match text.strip_prefix(['P', 'p']) {
-        Some(rest) => iso(rest),
-        None => sum(text, &["w", "d", "h", "m", "s", "ms"]),
-    }
-}
-
-/// `1W`, or days, `T` and a time. Years and months have no fixed length and are refused.
-fn iso(text: &str) -> Option<f64> {
-    let lower = text.to_ascii_lowercase();
-    let (date, time) = match lower.split_once('t') {
-        Some((_, "")) => return None,
-        Some((date, time)) => (date, Some(time)),
-        None => (lower.as_str(), None),
-    };
-    let date_ms = if date.is_empty() { None } else { Some(sum(date, &["w", "d"])?) };
-    let time_ms = match time {
-        Some(time) => Some(sum(time, &["h", "m", "s"])?),
-        None => None,
-    };
-    match (date_ms, time_ms) {
-        (None, None) => None,
-        (date, time) => Some(date.unwrap_or(0.0) + time.unwrap_or(0.0)),
-    }
-}
-
-/// Numbers with units, in falling order of the units; only the last may have a fraction.
-fn sum(text: &str, units: &[&str]) -> Option<f64> {
-    let mut rest = text;
-    let mut units_left = units;
-    let mut total_ms = 0.0;
-    if rest.is_empty() || rest.len() > 64 {
+    let text = text.trim();
+    if text.is_empty() || text.len() > TEXT_BYTES_MAX {
         return None;
     }
-    while !rest.is_empty() {
-        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|end| *end > 0)?;
-        let (number, after) = rest.split_at(number_end);
-        let unit_end = after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit_end);
-        let place = units_left.iter().position(|known| *known == unit)?;
-        units_left = &units_left[place + 1..];
-        if number.contains('.') && !after.is_empty() {
-            return None;
-        }
-        total_ms += number.parse::<f64>().ok()? * unit_ms(unit)?;
-        rest = after;
+    if let Some(ms) = number(text).map(|seconds| seconds * 1_000.0).or_else(|| days(text)) {
+        return Some(ms);
     }
-    Some(total_ms)
+    let span: Span = text.parse().ok()?;
+    let length: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Some(length.as_secs() as f64 * 1_000.0 + f64::from(length.subsec_nanos()) / 1e6)
 }
 
-fn unit_ms(unit: &str) -> Option<f64> {
-    Some(match unit {
-        "w" => 604_800_000.0,
-        "d" => 86_400_000.0,
-        "h" => 3_600_000.0,
-        "m" => 60_000.0,
-        "s" => 1_000.0,
-        "ms" => 1.0,
-        _ => return None,
-    })
+/// A number of days or weeks with a fraction, which the general grammar has for hours and less only.
+fn days(text: &str) -> Option<f64> {
+    const DAY_MS: f64 = 86_400_000.0;
+    match text.strip_suffix('d') {
+        Some(days) => number(days).map(|days| days * DAY_MS),
+        None => number(text.strip_suffix('w')?).map(|weeks| weeks * 7.0 * DAY_MS),
+    }
+}
+
+/// A decimal number without an exponent.
+fn number(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_plain = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if is_plain { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -172,6 +145,17 @@ mod tests {
             (r#""250ms""#, 250),
             (r#""1d""#, 86_400_000),
             (r#""0s""#, 0),
+            (r#""5""#, 5_000),
+            (r#""1.5h""#, 5_400_000),
+            (r#""1h 30m""#, 5_400_000),
+            (r#""1.5d""#, 129_600_000),
+            (r#""2w""#, 1_209_600_000),
+            (r#""1d12h""#, 129_600_000),
+            (r#""0.1s""#, 100),
+            (r#""0.0001s""#, 1),
+            (r#""PT1.5H""#, 5_400_000),
+            (r#""pt5m""#, 300_000),
+            (r#""2 days 3 hours""#, 183_600_000),
         ];
         for (json, ms) in cases {
             assert_eq!(read(json), Ok(ms), "{json}");
@@ -184,10 +168,15 @@ mod tests {
             ("-1", "is negative"),
             ("-0", "is negative"),
             ("-0.0", "is negative"),
-            (r#""-5m""#, "is not a duration"),
+            (r#""-5m""#, "is negative"),
+            (r#""-5""#, "is negative"),
+            (r#""-PT5M""#, "is negative"),
+            (r#""5m ago""#, "is negative"),
             (r#""""#, "is not a duration"),
-            (r#""5""#, "is not a duration"),
-            (r#""5 m""#, "is not a duration"),
+            (r#""5x""#, "is not a duration"),
+            (r#""1e3""#, "is not a duration"),
+            (r#""soon""#, "is not a duration"),
+            (r#""1mo""#, "is not a duration"),
             (r#""30m1h""#, "is not a duration"),
             (r#""1h1h""#, "is not a duration"),
             (r#""1.5h30m""#, "is not a duration"),
@@ -199,6 +188,7 @@ mod tests {
             (r#""P1DT""#, "is not a duration"),
             (r#""NaN""#, "is not a duration"),
             (r#""inf s""#, "is not a duration"),
+            (r#""9999999w""#, "is too long"),
             ("1e300", "is too long"),
             ("9223372036854775807", "is too long"),
         ];

@@ -10,6 +10,7 @@ pub(crate) const OWN_HEADERS: &str = "minutehand-";
 pub(crate) const INSTRUCTIONS: &[&str] = &[
     "minutehand-command",
     "minutehand-envelope",
+    "minutehand-executor",
     "minutehand-timeout-ms",
     "minutehand-url",
     "minutehand-user",
@@ -21,6 +22,15 @@ const RUN_TIMEOUT_MS_MAX: i64 = RETRY_DELAY_MS_MAX;
 /// Whether a header is one of the scheduler's own that callers may set, as they may in the API.
 pub fn is_instruction(name: &str) -> bool {
     INSTRUCTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// The instruction that was probably meant by a name that is none.
+pub(crate) fn nearest_instruction(name: &str) -> Option<&'static str> {
+    /// More letters than this are no error of typing.
+    const TYPING_ERRORS_MAX: usize = 3;
+    let name = name.to_ascii_lowercase();
+    let distances = INSTRUCTIONS.iter().map(|known| (strsim::damerau_levenshtein(&name, known), *known));
+    distances.min().filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX).map(|(_, known)| known)
 }
 
 /// Checks what a header says when it is an instruction. What only the executor can know (whether an address may be reached,
@@ -42,6 +52,10 @@ pub fn validate_instruction(name: &str, value: &str) -> Result<(), InvalidField>
             if !["cloudevents", "plain"].iter().any(|word| word.eq_ignore_ascii_case(value)) =>
         {
             refused("is not a choice", "one of cloudevents, plain".to_owned())
+        }
+        // The payload describes a command, whatever queue it goes through.
+        "minutehand-executor" if value != "process" => {
+            refused("is not an executor that can be asked for", "process".to_owned())
         }
         // It may hold a secret, and is not repeated.
         "minutehand-url" => url_problem(value).map_or(Ok(()), |problem| {
@@ -96,11 +110,25 @@ mod tests {
             ("minutehand-url", "http://exa mple.org/"),
             ("minutehand-url", " http://example.org/"),
             ("minutehand-envelope", "json"),
+            ("minutehand-executor", "shell"),
+            ("minutehand-executor", ""),
             ("minutehand-command", ""),
             ("minutehand-user", ""),
         ] {
             let error = validate_instruction(name, value).expect_err(value);
             assert!(error.field.ends_with(name) && !format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_instruction_is_known_by_its_letters() {
+        for (name, meant) in [
+            ("minutehand-ulr", Some("minutehand-url")),
+            ("Minutehand-Comand", Some("minutehand-command")),
+            ("minutehand-timeout", Some("minutehand-timeout-ms")),
+            ("minutehand-something", None),
+        ] {
+            assert_eq!(nearest_instruction(name), meant, "{name}");
         }
     }
 
@@ -113,6 +141,7 @@ mod tests {
             ("minutehand-url", "http://例え.jp/"),
             ("minutehand-envelope", "CloudEvents"),
             ("minutehand-command", "exit 1"),
+            ("minutehand-executor", "process"),
             ("x-timeout-ms", "5s"),
         ] {
             assert_eq!(validate_instruction(name, value), Ok(()), "{name}: {value}");

@@ -161,7 +161,12 @@ pub fn name_refused(field: &str, given: &str, error: &minutehand_model::NameErro
         NameError::TooLong { bytes, .. } => format!("{bytes} bytes"),
         _ => format!("{:?}", given.chars().take(60).collect::<String>()),
     };
-    InvalidField::new(field, error.to_string(), limit, given)
+    let reason = match error {
+        // The limit says what is allowed.
+        NameError::Character { found, position, .. } => format!("has {found:?} at position {position}"),
+        other => other.to_string(),
+    };
+    InvalidField::new(field, reason, limit, given)
 }
 
 /// A word out of a few; the default when none is given.

@@ -27,6 +27,9 @@ pub fn time_text(at: Timestamp) -> String {
 fn parse(text: &str) -> Result<Timestamp, &'static str> {
     const SHAPE: &str = "is not RFC 3339";
     let bytes = text.as_bytes();
+    if is_local(text) {
+        return Err("names no time zone");
+    }
     if bytes.len() < 20 || !bytes.is_ascii() {
         return Err(SHAPE);
     }
@@ -53,6 +56,12 @@ fn parse(text: &str) -> Result<Timestamp, &'static str> {
     let at =
         Timestamp::from_millis(days_before(year, month, day) * DAY_MS + seconds * SECOND_MS + fraction_ms);
     if at > Timestamp::END_OF_YEAR_9999 { Err("lies beyond the year 9999") } else { Ok(at) }
+}
+
+/// Whether a text is a date, or a date and a time of day, and leaves open where on earth.
+fn is_local(text: &str) -> bool {
+    let behind_the_date = text.get(10..).unwrap_or("");
+    !behind_the_date.contains(['Z', 'z', '+', '-', '[']) && text.parse::<jiff::civil::DateTime>().is_ok()
 }
 
 fn digits(bytes: &[u8]) -> Option<i64> {
@@ -140,7 +149,10 @@ mod tests {
             ("", "is not RFC 3339"),
             ("tomorrow", "is not RFC 3339"),
             ("1700000000000", "is not RFC 3339"),
-            ("2026-11-23T16:00:00", "is not RFC 3339"),
+            ("2026-11-23T16:00:00", "names no time zone"),
+            ("2026-11-23 16:00", "names no time zone"),
+            ("2026-11-23", "names no time zone"),
+            ("2026-11-23T16:00", "names no time zone"),
             ("2026-11-23T16:00:00.Z", "is not RFC 3339"),
             ("2026-11-23T16:00:00+0100", "is not RFC 3339"),
             ("2026-11-23T16:00:00+24:00", "is not RFC 3339"),

@@ -8,7 +8,9 @@ use minutehand_model::policy::RetryPolicyError;
 use minutehand_model::{RetryPolicy, Task, Timestamp};
 
 use crate::InvalidField;
-use crate::instruction::{INSTRUCTIONS, OWN_HEADERS, is_instruction, validate_instruction};
+use crate::instruction::{
+    INSTRUCTIONS, OWN_HEADERS, is_instruction, nearest_instruction, validate_instruction,
+};
 
 /// Checks a task against every limit.
 ///
@@ -76,7 +78,9 @@ fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
     let is_own = name.get(..OWN_HEADERS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_HEADERS));
     if is_own && !is_instruction(name) {
         let known = INSTRUCTIONS.join(", ");
-        let limit = format!("of the names that begin with {OWN_HEADERS:?} only {known} are accepted");
+        let near =
+            nearest_instruction(name).map_or_else(String::new, |near| format!("did you mean {near}? "));
+        let limit = format!("{near}of the names that begin with {OWN_HEADERS:?} only {known} are accepted");
         return Err(InvalidField::new("headers", "has a reserved name", limit, name));
     }
     let field = || format!("headers.{name}");
