@@ -17,6 +17,8 @@ pub struct Console {
     pub stderr: Box<dyn Write + Send>,
     /// Input comes from here; taken by the verb that reads it.
     pub stdin: Box<dyn BufRead + Send>,
+    /// Whether a person can be asked: standard input and standard error are a terminal.
+    pub can_ask: bool,
     /// Whether a person looks at standard output.
     pub stdout_is_terminal: bool,
     /// Whether a person looks at standard error: progress bars.
@@ -37,6 +39,7 @@ impl Console {
             stdout: Box::new(io::BufWriter::with_capacity(64 * 1024, io::stdout())),
             stderr: Box::new(io::stderr()),
             stdin: Box::new(BufReader::with_capacity(64 * 1024, io::stdin())),
+            can_ask: stderr_is_terminal && io::stdin().is_terminal(),
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal,
             colour: stderr_is_terminal && !no_colour,
@@ -86,6 +89,20 @@ impl Console {
         self.stdout.flush().map_err(|error| write_failure(&error))
     }
 
+    /// Asks a person to confirm; without one there is nobody to ask, and the answer is yes.
+    pub(crate) fn confirmed(&mut self, question: &str) -> Result<bool, Failure> {
+        if !self.can_ask {
+            return Ok(true);
+        }
+        self.flush()?;
+        let _ = write!(self.stderr, "{question} [y/N] ");
+        let _ = self.stderr.flush();
+        let mut answer = String::new();
+        let read = self.stdin.read_line(&mut answer);
+        read.map_err(|error| Failure::new(Exit::Failed, format!("could not read the answer: {error}")))?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// Takes standard input; a second call gets an empty one.
     pub(crate) fn take_stdin(&mut self) -> Box<dyn BufRead + Send> {
         std::mem::replace(&mut self.stdin, Box::new(io::empty()))
@@ -118,10 +135,7 @@ impl Console {
             let _ = writeln!(self.stderr, "hint: {hint}");
         }
         if json {
-            let problem = failure.problem.clone().unwrap_or_else(|| {
-                serde_json::json!({ "title": failure.message, "hint": failure.hint, "exit": failure.exit.code() })
-            });
-            let _ = self.json(&problem);
+            let _ = self.json(&failure.as_problem());
         }
         let _ = self.flush();
     }

@@ -4,16 +4,29 @@ use std::path::Path;
 
 use bytes::Bytes;
 use minutehand_calendar::Zone;
-use minutehand_crontab::{Entry, Format, LineError, Timing, file_labels, parse, schedule_ids};
+use minutehand_crontab::{
+    Entry, Format, Known, Line, LineError, RANDOM_DELAY_MINUTES_MAX, Timing, Undecided, content, file_labels,
+    follow, id_prefix, parse,
+};
+use minutehand_model::limits::JITTER_MS_MAX;
+use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
     ActionTemplate, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, QueueName,
     RecurrenceSpec, RetryPolicy, ScheduleDefinition, ScheduleId,
 };
+use serde_json::Value;
 
-/// The queue of schedules that come from crontabs, served by a process executor.
+/// The queue of schedules that come from crontabs.
 pub const QUEUE_DEFAULT: &str = "crontab";
+/// The header that says which executor runs an execution, whatever its queue: the payload describes a command.
+const EXECUTOR_HEADER: (&str, &str) = ("minutehand-executor", "process");
 /// The header that names the user of a system crontab's line.
 const USER_HEADER: &str = "minutehand-user";
+
+const _: () = assert!(
+    RANDOM_DELAY_MINUTES_MAX as i64 * MINUTE_MS <= JITTER_MS_MAX,
+    "a RANDOM_DELAY is the jitter of a schedule"
+);
 
 /// A crontab as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +55,7 @@ pub struct Planned {
     pub path: String,
     /// The line as it was read.
     pub entry: Entry,
-    /// The schedule's id, which outlives edits of other lines and of this line's time.
+    /// The schedule's id, which outlives edits of the file.
     pub id: ScheduleId,
     /// When it runs.
     pub kind: PlannedKind,
@@ -50,34 +63,142 @@ pub struct Planned {
     pub definition: ScheduleDefinition,
 }
 
-/// Plans the schedules of crontabs; lines that are refused come back with the path of their file.
+/// What one file becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedFile {
+    /// Where it lies.
+    pub path: String,
+    /// The lines that were understood, in order.
+    pub lines: Vec<Planned>,
+    /// The lines that were refused, in order.
+    pub refused: Vec<LineError>,
+    prefix: String,
+    label: String,
+}
+
+/// A file whose format cannot be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot tell whether {path} is a user's crontab or a system crontab: {reason}")]
+pub struct UndecidedFile {
+    /// Where it lies.
+    pub path: String,
+    /// Why not.
+    pub reason: Undecided,
+}
+
+/// Plans the schedules of crontabs, each under the id it has when it is made for the first time.
 ///
 /// What cron does is kept: a line runs on the clock of `CRON_TZ`, else of `zone`; it is not run again when it fails;
 /// what was missed while the scheduler was down is not made up for; runs may overlap; and a run that a crash
 /// interrupts is not repeated.
-#[must_use]
+///
+/// # Errors
+/// The first file whose format cannot be told.
 pub fn plan(
     files: &[CrontabFile],
     prefix: &str,
     queue: &QueueName,
     zone: &Zone,
-) -> (Vec<Planned>, Vec<(String, LineError)>) {
+) -> Result<Vec<PlannedFile>, UndecidedFile> {
     let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let users = user_names();
-    let (mut planned, mut refused) = (Vec::new(), Vec::new());
-    for (file, label) in files.iter().zip(file_labels(&paths)) {
+    let plan_file = |(file, label): (&CrontabFile, String)| {
+        let crontab = parse(&file.bytes, format_of(file, &users)?);
+        let lines = crontab.entries.into_iter().map(|entry| {
+            let (kind, definition) = definition(&entry, queue, zone);
+            let id = ScheduleId::parse("unnamed").expect("a valid id");
+            Planned { path: file.path.clone(), entry, id, kind, definition }
+        });
+        let (path, prefix) = (file.path.clone(), prefix.to_owned());
+        let mut planned =
+            PlannedFile { path, lines: lines.collect(), refused: crontab.errors, prefix, label };
+        planned.follow(&[]);
+        Ok(planned)
+    };
+    files.iter().zip(file_labels(&paths)).map(plan_file).collect()
+}
+
+impl PlannedFile {
+    /// What the ids of the file's schedules begin with.
+    #[must_use]
+    pub fn id_prefix(&self) -> String {
+        id_prefix(&self.prefix, &self.label)
+    }
+
+    /// Gives each line the schedule that was made of it before, also when the line has been edited since; answers the
+    /// schedules that no line makes any more.
+    pub fn follow(&mut self, known: &[Known]) -> Vec<ScheduleId> {
+        // What runs at a start has no schedule to find: it is named behind the others.
+        let (mut recurring, mut at_start): (Vec<&mut Planned>, Vec<&mut Planned>) =
+            self.lines.iter_mut().partition(|line| line.kind == PlannedKind::Recurring);
+        let line = |planned: &&mut Planned| Line {
+            content: planned.entry.content(),
+            timing: timing(&planned.definition),
+        };
+        let lines: Vec<Line> = recurring.iter().map(line).collect();
+        let followed = follow(&self.prefix, &self.label, &lines, known);
+        for (planned, id) in recurring.iter_mut().zip(&followed.ids) {
+            planned.id = id.clone();
+        }
+        let taken: Vec<Known> =
+            followed.ids.into_iter().zip(lines).map(|(id, line)| Known { id, line }).collect();
+        let never = |planned: &&mut Planned| Line {
+            content: format!("{}\0@reboot", planned.entry.content()),
+            timing: "@reboot".to_owned(),
+        };
+        let lines: Vec<Line> = at_start.iter().map(never).collect();
+        for (planned, id) in at_start.iter_mut().zip(follow(&self.prefix, &self.label, &lines, &taken).ids) {
+            planned.id = id;
+        }
+        followed.gone
+    }
+}
+
+/// The line that a schedule was made of; `None` when it was made of something else.
+#[must_use]
+pub fn known_line(id: &ScheduleId, definition: &ScheduleDefinition) -> Option<Known> {
+    let action = &definition.action;
+    let user = action.headers.iter().find(|(name, _)| name == USER_HEADER).map(|(_, user)| user.as_str());
+    let content = content_of(&serde_json::from_slice(&action.payload).ok()?, user)?;
+    Some(Known { id: id.clone(), line: Line { content, timing: timing(definition) } })
+}
+
+/// The same of a schedule as the API shows it.
+pub(crate) fn known_line_of_json(schedule: &Value) -> Option<Known> {
+    let text = |name: &str| schedule.get(name).and_then(Value::as_str);
+    let id = ScheduleId::parse(text("id")?).ok()?;
+    let payload = match schedule.get("payload")? {
+        Value::String(text) => serde_json::from_str(text).ok()?,
+        other => other.clone(),
+    };
+    let user = schedule.get("headers").and_then(|headers| headers.get(USER_HEADER)).and_then(Value::as_str);
+    let timing = timing_text(text("cron")?, text("time_zone")?);
+    Some(Known { id, line: Line { content: content_of(&payload, user)?, timing } })
+}
+
+fn content_of(payload: &Value, user: Option<&str>) -> Option<String> {
+    let command = payload.get("argv")?.as_array()?.last()?.as_str()?;
+    Some(content(user, command, payload.get("stdin").and_then(Value::as_str)))
+}
+
+fn timing(definition: &ScheduleDefinition) -> String {
+    match &definition.recurrence {
+        RecurrenceSpec::Cron { expression, zone, .. } => timing_text(expression, zone),
+        RecurrenceSpec::Interval { every_ms, .. } => format!("every {every_ms} ms"),
+    }
+}
+
+fn timing_text(expression: &str, zone: &str) -> String {
+    format!("{expression} {zone}")
+}
+
+fn format_of(file: &CrontabFile, users: &[String]) -> Result<Format, UndecidedFile> {
+    let detect = || {
         let text = String::from_utf8_lossy(&file.bytes);
         let is_user = |word: &str| users.iter().any(|user| user == word);
-        let format = file.format.unwrap_or_else(|| Format::detect(&file.path, &text, &is_user));
-        let crontab = parse(&file.bytes, format);
-        refused.extend(crontab.errors.into_iter().map(|error| (file.path.clone(), error)));
-        let ids = schedule_ids(prefix, &label, &crontab.entries);
-        planned.extend(crontab.entries.into_iter().zip(ids).map(|(entry, id)| {
-            let (kind, definition) = definition(&entry, queue, zone);
-            Planned { path: file.path.clone(), entry, id, kind, definition }
-        }));
-    }
-    (planned, refused)
+        Format::detect(&file.path, &text, &is_user)
+    };
+    file.format.map_or_else(detect, Ok).map_err(|reason| UndecidedFile { path: file.path.clone(), reason })
 }
 
 fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, ScheduleDefinition) {
@@ -89,6 +210,7 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
         }
     };
     let zone = entry.zone.as_ref().unwrap_or(zone).name().to_owned();
+    let executor = (EXECUTOR_HEADER.0.to_owned(), EXECUTOR_HEADER.1.to_owned());
     let user = entry.user.iter().map(|user| (USER_HEADER.to_owned(), user.clone()));
     let definition = ScheduleDefinition {
         recurrence: RecurrenceSpec::Cron { expression, zone, dst: "vixie".to_owned() },
@@ -96,14 +218,14 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
         start: None,
         end: None,
         runs_max: None,
-        jitter_ms: 0,
+        jitter_ms: i64::from(entry.random_delay_minutes) * MINUTE_MS,
         misfire: MisfirePolicy { rule: MisfireRule::None, ..MisfirePolicy::default() },
         overlap: OverlapPolicy::AllowAll,
         pause_on_failure: false,
         action: ActionTemplate {
             queue: queue.clone(),
             payload: payload(entry),
-            headers: user.collect(),
+            headers: std::iter::once(executor).chain(user).collect(),
             retry: RetryPolicy::NEVER,
             guarantee: Guarantee::AtMostOnce,
             precision: Precision::Normal,
@@ -112,7 +234,6 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
     };
     (kind, definition)
 }
-
 /// What the process executor reads: program and arguments, environment, standard input.
 fn payload(entry: &Entry) -> Bytes {
     let environment: serde_json::Map<String, serde_json::Value> =

@@ -18,8 +18,10 @@ pub enum Exit {
     Conflict = 4,
     /// 5: the input was refused for what it says.
     Refused = 5,
-    /// 6: the server cannot be reached.
+    /// 6: the server cannot be reached, or cannot do it now (a full disk, too many requests, no owner yet).
     Unreachable = 6,
+    /// 7: the server refuses the token, or does not let it do this.
+    Denied = 7,
 }
 
 impl Exit {
@@ -27,6 +29,34 @@ impl Exit {
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
+    }
+
+    /// The word for it in the type of a problem.
+    const fn kind(self) -> &'static str {
+        match self {
+            Exit::Ok => "ok",
+            Exit::Failed => "failed",
+            Exit::Usage => "usage",
+            Exit::NotFound => "not-found",
+            Exit::Conflict => "conflict",
+            Exit::Refused => "refused",
+            Exit::Unreachable => "unreachable",
+            Exit::Denied => "denied",
+        }
+    }
+
+    /// What it means, in words.
+    const fn title(self) -> &'static str {
+        match self {
+            Exit::Ok => "Done",
+            Exit::Failed => "Failed",
+            Exit::Usage => "The command line was not understood",
+            Exit::NotFound => "Not found",
+            Exit::Conflict => "Conflict",
+            Exit::Refused => "The input was refused",
+            Exit::Unreachable => "The server cannot be reached, or cannot do it now",
+            Exit::Denied => "The token was refused",
+        }
     }
 }
 
@@ -45,7 +75,8 @@ Exit codes:
   3  not found
   4  conflict: already exists, or changed meanwhile
   5  the input was refused
-  6  the server cannot be reached";
+  6  the server cannot be reached, or cannot do it now
+  7  the token was refused, or may not do this";
 
 /// Why a command did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +87,7 @@ pub struct Failure {
     pub message: String,
     /// What to try, in one line.
     pub hint: Option<String>,
-    /// The whole answer, when it came from a server as a problem document; printed with `--json`.
+    /// The answer of a server, or more than the message says: members of the problem document that `--json` prints.
     pub problem: Option<serde_json::Value>,
 }
 
@@ -71,6 +102,25 @@ impl Failure {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The failure as a problem document (RFC 9457): the server's own where it sent one, always with `exit`, and with
+    /// `hint` where there is one.
+    #[must_use]
+    pub fn as_problem(&self) -> serde_json::Value {
+        let mut problem = serde_json::Map::new();
+        let kind = format!("urn:minutehand:problem:{}", self.exit.kind());
+        problem.insert("type".to_owned(), kind.into());
+        problem.insert("title".to_owned(), self.exit.title().into());
+        problem.insert("detail".to_owned(), self.message.clone().into());
+        if let Some(hint) = &self.hint {
+            problem.insert("hint".to_owned(), hint.clone().into());
+        }
+        if let Some(serde_json::Value::Object(members)) = self.problem.clone() {
+            problem.extend(members);
+        }
+        problem.insert("exit".to_owned(), self.exit.code().into());
+        problem.into()
     }
 
     /// Ends with a code and says nothing: all has been said.

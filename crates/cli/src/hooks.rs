@@ -18,6 +18,9 @@ pub trait Commands: Send + Sync {
     /// Runs the simulator and prints what it found, one object per line with `args.json`.
     async fn sim(&self, args: SimArgs) -> Result<(), Failure>;
 
+    /// The bugs that the simulator can plant, in the order of its documentation.
+    fn planted_bugs(&self) -> Vec<PlantedBug>;
+
     /// Runs a role of a cluster until it is told to stop.
     async fn role(&self, role: Role, args: ClusterArgs) -> Result<(), Failure> {
         drop(args);
@@ -39,6 +42,15 @@ pub trait Commands: Send + Sync {
     /// Every setting that `dev` (or, where the arguments say so, a cluster's role) would run with, given the same
     /// arguments, in the order of the documentation. Secrets are left out or masked here.
     fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure>;
+}
+
+/// A bug that the simulator can plant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlantedBug {
+    /// Its name: the word behind `--break`.
+    pub name: String,
+    /// What is broken, as a sentence.
+    pub about: String,
 }
 
 /// The program was built without the cluster's adapters.

@@ -22,8 +22,11 @@ pub use args::{
     SchemaCommand, SchemaVerb, ServerArgs, SimArgs, Token, Verb, parse_from,
 };
 pub use console::Console;
-pub use crontab::{CrontabFile, Planned, PlannedKind, QUEUE_DEFAULT, machine_zone, plan};
+pub use crontab::{
+    CrontabFile, Planned, PlannedFile, PlannedKind, QUEUE_DEFAULT, UndecidedFile, known_line, machine_zone,
+    plan,
+};
 pub use exit::{Exit, Failure};
 pub use explain::{Answer, Fault, Question};
-pub use hooks::{Commands, SchemaItem, SchemaState, Setting};
-pub use verbs::{run, run_on};
+pub use hooks::{Commands, PlantedBug, SchemaItem, SchemaState, Setting};
+pub use verbs::{run, run_on, usage_error};

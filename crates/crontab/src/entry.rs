@@ -4,6 +4,13 @@ use minutehand_calendar::Zone;
 
 use crate::environment::Environment;
 
+/// What a line runs, and as whom, as one text.
+#[must_use]
+pub fn content(user: Option<&str>, command: &str, stdin: Option<&str>) -> String {
+    let stdin = stdin.map_or_else(String::new, |text| format!("%{text}"));
+    [user.unwrap_or(""), command, stdin.as_str()].join("\0")
+}
+
 /// When an entry runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Timing {
@@ -33,9 +40,17 @@ pub struct Entry {
     pub environment: Environment,
     /// Whether the line begins with `-`, which asks cron not to log its runs.
     pub quiet: bool,
+    /// Longest delay of a run, in minutes, from a `RANDOM_DELAY=` above it; 0 without one.
+    pub random_delay_minutes: u16,
 }
 
 impl Entry {
+    /// What the line runs, and as whom, as one text: lines of the same text run the same.
+    #[must_use]
+    pub fn content(&self) -> String {
+        content(self.user.as_deref(), &self.command, self.stdin.as_deref())
+    }
+
     /// The program and arguments that run the command: the shell that `SHELL=` names, else `/bin/sh`, with `-c`.
     #[must_use]
     pub fn argv(&self) -> [String; 3] {

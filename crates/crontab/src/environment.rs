@@ -1,6 +1,6 @@
 //! The environment lines of a crontab: `NAME=value`, in force for the lines below them.
 
-use crate::error::Reason;
+use crate::error::{Reason, shown};
 
 /// Variables in the order in which they were first set; a later value replaces an earlier one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub(crate) fn assignment(line: &str) -> Option<Result<Assignment, (usize, Reason
 fn check_name(name: &str, is_quoted: bool) -> Result<(), Reason> {
     let first_fits = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if name.is_empty() || name.contains('=') || (!first_fits && !is_quoted) {
-        return Err(Reason::VariableName { given: name.chars().take(40).collect() });
+        return Err(Reason::VariableName { given: shown(name) });
     }
     Ok(())
 }

@@ -2,6 +2,14 @@
 
 use minutehand_calendar::{CronParseError, ZoneError};
 
+/// Largest `RANDOM_DELAY`: a day, in minutes.
+pub const RANDOM_DELAY_MINUTES_MAX: u16 = 24 * 60;
+
+/// At most forty characters of a text, for a message.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
 /// Why a line was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
@@ -30,6 +38,24 @@ pub enum Reason {
     /// Nothing to run.
     #[error("no command")]
     NoCommand,
+    /// What stands where the command begins is another time field.
+    #[error(
+        "the command begins with {given:?}, which looks like one more time field; a line is: minute hour day month \
+         weekday{} command (a line with a delay and a name is one of an anacrontab)",
+        user_word(*.system)
+    )]
+    FurtherField {
+        /// What stands there, cut to 40 characters.
+        given: String,
+        /// Whether the file has a user column.
+        system: bool,
+    },
+    /// An option before the command that is not known.
+    #[error("the option {given:?} before the command is not known; the only one is -n")]
+    Option {
+        /// What stands there, cut to 40 characters.
+        given: String,
+    },
     /// The name of a variable.
     #[error("{given:?} is no name of a variable; one begins with a letter or _")]
     VariableName {
@@ -48,6 +74,12 @@ pub enum Reason {
     /// `CRON_TZ` names no zone.
     #[error("{0}")]
     Zone(ZoneError),
+    /// `RANDOM_DELAY` is no number of minutes, or a larger one than a day has.
+    #[error("RANDOM_DELAY is {given:?}; it must be a number of minutes from 0 to {RANDOM_DELAY_MINUTES_MAX}")]
+    RandomDelay {
+        /// What stands there, cut to 40 characters.
+        given: String,
+    },
     /// A `CRON_TZ` above was refused, so the zone that is meant is not known.
     #[error("its time zone is not known, because CRON_TZ on line {line} was refused")]
     ZoneRefusedAbove {

@@ -1,12 +1,10 @@
 //! Schedule ids that outlive edits of a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use minutehand_model::ScheduleId;
 use xxhash_rust::xxh3::xxh3_64;
-
-use crate::entry::Entry;
 
 /// Longest part of an id that comes from a file's name, in bytes.
 const LABEL_BYTES_MAX: usize = 96;
@@ -16,33 +14,42 @@ pub const PREFIX_DEFAULT: &str = "crontab";
 /// Longest prefix, in bytes.
 const PREFIX_BYTES_MAX: usize = 40;
 
-/// The ids of a file's entries, in their order: `<prefix>/<file>/<n>-<hash>`.
-///
-/// The hash (eight hexadecimal digits of XXH3) is over user, command and standard input, so an entry keeps its id
-/// when lines are added, removed or moved around it, and when its time is changed: the schedule is then revised, not
-/// replaced. Entries that run the same thing are told apart by `n`, counted from 1 in the order of the file.
-/// `file` is a label as [`file_labels`] makes it.
+/// What the ids of a file's schedules begin with: `<prefix>/<file>/`. `file` is a label as [`file_labels`] makes it.
 #[must_use]
-pub fn schedule_ids(prefix: &str, file: &str, entries: &[Entry]) -> Vec<ScheduleId> {
-    let mut seen: BTreeMap<u32, u32> = BTreeMap::new();
-    let (prefix, label) = (shortened(prefix, PREFIX_BYTES_MAX), label(file));
-    entries
-        .iter()
-        .map(|entry| {
-            let hash = fingerprint(entry);
-            let count = seen.entry(hash).or_default();
-            *count += 1;
-            ScheduleId::parse(&format!("{prefix}/{label}/{count}-{hash:08x}"))
-                .expect("a label has only characters that an id may have, and is short")
-        })
-        .collect()
+pub fn id_prefix(prefix: &str, file: &str) -> String {
+    format!("{}/{}/", shortened(prefix, PREFIX_BYTES_MAX), label(file))
 }
 
-fn fingerprint(entry: &Entry) -> u32 {
-    let stdin = entry.stdin.as_ref().map_or_else(String::new, |text| format!("%{text}"));
-    let text = [entry.user.as_deref().unwrap_or(""), entry.command.as_str(), stdin.as_str()].join("\0");
-    // Half of the hash is enough to tell the lines of one file apart; a collision costs a number, not a line.
-    (xxh3_64(text.as_bytes()) >> 32) as u32
+/// Makes ids that are not taken yet: `<prefix>/<file>/<n>-<hash>`.
+///
+/// The hash (eight hexadecimal digits of XXH3) is over what the line runs. Lines that run the same are told apart by
+/// `n`, counted from 1.
+pub(crate) struct NewIds {
+    prefix: String,
+    taken: BTreeSet<ScheduleId>,
+    /// The number that was given last, by hash.
+    counts: BTreeMap<u32, u32>,
+}
+
+impl NewIds {
+    pub(crate) fn new(prefix: &str, file: &str, taken: impl Iterator<Item = ScheduleId>) -> NewIds {
+        NewIds { prefix: id_prefix(prefix, file), taken: taken.collect(), counts: BTreeMap::new() }
+    }
+
+    /// The next free id of a line that runs this.
+    pub(crate) fn id_of(&mut self, content: &str) -> ScheduleId {
+        // Half of the hash is enough to tell the lines of one file apart; a collision costs a number, not a line.
+        let hash = (xxh3_64(content.as_bytes()) >> 32) as u32;
+        let count = self.counts.entry(hash).or_default();
+        loop {
+            *count += 1;
+            let id = ScheduleId::parse(&format!("{}{count}-{hash:08x}", self.prefix))
+                .expect("a label has only characters that an id may have, and is short");
+            if !self.taken.contains(&id) {
+                return id;
+            }
+        }
+    }
 }
 
 /// The labels by which files are named in ids: the last part of the path, or the whole path where two of the files

@@ -17,15 +17,17 @@
 mod entry;
 mod environment;
 mod error;
+mod follow;
 mod format;
 mod id;
 mod line;
 mod parse;
 mod percent;
 
-pub use entry::{Entry, Timing};
+pub use entry::{Entry, Timing, content};
 pub use environment::Environment;
-pub use error::{LineError, Reason};
-pub use format::Format;
-pub use id::{PREFIX_DEFAULT, file_labels, schedule_ids};
+pub use error::{LineError, RANDOM_DELAY_MINUTES_MAX, Reason};
+pub use follow::{Followed, Known, Line, follow};
+pub use format::{Format, Undecided};
+pub use id::{PREFIX_DEFAULT, file_labels, id_prefix};
 pub use parse::{Crontab, parse};

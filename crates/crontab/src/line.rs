@@ -3,7 +3,7 @@
 use minutehand_calendar::CronExpression;
 
 use crate::entry::Timing;
-use crate::error::Reason;
+use crate::error::{Reason, shown};
 use crate::format::Format;
 use crate::percent;
 
@@ -29,7 +29,8 @@ const USER_BYTES_MAX: usize = 64;
 /// The five time fields, or the nickname, at the beginning of a line; `None` when there are fewer.
 pub(crate) fn split_fields(line: &str) -> Option<Fields> {
     let start = line.len() - line.trim_start_matches(BLANKS).len();
-    let quiet = line[start..].starts_with('-');
+    // What follows the dash follows it at once: `- 0 1 * * * x` has a dash for its minute.
+    let quiet = line[start..].strip_prefix('-').is_some_and(|rest| !rest.starts_with(BLANKS));
     let start = start + usize::from(quiet);
     let wanted = if line[start..].starts_with('@') { 1 } else { 5 };
     let mut end = start;
@@ -57,7 +58,7 @@ pub(crate) fn parts(line: &str, format: Format) -> Result<Parts, (usize, usize, 
     let text = &line[start..end];
     let timing = match text {
         "@reboot" => Timing::AtStart,
-        _ => match CronExpression::parse(text) {
+        _ => match CronExpression::parse_or(text, ", or @reboot for a start") {
             Ok(_) => Timing::Cron(text.to_owned()),
             Err(error) => return Err((start, error.column.saturating_sub(1), Reason::Expression(error))),
         },
@@ -71,12 +72,41 @@ pub(crate) fn parts(line: &str, format: Format) -> Result<Parts, (usize, usize, 
         user = Some(word.to_owned());
         rest_at = skip_blanks(line, rest_at + length);
     }
+    rest_at = skip_options(line, rest_at)?;
     let (command, stdin) = percent::split(&line[rest_at..]);
     let command = command.trim_end().to_owned();
-    if command.is_empty() {
-        return Err((rest_at, 0, Reason::NoCommand));
-    }
+    check_command(&command, system).map_err(|reason| (rest_at, 0, reason))?;
     Ok(Parts { timing, user, command, stdin, quiet })
+}
+
+/// The byte behind the options of the command: `-n` asks for mail when it fails only, and nobody sends any here. A shell
+/// would take any other for an option of its own.
+fn skip_options(line: &str, mut at: usize) -> Result<usize, (usize, usize, Reason)> {
+    while line[at..].starts_with('-') {
+        let length = line[at..].find(BLANKS).unwrap_or(line.len() - at);
+        match &line[at..at + length] {
+            "-n" => at = skip_blanks(line, at + length),
+            other => return Err((at, 0, Reason::Option { given: shown(other) })),
+        }
+    }
+    Ok(at)
+}
+
+fn check_command(command: &str, system: bool) -> Result<(), Reason> {
+    let word = command.split(BLANKS).next().unwrap_or_default();
+    match word {
+        "" => Err(Reason::NoCommand),
+        word if looks_like_time(word) => Err(Reason::FurtherField { given: shown(word), system }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a word could stand in a time field and hardly names a program: `*`, `*/5`, `1-5`, `45`.
+pub(crate) fn looks_like_time(word: &str) -> bool {
+    word.starts_with('*')
+        || word == "?"
+        || word.starts_with(|c: char| c.is_ascii_digit())
+            && word.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '/' | ',' | '-'))
 }
 
 fn skip_blanks(line: &str, at: usize) -> usize {
@@ -87,10 +117,15 @@ fn check_user(word: &str) -> Result<(), Reason> {
     if word.is_empty() {
         return Err(Reason::NoUser);
     }
-    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if is_user_name(word) { Ok(()) } else { Err(Reason::User { given: shown(word) }) }
+}
+
+/// Whether a word can be a user's name; those of a directory may have a domain (`user@corp.example`, `CORP\user`).
+pub(crate) fn is_user_name(word: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '@' | '\\');
     let name = word.strip_suffix('$').unwrap_or(word);
-    let fits = word.len() <= USER_BYTES_MAX
+    word.len() <= USER_BYTES_MAX
         && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        && name.chars().all(is_inner);
-    if fits { Ok(()) } else { Err(Reason::User { given: word.chars().take(40).collect() }) }
+        && name.chars().all(is_inner)
+        && !looks_like_time(name)
 }

@@ -4,7 +4,7 @@ use minutehand_calendar::Zone;
 
 use crate::entry::Entry;
 use crate::environment::{Assignment, Environment, assignment};
-use crate::error::{LineError, Reason};
+use crate::error::{LineError, RANDOM_DELAY_MINUTES_MAX, Reason, shown};
 use crate::format::Format;
 use crate::line::parts;
 
@@ -19,9 +19,10 @@ pub struct Crontab {
 
 /// Reads a crontab. Every line is either an entry, an assignment, a comment, blank, or one error.
 ///
-/// `CRON_TZ=` sets the zone of the entries below it (`CRON_TZ=` with nothing takes it back). `TZ=` does what it
-/// does in cron: it is a variable for the command and does not move its times. A byte order mark, CRLF line ends
-/// and a last line without an end are accepted.
+/// `CRON_TZ=` sets the zone of the entries below it (`CRON_TZ=` with nothing takes it back; a colon before the zone means
+/// nothing). `RANDOM_DELAY=` delays their runs by up to so many minutes. `TZ=` does what it does in cron: it is a
+/// variable for the command and does not move its times. A byte order mark, CRLF line ends and a last line without an
+/// end are accepted, and a comment may hold any bytes.
 #[must_use]
 pub fn parse(bytes: &[u8], format: Format) -> Crontab {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -29,6 +30,7 @@ pub fn parse(bytes: &[u8], format: Format) -> Crontab {
         format,
         environment: Environment::default(),
         zone: ZoneAbove::None,
+        random_delay_minutes: 0,
         crontab: Crontab::default(),
     };
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
@@ -51,14 +53,18 @@ struct Reader {
     format: Format,
     environment: Environment,
     zone: ZoneAbove,
+    random_delay_minutes: u16,
     crontab: Crontab,
 }
 
 impl Reader {
     fn line(&mut self, number: usize, bytes: &[u8]) -> Result<(), LineError> {
+        if bytes.trim_ascii_start().starts_with(b"#") {
+            return Ok(());
+        }
         let text = text(number, bytes)?;
         let trimmed = text.trim();
-        if trimmed.is_empty() || trimmed.starts_with('#') {
+        if trimmed.is_empty() {
             return Ok(());
         }
         let error_at = |at: usize, beyond: usize, reason| LineError {
@@ -82,19 +88,26 @@ impl Reader {
     }
 
     fn assign(&mut self, number: usize, found: Assignment) -> Result<(), Reason> {
-        if found.name == "CRON_TZ" {
-            self.zone = match found.value.as_str() {
-                "" => ZoneAbove::None,
-                name => match Zone::parse(name) {
-                    Ok(zone) => ZoneAbove::Known(zone),
-                    Err(error) => {
-                        self.zone = ZoneAbove::RefusedOn(number);
-                        return Err(Reason::Zone(error));
-                    }
-                },
-            };
+        match found.name.as_str() {
+            "CRON_TZ" => self.set_zone(number, &found.value)?,
+            "RANDOM_DELAY" => self.random_delay_minutes = random_delay(&found.value)?,
+            _ => {}
         }
         self.environment.set(found);
+        Ok(())
+    }
+
+    fn set_zone(&mut self, number: usize, value: &str) -> Result<(), Reason> {
+        self.zone = match value.strip_prefix(':').unwrap_or(value) {
+            "" => ZoneAbove::None,
+            name => match Zone::parse(name) {
+                Ok(zone) => ZoneAbove::Known(zone),
+                Err(error) => {
+                    self.zone = ZoneAbove::RefusedOn(number);
+                    return Err(Reason::Zone(error));
+                }
+            },
+        };
         Ok(())
     }
 
@@ -114,8 +127,16 @@ impl Reader {
             stdin: found.stdin,
             environment: self.environment.clone(),
             quiet: found.quiet,
+            random_delay_minutes: self.random_delay_minutes,
         });
         Ok(())
+    }
+}
+
+fn random_delay(value: &str) -> Result<u16, Reason> {
+    match value.parse() {
+        Ok(minutes @ 0..=RANDOM_DELAY_MINUTES_MAX) => Ok(minutes),
+        _ => Err(Reason::RandomDelay { given: shown(value) }),
     }
 }
 

@@ -2,31 +2,49 @@
 
 /// Splits the text of a command: what the shell gets, and what it reads from standard input.
 ///
-/// The first unescaped `%` ends the command; every further one is a line end; `\%` is a percent sign in both
-/// parts. Any other backslash stays, and one that stands behind another escapes nothing. A line end is added to
-/// standard input that has none, unless it is empty.
+/// As cronie does: the first unescaped `%` ends the command and `\\%` is a percent sign in it; a backslash that stands
+/// behind another escapes nothing, and every other one stays.
 pub(crate) fn split(text: &str) -> (String, Option<String>) {
-    let mut parts = [String::with_capacity(text.len()), String::new()];
-    let mut in_stdin = false;
+    let mut command = String::with_capacity(text.len());
     let mut escaped = false;
-    for c in text.chars() {
-        let part = &mut parts[usize::from(in_stdin)];
+    for (at, c) in text.char_indices() {
         match c {
             '%' if escaped => {
-                part.pop();
-                part.push('%');
+                command.pop();
+                command.push('%');
             }
-            '%' if in_stdin => part.push('\n'),
-            '%' => in_stdin = true,
-            _ => part.push(c),
+            '%' => return (command, Some(input(&text[at + 1..]))),
+            _ => command.push(c),
         }
         escaped = c == '\\' && !escaped;
     }
-    let [command, mut stdin] = parts;
-    if !stdin.is_empty() && !stdin.ends_with('\n') {
-        stdin.push('\n');
+    (command, None)
+}
+
+/// Standard input: every `%` is a line end and `\\%` a percent sign, also behind another backslash; a line end is added
+/// where there is none.
+fn input(text: &str) -> String {
+    let mut input = String::with_capacity(text.len() + 1);
+    let mut escaped = false;
+    let mut line_is_open = false;
+    for c in text.chars() {
+        if escaped && c != '%' {
+            input.push('\\');
+        }
+        let shown = if c == '%' && !escaped { '\n' } else { c };
+        escaped = c == '\\';
+        if !escaped {
+            input.push(shown);
+            line_is_open = shown != '\n';
+        }
     }
-    (command, in_stdin.then_some(stdin))
+    if escaped {
+        input.push('\\');
+    }
+    if line_is_open {
+        input.push('\n');
+    }
+    input
 }
 
 #[cfg(test)]
@@ -45,6 +63,10 @@ mod tests {
             ("echo \\n \\\\%x", "echo \\n \\\\", Some("x\n")),
             ("echo \\\\\\%x", "echo \\\\%x", None),
             ("echo %", "echo ", Some("")),
+            ("cat%b\\\\%c", "cat", Some("b\\%c\n")),
+            ("cat%b\\c", "cat", Some("b\\c\n")),
+            ("cat%b\\", "cat", Some("b\\\n")),
+            ("cat%\\", "cat", Some("\\")),
         ];
         for (text, command, stdin) in cases {
             assert_eq!(split(text), (command.to_owned(), stdin.map(str::to_owned)), "{text}");

@@ -1,6 +1,8 @@
 //! Whole files: what Debian ships, odd but legal ones, and bad ones.
 
-use minutehand_crontab::{Entry, Format, PREFIX_DEFAULT, Timing, file_labels, parse, schedule_ids};
+use minutehand_crontab::{
+    Entry, Format, Known, Line, PREFIX_DEFAULT, Timing, file_labels, follow, id_prefix, parse,
+};
 use proptest::prelude::*;
 
 /// The lines that matter of Debian's own files.
@@ -107,8 +109,10 @@ fn the_shell_runs_the_command() {
 
 #[test]
 fn the_longest_id_is_an_id() {
-    let entries = parse(b"@daily a\n", Format::User).entries;
-    let id = &schedule_ids(&"p".repeat(500), &"f".repeat(500), &entries)[0];
+    let line = Line { content: "a".to_owned(), timing: String::new() };
+    let (prefix, file) = ("p".repeat(500), "f".repeat(500));
+    let id = &follow(&prefix, &file, &[line], &[]).ids[0];
+    assert!(id.as_str().starts_with(&id_prefix(&prefix, &file)));
     assert!(id.as_str().starts_with("ppp") && id.as_str().len() <= 160, "{id}");
 }
 
@@ -217,12 +221,14 @@ fn columns_count_characters_of_the_line_as_it_stands() {
     assert_eq!(broken.errors[0].to_string(), "line 2, column 9: bytes that are no UTF-8 text");
 }
 
+fn lines(text: &str) -> Vec<Line> {
+    let entries = parse(text.as_bytes(), Format::User).entries;
+    entries.iter().map(|entry| Line { content: entry.content(), timing: timing(entry).to_owned() }).collect()
+}
+
 fn ids(text: &str) -> Vec<String> {
-    let file = parse(text.as_bytes(), Format::User);
-    schedule_ids(PREFIX_DEFAULT, "my crontab", &file.entries)
-        .iter()
-        .map(|id| id.as_str().to_owned())
-        .collect()
+    let followed = follow(PREFIX_DEFAULT, "my crontab", &lines(text), &[]);
+    followed.ids.iter().map(|id| id.as_str().to_owned()).collect()
 }
 
 #[test]
@@ -254,14 +260,188 @@ fn labels_are_short_names_unless_they_collide() {
     assert_eq!(file_labels(&[&long])[0].len(), 96);
 }
 
+/// Lines that cron takes, each with what becomes of it: command, standard input, user.
+#[test]
+fn what_cron_takes_is_taken() {
+    let user = [
+        ("*/90 * * * * x", "x", None),
+        ("* */30 * * * x", "x", None),
+        ("* * * * */9 x", "x", None),
+        ("* * * * * -n x -q", "x -q", None),
+        ("@daily -n  x", "x", None),
+        ("* * * * * -n -n x", "x", None),
+        ("* * * * * cat%b\\\\%c", "cat", Some("b\\%c\n")),
+        ("* * * * * 7z a b", "7z a b", None),
+        ("* * * * * /5 a", "/5 a", None),
+        ("-@daily x", "x", None),
+    ];
+    for (line, command, stdin) in user {
+        let file = parse(line.as_bytes(), Format::User);
+        assert_eq!(file.errors, [], "{line}");
+        let entry = &file.entries[0];
+        assert_eq!((entry.command.as_str(), entry.stdin.as_deref()), (command, stdin), "{line}");
+    }
+    for name in ["user@corp.example", "CORP\\user", "machine$", "_www", "a.b-c"] {
+        let file = parse(format!("* * * * * {name} -n x").as_bytes(), Format::System);
+        assert_eq!(file.errors, [], "{name}");
+        let entry = &file.entries[0];
+        assert_eq!((entry.user.as_deref(), entry.command.as_str()), (Some(name), "x"));
+    }
+}
+
+#[test]
+fn what_cron_refuses_is_refused() {
+    let further = |given: &str, user: &str| {
+        format!(
+            "the command begins with \"{given}\", which looks like one more time field; a line is: minute hour day month \
+             weekday{user} command (a line with a delay and a name is one of an anacrontab)"
+        )
+    };
+    let option =
+        |given: &str| format!("the option \"{given}\" before the command is not known; the only one is -n");
+    let cases = [
+        ("* * * * * * /bin/true", Format::User, 11, further("*", "")),
+        ("0 */5 * * * * x", Format::User, 13, further("*", "")),
+        ("* * * * * */5 x", Format::User, 11, further("*/5", "")),
+        ("0 0 12 * * 5 x", Format::User, 12, further("5", "")),
+        ("0 0 12 * * ? x", Format::User, 12, further("?", "")),
+        ("@daily * x", Format::User, 8, further("*", "")),
+        ("@monthly 45 cron.monthly nice x", Format::User, 10, further("45", "")),
+        ("* * * * * root * x", Format::System, 16, further("*", " user")),
+        ("* * * * * -q x", Format::User, 11, option("-q")),
+        ("* * * * * -s x", Format::User, 11, option("-s")),
+        ("* * * * * -n -q x", Format::User, 14, option("-q")),
+        ("* * * * * -nq x", Format::User, 11, option("-nq")),
+        ("* * * * * root -x y", Format::System, 16, option("-x")),
+        ("* * * * * -n", Format::User, 13, "no command".to_owned()),
+        ("- 0 1 * * * x", Format::User, 1, "minute is missing: must be 0-59".to_owned()),
+        ("*/0 * * * * x", Format::User, 3, "a step must be at least 1, got 0".to_owned()),
+        ("RANDOM_DELAY=1441", Format::User, 14, "RANDOM_DELAY is \"1441\"; it must be a number of minutes from 0 to 1440".to_owned()),
+        ("RANDOM_DELAY=-5", Format::User, 14, "RANDOM_DELAY is \"-5\"; it must be a number of minutes from 0 to 1440".to_owned()),
+        ("@boot x", Format::User, 1, "unknown nickname @boot: use @yearly, @monthly, @weekly, @daily or @hourly, or @reboot for a start".to_owned()),
+    ];
+    for (line, format, column, message) in cases {
+        let file = parse(line.as_bytes(), format);
+        assert_eq!(file.entries, [], "{line}");
+        let error = &file.errors[0];
+        assert_eq!((error.column, error.reason.to_string()), (column, message), "{line}");
+    }
+    for word in ["*", "5", "*/5", "1-5"] {
+        let line = format!("* * * * * {word} x");
+        let errors = errors(&line, Format::System);
+        assert!(errors[0].contains("is no user name"), "{line}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_random_delay_holds_for_the_lines_below_it() {
+    let file = parse(b"@daily a\nRANDOM_DELAY=30\n@daily b\nRANDOM_DELAY=0\n@daily c\n", Format::User);
+    let delays: Vec<u16> = file.entries.iter().map(|entry| entry.random_delay_minutes).collect();
+    assert_eq!(delays, [0, 30, 0]);
+}
+
+/// What could stand where the command begins by a slip: time fields, and options.
+fn slip() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\*(/[0-9]{1,3})?",
+        "[0-9]{1,3}(-[0-9]{1,2})?(,[0-9]{1,2}){0,2}(/[0-9]{1,2})?",
+        Just("?".to_owned()),
+        "-[a-mo-zA-Z][a-z]{0,3}",
+        "-n[a-z]{1,3}",
+    ]
+}
+
 proptest! {
+    #[test]
+    fn a_comment_may_hold_any_bytes(
+        blanks in "[ \t]{0,3}", mut bytes in proptest::collection::vec(any::<u8>(), 0..60)
+    ) {
+        bytes.retain(|byte| *byte != b'\n');
+        let line = [blanks.as_bytes(), b"#", &bytes, b"\n@daily x\n"].concat();
+        for format in [Format::User, Format::System] {
+            let errors = parse(&line, format).errors;
+            prop_assert!(errors.iter().all(|error| error.line == 2), "{:?}", errors);
+        }
+        prop_assert_eq!(parse(&line, Format::User).entries.len(), 1);
+    }
+
+    #[test]
+    fn one_field_or_option_too_many_is_refused_in_either_format(
+        slip in slip(), time in "(@daily|@reboot|[0-9] [0-9] \\* \\* \\*)", command in "[a-z/][a-z/ ]{0,10}"
+    ) {
+        for (text, format) in [
+            (format!("{time} {slip} {command}"), Format::User),
+            (format!("{time} root {slip} {command}"), Format::System),
+            (format!("{time} {slip} root {command}"), Format::System),
+        ] {
+            let file = parse(text.as_bytes(), format);
+            prop_assert_eq!((file.entries.len(), file.errors.len()), (0, 1), "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_colon_before_a_zone_means_nothing(zone in "(UTC|Europe/Berlin|Asia/Tokyo|Nowhere|)", quoted in any::<bool>()) {
+        let quote = if quoted { "\"" } else { "" };
+        let with = |colon: &str| {
+            let text = format!("CRON_TZ={quote}{colon}{zone}{quote}\n@daily x\n");
+            let file = parse(text.as_bytes(), Format::User);
+            let zones: Vec<Option<String>> =
+                file.entries.iter().map(|entry| entry.zone.as_ref().map(|zone| zone.name().to_owned())).collect();
+            (zones, file.errors)
+        };
+        prop_assert_eq!(with(""), with(":"));
+    }
+
+    /// Lines with a user, and others that are refused in either format: no such file is a user's.
+    #[test]
+    fn a_system_crontab_is_never_taken_for_a_users(
+        users in proptest::collection::vec("(root|munin|openwrt|user@corp|www-data)", 1..6),
+        refused in proptest::collection::vec("(0 5 \\* \\*|\\* \\* \\* \\* \\* \\* root x|61 \\* \\* \\* \\* root|@daily)", 0..3),
+        root_at in 0_usize..6,
+    ) {
+        let mut lines: Vec<String> = users.iter().map(|user| format!("0 5 * * * {user} if [ -x a ]; then a; fi")).collect();
+        let root_at = root_at.min(lines.len());
+        lines.insert(root_at, "17 * * * * root cd / && run-parts x".to_owned());
+        lines.extend(refused);
+        let found = Format::detect("some/file", &lines.join("\n"), &|word| word == "www-data");
+        prop_assert_eq!(found, Ok(Format::System));
+    }
+
+    /// Edits of a file, line by line: the schedules that go and the lines that are new are as many as they must be, no
+    /// id is given twice, and what did not change keeps its own.
+    #[test]
+    fn following_a_file_keeps_every_line_that_is_still_there(
+        before in proptest::collection::vec(("[ab]", "[xyz]"), 0..7),
+        after in proptest::collection::vec(("[ab]", "[xyz]"), 0..7),
+    ) {
+        let lines = |pairs: &[(String, String)]| -> Vec<Line> {
+            pairs.iter().map(|(timing, content)| Line { timing: timing.clone(), content: content.clone() }).collect()
+        };
+        let (before, after) = (lines(&before), lines(&after));
+        let first = follow("p", "f", &before, &[]).ids;
+        let known: Vec<Known> =
+            first.iter().zip(&before).map(|(id, line)| Known { id: id.clone(), line: line.clone() }).collect();
+        let followed = follow("p", "f", &after, &known);
+        let distinct: std::collections::BTreeSet<_> = followed.ids.iter().chain(&followed.gone).collect();
+        prop_assert_eq!(distinct.len(), followed.ids.len() + followed.gone.len());
+        prop_assert_eq!(followed.ids.len(), after.len());
+        let kept = followed.ids.iter().filter(|id| first.contains(id)).count();
+        prop_assert_eq!(kept + followed.gone.len(), first.len());
+        for line in &after {
+            let count = |lines: &[Line]| lines.iter().filter(|other| *other == line).count();
+            let same = followed.ids.iter().zip(&after).filter(|(id, now)| {
+                *now == line && known.iter().any(|known| known.id == **id && known.line == **now)
+            });
+            prop_assert_eq!(same.count(), count(&before).min(count(&after)));
+        }
+    }
+
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         for format in [Format::User, Format::System] {
             let file = parse(&bytes, format);
             let lines = bytes.split(|byte| *byte == b'\n').count();
             prop_assert!(file.entries.len() + file.errors.len() <= lines);
-            prop_assert_eq!(schedule_ids("p", "f", &file.entries).len(), file.entries.len());
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the command line asks of the service.
 
 use async_trait::async_trait;
-use minutehand_cli::{BenchArgs, Commands, ConfigShowArgs, DevArgs, Failure, Setting, SimArgs};
+use minutehand_cli::{BenchArgs, Commands, ConfigShowArgs, DevArgs, Failure, PlantedBug, Setting, SimArgs};
 
 use crate::cluster::settings::{ClusterSettings, has_sections};
 use crate::settings::Settings;
@@ -21,6 +21,10 @@ impl Commands for Service {
 
     async fn sim(&self, args: SimArgs) -> Result<(), Failure> {
         crate::sim::run(args).await
+    }
+
+    fn planted_bugs(&self) -> Vec<PlantedBug> {
+        crate::sim::planted()
     }
 
     #[cfg(feature = "cluster")]

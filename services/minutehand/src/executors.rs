@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use minutehand_cli::Planned;
 use minutehand_model::Task;
 use minutehand_worker::{
     COMMAND_HEADER, Handler, HistoryPolicy, OutputStore, ProcessConfig, ProcessExecutor, Run, URL_HEADER,
@@ -12,6 +13,10 @@ use minutehand_worker::{
 
 use crate::output::OutputFolder;
 use crate::permission::CommandPermission;
+
+/// The header that names the executor, and the one that can be named: what `import crontab` makes runs on any queue.
+const EXECUTOR_HEADER: &str = "minutehand-executor";
+const PROCESS_EXECUTOR: &str = "process";
 
 /// The queue all of whose tasks are commands.
 const PROCESS_QUEUE: &str = "process";
@@ -68,10 +73,18 @@ impl Executors {
         })
     }
 
+    /// The line of a crontab may run what it says, whether or not tasks may run commands.
+    pub(crate) fn grant_line(&mut self, line: &Planned) {
+        self.commands.grant_line(line.id.clone(), &line.definition.action);
+    }
+
     fn wanted(&self, task: &Task) -> Wanted {
         let has = |name: &str| task.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+        let asks_for_process = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case(EXECUTOR_HEADER) && value == PROCESS_EXECUTOR
+        };
         // What a crontab says is a command, whatever else stands beside it.
-        if self.commands.is_line(task) {
+        if self.commands.is_line(task) || task.headers.iter().any(asks_for_process) {
             Wanted::Command
         } else if self.has_fixed_url || has(URL_HEADER) {
             Wanted::Webhook

@@ -11,6 +11,7 @@ mod dev;
 mod executors;
 mod lines;
 mod memory;
+mod nearest;
 mod observer;
 mod output;
 mod permission;
@@ -21,6 +22,7 @@ mod telemetry;
 mod tls;
 mod webhooks;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,9 +34,13 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     memory::keep_what_was_needed();
-    let cli = match minutehand_cli::parse_from(std::env::args_os()) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match minutehand_cli::parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => {
+            return minutehand_cli::usage_error(&error, &words, &mut minutehand_cli::Console::of_process())
+                .into();
+        }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use minutehand_cli::{DevArgs, Exit, Failure, Origin, Setting};
 use minutehand_model::Persist;
 
+use crate::nearest::{misspelt, nearest};
+
 use crate::webhooks;
 
 /// One setting: its name with its unit, its built-in value, and what it does.
@@ -190,10 +192,17 @@ impl Settings {
         if let Some(path) = &args.config {
             settings.read_file(path)?;
         }
-        for known in KNOWN {
-            let variable = format!("MINUTEHAND_{}", known.name.to_ascii_uppercase());
-            if let Ok(value) = std::env::var(&variable) {
+        let variables: Vec<String> = KNOWN.iter().map(variable).collect();
+        for (known, variable) in KNOWN.iter().zip(&variables) {
+            if let Ok(value) = std::env::var(variable) {
                 settings.set(known.name, &value, Origin::Environment)?;
+            }
+        }
+        for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+            // Others may have variables that begin like ours: only what looks like an error of typing is refused.
+            let is_ours = name.starts_with("MINUTEHAND_") && !variables.contains(&name);
+            if let Some(near) = misspelt(&name, variables.iter().map(String::as_str)).filter(|_| is_ours) {
+                return Err(usage(format!("there is no variable {name}; did you mean {near}?")));
             }
         }
         if let Some(partitions) = args.partitions {
@@ -216,6 +225,12 @@ impl Settings {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
                 toml::Value::Boolean(switch) => switch.to_string(),
+                toml::Value::Table(_) => {
+                    return Err(usage(format!(
+                        "{shown}: it has sections ([{name}]), so it is for the roles of a cluster"
+                    ))
+                    .with_hint("start one with `minutehand scheduler`, `gateway` or `worker --config`"));
+                }
                 other => {
                     let kind = other.type_str();
                     return Err(usage(format!(
@@ -230,9 +245,10 @@ impl Settings {
 
     fn set(&mut self, name: &str, value: &str, origin: Origin) -> Result<(), Failure> {
         let Some(known) = KNOWN.iter().find(|known| known.name == name) else {
-            return Err(
-                usage(format!("there is no setting {name:?}")).with_hint("minutehand config show lists them")
-            );
+            let near = nearest(name, KNOWN.iter().map(|known| known.name));
+            let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            return Err(usage(format!("there is no setting {name:?}{near}"))
+                .with_hint("minutehand config show lists them"));
         };
         let is_right = match known.kind {
             Kind::Number(low, high) => {
@@ -329,6 +345,11 @@ impl Settings {
     }
 }
 
+/// The environment variable of a setting.
+fn variable(known: &Known) -> String {
+    format!("MINUTEHAND_{}", known.name.to_ascii_uppercase())
+}
+
 fn usage(message: String) -> Failure {
     Failure::new(Exit::Usage, message)
 }
@@ -375,7 +396,8 @@ mod tests {
     #[test]
     fn a_refused_setting_names_itself_the_limit_and_the_value() {
         let cases = [
-            ("lok_ahead_ms=1", "there is no setting \"lok_ahead_ms\""),
+            ("lok_ahead_ms=1", "there is no setting \"lok_ahead_ms\"; did you mean look_ahead_ms?"),
+            ("nothing_like_it=1", "there is no setting \"nothing_like_it\""),
             ("look_ahead_ms=5", "look_ahead_ms is \"5\"; it must be a whole number from 1000 to 86400000"),
             ("history=some", "history is \"some\"; it must be one of none, failures, all"),
             (

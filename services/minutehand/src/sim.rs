@@ -1,8 +1,8 @@
 //! `minutehand sim`: simulated clusters, from seeds.
 
-use minutehand_cli::{Exit, Failure, SimArgs};
+use minutehand_cli::{Exit, Failure, PlantedBug, SimArgs};
 use minutehand_loadtest::Figure;
-use minutehand_sim::{Options, Planted, Report, Verdict, planted_bugs};
+use minutehand_sim::{Options, Planted, Report, UnknownPlanted, Verdict, planted_bugs};
 use serde_json::json;
 
 /// Runs seeds until one breaks a promise, or all have been run. With a planted bug the hunt is over when it is found.
@@ -46,11 +46,13 @@ fn simulate(args: &SimArgs) -> Result<(), Failure> {
 }
 
 fn parse_rule(word: &str) -> Result<Planted, Failure> {
-    word.parse().map_err(|_| {
-        let rules: Vec<String> =
-            planted_bugs().iter().map(|rule| format!("  {rule}: {}", rule.about())).collect();
-        Failure::new(Exit::Usage, format!("there is no rule {word:?}; the rules are\n{}", rules.join("\n")))
-    })
+    word.parse().map_err(|unknown: UnknownPlanted| Failure::new(Exit::Usage, unknown.to_string()))
+}
+
+/// The bugs that can be planted.
+pub(crate) fn planted() -> Vec<PlantedBug> {
+    let bug = |rule: &Planted| PlantedBug { name: rule.to_string(), about: rule.about().to_owned() };
+    planted_bugs().iter().map(bug).collect()
 }
 
 fn as_json(report: &Report) -> serde_json::Value {

@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::process::Command;
+
 use support::{Dev, program};
 
 const README: &str = include_str!("../../../README.md");
@@ -37,7 +39,6 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn the_quick_start_runs_word_for_word() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("my.crontab"), "*/5 * * * * echo hello\n").expect("written");
     let lines = code_lines("Start");
     let dev = lines
         .iter()
@@ -47,19 +48,24 @@ fn the_quick_start_runs_word_for_word() {
     assert!(dev.greeting.len() <= 6, "{:?}", dev.greeting);
 
     let commands: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("minutehand ")).collect();
-    assert!(commands.len() >= 4, "{commands:?}");
-    for command in commands {
+    let (first, second): (Vec<&str>, Vec<&str>) = commands.iter().partition(|line| !line.starts_with("dev "));
+    assert!(first.len() >= 4, "{commands:?}");
+    for command in first {
         let words = words(command);
-        if words[0] == "dev" {
-            let other = tempfile::tempdir().expect("a folder");
-            std::fs::copy(folder.path().join("my.crontab"), other.path().join("my.crontab")).expect("copied");
-            Dev::start(other.path(), &words);
-            continue;
-        }
         dev.client(folder.path(), &words.iter().map(String::as_str).collect::<Vec<_>>());
     }
     // "Five seconds later the log says that the task ran."
     dev.logged(&["ran a task", "queue=hello", "hi"]);
+
+    dev.kill();
+    for line in lines.iter().filter(|line| line.starts_with("printf ")) {
+        let written = Command::new("/bin/sh").args(["-c", line]).current_dir(folder.path()).status();
+        assert!(written.expect("a shell").success(), "{line}");
+    }
+    for command in second {
+        let dev = Dev::start(folder.path(), &words(command));
+        assert!(dev.greeting.iter().any(|line| line.ends_with("crontab  1 schedule")), "{:?}", dev.greeting);
+    }
 }
 
 #[test]

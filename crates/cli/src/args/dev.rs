@@ -1,10 +1,13 @@
 //! The arguments of the commands that the service brings: `dev`, `bench`, `sim`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::Args;
+use minutehand_crontab::Format;
 use serde::Serialize;
+
+use super::tools::crontab_format;
 
 /// Where the value of a setting comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -44,12 +47,18 @@ pub struct DevArgs {
     pub data_dir: PathBuf,
 
     /// The address of the HTTP API, the page and the metrics; port 0 lets the system choose.
-    #[arg(long, env = "MINUTEHAND_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "MINUTEHAND_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     pub http: SocketAddr,
 
-    /// Make every line of a crontab a schedule and run its commands; may be given more than once.
+    /// Make every line of a crontab a schedule and run its commands; may be given more than once. The schedules follow the
+    /// files at each start: an edited line keeps its schedule, that of a removed line is deleted, and those of a
+    /// file that is not given rest.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub crontab: Vec<PathBuf>,
+
+    /// Whether lines of the crontabs have a user between time and command: `user` (they have none) or `system`.
+    #[arg(long, value_name = "FORMAT", value_parser = crontab_format, requires = "crontab")]
+    pub crontab_format: Option<Format>,
 
     /// The number of partitions of a new data folder; an existing one keeps its own.
     #[arg(long, env = "MINUTEHAND_PARTITIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -140,13 +149,31 @@ pub struct SimArgs {
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub from: u64,
 
-    /// Plant a bug: break this rule of the protocol, and see whether the simulator finds it.
+    /// Plant a bug: break this rule of the protocol, and see whether the simulator finds it; `list` lists the rules.
     #[arg(long = "break", value_name = "RULE")]
     pub break_rule: Option<String>,
 
     /// Whether to print JSON. Filled from the global `--json` by [`crate::parse_from`].
     #[arg(skip)]
     pub json: bool,
+}
+
+/// Reads an address: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for loopback.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong =
+        || "must be an address and a port, such as 127.0.0.1:8080, localhost:8080 or :8080".to_owned();
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    match host {
+        "" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        host => {
+            let mut found = (host, port).to_socket_addrs().map_err(|error| format!("{host:?}: {error}"))?;
+            found.next().ok_or_else(wrong)
+        }
+    }
 }
 
 /// Splits `NAME=VALUE`.

@@ -40,8 +40,14 @@ pub(crate) enum QueueVerb {
     },
     /// Run dead letters again, from their first attempt.
     Replay(DeadLetterSelection),
-    /// Throw dead letters away.
-    Discard(DeadLetterSelection),
+    /// Discard dead letters for good.
+    Discard {
+        #[command(flatten)]
+        selection: DeadLetterSelection,
+        /// Do not ask whether all of them may go.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -49,7 +55,7 @@ pub(crate) struct DeadLetterSelection {
     /// The queue.
     pub(crate) name: String,
     /// The dead letters, by the numbers that `dead-letters` shows.
-    #[arg(value_name = "NUMBER", required_unless_present = "all")]
+    #[arg(value_name = "NUMBER")]
     pub(crate) numbers: Vec<u64>,
     /// All of them.
     #[arg(long, conflicts_with = "numbers")]

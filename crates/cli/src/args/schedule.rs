@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::dev::name_and_value;
 use super::server::ServerArgs;
 use crate::output::duration::checked;
 use crate::output::time::parse_time;
@@ -113,20 +112,21 @@ pub(crate) struct RecurrenceArgs {
     /// A cron expression: '0 9-17 * * 1-5', '@daily'.
     #[arg(long, value_name = "EXPR", conflicts_with = "every")]
     pub(crate) cron: Option<String>,
-    /// Its time zone, an IANA name.
+    /// The time zone of --cron and --exclude, an IANA name.
     #[arg(long, value_name = "ZONE")]
     pub(crate) tz: Option<String>,
     /// What becomes of times that do not exist or exist twice when clocks change.
     #[arg(long, value_name = "RULE", value_parser = ["vixie", "skip", "literal"])]
     pub(crate) dst: Option<String>,
     /// A fixed interval: 30s, 5m, 1h30m.
-    #[arg(long, value_name = "DURATION", value_parser = checked)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) every: Option<String>,
     /// One of the interval's times; it never drifts from it.
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "every")]
     pub(crate) anchor: Option<String>,
-    /// A cron expression whose times are left out; may be given more than once.
-    #[arg(long, value_name = "EXPR")]
+    /// A date, a stretch of dates (2027-12-24..2027-12-26) or a cron expression that is left out; may be given more than
+    /// once.
+    #[arg(long, value_name = "DATE|EXPR")]
     pub(crate) exclude: Vec<String>,
     /// No occurrence before this time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
@@ -138,7 +138,7 @@ pub(crate) struct RecurrenceArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_runs: Option<u64>,
     /// Delay each occurrence by a fixed part of this, the same every time.
-    #[arg(long, value_name = "DURATION", value_parser = checked)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) jitter: Option<String>,
 }
 
@@ -155,12 +155,18 @@ pub(crate) struct ActionArgs {
     /// A file that holds the payload, of any bytes; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) payload_file: Option<PathBuf>,
-    /// A header for the worker; may be given more than once.
-    #[arg(long = "header", short = 'H', value_name = "NAME=VALUE", value_parser = name_and_value)]
+    /// A header for the worker, `NAME=VALUE` or `NAME: VALUE`; may be given more than once.
+    #[arg(long = "header", short = 'H', value_name = "NAME=VALUE", value_parser = header)]
     pub(crate) headers: Vec<(String, String)>,
+    /// The URL that the execution is posted to (a webhook); sets the header `minutehand-url`.
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
+    pub(crate) url: Option<String>,
     /// A line for the shell, run by the process executor; sets the header `minutehand-command`.
     #[arg(long, value_name = "LINE")]
     pub(crate) command: Option<String>,
+    /// How long one attempt may take; sets the header `minutehand-timeout-ms`.
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
+    pub(crate) time_limit: Option<String>,
     /// How often its effect may happen.
     #[arg(long, value_name = "WORD", value_parser = ["at-most-once", "at-least-once", "exactly-once"])]
     pub(crate) guarantee: Option<String>,
@@ -180,7 +186,7 @@ pub(crate) struct PoliciesArgs {
     #[arg(long, value_name = "RULE", value_parser = ["all", "latest", "one_now", "none"])]
     pub(crate) misfire: Option<String>,
     /// Oldest lateness at which a missed occurrence still runs.
-    #[arg(long, value_name = "DURATION", value_parser = checked)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) misfire_window: Option<String>,
     /// What happens while the previous run goes on.
     #[arg(long, value_name = "POLICY",
@@ -226,6 +232,18 @@ pub(crate) struct PreviewArgs {
     /// How many.
     #[arg(short, long, value_name = "N", default_value_t = 10)]
     pub(crate) n: usize,
+}
+
+/// Splits `NAME=VALUE`, or `NAME: VALUE` as curl writes it: a name has neither sign.
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(['=', ':']) {
+        Some((name, value)) if !name.trim().is_empty() => {
+            let is_curl = text[name.len()..].starts_with(':');
+            let value = if is_curl { value.trim() } else { value };
+            Ok((name.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("must be NAME=VALUE or NAME: VALUE".to_owned()),
+    }
 }
 
 fn retry(text: &str) -> Result<serde_json::Value, String> {

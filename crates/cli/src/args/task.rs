@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::schedule::ActionArgs;
 use super::server::ServerArgs;
+use crate::output::duration::checked;
 use crate::output::time::parse_time;
 
 #[derive(Debug, Args)]
@@ -19,7 +20,7 @@ pub struct TaskCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskVerb {
     /// Create a task that runs once.
-    Create(TaskCreateArgs),
+    Create(Box<TaskCreateArgs>),
     /// Show a task: its latest due time, and the earlier ones.
     #[command(visible_alias = "show")]
     Get {
@@ -48,10 +49,10 @@ pub(crate) struct TaskCreateArgs {
     #[arg(long)]
     pub(crate) id: Option<String>,
     /// When it runs, RFC 3339: 2026-11-24T09:00:00Z.
-    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "delay", required_unless_present = "delay")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "delay")]
     pub(crate) at: Option<String>,
-    /// How long from now it runs: 90s, 5m, 1h30m, 2d.
-    #[arg(long = "in", value_name = "DURATION", value_parser = crate::output::duration::checked)]
+    /// How long from now it runs: 90s, 5m, 1h30m, 1.5h, 2d, PT5M.
+    #[arg(long = "in", value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) delay: Option<String>,
     #[command(flatten)]
     pub(crate) action: ActionArgs,
@@ -65,10 +66,10 @@ pub(crate) struct TaskMoveArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) due_at: Option<String>,
     /// The new due time, RFC 3339.
-    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "delay", required_unless_present = "delay")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "delay")]
     pub(crate) at: Option<String>,
-    /// The new due time, from now: 90s, 5m, 1h30m, 2d.
-    #[arg(long = "in", value_name = "DURATION", value_parser = crate::output::duration::checked)]
+    /// The new due time, from now: 90s, 5m, 1h30m, 1.5h, 2d, PT5M.
+    #[arg(long = "in", value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) delay: Option<String>,
     /// Only if it has not been published; otherwise it runs at the new time whatever happened at the old one.
     #[arg(long)]
@@ -98,4 +99,7 @@ pub(crate) struct TaskImportArgs {
     /// Print every refused line, not the first ten.
     #[arg(long)]
     pub(crate) all_errors: bool,
+    /// The line to begin with: that which an import that was ended names.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) from_line: u64,
 }

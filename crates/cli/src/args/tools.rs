@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use minutehand_crontab::Format;
 
 use super::cluster::ConfigShowArgs;
 use super::server::ServerArgs;
@@ -27,24 +28,35 @@ pub(crate) struct ImportCrontabArgs {
     /// The files; `-` reads standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Lines have no user column.
-    #[arg(long, conflicts_with = "system_format")]
-    pub(crate) user_format: bool,
-    /// Lines have a user between time and command. Unless one of the two is given, each file's own look decides.
-    #[arg(long)]
-    pub(crate) system_format: bool,
-    /// Show what would be made, and make nothing; asks no server.
+    /// Whether lines have a user between time and command: `user` (they have none) or `system`. Unless it is given, the
+    /// place and the lines of each file say it; a file that does not say it is refused.
+    #[arg(long, value_name = "FORMAT", value_parser = crontab_format)]
+    pub(crate) format: Option<Format>,
+    /// Show what would be made, and make nothing; asks no server, unless --prune needs its schedules.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Follow the files: a line that was edited keeps its schedule, and the schedules below PREFIX/FILE/ that no line makes
+    /// any more are deleted.
+    #[arg(long)]
+    pub(crate) prune: bool,
     /// What the schedules' ids begin with.
     #[arg(long, value_name = "TEXT", default_value = minutehand_crontab::PREFIX_DEFAULT)]
     pub(crate) prefix: String,
-    /// The queue of the schedules; a process executor must serve it.
+    /// The queue of the schedules. Whatever it is, its workers must be allowed to run commands.
     #[arg(long, value_name = "NAME", default_value = crate::crontab::QUEUE_DEFAULT)]
     pub(crate) queue: String,
     /// The zone of lines without CRON_TZ; the machine's own unless given.
     #[arg(long, value_name = "ZONE")]
     pub(crate) tz: Option<String>,
+}
+
+/// Reads the format of a crontab.
+pub(crate) fn crontab_format(word: &str) -> Result<Format, String> {
+    match word {
+        "user" => Ok(Format::User),
+        "system" => Ok(Format::System),
+        _ => Err("must be user or system".to_owned()),
+    }
 }
 
 /// Say in words what an expression means and when it fires.

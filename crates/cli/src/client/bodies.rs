@@ -10,8 +10,10 @@ use crate::console::Console;
 use crate::exit::Failure;
 use crate::output::duration::parse_ms;
 
-/// The header that the process executor takes its command from.
+/// The headers that executors take their instructions from.
+const URL_HEADER: &str = "minutehand-url";
 const COMMAND_HEADER: &str = "minutehand-command";
+const TIME_LIMIT_HEADER: &str = "minutehand-timeout-ms";
 
 /// A body that grows by what is there.
 type Body = Map<String, Value>;
@@ -52,7 +54,10 @@ pub(crate) fn action(args: &ActionArgs, console: &mut Console) -> Result<Body, F
     }
     let mut headers: Body =
         args.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    put(&mut headers, URL_HEADER, args.url.clone());
     put(&mut headers, COMMAND_HEADER, args.command.clone());
+    let time_limit = args.time_limit.as_ref().and_then(|text| parse_ms(text).ok());
+    put(&mut headers, TIME_LIMIT_HEADER, time_limit.map(|ms| ms.to_string()));
     if !headers.is_empty() {
         body.insert("headers".to_owned(), headers.into());
     }
@@ -95,7 +100,8 @@ pub(crate) fn policies(args: &PoliciesArgs) -> Body {
     body
 }
 
-/// A whole definition, as creating or patching a schedule takes it.
+/// What a line of a crontab says of its schedule, as creating or patching it takes it. The rest of a definition is left
+/// to the server and to whoever has set it there.
 pub(crate) fn definition_body(definition: &ScheduleDefinition) -> Body {
     let mut body = match &definition.recurrence {
         RecurrenceSpec::Cron { expression, zone, dst } => Body::from_iter(
@@ -116,6 +122,9 @@ pub(crate) fn definition_body(definition: &ScheduleDefinition) -> Body {
     put(&mut body, "retry", Some(retry(action.retry)));
     put(&mut body, "guarantee", Some(action.guarantee.as_str()));
     put(&mut body, "precision", Some(action.precision.as_str()));
+    if definition.jitter_ms > 0 {
+        put(&mut body, "jitter_ms", Some(definition.jitter_ms));
+    }
     put(&mut body, "misfire", Some(json!({ "rule": definition.misfire.rule.as_str() })));
     put(&mut body, "overlap", Some(definition.overlap.as_str()));
     body

@@ -35,10 +35,14 @@ impl Client {
     /// A client as the arguments say.
     pub(crate) fn new(args: &ServerArgs) -> Result<Client, Failure> {
         let usage = |message: String| Failure::new(Exit::Usage, message);
-        let base = args.server.trim_end_matches('/').to_owned();
-        if !(base.starts_with("http://") || base.starts_with("https://")) {
-            return Err(usage(format!("--server is {base:?}; it must begin with http:// or https://")));
-        }
+        let base = args.server.trim_end_matches('/');
+        let base = match base.split_once("://") {
+            Some(("http" | "https", _)) => base.to_owned(),
+            Some(_) => {
+                return Err(usage(format!("--server is {base:?}; it must begin with http:// or https://")));
+            }
+            None => format!("http://{base}"),
+        };
         let authorization = match &args.token {
             None => None,
             Some(token) => {
@@ -120,17 +124,21 @@ impl Client {
             .header(CONTENT_TYPE, "application/x-ndjson")
             .body(reqwest::Body::wrap_stream(lines));
         let response = request.send().await.map_err(|error| self.unanswered(&error))?;
-        if response.status().is_success() { Ok(response) } else { Err(failed(response).await) }
+        if response.status().is_success() { Ok(response) } else { Err(self.failed(response).await) }
     }
 
     /// Why a request had no answer, or its answer no end.
     pub(crate) fn unanswered(&self, error: &reqwest::Error) -> Failure {
         let base = &self.base;
         if error.is_connect() {
+            let hint = match base.starts_with("https://") && cause(error).contains("InvalidContentType") {
+                true => "it may speak plain HTTP: name it with http://",
+                false => {
+                    "start one with `minutehand dev`, or name another with --server or MINUTEHAND_SERVER"
+                }
+            };
             return Failure::new(Exit::Unreachable, format!("no server answers at {base}: {}", cause(error)))
-                .with_hint(
-                    "start one with `minutehand dev`, or name another with --server or MINUTEHAND_SERVER",
-                );
+                .with_hint(hint);
         }
         if error.is_timeout() {
             return Failure::new(
@@ -152,10 +160,16 @@ impl Client {
         }
     }
 
+    async fn failed(&self, response: Response) -> Failure {
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.unwrap_or_default();
+        failure_of(status, &bytes, self.authorization.is_some())
+    }
+
     async fn answer(&self, request: RequestBuilder) -> Result<Answered, Failure> {
         let response = request.send().await.map_err(|error| self.unanswered(&error))?;
         if !response.status().is_success() {
-            return Err(failed(response).await);
+            return Err(self.failed(response).await);
         }
         let status = response.status().as_u16();
         let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
@@ -183,12 +197,6 @@ fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
         Ok(found) => Ok(found),
         Err(error) => Err(refused(&cause(&error))),
     }
-}
-
-async fn failed(response: Response) -> Failure {
-    let status = response.status().as_u16();
-    let bytes = response.bytes().await.unwrap_or_default();
-    failure_of(status, &bytes)
 }
 
 /// The innermost reason: the outer ones say "error sending request" only.

@@ -1,7 +1,10 @@
 //! Tables for people.
 
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+
+/// The heads of columns with prose, which may be wrapped; ids, times and numbers stay whole, so that they can be copied.
+const PROSE: [&str; 7] = ["reason", "detail", "note", "command", "value", "what it does", "what is broken"];
 
 /// Rows under a head, aligned; with lines on a terminal, bare where another program reads.
 ///
@@ -15,6 +18,9 @@ pub(crate) fn render(head: &[&str], rows: Vec<Vec<String>>, is_terminal: bool) -
         ContentArrangement::Disabled
     });
     table.set_header(head.iter().map(|cell| (*cell).to_owned()));
+    for (column, _) in table.column_iter_mut().zip(head).filter(|(_, name)| !PROSE.contains(name)) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
     if !is_terminal {
         table.column_iter_mut().for_each(|column| {
             column.set_padding((0, 2));

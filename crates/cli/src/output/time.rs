@@ -9,19 +9,18 @@ pub(crate) fn parse_time(text: &str) -> Result<String, String> {
     timestamp(text).map(|at| at.to_string())
 }
 
-/// Reads an RFC 3339 time, with any offset; fractions below a millisecond are cut.
+/// Reads an RFC 3339 time as the API does.
 pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
-    let wrong = || format!("{text:?} is no time; write RFC 3339, such as 2026-11-24T09:00:00Z");
-    let at: jiff::Timestamp = text.trim().parse().map_err(|_| wrong())?;
-    Ok(Timestamp::from_millis(at.as_millisecond()))
+    minutehand_request::parse_time("time", text.trim())
+        .map_err(|refused| format!("{:?} {}; write {}", text.trim(), refused.reason, refused.limit))
 }
 
 /// How far a time lies from now: `in 4 min`, `12 s ago`, `now`.
 pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     let ms = at.millis_since(now);
     match ms {
-        -999..=999 => "now".to_owned(),
-        1_000.. => format!("in {}", human(ms.unsigned_abs())),
+        -499..=499 => "now".to_owned(),
+        500.. => format!("in {}", human(ms.unsigned_abs())),
         _ => format!("{} ago", human(ms.unsigned_abs())),
     }
 }
@@ -50,9 +49,17 @@ mod tests {
     #[test]
     fn distances_are_words() {
         let now = Timestamp::from_millis(1_000_000);
-        for (ms, words) in [(0, "now"), (999, "now"), (240_000, "in 4 min"), (-12_000, "12 s ago")] {
+        for (ms, words) in
+            [(0, "now"), (499, "now"), (960, "in 1 s"), (240_000, "in 4 min"), (-12_000, "12 s ago")]
+        {
             assert_eq!(relative(now.plus_millis(ms), now), words);
         }
         assert_eq!(with_relative("never", now), "never");
+        let error = parse_time("2026-12-01 09:00").expect_err("no zone");
+        assert!(
+            error.starts_with("\"2026-12-01 09:00\" names no time zone; write RFC 3339 with a zone"),
+            "{error}"
+        );
+        assert_eq!(parse_time("9999-12-31T00:00:00Z"), Ok("9999-12-31T00:00:00Z".to_owned()));
     }
 }

@@ -63,7 +63,8 @@ fn refusal(fault: &Fault) -> Failure {
         None => fault.message.clone(),
     };
     let mut failure = Failure::refused(message);
-    failure.problem = Some(serde_json::json!({ "error": fault }));
+    failure.problem =
+        Some(serde_json::json!({ "detail": fault.message, "column": fault.column, "error": fault }));
     failure
 }
 

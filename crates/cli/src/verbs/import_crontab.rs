@@ -3,29 +3,32 @@
 use std::collections::BTreeSet;
 
 use minutehand_calendar::{Cron, CronExpression, DstRule, Zone};
-use minutehand_crontab::Format;
-use minutehand_model::{QueueName, RecurrenceSpec, Timestamp};
+use minutehand_crontab::Known;
+use minutehand_model::{QueueName, RecurrenceSpec, ScheduleId, Timestamp};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::pages::list;
+use super::task::CREATED;
 use crate::args::{ImportCrontabArgs, ServerArgs};
 use crate::client::{Client, Routes, definition_body};
 use crate::console::Console;
-use crate::crontab::{CrontabFile, Planned, PlannedKind, machine_zone, plan};
+use crate::crontab::{
+    CrontabFile, Planned, PlannedFile, PlannedKind, known_line_of_json, machine_zone, plan,
+};
 use crate::exit::{Exit, Failure};
 use crate::output::time::relative;
 
 /// Characters of a command that a table shows.
 const COMMAND_SHOWN: usize = 60;
-/// The status of a new schedule; one that was there before and is the same has another.
-const CREATED: u16 = 201;
 
-/// What became of one line.
-struct Imported {
-    planned: Planned,
-    /// `create`, `created`, `changed`, `unchanged`, or why not.
+/// What became of a line, or of a schedule that no line makes any more.
+struct Row {
+    path: String,
+    id: ScheduleId,
     outcome: &'static str,
-    next: Option<Timestamp>,
+    /// The line and its next time; `None` for a schedule that has none.
+    line: Option<(Planned, Option<Timestamp>)>,
 }
 
 pub(super) async fn run(
@@ -39,77 +42,122 @@ pub(super) async fn run(
         None => machine_zone(),
     };
     let queue = QueueName::parse(&args.queue).map_err(|error| Failure::refused(error.to_string()))?;
-    let files = read(args, console)?;
-    let (planned, refused) = plan(&files, &args.prefix, &queue, &zone);
-    let target =
-        if args.dry_run { None } else { Some((Client::new(server)?, Routes::new(&server.namespace))) };
-    let mut imported = Vec::with_capacity(planned.len());
-    for planned in planned {
-        let outcome = match (&target, &planned.kind) {
-            (_, PlannedKind::AtStart) => "not imported: runs at start",
-            (None, PlannedKind::Recurring) => "create",
-            (Some((client, routes)), PlannedKind::Recurring) => upsert(client, routes, &planned).await?,
-        };
-        let next = next_time(&planned, console.now());
-        imported.push(Imported { planned, outcome, next });
-    }
-    print(&imported, console, json)?;
-    for (path, error) in &refused {
-        if json {
-            let reason = error.reason.to_string();
-            console.json(
-                &json!({ "file": path, "line": error.line, "column": error.column, "error": reason }),
-            )?;
-        } else {
-            console.note(&format!("{path}:{}:{}: {}", error.line, error.column, error.reason))?;
+    let mut files = plan(&read(args, console)?, &args.prefix, &queue, &zone).map_err(|undecided| {
+        Failure::refused(undecided.to_string()).with_hint("say which it is: --format user or --format system")
+    })?;
+    let mut import = Import {
+        client: Client::new(server)?,
+        routes: Routes::new(&server.namespace),
+        dry_run: args.dry_run,
+        prune: args.prune,
+        now: console.now(),
+        rows: Vec::new(),
+    };
+    let mut result = Ok(());
+    for file in &mut files {
+        result = import.file(file).await;
+        if result.is_err() {
+            break;
         }
     }
-    note_users(&imported, console)?;
-    if refused.is_empty() {
-        return Ok(());
+    if result.is_ok() || !import.rows.is_empty() {
+        print(&import.rows, import.now, console, json)?;
     }
-    let (few, all) = (refused.len(), refused.len() + imported.len());
-    Err(Failure::refused(format!("{few} of {all} lines were refused; the others were handled")))
+    tell_refused(&files, console, json)?;
+    note_users(&import.rows, console)?;
+    result?;
+    match files.iter().map(|file| file.refused.len()).sum() {
+        0 => Ok(()),
+        few => {
+            let all = few + files.iter().map(|file| file.lines.len()).sum::<usize>();
+            Err(Failure::refused(format!("{few} of {all} lines were refused; the others were handled")))
+        }
+    }
 }
 
 fn read(args: &ImportCrontabArgs, console: &mut Console) -> Result<Vec<CrontabFile>, Failure> {
-    let format = match (args.user_format, args.system_format) {
-        (true, _) => Some(Format::User),
-        (_, true) => Some(Format::System),
-        _ => None,
-    };
     args.files
         .iter()
         .map(|path| {
             let bytes = console.read(path)?;
-            Ok(CrontabFile { path: path.to_string_lossy().into_owned(), bytes, format })
+            Ok(CrontabFile { path: path.to_string_lossy().into_owned(), bytes, format: args.format })
         })
         .collect()
 }
 
-/// Creates a schedule, or changes the one with its id when it is another.
-async fn upsert(client: &Client, routes: &Routes, planned: &Planned) -> Result<&'static str, Failure> {
-    let mut body = definition_body(&planned.definition);
-    let note = format!("imported from {}", planned.path);
-    body.insert("note".to_owned(), note.into());
-    let mut creation = body.clone();
-    creation.insert("id".to_owned(), planned.id.as_str().into());
-    match client.send(Method::POST, &routes.schedules(), &creation.into()).await {
-        Ok(answer) if answer.status == CREATED => return Ok("created"),
-        Ok(_) => return Ok("unchanged"),
-        Err(failure) if failure.exit != Exit::Conflict => return Err(at_line(failure, planned)),
-        Err(_) => {}
+/// An import under way, and what it has done so far.
+struct Import {
+    client: Client,
+    routes: Routes,
+    /// Nothing is written.
+    dry_run: bool,
+    /// Edited lines keep their schedules, and those of removed lines are deleted.
+    prune: bool,
+    now: Timestamp,
+    rows: Vec<Row>,
+}
+
+impl Import {
+    async fn file(&mut self, file: &mut PlannedFile) -> Result<(), Failure> {
+        let gone = match self.prune {
+            true => file.follow(&self.known(file).await?),
+            false => Vec::new(),
+        };
+        for planned in &file.lines {
+            let outcome = match &planned.kind {
+                PlannedKind::AtStart => "not imported: runs at start",
+                PlannedKind::Recurring if self.dry_run => "create",
+                PlannedKind::Recurring => self.upsert(planned).await?,
+            };
+            let line = Some((planned.clone(), next_time(planned, self.now)));
+            self.rows.push(Row { path: file.path.clone(), id: planned.id.clone(), outcome, line });
+        }
+        for id in gone {
+            // The schedule may be that of a line with a typing error.
+            let outcome = match (file.refused.is_empty(), self.dry_run) {
+                (false, _) => "kept: the file has refused lines",
+                (true, true) => "delete",
+                (true, false) => {
+                    self.client.delete(&self.routes.schedule(id.as_str()), &[]).await?;
+                    "deleted"
+                }
+            };
+            self.rows.push(Row { path: file.path.clone(), id, outcome, line: None });
+        }
+        Ok(())
     }
-    let path = routes.schedule(planned.id.as_str());
-    let present = client.get(&path, &[]).await.map_err(|failure| at_line(failure, planned))?;
-    if is_same(&present.body, &body) {
-        return Ok("unchanged");
+
+    /// The schedules that earlier imports have made of a file.
+    async fn known(&self, file: &PlannedFile) -> Result<Vec<Known>, Failure> {
+        let query = [("prefix", Some(file.id_prefix()))];
+        let listed = list(&self.client, &self.routes.schedules(), &query, "schedules", usize::MAX).await?;
+        Ok(listed.items.iter().filter_map(known_line_of_json).collect())
     }
-    let patched = match &present.etag {
-        Some(tag) => client.send_if(Method::PATCH, &path, &body.into(), tag).await,
-        None => client.send(Method::PATCH, &path, &body.into()).await,
-    };
-    patched.map(|_| "changed").map_err(|failure| at_line(failure, planned))
+
+    /// Creates a schedule, or changes the one with its id when it is another.
+    async fn upsert(&self, planned: &Planned) -> Result<&'static str, Failure> {
+        let mut body = definition_body(&planned.definition);
+        let note = format!("imported from {}", planned.path);
+        body.insert("note".to_owned(), note.into());
+        let mut creation = body.clone();
+        creation.insert("id".to_owned(), planned.id.as_str().into());
+        match self.client.send(Method::POST, &self.routes.schedules(), &creation.into()).await {
+            Ok(answer) if answer.status == CREATED => return Ok("created"),
+            Ok(_) => return Ok("unchanged"),
+            Err(failure) if failure.exit != Exit::Conflict => return Err(at_line(failure, planned)),
+            Err(_) => {}
+        }
+        let path = self.routes.schedule(planned.id.as_str());
+        let present = self.client.get(&path, &[]).await.map_err(|failure| at_line(failure, planned))?;
+        if is_same(&present.body, &body) {
+            return Ok("unchanged");
+        }
+        let patched = match &present.etag {
+            Some(tag) => self.client.send_if(Method::PATCH, &path, &body.into(), tag).await,
+            None => self.client.send(Method::PATCH, &path, &body.into()).await,
+        };
+        patched.map(|_| "changed").map_err(|failure| at_line(failure, planned))
+    }
 }
 
 fn at_line(mut failure: Failure, planned: &Planned) -> Failure {
@@ -141,31 +189,23 @@ fn next_time(planned: &Planned, now: Timestamp) -> Option<Timestamp> {
     cron.next_after(now)
 }
 
-fn print(imported: &[Imported], console: &mut Console, json: bool) -> Result<(), Failure> {
-    let now = console.now();
+fn print(rows: &[Row], now: Timestamp, console: &mut Console, json: bool) -> Result<(), Failure> {
     if json {
-        return imported.iter().try_for_each(|Imported { planned, outcome, next }| {
-            let (expression, zone) = when(planned);
-            console.json(&json!({
-                "file": planned.path,
-                "line": planned.entry.line,
-                "id": planned.id.as_str(),
-                "outcome": outcome,
-                "cron": expression,
-                "tz": zone,
-                "user": planned.entry.user,
-                "command": planned.entry.command,
-                "stdin": planned.entry.stdin,
-                "next": next.map(|at| at.to_string()),
-            }))
-        });
+        return rows.iter().try_for_each(|row| console.json(&as_json(row)));
     }
-    let rows = imported.iter().map(|Imported { planned, outcome, next }| {
+    let cells = rows.iter().map(|row| {
+        let Some((planned, next)) = &row.line else {
+            let rest = std::iter::repeat_n(String::new(), 5);
+            return [String::new(), row.id.to_string(), row.outcome.to_owned()]
+                .into_iter()
+                .chain(rest)
+                .collect();
+        };
         let (expression, zone) = when(planned);
         vec![
             planned.entry.line.to_string(),
-            planned.id.to_string(),
-            (*outcome).to_owned(),
+            row.id.to_string(),
+            row.outcome.to_owned(),
             expression,
             zone,
             next.map_or_else(String::new, |at| format!("{at} ({})", relative(at, now))),
@@ -174,15 +214,32 @@ fn print(imported: &[Imported], console: &mut Console, json: bool) -> Result<(),
         ]
     });
     let head = ["line", "schedule", "outcome", "when", "zone", "next", "user", "command"];
-    console.table(&head, rows.collect(), "no lines that run something")
+    console.table(&head, cells.collect(), "no lines that run something")
+}
+
+fn as_json(row: &Row) -> Value {
+    let Some((planned, next)) = &row.line else {
+        return json!({ "file": row.path, "id": row.id.as_str(), "outcome": row.outcome });
+    };
+    let (expression, zone) = when(planned);
+    json!({
+        "file": row.path,
+        "line": planned.entry.line,
+        "id": row.id.as_str(),
+        "outcome": row.outcome,
+        "cron": expression,
+        "tz": zone,
+        "user": planned.entry.user,
+        "command": planned.entry.command,
+        "stdin": planned.entry.stdin,
+        "next": next.map(|at| at.to_string()),
+    })
 }
 
 fn when(planned: &Planned) -> (String, String) {
     match &planned.definition.recurrence {
-        RecurrenceSpec::Cron { expression, zone, .. } => {
-            (expression.split_whitespace().collect::<Vec<&str>>().join(" "), zone.clone())
-        }
-        RecurrenceSpec::Interval { every_ms, .. } => (format!("every {every_ms} ms"), String::new()),
+        RecurrenceSpec::Cron { expression, zone, .. } => (expression.clone(), zone.clone()),
+        RecurrenceSpec::Interval { every_ms, zone, .. } => (format!("every {every_ms} ms"), zone.clone()),
     }
 }
 
@@ -194,15 +251,32 @@ fn shortened(command: &str) -> String {
     shown
 }
 
+fn tell_refused(files: &[PlannedFile], console: &mut Console, json: bool) -> Result<(), Failure> {
+    for file in files {
+        let path = &file.path;
+        for error in &file.refused {
+            if json {
+                let reason = error.reason.to_string();
+                console.json(
+                    &json!({ "file": path, "line": error.line, "column": error.column, "error": reason }),
+                )?;
+            } else {
+                console.note(&format!("{path}:{}:{}: {}", error.line, error.column, error.reason))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Says whose rights commands run with: a worker cannot become another user.
-fn note_users(imported: &[Imported], console: &mut Console) -> Result<(), Failure> {
-    let users: BTreeSet<&str> =
-        imported.iter().filter_map(|line| line.planned.entry.user.as_deref()).collect();
+fn note_users(rows: &[Row], console: &mut Console) -> Result<(), Failure> {
+    let lines = rows.iter().filter_map(|row| row.line.as_ref());
+    let users: BTreeSet<&str> = lines.filter_map(|(planned, _)| planned.entry.user.as_deref()).collect();
     if users.is_empty() {
         return Ok(());
     }
     let names = users.into_iter().collect::<Vec<&str>>().join(", ");
     console.note(&format!(
-        "commands run as the worker's own user; the files name {names} (header minutehand-user)"
+        "a worker runs a command as its own user or not at all; the files name {names} (header minutehand-user)"
     ))
 }

@@ -9,6 +9,7 @@ mod pages;
 mod queue;
 mod schedule;
 mod schema;
+mod sim;
 mod task;
 mod task_import;
 mod time_cells;
@@ -21,6 +22,25 @@ use crate::hooks::Commands;
 /// Carries a command line out on the process's own streams.
 pub async fn run(cli: Cli, commands: &dyn Commands) -> Exit {
     run_on(cli, commands, &mut Console::of_process()).await
+}
+
+/// Says why a command line was not understood, or shows the help or the version that was asked for; answers how the
+/// program ends. With `--json` among the words the reason is a problem document on standard output, too.
+pub fn usage_error(error: &clap::Error, words: &[std::ffi::OsString], console: &mut Console) -> Exit {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return Exit::Ok;
+    }
+    let text = error.render().to_string();
+    let text = text.trim_end();
+    let _ = console.note(text);
+    if words.iter().take_while(|word| *word != "--").any(|word| word == "--json") {
+        let message = text.lines().next().unwrap_or_default();
+        let failure = Failure::new(Exit::Usage, message.strip_prefix("error: ").unwrap_or(message));
+        let _ = console.json(&failure.as_problem());
+        let _ = console.flush();
+    }
+    Exit::Usage
 }
 
 /// Carries a command line out on the given streams.
@@ -42,7 +62,7 @@ async fn carry_out(cli: Cli, commands: &dyn Commands, console: &mut Console) -> 
     match cli.verb {
         Verb::Dev(args) => commands.dev(*args).await,
         Verb::Bench(args) => commands.bench(args).await,
-        Verb::Sim(args) => commands.sim(args).await,
+        Verb::Sim(args) => sim::run(commands, args, console).await,
         Verb::Scheduler(args) => commands.role(Role::Scheduler, args).await,
         Verb::Gateway(args) => commands.role(Role::Gateway, args).await,
         Verb::Worker(args) => commands.role(Role::Worker, args).await,

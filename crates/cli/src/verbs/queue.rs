@@ -9,7 +9,7 @@ use super::time_cells::{cell, time_cell};
 use crate::args::{BucketVerb, DeadLetterSelection, PartitionVerb, QueueVerb, ServerArgs};
 use crate::client::{Client, Routes};
 use crate::console::Console;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 pub(super) async fn run(
     server: &ServerArgs,
@@ -21,39 +21,77 @@ pub(super) async fn run(
     let routes = Routes::new(&server.namespace);
     match verb {
         QueueVerb::List { group } => {
-            let page = client.get(&routes.queues(), &[("group", group)]).await?.body;
-            list_queues(page, console, json)
+            let queues = items(client.get(&routes.queues(), &[("group", group)]).await?.body, "queues");
+            if queues.is_empty() && !json {
+                return console.note(&nothing_published(&client, &routes).await);
+            }
+            list_queues(&queues, console, json)
         }
         QueueVerb::Show { name, group } => {
             let queue = client.get(&routes.queue(&name), &[("group", group)]).await?.body;
+            if NUMBERS.iter().all(|number| queue.get(*number).and_then(Value::as_u64) == Some(0)) {
+                require_queue(&client, &routes, &name).await?;
+            }
             show(&queue, console, json)
         }
         QueueVerb::DeadLetters { name, limit } => {
             let listed = list(&client, &routes.dead_letters(&name), &[], "dead_letters", limit).await?;
+            if listed.items.is_empty() {
+                require_queue(&client, &routes, &name).await?;
+            }
             dead_letters(&listed.items, console, json)?;
             if listed.has_more && !json { console.note("there are more; --limit shows them") } else { Ok(()) }
         }
         QueueVerb::Replay(selection) => {
-            settle(&client, &routes, &selection, ("replay", "put back"), console, json).await
+            settle(&client, &routes, &selection, ("replay", "replayed"), console, json).await
         }
-        QueueVerb::Discard(selection) => {
-            settle(&client, &routes, &selection, ("discard", "threw away"), console, json).await
+        QueueVerb::Discard { selection, yes } => {
+            let question = format!("discard all dead letters of {} for good?", selection.name);
+            if selection.all && !yes && !console.confirmed(&question)? {
+                return Err(Failure::new(Exit::Failed, "nothing was discarded"));
+            }
+            settle(&client, &routes, &selection, ("discard", "discarded"), console, json).await
         }
     }
 }
 
-fn list_queues(page: Value, console: &mut Console, json: bool) -> Result<(), Failure> {
-    let queues = items(page, "queues");
+/// The numbers of a queue.
+const NUMBERS: [&str; 4] = ["waiting", "in_progress", "settled", "dead_letters"];
+
+fn list_queues(queues: &[Value], console: &mut Console, json: bool) -> Result<(), Failure> {
     if json {
         return queues.iter().try_for_each(|queue| console.json(queue));
     }
-    let rows = queues.iter().map(|queue| {
-        ["queue", "waiting", "in_progress", "settled", "dead_letters"]
-            .map(|name| cell(queue, &[name]))
-            .to_vec()
-    });
+    let rows = queues
+        .iter()
+        .map(|queue| std::iter::once("queue").chain(NUMBERS).map(|name| cell(queue, &[name])).collect());
     let head = ["queue", "waiting", "in progress", "settled", "dead letters"];
-    console.table(&head, rows.collect(), "no queues: nothing has been published")
+    console.table(&head, rows.collect(), "")
+}
+
+/// Why there is no queue yet: they come into being with the first execution.
+async fn nothing_published(client: &Client, routes: &Routes) -> String {
+    /// Tasks that are counted; more are told as more.
+    const COUNTED_MAX: usize = 100;
+    // Whoever may see queues may not see tasks: then nothing is said of them.
+    let tasks = list(client, &routes.tasks(), &[], "tasks", COUNTED_MAX).await;
+    let waiting = match tasks.map(|tasks| (tasks.items.len(), tasks.has_more)) {
+        Ok((1, false)) => "; 1 task waits (minutehand task list)".to_owned(),
+        Ok((count @ 2.., false)) => format!("; {count} tasks wait (minutehand task list)"),
+        Ok((count, true)) => format!("; more than {count} tasks wait (minutehand task list)"),
+        Ok(_) | Err(_) => String::new(),
+    };
+    format!("no queues: nothing has been published yet{waiting}")
+}
+
+/// Refuses a queue that nothing was ever published to: most likely its name is mistyped.
+async fn require_queue(client: &Client, routes: &Routes, name: &str) -> Result<(), Failure> {
+    let queues = items(client.get(&routes.queues(), &[]).await?.body, "queues");
+    if queues.iter().any(|queue| queue.get("queue").and_then(Value::as_str) == Some(name)) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NotFound, format!("there is no queue {name}: nothing has been published to it"))
+        .with_hint("minutehand queue list lists the queues"))
 }
 
 fn dead_letters(letters: &[Value], console: &mut Console, json: bool) -> Result<(), Failure> {
@@ -82,6 +120,12 @@ async fn settle(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
+    if !selection.all && selection.numbers.is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "say which: the numbers that `queue dead-letters` shows, or --all",
+        ));
+    }
     let body = if selection.all { json!({ "all": true }) } else { json!({ "numbers": selection.numbers }) };
     let path = routes.dead_letters_action(&selection.name, action);
     let (mut count, mut unreadable) = (0, 0);
@@ -97,13 +141,20 @@ async fn settle(
         }
     }
     if json {
-        return console.json(&json!({ "queue": selection.name, "count": count, "unreadable": unreadable }));
+        console.json(&json!({ "queue": selection.name, "count": count, "unreadable": unreadable }))?;
+    } else if count > 0 {
+        let letters = if count == 1 { "dead letter" } else { "dead letters" };
+        console.line(&format!("{word} {count} {letters} of {}", selection.name))?;
     }
-    console.line(&format!("{word} {count} dead letters of {}", selection.name))?;
-    match unreadable {
-        0 => Ok(()),
-        _ => console.note(&format!("{unreadable} stay: their tasks cannot be understood")),
+    if unreadable > 0 && !json {
+        console.note(&format!("{unreadable} stay: their tasks cannot be understood"))?;
     }
+    if count > 0 {
+        return Ok(());
+    }
+    let which = if selection.all { "" } else { " of these numbers" };
+    Err(Failure::new(Exit::NotFound, format!("{} has no dead letters{which}", selection.name))
+        .with_hint(format!("minutehand queue dead-letters {} lists them", selection.name)))
 }
 
 pub(super) async fn buckets(

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::pages::{items, list};
-use super::task::{done, show};
+use super::task::{CREATED, done, show};
 use super::time_cells::{cell, plain, time_cell};
 use crate::args::{BackfillArgs, PreviewArgs, ScheduleListArgs, ScheduleVerb, ServerArgs};
 use crate::client::{Client, Routes, action, policies, recurrence};
@@ -90,11 +90,14 @@ impl Verbs {
                 self.client.send(Method::POST, &self.routes.schedules_preview(), &body.into()).await?;
             return self.show_times(preview.body, console);
         }
-        let schedule = self.client.send(Method::POST, &self.routes.schedules(), &body.into()).await?.body;
-        let next = time_cell(&schedule, &["next_at"], console.now());
-        let sentence =
-            if next.is_empty() { format!("created {id}") } else { format!("created {id}, next {next}") };
-        done(&sentence, id, &schedule, console, self.json)
+        let answer = self.client.send(Method::POST, &self.routes.schedules(), &body.into()).await?;
+        let next = time_cell(&answer.body, &["next_at"], console.now());
+        let next = if next.is_empty() { next } else { format!(", next {next}") };
+        let sentence = match answer.status {
+            CREATED => format!("created {id}{next}"),
+            _ => format!("{id}{next}, was there already: nothing was created"),
+        };
+        done(&sentence, id, &answer.body, console, self.json)
     }
 
     async fn patch(

@@ -11,6 +11,9 @@ use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::output::table::fields;
 
+/// The status of what is new; what was there before has another.
+pub(super) const CREATED: u16 = 201;
+
 pub(super) async fn run(
     server: &ServerArgs,
     verb: TaskVerb,
@@ -52,13 +55,25 @@ async fn create(
     if let Some(id) = &args.id {
         body.insert("id".to_owned(), id.clone().into());
     }
-    delay_or_time(&mut body, args.at.as_ref(), args.delay.as_ref());
-    let task = client.send(Method::POST, &routes.tasks(), &body.into()).await?.body;
+    when(&mut body, args.at.as_ref(), args.delay.as_ref())?;
+    let answer = client.send(Method::POST, &routes.tasks(), &body.into()).await?;
     if json {
-        return console.json(&task);
+        return console.json(&answer.body);
     }
-    let (id, due) = (cell(&task, &["id"]), time_cell(&task, &["due_at"], console.now()));
-    console.line(&format!("created {id}, due {due}"))
+    let (id, due) = (cell(&answer.body, &["id"]), time_cell(&answer.body, &["due_at"], console.now()));
+    console.line(&match answer.status {
+        CREATED => format!("created {id}, due {due}"),
+        _ => format!("{id}, due {due}, was there already: nothing was created"),
+    })
+}
+
+/// The due time of a request; one of the two arguments must be there.
+fn when(body: &mut Map<String, Value>, at: Option<&String>, delay: Option<&String>) -> Result<(), Failure> {
+    if at.or(delay).is_none() {
+        return Err(Failure::new(Exit::Usage, "say when: --in DURATION or --at TIME"));
+    }
+    delay_or_time(body, at, delay);
+    Ok(())
 }
 
 async fn reschedule(
@@ -69,7 +84,7 @@ async fn reschedule(
     json: bool,
 ) -> Result<(), Failure> {
     let mut body = Map::new();
-    delay_or_time(&mut body, args.at.as_ref(), args.delay.as_ref());
+    when(&mut body, args.at.as_ref(), args.delay.as_ref())?;
     if let Some(due_at) = &args.due_at {
         body.insert("from_due_at".to_owned(), due_at.clone().into());
     }

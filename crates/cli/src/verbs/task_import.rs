@@ -37,7 +37,8 @@ pub(super) async fn run(
     let (input, bytes) = open(&args.file, console)?;
     let progress = progress(bytes, console.stderr_is_terminal && !json);
     let lines_sent = Arc::new(AtomicU64::new(0));
-    let chunks = chunks(input, progress.clone(), Arc::clone(&lines_sent));
+    let input = LinesFrom { input, blanked: args.from_line - 1 };
+    let chunks = chunks(Box::new(input), progress.clone(), Arc::clone(&lines_sent));
     let path = Routes::new(&server.namespace).tasks_bulk();
     let result = client.stream(&path, chunks).await;
     let mut report = Report {
@@ -50,8 +51,42 @@ pub(super) async fn run(
         Err(failure) => Err(failure),
     };
     progress.finish_and_clear();
-    result.map_err(|failure| in_the_middle(failure, lines_sent.load(Ordering::Relaxed)))?;
+    result.map_err(|failure| in_the_middle(failure, &args.file, lines_sent.load(Ordering::Relaxed)))?;
     report.finish(console)
+}
+
+/// An input whose first lines are read as empty ones: they are not sent again, and the server's numbers of the others are
+/// those of the file.
+struct LinesFrom {
+    input: Box<dyn Read + Send>,
+    /// Lines that are still to be emptied.
+    blanked: u64,
+}
+
+impl Read for LinesFrom {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.input.read(buffer)?;
+            if count == 0 || self.blanked == 0 {
+                return Ok(count);
+            }
+            // Only the ends of these lines are kept, in front of what follows them.
+            let (mut kept, mut rest) = (0, 0);
+            while self.blanked > 0 && rest < count {
+                let end = buffer[rest..count].iter().position(|byte| *byte == b'\n');
+                rest = end.map_or(count, |end| rest + end + 1);
+                if end.is_some() {
+                    buffer[kept] = b'\n';
+                    kept += 1;
+                    self.blanked -= 1;
+                }
+            }
+            buffer.copy_within(rest..count, kept);
+            if kept + count - rest > 0 {
+                return Ok(kept + count - rest);
+            }
+        }
+    }
 }
 
 fn open(path: &Path, console: &mut Console) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
@@ -118,8 +153,17 @@ fn chunks(
     })
 }
 
-fn in_the_middle(mut failure: Failure, lines: u64) -> Failure {
-    if failure.exit == Exit::Unreachable && lines > 0 {
+fn in_the_middle(mut failure: Failure, file: &Path, lines: u64) -> Failure {
+    let number = |name: &str| failure.problem.as_ref()?.get(name)?.as_u64();
+    if let Some(line) = number("resume_from_line") {
+        // Whatever the server calls it: the input was not at fault.
+        failure.exit = Exit::Unreachable;
+        failure.hint = Some(format!(
+            "{} tasks were created; go on with: minutehand task import {} --from-line {line}",
+            number("accepted").unwrap_or_default(),
+            file.display()
+        ));
+    } else if failure.exit == Exit::Unreachable && lines > 0 {
         failure.hint = Some(format!(
             "up to {lines} lines had been sent; import the file again: a task with the same id and due time is not made twice"
         ));

@@ -38,9 +38,22 @@ pub(super) fn plain(value: &Value) -> String {
 
 /// Every field of an object as a line, nested ones by their path; times get how far they lie from now.
 pub(super) fn all_fields(value: &Value, now: Timestamp) -> Vec<(String, String)> {
+    /// What is looked for first.
+    const FIRST: [&str; 9] =
+        ["id", "queue", "state", "why", "cron", "every", "time_zone", "due_at", "next_at"];
     let mut found = Vec::new();
     collect("", value, now, &mut found);
-    found
+    let mut place = FIRST.len();
+    let mut placed: Vec<(usize, (String, String))> = Vec::with_capacity(found.len());
+    for line in found {
+        // A list has one line for each item, the first of them with its name.
+        if !line.0.is_empty() {
+            place = FIRST.iter().position(|first| *first == line.0).unwrap_or(FIRST.len());
+        }
+        placed.push((place, line));
+    }
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, line)| line).collect()
 }
 
 fn collect(path: &str, value: &Value, now: Timestamp, found: &mut Vec<(String, String)>) {

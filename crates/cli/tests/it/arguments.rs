@@ -1,9 +1,12 @@
 //! What can be typed, and what cannot.
 
-use clap::CommandFactory;
-use minutehand_cli::{Cli, Exit, Origin, Verb, parse_from};
+use std::ffi::OsString;
 
-use crate::support::run;
+use clap::CommandFactory;
+use minutehand_cli::{Cli, Exit, Origin, Verb, parse_from, usage_error};
+use serde_json::json;
+
+use crate::support::{Buffer, console, run};
 
 fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
     parse_from([&["minutehand"], words].concat())
@@ -52,7 +55,14 @@ fn every_documented_command_line_is_understood() {
         "bucket list",
         "partition list",
         "import crontab /etc/crontab /etc/cron.d/php --dry-run --prefix host1",
-        "import crontab f --system-format",
+        "import crontab f --format system --prune",
+        "dev --crontab a --crontab-format user --http :0",
+        "dev --http localhost:0",
+        "task create -q q --in 1.5h --url http://h/x --time-limit PT5M",
+        "task create -q q --in PT5M -H X-Foo:bar",
+        "task import f --from-line 17",
+        "queue discard mail --all --yes",
+        "sim --break list --json",
         "config show --data-dir x",
         "completion bash",
         "man --dir d",
@@ -71,7 +81,6 @@ fn what_makes_no_sense_is_a_usage_error() {
     for line in [
         "",
         "tusk list",
-        "task create --queue q",
         "task create --queue q --in 5m --at 2026-11-24T09:00:00Z",
         "task create --queue q --in soon",
         "task create --queue q --at tomorrow",
@@ -79,10 +88,15 @@ fn what_makes_no_sense_is_a_usage_error() {
         "task create --queue q --in 5m --payload a --payload-file b",
         "schedule create s --cron @daily --every 5m",
         "schedule backfill s --from 2026-11-01T00:00:00Z",
-        "queue replay mail",
         "queue replay mail 1 --all",
         "import crontab",
-        "import crontab f --user-format --system-format",
+        "import crontab f --format both",
+        "dev --crontab-format user",
+        "task create --queue q --in -5s",
+        "task create --queue q --in 5m --command x --url http://h",
+        "task create --queue q --in 5m -H novalue",
+        "task import f --from-line 0",
+        "dev --http :x",
         "explain",
         "explain @daily --batch",
         "explain @daily -n 0",
@@ -103,9 +117,15 @@ fn what_makes_no_sense_is_a_usage_error() {
 #[test]
 fn help_names_the_exit_codes_and_no_secret() {
     let help = Cli::command().render_long_help().to_string();
-    for code in
-        ["0  done", "2  the command line", "3  not found", "4  conflict", "5  the input", "6  the server"]
-    {
+    for code in [
+        "0  done",
+        "2  the command line",
+        "3  not found",
+        "4  conflict",
+        "5  the input",
+        "6  the server cannot be reached, or cannot do it now",
+        "7  the token",
+    ] {
         assert!(help.contains(code), "{help}");
     }
 }
@@ -141,8 +161,65 @@ async fn hooks_are_called_and_their_failures_shown() {
     let ran = run(&["dev", "--data-dir", "here"]).await;
     assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::Failed, ""));
     assert_eq!(ran.stderr, "error: dev in here\nhint: a hint\n");
-    assert_eq!(run(&["sim", "--seeds", "3", "--json"]).await.json()[0]["title"], "sim 3 from 1 json true");
+    assert_eq!(run(&["sim", "--seeds", "3", "--json"]).await.json()[0]["detail"], "sim 3 from 1 json true");
     assert_eq!(run(&["bench", "b"]).await.stderr, "error: bench Some(\"b\") json false\n");
+}
+
+#[tokio::test]
+async fn planted_bugs_are_listed_and_unknown_ones_named() {
+    let listed = run(&["sim", "--break", "list", "--json"]).await.ok().json();
+    assert_eq!(
+        listed,
+        [
+            json!({ "name": "fence", "about": "A stale owner's commit is accepted." }),
+            json!({ "name": "torn-tick", "about": "Half of a tick is lost." }),
+        ]
+    );
+    let table = run(&["sim", "--break", "list"]).await.ok();
+    assert!(table.stdout.contains("torn-tick  Half of a tick is lost."), "{}", table.stdout);
+    let near = run(&["sim", "--break", "torn-tik"]).await;
+    assert_eq!(near.exit, Exit::Usage);
+    assert_eq!(
+        near.stderr,
+        "error: there is no rule \"torn-tik\" to break\nhint: did you mean torn-tick? --break list lists them\n"
+    );
+    let far = run(&["sim", "--break", "help"]).await;
+    assert!(far.stderr.ends_with("hint: --break list lists them\n"), "{}", far.stderr);
+    assert_eq!(run(&["sim", "--break", "fence"]).await.stderr, "error: sim 100 from 1 json false\n");
+}
+
+/// What is wrong with a command line is one problem on standard output, as every other failure is.
+#[test]
+fn usage_errors_are_problems_too() {
+    let told = |line: &str| {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let error = parse_from(&words).expect_err(line);
+        let (stdout, stderr) = (Buffer::default(), Buffer::default());
+        let mut console = console(&stdout, &stderr, Box::new(std::io::empty()), false);
+        (usage_error(&error, &words, &mut console), stdout.text(), stderr.text())
+    };
+    let (exit, stdout, stderr) = told("minutehand --json task create --in -5s");
+    assert_eq!(exit, Exit::Usage);
+    let problem: serde_json::Value = serde_json::from_str(&stdout).expect("one line of JSON");
+    assert_eq!(problem["type"], "urn:minutehand:problem:usage");
+    assert_eq!(problem["exit"], 2);
+    let detail = problem["detail"].as_str().expect("text");
+    assert!(detail.contains("'-5s'") && detail.contains("is negative"), "{detail}");
+    assert!(stderr.contains("is negative"), "{stderr}");
+    let (exit, stdout, stderr) = told("minutehand tusk");
+    assert_eq!((exit, stdout.as_str()), (Exit::Usage, ""));
+    assert!(stderr.contains("tusk"), "{stderr}");
+}
+
+#[test]
+fn addresses_may_be_names_or_a_port() {
+    let http = |word: &str| {
+        let Verb::Dev(args) = parse(&["dev", "--http", word]).expect(word).verb else { panic!("not dev") };
+        args.http.to_string()
+    };
+    assert_eq!(http(":7556"), "127.0.0.1:7556");
+    assert_eq!(http("[::1]:7556"), "[::1]:7556");
+    assert!(http("localhost:7556").ends_with(":7556"));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ CRON_TZ=Europe/Berlin
 
 #[tokio::test]
 async fn a_dry_run_shows_each_line_and_asks_no_server() {
-    let words = ["import", "crontab", "-", "--dry-run", "--tz", "UTC", "--system-format", "--json"];
+    let words = ["import", "crontab", "-", "--dry-run", "--tz", "UTC", "--format", "system", "--json"];
     let lines = run_with(&words, input(SYSTEM)).await.ok().json();
     let seen: Vec<(u64, &str, &str, &str, &Value)> = lines
         .iter()
@@ -43,14 +43,14 @@ async fn a_dry_run_shows_each_line_and_asks_no_server() {
     let ran = run_with(&words, input(SYSTEM)).await.ok();
     assert_eq!(
         ran.stderr,
-        "commands run as the worker's own user; the files name root, www-data (header minutehand-user)\n"
+        "a worker runs a command as its own user or not at all; the files name root, www-data (header minutehand-user)\n"
     );
 }
 
 #[tokio::test]
 async fn refused_lines_are_named_and_the_others_go_on() {
     let text = "61 * * * * root ls\n5 * * * * root ls\n";
-    let words = ["import", "crontab", "-", "--dry-run", "--tz", "UTC", "--system-format"];
+    let words = ["import", "crontab", "-", "--dry-run", "--tz", "UTC", "--format", "system"];
     let ran = run_with(&words, input(text)).await;
     assert_eq!(ran.exit, Exit::Refused);
     assert!(ran.stdout.contains("5 * * * *"), "{}", ran.stdout);
@@ -71,7 +71,8 @@ async fn lines_become_schedules_of_the_process_executor() {
         "-",
         "--tz",
         "UTC",
-        "--system-format",
+        "--format",
+        "system",
         "--prefix",
         "host1",
         "--queue",
@@ -89,7 +90,8 @@ async fn lines_become_schedules_of_the_process_executor() {
     assert_eq!(body["cron"], "0 5 * * 1");
     assert_eq!(body["time_zone"], "Europe/Berlin");
     assert_eq!(body["queue"], "shell");
-    assert_eq!(body["headers"], json!({ "minutehand-user": "www-data" }));
+    let headers = json!({ "minutehand-executor": "process", "minutehand-user": "www-data" });
+    assert_eq!(body["headers"], headers, "the command runs on whatever queue");
     assert_eq!(body["misfire"]["rule"], "none", "cron does not make up for what was missed");
     let payload: Value = serde_json::from_str(body["payload"].as_str().expect("text")).expect("JSON");
     assert_eq!(
@@ -118,7 +120,7 @@ fn with_schedules(present: fn(Value) -> Value) -> Server {
 async fn importing_again_changes_only_what_has_changed() {
     let text = "17 * * * * ls\n";
     let words = |server: &Server| {
-        ["import", "crontab", "-", "--tz", "UTC", "--user-format", "--json", "--server", &server.url]
+        ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--json", "--server", &server.url]
             .map(str::to_owned)
     };
     let outcome = async |server: &Server| {
@@ -153,7 +155,8 @@ async fn importing_again_changes_only_what_has_changed() {
 #[tokio::test]
 async fn what_the_server_finds_the_same_is_unchanged() {
     let server = Server::always(200, "{}");
-    let words = ["import", "crontab", "-", "--tz", "UTC", "--user-format", "--json", "--server", &server.url];
+    let words =
+        ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--json", "--server", &server.url];
     let lines = run_with(&words, input("17 * * * * ls\n")).await.ok().json();
     assert_eq!(lines[0]["outcome"], "unchanged");
     assert_eq!(server.requests().len(), 1);
@@ -162,7 +165,7 @@ async fn what_the_server_finds_the_same_is_unchanged() {
 #[tokio::test]
 async fn a_refusal_names_file_and_line() {
     let server = Server::always(422, r#"{"detail":"payload is too large"}"#);
-    let words = ["import", "crontab", "-", "--tz", "UTC", "--user-format", "--server", &server.url];
+    let words = ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--server", &server.url];
     let ran = run_with(&words, input("\n17 * * * * ls\n")).await;
     assert_eq!(ran.exit, Exit::Refused);
     assert_eq!(ran.stderr, "error: -:2: payload is too large\n");
@@ -176,4 +179,94 @@ async fn files_that_are_not_there_and_zones_that_do_not_exist() {
     let ran = run(&["import", "crontab", "-", "--dry-run", "--tz", "Nowhere"]).await;
     assert_eq!(ran.exit, Exit::Refused);
     assert!(ran.stderr.contains("--tz"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_format_that_cannot_be_told_is_refused() {
+    let mixed = "17 * * * * root cd / && x\n0 2 * * * /usr/bin/ls /x\n";
+    let server = Server::always(201, "{}");
+    for rest in [&["--dry-run"][..], &["--server", &server.url]] {
+        let words = [&["import", "crontab", "-", "--tz", "UTC"], rest].concat();
+        let ran = run_with(&words, input(mixed)).await;
+        assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::Refused, ""));
+        assert_eq!(
+            ran.stderr,
+            "error: cannot tell whether - is a user's crontab or a system crontab: line 1 has a user column (root), and \
+             line 2 has none (/usr/bin/ls)\nhint: say which it is: --format user or --format system\n"
+        );
+    }
+    assert!(server.requests().is_empty());
+    let words = ["import", "crontab", "-", "--tz", "UTC", "--dry-run", "--json", "--format", "user"];
+    let lines = run_with(&words, input(mixed)).await.ok().json();
+    assert_eq!(lines[0]["command"], "root cd / && x", "what was said counts");
+}
+
+#[tokio::test]
+async fn a_random_delay_is_the_jitter_of_the_schedules() {
+    let server = Server::always(201, "{}");
+    let words = ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--server", &server.url];
+    run_with(&words, input("@daily a\nRANDOM_DELAY=30\n@daily b\n")).await.ok();
+    let jitters: Vec<Value> =
+        server.requests().iter().map(|request| request.json()["jitter_ms"].clone()).collect();
+    assert_eq!(jitters, [Value::Null, json!(1_800_000)]);
+}
+
+/// A server with the schedules of an import of two lines.
+fn with_two_lines() -> Server {
+    Server::start(|request| match request.line.split(' ').next() {
+        Some("GET") => {
+            let schedule = |id: &str, cron: &str, command: &str| {
+                let payload = json!({ "argv": ["/bin/sh", "-c", command] }).to_string();
+                json!({ "id": id, "cron": cron, "time_zone": "UTC", "payload": payload, "headers": {} })
+            };
+            let schedules = [
+                schedule("crontab/-/1-aaaaaaaa", "0 1 * * *", "one"),
+                schedule("crontab/-/1-bbbbbbbb", "0 2 * * *", "two"),
+            ];
+            (200, "", json!({ "schedules": schedules }).to_string())
+        }
+        _ => (201, "", "{}".to_owned()),
+    })
+}
+
+#[tokio::test]
+async fn an_import_with_prune_follows_the_file() {
+    let outcome = async |text: &str, rest: &[&str]| {
+        let server = with_two_lines();
+        let words =
+            ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--json", "--prune", "--server"];
+        let ran = run_with(&[&words[..], &[&server.url], rest].concat(), input(text)).await;
+        let rows: Vec<(String, String)> = ran
+            .json()
+            .iter()
+            .filter(|line| line["outcome"].is_string())
+            .map(|line| {
+                ["id", "outcome"].map(|name| line[name].as_str().unwrap_or_default().to_owned()).into()
+            })
+            .collect();
+        let writes: Vec<String> = server
+            .requests()
+            .iter()
+            .filter(|request| !request.line.starts_with("GET"))
+            .map(|request| request.line.clone())
+            .collect();
+        (rows, writes)
+    };
+    let row = |id: &str, outcome: &str| (id.to_owned(), outcome.to_owned());
+    let (one, two) = ("crontab/-/1-aaaaaaaa", "crontab/-/1-bbbbbbbb");
+    // One line has another time, the other another command.
+    let (rows, writes) = outcome("5 1 * * * one\n0 2 * * * two --all\n", &[]).await;
+    assert_eq!(rows, [row(one, "created"), row(two, "created")]);
+    assert_eq!(writes.len(), 2);
+    // A line has gone.
+    let (rows, writes) = outcome("0 1 * * * one\n", &[]).await;
+    assert_eq!(rows, [row(one, "created"), row(two, "deleted")]);
+    assert_eq!(writes[1], "DELETE /v1/namespaces/default/schedules/crontab%2F-%2F1-bbbbbbbb");
+    let (rows, writes) = outcome("0 1 * * * one\n", &["--dry-run"]).await;
+    assert_eq!(rows, [row(one, "create"), row(two, "delete")]);
+    assert_eq!(writes, [""; 0]);
+    // The line that has gone may be the one that cannot be read.
+    let (rows, writes) = outcome("0 1 * * * one\n0 25 * * * two\n", &[]).await;
+    assert_eq!(rows, [row(one, "created"), row(two, "kept: the file has refused lines")]);
+    assert_eq!(writes.len(), 1);
 }

@@ -28,9 +28,9 @@ async fn a_person_reads_words_times_and_clock_changes() {
         at 02:30 (America/New_York)
 
         local (America/New_York)     UTC                   from now
-        Sat 2027-03-13 02:30:00 EST  2027-03-13T07:30:00Z  in 108 d 23 h
+        Sat 2027-03-13 02:30:00 EST  2027-03-13T07:30:00Z  in 109 d
         Sun 2027-03-14 03:00:00 EDT  2027-03-14T07:00:00Z  in 109 d 23 h
-        Mon 2027-03-15 02:30:00 EDT  2027-03-15T06:30:00Z  in 110 d 22 h
+        Mon 2027-03-15 02:30:00 EDT  2027-03-15T06:30:00Z  in 110 d 23 h
 
         clock changes (rule vixie):
           2027-03-14: 02:30 does not exist in America/New_York (clocks go 02:00 -> 03:00); runs once, at 03:00 EDT
@@ -196,6 +196,7 @@ async fn an_answer_is_handed_out_before_the_next_question_is_awaited() {
         stdout: Box::new(io::BufWriter::new(stdout)),
         stderr: Box::new(Buffer::default()),
         stdin: Box::new(BufReader::new(dialogue)),
+        can_ask: false,
         stdout_is_terminal: false,
         stderr_is_terminal: false,
         colour: false,

@@ -1,8 +1,9 @@
 //! `minutehand queue …`, `bucket list`, `partition list`
 
+use minutehand_cli::Exit;
 use serde_json::json;
 
-use crate::support::{Server, run};
+use crate::support::{Server, run, run_asked};
 
 fn rows(text: &str) -> Vec<Vec<String>> {
     text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
@@ -38,9 +39,9 @@ async fn dead_letters_are_listed_replayed_and_discarded() {
     let ran = run(&["queue", "dead-letters", "mail", "--server", &server.url]).await.ok();
     assert_eq!(rows(&ran.stdout)[1], ["7", "t", "2026-11-24T07:59:00Z", "(1", "min", "ago)", "3", "no?way"]);
     let ran = run(&["queue", "replay", "mail", "7", "8", "--server", &server.url]).await.ok();
-    assert_eq!(ran.stdout, "put back 1 dead letters of mail\n");
+    assert_eq!(ran.stdout, "replayed 1 dead letter of mail\n");
     let ran = run(&["queue", "discard", "mail", "--all", "--server", &server.url]).await.ok();
-    assert_eq!(ran.stdout, "threw away 1 dead letters of mail\n");
+    assert_eq!(ran.stdout, "discarded 1 dead letter of mail\n");
     let requests = server.requests();
     assert_eq!(requests[0].line, "GET /v1/queues/mail/dead-letters?limit=100");
     assert_eq!(requests[1].line, "POST /v1/queues/mail/dead-letters:replay");
@@ -78,9 +79,81 @@ async fn a_replay_of_all_goes_on_until_there_are_no_more() {
         (200, "", format!("{{\"count\":10,\"unreadable\":{call},\"more\":{}}}", call < 2))
     });
     let ran = run(&["queue", "replay", "mail", "--all", "--server", &server.url]).await.ok();
-    assert_eq!(ran.stdout, "put back 30 dead letters of mail\n");
+    assert_eq!(ran.stdout, "replayed 30 dead letters of mail\n");
     assert_eq!(ran.stderr, "3 stay: their tasks cannot be understood\n");
     let json =
         run(&["queue", "replay", "mail", "--all", "--json", "--server", &server.url]).await.ok().json();
     assert_eq!(json[0]["count"], 10);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_not_there_is_not_found() {
+    let server = Server::start(|request| {
+        let body = match request.line.as_str() {
+            "GET /v1/queues" => r#"{"queues":[{"queue":"mail"}]}"#,
+            line if line.contains("dead-letters") => r#"{"dead_letters":[]}"#,
+            _ => r#"{"queue":"x","waiting":0,"in_progress":0,"settled":0,"dead_letters":0}"#,
+        };
+        (200, "", body.to_owned())
+    });
+    for verb in ["show", "dead-letters"] {
+        run(&["queue", verb, "mail", "--server", &server.url]).await.ok();
+        let ran = run(&["queue", verb, "nope", "--server", &server.url]).await;
+        assert_eq!(ran.exit, Exit::NotFound, "{verb}");
+        assert!(ran.stderr.contains("there is no queue nope"), "{}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn before_the_first_publication_the_waiting_tasks_are_told() {
+    for (tasks, told) in [
+        (r#"[{"id":"a"}]"#, "; 1 task waits (minutehand task list)"),
+        (r#"[{"id":"a"},{"id":"b"}]"#, "; 2 tasks wait (minutehand task list)"),
+        ("[]", ""),
+    ] {
+        let server = Server::start(move |request| {
+            let tasks = format!(r#"{{"tasks":{tasks}}}"#);
+            let queues = r#"{"queues":[]}"#.to_owned();
+            (200, "", if request.line.contains("/tasks") { tasks } else { queues })
+        });
+        let ran = run(&["queue", "list", "--server", &server.url]).await.ok();
+        assert_eq!(ran.stderr, format!("no queues: nothing has been published yet{told}\n"));
+        let json = run(&["queue", "list", "--json", "--server", &server.url]).await.ok();
+        assert_eq!((json.stdout.as_str(), json.stderr.as_str()), ("", ""));
+    }
+}
+
+#[tokio::test]
+async fn replaying_nothing_is_not_found_and_needs_a_selection() {
+    let server = Server::always(200, r#"{"count":0,"unreadable":0,"more":false}"#);
+    let ran = run(&["queue", "replay", "mail", "99999", "--server", &server.url]).await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::NotFound, ""));
+    assert!(ran.stderr.starts_with("error: mail has no dead letters of these numbers\n"), "{}", ran.stderr);
+    let ran = run(&["queue", "replay", "mail", "--server", &server.url]).await;
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.stderr.contains("--all"), "{}", ran.stderr);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn discarding_all_asks_a_person() {
+    let server = Server::always(200, r#"{"count":2,"unreadable":0,"more":false}"#);
+    let words = ["queue", "discard", "mail", "--all", "--server", &server.url];
+    for answer in ["", "\n", "n\n", "yess\n"] {
+        let ran = run_asked(&words, answer).await;
+        assert_eq!(ran.exit, Exit::Failed, "{answer:?}");
+        assert!(
+            ran.stderr.starts_with("discard all dead letters of mail for good? [y/N] "),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert!(server.requests().is_empty());
+    for answer in ["y\n", "YES\n"] {
+        assert_eq!(run_asked(&words, answer).await.ok().stdout, "discarded 2 dead letters of mail\n");
+    }
+    let sure = run_asked(&[&words[..], &["--yes"]].concat(), "").await.ok();
+    assert_eq!(sure.stderr, "");
+    run_asked(&["queue", "discard", "mail", "7", "--server", &server.url], "").await.ok();
+    assert_eq!(server.requests().len(), 4);
 }

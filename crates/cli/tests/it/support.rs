@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use minutehand_cli::{
-    BenchArgs, Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, Setting, SimArgs, parse_from,
-    run_on,
+    BenchArgs, Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, PlantedBug, Setting, SimArgs,
+    parse_from, run_on,
 };
 use minutehand_model::Timestamp;
 use serde_json::Value;
@@ -66,19 +66,39 @@ pub(crate) async fn run(words: &[&str]) -> Ran {
 
 /// Runs a command line.
 pub(crate) async fn run_with(words: &[&str], stdin: Box<dyn BufRead + Send>) -> Ran {
+    run_before(words, stdin, false).await
+}
+
+/// Runs a command line before a person who answers questions by standard input.
+pub(crate) async fn run_asked(words: &[&str], answers: &str) -> Ran {
+    run_before(words, input(answers), true).await
+}
+
+async fn run_before(words: &[&str], stdin: Box<dyn BufRead + Send>, can_ask: bool) -> Ran {
     let cli = parse_from([&["minutehand"], words].concat()).unwrap_or_else(|error| panic!("{error}"));
     let (stdout, stderr) = (Buffer::default(), Buffer::default());
-    let mut console = Console {
+    let mut console = console(&stdout, &stderr, stdin, can_ask);
+    let exit = run_on(cli, &Hooks, &mut console).await;
+    Ran { exit, stdout: stdout.text(), stderr: stderr.text() }
+}
+
+/// A console that remembers what is written to it.
+pub(crate) fn console(
+    stdout: &Buffer,
+    stderr: &Buffer,
+    stdin: Box<dyn BufRead + Send>,
+    can_ask: bool,
+) -> Console {
+    Console {
         stdout: Box::new(stdout.clone()),
         stderr: Box::new(stderr.clone()),
         stdin,
+        can_ask,
         stdout_is_terminal: false,
         stderr_is_terminal: false,
         colour: false,
         clock: now,
-    };
-    let exit = run_on(cli, &Hooks, &mut console).await;
-    Ran { exit, stdout: stdout.text(), stderr: stderr.text() }
+    }
 }
 
 pub(crate) fn input(text: &str) -> Box<dyn BufRead + Send> {
@@ -100,6 +120,11 @@ impl Commands for Hooks {
 
     async fn sim(&self, args: SimArgs) -> Result<(), Failure> {
         Err(Failure::new(Exit::Failed, format!("sim {} from {} json {}", args.seeds, args.from, args.json)))
+    }
+
+    fn planted_bugs(&self) -> Vec<PlantedBug> {
+        let bug = |name: &str, about: &str| PlantedBug { name: name.to_owned(), about: about.to_owned() };
+        vec![bug("fence", "A stale owner's commit is accepted."), bug("torn-tick", "Half of a tick is lost.")]
     }
 
     fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure> {

@@ -72,11 +72,16 @@ async fn bytes_that_are_no_text_travel_in_base64() {
 }
 
 #[tokio::test]
-async fn a_missing_queue_is_a_usage_error_and_nothing_is_sent() {
+async fn a_missing_queue_or_time_is_a_usage_error_and_nothing_is_sent() {
     let server = Server::always(201, "{}");
     let ran = run(&["task", "create", "--server", &server.url, "--in", "5m"]).await;
     assert_eq!(ran.exit, Exit::Usage);
     assert!(ran.stderr.contains("--queue"), "{}", ran.stderr);
+    for words in [&["task", "create", "-q", "q"][..], &["task", "reschedule", "x"]] {
+        let ran = run(&[words, &["--server", &server.url]].concat()).await;
+        assert_eq!(ran.exit, Exit::Usage);
+        assert_eq!(ran.stderr, "error: say when: --in DURATION or --at TIME\n");
+    }
     assert!(server.requests().is_empty());
 }
 
@@ -140,7 +145,9 @@ async fn statuses_become_exit_codes_and_problems_one_line() {
             r#"{"title":"refused","detail":"queue is empty","field":"queue","limit":64,"given":""}"#,
             Exit::Refused,
         ),
-        (401, "", Exit::Failed),
+        (401, "", Exit::Denied),
+        (403, r#"{"title":"forbidden"}"#, Exit::Denied),
+        (503, r#"{"title":"unavailable"}"#, Exit::Unreachable),
         (500, "oops", Exit::Failed),
     ];
     for (status, body, exit) in cases {
@@ -152,8 +159,91 @@ async fn statuses_become_exit_codes_and_problems_one_line() {
     }
     let server = Server::always(422, r#"{"title":"refused","detail":"too long","field":"id"}"#);
     let ran = run(&["task", "get", "x", "--json", "--server", &server.url]).await;
-    assert_eq!(ran.json()[0]["field"], "id");
+    let problem = &ran.json()[0];
+    assert_eq!(
+        (&problem["field"], &problem["title"], &problem["exit"]),
+        (&json!("id"), &json!("refused"), &json!(5))
+    );
     assert_eq!(ran.stderr, "error: too long (field id)\n");
+}
+
+/// Whatever failed, `--json` prints one shape: a problem document with the exit code.
+#[tokio::test]
+async fn every_failure_is_a_problem_of_one_shape() {
+    let server = Server::always(401, "");
+    let url = server.url.as_str();
+    for words in [
+        &["task", "get", "x", "--token", "wrong", "--server", url][..],
+        &["task", "get", "x", "--server", "ftp://x"],
+        &["task", "create", "-q", "q", "--server", url],
+        &["explain", "61 * * * *"],
+        &["import", "crontab", "/no/such/file", "--dry-run"],
+        &["sim", "--break", "nothing"],
+    ] {
+        let ran = run(&[words, &["--json"]].concat()).await;
+        let problem = ran.json().pop().expect("a problem");
+        let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+        assert!(text("type").starts_with("urn:minutehand:problem:"), "{words:?}: {problem}");
+        assert!(!text("title").is_empty() && !text("detail").is_empty(), "{words:?}: {problem}");
+        assert_eq!(problem["exit"], ran.exit.code(), "{words:?}: {problem}");
+    }
+    let refused = run(&["task", "get", "x", "--token", "wrong", "--server", url]).await;
+    assert!(refused.stderr.contains("the server does not know it"), "{}", refused.stderr);
+    let missing = run(&["task", "get", "x", "--server", url]).await;
+    assert!(missing.stderr.contains("give a token"), "{}", missing.stderr);
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_not_told_as_created() {
+    let server = Server::always(200, r#"{"id":"t-1","due_at":"2026-11-24T08:05:00Z"}"#);
+    let ran =
+        run(&["task", "create", "-q", "q", "--in", "5m", "--id", "t-1", "--server", &server.url]).await.ok();
+    let there = "t-1, due 2026-11-24T08:05:00Z (in 5 min), was there already: nothing was created\n";
+    assert_eq!(ran.stdout, there);
+    let ran =
+        run(&["schedule", "create", "s", "--every", "5m", "-q", "q", "--server", &server.url]).await.ok();
+    assert_eq!(ran.stdout, "s, was there already: nothing was created\n");
+}
+
+#[tokio::test]
+async fn flags_set_the_headers_of_webhooks_and_commands() {
+    let server = Server::always(201, r#"{"id":"t"}"#);
+    let words = ["task", "create", "-q", "q", "--in", "1.5h", "--server", &server.url];
+    let rest = ["--url", "http://h/x", "--time-limit", "1m 30s", "-H", "X-Kind: order", "-H", "a=b:c"];
+    run(&[&words[..], &rest].concat()).await.ok();
+    let headers = json!({
+        "minutehand-url": "http://h/x", "minutehand-timeout-ms": "90000", "X-Kind": "order", "a": "b:c",
+    });
+    assert_eq!(server.request().json(), json!({ "queue": "q", "delay": "1h30m", "headers": headers }));
+}
+
+#[tokio::test]
+async fn an_import_that_a_full_disk_ends_says_where_to_go_on() {
+    let body = r#"{"type":"urn:minutehand:problem:bulk-stopped","title":"A store failed","status":503,"detail":"the disk is full","accepted":41,"refused":0,"resume_from_line":42}"#;
+    let server = Server::always(503, body);
+    let ran = run_with(&["task", "import", "-", "--json", "--server", &server.url], input("x\n")).await;
+    assert_eq!(ran.exit, Exit::Unreachable, "not the code of bad input");
+    assert_eq!(
+        ran.stderr,
+        "error: the disk is full\nhint: 41 tasks were created; go on with: minutehand task import - --from-line 42\n"
+    );
+    assert_eq!(ran.json()[0]["resume_from_line"], 42);
+}
+
+#[tokio::test]
+async fn an_import_begins_with_the_line_it_is_told() {
+    let server = Server::always(200, r#"{"accepted":1,"refused":0}"#);
+    let long = format!("{}\n", "x".repeat(600_000));
+    for (text, from_line, sent) in [
+        ("a\nb\nc\n", "1", "a\nb\nc\n"),
+        ("a\r\nb\r\nc", "3", "\n\nc"),
+        ("a\nb", "5", "\n"),
+        (&format!("{long}{long}c\n"), "3", "\n\nc\n"),
+    ] {
+        let words = ["task", "import", "-", "--from-line", from_line, "--server", &server.url];
+        run_with(&words, input(text)).await.ok();
+        assert_eq!(server.requests().pop().expect("a request").body, sent, "{from_line}");
+    }
 }
 
 #[tokio::test]

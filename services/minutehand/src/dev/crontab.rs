@@ -1,10 +1,19 @@
-//! `--crontab FILE`: every line becomes a schedule, kept in step with the file at each start.
+//! `--crontab FILE`: the schedules of the lines follow the files at each start.
+//!
+//! A line keeps its schedule when it is edited. The schedule of a removed line is deleted, and those of a file that was
+//! not given this time rest until it is given again. Only schedules that this verb has made are touched: their
+//! history has a revision by [`AUTHOR`].
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fmt::Display;
 
-use minutehand_cli::{CrontabFile, Exit, Failure, Planned, PlannedKind, plan};
-use minutehand_model::{Namespace, Origin, QueueName, Task, TaskId, Timestamp};
-use minutehand_node::{CreateScheduleError, Gateway, ReviseError, RevisionChange, ScheduleName};
+use minutehand_cli::{
+    CrontabFile, DevArgs, Exit, Failure, Planned, PlannedFile, PlannedKind, known_line, plan,
+};
+use minutehand_model::{Namespace, Origin, QueueName, Revision, ScheduleId, Task, TaskId, Timestamp};
+use minutehand_node::{
+    CreateScheduleError, Gateway, ReviseError, RevisionChange, ScheduleHead, ScheduleName,
+};
 
 use super::workers::CRONTAB_QUEUE;
 
@@ -12,42 +21,183 @@ use super::workers::CRONTAB_QUEUE;
 const PREFIX: &str = "crontab";
 /// Who a revision is from, as its history shows it.
 const AUTHOR: &str = "crontab";
+/// Why a schedule rests, as its history shows it.
+const RESTING: &str = "no line of the crontabs given makes it";
+/// Schedules asked for at once.
+const PAGE_SCHEDULES: usize = 1_000;
 
 /// Reads crontabs; refused lines are told one by one, the others go on.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Planned>, Failure> {
+pub(super) fn read(args: &DevArgs) -> Result<Vec<PlannedFile>, Failure> {
     let mut files = Vec::new();
-    for path in paths {
+    for path in &args.crontab {
         let bytes = std::fs::read(path).map_err(|error| {
             Failure::new(Exit::Failed, format!("could not read the crontab {}: {error}", path.display()))
         })?;
-        files.push(CrontabFile { path: path.display().to_string(), bytes, format: None });
+        files.push(CrontabFile { path: path.display().to_string(), bytes, format: args.crontab_format });
     }
     let queue = QueueName::parse(CRONTAB_QUEUE).expect("a valid name");
-    let (planned, refused) = plan(&files, PREFIX, &queue, &minutehand_cli::machine_zone());
-    for (path, error) in refused {
-        eprintln!("{path}: {error}");
+    let planned = plan(&files, PREFIX, &queue, &minutehand_cli::machine_zone());
+    let mut planned = planned.map_err(|undecided| {
+        Failure::new(Exit::Refused, undecided.to_string())
+            .with_hint("say which it is: --crontab-format user or --crontab-format system")
+    })?;
+    for file in &mut planned {
+        for error in &file.refused {
+            eprintln!("{}: {error}", file.path);
+        }
     }
     Ok(planned)
 }
 
-/// Brings the schedules in line with the crontabs; answers how many there are.
-pub(super) async fn apply(
-    gateway: &Gateway,
-    planned: Vec<Planned>,
-    now: Timestamp,
-) -> Result<usize, Failure> {
+/// The schedules that were made of crontabs before, by id.
+type Made = BTreeMap<ScheduleId, ScheduleHead>;
+
+/// Finds each line's schedule, and says what becomes of the others. Afterwards the ids of the lines are settled.
+pub(super) async fn follow(gateway: &Gateway, files: &mut [PlannedFile]) -> Result<Changes, Failure> {
     let namespace = Namespace::parse(Namespace::DEFAULT).expect("a valid name");
-    let mut count = 0;
-    for line in planned {
-        match line.kind {
-            PlannedKind::AtStart => run_at_start(gateway, &namespace, &line, now).await?,
-            PlannedKind::Recurring => {
-                count += 1;
-                put(gateway, &namespace, line).await?;
+    let mut made = made_before(gateway, &namespace).await?;
+    let mut changes = Changes { namespace, removed: Vec::new(), resting: Vec::new() };
+    for file in files {
+        let prefix = file.id_prefix();
+        let (of_file, others): (Made, Made) =
+            made.into_iter().partition(|(id, _)| id.as_str().starts_with(&prefix));
+        made = others;
+        let known: Vec<_> = of_file
+            .iter()
+            .filter_map(|(id, head)| known_line(id, head.head.revision.definition.as_ref()?))
+            .collect();
+        let gone = file.follow(&known);
+        // The schedule may be that of a line with a typing error: it rests until the file is right again.
+        let target = if file.refused.is_empty() { &mut changes.removed } else { &mut changes.resting };
+        target.extend(gone);
+    }
+    changes.resting.extend(made.into_keys());
+    Ok(changes)
+}
+
+/// What becomes of the schedules that no line makes.
+pub(super) struct Changes {
+    namespace: Namespace,
+    removed: Vec<ScheduleId>,
+    resting: Vec<ScheduleId>,
+}
+
+impl Changes {
+    /// Brings the schedules in line with the crontabs; answers how many there are.
+    pub(super) async fn apply(
+        self,
+        gateway: &Gateway,
+        files: Vec<PlannedFile>,
+        now: Timestamp,
+    ) -> Result<usize, Failure> {
+        for id in &self.removed {
+            let change = |_: &Revision| Ok(self.change(None, false, "its line is gone"));
+            self.revise(gateway, id, change).await?;
+        }
+        for id in &self.resting {
+            self.rest(gateway, id).await?;
+        }
+        let mut count = 0;
+        for line in files.into_iter().flat_map(|file| file.lines) {
+            match line.kind {
+                PlannedKind::AtStart => run_at_start(gateway, &self.namespace, &line, now).await?,
+                PlannedKind::Recurring => {
+                    count += 1;
+                    self.put(gateway, &line).await?;
+                }
             }
         }
+        Ok(count)
     }
-    Ok(count)
+
+    fn name(&self, id: &ScheduleId) -> ScheduleName {
+        ScheduleName { namespace: self.namespace.clone(), id: id.clone() }
+    }
+
+    fn change(&self, line: Option<&Planned>, paused: bool, note: impl Into<String>) -> RevisionChange {
+        let definition = line.map(|line| line.definition.clone());
+        RevisionChange { definition, paused, note: note.into(), author: AUTHOR.to_owned() }
+    }
+
+    async fn newest(&self, gateway: &Gateway, id: &ScheduleId) -> Result<Revision, Failure> {
+        let head = gateway.schedule_head(&self.name(id)).await;
+        head.map(|head| head.head.revision).map_err(|error| failed(id, &error))
+    }
+
+    async fn revise(
+        &self,
+        gateway: &Gateway,
+        id: &ScheduleId,
+        change: impl Fn(&Revision) -> Result<RevisionChange, ReviseError>,
+    ) -> Result<(), Failure> {
+        let revised = gateway.revise::<ReviseError>(&self.name(id), None, change).await;
+        revised.map(drop).map_err(|error| failed(id, &error))
+    }
+
+    /// Pauses a schedule whose file was not given, or has a line that cannot be read.
+    async fn rest(&self, gateway: &Gateway, id: &ScheduleId) -> Result<(), Failure> {
+        if self.newest(gateway, id).await?.paused {
+            return Ok(());
+        }
+        let change = |current: &Revision| {
+            let definition = current.definition.clone();
+            Ok(RevisionChange { definition, ..self.change(None, true, RESTING) })
+        };
+        self.revise(gateway, id, change).await
+    }
+
+    async fn put(&self, gateway: &Gateway, line: &Planned) -> Result<(), Failure> {
+        let note = format!("from {}", line.path);
+        let created =
+            gateway.create_schedule(&self.name(&line.id), self.change(Some(line), false, &note)).await;
+        match created {
+            Ok(_) => Ok(()),
+            Err(CreateScheduleError::Exists { .. }) => {
+                // What rested for its file goes on; what somebody has paused stays paused.
+                let stays_paused = |current: &Revision| current.paused && !is_resting(current);
+                let current = self.newest(gateway, &line.id).await?;
+                let is_same = current.definition.as_ref() == Some(&line.definition);
+                if is_same && current.paused == stays_paused(&current) {
+                    return Ok(());
+                }
+                let change = |current: &Revision| Ok(self.change(Some(line), stays_paused(current), &note));
+                self.revise(gateway, &line.id, change).await
+            }
+            Err(error) => Err(failed(&line.id, &error)),
+        }
+    }
+}
+
+fn is_resting(revision: &Revision) -> bool {
+    revision.paused && revision.author == AUTHOR && revision.note == RESTING
+}
+
+/// The schedules that earlier starts have made of crontabs.
+async fn made_before(gateway: &Gateway, namespace: &Namespace) -> Result<Made, Failure> {
+    let unread = |error: &dyn Display| {
+        Failure::new(Exit::Failed, format!("could not look up the schedules of crontabs: {error}"))
+    };
+    let mut made = Made::new();
+    let mut after = None;
+    loop {
+        let page = gateway.schedules(namespace, &format!("{PREFIX}/"), after.as_ref(), PAGE_SCHEDULES).await;
+        let page = page.map_err(|error| unread(&error))?;
+        for head in page.schedules {
+            let id = head.head.revision.schedule.clone();
+            let name = ScheduleName { namespace: namespace.clone(), id: id.clone() };
+            let is_ours = head.head.revision.author == AUTHOR || {
+                let revisions = gateway.revisions(&name).await.map_err(|error| unread(&error))?;
+                revisions.iter().any(|entry| entry.revision.author == AUTHOR)
+            };
+            if is_ours {
+                made.insert(id, head);
+            }
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(made),
+        }
+    }
 }
 
 /// A line `@reboot` runs once for each start.
@@ -58,7 +208,7 @@ async fn run_at_start(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let action = &line.definition.action;
-    let id = TaskId::parse(&format!("{}@{now}", line.id)).map_err(|error| failed(line, &error))?;
+    let id = TaskId::parse(&format!("{}@{now}", line.id)).map_err(|error| failed(&line.id, &error))?;
     let task = Task {
         namespace: namespace.clone(),
         id,
@@ -77,29 +227,9 @@ async fn run_at_start(
         verbatim: None,
     };
     let answers = gateway.create(vec![task]).await;
-    answers.into_iter().try_for_each(|answer| answer.map(drop)).map_err(|error| failed(line, &error))
+    answers.into_iter().try_for_each(|answer| answer.map(drop)).map_err(|error| failed(&line.id, &error))
 }
 
-async fn put(gateway: &Gateway, namespace: &Namespace, line: Planned) -> Result<(), Failure> {
-    let name = ScheduleName { namespace: namespace.clone(), id: line.id.clone() };
-    let change = |paused| RevisionChange {
-        definition: Some(line.definition.clone()),
-        paused,
-        note: format!("from {}", line.path),
-        author: AUTHOR.to_owned(),
-    };
-    match gateway.create_schedule(&name, change(false)).await {
-        Ok(_) => Ok(()),
-        Err(CreateScheduleError::Exists { .. }) => {
-            // A schedule that somebody paused stays paused when its line has changed.
-            let revised =
-                gateway.revise::<ReviseError>(&name, None, |current| Ok(change(current.paused))).await;
-            revised.map(drop).map_err(|error| failed(&line, &error))
-        }
-        Err(error) => Err(failed(&line, &error)),
-    }
-}
-
-fn failed(line: &Planned, error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Exit::Failed, format!("{}, schedule {}: {error}", line.path, line.id))
+fn failed(id: &ScheduleId, error: &dyn Display) -> Failure {
+    Failure::new(Exit::Failed, format!("schedule {id} of a crontab: {error}"))
 }

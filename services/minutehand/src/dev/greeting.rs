@@ -13,7 +13,8 @@ pub(super) fn greeting(http: SocketAddr, is_tls: bool, data_dir: &Path, schedule
         format!("                      data     {}", data_dir.display()),
     ];
     if let Some(count) = schedules {
-        lines.push(format!("                      crontab  {count} schedules"));
+        let schedules = if count == 1 { "schedule" } else { "schedules" };
+        lines.push(format!("                      crontab  {count} {schedules}"));
     }
     let server = match http.port() {
         8080 if http.ip().is_loopback() && !is_tls => String::new(),

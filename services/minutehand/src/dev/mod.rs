@@ -14,7 +14,7 @@ use minutehand_engine::Config;
 use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, ServeLimits, TlsFiles};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_standalone::{Ended, Scheduler};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::descriptors::Descriptors;
@@ -27,7 +27,7 @@ use crate::tls;
 pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let settings = Settings::effective(&args)?;
-    let planned = crontab::read(&args.crontab)?;
+    let mut crontabs = crontab::read(&args)?;
     telemetry::start_logs(&args.log, LogFormat::Text)?;
     let metrics = telemetry::start_metrics()?;
     let descriptors = Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
@@ -52,15 +52,18 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let store = store::open(&args, &settings, descriptors).await?;
     let scheduler = Scheduler::start(Arc::clone(&store), engine_config(&settings));
     let (stop, stopping) = watch::channel(false);
-    let executors = workers::executors(&settings, args.data_dir.join("output"), &planned)?;
+    let mut executors = workers::executors(&settings, args.data_dir.join("output"))?;
     let drain = Duration::from_millis(settings.number("drain_ms").unsigned_abs());
-    let workers = tokio::spawn(workers::run(
-        store.clone(),
-        executors,
-        settings,
-        descriptors.for_runs(),
-        stopping.clone(),
-    ));
+    // Workers begin when it is known which commands are those of crontabs.
+    let (known, executors_known) = oneshot::channel();
+    let workers = tokio::spawn({
+        let (store, runs_max, stopping) = (store.clone(), descriptors.for_runs(), stopping.clone());
+        async move {
+            if let Ok(executors) = executors_known.await {
+                workers::run(store, executors, settings, runs_max, stopping).await;
+            }
+        }
+    });
     let router = minutehand_http::router(ApiConfig {
         gateway: Arc::clone(scheduler.gateway()),
         tokens,
@@ -76,10 +79,11 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
 
     let begin = Box::pin(async {
         scheduler.ready().await.map_err(|ended| stopped(&ended))?;
-        let schedules = match planned.is_empty() {
-            true => None,
-            false => Some(crontab::apply(scheduler.gateway(), planned, SystemClock.now()).await?),
-        };
+        let changes = crontab::follow(scheduler.gateway(), &mut crontabs).await?;
+        crontabs.iter().flat_map(|file| &file.lines).for_each(|line| executors.grant_line(line));
+        known.send(executors).ok();
+        let schedules = changes.apply(scheduler.gateway(), crontabs, SystemClock.now()).await?;
+        let schedules = (!args.crontab.is_empty()).then_some(schedules);
         println!("{}", greeting::greeting(http, is_tls, &args.data_dir, schedules));
         Ok::<(), Failure>(())
     });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_cli::{Exit, Failure, Planned};
+use minutehand_cli::{Exit, Failure};
 use minutehand_model::QueueName;
 use minutehand_ports::ExecutionQueue;
 use minutehand_worker::{GROUP_DEFAULT, Handler, Places, Worker, WorkerObserver};
@@ -24,22 +24,15 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// The queue of crontab lines.
 pub(super) const CRONTAB_QUEUE: &str = "crontab";
 
-/// The executors as the settings say; lines of `crontab` may run commands, whether or not tasks may.
-pub(super) fn executors(
-    settings: &Settings,
-    output: PathBuf,
-    crontab: &[Planned],
-) -> Result<Executors, Failure> {
+/// The executors as the settings say; no line of a crontab may run commands yet.
+pub(super) fn executors(settings: &Settings, output: PathBuf) -> Result<Executors, Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
     let mut secrets = Vec::new();
     for name in ["webhook_secret_file", "webhook_secret_previous_file"] {
         secrets.extend(settings.read(name)?.map(|secret| (name, secret)));
     }
     let webhook = webhooks::config(|name| settings.text(name), secrets).map_err(usage)?;
-    let mut commands = CommandPermission::of_tasks(settings.is_on("process_executor"));
-    for line in crontab {
-        commands.grant_line(line.id.clone(), &line.definition.action);
-    }
+    let commands = CommandPermission::of_tasks(settings.is_on("process_executor"));
     let unclaimed = match settings.text("unclaimed") {
         "fail" => Unclaimed::Fail,
         _ => Unclaimed::Log,

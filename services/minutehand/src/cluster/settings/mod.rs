@@ -15,6 +15,8 @@ use minutehand_cli::{ClusterArgs, Exit, Failure, Origin, Setting};
 use known::{KNOWN, Known};
 use profiles::PROFILES;
 
+use crate::nearest::{misspelt, nearest};
+
 /// Short names for where the servers are.
 const ENDPOINT_VARIABLES: &[(&str, &str)] = &[
     ("MINUTEHAND_KAFKA", "kafka.brokers"),
@@ -24,9 +26,6 @@ const ENDPOINT_VARIABLES: &[(&str, &str)] = &[
 
 /// What is shown in place of a secret.
 const HIDDEN: &str = "(hidden)";
-
-/// Names that differ by more letters than this are not taken for each other.
-const TYPING_ERRORS_MAX: usize = 3;
 
 /// Effective settings, each with where its value comes from. Every value has been checked by itself.
 #[derive(Clone)]
@@ -115,8 +114,7 @@ impl ClusterSettings {
         for name in environment.keys().filter(is_ours) {
             // Others may have variables that begin like ours (a cluster manager's, `dev`'s): only what looks like an error
             // of typing is refused.
-            let near = variables.iter().find(|variable| strsim::damerau_levenshtein(variable, name) == 1);
-            if let Some(near) = near {
+            if let Some(near) = misspelt(name, variables.iter().map(String::as_str)) {
                 return Err(usage(format!("there is no variable {name}; did you mean {near}?")));
             }
         }
@@ -248,12 +246,6 @@ fn sections() -> String {
     let mut names: Vec<&str> = KNOWN.iter().map(Known::section).collect();
     names.dedup();
     format!("the sections are {}", names.join(", "))
-}
-
-/// The known name that was probably meant.
-fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let distances = known.map(|name| (strsim::damerau_levenshtein(given, name), name));
-    distances.min().filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX).map(|(_, name)| name)
 }
 
 fn usage(message: String) -> Failure {
