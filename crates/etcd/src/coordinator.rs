@@ -1,7 +1,7 @@
 //! The `Coordinator` of a node in a cluster.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use minutehand_model::{Epoch, PartitionId, Timestamp};
@@ -18,6 +18,7 @@ use crate::follow::{follow, list};
 use crate::keys::{NodeFacts, OwnerFacts};
 use crate::lease::{Grant, Keeper, Standing, Wish, expire, grant};
 use crate::reap::reap;
+use crate::supervise::Supervised;
 use crate::view::View;
 
 /// A node's lease, its place among the members, and the partitions it holds.
@@ -33,7 +34,8 @@ pub struct EtcdCoordinator {
     standing: watch::Receiver<Standing>,
     wish: watch::Sender<Wish>,
     ttl_ms: i64,
-    tasks: std::sync::Mutex<JoinSet<()>>,
+    tasks: Mutex<Supervised>,
+    failed: watch::Receiver<Option<String>>,
 }
 
 impl EtcdCoordinator {
@@ -123,6 +125,7 @@ impl EtcdCoordinator {
         tasks.spawn(reap(Arc::clone(&acquirer)));
         tasks.spawn(expire(heard, granted.ttl, standing_sender));
         tasks.spawn(keeper.run(granted));
+        let tasks = Supervised::new("member", tasks);
         let ttl_ms = i64::try_from(granted.ttl.as_millis()).unwrap_or(i64::MAX);
         EtcdCoordinator {
             etcd,
@@ -133,7 +136,8 @@ impl EtcdCoordinator {
             standing,
             wish,
             ttl_ms,
-            tasks: tasks.into(),
+            failed: tasks.failed(),
+            tasks: Mutex::new(tasks),
         }
     }
 
@@ -141,6 +145,12 @@ impl EtcdCoordinator {
     /// even when that is none.
     pub fn placed(&self) -> watch::Receiver<bool> {
         self.placed.clone()
+    }
+
+    /// Why this node renews and follows nothing any more, once one of its tasks has panicked: its lease ends by itself, and the
+    /// process must end too.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.failed.clone()
     }
 
     /// The node is to be left without work: the assignment becomes empty, and the other members share the partitions.
@@ -160,8 +170,7 @@ impl EtcdCoordinator {
     pub async fn shutdown(&self) {
         self.wish.send_replace(Wish::Ended);
         let lease = self.standing.borrow().lease;
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.shutdown().await;
+        self.tasks.lock().await.shutdown().await;
         let Some(lease) = lease else { return };
         let mut client = self.etcd.client();
         if let Err(error) = within(CALL_TIMEOUT, client.lease_revoke(lease)).await {

@@ -11,6 +11,7 @@ use crate::client::{Etcd, persistently};
 use crate::config::EtcdConfig;
 use crate::error::StartError;
 use crate::follow::{follow, list};
+use crate::supervise::Supervised;
 use crate::view::View;
 
 /// Who owns a partition.
@@ -27,7 +28,7 @@ pub struct PartitionOwner {
 /// Follows who owns what. It holds no lease and owns nothing.
 pub struct Directory {
     owners: watch::Receiver<BTreeMap<PartitionId, PartitionOwner>>,
-    _tasks: JoinSet<()>,
+    tasks: Supervised,
 }
 
 impl Directory {
@@ -48,7 +49,12 @@ impl Directory {
         let mut tasks = JoinSet::new();
         tasks.spawn(follow(etcd.clone(), view_sender));
         tasks.spawn(keep(etcd, view, sender));
-        Ok(Directory { owners, _tasks: tasks })
+        Ok(Directory { owners, tasks: Supervised::new("directory", tasks) })
+    }
+
+    /// Why it follows nothing any more, once one of its tasks has panicked.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.tasks.failed()
     }
 
     /// The partitions that somebody owns, kept up to date. While etcd is away it stays as it was.

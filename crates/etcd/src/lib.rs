@@ -20,6 +20,7 @@ mod lease;
 mod pause;
 mod reap;
 mod region;
+mod supervise;
 mod version;
 mod view;
 

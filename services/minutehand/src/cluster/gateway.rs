@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
-use minutehand_cli::Failure;
+use minutehand_cli::{Exit, Failure};
 use minutehand_etcd::{Directory, EtcdConfig, PartitionOwner};
 use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, router};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue};
@@ -82,10 +82,15 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
             ],
         )
     );
-    stop_asked.await;
+    let mut directory_failed = directory.failed();
+    let mut reason = None;
+    tokio::select! {
+        () = &mut stop_asked => {}
+        Ok(failed) = directory_failed.wait_for(Option::is_some) => reason.clone_from(&failed),
+    }
     process.end().await;
     drop(directory);
-    Ok(())
+    reason.map_or(Ok(()), |reason| Err(Failure::new(Exit::Failed, reason)))
 }
 
 async fn connect(

@@ -97,9 +97,15 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
         )
     );
 
+    let mut coordinator_failed = coordinator.failed();
+    let mut reason = None;
     let by_itself = tokio::select! {
         () = &mut stop_asked => None,
         ended = &mut running => Some(ended),
+        Ok(failed) = coordinator_failed.wait_for(Option::is_some) => {
+            reason.clone_from(&failed);
+            None
+        }
     };
     // The others take over what this one gives up, while its lease still holds the rest.
     coordinator.withdraw();
@@ -110,7 +116,10 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     };
     coordinator.shutdown().await;
     process.end().await;
-    result(ended)
+    match reason {
+        Some(reason) => Err(Failure::new(Exit::Failed, reason)),
+        None => result(ended),
+    }
 }
 
 /// Waits for every server. Only then is this node a member: before, it could do nothing with what it would be assigned.
