@@ -6,7 +6,7 @@ use crate::execution::OutcomeKind;
 use crate::name::{Namespace, QueueName, ScheduleId};
 use crate::policy::{Guarantee, OverlapPolicy, Precision};
 use crate::schedule::Revision;
-use crate::task::TaskKey;
+use crate::task::{Task, TaskKey};
 use crate::time::Timestamp;
 
 /// A task as the engine carries it: what it must know, and the whole in its encoded form.
@@ -103,6 +103,18 @@ pub enum Command {
 }
 
 impl Command {
+    /// What the schedule hears that waits for the end of a task's run; `None` when none does.
+    pub fn completed(task: &Task, kind: OutcomeKind, at: Timestamp) -> Option<Command> {
+        let origin = task.origin.as_ref().filter(|origin| origin.completion_wanted)?;
+        Some(Command::Completed {
+            namespace: task.namespace.clone(),
+            schedule: origin.schedule.clone(),
+            nominal: origin.nominal,
+            kind,
+            at,
+        })
+    }
+
     /// The word for its kind, in metrics.
     pub const fn kind(&self) -> &'static str {
         match self {

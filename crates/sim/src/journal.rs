@@ -140,6 +140,15 @@ impl Published {
     }
 }
 
+/// What became of an execution that its queue did not take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unpublished {
+    /// It is a dead letter.
+    pub is_letter: bool,
+    /// The log has it again, due then.
+    pub again_at: Option<Timestamp>,
+}
+
 /// Everything about one partition.
 #[derive(Clone, Debug, Default)]
 pub struct PartitionJournal {
@@ -153,6 +162,8 @@ pub struct PartitionJournal {
     pub set_aside: Vec<String>,
     /// Tasks that stood in damaged blocks.
     pub damaged_tasks: Vec<(TaskKey, Timestamp)>,
+    /// Executions that their queues did not take, by their index in `publications`, and what became of them instead.
+    pub unpublished: Vec<(usize, Unpublished)>,
     /// What schedules remember at the end.
     pub schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
 }

@@ -8,6 +8,7 @@ use crate::faults::FaultModel;
 use crate::planted::{Flaw, Planted};
 use crate::profile;
 use crate::rng::Rng;
+use crate::store::Reception;
 
 /// True time at the beginning of every run: 2026-01-01T00:00:00Z.
 pub(crate) const BEGIN_MS: i64 = 1_767_225_600_000;
@@ -92,6 +93,10 @@ pub(crate) struct Setup {
     pub(crate) log_generation: LogGeneration,
     /// When the next log of a partition begins.
     pub(crate) logs_begin: Vec<(i64, usize)>,
+    /// The log forgets nothing while the run goes on, as one does that is cut by time.
+    pub(crate) log_keeps_all: bool,
+    /// How the sinks receive executions.
+    pub(crate) reception: Reception,
     pub(crate) mix: Mix,
 }
 
@@ -130,6 +135,8 @@ impl Setup {
             several_logs: 0.25,
             log_generation: LogGeneration::FIRST,
             logs_begin: Vec::new(),
+            log_keeps_all: false,
+            reception: Reception::default(),
             mix,
         };
         // Drawn apart, so that a seed's other choices do not depend on it.
@@ -141,6 +148,10 @@ impl Setup {
         let mut comparing = Rng::fork(seed, 10);
         setup.sinks_tell_the_time = comparing.chance(0.5);
         setup.engine.clock_skew_ms_max = comparing.pick(&[500, 2_000, 5_000]);
+        let mut receiving = Rng::fork(seed, 12);
+        setup.log_keeps_all = receiving.chance(0.3);
+        setup.reception.refused = receiving.pick(&[0, 0, 20, 100]);
+        setup.reception.put_off = receiving.pick(&[0, 0, 50, 300]);
         if let Some(planted) = options.planted {
             profile::aim_at(planted, &mut setup, &mut rng);
         }
@@ -177,6 +188,7 @@ impl Setup {
         setup.engine = Config { planted: None, ..Config::default() };
         setup.log_has_markers = false;
         (setup.log_generation, setup.logs_begin) = (LogGeneration::FIRST, Vec::new());
+        setup.reception = Reception::default();
         setup.mix.horizon_ms = 10 * MINUTE_MS;
         setup.drain_ms = setup.mix.horizon_ms + MINUTE_MS;
         setup

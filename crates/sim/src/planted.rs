@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use minutehand_engine::PlantedBug;
 
-use crate::store::{SinkStore, TimetableFlaws};
+use crate::store::{ReceptionFlaw, SinkStore, TimetableFlaws};
 
 macro_rules! flaws {
     ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
@@ -66,6 +66,22 @@ flaws! {
     GenerationOfCheckpoint = "generation-of-checkpoint",
     /// A commit says where its decisions stand, but not in which log.
     GenerationOfDerived = "generation-of-derived",
+    /// A tick is refused for good because of one execution that its queue does not take.
+    SinkStubborn = "sink-stubborn",
+    /// An execution that its queue does not take is kept nowhere.
+    RefusalLost = "refusal-lost",
+    /// A schedule is not told that its execution was not taken.
+    RefusalUntold = "refusal-untold",
+    /// An execution that its queue does not take is a dead letter, and comes again.
+    RefusalDoubled = "refusal-doubled",
+    /// What stands behind an execution that is not taken is not published either.
+    RefusalDropsNeighbours = "refusal-drops-neighbours",
+    /// An execution that is put off does not come again.
+    PutOffLost = "put-off-lost",
+    /// An execution that is put off comes again under its old due time.
+    PutOffInPlace = "put-off-in-place",
+    /// The log forgets by time what is still needed.
+    RetentionShort = "retention-short",
 }
 
 impl Flaw {
@@ -74,6 +90,25 @@ impl Flaw {
         sink.sessions_reused = self == Flaw::SessionReuse;
         sink.states_dropped = self == Flaw::StateLost;
         sink.same_epoch_only = self == Flaw::EpochReuse;
+        sink.reception.flaw = self.in_reception();
+    }
+
+    fn in_reception(self) -> Option<ReceptionFlaw> {
+        Some(match self {
+            Flaw::SinkStubborn => ReceptionFlaw::Stubborn,
+            Flaw::RefusalLost => ReceptionFlaw::Lost,
+            Flaw::RefusalUntold => ReceptionFlaw::Untold,
+            Flaw::RefusalDoubled => ReceptionFlaw::Doubled,
+            Flaw::RefusalDropsNeighbours => ReceptionFlaw::DropsNeighbours,
+            Flaw::PutOffLost => ReceptionFlaw::PutOffLost,
+            Flaw::PutOffInPlace => ReceptionFlaw::PutOffInPlace,
+            _ => return None,
+        })
+    }
+
+    /// How long the log keeps records, where it forgets by time.
+    pub(crate) fn forgets_after_ms(self) -> Option<i64> {
+        (self == Flaw::RetentionShort).then_some(15_000)
     }
 
     pub(crate) fn plant_in_timetable(self, flaws: &mut TimetableFlaws) {

@@ -49,6 +49,15 @@ fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
             setup.mix.cancels = 15;
             setup.mix.moves = 20;
         }
+        Flaw::SinkStubborn | Flaw::RefusalLost | Flaw::RefusalDoubled | Flaw::RefusalDropsNeighbours => {
+            setup.reception.refused = 100
+        }
+        Flaw::RefusalUntold => {
+            schedules(setup);
+            setup.reception.refused = 300;
+        }
+        Flaw::PutOffLost | Flaw::PutOffInPlace => setup.reception.put_off = 300,
+        Flaw::RetentionShort => far_and_crashing(setup, rng),
         Flaw::Atomic | Flaw::TornTick => {}
     }
 }

@@ -113,7 +113,7 @@ fn retry(task: &Task, due: Timestamp) -> Command {
 }
 
 fn over(ended: Ended<'_>, kind: OutcomeKind, detail: String) -> Decision {
-    let commands = completion(ended, kind).into_iter().collect();
+    let commands = Command::completed(ended.task, kind, ended.at).into_iter().collect();
     Decision { kind, detail, commands, dead_letter: None }
 }
 
@@ -128,17 +128,6 @@ fn given_up(ended: Ended<'_>, reason: String) -> Decision {
         encoded: ended.encoded.clone(),
     };
     Decision { dead_letter: Some(letter), ..over(ended, OutcomeKind::Dead, reason) }
-}
-
-fn completion(ended: Ended<'_>, kind: OutcomeKind) -> Option<Command> {
-    let origin = ended.task.origin.as_ref().filter(|origin| origin.completion_wanted)?;
-    Some(Command::Completed {
-        namespace: ended.task.namespace.clone(),
-        schedule: origin.schedule.clone(),
-        nominal: origin.nominal,
-        kind,
-        at: ended.at,
-    })
 }
 
 /// The text, cut to [`DETAIL_BYTES_MAX`] bytes between two characters.

@@ -228,6 +228,7 @@ fn partition_journal(recorded: RecordedPartition) -> (PartitionJournal, Option<S
         ticks,
         publications,
         set_aside: recorded.rejected,
+        unpublished: Vec::new(),
         damaged_tasks: Vec::new(),
         schedule_states: states.map(|((namespace, schedule), state)| (namespace, schedule, state)).collect(),
     };

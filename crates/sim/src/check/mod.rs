@@ -8,6 +8,7 @@ mod occurrences;
 mod overlap;
 mod publication;
 mod recovery;
+mod refusals;
 mod requests;
 mod revisions;
 mod set_aside;
@@ -52,6 +53,7 @@ const CHECKERS: &[(&str, Checker)] = &[
     ("order of updates", generations::check_updates),
     ("no loss", generations::check_loss),
     ("set aside", set_aside::check),
+    ("not published", refusals::check),
     ("occurrences", occurrences::check),
     ("overlap", overlap::check),
     ("triggers and backfills", requests::check),

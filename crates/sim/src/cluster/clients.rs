@@ -1,5 +1,7 @@
 //! Producers and workers at work on the cluster.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use minutehand_model::{Command, TaskKey, Timestamp};
 use minutehand_record::command::encode;
@@ -80,7 +82,13 @@ impl super::World {
     /// Executions have become visible: workers take those of schedules, and stop what they are asked to.
     pub(crate) fn executions_published(&mut self, partition: usize, first: usize, first_stop: usize) {
         let mut begun = Vec::new();
-        for published in &self.sinks[partition].publications[first..] {
+        let sink = &self.sinks[partition];
+        let unpublished: BTreeSet<usize> =
+            sink.unpublished.iter().map(|(index, _)| *index).filter(|index| *index >= first).collect();
+        for (index, published) in sink.publications.iter().enumerate().skip(first) {
+            if unpublished.contains(&index) {
+                continue;
+            }
             let is_task = self.logs[partition].is_of_task(published.offset);
             if is_task {
                 continue;

@@ -5,7 +5,7 @@ use minutehand_model::{Block, Checkpoint, Epoch, LogOffset, Tick, Timestamp, Tim
 
 use super::event::{Answer, Envelope, Event, OwnerId, Request, RequestKind};
 use crate::planted::Flaw;
-use crate::store::CommitAt;
+use crate::store::{Appends, CommitAt};
 use crate::trace::Who;
 
 impl super::World {
@@ -65,7 +65,9 @@ impl super::World {
                 self.note(owner(id), "forget", [below.bits(), before.as_millis() as u64], || {
                     format!("log below {below}, timetable before {before}")
                 });
-                self.logs[id.partition].truncate(below);
+                if !self.setup.log_keeps_all {
+                    self.logs[id.partition].truncate(below);
+                }
                 self.timetables[id.partition].expire(before);
             }
         }
@@ -101,6 +103,9 @@ impl super::World {
 
     fn land_read_log(&mut self, envelope: Envelope, from: LogOffset, bytes_max: usize) {
         let (id, partition) = (envelope.owner, envelope.owner.partition);
+        if let Some(kept_ms) = self.setup.flaw.and_then(|flaw| flaw.forgets_after_ms()) {
+            self.logs[partition].forget_before(self.now_ms - kept_ms);
+        }
         let input = match self.logs[partition].read(from, bytes_max) {
             Some(mut read) => {
                 for record in &mut read.records {
@@ -167,6 +172,10 @@ impl super::World {
         self.counts.commits_in_doubt += u64::from(doubtful);
         let Envelope { clock_ms, latest_clock_ms, session, .. } = envelope;
         let at = CommitAt { now_ms: self.now_ms, clock_ms, latest_clock_ms, session: Some(session) };
+        if self.sinks[tick.partition.index()].reception.refuses_tick(&tick.publications) {
+            self.reply(envelope, failed(envelope, Failure::Fatal), None);
+            return;
+        }
         if doubtful && self.rng.chance(0.5) || self.tear(&tick, at) {
             self.reply(envelope, failed(envelope, Failure::Retry), None);
             return;
@@ -204,7 +213,7 @@ impl super::World {
         let checkpoint = tick.checkpoint.clone();
         let first_publication = self.sinks[partition].publications.len();
         let first_stop = self.sinks[partition].stops.len();
-        let Ok(derived) = self.sinks[partition].commit(tick, at) else {
+        let Ok(Appends { derived, others }) = self.sinks[partition].commit(tick, at) else {
             self.counts.fenced_commits += 1;
             self.note(owner(id), "commit refused", [epoch.0, number], || {
                 format!("epoch {epoch} tick {number}")
@@ -221,12 +230,13 @@ impl super::World {
         self.note_publications(partition, first_publication);
         let loses_derived = self.setup.flaw.is_some_and(|flaw| flaw.loses_derived());
         let has_derived = !derived.is_empty();
-        if has_derived {
-            if !loses_derived {
-                for command in derived {
-                    self.logs[partition].append_command(self.now_ms, command);
-                }
-            }
+        let derived = derived.into_iter().filter(|_| !loses_derived);
+        let appended: Vec<_> = derived.chain(others).collect();
+        let has_grown = has_derived || !appended.is_empty();
+        for command in appended {
+            self.logs[partition].append_command(self.now_ms, command);
+        }
+        if has_grown {
             self.tell_of_growth(partition);
         }
         let derived_end = has_derived.then(|| self.logs[partition].end());

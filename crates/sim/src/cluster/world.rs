@@ -64,7 +64,7 @@ impl World {
             counts: FaultCounts::default(),
             trace: Trace::new(setup.trace, setup.begin_ms),
             logs: (0..partitions).map(|_| LogStore::of_generation(setup.log_generation)).collect(),
-            sinks: (0..partitions).map(|_| SinkStore::default()).collect(),
+            sinks: (0..partitions).map(|_| SinkStore::receiving(setup.reception)).collect(),
             timetables: (0..partitions).map(|_| TimetableStore::default()).collect(),
             coordinator: Coordinator::new(nodes, partitions, setup.engine.lease_ttl_ms),
             network: Network::new(nodes),

@@ -15,7 +15,7 @@ use minutehand_ports::{
 use tokio::sync::watch;
 
 use super::{MemoryStores, State};
-use crate::store::CommitAt;
+use crate::store::{Appends, CommitAt};
 
 /// Nothing is renewed in memory; the number only has to be sensible.
 const LEASE_TTL_MS: i64 = 5_000;
@@ -106,7 +106,7 @@ impl ExecutionSink for MemoryStores {
         let published = tick.clone();
         let now_ms = state.clock_ms;
         let at = CommitAt { now_ms, clock_ms: now_ms, latest_clock_ms: now_ms, session: None };
-        let derived =
+        let Appends { derived, .. } =
             state.sinks[index].commit(tick, at).map_err(|_| fenced("commit a tick of", partition))?;
         let has_derived = !derived.is_empty();
         for command in derived {

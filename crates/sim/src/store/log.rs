@@ -156,6 +156,14 @@ impl LogStore {
         Some(answer)
     }
 
+    /// Planted: forgets what was appended before a time, whoever may need it.
+    pub(crate) fn forget_before(&mut self, ms: i64) {
+        let is_old = |record: &StoredRecord| record.input.appended_at.as_millis() < ms;
+        if let Some(last) = self.records.iter().take_while(|record| is_old(record)).last() {
+            self.truncate(last.input.offset.next());
+        }
+    }
+
     /// Forgets what lies below an offset.
     pub(crate) fn truncate(&mut self, below: LogOffset) {
         let below = below.min(self.end);

@@ -4,9 +4,11 @@
 //! Each store can be told to break one of its promises: those are planted bugs.
 
 mod log;
+mod reception;
 mod sink;
 mod timetable;
 
 pub(crate) use log::LogStore;
-pub(crate) use sink::{CommitAt, SinkStore};
+pub(crate) use reception::{Flaw as ReceptionFlaw, Reception};
+pub(crate) use sink::{Appends, CommitAt, SinkStore};
 pub(crate) use timetable::{TimetableFlaws, TimetableStore};

@@ -6,7 +6,8 @@ use minutehand_model::{
     Checkpoint, Command, Epoch, Namespace, ScheduleId, ScheduleState, SetAside, StopRequest, Tick,
 };
 
-use crate::journal::{Published, TickEntry};
+use super::reception::Reception;
+use crate::journal::{Published, TickEntry, Unpublished};
 
 /// When and under which session a commit arrives.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,15 @@ pub(crate) struct CommitAt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fenced;
 
+/// What a committed tick appends to the partition's log.
+#[derive(Debug, Default)]
+pub(crate) struct Appends {
+    /// What it decided.
+    pub(crate) derived: Vec<Command>,
+    /// What takes the place of executions that were not published.
+    pub(crate) others: Vec<Command>,
+}
+
 /// Where the ticks of one partition go.
 #[derive(Debug, Default)]
 pub(crate) struct SinkStore {
@@ -37,6 +47,10 @@ pub(crate) struct SinkStore {
     pub(crate) publications: Vec<Published>,
     pub(crate) stops: Vec<(usize, StopRequest)>,
     pub(crate) set_aside: Vec<SetAside>,
+    /// Executions that were not published, by their index in `publications`.
+    pub(crate) unpublished: Vec<(usize, Unpublished)>,
+    /// How executions are received.
+    pub(crate) reception: Reception,
     /// Planted: stale epochs, sessions and tick numbers are accepted.
     pub(crate) unfenced: bool,
     /// Planted: a session that was opened again goes on being accepted, whatever its ticks' numbers are.
@@ -48,6 +62,11 @@ pub(crate) struct SinkStore {
 }
 
 impl SinkStore {
+    /// A sink that receives executions so.
+    pub(crate) fn receiving(reception: Reception) -> SinkStore {
+        SinkStore { reception, ..SinkStore::default() }
+    }
+
     /// Fences lower epochs, and every commit of this epoch that is still on its way. Answers the new session.
     pub(crate) fn open(&mut self, epoch: Epoch) -> Result<u64, Fenced> {
         if epoch < self.opened {
@@ -84,11 +103,14 @@ impl SinkStore {
     }
 
     /// Commits a tick whole; answers the records to append to the partition's log in the same step.
-    pub(crate) fn commit(&mut self, tick: Tick, at: CommitAt) -> Result<Vec<Command>, Fenced> {
+    pub(crate) fn commit(&mut self, tick: Tick, at: CommitAt) -> Result<Appends, Fenced> {
         if !self.admits(&tick, at) {
             return Err(Fenced);
         }
         let declared = tick.publications.len();
+        let received = self.reception.receive(&tick.publications, tick.published_at);
+        let first = self.publications.len();
+        self.unpublished.extend(received.unpublished.into_iter().map(|(index, fate)| (first + index, fate)));
         let Tick {
             checkpoint, published_at, publications, stops, derived, schedule_states, set_aside, ..
         } = tick;
@@ -122,7 +144,7 @@ impl SinkStore {
             visible: declared,
         });
         self.checkpoint = Some(checkpoint);
-        Ok(derived)
+        Ok(Appends { derived, others: received.commands })
     }
 
     /// Planted: what a torn transaction leaves behind: some publications, and perhaps the checkpoint.
