@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{bulk, operations, queues, schedule_actions, schedules, tasks};
+use crate::routes::{bulk, operations, partitions, queues, schedule_actions, schedules, tasks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,6 +33,7 @@ use crate::routes::{bulk, operations, queues, schedule_actions, schedules, tasks
         schedule_actions::trigger, schedule_actions::backfill,
         queues::list, queues::show, queues::dead_letters, queues::replay, queues::discard,
         operations::list_namespaces, operations::create_namespace, operations::partitions, operations::buckets,
+        partitions::skip,
         operations::metrics, operations::live, operations::ready, operations::openapi,
     ),
     components(schemas(crate::dto::RefusedLine)),

@@ -85,19 +85,32 @@ impl Client {
         Instant::now() + self.timeout()
     }
 
-    /// A consumer that is asked where partitions begin and end.
+    /// A consumer that is asked where partitions begin and end; it counts what is not committed yet.
     pub(crate) fn lookups(&self) -> KafkaResult<Arc<Consumer>> {
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(consumer) = &*lookups {
             return Ok(Arc::clone(consumer));
         }
-        let consumer = self.consumer()?;
+        let mut config = self.config.reader();
+        config.set("isolation.level", "read_uncommitted");
+        let consumer = config.create_with_context(self.listener.clone())?;
         Ok(Arc::clone(lookups.insert(Arc::new(consumer))))
     }
 
     /// A consumer of committed records.
     pub(crate) fn consumer(&self) -> KafkaResult<Consumer> {
         self.config.reader().create_with_context(self.listener.clone())
+    }
+
+    /// The same for records that come now and then, from the oldest that is kept where the place is not kept any more.
+    pub(crate) fn follower(&self) -> KafkaResult<Consumer> {
+        let mut config = self.config.reader();
+        config
+            .set("enable.partition.eof", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "500")
+            .set("queued.max.messages.kbytes", "4096");
+        config.create_with_context(self.listener.clone())
     }
 
     /// The same for a stretch that is read once: it hears soon that there is no more.
@@ -134,6 +147,11 @@ impl Client {
 
     pub(crate) fn known(&self, topic: &str) -> Option<u32> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied()
+    }
+
+    /// What was known of a topic may not be so any more.
+    pub(crate) fn forget(&self, topic: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
     }
 
     pub(crate) fn learn(&self, topic: &str, partitions: u32) {

@@ -1,29 +1,34 @@
 //! The thread that commits a partition's ticks: it holds the transactional producer, and every call here blocks.
 
-use std::collections::{BTreeMap, HashMap};
+mod outgoing;
+mod queues;
+
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use minutehand_ingress::egress::Envelope;
+use minutehand_metrics::SinkMetrics;
 use minutehand_model::{Checkpoint, Epoch, LogOffset, PartitionId, QueueName, Tick, Timestamp};
 use minutehand_ports::{Committed, ErrorClass, Opened, PortError};
-use rdkafka::Message;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::sync::oneshot;
 
+use self::outgoing::{Fates, Outgoing};
+use self::queues::Queues;
 use crate::client::Client;
-use crate::config::KafkaConfig;
 use crate::deliveries::Deliveries;
-use crate::error::port_error;
-use crate::execution::{self, Place};
+use crate::error::{TopicTrouble, code_of, port_error};
+use crate::execution;
+use crate::follow_ups::{COPIED, FollowUps};
 use crate::listener::Consumer;
 use crate::moment;
+use crate::queue_topics::{QueueTopics, Standing};
 use crate::tail::{self, Stored};
-use crate::topics::TopicDefinition;
 
 /// What the thread is asked to do.
 pub(crate) enum Job {
@@ -42,19 +47,16 @@ struct Session {
     must_renew: bool,
 }
 
-/// A queue's topic.
-struct QueueTopic {
-    name: String,
-    partitions: u32,
-    envelope: Envelope,
-}
-
 pub(crate) struct Committer {
     client: Arc<Client>,
     partition: PartitionId,
     session: Option<Session>,
+    /// The epoch of a session that was lost between two ticks: its owner may begin anew.
+    lost: Option<Epoch>,
     reader: Option<Consumer>,
-    queues: HashMap<QueueName, QueueTopic>,
+    queues: Queues,
+    follow_ups: FollowUps,
+    metrics: SinkMetrics,
 }
 
 /// What a partition of the topic of checkpoints says last.
@@ -65,16 +67,34 @@ struct Tail {
     epoch: Epoch,
     /// Behind the last record that was read.
     end: u64,
+    /// How far follow-ups have been copied.
+    follow_ups: u64,
 }
+
+/// How often follow-ups are looked for while there are no ticks.
+const FOLLOW_UPS_LOOKED_FOR: Duration = Duration::from_millis(25);
 
 /// Records looked at first at the end of the topic of checkpoints, and then, before all of it.
 const TAIL_RECORDS: [u64; 2] = [64, 8_192];
 
 impl Committer {
     /// Starts a partition's thread. It ends when the sender is dropped.
-    pub(crate) fn start(client: Arc<Client>, partition: PartitionId) -> Sender<Job> {
+    pub(crate) fn start(
+        client: Arc<Client>,
+        topics: Arc<QueueTopics>,
+        partition: PartitionId,
+    ) -> Sender<Job> {
         let (sender, jobs) = channel();
-        let committer = Committer { client, partition, session: None, reader: None, queues: HashMap::new() };
+        let committer = Committer {
+            metrics: SinkMetrics::new(partition.number()),
+            queues: Queues::new(topics, client.config().topic_wait_ms),
+            follow_ups: FollowUps::new(Arc::clone(&client), partition),
+            client,
+            partition,
+            session: None,
+            lost: None,
+            reader: None,
+        };
         let name = format!("ticks-{partition}");
         let started = std::thread::Builder::new().name(name).spawn(move || committer.run(&jobs));
         if let Err(error) = started {
@@ -85,30 +105,49 @@ impl Committer {
     }
 
     fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(job) = jobs.recv() {
+        loop {
             // Whoever asked may have gone away.
-            match job {
-                Job::Open { epoch, answer } => drop(answer.send(self.open(epoch))),
-                Job::Commit { tick, answer } => drop(answer.send(self.commit(&tick))),
+            match jobs.recv_timeout(FOLLOW_UPS_LOOKED_FOR) {
+                Ok(Job::Open { epoch, answer }) => drop(answer.send(self.guarded(|this| this.open(epoch)))),
+                Ok(Job::Commit { tick, answer }) => {
+                    drop(answer.send(self.guarded(|this| this.commit(&tick))))
+                }
+                Err(RecvTimeoutError::Timeout) => drop(self.guarded(|this| this.copy_follow_ups())),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
+    /// A panic is one partition's trouble: it stops, and is tried again now and then.
+    fn guarded<T>(
+        &mut self,
+        job: impl FnOnce(&mut Committer) -> Result<T, PortError>,
+    ) -> Result<T, PortError> {
+        catch_unwind(AssertUnwindSafe(|| job(self))).unwrap_or_else(|panic| {
+            self.session = None;
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words");
+            let action = format!("work on the ticks of partition {}", self.partition);
+            Err(PortError::new(ErrorClass::Fatal, action, format!("the thread panicked: {words}")))
+        })
+    }
+
     fn open(&mut self, epoch: Epoch) -> Result<Opened, PortError> {
         let action = format!("open partition {} under epoch {epoch}", self.partition);
-        self.session = None;
+        (self.session, self.lost) = (None, None);
         let (producer, deliveries, tail) = self.enter(&action, epoch)?;
         let tick = tail.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.tick);
         let session = Session { producer, deliveries, epoch, tick, must_renew: false };
         let before_ms = now_ms();
-        self.claim(&session).map_err(|error| port_error(&action, error))?;
-        let claimed_at = self.check_clock(&action, epoch, before_ms, tail.end)?;
+        self.claim(&session, tail.follow_ups, |_| Ok(())).map_err(|error| port_error(&action, error))?;
+        let claimed_at = self.check_clock(&session, &action, before_ms)?;
         let (records, log_end) = self.rest().map_err(|error| port_error(&action, error))?;
         let schedule_states = execution::schedule_states(&records).map_err(|reason| {
             let topic = &self.client.names().schedule_state;
             let action = format!("read what schedules remember in {topic}[{}]", self.partition);
             PortError::new(ErrorClass::Fatal, action, reason)
         })?;
+        self.follow_ups.begin(tail.follow_ups);
         self.session = Some(session);
         Ok(Opened { checkpoint: tail.checkpoint, schedule_states, log_end, taken_at: Some(claimed_at) })
     }
@@ -166,14 +205,14 @@ impl Committer {
         let starts = TAIL_RECORDS.map(|count| high.saturating_sub(count).max(low));
         for start in starts.into_iter().chain([low]) {
             let records = tail::read_from(&self.client, &reader, topic, self.partition, start)?;
-            let nothing = Tail { checkpoint: None, epoch: Epoch(0), end: start };
+            let nothing = Tail { checkpoint: None, epoch: Epoch(0), end: start, follow_ups: 0 };
             let found = self.understand(nothing, &records);
             if start == low || found.as_ref().map_or(true, |tail| tail.checkpoint.is_some()) {
                 self.reader = Some(reader);
                 return Ok(found);
             }
         }
-        Ok(Ok(Tail { checkpoint: None, epoch: Epoch(0), end: low }))
+        Ok(Ok(Tail { checkpoint: None, epoch: Epoch(0), end: low, follow_ups: 0 }))
     }
 
     /// Takes in what has come since.
@@ -190,6 +229,7 @@ impl Committer {
         let mut tail = known;
         for record in records {
             tail.end = record.offset + 1;
+            tail.follow_ups = tail.follow_ups.max(record.follow_ups.unwrap_or(0));
             let Some(value) = &record.value else { continue };
             let place = || {
                 format!("{}[{}] at offset {}", self.client.names().checkpoints, self.partition, record.offset)
@@ -208,15 +248,25 @@ impl Committer {
         Ok(tail)
     }
 
-    /// Writes down that this epoch has been opened, before anything is done under it.
-    fn claim(&self, session: &Session) -> KafkaResult<()> {
+    /// Writes down that this epoch has been opened, before anything is done under it, and how far follow-ups have been copied;
+    /// together with what else is sent.
+    fn claim(
+        &self,
+        session: &Session,
+        copied: u64,
+        send: impl FnOnce(&Session) -> KafkaResult<()>,
+    ) -> KafkaResult<()> {
         let (_, key) = keys(self.partition);
         session.producer.begin_transaction()?;
+        send(session)?;
         let value = session.epoch.0.to_string();
+        let header = OwnedHeaders::new_with_capacity(1)
+            .insert(Header { key: COPIED, value: Some(&copied.to_string()) });
         let record = BaseRecord::to(&self.client.names().checkpoints)
             .partition(self.partition.number() as i32)
             .key(key.as_bytes())
-            .payload(value.as_bytes());
+            .payload(value.as_bytes())
+            .headers(header);
         self.send(session, record)?;
         self.deliver(session)?;
         session.producer.commit_transaction(self.transaction_timeout())
@@ -224,48 +274,15 @@ impl Committer {
 
     /// Refuses to own anything by a clock that differs from the broker's: what has just been claimed bears its time, which is
     /// the answer.
-    fn check_clock(
-        &mut self,
-        action: &str,
-        epoch: Epoch,
-        before_ms: i64,
-        from: u64,
-    ) -> Result<Timestamp, PortError> {
-        let after_ms = now_ms();
-        let broker_ms = self.claimed_at(epoch, from).map_err(|error| port_error(action, error))?;
-        match skew(before_ms..=after_ms, broker_ms, self.client.config().clock_skew_ms_max) {
-            Some(reason) => Err(PortError::new(ErrorClass::Fatal, action, reason)),
-            None => Ok(Timestamp::from_millis(broker_ms)),
-        }
-    }
-
-    /// The broker's time of this epoch's claim, which lies behind an offset. The broker acknowledges a commit before readers
-    /// may see it.
-    fn claimed_at(&mut self, epoch: Epoch, from: u64) -> KafkaResult<i64> {
-        let (_, claim_key) = keys(self.partition);
-        let value = epoch.0.to_string();
-        let deadline = self.client.deadline();
-        let reader = self.reader()?;
-        let topic = &self.client.names().checkpoints;
-        let claimed_at = loop {
-            if Instant::now() > deadline {
-                return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
-            }
-            let mut found = None;
-            tail::scan(&self.client, &reader, topic, &[(self.partition, from)], |message| {
-                let is_ours = message.key() == Some(claim_key.as_bytes())
-                    && message.payload() == Some(value.as_bytes());
-                if is_ours {
-                    found = message.timestamp().to_millis();
-                }
-                found.is_none()
-            })?;
-            if let Some(at_ms) = found {
-                break at_ms;
-            }
+    fn check_clock(&self, session: &Session, action: &str, before_ms: i64) -> Result<Timestamp, PortError> {
+        let Some(taken_at) = session.deliveries.places().taken_at else {
+            let reason = "the client did not say when the broker took the claim";
+            return Err(PortError::new(ErrorClass::Retry, action, reason));
         };
-        self.reader = Some(reader);
-        Ok(claimed_at)
+        match skew(before_ms..=now_ms(), taken_at.as_millis(), self.client.config().clock_skew_ms_max) {
+            Some(reason) => Err(PortError::new(ErrorClass::Fatal, action, reason)),
+            None => Ok(taken_at),
+        }
     }
 
     /// What schedules remember, as it is stored, and the end of the log.
@@ -284,6 +301,9 @@ impl Committer {
         let action = format!("commit tick {number} of partition {}", self.partition);
         let fenced = |reason: String| Err(PortError::new(ErrorClass::Fenced, action.clone(), reason));
         match &self.session {
+            None if self.lost == Some(epoch) => {
+                return Err(PortError::new(ErrorClass::Retry, action, "the last producer is of no more use"));
+            }
             None => return fenced("the partition is not open here".to_owned()),
             Some(session) if session.epoch != epoch => {
                 return fenced(format!("the partition is open under epoch {}, not {epoch}", session.epoch));
@@ -294,15 +314,18 @@ impl Committer {
             Some(session) if session.must_renew => self.renew(&action)?,
             Some(_) => {}
         }
-        self.learn_queues(tick)?;
+        let standings = self.queues.of(tick);
+        self.follow_ups.fetch();
         // A session that fails is dropped: its transaction is given up when the next one begins.
         let Some(mut session) = self.session.take() else {
             return fenced("the partition is not open here".to_owned());
         };
         let since = Instant::now();
-        self.transact(&session, tick, &action)?;
+        let fates = self.transact(&session, tick, standings, &action)?;
+        self.queues.tell(self.partition, fates.refused, fates.first_reason.as_deref());
+        self.follow_ups.copied();
         session.tick = number;
-        session.must_renew = since.elapsed() > Duration::from_millis(self.client.config().slow_commit_ms);
+        session.must_renew = since.elapsed() > self.slow_commit();
         let places = *session.deliveries.places();
         if places.commands_end.is_none() && !tick.derived.is_empty() {
             // Its owner would hold for ever what it has decided; so it begins anew.
@@ -312,7 +335,9 @@ impl Committer {
         self.session = Some(session);
         let derived_end = places.commands_end.filter(|_| !tick.derived.is_empty());
         let derived_end = derived_end.map(|end| self.client.config().command_offset(end));
-        Ok(Committed { taken_at: places.taken_at, ..Committed::whole(derived_end) })
+        let Fates { refused, postponed, .. } = fates;
+        self.metrics.not_published(refused as u64, postponed as u64);
+        Ok(Committed { derived_end, taken_at: places.taken_at, refused, postponed })
     }
 
     /// Goes on with a new producer epoch after a slow commit, if nobody else has begun meanwhile.
@@ -325,41 +350,74 @@ impl Committer {
             let reason = format!("tick {tick} is not the last one any more");
             return Err(PortError::new(ErrorClass::Fenced, action, reason));
         }
+        self.follow_ups.begin(tail.follow_ups);
         self.session = Some(Session { producer, deliveries, epoch, tick, must_renew: false });
         Ok(())
     }
 
-    /// Makes the topics of queues that are published to for the first time.
-    fn learn_queues(&mut self, tick: &Tick) -> Result<(), PortError> {
-        for queue in tick.publications.iter().map(|publication| &publication.task.queue) {
-            if self.queues.contains_key(queue) {
-                continue;
-            }
-            let name = self.client.names().executions(queue);
-            let partitions = self.client.ensure(&TopicDefinition::executions(self.client.config(), &name))?;
-            let KafkaConfig { partitions: own, cloudevents_queues, .. } = self.client.config();
-            if !partitions.is_multiple_of(*own) && !own.is_multiple_of(partitions) {
-                let reason = format!(
-                    "{name} has {partitions} partitions, which is neither a divisor nor a multiple of the {own} \
-                     of the command log; make the topic anew"
-                );
-                return Err(PortError::new(ErrorClass::Fatal, format!("publish to queue {queue}"), reason));
-            }
-            let is_event = cloudevents_queues.contains(queue);
-            let envelope = if is_event { Envelope::CloudEvents } else { Envelope::Plain };
-            self.queues.insert(queue.clone(), QueueTopic { name, partitions, envelope });
+    /// Copies what follows from settlements, when there is no tick to do it with. After a failure the next producer learns how
+    /// it ended, before anything else.
+    fn copy_follow_ups(&mut self) -> Result<(), PortError> {
+        if self.session.is_none() || self.follow_ups.fetch() == 0 {
+            return Ok(());
         }
+        if let Some(Session { must_renew: true, epoch, .. }) = self.session {
+            // Without a session the owner's next tick begins anew.
+            let renewed = self.renew(&format!("copy follow-ups of partition {}", self.partition));
+            self.lost = renewed.is_err().then_some(epoch);
+            return renewed;
+        }
+        let Some(mut session) = self.session.take() else { return Ok(()) };
+        session.deliveries.clear();
+        let since = Instant::now();
+        let copied = self.follow_ups.next();
+        let done = self.claim(&session, copied, |session| {
+            outgoing::follow_ups(&self.client, self.partition, self.follow_ups.waiting(), &mut |record| {
+                self.send(session, record)
+            })
+        });
+        session.must_renew = done.is_err() || since.elapsed() > self.slow_commit();
+        match done {
+            Ok(()) => self.follow_ups.copied(),
+            Err(error) => {
+                tracing::debug!(partition = %self.partition, %error, "follow-ups are copied again");
+                self.follow_ups.rest();
+            }
+        }
+        self.session = Some(session);
         Ok(())
+    }
+
+    fn slow_commit(&self) -> Duration {
+        Duration::from_millis(self.client.config().slow_commit_ms)
     }
 
     /// One transaction of everything in a tick. By a clock that differs too much from the broker's nothing is committed: the
     /// checkpoint bears the broker's time by then, and nobody has seen anything yet.
-    fn transact(&self, session: &Session, tick: &Tick, action: &str) -> Result<(), PortError> {
+    fn transact(
+        &self,
+        session: &Session,
+        tick: &Tick,
+        standings: HashMap<QueueName, Standing>,
+        action: &str,
+    ) -> Result<Fates, PortError> {
         let failed = |error| port_error(action, error);
         let before_ms = now_ms().max(tick.published_at.as_millis());
         session.deliveries.clear();
-        self.send_tick(session, tick).map_err(failed)?;
-        self.deliver(session).map_err(failed)?;
+        session.producer.begin_transaction().map_err(failed)?;
+        let outgoing = Outgoing {
+            client: &self.client,
+            tick,
+            topics: self.queues.topics(),
+            standings,
+            follow_ups: &self.follow_ups,
+        };
+        let sent = outgoing.send(|record| {
+            let topic = record.topic;
+            self.send(session, record).map_err(|error| (error, topic.to_owned()))
+        });
+        let sent = sent.and_then(|fates| self.delivered(session).map(|()| fates));
+        let fates = sent.map_err(|failure| self.judged(failure, action))?;
         let taken_at = session.deliveries.places().taken_at;
         let limit_ms = self.client.config().clock_skew_ms_max;
         if let Some(taken_at) = taken_at
@@ -369,91 +427,8 @@ impl Committer {
             session.producer.abort_transaction(self.transaction_timeout()).map_err(failed)?;
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
-        session.producer.commit_transaction(self.transaction_timeout()).map_err(failed)
-    }
-
-    fn send_tick(&self, session: &Session, tick: &Tick) -> KafkaResult<()> {
-        session.producer.begin_transaction()?;
-        self.send_publications(session, tick)?;
-        let names = self.client.names();
-        let own = self.partition.number() as i32;
-        for command in &tick.derived {
-            let payload = minutehand_record::command::encode(command);
-            let record: BaseRecord<'_, [u8], [u8]> =
-                BaseRecord::to(&names.commands).partition(own).payload(payload.as_ref());
-            self.send(session, record)?;
-        }
-        for change in &tick.schedule_states {
-            let key = execution::schedule_key(&change.namespace, &change.schedule);
-            let value = change.state.as_ref().map(minutehand_record::schedule_state::encode);
-            let mut record: BaseRecord<'_, [u8], [u8]> =
-                BaseRecord::to(&names.schedule_state).partition(own).key(key.as_bytes());
-            if let Some(value) = &value {
-                record = record.payload(value.as_ref());
-            }
-            self.send(session, record)?;
-        }
-        for set_aside in &tick.set_aside {
-            let position = format!("partition {}, {}", self.partition, set_aside.position);
-            let headers = OwnedHeaders::new_with_capacity(2)
-                .insert(Header { key: "minutehand-reason", value: Some(&set_aside.reason) })
-                .insert(Header { key: "minutehand-position", value: Some(&position) });
-            let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&names.rejected)
-                .partition(0)
-                .payload(set_aside.bytes.as_ref())
-                .headers(headers);
-            self.send(session, record)?;
-        }
-        self.send_checkpoint(session, tick)
-    }
-
-    fn send_publications(&self, session: &Session, tick: &Tick) -> KafkaResult<()> {
-        let mut encoder = execution::Encoder::new(tick);
-        for publication in &tick.publications {
-            let Some(topic) = self.queues.get(&publication.task.queue) else { continue };
-            let place = Place { partition: self.partition, partitions: self.client.config().partitions };
-            let outgoing = encoder.publication(publication, topic.envelope);
-            let to = place.within(topic.partitions, publication.task.key) as i32;
-            let mut record: BaseRecord<'_, [u8], [u8]> =
-                BaseRecord::to(&topic.name).partition(to).headers(outgoing.headers);
-            if let Some(key) = outgoing.key {
-                record = record.key(key);
-            }
-            if let Some(value) = outgoing.value {
-                record = record.payload(value);
-            }
-            self.send(session, record)?;
-        }
-        for stop in &tick.stops {
-            // A run may be in any worker's hands, whoever consumes its partition: all of them read this topic.
-            let headers = encoder.stop(stop);
-            let record: BaseRecord<'_, [u8], [u8]> =
-                BaseRecord::to(&self.client.names().stops).partition(0).headers(headers);
-            self.send(session, record)?;
-        }
-        Ok(())
-    }
-
-    /// The checkpoint, with the counts by which a reader can tell that it has seen the whole tick.
-    fn send_checkpoint(&self, session: &Session, tick: &Tick) -> KafkaResult<()> {
-        let (key, _) = keys(self.partition);
-        let value = minutehand_record::checkpoint::encode(&tick.checkpoint);
-        let counts = BTreeMap::from([
-            ("minutehand-executions", tick.publications.len()),
-            ("minutehand-derived", tick.derived.len()),
-            ("minutehand-rejected", tick.set_aside.len()),
-        ]);
-        let mut headers = OwnedHeaders::new_with_capacity(counts.len() + 1)
-            .insert(Header { key: "minutehand-tick", value: Some(&execution::tick_name(tick)) });
-        for (name, count) in counts {
-            headers = headers.insert(Header { key: name, value: Some(&count.to_string()) });
-        }
-        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.client.names().checkpoints)
-            .partition(self.partition.number() as i32)
-            .key(key.as_bytes())
-            .payload(value.as_ref())
-            .headers(headers);
-        self.send(session, record)
+        session.producer.commit_transaction(self.transaction_timeout()).map_err(failed)?;
+        Ok(fates)
     }
 
     /// Hands a record to the producer, waiting while its queue is full.
@@ -461,20 +436,43 @@ impl Committer {
         moment::send(&session.producer, record, Some(Instant::now() + self.transaction_timeout()))
     }
 
-    /// Waits until everything is delivered. The library's own flush would wait a tenth of a second.
+    /// What a record that was not taken means for its tick. Where the reason lies in a queue's topic the tick is built again, and
+    /// what cannot be published there is refused then; all else is as it is for any record.
+    fn judged(&self, (error, topic): (KafkaError, String), action: &str) -> PortError {
+        self.queues.topics().doubt();
+        let trouble = code_of(&error).and_then(TopicTrouble::of);
+        let told = port_error(action, error);
+        if let Some(trouble) = trouble
+            && self.queues.topics().failed(&topic, &told.reason, trouble)
+        {
+            return PortError {
+                class: ErrorClass::Retry,
+                reason: format!("{topic}: {}", told.reason),
+                ..told
+            };
+        }
+        told
+    }
+
     fn deliver(&self, session: &Session) -> KafkaResult<()> {
+        self.delivered(session).map_err(|(error, _)| error)
+    }
+
+    /// Waits until everything is delivered; else tells what was not, and to which topic. The library's own flush would wait a
+    /// tenth of a second.
+    fn delivered(&self, session: &Session) -> Result<(), (KafkaError, String)> {
         let deadline = Instant::now() + self.transaction_timeout();
         while session.producer.in_flight_count() > 0 {
             moment::pass(&session.producer);
-            if let Some(error) = session.deliveries.failures.take() {
-                return Err(error);
+            if let Some(failure) = session.deliveries.failures.take_with_topic() {
+                return Err(failure);
             }
             if Instant::now() > deadline {
-                return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
+                return Err((KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut), String::new()));
             }
         }
         session.producer.poll(Duration::ZERO);
-        session.deliveries.failures.take().map_or(Ok(()), Err)
+        session.deliveries.failures.take_with_topic().map_or(Ok(()), Err)
     }
 
     fn transaction_timeout(&self) -> Duration {

@@ -127,6 +127,11 @@ pub struct KafkaConfig {
     pub clock_skew_ms_max: i64,
     /// Queues whose executions come out as CloudEvents, unless a task says otherwise.
     pub cloudevents_queues: BTreeSet<QueueName>,
+    /// Most topics of queues that are made; what is published to further queues becomes a dead letter.
+    pub queue_topics_max: u32,
+    /// Longest that a tick waits for the topics of queues that it is the first to need, in milliseconds; what has to wait longer
+    /// is put off to a later tick.
+    pub topic_wait_ms: u32,
     /// How connections are secured.
     pub security: Security,
 }
@@ -151,6 +156,8 @@ impl Default for KafkaConfig {
             read_ahead_bytes_max: 16 * 1024 * 1024,
             clock_skew_ms_max: 5_000,
             cloudevents_queues: BTreeSet::new(),
+            queue_topics_max: 20_000,
+            topic_wait_ms: 250,
             security: Security::default(),
         }
     }
@@ -215,6 +222,8 @@ impl KafkaConfig {
             .set("compression.type", "lz4")
             // As the Java client places keys, so that producers in other languages agree.
             .set("partitioner", "murmur2_random")
+            // A topic that is gone is said to be gone, before whoever needs it has given up waiting.
+            .set("topic.metadata.propagation.max.ms", "3000")
             .set("batch.num.messages", "100000")
             .set("batch.size", BATCH_BYTES_MAX.to_string())
             .set("message.max.bytes", RECORD_BYTES_MAX.to_string())

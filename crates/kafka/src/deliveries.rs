@@ -11,12 +11,16 @@ use rdkafka::producer::ProducerContext;
 use crate::listener::tell;
 use crate::names::TopicNames;
 
-/// Remembers why a record was not delivered.
+/// Remembers why a record was not delivered, and to which topic.
 #[derive(Clone, Default)]
-pub(crate) struct Failures(Arc<Mutex<Option<KafkaError>>>);
+pub(crate) struct Failures(Arc<Mutex<Option<(KafkaError, String)>>>);
 
 impl Failures {
     pub(crate) fn take(&self) -> Option<KafkaError> {
+        self.take_with_topic().map(|(error, _)| error)
+    }
+
+    pub(crate) fn take_with_topic(&self) -> Option<(KafkaError, String)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -31,8 +35,9 @@ impl ProducerContext for Failures {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+        if let Err((error, message)) = result {
+            let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| (error.clone(), message.topic().to_owned()));
         }
     }
 }

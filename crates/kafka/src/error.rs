@@ -94,6 +94,47 @@ fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
     })
 }
 
+/// What is the matter with a topic that did not take a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TopicTrouble {
+    /// It is not there, or has other partitions than before.
+    Gone,
+    /// It takes smaller records only.
+    Size,
+    /// It does not take the record, whatever its size.
+    Refuses,
+}
+
+impl TopicTrouble {
+    /// Whether the reason why a record was not taken lies in its topic.
+    pub(crate) fn of(code: RDKafkaErrorCode) -> Option<TopicTrouble> {
+        use RDKafkaErrorCode as Code;
+        match code {
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+                Some(TopicTrouble::Gone)
+            }
+            Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => Some(TopicTrouble::Size),
+            Code::InvalidRecord
+            | Code::InvalidMessage
+            | Code::InvalidTimestamp
+            | Code::InvalidTopic
+            | Code::PolicyViolation
+            | Code::TopicAuthorizationFailed
+            | Code::UnsupportedCompressionType
+            | Code::UnsupportedForMessageFormat => Some(TopicTrouble::Refuses),
+            _ => None,
+        }
+    }
+}
+
+/// A code in words, with what an operator can do about it.
+pub(crate) fn in_words(code: RDKafkaErrorCode) -> String {
+    match advice(code) {
+        Some(advice) => format!("{code}; {advice}"),
+        None => code.to_string(),
+    }
+}
+
 /// The error of a port, from the driver's.
 pub(crate) fn port_error(action: impl Into<String>, error: KafkaError) -> PortError {
     let (class, reason) = match &error {
@@ -117,6 +158,12 @@ pub(crate) fn port_error(action: impl Into<String>, error: KafkaError) -> PortEr
         None => reason,
     };
     PortError::new(class, action, reason).caused_by(error)
+}
+
+/// Whether records are damaged where brokers keep them, so that reading them again does not help.
+pub(crate) fn is_damage(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code_of(error), Some(Code::BadMessage | Code::BadCompression | Code::InvalidMessage))
 }
 
 /// The library's code behind an error.

@@ -1,21 +1,23 @@
 //! The command log on the topic `commands`.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{LogOffset, PartitionId};
-use minutehand_ports::{Appended, CommandLog, LogBatch, LogBounds, PortError};
+use minutehand_ports::{Appended, CommandLog, ErrorClass, LogBatch, LogBounds, PortError};
 use tokio::sync::watch;
 
 use crate::append::Appender;
 use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::reader::Reader;
+use crate::skips;
 
-/// The command log of every partition. Readers are started for those that are read or watched, and end when nobody
-/// watches them any more.
+/// The command log of every partition. Readers work for those that are read or watched, and rest when nobody watches them
+/// any more.
 pub struct KafkaLog {
     client: Arc<Client>,
     appender: Appender,
@@ -31,9 +33,8 @@ impl KafkaLog {
 
     fn reader(&self, partition: PartitionId) -> Arc<Reader> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        readers.retain(|_, reader| !reader.has_ended());
-        let start = || Reader::start(Arc::clone(&self.client), partition);
-        Arc::clone(readers.entry(partition).or_insert_with(start))
+        let new = || Arc::new(Reader::new(Arc::clone(&self.client), partition));
+        Arc::clone(readers.entry(partition).or_insert_with(new))
     }
 }
 
@@ -68,8 +69,27 @@ impl CommandLog for KafkaLog {
         self.reader(partition).watch_end()
     }
 
-    /// Kafka forgets by the topic's retention: the log may keep more than it must.
-    async fn truncate(&self, _: PartitionId, _: LogOffset) -> Result<(), PortError> {
+    /// Kafka forgets by the topic's retention: the log may keep more than it must. That it does not keep less is measured.
+    async fn truncate(&self, partition: PartitionId, below: LogOffset) -> Result<(), PortError> {
+        self.reader(partition).replays_from(below);
         Ok(())
+    }
+
+    async fn skip(
+        &self,
+        partition: PartitionId,
+        offsets: RangeInclusive<LogOffset>,
+        reason: &str,
+    ) -> Result<(), PortError> {
+        let (client, reason) = (Arc::clone(&self.client), reason.to_owned());
+        let log = client.config().log_generation;
+        if offsets.start().generation() != log || offsets.end().generation() != log {
+            let action = format!("have records of partition {partition} passed over");
+            let reason =
+                format!("{} to {} are not in the log of generation {log}", offsets.start(), offsets.end());
+            return Err(PortError::new(ErrorClass::Fatal, action, reason));
+        }
+        let positions = offsets.start().position()..=offsets.end().position();
+        blocking(move || skips::write(&client, partition, &positions, &reason)).await
     }
 }

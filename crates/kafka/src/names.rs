@@ -1,5 +1,6 @@
 //! The names of topics and of transactional ids.
 
+use minutehand_model::limits::NAME_BYTES_MAX;
 use minutehand_model::{PartitionId, QueueName};
 
 /// The topics of one installation, by what they hold.
@@ -18,6 +19,10 @@ pub struct TopicNames {
     pub rejected: String,
     /// Requests to stop runs: one partition, read by every process that has workers.
     pub stops: String,
+    /// What workers and replays ask of the log: P partitions, copied to `commands` as it is committed.
+    pub follow_ups: String,
+    /// What operators want passed over in the log: one partition.
+    pub skips: String,
 }
 
 impl TopicNames {
@@ -32,28 +37,49 @@ impl TopicNames {
             outcomes: name("outcomes"),
             rejected: name("rejected"),
             stops: name("stops"),
+            follow_ups: name("follow-ups"),
+            skips: name("skips"),
         }
     }
 
     /// Where a queue's executions go.
     pub fn executions(&self, queue: &QueueName) -> String {
-        format!("{}.executions.{queue}", self.prefix)
+        self.of_queue("executions", queue)
     }
 
     /// Where tasks of a queue go that failed for the last time.
     pub fn dead_letters(&self, queue: &QueueName) -> String {
-        format!("{}.dead-letters.{queue}", self.prefix)
+        self.of_queue("dead-letters", queue)
+    }
+
+    /// Kafka takes two names for one that differ in `.` and `_` only. So the queue's name says where it has underscores, in
+    /// front, where no queue's name stands: `<prefix>.executions.mail.urgent`, `<prefix>.executions-1.mail_urgent`.
+    fn of_queue(&self, what: &str, queue: &QueueName) -> String {
+        match underscores(queue.as_str()) {
+            0 => format!("{}.{what}.{queue}", self.prefix),
+            underscores => format!("{}.{what}-{underscores:x}.{queue}", self.prefix),
+        }
     }
 
     /// The queue of a topic of executions.
     pub fn queue_of(&self, topic: &str) -> Option<QueueName> {
-        let name = topic.strip_prefix(&self.prefix)?.strip_prefix(".executions.")?;
-        QueueName::parse(name).ok()
+        let name = topic.strip_prefix(&self.prefix)?.strip_prefix(".executions")?;
+        let (_, name) = name.split_once('.')?;
+        let queue = QueueName::parse(name).ok()?;
+        (self.executions(&queue) == topic).then_some(queue)
     }
 
-    /// The consumer group of a worker group on a queue.
+    /// Whether a topic is one of a queue's.
+    pub(crate) fn is_of_queue(&self, topic: &str) -> bool {
+        let of =
+            |name: &str, what: &str| name.strip_prefix(what).is_some_and(|rest| rest.starts_with(['.', '-']));
+        let name = topic.strip_prefix(&self.prefix).and_then(|name| name.strip_prefix('.'));
+        name.is_some_and(|name| of(name, "executions") || of(name, "dead-letters"))
+    }
+
+    /// The consumer group of a worker group on a queue. No name of a queue holds a slash.
     pub fn consumer_group(&self, queue: &QueueName, group: &str) -> String {
-        format!("{}.{queue}.{group}", self.prefix)
+        format!("{}.{queue}/{group}", self.prefix)
     }
 
     /// The transactional id under which dead letters of a queue are taken away: the last to begin wins.
@@ -72,9 +98,54 @@ impl TopicNames {
     }
 }
 
+/// Which of a name's separators (`.` and `_`) are underscores: a bit each, the first one lowest.
+fn underscores(name: &str) -> u64 {
+    let separators = name.bytes().filter(|byte| matches!(byte, b'.' | b'_'));
+    separators.enumerate().fold(0, |bits, (index, byte)| bits | u64::from(byte == b'_') << index)
+}
+
+/// Longest name of a topic that Kafka takes, in bytes.
+const TOPIC_NAME_BYTES_MAX: usize = 249;
+/// What a topic's name holds beside prefix and queue: `.dead-letters-`, sixteen digits and a dot.
+const TOPIC_NAME_FRAME_BYTES: usize = 31;
+/// Longest prefix of topics, in bytes.
+pub const TOPIC_PREFIX_BYTES_MAX: usize = TOPIC_NAME_BYTES_MAX - TOPIC_NAME_FRAME_BYTES - NAME_BYTES_MAX;
+
+const _: () = assert!(NAME_BYTES_MAX <= u64::BITS as usize, "a bit for each separator of a queue's name");
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    /// All names over a few characters, as Kafka compares them.
+    #[test]
+    fn no_two_queues_have_topics_that_kafka_takes_for_one() {
+        let names = TopicNames::new("minutehand");
+        let alphabet = [".", "_", "-", "a", "1"];
+        let mut queues = vec![String::new()];
+        let mut seen = BTreeMap::new();
+        for _ in 0..5 {
+            queues = queues.iter().flat_map(|name| alphabet.map(|end| format!("{name}{end}"))).collect();
+            for queue in &queues {
+                // Dots alone are no name.
+                let Ok(queue) = QueueName::parse(queue) else { continue };
+                for topic in [names.executions(&queue), names.dead_letters(&queue)] {
+                    let before = seen.insert(topic.replace('.', "_"), queue.clone());
+                    assert_eq!(before, None, "{queue} has the topic {topic}");
+                }
+                assert_eq!(names.queue_of(&names.executions(&queue)), Some(queue));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_greatest_length_is_one_that_kafka_takes() {
+        let names = TopicNames::new(&"p".repeat(TOPIC_PREFIX_BYTES_MAX));
+        let queue = QueueName::parse(&"_".repeat(NAME_BYTES_MAX)).unwrap();
+        assert_eq!(names.dead_letters(&queue).len(), TOPIC_NAME_BYTES_MAX);
+    }
 
     #[test]
     fn a_queue_is_found_again_from_its_topic() {

@@ -20,6 +20,7 @@ use crate::error::port_error;
 use crate::listener::{Consumer, tell};
 use crate::moment;
 use crate::tail;
+use crate::topics::TopicDefinition;
 
 /// What became of the records of a [`RawProducer`].
 #[derive(Clone, Default)]
@@ -78,6 +79,8 @@ impl RawProducer {
         };
         if transactional_id.is_none() {
             config.set("delivery.report.only.error", "true").set("linger.ms", "5");
+            // As large as the topics take: others may send more than our own producers do.
+            config.set("message.max.bytes", minutehand_model::limits::TOPIC_RECORD_BYTES_MAX.to_string());
         }
         let failed = |error| port_error("set up a producer", error);
         let producer: BaseProducer<Counts> = config.create_with_context(counts.clone()).map_err(failed)?;
@@ -159,18 +162,45 @@ impl RawProducer {
 /// # Errors
 /// When the broker refuses, or does not answer.
 pub async fn delete_topics(client: &Client) -> Result<(), PortError> {
-    let action = || format!("delete the topics of {}", client.config().topic_prefix);
     let (listed, prefix) = (client.shared(), format!("{}.", client.config().topic_prefix));
     let topics = blocking(move || listed.list()).await?;
-    let names: Vec<&str> =
-        topics.keys().map(String::as_str).filter(|name| name.starts_with(&prefix)).collect();
+    let names = topics.keys().map(String::as_str).filter(|name| name.starts_with(&prefix));
+    delete_some(client, &names.collect::<Vec<_>>()).await
+}
+
+/// Deletes one topic, with what is in it.
+///
+/// # Errors
+/// When the broker refuses, or does not answer.
+pub async fn delete_topic(client: &Client, name: &str) -> Result<(), PortError> {
+    delete_some(client, &[name]).await
+}
+
+async fn delete_some(client: &Client, names: &[&str]) -> Result<(), PortError> {
+    let action = || format!("delete topics of {}", client.config().topic_prefix);
     let options = AdminOptions::new().operation_timeout(Some(client.timeout()));
-    let answers = client.admin().delete_topics(&names, &options).await;
+    let answers = client.admin().delete_topics(names, &options).await;
     let answers = answers.map_err(|error| port_error(action(), error))?;
     match answers.into_iter().find_map(Result::err) {
         Some((name, code)) => Err(PortError::new(ErrorClass::Retry, action(), format!("{name}: {code}"))),
         None => Ok(()),
     }
+}
+
+/// Makes a topic as somebody else might have made it.
+///
+/// # Errors
+/// When the broker refuses, or does not answer.
+pub async fn create_topic(client: &Client, definition: &TopicDefinition) -> Result<(), PortError> {
+    client.create(definition).await
+}
+
+/// Changes a setting of a topic, as an operator might.
+///
+/// # Errors
+/// When the broker refuses, or does not answer.
+pub async fn set_topic(client: &Client, topic: &str, setting: &str, value: &str) -> Result<(), PortError> {
+    client.set_up(topic, setting, value).await
 }
 
 /// A record as it was read.

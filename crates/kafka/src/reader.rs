@@ -4,10 +4,16 @@
 //! cluster itself has said where the partition ends, so that "there is no more" can be relied on. Offsets without a
 //! record (the ends of transactions, records of transactions that were given up) are holes: librdkafka skips them
 //! without a word, so at the end of a partition the reader looks whether only holes are left, and passes them.
+//!
+//! The thread comes and goes, what it shares with those who read and watch stays: it ends when nobody watches, and begins
+//! anew, with a new consumer, after any error and after a panic, as long as somebody does.
 
-use std::collections::VecDeque;
+mod buffer;
+mod standing;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_ports::{ErrorClass, LogBatch, LogRecord, PortError};
@@ -16,37 +22,29 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::{Notify, watch};
 
+use self::buffer::Buffer;
+use self::standing::Standing;
 use crate::client::Client;
-use crate::error::port_error;
+use crate::error::{is_damage, port_error};
 use crate::incoming;
 use crate::listener::Consumer;
+use crate::skips::{Skip, Skips};
 use crate::tail;
 
 /// How long a poll waits; also how soon a new request is seen while nothing arrives.
 const POLL: Duration = Duration::from_millis(20);
 /// Most records that are taken before waiting owners hear of them.
 const BATCH_MAX: usize = 4_096;
-/// Rounds of polling without a watcher after which a reader ends.
+/// Rounds of polling without a watcher after which a thread ends.
 const IDLE_ROUNDS_MAX: u32 = 500;
-/// Bytes that a record costs beside its payload.
-const RECORD_BYTES: usize = 64;
+/// Pauses before a thread begins anew: the first, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+/// Whoever served for so long begins anew after the first pause again.
+const SERVED_WELL: Duration = Duration::from_secs(10);
+/// How long a read waits at an open transaction, before it is answered that there is more which cannot be read yet.
+const UNDECIDED_MAX: Duration = Duration::from_millis(500);
 
-struct State {
-    /// Where the owner wants to read, when it is not where the reader stands.
-    seek: Option<LogOffset>,
-    records: VecDeque<LogRecord>,
-    bytes: usize,
-    /// Every record from here to `position` that has not been handed out is in `records`.
-    base: LogOffset,
-    /// Read on from here; below it everything was delivered.
-    position: LogOffset,
-    /// Tickets of reads at the end, and the last one that has been answered.
-    asked: u64,
-    confirmed: u64,
-    failure: Option<PortError>,
-    has_ended: bool,
-}
-
+/// What the thread and the others share; it outlives every thread.
 struct Shared {
     partition: PartitionId,
     state: Mutex<State>,
@@ -55,6 +53,22 @@ struct Shared {
     /// Owners wait here for records, confirmations and failures.
     news: Notify,
     end: watch::Sender<LogOffset>,
+}
+
+#[derive(Default)]
+struct State {
+    buffer: Buffer,
+    /// Where the owner wants to read, when it is not where the thread stands.
+    seek: Option<LogOffset>,
+    /// The thread has found out where the partition ends, once.
+    is_placed: bool,
+    /// Tickets of reads at the end, and the last one that has been answered.
+    asked: u64,
+    confirmed: u64,
+    failure: Option<PortError>,
+    is_running: bool,
+    /// R, as the owner said last.
+    replay_from: Option<LogOffset>,
 }
 
 impl Shared {
@@ -70,64 +84,71 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn start(client: Arc<Client>, partition: PartitionId) -> Arc<Reader> {
+    pub(crate) fn new(client: Arc<Client>, partition: PartitionId) -> Reader {
         let start = client.config().command_offset(0);
-        let shared = Arc::new(Shared {
+        let shared = Shared {
             partition,
-            state: Mutex::new(State {
-                seek: None,
-                records: VecDeque::new(),
-                bytes: 0,
-                base: start,
-                position: start,
-                asked: 0,
-                confirmed: 0,
-                failure: None,
-                has_ended: false,
-            }),
+            state: Mutex::new(State { buffer: Buffer::at(start), ..State::default() }),
             drained: Condvar::new(),
             news: Notify::new(),
             end: watch::Sender::new(start),
-        });
+        };
+        Reader { client, shared: Arc::new(shared) }
+    }
+
+    /// The end of what can be read, kept up to date for as long as somebody looks.
+    pub(crate) fn watch_end(&self) -> watch::Receiver<LogOffset> {
+        // First the receiver: a thread that ends because nobody watches looks once more, under the same lock.
+        let receiver = self.shared.end.subscribe();
+        self.run();
+        receiver
+    }
+
+    /// The owner has said how far a successor must go back.
+    pub(crate) fn replays_from(&self, offset: LogOffset) {
+        self.shared.state().replay_from = Some(offset);
+    }
+
+    /// Makes sure that there is a thread.
+    fn run(&self) {
+        let mut state = self.shared.state();
+        if state.is_running {
+            return;
+        }
         let worker = Worker {
-            client: Arc::clone(&client),
-            shared: Arc::clone(&shared),
+            client: Arc::clone(&self.client),
+            shared: Arc::clone(&self.shared),
+            standing: Standing::new(&self.client, self.shared.partition),
+            skips: Skips::default(),
             is_at_end: false,
             hole_until: None,
+            undecided_since: None,
             latest: Timestamp::MIN,
         };
-        let name = format!("log-{partition}");
-        let started = std::thread::Builder::new().name(name).spawn(move || worker.run());
-        if let Err(error) = started {
-            let action = format!("start the reader of partition {partition}");
-            let reason = "the system gives no more threads";
-            shared.state().failure = Some(PortError::new(ErrorClass::Retry, action, reason).caused_by(error));
-            shared.state().has_ended = true;
+        let name = format!("log-{}", self.shared.partition);
+        match std::thread::Builder::new().name(name).spawn(move || worker.run()) {
+            Ok(_) => state.is_running = true,
+            Err(error) => {
+                let action = format!("start the reader of partition {}", self.shared.partition);
+                let reason = "the system gives no more threads";
+                state.failure = Some(PortError::new(ErrorClass::Retry, action, reason).caused_by(error));
+            }
         }
-        Arc::new(Reader { client, shared })
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.shared.state().has_ended
-    }
-
-    pub(crate) fn watch_end(&self) -> watch::Receiver<LogOffset> {
-        self.shared.end.subscribe()
     }
 
     /// Records from an offset on; none only when the cluster said that there are none.
     pub(crate) async fn read(&self, from: LogOffset, bytes_max: usize) -> Result<LogBatch, PortError> {
         let action = || format!("read the log of partition {} from offset {from}", self.shared.partition);
-        let deadline = tokio::time::Instant::now() + self.client.timeout() * 2;
         let log = self.client.config().log_generation;
         let Some(position) = log.position_from(from) else {
             let reason = format!("it is of a later log than the topic holds, which is log {log}");
             return Err(PortError::new(ErrorClass::Fatal, action(), reason));
         };
         let from = self.client.config().command_offset(position);
+        let deadline = tokio::time::Instant::now() + self.client.timeout() * 2;
         let mut ticket = None;
         // Reading counts as watching.
-        let _watching = self.shared.end.subscribe();
+        let _watching = self.watch_end();
         loop {
             let news = self.shared.news.notified();
             if let Some(answer) = self.try_read(from, bytes_max, &mut ticket) {
@@ -150,26 +171,13 @@ impl Reader {
         if let Some(failure) = state.failure.take() {
             return Some(Err(failure));
         }
-        if state.has_ended {
-            let action = format!("read the log of partition {}", self.shared.partition);
-            return Some(Err(PortError::new(ErrorClass::Retry, action, "its reader has ended")));
-        }
-        if from < state.base || from > state.position {
-            *state = State {
-                seek: Some(from),
-                records: VecDeque::new(),
-                bytes: 0,
-                base: from,
-                position: from,
-                asked: state.asked,
-                confirmed: state.asked,
-                failure: None,
-                has_ended: false,
-            };
+        if !state.buffer.covers(from) {
+            state.buffer = Buffer::at(from);
+            (state.seek, state.confirmed) = (Some(from), state.asked);
             *ticket = None;
             self.shared.drained.notify_all();
         }
-        let batch = state.take(from, bytes_max);
+        let batch = state.buffer.take(from, bytes_max);
         if !batch.records.is_empty() || batch.next > from {
             self.shared.drained.notify_all();
             return Some(Ok(batch));
@@ -182,64 +190,112 @@ impl Reader {
     }
 }
 
-impl State {
-    /// Hands out what lies at or above an offset, about as much as was asked for.
-    fn take(&mut self, from: LogOffset, bytes_max: usize) -> LogBatch {
-        while self.records.front().is_some_and(|record| record.offset < from) {
-            self.pop();
-        }
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while let Some(record) = self.records.front() {
-            let cost = record.payload.len() + RECORD_BYTES;
-            if !records.is_empty() && bytes + cost > bytes_max.max(RECORD_BYTES) {
-                break;
-            }
-            bytes += cost;
-            records.extend(self.pop());
-        }
-        let next = match self.records.front() {
-            Some(left) => records.last().map_or(left.offset, |record: &LogRecord| record.offset.next()),
-            None => self.position,
-        };
-        self.base = self.base.max(next);
-        LogBatch { records, next, end: self.position }
-    }
-
-    fn pop(&mut self) -> Option<LogRecord> {
-        let record = self.records.pop_front()?;
-        self.bytes -= record.payload.len() + RECORD_BYTES;
-        Some(record)
-    }
-}
-
 /// The thread's side.
 struct Worker {
     client: Arc<Client>,
     shared: Arc<Shared>,
+    standing: Standing,
+    /// What an operator wants passed.
+    skips: Skips,
     /// The library said that the partition ends here, and nothing has arrived since.
     is_at_end: bool,
     /// A look whether everything below this is a hole is under way.
     hole_until: Option<LogOffset>,
+    /// Since when somebody waits at an open transaction.
+    undecided_since: Option<Instant>,
     /// The latest time a record had: a broker's clock may go back, the log's time may not.
     latest: Timestamp,
 }
 
+/// Whether a thread has anything left to do.
+#[derive(PartialEq, Eq)]
+enum Served {
+    NobodyWatches,
+}
+
 impl Worker {
     fn run(mut self) {
-        let action = format!("read the log of partition {}", self.shared.partition);
-        let ended = match self.client.consumer() {
-            Ok(consumer) => self.serve(&consumer),
-            Err(error) => Err(error),
-        };
+        let mut pause = PAUSES[0];
+        loop {
+            let began = Instant::now();
+            let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
+            let error = match served {
+                Ok(Ok(Served::NobodyWatches)) => return,
+                Ok(Err(error)) => self.explained(error),
+                Err(_) => {
+                    PortError::new(ErrorClass::Retry, self.action(), "its reader panicked; it begins anew")
+                }
+            };
+            tracing::warn!(partition = %self.shared.partition, %error, "the reader of the log begins anew");
+            self.shared.state().failure = Some(error);
+            self.shared.news.notify_waiters();
+            if self.ends_unwatched() {
+                return;
+            }
+            if began.elapsed() > SERVED_WELL {
+                pause = PAUSES[0];
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSES[1]);
+        }
+    }
+
+    fn action(&self) -> String {
+        format!("read the log of partition {}", self.shared.partition)
+    }
+
+    /// The error for whoever reads. What lies damaged on the brokers' disks does not pass: only an operator can pass it.
+    fn explained(&self, error: KafkaError) -> PortError {
+        let partition = self.shared.partition;
+        let position = self.shared.state().buffer.position();
+        let is_damaged = is_damage(&error);
+        let told = port_error(self.action(), error);
+        if !is_damaged {
+            return told;
+        }
+        let reason = format!(
+            "{}: {}[{partition}] is damaged at or behind offset {position}; if no replica is whole, pass it by \
+             `minutehand partition skip {partition} --offset {position} --reason TEXT`",
+            told.reason,
+            self.topic()
+        );
+        PortError { class: ErrorClass::Fatal, reason, ..told }
+    }
+
+    /// Ends the thread when nobody watches; whoever comes later finds it ended, and starts another.
+    fn ends_unwatched(&self) -> bool {
         let mut state = self.shared.state();
-        state.has_ended = true;
-        state.failure = ended.err().map(|error| port_error(action, error));
-        drop(state);
-        self.shared.news.notify_waiters();
+        let ends = !self.is_watched();
+        if ends {
+            state.is_running = false;
+            self.standing.given_up();
+        }
+        ends
     }
 
     /// Serves until nobody watches any more, or the consumer is of no more use.
-    fn serve(&mut self, consumer: &Consumer) -> KafkaResult<()> {
+    fn serve(&mut self) -> KafkaResult<Served> {
+        let consumer = self.client.consumer()?;
+        self.place(&consumer)?;
+        let mut idle_rounds = 0;
+        loop {
+            idle_rounds = if self.is_watched() { 0 } else { idle_rounds + 1 };
+            if idle_rounds >= IDLE_ROUNDS_MAX && self.ends_unwatched() {
+                return Ok(Served::NobodyWatches);
+            }
+            self.follow(&consumer)?;
+            self.skip(&consumer)?;
+            self.tell_standing(&consumer);
+            if self.is_full() {
+                self.wait_for_room();
+            } else if self.poll(&consumer)? == 0 {
+                self.look_at_the_end(&consumer)?;
+            }
+        }
+    }
+
+    /// Goes where the last thread stood, or where the owner wants to read, or to the end.
+    fn place(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let end = loop {
             match self.marks(consumer) {
                 Ok((_, end)) => break end,
@@ -247,42 +303,40 @@ impl Worker {
                 Err(error) => return Err(error),
             }
         };
-        let has_seek = {
-            let mut state = self.shared.state();
-            if state.seek.is_none() {
-                (state.base, state.position) = (end, end);
-            }
-            state.seek.is_some()
-        };
-        self.shared.end.send_replace(end);
+        self.skips = Skips::read(&self.client, self.shared.partition)?;
+        let mut state = self.shared.state();
+        if state.seek.is_none() && !state.is_placed {
+            state.buffer = Buffer::at(end);
+        }
+        (state.is_placed, state.failure) = (true, None);
+        let (position, has_seek) = (state.buffer.position(), state.seek.is_some());
+        drop(state);
+        self.shared.end.send_if_modified(|known| std::mem::replace(known, (*known).max(end)) < end);
         self.shared.news.notify_waiters();
-        if !has_seek {
-            self.assign(consumer, end)?;
+        (self.is_at_end, self.hole_until) = (false, None);
+        match has_seek {
+            true => Ok(()),
+            false => self.assign(consumer, position),
         }
-        let mut idle_rounds = 0;
-        while idle_rounds < IDLE_ROUNDS_MAX {
-            idle_rounds = if self.is_watched() { 0 } else { idle_rounds + 1 };
-            self.follow(consumer)?;
-            if self.is_full() {
-                self.wait_for_room();
-            } else if self.poll(consumer)? == 0 {
-                self.look_at_the_end(consumer)?;
-            }
-        }
-        Ok(())
     }
 
-    /// Where the log begins, and where it ends.
+    /// Where the log begins, and where what can be read of it ends.
     fn marks(&self, consumer: &Consumer) -> KafkaResult<(LogOffset, LogOffset)> {
-        let topic = &self.client.names().commands;
-        let (start, end) = tail::marks(&self.client, consumer, topic, self.shared.partition)?;
-        let offset = |position| self.client.config().command_offset(position);
-        Ok((offset(start), offset(end)))
+        let (start, end) = tail::marks(&self.client, consumer, self.topic(), self.shared.partition)?;
+        Ok((self.offset(start), self.offset(end)))
     }
 
-    /// Reads on from an offset of this log.
     fn assign(&self, consumer: &Consumer, from: LogOffset) -> KafkaResult<()> {
-        tail::assign(consumer, &self.client.names().commands, self.shared.partition, from.position())
+        tail::assign(consumer, self.topic(), self.shared.partition, from.position())
+    }
+
+    /// The offset of a position in the topic.
+    fn offset(&self, position: u64) -> LogOffset {
+        self.client.config().command_offset(position)
+    }
+
+    fn topic(&self) -> &str {
+        &self.client.names().commands
     }
 
     fn is_watched(&self) -> bool {
@@ -292,7 +346,12 @@ impl Worker {
     /// Goes where the owner wants to read.
     fn follow(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let Some(from) = self.shared.state().seek else { return Ok(()) };
-        let (start, end) = self.marks(consumer)?;
+        let (start, end) = match self.marks(consumer) {
+            Ok(marks) => marks,
+            // It is still wanted, and tried again.
+            Err(error) if tail::is_passing(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
         let refusal = match from {
             _ if from < start => Some(format!(
                 "the log begins at offset {start}: what must be read again is gone; raise \
@@ -309,8 +368,10 @@ impl Worker {
             state.seek = None;
             state.failure = Some(PortError::new(ErrorClass::Fatal, action, reason));
         } else {
+            self.skips = Skips::read(&self.client, self.shared.partition)?;
             self.assign(consumer, from)?;
             (self.is_at_end, self.hole_until, self.latest) = (false, None, Timestamp::MIN);
+            self.standing.begin_anew();
             let mut state = self.shared.state();
             if state.seek == Some(from) {
                 state.seek = None;
@@ -320,8 +381,30 @@ impl Worker {
         Ok(())
     }
 
+    /// Passes what an operator wants passed, without asking the broker for it: in its place stands a refusal that says so.
+    fn skip(&mut self, consumer: &Consumer) -> KafkaResult<()> {
+        let position = {
+            let state = self.shared.state();
+            if state.seek.is_some() {
+                return Ok(());
+            }
+            state.buffer.position()
+        };
+        let first = position.position();
+        let Some(Skip { offsets, reason }) = self.skips.at(first).cloned() else { return Ok(()) };
+        let (_, end) = self.marks(consumer)?;
+        let next = offsets.end().saturating_add(1).min(end.position());
+        if next <= first {
+            return Ok(());
+        }
+        tracing::warn!(partition = %self.shared.partition, from = first, to = next - 1, reason, "passing over records");
+        let passed = (first..next).map(|offset| passed_over(self.offset(offset), self.latest, &reason));
+        self.deliver(passed.collect());
+        self.assign(consumer, self.offset(next))
+    }
+
     fn is_full(&self) -> bool {
-        self.shared.state().bytes >= self.client.config().read_ahead_bytes_max
+        self.shared.state().buffer.bytes() >= self.client.config().read_ahead_bytes_max
     }
 
     fn wait_for_room(&self) {
@@ -333,6 +416,7 @@ impl Worker {
     fn poll(&mut self, consumer: &Consumer) -> KafkaResult<usize> {
         let mut records = Vec::new();
         let mut wait = POLL;
+        let mut failure = None;
         while records.len() < BATCH_MAX {
             match consumer.poll(wait) {
                 Some(Ok(message)) => records.push(self.record(&message)),
@@ -341,7 +425,10 @@ impl Worker {
                     break;
                 }
                 Some(Err(error)) if tail::is_passing(&error) => break,
-                Some(Err(error)) => return Err(error),
+                Some(Err(error)) => {
+                    failure = Some(error);
+                    break;
+                }
                 None => break,
             }
             wait = Duration::ZERO;
@@ -350,8 +437,9 @@ impl Worker {
             }
         }
         let count = records.len();
+        // What arrived before an error is whole, and the error lies behind it.
         self.deliver(records);
-        Ok(count)
+        failure.map_or(Ok(count), Err)
     }
 
     fn deliver(&mut self, records: Vec<LogRecord>) {
@@ -359,21 +447,14 @@ impl Worker {
         if state.seek.is_some() {
             return;
         }
-        let before = state.position;
-        for record in records {
-            // After a seek the library may still hand out what it had fetched.
-            if record.offset >= state.position {
-                state.position = record.offset.next();
-                state.bytes += record.payload.len() + RECORD_BYTES;
-                state.records.push_back(record);
-            }
-        }
+        let before = state.buffer.position();
+        state.buffer.extend(records);
         if self.is_at_end
             && let Some(until) = self.hole_until.take()
         {
-            state.position = state.position.max(until);
+            state.buffer.pass(until);
         }
-        let position = state.position;
+        let position = state.buffer.position();
         drop(state);
         if position > before {
             self.shared.end.send_if_modified(|end| std::mem::replace(end, (*end).max(position)) < position);
@@ -385,7 +466,7 @@ impl Worker {
     fn look_at_the_end(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let (position, asked, is_asked) = {
             let state = self.shared.state();
-            (state.position, state.asked, state.asked > state.confirmed && state.seek.is_none())
+            (state.buffer.position(), state.asked, state.asked > state.confirmed && state.seek.is_none())
         };
         if !(self.is_at_end || is_asked) || self.hole_until.is_some() {
             return Ok(());
@@ -403,16 +484,63 @@ impl Worker {
         }
         self.is_at_end = false;
         if is_asked {
-            self.shared.state().confirmed = asked;
-            self.shared.news.notify_waiters();
+            self.confirm(position, asked);
         }
         Ok(())
+    }
+
+    /// Says that there is no more to read. Behind an open transaction there may be more, which somebody was told is
+    /// durable: whoever asks hears of it, after a moment in which most transactions end.
+    fn confirm(&mut self, position: LogOffset, asked: u64) {
+        let true_end = match self.client.bounds(self.topic(), self.shared.partition) {
+            Ok((_, end)) => self.offset(end),
+            // Asked again in the next round.
+            Err(_) => return,
+        };
+        if true_end > position {
+            let since = *self.undecided_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < UNDECIDED_MAX {
+                return;
+            }
+        }
+        self.undecided_since = None;
+        let mut state = self.shared.state();
+        state.buffer.ends_at(true_end);
+        state.confirmed = asked;
+        drop(state);
+        self.shared.news.notify_waiters();
+    }
+
+    /// Brings the figures about this log up to date, now and then.
+    fn tell_standing(&mut self, consumer: &Consumer) {
+        if !self.standing.is_due() {
+            return;
+        }
+        let partition = self.shared.partition;
+        let stable = tail::marks_once(consumer, self.topic(), partition);
+        let bounds = self.client.bounds_once(self.topic(), partition);
+        if let (Ok((_, stable_end)), Ok((start, end))) = (stable, bounds) {
+            let replay_from = self.shared.state().replay_from;
+            let log = self.client.config().log_generation;
+            let replay_from = replay_from.and_then(|offset| log.position_from(offset));
+            self.standing.tell(start..end, stable_end, replay_from);
+        }
     }
 
     fn record(&mut self, message: &BorrowedMessage<'_>) -> LogRecord {
         let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
         self.latest = self.latest.max(at);
-        let offset = self.client.config().command_offset(message.offset().max(0) as u64);
-        incoming::record(message, self.shared.partition, offset, self.latest)
+        let position = message.offset().max(0) as u64;
+        self.standing.passed(position, at);
+        match self.skips.at(position) {
+            Some(skip) => passed_over(self.offset(position), self.latest, &skip.reason),
+            None => incoming::record(message, self.shared.partition, self.offset(position), at, self.latest),
+        }
     }
+}
+
+/// What stands in the place of a record that an operator wants passed.
+fn passed_over(offset: LogOffset, appended_at: Timestamp, reason: &str) -> LogRecord {
+    let refusal = Some(format!("passed over as an operator asked: {reason}"));
+    LogRecord { offset, appended_at, payload: bytes::Bytes::new(), refusal }
 }

@@ -4,23 +4,25 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use minutehand_model::{Epoch, PartitionId, Tick};
+use minutehand_model::{Epoch, PartitionId, QueueName, Tick};
 use minutehand_ports::{Committed, ErrorClass, ExecutionSink, Opened, PortError};
 use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::committer::{Committer, Job};
+use crate::queue_topics::{Kind, QueueTopics};
 
 /// The sink of every partition. Each that was opened has a thread that holds its producer.
 pub struct KafkaSink {
     client: Arc<Client>,
+    topics: Arc<QueueTopics>,
     committers: Mutex<HashMap<PartitionId, std::sync::mpsc::Sender<Job>>>,
 }
 
 impl KafkaSink {
     /// The sink of a cluster.
     pub fn new(client: Arc<Client>) -> KafkaSink {
-        KafkaSink { client, committers: Mutex::default() }
+        KafkaSink { topics: QueueTopics::new(Arc::clone(&client)), client, committers: Mutex::default() }
     }
 
     /// Gives a job to a partition's thread and waits for its answer.
@@ -36,7 +38,7 @@ impl KafkaSink {
         let (answer, answered) = oneshot::channel();
         let is_taken = {
             let mut committers = self.committers.lock().unwrap_or_else(PoisonError::into_inner);
-            let start = || Committer::start(Arc::clone(&self.client), partition);
+            let start = || Committer::start(Arc::clone(&self.client), Arc::clone(&self.topics), partition);
             committers.entry(partition).or_insert_with(start).send(job(answer)).is_ok()
         };
         let ended = || PortError::new(ErrorClass::Retry, action(), "the partition's thread has ended");
@@ -59,5 +61,9 @@ impl ExecutionSink for KafkaSink {
         let (partition, number) = (tick.partition, tick.checkpoint.tick);
         let action = || format!("commit tick {number} of partition {partition}");
         self.ask(partition, action, |answer| Job::Commit { tick: Box::new(tick), answer }).await
+    }
+
+    fn prepare(&self, queue: &QueueName) {
+        self.topics.look(Kind::Executions, queue);
     }
 }

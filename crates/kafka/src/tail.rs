@@ -11,6 +11,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::Client;
+use crate::follow_ups;
 use crate::listener::Consumer;
 
 /// A record as it was read.
@@ -20,6 +21,8 @@ pub(crate) struct Stored {
     pub(crate) key: Bytes,
     /// `None` for a tombstone.
     pub(crate) value: Option<Bytes>,
+    /// How far follow-ups had been copied, where the record says it.
+    pub(crate) follow_ups: Option<u64>,
 }
 
 /// How long one poll waits.
@@ -42,6 +45,7 @@ pub(crate) fn read_from(
             offset: message.offset().max(0) as u64,
             key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
             value: message.payload().map(Bytes::copy_from_slice),
+            follow_ups: follow_ups::copied_until(message),
         });
         true
     })?;
@@ -121,14 +125,33 @@ pub(crate) fn assign(consumer: &Consumer, topic: &str, partition: PartitionId, f
 }
 
 impl Client {
-    /// Where a partition begins, and the offset below which everything is decided. Blocks.
+    /// Where a partition begins and ends, records of open transactions included. Blocks.
     pub(crate) fn bounds(&self, topic: &str, partition: PartitionId) -> KafkaResult<(u64, u64)> {
         let consumer = self.lookups()?;
         marks(self, &consumer, topic, partition)
     }
+
+    /// The same, asked once and not for long: for figures that can wait.
+    pub(crate) fn bounds_once(&self, topic: &str, partition: PartitionId) -> KafkaResult<(u64, u64)> {
+        marks_once(&*self.lookups()?, topic, partition)
+    }
 }
 
-/// The same with a consumer at hand.
+/// How long figures are waited for that can do without an answer.
+const ONCE: Duration = Duration::from_secs(1);
+
+/// Where a partition begins and ends for a consumer, asked once and not for long.
+pub(crate) fn marks_once(
+    consumer: &Consumer,
+    topic: &str,
+    partition: PartitionId,
+) -> KafkaResult<(u64, u64)> {
+    let (low, high) = consumer.fetch_watermarks(topic, partition.number() as i32, ONCE)?;
+    Ok((low.max(0) as u64, high.max(0) as u64))
+}
+
+/// Where a partition begins and ends for a consumer: one of committed records sees the end where the first open transaction
+/// begins.
 pub(crate) fn marks(
     client: &Client,
     consumer: &Consumer,

@@ -1,13 +1,16 @@
-//! The topics: what each must look like, making those that are missing, and refusing those that differ.
+//! The topics: what each must look like, and making those that are missing.
+
+use std::collections::BTreeMap;
 
 use minutehand_model::QueueName;
+use minutehand_model::limits::TOPIC_RECORD_BYTES_MAX;
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::client::{Client, blocking};
 use crate::config::KafkaConfig;
-use crate::error::{class_of, port_error};
+use crate::error::{class_of, in_words, port_error};
 use crate::names::TopicNames;
 
 /// How a topic is made.
@@ -17,61 +20,98 @@ pub struct TopicDefinition {
     pub name: String,
     /// Its partitions.
     pub partitions: u32,
-    /// Its settings, in Kafka's own words.
-    pub settings: Vec<(&'static str, String)>,
+    /// Its settings.
+    pub settings: Vec<TopicSetting>,
 }
 
-/// How a topic stands against its definition.
+/// One setting of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TopicStanding {
-    /// It is there, with the right number of partitions.
-    Present,
-    /// It was not there and has been made.
-    Created,
-    /// It is not there.
-    Missing,
-    /// It is there with this number of partitions, which is another one.
-    Differs(u32),
+pub struct TopicSetting {
+    /// Its name, in Kafka's own words.
+    pub name: &'static str,
+    /// Its value when the topic is made.
+    pub value: String,
+    /// What it may be on a topic that is there.
+    pub rule: SettingRule,
+}
+
+/// What a setting of a topic that is there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingRule {
+    /// Exactly the value: with another one the topic does not do what it is for.
+    Exactly,
+    /// The value or more; -1 is without a bound.
+    AtLeast,
+    /// Whatever the operator has made of it.
+    Free,
+}
+
+fn setting(name: &'static str, value: impl ToString, rule: SettingRule) -> TopicSetting {
+    TopicSetting { name, value: value.to_string(), rule }
+}
+
+/// Keeps records until their time is over, whatever their keys.
+fn deleted() -> TopicSetting {
+    setting("cleanup.policy", "delete", SettingRule::Exactly)
+}
+
+/// Takes whatever one of ours may append.
+fn takes_large_records() -> TopicSetting {
+    setting("max.message.bytes", TOPIC_RECORD_BYTES_MAX, SettingRule::AtLeast)
 }
 
 impl TopicDefinition {
-    /// The topics that every installation has; those of queues are made when they are first published to.
+    /// The topics that every installation has; those of queues are made when they are first met.
     pub(crate) fn all(config: &KafkaConfig, names: &TopicNames) -> Vec<TopicDefinition> {
-        let compacted = |name: &str| TopicDefinition {
-            name: name.to_owned(),
-            partitions: config.partitions,
-            settings: vec![
-                ("cleanup.policy", "compact".to_owned()),
-                // The broker's time of a claim is compared with the owner's clock.
-                ("message.timestamp.type", "LogAppendTime".to_owned()),
-                // A checkpoint a tick: small segments, so that the cleaner finds something to do.
-                ("segment.bytes", (64 << 20).to_string()),
-                ("segment.ms", "600000".to_owned()),
-                ("min.cleanable.dirty.ratio", "0.1".to_owned()),
-                ("delete.retention.ms", "3600000".to_owned()),
-            ],
+        use SettingRule::{AtLeast, Exactly, Free};
+        // An acknowledgement means more than one copy wherever there are three.
+        let in_sync = setting("min.insync.replicas", (config.replication_factor - 1).max(1), AtLeast);
+        let topic = |name: &str, partitions: u32, settings: Vec<TopicSetting>| {
+            let common = [takes_large_records(), in_sync.clone()];
+            TopicDefinition {
+                name: name.to_owned(),
+                partitions,
+                settings: settings.into_iter().chain(common).collect(),
+            }
         };
-        let kept = |name: &str, partitions: u32| TopicDefinition {
-            name: name.to_owned(),
-            partitions,
-            settings: vec![
-                ("retention.ms", config.retention_ms.to_string()),
-                ("message.timestamp.type", "CreateTime".to_owned()),
-            ],
+        let compacted = |name: &str, partitions: u32| {
+            let settings = vec![
+                setting("cleanup.policy", "compact", Exactly),
+                // The broker's time of a claim, and of each checkpoint, is compared with the owner's clock.
+                setting("message.timestamp.type", "LogAppendTime", Exactly),
+                // A checkpoint a tick: small segments, so that the cleaner finds something to do.
+                setting("segment.bytes", 64 << 20, Free),
+                setting("segment.ms", 600_000, Free),
+                setting("min.cleanable.dirty.ratio", "0.1", Free),
+                setting("delete.retention.ms", 3_600_000, Free),
+            ];
+            topic(name, partitions, settings)
+        };
+        let kept = |name: &str, partitions: u32| {
+            let settings = vec![
+                deleted(),
+                setting("retention.ms", config.retention_ms, Free),
+                setting("message.timestamp.type", "CreateTime", Free),
+            ];
+            topic(name, partitions, settings)
+        };
+        let logged = |name: &str| {
+            let settings = vec![
+                deleted(),
+                setting("retention.ms", config.command_retention_ms, AtLeast),
+                // By size nothing may be forgotten that a successor must read again.
+                setting("retention.bytes", -1, AtLeast),
+                // The time of a command is the log's: producers' clocks decide nothing.
+                setting("message.timestamp.type", "LogAppendTime", Exactly),
+            ];
+            topic(name, config.partitions, settings)
         };
         vec![
-            TopicDefinition {
-                name: names.commands.clone(),
-                partitions: config.partitions,
-                settings: vec![
-                    ("retention.ms", config.command_retention_ms.to_string()),
-                    // The time of a command is the log's: producers' clocks decide nothing.
-                    ("message.timestamp.type", "LogAppendTime".to_owned()),
-                    ("max.message.bytes", (2 << 20).to_string()),
-                ],
-            },
-            compacted(&names.checkpoints),
-            compacted(&names.schedule_state),
+            logged(&names.commands),
+            logged(&names.follow_ups),
+            compacted(&names.checkpoints, config.partitions),
+            compacted(&names.schedule_state, config.partitions),
+            compacted(&names.skips, 1),
             kept(&names.outcomes, config.partitions),
             kept(&names.rejected, 1),
             kept(&names.stops, 1),
@@ -80,28 +120,23 @@ impl TopicDefinition {
 
     /// The topic of a queue's executions.
     pub(crate) fn executions(config: &KafkaConfig, name: &str) -> TopicDefinition {
-        TopicDefinition {
-            name: name.to_owned(),
-            partitions: config.queue_partitions,
-            settings: vec![
-                ("retention.ms", config.retention_ms.to_string()),
-                ("max.message.bytes", (2 << 20).to_string()),
-            ],
-        }
+        let settings = vec![
+            deleted(),
+            setting("retention.ms", config.retention_ms, SettingRule::Free),
+            takes_large_records(),
+        ];
+        TopicDefinition { name: name.to_owned(), partitions: config.queue_partitions, settings }
     }
 
     /// The topic of a queue's dead letters: they are few, and kept until somebody takes them away.
     pub(crate) fn dead_letters(name: &str) -> TopicDefinition {
-        TopicDefinition {
-            name: name.to_owned(),
-            partitions: 1,
-            settings: vec![("retention.ms", "-1".to_owned()), ("max.message.bytes", (2 << 20).to_string())],
-        }
+        let settings = vec![deleted(), setting("retention.ms", -1, SettingRule::Free), takes_large_records()];
+        TopicDefinition { name: name.to_owned(), partitions: 1, settings }
     }
 }
 
 /// How often it is looked whether a topic has appeared.
-const APPEARS: std::time::Duration = std::time::Duration::from_millis(20);
+pub(crate) const APPEARS: std::time::Duration = std::time::Duration::from_millis(20);
 
 impl Client {
     /// What every installation's topics must look like.
@@ -109,84 +144,41 @@ impl Client {
         TopicDefinition::all(self.config(), self.names())
     }
 
-    /// How every topic of the installation stands.
-    ///
-    /// # Errors
-    /// When the cluster does not answer.
-    pub async fn standings(&self) -> Result<Vec<(TopicDefinition, TopicStanding)>, PortError> {
-        let there = self.topics().await?;
-        let standing = |definition: &TopicDefinition| match there.get(&definition.name) {
-            None => TopicStanding::Missing,
-            Some(partitions) if *partitions == definition.partitions => TopicStanding::Present,
-            Some(partitions) => TopicStanding::Differs(*partitions),
-        };
-        let definitions = self.definitions().into_iter();
-        Ok(definitions
+    /// Makes topics, all with one request, and answers what became of each, in their order. One that has appeared meanwhile is
+    /// as good.
+    pub(crate) async fn create_all(
+        &self,
+        definitions: &[TopicDefinition],
+    ) -> Result<Vec<Result<(), PortError>>, PortError> {
+        let copies = self.config().replication_factor;
+        let topics: Vec<NewTopic<'_>> = definitions
+            .iter()
             .map(|definition| {
-                let standing = standing(&definition);
-                (definition, standing)
+                let partitions = i32::try_from(definition.partitions).unwrap_or(1);
+                let topic = NewTopic::new(&definition.name, partitions, TopicReplication::Fixed(copies));
+                definition.settings.iter().fold(topic, |topic, made| topic.set(made.name, &made.value))
             })
-            .collect())
-    }
-
-    /// Makes the topics that are missing, and answers how each stands then. Nothing that is there is changed.
-    ///
-    /// # Errors
-    /// When the cluster does not answer, or refuses.
-    pub async fn apply_topics(&self) -> Result<Vec<(TopicDefinition, TopicStanding)>, PortError> {
-        let mut standings = self.standings().await?;
-        for (definition, standing) in &mut standings {
-            if *standing == TopicStanding::Missing {
-                self.create(definition).await?;
-                *standing = TopicStanding::Created;
+            .collect();
+        let timeout = self.timeout();
+        let options = AdminOptions::new().operation_timeout(Some(timeout)).request_timeout(Some(timeout));
+        let action = format!("create {} topics", topics.len());
+        let answers = self.admin().create_topics(&topics, &options).await;
+        let answers = answers.map_err(|error| port_error(action, error))?;
+        let outcome = |answer: rdkafka::admin::TopicResult| match answer {
+            Err((name, code)) if code != RDKafkaErrorCode::TopicAlreadyExists => {
+                let action = format!("create the topic {name}");
+                Err((name, PortError::new(class_of(code), action, in_words(code))))
             }
-        }
-        // A topic that was made is not known to every broker at once.
-        let deadline = self.deadline();
-        while self.standings().await?.iter().any(|(_, standing)| *standing == TopicStanding::Missing) {
-            if std::time::Instant::now() > deadline {
-                let reason = "they were made and do not appear yet";
-                return Err(PortError::new(ErrorClass::Retry, "find the topics", reason));
-            }
-            tokio::time::sleep(APPEARS).await;
-        }
-        Ok(standings)
-    }
-
-    /// Refuses to go on when a topic is missing or has another number of partitions.
-    ///
-    /// # Errors
-    /// Class `Fatal`, naming every topic that is not as it must be.
-    pub async fn check_topics(&self) -> Result<(), PortError> {
-        let wrong: Vec<String> = self.standings().await?.into_iter().filter_map(complaint).collect();
-        if wrong.is_empty() {
-            return Ok(());
-        }
-        let reason = format!(
-            "{}; run `minutehand schema apply` for what is missing, and set cluster.partitions to what is there",
-            wrong.join(", ")
-        );
-        Err(PortError::new(ErrorClass::Fatal, "use the topics", reason))
+            Ok(name) | Err((name, _)) => Ok(name),
+        };
+        let mut failed: BTreeMap<String, PortError> =
+            answers.into_iter().filter_map(|answer| outcome(answer).err()).collect();
+        Ok(definitions.iter().map(|definition| failed.remove(&definition.name).map_or(Ok(()), Err)).collect())
     }
 
     /// Makes a topic; one that has appeared meanwhile is as good.
     pub(crate) async fn create(&self, definition: &TopicDefinition) -> Result<(), PortError> {
-        let replication = TopicReplication::Fixed(self.config().replication_factor);
-        let mut topic =
-            NewTopic::new(&definition.name, i32::try_from(definition.partitions).unwrap_or(1), replication);
-        for (key, value) in &definition.settings {
-            topic = topic.set(key, value);
-        }
-        let action = format!("create the topic {}", definition.name);
-        let timeout = std::time::Duration::from_millis(u64::from(self.config().request_timeout_ms));
-        let options = AdminOptions::new().operation_timeout(Some(timeout)).request_timeout(Some(timeout));
-        let answers = self.admin().create_topics([&topic], &options).await;
-        match answers.map_err(|error| port_error(&action, error))?.pop() {
-            Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
-                Err(PortError::new(class_of(code), action, code.to_string()))
-            }
-            _ => Ok(()),
-        }
+        self.create_all(std::slice::from_ref(definition)).await?.into_iter().collect()
     }
 
     /// The number of partitions of a topic that is made when it is missing. Blocks; not for an async thread.
@@ -229,19 +221,8 @@ impl Client {
     }
 
     /// Every topic and its number of partitions.
-    pub(crate) async fn topics(&self) -> Result<std::collections::BTreeMap<String, u32>, PortError> {
+    pub(crate) async fn topics(&self) -> Result<BTreeMap<String, u32>, PortError> {
         let client = self.shared();
         blocking(move || client.list()).await
-    }
-}
-
-fn complaint((definition, standing): (TopicDefinition, TopicStanding)) -> Option<String> {
-    match standing {
-        TopicStanding::Present | TopicStanding::Created => None,
-        TopicStanding::Missing => Some(format!("{} is missing", definition.name)),
-        TopicStanding::Differs(partitions) => Some(format!(
-            "{} has {partitions} partitions and must have {}",
-            definition.name, definition.partitions
-        )),
     }
 }

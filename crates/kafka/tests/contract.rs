@@ -48,6 +48,8 @@ impl Harness for Kafka {
             topic_prefix: prefix(),
             partitions: PARTITIONS,
             queue_partitions: PARTITIONS,
+            // Nobody reads from the log again what was put off.
+            topic_wait_ms: 60_000,
             // The ticks of the contract bear times of their own.
             clock_skew_ms_max: 100 * 365 * 86_400_000,
             ..KafkaConfig::default()

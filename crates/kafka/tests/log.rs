@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_kafka::raw::{RawOutgoing, RawProducer};
+use minutehand_kafka::raw::{RawOutgoing, RawProducer, set_topic};
 use minutehand_kafka::{Client, KafkaConfig, KafkaLog, TopicStanding};
 use minutehand_model::{Command, LogOffset, PartitionId};
 use minutehand_ports::{CommandLog, ErrorClass, LogRecord};
@@ -207,4 +207,85 @@ async fn a_partition_that_is_not_there_is_refused() {
     let client = fresh("nowhere", 2).await;
     let refused = log(&client).append(PartitionId::own(2), vec!["x".into()]).await.unwrap_err();
     assert_eq!(refused.class, ErrorClass::Fatal);
+}
+
+/// A producer that died in the middle of its transaction, or a user's own: nobody may take its beginning for the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_transaction_does_not_hide_the_end_of_the_log() {
+    let client = fresh("open", 2).await;
+    let log = log(&client);
+    let opening = Arc::clone(&client);
+    let open = move || {
+        let producer = RawProducer::open(&opening, Some(&opening.names().commands)).unwrap();
+        producer.begin().unwrap();
+        send(&producer, &opening, "undecided");
+        producer.flush().unwrap();
+        producer
+    };
+    let producer = tokio::task::spawn_blocking(open).await.unwrap();
+    let appended = log.append(P0, vec!["acknowledged".into()]).await.unwrap();
+    let end = log.bounds(P0).await.unwrap().end;
+    assert_eq!(Some(end), appended.end(), "what was acknowledged lies below the end");
+    let batch = log.read(P0, LogOffset::START, 1_000).await.unwrap();
+    assert_eq!(
+        (batch.records.len(), batch.next, batch.end),
+        (0, LogOffset::START, end),
+        "there is more, which cannot be read yet"
+    );
+    tokio::task::spawn_blocking(move || producer.commit().unwrap()).await.unwrap();
+    assert_eq!(payloads(&read_all(&log, LogOffset::START).await), ["undecided", "acknowledged"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_has_passed_over_is_refused_with_the_reason() {
+    let client = fresh("skip", 2).await;
+    let (log, operator, at) = (log(&client), log(&client), LogOffset::at);
+    log.append(P0, ["a", "poison", "b", "worse", "worse", "c"].map(Bytes::from).to_vec()).await.unwrap();
+    assert_eq!(read_all(&log, LogOffset::START).await.len(), 6);
+    operator.skip(P0, at(1)..=at(1), "it stops the partition").await.unwrap();
+    operator.skip(P0, at(3)..=at(4), "these as well").await.unwrap();
+    for wrong in [at(5)..=at(6), at(3)..=at(2), at(0)..=at(200_000)] {
+        let refused = operator.skip(P0, wrong, "reason").await.unwrap_err();
+        assert_eq!(refused.class, ErrorClass::Fatal, "{refused}");
+    }
+    assert_eq!(operator.skip(P0, at(1)..=at(1), "").await.unwrap_err().class, ErrorClass::Fatal);
+    // A new owner begins to read, here and in another process.
+    for log in [&log, &operator] {
+        let records = read_all(log, LogOffset::START).await;
+        for (index, reason) in [(1, "it stops the partition"), (3, "these as well"), (4, "these as well")] {
+            let words = format!("passed over as an operator asked: {reason}");
+            assert_eq!(records[index].refusal.as_deref(), Some(&*words));
+            assert!(records[index].payload.is_empty());
+        }
+        assert_eq!((&records[0].payload[..], &records[2].payload[..]), (&b"a"[..], &b"b"[..]));
+        assert_eq!(records[5].payload, "c");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_set_up_otherwise_are_named_and_retention_is_raised() {
+    let client = fresh("settings", 2).await;
+    let commands = &client.names().commands;
+    let longer = KafkaConfig { command_retention_ms: 172_800_000, ..client.config().clone() };
+    let longer = Client::new(longer).unwrap();
+    let short = longer.check_topics().await.unwrap_err().to_string();
+    let words = format!("{commands} has retention.ms=86400000, which must be at least 172800000");
+    assert!(short.contains(&words), "{short}");
+    longer.apply_topics().await.unwrap();
+    longer.check_topics().await.unwrap();
+    client.check_topics().await.unwrap();
+    set_topic(&client, commands, "message.timestamp.type", "CreateTime").await.unwrap();
+    set_topic(&client, &client.names().checkpoints, "cleanup.policy", "delete").await.unwrap();
+    let wanted = [
+        "message.timestamp.type=CreateTime, which must be LogAppendTime",
+        "cleanup.policy=delete, which must be compact",
+    ];
+    // A change is not known to every broker at once.
+    loop {
+        let wrong = client.check_topics().await.unwrap_err();
+        assert_eq!(wrong.class, ErrorClass::Fatal);
+        if wanted.iter().all(|words| wrong.to_string().contains(words)) {
+            break;
+        }
+    }
 }

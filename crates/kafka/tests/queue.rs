@@ -286,6 +286,9 @@ async fn reports_are_kept() {
         outcome: None,
     };
     queue.report(&mail(), GROUP, vec![report.clone()]).await.unwrap();
+    // What follows reaches the log by way of the partition's owner.
+    let owner = KafkaSink::new(Arc::clone(&client));
+    owner.open(PartitionId::own(1), Epoch(1)).await.unwrap();
     let nowhere = Report { commands: vec![(PartitionId::own(9), Bytes::new())], ..report };
     assert_eq!(queue.report(&mail(), GROUP, vec![nowhere]).await.unwrap_err().class, ErrorClass::Fatal);
     let history = KafkaHistory::new(again(&client));
@@ -357,6 +360,8 @@ async fn a_replay_happens_once_over_all_processes() {
     }
     removed.sort_unstable();
     assert_eq!(removed, [0, 0, 0, 0, 3]);
+    let owner = KafkaSink::new(Arc::clone(&client));
+    owner.open(P0, Epoch(1)).await.unwrap();
     let log = KafkaLog::new(Arc::clone(&client));
     let mut records = Vec::new();
     while records.is_empty() {

@@ -85,6 +85,15 @@ metrics! {
     /// Appends to a command log that failed.
     LOG_APPEND_FAILURES = Counter "minutehand_log_append_failures_total" Count [];
 
+    /// Records of the command log that lie behind the first open transaction: nobody can read them yet. Seconds of it are usual
+    /// while a tick is committed; minutes mean a transaction that nobody ends.
+    LOG_UNDECIDED = Gauge "minutehand_log_undecided_records" Count [PARTITION];
+    /// R - the start of the log: records that the log keeps and nobody needs any more. Below zero a new owner cannot go on.
+    LOG_REPLAY_MARGIN = Gauge "minutehand_log_replay_margin_records" Count [PARTITION];
+    /// The age of the record at R, as a share of the time that the log keeps records. At 1 the log forgets what a new owner
+    /// needs.
+    LOG_REPLAY_RETENTION = Gauge "minutehand_log_replay_retention_ratio" Ratio [PARTITION];
+
     /// Ticks that were committed.
     TICKS = Counter "minutehand_partition_ticks_total" Count [PARTITION];
     /// Time that committing a tick took.
@@ -111,6 +120,10 @@ metrics! {
     PHASE_IS = Gauge "minutehand_partition_phase" Truth [PARTITION, PHASE];
     /// Owners that a panic ended; the partition is tried again after a pause, the others go on.
     OWNER_PANICS = Counter "minutehand_partition_panics_total" Count [PARTITION];
+    /// Executions that could not be published (too large, or their queue's topic cannot be made or used) and became dead letters.
+    REFUSED = Counter "minutehand_partition_publications_refused_total" Count [PARTITION];
+    /// Executions that were put off because their queue's topic was not there yet.
+    POSTPONED = Counter "minutehand_partition_publications_postponed_total" Count [PARTITION];
     /// Stored records that could not be understood and were set aside; the partition went on without them.
     SET_ASIDE = Counter "minutehand_partition_set_aside_total" Count [PARTITION];
 

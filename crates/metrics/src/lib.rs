@@ -2,7 +2,8 @@
 //!
 //! A metric exists here or not at all. [`catalogue`] lists them; `docs/METRICS.md` is rendered from it, and the
 //! dashboard and the alert rules are held against it by a test. Other crates record through handles whose methods
-//! are verbs: [`CommandMetrics`], [`PartitionMetrics`], [`ScheduleMetrics`], [`QueueMetrics`], [`HttpMetrics`]. A
+//! are verbs: [`CommandMetrics`], [`PartitionMetrics`], [`ScheduleMetrics`], [`QueueMetrics`],
+//! [`LogMetrics`], [`SinkMetrics`], [`HttpMetrics`]. A
 //! handle looks its series up once, when it is made, so make it after the recorder was installed and keep it: using
 //! a kept one costs a few nanoseconds.
 //!
@@ -17,19 +18,23 @@ mod command;
 mod document;
 mod http;
 mod label;
+mod log;
 mod metric;
 mod partition;
 mod process;
 mod queue;
 mod schedule;
+mod sink;
 
 pub use catalogue::catalogue;
 pub use command::CommandMetrics;
 pub use document::render_markdown;
 pub use http::{HttpMetrics, ROUTES_MAX};
 pub use label::OTHER;
+pub use log::LogMetrics;
 pub use metric::{HISTOGRAM_BUCKETS, Kind, Label, Metric, Unit, Values, describe};
 pub use partition::{PartitionMetrics, PartitionStanding};
 pub use process::set_build_info;
 pub use queue::{QUEUES_MAX, QueueMetrics, QueueStanding, Queues};
 pub use schedule::ScheduleMetrics;
+pub use sink::SinkMetrics;

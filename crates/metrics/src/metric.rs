@@ -47,6 +47,8 @@ pub enum Unit {
     Bytes,
     /// A position in a log.
     Offset,
+    /// A share of a whole; it may be more than 1.
+    Ratio,
     /// 1 where it holds, 0 where it does not.
     Truth,
 }
@@ -60,6 +62,7 @@ impl Unit {
             Unit::Seconds => "seconds",
             Unit::Bytes => "bytes",
             Unit::Offset => "offset",
+            Unit::Ratio => "share",
             Unit::Truth => "0 or 1",
         }
     }

@@ -38,6 +38,8 @@ pub const CRON_BYTES_MAX: usize = 1_024;
 pub const SEARCH_STEPS_MAX: u64 = 5_000_000;
 /// Most steps of all the searches of one request.
 pub const REQUEST_SEARCH_STEPS_MAX: u64 = 20_000_000;
+/// Most offsets of a log that an operator can have passed over at once.
+pub const SKIP_OFFSETS_MAX: u64 = 100_000;
 /// Longest note on a revision, in bytes.
 pub const NOTE_BYTES_MAX: usize = 1_024;
 /// Largest body of a request that is read as a whole, in bytes: the largest payload in Base64, all headers, and room.

@@ -1,11 +1,13 @@
 //! The command log: one durable, ordered stream of records per partition.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use tokio::sync::watch;
 
-use crate::PortError;
+use crate::{ErrorClass, PortError};
 
 /// A record as the log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,4 +95,21 @@ pub trait CommandLog: Send + Sync + 'static {
 
     /// Lets the log forget what lies below an offset. It may keep more.
     async fn truncate(&self, partition: PartitionId, below: LogOffset) -> Result<(), PortError>;
+
+    /// Has records passed over by every reader from now on, for good: in the place of each stands a refusal with the reason. For
+    /// operators, and what nobody foresaw; it works while the partition is stopped. A reader that is at work learns of it when it
+    /// begins anew, as it does when its partition is taken over.
+    async fn skip(
+        &self,
+        partition: PartitionId,
+        _offsets: RangeInclusive<LogOffset>,
+        _reason: &str,
+    ) -> Result<(), PortError> {
+        let action = format!("pass over records of the log of partition {partition}");
+        Err(PortError::new(
+            ErrorClass::Fatal,
+            action,
+            "this log does not do that; its damage is passed over by itself",
+        ))
+    }
 }

@@ -55,7 +55,8 @@ pub struct Stop {
 pub struct Settlement {
     /// Which delivery; settled once and for all.
     pub id: DeliveryId,
-    /// Encoded commands to append to logs in the same step: a retry, a completion.
+    /// Encoded commands: a retry, a completion. They are durable in the same step, and each is appended to its log once: at
+    /// once, or by the partition's owner.
     pub commands: Vec<(PartitionId, Bytes)>,
     /// A dead letter to keep.
     pub dead_letter: Option<DeadLetter>,
@@ -73,7 +74,7 @@ impl Settlement {
 /// What a worker group says of the end of a run whose delivery it had settled before (at-most-once).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Encoded commands to append to logs in the same step: a completion.
+    /// Encoded commands, as in [`Settlement::commands`]: a completion.
     pub commands: Vec<(PartitionId, Bytes)>,
     /// A dead letter to keep.
     pub dead_letter: Option<DeadLetter>,

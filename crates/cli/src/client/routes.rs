@@ -70,6 +70,10 @@ impl Routes {
     pub(crate) fn partitions(&self) -> String {
         "/v1/partitions".to_owned()
     }
+
+    pub(crate) fn partition_skips(&self, partition: impl std::fmt::Display) -> String {
+        format!("{}/{partition}/skips", self.partitions())
+    }
 }
 
 /// Text as one segment of a path: everything but RFC 3986's unreserved characters is escaped.
@@ -115,6 +119,7 @@ mod tests {
             ("post", routes.dead_letters_action("{queue}", "discard")),
             ("get", routes.buckets()),
             ("get", routes.partitions()),
+            ("post", routes.partition_skips("{partition}")),
         ];
         for action in ["pause", "resume", "trigger", "backfill", "rollback"] {
             requests.push(("post", routes.schedule_action("{id}", action)));

@@ -1,4 +1,4 @@
-//! `minutehand queue …`, `bucket list`, `partition list`
+//! `minutehand queue …`, `bucket list`, `partition …`
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -193,8 +193,20 @@ pub(super) async fn partitions(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
-    let PartitionVerb::List = verb;
     let routes = Routes::new(&server.namespace);
+    if let PartitionVerb::Skip { partition, offset, through, reason } = verb {
+        let body = json!({ "offset": offset, "through": through, "reason": reason });
+        let path = routes.partition_skips(partition);
+        let skipped = Client::new(server)?.send(Method::POST, &path, &body).await?.body;
+        if json {
+            return console.json(&skipped);
+        }
+        let records = match through {
+            Some(through) => format!("{offset} to {through}"),
+            None => offset.to_string(),
+        };
+        return console.line(&format!("partition {partition} passes over {records} from its next start on"));
+    }
     let partitions = items(Client::new(server)?.get(&routes.partitions(), &[]).await?.body, "partitions");
     if json {
         return partitions.iter().try_for_each(|partition| console.json(partition));

@@ -2,6 +2,7 @@
 
 mod place;
 mod schedule_view;
+mod skips;
 mod task;
 mod view;
 
@@ -9,6 +10,7 @@ pub(crate) use schedule_view::{
     BackfillInput, NoteInput, PreviewDto, RevisionDto, RevisionList, RollbackInput, RunRequestedDto,
     ScheduleDto, ScheduleList, ScheduleShow, TriggerInput,
 };
+pub(crate) use skips::{SkipInput, SkippedDto};
 pub(crate) use task::{BulkStopped, BulkSummary, RefusedLine, TaskHandleDto};
 pub(crate) use view::{
     CancelledList, DeadLetterDto, DeadLetterList, LoadDto, LoadList, NamespaceDto, NamespaceInput,

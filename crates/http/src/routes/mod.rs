@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 mod lines;
 pub(crate) mod operations;
+pub(crate) mod partitions;
 pub(crate) mod queues;
 pub(crate) mod schedule_actions;
 pub(crate) mod schedules;
@@ -59,6 +60,7 @@ pub fn router(config: ApiConfig) -> Router {
         .route("/v1/queues/{queue}/dead-letters:replay", post(queues::replay))
         .route("/v1/queues/{queue}/dead-letters:discard", post(queues::discard))
         .route("/v1/partitions", get(operations::partitions))
+        .route("/v1/partitions/{partition}/skips", post(partitions::skip))
         .route("/v1/buckets", get(operations::buckets))
         .route("/metrics", get(operations::metrics))
         .route_layer(middleware::from_fn(of_its_kind))

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use minutehand_ingress::egress::Incoming;
+use minutehand_model::limits::SET_ASIDE_BYTES_MAX;
 use minutehand_model::{DeliveryToken, Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
 use minutehand_ports::{Delivery, DeliveryId};
 use minutehand_record::QueueNames;
@@ -73,8 +74,13 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
         published_at: at,
         key: TaskKey(0),
         due: at,
-        encoded: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+        encoded: Bytes::copy_from_slice(beginning(message.payload().unwrap_or_default())),
     }
+}
+
+/// As much of a record that nobody of ours published as is kept with a dead letter.
+fn beginning(payload: &[u8]) -> &[u8] {
+    &payload[..payload.len().min(SET_ASIDE_BYTES_MAX)]
 }
 
 #[cfg(test)]

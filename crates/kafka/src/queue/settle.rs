@@ -81,7 +81,8 @@ impl Effects {
     }
 }
 
-/// Commands on their way to their logs.
+/// Commands on their way to their logs. They go by way of a topic of their own: a transaction that is open in the log, or
+/// was left open by a process that died, would hold back what everybody else says there.
 pub(crate) fn commands(
     client: &Client,
     commands: Vec<(minutehand_model::PartitionId, Bytes)>,
@@ -92,7 +93,7 @@ pub(crate) fn commands(
             let reason = format!("there is no partition {partition} to append a command to");
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
-        let topic = client.names().commands.clone();
+        let topic = client.names().follow_ups.clone();
         Ok(Parcel { topic, partition: partition.number(), key: None, value: Some(command), headers: None })
     };
     commands.into_iter().map(parcel).collect()

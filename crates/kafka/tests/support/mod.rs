@@ -10,7 +10,15 @@ pub(crate) async fn config(name: &str, partitions: u32) -> KafkaConfig {
     let brokers = tokio::task::spawn_blocking(minutehand_testkit::kafka).await.unwrap().to_owned();
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     let topic_prefix = format!("{name}-{}-{since}", std::process::id());
-    KafkaConfig { brokers, topic_prefix, partitions, queue_partitions: partitions, ..KafkaConfig::default() }
+    KafkaConfig {
+        brokers,
+        topic_prefix,
+        partitions,
+        queue_partitions: partitions,
+        // Nobody reads from the log again what was put off.
+        topic_wait_ms: 60_000,
+        ..KafkaConfig::default()
+    }
 }
 
 /// A client of such topics, which are there.

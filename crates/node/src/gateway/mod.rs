@@ -11,6 +11,7 @@ mod operations;
 mod queues;
 mod replay;
 mod schedules;
+mod skips;
 mod step;
 mod tasks;
 mod view;

@@ -3,8 +3,8 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use minutehand_engine::{Effect, Failure, Input, InputRecord, RequestId};
-use minutehand_model::{LogOffset, PartitionId, SetAside, Timestamp};
-use minutehand_ports::{Committed, ErrorClass, LogBatch, LogRecord, PortError};
+use minutehand_model::{Command, Fact, LogOffset, PartitionId, QueueName, SetAside, Timestamp};
+use minutehand_ports::{Committed, ErrorClass, ExecutionSink, LogBatch, LogRecord, PortError};
 use minutehand_record::QueueNames;
 
 use super::troubles::{Operation, Troubles};
@@ -56,7 +56,15 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
         }
         Effect::ReadTimetable { request, from, until, bytes_max } => {
             let answer = async move {
-                Ok(Input::Page { request, page: timetable.read(id, from, until, bytes_max).await? })
+                let page = timetable.read(id, from, until, bytes_max).await?;
+                prepare(
+                    &*sink,
+                    page.entries.iter().filter_map(|entry| match &entry.fact {
+                        Fact::Runs(task) => Some(&task.queue),
+                        Fact::Void => None,
+                    }),
+                );
+                Ok(Input::Page { request, page })
             };
             (Operation::ReadTimetable, request, answer.boxed())
         }
@@ -66,7 +74,7 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
             (Operation::FindTask, request, answer.boxed())
         }
         Effect::ReadLog { request, from, bytes_max } => {
-            let answer = async move { Ok(decoded(request, log.read(id, from, bytes_max).await?)) };
+            let answer = async move { Ok(decoded(request, log.read(id, from, bytes_max).await?, &*sink)) };
             (Operation::ReadLog, request, answer.boxed())
         }
         Effect::WriteBlocks { request, blocks } => {
@@ -142,10 +150,32 @@ fn chain(error: &PortError) -> String {
     chain
 }
 
-fn decoded(request: RequestId, batch: LogBatch) -> Input {
+/// Tells the sink of queues when they are met, before anything is due there.
+fn prepare<'a>(sink: &dyn ExecutionSink, queues: impl Iterator<Item = &'a QueueName>) {
+    let mut last = None;
+    for queue in queues {
+        if last.replace(queue) != Some(queue) {
+            sink.prepare(queue);
+        }
+    }
+}
+
+/// The queue that a command leads to.
+fn queue_of(command: &Command) -> Option<&QueueName> {
+    match command {
+        Command::Create(task)
+        | Command::Move { task, .. }
+        | Command::Replace { task, .. }
+        | Command::Moved { task, .. } => Some(&task.queue),
+        _ => None,
+    }
+}
+
+fn decoded(request: RequestId, batch: LogBatch, sink: &dyn ExecutionSink) -> Input {
     let LogBatch { records, next, end } = batch;
     let mut names = QueueNames::default();
-    let records = records.into_iter().map(|record| decode(record, &mut names)).collect();
+    let records: Vec<InputRecord> = records.into_iter().map(|record| decode(record, &mut names)).collect();
+    prepare(sink, records.iter().filter_map(|record| queue_of(record.command.as_ref().ok()?)));
     Input::Records { request, records, next, end }
 }
 

@@ -1,7 +1,8 @@
 //! Outcomes and dead letters.
 
 use super::samples::{
-    P0, P1, await_log, command, dead_letter, done, drain, key, outcome, pause, payloads, publish, queue,
+    P0, P1, await_log, command, dead_letter, done, drain, key, outcome, owned, pause, payloads, publish,
+    queue,
 };
 use super::{Harness, Stores, refused};
 use crate::{ErrorClass, Settlement};
@@ -110,6 +111,7 @@ pub async fn a_replay_is_one_step(harness: &dyn Harness) {
     let commands = vec![(P1, command("replayed")), (P0, command("too"))];
     stores.history.remove_dead_letters(&queue("mail"), vec![all[0]], commands).await.unwrap();
     let stores = harness.reopen(stores).await;
+    owned(&stores).await;
     await_count(&stores, 1).await;
     assert_eq!(payloads(&await_log(&stores, P1, 1).await), [command("replayed")]);
     assert_eq!(payloads(&await_log(&stores, P0, 1).await), [command("too")]);
@@ -134,6 +136,7 @@ pub async fn a_replay_happens_once(harness: &dyn Harness) {
         removed += replay.await.unwrap();
     }
     assert_eq!(removed, 1);
+    owned(&stores).await;
     assert_eq!(await_log(&stores, P1, 1).await.len(), 1);
 }
 

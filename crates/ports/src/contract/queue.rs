@@ -7,7 +7,7 @@ use minutehand_model::{Epoch, LogOffset, PartitionId, StopRequest, Tick};
 
 use super::samples::{
     MINUTE, P0, P1, at, command, dead_letter, done, drain, finds_nothing, key, keys_of, named, outcome,
-    pause, payloads, publish, queue, read_log, task_record, tick, watched_end,
+    owned, pause, payloads, publish, queue, read_log, task_record, tick, watched_end,
 };
 use super::{Harness, Stores, refused};
 use crate::{DeliveryId, ErrorClass, Settlement};
@@ -154,6 +154,7 @@ async fn traces(stores: &Stores) -> [usize; 4] {
 /// Waits until one [`full_settlement`] can be seen; there must be no more of it.
 async fn await_traces_of_one(stores: &Stores) {
     let one = [1, 2, 1, 1];
+    owned(stores).await;
     loop {
         let traces = traces(stores).await;
         assert!(traces.iter().zip(one).all(|(seen, one)| *seen <= one), "{traces:?}");

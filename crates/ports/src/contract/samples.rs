@@ -84,6 +84,13 @@ pub(super) async fn read_to_end(
     }
 }
 
+/// Gives both partitions an owner: what follows from settlements and replays may reach a log by way of its owner.
+pub(super) async fn owned(stores: &Stores) {
+    for partition in [P0, P1] {
+        stores.sink.open(partition, Epoch(1)).await.expect("it can be opened");
+    }
+}
+
 /// Everything in a log once there are so many records: what was written in one step with others may be seen a moment
 /// after the step was answered.
 pub(super) async fn await_log(stores: &Stores, partition: PartitionId, count: usize) -> Vec<LogRecord> {

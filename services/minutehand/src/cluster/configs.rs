@@ -5,7 +5,7 @@ use minutehand_cli::Failure;
 use minutehand_engine::Config;
 use minutehand_etcd::{EtcdConfig, MemberConfig};
 use minutehand_http::{TlsFiles, Tokens};
-use minutehand_kafka::{KafkaConfig, Mechanism, Sasl, Security};
+use minutehand_kafka::{KafkaConfig, Mechanism, Sasl, Security, TOPIC_PREFIX_BYTES_MAX};
 use minutehand_model::QueueName;
 
 use super::failure::usage;
@@ -86,9 +86,18 @@ pub(super) fn kafka(settings: &ClusterSettings) -> Result<KafkaConfig, Failure> 
         clock_skew_ms_max: settings.number("kafka.clock_skew_ms_max"),
         append_linger_ms: settings.number("kafka.append_linger_ms"),
         read_ahead_bytes_max: settings.number("kafka.read_ahead_bytes_max"),
+        queue_topics_max: settings.number("kafka.queue_topics_max"),
+        topic_wait_ms: settings.number("kafka.topic_wait_ms"),
         cloudevents_queues: queues(settings, "kafka.cloudevents_queues")?.into_iter().collect(),
         security: Security { tls, sasl },
     };
+    let prefix_bytes = config.topic_prefix.len();
+    if prefix_bytes == 0 || prefix_bytes > TOPIC_PREFIX_BYTES_MAX {
+        return Err(usage(format!(
+            "kafka.topic_prefix is {prefix_bytes} bytes long; it must be 1 to {TOPIC_PREFIX_BYTES_MAX}, so that every queue's \
+             topic has a name"
+        )));
+    }
     let (all, queue) = (config.partitions, config.queue_partitions);
     if all % queue != 0 && queue % all != 0 {
         return Err(usage(format!(

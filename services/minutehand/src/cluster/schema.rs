@@ -81,13 +81,23 @@ fn item(store: &str, kind: &str, name: impl Into<String>, is_there: bool, detail
 fn topics(standings: Vec<(TopicDefinition, TopicStanding)>) -> Result<Vec<SchemaItem>, Failure> {
     let topic = |(definition, standing): (TopicDefinition, TopicStanding)| {
         let TopicDefinition { name, partitions, .. } = definition;
-        if let TopicStanding::Differs(found) = standing {
-            return Err(refused(format!(
-                "topic {name} has {found} partitions; the settings want {partitions} (cluster.partitions)"
-            )));
-        }
-        let is_there = standing != TopicStanding::Missing;
-        Ok(item("kafka", "topic", name, is_there, format!("{partitions} partitions")))
+        let (is_there, detail) = match standing {
+            TopicStanding::Differs(differences) => {
+                let words = differences.iter().map(|difference| match difference.what.as_str() {
+                    "partitions" => {
+                        let found = &difference.found;
+                        format!("has {found} partitions; the settings want {partitions} (cluster.partitions)")
+                    }
+                    _ => difference.to_string(),
+                });
+                let words: Vec<String> = words.map(|words| format!("topic {name} {words}")).collect();
+                return Err(refused(words.join(", ")));
+            }
+            TopicStanding::Short(difference) => (false, difference.to_string()),
+            TopicStanding::Missing => (false, format!("{partitions} partitions")),
+            TopicStanding::Present | TopicStanding::Created => (true, format!("{partitions} partitions")),
+        };
+        Ok(item("kafka", "topic", name, is_there, detail))
     };
     standings.into_iter().map(topic).collect()
 }
@@ -118,5 +128,5 @@ fn partition_count(etcd: &EtcdConfig, stored: Option<u32>, wanted: u32) -> Resul
 }
 
 fn refused(message: String) -> Failure {
-    Failure::new(Exit::Conflict, message).with_hint("the count is fixed once the schema has been applied")
+    Failure::new(Exit::Conflict, message).with_hint("a count of partitions is fixed once the schema has been applied; settings of topics are set right on the cluster")
 }

@@ -1,6 +1,7 @@
 //! The roles of a cluster as processes, on real Kafka, Cassandra and etcd.
 
 mod bad_input;
+mod hostile;
 mod producers;
 mod runs;
 mod schema;

@@ -127,6 +127,8 @@ pub(super) const KNOWN: &[Known] = &[
     number("kafka.clock_skew_ms_max", "5000", 100, 86_400_000, "how far our clock may be from the brokers'"),
     number("kafka.append_linger_ms", "1", 0, 1_000, "how long commands are gathered before they are sent"),
     number("kafka.read_ahead_bytes_max", "16777216", MIB, 4 * GIB, "log read ahead, of each partition"),
+    number("kafka.queue_topics_max", "20000", 1, 1_000_000, "most topics of queues that are made"),
+    number("kafka.topic_wait_ms", "250", 0, 10_000, "how long a tick waits for a new queue's topic"),
     known("kafka.cloudevents_queues", "", List, "queues whose executions come out as CloudEvents"),
     known("kafka.tls", "false", Switch, "encrypt connections to brokers"),
     known("kafka.tls_ca_file", "", Path, "authorities (PEM) of the brokers' certificates; else the system's"),

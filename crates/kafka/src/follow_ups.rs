@@ -1,0 +1,120 @@
+//! What workers and replays ask of a partition's log, on its way there.
+//!
+//! A settlement is one transaction of its places and what follows from them. A transaction in `commands` would hold back what
+//! everybody says there for as long as it is open, or for as long as nobody knows how it ended. So what follows from
+//! settlements goes to a topic of its own, and the partition's owner copies what has been committed there into `commands`:
+//! with its ticks, in their transactions, or in one of their own when there is no tick. How far it has come is part of the same
+//! transaction, so each is copied once, whoever owns the partition.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use minutehand_model::PartitionId;
+use minutehand_model::limits::RECORD_BYTES_MAX;
+use rdkafka::Message;
+use rdkafka::error::KafkaResult;
+use rdkafka::message::BorrowedMessage;
+
+use crate::client::Client;
+use crate::headers;
+use crate::listener::Consumer;
+use crate::tail;
+
+/// The header of a checkpoint, or of a claim, that says how far follow-ups have been copied.
+pub(crate) const COPIED: &str = "minutehand-follow-ups";
+/// Most that are copied in one transaction: records, and about so many bytes.
+const COPIED_MAX: usize = 1_000;
+const BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
+
+/// How far follow-ups had been copied, where a record says it.
+pub(crate) fn copied_until(message: &BorrowedMessage<'_>) -> Option<u64> {
+    let headers = headers::of(message).ok()?;
+    let (_, value) = headers.into_iter().find(|(name, _)| *name == COPIED)?;
+    std::str::from_utf8(value?).ok()?.parse().ok()
+}
+
+/// One of them.
+pub(crate) struct FollowUp {
+    pub(crate) offset: u64,
+    pub(crate) payload: Bytes,
+}
+
+/// The follow-ups of one partition.
+pub(crate) struct FollowUps {
+    client: Arc<Client>,
+    partition: PartitionId,
+    consumer: Option<Consumer>,
+    /// Everything below it has been copied.
+    copied: u64,
+    /// Read, and not copied yet.
+    waiting: Vec<FollowUp>,
+    bytes: usize,
+}
+
+impl FollowUps {
+    pub(crate) fn new(client: Arc<Client>, partition: PartitionId) -> FollowUps {
+        FollowUps { client, partition, consumer: None, copied: 0, waiting: Vec::new(), bytes: 0 }
+    }
+
+    /// Goes on from what the last checkpoint or claim says.
+    pub(crate) fn begin(&mut self, copied: u64) {
+        self.copied = copied;
+        self.rest();
+    }
+
+    /// Reads no more for now.
+    pub(crate) fn rest(&mut self) {
+        (self.consumer, self.bytes) = (None, 0);
+        self.waiting.clear();
+    }
+
+    /// Takes what has arrived; answers how many wait to be copied. Trouble is told, and the reading begins anew later: nothing
+    /// else depends on it.
+    pub(crate) fn fetch(&mut self) -> usize {
+        if let Err(error) = self.try_fetch() {
+            tracing::debug!(partition = %self.partition, %error, "follow-ups are read again");
+            self.rest();
+        }
+        self.waiting.len()
+    }
+
+    fn try_fetch(&mut self) -> KafkaResult<()> {
+        if self.consumer.is_none() {
+            let consumer = self.client.follower()?;
+            tail::assign(&consumer, &self.client.names().follow_ups, self.partition, self.copied)?;
+            self.consumer = Some(consumer);
+        }
+        let Some(consumer) = &self.consumer else { return Ok(()) };
+        while self.waiting.len() < COPIED_MAX && self.bytes < BYTES_MAX {
+            match consumer.poll(Duration::ZERO) {
+                Some(Ok(message)) => {
+                    let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
+                    self.bytes += payload.len();
+                    self.waiting.push(FollowUp { offset: message.offset().max(0) as u64, payload });
+                }
+                Some(Err(error)) if tail::is_passing(&error) => {}
+                Some(Err(error)) => return Err(error),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that wait to be copied.
+    pub(crate) fn waiting(&self) -> &[FollowUp] {
+        &self.waiting
+    }
+
+    /// How far they will have been copied when those that wait are.
+    pub(crate) fn next(&self) -> u64 {
+        self.waiting.last().map_or(self.copied, |last| last.offset + 1)
+    }
+
+    /// Those that waited have been copied.
+    pub(crate) fn copied(&mut self) {
+        self.copied = self.next();
+        self.waiting.clear();
+        self.bytes = 0;
+    }
+}
