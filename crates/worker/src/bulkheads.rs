@@ -1,7 +1,7 @@
 //! Bulkheads: runs of one queue that go to different targets do not take the places of each other.
 //!
-//! A target gets another place only while it holds fewer than are free. Targets that have not answered well lately are one
-//! in this: however many of them there are, they leave room for those that have. A run for which there is no place is
+//! A target gets another place only while it holds fewer than are free. Targets whose last run did not succeed share three
+//! quarters of the places in this way: however many of them there are, the last quarter is for those that answer. A run for which there is no place is
 //! parked, and the queue goes on with the next. What has been parked for long is put off: it goes back to the scheduler and comes again
 //! later, so that a target that hangs holds up nothing behind it, however much is waiting for it.
 
@@ -41,8 +41,9 @@ pub(crate) struct Held {
 }
 
 /// The targets of one queue.
-#[derive(Default)]
 pub(crate) struct Bulkheads {
+    /// Places that targets may hold that are not proven.
+    unproven_max: usize,
     /// Places held, by target.
     held: HashMap<Target, usize>,
     /// Places held by targets that were not proven when they took them.
@@ -62,6 +63,23 @@ pub(crate) struct Bulkheads {
 }
 
 impl Bulkheads {
+    /// The bulkheads of a queue with so many places.
+    pub(crate) fn new(places: usize) -> Bulkheads {
+        Bulkheads {
+            unproven_max: places - places / 4,
+            held: HashMap::new(),
+            held_unproven: 0,
+            proven: HashMap::new(),
+            proven_order: BTreeMap::new(),
+            ends: 0,
+            parked: BTreeMap::new(),
+            parked_bytes: 0,
+            numbers_used: 0,
+            waiting: HashMap::new(),
+            turns: VecDeque::new(),
+        }
+    }
+
     /// Whether a run for a target may start while so many places are free.
     pub(crate) fn admits(&self, target: &str, free: usize) -> bool {
         // Those that came before it go first.
@@ -70,7 +88,11 @@ impl Bulkheads {
 
     fn has_room(&self, target: &str, free: usize) -> bool {
         let held = self.held.get(target).copied().unwrap_or(0);
-        may_take(held, free) && (self.proven.contains_key(target) || may_take(self.held_unproven, free))
+        let free = match self.proven.contains_key(target) {
+            true => free,
+            false => free.min(self.unproven_max.saturating_sub(self.held_unproven)),
+        };
+        may_take(held, free)
     }
 
     /// A run for a target takes a place.
@@ -237,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_target_that_hangs_leaves_places_for_the_others() {
-        let (mut bulkheads, places) = (Bulkheads::default(), 100);
+        let (mut bulkheads, places) = (Bulkheads::new(100), 100);
         let mut held = Vec::new();
         for name in ["slow", "slower", "slowest"] {
             prove(&mut bulkheads, name);
@@ -250,8 +272,19 @@ mod tests {
     }
 
     #[test]
+    fn a_new_target_has_room_beside_one_that_hangs() {
+        for places in 2..200 {
+            let (mut bulkheads, mut held) = (Bulkheads::new(places), Vec::new());
+            while bulkheads.admits("hangs", places - held.len()) {
+                held.push(bulkheads.take(target("hangs")));
+            }
+            assert!(!held.is_empty() && bulkheads.admits("new", places - held.len()), "{places}");
+        }
+    }
+
+    #[test]
     fn targets_that_never_answer_are_one_however_many_they_are() {
-        let (mut bulkheads, places) = (Bulkheads::default(), 100);
+        let (mut bulkheads, places) = (Bulkheads::new(100), 100);
         prove(&mut bulkheads, "good");
         let names: Vec<String> = (0..5_000).map(|number| format!("h{number}")).collect();
         let mut held = Vec::new();
@@ -260,25 +293,25 @@ mod tests {
                 held.push(bulkheads.take(target(name)));
             }
         }
-        assert_eq!(held.len(), 50);
+        assert_eq!(held.len(), 75);
         while bulkheads.admits("good", places - held.len()) {
             held.push(bulkheads.take(target("good")));
         }
-        assert_eq!(held.len(), 75);
+        assert_eq!(held.len(), 75 + 13);
         held.into_iter().for_each(|place| bulkheads.give_back(place, false));
         assert!(bulkheads.proven.is_empty() && bulkheads.held.is_empty() && bulkheads.held_unproven == 0);
     }
 
     #[test]
     fn only_so_many_targets_are_known_to_answer() {
-        let mut bulkheads = Bulkheads::default();
+        let mut bulkheads = Bulkheads::new(100);
         (0..3 * PROVEN_MAX).for_each(|number| prove(&mut bulkheads, &format!("h{}", number / 2)));
         assert_eq!((bulkheads.proven.len(), bulkheads.proven_order.len()), (PROVEN_MAX, PROVEN_MAX));
     }
 
     #[test]
     fn parked_runs_of_a_target_keep_their_order_and_targets_take_turns() {
-        let (mut bulkheads, now) = (Bulkheads::default(), Instant::now());
+        let (mut bulkheads, now) = (Bulkheads::new(100), Instant::now());
         for (sequence, name) in [(1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, "b")] {
             bulkheads.park(run(sequence), target(name), now);
         }
@@ -292,7 +325,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_busy_target_is_put_off_in_the_end() {
-        let (mut bulkheads, now) = (Bulkheads::default(), Instant::now());
+        let (mut bulkheads, now) = (Bulkheads::new(100), Instant::now());
         let place = bulkheads.take(target("a"));
         (1..=3).for_each(|sequence| bulkheads.park(run(sequence), target("a"), now));
         assert!(bulkheads.next_ready(1).is_none() && bulkheads.next_overdue(now).is_none());
@@ -306,7 +339,7 @@ mod tests {
 
     #[test]
     fn parking_is_bounded() {
-        let (mut bulkheads, now) = (Bulkheads::default(), Instant::now());
+        let (mut bulkheads, now) = (Bulkheads::new(100), Instant::now());
         let mut parked = 0;
         while !bulkheads.is_full() {
             bulkheads.park(run(parked), target("a"), now);

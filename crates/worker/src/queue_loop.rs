@@ -108,7 +108,7 @@ impl<'a> QueueLoop<'a> {
             running: FuturesUnordered::new(),
             slots: BTreeMap::new(),
             slots_used: 0,
-            bulkheads: Bulkheads::default(),
+            bulkheads: Bulkheads::new(lane.concurrency),
             may_unpark: false,
             stops: EarlyStops::default(),
             next: Batch::default(),
