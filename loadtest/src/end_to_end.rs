@@ -62,7 +62,7 @@ impl Rig {
         };
         let port: Arc<dyn ExecutionQueue> = scheduler.store().clone();
         let worker = Worker::builder(port)
-            .history(HistoryPolicy::Failures)
+            .history(HistoryPolicy::All)
             .handle(QueueName::parse("bench")?, handler, 16_384)
             .build()?;
         let (stop_worker, stopped) = oneshot::channel();

@@ -61,6 +61,7 @@ impl Committer {
             if let Some(first) = first {
                 self.commit_from(first);
             }
+            self.forget_spent();
             // A closed store confirms nothing, so its owners stop.
             if self.state.shared.check_open("write").is_ok() {
                 self.confirmed_at.send_replace((self.now)());
@@ -91,9 +92,18 @@ impl Committer {
         self.commit(writes, finishes);
     }
 
+    /// Forgets queues of which nothing is left, and groups that are gone.
+    fn forget_spent(&mut self) {
+        if self.state.spent.is_due((self.now)()) && self.state.shared.check_open("write").is_ok() {
+            let mut writes = self.state.spaces.database.batch();
+            self.state.forget_spent(&mut writes);
+            self.commit(writes, Vec::new());
+        }
+    }
+
     /// Makes the writes durable and answers; `false` when the store has closed itself.
     fn commit(&mut self, mut writes: Writes, finishes: Vec<Finish>) -> bool {
-        self.state.write_changed(&mut writes);
+        let then = self.state.write_changed(&mut writes);
         if !writes.is_empty()
             && let Err(error) = writes.durability(Some(PersistMode::SyncData)).commit()
         {
@@ -101,7 +111,7 @@ impl Committer {
             self.state.shared.close(failure);
             return false;
         }
-        finishes.into_iter().for_each(|finish| finish());
+        then.into_iter().chain(finishes).for_each(|finish| finish());
         true
     }
 }

@@ -59,6 +59,9 @@ fn outcomes(spaces: &Spaces, shared: &Shared, key: TaskKey) -> fjall::Result<Vec
             Err(error) => shared.note_corruption(format!("an outcome of the task {key:?}"), error.reason),
         }
     }
+    let note = |position, reason| shared.note_corruption(position, reason);
+    outcomes.extend(shared.successes.find(spaces, key, note)?);
+    outcomes.sort_by_key(|outcome| (outcome.ended_at, outcome.attempt));
     Ok(outcomes)
 }
 

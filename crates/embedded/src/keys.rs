@@ -129,6 +129,14 @@ pub(crate) fn numbered(queue: &QueueName, number: u64) -> Vec<u8> {
     joined(&[queue.as_str().as_bytes(), b"\0", &number.to_be_bytes()])
 }
 
+/// How many dead letters a queue has.
+pub(crate) fn dead_letter_count(queue: &QueueName) -> Vec<u8> {
+    joined(&[DEAD_LETTER_COUNT, queue.as_str().as_bytes()])
+}
+
+/// What such keys begin with.
+pub(crate) const DEAD_LETTER_COUNT: &[u8] = b"dead_letters/";
+
 /// The number at the end of a key.
 pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
     key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))

@@ -29,6 +29,7 @@ mod sink;
 mod spaces;
 mod state;
 mod store;
+mod successes;
 mod tail;
 mod threads;
 mod timetable;

@@ -10,10 +10,11 @@ use minutehand_ports::LogBounds;
 use minutehand_record::checkpoint;
 
 use crate::config::{Config, OpenError};
-use crate::queue::GroupLane;
+use crate::queue::{self, GroupLane, Spent};
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::state::{DeadLetterCount, HistoryBounds, PartitionState, State, pair, pair_of};
+use crate::successes::{Remembered, Successes};
 use crate::tail::LogView;
 use crate::{keys, row};
 
@@ -32,18 +33,32 @@ pub(crate) fn load(config: &Config, spaces: Spaces) -> Result<State, OpenError> 
         LogView::new(bounds, config.log_tail_bytes)
     };
     let logs = partitions.iter().map(view).collect();
-    let shared = Arc::new(Shared::new(config.data_dir.clone(), logs, config.queue_resident_bytes));
+    let (first_sequence, last_letter) = loader.pair(queue::NUMBERED)?.unwrap_or((0, 0));
+    let generation = loader.opened_once_more()?;
+    let shared =
+        Shared::new(config.data_dir.clone(), logs, config.queue_resident_bytes, first_sequence, generation);
+    let shared = Arc::new(shared);
     let sequences = loader.lanes(&shared)?;
     loader.groups(&shared)?;
     let dead_letters = loader.dead_letters(&shared)?;
     let history = loader.history()?;
+    let (successes, remembered) = loader.successes(&shared)?;
+    shared.successes.replace(remembered);
+    shared
+        .queues()
+        .iter()
+        .filter(|queue| queue.keeps_any())
+        .for_each(|queue| shared.note_unserved(&queue.name));
     Ok(State {
         shared,
         now: config.now.clone(),
         partitions,
         sequences,
         dead_letters,
+        last_letter,
+        spent: Spent::starting_at((config.now)()),
         history,
+        successes,
         history_rows_max: config.history_rows_max,
         changed_groups: BTreeSet::new(),
         changed_lanes: BTreeSet::new(),
@@ -174,25 +189,25 @@ impl Loader<'_> {
 
     fn groups(&self, shared: &Shared) -> Result<(), OpenError> {
         for (key, value) in self.rows(&self.spaces.groups)? {
-            let (Some((queue, partition, group)), Some(lane)) =
+            let (Some((queue, partition, group)), Some((lane, seen_at))) =
                 (keys::lane_of(&key), GroupLane::decode(&value))
             else {
                 return Err(self.damaged(format!("place of the group {key:?}"), "it is not one"));
             };
             let group = std::str::from_utf8(group)
                 .map_err(|_| self.damaged(format!("place of the group {key:?}"), "its name is not text"))?;
-            shared.queue(&queue).restore_group(partition, group, lane);
+            shared.queue(&queue).restore_group(partition, group, lane, seen_at);
         }
         Ok(())
     }
 
     fn dead_letters(&self, shared: &Shared) -> Result<BTreeMap<QueueName, DeadLetterCount>, OpenError> {
-        const PREFIX: &[u8] = b"dead_letters/";
         let mut counts = BTreeMap::new();
-        for guard in self.spaces.meta.prefix(PREFIX) {
+        for guard in self.spaces.meta.prefix(keys::DEAD_LETTER_COUNT) {
             let (key, value) = guard.into_inner().map_err(|error| self.database(error))?;
-            let name =
-                std::str::from_utf8(&key[PREFIX.len()..]).ok().and_then(|name| QueueName::parse(name).ok());
+            let name = std::str::from_utf8(&key[keys::DEAD_LETTER_COUNT.len()..])
+                .ok()
+                .and_then(|name| QueueName::parse(name).ok());
             let (Some(queue), Some((last, kept))) = (name, pair_of(&value)) else {
                 return Err(self.damaged(format!("count of dead letters {key:?}"), "it is not one"));
             };
@@ -200,6 +215,19 @@ impl Loader<'_> {
             counts.insert(queue, DeadLetterCount { last, kept });
         }
         Ok(counts)
+    }
+
+    /// Counts that the store is opened; how often it has been.
+    fn opened_once_more(&self) -> Result<u32, OpenError> {
+        const OPENED: &[u8] = b"opened";
+        let count = self.pair(OPENED)?.map_or(0, |(count, _)| count) + 1;
+        self.put(OPENED, pair(count, 0))?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    fn successes(&self, shared: &Shared) -> Result<(Successes, Remembered), OpenError> {
+        let note = |position, reason| shared.note_corruption(position, reason);
+        Successes::load(self.spaces, self.config.history_rows_max, note).map_err(|error| self.database(error))
     }
 
     fn history(&self) -> Result<HistoryBounds, OpenError> {

@@ -1,15 +1,18 @@
 //! What the committer and its callers share: whether the store is open, the views of logs and queues, and
 //! what was found damaged.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::{ErrorClass, PortError};
+use tokio::sync::Notify;
 
 use crate::failure::Failure;
 use crate::queue::QueueView;
+use crate::successes;
 use crate::tail::LogView;
 
 /// A row that could not be understood and was passed over.
@@ -42,18 +45,36 @@ pub(crate) struct Shared {
     closed: OnceLock<String>,
     pub(crate) logs: Vec<LogView>,
     queues: Mutex<BTreeMap<QueueName, Arc<QueueView>>>,
+    /// Publications of a queue that is new, or was forgotten, are numbered from here on.
+    first_sequence: AtomicU64,
+    /// How often the store has been opened.
+    generation: u32,
+    unserved: Mutex<BTreeSet<QueueName>>,
+    unserved_changed: Notify,
     corruptions: Mutex<VecDeque<Corruption>>,
+    pub(crate) successes: successes::View,
     pub(crate) queue_resident_bytes: usize,
 }
 
 impl Shared {
-    pub(crate) fn new(folder: PathBuf, logs: Vec<LogView>, queue_resident_bytes: usize) -> Shared {
+    pub(crate) fn new(
+        folder: PathBuf,
+        logs: Vec<LogView>,
+        queue_resident_bytes: usize,
+        first_sequence: u64,
+        generation: u32,
+    ) -> Shared {
         Shared {
             folder,
             closed: OnceLock::new(),
             logs,
             queues: Mutex::default(),
+            first_sequence: AtomicU64::new(first_sequence),
+            generation,
+            unserved: Mutex::default(),
+            unserved_changed: Notify::new(),
             corruptions: Mutex::default(),
+            successes: successes::View::default(),
             queue_resident_bytes,
         }
     }
@@ -94,15 +115,67 @@ impl Shared {
         })
     }
 
-    /// The view of a queue, created when it is not known.
+    /// The view of a queue that is known. Looking creates nothing: anybody may look, for any name.
+    pub(crate) fn known_queue(&self, name: &QueueName) -> Option<Arc<QueueView>> {
+        self.queues.lock().expect("nothing panics while it holds this lock").get(name).cloned()
+    }
+
+    /// The view of a queue, created when it is not known: for those who publish, poll or listen.
     pub(crate) fn queue(&self, name: &QueueName) -> Arc<QueueView> {
         let mut queues = self.queues.lock().expect("nothing panics while it holds this lock");
         if let Some(queue) = queues.get(name) {
             return Arc::clone(queue);
         }
-        let queue = Arc::new(QueueView::new(name.clone(), self.logs.len(), self.queue_resident_bytes));
+        let first = self.first_sequence.load(Ordering::Acquire);
+        let queue =
+            QueueView::new(name.clone(), self.logs.len(), first, self.queue_resident_bytes, self.generation);
+        let queue = Arc::new(queue);
         queues.insert(name.clone(), Arc::clone(&queue));
         queue
+    }
+
+    /// Forgets a queue of which nothing is left, unless somebody holds it. Its successor is numbered behind it, so that no
+    /// delivery of the one is ever taken for one of the other.
+    pub(crate) fn forget_queue(&self, name: &QueueName) -> bool {
+        let mut queues = self.queues.lock().expect("nothing panics while it holds this lock");
+        let Some(queue) = queues.get(name) else { return false };
+        if Arc::strong_count(queue) > 1 || !queue.rest().1 {
+            return false;
+        }
+        self.first_sequence.fetch_max(queue.numbered_below(), Ordering::AcqRel);
+        queues.remove(name);
+        self.unserved.lock().expect("nothing panics while it holds this lock").remove(name);
+        true
+    }
+
+    /// Where the numbers of a new queue's publications begin.
+    pub(crate) fn first_sequence(&self) -> u64 {
+        self.first_sequence.load(Ordering::Acquire)
+    }
+
+    /// Notes that something waits in a queue that nobody serves.
+    pub(crate) fn note_unserved(&self, name: &QueueName) {
+        let mut unserved = self.unserved.lock().expect("nothing panics while it holds this lock");
+        if unserved.insert(name.clone()) {
+            self.unserved_changed.notify_one();
+        }
+    }
+
+    /// Waits for queues that were noted, and takes them.
+    pub(crate) async fn take_unserved(&self) -> BTreeSet<QueueName> {
+        loop {
+            let taken =
+                std::mem::take(&mut *self.unserved.lock().expect("nothing panics while it holds this lock"));
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.unserved_changed.notified().await;
+        }
+    }
+
+    /// How many queues are known.
+    pub(crate) fn queue_count(&self) -> usize {
+        self.queues.lock().expect("nothing panics while it holds this lock").len()
     }
 
     /// Every queue that is known.

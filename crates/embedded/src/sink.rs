@@ -196,7 +196,11 @@ impl Prepared {
         Ok(Applied::then(Committed::whole(derived_end), move || {
             rows.publish(&shared);
             for (first, queue) in published {
-                shared.queue(&queue.name).publish(partition, first, queue.resident, &queue.stops);
+                let is_publication = queue.row.is_some();
+                let view = shared.queue(&queue.name);
+                if view.publish(partition, first, queue.resident, &queue.stops) && is_publication {
+                    shared.note_unserved(&queue.name);
+                }
             }
         }))
     }
@@ -204,8 +208,8 @@ impl Prepared {
 
 /// Writes what is published to a queue; the sequence of the first publication.
 fn write_batch(state: &mut State, writes: &mut Writes, partition: PartitionId, queue: &ToQueue) -> u64 {
-    let partitions = state.partitions.len();
-    let lanes = state.sequences.entry(queue.name.clone()).or_insert_with(|| vec![0; partitions]);
+    let (partitions, first_sequence) = (state.partitions.len(), state.shared.first_sequence());
+    let lanes = state.sequences.entry(queue.name.clone()).or_insert_with(|| vec![first_sequence; partitions]);
     let first = lanes[partition.index()];
     if let Some(row) = &queue.row {
         lanes[partition.index()] += queue.resident.count();

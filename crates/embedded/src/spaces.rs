@@ -38,6 +38,10 @@ pub(crate) struct Spaces {
     pub(crate) outcomes: Keyspace,
     /// Number -> task: which outcome is the oldest.
     pub(crate) outcome_order: Keyspace,
+    /// Number of the first -> successes of one commit, in brief.
+    pub(crate) success_tail: Keyspace,
+    /// Run, first task, index -> successes in brief, in order of their tasks.
+    pub(crate) success_runs: Keyspace,
     /// Partition, tick, index -> what was set aside.
     pub(crate) set_aside: Keyspace,
 }
@@ -83,6 +87,8 @@ impl Spaces {
             dead_letters: space("dead_letters", small)?,
             outcomes: space("outcomes", small)?,
             outcome_order: space("outcome_order", small)?,
+            success_tail: space("success_tail", large.min(INDEX_MEMTABLE_BYTES))?,
+            success_runs: space("success_runs", large.min(INDEX_MEMTABLE_BYTES))?,
             set_aside: space("set_aside", small)?,
             database,
         })

@@ -6,13 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use minutehand_model::{Epoch, LogOffset, PartitionId, QueueName, TaskKey, Timestamp};
 
-use crate::committer::Writes;
+use crate::committer::{Finish, Writes};
 use crate::config::Clock;
 use crate::keys;
+use crate::queue::Spent;
 use crate::row::Packed;
 use crate::shared::Shared;
 use crate::spaces::Spaces;
+use crate::successes::Successes;
 use crate::tail::TailRow;
+
+/// Batches that are removed at a time: one commit must not hold up the others.
+const FORGET_ROWS: usize = 4_096;
 
 /// The committer's state. It runs ahead of the disk within a commit; when that fails, it is not used again.
 pub(crate) struct State {
@@ -23,7 +28,11 @@ pub(crate) struct State {
     /// The next sequence of each partition in a queue, committed or not.
     pub(crate) sequences: BTreeMap<QueueName, Vec<u64>>,
     pub(crate) dead_letters: BTreeMap<QueueName, DeadLetterCount>,
+    /// The highest number that a dead letter of a forgotten queue had.
+    pub(crate) last_letter: u64,
+    pub(crate) spent: Spent,
     pub(crate) history: HistoryBounds,
+    pub(crate) successes: Successes,
     pub(crate) history_rows_max: u64,
     /// Groups whose rows must be written with this commit.
     pub(crate) changed_groups: BTreeSet<(QueueName, PartitionId, String)>,
@@ -129,7 +138,8 @@ impl State {
 
     /// Keeps a dead letter.
     pub(crate) fn add_dead_letter(&mut self, writes: &mut Writes, queue: &QueueName, encoded: Bytes) {
-        let count = self.dead_letters.entry(queue.clone()).or_default();
+        let unknown = DeadLetterCount { last: self.last_letter, kept: 0 };
+        let count = self.dead_letters.entry(queue.clone()).or_insert(unknown);
         count.last += 1;
         count.kept += 1;
         writes.insert(&self.spaces.dead_letters, keys::numbered(queue, count.last), encoded);
@@ -139,15 +149,15 @@ impl State {
     /// Writes how many dead letters a queue has.
     pub(crate) fn write_dead_letter_count(&self, writes: &mut Writes, queue: &QueueName) {
         let count = self.dead_letters.get(queue).copied().unwrap_or_default();
-        let key = [b"dead_letters/".as_slice(), queue.as_str().as_bytes()].concat();
-        writes.insert(&self.spaces.meta, key, pair(count.last, count.kept));
+        writes.insert(&self.spaces.meta, keys::dead_letter_count(queue), pair(count.last, count.kept));
     }
 
-    /// Adds the rows that are written once a commit however many operations changed them.
-    pub(crate) fn write_changed(&mut self, writes: &mut Writes) {
+    /// Adds the rows that are written once a commit however many operations changed them. What is to be done when they are
+    /// durable.
+    pub(crate) fn write_changed(&mut self, writes: &mut Writes) -> Option<Finish> {
         for (queue, partition, group) in std::mem::take(&mut self.changed_groups) {
             let view = self.shared.queue(&queue);
-            if let Some(row) = view.group_row(partition, &group) {
+            if let Some(row) = view.group_row(partition, &group, (self.now)()) {
                 writes.insert(&self.spaces.groups, keys::group(&queue, partition, &group), row);
             }
             if let Some((kept_from, below)) = view.consumed(partition) {
@@ -160,10 +170,26 @@ impl State {
             writes.insert(&self.spaces.lanes, keys::lane(&queue, partition), pair(next, kept_from));
         }
         self.forget_outcomes(writes);
+        self.tidy_successes(writes)
     }
 
-    /// Removes the batches of which every group has settled everything: those that end at or before `below`.
-    fn forget_batches(
+    /// Makes a run of successes when there are enough, and forgets the oldest.
+    fn tidy_successes(&mut self, writes: &mut Writes) -> Option<Finish> {
+        let rolled = self.successes.roll(&self.spaces, &self.shared.successes, writes);
+        let forgotten = self.successes.forget(&self.spaces, writes, (self.now)());
+        if rolled.is_none() && forgotten.is_none() {
+            return None;
+        }
+        let shared = Arc::clone(&self.shared);
+        Some(Box::new(move || {
+            rolled.iter().for_each(|rolled| shared.successes.rolled(rolled));
+            forgotten.iter().for_each(|run| shared.successes.forgot(*run));
+        }))
+    }
+
+    /// Removes the batches of which every group has settled everything: those that end at or before `below`, some thousands
+    /// at a time.
+    pub(crate) fn forget_batches(
         &mut self,
         writes: &mut Writes,
         queue: &QueueName,
@@ -175,7 +201,7 @@ impl State {
         let through = keys::batch(queue, partition, below);
         let mut last: Option<fjall::UserKey> = None;
         let mut kept_from = kept_from;
-        for guard in self.spaces.batches.range(from..=through) {
+        for guard in self.spaces.batches.range(from..=through).take(FORGET_ROWS) {
             // What cannot be read now is removed at the next opportunity.
             let Ok(key) = guard.key() else { break };
             kept_from = keys::number_of(&key).unwrap_or(kept_from);

@@ -15,7 +15,7 @@ use minutehand_ports::{ErrorClass, PortError};
 use tokio::sync::{oneshot, watch};
 
 use crate::committer::{Committer, Finish, Operation, Writes};
-use crate::config::{Config, OpenError};
+use crate::config::{Clock, Config, OpenError};
 use crate::failure::Failure;
 use crate::load::{has_whole_index, load};
 use crate::private;
@@ -52,6 +52,7 @@ pub struct EmbeddedStore {
     shared: Arc<Shared>,
     confirmed_at: watch::Receiver<Timestamp>,
     assigned: watch::Sender<BTreeSet<PartitionId>>,
+    now: Clock,
     task_index: bool,
     /// It has been on since the folder was made.
     pub(crate) has_whole_index: bool,
@@ -101,6 +102,7 @@ impl EmbeddedStore {
             spaces,
             shared,
             confirmed_at,
+            now: config.now.clone(),
             assigned: watch::Sender::new((0..config.partitions).map(PartitionId::own).collect()),
             task_index: config.task_index,
             has_whole_index,
@@ -158,6 +160,10 @@ impl EmbeddedStore {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.now)()
     }
 
     pub(crate) fn spaces(&self) -> &Spaces {

@@ -24,6 +24,7 @@ pub struct QueueStanding {
 #[derive(Debug)]
 pub struct Queues {
     names: Names,
+    /// By label: there are only so many, however many queues there are.
     known: Mutex<BTreeMap<String, Arc<QueueMetrics>>>,
 }
 
@@ -37,13 +38,28 @@ impl Queues {
     /// The handle of a queue, made at the first call; keep it where executions are handled one by one.
     #[must_use]
     pub fn queue(&self, name: &str) -> Arc<QueueMetrics> {
+        let label = self.names.label(name);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = known.get(name) {
+        if let Some(handle) = known.get(label) {
             return Arc::clone(handle);
         }
-        let handle = Arc::new(QueueMetrics::new(self.names.label(name)));
-        known.insert(name.to_owned(), Arc::clone(&handle));
+        let handle = Arc::new(QueueMetrics::new(label));
+        known.insert(label.to_owned(), Arc::clone(&handle));
         handle
+    }
+
+    /// All queues there are stand like this; one that is not among them is empty.
+    pub fn stand<'a>(&self, standings: impl IntoIterator<Item = (&'a str, QueueStanding)>) {
+        let mut sums: BTreeMap<&str, QueueStanding> = BTreeMap::new();
+        for (name, standing) in standings {
+            let sum = sums.entry(self.names.label(name)).or_default();
+            sum.depth += standing.depth;
+            sum.dead_letters += standing.dead_letters;
+        }
+        sums.iter().for_each(|(label, sum)| self.queue(label).stands(*sum));
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = known.iter().filter(|(label, _)| !sums.contains_key(label.as_str()));
+        gone.for_each(|(_, handle)| handle.stands(QueueStanding::default()));
     }
 }
 
@@ -53,12 +69,11 @@ impl Default for Queues {
     }
 }
 
-/// The handle of one queue. Queues that share the label `other` add up.
+/// The handle of one queue, or of all that share the label `other`.
 #[derive(Debug)]
 pub struct QueueMetrics {
     depth: Gauge,
     dead_letters: Gauge,
-    shown: Mutex<QueueStanding>,
     start_lateness: Histogram,
     run: Histogram,
     runs: ByWord<Counter>,
@@ -71,7 +86,6 @@ impl QueueMetrics {
         QueueMetrics {
             depth: QUEUE_DEPTH.gauge(&only),
             dead_letters: DEAD_LETTERS.gauge(&only),
-            shown: Mutex::new(QueueStanding::default()),
             start_lateness: START_LATENESS.histogram(&only),
             run: RUN.histogram(&only),
             runs: ByWord::of(&RUNS, |outcome| RUNS.counter(&[label, outcome])),
@@ -79,13 +93,9 @@ impl QueueMetrics {
         }
     }
 
-    /// The queue is this full.
-    pub fn stands(&self, standing: QueueStanding) {
-        // Differences instead of values: several queues may share one series.
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        self.depth.increment(standing.depth as f64 - shown.depth as f64);
-        self.dead_letters.increment(standing.dead_letters as f64 - shown.dead_letters as f64);
-        *shown = standing;
+    fn stands(&self, standing: QueueStanding) {
+        self.depth.set(standing.depth as f64);
+        self.dead_letters.set(standing.dead_letters as f64);
     }
 
     /// A handler started so many seconds after the due time.

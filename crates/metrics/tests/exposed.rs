@@ -44,12 +44,13 @@ fn use_everything() {
     schedules.fired(2);
     schedules.skipped(1);
     schedules.missed(1);
-    let mail = Queues::new().queue("mail");
+    let queues = Queues::new();
+    let mail = queues.queue("mail");
     mail.started(0.003);
     mail.ended("succeeded", 0.2);
     mail.started(0.003);
     mail.abandoned();
-    mail.stands(QueueStanding { depth: 9, dead_letters: 2 });
+    queues.stand([("mail", QueueStanding { depth: 9, dead_letters: 2 })]);
     HttpMetrics::new().answered("/v1/namespaces/{namespace}/tasks", "POST", 201, 0.002);
 }
 
@@ -148,11 +149,12 @@ fn labels_stay_bounded_and_folded_queues_add_up() {
     let text = exposed(|| {
         let queues = Queues::new();
         for number in 0..QUEUES_MAX + 3 {
-            let queue = queues.queue(&format!("queue-{number}"));
-            queue.stands(QueueStanding { depth: 5, dead_letters: 0 });
-            queue.stands(QueueStanding { depth: 2, dead_letters: 1 });
-            queue.ended("no such outcome", 0.1);
+            queues.queue(&format!("queue-{number}")).ended("no such outcome", 0.1);
         }
+        let names: Vec<String> = (0..QUEUES_MAX + 3).map(|number| format!("queue-{number}")).collect();
+        let all = |standing| names.iter().map(move |name| (name.as_str(), standing));
+        queues.stand(all(QueueStanding { depth: 5, dead_letters: 0 }));
+        queues.stand(all(QueueStanding { depth: 2, dead_letters: 1 }).skip(1));
         let http = HttpMetrics::new();
         for number in 0..ROUTES_MAX + 5 {
             http.answered(&format!("/r{number}"), "BREW", 200, 0.1);
@@ -160,6 +162,7 @@ fn labels_stay_bounded_and_folded_queues_add_up() {
         http.answered("", "GET", 999, 0.1);
     });
     assert_eq!(value(&text, "minutehand_queue_depth", &[("queue", OTHER)]), Some(6.0));
+    assert_eq!(value(&text, "minutehand_queue_depth", &[("queue", "queue-0")]), Some(0.0), "it is gone");
     assert_eq!(value(&text, "minutehand_queue_dead_letters", &[("queue", OTHER)]), Some(3.0));
     assert_eq!(value(&text, "minutehand_runs_total", &[("queue", "queue-0"), ("outcome", OTHER)]), Some(1.0));
     let unmatched = [("route", OTHER), ("method", "GET"), ("status", OTHER)];

@@ -6,8 +6,10 @@ use std::fmt;
 pub const SECOND_MS: i64 = 1_000;
 /// Milliseconds in a minute: the length of a timetable bucket.
 pub const MINUTE_MS: i64 = 60 * SECOND_MS;
+/// An hour.
+pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// Milliseconds in a day without leap seconds.
-pub const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+pub const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 ///

@@ -11,12 +11,14 @@ mod history;
 mod log;
 mod queue;
 mod sink;
+mod stops;
 mod timetable;
 
 pub use coordinator::Coordinator;
 pub use error::{ErrorClass, PortError};
 pub use history::{DeadLetter, DeadLetterPage, History, HistoryEntry};
 pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
-pub use queue::{Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement, Stop};
+pub use queue::{Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement};
 pub use sink::{Committed, ExecutionSink, Opened};
+pub use stops::{Stop, StopListeners, StopReceiver};
 pub use timetable::Timetable;

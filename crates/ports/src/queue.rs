@@ -5,9 +5,8 @@ use bytes::Bytes;
 use minutehand_model::{
     DeliveryToken, Epoch, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp,
 };
-use tokio::sync::broadcast;
 
-use crate::{DeadLetter, ErrorClass, PortError};
+use crate::{DeadLetter, ErrorClass, PortError, StopReceiver};
 
 /// Where a delivery stands in its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,17 +36,6 @@ pub struct Delivery {
     pub due: Timestamp,
     /// The task in the encoding of the `record` crate.
     pub encoded: Bytes,
-}
-
-/// A request to stop a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stop {
-    /// Which task.
-    pub key: TaskKey,
-    /// Its due time.
-    pub due: Timestamp,
-    /// Kill it, instead of asking.
-    pub kill: bool,
 }
 
 /// What a worker group says of a delivery. All settlements of one call become durable together, or none does.
@@ -89,7 +77,7 @@ pub struct QueueDepth {
     pub waiting: u64,
     /// Handed out and not settled.
     pub in_progress: u64,
-    /// Settled since the store was created.
+    /// Settled since the queue was first published to, or forgotten.
     pub settled: u64,
     /// Dead letters kept.
     pub dead_letters: u64,
@@ -141,9 +129,10 @@ pub trait ExecutionQueue: Send + Sync + 'static {
     }
 
     /// Stop requests published from now on.
-    fn stops(&self, queue: &QueueName) -> broadcast::Receiver<Stop>;
+    fn stops(&self, queue: &QueueName) -> StopReceiver;
 
-    /// Every queue that was ever published to, in order of name.
+    /// Every queue that was published to and is not forgotten, in order of name. A store may forget a queue in which nothing
+    /// is left.
     async fn queues(&self) -> Result<Vec<QueueName>, PortError>;
 
     /// How full a queue is for a group.

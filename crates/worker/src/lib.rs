@@ -58,7 +58,7 @@ pub use places::Places;
 #[cfg(unix)]
 pub use process::{COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor, USER_HEADER};
 pub use run::{Run, StopCause};
-pub use settings::{Clock, HistoryPolicy, Random};
+pub use settings::{Clock, HistoryPolicy, Idleness, Random};
 pub use webhook::{
     Network, NetworkError, Secret, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError,
     WebhookExecutor,

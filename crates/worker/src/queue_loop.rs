@@ -10,9 +10,8 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{Future, FutureExt};
 use minutehand_model::{Command, Outcome, PartitionId, Task, TaskKey};
-use minutehand_ports::{DeadLetter, Delivery, ErrorClass, PortError, Report, Settlement, Stop};
+use minutehand_ports::{DeadLetter, Delivery, ErrorClass, PortError, Report, Settlement, Stop, StopReceiver};
 use minutehand_record::{DecodeError, command};
-use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
@@ -64,6 +63,8 @@ pub(crate) struct QueueLoop<'a> {
     phase: Phase,
     deadline: Option<Instant>,
     result: Result<(), PortError>,
+    /// Since when there has been nothing to do.
+    idle_since: Option<Instant>,
 
     poll: Option<BoxFuture<'a, Result<Vec<Delivery>, PortError>>>,
     poll_failures: u32,
@@ -98,6 +99,7 @@ impl<'a> QueueLoop<'a> {
             phase: Phase::Working,
             deadline: None,
             result: Ok(()),
+            idle_since: None,
             poll: None,
             poll_failures: 0,
             poll_not_before: None,
@@ -121,6 +123,7 @@ impl<'a> QueueLoop<'a> {
     /// Works until it is told to stop and has drained, or the queue fails for good.
     pub(crate) async fn run(mut self, mut stop_receiver: watch::Receiver<bool>) -> Result<(), PortError> {
         let mut stops = Some(self.settings.port.stops(&self.lane.queue));
+        let mut crowd = self.settings.idleness.as_ref().map(|idleness| idleness.is_crowded.clone());
         loop {
             self.begin_commit();
             self.begin_poll();
@@ -130,6 +133,7 @@ impl<'a> QueueLoop<'a> {
             let mut place_freed = pin!(self.settings.places.freed());
             let (can_start, deadline) = (self.can_start(), self.next_deadline());
             let wants_place = self.has_work() && !can_start;
+            let idle_end = self.idle_end();
             tokio::select! {
                 biased;
                 () = told_to_stop(&mut stop_receiver), if self.phase == Phase::Working => self.begin_drain(),
@@ -147,6 +151,10 @@ impl<'a> QueueLoop<'a> {
                 }
                 // Another queue has given one back: look again.
                 () = &mut place_freed, if wants_place => {}
+                () = tokio::time::sleep_until(idle_end.unwrap_or_else(Instant::now)), if idle_end.is_some() => {
+                    self.begin_drain();
+                }
+                () = has_changed(&mut crowd), if idle_end.is_some() => {}
                 () = std::future::ready(()), if can_start => {
                     self.start_some();
                     tokio::task::yield_now().await;
@@ -453,6 +461,24 @@ impl<'a> QueueLoop<'a> {
         self.deadline = Some(Instant::now() + duration_ms(ms_max));
     }
 
+    /// When it ends because it has been idle; never while it has something to do.
+    fn idle_end(&mut self) -> Option<Instant> {
+        let idleness = self.settings.idleness.as_ref()?;
+        let is_idle = self.phase == Phase::Working
+            && self.poll.is_some()
+            && self.taken.is_empty()
+            && self.claimed.is_empty()
+            && self.slots.is_empty()
+            && self.bulkheads.deadline().is_none()
+            && self.commit.is_none()
+            && self.next.is_empty();
+        if !is_idle {
+            self.idle_since = None;
+            return None;
+        }
+        Some(idleness.ends_at(*self.idle_since.get_or_insert_with(Instant::now)))
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         let waits = [self.deadline, self.poll_not_before, self.bulkheads.deadline()];
         waits.into_iter().flatten().min()
@@ -516,6 +542,19 @@ async fn told_to_stop(receiver: &mut watch::Receiver<bool>) {
     let _ = receiver.wait_for(|is_stopping| *is_stopping).await;
 }
 
+/// Ends when a flag that may not be there changes.
+async fn has_changed(flag: &mut Option<watch::Receiver<bool>>) {
+    if let Some(receiver) = flag
+        && receiver.changed().await.is_err()
+    {
+        // Nobody can set it any more.
+        *flag = None;
+    }
+    if flag.is_none() {
+        std::future::pending().await
+    }
+}
+
 /// Polls a future that may not be there; without one, it never ends.
 async fn polled_if_some<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
@@ -524,13 +563,12 @@ async fn polled_if_some<F: Future + Unpin>(future: &mut Option<F>) -> F::Output 
     }
 }
 
-/// The next stop request. Requests that came too fast are passed over; when there can be no more, it never ends.
-async fn next_stop(stops: &mut Option<broadcast::Receiver<Stop>>) -> Stop {
-    while let Some(receiver) = stops {
+/// The next stop request; when there can be no more, it never ends.
+async fn next_stop(stops: &mut Option<StopReceiver>) -> Stop {
+    if let Some(receiver) = stops {
         match receiver.recv().await {
-            Ok(stop) => return stop,
-            Err(RecvError::Lagged(count)) => warn!(count, "stop requests were lost"),
-            Err(RecvError::Closed) => *stops = None,
+            Some(stop) => return stop,
+            None => *stops = None,
         }
     }
     std::future::pending().await

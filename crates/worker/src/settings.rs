@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use minutehand_model::{OutcomeKind, QueueName, Timestamp};
 use minutehand_ports::ExecutionQueue;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::dues::GivenDues;
 use crate::handler::Handler;
@@ -41,6 +43,25 @@ impl HistoryPolicy {
     }
 }
 
+/// When a worker ends by itself: when nothing has been there for it for a while.
+#[derive(Clone, Debug)]
+pub struct Idleness {
+    /// After how long it ends, in milliseconds,
+    pub after_ms: i64,
+    /// and after how long while others wait for its room.
+    pub crowded_after_ms: i64,
+    /// Whether others wait.
+    pub is_crowded: watch::Receiver<bool>,
+}
+
+impl Idleness {
+    /// When a worker ends that has been idle since a moment.
+    pub(crate) fn ends_at(&self, since: Instant) -> Instant {
+        let after_ms = if *self.is_crowded.borrow() { self.crowded_after_ms } else { self.after_ms };
+        since + duration_ms(after_ms)
+    }
+}
+
 /// What all queues of a worker share.
 pub(crate) struct Settings {
     pub(crate) port: Arc<dyn ExecutionQueue>,
@@ -56,6 +77,7 @@ pub(crate) struct Settings {
     pub(crate) run_timeout_ms: i64,
     pub(crate) stop_grace_ms: i64,
     pub(crate) drain_ms: i64,
+    pub(crate) idleness: Option<Idleness>,
 }
 
 impl Settings {

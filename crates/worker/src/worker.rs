@@ -15,7 +15,7 @@ use crate::handler::Handler;
 use crate::observer::{NoObserver, WorkerObserver};
 use crate::places::Places;
 use crate::queue_loop::QueueLoop;
-use crate::settings::{HistoryPolicy, Lane, Settings, system_clock, system_random};
+use crate::settings::{HistoryPolicy, Idleness, Lane, Settings, system_clock, system_random};
 
 /// The worker group used when none is named.
 pub const GROUP_DEFAULT: &str = "default";
@@ -130,6 +130,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// Lets the worker end by itself once the first of its queues has been idle; it goes on without an end when not
+    /// given. Nothing is running or taken then, and nothing is lost: what comes later waits for the next worker.
+    pub fn ends_when_idle(mut self, idleness: Idleness) -> WorkerBuilder {
+        self.settings.idleness = Some(idleness);
+        self
+    }
+
     /// Runs a queue's executions with a handler, at most `concurrency` at a time.
     pub fn handle(self, queue: QueueName, handler: impl Handler, concurrency: usize) -> WorkerBuilder {
         self.handle_shared(queue, Arc::new(handler), concurrency)
@@ -192,6 +199,7 @@ impl Worker {
             run_timeout_ms: 60 * MINUTE_MS,
             stop_grace_ms: 10 * SECOND_MS,
             drain_ms: 30 * SECOND_MS,
+            idleness: None,
         };
         WorkerBuilder { settings, lanes: Vec::new() }
     }

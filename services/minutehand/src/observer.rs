@@ -35,12 +35,15 @@ impl Observer {
         mut shutdown: watch::Receiver<bool>,
     ) {
         while !*shutdown.borrow_and_update() {
-            for queue in port.queues().await.unwrap_or_default() {
-                if let Ok(depth) = port.depth(&queue, &group).await {
+            let there = port.queues().await.unwrap_or_default();
+            let mut standings = Vec::with_capacity(there.len());
+            for queue in &there {
+                if let Ok(depth) = port.depth(queue, &group).await {
                     let standing = QueueStanding { depth: depth.waiting, dead_letters: depth.dead_letters };
-                    self.queues.queue(queue.as_str()).stands(standing);
+                    standings.push((queue.as_str(), standing));
                 }
             }
+            self.queues.stand(standings);
             self.lines.flush(SystemClock.now());
             tokio::select! {
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}

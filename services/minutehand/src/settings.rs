@@ -88,7 +88,7 @@ const KNOWN: &[Known] = &[
     number("drain_ms", "10000", 0, 600_000, "how long running handlers are waited for when stopping"),
     Known {
         name: "history",
-        default: "failures",
+        default: "all",
         kind: Kind::Word(&["none", "failures", "all"]),
         help: "which outcomes of single tasks are kept; those of schedules always are, but with `none`",
     },
@@ -97,7 +97,7 @@ const KNOWN: &[Known] = &[
         "1000000",
         0,
         i64::MAX,
-        "outcomes kept, about; the oldest are forgotten first",
+        "outcomes kept, about, and as many successes in brief (for a day); the oldest are forgotten first",
     ),
     Known { name: "task_index", default: "true", kind: Kind::Switch, help: "far tasks can be found by id" },
     Known {

@@ -1,6 +1,7 @@
 //! A group's place in one partition of a queue.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use minutehand_model::Timestamp;
 
 use crate::ranges::Ranges;
 
@@ -20,7 +21,7 @@ pub(crate) struct GroupLane {
     handed: u64,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl GroupLane {
     /// A group that begins at a sequence.
@@ -77,24 +78,26 @@ impl GroupLane {
         next.saturating_sub(self.cursor).saturating_sub(self.settled.count())
     }
 
-    /// The row: version, cursor, total, what is settled beyond.
-    pub(crate) fn encode(&self) -> Bytes {
+    /// The row: version, when the group was last seen, cursor, total, what is settled beyond.
+    pub(crate) fn encode(&self, seen_at: Timestamp) -> Bytes {
         let mut buffer = BytesMut::with_capacity(32);
         buffer.put_u8(VERSION);
+        buffer.put_i64(seen_at.as_millis());
         buffer.put_u64(self.cursor);
         buffer.put_u64(self.total);
         self.settled.encode(self.cursor, &mut buffer);
         buffer.freeze()
     }
 
-    /// The place a row says; nothing is handed out.
-    pub(crate) fn decode(mut row: &[u8]) -> Option<GroupLane> {
-        if row.len() < 17 || row.get_u8() != VERSION {
+    /// The place a row says, and when the group was last seen; nothing is handed out.
+    pub(crate) fn decode(mut row: &[u8]) -> Option<(GroupLane, Timestamp)> {
+        if row.len() < 25 || row.get_u8() != VERSION {
             return None;
         }
+        let seen_at = Timestamp::from_millis(row.get_i64());
         let (cursor, total) = (row.get_u64(), row.get_u64());
         let settled = Ranges::decode(cursor, &mut row)?;
-        row.is_empty().then_some(GroupLane { cursor, settled, total, handed: cursor })
+        row.is_empty().then_some((GroupLane { cursor, settled, total, handed: cursor }, seen_at))
     }
 }
 
@@ -111,13 +114,15 @@ mod tests {
             assert!(!lane.settle(sequence), "once and for all");
         }
         assert_eq!((lane.cursor(), lane.total(), lane.in_progress(), lane.waiting(30)), (11, 4, 6, 16));
-        let mut again = GroupLane::decode(&lane.encode()).unwrap();
+        let at = Timestamp::from_millis(-7);
+        let (mut again, seen_at) = GroupLane::decode(&lane.encode(at)).unwrap();
+        assert_eq!(seen_at, at);
         let mut handed = Vec::new();
         while again.next() < 20 {
             handed.push(again.next());
             again.hand_out(again.next() + 1);
         }
         assert_eq!(handed, [11, 14, 16, 17, 18, 19]);
-        assert_eq!(GroupLane::decode(&lane.encode()[..20]), None);
+        assert_eq!(GroupLane::decode(&lane.encode(at)[..28]), None);
     }
 }

@@ -1,23 +1,29 @@
 //! The port's face of the queue.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use minutehand_model::time::HOUR_MS;
 use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::{
-    Delivery, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
+    Delivery, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, StopReceiver,
 };
 use minutehand_record::publication;
-use tokio::sync::broadcast;
 
 use super::lane::GROUP_BYTES_MAX;
 use super::settle::{self, Prepared};
+use super::spent::GROUP_RETENTION_MS;
 use super::view::{Loaded, QueueView, Resident, Taken};
 use crate::keys;
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::store::{Applied, EmbeddedStore};
+
+/// How often the rows of a group that polls say so, at least. It must be far less than a group is remembered.
+const SEEN_EVERY_MS: i64 = 6 * HOUR_MS;
+const _: () = assert!(SEEN_EVERY_MS * 4 < GROUP_RETENTION_MS);
 
 /// How much a consumer that has fallen behind reads from disk at a time.
 const LOAD_BYTES: usize = 4 << 20;
@@ -33,6 +39,7 @@ impl ExecutionQueue for EmbeddedStore {
         let action = format!("poll the queue {queue} for the group {group:?}");
         check_group(group, &action)?;
         let view = self.shared().queue(queue);
+        self.be_seen(&view, group, &action).await?;
         loop {
             let changed = view.changed.notified();
             tokio::pin!(changed);
@@ -42,7 +49,7 @@ impl ExecutionQueue for EmbeddedStore {
                 Taken::Deliveries(deliveries) => return Ok(deliveries),
                 Taken::Nothing if count_max == 0 => return Ok(Vec::new()),
                 Taken::Nothing => changed.await,
-                Taken::NewGroup => self.add_group(&view, group, &action).await?,
+                Taken::NewGroup => self.register(&view, group, &action).await?,
                 Taken::OnDisk(partition, from, end) => {
                     self.load(&view, group, partition, from, end, &action).await?;
                 }
@@ -77,8 +84,8 @@ impl ExecutionQueue for EmbeddedStore {
         .await
     }
 
-    fn stops(&self, queue: &QueueName) -> broadcast::Receiver<Stop> {
-        self.shared().queue(queue).stops().subscribe()
+    fn stops(&self, queue: &QueueName) -> StopReceiver {
+        self.shared().queue(queue).listen()
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {
@@ -87,7 +94,7 @@ impl ExecutionQueue for EmbeddedStore {
     }
 
     async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError> {
-        Ok(self.shared().queue(queue).depth(group))
+        Ok(self.shared().known_queue(queue).map(|view| view.depth(group)).unwrap_or_default())
     }
 }
 
@@ -104,15 +111,48 @@ fn check_group(group: &str, action: &str) -> Result<(), PortError> {
 
 impl EmbeddedStore {
     /// Registers a group, so that nothing published from here on is removed before it has settled it.
-    async fn add_group(&self, view: &Arc<QueueView>, group: &str, action: &str) -> Result<(), PortError> {
+    async fn register(&self, view: &Arc<QueueView>, group: &str, action: &str) -> Result<(), PortError> {
         let (view, group) = (Arc::clone(view), group.to_owned());
         self.submit(action.to_owned(), 64, false, move |state, _| {
-            for partition in view.add_group(&group) {
+            for partition in view.add_group(&group, (state.now)()) {
                 state.changed_groups.insert((view.name.clone(), partition, group.clone()));
             }
             Ok(Applied::now(()))
         })
         .await
+    }
+
+    /// Lets the rows of a group say that it still polls, when they have not said so for long.
+    async fn be_seen(&self, view: &Arc<QueueView>, group: &str, action: &str) -> Result<(), PortError> {
+        let now = self.now();
+        if view.seen_at(group).is_none_or(|seen_at| now.millis_since(seen_at) < SEEN_EVERY_MS) {
+            return Ok(());
+        }
+        let (view, group) = (Arc::clone(view), group.to_owned());
+        self.submit(action.to_owned(), 64, false, move |state, _| {
+            for partition in (0..state.partitions.len()).map(|index| PartitionId::own(index as u32)) {
+                state.changed_groups.insert((view.name.clone(), partition, group.clone()));
+            }
+            Ok(Applied::now(()))
+        })
+        .await
+    }
+
+    /// Waits until something is published to a queue that nobody serves, that is whose stop requests nobody listens for,
+    /// and answers with all such queues. Each is told of once: who stops serving a queue looks whether
+    /// [`has_waiting`](EmbeddedStore::has_waiting) says that more has come.
+    pub async fn unserved_queues(&self) -> BTreeSet<QueueName> {
+        self.shared().take_unserved().await
+    }
+
+    /// How many queues are known: those in which something is left, or that somebody uses or has used just now.
+    pub fn queue_count(&self) -> usize {
+        self.shared().queue_count()
+    }
+
+    /// Whether an execution waits in a queue to be handed to a group.
+    pub fn has_waiting(&self, queue: &QueueName, group: &str) -> bool {
+        self.shared().known_queue(queue).is_some_and(|view| view.has_waiting(group))
     }
 
     /// Reads publications back from disk. Rows that cannot be understood are noted and passed over.

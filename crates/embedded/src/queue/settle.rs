@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use minutehand_model::{PartitionId, QueueName, TaskKey};
+use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{DeliveryId, ErrorClass, PortError, Report, Settlement};
 use minutehand_record::dead_letter::{self, DeadLetterRecord};
 use minutehand_record::outcome;
@@ -11,6 +11,7 @@ use minutehand_record::outcome;
 use crate::committer::Writes;
 use crate::state::{NewRows, State};
 use crate::store::Applied;
+use crate::successes::Success;
 
 /// A settlement or a report whose parts are encoded.
 pub(super) struct Prepared {
@@ -18,7 +19,19 @@ pub(super) struct Prepared {
     id: Option<DeliveryId>,
     commands: Vec<(PartitionId, Bytes)>,
     dead_letter: Option<(QueueName, Bytes)>,
-    outcome: Option<(TaskKey, Bytes)>,
+    outcome: Option<Kept>,
+}
+
+/// What is kept of an outcome.
+enum Kept {
+    Brief(Success),
+    Whole(TaskKey, Bytes),
+}
+
+impl Kept {
+    fn of(key: TaskKey, outcome: &Outcome) -> Kept {
+        Success::of(key, outcome).map_or_else(|| Kept::Whole(key, outcome::encode(outcome)), Kept::Brief)
+    }
 }
 
 impl Prepared {
@@ -46,7 +59,7 @@ impl Prepared {
             id: None,
             commands: report.commands,
             dead_letter: report.dead_letter.map(letter),
-            outcome: report.outcome.map(|(key, outcome)| (key, outcome::encode(&outcome))),
+            outcome: report.outcome.map(|(key, outcome)| Kept::of(key, &outcome)),
         }
     }
 
@@ -82,6 +95,7 @@ pub(super) fn apply(
     check_commands(state, settlements.iter().flat_map(|settlement| &settlement.commands), action)?;
     let mut commands: BTreeMap<PartitionId, Vec<Bytes>> = BTreeMap::new();
     let mut letters: Vec<QueueName> = Vec::new();
+    let mut successes = Vec::new();
     for settlement in settlements {
         if let Some(id) = settlement.id {
             // Settled once and for all: what comes with a repetition was said before.
@@ -97,12 +111,15 @@ pub(super) fn apply(
             state.add_dead_letter(writes, &letter_queue, encoded);
             letters.push(letter_queue);
         }
-        if let Some((key, encoded)) = settlement.outcome {
-            state.add_outcome(writes, key, encoded);
+        match settlement.outcome {
+            None => {}
+            Some(Kept::Brief(success)) => successes.push(success),
+            Some(Kept::Whole(key, encoded)) => state.add_outcome(writes, key, encoded),
         }
     }
     let mut rows = NewRows::default();
     state.append_commands(writes, commands, &mut rows);
+    let successes = state.successes.add(&state.spaces, writes, successes);
     let shared = state.shared.clone();
     let counts: Vec<(QueueName, u64)> = letters
         .into_iter()
@@ -113,6 +130,7 @@ pub(super) fn apply(
         .collect();
     Ok(Applied::then((), move || {
         rows.publish(&shared);
+        shared.successes.show(successes);
         counts.iter().for_each(|(queue, kept)| shared.queue(queue).set_dead_letters(*kept));
     }))
 }

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use minutehand_model::{DeliveryToken, PartitionId, QueueName};
-use minutehand_ports::{Delivery, DeliveryId, QueueDepth, Stop};
+use minutehand_model::{DeliveryToken, PartitionId, QueueName, Timestamp};
+use minutehand_ports::{Delivery, DeliveryId, QueueDepth, Stop, StopListeners, StopReceiver};
 use minutehand_record::publication::Batch;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
+use super::group::{Group, Groups};
 use super::lane::GroupLane;
-
-/// Stop requests a slow listener may fall behind.
-const STOPS_BACKLOG: usize = 1_024;
 
 /// A batch in memory.
 pub(crate) struct Resident {
@@ -56,19 +54,27 @@ pub(crate) struct QueueView {
     pub(crate) name: QueueName,
     inner: Mutex<Inner>,
     pub(crate) changed: Notify,
-    stops: broadcast::Sender<Stop>,
+    /// Who listens serves the queue.
+    stops: StopListeners,
     resident_bytes_max: usize,
+    /// How often the store has been opened.
+    generation: u32,
 }
 
 struct Inner {
+    /// Deliveries handed out.
+    handed_out: u64,
+    /// Counts what has been done with the queue.
+    activity: u64,
+    was_published: bool,
+
     lanes: Vec<Lane>,
-    groups: BTreeMap<String, Group>,
+    groups: Groups,
     resident_bytes: usize,
     dead_letters: u64,
 }
 
 /// What one partition has published.
-#[derive(Default)]
 struct Lane {
     /// The sequence of the next publication.
     next: u64,
@@ -77,22 +83,32 @@ struct Lane {
     resident: BTreeMap<u64, Arc<Resident>>,
 }
 
-struct Group {
-    lanes: Vec<GroupLane>,
-    /// The lane that is looked at first by the next poll, so that none starves.
-    turn: usize,
-}
-
 impl QueueView {
-    pub(crate) fn new(name: QueueName, partitions: usize, resident_bytes_max: usize) -> QueueView {
-        let lanes = (0..partitions).map(|_| Lane::default()).collect();
-        let inner = Inner { lanes, groups: BTreeMap::new(), resident_bytes: 0, dead_letters: 0 };
+    /// A queue whose publications are numbered from `first` on.
+    pub(crate) fn new(
+        name: QueueName,
+        partitions: usize,
+        first: u64,
+        resident_bytes_max: usize,
+        generation: u32,
+    ) -> QueueView {
+        let lane = || Lane { next: first, kept_from: first, resident: BTreeMap::new() };
+        let inner = Inner {
+            handed_out: 0,
+            activity: 0,
+            was_published: false,
+            lanes: (0..partitions).map(|_| lane()).collect(),
+            groups: Groups::default(),
+            resident_bytes: 0,
+            dead_letters: 0,
+        };
         QueueView {
             name,
             inner: Mutex::new(inner),
             changed: Notify::new(),
-            stops: broadcast::Sender::new(STOPS_BACKLOG),
+            stops: StopListeners::new(),
             resident_bytes_max,
+            generation,
         }
     }
 
@@ -105,24 +121,36 @@ impl QueueView {
         self.changed.notify_waiters();
     }
 
-    pub(crate) fn stops(&self) -> &broadcast::Sender<Stop> {
-        &self.stops
+    /// Stop requests from now on. Who listens serves the queue.
+    pub(crate) fn listen(&self) -> StopReceiver {
+        self.lock().activity += 1;
+        self.stops.listen()
     }
 
     /// Sets what the rows of a lane say, when the store is opened.
     pub(crate) fn restore_lane(&self, partition: PartitionId, next: u64, kept_from: u64) {
-        let lane = &mut self.lock().lanes[partition.index()];
+        let mut inner = self.lock();
+        inner.was_published = true;
+        let lane = &mut inner.lanes[partition.index()];
         (lane.next, lane.kept_from) = (next, kept_from);
     }
 
     /// Sets what the row of a group says, when the store is opened.
-    pub(crate) fn restore_group(&self, partition: PartitionId, group: &str, lane: GroupLane) {
+    pub(crate) fn restore_group(
+        &self,
+        partition: PartitionId,
+        group: &str,
+        lane: GroupLane,
+        seen_at: Timestamp,
+    ) {
         let mut inner = self.lock();
         let count = inner.lanes.len();
-        let group = inner
-            .groups
-            .entry(group.to_owned())
-            .or_insert_with(|| Group { lanes: vec![GroupLane::default(); count], turn: 0 });
+        let group = inner.groups.get_or_insert(group, || Group {
+            lanes: vec![GroupLane::default(); count],
+            turn: 0,
+            seen_at,
+        });
+        group.seen_at = group.seen_at.max(seen_at);
         group.lanes[partition.index()] = lane;
     }
 
@@ -131,7 +159,8 @@ impl QueueView {
     }
 
     pub(crate) fn is_published(&self) -> bool {
-        self.lock().lanes.iter().any(|lane| lane.next > 0)
+        let inner = self.lock();
+        inner.dead_letters > 0 || inner.was_published
     }
 
     pub(crate) fn next_sequence(&self, partition: PartitionId) -> u64 {
@@ -143,9 +172,18 @@ impl QueueView {
     }
 
     /// Takes in what a committed tick published from a sequence on.
-    pub(crate) fn publish(&self, partition: PartitionId, first: u64, batch: Resident, stops: &[Stop]) {
+    /// Whether nobody serves it.
+    pub(crate) fn publish(
+        &self,
+        partition: PartitionId,
+        first: u64,
+        batch: Resident,
+        stops: &[Stop],
+    ) -> bool {
         {
             let mut inner = self.lock();
+            inner.activity += 1;
+            inner.was_published |= batch.count() > 0;
             let lane = &mut inner.lanes[partition.index()];
             lane.next = first + batch.count();
             let bytes = batch.bytes;
@@ -155,11 +193,9 @@ impl QueueView {
                 inner.resident_bytes += bytes;
             }
         }
-        for stop in stops {
-            // Nobody listening is nobody running.
-            drop(self.stops.send(*stop));
-        }
+        self.stops.send(stops);
         self.wake();
+        !self.stops.is_heard()
     }
 
     /// Takes in what was read from disk.
@@ -188,6 +224,12 @@ impl QueueView {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let Some(group) = inner.groups.get_mut(group) else { return Taken::NewGroup };
+        inner.activity += 1;
+        let mut token = DeliveryToken {
+            generation: self.generation,
+            count: inner.handed_out,
+            ..DeliveryToken::default()
+        };
         let mut deliveries = Vec::new();
         let mut on_disk = None;
         let count = inner.lanes.len();
@@ -195,38 +237,49 @@ impl QueueView {
             let index = (group.turn + step) % count;
             let (lane, place) = (&inner.lanes[index], &mut group.lanes[index]);
             let partition = PartitionId::own(index as u32);
-            if !take_from(lane, place, partition, count_max, &mut deliveries) {
+            if !take_from(lane, place, partition, count_max, &mut token, &mut deliveries) {
                 on_disk = on_disk.or(Some((partition, place.next(), lane.next)));
+                if step == 0 && deliveries.is_empty() {
+                    // Its turn has come, however much the others have in memory.
+                    break;
+                }
             }
             if deliveries.len() >= count_max {
                 break;
             }
         }
+        if let Some((lane, from, end)) = on_disk
+            && deliveries.is_empty()
+        {
+            return Taken::OnDisk(lane, from, end);
+        }
         group.turn = (group.turn + 1) % count;
+        inner.handed_out = token.count;
         if deliveries.is_empty() {
-            return on_disk.map_or(Taken::Nothing, |(lane, from, end)| Taken::OnDisk(lane, from, end));
+            return Taken::Nothing;
         }
         inner.drop_passed();
         Taken::Deliveries(deliveries)
     }
 
     /// Adds a group that begins with the oldest kept publication; its place in each lane, to be written.
-    pub(crate) fn add_group(&self, group: &str) -> Vec<PartitionId> {
+    pub(crate) fn add_group(&self, group: &str, now: Timestamp) -> Vec<PartitionId> {
         let mut inner = self.lock();
-        if inner.groups.contains_key(group) {
+        inner.activity += 1;
+        if inner.groups.get(group).is_some() {
             return Vec::new();
         }
         let lanes: Vec<GroupLane> =
             inner.lanes.iter().map(|lane| GroupLane::starting_at(lane.kept_from)).collect();
         let partitions = (0..lanes.len()).map(|index| PartitionId::own(index as u32)).collect();
-        inner.groups.insert(group.to_owned(), Group { lanes, turn: 0 });
+        inner.groups.get_or_insert(group, || Group { lanes, turn: 0, seen_at: now });
         partitions
     }
 
     /// Why a settlement cannot be: the group or the delivery does not exist.
     pub(crate) fn check_settlement(&self, group: &str, ids: &[DeliveryId]) -> Result<(), String> {
         let inner = self.lock();
-        if !inner.groups.contains_key(group) {
+        if inner.groups.get(group).is_none() {
             return Err(format!("the group {group:?} has never polled the queue {}", self.name));
         }
         for id in ids {
@@ -257,12 +310,72 @@ impl QueueView {
         partition: PartitionId,
         change: impl FnOnce(&mut GroupLane) -> T,
     ) -> Option<T> {
-        self.lock().groups.get_mut(group).map(|group| change(&mut group.lanes[partition.index()]))
+        let mut inner = self.lock();
+        inner.activity += 1;
+        inner.groups.get_mut(group).map(|group| change(&mut group.lanes[partition.index()]))
     }
 
     /// The row of a group's place.
-    pub(crate) fn group_row(&self, partition: PartitionId, group: &str) -> Option<Bytes> {
-        self.with_place(group, partition, |place| place.encode())
+    pub(crate) fn group_row(&self, partition: PartitionId, group: &str, now: Timestamp) -> Option<Bytes> {
+        let mut inner = self.lock();
+        let group = inner.groups.get_mut(group)?;
+        group.seen_at = group.seen_at.max(now);
+        Some(group.lanes[partition.index()].encode(group.seen_at))
+    }
+
+    /// When a group was last seen, as its rows say; `None` when it has never polled.
+    pub(crate) fn seen_at(&self, group: &str) -> Option<Timestamp> {
+        self.lock().groups.get(group).map(|group| group.seen_at)
+    }
+
+    /// The groups that were last seen before a time, when others have been seen since.
+    pub(crate) fn gone_groups(&self, before: Timestamp) -> Vec<String> {
+        let inner = self.lock();
+        if inner.groups.values().all(|group| group.seen_at < before) {
+            return Vec::new();
+        }
+        let gone = inner.groups.iter().filter(|(_, group)| group.seen_at < before);
+        gone.map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Forgets a group; what only it had not settled may be removed.
+    pub(crate) fn remove_group(&self, group: &str) {
+        self.lock().groups.remove(group);
+    }
+
+    /// How often something was done with the queue, and whether nothing is left of it: no execution, no dead letter,
+    /// nobody who listens.
+    pub(crate) fn rest(&self) -> (u64, bool) {
+        let inner = self.lock();
+        let is_settled = |index: usize, lane: &Lane| {
+            lane.kept_from == lane.next
+                && inner.groups.values().all(|group| group.lanes[index].cursor() == lane.next)
+        };
+        let is_spent = inner.dead_letters == 0
+            && !self.stops.is_heard()
+            && inner.lanes.iter().enumerate().all(|(index, lane)| is_settled(index, lane));
+        (inner.activity, is_spent)
+    }
+
+    /// The highest number that a publication may have had.
+    pub(crate) fn numbered_below(&self) -> u64 {
+        self.lock().lanes.iter().map(|lane| lane.next).max().unwrap_or(0)
+    }
+
+    /// The names of the groups.
+    pub(crate) fn groups(&self) -> Vec<String> {
+        self.lock().groups.iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Whether any publication is kept.
+    pub(crate) fn keeps_any(&self) -> bool {
+        self.lock().lanes.iter().any(|lane| lane.kept_from < lane.next)
+    }
+
+    /// Whether anything waits for a group.
+    pub(crate) fn has_waiting(&self, group: &str) -> bool {
+        let depth = self.depth(group);
+        depth.waiting > depth.in_progress
     }
 
     /// What every group has settled of a lane, when that is more than has been removed: from, and below.
@@ -320,6 +433,7 @@ fn take_from(
     place: &mut GroupLane,
     partition: PartitionId,
     count_max: usize,
+    token: &mut DeliveryToken,
     deliveries: &mut Vec<Delivery>,
 ) -> bool {
     while deliveries.len() < count_max && place.next() < lane.next {
@@ -339,10 +453,11 @@ fn take_from(
                 continue;
             }
             place.hand_out(sequence + 1);
+            (token.epoch, token.count) = (header.epoch, token.count + 1);
             deliveries.push(Delivery {
                 id: DeliveryId { partition, sequence },
                 epoch: header.epoch,
-                token: DeliveryToken { epoch: header.epoch, ..DeliveryToken::default() },
+                token: *token,
                 offset: item.offset,
                 published_at: header.published_at,
                 key: item.key,

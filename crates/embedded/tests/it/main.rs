@@ -7,5 +7,7 @@ mod damage;
 mod finding;
 mod full_disk;
 mod opening;
+mod queues;
 mod retention;
+mod successes;
 mod support;

@@ -4,14 +4,14 @@ use minutehand_embedded::{Config, EmbeddedStore};
 use minutehand_model::*;
 use minutehand_ports::{CommandLog, ExecutionQueue, ExecutionSink, History, Settlement, Timetable};
 
-use crate::support::{config, done, open, queue, task, tick};
+use crate::support::{config, done, open, queue, rows, task, tick};
 
 fn outcome(attempt: u32) -> Outcome {
     let at = Timestamp::from_millis(i64::from(attempt));
     Outcome {
         execution: ExecutionId(u128::from(attempt)),
         attempt,
-        kind: OutcomeKind::Succeeded,
+        kind: OutcomeKind::Retried,
         detail: String::new(),
         due: at,
         started_at: at,
@@ -41,13 +41,6 @@ async fn the_history_forgets_its_oldest_outcomes() {
         store.outcomes(key).await.unwrap().into_iter().map(|outcome| outcome.attempt).collect();
     assert!((10..=11).contains(&kept.len()), "{kept:?}");
     assert_eq!(kept, (41 - kept.len() as u32..=40).collect::<Vec<_>>());
-}
-
-/// Rows of a table, counted beside the store.
-fn rows(folder: &std::path::Path, table: &str) -> usize {
-    let database = fjall::Database::builder(folder.join("database")).open().unwrap();
-    let table = database.keyspace(table, fjall::KeyspaceCreateOptions::default).unwrap();
-    table.len().unwrap()
 }
 
 #[tokio::test]

@@ -41,6 +41,13 @@ pub(crate) fn open(folder: &Path) -> Arc<EmbeddedStore> {
     EmbeddedStore::open(config(folder)).unwrap()
 }
 
+/// Rows of a table, counted beside the store.
+pub(crate) fn rows(folder: &Path, table: &str) -> usize {
+    let database = fjall::Database::builder(folder.join("database")).open().unwrap();
+    let table = database.keyspace(table, fjall::KeyspaceCreateOptions::default).unwrap();
+    table.len().unwrap()
+}
+
 pub(crate) fn queue(name: &str) -> QueueName {
     QueueName::parse(name).unwrap()
 }

@@ -14,9 +14,9 @@ use minutehand_node::Clock;
 use minutehand_ports::{
     Appended, CommandLog, Committed, Coordinator, DeadLetter, DeadLetterPage, Delivery, ErrorClass,
     ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, LogRecord, Opened, PortError, QueueDepth,
-    Settlement, Stop, Timetable,
+    Settlement, StopListeners, StopReceiver, Timetable,
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 #[derive(Default)]
 struct Partition {
@@ -295,8 +295,8 @@ impl ExecutionQueue for Store {
         Ok(())
     }
 
-    fn stops(&self, _: &QueueName) -> broadcast::Receiver<Stop> {
-        broadcast::channel(1).1
+    fn stops(&self, _: &QueueName) -> StopReceiver {
+        StopListeners::new().listen()
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {

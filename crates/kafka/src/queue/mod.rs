@@ -23,9 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use minutehand_model::QueueName;
 use minutehand_ports::{
-    Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
+    Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, StopReceiver,
 };
-use tokio::sync::broadcast;
 
 use self::delivery::Shares;
 use self::depth::Counter;
@@ -268,7 +267,7 @@ impl ExecutionQueue for KafkaQueue {
         self.start(queue, group)?.submit(&action, job).await.map(drop)
     }
 
-    fn stops(&self, queue: &QueueName) -> broadcast::Receiver<Stop> {
+    fn stops(&self, queue: &QueueName) -> StopReceiver {
         self.stops.listen(queue)
     }
 

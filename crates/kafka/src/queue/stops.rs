@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use minutehand_ingress::egress::Incoming;
 use minutehand_model::{PartitionId, QueueName};
-use minutehand_ports::Stop;
+use minutehand_ports::{Stop, StopListeners, StopReceiver};
 use minutehand_record::QueueNames;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
-use tokio::sync::broadcast;
 
 use super::bell::Bell;
 use crate::client::Client;
@@ -20,8 +19,6 @@ use crate::execution;
 use crate::listener::Consumer;
 use crate::tail;
 
-/// Requests kept for a listener that is slow.
-const KEPT_MAX: usize = 1_024;
 /// Reading begins with requests of so long ago: clocks differ, and a request may be older than the worker that runs
 /// what it means. Those that mean nothing any more do no harm.
 const PAST: Duration = Duration::from_secs(60);
@@ -30,7 +27,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 struct Shared {
     client: Arc<Client>,
-    listeners: Mutex<BTreeMap<QueueName, broadcast::Sender<Stop>>>,
+    listeners: Mutex<BTreeMap<QueueName, StopListeners>>,
     is_closing: Mutex<bool>,
     bell: Bell,
 }
@@ -52,11 +49,10 @@ impl Stops {
         Stops { shared: Arc::new(shared), start: Once::new() }
     }
 
-    pub(crate) fn listen(&self, queue: &QueueName) -> broadcast::Receiver<Stop> {
+    pub(crate) fn listen(&self, queue: &QueueName) -> StopReceiver {
         let receiver = {
             let mut listeners = self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-            let sender = listeners.entry(queue.clone()).or_insert_with(|| broadcast::channel(KEPT_MAX).0);
-            sender.subscribe()
+            listeners.entry(queue.clone()).or_default().listen()
         };
         self.start.call_once(|| {
             let shared = Arc::clone(&self.shared);
@@ -135,8 +131,7 @@ impl Shared {
         };
         let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(listener) = listeners.get(&queue) {
-            // Nobody may listen any more.
-            listener.send(stop).ok();
+            listener.send(&[stop]);
         }
     }
 }

@@ -8,11 +8,12 @@ use minutehand_model::{
     Block, BucketLoad, Epoch, LogOffset, Outcome, PartitionId, QueueName, RevisionEntry, TaskKey, Tick,
     Timestamp, TimetableEntry, TimetablePage,
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::{
     Appended, CommandLog, Committed, Coordinator, DeadLetterPage, Delivery, ErrorClass, ExecutionQueue,
-    ExecutionSink, History, LogBatch, LogBounds, Opened, PortError, QueueDepth, Settlement, Stop, Timetable,
+    ExecutionSink, History, LogBatch, LogBounds, Opened, PortError, QueueDepth, Settlement, StopListeners,
+    StopReceiver, Timetable,
 };
 
 /// A port that refuses everything.
@@ -126,8 +127,8 @@ impl ExecutionQueue for Absent {
         absent("settle deliveries")
     }
 
-    fn stops(&self, _: &QueueName) -> broadcast::Receiver<Stop> {
-        broadcast::channel(1).1
+    fn stops(&self, _: &QueueName) -> StopReceiver {
+        StopListeners::new().listen()
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use minutehand_model::{Epoch, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp};
-use minutehand_ports::{DeadLetter, Delivery, DeliveryId, ErrorClass, PortError, Stop};
-use tokio::sync::{Notify, broadcast, watch};
+use minutehand_ports::{DeadLetter, Delivery, DeliveryId, ErrorClass, PortError, StopListeners};
+use tokio::sync::{Notify, watch};
 
 use crate::store::{LogStore, SinkStore, TimetableStore};
 
@@ -35,7 +35,7 @@ struct State {
     dead_letters: Vec<(u64, DeadLetter)>,
     dead_letters_ever: u64,
     outcomes: Vec<(TaskKey, Outcome)>,
-    stops: BTreeMap<QueueName, broadcast::Sender<Stop>>,
+    stops: BTreeMap<QueueName, StopListeners>,
 }
 
 struct Shared {

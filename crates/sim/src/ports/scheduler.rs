@@ -142,8 +142,7 @@ impl State {
         }
         for stop in tick.stops {
             if let Some(listeners) = self.stops.get(&stop.queue) {
-                // Nobody listening is no failure.
-                drop(listeners.send(Stop { key: stop.key, due: stop.due, kill: stop.kill }));
+                listeners.send(&[Stop { key: stop.key, due: stop.due, kill: stop.kill }]);
             }
         }
     }

@@ -7,14 +7,10 @@ use bytes::Bytes;
 use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{
     DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, PortError, QueueDepth,
-    Settlement, Stop,
+    Settlement, StopReceiver,
 };
-use tokio::sync::broadcast;
 
 use super::{MemoryStores, State};
-
-/// Stop requests that a slow listener may lag behind.
-const STOPS_KEPT: usize = 1_024;
 
 impl State {
     fn hand_out(&mut self, queue: &QueueName, group: &str, count_max: usize) -> Vec<Delivery> {
@@ -103,10 +99,8 @@ impl ExecutionQueue for MemoryStores {
         Ok(())
     }
 
-    fn stops(&self, queue: &QueueName) -> broadcast::Receiver<Stop> {
-        let mut state = self.state();
-        let listeners = state.stops.entry(queue.clone());
-        listeners.or_insert_with(|| broadcast::Sender::new(STOPS_KEPT)).subscribe()
+    fn stops(&self, queue: &QueueName) -> StopReceiver {
+        self.state().stops.entry(queue.clone()).or_default().listen()
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {

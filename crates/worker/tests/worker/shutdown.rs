@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use minutehand_model::{Guarantee, QueueName, Task};
 use minutehand_ports::ErrorClass;
-use minutehand_worker::{FnHandler, Run, Verdict};
-use tokio::sync::Notify;
+use minutehand_worker::{FnHandler, Idleness, Run, Verdict};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::support::{Counter, FakeQueue, queue, task_named};
@@ -141,4 +141,35 @@ async fn a_queue_that_fails_for_good_drains_the_others_and_says_so() {
     assert_eq!(error.source.class, ErrorClass::Fatal);
     assert!(error.to_string().starts_with("the worker stopped, because of queue "), "{error}");
     assert!(!broken.state().settled.is_empty(), "what ran was let end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_ends_but_not_while_something_runs() {
+    let (fake, started) = (FakeQueue::new(), Arc::new(Notify::new()));
+    fake.deliver(&lasting("long", 500));
+    let (_crowd, is_crowded) = watch::channel(false);
+    let idleness = Idleness { after_ms: 60_000, crowded_after_ms: 5, is_crowded };
+    let worker =
+        fake.worker().handle(queue(), sleeping(&started), 4).ends_when_idle(idleness).build().unwrap();
+    let begun = Instant::now();
+    worker.run(std::future::pending()).await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 560);
+    assert_eq!(fake.state().settled.len(), 1);
+    fake.deliver(&lasting("later", 0));
+    assert_eq!(fake.state().waiting.len(), 1, "it waits for the next worker");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_makes_room_when_others_wait() {
+    let (fake, started) = (FakeQueue::new(), Arc::new(Notify::new()));
+    let (crowd, is_crowded) = watch::channel(false);
+    let idleness = Idleness { after_ms: 60_000, crowded_after_ms: 5, is_crowded };
+    let worker =
+        fake.worker().handle(queue(), sleeping(&started), 4).ends_when_idle(idleness).build().unwrap();
+    let begun = Instant::now();
+    let ended = tokio::spawn(worker.run(std::future::pending()));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    crowd.send_replace(true);
+    ended.await.unwrap().unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 10);
 }

@@ -12,10 +12,11 @@ use minutehand_model::{
 };
 use minutehand_ports::{
     Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
+    StopListeners, StopReceiver,
 };
 use minutehand_record::{command, task};
 use minutehand_worker::{Worker, WorkerBuilder};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
 /// A time in 2026.
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
@@ -93,7 +94,7 @@ impl SetClock {
 /// What the queue in memory holds and was told.
 #[derive(Default)]
 pub(crate) struct State {
-    waiting: VecDeque<Delivery>,
+    pub(crate) waiting: VecDeque<Delivery>,
     sequence: u64,
     in_progress: BTreeMap<DeliveryId, Delivery>,
     settled_ids: BTreeSet<DeliveryId>,
@@ -114,7 +115,7 @@ pub(crate) struct State {
 pub(crate) struct FakeQueue {
     state: Mutex<State>,
     changed: Notify,
-    stops: broadcast::Sender<Stop>,
+    stops: StopListeners,
     pub(crate) clock: SetClock,
 }
 
@@ -123,7 +124,7 @@ impl FakeQueue {
         Arc::new(FakeQueue {
             state: Mutex::default(),
             changed: Notify::new(),
-            stops: broadcast::channel(64).0,
+            stops: StopListeners::new(),
             clock: SetClock::new(),
         })
     }
@@ -163,7 +164,8 @@ impl FakeQueue {
 
     pub(crate) fn send_stop(&self, task: &Task, kill: bool) {
         let stop = Stop { key: task.key(), due: task.due, kill };
-        self.stops.send(stop).expect("a worker listens");
+        assert!(self.stops.is_heard(), "a worker listens");
+        self.stops.send(&[stop]);
     }
 
     /// Waits until the state is as wanted.
@@ -263,8 +265,8 @@ impl ExecutionQueue for FakeQueue {
         Ok(())
     }
 
-    fn stops(&self, _: &QueueName) -> broadcast::Receiver<Stop> {
-        self.stops.subscribe()
+    fn stops(&self, _: &QueueName) -> StopReceiver {
+        self.stops.listen()
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use minutehand_cli::{Exit, Failure};
+use minutehand_embedded::EmbeddedStore;
 use minutehand_model::QueueName;
 use minutehand_ports::ExecutionQueue;
-use minutehand_worker::{GROUP_DEFAULT, Handler, Places, Worker, WorkerObserver};
+use minutehand_worker::{GROUP_DEFAULT, Handler, Idleness, Places, Worker, WorkerObserver};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::executors::{ExecutorOptions, Executors, Unclaimed, history_policy};
 use crate::observer::Observer;
@@ -18,8 +19,14 @@ use crate::permission::CommandPermission;
 use crate::settings::Settings;
 use crate::webhooks;
 
-/// How often new queues are looked for.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Workers there may be at once without a wait. A burst of tasks for thousands of queues then costs the memory of this many.
+const WORKERS_AT_ONCE: usize = 128;
+/// How often as many more are let in while queues wait for a worker: where all are busy for long, each queue gets its own.
+const LET_IN_EVERY: Duration = Duration::from_secs(1);
+/// When a worker has had nothing to do for this long, it ends; its queue gets one when there is something to do again.
+const IDLE_MS: i64 = 60_000;
+/// The same while other queues wait for a worker.
+const IDLE_CROWDED_MS: i64 = 5;
 
 /// The queue of crontab lines.
 pub(super) const CRONTAB_QUEUE: &str = "crontab";
@@ -40,9 +47,10 @@ pub(super) fn executors(settings: &Settings, output: PathBuf) -> Result<Executor
     Executors::new(ExecutorOptions { webhook, output: Some(output), commands, unclaimed }).map_err(usage)
 }
 
-/// Runs workers until `shutdown` turns true and all of them have drained. At most `runs_max` runs are in progress at once.
+/// Runs workers until `shutdown` turns true and all of them have drained. A queue has one as long as there is something
+/// to do in it. At most `runs_max` runs are in progress at once.
 pub(super) async fn run(
-    port: Arc<dyn ExecutionQueue>,
+    store: Arc<EmbeddedStore>,
     executors: Executors,
     settings: Settings,
     runs_max: usize,
@@ -50,47 +58,68 @@ pub(super) async fn run(
 ) {
     let handler: Arc<dyn Handler> = Arc::new(executors);
     let keeps_unclaimed = settings.text("unclaimed") == "keep";
+    let port: Arc<dyn ExecutionQueue> = store.clone();
     let observer = Observer::new(true);
     tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), GROUP_DEFAULT.to_owned(), shutdown.clone()));
     let observer: Arc<dyn WorkerObserver> = observer;
     let places = Places::new(settings.size("worker_concurrency_total").min(runs_max));
-    let mut served = BTreeSet::new();
+    let (tell_crowd, is_crowded) = watch::channel(false);
+    let mut waiting: BTreeSet<QueueName> = BTreeSet::new();
     let mut workers = JoinSet::new();
+    let mut workers_max = WORKERS_AT_ONCE;
+    let mut let_in = tokio::time::interval(LET_IN_EVERY);
     while !*shutdown.borrow_and_update() {
-        match port.queues().await {
-            Ok(queues) => {
-                for queue in queues.into_iter().filter(|queue| !served.contains(queue)).collect::<Vec<_>>() {
-                    served.insert(queue.clone());
-                    if keeps_unclaimed && !matches!(queue.as_str(), CRONTAB_QUEUE | "process") {
-                        continue;
-                    }
-                    let worker = worker(&port, &queue, Arc::clone(&handler), &observer, &places, &settings);
-                    let mut shutdown = shutdown.clone();
-                    workers.spawn(async move {
-                        let stopped = async move {
-                            shutdown.wait_for(|wanted| *wanted).await.ok();
-                        };
-                        match worker {
-                            Ok(worker) => worker.run(stopped).await.map_err(|error| error.to_string()),
-                            Err(error) => Err(error),
-                        }
-                    });
-                }
+        while workers.len() < workers_max
+            && let Some(queue) = waiting.pop_first()
+        {
+            if keeps_unclaimed && !matches!(queue.as_str(), CRONTAB_QUEUE | "process") {
+                continue;
             }
-            Err(error) => tracing::warn!(error = %error, "could not list the queues"),
+            let idleness = Idleness {
+                after_ms: IDLE_MS,
+                crowded_after_ms: IDLE_CROWDED_MS,
+                is_crowded: is_crowded.clone(),
+            };
+            let worker = worker(&port, &queue, Arc::clone(&handler), &observer, &places, &settings, idleness);
+            let mut shutdown = shutdown.clone();
+            workers.spawn(async move {
+                let stopped = async move {
+                    shutdown.wait_for(|wanted| *wanted).await.ok();
+                };
+                let ended = match worker {
+                    Ok(worker) => worker.run(stopped).await.map_err(|error| error.to_string()),
+                    Err(error) => Err(error),
+                };
+                (queue, ended)
+            });
         }
+        tell_crowd
+            .send_if_modified(|told| std::mem::replace(told, !waiting.is_empty()) == waiting.is_empty());
         tokio::select! {
-            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            unserved = store.unserved_queues() => waiting.extend(unserved),
+            Some(ended) = workers.join_next() => {
+                // While it was ending, more may have come that nobody was told of.
+                waiting.extend(ended_queue(ended).filter(|queue| store.has_waiting(queue, GROUP_DEFAULT)));
+            }
+            _ = let_in.tick() => {
+                workers_max = if waiting.is_empty() { WORKERS_AT_ONCE } else { workers_max + WORKERS_AT_ONCE };
+            }
             _ = shutdown.changed() => {}
         }
     }
     while let Some(ended) = workers.join_next().await {
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(error, "a worker stopped"),
-            Err(error) => tracing::error!(error = %error, "a worker panicked"),
-        }
+        ended_queue(ended);
     }
+}
+
+/// The queue whose worker has ended as it should.
+fn ended_queue(ended: Result<(QueueName, Result<(), String>), JoinError>) -> Option<QueueName> {
+    match ended {
+        Ok((queue, Ok(()))) => return Some(queue),
+        Ok((queue, Err(error))) => tracing::error!(%queue, error, "a worker stopped"),
+        Err(error) => tracing::error!(error = %error, "a worker panicked"),
+    }
+    None
 }
 
 fn worker(
@@ -100,6 +129,7 @@ fn worker(
     observer: &Arc<dyn WorkerObserver>,
     places: &Places,
     settings: &Settings,
+    idleness: Idleness,
 ) -> Result<Worker, String> {
     let built = Worker::builder(Arc::clone(port))
         .observer(Arc::clone(observer))
@@ -107,6 +137,7 @@ fn worker(
         .history(history_policy(settings.text("history")))
         .run_timeout_ms(settings.number("run_timeout_ms"))
         .drain_ms(settings.number("drain_ms"))
+        .ends_when_idle(idleness)
         .handle_shared(queue.clone(), handler, settings.size("worker_concurrency"))
         .build();
     built.map_err(|error| error.to_string())

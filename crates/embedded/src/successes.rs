@@ -1,0 +1,350 @@
+//! What ran and succeeded, in brief: "did my task run?" has an answer for a day, for some bytes a task.
+//!
+//! A row for each would cost more than the rest of a task. So a commit writes one row for all its successes, the *tail*,
+//! which is also kept in memory. When the tail is long enough it becomes a *run*: the same entries in order of their
+//! tasks, some hundred in a row, so that a task is found by reading one row of each run. The oldest runs are forgotten,
+//! by count and by age.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Mutex;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use minutehand_model::time::DAY_MS;
+use minutehand_model::{ExecutionId, Outcome, OutcomeKind, TaskKey, Timestamp};
+
+use crate::committer::Writes;
+use crate::spaces::Spaces;
+use crate::state::pair;
+
+/// Entries of the tail before it becomes a run.
+const RUN_ENTRIES: usize = 32_768;
+/// Entries in a row of a run: what one look-up reads.
+const ROW_ENTRIES: usize = 128;
+/// How long a success is remembered, unless too many follow it.
+const KEEP_MS: i64 = DAY_MS;
+/// Most successes of one task that are told.
+const TOLD_MAX: usize = 1_000;
+const ENTRY_BYTES: usize = 16 + 16 + 8 + 8 + 8 + 4;
+const VERSION: u8 = 1;
+
+const _: () = assert!(RUN_ENTRIES * ENTRY_BYTES < 4 << 20, "the tail is little memory");
+
+/// A success whose executor had nothing to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Success {
+    task: TaskKey,
+    execution: ExecutionId,
+    due: Timestamp,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+    attempt: u32,
+}
+
+impl Success {
+    /// From an outcome; `None` when there is more to keep of it.
+    pub(crate) fn of(task: TaskKey, outcome: &Outcome) -> Option<Success> {
+        let Outcome { execution, attempt, kind, ref detail, due, started_at, ended_at } = *outcome;
+        let is_brief = kind == OutcomeKind::Succeeded && detail.is_empty();
+        is_brief.then_some(Success { task, execution, due, started_at, ended_at, attempt })
+    }
+
+    fn outcome(self) -> Outcome {
+        let Success { task: _, execution, due, started_at, ended_at, attempt } = self;
+        let (kind, detail) = (OutcomeKind::Succeeded, String::new());
+        Outcome { execution, attempt, kind, detail, due, started_at, ended_at }
+    }
+
+    fn put(&self, buffer: &mut BytesMut) {
+        buffer.put_u128(self.task.0);
+        buffer.put_u128(self.execution.0);
+        buffer.put_i64(self.due.as_millis());
+        buffer.put_i64(self.started_at.as_millis());
+        buffer.put_i64(self.ended_at.as_millis());
+        buffer.put_u32(self.attempt);
+    }
+
+    fn get(mut bytes: &[u8]) -> Success {
+        Success {
+            task: TaskKey(bytes.get_u128()),
+            execution: ExecutionId(bytes.get_u128()),
+            due: Timestamp::from_millis(bytes.get_i64()),
+            started_at: Timestamp::from_millis(bytes.get_i64()),
+            ended_at: Timestamp::from_millis(bytes.get_i64()),
+            attempt: bytes.get_u32(),
+        }
+    }
+}
+
+/// A row: version, CRC-32C of the rest, entries.
+fn encode<'a>(successes: impl ExactSizeIterator<Item = &'a Success>) -> Bytes {
+    let mut buffer = BytesMut::with_capacity(5 + successes.len() * ENTRY_BYTES);
+    buffer.put_u8(VERSION);
+    buffer.put_u32(0);
+    successes.for_each(|success| success.put(&mut buffer));
+    let crc = crc32c::crc32c(&buffer[5..]);
+    buffer[1..5].copy_from_slice(&crc.to_be_bytes());
+    buffer.freeze()
+}
+
+fn decode(row: &[u8]) -> Result<Vec<Success>, String> {
+    let (Some((&VERSION, rest)), true) = (row.split_first(), row.len() >= 5) else {
+        return Err("it is not a row of successes".to_owned());
+    };
+    let (mut crc, entries) = rest.split_at(4);
+    if crc.get_u32() != crc32c::crc32c(entries) || entries.len() % ENTRY_BYTES != 0 {
+        return Err("its checksum does not match".to_owned());
+    }
+    Ok(entries.chunks_exact(ENTRY_BYTES).map(Success::get).collect())
+}
+
+/// Entries in order of their tasks, and of one task in the order in which they came.
+type Tail = BTreeMap<(TaskKey, u64), Success>;
+
+/// What readers share with the committer.
+#[derive(Default)]
+pub(crate) struct View(Mutex<Remembered>);
+
+/// The tail, and the numbers of the runs.
+#[derive(Default)]
+pub(crate) struct Remembered {
+    tail: Tail,
+    runs: Vec<u64>,
+}
+
+/// What the committer knows.
+pub(crate) struct Successes {
+    /// The number of the next entry; a row of the tail has that of its first.
+    next: u64,
+    /// Where the rows of the tail begin.
+    tail_from: u64,
+    /// Entries since.
+    tail_entries: usize,
+    /// Oldest first.
+    runs: VecDeque<Run>,
+    entries_max: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Run {
+    number: u64,
+    entries: u64,
+    ended_at: Timestamp,
+}
+
+/// The key under which the end of a run is kept, with how many entries it has.
+fn run_key(number: u64) -> Vec<u8> {
+    [RUN_PREFIX, &number.to_be_bytes()].concat()
+}
+
+const RUN_PREFIX: &[u8] = b"successes/";
+
+/// A row of a run: its number, the task of its first entry, and its place among the rows.
+fn row_key(run: u64, first: TaskKey, index: u32) -> Vec<u8> {
+    [&run.to_be_bytes()[..], &first.0.to_be_bytes(), &index.to_be_bytes()].concat()
+}
+
+impl Successes {
+    /// From the rows; what cannot be understood is told to `damaged`, and forgotten.
+    pub(crate) fn load(
+        spaces: &Spaces,
+        entries_max: u64,
+        mut damaged: impl FnMut(String, String),
+    ) -> fjall::Result<(Successes, Remembered)> {
+        let mut runs = VecDeque::new();
+        let mut next = 0;
+        for guard in spaces.meta.prefix(RUN_PREFIX) {
+            let (key, value) = guard.into_inner()?;
+            let (Some(number), Some((entries, ended_at))) =
+                (crate::keys::number_of(&key), crate::state::pair_of(&value))
+            else {
+                continue;
+            };
+            next = next.max(number + entries);
+            runs.push_back(Run { number, entries, ended_at: Timestamp::from_millis(ended_at as i64) });
+        }
+        let (mut tail, tail_from) = (Tail::new(), next);
+        for guard in spaces.success_tail.range(tail_from.to_be_bytes()..) {
+            let (key, value) = guard.into_inner()?;
+            let Some(first) = crate::keys::number_of(&key) else { continue };
+            match decode(&value) {
+                Ok(entries) => {
+                    next = next.max(first + entries.len() as u64);
+                    tail.extend((first..).zip(entries).map(|(number, entry)| ((entry.task, number), entry)));
+                }
+                Err(reason) => damaged(format!("successes from number {first} on"), reason),
+            }
+        }
+        let remembered = Remembered { runs: runs.iter().map(|run| run.number).collect(), tail };
+        let tail_entries = remembered.tail.len();
+        Ok((Successes { next, tail_from, tail_entries, runs, entries_max }, remembered))
+    }
+
+    /// Writes successes; they are to be shown once they are durable.
+    pub(crate) fn add(&mut self, spaces: &Spaces, writes: &mut Writes, entries: Vec<Success>) -> Shown {
+        let first = self.next;
+        if !entries.is_empty() && self.entries_max > 0 {
+            writes.insert(&spaces.success_tail, first.to_be_bytes(), encode(entries.iter()));
+            self.next += entries.len() as u64;
+            self.tail_entries += entries.len();
+        }
+        Shown { first, entries }
+    }
+
+    /// Makes a run of a tail that is long enough. Only what is durable is in the view, and only that becomes a run.
+    pub(crate) fn roll(&mut self, spaces: &Spaces, view: &View, writes: &mut Writes) -> Option<Rolled> {
+        if self.tail_entries < RUN_ENTRIES {
+            return None;
+        }
+        let entries: Vec<((TaskKey, u64), Success)> =
+            view.lock().tail.iter().map(|(key, entry)| (*key, *entry)).collect();
+        let (from, end) = (self.tail_from, entries.iter().map(|((_, number), _)| number + 1).max()?);
+        for (index, row) in (0..).zip(entries.chunks(ROW_ENTRIES)) {
+            let value = encode(row.iter().map(|(_, entry)| entry));
+            writes.insert(&spaces.success_runs, row_key(from, row[0].1.task, index), value);
+        }
+        for guard in spaces.success_tail.range(from.to_be_bytes()..end.to_be_bytes()) {
+            // What cannot be read is behind every later tail, and costs nothing but its room.
+            let Ok(key) = guard.key() else { break };
+            writes.remove(&spaces.success_tail, key);
+        }
+        let ended_at = entries.iter().map(|(_, entry)| entry.ended_at).max()?;
+        let run = Run { number: from, entries: end - from, ended_at };
+        writes.insert(&spaces.meta, run_key(from), pair(run.entries, ended_at.as_millis() as u64));
+        self.runs.push_back(run);
+        self.tail_from = end;
+        self.tail_entries = usize::try_from(self.next - end).unwrap_or(usize::MAX);
+        Some(Rolled { run: from, end })
+    }
+
+    /// Forgets the oldest run when there are too many entries, or it is old; its number.
+    pub(crate) fn forget(&mut self, spaces: &Spaces, writes: &mut Writes, now: Timestamp) -> Option<u64> {
+        let oldest = *self.runs.front()?;
+        let too_many = self.next - oldest.number > self.entries_max.saturating_add(RUN_ENTRIES as u64);
+        if !too_many && now.millis_since(oldest.ended_at) < KEEP_MS {
+            return None;
+        }
+        for guard in spaces.success_runs.prefix(oldest.number.to_be_bytes()) {
+            let Ok(key) = guard.key() else { break };
+            writes.remove(&spaces.success_runs, key);
+        }
+        writes.remove(&spaces.meta, run_key(oldest.number));
+        self.runs.pop_front();
+        Some(oldest.number)
+    }
+}
+
+/// Entries that are written and not yet durable.
+pub(crate) struct Shown {
+    first: u64,
+    entries: Vec<Success>,
+}
+
+/// A tail that has become a run, once that is durable.
+pub(crate) struct Rolled {
+    run: u64,
+    end: u64,
+}
+
+impl View {
+    /// Takes over what was read when the store was opened.
+    pub(crate) fn replace(&self, remembered: Remembered) {
+        *self.lock() = remembered;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// Shows entries that are durable.
+    pub(crate) fn show(&self, shown: Shown) {
+        let numbered = (shown.first..).zip(shown.entries);
+        self.lock().tail.extend(numbered.map(|(number, entry)| ((entry.task, number), entry)));
+    }
+
+    /// Takes over what has become a run.
+    pub(crate) fn rolled(&self, rolled: &Rolled) {
+        let mut seen = self.lock();
+        seen.tail.retain(|(_, number), _| *number >= rolled.end);
+        seen.runs.push(rolled.run);
+    }
+
+    /// Takes note that a run is gone.
+    pub(crate) fn forgot(&self, run: u64) {
+        self.lock().runs.retain(|number| *number != run);
+    }
+
+    /// The successes of a task, oldest first.
+    pub(crate) fn find(
+        &self,
+        spaces: &Spaces,
+        task: TaskKey,
+        mut damaged: impl FnMut(String, String),
+    ) -> fjall::Result<Vec<Outcome>> {
+        // The tail before the runs: what leaves the one has entered the other.
+        let (tail, runs) = {
+            let seen = self.lock();
+            let range = (Bound::Included((task, 0)), Bound::Included((task, u64::MAX)));
+            let tail: Vec<Success> = seen.tail.range(range).map(|(_, entry)| *entry).collect();
+            (tail, seen.runs.clone())
+        };
+        let mut found = Vec::new();
+        for run in runs {
+            let ahead =
+                spaces.success_runs.range(row_key(run, TaskKey(0), 0)..row_key(run, task, 0)).next_back();
+            let from = match ahead {
+                Some(guard) => guard.key()?.to_vec(),
+                None => row_key(run, TaskKey(0), 0),
+            };
+            for guard in spaces.success_runs.range(from..=row_key(run, task, u32::MAX)) {
+                match decode(&guard.value()?) {
+                    Ok(entries) => found.extend(entries.into_iter().filter(|entry| entry.task == task)),
+                    Err(reason) => damaged(format!("a row of the successes from number {run} on"), reason),
+                }
+            }
+        }
+        found.extend(tail);
+        let begin = found.len().saturating_sub(TOLD_MAX);
+        Ok(found.drain(begin..).map(Success::outcome).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn success(number: u64) -> Success {
+        let at = Timestamp::from_millis(number as i64);
+        Success {
+            task: TaskKey(u128::from(number % 7)),
+            execution: ExecutionId(u128::from(number)),
+            due: at,
+            started_at: at.plus_millis(1),
+            ended_at: at.plus_millis(2),
+            attempt: 3,
+        }
+    }
+
+    #[test]
+    fn a_row_comes_back_and_every_damaged_bit_is_noticed() {
+        let entries: Vec<Success> = (0..5).map(success).collect();
+        let row = encode(entries.iter());
+        assert_eq!(decode(&row), Ok(entries));
+        for bit in 0..row.len() * 8 {
+            let mut damaged = row.to_vec();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&damaged).is_err(), "bit {bit}");
+        }
+        assert!((0..row.len()).all(|length| decode(&row[..length]).is_err()));
+    }
+
+    #[test]
+    fn only_successes_without_a_word_are_brief() {
+        let outcome = success(9).outcome();
+        assert_eq!(Success::of(success(9).task, &outcome), Some(success(9)));
+        let worded = Outcome { detail: "HTTP 204".to_owned(), ..outcome };
+        assert_eq!(Success::of(TaskKey(1), &worded), None);
+        let failed = Outcome { kind: OutcomeKind::Dead, ..outcome };
+        assert_eq!(Success::of(TaskKey(1), &failed), None);
+    }
+}
