@@ -120,6 +120,9 @@ fn of_server(error: &DbError, message: &str) -> Verdict {
         DbError::TruncateError | DbError::ServerError | DbError::Unprepared { .. } | DbError::Other(_) => {
             retry(format!("the server failed: {message}"))
         }
+        DbError::AuthenticationError | DbError::Unauthorized if could_not_look(message) => {
+            retry(format!("the server could not look up who may do what: {message}"))
+        }
         DbError::AuthenticationError => fatal(format!(
             "the user or password was refused; check cassandra.username and cassandra.password: {message}"
         )),
@@ -133,6 +136,13 @@ fn of_server(error: &DbError, message: &str) -> Verdict {
         DbError::ProtocolError => fatal(format!("the server does not speak this protocol: {message}")),
         other => retry(format!("{other}: {message}")),
     }
+}
+
+/// Whether a refusal is none: the replicas that keep users and permissions did not answer, and every scheduler that took
+/// that for a wrong password would end in the same minute.
+fn could_not_look(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["unable to perform", "consistency", "timed out", "timeout"].iter().any(|words| message.contains(words))
 }
 
 /// Whether a refusal says that a keyspace, a table or a column is missing.

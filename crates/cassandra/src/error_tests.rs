@@ -64,6 +64,27 @@ fn server_errors() -> Vec<(DbError, ErrorClass)> {
 }
 
 #[test]
+fn users_that_cannot_be_looked_up_are_not_refused() {
+    let verdict = |error, message: &str| of_server(&error, message).class;
+    let unanswered = [
+        "Unable to perform authentication: Cannot achieve consistency level QUORUM",
+        "Unable to perform authorization of permissions: Operation timed out - received only 0 responses.",
+        "auth: operation timed out for system_auth.roles",
+    ];
+    for message in unanswered {
+        assert_eq!(verdict(DbError::AuthenticationError, message), ErrorClass::Retry, "{message}");
+        assert_eq!(verdict(DbError::Unauthorized, message), ErrorClass::Retry, "{message}");
+    }
+    for message in
+        ["Provided username a and/or password are incorrect", "Username and/or password are incorrect"]
+    {
+        assert_eq!(verdict(DbError::AuthenticationError, message), ErrorClass::Fatal, "{message}");
+    }
+    let forbidden = "User a has no MODIFY permission on <table k.timetable> or any of its parents";
+    assert_eq!(verdict(DbError::Unauthorized, forbidden), ErrorClass::Fatal);
+}
+
+#[test]
 fn every_answer_of_a_server_has_its_class_wherever_it_comes_up() {
     for (error, class) in server_errors() {
         let attempt = || RequestAttemptError::DbError(error.clone(), "said the server".to_owned());
