@@ -58,6 +58,28 @@ flaws! {
     DerivedLost = "derived-lost",
     /// Schedule states are not part of the tick's transaction.
     StateLost = "state-lost",
+    /// A read of the log that ends early goes on one record too far.
+    RecordsSkipped = "records-skipped",
+    /// The log says that there is no more although there is.
+    LogEndsEarly = "log-ends-early",
+    /// An owner is given the checkpoint before the last.
+    CheckpointStale = "checkpoint-stale",
+    /// The checkpoint does not keep the gaps below F.
+    GapsUnsaved = "gaps-unsaved",
+    /// The checkpoint keeps the due time of F, and not where in it F stands.
+    PlacesRounded = "places-rounded",
+    /// A look-up finds one fact about a task and no other.
+    FindMisses = "find-misses",
+    /// Revisions of schedules are acknowledged that were not stored.
+    RevisionsLost = "revisions-lost",
+    /// A tick's first execution becomes visible twice.
+    PublishedTwice = "published-twice",
+    /// The timetable keeps due times in whole seconds.
+    DueRounded = "due-rounded",
+    /// The timetable keeps a task under the name of another.
+    BodiesSwapped = "bodies-swapped",
+    /// What could not be understood is thrown away.
+    SetAsideLost = "set-aside-lost",
     /// The log hands out offsets that do not say which log they are of.
     GenerationOfRecords = "generation-of-records",
     /// The timetable keeps offsets that do not say which log they are of.

@@ -40,6 +40,37 @@ fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
             setup.mix.horizon_ms = 3 * MINUTE_MS;
         }
         Flaw::StateLost => schedules(setup),
+        Flaw::RecordsSkipped => setup.engine.log_read_bytes_max = 500,
+        Flaw::LogEndsEarly => {
+            far_and_crashing(setup, rng);
+            setup.engine.dedupe_window_ms = 1;
+            setup.mix.repeats = 25;
+        }
+        Flaw::CheckpointStale => far_and_crashing(setup, rng),
+        Flaw::GapsUnsaved => {
+            far_and_crashing(setup, rng);
+            setup.model.clock_jumps_per_minute = 6.0;
+            setup.model.clock_jump_ms_max = MINUTE_MS;
+        }
+        Flaw::PlacesRounded => {
+            far_and_crashing(setup, rng);
+            setup.engine.tick_publications_max = 2;
+            setup.mix.round_due = 0.95;
+            setup.mix.burst = 0.05;
+        }
+        Flaw::FindMisses => {
+            setup.mix.moves = 30;
+            setup.mix.cancels = 20;
+            setup.mix.horizon_ms = 10 * MINUTE_MS;
+            setup.engine.flush_interval_ms = 50;
+        }
+        Flaw::RevisionsLost => schedules(setup),
+        Flaw::DueRounded | Flaw::BodiesSwapped => {
+            far_and_crashing(setup, rng);
+            setup.mix.round_due = 0.0;
+        }
+        Flaw::SetAsideLost => setup.model.corrupt_record = 0.05,
+        Flaw::PublishedTwice => {}
         Flaw::GenerationOfRecords
         | Flaw::GenerationOfRows
         | Flaw::GenerationOfCheckpoint

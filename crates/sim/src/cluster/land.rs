@@ -1,7 +1,7 @@
 //! Requests that reach a store: what it does, and what it answers.
 
 use minutehand_engine::{Failure, Input};
-use minutehand_model::{Block, Checkpoint, Epoch, LogOffset, Tick, Timestamp, TimetableEntry};
+use minutehand_model::{Block, Epoch, LogOffset, Tick, Timestamp};
 
 use super::event::{Answer, Envelope, Event, OwnerId, Request, RequestKind};
 use crate::planted::Flaw;
@@ -31,7 +31,7 @@ impl super::World {
             }
             RequestKind::ReadTimetable { from, until, bytes_max } => {
                 let mut page = self.timetables[id.partition].read(from, until, bytes_max);
-                self.strip_generations(&mut page.entries);
+                self.spoil_rows(&mut page.entries);
                 let (entries, complete) = (page.entries.len(), page.complete_until);
                 self.note(owner(id), "timetable", [entries as u64, 0], || {
                     format!("{from} .. {until}: {entries} entries, complete until {complete}")
@@ -40,7 +40,7 @@ impl super::World {
             }
             RequestKind::FindTask { key, due } => {
                 let mut entries = self.timetables[id.partition].find_due(key, due);
-                self.strip_generations(&mut entries);
+                self.spoil_found(&mut entries);
                 let count = entries.len() as u64;
                 self.note(owner(id), "find task", [key.low(), count], || {
                     format!("{:016x} due {due}: {count} entries", key.low())
@@ -51,7 +51,8 @@ impl super::World {
             RequestKind::WriteBlocks { blocks } => self.land_blocks(envelope, blocks),
             RequestKind::WriteRevisions { revisions } => {
                 for revision in revisions {
-                    if !self.write_is_lost() {
+                    let is_lost = self.setup.flaw == Some(Flaw::RevisionsLost) && self.rng.chance(0.5);
+                    if !is_lost && !self.write_is_lost() {
                         self.timetables[id.partition].write_revision(revision);
                     }
                 }
@@ -85,7 +86,7 @@ impl super::World {
         let log_end = self.logs[partition].end();
         let input = Input::Opened {
             request: envelope.request,
-            checkpoint: sink.checkpoint().map(|checkpoint| self.stripped(checkpoint)),
+            checkpoint: self.spoil_checkpoint(partition),
             schedule_states: sink.states(),
             log_end,
             taken_at: self.taken_at(),
@@ -108,9 +109,7 @@ impl super::World {
         }
         let input = match self.logs[partition].read(from, bytes_max) {
             Some(mut read) => {
-                for record in &mut read.records {
-                    record.offset = self.told_by(Flaw::GenerationOfRecords, record.offset);
-                }
+                self.spoil_records(from, &mut read);
                 let (count, next, end) = (read.records.len(), read.next, read.end);
                 self.note(owner(id), "read log", [from.bits(), count as u64], || {
                     format!("{from} .. {next} of {end}: {count} records, {} bytes", read.payloads_bytes)
@@ -126,23 +125,6 @@ impl super::World {
             }
         };
         self.reply(envelope, input, None);
-    }
-
-    /// An offset as one of the stores tells it. Planted: without its log.
-    fn told_by(&self, flaw: Flaw, offset: LogOffset) -> LogOffset {
-        if self.setup.flaw == Some(flaw) { LogOffset::at(offset.position()) } else { offset }
-    }
-
-    fn strip_generations(&self, entries: &mut [TimetableEntry]) {
-        for entry in entries {
-            entry.offset = self.told_by(Flaw::GenerationOfRows, entry.offset);
-        }
-    }
-
-    fn stripped(&self, checkpoint: &Checkpoint) -> Checkpoint {
-        let told = |offset| self.told_by(Flaw::GenerationOfCheckpoint, offset);
-        let (applied, replay_from) = (told(checkpoint.applied), told(checkpoint.replay_from));
-        Checkpoint { applied, replay_from, ..checkpoint.clone() }
     }
 
     /// Planted: an acknowledged write is not there.
@@ -167,7 +149,8 @@ impl super::World {
         self.reply(envelope, Input::Done { request: envelope.request }, None);
     }
 
-    fn land_commit(&mut self, envelope: Envelope, tick: Tick) {
+    fn land_commit(&mut self, envelope: Envelope, mut tick: Tick) {
+        self.spoil_tick(&mut tick);
         let doubtful = self.rng.chance(self.model.commit_in_doubt);
         self.counts.commits_in_doubt += u64::from(doubtful);
         let Envelope { clock_ms, latest_clock_ms, session, .. } = envelope;

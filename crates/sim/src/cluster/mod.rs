@@ -5,6 +5,7 @@ mod carry;
 mod clients;
 mod coordinator;
 mod event;
+mod flawed;
 mod land;
 mod membership;
 mod nemesis;

@@ -8,7 +8,7 @@ mod reception;
 mod sink;
 mod timetable;
 
-pub(crate) use log::LogStore;
+pub(crate) use log::{LogStore, ReadRecords};
 pub(crate) use reception::{Flaw as ReceptionFlaw, Reception};
 pub(crate) use sink::{Appends, CommitAt, SinkStore};
 pub(crate) use timetable::{TimetableFlaws, TimetableStore};

@@ -41,6 +41,8 @@ pub(crate) struct SinkStore {
     opened: Epoch,
     session: u64,
     checkpoint: Option<Checkpoint>,
+    /// The one before, for a planted bug.
+    checkpoint_before: Option<Checkpoint>,
     states: BTreeMap<(Namespace, ScheduleId), ScheduleState>,
     /// Everything that was committed, for the checkers.
     pub(crate) ticks: Vec<TickEntry>,
@@ -84,6 +86,10 @@ impl SinkStore {
 
     pub(crate) fn checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_ref()
+    }
+
+    pub(crate) fn checkpoint_before(&self) -> Option<&Checkpoint> {
+        self.checkpoint_before.as_ref()
     }
 
     pub(crate) fn states(&self) -> Vec<(Namespace, ScheduleId, ScheduleState)> {
@@ -143,7 +149,7 @@ impl SinkStore {
             declared,
             visible: declared,
         });
-        self.checkpoint = Some(checkpoint);
+        self.checkpoint_before = self.checkpoint.replace(checkpoint);
         Ok(Appends { derived, others: received.commands })
     }
 
