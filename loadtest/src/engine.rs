@@ -178,7 +178,7 @@ pub fn throughput(tasks: u64, payload_bytes: usize) -> Vec<Figure> {
 /// Holds `tasks` near tasks and divides what the process grew by, beyond the payloads.
 pub fn memory(tasks: u64, payload_bytes: usize) -> Vec<Figure> {
     let now = Timestamp::from_millis(START_MS);
-    let config = Config { near_bytes_max: usize::MAX, ..Config::default() };
+    let config = Config { memory_bytes_max: usize::MAX, ..Config::default() };
     let mut partition = owner(config, now);
     let mut published = 0;
     // The first tasks bring tables and allocator to life.

@@ -31,7 +31,7 @@ impl Partition {
             let request = self.request();
             self.reading_log.start(request);
             self.log_asked_at = self.now;
-            let bytes_max = self.config.log_read_bytes_max;
+            let bytes_max = self.log_read_bytes_max();
             self.effects.push_back(Effect::ReadLog { request, from: self.read_next, bytes_max });
         }
     }
@@ -39,8 +39,8 @@ impl Partition {
     /// Whether the log is asked although nothing was heard of more: now and then whatever was heard, for news get lost; and
     /// sooner when something could be forgotten if nothing has been appended lately, for only the log itself can say so.
     fn must_hear_of_the_log(&self) -> bool {
-        let floor = self.frontier.floor().due;
-        let could_forget = self.tasks.forgettable_at().is_some_and(|forget_at| forget_at <= floor);
+        let front = self.frontier.front().due;
+        let could_forget = self.tasks.forgettable_at().is_some_and(|forget_at| forget_at <= front);
         let interval_ms = self.config.lease_ttl_ms / if could_forget { 3 } else { 1 };
         let is_deaf = self.breaks(PlantedBug::Deaf) && !could_forget;
         !is_deaf && self.now.millis_since(self.log_asked_at) >= interval_ms
@@ -61,6 +61,7 @@ impl Partition {
             self.log_heard_at = self.log_heard_at.max(self.log_asked_at);
         }
         self.read_next = next;
+        self.records_bytes += records.iter().map(InputRecord::bytes).sum::<usize>();
         self.backlog.extend(records);
         if self.backlog.is_empty() {
             self.passed_hole(next);
@@ -70,13 +71,19 @@ impl Partition {
     /// Applies what has been read, as long as the next tick has room for what comes late and all is known that decisions need.
     pub(crate) fn apply_backlog(&mut self) {
         let mut looked_at = 0;
+        self.waits_for_memory = false;
         while self.has_room_for_late() && self.knows_what_is_moved() {
             if looked_at == 0 {
                 looked_at = GLANCES;
+                if !self.finds_room_to_apply() {
+                    self.waits_for_memory = !self.backlog.is_empty();
+                    break;
+                }
                 self.look_at_backlog();
             }
             looked_at -= 1;
             let Some(record) = self.backlog.pop_front() else { break };
+            self.records_bytes -= record.bytes();
             let next = record.offset.next();
             self.log_time = self.log_time.max(record.appended_at);
             self.apply(record);
@@ -107,17 +114,20 @@ impl Partition {
         self.applied = self.applied.max(self.next);
     }
 
-    /// The budget: A may pass a late command only in the tick that publishes it.
+    /// The budget: A may pass a late command only in the tick that publishes it. One half of a tick is for F and the backlog,
+    /// however much comes late.
     pub(crate) fn has_room_for_late(&self) -> bool {
-        let count = self.late.len() + self.schedules.waiting();
-        count < self.config.tick_publications_max && self.late_bytes < self.config.tick_bytes_max
+        let decided = self.schedules.waiting() + self.derived.len() + self.set_aside.len();
+        let count_max = (self.config.tick_publications_max / 2).max(1);
+        let bytes = self.late_bytes + self.outgoing_bytes();
+        self.late.len() + decided < count_max && bytes < (self.config.tick_bytes_max / 2).max(1)
     }
 
     fn apply(&mut self, record: InputRecord) {
         let at = Position { offset: record.offset, appended_at: record.appended_at };
         let anew = at.offset >= self.known;
         match record.command {
-            Err(set_aside) if anew => self.set_aside.push(set_aside),
+            Err(set_aside) if anew => self.put_aside(set_aside),
             Err(_) => {}
             Ok(Command::Create(task)) => self.place_task(at, task),
             Ok(Command::Cancel { key, due }) => self.place_void(at, key, due),
@@ -170,7 +180,7 @@ impl Partition {
             "log offset {}: revision {} of schedule {}/{}",
             entry.offset, revision.number, revision.namespace, revision.schedule
         );
-        self.set_aside.push(SetAside::new(position, reason, minutehand_record::revision::encode(entry)));
+        self.put_aside(SetAside::new(position, reason, minutehand_record::revision::encode(entry)));
     }
 
     fn place_void(&mut self, at: Position, key: TaskKey, due: Timestamp) {
@@ -189,10 +199,7 @@ impl Partition {
     fn place_task(&mut self, at: Position, task: TaskRecord) {
         let place = Place { due: task.due, offset: at.offset };
         let Some(queue) = self.queues.number(&task.queue) else {
-            let position = format!("log offset {}", at.offset);
-            let reason = format!("queue {} is one too many: a partition knows at most 65,536", task.queue);
-            self.set_aside.push(SetAside::new(position, reason, task.encoded));
-            return;
+            return self.put_aside_for_its_queue("the log", at.offset, task);
         };
         let fact = StoredFact::new(task.key, place, at.appended_at, 0).with_task(
             queue,
@@ -201,6 +208,13 @@ impl Partition {
         );
         self.spent_names.push(task.queue);
         self.place(fact, Some(task.encoded));
+    }
+
+    /// There is no number for the task's queue.
+    pub(crate) fn put_aside_for_its_queue(&mut self, place: &str, offset: LogOffset, task: TaskRecord) {
+        let position = format!("log offset {offset}, read from {place}");
+        let reason = format!("queue {} is one too many: a partition knows at most 65,536", task.queue);
+        self.put_aside(SetAside::new(position, reason, task.encoded));
     }
 
     /// A plain fact of the log: to the calendar when near, to a block when far (or when all are to be written), out at once
@@ -213,9 +227,8 @@ impl Partition {
         }
         // What the log took after its time is remembered for longer than others that are due then: who looks through the
         // timetable for what is to be remembered would not come so far back. So it stays in the log.
-        let may_be_written = fact.is_ahead_of_its_time();
-        let is_near = place.due < self.horizon || !may_be_written;
-        let is_written = may_be_written && (!is_near || self.config.persist == Persist::All);
+        let is_near = self.is_near(place.due) || !fact.may_wait_in_the_timetable();
+        let is_written = !is_near || fact.is_ahead_of_its_time() && self.config.persist == Persist::All;
         let shelf = match (is_near, is_written) {
             (false, _) => Shelf::Far,
             (true, true) => Shelf::Stored,
@@ -237,7 +250,7 @@ impl Partition {
     /// F has passed its time. A command at or after A came late; one before A was published, or decided against.
     fn place_behind(&mut self, mut fact: StoredFact, encoded: Option<Bytes>) {
         let anew = fact.offset >= self.known || self.breaks(PlantedBug::Late);
-        if !anew && fact.forget_at(self.config.dedupe_window_ms) <= self.remembered_from {
+        if !anew && !self.is_to_be_remembered(&fact) {
             return;
         }
         fact.flags |= flag::PASSED;

@@ -1,7 +1,8 @@
 //! Catching up: what was missed during an outage is left behind, and published beside what is on time.
 //!
 //! When the oldest task is late by more than `catch_up_after_ms`, all that are late are put into the backlog of the frontier.
-//! Nothing about what is owed changes by that; but F goes on with what is on time, and the backlog follows with what room the
+//! What of it has not been read from the timetable stays unread until its turn comes. Nothing about what is owed changes by that;
+//! but F goes on with what is on time, and the backlog follows with what room the
 //! ticks leave it, at least half of each, at most the configured rate. Each of the two goes in order of (due time, offset).
 //!
 //! Schedules stay with F: a schedule decides its occurrences one after the other, and its misfire policy bounds them.
@@ -11,6 +12,7 @@ use minutehand_model::{Frontier, Place, Timestamp};
 use crate::partition::Partition;
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
+use crate::retry::Single;
 use crate::schedule::Outbox;
 
 /// Most stretches of the backlog; then F does not leave more behind.
@@ -21,27 +23,55 @@ const PORTION_MS: i64 = 50;
 impl Partition {
     /// Leaves behind what is too late, if anything is.
     pub(crate) fn leave_behind(&mut self) {
-        let after_ms = self.config.catch_up_after_ms;
-        let may = after_ms > 0
-            && self.phase == Phase::Owning
-            && self.frontier.gaps.is_empty()
-            && self.frontier.backlog.len() < STRETCHES_MAX
-            && self.loaded > self.now;
-        let is_late = |due: Timestamp| self.now.millis_since(due) > after_ms;
-        if may && self.calendar.wake_at([0; 3]).is_some_and(is_late) {
-            // Half of it stays with F: otherwise the next stretch would follow at once.
-            let through = Place::end_of(self.now.plus_millis(-after_ms / 2));
-            self.frontier.leave_behind(through);
-            self.calendar.move_through(through, &mut self.behind);
+        let is_any_late =
+            self.is_late(self.loaded) || self.calendar.wake_at([0; 3]).is_some_and(|due| self.is_late(due));
+        if self.phase != Phase::Owning || !is_any_late || !self.may_leave_behind() {
+            return;
+        }
+        let through = self.leave_behind_now();
+        self.calendar.move_through(through, &mut self.behind);
+        let unread_until = through.due.floor_to_minute();
+        if self.loaded < unread_until {
+            // What is being read would be all of it.
+            self.reading_timetable = Single::default();
+            self.leave_unread(self.loaded, unread_until);
+            self.skip_unread();
         }
     }
 
-    /// How many executions of the next tick are kept for the backlog.
-    pub(crate) fn catch_up_share(&self) -> usize {
+    pub(crate) fn is_late(&self, due: Timestamp) -> bool {
+        self.now.millis_since(due) > self.config.catch_up_after_ms
+    }
+
+    pub(crate) fn may_leave_behind(&self) -> bool {
+        self.config.catch_up_after_ms > 0
+            && self.frontier.gaps.is_empty()
+            && self.frontier.backlog.len() < STRETCHES_MAX
+    }
+
+    /// Leaves behind what is late, up to the answer. Half of the time that is allowed stays with F: otherwise the next stretch
+    /// would follow at once.
+    pub(crate) fn leave_behind_now(&mut self) -> Place {
+        let through = Place::end_of(self.now.plus_millis(-self.config.catch_up_after_ms / 2));
+        self.frontier.leave_behind(through);
+        through
+    }
+
+    /// The due times, from and until, at which the backlog may still owe something. What is due then is not forgotten, or a
+    /// repetition that still waits would run.
+    pub(crate) fn dues_behind(&self) -> Vec<(Timestamp, Timestamp)> {
+        if self.breaks(PlantedBug::BacklogForgets) {
+            return Vec::new();
+        }
+        self.frontier.backlog.iter().map(|stretch| (stretch.after.due, stretch.through.due)).collect()
+    }
+
+    /// How many executions of the next tick are kept for the backlog, beside those that it has already.
+    pub(crate) fn catch_up_share(&self, taken: usize) -> usize {
         if self.catch_up_at().is_none_or(|time| time > self.now) {
             return 0;
         }
-        let half = self.config.tick_publications_max / 2;
+        let half = self.config.tick_publications_max.saturating_sub(taken) / 2;
         // A tick of one execution takes turns.
         let share = if half == 0 { (self.committed.tick % 2) as usize } else { half };
         share.min(self.allowance())
@@ -58,10 +88,10 @@ impl Partition {
     }
 
     /// How far the backlog may go: not beyond the present, what is being moved, or F.
-    fn catch_up_limit(&self) -> Place {
+    pub(crate) fn catch_up_limit(&self) -> Place {
         let held = self.held.keys().next().filter(|_| !self.breaks(PlantedBug::BacklogUnheld));
         let held = held.map_or(Timestamp::MAX, |(due, _)| due.plus_millis(-1));
-        Place::end_of(self.now.min(held)).min(self.frontier.front())
+        Place::end_of(self.now.min(held)).min(self.frontier.front()).min(self.read_behind_until())
     }
 
     /// When the backlog may publish what it has within its limit; `None` when that is nothing.

@@ -11,8 +11,8 @@ pub struct Config {
     pub look_ahead_ms: i64,
     /// How long after it was due (and after it was created) a task is remembered, so that creating it again changes nothing.
     pub dedupe_window_ms: i64,
-    /// Reading ahead stops while the tasks in memory take more than this.
-    pub near_bytes_max: usize,
+    /// About how much memory a partition may take. Beyond it commands wait in the log, and tasks in the timetable.
+    pub memory_bytes_max: usize,
     /// About how much one read of the timetable may return.
     pub page_bytes_max: usize,
     /// About how much one read of the log may return.
@@ -58,7 +58,7 @@ impl Default for Config {
         Config {
             look_ahead_ms: 30_000,
             dedupe_window_ms: 30_000,
-            near_bytes_max: 512 * 1024 * 1024,
+            memory_bytes_max: 1024 * 1024 * 1024,
             page_bytes_max: 4 * 1024 * 1024,
             log_read_bytes_max: 1024 * 1024,
             block_bytes_max: 16 * 1024,

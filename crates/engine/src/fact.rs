@@ -2,6 +2,8 @@
 
 use minutehand_model::{Guarantee, LogOffset, Place, Precision, TaskKey, Timestamp};
 
+/// How long after its time the log may have taken what waits in the timetable, in milliseconds.
+pub(crate) const TAKEN_LATE_MS_MAX: i64 = 5_000;
 /// The end of a chain of facts.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -104,6 +106,12 @@ impl StoredFact {
     /// Whether the log took it before it was due.
     pub(crate) fn is_ahead_of_its_time(&self) -> bool {
         self.appended_at <= self.due
+    }
+
+    /// Whether it may be read back from the timetable only when its time comes. It may have come a little after that time: who
+    /// looks for what has run lately looks so far back.
+    pub(crate) fn may_wait_in_the_timetable(&self) -> bool {
+        self.appended_at <= self.due.plus_millis(TAKEN_LATE_MS_MAX)
     }
 
     /// Until when the fact must be remembered so that creating the task again changes nothing.

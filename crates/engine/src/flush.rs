@@ -51,9 +51,10 @@ impl Partition {
     }
 
     fn flush_blocks(&mut self) {
-        let (bytes, waited_since) = match self.phase {
-            Phase::HandingOver => (0, Timestamp::MAX),
-            _ => (self.config.block_bytes_max, self.now.plus_millis(-self.config.flush_interval_ms)),
+        let may_not_wait = self.phase == Phase::HandingOver || self.is_short_of_memory();
+        let (bytes, waited_since) = match may_not_wait {
+            true => (0, Timestamp::MAX),
+            false => (self.config.block_bytes_max, self.now.plus_millis(-self.config.flush_interval_ms)),
         };
         let mut write = Vec::new();
         for (_, facts) in self.pending.take_ripe(bytes, waited_since) {

@@ -131,6 +131,11 @@ pub enum Input {
         /// When it did.
         at: Timestamp,
     },
+    /// How much memory the partition may take from now on.
+    MemoryBudget {
+        /// Bytes.
+        bytes_max: usize,
+    },
     /// The partition is to be handed over: flush, checkpoint, release.
     HandOver,
 }

@@ -16,37 +16,33 @@ impl Partition {
         self.loaded < self.now.plus_millis(self.config.look_ahead_ms * 3 / 4)
     }
 
-    /// Whether reading on has to wait until tasks have fired. What is due now is always read.
-    pub(crate) fn is_memory_full(&self) -> bool {
-        self.near_bytes >= self.config.near_bytes_max && self.loaded > self.now
-    }
-
     /// Reads on in the timetable when the look-ahead is short.
     pub(crate) fn read_ahead(&mut self) {
         if !self.is_look_ahead_short() || self.is_memory_full() || !self.reading_timetable.is_free(self.now) {
             return;
         }
-        let until = self.now.plus_millis(self.config.look_ahead_ms);
+        let until = self.now.plus_millis(self.config.look_ahead_ms).min(self.next_unread());
         let request = self.request();
         self.reading_timetable.start(request);
         self.effects.push_back(Effect::ReadTimetable {
             request,
             from: self.loaded,
             until,
-            bytes_max: self.config.page_bytes_max,
+            bytes_max: self.page_bytes_max(),
         });
         if !self.breaks(PlantedBug::ReadInFlight) {
             self.horizon = self.horizon.max(until);
         }
-        if !self.breaks(PlantedBug::Pending) {
-            self.bring_near(until);
-        }
+        self.bring_near(self.loaded, until);
     }
 
     /// What waits for its block, or for the acknowledgement of its block, may be missing from the page that is
     /// being read: it goes to the calendar from memory.
-    fn bring_near(&mut self, until: Timestamp) {
-        let mut indices = self.come_near(until);
+    pub(crate) fn bring_near(&mut self, from: Timestamp, until: Timestamp) {
+        if self.breaks(PlantedBug::Pending) {
+            return;
+        }
+        let mut indices = self.come_near(from, until);
         let tasks = &self.tasks;
         // Blocks are read by their first due time: one that begins before `until` is not read again later, so what it
         // holds beyond must be near as well before its acknowledgement lets it go.
@@ -56,10 +52,11 @@ impl Partition {
             let facts =
                 || write.facts().map(|index| (index, tasks.get(index))).filter(|(_, fact)| fact.is_far());
             let begun: BTreeSet<Timestamp> = facts()
-                .filter(|(_, fact)| fact.due < until)
+                .filter(|(_, fact)| from <= fact.due && fact.due < until)
                 .map(|(_, fact)| fact.due.floor_to_minute())
                 .collect();
-            let has_begun = |fact: &StoredFact| begun.contains(&fact.due.floor_to_minute());
+            let has_begun =
+                |fact: &StoredFact| from <= fact.due && begun.contains(&fact.due.floor_to_minute());
             indices.extend(facts().filter(|(_, fact)| has_begun(fact)).map(|(index, _)| index));
         }
         for index in indices {
@@ -67,20 +64,20 @@ impl Partition {
         }
     }
 
-    /// What waits for its block and is due before a time. It is written all the same where everything is.
-    fn come_near(&mut self, until: Timestamp) -> Vec<TaskIndex> {
+    /// What waits for its block and is due in a stretch of time. It is written all the same where everything is.
+    fn come_near(&mut self, from: Timestamp, until: Timestamp) -> Vec<TaskIndex> {
         let tasks = &self.tasks;
         match self.config.persist {
             Persist::BeyondLookAhead => {
                 let due_of = |index| tasks.get(index).due;
                 let bytes_of = |index| tasks.get(index).bytes();
-                let taken = self.pending.take_before(until, due_of, bytes_of, self.now);
+                let taken = self.pending.take_between(from, until, due_of, bytes_of, self.now);
                 taken.iter().for_each(|index| self.tasks.leave_write(*index));
                 taken
             }
             Persist::All => {
-                let comes_near = |fact: &StoredFact| fact.due < until && fact.is_far();
-                let begun = self.pending.begun_before(until);
+                let comes_near = |fact: &StoredFact| from <= fact.due && fact.due < until && fact.is_far();
+                let begun = self.pending.begun_between(from, until);
                 begun.filter(|index| comes_near(tasks.get(*index))).collect()
             }
         }
@@ -101,16 +98,23 @@ impl Partition {
     }
 
     pub(crate) fn loaded_page(&mut self, page: TimetablePage) {
+        let complete_until = page.complete_until;
+        self.load_entries(page);
+        self.loaded = self.loaded.max(complete_until);
+        self.skip_unread();
+        if self.breaks(PlantedBug::Pending) {
+            self.pending_is_lost();
+        }
+    }
+
+    pub(crate) fn load_entries(&mut self, page: TimetablePage) {
         for entry in page.entries {
             if entry.offset < self.applied || self.breaks(PlantedBug::BeforeA) {
                 self.load_entry(entry);
             }
         }
-        self.set_aside.extend(page.set_aside);
-        self.loaded = self.loaded.max(page.complete_until);
-        self.horizon = self.horizon.max(self.loaded);
-        if self.breaks(PlantedBug::Pending) {
-            self.pending_is_lost();
+        for set_aside in page.set_aside {
+            self.put_aside(set_aside);
         }
     }
 
@@ -118,7 +122,8 @@ impl Partition {
     fn pending_is_lost(&mut self) {
         let tasks = &self.tasks;
         let loaded = self.loaded;
-        let lost = self.pending.take_before(loaded, |index| tasks.get(index).due, |_| 0, self.now);
+        let due_of = |index| tasks.get(index).due;
+        let lost = self.pending.take_between(Timestamp::MIN, loaded, due_of, |_| 0, self.now);
         for index in lost {
             self.tasks.leave_write(index);
             if self.tasks.get(index).is_far() {
@@ -134,7 +139,9 @@ impl Partition {
         let (mut fact, encoded) = match entry.fact {
             Fact::Void => (StoredFact::new(entry.key, place, entry.appended_at, flag::VOID), None),
             Fact::Runs(task) => {
-                let Some(queue) = self.queues.number(&task.queue) else { return };
+                let Some(queue) = self.queues.number(&task.queue) else {
+                    return self.put_aside_for_its_queue("the timetable", entry.offset, task);
+                };
                 let fact = StoredFact::new(entry.key, place, entry.appended_at, 0).with_task(
                     queue,
                     task.guarantee,
@@ -147,7 +154,7 @@ impl Partition {
             if let Ok(index) = self.tasks.insert(fact, encoded, Shelf::Stored) {
                 self.enter_calendar(index);
             }
-        } else if fact.forget_at(self.config.dedupe_window_ms) > self.remembered_from {
+        } else if self.is_to_be_remembered(&fact) {
             fact.flags |= flag::PASSED;
             if let Ok(index) = self.tasks.insert(fact, None, Shelf::Stored) {
                 self.tasks.rest(index);
@@ -158,23 +165,32 @@ impl Partition {
     /// Forgets what has run when its dedupe window has ended; R may pass it then.
     pub(crate) fn forget(&mut self) {
         self.remembered_from = self.remembered_from.max(self.memory_may_begin_at());
+        let behind = self.dues_behind();
         let unsettled = &mut self.unsettled;
-        self.tasks.forget(self.now, self.remembered_from, |offset| unsettled.remove(offset));
+        self.tasks.forget(self.now, self.remembered_from, behind, |offset| unsettled.remove(offset));
+        if self.waits_for_memory {
+            self.tasks.let_idle_pages_go();
+        }
     }
 
     /// The dedupe window is promised in the log's time: a repetition that was appended inside it is recognised however late
     /// it is applied. So memory follows the newest record, or the time at which the log was asked and had no more; the
     /// clocks of log and owner may differ by less than the lease's time to live.
     fn memory_may_begin_at(&self) -> Timestamp {
-        let floor = match self.breaks(PlantedBug::BacklogForgets) {
-            true => self.frontier.front().due,
-            false => self.frontier.floor().due,
-        };
+        let front = self.frontier.front().due;
         let heard_at = match self.backlog.is_empty() && self.next >= self.read_next {
             true => self.log_heard_at.plus_millis(-self.config.lease_ttl_ms),
             false => Timestamp::MIN,
         };
-        floor.min(self.log_time.max(heard_at))
+        front.min(self.log_time.max(heard_at))
+    }
+
+    /// Whether a fact that F has passed is to be remembered: within its dedupe window, and while the backlog may hold others of
+    /// its time.
+    pub(crate) fn is_to_be_remembered(&self, fact: &StoredFact) -> bool {
+        let mut behind = self.dues_behind().into_iter();
+        let is_behind = behind.any(|(from, until)| (from..=until).contains(&fact.due));
+        is_behind || fact.forget_at(self.config.dedupe_window_ms) > self.remembered_from
     }
 
     /// The fact no longer holds R back.

@@ -50,7 +50,7 @@ impl Partition {
         else {
             return true;
         };
-        let is_far = *offset >= self.known && *due >= self.loaded;
+        let is_far = *offset >= self.known && !self.is_loaded(*due);
         if !is_far || self.breaks(PlantedBug::MoveUnasked) {
             return true;
         }
@@ -64,7 +64,7 @@ impl Partition {
     /// Asks about the far tasks that the records read so far want to move, many at once.
     fn look_up_far_moves(&mut self) {
         let far_moves = self.backlog.iter().filter_map(|record| match &record.command {
-            Ok(Command::Move { key, due, .. }) if *due >= self.loaded => Some((record.offset, *key, *due)),
+            Ok(Command::Move { key, due, .. }) if !self.is_loaded(*due) => Some((record.offset, *key, *due)),
             _ => None,
         });
         let room = LOOK_UPS_MAX.saturating_sub(self.look_ups.len());
@@ -120,7 +120,7 @@ impl Partition {
     /// A move runs only if the task has not: decided now, appended to the log by the next tick, held until read back.
     pub(crate) fn resolve_move(&mut self, offset: LogOffset, key: TaskKey, due: Timestamp, task: TaskRecord) {
         let looked_up = self.look_ups.remove(&offset);
-        let is_guessed = self.breaks(PlantedBug::MoveUnasked) && due >= self.loaded;
+        let is_guessed = self.breaks(PlantedBug::MoveUnasked) && !self.is_loaded(due);
         let in_memory = self.tasks.chain(key).map(|(_, fact)| fact).filter(|fact| fact.due == due);
         let mut facts: BTreeSet<(LogOffset, bool)> =
             in_memory.map(|fact| (fact.offset, !fact.is(flag::VOID))).collect();
@@ -131,7 +131,7 @@ impl Partition {
         let is_waiting = opened_at(&facts)
             .is_some_and(|opened_at| !self.frontier.has_passed(Place { due, offset: opened_at }));
         if is_waiting && !self.held.contains_key(&(due, key)) {
-            self.derived.push(Command::Moved { key, due, task });
+            self.derive(Command::Moved { key, due, task });
             if !self.breaks(PlantedBug::Hold) {
                 self.held.insert((due, key), Hold::Decided);
             }

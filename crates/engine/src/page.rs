@@ -32,12 +32,15 @@ struct Bodies {
     segments: Vec<Bytes>,
     /// The segment that is being filled, and its number.
     filling: Option<(usize, Vec<u8>)>,
+    /// The memory they take.
+    bytes: usize,
 }
 
 impl Bodies {
     /// Keeps a body; answers where it lies.
     fn push(&mut self, body: Bytes, spent: &mut Vec<Bytes>) -> u32 {
         if body.len() > COPIED_BYTES_MAX {
+            self.bytes += body.len();
             self.segments.push(body);
             return place_at(self.segments.len() - 1, 0);
         }
@@ -48,12 +51,15 @@ impl Bodies {
             // Whoever has filled a segment will fill another one.
             let capacity = if self.segments.is_empty() { body.len() } else { SEGMENT_BYTES };
             self.segments.push(Bytes::new());
+            self.bytes += capacity;
             (self.segments.len() - 1, Vec::with_capacity(capacity))
         });
         let at = place_at(*number, segment.len());
         if segment.capacity() - segment.len() < body.len() {
             let twice = (2 * segment.capacity()).clamp(body.len(), SEGMENT_BYTES);
+            self.bytes -= segment.capacity();
             segment.reserve_exact(twice.max(segment.len() + body.len()) - segment.len());
+            self.bytes += segment.capacity();
         }
         segment.extend_from_slice(&body);
         spent.push(body);
@@ -90,12 +96,15 @@ pub(crate) struct Page {
     pub(crate) busy: u32,
     /// When the last of the facts that rest may be forgotten.
     pub(crate) forget_at: Timestamp,
+    /// The first and the last due time of those.
+    dues: (Timestamp, Timestamp),
 }
 
 impl Page {
     pub(crate) fn open(now: Timestamp) -> Page {
         let forget_at = Timestamp::MIN;
-        Page { bodies: Bodies::default(), opened_at: now, is_open: true, busy: 0, forget_at }
+        let dues = (Timestamp::MAX, Timestamp::MIN);
+        Page { bodies: Bodies::default(), opened_at: now, is_open: true, busy: 0, forget_at, dues }
     }
 
     /// Whether it has been open for as long as it may.
@@ -104,10 +113,21 @@ impl Page {
         now < self.opened_at || now.millis_since(self.opened_at) >= OPEN_MS
     }
 
-    pub(crate) fn close(&mut self) {
+    /// Takes no more facts; answers how many bytes became free.
+    pub(crate) fn close(&mut self) -> usize {
         self.is_open = false;
         self.bodies.fill_no_more();
-        self.let_bodies_go();
+        self.let_bodies_go()
+    }
+
+    /// The memory that its encoded tasks take.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.bodies.bytes
+    }
+
+    /// Whether a fact that rests in it may be due in a stretch of time, both ends included.
+    pub(crate) fn touches(&self, (from, until): (Timestamp, Timestamp)) -> bool {
+        from <= self.dues.1 && self.dues.0 <= until
     }
 
     /// Whether it only waits for its time to be forgotten.
@@ -115,16 +135,20 @@ impl Page {
         !self.is_open && self.busy == 0
     }
 
-    /// One fact fewer needs more than to be remembered.
-    pub(crate) fn rests_one_more(&mut self, forget_at: Timestamp) {
+    /// One fact fewer needs more than to be remembered; `None`: it needs nothing at all. Answers how many bytes became free.
+    pub(crate) fn rests_one_more(&mut self, remembered: Option<(Timestamp, Timestamp)>) -> usize {
         self.busy -= 1;
-        self.forget_at = self.forget_at.max(forget_at);
-        self.let_bodies_go();
+        if let Some((due, forget_at)) = remembered {
+            self.forget_at = self.forget_at.max(forget_at);
+            self.dues = (self.dues.0.min(due), self.dues.1.max(due));
+        }
+        self.let_bodies_go()
     }
 
-    fn let_bodies_go(&mut self) {
-        if self.is_complete() {
-            self.bodies = Bodies::default();
+    fn let_bodies_go(&mut self) -> usize {
+        match self.is_complete() {
+            true => std::mem::take(&mut self.bodies).bytes,
+            false => 0,
         }
     }
 

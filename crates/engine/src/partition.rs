@@ -22,6 +22,7 @@ use crate::queue_names::QueueNames;
 use crate::retry::{Single, Write};
 use crate::schedule::ScheduleBook;
 use crate::task_store::{TaskIndex, TaskStore};
+use crate::unread::Unread;
 use crate::unsettled::Unsettled;
 
 /// The state machine of one partition. See the crate's documentation for how to drive it.
@@ -71,6 +72,8 @@ pub struct Partition {
     pub(crate) loaded: Timestamp,
     /// What is due before this goes to the calendar; ahead of `loaded` while a read is under way.
     pub(crate) horizon: Timestamp,
+    /// But for these parts, oldest first.
+    pub(crate) unread: VecDeque<Unread>,
 
     pub(crate) queues: QueueNames,
     /// Names of tasks that have been applied, to be let go together: a shared counter waits for all stores before it.
@@ -100,17 +103,23 @@ pub struct Partition {
     pub(crate) held: BTreeMap<(Timestamp, TaskKey), Hold>,
     /// The far tasks that records of the backlog want to move, by the offset of the record.
     pub(crate) look_ups: BTreeMap<LogOffset, LookUp>,
+    pub(crate) derived_bytes: usize,
     pub(crate) set_aside: Vec<SetAside>,
+    pub(crate) set_aside_bytes: usize,
     /// How many have been handed to a tick.
     pub(crate) set_aside_count: u64,
     /// Records that have been read and not applied yet.
     pub(crate) backlog: VecDeque<InputRecord>,
+    pub(crate) records_bytes: usize,
+    /// The next record waits for memory.
+    pub(crate) waits_for_memory: bool,
     /// Where to read on when the backlog is empty.
     pub(crate) read_next: LogOffset,
 
     pub(crate) opening: Single,
     pub(crate) reading_revisions: Single,
     pub(crate) reading_timetable: Single,
+    pub(crate) reading_behind: Single,
     pub(crate) reading_log: Single,
     pub(crate) ticking: Single,
     /// The checkpoint of the tick under way.
@@ -152,6 +161,7 @@ impl Partition {
             log_end: LogOffset::START,
             loaded: Timestamp::MIN,
             horizon: Timestamp::MIN,
+            unread: VecDeque::new(),
             queues: QueueNames::default(),
             spent_names: Vec::new(),
             tasks: TaskStore::new(config.dedupe_window_ms),
@@ -171,13 +181,18 @@ impl Partition {
             derived: Vec::new(),
             held: BTreeMap::new(),
             look_ups: BTreeMap::new(),
+            derived_bytes: 0,
             set_aside: Vec::new(),
+            set_aside_bytes: 0,
             set_aside_count: 0,
             backlog: VecDeque::new(),
+            records_bytes: 0,
+            waits_for_memory: false,
             read_next: LogOffset::START,
             opening: Single::default(),
             reading_revisions: Single::default(),
             reading_timetable: Single::default(),
+            reading_behind: Single::default(),
             reading_log: Single::default(),
             ticking: Single::default(),
             in_flight: None,
@@ -208,6 +223,8 @@ impl Partition {
             Input::Page { request, page } => {
                 if self.reading_timetable.answers(request) {
                     self.loaded_page(page);
+                } else if self.reading_behind.answers(request) {
+                    self.loaded_behind(page);
                 }
             }
             Input::Records { request, records, next, end } => {
@@ -223,6 +240,7 @@ impl Partition {
             Input::Failed { request, failure } => self.failed(request, failure),
             Input::LogGrew { end } => self.log_end = self.log_end.max(end),
             Input::LeaseConfirmed { at } => self.lease_confirmed_at = self.lease_confirmed_at.max(at),
+            Input::MemoryBudget { bytes_max } => self.config.memory_bytes_max = bytes_max,
             Input::HandOver => self.is_handing_over = true,
         }
     }
@@ -333,8 +351,9 @@ impl Partition {
         self.apply_backlog();
         self.end_holds();
         self.read_log();
-        self.read_ahead();
         self.leave_behind();
+        self.read_ahead();
+        self.read_behind();
         if !self.finish_hand_over() {
             self.tick();
         }

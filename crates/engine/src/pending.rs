@@ -70,20 +70,22 @@ impl PendingBlocks {
         }
     }
 
-    /// Takes the facts due before a time: they come within the look-ahead.
-    pub(crate) fn take_before(
+    /// Takes the facts due in a stretch of time: it is being read.
+    pub(crate) fn take_between(
         &mut self,
+        from: Timestamp,
         until: Timestamp,
         due_of: impl Fn(TaskIndex) -> Timestamp,
         bytes_of: impl Fn(TaskIndex) -> usize,
         now: Timestamp,
     ) -> Vec<TaskIndex> {
-        let touched: Vec<Timestamp> = self.buckets.range(..until).map(|(start, _)| *start).collect();
+        let buckets = self.buckets.range(from.floor_to_minute()..until.max(from));
+        let touched: Vec<Timestamp> = buckets.map(|(start, _)| *start).collect();
         let mut taken = Vec::new();
         for start in touched {
             let Some((_, indices)) = self.take(start) else { continue };
             for index in indices {
-                if due_of(index) < until {
+                if (from..until).contains(&due_of(index)) {
                     taken.push(index);
                 } else {
                     self.push(due_of(index), index, bytes_of(index), now);
@@ -93,9 +95,9 @@ impl PendingBlocks {
         taken
     }
 
-    /// Facts of the minutes that begin before a time.
-    pub(crate) fn begun_before(&self, until: Timestamp) -> impl Iterator<Item = TaskIndex> {
-        self.buckets.range(..until).flat_map(|(_, bucket)| bucket.indices.iter().copied())
+    /// Facts of the minutes that a stretch of time touches.
+    pub(crate) fn begun_between(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = TaskIndex> {
+        self.buckets(from, until).flat_map(|(_, indices)| indices.iter().copied())
     }
 
     /// Whether there are twice as many as when they were looked through, so that doing it again costs each of them little.

@@ -82,6 +82,8 @@ planted_bugs! {
     HandOverWaits = "hand-over-waits",
     /// The log is asked for more only when there is news of it.
     Deaf = "deaf",
+    /// Commands are applied however much memory they take.
+    MemoryUnbounded = "memory-unbounded",
     /// An owner goes by its own clock, whatever the sink's shows.
     ClockUnchecked = "clock-unchecked",
     /// After a commit in doubt the owner goes on from memory.

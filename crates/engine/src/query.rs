@@ -59,7 +59,7 @@ pub struct Status {
     pub set_aside: u64,
     /// The end of the log, as far as known.
     pub log_end: LogOffset,
-    /// The timetable is in memory up to here.
+    /// The timetable is in memory up to here, without a part that is left out.
     pub loaded_until: Timestamp,
     /// Tasks in the calendar queue.
     pub near_tasks: usize,
@@ -67,6 +67,14 @@ pub struct Status {
     pub near_bytes: usize,
     /// Facts that wait for their block.
     pub pending_entries: usize,
+    /// Tasks in memory that F has left behind.
+    pub backlog_tasks: usize,
+    /// When the oldest of what F has left behind is due, in memory or not; `None` when nothing is.
+    pub backlog_oldest: Option<Timestamp>,
+    /// Whether more of it waits in the timetable, and is not counted.
+    pub backlog_is_partly_unread: bool,
+    /// The memory that the partition takes, about.
+    pub memory_bytes: usize,
 }
 
 impl Partition {
@@ -81,11 +89,21 @@ impl Partition {
             tick: self.committed.tick,
             set_aside: self.set_aside_count,
             log_end: self.log_end,
-            loaded_until: self.loaded,
+            loaded_until: self.unread.front().map_or(self.loaded, |part| part.from),
             near_tasks: self.calendar.len() + self.behind.len(),
             near_bytes: self.near_bytes,
             pending_entries: self.pending.len(),
+            backlog_tasks: self.behind.len(),
+            backlog_oldest: self.backlog_oldest(),
+            backlog_is_partly_unread: !self.unread.is_empty(),
+            memory_bytes: self.memory().total(),
         }
+    }
+
+    /// When the oldest of what F has left behind is due; the beginning of time is no such time.
+    fn backlog_oldest(&self) -> Option<Timestamp> {
+        let oldest = self.frontier.backlog.first()?.after.due;
+        (oldest > Timestamp::MIN).then_some(oldest)
     }
 
     /// What memory knows of a task: one line for each due time, the newest fact about it.

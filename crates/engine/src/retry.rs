@@ -63,6 +63,7 @@ impl Partition {
             &self.opening,
             &self.reading_revisions,
             &self.reading_timetable,
+            &self.reading_behind,
             &self.reading_log,
             &self.ticking,
         ];
@@ -75,6 +76,7 @@ impl Partition {
             &mut self.opening,
             &mut self.reading_revisions,
             &mut self.reading_timetable,
+            &mut self.reading_behind,
             &mut self.reading_log,
             &mut self.ticking,
         ];
@@ -106,7 +108,7 @@ impl Write {
     }
 
     /// The facts in it, if it is one of blocks.
-    pub(crate) fn facts(&self) -> impl Iterator<Item = TaskIndex> {
+    pub(crate) fn facts(&self) -> impl ExactSizeIterator<Item = TaskIndex> {
         let facts: &[TaskIndex] = match &self.content {
             Content::Blocks(facts) => facts,
             Content::Revisions(_) => &[],

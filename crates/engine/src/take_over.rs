@@ -1,10 +1,12 @@
 //! Taking a partition over: open (fence) -> checkpoint -> revisions -> timetable -> replay -> fire.
 
+use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
     Checkpoint, Epoch, LogOffset, Namespace, RevisionEntry, ScheduleId, ScheduleState, Timestamp,
 };
 
 use crate::effect::Effect;
+use crate::fact::TAKEN_LATE_MS_MAX;
 use crate::partition::Partition;
 use crate::phase::Phase;
 use crate::schedule::Revised;
@@ -63,18 +65,34 @@ impl Partition {
         self.read_next = checkpoint.replay_from;
         self.log_end = self.log_end.max(log_end);
         self.replay_end = log_end;
-        self.loaded = self.first_bucket_needed();
-        self.horizon = self.loaded;
+        self.plan_reading();
         self.committed = checkpoint;
         self.committed_at = self.now;
         self.restored_states = schedule_states;
         self.phase = Phase::Loading;
     }
 
-    /// The timetable is read from before F: what has run within the dedupe window is remembered.
-    fn first_bucket_needed(&self) -> Timestamp {
-        let memory = self.remembered_from.min(self.frontier.floor().due);
-        memory.plus_millis(-self.config.dedupe_window_ms).floor_to_minute()
+    /// The timetable is read from before F, and before what F has left behind: what has run within the dedupe window is
+    /// remembered. What is left behind itself stays unread for now.
+    fn plan_reading(&mut self) {
+        let minute_after = |due: Timestamp| due.floor_to_minute().plus_millis(MINUTE_MS);
+        let (floor, front) = (self.frontier.floor().due, self.frontier.front().due);
+        self.loaded = self.first_bucket_needed(floor);
+        self.horizon = self.loaded;
+        if !self.frontier.gaps.is_empty() {
+            return;
+        }
+        self.leave_unread(minute_after(floor), self.first_bucket_needed(front));
+        if self.is_late(front) && self.may_leave_behind() {
+            let through = self.leave_behind_now();
+            self.leave_unread(minute_after(front), through.due.floor_to_minute());
+        }
+    }
+
+    /// The first minute that may hold what is to be remembered of a time.
+    fn first_bucket_needed(&self, due: Timestamp) -> Timestamp {
+        let remembered = self.remembered_from.min(due);
+        remembered.plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX).floor_to_minute()
     }
 
     pub(crate) fn load(&mut self) {

@@ -66,6 +66,9 @@ impl Facts {
 /// How many keys are worth looking at ahead.
 pub(crate) const GLANCES: u32 = 16;
 
+/// The memory of a fact, and of its number among the heads of chains.
+const FACT_BYTES: usize = size_of::<StoredFact>() + 8;
+
 /// Buffers counted down at a time.
 const SPENT_MAX: usize = 1_024;
 
@@ -91,6 +94,14 @@ pub(crate) struct TaskStore {
     lingering: usize,
     heads: Heads,
     spent: Vec<Bytes>,
+    /// Due times at which nothing is forgotten, from and until.
+    kept: Vec<(Timestamp, Timestamp)>,
+    /// Pages whose time has come, and that hold something due then.
+    spared: Vec<u32>,
+    /// The memory that facts and their tasks take.
+    bytes: usize,
+    /// That of pages in which everything rests.
+    resting_bytes: usize,
 }
 
 impl TaskStore {
@@ -108,7 +119,29 @@ impl TaskStore {
             lingering: 0,
             heads: Heads::default(),
             spent: Vec::new(),
+            kept: Vec::new(),
+            spared: Vec::new(),
+            bytes: 0,
+            resting_bytes: 0,
         }
+    }
+
+    /// The memory that facts and their tasks take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The part of it in which everything only waits to be forgotten.
+    pub(crate) fn resting_bytes(&self) -> usize {
+        self.resting_bytes
+    }
+
+    /// Both, counted anew.
+    pub(crate) fn counted_anew(&self) -> (usize, usize) {
+        let all = self.facts.0.iter().zip(&self.pages);
+        let bytes = |(facts, page): (&Vec<StoredFact>, &Page)| facts.len() * FACT_BYTES + page.body_bytes();
+        let resting = all.clone().filter(|(_, page)| page.is_complete());
+        (all.map(bytes).sum(), resting.map(bytes).sum())
     }
 
     pub(crate) fn get(&self, index: TaskIndex) -> &StoredFact {
@@ -151,9 +184,11 @@ impl TaskStore {
         }
         let page = &mut self.pages[number];
         page.busy += 1;
+        let before = page.body_bytes();
         if let Some(encoded) = encoded {
             page.keep_body(&mut fact, encoded, &mut self.spent);
         }
+        self.bytes += FACT_BYTES + page.body_bytes() - before;
         facts.0[number].push(fact);
         if self.spent.len() >= SPENT_MAX {
             self.spent.clear();
@@ -191,7 +226,7 @@ impl TaskStore {
     fn close(&mut self, shelf: Shelf) {
         if let Some(page) = self.open[shelf as usize].take() {
             self.filled[shelf as usize] = self.facts.0[page as usize].len();
-            self.pages[page as usize].close();
+            self.bytes -= self.pages[page as usize].close();
             self.note_complete(page);
         }
     }
@@ -199,6 +234,7 @@ impl TaskStore {
     fn note_complete(&mut self, page: u32) {
         let state = &self.pages[page as usize];
         if state.is_complete() {
+            self.resting_bytes += self.facts.0[page as usize].len() * FACT_BYTES;
             self.complete.insert((state.forget_at, page));
         }
     }
@@ -250,13 +286,14 @@ impl TaskStore {
     fn let_page_go(&mut self, index: TaskIndex) {
         let fact = self.get(index);
         if fact.is(flag::RESTING) && !fact.is(flag::WRITING) {
-            self.one_less_busy(index, fact.forget_at(self.dedupe_window_ms));
+            let remembered = Some((fact.due, fact.forget_at(self.dedupe_window_ms)));
+            self.one_less_busy(index, remembered);
         }
     }
 
-    fn one_less_busy(&mut self, index: TaskIndex, forget_at: Timestamp) {
+    fn one_less_busy(&mut self, index: TaskIndex, remembered: Option<(Timestamp, Timestamp)>) {
         let page = index.0 >> PAGE_BITS;
-        self.pages[page as usize].rests_one_more(forget_at);
+        self.bytes -= self.pages[page as usize].rests_one_more(remembered);
         self.note_complete(page);
     }
 
@@ -268,7 +305,7 @@ impl TaskStore {
         );
         self.unchain(index.0);
         self.get_mut(index).flags |= flag::REMOVED;
-        self.one_less_busy(index, Timestamp::MIN);
+        self.one_less_busy(index, None);
     }
 
     /// Takes a fact out of its chain.
@@ -303,10 +340,19 @@ impl TaskStore {
     }
 
     /// Forgets what was to be remembered up to a time: it is known no more from now on, and its pages go when the last of
-    /// their facts may. Names the offsets that held R back.
-    pub(crate) fn forget(&mut self, now: Timestamp, before: Timestamp, mut settled: impl FnMut(LogOffset)) {
+    /// their facts may. What is due in one of the stretches of time `kept`, both ends included, is not forgotten. Names the offsets that
+    /// held R back.
+    pub(crate) fn forget(
+        &mut self,
+        now: Timestamp,
+        before: Timestamp,
+        kept: Vec<(Timestamp, Timestamp)>,
+        mut settled: impl FnMut(LogOffset),
+    ) {
         self.now = now;
         self.spent.clear();
+        let has_changed = self.kept != kept;
+        self.kept = kept;
         if self.lingering > 0 {
             return;
         }
@@ -320,7 +366,28 @@ impl TaskStore {
             && forget_at <= self.forgotten_before
         {
             self.complete.pop_first();
-            self.drop_page(page, &mut settled);
+            self.drop_or_spare(page, &mut settled);
+        }
+        if has_changed {
+            for page in std::mem::take(&mut self.spared) {
+                self.drop_or_spare(page, &mut settled);
+            }
+        }
+    }
+
+    /// Closes the open pages in which nothing is left to be done: their tasks need no memory any more.
+    pub(crate) fn let_idle_pages_go(&mut self) {
+        for shelf in Shelf::ALL {
+            if self.open[shelf as usize].is_some_and(|page| self.pages[page as usize].busy == 0) {
+                self.close(shelf);
+            }
+        }
+    }
+
+    fn drop_or_spare(&mut self, page: u32, settled: &mut impl FnMut(LogOffset)) {
+        match self.kept.iter().any(|kept| self.pages[page as usize].touches(*kept)) {
+            true => self.spared.push(page),
+            false => self.drop_page(page, settled),
         }
     }
 
@@ -342,7 +409,10 @@ impl TaskStore {
                 self.unchain(index);
             }
         }
+        let bytes = length as usize * FACT_BYTES;
+        (self.bytes, self.resting_bytes) = (self.bytes - bytes, self.resting_bytes - bytes);
         self.facts.0[page as usize] = Vec::new();
+        self.pages[page as usize] = Page::open(self.now);
         self.free.push(page);
     }
 
@@ -353,7 +423,8 @@ impl TaskStore {
 
     /// Whether a fact has been remembered for as long as was promised.
     fn is_forgotten(&self, fact: &StoredFact) -> bool {
-        fact.is(flag::RESTING) && fact.forget_at(self.dedupe_window_ms) <= self.forgotten_before
+        let is_kept = || self.kept.iter().any(|(from, until)| (*from..=*until).contains(&fact.due));
+        fact.is(flag::RESTING) && fact.forget_at(self.dedupe_window_ms) <= self.forgotten_before && !is_kept()
     }
 
     /// What is known about a key, newest arrival first.
@@ -430,9 +501,14 @@ mod tests {
 
     fn forget(store: &mut TaskStore, now_ms: i64, before_ms: i64) -> Vec<u64> {
         let mut settled = Vec::new();
-        store.forget(Timestamp::from_millis(now_ms), Timestamp::from_millis(before_ms), |offset| {
-            settled.push(offset.position());
-        });
+        store.forget(
+            Timestamp::from_millis(now_ms),
+            Timestamp::from_millis(before_ms),
+            Vec::new(),
+            |offset| {
+                settled.push(offset.position());
+            },
+        );
         settled
     }
 

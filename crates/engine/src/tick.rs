@@ -3,7 +3,7 @@
 use minutehand_model::{Checkpoint, LogOffset, Place, Publication, TaskRecord, Tick, Timestamp};
 
 use crate::effect::Effect;
-use crate::fact::flag;
+use crate::fact::{TAKEN_LATE_MS_MAX, flag};
 use crate::partition::Partition;
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
@@ -87,7 +87,7 @@ impl Partition {
     }
 
     /// The latest due time that F may pass at any time in the present state.
-    fn frontier_bound(&self) -> Timestamp {
+    pub(crate) fn frontier_bound(&self) -> Timestamp {
         let is_ahead = |due: &Timestamp| !self.frontier.is_behind(Place::end_of(*due));
         let held = self.held.keys().map(|(due, _)| *due).find(is_ahead);
         let held = held.map_or(Timestamp::MAX, |due| due.plus_millis(-1));
@@ -111,9 +111,10 @@ impl Partition {
     pub(crate) fn build_tick(&mut self, wants_checkpoint: bool) {
         let mut outbox = self.schedules.take_outbox();
         let late_changes = self.breaks(PlantedBug::TornState).then(|| self.schedules.take_changes());
+        let bytes_decided = self.late_bytes + self.outgoing_bytes();
         self.take_late(&mut outbox);
         let limit = self.frontier_limit();
-        let (frontier, bytes) = self.take_due(limit, &mut outbox);
+        let (frontier, bytes) = self.take_due(limit, bytes_decided, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
         if self.phase != Phase::Replaying {
             // Before the log has been replayed the newest definition is not known.
@@ -130,6 +131,7 @@ impl Partition {
             replay_from: self.replay_from(),
             remembered_from: self.remembered_from,
         };
+        (self.derived_bytes, self.set_aside_bytes) = (0, 0);
         let tick = Tick {
             partition: self.id,
             checkpoint,
@@ -157,16 +159,25 @@ impl Partition {
         self.late_bytes = 0;
         outbox.publications.reserve(late.len());
         for index in late {
+            if !self.tasks.opens_live_generation(index) {
+                // Cancelled meanwhile.
+                self.tasks.drop_body(index);
+            }
             outbox.publications.extend(self.publication(index));
             self.leave(index);
         }
     }
 
     /// Takes what is due up to a limit, tasks and schedules in one order; answers how far it came, and with how many bytes.
-    fn take_due(&mut self, limit: Place, outbox: &mut Outbox) -> (Place, usize) {
-        let steps_max = self.config.tick_publications_max - self.catch_up_share();
+    /// What was decided before leaves it its share.
+    fn take_due(&mut self, limit: Place, bytes_decided: usize, outbox: &mut Outbox) -> (Place, usize) {
         let mut steps = outbox.publications.len();
-        let mut bytes = 0;
+        let share = self.catch_up_share(steps);
+        let steps_max = match self.config.tick_publications_max - share {
+            most if share == 0 => most.max(steps + 1),
+            most => most,
+        };
+        let mut bytes = bytes_decided.min(self.config.tick_bytes_max / 2);
         let mut last = None;
         let mut reached = limit;
         // Looked at while they are collected, so that their memory is fetched side by side, and passed together.
@@ -306,7 +317,7 @@ impl Partition {
                 .min(self.committed.frontier.floor().due)
                 // By the log's clock as well: this owner's may run hours ahead, and its successor needs the buckets.
                 .min(self.log_time)
-                .plus_millis(-self.config.dedupe_window_ms)
+                .plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX)
                 .floor_to_minute();
             self.effects
                 .push_back(Effect::Forget { log_below: self.committed.replay_from, timetable_before });

@@ -24,6 +24,7 @@ impl Partition {
             (self.forget_at(), WakeReason::Forget),
             (self.log_asks_at(), WakeReason::Log),
             (self.hand_over_at(), WakeReason::HandOver),
+            (self.applies_at(), WakeReason::Busy),
         ];
         if self.ticking.is_free(self.now) && self.may_fire() {
             wakes.push((self.due_at(), WakeReason::Due));
@@ -53,6 +54,12 @@ impl Partition {
                 .plus_millis(1)
                 .max(self.now.plus_millis(1)),
         )
+    }
+
+    /// At once, when there is room again for records that waited for it.
+    fn applies_at(&self) -> Option<Timestamp> {
+        let may_go_on = self.waits_for_memory && self.has_room_to_apply() && !self.has_sent_last_tick();
+        may_go_on.then_some(self.now)
     }
 
     fn forget_at(&self) -> Option<Timestamp> {

@@ -58,16 +58,18 @@ fn what_is_on_time_goes_out_while_the_backlog_is_caught_up_with_at_its_rate() {
 #[test]
 fn what_is_on_time_has_half_of_each_tick_before_the_backlog_has_the_rest() {
     let mut story = Story::begin_with(Config { tick_publications_max: 10, ..Config::default() });
+    story.say(0, create(1_000, "before"));
+    story.pass(2_000);
     for number in 0..200 {
-        story.say(0, create(20_000 + number, &format!("missed-{number}")));
+        story.say(2_000, create(20_000 + number, &format!("missed-{number}")));
     }
     for number in 0..20 {
-        story.say(0, create(59_900 + number, &format!("fresh-{number}")));
+        story.say(2_000, create(59_900 + number, &format!("fresh-{number}")));
     }
     story.take_over(60_000);
-    assert_eq!(story.published.len(), 220);
+    assert_eq!(story.published.len(), 221);
     let last_fresh = story.published.iter().rposition(|published| published.id.starts_with("fresh"));
-    assert_eq!(last_fresh, Some(24), "the whole of the first tick, and five of each of two");
+    assert_eq!(last_fresh, Some(25), "the whole of the first tick, and five of each of two");
     assert!(is_sorted(&named(&story, "missed")) && is_sorted(&named(&story, "fresh")));
 }
 

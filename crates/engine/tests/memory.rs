@@ -1,10 +1,12 @@
-//! What has run is remembered until nobody can ask for it again within the dedupe window.
+//! What has run is remembered until nobody can ask for it again within the dedupe window; and memory has a bound whatever
+//! was missed, and whichever store is away.
 
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
+use minutehand_engine::Config;
 use minutehand_model::Command;
-use support::{Story, task};
+use support::{Published, Story, Writes, task};
 
 fn create(id: &str, due_ms: i64) -> Command {
     Command::Create(task(id, due_ms))
@@ -29,4 +31,143 @@ fn a_repetition_inside_the_window_is_recognised_by_an_owner_that_reads_the_log_l
     let mut ids: Vec<&str> = story.published.iter().map(|published| published.id.as_str()).collect();
     ids.sort_unstable();
     assert_eq!(ids, ["later", "once", "x", "y", "z"]);
+}
+
+const BUDGET_BYTES: usize = 256 * 1024;
+/// What is near or urgent, and answers of stores, may come on top.
+const BYTES_MAX: usize = 2 * BUDGET_BYTES;
+
+fn small() -> Config {
+    Config { memory_bytes_max: BUDGET_BYTES, tick_publications_max: 64, ..Config::default() }
+}
+
+fn named<'a>(story: &'a Story, prefix: &str) -> Vec<&'a Published> {
+    story.published.iter().filter(|published| published.id.starts_with(prefix)).collect()
+}
+
+/// Ten thousand tasks that were missed: ten times as much as there is memory for.
+const MISSED: i64 = 10_000;
+
+fn outage(config: Config) -> Story {
+    let mut story = Story::begin_with(config).with_timetable();
+    for number in 0..MISSED {
+        story.append(0, create(&format!("missed-{number}"), 100_000 + number * 20));
+    }
+    for number in 0..20 {
+        story.append(0, create(&format!("later-{number}"), 400_000 + number * 1_000));
+    }
+    story.pass(10_000);
+    assert_eq!(story.entries().count() as i64, MISSED + 20);
+    assert!(story.peak_bytes < BYTES_MAX, "{} bytes to take them in", story.peak_bytes);
+    story.peak_bytes = 0;
+    story.take_over(400_500);
+    story
+}
+
+#[test]
+fn what_was_missed_is_caught_up_with_in_bounded_memory() {
+    let mut story = outage(small());
+    story.pass(430_000);
+    assert!(story.peak_bytes < BYTES_MAX, "{} bytes", story.peak_bytes);
+    let missed = named(&story, "missed");
+    assert_eq!(missed.len() as i64, MISSED);
+    assert!(missed.is_sorted_by_key(|published| published.nominal_ms), "oldest first");
+    let later = named(&story, "later");
+    assert!(later[1..].iter().all(|published| published.at_ms == published.nominal_ms), "{later:?}");
+}
+
+#[test]
+fn so_it_is_where_everything_goes_in_one_order() {
+    let mut story = outage(Config { catch_up_after_ms: 0, ..small() });
+    story.pass(430_000);
+    assert!(story.peak_bytes < BYTES_MAX, "{} bytes", story.peak_bytes);
+    assert_eq!(story.published.len() as i64, MISSED + 20);
+    assert!(story.published.is_sorted_by_key(|published| published.nominal_ms));
+}
+
+#[test]
+fn a_backlog_at_a_rate_is_taken_over_in_bounded_memory() {
+    let mut story = outage(Config { catch_up_rate_per_s: 500, ..small() });
+    for crash_ms in [404_000, 409_000, 413_000] {
+        story.pass(crash_ms);
+        story.take_over(crash_ms + 700);
+    }
+    story.pass(440_000);
+    assert!(story.peak_bytes < BYTES_MAX, "{} bytes", story.peak_bytes);
+    let mut ids: Vec<&str> = story.published.iter().map(|published| published.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), story.published.len()), (MISSED as usize + 20, MISSED as usize + 20));
+}
+
+#[test]
+fn what_is_cancelled_while_it_waits_unread_does_not_run() {
+    let mut story = outage(Config { catch_up_rate_per_s: 500, ..small() });
+    let key = minutehand_model::TaskKey::of(support::namespace().as_str(), "missed-9000");
+    story.say(401_000, Command::Cancel { key, due: support::at(280_000) });
+    story.say(401_000, create("missed-9001", 280_020));
+    story.pass(440_000);
+    assert_eq!(named(&story, "missed").len() as i64, MISSED - 1, "and a repetition runs once");
+    assert_eq!(named(&story, "missed-9001").len(), 1);
+}
+
+#[test]
+fn while_the_store_is_away_commands_wait_in_the_log() {
+    let mut story = Story::begin_with(small()).with_timetable();
+    story.say(0, create("near", 20_000));
+    story.writes = Writes::Refused;
+    for number in 0..MISSED {
+        story.append(1_000, create(&format!("far-{number}"), 900_000 + number));
+    }
+    story.say(1_000, create("last", 900_000));
+    story.pass(25_000);
+    assert_eq!(named(&story, "near")[0].at_ms, 20_000);
+    assert!(story.peak_bytes < BYTES_MAX, "{} bytes", story.peak_bytes);
+    assert!(story.partition.status().applied < story.partition.status().log_end);
+    story.writes = Writes::Kept;
+    story.pass(40_000);
+    assert_eq!(story.entries().count() as i64, MISSED + 1);
+    assert!(story.peak_bytes < BYTES_MAX, "{} bytes", story.peak_bytes);
+}
+
+#[test]
+fn a_long_log_is_replayed_in_bounded_memory() {
+    let mut story = Story::begin_with(small()).with_timetable();
+    for number in 0..MISSED {
+        story.append(number * 30, create(&format!("missed-{number}"), 1_000 + number * 30));
+    }
+    story.take_over(400_000);
+    story.pass(430_000);
+    assert!(story.peak_bytes < BYTES_MAX, "{} bytes", story.peak_bytes);
+    assert_eq!(story.published.len() as i64, MISSED);
+}
+
+#[test]
+fn commands_that_come_late_leave_f_its_share() {
+    let mut story = Story::begin_with(Config { tick_publications_max: 4, ..Config::default() });
+    for number in 0..20 {
+        story.say(0, create(&format!("due-{number}"), 10_000 + number));
+    }
+    story.commit_slowly();
+    story.pass(12_000);
+    for number in 0..200 {
+        story.append(12_000, create(&format!("late-{number}"), 5_000));
+    }
+    story.commit_at_once();
+    let last_due = story.published.iter().rposition(|published| published.id.starts_with("due"));
+    assert!(last_due.is_some_and(|last| last < 100), "{last_due:?} of {}", story.published.len());
+}
+
+#[test]
+fn what_comes_late_and_is_cancelled_in_time_does_not_run() {
+    let mut story = Story::begin();
+    story.say(0, create("first", 1_000));
+    story.commit_slowly();
+    story.pass(2_000);
+    story.append(3_000, create("late", 500));
+    let key = minutehand_model::TaskKey::of(support::namespace().as_str(), "late");
+    story.say(3_000, Command::Cancel { key, due: support::at(500) });
+    story.commit_at_once();
+    story.pass(4_000);
+    assert!(named(&story, "late").is_empty());
 }

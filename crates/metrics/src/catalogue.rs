@@ -116,6 +116,12 @@ metrics! {
     NEAR_BYTES = Gauge "minutehand_partition_near_bytes" Bytes [PARTITION];
     /// Entries that wait to be written to the timetable.
     PENDING_ENTRIES = Gauge "minutehand_partition_pending_entries" Count [PARTITION];
+    /// Tasks in memory that were missed and are caught up with. More may wait in the timetable for their turn.
+    BACKLOG_TASKS = Gauge "minutehand_backlog_tasks" Count [PARTITION];
+    /// How late the oldest task is that is caught up with; 0 when none is.
+    BACKLOG_OLDEST = Gauge "minutehand_backlog_oldest_seconds" Seconds [PARTITION];
+    /// The memory that the partition takes, about. Near its budget commands wait in the log.
+    MEMORY_BYTES = Gauge "minutehand_memory_bytes" Bytes [PARTITION];
     /// 1 for the phase the partition is in on this node, 0 for the others.
     PHASE_IS = Gauge "minutehand_partition_phase" Truth [PARTITION, PHASE];
     /// Owners that a panic ended; the partition is tried again after a pause, the others go on.

@@ -3,8 +3,9 @@
 use metrics::{Counter, Gauge, Histogram};
 
 use crate::catalogue::{
-    APPLIED, FRONTIER_LAG, LOG_END, NEAR_BYTES, NEAR_TASKS, OWNER_PANICS, PENDING_ENTRIES, PHASE_IS,
-    PUBLICATIONS, PUBLISH_LATENESS, REPLAY_DISTANCE, SET_ASIDE, TICK, TICKS,
+    APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, FRONTIER_LAG, LOG_END, MEMORY_BYTES, NEAR_BYTES, NEAR_TASKS,
+    OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS, PUBLISH_LATENESS, REPLAY_DISTANCE, SET_ASIDE,
+    TICK, TICKS,
 };
 use crate::label::ByWord;
 
@@ -25,6 +26,12 @@ pub struct PartitionStanding {
     pub near_bytes: u64,
     /// Entries that wait to be written to the timetable.
     pub pending_entries: u64,
+    /// Tasks in memory that are caught up with.
+    pub backlog_tasks: u64,
+    /// How late the oldest task is that is caught up with, in seconds; 0 when none is.
+    pub backlog_oldest_seconds: f64,
+    /// The memory that the partition takes.
+    pub memory_bytes: u64,
 }
 
 /// The handle of one partition.
@@ -41,6 +48,9 @@ pub struct PartitionMetrics {
     near_tasks: Gauge,
     near_bytes: Gauge,
     pending_entries: Gauge,
+    backlog_tasks: Gauge,
+    backlog_oldest: Gauge,
+    memory_bytes: Gauge,
     phase: ByWord<Gauge>,
     set_aside: Counter,
     panics: Counter,
@@ -66,6 +76,9 @@ impl PartitionMetrics {
             near_tasks: NEAR_TASKS.gauge(&only),
             near_bytes: NEAR_BYTES.gauge(&only),
             pending_entries: PENDING_ENTRIES.gauge(&only),
+            backlog_tasks: BACKLOG_TASKS.gauge(&only),
+            backlog_oldest: BACKLOG_OLDEST.gauge(&only),
+            memory_bytes: MEMORY_BYTES.gauge(&only),
             phase: ByWord::of(&PHASE_IS, |word| PHASE_IS.gauge(&[&number, word])),
             set_aside: SET_ASIDE.counter(&only),
             panics: OWNER_PANICS.counter(&only),
@@ -104,6 +117,9 @@ impl PartitionMetrics {
         self.near_tasks.set(standing.near_tasks as f64);
         self.near_bytes.set(standing.near_bytes as f64);
         self.pending_entries.set(standing.pending_entries as f64);
+        self.backlog_tasks.set(standing.backlog_tasks as f64);
+        self.backlog_oldest.set(standing.backlog_oldest_seconds);
+        self.memory_bytes.set(standing.memory_bytes as f64);
     }
 
     /// The partition entered a phase, in the engine's words: `waiting`, `opening`, `loading`, `replaying`,

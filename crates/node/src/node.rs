@@ -125,7 +125,7 @@ impl Ownerships {
 }
 
 impl Node {
-    /// A node on these stores. Owners appear in `owners` while they run.
+    /// A node on these stores. Owners appear in `owners` while they run; the memory that `config` allows is for all of them.
     pub fn new(
         config: Config,
         coordinator: Arc<dyn Coordinator>,
@@ -133,7 +133,8 @@ impl Node {
         clock: Arc<dyn Clock>,
         owners: Owners,
     ) -> Node {
-        Node { config, coordinator, surroundings: Surroundings::new(stores, clock), owners, isolates: false }
+        let surroundings = Surroundings::new(stores, clock, config.memory_bytes_max);
+        Node { config, coordinator, surroundings, owners, isolates: false }
     }
 
     /// A partition whose store fails for good is left alone while others go on here, and tried again now and then. Else what is wrong

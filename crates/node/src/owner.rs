@@ -1,5 +1,6 @@
 //! The owner of one partition: drives its engine, and answers questions about it.
 
+mod budget;
 mod carry;
 mod log_watch;
 mod report;
@@ -20,6 +21,7 @@ use minutehand_ports::{CommandLog, ExecutionSink, Timetable};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
+use budget::{Budget, Share};
 use log_watch::LogWatch;
 use report::Report;
 use troubles::Troubles;
@@ -42,12 +44,15 @@ pub struct OwnerStores {
 pub(crate) struct Surroundings {
     pub(crate) stores: OwnerStores,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The memory that the partitions of this node share.
+    budget: Budget,
     troubles: Troubles,
 }
 
 impl Surroundings {
-    pub(crate) fn new(stores: OwnerStores, clock: Arc<dyn Clock>) -> Surroundings {
-        Surroundings { stores, clock, troubles: Troubles::default() }
+    pub(crate) fn new(stores: OwnerStores, clock: Arc<dyn Clock>, memory_bytes_max: usize) -> Surroundings {
+        let budget = Budget::new(memory_bytes_max);
+        Surroundings { stores, clock, budget, troubles: Troubles::default() }
     }
 }
 
@@ -186,6 +191,7 @@ pub struct Owner {
     lease: watch::Receiver<Timestamp>,
     hand_over: watch::Receiver<bool>,
     is_handing_over: bool,
+    memory: Share,
     report: Report,
 }
 
@@ -208,6 +214,7 @@ impl Owner {
         partition.handle(surroundings.clock.moment(), Input::Acquired { epoch });
         let (ask, questions) = mpsc::channel(QUESTIONS_WAITING_MAX);
         let (status, watcher) = watch::channel(partition.status());
+        let memory = surroundings.budget.share();
         let log = LogWatch::new(Arc::clone(&surroundings.stores.log), id);
         let owner = Owner {
             partition,
@@ -220,6 +227,7 @@ impl Owner {
             lease,
             hand_over,
             is_handing_over: false,
+            memory,
             report: Report::new(id),
         };
         (owner, OwnerHandle { questions: ask, status: watcher })
@@ -247,6 +255,9 @@ impl Owner {
         let end = self.log.end();
         self.partition.handle(self.surroundings.clock.moment(), Input::LogGrew { end });
         loop {
+            if let Some(bytes_max) = self.memory.news() {
+                self.partition.handle(self.surroundings.clock.moment(), Input::MemoryBudget { bytes_max });
+            }
             self.partition.advance(self.surroundings.clock.moment());
             if let Some(ended) = self.carry_out_effects() {
                 self.publish_status();

@@ -214,6 +214,14 @@ pub(crate) struct StatusMessage {
     pub(crate) pending_entries: u64,
     #[prost(message, repeated, tag = "14")]
     pub(crate) backlog: Vec<StretchMessage>,
+    #[prost(uint64, tag = "15")]
+    pub(crate) backlog_tasks: u64,
+    #[prost(sint64, optional, tag = "16")]
+    pub(crate) backlog_oldest_ms: Option<i64>,
+    #[prost(bool, tag = "17")]
+    pub(crate) backlog_is_partly_unread: bool,
+    #[prost(uint64, tag = "18")]
+    pub(crate) memory_bytes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]

@@ -100,6 +100,10 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
         near_tasks: status.near_tasks as u64,
         near_bytes: status.near_bytes as u64,
         pending_entries: status.pending_entries as u64,
+        backlog_tasks: status.backlog_tasks as u64,
+        backlog_oldest_ms: status.backlog_oldest.map(Timestamp::as_millis),
+        backlog_is_partly_unread: status.backlog_is_partly_unread,
+        memory_bytes: status.memory_bytes as u64,
     }
 }
 
@@ -131,6 +135,10 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
         near_tasks: size(WHAT, "near_tasks", message.near_tasks)?,
         near_bytes: size(WHAT, "near_bytes", message.near_bytes)?,
         pending_entries: size(WHAT, "pending_entries", message.pending_entries)?,
+        backlog_tasks: size(WHAT, "backlog_tasks", message.backlog_tasks)?,
+        backlog_oldest: message.backlog_oldest_ms.map(Timestamp::from_millis),
+        backlog_is_partly_unread: message.backlog_is_partly_unread,
+        memory_bytes: size(WHAT, "memory_bytes", message.memory_bytes)?,
     };
     Ok((codec::partition(message.partition)?, status))
 }

@@ -181,6 +181,16 @@ impl Setup {
         }
     }
 
+    /// The most memory that an owner may take for what is neither due soon nor only remembered: its budget, the quarter beyond
+    /// it that urgent reads may take, answers of the stores, and pages that what was due soon still holds.
+    pub(crate) fn far_bytes_max(&self) -> usize {
+        let Config { memory_bytes_max, look_ahead_ms, .. } = self.engine;
+        let near_ms = look_ahead_ms + NEAR_MORE_MS;
+        let rate = self.tasks_per_second.div_ceil(self.partitions as u64) + 2;
+        let near = usize::try_from(near_ms).unwrap_or(usize::MAX) / 1_000 * rate as usize;
+        memory_bytes_max.saturating_mul(3) / 2 + (near + NEAR_TASKS_MORE) * TASK_BYTES
+    }
+
     /// The setup of a speed measurement: default settings, no faults, due times up to ten minutes ahead.
     pub(crate) fn for_speed(seed: u64, options: &Options) -> Setup {
         let mut setup = Setup::draw(seed, options);
@@ -209,6 +219,16 @@ fn draw_mix(rng: &mut Rng) -> Mix {
     }
 }
 
+const KIB: usize = 1_024;
+/// What is near takes so many bytes for each millisecond of the look-ahead: less memory than that makes everything late.
+const NEAR_BYTES_PER_MS: usize = 4;
+/// What a task of the workload takes in memory, at most.
+const TASK_BYTES: usize = 250;
+/// How much longer than the look-ahead tasks may be near, in milliseconds.
+const NEAR_MORE_MS: i64 = 3_000;
+/// Tasks of one burst, or of one due time.
+const NEAR_TASKS_MORE: usize = 200;
+
 /// Small limits in many seeds, so that every edge is met often.
 fn draw_engine(rng: &mut Rng) -> Config {
     let look_ahead_ms = rng.pick(&[2_000, 5_000, 15_000, 30_000, 90_000]);
@@ -216,7 +236,9 @@ fn draw_engine(rng: &mut Rng) -> Config {
     Config {
         look_ahead_ms,
         dedupe_window_ms,
-        near_bytes_max: rng.pick(&[4_096, 16_384, 512 * 1024 * 1024, 512 * 1024 * 1024]),
+        memory_bytes_max: rng
+            .pick(&[32 * KIB, 128 * KIB, 512 * KIB * KIB, 512 * KIB * KIB])
+            .max(look_ahead_ms as usize * NEAR_BYTES_PER_MS),
         page_bytes_max: rng.pick(&[1, 700, 4_096, 4 * 1024 * 1024]),
         log_read_bytes_max: rng.pick(&[1, 500, 4_096, 1024 * 1024]),
         block_bytes_max: rng.pick(&[200, 1_000, 16 * 1024]),

@@ -261,6 +261,7 @@ fn engine_bug_about(bug: PlantedBug) -> &'static str {
         PlantedBug::HandOverDrains => "A hand-over goes on until nothing is due any more.",
         PlantedBug::HandOverWaits => "A hand-over waits until everything is written.",
         PlantedBug::Deaf => "The log is asked for more only when there is news of it.",
+        PlantedBug::MemoryUnbounded => "Commands are applied however much memory they take.",
         PlantedBug::ClockUnchecked => "An owner goes by its own clock, whatever the sink's shows.",
         PlantedBug::DoubtIgnored => "After a commit in doubt the owner goes on from memory.",
         PlantedBug::BacklogUnsaved => "The checkpoint does not carry what was left behind.",

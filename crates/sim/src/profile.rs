@@ -129,7 +129,7 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
         }
         PlantedBug::Pair | PlantedBug::Budget => {
             far_and_crashing(setup, rng);
-            setup.engine.tick_publications_max = 2;
+            setup.engine.tick_publications_max = if bug == PlantedBug::Budget { 8 } else { 2 };
             setup.mix.round_due = 0.95;
             setup.mix.burst = 0.05;
             setup.mix.horizon_ms = 30 * SECOND_MS;
@@ -166,6 +166,7 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.model.outages_per_minute = 8.0;
             setup.model.outage_ms_max = 20_000;
         }
+        PlantedBug::MemoryUnbounded => short_of_memory(setup),
         PlantedBug::ClockUnchecked => {
             setup.sinks_tell_the_time = true;
             setup.model.clock_jumps_per_minute = 4.0;
@@ -193,6 +194,23 @@ fn lagging(setup: &mut Setup, rng: &mut Rng) {
     setup.mix.horizon_ms = 30 * SECOND_MS;
     setup.mix.moves = 20;
     setup.mix.repeats = 25;
+}
+
+/// Much to do, little memory, and stores that are out for long.
+fn short_of_memory(setup: &mut Setup) {
+    (setup.partitions, setup.tasks_per_second) = (1, 300);
+    setup.model = FaultModel { outages_per_minute: 4.0, outage_ms_max: 60_000, ..FaultModel::healthy() };
+    setup.engine = Config {
+        look_ahead_ms: 2_000,
+        dedupe_window_ms: 3_000,
+        memory_bytes_max: 256 * 1024,
+        page_bytes_max: 16 * 1024,
+        flush_interval_ms: 50,
+        planted: None,
+        ..Config::default()
+    };
+    setup.mix.horizon_ms = 10 * MINUTE_MS;
+    setup.mix.schedules = 0;
 }
 
 /// Everything is written, and R follows soon: what a successor is to know stands in the timetable.
@@ -287,7 +305,7 @@ fn zombies_that_read(setup: &mut Setup, rng: &mut Rng) {
     setup.tasks_per_second = 36;
     setup.engine.look_ahead_ms = rng.pick(&[2_000, 5_000]);
     setup.engine.flush_interval_ms = 50;
-    setup.engine.near_bytes_max = 512 * 1024 * 1024;
+    setup.engine.memory_bytes_max = 512 * 1024 * 1024;
     setup.mix.horizon_ms = 2 * MINUTE_MS;
     setup.mix.replaces = 20;
 }

@@ -91,6 +91,9 @@ fn simulate(setup: Setup) -> Report {
             }
         }
     }
+    if let Some(overrun) = world.memory_overruns.first() {
+        violations.push(Violation { checker: "memory", partition: None, message: overrun.clone() });
+    }
     if let Some(slow) = world.slow_hand_overs.first() {
         violations.push(Violation { checker: "hand-over", partition: None, message: slow.clone() });
     }

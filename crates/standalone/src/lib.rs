@@ -40,7 +40,11 @@ impl Scheduler {
     /// Starts on an open store. Returns at once; partitions are taken over in the background.
     /// To be called within a tokio runtime.
     pub fn start(store: Arc<EmbeddedStore>, config: Config) -> Scheduler {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Scheduler::start_by(Arc::new(SystemClock), store, config)
+    }
+
+    /// The same by another clock, which the store should go by as well.
+    pub fn start_by(clock: Arc<dyn Clock>, store: Arc<EmbeddedStore>, config: Config) -> Scheduler {
         let owners = Owners::new(store.partitions());
         let stores = OwnerStores { log: store.clone(), sink: store.clone(), timetable: store.clone() };
         let node = Node::new(config, store.clone(), stores, Arc::clone(&clock), owners.clone());

@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
 fn engine() -> Config {
     Config {
         look_ahead_ms: 90_000,
-        near_bytes_max: 8 << 30,
+        memory_bytes_max: 8 << 30,
         flush_interval_ms: 30_000,
         normal_tick_delay_ms: 25,
         tick_publications_max: 20_000,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use minutehand_cli::{BenchArgs, Exit, Failure};
-use minutehand_loadtest::{Figure, crash, end_to_end, paced, startup};
+use minutehand_loadtest::{Figure, crash, end_to_end, outage, paced, startup};
 
 /// The benchmarks, with what each measures.
 const BENCHES: &[(&str, &str)] = &[
@@ -13,6 +13,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("paced", "start lateness with due times spread evenly, at --rate tasks a second for --seconds"),
     ("highest", "the highest paced rate whose p99 of start lateness stays below one second"),
     ("startup", "from opening a folder of stored tasks until the scheduler is ready"),
+    ("outage", "an hour of --tasks missed tasks beside --rate tasks a second on time: memory, lateness"),
     ("crash", "kill -9 under load, 20 times: tasks lost, executions published twice"),
     ("simulator", "virtual time to real time of the simulator: 3 nodes, 8 partitions, 100 tasks/s"),
 ];
@@ -66,6 +67,18 @@ async fn measure(name: &str, args: BenchArgs) -> Result<Vec<Figure>, Failure> {
         "startup" => {
             let folder = Folder::of(&args)?;
             startup::run(folder.path(), args.tasks.unwrap_or(10_000_000), PAYLOAD_BYTES).await.map_err(failed)
+        }
+        "outage" => {
+            let folder = Folder::of(&args)?;
+            let program = std::env::current_exe().map_err(|error| failed(error.into()))?;
+            let (tasks, rate) = (args.tasks.unwrap_or(10_000_000), args.rate.unwrap_or(5_000));
+            outage::run(&program, folder.path(), tasks, rate, PAYLOAD_BYTES).await.map_err(failed)
+        }
+        "outage-child" => {
+            let folder = args.data_dir.ok_or_else(|| Failure::new(Exit::Usage, "--data-dir is needed"))?;
+            let (tasks, rate) = (args.tasks.unwrap_or(10_000_000), args.rate.unwrap_or(5_000));
+            outage::child(&folder, tasks, rate, PAYLOAD_BYTES).await.map_err(failed)?;
+            Ok(Vec::new())
         }
         "crash" => {
             let folder = Folder::of(&args)?;

@@ -44,7 +44,13 @@ const KNOWN: &[Known] = &[
     number("partitions", "2", 1, 1_024, "partitions of a new data folder"),
     number("look_ahead_ms", "30000", 1_000, DAY_MS, "how far ahead of now the timetable is in memory"),
     number("dedupe_window_ms", "30000", 0, DAY_MS, "how long after it ran a task is not created again"),
-    number("near_bytes_max", "536870912", 1 << 20, 64 * GIB, "memory for near tasks, of each partition"),
+    number(
+        "memory_bytes_max",
+        "1073741824",
+        16 << 20,
+        64 * GIB,
+        "memory for tasks, of all partitions together",
+    ),
     Known {
         name: "timetable_persist",
         default: Persist::BeyondLookAhead.as_str(),

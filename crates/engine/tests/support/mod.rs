@@ -9,6 +9,9 @@ use minutehand_model::{
     TaskRecord, Timestamp, TimetableEntry, TimetablePage,
 };
 
+/// What an entry of a block takes on its way, about.
+const ENTRY_BYTES: usize = 250;
+
 /// 2027-01-01T00:00:00Z, the beginning of every story.
 pub(crate) const START_MS: i64 = 1_798_761_600_000;
 
@@ -71,6 +74,8 @@ pub(crate) struct Story {
     /// What the timetable has.
     pub(crate) blocks: Vec<Block>,
     pub(crate) is_released: bool,
+    /// The most memory that an owner took.
+    pub(crate) peak_bytes: usize,
     config: Config,
     log: Vec<InputRecord>,
     /// What lies below has been deleted.
@@ -109,6 +114,7 @@ impl Story {
             writes_ms: Vec::new(),
             blocks: Vec::new(),
             is_released: false,
+            peak_bytes: 0,
             log: Vec::new(),
             log_begins: 0,
             overtaking: Vec::new(),
@@ -279,9 +285,31 @@ impl Story {
         self.published.iter().map(|published| published.nominal_ms).collect()
     }
 
+    /// The blocks that begin in a stretch of time, in order, and no more of them than fit.
+    fn page(&self, from: Timestamp, until: Timestamp, bytes_max: usize) -> TimetablePage {
+        let mut asked: Vec<&Block> =
+            self.blocks.iter().filter(|block| (from..until).contains(&block.first_due())).collect();
+        asked.sort_by_key(|block| block.first_due());
+        let mut page = TimetablePage { complete_until: until, ..Default::default() };
+        let (mut bytes, mut last) = (0, from);
+        for block in asked {
+            if bytes >= bytes_max && block.first_due() > last {
+                page.complete_until = block.first_due();
+                break;
+            }
+            last = block.first_due();
+            bytes += block.entries.len() * ENTRY_BYTES;
+            page.entries.extend(block.entries.iter().cloned());
+        }
+        page
+    }
+
     fn settle(&mut self) {
         loop {
             self.partition.advance(self.now);
+            let memory = self.partition.memory();
+            assert_eq!(memory, self.partition.memory_counted_anew(), "counted right");
+            self.peak_bytes = self.peak_bytes.max(memory.total());
             let mut answers = Vec::new();
             while let Some(effect) = self.partition.poll_effect() {
                 answers.extend(self.carry_out(effect));
@@ -317,11 +345,8 @@ impl Story {
             },
             // Nothing is ever stored but in the log: every revision is replayed from there.
             Effect::ReadRevisions { request } => Input::Revisions { request, entries: Vec::new() },
-            Effect::ReadTimetable { request, from, until, .. } => {
-                let asked = self.blocks.iter().filter(|block| (from..until).contains(&block.first_due()));
-                let entries = asked.flat_map(|block| block.entries.clone()).collect();
-                let page = TimetablePage { entries, complete_until: until, ..Default::default() };
-                Input::Page { request, page }
+            Effect::ReadTimetable { request, from, until, bytes_max } => {
+                Input::Page { request, page: self.page(from, until, bytes_max) }
             }
             Effect::FindTask { request, key, due } => {
                 let entries =
@@ -337,10 +362,11 @@ impl Story {
                 self.waiting = Some(effect);
                 return None;
             }
-            Effect::ReadLog { request, from, .. } => {
+            Effect::ReadLog { request, from, bytes_max } => {
+                let count_max = self.page.min(bytes_max / ENTRY_BYTES).max(1);
                 assert!(from >= LogOffset::at(self.log_begins), "offset {from} has been deleted");
                 let records: Vec<InputRecord> =
-                    self.log[from.position() as usize..].iter().take(self.page).cloned().collect();
+                    self.log[from.position() as usize..].iter().take(count_max).cloned().collect();
                 let end = from.plus(records.len() as u64);
                 Input::Records { request, records, next: end, end }
             }

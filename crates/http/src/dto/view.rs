@@ -283,6 +283,16 @@ pub(crate) struct PartitionDto {
     near_tasks: usize,
     near_bytes: usize,
     pending_entries: usize,
+    /// Tasks in memory that were missed and are caught up with.
+    backlog_tasks: usize,
+    /// More of them wait in the timetable for their turn, and are not counted.
+    backlog_is_partly_unread: bool,
+    /// When the oldest of them is due, counted or not. Absent when nothing is caught up with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    backlog_oldest: Option<String>,
+    /// The memory that the partition takes, about.
+    memory_bytes: usize,
 }
 
 impl From<&PartitionView> for PartitionDto {
@@ -303,6 +313,10 @@ impl From<&PartitionView> for PartitionDto {
             near_tasks: status.near_tasks,
             near_bytes: status.near_bytes,
             pending_entries: status.pending_entries,
+            backlog_tasks: status.backlog_tasks,
+            backlog_is_partly_unread: status.backlog_is_partly_unread,
+            backlog_oldest: status.backlog_oldest.and_then(shown),
+            memory_bytes: status.memory_bytes,
         }
     }
 }

@@ -124,6 +124,7 @@ impl Report {
             Timestamp::MIN => 0,
             due => now.millis_since(due).max(0),
         };
+        let backlog_ms = status.backlog_oldest.map_or(0, |due| now.millis_since(due).max(0));
         self.metrics.stands(&PartitionStanding {
             applied: status.applied.position(),
             log_end: status.log_end.position(),
@@ -135,6 +136,9 @@ impl Report {
             near_tasks: status.near_tasks as u64,
             near_bytes: status.near_bytes as u64,
             pending_entries: status.pending_entries as u64,
+            backlog_tasks: status.backlog_tasks as u64,
+            backlog_oldest_seconds: backlog_ms as f64 / 1_000.0,
+            memory_bytes: status.memory_bytes as u64,
         });
     }
 }

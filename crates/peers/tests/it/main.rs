@@ -93,6 +93,10 @@ fn status(values: &mut Values) -> OwnerStatus {
         near_tasks: values.number() as usize,
         near_bytes: values.number() as usize,
         pending_entries: values.number() as usize,
+        backlog_tasks: values.number() as usize,
+        backlog_oldest: values.one_of(&[false, true]).then(|| values.any_time()),
+        backlog_is_partly_unread: values.one_of(&[false, true]),
+        memory_bytes: values.number() as usize,
     }
 }
 

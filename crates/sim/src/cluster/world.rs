@@ -17,6 +17,8 @@ use crate::workload::{Producer, Worker};
 
 /// An owner that is driven this often in one millisecond goes round in circles.
 const DRIVES_PER_MS_MAX: u32 = 20_000;
+/// After so many events the memory of an owner is counted anew.
+const RECOUNTED_EVENTS: u64 = 64;
 
 /// A whole run.
 pub(crate) struct World {
@@ -46,6 +48,8 @@ pub(crate) struct World {
     pub(crate) standstill: Option<String>,
     /// Owners that stopped for good, in words.
     pub(crate) fatal_stops: Vec<String>,
+    /// Owners that took more memory than they may, or counted it wrong, in words.
+    pub(crate) memory_overruns: Vec<String>,
     /// Hand-overs that took too long, in words.
     pub(crate) slow_hand_overs: Vec<String>,
 }
@@ -76,6 +80,7 @@ impl World {
             clock_error_ms: skew_ms,
             standstill: None,
             fatal_stops: Vec::new(),
+            memory_overruns: Vec::new(),
             slow_hand_overs: Vec::new(),
             rng,
             setup,
@@ -213,10 +218,34 @@ impl World {
             return;
         }
         owner.engine.advance(moment);
+        self.look_at_memory(id);
         while let Some(effect) = self.owner_mut(id).and_then(|owner| owner.engine.poll_effect()) {
             self.carry(id, effect);
         }
         self.set_alarm(id);
+    }
+
+    /// Holds the memory that an owner takes against its budget, and now and then against a count of its own.
+    fn look_at_memory(&mut self, id: OwnerId) {
+        if !self.memory_overruns.is_empty() {
+            return;
+        }
+        let far_max = self.setup.far_bytes_max();
+        let is_counted = self.events.is_multiple_of(RECOUNTED_EVENTS);
+        let Some(owner) = self.owner_mut(id) else { return };
+        let memory = owner.engine.memory();
+        let counted = if is_counted { owner.engine.memory_counted_anew() } else { memory };
+        let OwnerId { node, partition, .. } = id;
+        let far = memory.busy.saturating_sub(memory.near);
+        if far > far_max {
+            self.memory_overruns.push(format!(
+                "partition {partition} on node {node} takes {far} bytes for what is not near; at most {far_max} are allowed"
+            ));
+        } else if memory != counted {
+            self.memory_overruns.push(format!(
+                "partition {partition} on node {node} says that it takes {memory:?}; it takes {counted:?}"
+            ));
+        }
     }
 
     fn set_alarm(&mut self, id: OwnerId) {

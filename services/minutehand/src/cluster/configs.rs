@@ -198,7 +198,7 @@ pub(super) fn engine(settings: &ClusterSettings) -> Config {
     Config {
         look_ahead_ms: settings.number("scheduler.look_ahead_ms"),
         dedupe_window_ms: settings.number("scheduler.dedupe_window_ms"),
-        near_bytes_max: settings.number("scheduler.near_bytes_max"),
+        memory_bytes_max: settings.number("scheduler.memory_bytes_max"),
         clock_skew_ms_max: settings.number("kafka.clock_skew_ms_max"),
         persist: settings.text("timetable.persist").parse().expect("words were checked when they were set"),
         flush_interval_ms: settings.number("scheduler.flush_interval_ms"),

@@ -132,7 +132,7 @@ fn engine_config(settings: &Settings) -> Config {
     Config {
         look_ahead_ms: settings.number("look_ahead_ms"),
         dedupe_window_ms: settings.number("dedupe_window_ms"),
-        near_bytes_max: settings.size("near_bytes_max"),
+        memory_bytes_max: settings.size("memory_bytes_max"),
         persist: settings.text("timetable_persist").parse().expect("words were checked when they were set"),
         flush_interval_ms: settings.number("flush_interval_ms"),
         tick_publications_max: settings.size("tick_publications_max"),

@@ -221,9 +221,9 @@ pub(super) const KNOWN: &[Known] = &[
         "how long after it ran a task is not made again",
     ),
     number(
-        "scheduler.near_bytes_max",
-        "536870912",
-        MIB,
+        "scheduler.memory_bytes_max",
+        "1073741824",
+        16 * MIB,
         64 * GIB,
         "memory for near tasks, of each partition",
     ),
