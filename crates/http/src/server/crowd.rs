@@ -65,7 +65,7 @@ impl Crowd {
             if !standing.let_go() {
                 return;
             }
-            tracing::warn!(
+            tracing::debug!(
                 peer = %standing.peer, bytes,
                 "a connection was let go: bodies and answers in memory have no more room"
             );
