@@ -12,7 +12,6 @@ use crate::calendar::Calendar;
 use crate::civil::{DAY_S, Date, days_in_month, weekday};
 use crate::day_mask::DayMask;
 use crate::exclusions::{Exclusions, ExpressionSet};
-use crate::expression::CronExpression;
 use crate::field::YearSet;
 use crate::recurrence::Recurrence;
 use crate::transitions::{PERIOD_S, PERIODIC_FROM_S};
@@ -50,8 +49,10 @@ pub(crate) struct Search<'a> {
     covered_years: BTreeMap<YearKind, bool>,
 }
 
-/// What decides a year's calendar: its length, its first weekday, and the expressions that have it.
-type YearKind = (bool, u8, ExpressionSet);
+/// What decides a year's calendar: its length, its first weekday, the expressions that have it, and the phase.
+type YearKind = (bool, u8, ExpressionSet, u32);
+/// Every second of a day, in the place of those of one phase.
+const ANY_PHASE: u32 = u32::MAX;
 
 impl<'a> Search<'a> {
     pub(crate) fn new(calendar: &'a Calendar) -> Search<'a> {
@@ -129,7 +130,7 @@ impl<'a> Search<'a> {
         }
         *days_covered += 1;
         let year = Date::from_day_number(day).year;
-        if *days_covered > DAYS_BEFORE_YEARS && self.is_covered_year(year, budget)? {
+        if *days_covered > DAYS_BEFORE_YEARS && self.is_covered_year(year, second as u32, budget)? {
             return Ok(Some(instant(first_day_of(year + 1) * DAY_S)));
         }
         Ok(Some(instant((day + 1) * DAY_S)))
@@ -146,18 +147,44 @@ impl<'a> Search<'a> {
             Candidates::Every { every_s } => second % every_s,
             Candidates::Clock(_) | Candidates::Any(_) => 0,
         };
-        let first = match self.first_free.get(&(active, phase)) {
-            Some(first) => *first,
-            None => {
-                let first = self.free_from(active, phase, budget)?;
-                remember(&mut self.first_free, DAYS_MAX, (active, phase), first);
-                first
-            }
-        };
-        match first {
+        match self.first_of_day(active, phase, budget)? {
             Some(first) if first <= second => self.free_from(active, second, budget),
             other => Ok(other),
         }
+    }
+
+    /// The first free second of a day; of any that the recurrence could ever have with [`ANY_PHASE`].
+    fn first_of_day(
+        &mut self,
+        active: ExpressionSet,
+        phase: u32,
+        budget: &mut SearchBudget,
+    ) -> Result<Option<u32>, SearchExhausted> {
+        if let Some(first) = self.first_free.get(&(active, phase)) {
+            return Ok(*first);
+        }
+        let first = match phase {
+            ANY_PHASE => {
+                budget.spend(DayMask::SCAN_STEPS)?;
+                DayMask::full().first_beyond(self.mask(active, budget)?, 0)
+            }
+            phase => self.free_from(active, phase, budget)?,
+        };
+        remember(&mut self.first_free, DAYS_MAX, (active, phase), first);
+        Ok(first)
+    }
+
+    /// What the expressions of a set cover together.
+    fn mask(
+        &mut self,
+        active: ExpressionSet,
+        budget: &mut SearchBudget,
+    ) -> Result<&DayMask, SearchExhausted> {
+        if !self.masks.contains_key(&active) {
+            let mask = mask(&self.calendar.exclusions, active, budget)?;
+            remember(&mut self.masks, MASKS_MAX, active, mask);
+        }
+        Ok(&self.masks[&active])
     }
 
     /// The first free second at or after `second`, which is one of the recurrence where that is an interval.
@@ -167,10 +194,7 @@ impl<'a> Search<'a> {
         second: u32,
         budget: &mut SearchBudget,
     ) -> Result<Option<u32>, SearchExhausted> {
-        if !self.masks.contains_key(&active) {
-            let mask = mask(&self.calendar.exclusions, active, budget)?;
-            remember(&mut self.masks, MASKS_MAX, active, mask);
-        }
+        self.mask(active, budget)?;
         let covered = &self.masks[&active];
         match &self.candidates {
             Some(Candidates::Clock(mine) | Candidates::Any(mine)) => {
@@ -201,46 +225,45 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Whether no day of a year has a free second. Known of an expression on the same clock only; what a change of
-    /// the clock moves to the end of a gap does not count, so no more than the rest of a segment may be passed.
-    fn is_covered_year(&mut self, year: i32, budget: &mut SearchBudget) -> Result<bool, SearchExhausted> {
-        let calendar = self.calendar;
-        let (Recurrence::Cron(cron), Some(Candidates::Clock(_))) = (&calendar.recurrence, &self.candidates)
-        else {
-            return Ok(false);
+    /// Whether no day of a year has a free second. What a change of the clock moves to the end of a gap does not count,
+    /// and it turns the phase of an interval, so no more than the rest of a segment may be passed.
+    fn is_covered_year(
+        &mut self,
+        year: i32,
+        second: u32,
+        budget: &mut SearchBudget,
+    ) -> Result<bool, SearchExhausted> {
+        let phase = match self.candidates() {
+            Candidates::Clock(_) => 0,
+            // An interval that divides the day has the same seconds on each.
+            Candidates::Every { every_s } if DAY_S % i64::from(*every_s) == 0 => second % every_s,
+            Candidates::Every { .. } | Candidates::Any(_) => ANY_PHASE,
         };
         let first_day = first_day_of(year);
         let is_leap = days_in_month(year, 2) == 29;
-        let kind = (is_leap, weekday(first_day), calendar.exclusions.with_year(year));
+        let kind = (is_leap, weekday(first_day), self.calendar.exclusions.with_year(year), phase);
         if let Some(known) = self.covered_years.get(&kind) {
             return Ok(*known);
         }
-        let is_covered =
-            self.has_no_free_day(&cron.expression, first_day, 365 + i64::from(is_leap), budget)?;
+        let is_covered = self.has_no_free_day(first_day..first_day_of(year + 1), phase, budget)?;
         remember(&mut self.covered_years, YEARS_MAX, kind, is_covered);
         Ok(is_covered)
     }
 
     fn has_no_free_day(
         &mut self,
-        expression: &CronExpression,
-        first_day: i64,
-        days: i64,
+        days: std::ops::Range<i64>,
+        phase: u32,
         budget: &mut SearchBudget,
     ) -> Result<bool, SearchExhausted> {
-        let exclusions = &self.calendar.exclusions;
-        for day in (first_day..first_day + days).filter(|day| expression.covers_day(*day)) {
+        let Calendar { recurrence, exclusions, .. } = self.calendar;
+        let has_times = |day: &i64| match recurrence {
+            Recurrence::Cron(cron) if phase != ANY_PHASE => cron.expression.covers_day(*day),
+            Recurrence::Cron(_) | Recurrence::Interval(_) => true,
+        };
+        for day in days.filter(has_times) {
             budget.spend(exclusions.expressions().len() as u64)?;
-            let active = exclusions.covering_day(day);
-            let first = match self.first_free.get(&(active, 0)) {
-                Some(first) => *first,
-                None => {
-                    let first = self.free_from(active, 0, budget)?;
-                    remember(&mut self.first_free, DAYS_MAX, (active, 0), first);
-                    first
-                }
-            };
-            if first.is_some() {
+            if self.first_of_day(exclusions.covering_day(day), phase, budget)?.is_some() {
                 return Ok(false);
             }
         }
