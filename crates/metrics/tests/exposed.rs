@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_metrics::{
-    CommandMetrics, HISTOGRAM_BUCKETS, HttpMetrics, Kind, OTHER, PartitionMetrics, PartitionStanding,
-    QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics, catalogue, describe, set_build_info,
+    CommandMetrics, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LogMetrics, OTHER, PartitionMetrics,
+    PartitionStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics, SinkMetrics,
+    catalogue, describe, set_build_info,
 };
 
 /// Everything in the exposition format after `record` has run.
@@ -40,6 +41,11 @@ fn use_everything() {
     });
     partition.entered("owning");
     partition.set_aside(1);
+    partition.panicked();
+    let log = LogMetrics::new(7);
+    log.undecided(0);
+    log.replay(40.0, 0.01);
+    SinkMetrics::new(7).not_published(1, 2);
     let schedules = ScheduleMetrics::new();
     schedules.fired(2);
     schedules.skipped(1);
