@@ -67,7 +67,10 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
                 Effect::ReadLog { request, from, .. } => {
                     Some(Input::Records { request, records: Vec::new(), next: from, end: from })
                 }
-                Effect::Forget { .. } | Effect::Release { .. } | Effect::Stopped { .. } => None,
+                Effect::Forget { .. }
+                | Effect::ForgetRevisions { .. }
+                | Effect::Release { .. }
+                | Effect::Stopped { .. } => None,
             });
         }
         if answers.is_empty() {

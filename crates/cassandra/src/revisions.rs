@@ -1,4 +1,5 @@
-//! Revisions of schedules: a row each, by the offset of its record, without expiry.
+//! Revisions of schedules: a row each, by the offset of its record, without expiry; those of deleted schedules are deleted
+//! in the end.
 
 use std::collections::BTreeMap;
 
@@ -52,6 +53,22 @@ impl CassandraTimetable {
         );
         let answer = self.session.execute_unpaged(&self.statements.write_revision, values).await;
         answer.map(drop).map_err(|error| failed(action, error))
+    }
+
+    /// Deletes revisions, the newest last: without the others it says only that a schedule is gone.
+    pub(crate) async fn delete_revisions(
+        &self,
+        partition: PartitionId,
+        offsets: &[LogOffset],
+    ) -> Result<(), PortError> {
+        let action = format!("forget {} revisions of partition {partition}", offsets.len());
+        for offset in offsets {
+            let _permit = self.writes.acquire().await;
+            let values = (&self.region, number(partition), offset.bits() as i64);
+            let answer = self.session.execute_unpaged(&self.statements.delete_revision, values).await;
+            answer.map_err(|error| failed(&action, error))?;
+        }
+        Ok(())
     }
 
     /// A revision that cannot be understood is passed over and told of.

@@ -50,6 +50,7 @@ statements! {
     write_revision = "INSERT INTO {keyspace}.schedules (region, partition, log_offset, namespace, schedule, revision, \
                       author, note, appended_at, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     read_revisions = "SELECT log_offset, content FROM {keyspace}.schedules WHERE region = ? AND partition = ?";
+    delete_revision = "DELETE FROM {keyspace}.schedules WHERE region = ? AND partition = ? AND log_offset = ?";
     write_checkpoint = "INSERT INTO {keyspace}.checkpoints (region, partition, epoch, tick, copied_at, applied, \
                         replay_from, published_until, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?";
     read_checkpoint = "SELECT copied_at, content FROM {keyspace}.checkpoints \

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use minutehand_model::{
-    Block, BucketLoad, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry, TimetablePage,
+    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry,
+    TimetablePage,
 };
 use minutehand_ports::{ErrorClass, PortError, Timetable};
 use scylla::client::session::Session;
@@ -146,6 +147,14 @@ impl Timetable for CassandraTimetable {
         revisions: Vec<RevisionEntry>,
     ) -> Result<(), PortError> {
         self.append_revisions(partition, revisions).await
+    }
+
+    async fn forget_revisions(
+        &self,
+        partition: PartitionId,
+        offsets: Vec<LogOffset>,
+    ) -> Result<(), PortError> {
+        self.delete_revisions(partition, &offsets).await
     }
 
     async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {

@@ -222,6 +222,7 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
         misfire: MisfirePolicy { rule: MisfireRule::None, ..MisfirePolicy::default() },
         overlap: OverlapPolicy::AllowAll,
         pause_on_failure: false,
+        run_timeout_ms: None,
         action: ActionTemplate {
             queue: queue.clone(),
             payload: payload(entry),

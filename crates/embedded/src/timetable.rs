@@ -141,6 +141,21 @@ impl Timetable for EmbeddedStore {
         .await
     }
 
+    async fn forget_revisions(
+        &self,
+        partition: PartitionId,
+        offsets: Vec<LogOffset>,
+    ) -> Result<(), PortError> {
+        let action = format!("forget {} revisions of partition {partition}", offsets.len());
+        self.shared().log(partition, &action)?;
+        let keys: Vec<Vec<u8>> = offsets.into_iter().map(|offset| keys::offset(partition, offset)).collect();
+        self.submit(action, 16 * keys.len(), false, move |state, writes| {
+            keys.into_iter().for_each(|key| writes.remove(&state.spaces.revisions, key));
+            Ok(Applied::now(()))
+        })
+        .await
+    }
+
     async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
         let action = format!("read the revisions of partition {partition}");
         self.shared().log(partition, &action)?;

@@ -129,10 +129,23 @@ impl Partition {
         match record.command {
             Err(set_aside) if anew => self.put_aside(set_aside),
             Err(_) => {}
-            Ok(Command::Create(task)) => self.place_task(at, task),
-            Ok(Command::Cancel { key, due }) => self.place_void(at, key, due),
+            Ok(Command::Create(task)) => {
+                if anew {
+                    self.schedules.task_created(task.key, &task.encoded, self.now);
+                }
+                self.place_task(at, task);
+            }
+            Ok(Command::Cancel { key, due }) => {
+                if anew && self.may_still_be_stopped(at, key, due) {
+                    self.schedules.task_cancelled(key, due, self.now);
+                }
+                self.place_void(at, key, due);
+            }
             Ok(Command::Moved { key, due, task } | Command::Replace { key, due, task }) => {
                 self.overtake_hold(key);
+                if anew && self.may_still_be_stopped(at, key, due) {
+                    self.schedules.task_moved(key, due, task.due, self.now);
+                }
                 self.place_void(at, key, due);
                 self.place_task(at, task);
             }
@@ -141,30 +154,35 @@ impl Partition {
             }
             Ok(Command::Move { .. }) => {}
             Ok(Command::Revise(revision)) => self.revise(at, anew, *revision),
-            Ok(command) if anew || self.breaks(PlantedBug::StateReplayed) => self.tell_schedule(at, command),
+            Ok(command) if anew || self.breaks(PlantedBug::StateReplayed) => {
+                // The log's time may be ahead of the clock, which went back since.
+                let asked_at = at.appended_at.min(self.now);
+                self.schedules.tell(command, at.offset, asked_at, self.now);
+            }
             Ok(_) => {}
         }
     }
 
-    fn tell_schedule(&mut self, at: Position, command: Command) {
-        match command {
-            Command::Trigger { namespace, schedule, overlap } => {
-                self.schedules.trigger(&(namespace, schedule), overlap, at.offset, at.appended_at);
-            }
-            Command::Backfill { namespace, schedule, from, to } => {
-                self.schedules.backfill(&(namespace, schedule), from, to);
-            }
-            Command::Completed { namespace, schedule, nominal, kind, at } => {
-                self.schedules.complete(&(namespace, schedule), nominal, kind, at);
-            }
-            _ => debug_assert!(false, "only commands to schedules come here"),
+    /// Whether a task that is due at a time has not been published yet, as far as a record at this position can tell.
+    fn may_still_be_stopped(&self, at: Position, key: TaskKey, due: Timestamp) -> bool {
+        let was_passed = |fact: &StoredFact| fact.due == due && fact.is(flag::PASSED) && !fact.is(flag::VOID);
+        !self.frontier.has_passed(Place { due, offset: at.offset })
+            && !self.tasks.chain(key).any(|(_, fact)| was_passed(fact))
+    }
+
+    /// Whether a task is not to be published, because it is an attempt of a run that was asked to stop. That ends the run.
+    pub(crate) fn withholds(&mut self, index: TaskIndex) -> bool {
+        let (key, due) = (self.tasks.get(index).key(), self.tasks.get(index).due);
+        let withholds = self.schedules.withholds(key, self.tasks.body(index).as_ref());
+        if withholds {
+            self.schedules.task_cancelled(key, due, self.now);
         }
+        withholds
     }
 
     fn revise(&mut self, at: Position, anew: bool, revision: Revision) {
         let entry = RevisionEntry { offset: at.offset, appended_at: at.appended_at, revision };
-        let keep_old = self.breaks(PlantedBug::RevisionOverlap);
-        match self.schedules.revise(entry.clone(), &self.frontier, anew, keep_old) {
+        match self.schedules.revise(entry.clone(), &self.frontier, anew, self.now) {
             Revised::Applied if !self.stored_revisions.contains(&at.offset) => {
                 self.unsettled.add(at.offset);
                 self.revisions_to_write.push(entry);
@@ -256,7 +274,7 @@ impl Partition {
         fact.flags |= flag::PASSED;
         let encoded = encoded.filter(|_| anew);
         let Some(index) = self.insert_unsettled(fact, encoded, Shelf::Near) else { return };
-        if anew && self.tasks.opens_live_generation(index) {
+        if anew && self.tasks.opens_live_generation(index) && !self.withholds(index) {
             self.late_bytes += self.tasks.get(index).bytes();
             self.late.push(index);
         } else {

@@ -4,7 +4,7 @@ use minutehand_model::{Block, Epoch, LogOffset, RevisionEntry, TaskKey, Tick, Ti
 
 use crate::input::RequestId;
 
-/// Something to be carried out outside. Each but the last three is answered by exactly one input with the same
+/// Something to be carried out outside. Each but the last four is answered by exactly one input with the same
 /// request id, or by [`crate::Input::Failed`].
 #[derive(Clone, Debug)]
 pub enum Effect {
@@ -76,6 +76,11 @@ pub enum Effect {
         log_below: LogOffset,
         /// Timetable buckets that start before this time.
         timetable_before: Timestamp,
+    },
+    /// Stored revisions of schedules that were deleted long ago are needed no more. No answer.
+    ForgetRevisions {
+        /// Their log offsets.
+        offsets: Vec<LogOffset>,
     },
     /// Give the partition back to the coordinator: everything is flushed and checkpointed. No answer; the last effect.
     Release {

@@ -170,7 +170,7 @@ impl Partition {
             caught_up_at: Timestamp::MIN,
             near_bytes: 0,
             pending: PendingBlocks::default(),
-            schedules: ScheduleBook::default(),
+            schedules: ScheduleBook::new(config.planted),
             revisions_loaded: false,
             restored_states: Vec::new(),
             stored_revisions: BTreeSet::new(),
@@ -330,6 +330,7 @@ impl Partition {
             if let Some(hand_over) = &mut self.hand_over {
                 hand_over.clock_went_back(now, &self.config);
             }
+            self.schedules.clock_went_back(now);
             let retry_at = now.plus_millis(self.config.retry_delay_ms);
             for write in &mut self.failed_writes {
                 write.not_before = write.not_before.min(retry_at);

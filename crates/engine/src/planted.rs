@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 macro_rules! planted_bugs {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
         /// A rule that is broken on purpose. Without the feature `planted-bugs` setting one changes nothing.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum PlantedBug { $($(#[$doc])* $variant,)+ }
+        pub enum PlantedBug { $($(#[doc = $doc])+ $variant,)+ }
 
         impl PlantedBug {
             /// Every planted bug.
@@ -16,6 +16,11 @@ macro_rules! planted_bugs {
             /// The word on the command line.
             pub const fn as_str(self) -> &'static str {
                 match self { $(PlantedBug::$variant => $word,)+ }
+            }
+
+            /// What is broken, as a sentence.
+            pub fn about(self) -> &'static str {
+                match self { $(PlantedBug::$variant => concat!($($doc),+).trim_ascii(),)+ }
             }
         }
 
@@ -100,6 +105,48 @@ planted_bugs! {
     PassedWritten = "passed-written",
     /// Epochs are not checked on completions: state is applied twice after a take-over.
     StateReplayed = "state-replayed",
+    /// The end of a run starts nothing of what waits.
+    EndSettles = "end-settles",
+    /// A revision starts nothing of what waits.
+    ReviseSettles = "revise-settles",
+    /// Of what may start side by side only the first does.
+    SettleOne = "settle-one",
+    /// What waits starts although the schedule rests.
+    RestStarts = "rest-starts",
+    /// Backfills go on although the schedule rests.
+    RestBackfills = "rest-backfills",
+    /// A pause counts by nominal times: what the jitter holds runs.
+    PauseNominal = "pause-nominal",
+    /// The jitter passes the end of the schedule.
+    EndJitter = "end-jitter",
+    /// What waits runs after the end of the schedule.
+    EndBuffer = "end-buffer",
+    /// A run of which nothing is heard is waited for for ever.
+    RunTimeout = "run-timeout",
+    /// A request to stop names the nominal time of a run.
+    StopNominal = "stop-nominal",
+    /// A request to stop goes to the queue of the newest definition.
+    StopQueue = "stop-queue",
+    /// A request to stop is made once, whether or not the run ends.
+    StopOnce = "stop-once",
+    /// A run that was asked to stop is tried again.
+    StoppedRetries = "stopped-retries",
+    /// Cancelling the retry that a run waits for does not end the run.
+    RetryCancelled = "retry-cancelled",
+    /// The end of a run ends another of the same id.
+    EndAny = "end-any",
+    /// A schedule that is created again goes on where the deleted one stopped.
+    Inherits = "inherits",
+    /// What lies between the log's time of a creation and its application is not owed.
+    LateCreation = "late-creation",
+    /// A revision counts from the log's time although that is ahead of the clock.
+    ClampedRevision = "clamped-revision",
+    /// A trigger's own overlap policy counts for nothing where all may run side by side.
+    TriggerPolicy = "trigger-policy",
+    /// Equal backfills at once are run one by one.
+    BackfillTwice = "backfill-twice",
+    /// A backfill that was stopped goes on.
+    BackfillUnstopped = "backfill-unstopped",
 }
 
 impl fmt::Display for PlantedBug {

@@ -186,6 +186,11 @@ impl Partition {
         self.schedules.get(namespace, id)
     }
 
+    /// Deleted schedules that are still remembered.
+    pub fn deleted_schedules(&self) -> usize {
+        self.schedules.deleted()
+    }
+
     /// Schedules of a namespace in order of id, deleted ones left out.
     pub fn schedules(
         &self,

@@ -117,7 +117,7 @@ impl Partition {
         for entry in entries {
             // Before-a: what lies above, the log itself will say.
             if entry.offset < self.applied {
-                let refused = self.schedules.revise(entry.clone(), &self.frontier, false, false);
+                let refused = self.schedules.revise(entry.clone(), &self.frontier, false, self.now);
                 if let Revised::Refused(reason) = refused {
                     self.set_aside_revision(&entry, reason);
                 }

@@ -28,7 +28,8 @@ impl Partition {
             || !self.derived.is_empty()
             || !self.set_aside.is_empty()
             || self.schedules.has_news()
-            || self.schedules.is_backfilling();
+            || self.schedules.is_backfilling()
+            || self.schedules.alarm_at().is_some_and(|time| time <= self.now);
         let wants_checkpoint = self.checkpoint_at().is_some_and(|time| time <= self.now);
         if is_due || has_decided || wants_checkpoint {
             self.build_tick(wants_checkpoint);
@@ -83,7 +84,7 @@ impl Partition {
         // What is held, or not loaded yet, cannot be published.
         let limit = self.frontier_bound();
         let first = task.into_iter().chain(schedule).min().filter(|first| *first <= limit);
-        first.into_iter().chain(self.catch_up_at()).min()
+        first.into_iter().chain(self.catch_up_at()).chain(self.schedules.alarm_at()).min()
     }
 
     /// The latest due time that F may pass at any time in the present state.
@@ -118,10 +119,13 @@ impl Partition {
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
         if self.phase != Phase::Replaying {
             // Before the log has been replayed the newest definition is not known.
+            self.schedules.ring(self.now, &mut outbox);
             self.schedules.run_backfills(self.now, occurrences_max, &mut outbox);
         }
         self.frontier.advance(frontier);
         self.take_backlog(bytes, &mut outbox);
+        // A retry that was withheld has ended its run, and so started another.
+        outbox.append(self.schedules.take_outbox());
 
         let checkpoint = Checkpoint {
             epoch: self.epoch,
@@ -138,7 +142,7 @@ impl Partition {
             published_at: self.now,
             publications: outbox.publications,
             stops: outbox.stops,
-            derived: std::mem::take(&mut self.derived),
+            derived: self.derived.drain(..).chain(outbox.derived).collect(),
             schedule_states: late_changes.unwrap_or_else(|| self.schedules.take_changes()),
             set_aside: std::mem::take(&mut self.set_aside),
         };
@@ -200,7 +204,7 @@ impl Partition {
             } else if let Some(place) = schedule {
                 last = Some(place);
                 self.pass_all(&mut passing, outbox);
-                self.schedules.pass_next(self.now, outbox);
+                self.schedules.pass_next(self.now, &self.frontier, outbox);
             } else {
                 break;
             }
@@ -240,7 +244,7 @@ impl Partition {
     }
 
     fn pass(&mut self, index: TaskIndex) {
-        let runs = self.tasks.opens_live_generation(index);
+        let runs = self.tasks.opens_live_generation(index) && !self.withholds(index);
         let fact = self.tasks.get_mut(index);
         self.near_bytes -= fact.bytes();
         fact.flags = (fact.flags | flag::PASSED) & !flag::NEAR;
@@ -305,6 +309,10 @@ impl Partition {
         }
         self.committed = checkpoint;
         self.committed_at = self.now;
+        let gone = self.schedules.forget_deleted(self.now, self.committed.replay_from);
+        if !gone.is_empty() {
+            self.effects.push_back(Effect::ForgetRevisions { offsets: gone });
+        }
         let has_settled_more = self.committed.replay_from > self.forgotten_below;
         if has_settled_more && self.now.millis_since(self.forgotten_at) >= self.config.checkpoint_interval_ms
         {

@@ -31,6 +31,8 @@ impl Partition {
             wakes.push((self.checkpoint_at(), WakeReason::Checkpoint));
             let is_busy = !self.late.is_empty() || !self.derived.is_empty() || self.schedules.has_news();
             wakes.push((is_busy.then_some(self.now), WakeReason::Busy));
+            let backfills = self.schedules.is_backfilling() && self.phase != Phase::Replaying;
+            wakes.push((backfills.then(|| self.now.plus_millis(1)), WakeReason::Busy));
         }
         let soonest =
             wakes.into_iter().filter_map(|(time, reason)| Some((time?, reason))).min_by_key(|wake| wake.0);

@@ -4,10 +4,10 @@
 mod support;
 
 use minutehand_model::{
-    Command, MisfirePolicy, MisfireRule, OutcomeKind, OverlapPolicy, ScheduleDefinition,
+    Command, MisfirePolicy, MisfireRule, OutcomeKind, OverlapPolicy, RunCause, ScheduleDefinition,
     ScheduleEventKind as Kind,
 };
-use support::{Story, at, completed, every_ten_seconds, namespace, revision, schedule_id};
+use support::{Story, at, completed, ended, every_ten_seconds, namespace, revision, schedule_id};
 
 fn begin(definition: ScheduleDefinition) -> Story {
     let mut story = Story::begin();
@@ -69,7 +69,7 @@ fn overlap_policies_decide_while_a_run_goes_on() {
     for (overlap, expected, skipped) in cases {
         let mut story = begin(ScheduleDefinition { overlap, ..every_ten_seconds() });
         story.pass(34_000);
-        story.say(35_000, completed(10_000, 35_000, OutcomeKind::Succeeded));
+        story.say(35_000, completed(10_000, OutcomeKind::Succeeded));
         story.pass(41_000);
         assert_eq!(story.nominals(), expected, "{overlap}");
         assert_eq!(story.schedule().state.skipped, skipped, "{overlap}");
@@ -92,8 +92,8 @@ fn a_buffered_run_survives_a_take_over() {
     let mut story = begin(ScheduleDefinition { overlap: OverlapPolicy::BufferAll, ..every_ten_seconds() });
     story.pass(32_000);
     story.outage(33_000);
-    story.say(34_000, completed(10_000, 34_000, OutcomeKind::Succeeded));
-    story.say(36_000, completed(20_000, 36_000, OutcomeKind::Succeeded));
+    story.say(34_000, completed(10_000, OutcomeKind::Succeeded));
+    story.say(36_000, completed(20_000, OutcomeKind::Succeeded));
     story.pass(39_000);
     assert_eq!(story.nominals(), [10_000, 20_000, 30_000]);
 }
@@ -120,7 +120,7 @@ fn nothing_is_owed_for_the_time_of_a_pause() {
 #[test]
 fn a_failed_run_pauses_the_schedule_until_it_is_revised() {
     let mut story = begin(ScheduleDefinition { pause_on_failure: true, ..every_ten_seconds() });
-    story.say(12_000, completed(10_000, 12_000, OutcomeKind::Dead));
+    story.say(12_000, completed(10_000, OutcomeKind::Dead));
     story.pass(35_000);
     assert_eq!(story.nominals(), [10_000]);
     assert!(story.events().contains(&Kind::PausedByFailure));
@@ -190,11 +190,11 @@ fn a_trigger_at_the_very_time_of_an_occurrence_is_a_run_of_its_own() {
     story.pass(15_000);
     story.say(20_000, trigger());
     story.say(20_000, trigger());
-    story.say(21_000, completed(10_000, 21_000, OutcomeKind::Succeeded));
+    story.say(21_000, completed(10_000, OutcomeKind::Succeeded));
     story.outage(22_000);
-    story.say(23_000, completed(20_000, 23_000, OutcomeKind::Succeeded));
-    story.say(24_000, completed(20_000, 24_000, OutcomeKind::Succeeded));
-    story.say(25_000, completed(20_001, 25_000, OutcomeKind::Succeeded));
+    story.say(23_000, completed(20_000, OutcomeKind::Succeeded));
+    story.say(24_000, ended(RunCause::Trigger, 20_000, None, OutcomeKind::Succeeded));
+    story.say(25_000, ended(RunCause::Trigger, 20_001, None, OutcomeKind::Succeeded));
     let mut ids: Vec<&str> = story.published.iter().map(|run| run.id.as_str()).collect();
     ids.sort_unstable();
     let of = |time: &str| format!("report@2027-01-01T00:00:{time}");
@@ -241,6 +241,6 @@ fn a_backfill_takes_turns_where_runs_must_not_overlap() {
     };
     story.say(1_000, backfill);
     assert_eq!(story.nominals(), [-30_000]);
-    story.say(2_000, completed(-30_000, 2_000, OutcomeKind::Succeeded));
+    story.say(2_000, ended(RunCause::Backfill, -30_000, None, OutcomeKind::Succeeded));
     assert_eq!(story.nominals(), [-30_000, -20_000]);
 }

@@ -260,6 +260,7 @@ fn schedule(
         misfire: MisfirePolicy::default(),
         overlap: OverlapPolicy::default(),
         pause_on_failure: false,
+        run_timeout_ms: None,
         action,
     };
     let calendar = validate_timing(&definition).map_err(|invalid| controls.refused(invalid))?;

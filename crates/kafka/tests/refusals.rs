@@ -12,7 +12,7 @@ use minutehand_kafka::{
 };
 use minutehand_model::{
     Checkpoint, Command, Epoch, Guarantee, LogOffset, Namespace, Origin, OutcomeKind, PartitionId, Precision,
-    Publication, QueueName, RetryPolicy, ScheduleId, Task, TaskId, Tick, Timestamp,
+    Publication, QueueName, RetryPolicy, ScheduleId, Task, TaskId, TaskKey, Tick, Timestamp,
 };
 use minutehand_ports::{CommandLog, Committed, ErrorClass, ExecutionSink, History};
 use support::{config, fresh};
@@ -168,10 +168,10 @@ async fn topics_that_cannot_be_used_refuse_their_own_executions_only() {
     let small_letters = bench.letters("small").await;
     assert!(small_letters[0].contains("max.message.bytes=100000"), "{small_letters:?}");
     let ended = bench.commands().await.into_iter().filter_map(|command| match command {
-        Command::Completed { schedule, kind, .. } => Some((schedule.as_str().to_owned(), kind)),
+        Command::Completed { key, kind, .. } => Some((key, kind)),
         _ => None,
     });
-    assert_eq!(ended.collect::<Vec<_>>(), [("nightly".to_owned(), OutcomeKind::Dead)]);
+    assert_eq!(ended.collect::<Vec<_>>(), [(TaskKey::of("default", "nightly@1"), OutcomeKind::Dead)]);
     assert_eq!(bench.letters("good").await, [""; 0]);
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::execution::OutcomeKind;
 use crate::name::{Namespace, QueueName, ScheduleId};
+use crate::offset::LogOffset;
 use crate::policy::{Guarantee, OverlapPolicy, Precision};
 use crate::schedule::Revision;
 use crate::task::{Task, TaskKey};
@@ -87,32 +88,38 @@ pub enum Command {
         /// Last nominal time, inclusive.
         to: Timestamp,
     },
-    /// A run that the schedule waits for has ended.
+    /// A run that a schedule waits for has ended.
     Completed {
+        /// The fingerprint of the run's namespace and task id.
+        key: TaskKey,
+        /// When its first attempt was due; `None`: whichever run of that id is meant.
+        due: Option<Timestamp>,
+        /// How it ended (never `Retried`).
+        kind: OutcomeKind,
+    },
+    /// What is left of a backfill does not run.
+    StopBackfill {
         /// The name space of the id.
         namespace: Namespace,
         /// Which schedule.
         schedule: ScheduleId,
-        /// The nominal time of the run.
-        nominal: Timestamp,
-        /// How it ended (never `Retried`).
-        kind: OutcomeKind,
-        /// When it ended.
-        at: Timestamp,
+        /// The log offset of its request.
+        backfill: LogOffset,
+    },
+    /// Nothing waits any longer for the runs of a schedule that are in progress.
+    ForgetRuns {
+        /// The name space of the id.
+        namespace: Namespace,
+        /// Which schedule.
+        schedule: ScheduleId,
     },
 }
 
 impl Command {
     /// What the schedule hears that waits for the end of a task's run; `None` when none does.
-    pub fn completed(task: &Task, kind: OutcomeKind, at: Timestamp) -> Option<Command> {
-        let origin = task.origin.as_ref().filter(|origin| origin.completion_wanted)?;
-        Some(Command::Completed {
-            namespace: task.namespace.clone(),
-            schedule: origin.schedule.clone(),
-            nominal: origin.nominal,
-            kind,
-            at,
-        })
+    pub fn completed(task: &Task, kind: OutcomeKind) -> Option<Command> {
+        task.origin.as_ref().filter(|origin| origin.completion_wanted)?;
+        Some(Command::Completed { key: task.key(), due: Some(task.first_due), kind })
     }
 
     /// The word for its kind, in metrics.
@@ -127,6 +134,8 @@ impl Command {
             Command::Trigger { .. } => "trigger",
             Command::Backfill { .. } => "backfill",
             Command::Completed { .. } => "completed",
+            Command::StopBackfill { .. } => "stop-backfill",
+            Command::ForgetRuns { .. } => "forget-runs",
         }
     }
 }

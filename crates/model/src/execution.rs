@@ -170,11 +170,25 @@ pub enum OutcomeKind {
     Retried,
     /// It failed for the last time and lies among the dead letters.
     Dead,
-    /// It was stopped on request of its schedule's overlap policy.
+    /// It was stopped on request, asked or killed.
     Cancelled,
+    /// It ended with the worker that had taken it; nobody can tell how far it had come.
+    Lost,
+    /// Its execution was gone, or could not be read, before a worker had run it.
+    Expired,
 }
 
 impl OutcomeKind {
+    /// Every kind.
+    pub const ALL: &'static [OutcomeKind] = &[
+        OutcomeKind::Succeeded,
+        OutcomeKind::Retried,
+        OutcomeKind::Dead,
+        OutcomeKind::Cancelled,
+        OutcomeKind::Lost,
+        OutcomeKind::Expired,
+    ];
+
     /// The word used in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -182,6 +196,8 @@ impl OutcomeKind {
             OutcomeKind::Retried => "retried",
             OutcomeKind::Dead => "dead",
             OutcomeKind::Cancelled => "cancelled",
+            OutcomeKind::Lost => "lost",
+            OutcomeKind::Expired => "expired",
         }
     }
 }

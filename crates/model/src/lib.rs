@@ -12,6 +12,7 @@ pub mod partition;
 pub mod partition_id;
 pub mod placement;
 pub mod policy;
+pub mod run;
 pub mod schedule;
 pub mod task;
 pub mod tick;
@@ -28,9 +29,10 @@ pub use partition_id::PartitionId;
 pub use policy::{
     Backoff, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Persist, Precision, RetryPolicy,
 };
+pub use run::{Backfill, RunCause, RunInProgress, StopAsked, WaitingRun};
 pub use schedule::{
-    ActionTemplate, RecurrenceSpec, Revision, ScheduleDefinition, ScheduleEvent, ScheduleEventKind,
-    ScheduleState, WaitingRun,
+    ActionTemplate, RecurrenceSpec, Rest, Revision, ScheduleDefinition, ScheduleEvent, ScheduleEventKind,
+    ScheduleState,
 };
 pub use task::{Origin, Task, TaskKey};
 pub use tick::{Publication, ScheduleStateChange, SetAside, StopRequest, Tick};

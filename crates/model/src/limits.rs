@@ -1,6 +1,6 @@
 //! Every limit a caller can run into, in one place.
 
-use crate::time::DAY_MS;
+use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 
 /// Largest payload of a task, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
@@ -30,6 +30,25 @@ pub const JITTER_MS_MAX: i64 = DAY_MS;
 pub const BACKFILL_OCCURRENCES_MAX: usize = 10_000;
 /// Most occurrences that wait behind a running one.
 pub const OVERLAP_BUFFER_MAX: usize = 1_000;
+/// Runs of one schedule that are remembered while they go on; beyond it the oldest is forgotten.
+pub const RUNS_IN_PROGRESS_MAX: usize = 1_000;
+/// Backfills of one schedule that wait at once.
+pub const BACKFILLS_MAX: usize = 100;
+/// How long a run of a schedule may stay unheard of when neither its schedule nor its attempt's time limit says more, in
+/// milliseconds: two hours.
+pub const RUN_TIMEOUT_MS_DEFAULT: i64 = 2 * HOUR_MS;
+/// Shortest such time, in milliseconds.
+pub const RUN_TIMEOUT_MS_MIN: i64 = SECOND_MS;
+/// Longest such time, in milliseconds: the longest attempt (thirty days), and a day.
+pub const RUN_TIMEOUT_MS_MAX: i64 = RETRY_DELAY_MS_MAX + DAY_MS;
+/// A run that was asked to stop is asked again after this many milliseconds, then ever more rarely.
+pub const STOP_REPEAT_MS_MIN: i64 = 10 * SECOND_MS;
+/// Longest pause between two requests to stop a run, in milliseconds.
+pub const STOP_REPEAT_MS_MAX: i64 = 10 * MINUTE_MS;
+/// How long the revisions of a deleted schedule are kept, in milliseconds: a day.
+pub const DELETED_SCHEDULE_KEPT_MS: i64 = DAY_MS;
+/// Deleted schedules whose revisions one partition keeps; beyond it the oldest are forgotten.
+pub const DELETED_SCHEDULES_MAX: usize = 1_000;
 /// Events a schedule remembers about itself ("why has it not run?").
 pub const SCHEDULE_EVENTS_MAX: usize = 20;
 /// Longest cron expression, in bytes.
@@ -109,3 +128,13 @@ const _: () =
 const _: () =
     assert!(SEARCH_STEPS_MAX < REQUEST_SEARCH_STEPS_MAX, "a request may search for more than one time");
 const _: () = assert!(ID_BYTES_MAX <= u8::MAX as usize, "an id's length is stored in one byte");
+const _: () =
+    assert!(RUN_TIMEOUT_MS_MIN < RUN_TIMEOUT_MS_DEFAULT && RUN_TIMEOUT_MS_DEFAULT < RUN_TIMEOUT_MS_MAX);
+// A run in progress takes its queue's name and some 80 bytes, one that waits or a backfill at most 32, an event at most 40.
+const _: () = assert!(
+    RUNS_IN_PROGRESS_MAX * (NAME_BYTES_MAX + 80)
+        + (OVERLAP_BUFFER_MAX + BACKFILLS_MAX) * 32
+        + SCHEDULE_EVENTS_MAX * 40
+        < 512 * 1024,
+    "what a schedule remembers must fit Kafka's default message size"
+);

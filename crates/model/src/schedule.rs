@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::limits::SCHEDULE_EVENTS_MAX;
 use crate::name::{Namespace, QueueName, ScheduleId};
-use crate::offset::LogOffset;
 use crate::policy::{Guarantee, MisfirePolicy, OverlapPolicy, Precision, RetryPolicy};
+use crate::run::{Backfill, RunCause, RunInProgress, WaitingRun};
 use crate::time::Timestamp;
 use crate::verbatim::Verbatim;
 
@@ -74,8 +74,18 @@ pub struct ScheduleDefinition {
     pub overlap: OverlapPolicy,
     /// Pauses itself when a run has failed for the last time.
     pub pause_on_failure: bool,
+    /// How long a run may stay unheard of, counted from when its newest attempt was due, in milliseconds; then it is killed and given
+    /// up. `None`: see [`ScheduleDefinition::run_timeout_ms`].
+    pub run_timeout_ms: Option<i64>,
     /// What runs.
     pub action: ActionTemplate,
+}
+
+impl ScheduleDefinition {
+    /// How long a run may stay unheard of: as given, or the time limit of an attempt and an hour, at least two hours.
+    pub fn run_timeout_ms(&self) -> i64 {
+        self.run_timeout_ms.unwrap_or_else(|| crate::run::run_timeout_ms(&self.action.headers))
+    }
 }
 
 /// One version of a schedule. Revisions are only ever appended.
@@ -120,6 +130,20 @@ pub enum ScheduleEventKind {
     CancelRequested,
     /// The schedule paused itself after a failure.
     PausedByFailure,
+    /// A run was stopped on request.
+    Cancelled,
+    /// A run ended with the worker that had taken it.
+    Lost,
+    /// A run's execution was gone, or could not be read, before a worker had run it.
+    Expired,
+    /// Nothing was heard of a run for as long as its schedule allows: it was given up.
+    TimedOut,
+    /// Held until the previous run ended, and not run: the schedule had ended by then.
+    Ended,
+    /// A run was forgotten on request.
+    Forgotten,
+    /// A backfill was stopped on request.
+    BackfillStopped,
 }
 
 impl ScheduleEventKind {
@@ -136,6 +160,13 @@ impl ScheduleEventKind {
             ScheduleEventKind::RunsExhausted => "not run: the schedule has had all its runs",
             ScheduleEventKind::CancelRequested => "asked the running one to stop",
             ScheduleEventKind::PausedByFailure => "paused itself after a failed run",
+            ScheduleEventKind::Cancelled => "cancelled",
+            ScheduleEventKind::Lost => "lost: the worker that had taken it died",
+            ScheduleEventKind::Expired => "lost: its execution was gone before it ran",
+            ScheduleEventKind::TimedOut => "given up: nothing was heard of it within its run timeout",
+            ScheduleEventKind::Ended => "not run: the schedule had ended before its turn",
+            ScheduleEventKind::Forgotten => "forgotten on request",
+            ScheduleEventKind::BackfillStopped => "stopped its backfill on request",
         }
     }
 }
@@ -147,23 +178,25 @@ pub struct ScheduleEvent {
     pub kind: ScheduleEventKind,
     /// The nominal time it concerns.
     pub nominal: Timestamp,
+    /// How the run that it concerns came about.
+    pub cause: RunCause,
     /// When it happened.
     pub at: Timestamp,
 }
 
-/// A run that waits for the end of another.
+/// A stretch of due times in which a schedule owes nothing, because it rested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct WaitingRun {
-    /// Its nominal time.
-    pub nominal: Timestamp,
-    /// The log offset of the trigger that asked for it; `None` when its calendar did.
-    pub trigger: Option<LogOffset>,
+pub struct Rest {
+    /// What is due at or before this is owed.
+    pub after: Timestamp,
+    /// The last due time of the stretch; `None` while it lasts.
+    pub until: Option<Timestamp>,
 }
 
-impl WaitingRun {
-    /// A run that the calendar owes.
-    pub const fn of_calendar(nominal: Timestamp) -> WaitingRun {
-        WaitingRun { nominal, trigger: None }
+impl Rest {
+    /// Whether what is due then is not owed.
+    pub fn covers(&self, due: Timestamp) -> bool {
+        self.after < due && self.until.is_none_or(|until| due <= until)
     }
 }
 
@@ -176,19 +209,25 @@ pub struct ScheduleState {
     pub skipped: u64,
     /// Occurrences left out so far because of the misfire policy.
     pub missed: u64,
-    /// Nominal times of the runs that have not ended, oldest first (only when the overlap policy needs them).
-    pub running: Vec<Timestamp>,
+    /// The runs of whose end nothing has been heard, oldest first (only those whose end somebody waits for).
+    pub running: Vec<RunInProgress>,
     /// Runs that wait for the end of another, oldest first.
     pub buffered: VecDeque<WaitingRun>,
-    /// Ranges of nominal times still to be run by request: from (exclusive) and to (inclusive).
-    pub backfills: VecDeque<(Timestamp, Timestamp)>,
-    /// Set when the schedule paused itself: nothing after this nominal time runs until a new revision.
+    /// Ranges of nominal times still to be run by request, oldest first.
+    pub backfills: VecDeque<Backfill>,
+    /// When a run by backfill was last started: two with one nominal time never have one due time.
+    pub backfilled_at: Option<Timestamp>,
+    /// Set when the schedule paused itself: nothing that is due after this runs until a new revision.
     pub paused_by_failure_at: Option<Timestamp>,
     /// The nominal time of the newest run by trigger: no two have the same.
     pub triggered_at: Option<Timestamp>,
-    /// Revisions that took effect only when F had passed some of the times they govern: number, and the nominal time up
-    /// to and including which the revision before still rules. Oldest first, the newest few.
+    /// Revisions that took effect at another time than the log's time of them: number, and the nominal time up to and
+    /// including which the revision before still rules. Oldest first, the newest few.
     pub switches: VecDeque<(u64, Timestamp)>,
+    /// Revisions that still owe nominal times that F had passed when they were applied: number, and the nominal time after which.
+    pub owed: VecDeque<(u64, Timestamp)>,
+    /// Stretches in which it rested and that F has not passed, oldest first; the last one may last.
+    pub rests: VecDeque<Rest>,
     /// The newest events, oldest first, at most [`SCHEDULE_EVENTS_MAX`].
     pub events: VecDeque<ScheduleEvent>,
 }
@@ -200,5 +239,10 @@ impl ScheduleState {
             self.events.pop_front();
         }
         self.events.push_back(event);
+    }
+
+    /// The runs that others wait for.
+    pub fn runs_that_count(&self) -> impl Iterator<Item = &RunInProgress> {
+        self.running.iter().filter(|run| run.counts())
     }
 }

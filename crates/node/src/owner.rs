@@ -348,6 +348,9 @@ impl Owner {
                         timetable_before,
                     ));
                 }
+                Effect::ForgetRevisions { offsets } => {
+                    self.answers.push(carry::forget_revisions(self.id, &self.surroundings, offsets));
+                }
                 effect => self.answers.extend(carry::out(self.id, &self.surroundings, effect)),
             }
         }

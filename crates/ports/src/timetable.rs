@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use minutehand_model::{
-    Block, BucketLoad, Fact, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry, TimetablePage,
+    Block, BucketLoad, Fact, LogOffset, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry,
+    TimetablePage,
 };
 
 use crate::PortError;
@@ -78,6 +79,13 @@ pub trait Timetable: Send + Sync + 'static {
         &self,
         partition: PartitionId,
         revisions: Vec<RevisionEntry>,
+    ) -> Result<(), PortError>;
+
+    /// Lets the store forget revisions, by their offsets. It may keep some.
+    async fn forget_revisions(
+        &self,
+        partition: PartitionId,
+        offsets: Vec<LogOffset>,
     ) -> Result<(), PortError>;
 
     /// Every revision of every schedule of a partition, in order of their offsets.

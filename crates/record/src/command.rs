@@ -5,7 +5,7 @@ use minutehand_model::{Command, Namespace, ScheduleId, TaskId, TaskKey, TaskReco
 use prost::Message;
 
 use crate::VERSION;
-use crate::envelope::{check_version, civil_time, key, key_bytes};
+use crate::envelope::{check_version, civil_time, key, key_bytes, log_offset};
 use crate::error::{DecodeError, Fault};
 use crate::names::QueueNames;
 use crate::policy::{outcome, outcome_number, overlap, overlap_number};
@@ -27,6 +27,8 @@ mod kind {
     pub(super) const TRIGGER: u8 = 7;
     pub(super) const BACKFILL: u8 = 8;
     pub(super) const COMPLETED: u8 = 9;
+    pub(super) const STOP_BACKFILL: u8 = 10;
+    pub(super) const FORGET_RUNS: u8 = 11;
     /// No command: a note of why there is none.
     pub(super) const REFUSED: u8 = 255;
 }
@@ -50,26 +52,29 @@ struct ChangeMessage {
 impl ChangeMessage {
     /// The key, or that of the names, or that of the task at its new time.
     fn key(&self, task: Option<&TaskRecord>) -> Result<TaskKey, Fault> {
-        let named = match (self.namespace.is_empty() && self.id.is_empty(), task) {
-            (false, _) => {
-                Namespace::check(&self.namespace)?;
-                TaskId::check(&self.id)?;
-                Some(TaskKey::of(&self.namespace, &self.id))
-            }
-            (true, task) => task.map(|task| task.key),
-        };
-        let given = match (self.key.is_empty(), named) {
-            (true, Some(named)) => return Ok(named),
-            (true, None) => return Err("it has neither namespace and id nor a key".into()),
-            (false, _) => key(&self.key)?,
-        };
-        match named {
-            Some(named) if named != given && task.is_some() => {
+        match (named_key(&self.key, &self.namespace, &self.id)?, task) {
+            (Some(key), Some(task)) if key != task.key => {
                 Err("the task at the new time is another one".into())
             }
-            Some(named) if named != given => Err("its key is not that of its namespace and id".into()),
-            Some(_) | None => Ok(given),
+            (Some(key), _) => Ok(key),
+            (None, Some(task)) => Ok(task.key),
+            (None, None) => Err("it has neither namespace and id nor a key".into()),
         }
+    }
+}
+
+/// The key that is given, by itself or by names: both say the same, or it is refused.
+fn named_key(bytes: &Bytes, namespace: &str, id: &str) -> Result<Option<TaskKey>, Fault> {
+    let given = if bytes.is_empty() { None } else { Some(key(bytes)?) };
+    if namespace.is_empty() && id.is_empty() {
+        return Ok(given);
+    }
+    Namespace::check(namespace)?;
+    TaskId::check(id)?;
+    let named = TaskKey::of(namespace, id);
+    match given {
+        Some(given) if given != named => Err("its key is not that of its namespace and id".into()),
+        _ => Ok(Some(named)),
     }
 }
 
@@ -97,16 +102,35 @@ struct BackfillMessage {
 
 #[derive(Clone, PartialEq, Eq, Message)]
 struct CompletedMessage {
+    #[prost(bytes = "bytes", tag = "1")]
+    key: Bytes,
+    #[prost(sint64, optional, tag = "2")]
+    due_ms: Option<i64>,
+    #[prost(uint32, tag = "3")]
+    kind: u32,
+    /// With `id`, instead of the key: for who does not compute fingerprints.
+    #[prost(string, tag = "4")]
+    namespace: String,
+    #[prost(string, tag = "5")]
+    id: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct StopBackfillMessage {
     #[prost(string, tag = "1")]
     namespace: String,
     #[prost(string, tag = "2")]
     schedule: String,
-    #[prost(sint64, tag = "3")]
-    nominal_ms: i64,
-    #[prost(uint32, tag = "4")]
-    kind: u32,
-    #[prost(sint64, tag = "5")]
-    at_ms: i64,
+    #[prost(uint64, tag = "3")]
+    backfill: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct ForgetRunsMessage {
+    #[prost(string, tag = "1")]
+    namespace: String,
+    #[prost(string, tag = "2")]
+    schedule: String,
 }
 
 /// The bytes of a command.
@@ -135,14 +159,28 @@ pub fn encode(command: &Command) -> Bytes {
                 to_ms: to.as_millis(),
             },
         ),
-        Command::Completed { namespace, schedule, nominal, kind, at } => framed(
+        Command::Completed { key, due, kind } => framed(
             kind::COMPLETED,
             &CompletedMessage {
+                key: key_bytes(*key),
+                due_ms: due.map(Timestamp::as_millis),
+                kind: outcome_number(*kind),
+                ..CompletedMessage::default()
+            },
+        ),
+        Command::StopBackfill { namespace, schedule, backfill } => framed(
+            kind::STOP_BACKFILL,
+            &StopBackfillMessage {
                 namespace: namespace.as_str().to_owned(),
                 schedule: schedule.as_str().to_owned(),
-                nominal_ms: nominal.as_millis(),
-                kind: outcome_number(*kind),
-                at_ms: at.as_millis(),
+                backfill: backfill.bits(),
+            },
+        ),
+        Command::ForgetRuns { namespace, schedule } => framed(
+            kind::FORGET_RUNS,
+            &ForgetRunsMessage {
+                namespace: namespace.as_str().to_owned(),
+                schedule: schedule.as_str().to_owned(),
             },
         ),
     }
@@ -162,7 +200,7 @@ pub fn refused(reason: &str) -> Bytes {
 /// Whether bytes begin as a command does that this build knows: version and kind. Costs nothing and says little more;
 /// [`decode`] is what decides.
 pub fn begins_as_command(bytes: &[u8]) -> bool {
-    matches!(bytes, [VERSION, kind::CREATE..=kind::COMPLETED, ..])
+    matches!(bytes, [VERSION, kind::CREATE..=kind::FORGET_RUNS, ..])
 }
 
 fn create(encoded: &[u8]) -> Bytes {
@@ -217,6 +255,8 @@ fn command_from(bytes: Bytes, names: &mut QueueNames) -> Result<Command, Fault> 
         kind::TRIGGER => trigger(body),
         kind::BACKFILL => backfill(body),
         kind::COMPLETED => completed(body),
+        kind::STOP_BACKFILL => stop_backfill(body),
+        kind::FORGET_RUNS => forget_runs(body),
         kind::REFUSED => {
             Err(String::from_utf8_lossy(&body[..body.len().min(REASON_BYTES_MAX)]).into_owned().into())
         }
@@ -256,10 +296,26 @@ fn backfill(body: Bytes) -> Result<Command, Fault> {
 fn completed(body: Bytes) -> Result<Command, Fault> {
     let message = CompletedMessage::decode(body)?;
     Ok(Command::Completed {
+        key: named_key(&message.key, &message.namespace, &message.id)?
+            .ok_or("it has neither namespace and id nor a key")?,
+        due: message.due_ms.map(|ms| civil_time("due_ms", ms)).transpose()?,
+        kind: outcome(message.kind)?,
+    })
+}
+
+fn stop_backfill(body: Bytes) -> Result<Command, Fault> {
+    let message = StopBackfillMessage::decode(body)?;
+    Ok(Command::StopBackfill {
         namespace: Namespace::parse(&message.namespace)?,
         schedule: ScheduleId::parse(&message.schedule)?,
-        nominal: civil_time("nominal_ms", message.nominal_ms)?,
-        kind: outcome(message.kind)?,
-        at: civil_time("at_ms", message.at_ms)?,
+        backfill: log_offset("offset of a backfill", message.backfill)?,
+    })
+}
+
+fn forget_runs(body: Bytes) -> Result<Command, Fault> {
+    let message = ForgetRunsMessage::decode(body)?;
+    Ok(Command::ForgetRuns {
+        namespace: Namespace::parse(&message.namespace)?,
+        schedule: ScheduleId::parse(&message.schedule)?,
     })
 }

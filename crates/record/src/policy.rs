@@ -1,7 +1,8 @@
 //! Choices and retry policies on the wire. Zero is the default of every choice, and is left out.
 
 use minutehand_model::{
-    Backoff, Guarantee, MisfireRule, OutcomeKind, OverlapPolicy, Precision, RetryPolicy, ScheduleEventKind,
+    Backoff, Guarantee, MisfireRule, OutcomeKind, OverlapPolicy, Precision, RetryPolicy, RunCause,
+    ScheduleEventKind,
 };
 use prost::Message;
 
@@ -32,12 +33,14 @@ numbers!(overlap_number, overlap, OverlapPolicy, "overlap policy" {
     AllowAll = 0, Skip = 1, BufferOne = 2, BufferAll = 3, CancelOther = 4, TerminateOther = 5,
 });
 numbers!(outcome_number, outcome, OutcomeKind, "outcome" {
-    Succeeded = 0, Retried = 1, Dead = 2, Cancelled = 3,
+    Succeeded = 0, Retried = 1, Dead = 2, Cancelled = 3, Lost = 4, Expired = 5,
 });
 numbers!(event_number, event, ScheduleEventKind, "schedule event" {
     Started = 0, Succeeded = 1, Failed = 2, SkippedOverlap = 3, Buffered = 4, MissedWindow = 5,
-    MissedRule = 6, RunsExhausted = 7, CancelRequested = 8, PausedByFailure = 9,
+    MissedRule = 6, RunsExhausted = 7, CancelRequested = 8, PausedByFailure = 9, Cancelled = 10, Lost = 11,
+    Expired = 12, TimedOut = 13, Ended = 14, Forgotten = 15, BackfillStopped = 16,
 });
+numbers!(cause_number, cause, RunCause, "cause of a run" { Calendar = 0, Trigger = 1, Backfill = 2, });
 
 /// A retry policy on the wire.
 #[derive(Clone, PartialEq, Eq, Message)]

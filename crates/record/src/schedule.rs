@@ -1,7 +1,9 @@
 //! Schedules on the wire: definitions and revisions, shared by the log and the store of revisions.
 
 use bytes::Bytes;
-use minutehand_model::limits::{CRON_BYTES_MAX, JITTER_MS_MAX, NOTE_BYTES_MAX};
+use minutehand_model::limits::{
+    CRON_BYTES_MAX, JITTER_MS_MAX, NOTE_BYTES_MAX, RUN_TIMEOUT_MS_MAX, RUN_TIMEOUT_MS_MIN,
+};
 use minutehand_model::verbatim::header_bytes;
 use minutehand_model::{
     ActionTemplate, MisfirePolicy, Namespace, QueueName, RecordKey, RecurrenceSpec, Revision,
@@ -65,6 +67,8 @@ struct DefinitionMessage {
     pause_on_failure: bool,
     #[prost(message, optional, tag = "13")]
     action: Option<ActionMessage>,
+    #[prost(sint64, optional, tag = "14")]
+    run_timeout_ms: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -157,6 +161,7 @@ fn definition_message(definition: &ScheduleDefinition) -> DefinitionMessage {
         misfire_grace_ms: definition.misfire.grace_ms,
         overlap: overlap_number(definition.overlap),
         pause_on_failure: definition.pause_on_failure,
+        run_timeout_ms: definition.run_timeout_ms,
         action: Some(action_message(&definition.action)),
     }
 }
@@ -231,8 +236,17 @@ fn definition(message: DefinitionMessage) -> Result<ScheduleDefinition, Fault> {
         },
         overlap: overlap(message.overlap)?,
         pause_on_failure: message.pause_on_failure,
+        run_timeout_ms: message.run_timeout_ms.map(run_timeout).transpose()?,
         action: action(message.action.ok_or("action is missing")?)?,
     })
+}
+
+fn run_timeout(given: i64) -> Result<i64, Fault> {
+    if (RUN_TIMEOUT_MS_MIN..=RUN_TIMEOUT_MS_MAX).contains(&given) {
+        return Ok(given);
+    }
+    let range = format!("between {RUN_TIMEOUT_MS_MIN} and {RUN_TIMEOUT_MS_MAX}");
+    Err(format!("run_timeout_ms is {given}; it must be {range}").into())
 }
 
 fn check_expression(expression: &str) -> Result<(), Fault> {

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
+use minutehand_model::run::names_a_run;
 use minutehand_model::{
     IdParts, Namespace, Origin, QueueName, RecordKey, ScheduleId, Task, TaskId, TaskKey, TaskRecord,
     Timestamp, Verbatim,
@@ -174,6 +175,9 @@ pub(crate) fn record_from(encoded: Bytes, names: &mut QueueNames) -> Result<Task
     let head = Head::read(&encoded)?;
     Namespace::check(head.namespace)?;
     TaskId::check(head.id)?;
+    if !head.has_origin && names_a_run(head.id) {
+        return Err(format!("id is {:?}; ids of this form are those of schedules' runs", head.id).into());
+    }
     let key = TaskKey::of(head.namespace, head.id);
     let queue = names.parse(head.queue)?;
     let (due, guarantee, precision) = (head.due, guarantee(head.guarantee)?, precision(head.precision)?);
@@ -224,13 +228,21 @@ struct Head<'a> {
     due: Timestamp,
     guarantee: u32,
     precision: u32,
+    has_origin: bool,
 }
 
 impl<'a> Head<'a> {
     /// Reads the fields in front and checks the shape of the others.
     fn read(bytes: &'a [u8]) -> Result<Head<'a>, Fault> {
-        let mut head =
-            Head { namespace: "", id: "", queue: "", due: Timestamp::MIN, guarantee: 0, precision: 0 };
+        let mut head = Head {
+            namespace: "",
+            id: "",
+            queue: "",
+            due: Timestamp::MIN,
+            guarantee: 0,
+            precision: 0,
+            has_origin: false,
+        };
         let (mut version, mut due_ms, mut payload_bytes) = (0, None, 0);
         let mut reader = Reader::new(bytes);
         while let Some((number, value)) = reader.field()? {
@@ -245,7 +257,7 @@ impl<'a> Head<'a> {
                 field::ATTEMPT => drop(value.number_u32("attempt")?),
                 field::FIRST_DUE_MS => drop(value.signed("first_due_ms")?),
                 field::REPLAY_OF_MS => drop(value.signed("replay_of_ms")?),
-                field::ORIGIN => drop(value.bytes("origin")?),
+                field::ORIGIN => head.has_origin = !value.bytes("origin")?.is_empty(),
                 field::RETRY => drop(value.bytes("retry")?),
                 field::HEADER => drop(value.bytes("header")?),
                 field::PAYLOAD => {

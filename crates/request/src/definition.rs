@@ -4,7 +4,7 @@ use minutehand_calendar::{
     ANCHOR_DEFAULT, Calendar, CronParseError, DstRule, ExclusionError, Exclusions, Interval, Recurrence,
     SearchBudget, SearchExhausted, Zone,
 };
-use minutehand_model::limits::{CRON_BYTES_MAX, JITTER_MS_MAX};
+use minutehand_model::limits::{CRON_BYTES_MAX, JITTER_MS_MAX, RUN_TIMEOUT_MS_MAX, RUN_TIMEOUT_MS_MIN};
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{RecurrenceSpec, ScheduleDefinition, Timestamp};
 
@@ -93,6 +93,9 @@ pub fn validate_definition(definition: &ScheduleDefinition) -> Result<Calendar, 
 /// The first field that is refused; also a definition that can never fire.
 pub fn validate_timing(definition: &ScheduleDefinition) -> Result<Calendar, InvalidField> {
     within("jitter_ms", definition.jitter_ms, 0, JITTER_MS_MAX)?;
+    if let Some(timeout_ms) = definition.run_timeout_ms {
+        within("run_timeout_ms", timeout_ms, RUN_TIMEOUT_MS_MIN, RUN_TIMEOUT_MS_MAX)?;
+    }
     within("misfire.window_ms", definition.misfire.window_ms, 0, MISFIRE_MS_MAX)?;
     within("misfire.grace_ms", definition.misfire.grace_ms, 0, MISFIRE_MS_MAX)?;
     if definition.runs_max == Some(0) {

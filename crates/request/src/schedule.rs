@@ -74,6 +74,10 @@ pub struct ScheduleInput<'a> {
     /// Pauses the schedule when a run has failed for the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_on_failure: Option<bool>,
+    /// How long a run may stay unheard of, counted from when its newest attempt was due: then it is killed and given up, so that it
+    /// keeps no other from running. By default the attempt's own limit (`minutehand-timeout-ms`) and an hour, at least two hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_timeout_ms: Option<i64>,
     /// The stream its executions go to. Required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
@@ -162,6 +166,7 @@ impl ScheduleInput<'_> {
             misfire: self.misfire.clone().unwrap_or_default().policy()?,
             overlap: choice::<OverlapPolicy>("overlap", self.overlap.as_deref())?,
             pause_on_failure: self.pause_on_failure.unwrap_or_default(),
+            run_timeout_ms: self.run_timeout_ms,
             action,
         })
     }
@@ -257,6 +262,8 @@ pub struct DefinitionDto {
     misfire: MisfireDto,
     overlap: &'static str,
     pause_on_failure: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_timeout_ms: Option<i64>,
     queue: String,
     #[serde(flatten)]
     body: Body,
@@ -298,6 +305,7 @@ impl From<&ScheduleDefinition> for DefinitionDto {
             },
             overlap: definition.overlap.as_str(),
             pause_on_failure: definition.pause_on_failure,
+            run_timeout_ms: definition.run_timeout_ms,
             queue: action.queue.to_string(),
             body: Body::from(&action.payload),
             headers: action.headers.iter().cloned().collect(),
@@ -351,7 +359,7 @@ mod tests {
 
     const FULL: &str = r#"{"cron":"0 9 * * 1-5","time_zone":"Europe/Berlin","dst":"skip","exclude":["2027-12-25"],
         "start_at":"2027-01-01T00:00:00Z","end_at":"2028-01-01T00:00:00.500Z","max_runs":7,"jitter_ms":1500,
-        "misfire":{"rule":"latest","window_ms":5,"grace_ms":6},"overlap":"buffer_one","pause_on_failure":true,
+        "misfire":{"rule":"latest","window_ms":5,"grace_ms":6},"overlap":"buffer_one","pause_on_failure":true,"run_timeout_ms":60000,
         "queue":"mail","payload":{"b":1,"a":1.50},"headers":{"x":"1"},"retry":{"policy":"fixed","delay_ms":9},
         "guarantee":"exactly-once","precision":"high"}"#;
 

@@ -5,6 +5,7 @@ use minutehand_model::limits::{
     PAYLOAD_BYTES_MAX,
 };
 use minutehand_model::policy::RetryPolicyError;
+use minutehand_model::run::names_a_run;
 use minutehand_model::{RetryPolicy, Task, Timestamp};
 
 use crate::InvalidField;
@@ -17,6 +18,10 @@ use crate::instruction::{
 /// # Errors
 /// The first field that keeps to its limit no more.
 pub fn validate_task(task: &Task, now: Timestamp) -> Result<(), InvalidField> {
+    if task.origin.is_none() && names_a_run(task.id.as_str()) {
+        let limit = "an id that does not end with @ and a time, as those of schedules' runs do";
+        return Err(InvalidField::new("id", "has the form of a schedule's run", limit, &task.id));
+    }
     validate_due("due_at", task.due, now)?;
     validate_action(&task.payload, &task.headers, task.retry)
 }

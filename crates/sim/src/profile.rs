@@ -140,6 +140,27 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
         }
         PlantedBug::Dedupe => setup.mix.repeats = 25,
         PlantedBug::TornState | PlantedBug::RevisionOverlap | PlantedBug::StateReplayed => schedules(setup),
+        PlantedBug::EndSettles
+        | PlantedBug::ReviseSettles
+        | PlantedBug::SettleOne
+        | PlantedBug::RestStarts
+        | PlantedBug::RestBackfills
+        | PlantedBug::PauseNominal
+        | PlantedBug::EndJitter
+        | PlantedBug::EndBuffer
+        | PlantedBug::RunTimeout
+        | PlantedBug::StopNominal
+        | PlantedBug::StopQueue
+        | PlantedBug::StopOnce
+        | PlantedBug::StoppedRetries
+        | PlantedBug::RetryCancelled
+        | PlantedBug::EndAny
+        | PlantedBug::Inherits
+        | PlantedBug::LateCreation
+        | PlantedBug::ClampedRevision
+        | PlantedBug::TriggerPolicy
+        | PlantedBug::BackfillTwice
+        | PlantedBug::BackfillUnstopped => schedules(setup),
         PlantedBug::StaleAnswer | PlantedBug::DoubtIgnored => {
             far_and_crashing(setup, rng);
             setup.model.commit_in_doubt = 0.05;

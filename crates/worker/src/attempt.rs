@@ -18,7 +18,7 @@ use crate::settings::duration_ms;
 use crate::worker::RUN_TIMEOUT_MS_MAX;
 
 /// The task header that says how long a run may take, in milliseconds, from 1 to [`RUN_TIMEOUT_MS_MAX`].
-pub const TIMEOUT_HEADER: &str = "minutehand-timeout-ms";
+pub const TIMEOUT_HEADER: &str = minutehand_model::run::RUN_TIMEOUT_HEADER;
 
 /// A handler's future.
 pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;

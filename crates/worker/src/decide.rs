@@ -113,7 +113,7 @@ fn retry(task: &Task, due: Timestamp) -> Command {
 }
 
 fn over(ended: Ended<'_>, kind: OutcomeKind, detail: String) -> Decision {
-    let commands = Command::completed(ended.task, kind, ended.at).into_iter().collect();
+    let commands = Command::completed(ended.task, kind).into_iter().collect();
     Decision { kind, detail, commands, dead_letter: None }
 }
 

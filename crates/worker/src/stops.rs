@@ -1,6 +1,6 @@
 //! Stop requests that came before the run they mean.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use minutehand_model::{Task, TaskKey, Timestamp};
 use minutehand_ports::Stop;
@@ -11,32 +11,32 @@ const STOPS_MAX: usize = 10_000;
 /// Requests for tasks that are not running here (yet).
 #[derive(Default)]
 pub(crate) struct EarlyStops {
-    due_of: HashMap<TaskKey, Timestamp>,
-    order: VecDeque<TaskKey>,
+    known: HashSet<(TaskKey, Timestamp)>,
+    order: VecDeque<(TaskKey, Timestamp)>,
 }
 
 impl EarlyStops {
     /// Remembers a request.
     pub(crate) fn remember(&mut self, stop: Stop) {
-        if self.due_of.insert(stop.key, stop.due).is_none() {
-            self.order.push_back(stop.key);
+        if self.known.insert((stop.key, stop.due)) {
+            self.order.push_back((stop.key, stop.due));
         }
         if self.order.len() > STOPS_MAX
             && let Some(oldest) = self.order.pop_front()
         {
-            self.due_of.remove(&oldest);
+            self.known.remove(&oldest);
         }
     }
 
     /// Whether this attempt was asked not to run.
     pub(crate) fn has(&self, key: TaskKey, task: &Task) -> bool {
-        self.due_of.get(&key).is_some_and(|due| is_meant(*due, task))
+        self.known.contains(&(key, task.first_due))
     }
 }
 
-/// Whether a request for a due time means this attempt: its own due time, or that of its first attempt.
+/// Whether a request for a due time means this attempt: it names that of the first attempt.
 pub(crate) fn is_meant(due: Timestamp, task: &Task) -> bool {
-    due == task.due || due == task.first_due
+    due == task.first_due
 }
 
 #[cfg(test)]
@@ -49,7 +49,7 @@ mod tests {
         for number in 0..STOPS_MAX as u128 + 5 {
             stops.remember(Stop { key: TaskKey(number), due: Timestamp::from_millis(1), kill: false });
         }
-        assert_eq!((stops.due_of.len(), stops.order.len()), (STOPS_MAX, STOPS_MAX));
-        assert!(!stops.due_of.contains_key(&TaskKey(0)));
+        assert_eq!((stops.known.len(), stops.order.len()), (STOPS_MAX, STOPS_MAX));
+        assert!(!stops.known.contains(&(TaskKey(0), Timestamp::from_millis(1))));
     }
 }

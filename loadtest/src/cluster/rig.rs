@@ -9,7 +9,8 @@ use minutehand_cassandra::{CassandraConfig, CassandraTimetable, Migrations, Repl
 use minutehand_engine::{Config, Phase, StopReason};
 use minutehand_kafka::{Client, KafkaConfig, KafkaLog, KafkaSink};
 use minutehand_model::{
-    Block, BucketLoad, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry, TimetablePage,
+    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry,
+    TimetablePage,
 };
 use minutehand_node::{Clock, Node, OwnerStores, Owners, SystemClock};
 use minutehand_ports::{Coordinator, PortError, Timetable};
@@ -241,6 +242,14 @@ impl Timetable for Counted {
         revisions: Vec<RevisionEntry>,
     ) -> Result<(), PortError> {
         self.inner.write_revisions(partition, revisions).await
+    }
+
+    async fn forget_revisions(
+        &self,
+        partition: PartitionId,
+        offsets: Vec<LogOffset>,
+    ) -> Result<(), PortError> {
+        self.inner.forget_revisions(partition, offsets).await
     }
 
     async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {

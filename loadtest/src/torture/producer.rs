@@ -126,12 +126,12 @@ impl Producer {
     fn complete_runs(&mut self, under_way: &mut JoinSet<()>) {
         while let Ok(run) = self.runs.try_recv() {
             let (log, intents) = (Arc::clone(&self.log), Arc::clone(&self.intents));
-            let lasts_ms = digest(&run.nominal.as_millis().to_be_bytes()) % RUN_MS_MAX;
+            let lasts_ms = digest(&run.due.as_millis().to_be_bytes()) % RUN_MS_MAX;
             under_way.spawn(async move {
                 tokio::time::sleep(Duration::from_millis(lasts_ms)).await;
-                let RunToComplete { partition, namespace, schedule, nominal } = run;
-                let (kind, at) = (OutcomeKind::Succeeded, SystemClock.now());
-                let record = encoded(Command::Completed { namespace, schedule, nominal, kind, at });
+                let RunToComplete { partition, key, due } = run;
+                let record =
+                    encoded(Command::Completed { key, due: Some(due), kind: OutcomeKind::Succeeded });
                 append(log, intents, partition, vec![record]).await;
             });
         }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use minutehand_ingress::egress::{self, Incoming, Received};
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{RawIncoming, RawReader};
-use minutehand_model::{Checkpoint, LogOffset, Namespace, QueueName, ScheduleId, Timestamp};
+use minutehand_model::{Checkpoint, LogOffset, Namespace, QueueName, ScheduleId, TaskKey, Timestamp};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_record::QueueNames;
 use tokio::sync::mpsc::UnboundedSender;
@@ -32,9 +32,8 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug)]
 pub(crate) struct RunToComplete {
     pub(crate) partition: u32,
-    pub(crate) namespace: Namespace,
-    pub(crate) schedule: ScheduleId,
-    pub(crate) nominal: Timestamp,
+    pub(crate) key: TaskKey,
+    pub(crate) due: Timestamp,
 }
 
 /// What the readers of a run share.
@@ -295,10 +294,9 @@ fn execution(shared: &Shared, incoming: &RawIncoming<'_>, received_at_ms: i64) {
         return unreadable(shared, partition, incoming, "task of an execution");
     };
     shared.executions.fetch_add(1, Ordering::Relaxed);
-    if let Some(origin) = task.origin.as_ref().filter(|origin| origin.completion_wanted) {
-        let (namespace, schedule) = (task.namespace.clone(), origin.schedule.clone());
+    if task.origin.as_ref().is_some_and(|origin| origin.completion_wanted) {
         // At the end nobody completes runs any more.
-        shared.runs.send(RunToComplete { partition, namespace, schedule, nominal: origin.nominal }).ok();
+        shared.runs.send(RunToComplete { partition, key: record.key, due: task.first_due }).ok();
     }
     let Some(mut recorded) = shared.partition(partition) else {
         return unreadable(shared, 0, incoming, "partition of an execution");

@@ -96,6 +96,7 @@ impl Workload {
                     misfire: MisfirePolicy::default(),
                     overlap: *overlap,
                     pause_on_failure: false,
+                    run_timeout_ms: None,
                     action: ActionTemplate {
                         queue: self.queues[0].clone(),
                         payload: Bytes::from_static(b"run of a schedule"),

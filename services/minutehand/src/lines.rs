@@ -20,8 +20,14 @@ pub(crate) struct RunLines {
 }
 
 /// The kinds of lines, in the order of their budgets.
-const KINDS: [OutcomeKind; 4] =
-    [OutcomeKind::Succeeded, OutcomeKind::Retried, OutcomeKind::Dead, OutcomeKind::Cancelled];
+const KINDS: [OutcomeKind; 6] = [
+    OutcomeKind::Succeeded,
+    OutcomeKind::Retried,
+    OutcomeKind::Dead,
+    OutcomeKind::Cancelled,
+    OutcomeKind::Lost,
+    OutcomeKind::Expired,
+];
 
 impl RunLines {
     pub(crate) fn new(tells_successes: bool) -> RunLines {
@@ -83,6 +89,9 @@ fn tell(queue: &QueueName, run: EndedRun<'_>) {
             tracing::warn!(%queue, %id, attempt, reason = shown(detail), "gave a task up: it is a dead letter now");
         }
         OutcomeKind::Cancelled => tracing::info!(%queue, %id, attempt, "a run was cancelled"),
+        OutcomeKind::Lost | OutcomeKind::Expired => {
+            tracing::warn!(%queue, %id, attempt, reason = shown(detail), "a run was lost");
+        }
     }
 }
 

@@ -1,56 +1,51 @@
-//! What becomes of an occurrence: run, wait, or left out, and why.
+//! What becomes of an occurrence: run, wait, or left out, and why; and what of all that waits may start.
 
-use minutehand_model::limits::OVERLAP_BUFFER_MAX;
+use minutehand_model::limits::{OVERLAP_BUFFER_MAX, RUNS_IN_PROGRESS_MAX};
 use minutehand_model::{
-    MisfireRule, OutcomeKind, OverlapPolicy, ScheduleDefinition, ScheduleEventKind as Kind, StopRequest,
-    TaskKey, Timestamp, WaitingRun,
+    MisfireRule, OverlapPolicy, RunCause, RunInProgress, ScheduleDefinition, ScheduleEventKind as Kind,
+    Timestamp, WaitingRun,
 };
 
 use super::occurrence::{self, Run};
 use super::segment::Occurrence;
-use super::{Outbox, Schedule};
+use super::{Moment, Outbox, Schedule};
+use crate::planted::PlantedBug;
 
 impl Schedule {
-    /// Decides an occurrence whose time has come, in the order: pause, runs left, misfire, overlap.
+    /// Decides an occurrence whose time has come, in the order: rest, runs left, misfire, overlap. Whether the state changed.
     pub(super) fn decide(
         &mut self,
         definition: &ScheduleDefinition,
         occurrence: Occurrence,
-        now: Timestamp,
+        moment: Moment,
         outbox: &mut Outbox,
-    ) {
-        let Occurrence { nominal, due } = occurrence;
-        if self.state.paused_by_failure_at.is_some_and(|paused_at| nominal > paused_at) {
-            return;
-        }
-        if self.has_had_its_runs(definition, nominal, now) {
-            return;
-        }
-        if let Some(reason) = self.misfire(definition, due, now) {
-            self.state.missed += 1;
-            self.remember(reason, nominal, now);
-            return;
-        }
-        let run = Run { nominal, due, suffix: "", offset: self.created_offset };
-        self.start_or_wait(definition, definition.overlap, run, now, outbox);
-    }
-
-    /// Whether the schedule has used up `runs_max`; then it owes nothing any more.
-    fn has_had_its_runs(
-        &mut self,
-        definition: &ScheduleDefinition,
-        nominal: Timestamp,
-        now: Timestamp,
     ) -> bool {
-        let waiting = self.state.buffered.len() as u64;
-        if definition.runs_max.is_none_or(|max| self.state.runs_started + waiting < max) {
+        let Occurrence { nominal, due } = occurrence;
+        if self.rested_at(nominal, due, moment) {
             return false;
         }
-        self.remember(Kind::RunsExhausted, nominal, now);
-        for segment in &mut self.segments {
-            segment.next = None;
+        if self.is_used_up(definition) {
+            self.remember(Kind::RunsExhausted, nominal, RunCause::Calendar, moment.now);
+            for segment in &mut self.segments {
+                segment.next = None;
+            }
+            return true;
         }
+        if let Some(reason) = self.misfire(definition, due, moment.now) {
+            self.state.missed += 1;
+            self.remember(reason, nominal, RunCause::Calendar, moment.now);
+            return true;
+        }
+        let is_awaited = definition.overlap != OverlapPolicy::AllowAll || definition.pause_on_failure;
+        let run = Run { nominal, due, cause: RunCause::Calendar, offset: self.created_offset, is_awaited };
+        self.start_or_wait(definition, definition.overlap, run, moment, outbox);
         true
+    }
+
+    /// Whether the schedule rested when an occurrence was due: then it is not owed.
+    fn rested_at(&self, nominal: Timestamp, due: Timestamp, moment: Moment) -> bool {
+        let counts = if moment.breaks(PlantedBug::PauseNominal) { nominal } else { due };
+        self.state.rests.iter().any(|rest| rest.covers(counts))
     }
 
     /// Why an occurrence that is too late does not run; `None` when it does.
@@ -76,134 +71,145 @@ impl Schedule {
         &mut self,
         definition: &ScheduleDefinition,
         overlap: OverlapPolicy,
-        run: Run<'_>,
-        now: Timestamp,
+        run: Run,
+        moment: Moment,
         outbox: &mut Outbox,
     ) {
-        let busy = !self.state.running.is_empty();
+        // What waits while the schedule rests keeps nothing else from running that is asked for.
+        let is_free = !self.is_busy() && (self.state.buffered.is_empty() || self.is_resting());
         match overlap {
-            OverlapPolicy::AllowAll => self.start(definition, run, now, outbox),
-            _ if !busy && self.state.buffered.is_empty() => self.start(definition, run, now, outbox),
-            OverlapPolicy::Skip => self.skip(run.nominal, now),
-            OverlapPolicy::BufferOne if !self.state.buffered.is_empty() => self.skip(run.nominal, now),
-            OverlapPolicy::BufferAll if self.state.buffered.len() >= OVERLAP_BUFFER_MAX => {
-                self.skip(run.nominal, now);
+            OverlapPolicy::AllowAll => self.start(definition, run, moment, outbox),
+            _ if is_free => self.start(definition, run, moment, outbox),
+            OverlapPolicy::Skip => self.skip(run.nominal, run.cause, moment.now),
+            OverlapPolicy::BufferOne if !self.state.buffered.is_empty() => {
+                self.skip(run.nominal, run.cause, moment.now);
             }
-            OverlapPolicy::BufferOne | OverlapPolicy::BufferAll => self.buffer(run, now),
+            OverlapPolicy::BufferAll if self.state.buffered.len() >= OVERLAP_BUFFER_MAX => {
+                self.skip(run.nominal, run.cause, moment.now);
+            }
+            OverlapPolicy::BufferOne | OverlapPolicy::BufferAll => self.buffer(run, moment.now),
             OverlapPolicy::CancelOther => {
-                if self.state.buffered.is_empty() {
-                    self.stop_running(definition, false, now, outbox);
-                }
+                self.stop_runs(definition, false, moment, outbox);
                 for replaced in std::mem::take(&mut self.state.buffered) {
-                    self.skip(replaced.nominal, now);
+                    self.skip(replaced.nominal, cause_of(replaced), moment.now);
                 }
-                self.buffer(run, now);
+                self.buffer(run, moment.now);
             }
             OverlapPolicy::TerminateOther => {
-                self.stop_running(definition, true, now, outbox);
-                self.state.running.clear();
-                self.start(definition, run, now, outbox);
+                self.stop_runs(definition, true, moment, outbox);
+                self.start(definition, run, moment, outbox);
             }
         }
     }
 
-    fn start(&mut self, definition: &ScheduleDefinition, run: Run<'_>, now: Timestamp, outbox: &mut Outbox) {
-        outbox.publications.push(occurrence::publication(&self.namespace, &self.id, definition, run));
-        self.state.runs_started += 1;
-        if definition.overlap != OverlapPolicy::AllowAll {
-            self.state.running.push(run.nominal);
-        }
-        self.remember(Kind::Started, run.nominal, now);
-    }
-
-    fn skip(&mut self, nominal: Timestamp, now: Timestamp) {
-        self.state.skipped += 1;
-        self.remember(Kind::SkippedOverlap, nominal, now);
-    }
-
-    fn buffer(&mut self, run: Run<'_>, now: Timestamp) {
-        let trigger = (run.suffix == occurrence::TRIGGERED).then_some(run.offset);
-        self.state.buffered.push_back(WaitingRun { nominal: run.nominal, trigger });
-        self.remember(Kind::Buffered, run.nominal, now);
-    }
-
-    fn stop_running(
+    pub(super) fn start(
         &mut self,
         definition: &ScheduleDefinition,
-        kill: bool,
-        now: Timestamp,
+        run: Run,
+        moment: Moment,
         outbox: &mut Outbox,
     ) {
-        for nominal in self.state.running.clone() {
-            // The state knows the nominal time only; the run may also have been started by request.
-            for suffix in ["", occurrence::TRIGGERED, occurrence::BACKFILLED] {
-                let id = occurrence::task_id(&self.id, nominal, suffix);
-                outbox.stops.push(StopRequest {
-                    queue: definition.action.queue.clone(),
-                    key: TaskKey::of(self.namespace.as_str(), id.as_str()),
-                    due: nominal,
-                    kill,
-                });
-            }
-            self.remember(Kind::CancelRequested, nominal, now);
+        let now = moment.now;
+        let publication = occurrence::publication(&self.namespace, &self.id, definition, run);
+        if run.is_awaited {
+            let timeout_ms = definition.run_timeout_ms();
+            self.track(RunInProgress {
+                key: publication.task.key,
+                nominal: run.nominal,
+                cause: run.cause,
+                due: run.due,
+                queue: definition.action.queue.clone(),
+                started_at: now,
+                timeout_ms,
+                deadline: match moment.breaks(PlantedBug::RunTimeout) {
+                    true => Timestamp::MAX,
+                    false => now.plus_millis(timeout_ms),
+                },
+                retry_due: None,
+                stop: None,
+            });
         }
+        outbox.publications.push(publication);
+        self.state.runs_started += 1;
+        self.remember(Kind::Started, run.nominal, run.cause, now);
     }
 
-    /// Takes note of the end of a run and starts what waited for it.
-    pub(super) fn complete(
-        &mut self,
-        nominal: Timestamp,
-        kind: OutcomeKind,
-        at: Timestamp,
-        outbox: &mut Outbox,
-    ) {
-        if let Some(position) = self.state.running.iter().position(|running| *running == nominal) {
-            self.state.running.remove(position);
+    /// Remembers a run; when there are too many, one that was killed is forgotten, or the oldest.
+    fn track(&mut self, run: RunInProgress) {
+        let running = &mut self.state.running;
+        if running.len() >= RUNS_IN_PROGRESS_MAX {
+            let forgotten = running.iter().position(|run| !run.counts()).unwrap_or(0);
+            running.remove(forgotten);
         }
-        let failed = kind == OutcomeKind::Dead;
-        self.remember(if failed { Kind::Failed } else { Kind::Succeeded }, nominal, at);
-        let Some(definition) = self.definition().cloned() else { return };
-        if failed && definition.pause_on_failure {
-            self.state.paused_by_failure_at = Some(at.max(nominal));
-            self.remember(Kind::PausedByFailure, nominal, at);
-            return;
-        }
-        if self.state.running.is_empty()
-            && let Some(waiting) = self.state.buffered.pop_front()
-        {
-            self.start(&definition, Run::after_waiting(waiting, self.created_offset), at, outbox);
-        }
+        running.push(run);
     }
 
-    /// Runs what the oldest backfills ask for; whether the state changed.
-    pub(super) fn run_backfill(&mut self, now: Timestamp, count_max: usize, outbox: &mut Outbox) -> bool {
+    fn skip(&mut self, nominal: Timestamp, cause: RunCause, now: Timestamp) {
+        self.state.skipped += 1;
+        self.remember(Kind::SkippedOverlap, nominal, cause, now);
+    }
+
+    fn buffer(&mut self, run: Run, now: Timestamp) {
+        let trigger = (run.cause == RunCause::Trigger).then_some(run.offset);
+        self.state.buffered.push_back(WaitingRun { nominal: run.nominal, trigger });
+        self.remember(Kind::Buffered, run.nominal, run.cause, now);
+    }
+
+    /// Starts of what waits all that may start now: the one place that decides it, to be asked after every change. Whether anything
+    /// changed. Afterwards nothing waits unless the schedule rests or something runs that is waited for.
+    pub(super) fn settle_overlap(&mut self, moment: Moment, outbox: &mut Outbox) -> bool {
+        let is_resting = self.is_resting() && !moment.breaks(PlantedBug::RestStarts);
+        if self.state.buffered.is_empty() || is_resting {
+            return false;
+        }
         let Some(definition) = self.definition().cloned() else {
-            self.state.backfills.clear();
+            self.state.buffered.clear();
             return true;
         };
-        let Ok(calendar) = super::compile(&definition) else {
-            self.state.backfills.clear();
-            return true;
-        };
+        let runs_side_by_side = definition.overlap == OverlapPolicy::AllowAll;
         let mut changed = false;
-        for _ in 0..count_max {
-            let may_start = definition.overlap == OverlapPolicy::AllowAll
-                || (self.state.running.is_empty() && self.state.buffered.is_empty());
-            let Some((after, to)) = self.state.backfills.front().copied() else { break };
-            if !may_start {
+        while runs_side_by_side || !self.is_busy() {
+            let Some(waiting) = self.state.buffered.pop_front() else { break };
+            changed = true;
+            if let Some(reason) = self.comes_too_late(&definition, waiting, moment) {
+                self.state.skipped += 1;
+                self.remember(reason, waiting.nominal, cause_of(waiting), moment.now);
+                continue;
+            }
+            let run = Run::after_waiting(waiting, self.created_offset, moment.now);
+            self.start(&definition, run, moment, outbox);
+            if moment.breaks(PlantedBug::SettleOne) {
                 break;
             }
-            changed = true;
-            let next = calendar.next_after(after).filter(|nominal| *nominal <= to);
-            let had_all = definition.runs_max.is_some_and(|max| self.state.runs_started >= max);
-            let Some(nominal) = next.filter(|_| !had_all) else {
-                self.state.backfills.pop_front();
-                continue;
-            };
-            self.state.backfills[0].0 = nominal;
-            let run = Run { nominal, due: now, suffix: occurrence::BACKFILLED, offset: self.created_offset };
-            self.start(&definition, run, now, outbox);
         }
         changed
     }
+
+    /// Why what has waited does not run any more: the schedule has ended, or has had its runs. What was asked for runs all the same.
+    fn comes_too_late(
+        &self,
+        definition: &ScheduleDefinition,
+        waiting: WaitingRun,
+        moment: Moment,
+    ) -> Option<Kind> {
+        if waiting.trigger.is_some() || moment.breaks(PlantedBug::EndBuffer) {
+            return None;
+        }
+        if definition.end.is_some_and(|end| end < moment.now) {
+            return Some(Kind::Ended);
+        }
+        definition.runs_max.is_some_and(|max| self.state.runs_started >= max).then_some(Kind::RunsExhausted)
+    }
+
+    /// Whether something waits that could start: never, after [`Schedule::settle_overlap`].
+    pub(super) fn is_stranded(&self) -> bool {
+        let may_start = self
+            .definition()
+            .is_some_and(|definition| definition.overlap == OverlapPolicy::AllowAll || !self.is_busy());
+        !self.state.buffered.is_empty() && !self.is_resting() && may_start
+    }
+}
+
+pub(super) fn cause_of(waiting: WaitingRun) -> RunCause {
+    if waiting.trigger.is_some() { RunCause::Trigger } else { RunCause::Calendar }
 }

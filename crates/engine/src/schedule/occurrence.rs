@@ -1,19 +1,35 @@
 //! From an occurrence to the task that is published for it.
 
 use minutehand_model::{
-    LogOffset, Namespace, Origin, Publication, ScheduleDefinition, ScheduleId, Task, TaskId, Timestamp,
+    LogOffset, Namespace, Origin, Publication, RunCause, ScheduleDefinition, ScheduleId, Task, Timestamp,
     WaitingRun,
 };
 
-/// The suffix of a run that was asked for by `trigger`.
-pub(crate) const TRIGGERED: &str = "/trigger";
-/// The suffix of a run that was asked for by `backfill`.
-pub(crate) const BACKFILLED: &str = "/backfill";
+/// When and as what an occurrence runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) nominal: Timestamp,
+    pub(crate) due: Timestamp,
+    pub(crate) cause: RunCause,
+    /// The record that it stems from.
+    pub(crate) offset: LogOffset,
+    /// Whether somebody waits for its end.
+    pub(crate) is_awaited: bool,
+}
 
-/// What a published occurrence is called: the schedule's id, `@`, and the nominal time, with a suffix for runs by request.
-pub(crate) fn task_id(schedule: &ScheduleId, nominal: Timestamp, suffix: &str) -> TaskId {
-    TaskId::parse(&format!("{schedule}@{nominal}{suffix}"))
-        .expect("a schedule id leaves room for a time, and a time has allowed characters only")
+impl Run {
+    /// What waited runs as what it was when it began to wait, and is not due before it runs.
+    pub(crate) fn after_waiting(waiting: WaitingRun, created_offset: LogOffset, now: Timestamp) -> Run {
+        let WaitingRun { nominal, trigger } = waiting;
+        let cause = if trigger.is_some() { RunCause::Trigger } else { RunCause::Calendar };
+        Run {
+            nominal,
+            due: nominal.min(now),
+            cause,
+            offset: trigger.unwrap_or(created_offset),
+            is_awaited: true,
+        }
+    }
 }
 
 /// The publication of one run of a schedule.
@@ -21,14 +37,12 @@ pub(crate) fn publication(
     namespace: &Namespace,
     schedule: &ScheduleId,
     definition: &ScheduleDefinition,
-    run: Run<'_>,
+    run: Run,
 ) -> Publication {
     let action = &definition.action;
-    let completion_wanted =
-        definition.overlap != minutehand_model::OverlapPolicy::AllowAll || definition.pause_on_failure;
     let task = Task {
         namespace: namespace.clone(),
-        id: task_id(schedule, run.nominal, run.suffix),
+        id: run.cause.task_id(schedule, run.nominal),
         queue: action.queue.clone(),
         due: run.due,
         payload: action.payload.clone(),
@@ -39,26 +53,12 @@ pub(crate) fn publication(
         attempt: 1,
         first_due: run.due,
         replay_of: None,
-        origin: Some(Origin { schedule: schedule.clone(), nominal: run.nominal, completion_wanted }),
+        origin: Some(Origin {
+            schedule: schedule.clone(),
+            nominal: run.nominal,
+            completion_wanted: run.is_awaited,
+        }),
         verbatim: action.verbatim.clone(),
     };
     Publication { offset: run.offset, task: minutehand_record::task::record(&task) }
-}
-
-/// When and as what an occurrence runs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Run<'a> {
-    pub(crate) nominal: Timestamp,
-    pub(crate) due: Timestamp,
-    pub(crate) suffix: &'a str,
-    pub(crate) offset: LogOffset,
-}
-
-impl Run<'_> {
-    /// What waited runs as what it was when it began to wait.
-    pub(crate) fn after_waiting(waiting: WaitingRun, created_offset: LogOffset) -> Run<'static> {
-        let WaitingRun { nominal, trigger } = waiting;
-        let suffix = if trigger.is_some() { TRIGGERED } else { "" };
-        Run { nominal, due: nominal, suffix, offset: trigger.unwrap_or(created_offset) }
-    }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use minutehand_calendar::{Calendar, DstRule, Exclusions, Interval, Recurrence, Zone};
-use minutehand_model::{
-    Frontier, LogOffset, Namespace, Place, RecurrenceSpec, ScheduleDefinition, ScheduleId, Timestamp,
-};
+use minutehand_model::{Frontier, LogOffset, Place, RecurrenceSpec, ScheduleDefinition, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Moment, Name};
+use crate::planted::PlantedBug;
 
 /// An occurrence of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +21,16 @@ pub(crate) struct Occurrence {
 /// What one revision still owes.
 #[derive(Debug)]
 pub(crate) struct Segment {
+    /// The number of the revision.
+    pub(crate) revision: u64,
     pub(crate) definition: Arc<ScheduleDefinition>,
     calendar: Calendar,
     seed: u64,
     /// It governs nominal times up to this one, inclusive.
     until: Timestamp,
-    /// The next occurrence behind F.
+    /// With the rule `end-jitter` broken.
+    jitter_passes_end: bool,
+    /// The next occurrence that is not decided.
     pub(crate) next: Option<Occurrence>,
 }
 
@@ -66,26 +71,35 @@ pub fn compile(definition: &ScheduleDefinition) -> Result<Calendar, DefinitionEr
 }
 
 impl Segment {
-    /// A segment that governs the nominal times after `after`, standing at the first occurrence that F has not passed.
+    /// A segment that governs the nominal times after `after`, standing at the first of them.
     pub(crate) fn open(
-        name: (&Namespace, &ScheduleId),
+        name: &Name,
+        revision: u64,
         definition: Arc<ScheduleDefinition>,
         after: Timestamp,
-        frontier: &Frontier,
-        created_offset: LogOffset,
+        moment: Moment,
     ) -> Result<Segment, DefinitionError> {
         let calendar = compile(&definition)?;
         let seed =
             xxh3_64([name.0.as_str().as_bytes(), b"\0", name.1.as_str().as_bytes()].concat().as_slice());
-        let jitter_ms = definition.jitter_ms;
-        let mut segment = Segment { definition, calendar, seed, until: Timestamp::MAX, next: None };
-        let behind_f = frontier.front().due.plus_millis(-jitter_ms).plus_millis(-1);
-        segment.next = segment.after(after.max(behind_f));
-        let place = |next: Occurrence| Place { due: next.due, offset: created_offset };
-        while segment.next.is_some_and(|next| frontier.has_decided(place(next))) {
-            segment.pass();
-        }
+        let jitter_passes_end = moment.breaks(PlantedBug::EndJitter);
+        let until = Timestamp::MAX;
+        let mut segment =
+            Segment { revision, definition, calendar, seed, until, jitter_passes_end, next: None };
+        segment.next = segment.after(after);
         Ok(segment)
+    }
+
+    /// Passes over what F has decided; the schedule was created at that offset.
+    pub(crate) fn pass_decided(&mut self, frontier: &Frontier, created_offset: LogOffset) {
+        let behind_f = frontier.front().due.plus_millis(-self.definition.jitter_ms).plus_millis(-1);
+        if self.next.is_some_and(|next| next.nominal <= behind_f) {
+            self.next = self.after(behind_f);
+        }
+        let place = |next: Occurrence| Place { due: next.due, offset: created_offset };
+        while self.next.is_some_and(|next| frontier.has_decided(place(next))) {
+            self.pass();
+        }
     }
 
     /// The first occurrence after a nominal time, within the segment.
@@ -108,7 +122,8 @@ impl Segment {
         }
     }
 
-    /// A fixed pseudo-random delay below the definition's jitter, that ends before the following nominal time.
+    /// A fixed pseudo-random delay below the definition's jitter, that ends before the following nominal time and not after the
+    /// schedule's end.
     fn jitter_ms(&self, nominal: Timestamp) -> i64 {
         if self.definition.jitter_ms <= 0 {
             return 0;
@@ -116,6 +131,10 @@ impl Segment {
         let room_ms = match self.calendar.next_after(nominal) {
             Some(following) => (following.millis_since(nominal) - 1).min(self.definition.jitter_ms),
             None => self.definition.jitter_ms,
+        };
+        let room_ms = match self.definition.end.filter(|_| !self.jitter_passes_end) {
+            Some(end) => room_ms.min(end.millis_since(nominal)),
+            None => room_ms,
         };
         let mut text = self.seed.to_be_bytes().to_vec();
         text.extend_from_slice(&nominal.as_millis().to_be_bytes());

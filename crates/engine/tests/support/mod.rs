@@ -5,8 +5,8 @@ use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedu
 use minutehand_model::{
     ActionTemplate, Block, Checkpoint, Command, Epoch, Guarantee, LogOffset, MisfirePolicy, Namespace,
     OutcomeKind, OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
-    ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, SetAside, StopRequest, Task, TaskId,
-    TaskRecord, Timestamp, TimetableEntry, TimetablePage,
+    RunCause, ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, SetAside, StopRequest, Task,
+    TaskId, TaskRecord, Timestamp, TimetableEntry, TimetablePage,
 };
 
 /// What an entry of a block takes on its way, about.
@@ -76,6 +76,10 @@ pub(crate) struct Story {
     pub(crate) is_released: bool,
     /// The most memory that an owner took.
     pub(crate) peak_bytes: usize,
+    /// Revisions are acknowledged, although none is kept.
+    stores_revisions: bool,
+    /// Revisions that the store was told to forget.
+    pub(crate) forgotten_revisions: Vec<LogOffset>,
     config: Config,
     log: Vec<InputRecord>,
     /// What lies below has been deleted.
@@ -115,6 +119,8 @@ impl Story {
             blocks: Vec::new(),
             is_released: false,
             peak_bytes: 0,
+            forgotten_revisions: Vec::new(),
+            stores_revisions: false,
             log: Vec::new(),
             log_begins: 0,
             overtaking: Vec::new(),
@@ -138,6 +144,18 @@ impl Story {
     pub(crate) fn with_timetable(mut self) -> Story {
         self.writes = Writes::Kept;
         self
+    }
+
+    /// From now on revisions are acknowledged. None is kept: nobody takes over after this.
+    pub(crate) fn with_stored_revisions(mut self) -> Story {
+        self.stores_revisions = true;
+        self
+    }
+
+    /// The owner hears of what the log has.
+    pub(crate) fn hear(&mut self) {
+        self.partition.handle(self.now, Input::LogGrew { end: LogOffset::at(self.log.len() as u64) });
+        self.settle();
     }
 
     /// What the timetable knows of a task is asked for and read, but the answer does not arrive yet.
@@ -420,10 +438,15 @@ impl Story {
                     }
                 }
             }
+            Effect::ForgetRevisions { offsets } => {
+                self.forgotten_revisions.extend(offsets);
+                return None;
+            }
             Effect::Forget { timetable_before, .. } => {
                 self.blocks.retain(|block| block.bucket >= timetable_before);
                 return None;
             }
+            Effect::WriteRevisions { request, .. } if self.stores_revisions => Input::Done { request },
             // Never acknowledged, so that they stay in the log.
             Effect::WriteRevisions { .. } => return None,
             Effect::Release { .. } => {
@@ -455,6 +478,7 @@ pub(crate) fn every_ten_seconds() -> ScheduleDefinition {
         misfire: MisfirePolicy { grace_ms: 1_000, ..MisfirePolicy::default() },
         overlap: OverlapPolicy::AllowAll,
         pause_on_failure: false,
+        run_timeout_ms: None,
         action: ActionTemplate {
             queue: QueueName::parse("reports").expect("a name"),
             payload: Bytes::new(),
@@ -480,13 +504,13 @@ pub(crate) fn revision(number: u64, definition: Option<ScheduleDefinition>, paus
     }))
 }
 
+/// The end of the run of a nominal time, whenever it was due.
+pub(crate) fn completed(nominal_ms: i64, kind: OutcomeKind) -> Command {
+    ended(RunCause::Calendar, nominal_ms, None, kind)
+}
+
 /// The end of a run.
-pub(crate) fn completed(nominal_ms: i64, ended_ms: i64, kind: OutcomeKind) -> Command {
-    Command::Completed {
-        namespace: namespace(),
-        schedule: schedule_id(),
-        nominal: at(nominal_ms),
-        kind,
-        at: at(ended_ms),
-    }
+pub(crate) fn ended(cause: RunCause, nominal_ms: i64, due_ms: Option<i64>, kind: OutcomeKind) -> Command {
+    let key = cause.task_key(&namespace(), &schedule_id(), at(nominal_ms));
+    Command::Completed { key, due: due_ms.map(at), kind }
 }

@@ -1,6 +1,6 @@
 //! Schedules as callers get to see them, and what they may ask of them.
 
-use minutehand_model::{RevisionEntry, ScheduleState};
+use minutehand_model::{RevisionEntry, RunInProgress, ScheduleId, ScheduleState};
 use minutehand_node::{Preview, RunRequested, RunView, ScheduleHead, ScheduleView};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -71,8 +71,10 @@ pub(crate) struct ScheduleShow {
     /// The reasons in words, the weightiest first.
     why: Vec<String>,
     counts: CountsDto,
-    /// Nominal times of the runs that have not ended.
+    /// Nominal times of the runs that have not ended and that others wait for.
     running: Vec<String>,
+    /// Those runs, and those that were killed and have not told their end.
+    runs_in_progress: Vec<RunInProgressDto>,
     /// Nominal times that wait for the end of a run.
     waiting: Vec<String>,
     /// Ranges of nominal times that are still to be run by request.
@@ -93,9 +95,36 @@ struct CountsDto {
     missed: u64,
 }
 
-/// A range of nominal times.
+/// A run that has been published and of whose end nothing has been heard.
+#[derive(Debug, Serialize, ToSchema)]
+struct RunInProgressDto {
+    /// The task id of its executions.
+    task_id: String,
+    #[schema(format = DateTime)]
+    nominal_at: String,
+    /// When its first attempt was due.
+    #[schema(format = DateTime)]
+    due_at: String,
+    /// The queue that it was published to.
+    queue: String,
+    #[schema(format = DateTime)]
+    started_at: String,
+    /// When its newest retry is due, if it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    retry_at: Option<String>,
+    /// When it is given up if nothing is heard of it.
+    #[schema(format = DateTime)]
+    deadline_at: String,
+    /// `no`, `asked` to stop, or `killed`.
+    stopping: &'static str,
+}
+
+/// A backfill: a range of nominal times that are still to be run by request.
 #[derive(Debug, Serialize, ToSchema)]
 struct RangeDto {
+    /// What it is called, to stop it: the log offset of its request.
+    id: String,
     /// Exclusive.
     #[schema(format = DateTime)]
     after: String,
@@ -143,12 +172,21 @@ impl From<&ScheduleView> for ScheduleShow {
             owner: view.owner_phase.unwrap_or("none"),
             why: view.why.clone(),
             counts: CountsDto { started: state.runs_started, skipped: state.skipped, missed: state.missed },
-            running: times(&mut state.running.iter()),
+            running: times(&mut state.runs_that_count().map(|run| &run.nominal)),
+            runs_in_progress: state
+                .running
+                .iter()
+                .map(|run| run_in_progress(&view.schedule.head.revision.schedule, run))
+                .collect(),
             waiting: times(&mut state.buffered.iter().map(|waiting| &waiting.nominal)),
             backfills: state
                 .backfills
                 .iter()
-                .map(|(after, to)| RangeDto { after: time_text(*after), to: time_text(*to) })
+                .map(|backfill| RangeDto {
+                    id: backfill.offset.to_string(),
+                    after: time_text(backfill.after),
+                    to: time_text(backfill.to),
+                })
                 .collect(),
             events: state
                 .events
@@ -162,6 +200,23 @@ impl From<&ScheduleView> for ScheduleShow {
                 .collect(),
             runs: view.runs.iter().map(RunDto::from).collect(),
         }
+    }
+}
+
+fn run_in_progress(schedule: &ScheduleId, run: &RunInProgress) -> RunInProgressDto {
+    RunInProgressDto {
+        task_id: run.cause.task_id(schedule, run.nominal).to_string(),
+        nominal_at: time_text(run.nominal),
+        due_at: time_text(run.due),
+        queue: run.queue.to_string(),
+        started_at: time_text(run.started_at),
+        retry_at: run.retry_due.map(time_text),
+        deadline_at: time_text(run.deadline),
+        stopping: match run.stop {
+            None => "no",
+            Some(stop) if stop.kill => "killed",
+            Some(_) => "asked",
+        },
     }
 }
 

@@ -254,6 +254,17 @@ impl Timetable for Store {
         Ok(())
     }
 
+    async fn forget_revisions(
+        &self,
+        partition: PartitionId,
+        offsets: Vec<LogOffset>,
+    ) -> Result<(), PortError> {
+        let mut state = self.state.lock().unwrap();
+        let stored = &mut state.partitions.entry(partition).or_default().revisions;
+        stored.retain(|offset, _| !offsets.contains(offset));
+        Ok(())
+    }
+
     async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
         let mut state = self.state.lock().unwrap();
         Ok(state.partitions.entry(partition).or_default().revisions.values().cloned().collect())

@@ -156,7 +156,7 @@ impl Outgoing<'_> {
         } else {
             fates.rejected.push(set_aside(publication, &reason));
         }
-        let ended = task.as_ref().and_then(|task| Command::completed(task, OutcomeKind::Dead, at));
+        let ended = task.as_ref().and_then(|task| Command::completed(task, OutcomeKind::Dead));
         fates.commands.extend(ended);
         fates.refused += 1;
         fates.first_reason.get_or_insert(reason);

@@ -37,6 +37,10 @@ pub enum TaskState {
     Dead,
     /// Was cancelled, or moved to another due time.
     Cancelled,
+    /// Ended with the worker that had taken it.
+    Lost,
+    /// Its execution was gone before a worker had run it.
+    Expired,
 }
 
 impl TaskState {
@@ -49,6 +53,8 @@ impl TaskState {
             TaskState::Retried => "retried",
             TaskState::Dead => "dead",
             TaskState::Cancelled => "cancelled",
+            TaskState::Lost => "lost",
+            TaskState::Expired => "expired",
         }
     }
 }
@@ -60,6 +66,8 @@ impl From<OutcomeKind> for TaskState {
             OutcomeKind::Retried => TaskState::Retried,
             OutcomeKind::Dead => TaskState::Dead,
             OutcomeKind::Cancelled => TaskState::Cancelled,
+            OutcomeKind::Lost => TaskState::Lost,
+            OutcomeKind::Expired => TaskState::Expired,
         }
     }
 }

@@ -95,7 +95,10 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
             };
             (Operation::Commit, request, answer.boxed())
         }
-        Effect::Forget { .. } | Effect::Release { .. } | Effect::Stopped { .. } => return None,
+        Effect::Forget { .. }
+        | Effect::ForgetRevisions { .. }
+        | Effect::Release { .. }
+        | Effect::Stopped { .. } => return None,
     })
 }
 
@@ -111,6 +114,23 @@ pub(super) fn forget(
         let truncated = stores.log.truncate(id, log_below).await;
         let expired = stores.timetable.expire(id, timetable_before).await;
         match truncated.and(expired) {
+            Ok(()) => troubles.worked(Operation::Forget, id),
+            Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
+        }
+        Input::LogGrew { end: LogOffset::START }
+    }
+    .boxed()
+}
+
+/// Lets the timetable forget revisions. The engine awaits no answer; after a failure they are found, and forgotten, by the next owner.
+pub(super) fn forget_revisions(
+    id: PartitionId,
+    surroundings: &Surroundings,
+    offsets: Vec<LogOffset>,
+) -> BoxFuture<'static, Input> {
+    let Surroundings { stores, troubles, .. } = surroundings.clone();
+    async move {
+        match stores.timetable.forget_revisions(id, offsets).await {
             Ok(()) => troubles.worked(Operation::Forget, id),
             Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
         }

@@ -89,6 +89,10 @@ impl Timetable for Absent {
         absent("write revisions")
     }
 
+    async fn forget_revisions(&self, _: PartitionId, _: Vec<LogOffset>) -> Result<(), PortError> {
+        absent("forget revisions")
+    }
+
     async fn read_revisions(&self, _: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
         absent("read revisions")
     }

@@ -216,6 +216,21 @@ pub async fn writing_a_revision_again_changes_nothing(harness: &dyn Harness) {
     assert_eq!(stores.timetable.read_revisions(P0).await.unwrap(), [entry]);
 }
 
+/// Those that are named, and no other.
+pub async fn revisions_that_are_forgotten_are_gone(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let entries: Vec<_> = (1..=5).map(|number| revision("nightly", number, number * 100)).collect();
+    stores.timetable.write_revisions(P0, entries.clone()).await.unwrap();
+    stores.timetable.write_revisions(P1, vec![entries[0].clone()]).await.unwrap();
+    let gone = [0, 1, 3].map(|index: usize| entries[index].offset).to_vec();
+    stores.timetable.forget_revisions(P0, gone.clone()).await.unwrap();
+    stores.timetable.forget_revisions(P0, gone).await.unwrap();
+    let stores = harness.reopen(stores).await;
+    let left = stores.timetable.read_revisions(P0).await.unwrap();
+    assert_eq!(left, [entries[2].clone(), entries[4].clone()]);
+    assert_eq!(stores.timetable.read_revisions(P1).await.unwrap(), entries[..1]);
+}
+
 /// Acknowledged is durable.
 pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) {
     let stores = harness.fresh().await;

@@ -76,7 +76,6 @@ pub(crate) fn all() -> Vec<Codec> {
         codec!("command", command, command, |bytes: &Bytes| command::decode(bytes.clone())),
         codec!("checkpoint", checkpoint, checkpoint, checkpoint::decode),
         codec!("schedule_state", schedule_state, schedule_state, schedule_state::decode),
-        codec!("schedule_state_triggered", schedule_state, triggered_state, schedule_state::decode),
         codec!("revision", revision, revision_entry, revision::decode),
         codec!("outcome", outcome, outcome, outcome::decode),
         codec!("dead_letter", dead_letter, dead_letter, dead_letter::decode),

@@ -209,7 +209,7 @@ impl Values {
     pub(crate) fn command(&mut self) -> Command {
         let (due, task) = (self.civil_time(), self.record());
         let (namespace, schedule, key) = (self.namespace(), self.schedule_id(), task.key);
-        match self.below(9) {
+        match self.below(11) {
             0 => Command::Create(task),
             1 => Command::Cancel { key, due },
             2 => Command::Move { key, due, task },
@@ -222,23 +222,16 @@ impl Values {
                 overlap: self.optional(|values| values.one_of(OverlapPolicy::ALL)),
             },
             7 => Command::Backfill { namespace, schedule, from: due, to: self.civil_time() },
-            _ => Command::Completed {
-                namespace,
-                schedule,
-                nominal: due,
-                kind: self.outcome_kind(),
-                at: self.civil_time(),
-            },
+            8 => {
+                Command::Completed { key, due: self.optional(Values::civil_time), kind: self.outcome_kind() }
+            }
+            9 => Command::StopBackfill { namespace, schedule, backfill: self.offset() },
+            _ => Command::ForgetRuns { namespace, schedule },
         }
     }
 
     pub(crate) fn outcome_kind(&mut self) -> OutcomeKind {
-        self.one_of(&[
-            OutcomeKind::Succeeded,
-            OutcomeKind::Retried,
-            OutcomeKind::Dead,
-            OutcomeKind::Cancelled,
-        ])
+        self.one_of(OutcomeKind::ALL)
     }
 
     pub(crate) fn revision(&mut self) -> Revision {
@@ -278,6 +271,7 @@ impl Values {
             },
             overlap: self.one_of(OverlapPolicy::ALL),
             pause_on_failure: self.flag(),
+            run_timeout_ms: self.optional(|values| 1_000 + values.below(1 << 30) as i64),
             action: ActionTemplate {
                 queue: self.queue(),
                 payload: self.bytes(40),
@@ -318,20 +312,27 @@ impl Values {
         }
     }
 
-    /// The state of a schedule that was triggered, which earlier releases did not remember.
-    pub(crate) fn triggered_state(&mut self) -> ScheduleState {
-        let mut state = self.schedule_state();
-        state.triggered_at = Some(self.any_time());
-        let trigger = |values: &mut Values| WaitingRun {
-            nominal: values.any_time(),
-            trigger: values.optional(Values::offset),
-        };
-        state.buffered = self.several(3, trigger).into();
-        state
+    fn run_in_progress(&mut self) -> RunInProgress {
+        RunInProgress {
+            key: self.key(),
+            nominal: self.any_time(),
+            cause: self.one_of(RunCause::ALL),
+            due: self.any_time(),
+            queue: self.queue(),
+            started_at: self.any_time(),
+            timeout_ms: self.below(1 << 40) as i64,
+            deadline: self.any_time(),
+            retry_due: self.optional(Values::any_time),
+            stop: self.optional(|values| StopAsked {
+                kill: values.flag(),
+                at: values.any_time(),
+                again_at: values.any_time(),
+            }),
+        }
     }
 
     pub(crate) fn schedule_state(&mut self) -> ScheduleState {
-        const KINDS: [ScheduleEventKind; 10] = [
+        const KINDS: [ScheduleEventKind; 17] = [
             ScheduleEventKind::Started,
             ScheduleEventKind::Succeeded,
             ScheduleEventKind::Failed,
@@ -342,21 +343,48 @@ impl Values {
             ScheduleEventKind::RunsExhausted,
             ScheduleEventKind::CancelRequested,
             ScheduleEventKind::PausedByFailure,
+            ScheduleEventKind::Cancelled,
+            ScheduleEventKind::Lost,
+            ScheduleEventKind::Expired,
+            ScheduleEventKind::TimedOut,
+            ScheduleEventKind::Ended,
+            ScheduleEventKind::Forgotten,
+            ScheduleEventKind::BackfillStopped,
         ];
         ScheduleState {
             runs_started: self.number(),
             skipped: self.number(),
             missed: self.number(),
-            running: self.several(3, Values::any_time),
-            buffered: self.several(3, |values| WaitingRun::of_calendar(values.any_time())).into(),
-            backfills: self.several(3, |values| (values.any_time(), values.any_time())).into(),
+            running: self.several(3, Values::run_in_progress),
+            buffered: self
+                .several(3, |values| WaitingRun {
+                    nominal: values.any_time(),
+                    trigger: values.optional(Values::offset),
+                })
+                .into(),
+            backfills: self
+                .several(3, |values| Backfill {
+                    offset: values.offset(),
+                    after: values.any_time(),
+                    to: values.any_time(),
+                })
+                .into(),
+            backfilled_at: self.optional(Values::any_time),
             paused_by_failure_at: self.optional(Values::any_time),
-            triggered_at: None,
+            triggered_at: self.optional(Values::any_time),
             switches: self.several(3, |values| (values.number(), values.any_time())).into(),
+            owed: self.several(3, |values| (values.number(), values.any_time())).into(),
+            rests: self
+                .several(3, |values| Rest {
+                    after: values.any_time(),
+                    until: values.optional(Values::any_time),
+                })
+                .into(),
             events: self
                 .several(5, |values| ScheduleEvent {
                     kind: values.one_of(&KINDS),
                     nominal: values.any_time(),
+                    cause: values.one_of(RunCause::ALL),
                     at: values.any_time(),
                 })
                 .into(),

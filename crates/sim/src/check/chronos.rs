@@ -7,9 +7,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use minutehand_model::{RecurrenceSpec, Timestamp};
+use minutehand_model::{RecurrenceSpec, RunCause, Timestamp};
 
-use super::revisions::{Cause, lives, runs};
+use super::revisions::{lives, runs};
 use crate::journal::{Journal, PartitionJournal};
 
 /// When a run is expected: from the first to the second time, both inclusive, in milliseconds.
@@ -43,7 +43,7 @@ pub(super) fn unfilled(windows: &[Window], runs_ms: &[i64]) -> Vec<Window> {
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let mut runs = runs(about)?;
-    for life in lives(about) {
+    for life in lives(journal, about) {
         let runs = runs.remove(&(life.namespace.clone(), life.schedule.clone())).unwrap_or_default();
         let is_interval = |spec: &RecurrenceSpec| matches!(spec, RecurrenceSpec::Interval { .. });
         if !life.is_transparent() || !life.definitions().all(|one| is_interval(&one.recurrence)) {
@@ -65,7 +65,7 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
         let expected = life.expected(cutoff);
         let windows: Vec<Window> =
             expected.iter().filter(|one| one.is_certain).map(|one| window(one.nominal)).collect();
-        let calendar = runs.iter().filter(|run| run.cause == Cause::Calendar);
+        let calendar = runs.iter().filter(|run| run.cause == RunCause::Calendar);
         let runs_ms: Vec<i64> = calendar.map(|run| about.ticks[run.tick].committed_at_ms).collect();
         if let Some((from_ms, to_ms)) = unfilled(&windows, &runs_ms).first() {
             return Err(format!(

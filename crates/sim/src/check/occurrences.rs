@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use minutehand_model::{MisfireRule, OverlapPolicy, Place, Timestamp};
+use minutehand_model::{MisfireRule, OverlapPolicy, Place, RunCause, Timestamp};
 
-use super::revisions::{Cause, Expected, Life, ScheduleRun, is_triggered, lives, runs};
+use super::revisions::{Expected, Life, ScheduleRun, is_triggered, lives, runs};
 use crate::journal::{Journal, PartitionJournal};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
-    let lives = lives(about);
+    let lives = lives(journal, about);
     let mut runs = runs(about)?;
     for life in &lives {
         let name = (life.namespace.clone(), life.schedule.clone());
@@ -30,18 +30,26 @@ fn check_life(
 ) -> Result<(), String> {
     let end = Timestamp::from_millis(journal.ended_at_ms + journal.clock_error_ms);
     let expected = life.expected(end);
-    let calendar: Vec<&ScheduleRun> = runs.iter().filter(|run| run.cause == Cause::Calendar).collect();
-    let mut seen = BTreeSet::new();
+    let calendar: Vec<&ScheduleRun> = runs.iter().filter(|run| run.cause == RunCause::Calendar).collect();
+    let (mut seen, mut ran) = (BTreeSet::new(), BTreeSet::new());
+    let deleted = life.reigns.iter().filter(|reign| reign.definition.is_none());
+    let took_effect =
+        |reign: &super::revisions::Reign| about.ticks.iter().position(|tick| tick.applied > reign.offset);
+    let deletions: Vec<usize> = deleted.filter_map(took_effect).collect();
     for run in &calendar {
-        if !seen.insert(run.nominal) {
+        // Created again while a clock that was ahead is back, it runs times that its predecessor has run.
+        let life_number = deletions.iter().filter(|tick| **tick <= run.tick).count();
+        if !ran.insert((run.nominal, life_number)) {
             return Err(format!("{} ran twice", run.nominal));
         }
+        seen.insert(run.nominal);
         let is_expected = expected.binary_search_by_key(&run.nominal, |one| one.nominal).is_ok();
         if !is_expected {
             return Err(format!("{} ran, and is no time of the schedule", run.nominal));
         }
         let jitter_ms = run.due.millis_since(run.nominal);
-        if !(0..=life.jitter_ms_max()).contains(&jitter_ms) {
+        // What waited is not due after it began; the clock that it began by may be behind the one that it waited by.
+        if !(-2 * journal.clock_error_ms..=life.jitter_ms_max()).contains(&jitter_ms) {
             return Err(format!("{} was due {jitter_ms} ms later than its time", run.nominal));
         }
     }
@@ -52,7 +60,12 @@ fn check_life(
     let owed: Vec<Expected> = expected.iter().filter(due_for_certain).copied().collect();
     if life.is_transparent() {
         if let Some(missing) = owed.iter().find(|one| !seen.contains(&one.nominal)) {
-            return Err(format!("{} never ran", missing.nominal));
+            let reign = &life.reigns[missing.reign];
+            let (offset, after) = (reign.offset, reign.after);
+            return Err(format!(
+                "{} never ran; it is owed by the revision at offset {offset}, in force after {after}",
+                missing.nominal
+            ));
         }
         return Ok(());
     }
@@ -89,6 +102,11 @@ fn check_misfire(
             if late_ms > latest_ms {
                 return Err(format!("{} ran {late_ms} ms late against its misfire policy", one.nominal));
             }
+            continue;
+        }
+        // What F had passed when the revision was applied was decided only then, however late that was.
+        let took_effect = about.ticks.iter().find(|tick| tick.applied > life.reigns[one.reign].offset);
+        if took_effect.is_some_and(|tick| tick.head.due >= one.nominal) {
             continue;
         }
         let Some(late_ms) = latest_decision_ms(about, life, one, definition.jitter_ms) else { continue };

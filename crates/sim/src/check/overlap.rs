@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use minutehand_model::{LogOffset, MisfirePolicy, OverlapPolicy, Timestamp};
+use minutehand_model::{LogOffset, MisfirePolicy, OverlapPolicy, TaskKey, Timestamp};
 
 use super::revisions::{Life, ScheduleRun, lives, runs};
 use crate::journal::{Journal, PartitionJournal, Said};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let mut runs = runs(about)?;
-    for life in lives(about) {
+    for life in lives(journal, about) {
         let one_at_a_time = matches!(
             life.overlap(),
             Some(
@@ -24,9 +24,9 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
         if !one_at_a_time || triggers_override(about, &life) || was_deleted(&life) {
             continue;
         }
-        let ends = ends(about, &life);
+        let ends = ends(about);
         let named = |what: String| format!("schedule {}: {what}", life.schedule);
-        check_one_at_a_time(about, &runs, &ends).map_err(named)?;
+        check_one_at_a_time(about, &life, &runs, &ends).map_err(named)?;
         if life.overlap() == Some(OverlapPolicy::Skip) {
             check_skips(journal, about, &life, &runs, &ends).map_err(named)?;
         }
@@ -55,41 +55,46 @@ fn was_deleted(life: &Life) -> bool {
     life.reigns.iter().any(|reign| reign.definition.is_none())
 }
 
-/// For every nominal time the offsets of the records that say its run has ended.
-fn ends(about: &PartitionJournal, life: &Life) -> BTreeMap<Timestamp, Vec<LogOffset>> {
-    let mut ends: BTreeMap<Timestamp, Vec<LogOffset>> = BTreeMap::new();
+/// A run by its key and due time.
+type RunName = (TaskKey, Timestamp);
+/// For every run the offset of the first record that says it has ended.
+type Ends = BTreeMap<RunName, LogOffset>;
+
+fn ends(about: &PartitionJournal) -> Ends {
+    let mut ends = Ends::new();
     for record in &about.log {
-        if let Said::Completed { namespace, schedule, nominal, .. } = &record.said
-            && is_about(life, namespace, schedule)
-        {
-            ends.entry(*nominal).or_default().push(record.offset);
+        if let Said::Completed { key, due: Some(due), .. } = &record.said {
+            ends.entry((*key, *due)).or_insert(record.offset);
         }
     }
     ends
 }
 
-/// How many runs of a nominal time an owner with this A knows to have ended.
-fn ended(ends: &BTreeMap<Timestamp, Vec<LogOffset>>, nominal: Timestamp, applied: LogOffset) -> usize {
-    ends.get(&nominal).map_or(0, |offsets| offsets.iter().filter(|offset| **offset < applied).count())
+/// Whether an owner with this A knows that a run has ended.
+fn has_ended(ends: &Ends, run: &ScheduleRun, applied: LogOffset) -> bool {
+    ends.get(&(run.key, run.due)).is_some_and(|offset| *offset < applied)
 }
 
 fn check_one_at_a_time(
     about: &PartitionJournal,
+    life: &Life,
     runs: &[ScheduleRun],
-    ends: &BTreeMap<Timestamp, Vec<LogOffset>>,
+    ends: &Ends,
 ) -> Result<(), String> {
-    let mut started: BTreeMap<Timestamp, usize> = BTreeMap::new();
+    let mut started: Vec<&ScheduleRun> = Vec::new();
     for run in runs {
         let tick = &about.ticks[run.tick];
-        started.retain(|nominal, count| ended(ends, *nominal, tick.applied) < *count);
-        if let Some((nominal, _)) = started.first_key_value() {
+        let given_up = |earlier: &ScheduleRun| {
+            tick.published_at_ms - about.ticks[earlier.tick].published_at_ms >= life.run_timeout_ms_min()
+        };
+        started.retain(|earlier| !has_ended(ends, earlier, tick.applied) && !given_up(earlier));
+        if let Some(earlier) = started.first() {
             return Err(format!(
-                "{} was started by tick {} while {nominal} was still running",
-                run.nominal, tick.number
+                "{} was started by tick {} while {} was still running",
+                run.nominal, tick.number, earlier.nominal
             ));
         }
-        let earlier = ended(ends, run.nominal, tick.applied);
-        *started.entry(run.nominal).or_insert(earlier) += 1;
+        started.push(run);
     }
     Ok(())
 }
@@ -100,7 +105,7 @@ fn check_skips(
     about: &PartitionJournal,
     life: &Life,
     runs: &[ScheduleRun],
-    ends: &BTreeMap<Timestamp, Vec<LogOffset>>,
+    ends: &Ends,
 ) -> Result<(), String> {
     let nothing_else = life.definitions().all(|definition| {
         definition.misfire == MisfirePolicy::default()
@@ -120,12 +125,8 @@ fn check_skips(
             continue;
         };
         let tick = &about.ticks[passing];
-        // A nominal time may have run twice: in its turn, and in a backfill.
-        let mut started: BTreeMap<Timestamp, usize> = BTreeMap::new();
-        for run in runs.iter().filter(|run| run.tick <= passing) {
-            *started.entry(run.nominal).or_default() += 1;
-        }
-        let was_busy = started.iter().any(|(nominal, count)| ended(ends, *nominal, tick.applied) < *count);
+        let mut started = runs.iter().filter(|run| run.tick <= passing);
+        let was_busy = started.any(|run| !has_ended(ends, run, tick.applied));
         if !was_busy {
             return Err(format!("{} was skipped by tick {} while nothing ran", one.nominal, tick.number));
         }
@@ -182,8 +183,10 @@ fn check_counts(
 mod tests {
     use super::check;
     use crate::check::story::Story;
-    use crate::check::story::schedules::{completes, definition, every, names, revise, run};
-    use minutehand_model::{OverlapPolicy, ScheduleState};
+    use crate::check::story::schedules::{
+        completes, completes_as, definition, every, names, revise, run, run_as,
+    };
+    use minutehand_model::{OverlapPolicy, RunCause, ScheduleState};
 
     fn skipping() -> Story {
         let mut definition = definition(every(10));
@@ -221,8 +224,8 @@ mod tests {
     #[test]
     fn a_nominal_time_that_runs_again_keeps_others_from_running() {
         let first = completes(run(skipping().ticks(10_000, &[]), 10_000, 0), 15_000, 10_000);
-        let backfilled = run(first.ticks(16_000, &[]), 10_000, 0).ticks(20_000, &[]);
-        let ended = completes(backfilled, 25_000, 10_000).ticks(30_000, &[]);
+        let backfilled = run_as(first.ticks(16_000, &[]), 10_000, 16_000, 0, "/backfill").ticks(20_000, &[]);
+        let ended = completes_as(backfilled, 25_000, RunCause::Backfill, 10_000, 16_000).ticks(30_000, &[]);
         assert_eq!(ask(&run(ended, 30_000, 0)), Ok(()));
     }
 

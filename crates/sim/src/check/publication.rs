@@ -44,7 +44,7 @@ pub(super) fn check_content(_: &Journal, about: &PartitionJournal) -> Result<(),
                 says(*key, *to, encoded)
             }
             // The checkers of schedules look into these.
-            Said::Revise(_) | Said::Trigger { .. } => true,
+            Said::Revise(_) | Said::Trigger { .. } | Said::Backfill { .. } => true,
             _ => false,
         };
         if !agrees {

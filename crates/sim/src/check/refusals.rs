@@ -40,10 +40,11 @@ pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String>
 /// Whether the schedule that waits for a task, if one does, hears that it has ended.
 fn told(about: &PartitionJournal, encoded: &bytes::Bytes) -> Result<(), String> {
     let Ok(task) = minutehand_record::task::decode(encoded) else { return Ok(()) };
+    let key = task.key();
     let Some(origin) = task.origin.filter(|origin| origin.completion_wanted) else { return Ok(()) };
     let is_told = about.log.iter().any(|record| {
-        matches!(&record.said, Said::Completed { schedule, nominal, .. }
-            if *schedule == origin.schedule && *nominal == origin.nominal)
+        matches!(&record.said, Said::Completed { key: ended, due, .. }
+            if *ended == key && *due == Some(task.first_due))
     });
     if is_told { Ok(()) } else { Err(origin.schedule.to_string()) }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use minutehand_model::{LogOffset, OverlapPolicy, Timestamp};
+use minutehand_model::{LogOffset, OverlapPolicy, RunCause, Timestamp};
 
-use super::revisions::{Cause, Life, ScheduleRun, lives, runs};
+use super::revisions::{Life, ScheduleRun, lives, runs};
 use crate::journal::{Journal, Logged, PartitionJournal, Said};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let mut runs = runs(about)?;
-    for life in lives(about) {
+    for life in lives(journal, about) {
         let runs = runs.remove(&(life.namespace.clone(), life.schedule.clone())).unwrap_or_default();
         let named = |what: String| format!("schedule {}: {what}", life.schedule);
         check_triggers(journal, about, &life, &runs).map_err(named)?;
@@ -32,7 +32,7 @@ fn check_triggers(
     runs: &[ScheduleRun],
 ) -> Result<(), String> {
     let mut by_offset: BTreeMap<LogOffset, usize> = BTreeMap::new();
-    for run in runs.iter().filter(|run| run.cause == Cause::Trigger) {
+    for run in runs.iter().filter(|run| run.cause == RunCause::Trigger) {
         *by_offset.entry(run.offset).or_default() += 1;
     }
     for record in &about.log {
@@ -65,7 +65,7 @@ fn check_backfills(
     runs: &[ScheduleRun],
 ) -> Result<(), String> {
     let mut ran: BTreeMap<Timestamp, usize> = BTreeMap::new();
-    for run in runs.iter().filter(|run| run.cause == Cause::Backfill) {
+    for run in runs.iter().filter(|run| run.cause == RunCause::Backfill) {
         *ran.entry(run.nominal).or_default() += 1;
     }
     let mut allowed: BTreeMap<Timestamp, usize> = BTreeMap::new();
@@ -90,10 +90,11 @@ fn check_backfills(
         any.sort_unstable();
         any.dedup();
         any.into_iter().for_each(|nominal| *allowed.entry(nominal).or_default() += 1);
-        let is_last = life.reigns.last().is_some_and(|last| last.offset == reign.offset);
+        // What rests with the schedule, or is part of another backfill as well, need not run once more.
+        let is_last = life.reigns.last().is_some_and(|last| last.offset == reign.offset && !last.is_paused);
         if is_last && life.is_transparent() && is_settled(journal, record) {
             let times = reign.times.iter().flat_map(|times| times.between(from.plus_millis(-1), *to));
-            times.for_each(|nominal| *wanted.entry(nominal).or_default() += 1);
+            wanted.extend(times.map(|nominal| (nominal, 1)));
         }
     }
     for (nominal, count) in &ran {

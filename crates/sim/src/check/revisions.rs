@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 
 use minutehand_calendar::{DstRule, Exclusions, Interval, Recurrence, Zone};
 use minutehand_model::{
-    LogOffset, MisfirePolicy, Namespace, OverlapPolicy, RecurrenceSpec, ScheduleDefinition, ScheduleId,
-    Timestamp,
+    LogOffset, MisfirePolicy, Namespace, OverlapPolicy, RecurrenceSpec, Revision, RunCause,
+    ScheduleDefinition, ScheduleId, TaskKey, Timestamp,
 };
 
-use crate::journal::{PartitionJournal, Said};
+use crate::journal::{Journal, Logged, PartitionJournal, Said};
+
+/// How far the log's clock may be ahead of an owner's and still say from when on a revision rules: docs/GUARANTEES.md, *Clocks*.
+const LOG_AHEAD_MS_MAX: i64 = 5_000;
 
 /// The calendar of one definition.
 pub(super) struct Times {
@@ -58,10 +61,17 @@ pub(super) struct Reign {
     pub(super) offset: LogOffset,
     /// It governs the nominal times after this one.
     pub(super) after: Timestamp,
+    /// It may govern those after this one: the owner that applied it may have had a clock that was behind, and what the jitter held
+    /// over a rest before is its own.
+    pub(super) first: Timestamp,
     /// Up to and including this one.
     pub(super) until: Timestamp,
+    /// And for certain up to and including this one.
+    pub(super) certain_until: Timestamp,
     /// F had passed at most this when the revision took effect: up to here the old one may still have ruled.
     pub(super) unsure_until: Timestamp,
+    /// What is due at or before this has certainly been owed: later, a rest or a deletion may have come first.
+    pub(super) owed_until: Timestamp,
     pub(super) definition: Option<ScheduleDefinition>,
     pub(super) is_paused: bool,
     pub(super) times: Option<Times>,
@@ -84,20 +94,13 @@ pub(super) struct Expected {
     pub(super) reign: usize,
 }
 
-/// How a run came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Cause {
-    Calendar,
-    Trigger,
-    Backfill,
-}
-
 /// A published run of a schedule.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScheduleRun {
+    pub(super) key: TaskKey,
     pub(super) nominal: Timestamp,
     pub(super) due: Timestamp,
-    pub(super) cause: Cause,
+    pub(super) cause: RunCause,
     pub(super) offset: LogOffset,
     /// Index into the ticks.
     pub(super) tick: usize,
@@ -124,6 +127,11 @@ impl Life {
         self.definitions().all(|definition| definition.overlap == first).then_some(first)
     }
 
+    /// How long a run of which nothing is heard is waited for, at least.
+    pub(super) fn run_timeout_ms_min(&self) -> i64 {
+        self.definitions().map(ScheduleDefinition::run_timeout_ms).min().unwrap_or(i64::MAX)
+    }
+
     pub(super) fn jitter_ms_max(&self) -> i64 {
         self.definitions().map(|definition| definition.jitter_ms).max().unwrap_or(0)
     }
@@ -133,11 +141,17 @@ impl Life {
         let mut all: BTreeMap<Timestamp, Expected> = BTreeMap::new();
         for (index, reign) in self.reigns.iter().enumerate() {
             let Some(times) = reign.times.as_ref().filter(|_| !reign.is_paused) else { continue };
+            let jitter_ms = reign.definition.as_ref().map_or(0, |definition| definition.jitter_ms);
             let next_unsure =
                 self.reigns.get(index + 1..).into_iter().flatten().map(|next| next.unsure_until);
-            let last = reign.until.max(next_unsure.max().unwrap_or(Timestamp::MIN)).min(through);
-            for nominal in times.between(reign.after, last) {
-                let is_certain = nominal > reign.unsure_until && nominal <= reign.until;
+            let slack_ms =
+                Some(reign.after.millis_since(reign.first)).filter(|ms| *ms > LOG_AHEAD_MS_MAX).unwrap_or(0);
+            let until = reign.until.plus_millis(slack_ms);
+            let last = until.max(next_unsure.max().unwrap_or(Timestamp::MIN)).min(through);
+            for nominal in times.between(reign.first.plus_millis(-jitter_ms), last) {
+                let is_certain = nominal > reign.after.max(reign.unsure_until)
+                    && nominal <= reign.certain_until
+                    && nominal.plus_millis(jitter_ms) <= reign.owed_until;
                 let known = all.entry(nominal).or_insert(Expected { nominal, is_certain, reign: index });
                 if is_certain {
                     *known = Expected { nominal, is_certain, reign: index };
@@ -154,7 +168,7 @@ impl Life {
 }
 
 /// Every schedule that was ever accepted.
-pub(super) fn lives(about: &PartitionJournal) -> Vec<Life> {
+pub(super) fn lives(journal: &Journal, about: &PartitionJournal) -> Vec<Life> {
     let mut lives: BTreeMap<(Namespace, ScheduleId), (u64, Life)> = BTreeMap::new();
     for record in &about.log {
         let Said::Revise(revision) = &record.said else { continue };
@@ -167,27 +181,69 @@ pub(super) fn lives(about: &PartitionJournal) -> Vec<Life> {
         if is_refused {
             continue;
         }
-        let after = Timestamp::from_millis(record.appended_at_ms);
-        let took_effect = about.ticks.iter().find(|tick| tick.applied > record.offset);
-        let reign = Reign {
-            offset: record.offset,
-            after,
-            until: Timestamp::MAX,
-            unsure_until: took_effect.map_or(Timestamp::MAX, |tick| tick.head.due),
-            definition: revision.definition.clone(),
-            is_paused: revision.paused,
-            times: times.flatten(),
-        };
         let (number, life) = lives
             .entry(name.clone())
             .or_insert_with(|| (0, Life { namespace: name.0, schedule: name.1, reigns: Vec::new() }));
         *number = revision.number;
-        if let Some(old) = life.reigns.last_mut() {
-            old.until = after;
+        let reign = reign(journal, about, record, revision, times.flatten(), life.reigns.last());
+        let owed_until = owed_until(journal, about, &reign);
+        // Where clocks jumped, the owner's decided from when on the next one rules.
+        let slack_ms = if journal.clock_error_ms > LOG_AHEAD_MS_MAX { journal.clock_error_ms } else { 0 };
+        for old in &mut life.reigns {
+            old.until = old.until.min(reign.after);
+            old.certain_until = old.certain_until.min(reign.after.plus_millis(-slack_ms));
+            old.owed_until = old.owed_until.min(owed_until);
         }
         life.reigns.push(reign);
     }
     lives.into_values().map(|(_, life)| life).collect()
+}
+
+fn reign(
+    journal: &Journal,
+    about: &PartitionJournal,
+    record: &Logged,
+    revision: &Revision,
+    times: Option<Times>,
+    before: Option<&Reign>,
+) -> Reign {
+    let after = Timestamp::from_millis(record.appended_at_ms);
+    let took_effect = about.ticks.iter().find(|tick| tick.applied > record.offset);
+    let in_force = |before: &Reign| before.definition.is_some() && !before.is_paused;
+    let own = after.plus_millis(-journal.clock_error_ms);
+    Reign {
+        offset: record.offset,
+        after,
+        // What the jitter held over the rest before runs after it.
+        first: before
+            .filter(|before| before.is_paused && revision.definition.is_some())
+            .map_or(own, |rest| rest.first),
+        until: Timestamp::MAX,
+        certain_until: Timestamp::MAX,
+        unsure_until: match before {
+            // From its own time on, although it may have been applied later.
+            None => Timestamp::MIN,
+            Some(before) if !in_force(before) => before.unsure_until,
+            Some(_) => took_effect.map_or(Timestamp::MAX, |tick| tick.head.due),
+        },
+        owed_until: Timestamp::MAX,
+        definition: revision.definition.clone(),
+        is_paused: revision.paused,
+        times,
+    }
+}
+
+/// Up to which due time the revision before another certainly owes what it governs.
+fn owed_until(journal: &Journal, about: &PartitionJournal, next: &Reign) -> Timestamp {
+    match (&next.definition, next.is_paused) {
+        (Some(_), false) => Timestamp::MAX,
+        (Some(_), true) => next.after.plus_millis(-journal.clock_error_ms),
+        // What F had not passed by then is gone.
+        (None, _) => {
+            let before = about.ticks.iter().take_while(|tick| tick.applied <= next.offset).last();
+            before.map_or(Timestamp::MIN, |tick| tick.head.due.min(next.after))
+        }
+    }
 }
 
 /// Every published run of schedules, in order of publication. An error: a run that cannot be understood.
@@ -200,7 +256,9 @@ pub(super) fn runs(
     }
     for published in &about.publications {
         let record = about.record(published.offset);
-        if !record.is_some_and(|record| matches!(record.said, Said::Revise(_) | Said::Trigger { .. })) {
+        if !record.is_some_and(|record| {
+            matches!(record.said, Said::Revise(_) | Said::Trigger { .. } | Said::Backfill { .. })
+        }) {
             continue;
         }
         let task = minutehand_record::task::decode(&published.encoded).map_err(|error| error.to_string())?;
@@ -208,11 +266,12 @@ pub(super) fn runs(
             return Err(format!("{} was published for a schedule without saying which", task.id));
         };
         let cause = match task.id.as_str() {
-            id if id.ends_with("/trigger") => Cause::Trigger,
-            id if id.ends_with("/backfill") => Cause::Backfill,
-            _ => Cause::Calendar,
+            id if id.ends_with(RunCause::Trigger.suffix()) => RunCause::Trigger,
+            id if id.ends_with(RunCause::Backfill.suffix()) => RunCause::Backfill,
+            _ => RunCause::Calendar,
         };
         let run = ScheduleRun {
+            key: published.key,
             nominal: origin.nominal,
             due: published.due,
             cause,

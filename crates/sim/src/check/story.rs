@@ -89,8 +89,8 @@ pub(crate) mod schedules {
     use bytes::Bytes;
     use minutehand_model::{
         ActionTemplate, Guarantee, LogOffset, MisfirePolicy, Namespace, Origin, OutcomeKind, OverlapPolicy,
-        Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId, Task,
-        TaskId,
+        Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, RunCause, ScheduleDefinition,
+        ScheduleId, Task, TaskId,
     };
 
     use super::{Story, ms};
@@ -115,6 +115,7 @@ pub(crate) mod schedules {
             misfire: MisfirePolicy::default(),
             overlap: OverlapPolicy::AllowAll,
             pause_on_failure: false,
+            run_timeout_ms: None,
             action: ActionTemplate {
                 queue: QueueName::parse("q").expect("valid"),
                 payload: Bytes::new(),
@@ -177,8 +178,18 @@ pub(crate) mod schedules {
     }
 
     pub(crate) fn completes(story: Story, at: u64, nominal_ms: i64) -> Story {
+        completes_as(story, at, RunCause::Calendar, nominal_ms, nominal_ms)
+    }
+
+    pub(crate) fn completes_as(
+        story: Story,
+        at: u64,
+        cause: RunCause,
+        nominal_ms: i64,
+        due_ms: i64,
+    ) -> Story {
         let (namespace, schedule) = names();
-        let kind = OutcomeKind::Succeeded;
-        story.says(at, Said::Completed { namespace, schedule, nominal: ms(nominal_ms), kind })
+        let key = cause.task_key(&namespace, &schedule, ms(nominal_ms));
+        story.says(at, Said::Completed { key, due: Some(ms(due_ms)), kind: OutcomeKind::Succeeded })
     }
 }

@@ -33,6 +33,10 @@ impl super::World {
                 self.send_forget(id, log_below, timetable_before);
                 return;
             }
+            Effect::ForgetRevisions { offsets } => {
+                self.timetables[id.partition].forget_revisions(&offsets);
+                return;
+            }
             Effect::Release { epoch } => {
                 self.let_go(id, epoch);
                 return;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use minutehand_model::{Command, TaskKey, Timestamp};
+use minutehand_model::{Command, TaskKey};
 use minutehand_record::command::encode;
 
 use super::event::Event;
@@ -94,17 +94,17 @@ impl super::World {
                 continue;
             }
             let Ok(task) = minutehand_record::task::decode(&published.encoded) else { continue };
-            if let Some(origin) = task.origin.filter(|origin| origin.completion_wanted) {
-                begun.push((published.key, origin));
+            if task.origin.is_some_and(|origin| origin.completion_wanted) {
+                begun.push((published.key, task.first_due));
             }
         }
-        for (key, origin) in begun {
-            let (number, takes_ms) = self.worker.begin(partition, key, origin.schedule, origin.nominal);
+        for (key, due) in begun {
+            let (number, takes_ms) = self.worker.begin(partition, key, due);
             self.queue.push(self.now_ms + takes_ms, Event::RunEnds { partition, key, number });
         }
         for index in first_stop..self.sinks[partition].stops.len() {
             let stop = self.sinks[partition].stops[index].1.clone();
-            for (number, soon_ms) in self.worker.stop(partition, stop.key) {
+            for (number, soon_ms) in self.worker.stop(partition, stop.key, stop.due) {
                 let key = stop.key;
                 self.queue.push(self.now_ms + soon_ms, Event::RunEnds { partition, key, number });
             }
@@ -112,8 +112,7 @@ impl super::World {
     }
 
     pub(crate) fn run_ends(&mut self, partition: usize, key: TaskKey, number: u64) {
-        let at = Timestamp::from_millis(self.now_ms);
-        if let Some(command) = self.worker.end(partition, key, number, at) {
+        if let Some(command) = self.worker.end(partition, key, number) {
             self.append_from_worker(partition, command);
         }
     }
@@ -161,9 +160,9 @@ fn said_in_words(said: &Said) -> String {
         }
         Said::Trigger { schedule, .. } => format!("trigger {schedule}"),
         Said::Backfill { schedule, from, to, .. } => format!("backfill {schedule} {from} .. {to}"),
-        Said::Completed { schedule, nominal, kind, .. } => {
-            format!("completed {schedule} {nominal}: {}", kind.as_str())
-        }
+        Said::Completed { key, kind, .. } => format!("completed {:016x}: {}", key.low(), kind.as_str()),
+        Said::StopBackfill { schedule, backfill, .. } => format!("stop backfill {backfill} of {schedule}"),
+        Said::ForgetRuns { schedule, .. } => format!("forget the runs of {schedule}"),
         Said::Unreadable { .. } => "unreadable".to_owned(),
     }
 }

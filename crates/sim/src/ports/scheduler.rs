@@ -205,6 +205,17 @@ impl Timetable for MemoryStores {
         Ok(())
     }
 
+    async fn forget_revisions(
+        &self,
+        partition: PartitionId,
+        offsets: Vec<LogOffset>,
+    ) -> Result<(), PortError> {
+        let mut state = self.state();
+        let index = state.index(partition, "forget revisions")?;
+        state.timetables[index].forget_revisions(&offsets);
+        Ok(())
+    }
+
     async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
         let state = self.state();
         Ok(state.timetables[state.index(partition, "read the revisions")?].revisions())

@@ -118,7 +118,7 @@ impl LogStore {
     pub(crate) fn is_of_task(&self, offset: LogOffset) -> bool {
         !matches!(
             find(&self.history, offset).map(|logged| &logged.said),
-            Some(Said::Revise(_) | Said::Trigger { .. } | Said::Backfill { .. } | Said::Completed { .. })
+            Some(Said::Revise(_) | Said::Trigger { .. } | Said::Backfill { .. })
         )
     }
 

@@ -93,7 +93,7 @@ impl Reception {
 impl Received {
     fn refuse(&mut self, index: usize, task: &Task, at: Timestamp, flaw: Option<Flaw>) {
         if flaw != Some(Flaw::Untold) {
-            self.commands.extend(Command::completed(task, OutcomeKind::Dead, at));
+            self.commands.extend(Command::completed(task, OutcomeKind::Dead));
         }
         let is_kept = flaw != Some(Flaw::Lost);
         self.unpublished.push((index, Unpublished { is_letter: is_kept, ..Unpublished::default() }));

@@ -170,6 +170,10 @@ impl TimetableStore {
         self.revisions.insert(entry.offset, entry);
     }
 
+    pub(crate) fn forget_revisions(&mut self, offsets: &[LogOffset]) {
+        self.revisions.retain(|offset, _| !offsets.contains(offset));
+    }
+
     pub(crate) fn revisions(&self) -> Vec<RevisionEntry> {
         self.revisions.values().cloned().collect()
     }

@@ -172,6 +172,7 @@ fn draw_definition(
         misfire,
         overlap,
         pause_on_failure: !is_plain && rng.chance(0.1),
+        run_timeout_ms: None,
         action: ActionTemplate {
             queue: queue(rng),
             payload: Bytes::from_static(b"run"),

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use minutehand_model::{Command, OutcomeKind, ScheduleId, TaskKey, Timestamp};
+use minutehand_model::{Command, OutcomeKind, TaskKey, Timestamp};
 
-use super::NAMESPACE;
 use crate::options::Setup;
 use crate::rng::Rng;
 
@@ -12,8 +11,7 @@ use crate::rng::Rng;
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) number: u64,
-    pub(crate) schedule: ScheduleId,
-    pub(crate) nominal: Timestamp,
+    pub(crate) due: Timestamp,
     pub(crate) kind: OutcomeKind,
 }
 
@@ -30,13 +28,7 @@ impl Worker {
     }
 
     /// Begins a run; answers its number and how long it takes, in milliseconds.
-    pub(crate) fn begin(
-        &mut self,
-        partition: usize,
-        key: TaskKey,
-        schedule: ScheduleId,
-        nominal: Timestamp,
-    ) -> (u64, i64) {
+    pub(crate) fn begin(&mut self, partition: usize, key: TaskKey, due: Timestamp) -> (u64, i64) {
         self.numbers += 1;
         let takes_ms = match self.rng.below(20) {
             0 => self.rng.range(20_000, 60_000),
@@ -44,39 +36,27 @@ impl Worker {
             _ => self.rng.range(50, 2_000),
         };
         let kind = if self.rng.chance(0.1) { OutcomeKind::Dead } else { OutcomeKind::Succeeded };
-        let run = Run { number: self.numbers, schedule, nominal, kind };
+        let run = Run { number: self.numbers, due, kind };
         self.runs.entry((partition, key)).or_default().push(run);
         (self.numbers, takes_ms)
     }
 
     /// A run ends by itself, or because it was stopped; answers the command that says so.
-    pub(crate) fn end(
-        &mut self,
-        partition: usize,
-        key: TaskKey,
-        number: u64,
-        at: Timestamp,
-    ) -> Option<Command> {
+    pub(crate) fn end(&mut self, partition: usize, key: TaskKey, number: u64) -> Option<Command> {
         let runs = self.runs.get_mut(&(partition, key))?;
         let index = runs.iter().position(|run| run.number == number)?;
         let run = runs.swap_remove(index);
         if runs.is_empty() {
             self.runs.remove(&(partition, key));
         }
-        Some(Command::Completed {
-            namespace: minutehand_model::Namespace::parse(NAMESPACE).expect("a valid name"),
-            schedule: run.schedule,
-            nominal: run.nominal,
-            kind: run.kind,
-            at,
-        })
+        Some(Command::Completed { key, due: Some(run.due), kind: run.kind })
     }
 
     /// Marks the runs of a task as stopped; answers their numbers and how soon they end, in milliseconds.
-    pub(crate) fn stop(&mut self, partition: usize, key: TaskKey) -> Vec<(u64, i64)> {
+    pub(crate) fn stop(&mut self, partition: usize, key: TaskKey, due: Timestamp) -> Vec<(u64, i64)> {
         let Some(runs) = self.runs.get_mut(&(partition, key)) else { return Vec::new() };
         let rng = &mut self.rng;
-        let stopped = runs.iter_mut().map(|run| {
+        let stopped = runs.iter_mut().filter(|run| run.due == due).map(|run| {
             run.kind = OutcomeKind::Cancelled;
             (run.number, rng.range(10, 1_000))
         });

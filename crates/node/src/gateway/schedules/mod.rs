@@ -5,7 +5,7 @@ mod request;
 mod revise;
 mod why;
 
-use minutehand_model::{Namespace, PartitionId, ScheduleId, Timestamp};
+use minutehand_model::{Namespace, PartitionId, ScheduleId};
 
 pub use read::{RunView, ScheduleHead, SchedulePage, ScheduleView};
 pub use request::RunRequested;
@@ -29,10 +29,5 @@ impl ScheduleName {
 
     fn not_found(&self) -> LookupError {
         LookupError::NotFound { what: "schedule", name: self.id.to_string() }
-    }
-
-    /// The task id of a run; `suffix` tells runs by request apart.
-    fn run_id(&self, nominal: Timestamp, suffix: &str) -> String {
-        format!("{}@{nominal}{suffix}", self.id)
     }
 }

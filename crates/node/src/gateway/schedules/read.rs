@@ -3,8 +3,8 @@
 use minutehand_engine::{KnownSchedule, Phase};
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{
-    Namespace, Outcome, PartitionId, Revision, RevisionEntry, ScheduleEventKind, ScheduleId, ScheduleState,
-    TaskKey, Timestamp,
+    Namespace, Outcome, PartitionId, Revision, RevisionEntry, RunCause, ScheduleEventKind, ScheduleId,
+    ScheduleState, TaskKey, Timestamp,
 };
 use minutehand_request::{Preview, preview};
 
@@ -107,38 +107,35 @@ impl Gateway {
         name: &ScheduleName,
         state: &ScheduleState,
     ) -> Result<Vec<RunView>, Unavailable> {
-        let mut started: Vec<Timestamp> = state
+        let mut started: Vec<(Timestamp, RunCause)> = state
             .events
             .iter()
             .filter(|event| event.kind == ScheduleEventKind::Started)
-            .map(|event| event.nominal)
+            .map(|event| (event.nominal, event.cause))
             .collect();
         started.reverse();
         started.dedup();
         let mut runs = Vec::new();
-        for nominal in started.into_iter().take(RECENT_RUNS) {
-            runs.push(self.run(name, nominal, state.running.contains(&nominal)).await?);
+        for (nominal, cause) in started.into_iter().take(RECENT_RUNS) {
+            runs.push(self.run(name, nominal, cause, state).await?);
         }
         Ok(runs)
     }
 
-    /// One run: by its plain id, or by that of a run by request when only such a one has left outcomes.
     async fn run(
         &self,
         name: &ScheduleName,
         nominal: Timestamp,
-        is_running: bool,
+        cause: RunCause,
+        state: &ScheduleState,
     ) -> Result<RunView, Unavailable> {
-        for suffix in ["", "/trigger", "/backfill"] {
-            let task_id = name.run_id(nominal, suffix);
-            let key = TaskKey::of(name.namespace.as_str(), &task_id);
-            if let Some(last) = self.stores.history.outcomes(key).await?.pop() {
-                let state = if is_running { TaskState::Published } else { last.kind.into() };
-                return Ok(RunView { task_id, nominal, state, last_outcome: Some(last) });
-            }
-        }
-        let task_id = name.run_id(nominal, "");
-        Ok(RunView { task_id, nominal, state: TaskState::Published, last_outcome: None })
+        let task_id = cause.task_id(&name.id, nominal);
+        let key = TaskKey::of(name.namespace.as_str(), task_id.as_str());
+        let last_outcome = self.stores.history.outcomes(key).await?.pop();
+        let is_running = state.running.iter().any(|run| run.key == key);
+        let told = last_outcome.as_ref().filter(|_| !is_running).map(|outcome| outcome.kind.into());
+        let state = told.unwrap_or(TaskState::Published);
+        Ok(RunView { task_id: task_id.to_string(), nominal, state, last_outcome })
     }
 
     /// The schedules of a namespace, in order of their ids.

@@ -71,16 +71,25 @@ fn halted(schedule: &ScheduleHead, now: Timestamp) -> Vec<String> {
 
 /// Runs that wait for another.
 fn waiting(schedule: &ScheduleHead) -> Option<String> {
-    let (running, buffered) = (schedule.state.running.len(), schedule.state.buffered.len());
-    let oldest = schedule.state.running.first()?;
+    let (running, buffered) = (schedule.state.runs_that_count().count(), schedule.state.buffered.len());
+    let oldest = schedule.state.runs_that_count().next()?;
+    let (nominal, deadline) = (oldest.nominal, oldest.deadline);
     (buffered > 0).then(|| {
-        format!("{buffered} occurrences wait for the end of {running} running (the oldest of {oldest})")
+        format!(
+            "{buffered} occurrences wait for the end of {running} running (the oldest of {nominal}, which is given up at \
+             {deadline} if nothing is heard of it)"
+        )
     })
 }
 
 fn left_something_out(kind: ScheduleEventKind) -> bool {
-    use ScheduleEventKind::{Buffered, CancelRequested, Failed, PausedByFailure, Started, Succeeded};
-    !matches!(kind, Started | Succeeded | Failed | Buffered | CancelRequested | PausedByFailure)
+    use ScheduleEventKind::{
+        Ended, Expired, Lost, MissedRule, MissedWindow, RunsExhausted, SkippedOverlap, TimedOut,
+    };
+    matches!(
+        kind,
+        Ended | Expired | Lost | MissedRule | MissedWindow | RunsExhausted | SkippedOverlap | TimedOut
+    )
 }
 
 fn explained(event: &ScheduleEvent) -> String {

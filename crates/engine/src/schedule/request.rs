@@ -1,0 +1,159 @@
+//! Runs that somebody asks for: triggers and backfills.
+
+use minutehand_model::limits::{BACKFILL_OCCURRENCES_MAX, BACKFILLS_MAX};
+use minutehand_model::{Backfill, LogOffset, OverlapPolicy, RunCause, ScheduleEventKind as Kind, Timestamp};
+
+use super::occurrence::Run;
+use super::{Moment, Outbox, Schedule, compile};
+use crate::planted::PlantedBug;
+
+impl Schedule {
+    /// Runs the action once, also while the schedule rests. Its nominal time is that of the request, or the first after it at which no
+    /// trigger before ran: what was asked for twice in one millisecond is two runs.
+    pub(super) fn trigger(
+        &mut self,
+        overlap: Option<OverlapPolicy>,
+        (offset, at): (LogOffset, Timestamp),
+        moment: Moment,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some(definition) = self.definition().cloned() else { return false };
+        let overlap = overlap.unwrap_or(definition.overlap);
+        let nominal = self.state.triggered_at.map_or(at, |last| at.max(last.plus_millis(1)));
+        self.state.triggered_at = Some(nominal);
+        // A trigger that brings a policy of its own is waited for by the next that does.
+        let is_awaited = definition.pause_on_failure
+            || definition.overlap != OverlapPolicy::AllowAll
+            || (overlap != OverlapPolicy::AllowAll && !moment.breaks(PlantedBug::TriggerPolicy));
+        let run = Run { nominal, due: at, cause: RunCause::Trigger, offset, is_awaited };
+        self.start_or_wait(&definition, overlap, run, moment, outbox);
+        self.settle_overlap(moment, outbox);
+        true
+    }
+
+    /// Queues a range of nominal times, both ends inclusive. What already waits in another backfill is not queued again, and what lies
+    /// beyond [`BACKFILL_OCCURRENCES_MAX`] is left out; the door refuses such a range, other producers are bounded here. Whether
+    /// the state changed.
+    pub(super) fn backfill(
+        &mut self,
+        offset: LogOffset,
+        from: Timestamp,
+        to: Timestamp,
+        moment: Moment,
+    ) -> bool {
+        let Some(calendar) = self.definition().and_then(|definition| compile(definition).ok()) else {
+            return false;
+        };
+        let Some(to) = calendar.between(from, to).take(BACKFILL_OCCURRENCES_MAX).last() else { return false };
+        let mut wanted = vec![(from.plus_millis(-1), to)];
+        if !moment.breaks(PlantedBug::BackfillTwice) {
+            for known in &self.state.backfills {
+                wanted =
+                    wanted.into_iter().flat_map(|range| without(range, (known.after, known.to))).collect();
+            }
+        }
+        let room = BACKFILLS_MAX.saturating_sub(self.state.backfills.len());
+        let before = self.state.backfills.len();
+        let pieces = wanted.into_iter().take(room);
+        self.state.backfills.extend(pieces.map(|(after, to)| Backfill { offset, after, to }));
+        self.state.backfills.len() > before
+    }
+
+    /// What is left of a backfill does not run. Whether there was one.
+    pub(super) fn stop_backfill(&mut self, offset: LogOffset, moment: Moment) -> bool {
+        let stopped = self.state.backfills.iter().find(|backfill| backfill.offset == offset).copied();
+        let Some(stopped) = stopped.filter(|_| !moment.breaks(PlantedBug::BackfillUnstopped)) else {
+            return false;
+        };
+        self.state.backfills.retain(|backfill| backfill.offset != offset);
+        self.remember(Kind::BackfillStopped, stopped.after, RunCause::Backfill, moment.now);
+        true
+    }
+
+    /// Whether a run of a backfill may start now.
+    pub(super) fn may_backfill(&self, moment: Moment) -> bool {
+        let Some(definition) = self.definition() else { return false };
+        let is_free = definition.overlap == OverlapPolicy::AllowAll
+            || (!self.is_busy() && self.state.buffered.is_empty());
+        let is_resting = self.is_resting() && !moment.breaks(PlantedBug::RestBackfills);
+        !self.state.backfills.is_empty() && is_free && !is_resting
+    }
+
+    /// Runs what the oldest backfills ask for; whether the state changed.
+    pub(super) fn run_backfills(&mut self, moment: Moment, count_max: usize, outbox: &mut Outbox) -> bool {
+        let Some(definition) = self.definition().cloned() else { return false };
+        let calendar = compile(&definition).ok();
+        let mut changed = false;
+        // Two runs of one nominal time with one due time would be one execution: each instant belongs to one backfill.
+        let mut begun = None;
+        let is_taken = self.state.backfilled_at == Some(moment.now);
+        for _ in 0..if is_taken { 0 } else { count_max } {
+            let front = self.state.backfills.front().copied();
+            let Some(backfill) = front.filter(|front| begun.is_none_or(|begun| begun == front.offset)) else {
+                break;
+            };
+            if !self.may_backfill(moment) {
+                break;
+            }
+            changed = true;
+            let next = calendar.as_ref().and_then(|calendar| calendar.next_after(backfill.after));
+            let had_all = definition.runs_max.is_some_and(|max| self.state.runs_started >= max);
+            let Some(nominal) = next.filter(|nominal| *nominal <= backfill.to && !had_all) else {
+                self.state.backfills.pop_front();
+                continue;
+            };
+            self.state.backfills[0].after = nominal;
+            self.state.backfilled_at = Some(moment.now);
+            begun = Some(backfill.offset);
+            let is_awaited = definition.overlap != OverlapPolicy::AllowAll || definition.pause_on_failure;
+            let run = Run {
+                nominal,
+                due: moment.now,
+                cause: RunCause::Backfill,
+                offset: backfill.offset,
+                is_awaited,
+            };
+            self.start(&definition, run, moment, outbox);
+        }
+        changed
+    }
+}
+
+/// What of a range (first end exclusive, second inclusive) lies outside of another.
+fn without(
+    (after, to): (Timestamp, Timestamp),
+    (known_after, known_to): (Timestamp, Timestamp),
+) -> Vec<(Timestamp, Timestamp)> {
+    let before = (after, to.min(known_after));
+    let behind = (after.max(known_to), to);
+    if known_to <= after || to <= known_after {
+        return vec![(after, to)];
+    }
+    [before, behind].into_iter().filter(|(after, to)| after < to).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without;
+    use minutehand_model::Timestamp;
+
+    #[test]
+    fn what_is_left_of_a_range_is_what_is_in_no_other() {
+        let range = |(after, to): (i64, i64)| (Timestamp::from_millis(after), Timestamp::from_millis(to));
+        for ours in [(0, 10), (3, 4), (5, 5), (0, 3), (7, 10)] {
+            for known in [(0, 10), (2, 5), (10, 12), (5, 5), (-5, 0), (-5, 3), (4, 20)] {
+                let left = without(range(ours), range(known));
+                for at in -6..22 {
+                    let lies_in = |(after, to): (i64, i64)| after < at && at <= to;
+                    let is_left =
+                        left.iter().any(|(after, to)| after.as_millis() < at && at <= to.as_millis());
+                    assert_eq!(
+                        is_left,
+                        lies_in(ours) && !lies_in(known),
+                        "{ours:?} without {known:?} at {at}"
+                    );
+                }
+            }
+        }
+    }
+}

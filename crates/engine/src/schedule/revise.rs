@@ -1,0 +1,233 @@
+//! Revisions: from when on each of them rules, and what the one before still owes.
+//!
+//! - A revision rules the nominal times after its own time: the log's time of it, or the owner's when the log's clock is far ahead of
+//!   that (a clock that ran ahead and came back leaves the log's time there).
+//! - What comes after a revision that rested or deleted the schedule is owed from that time on, although F may have passed some of
+//!   it by then. What comes after one that was in force begins where F stands: up to there the old one has decided.
+//! - A rest counts by due times, so that what the jitter holds is at rest as well.
+
+use std::sync::Arc;
+
+use minutehand_model::{Frontier, Place, Rest, RevisionEntry, ScheduleState, Timestamp};
+
+use super::{Moment, Name, Outbox, Schedule, Segment};
+use crate::planted::PlantedBug;
+
+/// Switches from one revision to the next that are remembered.
+const SWITCHES_MAX: usize = 16;
+/// Rests that are remembered while F has not passed them.
+const RESTS_MAX: usize = 64;
+
+/// How far the log's clock may be ahead of the owner's and still say from when on a revision rules, in milliseconds. Beyond it the log
+/// remembers a clock that was ahead and came back.
+const LOG_AHEAD_MS_MAX: i64 = 5_000;
+
+/// What became of a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Revised {
+    /// It is the newest now.
+    Applied,
+    /// It was known, or its number does not follow the newest.
+    Ignored,
+    /// Its definition has no meaning.
+    Refused(String),
+}
+
+/// What there was before a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// Nothing that decided anything after this time: no schedule, a deleted one, or one that rests since.
+    Rest(Timestamp),
+    /// A schedule in force.
+    Force,
+}
+
+/// How a revision is applied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Applying<'a> {
+    pub(crate) frontier: &'a Frontier,
+    /// No predecessor has applied it, so the state does not reflect it yet.
+    pub(crate) anew: bool,
+    pub(crate) moment: Moment,
+}
+
+impl Schedule {
+    /// A schedule as its first revision makes it. `state`: what a predecessor left of it; `decided`: up to when one of that name that was
+    /// deleted may have run.
+    pub(super) fn create(
+        name: Name,
+        entry: RevisionEntry,
+        state: ScheduleState,
+        decided: Timestamp,
+        applying: Applying<'_>,
+    ) -> Result<Schedule, String> {
+        let mut schedule = Schedule {
+            namespace: name.0,
+            id: name.1,
+            created_offset: entry.offset,
+            head: entry.clone(),
+            revisions: Vec::new(),
+            paused_since: None,
+            segments: Default::default(),
+            state,
+        };
+        schedule.take_revision(entry, Before::Rest(decided), applying)?;
+        Ok(schedule)
+    }
+
+    /// Takes the next revision of a schedule that lives, and starts what may start under it.
+    pub(super) fn revise(
+        &mut self,
+        entry: RevisionEntry,
+        applying: Applying<'_>,
+        outbox: &mut Outbox,
+    ) -> Result<(), String> {
+        let lasting = self.state.rests.back().filter(|rest| rest.until.is_none());
+        let before = lasting.map_or(Before::Force, |rest| Before::Rest(rest.after));
+        self.take_revision(entry, before, applying)?;
+        if applying.anew && !applying.moment.breaks(PlantedBug::ReviseSettles) {
+            self.settle_overlap(applying.moment, outbox);
+        }
+        Ok(())
+    }
+
+    fn take_revision(
+        &mut self,
+        entry: RevisionEntry,
+        before: Before,
+        applying: Applying<'_>,
+    ) -> Result<(), String> {
+        let number = entry.revision.number;
+        let rules_after = self.rules_after(&entry, before, applying);
+        let segment = self.segment_of(&entry, rules_after, applying)?;
+        for segment in &mut self.segments {
+            if !applying.moment.breaks(PlantedBug::RevisionOverlap) {
+                segment.close(rules_after);
+            }
+        }
+        self.paused_since = entry.revision.paused.then(|| self.paused_since.unwrap_or(rules_after));
+        if applying.anew {
+            if rules_after != entry.appended_at {
+                remember_newest(&mut self.state.switches, (number, rules_after), SWITCHES_MAX);
+            }
+            self.state.paused_by_failure_at = None;
+            self.end_rest(rules_after, applying.frontier);
+            if entry.revision.paused {
+                self.begin_rest(rules_after);
+            }
+        }
+        self.segments.extend(segment);
+        self.head = entry;
+        self.revisions.push(self.head.offset);
+        if applying.anew {
+            self.note_owed(number, rules_after, applying.frontier);
+        }
+        self.segments.retain(|segment| segment.next.is_some());
+        self.forget_owed();
+        Ok(())
+    }
+
+    /// The nominal time up to and including which the revision before rules.
+    fn rules_after(&self, entry: &RevisionEntry, before: Before, applying: Applying<'_>) -> Timestamp {
+        let Applying { frontier, anew, moment } = applying;
+        if !anew {
+            let decided = self.state.switches.iter().find(|(number, _)| *number == entry.revision.number);
+            return decided.map_or(entry.appended_at, |(_, nominal)| *nominal);
+        }
+        let is_ahead = entry.appended_at.millis_since(moment.now) > LOG_AHEAD_MS_MAX;
+        let own = match is_ahead && !moment.breaks(PlantedBug::ClampedRevision) {
+            true => moment.now,
+            false => entry.appended_at,
+        };
+        match before {
+            Before::Rest(since) => own.max(since),
+            Before::Force => own.max(self.passed(frontier).due),
+        }
+    }
+
+    /// The place up to which everything of this schedule has been decided.
+    fn passed(&self, frontier: &Frontier) -> Place {
+        let stands_in_gap = frontier.gaps.iter().any(|gap| self.created_offset >= gap.from_offset);
+        if stands_in_gap { frontier.front() } else { frontier.head }
+    }
+
+    /// What a revision owes: nothing while it is paused.
+    fn segment_of(
+        &self,
+        entry: &RevisionEntry,
+        rules_after: Timestamp,
+        applying: Applying<'_>,
+    ) -> Result<Option<Segment>, String> {
+        let Some(definition) = entry.revision.definition.as_ref().filter(|_| !entry.revision.paused) else {
+            return Ok(None);
+        };
+        let definition = Arc::new(definition.clone());
+        // What its calendar named during the rest before, and the jitter holds until after it, is owed.
+        let held = rules_after.plus_millis(-definition.jitter_ms).plus_millis(-1);
+        let after = self.paused_since.map_or(rules_after, |since| since.max(held));
+        let number = entry.revision.number;
+        let owed = self.state.owed.iter().find(|(owing, _)| *owing == number).filter(|_| !applying.anew);
+        let after = owed.map_or(after, |(_, nominal)| *nominal);
+        let name = (self.namespace.clone(), self.id.clone());
+        let segment = Segment::open(&name, number, definition, after, applying.moment);
+        let mut segment = segment.map_err(|error| error.to_string())?;
+        if owed.is_none() && (!applying.anew || applying.moment.breaks(PlantedBug::LateCreation)) {
+            segment.pass_decided(applying.frontier, self.created_offset);
+        }
+        Ok(Some(segment))
+    }
+
+    /// A revision that was applied when F had passed some of what it owes: that is owed all the same, and must not be forgotten by a
+    /// successor. Where another revision was in force, there is no such thing.
+    fn note_owed(&mut self, number: u64, rules_after: Timestamp, frontier: &Frontier) {
+        let Some(segment) = self.segments.iter().find(|segment| segment.revision == number) else { return };
+        if segment.next.is_some_and(|next| frontier.has_decided(self.place(next))) {
+            let after = segment.next.map_or(rules_after, |next| next.nominal.plus_millis(-1));
+            remember_newest(&mut self.state.owed, (number, after), SWITCHES_MAX);
+        }
+    }
+
+    /// What a revision owed although F had passed it is decided up to a nominal time.
+    pub(super) fn pay(&mut self, number: u64, through: Timestamp, frontier: &Frontier) -> bool {
+        let Some(index) = self.state.owed.iter().position(|(owing, _)| *owing == number) else {
+            return false;
+        };
+        let next =
+            self.segments.iter().find(|segment| segment.revision == number).and_then(|segment| segment.next);
+        if next.is_some_and(|next| frontier.has_decided(self.place(next))) {
+            self.state.owed[index].1 = through;
+        } else {
+            self.state.owed.remove(index);
+        }
+        true
+    }
+
+    fn forget_owed(&mut self) {
+        let segments = &self.segments;
+        self.state.owed.retain(|(number, _)| segments.iter().any(|segment| segment.revision == *number));
+    }
+
+    /// From a due time on nothing is owed.
+    pub(super) fn begin_rest(&mut self, after: Timestamp) {
+        if self.state.rests.back().is_some_and(|rest| rest.until.is_none()) {
+            return;
+        }
+        remember_newest(&mut self.state.rests, Rest { after, until: None }, RESTS_MAX);
+    }
+
+    /// The rest that lasts ends; rests that F has passed are forgotten.
+    fn end_rest(&mut self, until: Timestamp, frontier: &Frontier) {
+        if let Some(rest) = self.state.rests.back_mut().filter(|rest| rest.until.is_none()) {
+            rest.until = Some(until);
+        }
+        let passed = frontier.front().due;
+        self.state.rests.retain(|rest| rest.until.is_none_or(|until| until > passed && until > rest.after));
+    }
+}
+
+fn remember_newest<T>(list: &mut std::collections::VecDeque<T>, newest: T, count_max: usize) {
+    if list.len() >= count_max {
+        list.pop_front();
+    }
+    list.push_back(newest);
+}
