@@ -125,8 +125,24 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file without which nothing can go on is gone.
+    #[error("{file} is missing; put it back, or restore the data folder from a copy")]
+    MissingFile {
+        /// Which file.
+        file: PathBuf,
+    },
+    /// A file without which nothing can go on is damaged.
+    #[error("{file} is damaged: {reason}; restore the data folder from a copy")]
+    DamagedFile {
+        /// Which file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The database failed.
-    #[error("could not open the database in {folder}: {source}")]
+    #[error(
+        "could not open the database in {folder}: {source}; check its disk, or restore the folder from a copy"
+    )]
     Database {
         /// Which folder.
         folder: PathBuf,

@@ -17,7 +17,8 @@ pub(crate) struct Failure {
 
 const MAKE_ROOM: &str = "check that its disk has free space and is in order, then restart";
 const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n), then restart";
-const MEND: &str = "restart: what can be read is kept, and what cannot is set aside";
+const LOOK: &str =
+    "check the disk; when a table is damaged restore the folder from a copy, otherwise restart";
 
 impl Failure {
     /// Something of ours, in its own words.
@@ -31,7 +32,7 @@ impl Failure {
             fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => of_io(error),
             // The database has told the log what it was; here only what is true now can be found out.
             fjall::Error::Poisoned => of_background(folder),
-            other => Failure { what: format!("a commit failed: {other:?}"), remedy: MEND },
+            other => Failure { what: format!("a commit failed: {other:?}"), remedy: LOOK },
         }
     }
 }
@@ -52,7 +53,7 @@ fn of_background(folder: &Path) -> Failure {
             let what = format!("{BEGIN}: its disk has {} MiB free", room >> 20);
             Failure { what, remedy: MAKE_ROOM }
         }
-        _ => Failure { what: format!("{BEGIN}, for a reason that the log names"), remedy: MEND },
+        _ => Failure { what: format!("{BEGIN}, for a reason that the log names"), remedy: LOOK },
     }
 }
 

@@ -11,6 +11,7 @@ use minutehand_record::{dead_letter, outcome};
 
 use crate::committer::Writes;
 use crate::keys;
+use crate::scan::{self, Lost};
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::state::{NewRows, State};
@@ -53,8 +54,9 @@ impl History for EmbeddedStore {
 
 fn outcomes(spaces: &Spaces, shared: &Shared, key: TaskKey) -> fjall::Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
-    for guard in spaces.outcomes.prefix(key.0.to_be_bytes()) {
-        match outcome::decode(&guard.value()?.into()) {
+    let lost = |lost: Lost| shared.note_lost("outcomes", &lost);
+    for row in scan::prefixed(&spaces.outcomes, key.0.to_be_bytes()).readable(lost) {
+        match outcome::decode(&row?.1.into()) {
             Ok(outcome) => outcomes.push(outcome),
             Err(error) => shared.note_corruption(format!("an outcome of the task {key:?}"), error.reason),
         }
@@ -73,8 +75,10 @@ fn dead_letters(
     count_max: usize,
 ) -> fjall::Result<DeadLetterPage> {
     let mut page = DeadLetterPage::default();
-    for guard in spaces.dead_letters.range(keys::numbered(queue, from)..=keys::numbered(queue, u64::MAX)) {
-        let (key, value) = guard.into_inner()?;
+    let lost = |lost: Lost| shared.note_lost(&format!("dead letters of the queue {queue}"), &lost);
+    let (first, end) = (keys::numbered(queue, from), keys::numbered(queue, u64::MAX));
+    for row in scan::rows(&spaces.dead_letters, first, end).readable(lost) {
+        let (key, value) = row?;
         let Some(number) = keys::number_of(&key) else { continue };
         if page.letters.len() >= count_max {
             page.next = Some(number);

@@ -103,6 +103,12 @@ impl BlockKey {
     }
 }
 
+/// The time in such a key, or in one that begins like it.
+pub(crate) fn due_of_block(key: &[u8]) -> Option<Timestamp> {
+    let mut due = key.get(4..12)?;
+    Some(read_time(&mut due))
+}
+
 /// Before every block that is due at or after a time.
 pub(crate) fn blocks_from(partition: PartitionId, due: Timestamp) -> Vec<u8> {
     joined(&[&partition.bits().to_be_bytes(), &time(due)])

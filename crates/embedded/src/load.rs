@@ -11,10 +11,12 @@ use minutehand_record::checkpoint;
 
 use crate::config::{Config, OpenError};
 use crate::queue::{self, GroupLane, Spent};
+use crate::scan;
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::state::{DeadLetterCount, HistoryBounds, PartitionState, State, pair, pair_of};
 use crate::successes::{Remembered, Successes};
+use crate::survey::{self, Inventory};
 use crate::tail::LogView;
 use crate::{keys, row};
 
@@ -57,6 +59,7 @@ pub(crate) fn load(config: &Config, spaces: Spaces) -> Result<State, OpenError> 
         dead_letters,
         last_letter,
         spent: Spent::starting_at((config.now)()),
+        inventory: Inventory::default(),
         history,
         successes,
         history_rows_max: config.history_rows_max,
@@ -84,6 +87,11 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn database(&self, error: fjall::Error) -> OpenError {
+        if scan::is_lasting(&error) {
+            return survey::culprit(&self.config.data_dir).unwrap_or_else(|| {
+                self.damaged("a table that is read at the start", scan::describe(&error))
+            });
+        }
         OpenError::Database { folder: self.config.data_dir.clone(), source: Box::new(error) }
     }
 

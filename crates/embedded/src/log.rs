@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::committer::Writes;
 use crate::keys;
 use crate::row::{self, Packed};
+use crate::scan::{self, Lost};
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::state::{NewRows, State, pair};
@@ -63,7 +64,7 @@ impl CommandLog for EmbeddedStore {
         }
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
         let read = move || -> fjall::Result<LogBatch> {
-            let (rows, stopped_at) = read_rows(&spaces, partition, from, bounds.end, bytes_max)?;
+            let (rows, stopped_at) = read_rows(&spaces, &shared, partition, from, bounds.end, bytes_max)?;
             Ok(batch(&shared, partition, from, bounds.end, bytes_max, rows, stopped_at))
         };
         let batch = self.read(&action, read).await?;
@@ -118,6 +119,7 @@ type Rows = Vec<(LogOffset, Bytes)>;
 /// The rows from the one that holds `from` on, and the offset at which reading stopped.
 fn read_rows(
     spaces: &Spaces,
+    shared: &Shared,
     partition: PartitionId,
     from: LogOffset,
     end: LogOffset,
@@ -127,11 +129,17 @@ fn read_rows(
         .log
         .range(keys::offset(partition, LogOffset::START)..keys::offset(partition, from.next()))
         .next_back();
-    let holding = holding.map(|guard| guard.key()).transpose()?;
+    let holding = match holding.map(|guard| guard.key()).transpose() {
+        // The row that holds it cannot be read; what follows can.
+        Err(error) if scan::is_lasting(&error) => None,
+        holding => holding?,
+    };
     let start = holding.and_then(|key| keys::log_row_of(&key)).map_or(from, |(first, _)| first);
     let (mut rows, mut bytes) = (Rows::new(), 0_usize);
-    for guard in spaces.log.range(keys::offset(partition, start)..keys::offset(partition, end)) {
-        let (key, value) = guard.into_inner()?;
+    let lost = |lost: Lost| shared.note_lost(&format!("log of partition {partition}"), &lost);
+    let (first, behind) = (keys::offset(partition, start), keys::offset(partition, end));
+    for row in scan::rows(&spaces.log, first, behind).readable(lost) {
+        let (key, value) = row?;
         let Some((first, row_end)) = keys::log_row_of(&key) else { continue };
         // The first row may lie before `from` for the most part; it does not count.
         if bytes >= bytes_max && !rows.is_empty() {

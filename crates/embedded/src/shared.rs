@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::failure::Failure;
 use crate::queue::QueueView;
+use crate::scan::Lost;
 use crate::successes;
 use crate::tail::LogView;
 
@@ -183,6 +184,12 @@ impl Shared {
         self.queues.lock().expect("nothing panics while it holds this lock").values().cloned().collect()
     }
 
+    /// Remembers a stretch of a table that cannot be read.
+    pub(crate) fn note_lost(&self, of: &str, lost: &Lost) {
+        let position = format!("{of}: rows from key {} up to {}", hex(&lost.from), hex(&lost.until));
+        self.note_corruption(position, lost.reason.clone());
+    }
+
     /// Remembers a damaged row.
     pub(crate) fn note_corruption(&self, position: String, reason: String) {
         let mut corruptions = self.corruptions.lock().expect("nothing panics while it holds this lock");
@@ -199,4 +206,8 @@ impl Shared {
     pub(crate) fn corruptions(&self) -> Vec<Corruption> {
         self.corruptions.lock().expect("nothing panics while it holds this lock").iter().cloned().collect()
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

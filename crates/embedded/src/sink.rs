@@ -18,6 +18,7 @@ use crate::coordinator::write_epochs;
 use crate::keys;
 use crate::queue::Resident;
 use crate::row::Packed;
+use crate::scan::{self, Lost};
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::state::{NewRows, State};
@@ -87,8 +88,9 @@ fn read_opened(
         },
     };
     let mut schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)> = Vec::new();
-    for guard in spaces.schedule_states.prefix(partition.bits().to_be_bytes()) {
-        let (key, value) = guard.into_inner()?;
+    let lost = |lost: Lost| shared.note_lost(&format!("states of schedules of partition {partition}"), &lost);
+    for row in scan::prefixed(&spaces.schedule_states, partition.bits().to_be_bytes()).readable(lost) {
+        let (key, value) = row?;
         let named = keys::schedule_of(&key).ok_or_else(|| "its key is not one".to_owned());
         let state = schedule_state::decode(&value.into()).map_err(|error| error.reason);
         match named.and_then(|(namespace, schedule)| Ok((namespace, schedule, state?))) {

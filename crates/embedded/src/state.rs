@@ -14,6 +14,7 @@ use crate::row::Packed;
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::successes::Successes;
+use crate::survey::Inventory;
 use crate::tail::TailRow;
 
 /// Batches that are removed at a time: one commit must not hold up the others.
@@ -31,6 +32,7 @@ pub(crate) struct State {
     /// The highest number that a dead letter of a forgotten queue had.
     pub(crate) last_letter: u64,
     pub(crate) spent: Spent,
+    pub(crate) inventory: Inventory,
     pub(crate) history: HistoryBounds,
     pub(crate) successes: Successes,
     pub(crate) history_rows_max: u64,
@@ -185,6 +187,14 @@ impl State {
             rolled.iter().for_each(|rolled| shared.successes.rolled(rolled));
             forgotten.iter().for_each(|run| shared.successes.forgot(*run));
         }))
+    }
+
+    /// Writes down which files there are, when they have changed. What cannot be listed now is listed the next time.
+    pub(crate) fn take_inventory(&mut self) {
+        let Ok(inventory) = Inventory::taken(&self.shared.folder) else { return };
+        if inventory != self.inventory && inventory.write(&self.shared.folder).is_ok() {
+            self.inventory = inventory;
+        }
     }
 
     /// Removes the batches of which every group has settled everything: those that end at or before `below`, some thousands

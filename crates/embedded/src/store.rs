@@ -19,9 +19,11 @@ use crate::config::{Clock, Config, OpenError};
 use crate::failure::Failure;
 use crate::load::{has_whole_index, load};
 use crate::private;
+use crate::scan::{self, Lost};
 use crate::shared::{Corruption, Health, Shared};
 use crate::spaces::Spaces;
 use crate::state::State;
+use crate::survey::{self, DATABASE, Inventory};
 use crate::threads::{Readers, Unread, apart};
 
 /// An operation that was applied: the answer, and what else happens when the commit is durable.
@@ -72,20 +74,26 @@ impl EmbeddedStore {
         }
         let lock = lock(&config.data_dir)?;
         let failed = |source| OpenError::Folder { folder: config.data_dir.clone(), source };
-        private::tighten(&config.data_dir.join("database")).map_err(failed)?;
+        private::tighten(&config.data_dir.join(DATABASE)).map_err(failed)?;
         private::for_this_user_alone(|| EmbeddedStore::open_locked(&config, lock)).map_err(failed)?
     }
 
     fn open_locked(config: &Config, lock: File) -> Result<Arc<EmbeddedStore>, OpenError> {
         let failed = |source| OpenError::Folder { folder: config.data_dir.clone(), source };
-        let spaces =
-            Spaces::open(&config.data_dir.join("database"), config).map_err(|error| match error {
-                fjall::Error::Locked => OpenError::InUse { folder: config.data_dir.clone() },
-                other => OpenError::Database { folder: config.data_dir.clone(), source: Box::new(other) },
-            })?;
+        let cut_out = survey::look(&config.data_dir)?;
+        let folder = config.data_dir.clone();
+        let spaces = Spaces::open(&folder.join(DATABASE), config).map_err(|error| match error {
+            fjall::Error::Locked => OpenError::InUse { folder },
+            other => {
+                survey::culprit(&folder).unwrap_or(OpenError::Database { folder, source: Box::new(other) })
+            }
+        })?;
         let state = load(config, spaces.clone())?;
         let has_whole_index = has_whole_index(config, &spaces)?;
         let shared = Arc::clone(&state.shared);
+        cut_out.into_iter().for_each(|cut| shared.note_corruption(cut.position, cut.reason));
+        let inventory = Inventory::taken(&config.data_dir).map_err(failed)?;
+        inventory.write(&config.data_dir).map_err(failed)?;
         let (sender, operations) = channel();
         let (confirmed, confirmed_at) = watch::channel((config.now)());
         let committer = Committer { state, operations, confirmed_at: confirmed, now: config.now.clone() };
@@ -131,12 +139,13 @@ impl EmbeddedStore {
         partition: PartitionId,
         count_max: usize,
     ) -> Result<Vec<SetAside>, PortError> {
-        let spaces = self.spaces.clone();
+        let (spaces, shared) = (self.spaces.clone(), Arc::clone(&self.shared));
         let read = move || -> fjall::Result<Vec<SetAside>> {
-            let rows = spaces.set_aside.prefix(partition.bits().to_be_bytes()).take(count_max);
-            let values = rows.map(|guard| guard.value()).collect::<fjall::Result<Vec<_>>>()?;
+            let lost = |lost: Lost| shared.note_lost(&format!("set aside by partition {partition}"), &lost);
+            let rows = scan::prefixed(&spaces.set_aside, partition.bits().to_be_bytes()).readable(lost);
+            let rows = rows.take(count_max).collect::<fjall::Result<Vec<_>>>()?;
             let decode = |value: fjall::UserValue| minutehand_record::set_aside::decode(&value.into()).ok();
-            Ok(values.into_iter().filter_map(decode).collect())
+            Ok(rows.into_iter().filter_map(|(_, value)| decode(value)).collect())
         };
         self.read(&format!("list what partition {partition} has set aside"), read).await
     }
@@ -261,8 +270,12 @@ impl EmbeddedStore {
         match self.readers.read(read).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                let reason = format!("the database in {} failed", self.shared.folder.display());
-                Err(failed(reason).caused_by(error))
+                let folder = self.shared.folder.display();
+                if !scan::is_lasting(&error) {
+                    return Err(failed(format!("the database in {folder} failed")).caused_by(error));
+                }
+                let reason = format!("the database in {folder} is damaged; restore the folder from a copy");
+                Err(PortError::new(ErrorClass::Fatal, action, reason).caused_by(error))
             }
             Err(Unread::Busy) => Err(failed("the store is busy with other reads".to_owned())),
             Err(Unread::Stopped) => Err(failed("the reading stopped half way".to_owned())),

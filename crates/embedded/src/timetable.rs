@@ -1,5 +1,6 @@
 //! The timetable: blocks by due time, an index of their tasks, and the revisions of schedules.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use minutehand_record::{block, revision};
 
 use crate::committer::Writes;
 use crate::keys::{self, BlockKey};
+use crate::scan::{self, Lost, Met};
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::state::State;
@@ -68,7 +70,7 @@ impl Timetable for EmbeddedStore {
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        self.read(&action, move || find(&spaces, &shared, partition, key)).await
+        self.read(&action, move || find(&spaces, &shared, partition, key)).await.map(|(found, _)| found)
     }
 
     async fn find_due(
@@ -80,7 +82,15 @@ impl Timetable for EmbeddedStore {
         if !self.has_whole_index {
             return self.find_in_minute(partition, key, due).await;
         }
-        let mut found = self.find(partition, key).await?;
+        let action = format!("find a task in the timetable of partition {partition}");
+        self.shared().log(partition, &action)?;
+        let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
+        let (mut found, is_whole) =
+            self.read(&action, move || find(&spaces, &shared, partition, key)).await?;
+        if !is_whole {
+            // Owners decide by the answer: what the index has lost, the minute still knows.
+            return self.find_in_minute(partition, key, due).await;
+        }
         found.retain(|entry| entry.due == due);
         Ok(found)
     }
@@ -93,8 +103,8 @@ impl Timetable for EmbeddedStore {
     ) -> Result<Vec<BucketLoad>, PortError> {
         let action = format!("count the tasks of partition {partition} from {from} to {until}");
         self.shared().log(partition, &action)?;
-        let spaces = self.spaces().clone();
-        self.read(&action, move || loads(&spaces, partition, from, until)).await
+        let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
+        self.read(&action, move || loads(&spaces, &shared, partition, from, until)).await
     }
 
     async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError> {
@@ -242,9 +252,16 @@ fn read_page(
         return Ok(page);
     }
     let (mut bytes, mut last_due) = (0, None);
-    for guard in spaces.blocks.range(keys::blocks_from(partition, from)..keys::blocks_from(partition, until))
+    for met in
+        scan::rows(&spaces.blocks, keys::blocks_from(partition, from), keys::blocks_from(partition, until))
     {
-        let (key, value) = guard.into_inner()?;
+        let (key, value) = match met? {
+            Met::Row(key, value) => (key, value),
+            Met::Lost(lost) => {
+                bring_back(spaces, shared, partition, &lost, &mut page)?;
+                continue;
+            }
+        };
         let Some(key) = BlockKey::from_bytes(&key) else { continue };
         if bytes >= bytes_max && last_due.is_some_and(|last_due| last_due != key.first_due) {
             page.complete_until = key.first_due;
@@ -264,22 +281,80 @@ fn read_page(
     Ok(page)
 }
 
+/// Brings back what can be read of a stretch in which the table of blocks is damaged, block by block: the keys of all
+/// blocks stand in the table of loads as well. The others are set aside by name.
+fn bring_back(
+    spaces: &Spaces,
+    shared: &Shared,
+    partition: PartitionId,
+    lost: &Lost,
+    page: &mut TimetablePage,
+) -> fjall::Result<()> {
+    let mut set_aside = |position: String, reason: String| {
+        shared.note_corruption(position.clone(), reason.clone());
+        page.set_aside.push(SetAside::new(position, reason, Bytes::new()));
+    };
+    for met in scan::rows(&spaces.block_loads, lost.from.clone(), lost.until.clone()) {
+        let key = match met? {
+            Met::Row(key, _) => key,
+            Met::Lost(both) => {
+                let when =
+                    |key: &[u8]| keys::due_of_block(key).map_or("the end".to_owned(), |due| due.to_string());
+                let position = format!(
+                    "timetable of partition {partition}, blocks from {} to {}",
+                    when(&both.from),
+                    when(&both.until)
+                );
+                set_aside(position, both.reason);
+                continue;
+            }
+        };
+        let Some(block_key) = BlockKey::from_bytes(&key) else { continue };
+        match spaces.blocks.get(&key) {
+            Ok(None) => {}
+            Ok(Some(value)) => match block::decode(partition, &value) {
+                Ok(block) => page.entries.extend(block.entries),
+                Err(error) => set_aside(position(partition, &block_key), error.to_string()),
+            },
+            Err(error) if scan::is_lasting(&error) => {
+                set_aside(position(partition, &block_key), scan::describe(&error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// What the index knows of a task, and whether it could be read.
 fn find(
     spaces: &Spaces,
     shared: &Shared,
     partition: PartitionId,
     task: TaskKey,
-) -> fjall::Result<Vec<TimetableEntry>> {
+) -> fjall::Result<(Vec<TimetableEntry>, bool)> {
+    let is_whole = Cell::new(true);
+    let lost = |lost: Lost| {
+        is_whole.set(false);
+        shared.note_lost(&format!("index of tasks of partition {partition}"), &lost);
+    };
     // One record may say two things: not at the old time, but at the new one.
     let mut found: BTreeMap<(LogOffset, Timestamp), TimetableEntry> = BTreeMap::new();
-    for guard in spaces.task_index.prefix(keys::task(partition, task)) {
-        let (key, value) = guard.into_inner()?;
+    for row in scan::prefixed(&spaces.task_index, keys::task(partition, task)).readable(lost) {
+        let (key, value) = row?;
         let (Some((due, offset)), Some(block_key)) =
             (keys::task_entry_of(&key), BlockKey::from_suffix(&value))
         else {
             continue;
         };
-        let Some(row) = spaces.blocks.get(block_key.bytes(partition))? else { continue };
+        let row = match spaces.blocks.get(block_key.bytes(partition)) {
+            Ok(Some(row)) => row,
+            Ok(None) => continue,
+            Err(error) if scan::is_lasting(&error) => {
+                shared.note_corruption(position(partition, &block_key), scan::describe(&error));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         match block::decode(partition, &row) {
             Ok(block) => {
                 let wanted =
@@ -289,11 +364,12 @@ fn find(
             Err(error) => shared.note_corruption(position(partition, &block_key), error.reason),
         }
     }
-    Ok(found.into_values().collect())
+    Ok((found.into_values().collect(), is_whole.get()))
 }
 
 fn loads(
     spaces: &Spaces,
+    shared: &Shared,
     partition: PartitionId,
     from: Timestamp,
     until: Timestamp,
@@ -303,10 +379,10 @@ fn loads(
     if from >= until {
         return Ok(loads);
     }
-    let rows =
-        spaces.block_loads.range(keys::blocks_from(partition, from)..keys::blocks_from(partition, until));
-    for guard in rows {
-        let (key, value) = guard.into_inner()?;
+    let lost = |lost: Lost| shared.note_lost(&format!("loads of partition {partition}"), &lost);
+    let (first, end) = (keys::blocks_from(partition, from), keys::blocks_from(partition, until));
+    for row in scan::rows(&spaces.block_loads, first, end).readable(lost) {
+        let (key, value) = row?;
         let (Some(key), 8) = (BlockKey::from_bytes(&key), value.len()) else { continue };
         let mut value = &value[..];
         let (tasks, bytes) = (u64::from(value.get_u32()), u64::from(value.get_u32()));
@@ -361,9 +437,10 @@ fn passed_rows(
     with_index: bool,
 ) -> fjall::Result<Passed> {
     let mut passed = Passed { blocks: Vec::new(), index: Vec::new(), reached: before };
-    for guard in spaces.blocks.range(keys::blocks_from(partition, from)..keys::blocks_from(partition, before))
-    {
-        let (key, value) = guard.into_inner()?;
+    let lost = |lost: Lost| shared.note_lost(&format!("timetable of partition {partition}"), &lost);
+    let (first, end) = (keys::blocks_from(partition, from), keys::blocks_from(partition, before));
+    for row in scan::rows(&spaces.blocks, first, end).readable(lost) {
+        let (key, value) = row?;
         let Some(block_key) = BlockKey::from_bytes(&key) else { continue };
         if passed.blocks.len() >= EXPIRE_BLOCKS || passed.index.len() >= ENTRIES_PER_COMMIT {
             passed.reached = block_key.first_due;
@@ -391,8 +468,9 @@ fn read_revisions(
     partition: PartitionId,
 ) -> fjall::Result<Vec<RevisionEntry>> {
     let mut revisions = Vec::new();
-    for guard in spaces.revisions.prefix(partition.bits().to_be_bytes()) {
-        let (key, value) = guard.into_inner()?;
+    let lost = |lost: Lost| shared.note_lost(&format!("revisions of partition {partition}"), &lost);
+    for row in scan::prefixed(&spaces.revisions, partition.bits().to_be_bytes()).readable(lost) {
+        let (key, value) = row?;
         match revision::decode(&value.into()) {
             Ok(entry) => revisions.push(entry),
             Err(error) => {

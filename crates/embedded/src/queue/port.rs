@@ -17,6 +17,7 @@ use super::settle::{self, Prepared};
 use super::spent::GROUP_RETENTION_MS;
 use super::view::{Loaded, QueueView, Resident, Taken};
 use crate::keys;
+use crate::scan::{self, Lost};
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::store::{Applied, EmbeddedStore};
@@ -200,16 +201,19 @@ fn read_batches(
 ) -> fjall::Result<Vec<Loaded>> {
     let lane_start = keys::batch(queue, partition, 0);
     let holding = spaces.batches.range(lane_start..=keys::batch(queue, partition, from)).next_back();
-    let start = holding
-        .map(|guard| guard.key())
-        .transpose()?
-        .map_or(from, |key| keys::number_of(&key).unwrap_or(from));
-    let rows = spaces.batches.range(keys::batch(queue, partition, start)..keys::batch(queue, partition, end));
+    let holding = match holding.map(|guard| guard.key()).transpose() {
+        // The row that holds it cannot be read; what follows can.
+        Err(error) if scan::is_lasting(&error) => None,
+        holding => holding?,
+    };
+    let start = holding.map_or(from, |key| keys::number_of(&key).unwrap_or(from));
+    let lost = |lost: Lost| shared.note_lost(&format!("queue {queue}, partition {partition}"), &lost);
+    let (first, behind) = (keys::batch(queue, partition, start), keys::batch(queue, partition, end));
     let mut found: Vec<(u64, Bytes)> = Vec::new();
     let mut bytes = 0;
     let mut stopped_at = end;
-    for guard in rows {
-        let (key, value) = guard.into_inner()?;
+    for row in scan::rows(&spaces.batches, first, behind).readable(lost) {
+        let (key, value) = row?;
         let first = keys::number_of(&key).unwrap_or(from);
         if bytes >= LOAD_BYTES {
             stopped_at = first;

@@ -54,6 +54,7 @@ impl State {
     pub(crate) fn forget_spent(&mut self, writes: &mut Writes) {
         let now = (self.now)();
         self.spent.looked_at = now;
+        self.take_inventory();
         let mut forgotten = BTreeSet::new();
         for view in self.shared.queues() {
             let name = view.name.clone();

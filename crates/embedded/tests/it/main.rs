@@ -5,6 +5,7 @@ mod contract;
 mod crash;
 mod damage;
 mod finding;
+mod flips;
 mod full_disk;
 mod opening;
 mod queues;
