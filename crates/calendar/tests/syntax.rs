@@ -59,7 +59,7 @@ fn ranges_and_steps_are_pointed_at() {
     check("0~59 * * * *", 1, 4, &format!("minute must be 0-59, got 0~59{spread}"));
     check("H * * * *", 1, 1, &format!("minute must be 0-59, got H{spread}"));
     check("H/15 * * * *", 1, 1, &format!("minute must be 0-59, got H{spread}"));
-    check("H(0-29) * * * *", 1, 4, &format!("minute must be 0-59, got H(0{spread}"));
+    check("H(0-29) * * * *", 1, 3, &format!("minute must be 0-59, got H(0{spread}"));
     check("/15 * * * *", 1, 3, "a step needs * or a range before it, such as */15");
     check(", * * * *", 1, 1, "the minute list has an empty item");
     check("0 1,,2 * * *", 5, 1, "the hour list has an empty item");
@@ -434,7 +434,8 @@ fn every_so_often() {
         (
             "@every5m",
             1,
-            "unknown nickname @every5m: use @yearly, @monthly, @weekly, @daily, @hourly or @every".to_owned(),
+            "unknown nickname @every5m: use @yearly, @monthly, @weekly, @daily or @hourly, or @every with a duration"
+                .to_owned(),
         ),
     ] {
         let error = recurrence(text, None).expect_err(text);
