@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 use minutehand_record::VERSION;
-use minutehand_record::command::begins_as_command;
+use minutehand_record::command::{KINDS, begins_as_command};
 
 use crate::{Refusal, Understood};
 
@@ -40,7 +40,8 @@ fn refusal(value: Option<&[u8]>) -> Refusal {
             Refusal::of("value", "looks like JSON", limit, "no content-type")
         }
         Some([VERSION, kind, ..]) => {
-            Refusal::of("value", "has an unknown kind of command", "1 to 9", format!("kind {kind}"))
+            let known = format!("{} to {}", KINDS.start(), KINDS.end());
+            Refusal::of("value", "has an unknown kind of command", &known, format!("kind {kind}"))
         }
         Some([version, ..]) => {
             let given = format!("{version:#04x}");

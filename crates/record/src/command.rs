@@ -197,10 +197,13 @@ pub fn refused(reason: &str) -> Bytes {
     buffer.freeze()
 }
 
+/// The kinds of command that this build knows.
+pub const KINDS: std::ops::RangeInclusive<u8> = kind::CREATE..=kind::FORGET_RUNS;
+
 /// Whether bytes begin as a command does that this build knows: version and kind. Costs nothing and says little more;
 /// [`decode`] is what decides.
 pub fn begins_as_command(bytes: &[u8]) -> bool {
-    matches!(bytes, [VERSION, kind::CREATE..=kind::FORGET_RUNS, ..])
+    matches!(bytes, [VERSION, kind, ..] if KINDS.contains(kind))
 }
 
 fn create(encoded: &[u8]) -> Bytes {

@@ -147,7 +147,7 @@ fn a_refused_record_says_which_header_and_why() {
             format!("minutehand-due-at: is out of range; {range}, given 253402300800000ms"),
         ),
         ("minutehand-delay", "NaN", format!("minutehand-delay: is not a duration; {duration}, given NaN")),
-        ("minutehand-delay", "-5s", format!("minutehand-delay: is not a duration; {duration}, given -5s")),
+        ("minutehand-delay", "-5s", format!("minutehand-delay: is negative; {duration}, given -5s")),
         ("minutehand-delay", "1e3", format!("minutehand-delay: is not a duration; {duration}, given 1e3")),
         (
             "minutehand-delay",
@@ -258,6 +258,6 @@ fn sizes_are_limited_as_in_the_api() {
     assert!(reason.starts_with("minutehand-id: id is 65536 bytes long; at most 200 are allowed"), "{reason}");
     for id in ["a\nb", "a\0b", "<script>", "оrder", ""] {
         let reason = delayed().with("minutehand-id", id).command().unwrap_err();
-        assert!(reason.starts_with("minutehand-id: id "), "{reason}");
+        assert!(reason.starts_with("minutehand-id: "), "{reason}");
     }
 }

@@ -47,9 +47,9 @@ fn what_is_no_command_is_refused_with_advice() {
     check(&record(r#"{"queue":"q"}"#), json);
     check(&record("[1]"), json);
     let unknown = [
-        (&b"\x01\x00"[..], "refused: value: has an unknown kind of command; 1 to 9, given kind 0"),
-        (b"\x01\x0a", "refused: value: has an unknown kind of command; 1 to 9, given kind 10"),
-        (b"\x01\xff", "refused: value: has an unknown kind of command; 1 to 9, given kind 255"),
+        (&b"\x01\x00"[..], "refused: value: has an unknown kind of command; 1 to 11, given kind 0"),
+        (b"\x01\x0c", "refused: value: has an unknown kind of command; 1 to 11, given kind 12"),
+        (b"\x01\xff", "refused: value: has an unknown kind of command; 1 to 11, given kind 255"),
     ];
     for (value, reason) in unknown {
         check(&Record { value: Some(value), ..record(None) }, reason);
