@@ -247,5 +247,5 @@ async fn no_damage_to_a_file_hangs_or_loses_in_silence() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), wrong.len() + opened + refused, wrong.join("\n"));
-    assert!(opened > 50 && refused > 50, "{opened} opened, {refused} refused");
+    assert!(opened > 20 && refused > 100, "{opened} opened, {refused} refused");
 }
