@@ -86,13 +86,13 @@ pub async fn child(folder: &Path, drain: bool) -> Result<(), Failure> {
 pub fn run(program: &Path, folder: &Path, kills: u32) -> Result<(Audit, Vec<Figure>), Failure> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for _ in 0..kills {
-        let mut child = spawn(program, folder, "crash-child")?;
+        let mut child = spawn(program, folder, "crash")?;
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         std::thread::sleep(Duration::from_millis(200 + (state >> 33) % 1_500));
         child.kill()?;
         child.wait()?;
     }
-    let ended = spawn(program, folder, "crash-drain")?.wait()?;
+    let ended = spawn(program, folder, "drain")?.wait()?;
     if !ended.success() {
         return Err(format!("the child that drains ended with {ended}").into());
     }
@@ -113,7 +113,7 @@ pub fn run(program: &Path, folder: &Path, kills: u32) -> Result<(Audit, Vec<Figu
 /// Starts a child and waits until it is ready.
 fn spawn(program: &Path, folder: &Path, role: &str) -> Result<std::process::Child, Failure> {
     let mut child = Command::new(program)
-        .args(["bench", role, "--data-dir"])
+        .args(["child", role, "--data-dir"])
         .arg(folder)
         .stdout(Stdio::piped())
         .stdin(Stdio::null())

@@ -77,7 +77,7 @@ pub async fn run(
 ) -> Result<Vec<Figure>, Failure> {
     miss(folder, tasks, payload_bytes).await?;
     let mut child = Command::new(program)
-        .args(["bench", "outage-child", "--data-dir"])
+        .args(["child", "outage", "--data-dir"])
         .arg(folder)
         .args(["--tasks", &tasks.to_string(), "--rate", &rate.to_string()])
         .stdout(Stdio::piped())

@@ -53,13 +53,13 @@ impl Console {
     }
 
     /// Prints a line of data.
-    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
+    pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         let written = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.write_all(b"\n"));
         written.map_err(|error| write_failure(&error))
     }
 
     /// Prints a value as one line of JSON.
-    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(|error| {
             Failure::new(Exit::Failed, format!("could not write the answer as JSON: {error}"))
         })?;
@@ -67,7 +67,7 @@ impl Console {
     }
 
     /// Prints a table, or a sentence when it has no rows.
-    pub(crate) fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>, none: &str) -> Result<(), Failure> {
+    pub fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>, none: &str) -> Result<(), Failure> {
         if rows.is_empty() {
             return self.note(none);
         }
@@ -85,7 +85,7 @@ impl Console {
     }
 
     /// Hands out what has been printed.
-    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+    pub fn flush(&mut self) -> Result<(), Failure> {
         self.stdout.flush().map_err(|error| write_failure(&error))
     }
 
@@ -125,7 +125,7 @@ impl Console {
     }
 
     /// Prints how a command failed: one line and a hint; with `json` the problem on standard output, too.
-    pub(crate) fn failure(&mut self, failure: &Failure, json: bool) {
+    pub fn failure(&mut self, failure: &Failure, json: bool) {
         if failure.message.is_empty() {
             return;
         }

@@ -1,9 +1,11 @@
 //! What the program that links this crate must bring.
 
+use std::ffi::OsString;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::args::{BenchArgs, ClusterArgs, ConfigShowArgs, DevArgs, Origin, Role, SimArgs};
+use crate::args::{ClusterArgs, ConfigShowArgs, DevArgs, Origin, Role};
 use crate::exit::{Exit, Failure};
 
 /// The commands that need the scheduler itself.
@@ -12,14 +14,9 @@ pub trait Commands: Send + Sync {
     /// Runs everything in one process until it is told to stop.
     async fn dev(&self, args: DevArgs) -> Result<(), Failure>;
 
-    /// Runs a benchmark and prints its figures, one object per line with `args.json`.
-    async fn bench(&self, args: BenchArgs) -> Result<(), Failure>;
-
-    /// Runs the simulator and prints what it found, one object per line with `args.json`.
-    async fn sim(&self, args: SimArgs) -> Result<(), Failure>;
-
-    /// The bugs that the simulator can plant, in the order of its documentation.
-    fn planted_bugs(&self) -> Vec<PlantedBug>;
+    /// Becomes the laboratory's program, which `sim` and `bench` have moved to, given these words; returns only when
+    /// that is not possible.
+    fn lab(&self, words: Vec<OsString>) -> Failure;
 
     /// Runs a role of a cluster until it is told to stop.
     async fn role(&self, role: Role, args: ClusterArgs) -> Result<(), Failure> {
@@ -42,15 +39,6 @@ pub trait Commands: Send + Sync {
     /// Every setting that `dev` (or, where the arguments say so, a cluster's role) would run with, given the same
     /// arguments, in the order of the documentation. Secrets are left out or masked here.
     fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure>;
-}
-
-/// A bug that the simulator can plant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PlantedBug {
-    /// Its name: the word behind `--break`.
-    pub name: String,
-    /// What is broken, as a sentence.
-    pub about: String,
 }
 
 /// The program was built without the cluster's adapters.

@@ -1,7 +1,7 @@
 //! The command line of Minutehand.
 //!
-//! [`Cli`] is everything that can be typed, [`run`] carries it out. What needs the scheduler itself (`dev`, `bench`,
-//! `sim`, a cluster's roles and schema, and the settings behind `config show`) is asked of the program that links this crate, through
+//! [`Cli`] is everything that can be typed, [`run`] carries it out. What needs the scheduler itself (`dev`, a
+//! cluster's roles and schema, and the settings behind `config show`) is asked of the program that links this crate, through
 //! [`Commands`]; everything else is done here: the verbs that talk to a server do so over its HTTP API.
 //!
 //! Data goes to standard output, everything said about it to standard error. With `--json` standard output carries
@@ -18,8 +18,8 @@ mod output;
 mod verbs;
 
 pub use args::{
-    BenchArgs, Cli, ClusterArgs, ConfigShowArgs, ConfigVerb, DevArgs, ExplainArgs, Origin, Role,
-    SchemaCommand, SchemaVerb, ServerArgs, SimArgs, Token, Verb, parse_from,
+    Cli, ClusterArgs, ConfigShowArgs, ConfigVerb, DevArgs, ExplainArgs, LabArgs, Origin, Role, SchemaCommand,
+    SchemaVerb, ServerArgs, Token, Verb, parse_from,
 };
 pub use console::Console;
 pub use crontab::{
@@ -28,5 +28,5 @@ pub use crontab::{
 };
 pub use exit::{Exit, Failure};
 pub use explain::{Answer, Fault, Question};
-pub use hooks::{Commands, PlantedBug, SchemaItem, SchemaState, Setting};
+pub use hooks::{Commands, SchemaItem, SchemaState, Setting};
 pub use verbs::{run, run_on, usage_error};

@@ -3,6 +3,8 @@
 //! `minutehand dev` is this with an HTTP API and workers around it. A Rust program can hold a [`Scheduler`] itself,
 //! create tasks through [`Scheduler::gateway`] and run them with a worker on [`Scheduler::store`].
 
+mod allocator;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use minutehand_node::{Clock, Gateway, Limits, Node, OwnerStores, Owners, Readine
 use minutehand_ports::Coordinator;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
+
+pub use allocator::disable_purge;
 
 /// Why the scheduler runs no more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,25 +11,23 @@ pub mod layers;
 pub mod pure;
 pub mod tidy;
 
-mod bench_command;
 mod cargo;
 mod cargo_deny;
+mod lab_command;
 mod packages;
 mod tally;
 mod test_command;
-mod torture_command;
 mod tree;
 mod up_command;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use bench_command::run_bench;
 pub use cargo::plain_cargo;
+pub use lab_command::run_lab;
 pub use packages::{Dependency, DependencyKind, Package, Workspace};
 pub use tally::Tally;
 pub use test_command::{Selection, packages, run_tests};
-pub use torture_command::run_torture;
 pub use tree::{File, Tree};
 pub use up_command::{UpOptions, run_down, run_up};
 

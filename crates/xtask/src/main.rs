@@ -3,9 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use minutehand_xtask::{
-    Selection, Tree, UpOptions, house, root, run_bench, run_down, run_tests, run_torture, run_up,
-};
+use minutehand_xtask::{Selection, Tree, UpOptions, house, root, run_down, run_lab, run_tests, run_up};
 
 const HELP: &str = "\
 The project's own commands:
@@ -21,11 +19,8 @@ The project's own commands:
                              starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
   cargo xtask down           stops them
 
-  cargo xtask bench cluster [NAME...] [--json]
-                             the benchmarks against real servers: steady paced persist-all prepared thin,
-                             take-over hand-over placement; prepared-6-million and faults run only when they are named
-  cargo xtask torture [--minutes N] [--seed S] [--json] [--help]
-                             schedulers on real servers under load and faults drawn from the seed, audited
+  cargo xtask bench cluster ..., torture ...
+                             have moved to `minutehand-lab`: built here with the cluster and run, on `minutehand scheduler`
 ";
 
 fn main() -> ExitCode {
@@ -38,8 +33,7 @@ fn main() -> ExitCode {
             Err(error) => misunderstood(&error),
         },
         ["down"] => run_down(),
-        ["bench", "cluster", ..] => run_bench(&given[2..]),
-        ["torture", ..] => run_torture(&given[1..]),
+        ["bench", "cluster", ..] | ["torture", ..] => run_lab(&given),
         ["test", words @ ..] => match Selection::parse(words) {
             Some(selection) => run_tests(selection),
             None => misunderstood(&format!("test has no option among {:?}", words.join(" "))),

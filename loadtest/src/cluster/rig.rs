@@ -20,35 +20,7 @@ use tokio::task::JoinHandle;
 use super::Failure;
 use super::member::Member;
 
-/// Where the servers are.
-#[derive(Clone, Debug)]
-pub struct Endpoints {
-    /// Brokers as `host:port`, separated by commas.
-    pub kafka: String,
-    /// Cassandra's contact points, the same.
-    pub cassandra: String,
-    /// etcd's endpoints, the same.
-    pub etcd: String,
-}
-
-impl Endpoints {
-    /// From `MINUTEHAND_KAFKA`, `MINUTEHAND_CASSANDRA` and `MINUTEHAND_ETCD`.
-    ///
-    /// # Errors
-    /// Names the variable that is missing.
-    pub fn from_environment() -> Result<Endpoints, Failure> {
-        let get = |name: &str| {
-            std::env::var(name).map_err(|_| {
-                Failure::new(format!("{name} is not set; `cargo xtask up --env-file F` writes it"))
-            })
-        };
-        Ok(Endpoints {
-            kafka: get("MINUTEHAND_KAFKA")?,
-            cassandra: get("MINUTEHAND_CASSANDRA")?,
-            etcd: get("MINUTEHAND_ETCD")?,
-        })
-    }
-}
+pub use minutehand_testkit::Endpoints;
 
 /// A running scheduler and the way to its servers.
 pub struct Rig {

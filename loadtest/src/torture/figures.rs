@@ -1,4 +1,4 @@
-//! The figures of `cargo xtask bench cluster` that need schedulers to come and go.
+//! The figures of `minutehand-lab bench cluster` that need schedulers to come and go.
 
 use std::path::Path;
 

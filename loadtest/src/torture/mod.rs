@@ -1,4 +1,4 @@
-//! `cargo xtask torture`: schedulers as processes on real servers, under load and faults drawn from a seed, audited by
+//! `minutehand-lab torture`: schedulers as processes on real servers, under load and faults drawn from a seed, audited by
 //! the simulator's checkers.
 //!
 //! [`Session`] is a rig under load that is drained and audited at its end; [`run`] is the whole of a torture, and

@@ -1,7 +1,9 @@
 //! What the command line asks of the service.
 
+use std::ffi::OsString;
+
 use async_trait::async_trait;
-use minutehand_cli::{BenchArgs, Commands, ConfigShowArgs, DevArgs, Failure, PlantedBug, Setting, SimArgs};
+use minutehand_cli::{Commands, ConfigShowArgs, DevArgs, Failure, Setting};
 
 use crate::cluster::settings::{ClusterSettings, has_sections};
 use crate::settings::Settings;
@@ -15,16 +17,8 @@ impl Commands for Service {
         crate::dev::run(args).await
     }
 
-    async fn bench(&self, args: BenchArgs) -> Result<(), Failure> {
-        crate::bench::run(args).await
-    }
-
-    async fn sim(&self, args: SimArgs) -> Result<(), Failure> {
-        crate::sim::run(args).await
-    }
-
-    fn planted_bugs(&self) -> Vec<PlantedBug> {
-        crate::sim::planted()
+    fn lab(&self, words: Vec<OsString>) -> Failure {
+        crate::lab::become_it(&words)
     }
 
     #[cfg(feature = "cluster")]

@@ -1,23 +1,21 @@
 //! Minutehand: a task scheduler in one binary.
 //!
-//! The command line is the crate `minutehand-cli`; here is what needs the scheduler itself: `dev`, `bench`, `sim`,
-//! a cluster's roles (feature `cluster`) and the settings behind `config show`.
+//! The command line is the crate `minutehand-cli`; here is what needs the scheduler itself: `dev`, a cluster's roles
+//! (feature `cluster`) and the settings behind `config show`. Simulator and benchmarks are the program `minutehand-lab`.
 
-mod bench;
 mod cluster;
 mod commands;
 mod descriptors;
 mod dev;
 mod executors;
+mod lab;
 mod lines;
-mod memory;
 mod nearest;
 mod observer;
 mod output;
 mod permission;
 mod settings;
 mod signals;
-mod sim;
 mod telemetry;
 mod tls;
 mod webhooks;
@@ -32,8 +30,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How long calls that block may still take when all is done: what waits for a server that does not answer is left behind.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
+/// The verbs that run long enough for lateness to matter.
+const RUN_LONG: &[&str] = &["dev", "scheduler", "gateway", "worker"];
+
 fn main() -> ExitCode {
-    memory::keep_what_was_needed();
+    minutehand_standalone::disable_purge(RUN_LONG);
     let words: Vec<OsString> = std::env::args_os().collect();
     let cli = match minutehand_cli::parse_from(&words) {
         Ok(cli) => cli,

@@ -1,5 +1,6 @@
 //! The arguments of the commands that the service brings: `dev`, `bench`, `sim`.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
@@ -111,51 +112,28 @@ impl DevArgs {
     }
 }
 
-/// Measure this machine.
+/// The words of a verb that has moved to the laboratory's program, `minutehand-lab`, as they were given.
 #[derive(Clone, Debug, Args)]
-pub struct BenchArgs {
-    /// Which benchmark; without a name they are listed.
-    pub name: Option<String>,
-
-    /// The folder for what a benchmark stores; a temporary one unless given.
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-
-    /// How many tasks, where a benchmark has a choice.
-    #[arg(long, value_name = "N")]
-    pub tasks: Option<u64>,
-
-    /// How many tasks a second, where a benchmark has a choice.
-    #[arg(long, value_name = "N")]
-    pub rate: Option<u64>,
-
-    /// How long, where a benchmark has a choice, in seconds.
-    #[arg(long, value_name = "SECONDS")]
-    pub seconds: Option<u64>,
-
-    /// Whether to print JSON: one object per figure. Filled from the global `--json` by [`crate::parse_from`].
-    #[arg(skip)]
-    pub json: bool,
+#[command(disable_help_flag = true, disable_version_flag = true)]
+pub struct LabArgs {
+    /// What the laboratory's program is given.
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
 }
 
-/// Run simulated clusters.
-#[derive(Clone, Debug, Args)]
-pub struct SimArgs {
-    /// How many seeds.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub seeds: u64,
+impl LabArgs {
+    /// Takes `--json` out of the words and answers whether it was there: failures of ours are JSON then, too.
+    pub(crate) fn take_json(&mut self) -> bool {
+        let count = self.words.len();
+        self.words.retain(|word| word != "--json");
+        self.words.len() < count
+    }
 
-    /// The first seed.
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub from: u64,
-
-    /// Plant a bug: break this rule of the protocol, and see whether the simulator finds it; `list` lists the rules.
-    #[arg(long = "break", value_name = "RULE")]
-    pub break_rule: Option<String>,
-
-    /// Whether to print JSON. Filled from the global `--json` by [`crate::parse_from`].
-    #[arg(skip)]
-    pub json: bool,
+    /// The whole command line of the laboratory's program.
+    pub(crate) fn line(self, verb: &str, json: bool) -> Vec<OsString> {
+        let json = json.then(|| OsString::from("--json"));
+        [OsString::from(verb)].into_iter().chain(self.words).chain(json).collect()
+    }
 }
 
 /// Reads an address: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for loopback.

@@ -14,7 +14,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use cluster::{ClusterArgs, ConfigShowArgs, Role, SchemaCommand, SchemaVerb};
-pub use dev::{BenchArgs, DevArgs, Origin, SimArgs};
+pub use dev::{DevArgs, LabArgs, Origin};
 pub(crate) use queue::{
     BucketCommand, BucketVerb, DeadLetterSelection, PartitionCommand, PartitionVerb, QueueCommand, QueueVerb,
 };
@@ -77,10 +77,10 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Show settings.
     Config(ConfigCommand),
-    /// Measure this machine.
-    Bench(BenchArgs),
-    /// Run simulated clusters from seeds and check that nothing is lost, early or repeated.
-    Sim(SimArgs),
+    /// Measure this machine; has moved to `minutehand-lab bench`.
+    Bench(LabArgs),
+    /// Run simulated clusters from seeds; has moved to `minutehand-lab sim`.
+    Sim(LabArgs),
     /// Print a completion script for a shell.
     Completion(CompletionArgs),
     /// Print the manual page, or write the pages of all verbs into a folder.
@@ -112,8 +112,7 @@ where
         Verb::Config(ConfigCommand { verb: ConfigVerb::Show(args) }) => {
             args.dev.origins = origins(&["config", "show"]);
         }
-        Verb::Bench(args) => args.json = cli.json,
-        Verb::Sim(args) => args.json = cli.json,
+        Verb::Bench(args) | Verb::Sim(args) => cli.json |= args.take_json(),
         _ => {}
     }
     Ok(cli)

@@ -9,7 +9,6 @@ mod pages;
 mod queue;
 mod schedule;
 mod schema;
-mod sim;
 mod task;
 mod task_import;
 mod time_cells;
@@ -61,8 +60,8 @@ async fn carry_out(cli: Cli, commands: &dyn Commands, console: &mut Console) -> 
     let json = cli.json;
     match cli.verb {
         Verb::Dev(args) => commands.dev(*args).await,
-        Verb::Bench(args) => commands.bench(args).await,
-        Verb::Sim(args) => sim::run(commands, args, console).await,
+        Verb::Bench(args) => Err(commands.lab(args.line("bench", json))),
+        Verb::Sim(args) => Err(commands.lab(args.line("sim", json))),
         Verb::Scheduler(args) => commands.role(Role::Scheduler, args).await,
         Verb::Gateway(args) => commands.role(Role::Gateway, args).await,
         Verb::Worker(args) => commands.role(Role::Worker, args).await,

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 
 use clap::CommandFactory;
 use minutehand_cli::{Cli, Exit, Origin, Verb, parse_from, usage_error};
-use serde_json::json;
 
 use crate::support::{Buffer, console, run};
 
@@ -146,14 +145,23 @@ fn arguments_of_dev_know_where_they_come_from() {
     assert_eq!(args.origin("no such field"), Origin::Default);
 }
 
-#[test]
-fn the_global_json_flag_reaches_bench_and_sim() {
-    for words in [["--json", "bench", "x"], ["bench", "--json", "x"]] {
-        let Verb::Bench(args) = parse(&words).expect("a command line").verb else { panic!("not bench") };
-        assert!(args.json);
+/// What is not understood here may be understood there, so nothing is.
+#[tokio::test]
+async fn words_of_the_laboratory_are_passed_on_as_they_are() {
+    for (line, passed_on) in [
+        ("sim", "lab sim"),
+        ("sim --seeds 3 --from 7 --break list", "lab sim --seeds 3 --from 7 --break list"),
+        ("sim --seeds 3 --json", "lab sim --seeds 3 --json"),
+        ("--json sim --seeds 3", "lab sim --seeds 3 --json"),
+        ("sim --json --seeds 3", "lab sim --seeds 3 --json"),
+        ("bench paced --rate 5", "lab bench paced --rate 5"),
+        ("bench --help", "lab bench --help"),
+        ("sim --version -h", "lab sim --version -h"),
+    ] {
+        let ran = run(&line.split(' ').collect::<Vec<_>>()).await;
+        assert_eq!(ran.stderr, format!("error: {passed_on}\n"), "{line}");
+        assert_eq!(ran.exit, Exit::Failed);
     }
-    let Verb::Sim(args) = parse(&["sim"]).expect("a command line").verb else { panic!("not sim") };
-    assert!(!args.json);
 }
 
 #[tokio::test]
@@ -161,31 +169,6 @@ async fn hooks_are_called_and_their_failures_shown() {
     let ran = run(&["dev", "--data-dir", "here"]).await;
     assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::Failed, ""));
     assert_eq!(ran.stderr, "error: dev in here\nhint: a hint\n");
-    assert_eq!(run(&["sim", "--seeds", "3", "--json"]).await.json()[0]["detail"], "sim 3 from 1 json true");
-    assert_eq!(run(&["bench", "b"]).await.stderr, "error: bench Some(\"b\") json false\n");
-}
-
-#[tokio::test]
-async fn planted_bugs_are_listed_and_unknown_ones_named() {
-    let listed = run(&["sim", "--break", "list", "--json"]).await.ok().json();
-    assert_eq!(
-        listed,
-        [
-            json!({ "name": "fence", "about": "A stale owner's commit is accepted." }),
-            json!({ "name": "torn-tick", "about": "Half of a tick is lost." }),
-        ]
-    );
-    let table = run(&["sim", "--break", "list"]).await.ok();
-    assert!(table.stdout.contains("torn-tick  Half of a tick is lost."), "{}", table.stdout);
-    let near = run(&["sim", "--break", "torn-tik"]).await;
-    assert_eq!(near.exit, Exit::Usage);
-    assert_eq!(
-        near.stderr,
-        "error: there is no rule \"torn-tik\" to break\nhint: did you mean torn-tick? --break list lists them\n"
-    );
-    let far = run(&["sim", "--break", "help"]).await;
-    assert!(far.stderr.ends_with("hint: --break list lists them\n"), "{}", far.stderr);
-    assert_eq!(run(&["sim", "--break", "fence"]).await.stderr, "error: sim 100 from 1 json false\n");
 }
 
 /// What is wrong with a command line is one problem on standard output, as every other failure is.

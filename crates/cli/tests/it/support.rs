@@ -1,13 +1,13 @@
 //! A console that remembers, hooks that answer, and an HTTP server of a hundred lines.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use minutehand_cli::{
-    BenchArgs, Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, PlantedBug, Setting, SimArgs,
-    parse_from, run_on,
+    Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, Setting, parse_from, run_on,
 };
 use minutehand_model::Timestamp;
 use serde_json::Value;
@@ -114,17 +114,9 @@ impl Commands for Hooks {
         Err(Failure::new(Exit::Failed, format!("dev in {}", args.data_dir.display())).with_hint("a hint"))
     }
 
-    async fn bench(&self, args: BenchArgs) -> Result<(), Failure> {
-        Err(Failure::new(Exit::Failed, format!("bench {:?} json {}", args.name, args.json)))
-    }
-
-    async fn sim(&self, args: SimArgs) -> Result<(), Failure> {
-        Err(Failure::new(Exit::Failed, format!("sim {} from {} json {}", args.seeds, args.from, args.json)))
-    }
-
-    fn planted_bugs(&self) -> Vec<PlantedBug> {
-        let bug = |name: &str, about: &str| PlantedBug { name: name.to_owned(), about: about.to_owned() };
-        vec![bug("fence", "A stale owner's commit is accepted."), bug("torn-tick", "Half of a tick is lost.")]
+    fn lab(&self, words: Vec<OsString>) -> Failure {
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        Failure::new(Exit::Failed, format!("lab {}", words.join(" ")))
     }
 
     fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure> {

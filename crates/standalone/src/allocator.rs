@@ -2,7 +2,7 @@
 //!
 //! Giving memory back to the system takes the lock of the whole address space, and every thread that touches a new page
 //! waits for it: at 50,000 tasks a second the p99 of start lateness is 28 to 39 ms with it and 19 to 24 ms without
-//! (`minutehand bench paced --rate 50000`, with and without `MIMALLOC_PURGE_DELAY=-1`). So memory that was needed once is
+//! (`minutehand-lab bench paced --rate 50000`, with and without `MIMALLOC_PURGE_DELAY=-1`). So memory that was needed once is
 //! kept; what the scheduler needs is bounded.
 
 use std::os::unix::process::CommandExt;
@@ -11,13 +11,10 @@ use std::process::Command;
 /// Read by the allocator when the process starts, which is before any code of ours.
 const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 
-/// The verbs that run long enough for it to matter.
-const RUN_LONG: &[&str] = &["dev", "bench", "scheduler", "gateway", "worker"];
-
-/// Starts the program anew, as the same process, with memory kept; unless the caller has chosen otherwise.
-/// Where that is not possible the program goes on as it is.
-pub(crate) fn keep_what_was_needed() {
-    let runs_long = std::env::args().nth(1).is_some_and(|verb| RUN_LONG.contains(&verb.as_str()));
+/// Starts the program anew, as the same process, with memory kept, when its verb is among these; unless the caller has
+/// chosen otherwise. Where that is not possible the program goes on as it is.
+pub fn disable_purge(verbs: &[&str]) {
+    let runs_long = std::env::args().nth(1).is_some_and(|verb| verbs.contains(&verb.as_str()));
     if !runs_long || std::env::var_os(PURGE_DELAY).is_some() {
         return;
     }

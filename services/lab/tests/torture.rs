@@ -12,7 +12,7 @@ fn endure(name: &str, seed: u64, kinds: &[Kind]) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{name}"));
     let scheduler = SchedulerProgram {
-        path: env!("CARGO_BIN_EXE_minutehand-torture").into(),
+        path: env!("CARGO_BIN_EXE_minutehand-lab").into(),
         arguments: vec!["scheduler".to_owned()],
     };
     let outcome = run(Options::short(seed, kinds, folder, scheduler)).expect("the rig works");

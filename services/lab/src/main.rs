@@ -1,0 +1,57 @@
+//! The laboratory of Minutehand: simulated clusters, benchmarks, and faults on real servers.
+//!
+//! Nothing of it is part of the product: the program `minutehand` links neither the simulator nor the load tests.
+
+mod args;
+mod bench;
+#[cfg(not(feature = "cluster"))]
+mod rebuild;
+mod sim;
+#[cfg(feature = "cluster")]
+mod torture;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use minutehand_cli::{Console, Exit, Failure, usage_error};
+
+use crate::args::{Cli, Verb};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The verbs whose lateness is measured.
+const MEASURED: &[&str] = &["bench", "torture"];
+
+fn main() -> ExitCode {
+    minutehand_standalone::disable_purge(MEASURED);
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut console = Console::of_process();
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => return usage_error(&error, &words, &mut console).into(),
+    };
+    let result = match cli.verb {
+        Verb::Sim(args) => sim::run(&args, cli.json, &mut console),
+        Verb::Bench(args) => bench::run(args, cli.json, &mut console),
+        Verb::Child(args) => bench::child(&args),
+        #[cfg(feature = "cluster")]
+        Verb::Torture(args) => return torture::run(args, cli.json),
+        #[cfg(feature = "cluster")]
+        Verb::Scheduler => return torture::scheduler(),
+        #[cfg(not(feature = "cluster"))]
+        Verb::Torture(_) | Verb::Scheduler => Err(rebuild::with_cluster()),
+    };
+    finish(result, cli.json, &mut console).into()
+}
+
+fn finish(result: Result<(), Failure>, json: bool, console: &mut Console) -> Exit {
+    match result.and_then(|()| console.flush()) {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            console.failure(&failure, json);
+            failure.exit
+        }
+    }
+}
