@@ -58,12 +58,12 @@ pub enum ExclusionError {
         entry: String,
     },
     /// An entry that is no cron expression.
-    #[error("exclusion {index}: {source}")]
+    #[error("exclusion {index}: {reason}")]
     Expression {
         /// Position in the list, from 0.
         index: usize,
         /// What is wrong with it.
-        source: CronParseError,
+        reason: CronParseError,
     },
 }
 
@@ -91,7 +91,7 @@ impl Exclusions {
                 exclusions.dates.push(stretch);
             } else {
                 let expression = CronExpression::parse(entry)
-                    .map_err(|source| ExclusionError::Expression { index, source })?;
+                    .map_err(|reason| ExclusionError::Expression { index, reason })?;
                 exclusions.expressions.push(expression);
             }
         }

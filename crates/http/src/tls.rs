@@ -26,14 +26,14 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("could not read the {what} in {}: {source}", path.display())]
+    #[error("could not read the {what} in {}: {reason}", path.display())]
     Read {
         /// What it should hold.
         what: &'static str,
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A file does not hold what it should.
     #[error("{} holds no {what} in PEM: {reason}", path.display())]
@@ -46,14 +46,14 @@ pub enum TlsError {
         reason: String,
     },
     /// Certificate and key cannot be used, or not together.
-    #[error("the certificate in {} cannot be used with the key in {}: {source}", cert.display(), key.display())]
+    #[error("the certificate in {} cannot be used with the key in {}: {reason}", cert.display(), key.display())]
     Unusable {
         /// The certificate's file.
         cert: PathBuf,
         /// The key's file.
         key: PathBuf,
         /// Why.
-        source: rustls::Error,
+        reason: rustls::Error,
     },
     /// The authorities of callers cannot be used.
     #[error("the client authorities in {} cannot be used: {reason}", path.display())]
@@ -78,7 +78,7 @@ impl Tls {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|source| files.unusable(source))?;
+            .map_err(|reason| files.unusable(reason))?;
         let builder = match &files.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
@@ -95,7 +95,7 @@ impl Tls {
         let key = PrivateKeyDer::from_pem_slice(&read("private key", &files.key)?).map_err(|error| {
             TlsError::Pem { what: "private key", path: files.key.clone(), reason: error.to_string() }
         })?;
-        let config = builder.with_single_cert(chain, key).map_err(|source| files.unusable(source))?;
+        let config = builder.with_single_cert(chain, key).map_err(|reason| files.unusable(reason))?;
         Ok(Tls(Arc::new(config)))
     }
 
@@ -106,13 +106,13 @@ impl Tls {
 }
 
 impl TlsFiles {
-    fn unusable(&self, source: rustls::Error) -> TlsError {
-        TlsError::Unusable { cert: self.cert.clone(), key: self.key.clone(), source }
+    fn unusable(&self, reason: rustls::Error) -> TlsError {
+        TlsError::Unusable { cert: self.cert.clone(), key: self.key.clone(), reason }
     }
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { what, path: path.to_owned(), source })
+    std::fs::read(path).map_err(|reason| TlsError::Read { what, path: path.to_owned(), reason })
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

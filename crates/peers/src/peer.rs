@@ -28,11 +28,11 @@ type Statuses = Arc<Mutex<BTreeMap<PartitionId, watch::Sender<OwnerStatus>>>>;
 /// Why a scheduler did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PeerError {
-    #[error("the connection failed: {0}")]
+    #[error("the connection failed")]
     Connection(#[from] reqwest::Error),
     #[error("it answered {status}: {said}")]
     Refused { status: StatusCode, said: String },
-    #[error("its answer could not be understood: {0}")]
+    #[error("its answer could not be understood")]
     Decode(#[from] DecodeError),
     #[error("it was silent for {} ms", SILENCE_MAX.as_millis())]
     Silent,
@@ -99,7 +99,8 @@ async fn listen(client: Client, address: String, statuses: Statuses) {
         // Whoever waits for a partition there learns that there is nobody.
         locked(&statuses).clear();
         if !is_told {
-            tracing::warn!(address, error = %error, "a scheduler is not heard; calling again until it is");
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(address, error, "a scheduler is not heard; calling again until it is");
             is_told = true;
         }
         sleep(CALL_AGAIN).await;

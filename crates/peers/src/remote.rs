@@ -144,7 +144,8 @@ async fn ask_once(owner: &Peer, question: Bytes, deadline: Instant) -> Option<An
         Ok(Answer::NotOwned) => None,
         Ok(answer) => Some(answer),
         Err(error) => {
-            tracing::debug!(address = owner.address(), error = %error, "a scheduler did not answer");
+            let error: &dyn std::error::Error = &error;
+            tracing::debug!(address = owner.address(), error, "a scheduler did not answer");
             None
         }
     }
