@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use minutehand_model::{Backoff, RecurrenceSpec, RetryPolicy, ScheduleDefinition};
+use minutehand_model::ScheduleDefinition;
+use minutehand_request::DefinitionDto;
 use serde_json::{Map, Value, json};
 
 use crate::args::{ActionArgs, PoliciesArgs, RecurrenceArgs};
@@ -100,48 +101,32 @@ pub(crate) fn policies(args: &PoliciesArgs) -> Body {
     body
 }
 
-/// What a line of a crontab says of its schedule, as creating or patching it takes it. The rest of a definition is left
-/// to the server and to whoever has set it there.
-pub(crate) fn definition_body(definition: &ScheduleDefinition) -> Body {
-    let mut body = match &definition.recurrence {
-        RecurrenceSpec::Cron { expression, zone, dst } => Body::from_iter(
-            [("cron", expression), ("time_zone", zone), ("dst", dst)].map(|(k, v)| (k.to_owned(), json!(v))),
-        ),
-        RecurrenceSpec::Interval { every_ms, anchor, zone } => Body::from_iter([
-            ("every".to_owned(), json!(format!("{every_ms}ms"))),
-            ("anchor_at".to_owned(), json!(anchor.to_string())),
-            ("time_zone".to_owned(), json!(zone)),
-        ]),
-    };
-    let action = &definition.action;
-    put(&mut body, "queue", Some(action.queue.as_str()));
-    put_payload(&mut body, action.payload.to_vec());
-    let headers: Body =
-        action.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    body.insert("headers".to_owned(), headers.into());
-    put(&mut body, "retry", Some(retry(action.retry)));
-    put(&mut body, "guarantee", Some(action.guarantee.as_str()));
-    put(&mut body, "precision", Some(action.precision.as_str()));
+/// The fields of a schedule that a line of a crontab decides. The others are left to the server and to whoever has set
+/// them there.
+const OF_A_LINE: &[&str] = &[
+    "cron",
+    "dst",
+    "every",
+    "anchor_at",
+    "time_zone",
+    "queue",
+    "payload",
+    "payload_base64",
+    "headers",
+    "retry",
+    "guarantee",
+    "precision",
+    "overlap",
+];
+
+/// What a line of a crontab says of its schedule, as creating or patching it takes it.
+pub(crate) fn line_body(definition: &ScheduleDefinition) -> Body {
+    let whole = serde_json::to_value(DefinitionDto::from(definition)).expect("a definition has a JSON form");
+    let Value::Object(mut body) = whole else { unreachable!("it is an object") };
+    body.retain(|field, _| OF_A_LINE.contains(&field.as_str()));
     if definition.jitter_ms > 0 {
         put(&mut body, "jitter_ms", Some(definition.jitter_ms));
     }
     put(&mut body, "misfire", Some(json!({ "rule": definition.misfire.rule.as_str() })));
-    put(&mut body, "overlap", Some(definition.overlap.as_str()));
-    body
-}
-
-fn retry(policy: RetryPolicy) -> Value {
-    let mut body = match policy.backoff {
-        Backoff::None => json!({ "policy": "none" }),
-        Backoff::Immediate => json!({ "policy": "immediate" }),
-        Backoff::Fixed { delay_ms } => json!({ "policy": "fixed", "delay_ms": delay_ms }),
-        Backoff::Exponential => {
-            json!({ "policy": "exponential", "base_ms": policy.base_ms, "cap_ms": policy.cap_ms })
-        }
-    };
-    body["max_attempts"] = policy.attempts_max.into();
-    if let Some(age_ms_max) = policy.age_ms_max {
-        body["max_age_ms"] = age_ms_max.into();
-    }
     body
 }

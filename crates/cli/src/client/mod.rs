@@ -5,6 +5,6 @@ mod http;
 mod problem;
 mod routes;
 
-pub(crate) use bodies::{action, definition_body, delay_or_time, policies, recurrence};
+pub(crate) use bodies::{action, delay_or_time, line_body, policies, recurrence};
 pub(crate) use http::Client;
 pub(crate) use routes::Routes;

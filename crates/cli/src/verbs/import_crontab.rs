@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::pages::list;
 use super::task::CREATED;
 use crate::args::{ImportCrontabArgs, ServerArgs};
-use crate::client::{Client, Routes, definition_body};
+use crate::client::{Client, Routes, line_body};
 use crate::console::Console;
 use crate::crontab::{
     CrontabFile, Planned, PlannedFile, PlannedKind, known_line_of_json, machine_zone, plan,
@@ -136,7 +136,7 @@ impl Import {
 
     /// Creates a schedule, or changes the one with its id when it is another.
     async fn upsert(&self, planned: &Planned) -> Result<&'static str, Failure> {
-        let mut body = definition_body(&planned.definition);
+        let mut body = line_body(&planned.definition);
         let note = format!("imported from {}", planned.path);
         body.insert("note".to_owned(), note.into());
         let mut creation = body.clone();
