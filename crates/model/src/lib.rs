@@ -1,7 +1,8 @@
 //! The domain's nouns: time, names, tasks, schedules, policies and their limits.
 //!
 //! Nothing here reads a clock, allocates an identifier at random or knows how a value is stored or sent.
-//! Values are parsed once, at the door; a value of these types is valid.
+//! Names, ids, times, numbers and policies are parsed once, at the door, and valid from then on. A task or a definition is what
+//! was asked for; whether it may be is said by `minutehand-request`, which knows calendars and what time it is.
 
 pub mod command;
 pub mod execution;

@@ -2,7 +2,7 @@
 
 use crate::{Finding, Tree, Workspace, documents, drivers, layers, pure, root, tidy};
 
-/// Every rule: files, manifests, documents, drivers, layers, drivers, pure crates.
+/// Every rule: files, manifests, documents, layers, drivers, pure crates.
 ///
 /// # Errors
 /// In words, when something could not be looked at.

@@ -6,6 +6,7 @@
 
 pub mod documents;
 pub mod drivers;
+pub mod figures;
 pub mod house;
 pub mod layers;
 pub mod pure;
@@ -13,6 +14,7 @@ pub mod tidy;
 
 mod cargo;
 mod cargo_deny;
+mod figures_command;
 mod lab_command;
 mod packages;
 mod tally;
@@ -24,6 +26,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use cargo::plain_cargo;
+pub use figures_command::print_figures;
 pub use lab_command::run_lab;
 pub use packages::{Dependency, DependencyKind, Package, Workspace};
 pub use tally::Tally;

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use minutehand_xtask::{Selection, Tree, UpOptions, house, root, run_down, run_lab, run_tests, run_up};
+use minutehand_xtask::{
+    Selection, Tree, UpOptions, house, print_figures, root, run_down, run_lab, run_tests, run_up,
+};
 
 const HELP: &str = "\
 The project's own commands:
@@ -13,7 +15,9 @@ The project's own commands:
                              dependencies, documentation
                 --quick      without wasm, dependencies and documentation
                 --embedded   without the adapters of the cluster: needs Rust, gcc and make alone
-  cargo xtask tidy           the house rules alone
+  cargo xtask tidy           the house rules alone; `house` is the same
+  cargo xtask house --figures [--json]
+                             the shape of the code in numbers: files, functions, repeats, assertions, comments
 
   cargo xtask up [--cassandra N] [--datacenters N] [--brokers N] --env-file F
                              starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
@@ -38,12 +42,24 @@ fn main() -> ExitCode {
             Some(selection) => run_tests(selection),
             None => misunderstood(&format!("test has no option among {:?}", words.join(" "))),
         },
-        ["tidy"] => tidy(),
+        ["tidy" | "house"] => tidy(),
+        ["house", "--figures"] => ended(print_figures(false)),
+        ["house", "--figures", "--json"] | ["house", "--json", "--figures"] => ended(print_figures(true)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS
         }
         unknown => misunderstood(&format!("there is no command {:?}", unknown.join(" "))),
+    }
+}
+
+fn ended(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

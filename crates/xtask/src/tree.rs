@@ -64,7 +64,8 @@ impl Tree {
             let entry = entry.map_err(unreadable)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
-            if ignored.covers(&path) {
+            // In a second work tree it is a file that says where the repository is.
+            if path == ".git" || ignored.covers(&path) {
                 continue;
             }
             if entry.file_type().map_err(unreadable)?.is_dir() {

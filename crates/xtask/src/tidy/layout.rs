@@ -7,17 +7,18 @@ use crate::{Finding, Tree};
 /// What the top level holds, besides names that begin with a dot.
 const TOP_LEVEL: &[&str] = &[
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE",
     "README.md",
-    "clippy.toml",
+    "SECURITY.md",
     "crates",
     "dashboards",
     "deploy",
     "docs",
     "loadtest",
-    "rustfmt.toml",
+    "rust-toolchain.toml",
     "schema",
     "services",
 ];

@@ -41,7 +41,8 @@ pub fn pure_crates(tree: &Tree) -> Vec<String> {
     packages(tree).filter(is_pure).map(folder).collect()
 }
 
-fn packages(tree: &Tree) -> impl Iterator<Item = &File> {
+/// The manifests of our crates.
+pub(super) fn packages(tree: &Tree) -> impl Iterator<Item = &File> {
     tree.files.iter().filter(|file| file.path.ends_with("/Cargo.toml"))
 }
 

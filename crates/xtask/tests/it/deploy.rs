@@ -49,7 +49,7 @@ fn the_image_starts_what_exists() {
 }
 
 #[test]
-fn the_units_of_the_roles_start_what_exists_with_the_sample_settings() {
+fn the_units_of_the_roles_start_with_the_sample_settings() {
     for (role, verb) in [("scheduler", "Scheduler"), ("gateway", "Gateway"), ("worker", "Worker")] {
         let unit = read(&format!("deploy/minutehand-{role}.service"));
         let command =

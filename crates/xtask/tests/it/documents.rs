@@ -35,3 +35,10 @@ fn an_invariant_without_a_test_is_found() {
     assert_eq!(found(text), ["docs/ARCHITECTURE.md:5: an invariant that names no test is a wish"]);
     assert_eq!(found("# Nothing\n"), ["docs/ARCHITECTURE.md: has no table below `## Invariants`"]);
 }
+
+#[test]
+fn files_and_folders_that_do_not_exist_are_found() {
+    let text = "See `crates/a/src/lib.rs`, `crates/a/`, `crates/b/src`, `docs/*.md` and `cargo run`.\n## Invariants\n\n|a|b|\n|-|-|\n\
+                |c|`crates/a/src/lib.rs::holds`|\n";
+    assert_eq!(found(text), ["docs/ARCHITECTURE.md:1: names crates/b/src, which does not exist"]);
+}

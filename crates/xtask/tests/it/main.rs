@@ -1,5 +1,6 @@
 //! The rules, each shown to fail, and all of them on the real tree.
 
+mod commands;
 mod deploy;
 mod documents;
 mod drivers;

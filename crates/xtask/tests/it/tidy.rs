@@ -83,10 +83,11 @@ fn a_stray_file_on_the_top_level_is_found_and_a_missing_one() {
         "CHANGELOG.md",
         "Cargo.lock",
         "Cargo.toml",
+        "CONTRIBUTING.md",
         "LICENSE",
         "README.md",
-        "clippy.toml",
-        "rustfmt.toml",
+        "SECURITY.md",
+        "rust-toolchain.toml",
         "crates/a/Cargo.toml",
         "dashboards/a",
         "deploy/a",
@@ -138,4 +139,42 @@ fn a_manifest_that_says_too_little_is_found() {
             "crates/bare/Cargo.toml: needs a `layer` in `[package.metadata.minutehand]`",
         ]
     );
+}
+
+#[test]
+fn a_test_with_a_long_name_is_found() {
+    let (long, full) = ("a".repeat(61), "b".repeat(60));
+    let text =
+        format!("//! A.\n#[test]\nfn {long}() {{}}\n#[test]\nfn {full}() {{}}\nfn {long}_no_test() {{}}\n");
+    assert_eq!(
+        found(tidy::test_names, &[("crates/a/tests/it.rs", &text)]),
+        [format!("crates/a/tests/it.rs:3: the name of the test {long} has 61 characters; at most 60")]
+    );
+}
+
+#[test]
+fn a_dependency_that_nothing_names_is_found() {
+    let root = "[workspace.dependencies]\nused-one = \"1\"\nnobody = \"1\"\n";
+    let package = "[dependencies]\nused-one = \"1\"\nof-tests = \"1\"\n[dev-dependencies]\ngone = \"1\"\n";
+    let source = "//! A.\nuse used_one::A; // of_tests\n#[cfg(test)]\nmod tests { use of_tests::B; }\n";
+    let files = [("Cargo.toml", root), ("crates/a/Cargo.toml", package), ("crates/a/src/lib.rs", source)];
+    assert_eq!(
+        found(tidy::unused_dependencies, &files),
+        [
+            "crates/a/Cargo.toml: the dependency of-tests is not used: no code but that of tests names it",
+            "crates/a/Cargo.toml: the dependency gone is not used: no test names it",
+            "Cargo.toml: the dependency nobody is not used: no package asks for it",
+        ]
+    );
+}
+
+#[test]
+fn an_error_that_says_its_cause_twice_is_found() {
+    let text = "//! A.\nenum E {\n    #[error(\"a: {source}\")]\n    A { source: B },\n    #[error(\"b: {0}\")]\n    B(#[from] C),\n    \
+                #[error(\"c: {0}\")]\n    C(String),\n    #[error(\"d: {reason}\")]\n    D { reason: B },\n}\n";
+    let lines: Vec<String> = found(tidy::error_layers, &[("crates/a/src/lib.rs", text)])
+        .iter()
+        .map(|finding| finding.split(": ").next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(lines, ["crates/a/src/lib.rs:3", "crates/a/src/lib.rs:5"]);
 }

@@ -225,7 +225,7 @@ pub(super) const KNOWN: &[Known] = &[
         "1073741824",
         16 * MIB,
         64 * GIB,
-        "memory for near tasks, of each partition",
+        "memory for tasks, of all partitions together",
     ),
     number("scheduler.flush_interval_ms", "5000", 10, 600_000, "how long an entry waits for its block"),
     number("scheduler.tick_publications_max", "8192", 1, MIB, "most executions in one tick"),
