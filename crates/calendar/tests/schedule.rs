@@ -169,7 +169,7 @@ fn exclusions_by_date_stretch_and_expression() {
 }
 
 #[test]
-fn a_five_field_exclusion_covers_whole_minutes_and_a_six_field_one_seconds() {
+fn an_exclusion_covers_minutes_or_with_six_fields_seconds() {
     let calendar = calendar("*/15 * * * * *", "UTC", DstRule::Vixie);
     let without = |entry: &str| {
         let exclusions = Exclusions::parse(Zone::utc(), &[entry]).expect(entry);

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_at_least_some_64_tasks_before_there_are_more_shards() {
+    fn shards_are_added_only_when_each_row_has_64_tasks() {
         let cases = [(0, 0), (511, 0), (512, 1), (4_095, 1), (4_096, 2), (32_768, 3), (usize::MAX >> 16, 4)];
         for (tasks, expected) in cases {
             assert_eq!(level(tasks), expected, "{tasks}");

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generation_is_open_from_its_first_creation_to_the_next_void() {
+    fn a_generation_lasts_from_first_creation_to_next_void() {
         let opened = |facts: &[(u64, bool)]| {
             let facts = facts.iter().map(|(position, runs)| (LogOffset::at(*position), *runs)).collect();
             opened_at(&facts).map(LogOffset::position)

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_of_every_size_are_found_again_before_and_after_the_page_is_closed() {
+    fn bodies_of_every_size_are_found_in_open_and_closed_pages() {
         let sizes = [0, 1, 300, COPIED_BYTES_MAX, COPIED_BYTES_MAX + 1, 256 * 1024 + 2_000];
         let bodies: Vec<Bytes> =
             (0..200_usize).map(|i| Bytes::from(vec![i as u8; sizes[i % sizes.len()]])).collect();

@@ -590,7 +590,7 @@ mod tests {
 
     /// The page of a fact stays while another of its facts is needed; what is known does not depend on it.
     #[test]
-    fn a_fact_is_known_until_its_own_window_ends_and_holds_r_until_its_page_goes() {
+    fn a_fact_lasts_its_window_and_holds_r_until_its_page_goes() {
         let mut store = store();
         let early = insert(&mut store, fact(1, 100, 1, flag::UNSETTLED)).unwrap();
         let late = insert(&mut store, fact(2, 5_000, 2, flag::UNSETTLED)).unwrap();
@@ -610,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_whose_write_is_under_way_is_forgotten_at_its_time_and_keeps_its_number() {
+    fn a_fact_being_written_is_forgotten_and_keeps_its_number() {
         let mut store = store();
         let sent = store.insert(fact(1, 100, 1, flag::WRITING), None, Shelf::Far).unwrap();
         let other = insert(&mut store, fact(2, 100, 2, flag::UNSETTLED)).unwrap();

@@ -37,7 +37,7 @@ fn is_sorted(published: &[&Published]) -> bool {
 }
 
 #[test]
-fn what_is_on_time_goes_out_while_the_backlog_is_caught_up_with_at_its_rate() {
+fn on_time_tasks_fire_while_the_backlog_drains_at_its_rate() {
     let mut story = outage(Config { catch_up_rate_per_s: 100, ..Config::default() });
     story.say(45_000, create(46_000, "new"));
     story.pass(50_000);
@@ -56,7 +56,7 @@ fn what_is_on_time_goes_out_while_the_backlog_is_caught_up_with_at_its_rate() {
 }
 
 #[test]
-fn what_is_on_time_has_half_of_each_tick_before_the_backlog_has_the_rest() {
+fn on_time_tasks_have_half_of_each_tick_before_the_backlog() {
     let mut story = Story::begin_with(Config { tick_publications_max: 10, ..Config::default() });
     story.say(0, create(1_000, "before"));
     story.pass(2_000);
@@ -74,7 +74,7 @@ fn what_is_on_time_has_half_of_each_tick_before_the_backlog_has_the_rest() {
 }
 
 #[test]
-fn a_new_owner_goes_on_with_the_backlog_where_the_old_one_stopped() {
+fn a_new_owner_continues_the_backlog_of_the_old_one() {
     let mut story = outage(Config { catch_up_rate_per_s: 100, ..Config::default() });
     story.say(41_000, cancel(38_000, "missed-1800"));
     for crash_ms in [43_000, 44_500, 50_000] {

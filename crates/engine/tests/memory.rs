@@ -15,7 +15,7 @@ fn create(id: &str, due_ms: i64) -> Command {
 /// A reader that fetches ahead answers with what it has: that is not the end of the log, and says nothing about what
 /// was appended meanwhile.
 #[test]
-fn a_repetition_inside_the_window_is_recognised_by_an_owner_that_reads_the_log_late_and_in_pieces() {
+fn a_late_reader_of_the_log_recognises_repetitions() {
     let mut story = Story::begin();
     story.say(0, create("once", 1_000));
     story.say(100, create("later", 70_000));

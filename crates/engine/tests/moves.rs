@@ -58,19 +58,19 @@ fn a_move_runs_the_task_at_the_new_time_only() {
 }
 
 #[test]
-fn a_task_that_is_being_moved_and_is_replaced_and_created_again_does_not_run_at_the_old_time() {
+fn a_moving_task_replaced_and_recreated_skips_its_old_time() {
     let again = vec![create(20_000), moves(20_000, 30_000), replace(20_000, 60_000), create(20_000)];
     assert_eq!(ran_of_backlog(again), [30_000, 60_000]);
 }
 
 #[test]
-fn a_task_that_is_being_moved_and_is_cancelled_and_created_again_does_not_run_at_the_old_time() {
+fn a_moving_task_cancelled_and_recreated_skips_its_old_time() {
     let again = vec![create(20_000), moves(20_000, 30_000), cancel(20_000), create(20_000)];
     assert_eq!(ran_of_backlog(again), [30_000]);
 }
 
 #[test]
-fn what_is_moved_onto_a_time_that_is_being_moved_from_moves_on_with_it() {
+fn a_task_arriving_at_a_due_time_under_move_moves_along() {
     let met = vec![
         create(90_000),
         create(20_000),
@@ -82,7 +82,7 @@ fn what_is_moved_onto_a_time_that_is_being_moved_from_moves_on_with_it() {
 }
 
 #[test]
-fn the_decision_of_a_predecessor_does_not_end_what_its_successor_holds() {
+fn a_predecessors_decision_does_not_end_a_successors_hold() {
     let mut story = Story::begin();
     story.say(0, create(20_000));
     story.overtake(moves(20_000, 40_000));
@@ -134,7 +134,7 @@ fn what_is_stored_while_the_timetable_is_asked_is_known_as_well() {
 }
 
 #[test]
-fn while_the_timetable_is_asked_the_log_waits_and_what_is_near_runs() {
+fn near_tasks_run_while_the_log_waits_for_the_timetable() {
     let mut story = Story::begin().with_timetable();
     story.say(0, create(FAR_MS));
     story.say(5_000, create(8_000));
@@ -150,7 +150,7 @@ fn while_the_timetable_is_asked_the_log_waits_and_what_is_near_runs() {
 }
 
 #[test]
-fn a_successor_decides_what_its_predecessor_was_still_asking_about() {
+fn a_successor_decides_its_predecessors_open_questions() {
     let mut story = Story::begin().with_timetable();
     story.say(0, create(FAR_MS));
     story.pass(5_000);

@@ -42,7 +42,7 @@ fn stored(story: &Story, id: &str) -> (usize, usize) {
 }
 
 #[test]
-fn what_is_near_gets_into_the_timetable_where_all_is_persisted_and_nowhere_else() {
+fn near_tasks_are_stored_only_when_all_is_persisted() {
     for persist in Persist::ALL {
         let config = Config { persist: *persist, ..Config::default() };
         let mut story = Story::begin_with(config).with_timetable();
@@ -143,7 +143,7 @@ fn what_the_log_took_after_its_time_is_remembered_from_the_log() {
 }
 
 #[test]
-fn what_comes_near_while_it_waits_for_its_block_is_written_once_and_runs_once() {
+fn a_task_due_before_its_block_is_written_and_run_once() {
     let mut story = begin_with(Config { flush_interval_ms: 10_000, ..Config::default() });
     story.say(0, create("task", 35_000));
     story.pass(9_000);
@@ -157,7 +157,7 @@ fn what_comes_near_while_it_waits_for_its_block_is_written_once_and_runs_once() 
 
 /// A block is found by its first due time: one of both would have been read before it was written.
 #[test]
-fn what_is_near_and_what_is_far_in_one_minute_have_blocks_of_their_own() {
+fn near_and_far_tasks_of_a_minute_have_separate_blocks() {
     let mut story = begin();
     story.say(0, create("near", 20_000));
     story.say(0, create("far", 50_000));
@@ -180,7 +180,7 @@ fn a_task_that_is_near_and_waits_for_its_block_is_counted_once() {
 }
 
 #[test]
-fn what_has_run_is_forgotten_at_its_time_although_its_write_is_never_answered() {
+fn a_finished_task_is_forgotten_without_its_writes_answer() {
     let mut story = begin();
     story.writes = Writes::Unanswered;
     story.say(0, create("task", 5_000));
@@ -195,7 +195,7 @@ fn what_has_run_is_forgotten_at_its_time_although_its_write_is_never_answered() 
 }
 
 #[test]
-fn while_the_store_takes_nothing_what_has_run_does_not_wait_for_it() {
+fn a_finished_task_does_not_wait_for_a_store_that_is_away() {
     const MANY: usize = 20_000;
     let mut story = begin_with(Config { block_writes_max: 1, ..Config::default() });
     story.writes = Writes::Unanswered;

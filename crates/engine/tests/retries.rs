@@ -10,7 +10,7 @@ use support::{Story, Writes, task};
 const HOUR_MS: i64 = 3_600_000;
 
 #[test]
-fn while_the_timetable_is_away_a_bounded_number_of_writes_is_tried_ever_more_rarely() {
+fn writes_to_an_absent_timetable_are_few_and_ever_rarer() {
     let config = Config::default();
     let mut story = Story::begin_with(config.clone());
     story.writes = Writes::Refused;

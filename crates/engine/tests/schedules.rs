@@ -141,7 +141,7 @@ fn a_revision_governs_what_comes_after_it() {
 }
 
 #[test]
-fn a_revision_with_a_number_that_does_not_follow_changes_nothing() {
+fn a_revision_number_that_does_not_follow_changes_nothing() {
     let mut story = begin(every_ten_seconds());
     story.say(5_000, revision(3, None, false));
     story.say(6_000, revision(1, None, false));
@@ -184,7 +184,7 @@ fn a_trigger_runs_now_beside_the_regular_times() {
 }
 
 #[test]
-fn a_trigger_at_the_very_time_of_an_occurrence_is_a_run_of_its_own() {
+fn a_trigger_at_an_occurrences_time_is_a_run_of_its_own() {
     let mut story = begin(ScheduleDefinition { overlap: OverlapPolicy::BufferAll, ..every_ten_seconds() });
     let trigger = || Command::Trigger { namespace: namespace(), schedule: schedule_id(), overlap: None };
     story.pass(15_000);

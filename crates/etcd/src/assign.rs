@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_would_own_is_placed_at_once_but_not_by_a_newcomer() {
+    async fn an_unowned_partition_is_placed_at_once_by_a_member() {
         let start = Instant::now();
         let mut since = Since::default();
         assert_eq!(since.due(false, None), None);

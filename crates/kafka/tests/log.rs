@@ -125,7 +125,7 @@ async fn nothing_more_is_said_only_when_the_cluster_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_in_other_forms_are_understood_or_refused_with_the_reason() {
+async fn records_of_other_forms_are_read_or_refused_with_a_reason() {
     let client = fresh("forms", 2).await;
     let writing = Arc::clone(&client);
     tokio::task::spawn_blocking(move || {
@@ -162,7 +162,7 @@ async fn records_in_other_forms_are_understood_or_refused_with_the_reason() {
 
 /// librdkafka hands out names of headers as they are; its wrapper takes them for text.
 #[test]
-fn a_header_whose_name_is_no_text_is_refused_and_the_reader_goes_on() {
+fn a_header_name_that_is_not_text_does_not_stop_the_reader() {
     let brokers = minutehand_testkit::kafka();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let client = runtime.block_on(fresh("odd", 2));

@@ -48,7 +48,7 @@ async fn refused(sink: &KafkaSink, words: &[&str]) -> PortError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_that_cannot_be_read_is_named_and_the_next_partition_opens() {
+async fn an_unreadable_checkpoint_stops_only_its_partition() {
     for (name, value, words) in [
         ("later", &b"\x63later"[..], "unknown version 99 (this build knows 1)"),
         ("noise", b"\x01\xff\xff\xff", "checkpoint"),
@@ -63,7 +63,7 @@ async fn a_checkpoint_that_cannot_be_read_is_named_and_the_next_partition_opens(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_schedules_remember_and_cannot_be_read_is_named_and_the_next_partition_opens() {
+async fn an_unreadable_schedule_state_stops_only_its_partition() {
     let client = fresh("states", 2).await;
     write(&client, &client.names().schedule_state, b"default/nightly", b"\x63later").await;
     let sink = KafkaSink::new(Arc::clone(&client));
@@ -73,7 +73,7 @@ async fn what_schedules_remember_and_cannot_be_read_is_named_and_the_next_partit
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_differs_too_much_owns_nothing_and_is_said_by_how_much() {
+async fn excessive_clock_skew_is_fatal_and_reported() {
     // Nobody can set a test's clock: that it agrees by less than an hour less than nothing is as untrue.
     let config = KafkaConfig { clock_skew_ms_max: -3_600_000, ..config("clock", 2).await };
     let client = Client::new(config).unwrap();
@@ -103,7 +103,7 @@ async fn a_tick_of_a_clock_that_jumped_is_never_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_opening_claims_its_epoch_once_and_goes_on_from_the_last_tick() {
+async fn each_opening_claims_one_epoch_and_follows_the_last_tick() {
     let client = fresh("claims", 2).await;
     let sink = KafkaSink::new(Arc::clone(&client));
     for epoch in 1..=3 {

@@ -38,7 +38,7 @@ async fn asked(config: KafkaConfig) -> Result<Arc<Client>, PortError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_right_password_over_tls_is_let_in_and_the_wrong_one_is_told_why() {
+async fn tls_and_a_password_are_accepted_and_a_wrong_one_explained() {
     let folder = tempfile::tempdir().unwrap();
     let (own, stranger) = tokio::task::block_in_place(|| {
         let create = |name: &str| Certificates::create(&folder.path().join(name)).unwrap();
@@ -59,7 +59,7 @@ async fn the_right_password_over_tls_is_let_in_and_the_wrong_one_is_told_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_certificate_is_refused_and_where_it_stands_is_said() {
+async fn an_expired_certificate_is_refused_and_located() {
     let folder = tempfile::tempdir().unwrap();
     let (kafka, expired) = tokio::task::block_in_place(|| {
         let expired = Certificates::create_expired(&folder.path().join("expired")).unwrap();

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_does_not_depend_on_the_text_and_tells_events_apart() {
+    fn fingerprints_tell_events_apart_without_their_text() {
         assert_eq!(traced(true, 1_500).fingerprint(), traced(false, 1_500).fingerprint());
         assert_ne!(traced(false, 1_500).fingerprint(), traced(false, 1_501).fingerprint());
     }

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_folder_goes_with_its_owner_and_one_without_an_owner_is_swept() {
+    fn a_run_folder_goes_with_its_owner_or_is_swept() {
         let root = tempfile::tempdir().unwrap();
         let cache = Cache::at(root.path());
         let orphan = root.path().join("runs/kafka-1-0");

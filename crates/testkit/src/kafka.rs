@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn three_brokers_know_each_other_and_keep_everything_three_times() {
+    fn three_brokers_form_a_cluster_and_keep_three_copies() {
         let nodes = [node(1), node(2), node(3)];
         let text = settings(&nodes[1], &nodes, Path::new("/run"), None);
         assert!(text.contains("\nnode.id=2\n"), "{text}");

@@ -77,7 +77,7 @@ fn an_acknowledged_row_survives_a_kill_where_writes_are_durable() {
 }
 
 #[test]
-fn a_node_whose_disk_is_full_acknowledges_nothing_and_keeps_what_it_had() {
+fn a_node_with_a_full_disk_acknowledges_and_loses_nothing() {
     let cassandra =
         Cassandra::start(&CassandraOptions { durable: true, ..CassandraOptions::default() }).unwrap();
     let node = &cassandra.nodes()[0];

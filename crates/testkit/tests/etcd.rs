@@ -18,7 +18,7 @@ fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> io::Res
 }
 
 #[test]
-fn what_was_written_is_there_after_a_kill_and_a_restart_on_the_same_port() {
+fn data_survives_a_kill_and_a_restart_on_the_same_port() {
     let etcd = Etcd::start(&EtcdOptions::default()).unwrap();
     let address = etcd.server().address();
     let version = request(address, "GET", "/version", "").unwrap();
@@ -40,7 +40,7 @@ fn what_was_written_is_there_after_a_kill_and_a_restart_on_the_same_port() {
 }
 
 #[test]
-fn what_was_written_is_there_after_a_full_disk_and_what_was_refused_is_not() {
+fn after_a_full_disk_exactly_the_accepted_data_is_there() {
     let etcd = Etcd::start(&EtcdOptions::default()).unwrap();
     let address = etcd.server().address();
     let put = |body| request(address, "POST", "/v3/kv/put", body);

@@ -78,7 +78,7 @@ fn a_broker_that_was_killed_comes_back_on_its_port() {
 }
 
 #[test]
-fn a_broker_whose_disk_is_full_ends_and_comes_back_when_it_has_room() {
+fn a_broker_with_a_full_disk_ends_and_returns_with_room() {
     let kafka = Kafka::start(&KafkaOptions::default()).unwrap();
     let broker = &kafka.brokers()[0];
     broker.fill_disk().unwrap();

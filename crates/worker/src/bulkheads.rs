@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn parked_runs_of_a_target_keep_their_order_and_targets_take_turns() {
+    fn parked_runs_keep_their_order_and_targets_take_turns() {
         let (mut bulkheads, now) = (Bulkheads::new(100), Instant::now());
         for (sequence, name) in [(1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, "b")] {
             bulkheads.park(run(sequence), target(name), now);

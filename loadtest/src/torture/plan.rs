@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_same_faults_again_and_long_runs_have_all_of_them() {
+    fn a_seed_repeats_its_faults_and_long_runs_have_all_kinds() {
         let all = plan(11, 1_800_000, 3, 5_000, Kind::ALL);
         assert_eq!(all, plan(11, 1_800_000, 3, 5_000, Kind::ALL));
         assert_ne!(all, plan(12, 1_800_000, 3, 5_000, Kind::ALL));

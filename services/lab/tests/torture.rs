@@ -22,22 +22,22 @@ fn endure(name: &str, seed: u64, kinds: &[Kind]) {
 }
 
 #[test]
-fn schedulers_that_are_killed_or_paused_beyond_their_lease_lose_and_repeat_nothing() {
+fn killed_and_paused_schedulers_lose_and_repeat_nothing() {
     endure("schedulers", 3, Kind::OF_SCHEDULERS);
 }
 
 #[test]
-fn connections_that_are_cut_held_or_slow_lose_and_repeat_nothing() {
+fn cut_held_and_slow_connections_lose_and_repeat_nothing() {
     endure("connections", 1, Kind::OF_CONNECTIONS);
 }
 
 #[test]
-fn servers_that_go_down_and_come_back_lose_and_repeat_nothing() {
+fn servers_that_restart_lose_and_repeat_nothing() {
     endure("servers", 1, Kind::OF_SERVERS);
 }
 
 #[test]
-fn disks_that_are_full_and_are_given_room_again_lose_and_repeat_nothing() {
+fn full_disks_lose_and_repeat_nothing() {
     // Every server's, in so short a run.
     let full: Vec<Target> =
         plan(2, 35_000, 2, 5_000, Kind::OF_DISKS).into_iter().map(|fault| fault.target).collect();

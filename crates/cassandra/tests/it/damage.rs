@@ -32,7 +32,7 @@ async fn damage(config: &CassandraConfig, offset: u64, change: impl Fn(&mut Vec<
 }
 
 #[tokio::test]
-async fn a_damaged_block_and_one_of_a_later_version_are_set_aside_with_their_bytes() {
+async fn unreadable_blocks_are_set_aside_with_their_bytes() {
     let config = fresh_region().await;
     let store = connect(&config).await;
     let one =
@@ -94,7 +94,7 @@ async fn a_damaged_revision_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_row_of_the_index_of_a_later_version_is_said_and_not_taken_for_an_answer() {
+async fn an_index_row_of_a_later_version_is_an_error() {
     let config = fresh_region().await;
     let store = connect(&config).await;
     store.write_blocks(vec![block(vec![entry("t", at(MINUTE), 1)])]).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_row_of_the_index_of_a_later_version_is_said_and_not_taken_for_an_answ
 }
 
 #[tokio::test]
-async fn a_column_dropped_under_a_running_process_is_a_fatal_error_that_names_it() {
+async fn a_column_dropped_at_run_time_is_fatal_and_named() {
     let config = fresh_keyspace().await;
     apply(&config).await;
     let store = connect(&config).await;

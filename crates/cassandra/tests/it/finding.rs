@@ -7,7 +7,7 @@ use minutehand_ports::{ErrorClass, Timetable};
 use crate::support::{MINUTE, P0, at, block, connect, entry, fresh_region, key, offsets};
 
 #[tokio::test]
-async fn tasks_are_found_whatever_the_size_of_what_was_written_with_them() {
+async fn tasks_are_found_whatever_the_size_of_their_write() {
     let store = connect(&fresh_region().await).await;
     let mut offset = 0;
     for (write, count) in [1_usize, 60, 600, 5_000].into_iter().enumerate() {
@@ -68,7 +68,7 @@ async fn without_an_index_nothing_is_searched() {
 }
 
 #[tokio::test]
-async fn a_read_from_the_beginning_of_time_asks_only_for_what_is_there() {
+async fn a_read_of_all_time_asks_only_for_minutes_that_exist() {
     let config = fresh_region().await;
     let store = connect(&config).await;
     let dues = [0, 1, 40, 400].map(|days| at(MINUTE + days * time::DAY_MS));

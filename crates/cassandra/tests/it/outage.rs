@@ -8,7 +8,7 @@ use minutehand_testkit::{Cassandra, CassandraOptions};
 use crate::support::{MINUTE, P0, apply, at, block, connect, entry, offsets};
 
 #[tokio::test]
-async fn after_an_outage_the_same_store_goes_on_and_nothing_acknowledged_is_lost() {
+async fn a_store_survives_an_outage_without_loss() {
     let start = || Cassandra::start(&CassandraOptions::default()).unwrap();
     let server = tokio::task::spawn_blocking(start).await.unwrap();
     let points = server.contact_points().split(',').map(str::to_owned).collect();

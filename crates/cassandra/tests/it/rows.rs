@@ -53,7 +53,7 @@ async fn ttls(config: &CassandraConfig, table: &str, column: &str, due: Timestam
 }
 
 #[tokio::test]
-async fn rows_expire_after_they_were_due_unless_that_is_too_late_for_cassandra() {
+async fn rows_expire_after_their_due_time_if_cassandra_can() {
     let config = fresh_region().await;
     let store = connect(&config).await;
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

@@ -143,7 +143,7 @@ async fn an_expired_certificate_is_said_to_be_expired() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_address_is_taken_only_when_addresses_are_not_checked() {
+async fn a_certificate_must_match_the_address_when_that_is_checked() {
     let folder = tempfile::tempdir().unwrap();
     let good = Certificates::create(folder.path()).unwrap();
     let error = met("127.0.0.77", &good, true).await;

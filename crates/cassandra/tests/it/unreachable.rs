@@ -33,7 +33,7 @@ async fn a_name_that_cannot_be_resolved_is_named() {
 }
 
 #[tokio::test]
-async fn a_datacenter_that_does_not_exist_is_named_beside_those_that_do() {
+async fn an_unknown_datacenter_is_reported_with_the_known_ones() {
     let config = CassandraConfig { local_datacenter: Some("atlantis".to_owned()), ..fresh_region().await };
     let error = refused(&config).await;
     assert_eq!(error.class, ErrorClass::Fatal);

@@ -26,7 +26,7 @@ fn block(task: &TaskRecord, offset: u64, fact: Fact) -> Block {
 }
 
 #[tokio::test]
-async fn what_was_written_while_the_index_was_off_is_found_by_its_due_time() {
+async fn tasks_written_without_the_index_are_found_by_due_time() {
     let folder = tempfile::tempdir().unwrap();
     let task = task("task", "mail", "run".into());
     let found = async |store: &EmbeddedStore| {

@@ -13,7 +13,7 @@ use crate::support::{PARTITIONS, absent, acquire, assigned, config, key, member,
 const P: PartitionId = PartitionId::own(5);
 
 #[tokio::test]
-async fn a_key_of_this_process_that_it_does_not_know_to_hold_is_deleted() {
+async fn a_key_that_this_process_does_not_hold_is_deleted() {
     let config = config();
     let node = start(&config, "node").await;
     assigned(&node, 16).await;
@@ -30,7 +30,7 @@ async fn a_key_of_this_process_that_it_does_not_know_to_hold_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_key_of_an_earlier_process_of_the_node_is_not_taken_for_its_own() {
+async fn a_key_of_a_nodes_earlier_process_is_not_its_own() {
     let config = config();
     let mut client = raw(&config).await;
     let left = format!("{}/eu/partitions/5", config.prefix);
@@ -73,7 +73,7 @@ async fn an_acquire_whose_answer_is_lost_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn an_acquire_that_is_given_up_by_its_caller_leaves_nothing_behind() {
+async fn an_abandoned_acquire_leaves_nothing_behind() {
     let config = config();
     let node = start(&config, "node").await;
     assigned(&node, 16).await;
@@ -90,7 +90,7 @@ async fn an_acquire_that_is_given_up_by_its_caller_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_partition_that_the_region_does_not_have_is_refused_for_good() {
+async fn an_unknown_partition_is_a_fatal_error() {
     let node = start(&config(), "node").await;
     let refused = node.acquire(PartitionId::own(16)).await.expect_err("0 to 15");
     assert_eq!(refused.class, ErrorClass::Fatal);

@@ -7,7 +7,7 @@ use minutehand_ports::Coordinator;
 use crate::support::{PARTITIONS, acquire, config, start, wait_for};
 
 #[tokio::test]
-async fn a_directory_tells_who_owns_a_partition_where_and_under_which_epoch() {
+async fn a_directory_tells_owner_address_and_epoch() {
     let config = EtcdConfig { region_epoch: 3, ..config() };
     let directory = Directory::open(&config, PARTITIONS).await.unwrap();
     let mut owners = directory.owners();

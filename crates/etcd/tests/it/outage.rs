@@ -72,7 +72,7 @@ async fn after_etcd_was_killed_and_started_again_everybody_is_back() {
 }
 
 #[tokio::test]
-async fn what_happened_while_it_was_cut_off_is_seen_even_when_it_was_compacted_away() {
+async fn changes_during_a_cut_are_seen_even_after_compaction() {
     let direct = config();
     let target = direct.endpoints[0].trim_start_matches("http://").parse().expect("an address");
     let proxy = Proxy::start(([127, 0, 0, 1], 0).into(), target).unwrap();
@@ -107,7 +107,7 @@ async fn a_connection_that_is_silent_is_given_up() {
 }
 
 #[tokio::test]
-async fn the_lease_is_confirmed_again_and_again_with_the_time_of_sending() {
+async fn each_lease_confirmation_counts_from_the_time_of_sending() {
     let node = start(&config(), "node").await;
     let mut confirmed = node.confirmed_at();
     let mut last = *confirmed.borrow_and_update();

@@ -56,7 +56,7 @@ async fn two_to_four_nodes_share_evenly_and_a_change_moves_one_share() {
 }
 
 #[tokio::test]
-async fn the_partitions_of_a_node_that_crashed_are_taken_over_under_higher_epochs() {
+async fn a_crashed_nodes_partitions_go_on_under_higher_epochs() {
     let config = config();
     let survivor = start(&config, "survivor").await;
     let victim = start(&config, "victim").await;
@@ -73,7 +73,7 @@ async fn the_partitions_of_a_node_that_crashed_are_taken_over_under_higher_epoch
 }
 
 #[tokio::test]
-async fn a_node_that_withdraws_hands_over_one_partition_after_the_other() {
+async fn a_withdrawing_node_hands_over_one_partition_at_a_time() {
     let config = config();
     let leaving = start(&config, "leaving").await;
     let staying = start(&config, "staying").await;
@@ -103,7 +103,7 @@ async fn after_a_shutdown_everything_is_free_at_once() {
 }
 
 #[tokio::test]
-async fn an_acquire_that_is_no_longer_wanted_ends_with_who_holds_the_partition() {
+async fn an_unwanted_acquire_ends_with_the_partitions_holder() {
     let config = config();
     let holder = start(&config, "holder").await;
     let held = *assigned(&holder, 16).await.last().expect("sixteen");

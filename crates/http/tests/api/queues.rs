@@ -111,7 +111,7 @@ async fn dead_letters_of_one_id_are_run_each_for_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_letter_is_shown_kept_by_replay_and_can_be_discarded() {
+async fn an_unreadable_dead_letter_can_be_seen_and_discarded_only() {
     let api = api().await;
     api.store.add_letter(7, letter("x", Some(Bytes::from_static(b"\xff\xff"))));
     let shown = api.get("/v1/queues/mail/dead-letters").await.expect(200);

@@ -86,7 +86,7 @@ async fn live(client: &reqwest::Client, addr: SocketAddr) -> Result<String, reqw
 }
 
 #[tokio::test]
-async fn a_caller_that_trusts_the_authority_is_answered_and_another_refuses() {
+async fn only_callers_that_trust_the_authority_connect() {
     let authority = Authority::new();
     let server = server(&authority.server_files("localhost", None)).await;
     assert_eq!(live(&authority.client(None), server.addr).await.unwrap(), "ok\n");

@@ -142,7 +142,7 @@ fn a_stop_request_is_read_as_it_was_written() {
 }
 
 #[test]
-fn a_record_that_the_scheduler_did_not_publish_is_refused_with_a_reason() {
+fn a_record_of_no_scheduler_is_refused_with_a_reason() {
     let (mut writer, publication) = (writer(), published(&plain("a")));
     let outgoing = writer.publication(&publication, Envelope::Plain).unwrap();
     let changed = |name: &str, value: Option<&'static [u8]>| {

@@ -17,7 +17,7 @@ fn structured(text: &str) -> Record<'_> {
 const EVENT: &str = r#""specversion":"1.0","id":"e-1","source":"https://shop.example/a b","type":"t""#;
 
 #[test]
-fn a_binary_event_is_delivered_with_the_attributes_that_are_its_own() {
+fn a_binary_event_is_delivered_with_its_own_attributes() {
     check(
         &binary()
             .with("ce_minutehandqueue", "mail")

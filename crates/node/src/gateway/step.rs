@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_entries_are_asked_for_by_the_thousand_and_large_ones_by_the_piece() {
+    fn small_entries_come_by_the_thousand_and_large_ones_singly() {
         let mut step = Step::new(2_048);
         for _ in 0..10 {
             step.came(step.count(), step.count() * 100);

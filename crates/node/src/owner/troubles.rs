@@ -113,7 +113,7 @@ mod tests {
     const SECOND: PartitionId = PartitionId::own(2);
 
     #[test]
-    fn a_trouble_is_told_at_once_then_now_and_then_and_when_it_is_over() {
+    fn a_failure_is_logged_at_once_then_rarely_and_on_recovery() {
         let (mut trouble, start) = (Trouble::default(), Instant::now());
         assert_eq!(trouble.worked(FIRST), None, "nothing was wrong");
         assert_eq!(trouble.failed(FIRST, start), Some(1));

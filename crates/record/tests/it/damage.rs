@@ -10,7 +10,7 @@ use crate::values::Values;
 const SEEDS: u64 = 12;
 
 #[test]
-fn every_truncation_is_survived_and_noticed_where_there_is_a_checksum() {
+fn checksums_detect_every_truncation_and_nothing_panics() {
     for codec in codecs::all() {
         for seed in 0..SEEDS {
             let (_, bytes) = (codec.sample)(&mut Values(seed));
@@ -24,7 +24,7 @@ fn every_truncation_is_survived_and_noticed_where_there_is_a_checksum() {
 }
 
 #[test]
-fn every_flipped_bit_is_survived_and_noticed_where_there_is_a_checksum() {
+fn checksums_detect_every_flipped_bit_and_nothing_panics() {
     for codec in codecs::all() {
         for seed in 0..SEEDS {
             let (_, bytes) = (codec.sample)(&mut Values(seed));

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_damaged_block_held_may_run_again_when_it_is_created_again_and_only_then() {
+    fn tasks_of_a_damaged_block_rerun_only_when_recreated() {
         let mut story = Story::default().creates(1, 7, 50).creates(2, 7, 50);
         story.partition.damaged_tasks.push((TaskKey(7), ms(50)));
         let repeated = story.ticks(60, &[(7, 50, 1)]).ticks(61, &[(7, 50, 2)]);

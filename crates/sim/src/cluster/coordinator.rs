@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_partition_is_free_when_its_lease_has_run_out_or_it_was_released() {
+    fn a_partition_is_free_after_lease_end_or_release() {
         let mut coordinator = Coordinator::new(2, 1, 5_000);
         assert_eq!(coordinator.renew((0, 1), 0), Some(true));
         assert_eq!(coordinator.renew((1, 1), 0), Some(true));

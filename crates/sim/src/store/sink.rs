@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_stale_epochs_stale_sessions_and_numbers_that_do_not_follow() {
+    fn stale_epochs_stale_sessions_and_wrong_numbers_are_refused() {
         let mut sink = SinkStore::default();
         let first = sink.open(Epoch(3)).expect("nobody was there");
         assert_eq!(sink.open(Epoch(2)), Err(Fenced));

@@ -211,7 +211,7 @@ async fn no_connection_is_made_to_what_is_not_public() {
 }
 
 #[tokio::test]
-async fn the_same_server_is_reached_where_private_networks_are_allowed() {
+async fn a_private_server_is_reached_where_that_is_allowed() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://loopback.example:{}/", listener.local_addr().unwrap().port());
     let config = WebhookConfig { allow_private_networks: true, ..WebhookConfig::default() };

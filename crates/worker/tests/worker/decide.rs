@@ -71,7 +71,7 @@ fn a_retry_is_the_same_task_with_one_attempt_more() {
 }
 
 #[test]
-fn a_retry_is_due_after_its_predecessor_even_when_the_clock_went_back() {
+fn a_retry_is_due_after_its_predecessor_whatever_the_clock() {
     let task = task_named("a");
     for ended_ms in [NOW_MS, NOW_MS - 60_000] {
         let retry = retry_of(&decided(&task, failure(None), ended_ms, 0)).unwrap();

@@ -57,7 +57,7 @@ async fn at_most_once_is_settled_before_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_most_once_does_not_run_while_its_settlement_is_not_confirmed() {
+async fn at_most_once_runs_only_after_its_settlement_is_confirmed() {
     let fake = FakeQueue::new();
     fake.state().settle_failures.push_back((ErrorClass::Fatal, false));
     fake.deliver(&at_most_once("a"));
@@ -68,7 +68,7 @@ async fn at_most_once_does_not_run_while_its_settlement_is_not_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_most_once_runs_once_when_the_settlement_had_to_be_repeated() {
+async fn at_most_once_runs_once_after_a_repeated_settlement() {
     for took_effect in [false, true] {
         let fake = FakeQueue::new();
         fake.state().settle_failures.extend([(ErrorClass::Retry, took_effect); 3]);
@@ -103,7 +103,7 @@ async fn starts_around_a_crash(task: &Task) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_crash_at_most_once_does_not_run_again_and_the_others_do() {
+async fn after_a_crash_all_but_at_most_once_run_again() {
     assert_eq!(starts_around_a_crash(&at_most_once("a")).await, 1);
     for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnce] {
         assert_eq!(starts_around_a_crash(&Task { guarantee, ..task_named("a") }).await, 2);

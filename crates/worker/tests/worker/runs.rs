@@ -298,7 +298,7 @@ impl Drop for OnDrop {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_does_not_stop_is_dropped_after_the_grace_period_or_at_once_when_killed() {
+async fn a_run_that_does_not_stop_is_dropped_after_its_grace() {
     for (kill, expected) in [(false, Duration::from_secs(10)), (true, Duration::ZERO)] {
         let (fake, dropped, started) = (FakeQueue::new(), Counter::default(), Arc::new(Notify::new()));
         let (on_drop, telling) = (dropped.clone(), Arc::clone(&started));

@@ -68,7 +68,7 @@ async fn what_does_not_end_is_asked_then_dropped_and_delivered_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_the_shutdown_counts_only_when_the_effect_happened() {
+async fn an_answer_at_shutdown_counts_only_if_the_effect_happened() {
     for (verdict, settled) in [
         (Verdict::success(), 1),
         (Verdict::discard("no"), 1),

@@ -32,7 +32,7 @@ fn rejected(client: &Client, count: usize) -> BTreeMap<Vec<u8>, String> {
 }
 
 #[test]
-fn records_that_cannot_be_understood_are_set_aside_and_what_is_beside_them_runs() {
+fn unreadable_records_are_set_aside_and_their_neighbours_run() {
     let cluster = Cluster::new(1);
     cluster.apply_schema();
     let scheduler = cluster.start("scheduler", &[]);

@@ -123,7 +123,7 @@ fn commands_run_with_retries_and_dead_letters() {
 }
 
 #[test]
-fn gateways_and_schedulers_speak_https_and_know_each_other_by_the_token() {
+fn gateways_and_schedulers_use_https_and_a_shared_token() {
     let cluster = Cluster::new(2);
     cluster.apply_schema();
     let key = rcgen::KeyPair::generate().expect("a key");

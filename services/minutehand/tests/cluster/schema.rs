@@ -39,7 +39,7 @@ fn the_schema_is_missing_then_created_then_present() {
 }
 
 #[test]
-fn another_count_of_partitions_is_refused_and_nothing_is_changed() {
+fn another_partition_count_is_refused_and_changes_nothing() {
     let cluster = Cluster::new(2);
     cluster.apply_schema();
     let set = ["cluster.partitions=4", "kafka.queue_partitions=4"];

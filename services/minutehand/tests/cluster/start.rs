@@ -86,7 +86,7 @@ fn who_looks_at_the_schema_does_not_wait_for_servers() {
 }
 
 #[test]
-fn a_role_waits_for_servers_that_are_not_there_names_them_and_stops_when_it_is_told() {
+fn a_role_waits_for_absent_servers_and_names_them() {
     let cluster = Cluster::new(2);
     cluster.apply_schema();
     let nobody = nowhere();
@@ -111,7 +111,7 @@ fn a_role_waits_for_servers_that_are_not_there_names_them_and_stops_when_it_is_t
 }
 
 #[test]
-fn a_scheduler_that_was_started_before_its_servers_goes_on_when_they_answer() {
+fn a_scheduler_started_before_its_servers_goes_on_later() {
     let cluster = Cluster::new(2);
     cluster.apply_schema();
     let etcd = cluster.etcd().parse().expect("an address");
@@ -127,7 +127,7 @@ fn a_scheduler_that_was_started_before_its_servers_goes_on_when_they_answer() {
 }
 
 #[test]
-fn a_scheduler_that_has_no_partition_because_there_are_too_few_is_ready() {
+fn a_scheduler_without_a_partition_is_ready() {
     let cluster = Cluster::new(1);
     cluster.apply_schema();
     let schedulers = [cluster.start("scheduler", &[]), cluster.start("scheduler", &[])];
@@ -151,7 +151,7 @@ fn ask_etcd(etcd: &Etcd, path: &str, body: &str) {
 }
 
 #[test]
-fn a_wrong_password_of_etcd_ends_a_role_at_once_and_is_said() {
+fn a_wrong_etcd_password_ends_a_role_and_is_reported() {
     let etcd = Etcd::start(&EtcdOptions::default()).expect("it starts");
     ask_etcd(&etcd, "/v3/auth/role/add", r#"{"name":"root"}"#);
     ask_etcd(&etcd, "/v3/auth/user/add", r#"{"name":"root","password":"right"}"#);
@@ -175,7 +175,7 @@ fn a_wrong_password_of_etcd_ends_a_role_at_once_and_is_said() {
 }
 
 #[test]
-fn a_wrong_password_of_cassandra_ends_a_role_at_once_and_is_said() {
+fn a_wrong_cassandra_password_ends_a_role_and_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let certificates = Certificates::create(folder.path()).expect("certificates");
     let options = CassandraOptions { secured: Some(certificates.clone()), ..CassandraOptions::default() };
@@ -197,7 +197,7 @@ fn a_wrong_password_of_cassandra_ends_a_role_at_once_and_is_said() {
 }
 
 #[test]
-fn kafka_with_tls_and_a_password_is_used_and_a_wrong_password_is_said() {
+fn kafka_accepts_tls_with_sasl_and_reports_a_wrong_password() {
     let folder = tempfile::tempdir().expect("a folder");
     let certificates = Certificates::create(folder.path()).expect("certificates");
     let options = KafkaOptions { secured: Some(certificates.clone()), ..KafkaOptions::default() };

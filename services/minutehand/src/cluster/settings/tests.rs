@@ -85,7 +85,7 @@ fn a_refused_setting_names_itself_the_limit_and_the_value() {
 }
 
 #[test]
-fn a_file_with_something_unknown_is_refused_with_its_name_and_the_nearest() {
+fn unknown_keys_of_a_file_are_refused_with_the_nearest_name() {
     let cases = [
         ("[kafak]\nbrokers = \"a\"", "there is no section [kafak]; did you mean [kafka]?"),
         ("[kafka]\nbroker = \"a\"", "there is no setting \"kafka.broker\"; did you mean kafka.brokers?"),
@@ -101,7 +101,7 @@ fn a_file_with_something_unknown_is_refused_with_its_name_and_the_nearest() {
 }
 
 #[test]
-fn an_error_of_typing_in_a_variable_is_refused_and_others_variables_are_not() {
+fn misspelt_variables_are_rejected_foreign_ones_ignored() {
     let none = args(None, None, &[]);
     let said = settings(&none, &[("MINUTEHAND_KAFKA_BROKRES", "a")]).expect_err("refused").message;
     assert_eq!(said, "there is no variable MINUTEHAND_KAFKA_BROKRES; did you mean MINUTEHAND_KAFKA_BROKERS?");
