@@ -41,10 +41,8 @@ impl Source {
         let kinds = classify(text);
         let blanked = keep(text, &kinds, |kind| kind == Kind::Code);
         let tests = test_names(&blanked);
-        // The suite that adapters run is a library, and tests all the same.
-        let is_test = path
-            .split('/')
-            .any(|part| matches!(part, "tests" | "tests.rs" | "examples" | "benches" | "contract"));
+        let is_test =
+            path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "examples" | "benches"));
         let cut = if is_test { vec![(0, blanked.len())] } else { test_items(&blanked) };
         let is_cut = |at: usize| cut.iter().any(|(from, to)| (*from..*to).contains(&at));
         let mut source = Source {
