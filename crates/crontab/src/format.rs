@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use crate::environment::assignment;
-use crate::line::{is_user_name, looks_like_time, split_fields};
+use crate::fields::{is_user_name, looks_like_time, split_fields};
 
 /// Whether lines have a user column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

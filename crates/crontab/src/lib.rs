@@ -17,6 +17,7 @@
 mod entry;
 mod environment;
 mod error;
+mod fields;
 mod follow;
 mod format;
 mod id;

@@ -1,8 +1,7 @@
 //! Every metric there is.
 
-use crate::http::ROUTES_MAX;
+use crate::bounds::{QUEUES_MAX, ROUTES_MAX};
 use crate::metric::{Kind, Label, Metric, Unit, Values};
-use crate::queue::QUEUES_MAX;
 
 const PARTITION: Label = Label { name: "partition", values: Values::Bounded("the partition's number") };
 const QUEUE: Label = Label {
@@ -159,4 +158,15 @@ metrics! {
 #[must_use]
 pub fn catalogue() -> &'static [Metric] {
     CATALOGUE
+}
+
+/// Gives the installed recorder the help of every metric.
+pub fn describe() {
+    for metric in catalogue() {
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(metric.name, metric.help),
+            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+            Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+        }
+    }
 }

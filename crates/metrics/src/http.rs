@@ -5,12 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use metrics::{Counter, Histogram};
 
+use crate::bounds::ROUTES_MAX;
 use crate::catalogue::{HTTP_REQUEST, HTTP_REQUESTS};
 use crate::label::{ByWord, Names, OTHER};
 use crate::metric::Values;
-
-/// Routes that are told apart; the label of all others is `other`.
-pub const ROUTES_MAX: usize = 100;
 
 /// Requests by route, method and class of status; one value of it per process.
 #[derive(Debug)]

@@ -13,6 +13,7 @@
 //! This crate installs no recorder. Whoever does gives it [`HISTOGRAM_BUCKETS`] for all histograms and calls
 //! [`describe`] once.
 
+mod bounds;
 mod catalogue;
 mod command;
 mod document;
@@ -26,15 +27,16 @@ mod queue;
 mod schedule;
 mod sink;
 
-pub use catalogue::catalogue;
+pub use bounds::{QUEUES_MAX, ROUTES_MAX};
+pub use catalogue::{catalogue, describe};
 pub use command::CommandMetrics;
 pub use document::render_markdown;
-pub use http::{HttpMetrics, ROUTES_MAX};
+pub use http::HttpMetrics;
 pub use label::OTHER;
 pub use log::LogMetrics;
-pub use metric::{HISTOGRAM_BUCKETS, Kind, Label, Metric, Unit, Values, describe};
+pub use metric::{HISTOGRAM_BUCKETS, Kind, Label, Metric, Unit, Values};
 pub use partition::{PartitionMetrics, PartitionStanding};
 pub use process::set_build_info;
-pub use queue::{QUEUES_MAX, QueueMetrics, QueueStanding, Queues};
+pub use queue::{QueueMetrics, QueueStanding, Queues};
 pub use schedule::ScheduleMetrics;
 pub use sink::SinkMetrics;

@@ -2,8 +2,6 @@
 
 use metrics::{Counter, Gauge, Histogram};
 
-use crate::catalogue::catalogue;
-
 /// Upper bounds of the buckets of every histogram, in seconds: half a millisecond to an hour.
 ///
 /// One list for all, set globally: an exporter makes a summary of a histogram for which it finds no buckets. The
@@ -124,16 +122,5 @@ impl Metric {
     pub(crate) fn histogram(&self, values: &[&str]) -> Histogram {
         debug_assert_eq!(self.kind, Kind::Histogram, "{}", self.name);
         metrics::histogram!(self.name, self.pairs(values))
-    }
-}
-
-/// Gives the installed recorder the help of every metric.
-pub fn describe() {
-    for metric in catalogue() {
-        match metric.kind {
-            Kind::Counter => metrics::describe_counter!(metric.name, metric.help),
-            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
-            Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
-        }
     }
 }

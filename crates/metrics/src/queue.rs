@@ -5,11 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, Gauge, Histogram};
 
+use crate::bounds::QUEUES_MAX;
 use crate::catalogue::{DEAD_LETTERS, QUEUE_DEPTH, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS};
 use crate::label::{ByWord, Names};
-
-/// Queues that are told apart; the label of all others is `other`.
-pub const QUEUES_MAX: usize = 200;
 
 /// How full a queue is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

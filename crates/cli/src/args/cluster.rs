@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::dev::{DevArgs, name_and_value};
+use super::dev::DevArgs;
+use super::values::name_and_value;
 
 /// Which part of a cluster a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

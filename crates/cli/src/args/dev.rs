@@ -1,14 +1,14 @@
 //! The arguments of the commands that the service brings: `dev`, `bench`, `sim`.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use minutehand_crontab::Format;
 use serde::Serialize;
 
-use super::tools::crontab_format;
+use super::values::{address, crontab_format, name_and_value};
 
 /// Where the value of a setting comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -133,31 +133,5 @@ impl LabArgs {
     pub(crate) fn line(self, verb: &str, json: bool) -> Vec<OsString> {
         let json = json.then(|| OsString::from("--json"));
         [OsString::from(verb)].into_iter().chain(self.words).chain(json).collect()
-    }
-}
-
-/// Reads an address: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for loopback.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let wrong =
-        || "must be an address and a port, such as 127.0.0.1:8080, localhost:8080 or :8080".to_owned();
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let port: u16 = port.parse().map_err(|_| wrong())?;
-    match host {
-        "" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        host => {
-            let mut found = (host, port).to_socket_addrs().map_err(|error| format!("{host:?}: {error}"))?;
-            found.next().ok_or_else(wrong)
-        }
-    }
-}
-
-/// Splits `NAME=VALUE`.
-pub(crate) fn name_and_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
-        _ => Err("must be NAME=VALUE".to_owned()),
     }
 }

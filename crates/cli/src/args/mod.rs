@@ -7,6 +7,7 @@ mod schedule;
 mod server;
 mod task;
 mod tools;
+mod values;
 
 use std::ffi::OsString;
 

@@ -7,6 +7,7 @@ use minutehand_crontab::Format;
 
 use super::cluster::ConfigShowArgs;
 use super::server::ServerArgs;
+use super::values::crontab_format;
 use crate::output::time::parse_time;
 
 #[derive(Debug, Args)]
@@ -48,15 +49,6 @@ pub(crate) struct ImportCrontabArgs {
     /// The zone of lines without CRON_TZ; the machine's own unless given.
     #[arg(long, value_name = "ZONE")]
     pub(crate) tz: Option<String>,
-}
-
-/// Reads the format of a crontab.
-pub(crate) fn crontab_format(word: &str) -> Result<Format, String> {
-    match word {
-        "user" => Ok(Format::User),
-        "system" => Ok(Format::System),
-        _ => Err("must be user or system".to_owned()),
-    }
 }
 
 /// Say in words what an expression means and when it fires.
