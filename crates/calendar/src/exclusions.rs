@@ -50,7 +50,7 @@ pub enum ExclusionError {
         count: usize,
     },
     /// An entry that looks like a date and is none, or a stretch that runs backwards.
-    #[error("exclusion {index}: {entry:?} is no date: write YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD")]
+    #[error("exclusion {index}: {entry:?} is not a date: write YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD")]
     Date {
         /// Position in the list, from 0.
         index: usize,

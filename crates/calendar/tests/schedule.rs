@@ -214,7 +214,7 @@ fn a_moved_fire_is_excluded_by_its_new_time() {
 #[test]
 fn wrong_exclusions_are_named() {
     let error = |entries: &[&str]| Exclusions::parse(Zone::utc(), entries).expect_err("refused").to_string();
-    let form = "is no date: write YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD";
+    let form = "is not a date: write YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD";
     assert_eq!(error(&["2027-02-29"]), format!("exclusion 0: \"2027-02-29\" {form}"));
     assert_eq!(
         error(&["* * * * *", "2027-02-02..2027-02-01"]),

@@ -141,8 +141,8 @@ mod tests {
         let cases = [
             ("A='open", 2, "the value begins with ' but has no second ' at its end"),
             ("A=\"a\" b", 6, "text after the closing quote of a value"),
-            ("*/5=x", 0, "\"*/5\" is no name of a variable; one begins with a letter or _"),
-            ("=x", 0, "\"\" is no name of a variable; one begins with a letter or _"),
+            ("*/5=x", 0, "\"*/5\" is not the name of a variable; one begins with a letter or _"),
+            ("=x", 0, "\"\" is not the name of a variable; one begins with a letter or _"),
         ];
         for (line, at, message) in cases {
             assert_eq!(read(line), Some(Err((at, message.to_owned()))), "{line}");

@@ -29,14 +29,14 @@ pub enum Reason {
         "no user before the command; in a system crontab a line is: minute hour day month weekday user command"
     )]
     NoUser,
-    /// What stands in the user column is no user name.
-    #[error("{given:?} is no user name; a user's own crontab has no user column")]
+    /// What stands in the user column is not a user name.
+    #[error("{given:?} is not a user name; a user's own crontab has no user column")]
     User {
         /// What stands there, cut to 40 characters.
         given: String,
     },
     /// Nothing to run.
-    #[error("no command")]
+    #[error("the command is missing")]
     NoCommand,
     /// What stands where the command begins is another time field.
     #[error(
@@ -57,7 +57,7 @@ pub enum Reason {
         given: String,
     },
     /// The name of a variable.
-    #[error("{given:?} is no name of a variable; one begins with a letter or _")]
+    #[error("{given:?} is not the name of a variable; one begins with a letter or _")]
     VariableName {
         /// What stands there, cut to 40 characters.
         given: String,
@@ -87,7 +87,7 @@ pub enum Reason {
         line: usize,
     },
     /// Bytes that are no UTF-8.
-    #[error("bytes that are no UTF-8 text")]
+    #[error("bytes that are not UTF-8")]
     NotUtf8,
     /// A zero byte.
     #[error("a zero byte")]

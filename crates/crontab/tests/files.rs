@@ -206,9 +206,9 @@ fn every_bad_line_is_one_error_with_line_and_column() {
     );
     assert_eq!(
         messages[3],
-        "line 5, column 11: \"/usr/bin/backup\" is no user name; a user's own crontab has no user column"
+        "line 5, column 11: \"/usr/bin/backup\" is not a user name; a user's own crontab has no user column"
     );
-    assert_eq!(messages[4], "line 6, column 15: no command");
+    assert_eq!(messages[4], "line 6, column 15: the command is missing");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn columns_count_characters_of_the_line_as_it_stands() {
     assert_eq!(places, [(1, 5), (3, 12)]);
     let broken = parse(b"@daily a\n@daily \xc3\xa9\xff\n@daily b\n", Format::User);
     assert_eq!(broken.entries.len(), 2);
-    assert_eq!(broken.errors[0].to_string(), "line 2, column 9: bytes that are no UTF-8 text");
+    assert_eq!(broken.errors[0].to_string(), "line 2, column 9: bytes that are not UTF-8");
 }
 
 fn lines(text: &str) -> Vec<Line> {
@@ -313,7 +313,7 @@ fn what_cron_refuses_is_refused() {
         ("* * * * * -n -q x", Format::User, 14, option("-q")),
         ("* * * * * -nq x", Format::User, 11, option("-nq")),
         ("* * * * * root -x y", Format::System, 16, option("-x")),
-        ("* * * * * -n", Format::User, 13, "no command".to_owned()),
+        ("* * * * * -n", Format::User, 13, "the command is missing".to_owned()),
         ("- 0 1 * * * x", Format::User, 1, "minute is missing: must be 0-59".to_owned()),
         ("*/0 * * * * x", Format::User, 3, "a step must be at least 1, got 0".to_owned()),
         ("RANDOM_DELAY=1441", Format::User, 14, "RANDOM_DELAY is \"1441\"; it must be a number of minutes from 0 to 1440".to_owned()),
@@ -329,7 +329,7 @@ fn what_cron_refuses_is_refused() {
     for word in ["*", "5", "*/5", "1-5"] {
         let line = format!("* * * * * {word} x");
         let errors = errors(&line, Format::System);
-        assert!(errors[0].contains("is no user name"), "{line}: {errors:?}");
+        assert!(errors[0].contains("is not a user name"), "{line}: {errors:?}");
     }
 }
 

@@ -145,7 +145,7 @@ impl Loader<'_> {
         let (log_start, kept_time) =
             self.pair(&keys::partition("log_start", partition))?.unwrap_or((0, i64::MIN as u64));
         let log_start = LogOffset::from_bits(log_start).ok_or_else(|| {
-            self.damaged(format!("start of the log of partition {partition}"), "it is no offset")
+            self.damaged(format!("start of the log of partition {partition}"), "it is not an offset")
         })?;
         let (granted, opened) = self.pair(&keys::partition("epochs", partition))?.unwrap_or((0, 0));
         let tick = match self.get(&self.spaces.checkpoints, &partition.bits().to_be_bytes())? {

@@ -8,7 +8,7 @@ const NAME_BYTES_MAX: usize = 64;
 /// The shortest lease that is accepted, in milliseconds; etcd raises what is shorter than its own minimum (2 s with
 /// its defaults).
 const LEASE_TTL_MS_MIN: i64 = 1_000;
-/// The longest lease, in milliseconds: so long is a partition idle after a crash.
+/// The longest lease, in milliseconds; a crashed scheduler's partitions stay unowned this long.
 const LEASE_TTL_MS_MAX: i64 = 600_000;
 
 /// Where etcd is, and which keys are the region's.

@@ -62,7 +62,7 @@ pub(crate) fn binary<'a>(headers: &[Header<'a>]) -> Result<Event<'a>, Refusal> {
             return Err(Refusal::of(name, "is given twice", "at most once", "more"));
         }
         let text = value.and_then(|value| std::str::from_utf8(value).ok());
-        let no_text = || Refusal::of(name, "is no text", "UTF-8", "bytes or null");
+        let no_text = || Refusal::of(name, "is not valid UTF-8", "UTF-8", "bytes or null");
         *slot = Some(Cow::Borrowed(text.ok_or_else(no_text)?));
     }
     attributes.into_event(HEADER_PREFIX)

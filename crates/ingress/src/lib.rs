@@ -128,7 +128,9 @@ impl Form {
             _ if asks => Ok(Form::Verbatim),
             None => Ok(Form::Native),
             Some(Some(text)) => Form::of_content_type(text),
-            Some(None) => Err(Refusal::of("content-type", "is no text", CONTENT_TYPES, "bytes or null")),
+            Some(None) => {
+                Err(Refusal::of("content-type", "is not valid UTF-8", CONTENT_TYPES, "bytes or null"))
+            }
         }
     }
 

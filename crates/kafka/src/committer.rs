@@ -241,7 +241,7 @@ impl Committer {
                 tail.checkpoint = Some(checkpoint);
             } else if record.key == claim_key.as_bytes() {
                 let epoch = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                let epoch = epoch.ok_or_else(|| format!("the claim in {} is no number", place()))?;
+                let epoch = epoch.ok_or_else(|| format!("the claim in {} is not a number", place()))?;
                 tail.epoch = tail.epoch.max(Epoch(epoch));
             }
         }

@@ -46,7 +46,7 @@ pub fn validate_instruction(name: &str, value: &str) -> Result<(), InvalidField>
     match name.to_ascii_lowercase().as_str() {
         "minutehand-timeout-ms" => match value.parse::<i64>() {
             Ok(ms) if (1..=RUN_TIMEOUT_MS_MAX).contains(&ms) => Ok(()),
-            _ => refused("is no time limit", format!("a whole number from 1 to {RUN_TIMEOUT_MS_MAX}")),
+            _ => refused("is not a time limit", format!("a whole number from 1 to {RUN_TIMEOUT_MS_MAX}")),
         },
         "minutehand-envelope"
             if !["cloudevents", "plain"].iter().any(|word| word.eq_ignore_ascii_case(value)) =>

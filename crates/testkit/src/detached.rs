@@ -148,7 +148,8 @@ impl FromStr for Record {
     type Err = io::Error;
 
     fn from_str(line: &str) -> Result<Record, io::Error> {
-        let bad = || io::Error::new(io::ErrorKind::InvalidData, format!("{line:?} is no record of a server"));
+        let bad =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("{line:?} is not a record of a server"));
         let mut words = line.split(' ');
         let (Some(name), Some(pid), Some(started), None) =
             (words.next(), words.next(), words.next(), words.next())

@@ -24,7 +24,7 @@ pub struct Ban {
 pub fn bans(text: &str) -> Result<Vec<Ban>, String> {
     let table: Table = text.parse().map_err(|error| format!(".deny.toml: {error}"))?;
     let entries = table.get("bans").and_then(|bans| bans.get("deny")?.as_array());
-    entries.ok_or(".deny.toml: bans.deny is no array")?.iter().map(ban).collect()
+    entries.ok_or(".deny.toml: bans.deny is not an array")?.iter().map(ban).collect()
 }
 
 fn ban(entry: &Value) -> Result<Ban, String> {

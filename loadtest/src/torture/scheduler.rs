@@ -19,7 +19,7 @@ fn variable(name: &str) -> Result<String, Failure> {
 
 fn number<T: std::str::FromStr>(name: &str) -> Result<T, Failure> {
     let text = variable(name)?;
-    text.parse().map_err(|_| format!("{name} is {text:?}, which is no number").into())
+    text.parse().map_err(|_| format!("{name} is {text:?}, which is not a number").into())
 }
 
 fn list(name: &str) -> Result<Vec<String>, Failure> {

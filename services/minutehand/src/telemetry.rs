@@ -23,7 +23,7 @@ pub(crate) enum LogFormat {
 /// Sends logs to standard error, as far as the filter lets them through.
 pub(crate) fn start_logs(filter: &str, format: LogFormat) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::new(Exit::Usage, format!("log is {filter:?}, which is no filter: {error}"))
+        Failure::new(Exit::Usage, format!("log is {filter:?}, which is not a filter: {error}"))
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -86,7 +86,7 @@ mod tests {
         for (name, value, says) in [
             ("webhook_ports", "80,0", "webhook_ports has \"0\""),
             ("webhook_ports", "http", "webhook_ports has \"http\""),
-            ("webhook_allow_cidrs", "10.0.0.0/8, 10.2", "webhook_allow_cidrs: \"10.2\" is no network"),
+            ("webhook_allow_cidrs", "10.0.0.0/8, 10.2", "webhook_allow_cidrs: \"10.2\" is not a network"),
             ("webhook_allow_cidrs", "10.2.0.7/16", "the network is 10.2.0.0/16"),
         ] {
             let error = built(&[(name, value)]).expect_err(value);

@@ -54,7 +54,7 @@ pub(crate) enum ScheduleVerb {
         #[arg(long, value_name = "N")]
         if_revision: Option<u64>,
     },
-    /// Let it rest: nothing runs until it is resumed.
+    /// Pause the schedule: nothing runs until it is resumed.
     Pause {
         /// Its id.
         id: String,
@@ -202,7 +202,7 @@ pub(crate) struct PoliciesArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ScheduleListArgs {
-    /// Only ids that begin so.
+    /// Only ids with this prefix.
     #[arg(long)]
     pub(crate) prefix: Option<String>,
     /// At most so many.

@@ -84,7 +84,7 @@ pub(crate) struct TaskListArgs {
     /// Due before this time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) until: Option<String>,
-    /// Only ids that begin so.
+    /// Only ids with this prefix.
     #[arg(long)]
     pub(crate) prefix: Option<String>,
     /// At most so many.

@@ -178,7 +178,7 @@ impl Client {
             return Ok(Answered { status, body: Value::Null, etag });
         }
         let body = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::new(Exit::Failed, format!("{} answered something that is no JSON: {error}", self.base))
+            Failure::new(Exit::Failed, format!("{} answered something that is not JSON: {error}", self.base))
                 .with_hint("is there a Minutehand server at that address?")
         })?;
         Ok(Answered { status, body, etag })

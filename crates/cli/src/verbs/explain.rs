@@ -97,7 +97,7 @@ fn answer(text: &[u8], defaults: &Defaults) -> Line {
     }
     let question: Question = match serde_json::from_slice(text) {
         Ok(question) => question,
-        Err(error) => return elsewhere(format!("the line is no question: {error}")),
+        Err(error) => return elsewhere(format!("the line is not a question: {error}")),
     };
     match Understood::of(&question, defaults) {
         Ok(understood) => Line::Next(understood.next().iter().map(ToString::to_string).collect()),

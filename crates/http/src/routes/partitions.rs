@@ -37,7 +37,7 @@ pub(crate) async fn skip(
     let bytes = read_body(body).await?;
     let SkipInput { offset, through, reason } = minutehand_request::json::read(&bytes)?;
     let number = partition.parse::<u32>().map_err(|_| {
-        InvalidField::new("partition", "is no number", "a partition's number", format!("{partition:?}"))
+        InvalidField::new("partition", "is not a number", "a partition's number", format!("{partition:?}"))
     })?;
     let through = through.unwrap_or(offset);
     let partition = api.gateway.skip(number, offset..=through, &reason).await?;

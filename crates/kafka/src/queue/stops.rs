@@ -126,7 +126,7 @@ impl Shared {
 
     fn announce(&self, message: &BorrowedMessage<'_>) {
         let Some((queue, stop)) = stop(message) else {
-            tracing::warn!(offset = message.offset(), "what is no stop request was passed over");
+            tracing::warn!(offset = message.offset(), "a record that is not a stop request was passed over");
             return;
         };
         let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,7 +13,7 @@ pub struct Network(IpNet);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// Not in the form of a network.
-    #[error("{given:?} is no network; give one such as 10.2.0.0/16, fd00::/8 or 10.2.0.7")]
+    #[error("{given:?} is not a network; give one such as 10.2.0.0/16, fd00::/8 or 10.2.0.7")]
     Form {
         /// What was given.
         given: String,

@@ -11,7 +11,7 @@ pub fn manifests(tree: &Tree) -> Vec<Finding> {
         let manifest = match file.text.parse::<Table>() {
             Ok(manifest) => manifest,
             Err(error) => {
-                findings.push(Finding::new(&file.path, format!("is no manifest: {error}")));
+                findings.push(Finding::new(&file.path, format!("is not a manifest: {error}")));
                 continue;
             }
         };

@@ -37,7 +37,7 @@ fn a_driver_used_past_its_wrapper_is_found() {
 
 #[test]
 fn a_list_that_says_too_little_is_refused() {
-    assert_eq!(bans("[bans]\n").unwrap_err(), ".deny.toml: bans.deny is no array");
+    assert_eq!(bans("[bans]\n").unwrap_err(), ".deny.toml: bans.deny is not an array");
     let error = bans(&LIST.replace(", reason = \"needs headers\"", "")).unwrap_err();
     assert_eq!(error, ".deny.toml: the ban of openssl-sys has no `reason`");
 }

@@ -186,7 +186,13 @@ pub(super) const KNOWN: &[Known] = &[
     //
     known("etcd.endpoints", "127.0.0.1:2379", List, "host:port of the members"),
     known("etcd.prefix", "/minutehand", Text, "the folder of our keys"),
-    number("etcd.lease_ttl_ms", "5000", 1_000, 600_000, "so long is a partition idle after a crash"),
+    number(
+        "etcd.lease_ttl_ms",
+        "5000",
+        1_000,
+        600_000,
+        "lease TTL; a crashed scheduler's partitions stay unowned this long",
+    ),
     known("etcd.tls", "false", Switch, "encrypt connections to members"),
     known("etcd.tls_ca_file", "", Path, "authorities (PEM) of the members' certificates; needed with tls"),
     known("etcd.tls_cert_file", "", Path, "our certificate (PEM), where members ask for one"),
