@@ -122,6 +122,10 @@ pub(crate) struct TortureArgs {
     #[arg(long, value_name = "KINDS", value_enum, default_value_t = Faults::All)]
     pub(crate) faults: Faults,
 
+    /// Take a measurement instead: the same as `bench cluster NAME`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) measure: Option<String>,
+
     /// Put a mistake into what was read: the audit must fail.
     #[arg(long, value_name = "MISTAKE")]
     pub(crate) plant: Option<String>,
@@ -129,6 +133,21 @@ pub(crate) struct TortureArgs {
     /// Keep the journals of a good run too; those of a bad one are always kept.
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+impl TortureArgs {
+    /// The benchmark that is meant by `--measure`, if any.
+    pub(crate) fn as_bench(&self) -> Option<BenchArgs> {
+        let name = self.measure.clone()?;
+        Some(BenchArgs {
+            names: vec!["cluster".to_owned(), name],
+            data_dir: self.folder.clone(),
+            tasks: None,
+            rate: None,
+            seconds: None,
+            schedulers: self.schedulers.clone(),
+        })
+    }
 }
 
 /// Kinds of faults.

@@ -37,7 +37,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage_error(&error, &words, &mut console).into(),
     };
-    let result = match cli.verb {
+    let verb = match cli.verb {
+        Verb::Torture(args) => args.as_bench().map_or(Verb::Torture(args), Verb::Bench),
+        verb => verb,
+    };
+    let result = match verb {
         Verb::Sim(args) => sim::run(&args, cli.json, &mut console),
         Verb::Bench(args) => bench::run(args, cli.json, &mut console),
         Verb::Child(args) => bench::child(&args),
