@@ -18,8 +18,13 @@ const WRITING_BYTES: usize = 256;
 const RECORD_BYTES: usize = 256;
 /// What is due within this time is read even when memory is short, in milliseconds.
 const URGENT_MS: i64 = 1_000;
-/// What one answer of a store may bring, as a share of the budget.
-const ANSWER_SHARE: usize = 8;
+/// What one answer of the timetable may bring, as a share of the budget.
+const PAGE_SHARE: usize = 8;
+/// What one answer of the log may bring: less, for a short record takes many times its payload.
+const LOG_SHARE: usize = 32;
+/// What waits to be applied counts up to this share of the budget: with what rests, which counts up to one half, it must leave room for
+/// itself to be applied.
+const RECORDS_SHARE: usize = 4;
 
 /// Bytes in memory, about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,10 +87,12 @@ impl Partition {
     }
 
     /// What is counted against the budget. What rests goes by itself, in its time: it counts up to one half, or the log could
-    /// not be applied, and its time would not come.
+    /// not be applied, and its time would not come. Nor does what waits to be applied keep itself from that.
     fn counted_bytes(&self) -> usize {
         let Memory { busy, resting, .. } = self.memory();
-        busy + resting.min(self.config.memory_bytes_max / 2)
+        let budget = self.config.memory_bytes_max;
+        let records = self.records_bytes.min(budget / RECORDS_SHARE);
+        busy - self.records_bytes + records + resting.min(budget / 2)
     }
 
     /// Whether more of the log may be applied. What is being moved is held until the log has said so, and F with it; and while a
@@ -139,12 +146,12 @@ impl Partition {
 
     /// How much one read of the timetable may bring.
     pub(crate) fn page_bytes_max(&self) -> usize {
-        self.config.page_bytes_max.min(self.config.memory_bytes_max / ANSWER_SHARE)
+        self.config.page_bytes_max.min(self.config.memory_bytes_max / PAGE_SHARE)
     }
 
     /// How much one read of the log may bring.
     pub(crate) fn log_read_bytes_max(&self) -> usize {
-        self.config.log_read_bytes_max.min(self.config.memory_bytes_max / ANSWER_SHARE)
+        self.config.log_read_bytes_max.min(self.config.memory_bytes_max / LOG_SHARE)
     }
 
     /// What leaves with the next tick beside what is due.

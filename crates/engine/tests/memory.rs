@@ -5,8 +5,8 @@
 mod support;
 
 use minutehand_engine::Config;
-use minutehand_model::Command;
-use support::{Published, Story, Writes, task};
+use minutehand_model::{Command, OutcomeKind};
+use support::{Published, Story, Writes, completed, task};
 
 fn create(id: &str, due_ms: i64) -> Command {
     Command::Create(task(id, due_ms))
@@ -43,6 +43,24 @@ fn small() -> Config {
 
 fn named<'a>(story: &'a Story, prefix: &str) -> Vec<&'a Published> {
     story.published.iter().filter(|published| published.id.starts_with(prefix)).collect()
+}
+
+/// What has run fills the half of memory that it may, and then more short records come than there is room for.
+#[test]
+fn a_flood_of_short_records_does_not_keep_itself_waiting() {
+    let mut story = Story::begin_with(Config { dedupe_window_ms: 3_600_000, ..small() });
+    for number in 0..4_000 {
+        story.append(0, create(&format!("ran-{number}"), 1_000 + number));
+    }
+    story.pass(10_000);
+    story.go_blind();
+    for number in 0..2_000 {
+        story.append(10_000, completed(number, OutcomeKind::Succeeded));
+    }
+    story.say(11_000, create("last", 12_000));
+    story.see_in_pages(2_000);
+    story.pass(20_000);
+    assert_eq!(named(&story, "last").len(), 1);
 }
 
 /// Ten thousand tasks that were missed: ten times as much as there is memory for.
