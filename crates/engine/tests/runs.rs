@@ -376,6 +376,45 @@ fn a_triggers_own_policy_counts_where_all_may_run() {
 }
 
 #[test]
+fn a_trigger_waits_by_its_own_policy_where_all_may_run() {
+    for (overlap, asks) in
+        [(OverlapPolicy::BufferOne, 0), (OverlapPolicy::BufferAll, 0), (OverlapPolicy::CancelOther, 1)]
+    {
+        let mut story = begin(every_ten_seconds());
+        story.say(1_000, trigger(Some(overlap)));
+        story.say(2_000, trigger(Some(overlap)));
+        story.outage(9_000);
+        story.pass(11_000);
+        assert_eq!(story.nominals(), [1_000, 10_000], "{overlap}: it waits, and the calendar does not");
+        assert_eq!(story.stops.len(), asks, "{overlap}");
+        story.say(12_000, ended(RunCause::Trigger, 1_000, None, OutcomeKind::Succeeded));
+        assert_eq!(story.nominals(), [1_000, 10_000, 2_000], "{overlap}");
+    }
+}
+
+#[test]
+fn what_an_older_revision_owes_does_not_wait_where_all_run() {
+    let mut story = begin(with_overlap(OverlapPolicy::BufferAll));
+    story.pass(11_000);
+    story.append(35_000, revision(2, Some(every_ten_seconds()), false));
+    story.take_over(35_500);
+    story.pass(41_000);
+    assert_eq!(story.nominals(), [10_000, 20_000, 30_000, 40_000]);
+}
+
+#[test]
+fn a_run_that_was_asked_to_stop_pauses_nothing() {
+    let definition = ScheduleDefinition {
+        pause_on_failure: true,
+        run_timeout_ms: Some(25_000),
+        ..with_overlap(OverlapPolicy::CancelOther)
+    };
+    let mut story = begin(definition);
+    story.pass(36_000);
+    assert_eq!(story.nominals(), [10_000, 30_000], "what waited for the one that was given up has its turn");
+}
+
+#[test]
 fn runs_can_be_forgotten_on_request() {
     let mut story = begin(with_overlap(OverlapPolicy::Skip));
     story.pass(15_000);

@@ -153,12 +153,14 @@ pub struct WaitingRun {
     pub nominal: Timestamp,
     /// The log offset of the trigger that asked for it; `None` when its calendar did.
     pub trigger: Option<LogOffset>,
+    /// Its trigger brought the policy by which it waits: it does so also where its schedule lets all run side by side.
+    pub is_alone: bool,
 }
 
 impl WaitingRun {
     /// A run that the calendar owes.
     pub const fn of_calendar(nominal: Timestamp) -> WaitingRun {
-        WaitingRun { nominal, trigger: None }
+        WaitingRun { nominal, trigger: None, is_alone: false }
     }
 }
 

@@ -84,6 +84,9 @@ struct WaitingMessage {
     /// The log offset of the trigger that asked for it.
     #[prost(uint64, optional, tag = "2")]
     trigger: Option<u64>,
+    /// Whether it waits by the policy of its trigger.
+    #[prost(bool, tag = "3")]
+    alone: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
@@ -168,7 +171,11 @@ fn run_message(run: &RunInProgress) -> RunMessage {
 }
 
 fn waiting_message(waiting: &WaitingRun) -> WaitingMessage {
-    WaitingMessage { nominal_ms: waiting.nominal.as_millis(), trigger: waiting.trigger.map(LogOffset::bits) }
+    WaitingMessage {
+        nominal_ms: waiting.nominal.as_millis(),
+        trigger: waiting.trigger.map(LogOffset::bits),
+        alone: waiting.is_alone,
+    }
 }
 
 fn backfill_message(backfill: &Backfill) -> BackfillMessage {
@@ -200,7 +207,7 @@ fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
     let of_revision = |message: RevisionTimeMessage| (message.revision, ms(message.nominal_ms));
     let waiting = |message: WaitingMessage| -> Result<WaitingRun, Fault> {
         let trigger = message.trigger.map(|offset| log_offset("offset of a trigger", offset)).transpose()?;
-        Ok(WaitingRun { nominal: ms(message.nominal_ms), trigger })
+        Ok(WaitingRun { nominal: ms(message.nominal_ms), trigger, is_alone: message.alone })
     };
     let backfill = |message: BackfillMessage| -> Result<Backfill, Fault> {
         Ok(Backfill {

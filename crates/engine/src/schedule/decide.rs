@@ -39,6 +39,8 @@ impl Schedule {
         let is_awaited = definition.overlap != OverlapPolicy::AllowAll || definition.pause_on_failure;
         let run = Run { nominal, due, cause: RunCause::Calendar, offset: self.created_offset, is_awaited };
         self.start_or_wait(definition, definition.overlap, run, moment, outbox);
+        // What had to wait by an older revision's policy may start at once by the newest one's.
+        self.settle_overlap(moment, outbox);
         true
     }
 
@@ -87,13 +89,15 @@ impl Schedule {
             OverlapPolicy::BufferAll if self.state.buffered.len() >= OVERLAP_BUFFER_MAX => {
                 self.skip(run.nominal, run.cause, moment.now);
             }
-            OverlapPolicy::BufferOne | OverlapPolicy::BufferAll => self.buffer(run, moment.now),
+            OverlapPolicy::BufferOne | OverlapPolicy::BufferAll => {
+                self.buffer(run, overlap != definition.overlap, moment.now);
+            }
             OverlapPolicy::CancelOther => {
                 self.stop_runs(definition, false, moment, outbox);
                 for replaced in std::mem::take(&mut self.state.buffered) {
                     self.skip(replaced.nominal, cause_of(replaced), moment.now);
                 }
-                self.buffer(run, moment.now);
+                self.buffer(run, overlap != definition.overlap, moment.now);
             }
             OverlapPolicy::TerminateOther => {
                 self.stop_runs(definition, true, moment, outbox);
@@ -149,9 +153,9 @@ impl Schedule {
         self.remember(Kind::SkippedOverlap, nominal, cause, now);
     }
 
-    fn buffer(&mut self, run: Run, now: Timestamp) {
+    fn buffer(&mut self, run: Run, is_alone: bool, now: Timestamp) {
         let trigger = (run.cause == RunCause::Trigger).then_some(run.offset);
-        self.state.buffered.push_back(WaitingRun { nominal: run.nominal, trigger });
+        self.state.buffered.push_back(WaitingRun { nominal: run.nominal, trigger, is_alone });
         self.remember(Kind::Buffered, run.nominal, run.cause, now);
     }
 
@@ -166,10 +170,9 @@ impl Schedule {
             self.state.buffered.clear();
             return true;
         };
-        let runs_side_by_side = definition.overlap == OverlapPolicy::AllowAll;
         let mut changed = false;
-        while runs_side_by_side || !self.is_busy() {
-            let Some(waiting) = self.state.buffered.pop_front() else { break };
+        while let Some(index) = self.may_start_now(&definition) {
+            let Some(waiting) = self.state.buffered.remove(index) else { break };
             changed = true;
             if let Some(reason) = self.comes_too_late(&definition, waiting, moment) {
                 self.state.skipped += 1;
@@ -183,6 +186,14 @@ impl Schedule {
             }
         }
         changed
+    }
+
+    /// The first of what waits that may start now, as far as other runs go.
+    fn may_start_now(&self, definition: &ScheduleDefinition) -> Option<usize> {
+        let is_busy = self.is_busy();
+        let runs_side_by_side = definition.overlap == OverlapPolicy::AllowAll;
+        let may_start = |waiting: &WaitingRun| !is_busy || (runs_side_by_side && !waiting.is_alone);
+        self.state.buffered.iter().position(may_start)
     }
 
     /// Why what has waited does not run any more: the schedule has ended, or has had its runs. What was asked for runs all the same.
@@ -203,10 +214,8 @@ impl Schedule {
 
     /// Whether something waits that could start: never, after [`Schedule::settle_overlap`].
     pub(super) fn is_stranded(&self) -> bool {
-        let may_start = self
-            .definition()
-            .is_some_and(|definition| definition.overlap == OverlapPolicy::AllowAll || !self.is_busy());
-        !self.state.buffered.is_empty() && !self.is_resting() && may_start
+        let may_start = self.definition().and_then(|definition| self.may_start_now(definition));
+        may_start.is_some() && !self.is_resting()
     }
 }
 

@@ -42,9 +42,7 @@ impl Schedule {
     fn end(&mut self, index: usize, kind: Kind, moment: Moment, outbox: &mut Outbox) {
         let run = self.state.running.remove(index);
         self.remember(kind, run.nominal, run.cause, moment.now);
-        if run.stop.is_none() {
-            self.pause_after(kind, &run, moment.now);
-        }
+        self.pause_after(kind, &run, moment.now);
         if !moment.breaks(PlantedBug::EndSettles) {
             self.settle_overlap(moment, outbox);
         }
@@ -52,7 +50,8 @@ impl Schedule {
 
     /// A schedule that is to pause on failure does so after a run that did not end well, and was not asked to stop.
     fn pause_after(&mut self, kind: Kind, run: &RunInProgress, now: Timestamp) {
-        let has_failed = matches!(kind, Kind::Failed | Kind::Lost | Kind::Expired | Kind::TimedOut);
+        let has_failed =
+            run.stop.is_none() && matches!(kind, Kind::Failed | Kind::Lost | Kind::Expired | Kind::TimedOut);
         let pauses = self.definition().is_some_and(|definition| definition.pause_on_failure);
         if has_failed && pauses && self.state.paused_by_failure_at.is_none() {
             self.state.paused_by_failure_at = Some(now);

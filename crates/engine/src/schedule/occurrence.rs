@@ -20,7 +20,7 @@ pub(crate) struct Run {
 impl Run {
     /// What waited runs as what it was when it began to wait, and is not due before it runs.
     pub(crate) fn after_waiting(waiting: WaitingRun, created_offset: LogOffset, now: Timestamp) -> Run {
-        let WaitingRun { nominal, trigger } = waiting;
+        let WaitingRun { nominal, trigger, is_alone: _ } = waiting;
         let cause = if trigger.is_some() { RunCause::Trigger } else { RunCause::Calendar };
         Run {
             nominal,

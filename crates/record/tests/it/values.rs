@@ -360,6 +360,7 @@ impl Values {
                 .several(3, |values| WaitingRun {
                     nominal: values.any_time(),
                     trigger: values.optional(Values::offset),
+                    is_alone: values.flag(),
                 })
                 .into(),
             backfills: self
