@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use minutehand_model::{
     Command, Guarantee, LogOffset, Namespace, OutcomeKind, OverlapPolicy, Place, Publication, Revision,
-    ScheduleId, ScheduleState, SetAside, Stretch, TaskKey, Timestamp,
+    ScheduleId, ScheduleState, SetAside, StopRequest, Stretch, TaskKey, Timestamp,
 };
 
 /// What a record of the log says, without what the checkers do not need.
@@ -164,6 +164,8 @@ pub struct PartitionJournal {
     pub ticks: Vec<TickEntry>,
     /// Every execution, in order of ticks.
     pub publications: Vec<Published>,
+    /// Requests to stop, each with the tick that made it; `None` where nobody recorded them.
+    pub stops: Option<Vec<(usize, StopRequest)>>,
     /// Positions that were reported as set aside, in committed ticks.
     pub set_aside: Vec<String>,
     /// Tasks that stood in damaged blocks.

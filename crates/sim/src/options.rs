@@ -9,6 +9,7 @@ use crate::planted::{Flaw, Planted};
 use crate::profile;
 use crate::rng::Rng;
 use crate::store::Reception;
+use crate::workload::RunMix;
 
 /// True time at the beginning of every run: 2026-01-01T00:00:00Z.
 pub(crate) const BEGIN_MS: i64 = 1_767_225_600_000;
@@ -66,6 +67,10 @@ pub(crate) struct Mix {
     pub(crate) schedules: usize,
     /// Changes to schedules a minute.
     pub(crate) schedule_changes_per_minute: i64,
+    /// Of a hundred schedules: those whose revisions each have an overlap policy of their own.
+    pub(crate) restless: u64,
+    /// How runs of schedules go.
+    pub(crate) runs: RunMix,
 }
 
 /// A run with everything drawn.
@@ -115,7 +120,7 @@ impl Setup {
     pub(crate) fn draw_aimed(seed: u64, options: &Options) -> Setup {
         let mut rng = Rng::fork(seed, 7);
         let drawn = if rng.chance(0.125) { FaultModel::healthy() } else { FaultModel::draw(&mut rng) };
-        let mut mix = draw_mix(&mut rng);
+        let mut mix = draw_mix(&mut rng, &mut Rng::fork(seed, 13));
         mix.horizon_ms = mix.horizon_ms.min(options.virtual_seconds as i64 * 20 * SECOND_MS);
         let faults_end_ms = BEGIN_MS + options.virtual_seconds.max(1) as i64 * SECOND_MS;
         let mut setup = Setup {
@@ -205,7 +210,7 @@ impl Setup {
     }
 }
 
-fn draw_mix(rng: &mut Rng) -> Mix {
+fn draw_mix(rng: &mut Rng, running: &mut Rng) -> Mix {
     Mix {
         horizon_ms: rng.pick(&[30 * SECOND_MS, 3 * MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS]),
         round_due: rng.below(100) as f64 / 150.0,
@@ -216,6 +221,8 @@ fn draw_mix(rng: &mut Rng) -> Mix {
         repeats: rng.below(16),
         schedules: rng.below(7) as usize,
         schedule_changes_per_minute: rng.range(2, 20),
+        restless: running.pick(&[0, 15, 15, 50]),
+        runs: RunMix::draw(running),
     }
 }
 

@@ -140,9 +140,25 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
         }
         PlantedBug::Dedupe => setup.mix.repeats = 25,
         PlantedBug::TornState | PlantedBug::RevisionOverlap | PlantedBug::StateReplayed => schedules(setup),
+        PlantedBug::ClampedRevision => {
+            schedules(setup);
+            setup.sinks_tell_the_time = false;
+            setup.model.clock_skew_ms_max = MINUTE_MS;
+            setup.mix.schedule_changes_per_minute = 6;
+        }
+        PlantedBug::EndAny => {
+            schedules(setup);
+            setup.mix.schedule_changes_per_minute = 80;
+            setup.mix.restless = 0;
+            let runs = &mut setup.mix.runs;
+            (runs.long, runs.unheard, runs.stops_lost) = (700, 0, 900);
+        }
+        PlantedBug::SettleOne => {
+            runs_in_progress(setup);
+            (setup.mix.restless, setup.mix.runs.long) = (80, 400);
+        }
         PlantedBug::EndSettles
         | PlantedBug::ReviseSettles
-        | PlantedBug::SettleOne
         | PlantedBug::RestStarts
         | PlantedBug::RestBackfills
         | PlantedBug::PauseNominal
@@ -152,15 +168,20 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
         | PlantedBug::StopNominal
         | PlantedBug::StopQueue
         | PlantedBug::StopOnce
-        | PlantedBug::StoppedRetries
-        | PlantedBug::RetryCancelled
-        | PlantedBug::EndAny
         | PlantedBug::Inherits
-        | PlantedBug::LateCreation
-        | PlantedBug::ClampedRevision
         | PlantedBug::TriggerPolicy
         | PlantedBug::BackfillTwice
-        | PlantedBug::BackfillUnstopped => schedules(setup),
+        | PlantedBug::BackfillUnstopped => runs_in_progress(setup),
+        PlantedBug::StoppedRetries | PlantedBug::RetryCancelled => {
+            runs_in_progress(setup);
+            let runs = &mut setup.mix.runs;
+            (runs.failing, runs.retried, runs.cancelled, runs.stops_lost) = (500, 800, 400, 400);
+        }
+        PlantedBug::LateCreation => {
+            runs_in_progress(setup);
+            setup.model.outages_per_minute = 8.0;
+            setup.model.outage_ms_max = 20_000;
+        }
         PlantedBug::StaleAnswer | PlantedBug::DoubtIgnored => {
             far_and_crashing(setup, rng);
             setup.model.commit_in_doubt = 0.05;
@@ -275,6 +296,16 @@ fn schedules(setup: &mut Setup) {
     setup.mix.schedule_changes_per_minute = 20;
     setup.model.crashes_per_minute = setup.model.crashes_per_minute.max(4.0);
     setup.model.restart_ms_max = setup.model.restart_ms_max.min(10_000);
+}
+
+/// Schedules that are changed all the time, and runs that go on, fail and are asked to stop.
+fn runs_in_progress(setup: &mut Setup) {
+    schedules(setup);
+    setup.mix.schedule_changes_per_minute = 60;
+    setup.mix.restless = 30;
+    let runs = &mut setup.mix.runs;
+    (runs.unheard, runs.long) = (runs.unheard.max(50), 200);
+    runs.failing = runs.failing.max(200);
 }
 
 /// R is counted in chunks of some hundred offsets: one busy partition whose commands settle soon, stores that are often

@@ -130,6 +130,7 @@ fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Jour
             schedule_states: sink.states(),
             ticks: std::mem::take(&mut sink.ticks),
             publications: std::mem::take(&mut sink.publications),
+            stops: Some(std::mem::take(&mut sink.stops)),
             set_aside: sink.set_aside.iter().map(|set_aside| set_aside.position.clone()).collect(),
             unpublished: std::mem::take(&mut sink.unpublished),
             damaged_tasks: std::mem::take(&mut world.timetables[partition].damaged_tasks),

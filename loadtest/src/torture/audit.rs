@@ -227,6 +227,7 @@ fn partition_journal(recorded: RecordedPartition) -> (PartitionJournal, Option<S
         log: recorded.log.into_iter().map(|record| record.logged).collect(),
         ticks,
         publications,
+        stops: None,
         set_aside: recorded.rejected,
         unpublished: Vec::new(),
         damaged_tasks: Vec::new(),

@@ -1,6 +1,7 @@
 //! The checkers: pure functions of the journal that know the promises, and nothing of how they are kept.
 
 mod chronos;
+mod course;
 mod cursors;
 mod early;
 mod generations;
@@ -10,8 +11,10 @@ mod publication;
 mod recovery;
 mod refusals;
 mod requests;
+mod rests;
 mod revisions;
 mod set_aside;
+mod stops;
 #[cfg(test)]
 mod story;
 
@@ -56,6 +59,8 @@ const CHECKERS: &[(&str, Checker)] = &[
     ("not published", refusals::check),
     ("occurrences", occurrences::check),
     ("overlap", overlap::check),
+    ("rests", rests::check),
+    ("requests to stop", stops::check),
     ("triggers and backfills", requests::check),
     ("chronos matching", chronos::check),
     ("recovery", recovery::check),

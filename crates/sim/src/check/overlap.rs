@@ -1,34 +1,23 @@
-//! Overlap policies: where runs must not overlap, the next starts only when the owner knows that the last has ended;
-//! and an occurrence is skipped only while a run goes on.
+//! Overlap policies: where runs must not overlap, the next starts only when its owner may know that the last has ended; an occurrence
+//! is left out only while a run goes on; and nothing waits once nothing runs.
 
-use std::collections::BTreeMap;
+use minutehand_model::{MisfirePolicy, OverlapPolicy, RunCause, ScheduleDefinition, Timestamp};
 
-use minutehand_model::{LogOffset, MisfirePolicy, OverlapPolicy, TaskKey, Timestamp};
-
-use super::revisions::{Life, ScheduleRun, lives, runs};
+use super::course::{Course, Rests, SKEW_MS_MAX, Story, has_calm_clocks};
+use super::revisions::{Expected, Life, ScheduleRun, lives, runs};
 use crate::journal::{Journal, PartitionJournal, Said};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let mut runs = runs(about)?;
     for life in lives(journal, about) {
-        let one_at_a_time = matches!(
-            life.overlap(),
-            Some(
-                OverlapPolicy::Skip
-                    | OverlapPolicy::BufferOne
-                    | OverlapPolicy::BufferAll
-                    | OverlapPolicy::CancelOther
-            )
-        );
         let runs = runs.remove(&(life.namespace.clone(), life.schedule.clone())).unwrap_or_default();
-        if !one_at_a_time || triggers_override(about, &life) || was_deleted(&life) {
-            continue;
-        }
-        let ends = ends(about);
         let named = |what: String| format!("schedule {}: {what}", life.schedule);
-        check_one_at_a_time(about, &life, &runs, &ends).map_err(named)?;
-        if life.overlap() == Some(OverlapPolicy::Skip) {
-            check_skips(journal, about, &life, &runs, &ends).map_err(named)?;
+        let story = Story::of(about, &life, &runs);
+        check_one_at_a_time(&story).map_err(named)?;
+        check_triggers(&story).map_err(named)?;
+        if has_calm_clocks(journal) {
+            check_left(journal, &story).map_err(named)?;
+            check_triggers_left(&story).map_err(named)?;
         }
         check_counts(journal, about, &life, &runs).map_err(named)?;
     }
@@ -43,95 +32,219 @@ fn is_about(
     (namespace, schedule) == (&life.namespace, &life.schedule)
 }
 
-fn triggers_override(about: &PartitionJournal, life: &Life) -> bool {
-    about.log.iter().any(|record| {
-        matches!(&record.said, Said::Trigger { namespace, schedule, overlap: Some(_) }
-            if is_about(life, namespace, schedule))
-    })
+/// Whether a policy lets no run start while another goes on.
+fn is_one_at_a_time(overlap: OverlapPolicy) -> bool {
+    !matches!(overlap, OverlapPolicy::AllowAll | OverlapPolicy::TerminateOther)
 }
 
-/// A deleted schedule forgets its runs.
-fn was_deleted(life: &Life) -> bool {
-    life.reigns.iter().any(|reign| reign.definition.is_none())
+/// What runs for certain when a run starts, and was started before it.
+fn still_running<'a>(story: &'a Story<'_>, index: usize) -> Option<&'a Course> {
+    let started = &story.runs[index];
+    let tick = started.run.tick;
+    let mut before = story.runs[..index].iter().filter(|one| one.incarnation == started.incarnation);
+    before.find(|one| one.counts(tick) || one.is_awaited && one.run.tick == tick && one.ends_first > tick)
 }
 
-/// A run by its key and due time.
-type RunName = (TaskKey, Timestamp);
-/// For every run the offset of the first record that says it has ended.
-type Ends = BTreeMap<RunName, LogOffset>;
+fn overlapping(story: &Story<'_>, index: usize, earlier: &Course) -> String {
+    let (started, tick) = (&story.runs[index].run, story.tick(story.runs[index].run.tick));
+    let earlier = earlier.run.nominal;
+    format!("{} was started by tick {} while {earlier} was still running", started.nominal, tick.number)
+}
 
-fn ends(about: &PartitionJournal) -> Ends {
-    let mut ends = Ends::new();
-    for record in &about.log {
-        if let Said::Completed { key, due: Some(due), .. } = &record.said {
-            ends.entry((*key, *due)).or_insert(record.offset);
+fn check_one_at_a_time(story: &Story<'_>) -> Result<(), String> {
+    for (index, started) in story.runs.iter().enumerate() {
+        let is_alone = |definition: &ScheduleDefinition| is_one_at_a_time(definition.overlap);
+        let may_start = started.own.is_some_and(|own| !is_one_at_a_time(own));
+        if may_start || !story.all(started.incarnation, is_alone) {
+            continue;
         }
-    }
-    ends
-}
-
-/// Whether an owner with this A knows that a run has ended.
-fn has_ended(ends: &Ends, run: &ScheduleRun, applied: LogOffset) -> bool {
-    ends.get(&(run.key, run.due)).is_some_and(|offset| *offset < applied)
-}
-
-fn check_one_at_a_time(
-    about: &PartitionJournal,
-    life: &Life,
-    runs: &[ScheduleRun],
-    ends: &Ends,
-) -> Result<(), String> {
-    let mut started: Vec<&ScheduleRun> = Vec::new();
-    for run in runs {
-        let tick = &about.ticks[run.tick];
-        let given_up = |earlier: &ScheduleRun| {
-            tick.published_at_ms - about.ticks[earlier.tick].published_at_ms >= life.run_timeout_ms_min()
-        };
-        started.retain(|earlier| !has_ended(ends, earlier, tick.applied) && !given_up(earlier));
-        if let Some(earlier) = started.first() {
-            return Err(format!(
-                "{} was started by tick {} while {} was still running",
-                run.nominal, tick.number, earlier.nominal
-            ));
+        if let Some(earlier) = still_running(story, index) {
+            return Err(overlapping(story, index, earlier));
         }
-        started.push(run);
     }
     Ok(())
 }
 
-/// With `skip`: what did not run was due while something ran.
-fn check_skips(
-    journal: &Journal,
-    about: &PartitionJournal,
-    life: &Life,
-    runs: &[ScheduleRun],
-    ends: &Ends,
+/// A trigger obeys the policy that it brings, also where all others may run side by side.
+fn check_triggers(story: &Story<'_>) -> Result<(), String> {
+    for (index, started) in story.runs.iter().enumerate() {
+        let side_by_side = |definition: &ScheduleDefinition| definition.overlap == OverlapPolicy::AllowAll;
+        let is_alone = started.own.is_some_and(is_one_at_a_time);
+        if !is_alone || !story.all(started.incarnation, side_by_side) {
+            continue;
+        }
+        if let Some(earlier) = still_running(story, index) {
+            return Err(overlapping(story, index, earlier));
+        }
+    }
+    Ok(())
+}
+
+/// An occurrence and the ticks in which it was decided.
+struct Decided<'a> {
+    occurrence: Expected,
+    definition: &'a ScheduleDefinition,
+    /// The tick that applied its revision.
+    ruled_by: usize,
+    first: usize,
+    last: usize,
+    /// The tick that published it.
+    ran: usize,
+}
+
+/// Nothing is left out while nothing runs, and nothing waits.
+fn check_left(journal: &Journal, story: &Story<'_>) -> Result<(), String> {
+    let end = Timestamp::from_millis(journal.ended_at_ms - journal.recovery_bound_ms);
+    let expected = story.life.expected(end);
+    let mut idle = Vec::new();
+    for occurrence in expected.into_iter().filter(|one| one.is_certain) {
+        let incarnation = story.incarnation(story.life.reigns[occurrence.reign].offset);
+        let nothing_else = |definition: &ScheduleDefinition| {
+            definition.misfire == MisfirePolicy::default() && definition.runs_max.is_none()
+        };
+        if !story.all(incarnation, nothing_else) {
+            continue;
+        }
+        let Some(decided) = decided(story, occurrence, incarnation) else { continue };
+        while idle.len() <= incarnation {
+            idle.push(story.idle(idle.len()));
+        }
+        check_decided(story, &decided, &idle[incarnation], incarnation)?;
+    }
+    Ok(())
+}
+
+/// When an occurrence was decided; `None` when it was not for certain, or for another reason.
+fn decided<'a>(story: &'a Story<'_>, occurrence: Expected, incarnation: usize) -> Option<Decided<'a>> {
+    let reign = &story.life.reigns[occurrence.reign];
+    let definition = reign.definition.as_ref()?;
+    let (nominal, jitter_ms) = (occurrence.nominal, definition.jitter_ms);
+    let created = story.creation(incarnation)?.offset;
+    let (first, last) = story.passed_by(nominal, nominal.plus_millis(jitter_ms), created);
+    let ruled_by = super::course::applied_by(story.about, reign.offset);
+    // What F had passed when its revision was applied is decided later, in any tick.
+    let was_ahead = story.about.ticks.get(ruled_by).is_some_and(|tick| tick.head.due < nominal);
+    let is_over = last >= story.about.ticks.len() || last >= story.deleted_by(incarnation);
+    if !was_ahead || is_over || story.may_have_rested_at(nominal, nominal.plus_millis(jitter_ms)) {
+        return None;
+    }
+    let is_this = |one: &&Course| {
+        one.incarnation == incarnation && (one.run.cause, one.run.nominal) == (RunCause::Calendar, nominal)
+    };
+    let ran = story.runs.iter().find(is_this).map_or(usize::MAX, |one| one.run.tick);
+    Some(Decided { occurrence, definition, ruled_by, first, last, ran })
+}
+
+fn check_decided(
+    story: &Story<'_>,
+    decided: &Decided<'_>,
+    idle: &[bool],
+    incarnation: usize,
 ) -> Result<(), String> {
-    let nothing_else = life.definitions().all(|definition| {
-        definition.misfire == MisfirePolicy::default()
-            && definition.runs_max.is_none()
-            && !definition.pause_on_failure
-            && definition.jitter_ms == 0
-    });
-    if !nothing_else {
+    let Decided { occurrence, definition, first, last, ran, .. } = decided;
+    let nominal = occurrence.nominal;
+    if ran <= last {
         return Ok(());
     }
-    let end_ms = journal.ended_at_ms - journal.recovery_bound_ms;
-    for one in life.expected(Timestamp::from_millis(end_ms)).iter().filter(|one| one.is_certain) {
-        if runs.iter().any(|run| run.nominal == one.nominal) {
+    let number = |tick: usize| story.tick(tick).number;
+    match definition.overlap {
+        OverlapPolicy::AllowAll | OverlapPolicy::TerminateOther => {
+            Err(format!("{nominal} did not run by tick {}, although nothing keeps it", number(*last)))
+        }
+        OverlapPolicy::Skip => {
+            let is_idle = |tick: usize| idle[tick] && story.rests_after(tick) == Rests::No;
+            match (*first..=*last).all(is_idle) {
+                true => Err(format!("{nominal} was skipped by tick {} while nothing ran", number(*last))),
+                false => Ok(()),
+            }
+        }
+        OverlapPolicy::BufferOne | OverlapPolicy::BufferAll | OverlapPolicy::CancelOther => {
+            let until = (*ran).min(story.deleted_by(incarnation)).min(idle.len());
+            let stranded = (*last..until).find(|tick| is_stranded(story, decided, idle, incarnation, *tick));
+            match stranded {
+                Some(tick) => {
+                    Err(format!("{nominal} waits in tick {}, although nothing keeps it", number(tick)))
+                }
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// Whether something waits for certain after a tick that nothing can keep from running.
+///
+/// When an occurrence has not run that had to wait, something waits from then on until a run starts; where all wait, it is the
+/// occurrence itself.
+fn is_stranded(
+    story: &Story<'_>,
+    decided: &Decided<'_>,
+    idle: &[bool],
+    incarnation: usize,
+    tick: usize,
+) -> bool {
+    let runs_side_by_side = story
+        .ruling_after(tick)
+        .and_then(|reign| reign.definition.as_ref())
+        .is_some_and(|definition| definition.overlap == OverlapPolicy::AllowAll);
+    let may_start = idle[tick] || runs_side_by_side;
+    if !may_start || story.rests_after(tick) != Rests::No {
+        return false;
+    }
+    let waits_itself = decided.definition.overlap == OverlapPolicy::BufferAll
+        && !may_be_replaced(story, decided.ruled_by, tick);
+    let has_started = || {
+        let mut started = story.runs.iter().filter(|one| one.incarnation == incarnation);
+        started.any(|one| (decided.first..=tick).contains(&one.run.tick))
+    };
+    let published_ms = story.tick(tick).published_at_ms + SKEW_MS_MAX;
+    let mut ruled = story.ruling_between(decided.ruled_by, tick);
+    let has_ended = ruled.any(|reign| {
+        let end = reign.definition.as_ref().and_then(|definition| definition.end);
+        end.is_some_and(|end| end.as_millis() <= published_ms)
+    });
+    !has_ended && (waits_itself || !has_started())
+}
+
+/// A trigger that waits for its turn has it once nothing runs.
+fn check_triggers_left(story: &Story<'_>) -> Result<(), String> {
+    for record in &story.about.log {
+        let Said::Trigger { namespace, schedule, overlap } = &record.said else { continue };
+        let asked = story.life.reign_at(record.offset).and_then(|reign| reign.definition.as_ref());
+        let waits = asked.is_some_and(|one| overlap.unwrap_or(one.overlap) == OverlapPolicy::BufferAll);
+        if !waits || !is_about(story.life, namespace, schedule) {
             continue;
         }
-        let Some(passing) = about.ticks.iter().position(|tick| tick.head.due >= one.nominal) else {
-            continue;
-        };
-        let tick = &about.ticks[passing];
-        let mut started = runs.iter().filter(|run| run.tick <= passing);
-        let was_busy = started.any(|run| !has_ended(ends, run, tick.applied));
-        if !was_busy {
-            return Err(format!("{} was skipped by tick {} while nothing ran", one.nominal, tick.number));
+        let incarnation = story.incarnation(record.offset);
+        let applied = super::course::applied_by(story.about, record.offset);
+        let is_this = |one: &&Course| (one.run.cause, one.run.offset) == (RunCause::Trigger, record.offset);
+        let ran = story.runs.iter().find(is_this).map_or(usize::MAX, |one| one.run.tick);
+        let idle = story.idle(incarnation);
+        let until = ran.min(story.deleted_by(incarnation)).min(idle.len());
+        let may_start = |tick: &usize| idle[*tick] && story.rests_after(*tick) == Rests::No;
+        if let Some(tick) = (applied..until).find(may_start)
+            && !may_be_replaced(story, applied, tick)
+        {
+            let number = story.tick(tick).number;
+            let offset = record.offset;
+            return Err(format!(
+                "the trigger at offset {offset} waits in tick {number}, and nothing keeps it"
+            ));
         }
     }
     Ok(())
+}
+
+/// Whether what waits between two ticks may have been replaced by something newer.
+fn may_be_replaced(story: &Story<'_>, first: usize, last: usize) -> bool {
+    let replaces = |overlap: OverlapPolicy| overlap == OverlapPolicy::CancelOther;
+    let mut ruled = story.ruling_between(first, last).filter_map(|reign| reign.definition.as_ref());
+    let is_brought = || {
+        story.about.log.iter().any(|record| {
+            matches!(&record.said, Said::Trigger { namespace, schedule, overlap: Some(overlap) }
+                if is_about(story.life, namespace, schedule) && replaces(*overlap))
+        })
+    };
+    ruled.any(|definition| replaces(definition.overlap)) || is_brought()
 }
 
 /// What a schedule says of itself adds up: owed = ran + skipped + waiting.
@@ -227,6 +340,58 @@ mod tests {
         let backfilled = run_as(first.ticks(16_000, &[]), 10_000, 16_000, 0, "/backfill").ticks(20_000, &[]);
         let ended = completes_as(backfilled, 25_000, RunCause::Backfill, 10_000, 16_000).ticks(30_000, &[]);
         assert_eq!(ask(&run(ended, 30_000, 0)), Ok(()));
+    }
+
+    #[test]
+    fn nothing_waits_once_nothing_runs() {
+        for overlap in [OverlapPolicy::BufferOne, OverlapPolicy::BufferAll, OverlapPolicy::CancelOther] {
+            let mut definition = definition(every(10));
+            definition.overlap = overlap;
+            let story = revise(Story::default(), 0, 1, Some(definition)).ticks(1, &[]);
+            let waits = run(story.ticks(10_000, &[]), 10_000, 0).ticks(20_000, &[]);
+            assert_eq!(ask(&waits.clone().ticks(22_000, &[])), Ok(()), "{overlap}");
+            let ended = completes(waits, 21_000, 10_000).ticks(22_000, &[]);
+            assert_eq!(ask(&run(ended.clone(), 20_000, 0)), Ok(()), "{overlap}");
+            assert!(ask(&ended).is_err(), "{overlap}: it waits for nothing");
+        }
+    }
+
+    #[test]
+    fn a_trigger_that_waits_has_its_turn() {
+        let (namespace, schedule) = names();
+        let mut definition = definition(every(100));
+        definition.overlap = OverlapPolicy::BufferAll;
+        let asks = |story: Story, at: u64| {
+            let (namespace, schedule) = (namespace.clone(), schedule.clone());
+            story.says(at, crate::journal::Said::Trigger { namespace, schedule, overlap: None })
+        };
+        let ran = |story: Story, at_ms: i64, at: u64| {
+            run_as(story.ticks(at_ms, &[]), at as i64, at as i64, at, "/trigger")
+        };
+        let story = revise(Story::default(), 0, 1, Some(definition)).ticks(1, &[]);
+        let waits = asks(ran(asks(story, 5_000), 5_001, 5_000), 6_000).ticks(6_001, &[]);
+        assert_eq!(ask(&waits), Ok(()));
+        let ended = completes_as(waits, 6_500, RunCause::Trigger, 5_000, 5_000);
+        assert_eq!(ask(&ran(ended.clone(), 6_501, 6_000)), Ok(()));
+        assert!(ask(&ended.ticks(6_501, &[])).is_err());
+    }
+
+    #[test]
+    fn a_triggers_own_policy_counts_where_all_may_run() {
+        let (namespace, schedule) = names();
+        let asks = |story: Story, at: u64| {
+            let (namespace, schedule) = (namespace.clone(), schedule.clone());
+            let overlap = Some(OverlapPolicy::Skip);
+            story.says(at, crate::journal::Said::Trigger { namespace, schedule, overlap })
+        };
+        let ran = |story: Story, at: u64| {
+            run_as(asks(story, at).ticks(at as i64 + 1, &[]), at as i64, at as i64, at, "/trigger")
+        };
+        let story = revise(Story::default(), 0, 1, Some(definition(every(100)))).ticks(1, &[]);
+        let first = ran(story, 5_000);
+        assert!(ask(&ran(first.clone(), 6_000)).is_err());
+        let ended = completes_as(first, 5_500, RunCause::Trigger, 5_000, 5_000).ticks(5_501, &[]);
+        assert_eq!(ask(&ran(ended, 6_000)), Ok(()));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use minutehand_model::{LogOffset, OverlapPolicy, RunCause, Timestamp};
 
+use super::course::applied_by;
 use super::revisions::{Life, ScheduleRun, lives, runs};
 use crate::journal::{Journal, Logged, PartitionJournal, Said};
 
@@ -14,6 +15,8 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
         let named = |what: String| format!("schedule {}: {what}", life.schedule);
         check_triggers(journal, about, &life, &runs).map_err(named)?;
         check_backfills(journal, about, &life, &runs).map_err(named)?;
+        check_stopped(about, &life, &runs).map_err(named)?;
+        check_equal(about, &life, &runs).map_err(named)?;
     }
     Ok(())
 }
@@ -92,7 +95,11 @@ fn check_backfills(
         any.into_iter().for_each(|nominal| *allowed.entry(nominal).or_default() += 1);
         // What rests with the schedule, or is part of another backfill as well, need not run once more.
         let is_last = life.reigns.last().is_some_and(|last| last.offset == reign.offset && !last.is_paused);
-        if is_last && life.is_transparent() && is_settled(journal, record) {
+        let is_stopped = about.log.iter().any(|record| {
+            matches!(&record.said, Said::StopBackfill { namespace, schedule, .. }
+                if (namespace, schedule) == (&life.namespace, &life.schedule))
+        });
+        if is_last && !is_stopped && life.is_transparent() && is_settled(journal, record) {
             let times = reign.times.iter().flat_map(|times| times.between(from.plus_millis(-1), *to));
             wanted.extend(times.map(|nominal| (nominal, 1)));
         }
@@ -107,6 +114,49 @@ fn check_backfills(
         let count = ran.get(nominal).copied().unwrap_or(0);
         if count < *least {
             return Err(format!("{nominal} was backfilled {count} times, {least} were asked for"));
+        }
+    }
+    Ok(())
+}
+
+/// What is left of a backfill that was stopped does not run.
+fn check_stopped(about: &PartitionJournal, life: &Life, runs: &[ScheduleRun]) -> Result<(), String> {
+    for record in &about.log {
+        let Said::StopBackfill { namespace, schedule, backfill } = &record.said else { continue };
+        if (namespace, schedule) != (&life.namespace, &life.schedule) {
+            continue;
+        }
+        let stopped = applied_by(about, record.offset);
+        let goes_on = |run: &&ScheduleRun| {
+            (run.cause, run.offset) == (RunCause::Backfill, *backfill) && run.tick >= stopped
+        };
+        if let Some(run) = runs.iter().find(goes_on) {
+            let nominal = run.nominal;
+            return Err(format!(
+                "{nominal} of backfill {backfill} ran, which offset {} stopped",
+                record.offset
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What waits in one backfill is not part of another that comes meanwhile.
+fn check_equal(about: &PartitionJournal, life: &Life, runs: &[ScheduleRun]) -> Result<(), String> {
+    let backfilled = || runs.iter().filter(|run| run.cause == RunCause::Backfill);
+    for run in backfilled() {
+        let asked = applied_by(about, run.offset);
+        let mut earlier = backfilled().filter(|one| one.nominal == run.nominal && one.offset < run.offset);
+        let lives_on = |one: &&ScheduleRun| {
+            let between = one.offset..run.offset;
+            one.tick >= asked && !life.deletions().any(|offset| between.contains(&offset))
+        };
+        if let Some(one) = earlier.find(lives_on) {
+            let nominal = run.nominal;
+            let (first, second) = (one.offset, run.offset);
+            return Err(format!(
+                "{nominal} waited in backfill {first}, and ran in backfill {second} as well"
+            ));
         }
     }
     Ok(())
@@ -146,5 +196,43 @@ mod tests {
         assert!(ran(&[10_000, 20_000]).ask(check).is_err());
         assert!(ran(&[10_000, 20_000, 30_000, 30_000]).ask(check).is_err());
         assert!(ran(&[10_000, 20_000, 30_000, 40_000]).ask(check).is_err());
+    }
+
+    #[test]
+    fn a_backfill_that_was_stopped_goes_no_further() {
+        let (namespace, schedule) = names();
+        let (from, to) = (ms(10_000), ms(30_000));
+        let name = || (namespace.clone(), schedule.clone());
+        let asked =
+            story().says(40_000, Said::Backfill { namespace: name().0, schedule: name().1, from, to });
+        let begun = run_as(asked.ticks(41_000, &[]), 10_000, 41_000, 40_000, "/backfill");
+        let backfill = minutehand_model::LogOffset::at(40_000);
+        let stop = Said::StopBackfill { namespace, schedule, backfill };
+        let stopped = begun.says(42_000, stop).ticks(43_000, &[]);
+        assert_eq!(stopped.ask(check), Ok(()));
+        assert!(run_as(stopped, 20_000, 43_000, 40_000, "/backfill").ask(check).is_err());
+    }
+
+    #[test]
+    fn what_waits_in_one_backfill_is_not_part_of_another() {
+        let (namespace, schedule) = names();
+        let (from, to) = (ms(10_000), ms(20_000));
+        let asks = |story: Story, at: u64| {
+            let (namespace, schedule) = (namespace.clone(), schedule.clone());
+            story.says(at, Said::Backfill { namespace, schedule, from, to })
+        };
+        let both = |ran_before_ms: Option<i64>| {
+            let first = asks(story(), 40_000);
+            let first = match ran_before_ms {
+                Some(at_ms) => run_as(first.ticks(at_ms, &[]), 10_000, at_ms, 40_000, "/backfill"),
+                None => first,
+            };
+            asks(first, 45_000).ticks(46_000, &[])
+        };
+        let again = run_as(both(Some(41_000)), 10_000, 46_000, 45_000, "/backfill");
+        let whole = run_as(again, 20_000, 46_000, 40_000, "/backfill");
+        assert_eq!(whole.ask(check), Ok(()), "it had run when it was asked for again");
+        let waited = run_as(both(None), 10_000, 46_000, 40_000, "/backfill");
+        assert!(run_as(waited, 10_000, 46_000, 45_000, "/backfill").ask(check).is_err());
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct Reign {
     pub(super) offset: LogOffset,
     /// It governs the nominal times after this one.
     pub(super) after: Timestamp,
+    /// It governs for certain those after this one: the owner's clock counts where the log's time is far ahead of it.
+    pub(super) certain_after: Timestamp,
     /// It may govern those after this one: the owner that applied it may have had a clock that was behind, and what the jitter held
     /// over a rest before is its own.
     pub(super) first: Timestamp,
@@ -104,6 +106,8 @@ pub(super) struct ScheduleRun {
     pub(super) offset: LogOffset,
     /// Index into the ticks.
     pub(super) tick: usize,
+    /// Whether its end is to be told.
+    pub(super) is_awaited: bool,
 }
 
 impl Life {
@@ -119,12 +123,6 @@ impl Life {
                 && definition.runs_max.is_none()
                 && !definition.pause_on_failure
         })
-    }
-
-    /// The overlap policy, if all revisions have the same.
-    pub(super) fn overlap(&self) -> Option<OverlapPolicy> {
-        let first = self.definitions().next()?.overlap;
-        self.definitions().all(|definition| definition.overlap == first).then_some(first)
     }
 
     /// How long a run of which nothing is heard is waited for, at least.
@@ -149,7 +147,7 @@ impl Life {
             let until = reign.until.plus_millis(slack_ms);
             let last = until.max(next_unsure.max().unwrap_or(Timestamp::MIN)).min(through);
             for nominal in times.between(reign.first.plus_millis(-jitter_ms), last) {
-                let is_certain = nominal > reign.after.max(reign.unsure_until)
+                let is_certain = nominal > reign.certain_after.max(reign.unsure_until)
                     && nominal <= reign.certain_until
                     && nominal.plus_millis(jitter_ms) <= reign.owed_until;
                 let known = all.entry(nominal).or_insert(Expected { nominal, is_certain, reign: index });
@@ -159,6 +157,11 @@ impl Life {
             }
         }
         all.into_values().collect()
+    }
+
+    /// The offsets of the revisions that deleted it.
+    pub(super) fn deletions(&self) -> impl Iterator<Item = LogOffset> {
+        self.reigns.iter().filter(|reign| reign.definition.is_none()).map(|reign| reign.offset)
     }
 
     /// The revision in force when a record was appended.
@@ -211,9 +214,15 @@ fn reign(
     let took_effect = about.ticks.iter().find(|tick| tick.applied > record.offset);
     let in_force = |before: &Reign| before.definition.is_some() && !before.is_paused;
     let own = after.plus_millis(-journal.clock_error_ms);
+    // The latest that its owner's clock may have shown when the revision was applied.
+    let shown =
+        took_effect.map(|tick| Timestamp::from_millis(tick.published_at_ms.max(tick.latest_clock_ms)));
+    let is_ahead = |shown: &Timestamp| after.millis_since(*shown) > LOG_AHEAD_MS_MAX;
+    let by_owner = shown.filter(is_ahead).filter(|_| before.is_none());
     Reign {
         offset: record.offset,
         after,
+        certain_after: by_owner.unwrap_or(after),
         // What the jitter held over the rest before runs after it.
         first: before
             .filter(|before| before.is_paused && revision.definition.is_some())
@@ -277,6 +286,7 @@ pub(super) fn runs(
             cause,
             offset: published.offset,
             tick: published.tick,
+            is_awaited: origin.completion_wanted,
         };
         runs.entry((task.namespace, origin.schedule)).or_default().push(run);
     }

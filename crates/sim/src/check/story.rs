@@ -177,6 +177,34 @@ pub(crate) mod schedules {
         story
     }
 
+    /// A revision that is paused, or not.
+    pub(crate) fn pause(story: Story, at: u64, number: u64, definition: ScheduleDefinition) -> Story {
+        let (namespace, schedule) = names();
+        let (definition, note, author) = (Some(definition), String::new(), String::new());
+        let revision = Revision { namespace, schedule, number, definition, paused: true, note, author };
+        story.says(at, Said::Revise(Box::new(revision)))
+    }
+
+    /// The last tick asks the run of a nominal time to stop.
+    pub(crate) fn stops(mut story: Story, nominal_ms: i64, due_ms: i64, queue: &str, kill: bool) -> Story {
+        let (namespace, schedule) = names();
+        let key = RunCause::Calendar.task_key(&namespace, &schedule, ms(nominal_ms));
+        let queue = QueueName::parse(queue).expect("valid");
+        let tick = story.partition.ticks.len() - 1;
+        let stop = minutehand_model::StopRequest { queue, key, due: ms(due_ms), kill };
+        story.partition.stops.get_or_insert_default().push((tick, stop));
+        story
+    }
+
+    /// The log takes the next attempt of the run of a nominal time, which was due then.
+    pub(crate) fn retries(story: Story, at: u64, nominal_ms: i64, due_ms: i64) -> Story {
+        let run = run_as(story.clone().ticks(0, &[]), nominal_ms, nominal_ms, 0, "");
+        let first = run.partition.publications.last().expect("it was just added");
+        let first = minutehand_record::task::decode(&first.encoded).expect("it was just encoded");
+        let record = minutehand_record::task::record(&Task { due: ms(due_ms), attempt: 2, ..first });
+        story.says(at, Said::Create { key: record.key, due: record.due, encoded: record.encoded })
+    }
+
     pub(crate) fn completes(story: Story, at: u64, nominal_ms: i64) -> Story {
         completes_as(story, at, RunCause::Calendar, nominal_ms, nominal_ms)
     }

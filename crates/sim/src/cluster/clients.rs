@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use minutehand_model::{Command, TaskKey};
+use minutehand_model::{Command, LogOffset, TaskKey};
 use minutehand_record::command::encode;
 
 use super::event::Event;
@@ -42,28 +42,36 @@ impl super::World {
             else {
                 return;
             };
-            self.append_from_producer(partition.index(), command);
+            if let Some(offset) = self.append_from_producer(partition.index(), command.clone()) {
+                self.producer.schedules.was_appended(&command, offset);
+            }
         }
         let mean_ms = 60_000 / self.setup.mix.schedule_changes_per_minute;
         let gap_ms = self.producer.rng.around(mean_ms) + 1;
         self.queue.push(self.now_ms + gap_ms, Event::ChangeSchedule);
     }
 
-    fn append_from_producer(&mut self, partition: usize, command: Command) {
+    /// The log's newest offset of the command, unless the log is out.
+    fn append_from_producer(&mut self, partition: usize, command: Command) -> Option<LogOffset> {
         if self.network.is_out(Store::Log, self.now_ms) {
             self.counts.refused_requests += 1;
-            return;
+            return None;
         }
         let mut payload = encode(&command);
         if self.rng.chance(self.model.corrupt_record) {
             self.counts.corrupt_records += 1;
             payload = flip_a_bit(&payload, self.rng.next());
         }
-        let is_idempotent = !matches!(command, Command::Trigger { .. } | Command::Backfill { .. });
+        let is_idempotent = !matches!(
+            command,
+            Command::Trigger { .. } | Command::Backfill { .. } | Command::ForgetRuns { .. }
+        );
         let times = if is_idempotent && self.rng.chance(self.model.duplicate_command) { 2 } else { 1 };
         self.counts.duplicate_commands += times - 1;
+        let mut newest = None;
         for _ in 0..times {
             let offset = self.logs[partition].append(self.now_ms, payload.clone());
+            newest = Some(offset);
             let logs = &self.logs;
             self.trace.note(
                 self.now_ms,
@@ -77,6 +85,7 @@ impl super::World {
             );
         }
         self.tell_of_growth(partition);
+        newest
     }
 
     /// Executions have become visible: workers take those of schedules, and stop what they are asked to.
@@ -89,18 +98,21 @@ impl super::World {
             if unpublished.contains(&index) {
                 continue;
             }
-            let is_task = self.logs[partition].is_of_task(published.offset);
-            if is_task {
+            let is_of_schedule = !self.logs[partition].is_of_task(published.offset)
+                || self.worker.waits_for(partition, published.key, published.due);
+            if !is_of_schedule {
                 continue;
             }
             let Ok(task) = minutehand_record::task::decode(&published.encoded) else { continue };
-            if task.origin.is_some_and(|origin| origin.completion_wanted) {
-                begun.push((published.key, task.first_due));
+            if task.origin.as_ref().is_some_and(|origin| origin.completion_wanted) {
+                begun.push(task);
             }
         }
-        for (key, due) in begun {
-            let (number, takes_ms) = self.worker.begin(partition, key, due);
-            self.queue.push(self.now_ms + takes_ms, Event::RunEnds { partition, key, number });
+        for task in begun {
+            let key = task.key();
+            if let Some((number, takes_ms)) = self.worker.begin(partition, task) {
+                self.queue.push(self.now_ms + takes_ms, Event::RunEnds { partition, key, number });
+            }
         }
         for index in first_stop..self.sinks[partition].stops.len() {
             let stop = self.sinks[partition].stops[index].1.clone();
@@ -112,8 +124,9 @@ impl super::World {
     }
 
     pub(crate) fn run_ends(&mut self, partition: usize, key: TaskKey, number: u64) {
-        if let Some(command) = self.worker.end(partition, key, number) {
-            self.append_from_worker(partition, command);
+        for (later_ms, command) in self.worker.end(partition, key, number, self.now_ms) {
+            let said = Event::Append { partition, command: Box::new(command) };
+            self.queue.push(self.now_ms + later_ms, said);
         }
     }
 

@@ -6,7 +6,7 @@ mod worker;
 
 pub(crate) use schedules::ScheduleBook;
 pub(crate) use tasks::TaskBook;
-pub(crate) use worker::Worker;
+pub(crate) use worker::{RunMix, Worker};
 
 use minutehand_model::{Command, PartitionId, QueueName};
 
