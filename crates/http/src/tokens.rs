@@ -111,6 +111,20 @@ impl Tokens {
         Err(TokenError::Single { name: name.to_owned(), reason })
     }
 
+    /// Tokens for everything, one a line, any of which is accepted: while one takes the place of another there are two.
+    ///
+    /// # Errors
+    /// As of a single one, for the first line that cannot be used; no token is one that is too short.
+    pub fn shared(name: &str, lines: &str) -> Result<Tokens, TokenError> {
+        let lines: Vec<&str> = lines.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        if lines.is_empty() {
+            return Tokens::single(name, "");
+        }
+        let tokens = lines.into_iter().map(|line| Tokens::single(name, line));
+        let tokens = tokens.collect::<Result<Vec<Tokens>, TokenError>>()?;
+        Ok(Tokens::of(tokens.iter().flat_map(|token| token.current().to_vec()).collect()))
+    }
+
     /// Whether callers need no token.
     pub fn is_empty(&self) -> bool {
         self.current().is_empty()
@@ -245,6 +259,18 @@ mod tests {
         ci    0123456789abcdef0123
         view  sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 read-only namespaces=a,b
     ";
+
+    #[test]
+    fn each_of_the_shared_tokens_is_accepted() {
+        let tokens = Tokens::shared("cluster", "the-new-token-of-all\n\nthe-old-token-of-all\n").unwrap();
+        for token in ["the-new-token-of-all", "the-old-token-of-all"] {
+            assert!(tokens.grant(token).is_some(), "{token}");
+        }
+        assert!(tokens.grant("").is_none() && tokens.grant("the-new-token-of-all\n").is_none());
+        for refused in ["", "\n", "the-new-token-of-all\nshort"] {
+            assert!(Tokens::shared("cluster", refused).is_err(), "{refused:?}");
+        }
+    }
 
     #[test]
     fn grants_what_the_line_says() {

@@ -15,12 +15,14 @@ mod peer;
 mod question;
 mod remote;
 mod status;
+mod token;
 
 pub use answer::{Answer, answer};
 pub use feed::StatusFeed;
 pub use question::Question;
 pub use remote::{ClientError, Directory, RemoteAsk, RemoteConfig};
 pub use status::StatusFrame;
+pub use token::PeerToken;
 
 /// Where questions are posted.
 pub const ASK_PATH: &str = "/internal/v1/ask";

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::answer::Answer;
 use crate::status::StatusFrame;
+use crate::token::PeerToken;
 use crate::{ASK_PATH, CONTENT_TYPE, HEARTBEAT_MS, STATUSES_PATH};
 
 /// Silence after which a scheduler counts as gone.
@@ -40,20 +41,27 @@ pub(crate) enum PeerError {
     Ended,
 }
 
+/// How schedulers are called.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) client: Client,
+    pub(crate) token: PeerToken,
+}
+
 /// One scheduler. Listens to it until dropped.
 pub(crate) struct Peer {
-    client: Client,
+    caller: Caller,
     address: String,
     statuses: Statuses,
     listener: AbortHandle,
 }
 
 impl Peer {
-    pub(crate) fn new(client: Client, address: &str) -> Peer {
+    pub(crate) fn new(caller: Caller, address: &str) -> Peer {
         let statuses = Statuses::default();
         let address = address.trim_end_matches('/').to_owned();
-        let listener = tokio::spawn(listen(client.clone(), address.clone(), Arc::clone(&statuses)));
-        Peer { client, address, statuses, listener: listener.abort_handle() }
+        let listener = tokio::spawn(listen(caller.clone(), address.clone(), Arc::clone(&statuses)));
+        Peer { caller, address, statuses, listener: listener.abort_handle() }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -66,7 +74,7 @@ impl Peer {
     }
 
     pub(crate) async fn ask(&self, question: Bytes) -> Result<Answer, PeerError> {
-        let request = self.client.post(format!("{}{ASK_PATH}", self.address));
+        let request = self.caller.token.show(self.caller.client.post(format!("{}{ASK_PATH}", self.address)));
         let response = request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(question).send().await?;
         let status = response.status();
         let bytes = response.bytes().await?;
@@ -92,10 +100,10 @@ fn locked(statuses: &Statuses) -> MutexGuard<'_, BTreeMap<PartitionId, watch::Se
 }
 
 /// Follows the statuses of a scheduler, calling again whenever the line breaks.
-async fn listen(client: Client, address: String, statuses: Statuses) {
+async fn listen(caller: Caller, address: String, statuses: Statuses) {
     let mut is_told = false;
     loop {
-        let Err(error) = follow(&client, &address, &statuses, &mut is_told).await;
+        let Err(error) = follow(&caller, &address, &statuses, &mut is_told).await;
         // Whoever waits for a partition there learns that there is nobody.
         locked(&statuses).clear();
         if !is_told {
@@ -108,12 +116,12 @@ async fn listen(client: Client, address: String, statuses: Statuses) {
 }
 
 async fn follow(
-    client: &Client,
+    caller: &Caller,
     address: &str,
     statuses: &Statuses,
     is_told: &mut bool,
 ) -> Result<std::convert::Infallible, PeerError> {
-    let response = client.get(format!("{address}{STATUSES_PATH}")).send();
+    let response = caller.token.show(caller.client.get(format!("{address}{STATUSES_PATH}"))).send();
     let response = timeout(SILENCE_MAX, response).await.map_err(|_| PeerError::Silent)??;
     let status = response.status();
     if !status.is_success() {

@@ -9,15 +9,15 @@ use bytes::Bytes;
 use minutehand_engine::{KnownSchedule, KnownTask};
 use minutehand_model::{Namespace, PartitionId, Place, ScheduleId, TaskKey, Timestamp};
 use minutehand_node::{Ask, OwnerStatus};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, redirect};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::answer::Answer;
-use crate::peer::Peer;
+use crate::peer::{Caller, Peer};
 use crate::question::Question;
+use crate::token::PeerToken;
 
 /// Who owns what: the base URL (`http://10.0.0.7:8081`) of each partition's owner, kept up to date.
 pub type Directory = watch::Receiver<BTreeMap<PartitionId, String>>;
@@ -27,8 +27,8 @@ pub type Directory = watch::Receiver<BTreeMap<PartitionId, String>>;
 pub struct RemoteConfig {
     /// The number of partitions.
     pub partitions: u32,
-    /// The cluster's shared token; `None` where everything listens on loopback.
-    pub token: Option<String>,
+    /// The cluster's shared token.
+    pub token: PeerToken,
     /// Certificate authorities (PEM) that a scheduler's certificate must come from; without one only plain HTTP is spoken.
     pub ca_pem: Option<Vec<u8>>,
     /// Certificate and key (PEM) to be shown to schedulers that ask for them.
@@ -40,7 +40,13 @@ pub struct RemoteConfig {
 impl RemoteConfig {
     /// Plain HTTP without a token.
     pub fn new(partitions: u32) -> RemoteConfig {
-        RemoteConfig { partitions, token: None, ca_pem: None, identity_pem: None, answer_wait_ms_max: 5_000 }
+        RemoteConfig {
+            partitions,
+            token: PeerToken::none(),
+            ca_pem: None,
+            identity_pem: None,
+            answer_wait_ms_max: 5_000,
+        }
     }
 }
 
@@ -48,7 +54,7 @@ impl std::fmt::Debug for RemoteConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RemoteConfig")
             .field("partitions", &self.partitions)
-            .field("has_token", &self.token.is_some())
+            .field("token", &self.token)
             .field("answer_wait_ms_max", &self.answer_wait_ms_max)
             .finish_non_exhaustive()
     }
@@ -98,7 +104,8 @@ impl RemoteAsk {
     pub fn new(config: RemoteConfig, directory: Directory) -> Result<RemoteAsk, ClientError> {
         let client = client(&config)?;
         let peers = Peers::default();
-        let follower = tokio::spawn(follow(client, directory.clone(), Arc::clone(&peers)));
+        let caller = Caller { client, token: config.token };
+        let follower = tokio::spawn(follow(caller, directory.clone(), Arc::clone(&peers)));
         Ok(RemoteAsk {
             partitions: config.partitions,
             answer_wait: Duration::from_millis(config.answer_wait_ms_max),
@@ -154,17 +161,10 @@ async fn ask_once(owner: &Peer, question: Bytes, deadline: Instant) -> Option<An
 fn client(config: &RemoteConfig) -> Result<Client, ClientError> {
     // Fails when the process has chosen a provider already, which is then used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut headers = HeaderMap::new();
-    if let Some(token) = &config.token {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
     let mut builder = Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
-        .default_headers(headers)
         .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")));
     let trusted = match &config.ca_pem {
         Some(pem) => reqwest::Certificate::from_pem_bundle(pem).map_err(|source| ClientError::Pem {
@@ -184,7 +184,7 @@ fn client(config: &RemoteConfig) -> Result<Client, ClientError> {
 }
 
 /// Keeps one peer for every address of the directory.
-async fn follow(client: Client, mut directory: Directory, peers: Peers) {
+async fn follow(caller: Caller, mut directory: Directory, peers: Peers) {
     loop {
         let addresses: BTreeSet<String> = directory.borrow_and_update().values().cloned().collect();
         {
@@ -193,7 +193,7 @@ async fn follow(client: Client, mut directory: Directory, peers: Peers) {
             for address in addresses {
                 peers
                     .entry(address)
-                    .or_insert_with_key(|address| Arc::new(Peer::new(client.clone(), address)));
+                    .or_insert_with_key(|address| Arc::new(Peer::new(caller.clone(), address)));
             }
         }
         if directory.changed().await.is_err() {

@@ -13,7 +13,7 @@ use minutehand_engine::Config;
 use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, NodeConfig, Tokens};
 use minutehand_model::PartitionId;
 use minutehand_node::{Clock, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores, SystemClock};
-use minutehand_peers::{RemoteAsk, RemoteConfig};
+use minutehand_peers::{PeerToken, RemoteAsk, RemoteConfig};
 use minutehand_ports::Coordinator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -90,7 +90,7 @@ impl Pair {
         );
         let store = EmbeddedStore::open(config).unwrap();
         let (directory, known) = watch::channel(BTreeMap::new());
-        let config = RemoteConfig { token: Some(token.to_owned()), ..RemoteConfig::new(PARTITIONS) };
+        let config = RemoteConfig { token: PeerToken::new(token).unwrap(), ..RemoteConfig::new(PARTITIONS) };
         let remote = RemoteAsk::new(config, known).unwrap();
         let stores = Stores {
             log: store.clone(),

@@ -19,7 +19,7 @@ use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
 use super::waiting::Waiting;
-use super::{configs, failure, health, servers};
+use super::{configs, failure, health, servers, token};
 use crate::signals::{Signals, unless};
 
 /// Runs until SIGINT or SIGTERM, then lets the requests under way end.
@@ -27,7 +27,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
     let (etcd, partitions) = (configs::etcd(settings)?, settings.number("cluster.partitions"));
-    let (remote, namespaces) = (remote(settings)?, namespaces(settings)?);
+    let (remote, namespaces) = (remote(settings, &signals)?, namespaces(settings)?);
     let tokens = crate::tls::tokens(settings.path("gateway.tokens_file"), &signals)?;
     let hint = "write tokens to a file and name it in gateway.tokens_file, or listen on 127.0.0.1";
     let process = Process::start(settings, "gateway.listen", &tokens, hint, &signals).await?;
@@ -121,7 +121,7 @@ fn namespaces(settings: &ClusterSettings) -> Result<NamespacePolicy, Failure> {
         .map_err(|error| failure::usage(format!("gateway.namespaces: {error}")))
 }
 
-fn remote(settings: &ClusterSettings) -> Result<RemoteConfig, Failure> {
+fn remote(settings: &ClusterSettings, signals: &Signals) -> Result<RemoteConfig, Failure> {
     let read = |path: &Path| {
         let refused =
             |error| failure::usage(format!("could not read the certificates in {}: {error}", path.display()));
@@ -132,7 +132,7 @@ fn remote(settings: &ClusterSettings) -> Result<RemoteConfig, Failure> {
         None => None,
     };
     Ok(RemoteConfig {
-        token: settings.secret("cluster.token")?,
+        token: token::current(settings, signals)?.shown,
         ca_pem: settings.path("http.peer_ca_file").as_deref().map(read).transpose()?,
         identity_pem,
         ..RemoteConfig::new(settings.number("cluster.partitions"))

@@ -20,6 +20,8 @@ mod schema;
 mod servers;
 pub(crate) mod settings;
 #[cfg(feature = "cluster")]
+mod token;
+#[cfg(feature = "cluster")]
 mod waiting;
 #[cfg(feature = "cluster")]
 mod worker;

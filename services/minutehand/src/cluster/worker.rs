@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
-use super::{configs, failure, health, servers};
+use super::{configs, failure, health, servers, token};
 use crate::executors::{ExecutorOptions, Executors, Unclaimed, history_policy};
 use crate::observer::Observer;
 use crate::permission::CommandPermission;
@@ -26,7 +26,7 @@ use crate::webhooks;
 pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let (kafka, queues, executors) = (configs::kafka(settings)?, queues(settings)?, executors(settings)?);
-    let tokens = configs::cluster_tokens(settings)?;
+    let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
     let process = Process::start(settings, "worker.listen", &tokens, hint, &signals).await?;
 
