@@ -4,14 +4,15 @@ mod outgoing;
 mod queues;
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use minutehand_metrics::SinkMetrics;
-use minutehand_model::{Checkpoint, Epoch, LogOffset, PartitionId, QueueName, Tick, Timestamp};
+use minutehand_model::{
+    Checkpoint, Epoch, LogGeneration, LogOffset, PartitionId, QueueName, Tick, Timestamp,
+};
 use minutehand_ports::{Committed, ErrorClass, Opened, PortError};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 use self::outgoing::{Fates, Outgoing};
 use self::queues::Queues;
 use crate::client::Client;
+use crate::clock::{now_ms, skew};
 use crate::deliveries::Deliveries;
 use crate::error::{TopicTrouble, code_of, port_error};
 use crate::execution;
@@ -136,6 +138,9 @@ impl Committer {
         let action = format!("open partition {} under epoch {epoch}", self.partition);
         (self.session, self.lost) = (None, None);
         let (producer, deliveries, tail) = self.enter(&action, epoch)?;
+        if let Some(reason) = wrong_log(tail.checkpoint.as_ref(), self.client.config().log_generation) {
+            return Err(PortError::new(ErrorClass::Fatal, action, reason));
+        }
         let tick = tail.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.tick);
         let session = Session { producer, deliveries, epoch, tick, must_renew: false };
         let before_ms = now_ms();
@@ -490,28 +495,23 @@ fn refuse_higher(tail: Result<Tail, String>, action: &str, epoch: Epoch) -> Resu
     Ok(tail)
 }
 
-/// What is wrong with this machine's clock, when the broker gave a time to something that happened between two of ours.
-fn skew(ours_ms: RangeInclusive<i64>, broker_ms: i64, limit_ms: i64) -> Option<String> {
-    let (ms, way, so) = match (ours_ms.start() - broker_ms, broker_ms - ours_ms.end()) {
-        (ahead_ms, _) if ahead_ms > limit_ms => (ahead_ms, "ahead of", "early"),
-        (_, behind_ms) if behind_ms > limit_ms => (behind_ms, "behind", "late"),
-        _ => return None,
-    };
-    Some(format!(
-        "this machine's clock is {ms} ms {way} the broker's, and at most {limit_ms} ms are allowed; tasks would run {so}: \
-         set the clock right and start again"
-    ))
-}
-
-/// The machine's clock, in milliseconds.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// The keys of a partition's checkpoint, and of the claim that an epoch has been opened.
 fn keys(partition: PartitionId) -> (String, String) {
     (partition.to_string(), format!("{partition}/epoch"))
+}
+
+/// Why a partition cannot go on from a checkpoint in a log of this generation. Only one that has applied nothing yet may begin with
+/// a later log: anything else would take what it has applied for new, or what is new for applied.
+fn wrong_log(checkpoint: Option<&Checkpoint>, generation: LogGeneration) -> Option<String> {
+    let applied = checkpoint?.applied;
+    let stored = applied.generation();
+    let fits = stored == generation || applied == LogOffset::START;
+    (!fits).then(|| {
+        format!(
+            "kafka.log_generation is {generation}, and the checkpoint of the partition is of the log of generation {stored}: set \
+             kafka.log_generation to {stored} for every role"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -519,13 +519,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_an_hour_off_is_told_apart_from_a_slow_answer() {
-        const HOUR_MS: i64 = 3_600_000;
-        assert_eq!(skew(1_000..=9_000, 3_000, 5_000), None, "the answer took eight seconds");
-        assert_eq!(skew(9_000..=9_001, 5_000, 5_000), None);
-        let ahead = skew(HOUR_MS..=HOUR_MS + 5, 3, 5_000).unwrap();
-        assert!(ahead.contains("3599997 ms ahead of") && ahead.contains("early"), "{ahead}");
-        let behind = skew(0..=5, HOUR_MS, 5_000).unwrap();
-        assert!(behind.contains("3599995 ms behind") && behind.contains("late"), "{behind}");
+    fn a_checkpoint_of_another_log_is_refused_with_both() {
+        let of = |generation: u16, position| Checkpoint {
+            applied: LogOffset::of_log(LogGeneration::new(generation).unwrap(), position).unwrap(),
+            ..Checkpoint::START
+        };
+        let log = |generation| LogGeneration::new(generation).unwrap();
+        assert_eq!(wrong_log(None, log(3)), None);
+        assert_eq!(wrong_log(Some(&of(0, 0)), log(3)), None, "nothing has been applied");
+        assert_eq!(wrong_log(Some(&of(2, 9)), log(2)), None);
+        for (stored, set) in [(2, 1), (2, 0), (0, 1)] {
+            let reason = wrong_log(Some(&of(stored, 9)), log(set)).unwrap();
+            assert!(reason.starts_with(&format!("kafka.log_generation is {set}, ")), "{reason}");
+            assert!(reason.contains(&format!("set kafka.log_generation to {stored}")), "{reason}");
+        }
     }
 }

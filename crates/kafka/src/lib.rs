@@ -12,6 +12,7 @@
 
 mod append;
 mod client;
+mod clock;
 mod committer;
 mod config;
 mod deliveries;
@@ -38,6 +39,7 @@ mod topics;
 mod transact;
 
 pub use client::Client;
+pub use clock::BrokerClock;
 pub use config::{KafkaConfig, Mechanism, Sasl, Secret, Security, Tls};
 pub use history::KafkaHistory;
 pub use log::KafkaLog;

@@ -23,6 +23,8 @@ pub struct TopicNames {
     pub follow_ups: String,
     /// What operators want passed over in the log: one partition.
     pub skips: String,
+    /// What schedulers send to be told the brokers' time: one partition, read by nobody.
+    pub clock: String,
 }
 
 impl TopicNames {
@@ -39,6 +41,7 @@ impl TopicNames {
             stops: name("stops"),
             follow_ups: name("follow-ups"),
             skips: name("skips"),
+            clock: name("clock"),
         }
     }
 

@@ -60,6 +60,9 @@ fn takes_large_records() -> TopicSetting {
     setting("max.message.bytes", TOPIC_RECORD_BYTES_MAX, SettingRule::AtLeast)
 }
 
+/// How long questions for the time are kept, in milliseconds: nobody reads them.
+const CLOCK_RETENTION_MS: i64 = 3_600_000;
+
 impl TopicDefinition {
     /// The topics that every installation has; those of queues are made when they are first met.
     pub(crate) fn all(config: &KafkaConfig, names: &TopicNames) -> Vec<TopicDefinition> {
@@ -115,6 +118,15 @@ impl TopicDefinition {
             kept(&names.outcomes, config.partitions),
             kept(&names.rejected, 1),
             kept(&names.stops, 1),
+            TopicDefinition {
+                name: names.clock.clone(),
+                partitions: 1,
+                settings: vec![
+                    deleted(),
+                    setting("retention.ms", CLOCK_RETENTION_MS, Free),
+                    setting("message.timestamp.type", "LogAppendTime", Exactly),
+                ],
+            },
         ]
     }
 

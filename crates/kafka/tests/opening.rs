@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use minutehand_kafka::raw::{RawOutgoing, RawProducer, RawReader};
-use minutehand_kafka::{Client, KafkaConfig, KafkaSink};
+use minutehand_kafka::{BrokerClock, Client, KafkaConfig, KafkaSink};
 use minutehand_model::{Checkpoint, Epoch, PartitionId, Tick, Timestamp};
 use minutehand_ports::{ErrorClass, ExecutionSink, PortError};
 use support::{config, fresh};
@@ -83,6 +83,21 @@ async fn excessive_clock_skew_is_fatal_and_reported() {
     assert!(error.to_string().contains("open partition 0"), "{error}");
     let commit = sink.commit(tick(Epoch(7), 1)).await.unwrap_err();
     assert_eq!(commit.class, ErrorClass::Fenced, "{commit}");
+}
+
+/// Before it owns anything a scheduler asks the brokers for the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_is_compared_before_anything_is_owned() {
+    let client = fresh("clocks", 2).await;
+    let clock = BrokerClock::new(client);
+    clock.compare().await.unwrap();
+    let since = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
+    for (ahead_ms, words) in [(600_000, "ahead of"), (-600_000, "behind")] {
+        let error = clock.compare_by(move || since() + ahead_ms).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Fatal, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    clock.compare().await.unwrap();
 }
 
 /// A clock that jumps between two ticks: the brokers' time of the checkpoint tells, before anything can be seen.

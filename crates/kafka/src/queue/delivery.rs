@@ -32,6 +32,21 @@ impl Shares {
         DeliveryId { partition: published_by, sequence }
     }
 
+    /// The id of what lies at a place of the topic, whoever published it.
+    fn id_at(self, topic_partition: u32, offset: u64) -> DeliveryId {
+        self.id(PartitionId::own(topic_partition % self.own.max(1)), topic_partition, offset)
+    }
+
+    /// The id of what a partition says that it published at a place of the topic; `None` when that cannot be. What another region
+    /// has published lies where that region's partitions put it, whatever their number.
+    fn id_of(self, published_by: PartitionId, topic_partition: u32, offset: u64) -> Option<DeliveryId> {
+        let id = self.id(published_by, topic_partition, offset);
+        match self.place(id) == (topic_partition, offset) {
+            true => Some(id),
+            false => (published_by.region() > 0).then(|| self.id_at(topic_partition, offset)),
+        }
+    }
+
     /// The inverse: the partition of the topic, and the offset there.
     pub(crate) fn place(self, id: DeliveryId) -> (u32, u64) {
         let share = (id.sequence % self.per_partition()) as u32;
@@ -50,8 +65,7 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
     let topic_partition = message.partition().max(0) as u32;
     let offset = message.offset().max(0) as u64;
     if let Ok(Incoming::Execution(received)) = execution::read(message, names) {
-        let id = shares.id(received.partition, topic_partition, offset);
-        if shares.place(id) == (topic_partition, offset) {
+        if let Some(id) = shares.id_of(received.partition, topic_partition, offset) {
             let task = received.task;
             return Delivery {
                 id,
@@ -67,7 +81,7 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
     }
     let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
     Delivery {
-        id: shares.id(PartitionId::own(topic_partition % shares.own.max(1)), topic_partition, offset),
+        id: shares.id_at(topic_partition, offset),
         epoch: Epoch(0),
         token: DeliveryToken::default(),
         offset: LogOffset::START,
@@ -87,6 +101,21 @@ fn beginning(payload: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use crate::execution::Place;
+
+    /// A region with another number of partitions has put it where none of ours would.
+    #[test]
+    fn what_another_region_published_is_delivered_wherever_it_lies() {
+        for (own, topic) in [(4, 4), (8, 2), (3, 9)] {
+            let shares = Shares { own, topic };
+            for (partition, to) in (0..20).flat_map(|partition| (0..topic).map(move |to| (partition, to))) {
+                let foreign = PartitionId::of_region(1, partition).expect("a partition");
+                let id = shares.id_of(foreign, to, 7).expect("an id");
+                assert_eq!(shares.place(id), (to, 7), "partition {partition} of {own}, {topic} of the topic");
+            }
+        }
+        let shares = Shares { own: 4, topic: 4 };
+        assert_eq!(shares.id_of(PartitionId::own(1), 2, 7), None, "ours lies elsewhere");
+    }
 
     /// Whatever the numbers of partitions, an id names one place.
     #[test]

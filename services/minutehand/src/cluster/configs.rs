@@ -4,9 +4,9 @@ use minutehand_cassandra::{CassandraConfig, Credentials};
 use minutehand_cli::Failure;
 use minutehand_engine::Config;
 use minutehand_etcd::{EtcdConfig, MemberConfig};
-use minutehand_http::{TlsFiles, Tokens};
+use minutehand_http::TlsFiles;
 use minutehand_kafka::{KafkaConfig, Mechanism, Sasl, Security, TOPIC_PREFIX_BYTES_MAX};
-use minutehand_model::QueueName;
+use minutehand_model::{LogGeneration, QueueName};
 
 use super::failure::usage;
 use super::settings::ClusterSettings;
@@ -74,7 +74,8 @@ pub(super) fn kafka(settings: &ClusterSettings) -> Result<KafkaConfig, Failure> 
         topic_prefix: settings.text("kafka.topic_prefix").to_owned(),
         region: settings.text("cluster.region").to_owned(),
         partitions: settings.number("cluster.partitions"),
-        log_generation: minutehand_model::LogGeneration::FIRST,
+        log_generation: LogGeneration::new(settings.number("kafka.log_generation"))
+            .expect("the limits of the setting are those of a generation"),
         queue_partitions: settings.number("kafka.queue_partitions"),
         replication_factor: settings.number("kafka.replication_factor"),
         command_retention_ms: settings.number("kafka.command_retention_ms"),
@@ -221,13 +222,5 @@ pub(super) fn tls_files(settings: &ClusterSettings) -> Result<Option<TlsFiles>, 
             Err(usage("http.tls_client_ca_file is set and http.tls_cert_file is not; set both or none"))
         }
         None => Ok(None),
-    }
-}
-
-/// The cluster's token, by which roles know each other.
-pub(super) fn cluster_tokens(settings: &ClusterSettings) -> Result<Tokens, Failure> {
-    match settings.secret("cluster.token")? {
-        None => Ok(Tokens::none()),
-        Some(token) => Tokens::single("cluster.token", &token).map_err(|error| usage(error.to_string())),
     }
 }

@@ -9,7 +9,7 @@ use minutehand_cli::{Exit, Failure};
 use minutehand_engine::{Phase, StopReason};
 use minutehand_etcd::{EtcdConfig, EtcdCoordinator, MemberConfig};
 use minutehand_http::{NodeConfig, node_router};
-use minutehand_kafka::{Client, KafkaLog, KafkaSink};
+use minutehand_kafka::{BrokerClock, Client, KafkaLog, KafkaSink};
 use minutehand_model::PartitionId;
 use minutehand_node::{Ask, Node, OwnerStores, Owners, Readiness, SystemClock};
 use minutehand_ports::Coordinator;
@@ -20,7 +20,7 @@ use super::greeting::greeting;
 use super::process::Process;
 use super::settings::ClusterSettings;
 use super::waiting::Waiting;
-use super::{configs, failure, health, servers};
+use super::{configs, failure, health, servers, token};
 use crate::signals::{Signals, unless};
 
 /// Runs until SIGINT or SIGTERM, then hands every partition over and stops.
@@ -28,14 +28,16 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
     let (etcd, partitions) = (configs::etcd(settings)?, settings.number("cluster.partitions"));
-    let tokens = configs::cluster_tokens(settings)?;
+    let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
     let process = Process::start(settings, "scheduler.listen", &tokens, hint, &signals).await?;
     let member = configs::member(settings, process.address)?;
 
     let mut stop_asked = pin!(signals.asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    let connecting = Box::pin(connect(&process.waiting, settings, &client, &cassandra, &etcd, &member));
+    let clock = BrokerClock::new(Arc::clone(&client));
+    let servers = Servers { kafka: &client, clock: &clock, cassandra: &cassandra, etcd: &etcd };
+    let connecting = Box::pin(connect(&process.waiting, settings, servers, &member));
     let Some(connected) = unless(&mut stop_asked, connecting).await else {
         process.end().await;
         return Ok(());
@@ -106,6 +108,10 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
             reason.clone_from(&failed);
             None
         }
+        wrong = servers::clock_goes_wrong(&clock) => {
+            reason = Some(wrong);
+            None
+        }
     };
     // The others take over what this one gives up, while its lease still holds the rest.
     coordinator.withdraw();
@@ -122,17 +128,28 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     }
 }
 
-/// Waits for every server. Only then is this node a member: before, it could do nothing with what it would be assigned.
+/// The servers of a scheduler.
+struct Servers<'a> {
+    kafka: &'a Client,
+    clock: &'a Arc<BrokerClock>,
+    cassandra: &'a CassandraConfig,
+    etcd: &'a EtcdConfig,
+}
+
+/// Waits for every server. Only then, and when its clock is right, is this node a member: before, it could do nothing with what
+/// it would be assigned.
 async fn connect(
     waiting: &Waiting,
     settings: &ClusterSettings,
-    kafka: &Client,
-    cassandra: &CassandraConfig,
-    etcd: &EtcdConfig,
+    servers: Servers<'_>,
     member: &MemberConfig,
 ) -> Result<(Arc<CassandraTimetable>, EtcdCoordinator), Failure> {
+    let Servers { kafka, clock, cassandra, etcd } = servers;
     let (_, timetable, _) = tokio::try_join!(
-        servers::kafka(waiting, settings, kafka),
+        async {
+            servers::kafka(waiting, settings, kafka).await?;
+            servers::clock(waiting, settings, clock).await
+        },
         servers::cassandra(waiting, settings, cassandra),
         servers::etcd(waiting, settings, || minutehand_etcd::partitions(etcd)),
     )?;

@@ -1,11 +1,13 @@
 //! The servers of a cluster, waited for at the start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_cli::Failure;
 use minutehand_etcd::StartError;
-use minutehand_kafka::Client;
+use minutehand_kafka::{BrokerClock, Client};
+use minutehand_ports::ErrorClass;
 
 use super::failure;
 use super::settings::ClusterSettings;
@@ -23,6 +25,32 @@ pub(super) async fn kafka(
 ) -> Result<(), Failure> {
     let check = || async { client.check_topics().await.map_err(|error| failure::store(&error)) };
     waiting.until(server(settings, "Kafka", "kafka.brokers"), check).await
+}
+
+/// The brokers' clock, and ours near enough to it.
+pub(super) async fn clock(
+    waiting: &Waiting,
+    settings: &ClusterSettings,
+    clock: &Arc<BrokerClock>,
+) -> Result<(), Failure> {
+    let compare = || async { clock.compare().await.map_err(|error| failure::store(&error)) };
+    waiting.until(server(settings, "Kafka", "kafka.brokers"), compare).await
+}
+
+/// How often a scheduler compares its clock with the brokers', whether or not it owns anything: what it owns is compared at every
+/// tick as well.
+const CLOCK_LOOK: Duration = Duration::from_secs(15);
+
+/// Waits until this machine's clock is too far from the brokers' to own anything by it; what is wrong.
+pub(super) async fn clock_goes_wrong(clock: &Arc<BrokerClock>) -> String {
+    loop {
+        tokio::time::sleep(CLOCK_LOOK).await;
+        match clock.compare().await {
+            Err(error) if error.class == ErrorClass::Fatal => return error.to_string(),
+            Err(error) => tracing::debug!(error = %error, "could not compare clocks"),
+            Ok(()) => {}
+        }
+    }
 }
 
 /// Cassandra, with its tables as they must be.

@@ -94,7 +94,12 @@ pub(super) const KNOWN: &[Known] = &[
     ),
     number("cluster.partitions", "16", 1, 1_024, "partitions; fixed once the schema has been applied"),
     known("cluster.token", "", Secret, "shared by all roles, 16 characters at least; needed beyond loopback"),
-    known("cluster.token_file", "", Path, "a file that holds the token"),
+    known(
+        "cluster.token_file",
+        "",
+        Path,
+        "a file that holds the token; of several lines the first is shown, all are accepted",
+    ),
     //
     known("kafka.brokers", "127.0.0.1:9092", List, "host:port of some brokers"),
     known("kafka.topic_prefix", "minutehand", Text, "what every topic's name begins with"),
@@ -125,6 +130,13 @@ pub(super) const KNOWN: &[Known] = &[
         "a worker not heard of for so long is replaced",
     ),
     number("kafka.clock_skew_ms_max", "5000", 100, 86_400_000, "how far our clock may be from the brokers'"),
+    number(
+        "kafka.log_generation",
+        "0",
+        0,
+        32_767,
+        "which of its logs `commands` is; 0 unless another region went on",
+    ),
     number("kafka.append_linger_ms", "1", 0, 1_000, "how long commands are gathered before they are sent"),
     number("kafka.read_ahead_bytes_max", "16777216", MIB, 4 * GIB, "log read ahead, of each partition"),
     number("kafka.queue_topics_max", "20000", 1, 1_000_000, "most topics of queues that are made"),
