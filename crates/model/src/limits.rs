@@ -14,6 +14,12 @@ pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
 pub const RECORD_KEY_BYTES_MAX: usize = 4 * 1024;
 /// Longest namespace or queue name, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
+/// Most queues that the tasks and schedules of one namespace name within [`QUEUE_NAME_KEPT_MS`].
+pub const QUEUE_NAMES_OF_NAMESPACE_MAX: usize = 10_000;
+/// Most queues that those of all namespaces name.
+pub const QUEUE_NAMES_MAX: usize = 20_000;
+/// How long a queue that nobody names any more counts, in milliseconds: an hour.
+pub const QUEUE_NAME_KEPT_MS: i64 = HOUR_MS;
 /// Longest task id, in bytes.
 pub const ID_BYTES_MAX: usize = 200;
 /// Longest schedule id, in bytes: its occurrences are named `<schedule>@<nominal time>`.
@@ -127,6 +133,8 @@ const _: () =
     assert!(RECORD_BYTES_MAX < TOPIC_RECORD_BYTES_MAX, "a topic takes what anything of ours appends");
 const _: () =
     assert!(SEARCH_STEPS_MAX < REQUEST_SEARCH_STEPS_MAX, "a request may search for more than one time");
+const _: () =
+    assert!(QUEUE_NAMES_OF_NAMESPACE_MAX < QUEUE_NAMES_MAX, "no namespace takes all the names there are");
 const _: () = assert!(ID_BYTES_MAX <= u8::MAX as usize, "an id's length is stored in one byte");
 const _: () =
     assert!(RUN_TIMEOUT_MS_MIN < RUN_TIMEOUT_MS_DEFAULT && RUN_TIMEOUT_MS_DEFAULT < RUN_TIMEOUT_MS_MAX);

@@ -7,6 +7,7 @@
 
 mod ask;
 mod error;
+mod names;
 mod operations;
 mod queues;
 mod replay;
@@ -44,6 +45,7 @@ pub use view::{Created, TaskHandle, TaskState, TaskView};
 
 use crate::clock::Clock;
 use crate::owner::Owners;
+use names::QueueNames;
 
 /// The stores a gateway talks to.
 #[derive(Clone)]
@@ -93,7 +95,21 @@ pub struct Gateway {
     replay_turn: tokio::sync::Mutex<Timestamp>,
     /// Listings that read the timetable, at once: one is enough to keep a core busy.
     scans: tokio::sync::Semaphore,
+    queue_names: QueueNames,
+    damage: Option<TellDamage>,
     metrics: CommandMetrics,
+}
+
+/// Tells what a store has met damaged and passed over.
+pub type TellDamage = Arc<dyn Fn() -> Vec<Damage> + Send + Sync>;
+
+/// Something stored that was damaged and was passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where it stands.
+    pub position: String,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 impl Gateway {
@@ -129,6 +145,8 @@ impl Gateway {
             troubles: None,
             scans,
             replay_turn,
+            queue_names: QueueNames::default(),
+            damage: None,
             metrics,
         }
     }
@@ -143,6 +161,17 @@ impl Gateway {
     #[must_use]
     pub fn with_troubles(self, troubles: watch::Receiver<Vec<String>>) -> Gateway {
         Gateway { troubles: Some(troubles), ..self }
+    }
+
+    /// The same gateway, on a store that tells its damage.
+    #[must_use]
+    pub fn with_damage(self, damage: TellDamage) -> Gateway {
+        Gateway { damage: Some(damage), ..self }
+    }
+
+    /// What the store has met damaged and passed over since it was opened; the newest, where there is much.
+    pub fn damage(&self) -> Vec<Damage> {
+        self.damage.as_ref().map_or_else(Vec::new, |tell| tell())
     }
 
     /// The present time by the gateway's clock.

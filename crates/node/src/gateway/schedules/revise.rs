@@ -56,6 +56,7 @@ impl Gateway {
         validate_note(&change.note)?;
         if let Some(definition) = &change.definition {
             validate_future(definition, &validate_definition(definition)?, self.now())?;
+            self.queue_names.admit(&name.namespace, &definition.action.queue, self.now())?;
         }
         let partition = name.partition(self.owners.partitions());
         self.caught_up(partition).await?;
@@ -95,6 +96,10 @@ impl Gateway {
             }
             let change = change(&current)?;
             validate_change(&current, &change)?;
+            if let Some(definition) = &change.definition {
+                let admitted = self.queue_names.admit(&name.namespace, &definition.action.queue, self.now());
+                admitted.map_err(ReviseError::from)?;
+            }
             attempts_left -= 1;
             let appended = self.append_revision(partition, name, current.number + 1, change).await;
             match appended.map_err(ReviseError::from)? {

@@ -29,7 +29,8 @@ impl Gateway {
         answers.resize_with(tasks.len(), || None);
         let mut groups: BTreeMap<PartitionId, Vec<Prepared>> = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
-            if let Err(refused) = validate_task(task, now) {
+            let admit = || self.queue_names.admit(&task.namespace, &task.queue, now);
+            if let Err(refused) = validate_task(task, now).and_then(|()| admit()) {
                 self.metrics.refused("create", 1);
                 answers[index] = Some(Err(refused.into()));
                 continue;
