@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use minutehand_cli::Planned;
 use minutehand_model::Task;
 use minutehand_worker::{
     COMMAND_HEADER, Handler, HistoryPolicy, OutputStore, ProcessConfig, ProcessExecutor, Run, URL_HEADER,
@@ -73,11 +72,6 @@ impl Executors {
         })
     }
 
-    /// The line of a crontab may run what it says, whether or not tasks may run commands.
-    pub(crate) fn grant_line(&mut self, line: &Planned) {
-        self.commands.grant_line(line.id.clone(), &line.definition.action);
-    }
-
     fn wanted(&self, task: &Task) -> Wanted {
         let has = |name: &str| task.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
         let asks_for_process = |(name, value): &(String, String)| {
@@ -104,7 +98,7 @@ impl Handler for Executors {
             Wanted::Command if self.commands.allows(run.task()) => self.process.run(run).await,
             Wanted::Command => Verdict::discard(
                 "commands are off here: the setting process_executor is false, and it is no line of a crontab that this \
-                 process was started with",
+                 process follows",
             ),
             Wanted::Nothing => match self.unclaimed {
                 Unclaimed::Log => Verdict::success(),

@@ -70,6 +70,28 @@ fn dev_follows_its_crontab() {
 }
 
 #[test]
+fn dev_follows_its_crontab_while_it_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let write = |text: &str| std::fs::write(folder.join("my.crontab"), text).expect("written");
+    write("@reboot echo again >> started\n1 1 1 1 * one\n2 1 1 1 * two\n");
+    let mut dev = Dev::start(folder, &["dev", "--crontab", "my.crontab"]);
+    let before = schedules(&dev, folder);
+    write("@reboot echo again >> started\n2 1 1 1 * two\n3 1 1 1 * touch three\n");
+    dev.logged(&["a crontab has changed", "schedules=2", "changed=1", "deleted=1"]);
+    let after = schedules(&dev, folder);
+    assert_eq!(told(&after), ["2 1 1 1 * two: active", "3 1 1 1 * touch three: active"]);
+    assert_eq!(after[0], before[1]);
+    // What a line says that was not there at the start may run, and what runs at the start does not run again.
+    dev.client(folder, &["schedule", "trigger", ids(&after)[1]]);
+    eventually("the new line runs", || folder.join("three").exists());
+    assert_eq!(std::fs::read_to_string(folder.join("started")).expect("it ran"), "again\n");
+    std::fs::remove_file(folder.join("my.crontab")).expect("removed");
+    dev.logged(&["a crontab has changed and cannot be followed", "my.crontab"]);
+    assert_eq!(schedules(&dev, folder), after);
+}
+
+#[test]
 fn schedules_of_others_are_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("my.crontab"), "1 1 1 1 * one\n").expect("written");

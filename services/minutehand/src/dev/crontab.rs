@@ -1,4 +1,4 @@
-//! `--crontab FILE`: the schedules of the lines follow the files at each start.
+//! `--crontab FILE`: the schedules of the lines follow the files, at each start and when one changes.
 //!
 //! A line keeps its schedule when it is edited. The schedule of a removed line is deleted, and those of a file that was
 //! not given this time rest until it is given again. Only schedules that this verb has made are touched: their
@@ -10,7 +10,9 @@ use std::fmt::Display;
 use minutehand_cli::{
     CrontabFile, DevArgs, Exit, Failure, Planned, PlannedFile, PlannedKind, known_line, plan,
 };
-use minutehand_model::{Namespace, Origin, QueueName, Revision, ScheduleId, Task, TaskId, Timestamp};
+use minutehand_model::{
+    ActionTemplate, Namespace, Origin, QueueName, Revision, ScheduleId, Task, TaskId, Timestamp,
+};
 use minutehand_node::{
     CreateScheduleError, Gateway, ReviseError, RevisionChange, ScheduleHead, ScheduleName,
 };
@@ -49,6 +51,11 @@ pub(super) fn read(args: &DevArgs) -> Result<Vec<PlannedFile>, Failure> {
     Ok(planned)
 }
 
+/// The lines that were understood: the ids of their schedules, and what they run.
+pub(super) fn lines(files: &[PlannedFile]) -> impl Iterator<Item = (&ScheduleId, &ActionTemplate)> {
+    files.iter().flat_map(|file| &file.lines).map(|line| (&line.id, &line.definition.action))
+}
+
 /// The schedules that were made of crontabs before, by id.
 type Made = BTreeMap<ScheduleId, ScheduleHead>;
 
@@ -82,14 +89,39 @@ pub(super) struct Changes {
     resting: Vec<ScheduleId>,
 }
 
+/// Whether lines `@reboot` run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtStart {
+    /// The process starts.
+    Now,
+    /// It has started before.
+    HasBeen,
+}
+
+/// What became of schedules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Followed {
+    /// All that there are of lines.
+    pub(super) schedules: usize,
+    /// Those of them that are new or say something else.
+    pub(super) changed: usize,
+    /// Those whose lines are gone.
+    pub(super) deleted: usize,
+    /// Those whose lines may be gone.
+    pub(super) resting: usize,
+}
+
 impl Changes {
-    /// Brings the schedules in line with the crontabs; answers how many there are.
+    /// Brings the schedules in line with the crontabs.
     pub(super) async fn apply(
         self,
         gateway: &Gateway,
         files: Vec<PlannedFile>,
+        at_start: AtStart,
         now: Timestamp,
-    ) -> Result<usize, Failure> {
+    ) -> Result<Followed, Failure> {
+        let (deleted, resting) = (self.removed.len(), self.resting.len());
+        let mut followed = Followed { deleted, resting, ..Followed::default() };
         for id in &self.removed {
             let change = |_: &Revision| Ok(self.change(None, false, "its line is gone"));
             self.revise(gateway, id, change).await?;
@@ -97,17 +129,19 @@ impl Changes {
         for id in &self.resting {
             self.rest(gateway, id).await?;
         }
-        let mut count = 0;
         for line in files.into_iter().flat_map(|file| file.lines) {
             match line.kind {
-                PlannedKind::AtStart => run_at_start(gateway, &self.namespace, &line, now).await?,
+                PlannedKind::AtStart if at_start == AtStart::Now => {
+                    run_at_start(gateway, &self.namespace, &line, now).await?;
+                }
+                PlannedKind::AtStart => {}
                 PlannedKind::Recurring => {
-                    count += 1;
-                    self.put(gateway, &line).await?;
+                    followed.schedules += 1;
+                    followed.changed += usize::from(self.put(gateway, &line).await?);
                 }
             }
         }
-        Ok(count)
+        Ok(followed)
     }
 
     fn name(&self, id: &ScheduleId) -> ScheduleName {
@@ -146,22 +180,23 @@ impl Changes {
         self.revise(gateway, id, change).await
     }
 
-    async fn put(&self, gateway: &Gateway, line: &Planned) -> Result<(), Failure> {
+    /// Makes a line's schedule say what the line says; whether it did not before.
+    async fn put(&self, gateway: &Gateway, line: &Planned) -> Result<bool, Failure> {
         let note = format!("from {}", line.path);
         let created =
             gateway.create_schedule(&self.name(&line.id), self.change(Some(line), false, &note)).await;
         match created {
-            Ok(_) => Ok(()),
+            Ok(created) => Ok(!created.existed),
             Err(CreateScheduleError::Exists { .. }) => {
                 // What rested for its file goes on; what somebody has paused stays paused.
                 let stays_paused = |current: &Revision| current.paused && !is_resting(current);
                 let current = self.newest(gateway, &line.id).await?;
                 let is_same = current.definition.as_ref() == Some(&line.definition);
                 if is_same && current.paused == stays_paused(&current) {
-                    return Ok(());
+                    return Ok(false);
                 }
                 let change = |current: &Revision| Ok(self.change(Some(line), stays_paused(current), &note));
-                self.revise(gateway, &line.id, change).await
+                self.revise(gateway, &line.id, change).await.map(|()| true)
             }
             Err(error) => Err(failed(&line.id, &error)),
         }
@@ -228,6 +263,11 @@ async fn run_at_start(
     };
     let answers = gateway.create(vec![task]).await;
     answers.into_iter().try_for_each(|answer| answer.map(drop)).map_err(|error| failed(&line.id, &error))
+}
+
+/// A crontab could not be read, for a reason that is not its own.
+pub(super) fn unread(error: &dyn Display) -> Failure {
+    Failure::new(Exit::Failed, format!("could not read the crontabs: {error}"))
 }
 
 fn failed(id: &ScheduleId, error: &dyn Display) -> Failure {

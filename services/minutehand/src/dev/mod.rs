@@ -1,6 +1,7 @@
 //! `minutehand dev`: everything in one process, on the embedded store.
 
 mod crontab;
+mod follow;
 mod greeting;
 mod store;
 mod workers;
@@ -18,15 +19,20 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::descriptors::Descriptors;
+use crate::permission::CommandPermission;
 use crate::settings::Settings;
 use crate::signals::{Signals, unless, until_true};
 use crate::telemetry::{self, LogFormat};
 use crate::tls;
+use crontab::AtStart;
+use follow::Follower;
 
 /// Runs until SIGINT or SIGTERM, then hands everything over and stops.
 pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let settings = Settings::effective(&args)?;
+    let commands = CommandPermission::of_tasks(settings.is_on("process_executor"));
+    let follower = Follower::new(&args, commands.clone());
     let mut crontabs = crontab::read(&args)?;
     telemetry::start_logs(&args.log, LogFormat::Text)?;
     let metrics = telemetry::start_metrics()?;
@@ -52,7 +58,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let store = store::open(&args, &settings, descriptors).await?;
     let scheduler = Scheduler::start(Arc::clone(&store), engine_config(&settings));
     let (stop, stopping) = watch::channel(false);
-    let mut executors = workers::executors(&settings, args.data_dir.join("output"))?;
+    let executors = workers::executors(&settings, commands.clone(), args.data_dir.join("output"))?;
     let drain = Duration::from_millis(settings.number("drain_ms").unsigned_abs());
     // Workers begin when it is known which commands are those of crontabs.
     let (known, executors_known) = oneshot::channel();
@@ -80,10 +86,10 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let begin = Box::pin(async {
         scheduler.ready().await.map_err(|ended| stopped(&ended))?;
         let changes = crontab::follow(scheduler.gateway(), &mut crontabs).await?;
-        crontabs.iter().flat_map(|file| &file.lines).for_each(|line| executors.grant_line(line));
+        commands.grant_lines(crontab::lines(&crontabs));
         known.send(executors).ok();
-        let schedules = changes.apply(scheduler.gateway(), crontabs, SystemClock.now()).await?;
-        let schedules = (!args.crontab.is_empty()).then_some(schedules);
+        let followed = changes.apply(scheduler.gateway(), crontabs, AtStart::Now, SystemClock.now()).await?;
+        let schedules = (!args.crontab.is_empty()).then_some(followed.schedules);
         println!("{}", greeting::greeting(http, is_tls, &args.data_dir, schedules));
         Ok::<(), Failure>(())
     });
@@ -94,6 +100,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         tokio::select! {
             ended = scheduler.ended() => stopped(&ended),
             reason = closed(&store) => Failure::new(Exit::Failed, reason),
+            () = follower.run(scheduler.gateway()) => unreachable!("it follows for as long as it is polled"),
         }
     };
     let ended_by_itself = unless(signals.asked_to_stop(), work).await;

@@ -31,15 +31,18 @@ const IDLE_CROWDED_MS: i64 = 5;
 /// The queue of crontab lines.
 pub(super) const CRONTAB_QUEUE: &str = "crontab";
 
-/// The executors as the settings say; no line of a crontab may run commands yet.
-pub(super) fn executors(settings: &Settings, output: PathBuf) -> Result<Executors, Failure> {
+/// The executors as the settings say.
+pub(super) fn executors(
+    settings: &Settings,
+    commands: CommandPermission,
+    output: PathBuf,
+) -> Result<Executors, Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
     let mut secrets = Vec::new();
     for name in ["webhook_secret_file", "webhook_secret_previous_file"] {
         secrets.extend(settings.read(name)?.map(|secret| (name, secret)));
     }
     let webhook = webhooks::config(|name| settings.text(name), secrets).map_err(usage)?;
-    let commands = CommandPermission::of_tasks(settings.is_on("process_executor"));
     let unclaimed = match settings.text("unclaimed") {
         "fail" => Unclaimed::Fail,
         _ => Unclaimed::Log,
