@@ -10,6 +10,7 @@ pub mod end_to_end;
 pub mod engine;
 mod figure;
 mod lateness;
+pub mod memory;
 pub mod outage;
 pub mod paced;
 #[cfg(feature = "cluster")]

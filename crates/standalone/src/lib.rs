@@ -15,7 +15,7 @@ use minutehand_ports::Coordinator;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
-pub use allocator::disable_purge;
+pub use allocator::delay_purge;
 
 /// Why the scheduler runs no more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -34,7 +34,7 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 const RUN_LONG: &[&str] = &["dev", "scheduler", "gateway", "worker"];
 
 fn main() -> ExitCode {
-    minutehand_standalone::disable_purge(RUN_LONG);
+    minutehand_standalone::delay_purge(RUN_LONG);
     let words: Vec<OsString> = std::env::args_os().collect();
     let cli = match minutehand_cli::parse_from(&words) {
         Ok(cli) => cli,

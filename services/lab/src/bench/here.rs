@@ -1,9 +1,10 @@
 //! Benchmarks that need this machine alone.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use minutehand_cli::{Exit, Failure};
-use minutehand_loadtest::{Figure, crash, end_to_end, engine, outage, paced, startup};
+use minutehand_loadtest::{Figure, crash, end_to_end, engine, memory, outage, paced, startup};
 
 use super::folder::Folder;
 use super::registry::Here;
@@ -37,6 +38,11 @@ pub(super) fn run(here: Here, args: &BenchArgs, show: Show<'_>) -> Result<(), Fa
         Here::Outage => {
             let (tasks, rate) = (args.tasks.unwrap_or(10_000_000), args.rate.unwrap_or(5_000));
             block_on(outage::run(&program()?, Folder::of(args)?.path(), tasks, rate, PAYLOAD_BYTES))?
+        }
+        Here::Memory => {
+            let (folder, rest) = (Folder::of(args)?, Duration::from_secs(args.seconds.unwrap_or(900)));
+            let scheduler = program()?.with_file_name("minutehand");
+            memory::run(&scheduler, folder.path(), rest).map_err(|error| failed(&*error))?
         }
         Here::Crash => {
             let folder = Folder::of(args)?;
