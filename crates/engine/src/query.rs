@@ -75,6 +75,8 @@ pub struct Status {
     pub backlog_is_partly_unread: bool,
     /// The memory that the partition takes, about.
     pub memory_bytes: usize,
+    /// Why it has stopped, in words, when it has; told by whoever runs the partition.
+    pub stop_reason: Option<String>,
 }
 
 impl Partition {
@@ -97,6 +99,7 @@ impl Partition {
             backlog_oldest: self.backlog_oldest(),
             backlog_is_partly_unread: !self.unread.is_empty(),
             memory_bytes: self.memory().total(),
+            stop_reason: None,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::append::Appender;
 use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::reader::Reader;
-use crate::skips;
+use crate::skips::{self, Skips};
 
 /// The command log of every partition. Readers work for those that are read or watched, and rest when nobody watches them
 /// any more.
@@ -91,5 +91,18 @@ impl CommandLog for KafkaLog {
         }
         let positions = offsets.start().position()..=offsets.end().position();
         blocking(move || skips::write(&client, partition, &positions, &reason)).await
+    }
+
+    async fn is_skipped(&self, partition: PartitionId, offset: LogOffset) -> Result<bool, PortError> {
+        let client = Arc::clone(&self.client);
+        if offset.generation() != client.config().log_generation {
+            return Ok(false);
+        }
+        blocking(move || {
+            let action = format!("ask whether offset {offset} of partition {partition} is to be passed over");
+            let skips = Skips::read(&client, partition).map_err(|error| port_error(action, error))?;
+            Ok(skips.at(offset.position()).is_some())
+        })
+        .await
     }
 }

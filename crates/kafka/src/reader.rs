@@ -398,7 +398,8 @@ impl Worker {
             return Ok(());
         }
         tracing::warn!(partition = %self.shared.partition, from = first, to = next - 1, reason, "passing over records");
-        let passed = (first..next).map(|offset| passed_over(self.offset(offset), self.latest, &reason));
+        let passed =
+            (first..next).map(|offset| LogRecord::passed_over(self.offset(offset), self.latest, &reason));
         self.deliver(passed.collect());
         self.assign(consumer, self.offset(next))
     }
@@ -533,14 +534,8 @@ impl Worker {
         let position = message.offset().max(0) as u64;
         self.standing.passed(position, at);
         match self.skips.at(position) {
-            Some(skip) => passed_over(self.offset(position), self.latest, &skip.reason),
+            Some(skip) => LogRecord::passed_over(self.offset(position), self.latest, &skip.reason),
             None => incoming::record(message, self.shared.partition, self.offset(position), at, self.latest),
         }
     }
-}
-
-/// What stands in the place of a record that an operator wants passed.
-fn passed_over(offset: LogOffset, appended_at: Timestamp, reason: &str) -> LogRecord {
-    let refusal = Some(format!("passed over as an operator asked: {reason}"));
-    LogRecord { offset, appended_at, payload: bytes::Bytes::new(), refusal }
 }

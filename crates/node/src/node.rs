@@ -1,5 +1,7 @@
 //! A node: acquires the partitions it is assigned, runs their owners, and hands over what it is to give up.
 
+mod quarantine;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,19 +9,22 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use minutehand_engine::{Config, StopReason};
+use minutehand_metrics::PartitionMetrics;
 use minutehand_model::{Epoch, LogOffset, PartitionId};
-use minutehand_ports::{Coordinator, ErrorClass};
+use minutehand_ports::{CommandLog, Coordinator, ErrorClass};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::owner::{Ended, Owner, OwnerStores, Owners, Surroundings, words_of};
+use quarantine::{Panics, STOPPED_AGAIN, Until};
 
 /// Pause before a partition that could not be acquired, or was lost, is tried again.
 const ACQUIRE_AGAIN_MS: u64 = 500;
 
-/// Pause before a partition that stopped for good while others here go on is tried again: by then an operator may have acted.
-const STOPPED_AGAIN: Duration = Duration::from_secs(30);
+/// How often a quarantined partition's log is asked whether an operator has had the record passed over.
+const SKIPPED_LOOK: Duration = Duration::from_secs(5);
 
 /// A node's supervisor.
 pub struct Node {
@@ -36,27 +41,24 @@ struct Ownership {
     ended: Option<Ended>,
     /// A, when it ended.
     at: LogOffset,
+    worked_for: Duration,
+    /// What is not released yet: a partition that stopped stays this node's while it is left alone.
+    held: Option<Epoch>,
+    /// What it fell over is passed over from now on.
+    was_skipped: bool,
 }
 
 impl Ownership {
     fn ended(partition: PartitionId, ended: Option<Ended>) -> Ownership {
-        Ownership { partition, ended, at: LogOffset::START }
+        let (at, worked_for) = (LogOffset::START, Duration::ZERO);
+        Ownership { partition, ended, at, worked_for, held: None, was_skipped: false }
     }
-}
-
-/// Panics of a partition's owners at one place of its log.
-#[derive(Clone, Copy, Debug)]
-struct Panics {
-    at: LogOffset,
-    count: u32,
 }
 
 /// What becomes of a partition whose owner has ended.
 enum Next {
-    /// It is acquired again, if it is still assigned.
-    Again,
-    /// It is left alone for a while.
-    Alone,
+    /// It is left alone, and then acquired again if it is still assigned.
+    Alone(Until),
     /// It stopped for good, and an operator must act.
     Fatal(StopReason),
 }
@@ -68,7 +70,7 @@ struct Ownerships {
     tasks: JoinSet<Ownership>,
     /// Partitions whose last owner here stopped for good.
     stopped: BTreeSet<PartitionId>,
-    panics: BTreeMap<PartitionId, Panics>,
+    panics: Panics,
 }
 
 impl Ownerships {
@@ -95,32 +97,31 @@ impl Ownerships {
     }
 
     /// Takes note of an end.
-    fn ended(&mut self, Ownership { partition, ended, at }: Ownership) -> Next {
+    fn ended(&mut self, ownership: &Ownership, owners: &Owners) -> Next {
+        let partition = ownership.partition;
         self.hand_overs.remove(&partition);
         self.stopped.remove(&partition);
-        match ended {
-            None | Some(Ended::HandedOver | Ended::Stopped(StopReason::Fenced)) => Next::Again,
+        if ownership.was_skipped {
+            self.panics.forget(partition);
+        }
+        match &ownership.ended {
+            None | Some(Ended::HandedOver | Ended::Stopped(StopReason::Fenced)) => Next::Alone(Until::Now),
             Some(Ended::Stopped(reason)) => {
                 self.stopped.insert(partition);
-                Next::Fatal(reason)
+                owners.told_why(
+                    partition,
+                    &format!("{reason}; it is tried again every {} s", STOPPED_AGAIN.as_secs()),
+                );
+                Next::Fatal(reason.clone())
             }
-            Some(Ended::Panicked(reason)) => {
-                self.panicked(partition, at, &reason);
-                Next::Alone
+            Some(Ended::Panicked(said)) => {
+                let (at, count) = (ownership.at, self.panics.count(partition, ownership.worked_for));
+                let reason = quarantine::told(partition, at, count, said);
+                tracing::error!(%partition, offset = %at, panics_in_row = count, reason, "the partition stops; the others go on");
+                owners.told_why(partition, &reason);
+                Next::Alone(quarantine::until(count, at))
             }
         }
-    }
-
-    /// A panic at the same place again is the record's, most likely: whoever reads this is told what to do about it.
-    fn panicked(&mut self, partition: PartitionId, at: LogOffset, reason: &str) {
-        let before = self.panics.get(&partition).filter(|panics| panics.at == at);
-        let count = before.map_or(1, |panics| panics.count.saturating_add(1));
-        self.panics.insert(partition, Panics { at, count });
-        tracing::error!(
-            %partition, offset = %at, panics_here = count, reason,
-            "the owner panicked and this partition stops; the others go on. If it is the record at this offset, \
-             `minutehand partition skip {partition} --offset {at} --reason …` goes on without it"
-        );
     }
 }
 
@@ -171,18 +172,18 @@ impl Node {
                 Ok(()) = shutdown.changed(), if !is_ending => {}
                 Some(ownership) = ownerships.tasks.join_next(), if !ownerships.tasks.is_empty() => {
                     let ownership = ownership.expect("panics are caught, and nothing is aborted");
-                    let partition = ownership.partition;
-                    let next = match ownerships.ended(ownership) {
-                        Next::Fatal(_) if self.isolates && !wanted.is_subset(&ownerships.stopped) => Next::Alone,
-                        next => next,
-                    };
-                    match next {
-                        Next::Fatal(reason) => fatal = Some(reason),
-                        Next::Alone if !is_ending => {
-                            let owners = self.owners.clone();
-                            ownerships.spawn(partition, |hand_over| leave_alone(partition, owners, hand_over));
+                    let (partition, held) = (ownership.partition, ownership.held);
+                    let until = match ownerships.ended(&ownership, &self.owners) {
+                        Next::Fatal(_) if self.isolates && !wanted.is_subset(&ownerships.stopped) => Until::LaterOn,
+                        Next::Fatal(reason) => {
+                            fatal = Some(reason);
+                            Until::Now
                         }
-                        Next::Alone | Next::Again => {}
+                        Next::Alone(until) => until,
+                    };
+                    let until = if is_ending { Until::Now } else { until };
+                    if until != Until::Now || held.is_some() {
+                        ownerships.spawn(partition, |given_up| self.leave_alone(partition, until, held, given_up));
                     }
                 }
             }
@@ -208,44 +209,89 @@ impl Node {
             let lease = coordinator.confirmed_at();
             let (mut owner, handle) = Owner::new(config, partition, epoch, surroundings, lease, hand_over);
             owners.set(partition, handle);
+            let began = Instant::now();
             let ended = owner.run().await;
             let stopped_at = owner.stopped_at();
-            let at = stopped_at.applied;
-            match &ended {
-                Ended::HandedOver | Ended::Stopped(StopReason::Fenced) => owners.remove(partition),
-                Ended::Stopped(_) | Ended::Panicked(_) => owners.stopped(partition, stopped_at),
+            let (at, worked_for) = (stopped_at.applied, began.elapsed());
+            let is_stopped = match &ended {
+                Ended::HandedOver | Ended::Stopped(StopReason::Fenced) => false,
+                Ended::Stopped(_) | Ended::Panicked(_) => true,
+            };
+            if is_stopped {
+                owners.stopped(partition, stopped_at);
+            } else {
+                owners.remove(partition);
             }
             // What waits for answers of a store is not needed any more.
             drop(owner);
-            if let Err(error) = coordinator.release(partition, epoch).await {
-                tracing::warn!(%partition, error = %error, "could not release the partition");
+            tracing::info!(%partition, ?ended, "the ownership of the partition ends");
+            let held = is_stopped.then_some(epoch);
+            if held.is_none() {
+                release(&*coordinator, partition, epoch).await;
             }
-            tracing::info!(%partition, ?ended, "gave the partition up");
             if ended != Ended::HandedOver {
                 tokio::time::sleep(Duration::from_millis(ACQUIRE_AGAIN_MS)).await;
             }
-            Ownership { partition, ended: Some(ended), at }
+            Ownership { partition, ended: Some(ended), at, worked_for, held, was_skipped: false }
+        }
+    }
+
+    /// Waits until a partition that stopped for good may be tried again, or is somebody else's; then lets go of it.
+    fn leave_alone(
+        &self,
+        partition: PartitionId,
+        until: Until,
+        held: Option<Epoch>,
+        mut given_up: watch::Receiver<bool>,
+    ) -> impl Future<Output = Ownership> + Send + 'static {
+        let (coordinator, owners) = (Arc::clone(&self.coordinator), self.owners.clone());
+        let log = Arc::clone(&self.surroundings.stores.log);
+        let metrics = PartitionMetrics::new(partition.number());
+        async move {
+            metrics.quarantined(matches!(until, Until::Skipped(_)));
+            if until != Until::Now {
+                tracing::error!(%partition, ?until, "the partition is left alone; the others here go on");
+            }
+            let was_skipped = tokio::select! {
+                was_skipped = may_go_on(&*log, partition, until) => was_skipped,
+                _ = given_up.wait_for(|given_up| *given_up) => false,
+            };
+            metrics.quarantined(false);
+            owners.remove(partition);
+            if let Some(epoch) = held {
+                release(&*coordinator, partition, epoch).await;
+            }
+            Ownership { was_skipped, ..Ownership::ended(partition, None) }
         }
     }
 }
 
-/// Waits until a partition that stopped for good may be tried again, or is somebody else's.
-async fn leave_alone(
-    partition: PartitionId,
-    owners: Owners,
-    mut given_up: watch::Receiver<bool>,
-) -> Ownership {
-    tracing::error!(
-        %partition,
-        again_after_s = STOPPED_AGAIN.as_secs(),
-        "the partition is left alone; the others here go on"
-    );
-    tokio::select! {
-        () = tokio::time::sleep(STOPPED_AGAIN) => {}
-        _ = given_up.wait_for(|given_up| *given_up) => {}
+/// Waits until a partition may be tried again; whether that is because what it fell over is passed over from now on.
+async fn may_go_on(log: &dyn CommandLog, partition: PartitionId, until: Until) -> bool {
+    let at = match until {
+        Until::Now => return false,
+        Until::LaterOn => {
+            tokio::time::sleep(STOPPED_AGAIN).await;
+            return false;
+        }
+        Until::Skipped(at) => at,
+    };
+    loop {
+        match log.is_skipped(partition, at).await {
+            Ok(true) => return true,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(%partition, error = %error, "could not ask what is to be passed over")
+            }
+        }
+        tokio::time::sleep(SKIPPED_LOOK).await;
     }
-    owners.remove(partition);
-    Ownership::ended(partition, None)
+}
+
+async fn release(coordinator: &dyn Coordinator, partition: PartitionId, epoch: Epoch) {
+    if let Err(error) = coordinator.release(partition, epoch).await {
+        tracing::warn!(%partition, error = %error, "could not release the partition");
+    }
 }
 
 /// Takes a partition, waiting while somebody else holds it. `None` when it is no longer wanted.

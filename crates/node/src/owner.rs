@@ -149,6 +149,13 @@ impl Owners {
         self.locked().insert(partition, Held::Stopped(Box::new(status)));
     }
 
+    /// Why it stopped, and what to do about it.
+    pub(crate) fn told_why(&self, partition: PartitionId, reason: &str) {
+        if let Some(Held::Stopped(status)) = self.locked().get_mut(&partition) {
+            status.stop_reason = Some(reason.to_owned());
+        }
+    }
+
     pub(crate) fn remove(&self, partition: PartitionId) {
         self.locked().remove(&partition);
     }

@@ -222,6 +222,8 @@ pub(crate) struct StatusMessage {
     pub(crate) backlog_is_partly_unread: bool,
     #[prost(uint64, tag = "18")]
     pub(crate) memory_bytes: u64,
+    #[prost(string, optional, tag = "20")]
+    pub(crate) stop_reason: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]

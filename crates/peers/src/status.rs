@@ -104,6 +104,7 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
         backlog_oldest_ms: status.backlog_oldest.map(Timestamp::as_millis),
         backlog_is_partly_unread: status.backlog_is_partly_unread,
         memory_bytes: status.memory_bytes as u64,
+        stop_reason: status.stop_reason.clone(),
     }
 }
 
@@ -139,6 +140,7 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
         backlog_oldest: message.backlog_oldest_ms.map(Timestamp::from_millis),
         backlog_is_partly_unread: message.backlog_is_partly_unread,
         memory_bytes: size(WHAT, "memory_bytes", message.memory_bytes)?,
+        stop_reason: message.stop_reason,
     };
     Ok((codec::partition(message.partition)?, status))
 }

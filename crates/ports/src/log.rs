@@ -27,6 +27,12 @@ impl LogRecord {
     pub fn new(offset: LogOffset, appended_at: Timestamp, payload: Bytes) -> LogRecord {
         LogRecord { offset, appended_at, payload, refusal: None }
     }
+
+    /// What stands in the place of a record that an operator has had skipped.
+    pub fn passed_over(offset: LogOffset, appended_at: Timestamp, reason: &str) -> LogRecord {
+        let refusal = Some(format!("passed over as an operator asked: {reason}"));
+        LogRecord { offset, appended_at, payload: Bytes::new(), refusal }
+    }
 }
 
 /// Records in order of their offsets.
@@ -111,5 +117,10 @@ pub trait CommandLog: Send + Sync + 'static {
             action,
             "this log does not do that; its damage is passed over by itself",
         ))
+    }
+
+    /// Whether the record at an offset is to be passed over: somebody has had it skipped.
+    async fn is_skipped(&self, _partition: PartitionId, _offset: LogOffset) -> Result<bool, PortError> {
+        Ok(false)
     }
 }

@@ -236,5 +236,13 @@ pub(super) async fn partitions(
         "near",
         "pending",
     ];
-    console.table(&head, rows.collect(), "no partitions")
+    console.table(&head, rows.collect(), "no partitions")?;
+    for partition in partitions.iter().filter(|partition| partition["reason"].is_string()) {
+        console.line(&format!(
+            "partition {}: {}",
+            cell(partition, &["partition"]),
+            cell(partition, &["reason"])
+        ))?;
+    }
+    Ok(())
 }

@@ -97,6 +97,7 @@ fn status(values: &mut Values) -> OwnerStatus {
         backlog_oldest: values.one_of(&[false, true]).then(|| values.any_time()),
         backlog_is_partly_unread: values.one_of(&[false, true]),
         memory_bytes: values.number() as usize,
+        stop_reason: values.optional(Values::prose),
     }
 }
 
