@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::config::Clock;
 use crate::failure::Failure;
+use crate::quiet::Quiet;
 use crate::state::State;
 
 /// The writes of one commit.
@@ -43,6 +44,7 @@ pub(crate) struct Committer {
     pub(crate) operations: Receiver<Operation>,
     pub(crate) confirmed_at: watch::Sender<Timestamp>,
     pub(crate) now: Clock,
+    pub(crate) quiet: Quiet,
 }
 
 impl Committer {
@@ -62,6 +64,7 @@ impl Committer {
                 self.commit_from(first);
             }
             self.forget_spent();
+            self.write_out_when_quiet();
             // A closed store confirms nothing, so its owners stop.
             if self.state.shared.check_open("write").is_ok() {
                 self.confirmed_at.send_replace((self.now)());
@@ -98,6 +101,15 @@ impl Committer {
             let mut writes = self.state.spaces.database.batch();
             self.state.forget_spent(&mut writes);
             self.commit(writes, Vec::new());
+        }
+    }
+
+    fn write_out_when_quiet(&mut self) {
+        let shared = &self.state.shared;
+        if shared.check_open("write").is_ok()
+            && let Err(error) = self.quiet.look(&self.state.spaces, (self.now)())
+        {
+            shared.close(Failure::of(&error, &shared.folder));
         }
     }
 

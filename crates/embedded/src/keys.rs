@@ -44,6 +44,20 @@ pub(crate) fn partition(name: &str, partition: PartitionId) -> Vec<u8> {
     joined(&[name.as_bytes(), b"/", &partition.bits().to_be_bytes()])
 }
 
+/// What keys of records that are passed over begin with.
+pub(crate) const SKIP: &[u8] = b"skip/";
+
+/// Records that are passed over, by partition and the offset of the first.
+pub(crate) fn skip(partition: PartitionId, first: LogOffset) -> Vec<u8> {
+    joined(&[SKIP, &offset(partition, first)])
+}
+
+/// Partition and offset of such a key.
+pub(crate) fn skip_of(key: &[u8]) -> Option<(PartitionId, LogOffset)> {
+    let mut numbers = key.strip_prefix(SKIP).filter(|numbers| numbers.len() == 12)?;
+    Some((PartitionId::own(numbers.get_u32()), LogOffset::from_bits(numbers.get_u64())?))
+}
+
 /// The state of a schedule.
 pub(crate) fn schedule(partition: PartitionId, namespace: &Namespace, schedule: &ScheduleId) -> Vec<u8> {
     joined(&[

@@ -40,6 +40,7 @@ pub(crate) fn load(config: &Config, spaces: Spaces) -> Result<State, OpenError> 
     let shared =
         Shared::new(config.data_dir.clone(), logs, config.queue_resident_bytes, first_sequence, generation);
     let shared = Arc::new(shared);
+    loader.skips(&shared)?;
     let sequences = loader.lanes(&shared)?;
     loader.groups(&shared)?;
     let dead_letters = loader.dead_letters(&shared)?;
@@ -93,6 +94,22 @@ impl Loader<'_> {
             });
         }
         OpenError::Database { folder: self.config.data_dir.clone(), source: Box::new(error) }
+    }
+
+    /// What operators want passed over in the logs.
+    fn skips(&self, shared: &Shared) -> Result<(), OpenError> {
+        for row in
+            scan::prefixed(&self.spaces.meta, keys::SKIP).readable(|lost| shared.note_lost("skips", &lost))
+        {
+            let (key, value) = row.map_err(|error| self.database(error))?;
+            if !shared.skips.load(&key, &value) {
+                shared.note_corruption(
+                    "a row about records to be passed over".to_owned(),
+                    "it is none".to_owned(),
+                );
+            }
+        }
+        Ok(())
     }
 
     fn damaged(&self, what: impl Into<String>, reason: impl Into<String>) -> OpenError {

@@ -1,5 +1,6 @@
 //! The command log.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use crate::keys;
 use crate::row::{self, Packed};
 use crate::scan::{self, Lost};
 use crate::shared::Shared;
+use crate::skips;
 use crate::spaces::Spaces;
 use crate::state::{NewRows, State, pair};
 use crate::store::{Applied, EmbeddedStore};
@@ -78,6 +80,28 @@ impl CommandLog for EmbeddedStore {
             .shared()
             .log(partition, &format!("find the ends of the log of partition {partition}"))?
             .bounds())
+    }
+
+    async fn skip(
+        &self,
+        partition: PartitionId,
+        offsets: RangeInclusive<LogOffset>,
+        reason: &str,
+    ) -> Result<(), PortError> {
+        let (first, last) = (offsets.start(), offsets.end());
+        let action = format!("have offsets {first} to {last} of partition {partition} passed over");
+        self.shared().log(partition, &action)?;
+        let (key, row) = skips::row(partition, &offsets, reason);
+        self.submit(action, key.len() + row.len(), false, move |state, writes| {
+            writes.insert(&state.spaces.meta, key.clone(), row.clone());
+            let shared = Arc::clone(&state.shared);
+            Ok(Applied::then((), move || shared.skips.add(&key, &row)))
+        })
+        .await
+    }
+
+    async fn is_skipped(&self, partition: PartitionId, offset: LogOffset) -> Result<bool, PortError> {
+        Ok(self.shared().skips.reason(partition, offset).is_some())
     }
 
     fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
@@ -178,7 +202,11 @@ fn batch(
                 return LogBatch { next: record.offset, records, end };
             }
             bytes += record.payload.len();
-            records.push(record);
+            let reason = shared.skips.reason(partition, record.offset);
+            records.push(match reason {
+                None => record,
+                Some(reason) => LogRecord::passed_over(record.offset, record.appended_at, &reason),
+            });
         }
     }
     let next = match records.last() {
@@ -223,6 +251,12 @@ fn truncate(
     let kept_time = log.appended_at.as_millis() as u64;
     writes.insert(&state.spaces.meta, keys::partition("log_start", partition), pair(start.bits(), kept_time));
     state.partitions[partition.index()].log_start = start;
+    state
+        .shared
+        .skips
+        .forget(partition, start)
+        .into_iter()
+        .for_each(|key| writes.remove(&state.spaces.meta, key));
     let shared = Arc::clone(&state.shared);
     Ok(Applied::then(more, move || shared.logs[partition.index()].truncated(start)))
 }

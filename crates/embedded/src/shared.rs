@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use minutehand_metrics::StoreMetrics;
 use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::{ErrorClass, PortError};
 use tokio::sync::Notify;
 
 use crate::failure::Failure;
 use crate::queue::QueueView;
+use crate::repair;
 use crate::scan::Lost;
+use crate::skips::Skips;
 use crate::successes;
 use crate::tail::LogView;
 
@@ -40,10 +43,16 @@ pub enum Health {
 /// Damaged rows that are remembered; the oldest are forgotten.
 const CORRUPTIONS_MAX: usize = 1_000;
 
+/// Why the store takes no writes.
+struct Closed {
+    reason: String,
+    is_full: bool,
+}
+
 /// Shared by the committer and all callers.
 pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
-    closed: OnceLock<String>,
+    closed: OnceLock<Closed>,
     pub(crate) logs: Vec<LogView>,
     queues: Mutex<BTreeMap<QueueName, Arc<QueueView>>>,
     /// Publications of a queue that is new, or was forgotten, are numbered from here on.
@@ -53,6 +62,8 @@ pub(crate) struct Shared {
     unserved: Mutex<BTreeSet<QueueName>>,
     unserved_changed: Notify,
     corruptions: Mutex<VecDeque<Corruption>>,
+    metrics: StoreMetrics,
+    pub(crate) skips: Skips,
     pub(crate) successes: successes::View,
     pub(crate) queue_resident_bytes: usize,
 }
@@ -75,6 +86,8 @@ impl Shared {
             unserved: Mutex::default(),
             unserved_changed: Notify::new(),
             corruptions: Mutex::default(),
+            metrics: StoreMetrics::new(),
+            skips: Skips::default(),
             successes: successes::View::default(),
             queue_resident_bytes,
         }
@@ -82,10 +95,17 @@ impl Shared {
 
     /// Closes the store for writes; the first reason stays.
     pub(crate) fn close(&self, failure: Failure) {
-        let (folder, Failure { what, remedy }) = (self.folder.display(), failure);
-        drop(self.closed.set(format!(
+        let (folder, Failure { what, remedy, is_full, doubts_tables }) = (self.folder.display(), failure);
+        if doubts_tables
+            && self.closed.get().is_none()
+            && let Err(error) = repair::doubt(&self.folder)
+        {
+            tracing::error!(%error, "could not write down that the next start must look for damage");
+        }
+        let reason = format!(
             "the store in {folder} is closed for writes: {what}; {remedy} (nothing that was acknowledged is lost)"
-        )));
+        );
+        drop(self.closed.set(Closed { reason, is_full }));
         let queues = self.queues.lock().expect("nothing panics while it holds this lock");
         queues.values().for_each(|queue| queue.wake());
     }
@@ -93,14 +113,16 @@ impl Shared {
     pub(crate) fn health(&self) -> Health {
         match self.closed.get() {
             None => Health::Open,
-            Some(reason) => Health::ReadOnly { reason: reason.clone() },
+            Some(closed) => Health::ReadOnly { reason: closed.reason.clone() },
         }
     }
 
     /// The refusal of a closed store.
     pub(crate) fn refusal(&self, action: &str) -> PortError {
-        let reason = self.closed.get().map_or("the store has been closed", String::as_str);
+        let closed = self.closed.get();
+        let reason = closed.map_or("the store has been closed", |closed| closed.reason.as_str());
         PortError::new(ErrorClass::Fatal, action, reason)
+            .of_a_full_store(closed.is_some_and(|closed| closed.is_full))
     }
 
     /// Refuses when the store is closed.
@@ -186,8 +208,8 @@ impl Shared {
 
     /// Remembers a stretch of a table that cannot be read.
     pub(crate) fn note_lost(&self, of: &str, lost: &Lost) {
-        let position = format!("{of}: rows from key {} up to {}", hex(&lost.from), hex(&lost.until));
-        self.note_corruption(position, lost.reason.clone());
+        let Corruption { position, reason } = lost_rows(of, lost);
+        self.note_corruption(position, reason);
     }
 
     /// Remembers a damaged row.
@@ -197,6 +219,12 @@ impl Shared {
         if corruptions.contains(&corruption) {
             return;
         }
+        self.metrics.damaged();
+        tracing::error!(
+            position = corruption.position,
+            reason = corruption.reason,
+            "something stored is damaged and was passed over"
+        );
         if corruptions.len() == CORRUPTIONS_MAX {
             corruptions.pop_front();
         }
@@ -206,6 +234,12 @@ impl Shared {
     pub(crate) fn corruptions(&self) -> Vec<Corruption> {
         self.corruptions.lock().expect("nothing panics while it holds this lock").iter().cloned().collect()
     }
+}
+
+/// A stretch of a table that cannot be read, in words.
+pub(crate) fn lost_rows(of: &str, lost: &Lost) -> Corruption {
+    let position = format!("{of}: rows from key {} up to {}", hex(&lost.from), hex(&lost.until));
+    Corruption { position, reason: lost.reason.clone() }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -59,6 +59,30 @@ const TABLE_FILES_MIN: usize = 10;
 const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 
 impl Spaces {
+    /// Every table.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Keyspace> {
+        [
+            &self.meta,
+            &self.checkpoints,
+            &self.schedule_states,
+            &self.log,
+            &self.blocks,
+            &self.block_loads,
+            &self.task_index,
+            &self.revisions,
+            &self.batches,
+            &self.lanes,
+            &self.groups,
+            &self.dead_letters,
+            &self.outcomes,
+            &self.outcome_order,
+            &self.success_tail,
+            &self.success_runs,
+            &self.set_aside,
+        ]
+        .into_iter()
+    }
+
     /// Opens or creates them.
     pub(crate) fn open(folder: &Path, config: &Config) -> fjall::Result<Spaces> {
         let table_files = config.files_max.saturating_sub(FILES_BESIDE_TABLES).max(TABLE_FILES_MIN);

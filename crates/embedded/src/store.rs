@@ -19,6 +19,8 @@ use crate::config::{Clock, Config, OpenError};
 use crate::failure::Failure;
 use crate::load::{has_whole_index, load};
 use crate::private;
+use crate::quiet::Quiet;
+use crate::repair;
 use crate::scan::{self, Lost};
 use crate::shared::{Corruption, Health, Shared};
 use crate::spaces::Spaces;
@@ -80,7 +82,9 @@ impl EmbeddedStore {
 
     fn open_locked(config: &Config, lock: File) -> Result<Arc<EmbeddedStore>, OpenError> {
         let failed = |source| OpenError::Folder { folder: config.data_dir.clone(), source };
-        let cut_out = survey::look(&config.data_dir)?;
+        repair::resume(&config.data_dir).map_err(failed)?;
+        let mut damage = survey::look(&config.data_dir)?;
+        damage.extend(repair::if_in_doubt(config)?);
         let folder = config.data_dir.clone();
         let spaces = Spaces::open(&folder.join(DATABASE), config).map_err(|error| match error {
             fjall::Error::Locked => OpenError::InUse { folder },
@@ -91,12 +95,14 @@ impl EmbeddedStore {
         let state = load(config, spaces.clone())?;
         let has_whole_index = has_whole_index(config, &spaces)?;
         let shared = Arc::clone(&state.shared);
-        cut_out.into_iter().for_each(|cut| shared.note_corruption(cut.position, cut.reason));
+        damage.into_iter().for_each(|damage| shared.note_corruption(damage.position, damage.reason));
         let inventory = Inventory::taken(&config.data_dir).map_err(failed)?;
         inventory.write(&config.data_dir).map_err(failed)?;
         let (sender, operations) = channel();
         let (confirmed, confirmed_at) = watch::channel((config.now)());
-        let committer = Committer { state, operations, confirmed_at: confirmed, now: config.now.clone() };
+        let quiet = Quiet::since((config.now)());
+        let committer =
+            Committer { state, operations, confirmed_at: confirmed, now: config.now.clone(), quiet };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committer.run())

@@ -32,7 +32,7 @@ use crate::routes::{bulk, operations, partitions, queues, schedule_actions, sche
         schedule_actions::pause, schedule_actions::resume, schedule_actions::rollback,
         schedule_actions::trigger, schedule_actions::backfill,
         queues::list, queues::show, queues::dead_letters, queues::replay, queues::discard,
-        operations::list_namespaces, operations::create_namespace, operations::partitions, operations::buckets,
+        operations::list_namespaces, operations::create_namespace, operations::partitions, operations::damage, operations::buckets,
         partitions::skip,
         operations::metrics, operations::live, operations::ready, operations::openapi,
     ),

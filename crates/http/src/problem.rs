@@ -197,6 +197,11 @@ impl From<Unavailable> for Problem {
             Unavailable::Corrupt { .. } => true,
             Unavailable::NotReady { .. } | Unavailable::Behind { .. } => false,
         };
+        if let Unavailable::Store(store) = &error
+            && store.is_full
+        {
+            return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "store-full", "No room is left", detail);
+        }
         match is_fatal {
             true => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store-failed", "A store has failed", detail)
@@ -298,5 +303,23 @@ impl From<BackfillError> for Problem {
             BackfillError::Invalid(error) => error.into(),
             BackfillError::Lookup(error) => error.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use minutehand_ports::PortError;
+
+    use super::*;
+
+    #[test]
+    fn a_full_store_is_told_from_one_that_failed() {
+        let status = |is_full| {
+            let error = PortError::new(ErrorClass::Fatal, "append", "no room").of_a_full_store(is_full);
+            Problem::from(Unavailable::Store(Arc::new(error))).0.status
+        };
+        assert_eq!((status(true), status(false)), (507, 500));
     }
 }

@@ -125,12 +125,17 @@ metrics! {
     PHASE_IS = Gauge "minutehand_partition_phase" Truth [PARTITION, PHASE];
     /// Owners that a panic ended; the partition is tried again after a pause, the others go on.
     OWNER_PANICS = Counter "minutehand_partition_panics_total" Count [PARTITION];
+    /// 1 while a partition stays stopped on this node because its owner panicked again and again; it is not tried again by itself.
+    QUARANTINED = Gauge "minutehand_partition_quarantined" Truth [PARTITION];
     /// Executions that could not be published (too large, or their queue's topic cannot be made or used) and became dead letters.
     REFUSED = Counter "minutehand_partition_publications_refused_total" Count [PARTITION];
     /// Executions that were put off because their queue's topic was not there yet.
     POSTPONED = Counter "minutehand_partition_publications_postponed_total" Count [PARTITION];
     /// Stored records that could not be understood and were set aside; the partition went on without them.
     SET_ASIDE = Counter "minutehand_partition_set_aside_total" Count [PARTITION];
+
+    /// Stored rows, or stretches of them, that the embedded store met damaged and passed over since it was opened; `GET /v1/damage` lists them.
+    STORE_DAMAGE = Counter "minutehand_store_damage_total" Count [];
 
     /// Occurrences of schedules: fired, skipped by the overlap policy, or missed under the misfire policy.
     OCCURRENCES = Counter "minutehand_schedule_occurrences_total" Count [RESULT];

@@ -26,6 +26,7 @@ mod process;
 mod queue;
 mod schedule;
 mod sink;
+mod store;
 
 pub use bounds::{QUEUES_MAX, ROUTES_MAX};
 pub use catalogue::{catalogue, describe};
@@ -40,3 +41,4 @@ pub use process::set_build_info;
 pub use queue::{QueueMetrics, QueueStanding, Queues};
 pub use schedule::ScheduleMetrics;
 pub use sink::SinkMetrics;
+pub use store::StoreMetrics;

@@ -4,8 +4,8 @@ use metrics::{Counter, Gauge, Histogram};
 
 use crate::catalogue::{
     APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, FRONTIER_LAG, LOG_END, MEMORY_BYTES, NEAR_BYTES, NEAR_TASKS,
-    OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS, PUBLISH_LATENESS, REPLAY_DISTANCE, SET_ASIDE,
-    TICK, TICKS,
+    OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS, PUBLISH_LATENESS, QUARANTINED, REPLAY_DISTANCE,
+    SET_ASIDE, TICK, TICKS,
 };
 use crate::label::ByWord;
 
@@ -54,6 +54,7 @@ pub struct PartitionMetrics {
     phase: ByWord<Gauge>,
     set_aside: Counter,
     panics: Counter,
+    quarantined: Gauge,
 }
 
 impl PartitionMetrics {
@@ -82,6 +83,7 @@ impl PartitionMetrics {
             phase: ByWord::of(&PHASE_IS, |word| PHASE_IS.gauge(&[&number, word])),
             set_aside: SET_ASIDE.counter(&only),
             panics: OWNER_PANICS.counter(&only),
+            quarantined: QUARANTINED.gauge(&only),
         }
     }
 
@@ -106,6 +108,11 @@ impl PartitionMetrics {
     /// A panic ended the owner.
     pub fn panicked(&self) {
         self.panics.increment(1);
+    }
+
+    /// The partition stays stopped here, or does no more.
+    pub fn quarantined(&self, is_quarantined: bool) {
+        self.quarantined.set(if is_quarantined { 1.0 } else { 0.0 });
     }
 
     /// The partition stands here.

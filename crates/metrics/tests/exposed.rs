@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_metrics::{
     CommandMetrics, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LogMetrics, OTHER, PartitionMetrics,
     PartitionStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics, SinkMetrics,
-    catalogue, describe, set_build_info,
+    StoreMetrics, catalogue, describe, set_build_info,
 };
 
 /// Everything in the exposition format after `record` has run.
@@ -42,6 +42,8 @@ fn use_everything() {
     partition.entered("owning");
     partition.set_aside(1);
     partition.panicked();
+    partition.quarantined(true);
+    StoreMetrics::new().damaged();
     let log = LogMetrics::new(7);
     log.undecided(0);
     log.replay(40.0, 0.01);

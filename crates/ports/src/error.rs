@@ -23,6 +23,8 @@ pub struct PortError {
     pub action: String,
     /// Why it failed, and for an operator what to do.
     pub reason: String,
+    /// The store has no room left.
+    pub is_full: bool,
     /// The driver's own error.
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
@@ -31,7 +33,13 @@ pub struct PortError {
 impl PortError {
     /// An error without a driver's error behind it.
     pub fn new(class: ErrorClass, action: impl Into<String>, reason: impl Into<String>) -> PortError {
-        PortError { class, action: action.into(), reason: reason.into(), source: None }
+        PortError { class, action: action.into(), reason: reason.into(), is_full: false, source: None }
+    }
+
+    /// The same of a store that has no room left, or of one that may have.
+    #[must_use]
+    pub fn of_a_full_store(self, is_full: bool) -> PortError {
+        PortError { is_full, ..self }
     }
 
     /// The same with the driver's error.

@@ -8,9 +8,11 @@ mod allocator;
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_embedded::EmbeddedStore;
+use minutehand_embedded::{Corruption, EmbeddedStore};
 use minutehand_engine::{Config, StopReason};
-use minutehand_node::{Clock, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores, SystemClock};
+use minutehand_node::{
+    Clock, Damage, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores, SystemClock,
+};
 use minutehand_ports::Coordinator;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -69,6 +71,11 @@ impl Scheduler {
         };
         let gateway =
             Gateway::new(stores, owners, clock, Limits::default()).with_assignment(store.assignment());
+        let told = Arc::clone(&store);
+        let gateway = gateway.with_damage(Arc::new(move || {
+            let damage = |Corruption { position, reason }| Damage { position, reason };
+            told.corruptions().into_iter().map(damage).collect()
+        }));
         let gateway = Arc::new(gateway);
         Scheduler { store, gateway, stop, node: Mutex::new(Some(node)), ended }
     }

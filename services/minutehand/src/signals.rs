@@ -33,6 +33,9 @@ impl Signals {
         let ends = [SignalKind::interrupt(), SignalKind::terminate()];
         let [interrupt, terminate] = [signal(ends[0])?, signal(ends[1])?];
         let hangup = signal(SignalKind::hangup())?;
+        // A file that may grow no further is a failed write like a full disk, which is told; it does not end the process.
+        let too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+        tokio::spawn(pass_over(too_large));
         let (tell_stop, stop) = watch::channel(false);
         let (tell_hangup, hangups) = watch::channel(0);
         tokio::spawn(ask_to_stop([interrupt, terminate], ends, tell_stop));
@@ -73,6 +76,10 @@ async fn ask_to_stop(
         }
         tracing::info!("stopping in order; a second signal stops at once");
     }
+}
+
+async fn pass_over(mut signal: Signal) {
+    while signal.recv().await.is_some() {}
 }
 
 async fn count(mut hangup: Signal, hangups: watch::Sender<u64>) {

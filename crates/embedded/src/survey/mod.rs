@@ -17,8 +17,8 @@ use crate::shared::Corruption;
 pub(crate) const DATABASE: &str = "database";
 /// What was there when the store was last looked at; a text in the data folder.
 const INVENTORY: &str = "inventory";
-/// What was cut out of journals; a folder in the data folder.
-const CUT_OUT: &str = "set-aside";
+/// What was cut out of journals, and databases that were repaired; a folder in the data folder.
+pub(crate) const CUT_OUT: &str = "set-aside";
 
 /// What the database writes into its file `version`.
 const VERSION: &[u8] = b"FJL\x03";

@@ -40,6 +40,7 @@ async fn in_the_limited_process() {
     assert_eq!(again.class, ErrorClass::Fatal, "closed for every partition");
     let Health::ReadOnly { reason } = store.health() else { panic!("{:?}", store.health()) };
     assert_eq!(again.reason, reason);
+    assert!(error.is_full && again.is_full, "a full disk is told from other failures");
     let last = CommandLog::read(&*store, PartitionId::own(0), LogOffset::at(acknowledged - 1), usize::MAX)
         .await
         .unwrap();

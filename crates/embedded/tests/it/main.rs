@@ -9,6 +9,8 @@ mod flips;
 mod full_disk;
 mod opening;
 mod queues;
+mod repair;
 mod retention;
+mod skips;
 mod successes;
 mod support;

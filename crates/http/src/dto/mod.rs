@@ -13,7 +13,7 @@ pub(crate) use schedule_view::{
 pub(crate) use skips::{SkipInput, SkippedDto};
 pub(crate) use task::{BulkStopped, BulkSummary, RefusedLine, TaskHandleDto};
 pub(crate) use view::{
-    CancelledList, DeadLetterDto, DeadLetterList, LoadDto, LoadList, NamespaceDto, NamespaceInput,
-    NamespaceList, PartitionDto, PartitionList, QueueDto, QueueList, ReplayedDto, SelectionInput, TaskDto,
-    TaskList, TaskShow,
+    CancelledList, DamageDto, DamageList, DeadLetterDto, DeadLetterList, LoadDto, LoadList, NamespaceDto,
+    NamespaceInput, NamespaceList, PartitionDto, PartitionList, QueueDto, QueueList, ReplayedDto,
+    SelectionInput, TaskDto, TaskList, TaskShow,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use minutehand_model::{Outcome, Task, Timestamp};
-use minutehand_node::{LetterView, MinuteLoad, PartitionView, QueueView, Replayed, TaskView};
+use minutehand_node::{Damage, LetterView, MinuteLoad, PartitionView, QueueView, Replayed, TaskView};
 use minutehand_request::{Body, RetryDto, time_text};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -293,6 +293,9 @@ pub(crate) struct PartitionDto {
     backlog_oldest: Option<String>,
     /// The memory that the partition takes, about.
     memory_bytes: usize,
+    /// Why it has stopped and what to do. Absent while it has not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 impl From<&PartitionView> for PartitionDto {
@@ -317,7 +320,29 @@ impl From<&PartitionView> for PartitionDto {
             backlog_is_partly_unread: status.backlog_is_partly_unread,
             backlog_oldest: status.backlog_oldest.and_then(shown),
             memory_bytes: status.memory_bytes,
+            reason: status.stop_reason.clone(),
         }
+    }
+}
+
+/// What a store has met damaged.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DamageList {
+    pub(crate) damage: Vec<DamageDto>,
+}
+
+/// Something stored that was damaged and was passed over.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DamageDto {
+    /// Where it stands: `log of partition 3, row at offset 17`.
+    position: String,
+    /// What is wrong with it.
+    reason: String,
+}
+
+impl From<Damage> for DamageDto {
+    fn from(Damage { position, reason }: Damage) -> DamageDto {
+        DamageDto { position, reason }
     }
 }
 

@@ -60,6 +60,7 @@ pub fn router(config: ApiConfig) -> Router {
         .route("/v1/queues/{queue}/dead-letters:replay", post(queues::replay))
         .route("/v1/queues/{queue}/dead-letters:discard", post(queues::discard))
         .route("/v1/partitions", get(operations::partitions))
+        .route("/v1/damage", get(operations::damage))
         .route("/v1/partitions/{partition}/skips", post(partitions::skip))
         .route("/v1/buckets", get(operations::buckets))
         .route("/metrics", get(operations::metrics))

@@ -16,7 +16,8 @@ use crate::access::{Everywhere, Params};
 use crate::api::{Api, RenderMetrics};
 use crate::content::read_body;
 use crate::dto::{
-    LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList, PartitionDto, PartitionList,
+    DamageDto, DamageList, LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList, PartitionDto,
+    PartitionList,
 };
 use crate::problem::{Problem, ProblemDetails};
 
@@ -78,6 +79,21 @@ pub(crate) async fn create_namespace(
 pub(crate) async fn partitions(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
     let partitions = api.gateway.partitions().iter().map(PartitionDto::from).collect();
     json(StatusCode::OK, &PartitionList { count: api.gateway.partitions_count(), partitions })
+}
+
+#[utoipa::path(
+    get, path = "/v1/damage", tag = "operations", operation_id = "listDamage",
+    summary = "What this node's store has met damaged and passed over",
+    description = "Since the store was opened, oldest first, at most the newest 1,000. In a cluster records that cannot be read \
+        are set aside instead, and this is empty.",
+    responses(
+        (status = 200, description = "What was damaged", body = DamageList),
+        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn damage(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
+    let damage = api.gateway.damage().into_iter().map(DamageDto::from).collect();
+    json(StatusCode::OK, &DamageList { damage })
 }
 
 #[utoipa::path(

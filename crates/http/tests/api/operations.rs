@@ -43,6 +43,14 @@ async fn load_is_shown_per_minute_near_and_far() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn damage_is_listed_with_its_place() {
+    let shown = api().await.get("/v1/damage").await.expect(200);
+    let expected =
+        json!({ "damage": [{ "position": "log of partition 1, row at offset 9", "reason": "a bit" }] });
+    assert_eq!(shown, expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn partitions_show_where_they_stand() {
     let api = api().await;
     api.post(TASKS, r#"{"queue":"q","delay":"10s"}"#).await.expect(201);

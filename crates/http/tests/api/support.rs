@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, Tokens};
 use minutehand_model::Timestamp;
-use minutehand_node::{Clock, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores};
+use minutehand_node::{Clock, Damage, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -59,6 +59,9 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
     let stores =
         Stores { log: store.clone(), timetable: store.clone(), queue: store.clone(), history: store.clone() };
     let gateway = Gateway::new(stores, owners.clone(), Arc::clone(&clock), setup.limits.unwrap_or_default());
+    let damage =
+        Damage { position: "log of partition 1, row at offset 9".to_owned(), reason: "a bit".to_owned() };
+    let gateway = gateway.with_damage(Arc::new(move || vec![damage.clone()]));
     let gateway = Arc::new(gateway.with_assignment(minutehand_ports::Coordinator::assignment(&*store)));
     let (shutdown, is_down) = watch::channel(false);
     if !setup.no_node {

@@ -87,6 +87,18 @@ impl Dev {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// From now on no file of its may grow beyond so many bytes: its disk is full.
+    pub(crate) fn allow_files_of(&self, bytes: u64) {
+        use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+        let limit = Rlimit { current: Some(bytes), ..getrlimit(Resource::Fsize) };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).expect("it runs");
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it can be asked").is_some()
+    }
+
     /// Ends it as kill -9 does, and waits until it has ended.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it runs");
