@@ -77,7 +77,11 @@ pub(crate) const BENCHES: &[Bench] = &[
         "an hour of --tasks missed tasks beside --rate a second on time: memory, lateness",
         Here::Outage,
     ),
-    here("memory", "what 6,000 queues and 12,000 deleted schedules leave after --seconds of rest", Here::Memory),
+    here(
+        "memory",
+        "what 6,000 queues and 12,000 deleted schedules leave after --seconds of rest",
+        Here::Memory,
+    ),
     here("crash", "kill -9 under load, 20 times: tasks lost, executions published twice", Here::Crash),
     here("simulator", "virtual time to real time: 3 nodes, 8 partitions, 100 tasks/s", Here::Simulator),
     servers(
