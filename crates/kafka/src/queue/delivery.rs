@@ -64,20 +64,20 @@ impl Shares {
 pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mut QueueNames) -> Delivery {
     let topic_partition = message.partition().max(0) as u32;
     let offset = message.offset().max(0) as u64;
-    if let Ok(Incoming::Execution(received)) = execution::read(message, names) {
-        if let Some(id) = shares.id_of(received.partition, topic_partition, offset) {
-            let task = received.task;
-            return Delivery {
-                id,
-                epoch: received.epoch,
-                token: DeliveryToken { epoch: received.epoch, ..DeliveryToken::default() },
-                offset: received.offset,
-                published_at: received.published_at,
-                key: task.key,
-                due: task.due,
-                encoded: task.encoded,
-            };
-        }
+    if let Ok(Incoming::Execution(received)) = execution::read(message, names)
+        && let Some(id) = shares.id_of(received.partition, topic_partition, offset)
+    {
+        let task = received.task;
+        return Delivery {
+            id,
+            epoch: received.epoch,
+            token: DeliveryToken { epoch: received.epoch, ..DeliveryToken::default() },
+            offset: received.offset,
+            published_at: received.published_at,
+            key: task.key,
+            due: task.due,
+            encoded: task.encoded,
+        };
     }
     let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
     Delivery {
