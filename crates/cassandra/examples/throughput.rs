@@ -56,20 +56,13 @@ fn entry(index: u64, due: Timestamp) -> TimetableEntry {
     payload.truncate(PAYLOAD_BYTES - 2);
     payload.push_str("\"}");
     let task = Task {
-        namespace: Namespace::parse("default").expect("a good name"),
-        id: TaskId::parse(&format!("task-{index:012}")).expect("a good name"),
-        queue: QueueName::parse("mail").expect("a good name"),
-        due,
         payload: Bytes::from(payload),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(
+            Namespace::parse("default").expect("a good name"),
+            TaskId::parse(&format!("task-{index:012}")).expect("a good name"),
+            QueueName::parse("mail").expect("a good name"),
+            due,
+        )
     };
     let task = minutehand_record::task::record(&task);
     TimetableEntry {

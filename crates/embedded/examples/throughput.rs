@@ -29,23 +29,16 @@ fn say(figure: &str, value: f64, unit: &str) {
 
 fn record(index: u64, due: Timestamp) -> TaskRecord {
     let task = Task {
-        namespace: Namespace::parse("default").expect("a good name"),
-        id: TaskId::parse(&format!("task-{index:012}")).expect("a good name"),
-        queue: QueueName::parse("mail").expect("a good name"),
-        due,
         payload: Bytes::from(format!(
             "{{\"order\":{index},\"customer\":{}}}",
             index.wrapping_mul(0x9e37_79b9)
         )),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(
+            Namespace::parse("default").expect("a good name"),
+            TaskId::parse(&format!("task-{index:012}")).expect("a good name"),
+            QueueName::parse("mail").expect("a good name"),
+            due,
+        )
     };
     minutehand_record::task::record(&task)
 }

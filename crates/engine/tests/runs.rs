@@ -5,8 +5,8 @@ mod support;
 
 use minutehand_model::limits::DELETED_SCHEDULES_MAX;
 use minutehand_model::{
-    Command, MisfirePolicy, OutcomeKind, OverlapPolicy, QueueName, RetryPolicy, Revision, RunCause,
-    ScheduleDefinition, ScheduleEventKind as Kind, ScheduleId, Task, TaskKey,
+    Command, MisfirePolicy, OutcomeKind, OverlapPolicy, QueueName, Revision, RunCause, ScheduleDefinition,
+    ScheduleEventKind as Kind, ScheduleId, Task, TaskKey,
 };
 use support::{Story, at, completed, ended, every_ten_seconds, namespace, revision, schedule_id};
 
@@ -38,24 +38,22 @@ fn key(cause: RunCause, nominal_ms: i64) -> TaskKey {
 fn retry(nominal_ms: i64, first_due_ms: i64, due_ms: i64) -> Command {
     let action = every_ten_seconds().action;
     Command::Create(minutehand_record::task::record(&Task {
-        namespace: namespace(),
-        id: RunCause::Calendar.task_id(&schedule_id(), at(nominal_ms)),
-        queue: action.queue,
-        due: at(due_ms),
         payload: action.payload,
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
         guarantee: action.guarantee,
         precision: action.precision,
         attempt: 2,
         first_due: at(first_due_ms),
-        replay_of: None,
         origin: Some(minutehand_model::Origin {
             schedule: schedule_id(),
             nominal: at(nominal_ms),
             completion_wanted: true,
         }),
-        verbatim: None,
+        ..Task::new(
+            namespace(),
+            RunCause::Calendar.task_id(&schedule_id(), at(nominal_ms)),
+            action.queue,
+            at(due_ms),
+        )
     }))
 }
 

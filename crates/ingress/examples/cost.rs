@@ -7,8 +7,8 @@ use bytes::Bytes;
 use minutehand_ingress::egress::{Envelope, Writer, read};
 use minutehand_ingress::{Header, Input, understand};
 use minutehand_model::{
-    Command, Epoch, Guarantee, LogOffset, Namespace, PartitionId, Precision, Publication, QueueName,
-    RetryPolicy, Task, TaskId, Timestamp,
+    Command, Epoch, Guarantee, LogOffset, Namespace, PartitionId, Publication, QueueName, Task, TaskId,
+    Timestamp,
 };
 use minutehand_record::{QueueNames, command, task};
 
@@ -64,19 +64,13 @@ fn measure(name: &str, mut run: impl FnMut()) {
 fn sample() -> Task {
     let due = Timestamp::from_millis(1_795_608_000_000);
     Task {
-        namespace: Namespace::parse("default").expect("a name"),
-        id: TaskId::parse("order-2026-11-25-0000001").expect("an id"),
-        queue: QueueName::parse("mail").expect("a name"),
-        due,
         payload: Bytes::from(vec![b'x'; 300]),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
         guarantee: Guarantee::ExactlyOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(
+            Namespace::parse("default").expect("a name"),
+            TaskId::parse("order-2026-11-25-0000001").expect("an id"),
+            QueueName::parse("mail").expect("a name"),
+            due,
+        )
     }
 }

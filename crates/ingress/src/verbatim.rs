@@ -172,22 +172,7 @@ fn single(
     let text = id.text(controls.get("id"));
     let id = TaskId::parse(&text)
         .map_err(|error| Refusal::from(name_refused(&controls.name("id"), &text, &error)))?;
-    Ok(Task {
-        namespace,
-        id,
-        queue: action.queue,
-        due,
-        payload: action.payload,
-        headers: action.headers,
-        retry: action.retry,
-        guarantee: action.guarantee,
-        precision: action.precision,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: action.verbatim,
-    })
+    Ok(action.into_task(namespace, id, due))
 }
 
 fn due(input: &Input<'_>, controls: &Controls<'_>) -> Result<Timestamp, Refusal> {

@@ -11,8 +11,8 @@ use minutehand_kafka::{
     Client, KafkaConfig, KafkaHistory, KafkaLog, KafkaSink, SettingRule, TopicDefinition, TopicSetting,
 };
 use minutehand_model::{
-    Checkpoint, Command, Epoch, Guarantee, LogOffset, Namespace, Origin, OutcomeKind, PartitionId, Precision,
-    Publication, QueueName, RetryPolicy, ScheduleId, Task, TaskId, TaskKey, Tick, Timestamp,
+    Checkpoint, Command, Epoch, LogOffset, Namespace, Origin, OutcomeKind, PartitionId, Publication,
+    QueueName, ScheduleId, Task, TaskId, TaskKey, Tick, Timestamp,
 };
 use minutehand_ports::{CommandLog, Committed, ErrorClass, ExecutionSink, History};
 use support::{config, fresh};
@@ -26,20 +26,8 @@ fn queue(name: &str) -> QueueName {
 
 fn task(id: &str, to: &str, payload_bytes: usize) -> Task {
     Task {
-        namespace: Namespace::parse("default").unwrap(),
-        id: TaskId::parse(id).unwrap(),
-        queue: queue(to),
-        due: AT,
         payload: vec![b'x'; payload_bytes].into(),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: AT,
-        origin: None,
-        verbatim: None,
-        replay_of: None,
+        ..Task::new(Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap(), queue(to), AT)
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::limits::SCHEDULE_EVENTS_MAX;
-use crate::name::{Namespace, QueueName, ScheduleId};
+use crate::name::{Namespace, QueueName, ScheduleId, TaskId};
 use crate::policy::{Guarantee, MisfirePolicy, OverlapPolicy, Precision, RetryPolicy};
 use crate::run::{Backfill, RunCause, RunInProgress, WaitingRun};
+use crate::task::Task;
 use crate::time::Timestamp;
 use crate::verbatim::Verbatim;
 
@@ -51,6 +52,15 @@ pub struct ActionTemplate {
     pub precision: Precision,
     /// What the Kafka record it came as had that the other fields cannot say.
     pub verbatim: Option<Box<Verbatim>>,
+}
+
+impl ActionTemplate {
+    /// The first attempt of a task that runs it.
+    pub fn into_task(self, namespace: Namespace, id: TaskId, due: Timestamp) -> Task {
+        let ActionTemplate { queue, payload, headers, retry, guarantee, precision, verbatim } = self;
+        let task = Task::new(namespace, id, queue, due);
+        Task { payload, headers, retry, guarantee, precision, verbatim, ..task }
+    }
 }
 
 /// A schedule as its caller means it.

@@ -89,6 +89,26 @@ pub struct Task {
 }
 
 impl Task {
+    /// A first attempt with nothing but what every task has; the rest is as where nothing else is asked for.
+    pub fn new(namespace: Namespace, id: TaskId, queue: QueueName, due: Timestamp) -> Task {
+        Task {
+            namespace,
+            id,
+            queue,
+            due,
+            payload: Bytes::new(),
+            headers: Vec::new(),
+            retry: RetryPolicy::default(),
+            guarantee: Guarantee::default(),
+            precision: Precision::default(),
+            attempt: 1,
+            first_due: due,
+            replay_of: None,
+            origin: None,
+            verbatim: None,
+        }
+    }
+
     /// The fingerprint of its namespace and id.
     pub fn key(&self) -> TaskKey {
         TaskKey::of(self.namespace.as_str(), self.id.as_str())

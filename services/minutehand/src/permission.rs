@@ -91,22 +91,10 @@ mod tests {
     /// A run of a schedule with an action.
     fn run_of(schedule: ScheduleId, action: ActionTemplate) -> Task {
         let due = Timestamp::from_millis(1);
-        Task {
-            namespace: Namespace::parse(Namespace::DEFAULT).expect("a name"),
-            id: TaskId::parse("crontab/backup@2026-11-29T14:01:30Z").expect("an id"),
-            queue: action.queue,
-            due,
-            payload: action.payload,
-            headers: action.headers,
-            retry: action.retry,
-            guarantee: action.guarantee,
-            precision: action.precision,
-            attempt: 1,
-            first_due: due,
-            replay_of: None,
-            origin: Some(Origin { schedule, nominal: due, completion_wanted: false }),
-            verbatim: None,
-        }
+        let namespace = Namespace::parse(Namespace::DEFAULT).expect("a name");
+        let id = TaskId::parse("crontab/backup@2026-11-29T14:01:30Z").expect("an id");
+        let origin = Origin { schedule, nominal: due, completion_wanted: false };
+        Task { origin: Some(origin), ..action.into_task(namespace, id, due) }
     }
 
     #[test]

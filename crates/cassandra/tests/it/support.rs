@@ -74,20 +74,13 @@ pub(crate) fn key(id: &str) -> TaskKey {
 
 pub(crate) fn entry(id: &str, due: Timestamp, position: u64) -> TimetableEntry {
     let task = minutehand_record::task::record(&Task {
-        namespace: Namespace::parse("default").unwrap(),
-        id: TaskId::parse(id).unwrap(),
-        queue: QueueName::parse("mail").unwrap(),
-        due,
         payload: Bytes::from(format!("payload of {id}")),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(
+            Namespace::parse("default").unwrap(),
+            TaskId::parse(id).unwrap(),
+            QueueName::parse("mail").unwrap(),
+            due,
+        )
     });
     TimetableEntry {
         key: task.key,

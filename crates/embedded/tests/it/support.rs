@@ -55,20 +55,8 @@ pub(crate) fn queue(name: &str) -> QueueName {
 pub(crate) fn task(id: &str, to: &str, payload: Bytes) -> TaskRecord {
     let due = Timestamp::from_millis(1_800_000_000_000);
     minutehand_record::task::record(&Task {
-        namespace: Namespace::parse("default").unwrap(),
-        id: TaskId::parse(id).unwrap(),
-        queue: queue(to),
-        due,
         payload,
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap(), queue(to), due)
     })
 }
 

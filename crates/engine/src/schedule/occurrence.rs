@@ -39,26 +39,10 @@ pub(crate) fn publication(
     definition: &ScheduleDefinition,
     run: Run,
 ) -> Publication {
-    let action = &definition.action;
-    let task = Task {
-        namespace: namespace.clone(),
-        id: run.cause.task_id(schedule, run.nominal),
-        queue: action.queue.clone(),
-        due: run.due,
-        payload: action.payload.clone(),
-        headers: action.headers.clone(),
-        retry: action.retry,
-        guarantee: action.guarantee,
-        precision: action.precision,
-        attempt: 1,
-        first_due: run.due,
-        replay_of: None,
-        origin: Some(Origin {
-            schedule: schedule.clone(),
-            nominal: run.nominal,
-            completion_wanted: run.is_awaited,
-        }),
-        verbatim: action.verbatim.clone(),
-    };
+    let origin =
+        Origin { schedule: schedule.clone(), nominal: run.nominal, completion_wanted: run.is_awaited };
+    let id = run.cause.task_id(schedule, run.nominal);
+    let task =
+        Task { origin: Some(origin), ..definition.action.clone().into_task(namespace.clone(), id, run.due) };
     Publication { offset: run.offset, task: minutehand_record::task::record(&task) }
 }

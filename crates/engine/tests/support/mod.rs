@@ -23,20 +23,14 @@ pub(crate) fn at(ms: i64) -> Timestamp {
 /// A task of the queue `reports` that is due so many milliseconds after the beginning and is never tried again.
 pub(crate) fn task(id: &str, due_ms: i64) -> TaskRecord {
     minutehand_record::task::record(&Task {
-        namespace: namespace(),
-        id: TaskId::parse(id).expect("an id"),
-        queue: QueueName::parse("reports").expect("a name"),
-        due: at(due_ms),
-        payload: Bytes::new(),
-        headers: Vec::new(),
         retry: RetryPolicy::NEVER,
-        guarantee: Guarantee::AtLeastOnce,
         precision: Precision::High,
-        attempt: 1,
-        first_due: at(due_ms),
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(
+            namespace(),
+            TaskId::parse(id).expect("an id"),
+            QueueName::parse("reports").expect("a name"),
+            at(due_ms),
+        )
     })
 }
 

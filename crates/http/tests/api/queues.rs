@@ -1,7 +1,7 @@
 //! Queues and dead letters.
 
 use bytes::Bytes;
-use minutehand_model::{Namespace, PartitionId, QueueName, RetryPolicy, Task, TaskId};
+use minutehand_model::{Namespace, PartitionId, QueueName, Task, TaskId};
 use minutehand_ports::DeadLetter;
 use serde_json::json;
 
@@ -11,20 +11,15 @@ fn letter(id: &str, encoded: Option<Bytes>) -> DeadLetter {
     let namespace = Namespace::parse("default").unwrap();
     let partition = PartitionId::of(&namespace, id, PARTITIONS);
     let task = Task {
-        namespace,
-        id: TaskId::parse(id).unwrap(),
-        queue: QueueName::parse("mail").unwrap(),
-        due: START.plus_millis(-60_000),
         payload: Bytes::from_static(b"p"),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Default::default(),
-        precision: Default::default(),
         attempt: 10,
         first_due: START.plus_millis(-600_000),
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(
+            namespace,
+            TaskId::parse(id).unwrap(),
+            QueueName::parse("mail").unwrap(),
+            START.plus_millis(-60_000),
+        )
     };
     DeadLetter {
         queue: task.queue.clone(),

@@ -6,8 +6,8 @@ use minutehand_ingress::egress::{
     Envelope, Incoming, ReadError, Received, StopReceived, Writer, names, read,
 };
 use minutehand_model::{
-    Epoch, Guarantee, LogOffset, Namespace, Origin, PartitionId, Precision, Publication, QueueName,
-    RecordKey, RetryPolicy, ScheduleId, StopRequest, Task, TaskId, TaskKey, Timestamp, Verbatim,
+    Epoch, Guarantee, LogOffset, Namespace, Origin, PartitionId, Publication, QueueName, RecordKey,
+    ScheduleId, StopRequest, Task, TaskId, TaskKey, Timestamp, Verbatim,
 };
 use minutehand_record::{QueueNames, task};
 use proptest::prelude::*;
@@ -17,20 +17,14 @@ use crate::support::{NOW_MS, offset, partition};
 fn plain(id: &str) -> Task {
     let due = Timestamp::from_millis(NOW_MS);
     Task {
-        namespace: Namespace::parse("shop").unwrap(),
-        id: TaskId::parse(id).unwrap(),
-        queue: QueueName::parse("mail").unwrap(),
-        due,
         payload: Bytes::from_static(b"hello"),
         headers: vec![("x".to_owned(), "1".to_owned())],
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(
+            Namespace::parse("shop").unwrap(),
+            TaskId::parse(id).unwrap(),
+            QueueName::parse("mail").unwrap(),
+            due,
+        )
     }
 }
 

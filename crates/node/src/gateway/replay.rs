@@ -62,7 +62,7 @@ impl Gateway {
 
 #[cfg(test)]
 mod tests {
-    use minutehand_model::{Namespace, QueueName, RetryPolicy, ScheduleId, TaskId};
+    use minutehand_model::{Namespace, QueueName, ScheduleId, TaskId};
 
     use super::*;
 
@@ -74,24 +74,20 @@ mod tests {
 
     fn given_up(id: &str, due_ms: i64) -> Task {
         Task {
-            namespace: Namespace::parse("default").unwrap(),
-            id: TaskId::parse(id).unwrap(),
-            queue: QueueName::parse("mail").unwrap(),
-            due: at(due_ms),
             payload: bytes::Bytes::from_static(b"p"),
-            headers: Vec::new(),
-            retry: RetryPolicy::default(),
-            guarantee: Default::default(),
-            precision: Default::default(),
             attempt: 10,
             first_due: at(due_ms - 600_000),
-            replay_of: None,
             origin: Some(Origin {
                 schedule: ScheduleId::parse("s").unwrap(),
                 nominal: at(due_ms),
                 completion_wanted: true,
             }),
-            verbatim: None,
+            ..Task::new(
+                Namespace::parse("default").unwrap(),
+                TaskId::parse(id).unwrap(),
+                QueueName::parse("mail").unwrap(),
+                at(due_ms),
+            )
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use minutehand_model::{
-    Backoff, DeliveryToken, Epoch, Execution, ExecutionId, Guarantee, LogOffset, MessageId, Namespace,
-    PartitionId, Precision, QueueName, RetryPolicy, Task, TaskId, Timestamp,
+    Backoff, DeliveryToken, Epoch, Execution, ExecutionId, LogOffset, MessageId, Namespace, PartitionId,
+    QueueName, RetryPolicy, Task, TaskId, Timestamp,
 };
 use reqwest::dns::Resolve;
 use tokio::net::TcpListener;
@@ -48,20 +48,15 @@ impl Lookup for Names {
 fn run_to(url: &str) -> Run {
     let due = Timestamp::from_millis(1_790_000_000_000);
     let task = Task {
-        namespace: Namespace::parse("default").unwrap(),
-        id: TaskId::parse("a").unwrap(),
-        queue: QueueName::parse("hooks").unwrap(),
-        due,
         payload: bytes::Bytes::from_static(b"{}"),
         headers: vec![(URL_HEADER.to_owned(), url.to_owned())],
         retry: RetryPolicy { backoff: Backoff::None, ..RetryPolicy::default() },
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(
+            Namespace::parse("default").unwrap(),
+            TaskId::parse("a").unwrap(),
+            QueueName::parse("hooks").unwrap(),
+            due,
+        )
     };
     let execution = Execution {
         id: ExecutionId::of(&task),

@@ -244,23 +244,9 @@ async fn run_at_start(
 ) -> Result<(), Failure> {
     let action = &line.definition.action;
     let id = TaskId::parse(&format!("{}@{now}", line.id)).map_err(|error| failed(&line.id, &error))?;
-    let task = Task {
-        namespace: namespace.clone(),
-        id,
-        queue: action.queue.clone(),
-        due: now,
-        payload: action.payload.clone(),
-        headers: action.headers.clone(),
-        retry: action.retry,
-        guarantee: action.guarantee,
-        precision: action.precision,
-        attempt: 1,
-        first_due: now,
-        replay_of: None,
-        // Says that the line made it; no caller can say that of a task.
-        origin: Some(Origin { schedule: line.id.clone(), nominal: now, completion_wanted: false }),
-        verbatim: None,
-    };
+    // Says that the line made it; no caller can say that of a task.
+    let origin = Origin { schedule: line.id.clone(), nominal: now, completion_wanted: false };
+    let task = Task { origin: Some(origin), ..action.clone().into_task(namespace.clone(), id, now) };
     let answers = gateway.create(vec![task]).await;
     answers.into_iter().try_for_each(|answer| answer.map(drop)).map_err(|error| failed(&line.id, &error))
 }

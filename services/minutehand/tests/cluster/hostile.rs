@@ -10,9 +10,7 @@ use minutehand_model::limits::{
     EXECUTION_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX,
     RECORD_KEY_BYTES_MAX, SET_ASIDE_BYTES_MAX, TASK_BYTES_MAX, TASK_HEAD_BYTES_MAX, TOPIC_RECORD_BYTES_MAX,
 };
-use minutehand_model::{
-    Command, Guarantee, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId, TaskKey, Timestamp,
-};
+use minutehand_model::{Command, Namespace, QueueName, Task, TaskId, TaskKey, Timestamp};
 
 use crate::support::{Cluster, Receiver, eventually};
 
@@ -61,20 +59,13 @@ impl Hostile {
 fn task(id: &str, payload: usize) -> Task {
     let due = Timestamp::from_millis(1_700_000_000_000);
     Task {
-        namespace: Namespace::parse("default").expect("a name"),
-        id: TaskId::parse(id).expect("an id"),
-        queue: QueueName::parse("hooks").expect("a name"),
-        due,
         payload: vec![b'p'; payload].into(),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        origin: None,
-        verbatim: None,
-        replay_of: None,
+        ..Task::new(
+            Namespace::parse("default").expect("a name"),
+            TaskId::parse(id).expect("an id"),
+            QueueName::parse("hooks").expect("a name"),
+            due,
+        )
     }
 }
 
