@@ -2,6 +2,7 @@
 
 use bytes::Buf;
 use minutehand_model::{LogOffset, Namespace, PartitionId, QueueName, ScheduleId, TaskKey, Timestamp};
+use minutehand_ports::DeliveryId;
 
 /// A time as eight bytes that sort as the times do.
 fn time(at: Timestamp) -> [u8; 8] {
@@ -175,6 +176,11 @@ pub(crate) fn batch(queue: &QueueName, partition: PartitionId, first: u64) -> Ve
 /// What a group has settled of a lane.
 pub(crate) fn group(queue: &QueueName, partition: PartitionId, group: &str) -> Vec<u8> {
     joined(&[queue.as_str().as_bytes(), b"\0", &partition.bits().to_be_bytes(), group.as_bytes()])
+}
+
+/// What is told of a claimed run of a group.
+pub(crate) fn last_word(queue: &QueueName, id: DeliveryId, group: &str) -> Vec<u8> {
+    joined(&[&batch(queue, id.partition, id.sequence), group.as_bytes()])
 }
 
 /// Queue, partition and the rest of a lane's or a group's key.

@@ -32,6 +32,8 @@ pub(crate) struct Spaces {
     pub(crate) lanes: Keyspace,
     /// Queue, partition, group -> what it has settled.
     pub(crate) groups: Keyspace,
+    /// Queue, partition, sequence, group -> what is told of a claimed run that is lost.
+    pub(crate) last_words: Keyspace,
     /// Queue, number -> dead letter.
     pub(crate) dead_letters: Keyspace,
     /// Task, number -> outcome.
@@ -108,6 +110,7 @@ impl Spaces {
             batches: space("batches", large)?,
             lanes: space("lanes", small)?,
             groups: space("groups", small)?,
+            last_words: space("last_words", small)?,
             dead_letters: space("dead_letters", small)?,
             outcomes: space("outcomes", small)?,
             outcome_order: space("outcome_order", small)?,

@@ -21,6 +21,7 @@ use crate::load::{has_whole_index, load};
 use crate::private;
 use crate::quiet::Quiet;
 use crate::repair;
+use crate::queue::tell_last_words;
 use crate::scan::{self, Lost};
 use crate::shared::{Corruption, Health, Shared};
 use crate::spaces::Spaces;
@@ -92,10 +93,15 @@ impl EmbeddedStore {
                 survey::culprit(&folder).unwrap_or(OpenError::Database { folder, source: Box::new(other) })
             }
         })?;
-        let state = load(config, spaces.clone())?;
+        let mut state = load(config, spaces.clone())?;
         let has_whole_index = has_whole_index(config, &spaces)?;
         let shared = Arc::clone(&state.shared);
         damage.into_iter().for_each(|damage| shared.note_corruption(damage.position, damage.reason));
+        let lost = tell_last_words(&mut state);
+        lost.map_err(|source| OpenError::Database {
+            folder: config.data_dir.clone(),
+            source: Box::new(source),
+        })?;
         let inventory = Inventory::taken(&config.data_dir).map_err(failed)?;
         inventory.write(&config.data_dir).map_err(failed)?;
         let (sender, operations) = channel();
@@ -220,15 +226,29 @@ impl EmbeddedStore {
                 }),
             }
         };
-        let operation = Operation { reads_rows, bytes, apply: Box::new(apply) };
-        {
-            let operations = self.operations.lock().expect("nothing panics while it holds this lock");
-            let sent = operations.as_ref().is_some_and(|operations| operations.send(operation).is_ok());
-            if !sent {
-                return Err(self.shared.refusal(&action));
-            }
+        if !self.hand_over(Operation { reads_rows, bytes, apply: Box::new(apply) }) {
+            return Err(self.shared.refusal(&action));
         }
         self.answer(receiver, &action).await
+    }
+
+    /// The same for an operation that nobody waits for.
+    pub(crate) fn submit_unheard(
+        &self,
+        bytes: usize,
+        reads_rows: bool,
+        operation: impl FnOnce(&mut State, &mut Writes) -> Applied<()> + Send + 'static,
+    ) {
+        let apply = move |state: &mut State, writes: &mut Writes| -> Finish {
+            operation(state, writes).then.unwrap_or_else(|| Box::new(|| {}))
+        };
+        self.hand_over(Operation { reads_rows, bytes, apply: Box::new(apply) });
+    }
+
+    /// Whether the committer will see an operation: not when the store is closed.
+    fn hand_over(&self, operation: Operation) -> bool {
+        let operations = self.operations.lock().expect("nothing panics while it holds this lock");
+        operations.as_ref().is_some_and(|operations| operations.send(operation).is_ok())
     }
 
     /// Waits for the committer. When the database has failed in the background, the committer may hang in it for

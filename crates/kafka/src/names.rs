@@ -25,6 +25,8 @@ pub struct TopicNames {
     pub skips: String,
     /// What schedulers send to be told the brokers' time: one partition, read by nobody.
     pub clock: String,
+    /// What is known of at-most-once runs in progress: compacted, P partitions.
+    pub claims: String,
 }
 
 impl TopicNames {
@@ -42,6 +44,7 @@ impl TopicNames {
             follow_ups: name("follow-ups"),
             skips: name("skips"),
             clock: name("clock"),
+            claims: name("claims"),
         }
     }
 

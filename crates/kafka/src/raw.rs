@@ -187,6 +187,21 @@ async fn delete_some(client: &Client, names: &[&str]) -> Result<(), PortError> {
     }
 }
 
+/// Forgets a consumer group and its places, as brokers do with one that was away for long. It must have no members.
+///
+/// # Errors
+/// When the broker refuses, or does not answer.
+pub async fn forget_group(client: &Client, group: &str) -> Result<(), PortError> {
+    let action = || format!("forget the group {group}");
+    let options = AdminOptions::new().request_timeout(Some(client.timeout()));
+    let answers = client.admin().delete_groups(&[group], &options).await;
+    let answers = answers.map_err(|error| port_error(action(), error))?;
+    match answers.into_iter().find_map(Result::err) {
+        Some((_, code)) => Err(PortError::new(ErrorClass::Retry, action(), code.to_string())),
+        None => Ok(()),
+    }
+}
+
 /// Makes a topic as somebody else might have made it.
 ///
 /// # Errors

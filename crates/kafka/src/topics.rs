@@ -115,6 +115,7 @@ impl TopicDefinition {
             compacted(&names.checkpoints, config.partitions),
             compacted(&names.schedule_state, config.partitions),
             compacted(&names.skips, 1),
+            compacted(&names.claims, config.partitions),
             kept(&names.outcomes, config.partitions),
             kept(&names.rejected, 1),
             kept(&names.stops, 1),

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_kafka::raw::{RawOutgoing, RawProducer};
+use minutehand_kafka::raw::{RawOutgoing, RawProducer, forget_group};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
 use minutehand_model::{
-    Checkpoint, Epoch, Frontier, Guarantee, LogOffset, Namespace, PartitionId, Place, Precision, Publication,
-    QueueName, RetryPolicy, Task, TaskId, TaskKey, Tick, Timestamp,
+    Checkpoint, Epoch, Frontier, LogOffset, Namespace, PartitionId, Place, Publication, QueueName, Task,
+    TaskId, TaskKey, Tick, Timestamp,
 };
 use minutehand_ports::{
-    CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink, History, Report,
-    Settlement,
+    Claim, CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink, History,
+    LastWord, Report, Settlement,
 };
 use support::fresh;
 
@@ -39,20 +39,8 @@ fn key(id: &str) -> TaskKey {
 fn encoded(id: &str) -> minutehand_model::TaskRecord {
     let due = Timestamp::from_millis(1_800_000_000_000);
     minutehand_record::task::record(&Task {
-        namespace: Namespace::parse("default").unwrap(),
-        id: TaskId::parse(id).unwrap(),
-        queue: mail(),
-        due,
         payload: Bytes::from_static(b"hello"),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap(), mail(), due)
     })
 }
 
@@ -102,6 +90,10 @@ async fn drain(queue: &KafkaQueue, count: usize) -> Vec<Delivery> {
 
 fn settled(deliveries: &[Delivery]) -> Vec<Settlement> {
     deliveries.iter().map(|delivery| Settlement::bare(delivery.id)).collect()
+}
+
+fn claims(ids: &[DeliveryId]) -> Vec<Claim> {
+    ids.iter().map(|id| Claim::bare(*id)).collect()
 }
 
 /// A worker: settles what it is given, and tells of it.
@@ -175,7 +167,7 @@ async fn what_has_moved_to_another_member_cannot_be_claimed() {
     let moved = second.poll(&mail(), GROUP, 100).await.unwrap();
     assert!(!moved.is_empty());
     let ids: Vec<DeliveryId> = in_hand.iter().map(|delivery| delivery.id).collect();
-    let claimed = first.claim(&mail(), GROUP, ids.clone()).await.unwrap();
+    let claimed = first.claim(&mail(), GROUP, claims(&ids)).await.unwrap();
     let mut runs: BTreeMap<DeliveryId, u32> = BTreeMap::new();
     for id in claimed {
         *runs.entry(id).or_default() += 1;
@@ -183,7 +175,7 @@ async fn what_has_moved_to_another_member_cannot_be_claimed() {
     let mut others = moved;
     while runs.len() < 30 {
         let ids: Vec<DeliveryId> = others.iter().map(|delivery| delivery.id).collect();
-        for id in second.claim(&mail(), GROUP, ids).await.unwrap() {
+        for id in second.claim(&mail(), GROUP, claims(&ids)).await.unwrap() {
             *runs.entry(id).or_default() += 1;
         }
         if runs.len() < 30 {
@@ -191,8 +183,119 @@ async fn what_has_moved_to_another_member_cannot_be_claimed() {
         }
     }
     assert!(runs.values().all(|runs| *runs == 1), "{runs:?}");
-    assert!(first.claim(&mail(), GROUP, ids).await.unwrap().len() < 30);
+    assert!(first.claim(&mail(), GROUP, claims(&ids)).await.unwrap().len() < 30);
     first.close().await;
+    second.close().await;
+}
+
+/// Whoever is handed an execution later holds the greater token: after a take-over, a restart of the process, when the brokers have
+/// forgotten the group, and within one process.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_grows_with_every_hand_out() {
+    let client = fresh("tokens", 1).await;
+    publish(&client, P0, "t", &[1]).await;
+    let first = Arc::new(KafkaQueue::new(again(&client)));
+    let delivery = drain(&first, 1).await.remove(0);
+    let mut tokens = vec![delivery.token];
+    first.let_go(&mail(), GROUP, vec![delivery.id]);
+    tokens.push(drain(&first, 1).await[0].token);
+    // The second member is given the only partition when the first leaves.
+    let second = Arc::new(KafkaQueue::new(again(&client)));
+    let taking_over = Arc::clone(&second);
+    let take_over = tokio::spawn(async move { drain(&taking_over, 1).await.remove(0) });
+    first.close().await;
+    tokens.push(take_over.await.unwrap().token);
+    second.close().await;
+    for is_forgotten in [false, true] {
+        if is_forgotten {
+            forget_group(&client, &client.names().consumer_group(&mail(), GROUP)).await.unwrap();
+        }
+        let next = KafkaQueue::new(again(&client));
+        tokens.push(drain(&next, 1).await[0].token);
+        next.close().await;
+    }
+    assert!(tokens.windows(2).all(|pair| pair[0] < pair[1]), "{tokens:?}");
+}
+
+/// A group whose places the brokers have forgotten does not run again what it may have claimed, and says so; what it cannot have
+/// claimed it runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_claimed_is_told_when_places_are_gone() {
+    let client = fresh("forgotten", 1).await;
+    publish(&client, P0, "t", &[3]).await;
+    let queue = KafkaQueue::new(again(&client));
+    let ids: Vec<DeliveryId> = drain(&queue, 3).await.iter().map(|delivery| delivery.id).collect();
+    assert_eq!(queue.claim(&mail(), GROUP, claims(&ids[..2])).await.unwrap(), ids[..2]);
+    queue.close().await;
+    publish(&client, P0, "u", &[2]).await;
+    let group = client.names().consumer_group(&mail(), GROUP);
+    forget_group(&client, &group).await.unwrap();
+    // Nobody has seen to it when the process dies that is the first to find it.
+    for _ in 0..2 {
+        let queue = KafkaQueue::new(again(&client));
+        let doubts: Vec<bool> = drain(&queue, 5).await.iter().map(|one| one.may_have_run).collect();
+        assert_eq!(doubts, [true, true, false, false, false]);
+        queue.close().await;
+    }
+    let queue = KafkaQueue::new(again(&client));
+    let deliveries = drain(&queue, 5).await;
+    queue.settle(&mail(), GROUP, settled(&deliveries)).await.unwrap();
+    queue.close().await;
+    // A group that has never claimed anything has nothing to doubt.
+    forget_group(&client, &group).await.unwrap();
+    let other = KafkaQueue::new(again(&client));
+    let deliveries = other.poll(&mail(), "others", 5).await.unwrap();
+    assert!(deliveries.iter().all(|delivery| !delivery.may_have_run));
+    other.close().await;
+}
+
+/// A member that is gone without a word: the next one tells what it had claimed, and not what lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_member_tells_what_a_dead_one_had_claimed() {
+    let client = fresh("lost", 2).await;
+    for partition in 0..2 {
+        publish(&client, PartitionId::own(partition), &format!("p{partition}"), &[1]).await;
+    }
+    let first = Arc::new(KafkaQueue::new(again(&client)));
+    let deliveries = drain(&first, 2).await;
+    let claim = |delivery: &Delivery| Claim {
+        id: delivery.id,
+        last_word: Some(LastWord {
+            commands: vec![(delivery.id.partition, Bytes::from(format!("lost {}", delivery.id.partition)))],
+            outcome: None,
+        }),
+    };
+    let claimed = first.claim(&mail(), GROUP, deliveries.iter().map(claim).collect()).await.unwrap();
+    assert_eq!(claimed.len(), 2);
+    // The second lives beside the first, with one of its partitions: the runs go on.
+    let second = Arc::new(KafkaQueue::new(again(&client)));
+    let waiting = Arc::clone(&second);
+    let poll = tokio::spawn(async move { waiting.poll(&mail(), GROUP, 1).await });
+    for partition in 0..2 {
+        publish(&client, PartitionId::own(partition), &format!("q{partition}"), &[1]).await;
+    }
+    assert_eq!(poll.await.unwrap().unwrap().len(), 1, "it has a partition");
+    let told = |log: Arc<KafkaLog>, partition: u32| async move {
+        let records = log.read(PartitionId::own(partition), LogOffset::START, 1_000).await.unwrap().records;
+        records.into_iter().map(|record| record.payload).collect::<Vec<_>>()
+    };
+    let owner = KafkaSink::new(Arc::clone(&client));
+    let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
+    for partition in 0..2 {
+        owner.open(PartitionId::own(partition), Epoch(2)).await.unwrap();
+        assert!(told(Arc::clone(&log), partition).await.is_empty());
+    }
+    first.close().await;
+    for partition in 0..2 {
+        loop {
+            let told = told(Arc::clone(&log), partition).await;
+            if !told.is_empty() {
+                assert_eq!(told, [format!("lost {partition}")]);
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
     second.close().await;
 }
 
@@ -218,7 +321,9 @@ async fn an_execution_that_does_not_end_holds_up_no_other() {
     assert_eq!((depth.waiting, depth.in_progress, depth.settled), (1, 1, 3_000));
     queue.close().await;
     let queue = KafkaQueue::new(again(&client));
-    assert_eq!(drain(&queue, 1).await.remove(0), stuck);
+    let again = drain(&queue, 1).await.remove(0);
+    assert!(again.token > stuck.token);
+    assert_eq!(Delivery { token: stuck.token, ..again }, stuck);
     queue.settle(&mail(), GROUP, settled(&[stuck])).await.unwrap();
     let depth = queue.depth(&mail(), GROUP).await.unwrap();
     assert_eq!((depth.waiting, depth.in_progress, depth.settled), (0, 0, 3_001));
@@ -278,9 +383,10 @@ async fn reports_are_kept() {
     publish(&client, P0, "t", &[1]).await;
     let queue = KafkaQueue::new(again(&client));
     let delivery = drain(&queue, 1).await.remove(0);
-    assert_eq!(queue.claim(&mail(), GROUP, vec![delivery.id]).await.unwrap(), [delivery.id]);
+    assert_eq!(queue.claim(&mail(), GROUP, claims(&[delivery.id])).await.unwrap(), [delivery.id]);
     let letter = letter("t-0");
     let report = Report {
+        id: delivery.id,
         commands: vec![(PartitionId::own(1), Bytes::from_static(b"completion"))],
         dead_letter: Some(letter.clone()),
         outcome: None,
@@ -325,6 +431,7 @@ async fn a_replay_happens_once_over_all_processes() {
     let client = fresh("replays", 3).await;
     let queue = KafkaQueue::new(again(&client));
     let reports = (0..3).map(|index| Report {
+        id: DeliveryId { partition: P0, sequence: index },
         commands: Vec::new(),
         dead_letter: Some(letter(&format!("t-{index}"))),
         outcome: None,

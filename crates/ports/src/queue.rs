@@ -8,6 +8,8 @@ use minutehand_model::{
 
 use crate::{DeadLetter, ErrorClass, PortError, StopReceiver};
 
+pub use minutehand_record::last_word::LastWord;
+
 /// Where a delivery stands in its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId {
@@ -36,6 +38,8 @@ pub struct Delivery {
     pub due: Timestamp,
     /// The task in the encoding of the `record` crate.
     pub encoded: Bytes,
+    /// The store has lost what it knew of it: it may have been settled before. What runs at most once must not run then.
+    pub may_have_run: bool,
 }
 
 /// What a worker group says of a delivery. All settlements of one call become durable together, or none does.
@@ -59,9 +63,27 @@ impl Settlement {
     }
 }
 
-/// What a worker group says of the end of a run whose delivery it had settled before (at-most-once).
+/// A delivery that is to be settled before it runs (at-most-once).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Which delivery.
+    pub id: DeliveryId,
+    /// What is told of the run when everybody is gone who could have told its end; `None`: nothing.
+    pub last_word: Option<LastWord>,
+}
+
+impl Claim {
+    /// A claim of which nothing is told when its run is lost.
+    pub fn bare(id: DeliveryId) -> Claim {
+        Claim { id, last_word: None }
+    }
+}
+
+/// What a worker group says of the end of a run whose delivery it had claimed before (at-most-once).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
+    /// Which delivery; its last word is withdrawn in the same step.
+    pub id: DeliveryId,
     /// Encoded commands, as in [`Settlement::commands`]: a completion.
     pub commands: Vec<(PartitionId, Bytes)>,
     /// A dead letter to keep.
@@ -87,7 +109,7 @@ pub struct QueueDepth {
 #[async_trait]
 pub trait ExecutionQueue: Send + Sync + 'static {
     /// Hands out up to `count_max` executions to a group, waiting until there is one. What was handed out and not settled
-    /// when the process ended is handed out again. Fails with class `Fatal` when the store is closed.
+    /// when the process ended, or was let go, is handed out again. Fails with class `Fatal` when the store is closed.
     /// A call that is dropped before it answers has handed out nothing.
     async fn poll(
         &self,
@@ -107,12 +129,16 @@ pub trait ExecutionQueue: Send + Sync + 'static {
 
     /// Settles deliveries before they run (at-most-once), and answers with those that may run now, when their
     /// settlements are durable. The others have become another process's: they must not run here.
+    ///
+    /// Last words become durable in the same step. Each is told once, by whoever finds that the process that claimed has ended
+    /// without a report.
     async fn claim(
         &self,
         queue: &QueueName,
         group: &str,
-        ids: Vec<DeliveryId>,
+        claims: Vec<Claim>,
     ) -> Result<Vec<DeliveryId>, PortError> {
+        let ids: Vec<DeliveryId> = claims.into_iter().map(|claim| claim.id).collect();
         let settlements = ids.iter().map(|id| Settlement::bare(*id)).collect();
         self.settle(queue, group, settlements).await.map(|()| ids)
     }
@@ -127,6 +153,10 @@ pub trait ExecutionQueue: Send + Sync + 'static {
             "this queue keeps nothing of a delivery once it is settled",
         ))
     }
+
+    /// Says that nobody in this process works on some deliveries any more: those that are not settled are handed out again,
+    /// and of claimed ones without a report the last word is told. It happens soon, or when the process has ended.
+    fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>);
 
     /// Stop requests published from now on.
     fn stops(&self, queue: &QueueName) -> StopReceiver;

@@ -13,6 +13,7 @@ pub mod command;
 pub mod dead_letter;
 mod envelope;
 mod error;
+pub mod last_word;
 mod names;
 pub mod outcome;
 mod policy;

@@ -202,10 +202,8 @@ impl Bulkheads {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use minutehand_model::{
-        DeliveryToken, Epoch, Guarantee, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task,
-        TaskId, TaskKey, Timestamp,
+        DeliveryToken, Epoch, Namespace, PartitionId, QueueName, Task, TaskId, TaskKey, Timestamp,
     };
     use minutehand_ports::{Delivery, DeliveryId};
 
@@ -214,22 +212,12 @@ mod tests {
 
     fn run(number: u64) -> Prepared {
         let due = Timestamp::from_millis(1);
-        let task = Task {
-            namespace: Namespace::parse("default").unwrap(),
-            id: TaskId::parse(&number.to_string()).unwrap(),
-            queue: QueueName::parse("hooks").unwrap(),
+        let task = Task::new(
+            Namespace::parse("default").unwrap(),
+            TaskId::parse(&number.to_string()).unwrap(),
+            QueueName::parse("hooks").unwrap(),
             due,
-            payload: Bytes::new(),
-            headers: Vec::new(),
-            retry: RetryPolicy::default(),
-            guarantee: Guarantee::AtLeastOnce,
-            precision: Precision::Normal,
-            attempt: 1,
-            first_due: due,
-            replay_of: None,
-            origin: None,
-            verbatim: None,
-        };
+        );
         let id = DeliveryId { partition: PartitionId::own(0), sequence: number };
         let delivery = Delivery {
             id,
@@ -240,6 +228,7 @@ mod tests {
             key: TaskKey(0),
             due,
             encoded: minutehand_record::task::encode(&task),
+            may_have_run: false,
         };
         prepare(&delivery).unwrap()
     }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use minutehand_model::QueueName;
-use minutehand_ports::{ErrorClass, PortError, Report, Settlement};
+use minutehand_ports::{Claim, DeliveryId, ErrorClass, PortError, Report, Settlement};
 use tracing::warn;
 
 use crate::attempt::Prepared;
+use crate::last_word::last_word;
 use crate::settings::Settings;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -36,6 +37,13 @@ impl Batch {
 
     pub(crate) fn len(&self) -> usize {
         self.settlements.len() + self.claims.len() + self.reports.len()
+    }
+
+    /// Every delivery that is in it.
+    pub(crate) fn ids(&self) -> Vec<DeliveryId> {
+        let settled = self.settlements.iter().map(|settlement| settlement.id);
+        let claimed = self.claims.iter().map(|claim| claim.ticket.delivery);
+        settled.chain(claimed).chain(self.reports.iter().map(|report| report.id)).collect()
     }
 }
 
@@ -84,8 +92,13 @@ async fn claim(
     if claims.is_empty() {
         return Ok(claims);
     }
-    let ids: Vec<_> = claims.iter().map(|claim| claim.ticket.delivery).collect();
-    let ours = persist(settings, queue, || settings.port.claim(queue, &settings.group, ids.clone())).await?;
+    let now = settings.now();
+    let claim = |claim: &Prepared| {
+        let id = claim.ticket.delivery;
+        Claim { id, last_word: last_word(id, &claim.execution, settings.history, now) }
+    };
+    let made: Vec<Claim> = claims.iter().map(claim).collect();
+    let ours = persist(settings, queue, || settings.port.claim(queue, &settings.group, made.clone())).await?;
     settings.observer.settled(queue, ours.len());
     let ours: BTreeSet<_> = ours.into_iter().collect();
     Ok(claims.into_iter().filter(|claim| ours.contains(&claim.ticket.delivery)).collect())

@@ -2,16 +2,17 @@
 //! fail in the same millisecond must not be given the same one.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use minutehand_model::{TaskKey, Timestamp};
 
 /// Due times remembered; two failures of one millisecond are never this far apart.
 const DUES_MAX: usize = 16 * 1024;
 
-/// The newest due times given.
-#[derive(Default)]
-pub(crate) struct GivenDues(Mutex<Given>);
+/// The newest due times given to retries. Clones share them: an id may be in several queues, so the workers of one process are given
+/// the same.
+#[derive(Clone, Default)]
+pub struct GivenDues(Arc<Mutex<Given>>);
 
 #[derive(Default)]
 struct Given {

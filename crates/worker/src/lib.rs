@@ -19,7 +19,8 @@
 //!
 //! How an at-most-once run ended cannot be part of its settlement, which comes first. It is told afterwards through
 //! [`ExecutionQueue::report`](minutehand_ports::ExecutionQueue::report): a failed one becomes a dead letter, so that a
-//! person may replay it. If the process dies first, that is lost, like the run.
+//! person may replay it. If the process dies first, the run is lost; the queue tells that it is, with the last word that it was
+//! given with the claim.
 //!
 //! # Executors
 //!
@@ -39,6 +40,7 @@ mod commit;
 mod decide;
 mod dues;
 mod handler;
+mod last_word;
 mod observer;
 mod places;
 #[cfg(unix)]
@@ -52,6 +54,7 @@ mod worker;
 
 pub use attempt::TIMEOUT_HEADER;
 pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
+pub use dues::GivenDues;
 pub use handler::{FnHandler, Handler, Verdict};
 pub use observer::{EndedRun, NoObserver, WorkerObserver};
 pub use places::Places;

@@ -9,8 +9,10 @@ use std::pin::{Pin, pin};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{Future, FutureExt};
-use minutehand_model::{Command, Outcome, PartitionId, Task, TaskKey};
-use minutehand_ports::{DeadLetter, Delivery, ErrorClass, PortError, Report, Settlement, Stop, StopReceiver};
+use minutehand_model::{Command, Outcome, OutcomeKind, PartitionId, Task, TaskKey};
+use minutehand_ports::{
+    DeadLetter, Delivery, DeliveryId, ErrorClass, PortError, Report, Settlement, Stop, StopReceiver,
+};
 use minutehand_record::{DecodeError, command};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -87,7 +89,8 @@ pub(crate) struct QueueLoop<'a> {
 
     next: Batch,
     commit: Option<BoxFuture<'a, Result<Vec<Prepared>, PortError>>>,
-    committing: usize,
+    /// What is in the commit that is in flight.
+    committing: Vec<DeliveryId>,
     claiming: usize,
 }
 
@@ -115,7 +118,7 @@ impl<'a> QueueLoop<'a> {
             stops: EarlyStops::default(),
             next: Batch::default(),
             commit: None,
-            committing: 0,
+            committing: Vec::new(),
             claiming: 0,
         }
     }
@@ -128,7 +131,7 @@ impl<'a> QueueLoop<'a> {
             self.begin_commit();
             self.begin_poll();
             if self.is_over() {
-                return self.result;
+                return std::mem::replace(&mut self.result, Ok(()));
             }
             let mut place_freed = pin!(self.settings.places.freed());
             let (can_start, deadline) = (self.can_start(), self.next_deadline());
@@ -166,7 +169,7 @@ impl<'a> QueueLoop<'a> {
     // Taking.
 
     fn begin_poll(&mut self) {
-        let is_full = self.next.len() + self.committing >= 4 * self.settings.batch_max;
+        let is_full = self.next.len() + self.committing.len() >= 4 * self.settings.batch_max;
         let wanted = self.wanted();
         let is_full = is_full || self.bulkheads.is_full();
         let is_wanted = self.phase == Phase::Working && self.taken.is_empty() && !is_full && wanted > 0;
@@ -251,6 +254,9 @@ impl<'a> QueueLoop<'a> {
                 self.admit(prepared, place);
             } else if let Some(delivery) = self.taken.pop_front() {
                 match prepare(&delivery) {
+                    Ok(prepared) if prepared.ticket.is_claimed && delivery.may_have_run => {
+                        self.doubt(prepared)
+                    }
                     Ok(prepared) if prepared.ticket.is_claimed => self.next.claims.push(prepared),
                     Ok(prepared) => self.admit(prepared, place),
                     Err(error) => self.set_aside(delivery, &error),
@@ -316,6 +322,15 @@ impl<'a> QueueLoop<'a> {
         self.tell_end(&ticket, encoded(ticket.delivery.partition, &[command]), None, None);
     }
 
+    /// Gives up a run that may have been claimed before: whether it has run is for a person to find out.
+    fn doubt(&mut self, prepared: Prepared) {
+        let Prepared { ticket, execution } = prepared;
+        let run = Run::new(execution, self.settings.now());
+        let reason = "it runs at most once, and may have run: the queue has lost its group's place; \
+            replay it if it has not run";
+        self.settle(Ticket { is_claimed: false, ..ticket }, &run, Verdict::discard(reason));
+    }
+
     fn stop(&mut self, stop: Stop) {
         let mut is_running = false;
         for slot in self.slots.values() {
@@ -356,6 +371,8 @@ impl<'a> QueueLoop<'a> {
         self.settings.observer.abandoned(&self.lane.queue);
         if ticket.is_claimed {
             self.settle(ticket, run, Verdict::failure("the worker was shut down before the run had ended"));
+        } else {
+            self.let_go(vec![ticket.delivery]);
         }
     }
 
@@ -400,7 +417,7 @@ impl<'a> QueueLoop<'a> {
         if !ticket.is_claimed {
             self.next.settlements.push(Settlement { id: ticket.delivery, commands, dead_letter, outcome });
         } else if !commands.is_empty() || dead_letter.is_some() || outcome.is_some() {
-            self.next.reports.push(Report { commands, dead_letter, outcome });
+            self.next.reports.push(Report { id: ticket.delivery, commands, dead_letter, outcome });
         }
     }
 
@@ -416,9 +433,13 @@ impl<'a> QueueLoop<'a> {
             reason: shortened(format!("the execution cannot be understood: {error}")),
             encoded: delivery.encoded,
         };
-        let settlement =
-            Settlement { id: delivery.id, commands: Vec::new(), dead_letter: Some(letter), outcome: None };
-        self.next.settlements.push(settlement);
+        let commands = encoded(delivery.id.partition, &gone(delivery.key));
+        self.next.settlements.push(Settlement {
+            id: delivery.id,
+            commands,
+            dead_letter: Some(letter),
+            outcome: None,
+        });
     }
 
     // Committing.
@@ -426,15 +447,17 @@ impl<'a> QueueLoop<'a> {
     fn begin_commit(&mut self) {
         if self.commit.is_none() && !self.next.is_empty() && self.phase != Phase::Over {
             let batch = std::mem::take(&mut self.next);
-            (self.committing, self.claiming) = (batch.len(), batch.claims.len());
+            (self.committing, self.claiming) = (batch.ids(), batch.claims.len());
             self.commit = Some(Box::pin(commit(self.settings, &self.lane.queue, batch)));
         }
     }
 
     fn committed(&mut self, committed: Result<Vec<Prepared>, PortError>) -> Result<(), PortError> {
         self.commit = None;
-        (self.committing, self.claiming) = (0, 0);
-        self.claimed.extend(committed?);
+        let claimed = committed?;
+        self.committing.clear();
+        self.claiming = 0;
+        self.claimed.extend(claimed);
         if matches!(self.phase, Phase::Stopping | Phase::Committing) {
             self.abandon_claimed();
         }
@@ -446,11 +469,14 @@ impl<'a> QueueLoop<'a> {
     fn begin_drain(&mut self) {
         self.poll = None;
         self.poll_not_before = None;
-        self.taken.clear();
-        self.next.claims.clear();
         self.may_unpark = false;
-        // The others are delivered again.
-        for prepared in self.bulkheads.clear().into_iter().filter(|prepared| prepared.ticket.is_claimed) {
+        let (claimed, parked): (Vec<Prepared>, Vec<Prepared>) =
+            self.bulkheads.clear().into_iter().partition(|parked| parked.ticket.is_claimed);
+        let unclaimed = std::mem::take(&mut self.next.claims).into_iter().chain(parked);
+        let unclaimed = unclaimed.map(|prepared| prepared.ticket.delivery);
+        let ids = self.taken.drain(..).map(|delivery| delivery.id).chain(unclaimed).collect();
+        self.let_go(ids);
+        for prepared in claimed {
             self.put_off(prepared, 0);
         }
         self.enter(Phase::Draining, self.settings.drain_ms);
@@ -508,7 +534,7 @@ impl<'a> QueueLoop<'a> {
                 self.enter(Phase::Committing, LAST_COMMIT_MS_MAX);
             }
             Phase::Committing | Phase::Over => {
-                let count = self.committing + self.next.len();
+                let count = self.committing.len() + self.next.len();
                 warn!(queue = %self.lane.queue, count, "settlements were not confirmed in time; they may be delivered again");
                 self.commit = None;
                 self.phase = Phase::Over;
@@ -523,6 +549,13 @@ impl<'a> QueueLoop<'a> {
         }
     }
 
+    /// Others may have what was taken and is not worked on any more.
+    fn let_go(&self, ids: Vec<DeliveryId>) {
+        if !ids.is_empty() {
+            self.settings.port.let_go(&self.lane.queue, &self.settings.group, ids);
+        }
+    }
+
     fn is_over(&self) -> bool {
         let is_idle = self.slots.is_empty() && self.claimed.is_empty() && self.commit.is_none();
         match self.phase {
@@ -531,6 +564,29 @@ impl<'a> QueueLoop<'a> {
             Phase::Draining | Phase::Stopping | Phase::Committing => is_idle && self.next.is_empty(),
         }
     }
+}
+
+/// A loop that fails, panics or is dropped has runs in hand. What is settled already changes nothing.
+impl Drop for QueueLoop<'_> {
+    fn drop(&mut self) {
+        let mut ids = std::mem::take(&mut self.committing);
+        ids.extend(self.next.ids());
+        ids.extend(self.taken.iter().map(|delivery| delivery.id));
+        let waiting = self.bulkheads.clear();
+        ids.extend(self.claimed.iter().chain(&waiting).map(|prepared| prepared.ticket.delivery));
+        ids.extend(self.slots.values().map(|slot| slot.ticket.delivery));
+        // They end before somebody else begins them.
+        self.running.clear();
+        self.let_go(ids);
+    }
+}
+
+/// What a schedule hears when the execution of that task cannot be read: nothing else would end the run.
+fn gone(key: TaskKey) -> Vec<Command> {
+    // A record of somebody else has no task.
+    let is_ours = key != TaskKey(0);
+    let completed = Command::Completed { key, due: None, kind: OutcomeKind::Expired };
+    is_ours.then_some(completed).into_iter().collect()
 }
 
 fn encoded(partition: PartitionId, commands: &[Command]) -> Vec<(PartitionId, bytes::Bytes)> {

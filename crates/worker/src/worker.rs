@@ -103,6 +103,12 @@ impl WorkerBuilder {
         self
     }
 
+    /// The due times that were given to retries, shared with the other workers of the process; this worker's own when not given.
+    pub fn given_dues(mut self, dues: GivenDues) -> WorkerBuilder {
+        self.settings.dues = dues;
+        self
+    }
+
     /// Most executions taken from a queue at a time; 2,000 when not given.
     pub fn batch_max(mut self, batch_max: usize) -> WorkerBuilder {
         self.settings.batch_max = batch_max;

@@ -1,5 +1,7 @@
 //! A group's place in one partition of a queue.
 
+use std::collections::BTreeSet;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use minutehand_model::Timestamp;
 
@@ -19,6 +21,8 @@ pub(crate) struct GroupLane {
     total: u64,
     /// Handed out up to here, in this process.
     handed: u64,
+    /// Below that: what was let go, and is to be handed out again.
+    let_go: BTreeSet<u64>,
 }
 
 const VERSION: u8 = 2;
@@ -37,14 +41,26 @@ impl GroupLane {
         self.total
     }
 
-    /// The next sequence to hand out: at or behind what is settled already.
+    /// The next sequence to hand out: one that was let go, or at or behind what is settled already.
     pub(crate) fn next(&self) -> u64 {
-        self.settled.end_of(self.handed).unwrap_or(self.handed)
+        let first = self.let_go.first().copied();
+        first.unwrap_or_else(|| self.settled.end_of(self.handed).unwrap_or(self.handed))
     }
 
-    /// Notes that everything below was handed out or is not there.
-    pub(crate) fn hand_out(&mut self, below: u64) {
-        self.handed = self.handed.max(below);
+    /// Hands a sequence out; `false` when it is settled or in somebody's hands.
+    pub(crate) fn hand_out(&mut self, sequence: u64) -> bool {
+        if sequence < self.handed {
+            return self.let_go.remove(&sequence);
+        }
+        self.handed = sequence + 1;
+        !self.is_settled(sequence)
+    }
+
+    /// Nobody works on a delivery any more: it is handed out again, unless it is settled or was never handed out.
+    pub(crate) fn let_go(&mut self, sequence: u64) {
+        if sequence < self.handed && !self.is_settled(sequence) {
+            self.let_go.insert(sequence);
+        }
     }
 
     pub(crate) fn is_settled(&self, sequence: u64) -> bool {
@@ -66,11 +82,15 @@ impl GroupLane {
         self.settled.insert(first.max(self.cursor), end);
         self.cursor = self.settled.advance(self.cursor);
         self.handed = self.handed.max(self.cursor);
+        if !self.let_go.is_empty() {
+            self.let_go.retain(|sequence| !(first..end).contains(sequence));
+        }
     }
 
     /// Handed out and not settled.
     pub(crate) fn in_progress(&self) -> u64 {
-        self.handed.saturating_sub(self.cursor) - self.settled.count_below(self.handed)
+        let handed = self.handed.saturating_sub(self.cursor) - self.settled.count_below(self.handed);
+        handed - self.let_go.len() as u64
     }
 
     /// Published up to `next` and not settled.
@@ -97,7 +117,8 @@ impl GroupLane {
         let seen_at = Timestamp::from_millis(row.get_i64());
         let (cursor, total) = (row.get_u64(), row.get_u64());
         let settled = Ranges::decode(cursor, &mut row)?;
-        row.is_empty().then_some((GroupLane { cursor, settled, total, handed: cursor }, seen_at))
+        let lane = GroupLane { cursor, settled, total, handed: cursor, let_go: BTreeSet::new() };
+        row.is_empty().then_some((lane, seen_at))
     }
 }
 
@@ -108,7 +129,7 @@ mod tests {
     #[test]
     fn after_a_restart_only_what_was_not_settled_is_handed_out() {
         let mut lane = GroupLane::starting_at(10);
-        lane.hand_out(20);
+        assert!((10..20).all(|sequence| lane.hand_out(sequence)));
         for sequence in [10, 12, 13, 15] {
             assert!(lane.settle(sequence));
             assert!(!lane.settle(sequence), "once and for all");
@@ -120,9 +141,28 @@ mod tests {
         let mut handed = Vec::new();
         while again.next() < 20 {
             handed.push(again.next());
-            again.hand_out(again.next() + 1);
+            assert!(again.hand_out(again.next()));
         }
         assert_eq!(handed, [11, 14, 16, 17, 18, 19]);
         assert_eq!(GroupLane::decode(&lane.encode(at)[..28]), None);
+    }
+
+    #[test]
+    fn what_was_let_go_is_handed_out_again_unless_it_is_settled() {
+        let mut lane = GroupLane::starting_at(10);
+        assert!((10..16).all(|sequence| lane.hand_out(sequence)));
+        assert!(lane.settle(12));
+        [10, 12, 14, 15, 16, 99].into_iter().for_each(|sequence| lane.let_go(sequence));
+        assert!(lane.settle(14), "who let it go may settle it all the same");
+        assert_eq!(lane.in_progress(), 2, "11 and 13 are in somebody's hands");
+        let handed: Vec<u64> = (0..4)
+            .map(|_| {
+                let next = lane.next();
+                assert!(lane.hand_out(next));
+                next
+            })
+            .collect();
+        assert_eq!(handed, [10, 15, 16, 17]);
+        assert!(!lane.hand_out(13));
     }
 }

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use minutehand_model::time::HOUR_MS;
 use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::{
-    Delivery, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, StopReceiver,
+    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement,
+    StopReceiver,
 };
 use minutehand_record::publication;
 
 use super::lane::GROUP_BYTES_MAX;
+use super::last_words;
 use super::settle::{self, Prepared};
 use super::spent::GROUP_RETENTION_MS;
 use super::view::{Loaded, QueueView, Resident, Taken};
@@ -65,24 +67,33 @@ impl ExecutionQueue for EmbeddedStore {
         settlements: Vec<Settlement>,
     ) -> Result<(), PortError> {
         let action = format!("settle {} deliveries of the queue {queue}", settlements.len());
-        let prepared: Vec<Prepared> = settlements.into_iter().map(Prepared::new).collect();
-        let bytes = prepared.iter().map(Prepared::bytes).sum();
-        let (queue, group, words) = (queue.clone(), group.to_owned(), action.clone());
-        self.submit(action, bytes, false, move |state, writes| {
-            settle::apply(state, writes, &queue, group, prepared, &words)
-        })
-        .await
+        self.apply(action, queue, group, settlements.into_iter().map(Prepared::new).collect()).await
+    }
+
+    async fn claim(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        claims: Vec<Claim>,
+    ) -> Result<Vec<DeliveryId>, PortError> {
+        let action = format!("claim {} deliveries of the queue {queue}", claims.len());
+        self.apply(action, queue, group, claims.iter().map(Prepared::claimed).collect()).await?;
+        Ok(claims.into_iter().map(|claim| claim.id).collect())
     }
 
     async fn report(&self, queue: &QueueName, group: &str, reports: Vec<Report>) -> Result<(), PortError> {
         let action = format!("keep {} reports of the queue {queue}", reports.len());
-        let prepared: Vec<Prepared> = reports.into_iter().map(Prepared::reported).collect();
-        let bytes = prepared.iter().map(Prepared::bytes).sum();
-        let (queue, group, words) = (queue.clone(), group.to_owned(), action.clone());
-        self.submit(action, bytes, false, move |state, writes| {
-            settle::apply(state, writes, &queue, group, prepared, &words)
-        })
-        .await
+        self.apply(action, queue, group, reports.into_iter().map(Prepared::reported).collect()).await
+    }
+
+    fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>) {
+        let Some(view) = self.shared().known_queue(queue) else { return };
+        let (queue, group) = (queue.clone(), group.to_owned());
+        // Behind the settlements that were handed over before.
+        self.submit_unheard(64 * ids.len(), true, move |state, writes| {
+            view.let_go(&group, &ids);
+            last_words::let_go(state, writes, &queue, &group, &ids)
+        });
     }
 
     fn stops(&self, queue: &QueueName) -> StopReceiver {
@@ -111,6 +122,21 @@ fn check_group(group: &str, action: &str) -> Result<(), PortError> {
 }
 
 impl EmbeddedStore {
+    async fn apply(
+        &self,
+        action: String,
+        queue: &QueueName,
+        group: &str,
+        prepared: Vec<Prepared>,
+    ) -> Result<(), PortError> {
+        let bytes = prepared.iter().map(Prepared::bytes).sum();
+        let (queue, group, words) = (queue.clone(), group.to_owned(), action.clone());
+        self.submit(action, bytes, false, move |state, writes| {
+            settle::apply(state, writes, &queue, group, prepared, &words)
+        })
+        .await
+    }
+
     /// Registers a group, so that nothing published from here on is removed before it has settled it.
     async fn register(&self, view: &Arc<QueueView>, group: &str, action: &str) -> Result<(), PortError> {
         let (view, group) = (Arc::clone(view), group.to_owned());

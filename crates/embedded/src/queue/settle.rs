@@ -4,22 +4,32 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
-use minutehand_ports::{DeliveryId, ErrorClass, PortError, Report, Settlement};
+use minutehand_ports::{Claim, DeliveryId, ErrorClass, PortError, Report, Settlement};
 use minutehand_record::dead_letter::{self, DeadLetterRecord};
-use minutehand_record::outcome;
+use minutehand_record::{last_word, outcome};
 
 use crate::committer::Writes;
+use crate::keys;
 use crate::state::{NewRows, State};
 use crate::store::Applied;
 use crate::successes::Success;
 
-/// A settlement or a report whose parts are encoded.
+/// A settlement, a claim or a report whose parts are encoded.
 pub(super) struct Prepared {
-    /// What it settles; a report settles nothing.
-    id: Option<DeliveryId>,
+    id: DeliveryId,
+    kind: Kind,
     commands: Vec<(PartitionId, Bytes)>,
     dead_letter: Option<(QueueName, Bytes)>,
     outcome: Option<Kept>,
+}
+
+enum Kind {
+    /// It settles a delivery.
+    Settlement,
+    /// It settles a delivery that is to run, with its last word.
+    Claim(Option<Bytes>),
+    /// It settles nothing, and withdraws the last word.
+    Report,
 }
 
 /// What is kept of an outcome.
@@ -38,7 +48,14 @@ impl Prepared {
     /// Encodes what must be encoded, on the caller's time.
     pub(super) fn new(settlement: Settlement) -> Prepared {
         let Settlement { id, commands, dead_letter, outcome } = settlement;
-        Prepared { id: Some(id), ..Prepared::reported(Report { commands, dead_letter, outcome }) }
+        let report = Report { id, commands, dead_letter, outcome };
+        Prepared { kind: Kind::Settlement, ..Prepared::reported(report) }
+    }
+
+    /// The same of a claim.
+    pub(super) fn claimed(claim: &Claim) -> Prepared {
+        let word = claim.last_word.as_ref().map(last_word::encode);
+        Prepared { kind: Kind::Claim(word), ..Prepared::new(Settlement::bare(claim.id)) }
     }
 
     /// The same of a report.
@@ -56,7 +73,8 @@ impl Prepared {
             (letter.queue, dead_letter::encode(&record))
         };
         Prepared {
-            id: None,
+            id: report.id,
+            kind: Kind::Report,
             commands: report.commands,
             dead_letter: report.dead_letter.map(letter),
             outcome: report.outcome.map(|(key, outcome)| Kept::of(key, &outcome)),
@@ -66,7 +84,12 @@ impl Prepared {
     /// About how much it writes.
     pub(super) fn bytes(&self) -> usize {
         let commands: usize = self.commands.iter().map(|(_, command)| command.len()).sum();
-        64 + commands + self.dead_letter.as_ref().map_or(0, |(_, letter)| letter.len())
+        let word = if let Kind::Claim(Some(word)) = &self.kind { word.len() } else { 0 };
+        64 + word + commands + self.dead_letter.as_ref().map_or(0, |(_, letter)| letter.len())
+    }
+
+    fn is_report(&self) -> bool {
+        matches!(self.kind, Kind::Report)
     }
 }
 
@@ -79,7 +102,7 @@ pub(crate) fn check_commands<'a>(
     commands.try_for_each(|(partition, _)| state.shared.log(*partition, action).map(drop))
 }
 
-/// Applies the settlements of one call: all of them or none.
+/// Applies the settlements, claims or reports of one call: all of them or none.
 pub(super) fn apply(
     state: &mut State,
     writes: &mut Writes,
@@ -89,7 +112,8 @@ pub(super) fn apply(
     action: &str,
 ) -> Result<Applied<()>, PortError> {
     let view = state.shared.queue(queue);
-    let ids: Vec<DeliveryId> = settlements.iter().filter_map(|settlement| settlement.id).collect();
+    let settled = settlements.iter().filter(|settlement| !settlement.is_report());
+    let ids: Vec<DeliveryId> = settled.map(|settlement| settlement.id).collect();
     view.check_settlement(&group, &ids)
         .map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))?;
     check_commands(state, settlements.iter().flat_map(|settlement| &settlement.commands), action)?;
@@ -97,12 +121,20 @@ pub(super) fn apply(
     let mut letters: Vec<QueueName> = Vec::new();
     let mut successes = Vec::new();
     for settlement in settlements {
-        if let Some(id) = settlement.id {
+        let id = settlement.id;
+        if !settlement.is_report() {
             // Settled once and for all: what comes with a repetition was said before.
             if !view.settle(&group, id) {
                 continue;
             }
             state.changed_groups.insert((queue.clone(), id.partition, group.clone()));
+        }
+        match settlement.kind {
+            Kind::Claim(Some(word)) => {
+                writes.insert(&state.spaces.last_words, keys::last_word(queue, id, &group), word);
+            }
+            Kind::Report => writes.remove(&state.spaces.last_words, keys::last_word(queue, id, &group)),
+            Kind::Claim(None) | Kind::Settlement => {}
         }
         for (partition, command) in settlement.commands {
             commands.entry(partition).or_default().push(command);

@@ -299,6 +299,14 @@ impl QueueView {
         self.with_place(group, id.partition, |place| place.settle(id.sequence)).unwrap_or(false)
     }
 
+    /// Nobody works on some deliveries of a group any more.
+    pub(crate) fn let_go(&self, group: &str, ids: &[DeliveryId]) {
+        for id in ids {
+            self.with_place(group, id.partition, |place| place.let_go(id.sequence));
+        }
+        self.wake();
+    }
+
     /// Settles what cannot be delivered.
     pub(crate) fn pass_over(&self, group: &str, partition: PartitionId, first: u64, end: u64) {
         self.with_place(group, partition, |place| place.pass_over(first, end));
@@ -312,7 +320,7 @@ impl QueueView {
     ) -> Option<T> {
         let mut inner = self.lock();
         inner.activity += 1;
-        inner.groups.get_mut(group).map(|group| change(&mut group.lanes[partition.index()]))
+        inner.groups.get_mut(group)?.lanes.get_mut(partition.index()).map(change)
     }
 
     /// The row of a group's place.
@@ -448,11 +456,9 @@ fn take_from(
             if deliveries.len() >= count_max {
                 break;
             }
-            place.hand_out(sequence);
-            if place.is_settled(sequence) {
+            if !place.hand_out(sequence) {
                 continue;
             }
-            place.hand_out(sequence + 1);
             (token.epoch, token.count) = (header.epoch, token.count + 1);
             deliveries.push(Delivery {
                 id: DeliveryId { partition, sequence },
@@ -463,6 +469,7 @@ fn take_from(
                 key: item.key,
                 due: item.due,
                 encoded: item.encoded.clone(),
+                may_have_run: false,
             });
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use minutehand_embedded::{EmbeddedStore, OpenError};
 use minutehand_model::*;
 use minutehand_ports::{
-    CommandLog, DeadLetter, ExecutionQueue, ExecutionSink, History, Settlement, Timetable,
+    CommandLog, DeadLetter, DeliveryId, ExecutionQueue, ExecutionSink, History, Settlement, Timetable,
 };
 
 use crate::support::{Random, config, done, id_of, open, queue, task, tick};
@@ -61,6 +61,7 @@ async fn fill(folder: &Path, first: bool) {
         encoded: task("failed", "failing", Random(index as u64).bytes(300)).encoded,
     };
     let reports = (0..LETTERS / 2).map(|index| minutehand_ports::Report {
+        id: DeliveryId { partition: P0, sequence: 0 },
         commands: Vec::new(),
         dead_letter: Some(letter(index)),
         outcome: Some((TaskKey(9), outcome(index))),

@@ -12,9 +12,9 @@ use minutehand_model::{
 };
 use minutehand_node::Clock;
 use minutehand_ports::{
-    Appended, CommandLog, Committed, Coordinator, DeadLetter, DeadLetterPage, Delivery, ErrorClass,
-    ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, LogRecord, Opened, PortError, QueueDepth,
-    Settlement, StopListeners, StopReceiver, Timetable,
+    Appended, CommandLog, Committed, Coordinator, DeadLetter, DeadLetterPage, Delivery, DeliveryId,
+    ErrorClass, ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, LogRecord, Opened, PortError,
+    QueueDepth, Settlement, StopListeners, StopReceiver, Timetable,
 };
 use tokio::sync::watch;
 
@@ -305,6 +305,8 @@ impl ExecutionQueue for Store {
     async fn settle(&self, _: &QueueName, _: &str, _: Vec<Settlement>) -> Result<(), PortError> {
         Ok(())
     }
+
+    fn let_go(&self, _: &QueueName, _: &str, _: Vec<DeliveryId>) {}
 
     fn stops(&self, _: &QueueName) -> StopReceiver {
         StopListeners::new().listen()

@@ -5,8 +5,8 @@
 //! is not taken, the partitions are paused.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use minutehand_ports::{ErrorClass, PortError};
 use minutehand_record::QueueNames;
@@ -30,6 +30,8 @@ const WAIT: Duration = Duration::from_millis(20);
 const BATCH_MAX: usize = 1_024;
 /// How long the thread waits for room before it pauses the partitions, which throws away what was fetched ahead.
 const FULL_MAX: Duration = Duration::from_secs(1);
+/// How often it is looked for runs whose members have left the group without a word.
+const LOOK_FOR_LOST: Duration = Duration::from_secs(10);
 /// How often a topic is looked for that is not there yet.
 const MISSING: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
@@ -44,7 +46,11 @@ type Member = BaseConsumer<Membership>;
 
 impl Membership {
     fn settle(&self, consumer: Option<&Member>) {
-        self.settler.lock().unwrap_or_else(PoisonError::into_inner).run(&self.group, consumer);
+        self.settler().run(&self.group, consumer);
+    }
+
+    fn settler(&self) -> MutexGuard<'_, Settler> {
+        self.settler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,6 +76,7 @@ impl ConsumerContext for Membership {
                 // somebody else, who runs again what was not settled.
                 if !consumer.assignment_lost() {
                     self.settle(Some(consumer));
+                    self.settler().release(&self.group, &partitions(list));
                 }
                 let mut state = self.group.state();
                 for partition in partitions(list) {
@@ -134,9 +141,11 @@ fn serve(group: &Arc<Group>) -> Result<(), PortError> {
         settler: Mutex::new(settler),
         is_paused: AtomicBool::new(false),
     };
-    let name = group.client.names().consumer_group(&group.queue, &group.name);
     let failed = |error| port_error(action_of(group), error);
-    let mut consumer: Member = config.member(&name).create_with_context(membership).map_err(failed)?;
+    let mut config = config.member(&group.consumer_group);
+    // By this name the others see whether this member is still there.
+    config.set("client.id", &group.claimer);
+    let mut consumer: Member = config.create_with_context(membership).map_err(failed)?;
     let ringing = Arc::clone(group);
     consumer.set_nonempty_callback(move || ringing.bell.ring());
     consumer.subscribe(&[&group.topic]).map_err(failed)?;
@@ -174,9 +183,17 @@ fn await_topic(group: &Group, settler: &mut Settler) -> Result<bool, PortError> 
 
 fn follow(group: &Group, consumer: &Member) -> KafkaResult<()> {
     let (mut polled_at, mut names) = (Instant::now(), QueueNames::default());
+    let mut looked_at = None;
     while !is_over(group) {
         consumer.context().settle(Some(consumer));
-        restore(group, consumer)?;
+        let has_more = restore(group, consumer)?;
+        if has_more || looked_at.is_some_and(|at: Instant| at.elapsed() > LOOK_FOR_LOST) {
+            looked_at = Some(Instant::now());
+            let looked = consumer.context().settler().look_for_lost(group, consumer);
+            if let Err(error) = looked {
+                tracing::debug!(queue = %group.queue, %error, "could not look for runs that are lost");
+            }
+        }
         let is_full = group.state().is_full();
         if is_full && !is_paused(consumer) {
             let left = FULL_MAX.saturating_sub(polled_at.elapsed());
@@ -202,38 +219,63 @@ fn is_paused(consumer: &Member) -> bool {
     consumer.context().is_paused.load(Ordering::Relaxed)
 }
 
-/// Reads the places in partitions that are new here, and hands out from them from then on.
-fn restore(group: &Group, consumer: &Member) -> KafkaResult<()> {
+/// Reads the places in partitions that are new here, and hands out from them from then on. Whether there were any.
+fn restore(group: &Group, consumer: &Member) -> KafkaResult<bool> {
     let unread: Vec<u32> = {
         let state = group.state();
         let unread = state.slots.iter().filter(|(_, slot)| matches!(slot, Slot::Unread(_)));
         unread.map(|(partition, _)| *partition).collect()
     };
-    let places = match place::read(&group.client, consumer, &group.topic, &unread) {
-        Ok(places) => places,
+    if unread.is_empty() {
+        return Ok(false);
+    }
+    let read = place::read(&group.client, consumer, &group.topic, &unread)
+        .and_then(|places| Ok((places, group.claims.reserved(&group.consumer_group, &unread)?)));
+    let (places, reserved) = match read {
+        Ok(read) => read,
         Err(error) if code_of(&error).is_some_and(|code| class_of(code) == ErrorClass::Fatal) => {
             return Err(error);
         }
         Err(error) => {
             group.complain(port_error(action_of(group), error));
             group.bell.wait(WAIT);
-            return Ok(());
+            return Ok(false);
         }
     };
+    let place = |(partition, marks): (u32, Option<Marks>)| {
+        // A place that was forgotten: what was claimed of the partition is not known any more.
+        let doubtful_below = reserved.get(&partition).copied().unwrap_or(0);
+        let marks = marks.unwrap_or_else(|| Marks { doubtful_below, ..Marks::at(0) });
+        (partition, taken_over(marks))
+    };
+    let places: Vec<(u32, Marks)> = places.into_iter().map(place).collect();
+    if let Err(error) = place::write(consumer, &group.topic, &places) {
+        // Whoever has the partition by now raises the generation; here it is tried again as long as it is ours.
+        tracing::debug!(queue = %group.queue, %error, "a partition was not taken over");
+        group.bell.wait(WAIT);
+        return Ok(false);
+    }
     let mut state = group.state();
+    state.reserved.extend(reserved);
     for (partition, marks) in places {
         let Some(slot) = state.slots.get_mut(&partition) else { continue };
-        let mut window = Window::restore(marks.unwrap_or_else(|| Marks::at(0)));
+        let mut window = Window::restore(marks);
         if let Slot::Unread(waiting) = slot {
             std::mem::take(waiting).into_iter().for_each(|(offset, delivery)| window.add(offset, delivery));
         }
         *slot = Slot::Open(window);
     }
     drop(state);
-    if !unread.is_empty() {
-        group.news.notify_waiters();
-    }
-    Ok(())
+    group.news.notify_waiters();
+    Ok(true)
+}
+
+/// The place as this holder of the partition writes it. Its generation lies above that of every holder before, also of one whose
+/// place the brokers have forgotten: it follows the clock, and what is stored wherever that is ahead.
+fn taken_over(marks: Marks) -> Marks {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let seconds = u32::try_from(since_epoch.as_secs()).unwrap_or(u32::MAX);
+    Marks { generation: marks.generation.saturating_add(1).max(seconds), ..marks }
 }
 
 /// Takes what has arrived; answers how many records.

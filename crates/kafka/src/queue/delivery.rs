@@ -77,6 +77,7 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
             key: task.key,
             due: task.due,
             encoded: task.encoded,
+            may_have_run: false,
         };
     }
     let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
@@ -89,6 +90,7 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
         key: TaskKey(0),
         due: at,
         encoded: Bytes::copy_from_slice(beginning(message.payload().unwrap_or_default())),
+        may_have_run: false,
     }
 }
 

@@ -6,17 +6,19 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use minutehand_model::QueueName;
-use minutehand_ports::{Delivery, DeliveryId, ErrorClass, PortError};
+use minutehand_ports::{Delivery, DeliveryId, ErrorClass, LastWord, PortError};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::bell::Bell;
+use super::claims::{Claims, Writer};
 use super::delivery::Shares;
 use super::settle::Job;
 use super::window::Window;
 use crate::client::Client;
+use crate::transact::{Parcel, unique};
 
 /// Fetched and not handed out: beyond this the thread waits.
 const READY_MAX: usize = 4_096;
@@ -42,6 +44,14 @@ pub(crate) struct State {
     /// Behind the highest offset ever seen here, by partition: what lies beyond was never handed out.
     pub(crate) seen: BTreeMap<u32, u64>,
     pub(crate) jobs: Vec<Job>,
+    /// Nobody works on these any more.
+    pub(crate) let_go: Vec<DeliveryId>,
+    /// The last words of runs in hand that were claimed here, by partition and offset.
+    pub(crate) words: BTreeMap<(u32, u64), LastWord>,
+    /// Below which offsets deliveries may be claimed, by partition.
+    pub(crate) reserved: BTreeMap<u32, u64>,
+    /// The count of the last token. It begins with the clock, for members whose generation is that of the same second.
+    handed_out: u64,
     pub(crate) failure: Option<PortError>,
     pub(crate) is_closing: bool,
     pub(crate) has_ended: bool,
@@ -53,6 +63,11 @@ pub(crate) struct Group {
     pub(crate) queue: QueueName,
     pub(crate) name: String,
     pub(crate) topic: String,
+    /// The consumer group.
+    pub(crate) consumer_group: String,
+    /// What this member is called among those who claim: nobody else ever is.
+    pub(crate) claimer: String,
+    pub(crate) claims: Arc<Claims>,
     state: Mutex<State>,
     pub(crate) bell: Bell,
     /// Pollers wait here.
@@ -60,6 +75,11 @@ pub(crate) struct Group {
     pollers: AtomicUsize,
     /// Dropped by the thread when it has ended.
     ended: watch::Sender<bool>,
+}
+
+fn micros_since_epoch() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX / 2)
 }
 
 /// Counts a poll that waits, however it ends.
@@ -73,9 +93,12 @@ impl Drop for Polling<'_> {
 }
 
 impl Group {
-    pub(crate) fn new(client: Arc<Client>, queue: &QueueName, name: &str) -> Group {
+    pub(crate) fn new(client: Arc<Client>, claims: Arc<Claims>, queue: &QueueName, name: &str) -> Group {
         Group {
             topic: client.names().executions(queue),
+            consumer_group: client.names().consumer_group(queue, name),
+            claimer: format!("minutehand-worker-{}", unique()),
+            claims,
             client,
             queue: queue.clone(),
             name: name.to_owned(),
@@ -85,6 +108,10 @@ impl Group {
                 shares: None,
                 seen: BTreeMap::new(),
                 jobs: Vec::new(),
+                let_go: Vec::new(),
+                words: BTreeMap::new(),
+                reserved: BTreeMap::new(),
+                handed_out: micros_since_epoch(),
                 failure: None,
                 is_closing: false,
                 has_ended: false,
@@ -149,6 +176,37 @@ impl Group {
         answered.await.unwrap_or_else(|_| Err(ended()))
     }
 
+    /// Leaves a last word for a delivery that is about to be claimed; the record of it.
+    pub(crate) fn leave(&self, id: DeliveryId, word: LastWord) -> Option<Parcel> {
+        let mut state = self.state();
+        let (partition, offset) = state.place(id)?;
+        let writer = Writer::new(&self.client, &self.consumer_group);
+        let parcel = writer.word(partition, offset, &self.claimer, &word);
+        state.words.insert((partition, offset), word);
+        Some(parcel)
+    }
+
+    /// The record that withdraws the last word of a delivery that was claimed here.
+    pub(crate) fn withdrawal(&self, id: DeliveryId) -> Option<Parcel> {
+        let state = self.state();
+        let (partition, offset) = state.place(id).filter(|place| state.words.contains_key(place))?;
+        Some(Writer::new(&self.client, &self.consumer_group).withdrawal(partition, offset))
+    }
+
+    /// The last words of some deliveries are withdrawn.
+    pub(crate) fn forget_words(&self, ids: &[DeliveryId]) {
+        let mut state = self.state();
+        for place in ids.iter().filter_map(|id| state.place(*id)).collect::<Vec<_>>() {
+            state.words.remove(&place);
+        }
+    }
+
+    /// Leaves word that nobody works on some deliveries any more.
+    pub(crate) fn let_go(&self, ids: Vec<DeliveryId>) {
+        self.state().let_go.extend(ids);
+        self.bell.ring();
+    }
+
     /// Tells those who poll of trouble; the thread goes on.
     pub(crate) fn complain(&self, trouble: PortError) {
         self.state().failure = Some(trouble);
@@ -174,6 +232,7 @@ impl Group {
         state.failure = failure;
         state.slots.clear();
         state.jobs.clear();
+        state.let_go.clear();
         drop(state);
         self.ended.send_replace(true);
         self.news.notify_waiters();
@@ -185,6 +244,8 @@ impl Group {
         self.pollers.load(Ordering::Relaxed) == 0
             && state.jobs.is_empty()
             && state.in_hand() == 0
+            // Who leaves the group is taken for dead by those who find its last words.
+            && state.words.is_empty()
             && state.used_at.elapsed() > UNUSED_MAX
     }
 }
@@ -201,8 +262,9 @@ impl State {
         for partition in order {
             let Some(Slot::Open(window)) = self.slots.get_mut(&partition) else { continue };
             while deliveries.len() < count_max
-                && let Some(delivery) = window.hand_out()
+                && let Some(delivery) = window.hand_out(self.handed_out + 1)
             {
+                self.handed_out += 1;
                 deliveries.push(delivery);
             }
             if deliveries.len() >= count_max {
@@ -223,6 +285,28 @@ impl State {
             // It was taken away meanwhile.
             None => {}
         }
+    }
+
+    /// What was let go is handed out again; answers the last words of what was claimed.
+    pub(crate) fn take_back(&mut self) -> Vec<(u32, u64, LastWord)> {
+        let mut words = Vec::new();
+        for id in std::mem::take(&mut self.let_go) {
+            let Some((partition, offset)) = self.place(id) else { continue };
+            let word = self.words.remove(&(partition, offset));
+            let is_ready_again = match self.slots.get_mut(&partition) {
+                Some(Slot::Open(window)) => window.let_go(offset),
+                _ => false,
+            };
+            if !is_ready_again {
+                words.extend(word.map(|word| (partition, offset, word)));
+            }
+        }
+        words
+    }
+
+    /// Where a delivery lies in the topic.
+    pub(crate) fn place(&self, id: DeliveryId) -> Option<(u32, u64)> {
+        self.shares.map(|shares| shares.place(id))
     }
 
     pub(crate) fn is_full(&self) -> bool {

@@ -1,8 +1,10 @@
 //! What a group has settled in a partition, as the metadata of its offset commit says it.
 //!
 //! The committed offset is the lowest one that is not settled. What is settled above it travels in the commit's
-//! metadata, `1.<settled in all>.<runs>`: lengths of runs that are not settled and that are, in turn, from the committed
-//! offset on, each in digits of five bits. Offsets without a record count as settled.
+//! metadata, `2.<generation>.<doubtful below>.<settled in all>.<runs>`: lengths of runs that are not settled and that are, in
+//! turn, from the committed offset on, each in digits of five bits. Offsets without a record count as settled. The generation is
+//! raised by whoever is given the partition, before it hands anything out. What is not settled below the doubtful offset may have
+//! been claimed all the same, before the brokers forgot the place.
 
 /// Longest text of the runs; brokers take 4,096 characters of metadata.
 pub(crate) const RUNS_LENGTH_MAX: usize = 3_500;
@@ -23,6 +25,10 @@ pub(crate) struct Marks {
     pub(crate) unsettled: Vec<u64>,
     /// Deliveries settled in all.
     pub(crate) settled: u64,
+    /// Which holder of the partition wrote this.
+    pub(crate) generation: u32,
+    /// What is not settled below may have been claimed.
+    pub(crate) doubtful_below: u64,
 }
 
 impl Marks {
@@ -37,7 +43,7 @@ impl Marks {
 
     /// The metadata of the commit of `base`.
     pub(crate) fn encode(&self) -> String {
-        let mut text = format!("1.{}.", self.settled);
+        let mut text = format!("2.{}.{}.{}.", self.generation, self.doubtful_below, self.settled);
         let mut at = self.base;
         let mut unsettled = self.unsettled.iter().copied().peekable();
         while at < self.high {
@@ -55,8 +61,15 @@ impl Marks {
 
     /// The inverse. `None` when the metadata was not written by [`Marks::encode`]: the base alone is known then.
     pub(crate) fn decode(base: u64, text: &str) -> Option<Marks> {
-        let (settled, runs) = text.strip_prefix("1.")?.split_once('.')?;
-        let mut marks = Marks { settled: settled.parse().ok()?, ..Marks::at(base) };
+        let (generation, rest) = text.strip_prefix("2.")?.split_once('.')?;
+        let (doubtful_below, rest) = rest.split_once('.')?;
+        let (settled, runs) = rest.split_once('.')?;
+        let mut marks = Marks {
+            settled: settled.parse().ok()?,
+            generation: generation.parse().ok()?,
+            doubtful_below: doubtful_below.parse().ok()?,
+            ..Marks::at(base)
+        };
         let mut digits = runs.bytes();
         while digits.len() > 0 {
             let (unsettled, settled) = (take(&mut digits)?, take(&mut digits)?);
@@ -126,25 +139,29 @@ mod tests {
                 unsettled.push(unsettled[unsettled.len() - 1] + 1 + random(&mut state) % stride);
             }
             let high = unsettled[unsettled.len() - 1] + 1 + random(&mut state) % 50;
-            let marks = Marks { base, high, unsettled, settled: random(&mut state) };
+            let (settled, generation) = (random(&mut state), random(&mut state) as u32);
+            let doubtful_below = random(&mut state);
+            let marks = Marks { base, high, unsettled, settled, generation, doubtful_below };
             let text = marks.encode();
             let length_max = length_max(marks.unsettled.len() as u64, marks.high - base);
-            assert!(text.len() as u64 <= length_max + 14, "{} > {length_max}", text.len());
+            assert!(text.len() as u64 <= length_max + 36, "{} > {length_max}", text.len());
             assert_eq!(Marks::decode(base, &text), Some(marks));
         }
     }
 
     #[test]
     fn a_place_with_nothing_settled_above_is_short() {
-        let marks = Marks { settled: 12, ..Marks::at(40) };
-        assert_eq!(marks.encode(), "1.12.");
-        assert_eq!(Marks::decode(40, "1.12."), Some(marks));
+        let marks = Marks { settled: 12, generation: 7, ..Marks::at(40) };
+        assert_eq!(marks.encode(), "2.7.0.12.");
+        assert_eq!(Marks::decode(40, "2.7.0.12."), Some(marks));
     }
 
     #[test]
     fn the_text_is_as_it_was() {
-        let marks = Marks { base: 10, high: 100, unsettled: vec![10, 11, 14, 60], settled: 90 };
-        assert_eq!(marks.encode(), "1.90.CCBtBBnB");
+        let unsettled = vec![10, 11, 14, 60];
+        let numbers = Marks { settled: 90, generation: 3, doubtful_below: 44, ..Marks::default() };
+        let marks = Marks { base: 10, high: 100, unsettled, ..numbers };
+        assert_eq!(marks.encode(), "2.3.44.90.CCBtBBnB");
     }
 
     #[test]
@@ -152,13 +169,17 @@ mod tests {
         for text in [
             "",
             "NO_METADATA",
+            "1.1.",
             "2.1.",
-            "1.x.",
-            "1.1",
-            "1.1.A",
-            "1.1.!!",
-            "1.1.ggggggggggggggA",
-            "1.1.______AA",
+            "2.1.1.",
+            "2.x.1.1.",
+            "2.1.x.1.",
+            "2.1.1.x.",
+            "2.1.1.1",
+            "2.1.1.1.A",
+            "2.1.1.1.!!",
+            "2.1.1.1.ggggggggggggggA",
+            "2.1.1.1.______AA",
         ] {
             assert_eq!(Marks::decode(5, text), None, "{text:?}");
         }

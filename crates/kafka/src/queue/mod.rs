@@ -7,6 +7,7 @@
 //! it answers that it must not run.
 
 mod bell;
+mod claims;
 mod consumer;
 mod delivery;
 mod depth;
@@ -23,9 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use minutehand_model::QueueName;
 use minutehand_ports::{
-    Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, StopReceiver,
+    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement,
+    StopReceiver,
 };
 
+use self::claims::Claims;
 use self::delivery::Shares;
 use self::depth::Counter;
 use self::group::Group;
@@ -51,6 +54,7 @@ pub struct KafkaQueue {
     stops: Stops,
     letters: Arc<Letters>,
     counter: Arc<Counter>,
+    claims: Arc<Claims>,
     /// Consumers that ask for the places of groups and take no part in them.
     askers: Mutex<BTreeMap<GroupName, Arc<Mutex<Consumer>>>>,
 }
@@ -69,6 +73,7 @@ impl KafkaQueue {
             stops: Stops::new(Arc::clone(&client)),
             letters: Arc::new(Letters::new(Arc::clone(&client))),
             counter: Arc::default(),
+            claims: Arc::new(Claims::new(Arc::clone(&client))),
             askers: Mutex::default(),
             client,
         }
@@ -115,7 +120,7 @@ impl KafkaQueue {
         {
             return Ok(Arc::clone(group));
         }
-        let group = Arc::new(Group::new(Arc::clone(&self.client), queue, name));
+        let group = Arc::new(Group::new(Arc::clone(&self.client), Arc::clone(&self.claims), queue, name));
         consumer::start(Arc::clone(&group))?;
         groups.running.insert(key, Arc::clone(&group));
         Ok(group)
@@ -195,6 +200,16 @@ impl KafkaQueue {
         let action = format!("settle {} deliveries of the queue {queue}", settlements.len());
         let encode = |settlement| Effects::of(&self.client, settlement, &action);
         let settlements = settlements.into_iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        self.submit_encoded(queue, name, action, settlements).await
+    }
+
+    async fn submit_encoded(
+        &self,
+        queue: &QueueName,
+        name: &str,
+        action: String,
+        settlements: Vec<(DeliveryId, Effects)>,
+    ) -> Result<Vec<DeliveryId>, PortError> {
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
@@ -252,19 +267,40 @@ impl ExecutionQueue for KafkaQueue {
         &self,
         queue: &QueueName,
         group: &str,
-        ids: Vec<DeliveryId>,
+        claims: Vec<Claim>,
     ) -> Result<Vec<DeliveryId>, PortError> {
-        let lost = self.submit(queue, group, ids.iter().map(|id| Settlement::bare(*id)).collect()).await?;
+        let ids: Vec<DeliveryId> = claims.iter().map(|claim| claim.id).collect();
+        let running = self.running(queue, group);
+        let prepared = claims.into_iter().map(|Claim { id, last_word }| {
+            let word = last_word.zip(running.as_ref()).and_then(|(word, group)| group.leave(id, word));
+            (id, Effects::of_claim(word))
+        });
+        let action = format!("claim {} deliveries of the queue {queue}", ids.len());
+        let lost = self.submit_encoded(queue, group, action, prepared.collect()).await?;
         Ok(ids.into_iter().filter(|id| !lost.contains(id)).collect())
     }
 
     async fn report(&self, queue: &QueueName, group: &str, reports: Vec<Report>) -> Result<(), PortError> {
         let action = format!("keep {} reports of the queue {queue}", reports.len());
-        let encode = |report| Effects::new(&self.client, report, &action);
+        let ids: Vec<DeliveryId> = reports.iter().map(|report| report.id).collect();
+        let group = self.start(queue, group)?;
+        let encode = |report: Report| {
+            let withdrawal = group.withdrawal(report.id);
+            Ok::<_, PortError>(Effects::new(&self.client, report, &action)?.with(withdrawal))
+        };
         let reports = reports.into_iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         let words = action.clone();
         let job = |answer| Job { action: words, settlements: Vec::new(), reports, answer };
-        self.start(queue, group)?.submit(&action, job).await.map(drop)
+        group.submit(&action, job).await?;
+        group.forget_words(&ids);
+        Ok(())
+    }
+
+    fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>) {
+        // Where the group does not run here, its partitions are somebody else's or nobody's already.
+        if let Some(group) = self.running(queue, group) {
+            group.let_go(ids);
+        }
     }
 
     fn stops(&self, queue: &QueueName) -> StopReceiver {

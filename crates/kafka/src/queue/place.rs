@@ -1,6 +1,6 @@
 //! The places of a group as the cluster keeps them.
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -40,4 +40,28 @@ pub(crate) fn read<C: ConsumerContext>(
         places.push((partition, marks));
     }
     Ok(places)
+}
+
+/// Writes places of the consumer's group in partitions that it has. Blocks.
+pub(crate) fn write<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    places: &[(u32, Marks)],
+) -> KafkaResult<()> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    consumer.commit(&list(topic, places), CommitMode::Sync)
+}
+
+/// Places as the driver takes them.
+pub(crate) fn list(topic: &str, places: &[(u32, Marks)]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for (partition, marks) in places {
+        let mut element = list.add_partition(topic, *partition as i32);
+        // An offset of a topic is never negative.
+        element.set_offset(Offset::Offset(marks.base as i64)).ok();
+        element.set_metadata(marks.encode());
+    }
+    list
 }

@@ -9,18 +9,21 @@
 //! step, and no two steps overlap. After a transaction of which nobody knows how it ended, the next step first
 //! begins with a new producer (which settles how it ended) and reads the places again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use minutehand_model::QueueName;
-use minutehand_ports::{DeliveryId, ErrorClass, PortError, Report, Settlement};
+use minutehand_model::{Outcome, QueueName, TaskKey, Timestamp};
+use minutehand_ports::{DeliveryId, ErrorClass, LastWord, PortError, Report, Settlement};
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
+use super::claims::Writer;
 use super::group::{Group, Slot, State};
+use super::marks::Marks;
 use super::place;
 use super::window::Standing;
 use crate::client::Client;
@@ -29,6 +32,10 @@ use crate::letters;
 use crate::topics::TopicDefinition;
 use crate::transact::{Parcel, Plain, Transactor, unique};
 
+/// Offsets that are reserved for claims at a time: so many deliveries at most are in doubt when a member was killed and the brokers
+/// forget its group's place.
+const CLAIMS_RESERVED: u64 = 4_096;
+
 /// What comes with a settlement, or with a report.
 pub(crate) struct Effects {
     parcels: Vec<Parcel>,
@@ -36,6 +43,8 @@ pub(crate) struct Effects {
     is_one_step: bool,
     /// Queues whose topics of dead letters must be there.
     letters: Vec<QueueName>,
+    /// It settles a delivery that is to run at most once.
+    is_claim: bool,
 }
 
 /// One call, encoded.
@@ -49,26 +58,48 @@ pub(crate) struct Job {
 impl Effects {
     /// Encodes, on the caller's time. Refuses partitions that do not exist.
     pub(crate) fn new(client: &Client, report: Report, action: &str) -> Result<Effects, PortError> {
-        let (names, config) = (client.names(), client.config());
+        let names = client.names();
         let mut effects = Effects {
             is_one_step: !report.commands.is_empty() || report.dead_letter.is_some(),
             parcels: commands(client, report.commands, action)?,
             letters: Vec::new(),
+            is_claim: false,
         };
         if let Some(letter) = report.dead_letter {
             effects.parcels.push(letters::parcel(names, &letter));
             effects.letters.push(letter.queue);
         }
-        if let Some((key, outcome)) = report.outcome {
-            effects.parcels.push(Parcel {
-                topic: names.outcomes.clone(),
-                partition: crate::history::partition_of(key, config.partitions).number(),
-                key: Some(Bytes::copy_from_slice(&key.0.to_be_bytes())),
-                value: Some(minutehand_record::outcome::encode(&outcome)),
-                headers: None,
-            });
-        }
+        let line = report.outcome.map(|(key, outcome)| history_line(client, key, &outcome));
+        effects.parcels.extend(line);
         Ok(effects)
+    }
+
+    /// Those of a claim, with the record of its last word.
+    pub(crate) fn of_claim(word: Option<Parcel>) -> Effects {
+        let is_one_step = word.is_some();
+        Effects { parcels: word.into_iter().collect(), is_one_step, letters: Vec::new(), is_claim: true }
+    }
+
+    /// A record more that must happen together with the others.
+    pub(crate) fn with(mut self, parcel: Option<Parcel>) -> Effects {
+        self.is_one_step |= parcel.is_some();
+        self.parcels.extend(parcel);
+        self
+    }
+
+    /// What is told of runs that are lost; their last words are withdrawn with it.
+    fn of_lost(client: &Client, group: &str, lost: Vec<(u32, u64, LastWord)>) -> Result<Effects, PortError> {
+        const ACTION: &str = "tell of runs that are lost";
+        let writer = Writer::new(client, group);
+        let mut parcels = Vec::new();
+        for (partition, offset, LastWord { commands: told, outcome }) in lost {
+            parcels.extend(commands(client, told, ACTION)?);
+            parcels.extend(
+                outcome.map(|(key, end)| history_line(client, key, &Outcome { ended_at: now(), ..end })),
+            );
+            parcels.push(writer.withdrawal(partition, offset));
+        }
+        Ok(Effects { parcels, is_one_step: true, letters: Vec::new(), is_claim: false })
     }
 
     pub(crate) fn of(
@@ -77,8 +108,23 @@ impl Effects {
         action: &str,
     ) -> Result<(DeliveryId, Effects), PortError> {
         let Settlement { id, commands, dead_letter, outcome } = settlement;
-        Ok((id, Effects::new(client, Report { commands, dead_letter, outcome }, action)?))
+        Ok((id, Effects::new(client, Report { id, commands, dead_letter, outcome }, action)?))
     }
+}
+
+fn history_line(client: &Client, key: TaskKey, outcome: &Outcome) -> Parcel {
+    Parcel {
+        topic: client.names().outcomes.clone(),
+        partition: crate::history::partition_of(key, client.config().partitions).number(),
+        key: Some(Bytes::copy_from_slice(&key.0.to_be_bytes())),
+        value: Some(minutehand_record::outcome::encode(outcome)),
+        headers: None,
+    }
+}
+
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Commands on their way to their logs. They go by way of a topic of their own: a transaction that is open in the log, or
@@ -112,6 +158,9 @@ pub(crate) struct Settler {
 /// What one step does.
 struct Step<'a> {
     parcels: Vec<&'a Parcel>,
+    /// What is reserved by it, and the records of that. They must not come behind the places.
+    reservations: Vec<Parcel>,
+    reserved: BTreeMap<u32, u64>,
     is_one_step: bool,
     places: TopicPartitionList,
 }
@@ -131,10 +180,92 @@ impl Settler {
 
     /// Makes everything that was left durable, and answers. Without a consumer there are no places.
     pub(crate) fn run<C: ConsumerContext>(&mut self, group: &Group, consumer: Option<&BaseConsumer<C>>) {
-        let jobs = std::mem::take(&mut group.state().jobs);
-        if jobs.is_empty() {
+        let (jobs, has_let_go) = {
+            let mut state = group.state();
+            (std::mem::take(&mut state.jobs), !state.let_go.is_empty())
+        };
+        if !jobs.is_empty() {
+            self.run_jobs(group, consumer, jobs);
+        }
+        if has_let_go {
+            // Behind what was said of them before.
+            let lost = group.state().take_back();
+            group.news.notify_waiters();
+            self.tell(group, lost);
+        }
+    }
+
+    /// Tells of runs that are lost. What cannot be told now is found again when this member is gone.
+    fn tell(&mut self, group: &Group, lost: Vec<(u32, u64, LastWord)>) {
+        if lost.is_empty() {
             return;
         }
+        let count = lost.len();
+        let told = Effects::of_lost(&self.client, &group.consumer_group, lost);
+        let told = told.and_then(|effects| {
+            let sent = self.transactor.commit(effects.parcels.iter(), None);
+            self.is_in_doubt |= sent.is_err();
+            sent.map_err(|error| port_error("tell of runs that are lost", error))
+        });
+        match told {
+            Ok(()) => {
+                tracing::info!(queue = %group.queue, group = %group.name, count, "told of runs that are lost")
+            }
+            Err(error) => {
+                tracing::warn!(queue = %group.queue, count, %error, "could not tell of runs that are lost")
+            }
+        }
+    }
+
+    /// Tells of runs whose members have left the group without a word, in the partitions that are this member's.
+    pub(crate) fn look_for_lost<C: ConsumerContext>(
+        &mut self,
+        group: &Group,
+        consumer: &BaseConsumer<C>,
+    ) -> KafkaResult<()> {
+        let partitions: Vec<u32> = group.state().slots.keys().copied().collect();
+        let found = group.claims.of_others(&group.consumer_group, &partitions, &group.claimer)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let groups = consumer.fetch_group_list(Some(&group.consumer_group), self.client.timeout())?;
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        let members: BTreeSet<String> = members.map(|member| member.client_id().to_owned()).collect();
+        // A list without ourselves is none of this group as it stands.
+        if members.contains(&group.claimer) {
+            let lost = found.into_iter().filter(|found| !members.contains(&found.claimer));
+            self.tell(group, lost.map(|found| (found.partition, found.offset, found.word)).collect());
+        }
+        Ok(())
+    }
+
+    /// Says that nothing more is claimed in some partitions than what is settled, so that less is in doubt when their places are
+    /// forgotten.
+    pub(crate) fn release(&mut self, group: &Group, partitions: &[u32]) {
+        let writer = Writer::new(&self.client, &group.consumer_group);
+        let parcels: Vec<Parcel> = {
+            let mut state = group.state();
+            let given_back = partitions.iter().filter_map(|partition| {
+                let reserved = state.reserved.remove(partition)?;
+                let Some(Slot::Open(window)) = state.slots.get(partition) else { return None };
+                (window.high() < reserved).then(|| writer.reservation(*partition, window.high()))
+            });
+            given_back.collect()
+        };
+        // Where this fails more stays in doubt than need be.
+        if !parcels.is_empty()
+            && let Err(error) = self.plain.deliver(parcels.iter())
+        {
+            tracing::debug!(queue = %group.queue, %error, "reservations were not given back");
+        }
+    }
+
+    fn run_jobs<C: ConsumerContext>(
+        &mut self,
+        group: &Group,
+        consumer: Option<&BaseConsumer<C>>,
+        jobs: Vec<Job>,
+    ) {
         match self.step(group, consumer, &jobs) {
             Ok(answers) => answer(jobs, answers),
             // One that is refused for good takes no other with it.
@@ -168,6 +299,9 @@ impl Settler {
         let (answers, step) = prepare(group, jobs);
         let outcome = self.carry_out(consumer, &step);
         let mut state = group.state();
+        if outcome.is_ok() {
+            state.reserved.extend(&step.reserved);
+        }
         for slot in state.slots.values_mut() {
             if let Slot::Open(window) = slot {
                 if outcome.is_ok() { window.commit() } else { window.give_up() }
@@ -186,7 +320,7 @@ impl Settler {
         consumer: Option<&BaseConsumer<C>>,
         step: &Step<'_>,
     ) -> KafkaResult<()> {
-        let parcels = step.parcels.iter().copied();
+        let parcels = step.parcels.iter().copied().chain(&step.reservations);
         let has_places = step.places.count() > 0;
         if step.is_one_step {
             let membership = consumer.filter(|_| has_places).map(|consumer| consumer.group_metadata());
@@ -196,7 +330,7 @@ impl Settler {
                 None => self.transactor.commit(parcels, None),
             };
         }
-        if !step.parcels.is_empty() {
+        if !step.parcels.is_empty() || !step.reservations.is_empty() {
             self.plain.deliver(parcels)?;
         }
         match consumer {
@@ -244,8 +378,14 @@ impl Settler {
 /// Begins to settle what can be, and gathers what goes with it.
 fn prepare<'a>(group: &Group, jobs: &'a [Job]) -> (Vec<Result<Vec<DeliveryId>, PortError>>, Step<'a>) {
     let mut state = group.state();
-    let mut step = Step { parcels: Vec::new(), is_one_step: false, places: TopicPartitionList::new() };
-    let mut changed = BTreeSet::new();
+    let mut step = Step {
+        parcels: Vec::new(),
+        reservations: Vec::new(),
+        reserved: BTreeMap::new(),
+        is_one_step: false,
+        places: TopicPartitionList::new(),
+    };
+    let (mut changed, mut claimed) = (BTreeSet::new(), BTreeSet::new());
     let mut take = |effects: &'a Effects| {
         step.parcels.extend(&effects.parcels);
         step.is_one_step |= effects.is_one_step;
@@ -265,23 +405,38 @@ fn prepare<'a>(group: &Group, jobs: &'a [Job]) -> (Vec<Result<Vec<DeliveryId>, P
                         window.begin(offset);
                         changed.insert(partition);
                         take(effects);
+                        if effects.is_claim {
+                            claimed.insert(partition);
+                        }
                     }
                 }
                 // Settled once and for all: what comes with a repetition was said before.
                 Some((_, _, Standing::Repeated)) => {}
-                _ => lost.push(*id),
+                _ => {
+                    // It is somebody else's, and so is what is told of it.
+                    if let Some(place) = state.place(*id) {
+                        state.words.remove(&place);
+                    }
+                    lost.push(*id);
+                }
             }
         }
         job.reports.iter().for_each(&mut take);
         answers.push(Ok(lost));
     }
-    for partition in changed {
-        if let Some(Slot::Open(window)) = state.slots.get(&partition) {
-            let marks = window.marks();
-            let mut element = step.places.add_partition(&group.topic, partition as i32);
-            // An offset of a topic is never negative.
-            element.set_offset(Offset::Offset(marks.base as i64)).ok();
-            element.set_metadata(marks.encode());
+    let places: Vec<(u32, Marks)> = changed
+        .into_iter()
+        .filter_map(|partition| match state.slots.get(&partition) {
+            Some(Slot::Open(window)) => Some((partition, window.marks())),
+            _ => None,
+        })
+        .collect();
+    step.places = place::list(&group.topic, &places);
+    let writer = Writer::new(&group.client, &group.consumer_group);
+    for (partition, marks) in places.iter().filter(|(partition, _)| claimed.contains(partition)) {
+        if state.reserved.get(partition).is_none_or(|reserved| *reserved < marks.high) {
+            step.reserved.insert(*partition, marks.high + CLAIMS_RESERVED);
+            step.reservations.push(writer.reservation(*partition, marks.high + CLAIMS_RESERVED));
         }
     }
     (answers, step)

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use minutehand_model::DeliveryToken;
 use minutehand_ports::Delivery;
 
 use super::marks::{Marks, RUNS_LENGTH_MAX, length_max};
@@ -41,7 +42,8 @@ pub(crate) struct Window {
     unsettled: BTreeMap<u64, Held>,
     ready: VecDeque<(u64, Delivery)>,
     ready_bytes: usize,
-    in_hand: u64,
+    /// Handed out, being settled included.
+    in_hand: BTreeMap<u64, Delivery>,
     /// Behind the last record that was fetched.
     position: u64,
     /// Behind the highest settled offset.
@@ -57,7 +59,7 @@ impl Window {
             unsettled: marks.unsettled.iter().map(|offset| (*offset, Held::Expected)).collect(),
             ready: VecDeque::new(),
             ready_bytes: 0,
-            in_hand: 0,
+            in_hand: BTreeMap::new(),
             position: marks.base,
             high: marks.high,
             settled: marks.settled,
@@ -85,18 +87,33 @@ impl Window {
         }
     }
 
-    /// The next delivery, when there is one and the metadata has room for it.
-    pub(crate) fn hand_out(&mut self) -> Option<Delivery> {
+    /// The next delivery, when there is one and the metadata has room for it. `count` is that of its token.
+    pub(crate) fn hand_out(&mut self, count: u64) -> Option<Delivery> {
         let (offset, _) = self.ready.front()?;
         let span = offset - self.low();
-        if *offset >= self.high && length_max(self.in_hand + 1, span) > RUNS_LENGTH_MAX as u64 {
+        if *offset >= self.high && length_max(self.in_hand() + 1, span) > RUNS_LENGTH_MAX as u64 {
             return None;
         }
-        let (offset, delivery) = self.ready.pop_front()?;
+        let (offset, mut delivery) = self.ready.pop_front()?;
         self.ready_bytes -= delivery.encoded.len();
         self.unsettled.insert(offset, Held::Handed);
-        self.in_hand += 1;
+        delivery.token = DeliveryToken { epoch: delivery.epoch, generation: self.restored.generation, count };
+        delivery.may_have_run = offset < self.restored.doubtful_below;
+        self.in_hand.insert(offset, delivery.clone());
         Some(delivery)
+    }
+
+    /// Nobody works on a delivery any more: it is handed out again. `false` when it is settled, or not in anybody's hands.
+    pub(crate) fn let_go(&mut self, offset: u64) -> bool {
+        if self.unsettled.get(&offset) != Some(&Held::Handed) {
+            return false;
+        }
+        let Some(delivery) = self.in_hand.remove(&offset) else { return false };
+        self.unsettled.insert(offset, Held::Ready);
+        self.ready_bytes += delivery.encoded.len();
+        let at = self.ready.partition_point(|(ready, _)| *ready < offset);
+        self.ready.insert(at, (offset, delivery));
+        true
     }
 
     /// Fetched and not handed out: how many, and their bytes.
@@ -106,7 +123,12 @@ impl Window {
 
     /// Handed out and not settled.
     pub(crate) fn in_hand(&self) -> u64 {
-        self.in_hand
+        self.in_hand.len() as u64
+    }
+
+    /// Behind the highest offset that is settled.
+    pub(crate) fn high(&self) -> u64 {
+        self.high
     }
 
     pub(crate) fn standing(&self, offset: u64) -> Standing {
@@ -129,8 +151,8 @@ impl Window {
                     && let Some((_, delivery)) = self.ready.remove(index)
                 {
                     self.ready_bytes -= delivery.encoded.len();
+                    self.in_hand.insert(offset, delivery);
                 }
-                self.in_hand += 1;
             }
             other => debug_assert_eq!(other, Some(Held::Handed)),
         }
@@ -145,7 +167,10 @@ impl Window {
         let first = unsettled.next();
         let base = first.unwrap_or(self.position.max(high));
         let unsettled = first.into_iter().chain(unsettled).take_while(|offset| *offset < high).collect();
-        Marks { base, high: high.max(base), unsettled, settled: self.settled + self.settling.len() as u64 }
+        let settled = self.settled + self.settling.len() as u64;
+        let Marks { generation, doubtful_below, .. } = self.restored;
+        let doubtful_below = if base < doubtful_below { doubtful_below } else { 0 };
+        Marks { base, high: high.max(base), unsettled, settled, generation, doubtful_below }
     }
 
     /// What is being settled is.
@@ -176,7 +201,7 @@ impl Window {
 
     fn remove(&mut self, offset: u64) {
         if self.unsettled.remove(&offset).is_some() {
-            self.in_hand -= 1;
+            self.in_hand.remove(&offset);
             self.high = self.high.max(offset + 1);
         }
     }
@@ -191,7 +216,7 @@ mod tests {
     use super::super::marks::RUNS_LENGTH_MAX;
     use super::*;
     use bytes::Bytes;
-    use minutehand_model::{DeliveryToken, Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
+    use minutehand_model::{Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
     use minutehand_ports::DeliveryId;
 
     fn delivery(offset: u64) -> Delivery {
@@ -204,6 +229,7 @@ mod tests {
             key: TaskKey(0),
             due: Timestamp::from_millis(0),
             encoded: Bytes::from_static(b"task"),
+            may_have_run: false,
         }
     }
 
@@ -214,7 +240,7 @@ mod tests {
     }
 
     fn hand_out_all(window: &mut Window) -> Vec<u64> {
-        std::iter::from_fn(|| window.hand_out()).map(|delivery| delivery.id.sequence).collect()
+        (1..).map_while(|count| window.hand_out(count)).map(|delivery| delivery.id.sequence).collect()
     }
 
     fn settle(window: &mut Window, offsets: &[u64]) -> Marks {
@@ -240,7 +266,7 @@ mod tests {
     /// What is not fetched yet keeps its place when the first of what was fetched is settled.
     #[test]
     fn the_place_does_not_pass_what_is_still_to_come() {
-        let marks = Marks { base: 3, high: 9, unsettled: vec![3, 5, 8], settled: 6 };
+        let marks = Marks { high: 9, unsettled: vec![3, 5, 8], settled: 6, ..Marks::at(3) };
         let mut window = Window::restore(marks);
         window.add(3, delivery(3));
         assert_eq!(hand_out_all(&mut window), [3]);
@@ -266,6 +292,40 @@ mod tests {
         assert_eq!(window.standing(2), Standing::Repeated);
         assert_eq!(window.standing(4), Standing::Beyond);
         assert_eq!(window.in_hand(), 3);
+    }
+
+    #[test]
+    fn what_was_let_go_comes_again_in_its_place() {
+        let marks = Marks { generation: 7, ..Marks::at(0) };
+        let mut window = Window::restore(marks);
+        (0..6).for_each(|offset| window.add(offset, delivery(offset)));
+        let first: Vec<DeliveryToken> = (1..=4).map(|count| window.hand_out(count).unwrap().token).collect();
+        settle(&mut window, &[1]);
+        assert!(!window.let_go(1) && !window.let_go(4) && !window.let_go(9));
+        assert!(window.let_go(2) && window.let_go(0) && !window.let_go(0));
+        assert_eq!(window.in_hand(), 1);
+        let again: Vec<Delivery> = (5..=8).map_while(|count| window.hand_out(count)).collect();
+        let offsets: Vec<u64> = again.iter().map(|delivery| delivery.id.sequence).collect();
+        assert_eq!(offsets, [0, 2, 4, 5]);
+        assert!(again.iter().all(|delivery| delivery.token > first[3]));
+        assert_eq!(window.ready(), (0, 0));
+        let marks = settle(&mut window, &[0, 2, 3, 4, 5]);
+        assert_eq!((marks.base, marks.generation, window.in_hand()), (6, 7, 0));
+    }
+
+    #[test]
+    fn what_is_doubtful_stays_so_until_it_is_settled() {
+        let mut window = Window::restore(Marks { doubtful_below: 2, ..Marks::at(0) });
+        (0..4).for_each(|offset| window.add(offset, delivery(offset)));
+        let doubts = |window: &mut Window| -> Vec<bool> {
+            (1..).map_while(|count| window.hand_out(count)).map(|delivery| delivery.may_have_run).collect()
+        };
+        assert_eq!(doubts(&mut window), [true, true, false, false]);
+        let marks = settle(&mut window, &[0, 2]);
+        let mut successor = Window::restore(Marks::decode(marks.base, &marks.encode()).unwrap());
+        (0..4).for_each(|offset| successor.add(offset, delivery(offset)));
+        assert_eq!(doubts(&mut successor), [true, false]);
+        assert_eq!(settle(&mut successor, &[1]).doubtful_below, 0);
     }
 
     /// A commit whose answer was lost has happened, or not; what is stored says which.

@@ -11,9 +11,9 @@ use minutehand_model::{
 use tokio::sync::watch;
 
 use crate::{
-    Appended, CommandLog, Committed, Coordinator, DeadLetterPage, Delivery, ErrorClass, ExecutionQueue,
-    ExecutionSink, History, LogBatch, LogBounds, Opened, PortError, QueueDepth, Settlement, StopListeners,
-    StopReceiver, Timetable,
+    Appended, CommandLog, Committed, Coordinator, DeadLetterPage, Delivery, DeliveryId, ErrorClass,
+    ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, Opened, PortError, QueueDepth, Settlement,
+    StopListeners, StopReceiver, Timetable,
 };
 
 /// A port that refuses everything.
@@ -130,6 +130,8 @@ impl ExecutionQueue for Absent {
     async fn settle(&self, _: &QueueName, _: &str, _: Vec<Settlement>) -> Result<(), PortError> {
         absent("settle deliveries")
     }
+
+    fn let_go(&self, _: &QueueName, _: &str, _: Vec<DeliveryId>) {}
 
     fn stops(&self, _: &QueueName) -> StopReceiver {
         StopListeners::new().listen()

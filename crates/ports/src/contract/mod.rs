@@ -164,6 +164,8 @@ macro_rules! contract_tests {
             settling_again_changes_nothing,
             a_settlement_that_is_refused_has_no_effect,
             settlements_survive_a_restart,
+            what_is_let_go_is_handed_out_again,
+            a_lost_claim_has_one_last_word,
             stop_requests_reach_who_listens,
             queues_are_listed_in_order,
             the_depth_counts,

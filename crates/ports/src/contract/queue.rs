@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use minutehand_model::{DeliveryToken, Epoch, LogOffset, PartitionId, StopRequest, Tick};
 
 use super::samples::{
@@ -10,7 +11,7 @@ use super::samples::{
     owned, pause, payloads, publish, queue, read_log, task_record, tick, watched_end,
 };
 use super::{Harness, Stores, refused};
-use crate::{Delivery, DeliveryId, ErrorClass, Settlement};
+use crate::{Claim, Delivery, DeliveryId, ErrorClass, LastWord, Report, Settlement};
 
 async fn settle(stores: &Stores, group: &str, settlements: Vec<Settlement>) {
     stores.queue.settle(&queue("mail"), group, settlements).await.unwrap();
@@ -257,6 +258,77 @@ pub async fn settlements_survive_a_restart(harness: &dyn Harness) {
     assert!(finds_nothing(&stores, "mail", "workers").await);
     publish(&stores, P0, "mail", "after", 1).await;
     assert_eq!(keys_of(&drain(&stores, "mail", "workers", 1).await), [key("after-0")]);
+}
+
+/// What somebody in the process works on no more comes again, with a greater token; what is settled does not.
+pub async fn what_is_let_go_is_handed_out_again(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 6).await;
+    let deliveries = drain(&stores, "mail", "workers", 6).await;
+    settle(&stores, "workers", vec![done(deliveries[1].id)]).await;
+    let let_go = [4, 1, 2].map(|index| deliveries[index].id);
+    stores.queue.let_go(&queue("mail"), "workers", let_go.to_vec());
+    let again = drain(&stores, "mail", "workers", 2).await;
+    assert_eq!(keys_of(&again), [key("t-2"), key("t-4")]);
+    assert!(again.iter().all(|delivery| delivery.token >= deliveries[5].token));
+    assert_eq!(without_token(&again[0]), without_token(&deliveries[2]));
+    assert!(finds_nothing(&stores, "mail", "workers").await);
+    publish(&stores, P0, "mail", "u", 1).await;
+    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 1).await), [key("u-0")]);
+    let left = [0, 2, 3, 4, 5].map(|index| done(deliveries[index].id));
+    settle(&stores, "workers", left.to_vec()).await;
+    let depth = stores.queue.depth(&queue("mail"), "workers").await.unwrap();
+    assert_eq!((depth.waiting, depth.in_progress, depth.settled), (1, 1, 6));
+}
+
+/// Of claimed runs those that nobody has reported when they are let go, or when the process has ended, are told as lost.
+pub async fn a_lost_claim_has_one_last_word(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 4).await;
+    let deliveries = drain(&stores, "mail", "workers", 4).await;
+    let word = |index: usize| LastWord {
+        commands: vec![(P1, command(&format!("lost-{index}")))],
+        outcome: Some((key(&format!("t-{index}")), outcome(key(&format!("t-{index}")), 1))),
+    };
+    let claim =
+        |index: usize| Claim { id: deliveries[index].id, last_word: (index != 3).then(|| word(index)) };
+    let claims: Vec<Claim> = (0..4).map(claim).collect();
+    let ids: Vec<DeliveryId> = deliveries.iter().map(|delivery| delivery.id).collect();
+    assert_eq!(stores.queue.claim(&queue("mail"), "workers", claims).await.unwrap(), ids);
+    let report =
+        Report { id: ids[0], commands: vec![(P1, command("ended-0"))], dead_letter: None, outcome: None };
+    stores.queue.report(&queue("mail"), "workers", vec![report]).await.unwrap();
+    stores.queue.let_go(&queue("mail"), "workers", vec![ids[0], ids[1], ids[3]]);
+    owned(&stores).await;
+    await_records(&stores, &[command("ended-0"), command("lost-1")]).await;
+    let stores = harness.reopen(stores).await;
+    assert!(finds_nothing(&stores, "mail", "workers").await, "what was claimed does not come again");
+    owned(&stores).await;
+    let all = [command("ended-0"), command("lost-1"), command("lost-2")];
+    await_records(&stores, &all).await;
+    let stores = harness.reopen(stores).await;
+    assert!(finds_nothing(&stores, "mail", "workers").await);
+    await_records(&stores, &all).await;
+    for (index, count) in [(0, 0), (1, 1), (2, 1), (3, 0)] {
+        assert_eq!(
+            stores.history.outcomes(key(&format!("t-{index}"))).await.unwrap().len(),
+            count,
+            "{index}"
+        );
+    }
+}
+
+/// Waits until the log of the second partition holds so many records: these.
+async fn await_records(stores: &Stores, records: &[Bytes]) {
+    loop {
+        let found = payloads(&read_log(stores, P1, LogOffset::START).await);
+        assert!(found.len() <= records.len(), "{found:?}");
+        if found.len() == records.len() {
+            assert_eq!(found, records);
+            return;
+        }
+        pause().await;
+    }
 }
 
 /// Who listens when a stop request is published hears of it, for its queue only.

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use minutehand_model::{
-    Block, Checkpoint, Command, Epoch, Fact, Frontier, Guarantee, LogOffset, Namespace, Outcome, OutcomeKind,
-    PartitionId, Place, Precision, Publication, QueueName, RetryPolicy, Revision, RevisionEntry, ScheduleId,
-    Task, TaskId, TaskKey, TaskRecord, Tick, Timestamp, TimetableEntry,
+    Block, Checkpoint, Command, Epoch, Fact, Frontier, LogOffset, Namespace, Outcome, OutcomeKind,
+    PartitionId, Place, Publication, QueueName, Revision, RevisionEntry, ScheduleId, Task, TaskId, TaskKey,
+    TaskRecord, Tick, Timestamp, TimetableEntry,
 };
 use minutehand_record::task;
 
@@ -34,20 +34,8 @@ pub(super) fn schedule(name: &str) -> ScheduleId {
 
 pub(super) fn task_record(id: &str, to: &str, due: Timestamp) -> TaskRecord {
     task::record(&Task {
-        namespace: namespace(),
-        id: TaskId::parse(id).expect("a good name"),
-        queue: queue(to),
-        due,
         payload: Bytes::from(format!("payload of {id}")),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(namespace(), TaskId::parse(id).expect("a good name"), queue(to), due)
     })
 }
 

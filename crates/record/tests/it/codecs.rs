@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use minutehand_model::PartitionId;
 use minutehand_record::{
-    DecodeError, block, checkpoint, command, dead_letter, outcome, publication, revision, schedule_state,
-    set_aside, task,
+    DecodeError, block, checkpoint, command, dead_letter, last_word, outcome, publication, revision,
+    schedule_state, set_aside, task,
 };
 
 use crate::values::Values;
@@ -80,6 +80,7 @@ pub(crate) fn all() -> Vec<Codec> {
         codec!("outcome", outcome, outcome, outcome::decode),
         codec!("dead_letter", dead_letter, dead_letter, dead_letter::decode),
         codec!("set_aside", set_aside, set_aside, set_aside::decode),
+        codec!("last_word", last_word, last_word, last_word::decode),
         Codec {
             checksummed: true,
             version_at: 3,

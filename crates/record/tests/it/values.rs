@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use minutehand_model::*;
 use minutehand_record::dead_letter::DeadLetterRecord;
+use minutehand_record::last_word::LastWord;
 use minutehand_record::publication::BatchHeader;
 
 /// SplitMix64: small, and the same on every machine.
@@ -415,6 +416,11 @@ impl Values {
             reason: self.prose(),
             encoded: task.encoded,
         }
+    }
+
+    pub(crate) fn last_word(&mut self) -> LastWord {
+        let commands = (0..self.below(3)).map(|_| (self.partition(), self.bytes(40))).collect();
+        LastWord { commands, outcome: self.flag().then(|| (self.key(), self.outcome())) }
     }
 
     pub(crate) fn set_aside(&mut self) -> SetAside {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use minutehand_model::{Epoch, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp};
-use minutehand_ports::{DeadLetter, Delivery, DeliveryId, ErrorClass, PortError, StopListeners};
+use minutehand_ports::{DeadLetter, Delivery, DeliveryId, ErrorClass, LastWord, PortError, StopListeners};
 use tokio::sync::{Notify, watch};
 
 use crate::store::{LogStore, SinkStore, TimetableStore};
@@ -19,6 +19,8 @@ use crate::store::{LogStore, SinkStore, TimetableStore};
 struct Group {
     in_progress: BTreeSet<DeliveryId>,
     settled: BTreeSet<DeliveryId>,
+    /// What is told of claimed runs that are lost.
+    last_words: BTreeMap<DeliveryId, LastWord>,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +85,8 @@ impl MemoryStores {
     pub fn restart(&self) {
         let mut state = self.state();
         state.held.iter_mut().for_each(|held| *held = None);
-        state.groups.values_mut().for_each(|group| group.in_progress.clear());
+        state.forget_progress();
+        self.announce_ends(&state);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

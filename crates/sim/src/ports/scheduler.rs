@@ -138,6 +138,7 @@ impl State {
                 key: task.key,
                 due: task.due,
                 encoded: task.encoded,
+                may_have_run: false,
             });
         }
         for stop in tick.stops {

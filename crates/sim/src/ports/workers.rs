@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{
-    DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, PortError, QueueDepth,
-    Settlement, StopReceiver,
+    Claim, DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, LastWord, PortError,
+    QueueDepth, Report, Settlement, StopReceiver,
 };
 
 use super::{MemoryStores, State};
@@ -42,6 +42,24 @@ impl State {
             self.dead_letters.push((self.dead_letters_ever, letter));
         }
         self.outcomes.extend(settlement.outcome);
+    }
+
+    fn tell(&mut self, word: LastWord) {
+        self.append_all(word.commands);
+        self.outcomes.extend(word.outcome);
+    }
+
+    /// What a new process finds: whatever was in progress is over.
+    pub(super) fn forget_progress(&mut self) {
+        let words: Vec<LastWord> = self
+            .groups
+            .values_mut()
+            .flat_map(|group| {
+                group.in_progress.clear();
+                std::mem::take(&mut group.last_words).into_values()
+            })
+            .collect();
+        words.into_iter().for_each(|word| self.tell(word));
     }
 }
 
@@ -97,6 +115,42 @@ impl ExecutionQueue for MemoryStores {
         }
         self.announce_ends(&state);
         Ok(())
+    }
+
+    async fn claim(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        claims: Vec<Claim>,
+    ) -> Result<Vec<DeliveryId>, PortError> {
+        let ids: Vec<DeliveryId> = claims.iter().map(|claim| claim.id).collect();
+        self.settle(queue, group, ids.iter().map(|id| Settlement::bare(*id)).collect()).await?;
+        let mut state = self.state();
+        let group = state.groups.entry((queue.clone(), group.to_owned())).or_default();
+        let words = claims.into_iter().filter_map(|claim| Some((claim.id, claim.last_word?)));
+        group.last_words.extend(words);
+        Ok(ids)
+    }
+
+    async fn report(&self, queue: &QueueName, group: &str, reports: Vec<Report>) -> Result<(), PortError> {
+        let mut state = self.state();
+        for Report { id, commands, dead_letter, outcome } in reports {
+            state.groups.entry((queue.clone(), group.to_owned())).or_default().last_words.remove(&id);
+            state.settle_one(Settlement { id, commands, dead_letter, outcome });
+        }
+        self.announce_ends(&state);
+        Ok(())
+    }
+
+    fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>) {
+        let mut state = self.state();
+        let Some(group) = state.groups.get_mut(&(queue.clone(), group.to_owned())) else { return };
+        group.in_progress.retain(|id| !ids.contains(id));
+        let words: Vec<LastWord> = ids.iter().filter_map(|id| group.last_words.remove(id)).collect();
+        words.into_iter().for_each(|word| state.tell(word));
+        self.announce_ends(&state);
+        drop(state);
+        self.shared.published.notify_waiters();
     }
 
     fn stops(&self, queue: &QueueName) -> StopReceiver {

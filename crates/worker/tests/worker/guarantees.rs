@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use minutehand_model::{Command, Guarantee, OutcomeKind, Task};
 use minutehand_ports::ErrorClass;
-use minutehand_worker::{FnHandler, Run, Verdict};
+use minutehand_worker::{FnHandler, GivenDues, HistoryPolicy, Run, Verdict};
 use tokio::sync::Notify;
 
 use crate::support::{Counter, FakeQueue, commands_of, queue, task_named, with_origin};
@@ -154,4 +154,118 @@ async fn executions_between_taking_and_settling_are_bounded() {
     let worker = fake.worker().batch_max(10).drain_ms(0).handle(queue(), handler, 10).build().unwrap();
     worker.run(tokio::time::sleep(Duration::from_secs(60))).await.unwrap();
     assert!((10..=50).contains(&runs.get()), "{}", runs.get());
+}
+
+/// A worker that is dropped in the middle of a run, and what the queue was told then.
+async fn dropped_while_it_runs(fake: &Arc<FakeQueue>, tasks: &[Task], history: HistoryPolicy) {
+    tasks.iter().for_each(|task| fake.deliver(task));
+    let (started, starts) = (Arc::new(Notify::new()), Counter::default());
+    let (telling, count, wanted) = (Arc::clone(&started), starts.clone(), tasks.len() as u64);
+    let handler = move |_: Run| {
+        if count.add() == wanted {
+            telling.notify_one();
+        }
+        std::future::pending()
+    };
+    let worker = fake.worker().history(history).handle(queue(), handler, tasks.len()).build().unwrap();
+    tokio::select! {
+        _ = worker.run(std::future::pending()) => unreachable!("nobody shuts it down"),
+        () = started.notified() => {}
+    }
+    // The loops are tasks of their own: they are gone when nobody holds what they held.
+    fake.until(|state| state.waiting.len() + state.told.len() == tasks.len()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_dropped_lets_go_of_what_it_had() {
+    let fake = FakeQueue::new();
+    let tasks = [task_named("a"), with_origin(at_most_once("b")), task_named("c")];
+    dropped_while_it_runs(&fake, &tasks, HistoryPolicy::Failures).await;
+    let word = fake.state().told.remove(0);
+    let [Command::Completed { key, due, kind }] = commands_of(&word.commands)[..] else { panic!("{word:?}") };
+    assert_eq!((key, due, kind), (tasks[1].key(), Some(tasks[1].first_due), OutcomeKind::Lost));
+    assert_eq!(word.outcome.unwrap().1.kind, OutcomeKind::Lost);
+    let runs = Counter::default();
+    let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
+    worker.run(fake.until(|state| state.settled.len() == 3)).await.unwrap();
+    assert_eq!(runs.get(), 2, "the next worker runs the others");
+}
+
+/// What nobody waits for and nobody wants to read costs no second write.
+#[tokio::test(start_paused = true)]
+async fn a_claim_has_a_last_word_where_a_success_would_be_told() {
+    for (task, history, is_kept) in [
+        (at_most_once("a"), HistoryPolicy::Failures, false),
+        (at_most_once("a"), HistoryPolicy::All, true),
+        (with_origin(at_most_once("a")), HistoryPolicy::None, true),
+        (with_origin(at_most_once("a")), HistoryPolicy::Failures, true),
+    ] {
+        let fake = FakeQueue::new();
+        fake.deliver(&task);
+        let (runs, queue_seen) = (Counter::default(), Arc::clone(&fake));
+        let count = runs.clone();
+        let handler = FnHandler(move |_: &Run| {
+            count.add();
+            assert_eq!(queue_seen.state().last_words.len(), usize::from(is_kept));
+            Verdict::success()
+        });
+        let worker = fake.worker().history(history).handle(queue(), handler, 1).build().unwrap();
+        worker.run(tokio::time::sleep(Duration::from_secs(1))).await.unwrap();
+        let state = fake.state();
+        assert_eq!((runs.get(), state.reports.len()), (1, usize::from(is_kept)));
+        assert!(state.last_words.is_empty() && state.told.is_empty(), "its end was told");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settlement_that_cannot_be_leaves_no_claim_untold() {
+    let fake = FakeQueue::new();
+    let (started, settle) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    fake.deliver(&with_origin(at_most_once("claimed")));
+    let (telling, settling) = (Arc::clone(&started), Arc::clone(&settle));
+    let handler = move |run: Run| {
+        let (telling, settling) = (Arc::clone(&telling), Arc::clone(&settling));
+        async move {
+            if run.task().id.as_str() == "claimed" {
+                telling.notify_one();
+                std::future::pending::<()>().await;
+            }
+            settling.notified().await;
+            Verdict::success()
+        }
+    };
+    let worker = fake.worker().handle(queue(), handler, 8).build().unwrap();
+    let story = async {
+        started.notified().await;
+        fake.state().settle_failures.push_back((ErrorClass::Fatal, false));
+        fake.deliver(&task_named("other"));
+        settle.notify_one();
+        std::future::pending::<()>().await;
+    };
+    let ended = tokio::select! {
+        ended = worker.run(std::future::pending()) => ended,
+        () = story => unreachable!("it ends with the worker"),
+    };
+    assert_eq!(ended.unwrap_err().source.class, ErrorClass::Fatal);
+    let state = fake.state();
+    assert_eq!((state.told.len(), state.waiting.len()), (1, 1), "one is lost, one is run again");
+}
+
+/// One id in two queues, two workers of one process, one millisecond: two retries, at two times.
+#[tokio::test(start_paused = true)]
+async fn workers_that_share_the_given_times_give_none_twice() {
+    let (dues, mut given) = (GivenDues::default(), Vec::new());
+    for late_ms in [5, 10] {
+        let fake = FakeQueue::new();
+        let task = task_named("a");
+        let due = task.due.plus_millis(-late_ms);
+        fake.deliver(&Task { due, first_due: due, ..task });
+        let worker = fake.worker().given_dues(dues.clone());
+        let worker = worker.handle(queue(), FnHandler(|_: &Run| Verdict::failure("no")), 1).build().unwrap();
+        worker.run(fake.until_settled(1)).await.unwrap();
+        let commands = commands_of(&fake.state().settled[0].commands);
+        let [Command::Create(retry)] = &commands[..] else { panic!("{commands:?}") };
+        given.push(retry.due);
+    }
+    assert_eq!(given[1], given[0].plus_millis(1));
 }

@@ -198,6 +198,10 @@ async fn what_cannot_be_decoded_becomes_a_dead_letter() {
         (task_named("a").key(), 0, &b"\xff\xff\xff"[..])
     );
     assert!(settled[1].dead_letter.is_none());
+    let [Command::Completed { key, due, kind }] = commands_of(&settled[0].commands)[..] else {
+        panic!("{:?}", settled[0].commands)
+    };
+    assert_eq!((key, due, kind), (task_named("a").key(), None, OutcomeKind::Expired));
 }
 
 #[tokio::test(start_paused = true)]

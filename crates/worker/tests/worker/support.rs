@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Command, DeliveryToken, Epoch, Execution, ExecutionId, Guarantee, LogOffset, MessageId, Namespace,
-    Origin, PartitionId, Precision, QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
+    Command, DeliveryToken, Epoch, Execution, ExecutionId, LogOffset, MessageId, Namespace, Origin,
+    PartitionId, QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
 };
 use minutehand_ports::{
-    Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
-    StopListeners, StopReceiver,
+    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, LastWord, PortError, QueueDepth, Report,
+    Settlement, Stop, StopListeners, StopReceiver,
 };
 use minutehand_record::{command, task};
 use minutehand_worker::{Worker, WorkerBuilder};
@@ -30,24 +30,13 @@ pub(crate) fn queue() -> QueueName {
 pub(crate) fn task_named(id: &str) -> Task {
     let due = Timestamp::from_millis(NOW_MS);
     Task {
-        namespace: Namespace::parse("default").unwrap(),
-        id: TaskId::parse(id).unwrap(),
-        queue: queue(),
-        due,
         payload: Bytes::from_static(b"hello"),
-        headers: Vec::new(),
         retry: RetryPolicy {
             backoff: minutehand_model::Backoff::Immediate,
             attempts_max: 3,
             ..RetryPolicy::default()
         },
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..Task::new(Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap(), queue(), due)
     }
 }
 
@@ -100,6 +89,9 @@ pub(crate) struct State {
     settled_ids: BTreeSet<DeliveryId>,
     pub(crate) settled: Vec<Settlement>,
     pub(crate) reports: Vec<Report>,
+    /// What is told of claimed runs that are lost, and what was told.
+    pub(crate) last_words: BTreeMap<DeliveryId, LastWord>,
+    pub(crate) told: Vec<LastWord>,
     pub(crate) settle_calls: usize,
     pub(crate) poll_sizes: Vec<usize>,
     /// Failures of the next settle calls; with `true`, the settlements took effect nevertheless.
@@ -149,6 +141,7 @@ impl FakeQueue {
             key: task.key(),
             due: task.due,
             encoded,
+            may_have_run: false,
         };
         state.waiting.push_back(delivery);
         drop(state);
@@ -160,6 +153,8 @@ impl FakeQueue {
         let mut state = self.state();
         let again = std::mem::take(&mut state.in_progress);
         state.waiting.extend(again.into_values());
+        let told = std::mem::take(&mut state.last_words);
+        state.told.extend(told.into_values());
     }
 
     pub(crate) fn send_stop(&self, task: &Task, kill: bool) {
@@ -259,10 +254,40 @@ impl ExecutionQueue for FakeQueue {
         Ok(())
     }
 
+    async fn claim(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        claims: Vec<Claim>,
+    ) -> Result<Vec<DeliveryId>, PortError> {
+        let ids: Vec<DeliveryId> = claims.iter().map(|claim| claim.id).collect();
+        self.settle(queue, group, ids.iter().map(|id| Settlement::bare(*id)).collect()).await?;
+        let words = claims.into_iter().filter_map(|claim| Some((claim.id, claim.last_word?)));
+        self.state().last_words.extend(words);
+        Ok(ids)
+    }
+
     async fn report(&self, _: &QueueName, _: &str, reports: Vec<Report>) -> Result<(), PortError> {
-        self.state().reports.extend(reports);
+        let mut state = self.state();
+        for report in reports {
+            state.last_words.remove(&report.id);
+            state.reports.push(report);
+        }
+        drop(state);
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    fn let_go(&self, _: &QueueName, _: &str, ids: Vec<DeliveryId>) {
+        let mut state = self.state();
+        for id in ids {
+            let again = state.in_progress.remove(&id);
+            state.waiting.extend(again);
+            let told = state.last_words.remove(&id);
+            state.told.extend(told);
+        }
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     fn stops(&self, _: &QueueName) -> StopReceiver {

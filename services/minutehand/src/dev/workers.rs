@@ -9,7 +9,7 @@ use minutehand_cli::{Exit, Failure};
 use minutehand_embedded::EmbeddedStore;
 use minutehand_model::QueueName;
 use minutehand_ports::ExecutionQueue;
-use minutehand_worker::{GROUP_DEFAULT, Handler, Idleness, Places, Worker, WorkerObserver};
+use minutehand_worker::{GROUP_DEFAULT, GivenDues, Handler, Idleness, Places, Worker, WorkerObserver};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
@@ -66,6 +66,7 @@ pub(super) async fn run(
     tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), GROUP_DEFAULT.to_owned(), shutdown.clone()));
     let observer: Arc<dyn WorkerObserver> = observer;
     let places = Places::new(settings.size("worker_concurrency_total").min(runs_max));
+    let dues = GivenDues::default();
     let (tell_crowd, is_crowded) = watch::channel(false);
     let mut waiting: BTreeSet<QueueName> = BTreeSet::new();
     let mut workers = JoinSet::new();
@@ -83,7 +84,8 @@ pub(super) async fn run(
                 crowded_after_ms: IDLE_CROWDED_MS,
                 is_crowded: is_crowded.clone(),
             };
-            let worker = worker(&port, &queue, Arc::clone(&handler), &observer, &places, &settings, idleness);
+            let shared = (&places, &dues);
+            let worker = worker(&port, &queue, Arc::clone(&handler), &observer, shared, &settings, idleness);
             let mut shutdown = shutdown.clone();
             workers.spawn(async move {
                 let stopped = async move {
@@ -130,13 +132,14 @@ fn worker(
     queue: &QueueName,
     handler: Arc<dyn Handler>,
     observer: &Arc<dyn WorkerObserver>,
-    places: &Places,
+    (places, dues): (&Places, &GivenDues),
     settings: &Settings,
     idleness: Idleness,
 ) -> Result<Worker, String> {
     let built = Worker::builder(Arc::clone(port))
         .observer(Arc::clone(observer))
         .places(places.clone())
+        .given_dues(dues.clone())
         .history(history_policy(settings.text("history")))
         .run_timeout_ms(settings.number("run_timeout_ms"))
         .drain_ms(settings.number("drain_ms"))
