@@ -110,7 +110,7 @@ impl Scoped {
 
 /// There is no such action.
 pub(crate) fn no_such_action(given: &str) -> Problem {
-    let limit = "…:pause, :resume, :trigger, :backfill or :rollback";
+    let limit = "…:pause, :resume, :trigger, :backfill, :stop-backfill, :forget-runs or :rollback";
     let problem = Problem::not_found(format!("there is no action at {given:?}"));
     problem.about("action", limit, minutehand_request::json::shortened(given))
 }

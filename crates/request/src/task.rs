@@ -91,20 +91,12 @@ impl TaskInput<'_> {
         let due = due_time(self.due_at.as_ref().map(Text::as_str), self.delay.as_ref(), now)?;
         let payload = body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?;
         Ok(Task {
-            namespace: namespace.clone(),
-            id,
-            queue,
-            due,
             payload,
             headers: self.headers.map(Headers::into_owned).unwrap_or_default(),
             retry: self.retry.map_or(Ok(RetryPolicy::default()), |retry| retry.policy())?,
             guarantee: choice("guarantee", self.guarantee.as_ref().map(Text::as_str))?,
             precision: choice("precision", self.precision.as_ref().map(Text::as_str))?,
-            attempt: 1,
-            first_due: due,
-            replay_of: None,
-            origin: None,
-            verbatim: None,
+            ..Task::new(namespace.clone(), id, queue, due)
         })
     }
 }
@@ -206,7 +198,8 @@ pub struct MoveInput<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     from_due_at: Option<Text<'a>>,
-    /// `replace` (the default: it runs at the new time whatever happened) or `only-if-not-published`.
+    /// `replace` (the default: it runs at the new time also when it has been published, as long as its payload is kept) or
+    /// `only-if-not-published`.
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>)]
     mode: Option<Text<'a>>,

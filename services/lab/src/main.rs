@@ -2,11 +2,6 @@
 //!
 //! Nothing of it is part of the product: the program `minutehand` links neither the simulator nor the load tests.
 
-#![cfg_attr(
-    not(feature = "cluster"),
-    allow(dead_code, reason = "what needs the cluster is understood, and handed to a build that has it")
-)]
-
 mod args;
 mod bench;
 #[cfg(not(feature = "cluster"))]

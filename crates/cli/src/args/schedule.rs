@@ -80,6 +80,23 @@ pub(crate) enum ScheduleVerb {
     },
     /// Run the occurrences of a range of time.
     Backfill(BackfillArgs),
+    /// List its backfills that are not over.
+    Backfills {
+        /// Its id.
+        id: String,
+    },
+    /// Let what is left of a backfill not run.
+    StopBackfill {
+        /// Its id.
+        id: String,
+        /// The id of the backfill, as `backfills` lists it.
+        backfill: String,
+    },
+    /// Wait no longer for its runs that are in progress: a way out when nothing is heard of them. They are not stopped.
+    ForgetRuns {
+        /// Its id.
+        id: String,
+    },
     /// List its revisions.
     Revisions {
         /// Its id.
@@ -195,6 +212,9 @@ pub(crate) struct PoliciesArgs {
     /// Pause it when a run has failed for the last time.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) pause_on_failure: Option<bool>,
+    /// How long nothing may be heard of a run before it is killed and given up.
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
+    pub(crate) run_timeout: Option<String>,
     /// A note on the revision.
     #[arg(long, value_name = "TEXT")]
     pub(crate) note: Option<String>,

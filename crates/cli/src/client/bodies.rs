@@ -97,6 +97,7 @@ pub(crate) fn policies(args: &PoliciesArgs) -> Body {
     }
     put(&mut body, "overlap", args.overlap.clone());
     put(&mut body, "pause_on_failure", args.pause_on_failure);
+    put_ms(&mut body, "run_timeout_ms", args.run_timeout.as_ref());
     put(&mut body, "note", args.note.clone());
     body
 }

@@ -37,7 +37,7 @@ impl Routes {
         format!("{}:{action}", self.schedule(id))
     }
 
-    /// A part of a schedule: `revisions`, `preview`.
+    /// A part of a schedule: `revisions`, `preview`, `backfills`.
     pub(crate) fn schedule_part(&self, id: &str, part: &str) -> String {
         format!("{}/{part}", self.schedule(id))
     }
@@ -112,6 +112,7 @@ mod tests {
             ("delete", routes.schedule("{id}")),
             ("get", routes.schedule_part("{id}", "revisions")),
             ("get", routes.schedule_part("{id}", "preview")),
+            ("get", routes.schedule_part("{id}", "backfills")),
             ("get", routes.queues()),
             ("get", routes.queue("{queue}")),
             ("get", routes.dead_letters("{queue}")),
@@ -121,7 +122,7 @@ mod tests {
             ("get", routes.partitions()),
             ("post", routes.partition_skips("{partition}")),
         ];
-        for action in ["pause", "resume", "trigger", "backfill", "rollback"] {
+        for action in ["pause", "resume", "trigger", "backfill", "stop-backfill", "forget-runs", "rollback"] {
             requests.push(("post", routes.schedule_action("{id}", action)));
         }
         requests.into_iter().map(|(method, path)| (method, unescaped(path))).collect()

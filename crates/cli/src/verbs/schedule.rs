@@ -46,6 +46,12 @@ pub(super) async fn run(
             verbs.act(&id, "trigger", body, "triggered", console).await
         }
         ScheduleVerb::Backfill(args) => verbs.backfill(&args, console).await,
+        ScheduleVerb::Backfills { id } => verbs.backfills(&id, console).await,
+        ScheduleVerb::StopBackfill { id, backfill } => {
+            let body = Map::from_iter([("backfill".to_owned(), backfill.clone().into())]);
+            verbs.act(&id, "stop-backfill", body, &format!("stopped backfill {backfill} of"), console).await
+        }
+        ScheduleVerb::ForgetRuns { id } => verbs.forget_runs(&id, console).await,
         ScheduleVerb::Revisions { id } => verbs.revisions(&id, console).await,
         ScheduleVerb::Rollback { id, to, note } => {
             let mut body = noted(note);
@@ -172,6 +178,30 @@ impl Verbs {
             format!("asked for {count} occurrences of {}", args.id)
         };
         done(&sentence, &args.id, &answer, console, self.json)
+    }
+
+    async fn backfills(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
+        let page = self.client.get(&self.routes.schedule_part(id, "backfills"), &[]).await?.body;
+        let backfills = items(page, "backfills");
+        if self.json {
+            return backfills.iter().try_for_each(|backfill| console.json(backfill));
+        }
+        let now = console.now();
+        let rows = backfills.iter().map(|backfill| {
+            vec![
+                cell(backfill, &["id"]),
+                time_cell(backfill, &["after"], now),
+                time_cell(backfill, &["to"], now),
+            ]
+        });
+        console.table(&["backfill", "run up to", "to"], rows.collect(), "no backfills")
+    }
+
+    async fn forget_runs(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
+        let path = self.routes.schedule_action(id, "forget-runs");
+        let answer = self.client.send(Method::POST, &path, &json!({})).await?.body;
+        let count = cell(&answer, &["runs"]);
+        done(&format!("nobody waits any longer for {count} runs of {id}"), id, &answer, console, self.json)
     }
 
     async fn revisions(&self, id: &str, console: &mut Console) -> Result<(), Failure> {

@@ -106,7 +106,7 @@ async fn a_patch_can_ask_for_a_revision() {
 #[tokio::test]
 async fn each_verb_asks_for_its_own_path() {
     let server = Server::always(200, "");
-    let cases: [(&[&str], &str, &str); 8] = [
+    let cases: [(&[&str], &str, &str); 11] = [
         (&["pause", "s", "--note", "why"], "POST …/s:pause", "{\"note\":\"why\"}"),
         (&["resume", "s"], "POST …/s:resume", "{}"),
         (&["trigger", "s", "--overlap", "skip"], "POST …/s:trigger", "{\"overlap\":\"skip\"}"),
@@ -115,6 +115,9 @@ async fn each_verb_asks_for_its_own_path() {
             "POST …/s:backfill",
             "{\"from\":\"2026-11-01T00:00:00Z\",\"to\":\"2026-11-02T00:00:00Z\"}",
         ),
+        (&["backfills", "s"], "GET …/s/backfills", ""),
+        (&["stop-backfill", "s", "17"], "POST …/s:stop-backfill", "{\"backfill\":\"17\"}"),
+        (&["forget-runs", "s"], "POST …/s:forget-runs", "{}"),
         (&["rollback", "s", "--to", "2"], "POST …/s:rollback", "{\"to_revision\":2}"),
         (&["delete", "s"], "DELETE …/s", ""),
         (&["revisions", "s"], "GET …/s/revisions", ""),

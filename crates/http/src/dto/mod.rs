@@ -7,8 +7,8 @@ mod task;
 mod view;
 
 pub(crate) use schedule_view::{
-    BackfillInput, NoteInput, PreviewDto, RevisionDto, RevisionList, RollbackInput, RunRequestedDto,
-    ScheduleDto, ScheduleList, ScheduleShow, TriggerInput,
+    BackfillInput, BackfillList, NoteInput, NothingInput, PreviewDto, RevisionDto, RevisionList,
+    RollbackInput, RunRequestedDto, ScheduleDto, ScheduleList, ScheduleShow, StopBackfillInput, TriggerInput,
 };
 pub(crate) use skips::{SkipInput, SkippedDto};
 pub(crate) use task::{BulkStopped, BulkSummary, RefusedLine, TaskHandleDto};

@@ -1,6 +1,6 @@
 //! Schedules as callers get to see them, and what they may ask of them.
 
-use minutehand_model::{RevisionEntry, RunInProgress, ScheduleId, ScheduleState};
+use minutehand_model::{Backfill, RevisionEntry, RunInProgress, ScheduleId, ScheduleState};
 use minutehand_node::{Preview, RunRequested, RunView, ScheduleHead, ScheduleView};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -78,7 +78,7 @@ pub(crate) struct ScheduleShow {
     /// Nominal times that wait for the end of a run.
     waiting: Vec<String>,
     /// Ranges of nominal times that are still to be run by request.
-    backfills: Vec<RangeDto>,
+    backfills: Vec<BackfillDto>,
     /// What happened to it, newest first.
     events: Vec<EventDto>,
     /// The newest runs, newest first.
@@ -122,7 +122,7 @@ struct RunInProgressDto {
 
 /// A backfill: a range of nominal times that are still to be run by request.
 #[derive(Debug, Serialize, ToSchema)]
-struct RangeDto {
+pub(crate) struct BackfillDto {
     /// What it is called, to stop it: the log offset of its request.
     id: String,
     /// Exclusive.
@@ -179,15 +179,7 @@ impl From<&ScheduleView> for ScheduleShow {
                 .map(|run| run_in_progress(&view.schedule.head.revision.schedule, run))
                 .collect(),
             waiting: times(&mut state.buffered.iter().map(|waiting| &waiting.nominal)),
-            backfills: state
-                .backfills
-                .iter()
-                .map(|backfill| RangeDto {
-                    id: backfill.offset.to_string(),
-                    after: time_text(backfill.after),
-                    to: time_text(backfill.to),
-                })
-                .collect(),
+            backfills: backfills(state),
             events: state
                 .events
                 .iter()
@@ -200,6 +192,27 @@ impl From<&ScheduleView> for ScheduleShow {
                 .collect(),
             runs: view.runs.iter().map(RunDto::from).collect(),
         }
+    }
+}
+
+fn backfills(state: &ScheduleState) -> Vec<BackfillDto> {
+    let one = |backfill: &Backfill| BackfillDto {
+        id: backfill.offset.to_string(),
+        after: time_text(backfill.after),
+        to: time_text(backfill.to),
+    };
+    state.backfills.iter().map(one).collect()
+}
+
+/// The backfills of a schedule, in the order in which they run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BackfillList {
+    backfills: Vec<BackfillDto>,
+}
+
+impl From<&ScheduleState> for BackfillList {
+    fn from(state: &ScheduleState) -> BackfillList {
+        BackfillList { backfills: backfills(state) }
     }
 }
 
@@ -321,7 +334,7 @@ pub(crate) struct RunRequestedDto {
     partition: PartitionNumberDto,
     /// The log offset of the request.
     offset: OffsetDto,
-    /// Runs asked for.
+    /// Runs asked for, or that nobody waits for any more.
     runs: usize,
 }
 
@@ -373,3 +386,16 @@ pub(crate) struct BackfillInput {
     #[schema(format = DateTime)]
     pub(crate) to: String,
 }
+
+/// Which backfill.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StopBackfillInput {
+    /// Its id, from the list of the schedule's backfills.
+    pub(crate) backfill: String,
+}
+
+/// Nothing is to be said.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NothingInput {}

@@ -107,12 +107,12 @@ impl From<&TaskView> for TaskDto {
     }
 }
 
-/// A task: its latest due time, and the earlier ones.
+/// A task: the due time it stands at, and the others.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TaskShow {
     #[serde(flatten)]
     pub(crate) latest: TaskDto,
-    /// Its earlier due times (attempts before this one, times it was moved from), newest first.
+    /// Its other due times (attempts before this one, times it was moved from), the latest first.
     pub(crate) earlier: Vec<TaskDto>,
 }
 

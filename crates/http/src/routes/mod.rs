@@ -54,6 +54,7 @@ pub fn router(config: ApiConfig) -> Router {
         )
         .route("/v1/namespaces/{ns}/schedules/{id}/revisions", get(schedules::revisions))
         .route("/v1/namespaces/{ns}/schedules/{id}/preview", get(schedules::preview))
+        .route("/v1/namespaces/{ns}/schedules/{id}/backfills", get(schedules::backfills))
         .route("/v1/queues", get(queues::list))
         .route("/v1/queues/{queue}", get(queues::show))
         .route("/v1/queues/{queue}/dead-letters", get(queues::dead_letters))

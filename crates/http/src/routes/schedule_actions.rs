@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use minutehand_model::{OverlapPolicy, Revision};
-use minutehand_node::{RevisionChange, ScheduleName};
+use minutehand_model::{LogOffset, OverlapPolicy, Revision};
+use minutehand_node::{InvalidField, RevisionChange, ScheduleName};
+use minutehand_request::json::shortened;
 use minutehand_request::{choice, parse_time};
 
 use super::json;
@@ -16,7 +17,10 @@ use super::schedules::{answer, expected_revision, schedule_name};
 use crate::access::{Scoped, no_such_action};
 use crate::api::Api;
 use crate::content::read_optional_body;
-use crate::dto::{BackfillInput, NoteInput, RollbackInput, RunRequestedDto, ScheduleDto, TriggerInput};
+use crate::dto::{
+    BackfillInput, NoteInput, NothingInput, RollbackInput, RunRequestedDto, ScheduleDto, StopBackfillInput,
+    TriggerInput,
+};
 use crate::problem::{Problem, ProblemDetails};
 
 /// An action as it was asked for.
@@ -49,6 +53,8 @@ pub(crate) async fn dispatch(
         "rollback" => rollback(asked).await,
         "trigger" => trigger(asked).await,
         "backfill" => backfill(asked).await,
+        "stop-backfill" => stop_backfill(asked).await,
+        "forget-runs" => forget_runs(asked).await,
         other => Err(no_such_action(other)),
     }
 }
@@ -161,5 +167,49 @@ async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {
     let input: BackfillInput = minutehand_request::json::read(&asked.body)?;
     let (from, to) = (parse_time("from", &input.from)?, parse_time("to", &input.to)?);
     let requested = asked.api.gateway.backfill(&asked.name, from, to).await?;
+    Ok(json(StatusCode::ACCEPTED, &RunRequestedDto::from(requested)))
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/schedules/{id}:stop-backfill", tag = "schedules", operation_id = "stopBackfill",
+    summary = "Let what is left of a backfill not run; what of it runs already goes on",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+    ),
+    request_body = StopBackfillInput,
+    responses(
+        (status = 204, description = "Nothing more of it starts"),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+async fn stop_backfill(asked: Asked<'_>) -> Result<Response, Problem> {
+    let StopBackfillInput { backfill } = minutehand_request::json::read(&asked.body)?;
+    let backfill = LogOffset::parse(&backfill).ok_or_else(|| {
+        let limit = "an id from the schedule's list of backfills";
+        InvalidField::new("backfill", "is not an id of a backfill", limit, shortened(&backfill))
+    })?;
+    asked.api.gateway.stop_backfill(&asked.name, backfill).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[utoipa::path(
+    post, path = "/v1/namespaces/{ns}/schedules/{id}:forget-runs", tag = "schedules", operation_id = "forgetRuns",
+    summary = "Wait no longer for the runs of a schedule that are in progress",
+    description = "For runs of which nothing will be heard any more, before their `run_timeout_ms` is over. They are not \
+        stopped: when they do go on, others run beside them.",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+    ),
+    request_body = NothingInput,
+    responses(
+        (status = 202, description = "The request is durable; how many runs were in progress", body = RunRequestedDto),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+async fn forget_runs(asked: Asked<'_>) -> Result<Response, Problem> {
+    let NothingInput {} = minutehand_request::json::read(&asked.body)?;
+    let requested = asked.api.gateway.forget_runs(&asked.name).await?;
     Ok(json(StatusCode::ACCEPTED, &RunRequestedDto::from(requested)))
 }

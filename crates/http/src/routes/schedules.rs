@@ -15,7 +15,9 @@ use crate::access::{Params, Scoped};
 use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
-use crate::dto::{PreviewDto, RevisionDto, RevisionList, ScheduleDto, ScheduleList, ScheduleShow};
+use crate::dto::{
+    BackfillList, PreviewDto, RevisionDto, RevisionList, ScheduleDto, ScheduleList, ScheduleShow,
+};
 use crate::page;
 use crate::problem::{Problem, ProblemDetails};
 
@@ -264,6 +266,23 @@ pub(crate) async fn revisions(
     let next = all.get(revisions.len()).map(|entry| entry.revision.number);
     let next_cursor = next.map(|number| cursor::write(&question, &number));
     Ok(json(StatusCode::OK, &RevisionList { revisions, next_cursor }))
+}
+
+#[utoipa::path(
+    get, path = "/v1/namespaces/{ns}/schedules/{id}/backfills", tag = "schedules", operation_id = "listBackfills",
+    summary = "List the backfills of a schedule that are not over, in the order in which they run",
+    params(
+        ("ns" = String, Path, description = "The namespace"),
+        ("id" = String, Path, description = "The id, percent-encoded"),
+    ),
+    responses(
+        (status = 200, description = "The backfills", body = BackfillList),
+        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn backfills(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
+    let schedule = api.gateway.schedule_head(&schedule_name(&scoped, scoped.id()?)?).await?;
+    Ok(json(StatusCode::OK, &BackfillList::from(&schedule.state)))
 }
 
 #[utoipa::path(

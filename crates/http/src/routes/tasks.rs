@@ -172,7 +172,7 @@ fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
 
 #[utoipa::path(
     get, path = "/v1/namespaces/{ns}/tasks/{id}", tag = "tasks", operation_id = "findTask",
-    summary = "Show a task: its latest due time, and the earlier ones",
+    summary = "Show a task: the due time it stands at, and the others",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),

@@ -145,6 +145,49 @@ async fn trigger_and_backfill_run_what_was_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn backfills_are_listed_and_stopped() {
+    let api = api().await;
+    let daily = r#"{"id":"nightly","cron":"0 2 * * *","queue":"q","overlap":"skip","paused":true}"#;
+    api.post(SCHEDULES, daily).await.expect(201);
+    let range = r#"{"from":"2026-10-01T00:00:00Z","to":"2026-10-10T23:59:59Z"}"#;
+    let asked = api.post(&path("nightly:backfill"), range).await.expect(202);
+    let listed = api.get(&path("nightly/backfills")).await.expect(200);
+    let [backfill] = &listed["backfills"].as_array().unwrap()[..] else { panic!("{listed}") };
+    assert_eq!(backfill["id"], asked["offset"].to_string());
+    assert_eq!(backfill["to"], "2026-10-10T02:00:00.000Z");
+    let stop = |id: &str| format!(r#"{{"backfill":"{id}"}}"#);
+    for (id, status) in [("99", 404), ("x", 422), ("", 422), ("-1", 422)] {
+        api.post(&path("nightly:stop-backfill"), &stop(id)).await.problem(status);
+    }
+    api.post(&path("nightly:stop-backfill"), "{}").await.problem(400);
+    let id = backfill["id"].as_str().unwrap();
+    assert_eq!(api.post(&path("nightly:stop-backfill"), &stop(id)).await.status, 204);
+    assert_eq!(api.get(&path("nightly/backfills")).await.expect(200), json!({ "backfills": [] }));
+    api.post(&path("nightly:stop-backfill"), &stop(id)).await.problem(404);
+    api.post(&path("nightly:resume"), "{}").await.expect(200);
+    api.pass(10_000).await;
+    assert_eq!(api.published().len(), 0, "nothing of it runs");
+    api.get(&path("unknown/backfills")).await.problem(404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_nothing_is_heard_of_can_be_forgotten() {
+    let api = api().await;
+    api.post(SCHEDULES, r#"{"id":"s","every":"1m","queue":"q","overlap":"skip"}"#).await.expect(201);
+    api.pass(60_000).await;
+    assert_eq!(api.published().len(), 1);
+    api.pass(60_000).await;
+    assert_eq!(api.published().len(), 1, "the second waits for the first");
+    assert_eq!(api.post(&path("s:forget-runs"), "{}").await.expect(202)["runs"], 1);
+    assert_eq!(api.get(&path("s")).await.expect(200)["running"], json!([]));
+    api.pass(60_000).await;
+    assert_eq!(api.published().len(), 2);
+    assert_eq!(api.post(&path("s:forget-runs"), "").await.expect(202)["runs"], 1);
+    api.post(&path("s:forget-runs"), r#"{"all":true}"#).await.problem(400);
+    api.post(&path("unknown:forget-runs"), "{}").await.problem(404);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_preview_shows_times_and_saves_nothing() {
     let api = api().await;
     let unsaved = format!("{SCHEDULES}:preview?n=3&from=2027-03-27T00:00:00Z");

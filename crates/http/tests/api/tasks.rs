@@ -7,6 +7,27 @@ use serde_json::{Value, json};
 
 use crate::support::{Api, Setup, TASKS, api, api_with};
 
+/// The time it was moved from is cancelled, and is not what the task stands at, whichever of the two is later.
+#[tokio::test(start_paused = true)]
+async fn a_moved_task_is_shown_where_it_stands() {
+    let api = api().await;
+    for (delay, to) in [("2h", "1h"), ("20s", "10s"), ("1h", "2h")] {
+        let id = format!("moved-{to}");
+        api.post(TASKS, &format!(r#"{{"id":"{id}","queue":"q","delay":"{delay}"}}"#)).await.expect(201);
+        let path = format!("{TASKS}/{id}");
+        let moved = api.patch(&path, &format!(r#"{{"delay":"{to}"}}"#)).await.expect(200);
+        let shown = api.get(&path).await.expect(200);
+        assert_eq!((&shown["state"], &shown["due_at"]), (&json!("scheduled"), &moved["due_at"]), "{shown}");
+        assert_eq!(shown["earlier"][0]["state"], "cancelled");
+    }
+    let path = format!("{TASKS}/moved-10s");
+    api.pass(11_000).await;
+    assert_eq!(api.get(&path).await.expect(200)["state"], "published");
+    let path = format!("{TASKS}/moved-1h");
+    api.delete(&path).await.expect(200);
+    assert_eq!(api.get(&path).await.expect(200)["state"], "cancelled", "now at both");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_created_task_is_found_runs_and_is_found_again() {
     let api = api().await;

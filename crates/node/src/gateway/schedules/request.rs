@@ -5,16 +5,17 @@ use minutehand_model::{Command, LogOffset, OverlapPolicy, PartitionId, Timestamp
 use minutehand_request::count_times;
 
 use super::ScheduleName;
-use crate::gateway::{BackfillError, Gateway, InvalidField};
+use crate::gateway::{BackfillError, Gateway, InvalidField, LookupError};
 
-/// A request for runs that is durable and applied.
+/// A request for runs, or about runs, that is durable and applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunRequested {
     /// The schedule's partition.
     pub partition: PartitionId,
     /// The log offset of the request.
     pub offset: LogOffset,
-    /// Runs asked for; those beyond the schedule's limits (overlap, most runs) are left out when their turn comes.
+    /// Runs asked for; those beyond the schedule's limits (overlap, most runs) are left out when their turn comes. Or runs that
+    /// nobody waits for any more.
     pub runs: usize,
 }
 
@@ -64,6 +65,35 @@ impl Gateway {
         }
         let (namespace, id) = (name.namespace.clone(), name.id.clone());
         let command = Command::Backfill { namespace, schedule: id, from, to };
+        let offset = self.append_and_wait(schedule.partition, vec![command]).await?;
+        Ok(RunRequested { partition: schedule.partition, offset, runs })
+    }
+
+    /// Lets what is left of a backfill not run. What of it runs already goes on.
+    ///
+    /// # Errors
+    /// When the schedule has no such backfill, or no answer.
+    pub async fn stop_backfill(&self, name: &ScheduleName, backfill: LogOffset) -> Result<(), LookupError> {
+        let schedule = self.schedule_head(name).await?;
+        if !schedule.state.backfills.iter().any(|known| known.offset == backfill) {
+            return Err(LookupError::NotFound { what: "backfill", name: backfill.to_string() });
+        }
+        let (namespace, id) = (name.namespace.clone(), name.id.clone());
+        let command = Command::StopBackfill { namespace, schedule: id, backfill };
+        self.append_and_wait(schedule.partition, vec![command]).await?;
+        Ok(())
+    }
+
+    /// Lets nobody wait any longer for the runs of a schedule that are in progress: an operator's way out when nothing is heard
+    /// of them. They are not stopped.
+    ///
+    /// # Errors
+    /// When there is no such schedule, or no answer.
+    pub async fn forget_runs(&self, name: &ScheduleName) -> Result<RunRequested, LookupError> {
+        let schedule = self.schedule_head(name).await?;
+        let runs = schedule.state.running.len();
+        let (namespace, id) = (name.namespace.clone(), name.id.clone());
+        let command = Command::ForgetRuns { namespace, schedule: id };
         let offset = self.append_and_wait(schedule.partition, vec![command]).await?;
         Ok(RunRequested { partition: schedule.partition, offset, runs })
     }

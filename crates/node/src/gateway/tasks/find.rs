@@ -22,15 +22,19 @@ struct Known {
 }
 
 impl Gateway {
-    /// Everything known of a task, the latest due time first.
+    /// Everything known of a task: first what it stands at, then its other due times, the latest first.
     ///
     /// # Errors
     /// When there is no such task, or the partition or a store does not answer.
     pub async fn find(&self, name: &TaskName) -> Result<Vec<TaskView>, LookupError> {
-        let views = self.views(name).await?;
+        let mut views = self.views(name).await?;
+        let first = (0..views.len()).find(|index| !was_moved_away(&views[*index], &views)).unwrap_or(0);
         match views.is_empty() {
             true => Err(not_found(name)),
-            false => Ok(views),
+            false => {
+                views[..=first].rotate_right(1);
+                Ok(views)
+            }
         }
     }
 
@@ -56,6 +60,14 @@ impl Gateway {
         add_outcomes(&mut known, home, self.stores.history.outcomes(key).await?);
         known.into_iter().rev().map(|(due, known)| view(name, due, known)).collect()
     }
+}
+
+/// Whether a due time is one that the task was moved from: it stands at another, by a record that is no older as far as is known.
+fn was_moved_away(view: &TaskView, all: &[TaskView]) -> bool {
+    let goes_on_at = |other: &TaskView| {
+        other.state != TaskState::Cancelled && other.offset.is_none_or(|offset| Some(offset) >= view.offset)
+    };
+    view.state == TaskState::Cancelled && all.iter().any(goes_on_at)
 }
 
 /// There is no such task.
