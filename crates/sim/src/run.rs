@@ -1,5 +1,6 @@
 //! A run from its seed to its verdict, hunts for planted bugs, and the measurement of speed.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use minutehand_model::time::SECOND_MS;
@@ -9,6 +10,7 @@ use crate::cluster::World;
 use crate::faults::{FaultCounts, FaultModel};
 use crate::journal::Journal;
 use crate::options::{Options, Setup};
+use crate::parallel;
 use crate::planted::Planted;
 
 /// After healing: a lease that has to run out, restarts and retries, a backlog to drain.
@@ -69,6 +71,15 @@ impl Report {
 /// Simulates a cluster from a seed.
 pub fn run(seed: u64, options: &Options) -> Report {
     simulate(Setup::draw(seed, options))
+}
+
+/// Simulates a cluster from each seed, on all cores; the reports come in the order of the seeds.
+pub fn run_each(seeds: Range<u64>, options: &Options) -> impl Iterator<Item = Report> {
+    let batches = seeds.clone().step_by(parallel::batch());
+    batches.flat_map(move |first| {
+        let count = (seeds.end - first).min(parallel::batch() as u64) as usize;
+        parallel::map(count, |number| run(first + number as u64, options))
+    })
 }
 
 fn simulate(setup: Setup) -> Report {
@@ -175,6 +186,11 @@ pub fn hunt_from(planted: Planted, from: u64, seeds: u64, options: &Options) -> 
         }
         _ => None,
     })
+}
+
+/// Hunts for planted bugs on all cores, as [`hunt`] does for one; the answers are in the order of the bugs.
+pub fn hunt_all(planted: &[Planted], seeds: u64) -> Vec<Option<Hunted>> {
+    parallel::map(planted.len(), |number| hunt(planted[number], seeds))
 }
 
 /// How fast the simulator is on this machine.

@@ -58,8 +58,8 @@ fn simulate(
 ) -> Result<(), Failure> {
     let options = Options { planted, ..Options::default() };
     let mut events = 0;
-    for seed in args.from..args.from.saturating_add(args.seeds) {
-        let report = minutehand_sim::run(seed, &options);
+    for report in minutehand_sim::run_each(args.from..args.from.saturating_add(args.seeds), &options) {
+        let seed = report.seed;
         events += report.events;
         if json {
             console.json(&as_json(&report))?;
