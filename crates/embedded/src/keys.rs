@@ -86,6 +86,8 @@ pub(crate) struct BlockKey {
     pub(crate) first_due: Timestamp,
     pub(crate) first_offset: LogOffset,
     pub(crate) last_offset: LogOffset,
+    /// A hash of its bytes: one that begins and ends with the same records may hold others between them.
+    pub(crate) content: u64,
 }
 
 impl BlockKey {
@@ -97,18 +99,19 @@ impl BlockKey {
     /// The bytes without the partition.
     pub(crate) fn suffix(&self) -> Vec<u8> {
         let offsets = [self.first_offset, self.last_offset].map(|offset| offset.bits().to_be_bytes());
-        joined(&[&time(self.first_due), &offsets[0], &offsets[1]])
+        joined(&[&time(self.first_due), &offsets[0], &offsets[1], &self.content.to_be_bytes()])
     }
 
     /// From the bytes without the partition.
     pub(crate) fn from_suffix(mut bytes: &[u8]) -> Option<BlockKey> {
-        if bytes.len() != 24 {
+        if bytes.len() != 32 {
             return None;
         }
         Some(BlockKey {
             first_due: read_time(&mut bytes),
             first_offset: LogOffset::from_bits(bytes.get_u64())?,
             last_offset: LogOffset::from_bits(bytes.get_u64())?,
+            content: bytes.get_u64(),
         })
     }
 
@@ -206,8 +209,13 @@ mod tests {
         let keys: Vec<Vec<u8>> = dues
             .iter()
             .map(|due| {
-                BlockKey { first_due: *due, first_offset: LogOffset::at(7), last_offset: LogOffset::at(9) }
-                    .bytes(PartitionId::own(3))
+                BlockKey {
+                    first_due: *due,
+                    first_offset: LogOffset::at(7),
+                    last_offset: LogOffset::at(9),
+                    content: 11,
+                }
+                .bytes(PartitionId::own(3))
             })
             .collect();
         assert!(keys.is_sorted());

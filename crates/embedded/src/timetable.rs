@@ -12,6 +12,7 @@ use minutehand_model::{
 };
 use minutehand_ports::{ErrorClass, PortError, Timetable};
 use minutehand_record::{block, revision};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::committer::Writes;
 use crate::keys::{self, BlockKey};
@@ -212,6 +213,7 @@ fn encode_block(block: &Block, with_index: bool) -> BlockRows {
             first_due: block.first_due(),
             first_offset: block.first_offset,
             last_offset: block.last_offset,
+            content: xxh3_64(&value),
         },
         value,
         load: load.into(),
@@ -233,7 +235,7 @@ fn write_rows(state: &mut State, writes: &mut Writes, rows: Vec<BlockRows>) {
 
 /// Where a block stands, for an operator.
 fn position(partition: PartitionId, key: &BlockKey) -> String {
-    let BlockKey { first_due, first_offset, last_offset } = key;
+    let BlockKey { first_due, first_offset, last_offset, .. } = key;
     format!(
         "timetable of partition {partition}, block at {first_due}, offsets {first_offset} to {last_offset}"
     )

@@ -126,6 +126,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!(@group $harness, timetable: [
             a_block_comes_back_as_it_was_written,
             writing_a_block_again_changes_nothing,
+            blocks_of_the_same_ends_stand_side_by_side,
             a_range_is_inclusive_at_its_start_and_exclusive_at_its_end,
             pages_join_without_loss_or_repetition,
             blocks_with_the_same_first_due_are_not_split,

@@ -58,6 +58,19 @@ pub async fn writing_a_block_again_changes_nothing(harness: &dyn Harness) {
     assert_eq!(stores.timetable.find(P0, key("a")).await.unwrap().len(), 1);
 }
 
+/// A block replaces no other, though it may begin and end with the same records: it may hold others between them.
+pub async fn blocks_of_the_same_ends_stand_side_by_side(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let whole = vec![entry("a", at(MINUTE), 1), entry("b", at(MINUTE + 5), 2), entry("c", at(MINUTE + 9), 3)];
+    let ends = vec![whole[0].clone(), whole[2].clone()];
+    stores.timetable.write_blocks(vec![block(P0, whole.clone())]).await.unwrap();
+    stores.timetable.write_blocks(vec![block(P0, ends)]).await.unwrap();
+    let mut found = read_all(&stores).await;
+    found.dedup();
+    assert_eq!(found, whole);
+    assert_eq!(stores.timetable.find(P0, key("b")).await.unwrap(), [whole[1].clone()]);
+}
+
 /// `from` belongs to the range, `until` does not.
 pub async fn a_range_is_inclusive_at_its_start_and_exclusive_at_its_end(harness: &dyn Harness) {
     let stores = harness.fresh().await;

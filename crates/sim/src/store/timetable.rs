@@ -14,6 +14,8 @@ struct BlockName {
     bucket: Timestamp,
     first_offset: LogOffset,
     last_offset: LogOffset,
+    /// A hash of what it holds: one that begins and ends with the same records may hold others between them.
+    content: u64,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,16 @@ fn entry_bytes(entry: &TimetableEntry) -> usize {
     task_bytes + 48
 }
 
+/// What tells a block from others of the same first and last record.
+fn content_of(block: &Block) -> u64 {
+    block.entries.iter().fold(0, |content: u64, entry| {
+        let is_void = u64::from(matches!(entry.fact, Fact::Void));
+        let said =
+            entry.key.low() ^ entry.due.as_millis() as u64 ^ entry.offset.bits().rotate_left(20) ^ is_void;
+        (content.rotate_left(5) ^ said).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
 /// Flips one bit of a block's stored form and reads it again.
 fn damaged(block: &Block, bit: u64) -> Option<SetAside> {
     let mut bytes = minutehand_record::block::encode(block).to_vec();
@@ -76,16 +88,16 @@ impl TimetableStore {
             bucket: block.bucket,
             first_offset: block.first_offset,
             last_offset: block.last_offset,
+            content: content_of(&block),
         };
         let damage = flip_bit.and_then(|bit| damaged(&block, bit));
         if damage.is_some() {
             self.damaged_tasks.extend(block.entries.iter().map(|entry| (entry.key, entry.due)));
         }
         if self.flaws.overwrites {
-            let same_due =
-                |first: LogOffset, last| BlockName { first_offset: first, last_offset: last, ..name };
-            let others =
-                same_due(LogOffset::START, LogOffset::START)..=same_due(LogOffset::MAX, LogOffset::MAX);
+            let least = BlockName { first_offset: LogOffset::START, last_offset: LogOffset::START, ..name };
+            let most = BlockName { first_offset: LogOffset::MAX, last_offset: LogOffset::MAX, ..name };
+            let others = least..=most;
             let others: Vec<BlockName> = self.blocks.range(others).map(|(name, _)| *name).collect();
             for other in others {
                 self.blocks.remove(&other);
@@ -103,6 +115,7 @@ impl TimetableStore {
             bucket: Timestamp::MIN,
             first_offset: LogOffset::START,
             last_offset: LogOffset::START,
+            content: 0,
         };
         let mut bytes = 0;
         let mut last_due = None;
