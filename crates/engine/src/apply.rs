@@ -25,14 +25,14 @@ struct Position {
 impl Partition {
     /// Reads on in the log, when what was read before has been applied.
     pub(crate) fn read_log(&mut self) {
-        let has_more = self.read_next < self.log_end || self.must_hear_of_the_log();
-        let wants_more = self.backlog.is_empty() && has_more;
+        let has_more = self.inbox.read_next() < self.log_end || self.must_hear_of_the_log();
+        let wants_more = self.inbox.is_empty() && has_more;
         if wants_more && self.reading_log.is_free(self.now) {
             let request = self.request();
             self.reading_log.start(request);
             self.log_asked_at = self.now;
             let bytes_max = self.log_read_bytes_max();
-            self.effects.push_back(Effect::ReadLog { request, from: self.read_next, bytes_max });
+            self.effects.push_back(Effect::ReadLog { request, from: self.inbox.read_next(), bytes_max });
         }
     }
 
@@ -48,7 +48,7 @@ impl Partition {
 
     /// When the log is asked, whatever was heard of it.
     pub(crate) fn log_asks_at(&self) -> Option<Timestamp> {
-        let may_ask = self.reading_log.request.is_none() && self.backlog.is_empty();
+        let may_ask = self.reading_log.request.is_none() && self.inbox.is_empty();
         may_ask.then(|| self.log_asked_at.plus_millis(self.config.lease_ttl_ms).max(self.now.plus_millis(1)))
     }
 
@@ -57,13 +57,12 @@ impl Partition {
         self.log_end = self.log_end.max(end);
         // Only an answer without anything says that there was no more: a reader that fetches ahead may hold less than the
         // log, and take the end of that for the end.
-        if records.is_empty() && next == self.read_next && next >= end {
+        let is_end = next >= end || self.breaks(PlantedBug::ShortRead);
+        if records.is_empty() && next == self.inbox.read_next() && is_end {
             self.log_heard_at = self.log_heard_at.max(self.log_asked_at);
         }
-        self.read_next = next;
-        self.records_bytes += records.iter().map(InputRecord::bytes).sum::<usize>();
-        self.backlog.extend(records);
-        if self.backlog.is_empty() {
+        self.inbox.take_in(records, next);
+        if self.inbox.is_empty() {
             self.passed_hole(next);
         }
     }
@@ -71,26 +70,25 @@ impl Partition {
     /// Applies what has been read, as long as the next tick has room for what comes late and all is known that decisions need.
     pub(crate) fn apply_backlog(&mut self) {
         let mut looked_at = 0;
-        self.waits_for_memory = false;
+        self.inbox.stall(false);
         while self.has_room_for_late() && self.knows_what_is_moved() {
             if looked_at == 0 {
                 looked_at = GLANCES;
                 if !self.finds_room_to_apply() {
-                    self.waits_for_memory = !self.backlog.is_empty();
+                    self.inbox.stall(true);
                     break;
                 }
                 self.look_at_backlog();
             }
             looked_at -= 1;
-            let Some(record) = self.backlog.pop_front() else { break };
-            self.records_bytes -= record.bytes();
+            let Some(record) = self.inbox.pop() else { break };
             let next = record.offset.next();
             self.log_time = self.log_time.max(record.appended_at);
             self.apply(record);
             self.next = next;
             self.applied = self.applied.max(next);
-            if self.backlog.is_empty() {
-                self.passed_hole(self.read_next);
+            if self.inbox.is_empty() {
+                self.passed_hole(self.inbox.read_next());
             }
         }
         self.spent_names.clear();
@@ -101,7 +99,7 @@ impl Partition {
 
     /// Looks up the tasks of the next creations, all at once.
     fn look_at_backlog(&self) {
-        let next = self.backlog.iter().take(GLANCES as usize);
+        let next = self.inbox.iter().take(GLANCES as usize);
         self.tasks.glance(next.filter_map(|record| match &record.command {
             Ok(Command::Create(task)) => Some(task.key),
             _ => None,
@@ -117,17 +115,16 @@ impl Partition {
     /// The budget: A may pass a late command only in the tick that publishes it. One half of a tick is for F and the backlog,
     /// however much comes late.
     pub(crate) fn has_room_for_late(&self) -> bool {
-        let decided = self.schedules.waiting() + self.derived.len() + self.set_aside.len();
+        let count = self.schedules.waiting() + self.outgoing.len();
         let count_max = (self.config.tick_publications_max / 2).max(1);
-        let bytes = self.late_bytes + self.outgoing_bytes();
-        self.late.len() + decided < count_max && bytes < (self.config.tick_bytes_max / 2).max(1)
+        count < count_max && self.outgoing.tick_bytes() < (self.config.tick_bytes_max / 2).max(1)
     }
 
     fn apply(&mut self, record: InputRecord) {
         let at = Position { offset: record.offset, appended_at: record.appended_at };
         let anew = at.offset >= self.known;
         match record.command {
-            Err(set_aside) if anew => self.put_aside(set_aside),
+            Err(set_aside) if anew => self.outgoing.put_aside(set_aside),
             Err(_) => {}
             Ok(Command::Create(task)) => {
                 if anew {
@@ -182,13 +179,16 @@ impl Partition {
 
     fn revise(&mut self, at: Position, anew: bool, revision: Revision) {
         let entry = RevisionEntry { offset: at.offset, appended_at: at.appended_at, revision };
+        if self.stored_revisions.contains(&at.offset) {
+            return self.revise_again(&entry);
+        }
         match self.schedules.revise(entry.clone(), &self.frontier, anew, self.now) {
-            Revised::Applied if !self.stored_revisions.contains(&at.offset) => {
+            Revised::Applied => {
                 self.unsettled.add(at.offset);
                 self.revisions_to_write.push(entry);
             }
             Revised::Refused(reason) if anew => self.set_aside_revision(&entry, reason),
-            Revised::Applied | Revised::Ignored | Revised::Refused(_) => {}
+            Revised::Ignored | Revised::Refused(_) => {}
         }
     }
 
@@ -198,12 +198,16 @@ impl Partition {
             "log offset {}: revision {} of schedule {}/{}",
             entry.offset, revision.number, revision.namespace, revision.schedule
         );
-        self.put_aside(SetAside::new(position, reason, minutehand_record::revision::encode(entry)));
+        let bytes = minutehand_record::revision::encode(entry);
+        self.outgoing.put_aside(SetAside::new(position, reason, bytes));
     }
 
     fn place_void(&mut self, at: Position, key: TaskKey, due: Timestamp) {
         let place = Place { due, offset: at.offset };
-        if self.breaks(PlantedBug::Markers) && due < self.horizon && !self.frontier.has_passed(place) {
+        if self.breaks(PlantedBug::Markers)
+            && due < self.coverage.horizon()
+            && !self.frontier.has_passed(place)
+        {
             // The bug: the void acts on what is there, and is forgotten.
             let waiting = self.tasks.chain(key).find(|(_, fact)| fact.due == due && !fact.is(flag::PASSED));
             if let Some((index, _)) = waiting {
@@ -232,7 +236,7 @@ impl Partition {
     pub(crate) fn put_aside_for_its_queue(&mut self, place: &str, offset: LogOffset, task: TaskRecord) {
         let position = format!("log offset {offset}, read from {place}");
         let reason = format!("queue {} is one too many: a partition knows at most 65,536", task.queue);
-        self.put_aside(SetAside::new(position, reason, task.encoded));
+        self.outgoing.put_aside(SetAside::new(position, reason, task.encoded));
     }
 
     /// A plain fact of the log: to the calendar when near, to a block when far (or when all are to be written), out at once
@@ -245,7 +249,7 @@ impl Partition {
         }
         // What the log took after its time is remembered for longer than others that are due then: who looks through the
         // timetable for what is to be remembered would not come so far back. So it stays in the log.
-        let is_near = self.is_near(place.due) || !fact.may_wait_in_the_timetable();
+        let is_near = self.coverage.is_near(place.due) || !fact.may_wait_in_the_timetable();
         let is_written = !is_near || fact.is_ahead_of_its_time() && self.config.persist == Persist::All;
         let shelf = match (is_near, is_written) {
             (false, _) => Shelf::Far,
@@ -275,8 +279,7 @@ impl Partition {
         let encoded = encoded.filter(|_| anew);
         let Some(index) = self.insert_unsettled(fact, encoded, Shelf::Near) else { return };
         if anew && self.tasks.opens_live_generation(index) && !self.withholds(index) {
-            self.late_bytes += self.tasks.get(index).bytes();
-            self.late.push(index);
+            self.outgoing.push_late(index, self.tasks.get(index).bytes());
         } else {
             self.tasks.drop_body(index);
         }

@@ -12,7 +12,6 @@ use minutehand_model::{Frontier, Place, Timestamp};
 use crate::partition::Partition;
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
-use crate::retry::Single;
 use crate::schedule::Outbox;
 
 /// Most stretches of the backlog; then F does not leave more behind.
@@ -23,20 +22,14 @@ const PORTION_MS: i64 = 50;
 impl Partition {
     /// Leaves behind what is too late, if anything is.
     pub(crate) fn leave_behind(&mut self) {
-        let is_any_late =
-            self.is_late(self.loaded) || self.calendar.wake_at([0; 3]).is_some_and(|due| self.is_late(due));
+        let is_any_late = self.is_late(self.coverage.loaded())
+            || self.calendar.wake_at([0; 3]).is_some_and(|due| self.is_late(due));
         if self.phase != Phase::Owning || !is_any_late || !self.may_leave_behind() {
             return;
         }
         let through = self.leave_behind_now();
         self.calendar.move_through(through, &mut self.behind);
-        let unread_until = through.due.floor_to_minute();
-        if self.loaded < unread_until {
-            // What is being read would be all of it.
-            self.reading_timetable = Single::default();
-            self.leave_unread(self.loaded, unread_until);
-            self.skip_unread();
-        }
+        self.coverage.leave_rest_unread(through.due.floor_to_minute());
     }
 
     pub(crate) fn is_late(&self, due: Timestamp) -> bool {
@@ -91,7 +84,9 @@ impl Partition {
     pub(crate) fn catch_up_limit(&self) -> Place {
         let held = self.held.keys().next().filter(|_| !self.breaks(PlantedBug::BacklogUnheld));
         let held = held.map_or(Timestamp::MAX, |(due, _)| due.plus_millis(-1));
-        Place::end_of(self.now.min(held)).min(self.frontier.front()).min(self.read_behind_until())
+        Place::end_of(self.now.min(held))
+            .min(self.frontier.front())
+            .min(Place::end_of(self.coverage.loaded_whole().plus_millis(-1)))
     }
 
     /// When the backlog may publish what it has within its limit; `None` when that is nothing.

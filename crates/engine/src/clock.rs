@@ -10,16 +10,34 @@ use crate::config::Config;
 use crate::effect::StopReason;
 use crate::input::Moment;
 
-/// What is known of the sink's clock.
-#[derive(Clone, Copy, Debug, Default)]
+/// What is known of the sink's clock, and the steady one that it is followed by.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SinkClock {
+    /// What the owner's steady clock shows, which never goes back.
+    steady_ms: i64,
     /// What it shows is at least what the steady clock shows, and this much more. `None`: it has not been seen.
     ahead_of_steady_ms: Option<i64>,
     /// When the question under way was sent.
     asked_at: Option<Moment>,
 }
 
+impl Default for SinkClock {
+    fn default() -> SinkClock {
+        SinkClock { steady_ms: i64::MIN, ahead_of_steady_ms: None, asked_at: None }
+    }
+}
+
 impl SinkClock {
+    /// Takes note of what the owner's steady clock shows.
+    pub(crate) fn tell(&mut self, steady_ms: i64) {
+        self.steady_ms = self.steady_ms.max(steady_ms);
+    }
+
+    /// The present by both of the owner's clocks.
+    pub(crate) fn moment(&self, wall: Timestamp) -> Moment {
+        Moment { wall, steady_ms: self.steady_ms }
+    }
+
     /// A question is sent whose answer will say when the sink took it.
     pub(crate) fn asked(&mut self, now: Moment) {
         self.asked_at = Some(now);

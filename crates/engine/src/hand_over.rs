@@ -50,6 +50,19 @@ impl HandOver {
     }
 }
 
+/// What is to be done about a hand-over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Tasks fire as before, while writes are waited for.
+    Tick,
+    /// The last tick is to be sent.
+    LastTick,
+    /// A tick is under way.
+    Wait,
+    /// The partition goes back.
+    Release,
+}
+
 impl Partition {
     /// Begins a hand-over that was asked for. An owner that has not come to fire anything has nothing to write down.
     pub(crate) fn begin_hand_over(&mut self) {
@@ -79,21 +92,29 @@ impl Partition {
         self.hand_over.is_some_and(|hand_over| hand_over.has_sent_last_tick)
     }
 
-    /// Sends the last tick when its time has come, and gives the partition back after it. Answers whether its time has come:
-    /// then no other tick is begun.
-    pub(crate) fn finish_hand_over(&mut self) -> bool {
-        let Some(hand_over) = self.hand_over else { return false };
+    /// Takes the next step of a hand-over.
+    pub(crate) fn act_on_hand_over(&mut self) {
+        let Some(hand_over) = self.hand_over else { return };
+        match self.next_step(hand_over) {
+            Step::Tick => self.tick(),
+            Step::LastTick => {
+                self.hand_over = Some(HandOver { has_sent_last_tick: true, ..hand_over });
+                self.build_tick(true);
+            }
+            Step::Wait => {}
+            Step::Release => self.release(),
+        }
+    }
+
+    fn next_step(&self, hand_over: HandOver) -> Step {
         if !hand_over.has_sent_last_tick && !self.may_send_last_tick(hand_over) {
-            return false;
+            return Step::Tick;
         }
-        let is_ticking = self.ticking.request.is_some();
-        if !is_ticking && !hand_over.has_sent_last_tick && self.may_fire() {
-            self.hand_over = Some(HandOver { has_sent_last_tick: true, ..hand_over });
-            self.build_tick(true);
-        } else if !is_ticking || self.now >= hand_over.ticks_until {
-            self.release();
+        match self.ticking.request {
+            None if !hand_over.has_sent_last_tick && self.may_fire() => Step::LastTick,
+            Some(_) if self.now < hand_over.ticks_until => Step::Wait,
+            _ => Step::Release,
         }
-        true
     }
 
     fn may_send_last_tick(&self, hand_over: HandOver) -> bool {

@@ -6,39 +6,60 @@ use minutehand_model::{Fact, Persist, Place, Timestamp, TimetableEntry, Timetabl
 
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
+use crate::input::RequestId;
 use crate::partition::Partition;
+use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::task_store::{Shelf, TaskIndex};
 
 impl Partition {
     /// Whether less than three quarters of the look-ahead are in memory.
     pub(crate) fn is_look_ahead_short(&self) -> bool {
-        self.loaded < self.now.plus_millis(self.config.look_ahead_ms * 3 / 4)
+        self.coverage.loaded() < self.now.plus_millis(self.config.look_ahead_ms * 3 / 4)
     }
 
     /// Reads on in the timetable when the look-ahead is short.
     pub(crate) fn read_ahead(&mut self) {
-        if !self.is_look_ahead_short() || self.is_memory_full() || !self.reading_timetable.is_free(self.now) {
+        if !self.is_look_ahead_short() || self.is_memory_full() || !self.coverage.may_read_ahead(self.now) {
             return;
         }
-        let until = self.now.plus_millis(self.config.look_ahead_ms).min(self.next_unread());
-        let request = self.request();
-        self.reading_timetable.start(request);
-        self.effects.push_back(Effect::ReadTimetable {
-            request,
-            from: self.loaded,
-            until,
-            bytes_max: self.page_bytes_max(),
-        });
-        if !self.breaks(PlantedBug::ReadInFlight) {
-            self.horizon = self.horizon.max(until);
+        let (from, until) = self.coverage.next_ahead(self.now.plus_millis(self.config.look_ahead_ms));
+        let request = self.read_timetable(from, until);
+        self.coverage.read_ahead(request, if self.breaks(PlantedBug::ReadInFlight) { from } else { until });
+        self.bring_near(from, until);
+    }
+
+    /// Reads on in the backlog, when there is room for it.
+    pub(crate) fn read_behind(&mut self) {
+        if !self.coverage.may_read_behind(self.now) || self.phase == Phase::Replaying {
+            return;
         }
-        self.bring_near(self.loaded, until);
+        self.coverage.leave_out_what_is_passed(&self.frontier);
+        if !self.has_room_behind() {
+            return;
+        }
+        let Some((from, until)) = self.coverage.next_behind() else { return };
+        let request = self.read_timetable(from, until);
+        self.coverage.read_behind(request, until);
+        self.bring_near(from, until);
+    }
+
+    fn read_timetable(&mut self, from: Timestamp, until: Timestamp) -> RequestId {
+        let (request, bytes_max) = (self.request(), self.page_bytes_max());
+        self.effects.push_back(Effect::ReadTimetable { request, from, until, bytes_max });
+        request
+    }
+
+    /// Takes a page of the backlog.
+    pub(crate) fn loaded_behind(&mut self, page: TimetablePage) {
+        let (complete_until, count) = (page.complete_until, page.entries.len());
+        self.load_entries(page);
+        self.coverage.loaded_behind(complete_until, count);
     }
 
     /// What waits for its block, or for the acknowledgement of its block, may be missing from the page that is
     /// being read: it goes to the calendar from memory.
-    pub(crate) fn bring_near(&mut self, from: Timestamp, until: Timestamp) {
+    fn bring_near(&mut self, from: Timestamp, until: Timestamp) {
         if self.breaks(PlantedBug::Pending) {
             return;
         }
@@ -85,10 +106,8 @@ impl Partition {
 
     /// Puts a fact into the calendar queue.
     pub(crate) fn enter_calendar(&mut self, index: TaskIndex) {
-        let fact = self.tasks.get_mut(index);
-        if !fact.is(flag::NEAR) {
-            fact.flags |= flag::NEAR;
-            self.near_bytes += fact.bytes();
+        if self.tasks.come_near(index) {
+            let fact = self.tasks.get(index);
             let (place, precision) = (fact.place(), fact.precision());
             match self.frontier.is_behind(place) {
                 true => self.behind.push(place, index, precision),
@@ -100,8 +119,7 @@ impl Partition {
     pub(crate) fn loaded_page(&mut self, page: TimetablePage) {
         let complete_until = page.complete_until;
         self.load_entries(page);
-        self.loaded = self.loaded.max(complete_until);
-        self.skip_unread();
+        self.coverage.loaded_ahead(complete_until);
         if self.breaks(PlantedBug::Pending) {
             self.pending_is_lost();
         }
@@ -114,14 +132,14 @@ impl Partition {
             }
         }
         for set_aside in page.set_aside {
-            self.put_aside(set_aside);
+            self.outgoing.put_aside(set_aside);
         }
     }
 
     /// With the rule `pending` broken, what was near only in memory is not merged at all.
     fn pending_is_lost(&mut self) {
         let tasks = &self.tasks;
-        let loaded = self.loaded;
+        let loaded = self.coverage.loaded();
         let due_of = |index| tasks.get(index).due;
         let lost = self.pending.take_between(Timestamp::MIN, loaded, due_of, |_| 0, self.now);
         for index in lost {
@@ -168,7 +186,7 @@ impl Partition {
         let behind = self.dues_behind();
         let unsettled = &mut self.unsettled;
         self.tasks.forget(self.now, self.remembered_from, behind, |offset| unsettled.remove(offset));
-        if self.waits_for_memory {
+        if self.inbox.is_stalled() {
             self.tasks.let_idle_pages_go();
         }
     }
@@ -178,7 +196,7 @@ impl Partition {
     /// clocks of log and owner may differ by less than the lease's time to live.
     fn memory_may_begin_at(&self) -> Timestamp {
         let front = self.frontier.front().due;
-        let heard_at = match self.backlog.is_empty() && self.next >= self.read_next {
+        let heard_at = match self.inbox.is_empty() && self.next >= self.inbox.read_next() {
             true => self.log_heard_at.plus_millis(-self.config.lease_ttl_ms),
             false => Timestamp::MIN,
         };

@@ -3,7 +3,7 @@
 //! What is counted lies in counters, so that the question may be asked for every record. Nothing is ever refused for want of
 //! memory, only later: each limit leaves room for what frees the memory of the others.
 
-use minutehand_model::{Command, Place, SetAside};
+use minutehand_model::{Command, Place};
 
 use crate::input::InputRecord;
 use crate::partition::Partition;
@@ -15,16 +15,13 @@ const PLACE_BYTES: usize = 16;
 /// What a fact costs beside its task while its block is being written: the entry, and its bytes on the way to the store.
 const WRITING_BYTES: usize = 256;
 /// What a record costs beside its payload while it waits to be applied.
-const RECORD_BYTES: usize = 256;
+pub(crate) const RECORD_BYTES: usize = 256;
 /// What is due within this time is read even when memory is short, in milliseconds.
 const URGENT_MS: i64 = 1_000;
 /// What one answer of the timetable may bring, as a share of the budget.
 const PAGE_SHARE: usize = 8;
 /// What one answer of the log may bring: less, for a short record takes many times its payload.
 const LOG_SHARE: usize = 32;
-/// What waits to be applied counts up to this share of the budget: with what rests, which counts up to one half, it must leave room for
-/// itself to be applied.
-const RECORDS_SHARE: usize = 4;
 
 /// Bytes in memory, about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +52,7 @@ impl InputRecord {
     }
 }
 
-fn command_bytes(command: &Command) -> usize {
+pub(crate) fn command_bytes(command: &Command) -> usize {
     match command {
         Command::Create(task)
         | Command::Move { task, .. }
@@ -68,31 +65,30 @@ fn command_bytes(command: &Command) -> usize {
 impl Partition {
     /// What the partition takes in memory.
     pub fn memory(&self) -> Memory {
-        self.memory_with(self.tasks.bytes(), self.tasks.resting_bytes(), self.records_bytes)
+        let tasks = (self.tasks.bytes(), self.tasks.resting_bytes(), self.tasks.near_bytes());
+        self.memory_with(tasks, self.inbox.bytes() + self.outgoing.memory_bytes())
     }
 
     /// The same with what is kept in counters counted anew: for tests.
     #[doc(hidden)]
     pub fn memory_counted_anew(&self) -> Memory {
-        let (bytes, resting) = self.tasks.counted_anew();
-        self.memory_with(bytes, resting, self.backlog.iter().map(InputRecord::bytes).sum())
+        let records = self.inbox.bytes_counted_anew() + self.outgoing.memory_bytes_counted_anew();
+        self.memory_with(self.tasks.counted_anew(), records)
     }
 
-    fn memory_with(&self, tasks: usize, resting: usize, records: usize) -> Memory {
+    fn memory_with(&self, (tasks, resting, near): (usize, usize, usize), records: usize) -> Memory {
         let places = (self.calendar.len() + self.behind.len() + self.pending.len()) * PLACE_BYTES;
         let sent = self.writes.values().chain(&self.failed_writes);
         let writing: usize = sent.map(|write| write.facts().len() * WRITING_BYTES).sum();
-        let busy = tasks - resting + places + writing + records + self.outgoing_bytes();
-        Memory { busy, near: self.near_bytes, resting }
+        Memory { busy: tasks - resting + places + writing + records, near, resting }
     }
 
     /// What is counted against the budget. What rests goes by itself, in its time: it counts up to one half, or the log could
-    /// not be applied, and its time would not come. Nor does what waits to be applied keep itself from that.
+    /// not be applied, and its time would not come. What waits to be applied is one answer of the log, which only its application frees.
     fn counted_bytes(&self) -> usize {
         let Memory { busy, resting, .. } = self.memory();
-        let budget = self.config.memory_bytes_max;
-        let records = self.records_bytes.min(budget / RECORDS_SHARE);
-        busy - self.records_bytes + records + resting.min(budget / 2)
+        let busy = if self.breaks(PlantedBug::MemoryInbox) { busy } else { busy - self.inbox.bytes() };
+        busy + resting.min(self.config.memory_bytes_max / 2)
     }
 
     /// Whether more of the log may be applied. What is being moved is held until the log has said so, and F with it; and while a
@@ -124,11 +120,11 @@ impl Partition {
     /// Whether reading ahead in the timetable has to wait until tasks have fired. What has run lately must be known at any rate,
     /// and so must the next that is due, or nothing would ever fire.
     pub(crate) fn is_memory_full(&self) -> bool {
-        if self.loaded <= self.frontier.front().due {
+        if self.coverage.loaded() <= self.frontier.front().due {
             return false;
         }
         let budget = self.config.memory_bytes_max;
-        let is_urgent = self.loaded <= self.now.plus_millis(URGENT_MS);
+        let is_urgent = self.coverage.loaded() <= self.now.plus_millis(URGENT_MS);
         let limit = if is_urgent { budget.saturating_add(budget / 4) } else { budget / 4 * 3 };
         self.counted_bytes() >= limit && (!is_urgent || self.has_something_to_fire())
     }
@@ -152,22 +148,5 @@ impl Partition {
     /// How much one read of the log may bring.
     pub(crate) fn log_read_bytes_max(&self) -> usize {
         self.config.log_read_bytes_max.min(self.config.memory_bytes_max / LOG_SHARE)
-    }
-
-    /// What leaves with the next tick beside what is due.
-    pub(crate) fn outgoing_bytes(&self) -> usize {
-        self.derived_bytes + self.set_aside_bytes
-    }
-
-    /// Something cannot be understood or kept: the next tick says so.
-    pub(crate) fn put_aside(&mut self, set_aside: SetAside) {
-        self.set_aside_bytes += RECORD_BYTES + set_aside.bytes.len();
-        self.set_aside.push(set_aside);
-    }
-
-    /// A decision is to be appended to the log by the next tick.
-    pub(crate) fn derive(&mut self, command: Command) {
-        self.derived_bytes += RECORD_BYTES + command_bytes(&command);
-        self.derived.push(command);
     }
 }

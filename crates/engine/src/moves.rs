@@ -46,11 +46,11 @@ pub(crate) struct LookUp {
 impl Partition {
     /// Whether all is known that the next record's decision needs; if not, the timetable is being asked.
     pub(crate) fn knows_what_is_moved(&mut self) -> bool {
-        let Some(InputRecord { offset, command: Ok(Command::Move { due, .. }), .. }) = self.backlog.front()
+        let Some(InputRecord { offset, command: Ok(Command::Move { due, .. }), .. }) = self.inbox.first()
         else {
             return true;
         };
-        let is_far = *offset >= self.known && !self.is_loaded(*due);
+        let is_far = *offset >= self.known && !self.coverage.is_loaded(*due);
         if !is_far || self.breaks(PlantedBug::MoveUnasked) {
             return true;
         }
@@ -63,8 +63,10 @@ impl Partition {
 
     /// Asks about the far tasks that the records read so far want to move, many at once.
     fn look_up_far_moves(&mut self) {
-        let far_moves = self.backlog.iter().filter_map(|record| match &record.command {
-            Ok(Command::Move { key, due, .. }) if !self.is_loaded(*due) => Some((record.offset, *key, *due)),
+        let far_moves = self.inbox.iter().filter_map(|record| match &record.command {
+            Ok(Command::Move { key, due, .. }) if !self.coverage.is_loaded(*due) => {
+                Some((record.offset, *key, *due))
+            }
             _ => None,
         });
         let room = LOOK_UPS_MAX.saturating_sub(self.look_ups.len());
@@ -120,7 +122,7 @@ impl Partition {
     /// A move runs only if the task has not: decided now, appended to the log by the next tick, held until read back.
     pub(crate) fn resolve_move(&mut self, offset: LogOffset, key: TaskKey, due: Timestamp, task: TaskRecord) {
         let looked_up = self.look_ups.remove(&offset);
-        let is_guessed = self.breaks(PlantedBug::MoveUnasked) && !self.is_loaded(due);
+        let is_guessed = self.breaks(PlantedBug::MoveUnasked) && !self.coverage.is_loaded(due);
         let in_memory = self.tasks.chain(key).map(|(_, fact)| fact).filter(|fact| fact.due == due);
         let mut facts: BTreeSet<(LogOffset, bool)> =
             in_memory.map(|fact| (fact.offset, !fact.is(flag::VOID))).collect();
@@ -131,7 +133,7 @@ impl Partition {
         let is_waiting = opened_at(&facts)
             .is_some_and(|opened_at| !self.frontier.has_passed(Place { due, offset: opened_at }));
         if is_waiting && !self.held.contains_key(&(due, key)) {
-            self.derive(Command::Moved { key, due, task });
+            self.outgoing.derive(Command::Moved { key, due, task });
             if !self.breaks(PlantedBug::Hold) {
                 self.held.insert((due, key), Hold::Decided);
             }

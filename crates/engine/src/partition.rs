@@ -4,25 +4,27 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use minutehand_model::{
-    Checkpoint, Command, Epoch, Frontier, LogOffset, Namespace, PartitionId, Place, QueueName, RevisionEntry,
-    ScheduleId, ScheduleState, SetAside, TaskKey, Timestamp,
+    Checkpoint, Epoch, Frontier, LogOffset, Namespace, PartitionId, Place, QueueName, RevisionEntry,
+    ScheduleId, ScheduleState, TaskKey, Timestamp,
 };
 
 use crate::calendar_queue::CalendarQueue;
 use crate::clock::SinkClock;
 use crate::config::Config;
+use crate::coverage::{Coverage, Reading};
 use crate::effect::{Effect, StopReason};
 use crate::hand_over::HandOver;
-use crate::input::{Failure, Input, InputRecord, Moment, RequestId};
+use crate::inbox::Inbox;
+use crate::input::{Failure, Input, Moment, RequestId};
 use crate::moves::{Hold, LookUp};
+use crate::outgoing::Outgoing;
 use crate::pending::PendingBlocks;
 use crate::phase::{Phase, WakeReason};
 use crate::planted::PlantedBug;
 use crate::queue_names::QueueNames;
 use crate::retry::{Single, Write};
 use crate::schedule::ScheduleBook;
-use crate::task_store::{TaskIndex, TaskStore};
-use crate::unread::Unread;
+use crate::task_store::TaskStore;
 use crate::unsettled::Unsettled;
 
 /// The state machine of one partition. See the crate's documentation for how to drive it.
@@ -33,7 +35,6 @@ pub struct Partition {
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) requests: u64,
     pub(crate) now: Timestamp,
-    pub(crate) steady_ms: i64,
     pub(crate) sink_clock: SinkClock,
     pub(crate) wake: Option<(Timestamp, WakeReason)>,
     pub(crate) phase: Phase,
@@ -68,12 +69,8 @@ pub struct Partition {
     pub(crate) replay_end: LogOffset,
     pub(crate) log_end: LogOffset,
 
-    /// Every entry due before this is in memory.
-    pub(crate) loaded: Timestamp,
-    /// What is due before this goes to the calendar; ahead of `loaded` while a read is under way.
-    pub(crate) horizon: Timestamp,
-    /// But for these parts, oldest first.
-    pub(crate) unread: VecDeque<Unread>,
+    /// Which part of the timetable is in memory.
+    pub(crate) coverage: Coverage,
 
     pub(crate) queues: QueueNames,
     /// Names of tasks that have been applied, to be let go together: a shared counter waits for all stores before it.
@@ -84,7 +81,6 @@ pub struct Partition {
     pub(crate) behind: CalendarQueue,
     /// When the backlog last published something.
     pub(crate) caught_up_at: Timestamp,
-    pub(crate) near_bytes: usize,
     pub(crate) pending: PendingBlocks,
     pub(crate) schedules: ScheduleBook,
     pub(crate) revisions_loaded: bool,
@@ -94,32 +90,17 @@ pub struct Partition {
     pub(crate) stored_revisions: BTreeSet<LogOffset>,
     pub(crate) revisions_to_write: Vec<RevisionEntry>,
     pub(crate) unsettled: Unsettled,
-    /// Came after F had passed their time; they leave with the next tick.
-    pub(crate) late: Vec<TaskIndex>,
-    pub(crate) late_bytes: usize,
-    /// Resolved decisions to be appended to the log by the next tick.
-    pub(crate) derived: Vec<Command>,
+    /// What leaves with the next tick beside what is due.
+    pub(crate) outgoing: Outgoing,
     /// What is being moved: decided, but not yet read back from the log.
     pub(crate) held: BTreeMap<(Timestamp, TaskKey), Hold>,
     /// The far tasks that records of the backlog want to move, by the offset of the record.
     pub(crate) look_ups: BTreeMap<LogOffset, LookUp>,
-    pub(crate) derived_bytes: usize,
-    pub(crate) set_aside: Vec<SetAside>,
-    pub(crate) set_aside_bytes: usize,
-    /// How many have been handed to a tick.
-    pub(crate) set_aside_count: u64,
     /// Records that have been read and not applied yet.
-    pub(crate) backlog: VecDeque<InputRecord>,
-    pub(crate) records_bytes: usize,
-    /// The next record waits for memory.
-    pub(crate) waits_for_memory: bool,
-    /// Where to read on when the backlog is empty.
-    pub(crate) read_next: LogOffset,
+    pub(crate) inbox: Inbox,
 
     pub(crate) opening: Single,
     pub(crate) reading_revisions: Single,
-    pub(crate) reading_timetable: Single,
-    pub(crate) reading_behind: Single,
     pub(crate) reading_log: Single,
     pub(crate) ticking: Single,
     /// The checkpoint of the tick under way.
@@ -137,7 +118,6 @@ impl Partition {
             effects: VecDeque::new(),
             requests: 0,
             now: Timestamp::MIN,
-            steady_ms: i64::MIN,
             sink_clock: SinkClock::default(),
             wake: None,
             phase: Phase::Waiting,
@@ -159,16 +139,13 @@ impl Partition {
             known: LogOffset::START,
             replay_end: LogOffset::START,
             log_end: LogOffset::START,
-            loaded: Timestamp::MIN,
-            horizon: Timestamp::MIN,
-            unread: VecDeque::new(),
+            coverage: Coverage::default(),
             queues: QueueNames::default(),
             spent_names: Vec::new(),
             tasks: TaskStore::new(config.dedupe_window_ms),
             calendar: CalendarQueue::default(),
             behind: CalendarQueue::default(),
             caught_up_at: Timestamp::MIN,
-            near_bytes: 0,
             pending: PendingBlocks::default(),
             schedules: ScheduleBook::new(config.planted),
             revisions_loaded: false,
@@ -176,23 +153,12 @@ impl Partition {
             stored_revisions: BTreeSet::new(),
             revisions_to_write: Vec::new(),
             unsettled: Unsettled::default(),
-            late: Vec::new(),
-            late_bytes: 0,
-            derived: Vec::new(),
+            outgoing: Outgoing::default(),
             held: BTreeMap::new(),
             look_ups: BTreeMap::new(),
-            derived_bytes: 0,
-            set_aside: Vec::new(),
-            set_aside_bytes: 0,
-            set_aside_count: 0,
-            backlog: VecDeque::new(),
-            records_bytes: 0,
-            waits_for_memory: false,
-            read_next: LogOffset::START,
+            inbox: Inbox::default(),
             opening: Single::default(),
             reading_revisions: Single::default(),
-            reading_timetable: Single::default(),
-            reading_behind: Single::default(),
             reading_log: Single::default(),
             ticking: Single::default(),
             in_flight: None,
@@ -220,13 +186,11 @@ impl Partition {
                     self.loaded_revisions(entries);
                 }
             }
-            Input::Page { request, page } => {
-                if self.reading_timetable.answers(request) {
-                    self.loaded_page(page);
-                } else if self.reading_behind.answers(request) {
-                    self.loaded_behind(page);
-                }
-            }
+            Input::Page { request, page } => match self.coverage.answers(request) {
+                Some(Reading::Ahead) => self.loaded_page(page),
+                Some(Reading::Behind) => self.loaded_behind(page),
+                None => {}
+            },
             Input::Records { request, records, next, end } => {
                 if self.reading_log.answers(request) {
                     self.take_records(records, next, end);
@@ -316,7 +280,7 @@ impl Partition {
 
     /// The present time is `now`. When the clock has gone back, nothing waits for times that it named before.
     fn tell_time(&mut self, Moment { wall: now, steady_ms }: Moment) {
-        self.steady_ms = self.steady_ms.max(steady_ms);
+        self.sink_clock.tell(steady_ms);
         let went_back = now < self.now;
         self.now = now;
         if went_back {
@@ -345,7 +309,7 @@ impl Partition {
         // F may stand ahead of the clock: this one went back, or the predecessor's ran ahead.
         self.frontier.open_gap(Place::end_of(self.now), self.applied);
         if self.has_sent_last_tick() {
-            self.finish_hand_over();
+            self.act_on_hand_over();
             return;
         }
         self.ask_timetable();
@@ -355,12 +319,16 @@ impl Partition {
         self.leave_behind();
         self.read_ahead();
         self.read_behind();
-        if !self.finish_hand_over() {
+        if self.hand_over.is_some() {
+            // What is sent now decides whether there is anything to wait for.
+            self.flush();
+            self.act_on_hand_over();
+            self.forget();
+        } else {
             self.tick();
+            self.forget();
+            self.flush();
         }
-        self.forget();
-        self.flush();
-        self.finish_hand_over();
     }
 
     /// The next thing to be carried out.
@@ -401,7 +369,7 @@ impl Partition {
 
     /// The present, as it was told last.
     pub(crate) fn moment(&self) -> Moment {
-        Moment { wall: self.now, steady_ms: self.steady_ms }
+        self.sink_clock.moment(self.now)
     }
 
     /// Holds the owner's clock against the sink's; the owner stops when it is off. Answers whether it goes on.

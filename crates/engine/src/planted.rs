@@ -87,8 +87,12 @@ planted_bugs! {
     HandOverWaits = "hand-over-waits",
     /// The log is asked for more only when there is news of it.
     Deaf = "deaf",
+    /// An answer of the log without records says that there is no more, although its end lies further on.
+    ShortRead = "short-read",
     /// Commands are applied however much memory they take.
     MemoryUnbounded = "memory-unbounded",
+    /// What waits to be applied is counted against the room for it.
+    MemoryInbox = "memory-inbox",
     /// An owner goes by its own clock, whatever the sink's shows.
     ClockUnchecked = "clock-unchecked",
     /// After a commit in doubt the owner goes on from memory.

@@ -59,28 +59,17 @@ impl Single {
 impl Partition {
     /// All that are under way at most once: what is true of their pauses is true of every one.
     pub(crate) fn singles(&self) -> impl Iterator<Item = &Single> {
-        let singles = [
-            &self.opening,
-            &self.reading_revisions,
-            &self.reading_timetable,
-            &self.reading_behind,
-            &self.reading_log,
-            &self.ticking,
-        ];
-        singles.into_iter().chain(self.look_ups.values().map(|look_up| &look_up.asking))
+        let singles = [&self.opening, &self.reading_revisions, &self.reading_log, &self.ticking];
+        let asked = self.look_ups.values().map(|look_up| &look_up.asking);
+        singles.into_iter().chain(self.coverage.readings()).chain(asked)
     }
 
     /// The same, to be changed.
     pub(crate) fn singles_mut(&mut self) -> impl Iterator<Item = &mut Single> {
-        let singles = [
-            &mut self.opening,
-            &mut self.reading_revisions,
-            &mut self.reading_timetable,
-            &mut self.reading_behind,
-            &mut self.reading_log,
-            &mut self.ticking,
-        ];
-        singles.into_iter().chain(self.look_ups.values_mut().map(|look_up| &mut look_up.asking))
+        let singles =
+            [&mut self.opening, &mut self.reading_revisions, &mut self.reading_log, &mut self.ticking];
+        let asked = self.look_ups.values_mut().map(|look_up| &mut look_up.asking);
+        singles.into_iter().chain(self.coverage.readings_mut()).chain(asked)
     }
 }
 

@@ -35,7 +35,6 @@ impl Partition {
         anew.effects = std::mem::take(&mut self.effects);
         anew.requests = self.requests;
         anew.now = self.now;
-        anew.steady_ms = self.steady_ms;
         anew.sink_clock = self.sink_clock;
         anew.epoch = self.epoch;
         anew.lease_confirmed_at = self.lease_confirmed_at;
@@ -62,7 +61,7 @@ impl Partition {
         self.frontier = checkpoint.frontier.clone();
         self.remembered_from = checkpoint.remembered_from;
         self.next = checkpoint.replay_from;
-        self.read_next = checkpoint.replay_from;
+        self.inbox.begin_at(checkpoint.replay_from);
         self.log_end = self.log_end.max(log_end);
         self.replay_end = log_end;
         self.plan_reading();
@@ -77,15 +76,14 @@ impl Partition {
     fn plan_reading(&mut self) {
         let minute_after = |due: Timestamp| due.floor_to_minute().plus_millis(MINUTE_MS);
         let (floor, front) = (self.frontier.floor().due, self.frontier.front().due);
-        self.loaded = self.first_bucket_needed(floor);
-        self.horizon = self.loaded;
+        self.coverage.begin_at(self.first_bucket_needed(floor));
         if !self.frontier.gaps.is_empty() {
             return;
         }
-        self.leave_unread(minute_after(floor), self.first_bucket_needed(front));
+        self.coverage.leave_unread(minute_after(floor), self.first_bucket_needed(front));
         if self.is_late(front) && self.may_leave_behind() {
             let through = self.leave_behind_now();
-            self.leave_unread(minute_after(front), through.due.floor_to_minute());
+            self.coverage.leave_unread(minute_after(front), through.due.floor_to_minute());
         }
     }
 
@@ -117,13 +115,26 @@ impl Partition {
         for entry in entries {
             // Before-a: what lies above, the log itself will say.
             if entry.offset < self.applied {
-                let refused = self.schedules.revise(entry.clone(), &self.frontier, false, self.now);
-                if let Revised::Refused(reason) = refused {
-                    self.set_aside_revision(&entry, reason);
-                }
                 self.stored_revisions.insert(entry.offset);
+                // What stands in the log comes again from there, after those before it.
+                if entry.offset < self.next {
+                    self.revise_again(&entry);
+                }
             }
         }
         self.revisions_loaded = true;
+    }
+
+    /// A revision that a predecessor has applied and stored.
+    pub(crate) fn revise_again(&mut self, entry: &RevisionEntry) {
+        let (revised, missing) = self.schedules.revise_again(entry.clone(), &self.frontier, self.now);
+        match revised {
+            Revised::Refused(reason) => self.set_aside_revision(entry, reason),
+            Revised::Applied if missing > 0 => {
+                let reason = format!("{missing} before it cannot be read; it is in force without them");
+                self.set_aside_revision(entry, reason);
+            }
+            Revised::Applied | Revised::Ignored => {}
+        }
     }
 }

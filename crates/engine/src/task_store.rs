@@ -102,6 +102,8 @@ pub(crate) struct TaskStore {
     bytes: usize,
     /// That of pages in which everything rests.
     resting_bytes: usize,
+    /// That of facts in the calendar queue, about.
+    near_bytes: usize,
 }
 
 impl TaskStore {
@@ -123,6 +125,7 @@ impl TaskStore {
             spared: Vec::new(),
             bytes: 0,
             resting_bytes: 0,
+            near_bytes: 0,
         }
     }
 
@@ -136,12 +139,18 @@ impl TaskStore {
         self.resting_bytes
     }
 
-    /// Both, counted anew.
-    pub(crate) fn counted_anew(&self) -> (usize, usize) {
+    /// What is in the calendar queue, about.
+    pub(crate) fn near_bytes(&self) -> usize {
+        self.near_bytes
+    }
+
+    /// All three, counted anew.
+    pub(crate) fn counted_anew(&self) -> (usize, usize, usize) {
+        let near = self.facts.0.iter().flatten().filter(|fact| fact.is(flag::NEAR)).map(StoredFact::bytes);
         let all = self.facts.0.iter().zip(&self.pages);
         let bytes = |(facts, page): (&Vec<StoredFact>, &Page)| facts.len() * FACT_BYTES + page.body_bytes();
         let resting = all.clone().filter(|(_, page)| page.is_complete());
-        (all.map(bytes).sum(), resting.map(bytes).sum())
+        (all.map(bytes).sum(), resting.map(bytes).sum(), near.sum())
     }
 
     pub(crate) fn get(&self, index: TaskIndex) -> &StoredFact {
@@ -242,6 +251,25 @@ impl TaskStore {
     /// The encoded task, if it is still kept.
     pub(crate) fn body(&self, index: TaskIndex) -> Option<Bytes> {
         self.pages[(index.0 >> PAGE_BITS) as usize].body(self.get(index))
+    }
+
+    /// A fact goes to the calendar queue; whether it was not there.
+    pub(crate) fn come_near(&mut self, index: TaskIndex) -> bool {
+        let fact = self.get_mut(index);
+        let comes = !fact.is(flag::NEAR);
+        if comes {
+            fact.flags |= flag::NEAR;
+            self.near_bytes += self.get(index).bytes();
+        }
+        comes
+    }
+
+    /// F passes a fact, which is in the calendar queue no more.
+    pub(crate) fn pass(&mut self, index: TaskIndex) {
+        let fact = self.get_mut(index);
+        debug_assert!(fact.is(flag::NEAR), "what F passes comes from the calendar queue");
+        fact.flags = (fact.flags | flag::PASSED) & !flag::NEAR;
+        self.near_bytes -= self.get(index).bytes();
     }
 
     /// The encoded task is not needed any more.

@@ -24,9 +24,7 @@ impl Partition {
             return self.ask_the_time();
         }
         let is_due = self.due_at().is_some_and(|time| time <= self.now);
-        let has_decided = !self.late.is_empty()
-            || !self.derived.is_empty()
-            || !self.set_aside.is_empty()
+        let has_decided = self.outgoing.len() > 0
             || self.schedules.has_news()
             || self.schedules.is_backfilling()
             || self.schedules.alarm_at().is_some_and(|time| time <= self.now);
@@ -94,7 +92,7 @@ impl Partition {
         let held = held.map_or(Timestamp::MAX, |due| due.plus_millis(-1));
         let loaded = match self.breaks(PlantedBug::Unloaded) {
             true => Timestamp::MAX,
-            false => self.loaded.plus_millis(-1),
+            false => self.coverage.loaded().plus_millis(-1),
         };
         held.min(loaded)
     }
@@ -112,7 +110,7 @@ impl Partition {
     pub(crate) fn build_tick(&mut self, wants_checkpoint: bool) {
         let mut outbox = self.schedules.take_outbox();
         let late_changes = self.breaks(PlantedBug::TornState).then(|| self.schedules.take_changes());
-        let bytes_decided = self.late_bytes + self.outgoing_bytes();
+        let bytes_decided = self.outgoing.tick_bytes();
         self.take_late(&mut outbox);
         let limit = self.frontier_limit();
         let (frontier, bytes) = self.take_due(limit, bytes_decided, &mut outbox);
@@ -135,32 +133,27 @@ impl Partition {
             replay_from: self.replay_from(),
             remembered_from: self.remembered_from,
         };
-        (self.derived_bytes, self.set_aside_bytes) = (0, 0);
+        let (derived, set_aside) = self.outgoing.take_decided();
         let tick = Tick {
             partition: self.id,
             checkpoint,
             published_at: self.now,
             publications: outbox.publications,
             stops: outbox.stops,
-            derived: self.derived.drain(..).chain(outbox.derived).collect(),
+            derived: derived.into_iter().chain(outbox.derived).collect(),
             schedule_states: late_changes.unwrap_or_else(|| self.schedules.take_changes()),
-            set_aside: std::mem::take(&mut self.set_aside),
+            set_aside,
         };
         if tick.is_bare() && !wants_checkpoint {
             return;
         }
         self.decisions_sent();
-        self.set_aside_count += tick.set_aside.len() as u64;
         self.send_tick(tick);
     }
 
     /// Everything that came late leaves in this tick: A passes it with this tick's checkpoint.
     fn take_late(&mut self, outbox: &mut Outbox) {
-        let mut late = std::mem::take(&mut self.late);
-        if self.breaks(PlantedBug::Budget) && late.len() > 1 {
-            self.late = late.split_off(1);
-        }
-        self.late_bytes = 0;
+        let late = self.outgoing.take_late(if self.breaks(PlantedBug::Budget) { 1 } else { usize::MAX });
         outbox.publications.reserve(late.len());
         for index in late {
             if !self.tasks.opens_live_generation(index) {
@@ -245,9 +238,7 @@ impl Partition {
 
     fn pass(&mut self, index: TaskIndex) {
         let runs = self.tasks.opens_live_generation(index) && !self.withholds(index);
-        let fact = self.tasks.get_mut(index);
-        self.near_bytes -= fact.bytes();
-        fact.flags = (fact.flags | flag::PASSED) & !flag::NEAR;
+        self.tasks.pass(index);
         if !runs {
             self.tasks.drop_body(index);
         }

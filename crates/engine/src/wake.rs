@@ -29,7 +29,7 @@ impl Partition {
         if self.ticking.is_free(self.now) && self.may_fire() {
             wakes.push((self.due_at(), WakeReason::Due));
             wakes.push((self.checkpoint_at(), WakeReason::Checkpoint));
-            let is_busy = !self.late.is_empty() || !self.derived.is_empty() || self.schedules.has_news();
+            let is_busy = self.outgoing.len() > 0 || self.schedules.has_news();
             wakes.push((is_busy.then_some(self.now), WakeReason::Busy));
             let backfills = self.schedules.is_backfilling() && self.phase != Phase::Replaying;
             wakes.push((backfills.then(|| self.now.plus_millis(1)), WakeReason::Busy));
@@ -46,12 +46,12 @@ impl Partition {
     }
 
     fn look_ahead_at(&self) -> Option<Timestamp> {
-        let is_waiting = self.reading_timetable.not_before.is_some_and(|time| time > self.now);
-        if self.reading_timetable.request.is_some() || is_waiting || self.is_memory_full() {
+        if self.coverage.awaits_ahead(self.now) || self.is_memory_full() {
             return None;
         }
         Some(
-            self.loaded
+            self.coverage
+                .loaded()
                 .plus_millis(-(self.config.look_ahead_ms * 3 / 4))
                 .plus_millis(1)
                 .max(self.now.plus_millis(1)),
@@ -60,7 +60,7 @@ impl Partition {
 
     /// At once, when there is room again for records that waited for it.
     fn applies_at(&self) -> Option<Timestamp> {
-        let may_go_on = self.waits_for_memory && self.has_room_to_apply() && !self.has_sent_last_tick();
+        let may_go_on = self.inbox.is_stalled() && self.has_room_to_apply() && !self.has_sent_last_tick();
         may_go_on.then_some(self.now)
     }
 

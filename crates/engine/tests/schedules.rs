@@ -244,3 +244,45 @@ fn a_backfill_takes_turns_where_runs_must_not_overlap() {
     story.say(2_000, ended(RunCause::Backfill, -30_000, None, OutcomeKind::Succeeded));
     assert_eq!(story.nominals(), [-30_000, -20_000]);
 }
+
+/// Damage takes a row of the store: what can be read goes on, and it is told.
+#[test]
+fn a_revision_that_cannot_be_read_blocks_none_of_the_later_ones() {
+    let every_minute = ScheduleDefinition {
+        recurrence: minutehand_model::RecurrenceSpec::Interval {
+            every_ms: 60_000,
+            anchor: at(0),
+            zone: "UTC".to_owned(),
+        },
+        ..every_ten_seconds()
+    };
+    let mut story = Story::begin().with_stored_revisions();
+    story.say(500, revision(1, Some(every_ten_seconds()), false));
+    story.say(15_000, revision(2, Some(every_ten_seconds()), true));
+    story.say(25_000, revision(3, Some(every_minute.clone()), false));
+    story.pass(40_000);
+    story.revisions.retain(|entry| entry.revision.number != 2);
+    story.take_over(41_000);
+    story.pass(130_000);
+    assert_eq!(story.nominals(), [10_000, 60_000, 120_000]);
+    assert_eq!(story.set_aside.len(), 1, "it is told once");
+    assert!(story.set_aside[0].reason.starts_with("1 before it cannot be read"), "{:?}", story.set_aside);
+    story.say(131_000, revision(4, Some(every_minute), true));
+    story.pass(190_000);
+    assert_eq!(story.nominals(), [10_000, 60_000, 120_000], "and later revisions count");
+}
+
+/// A clock that was ahead has taken F along: what is owed since the resumption stands in the state alone.
+#[test]
+fn what_a_resumption_owes_below_f_is_owed_by_every_successor() {
+    let mut story = begin(every_ten_seconds());
+    story.say(5_000, revision(2, Some(every_ten_seconds()), true));
+    story.pass(100_000);
+    story.take_over(50_000);
+    story.say(51_000, revision(3, Some(every_ten_seconds()), false));
+    story.pass(61_000);
+    assert_eq!(story.nominals(), [60_000]);
+    story.take_over(65_000);
+    story.pass(121_000);
+    assert_eq!(story.nominals(), [60_000, 70_000, 80_000, 90_000, 100_000, 110_000, 120_000]);
+}

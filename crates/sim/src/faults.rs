@@ -18,8 +18,9 @@ macro_rules! fault_model {
             }
 
             /// The rates of a seed: about half of the faults are switched off, the others drawn from their ranges.
-            pub(crate) fn draw(rng: &mut Rng) -> FaultModel {
-                FaultModel { $($field: Draw::draw($range, rng),)+ }
+            /// `later`: for those that were thought of later, so that a seed's other choices do not depend on them.
+            pub(crate) fn draw(rng: &mut Rng, later: &mut Rng) -> FaultModel {
+                FaultModel { $($field: Draw::draw($range, rng, later),)+ }
             }
 
             /// Every rate with its name, in order.
@@ -33,17 +34,21 @@ macro_rules! fault_model {
 /// How a field of the fault model is drawn.
 trait Draw {
     type Value;
-    fn draw(self, rng: &mut Rng) -> Self::Value;
+    fn draw(self, rng: &mut Rng, later: &mut Rng) -> Self::Value;
 }
 
 /// A probability or rate: zero in half of the seeds.
 struct Rate(f64);
 /// A length of time in milliseconds, from a thirtieth of this to this.
 struct UpTo(i64);
+/// A length of time in milliseconds, up to this; zero in three of four seeds.
+struct Seldom(i64);
+/// One that is drawn apart.
+struct Later<D>(D);
 
 impl Draw for Rate {
     type Value = f64;
-    fn draw(self, rng: &mut Rng) -> f64 {
+    fn draw(self, rng: &mut Rng, _: &mut Rng) -> f64 {
         let share = rng.below(1_001) as f64 / 1_000.0;
         if rng.chance(0.5) { 0.0 } else { self.0 * share * share }
     }
@@ -51,8 +56,22 @@ impl Draw for Rate {
 
 impl Draw for UpTo {
     type Value = i64;
-    fn draw(self, rng: &mut Rng) -> i64 {
+    fn draw(self, rng: &mut Rng, _: &mut Rng) -> i64 {
         rng.range(self.0 / 30, self.0)
+    }
+}
+
+impl Draw for Seldom {
+    type Value = i64;
+    fn draw(self, rng: &mut Rng, _: &mut Rng) -> i64 {
+        if rng.chance(0.75) { 0 } else { rng.range(0, self.0) }
+    }
+}
+
+impl<D: Draw> Draw for Later<D> {
+    type Value = D::Value;
+    fn draw(self, _: &mut Rng, later: &mut Rng) -> D::Value {
+        self.0.draw(later, &mut Rng::new(0))
     }
 }
 
@@ -109,6 +128,12 @@ fault_model! {
     lost_growth: f64 = Rate(0.5),
     /// Readers that die: their owner hears of no more growth.
     reader_deaths_per_minute: f64 = Rate(3.0),
+    /// Transactions in a log that hang: what was appended since is not handed out until they end.
+    hanging_per_minute: f64 = Later(Rate(4.0)),
+    /// How long they do.
+    hanging_ms_max: i64 = Later(UpTo(20_000)),
+    /// How far the log's clock goes back when another machine leads it.
+    log_clock_ms_max: i64 = Later(Seldom(1_000)),
 }
 
 impl FaultModel {
@@ -192,6 +217,8 @@ fault_counts! {
     lost_growth,
     /// Readers that died.
     reader_deaths,
+    /// Transactions that hung.
+    hanging_transactions,
     /// Leases that ran out.
     expired_leases,
     /// Owners that began.
@@ -208,7 +235,8 @@ mod tests {
 
     #[test]
     fn every_fault_is_drawn_by_some_seed_and_left_out_by_another() {
-        let drawn: Vec<FaultModel> = (0..64).map(|seed| FaultModel::draw(&mut Rng::new(seed))).collect();
+        let drawn: Vec<FaultModel> =
+            (0..64).map(|seed| FaultModel::draw(&mut Rng::new(seed), &mut Rng::fork(seed, 1))).collect();
         for (index, (name, _)) in drawn[0].rates().iter().enumerate() {
             assert!(drawn.iter().any(|model| model.rates()[index].1 > 0.0), "{name} is never drawn");
             let always = name.ends_with("_ms_max");

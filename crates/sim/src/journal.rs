@@ -74,6 +74,16 @@ impl Said {
     }
 }
 
+impl Said {
+    /// The same for a record that no owner's tick has appended: a decision that no owner took moves a task whatever happened.
+    pub(crate) fn by_others(command: &Result<Command, SetAside>) -> Said {
+        match Said::of(command) {
+            Said::Moved { key, due, to, encoded } => Said::Replace { key, due, to, encoded },
+            said => said,
+        }
+    }
+}
+
 /// A record of the log.
 #[derive(Clone, Debug)]
 pub struct Logged {

@@ -119,7 +119,11 @@ impl Setup {
     /// The setup under which a planted bug is looked for, without the bug.
     pub(crate) fn draw_aimed(seed: u64, options: &Options) -> Setup {
         let mut rng = Rng::fork(seed, 7);
-        let drawn = if rng.chance(0.125) { FaultModel::healthy() } else { FaultModel::draw(&mut rng) };
+        let drawn = if rng.chance(0.125) {
+            FaultModel::healthy()
+        } else {
+            FaultModel::draw(&mut rng, &mut Rng::fork(seed, 17))
+        };
         let mut mix = draw_mix(&mut rng, &mut Rng::fork(seed, 13));
         mix.horizon_ms = mix.horizon_ms.min(options.virtual_seconds as i64 * 20 * SECOND_MS);
         let faults_end_ms = BEGIN_MS + options.virtual_seconds.max(1) as i64 * SECOND_MS;

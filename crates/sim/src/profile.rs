@@ -209,6 +209,7 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.model.outage_ms_max = 20_000;
         }
         PlantedBug::MemoryUnbounded => short_of_memory(setup),
+        PlantedBug::MemoryInbox => little_memory(setup, rng),
         PlantedBug::ClockUnchecked => {
             setup.sinks_tell_the_time = true;
             setup.model.clock_jumps_per_minute = 4.0;
@@ -220,6 +221,13 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
         }
         PlantedBug::MixedBlocks | PlantedBug::PassedWritten => {
             all_written(bug, setup, rng);
+        }
+        PlantedBug::ShortRead => {
+            setup.model.hanging_per_minute = 12.0;
+            setup.model.hanging_ms_max = 20_000;
+            setup.engine.dedupe_window_ms = 10_000;
+            setup.mix.repeats = 30;
+            setup.mix.horizon_ms = 30 * SECOND_MS;
         }
         PlantedBug::Early => {}
     }
@@ -253,6 +261,17 @@ fn short_of_memory(setup: &mut Setup) {
     };
     setup.mix.horizon_ms = 10 * MINUTE_MS;
     setup.mix.schedules = 0;
+}
+
+/// Owners that are often away, small tasks that run soon and are remembered for long, and hardly any memory.
+fn little_memory(setup: &mut Setup, rng: &mut Rng) {
+    (setup.partitions, setup.tasks_per_second) = (1, 24);
+    far_and_crashing(setup, rng);
+    setup.engine.look_ahead_ms = 2_000;
+    setup.engine.dedupe_window_ms = 30_000;
+    setup.engine.memory_bytes_max = 16 * 1_024;
+    setup.engine.log_read_bytes_max = 1024 * 1024;
+    setup.mix.horizon_ms = 30 * SECOND_MS;
 }
 
 /// Everything is written, and R follows soon: what a successor is to know stands in the timetable.

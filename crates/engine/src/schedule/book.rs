@@ -113,17 +113,50 @@ impl ScheduleBook {
     ) -> Revised {
         let name = (entry.revision.namespace.clone(), entry.revision.schedule.clone());
         let known = self.by_name.get(&name).copied();
-        let newest = match (known, self.deleted.get(&name)) {
-            (Some(number), _) => self.at(number).head.revision.number,
-            (None, Some(deleted)) => deleted.head.revision.number,
-            (None, None) => 0,
-        };
+        let newest = self.newest(&name, known);
         // What the store still has of a deleted schedule that was forgotten does not stand in the way of its successor.
         let begins_anew = known.is_none() && !anew && entry.revision.number == 1;
         if entry.revision.number != newest + 1 && !begins_anew {
             return Revised::Ignored;
         }
-        let applying = Applying { frontier, anew, moment: self.moment(now) };
+        self.apply(known, name, entry, Applying { frontier, anew, moment: self.moment(now) })
+    }
+
+    /// Applies a revision that the store has, and that was applied before; those before it have come if they are to come at all. Some
+    /// of them may be damaged: the newest that can be read is in force. Answers how many are missing as well.
+    pub(crate) fn revise_again(
+        &mut self,
+        entry: RevisionEntry,
+        frontier: &Frontier,
+        now: Timestamp,
+    ) -> (Revised, u64) {
+        let name = (entry.revision.namespace.clone(), entry.revision.schedule.clone());
+        let known = self.by_name.get(&name).copied();
+        let newest = self.newest(&name, known);
+        if entry.revision.number <= newest + 1 {
+            return (self.revise(entry, frontier, false, now), 0);
+        }
+        let missing = entry.revision.number - newest - 1;
+        let applying = Applying { frontier, anew: false, moment: self.moment(now) };
+        (self.apply(known, name, entry, applying), missing)
+    }
+
+    fn newest(&self, name: &Name, known: Option<Number>) -> u64 {
+        match (known, self.deleted.get(name)) {
+            (Some(number), _) => self.at(number).head.revision.number,
+            (None, Some(deleted)) => deleted.head.revision.number,
+            (None, None) => 0,
+        }
+    }
+
+    fn apply(
+        &mut self,
+        known: Option<Number>,
+        name: Name,
+        entry: RevisionEntry,
+        applying: Applying<'_>,
+    ) -> Revised {
+        let anew = applying.anew;
         let refused = match (known, entry.revision.definition.is_some()) {
             (None, false) => return self.delete_again(name, entry),
             (Some(number), false) => {

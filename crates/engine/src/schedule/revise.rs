@@ -202,9 +202,11 @@ impl Schedule {
         true
     }
 
+    /// What a revision owed is forgotten with it. What later ones owe, which are still to be loaded, is not.
     fn forget_owed(&mut self) {
-        let segments = &self.segments;
-        self.state.owed.retain(|(number, _)| segments.iter().any(|segment| segment.revision == *number));
+        let (segments, newest) = (&self.segments, self.head.revision.number);
+        let is_owed = |number| number > newest || segments.iter().any(|segment| segment.revision == number);
+        self.state.owed.retain(|(number, _)| is_owed(*number));
     }
 
     /// From a due time on nothing is owed.

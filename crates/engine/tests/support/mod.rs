@@ -5,8 +5,8 @@ use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedu
 use minutehand_model::{
     ActionTemplate, Block, Checkpoint, Command, Epoch, Guarantee, LogOffset, MisfirePolicy, Namespace,
     OutcomeKind, OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
-    RunCause, ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, SetAside, StopRequest, Task,
-    TaskId, TaskRecord, Timestamp, TimetableEntry, TimetablePage,
+    RevisionEntry, RunCause, ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, SetAside,
+    StopRequest, Task, TaskId, TaskRecord, Timestamp, TimetableEntry, TimetablePage,
 };
 
 /// What an entry of a block takes on its way, about.
@@ -70,8 +70,12 @@ pub(crate) struct Story {
     pub(crate) is_released: bool,
     /// The most memory that an owner took.
     pub(crate) peak_bytes: usize,
-    /// Revisions are acknowledged, although none is kept.
+    /// Revisions are kept.
     stores_revisions: bool,
+    /// What the timetable has of them.
+    pub(crate) revisions: Vec<RevisionEntry>,
+    /// What ticks set aside.
+    pub(crate) set_aside: Vec<SetAside>,
     /// Revisions that the store was told to forget.
     pub(crate) forgotten_revisions: Vec<LogOffset>,
     config: Config,
@@ -115,6 +119,8 @@ impl Story {
             peak_bytes: 0,
             forgotten_revisions: Vec::new(),
             stores_revisions: false,
+            revisions: Vec::new(),
+            set_aside: Vec::new(),
             log: Vec::new(),
             log_begins: 0,
             overtaking: Vec::new(),
@@ -140,7 +146,7 @@ impl Story {
         self
     }
 
-    /// From now on revisions are acknowledged. None is kept: nobody takes over after this.
+    /// From now on revisions are kept in the timetable as well.
     pub(crate) fn with_stored_revisions(mut self) -> Story {
         self.stores_revisions = true;
         self
@@ -355,8 +361,9 @@ impl Story {
                 log_end: LogOffset::at(self.log.len() as u64),
                 taken_at: None,
             },
-            // Nothing is ever stored but in the log: every revision is replayed from there.
-            Effect::ReadRevisions { request } => Input::Revisions { request, entries: Vec::new() },
+            Effect::ReadRevisions { request } => {
+                Input::Revisions { request, entries: self.revisions.clone() }
+            }
             Effect::ReadTimetable { request, from, until, bytes_max } => {
                 Input::Page { request, page: self.page(from, until, bytes_max) }
             }
@@ -402,6 +409,7 @@ impl Story {
                     );
                 }
                 self.stops.extend(tick.stops.iter().cloned());
+                self.set_aside.extend(tick.set_aside.iter().cloned());
                 let has_derived = !tick.derived.is_empty();
                 if has_derived {
                     let overtaking = std::mem::take(&mut self.overtaking);
@@ -440,7 +448,10 @@ impl Story {
                 self.blocks.retain(|block| block.bucket >= timetable_before);
                 return None;
             }
-            Effect::WriteRevisions { request, .. } if self.stores_revisions => Input::Done { request },
+            Effect::WriteRevisions { request, revisions } if self.stores_revisions => {
+                self.revisions.extend(revisions);
+                Input::Done { request }
+            }
             // Never acknowledged, so that they stay in the log.
             Effect::WriteRevisions { .. } => return None,
             Effect::Release { .. } => {

@@ -225,8 +225,7 @@ fn check_moved(
                         (one.key, one.due) == (*key, *due) && one.closed.is_none_or(|(at, _)| at > *asked_at)
                     })
                 };
-                // A flipped bit may have made it of a move that then nobody asked for.
-                if asked.get(&(*key, *due, *to)).is_some_and(|offsets| !offsets.iter().any(was_waiting)) {
+                if asked.get(&(*key, *due, *to)).is_none_or(|offsets| !offsets.iter().any(was_waiting)) {
                     return Err(format!(
                         "{:016x} due {due} was moved at offset {}, and was not waiting when that was asked for",
                         key.low(),
@@ -372,6 +371,8 @@ mod tests {
         let created = Story::default().creates(1, 7, 100_000);
         assert_eq!(moved(created.clone()), Ok(()));
         assert!(moved(Story::default()).is_err(), "it never was");
-        assert!(moved(created.cancels(2, 7, 100_000)).is_err(), "it had been cancelled");
+        assert!(moved(created.clone().cancels(2, 7, 100_000)).is_err(), "it had been cancelled");
+        let unasked = moves(4, 100_000, 200_000, true)(created);
+        assert!(unasked.ask(check_updates).is_err(), "nobody asked for it");
     }
 }

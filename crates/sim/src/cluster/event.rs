@@ -108,6 +108,7 @@ pub(crate) enum Fault {
     ClockJump,
     Drain,
     ReaderDies,
+    TransactionHangs,
     DrainEnds {
         node: usize,
     },

@@ -5,7 +5,7 @@ use minutehand_model::{Block, Epoch, LogOffset, Tick, Timestamp};
 
 use super::event::{Answer, Envelope, Event, OwnerId, Request, RequestKind};
 use crate::planted::Flaw;
-use crate::store::{Appends, CommitAt};
+use crate::store::{Appends, CommitAt, ReadRecords};
 use crate::trace::Who;
 
 impl super::World {
@@ -107,9 +107,10 @@ impl super::World {
         if let Some(kept_ms) = self.setup.flaw.and_then(|flaw| flaw.forgets_after_ms()) {
             self.logs[partition].forget_before(self.now_ms - kept_ms);
         }
-        let input = match self.logs[partition].read(from, bytes_max) {
+        let input = match self.logs[partition].read_stable(from, bytes_max, self.now_ms) {
             Some(mut read) => {
                 self.spoil_records(from, &mut read);
+                self.clamp_times(id, from, &mut read);
                 let (count, next, end) = (read.records.len(), read.next, read.end);
                 self.note(owner(id), "read log", [from.bits(), count as u64], || {
                     format!("{from} .. {next} of {end}: {count} records, {} bytes", read.payloads_bytes)
@@ -125,6 +126,20 @@ impl super::World {
             }
         };
         self.reply(envelope, input, None);
+    }
+
+    /// A reader that goes on where it was never shows a time that lies before one that it has shown.
+    fn clamp_times(&mut self, id: OwnerId, from: LogOffset, read: &mut ReadRecords) {
+        let Some(owner) = self.owner_mut(id) else { return };
+        let (reads_on_at, mut latest) = owner.reader;
+        if from != reads_on_at {
+            latest = Timestamp::MIN;
+        }
+        for record in &mut read.records {
+            latest = latest.max(record.appended_at);
+            record.appended_at = latest;
+        }
+        owner.reader = (read.next, latest);
     }
 
     /// Planted: an acknowledged write is not there.

@@ -1,7 +1,7 @@
 //! Leases, assignments, taking over and giving back: how a node follows the coordinator.
 
 use minutehand_engine::{Input, Partition};
-use minutehand_model::{Epoch, PartitionId, Timestamp};
+use minutehand_model::{Epoch, LogOffset, PartitionId, Timestamp};
 
 use super::event::Event;
 use super::network::Store;
@@ -183,6 +183,7 @@ impl super::World {
             session: 0,
             wakes_at_ms: None,
             growth_is_coming: false,
+            reader: (LogOffset::START, Timestamp::MIN),
             is_deaf: false,
             handing_over_since_ms: None,
             drives: 0,

@@ -15,6 +15,7 @@ impl super::World {
             Fault::ClockJump,
             Fault::Drain,
             Fault::ReaderDies,
+            Fault::TransactionHangs,
         ] {
             self.plan(fault);
         }
@@ -29,6 +30,7 @@ impl super::World {
             Fault::ClockJump => self.model.clock_jumps_per_minute,
             Fault::Drain => self.model.drains_per_minute,
             Fault::ReaderDies => self.model.reader_deaths_per_minute,
+            Fault::TransactionHangs => self.model.hanging_per_minute,
             Fault::DrainEnds { .. } | Fault::Restart { .. } | Fault::Heal => return,
         };
         if per_minute <= 0.0 {
@@ -82,6 +84,7 @@ impl super::World {
             }
             Fault::DrainEnds { node } => self.drain(node, false),
             Fault::ReaderDies => self.reader_dies(node),
+            Fault::TransactionHangs => self.transaction_hangs(),
             Fault::Restart { node } => self.restart(node),
             Fault::Heal => self.heal(),
         }
@@ -171,6 +174,15 @@ impl super::World {
         owner.is_deaf = true;
         self.counts.reader_deaths += 1;
         self.note(Who::Owner(node, partition), "reader dies", [0, 0], String::new);
+    }
+
+    /// Readers get nothing of what comes until it ends. The log's end is not hidden by that.
+    fn transaction_hangs(&mut self) {
+        self.counts.hanging_transactions += 1;
+        let partition = self.fault_rng.below(self.setup.partitions as u64) as usize;
+        let until_ms = self.lasting(self.model.hanging_ms_max);
+        self.logs[partition].hang(until_ms);
+        self.note_until(Who::Store(partition), "hangs", until_ms);
     }
 
     fn drain(&mut self, node: usize, drained: bool) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use minutehand_engine::{Moment, Partition};
-use minutehand_model::{Epoch, Timestamp};
+use minutehand_model::{Epoch, LogOffset, Timestamp};
 
 /// What was decided before a clock was set back is on its way for this long at most, in milliseconds.
 const SET_BACK_REMEMBERED_MS: i64 = 15_000;
@@ -19,6 +19,8 @@ pub(crate) struct Owner {
     pub(crate) wakes_at_ms: Option<i64>,
     /// News of the log's growth is on its way.
     pub(crate) growth_is_coming: bool,
+    /// Where its reader of the log goes on, and the latest time of a record that it has shown.
+    pub(crate) reader: (LogOffset, Timestamp),
     /// Its reader of the log has died.
     pub(crate) is_deaf: bool,
     /// Since when it has been handing over, in true time.

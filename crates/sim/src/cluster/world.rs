@@ -67,7 +67,9 @@ impl World {
             model: setup.model.clone(),
             counts: FaultCounts::default(),
             trace: Trace::new(setup.trace, setup.begin_ms),
-            logs: (0..partitions).map(|_| LogStore::of_generation(setup.log_generation)).collect(),
+            logs: (0..partitions)
+                .map(|_| LogStore::in_cluster(setup.log_generation, setup.model.log_clock_ms_max))
+                .collect(),
             sinks: (0..partitions).map(|_| SinkStore::receiving(setup.reception)).collect(),
             timetables: (0..partitions).map(|_| TimetableStore::default()).collect(),
             coordinator: Coordinator::new(nodes, partitions, setup.engine.lease_ttl_ms),
@@ -77,7 +79,7 @@ impl World {
             producer: Producer::new(&setup),
             worker: Worker::new(&setup),
             events: 0,
-            clock_error_ms: skew_ms,
+            clock_error_ms: skew_ms.max(setup.model.log_clock_ms_max),
             standstill: None,
             fatal_stops: Vec::new(),
             memory_overruns: Vec::new(),

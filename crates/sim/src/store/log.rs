@@ -10,6 +10,9 @@ use minutehand_record::command::{decode_sharing, encode};
 
 use crate::journal::{Logged, Said, find};
 
+/// How long one machine leads a log, in milliseconds.
+const LED_MS: i64 = 17_000;
+
 /// A record as stored, and what its bytes say.
 #[derive(Debug)]
 struct StoredRecord {
@@ -32,15 +35,18 @@ pub(crate) struct LogStore {
     start: LogOffset,
     end: LogOffset,
     last_appended_ms: i64,
+    clock_back_ms_max: i64,
+    /// A transaction hangs until a time: from where on nothing is handed out.
+    hanging: Option<(i64, LogOffset)>,
     names: QueueNames,
     /// Everything that was ever appended, for the checkers.
     pub(crate) history: Vec<Logged>,
 }
 
 impl LogStore {
-    /// An empty log, which earlier ones may have gone before.
-    pub(crate) fn of_generation(generation: LogGeneration) -> LogStore {
-        LogStore { end: LogOffset::start_of(generation), ..LogStore::default() }
+    /// An empty log, which earlier ones may have gone before. Its clock goes back by so much at most when another machine leads it.
+    pub(crate) fn in_cluster(generation: LogGeneration, clock_back_ms_max: i64) -> LogStore {
+        LogStore { end: LogOffset::start_of(generation), clock_back_ms_max, ..LogStore::default() }
     }
 
     /// The next log of the partition goes on where this one ends; what was appended so far stays.
@@ -58,8 +64,13 @@ impl LogStore {
         self.start
     }
 
-    /// The time that the next append gets: the log's clock, which never goes back.
+    /// The time that the next append gets: the log's clock, which never goes back while one machine leads.
     fn appended_at(&mut self, now_ms: i64) -> Timestamp {
+        if self.clock_back_ms_max > 0 {
+            let leader = (now_ms / LED_MS).unsigned_abs();
+            let back_ms = leader.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+            return Timestamp::from_millis(now_ms - (back_ms as i64 % (self.clock_back_ms_max + 1)));
+        }
         self.last_appended_ms = self.last_appended_ms.max(now_ms);
         Timestamp::from_millis(self.last_appended_ms)
     }
@@ -80,24 +91,29 @@ impl LogStore {
         let command = decode_sharing(payload.clone(), &mut self.names).map_err(|error| {
             SetAside::new(format!("log offset {offset}"), error.to_string(), payload.clone())
         });
-        self.store(now_ms, payload, command)
+        let said = Said::by_others(&command);
+        self.store(now_ms, payload, command, said)
     }
 
     /// Appends a command that a tick derived.
     pub(crate) fn append_command(&mut self, now_ms: i64, command: Command) -> LogOffset {
         let payload = encode(&command);
-        self.store(now_ms, payload, Ok(command))
+        let command = Ok(command);
+        let said = Said::of(&command);
+        self.store(now_ms, payload, command, said)
     }
 
-    fn store(&mut self, now_ms: i64, payload: Bytes, command: Result<Command, SetAside>) -> LogOffset {
+    fn store(
+        &mut self,
+        now_ms: i64,
+        payload: Bytes,
+        command: Result<Command, SetAside>,
+        said: Said,
+    ) -> LogOffset {
         let offset = self.end;
         self.end = self.end.next();
         let appended_at = self.appended_at(now_ms);
-        self.history.push(Logged {
-            offset,
-            appended_at_ms: appended_at.as_millis(),
-            said: Said::of(&command),
-        });
+        self.history.push(Logged { offset, appended_at_ms: appended_at.as_millis(), said });
         self.records.push_back(StoredRecord { payload, input: InputRecord { offset, appended_at, command } });
         offset
     }
@@ -154,6 +170,24 @@ impl LogStore {
             answer.records.push(record.input.clone());
         }
         Some(answer)
+    }
+
+    /// A transaction that is open from now on hangs until a time.
+    pub(crate) fn hang(&mut self, until_ms: i64) {
+        self.hanging = Some((until_ms, self.end));
+    }
+
+    /// The same as [`LogStore::read`], without what stands behind a transaction that hangs. That there is more is no secret.
+    pub(crate) fn read_stable(&self, from: LogOffset, bytes_max: usize, now_ms: i64) -> Option<ReadRecords> {
+        let mut read = self.read(from, bytes_max)?;
+        if let Some((until_ms, stable)) = self.hanging
+            && now_ms < until_ms
+            && read.next > stable
+        {
+            read.records.retain(|record| record.offset < stable);
+            read.next = stable.max(from);
+        }
+        Some(read)
     }
 
     /// Planted: forgets what was appended before a time, whoever may need it.
