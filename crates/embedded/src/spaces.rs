@@ -57,6 +57,9 @@ const INDEX_MEMTABLE_BYTES: u64 = 8 << 20;
 const FILES_BESIDE_TABLES: usize = 14;
 /// The fewest files of tables that the database accepts.
 const TABLE_FILES_MIN: usize = 10;
+/// Threads that write memory to disk and merge tables. With two, the database lets one of them spin for as long as the other
+/// merges, and takes a whole core from the scheduler.
+const WORKER_THREADS: usize = 1;
 /// The memory of a table that holds little, in bytes.
 const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 
@@ -92,7 +95,7 @@ impl Spaces {
             .cache_size(config.cache_bytes)
             .max_journaling_size(JOURNALS_BYTES_MAX)
             .max_cached_files(Some(table_files))
-            .worker_threads(2)
+            .worker_threads(WORKER_THREADS)
             .open()?;
         let space = |name: &str, memtable_bytes: u64| {
             database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))

@@ -5,8 +5,7 @@
 //! tasks, some hundred in a row, so that a task is found by reading one row of each run. The oldest runs are forgotten,
 //! by count and by age.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
+use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -98,8 +97,9 @@ fn decode(row: &[u8]) -> Result<Vec<Success>, String> {
     Ok(entries.chunks_exact(ENTRY_BYTES).map(Success::get).collect())
 }
 
-/// Entries in order of their tasks, and of one task in the order in which they came.
-type Tail = BTreeMap<(TaskKey, u64), Success>;
+/// Entries with their numbers, in the order in which they came. A look-up reads all of it: that costs some ten microseconds,
+/// and keeping it in order of its tasks would cost every success more.
+type Tail = Vec<(u64, Success)>;
 
 /// What readers share with the committer.
 #[derive(Default)]
@@ -170,7 +170,7 @@ impl Successes {
             match decode(&value) {
                 Ok(entries) => {
                     next = next.max(first + entries.len() as u64);
-                    tail.extend((first..).zip(entries).map(|(number, entry)| ((entry.task, number), entry)));
+                    tail.extend((first..).zip(entries));
                 }
                 Err(reason) => damaged(format!("successes from number {first} on"), reason),
             }
@@ -183,11 +183,12 @@ impl Successes {
     /// Writes successes; they are to be shown once they are durable.
     pub(crate) fn add(&mut self, spaces: &Spaces, writes: &mut Writes, entries: Vec<Success>) -> Shown {
         let first = self.next;
-        if !entries.is_empty() && self.entries_max > 0 {
-            writes.insert(&spaces.success_tail, first.to_be_bytes(), encode(entries.iter()));
-            self.next += entries.len() as u64;
-            self.tail_entries += entries.len();
+        if entries.is_empty() || self.entries_max == 0 {
+            return Shown { first, entries: Vec::new() };
         }
+        writes.insert(&spaces.success_tail, first.to_be_bytes(), encode(entries.iter()));
+        self.next += entries.len() as u64;
+        self.tail_entries += entries.len();
         Shown { first, entries }
     }
 
@@ -196,9 +197,9 @@ impl Successes {
         if self.tail_entries < RUN_ENTRIES {
             return None;
         }
-        let entries: Vec<((TaskKey, u64), Success)> =
-            view.lock().tail.iter().map(|(key, entry)| (*key, *entry)).collect();
-        let (from, end) = (self.tail_from, entries.iter().map(|((_, number), _)| number + 1).max()?);
+        let mut entries = view.lock().tail.clone();
+        let (from, end) = (self.tail_from, entries.last()?.0 + 1);
+        entries.sort_unstable_by_key(|(number, entry)| (entry.task, *number));
         for (index, row) in (0..).zip(entries.chunks(ROW_ENTRIES)) {
             let value = encode(row.iter().map(|(_, entry)| entry));
             writes.insert(&spaces.success_runs, row_key(from, row[0].1.task, index), value);
@@ -258,14 +259,13 @@ impl View {
 
     /// Shows entries that are durable.
     pub(crate) fn show(&self, shown: Shown) {
-        let numbered = (shown.first..).zip(shown.entries);
-        self.lock().tail.extend(numbered.map(|(number, entry)| ((entry.task, number), entry)));
+        self.lock().tail.extend((shown.first..).zip(shown.entries));
     }
 
     /// Takes over what has become a run.
     pub(crate) fn rolled(&self, rolled: &Rolled) {
         let mut seen = self.lock();
-        seen.tail.retain(|(_, number), _| *number >= rolled.end);
+        seen.tail.retain(|(number, _)| *number >= rolled.end);
         seen.runs.push(rolled.run);
     }
 
@@ -284,8 +284,8 @@ impl View {
         // The tail before the runs: what leaves the one has entered the other.
         let (tail, runs) = {
             let seen = self.lock();
-            let range = (Bound::Included((task, 0)), Bound::Included((task, u64::MAX)));
-            let tail: Vec<Success> = seen.tail.range(range).map(|(_, entry)| *entry).collect();
+            let of_task = seen.tail.iter().filter(|(_, entry)| entry.task == task);
+            let tail: Vec<Success> = of_task.map(|(_, entry)| *entry).collect();
             (tail, seen.runs.clone())
         };
         let mut found = Vec::new();
