@@ -25,6 +25,14 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 const BULK: u64 = 1_000;
 /// Calls under way at once.
 const CALLS_MAX: usize = 8;
+/// Executions of a queue that run at once.
+const RUNS_MAX: usize = 16_384;
+
+/// The queue of work that was missed. It is not that of [`sample_task`]: a queue hands out what was published first, so what
+/// falls due meanwhile would wait there behind all that was missed.
+pub(crate) fn missed_queue() -> QueueName {
+    QueueName::parse("missed").expect("a valid name")
+}
 
 /// A scheduler on a folder, with a no-op worker that counts and measures.
 pub(crate) struct Rig {
@@ -61,9 +69,11 @@ impl Rig {
             })
         };
         let port: Arc<dyn ExecutionQueue> = scheduler.store().clone();
+        let handler = Arc::new(handler);
         let worker = Worker::builder(port)
             .history(HistoryPolicy::All)
-            .handle(QueueName::parse("bench")?, handler, 16_384)
+            .handle_shared(QueueName::parse("bench")?, handler.clone(), RUNS_MAX)
+            .handle_shared(missed_queue(), handler, RUNS_MAX)
             .build()?;
         let (stop_worker, stopped) = oneshot::channel();
         let worker = tokio::spawn(async move {

@@ -12,18 +12,20 @@ use std::time::{Duration, Instant};
 
 use minutehand_embedded::{Config as StoreConfig, EmbeddedStore};
 use minutehand_engine::Config;
-use minutehand_model::{Block, Fact, LogOffset, PartitionId, Timestamp, TimetableEntry};
+use minutehand_model::{Block, Fact, LogOffset, PartitionId, Task, Timestamp, TimetableEntry};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::Timetable;
 use minutehand_standalone::Scheduler;
 
 use crate::Figure;
-use crate::end_to_end::{Failure, Rig};
+use crate::end_to_end::{Failure, Rig, missed_queue};
 use crate::engine::sample_task;
 use crate::lateness::Lateness;
 
 /// How long the outage was.
 const OUTAGE_MS: i64 = 3_600_000;
+/// The scheduler that stopped has so long to store what will be missed, before any of it falls due by its clock.
+const PREPARATION_MS: i64 = 3_600_000;
 /// Entries in a block, as the engine packs tasks of this size.
 const ENTRIES_PER_BLOCK: u64 = 48;
 /// Blocks in one write.
@@ -35,12 +37,12 @@ const STEP_MS: i64 = 10;
 /// Its numbers begin here.
 const ON_TIME_FROM: u64 = 1 << 40;
 
-/// A clock that is behind.
+/// A clock that shows the time before the outage.
 struct Behind;
 
 impl Clock for Behind {
     fn now(&self) -> Timestamp {
-        SystemClock.now().plus_millis(-OUTAGE_MS)
+        SystemClock.now().plus_millis(-OUTAGE_MS - PREPARATION_MS)
     }
 }
 
@@ -113,11 +115,9 @@ async fn miss(folder: &Path, tasks: u64, payload_bytes: usize) -> Result<(), Fai
     for answer in scheduler.gateway().create(first).await {
         answer?;
     }
-    let begin = Behind.now().plus_millis(60_000);
-    let store = Arc::clone(scheduler.store());
-    scheduler.stop().await?;
-    let spread_ms = (OUTAGE_MS - 60_000) as f64;
-    let due = |number: u64| begin.plus_millis((number as f64 / tasks as f64 * spread_ms) as i64);
+    let begin = Behind.now().plus_millis(PREPARATION_MS);
+    let store = scheduler.store();
+    let due = |number: u64| begin.plus_millis((number as f64 / tasks as f64 * OUTAGE_MS as f64) as i64);
     let mut blocks: Vec<Block> = Vec::new();
     let mut number = 0;
     while number < tasks {
@@ -139,11 +139,16 @@ async fn miss(folder: &Path, tasks: u64, payload_bytes: usize) -> Result<(), Fai
         }
     }
     store.write_blocks(blocks).await?;
+    if Behind.now() >= begin {
+        return Err(format!("storing {tasks} tasks took longer than {PREPARATION_MS} ms; take fewer").into());
+    }
+    scheduler.stop().await?;
     Ok(())
 }
 
 fn entry(number: u64, due: Timestamp, begin: Timestamp, payload_bytes: usize) -> TimetableEntry {
-    let task = minutehand_record::task::record(&sample_task(number, due, payload_bytes));
+    let task = Task { queue: missed_queue(), ..sample_task(number, due, payload_bytes) };
+    let task = minutehand_record::task::record(&task);
     let fact = Fact::Runs(task.clone());
     TimetableEntry { key: task.key, due, offset: LogOffset::START, appended_at: begin, fact }
 }
