@@ -6,10 +6,10 @@ use std::io::Write;
 
 use support::{Dev, eventually, program};
 
-const TASKS: usize = 1_600;
-/// What so many hold does not fit: a journal begins with 64 MiB.
+const TASKS: usize = 800;
+/// What so many hold does not fit into one file, and a journal is given 64 MiB before another follows.
 const PAYLOAD_BYTES: usize = 60_000;
-const FILE_BYTES_MAX: u64 = 72 << 20;
+const FILE_BYTES_MAX: u64 = 24 << 20;
 const _: () = assert!((TASKS * PAYLOAD_BYTES) as u64 > FILE_BYTES_MAX);
 
 /// A text that does not compress.
