@@ -11,12 +11,12 @@ use bytes::Bytes;
 use minutehand_kafka::raw::{RawOutgoing, RawProducer, forget_group};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
 use minutehand_model::{
-    Checkpoint, Epoch, Frontier, LogOffset, Namespace, PartitionId, Place, Publication, QueueName, Task,
-    TaskId, TaskKey, Tick, Timestamp,
+    Checkpoint, Epoch, Frontier, LastWord, LogOffset, Namespace, PartitionId, Place, Publication, QueueName,
+    Task, TaskId, TaskKey, Tick, Timestamp,
 };
 use minutehand_ports::{
     Claim, CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink, History,
-    LastWord, Report, Settlement,
+    Report, Settlement,
 };
 use support::fresh;
 

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
 use crate::offset::LogOffset;
 use crate::partition::Epoch;
 use crate::partition_id::PartitionId;
-use crate::task::Task;
+use crate::task::{Task, TaskKey};
 use crate::time::Timestamp;
 
 /// The id of a message: the same over all its attempts, deliveries and replays, so that a receiver can tell that it has
@@ -219,6 +220,15 @@ pub struct Outcome {
     pub started_at: Timestamp,
     /// When the handler ended.
     pub ended_at: Timestamp,
+}
+
+/// What is told of a claimed run when nobody is left who could tell how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastWord {
+    /// Encoded commands, and the partitions whose logs they go to.
+    pub commands: Vec<(PartitionId, Bytes)>,
+    /// A line for the history.
+    pub outcome: Option<(TaskKey, Outcome)>,
 }
 
 #[cfg(test)]

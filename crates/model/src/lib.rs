@@ -22,7 +22,9 @@ pub mod timetable;
 pub mod verbatim;
 
 pub use command::{Command, TaskRecord};
-pub use execution::{DeliveryToken, Execution, ExecutionId, IdParts, MessageId, Outcome, OutcomeKind};
+pub use execution::{
+    DeliveryToken, Execution, ExecutionId, IdParts, LastWord, MessageId, Outcome, OutcomeKind,
+};
 pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId};
 pub use offset::{LogGeneration, LogOffset};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};

@@ -18,7 +18,7 @@ pub use coordinator::Coordinator;
 pub use error::{ErrorClass, PortError};
 pub use history::{DeadLetter, DeadLetterPage, History, HistoryEntry};
 pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
-pub use queue::{Claim, Delivery, DeliveryId, ExecutionQueue, LastWord, QueueDepth, Report, Settlement};
+pub use queue::{Claim, Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement};
 pub use sink::{Committed, ExecutionSink, Opened};
 pub use stops::{Stop, StopListeners, StopReceiver};
 pub use timetable::Timetable;

@@ -3,12 +3,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    DeliveryToken, Epoch, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp,
+    DeliveryToken, Epoch, LastWord, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp,
 };
 
 use crate::{DeadLetter, ErrorClass, PortError, StopReceiver};
-
-pub use minutehand_record::last_word::LastWord;
 
 /// Where a delivery stands in its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,22 +1,13 @@
-//! What is told of a claimed run when nobody is left who could tell how it ended.
+//! The stored form of what is told of a claimed run when nobody is left who could tell how it ended.
 
 use bytes::Bytes;
-use minutehand_model::{Outcome, PartitionId, TaskKey};
+use minutehand_model::{LastWord, PartitionId};
 use prost::Message;
 
 use crate::envelope::{key, key_bytes, partition_id, seal, unseal};
 use crate::error::{DecodeError, Fault};
 
 const WHAT: &str = "last word";
-
-/// What is told then.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LastWord {
-    /// Encoded commands, and the partitions whose logs they go to.
-    pub commands: Vec<(PartitionId, Bytes)>,
-    /// A line for the history.
-    pub outcome: Option<(TaskKey, Outcome)>,
-}
 
 #[derive(Clone, PartialEq, Eq, Message)]
 struct LastWordMessage {

@@ -1,7 +1,7 @@
 //! What is told of an at-most-once run when its worker dies before it can tell the end.
 
-use minutehand_model::{Command, Execution, Outcome, OutcomeKind, Timestamp};
-use minutehand_ports::{DeliveryId, LastWord};
+use minutehand_model::{Command, Execution, LastWord, Outcome, OutcomeKind, Timestamp};
+use minutehand_ports::DeliveryId;
 use minutehand_record::command;
 
 use crate::settings::HistoryPolicy;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use fjall::PersistMode;
-use minutehand_model::{PartitionId, QueueName};
-use minutehand_ports::{DeliveryId, LastWord};
+use minutehand_model::{LastWord, PartitionId, QueueName};
+use minutehand_ports::DeliveryId;
 use minutehand_record::{last_word, outcome};
 
 use crate::committer::Writes;

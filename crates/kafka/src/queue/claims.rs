@@ -12,8 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use minutehand_model::PartitionId;
-use minutehand_ports::LastWord;
+use minutehand_model::{LastWord, PartitionId};
 use minutehand_record::last_word;
 use rdkafka::Message;
 use rdkafka::error::KafkaResult;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use minutehand_model::QueueName;
-use minutehand_ports::{Delivery, DeliveryId, ErrorClass, LastWord, PortError};
+use minutehand_model::{LastWord, QueueName};
+use minutehand_ports::{Delivery, DeliveryId, ErrorClass, PortError};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::bell::Bell;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use minutehand_model::{Outcome, QueueName, TaskKey, Timestamp};
-use minutehand_ports::{DeliveryId, ErrorClass, LastWord, PortError, Report, Settlement};
+use minutehand_model::{LastWord, Outcome, QueueName, TaskKey, Timestamp};
+use minutehand_ports::{DeliveryId, ErrorClass, PortError, Report, Settlement};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use minutehand_model::{DeliveryToken, Epoch, LogOffset, PartitionId, StopRequest, Tick};
+use minutehand_model::{DeliveryToken, Epoch, LastWord, LogOffset, PartitionId, StopRequest, Tick};
 
 use super::samples::{
     MINUTE, P0, P1, at, command, dead_letter, done, drain, finds_nothing, key, keys_of, named, outcome,
     owned, pause, payloads, publish, queue, read_log, task_record, tick, watched_end,
 };
 use super::{Harness, Stores, refused};
-use crate::{Claim, Delivery, DeliveryId, ErrorClass, LastWord, Report, Settlement};
+use crate::{Claim, Delivery, DeliveryId, ErrorClass, Report, Settlement};
 
 async fn settle(stores: &Stores, group: &str, settlements: Vec<Settlement>) {
     stores.queue.settle(&queue("mail"), group, settlements).await.unwrap();

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use minutehand_model::*;
 use minutehand_record::dead_letter::DeadLetterRecord;
-use minutehand_record::last_word::LastWord;
 use minutehand_record::publication::BatchHeader;
 
 /// SplitMix64: small, and the same on every machine.

@@ -8,8 +8,8 @@ mod workers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use minutehand_model::{Epoch, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp};
-use minutehand_ports::{DeadLetter, Delivery, DeliveryId, ErrorClass, LastWord, PortError, StopListeners};
+use minutehand_model::{Epoch, LastWord, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp};
+use minutehand_ports::{DeadLetter, Delivery, DeliveryId, ErrorClass, PortError, StopListeners};
 use tokio::sync::{Notify, watch};
 
 use crate::store::{LogStore, SinkStore, TimetableStore};

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
+use minutehand_model::{LastWord, Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{
-    Claim, DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, LastWord, PortError,
-    QueueDepth, Report, Settlement, StopReceiver,
+    Claim, DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, PortError, QueueDepth,
+    Report, Settlement, StopReceiver,
 };
 
 use super::{MemoryStores, State};

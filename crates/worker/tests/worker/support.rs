@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Command, DeliveryToken, Epoch, Execution, ExecutionId, LogOffset, MessageId, Namespace, Origin,
+    Command, DeliveryToken, Epoch, Execution, ExecutionId, LastWord, LogOffset, MessageId, Namespace, Origin,
     PartitionId, QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
 };
 use minutehand_ports::{
-    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, LastWord, PortError, QueueDepth, Report,
-    Settlement, Stop, StopListeners, StopReceiver,
+    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
+    StopListeners, StopReceiver,
 };
 use minutehand_record::{command, task};
 use minutehand_worker::{Worker, WorkerBuilder};
