@@ -88,6 +88,7 @@ const GROUPS: &[Group] = &[
     Group { title: "lints", is_quick: true, run: lints, ..PLAIN },
     Group { title: "house rules", is_quick: true, run: house_rules, ..PLAIN },
     Group { title: "tests", is_quick: true, run: tests, ..PLAIN },
+    Group { title: "the program by itself", run: alone, ..PLAIN },
     Group { title: "pure crates on wasm", run: wasm, ..PLAIN },
     Group { title: "dependencies", run: dependencies, ..PLAIN },
     Group { title: "documentation", run: documentation, ..PLAIN },
@@ -217,6 +218,11 @@ impl Task {
         cargo.arg(command).args(packages(&workspace, self.selection));
         Ok(cargo)
     }
+}
+
+/// Tests turn on features that the program is released without: what it needs must not come from them.
+fn alone(task: &Task, _: &mut Report) -> Result<(), String> {
+    run(plain_cargo(&task.root).args(["check", "--package", "minutehand"]))
 }
 
 fn wasm(task: &Task, _: &mut Report) -> Result<(), String> {

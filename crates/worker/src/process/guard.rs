@@ -53,6 +53,15 @@ impl Drop for Watched {
 }
 
 impl Guard {
+    /// Starts what watches, before there is something to watch: a worker that is killed right after it has started a command
+    /// must not have been busy with starting this.
+    pub(super) fn stand_by(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.shell.is_none() {
+            state.replace_shell();
+        }
+    }
+
     /// Watches a group from now on.
     pub(super) fn watch(&self, group: Pid) -> Watched {
         let group = group.as_raw_nonzero().get();
@@ -66,9 +75,12 @@ impl Guard {
 impl State {
     /// Tells the shell of a change. One that is gone, or does not listen, is replaced, and told of every group there is.
     fn tell(&mut self, sign: char, group: i32) {
-        if self.shell.as_mut().is_some_and(|shell| shell.say(sign, group).is_ok()) {
-            return;
+        if !self.shell.as_mut().is_some_and(|shell| shell.say(sign, group).is_ok()) {
+            self.replace_shell();
         }
+    }
+
+    fn replace_shell(&mut self) {
         let replaced = Shell::start().and_then(|mut shell| {
             self.groups.iter().try_for_each(|group| shell.say('+', *group))?;
             Ok(shell)

@@ -99,6 +99,7 @@ impl ProcessExecutor {
 
     async fn run_command(&self, run: &Run, invocation: Invocation) -> io::Result<(Tail, Ended)> {
         let (reader, writer) = io::pipe()?;
+        self.guard.stand_by();
         // The command holds copies of the pipe's writing end: it is dropped here, so that reading ends with the group.
         let mut child = invocation.command(run, &self.config, writer)?.spawn()?;
         let group = ProcessGroup::of(&child);
