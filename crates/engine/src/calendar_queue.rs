@@ -152,6 +152,22 @@ impl CalendarQueue {
         }
     }
 
+    /// Takes what is due at or after a time.
+    pub(crate) fn take_from(&mut self, due: Timestamp) -> Vec<TaskIndex> {
+        let mut taken = Vec::new();
+        for (number, slot) in self.slots.split_off(&due.as_millis().div_euclid(SLOT_MS)) {
+            for item in slot.items {
+                if place_of(number, &item).due >= due {
+                    self.length -= 1;
+                    taken.push(item.index);
+                } else {
+                    self.slots.entry(number).or_default().push(item);
+                }
+            }
+        }
+        taken
+    }
+
     /// To be called after a run of `pop_through`: brings the first slot's bounds up to date.
     pub(crate) fn settle_after_pops(&mut self) {
         if let Some(mut first) = self.slots.first_entry() {
@@ -267,6 +283,23 @@ mod tests {
             moved.push((place(35, 1_000), TaskIndex::from(1_000)));
             moved.sort_unstable();
             assert_eq!(other.range(None, Timestamp::MAX).collect::<Vec<_>>(), moved);
+        }
+    }
+
+    #[test]
+    fn what_is_taken_from_a_time_on_is_all_of_it() {
+        for from in [-5, 0, 37, 48, 99, 100] {
+            let mut queue = CalendarQueue::default();
+            for number in 0..300_u32 {
+                queue.push(place(i64::from(number % 100), 1), TaskIndex::from(number), Precision::Normal);
+            }
+            let mut taken = queue.take_from(Timestamp::from_millis(from));
+            taken.sort_unstable();
+            let due = |number: u32| i64::from(number % 100);
+            let wanted: Vec<TaskIndex> =
+                (0..300).filter(|number| due(*number) >= from).map(TaskIndex::from).collect();
+            assert_eq!((taken, queue.len()), (wanted.clone(), 300 - wanted.len()));
+            assert!(queue.range(None, Timestamp::MAX).all(|(place, _)| place.due.as_millis() < from));
         }
     }
 

@@ -24,7 +24,7 @@ impl Partition {
     pub(crate) fn leave_behind(&mut self) {
         let is_any_late = self.is_late(self.coverage.loaded())
             || self.calendar.wake_at([0; 3]).is_some_and(|due| self.is_late(due));
-        if self.phase != Phase::Owning || !is_any_late || !self.may_leave_behind() {
+        if self.phase != Phase::Owning || !is_any_late || !self.may_leave_behind() || !self.knows_the_time() {
             return;
         }
         let through = self.leave_behind_now();

@@ -137,6 +137,23 @@ impl Coverage {
         }
     }
 
+    /// What is due from a time on is not in memory any more, and does not go there. An answer that would say otherwise is not
+    /// waited for.
+    pub(crate) fn end_at(&mut self, due: Timestamp) {
+        if self.horizon > due {
+            self.ahead = Single::default();
+            self.loaded = self.loaded.min(due);
+            self.horizon = self.loaded;
+        }
+        for part in &mut self.unread {
+            part.until = part.until.min(due);
+        }
+        self.unread.retain(|part| part.from < part.until);
+        if self.unread.is_empty() {
+            self.behind = Single::default();
+        }
+    }
+
     /// Goes on reading ahead behind the unread part that has been reached, if one has.
     fn skip_unread(&mut self) {
         for part in &self.unread {
@@ -272,5 +289,23 @@ mod tests {
         coverage.loaded_behind(ms(120_000), 0);
         assert!(coverage.is_loaded(ms(119_999)));
         assert_eq!(coverage.next_behind(), Some((ms(120_000), ms(240_000))), "little lies here");
+    }
+
+    #[test]
+    fn beyond_its_end_all_is_far_whatever_is_still_answered() {
+        let mut coverage = loaded(60_000);
+        coverage.leave_rest_unread(ms(300_000));
+        coverage.read_behind(RequestId(2), ms(120_000));
+        coverage.read_ahead(RequestId(3), ms(400_000));
+        coverage.end_at(ms(90_000));
+        assert_eq!(coverage.answers(RequestId(3)), None);
+        assert_eq!((coverage.loaded(), coverage.horizon()), (ms(90_000), ms(90_000)));
+        assert!(coverage.is_near(ms(89_999)), "it is being read");
+        assert!(!coverage.is_near(ms(90_000)));
+        assert_eq!(coverage.answers(RequestId(2)), Some(Reading::Behind));
+        coverage.loaded_behind(ms(120_000), 0);
+        assert_eq!((coverage.loaded_whole(), coverage.has_unread()), (ms(90_000), false));
+        coverage.end_at(ms(30_000));
+        assert_eq!(coverage.next_ahead(ms(50_000)), (ms(30_000), ms(50_000)));
     }
 }

@@ -27,6 +27,7 @@ mod input;
 mod look_ahead;
 mod memory;
 mod moves;
+mod narrow;
 mod outgoing;
 mod page;
 mod partition;

@@ -13,14 +13,16 @@ use crate::planted::PlantedBug;
 use crate::task_store::{Shelf, TaskIndex};
 
 impl Partition {
-    /// Whether less than three quarters of the look-ahead are in memory.
-    pub(crate) fn is_look_ahead_short(&self) -> bool {
-        self.coverage.loaded() < self.now.plus_millis(self.config.look_ahead_ms * 3 / 4)
+    /// Whether more of the timetable is wanted in memory: less than three quarters of the look-ahead are, and there is room. By a
+    /// clock that is not to be gone by nobody can tell.
+    pub(crate) fn wants_to_read_ahead(&self) -> bool {
+        let is_short = self.coverage.loaded() < self.now.plus_millis(self.config.look_ahead_ms * 3 / 4);
+        is_short && !self.is_memory_full() && self.knows_the_time()
     }
 
     /// Reads on in the timetable when the look-ahead is short.
     pub(crate) fn read_ahead(&mut self) {
-        if !self.is_look_ahead_short() || self.is_memory_full() || !self.coverage.may_read_ahead(self.now) {
+        if !self.wants_to_read_ahead() || !self.coverage.may_read_ahead(self.now) {
             return;
         }
         let (from, until) = self.coverage.next_ahead(self.now.plus_millis(self.config.look_ahead_ms));
@@ -104,15 +106,20 @@ impl Partition {
         }
     }
 
-    /// Puts a fact into the calendar queue.
+    /// Puts a fact into the calendar queue, unless it is there.
     pub(crate) fn enter_calendar(&mut self, index: TaskIndex) {
         if self.tasks.come_near(index) {
-            let fact = self.tasks.get(index);
-            let (place, precision) = (fact.place(), fact.precision());
-            match self.frontier.is_behind(place) {
-                true => self.behind.push(place, index, precision),
-                false => self.calendar.push(place, index, precision),
-            }
+            self.queue(index);
+        }
+    }
+
+    /// Puts a near fact into the queue that it belongs to.
+    pub(crate) fn queue(&mut self, index: TaskIndex) {
+        let fact = self.tasks.get(index);
+        let (place, precision) = (fact.place(), fact.precision());
+        match self.frontier.is_behind(place) {
+            true => self.behind.push(place, index, precision),
+            false => self.calendar.push(place, index, precision),
         }
     }
 

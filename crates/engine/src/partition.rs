@@ -316,6 +316,7 @@ impl Partition {
         self.apply_backlog();
         self.end_holds();
         self.read_log();
+        self.narrow_look_ahead();
         self.leave_behind();
         self.read_ahead();
         self.read_behind();

@@ -93,6 +93,8 @@ planted_bugs! {
     MemoryUnbounded = "memory-unbounded",
     /// What waits to be applied is counted against the room for it.
     MemoryInbox = "memory-inbox",
+    /// What a clock that was ahead has brought near stays in memory.
+    LookAheadWide = "look-ahead-wide",
     /// An owner goes by its own clock, whatever the sink's shows.
     ClockUnchecked = "clock-unchecked",
     /// After a commit in doubt the owner goes on from memory.

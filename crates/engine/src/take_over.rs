@@ -102,7 +102,7 @@ impl Partition {
             }
             return;
         }
-        if self.is_look_ahead_short() && !self.is_memory_full() {
+        if self.wants_to_read_ahead() {
             self.read_ahead();
             return;
         }

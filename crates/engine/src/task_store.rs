@@ -264,6 +264,14 @@ impl TaskStore {
         comes
     }
 
+    /// A fact leaves the calendar queue before its time.
+    pub(crate) fn leave_near(&mut self, index: TaskIndex) {
+        let fact = self.get_mut(index);
+        debug_assert!(fact.is(flag::NEAR), "what leaves was there");
+        fact.flags &= !flag::NEAR;
+        self.near_bytes -= self.get(index).bytes();
+    }
+
     /// F passes a fact, which is in the calendar queue no more.
     pub(crate) fn pass(&mut self, index: TaskIndex) {
         let fact = self.get_mut(index);

@@ -46,7 +46,7 @@ impl Partition {
     }
 
     fn look_ahead_at(&self) -> Option<Timestamp> {
-        if self.coverage.awaits_ahead(self.now) || self.is_memory_full() {
+        if self.coverage.awaits_ahead(self.now) || self.is_memory_full() || !self.knows_the_time() {
             return None;
         }
         Some(

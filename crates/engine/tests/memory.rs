@@ -5,7 +5,7 @@
 mod support;
 
 use minutehand_engine::Config;
-use minutehand_model::{Command, OutcomeKind};
+use minutehand_model::{Command, OutcomeKind, Persist};
 use support::{Published, Story, Writes, completed, task};
 
 fn create(id: &str, due_ms: i64) -> Command {
@@ -158,6 +158,61 @@ fn a_long_log_is_replayed_in_bounded_memory() {
     story.pass(430_000);
     assert!(story.peak_bytes < BYTES_MAX, "{} bytes", story.peak_bytes);
     assert_eq!(story.published.len() as i64, MISSED);
+}
+
+/// A clock is an hour ahead for a while, and brings near what is due in the hour after it as well.
+fn set_back(config: Config) -> Story {
+    let mut story = Story::begin_with(config).with_timetable();
+    story.set_clock(3_600_000);
+    for number in 0..20 {
+        story.append(0, create(&format!("beyond-{number}"), 3_610_000 + number * 5_000));
+    }
+    story.pass(3_605_000);
+    story.hear();
+    story.set_clock(5_000);
+    story
+}
+
+#[test]
+fn what_a_clock_ahead_brought_near_is_far_again() {
+    for persist in [Persist::BeyondLookAhead, Persist::All] {
+        let mut story = set_back(Config { persist, ..small() });
+        for number in 0..MISSED {
+            story.append(5_000, create(&format!("far-{number}"), 100_000 + number * 20));
+        }
+        story.say(5_000, create("soon", 20_000));
+        story.pass(60_000);
+        assert_eq!(named(&story, "soon")[0].at_ms, 20_000, "{persist:?}");
+        assert!(story.peak_bytes < BYTES_MAX, "{} bytes", story.peak_bytes);
+        story.pass(4_000_000);
+        let late = |published: &&Published| published.at_ms > published.nominal_ms;
+        assert_eq!(story.published.iter().find(late), None);
+        let mut ids: Vec<&str> = story.published.iter().map(|published| published.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!((ids.len(), story.published.len()), (MISSED as usize + 21, MISSED as usize + 21));
+    }
+}
+
+#[test]
+fn what_was_near_and_is_far_again_is_cancelled_and_moved() {
+    let mut story = set_back(small());
+    let key = |id: &str| minutehand_model::TaskKey::of(support::namespace().as_str(), id);
+    let due_ms = |number: i64| 3_610_000 + number * 5_000;
+    for number in 0..10 {
+        let (key, due) = (key(&format!("beyond-{number}")), support::at(due_ms(number)));
+        story.append(6_000, Command::Cancel { key, due });
+    }
+    for number in 10..20 {
+        let id = format!("beyond-{number}");
+        let (key, due) = (key(&id), support::at(due_ms(number)));
+        story.append(6_000, Command::Move { key, due, task: task(&id, 30_000) });
+    }
+    story.hear();
+    story.pass(31_000);
+    assert!(story.published.iter().all(|published| published.at_ms == 30_000), "{:?}", story.published);
+    story.pass(4_000_000);
+    assert_eq!(story.published.len(), 10);
 }
 
 #[test]

@@ -210,6 +210,13 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
         }
         PlantedBug::MemoryUnbounded => short_of_memory(setup),
         PlantedBug::MemoryInbox => little_memory(setup, rng),
+        PlantedBug::LookAheadWide => {
+            little_memory(setup, rng);
+            setup.sinks_tell_the_time = false;
+            setup.model.clock_jumps_per_minute = 6.0;
+            setup.model.clock_jump_ms_max = 60 * MINUTE_MS;
+            setup.mix.horizon_ms = 10 * MINUTE_MS;
+        }
         PlantedBug::ClockUnchecked => {
             setup.sinks_tell_the_time = true;
             setup.model.clock_jumps_per_minute = 4.0;

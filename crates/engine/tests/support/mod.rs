@@ -266,6 +266,12 @@ impl Story {
         }
     }
 
+    /// The owner's clock is set to a time, earlier or later than what it showed.
+    pub(crate) fn set_clock(&mut self, ms: i64) {
+        self.now = at(ms);
+        self.settle();
+    }
+
     /// Deletes what a new owner does not ask the log for; answers how many records that are.
     pub(crate) fn cut_log(&mut self) -> u64 {
         self.log_begins = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.replay_from.position());
