@@ -172,9 +172,7 @@ impl<'a> Story<'a> {
     /// Where nobody recorded the requests to stop, a run may have been given up when its time was over.
     fn give_up_by_time(&mut self) {
         for index in 0..self.runs.len() {
-            let started = self.runs[index].run.tick;
-            let given_up = (started..self.never()).find(|tick| self.timed_out_by(index, *tick));
-            self.runs[index].ends_first = given_up.unwrap_or(self.never());
+            self.runs[index].ends_first = self.given_up_first(&self.runs[index]);
         }
     }
 
@@ -223,17 +221,21 @@ impl<'a> Story<'a> {
         let pauses = self.life.reign_at(offset).and_then(|reign| reign.definition.as_ref());
         if has_failed && is_awaited && pauses.is_some_and(|definition| definition.pause_on_failure) {
             let until = self.next_revision(offset);
-            let is_certain = is_news && !was_asked && !self.timed_out_by(index, tick);
+            let is_certain = is_news && !was_asked && tick < self.given_up_first(&self.runs[index]);
             self.failure_rests.push(FailureRest { from: tick, until, is_certain });
         }
     }
 
-    /// Whether a run may have been given up by a tick.
-    fn timed_out_by(&self, index: usize, tick: usize) -> bool {
-        let run = &self.runs[index];
-        let started_ms = self.about.ticks[run.run.tick].published_at_ms;
-        let now_ms = self.about.ticks.get(tick).map_or(i64::MAX, |tick| tick.published_at_ms);
-        now_ms >= started_ms + self.life.run_timeout_ms_min() - SKEW_MS_MAX
+    /// The first tick that may have given a run up, because nothing was heard of it. Each owner goes by its own clock, and one whose
+    /// clock is behind that of the one before begins to count anew.
+    pub(super) fn given_up_first(&self, run: &Course) -> usize {
+        let mut counted_from_ms = i64::MAX;
+        let times = self.about.ticks.iter().map(|tick| tick.published_at_ms).enumerate().skip(run.run.tick);
+        let mut overdue = times.filter(|(_, now_ms)| {
+            counted_from_ms = counted_from_ms.min(*now_ms);
+            now_ms - counted_from_ms >= self.life.run_timeout_ms_min() - SKEW_MS_MAX
+        });
+        overdue.next().map_or(self.never(), |(tick, _)| tick)
     }
 
     /// The tick that applied the first revision after a record.
