@@ -131,6 +131,34 @@ fn a_failed_run_pauses_the_schedule_until_it_is_revised() {
 }
 
 #[test]
+fn a_pause_after_a_failure_counts_from_its_own_time() {
+    let definition = || ScheduleDefinition { pause_on_failure: true, ..every_ten_seconds() };
+    let mut story = begin(definition());
+    story.pass(11_000);
+    story.append(12_000, completed(10_000, OutcomeKind::Dead));
+    story.append(25_000, revision(2, Some(definition()), true));
+    story.outage(55_000);
+    story.pass(80_000);
+    assert_eq!(story.nominals(), [10_000, 20_000], "an owner that was away heard of both at once");
+}
+
+/// What was deleted while it rested has decided nothing since, however far ahead the clock was.
+#[test]
+fn a_clock_ahead_keeps_back_nothing_after_a_rest() {
+    let mut story = begin(every_ten_seconds());
+    story.say(5_000, revision(2, Some(every_ten_seconds()), true));
+    story.set_clock(1_600_000);
+    for (number, definition) in [(3, None), (4, Some(every_ten_seconds()))] {
+        story.append(6_000, revision(number, definition, true));
+    }
+    story.hear();
+    story.set_clock(7_000);
+    story.say(8_000, revision(5, Some(every_ten_seconds()), false));
+    story.pass(25_000);
+    assert_eq!(story.nominals(), [10_000, 20_000]);
+}
+
+#[test]
 fn a_revision_governs_what_comes_after_it() {
     let mut story = begin(every_ten_seconds());
     let recurrence =

@@ -82,8 +82,9 @@ impl Schedule {
         applying: Applying<'_>,
         outbox: &mut Outbox,
     ) -> Result<(), String> {
-        let lasting = self.state.rests.back().filter(|rest| rest.until.is_none());
-        let before = lasting.map_or(Before::Force, |rest| Before::Rest(rest.after));
+        // A failure that was heard of late begins a rest that F has not come to: until there the revision was in force.
+        let passed = self.passed(applying.frontier).due;
+        let before = self.rests_since().map_or(Before::Force, |since| Before::Rest(since.min(passed)));
         self.take_revision(entry, before, applying)?;
         if applying.anew && !applying.moment.breaks(PlantedBug::ReviseSettles) {
             self.settle_overlap(applying.moment, outbox);
@@ -207,6 +208,11 @@ impl Schedule {
         let (segments, newest) = (&self.segments, self.head.revision.number);
         let is_owed = |number| number > newest || segments.iter().any(|segment| segment.revision == number);
         self.state.owed.retain(|(number, _)| is_owed(*number));
+    }
+
+    /// The due time after which nothing is owed, while the schedule rests.
+    pub(super) fn rests_since(&self) -> Option<Timestamp> {
+        self.state.rests.back().filter(|rest| rest.until.is_none()).map(|rest| rest.after)
     }
 
     /// From a due time on nothing is owed.

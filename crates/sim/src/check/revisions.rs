@@ -247,10 +247,14 @@ fn owed_until(journal: &Journal, about: &PartitionJournal, next: &Reign) -> Time
     match (&next.definition, next.is_paused) {
         (Some(_), false) => Timestamp::MAX,
         (Some(_), true) => next.after.plus_millis(-journal.clock_error_ms),
-        // What F had not passed by then is gone.
+        // What F had not passed by then is gone. It may have stood in the middle of a due time.
         (None, _) => {
             let before = about.ticks.iter().take_while(|tick| tick.applied <= next.offset).last();
-            before.map_or(Timestamp::MIN, |tick| tick.head.due.min(next.after))
+            let passed = before.map(|tick| match tick.head.offset < next.offset {
+                true => tick.head.due.plus_millis(-1),
+                false => tick.head.due,
+            });
+            passed.map_or(Timestamp::MIN, |passed| passed.min(next.after))
         }
     }
 }
