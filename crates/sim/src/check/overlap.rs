@@ -186,7 +186,7 @@ fn is_stranded(
         .ruling_after(tick)
         .and_then(|reign| reign.definition.as_ref())
         .is_some_and(|definition| definition.overlap == OverlapPolicy::AllowAll);
-    let may_start = idle[tick] || runs_side_by_side;
+    let may_start = idle[tick] || (runs_side_by_side && !may_wait_alone(story, decided.first, tick));
     if !may_start || story.rests_after(tick) != Rests::No {
         return false;
     }
@@ -203,6 +203,19 @@ fn is_stranded(
         end.is_some_and(|end| end.as_millis() <= published_ms)
     });
     !has_ended && (waits_itself || !has_started())
+}
+
+/// Whether a trigger may wait, in a stretch of ticks, by a policy that it has brought: also where others run side by side.
+fn may_wait_alone(story: &Story<'_>, first: usize, last: usize) -> bool {
+    story.about.log.iter().any(|record| {
+        let Said::Trigger { namespace, schedule, overlap: Some(own) } = &record.said else { return false };
+        let waits =
+            !matches!(own, OverlapPolicy::AllowAll | OverlapPolicy::Skip | OverlapPolicy::TerminateOther);
+        let is_this = |one: &&Course| (one.run.cause, one.run.offset) == (RunCause::Trigger, record.offset);
+        let ran = || story.runs.iter().find(is_this).map_or(usize::MAX, |one| one.run.tick);
+        let was_asked = || super::course::applied_by(story.about, record.offset) <= last;
+        waits && is_about(story.life, namespace, schedule) && was_asked() && ran() > first
+    })
 }
 
 /// A trigger that waits for its turn has it once nothing runs.

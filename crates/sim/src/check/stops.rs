@@ -37,14 +37,16 @@ fn check_names(about: &PartitionJournal) -> Result<(), String> {
     if stops.is_empty() {
         return Ok(());
     }
-    let mut published: BTreeMap<(TaskKey, Timestamp), usize> = BTreeMap::new();
+    // A schedule that is created again while a clock that was ahead is back may run a time anew, on another queue.
+    let mut published: BTreeMap<(TaskKey, Timestamp), Vec<usize>> = BTreeMap::new();
     for (index, one) in about.publications.iter().enumerate() {
-        published.entry((one.key, one.due)).or_insert(index);
+        published.entry((one.key, one.due)).or_default().push(index);
     }
     for (tick, stop) in stops {
         let name =
             format!("the request of tick {} to stop {:016x} due {}", tick + 1, stop.key.low(), stop.due);
-        let Some(index) = published.get(&(stop.key, stop.due)) else {
+        let runs = published.get(&(stop.key, stop.due)).into_iter().flatten();
+        let Some(index) = runs.rev().find(|index| about.publications[**index].tick <= *tick) else {
             return Err(format!("{name} names no run"));
         };
         let Ok(task) = minutehand_record::task::decode(&about.publications[*index].encoded) else { continue };
