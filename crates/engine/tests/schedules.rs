@@ -142,6 +142,21 @@ fn a_pause_after_a_failure_counts_from_its_own_time() {
     assert_eq!(story.nominals(), [10_000, 20_000], "an owner that was away heard of both at once");
 }
 
+#[test]
+fn a_failure_heard_by_a_clock_behind_runs_nothing_twice() {
+    let definition = || ScheduleDefinition { pause_on_failure: true, ..every_ten_seconds() };
+    let mut story = begin(definition());
+    story.pass(35_000);
+    story.set_clock(5_000);
+    story.append(36_000, completed(30_000, OutcomeKind::Dead));
+    story.append(37_000, revision(2, Some(definition()), false));
+    story.hear();
+    assert!(story.events().contains(&Kind::PausedByFailure));
+    story.set_clock(38_000);
+    story.pass(45_000);
+    assert_eq!(story.nominals(), [10_000, 20_000, 30_000, 40_000]);
+}
+
 /// What was deleted while it rested has decided nothing since, however far ahead the clock was.
 #[test]
 fn a_clock_ahead_keeps_back_nothing_after_a_rest() {

@@ -84,7 +84,10 @@ impl Schedule {
     ) -> Result<(), String> {
         // A failure that was heard of late begins a rest that F has not come to: until there the revision was in force.
         let passed = self.passed(applying.frontier).due;
-        let before = self.rests_since().map_or(Before::Force, |since| Before::Rest(since.min(passed)));
+        // One that was heard of by a clock behind F begins a rest among what has run.
+        let is_behind = self.state.paused_by_failure_at.is_some() && applying.moment.now < passed;
+        let since = self.rests_since().filter(|_| !is_behind);
+        let before = since.map_or(Before::Force, |since| Before::Rest(since.min(passed)));
         self.take_revision(entry, before, applying)?;
         if applying.anew && !applying.moment.breaks(PlantedBug::ReviseSettles) {
             self.settle_overlap(applying.moment, outbox);
