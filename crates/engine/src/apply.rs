@@ -170,7 +170,7 @@ impl Partition {
     /// Whether a task is not to be published, because it is an attempt of a run that was asked to stop. That ends the run.
     pub(crate) fn withholds(&mut self, index: TaskIndex) -> bool {
         let (key, due) = (self.tasks.get(index).key(), self.tasks.get(index).due);
-        let withholds = self.schedules.withholds(key, self.tasks.body(index).as_ref());
+        let withholds = self.schedules.withholds(key, || self.tasks.body(index));
         if withholds {
             self.schedules.task_cancelled(key, due, self.now);
         }

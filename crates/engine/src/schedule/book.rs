@@ -390,13 +390,14 @@ impl ScheduleBook {
         });
     }
 
-    /// Whether what is to be published is an attempt of a run that was asked to stop before.
-    pub(crate) fn withholds(&self, key: TaskKey, encoded: Option<&bytes::Bytes>) -> bool {
+    /// Whether what is to be published is an attempt of a run that was asked to stop before. The task itself is looked at only
+    /// while there is such a run: this is asked for every execution.
+    pub(crate) fn withholds(&self, key: TaskKey, encoded: impl FnOnce() -> Option<bytes::Bytes>) -> bool {
         if self.stopping == 0 || self.planted == Some(PlantedBug::StoppedRetries) {
             return false;
         }
         let Some(number) = self.runs.get(&key) else { return false };
-        let task = encoded.and_then(|encoded| minutehand_record::task::decode(encoded).ok());
+        let task = encoded().and_then(|encoded| minutehand_record::task::decode(&encoded).ok());
         task.is_some_and(|task| self.at(*number).withholds(key, task.first_due, task.attempt))
     }
 

@@ -75,7 +75,7 @@ impl Guard {
 impl State {
     /// Tells the shell of a change. One that is gone, or does not listen, is replaced, and told of every group there is.
     fn tell(&mut self, sign: char, group: i32) {
-        if !self.shell.as_mut().is_some_and(|shell| shell.say(sign, group).is_ok()) {
+        if self.shell.as_mut().is_none_or(|shell| shell.say(sign, group).is_err()) {
             self.replace_shell();
         }
     }
