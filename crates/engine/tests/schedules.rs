@@ -163,6 +163,7 @@ fn a_clock_ahead_keeps_back_nothing_after_a_rest() {
     let mut story = begin(every_ten_seconds());
     story.say(5_000, revision(2, Some(every_ten_seconds()), true));
     story.set_clock(1_600_000);
+    story.pass(1_600_001);
     for (number, definition) in [(3, None), (4, Some(every_ten_seconds()))] {
         story.append(6_000, revision(number, definition, true));
     }
