@@ -315,7 +315,7 @@ impl QueueTopics {
         let there = self.await_all(&expected)?;
         let old: Vec<String> =
             expected.iter().filter(|key| !made.contains(key)).map(|key| self.name(key)).collect();
-        let limits = self.limits(&old);
+        let limits = self.limits(&old)?;
         for key in expected {
             let name = self.name(key);
             let known = match there.get(&name) {
@@ -347,11 +347,15 @@ impl QueueTopics {
         }
     }
 
-    /// The largest batch that topics take which others may have made. Where that cannot be read it counts as Kafka's default.
-    fn limits(&self, topics: &[String]) -> BTreeMap<String, usize> {
+    /// The largest batch that topics take which others may have made. Where it may not be read it counts as Kafka's default.
+    ///
+    /// # Errors
+    /// Class `Retry`: the cluster did not answer, or does not know one of the topics yet. Nothing is assumed of it then.
+    fn limits(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, PortError> {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         let found = match self.client.runtime().block_on(self.client.topic_settings(&names)) {
             Ok(found) => found,
+            Err(error) if error.class == ErrorClass::Retry => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "how large records of queues may be cannot be read; Kafka's default is assumed");
                 BTreeMap::new()
@@ -361,7 +365,7 @@ impl QueueTopics {
             let limit = found.get(topic).and_then(|settings| settings.get("max.message.bytes")?.parse().ok());
             (topic.clone(), limit.unwrap_or(BATCH_WITH_FRAME_BYTES_MAX))
         };
-        topics.iter().map(limit).collect()
+        Ok(topics.iter().map(limit).collect())
     }
 
     /// Whether a topic that is there can be used.
