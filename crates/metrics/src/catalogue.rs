@@ -109,6 +109,8 @@ metrics! {
     REPLAY_DISTANCE = Gauge "minutehand_partition_replay_distance_records" Count [PARTITION];
     /// How far F lies behind the clock: the age of the oldest due time that may still be owed.
     FRONTIER_LAG = Gauge "minutehand_partition_frontier_lag_seconds" Seconds [PARTITION];
+    /// How far the clock lies behind F because it was set back: until then nothing that recurs runs.
+    CLOCK_BEHIND = Gauge "minutehand_partition_clock_behind_seconds" Seconds [PARTITION];
     /// Tasks held in memory because they are due soon.
     NEAR_TASKS = Gauge "minutehand_partition_near_tasks" Count [PARTITION];
     /// Bytes of the tasks held in memory because they are due soon.

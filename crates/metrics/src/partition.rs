@@ -3,9 +3,9 @@
 use metrics::{Counter, Gauge, Histogram};
 
 use crate::catalogue::{
-    APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, FRONTIER_LAG, LOG_END, MEMORY_BYTES, NEAR_BYTES, NEAR_TASKS,
-    OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS, PUBLISH_LATENESS, QUARANTINED, REPLAY_DISTANCE,
-    SET_ASIDE, TICK, TICKS,
+    APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, CLOCK_BEHIND, FRONTIER_LAG, LOG_END, MEMORY_BYTES, NEAR_BYTES,
+    NEAR_TASKS, OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS, PUBLISH_LATENESS, QUARANTINED,
+    REPLAY_DISTANCE, SET_ASIDE, TICK, TICKS,
 };
 use crate::label::ByWord;
 
@@ -20,6 +20,8 @@ pub struct PartitionStanding {
     pub replay_distance: u64,
     /// How far F lies behind the clock, in seconds; at least 0.
     pub frontier_lag_seconds: f64,
+    /// How far the clock lies behind F, in seconds; at least 0. More than 0 after a clock was set back.
+    pub clock_behind_seconds: f64,
     /// Tasks in memory because they are due soon.
     pub near_tasks: u64,
     /// Their bytes.
@@ -45,6 +47,7 @@ pub struct PartitionMetrics {
     log_end: Gauge,
     replay_distance: Gauge,
     frontier_lag: Gauge,
+    clock_behind: Gauge,
     near_tasks: Gauge,
     near_bytes: Gauge,
     pending_entries: Gauge,
@@ -74,6 +77,7 @@ impl PartitionMetrics {
             log_end: LOG_END.gauge(&only),
             replay_distance: REPLAY_DISTANCE.gauge(&only),
             frontier_lag: FRONTIER_LAG.gauge(&only),
+            clock_behind: CLOCK_BEHIND.gauge(&only),
             near_tasks: NEAR_TASKS.gauge(&only),
             near_bytes: NEAR_BYTES.gauge(&only),
             pending_entries: PENDING_ENTRIES.gauge(&only),
@@ -121,6 +125,7 @@ impl PartitionMetrics {
         self.log_end.set(standing.log_end as f64);
         self.replay_distance.set(standing.replay_distance as f64);
         self.frontier_lag.set(standing.frontier_lag_seconds.max(0.0));
+        self.clock_behind.set(standing.clock_behind_seconds.max(0.0));
         self.near_tasks.set(standing.near_tasks as f64);
         self.near_bytes.set(standing.near_bytes as f64);
         self.pending_entries.set(standing.pending_entries as f64);

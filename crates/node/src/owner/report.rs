@@ -1,7 +1,7 @@
 //! What an owner tells metrics and the log about its partition.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use minutehand_engine::{Effect, Input, Phase, RequestId, Status};
 use minutehand_metrics::{PartitionMetrics, PartitionStanding, ScheduleMetrics};
@@ -9,6 +9,9 @@ use minutehand_model::{PartitionId, Precision, ScheduleEventKind, Tick, Timestam
 
 /// Gauges are brought up to date at most this often, in milliseconds.
 const STANDING_INTERVAL_MS: i64 = 250;
+/// A clock that lies further than this behind F was set back: reported, and again after so long.
+const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
+const CLOCK_BEHIND_REPORTED_EVERY_MS: i64 = 600_000;
 
 /// A tick that has been sent.
 struct Sent {
@@ -25,6 +28,8 @@ pub(super) struct Report {
     schedules: ScheduleMetrics,
     phase: Phase,
     stood_at: Timestamp,
+    /// When the log was last told that the clock lies behind F, by the steady clock.
+    clock_behind_reported_at: Option<Instant>,
     tick: Option<Sent>,
 }
 
@@ -37,6 +42,7 @@ impl Report {
             schedules: ScheduleMetrics::new(),
             phase: Phase::Waiting,
             stood_at: Timestamp::MIN,
+            clock_behind_reported_at: None,
             tick: None,
         }
     }
@@ -124,6 +130,8 @@ impl Report {
             Timestamp::MIN => 0,
             due => now.millis_since(due).max(0),
         };
+        let clock_behind_ms = status.frontier.head.due.millis_since(now).max(0);
+        self.report_clock(clock_behind_ms, status.frontier.head.due);
         let backlog_ms = status.backlog_oldest.map_or(0, |due| now.millis_since(due).max(0));
         self.metrics.stands(&PartitionStanding {
             applied: status.applied.position(),
@@ -133,6 +141,7 @@ impl Report {
                 .records_until(status.applied)
                 .unwrap_or(status.applied.position()),
             frontier_lag_seconds: lag_ms as f64 / 1_000.0,
+            clock_behind_seconds: clock_behind_ms as f64 / 1_000.0,
             near_tasks: status.near_tasks as u64,
             near_bytes: status.near_bytes as u64,
             pending_entries: status.pending_entries as u64,
@@ -140,5 +149,25 @@ impl Report {
             backlog_oldest_seconds: backlog_ms as f64 / 1_000.0,
             memory_bytes: status.memory_bytes as u64,
         });
+    }
+
+    /// Warns of a clock that was set back, or had been ahead: what recurs waits for it, and nothing else tells why.
+    fn report_clock(&mut self, behind_ms: i64, until: Timestamp) {
+        if behind_ms <= CLOCK_BEHIND_MS_MAX {
+            self.clock_behind_reported_at = None;
+            return;
+        }
+        let interval = Duration::from_millis(CLOCK_BEHIND_REPORTED_EVERY_MS.unsigned_abs());
+        if self.clock_behind_reported_at.is_some_and(|reported_at| reported_at.elapsed() < interval) {
+            return;
+        }
+        self.clock_behind_reported_at = Some(Instant::now());
+        tracing::warn!(
+            partition = %self.id,
+            behind_seconds = behind_ms / 1_000,
+            %until,
+            "the clock lies behind what has been published, because it was set back or had been ahead; schedules that existed \
+             then run again from that time on; delete and create a schedule again to have it run by the present clock"
+        );
     }
 }
