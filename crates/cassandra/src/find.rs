@@ -1,6 +1,7 @@
 //! Finding one task, and counting what a range holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use minutehand_model::{BucketLoad, LogOffset, PartitionId, TaskKey, Timestamp, TimetableEntry, time};
@@ -11,12 +12,14 @@ use crate::error::failed;
 use crate::keys::{BlockName, Slice, day_of, position, within_reach};
 use crate::pages::fetch_all;
 use crate::read::{SMALL_ROWS_PER_PAGE, Slices};
-use crate::task_index::{self, Place, places, shard};
+use crate::task_index::{self, Place, Shelf, places, shard};
 use crate::timetable::{CassandraTimetable, number};
 use crate::write::cql;
 
 /// Requests of one look-up or one count at once.
 const READS_IN_FLIGHT: usize = 16;
+/// How often a look-up begins anew because rows were merged meanwhile.
+const LISTINGS_MAX: usize = 5;
 /// Rows of one page of the index: some kilobytes each.
 const INDEX_ROWS_PER_PAGE: i32 = 500;
 
@@ -44,25 +47,14 @@ impl CassandraTimetable {
             Some(due) => (day_of(due), day_of(due)),
             None => (within_reach(Timestamp::MIN), within_reach(Timestamp::MAX)),
         };
-        let mut levels = Vec::new();
-        self.days(partition, first, last, &action, |day, level| levels.push((day, level))).await?;
-        let is_indexed = levels.iter().all(|(_, level)| *level != task_index::NOT_INDEXED);
-        if due.is_some() && !is_indexed {
-            return Ok(None);
-        }
-        levels.retain(|(_, level)| *level != task_index::NOT_INDEXED);
         let minute = due.map(Timestamp::floor_to_minute);
-        let places: BTreeSet<Place> = stream::iter(levels)
-            .map(|(day, level)| self.places(partition, day, level, key, &action))
-            .buffer_unordered(READS_IN_FLIGHT)
-            .try_fold(BTreeSet::new(), |mut all, found| async move {
-                // A block holds tasks of one minute.
-                let is_wanted =
-                    |place: &Place| minute.is_none_or(|minute| place.first_due.floor_to_minute() == minute);
-                all.extend(found.into_iter().filter(is_wanted));
-                Ok(all)
-            })
-            .await?;
+        let Some(mut places) =
+            self.indexed_places(partition, (first, last), key, due.is_some(), &action).await?
+        else {
+            return Ok(None);
+        };
+        // A block holds tasks of one minute.
+        places.retain(|place| minute.is_none_or(|minute| place.first_due.floor_to_minute() == minute));
         let found: Found = stream::iter(places)
             .map(|place| self.entries_at(partition, place, key, &action))
             .buffer_unordered(READS_IN_FLIGHT)
@@ -75,20 +67,73 @@ impl CassandraTimetable {
         Ok(Some(found.into_values().filter(is_wanted).collect()))
     }
 
+    /// Where the index of some days says that a task may be. `None` when all of a day must be indexed, and is not.
+    ///
+    /// Rows that are merged meanwhile are first written where they go and then taken away where they were; so an answer is
+    /// whole when the list of what there is has not changed since.
+    async fn indexed_places(
+        &self,
+        partition: PartitionId,
+        (first, last): (Timestamp, Timestamp),
+        key: TaskKey,
+        must_be_whole: bool,
+        action: &str,
+    ) -> Result<Option<BTreeSet<Place>>, PortError> {
+        let mut there = self.shelves(partition, (first, last), action).await?;
+        for _ in 0..LISTINGS_MAX {
+            if must_be_whole && there.iter().any(|(_, number)| *number == task_index::NOT_INDEXED) {
+                return Ok(None);
+            }
+            let shelves = there.iter().filter_map(|(day, number)| Some((*day, Shelf::of_number(*number)?)));
+            let places: BTreeSet<Place> = stream::iter(shelves.collect::<Vec<_>>())
+                .map(|(day, shelf)| self.places(partition, day, shelf, key, action))
+                .buffer_unordered(READS_IN_FLIGHT)
+                .try_fold(BTreeSet::new(), |mut all, found| async move {
+                    all.extend(found);
+                    Ok(all)
+                })
+                .await?;
+            let now_there = self.shelves(partition, (first, last), action).await?;
+            if there.is_subset(&now_there) {
+                return Ok(Some(places));
+            }
+            there = now_there;
+        }
+        let reason = "the index of tasks was merged again and again while it was read";
+        Err(PortError::new(ErrorClass::Retry, action, reason))
+    }
+
+    /// The levels and generations of days that there are.
+    async fn shelves(
+        &self,
+        partition: PartitionId,
+        (first, last): (Timestamp, Timestamp),
+        action: &str,
+    ) -> Result<BTreeSet<(Timestamp, i16)>, PortError> {
+        let mut there = BTreeSet::new();
+        let take = |day, number| {
+            there.insert((day, number));
+        };
+        self.days(partition, first, last, action, take).await?;
+        Ok(there)
+    }
+
     async fn places(
         &self,
         partition: PartitionId,
         day: Timestamp,
-        level: i16,
+        shelf: Shelf,
         key: TaskKey,
         action: &str,
     ) -> Result<Vec<Place>, PortError> {
         let mut found = Vec::new();
-        let values = (&self.region, number(partition), cql(day), level, shard(level, key));
+        let level = shelf.level();
+        let values = (&self.region, number(partition), cql(day), shelf.number(), shard(level, key));
         let statement = &self.statements.read_index;
         fetch_all(self, statement, values, INDEX_ROWS_PER_PAGE, action, |rows| {
             for row in rows.rows::<(&[u8], Option<&[u8]>)>().map_err(|error| failed(action, error))? {
                 let (_, entries) = row.map_err(|error| failed(action, error))?;
+                self.index_rows_read.fetch_add(1, Ordering::Relaxed);
                 found.extend(places(day, entries.unwrap_or_default(), key).map_err(|reason| {
                     // An answer without this row might lack the task.
                     let reason = format!("a row of task_index of {day}, level {level}: {reason}");

@@ -33,6 +33,10 @@ statements! {
                     VALUES (?, ?, ?, ?, ?) USING TTL ?";
     write_index = "INSERT INTO {keyspace}.task_index (region, partition, day, level, shard, run, pointers) \
                    VALUES (?, ?, ?, ?, ?, ?, ?) USING TTL ?";
+    delete_index = "DELETE FROM {keyspace}.task_index \
+                    WHERE region = ? AND partition = ? AND day = ? AND level = ? AND shard = ?";
+    delete_day = "DELETE FROM {keyspace}.timetable_days \
+                  WHERE region = ? AND partition = ? AND day = ? AND index_level = ?";
     read_days = "SELECT day, index_level FROM {keyspace}.timetable_days \
                  WHERE region = ? AND partition = ? AND day >= ? AND day <= ?";
     read_buckets = "SELECT bucket, slice FROM {keyspace}.timetable_buckets \

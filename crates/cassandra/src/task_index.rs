@@ -3,7 +3,8 @@
 //! A row for each task would cost more than the tasks themselves. So what is written together is gathered by the day it
 //! is due and by a shard of the keys, and each gathering is one row. How many shards a day has depends on how much is
 //! written at once: at level l there are 8^l, and the level is the highest at which a row still holds [`ROW_TASKS_MIN`].
-//! A look-up reads one shard of each level of each day that has tasks, then the blocks that are pointed to.
+//! Rows of a level are merged into the next one when there are many (`index_tiers.rs`), so each level has generations. A look-up
+//! reads one shard of each generation of each day that has tasks, then the blocks that are pointed to.
 //!
 //! A row is a version byte and entries of 20 bytes, little-endian: fingerprint (8), first due time of the block in
 //! milliseconds of its day (4), first offset of the block (8).
@@ -16,14 +17,51 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::keys::day_of;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const ENTRY_BYTES: usize = 20;
 /// Tasks that a row should have at least before a level with more shards is taken.
 const ROW_TASKS_MIN: usize = 64;
 /// The highest level, of 4,096 shards.
-const LEVEL_MAX: i16 = 4;
+pub(crate) const LEVEL_MAX: i16 = 4;
+/// Of the number of a shelf, these bits are the level.
+const LEVEL_BITS: u32 = 3;
 /// The level of days whose tasks are not indexed.
 pub(crate) const NOT_INDEXED: i16 = -1;
+
+/// A generation of a level, as one number: the columns `level` and `index_level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Shelf(i16);
+
+impl Shelf {
+    /// The first generation of a level.
+    pub(crate) fn first(level: i16) -> Shelf {
+        assert!((0..=LEVEL_MAX).contains(&level), "there is no level {level}");
+        Shelf(level)
+    }
+
+    /// As it is stored; `None` for a day that is not indexed, and for what no release writes.
+    pub(crate) fn of_number(number: i16) -> Option<Shelf> {
+        (number >= 0 && number % (1 << LEVEL_BITS) <= LEVEL_MAX).then_some(Shelf(number))
+    }
+
+    pub(crate) fn number(self) -> i16 {
+        self.0
+    }
+
+    pub(crate) fn level(self) -> i16 {
+        self.0 % (1 << LEVEL_BITS)
+    }
+
+    /// The generation after it. Beyond the last, some 4,000 a day, rows are filed there without ever being merged.
+    pub(crate) fn next(self) -> Shelf {
+        self.0.checked_add(1 << LEVEL_BITS).map_or(self, Shelf)
+    }
+
+    /// How many shards it has.
+    pub(crate) fn shards(self) -> i16 {
+        1 << (3 * self.level())
+    }
+}
 
 /// A row of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,16 +97,13 @@ pub(crate) fn rows(blocks: &[Block]) -> Vec<IndexRow> {
             // A task has several entries in a block when it was voided or created again there; one pointer is enough.
             let keys: BTreeSet<TaskKey> = block.entries.iter().map(|entry| entry.key).collect();
             for key in keys {
-                let row = shards.entry(shard(level, key)).or_insert_with(|| BytesMut::from(&[VERSION][..]));
+                let row = shards.entry(shard(level, key)).or_insert_with(new_row);
                 row.put_u64_le(fingerprint(key));
                 row.put_u32_le(first_due_in_day);
                 row.put_u64_le(block.first_offset.bits());
             }
         }
-        rows.extend(shards.into_iter().map(|(shard, entries)| {
-            let run = xxh3_128(&entries).to_be_bytes();
-            IndexRow { partition, day, level, shard, run, entries: entries.freeze() }
-        }));
+        rows.extend(filed((partition, day, level), shards));
     }
     rows
 }
@@ -84,21 +119,59 @@ fn level(tasks: usize) -> i16 {
 
 /// The shard of a key at a level.
 pub(crate) fn shard(level: i16, key: TaskKey) -> i16 {
-    let shards = 1_u128 << (3 * level.clamp(0, LEVEL_MAX));
-    (key.0 & (shards - 1)) as i16
+    shard_of(level, fingerprint(key))
 }
 
-/// The upper half of the key; the lower decides the shard.
+/// So many bits of the fingerprint.
+fn shard_of(level: i16, fingerprint: u64) -> i16 {
+    let shards = 1_u64 << (3 * level.clamp(0, LEVEL_MAX));
+    (fingerprint & (shards - 1)) as i16
+}
+
+/// The rows of one shard, as rows of the next level. What two of them say alike is said once.
+///
+/// # Errors
+/// Why a row cannot be understood.
+pub(crate) fn merged(
+    (partition, day, level): (PartitionId, Timestamp, i16),
+    rows: &[Bytes],
+) -> Result<Vec<IndexRow>, String> {
+    let mut all: BTreeSet<&[u8]> = BTreeSet::new();
+    for row in rows {
+        all.extend(entries_of(row)?.chunks_exact(ENTRY_BYTES));
+    }
+    let mut shards: BTreeMap<i16, BytesMut> = BTreeMap::new();
+    for entry in all {
+        let fingerprint = (&entry[..8]).get_u64_le();
+        let row = shards.entry(shard_of(level + 1, fingerprint)).or_insert_with(new_row);
+        row.put_slice(entry);
+    }
+    Ok(filed((partition, day, level + 1), shards))
+}
+
+fn new_row() -> BytesMut {
+    BytesMut::from(&[VERSION][..])
+}
+
+fn filed(
+    (partition, day, level): (PartitionId, Timestamp, i16),
+    shards: BTreeMap<i16, BytesMut>,
+) -> Vec<IndexRow> {
+    let row = |(shard, entries): (i16, BytesMut)| {
+        let run = xxh3_128(&entries).to_be_bytes();
+        IndexRow { partition, day, level, shard, run, entries: entries.freeze() }
+    };
+    shards.into_iter().map(row).collect()
+}
+
+/// The upper half of the key.
 fn fingerprint(key: TaskKey) -> u64 {
     (key.0 >> 64) as u64
 }
 
-/// The places in a row that a task may be at.
-///
-/// # Errors
-/// Why the row cannot be understood.
-pub(crate) fn places(day: Timestamp, entries: &[u8], key: TaskKey) -> Result<Vec<Place>, String> {
-    let entries = match entries.split_first() {
+/// The entries of a row.
+fn entries_of(row: &[u8]) -> Result<&[u8], String> {
+    let entries = match row.split_first() {
         Some((&VERSION, entries)) => entries,
         Some((version, _)) => {
             return Err(format!("unknown version {version} (this build knows {VERSION})"));
@@ -108,6 +181,15 @@ pub(crate) fn places(day: Timestamp, entries: &[u8], key: TaskKey) -> Result<Vec
     if !entries.len().is_multiple_of(ENTRY_BYTES) {
         return Err(format!("{} bytes are not a whole number of entries", entries.len()));
     }
+    Ok(entries)
+}
+
+/// The places in a row that a task may be at.
+///
+/// # Errors
+/// Why the row cannot be understood.
+pub(crate) fn places(day: Timestamp, entries: &[u8], key: TaskKey) -> Result<Vec<Place>, String> {
+    let entries = entries_of(entries)?;
     let wanted = fingerprint(key).to_le_bytes();
     let hits = entries.chunks_exact(ENTRY_BYTES).filter(|entry| entry[..8] == wanted);
     let place = |entry: &[u8]| {
@@ -178,6 +260,34 @@ mod tests {
             assert_eq!(level(tasks), expected, "{tasks}");
         }
         assert_eq!(shard(4, TaskKey(u128::MAX)), 4_095);
+        assert_eq!(Shelf::first(4).shards(), 4_096);
+    }
+
+    #[test]
+    fn merged_rows_find_what_the_rows_before_found() {
+        let writes = [block(0, 0..100), block(1, 50..150), block(2, 0..100)];
+        let before: Vec<IndexRow> = writes.iter().flat_map(|one| rows(std::slice::from_ref(one))).collect();
+        assert!(before.iter().all(|row| (row.level, row.shard) == (0, 0)));
+        let contents: Vec<Bytes> = before.iter().chain(&before[..1]).map(|row| row.entries.clone()).collect();
+        let after = merged((PartitionId::own(1), DAY, 0), &contents).unwrap();
+        assert_eq!(after.len(), 8);
+        let found = |rows: &[IndexRow], number| {
+            let of_shard = rows.iter().filter(|row| row.shard == shard(row.level, key(number)));
+            of_shard.flat_map(|row| places(DAY, &row.entries, key(number)).unwrap()).collect::<BTreeSet<_>>()
+        };
+        for number in 0..150 {
+            assert_eq!(found(&after, number), found(&before, number), "task {number}");
+        }
+        assert_eq!(after.iter().map(|row| row.entries.len() / ENTRY_BYTES).sum::<usize>(), 300);
+    }
+
+    #[test]
+    fn a_shelf_is_a_level_and_a_generation_in_one_number() {
+        let (first, second) = (Shelf::first(2), Shelf::first(2).next());
+        assert!(second > first && second.level() == 2 && Shelf::of_number(second.number()) == Some(second));
+        assert_eq!([-1, 5, 6, 7, 13].map(Shelf::of_number), [None; 5]);
+        let last = std::iter::successors(Some(first), |shelf| Some(shelf.next())).nth(5_000);
+        assert_eq!(last.map(Shelf::level), Some(2), "there is no generation beyond the last");
     }
 
     #[test]

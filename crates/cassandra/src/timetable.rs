@@ -15,13 +15,16 @@ use tokio::sync::Semaphore;
 use crate::config::CassandraConfig;
 use crate::connect;
 use crate::expiry::Expiry;
+use crate::index_tiers::IndexTiers;
+use crate::keys::day_of;
 use crate::schema::{self, SchemaError};
 use crate::statements::Statements;
 use crate::written::Written;
 
 /// A region's timetable on Cassandra or ScyllaDB.
 ///
-/// Rows are only ever added, at LOCAL_QUORUM, and expire some time after they were due (`retention_ms`). A row that is due
+/// Rows are only ever added, at LOCAL_QUORUM, and expire some time after they were due (`retention_ms`); only those of the index
+/// of tasks are taken away when they have been merged. A row that is due
 /// so late that Cassandra cannot expire it (more than 20 years ahead, or after 2038 unless the servers run with
 /// `storage_compatibility_mode: NONE`) is written without an expiry and stays.
 pub struct CassandraTimetable {
@@ -34,8 +37,12 @@ pub struct CassandraTimetable {
     pub(crate) writes: Arc<Semaphore>,
     pub(crate) writes_in_flight_max: usize,
     pub(crate) written: Written,
+    pub(crate) tiers: IndexTiers,
+    /// Held while rows of the index are merged: one after the other.
+    pub(crate) merging: tokio::sync::Mutex<()>,
     pub(crate) pages_fetched: AtomicU64,
     pub(crate) rows_written: AtomicU64,
+    pub(crate) index_rows_read: AtomicU64,
 }
 
 impl CassandraTimetable {
@@ -59,14 +66,22 @@ impl CassandraTimetable {
             writes: Arc::new(Semaphore::new(config.writes_in_flight_max)),
             writes_in_flight_max: config.writes_in_flight_max,
             written: Written::default(),
+            tiers: IndexTiers::default(),
+            merging: tokio::sync::Mutex::default(),
             pages_fetched: AtomicU64::new(0),
             rows_written: AtomicU64::new(0),
+            index_rows_read: AtomicU64::new(0),
         }))
     }
 
     /// How many pages of rows have been asked for since it was connected: what reading has cost.
     pub fn pages_fetched(&self) -> u64 {
         self.pages_fetched.load(Ordering::Relaxed)
+    }
+
+    /// How many rows of the index of tasks look-ups have read since then.
+    pub fn index_rows_read(&self) -> u64 {
+        self.index_rows_read.load(Ordering::Relaxed)
     }
 
     /// How many rows of blocks have been written since then, with those of the indexes on them: what writing has cost.
@@ -138,6 +153,7 @@ impl Timetable for CassandraTimetable {
     /// Rows expire by themselves; this only forgets what was remembered about them.
     async fn expire(&self, _partition: PartitionId, before: Timestamp) -> Result<(), PortError> {
         self.written.forget_before(before);
+        self.tiers.forget_before(day_of(before));
         Ok(())
     }
 
@@ -157,7 +173,10 @@ impl Timetable for CassandraTimetable {
         self.delete_revisions(partition, &offsets).await
     }
 
+    /// An owner begins with it: what others have filed meanwhile is asked for again.
     async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
+        self.written.forget(partition);
+        self.tiers.forget(partition);
         self.all_revisions(partition).await
     }
 }

@@ -14,8 +14,9 @@ use scylla::value::CqlTimestamp;
 
 use crate::clock;
 use crate::error::failed;
+use crate::index_tiers::{Held, Tier};
 use crate::keys::{BlockName, Slice, day_of};
-use crate::task_index::{self, IndexRow};
+use crate::task_index::{self, IndexRow, Shelf};
 use crate::timetable::{CassandraTimetable, empty_block, number};
 use crate::written::{Bucket, Day};
 
@@ -56,6 +57,8 @@ impl CassandraTimetable {
         })?;
         let now = clock::now();
         let Work { batches, index, mut days, mut buckets } = work;
+        let filed = self.file(&index, &action).await?;
+        days.extend(filed.iter().map(|((partition, day, _), held)| (*partition, *day, held.number())));
         // What is past lives from now on, so what was made known when it was not may expire first: say it again.
         let is_past = |end: Timestamp| end <= now;
         let past_days = take(&mut days, |(_, day, _)| is_past(day.plus_millis(time::DAY_MS)));
@@ -70,7 +73,10 @@ impl CassandraTimetable {
             buckets.union(&past_buckets).map(|bucket| self.write_bucket(*bucket, now, &action).boxed()),
         );
         requests.extend(batches.into_iter().map(|batch| self.write_batch(batch, now, &action).boxed()));
-        requests.extend(index.into_iter().map(|row| self.write_index(row, now, &action).boxed()));
+        requests.extend(index.into_iter().map(|row| {
+            let shelf = *filed[&(row.partition, row.day, row.level)];
+            self.write_index(row, shelf, now, &action).boxed()
+        }));
         stream::iter(requests)
             .map(Ok)
             .try_for_each_concurrent(self.writes_in_flight_max, |request| async {
@@ -80,7 +86,17 @@ impl CassandraTimetable {
             .await?;
         self.written.acknowledged(days, buckets);
         self.rows_written.fetch_add(rows as u64, Ordering::Relaxed);
+        let tiers: Vec<Tier> = filed.into_keys().collect();
+        self.merge_ripe(tiers).await;
         Ok(())
+    }
+
+    /// Where the rows of the index go; held until they are acknowledged.
+    async fn file(&self, index: &[IndexRow], action: &str) -> Result<BTreeMap<Tier, Held>, PortError> {
+        let tiers: BTreeSet<Tier> = index.iter().map(|row| (row.partition, row.day, row.level)).collect();
+        let days = tiers.iter().map(|(partition, day, _)| (*partition, *day)).collect();
+        self.learn_tiers(&days, action).await?;
+        Ok(tiers.into_iter().map(|tier| (tier, self.tiers.file(tier))).collect())
     }
 
     async fn write_batch(&self, blocks: Vec<Encoded>, now: Timestamp, action: &str) -> Result<(), PortError> {
@@ -115,7 +131,7 @@ impl CassandraTimetable {
         self.session.batch(&batch, values).await.map(drop).map_err(|error| failed(action, error))
     }
 
-    async fn write_day(&self, day: Day, now: Timestamp, action: &str) -> Result<(), PortError> {
+    pub(crate) async fn write_day(&self, day: Day, now: Timestamp, action: &str) -> Result<(), PortError> {
         let (partition, day, level) = day;
         let ttl = self.expiry.ttl_seconds(day.plus_millis(time::DAY_MS), now);
         let values = (&self.region, number(partition), cql(day), level, ttl);
@@ -132,13 +148,19 @@ impl CassandraTimetable {
         answer.map(drop).map_err(|error| failed(action, error))
     }
 
-    async fn write_index(&self, row: IndexRow, now: Timestamp, action: &str) -> Result<(), PortError> {
+    pub(crate) async fn write_index(
+        &self,
+        row: IndexRow,
+        shelf: Shelf,
+        now: Timestamp,
+        action: &str,
+    ) -> Result<(), PortError> {
         let ttl = self.expiry.ttl_seconds(row.day.plus_millis(time::DAY_MS), now);
         let values = (
             &self.region,
             number(row.partition),
             cql(row.day),
-            row.level,
+            shelf.number(),
             row.shard,
             row.run,
             row.entries,
@@ -167,7 +189,7 @@ fn take<T: Ord + Copy>(set: &mut BTreeSet<T>, mut is_wanted: impl FnMut(&T) -> b
 
 fn prepare(blocks: &[Block], with_index: bool) -> Work {
     let index = if with_index { task_index::rows(blocks) } else { Vec::new() };
-    let mut days: BTreeSet<Day> = index.iter().map(|row| (row.partition, row.day, row.level)).collect();
+    let mut days = BTreeSet::new();
     if !with_index {
         let unindexed = |block: &Block| (block.partition, day_of(block.bucket), task_index::NOT_INDEXED);
         days.extend(blocks.iter().map(unindexed));

@@ -54,6 +54,11 @@ impl Written {
         }
     }
 
+    /// The days of a partition are made known again: another owner may have taken rows away.
+    pub(crate) fn forget(&self, partition: PartitionId) {
+        self.known().days.retain(|(of, _, _)| *of != partition);
+    }
+
     /// Nothing will be written before a time any more, or it will be made known again.
     pub(crate) fn forget_before(&self, before: Timestamp) {
         let mut known = self.known();

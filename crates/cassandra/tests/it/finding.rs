@@ -1,6 +1,6 @@
 //! Finding tasks, and reading ranges that are mostly empty.
 
-use minutehand_cassandra::CassandraConfig;
+use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_model::*;
 use minutehand_ports::{ErrorClass, Timetable};
 
@@ -39,6 +39,84 @@ async fn tasks_are_found_whatever_the_size_of_their_write() {
     assert_eq!(store.find(P0, key("t-3-5000")).await.unwrap(), []);
 }
 
+/// The id of a task in a write, and when it is due.
+fn small(write: usize, index: usize) -> (String, Timestamp) {
+    (format!("t-{write}-{index}"), at(MINUTE + 60_000 * (write % 7) as i64 + index as i64))
+}
+
+async fn write_small(store: &CassandraTimetable, write: usize) {
+    let facts = (0..3).map(|index| {
+        let (id, due) = small(write, index);
+        entry(&id, due, (3 * write + index) as u64)
+    });
+    store.write_blocks(vec![block(facts.collect())]).await.unwrap();
+}
+
+async fn assert_all_are_found(store: &CassandraTimetable, writes: std::ops::Range<usize>) {
+    for write in writes {
+        for index in 0..3 {
+            let (id, due) = small(write, index);
+            let found = store.find_due(P0, key(&id), due).await.unwrap();
+            assert_eq!(found.len(), 1, "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_look_up_reads_does_not_grow_with_the_day() {
+    let store = connect(&fresh_region().await).await;
+    for write in 0..300 {
+        write_small(&store, write).await;
+    }
+    assert_all_are_found(&store, 0..300).await;
+    let (id, due) = small(150, 1);
+    let before = store.index_rows_read();
+    assert_eq!(store.find_due(P0, key(&id), due).await.unwrap().len(), 1);
+    let read = store.index_rows_read() - before;
+    assert!(read <= 2 * 64, "{read} rows of the index for one task among 900 in 300 writes");
+    assert_eq!(store.find(P0, key("t-300-0")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn owners_in_turn_merge_what_the_others_filed() {
+    let config = fresh_region().await;
+    let (one, other) = (connect(&config).await, connect(&config).await);
+    for turn in 0..12 {
+        let owner = if turn % 2 == 0 { &one } else { &other };
+        owner.read_revisions(P0).await.unwrap();
+        for write in turn * 15..(turn + 1) * 15 {
+            write_small(owner, write).await;
+        }
+    }
+    assert_all_are_found(&one, 0..180).await;
+    assert_all_are_found(&other, 0..180).await;
+    let before = one.index_rows_read();
+    let (id, due) = small(3, 0);
+    one.find_due(P0, key(&id), due).await.unwrap();
+    let read = one.index_rows_read() - before;
+    assert!(read <= 2 * 64 + 8 * 15, "{read} rows of the index");
+}
+
+#[tokio::test]
+async fn a_look_up_beside_merges_misses_nothing() {
+    let store = connect(&fresh_region().await).await;
+    for write in 0..40 {
+        write_small(&store, write).await;
+    }
+    let writing = async {
+        for write in 40..240 {
+            write_small(&store, write).await;
+        }
+    };
+    let finding = async {
+        for _ in 0..20 {
+            assert_all_are_found(&store, 0..10).await;
+        }
+    };
+    futures::join!(writing, finding);
+    assert_all_are_found(&store, 0..240).await;
+}
+
 #[tokio::test]
 async fn tasks_are_found_in_every_year() {
     let store = connect(&fresh_region().await).await;
@@ -50,7 +128,7 @@ async fn tasks_are_found_in_every_year() {
     for fact in &facts {
         assert_eq!(store.find_due(P0, key("t"), fact.due).await.unwrap(), std::slice::from_ref(fact));
     }
-    assert_eq!(store.pages_fetched() - before, 4 * 3, "the day, its index and the block");
+    assert_eq!(store.pages_fetched() - before, 4 * 4, "the day before and after its index, and the block");
     let page = store.read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX).await.unwrap();
     assert_eq!((offsets(&page), page.complete_until), (vec![1, 2, 3, 4], Timestamp::MAX));
 }

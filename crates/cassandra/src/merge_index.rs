@@ -1,0 +1,134 @@
+//! Merging rows of the index into the next level: written there first, then taken away where they were.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use minutehand_model::{PartitionId, Timestamp};
+use minutehand_ports::{ErrorClass, PortError};
+
+use crate::clock;
+use crate::error::failed;
+use crate::index_tiers::{Held, Tier};
+use crate::keys::day_of;
+use crate::pages::fetch_all;
+use crate::task_index::{self, Shelf};
+use crate::timetable::{CassandraTimetable, number};
+use crate::write::cql;
+
+/// Rows of one page of the index: some kilobytes each.
+const INDEX_ROWS_PER_PAGE: i32 = 500;
+/// Shards that are merged at once.
+const SHARDS_AT_ONCE: usize = 4;
+
+impl CassandraTimetable {
+    /// Learns which generations of a day are there, when it is written to first.
+    pub(crate) async fn learn_tiers(
+        &self,
+        days: &BTreeSet<(PartitionId, Timestamp)>,
+        action: &str,
+    ) -> Result<(), PortError> {
+        for (partition, day) in days {
+            if !self.tiers.knows(*partition, *day) {
+                let mut shelves = Vec::new();
+                let take = |_, level| shelves.extend(Shelf::of_number(level));
+                self.days(*partition, day_of(*day), day_of(*day), action, take).await?;
+                self.tiers.found(*partition, *day, &shelves);
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges what is ripe at these tiers, and at those above them. What cannot be merged now is merged later: until then
+    /// look-ups read more.
+    pub(crate) async fn merge_ripe(&self, tiers: impl IntoIterator<Item = Tier>) {
+        let Ok(_alone) = self.merging.try_lock() else { return };
+        for (partition, day, lowest) in tiers {
+            for level in lowest..task_index::LEVEL_MAX {
+                let tier = (partition, day, level);
+                let ripe = self.tiers.to_merge(tier);
+                let Some(newest) = ripe.iter().map(|held| **held).max() else { break };
+                if let Err(error) = self.merge(tier, &ripe, newest).await {
+                    tracing::warn!(%error, "rows of the index of tasks are merged later; look-ups read more until then");
+                    break;
+                }
+                self.tiers.merged(tier, &ripe);
+            }
+        }
+    }
+
+    async fn merge(&self, tier: Tier, ripe: &[Held], newest: Shelf) -> Result<(), PortError> {
+        let (partition, day, level) = tier;
+        let action = format!("merge the index of partition {partition}, {day}, level {level}");
+        let now = clock::now();
+        let target = self.tiers.file((partition, day, level + 1));
+        self.write_day((partition, day, target.number()), now, &action).await?;
+        // No number is used twice: the next one is known before these are gone.
+        self.write_day((partition, day, newest.next().number()), now, &action).await?;
+        stream::iter((0..newest.shards()).map(Ok))
+            .try_for_each_concurrent(SHARDS_AT_ONCE, |shard| {
+                self.merge_shard(tier, ripe, shard, &target, &action)
+            })
+            .await?;
+        // First from the list: a look-up that finds a row gone finds the list changed.
+        for held in ripe {
+            let values = (&self.region, number(partition), cql(day), held.number());
+            let answer = self.session.execute_unpaged(&self.statements.delete_day, values).await;
+            answer.map_err(|error| failed(&action, error))?;
+        }
+        let mut gone: Vec<(Shelf, i16)> = Vec::new();
+        for held in ripe {
+            let shelf = **held;
+            gone.extend((0..shelf.shards()).map(|shard| (shelf, shard)));
+        }
+        stream::iter(gone.into_iter().map(Ok))
+            .try_for_each_concurrent(SHARDS_AT_ONCE, |(shelf, shard)| {
+                self.delete_index_shard((partition, day, shelf), shard, &action)
+            })
+            .await
+    }
+
+    async fn merge_shard(
+        &self,
+        tier: Tier,
+        ripe: &[Held],
+        shard: i16,
+        target: &Held,
+        action: &str,
+    ) -> Result<(), PortError> {
+        let (partition, day, _) = tier;
+        let mut contents = Vec::new();
+        for held in ripe {
+            let values = (&self.region, number(partition), cql(day), held.number(), shard);
+            fetch_all(self, &self.statements.read_index, values, INDEX_ROWS_PER_PAGE, action, |rows| {
+                for row in rows.rows::<(&[u8], Option<&[u8]>)>().map_err(|error| failed(action, error))? {
+                    let (_, entries) = row.map_err(|error| failed(action, error))?;
+                    contents.extend(entries.map(Bytes::copy_from_slice));
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        let rows = task_index::merged(tier, &contents).map_err(|reason| {
+            PortError::new(ErrorClass::Fatal, action, format!("shard {shard}: {reason}"))
+        })?;
+        let now = clock::now();
+        stream::iter(rows)
+            .map(|row| self.write_index(row, **target, now, action))
+            .buffer_unordered(SHARDS_AT_ONCE)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(())
+    }
+
+    async fn delete_index_shard(
+        &self,
+        (partition, day, shelf): (PartitionId, Timestamp, Shelf),
+        shard: i16,
+        action: &str,
+    ) -> Result<(), PortError> {
+        let values = (&self.region, number(partition), cql(day), shelf.number(), shard);
+        let answer = self.session.execute_unpaged(&self.statements.delete_index, values).await;
+        answer.map(drop).map_err(|error| failed(action, error))
+    }
+}
