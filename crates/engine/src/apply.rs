@@ -25,14 +25,12 @@ struct Position {
 impl Partition {
     /// Reads on in the log, when what was read before has been applied.
     pub(crate) fn read_log(&mut self) {
-        let has_more = self.inbox.read_next() < self.log_end || self.must_hear_of_the_log();
-        let wants_more = self.inbox.is_empty() && has_more;
-        if wants_more && self.reading_log.is_free(self.now) {
+        let has_more = self.log.has_more() || self.must_hear_of_the_log();
+        if has_more && self.log.may_ask(self.now) {
             let request = self.request();
-            self.reading_log.start(request);
-            self.log_asked_at = self.now;
+            let from = self.log.ask(request, self.now);
             let bytes_max = self.log_read_bytes_max();
-            self.effects.push_back(Effect::ReadLog { request, from: self.inbox.read_next(), bytes_max });
+            self.effects.push(Effect::ReadLog { request, from, bytes_max });
         }
     }
 
@@ -43,73 +41,55 @@ impl Partition {
         let could_forget = self.tasks.forgettable_at().is_some_and(|forget_at| forget_at <= front);
         let interval_ms = self.config.lease_ttl_ms / if could_forget { 3 } else { 1 };
         let is_deaf = self.breaks(PlantedBug::Deaf) && !could_forget;
-        !is_deaf && self.now.millis_since(self.log_asked_at) >= interval_ms
+        !is_deaf && self.now.millis_since(self.log.asked_at()) >= interval_ms
     }
 
     /// When the log is asked, whatever was heard of it.
     pub(crate) fn log_asks_at(&self) -> Option<Timestamp> {
-        let may_ask = self.reading_log.request.is_none() && self.inbox.is_empty();
-        may_ask.then(|| self.log_asked_at.plus_millis(self.config.lease_ttl_ms).max(self.now.plus_millis(1)))
+        self.log
+            .is_idle()
+            .then(|| self.log.asked_at().plus_millis(self.config.lease_ttl_ms).max(self.now.plus_millis(1)))
     }
 
     /// Takes records that were read.
     pub(crate) fn take_records(&mut self, records: Vec<InputRecord>, next: LogOffset, end: LogOffset) {
-        self.log_end = self.log_end.max(end);
-        // Only an answer without anything says that there was no more: a reader that fetches ahead may hold less than the
-        // log, and take the end of that for the end.
+        self.log.grew(end);
         let is_end = next >= end || self.breaks(PlantedBug::ShortRead);
-        if records.is_empty() && next == self.inbox.read_next() && is_end {
-            self.log_heard_at = self.log_heard_at.max(self.log_asked_at);
-        }
-        self.inbox.take_in(records, next);
-        if self.inbox.is_empty() {
-            self.passed_hole(next);
-        }
+        self.log.take_in(records, next, is_end);
     }
 
     /// Applies what has been read, as long as the next tick has room for what comes late and all is known that decisions need.
     pub(crate) fn apply_backlog(&mut self) {
         let mut looked_at = 0;
-        self.inbox.stall(false);
+        self.log.inbox_mut().stall(false);
         while self.has_room_for_late() && self.knows_what_is_moved() {
             if looked_at == 0 {
                 looked_at = GLANCES;
                 if !self.finds_room_to_apply() {
-                    self.inbox.stall(true);
+                    self.log.inbox_mut().stall(true);
                     break;
                 }
                 self.look_at_backlog();
             }
             looked_at -= 1;
-            let Some(record) = self.inbox.pop() else { break };
+            let Some(record) = self.log.take_next() else { break };
             let next = record.offset.next();
-            self.log_time = self.log_time.max(record.appended_at);
             self.apply(record);
-            self.next = next;
-            self.applied = self.applied.max(next);
-            if self.inbox.is_empty() {
-                self.passed_hole(self.inbox.read_next());
-            }
+            self.log.applied_below(next);
         }
-        self.spent_names.clear();
-        if self.phase == Phase::Replaying && self.next >= self.replay_end {
-            self.phase = Phase::Owning;
+        self.names.let_spent_go();
+        if self.phase() == Phase::Replaying && self.log.has_replayed() {
+            self.ownership.enter(Phase::Owning);
         }
     }
 
     /// Looks up the tasks of the next creations, all at once.
     fn look_at_backlog(&self) {
-        let next = self.inbox.iter().take(GLANCES as usize);
+        let next = self.log.inbox().iter().take(GLANCES as usize);
         self.tasks.glance(next.filter_map(|record| match &record.command {
             Ok(Command::Create(task)) => Some(task.key),
             _ => None,
         }));
-    }
-
-    /// Offsets without a record (aborted transactions, markers) are passed like any other.
-    pub(crate) fn passed_hole(&mut self, next: LogOffset) {
-        self.next = self.next.max(next);
-        self.applied = self.applied.max(self.next);
     }
 
     /// The budget: A may pass a late command only in the tick that publishes it. One half of a tick is for F and the backlog,
@@ -122,7 +102,7 @@ impl Partition {
 
     fn apply(&mut self, record: InputRecord) {
         let at = Position { offset: record.offset, appended_at: record.appended_at };
-        let anew = at.offset >= self.known;
+        let anew = self.log.is_new(at.offset);
         match record.command {
             Err(set_aside) if anew => self.outgoing.put_aside(set_aside),
             Err(_) => {}
@@ -179,13 +159,13 @@ impl Partition {
 
     fn revise(&mut self, at: Position, anew: bool, revision: Revision) {
         let entry = RevisionEntry { offset: at.offset, appended_at: at.appended_at, revision };
-        if self.stored_revisions.contains(&at.offset) {
+        if self.revisions.is_stored(at.offset) {
             return self.revise_again(&entry);
         }
         match self.schedules.revise(entry.clone(), &self.frontier, anew, self.now) {
             Revised::Applied => {
                 self.unsettled.add(at.offset);
-                self.revisions_to_write.push(entry);
+                self.revisions.write(entry);
             }
             Revised::Refused(reason) if anew => self.set_aside_revision(&entry, reason),
             Revised::Ignored | Revised::Refused(_) => {}
@@ -220,7 +200,7 @@ impl Partition {
 
     fn place_task(&mut self, at: Position, task: TaskRecord) {
         let place = Place { due: task.due, offset: at.offset };
-        let Some(queue) = self.queues.number(&task.queue) else {
+        let Some(queue) = self.names.number(&task.queue) else {
             return self.put_aside_for_its_queue("the log", at.offset, task);
         };
         let fact = StoredFact::new(task.key, place, at.appended_at, 0).with_task(
@@ -228,7 +208,7 @@ impl Partition {
             task.guarantee,
             task.precision,
         );
-        self.spent_names.push(task.queue);
+        self.names.spend(task.queue);
         self.place(fact, Some(task.encoded));
     }
 
@@ -265,13 +245,13 @@ impl Partition {
         }
         if is_written {
             let bytes = self.tasks.get(index).bytes();
-            self.pending.push(place.due, index, bytes, self.now);
+            self.writes.pending_mut().push(place.due, index, bytes, self.now);
         }
     }
 
     /// F has passed its time. A command at or after A came late; one before A was published, or decided against.
     fn place_behind(&mut self, mut fact: StoredFact, encoded: Option<Bytes>) {
-        let anew = fact.offset >= self.known || self.breaks(PlantedBug::Late);
+        let anew = self.log.is_new(fact.offset) || self.breaks(PlantedBug::Late);
         if !anew && !self.is_to_be_remembered(&fact) {
             return;
         }

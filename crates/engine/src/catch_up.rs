@@ -23,12 +23,13 @@ impl Partition {
     /// Leaves behind what is too late, if anything is.
     pub(crate) fn leave_behind(&mut self) {
         let is_any_late = self.is_late(self.coverage.loaded())
-            || self.calendar.wake_at([0; 3]).is_some_and(|due| self.is_late(due));
-        if self.phase != Phase::Owning || !is_any_late || !self.may_leave_behind() || !self.knows_the_time() {
+            || self.due.on_time.wake_at([0; 3]).is_some_and(|due| self.is_late(due));
+        if self.phase() != Phase::Owning || !is_any_late || !self.may_leave_behind() || !self.knows_the_time()
+        {
             return;
         }
         let through = self.leave_behind_now();
-        self.calendar.move_through(through, &mut self.behind);
+        self.due.on_time.move_through(through, &mut self.due.behind);
         self.coverage.leave_rest_unread(through.due.floor_to_minute());
     }
 
@@ -66,7 +67,7 @@ impl Partition {
         }
         let half = self.config.tick_publications_max.saturating_sub(taken) / 2;
         // A tick of one execution takes turns.
-        let share = if half == 0 { (self.committed.tick % 2) as usize } else { half };
+        let share = if half == 0 { (self.ticker.committed().tick % 2) as usize } else { half };
         share.min(self.allowance())
     }
 
@@ -76,14 +77,14 @@ impl Partition {
         if rate == 0 {
             return usize::MAX;
         }
-        let waited_ms = self.now.millis_since(self.caught_up_at).clamp(0, 1_000) as u64;
+        let waited_ms = self.now.millis_since(self.due.caught_up_at).clamp(0, 1_000) as u64;
         usize::try_from(rate.saturating_mul(waited_ms) / 1_000).unwrap_or(usize::MAX)
     }
 
     /// How far the backlog may go: not beyond the present, what is being moved, or F.
     pub(crate) fn catch_up_limit(&self) -> Place {
-        let held = self.held.keys().next().filter(|_| !self.breaks(PlantedBug::BacklogUnheld));
-        let held = held.map_or(Timestamp::MAX, |(due, _)| due.plus_millis(-1));
+        let held = self.holds.dues().next().filter(|_| !self.breaks(PlantedBug::BacklogUnheld));
+        let held = held.map_or(Timestamp::MAX, |due| due.plus_millis(-1));
         Place::end_of(self.now.min(held))
             .min(self.frontier.front())
             .min(Place::end_of(self.coverage.loaded_whole().plus_millis(-1)))
@@ -91,13 +92,13 @@ impl Partition {
 
     /// When the backlog may publish what it has within its limit; `None` when that is nothing.
     pub(crate) fn catch_up_at(&self) -> Option<Timestamp> {
-        if !self.behind.reaches(self.catch_up_limit()) {
+        if !self.due.behind.reaches(self.catch_up_limit()) {
             return None;
         }
         let rate = self.config.catch_up_rate_per_s;
         Some(match rate {
             0 => Timestamp::MIN,
-            _ => self.caught_up_at.plus_millis(PORTION_MS.max(1_000_u64.div_ceil(rate) as i64)),
+            _ => self.due.caught_up_at.plus_millis(PORTION_MS.max(1_000_u64.div_ceil(rate) as i64)),
         })
     }
 
@@ -107,7 +108,7 @@ impl Partition {
         let count_max = room.min(self.allowance());
         // F may have used up the bytes of a tick; half of them are the backlog's all the same.
         let (mut count, mut bytes) = (0, bytes_taken.min(self.config.tick_bytes_max / 2));
-        while self.phase != Phase::Replaying
+        while self.phase() != Phase::Replaying
             && let Some(stretch) = self.frontier.backlog.first().copied()
         {
             let limit = stretch.through.min(self.catch_up_limit());
@@ -115,12 +116,12 @@ impl Partition {
             let (mut reached, mut last) = (limit, stretch.after);
             loop {
                 if count >= count_max || bytes >= self.config.tick_bytes_max {
-                    if self.behind.peek().is_some_and(|place| place <= limit) {
+                    if self.due.behind.peek().is_some_and(|place| place <= limit) {
                         reached = last;
                     }
                     break;
                 }
-                let Some((place, index)) = self.behind.pop_through(limit) else { break };
+                let Some((place, index)) = self.due.behind.pop_through(limit) else { break };
                 last = place;
                 count += 1;
                 bytes += self.tasks.get(index).bytes();
@@ -132,18 +133,18 @@ impl Partition {
                 break;
             }
         }
-        self.behind.settle_after_pops();
+        self.due.behind.settle_after_pops();
         if count > 0 {
-            self.caught_up_at = self.now;
+            self.due.caught_up_at = self.now;
         }
     }
 
     /// Stretches in which nothing lies any more are over.
     pub(crate) fn pass_empty_backlog(&mut self) {
-        while self.phase != Phase::Replaying
+        while self.phase() != Phase::Replaying
             && let Some(stretch) = self.frontier.backlog.first().copied()
             && stretch.through <= self.catch_up_limit()
-            && self.behind.peek().is_none_or(|place| place > stretch.through)
+            && self.due.behind.peek().is_none_or(|place| place > stretch.through)
         {
             self.frontier.catch_up(stretch.through);
         }

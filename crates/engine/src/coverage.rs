@@ -247,6 +247,23 @@ impl Coverage {
         }
     }
 
+    /// What holds after every step.
+    pub(crate) fn assert_invariants(&self) {
+        assert!(
+            self.loaded <= self.horizon,
+            "what is in memory goes there: {} > {}",
+            self.loaded,
+            self.horizon
+        );
+        assert!(self.unread.len() <= PARTS_MAX + 1, "the parts that are left unread are few");
+        let mut before = Timestamp::MIN;
+        for part in &self.unread {
+            assert!(before <= part.from && part.from <= part.until, "unread parts lie apart, and in order");
+            assert!(part.from <= part.horizon, "what is in memory of a part goes there");
+            before = part.until;
+        }
+    }
+
     /// Both reads.
     pub(crate) fn readings(&self) -> [&Single; 2] {
         [&self.ahead, &self.behind]

@@ -1,5 +1,7 @@
 //! What a partition wants done. Effects are values; their order is part of the contract.
 
+use std::collections::VecDeque;
+
 use minutehand_model::{Block, Epoch, LogOffset, RevisionEntry, TaskKey, Tick, Timestamp};
 
 use crate::input::RequestId;
@@ -115,4 +117,27 @@ pub enum StopReason {
     /// A port failed for good.
     #[error("a store failed for good; see the error before this one")]
     Fatal,
+}
+
+/// What is to be carried out, in order, and the numbers of the requests.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    queue: VecDeque<Effect>,
+    requests: u64,
+}
+
+impl Effects {
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.queue.push_back(effect);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Effect> {
+        self.queue.pop_front()
+    }
+
+    /// The number of a request that is about to be sent. No two of a partition are the same.
+    pub(crate) fn next_request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
 }

@@ -16,20 +16,17 @@ const FACTS_PER_WRITE_MAX: usize = 8_192;
 impl Partition {
     /// Sends what is ripe, and again what failed.
     pub(crate) fn flush(&mut self) {
-        while self.writes.len() < self.config.block_writes_max
-            && let Some(index) = self.failed_writes.iter().position(|write| write.not_before <= self.now)
-        {
-            let write = self.failed_writes.remove(index);
+        while let Some(write) = self.writes.take_to_resend(self.now, self.config.block_writes_max) {
             self.send(write);
         }
-        if !self.revisions_to_write.is_empty() {
-            let revisions = std::mem::take(&mut self.revisions_to_write);
+        let revisions = self.revisions.take_unwritten();
+        if !revisions.is_empty() {
             self.send(Write::new(Content::Revisions(revisions)));
         }
         if self.may_write_blocks() {
             self.flush_blocks();
             self.blocks_sent_for_hand_over();
-        } else if self.pending.has_grown() {
+        } else if self.writes.pending().has_grown() {
             self.drop_passed();
         }
     }
@@ -37,27 +34,26 @@ impl Partition {
     /// Whether more blocks may be sent. While the timetable is away there is a bounded number of writes to be tried again, and
     /// what comes during a hand-over is left to the successor.
     pub(crate) fn may_write_blocks(&self) -> bool {
-        self.hand_over_sends_blocks()
-            && self.writes.len() + self.failed_writes.len() < self.config.block_writes_max
+        self.hand_over_sends_blocks() && self.writes.unacknowledged() < self.config.block_writes_max
     }
 
     /// While the store takes no more, nobody waits for it with what has run.
     fn drop_passed(&mut self) {
         let tasks = &mut self.tasks;
-        self.pending.retain(|index| {
+        self.writes.pending_mut().retain(|index| {
             let bytes = tasks.get(index).bytes();
             (!tasks.leaves_unwritten(index)).then_some(bytes)
         });
     }
 
     fn flush_blocks(&mut self) {
-        let may_not_wait = self.phase == Phase::HandingOver || self.is_short_of_memory();
+        let may_not_wait = self.phase() == Phase::HandingOver || self.is_short_of_memory();
         let (bytes, waited_since) = match may_not_wait {
             true => (0, Timestamp::MAX),
             false => (self.config.block_bytes_max, self.now.plus_millis(-self.config.flush_interval_ms)),
         };
         let mut write = Vec::new();
-        for (_, facts) in self.pending.take_ripe(bytes, waited_since) {
+        for (_, facts) in self.writes.pending_mut().take_ripe(bytes, waited_since) {
             write.extend(facts);
             if write.len() >= FACTS_PER_WRITE_MAX {
                 self.send(Write::new(Content::Blocks(std::mem::take(&mut write))));
@@ -81,7 +77,7 @@ impl Partition {
         match &write.content {
             Content::Blocks(facts) => {
                 let blocks = self.pack(facts.clone());
-                self.effects.push_back(Effect::WriteBlocks { request, blocks });
+                self.effects.push(Effect::WriteBlocks { request, blocks });
                 if self.breaks(PlantedBug::Ack) {
                     for index in facts {
                         self.settle(*index);
@@ -89,10 +85,10 @@ impl Partition {
                 }
             }
             Content::Revisions(revisions) => {
-                self.effects.push_back(Effect::WriteRevisions { request, revisions: revisions.clone() });
+                self.effects.push(Effect::WriteRevisions { request, revisions: revisions.clone() });
             }
         }
-        self.writes.insert(request, write);
+        self.writes.start(request, write);
     }
 
     /// What has run meanwhile is not written (again): its task is gone, and it settles when it is forgotten.
@@ -138,7 +134,7 @@ impl Partition {
         let says = match self.tasks.body(index) {
             Some(encoded) if !fact.is(flag::VOID) => Fact::Runs(TaskRecord {
                 key: fact.key(),
-                queue: self.queues.name(fact.queue),
+                queue: self.names.name(fact.queue),
                 due: fact.due,
                 guarantee: fact.guarantee(),
                 precision: fact.precision(),
@@ -160,7 +156,7 @@ impl Partition {
         match write.content {
             Content::Revisions(revisions) => {
                 for entry in revisions {
-                    self.stored_revisions.insert(entry.offset);
+                    self.revisions.stored(entry.offset);
                     self.unsettled.remove(entry.offset);
                 }
             }

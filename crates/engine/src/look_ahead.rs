@@ -33,7 +33,7 @@ impl Partition {
 
     /// Reads on in the backlog, when there is room for it.
     pub(crate) fn read_behind(&mut self) {
-        if !self.coverage.may_read_behind(self.now) || self.phase == Phase::Replaying {
+        if !self.coverage.may_read_behind(self.now) || self.phase() == Phase::Replaying {
             return;
         }
         self.coverage.leave_out_what_is_passed(&self.frontier);
@@ -48,7 +48,7 @@ impl Partition {
 
     fn read_timetable(&mut self, from: Timestamp, until: Timestamp) -> RequestId {
         let (request, bytes_max) = (self.request(), self.page_bytes_max());
-        self.effects.push_back(Effect::ReadTimetable { request, from, until, bytes_max });
+        self.effects.push(Effect::ReadTimetable { request, from, until, bytes_max });
         request
     }
 
@@ -69,7 +69,7 @@ impl Partition {
         let tasks = &self.tasks;
         // Blocks are read by their first due time: one that begins before `until` is not read again later, so what it
         // holds beyond must be near as well before its acknowledgement lets it go.
-        let sent = self.writes.values().chain(&self.failed_writes);
+        let sent = self.writes.sent();
         for write in sent {
             // What is near has blocks of its own.
             let facts =
@@ -94,13 +94,13 @@ impl Partition {
             Persist::BeyondLookAhead => {
                 let due_of = |index| tasks.get(index).due;
                 let bytes_of = |index| tasks.get(index).bytes();
-                let taken = self.pending.take_between(from, until, due_of, bytes_of, self.now);
+                let taken = self.writes.pending_mut().take_between(from, until, due_of, bytes_of, self.now);
                 taken.iter().for_each(|index| self.tasks.leave_write(*index));
                 taken
             }
             Persist::All => {
                 let comes_near = |fact: &StoredFact| from <= fact.due && fact.due < until && fact.is_far();
-                let begun = self.pending.begun_between(from, until);
+                let begun = self.writes.pending().begun_between(from, until);
                 begun.filter(|index| comes_near(tasks.get(*index))).collect()
             }
         }
@@ -118,8 +118,8 @@ impl Partition {
         let fact = self.tasks.get(index);
         let (place, precision) = (fact.place(), fact.precision());
         match self.frontier.is_behind(place) {
-            true => self.behind.push(place, index, precision),
-            false => self.calendar.push(place, index, precision),
+            true => self.due.behind.push(place, index, precision),
+            false => self.due.on_time.push(place, index, precision),
         }
     }
 
@@ -134,7 +134,7 @@ impl Partition {
 
     pub(crate) fn load_entries(&mut self, page: TimetablePage) {
         for entry in page.entries {
-            if entry.offset < self.applied || self.breaks(PlantedBug::BeforeA) {
+            if entry.offset < self.log.applied() || self.breaks(PlantedBug::BeforeA) {
                 self.load_entry(entry);
             }
         }
@@ -148,7 +148,7 @@ impl Partition {
         let tasks = &self.tasks;
         let loaded = self.coverage.loaded();
         let due_of = |index| tasks.get(index).due;
-        let lost = self.pending.take_between(Timestamp::MIN, loaded, due_of, |_| 0, self.now);
+        let lost = self.writes.pending_mut().take_between(Timestamp::MIN, loaded, due_of, |_| 0, self.now);
         for index in lost {
             self.tasks.leave_write(index);
             if self.tasks.get(index).is_far() {
@@ -164,7 +164,7 @@ impl Partition {
         let (mut fact, encoded) = match entry.fact {
             Fact::Void => (StoredFact::new(entry.key, place, entry.appended_at, flag::VOID), None),
             Fact::Runs(task) => {
-                let Some(queue) = self.queues.number(&task.queue) else {
+                let Some(queue) = self.names.number(&task.queue) else {
                     return self.put_aside_for_its_queue("the timetable", entry.offset, task);
                 };
                 let fact = StoredFact::new(entry.key, place, entry.appended_at, 0).with_task(
@@ -193,7 +193,7 @@ impl Partition {
         let behind = self.dues_behind();
         let unsettled = &mut self.unsettled;
         self.tasks.forget(self.now, self.remembered_from, behind, |offset| unsettled.remove(offset));
-        if self.inbox.is_stalled() {
+        if self.log.inbox().is_stalled() {
             self.tasks.let_idle_pages_go();
         }
     }
@@ -203,11 +203,9 @@ impl Partition {
     /// clocks of log and owner may differ by less than the lease's time to live.
     fn memory_may_begin_at(&self) -> Timestamp {
         let front = self.frontier.front().due;
-        let heard_at = match self.inbox.is_empty() && self.next >= self.inbox.read_next() {
-            true => self.log_heard_at.plus_millis(-self.config.lease_ttl_ms),
-            false => Timestamp::MIN,
-        };
-        front.min(self.log_time.max(heard_at))
+        let had_no_more_at = self.log.had_no_more_at();
+        let heard_at = had_no_more_at.map_or(Timestamp::MIN, |at| at.plus_millis(-self.config.lease_ttl_ms));
+        front.min(self.log.time().max(heard_at))
     }
 
     /// Whether a fact that F has passed is to be remembered: within its dedupe window, and while the backlog may hold others of

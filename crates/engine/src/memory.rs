@@ -66,20 +66,19 @@ impl Partition {
     /// What the partition takes in memory.
     pub fn memory(&self) -> Memory {
         let tasks = (self.tasks.bytes(), self.tasks.resting_bytes(), self.tasks.near_bytes());
-        self.memory_with(tasks, self.inbox.bytes() + self.outgoing.memory_bytes())
+        self.memory_with(tasks, self.log.inbox().bytes() + self.outgoing.memory_bytes())
     }
 
     /// The same with what is kept in counters counted anew: for tests.
     #[doc(hidden)]
     pub fn memory_counted_anew(&self) -> Memory {
-        let records = self.inbox.bytes_counted_anew() + self.outgoing.memory_bytes_counted_anew();
+        let records = self.log.inbox().bytes_counted_anew() + self.outgoing.memory_bytes_counted_anew();
         self.memory_with(self.tasks.counted_anew(), records)
     }
 
     fn memory_with(&self, (tasks, resting, near): (usize, usize, usize), records: usize) -> Memory {
-        let places = (self.calendar.len() + self.behind.len() + self.pending.len()) * PLACE_BYTES;
-        let sent = self.writes.values().chain(&self.failed_writes);
-        let writing: usize = sent.map(|write| write.facts().len() * WRITING_BYTES).sum();
+        let places = (self.due.len() + self.writes.pending().len()) * PLACE_BYTES;
+        let writing: usize = self.writes.sent().map(|write| write.facts().len() * WRITING_BYTES).sum();
         Memory { busy: tasks - resting + places + writing + records, near, resting }
     }
 
@@ -87,19 +86,16 @@ impl Partition {
     /// not be applied, and its time would not come. What waits to be applied is one answer of the log, which only its application frees.
     fn counted_bytes(&self) -> usize {
         let Memory { busy, resting, .. } = self.memory();
-        let busy = if self.breaks(PlantedBug::MemoryInbox) { busy } else { busy - self.inbox.bytes() };
+        let busy = if self.breaks(PlantedBug::MemoryInbox) { busy } else { busy - self.log.inbox().bytes() };
         busy + resting.min(self.config.memory_bytes_max / 2)
     }
 
     /// Whether more of the log may be applied. What is being moved is held until the log has said so, and F with it; and while a
     /// successor replays, F stands, and only what is being written makes room.
     pub(crate) fn has_room_to_apply(&self) -> bool {
-        let is_freed_by_nothing = self.phase == Phase::Replaying
-            && self.writes.is_empty()
-            && self.failed_writes.is_empty()
-            && self.pending.len() == 0;
+        let is_freed_by_nothing = self.phase() == Phase::Replaying && self.writes.is_empty();
         self.counted_bytes() < self.config.memory_bytes_max
-            || !self.held.is_empty()
+            || self.holds.holds_anything()
             || is_freed_by_nothing
             || self.breaks(PlantedBug::MemoryUnbounded)
     }
@@ -130,14 +126,14 @@ impl Partition {
     }
 
     fn has_something_to_fire(&self) -> bool {
-        self.calendar.reaches(Place::end_of(self.frontier_bound().min(self.now)))
+        self.due.on_time.reaches(Place::end_of(self.frontier_bound().min(self.now)))
     }
 
     /// Whether more of the backlog may be read: while there is room, and when nothing else of it is left to publish.
     pub(crate) fn has_room_behind(&self) -> bool {
         let has_room = self.counted_bytes() < self.config.memory_bytes_max / 2
-            && self.behind.len() < 4 * self.config.tick_publications_max;
-        has_room || !self.behind.reaches(self.catch_up_limit())
+            && self.due.behind.len() < 4 * self.config.tick_publications_max;
+        has_room || !self.due.behind.reaches(self.catch_up_limit())
     }
 
     /// How much one read of the timetable may bring.

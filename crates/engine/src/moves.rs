@@ -6,7 +6,7 @@
 //! - The old time waits, and F with it, until the log has been applied to the end of the tick that carries the decision: all
 //!   that reached the log before the decision is under it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minutehand_model::{Command, Fact, LogOffset, Place, TaskKey, TaskRecord, Timestamp, TimetableEntry};
 
@@ -23,7 +23,7 @@ const LOOK_UPS_MAX: usize = 64;
 
 /// How far the decision about a time that is being moved from has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hold {
+enum Hold {
     /// It waits for a tick.
     Decided,
     /// It is in the tick under way.
@@ -34,27 +34,58 @@ pub(crate) enum Hold {
 
 /// A far task that is to be moved, and what is known of it outside of memory.
 #[derive(Debug)]
-pub(crate) struct LookUp {
+struct LookUp {
     key: TaskKey,
     due: Timestamp,
-    pub(crate) asking: Single,
+    asking: Single,
     is_answered: bool,
     /// What the timetable knows, and what has left memory since it was asked: offset, and whether the task runs.
     facts: BTreeSet<(LogOffset, bool)>,
 }
 
+/// What is being moved.
+#[derive(Debug, Default)]
+pub(crate) struct Holds {
+    /// Times that are moved from: decided, but not yet read back from the log.
+    held: BTreeMap<(Timestamp, TaskKey), Hold>,
+    /// The far tasks that records of the inbox want to move, by the offset of the record.
+    look_ups: BTreeMap<LogOffset, LookUp>,
+}
+
+impl Holds {
+    /// Whether anything is held. F and the backlog wait for it.
+    pub(crate) fn holds_anything(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// The due times that are held, the first one first.
+    pub(crate) fn dues(&self) -> impl Iterator<Item = Timestamp> {
+        self.held.keys().map(|(due, _)| *due)
+    }
+
+    /// The questions to the timetable, as operations.
+    pub(crate) fn asking(&self) -> impl Iterator<Item = &Single> {
+        self.look_ups.values().map(|look_up| &look_up.asking)
+    }
+
+    pub(crate) fn asking_mut(&mut self) -> impl Iterator<Item = &mut Single> {
+        self.look_ups.values_mut().map(|look_up| &mut look_up.asking)
+    }
+}
+
 impl Partition {
     /// Whether all is known that the next record's decision needs; if not, the timetable is being asked.
     pub(crate) fn knows_what_is_moved(&mut self) -> bool {
-        let Some(InputRecord { offset, command: Ok(Command::Move { due, .. }), .. }) = self.inbox.first()
+        let Some(InputRecord { offset, command: Ok(Command::Move { due, .. }), .. }) =
+            self.log.inbox().first()
         else {
             return true;
         };
-        let is_far = *offset >= self.known && !self.coverage.is_loaded(*due);
+        let is_far = self.log.is_new(*offset) && !self.coverage.is_loaded(*due);
         if !is_far || self.breaks(PlantedBug::MoveUnasked) {
             return true;
         }
-        if let Some(look_up) = self.look_ups.get(offset) {
+        if let Some(look_up) = self.holds.look_ups.get(offset) {
             return look_up.is_answered;
         }
         self.look_up_far_moves();
@@ -63,39 +94,38 @@ impl Partition {
 
     /// Asks about the far tasks that the records read so far want to move, many at once.
     fn look_up_far_moves(&mut self) {
-        let far_moves = self.inbox.iter().filter_map(|record| match &record.command {
+        let far_moves = self.log.inbox().iter().filter_map(|record| match &record.command {
             Ok(Command::Move { key, due, .. }) if !self.coverage.is_loaded(*due) => {
                 Some((record.offset, *key, *due))
             }
             _ => None,
         });
-        let room = LOOK_UPS_MAX.saturating_sub(self.look_ups.len());
+        let room = LOOK_UPS_MAX.saturating_sub(self.holds.look_ups.len());
         let asked: Vec<_> =
-            far_moves.filter(|(offset, ..)| !self.look_ups.contains_key(offset)).take(room).collect();
+            far_moves.filter(|(offset, ..)| !self.holds.look_ups.contains_key(offset)).take(room).collect();
         for (offset, key, due) in asked {
             let look_up =
                 LookUp { key, due, asking: Single::default(), is_answered: false, facts: BTreeSet::new() };
-            self.look_ups.insert(offset, look_up);
+            self.holds.look_ups.insert(offset, look_up);
         }
         self.ask_timetable();
     }
 
     /// Sends what has not been asked yet, and again what failed.
     pub(crate) fn ask_timetable(&mut self) {
-        for look_up in self.look_ups.values_mut() {
+        for look_up in self.holds.look_ups.values_mut() {
             if !look_up.is_answered && look_up.asking.is_free(self.now) {
-                self.requests += 1;
-                let request = RequestId(self.requests);
+                let request = self.effects.next_request();
                 look_up.asking.start(request);
                 let LookUp { key, due, .. } = *look_up;
-                self.effects.push_back(Effect::FindTask { request, key, due });
+                self.effects.push(Effect::FindTask { request, key, due });
             }
         }
     }
 
     /// Before-a: what lies above the move says nothing about it.
     pub(crate) fn found(&mut self, request: RequestId, entries: &[TimetableEntry]) {
-        for (offset, look_up) in &mut self.look_ups {
+        for (offset, look_up) in &mut self.holds.look_ups {
             if look_up.asking.answers(request) {
                 look_up.is_answered = true;
                 let before = entries.iter().filter(|entry| {
@@ -108,11 +138,11 @@ impl Partition {
 
     /// A fact leaves memory because it is stored: an answer on its way may have been given before.
     pub(crate) fn note_leaving(&mut self, index: TaskIndex) {
-        if self.look_ups.is_empty() {
+        if self.holds.look_ups.is_empty() {
             return;
         }
         let fact = *self.tasks.get(index);
-        for look_up in self.look_ups.values_mut() {
+        for look_up in self.holds.look_ups.values_mut() {
             if (look_up.key, look_up.due) == (fact.key(), fact.due) {
                 look_up.facts.insert((fact.offset, !fact.is(flag::VOID)));
             }
@@ -121,7 +151,7 @@ impl Partition {
 
     /// A move runs only if the task has not: decided now, appended to the log by the next tick, held until read back.
     pub(crate) fn resolve_move(&mut self, offset: LogOffset, key: TaskKey, due: Timestamp, task: TaskRecord) {
-        let looked_up = self.look_ups.remove(&offset);
+        let looked_up = self.holds.look_ups.remove(&offset);
         let is_guessed = self.breaks(PlantedBug::MoveUnasked) && !self.coverage.is_loaded(due);
         let in_memory = self.tasks.chain(key).map(|(_, fact)| fact).filter(|fact| fact.due == due);
         let mut facts: BTreeSet<(LogOffset, bool)> =
@@ -132,24 +162,24 @@ impl Partition {
         facts.extend(looked_up.into_iter().flat_map(|look_up| look_up.facts));
         let is_waiting = opened_at(&facts)
             .is_some_and(|opened_at| !self.frontier.has_passed(Place { due, offset: opened_at }));
-        if is_waiting && !self.held.contains_key(&(due, key)) {
+        if is_waiting && !self.holds.held.contains_key(&(due, key)) {
             self.outgoing.derive(Command::Moved { key, due, task });
             if !self.breaks(PlantedBug::Hold) {
-                self.held.insert((due, key), Hold::Decided);
+                self.holds.held.insert((due, key), Hold::Decided);
             }
         }
     }
 
     /// What has been decided leaves with the tick that is being sent.
     pub(crate) fn decisions_sent(&mut self) {
-        for hold in self.held.values_mut().filter(|hold| **hold == Hold::Decided) {
+        for hold in self.holds.held.values_mut().filter(|hold| **hold == Hold::Decided) {
             *hold = Hold::Sent;
         }
     }
 
     /// The log has taken the decisions of the tick under way, below this offset.
     pub(crate) fn decisions_stored(&mut self, below: LogOffset) {
-        for hold in self.held.values_mut().filter(|hold| **hold == Hold::Sent) {
+        for hold in self.holds.held.values_mut().filter(|hold| **hold == Hold::Sent) {
             *hold = Hold::Below(below);
         }
     }
@@ -158,14 +188,14 @@ impl Partition {
     /// Nothing else ends it: what replaces, cancels or creates the task meanwhile, or moves another onto its time, stands
     /// before the decision in the log, and so is under it.
     pub(crate) fn end_holds(&mut self) {
-        let next = if self.breaks(PlantedBug::HoldUnread) { LogOffset::MAX } else { self.next };
-        self.held.retain(|_, hold| !matches!(hold, Hold::Below(offset) if *offset <= next));
+        let next = if self.breaks(PlantedBug::HoldUnread) { LogOffset::MAX } else { self.log.next() };
+        self.holds.held.retain(|_, hold| !matches!(hold, Hold::Below(offset) if *offset <= next));
     }
 
     /// With the rule `hold` broken in one of two ways: whatever else is said about the task ends it.
     pub(crate) fn overtake_hold(&mut self, key: TaskKey) {
         if self.breaks(PlantedBug::HoldOvertaken) {
-            self.held.retain(|(_, held), _| *held != key);
+            self.holds.held.retain(|(_, held), _| *held != key);
         }
     }
 }

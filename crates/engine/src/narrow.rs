@@ -29,7 +29,7 @@ impl Partition {
         }
         self.coverage.end_at(until);
         let begun = self.sent_between(until, until.floor_to_minute().plus_millis(MINUTE_MS));
-        for index in [self.calendar.take_from(until), self.behind.take_from(until)].concat() {
+        for index in [self.due.on_time.take_from(until), self.due.behind.take_from(until)].concat() {
             match self.will_be_read_again(index, until) && !begun.contains(&index) {
                 true => self.leave_for_the_timetable(index),
                 false => self.queue(index),
@@ -39,7 +39,7 @@ impl Partition {
 
     /// Facts due in a stretch of time whose blocks are on their way.
     fn sent_between(&self, from: Timestamp, until: Timestamp) -> BTreeSet<TaskIndex> {
-        let sent = self.writes.values().chain(&self.failed_writes).flat_map(Write::facts);
+        let sent = self.writes.sent().flat_map(Write::facts);
         sent.filter(|index| (from..until).contains(&self.tasks.get(*index).due)).collect()
     }
 
@@ -60,7 +60,7 @@ impl Partition {
         }
         if fact.is(flag::UNSETTLED) {
             self.tasks.get_mut(index).flags |= flag::WRITING;
-            self.pending.push(fact.due, index, fact.bytes(), self.now);
+            self.writes.pending_mut().push(fact.due, index, fact.bytes(), self.now);
         } else {
             self.note_leaving(index);
             self.tasks.remove(index);

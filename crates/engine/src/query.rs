@@ -83,19 +83,19 @@ impl Partition {
     /// Where the partition stands.
     pub fn status(&self) -> Status {
         Status {
-            phase: self.phase,
-            epoch: self.epoch,
-            applied: self.applied,
+            phase: self.phase(),
+            epoch: self.ownership.epoch(),
+            applied: self.log.applied(),
             frontier: self.frontier.clone(),
-            replay_from: self.committed.replay_from,
-            tick: self.committed.tick,
+            replay_from: self.ticker.committed().replay_from,
+            tick: self.ticker.committed().tick,
             set_aside: self.outgoing.set_aside_count(),
-            log_end: self.log_end,
+            log_end: self.log.end(),
             loaded_until: self.coverage.loaded_whole(),
-            near_tasks: self.calendar.len() + self.behind.len(),
+            near_tasks: self.due.len(),
             near_bytes: self.tasks.near_bytes(),
-            pending_entries: self.pending.len(),
-            backlog_tasks: self.behind.len(),
+            pending_entries: self.writes.pending().len(),
+            backlog_tasks: self.due.behind.len(),
             backlog_oldest: self.backlog_oldest(),
             backlog_is_partly_unread: self.coverage.has_unread(),
             memory_bytes: self.memory().total(),
@@ -124,8 +124,8 @@ impl Partition {
     /// Tasks in memory that are to run, in order of their places, after one place and before a time: the calendar queue,
     /// and what is on its way to the timetable.
     pub fn list(&self, after: Option<Place>, until: Timestamp, count_max: usize) -> Vec<KnownTask> {
-        let sent = self.writes.values().chain(&self.failed_writes);
-        let on_its_way = self.pending.iter().chain(sent.flat_map(Write::facts));
+        let sent = self.writes.sent();
+        let on_its_way = self.writes.pending().iter().chain(sent.flat_map(Write::facts));
         let far = on_its_way
             .map(|index| (self.tasks.get(index), index))
             .filter(|(fact, index)| {
@@ -136,9 +136,10 @@ impl Partition {
         let far = first_ones(far, count_max);
         // What is far is due after everything in the calendar, but for a short time while a read is under way.
         let near: Vec<(Place, TaskIndex)> = self
+            .due
             .behind
             .range(after, until)
-            .chain(self.calendar.range(after, until))
+            .chain(self.due.on_time.range(after, until))
             .filter(|(_, index)| self.tasks.opens_live_generation(*index))
             .take(count_max)
             .collect();
@@ -165,14 +166,15 @@ impl Partition {
     pub fn loads(&self, from: Timestamp, until: Timestamp) -> BTreeMap<Timestamp, u64> {
         let mut loads = BTreeMap::new();
         let start = Place::end_of(from.plus_millis(-1));
-        let near = self.behind.range(Some(start), until).chain(self.calendar.range(Some(start), until));
+        let near =
+            self.due.behind.range(Some(start), until).chain(self.due.on_time.range(Some(start), until));
         for (place, index) in near {
             let fact = self.tasks.get(index);
             if fact.is(flag::UNSETTLED) && !fact.is(flag::VOID) {
                 *loads.entry(place.due.floor_to_minute()).or_insert(0) += 1;
             }
         }
-        for (bucket, facts) in self.pending.buckets(from, until) {
+        for (bucket, facts) in self.writes.pending().buckets(from, until) {
             let count = match self.config.persist {
                 Persist::BeyondLookAhead => facts.len(),
                 Persist::All => facts.iter().filter(|index| self.tasks.get(**index).is_far()).count(),

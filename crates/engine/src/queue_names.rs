@@ -11,6 +11,8 @@ pub(crate) struct QueueNames {
     numbers: BTreeMap<QueueName, u16>,
     /// The last answer: neighbours in the log mostly share a queue.
     latest: u16,
+    /// Names of tasks that have been applied, to be let go together: a shared counter waits for all stores before it.
+    spent: Vec<QueueName>,
 }
 
 impl QueueNames {
@@ -30,6 +32,16 @@ impl QueueNames {
         };
         self.latest = number;
         Some(number)
+    }
+
+    /// A name is needed no more.
+    pub(crate) fn spend(&mut self, name: QueueName) {
+        self.spent.push(name);
+    }
+
+    /// Lets go what is needed no more.
+    pub(crate) fn let_spent_go(&mut self) {
+        self.spent.clear();
     }
 
     pub(crate) fn name(&self, number: u16) -> QueueName {

@@ -59,17 +59,20 @@ impl Single {
 impl Partition {
     /// All that are under way at most once: what is true of their pauses is true of every one.
     pub(crate) fn singles(&self) -> impl Iterator<Item = &Single> {
-        let singles = [&self.opening, &self.reading_revisions, &self.reading_log, &self.ticking];
-        let asked = self.look_ups.values().map(|look_up| &look_up.asking);
-        singles.into_iter().chain(self.coverage.readings()).chain(asked)
+        let singles =
+            [&self.ownership.opening, self.revisions.reading(), self.log.reading(), self.ticker.sending()];
+        singles.into_iter().chain(self.coverage.readings()).chain(self.holds.asking())
     }
 
     /// The same, to be changed.
     pub(crate) fn singles_mut(&mut self) -> impl Iterator<Item = &mut Single> {
-        let singles =
-            [&mut self.opening, &mut self.reading_revisions, &mut self.reading_log, &mut self.ticking];
-        let asked = self.look_ups.values_mut().map(|look_up| &mut look_up.asking);
-        singles.into_iter().chain(self.coverage.readings_mut()).chain(asked)
+        let singles = [
+            &mut self.ownership.opening,
+            self.revisions.reading_mut(),
+            self.log.reading_mut(),
+            self.ticker.sending_mut(),
+        ];
+        singles.into_iter().chain(self.coverage.readings_mut()).chain(self.holds.asking_mut())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
-    Checkpoint, Epoch, LogOffset, Namespace, RevisionEntry, ScheduleId, ScheduleState, Timestamp,
+    Checkpoint, LogOffset, Namespace, RevisionEntry, ScheduleId, ScheduleState, Timestamp,
 };
 
 use crate::effect::Effect;
@@ -12,38 +12,13 @@ use crate::phase::Phase;
 use crate::schedule::Revised;
 
 impl Partition {
-    pub(crate) fn acquired(&mut self, epoch: Epoch) {
-        if self.phase == Phase::Waiting {
-            self.epoch = epoch;
-            self.lease_confirmed_at = self.now;
-            self.phase = Phase::Opening;
-        }
-    }
-
     pub(crate) fn open(&mut self) {
-        if self.opening.is_free(self.now) {
+        if self.ownership.opening.is_free(self.now) {
             let request = self.request();
-            self.opening.start(request);
+            self.ownership.opening.start(request);
             self.sink_clock.asked(self.moment());
-            self.effects.push_back(Effect::Open { request, epoch: self.epoch });
+            self.effects.push(Effect::Open { request, epoch: self.ownership.epoch() });
         }
-    }
-
-    /// Begins anew from the last checkpoint, when the next tick may be tried: after a commit in doubt, memory is worth nothing.
-    pub(crate) fn reopen(&mut self) {
-        let mut anew = Partition::new(self.config.clone(), self.id);
-        anew.effects = std::mem::take(&mut self.effects);
-        anew.requests = self.requests;
-        anew.now = self.now;
-        anew.sink_clock = self.sink_clock;
-        anew.epoch = self.epoch;
-        anew.lease_confirmed_at = self.lease_confirmed_at;
-        anew.is_handing_over = self.is_handing_over;
-        anew.log_end = self.log_end;
-        anew.phase = Phase::Opening;
-        // Both go on from the failures before: opening may succeed, and the tick fail again.
-        (anew.opening, anew.ticking) = (self.ticking, self.ticking);
-        *self = anew;
     }
 
     pub(crate) fn opened(
@@ -52,23 +27,17 @@ impl Partition {
         schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
         log_end: LogOffset,
     ) {
-        if self.phase != Phase::Opening {
+        if self.phase() != Phase::Opening {
             return;
         }
         let checkpoint = checkpoint.unwrap_or(Checkpoint::START);
-        self.applied = checkpoint.applied;
-        self.known = checkpoint.applied;
         self.frontier = checkpoint.frontier.clone();
         self.remembered_from = checkpoint.remembered_from;
-        self.next = checkpoint.replay_from;
-        self.inbox.begin_at(checkpoint.replay_from);
-        self.log_end = self.log_end.max(log_end);
-        self.replay_end = log_end;
+        self.log.begin(&checkpoint, log_end);
         self.plan_reading();
-        self.committed = checkpoint;
-        self.committed_at = self.now;
-        self.restored_states = schedule_states;
-        self.phase = Phase::Loading;
+        self.ticker.begin(checkpoint, self.now);
+        self.revisions.keep(schedule_states);
+        self.ownership.enter(Phase::Loading);
     }
 
     /// The timetable is read from before F, and before what F has left behind: what has run within the dedupe window is
@@ -94,11 +63,11 @@ impl Partition {
     }
 
     pub(crate) fn load(&mut self) {
-        if !self.revisions_loaded {
-            if self.reading_revisions.is_free(self.now) {
+        if !self.revisions.are_loaded() {
+            if self.revisions.reading_mut().is_free(self.now) {
                 let request = self.request();
-                self.reading_revisions.start(request);
-                self.effects.push_back(Effect::ReadRevisions { request });
+                self.revisions.reading_mut().start(request);
+                self.effects.push(Effect::ReadRevisions { request });
             }
             return;
         }
@@ -106,23 +75,22 @@ impl Partition {
             self.read_ahead();
             return;
         }
-        self.phase = Phase::Replaying;
+        self.ownership.enter(Phase::Replaying);
         self.decide();
     }
 
     pub(crate) fn loaded_revisions(&mut self, entries: Vec<RevisionEntry>) {
-        self.schedules.restore(std::mem::take(&mut self.restored_states));
+        self.schedules.restore(self.revisions.loaded());
         for entry in entries {
             // Before-a: what lies above, the log itself will say.
-            if entry.offset < self.applied {
-                self.stored_revisions.insert(entry.offset);
+            if entry.offset < self.log.applied() {
+                self.revisions.stored(entry.offset);
                 // What stands in the log comes again from there, after those before it.
-                if entry.offset < self.next {
+                if entry.offset < self.log.next() {
                     self.revise_again(&entry);
                 }
             }
         }
-        self.revisions_loaded = true;
     }
 
     /// A revision that a predecessor has applied and stored.

@@ -7,7 +7,6 @@ use crate::fact::{TAKEN_LATE_MS_MAX, flag};
 use crate::partition::Partition;
 use crate::phase::Phase;
 use crate::planted::PlantedBug;
-use crate::retry::Single;
 use crate::schedule::Outbox;
 use crate::task_store::TaskIndex;
 
@@ -17,7 +16,7 @@ const PASSED_TOGETHER: usize = 256;
 impl Partition {
     /// Builds and sends a tick, if none is under way and there is a reason for one.
     pub(crate) fn tick(&mut self) {
-        if !self.ticking.is_free(self.now) || !self.has_fresh_lease() {
+        if !self.ticker.is_free(self.now) || !self.has_fresh_lease() {
             return;
         }
         if !self.knows_the_time() {
@@ -38,8 +37,11 @@ impl Partition {
 
     /// A tick that changes nothing: its answer tells the time.
     fn ask_the_time(&mut self) {
-        let checkpoint =
-            Checkpoint { epoch: self.epoch, tick: self.committed.tick + 1, ..self.committed.clone() };
+        let checkpoint = Checkpoint {
+            epoch: self.ownership.epoch(),
+            tick: self.ticker.committed().tick + 1,
+            ..self.ticker.committed().clone()
+        };
         self.send_tick(Tick {
             partition: self.id,
             checkpoint,
@@ -54,15 +56,14 @@ impl Partition {
 
     fn send_tick(&mut self, tick: Tick) {
         let request = self.request();
-        self.ticking.start(request);
         self.sink_clock.asked(self.moment());
-        self.in_flight = Some(tick.checkpoint.clone());
-        self.effects.push_back(Effect::Commit { request, tick: Box::new(tick) });
+        self.ticker.send(request, tick.checkpoint.clone());
+        self.effects.push(Effect::Commit { request, tick: Box::new(tick) });
     }
 
     /// F moves in memory over time in which nothing lies, and is written with the next tick.
     fn pass_empty_time(&mut self) {
-        let first = self.calendar.peek().into_iter().chain(self.schedules.peek()).min();
+        let first = self.due.on_time.peek().into_iter().chain(self.schedules.peek()).min();
         let before_first = first.map_or(Place::end_of(Timestamp::MAX), |first| {
             // What may wait for company is due already, and must not be passed.
             Place::end_of(first.due.plus_millis(-1))
@@ -73,11 +74,11 @@ impl Partition {
 
     /// When something must be published, if nothing else happens.
     pub(crate) fn due_at(&self) -> Option<Timestamp> {
-        if self.phase == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
+        if self.phase() == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
             return None;
         }
         let delay_ms = [0, self.config.normal_tick_delay_ms, self.config.low_tick_delay_ms];
-        let task = self.calendar.wake_at(delay_ms);
+        let task = self.due.on_time.wake_at(delay_ms);
         let schedule = self.schedules.peek().map(|place| place.due);
         // What is held, or not loaded yet, cannot be published.
         let limit = self.frontier_bound();
@@ -88,7 +89,7 @@ impl Partition {
     /// The latest due time that F may pass at any time in the present state.
     pub(crate) fn frontier_bound(&self) -> Timestamp {
         let is_ahead = |due: &Timestamp| !self.frontier.is_behind(Place::end_of(*due));
-        let held = self.held.keys().map(|(due, _)| *due).find(is_ahead);
+        let held = self.holds.dues().find(is_ahead);
         let held = held.map_or(Timestamp::MAX, |due| due.plus_millis(-1));
         let loaded = match self.breaks(PlantedBug::Unloaded) {
             true => Timestamp::MAX,
@@ -99,7 +100,7 @@ impl Partition {
 
     /// How far F may move in this tick.
     fn frontier_limit(&self) -> Place {
-        if self.phase == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
+        if self.phase() == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
             return self.frontier.front();
         }
         let early_ms = if self.breaks(PlantedBug::Early) { 10 } else { 0 };
@@ -115,7 +116,7 @@ impl Partition {
         let limit = self.frontier_limit();
         let (frontier, bytes) = self.take_due(limit, bytes_decided, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
-        if self.phase != Phase::Replaying {
+        if self.phase() != Phase::Replaying {
             // Before the log has been replayed the newest definition is not known.
             self.schedules.ring(self.now, &mut outbox);
             self.schedules.run_backfills(self.now, occurrences_max, &mut outbox);
@@ -126,9 +127,9 @@ impl Partition {
         outbox.append(self.schedules.take_outbox());
 
         let checkpoint = Checkpoint {
-            epoch: self.epoch,
-            tick: self.committed.tick + 1,
-            applied: self.applied,
+            epoch: self.ownership.epoch(),
+            tick: self.ticker.committed().tick + 1,
+            applied: self.log.applied(),
             frontier: self.frontier_to_keep(),
             replay_from: self.replay_from(),
             remembered_from: self.remembered_from,
@@ -183,14 +184,15 @@ impl Partition {
             let schedule = self.schedules.peek().filter(|place| *place <= limit);
             let task_limit = schedule.map_or(limit, |place| place.preceding().unwrap_or(Place::START));
             if steps >= steps_max || bytes >= self.config.tick_bytes_max {
-                let has_more = schedule.is_some() || self.calendar.peek().is_some_and(|place| place <= limit);
+                let has_more =
+                    schedule.is_some() || self.due.on_time.peek().is_some_and(|place| place <= limit);
                 if has_more {
                     reached = self.stopped_at(last);
                 }
                 break;
             }
             steps += 1;
-            if let Some((place, index)) = self.calendar.pop_through(task_limit) {
+            if let Some((place, index)) = self.due.on_time.pop_through(task_limit) {
                 last = Some(place);
                 bytes += self.tasks.get(index).bytes();
                 passing.push(index);
@@ -203,7 +205,7 @@ impl Partition {
             }
         }
         self.pass_all(&mut passing, outbox);
-        self.calendar.settle_after_pops();
+        self.due.on_time.settle_after_pops();
         (reached, bytes)
     }
 
@@ -250,7 +252,7 @@ impl Partition {
         let fact = self.tasks.get(index);
         let task = TaskRecord {
             key: fact.key(),
-            queue: self.queues.name(fact.queue),
+            queue: self.names.name(fact.queue),
             due: fact.due,
             guarantee: fact.guarantee(),
             precision: fact.precision(),
@@ -277,62 +279,57 @@ impl Partition {
     /// R: the lowest offset whose effect is neither in the timetable nor behind F and forgotten.
     pub(crate) fn replay_from(&self) -> LogOffset {
         let forgets_unflushed =
-            self.breaks(PlantedBug::HandOverUnflushed) && self.phase == Phase::HandingOver;
+            self.breaks(PlantedBug::HandOverUnflushed) && self.phase() == Phase::HandingOver;
         if self.breaks(PlantedBug::Replay) || forgets_unflushed {
-            return self.applied;
+            return self.log.applied();
         }
-        let position = if self.breaks(PlantedBug::Position) { self.applied } else { self.next };
+        let position = if self.breaks(PlantedBug::Position) { self.log.applied() } else { self.log.next() };
         let lowest = self.unsettled.lowest().unwrap_or(position).min(position);
-        lowest.max(self.committed.replay_from)
+        lowest.max(self.ticker.committed().replay_from)
     }
 
     /// When a checkpoint is worth a tick of its own: the cursors have moved and nothing was published.
     pub(crate) fn checkpoint_at(&self) -> Option<Timestamp> {
-        let has_moved =
-            self.applied != self.committed.applied || self.replay_from() != self.committed.replay_from;
-        has_moved.then(|| self.committed_at.plus_millis(self.config.checkpoint_interval_ms))
+        let has_moved = self.log.applied() != self.ticker.committed().applied
+            || self.replay_from() != self.ticker.committed().replay_from;
+        has_moved.then(|| self.ticker.committed_at().plus_millis(self.config.checkpoint_interval_ms))
     }
 
     pub(crate) fn tick_committed(&mut self, derived_end: Option<LogOffset>) {
-        let Some(checkpoint) = self.in_flight.take() else { return };
+        if !self.ticker.commit(self.now) {
+            return;
+        }
         if let Some(below) = derived_end {
             self.decisions_stored(below);
         }
-        self.committed = checkpoint;
-        self.committed_at = self.now;
-        let gone = self.schedules.forget_deleted(self.now, self.committed.replay_from);
+        let gone = self.schedules.forget_deleted(self.now, self.ticker.committed().replay_from);
         if !gone.is_empty() {
-            self.effects.push_back(Effect::ForgetRevisions { offsets: gone });
+            self.effects.push(Effect::ForgetRevisions { offsets: gone });
         }
-        let has_settled_more = self.committed.replay_from > self.forgotten_below;
-        if has_settled_more && self.now.millis_since(self.forgotten_at) >= self.config.checkpoint_interval_ms
-        {
-            self.forgotten_below = self.committed.replay_from;
-            self.forgotten_at = self.now;
-            // Whole minutes only: a bucket that begins before this time may hold what is due after it.
-            let timetable_before = self
-                .committed
-                .remembered_from
-                .min(self.committed.frontier.floor().due)
-                // By the log's clock as well: this owner's may run hours ahead, and its successor needs the buckets.
-                .min(self.log_time)
-                .plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX)
-                .floor_to_minute();
-            self.effects
-                .push_back(Effect::Forget { log_below: self.committed.replay_from, timetable_before });
+        if let Some(log_below) = self.ticker.forgets_below(self.now, self.config.checkpoint_interval_ms) {
+            let timetable_before = self.timetable_forgotten_before();
+            self.effects.push(Effect::Forget { log_below, timetable_before });
         }
+    }
+
+    /// Minutes of the timetable before this are needed by nobody. Whole minutes only: a bucket that begins before this time may
+    /// hold what is due after it.
+    fn timetable_forgotten_before(&self) -> Timestamp {
+        let committed = self.ticker.committed();
+        let needed_from = committed.remembered_from.min(committed.frontier.floor().due);
+        // By the log's clock as well: this owner's may run hours ahead, and its successor needs the buckets.
+        let needed_from = needed_from.min(self.log.time());
+        needed_from.plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX).floor_to_minute()
     }
 
     /// Nobody knows whether the tick was committed: begin anew from the checkpoint.
     pub(crate) fn tick_in_doubt(&mut self) {
-        if self.hand_over.is_some() {
+        if self.ownership.hand_over.is_some() {
             // Whoever comes next begins at what was committed, as this owner would.
             return self.release();
         }
         if self.breaks(PlantedBug::DoubtIgnored) {
-            self.ticking = Single::default();
-            self.in_flight = None;
-            return;
+            return self.ticker.give_up();
         }
         self.reopen();
     }

@@ -8,15 +8,15 @@ use crate::phase::{Phase, WakeReason};
 impl Partition {
     /// The earliest of everything that time alone brings about.
     pub(crate) fn next_wake(&self) -> Option<(Timestamp, WakeReason)> {
-        if matches!(self.phase, Phase::Waiting | Phase::Stopped) {
+        if matches!(self.phase(), Phase::Waiting | Phase::Stopped) {
             return None;
         }
-        if matches!(self.phase, Phase::Opening | Phase::Loading) {
+        if matches!(self.phase(), Phase::Opening | Phase::Loading) {
             // Until the timetable is loaded only answers, and retries of what failed, lead on.
             return self.retry_at().map(|time| (time.max(self.now), WakeReason::Retry));
         }
         let flush_at =
-            self.pending.flush_at(self.config.flush_interval_ms).filter(|_| self.may_write_blocks());
+            self.writes.pending().flush_at(self.config.flush_interval_ms).filter(|_| self.may_write_blocks());
         let mut wakes = vec![
             (self.retry_at(), WakeReason::Retry),
             (flush_at, WakeReason::Flush),
@@ -26,12 +26,12 @@ impl Partition {
             (self.hand_over_at(), WakeReason::HandOver),
             (self.applies_at(), WakeReason::Busy),
         ];
-        if self.ticking.is_free(self.now) && self.may_fire() {
+        if self.ticker.is_free(self.now) && self.may_fire() {
             wakes.push((self.due_at(), WakeReason::Due));
             wakes.push((self.checkpoint_at(), WakeReason::Checkpoint));
             let is_busy = self.outgoing.len() > 0 || self.schedules.has_news();
             wakes.push((is_busy.then_some(self.now), WakeReason::Busy));
-            let backfills = self.schedules.is_backfilling() && self.phase != Phase::Replaying;
+            let backfills = self.schedules.is_backfilling() && self.phase() != Phase::Replaying;
             wakes.push((backfills.then(|| self.now.plus_millis(1)), WakeReason::Busy));
         }
         let soonest =
@@ -41,7 +41,7 @@ impl Partition {
 
     fn retry_at(&self) -> Option<Timestamp> {
         let singles = self.singles().filter_map(|single| single.not_before);
-        let writes = self.failed_writes.iter().map(|write| write.not_before);
+        let writes = self.writes.resends_at();
         singles.chain(writes).filter(|time| *time > self.now).min()
     }
 
@@ -60,7 +60,8 @@ impl Partition {
 
     /// At once, when there is room again for records that waited for it.
     fn applies_at(&self) -> Option<Timestamp> {
-        let may_go_on = self.inbox.is_stalled() && self.has_room_to_apply() && !self.has_sent_last_tick();
+        let may_go_on =
+            self.log.inbox().is_stalled() && self.has_room_to_apply() && !self.has_sent_last_tick();
         may_go_on.then_some(self.now)
     }
 
