@@ -15,6 +15,7 @@ pub mod tidy;
 mod cargo;
 mod cargo_deny;
 mod figures_command;
+mod fuzz_command;
 mod lab_command;
 mod packages;
 mod tally;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use cargo::plain_cargo;
 pub use figures_command::print_figures;
+pub use fuzz_command::{FuzzOptions, fuzz};
 pub use lab_command::run_lab;
 pub use packages::{Dependency, DependencyKind, Package, Workspace};
 pub use tally::Tally;

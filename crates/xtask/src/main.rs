@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use minutehand_xtask::{
-    Selection, Tree, UpOptions, house, print_figures, root, run_down, run_lab, run_tests, run_up,
+    FuzzOptions, Selection, Tree, UpOptions, fuzz, house, print_figures, root, run_down, run_lab, run_tests,
+    run_up,
 };
 
 const HELP: &str = "\
@@ -18,6 +19,9 @@ The project's own commands:
   cargo xtask tidy           the house rules alone; `house` is the same
   cargo xtask house --figures [--json]
                              the shape of the code in numbers: files, functions, repeats, assertions, comments
+
+  cargo xtask fuzz [--seconds N] [TARGET...]
+                             whatever reads bytes of others, under libFuzzer, a minute each
 
   cargo xtask up [--cassandra N] [--datacenters N] [--brokers N] --env-file F
                              starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
@@ -37,6 +41,10 @@ fn main() -> ExitCode {
             Err(error) => misunderstood(&error),
         },
         ["down"] => run_down(),
+        ["fuzz", words @ ..] => match FuzzOptions::parse(words) {
+            Ok(options) => ended(fuzz(&options).map(drop)),
+            Err(error) => misunderstood(&error),
+        },
         ["bench", "cluster", ..] | ["torture", ..] => run_lab(&given),
         ["test", words @ ..] => match Selection::parse(words) {
             Some(selection) => run_tests(selection),

@@ -8,6 +8,7 @@ use std::time::Instant;
 use minutehand_testkit::{Available, Missing, with_causes};
 
 use crate::cargo::{plain_cargo, run, run_watched};
+use crate::fuzz_command::{FuzzOptions, SECONDS_DEFAULT, fuzz};
 use crate::{Finding, Tally, Tree, Workspace, cargo_deny, house, print_figures, pure, root};
 
 /// The target that has no clock, no files, no sockets and no threads.
@@ -92,6 +93,7 @@ const GROUPS: &[Group] = &[
     Group { title: "pure crates on wasm", run: wasm, ..PLAIN },
     Group { title: "dependencies", run: dependencies, ..PLAIN },
     Group { title: "documentation", run: documentation, ..PLAIN },
+    Group { title: "fuzzing", run: fuzzing, ..PLAIN },
     Group { title: "figures", is_quick: true, run: figures, ..PLAIN },
 ];
 
@@ -255,6 +257,17 @@ fn dependencies(task: &Task, report: &mut Report) -> Result<(), String> {
 
 fn documentation(task: &Task, _: &mut Report) -> Result<(), String> {
     run(task.cargo("doc")?.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Each target counts as a test.
+fn fuzzing(task: &Task, report: &mut Report) -> Result<(), String> {
+    if task.selection.is_embedded {
+        report.notes.push("left out: the fuzzer is built with a compiler of C++".to_owned());
+        return Ok(());
+    }
+    let options = FuzzOptions { seconds: SECONDS_DEFAULT, targets: Vec::new() };
+    report.tally.passed += fuzz(&options)?;
+    Ok(())
 }
 
 /// Printed for whoever compares; nothing here fails by its value.

@@ -16,7 +16,8 @@ pub fn unused_dependencies(tree: &Tree) -> Vec<Finding> {
         let Ok(table) = manifest.text.parse::<Table>() else { continue };
         let folder = manifest.path.trim_end_matches("Cargo.toml");
         let files = || tree.files.iter().filter(|file| file.is_rust() && file.path.starts_with(folder));
-        let product: Vec<Source> = files().map(|file| Source::of(&file.path, &file.text)).collect();
+        let product: Vec<Source> =
+            files().map(|file| Source::of(&file.path[folder.len()..], &file.text)).collect();
         for name in names(&table, "dependencies") {
             if !product.iter().any(|source| has_word(&source.code, &word(&name))) {
                 findings.push(unused(manifest, &name, "no code but that of tests names it"));

@@ -17,6 +17,7 @@ const TOP_LEVEL: &[&str] = &[
     "dashboards",
     "deploy",
     "docs",
+    "examples",
     "loadtest",
     "rust-toolchain.toml",
     "schema",

@@ -92,6 +92,7 @@ fn a_stray_file_on_the_top_level_is_found_and_a_missing_one() {
         "dashboards/a",
         "deploy/a",
         "docs/a",
+        "examples/a",
         "loadtest/a",
         "schema/a",
         ".ci/run",
