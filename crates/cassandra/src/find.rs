@@ -112,7 +112,9 @@ impl CassandraTimetable {
     ) -> Result<BTreeSet<(Timestamp, i16)>, PortError> {
         let mut there = BTreeSet::new();
         let take = |day, number| {
-            there.insert((day, number));
+            if number >= task_index::NOT_INDEXED {
+                there.insert((day, number));
+            }
         };
         self.days(partition, first, last, action, take).await?;
         Ok(there)

@@ -17,7 +17,7 @@ use minutehand_model::{PartitionId, Timestamp};
 use crate::task_index::{LEVEL_MAX, Shelf};
 
 /// Writes into one generation before it is merged: as many rows of a shard does a look-up read at each level, about twice.
-const ROWS_MERGED: u32 = 32;
+const ROWS_MERGED: u32 = 64;
 /// Generations of earlier owners that are left as they are.
 const FOUND_MAX: usize = 8;
 
@@ -29,6 +29,8 @@ pub(crate) type Held = Arc<Shelf>;
 
 #[derive(Debug, Default)]
 struct State {
+    /// What others have filed is known.
+    is_known: bool,
     /// Where rows are filed at present, and how many times that was done.
     current: Option<(Held, u32)>,
     /// Generations before it, oldest first, and whether each is known to be full.
@@ -46,7 +48,7 @@ impl IndexTiers {
 
     /// Whether it is known which generations of a day are there.
     pub(crate) fn knows(&self, partition: PartitionId, day: Timestamp) -> bool {
-        self.tiers().contains_key(&(partition, day, 0))
+        self.tiers().get(&(partition, day, 0)).is_some_and(|state| state.is_known)
     }
 
     /// These were found in the store when the day was looked at first.
@@ -54,9 +56,11 @@ impl IndexTiers {
         let mut tiers = self.tiers();
         for level in 0..=LEVEL_MAX {
             let state = tiers.entry((partition, day, level)).or_default();
-            if state.current.is_some() || !state.sealed.is_empty() {
+            if std::mem::replace(&mut state.is_known, true) {
                 continue;
             }
+            // What was filed before it was known is an earlier ownership's, and found by now.
+            state.current = None;
             let mut there: Vec<Shelf> =
                 shelves.iter().filter(|shelf| shelf.level() == level).copied().collect();
             there.sort_unstable();
@@ -158,6 +162,10 @@ mod tests {
         assert_eq!(*tiers.file((TIER.0, DAY, 2)), Shelf::first(2).next());
         tiers.forget(TIER.0);
         assert!(!tiers.knows(TIER.0, DAY));
+        tiers.file(TIER);
+        assert!(!tiers.knows(TIER.0, DAY), "a write of an ownership before says nothing of what is there");
+        tiers.found(TIER.0, DAY, &found);
+        assert_eq!(*tiers.file(TIER), found[0].next());
     }
 
     #[test]

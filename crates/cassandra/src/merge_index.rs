@@ -1,4 +1,8 @@
 //! Merging rows of the index into the next level: written there first, then taken away where they were.
+//!
+//! An owner that was superseded may still be merging, paused for as long as a process can be. So whoever merges a generation
+//! seals it first, and then reads it; and whoever has merged into a generation takes nothing away unless that generation is then
+//! listed and not sealed. Either its rows were acknowledged before the seal, and are read by who sealed; or it sees the seal.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +14,11 @@ use minutehand_ports::{ErrorClass, PortError};
 use crate::clock;
 use crate::error::failed;
 use crate::index_tiers::{Held, Tier};
-use crate::keys::day_of;
 use crate::pages::fetch_all;
 use crate::task_index::{self, Shelf};
 use crate::timetable::{CassandraTimetable, number};
 use crate::write::cql;
+use crate::written::Day;
 
 /// Rows of one page of the index: some kilobytes each.
 const INDEX_ROWS_PER_PAGE: i32 = 500;
@@ -32,7 +36,7 @@ impl CassandraTimetable {
             if !self.tiers.knows(*partition, *day) {
                 let mut shelves = Vec::new();
                 let take = |_, level| shelves.extend(Shelf::of_number(level));
-                self.days(*partition, day_of(*day), day_of(*day), action, take).await?;
+                self.days(*partition, *day, *day, action, take).await?;
                 self.tiers.found(*partition, *day, &shelves);
             }
         }
@@ -65,16 +69,18 @@ impl CassandraTimetable {
         self.write_day((partition, day, target.number()), now, &action).await?;
         // No number is used twice: the next one is known before these are gone.
         self.write_day((partition, day, newest.next().number()), now, &action).await?;
+        for held in ripe {
+            self.write_day((partition, day, held.seal()), now, &action).await?;
+        }
         stream::iter((0..newest.shards()).map(Ok))
             .try_for_each_concurrent(SHARDS_AT_ONCE, |shard| {
                 self.merge_shard(tier, ripe, shard, &target, &action)
             })
             .await?;
+        self.check_is_ours(partition, day, *target, &action).await?;
         // First from the list: a look-up that finds a row gone finds the list changed.
-        for held in ripe {
-            let values = (&self.region, number(partition), cql(day), held.number());
-            let answer = self.session.execute_unpaged(&self.statements.delete_day, values).await;
-            answer.map_err(|error| failed(&action, error))?;
+        for number in ripe.iter().flat_map(|held| [held.number(), held.seal()]) {
+            self.delete_day((partition, day, number), &action).await?;
         }
         let mut gone: Vec<(Shelf, i16)> = Vec::new();
         for held in ripe {
@@ -86,6 +92,38 @@ impl CassandraTimetable {
                 self.delete_index_shard((partition, day, shelf), shard, &action)
             })
             .await
+    }
+
+    /// What was merged into is listed and not sealed, so nobody has merged it away meanwhile.
+    async fn check_is_ours(
+        &self,
+        partition: PartitionId,
+        day: Timestamp,
+        target: Shelf,
+        action: &str,
+    ) -> Result<(), PortError> {
+        let (mut is_listed, mut is_sealed) = (false, false);
+        let take = |_, number| {
+            is_listed |= number == target.number();
+            is_sealed |= number == target.seal();
+        };
+        self.days(partition, day, day, action, take).await?;
+        match is_listed && !is_sealed {
+            true => Ok(()),
+            false => {
+                Err(PortError::new(ErrorClass::Retry, action, "another owner merges the index of this day"))
+            }
+        }
+    }
+
+    async fn delete_day(
+        &self,
+        (partition, day, number_of_shelf): Day,
+        action: &str,
+    ) -> Result<(), PortError> {
+        let values = (&self.region, number(partition), cql(day), number_of_shelf);
+        let answer = self.session.execute_unpaged(&self.statements.delete_day, values).await;
+        answer.map(drop).map_err(|error| failed(action, error))
     }
 
     async fn merge_shard(

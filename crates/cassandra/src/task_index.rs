@@ -48,6 +48,11 @@ impl Shelf {
         self.0
     }
 
+    /// What stands beside its number in the list of a day while it is merged: whoever still writes there merges for nobody.
+    pub(crate) fn seal(self) -> i16 {
+        NOT_INDEXED - 1 - self.0
+    }
+
     pub(crate) fn level(self) -> i16 {
         self.0 % (1 << LEVEL_BITS)
     }
@@ -286,6 +291,8 @@ mod tests {
         let (first, second) = (Shelf::first(2), Shelf::first(2).next());
         assert!(second > first && second.level() == 2 && Shelf::of_number(second.number()) == Some(second));
         assert_eq!([-1, 5, 6, 7, 13].map(Shelf::of_number), [None; 5]);
+        assert_eq!(Shelf::first(0).seal(), -2);
+        assert_eq!(Shelf::of_number(second.seal()), None, "a seal is not a shelf");
         let last = std::iter::successors(Some(first), |shelf| Some(shelf.next())).nth(5_000);
         assert_eq!(last.map(Shelf::level), Some(2), "there is no generation beyond the last");
     }
