@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_kafka::raw::{RawOutgoing, RawProducer, forget_group};
+use minutehand_kafka::raw::{RawOutgoing, RawProducer, drop_before, forget_group};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
 use minutehand_model::{
     Checkpoint, Command, Epoch, Frontier, LastWord, LogOffset, Namespace, PartitionId, Place, Publication,
@@ -243,6 +243,25 @@ async fn what_may_have_been_claimed_is_told_when_places_are_gone() {
     let deliveries = other.poll(&mail(), "others", 5).await.unwrap();
     assert!(deliveries.iter().all(|delivery| !delivery.may_have_run));
     other.close().await;
+}
+
+/// What the brokers have dropped is counted once, by whoever comes to read it; what was settled of it is not counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_expired_unread_is_told_once() {
+    let client = fresh("expired", 1).await;
+    publish(&client, P0, "t", &[6]).await;
+    let queue = KafkaQueue::new(again(&client));
+    let deliveries = drain(&queue, 6).await;
+    queue.settle(&mail(), GROUP, settled(&deliveries[1..2])).await.unwrap();
+    assert_eq!(queue.expired(&mail()), 0);
+    queue.close().await;
+    drop_before(&client, &client.names().executions(&mail()), 0, 4).await.unwrap();
+    for lost in [3, 0] {
+        let queue = KafkaQueue::new(again(&client));
+        let left: Vec<TaskKey> = drain(&queue, 2).await.iter().map(|delivery| delivery.key).collect();
+        assert_eq!((left, queue.expired(&mail())), (vec![key("t-4"), key("t-5")], lost));
+        queue.close().await;
+    }
 }
 
 /// A member that is gone without a word: the next one tells what it had claimed, and not what lives.
