@@ -5,6 +5,12 @@
 //! settlements goes to a topic of its own, and the partition's owner copies what has been committed there into `commands`:
 //! with its ticks, in their transactions, or in one of their own when there is no tick. How far it has come is part of the same
 //! transaction, so each is copied once, whoever owns the partition.
+//!
+//! A task is named by its id and due time, and two of one id may fail in the same millisecond, in two queues that know nothing of each
+//! other. Here they meet: the later one is given the first due time that is free, so that both run. What makes one another task is its
+//! place in the topic, so a record that is read again is given the same time, also by the next owner.
+
+mod dues;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +22,7 @@ use rdkafka::Message;
 use rdkafka::error::KafkaResult;
 use rdkafka::message::BorrowedMessage;
 
+use self::dues::Dues;
 use crate::client::Client;
 use crate::headers;
 use crate::listener::Consumer;
@@ -25,6 +32,8 @@ use crate::tail;
 pub(crate) const COPIED: &str = "minutehand-follow-ups";
 /// Most that are copied in one transaction: records, and about so many bytes.
 const COPIED_MAX: usize = 1_000;
+/// So many offsets before the first that is to be copied are read for the due times that were given there.
+const LOOKED_BACK: u64 = 1_000;
 const BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
 
 /// How far follow-ups had been copied, where a record says it.
@@ -50,11 +59,21 @@ pub(crate) struct FollowUps {
     /// Read, and not copied yet.
     waiting: Vec<FollowUp>,
     bytes: usize,
+    /// The due times that were given lately.
+    dues: Dues,
 }
 
 impl FollowUps {
     pub(crate) fn new(client: Arc<Client>, partition: PartitionId) -> FollowUps {
-        FollowUps { client, partition, consumer: None, copied: 0, waiting: Vec::new(), bytes: 0 }
+        FollowUps {
+            client,
+            partition,
+            consumer: None,
+            copied: 0,
+            waiting: Vec::new(),
+            bytes: 0,
+            dues: Dues::default(),
+        }
     }
 
     /// Goes on from what the last checkpoint or claim says.
@@ -82,16 +101,21 @@ impl FollowUps {
     fn try_fetch(&mut self) -> KafkaResult<()> {
         if self.consumer.is_none() {
             let consumer = self.client.follower()?;
-            tail::assign(&consumer, &self.client.names().follow_ups, self.partition, self.copied)?;
+            let from = self.copied.saturating_sub(LOOKED_BACK);
+            tail::assign(&consumer, &self.client.names().follow_ups, self.partition, from)?;
             self.consumer = Some(consumer);
         }
         let Some(consumer) = &self.consumer else { return Ok(()) };
         while self.waiting.len() < COPIED_MAX && self.bytes < BYTES_MAX {
             match consumer.poll(Duration::ZERO) {
                 Some(Ok(message)) => {
+                    let offset = message.offset().max(0) as u64;
                     let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-                    self.bytes += payload.len();
-                    self.waiting.push(FollowUp { offset: message.offset().max(0) as u64, payload });
+                    let payload = self.dues.made_distinct(offset, payload);
+                    if offset >= self.copied {
+                        self.bytes += payload.len();
+                        self.waiting.push(FollowUp { offset, payload });
+                    }
                 }
                 Some(Err(error)) if tail::is_passing(&error) => {}
                 Some(Err(error)) => return Err(error),

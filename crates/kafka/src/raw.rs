@@ -202,6 +202,21 @@ pub async fn forget_group(client: &Client, group: &str) -> Result<(), PortError>
     }
 }
 
+/// Drops what lies before an offset of a partition, as brokers do with what is older than they keep.
+///
+/// # Errors
+/// When the broker refuses, or does not answer.
+pub async fn drop_before(client: &Client, topic: &str, partition: u32, offset: u64) -> Result<(), PortError> {
+    let action = || format!("drop what lies before offset {offset} of {topic}[{partition}]");
+    let failed = |error| port_error(action(), error);
+    let mut list = TopicPartitionList::new();
+    let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+    list.add_partition_offset(topic, partition as i32, offset).map_err(failed)?;
+    let options = AdminOptions::new().operation_timeout(Some(client.timeout()));
+    let dropped = client.admin().delete_records(&list, &options).await.map_err(failed)?;
+    dropped.elements().iter().try_for_each(|element| element.error()).map_err(failed)
+}
+
 /// Makes a topic as somebody else might have made it.
 ///
 /// # Errors

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_kafka::raw::{RawOutgoing, RawProducer, forget_group};
+use minutehand_kafka::raw::{RawOutgoing, RawProducer, drop_before, forget_group};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
 use minutehand_model::{
-    Checkpoint, Epoch, Frontier, LastWord, LogOffset, Namespace, PartitionId, Place, Publication, QueueName,
-    Task, TaskId, TaskKey, Tick, Timestamp,
+    Checkpoint, Command, Epoch, Frontier, LastWord, LogOffset, Namespace, PartitionId, Place, Publication,
+    QueueName, Task, TaskId, TaskKey, Tick, Timestamp,
 };
 use minutehand_ports::{
     Claim, CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink, History,
@@ -245,6 +245,25 @@ async fn what_may_have_been_claimed_is_told_when_places_are_gone() {
     other.close().await;
 }
 
+/// What the brokers have dropped is counted once, by whoever comes to read it; what was settled of it is not counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_expired_unread_is_told_once() {
+    let client = fresh("expired", 1).await;
+    publish(&client, P0, "t", &[6]).await;
+    let queue = KafkaQueue::new(again(&client));
+    let deliveries = drain(&queue, 6).await;
+    queue.settle(&mail(), GROUP, settled(&deliveries[1..2])).await.unwrap();
+    assert_eq!(queue.expired(&mail()), 0);
+    queue.close().await;
+    drop_before(&client, &client.names().executions(&mail()), 0, 4).await.unwrap();
+    for lost in [3, 0] {
+        let queue = KafkaQueue::new(again(&client));
+        let left: Vec<TaskKey> = drain(&queue, 2).await.iter().map(|delivery| delivery.key).collect();
+        assert_eq!((left, queue.expired(&mail())), (vec![key("t-4"), key("t-5")], lost));
+        queue.close().await;
+    }
+}
+
 /// A member that is gone without a word: the next one tells what it had claimed, and not what lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_member_tells_what_a_dead_one_had_claimed() {
@@ -406,6 +425,37 @@ async fn reports_are_kept() {
         tokio::task::yield_now().await;
     }
     queue.close().await;
+}
+
+/// Two groups that know nothing of each other retry one task at one millisecond, and the partition changes hands between: both
+/// retries reach the log, each at a time of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_retries_at_one_millisecond_stay_two() {
+    let client = fresh("retries", 1).await;
+    publish(&client, P0, "t", &[1]).await;
+    let retry = minutehand_record::command::encode(&Command::Create(encoded("t-0")));
+    let log = KafkaLog::new(Arc::clone(&client));
+    let (mut dues, mut owners) = (Vec::new(), Vec::new());
+    for (epoch, group) in [(2, "some"), (3, "others")] {
+        let owner = KafkaSink::new(again(&client));
+        owner.open(P0, Epoch(epoch)).await.unwrap();
+        owners.push(owner);
+        let queue = KafkaQueue::new(again(&client));
+        let id = queue.poll(&mail(), group, 1).await.unwrap()[0].id;
+        let commands = vec![(P0, retry.clone())];
+        queue.settle(&mail(), group, vec![Settlement { commands, ..Settlement::bare(id) }]).await.unwrap();
+        queue.close().await;
+        // Here before the next owner begins.
+        while dues.len() < owners.len() {
+            let records = log.read(P0, LogOffset::START, 1_000).await.unwrap().records;
+            let due = |payload: &Bytes| match minutehand_record::command::decode(payload.clone()) {
+                Ok(Command::Create(record)) => record.due.as_millis(),
+                other => panic!("{other:?}"),
+            };
+            dues = records.iter().map(|record| due(&record.payload)).collect();
+        }
+    }
+    assert_eq!(dues, [encoded("t-0").due.as_millis(), encoded("t-0").due.as_millis() + 1]);
 }
 
 fn letter(id: &str) -> DeadLetter {

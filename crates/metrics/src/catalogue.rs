@@ -146,6 +146,9 @@ metrics! {
     QUEUE_DEPTH = Gauge "minutehand_queue_depth" Count [QUEUE];
     /// Dead letters that are kept.
     DEAD_LETTERS = Gauge "minutehand_queue_dead_letters" Count [QUEUE];
+    /// Executions that the brokers had dropped (`kafka.retention_ms`) before a worker read them: at most so many, ends of transactions
+    /// are counted as well.
+    EXPIRED = Counter "minutehand_queue_expired_total" Count [QUEUE];
     /// Start lateness: time from an execution's due time until its handler started.
     START_LATENESS = Histogram "minutehand_start_lateness_seconds" Seconds [QUEUE];
     /// Time that handlers ran.

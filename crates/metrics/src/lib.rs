@@ -3,7 +3,7 @@
 //! A metric exists here or not at all. [`catalogue`] lists them; `docs/METRICS.md` is rendered from it, and the
 //! dashboard and the alert rules are held against it by a test. Other crates record through handles whose methods
 //! are verbs: [`CommandMetrics`], [`PartitionMetrics`], [`ScheduleMetrics`], [`QueueMetrics`],
-//! [`LogMetrics`], [`SinkMetrics`], [`HttpMetrics`]. A
+//! [`ExpiredExecutions`], [`LogMetrics`], [`SinkMetrics`], [`HttpMetrics`]. A
 //! handle looks its series up once, when it is made, so make it after the recorder was installed and keep it: using
 //! a kept one costs a few nanoseconds.
 //!
@@ -38,7 +38,7 @@ pub use log::LogMetrics;
 pub use metric::{HISTOGRAM_BUCKETS, Kind, Label, Metric, Unit, Values};
 pub use partition::{PartitionMetrics, PartitionStanding};
 pub use process::set_build_info;
-pub use queue::{QueueMetrics, QueueStanding, Queues};
+pub use queue::{ExpiredExecutions, QueueMetrics, QueueStanding, Queues};
 pub use schedule::ScheduleMetrics;
 pub use sink::SinkMetrics;
 pub use store::StoreMetrics;

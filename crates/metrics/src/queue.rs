@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::{Counter, Gauge, Histogram};
 
 use crate::bounds::QUEUES_MAX;
-use crate::catalogue::{DEAD_LETTERS, QUEUE_DEPTH, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS};
+use crate::catalogue::{DEAD_LETTERS, EXPIRED, QUEUE_DEPTH, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS};
 use crate::label::{ByWord, Names};
 
 /// How full a queue is.
@@ -113,5 +113,28 @@ impl QueueMetrics {
     pub fn abandoned(&self) {
         self.runs.get("abandoned").increment(1);
         self.in_progress.decrement(1.0);
+    }
+}
+
+/// Executions that expired unread; one value of it per process.
+#[derive(Debug)]
+pub struct ExpiredExecutions(Names);
+
+impl ExpiredExecutions {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> ExpiredExecutions {
+        ExpiredExecutions(Names::new(QUEUES_MAX))
+    }
+
+    /// So many of a queue were gone when a worker came to read them.
+    pub fn expired(&self, queue: &str, count: u64) {
+        EXPIRED.counter(&[self.0.label(queue)]).increment(count);
+    }
+}
+
+impl Default for ExpiredExecutions {
+    fn default() -> ExpiredExecutions {
+        ExpiredExecutions::new()
     }
 }

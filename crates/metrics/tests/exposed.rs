@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_metrics::{
-    CommandMetrics, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LogMetrics, OTHER, PartitionMetrics,
-    PartitionStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics, SinkMetrics,
-    StoreMetrics, catalogue, describe, set_build_info,
+    CommandMetrics, ExpiredExecutions, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LogMetrics, OTHER,
+    PartitionMetrics, PartitionStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics,
+    SinkMetrics, StoreMetrics, catalogue, describe, set_build_info,
 };
 
 /// Everything in the exposition format after `record` has run.
@@ -59,6 +59,7 @@ fn use_everything() {
     mail.started(0.003);
     mail.abandoned();
     queues.stand([("mail", QueueStanding { depth: 9, dead_letters: 2 })]);
+    ExpiredExecutions::new().expired("mail", 4);
     HttpMetrics::new().answered("/v1/namespaces/{namespace}/tasks", "POST", 201, 0.002);
 }
 
@@ -116,7 +117,7 @@ type Case = (&'static str, &'static [(&'static str, &'static str)], f64);
 #[test]
 fn verbs_count_what_they_say() {
     let text = exposed(use_everything);
-    let cases: [Case; 12] = [
+    let cases: [Case; 13] = [
         ("minutehand_commands_accepted_total", &[("kind", "create")], 3.0),
         ("minutehand_commands_accepted_total", &[("kind", "cancel")], 0.0),
         ("minutehand_log_records_appended_total", &[], 3.0),
@@ -128,6 +129,7 @@ fn verbs_count_what_they_say() {
         ("minutehand_publish_lateness_seconds_bucket", &[("precision", "normal"), ("le", "0.01")], 0.0),
         ("minutehand_runs_in_progress", &[("queue", "mail")], 0.0),
         ("minutehand_queue_depth", &[("queue", "mail")], 9.0),
+        ("minutehand_queue_expired_total", &[("queue", "mail")], 4.0),
         ("minutehand_http_requests_total", &[("status", "2xx"), ("method", "POST")], 1.0),
     ];
     for (name, labels, wanted) in cases {

@@ -7,8 +7,9 @@ use minutehand_model::QueueName;
 use minutehand_ports::{Claim, DeliveryId, ErrorClass, PortError, Report, Settlement};
 use tracing::warn;
 
-use crate::attempt::Prepared;
+use crate::attempt::{Prepared, Ticket};
 use crate::last_word::last_word;
+use crate::refused::{Occasion, Told, instead};
 use crate::settings::Settings;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -23,7 +24,7 @@ pub(crate) fn pause_after(failures: u32) -> Duration {
 #[derive(Default)]
 pub(crate) struct Batch {
     /// Runs that have ended.
-    pub(crate) settlements: Vec<Settlement>,
+    pub(crate) settlements: Vec<Told>,
     /// At-most-once executions that may run once this is durable.
     pub(crate) claims: Vec<Prepared>,
     /// Ends of at-most-once runs.
@@ -41,7 +42,7 @@ impl Batch {
 
     /// Every delivery that is in it.
     pub(crate) fn ids(&self) -> Vec<DeliveryId> {
-        let settled = self.settlements.iter().map(|settlement| settlement.id);
+        let settled = self.settlements.iter().map(|told| told.settlement.id);
         let claimed = self.claims.iter().map(|claim| claim.ticket.delivery);
         settled.chain(claimed).chain(self.reports.iter().map(|report| report.id)).collect()
     }
@@ -69,39 +70,117 @@ pub(crate) async fn commit(
     Ok(claims)
 }
 
-async fn settle(
-    settings: &Settings,
-    queue: &QueueName,
-    settlements: Vec<Settlement>,
-) -> Result<(), PortError> {
-    if !settlements.is_empty() {
-        let count = settlements.len();
-        persist(settings, queue, || settings.port.settle(queue, &settings.group, settlements.clone()))
-            .await?;
-        settings.observer.settled(queue, count);
+/// Settles what has ended. What the queue refuses for good is set aside, and takes nothing else with it.
+async fn settle(settings: &Settings, queue: &QueueName, told: Vec<Told>) -> Result<(), PortError> {
+    let mut parts = Parts::of(told);
+    while let Some(part) = parts.next() {
+        let settlements: Vec<Settlement> = part.iter().map(|told| told.settlement.clone()).collect();
+        let settled =
+            persist(settings, queue, || settings.port.settle(queue, &settings.group, settlements.clone()));
+        match settled.await {
+            Ok(()) => settings.observer.settled(queue, part.len()),
+            Err(error) => {
+                if let Some((told, error)) = parts.divide(part, error)? {
+                    set_aside(settings, queue, &told, error).await?;
+                }
+            }
+        }
     }
     Ok(())
 }
 
-/// Settles executions that run at most once; those that another process has by now are dropped.
+/// Settles executions that run at most once; those that another process has by now are dropped, and those that the queue refuses
+/// are set aside.
 async fn claim(
     settings: &Settings,
     queue: &QueueName,
     claims: Vec<Prepared>,
 ) -> Result<Vec<Prepared>, PortError> {
-    if claims.is_empty() {
-        return Ok(claims);
-    }
     let now = settings.now();
     let claim = |claim: &Prepared| {
         let id = claim.ticket.delivery;
         Claim { id, last_word: last_word(id, &claim.execution, settings.history, now) }
     };
-    let made: Vec<Claim> = claims.iter().map(claim).collect();
-    let ours = persist(settings, queue, || settings.port.claim(queue, &settings.group, made.clone())).await?;
-    settings.observer.settled(queue, ours.len());
-    let ours: BTreeSet<_> = ours.into_iter().collect();
-    Ok(claims.into_iter().filter(|claim| ours.contains(&claim.ticket.delivery)).collect())
+    let (mut parts, mut ours) = (Parts::of(claims), Vec::new());
+    while let Some(part) = parts.next() {
+        let made: Vec<Claim> = part.iter().map(claim).collect();
+        let claimed = persist(settings, queue, || settings.port.claim(queue, &settings.group, made.clone()));
+        match claimed.await {
+            Ok(claimed) => {
+                settings.observer.settled(queue, claimed.len());
+                let claimed: BTreeSet<_> = claimed.into_iter().collect();
+                ours.extend(part.into_iter().filter(|claim| claimed.contains(&claim.ticket.delivery)));
+            }
+            Err(error) => {
+                if let Some((refused, error)) = parts.divide(part, error)? {
+                    let Ticket { delivery, key, encoded, .. } = refused.ticket;
+                    let settlement = Settlement::bare(delivery);
+                    let told = Told { settlement, key, encoded, is_well: false };
+                    set_aside(settings, queue, &told, error).await?;
+                }
+            }
+        }
+    }
+    Ok(ours)
+}
+
+/// Settles less in place of what was refused; the error is that of the queue, which refuses even the least.
+async fn set_aside(
+    settings: &Settings,
+    queue: &QueueName,
+    told: &Told,
+    error: PortError,
+) -> Result<(), PortError> {
+    let id = told.settlement.id;
+    let mut refused = error;
+    for settlement in instead(told, Occasion { queue, now: settings.now(), error: &refused }) {
+        let what = match settlement.dead_letter.is_some() {
+            true => "a settlement was refused: its execution is a dead letter",
+            false => "a settlement was refused: nothing is kept of what follows from it",
+        };
+        let settled = persist(settings, queue, || {
+            settings.port.settle(queue, &settings.group, vec![settlement.clone()])
+        });
+        match settled.await {
+            Ok(()) => {
+                warn!(%queue, delivery = ?id, error = %refused, "{what}");
+                settings.observer.settled(queue, 1);
+                return Ok(());
+            }
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+/// Parts of a batch that are committed each for itself.
+struct Parts<T>(Vec<Vec<T>>);
+
+impl<T> Parts<T> {
+    fn of(all: Vec<T>) -> Parts<T> {
+        Parts(vec![all])
+    }
+
+    /// The next one with anything in it.
+    fn next(&mut self) -> Option<Vec<T>> {
+        self.0.pop().filter(|part| !part.is_empty())
+    }
+
+    /// Divides a part that was refused for good; answers the one that is refused alone.
+    fn divide(&mut self, mut part: Vec<T>, error: PortError) -> Result<Option<(T, PortError)>, PortError> {
+        if error.class != ErrorClass::Fatal {
+            return Err(error);
+        }
+        if part.len() > 1 {
+            let behind = part.split_off(part.len() / 2);
+            self.0.extend([behind, part]);
+            return Ok(None);
+        }
+        match part.pop() {
+            Some(alone) => Ok(Some((alone, error))),
+            None => Err(error),
+        }
+    }
 }
 
 async fn persist<T, F>(

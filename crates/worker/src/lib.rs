@@ -46,6 +46,7 @@ mod places;
 #[cfg(unix)]
 mod process;
 mod queue_loop;
+mod refused;
 mod run;
 mod settings;
 mod stops;

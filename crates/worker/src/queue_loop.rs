@@ -25,6 +25,7 @@ use crate::decide::{Ended, after_stop, decide, shortened};
 use crate::handler::Verdict;
 use crate::observer::EndedRun;
 use crate::places::Place;
+use crate::refused::Told;
 use crate::run::{Run, StopCause};
 use crate::settings::{Lane, Settings, duration_ms};
 use crate::stops::{EarlyStops, is_meant};
@@ -319,7 +320,8 @@ impl<'a> QueueLoop<'a> {
         let task = Task { due: self.settings.dues.give(ticket.key, due), ..execution.task };
         let command = Command::Create(minutehand_record::task::record(&task));
         self.settings.observer.put_off(&self.lane.queue);
-        self.tell_end(&ticket, encoded(ticket.delivery.partition, &[command]), None, None);
+        let end = End { commands: encoded(ticket.delivery.partition, &[command]), ..End::default() };
+        self.tell_end(&ticket, end);
     }
 
     /// Gives up a run that may have been claimed before: whether it has run is for a person to find out.
@@ -402,20 +404,22 @@ impl<'a> QueueLoop<'a> {
             started_at: run.started_at(),
             ended_at,
         });
-        let outcome = outcome.map(|outcome| (ticket.key, outcome));
-        self.tell_end(&ticket, encoded(partition, &decision.commands), decision.dead_letter, outcome);
+        let end = End {
+            commands: encoded(partition, &decision.commands),
+            dead_letter: decision.dead_letter,
+            outcome: outcome.map(|outcome| (ticket.key, outcome)),
+            is_well: matches!(decision.kind, OutcomeKind::Succeeded | OutcomeKind::Cancelled),
+        };
+        self.tell_end(&ticket, end);
     }
 
     /// What follows from the end of a delivery becomes part of the next commit.
-    fn tell_end(
-        &mut self,
-        ticket: &Ticket,
-        commands: Vec<(PartitionId, bytes::Bytes)>,
-        dead_letter: Option<DeadLetter>,
-        outcome: Option<(TaskKey, Outcome)>,
-    ) {
+    fn tell_end(&mut self, ticket: &Ticket, end: End) {
+        let End { commands, dead_letter, outcome, is_well } = end;
         if !ticket.is_claimed {
-            self.next.settlements.push(Settlement { id: ticket.delivery, commands, dead_letter, outcome });
+            let settlement = Settlement { id: ticket.delivery, commands, dead_letter, outcome };
+            let (key, encoded) = (ticket.key, ticket.encoded.clone());
+            self.next.settlements.push(Told { settlement, key, encoded, is_well });
         } else if !commands.is_empty() || dead_letter.is_some() || outcome.is_some() {
             self.next.reports.push(Report { id: ticket.delivery, commands, dead_letter, outcome });
         }
@@ -431,15 +435,13 @@ impl<'a> QueueLoop<'a> {
             at: self.settings.now(),
             attempts: 0,
             reason: shortened(format!("the execution cannot be understood: {error}")),
-            encoded: delivery.encoded,
+            encoded: delivery.encoded.clone(),
         };
         let commands = encoded(delivery.id.partition, &gone(delivery.key));
-        self.next.settlements.push(Settlement {
-            id: delivery.id,
-            commands,
-            dead_letter: Some(letter),
-            outcome: None,
-        });
+        let settlement =
+            Settlement { id: delivery.id, commands, dead_letter: Some(letter), outcome: None };
+        let Delivery { key, encoded, .. } = delivery;
+        self.next.settlements.push(Told { settlement, key, encoded, is_well: false });
     }
 
     // Committing.
@@ -579,6 +581,16 @@ impl Drop for QueueLoop<'_> {
         self.running.clear();
         self.let_go(ids);
     }
+}
+
+/// What follows from the end of a delivery.
+#[derive(Default)]
+struct End {
+    commands: Vec<(PartitionId, bytes::Bytes)>,
+    dead_letter: Option<DeadLetter>,
+    outcome: Option<(TaskKey, Outcome)>,
+    /// The run succeeded, or was cancelled.
+    is_well: bool,
 }
 
 /// What a schedule hears when the execution of that task cannot be read: nothing else would end the run.

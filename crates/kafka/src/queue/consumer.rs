@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Message, TopicPartitionList};
 
 use super::delivery::{Shares, delivery};
+use super::expired::{self, Gone};
 use super::group::{Group, Slot};
 use super::marks::Marks;
 use super::place;
@@ -229,9 +230,11 @@ fn restore(group: &Group, consumer: &Member) -> KafkaResult<bool> {
     if unread.is_empty() {
         return Ok(false);
     }
-    let read = place::read(&group.client, consumer, &group.topic, &unread)
-        .and_then(|places| Ok((places, group.claims.reserved(&group.consumer_group, &unread)?)));
-    let (places, reserved) = match read {
+    let read = place::read(&group.client, consumer, &group.topic, &unread).and_then(|mut places| {
+        let gone = Gone::pass(&group.client, consumer, &group.topic, &mut places)?;
+        Ok((places, gone, group.claims.reserved(&group.consumer_group, &unread)?))
+    });
+    let (places, gone, reserved) = match read {
         Ok(read) => read,
         Err(error) if code_of(&error).is_some_and(|code| class_of(code) == ErrorClass::Fatal) => {
             return Err(error);
@@ -255,6 +258,8 @@ fn restore(group: &Group, consumer: &Member) -> KafkaResult<bool> {
         group.bell.wait(WAIT);
         return Ok(false);
     }
+    // The places are behind it now: it is not found again.
+    gone.iter().for_each(|gone| gone.tell(group));
     let mut state = group.state();
     state.reserved.extend(reserved);
     for (partition, marks) in places {
@@ -298,13 +303,16 @@ fn fetch(group: &Group, consumer: &Member, names: &mut QueueNames) -> KafkaResul
         return Ok(0);
     }
     let count = records.len();
+    let mut gaps = Vec::new();
     let mut state = group.state();
     // Whatever trouble there was is over.
     state.failure = None;
     for ((partition, offset), delivery) in records {
+        gaps.extend(state.position(partition).map(|position| (partition, position, offset)));
         state.add(partition, offset, delivery);
     }
     drop(state);
+    gaps.into_iter().for_each(|(partition, from, offset)| expired::look(group, partition, from, offset));
     group.news.notify_waiters();
     Ok(count)
 }

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::bell::Bell;
 use super::claims::{Claims, Writer};
 use super::delivery::Shares;
+use super::expired::Expired;
 use super::settle::Job;
 use super::window::Window;
 use crate::client::Client;
@@ -68,6 +69,7 @@ pub(crate) struct Group {
     /// What this member is called among those who claim: nobody else ever is.
     pub(crate) claimer: String,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) expired: Arc<Expired>,
     state: Mutex<State>,
     pub(crate) bell: Bell,
     /// Pollers wait here.
@@ -93,12 +95,19 @@ impl Drop for Polling<'_> {
 }
 
 impl Group {
-    pub(crate) fn new(client: Arc<Client>, claims: Arc<Claims>, queue: &QueueName, name: &str) -> Group {
+    pub(crate) fn new(
+        client: Arc<Client>,
+        claims: Arc<Claims>,
+        expired: Arc<Expired>,
+        queue: &QueueName,
+        name: &str,
+    ) -> Group {
         Group {
             topic: client.names().executions(queue),
             consumer_group: client.names().consumer_group(queue, name),
             claimer: format!("minutehand-worker-{}", unique()),
             claims,
+            expired,
             client,
             queue: queue.clone(),
             name: name.to_owned(),
@@ -273,6 +282,14 @@ impl State {
             }
         }
         deliveries
+    }
+
+    /// Behind the last record that was fetched of a partition.
+    pub(crate) fn position(&self, partition: u32) -> Option<u64> {
+        match self.slots.get(&partition)? {
+            Slot::Open(window) => Some(window.position()),
+            Slot::Unread(_) => None,
+        }
     }
 
     /// Takes a record that was fetched.

@@ -41,6 +41,19 @@ impl Marks {
         offset < self.base || (offset < self.high && self.unsettled.binary_search(&offset).is_err())
     }
 
+    /// Passes what lies below the start of the log; answers how much of it was not settled.
+    pub(crate) fn pass(&mut self, low: u64) -> u64 {
+        if low <= self.base {
+            return 0;
+        }
+        let below = self.unsettled.partition_point(|offset| *offset < low);
+        self.unsettled.drain(..below);
+        let lost = below as u64 + low.saturating_sub(self.high);
+        self.high = self.high.max(low);
+        self.base = self.unsettled.first().copied().unwrap_or(self.high);
+        lost
+    }
+
     /// The metadata of the commit of `base`.
     pub(crate) fn encode(&self) -> String {
         let mut text = format!("2.{}.{}.{}.", self.generation, self.doubtful_below, self.settled);
@@ -182,6 +195,22 @@ mod tests {
             "2.1.1.1.______AA",
         ] {
             assert_eq!(Marks::decode(5, text), None, "{text:?}");
+        }
+    }
+
+    /// A walk over every offset says the same.
+    #[test]
+    fn what_lies_below_the_start_of_the_log_is_passed() {
+        let before = Marks { high: 12, unsettled: vec![4, 5, 9], settled: 7, ..Marks::at(4) };
+        for low in 0..20 {
+            let mut marks = before.clone();
+            let lost = marks.pass(low);
+            let unsettled = |offset: &u64| *offset >= 4 && !before.is_settled(*offset);
+            assert_eq!(lost, (4..low).filter(unsettled).count() as u64, "{low}");
+            for offset in low..30 {
+                assert_eq!(marks.is_settled(offset), before.is_settled(offset), "{low}: {offset}");
+            }
+            assert_eq!(Marks::decode(marks.base, &marks.encode()), Some(marks), "{low}");
         }
     }
 }

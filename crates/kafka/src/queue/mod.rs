@@ -11,6 +11,7 @@ mod claims;
 mod consumer;
 mod delivery;
 mod depth;
+mod expired;
 mod group;
 mod marks;
 mod place;
@@ -31,6 +32,7 @@ use minutehand_ports::{
 use self::claims::Claims;
 use self::delivery::Shares;
 use self::depth::Counter;
+use self::expired::Expired;
 use self::group::Group;
 use self::settle::{Effects, Job};
 use self::stops::Stops;
@@ -55,6 +57,7 @@ pub struct KafkaQueue {
     letters: Arc<Letters>,
     counter: Arc<Counter>,
     claims: Arc<Claims>,
+    expired: Arc<Expired>,
     /// Consumers that ask for the places of groups and take no part in them.
     askers: Mutex<BTreeMap<GroupName, Arc<Mutex<Consumer>>>>,
 }
@@ -74,9 +77,16 @@ impl KafkaQueue {
             letters: Arc::new(Letters::new(Arc::clone(&client))),
             counter: Arc::default(),
             claims: Arc::new(Claims::new(Arc::clone(&client))),
+            expired: Arc::default(),
             askers: Mutex::default(),
             client,
         }
+    }
+
+    /// How many executions of a queue the brokers had dropped before they could be handed out here; ends of transactions are
+    /// among them.
+    pub fn expired(&self, queue: &QueueName) -> u64 {
+        self.expired.count(queue)
     }
 
     /// Leaves all groups, once what was left to settle is settled. Polls fail from then on.
@@ -120,7 +130,8 @@ impl KafkaQueue {
         {
             return Ok(Arc::clone(group));
         }
-        let group = Arc::new(Group::new(Arc::clone(&self.client), Arc::clone(&self.claims), queue, name));
+        let (claims, expired) = (Arc::clone(&self.claims), Arc::clone(&self.expired));
+        let group = Arc::new(Group::new(Arc::clone(&self.client), claims, expired, queue, name));
         consumer::start(Arc::clone(&group))?;
         groups.running.insert(key, Arc::clone(&group));
         Ok(group)

@@ -126,6 +126,11 @@ impl Window {
         self.in_hand.len() as u64
     }
 
+    /// Behind the last record that was fetched.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Behind the highest offset that is settled.
     pub(crate) fn high(&self) -> u64 {
         self.high

@@ -97,7 +97,7 @@ impl Invocation {
         }
     }
 
-    /// The command, in a process group of its own, writing to `output`.
+    /// The command, writing to `output`.
     pub(super) fn command(
         &self,
         run: &Run,
@@ -127,7 +127,7 @@ impl Invocation {
         }
         let stdin = if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
         command.stdin(stdin).stdout(output.try_clone()?).stderr(output);
-        command.process_group(0).kill_on_drop(true);
+        command.kill_on_drop(true);
         Ok(command)
     }
 }

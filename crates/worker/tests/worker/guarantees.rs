@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use minutehand_model::{Command, Guarantee, OutcomeKind, Task};
 use minutehand_ports::ErrorClass;
+use minutehand_record::task;
 use minutehand_worker::{FnHandler, GivenDues, HistoryPolicy, Run, Verdict};
 use tokio::sync::Notify;
 
@@ -59,7 +60,8 @@ async fn at_most_once_is_settled_before_it_runs() {
 #[tokio::test(start_paused = true)]
 async fn at_most_once_runs_only_after_its_settlement_is_confirmed() {
     let fake = FakeQueue::new();
-    fake.state().settle_failures.push_back((ErrorClass::Fatal, false));
+    // Nothing is settled, nor anything less in its place.
+    fake.state().settle_failures.extend([(ErrorClass::Fatal, false); 3]);
     fake.deliver(&at_most_once("a"));
     let runs = Counter::default();
     let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
@@ -237,7 +239,7 @@ async fn a_settlement_that_cannot_be_leaves_no_claim_untold() {
     let worker = fake.worker().handle(queue(), handler, 8).build().unwrap();
     let story = async {
         started.notified().await;
-        fake.state().settle_failures.push_back((ErrorClass::Fatal, false));
+        fake.state().settle_failures.extend([(ErrorClass::Fatal, false); 3]);
         fake.deliver(&task_named("other"));
         settle.notify_one();
         std::future::pending::<()>().await;
@@ -268,4 +270,66 @@ async fn workers_that_share_the_given_times_give_none_twice() {
         given.push(retry.due);
     }
     assert_eq!(given[1], given[0].plus_millis(1));
+}
+
+/// Two of a hundred have a retry that the queue does not take; the others are settled as they are, and the worker goes on.
+#[tokio::test(start_paused = true)]
+async fn a_settlement_that_is_refused_is_a_dead_letter_alone() {
+    let fake = FakeQueue::new();
+    fake.state().refuses = Some(|settlement| {
+        let is_refused = |id: &str| {
+            commands_of(&settlement.commands).iter().any(|command| match command {
+                Command::Create(record) => task::decode(&record.encoded).unwrap().id.as_str() == id,
+                _ => false,
+            })
+        };
+        is_refused("t17") || is_refused("t60")
+    });
+    for number in 0..100 {
+        fake.deliver(&with_origin(task_named(&format!("t{number}"))));
+    }
+    let worker = fake.worker().handle(queue(), FnHandler(|_: &Run| Verdict::failure("no")), 100);
+    worker.build().unwrap().run(fake.until_settled(100)).await.unwrap();
+    let state = fake.state();
+    let (letters, others): (Vec<_>, Vec<_>) =
+        state.settled.iter().partition(|settlement| settlement.dead_letter.is_some());
+    assert_eq!((letters.len(), others.len()), (2, 98));
+    for settlement in letters {
+        let letter = settlement.dead_letter.as_ref().unwrap();
+        assert!(letter.reason.contains("was refused") && letter.reason.contains("planted"), "{letter:?}");
+        let id = task::decode(&letter.encoded).unwrap().id;
+        assert!(["t17", "t60"].contains(&id.as_str()), "{id}");
+        let [Command::Completed { kind: OutcomeKind::Dead, .. }] = commands_of(&settlement.commands)[..] else {
+            panic!("the schedule hears of it: {settlement:?}")
+        };
+        assert_eq!(settlement.outcome.as_ref().map(|(_, outcome)| outcome.kind), Some(OutcomeKind::Dead));
+    }
+}
+
+/// A run that ended well is no dead letter, whatever is refused of it.
+#[tokio::test(start_paused = true)]
+async fn a_success_whose_history_is_refused_stays_a_success() {
+    let fake = FakeQueue::new();
+    fake.state().refuses = Some(|settlement| settlement.outcome.is_some());
+    fake.deliver(&with_origin(task_named("a")));
+    let worker = fake.worker().handle(queue(), FnHandler(|_: &Run| Verdict::success()), 1).build().unwrap();
+    worker.run(fake.until_settled(1)).await.unwrap();
+    let state = fake.state();
+    let told = commands_of(&state.settled[0].commands);
+    assert!(matches!(told[..], [Command::Completed { kind: OutcomeKind::Succeeded, .. }]), "{told:?}");
+    assert_eq!((&state.settled[0].dead_letter, &state.settled[0].outcome), (&None, &None));
+}
+
+/// An at-most-once execution that cannot be claimed does not run, and is told.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_refused_is_a_dead_letter_and_never_runs() {
+    let fake = FakeQueue::new();
+    fake.state().settle_failures.push_back((ErrorClass::Fatal, false));
+    fake.deliver(&at_most_once("a"));
+    let runs = Counter::default();
+    let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
+    worker.run(fake.until_settled(1)).await.unwrap();
+    let letter = fake.state().settled[0].dead_letter.clone().unwrap();
+    assert!(letter.reason.contains("was refused"), "{}", letter.reason);
+    assert_eq!(runs.get(), 0);
 }

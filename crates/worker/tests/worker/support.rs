@@ -96,6 +96,8 @@ pub(crate) struct State {
     pub(crate) poll_sizes: Vec<usize>,
     /// Failures of the next settle calls; with `true`, the settlements took effect nevertheless.
     pub(crate) settle_failures: VecDeque<(ErrorClass, bool)>,
+    /// Settlements that are refused for good, and all that are settled with them.
+    pub(crate) refuses: Option<fn(&Settlement) -> bool>,
     pub(crate) poll_failures: VecDeque<ErrorClass>,
     /// Settle calls never answer.
     pub(crate) is_settle_stuck: bool,
@@ -230,6 +232,9 @@ impl ExecutionQueue for FakeQueue {
         {
             let mut state = self.state();
             state.settle_calls += 1;
+            if state.refuses.is_some_and(|refuses| settlements.iter().any(refuses)) {
+                return Err(PortError::new(ErrorClass::Fatal, "settle", "planted"));
+            }
             let failure = state.settle_failures.pop_front();
             if failure.is_none_or(|(_, took_effect)| took_effect) {
                 if state.delivers_retries {

@@ -1,0 +1,101 @@
+//! The due times that were given to follow-ups of a partition: no two of them are one task.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use minutehand_model::{Command, Task, TaskKey, Timestamp};
+use minutehand_record::{command, task};
+
+/// Due times remembered. Two that fail in one millisecond are told within a moment of each other.
+const DUES_MAX: usize = 16 * 1024;
+
+/// The newest due times, each with the offset that it was given to.
+#[derive(Default)]
+pub(super) struct Dues {
+    given: HashMap<(TaskKey, Timestamp), u64>,
+    order: VecDeque<(TaskKey, Timestamp)>,
+}
+
+impl Dues {
+    /// The follow-up at an offset, due at a time that no other of its id has. What creates no task stays as it is.
+    pub(super) fn made_distinct(&mut self, offset: u64, payload: Bytes) -> Bytes {
+        let Ok(Command::Create(record)) = command::decode(payload.clone()) else { return payload };
+        let due = self.give(record.key, record.due, offset);
+        if due == record.due {
+            return payload;
+        }
+        // What cannot be read is refused by the partition that applies it.
+        let Ok(task) = task::decode(&record.encoded) else { return payload };
+        command::encode(&Command::Create(task::record(&Task { due, ..task })))
+    }
+
+    /// The first due time from this one on that is free, or was given to the same offset.
+    fn give(&mut self, key: TaskKey, due: Timestamp, offset: u64) -> Timestamp {
+        let mut free = due;
+        while let Some(holder) = self.given.get(&(key, free)) {
+            if *holder == offset {
+                return free;
+            }
+            free = free.plus_millis(1);
+        }
+        self.given.insert((key, free), offset);
+        self.order.push_back((key, free));
+        if self.order.len() > DUES_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.given.remove(&oldest);
+        }
+        free
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use minutehand_model::{Namespace, QueueName, TaskId};
+
+    use super::*;
+
+    fn creation(id: &str, queue: &str, due_ms: i64) -> Bytes {
+        let (namespace, id) = (Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap());
+        let due = Timestamp::from_millis(due_ms);
+        let task = Task { attempt: 2, ..Task::new(namespace, id, QueueName::parse(queue).unwrap(), due) };
+        command::encode(&Command::Create(task::record(&task)))
+    }
+
+    fn due_and_queue(payload: Bytes) -> (i64, String) {
+        let Command::Create(record) = command::decode(payload).unwrap() else { panic!("a creation") };
+        let task = task::decode(&record.encoded).unwrap();
+        assert_eq!((record.due, record.queue), (task.due, task.queue.clone()));
+        (task.due.as_millis(), task.queue.as_str().to_owned())
+    }
+
+    #[test]
+    fn two_retries_of_one_id_and_millisecond_stay_two() {
+        let mut dues = Dues::default();
+        let story =
+            [(3, "a", "mail", 5, 5), (4, "a", "post", 5, 6), (6, "b", "post", 5, 5), (7, "a", "mail", 6, 7)];
+        // Read again from the beginning, each is given what it had.
+        for (offset, id, queue, due_ms, given_ms) in story.into_iter().chain(story) {
+            let payload = dues.made_distinct(offset, creation(id, queue, due_ms));
+            assert_eq!(due_and_queue(payload), (given_ms, queue.to_owned()), "offset {offset}");
+        }
+    }
+
+    #[test]
+    fn what_creates_no_task_stays_as_it_is() {
+        let mut dues = Dues::default();
+        for payload in [&b""[..], b"no command", b"\x00\xff"] {
+            let payload = Bytes::from_static(payload);
+            assert_eq!(dues.made_distinct(1, payload.clone()), payload);
+        }
+    }
+
+    #[test]
+    fn a_bounded_number_of_due_times_is_remembered() {
+        let mut dues = Dues::default();
+        for offset in 0..DUES_MAX as u64 + 10 {
+            dues.give(TaskKey(u128::from(offset)), Timestamp::from_millis(1), offset);
+        }
+        assert_eq!((dues.given.len(), dues.order.len()), (DUES_MAX, DUES_MAX));
+    }
+}
