@@ -229,9 +229,11 @@ impl<'a> Story<'a> {
         for end in [&mut run.ends_first, &mut run.ends_last, &mut run.gone_first] {
             *end = (*end).min(tick);
         }
+        let is_own = run.incarnation == self.incarnation(offset);
         let has_failed = !matches!(kind, OutcomeKind::Succeeded | OutcomeKind::Cancelled);
         let pauses = self.life.reign_at(offset).and_then(|reign| reign.definition.as_ref());
-        if has_failed && is_awaited && pauses.is_some_and(|definition| definition.pause_on_failure) {
+        if has_failed && is_own && is_awaited && pauses.is_some_and(|definition| definition.pause_on_failure)
+        {
             let until = self.next_revision(offset);
             let is_certain = is_news && !was_asked && tick < self.given_up_first(&self.runs[index]);
             self.failure_rests.push(FailureRest { from: tick, until, is_certain });
