@@ -293,7 +293,8 @@ impl<'a> Story<'a> {
         for index in indices {
             let run = &mut self.runs[index];
             let Some(retry) = run.retries.last().filter(|retry| retry.due == due) else { continue };
-            if retry.published.is_some() {
+            // One that is published later comes back from a damaged block, in which the cancel may have stood as well.
+            if retry.published.is_some_and(|published| published <= tick) {
                 continue;
             }
             run.ends_first = run.ends_first.min(tick);

@@ -432,6 +432,18 @@ mod tests {
         assert!(ask(third(twice)).is_err(), "the second run of 20 s never ended");
     }
 
+    /// The retry is published all the same when the block is damaged in which the cancel stood as well.
+    #[test]
+    fn a_cancel_ends_a_run_that_waits_for_a_retry() {
+        let waits = retries(run(skipping().ticks(10_000, &[]), 10_000, 0), 12_000, 10_000, 25_000);
+        let cancels = |story: Story, at: u64| story.cancels(at, key_of(10_000).0, 25_000);
+        let published = |story: Story| story.ticks(25_000, &[(key_of(10_000).0, 25_000, 12_000)]);
+        let before = run(cancels(waits.clone(), 15_000).ticks(20_000, &[]), 20_000, 0);
+        assert_eq!(ask(&published(before).ticks(30_000, &[])), Ok(()));
+        let after = cancels(published(waits.ticks(20_000, &[])), 26_000);
+        assert!(ask(&run(after.ticks(30_000, &[]), 30_000, 0)).is_err(), "it was out by then");
+    }
+
     #[test]
     fn what_a_schedule_counts_adds_up() {
         let mut story = run(skipping().ticks(10_000, &[]), 10_000, 0).ticks(20_000, &[]).ticks(30_000, &[]);
