@@ -407,6 +407,22 @@ mod tests {
         assert_eq!(ask(&ran(ended, 6_000)), Ok(()));
     }
 
+    /// It keeps the one place there is, also where others run side by side by then.
+    #[test]
+    fn a_trigger_may_wait_alone_in_the_place_of_another() {
+        let mut one_waits = definition(every(10));
+        one_waits.overlap = OverlapPolicy::BufferOne;
+        let asked = |own: Option<OverlapPolicy>| {
+            let story = revise(Story::default(), 0, 1, Some(one_waits.clone())).ticks(1, &[]);
+            let story = triggers(run(story.ticks(10_000, &[]), 10_000, 0), 15_000, own);
+            let story =
+                revise(story.ticks(15_001, &[]).ticks(20_000, &[]), 21_000, 2, Some(definition(every(10))));
+            ask(&run(story.ticks(21_500, &[]).ticks(30_000, &[]), 30_000, 0))
+        };
+        assert_eq!(asked(Some(OverlapPolicy::BufferOne)), Ok(()));
+        assert!(asked(Some(OverlapPolicy::Skip)).is_err(), "20 s had the place, and may start");
+    }
+
     /// Its schedule was deleted and created again while F stood ahead, where a clock had been that is back.
     #[test]
     fn an_end_is_that_of_the_newest_run_of_a_name() {
