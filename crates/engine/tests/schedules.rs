@@ -157,6 +157,20 @@ fn a_failure_heard_by_a_clock_behind_runs_nothing_twice() {
     assert_eq!(story.nominals(), [10_000, 20_000, 30_000, 40_000]);
 }
 
+#[test]
+fn clocks_that_went_back_twice_run_nothing_twice() {
+    let mut story = Story::begin();
+    story.pass(100_000);
+    story.set_clock(20_000);
+    story.say(21_000, revision(1, Some(every_ten_seconds()), false));
+    story.pass(45_000);
+    story.set_clock(25_000);
+    story.append(26_000, revision(2, Some(every_ten_seconds()), false));
+    story.hear();
+    story.pass(75_000);
+    assert_eq!(story.nominals(), [30_000, 40_000, 50_000, 60_000, 70_000]);
+}
+
 /// What was deleted while it rested has decided nothing since, however far ahead the clock was.
 #[test]
 fn a_clock_ahead_keeps_back_nothing_after_a_rest() {

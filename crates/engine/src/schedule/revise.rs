@@ -149,10 +149,10 @@ impl Schedule {
         }
     }
 
-    /// The place up to which everything of this schedule has been decided.
+    /// The place that F has come to for this schedule: in the gap that it was created in, if it was in one.
     fn passed(&self, frontier: &Frontier) -> Place {
-        let stands_in_gap = frontier.gaps.iter().any(|gap| self.created_offset >= gap.from_offset);
-        if stands_in_gap { frontier.front() } else { frontier.head }
+        let own_gap = frontier.gaps.iter().find(|gap| self.created_offset >= gap.from_offset);
+        own_gap.map_or(frontier.head, |gap| gap.after)
     }
 
     /// What a revision owes: nothing while it is paused.
