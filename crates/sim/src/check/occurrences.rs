@@ -278,4 +278,17 @@ mod tests {
         assert_eq!(stood_at(Place { due: ms(20_000), offset: LogOffset::at(4) }), Ok(()));
         assert!(stood_at(Place::end_of(ms(20_000))).is_err());
     }
+
+    #[test]
+    fn a_pause_that_is_heard_of_with_the_creation_counts() {
+        let ran = |times_s: &[i64]| {
+            let created = revise(Story::default(), 5_000, 1, Some(definition(every(10))));
+            let paused = pause(created, 25_000, 2, definition(every(10)));
+            let unheard = paused.ticks(40_000, &[]).but(|tick| tick.applied = LogOffset::START);
+            ask(&times_s.iter().fold(unheard.ticks(41_000, &[]), |story, at| run(story, at * 1_000, 5_000)))
+        };
+        assert_eq!(ran(&[10, 20]), Ok(()));
+        assert!(ran(&[10, 20, 30, 40]).is_err(), "the pause had come before these");
+        assert!(ran(&[10]).is_err(), "20 s was owed");
+    }
 }

@@ -10,6 +10,7 @@ use minutehand_model::{
     ScheduleDefinition, ScheduleId, TaskKey, Timestamp,
 };
 
+use super::course::applied_by;
 use crate::journal::{Journal, Logged, PartitionJournal, Said};
 
 /// How far the log's clock may be ahead of an owner's and still say from when on a revision rules: docs/GUARANTEES.md, *Clocks*.
@@ -214,6 +215,8 @@ fn reign(
 ) -> Reign {
     let after = Timestamp::from_millis(record.appended_at_ms);
     let took_effect = about.ticks.iter().find(|tick| tick.applied > record.offset);
+    // Of two that were applied at once the first has decided nothing before the second came.
+    let heard_with = |before: &Reign| applied_by(about, before.offset) == applied_by(about, record.offset);
     let in_force = |before: &Reign| before.definition.is_some() && !before.is_paused;
     let own = after.plus_millis(-journal.clock_error_ms);
     // The latest that its owner's clock may have shown when the revision was applied.
@@ -234,7 +237,7 @@ fn reign(
         unsure_until: match before {
             // From its own time on, although it may have been applied later.
             None => Timestamp::MIN,
-            Some(before) if !in_force(before) => before.unsure_until,
+            Some(before) if !in_force(before) || heard_with(before) => before.unsure_until,
             Some(_) => took_effect.map_or(Timestamp::MAX, |tick| tick.head.due),
         },
         owed_until: Timestamp::MAX,
