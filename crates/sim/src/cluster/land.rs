@@ -209,7 +209,7 @@ impl super::World {
         let (number, epoch, published) =
             (tick.checkpoint.tick, tick.checkpoint.epoch, tick.publications.len());
         let checkpoint = tick.checkpoint.clone();
-        let asked = self.trace.has_text().then(|| asked_in_words(&tick)).unwrap_or_default();
+        let asked = if self.trace.has_text() { asked_in_words(&tick) } else { String::new() };
         let first_publication = self.sinks[partition].publications.len();
         let first_stop = self.sinks[partition].stops.len();
         let Ok(Appends { derived, others }) = self.sinks[partition].commit(tick, at) else {
