@@ -157,6 +157,20 @@ fn a_failure_heard_by_a_clock_behind_runs_nothing_twice() {
     assert_eq!(story.nominals(), [10_000, 20_000, 30_000, 40_000]);
 }
 
+#[test]
+fn clocks_that_went_back_twice_run_nothing_twice() {
+    let mut story = Story::begin();
+    story.pass(100_000);
+    story.set_clock(20_000);
+    story.say(21_000, revision(1, Some(every_ten_seconds()), false));
+    story.pass(45_000);
+    story.set_clock(25_000);
+    story.append(26_000, revision(2, Some(every_ten_seconds()), false));
+    story.hear();
+    story.pass(75_000);
+    assert_eq!(story.nominals(), [30_000, 40_000, 50_000, 60_000, 70_000]);
+}
+
 /// What was deleted while it rested has decided nothing since, however far ahead the clock was.
 #[test]
 fn a_clock_ahead_keeps_back_nothing_after_a_rest() {
@@ -329,4 +343,69 @@ fn what_a_resumption_owes_below_f_is_owed_by_every_successor() {
     story.take_over(65_000);
     story.pass(121_000);
     assert_eq!(story.nominals(), [60_000, 70_000, 80_000, 90_000, 100_000, 110_000, 120_000]);
+}
+
+fn every_four_seconds() -> ScheduleDefinition {
+    let recurrence =
+        minutehand_model::RecurrenceSpec::Interval { every_ms: 4_000, anchor: at(0), zone: "UTC".to_owned() };
+    ScheduleDefinition { recurrence, ..every_ten_seconds() }
+}
+
+/// What an owner has decided that hears of these revisions (when, number, which, whether paused) at 51.5 s, and its successor.
+fn heard_late(revisions: &[(i64, u64, Option<ScheduleDefinition>, bool)]) -> Vec<i64> {
+    let config = minutehand_engine::Config { tick_publications_max: 1, ..Default::default() };
+    let mut story = Story::begin_with(config);
+    story.pass(1_000);
+    story.go_blind();
+    for (ms, number, definition, is_paused) in revisions {
+        story.append(*ms, revision(*number, definition.clone(), *is_paused));
+    }
+    story.pass(51_500);
+    story.commit_slowly();
+    story.see_in_pages(10);
+    story.take_over(52_000);
+    story.commit_at_once();
+    story.pass(59_000);
+    story.nominals()
+}
+
+#[test]
+fn a_pause_that_is_heard_of_late_counts_from_its_own_time() {
+    let paused = (25_000, 2, Some(every_ten_seconds()), true);
+    assert_eq!(heard_late(&[(5_000, 1, Some(every_ten_seconds()), false), paused]), [10_000, 20_000]);
+}
+
+#[test]
+fn revisions_that_are_heard_of_late_share_what_is_owed() {
+    let created = (5_000, 1, Some(every_ten_seconds()), false);
+    let revised = (37_000, 2, Some(every_four_seconds()), false);
+    let expected = [10_000, 20_000, 30_000, 40_000, 44_000, 48_000, 52_000, 56_000];
+    assert_eq!(heard_late(&[created, revised]), expected);
+}
+
+#[test]
+fn what_is_created_again_unheard_is_owed_from_its_creation() {
+    let created = |ms, number| (ms, number, Some(every_ten_seconds()), false);
+    assert_eq!(
+        heard_late(&[created(5_000, 1), (25_000, 2, None, false), created(27_000, 3)]),
+        [30_000, 40_000, 50_000]
+    );
+}
+
+/// Also when the resumption is heard of when F has passed all of it.
+#[test]
+fn what_the_jitter_brought_into_a_pause_never_runs() {
+    let definition = || ScheduleDefinition { jitter_ms: 9_000, ..every_ten_seconds() };
+    let mut story = begin(definition());
+    story.pass(50_000);
+    let held = story.published.iter().find(|run| run.nominal_ms == 40_000).expect("it ran").at_ms;
+    assert!(held > 40_100, "the jitter holds it until {held}");
+    let mut story = begin(definition());
+    story.say(held - 50, revision(2, Some(definition()), true));
+    story.go_blind();
+    story.append(held + 50, revision(3, Some(definition()), false));
+    story.pass(65_000);
+    story.see_in_pages(10);
+    story.pass(79_900);
+    assert_eq!(story.nominals(), [10_000, 20_000, 30_000, 50_000, 60_000, 70_000]);
 }

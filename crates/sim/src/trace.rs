@@ -61,6 +61,11 @@ impl Trace {
         }
     }
 
+    /// Whether anybody reads the details.
+    pub(crate) fn has_text(&self) -> bool {
+        self.text.is_some()
+    }
+
     pub(crate) fn fingerprint(&self) -> u64 {
         self.fingerprint
     }

@@ -211,13 +211,13 @@ impl ScheduleBook {
             self.gone.insert(name.clone());
         }
         let rested_since = schedule.rests_since().unwrap_or(Timestamp::MAX);
+        let passed = if applying.anew { schedule.decided(applying.frontier) } else { entry.appended_at };
         if !applying.anew || applying.moment.breaks(PlantedBug::Inherits) {
             // It belongs to whatever was created again under the name.
             self.restored.insert(name.clone(), schedule.state);
         }
         schedule.revisions.push(entry.offset);
         // One that rests has decided nothing since. Not beyond the present: a clock that was ahead and came back keeps nothing waiting that is created again.
-        let passed = if applying.anew { applying.frontier.head.due } else { entry.appended_at };
         let decided = passed.max(entry.appended_at).min(applying.moment.now).min(rested_since);
         let created_offset = schedule.created_offset;
         let deleted = Deleted { head: entry, created_offset, revisions: schedule.revisions, decided };

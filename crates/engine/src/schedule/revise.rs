@@ -3,7 +3,8 @@
 //! - A revision rules the nominal times after its own time: the log's time of it, or the owner's when the log's clock is far ahead of
 //!   that (a clock that ran ahead and came back leaves the log's time there).
 //! - What comes after a revision that rested or deleted the schedule is owed from that time on, although F may have passed some of
-//!   it by then. What comes after one that was in force begins where F stands: up to there the old one has decided.
+//!   it by then. What comes after one that was in force begins where that has come to: at F, or earlier, at the first of what it owes
+//!   although F has passed it.
 //! - A rest counts by due times, so that what the jitter holds is at rest as well.
 
 use std::sync::Arc;
@@ -84,10 +85,12 @@ impl Schedule {
     ) -> Result<(), String> {
         // A failure that was heard of late begins a rest that F has not come to: until there the revision was in force.
         let passed = self.passed(applying.frontier).due;
+        let has_failed = self.state.paused_by_failure_at.is_some();
+        let decided = if has_failed { self.decided(applying.frontier) } else { passed };
         // One that was heard of by a clock behind F begins a rest among what has run.
-        let is_behind = self.state.paused_by_failure_at.is_some() && applying.moment.now < passed;
+        let is_behind = has_failed && applying.moment.now < passed;
         let since = self.rests_since().filter(|_| !is_behind);
-        let before = since.map_or(Before::Force, |since| Before::Rest(since.min(passed)));
+        let before = since.map_or(Before::Force, |since| Before::Rest(since.min(decided)));
         self.take_revision(entry, before, applying)?;
         if applying.anew && !applying.moment.breaks(PlantedBug::ReviseSettles) {
             self.settle_overlap(applying.moment, outbox);
@@ -115,7 +118,7 @@ impl Schedule {
                 remember_newest(&mut self.state.switches, (number, rules_after), SWITCHES_MAX);
             }
             self.state.paused_by_failure_at = None;
-            self.end_rest(rules_after, applying.frontier);
+            self.end_rest(rules_after);
             if entry.revision.paused {
                 self.begin_rest(rules_after);
             }
@@ -125,6 +128,7 @@ impl Schedule {
         self.revisions.push(self.head.offset);
         if applying.anew {
             self.note_owed(number, rules_after, applying.frontier);
+            self.forget_rests(applying.frontier);
         }
         self.segments.retain(|segment| segment.next.is_some());
         self.forget_owed();
@@ -145,14 +149,22 @@ impl Schedule {
         };
         match before {
             Before::Rest(since) => own.max(since),
-            Before::Force => own.max(self.passed(frontier).due),
+            Before::Force => own.max(self.decided(frontier)),
         }
     }
 
-    /// The place up to which everything of this schedule has been decided.
+    /// The due time up to which all has been decided, and beyond which nothing has: F, or just before the first occurrence that is owed
+    /// although F has passed it.
+    pub(super) fn decided(&self, frontier: &Frontier) -> Timestamp {
+        let passed = self.passed(frontier).due;
+        let owed = self.next().map(|(_, next)| next).filter(|next| frontier.has_decided(self.place(*next)));
+        owed.map_or(passed, |next| passed.min(next.due.plus_millis(-1)))
+    }
+
+    /// The place that F has come to for this schedule: in the gap that it was created in, if it was in one.
     fn passed(&self, frontier: &Frontier) -> Place {
-        let stands_in_gap = frontier.gaps.iter().any(|gap| self.created_offset >= gap.from_offset);
-        if stands_in_gap { frontier.front() } else { frontier.head }
+        let own_gap = frontier.gaps.iter().find(|gap| self.created_offset >= gap.from_offset);
+        own_gap.map_or(frontier.head, |gap| gap.after)
     }
 
     /// What a revision owes: nothing while it is paused.
@@ -226,12 +238,16 @@ impl Schedule {
         remember_newest(&mut self.state.rests, Rest { after, until: None }, RESTS_MAX);
     }
 
-    /// The rest that lasts ends; rests that F has passed are forgotten.
-    fn end_rest(&mut self, until: Timestamp, frontier: &Frontier) {
+    /// The rest that lasts ends.
+    fn end_rest(&mut self, until: Timestamp) {
         if let Some(rest) = self.state.rests.back_mut().filter(|rest| rest.until.is_none()) {
             rest.until = Some(until);
         }
-        let passed = frontier.front().due;
+    }
+
+    /// Forgets the rests in which nothing can be due any more: F has passed them, and nothing is owed before their end.
+    fn forget_rests(&mut self, frontier: &Frontier) {
+        let passed = self.decided(frontier).min(frontier.front().due);
         self.state.rests.retain(|rest| rest.until.is_none_or(|until| until > passed && until > rest.after));
     }
 }

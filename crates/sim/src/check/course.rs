@@ -89,7 +89,8 @@ pub(super) struct Story<'a> {
     failure_rests: Vec<FailureRest>,
     /// For every revision the tick that applied it.
     applied: Vec<usize>,
-    by_name: BTreeMap<(TaskKey, Timestamp), usize>,
+    /// The runs of one name, oldest first: what is created again while a clock that was ahead is back runs some times anew.
+    by_name: BTreeMap<(TaskKey, Timestamp), Vec<usize>>,
     by_key: BTreeMap<TaskKey, Vec<usize>>,
 }
 
@@ -128,7 +129,7 @@ impl<'a> Story<'a> {
         };
         let is_own = own.is_some_and(|own| own != OverlapPolicy::AllowAll);
         let index = self.runs.len();
-        self.by_name.entry((run.key, run.due)).or_insert(index);
+        self.by_name.entry((run.key, run.due)).or_default().push(index);
         self.by_key.entry(run.key).or_default().push(index);
         self.runs.push(Course {
             run,
@@ -158,7 +159,7 @@ impl<'a> Story<'a> {
 
     fn hear_stops(&mut self) {
         for (tick, stop) in self.about.stops.iter().flatten() {
-            let Some(index) = self.named(stop) else { continue };
+            let Some(index) = self.named(stop, *tick) else { continue };
             let run = &mut self.runs[index];
             run.asked.push(*tick);
             if stop.kill && run.killed.is_none() {
@@ -176,9 +177,20 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// The run that a request to stop names.
-    pub(super) fn named(&self, stop: &StopRequest) -> Option<usize> {
-        self.by_name.get(&(stop.key, stop.due)).copied()
+    /// The run that a tick's request to stop names.
+    pub(super) fn named(&self, stop: &StopRequest, tick: usize) -> Option<usize> {
+        self.newest(stop.key, stop.due, tick)
+    }
+
+    /// The newest run of a name that a tick or one before it published.
+    fn newest(&self, key: TaskKey, due: Timestamp, tick: usize) -> Option<usize> {
+        let mut runs = self.by_name.get(&(key, due))?.iter().rev();
+        runs.find(|index| self.runs[**index].run.tick <= tick).copied()
+    }
+
+    /// The run of a name that a record is about, which a tick is the first to have applied: the newest that was out before.
+    fn meant(&self, key: TaskKey, due: Timestamp, tick: usize) -> Option<usize> {
+        self.newest(key, due, tick.checked_sub(1)?)
     }
 
     fn hear_log(&mut self) {
@@ -186,8 +198,8 @@ impl<'a> Story<'a> {
             let tick = || applied_by(self.about, record.offset);
             match &record.said {
                 Said::Completed { key, due: Some(due), kind } => {
-                    if let Some(index) = self.by_name.get(&(*key, *due)).copied() {
-                        let tick = tick();
+                    let tick = tick();
+                    if let Some(index) = self.meant(*key, *due, tick) {
                         self.has_ended(index, tick, record.offset, *kind);
                     }
                 }
@@ -217,9 +229,11 @@ impl<'a> Story<'a> {
         for end in [&mut run.ends_first, &mut run.ends_last, &mut run.gone_first] {
             *end = (*end).min(tick);
         }
+        let is_own = run.incarnation == self.incarnation(offset);
         let has_failed = !matches!(kind, OutcomeKind::Succeeded | OutcomeKind::Cancelled);
         let pauses = self.life.reign_at(offset).and_then(|reign| reign.definition.as_ref());
-        if has_failed && is_awaited && pauses.is_some_and(|definition| definition.pause_on_failure) {
+        if has_failed && is_own && is_awaited && pauses.is_some_and(|definition| definition.pause_on_failure)
+        {
             let until = self.next_revision(offset);
             let is_certain = is_news && !was_asked && tick < self.given_up_first(&self.runs[index]);
             self.failure_rests.push(FailureRest { from: tick, until, is_certain });
@@ -257,14 +271,14 @@ impl<'a> Story<'a> {
 
     fn is_tried_again(&mut self, key: TaskKey, due: Timestamp, offset: LogOffset, encoded: &bytes::Bytes) {
         let Ok(task) = minutehand_record::task::decode(encoded) else { return };
-        let Some(index) = self.by_name.get(&(key, task.first_due)).copied() else { return };
+        let heard = applied_by(self.about, offset);
+        let Some(index) = self.meant(key, task.first_due, heard) else { return };
         let of_this = |one: &crate::journal::Published| (one.key, one.due) == (key, due);
         let published = self.about.publications.iter().find(|one| of_this(one)).map(|one| one.tick);
         let run = &mut self.runs[index];
         if due <= run.run.due {
             return;
         }
-        let heard = applied_by(self.about, offset);
         run.retries.push(Retry { due, heard, published });
         if let (Some(asked), None) = (run.asked.first().copied(), published) {
             // It is withheld, which ends the run: when it comes late, or is due.
@@ -279,7 +293,8 @@ impl<'a> Story<'a> {
         for index in indices {
             let run = &mut self.runs[index];
             let Some(retry) = run.retries.last().filter(|retry| retry.due == due) else { continue };
-            if retry.published.is_some() {
+            // One that is published later comes back from a damaged block, in which the cancel may have stood as well.
+            if retry.published.is_some_and(|published| published <= tick) {
                 continue;
             }
             run.ends_first = run.ends_first.min(tick);

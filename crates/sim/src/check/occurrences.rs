@@ -163,7 +163,7 @@ mod tests {
     use minutehand_model::LogOffset;
 
     use super::check;
-    use crate::check::story::schedules::{definition, every, revise, run};
+    use crate::check::story::schedules::{definition, every, pause, revise, run};
     use crate::check::story::{Story, ms};
     use minutehand_model::{MisfirePolicy, MisfireRule, Place};
 
@@ -252,5 +252,43 @@ mod tests {
         assert_eq!(ask(&left_out(0, before_schedule, 30_000, 35_000)), Ok(()), "its place came 5 s later");
         let at_schedule = Place { due: ms(30_000), offset: LogOffset::at(5) };
         assert!(ask(&left_out(0, at_schedule, 30_000, 35_000)).is_err(), "its place came in time");
+    }
+
+    #[test]
+    fn what_is_owed_late_may_go_with_its_schedule() {
+        let every_ten = || Some(definition(every(10)));
+        let paused = pause(revise(Story::default(), 0, 1, every_ten()), 5_000, 2, definition(every(10)));
+        let resumed = revise(paused.ticks(6_000, &[]), 8_000, 3, every_ten());
+        let unheard = resumed.ticks(40_000, &[]).but(|tick| tick.applied = LogOffset::at(7_000));
+        let heard = unheard.ticks(41_000, &[]).but(|tick| tick.head = Place::end_of(ms(40_000)));
+        let first = run(heard, 10_000, 0);
+        let deleted = |story: Story| revise(story, 42_000, 4, None).ticks(42_500, &[]);
+        assert_eq!(ask(&deleted(first.clone())), Ok(()), "F had not gone on");
+        assert!(ask(&deleted(first.ticks(41_500, &[]))).is_err(), "F had");
+    }
+
+    #[test]
+    fn what_f_had_not_come_to_goes_with_its_schedule() {
+        let stood_at = |head: Place| {
+            let created = revise(Story::default(), 5, 1, Some(definition(every(10)))).ticks(10, &[]);
+            let story =
+                run(created.ticks(10_000, &[]), 10_000, 5).ticks(20_000, &[]).but(|tick| tick.head = head);
+            ask(&revise(story, 21_000, 2, None).ticks(22_000, &[]))
+        };
+        assert_eq!(stood_at(Place { due: ms(20_000), offset: LogOffset::at(4) }), Ok(()));
+        assert!(stood_at(Place::end_of(ms(20_000))).is_err());
+    }
+
+    #[test]
+    fn a_pause_that_is_heard_of_with_the_creation_counts() {
+        let ran = |times_s: &[i64]| {
+            let created = revise(Story::default(), 5_000, 1, Some(definition(every(10))));
+            let paused = pause(created, 25_000, 2, definition(every(10)));
+            let unheard = paused.ticks(40_000, &[]).but(|tick| tick.applied = LogOffset::START);
+            ask(&times_s.iter().fold(unheard.ticks(41_000, &[]), |story, at| run(story, at * 1_000, 5_000)))
+        };
+        assert_eq!(ran(&[10, 20]), Ok(()));
+        assert!(ran(&[10, 20, 30, 40]).is_err(), "the pause had come before these");
+        assert!(ran(&[10]).is_err(), "20 s was owed");
     }
 }

@@ -308,11 +308,11 @@ fn check_counts(
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::check::story::Story;
     use crate::check::story::schedules::{
-        completes, completes_as, definition, every, names, revise, run, run_as,
+        completes, completes_as, definition, every, key_of, names, retries, revise, run, run_as, triggers,
     };
-    use minutehand_model::{OverlapPolicy, RunCause, ScheduleState};
+    use crate::check::story::{Story, ms};
+    use minutehand_model::{OverlapPolicy, Place, RunCause, ScheduleState};
 
     fn skipping() -> Story {
         let mut definition = definition(every(10));
@@ -405,6 +405,59 @@ mod tests {
         assert!(ask(&ran(first.clone(), 6_000)).is_err());
         let ended = completes_as(first, 5_500, RunCause::Trigger, 5_000, 5_000).ticks(5_501, &[]);
         assert_eq!(ask(&ran(ended, 6_000)), Ok(()));
+    }
+
+    /// It keeps the one place there is, also where others run side by side by then.
+    #[test]
+    fn a_trigger_may_wait_alone_in_the_place_of_another() {
+        let mut one_waits = definition(every(10));
+        one_waits.overlap = OverlapPolicy::BufferOne;
+        let asked = |own: Option<OverlapPolicy>| {
+            let story = revise(Story::default(), 0, 1, Some(one_waits.clone())).ticks(1, &[]);
+            let story = triggers(run(story.ticks(10_000, &[]), 10_000, 0), 15_000, own);
+            let story =
+                revise(story.ticks(15_001, &[]).ticks(20_000, &[]), 21_000, 2, Some(definition(every(10))));
+            ask(&run(story.ticks(21_500, &[]).ticks(30_000, &[]), 30_000, 0))
+        };
+        assert_eq!(asked(Some(OverlapPolicy::BufferOne)), Ok(()));
+        assert!(asked(Some(OverlapPolicy::Skip)).is_err(), "20 s had the place, and may start");
+    }
+
+    /// Its schedule was deleted and created again while F stood ahead, where a clock had been that is back.
+    #[test]
+    fn an_end_is_that_of_the_newest_run_of_a_name() {
+        let ahead = |story: Story, at_ms: i64| {
+            let ahead = Place::end_of(ms(25_000.max(at_ms)));
+            story.ticks(at_ms, &[]).but(|tick| tick.head = ahead)
+        };
+        let skips = || {
+            let mut definition = definition(every(10));
+            definition.overlap = OverlapPolicy::Skip;
+            Some(definition)
+        };
+        let story = completes(run(skipping().ticks(10_000, &[]), 10_000, 0), 10_500, 10_000);
+        let deleted = ahead(revise(run(ahead(story, 11_000), 20_000, 0), 12_000, 2, None), 12_500);
+        let again = ahead(revise(deleted, 13_000, 3, skips()), 13_500);
+        let twice = run(ahead(again, 20_000), 20_000, 13_000);
+        let third = |story: Story| run(story.ticks(30_000, &[]), 30_000, 13_000).journal();
+        let ask = |mut journal: crate::journal::Journal| {
+            (journal.ended_at_ms, journal.clock_error_ms) = (31_500, 15_000);
+            check(&journal, &journal.partitions[0])
+        };
+        assert_eq!(ask(third(completes(twice.clone(), 21_000, 20_000))), Ok(()));
+        assert!(ask(third(twice)).is_err(), "the second run of 20 s never ended");
+    }
+
+    /// The retry is published all the same when the block is damaged in which the cancel stood as well.
+    #[test]
+    fn a_cancel_ends_a_run_that_waits_for_a_retry() {
+        let waits = retries(run(skipping().ticks(10_000, &[]), 10_000, 0), 12_000, 10_000, 25_000);
+        let cancels = |story: Story, at: u64| story.cancels(at, key_of(10_000).0, 25_000);
+        let published = |story: Story| story.ticks(25_000, &[(key_of(10_000).0, 25_000, 12_000)]);
+        let before = run(cancels(waits.clone(), 15_000).ticks(20_000, &[]), 20_000, 0);
+        assert_eq!(ask(&published(before).ticks(30_000, &[])), Ok(()));
+        let after = cancels(published(waits.ticks(20_000, &[])), 26_000);
+        assert!(ask(&run(after.ticks(30_000, &[]), 30_000, 0)).is_err(), "it was out by then");
     }
 
     #[test]

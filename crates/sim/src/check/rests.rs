@@ -114,7 +114,7 @@ mod tests {
     use super::check;
     use crate::check::story::Story;
     use crate::check::story::ms;
-    use crate::check::story::schedules::{completes, definition, every, pause, revise, run, run_as};
+    use crate::check::story::schedules::{completes, definition, every, fails, pause, revise, run, run_as};
 
     fn buffering() -> ScheduleDefinition {
         ScheduleDefinition { overlap: OverlapPolicy::BufferOne, ..definition(every(10)) }
@@ -174,5 +174,17 @@ mod tests {
         let again = revise(deleted, 25_000, 3, Some(buffering())).ticks(26_000, &[]);
         assert_eq!(run(again.clone().ticks(30_000, &[]), 30_000, 25_000).ask(check), Ok(()));
         assert!(run(again, 20_000, 25_000).ask(check).is_err(), "its predecessor had left it");
+    }
+
+    #[test]
+    fn a_failure_pauses_the_life_that_it_belongs_to() {
+        let pausing = || ScheduleDefinition { pause_on_failure: true, ..buffering() };
+        let first = run(begun(pausing()).ticks(10_000, &[]), 10_000, 0);
+        let again = revise(revise(first, 12_000, 2, None), 13_000, 3, Some(pausing())).ticks(13_500, &[]);
+        let waits = run(again.ticks(20_000, &[]), 20_000, 13_000).ticks(30_000, &[]);
+        let failed = |nominal_ms| fails(waits.clone(), 31_000, nominal_ms).ticks(31_500, &[]);
+        let ran = |story: Story| run(story.ticks(33_000, &[]), 30_000, 13_000).ask(check);
+        assert_eq!(ran(completes(failed(10_000), 32_000, 20_000)), Ok(()));
+        assert!(ran(failed(20_000)).is_err(), "it was its own");
     }
 }

@@ -10,6 +10,7 @@ use minutehand_model::{
     ScheduleDefinition, ScheduleId, TaskKey, Timestamp,
 };
 
+use super::course::applied_by;
 use crate::journal::{Journal, Logged, PartitionJournal, Said};
 
 /// How far the log's clock may be ahead of an owner's and still say from when on a revision rules: docs/GUARANTEES.md, *Clocks*.
@@ -190,12 +191,14 @@ pub(super) fn lives(journal: &Journal, about: &PartitionJournal) -> Vec<Life> {
         *number = revision.number;
         let reign = reign(journal, about, record, revision, times.flatten(), life.reigns.last());
         let owed_until = owed_until(journal, about, &reign);
+        let is_deleted = reign.definition.is_none();
         // Where clocks jumped, the owner's decided from when on the next one rules.
         let slack_ms = if journal.clock_error_ms > LOG_AHEAD_MS_MAX { journal.clock_error_ms } else { 0 };
         for old in &mut life.reigns {
             old.until = old.until.min(reign.after);
             old.certain_until = old.certain_until.min(reign.after.plus_millis(-slack_ms));
-            old.owed_until = old.owed_until.min(owed_until);
+            let had_time = !is_deleted || has_come_further(about, old.offset, reign.offset);
+            old.owed_until = old.owed_until.min(if had_time { owed_until } else { Timestamp::MIN });
         }
         life.reigns.push(reign);
     }
@@ -212,6 +215,8 @@ fn reign(
 ) -> Reign {
     let after = Timestamp::from_millis(record.appended_at_ms);
     let took_effect = about.ticks.iter().find(|tick| tick.applied > record.offset);
+    // Of two that were applied at once the first has decided nothing before the second came.
+    let heard_with = |before: &Reign| applied_by(about, before.offset) == applied_by(about, record.offset);
     let in_force = |before: &Reign| before.definition.is_some() && !before.is_paused;
     let own = after.plus_millis(-journal.clock_error_ms);
     // The latest that its owner's clock may have shown when the revision was applied.
@@ -232,7 +237,7 @@ fn reign(
         unsure_until: match before {
             // From its own time on, although it may have been applied later.
             None => Timestamp::MIN,
-            Some(before) if !in_force(before) => before.unsure_until,
+            Some(before) if !in_force(before) || heard_with(before) => before.unsure_until,
             Some(_) => took_effect.map_or(Timestamp::MAX, |tick| tick.head.due),
         },
         owed_until: Timestamp::MAX,
@@ -257,6 +262,15 @@ fn owed_until(journal: &Journal, about: &PartitionJournal, next: &Reign) -> Time
             passed.map_or(Timestamp::MIN, |passed| passed.min(next.after))
         }
     }
+}
+
+/// Whether F moved between the application of one record and that of a later one. What F had passed when a revision was applied is
+/// decided before F moves on.
+fn has_come_further(about: &PartitionJournal, first: LogOffset, later: LogOffset) -> bool {
+    let before = about.ticks.iter().take_while(|tick| tick.applied <= first).last();
+    let stood = before.map(|tick| tick.head);
+    let mut between = about.ticks.iter().filter(|tick| tick.applied > first && tick.applied <= later);
+    between.any(|tick| stood.is_none_or(|stood| tick.head > stood))
 }
 
 /// Every published run of schedules, in order of publication. An error: a run that cannot be understood.

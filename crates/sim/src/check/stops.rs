@@ -110,7 +110,7 @@ fn check_given_up(journal: &Journal, story: &Story<'_>, run: &Course) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use minutehand_model::{LogOffset, OverlapPolicy};
+    use minutehand_model::{LogOffset, OverlapPolicy, QueueName, Task};
 
     use super::check;
     use crate::check::story::Story;
@@ -138,6 +138,19 @@ mod tests {
         assert_eq!(ask(&stops(story.clone(), 10_000, 10_000, "q", false), 21_000), Ok(()));
         assert!(ask(&stops(story.clone(), 10_000, 10_001, "q", false), 21_000).is_err(), "no such run");
         assert!(ask(&stops(story, 10_000, 10_000, "other", false), 21_000).is_err(), "it is not there");
+    }
+
+    /// A schedule that is created again while a clock that was ahead is back may run a time anew, on another queue.
+    #[test]
+    fn a_request_names_the_newest_run_of_a_name() {
+        let again = revise(revise(running(900_000), 12_000, 2, None), 13_000, 3, Some(definition(every(10))));
+        let mut story = run(again.ticks(20_000, &[]), 10_000, 13_000);
+        let newest = story.partition.publications.last_mut().expect("it was just published");
+        let task = minutehand_record::task::decode(&newest.encoded).expect("it was just encoded");
+        let queue = QueueName::parse("other").expect("valid");
+        newest.encoded = minutehand_record::task::record(&Task { queue, ..task }).encoded;
+        assert_eq!(ask(&stops(story.clone(), 10_000, 10_000, "other", false), 21_000), Ok(()));
+        assert!(ask(&stops(story, 10_000, 10_000, "q", false), 21_000).is_err(), "the first is not meant");
     }
 
     #[test]

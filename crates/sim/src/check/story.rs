@@ -90,7 +90,7 @@ pub(crate) mod schedules {
     use minutehand_model::{
         ActionTemplate, Guarantee, LogOffset, MisfirePolicy, Namespace, Origin, OutcomeKind, OverlapPolicy,
         Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, RunCause, ScheduleDefinition,
-        ScheduleId, Task, TaskId,
+        ScheduleId, Task, TaskId, TaskKey,
     };
 
     use super::{Story, ms};
@@ -219,5 +219,22 @@ pub(crate) mod schedules {
         let (namespace, schedule) = names();
         let key = cause.task_key(&namespace, &schedule, ms(nominal_ms));
         story.says(at, Said::Completed { key, due: Some(ms(due_ms)), kind: OutcomeKind::Succeeded })
+    }
+
+    pub(crate) fn fails(story: Story, at: u64, nominal_ms: i64) -> Story {
+        let key = key_of(nominal_ms);
+        story.says(at, Said::Completed { key, due: Some(ms(nominal_ms)), kind: OutcomeKind::Dead })
+    }
+
+    /// What the run of a nominal time is called.
+    pub(crate) fn key_of(nominal_ms: i64) -> TaskKey {
+        let (namespace, schedule) = names();
+        RunCause::Calendar.task_key(&namespace, &schedule, ms(nominal_ms))
+    }
+
+    /// A trigger, and the policy that it brings.
+    pub(crate) fn triggers(story: Story, at: u64, overlap: Option<OverlapPolicy>) -> Story {
+        let (namespace, schedule) = names();
+        story.says(at, Said::Trigger { namespace, schedule, overlap })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use minutehand_model::{Command, LogOffset, TaskKey};
+use minutehand_model::{Command, LogOffset, ScheduleDefinition, TaskKey};
 use minutehand_record::command::encode;
 
 use super::event::Event;
@@ -167,7 +167,7 @@ fn said_in_words(said: &Said) -> String {
             let state = match (&revision.definition, revision.paused) {
                 (None, _) => "deleted".to_owned(),
                 (Some(_), true) => "paused".to_owned(),
-                (Some(definition), false) => format!("{:?} {:?}", definition.recurrence, definition.overlap),
+                (Some(definition), false) => definition_in_words(definition),
             };
             format!("revision {} of {}: {state}", revision.number, revision.schedule)
         }
@@ -178,4 +178,19 @@ fn said_in_words(said: &Said) -> String {
         Said::ForgetRuns { schedule, .. } => format!("forget the runs of {schedule}"),
         Said::Unreadable { .. } => "unreadable".to_owned(),
     }
+}
+
+fn definition_in_words(definition: &ScheduleDefinition) -> String {
+    let ScheduleDefinition { recurrence, overlap, misfire, .. } = definition;
+    let mut text = format!("{recurrence:?} {overlap:?} {misfire:?}, jitter {} ms", definition.jitter_ms);
+    if let Some(max) = definition.runs_max {
+        text += &format!(", at most {max} runs");
+    }
+    if let Some(end) = definition.end {
+        text += &format!(", ends at {end}");
+    }
+    if definition.pause_on_failure {
+        text += ", pauses on failure";
+    }
+    text
 }

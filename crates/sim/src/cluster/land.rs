@@ -209,6 +209,7 @@ impl super::World {
         let (number, epoch, published) =
             (tick.checkpoint.tick, tick.checkpoint.epoch, tick.publications.len());
         let checkpoint = tick.checkpoint.clone();
+        let asked = if self.trace.has_text() { asked_in_words(&tick) } else { String::new() };
         let first_publication = self.sinks[partition].publications.len();
         let first_stop = self.sinks[partition].stops.len();
         let Ok(Appends { derived, others }) = self.sinks[partition].commit(tick, at) else {
@@ -221,7 +222,7 @@ impl super::World {
         self.note(owner(id), "commit", [number, published as u64], || {
             let (head, behind) = (checkpoint.frontier.head, checkpoint.frontier.backlog.len());
             format!(
-                "epoch {epoch} tick {number}: {published} published, A {} F ({}, {}) {behind} behind R {}",
+                "epoch {epoch} tick {number}: {published} published, A {} F ({}, {}) {behind} behind R {}{asked}",
                 checkpoint.applied, head.due, head.offset, checkpoint.replay_from
             )
         });
@@ -296,4 +297,14 @@ fn failed(envelope: Envelope, failure: Failure) -> Input {
 
 fn block_in_words(block: &Block) -> String {
     format!("{}/{}-{} ({})", block.bucket, block.first_offset, block.last_offset, block.entries.len())
+}
+
+/// What a tick asks of workers, and what it appends to the log.
+fn asked_in_words(tick: &Tick) -> String {
+    let stops = tick.stops.iter().map(|stop| {
+        let what = if stop.kill { "kill" } else { "stop" };
+        format!("; {what} {:016x} due {}", stop.key.low(), stop.due)
+    });
+    let derived = tick.derived.iter().map(|command| format!("; {command:?}"));
+    stops.chain(derived).collect()
 }
