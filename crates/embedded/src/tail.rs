@@ -8,6 +8,9 @@ use minutehand_model::{LogOffset, Timestamp};
 use minutehand_ports::LogBounds;
 use tokio::sync::watch;
 
+/// Rows that there is always room for.
+const ROOM_KEPT: usize = 256;
+
 /// A row that has been committed.
 #[derive(Clone, Debug)]
 pub(crate) struct TailRow {
@@ -85,6 +88,10 @@ impl LogView {
         {
             inner.bytes -= oldest.row.len();
             inner.rows.pop_front();
+        }
+        if inner.rows.is_empty() {
+            // Room for what once was there is not kept.
+            inner.rows.shrink_to(ROOM_KEPT);
         }
     }
 

@@ -74,13 +74,21 @@ const STEP: Duration = Duration::from_millis(5);
 /// # Errors
 /// When the producer fails.
 pub fn run(client: &Client, load: &Load) -> Result<u64, PortError> {
+    run_until(client, load, |_| false)
+}
+
+/// The same until it is over, as told by how many tasks were sent.
+///
+/// # Errors
+/// When the producer fails.
+pub fn run_until(client: &Client, load: &Load, is_over: impl Fn(u64) -> bool) -> Result<u64, PortError> {
     let producer = RawProducer::open(client, None)?;
     let (topic, partitions) = (&client.names().commands, client.config().partitions);
     let mut random = Random::fork(7, 1);
     let (mut task, mut payloads) = (template(&load.queue), Payloads::new(load.payload_bytes));
     let (since, mut sent) = (Instant::now(), 0_u64);
     let run_id = SystemClock.now().as_millis();
-    while since.elapsed() < load.lasts {
+    while since.elapsed() < load.lasts && !is_over(sent) {
         let owed = load.owed(since.elapsed(), sent);
         let is_behind = owed == sent + STEP_TASKS_MAX;
         let now = SystemClock.now();

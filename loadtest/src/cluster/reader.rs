@@ -85,11 +85,11 @@ impl Second {
 
 /// Numbers that have been met, a bit for each.
 #[derive(Default)]
-struct Numbers(Vec<u64>);
+pub(crate) struct Numbers(Vec<u64>);
 
 impl Numbers {
     /// Notes a number; whether it had been met before.
-    fn has_met(&mut self, number: usize) -> bool {
+    pub(crate) fn has_met(&mut self, number: usize) -> bool {
         let (word, bit) = (number / 64, 1_u64 << (number % 64));
         if word >= self.0.len() {
             self.0.resize(word + 1, 0);

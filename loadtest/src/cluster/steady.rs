@@ -134,7 +134,7 @@ pub async fn run(endpoints: &Endpoints, steady: &Steady) -> Result<Outcome, Fail
 }
 
 /// Work that blocks, beside what goes on here.
-pub(super) fn on_a_thread<T: Send + 'static, E: Into<Failure>>(
+pub(crate) fn on_a_thread<T: Send + 'static, E: Into<Failure>>(
     client: &Arc<Client>,
     work: impl FnOnce(&Client) -> Result<T, E> + Send + 'static,
 ) -> tokio::task::JoinHandle<Result<T, Failure>> {
@@ -143,7 +143,7 @@ pub(super) fn on_a_thread<T: Send + 'static, E: Into<Failure>>(
 }
 
 /// What came of it.
-pub(super) async fn joined<T>(handle: tokio::task::JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) async fn joined<T>(handle: tokio::task::JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
     handle.await.map_err(|error| Failure::new(error.to_string()))?
 }
 

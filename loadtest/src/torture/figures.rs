@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::loaded;
 use super::measure::{self, LEASE_TTL_MS, Measured};
 use super::rig::{Failure, SchedulerProgram};
 use super::run::{Options, Outcome, run};
@@ -9,12 +10,15 @@ use super::session::Ending;
 use crate::Figure;
 
 /// Every measurement by name, in the order in which they run.
-pub const ALL: &[&str] = &["take-over", "hand-over", "placement", "faults"];
+pub const ALL: &[&str] = &["take-over", "hand-over", "hand-over-loaded", "placement", "faults"];
 
+/// Tasks a second of the hand-overs under load.
+const LOADED_RATE: f64 = 40_000.0;
 /// How often take-over and hand-over are measured.
 const ROUNDS: usize = 4;
 
-/// Takes a measurement; rigs keep their logs below `folder`. `faults` lasts `minutes`.
+/// Takes a measurement; rigs keep their logs below `folder`. `faults` lasts `minutes`;
+/// `rate` is that of `hand-over-loaded`.
 ///
 /// # Errors
 /// When a rig fails, or there is no such measurement.
@@ -23,12 +27,17 @@ pub fn figures(
     folder: &Path,
     scheduler: &SchedulerProgram,
     minutes: f64,
+    rate: Option<u64>,
     seed: u64,
 ) -> Result<Vec<Figure>, Failure> {
     let (folder, scheduler) = (folder.join(name), scheduler.clone());
     match name {
         "take-over" => measure::take_over(folder, scheduler, ROUNDS).map(|measured| take_over(&measured)),
         "hand-over" => measure::hand_over(folder, scheduler, ROUNDS).map(|measured| hand_over(&measured)),
+        "hand-over-loaded" => {
+            let rate = rate.map_or(LOADED_RATE, |rate| rate as f64);
+            loaded::hand_overs(folder, scheduler, rate).map(|measured| hand_over_loaded(&measured))
+        }
         "placement" => measure::placement(folder, scheduler).map(|measured| placement(&measured)),
         "faults" => {
             let options = Options::new(seed, (minutes * 60_000.0) as i64, folder, scheduler);
@@ -70,6 +79,43 @@ fn hand_over(measured: &Measured<measure::HandOver>) -> Vec<Figure> {
             .with("hand_overs", measured.rounds.len())
     });
     figure.into_iter().chain(promises("hand-over", &measured.ending)).collect()
+}
+
+fn hand_over_loaded(measured: &loaded::Measured) -> Vec<Figure> {
+    const NAME: &str = "hand-over-loaded";
+    let of = |figure: String, value: i64, one: &loaded::HandOver| {
+        Figure::new(NAME, figure, value as f64, "ms").with("partitions", one.partitions)
+    };
+    let mut figures = vec![
+        Figure::new(NAME, "executions read before", measured.read_per_s, "tasks/s")
+            .with("rate", measured.rate)
+            .with("partitions", loaded::PARTITIONS),
+    ];
+    for (kind, one) in loaded::worst_by_kind(&measured.hand_overs) {
+        let middle = |sorted: &[i64]| sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+        figures.push(
+            of(format!("lateness added, {kind}"), one.added_ms(), one)
+                .with("latest_before_ms", one.before_ms)
+                .with("median_during_ms", middle(&one.during_ms))
+                .with("caught_up_per_s", one.catching_up_per_s.round()),
+        );
+        figures.push(
+            of(format!("longest between two owners, {kind}"), one.idle_ms_max(), one)
+                .with("median_ms", middle(&one.idle_ms)),
+        );
+        let times = [
+            ("fired on after the signal", one.fired_on_ms),
+            ("ended after the signal", one.left_ms),
+            ("last firing after Cassandra's return", one.after_return_ms),
+        ];
+        let told = times.into_iter().filter_map(|(what, ms)| Some(of(format!("{what}, {kind}"), ms?, one)));
+        figures.extend(told);
+    }
+    let left = Figure::new(NAME, "left to the backlog at the end", measured.left_behind as f64, "tasks");
+    let counts = [("twice", measured.twice as f64), ("early", measured.early as f64)];
+    let counts = counts.map(|(what, count)| Figure::new(NAME, what, count, "executions"));
+    figures.extend([left].into_iter().chain(counts));
+    figures
 }
 
 fn placement(measured: &Measured<measure::Placement>) -> Vec<Figure> {

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use minutehand_etcd::{Directory, EtcdConfig};
 use minutehand_model::{PartitionId, Timestamp};
 use minutehand_node::{Clock, SystemClock};
+use tokio::runtime::Runtime;
 
-use super::rig::{Failure, RigOptions, SchedulerProgram};
+use super::rig::{Failure, Rig, RigOptions, SchedulerProgram};
 use super::session::{Ending, Load, Session};
 
 /// Each scheduler's lease, in milliseconds.
@@ -46,6 +47,8 @@ fn session(
         lease_ttl_ms: LEASE_TTL_MS,
         look_ahead_ms: 10_000,
         dedupe_window_ms: 20_000,
+        catch_up_rate_per_s: 0,
+        is_direct: false,
     };
     // Something is due in every partition at every moment: so it is seen when a partition fires again.
     let load = Load { seed: 1, rate: 500.0, horizon_ms: 5_000, schedules_end_ms: None };
@@ -198,18 +201,23 @@ pub fn placement(folder: PathBuf, scheduler: SchedulerProgram) -> Result<Measure
 }
 
 /// Who owns what, by node.
-type Owned = BTreeMap<PartitionId, String>;
+pub(super) type Owned = BTreeMap<PartitionId, String>;
 
-struct Owners {
+pub(super) struct Owners {
     directory: Directory,
     partitions: u32,
 }
 
 impl Owners {
     fn follow(session: &Session) -> Result<Owners, Failure> {
-        let partitions = session.rig().options().partitions;
-        let config = EtcdConfig::new(vec![session.rig().etcd_endpoint()], "local");
-        let directory = session.runtime().block_on(Directory::open(&config, partitions))?;
+        Owners::of_rig(session.rig(), session.runtime())
+    }
+
+    /// Follows who owns what on a rig.
+    pub(super) fn of_rig(rig: &Rig, runtime: &Runtime) -> Result<Owners, Failure> {
+        let partitions = rig.options().partitions;
+        let config = EtcdConfig::new(vec![rig.etcd_endpoint()], "local");
+        let directory = runtime.block_on(Directory::open(&config, partitions))?;
         Ok(Owners { directory, partitions })
     }
 
@@ -219,13 +227,14 @@ impl Owners {
         owners.iter().map(|(partition, owner)| (*partition, owner.node.clone())).collect()
     }
 
-    fn of(&self, node: usize) -> Vec<PartitionId> {
+    /// The partitions of a node.
+    pub(super) fn of(&self, node: usize) -> Vec<PartitionId> {
         let name = format!("scheduler-{node}");
         self.now().into_iter().filter(|(_, owner)| *owner == name).map(|(partition, _)| partition).collect()
     }
 
     /// Waits until every partition has an owner, that many nodes own something, and nothing has moved for a while.
-    fn settle(&mut self, nodes: usize) -> Result<Owned, Failure> {
+    pub(super) fn settle(&mut self, nodes: usize) -> Result<Owned, Failure> {
         let limit = Instant::now() + SETTLE_LIMIT;
         let (mut last, mut since) = (self.now(), Instant::now());
         while Instant::now() < limit {

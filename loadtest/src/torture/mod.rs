@@ -7,6 +7,7 @@
 
 mod audit;
 pub mod figures;
+pub mod loaded;
 pub mod measure;
 mod plan;
 mod plant;
@@ -20,6 +21,7 @@ mod run;
 mod sample;
 pub mod scheduler;
 mod session;
+mod watch;
 mod workload;
 
 pub use audit::{Audit, RunFacts, audit};

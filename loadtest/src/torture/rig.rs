@@ -45,12 +45,16 @@ pub struct RigOptions {
     pub look_ahead_ms: i64,
     /// How long they remember what ran.
     pub dedupe_window_ms: i64,
+    /// Late executions a second that each partition catches up with; 0: as many as there is room for.
+    pub catch_up_rate_per_s: u64,
+    /// Schedulers reach the servers without proxies, which cost time: no connection can be broken then.
+    pub is_direct: bool,
 }
 
 /// A scheduler's process, and what leads to it.
 struct Member {
     process: Server,
-    to_etcd: Proxy,
+    to_etcd: Option<Proxy>,
     /// It is down on purpose.
     is_down: AtomicBool,
 }
@@ -84,10 +88,11 @@ impl Rig {
     /// When a server does not start.
     pub fn start(options: RigOptions) -> Result<Rig, Failure> {
         std::fs::create_dir_all(&options.folder)?;
-        let kafka_options = KafkaOptions { proxied_listeners: options.nodes, ..KafkaOptions::default() };
+        let proxied_listeners = if options.is_direct { 0 } else { options.nodes };
+        let kafka_options = KafkaOptions { proxied_listeners, ..KafkaOptions::default() };
         // There is no replica that would remember what a killed node forgets.
         let cassandra_options =
-            CassandraOptions { proxied: true, durable: true, ..CassandraOptions::default() };
+            CassandraOptions { proxied: !options.is_direct, durable: true, ..CassandraOptions::default() };
         let (kafka, cassandra, etcd) = thread::scope(|scope| {
             let kafka = scope.spawn(|| Kafka::start(&kafka_options));
             let cassandra = scope.spawn(|| Cassandra::start(&cassandra_options));
@@ -113,15 +118,22 @@ impl Rig {
     }
 
     fn member(&self, node: usize) -> Result<Member, Failure> {
-        let to_etcd = Proxy::start((Ipv4Addr::LOCALHOST, 0).into(), self.etcd.server().address())?;
-        let address = free_address()?;
         let options = &self.options;
+        let etcd = self.etcd.server().address();
+        let (to_etcd, brokers) = match options.is_direct {
+            true => (None, Some(self.kafka.bootstrap())),
+            false => {
+                let proxy = Proxy::start((Ipv4Addr::LOCALHOST, 0).into(), etcd)?;
+                (Some(proxy), self.kafka.proxied_bootstrap(node))
+            }
+        };
+        let brokers = brokers.ok_or("there is no listener for this scheduler")?;
+        let address = free_address()?;
         let partitions = options.partitions.to_string();
-        let brokers = self.kafka.proxied_bootstrap(node).ok_or("there is no listener for this scheduler")?;
         let variables = [
             ("MINUTEHAND_KAFKA", brokers),
             ("MINUTEHAND_CASSANDRA", self.cassandra.contact_points()),
-            ("MINUTEHAND_ETCD", to_etcd.address().to_string()),
+            ("MINUTEHAND_ETCD", to_etcd.as_ref().map_or(etcd, Proxy::address).to_string()),
             ("MINUTEHAND_CLUSTER_PARTITIONS", partitions.clone()),
             ("MINUTEHAND_KAFKA_QUEUE_PARTITIONS", partitions),
             ("MINUTEHAND_KAFKA_TOPIC_PREFIX", self.prefix.clone()),
@@ -131,6 +143,7 @@ impl Rig {
             ("MINUTEHAND_SCHEDULER_LOOK_AHEAD_MS", options.look_ahead_ms.to_string()),
             ("MINUTEHAND_SCHEDULER_DEDUPE_WINDOW_MS", options.dedupe_window_ms.to_string()),
             ("MINUTEHAND_SCHEDULER_FLUSH_INTERVAL_MS", "1000".to_owned()),
+            ("MINUTEHAND_SCHEDULER_CATCH_UP_RATE_PER_S", options.catch_up_rate_per_s.to_string()),
             ("MINUTEHAND_ETCD_LEASE_TTL_MS", options.lease_ttl_ms.to_string()),
         ];
         let process = Server::of_program(Program {
@@ -226,6 +239,11 @@ impl Rig {
         self.members[node].process.stop()
     }
 
+    /// Cassandra, to be stopped and started.
+    pub fn cassandra(&self) -> &[Server] {
+        self.cassandra.nodes()
+    }
+
     /// Starts schedulers again that ended by themselves, as a service manager would, until the rig ends.
     pub fn watch_over(&self) {
         while !self.is_ending.load(Ordering::Relaxed) {
@@ -315,7 +333,7 @@ impl Rig {
     fn proxies(&self, target: Target) -> Vec<&Proxy> {
         match target {
             Target::ToKafka(node) => self.kafka.proxies(node).iter().collect(),
-            Target::ToEtcd(node) => vec![&self.members[node].to_etcd],
+            Target::ToEtcd(node) => self.members[node].to_etcd.iter().collect(),
             Target::ToCassandra => self.cassandra.proxies().iter().collect(),
             _ => Vec::new(),
         }

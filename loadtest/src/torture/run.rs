@@ -141,6 +141,8 @@ pub fn run(options: Options) -> Result<Outcome, Failure> {
         lease_ttl_ms: LEASE_TTL_MS,
         look_ahead_ms: options.look_ahead_ms,
         dedupe_window_ms: DEDUPE_WINDOW_MS,
+        catch_up_rate_per_s: 0,
+        is_direct: false,
     };
     let load = Load {
         seed: options.seed,

@@ -47,6 +47,7 @@ pub async fn run() -> Result<(), Failure> {
         look_ahead_ms: number("MINUTEHAND_SCHEDULER_LOOK_AHEAD_MS")?,
         dedupe_window_ms: number("MINUTEHAND_SCHEDULER_DEDUPE_WINDOW_MS")?,
         flush_interval_ms: number("MINUTEHAND_SCHEDULER_FLUSH_INTERVAL_MS")?,
+        catch_up_rate_per_s: number("MINUTEHAND_SCHEDULER_CATCH_UP_RATE_PER_S")?,
         normal_tick_delay_ms: 25,
         ..Config::default()
     };

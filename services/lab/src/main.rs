@@ -25,7 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const MEASURED: &[&str] = &["bench", "torture"];
 
 fn main() -> ExitCode {
-    minutehand_standalone::delay_purge(MEASURED);
+    minutehand_standalone::delay_purge(MEASURED, &[]);
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut console = Console::of_process();
     let cli = match Cli::try_parse_from(&words) {

@@ -33,8 +33,11 @@ const LAST_CALLS: Duration = Duration::from_secs(1);
 /// The verbs that run long enough for lateness to matter.
 const RUN_LONG: &[&str] = &["dev", "scheduler", "gateway", "worker"];
 
+/// The verbs of these that also run where there is little memory.
+const SMALL: &[&str] = &["dev"];
+
 fn main() -> ExitCode {
-    minutehand_standalone::delay_purge(RUN_LONG);
+    minutehand_standalone::delay_purge(RUN_LONG, SMALL);
     let words: Vec<OsString> = std::env::args_os().collect();
     let cli = match minutehand_cli::parse_from(&words) {
         Ok(cli) => cli,

@@ -59,7 +59,7 @@ fn failed(what: &str, error: &(dyn Error + 'static)) -> Failure {
 fn measured(name: &str, args: &BenchArgs) -> Result<Vec<Figure>, Box<dyn Error + Send + Sync>> {
     let seed = seed(&args.schedulers)?;
     let folder = folder(args.data_dir.as_deref(), seed)?;
-    figures::figures(name, &folder, &program(&args.schedulers)?, args.schedulers.minutes, seed)
+    figures::figures(name, &folder, &program(&args.schedulers)?, args.schedulers.minutes, args.rate, seed)
 }
 
 /// The engine as a cluster sets it up where throughput counts: what is due within a minute and a half stays in memory. The

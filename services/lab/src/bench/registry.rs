@@ -103,6 +103,10 @@ pub(crate) const BENCHES: &[Bench] = &[
     servers("thin", "20,000 tasks a second spread over a day: what blocks cost", OnServers::Thin),
     own_servers("take-over", "a scheduler is killed: until its last partition fires again"),
     own_servers("hand-over", "a scheduler ends as planned: lateness that this adds"),
+    own_servers(
+        "hand-over-loaded",
+        "16 partitions change hands at --rate tasks/s beside a backlog; once without Cassandra",
+    ),
     own_servers("placement", "schedulers come and go: partitions of the fullest, partitions moved"),
     long(servers(
         "prepared-6-million",
