@@ -6,7 +6,8 @@
 
 use minutehand_model::Timestamp;
 
-use crate::dst::{DstRule, VIXIE_LIMIT_S};
+use crate::DstRule;
+use crate::dst::VIXIE_LIMIT_S;
 use crate::expression::CronExpression;
 use crate::transitions::{OFFSET_LIMIT_S, PERIOD_S, PERIODIC_FROM_S, Segment, Transitions};
 use crate::zone::Zone;

@@ -2,8 +2,8 @@
 
 use minutehand_model::{Timestamp, time::SECOND_MS};
 
+use crate::DstRule;
 use crate::cron::Cron;
-use crate::dst::DstRule;
 use crate::error::CronParseError;
 use crate::expression::CronExpression;
 use crate::interval::Interval;

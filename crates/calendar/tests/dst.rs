@@ -166,7 +166,7 @@ fn midnight_changes() {
 #[test]
 fn dublin_is_like_london() {
     for date in ["2027-03-28", "2026-10-25"] {
-        for dst in DstRule::ALL {
+        for dst in DstRule::ALL.iter().copied() {
             let times = |zone| -> Vec<String> {
                 fires("30 1 * * *", zone, dst, date, 5).iter().map(|time| time[..5].to_owned()).collect()
             };
@@ -178,7 +178,7 @@ fn dublin_is_like_london() {
 /// Samoa had no 30 December 2011. More than 180 minutes is a correction of the clock, not daylight saving.
 #[test]
 fn a_skipped_day_is_not_caught_up() {
-    for dst in DstRule::ALL {
+    for dst in DstRule::ALL.iter().copied() {
         assert_eq!(
             fires("0 12 * * *", "Pacific/Apia", dst, "2011-12-29", 48),
             ["12:00 -10", "12:00 +14"],

@@ -445,10 +445,10 @@ fn every_so_often() {
 
 #[test]
 fn rules_by_name() {
-    for dst in DstRule::ALL {
+    for dst in DstRule::ALL.iter().copied() {
         assert_eq!(dst.to_string().parse(), Ok(dst));
     }
     assert_eq!(DstRule::default(), DstRule::Vixie);
     let error = "Vixie".parse::<DstRule>().expect_err("names are in lower case");
-    assert_eq!(error.to_string(), "dst rule must be vixie, skip or literal, got \"Vixie\"");
+    assert_eq!(error.to_string(), "daylight-saving rule is \"Vixie\"; choose one of vixie, skip, literal");
 }

@@ -11,7 +11,7 @@ use minutehand_crontab::{
 use minutehand_model::limits::JITTER_MS_MAX;
 use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
-    ActionTemplate, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, QueueName,
+    ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, QueueName,
     RecurrenceSpec, RetryPolicy, ScheduleDefinition, ScheduleId,
 };
 use serde_json::Value;
@@ -213,7 +213,7 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
     let executor = (EXECUTOR_HEADER.0.to_owned(), EXECUTOR_HEADER.1.to_owned());
     let user = entry.user.iter().map(|user| (USER_HEADER.to_owned(), user.clone()));
     let definition = ScheduleDefinition {
-        recurrence: RecurrenceSpec::Cron { expression, zone, dst: "vixie".to_owned() },
+        recurrence: RecurrenceSpec::Cron { expression, zone, dst: DstRule::Vixie },
         exclude: Vec::new(),
         start: None,
         end: None,

@@ -1,7 +1,5 @@
 //! What an expression means and when it fires next.
 
-use std::str::FromStr;
-
 use jiff::tz::TimeZone;
 use minutehand_calendar::{
     ANCHOR_DEFAULT, Calendar, CronParseError, DstNoteKind, DstRule, Recurrence, Zone, split_zone,
@@ -25,9 +23,9 @@ pub struct Question {
     /// An IANA zone.
     #[serde(default)]
     pub tz: Option<String>,
-    /// `vixie`, `skip` or `literal`.
+    /// What becomes of times that do not exist or exist twice when clocks change.
     #[serde(default)]
-    pub dst: Option<String>,
+    pub dst: Option<DstRule>,
     /// RFC 3339; the times asked for lie strictly after it.
     #[serde(default)]
     pub from: Option<String>,
@@ -92,10 +90,7 @@ impl Understood {
         // A zone in front of the expression counts where none was asked for; next to another one it is refused.
         let asked = question.tz.as_deref().or(defaults.tz.as_deref()).map(Zone::parse);
         let asked = asked.transpose().map_err(|error| Fault::elsewhere(error.to_string()))?;
-        let dst = match &question.dst {
-            Some(word) => DstRule::from_str(word).map_err(|error| Fault::elsewhere(error.to_string()))?,
-            None => defaults.dst,
-        };
+        let dst = question.dst.unwrap_or(defaults.dst);
         let from = match &question.from {
             Some(text) => timestamp(text).map_err(|message| Fault::elsewhere(format!("from: {message}")))?,
             None => defaults.from,
@@ -139,7 +134,7 @@ pub struct Answer {
     /// The zone's name.
     pub zone: String,
     /// The rule for clock changes.
-    pub dst: String,
+    pub dst: DstRule,
     /// The time after which was asked.
     pub from: String,
     /// What the next clock changes do to it.
@@ -169,7 +164,7 @@ impl Answer {
             expression: question.expr.clone(),
             words: understood.calendar.recurrence.describe(),
             zone: understood.zone.name().to_owned(),
-            dst: understood.dst.to_string(),
+            dst: understood.dst,
             from: understood.from.to_string(),
             notes: notes
                 .into_iter()

@@ -3,14 +3,14 @@
 
 use bytes::Bytes;
 use minutehand_model::{
-    Command, LogOffset, Persist, Place, Revision, RevisionEntry, SetAside, TaskKey, TaskRecord, Timestamp,
+    Command, LogOffset, Persist, Phase, Place, Revision, RevisionEntry, SetAside, TaskKey, TaskRecord,
+    Timestamp,
 };
 
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
 use crate::input::InputRecord;
 use crate::partition::Partition;
-use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::schedule::Revised;
 use crate::task_store::{GLANCES, Shelf, TaskIndex};

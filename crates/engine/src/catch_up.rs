@@ -7,10 +7,9 @@
 //!
 //! Schedules stay with F: a schedule decides its occurrences one after the other, and its misfire policy bounds them.
 
-use minutehand_model::{Frontier, Place, Timestamp};
+use minutehand_model::{Frontier, Phase, Place, Timestamp};
 
 use crate::partition::Partition;
-use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::schedule::Outbox;
 

@@ -1,11 +1,10 @@
 //! Blocks and revisions on their way to the timetable.
 
-use minutehand_model::{Block, Fact, TaskRecord, Timestamp, TimetableEntry};
+use minutehand_model::{Block, Fact, Phase, TaskRecord, Timestamp, TimetableEntry};
 
 use crate::effect::Effect;
 use crate::fact::flag;
 use crate::partition::Partition;
-use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::retry::{Content, Write};
 use crate::task_store::TaskIndex;

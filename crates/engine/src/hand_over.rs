@@ -5,12 +5,11 @@
 //! read yet is the successor's by the checkpoint. So a hand-over ends in its time, whatever is due and whichever store is away;
 //! until its last tick tasks fire and commands are applied as before.
 
-use minutehand_model::Timestamp;
+use minutehand_model::{Phase, Timestamp};
 
 use crate::config::Config;
 use crate::effect::Effect;
 use crate::partition::Partition;
-use crate::phase::Phase;
 use crate::planted::PlantedBug;
 
 /// The longest time that a hand-over waits for writes, in milliseconds. A successor reads from the log what is not written.

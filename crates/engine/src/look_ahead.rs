@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use minutehand_model::{Fact, Persist, Place, Timestamp, TimetableEntry, TimetablePage};
+use minutehand_model::{Fact, Persist, Phase, Place, Timestamp, TimetableEntry, TimetablePage};
 
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
 use crate::input::RequestId;
 use crate::partition::Partition;
-use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::task_store::{Shelf, TaskIndex};
 

@@ -3,11 +3,10 @@
 //! What is counted lies in counters, so that the question may be asked for every record. Nothing is ever refused for want of
 //! memory, only later: each limit leaves room for what frees the memory of the others.
 
-use minutehand_model::{Command, Place};
+use minutehand_model::{Command, Phase, Place};
 
 use crate::input::InputRecord;
 use crate::partition::Partition;
-use crate::phase::Phase;
 use crate::planted::PlantedBug;
 
 /// A place in the calendar queue, padded.

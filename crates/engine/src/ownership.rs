@@ -1,10 +1,10 @@
 //! The ownership of a partition: its phase, its lease, and how it ends.
 
-use minutehand_model::{Epoch, Timestamp};
+use minutehand_model::{Epoch, Phase, Timestamp};
 
 use crate::config::Config;
 use crate::hand_over::HandOver;
-use crate::phase::{Phase, WakeReason};
+use crate::phase::WakeReason;
 use crate::retry::Single;
 
 /// From the acquisition to the end.
@@ -104,7 +104,7 @@ impl Ownership {
             self.hand_over.is_some() && self.phase != Phase::Stopped
         );
         assert!(
-            self.wake.is_none() || !matches!(self.phase, Phase::Waiting | Phase::Stopped),
+            self.wake.is_none() || !matches!(self.phase, Phase::Waiting | Phase::Stopped | Phase::Unowned),
             "{:?}",
             self.phase
         );

@@ -1,7 +1,7 @@
 //! One partition: its state, and the dispatch of inputs. Every branch is a few lines; the work is in the modules
 //! beside this one, one for each kind of work.
 
-use minutehand_model::{Frontier, LogOffset, PartitionId, Place, Timestamp};
+use minutehand_model::{Frontier, LogOffset, PartitionId, Phase, Place, Timestamp};
 
 use crate::clock::SinkClock;
 use crate::config::Config;
@@ -13,7 +13,7 @@ use crate::log_cursor::LogCursor;
 use crate::moves::Holds;
 use crate::outgoing::Outgoing;
 use crate::ownership::Ownership;
-use crate::phase::{Phase, WakeReason};
+use crate::phase::WakeReason;
 use crate::planted::PlantedBug;
 use crate::queue_names::QueueNames;
 use crate::retry::Single;
@@ -202,7 +202,7 @@ impl Partition {
             self.begin_hand_over();
         }
         match self.phase() {
-            Phase::Waiting | Phase::Stopped => return,
+            Phase::Waiting | Phase::Stopped | Phase::Unowned => return,
             Phase::Opening => self.open(),
             Phase::Loading => self.load(),
             Phase::Replaying | Phase::Owning | Phase::HandingOver => self.work(),

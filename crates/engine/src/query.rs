@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
 use minutehand_model::{
-    Epoch, Frontier, LogOffset, Namespace, Persist, Place, ScheduleId, TaskKey, Timestamp,
+    Epoch, Frontier, LogOffset, Namespace, Persist, Phase, Place, ScheduleId, TaskKey, Timestamp,
 };
 
 use crate::fact::{StoredFact, flag};
 use crate::partition::Partition;
-use crate::phase::Phase;
 use crate::retry::Write;
 use crate::schedule::KnownSchedule;
 use crate::task_store::TaskIndex;

@@ -2,13 +2,12 @@
 
 use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
-    Checkpoint, LogOffset, Namespace, RevisionEntry, ScheduleId, ScheduleState, Timestamp,
+    Checkpoint, LogOffset, Namespace, Phase, RevisionEntry, ScheduleId, ScheduleState, Timestamp,
 };
 
 use crate::effect::Effect;
 use crate::fact::TAKEN_LATE_MS_MAX;
 use crate::partition::Partition;
-use crate::phase::Phase;
 use crate::schedule::Revised;
 
 impl Partition {

@@ -1,11 +1,10 @@
 //! The tick: one transaction of what is due, what came late, what was decided, and the checkpoint.
 
-use minutehand_model::{Checkpoint, LogOffset, Place, Publication, TaskRecord, Tick, Timestamp};
+use minutehand_model::{Checkpoint, LogOffset, Phase, Place, Publication, TaskRecord, Tick, Timestamp};
 
 use crate::effect::Effect;
 use crate::fact::{TAKEN_LATE_MS_MAX, flag};
 use crate::partition::Partition;
-use crate::phase::Phase;
 use crate::planted::PlantedBug;
 use crate::schedule::Outbox;
 use crate::task_store::TaskIndex;

@@ -1,9 +1,9 @@
 //! When the partition wants to be woken, and why.
 
-use minutehand_model::Timestamp;
+use minutehand_model::{Phase, Timestamp};
 
 use crate::partition::Partition;
-use crate::phase::{Phase, WakeReason};
+use crate::phase::WakeReason;
 
 impl Partition {
     /// The earliest of everything that time alone brings about.

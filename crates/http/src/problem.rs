@@ -10,7 +10,7 @@ use minutehand_node::{
     RescheduleError, ReviseError, Unavailable,
 };
 use minutehand_ports::ErrorClass;
-use minutehand_request::Malformed;
+use minutehand_request::{Malformed, Unread};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -174,6 +174,15 @@ impl From<Malformed> for Problem {
     fn from(malformed: Malformed) -> Problem {
         let Malformed { detail, field, limit, given } = malformed;
         Problem::malformed(detail).about(field, limit, given)
+    }
+}
+
+impl From<Unread> for Problem {
+    fn from(unread: Unread) -> Problem {
+        match unread {
+            Unread::Malformed(malformed) => malformed.into(),
+            Unread::Refused(refused) => refused.into(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use minutehand_model::RetryPolicy;
+use minutehand_model::{Choice, RetryPolicy};
 use minutehand_request::{InvalidField, RetryDto, choice};
 
 use crate::Refusal;
@@ -140,12 +140,10 @@ impl<'a> Controls<'a> {
         invalid.into()
     }
 
-    /// A word out of a few; the default when none is given.
-    pub(crate) fn choice<T>(&self, word: &str) -> Result<T, Refusal>
-    where
-        T: Default + std::str::FromStr<Err = minutehand_model::policy::UnknownChoice>,
-    {
-        choice(word, self.get(word)).map_err(|invalid| self.refused(invalid))
+    /// A word out of a few, where one is given.
+    pub(crate) fn choice<T: Choice>(&self, word: &str) -> Result<Option<T>, Refusal> {
+        let chosen = self.get(word).map(|given| choice(word, given)).transpose();
+        chosen.map_err(|invalid| self.refused(invalid))
     }
 
     /// A whole number.
@@ -158,7 +156,7 @@ impl<'a> Controls<'a> {
     /// The retry policy.
     pub(crate) fn retry(&self) -> Result<RetryPolicy, Refusal> {
         let dto = RetryDto {
-            policy: self.get("retry-policy").map(str::to_owned),
+            policy: self.choice("retry-policy")?,
             delay_ms: self.number("retry-delay-ms")?,
             base_ms: self.number("retry-base-ms")?,
             cap_ms: self.number("retry-cap-ms")?,

@@ -4,11 +4,13 @@
 //! `delete_schedule`, `trigger` and `backfill`. What stands in the path of the API is a field here: `namespace` and `id`.
 
 use bytes::Bytes;
-use minutehand_model::{Command, Namespace, OverlapPolicy, Revision, ScheduleId, Task, TaskId, TaskKey};
+use minutehand_model::{
+    Command, MoveMode, Namespace, OverlapPolicy, Revision, ScheduleId, Task, TaskId, TaskKey,
+};
 use minutehand_record::{command, task};
 use minutehand_request::json::{self, Fields};
 use minutehand_request::{
-    InvalidField, ScheduleInput, TaskInput, Text, choice, name_refused, parse_time, validate_definition,
+    InvalidField, ScheduleInput, TaskInput, Text, name_refused, parse_time, validate_definition,
     validate_future, validate_note, validate_task,
 };
 use serde::Deserialize;
@@ -56,8 +58,11 @@ fn value<'a>(input: &Input<'a>) -> Result<&'a [u8], Refusal> {
 /// Takes a field of another type than the rest out of an object.
 fn take<'a, T: Deserialize<'a>>(fields: &mut Fields<'a>, name: &str) -> Result<Option<T>, Refusal> {
     let Some(value) = fields.0.remove(name).filter(|value| value.get() != "null") else { return Ok(None) };
-    let refused =
-        |error: serde_json::Error| Refusal::of(name, &error.to_string(), "see the API", value.get());
+    let refused = |error: serde_json::Error| {
+        let message = error.to_string();
+        let word = json::refused_word(name, &message).map(Refusal::from);
+        word.unwrap_or_else(|| Refusal::of(name, &message, "see the API", value.get()))
+    };
     T::deserialize(value).map(Some).map_err(refused)
 }
 
@@ -118,20 +123,16 @@ fn cancel(mut fields: Fields<'_>) -> Result<Command, Refusal> {
 
 fn reschedule(input: &Input<'_>, mut fields: Fields<'_>) -> Result<Command, Refusal> {
     let due = parse_time("from_due_at", required(&mut fields, "from_due_at")?.as_str())?;
-    let mode = take::<Text<'_>>(&mut fields, "mode")?;
+    let mode: Option<MoveMode> = take(&mut fields, "mode")?;
     if !fields.0.contains_key("id") {
         return Err(Refusal::of("id", "is missing", "required", "nothing"));
     }
     let task = task::record(&whole_task(input, fields)?);
     let key = task.key;
-    match mode.as_ref().map_or("replace", Text::as_str) {
-        "replace" => Ok(Command::Replace { key, due, task }),
-        "only-if-not-published" => Ok(Command::Move { key, due, task }),
-        other => {
-            let limit = "one of replace, only-if-not-published";
-            Err(InvalidField::new("mode", "is not a choice", limit, other).into())
-        }
-    }
+    Ok(match mode.unwrap_or_default() {
+        MoveMode::Replace => Command::Replace { key, due, task },
+        MoveMode::OnlyIfNotPublished => Command::Move { key, due, task },
+    })
 }
 
 fn schedule(input: &Input<'_>, mut fields: Fields<'_>) -> Result<Command, Refusal> {
@@ -182,10 +183,7 @@ fn revision(number: u64) -> Result<u64, Refusal> {
 fn trigger(mut fields: Fields<'_>) -> Result<Command, Refusal> {
     let namespace = take_namespace(&mut fields)?;
     let schedule = schedule_id(required(&mut fields, "id")?.as_str())?;
-    let overlap = match take::<Text<'_>>(&mut fields, "overlap")? {
-        Some(word) => Some(choice::<OverlapPolicy>("overlap", Some(word.as_str()))?),
-        None => None,
-    };
+    let overlap: Option<OverlapPolicy> = take(&mut fields, "overlap")?;
     nothing_else(&fields, "namespace, id, overlap")?;
     Ok(Command::Trigger { namespace, schedule, overlap })
 }

@@ -1,7 +1,7 @@
 //! Why a record was not understood.
 
 use bytes::Bytes;
-use minutehand_request::{InvalidField, Malformed};
+use minutehand_request::{InvalidField, Malformed, Unread};
 
 /// Why a record was not understood: one sentence that names the field, what would be accepted, and what was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,10 +37,14 @@ impl From<InvalidField> for Refusal {
     }
 }
 
-impl From<Malformed> for Refusal {
+impl From<Unread> for Refusal {
     #[cold]
-    fn from(malformed: Malformed) -> Refusal {
-        let Malformed { detail, limit, given, .. } = malformed;
-        Refusal { reason: format!("{detail} (accepted: {limit}; given: {given})") }
+    fn from(unread: Unread) -> Refusal {
+        match unread {
+            Unread::Malformed(Malformed { detail, limit, given, .. }) => {
+                Refusal { reason: format!("{detail} (accepted: {limit}; given: {given})") }
+            }
+            Unread::Refused(refused) => refused.into(),
+        }
     }
 }

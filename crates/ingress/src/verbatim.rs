@@ -154,8 +154,8 @@ fn action(
         payload: Bytes::copy_from_slice(payload),
         headers: headers.collect(),
         retry: controls.retry()?,
-        guarantee: controls.choice("guarantee")?,
-        precision: controls.choice("precision")?,
+        guarantee: controls.choice("guarantee")?.unwrap_or_default(),
+        precision: controls.choice("precision")?.unwrap_or_default(),
         verbatim: verbatim.boxed(),
     })
 }
@@ -235,7 +235,7 @@ fn schedule(
         recurrence: RecurrenceSpec::Cron {
             expression: expression.to_owned(),
             zone: controls.get("tz").unwrap_or("UTC").to_owned(),
-            dst: controls.get("dst").unwrap_or("vixie").to_owned(),
+            dst: controls.choice("dst")?.unwrap_or_default(),
         },
         exclude: Vec::new(),
         start: None,

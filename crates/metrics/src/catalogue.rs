@@ -1,5 +1,7 @@
 //! Every metric there is.
 
+use minutehand_model::{OutcomeKind, Phase, Precision};
+
 use crate::bounds::{QUEUES_MAX, ROUTES_MAX};
 use crate::metric::{Kind, Label, Metric, Unit, Values};
 
@@ -27,23 +29,13 @@ const COMMAND: Label = Label {
         "completed",
     ]),
 };
-const PRECISION: Label = Label { name: "precision", values: Values::Words(&["high", "normal", "low"]) };
-const PHASE: Label = Label {
-    name: "phase",
-    values: Values::Words(&[
-        "waiting",
-        "opening",
-        "loading",
-        "replaying",
-        "owning",
-        "handing-over",
-        "stopped",
-    ]),
-};
-const OUTCOME: Label = Label {
-    name: "outcome",
-    values: Values::Words(&["succeeded", "retried", "dead", "cancelled", "abandoned"]),
-};
+const PRECISION: Label = Label { name: "precision", values: Values::Words(Precision::WORDS) };
+const PHASE: Label = Label { name: "phase", values: Values::Words(Phase::WORDS) };
+const OUTCOME: Label = Label { name: "outcome", values: Values::Words(OUTCOMES) };
+/// The outcomes of runs, and the word for those that the worker has given up itself.
+const OUTCOMES: &[&str] = &with::<{ OutcomeKind::WORDS.len() + 1 }>(OutcomeKind::WORDS, ABANDONED);
+/// The outcome of a run whose worker went down before it had an answer.
+pub(crate) const ABANDONED: &str = "abandoned";
 const RESULT: Label = Label { name: "result", values: Values::Words(&["fired", "skipped", "missed"]) };
 const METHOD: Label = Label {
     name: "method",
@@ -53,6 +45,17 @@ const STATUS: Label = Label { name: "status", values: Values::Words(&["1xx", "2x
 const VERSION: Label = Label { name: "version", values: Values::Bounded("the version of the program") };
 const TZDB: Label =
     Label { name: "tzdb", values: Values::Bounded("the release of the time zone database compiled in") };
+
+/// Words, and one more behind them.
+const fn with<const COUNT: usize>(words: &[&'static str], last: &'static str) -> [&'static str; COUNT] {
+    let mut all = [last; COUNT];
+    let mut index = 0;
+    while index < words.len() {
+        all[index] = words[index];
+        index += 1;
+    }
+    all
+}
 
 macro_rules! metrics {
     ($($(#[doc = $help:literal])+ $const:ident = $kind:ident $name:literal $unit:ident [$($label:ident),*];)+) => {

@@ -1,6 +1,7 @@
 //! One partition on one node: its ticks, its cursors, its memory and its phase.
 
 use metrics::{Counter, Gauge, Histogram};
+use minutehand_model::{Phase, Precision};
 
 use crate::catalogue::{
     APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, CLOCK_BEHIND, FRONTIER_LAG, LOG_END, MEMORY_BYTES, NEAR_BYTES,
@@ -98,10 +99,9 @@ impl PartitionMetrics {
         self.tick.record(seconds);
     }
 
-    /// So many executions of a precision (`high`, `normal`, `low`) were published so many seconds after their due
-    /// time. Executions of one tick with one due time are best given together.
-    pub fn published(&self, precision: &str, lateness_seconds: f64, count: usize) {
-        self.publish_lateness.get(precision).record_many(lateness_seconds, count);
+    /// So many executions of a precision were published so many seconds after their due time. Executions of one tick with one due time are best given together.
+    pub fn published(&self, precision: Precision, lateness_seconds: f64, count: usize) {
+        self.publish_lateness.get(precision.as_str()).record_many(lateness_seconds, count);
     }
 
     /// Stored records were set aside because they could not be understood.
@@ -134,17 +134,16 @@ impl PartitionMetrics {
         self.memory_bytes.set(standing.memory_bytes as f64);
     }
 
-    /// The partition entered a phase, in the engine's words: `waiting`, `opening`, `loading`, `replaying`,
-    /// `owning`, `handing-over`, `stopped`.
-    pub fn entered(&self, phase: &str) {
+    /// The partition entered a phase.
+    pub fn entered(&self, phase: Phase) {
         for (word, gauge) in self.phase.iter() {
-            gauge.set(if word == phase { 1.0 } else { 0.0 });
+            gauge.set(if word == phase.as_str() { 1.0 } else { 0.0 });
         }
     }
 
     /// This node does not own the partition any more: its gauges fall to zero, so that sums over nodes are right.
     pub fn given_up(&self) {
         self.stands(&PartitionStanding::default());
-        self.entered("stopped");
+        self.entered(Phase::Stopped);
     }
 }

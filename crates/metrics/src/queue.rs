@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, Gauge, Histogram};
+use minutehand_model::OutcomeKind;
 
 use crate::bounds::QUEUES_MAX;
-use crate::catalogue::{DEAD_LETTERS, EXPIRED, QUEUE_DEPTH, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS};
+use crate::catalogue::{
+    ABANDONED, DEAD_LETTERS, EXPIRED, QUEUE_DEPTH, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS,
+};
 use crate::label::{ByWord, Names};
 
 /// How full a queue is.
@@ -102,16 +105,16 @@ impl QueueMetrics {
         self.in_progress.increment(1.0);
     }
 
-    /// A run ended after so many seconds: `succeeded`, `retried`, `dead` or `cancelled`.
-    pub fn ended(&self, outcome: &str, run_seconds: f64) {
-        self.runs.get(outcome).increment(1);
+    /// A run ended after so many seconds.
+    pub fn ended(&self, outcome: OutcomeKind, run_seconds: f64) {
+        self.runs.get(outcome.as_str()).increment(1);
         self.run.record(run_seconds);
         self.in_progress.decrement(1.0);
     }
 
     /// A run was given up without an answer because the worker went down.
     pub fn abandoned(&self) {
-        self.runs.get("abandoned").increment(1);
+        self.runs.get(ABANDONED).increment(1);
         self.in_progress.decrement(1.0);
     }
 }

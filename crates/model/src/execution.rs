@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::choice;
 use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
 use crate::offset::LogOffset;
 use crate::partition::Epoch;
@@ -162,46 +163,23 @@ pub struct Execution {
     pub offset: LogOffset,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OutcomeKind {
-    /// The handler succeeded.
-    Succeeded,
-    /// It failed and will be tried again.
-    Retried,
-    /// It failed for the last time and lies among the dead letters.
-    Dead,
-    /// It was stopped on request, asked or killed.
-    Cancelled,
-    /// It ended with the worker that had taken it; nobody can tell how far it had come.
-    Lost,
-    /// Its execution was gone, or could not be read, before a worker had run it.
-    Expired,
-}
-
-impl OutcomeKind {
-    /// Every kind.
-    pub const ALL: &'static [OutcomeKind] = &[
-        OutcomeKind::Succeeded,
-        OutcomeKind::Retried,
-        OutcomeKind::Dead,
-        OutcomeKind::Cancelled,
-        OutcomeKind::Lost,
-        OutcomeKind::Expired,
-    ];
-
-    /// The word used in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            OutcomeKind::Succeeded => "succeeded",
-            OutcomeKind::Retried => "retried",
-            OutcomeKind::Dead => "dead",
-            OutcomeKind::Cancelled => "cancelled",
-            OutcomeKind::Lost => "lost",
-            OutcomeKind::Expired => "expired",
-        }
+choice!(
+    /// How a run ended.
+    OutcomeKind, "outcome" {
+        /// The handler succeeded.
+        Succeeded = "succeeded",
+        /// It failed and will be tried again.
+        Retried = "retried",
+        /// It failed for the last time and lies among the dead letters.
+        Dead = "dead",
+        /// It was stopped on request, asked or killed.
+        Cancelled = "cancelled",
+        /// It ended with the worker that had taken it; nobody can tell how far it had come.
+        Lost = "lost",
+        /// Its execution was gone, or could not be read, before a worker had run it.
+        Expired = "expired",
     }
-}
+);
 
 /// The end of one attempt, as history keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! Names, ids, times, numbers and policies are parsed once, at the door, and valid from then on. A task or a definition is what
 //! was asked for; whether it may be is said by `minutehand-request`, which knows calendars and what time it is.
 
+pub mod choice;
 pub mod command;
 pub mod execution;
 pub mod limits;
@@ -15,12 +16,14 @@ pub mod placement;
 pub mod policy;
 pub mod run;
 pub mod schedule;
+pub mod state;
 pub mod task;
 pub mod tick;
 pub mod time;
 pub mod timetable;
 pub mod verbatim;
 
+pub use choice::{Choice, UnknownChoice};
 pub use command::{Command, TaskRecord};
 pub use execution::{
     DeliveryToken, Execution, ExecutionId, IdParts, LastWord, MessageId, Outcome, OutcomeKind,
@@ -30,13 +33,15 @@ pub use offset::{LogGeneration, LogOffset};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};
 pub use partition_id::PartitionId;
 pub use policy::{
-    Backoff, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Persist, Precision, RetryPolicy,
+    Backoff, BackoffKind, DstRule, Guarantee, MisfirePolicy, MisfireRule, MoveMode, OverlapPolicy, Persist,
+    Precision, RetryPolicy,
 };
 pub use run::{Backfill, RunCause, RunInProgress, StopAsked, WaitingRun};
 pub use schedule::{
     ActionTemplate, RecurrenceSpec, Rest, Revision, ScheduleDefinition, ScheduleEvent, ScheduleEventKind,
     ScheduleState,
 };
+pub use state::{Phase, ScheduleStatus, Stopping, TaskState};
 pub use task::{Origin, Task, TaskKey};
 pub use tick::{Publication, ScheduleStateChange, SetAside, StopRequest, Tick};
 pub use time::Timestamp;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::limits::SCHEDULE_EVENTS_MAX;
 use crate::name::{Namespace, QueueName, ScheduleId, TaskId};
-use crate::policy::{Guarantee, MisfirePolicy, OverlapPolicy, Precision, RetryPolicy};
+use crate::policy::{DstRule, Guarantee, MisfirePolicy, OverlapPolicy, Precision, RetryPolicy};
 use crate::run::{Backfill, RunCause, RunInProgress, WaitingRun};
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -15,14 +15,14 @@ use crate::verbatim::Verbatim;
 /// When a schedule recurs, as its caller wrote it; the calendar crate gives it meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecurrenceSpec {
-    /// A cron expression in a time zone under a daylight-saving rule (`vixie`, `skip`, `literal`).
+    /// A cron expression in a time zone under a daylight-saving rule.
     Cron {
         /// Five to seven fields, or a nickname.
         expression: String,
         /// An IANA zone name.
         zone: String,
-        /// The word of the rule.
-        dst: String,
+        /// What becomes of wall times that do not exist or exist twice.
+        dst: DstRule,
     },
     /// Every `every_ms` milliseconds, counted from the anchor.
     Interval {
@@ -95,6 +95,11 @@ impl ScheduleDefinition {
     /// How long a run may stay unheard of: as given, or the time limit of an attempt and an hour, at least two hours.
     pub fn run_timeout_ms(&self) -> i64 {
         self.run_timeout_ms.unwrap_or_else(|| crate::run::run_timeout_ms(&self.action.headers))
+    }
+
+    /// Whether the ends of its runs have to be heard of.
+    pub const fn awaits_ends(&self) -> bool {
+        self.overlap.awaits_ends() || self.pause_on_failure
     }
 }
 

@@ -7,7 +7,7 @@ use minutehand_model::limits::{
 use minutehand_model::verbatim::header_bytes;
 use minutehand_model::{
     ActionTemplate, MisfirePolicy, Namespace, QueueName, RecordKey, RecurrenceSpec, Revision,
-    ScheduleDefinition, ScheduleId, Timestamp, Verbatim,
+    ScheduleDefinition, ScheduleId, Timestamp, UnknownChoice, Verbatim,
 };
 use prost::Message;
 
@@ -140,9 +140,10 @@ pub(crate) fn revision_message(revision: &Revision) -> RevisionMessage {
 
 fn definition_message(definition: &ScheduleDefinition) -> DefinitionMessage {
     let (cron, interval) = match &definition.recurrence {
-        RecurrenceSpec::Cron { expression, zone, dst } => {
-            (Some(CronMessage { expression: expression.clone(), zone: zone.clone(), dst: dst.clone() }), None)
-        }
+        RecurrenceSpec::Cron { expression, zone, dst } => (
+            Some(CronMessage { expression: expression.clone(), zone: zone.clone(), dst: dst.to_string() }),
+            None,
+        ),
         RecurrenceSpec::Interval { every_ms, anchor, zone } => {
             let (every_ms, anchor_ms, zone) = (*every_ms, anchor.as_millis(), zone.clone());
             (None, Some(IntervalMessage { every_ms, anchor_ms, zone }))
@@ -263,6 +264,7 @@ fn recurrence(cron: Option<CronMessage>, interval: Option<IntervalMessage>) -> R
     match (cron, interval) {
         (Some(CronMessage { expression, zone, dst }), None) => {
             check_expression(&expression)?;
+            let dst = dst.parse().map_err(|error: UnknownChoice| Fault::from(error.to_string()))?;
             Ok(RecurrenceSpec::Cron { expression, zone, dst })
         }
         (None, Some(IntervalMessage { every_ms, anchor_ms, zone })) if every_ms >= 1 => {

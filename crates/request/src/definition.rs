@@ -167,7 +167,7 @@ fn given(definition: &ScheduleDefinition) -> String {
 
 fn compile(definition: &ScheduleDefinition) -> Result<Calendar, InvalidField> {
     let (recurrence, zone) = match &definition.recurrence {
-        RecurrenceSpec::Cron { expression, zone, dst } => compile_cron(expression, zone, dst)?,
+        RecurrenceSpec::Cron { expression, zone, dst } => compile_cron(expression, zone, *dst)?,
         RecurrenceSpec::Interval { every_ms, anchor, zone } => {
             let limit = "a whole number of seconds from 1 s to 3,660 days";
             let interval = Interval::new(*every_ms, *anchor).map_err(|error| {
@@ -184,15 +184,12 @@ fn compile(definition: &ScheduleDefinition) -> Result<Calendar, InvalidField> {
     Ok(calendar)
 }
 
-fn compile_cron(expression: &str, zone: &str, dst: &str) -> Result<(Recurrence, Zone), InvalidField> {
+fn compile_cron(expression: &str, zone: &str, dst: DstRule) -> Result<(Recurrence, Zone), InvalidField> {
     if expression.len() > CRON_BYTES_MAX {
         let limit = format!("at most {CRON_BYTES_MAX} bytes");
         return Err(InvalidField::new("cron", "is too long", limit, format!("{} bytes", expression.len())));
     }
     let zone = parse_zone(zone)?;
-    let dst: DstRule = dst
-        .parse()
-        .map_err(|_| InvalidField::new("dst", "is not a rule", "one of vixie, skip, literal", dst))?;
     let recurrence = Recurrence::parse(expression, Some(&zone), dst, ANCHOR_DEFAULT)
         .map_err(|error| refused_cron(expression, &error))?;
     Ok((recurrence, zone))

@@ -10,6 +10,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::task::not_a_choice;
 use crate::{InvalidField, Text};
 
 /// Deepest nesting of a payload's JSON.
@@ -42,10 +43,28 @@ impl Malformed {
     }
 }
 
-impl From<serde_json::Error> for Malformed {
-    fn from(error: serde_json::Error) -> Malformed {
-        Malformed::new(error.to_string(), "body", "JSON", "nothing")
+/// Why JSON was not taken for what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// It has another form.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// It has the form, but a word in it is none of those that its field takes.
+    #[error(transparent)]
+    Refused(#[from] InvalidField),
+}
+
+impl From<serde_json::Error> for Unread {
+    fn from(error: serde_json::Error) -> Unread {
+        Malformed::new(error.to_string(), "body", "JSON", "nothing").into()
     }
+}
+
+/// The refusal behind a message of serde that speaks of a word which is not among the words of a choice.
+pub fn refused_word(field: &str, message: &str) -> Option<InvalidField> {
+    let (given, words) = message.strip_prefix("unknown variant `")?.rsplit_once("`, expected ")?;
+    let words: Vec<&str> = words.split('`').skip(1).step_by(2).collect();
+    Some(not_a_choice(field, &words, given))
 }
 
 /// An object's fields as they were written, none twice.
@@ -80,7 +99,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// An unknown or missing field, and one of the wrong type.
-    pub fn into<T: Deserialize<'a>>(self) -> Result<T, Malformed> {
+    pub fn into<T: Deserialize<'a>>(self) -> Result<T, Unread> {
         let entries = self.0.iter().map(|(name, value)| (name.as_ref(), *value));
         let fields = MapDeserializer::<_, serde_json::Error>::new(entries);
         serde_path_to_error::deserialize(fields).map_err(|located| {
@@ -97,11 +116,11 @@ impl<'a> Fields<'a> {
 ///
 /// # Errors
 /// What is no JSON object, an unknown, doubled or missing field, and one of the wrong type.
-pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
+pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unread> {
     // Serde would take an array for an object without names.
     if let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|first| **first != b'{')
     {
-        return Err(no_object(bytes, *first));
+        return Err(no_object(bytes, *first).into());
     }
     serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
 }
@@ -144,17 +163,17 @@ fn no_object(bytes: &[u8], first: u8) -> Malformed {
 }
 
 #[cold]
-fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> Malformed {
+fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> Unread {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         let detail = "the body is empty; a JSON object is expected";
-        return Malformed::new(detail, "body", "a JSON object", "nothing");
+        return Malformed::new(detail, "body", "a JSON object", "nothing").into();
     }
     let message = without_position(&error.to_string());
     if error.is_syntax() || error.is_eof() {
         let detail =
             format!("the body is not JSON: {message} at line {}, column {}", error.line(), error.column());
         let given = given_at(bytes, error).unwrap_or_else(|| "nothing".to_owned());
-        return Malformed::new(detail, "body", "well-formed JSON (RFC 8259)", given);
+        return Malformed::new(detail, "body", "well-formed JSON (RFC 8259)", given).into();
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let path = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
@@ -165,8 +184,11 @@ fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -
 }
 
 /// The field a message speaks of, what was expected of it, and what was given.
-fn named(path: Option<String>, message: String, given: Option<String>) -> Malformed {
+fn named(path: Option<String>, message: String, given: Option<String>) -> Unread {
     let path = path.filter(|path| !path.is_empty() && path != ".");
+    if let Some(refused) = refused_word(path.as_deref().unwrap_or("body"), &message) {
+        return refused.into();
+    }
     let named = ["unknown field `", "duplicate field `", "missing field `"]
         .iter()
         .find_map(|start| message.strip_prefix(start))
@@ -177,7 +199,7 @@ fn named(path: Option<String>, message: String, given: Option<String>) -> Malfor
     let limit = expected(&message);
     let shown = field.as_deref().unwrap_or("body");
     let given = given.map_or_else(|| "nothing".to_owned(), |given| shortened(&given));
-    Malformed::new(format!("{shown}: {message}"), shown, limit, given)
+    Malformed::new(format!("{shown}: {message}"), shown, limit, given).into()
 }
 
 /// The path with a name at its end, unless the path ends with it already.

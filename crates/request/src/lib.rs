@@ -23,13 +23,11 @@ pub use duration::{Duration, duration_text};
 pub use headers::Headers;
 pub use instruction::{is_instruction, validate_instruction};
 pub use invalid::InvalidField;
-pub use json::Malformed;
+pub use json::{Malformed, Unread};
 pub use payload::{Body, body_of};
 pub use retry::RetryDto;
 pub use schedule::{DefinitionDto, MisfireDto, ScheduleInput, merged};
-pub use task::{
-    DurationSchema, Move, MoveInput, MoveMode, TaskInput, choice, due_time, name_refused, parse_queue,
-};
+pub use task::{DurationSchema, Move, MoveInput, TaskInput, choice, due_time, name_refused, parse_queue};
 pub use text::Text;
 pub use time::{parse_time, time_text};
 pub use validate::{validate_due, validate_note, validate_task};

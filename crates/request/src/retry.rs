@@ -1,7 +1,7 @@
 //! Retry policies.
 
 use minutehand_model::limits::{RETRY_ATTEMPTS_MAX, RETRY_DELAY_MS_MAX};
-use minutehand_model::{Backoff, RetryPolicy};
+use minutehand_model::{Backoff, BackoffKind, RetryPolicy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,9 +11,9 @@ use crate::InvalidField;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryDto {
-    /// `none`, `immediate`, `fixed` or `exponential` (the default: full jitter up to `base_ms * 2^n`).
+    /// The shape of the delays; `exponential` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub policy: Option<String>,
+    pub policy: Option<BackoffKind>,
     /// The delay of `fixed`, 1 to 2592000000 ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<i64>,
@@ -37,19 +37,15 @@ impl RetryDto {
     /// # Errors
     /// An unknown policy, a setting that the policy does not have, and numbers outside their limits.
     pub fn policy(&self) -> Result<RetryPolicy, InvalidField> {
-        let word = self.policy.as_deref().unwrap_or("exponential");
+        let kind = self.policy.unwrap_or_default();
         let defaults = RetryPolicy::default();
-        let backoff = match word {
-            "none" => Backoff::None,
-            "immediate" => Backoff::Immediate,
-            "fixed" => Backoff::Fixed { delay_ms: self.fixed_delay_ms()? },
-            "exponential" => Backoff::Exponential,
-            _ => {
-                let limit = "one of none, immediate, fixed, exponential";
-                return Err(InvalidField::new("retry.policy", "is not a policy", limit, word));
-            }
+        let backoff = match kind {
+            BackoffKind::None => Backoff::None,
+            BackoffKind::Immediate => Backoff::Immediate,
+            BackoffKind::Fixed => Backoff::Fixed { delay_ms: self.fixed_delay_ms()? },
+            BackoffKind::Exponential => Backoff::Exponential,
         };
-        self.refuse_foreign(word)?;
+        self.refuse_foreign(kind)?;
         let base_ms =
             ranged("retry.base_ms", self.base_ms.unwrap_or(defaults.base_ms), 1, RETRY_DELAY_MS_MAX)?;
         let cap_ms = self.cap_ms.unwrap_or(defaults.cap_ms.max(base_ms));
@@ -70,15 +66,15 @@ impl RetryDto {
         ranged("retry.delay_ms", self.delay_ms.ok_or_else(missing)?, 1, RETRY_DELAY_MS_MAX)
     }
 
-    fn refuse_foreign(&self, word: &str) -> Result<(), InvalidField> {
+    fn refuse_foreign(&self, kind: BackoffKind) -> Result<(), InvalidField> {
         let settings = [
-            ("retry.delay_ms", self.delay_ms, "fixed"),
-            ("retry.base_ms", self.base_ms, "exponential"),
-            ("retry.cap_ms", self.cap_ms, "exponential"),
+            ("retry.delay_ms", self.delay_ms, BackoffKind::Fixed),
+            ("retry.base_ms", self.base_ms, BackoffKind::Exponential),
+            ("retry.cap_ms", self.cap_ms, BackoffKind::Exponential),
         ];
         for (field, value, policy) in settings {
-            if let Some(value) = value.filter(|_| policy != word) {
-                let limit = format!("a setting of policy {policy}; the policy is {word}");
+            if let Some(value) = value.filter(|_| policy != kind) {
+                let limit = format!("a setting of policy {policy}; the policy is {kind}");
                 return Err(InvalidField::new(field, "does not belong to the policy", limit, value));
             }
         }
@@ -95,15 +91,13 @@ fn ranged(field: &str, given: i64, low: i64, high: i64) -> Result<i64, InvalidFi
 
 impl From<RetryPolicy> for RetryDto {
     fn from(policy: RetryPolicy) -> RetryDto {
-        let (word, delay_ms) = match policy.backoff {
-            Backoff::None => ("none", None),
-            Backoff::Immediate => ("immediate", None),
-            Backoff::Fixed { delay_ms } => ("fixed", Some(delay_ms)),
-            Backoff::Exponential => ("exponential", None),
+        let (delay_ms, is_exponential) = match policy.backoff {
+            Backoff::None | Backoff::Immediate => (None, false),
+            Backoff::Fixed { delay_ms } => (Some(delay_ms), false),
+            Backoff::Exponential => (None, true),
         };
-        let is_exponential = policy.backoff == Backoff::Exponential;
         RetryDto {
-            policy: Some(word.to_owned()),
+            policy: Some(policy.backoff.kind()),
             delay_ms,
             base_ms: is_exponential.then_some(policy.base_ms),
             cap_ms: is_exponential.then_some(policy.cap_ms),
@@ -143,7 +137,6 @@ mod tests {
     #[test]
     fn refused_settings_are_named() {
         let cases = [
-            (r#"{"policy":"sometimes"}"#, "retry.policy", "sometimes"),
             (r#"{"policy":"fixed"}"#, "retry.delay_ms", "nothing"),
             (r#"{"policy":"fixed","delay_ms":0}"#, "retry.delay_ms", "0"),
             (r#"{"policy":"none","delay_ms":1}"#, "retry.delay_ms", "1"),

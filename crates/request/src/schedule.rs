@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use minutehand_calendar::{ANCHOR_DEFAULT, Zone, split_zone};
 use minutehand_model::{
-    ActionTemplate, MisfirePolicy, MisfireRule, OverlapPolicy, RecurrenceSpec, RetryPolicy,
-    ScheduleDefinition,
+    ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, RecurrenceSpec,
+    RetryPolicy, ScheduleDefinition,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::definition::refused_cron;
-use crate::json::{Fields, Malformed};
-use crate::task::{DurationSchema, choice, parse_queue};
+use crate::json::{Fields, Unread};
+use crate::task::{DurationSchema, parse_queue};
 use crate::{
     Body, Duration, Headers, InvalidField, RetryDto, Text, body_of, duration_text, parse_time, time_text,
 };
@@ -35,9 +35,9 @@ pub struct ScheduleInput<'a> {
     /// The IANA time zone of `cron` and `exclude`; the one in front of `cron`, else `UTC` by default.
     #[serde(default, alias = "tz", skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// The daylight-saving rule of `cron`: `vixie` (the default), `skip` or `literal`.
+    /// The daylight-saving rule of `cron`; `vixie` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dst: Option<String>,
+    pub dst: Option<DstRule>,
     /// A fixed interval of whole seconds: a number of seconds, `5m`, `PT5M`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none", serialize_with = "write_duration")]
     #[schema(value_type = Option<DurationSchema>)]
@@ -67,10 +67,9 @@ pub struct ScheduleInput<'a> {
     /// What happens to occurrences that were missed.
     #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
     pub misfire: Option<MisfireDto>,
-    /// What happens while the previous run goes on: `allow_all` (the default), `skip`, `buffer_one`, `buffer_all`,
-    /// `cancel_other` or `terminate_other`.
+    /// What happens while the previous run goes on; `allow-all` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overlap: Option<String>,
+    pub overlap: Option<OverlapPolicy>,
     /// Pauses the schedule when a run has failed for the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_on_failure: Option<bool>,
@@ -96,12 +95,12 @@ pub struct ScheduleInput<'a> {
     /// What happens when a run fails.
     #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryDto>,
-    /// `at-most-once`, `at-least-once` (the default) or `exactly-once`.
+    /// How often the effect of a run may happen; `at-least-once` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guarantee: Option<String>,
-    /// `high`, `normal` (the default) or `low`.
+    pub guarantee: Option<Guarantee>,
+    /// How close to its time a run is published; `normal` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub precision: Option<String>,
+    pub precision: Option<Precision>,
     /// Whether it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
@@ -114,9 +113,9 @@ pub struct ScheduleInput<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MisfireDto {
-    /// `all` (the default), `latest`, `one_now` or `none`.
+    /// Which of them run; `all` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    pub rule: Option<MisfireRule>,
     /// Oldest lateness at which `all` and `latest` still run one; a year by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<i64>,
@@ -152,8 +151,8 @@ impl ScheduleInput<'_> {
             payload: body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?,
             headers: self.headers.clone().map(Headers::into_owned).unwrap_or_default(),
             retry: self.retry.as_ref().map_or(Ok(RetryPolicy::default()), RetryDto::policy)?,
-            guarantee: choice("guarantee", self.guarantee.as_deref())?,
-            precision: choice("precision", self.precision.as_deref())?,
+            guarantee: self.guarantee.unwrap_or_default(),
+            precision: self.precision.unwrap_or_default(),
             verbatim: None,
         };
         Ok(ScheduleDefinition {
@@ -163,8 +162,8 @@ impl ScheduleInput<'_> {
             end: time("end_at", &self.end_at)?,
             runs_max: self.max_runs.map(runs_max).transpose()?,
             jitter_ms: self.jitter_ms.unwrap_or_default(),
-            misfire: self.misfire.clone().unwrap_or_default().policy()?,
-            overlap: choice::<OverlapPolicy>("overlap", self.overlap.as_deref())?,
+            misfire: self.misfire.clone().unwrap_or_default().policy(),
+            overlap: self.overlap.unwrap_or_default(),
             pause_on_failure: self.pause_on_failure.unwrap_or_default(),
             run_timeout_ms: self.run_timeout_ms,
             action,
@@ -183,8 +182,7 @@ impl ScheduleInput<'_> {
                     ));
                 }
                 let (expression, zone) = cron_and_zone(cron, self.time_zone.as_deref())?;
-                let dst = self.dst.clone().unwrap_or_else(|| "vixie".to_owned());
-                Ok(RecurrenceSpec::Cron { expression, zone, dst })
+                Ok(RecurrenceSpec::Cron { expression, zone, dst: self.dst.unwrap_or_default() })
             }
             (None, Some(every)) => {
                 if let Some(dst) = &self.dst {
@@ -225,13 +223,13 @@ fn runs_max(given: i64) -> Result<u64, InvalidField> {
 }
 
 impl MisfireDto {
-    fn policy(&self) -> Result<MisfirePolicy, InvalidField> {
+    fn policy(&self) -> MisfirePolicy {
         let defaults = MisfirePolicy::default();
-        Ok(MisfirePolicy {
-            rule: choice::<MisfireRule>("misfire.rule", self.rule.as_deref())?,
+        MisfirePolicy {
+            rule: self.rule.unwrap_or_default(),
             window_ms: self.window_ms.unwrap_or(defaults.window_ms),
             grace_ms: self.grace_ms.unwrap_or(defaults.grace_ms),
-        })
+        }
     }
 }
 
@@ -243,7 +241,7 @@ pub struct DefinitionDto {
     #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dst: Option<String>,
+    dst: Option<DstRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     every: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,7 +258,7 @@ pub struct DefinitionDto {
     max_runs: Option<u64>,
     jitter_ms: i64,
     misfire: MisfireDto,
-    overlap: &'static str,
+    overlap: OverlapPolicy,
     pause_on_failure: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_timeout_ms: Option<i64>,
@@ -269,8 +267,8 @@ pub struct DefinitionDto {
     body: Body,
     headers: BTreeMap<String, String>,
     retry: RetryDto,
-    guarantee: &'static str,
-    precision: &'static str,
+    guarantee: Guarantee,
+    precision: Precision,
 }
 
 impl From<&ScheduleDefinition> for DefinitionDto {
@@ -278,7 +276,7 @@ impl From<&ScheduleDefinition> for DefinitionDto {
         let (mut cron, mut dst_rule, mut every, mut anchor_at) = (None, None, None, None);
         let zone = match &definition.recurrence {
             RecurrenceSpec::Cron { expression, zone, dst } => {
-                (cron, dst_rule) = (Some(expression.clone()), Some(dst.clone()));
+                (cron, dst_rule) = (Some(expression.clone()), Some(*dst));
                 zone
             }
             RecurrenceSpec::Interval { every_ms, anchor, zone } => {
@@ -299,19 +297,19 @@ impl From<&ScheduleDefinition> for DefinitionDto {
             max_runs: definition.runs_max,
             jitter_ms: definition.jitter_ms,
             misfire: MisfireDto {
-                rule: Some(definition.misfire.rule.to_string()),
+                rule: Some(definition.misfire.rule),
                 window_ms: Some(definition.misfire.window_ms),
                 grace_ms: Some(definition.misfire.grace_ms),
             },
-            overlap: definition.overlap.as_str(),
+            overlap: definition.overlap,
             pause_on_failure: definition.pause_on_failure,
             run_timeout_ms: definition.run_timeout_ms,
             queue: action.queue.to_string(),
             body: Body::from(&action.payload),
             headers: action.headers.iter().cloned().collect(),
             retry: action.retry.into(),
-            guarantee: action.guarantee.as_str(),
-            precision: action.precision.as_str(),
+            guarantee: action.guarantee,
+            precision: action.precision,
         }
     }
 }
@@ -322,7 +320,7 @@ impl From<&ScheduleDefinition> for DefinitionDto {
 ///
 /// # Errors
 /// When the patch is no object of fields that a schedule has.
-pub fn merged(definition: &ScheduleDefinition, patch: &[u8]) -> Result<Vec<u8>, Malformed> {
+pub fn merged(definition: &ScheduleDefinition, patch: &[u8]) -> Result<Vec<u8>, Unread> {
     // Names and types first, so that an error speaks of the patch and not of the merged text.
     crate::json::read::<ScheduleInput<'_>>(patch)?;
     let Fields(mut patch) = crate::json::read(patch)?;
@@ -405,7 +403,7 @@ mod tests {
         assert_eq!(every, RecurrenceSpec::Interval { every_ms: 60_000, anchor: ANCHOR_DEFAULT, zone });
         let cron =
             patched(r#"{"every":60,"queue":"q"}"#, r#"{"cron":"@hourly","tz":"Asia/Tokyo"}"#).recurrence;
-        let (expression, zone, dst) = ("@hourly".to_owned(), "Asia/Tokyo".to_owned(), "vixie".to_owned());
+        let (expression, zone, dst) = ("@hourly".to_owned(), "Asia/Tokyo".to_owned(), DstRule::Vixie);
         assert_eq!(cron, RecurrenceSpec::Cron { expression, zone, dst });
     }
 
@@ -415,7 +413,7 @@ mod tests {
         let cron = |expression: &str, zone: &str| RecurrenceSpec::Cron {
             expression: expression.to_owned(),
             zone: zone.to_owned(),
-            dst: "vixie".to_owned(),
+            dst: DstRule::Vixie,
         };
         assert_eq!(read(r#""cron":"TZ=Asia/Tokyo 0 9 * * *""#), cron("0 9 * * *", "Asia/Tokyo"));
         assert_eq!(read(r#""cron":" CRON_TZ=Asia/Tokyo  @daily""#), cron("@daily", "Asia/Tokyo"));
@@ -435,7 +433,9 @@ mod tests {
             ("[]", "body"),
             ("", "body"),
         ] {
-            let problem = merged(&definition(FULL), patch.as_bytes()).unwrap_err();
+            let Err(Unread::Malformed(problem)) = merged(&definition(FULL), patch.as_bytes()) else {
+                panic!("{patch}")
+            };
             assert_eq!(problem.field, field, "{patch}: {problem:?}");
         }
     }

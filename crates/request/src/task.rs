@@ -1,7 +1,9 @@
 //! Creating and moving tasks.
 
 use minutehand_model::limits::DUE_PAST_MS_MAX;
-use minutehand_model::{Namespace, QueueName, RetryPolicy, Task, TaskId, Timestamp};
+use minutehand_model::{
+    Choice, Guarantee, MoveMode, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId, Timestamp,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -44,14 +46,12 @@ pub struct TaskInput<'a> {
     /// What happens when it fails.
     #[serde(default, deserialize_with = "crate::json::object")]
     pub retry: Option<RetryDto>,
-    /// `at-most-once`, `at-least-once` (the default) or `exactly-once`.
-    #[serde(borrow, default)]
-    #[schema(value_type = Option<String>)]
-    pub guarantee: Option<Text<'a>>,
-    /// `high`, `normal` (the default) or `low`.
-    #[serde(borrow, default)]
-    #[schema(value_type = Option<String>)]
-    pub precision: Option<Text<'a>>,
+    /// How often its effect may happen; `at-least-once` by default.
+    #[serde(default)]
+    pub guarantee: Option<Guarantee>,
+    /// How close to its time it is published; `normal` by default.
+    #[serde(default)]
+    pub precision: Option<Precision>,
 }
 
 /// A number of seconds, or text.
@@ -94,8 +94,8 @@ impl TaskInput<'_> {
             payload,
             headers: self.headers.map(Headers::into_owned).unwrap_or_default(),
             retry: self.retry.map_or(Ok(RetryPolicy::default()), |retry| retry.policy())?,
-            guarantee: choice("guarantee", self.guarantee.as_ref().map(Text::as_str))?,
-            precision: choice("precision", self.precision.as_ref().map(Text::as_str))?,
+            guarantee: self.guarantee.unwrap_or_default(),
+            precision: self.precision.unwrap_or_default(),
             ..Task::new(namespace.clone(), id, queue, due)
         })
     }
@@ -161,25 +161,17 @@ pub fn name_refused(field: &str, given: &str, error: &minutehand_model::NameErro
     InvalidField::new(field, reason, limit, given)
 }
 
-/// A word out of a few; the default when none is given.
-pub fn choice<T>(field: &str, word: Option<&str>) -> Result<T, InvalidField>
-where
-    T: Default + std::str::FromStr<Err = minutehand_model::policy::UnknownChoice>,
-{
-    let Some(word) = word else { return Ok(T::default()) };
-    word.parse().map_err(|error: minutehand_model::policy::UnknownChoice| {
-        InvalidField::new(field, "is not a choice", format!("one of {}", error.choices), word)
-    })
+/// A word out of a few.
+///
+/// # Errors
+/// Any other word.
+pub fn choice<T: Choice>(field: &str, word: &str) -> Result<T, InvalidField> {
+    T::of_word(word).map_err(|_| not_a_choice(field, T::WORDS, word))
 }
 
-/// What happens to a task that has been published by the time it is to be moved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MoveMode {
-    /// It runs at the new time all the same.
-    #[default]
-    Replace,
-    /// It stays as it is.
-    OnlyIfNotPublished,
+/// A word that is none of those that a field takes.
+pub(crate) fn not_a_choice(field: &str, words: &[&str], given: &str) -> InvalidField {
+    InvalidField::new(field, "is not a choice", format!("one of {}", words.join(", ")), given)
 }
 
 /// A task's new due time.
@@ -198,11 +190,9 @@ pub struct MoveInput<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     from_due_at: Option<Text<'a>>,
-    /// `replace` (the default: it runs at the new time also when it has been published, as long as its payload is kept) or
-    /// `only-if-not-published`.
-    #[serde(borrow, default)]
-    #[schema(value_type = Option<String>)]
-    mode: Option<Text<'a>>,
+    /// What happens when it has been published; `replace` by default.
+    #[serde(default)]
+    mode: Option<MoveMode>,
 }
 
 /// A parsed [`MoveInput`].
@@ -224,14 +214,6 @@ impl MoveInput<'_> {
         let to = due_time(self.due_at.as_ref().map(Text::as_str), self.delay.as_ref(), now)?;
         let from =
             self.from_due_at.as_ref().map(|from| parse_time("from_due_at", from.as_str())).transpose()?;
-        let mode = match self.mode.as_ref().map_or("replace", Text::as_str) {
-            "replace" => MoveMode::Replace,
-            "only-if-not-published" => MoveMode::OnlyIfNotPublished,
-            other => {
-                let limit = "one of replace, only-if-not-published";
-                return Err(InvalidField::new("mode", "is not a choice", limit, other));
-            }
-        };
-        Ok(Move { from, to, mode })
+        Ok(Move { from, to, mode: self.mode.unwrap_or_default() })
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures::FutureExt;
-use minutehand_model::{Execution, ExecutionId, Guarantee, MessageId, Task, TaskKey};
+use minutehand_model::{Execution, ExecutionId, MessageId, Task, TaskKey};
 use minutehand_ports::{Delivery, DeliveryId};
 use minutehand_record::{DecodeError, task};
 
@@ -45,7 +45,7 @@ pub(crate) fn prepare(delivery: &Delivery) -> Result<Prepared, DecodeError> {
         delivery: delivery.id,
         key: delivery.key,
         encoded: delivery.encoded.clone(),
-        is_claimed: task.guarantee == Guarantee::AtMostOnce,
+        is_claimed: task.guarantee.settles_first(),
     };
     let execution = Execution {
         id: ExecutionId::of(&task),

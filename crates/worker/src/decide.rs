@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use minutehand_model::limits::RETRY_DELAY_MS_MAX;
-use minutehand_model::{Command, Guarantee, OutcomeKind, PartitionId, Task, Timestamp};
+use minutehand_model::{Command, OutcomeKind, PartitionId, Task, Timestamp};
 use minutehand_ports::DeadLetter;
 use minutehand_record::task;
 
@@ -93,7 +93,7 @@ pub fn after_stop(verdict: Option<Verdict>, cause: StopCause, timeout_ms: i64) -
 /// When the next attempt is due; `None` when there is none.
 fn retry_due(ended: Ended<'_>, retry_after_ms: Option<i64>) -> Option<Timestamp> {
     let Ended { task, at, random, .. } = ended;
-    if task.guarantee == Guarantee::AtMostOnce {
+    if task.guarantee.settles_first() {
         return None;
     }
     let age_ms = at.millis_since(task.first_due);

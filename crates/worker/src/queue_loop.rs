@@ -438,8 +438,7 @@ impl<'a> QueueLoop<'a> {
             encoded: delivery.encoded.clone(),
         };
         let commands = encoded(delivery.id.partition, &gone(delivery.key));
-        let settlement =
-            Settlement { id: delivery.id, commands, dead_letter: Some(letter), outcome: None };
+        let settlement = Settlement { id: delivery.id, commands, dead_letter: Some(letter), outcome: None };
         let Delivery { key, encoded, .. } = delivery;
         self.next.settlements.push(Told { settlement, key, encoded, is_well: false });
     }

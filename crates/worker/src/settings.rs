@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use minutehand_model::{OutcomeKind, QueueName, Timestamp};
+use minutehand_model::{OutcomeKind, QueueName, Timestamp, choice};
 use minutehand_ports::ExecutionQueue;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,17 +20,17 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Draws numbers evenly from 0 to `u64::MAX`.
 pub type Random = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// Which ends of attempts are written to the history.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HistoryPolicy {
-    /// None.
-    None,
-    /// All but successes of single tasks; a schedule's runs are all kept, so that it can be told how they went.
-    #[default]
-    Failures,
-    /// All.
-    All,
-}
+choice!(
+    /// Which ends of attempts are written to the history.
+    HistoryPolicy, "history", default Failures {
+        /// None.
+        None = "none",
+        /// All but successes of single tasks; a schedule's runs are all kept, so that it can be told how they went.
+        Failures = "failures",
+        /// All.
+        All = "all",
+    }
+);
 
 impl HistoryPolicy {
     /// Whether an attempt that ended this way is written.

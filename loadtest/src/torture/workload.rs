@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use minutehand_model::{
-    ActionTemplate, Command, Guarantee, MisfirePolicy, Namespace, OverlapPolicy, Precision, QueueName,
-    RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId, Task, TaskId, Timestamp,
+    ActionTemplate, Command, DstRule, Guarantee, MisfirePolicy, Namespace, OverlapPolicy, Precision,
+    QueueName, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId, Task, TaskId,
+    Timestamp,
 };
 
 use crate::random::Random;
@@ -76,7 +77,7 @@ impl Workload {
         let cron = RecurrenceSpec::Cron {
             expression: "*/5 * * * * *".to_owned(),
             zone: "UTC".to_owned(),
-            dst: "vixie".to_owned(),
+            dst: DstRule::Vixie,
         };
         let kinds = [
             (every(3), OverlapPolicy::AllowAll, 0),

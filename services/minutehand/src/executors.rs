@@ -121,9 +121,5 @@ impl Handler for Executors {
 
 /// The policy behind a word of the settings.
 pub(crate) fn history_policy(word: &str) -> HistoryPolicy {
-    match word {
-        "none" => HistoryPolicy::None,
-        "all" => HistoryPolicy::All,
-        _ => HistoryPolicy::Failures,
-    }
+    word.parse().unwrap_or_default()
 }

@@ -60,7 +60,7 @@ impl WorkerObserver for Observer {
 
     fn ended(&self, queue: &QueueName, run: EndedRun<'_>) {
         let duration_ms = run.ended_at.millis_since(run.started_at).max(0);
-        self.queues.queue(queue.as_str()).ended(run.kind.as_str(), duration_ms as f64 / 1_000.0);
+        self.queues.queue(queue.as_str()).ended(run.kind, duration_ms as f64 / 1_000.0);
         self.lines.ended(queue, run);
     }
 

@@ -49,7 +49,7 @@ fn compare(pattern: &Pattern, name: &str, days: &[(Date, Day)]) -> usize {
     let (from, to) = (bound(days[0].0), bound(days[days.len() - 1].0) - 1);
     let [from, to] = [from, to].map(minutehand_model::Timestamp::from_millis);
     let mut compared = 0;
-    for dst in DstRule::ALL {
+    for dst in DstRule::ALL.iter().copied() {
         let expected: Vec<i64> = days[..days.len() - 1]
             .iter()
             .filter(|(_, day)| pattern.has_day(*day))

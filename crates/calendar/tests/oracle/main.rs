@@ -126,7 +126,7 @@ fn compare(subject: &Subject, walk: &Walk, zone: &Zone) -> usize {
         }
     }
     let [from, to] = [first_s, last_s].map(|second| Timestamp::from_millis(second * 1_000));
-    for (dst, expected) in DstRule::ALL.into_iter().zip(&expected) {
+    for (dst, expected) in DstRule::ALL.iter().copied().zip(&expected) {
         let calendar = Calendar::new(Recurrence::Cron(Cron::new(expression.clone(), zone.clone(), dst)));
         let actual: Vec<i64> = calendar.between(from, to).map(|time| time.as_millis() / 1_000).collect();
         assert!(

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use minutehand_model::{DstRule, Guarantee, MisfireRule, OverlapPolicy, Precision};
 
 use super::server::ServerArgs;
+use super::values::word;
 use crate::output::duration::checked;
 use crate::output::time::parse_time;
 
@@ -75,8 +77,8 @@ pub(crate) enum ScheduleVerb {
         /// Its id.
         id: String,
         /// The overlap policy of this run.
-        #[arg(long, value_name = "POLICY")]
-        overlap: Option<String>,
+        #[arg(long, value_name = "POLICY", value_parser = word::<OverlapPolicy>())]
+        overlap: Option<OverlapPolicy>,
     },
     /// Run the occurrences of a range of time.
     Backfill(BackfillArgs),
@@ -133,8 +135,8 @@ pub(crate) struct RecurrenceArgs {
     #[arg(long, value_name = "ZONE")]
     pub(crate) tz: Option<String>,
     /// What becomes of times that do not exist or exist twice when clocks change.
-    #[arg(long, value_name = "RULE", value_parser = ["vixie", "skip", "literal"])]
-    pub(crate) dst: Option<String>,
+    #[arg(long, value_name = "RULE", value_parser = word::<DstRule>())]
+    pub(crate) dst: Option<DstRule>,
     /// A fixed interval: 30s, 5m, 1h30m.
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) every: Option<String>,
@@ -185,11 +187,11 @@ pub(crate) struct ActionArgs {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) time_limit: Option<String>,
     /// How often its effect may happen.
-    #[arg(long, value_name = "WORD", value_parser = ["at-most-once", "at-least-once", "exactly-once"])]
-    pub(crate) guarantee: Option<String>,
-    /// How close to its time it is published: within 100 ms, 1 s or 10 s.
-    #[arg(long, value_name = "WORD", value_parser = ["high", "normal", "low"])]
-    pub(crate) precision: Option<String>,
+    #[arg(long, value_name = "WORD", value_parser = word::<Guarantee>())]
+    pub(crate) guarantee: Option<Guarantee>,
+    /// How close to its time it is published.
+    #[arg(long, value_name = "WORD", value_parser = word::<Precision>())]
+    pub(crate) precision: Option<Precision>,
     /// How a failed run is tried again, as JSON like the API's, or a word: none, immediate, exponential.
     #[arg(long, value_name = "POLICY", value_parser = retry)]
     pub(crate) retry: Option<serde_json::Value>,
@@ -200,15 +202,14 @@ pub(crate) struct ActionArgs {
 #[command(next_help_heading = "Policies")]
 pub(crate) struct PoliciesArgs {
     /// Which missed occurrences run.
-    #[arg(long, value_name = "RULE", value_parser = ["all", "latest", "one_now", "none"])]
-    pub(crate) misfire: Option<String>,
+    #[arg(long, value_name = "RULE", value_parser = word::<MisfireRule>())]
+    pub(crate) misfire: Option<MisfireRule>,
     /// Oldest lateness at which a missed occurrence still runs.
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) misfire_window: Option<String>,
     /// What happens while the previous run goes on.
-    #[arg(long, value_name = "POLICY",
-          value_parser = ["allow_all", "skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other"])]
-    pub(crate) overlap: Option<String>,
+    #[arg(long, value_name = "POLICY", value_parser = word::<OverlapPolicy>())]
+    pub(crate) overlap: Option<OverlapPolicy>,
     /// Pause it when a run has failed for the last time.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) pause_on_failure: Option<bool>,

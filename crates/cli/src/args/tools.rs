@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use minutehand_crontab::Format;
+use minutehand_model::DstRule;
 
 use super::cluster::ConfigShowArgs;
 use super::server::ServerArgs;
-use super::values::crontab_format;
+use super::values::{crontab_format, word};
 use crate::output::time::parse_time;
 
 #[derive(Debug, Args)]
@@ -61,8 +62,8 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,
     /// What becomes of times that do not exist or exist twice when clocks change.
-    #[arg(long, value_name = "RULE", value_parser = ["vixie", "skip", "literal"], default_value = "vixie")]
-    pub dst: String,
+    #[arg(long, value_name = "RULE", value_parser = word::<DstRule>(), default_value_t)]
+    pub dst: DstRule,
     /// Times after this one; now unless given.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub from: Option<String>,

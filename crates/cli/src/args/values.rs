@@ -1,8 +1,14 @@
 //! Reading the values of arguments.
 
+use std::ffi::OsStr;
+use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, Command};
 use minutehand_crontab::Format;
+use minutehand_model::Choice;
 
 /// Reads an address: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for loopback.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -19,6 +25,37 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
             let mut found = (host, port).to_socket_addrs().map_err(|error| format!("{host:?}: {error}"))?;
             found.next().ok_or_else(wrong)
         }
+    }
+}
+
+/// Reads the word of a choice; help lists the words with their meanings.
+#[derive(Clone)]
+pub(crate) struct Word<T>(PhantomData<T>);
+
+/// The value parser of a choice.
+pub(crate) const fn word<T: Choice>() -> Word<T> {
+    Word(PhantomData)
+}
+
+impl<T: Choice + Send + Sync> Word<T> {
+    fn listed() -> impl Iterator<Item = PossibleValue> {
+        T::WORDS.iter().zip(T::MEANINGS).map(|(word, meaning)| PossibleValue::new(*word).help(meaning.trim()))
+    }
+}
+
+impl<T: Choice + Send + Sync> TypedValueParser for Word<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let refused = || PossibleValuesParser::new(Self::listed()).parse_ref(command, arg, value);
+        match value.to_str().and_then(|word| T::of_word(word).ok()) {
+            Some(choice) => Ok(choice),
+            None => Err(refused().err().unwrap_or_else(|| clap::Error::new(ErrorKind::InvalidValue))),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Self::listed()))
     }
 }
 

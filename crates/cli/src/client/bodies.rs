@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use minutehand_model::ScheduleDefinition;
+use minutehand_model::{DstRule, Guarantee, MisfireRule, OverlapPolicy, Precision, ScheduleDefinition};
 use minutehand_request::DefinitionDto;
 use serde_json::{Map, Value, json};
 
@@ -63,8 +63,8 @@ pub(crate) fn action(args: &ActionArgs, console: &mut Console) -> Result<Body, F
         body.insert("headers".to_owned(), headers.into());
     }
     put(&mut body, "retry", args.retry.clone());
-    put(&mut body, "guarantee", args.guarantee.clone());
-    put(&mut body, "precision", args.precision.clone());
+    put(&mut body, "guarantee", args.guarantee.map(Guarantee::as_str));
+    put(&mut body, "precision", args.precision.map(Precision::as_str));
     Ok(body)
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn recurrence(args: &RecurrenceArgs) -> Body {
     let mut body = Body::new();
     put(&mut body, "cron", args.cron.clone());
     put(&mut body, "time_zone", args.tz.clone());
-    put(&mut body, "dst", args.dst.clone());
+    put(&mut body, "dst", args.dst.map(DstRule::as_str));
     put(&mut body, "every", args.every.clone());
     put(&mut body, "anchor_at", args.anchor.clone());
     if !args.exclude.is_empty() {
@@ -90,12 +90,12 @@ pub(crate) fn recurrence(args: &RecurrenceArgs) -> Body {
 pub(crate) fn policies(args: &PoliciesArgs) -> Body {
     let mut body = Body::new();
     let mut misfire = Body::new();
-    put(&mut misfire, "rule", args.misfire.clone());
+    put(&mut misfire, "rule", args.misfire.map(MisfireRule::as_str));
     put_ms(&mut misfire, "window_ms", args.misfire_window.as_ref());
     if !misfire.is_empty() {
         body.insert("misfire".to_owned(), misfire.into());
     }
-    put(&mut body, "overlap", args.overlap.clone());
+    put(&mut body, "overlap", args.overlap.map(OverlapPolicy::as_str));
     put(&mut body, "pause_on_failure", args.pause_on_failure);
     put_ms(&mut body, "run_timeout_ms", args.run_timeout.as_ref());
     put(&mut body, "note", args.note.clone());

@@ -1,9 +1,7 @@
 //! `minutehand explain`: one expression for a person or a script, or a stream of questions.
 
 use std::io::{self, BufRead};
-use std::str::FromStr;
 
-use minutehand_calendar::DstRule;
 use serde::Serialize;
 
 use crate::args::ExplainArgs;
@@ -20,8 +18,7 @@ fn defaults(args: &ExplainArgs, console: &Console) -> Result<Defaults, Failure> 
         Some(text) => timestamp(text).map_err(Failure::refused)?,
         None => console.now(),
     };
-    let dst = DstRule::from_str(&args.dst).map_err(|error| Failure::refused(error.to_string()))?;
-    Ok(Defaults { tz: args.tz.clone(), dst, from, n: args.n })
+    Ok(Defaults { tz: args.tz.clone(), dst: args.dst, from, n: args.n })
 }
 
 /// Explains the expression of the command line.

@@ -42,7 +42,7 @@ pub(super) async fn run(
         ScheduleVerb::Resume { id, note } => verbs.act(&id, "resume", noted(note), "resumed", console).await,
         ScheduleVerb::Trigger { id, overlap } => {
             let mut body = Map::new();
-            body.extend(overlap.map(|policy| ("overlap".to_owned(), policy.into())));
+            body.extend(overlap.map(|policy| ("overlap".to_owned(), policy.as_str().into())));
             verbs.act(&id, "trigger", body, "triggered", console).await
         }
         ScheduleVerb::Backfill(args) => verbs.backfill(&args, console).await,

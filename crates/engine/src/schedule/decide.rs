@@ -36,7 +36,7 @@ impl Schedule {
             self.remember(reason, nominal, RunCause::Calendar, moment.now);
             return true;
         }
-        let is_awaited = definition.overlap != OverlapPolicy::AllowAll || definition.pause_on_failure;
+        let is_awaited = definition.awaits_ends();
         let run = Run { nominal, due, cause: RunCause::Calendar, offset: self.created_offset, is_awaited };
         self.start_or_wait(definition, definition.overlap, run, moment, outbox);
         // What had to wait by an older revision's policy may start at once by the newest one's.
@@ -191,7 +191,7 @@ impl Schedule {
     /// The first of what waits that may start now, as far as other runs go.
     fn may_start_now(&self, definition: &ScheduleDefinition) -> Option<usize> {
         let is_busy = self.is_busy();
-        let runs_side_by_side = definition.overlap == OverlapPolicy::AllowAll;
+        let runs_side_by_side = !definition.overlap.awaits_ends();
         let may_start = |waiting: &WaitingRun| !is_busy || (runs_side_by_side && !waiting.is_alone);
         self.state.buffered.iter().position(may_start)
     }

@@ -22,9 +22,8 @@ impl Schedule {
         let nominal = self.state.triggered_at.map_or(at, |last| at.max(last.plus_millis(1)));
         self.state.triggered_at = Some(nominal);
         // A trigger that brings a policy of its own is waited for by the next that does.
-        let is_awaited = definition.pause_on_failure
-            || definition.overlap != OverlapPolicy::AllowAll
-            || (overlap != OverlapPolicy::AllowAll && !moment.breaks(PlantedBug::TriggerPolicy));
+        let is_awaited =
+            definition.awaits_ends() || (overlap.awaits_ends() && !moment.breaks(PlantedBug::TriggerPolicy));
         let run = Run { nominal, due: at, cause: RunCause::Trigger, offset, is_awaited };
         self.start_or_wait(&definition, overlap, run, moment, outbox);
         self.settle_overlap(moment, outbox);
@@ -73,8 +72,8 @@ impl Schedule {
     /// Whether a run of a backfill may start now.
     pub(super) fn may_backfill(&self, moment: Moment) -> bool {
         let Some(definition) = self.definition() else { return false };
-        let is_free = definition.overlap == OverlapPolicy::AllowAll
-            || (!self.is_busy() && self.state.buffered.is_empty());
+        let is_free =
+            !definition.overlap.awaits_ends() || (!self.is_busy() && self.state.buffered.is_empty());
         let is_resting = self.is_resting() && !moment.breaks(PlantedBug::RestBackfills);
         !self.state.backfills.is_empty() && is_free && !is_resting
     }
@@ -105,7 +104,7 @@ impl Schedule {
             self.state.backfills[0].after = nominal;
             self.state.backfilled_at = Some(moment.now);
             begun = Some(backfill.offset);
-            let is_awaited = definition.overlap != OverlapPolicy::AllowAll || definition.pause_on_failure;
+            let is_awaited = definition.awaits_ends();
             let run = Run {
                 nominal,
                 due: moment.now,

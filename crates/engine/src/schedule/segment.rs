@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use minutehand_calendar::{Calendar, DstRule, Exclusions, Interval, Recurrence, Zone};
+use minutehand_calendar::{Calendar, Exclusions, Interval, Recurrence, Zone};
 use minutehand_model::{Frontier, LogOffset, Place, RecurrenceSpec, ScheduleDefinition, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -48,10 +48,9 @@ pub fn compile(definition: &ScheduleDefinition) -> Result<Calendar, DefinitionEr
     let (recurrence, zone) = match &definition.recurrence {
         RecurrenceSpec::Cron { expression, zone, dst } => {
             let zone = Zone::parse(zone).map_err(|error| refused(&error))?;
-            let dst: DstRule = dst.parse().map_err(|error| refused(&error))?;
             let anchor = Timestamp::from_millis(0);
             let recurrence =
-                Recurrence::parse(expression, Some(&zone), dst, anchor).map_err(|error| refused(&error))?;
+                Recurrence::parse(expression, Some(&zone), *dst, anchor).map_err(|error| refused(&error))?;
             (recurrence, zone)
         }
         RecurrenceSpec::Interval { every_ms, anchor, zone } => {

@@ -1,6 +1,9 @@
 //! Schedules as callers get to see them, and what they may ask of them.
 
-use minutehand_model::{Backfill, RevisionEntry, RunInProgress, ScheduleId, ScheduleState};
+use minutehand_model::{
+    Backfill, OverlapPolicy, Phase, RevisionEntry, RunInProgress, ScheduleId, ScheduleState, ScheduleStatus,
+    Stopping, TaskState,
+};
 use minutehand_node::{Preview, RunRequested, RunView, ScheduleHead, ScheduleView};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,8 +21,7 @@ pub(crate) struct ScheduleDto {
     /// The number of its newest revision; also in the `ETag`.
     revision: u64,
     partition: PartitionNumberDto,
-    /// `active`, `paused`, `paused-by-failure` or `ended`.
-    state: &'static str,
+    state: ScheduleStatus,
     paused: bool,
     note: String,
     author: String,
@@ -39,10 +41,10 @@ impl From<&ScheduleHead> for ScheduleDto {
     fn from(schedule: &ScheduleHead) -> ScheduleDto {
         let revision = &schedule.head.revision;
         let state = match () {
-            () if revision.paused => "paused",
-            () if schedule.state.paused_by_failure_at.is_some() => "paused-by-failure",
-            () if schedule.next.is_none() => "ended",
-            () => "active",
+            () if revision.paused => ScheduleStatus::Paused,
+            () if schedule.state.paused_by_failure_at.is_some() => ScheduleStatus::PausedByFailure,
+            () if schedule.next.is_none() => ScheduleStatus::Ended,
+            () => ScheduleStatus::Active,
         };
         ScheduleDto {
             namespace: revision.namespace.to_string(),
@@ -66,8 +68,8 @@ impl From<&ScheduleHead> for ScheduleDto {
 pub(crate) struct ScheduleShow {
     #[serde(flatten)]
     schedule: ScheduleDto,
-    /// How far the owner of its partition is; `owning` when it fires.
-    owner: &'static str,
+    /// How far the owner of its partition is.
+    owner: Phase,
     /// The reasons in words, the weightiest first.
     why: Vec<String>,
     counts: CountsDto,
@@ -116,8 +118,7 @@ struct RunInProgressDto {
     /// When it is given up if nothing is heard of it.
     #[schema(format = DateTime)]
     deadline_at: String,
-    /// `no`, `asked` to stop, or `killed`.
-    stopping: &'static str,
+    stopping: Stopping,
 }
 
 /// A backfill: a range of nominal times that are still to be run by request.
@@ -151,7 +152,7 @@ struct RunDto {
     task_id: String,
     #[schema(format = DateTime)]
     nominal_at: String,
-    state: &'static str,
+    state: TaskState,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,7 +170,7 @@ impl From<&ScheduleView> for ScheduleShow {
         };
         ScheduleShow {
             schedule: ScheduleDto::from(&view.schedule),
-            owner: view.owner_phase.unwrap_or("none"),
+            owner: view.owner_phase,
             why: view.why.clone(),
             counts: CountsDto { started: state.runs_started, skipped: state.skipped, missed: state.missed },
             running: times(&mut state.runs_that_count().map(|run| &run.nominal)),
@@ -226,9 +227,9 @@ fn run_in_progress(schedule: &ScheduleId, run: &RunInProgress) -> RunInProgressD
         retry_at: run.retry_due.map(time_text),
         deadline_at: time_text(run.deadline),
         stopping: match run.stop {
-            None => "no",
-            Some(stop) if stop.kill => "killed",
-            Some(_) => "asked",
+            None => Stopping::No,
+            Some(stop) if stop.kill => Stopping::Killed,
+            Some(_) => Stopping::Asked,
         },
     }
 }
@@ -239,7 +240,7 @@ impl From<&RunView> for RunDto {
         RunDto {
             task_id: run.task_id.clone(),
             nominal_at: time_text(run.nominal),
-            state: run.state.as_str(),
+            state: run.state,
             attempt: outcome.map(|outcome| outcome.attempt),
             detail: outcome.map(|outcome| outcome.detail.clone()).filter(|detail| !detail.is_empty()),
             ended_at: outcome.map(|outcome| time_text(outcome.ended_at)),
@@ -374,7 +375,7 @@ pub(crate) struct RollbackInput {
 pub(crate) struct TriggerInput {
     /// Instead of the schedule's own overlap policy.
     #[serde(default)]
-    pub(crate) overlap: Option<String>,
+    pub(crate) overlap: Option<OverlapPolicy>,
 }
 
 /// The range to run, both ends included.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minutehand_model::{Outcome, Task, Timestamp};
+use minutehand_model::{Guarantee, Outcome, OutcomeKind, Phase, Precision, Task, TaskState, Timestamp};
 use minutehand_node::{Damage, LetterView, MinuteLoad, PartitionView, QueueView, Replayed, TaskView};
 use minutehand_request::{Body, RetryDto, time_text};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,7 @@ pub(crate) struct TaskDto {
     /// The log offset of the record that says so; absent when only the history knows of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<OffsetDto>,
-    /// `scheduled`, `published`, `succeeded`, `retried`, `dead` or `cancelled`.
-    state: &'static str,
+    state: TaskState,
     #[schema(format = DateTime)]
     due_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,8 +42,8 @@ struct TaskBody {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
     retry: RetryDto,
-    guarantee: &'static str,
-    precision: &'static str,
+    guarantee: Guarantee,
+    precision: Precision,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<String>,
 }
@@ -55,8 +54,7 @@ struct OutcomeDto {
     /// The idempotency key of the attempt.
     execution_id: String,
     attempt: u32,
-    /// `succeeded`, `retried`, `dead` or `cancelled`.
-    outcome: &'static str,
+    outcome: OutcomeKind,
     detail: String,
     #[schema(format = DateTime)]
     started_at: String,
@@ -71,8 +69,8 @@ impl From<&Task> for TaskBody {
             body: Body::from(&task.payload),
             headers: task.headers.iter().cloned().collect(),
             retry: task.retry.into(),
-            guarantee: task.guarantee.as_str(),
-            precision: task.precision.as_str(),
+            guarantee: task.guarantee,
+            precision: task.precision,
             schedule: task.origin.as_ref().map(|origin| origin.schedule.to_string()),
         }
     }
@@ -83,7 +81,7 @@ impl From<&Outcome> for OutcomeDto {
         OutcomeDto {
             execution_id: outcome.execution.to_string(),
             attempt: outcome.attempt,
-            outcome: outcome.kind.as_str(),
+            outcome: outcome.kind,
             detail: outcome.detail.clone(),
             started_at: time_text(outcome.started_at),
             ended_at: time_text(outcome.ended_at),
@@ -98,7 +96,7 @@ impl From<&TaskView> for TaskDto {
             id: view.id.to_string(),
             partition: view.partition.into(),
             offset: view.offset.map(OffsetDto::from),
-            state: view.state.as_str(),
+            state: view.state,
             due_at: time_text(view.due),
             attempt: view.attempt,
             task: view.task.as_ref().map(TaskBody::from),
@@ -261,8 +259,8 @@ pub(crate) struct PartitionList {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PartitionDto {
     partition: PartitionNumberDto,
-    /// `owning` when it fires, `unowned` when nobody is known to own it: then its numbers are 0.
-    phase: &'static str,
+    /// How far its owner is; without one the numbers are 0.
+    phase: Phase,
     /// The fencing number of its owner.
     epoch: u64,
     /// A: the log is applied up to here.

@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use minutehand_model::{LogOffset, OverlapPolicy, Revision};
+use minutehand_model::{LogOffset, Revision};
 use minutehand_node::{InvalidField, RevisionChange, ScheduleName};
 use minutehand_request::json::shortened;
-use minutehand_request::{choice, parse_time};
+use minutehand_request::parse_time;
 
 use super::json;
 use super::schedules::{answer, expected_revision, schedule_name};
@@ -144,8 +144,6 @@ async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
 )]
 async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
     let TriggerInput { overlap } = minutehand_request::json::read(&asked.body)?;
-    let overlap: Option<OverlapPolicy> =
-        overlap.map(|overlap| choice("overlap", Some(&overlap))).transpose()?;
     let requested = asked.api.gateway.trigger(&asked.name, overlap).await?;
     Ok(json(StatusCode::ACCEPTED, &RunRequestedDto::from(requested)))
 }

@@ -33,7 +33,8 @@ pub use error::{
     BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError, RescheduleError,
     ReviseError, Unavailable,
 };
-pub use minutehand_request::{InvalidField, MoveMode, Preview, preview, validate_definition, validate_task};
+pub use minutehand_model::TaskState;
+pub use minutehand_request::{InvalidField, Preview, preview, validate_definition, validate_task};
 pub use operations::{MinuteLoad, PartitionView, Readiness};
 pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
 pub use schedules::{
@@ -41,7 +42,7 @@ pub use schedules::{
     ScheduleView,
 };
 pub use tasks::{TaskName, TaskPage, TaskQuery};
-pub use view::{Created, TaskHandle, TaskState, TaskView};
+pub use view::{Created, TaskHandle, TaskView};
 
 use crate::clock::Clock;
 use crate::owner::Owners;

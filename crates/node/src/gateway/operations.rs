@@ -13,16 +13,13 @@ use crate::owner::OwnerStatus;
 /// Longest range of one question for the load per minute: a week.
 const LOAD_RANGE_MS_MAX: i64 = 7 * DAY_MS;
 
-/// The word for a partition that nobody is known to own.
-const UNOWNED: &str = "unowned";
-
 /// Where a partition stands.
 #[derive(Clone, Debug)]
 pub struct PartitionView {
     /// Which one.
     pub partition: PartitionId,
-    /// The word for how far its owner is.
-    pub phase: &'static str,
+    /// How far its owner is.
+    pub phase: Phase,
     /// Its cursors and sizes.
     pub status: OwnerStatus,
 }
@@ -52,8 +49,8 @@ impl Gateway {
     pub fn partitions(&self) -> Vec<PartitionView> {
         let mut statuses: BTreeMap<PartitionId, OwnerStatus> = self.owners.statuses().into_iter().collect();
         let view = |partition| match statuses.remove(&partition) {
-            Some(status) => PartitionView { partition, phase: status.phase.as_str(), status },
-            None => PartitionView { partition, phase: UNOWNED, status: OwnerStatus::default() },
+            Some(status) => PartitionView { partition, phase: status.phase, status },
+            None => PartitionView { partition, phase: Phase::Unowned, status: OwnerStatus::default() },
         };
         self.every_partition().map(view).collect::<Vec<_>>()
     }
@@ -111,8 +108,7 @@ impl Gateway {
         let phase = |partition: &PartitionId| phases.get(partition).copied().unwrap_or_default();
         let mut reasons = self.troubles.as_ref().map_or_else(Vec::new, |troubles| troubles.borrow().clone());
         let not_owned = assigned.iter().filter(|partition| phase(partition) != Phase::Owning);
-        let not_owned =
-            not_owned.map(|partition| format!("partition {partition} is {}", phase(partition).as_str()));
+        let not_owned = not_owned.map(|partition| format!("partition {partition} is {}", phase(partition)));
         reasons.extend(not_owned);
         if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady(reasons) }
     }

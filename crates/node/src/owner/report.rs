@@ -108,7 +108,7 @@ impl Report {
                 self.metrics.set_aside(tick.set_aside);
             }
             for ((precision, late_ms), count) in tick.lateness_ms {
-                self.metrics.published(precision.as_str(), late_ms as f64 / 1_000.0, count);
+                self.metrics.published(precision, late_ms as f64 / 1_000.0, count);
             }
         }
     }
@@ -117,7 +117,7 @@ impl Report {
         if status.phase != self.phase {
             tracing::debug!(partition = %self.id, from = self.phase.as_str(), to = status.phase.as_str(), "phase");
             self.phase = status.phase;
-            self.metrics.entered(status.phase.as_str());
+            self.metrics.entered(status.phase);
         } else if now.millis_since(self.stood_at) < STANDING_INTERVAL_MS {
             return;
         }

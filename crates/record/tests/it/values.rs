@@ -248,7 +248,7 @@ impl Values {
 
     pub(crate) fn definition(&mut self) -> ScheduleDefinition {
         let recurrence = if self.flag() {
-            RecurrenceSpec::Cron { expression: self.prose(), zone: self.prose(), dst: "vixie".to_owned() }
+            RecurrenceSpec::Cron { expression: self.prose(), zone: self.prose(), dst: DstRule::Vixie }
         } else {
             let zone = if self.flag() { "UTC" } else { "Asia/Kolkata" }.to_owned();
             RecurrenceSpec::Interval {

@@ -10,6 +10,7 @@ use minutehand_model::{
     LogOffset, OutcomeKind, OverlapPolicy, Place, ScheduleDefinition, StopRequest, TaskKey, Timestamp,
 };
 
+use super::policies::promises;
 use super::revisions::{Life, Reign, ScheduleRun};
 use crate::journal::{Journal, PartitionJournal, Said, TickEntry};
 
@@ -127,7 +128,7 @@ impl<'a> Story<'a> {
             Some(Said::Trigger { overlap, .. }) => *overlap,
             _ => None,
         };
-        let is_own = own.is_some_and(|own| own != OverlapPolicy::AllowAll);
+        let is_own = own.is_some_and(|own| !promises(own).runs_side_by_side);
         let index = self.runs.len();
         self.by_name.entry((run.key, run.due)).or_default().push(index);
         self.by_key.entry(run.key).or_default().push(index);

@@ -7,6 +7,7 @@ mod early;
 mod generations;
 mod occurrences;
 mod overlap;
+mod policies;
 mod publication;
 mod recovery;
 mod refusals;

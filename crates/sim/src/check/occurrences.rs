@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use minutehand_model::{MisfireRule, OverlapPolicy, Place, RunCause, Timestamp};
+use minutehand_model::{MisfireRule, Place, RunCause, Timestamp};
 
+use super::policies::promises;
 use super::revisions::{Expected, Life, ScheduleRun, is_triggered, lives, runs};
 use crate::journal::{Journal, PartitionJournal};
 
@@ -81,7 +82,7 @@ fn check_misfire(
     calendar: &[&ScheduleRun],
 ) -> Result<(), String> {
     let only_misfires = life.definitions().all(|definition| {
-        definition.overlap == OverlapPolicy::AllowAll
+        promises(definition.overlap).runs_side_by_side
             && definition.runs_max.is_none()
             && !definition.pause_on_failure
     });
@@ -112,7 +113,7 @@ fn check_misfire(
         let Some(late_ms) = latest_decision_ms(about, life, one, definition.jitter_ms) else { continue };
         let least_ms = match policy.rule {
             MisfireRule::All => policy.grace_ms.max(policy.window_ms),
-            _ => policy.grace_ms,
+            MisfireRule::Latest | MisfireRule::OneNow | MisfireRule::None => policy.grace_ms,
         };
         if late_ms <= least_ms {
             return Err(format!("{} did not run, though it was only {late_ms} ms late", one.nominal));
@@ -148,7 +149,7 @@ fn check_runs_max(
     if runs.len() as u64 > max {
         return Err(format!("it ran {} times, {max} are allowed", runs.len()));
     }
-    let nothing_else = definition.overlap == OverlapPolicy::AllowAll
+    let nothing_else = promises(definition.overlap).runs_side_by_side
         && definition.misfire == minutehand_model::MisfirePolicy::default()
         && !definition.pause_on_failure;
     let wanted = (owed.len() as u64).min(max);

@@ -4,6 +4,7 @@
 use minutehand_model::{MisfirePolicy, OverlapPolicy, RunCause, ScheduleDefinition, Timestamp};
 
 use super::course::{Course, Rests, SKEW_MS_MAX, Story, has_calm_clocks};
+use super::policies::promises;
 use super::revisions::{Expected, Life, ScheduleRun, lives, runs};
 use crate::journal::{Journal, PartitionJournal, Said};
 
@@ -32,11 +33,6 @@ fn is_about(
     (namespace, schedule) == (&life.namespace, &life.schedule)
 }
 
-/// Whether a policy lets no run start while another goes on.
-fn is_one_at_a_time(overlap: OverlapPolicy) -> bool {
-    !matches!(overlap, OverlapPolicy::AllowAll | OverlapPolicy::TerminateOther)
-}
-
 /// What runs for certain when a run starts, and was started before it.
 fn still_running<'a>(story: &'a Story<'_>, index: usize) -> Option<&'a Course> {
     let started = &story.runs[index];
@@ -53,8 +49,8 @@ fn overlapping(story: &Story<'_>, index: usize, earlier: &Course) -> String {
 
 fn check_one_at_a_time(story: &Story<'_>) -> Result<(), String> {
     for (index, started) in story.runs.iter().enumerate() {
-        let is_alone = |definition: &ScheduleDefinition| is_one_at_a_time(definition.overlap);
-        let may_start = started.own.is_some_and(|own| !is_one_at_a_time(own));
+        let is_alone = |definition: &ScheduleDefinition| promises(definition.overlap).is_one_at_a_time;
+        let may_start = started.own.is_some_and(|own| !promises(own).is_one_at_a_time);
         if may_start || !story.all(started.incarnation, is_alone) {
             continue;
         }
@@ -68,8 +64,8 @@ fn check_one_at_a_time(story: &Story<'_>) -> Result<(), String> {
 /// A trigger obeys the policy that it brings, also where all others may run side by side.
 fn check_triggers(story: &Story<'_>) -> Result<(), String> {
     for (index, started) in story.runs.iter().enumerate() {
-        let side_by_side = |definition: &ScheduleDefinition| definition.overlap == OverlapPolicy::AllowAll;
-        let is_alone = started.own.is_some_and(is_one_at_a_time);
+        let side_by_side = |definition: &ScheduleDefinition| promises(definition.overlap).runs_side_by_side;
+        let is_alone = started.own.is_some_and(|own| promises(own).is_one_at_a_time);
         if !is_alone || !story.all(started.incarnation, side_by_side) {
             continue;
         }
@@ -185,12 +181,12 @@ fn is_stranded(
     let runs_side_by_side = story
         .ruling_after(tick)
         .and_then(|reign| reign.definition.as_ref())
-        .is_some_and(|definition| definition.overlap == OverlapPolicy::AllowAll);
+        .is_some_and(|definition| promises(definition.overlap).runs_side_by_side);
     let may_start = idle[tick] || (runs_side_by_side && !may_wait_alone(story, decided.first, tick));
     if !may_start || story.rests_after(tick) != Rests::No {
         return false;
     }
-    let waits_itself = decided.definition.overlap == OverlapPolicy::BufferAll
+    let waits_itself = promises(decided.definition.overlap).each_has_its_turn
         && !may_be_replaced(story, decided.ruled_by, tick);
     let has_started = || {
         let mut started = story.runs.iter().filter(|one| one.incarnation == incarnation);
@@ -209,8 +205,7 @@ fn is_stranded(
 fn may_wait_alone(story: &Story<'_>, first: usize, last: usize) -> bool {
     story.about.log.iter().any(|record| {
         let Said::Trigger { namespace, schedule, overlap: Some(own) } = &record.said else { return false };
-        let waits =
-            !matches!(own, OverlapPolicy::AllowAll | OverlapPolicy::Skip | OverlapPolicy::TerminateOther);
+        let waits = promises(*own).waits;
         let is_this = |one: &&Course| (one.run.cause, one.run.offset) == (RunCause::Trigger, record.offset);
         let ran = || story.runs.iter().find(is_this).map_or(usize::MAX, |one| one.run.tick);
         let was_asked = || super::course::applied_by(story.about, record.offset) <= last;
@@ -223,7 +218,7 @@ fn check_triggers_left(story: &Story<'_>) -> Result<(), String> {
     for record in &story.about.log {
         let Said::Trigger { namespace, schedule, overlap } = &record.said else { continue };
         let asked = story.life.reign_at(record.offset).and_then(|reign| reign.definition.as_ref());
-        let waits = asked.is_some_and(|one| overlap.unwrap_or(one.overlap) == OverlapPolicy::BufferAll);
+        let waits = asked.is_some_and(|one| promises(overlap.unwrap_or(one.overlap)).each_has_its_turn);
         if !waits || !is_about(story.life, namespace, schedule) {
             continue;
         }
@@ -249,7 +244,7 @@ fn check_triggers_left(story: &Story<'_>) -> Result<(), String> {
 
 /// Whether what waits between two ticks may have been replaced by something newer.
 fn may_be_replaced(story: &Story<'_>, first: usize, last: usize) -> bool {
-    let replaces = |overlap: OverlapPolicy| overlap == OverlapPolicy::CancelOther;
+    let replaces = |overlap: OverlapPolicy| promises(overlap).replaces;
     let mut ruled = story.ruling_between(first, last).filter_map(|reign| reign.definition.as_ref());
     let is_brought = || {
         story.about.log.iter().any(|record| {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use minutehand_model::{LogOffset, OverlapPolicy, RunCause, Timestamp};
+use minutehand_model::{LogOffset, RunCause, Timestamp};
 
 use super::course::applied_by;
+use super::policies::promises;
 use super::revisions::{Life, ScheduleRun, lives, runs};
 use crate::journal::{Journal, Logged, PartitionJournal, Said};
 
@@ -50,7 +51,7 @@ fn check_triggers(
             return Err(format!("the trigger at offset {} ran {count} times", record.offset));
         }
         let at_once = definition
-            .is_some_and(|definition| overlap.unwrap_or(definition.overlap) == OverlapPolicy::AllowAll);
+            .is_some_and(|definition| promises(overlap.unwrap_or(definition.overlap)).runs_side_by_side);
         if at_once && count == 0 && is_settled(journal, record) {
             return Err(format!("the trigger at offset {} never ran", record.offset));
         }

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use minutehand_calendar::{DstRule, Exclusions, Interval, Recurrence, Zone};
+use minutehand_calendar::{Exclusions, Interval, Recurrence, Zone};
 use minutehand_model::{
-    LogOffset, MisfirePolicy, Namespace, OverlapPolicy, RecurrenceSpec, Revision, RunCause,
-    ScheduleDefinition, ScheduleId, TaskKey, Timestamp,
+    LogOffset, MisfirePolicy, Namespace, RecurrenceSpec, Revision, RunCause, ScheduleDefinition, ScheduleId,
+    TaskKey, Timestamp,
 };
 
 use super::course::applied_by;
+use super::policies::promises;
 use crate::journal::{Journal, Logged, PartitionJournal, Said};
 
 /// How far the log's clock may be ahead of an owner's and still say from when on a revision rules: docs/GUARANTEES.md, *Clocks*.
@@ -28,8 +29,8 @@ impl Times {
     fn of(definition: &ScheduleDefinition) -> Option<Times> {
         let (recurrence, zone) = match &definition.recurrence {
             RecurrenceSpec::Cron { expression, zone, dst } => {
-                let (zone, dst) = (Zone::parse(zone).ok()?, dst.parse::<DstRule>().ok()?);
-                let recurrence = Recurrence::parse(expression, Some(&zone), dst, Timestamp::from_millis(0));
+                let zone = Zone::parse(zone).ok()?;
+                let recurrence = Recurrence::parse(expression, Some(&zone), *dst, Timestamp::from_millis(0));
                 (recurrence.ok()?, zone)
             }
             RecurrenceSpec::Interval { every_ms, anchor, zone } => {
@@ -119,7 +120,7 @@ impl Life {
     /// Nothing is ever skipped, missed or counted: every occurrence runs.
     pub(super) fn is_transparent(&self) -> bool {
         self.definitions().all(|definition| {
-            definition.overlap == OverlapPolicy::AllowAll
+            promises(definition.overlap).runs_side_by_side
                 && definition.misfire == MisfirePolicy::default()
                 && definition.runs_max.is_none()
                 && !definition.pause_on_failure

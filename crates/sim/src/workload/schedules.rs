@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 use minutehand_model::{
-    ActionTemplate, Command, Guarantee, LogOffset, MisfirePolicy, MisfireRule, Namespace, OverlapPolicy,
-    PartitionId, Precision, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId, Timestamp,
+    ActionTemplate, Command, DstRule, Guarantee, LogOffset, MisfirePolicy, MisfireRule, Namespace,
+    OverlapPolicy, PartitionId, Precision, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition,
+    ScheduleId, Timestamp,
 };
 
 use super::{Addressed, NAMESPACE, queue};
@@ -211,7 +212,7 @@ fn draw_recurrence(now_ms: i64, rng: &mut Rng) -> RecurrenceSpec {
     RecurrenceSpec::Cron {
         expression: expression.to_owned(),
         zone: rng.pick(&["UTC", "Europe/Berlin", "Australia/Lord_Howe"]).to_owned(),
-        dst: rng.pick(&["vixie", "skip", "literal"]).to_owned(),
+        dst: rng.pick(DstRule::ALL),
     }
 }
 

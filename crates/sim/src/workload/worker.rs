@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minutehand_model::{Command, Guarantee, OutcomeKind, Task, TaskKey, Timestamp};
+use minutehand_model::{Command, OutcomeKind, Task, TaskKey, Timestamp};
 
 use crate::options::Setup;
 use crate::rng::Rng;
@@ -114,9 +114,8 @@ impl Worker {
         if runs.is_empty() {
             self.runs.remove(&(partition, key));
         }
-        let may_retry = kind == OutcomeKind::Dead
-            && task.guarantee != Guarantee::AtMostOnce
-            && task.attempt < ATTEMPTS_MAX;
+        let may_retry =
+            kind == OutcomeKind::Dead && !task.guarantee.settles_first() && task.attempt < ATTEMPTS_MAX;
         if may_retry && self.happens(self.mix.retried) {
             return self.retry(partition, task, now_ms);
         }

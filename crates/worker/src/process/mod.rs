@@ -102,7 +102,8 @@ impl ProcessExecutor {
         self.guard.stand_by();
         let mut group = ProcessGroup::begin(&self.guard)?;
         // The command holds copies of the pipe's writing end: it is dropped here, so that reading ends with the group.
-        let mut child = invocation.command(run, &self.config, writer)?.process_group(group.number()).spawn()?;
+        let mut child =
+            invocation.command(run, &self.config, writer)?.process_group(group.number()).spawn()?;
         group.has_command();
         let mut output = Tail::new(self.config.output_bytes_max);
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;

@@ -299,7 +299,8 @@ async fn a_settlement_that_is_refused_is_a_dead_letter_alone() {
         assert!(letter.reason.contains("was refused") && letter.reason.contains("planted"), "{letter:?}");
         let id = task::decode(&letter.encoded).unwrap().id;
         assert!(["t17", "t60"].contains(&id.as_str()), "{id}");
-        let [Command::Completed { kind: OutcomeKind::Dead, .. }] = commands_of(&settlement.commands)[..] else {
+        let [Command::Completed { kind: OutcomeKind::Dead, .. }] = commands_of(&settlement.commands)[..]
+        else {
             panic!("the schedule hears of it: {settlement:?}")
         };
         assert_eq!(settlement.outcome.as_ref().map(|(_, outcome)| outcome.kind), Some(OutcomeKind::Dead));

@@ -51,7 +51,7 @@ pub struct ScheduleView {
     /// The schedule.
     pub schedule: ScheduleHead,
     /// The word for how far its partition's owner is; `None` without one.
-    pub owner_phase: Option<&'static str>,
+    pub owner_phase: Phase,
     /// The newest runs, newest first.
     pub runs: Vec<RunView>,
     /// The reasons in words, the weightiest first; what happens next when there is nothing to explain.
@@ -96,10 +96,11 @@ impl Gateway {
     /// When there is none, or the partition or the history does not answer.
     pub async fn schedule(&self, name: &ScheduleName) -> Result<ScheduleView, LookupError> {
         let schedule = self.schedule_head(name).await?;
-        let owner_phase = self.owners.status(schedule.partition).map(|status| status.borrow().phase);
+        let status = self.owners.status(schedule.partition);
+        let owner_phase = status.map_or(Phase::Unowned, |status| status.borrow().phase);
         let runs = self.recent_runs(name, &schedule.state).await?;
         let why = why(&schedule, owner_phase, &runs, self.now());
-        Ok(ScheduleView { schedule, owner_phase: owner_phase.map(Phase::as_str), runs, why })
+        Ok(ScheduleView { schedule, owner_phase, runs, why })
     }
 
     async fn recent_runs(

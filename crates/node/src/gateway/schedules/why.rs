@@ -10,18 +10,16 @@ use crate::gateway::wait::is_ready;
 /// The reasons, the weightiest first.
 pub(super) fn why(
     schedule: &ScheduleHead,
-    owner_phase: Option<Phase>,
+    owner_phase: Phase,
     runs: &[RunView],
     now: Timestamp,
 ) -> Vec<String> {
     let mut reasons = Vec::new();
     let partition = schedule.partition;
     match owner_phase {
-        Some(phase) if is_ready(phase) => {}
-        Some(phase) => {
-            reasons.push(format!("partition {partition} is not firing yet: its owner is {}", phase.as_str()))
-        }
-        None => reasons.push(format!("partition {partition} has no owner")),
+        Phase::Unowned => reasons.push(format!("partition {partition} has no owner")),
+        phase if is_ready(phase) => {}
+        phase => reasons.push(format!("partition {partition} is not firing yet: its owner is {phase}")),
     }
     reasons.extend(halted(schedule, now));
     reasons.extend(waiting(schedule));
