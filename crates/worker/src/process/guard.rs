@@ -115,6 +115,10 @@ impl Shell {
     }
 
     fn say(&mut self, sign: char, group: i32) -> io::Result<()> {
+        // A process that is being started elsewhere in ours may hold its end of the pipe for a moment longer than it lives.
+        if self.child.try_wait()?.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let words = self.words.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         // Shorter than what a pipe takes at once or not at all.
         words.write_all(format!("{sign} {group}\n").as_bytes())
