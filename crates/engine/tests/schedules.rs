@@ -375,6 +375,16 @@ fn a_pause_that_is_heard_of_late_counts_from_its_own_time() {
     assert_eq!(heard_late(&[(5_000, 1, Some(every_ten_seconds()), false), paused]), [10_000, 20_000]);
 }
 
+/// What jitter carries beyond the next revision's time is the next revision's all the same.
+#[test]
+fn jitter_lets_no_revision_rule_for_longer() {
+    let jittered = ScheduleDefinition { jitter_ms: 9_000, ..every_ten_seconds() };
+    let created = (5_000, 1, Some(jittered), false);
+    let revised = (9_500, 2, Some(every_four_seconds()), false);
+    let expected: Vec<i64> = (12_000..=56_000).step_by(4_000).collect();
+    assert_eq!(heard_late(&[created, revised]), expected);
+}
+
 #[test]
 fn revisions_that_are_heard_of_late_share_what_is_owed() {
     let created = (5_000, 1, Some(every_ten_seconds()), false);

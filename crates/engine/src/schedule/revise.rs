@@ -153,12 +153,13 @@ impl Schedule {
         }
     }
 
-    /// The due time up to which all has been decided, and beyond which nothing has: F, or just before the first occurrence that is owed
-    /// although F has passed it.
+    /// The nominal time up to which all has been decided, and beyond which nothing has: F, or just before the first occurrence that
+    /// is owed although F has passed it.
     pub(super) fn decided(&self, frontier: &Frontier) -> Timestamp {
         let passed = self.passed(frontier).due;
-        let owed = self.next().map(|(_, next)| next).filter(|next| frontier.has_decided(self.place(*next)));
-        owed.map_or(passed, |next| passed.min(next.due.plus_millis(-1)))
+        let next = self.segments.iter().filter_map(|segment| segment.next);
+        let owed = next.filter(|next| frontier.has_decided(self.place(*next))).map(|next| next.nominal).min();
+        owed.map_or(passed, |nominal| passed.min(nominal.plus_millis(-1)))
     }
 
     /// The place that F has come to for this schedule: in the gap that it was created in, if it was in one.
