@@ -1,67 +1,90 @@
 //! What must be known to reach a cluster and to write to it.
 
-use std::fmt;
 use std::path::PathBuf;
+
+use minutehand_model::time::DAY_MS;
+use minutehand_settings::{Secret, SettingsError, both_or_none};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Longest name of a keyspace that Cassandra allows.
 const KEYSPACE_BYTES_MAX: usize = 48;
 
-/// How to reach a cluster, and how to write to it.
-#[derive(Clone, Debug)]
+/// How to reach Cassandra, and how to write to it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct CassandraConfig {
-    /// Nodes to begin with, as `host:port`; the others are learned from them.
+    /// `host:port` of some nodes; the others are learned from them.
     pub contact_points: Vec<String>,
     /// The keyspace that `minutehand schema apply` created.
     pub keyspace: String,
+    /// Copies of a keyspace that is made, `dc1:3,dc2:3`; by its nodes unless given.
+    pub replication: Option<String>,
     /// Whose rows are read and written: the first part of every key.
+    #[serde(skip)]
     pub region: String,
-    /// The datacenter whose replicas are asked (LOCAL_QUORUM). May be left out where there is only one.
+    /// The datacenter whose replicas are asked (LOCAL_QUORUM). Needed where there are several.
     pub local_datacenter: Option<String>,
-    /// User and password, when the cluster asks for them.
-    pub credentials: Option<Credentials>,
-    /// Connect by TLS.
-    pub tls: Option<Tls>,
     /// How long a connection may take to be established, in milliseconds.
+    #[schemars(range(min = 100, max = 600_000))]
     pub connect_timeout_ms: u64,
     /// How long a request may take with all its attempts, in milliseconds.
+    #[schemars(range(min = 100, max = 600_000))]
     pub request_timeout_ms: u64,
     /// How long rows are kept after they were due, in milliseconds. Must be longer than the dedupe window.
+    #[schemars(range(min = 60_000, max = 365 * DAY_MS))]
     pub retention_ms: i64,
     /// How long a task is remembered after it was due, in milliseconds: what the owner still asks for.
+    #[serde(skip)]
     pub dedupe_window_ms: i64,
     /// Most requests under way at once that write blocks.
+    #[schemars(range(min = 1, max = 4_096))]
     pub writes_in_flight_max: usize,
     /// Keep an index of tasks, so that they are found by name. Costs a row for every 64 tasks or so, and some 20 bytes a task.
     pub task_index: bool,
+    /// Whether connections to nodes are encrypted.
+    pub tls: bool,
+    /// Who signs the nodes' certificates (PEM); the system's authorities unless given.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Our own certificate chain (PEM), where nodes ask for one.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key (PEM) of that certificate.
+    pub tls_key_file: Option<PathBuf>,
+    /// Check that a node's certificate names the address it was reached at. Switch off only where certificates cannot carry
+    /// addresses; the chain is checked all the same.
+    pub tls_verify_hostnames: bool,
+    /// The user, where nodes ask for one.
+    pub username: Option<String>,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// A file that holds the password.
+    pub password_file: Option<PathBuf>,
 }
 
-/// A user and a password.
-#[derive(Clone)]
-pub struct Credentials {
-    /// The user.
-    pub username: String,
-    /// The password; never shown.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+impl Default for CassandraConfig {
+    fn default() -> CassandraConfig {
+        CassandraConfig {
+            contact_points: vec!["127.0.0.1:9042".to_owned()],
+            keyspace: "minutehand".to_owned(),
+            replication: None,
+            region: "local".to_owned(),
+            local_datacenter: None,
+            connect_timeout_ms: 5_000,
+            request_timeout_ms: 10_000,
+            retention_ms: 7 * DAY_MS,
+            dedupe_window_ms: 30_000,
+            writes_in_flight_max: 32,
+            task_index: true,
+            tls: false,
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_verify_hostnames: true,
+            username: None,
+            password: None,
+            password_file: None,
+        }
     }
-}
-
-/// How connections are encrypted.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// Certificates (PEM) that the servers' certificates are checked against; the system's when left out.
-    pub ca_file: Option<PathBuf>,
-    /// This client's certificate chain (PEM), when the servers ask for one.
-    pub certificate_file: Option<PathBuf>,
-    /// The key of that certificate (PEM).
-    pub key_file: Option<PathBuf>,
-    /// Check that a server's certificate names the address it was reached at. Switch off only where certificates
-    /// cannot carry addresses; the chain is checked all the same.
-    pub verify_hostnames: bool,
 }
 
 /// A setting that cannot be used.
@@ -95,28 +118,27 @@ pub enum ConfigError {
     /// Nothing could ever be written.
     #[error("cassandra.writes_in_flight_max is 0; it must be at least 1")]
     WritesInFlight,
-    /// A certificate without its key, or the other way round.
-    #[error("cassandra.tls has only one of certificate_file and key_file; a client certificate needs both")]
-    ClientCertificate,
 }
 
 impl CassandraConfig {
     /// The usual settings for a cluster and a region.
     pub fn new(contact_points: Vec<String>, keyspace: &str, region: &str) -> CassandraConfig {
-        CassandraConfig {
-            contact_points,
-            keyspace: keyspace.to_owned(),
-            region: region.to_owned(),
-            local_datacenter: None,
-            credentials: None,
-            tls: None,
-            connect_timeout_ms: 5_000,
-            request_timeout_ms: 10_000,
-            retention_ms: 7 * minutehand_model::time::DAY_MS,
-            dedupe_window_ms: 30_000,
-            writes_in_flight_max: 32,
-            task_index: true,
-        }
+        let (keyspace, region) = (keyspace.to_owned(), region.to_owned());
+        CassandraConfig { contact_points, keyspace, region, ..CassandraConfig::default() }
+    }
+
+    /// These settings with the password that a file may hold, when what comes together is set together.
+    ///
+    /// # Errors
+    /// When it is not, or the file cannot be read.
+    pub fn checked(self) -> Result<CassandraConfig, SettingsError> {
+        let password =
+            Secret::of("cassandra.password", self.password.as_ref(), self.password_file.as_deref())?;
+        let username = ("cassandra.username", self.username.is_some());
+        both_or_none(username, ("cassandra.password", password.is_some()))?;
+        let cert = ("cassandra.tls_cert_file", self.tls_cert_file.is_some());
+        both_or_none(cert, ("cassandra.tls_key_file", self.tls_key_file.is_some()))?;
+        Ok(CassandraConfig { password, password_file: None, ..self })
     }
 
     /// Refuses settings that contradict themselves.
@@ -134,10 +156,6 @@ impl CassandraConfig {
         }
         if self.writes_in_flight_max == 0 {
             return Err(ConfigError::WritesInFlight);
-        }
-        let one_of_two = |tls: &Tls| tls.certificate_file.is_some() != tls.key_file.is_some();
-        if self.tls.as_ref().is_some_and(one_of_two) {
-            return Err(ConfigError::ClientCertificate);
         }
         Ok(())
     }
@@ -175,20 +193,15 @@ mod tests {
         assert!(refused(|c| c.region.clear()).contains("region"));
         assert!(refused(|c| c.retention_ms = c.dedupe_window_ms).contains("30000"));
         assert!(refused(|c| c.writes_in_flight_max = 0).contains("writes_in_flight_max"));
-        let half = Tls {
-            ca_file: None,
-            certificate_file: Some("client.pem".into()),
-            key_file: None,
-            verify_hostnames: true,
-        };
-        let config = CassandraConfig { tls: Some(half), ..config() };
-        assert_eq!(config.check(), Err(ConfigError::ClientCertificate));
+        let half = CassandraConfig { tls_cert_file: Some("client.pem".into()), ..config() };
+        let words = "cassandra.tls_cert_file is set and cassandra.tls_key_file is not; set both or none";
+        assert_eq!(half.checked().unwrap_err().to_string(), words);
     }
 
     #[test]
     fn a_password_is_never_shown() {
-        let credentials = Credentials { username: "minutehand".to_owned(), password: "canary".to_owned() };
-        let config = CassandraConfig { credentials: Some(credentials), ..config() };
+        let (username, password) = (Some("minutehand".to_owned()), Some(Secret::new("canary")));
+        let config = CassandraConfig { username, password, ..config() };
         let shown = format!("{config:?}");
         assert!(shown.contains("minutehand") && !shown.contains("canary"), "{shown}");
     }

@@ -31,13 +31,13 @@ pub(crate) async fn session(config: &CassandraConfig) -> Result<Session, PortErr
         .pool_size(PoolSize::PerHost(CONNECTIONS_PER_NODE))
         .keyspaces_to_fetch([config.keyspace.as_str()])
         .default_execution_profile_handle(handle.clone());
-    if let Some(credentials) = &config.credentials {
-        builder = builder.user(&credentials.username, &credentials.password);
+    if let (Some(username), Some(password)) = (&config.username, &config.password) {
+        builder = builder.user(username, password.reveal());
     }
     let mut refusal = tls::Refusal::default();
-    if let Some(settings) = &config.tls {
+    if config.tls {
         let context;
-        (context, refusal) = tls::context(settings)?;
+        (context, refusal) = tls::context(config)?;
         builder = builder.tls_context(Some(context));
     }
     let session = builder.build().await.map_err(|error| explained(failed(&action, error), &refusal))?;

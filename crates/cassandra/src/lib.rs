@@ -28,7 +28,7 @@ mod write;
 mod written;
 
 pub use checkpoints::CheckpointCopy;
-pub use config::{CassandraConfig, ConfigError, Credentials, Tls};
+pub use config::{CassandraConfig, ConfigError};
 pub use schema::{
     Applied, MIGRATIONS, Migration, Migrations, Replication, ReplicationError, SchemaError, SchemaStatus,
 };

@@ -8,7 +8,7 @@ use openssl::error::ErrorStack;
 use openssl::ssl::{SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::{X509StoreContextRef, X509VerifyResult};
 
-use crate::config::Tls;
+use crate::config::CassandraConfig;
 
 /// OpenSSL's numbers for a certificate that is good but names another host or address.
 const NAMES_ANOTHER: [i32; 2] = [62, 64];
@@ -37,27 +37,27 @@ impl Refusal {
 }
 
 /// A context that checks the servers' certificates, and shows this client's when there is one.
-pub(crate) fn context(tls: &Tls) -> Result<(SslConnectorBuilder, Refusal), PortError> {
+pub(crate) fn context(config: &CassandraConfig) -> Result<(SslConnectorBuilder, Refusal), PortError> {
     let mut builder = SslConnector::builder(SslMethod::tls_client())
         .map_err(|error| failed("prepare TLS for Cassandra", "OpenSSL refused", error))?;
     builder
         .set_min_proto_version(Some(SslVersion::TLS1_2))
         .map_err(|error| failed("prepare TLS for Cassandra", "OpenSSL refused TLS 1.2", error))?;
-    if let Some(file) = &tls.ca_file {
-        builder.set_ca_file(file).map_err(|error| unreadable("cassandra.tls.ca_file", file, error))?;
+    if let Some(file) = &config.tls_ca_file {
+        builder.set_ca_file(file).map_err(|error| unreadable("cassandra.tls_ca_file", file, error))?;
     }
-    if let Some(file) = &tls.certificate_file {
+    if let Some(file) = &config.tls_cert_file {
         builder
             .set_certificate_chain_file(file)
-            .map_err(|error| unreadable("cassandra.tls.certificate_file", file, error))?;
+            .map_err(|error| unreadable("cassandra.tls_cert_file", file, error))?;
     }
-    if let Some(file) = &tls.key_file {
+    if let Some(file) = &config.tls_key_file {
         builder
             .set_private_key_file(file, SslFiletype::PEM)
             .and_then(|()| builder.check_private_key())
-            .map_err(|error| unreadable("cassandra.tls.key_file", file, error))?;
+            .map_err(|error| unreadable("cassandra.tls_key_file", file, error))?;
     }
-    let (refusal, verify_hostnames) = (Refusal::default(), tls.verify_hostnames);
+    let (refusal, verify_hostnames) = (Refusal::default(), config.tls_verify_hostnames);
     let noted = refusal.clone();
     builder.set_verify_callback(SslVerifyMode::PEER, move |is_good, chain| {
         let error = chain.error();
@@ -89,13 +89,8 @@ mod tests {
         let file = folder.path().join("ca.pem");
         std::fs::write(&file, "no certificate").unwrap();
         for ca_file in [file, folder.path().join("missing.pem")] {
-            let tls = Tls {
-                ca_file: Some(ca_file.clone()),
-                certificate_file: None,
-                key_file: None,
-                verify_hostnames: true,
-            };
-            let Err(error) = context(&tls) else { panic!("{} was taken", ca_file.display()) };
+            let config = CassandraConfig { tls_ca_file: Some(ca_file.clone()), ..CassandraConfig::default() };
+            let Err(error) = context(&config) else { panic!("{} was taken", ca_file.display()) };
             assert_eq!(error.class, ErrorClass::Fatal);
             assert!(error.reason.contains("ca_file") && error.reason.contains(&*ca_file.to_string_lossy()));
         }

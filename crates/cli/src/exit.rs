@@ -1,6 +1,9 @@
 //! How the program ends: a code for scripts, one line and a hint for people.
 
+use std::error::Error;
 use std::fmt;
+
+use minutehand_settings::SettingsError;
 
 /// The exit codes. They are part of the interface and never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -145,4 +148,20 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl Error for Failure {}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Failure {
+        let message = match error.source() {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        let failure = Failure::new(Exit::Usage, message);
+        match error {
+            SettingsError::Unknown { .. } | SettingsError::Section { .. } | SettingsError::Outside { .. } => {
+                failure.with_hint("minutehand config show lists all settings")
+            }
+            _ => failure,
+        }
+    }
+}

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 
 use async_trait::async_trait;
+use minutehand_settings::Setting;
 use serde::Serialize;
 
-use crate::args::{ClusterArgs, ConfigShowArgs, DevArgs, Origin, Role};
+use crate::args::{ConfigShowArgs, DevArgs, Role, SettingsArgs};
 use crate::exit::{Exit, Failure};
 
 /// The commands that need the scheduler itself.
@@ -19,19 +20,19 @@ pub trait Commands: Send + Sync {
     fn lab(&self, words: Vec<OsString>) -> Failure;
 
     /// Runs a role of a cluster until it is told to stop.
-    async fn role(&self, role: Role, args: ClusterArgs) -> Result<(), Failure> {
+    async fn role(&self, role: Role, args: SettingsArgs) -> Result<(), Failure> {
         drop(args);
         Err(without_cluster(role.as_str()))
     }
 
     /// Creates what a cluster needs and does not have, and answers what there is.
-    async fn schema_apply(&self, args: ClusterArgs) -> Result<Vec<SchemaItem>, Failure> {
+    async fn schema_apply(&self, args: SettingsArgs) -> Result<Vec<SchemaItem>, Failure> {
         drop(args);
         Err(without_cluster("schema apply"))
     }
 
     /// What a cluster needs, and whether it is there.
-    async fn schema_status(&self, args: ClusterArgs) -> Result<Vec<SchemaItem>, Failure> {
+    async fn schema_status(&self, args: SettingsArgs) -> Result<Vec<SchemaItem>, Failure> {
         drop(args);
         Err(without_cluster("schema status"))
     }
@@ -84,17 +85,4 @@ impl SchemaState {
             SchemaState::Missing => "missing",
         }
     }
-}
-
-/// One effective setting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Setting {
-    /// Its name, unit included: `look_ahead_ms`.
-    pub name: String,
-    /// Its value as it would be written in a file.
-    pub value: String,
-    /// Where the value comes from.
-    pub origin: Origin,
-    /// What it does, in one line.
-    pub help: String,
 }

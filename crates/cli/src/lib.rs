@@ -18,8 +18,8 @@ mod output;
 mod verbs;
 
 pub use args::{
-    Cli, ClusterArgs, ConfigShowArgs, ConfigVerb, DevArgs, ExplainArgs, LabArgs, Origin, Role, SchemaCommand,
-    SchemaVerb, ServerArgs, Token, Verb, parse_from,
+    Cli, ConfigShowArgs, ConfigVerb, DevArgs, ExplainArgs, LabArgs, PROFILES, Role, SchemaCommand,
+    SchemaVerb, ServerArgs, SettingsArgs, Token, Verb, parse_from,
 };
 pub use console::Console;
 pub use crontab::{
@@ -28,5 +28,5 @@ pub use crontab::{
 };
 pub use exit::{Exit, Failure};
 pub use explain::{Answer, Fault, Question};
-pub use hooks::{Commands, SchemaItem, SchemaState, Setting};
+pub use hooks::{Commands, SchemaItem, SchemaState};
 pub use verbs::{run, run_on, usage_error};

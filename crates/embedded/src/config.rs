@@ -3,53 +3,76 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use minutehand_model::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Where the store gets the time from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The settings of a store.
-#[derive(Clone)]
+/// The store of `minutehand dev`, in a folder.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The folder that holds everything; created when it is missing. One process at a time.
+    /// The folder that holds everything durable; created when it is missing. One process at a time.
     pub data_dir: PathBuf,
     /// How many partitions; fixed when the folder is created.
+    #[serde(skip)]
     pub partitions: u32,
-    /// The time that records of the log are stamped with, and leases confirmed.
+    /// The time that records of the log are stamped with, and leases confirmed; the machine's by default.
+    #[serde(skip)]
     pub now: Clock,
     /// Whether tasks in the timetable can be found by id. Costs a small row for each.
     pub task_index: bool,
-    /// About how many outcomes are remembered; the oldest are forgotten first.
+    /// About how many outcomes are remembered, and as many successes in brief (for a day); the oldest are forgotten first.
+    #[schemars(range(min = 0, max = i64::MAX))]
     pub history_rows_max: u64,
     /// Files of the database that are open at once, about; at least 24.
+    #[serde(skip)]
     pub files_max: usize,
     /// Blocks read from disk that are kept in memory, in bytes.
+    #[schemars(range(min = 1 << 20, max = 64_u64 << 30))]
     pub cache_bytes: u64,
     /// Writes of each large table that are gathered in memory before they are sorted to disk, in bytes.
+    #[serde(skip)]
     pub memtable_bytes: u64,
     /// The newest records of each partition's log that are kept in memory, in bytes.
+    #[schemars(range(min = 1 << 20, max = 16_u64 << 30))]
     pub log_tail_bytes: usize,
     /// Publications of each queue that wait in memory for their consumers, in bytes.
+    #[schemars(range(min = 1 << 20, max = 16_u64 << 30))]
     pub queue_resident_bytes: usize,
 }
 
-impl Config {
-    /// The usual settings.
-    pub fn new(data_dir: impl Into<PathBuf>, partitions: u32, now: Clock) -> Config {
+impl Default for Config {
+    fn default() -> Config {
         Config {
-            data_dir: data_dir.into(),
-            partitions,
-            now,
+            data_dir: "minutehand-data".into(),
+            partitions: 2,
+            now: Arc::new(system_time),
             task_index: true,
             history_rows_max: 1_000_000,
             files_max: 512,
             cache_bytes: 64 << 20,
             memtable_bytes: 32 << 20,
-            log_tail_bytes: 16 << 20,
-            queue_resident_bytes: 32 << 20,
+            log_tail_bytes: 32 << 20,
+            queue_resident_bytes: 64 << 20,
         }
     }
+}
+
+impl Config {
+    /// The usual settings.
+    pub fn new(data_dir: impl Into<PathBuf>, partitions: u32, now: Clock) -> Config {
+        Config { data_dir: data_dir.into(), partitions, now, ..Config::default() }
+    }
+}
+
+fn system_time() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl fmt::Debug for Config {

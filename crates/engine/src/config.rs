@@ -1,55 +1,81 @@
 //! What can be set about a partition, with defaults and the relations between them.
 
 use minutehand_model::Persist;
+use minutehand_model::time::DAY_MS;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::planted::PlantedBug;
 
-/// Settings of the engine. Times are milliseconds, sizes bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a partition does with tasks and time. Times are milliseconds, sizes bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How far ahead of now the timetable is read into memory.
+    #[schemars(range(min = 1_000, max = DAY_MS))]
     pub look_ahead_ms: i64,
     /// How long after it was due (and after it was created) a task is remembered, so that creating it again changes nothing.
+    #[schemars(range(min = 0, max = DAY_MS))]
     pub dedupe_window_ms: i64,
-    /// About how much memory a partition may take. Beyond it commands wait in the log, and tasks in the timetable.
+    /// About how much memory the tasks of a node's partitions may take together. Beyond it commands wait in the log, and tasks in the
+    /// timetable.
+    #[schemars(range(min = 16_u64 << 20, max = 64_u64 << 30))]
     pub memory_bytes_max: usize,
     /// About how much one read of the timetable may return.
+    #[serde(skip)]
     pub page_bytes_max: usize,
     /// About how much one read of the log may return.
+    #[serde(skip)]
     pub log_read_bytes_max: usize,
     /// A block is written when its entries take this much, or when the flush interval has passed.
+    #[serde(skip)]
     pub block_bytes_max: usize,
-    /// Which tasks get into blocks at all.
+    /// Which tasks the timetable gets: those due beyond the look-ahead, or all.
     pub persist: Persist,
-    /// How long an entry of a block may wait in memory; the log holds it meanwhile.
+    /// How long an entry may wait for its block of the timetable; the log holds it meanwhile.
+    #[schemars(range(min = 10, max = 600_000))]
     pub flush_interval_ms: i64,
     /// Writes of blocks under way at once.
+    #[serde(skip)]
     pub block_writes_max: usize,
     /// Most executions in one tick.
+    #[schemars(range(min = 1, max = 1 << 20))]
     pub tick_publications_max: usize,
     /// About how many bytes of tasks one tick may carry.
+    #[serde(skip)]
     pub tick_bytes_max: usize,
-    /// How long an execution of class `normal` may wait for company in its tick; `high` never waits.
+    /// How long an execution of precision `normal` may wait for a fuller tick; `high` never waits.
+    #[schemars(range(min = 0, max = 1_000))]
     pub normal_tick_delay_ms: i64,
-    /// The same for class `low`.
+    /// How long an execution of precision `low` may wait for a fuller tick.
+    #[schemars(range(min = 0, max = 10_000))]
     pub low_tick_delay_ms: i64,
     /// What is later than this is left behind and caught up with beside what is on time; 0: everything in order, oldest first.
+    #[schemars(range(min = 0, max = DAY_MS))]
     pub catch_up_after_ms: i64,
-    /// Most executions a second that are caught up with; 0: as many as the ticks have room for.
+    /// Most executions a second, of each partition, that are caught up with; 0: as many as the ticks have room for.
+    #[schemars(range(min = 0, max = 1 << 30))]
     pub catch_up_rate_per_s: u64,
     /// A checkpoint is committed at least this often while commands arrive that publish nothing.
+    #[schemars(range(min = 10, max = 60_000))]
     pub checkpoint_interval_ms: i64,
     /// The lease's time to live: an owner that was not confirmed for two thirds of it stops firing.
+    #[serde(skip)]
     pub lease_ttl_ms: i64,
     /// How far the owner's clock may be from that of a sink that has one of its own.
+    #[serde(skip)]
     pub clock_skew_ms_max: i64,
     /// After a failed operation of class `retry`, the next attempt waits this long; after each further failure twice as long.
+    #[serde(skip)]
     pub retry_delay_ms: i64,
     /// It never waits longer than this.
+    #[serde(skip)]
     pub retry_delay_ms_max: i64,
     /// Most occurrences of one schedule in one tick when it catches up or is backfilled.
+    #[serde(skip)]
     pub schedule_occurrences_per_tick_max: usize,
     /// A rule to break on purpose; without the feature `planted-bugs` it changes nothing.
+    #[serde(skip)]
     pub planted: Option<PlantedBug>,
 }
 

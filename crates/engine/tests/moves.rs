@@ -101,14 +101,14 @@ fn a_far_task_that_was_cancelled_is_not_revived_by_a_move() {
     story.say(0, create(FAR_MS));
     story.say(5_000, cancel(FAR_MS));
     story.say(10_000, moves(FAR_MS, 20_000));
-    assert_eq!(ran(story), [0_i64; 0]);
+    assert!(ran(story).is_empty());
 }
 
 #[test]
 fn a_task_that_never_was_is_not_brought_to_life_by_a_move() {
     let mut story = Story::begin().with_timetable();
     story.say(0, moves(FAR_MS, 20_000));
-    assert_eq!(ran(story), [0_i64; 0]);
+    assert!(ran(story).is_empty());
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_is_stored_while_the_timetable_is_asked_is_known_as_well() {
     story.say(5_000, moves(FAR_MS, 20_000));
     story.pass(10_000);
     story.let_answers_through();
-    assert_eq!(ran(story), [0_i64; 0]);
+    assert!(ran(story).is_empty());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use etcd_client::{
 };
 use minutehand_model::{Epoch, Timestamp};
 
-use crate::config::{EtcdConfig, TlsConfig};
+use crate::config::EtcdConfig;
 use crate::error::{CallError, StartError, reason};
 use crate::keys::{Keys, RegionFacts, encode};
 use crate::pause::Backoff;
@@ -201,21 +201,24 @@ fn options(config: &EtcdConfig) -> Result<ConnectOptions, StartError> {
         .with_keep_alive_while_idle(true)
         .with_require_leader(true)
         .with_auto_token_refresh(true);
-    if let (Some(user), Some(password)) = (&config.user, &config.password) {
+    if let (Some(user), Some(password)) = (&config.username, &config.password) {
         options = options.with_user(user, password.reveal());
     }
-    if let Some(tls) = &config.tls {
-        options = options.with_tls(tls_options(tls)?);
+    if config.tls {
+        options = options.with_tls(tls_options(config)?);
     }
     Ok(options)
 }
 
-fn tls_options(tls: &TlsConfig) -> Result<TlsOptions, StartError> {
-    let mut options = TlsOptions::new().ca_certificate(Certificate::from_pem(read(&tls.ca)?));
-    if let Some((certificate, key)) = &tls.identity {
+fn tls_options(config: &EtcdConfig) -> Result<TlsOptions, StartError> {
+    let mut options = TlsOptions::new();
+    if let Some(authority) = &config.tls_ca_file {
+        options = options.ca_certificate(Certificate::from_pem(read(authority)?));
+    }
+    if let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_key_file) {
         options = options.identity(Identity::from_pem(read(certificate)?, read(key)?));
     }
-    if let Some(domain) = &tls.domain {
+    if let Some(domain) = &config.tls_domain {
         options = options.domain_name(domain);
     }
     Ok(options)

@@ -1,7 +1,10 @@
 //! How to reach etcd, and as whom.
 
-use std::fmt;
 use std::path::PathBuf;
+
+use minutehand_settings::{Secret, SettingsError, both_or_none};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Longest node id or region name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -10,36 +13,64 @@ const NAME_BYTES_MAX: usize = 64;
 const LEASE_TTL_MS_MIN: i64 = 1_000;
 /// The longest lease, in milliseconds; a crashed scheduler's partitions stay unowned this long.
 const LEASE_TTL_MS_MAX: i64 = 600_000;
+/// The lease of a member that asks for none in particular, in milliseconds.
+const LEASE_TTL_MS_DEFAULT: i64 = 5_000;
 
 /// Where etcd is, and which keys are the region's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct EtcdConfig {
     /// `host:port` or `http(s)://host:port` of the members of the etcd cluster.
     pub endpoints: Vec<String>,
     /// The folder of Minutehand's keys; the region's lie in a folder of that name below it.
     pub prefix: String,
     /// The region: its nodes share the partitions.
+    #[serde(skip)]
     pub region: String,
     /// The upper part of every epoch (`minutehand_model::Epoch::of_region`), at most 32,767. Raise it, everywhere,
     /// after etcd was restored from a snapshot, and when another region has adopted the partitions.
+    #[serde(skip)]
     pub region_epoch: u16,
-    /// User name, where etcd asks for one.
-    pub user: Option<String>,
+    /// The time to live of a scheduler's lease, in milliseconds, rounded up to whole seconds; a crashed scheduler's partitions stay
+    /// unowned this long.
+    #[schemars(range(min = LEASE_TTL_MS_MIN, max = LEASE_TTL_MS_MAX))]
+    pub lease_ttl_ms: i64,
+    /// Whether connections to members are encrypted; endpoints without a scheme are then reached by https.
+    pub tls: bool,
+    /// Who signs the members' certificates (PEM); needed with `tls`.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Our own certificate (PEM), where members ask for one.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key (PEM) of that certificate.
+    pub tls_key_file: Option<PathBuf>,
+    /// The name in the members' certificates, where it is not that of the endpoint.
+    pub tls_domain: Option<String>,
+    /// The user, where members ask for one.
+    pub username: Option<String>,
     /// The user's password.
     pub password: Option<Secret>,
-    /// TLS; endpoints without a scheme are then reached by https.
-    pub tls: Option<TlsConfig>,
+    /// A file that holds the password.
+    pub password_file: Option<PathBuf>,
 }
 
-/// How the connection is secured.
-#[derive(Clone, Debug)]
-pub struct TlsConfig {
-    /// PEM file of the authority that issued etcd's certificate.
-    pub ca: PathBuf,
-    /// PEM files of our own certificate and its key, where etcd asks for one.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// The name that etcd's certificate must bear, where it is not that of the endpoint.
-    pub domain: Option<String>,
+impl Default for EtcdConfig {
+    fn default() -> EtcdConfig {
+        EtcdConfig {
+            endpoints: vec!["127.0.0.1:2379".to_owned()],
+            prefix: "/minutehand".to_owned(),
+            region: "local".to_owned(),
+            region_epoch: 0,
+            lease_ttl_ms: LEASE_TTL_MS_DEFAULT,
+            tls: false,
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_domain: None,
+            username: None,
+            password: None,
+            password_file: None,
+        }
+    }
 }
 
 /// What a node says of itself.
@@ -56,10 +87,6 @@ pub struct MemberConfig {
     /// The time to live of its lease, in milliseconds, rounded up to whole seconds. etcd may grant more.
     pub lease_ttl_ms: i64,
 }
-
-/// A password: shown by nothing.
-#[derive(Clone)]
-pub struct Secret(String);
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -93,23 +120,30 @@ pub enum ConfigError {
         /// What it is.
         given: i64,
     },
-    /// One of user and password without the other.
-    #[error("etcd.user and etcd.password must be given together")]
-    HalfCredentials,
+    /// One of two settings without the other, or a password's file that cannot be read.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
 }
 
 impl EtcdConfig {
     /// etcd without user or TLS, under the prefix `/minutehand`.
     pub fn new(endpoints: Vec<String>, region: impl Into<String>) -> EtcdConfig {
-        EtcdConfig {
-            endpoints,
-            prefix: "/minutehand".to_owned(),
-            region: region.into(),
-            region_epoch: 0,
-            user: None,
-            password: None,
-            tls: None,
+        EtcdConfig { endpoints, region: region.into(), ..EtcdConfig::default() }
+    }
+
+    /// These settings with the password that a file may hold, when what comes together is set together.
+    ///
+    /// # Errors
+    /// When it is not, or the file cannot be read.
+    pub fn checked(self) -> Result<EtcdConfig, SettingsError> {
+        let password = Secret::of("etcd.password", self.password.as_ref(), self.password_file.as_deref())?;
+        both_or_none(("etcd.username", self.username.is_some()), ("etcd.password", password.is_some()))?;
+        let cert = ("etcd.tls_cert_file", self.tls_cert_file.is_some());
+        both_or_none(cert, ("etcd.tls_key_file", self.tls_key_file.is_some()))?;
+        if self.tls {
+            both_or_none(("etcd.tls", true), ("etcd.tls_ca_file", self.tls_ca_file.is_some()))?;
         }
+        Ok(EtcdConfig { password, password_file: None, ..self })
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
@@ -123,9 +157,7 @@ impl EtcdConfig {
         if self.region_epoch > minutehand_model::Epoch::REGION_EPOCH_MAX {
             return Err(ConfigError::RegionEpoch { given: self.region_epoch });
         }
-        if self.user.is_some() != self.password.is_some() {
-            return Err(ConfigError::HalfCredentials);
-        }
+        self.clone().checked()?;
         Ok(())
     }
 }
@@ -138,7 +170,7 @@ impl MemberConfig {
             address: address.into(),
             zone: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            lease_ttl_ms: 5_000,
+            lease_ttl_ms: LEASE_TTL_MS_DEFAULT,
         }
     }
 
@@ -159,23 +191,6 @@ fn check_name(field: &'static str, given: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-impl Secret {
-    /// Keeps a password.
-    pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,7 +207,9 @@ mod tests {
         assert!(said(EtcdConfig { region: "e/u".to_owned(), ..config() }).contains("region is \"e/u\""));
         assert!(said(EtcdConfig { prefix: "/x/".to_owned(), ..config() }).contains("etcd.prefix is \"/x/\""));
         assert!(said(EtcdConfig { region_epoch: 40_000, ..config() }).contains("region_epoch is 40000"));
-        assert!(said(EtcdConfig { user: Some("u".to_owned()), ..config() }).contains("together"));
+        assert!(
+            said(EtcdConfig { username: Some("u".to_owned()), ..config() }).contains("etcd.password is not")
+        );
         let member = MemberConfig { lease_ttl_ms: 10, ..MemberConfig::new("n", "h:1") };
         assert!(member.check().expect_err("too short").to_string().contains("lease_ttl_ms is 10"));
         assert!(MemberConfig::new("a b", "h:1").check().is_err());

@@ -24,7 +24,7 @@ mod supervise;
 mod version;
 mod view;
 
-pub use config::{ConfigError, EtcdConfig, MemberConfig, Secret, TlsConfig};
+pub use config::{ConfigError, EtcdConfig, MemberConfig};
 pub use coordinator::EtcdCoordinator;
 pub use directory::{Directory, PartitionOwner};
 pub use error::StartError;

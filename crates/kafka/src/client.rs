@@ -122,7 +122,7 @@ impl Client {
 
     /// Asks the cluster for its topics. Blocks.
     pub(crate) fn list(&self) -> Result<BTreeMap<String, u32>, PortError> {
-        let action = || format!("ask {} for its topics", self.config.brokers);
+        let action = || format!("ask {} for its topics", self.config.brokers.join(", "));
         let consumer = self.lookups().map_err(|error| port_error(action(), error))?;
         let metadata = consumer.fetch_metadata(None, self.timeout()).map_err(|error| {
             // Why it failed stands among the events that nobody has looked at yet.

@@ -1,145 +1,130 @@
 //! How to reach a Kafka cluster, and how each kind of client is set up.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::PathBuf;
 
 use minutehand_model::limits::{RECORD_BYTES_MAX, TOPIC_RECORD_BYTES_MAX};
+use minutehand_model::time::DAY_MS;
 use minutehand_model::{LogGeneration, LogOffset, QueueName};
+use minutehand_settings::{Secret, SettingsError, both_or_none};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// A password: it has no `Debug` that shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a password.
-    pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("***")
-    }
-}
+use crate::names::TOPIC_PREFIX_BYTES_MAX;
 
 /// How a client proves who it is by a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mechanism {
+    /// It does not.
+    #[default]
+    #[serde(rename = "none")]
+    None,
     /// The password travels as it is: only over TLS.
+    #[serde(rename = "plain")]
     Plain,
     /// SCRAM with SHA-256.
+    #[serde(rename = "scram-sha-256")]
     ScramSha256,
     /// SCRAM with SHA-512.
+    #[serde(rename = "scram-sha-512")]
     ScramSha512,
 }
 
 impl Mechanism {
     /// The mechanism's registered name.
-    pub const fn as_str(self) -> &'static str {
+    const fn registered(self) -> Option<&'static str> {
         match self {
-            Mechanism::Plain => "PLAIN",
-            Mechanism::ScramSha256 => "SCRAM-SHA-256",
-            Mechanism::ScramSha512 => "SCRAM-SHA-512",
+            Mechanism::None => None,
+            Mechanism::Plain => Some("PLAIN"),
+            Mechanism::ScramSha256 => Some("SCRAM-SHA-256"),
+            Mechanism::ScramSha512 => Some("SCRAM-SHA-512"),
         }
     }
 }
 
-/// A user and a password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sasl {
-    /// How the password is proved.
-    pub mechanism: Mechanism,
-    /// The user.
-    pub username: String,
-    /// The password.
-    pub password: Secret,
-}
-
-/// Encryption, and who is trusted. Files are PEM.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Who signs the brokers' certificates; the system's authorities when absent.
-    pub ca_file: Option<PathBuf>,
-    /// The client's own certificate, where brokers ask for one.
-    pub cert_file: Option<PathBuf>,
-    /// The key of that certificate.
-    pub key_file: Option<PathBuf>,
-}
-
-/// How connections are secured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Security {
-    /// Encrypted when present.
-    pub tls: Option<Tls>,
-    /// With a password when present.
-    pub sasl: Option<Sasl>,
-}
-
-impl Security {
-    const fn protocol(&self) -> &'static str {
-        match (&self.tls, &self.sasl) {
-            (None, None) => "plaintext",
-            (Some(_), None) => "ssl",
-            (None, Some(_)) => "sasl_plaintext",
-            (Some(_), Some(_)) => "sasl_ssl",
-        }
-    }
-}
-
-/// How to reach a Kafka cluster and what is kept there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How to reach Kafka, and what is kept there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct KafkaConfig {
-    /// `host:port`, several separated by commas.
-    pub brokers: String,
+    /// `host:port` of some brokers; the others are learned from them.
+    pub brokers: Vec<String>,
     /// What every topic's name begins with.
     pub topic_prefix: String,
     /// The region; part of every transactional id.
+    #[serde(skip)]
     pub region: String,
     /// Partitions of the command log.
+    #[serde(skip)]
     pub partitions: u32,
     /// Which of its logs the command log is: 0 where no other region has ever gone on with this one's partitions.
+    #[schemars(range(max = 32_767))]
     pub log_generation: LogGeneration,
-    /// Partitions of a queue's topic when it is made: a divisor or a multiple of `partitions`.
+    /// Partitions of a queue's topic when it is made: a divisor or a multiple of `cluster.partitions`.
+    #[schemars(range(min = 1, max = 1_024))]
     pub queue_partitions: u32,
     /// Copies of every topic when it is made.
+    #[schemars(range(min = 1, max = 16))]
     pub replication_factor: i32,
     /// How long the command log keeps records, in milliseconds; what lies at or after R must be kept.
+    #[schemars(range(min = 60_000, max = 365 * DAY_MS))]
     pub command_retention_ms: u64,
     /// How long executions, outcomes and rejected records are kept, in milliseconds.
+    #[schemars(range(min = 60_000, max = 365 * DAY_MS))]
     pub retention_ms: u64,
     /// A transaction that takes longer is given up by the broker, and by us.
+    #[schemars(range(min = 1_000, max = 900_000))]
     pub transaction_timeout_ms: u32,
     /// A commit that took longer is followed by a new producer, in milliseconds.
+    #[schemars(range(min = 10, max = 900_000))]
     pub slow_commit_ms: u64,
     /// Longest wait for an answer of a broker, in milliseconds.
+    #[schemars(range(min = 100, max = 600_000))]
     pub request_timeout_ms: u32,
     /// A worker that is not heard of for so long loses its partitions to others, in milliseconds.
+    #[schemars(range(min = 1_000, max = 600_000))]
     pub session_timeout_ms: u32,
     /// How long the producer of commands gathers records, in milliseconds.
+    #[schemars(range(min = 0, max = 1_000))]
     pub append_linger_ms: u32,
-    /// Bytes that a reader of the command log keeps ahead of its owner.
+    /// Bytes that a reader of the command log keeps ahead of its owner, for each partition.
+    #[schemars(range(min = 1 << 20, max = 4_u64 << 30))]
     pub read_ahead_bytes_max: usize,
     /// Furthest that this machine's clock may be from the brokers', in milliseconds; beyond it nothing is owned.
+    #[schemars(range(min = 100, max = DAY_MS))]
     pub clock_skew_ms_max: i64,
     /// Queues whose executions come out as CloudEvents, unless a task says otherwise.
     pub cloudevents_queues: BTreeSet<QueueName>,
     /// Most topics of queues that are made; what is published to further queues becomes a dead letter.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub queue_topics_max: u32,
     /// Longest that a tick waits for the topics of queues that it is the first to need, in milliseconds; what has to wait longer
     /// is put off to a later tick.
+    #[schemars(range(min = 0, max = 10_000))]
     pub topic_wait_ms: u32,
-    /// How connections are secured.
-    pub security: Security,
+    /// Whether connections to brokers are encrypted.
+    pub tls: bool,
+    /// Who signs the brokers' certificates (PEM); the system's authorities unless given.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Our own certificate (PEM), where brokers ask for one.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key (PEM) of that certificate.
+    pub tls_key_file: Option<PathBuf>,
+    /// How the password is proved.
+    pub sasl_mechanism: Mechanism,
+    /// The user, with a mechanism.
+    pub username: Option<String>,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// A file that holds the password.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Default for KafkaConfig {
     fn default() -> KafkaConfig {
         KafkaConfig {
-            brokers: "127.0.0.1:9092".to_owned(),
+            brokers: vec!["127.0.0.1:9092".to_owned()],
             topic_prefix: "minutehand".to_owned(),
             region: "local".to_owned(),
             partitions: 16,
@@ -158,7 +143,14 @@ impl Default for KafkaConfig {
             cloudevents_queues: BTreeSet::new(),
             queue_topics_max: 20_000,
             topic_wait_ms: 250,
-            security: Security::default(),
+            tls: false,
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            sasl_mechanism: Mechanism::None,
+            username: None,
+            password: None,
+            password_file: None,
         }
     }
 }
@@ -177,6 +169,40 @@ const _: () =
     assert!(BATCH_WITH_FRAME_BYTES_MAX <= TOPIC_RECORD_BYTES_MAX, "topics of ours take every batch");
 
 impl KafkaConfig {
+    /// These settings with the password that a file may hold, when they fit each other.
+    ///
+    /// # Errors
+    /// When they do not, or the file cannot be read.
+    pub fn checked(self) -> Result<KafkaConfig, SettingsError> {
+        let password = Secret::of("kafka.password", self.password.as_ref(), self.password_file.as_deref())?;
+        let username = ("kafka.username", self.username.is_some());
+        both_or_none(username, ("kafka.password", password.is_some()))?;
+        both_or_none(("kafka.sasl_mechanism", self.sasl_mechanism != Mechanism::None), username)?;
+        let cert = ("kafka.tls_cert_file", self.tls_cert_file.is_some());
+        both_or_none(cert, ("kafka.tls_key_file", self.tls_key_file.is_some()))?;
+        let prefix_bytes = self.topic_prefix.len();
+        if prefix_bytes == 0 || prefix_bytes > TOPIC_PREFIX_BYTES_MAX {
+            let wanted = format!("1 to {TOPIC_PREFIX_BYTES_MAX}, so that every queue's topic has a name");
+            let given = format!("{prefix_bytes} bytes long");
+            return Err(SettingsError::value("kafka.topic_prefix", given, wanted));
+        }
+        let (all, queue) = (self.partitions, self.queue_partitions);
+        if !all.is_multiple_of(queue) && !queue.is_multiple_of(all) {
+            let wanted = format!("a divisor or a multiple of cluster.partitions, {all}");
+            return Err(SettingsError::value("kafka.queue_partitions", queue, wanted));
+        }
+        Ok(KafkaConfig { password, password_file: None, ..self })
+    }
+
+    const fn protocol(&self) -> &'static str {
+        match (self.tls, self.sasl_mechanism.registered()) {
+            (false, None) => "plaintext",
+            (true, None) => "ssl",
+            (false, Some(_)) => "sasl_plaintext",
+            (true, Some(_)) => "sasl_ssl",
+        }
+    }
+
     /// The offset of a position in the topic of commands.
     pub(crate) fn command_offset(&self, position: u64) -> LogOffset {
         LogOffset::start_of(self.log_generation).plus(position)
@@ -186,18 +212,18 @@ impl KafkaConfig {
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
-            .set("bootstrap.servers", &self.brokers)
+            .set("bootstrap.servers", self.brokers.join(","))
             .set("client.id", "minutehand")
             .set("socket.timeout.ms", self.request_timeout_ms.to_string())
             .set("socket.nagle.disable", "true")
             .set("reconnect.backoff.max.ms", "1000")
-            .set("security.protocol", self.security.protocol())
+            .set("security.protocol", self.protocol())
             .set_log_level(RDKafkaLogLevel::Warning);
-        if let Some(tls) = &self.security.tls {
+        if self.tls {
             let files = [
-                ("ssl.ca.location", &tls.ca_file),
-                ("ssl.certificate.location", &tls.cert_file),
-                ("ssl.key.location", &tls.key_file),
+                ("ssl.ca.location", &self.tls_ca_file),
+                ("ssl.certificate.location", &self.tls_cert_file),
+                ("ssl.key.location", &self.tls_key_file),
             ];
             for (key, file) in files {
                 if let Some(file) = file {
@@ -205,11 +231,11 @@ impl KafkaConfig {
                 }
             }
         }
-        if let Some(sasl) = &self.security.sasl {
+        if let Some(mechanism) = self.sasl_mechanism.registered() {
             config
-                .set("sasl.mechanisms", sasl.mechanism.as_str())
-                .set("sasl.username", &sasl.username)
-                .set("sasl.password", &sasl.password.0);
+                .set("sasl.mechanisms", mechanism)
+                .set("sasl.username", self.username.as_deref().unwrap_or_default())
+                .set("sasl.password", self.password.as_ref().map_or("", Secret::reveal));
         }
         config
     }

@@ -40,7 +40,7 @@ mod transact;
 
 pub use client::Client;
 pub use clock::BrokerClock;
-pub use config::{KafkaConfig, Mechanism, Sasl, Secret, Security, Tls};
+pub use config::{KafkaConfig, Mechanism};
 pub use history::KafkaHistory;
 pub use log::KafkaLog;
 pub use names::{TOPIC_PREFIX_BYTES_MAX, TopicNames};

@@ -155,7 +155,7 @@ impl Reader {
                 return answer;
             }
             if tokio::time::timeout_at(deadline, news).await.is_err() {
-                let reason = format!("{} did not answer in time", self.client.config().brokers);
+                let reason = format!("{} did not answer in time", self.client.config().brokers.join(", "));
                 return Err(PortError::new(ErrorClass::Retry, action(), reason));
             }
         }

@@ -41,10 +41,9 @@ fn stores(client: Arc<Client>) -> Stores {
 impl Harness for Kafka {
     async fn fresh(&self) -> Stores {
         let config = KafkaConfig {
-            brokers: tokio::task::spawn_blocking(minutehand_testkit::kafka)
-                .await
-                .expect("a broker")
-                .to_owned(),
+            brokers: vec![
+                tokio::task::spawn_blocking(minutehand_testkit::kafka).await.expect("a broker").to_owned(),
+            ],
             topic_prefix: prefix(),
             partitions: PARTITIONS,
             queue_partitions: PARTITIONS,

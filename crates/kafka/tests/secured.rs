@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use minutehand_kafka::{Client, KafkaConfig, Mechanism, Sasl, Secret, Security, Tls};
+use minutehand_kafka::{Client, KafkaConfig, Mechanism};
 use minutehand_ports::{ErrorClass, PortError};
+use minutehand_settings::Secret;
 use minutehand_testkit::{Certificates, Kafka, KafkaOptions, PASSWORD, USER};
 
 /// A broker of its own with TLS and SCRAM, and the folder its certificates lie in.
@@ -12,20 +13,18 @@ fn secured(certificates: Certificates) -> Kafka {
 }
 
 fn config(kafka: &Kafka, authority: &Certificates, password: &str) -> KafkaConfig {
-    let tls = Tls { ca_file: Some(authority.authority()), ..Tls::default() };
-    let sasl = Sasl {
-        mechanism: Mechanism::ScramSha512,
-        username: USER.to_owned(),
-        password: Secret::new(password),
-    };
     KafkaConfig {
-        brokers: kafka.secured_bootstrap().unwrap(),
+        brokers: vec![kafka.secured_bootstrap().unwrap()],
         topic_prefix: "secured".to_owned(),
         partitions: 1,
         queue_partitions: 1,
         // Who is not let in hears of it when the time is up.
         request_timeout_ms: 4_000,
-        security: Security { tls: Some(tls), sasl: Some(sasl) },
+        tls: true,
+        tls_ca_file: Some(authority.authority()),
+        sasl_mechanism: Mechanism::ScramSha512,
+        username: Some(USER.to_owned()),
+        password: Some(Secret::new(password)),
         ..KafkaConfig::default()
     }
 }
@@ -75,7 +74,7 @@ async fn an_expired_certificate_is_refused_and_located() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_at_the_address_is_said_in_words() {
     let config = KafkaConfig {
-        brokers: "127.0.0.1:1".to_owned(),
+        brokers: vec!["127.0.0.1:1".to_owned()],
         request_timeout_ms: 1_000,
         ..KafkaConfig::default()
     };

@@ -1,7 +1,7 @@
 //! Closed choices: one list of variants, and everything that is said of them follows from it.
 //!
-//! [`choice!`](crate::choice!) makes an enum with its words, their meanings, `Display` and `FromStr`. With the feature `wire` it reads and
-//! writes JSON as well and describes itself in OpenAPI. Command lines, metric labels and refusals take the words from the same list.
+//! [`choice!`](crate::choice!) makes an enum with its words, their meanings, `Display` and `FromStr`. It reads and writes JSON and has a
+//! JSON schema; with the feature `wire` it describes itself in OpenAPI. Command lines, metric labels and refusals take the words from the same list.
 
 use std::str::FromStr;
 
@@ -101,26 +101,8 @@ macro_rules! choice {
             }
         }
 
-        $crate::choice_on_the_wire!($type, concat!($($doc),+));
-    };
-}
-
-/// Nothing: without the feature `wire` choices have no JSON.
-#[cfg(not(feature = "wire"))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! choice_on_the_wire {
-    ($type:ident, $doc:expr) => {};
-}
-
-/// JSON and OpenAPI of a choice.
-#[cfg(feature = "wire")]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! choice_on_the_wire {
-    ($type:ident, $doc:expr) => {
-        impl $crate::choice::wire::Serialize for $type {
-            fn serialize<S: $crate::choice::wire::Serializer>(
+        impl $crate::choice::json::Serialize for $type {
+            fn serialize<S: $crate::choice::json::Serializer>(
                 &self,
                 serializer: S,
             ) -> Result<S::Ok, S::Error> {
@@ -128,14 +110,42 @@ macro_rules! choice_on_the_wire {
             }
         }
 
-        impl<'de> $crate::choice::wire::Deserialize<'de> for $type {
-            fn deserialize<D: $crate::choice::wire::Deserializer<'de>>(
+        impl<'de> $crate::choice::json::Deserialize<'de> for $type {
+            fn deserialize<D: $crate::choice::json::Deserializer<'de>>(
                 deserializer: D,
             ) -> Result<$type, D::Error> {
-                $crate::choice::wire::read(deserializer)
+                $crate::choice::json::read(deserializer)
             }
         }
 
+        impl $crate::choice::json::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                std::borrow::Cow::Borrowed(stringify!($type))
+            }
+
+            fn json_schema(_: &mut $crate::choice::json::SchemaGenerator) -> $crate::choice::json::Schema {
+                $crate::choice::json::schema::<$type>(concat!($($doc),+))
+            }
+        }
+
+        $crate::choice_on_the_wire!($type, concat!($($doc),+));
+    };
+}
+
+/// Nothing: without the feature `wire` choices have no OpenAPI.
+#[cfg(not(feature = "wire"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! choice_on_the_wire {
+    ($type:ident, $doc:expr) => {};
+}
+
+/// OpenAPI of a choice.
+#[cfg(feature = "wire")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! choice_on_the_wire {
+    ($type:ident, $doc:expr) => {
         impl $crate::choice::wire::PartialSchema for $type {
             fn schema() -> $crate::choice::wire::RefOr<$crate::choice::wire::Schema> {
                 $crate::choice::wire::schema::<$type>($doc)
@@ -150,17 +160,14 @@ macro_rules! choice_on_the_wire {
     };
 }
 
-/// What the macro's JSON and OpenAPI stand on.
-#[cfg(feature = "wire")]
+/// What the macro's JSON and JSON schema stand on.
 #[doc(hidden)]
-pub mod wire {
+pub mod json {
     use std::fmt;
     use std::marker::PhantomData;
 
+    pub use schemars::{JsonSchema, Schema, SchemaGenerator};
     pub use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use utoipa::openapi::schema::{ObjectBuilder, Type};
-    pub use utoipa::openapi::{RefOr, Schema};
-    pub use utoipa::{PartialSchema, ToSchema};
 
     use super::Choice;
 
@@ -178,6 +185,22 @@ pub mod wire {
         }
         deserializer.deserialize_str(Word(PhantomData))
     }
+
+    /// An `enum` of the words.
+    pub fn schema<T: Choice>(doc: &str) -> Schema {
+        schemars::json_schema!({ "type": "string", "enum": T::WORDS, "description": doc.trim() })
+    }
+}
+
+/// What the macro's OpenAPI stands on.
+#[cfg(feature = "wire")]
+#[doc(hidden)]
+pub mod wire {
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+    pub use utoipa::openapi::{RefOr, Schema};
+    pub use utoipa::{PartialSchema, ToSchema};
+
+    use super::Choice;
 
     /// An `enum` of the words, with the meaning of each in its description.
     pub fn schema<T: Choice>(doc: &str) -> RefOr<Schema> {

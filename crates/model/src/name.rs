@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, SCHEDULE_ID_BYTES_MAX};
 
 /// Why a name was refused: the field, the limit and what was given.
@@ -90,7 +93,8 @@ fn is_id_character(c: char) -> bool {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $field:literal, $max:expr, $allowed:expr, $is_allowed:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(try_from = "String", into = "String")]
         pub struct $type(Arc<str>);
 
         impl $type {
@@ -115,6 +119,19 @@ macro_rules! name {
             type Err = NameError;
             fn from_str(text: &str) -> Result<$type, NameError> {
                 $type::parse(text)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<$type, NameError> {
+                $type::parse(&text)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> String {
+                name.as_str().to_owned()
             }
         }
 

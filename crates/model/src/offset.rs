@@ -2,8 +2,14 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// Which of a partition's logs: 0 is the first, a later one begins where another region goes on with the partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct LogGeneration(u16);
 
 impl LogGeneration {
@@ -40,6 +46,19 @@ impl LogGeneration {
             std::cmp::Ordering::Equal => Some(from.position()),
             std::cmp::Ordering::Greater => None,
         }
+    }
+}
+
+impl TryFrom<u16> for LogGeneration {
+    type Error = &'static str;
+    fn try_from(number: u16) -> Result<LogGeneration, &'static str> {
+        LogGeneration::new(number).ok_or("a log generation is at most 32767")
+    }
+}
+
+impl From<LogGeneration> for u16 {
+    fn from(generation: LogGeneration) -> u16 {
+        generation.number()
     }
 }
 

@@ -29,7 +29,7 @@ choice!(
 
 choice!(
     /// Which tasks the timetable gets.
-    Persist, "timetable.persist", default BeyondLookAhead {
+    Persist, "engine.persist", default BeyondLookAhead {
         /// Those due beyond the look-ahead. The log alone holds the others, until they have run.
         BeyondLookAhead = "beyond-look-ahead",
         /// Every one that the log took ahead of its time, unless it has run before its block was sent: what is still to come

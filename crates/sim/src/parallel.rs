@@ -47,7 +47,7 @@ mod tests {
     fn results_come_in_the_order_of_their_numbers() {
         let squares = map(1_000, |number| number * number);
         assert_eq!(squares, (0..1_000).map(|number| number * number).collect::<Vec<_>>());
-        assert_eq!(map(0, |number| number), [0_usize; 0]);
+        assert!(map(0, |number| number).is_empty());
     }
 
     #[test]

@@ -64,7 +64,6 @@ pub use process::{COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, Pr
 pub use run::{Run, StopCause};
 pub use settings::{Clock, HistoryPolicy, Idleness, Random};
 pub use webhook::{
-    Network, NetworkError, Secret, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError,
-    WebhookExecutor,
+    Network, NetworkError, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError, WebhookExecutor,
 };
 pub use worker::{BuildError, GROUP_DEFAULT, RUN_TIMEOUT_MS_MAX, Worker, WorkerBuilder, WorkerError};

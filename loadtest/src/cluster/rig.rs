@@ -57,7 +57,7 @@ impl Ground {
     pub async fn prepare(endpoints: &Endpoints, partitions: u32) -> Result<Ground, Failure> {
         let name = format!("bench{}", SystemClock.now().as_millis());
         let config = KafkaConfig {
-            brokers: endpoints.kafka.clone(),
+            brokers: vec![endpoints.kafka.clone()],
             topic_prefix: name.clone(),
             partitions,
             queue_partitions: partitions,

@@ -140,10 +140,10 @@ impl Rig {
             ("MINUTEHAND_CASSANDRA_KEYSPACE", self.keyspace.to_owned()),
             ("MINUTEHAND_SCHEDULER_NODE_ID", format!("scheduler-{node}")),
             ("MINUTEHAND_SCHEDULER_LISTEN", address.to_string()),
-            ("MINUTEHAND_SCHEDULER_LOOK_AHEAD_MS", options.look_ahead_ms.to_string()),
-            ("MINUTEHAND_SCHEDULER_DEDUPE_WINDOW_MS", options.dedupe_window_ms.to_string()),
-            ("MINUTEHAND_SCHEDULER_FLUSH_INTERVAL_MS", "1000".to_owned()),
-            ("MINUTEHAND_SCHEDULER_CATCH_UP_RATE_PER_S", options.catch_up_rate_per_s.to_string()),
+            ("MINUTEHAND_ENGINE_LOOK_AHEAD_MS", options.look_ahead_ms.to_string()),
+            ("MINUTEHAND_ENGINE_DEDUPE_WINDOW_MS", options.dedupe_window_ms.to_string()),
+            ("MINUTEHAND_ENGINE_FLUSH_INTERVAL_MS", "1000".to_owned()),
+            ("MINUTEHAND_ENGINE_CATCH_UP_RATE_PER_S", options.catch_up_rate_per_s.to_string()),
             ("MINUTEHAND_ETCD_LEASE_TTL_MS", options.lease_ttl_ms.to_string()),
         ];
         let process = Server::of_program(Program {
@@ -167,7 +167,7 @@ impl Rig {
     /// Outside a tokio runtime.
     pub fn client(&self) -> Result<Arc<Client>, Failure> {
         Ok(Client::new(KafkaConfig {
-            brokers: self.kafka.bootstrap(),
+            brokers: vec![self.kafka.bootstrap()],
             topic_prefix: self.prefix.clone(),
             partitions: self.options.partitions,
             queue_partitions: self.options.partitions,

@@ -28,7 +28,7 @@ fn list(name: &str) -> Result<Vec<String>, Failure> {
 
 fn kafka() -> Result<KafkaConfig, Failure> {
     Ok(KafkaConfig {
-        brokers: variable("MINUTEHAND_KAFKA")?,
+        brokers: list("MINUTEHAND_KAFKA")?,
         topic_prefix: variable("MINUTEHAND_KAFKA_TOPIC_PREFIX")?,
         partitions: number("MINUTEHAND_CLUSTER_PARTITIONS")?,
         queue_partitions: number("MINUTEHAND_KAFKA_QUEUE_PARTITIONS")?,
@@ -44,10 +44,10 @@ pub async fn run() -> Result<(), Failure> {
     let kafka = kafka()?;
     let partitions = kafka.partitions;
     let engine = Config {
-        look_ahead_ms: number("MINUTEHAND_SCHEDULER_LOOK_AHEAD_MS")?,
-        dedupe_window_ms: number("MINUTEHAND_SCHEDULER_DEDUPE_WINDOW_MS")?,
-        flush_interval_ms: number("MINUTEHAND_SCHEDULER_FLUSH_INTERVAL_MS")?,
-        catch_up_rate_per_s: number("MINUTEHAND_SCHEDULER_CATCH_UP_RATE_PER_S")?,
+        look_ahead_ms: number("MINUTEHAND_ENGINE_LOOK_AHEAD_MS")?,
+        dedupe_window_ms: number("MINUTEHAND_ENGINE_DEDUPE_WINDOW_MS")?,
+        flush_interval_ms: number("MINUTEHAND_ENGINE_FLUSH_INTERVAL_MS")?,
+        catch_up_rate_per_s: number("MINUTEHAND_ENGINE_CATCH_UP_RATE_PER_S")?,
         normal_tick_delay_ms: 25,
         ..Config::default()
     };

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 
 use async_trait::async_trait;
-use minutehand_cli::{Commands, ConfigShowArgs, DevArgs, Failure, Setting};
+use minutehand_cli::{Commands, ConfigShowArgs, DevArgs, Failure};
+use minutehand_settings::Setting;
 
-use crate::cluster::settings::{ClusterSettings, has_sections};
-use crate::settings::Settings;
+use crate::settings::{self, Mode};
 
 /// The service behind the command line.
 pub(crate) struct Service;
@@ -14,7 +14,7 @@ pub(crate) struct Service;
 #[async_trait]
 impl Commands for Service {
     async fn dev(&self, args: DevArgs) -> Result<(), Failure> {
-        crate::dev::run(args).await
+        Box::pin(crate::dev::run(args)).await
     }
 
     fn lab(&self, words: Vec<OsString>) -> Failure {
@@ -25,7 +25,7 @@ impl Commands for Service {
     async fn role(
         &self,
         role: minutehand_cli::Role,
-        args: minutehand_cli::ClusterArgs,
+        args: minutehand_cli::SettingsArgs,
     ) -> Result<(), Failure> {
         crate::cluster::run(role, &args).await
     }
@@ -33,24 +33,25 @@ impl Commands for Service {
     #[cfg(feature = "cluster")]
     async fn schema_apply(
         &self,
-        args: minutehand_cli::ClusterArgs,
+        args: minutehand_cli::SettingsArgs,
     ) -> Result<Vec<minutehand_cli::SchemaItem>, Failure> {
-        crate::cluster::schema_apply(&args).await
+        Box::pin(crate::cluster::schema_apply(&args)).await
     }
 
     #[cfg(feature = "cluster")]
     async fn schema_status(
         &self,
-        args: minutehand_cli::ClusterArgs,
+        args: minutehand_cli::SettingsArgs,
     ) -> Result<Vec<minutehand_cli::SchemaItem>, Failure> {
-        crate::cluster::schema_status(&args).await
+        Box::pin(crate::cluster::schema_status(&args)).await
     }
 
     fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure> {
-        let is_cluster = args.cluster || args.dev.config.as_deref().map(has_sections) == Some(Ok(true));
-        match is_cluster {
-            true => Ok(ClusterSettings::effective(&args.as_cluster())?.shown()),
-            false => Ok(Settings::effective(&args.dev)?.shown(&args.dev)),
-        }
+        let sources = args.dev.sources();
+        let of_file = sources.config.as_deref().map_or(Mode::Dev, Mode::of_file);
+        let mode = if args.cluster { Mode::Cluster } else { of_file };
+        let loaded = settings::load(mode, &sources)?;
+        loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        Ok(loaded.shown)
     }
 }

@@ -4,14 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use minutehand_cli::{Exit, Failure};
 use minutehand_model::Task;
 use minutehand_worker::{
-    COMMAND_HEADER, Handler, HistoryPolicy, OutputStore, ProcessConfig, ProcessExecutor, Run, URL_HEADER,
-    Verdict, WebhookConfig, WebhookExecutor,
+    COMMAND_HEADER, Handler, OutputStore, ProcessConfig, ProcessExecutor, Run, URL_HEADER, Verdict,
+    WebhookConfigError, WebhookExecutor,
 };
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::output::OutputFolder;
 use crate::permission::CommandPermission;
+use crate::settings::Settings;
 
 /// The header that names the executor, and the one that can be named: what `import crontab` makes runs on any queue.
 const EXECUTOR_HEADER: &str = "minutehand-executor";
@@ -20,25 +24,16 @@ const PROCESS_EXECUTOR: &str = "process";
 /// The queue all of whose tasks are commands.
 const PROCESS_QUEUE: &str = "process";
 
-/// Which executors there are.
-pub(crate) struct ExecutorOptions {
-    /// How webhooks are sent.
-    pub(crate) webhook: WebhookConfig,
-    /// The folder for what commands print; not kept without one.
-    pub(crate) output: Option<PathBuf>,
-    /// Which tasks may run commands.
-    pub(crate) commands: CommandPermission,
-    /// What becomes of executions that no executor fits.
-    pub(crate) unclaimed: Unclaimed,
-}
-
 /// What becomes of executions that no executor fits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Unclaimed {
     /// They are logged as done.
     Log,
     /// They are dead letters, with the reason.
     Fail,
+    /// They stay in their queue: `dev` takes executions only from queues of commands.
+    Keep,
 }
 
 /// Picks the executor that fits a task: a URL goes to the webhook, a command to the process executor.
@@ -59,16 +54,24 @@ enum Wanted {
 }
 
 impl Executors {
-    pub(crate) fn new(options: ExecutorOptions) -> Result<Executors, String> {
-        let has_fixed_url = options.webhook.url.is_some();
+    /// The executors of these settings; `output` is the folder for what commands print, which is not kept without one.
+    pub(crate) fn new(
+        settings: &Settings,
+        commands: CommandPermission,
+        output: Option<PathBuf>,
+    ) -> Result<Executors, Failure> {
         let keep = |folder| Arc::new(OutputFolder::new(folder)) as Arc<dyn OutputStore>;
-        let process = ProcessConfig { output_store: options.output.map(keep), ..ProcessConfig::default() };
+        let process = ProcessConfig { output_store: output.map(keep), ..ProcessConfig::default() };
+        let refused = |error| match error {
+            WebhookConfigError::Settings(error) => Failure::from(error),
+            error => Failure::new(Exit::Usage, error.to_string()),
+        };
         Ok(Executors {
-            webhook: WebhookExecutor::new(options.webhook).map_err(|error| error.to_string())?,
-            has_fixed_url,
+            webhook: WebhookExecutor::new(settings.webhook.clone()).map_err(refused)?,
+            has_fixed_url: settings.webhook.url.is_some(),
             process: ProcessExecutor::new(process),
-            commands: options.commands,
-            unclaimed: options.unclaimed,
+            commands,
+            unclaimed: settings.worker.unclaimed,
         })
     }
 
@@ -97,11 +100,11 @@ impl Handler for Executors {
             Wanted::Webhook => self.webhook.run(run).await,
             Wanted::Command if self.commands.allows(run.task()) => self.process.run(run).await,
             Wanted::Command => Verdict::discard(
-                "commands are off here: the setting process_executor is false, and it is no line of a crontab that this \
+                "commands are off here: the setting worker.process_executor is false, and it is no line of a crontab that this \
                  process follows",
             ),
             Wanted::Nothing => match self.unclaimed {
-                Unclaimed::Log => Verdict::success(),
+                Unclaimed::Log | Unclaimed::Keep => Verdict::success(),
                 Unclaimed::Fail => Verdict::discard(format!(
                     "no executor fits it: it has neither {URL_HEADER} nor {COMMAND_HEADER}"
                 )),
@@ -114,12 +117,7 @@ impl Handler for Executors {
     }
 
     fn run_at_once(&self, run: &Run) -> Option<Verdict> {
-        let is_done = self.unclaimed == Unclaimed::Log && self.wanted(run.task()) == Wanted::Nothing;
+        let is_done = self.unclaimed != Unclaimed::Fail && self.wanted(run.task()) == Wanted::Nothing;
         is_done.then(Verdict::success)
     }
-}
-
-/// The policy behind a word of the settings.
-pub(crate) fn history_policy(word: &str) -> HistoryPolicy {
-    word.parse().unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 //! The command line is the crate `minutehand-cli`; here is what needs the scheduler itself: `dev`, a cluster's roles
 //! (feature `cluster`) and the settings behind `config show`. Simulator and benchmarks are the program `minutehand-lab`.
 
+#[cfg(feature = "cluster")]
 mod cluster;
 mod commands;
 mod descriptors;
@@ -10,7 +11,6 @@ mod dev;
 mod executors;
 mod lab;
 mod lines;
-mod nearest;
 mod observer;
 mod output;
 mod permission;
@@ -18,7 +18,6 @@ mod settings;
 mod signals;
 mod telemetry;
 mod tls;
-mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

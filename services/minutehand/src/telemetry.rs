@@ -5,25 +5,31 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use minutehand_cli::{Exit, Failure};
+use minutehand_settings::Loaded;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+
+use crate::settings::{Settings, TelemetryConfig};
 
 /// How often histograms are brought up to date, so that samples do not pile up between scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How lines of the log look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// One object a line.
-    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "dev speaks to people"))]
     Json,
 }
 
-/// Sends logs to standard error, as far as the filter lets them through.
-pub(crate) fn start_logs(filter: &str, format: LogFormat) -> Result<(), Failure> {
+/// Sends logs to standard error, as far as the filter lets them through, and begins with what the settings warn of.
+pub(crate) fn start_logs(loaded: &Loaded<Settings>) -> Result<(), Failure> {
+    let TelemetryConfig { log: filter, log_format: format } = &loaded.settings.telemetry;
     let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::new(Exit::Usage, format!("log is {filter:?}, which is not a filter: {error}"))
+        Failure::new(Exit::Usage, format!("telemetry.log is {filter:?}, which is not a filter: {error}"))
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -33,7 +39,9 @@ pub(crate) fn start_logs(filter: &str, format: LogFormat) -> Result<(), Failure>
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().try_init(),
     };
-    started.map_err(|error| Failure::new(Exit::Failed, format!("could not start the logs: {error}")))
+    started.map_err(|error| Failure::new(Exit::Failed, format!("could not start the logs: {error}")))?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(())
 }
 
 /// Installs the recorder behind `/metrics`.

@@ -33,7 +33,7 @@ fn no_task_runs_a_command_unless_the_setting_allows_it() {
 #[test]
 fn a_command_is_run_where_the_setting_allows_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut dev = Dev::start(folder.path(), &["dev", "--set", "process_executor=true"]);
+    let mut dev = Dev::start(folder.path(), &["dev", "--set", "worker.process_executor=true"]);
     let words = ["task", "create", "--in", "0s", "--id", "mine", "--queue", "hello", "--header"];
     dev.client(folder.path(), &[&words[..], &["minutehand-command=echo done"]].concat());
     dev.logged(&["ran a task", "mine", "done"]);
@@ -47,7 +47,7 @@ fn a_command_is_run_where_the_setting_allows_it() {
 #[test]
 fn a_command_and_its_children_die_with_a_process_that_is_killed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let dev = Dev::start(folder.path(), &["dev", "--set", "process_executor=true"]);
+    let dev = Dev::start(folder.path(), &["dev", "--set", "worker.process_executor=true"]);
     // Neither heeds SIGTERM.
     let line = "minutehand-command=trap '' TERM; sleep 600 & echo $$ $! > pids.new; mv pids.new pids; wait";
     let words = ["task", "create", "--in", "0s", "--queue", "hello", "--header", line];

@@ -134,7 +134,7 @@ fn what_is_imported_runs_on_whatever_queue() {
     dev.logged(&["gave a task up", "nightly", "process_executor is false"]);
     assert!(!folder.join("ran").exists());
     dev.kill();
-    let dev = Dev::start(folder, &["dev", "--set", "process_executor=true"]);
+    let dev = Dev::start(folder, &["dev", "--set", "worker.process_executor=true"]);
     dev.client(folder, &["schedule", "trigger", &id]);
     eventually("the command runs", || {
         std::fs::read_to_string(folder.join("ran")).is_ok_and(|text| text == "input\n")

@@ -14,7 +14,7 @@ fn lines(path: &std::path::Path) -> usize {
 fn a_schedule_goes_on_after_its_at_most_once_run_was_killed() {
     let folder = tempfile::tempdir().expect("a folder");
     let begun = folder.path().join("begun");
-    let setting = ["dev", "--set", "process_executor=true"];
+    let setting = ["dev", "--set", "worker.process_executor=true"];
     let dev = Dev::start(folder.path(), &setting);
     let schedule =
         ["schedule", "create", "s", "--every", "1s", "--overlap", "skip", "--guarantee", "at-most-once"];
@@ -32,7 +32,7 @@ fn a_schedule_goes_on_after_its_at_most_once_run_was_killed() {
 fn a_task_that_was_lost_is_told_as_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let begun = folder.path().join("begun");
-    let setting = ["dev", "--set", "process_executor=true"];
+    let setting = ["dev", "--set", "worker.process_executor=true"];
     let dev = Dev::start(folder.path(), &setting);
     let task =
         ["task", "create", "--in", "0s", "--id", "t", "--guarantee", "at-most-once", "--queue", "hello"];

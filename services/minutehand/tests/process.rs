@@ -102,7 +102,7 @@ fn hangups_end_nothing_without_files_either() {
 #[test]
 fn callers_that_never_end_do_not_put_off_a_stop() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut running = Running::start(folder.path(), &["--set", "drain_ms=100"]);
+    let mut running = Running::start(folder.path(), &["--set", "worker.drain_ms=100"]);
     let head = "POST /v1/namespaces/default/tasks:bulk HTTP/1.1\r\nHost: localhost\r\n\
         Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"que\r\n";
     let held: Vec<TcpStream> = ["GET /livez HTTP/1.1\r\nHo", head, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
@@ -123,7 +123,7 @@ fn a_second_signal_ends_it_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     // The request would be waited for a while.
     let mut running =
-        Running::start(folder.path(), &["--set", "drain_ms=600000", "--log", "minutehand=info"]);
+        Running::start(folder.path(), &["--set", "worker.drain_ms=600000", "--log", "minutehand=info"]);
     let mut held = TcpStream::connect(&running.address).expect("it listens");
     held.write_all(b"POST /v1/namespaces/default/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
         .expect("sent");

@@ -3,8 +3,9 @@
 use std::net::{TcpListener, TcpStream};
 use std::sync::OnceLock;
 
-use minutehand_cassandra::{CassandraConfig, Credentials, Migrations, SchemaError, Tls};
+use minutehand_cassandra::{CassandraConfig, Migrations, SchemaError};
 use minutehand_ports::{ErrorClass, PortError};
+use minutehand_settings::Secret;
 use minutehand_testkit::{Cassandra, CassandraOptions, Certificates};
 use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
 use tempfile::TempDir;
@@ -32,28 +33,22 @@ async fn secured() -> &'static Secured {
     tokio::task::spawn_blocking(start).await.unwrap()
 }
 
-fn tls(certificates: &Certificates) -> Option<Tls> {
-    Some(Tls {
-        ca_file: Some(certificates.authority()),
-        certificate_file: None,
-        key_file: None,
-        verify_hostnames: true,
-    })
+/// With TLS, trusting the authority of these.
+fn trusting(certificates: &Certificates, config: CassandraConfig) -> CassandraConfig {
+    CassandraConfig { tls: true, tls_ca_file: Some(certificates.authority()), ..config }
 }
 
-fn user(password: &str) -> Option<Credentials> {
-    Some(Credentials { username: "cassandra".to_owned(), password: password.to_owned() })
+fn as_user(password: &str, config: CassandraConfig) -> CassandraConfig {
+    let (username, password) = (Some("cassandra".to_owned()), Some(Secret::new(password)));
+    CassandraConfig { username, password, ..config }
 }
 
 /// Settings with which the secured server lets one in.
 async fn right() -> CassandraConfig {
     let secured = secured().await;
     let points = secured.cassandra.contact_points().split(',').map(str::to_owned).collect();
-    CassandraConfig {
-        tls: tls(&secured.certificates),
-        credentials: user("cassandra"),
-        ..CassandraConfig::new(points, &unique("test"), "north")
-    }
+    let config = CassandraConfig::new(points, &unique("test"), "north");
+    as_user("cassandra", trusting(&secured.certificates, config))
 }
 
 async fn refused(config: &CassandraConfig) -> PortError {
@@ -73,7 +68,7 @@ async fn with_the_right_password_and_certificate_it_works() {
 
 #[tokio::test]
 async fn a_wrong_password_is_said_and_not_shown() {
-    let config = CassandraConfig { credentials: user("canary-password"), ..right().await };
+    let config = as_user("canary-password", right().await);
     let error = refused(&config).await;
     assert_eq!(error.class, ErrorClass::Fatal, "{error}");
     assert!(error.reason.contains("user or password was refused"), "{error}");
@@ -83,14 +78,14 @@ async fn a_wrong_password_is_said_and_not_shown() {
 
 #[tokio::test]
 async fn a_missing_password_is_said() {
-    let error = refused(&CassandraConfig { credentials: None, ..right().await }).await;
+    let error = refused(&CassandraConfig { username: None, password: None, ..right().await }).await;
     assert_eq!(error.class, ErrorClass::Fatal, "{error}");
     assert!(error.reason.contains("asks for a user and a password"), "{error}");
 }
 
 #[tokio::test]
 async fn without_tls_where_it_is_wanted_the_error_asks_for_it() {
-    let error = refused(&CassandraConfig { tls: None, ..right().await }).await;
+    let error = refused(&CassandraConfig { tls: false, ..right().await }).await;
     assert!(error.reason.contains("TLS"), "{error}");
 }
 
@@ -98,7 +93,7 @@ async fn without_tls_where_it_is_wanted_the_error_asks_for_it() {
 async fn a_certificate_of_another_authority_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let others = Certificates::create(folder.path()).unwrap();
-    let error = refused(&CassandraConfig { tls: tls(&others), ..right().await }).await;
+    let error = refused(&trusting(&others, right().await)).await;
     assert_eq!(error.class, ErrorClass::Fatal, "{error}");
     assert!(error.reason.contains("certificate was refused: "), "{error}");
 }
@@ -122,11 +117,9 @@ fn acceptor(address: &str, certificates: &Certificates) -> String {
 
 /// How connecting to a server with these certificates fails.
 async fn met(address: &str, certificates: &Certificates, verify_hostnames: bool) -> PortError {
-    let config = CassandraConfig {
-        tls: tls(certificates).map(|tls| Tls { verify_hostnames, ..tls }),
-        ..CassandraConfig::new(vec![acceptor(address, certificates)], "minutehand", "north")
-    };
-    refused(&config).await
+    let config = CassandraConfig::new(vec![acceptor(address, certificates)], "minutehand", "north");
+    let config = CassandraConfig { tls_verify_hostnames: verify_hostnames, ..config };
+    refused(&trusting(certificates, config)).await
 }
 
 #[tokio::test]

@@ -1,11 +1,8 @@
 //! The arguments of a cluster's roles and of its schema.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 
-use super::dev::DevArgs;
-use super::values::name_and_value;
+use super::dev::{DevArgs, SettingsArgs};
 
 /// Which part of a cluster a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,23 +27,6 @@ impl Role {
     }
 }
 
-/// Where the settings of a cluster come from.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ClusterArgs {
-    /// The file of settings (TOML), one for all roles.
-    #[arg(long, env = "MINUTEHAND_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// A preset of settings.
-    #[arg(long, env = "MINUTEHAND_PROFILE", value_name = "NAME",
-          value_parser = ["balanced", "high-performance", "cost-optimized"])]
-    pub profile: Option<String>,
-
-    /// Set one setting, by the name that `config show --cluster` prints; may be given more than once.
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = name_and_value)]
-    pub set: Vec<(String, String)>,
-}
-
 /// Create or look at what a cluster needs in Kafka, Cassandra and etcd.
 #[derive(Debug, Args)]
 pub struct SchemaCommand {
@@ -59,9 +39,9 @@ pub struct SchemaCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum SchemaVerb {
     /// Create what is missing: topics, keyspace, tables, the count of partitions. Changes and removes nothing.
-    Apply(ClusterArgs),
+    Apply(SettingsArgs),
     /// Say what is there and what is missing; exit code 3 when something is.
-    Status(ClusterArgs),
+    Status(SettingsArgs),
 }
 
 /// Which settings to print.
@@ -71,16 +51,7 @@ pub struct ConfigShowArgs {
     #[command(flatten)]
     pub dev: DevArgs,
 
-    /// Print the settings of a cluster's roles; understood by itself when the file has sections.
+    /// Print what a cluster's roles would run with; understood by itself when the file says where their servers are.
     #[arg(long)]
     pub cluster: bool,
-}
-
-impl ConfigShowArgs {
-    /// Those among the arguments that a cluster's roles have too.
-    #[must_use]
-    pub fn as_cluster(&self) -> ClusterArgs {
-        let DevArgs { config, profile, set, .. } = &self.dev;
-        ClusterArgs { config: config.clone(), profile: profile.clone(), set: set.clone() }
-    }
 }

@@ -6,50 +6,40 @@ use std::path::PathBuf;
 
 use clap::Args;
 use minutehand_crontab::Format;
-use serde::Serialize;
 
 use super::values::{address, crontab_format, name_and_value};
 
-/// Where the value of a setting comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// Built in.
-    Default,
-    /// Chosen by the profile.
-    Profile,
-    /// From the file given with `--config`.
-    File,
-    /// From an environment variable.
-    Environment,
-    /// From the command line.
-    Flag,
-}
+/// The presets of settings.
+pub const PROFILES: [&str; 3] = ["balanced", "high-performance", "cost-optimized"];
 
-impl Origin {
-    /// The word used in tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Origin::Default => "default",
-            Origin::Profile => "profile",
-            Origin::File => "file",
-            Origin::Environment => "environment",
-            Origin::Flag => "flag",
-        }
-    }
+/// Where settings come from, beside the environment.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SettingsArgs {
+    /// A file of settings (TOML), one for `dev` and all roles of a cluster.
+    #[arg(long, env = "MINUTEHAND_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// A preset of settings.
+    #[arg(long, env = "MINUTEHAND_PROFILE", value_name = "NAME", value_parser = PROFILES)]
+    pub profile: Option<String>,
+
+    /// Set one setting, by the name that `config show` prints; may be given more than once.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = name_and_value)]
+    pub set: Vec<(String, String)>,
 }
 
 /// Run everything in one process.
 #[derive(Clone, Debug, Args)]
 pub struct DevArgs {
-    /// The folder that holds everything durable; made when it is missing.
-    #[arg(long, env = "MINUTEHAND_DATA_DIR", value_name = "DIR", default_value = "minutehand-data")]
-    pub data_dir: PathBuf,
+    /// The folder that holds everything durable, made when it is missing; `minutehand-data` unless given
+    /// (embedded.data_dir, MINUTEHAND_DATA_DIR).
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 
-    /// The address of the HTTP API, the page and the metrics; port 0 lets the system choose.
-    #[arg(long, env = "MINUTEHAND_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
-    pub http: SocketAddr,
+    /// The address of the HTTP API, the page and the metrics; port 0 lets the system choose, 127.0.0.1:8080 unless given
+    /// (gateway.listen, MINUTEHAND_HTTP).
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub http: Option<SocketAddr>,
 
     /// Make every line of a crontab a schedule and run its commands; may be given more than once. The schedules follow the
     /// files at each start: an edited line keeps its schedule, that of a removed line is deleted, and those of a
@@ -61,54 +51,52 @@ pub struct DevArgs {
     #[arg(long, value_name = "FORMAT", value_parser = crontab_format, requires = "crontab")]
     pub crontab_format: Option<Format>,
 
-    /// The number of partitions of a new data folder; an existing one keeps its own.
-    #[arg(long, env = "MINUTEHAND_PARTITIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// The number of partitions of a new data folder; an existing one keeps its own (cluster.partitions).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub partitions: Option<u32>,
 
-    /// A preset of settings.
-    #[arg(long, env = "MINUTEHAND_PROFILE", value_name = "NAME",
-          value_parser = ["balanced", "high-performance", "cost-optimized"])]
-    pub profile: Option<String>,
-
-    /// A file of settings (TOML).
-    #[arg(long, env = "MINUTEHAND_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
-    /// Set one setting, by the name that `config show` prints; may be given more than once.
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    pub set: Vec<(String, String)>,
-
-    /// A file of bearer tokens, one per line. Needed to listen elsewhere than on loopback.
-    #[arg(long, env = "MINUTEHAND_TOKENS_FILE", value_name = "FILE")]
+    /// A file of bearer tokens, one per line. Needed to listen elsewhere than on loopback (gateway.tokens_file).
+    #[arg(long, value_name = "FILE")]
     pub tokens_file: Option<PathBuf>,
 
-    /// The certificate to serve HTTPS with (PEM), followed by those between it and an authority.
-    #[arg(long, env = "MINUTEHAND_TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
+    /// The certificate to serve HTTPS with (PEM), followed by those between it and an authority (http.tls_cert_file).
+    #[arg(long, value_name = "FILE")]
     pub tls_cert_file: Option<PathBuf>,
 
-    /// The private key of that certificate (PEM).
-    #[arg(long, env = "MINUTEHAND_TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    /// The private key of that certificate (PEM) (http.tls_key_file).
+    #[arg(long, value_name = "FILE")]
     pub tls_key_file: Option<PathBuf>,
 
-    /// Authorities (PEM): callers must show a certificate of one of them.
-    #[arg(long, env = "MINUTEHAND_TLS_CLIENT_CA_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    /// Authorities (PEM): callers must show a certificate of one of them (http.tls_client_ca_file).
+    #[arg(long, value_name = "FILE")]
     pub tls_client_ca_file: Option<PathBuf>,
 
-    /// What is logged, as `level` or `target=level,…`.
-    #[arg(long, env = "MINUTEHAND_LOG", value_name = "FILTER", default_value = "warn,minutehand=info")]
-    pub log: String,
+    /// What is logged, as `level` or `target=level,…` (telemetry.log, MINUTEHAND_LOG).
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
 
-    /// Where each argument's value comes from; filled by [`crate::parse_from`].
-    #[arg(skip)]
-    pub origins: Vec<(String, Origin)>,
+    /// Everything else that can be set.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
 }
 
 impl DevArgs {
-    /// Where the value of an argument comes from, by its field's name: `data_dir`.
+    /// All sources: flags that are short for a setting stand before those of `--set`.
     #[must_use]
-    pub fn origin(&self, field: &str) -> Origin {
-        let found = self.origins.iter().find(|(name, _)| name == field);
-        found.map_or(Origin::Default, |(_, origin)| *origin)
+    pub fn sources(&self) -> SettingsArgs {
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let short = [
+            ("embedded.data_dir", file(&self.data_dir)),
+            ("gateway.listen", self.http.map(|address| address.to_string())),
+            ("cluster.partitions", self.partitions.map(|count| count.to_string())),
+            ("gateway.tokens_file", file(&self.tokens_file)),
+            ("http.tls_cert_file", file(&self.tls_cert_file)),
+            ("http.tls_key_file", file(&self.tls_key_file)),
+            ("http.tls_client_ca_file", file(&self.tls_client_ca_file)),
+            ("telemetry.log", self.log.clone()),
+        ];
+        let short = short.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        SettingsArgs { set: short.chain(self.settings.set.clone()).collect(), ..self.settings.clone() }
     }
 }
 

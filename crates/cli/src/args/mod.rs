@@ -11,11 +11,10 @@ mod values;
 
 use std::ffi::OsString;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-pub use cluster::{ClusterArgs, ConfigShowArgs, Role, SchemaCommand, SchemaVerb};
-pub use dev::{DevArgs, LabArgs, Origin};
+pub use cluster::{ConfigShowArgs, Role, SchemaCommand, SchemaVerb};
+pub use dev::{DevArgs, LabArgs, PROFILES, SettingsArgs};
 pub(crate) use queue::{
     BucketCommand, BucketVerb, DeadLetterSelection, PartitionCommand, PartitionVerb, QueueCommand, QueueVerb,
 };
@@ -50,11 +49,11 @@ pub enum Verb {
     /// Run everything in one process: scheduler, HTTP API, page, metrics, workers, on a durable store.
     Dev(Box<DevArgs>),
     /// Run a cluster's scheduler: owns partitions, takes commands in and publishes executions.
-    Scheduler(ClusterArgs),
+    Scheduler(SettingsArgs),
     /// Run a cluster's gateway: the HTTP API.
-    Gateway(ClusterArgs),
+    Gateway(SettingsArgs),
     /// Run a cluster's worker: webhooks and commands, for the queues it is given.
-    Worker(ClusterArgs),
+    Worker(SettingsArgs),
     /// Create or look at what a cluster needs in Kafka, Cassandra and etcd.
     Schema(SchemaCommand),
     /// Create, look at, move and cancel tasks.
@@ -105,35 +104,9 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let matches = Cli::command().try_get_matches_from(words)?;
-    let mut cli = Cli::from_arg_matches(&matches)?;
-    let origins = |path: &[&str]| origins(&matches, path);
-    match &mut cli.verb {
-        Verb::Dev(args) => args.origins = origins(&["dev"]),
-        Verb::Config(ConfigCommand { verb: ConfigVerb::Show(args) }) => {
-            args.dev.origins = origins(&["config", "show"]);
-        }
-        Verb::Bench(args) | Verb::Sim(args) => cli.json |= args.take_json(),
-        _ => {}
+    let mut cli = Cli::try_parse_from(words)?;
+    if let Verb::Bench(args) | Verb::Sim(args) = &mut cli.verb {
+        cli.json |= args.take_json();
     }
     Ok(cli)
-}
-
-/// Where the values of a verb's arguments come from, by the arguments' names.
-fn origins(matches: &ArgMatches, path: &[&str]) -> Vec<(String, Origin)> {
-    let mut matches = matches;
-    for name in path {
-        match matches.subcommand_matches(name) {
-            Some(inner) => matches = inner,
-            None => return Vec::new(),
-        }
-    }
-    let origin = |id: &str| match matches.value_source(id) {
-        Some(ValueSource::CommandLine) => Some(Origin::Flag),
-        Some(ValueSource::EnvVariable) => Some(Origin::Environment),
-        Some(ValueSource::DefaultValue) => Some(Origin::Default),
-        _ => None,
-    };
-    let ids = matches.ids().map(|id| id.as_str().to_owned());
-    ids.filter_map(|id| origin(&id).map(|origin| (id, origin))).collect()
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::CommandFactory;
-use minutehand_cli::{Cli, Exit, Origin, Verb, parse_from, usage_error};
+use minutehand_cli::{Cli, Exit, Verb, parse_from, usage_error};
 
 use crate::support::{Buffer, console, run};
 
@@ -141,12 +141,14 @@ fn a_token_is_never_shown() {
 }
 
 #[test]
-fn arguments_of_dev_know_where_they_come_from() {
-    let cli = parse(&["dev", "--http", "127.0.0.1:9000"]).expect("a command line");
-    let Verb::Dev(args) = cli.verb else { panic!("not dev") };
-    assert_eq!(args.origin("http"), Origin::Flag);
-    assert_eq!(args.origin("log"), Origin::Default);
-    assert_eq!(args.origin("no such field"), Origin::Default);
+fn flags_of_dev_are_settings_and_set_wins_over_them() {
+    let words = ["dev", "--set", "gateway.listen=127.0.0.1:1", "--http", "127.0.0.1:2", "--partitions", "4"];
+    let Verb::Dev(args) = parse(&words).expect("a command line").verb else { panic!("not dev") };
+    let expected =
+        [("gateway.listen", "127.0.0.1:2"), ("cluster.partitions", "4"), ("gateway.listen", "127.0.0.1:1")];
+    let given = args.sources().set;
+    let given: Vec<(&str, &str)> = given.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(given, expected);
 }
 
 /// What is not understood here may be understood there, so nothing is.
@@ -172,7 +174,7 @@ async fn words_of_the_laboratory_are_passed_on_as_they_are() {
 async fn hooks_are_called_and_their_failures_shown() {
     let ran = run(&["dev", "--data-dir", "here"]).await;
     assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::Failed, ""));
-    assert_eq!(ran.stderr, "error: dev in here\nhint: a hint\n");
+    assert_eq!(ran.stderr, "error: dev in Some(\"here\")\nhint: a hint\n");
 }
 
 /// What is wrong with a command line is one problem on standard output, as every other failure is.
@@ -202,7 +204,7 @@ fn usage_errors_are_problems_too() {
 fn addresses_may_be_names_or_a_port() {
     let http = |word: &str| {
         let Verb::Dev(args) = parse(&["dev", "--http", word]).expect(word).verb else { panic!("not dev") };
-        args.http.to_string()
+        args.http.expect("given").to_string()
     };
     assert_eq!(http(":7556"), "127.0.0.1:7556");
     assert_eq!(http("[::1]:7556"), "[::1]:7556");
@@ -213,9 +215,8 @@ fn addresses_may_be_names_or_a_port() {
 async fn settings_are_shown_with_their_origin() {
     let ran = run(&["config", "show", "--data-dir", "x"]).await.ok();
     let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[1], ["data_dir", "x", "flag", "Everything", "durable"]);
-    assert_eq!(lines[2][..3], ["http", "127.0.0.1:8080", "default"]);
-    let json = run(&["config", "show", "--json"]).await.ok().json();
-    assert_eq!(json[0]["name"], "data_dir");
-    assert_eq!(json[0]["origin"], "default");
+    assert_eq!(lines[1], ["embedded.data_dir", "x", "flag", "Everything", "durable"]);
+    let json = run(&["config", "show", "--json", "--log", "info"]).await.ok().json();
+    assert_eq!(json[0]["name"], "telemetry.log");
+    assert_eq!(json[0]["origin"], "flag");
 }

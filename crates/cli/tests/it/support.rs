@@ -6,10 +6,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use minutehand_cli::{
-    Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, Setting, parse_from, run_on,
-};
+use minutehand_cli::{Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, parse_from, run_on};
 use minutehand_model::Timestamp;
+use minutehand_settings::{Origin, Setting};
 use serde_json::Value;
 
 /// 2026-11-24T08:00:00Z, the time of every test.
@@ -111,7 +110,7 @@ pub(crate) struct Hooks;
 #[async_trait]
 impl Commands for Hooks {
     async fn dev(&self, args: DevArgs) -> Result<(), Failure> {
-        Err(Failure::new(Exit::Failed, format!("dev in {}", args.data_dir.display())).with_hint("a hint"))
+        Err(Failure::new(Exit::Failed, format!("dev in {:?}", args.data_dir)).with_hint("a hint"))
     }
 
     fn lab(&self, words: Vec<OsString>) -> Failure {
@@ -120,21 +119,11 @@ impl Commands for Hooks {
     }
 
     fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure> {
-        let args = &args.dev;
-        Ok(vec![
-            Setting {
-                name: "data_dir".to_owned(),
-                value: args.data_dir.display().to_string(),
-                origin: args.origin("data_dir"),
-                help: "Everything durable".to_owned(),
-            },
-            Setting {
-                name: "http".to_owned(),
-                value: args.http.to_string(),
-                origin: args.origin("http"),
-                help: "The address".to_owned(),
-            },
-        ])
+        let setting = |(name, value): (String, String)| {
+            let help = "Everything durable".to_owned();
+            Setting { name, value, origin: Origin::Flag, help }
+        };
+        Ok(args.dev.sources().set.into_iter().map(setting).collect())
     }
 }
 

@@ -1,8 +1,9 @@
 //! What an operator is told when a process cannot begin.
 
 use etcd_client::{Client, Permission, PermissionType};
-use minutehand_etcd::{Directory, EtcdConfig, EtcdCoordinator, Secret, StartError, TlsConfig};
+use minutehand_etcd::{Directory, EtcdConfig, EtcdCoordinator, StartError};
 use minutehand_model::PartitionId;
+use minutehand_settings::Secret;
 use minutehand_testkit::{Certificates, Etcd, EtcdOptions};
 
 use crate::support::{PARTITIONS, acquire, assigned, config, config_at, member, start};
@@ -62,11 +63,12 @@ async fn a_wrong_password_and_none_at_all_are_told_apart() {
 
     let words = refused(&open).await.to_string();
     assert!(words.contains("asks for a user name and a password"), "{words}");
-    let user = Some("scheduler".to_owned());
-    let wrong = EtcdConfig { user: user.clone(), password: Some(Secret::new("wrong")), ..open.clone() };
+    let username = Some("scheduler".to_owned());
+    let wrong =
+        EtcdConfig { username: username.clone(), password: Some(Secret::new("wrong")), ..open.clone() };
     let words = refused(&wrong).await.to_string();
     assert!(words.contains("the user name or the password is wrong"), "{words}");
-    let right = EtcdConfig { user, password: Some(Secret::new("right")), ..open };
+    let right = EtcdConfig { username, password: Some(Secret::new("right")), ..open };
     let elsewhere = EtcdConfig { prefix: "/elsewhere".to_owned(), ..right.clone() };
     let words = refused(&elsewhere).await.to_string();
     assert!(words.contains("the user may not use the region's keys"), "{words}");
@@ -82,23 +84,28 @@ async fn certificates_are_checked_and_what_is_wrong_with_them_is_said() {
     let valid = Certificates::create(&folder.path().join("valid")).unwrap();
     let etcd = Etcd::start(&EtcdOptions { secured: Some(valid.clone()) }).unwrap();
     // etcd asks for a certificate of its authority, and takes its own for one.
-    let identity = Some((valid.server_certificate(), valid.server_key()));
-    let trusting = |ca| Some(TlsConfig { ca, identity: identity.clone(), domain: None });
-    let config = EtcdConfig { tls: trusting(valid.authority()), ..config_at(&etcd.endpoint()) };
+    let trusting = |authority, config| EtcdConfig {
+        tls: true,
+        tls_ca_file: Some(authority),
+        tls_cert_file: Some(valid.server_certificate()),
+        tls_key_file: Some(valid.server_key()),
+        ..config
+    };
+    let config = trusting(valid.authority(), config_at(&etcd.endpoint()));
     let node = start(&config, "node").await;
     assigned(&node, 16).await;
     acquire(&node, PartitionId::own(0)).await;
 
     let other = Certificates::create(&folder.path().join("other")).unwrap();
-    let words = refused(&EtcdConfig { tls: trusting(other.authority()), ..config.clone() }).await.to_string();
+    let words = refused(&trusting(other.authority(), config.clone())).await.to_string();
     assert!(words.contains("not issued by the configured authority"), "{words}");
     let absent = folder.path().join("absent.pem");
-    let words = refused(&EtcdConfig { tls: trusting(absent), ..config }).await.to_string();
+    let words = refused(&trusting(absent, config)).await.to_string();
     assert!(words.contains("absent.pem"), "{words}");
 
     let expired = Certificates::create_expired(&folder.path().join("expired")).unwrap();
     let etcd = Etcd::start(&EtcdOptions { secured: Some(expired.clone()) }).unwrap();
-    let config = EtcdConfig { tls: trusting(expired.authority()), ..config_at(&etcd.endpoint()) };
+    let config = trusting(expired.authority(), config_at(&etcd.endpoint()));
     let words = refused(&config).await.to_string();
     assert!(words.contains("a certificate has expired"), "{words}");
 }

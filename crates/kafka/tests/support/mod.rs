@@ -11,7 +11,7 @@ pub(crate) async fn config(name: &str, partitions: u32) -> KafkaConfig {
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     let topic_prefix = format!("{name}-{}-{since}", std::process::id());
     KafkaConfig {
-        brokers,
+        brokers: vec![brokers],
         topic_prefix,
         partitions,
         queue_partitions: partitions,

@@ -23,16 +23,22 @@ mod request;
 mod sign;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use minutehand_model::time::DAY_MS;
 use minutehand_model::{Task, Timestamp};
+use minutehand_settings as settings;
 use reqwest::Client;
 use reqwest::redirect::Policy;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use self::address::{BoundedResolver, NotPublic, Reach};
 use self::lookup::{Lookup, SystemLookup};
 use self::request::{Target, headers_for};
+use self::sign::Secret;
 use crate::attempt::timeout_ms;
 use crate::handler::{Handler, Verdict};
 use crate::run::Run;
@@ -40,49 +46,82 @@ use crate::settings::{Clock, duration_ms, system_clock};
 
 pub use self::networks::{Network, NetworkError};
 pub use self::request::URL_HEADER;
-pub use self::sign::{Secret, SecretError};
+pub use self::sign::SecretError;
 
 /// Connections that are kept for the next request to the same host, and for how long: they are descriptors that do nothing.
 const IDLE_PER_HOST_MAX: usize = 32;
 const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How webhooks are sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct WebhookConfig {
-    /// Where every execution goes; `None`: where its header [`URL_HEADER`] says.
+    /// Where every execution is posted; where its header `minutehand-url` says unless given.
     pub url: Option<String>,
-    /// What requests are signed with; several while a secret is being replaced, none for unsigned requests.
-    pub secrets: Vec<Secret>,
+    /// What requests are signed with: `whsec_` and Base64. They are not signed unless given.
+    pub secret: Option<settings::Secret>,
+    /// A file that holds the secret.
+    pub secret_file: Option<PathBuf>,
+    /// The secret before it, which signs as well while receivers change.
+    pub secret_previous: Option<settings::Secret>,
+    /// A file that holds the secret before it.
+    pub secret_previous_file: Option<PathBuf>,
     /// Longest time to connect, in milliseconds. Ten seconds by default.
+    #[serde(skip)]
     pub connect_timeout_ms: u64,
     /// Longest time from the look-up of the name to the end of the answer, in milliseconds, unless the task's header
-    /// [`TIMEOUT_HEADER`](crate::TIMEOUT_HEADER) says otherwise. Thirty seconds by default.
+    /// `minutehand-timeout-ms` says otherwise.
+    #[schemars(range(min = 1, max = 30 * DAY_MS))]
     pub timeout_ms: i64,
-    /// The most that such a header is granted, in milliseconds. One hour by default.
+    /// The most that such a header is granted, in milliseconds.
+    #[schemars(range(min = 1, max = 30 * DAY_MS))]
     pub timeout_ms_max: i64,
     /// Most bytes of an answer that are read before the connection is closed. 64 KiB by default.
+    #[serde(skip)]
     pub response_bytes_max: usize,
-    /// The ports that may be reached: 80 and 443 by default.
+    /// The ports that may be reached.
+    #[schemars(inner(range(min = 1, max = 65_535)))]
     pub ports: Vec<u16>,
-    /// Networks that may be reached though they are not public; on the allowed ports.
-    pub networks: Vec<Network>,
-    /// Reach any address on any port: for development, never where others may name URLs.
-    pub allow_private_networks: bool,
+    /// Networks that may be reached though they are not public, on the allowed ports: `10.2.0.0/16`.
+    pub allow_cidrs: Vec<Network>,
+    /// Reach any address on any port, loopback and private ones too: for development, never where others may name URLs.
+    pub private_networks: bool,
 }
 
 impl Default for WebhookConfig {
     fn default() -> WebhookConfig {
         WebhookConfig {
             url: None,
-            secrets: Vec::new(),
+            secret: None,
+            secret_file: None,
+            secret_previous: None,
+            secret_previous_file: None,
             connect_timeout_ms: 10_000,
             timeout_ms: 30_000,
             timeout_ms_max: 3_600_000,
             response_bytes_max: 64 * 1024,
             ports: vec![80, 443],
-            networks: Vec::new(),
-            allow_private_networks: false,
+            allow_cidrs: Vec::new(),
+            private_networks: false,
         }
+    }
+}
+
+impl WebhookConfig {
+    /// What requests are signed with, the newest first.
+    fn secrets(&self) -> Result<Vec<Secret>, WebhookConfigError> {
+        let given = [
+            ("webhook.secret", &self.secret, &self.secret_file),
+            ("webhook.secret_previous", &self.secret_previous, &self.secret_previous_file),
+        ];
+        let mut secrets = Vec::new();
+        for (name, secret, file) in given {
+            if let Some(secret) = settings::Secret::of(name, secret.as_ref(), file.as_deref())? {
+                let parsed = Secret::parse(secret.reveal().trim());
+                secrets.push(parsed.map_err(|reason| WebhookConfigError::Secret { name, reason })?);
+            }
+        }
+        Ok(secrets)
     }
 }
 
@@ -95,6 +134,17 @@ pub enum WebhookConfigError {
         /// Why.
         reason: String,
     },
+    /// A secret that nothing can be signed with.
+    #[error("{name}: {reason}")]
+    Secret {
+        /// Its setting.
+        name: &'static str,
+        /// Why not.
+        reason: SecretError,
+    },
+    /// A secret's file cannot be read.
+    #[error(transparent)]
+    Settings(#[from] settings::SettingsError),
     /// TLS could not be set up.
     #[error(
         "TLS for webhooks could not be set up; are the machine's root certificates (ca-certificates) installed?"
@@ -106,6 +156,7 @@ pub enum WebhookConfigError {
 pub struct WebhookExecutor {
     client: Client,
     config: WebhookConfig,
+    secrets: Vec<Secret>,
     reach: Reach,
     clock: Clock,
 }
@@ -128,7 +179,7 @@ impl WebhookExecutor {
         config: WebhookConfig,
         lookup: impl Lookup,
     ) -> Result<WebhookExecutor, WebhookConfigError> {
-        let reach = Reach { is_everywhere: config.allow_private_networks, networks: config.networks.clone() };
+        let reach = Reach { is_everywhere: config.private_networks, networks: config.allow_cidrs.clone() };
         if let Some(url) = &config.url {
             Target::parse(url, &reach, &config.ports).map_err(|reason| WebhookConfigError::Url { reason })?;
         }
@@ -146,7 +197,7 @@ impl WebhookExecutor {
             .dns_resolver(BoundedResolver::new(lookup, reach.clone()))
             .build()
             .map_err(WebhookConfigError::Tls)?;
-        Ok(WebhookExecutor { client, config, reach, clock: system_clock() })
+        Ok(WebhookExecutor { client, secrets: config.secrets()?, config, reach, clock: system_clock() })
     }
 
     async fn post(&self, run: &Run) -> Verdict {
@@ -158,7 +209,7 @@ impl WebhookExecutor {
             Ok(target) => target,
             Err(reason) => return Verdict::discard(reason),
         };
-        let headers = match headers_for(run.execution(), &self.config.secrets, (self.clock)()) {
+        let headers = match headers_for(run.execution(), &self.secrets, (self.clock)()) {
             Ok(headers) => headers,
             Err(reason) => return Verdict::discard(reason),
         };

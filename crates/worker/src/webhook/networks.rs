@@ -4,9 +4,12 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A network by address and length of its prefix (`10.2.0.0/16`, `fd00::/8`), or a single address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
 pub struct Network(IpNet);
 
 /// A network that was refused.
@@ -32,6 +35,20 @@ impl Network {
     /// Whether an address lies in it. An IPv4 address inside an IPv6 one is none.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = NetworkError;
+
+    fn try_from(text: String) -> Result<Network, NetworkError> {
+        text.parse()
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> String {
+        network.0.to_string()
     }
 }
 

@@ -25,11 +25,11 @@ pub enum SecretError {
 
 /// A signing secret. It can be used, but not shown.
 #[derive(Clone)]
-pub struct Secret(hmac::Key);
+pub(super) struct Secret(hmac::Key);
 
 impl Secret {
     /// Parses `whsec_` and the base64 of 24 to 64 bytes.
-    pub fn parse(text: &str) -> Result<Secret, SecretError> {
+    pub(super) fn parse(text: &str) -> Result<Secret, SecretError> {
         let encoded = text.strip_prefix(PREFIX).ok_or(SecretError::Form)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| SecretError::Form)?;
         if !(SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&bytes.len()) {

@@ -209,7 +209,7 @@ async fn no_connection_is_made_to_what_is_not_public() {
 async fn a_private_server_is_reached_where_that_is_allowed() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://loopback.example:{}/", listener.local_addr().unwrap().port());
-    let config = WebhookConfig { allow_private_networks: true, ..WebhookConfig::default() };
+    let config = WebhookConfig { private_networks: true, ..WebhookConfig::default() };
     let names = Names::of(&[("loopback.example", &["127.0.0.1"])]);
     let executor = WebhookExecutor::with_lookup(config, names).unwrap();
     tokio::select! {
@@ -225,7 +225,7 @@ async fn a_network_that_is_allowed_is_reached_on_allowed_ports_only() {
     let names = Names::of(&[("inside.example", &["10.9.9.9", "127.0.0.1"])]);
     let config = WebhookConfig {
         ports: vec![port],
-        networks: vec!["127.0.0.0/8".parse().unwrap()],
+        allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
         ..WebhookConfig::default()
     };
     let executor = WebhookExecutor::with_lookup(config, names).unwrap();

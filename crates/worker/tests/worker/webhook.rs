@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minutehand_model::{Task, Timestamp};
-use minutehand_worker::{
-    Handler, Run, Secret, StopCause, URL_HEADER, Verdict, WebhookConfig, WebhookExecutor,
-};
+use minutehand_settings::Secret;
+use minutehand_worker::{Handler, Run, StopCause, URL_HEADER, Verdict, WebhookConfig, WebhookExecutor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -142,7 +141,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 fn config() -> WebhookConfig {
-    WebhookConfig { allow_private_networks: true, ..WebhookConfig::default() }
+    WebhookConfig { private_networks: true, ..WebhookConfig::default() }
 }
 
 fn executor(config: WebhookConfig) -> WebhookExecutor {
@@ -240,8 +239,8 @@ async fn json_is_called_json_unless_the_task_says_otherwise() {
 #[tokio::test]
 async fn every_secret_signs_and_others_can_verify() {
     let server = Server::with_status("200", "", "").await;
-    let secrets = vec![Secret::parse(SECRET).unwrap(), Secret::parse(OLD_SECRET).unwrap()];
-    verdict_of(WebhookConfig { secrets, ..config() }, task_to(&server.url)).await;
+    let (secret, secret_previous) = (Some(Secret::new(SECRET)), Some(Secret::new(OLD_SECRET)));
+    verdict_of(WebhookConfig { secret, secret_previous, ..config() }, task_to(&server.url)).await;
     let request = server.requests().remove(0);
     let (id, timestamp) =
         (request.header("webhook-id").unwrap(), request.header("webhook-timestamp").unwrap());

@@ -26,8 +26,11 @@ fn the_unit_starts_what_exists_where_its_state_lies() {
     let words: Vec<&str> = command.split_whitespace().collect();
     assert_eq!(words[0], "/usr/bin/minutehand");
     let args = dev_arguments(&words);
-    assert_eq!(args.data_dir.to_str(), Some(&*format!("/var/lib/{}", value("StateDirectory"))));
-    assert!(args.http.ip().is_loopback(), "a unit without tokens listens on loopback only");
+    assert_eq!(args.data_dir, Some(format!("/var/lib/{}", value("StateDirectory")).into()));
+    assert!(
+        args.http.is_none_or(|http| http.ip().is_loopback()),
+        "a unit without tokens listens on loopback only"
+    );
 }
 
 #[test]
@@ -42,9 +45,9 @@ fn the_image_starts_what_exists() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let args = dev_arguments(&words);
     let volume = list("VOLUME");
-    assert_eq!(args.data_dir.to_str(), Some(volume[0].as_str()), "the data lies on the volume");
+    assert_eq!(args.data_dir, Some(volume[0].clone().into()), "the data lies on the volume");
     assert!(args.tokens_file.is_some(), "a listener that others reach wants tokens");
-    let port = args.http.port();
+    let port = args.http.expect("others are to reach it").port();
     assert!(file.lines().any(|line| line == format!("EXPOSE {port}")), "port {port} is exposed");
 }
 

@@ -92,7 +92,7 @@ pub(crate) const BENCHES: &[Bench] = &[
     servers("paced", "start lateness at 50,000 tasks a second", OnServers::Paced),
     servers(
         "persist-all",
-        "the highest rate with every task in a block (timetable.persist = all)",
+        "the highest rate with every task in a block (engine.persist = all)",
         OnServers::PersistAll,
     ),
     servers(

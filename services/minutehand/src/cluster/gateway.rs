@@ -10,27 +10,29 @@ use minutehand_cli::{Exit, Failure};
 use minutehand_etcd::{Directory, EtcdConfig, PartitionOwner};
 use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, router};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue};
-use minutehand_model::{Namespace, PartitionId};
+use minutehand_model::PartitionId;
 use minutehand_node::{Gateway, Limits, Stores, SystemClock};
 use minutehand_peers::{RemoteAsk, RemoteConfig};
 use tokio::sync::watch;
 
 use super::greeting::greeting;
 use super::process::Process;
-use super::settings::ClusterSettings;
 use super::waiting::Waiting;
 use super::{configs, failure, health, servers, token};
+use crate::settings::Settings;
 use crate::signals::{Signals, unless};
 
 /// Runs until SIGINT or SIGTERM, then lets the requests under way end.
-pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
+pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
-    let (etcd, partitions) = (configs::etcd(settings)?, settings.number("cluster.partitions"));
-    let (remote, namespaces) = (remote(settings, &signals)?, namespaces(settings)?);
-    let tokens = crate::tls::tokens(settings.path("gateway.tokens_file"), &signals)?;
+    let (etcd, partitions) = (configs::etcd(settings)?, settings.cluster.partitions);
+    let (remote, namespaces) = (remote(settings, &signals)?, namespaces(settings));
+    let tokens = crate::tls::tokens(settings.gateway.tokens_file.clone(), &signals)?;
     let hint = "write tokens to a file and name it in gateway.tokens_file, or listen on 127.0.0.1";
-    let process = Process::start(settings, "gateway.listen", &tokens, hint, &signals).await?;
+    let process =
+        Process::start(settings, ("gateway.listen", settings.gateway.listen), &tokens, hint, &signals)
+            .await?;
 
     let mut stop_asked = pin!(signals.asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
@@ -54,8 +56,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
         Box::new(health::LogProbe(log)),
         Box::new(health::TimetableProbe(timetable)),
     ]);
-    let limits =
-        Limits { apply_wait_ms_max: settings.number("gateway.apply_wait_ms_max"), ..Limits::default() };
+    let limits = Limits { apply_wait_ms_max: settings.gateway.apply_wait_ms_max, ..Limits::default() };
     // Ready when every partition has an owner.
     let (_all, every) = watch::channel((0..partitions).map(PartitionId::own).collect());
     let gateway = Gateway::asking(stores, Arc::new(asking), Arc::new(SystemClock), limits)
@@ -67,7 +68,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
         namespaces,
         ids: IdSource::from_system(),
         metrics: process.metrics.clone(),
-        default_group: settings.text("worker.group").to_owned(),
+        default_group: settings.worker.group.clone(),
     }));
     let url = process.url();
     println!(
@@ -95,12 +96,12 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
 
 async fn connect(
     waiting: &Waiting,
-    settings: &ClusterSettings,
+    settings: &Settings,
     kafka: &Client,
     cassandra: &CassandraConfig,
     etcd: &EtcdConfig,
 ) -> Result<(Arc<CassandraTimetable>, Directory), Failure> {
-    let partitions = settings.number("cluster.partitions");
+    let partitions = settings.cluster.partitions;
     let (_, timetable, directory) = tokio::try_join!(
         servers::kafka(waiting, settings, kafka),
         servers::cassandra(waiting, settings, cassandra),
@@ -109,33 +110,28 @@ async fn connect(
     Ok((timetable, directory))
 }
 
-fn namespaces(settings: &ClusterSettings) -> Result<NamespacePolicy, Failure> {
-    let names = settings.list("gateway.namespaces");
-    if names.is_empty() {
-        return Ok(NamespacePolicy::OnFirstUse);
+fn namespaces(settings: &Settings) -> NamespacePolicy {
+    match &settings.gateway.namespaces {
+        names if names.is_empty() => NamespacePolicy::OnFirstUse,
+        names => NamespacePolicy::Listed(names.iter().cloned().collect()),
     }
-    let parse = |name: &String| Namespace::parse(name);
-    let parsed: Result<_, _> = names.iter().map(parse).collect();
-    parsed
-        .map(NamespacePolicy::Listed)
-        .map_err(|error| failure::usage(format!("gateway.namespaces: {error}")))
 }
 
-fn remote(settings: &ClusterSettings, signals: &Signals) -> Result<RemoteConfig, Failure> {
+fn remote(settings: &Settings, signals: &Signals) -> Result<RemoteConfig, Failure> {
     let read = |path: &Path| {
         let refused =
             |error| failure::usage(format!("could not read the certificates in {}: {error}", path.display()));
         std::fs::read(path).map_err(refused)
     };
-    let identity_pem = match configs::tls_files(settings)? {
+    let identity_pem = match settings.http.tls_files()? {
         Some(files) => Some([read(&files.cert)?, read(&files.key)?].concat()),
         None => None,
     };
     Ok(RemoteConfig {
         token: token::current(settings, signals)?.shown,
-        ca_pem: settings.path("http.peer_ca_file").as_deref().map(read).transpose()?,
+        ca_pem: settings.http.peer_ca_file.as_deref().map(read).transpose()?,
         identity_pem,
-        ..RemoteConfig::new(settings.number("cluster.partitions"))
+        ..RemoteConfig::new(settings.cluster.partitions)
     })
 }
 

@@ -11,13 +11,12 @@ use minutehand_http::{
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::configs::tls_files;
 use super::failure::usage;
-use super::settings::ClusterSettings;
 use super::waiting::Waiting;
 use crate::descriptors::Descriptors;
+use crate::settings::Settings;
 use crate::signals::{Signals, until_true};
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry;
 use crate::tls;
 
 /// A role's process: where it listens, what it measures, and whether it is to end.
@@ -36,27 +35,21 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts logs and metrics, listens at the setting of this name, and serves its health from then on. Callers bear one
+    /// Starts metrics, listens at the address of a setting, and serves its health from then on. Callers bear one
     /// of `tokens`.
     pub(super) async fn start(
-        settings: &ClusterSettings,
-        listen: &str,
+        settings: &Settings,
+        (listen, wanted): (&str, SocketAddr),
         tokens: &Tokens,
         missing_tokens: &str,
         signals: &Signals,
     ) -> Result<Process, Failure> {
-        let format = match settings.text("telemetry.log_format") {
-            "json" => LogFormat::Json,
-            _ => LogFormat::Text,
-        };
-        telemetry::start_logs(settings.text("telemetry.log"), format)?;
         let metrics = telemetry::start_metrics()?;
         let metrics: RenderMetrics = Arc::new(move || metrics.render());
         let descriptors =
             Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        let tls = tls_files(settings)?;
+        let tls = settings.http.tls_files()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let wanted = settings.address(listen);
         refuse_open_bind(wanted, tokens)
             .map_err(|error| usage(error.to_string()).with_hint(missing_tokens))?;
         let failed = |error: std::io::Error| {
@@ -67,7 +60,7 @@ impl Process {
         let address = listener.local_addr().map_err(failed)?;
 
         let (waiting, ending) = (Waiting::default(), watch::channel(false).0);
-        let drain = Duration::from_millis(settings.number("http.drain_ms"));
+        let drain = Duration::from_millis(settings.http.drain_ms);
         let limits = ServeLimits { drain, ..ServeLimits::default() }.within(descriptors.for_connections());
         let standing = waiting.clone();
         let (router, current) = watch::channel(waiting_router(NodeConfig {

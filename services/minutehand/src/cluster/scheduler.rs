@@ -18,19 +18,21 @@ use tokio::task::JoinError;
 
 use super::greeting::greeting;
 use super::process::Process;
-use super::settings::ClusterSettings;
 use super::waiting::Waiting;
 use super::{configs, failure, health, servers, token};
+use crate::settings::Settings;
 use crate::signals::{Signals, unless};
 
 /// Runs until SIGINT or SIGTERM, then hands every partition over and stops.
-pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
+pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
-    let (etcd, partitions) = (configs::etcd(settings)?, settings.number("cluster.partitions"));
+    let (etcd, partitions) = (configs::etcd(settings)?, settings.cluster.partitions);
     let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
-    let process = Process::start(settings, "scheduler.listen", &tokens, hint, &signals).await?;
+    let process =
+        Process::start(settings, ("scheduler.listen", settings.scheduler.listen), &tokens, hint, &signals)
+            .await?;
     let member = configs::member(settings, process.address)?;
 
     let mut stop_asked = pin!(signals.asked_to_stop());
@@ -85,15 +87,8 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
                 ("node", format!("{} of region {}, {partitions} partitions", member.id, etcd.region)),
                 ("reached", member.address.clone()),
                 ("metrics", format!("{}/metrics", process.url())),
-                ("kafka", settings.list("kafka.brokers").join(", ")),
-                (
-                    "cassandra",
-                    format!(
-                        "{} in {}",
-                        settings.list("cassandra.contact_points").join(", "),
-                        cassandra.keyspace
-                    )
-                ),
+                ("kafka", settings.kafka.brokers.join(", ")),
+                ("cassandra", format!("{} in {}", cassandra.contact_points.join(", "), cassandra.keyspace)),
                 ("etcd", etcd.endpoints.join(", ")),
             ],
         )
@@ -140,7 +135,7 @@ struct Servers<'a> {
 /// it would be assigned.
 async fn connect(
     waiting: &Waiting,
-    settings: &ClusterSettings,
+    settings: &Settings,
     servers: Servers<'_>,
     member: &MemberConfig,
 ) -> Result<(Arc<CassandraTimetable>, EtcdCoordinator), Failure> {
@@ -153,7 +148,7 @@ async fn connect(
         servers::cassandra(waiting, settings, cassandra),
         servers::etcd(waiting, settings, || minutehand_etcd::partitions(etcd)),
     )?;
-    let partitions = settings.number("cluster.partitions");
+    let partitions = settings.cluster.partitions;
     let start = || EtcdCoordinator::start(etcd, member, partitions);
     let coordinator = servers::etcd(waiting, settings, start).await?;
     Ok((timetable, coordinator))

@@ -5,16 +5,16 @@ use minutehand_cli::{Exit, Failure, SchemaItem, SchemaState};
 use minutehand_etcd::EtcdConfig;
 use minutehand_kafka::{Client, TopicDefinition, TopicStanding};
 
-use super::settings::ClusterSettings;
 use super::{configs, failure};
+use crate::settings::Settings;
 
 /// Creates what is missing. Whatever is there and not as it should be is refused before anything is created.
-pub(super) async fn apply(settings: &ClusterSettings) -> Result<Vec<SchemaItem>, Failure> {
+pub(super) async fn apply(settings: &Settings) -> Result<Vec<SchemaItem>, Failure> {
     let before = status(settings).await?;
     let (client, migrations, etcd) = connect(settings).await?;
     let mut items = topics(client.apply_topics().await.map_err(|error| failure::store(&error))?)?;
 
-    let replication = match settings.given("cassandra.replication") {
+    let replication = match &settings.cassandra.replication {
         Some(text) => Replication::parse(text),
         None => Replication::of_nodes(&migrations.datacenters()),
     };
@@ -23,7 +23,7 @@ pub(super) async fn apply(settings: &ClusterSettings) -> Result<Vec<SchemaItem>,
     let status = migrations.apply(&replication).await.map_err(|error| failure::cassandra(&error))?;
     items.extend(tables(&status));
 
-    let partitions = settings.number("cluster.partitions");
+    let partitions = settings.cluster.partitions;
     minutehand_etcd::agree(&etcd, partitions).await.map_err(|error| failure::etcd(&error))?;
     items.push(partition_count(&etcd, Some(partitions), partitions)?);
 
@@ -43,7 +43,7 @@ pub(super) async fn apply(settings: &ClusterSettings) -> Result<Vec<SchemaItem>,
 ///
 /// # Errors
 /// When something is there and not as it should be, or a store does not answer.
-pub(super) async fn status(settings: &ClusterSettings) -> Result<Vec<SchemaItem>, Failure> {
+pub(super) async fn status(settings: &Settings) -> Result<Vec<SchemaItem>, Failure> {
     let (client, migrations, etcd) = connect(settings).await?;
     let mut items = topics(client.standings().await.map_err(|error| failure::store(&error))?)?;
 
@@ -54,13 +54,11 @@ pub(super) async fn status(settings: &ClusterSettings) -> Result<Vec<SchemaItem>
     items.extend(tables(&status));
 
     let stored = minutehand_etcd::partitions(&etcd).await.map_err(|error| failure::etcd(&error))?;
-    items.push(partition_count(&etcd, stored, settings.number("cluster.partitions"))?);
+    items.push(partition_count(&etcd, stored, settings.cluster.partitions)?);
     Ok(items)
 }
 
-async fn connect(
-    settings: &ClusterSettings,
-) -> Result<(std::sync::Arc<Client>, Migrations, EtcdConfig), Failure> {
+async fn connect(settings: &Settings) -> Result<(std::sync::Arc<Client>, Migrations, EtcdConfig), Failure> {
     let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
     let etcd = configs::etcd(settings)?;
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;

@@ -10,31 +10,27 @@ use minutehand_kafka::{BrokerClock, Client};
 use minutehand_ports::ErrorClass;
 
 use super::failure;
-use super::settings::ClusterSettings;
 use super::waiting::{Server, Waiting};
+use crate::settings::Settings;
 
-fn server(settings: &ClusterSettings, name: &'static str, endpoints: &str) -> Server {
-    Server { name, endpoints: settings.list(endpoints) }
+fn server(name: &'static str, endpoints: &[String]) -> Server {
+    Server { name, endpoints: endpoints.to_vec() }
 }
 
 /// Kafka, with its topics as they must be.
-pub(super) async fn kafka(
-    waiting: &Waiting,
-    settings: &ClusterSettings,
-    client: &Client,
-) -> Result<(), Failure> {
+pub(super) async fn kafka(waiting: &Waiting, settings: &Settings, client: &Client) -> Result<(), Failure> {
     let check = || async { client.check_topics().await.map_err(|error| failure::store(&error)) };
-    waiting.until(server(settings, "Kafka", "kafka.brokers"), check).await
+    waiting.until(server("Kafka", &settings.kafka.brokers), check).await
 }
 
 /// The brokers' clock, and ours near enough to it.
 pub(super) async fn clock(
     waiting: &Waiting,
-    settings: &ClusterSettings,
+    settings: &Settings,
     clock: &Arc<BrokerClock>,
 ) -> Result<(), Failure> {
     let compare = || async { clock.compare().await.map_err(|error| failure::store(&error)) };
-    waiting.until(server(settings, "Kafka", "kafka.brokers"), compare).await
+    waiting.until(server("Kafka", &settings.kafka.brokers), compare).await
 }
 
 /// How often a scheduler compares its clock with the brokers', whether or not it owns anything: what it owns is compared at every
@@ -56,18 +52,18 @@ pub(super) async fn clock_goes_wrong(clock: &Arc<BrokerClock>) -> String {
 /// Cassandra, with its tables as they must be.
 pub(super) async fn cassandra(
     waiting: &Waiting,
-    settings: &ClusterSettings,
+    settings: &Settings,
     config: &CassandraConfig,
 ) -> Result<Arc<CassandraTimetable>, Failure> {
     let connect =
         || async { CassandraTimetable::connect(config).await.map_err(|error| failure::cassandra(&error)) };
-    waiting.until(server(settings, "Cassandra", "cassandra.contact_points"), connect).await
+    waiting.until(server("Cassandra", &settings.cassandra.contact_points), connect).await
 }
 
 /// etcd, by whatever is to be begun there.
 pub(super) async fn etcd<T, F>(
     waiting: &Waiting,
-    settings: &ClusterSettings,
+    settings: &Settings,
     begin: impl Fn() -> F,
 ) -> Result<T, Failure>
 where
@@ -77,5 +73,5 @@ where
         let begun = begin();
         async move { begun.await.map_err(|error| failure::etcd(&error)) }
     };
-    waiting.until(server(settings, "etcd", "etcd.endpoints"), begin).await
+    waiting.until(server("etcd", &settings.etcd.endpoints), begin).await
 }

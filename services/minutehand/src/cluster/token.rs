@@ -3,9 +3,10 @@
 use minutehand_cli::Failure;
 use minutehand_http::Tokens;
 use minutehand_peers::PeerToken;
+use minutehand_settings::Secret;
 
 use super::failure::usage;
-use super::settings::ClusterSettings;
+use crate::settings::Settings;
 use crate::signals::Signals;
 
 /// What callers must show, and what we show. A file may hold several tokens, one a line: all of them are accepted, the first is
@@ -18,9 +19,9 @@ pub(super) struct ClusterToken {
 }
 
 /// Reads it from the settings, and its file again at every SIGHUP; what cannot be used then changes nothing.
-pub(super) fn current(settings: &ClusterSettings, signals: &Signals) -> Result<ClusterToken, Failure> {
+pub(super) fn current(settings: &Settings, signals: &Signals) -> Result<ClusterToken, Failure> {
     let current = read(settings)?;
-    if let Some(file) = settings.path("cluster.token_file") {
+    if let Some(file) = settings.cluster.token_file.clone() {
         let (kept, settings) = (current.clone(), settings.clone());
         signals.at_hangup(move || match read(&settings) {
             Ok(token) => {
@@ -36,11 +37,14 @@ pub(super) fn current(settings: &ClusterSettings, signals: &Signals) -> Result<C
     Ok(current)
 }
 
-fn read(settings: &ClusterSettings) -> Result<ClusterToken, Failure> {
-    let Some(text) = settings.secret("cluster.token")? else {
+fn read(settings: &Settings) -> Result<ClusterToken, Failure> {
+    let config = &settings.cluster;
+    let token = Secret::of("cluster.token", config.token.as_ref(), config.token_file.as_deref())?;
+    let Some(token) = token else {
         return Ok(ClusterToken { accepted: Tokens::none(), shown: PeerToken::none() });
     };
-    let accepted = Tokens::shared("cluster.token", &text).map_err(|error| usage(error.to_string()))?;
+    let text = token.reveal();
+    let accepted = Tokens::shared("cluster.token", text).map_err(|error| usage(error.to_string()))?;
     let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let shown = PeerToken::new(first).map_err(|error| usage(error.to_string()))?;
     Ok(ClusterToken { accepted, shown })

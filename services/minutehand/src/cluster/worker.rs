@@ -14,21 +14,21 @@ use tokio::sync::watch;
 
 use super::greeting::greeting;
 use super::process::Process;
-use super::settings::ClusterSettings;
 use super::{configs, failure, health, servers, token};
-use crate::executors::{ExecutorOptions, Executors, Unclaimed, history_policy};
+use crate::executors::{Executors, Unclaimed};
 use crate::observer::Observer;
 use crate::permission::CommandPermission;
+use crate::settings::{Settings, WorkerConfig};
 use crate::signals::{Signals, unless};
-use crate::webhooks;
 
 /// Runs until SIGINT or SIGTERM, then lets running handlers end.
-pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
+pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let (kafka, queues, executors) = (configs::kafka(settings)?, queues(settings)?, executors(settings)?);
     let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
-    let process = Process::start(settings, "worker.listen", &tokens, hint, &signals).await?;
+    let process =
+        Process::start(settings, ("worker.listen", settings.worker.listen), &tokens, hint, &signals).await?;
 
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     let mut stop_asked = pin!(signals.asked_to_stop());
@@ -42,9 +42,9 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     let port: Arc<dyn ExecutionQueue> = queue.clone();
     let (stop, stopping) = watch::channel(false);
     let observer = Observer::new(false);
-    let group = settings.text("worker.group").to_owned();
+    let group = settings.worker.group.clone();
     tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), group.clone(), stopping.clone()));
-    let worker = worker(settings, &port, &queues, executors, observer)?;
+    let worker = worker(&settings.worker, &port, executors, observer)?;
     let mut running = tokio::spawn(worker.run(crate::signals::until_true(stopping)));
 
     let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
@@ -67,7 +67,7 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
                 ("queues", names.join(", ")),
                 ("group", group),
                 ("metrics", format!("{}/metrics", process.url())),
-                ("kafka", settings.list("kafka.brokers").join(", ")),
+                ("kafka", settings.kafka.brokers.join(", ")),
             ],
         )
     );
@@ -89,55 +89,39 @@ pub(super) async fn run(settings: &ClusterSettings) -> Result<(), Failure> {
     }
 }
 
-fn queues(settings: &ClusterSettings) -> Result<Vec<QueueName>, Failure> {
-    let queues = configs::queues(settings, "worker.queues")?;
-    if queues.is_empty() {
+fn queues(settings: &Settings) -> Result<&[QueueName], Failure> {
+    if settings.worker.queues.is_empty() {
         return Err(failure::usage("worker.queues is empty; name the queues that this worker serves"));
     }
-    Ok(queues)
+    Ok(&settings.worker.queues)
 }
 
-fn executors(settings: &ClusterSettings) -> Result<Executors, Failure> {
-    let mut secrets = Vec::new();
-    for (setting, name) in [
-        ("worker.webhook_secret", "webhook_secret"),
-        ("worker.webhook_secret_previous", "webhook_secret_previous"),
-    ] {
-        secrets.extend(settings.secret(setting)?.map(|secret| (name, secret)));
+fn executors(settings: &Settings) -> Result<Executors, Failure> {
+    let WorkerConfig { unclaimed, process_executor, output_dir, .. } = &settings.worker;
+    if *unclaimed == Unclaimed::Keep {
+        return Err(failure::usage(
+            "worker.unclaimed is keep, which only `dev` can; leave the queue out of worker.queues",
+        ));
     }
-    let within = |error: String| failure::usage(format!("[worker] {error}"));
-    let webhook =
-        webhooks::config(|name| settings.text(&format!("worker.{name}")), secrets).map_err(within)?;
-    let executors = Executors::new(ExecutorOptions {
-        webhook,
-        output: settings.path("worker.output_dir"),
-        commands: CommandPermission::of_tasks(settings.is_on("worker.process_executor")),
-        unclaimed: match settings.text("worker.unclaimed") {
-            "fail" => Unclaimed::Fail,
-            _ => Unclaimed::Log,
-        },
-    });
-    executors.map_err(failure::usage)
+    Executors::new(settings, CommandPermission::of_tasks(*process_executor), output_dir.clone())
 }
 
 fn worker(
-    settings: &ClusterSettings,
+    config: &WorkerConfig,
     port: &Arc<dyn ExecutionQueue>,
-    queues: &[QueueName],
     executors: Executors,
     observer: Arc<dyn WorkerObserver>,
 ) -> Result<Worker, Failure> {
     let handler: Arc<dyn Handler> = Arc::new(executors);
     let mut builder = Worker::builder(Arc::clone(port))
-        .group(settings.text("worker.group"))
+        .group(config.group.clone())
         .observer(observer)
-        .places(Places::new(settings.number("worker.concurrency_total")))
-        .history(history_policy(settings.text("worker.history")))
-        .run_timeout_ms(settings.number("worker.run_timeout_ms"))
-        .drain_ms(settings.number("worker.drain_ms"));
-    for queue in queues {
-        builder =
-            builder.handle_shared(queue.clone(), Arc::clone(&handler), settings.number("worker.concurrency"));
+        .places(Places::new(config.concurrency_total))
+        .history(config.history)
+        .run_timeout_ms(config.run_timeout_ms)
+        .drain_ms(config.drain_ms);
+    for queue in &config.queues {
+        builder = builder.handle_shared(queue.clone(), Arc::clone(&handler), config.concurrency);
     }
     builder.build().map_err(|error| failure::usage(format!("worker: {error}")))
 }

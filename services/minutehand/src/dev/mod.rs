@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use minutehand_cli::{DevArgs, Exit, Failure};
 use minutehand_embedded::{EmbeddedStore, Health};
-use minutehand_engine::Config;
-use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, ServeLimits, TlsFiles};
+use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, ServeLimits};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_standalone::{Ended, Scheduler};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::descriptors::Descriptors;
+use crate::executors::Executors;
 use crate::permission::CommandPermission;
-use crate::settings::Settings;
+use crate::settings::{self, Mode};
 use crate::signals::{Signals, unless, until_true};
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry;
 use crate::tls;
 use crontab::AtStart;
 use follow::Follower;
@@ -30,11 +30,12 @@ use follow::Follower;
 /// Runs until SIGINT or SIGTERM, then hands everything over and stops.
 pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let settings = Settings::effective(&args)?;
-    let commands = CommandPermission::of_tasks(settings.is_on("process_executor"));
+    let loaded = settings::load(Mode::Dev, &args.sources())?;
+    let settings = loaded.settings.clone();
+    let commands = CommandPermission::of_tasks(settings.worker.process_executor);
     let follower = Follower::new(&args, commands.clone());
     let mut crontabs = crontab::read(&args)?;
-    telemetry::start_logs(&args.log, LogFormat::Text)?;
+    telemetry::start_logs(&loaded)?;
     let metrics = telemetry::start_metrics()?;
     let descriptors = Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     tracing::debug!(
@@ -43,30 +44,32 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         runs = descriptors.for_runs(),
         "shared out the file descriptors"
     );
-    let tokens = tls::tokens(args.tokens_file.clone(), &signals)?;
-    let tls_files = args.tls_cert_file.clone().zip(args.tls_key_file.clone());
-    let tls_files =
-        tls_files.map(|(cert, key)| TlsFiles { cert, key, client_ca: args.tls_client_ca_file.clone() });
-    minutehand_http::refuse_open_bind(args.http, &tokens)
+    let tokens = tls::tokens(settings.gateway.tokens_file.clone(), &signals)?;
+    let tls_files = settings.http.tls_files()?;
+    let wanted = settings.gateway.listen;
+    minutehand_http::refuse_open_bind(wanted, &tokens)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let listener = minutehand_http::listen(args.http).map_err(|error| {
-        Failure::new(Exit::Failed, format!("could not listen on {}: {error}", args.http))
+    let listener = minutehand_http::listen(wanted).map_err(|error| {
+        Failure::new(Exit::Failed, format!("could not listen on {wanted}: {error}"))
             .with_hint("choose another address with --http")
     })?;
     let http = listener.local_addr().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
 
-    let store = store::open(&args, &settings, descriptors).await?;
-    let scheduler = Scheduler::start(Arc::clone(&store), engine_config(&settings));
+    let store = store::open(&loaded, descriptors).await?;
+    let scheduler = Scheduler::start(Arc::clone(&store), settings.engine.clone());
     let (stop, stopping) = watch::channel(false);
-    let executors = workers::executors(&settings, commands.clone(), args.data_dir.join("output"))?;
-    let drain = Duration::from_millis(settings.number("drain_ms").unsigned_abs());
+    let data_dir = settings.embedded.data_dir.clone();
+    let output = settings.worker.output_dir.clone().unwrap_or_else(|| data_dir.join("output"));
+    let executors = Executors::new(&settings, commands.clone(), Some(output))?;
+    let drain = Duration::from_millis(settings.http.drain_ms);
+    let workers_drain = Duration::from_millis(settings.worker.drain_ms.unsigned_abs());
     // Workers begin when it is known which commands are those of crontabs.
     let (known, executors_known) = oneshot::channel();
     let workers = tokio::spawn({
         let (store, runs_max, stopping) = (store.clone(), descriptors.for_runs(), stopping.clone());
         async move {
             if let Ok(executors) = executors_known.await {
-                workers::run(store, executors, settings, runs_max, stopping).await;
+                workers::run(store, executors, settings.worker, runs_max, stopping).await;
             }
         }
     });
@@ -90,7 +93,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         known.send(executors).ok();
         let followed = changes.apply(scheduler.gateway(), crontabs, AtStart::Now, SystemClock.now()).await?;
         let schedules = (!args.crontab.is_empty()).then_some(followed.schedules);
-        println!("{}", greeting::greeting(http, is_tls, &args.data_dir, schedules));
+        println!("{}", greeting::greeting(http, is_tls, &data_dir, schedules));
         Ok::<(), Failure>(())
     });
     let work = async {
@@ -106,7 +109,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let ended_by_itself = unless(signals.asked_to_stop(), work).await;
     stop.send_replace(true);
     // Callers and runs have the same time to end, side by side; neither waits for the other.
-    let _ = tokio::join!(served, timeout(drain + WORKERS_LAST_STEPS, workers));
+    let _ = tokio::join!(served, timeout(workers_drain + WORKERS_LAST_STEPS, workers));
     let handed_over = scheduler.stop().await;
     match ended_by_itself.or(handed_over.err().map(|ended| stopped(&ended))) {
         None => Ok(()),
@@ -133,21 +136,4 @@ async fn closed(store: &EmbeddedStore) -> String {
 fn stopped(ended: &Ended) -> Failure {
     Failure::new(Exit::Failed, ended.to_string())
         .with_hint("the lines before this say why; nothing that was acknowledged is lost")
-}
-
-fn engine_config(settings: &Settings) -> Config {
-    Config {
-        look_ahead_ms: settings.number("look_ahead_ms"),
-        dedupe_window_ms: settings.number("dedupe_window_ms"),
-        memory_bytes_max: settings.size("memory_bytes_max"),
-        persist: settings.text("timetable_persist").parse().expect("words were checked when they were set"),
-        flush_interval_ms: settings.number("flush_interval_ms"),
-        tick_publications_max: settings.size("tick_publications_max"),
-        normal_tick_delay_ms: settings.number("normal_tick_delay_ms"),
-        low_tick_delay_ms: settings.number("low_tick_delay_ms"),
-        catch_up_after_ms: settings.number("catch_up_after_ms"),
-        catch_up_rate_per_s: settings.size("catch_up_rate_per_s") as u64,
-        checkpoint_interval_ms: settings.number("checkpoint_interval_ms"),
-        ..Config::default()
-    }
 }

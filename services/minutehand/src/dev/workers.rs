@@ -1,11 +1,9 @@
 //! The workers of `dev`: every queue gets one as soon as something is published to it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_cli::{Exit, Failure};
 use minutehand_embedded::EmbeddedStore;
 use minutehand_model::QueueName;
 use minutehand_ports::ExecutionQueue;
@@ -13,11 +11,9 @@ use minutehand_worker::{GROUP_DEFAULT, GivenDues, Handler, Idleness, Places, Wor
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::executors::{ExecutorOptions, Executors, Unclaimed, history_policy};
+use crate::executors::{Executors, Unclaimed};
 use crate::observer::Observer;
-use crate::permission::CommandPermission;
-use crate::settings::Settings;
-use crate::webhooks;
+use crate::settings::WorkerConfig;
 
 /// Workers there may be at once without a wait. A burst of tasks for thousands of queues then costs the memory of this many.
 const WORKERS_AT_ONCE: usize = 128;
@@ -31,41 +27,22 @@ const IDLE_CROWDED_MS: i64 = 5;
 /// The queue of crontab lines.
 pub(super) const CRONTAB_QUEUE: &str = "crontab";
 
-/// The executors as the settings say.
-pub(super) fn executors(
-    settings: &Settings,
-    commands: CommandPermission,
-    output: PathBuf,
-) -> Result<Executors, Failure> {
-    let usage = |message: String| Failure::new(Exit::Usage, message);
-    let mut secrets = Vec::new();
-    for name in ["webhook_secret_file", "webhook_secret_previous_file"] {
-        secrets.extend(settings.read(name)?.map(|secret| (name, secret)));
-    }
-    let webhook = webhooks::config(|name| settings.text(name), secrets).map_err(usage)?;
-    let unclaimed = match settings.text("unclaimed") {
-        "fail" => Unclaimed::Fail,
-        _ => Unclaimed::Log,
-    };
-    Executors::new(ExecutorOptions { webhook, output: Some(output), commands, unclaimed }).map_err(usage)
-}
-
 /// Runs workers until `shutdown` turns true and all of them have drained. A queue has one as long as there is something
 /// to do in it. At most `runs_max` runs are in progress at once.
 pub(super) async fn run(
     store: Arc<EmbeddedStore>,
     executors: Executors,
-    settings: Settings,
+    config: WorkerConfig,
     runs_max: usize,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let handler: Arc<dyn Handler> = Arc::new(executors);
-    let keeps_unclaimed = settings.text("unclaimed") == "keep";
+    let keeps_unclaimed = config.unclaimed == Unclaimed::Keep;
     let port: Arc<dyn ExecutionQueue> = store.clone();
     let observer = Observer::new(true);
     tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), GROUP_DEFAULT.to_owned(), shutdown.clone()));
     let observer: Arc<dyn WorkerObserver> = observer;
-    let places = Places::new(settings.size("worker_concurrency_total").min(runs_max));
+    let places = Places::new(config.concurrency_total.min(runs_max));
     let dues = GivenDues::default();
     let (tell_crowd, is_crowded) = watch::channel(false);
     let mut waiting: BTreeSet<QueueName> = BTreeSet::new();
@@ -85,7 +62,7 @@ pub(super) async fn run(
                 is_crowded: is_crowded.clone(),
             };
             let shared = (&places, &dues);
-            let worker = worker(&port, &queue, Arc::clone(&handler), &observer, shared, &settings, idleness);
+            let worker = worker(&port, &queue, Arc::clone(&handler), &observer, shared, &config, idleness);
             let mut shutdown = shutdown.clone();
             workers.spawn(async move {
                 let stopped = async move {
@@ -133,18 +110,18 @@ fn worker(
     handler: Arc<dyn Handler>,
     observer: &Arc<dyn WorkerObserver>,
     (places, dues): (&Places, &GivenDues),
-    settings: &Settings,
+    config: &WorkerConfig,
     idleness: Idleness,
 ) -> Result<Worker, String> {
     let built = Worker::builder(Arc::clone(port))
         .observer(Arc::clone(observer))
         .places(places.clone())
         .given_dues(dues.clone())
-        .history(history_policy(settings.text("history")))
-        .run_timeout_ms(settings.number("run_timeout_ms"))
-        .drain_ms(settings.number("drain_ms"))
+        .history(config.history)
+        .run_timeout_ms(config.run_timeout_ms)
+        .drain_ms(config.drain_ms)
         .ends_when_idle(idleness)
-        .handle_shared(queue.clone(), handler, settings.size("worker_concurrency"))
+        .handle_shared(queue.clone(), handler, config.concurrency)
         .build();
     built.map_err(|error| error.to_string())
 }

@@ -38,9 +38,8 @@ fn unreadable_records_are_set_aside_and_their_neighbours_run() {
     let scheduler = cluster.start("scheduler", &[]);
     let gateway = cluster.start("gateway", &[]);
     let receiver = Receiver::start();
-    let url = format!("worker.webhook_url={}", receiver.url);
-    let worker =
-        cluster.start("worker", &["worker.queues=hooks", "worker.webhook_private_networks=true", &url]);
+    let url = format!("webhook.url={}", receiver.url);
+    let worker = cluster.start("worker", &["worker.queues=hooks", "webhook.private_networks=true", &url]);
     cluster.ready(&gateway);
 
     let (_runtime, client) = cluster.kafka();

@@ -314,9 +314,8 @@ fn no_record_of_a_queue_stops_its_workers() {
     cluster.apply_schema();
     let scheduler = cluster.start("scheduler", &[]);
     let receiver = Receiver::start();
-    let url = format!("worker.webhook_url={}", receiver.url);
-    let worker =
-        cluster.start("worker", &["worker.queues=hooks", "worker.webhook_private_networks=true", &url]);
+    let url = format!("webhook.url={}", receiver.url);
+    let worker = cluster.start("worker", &["worker.queues=hooks", "webhook.private_networks=true", &url]);
     let (_runtime, client) = cluster.kafka();
     let producer = RawProducer::open(&client, None).expect("it can be written");
     let good = |name: &str| {

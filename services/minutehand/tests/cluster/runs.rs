@@ -46,7 +46,7 @@ fn tasks_run_through_a_hand_over_and_a_crash() {
     let receiver = Receiver::start();
     let first = cluster.start("scheduler", &[]);
     let gateway = cluster.start("gateway", &[]);
-    let worker = cluster.start("worker", &["worker.queues=hooks", "worker.webhook_private_networks=true"]);
+    let worker = cluster.start("worker", &["worker.queues=hooks", "webhook.private_networks=true"]);
     cluster.ready(&gateway);
     cluster.ready(&first);
     cluster.ready(&worker);

@@ -42,15 +42,15 @@ fn a_setting_that_cannot_be_used_is_named() {
         ),
         ("scheduler", "scheduler.listen=0.0.0.0:0", "refusing to listen on 0.0.0.0:0 without tokens"),
         ("gateway", "gateway.listen=0.0.0.0:0", "refusing to listen on 0.0.0.0:0 without tokens"),
-        ("gateway", "etcd.tls=true", "etcd.tls is true and etcd.tls_ca_file is not set"),
-        ("gateway", "http.tls_cert_file=/no/such", "one of http.tls_cert_file and http.tls_key_file is set"),
+        ("gateway", "etcd.tls=true", "etcd.tls is set and etcd.tls_ca_file is not"),
+        ("gateway", "http.tls_cert_file=/no/such", "http.tls_cert_file is set and http.tls_key_file is not"),
         ("worker", "worker.history=all", "worker.queues is empty; name the queues that this worker serves"),
         (
             "scheduler",
             "kafka.cloudevents_queues=mail,a b",
-            "kafka.cloudevents_queues: queue has ' ' at position 2",
+            "kafka.cloudevents_queues is \"mail,a b\": queue has ' ' at position 2",
         ),
-        ("worker", "worker.queues=a b", "worker.queues: queue has ' ' at position 2"),
+        ("worker", "worker.queues=a b", "worker.queues is \"a b\": queue has ' ' at position 2"),
     ];
     for (role, set, words) in cases {
         one_error(&cluster.run(&[role], &[set]), 2, words);

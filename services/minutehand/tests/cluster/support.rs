@@ -62,7 +62,7 @@ impl Cluster {
         let runtime = Runtime::new().expect("a runtime");
         let within = runtime.enter();
         let config = minutehand_kafka::KafkaConfig {
-            brokers: self.endpoints.kafka.clone(),
+            brokers: vec![self.endpoints.kafka.clone()],
             topic_prefix: self.name.clone(),
             ..minutehand_kafka::KafkaConfig::default()
         };
