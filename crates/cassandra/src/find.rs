@@ -130,22 +130,37 @@ impl CassandraTimetable {
     ) -> Result<Vec<Place>, PortError> {
         let mut found = Vec::new();
         let level = shelf.level();
-        let values = (&self.region, number(partition), cql(day), shelf.number(), shard(level, key));
-        let statement = &self.statements.read_index;
-        fetch_all(self, statement, values, INDEX_ROWS_PER_PAGE, action, |rows| {
-            for row in rows.rows::<(&[u8], Option<&[u8]>)>().map_err(|error| failed(action, error))? {
-                let (_, entries) = row.map_err(|error| failed(action, error))?;
-                self.index_rows_read.fetch_add(1, Ordering::Relaxed);
-                found.extend(places(day, entries.unwrap_or_default(), key).map_err(|reason| {
-                    // An answer without this row might lack the task.
-                    let reason = format!("a row of task_index of {day}, level {level}: {reason}");
-                    PortError::new(ErrorClass::Fatal, action, reason)
-                })?);
-            }
+        self.index_rows(partition, day, (shelf, shard(level, key)), action, |pointers| {
+            self.index_rows_read.fetch_add(1, Ordering::Relaxed);
+            found.extend(places(day, pointers.unwrap_or_default(), key).map_err(|reason| {
+                // An answer without this row might lack the task.
+                let reason = format!("a row of task_index of {day}, level {level}: {reason}");
+                PortError::new(ErrorClass::Fatal, action, reason)
+            })?);
             Ok(())
         })
         .await?;
         Ok(found)
+    }
+
+    /// Hands the pointers of every row of a shard of the index to `take`; `None` where a row has none.
+    pub(crate) async fn index_rows(
+        &self,
+        partition: PartitionId,
+        day: Timestamp,
+        (shelf, shard): (Shelf, i16),
+        action: &str,
+        mut take: impl FnMut(Option<&[u8]>) -> Result<(), PortError>,
+    ) -> Result<(), PortError> {
+        let values = (&self.region, number(partition), cql(day), shelf.number(), shard);
+        fetch_all(self, &self.statements.read_index, values, INDEX_ROWS_PER_PAGE, action, |rows| {
+            for row in rows.rows::<(&[u8], Option<&[u8]>)>().map_err(|error| failed(action, error))? {
+                let (_, pointers) = row.map_err(|error| failed(action, error))?;
+                take(pointers)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// The task's entries in the blocks that begin with this due time and offset.

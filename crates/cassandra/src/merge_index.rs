@@ -14,14 +14,11 @@ use minutehand_ports::{ErrorClass, PortError};
 use crate::clock;
 use crate::error::failed;
 use crate::index_tiers::{Held, Tier};
-use crate::pages::fetch_all;
 use crate::task_index::{self, Shelf};
 use crate::timetable::{CassandraTimetable, number};
 use crate::write::cql;
 use crate::written::Day;
 
-/// Rows of one page of the index: some kilobytes each.
-const INDEX_ROWS_PER_PAGE: i32 = 500;
 /// Shards that are merged at once.
 const SHARDS_AT_ONCE: usize = 4;
 
@@ -137,12 +134,8 @@ impl CassandraTimetable {
         let (partition, day, _) = tier;
         let mut contents = Vec::new();
         for held in ripe {
-            let values = (&self.region, number(partition), cql(day), held.number(), shard);
-            fetch_all(self, &self.statements.read_index, values, INDEX_ROWS_PER_PAGE, action, |rows| {
-                for row in rows.rows::<(&[u8], Option<&[u8]>)>().map_err(|error| failed(action, error))? {
-                    let (_, entries) = row.map_err(|error| failed(action, error))?;
-                    contents.extend(entries.map(Bytes::copy_from_slice));
-                }
+            self.index_rows(partition, day, (**held, shard), action, |pointers| {
+                contents.extend(pointers.map(Bytes::copy_from_slice));
                 Ok(())
             })
             .await?;

@@ -7,6 +7,7 @@
 pub mod choice;
 pub mod command;
 pub mod execution;
+mod free_dues;
 pub mod limits;
 pub mod name;
 pub mod offset;
@@ -28,6 +29,7 @@ pub use command::{Command, TaskRecord};
 pub use execution::{
     DeliveryToken, Execution, ExecutionId, IdParts, LastWord, MessageId, Outcome, OutcomeKind,
 };
+pub use free_dues::{FreeDues, GIVEN_DUES_MAX};
 pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId};
 pub use offset::{LogGeneration, LogOffset};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};

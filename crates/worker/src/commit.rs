@@ -74,9 +74,10 @@ pub(crate) async fn commit(
 async fn settle(settings: &Settings, queue: &QueueName, told: Vec<Told>) -> Result<(), PortError> {
     let mut parts = Parts::of(told);
     while let Some(part) = parts.next() {
-        let settlements: Vec<Settlement> = part.iter().map(|told| told.settlement.clone()).collect();
-        let settled =
-            persist(settings, queue, || settings.port.settle(queue, &settings.group, settlements.clone()));
+        let settled = persist(settings, queue, || {
+            let settlements = part.iter().map(|told| told.settlement.clone()).collect();
+            settings.port.settle(queue, &settings.group, settlements)
+        });
         match settled.await {
             Ok(()) => settings.observer.settled(queue, part.len()),
             Err(error) => {
@@ -103,8 +104,9 @@ async fn claim(
     };
     let (mut parts, mut ours) = (Parts::of(claims), Vec::new());
     while let Some(part) = parts.next() {
-        let made: Vec<Claim> = part.iter().map(claim).collect();
-        let claimed = persist(settings, queue, || settings.port.claim(queue, &settings.group, made.clone()));
+        let claimed = persist(settings, queue, || {
+            settings.port.claim(queue, &settings.group, part.iter().map(claim).collect())
+        });
         match claimed.await {
             Ok(claimed) => {
                 settings.observer.settled(queue, claimed.len());

@@ -1,13 +1,9 @@
 //! The due times that a worker has given to retries: a task is named by its id and due time, so two tasks of one id that
 //! fail in the same millisecond must not be given the same one.
 
-use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use minutehand_model::{TaskKey, Timestamp};
-
-/// Due times remembered; two failures of one millisecond are never this far apart.
-const DUES_MAX: usize = 16 * 1024;
+use minutehand_model::{FreeDues, TaskKey, Timestamp};
 
 /// The newest due times given to retries. Clones share them: an id may be in several queues, so the workers of one process are given
 /// the same.
@@ -16,30 +12,25 @@ pub struct GivenDues(Arc<Mutex<Given>>);
 
 #[derive(Default)]
 struct Given {
-    dues: HashSet<(TaskKey, Timestamp)>,
-    order: VecDeque<(TaskKey, Timestamp)>,
+    dues: FreeDues,
+    /// Each retry holds a due time of its own: they are counted.
+    retries: u64,
 }
 
 impl GivenDues {
     /// The first due time at or after `due` that was not given to the task before.
     pub(crate) fn give(&self, key: TaskKey, due: Timestamp) -> Timestamp {
         let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = due;
-        while !given.dues.insert((key, free)) {
-            free = free.plus_millis(1);
-        }
-        given.order.push_back((key, free));
-        if given.order.len() > DUES_MAX
-            && let Some(oldest) = given.order.pop_front()
-        {
-            given.dues.remove(&oldest);
-        }
-        free
+        given.retries += 1;
+        let holder = given.retries;
+        given.dues.give(key, due, holder)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use minutehand_model::GIVEN_DUES_MAX;
+
     use super::*;
 
     #[test]
@@ -48,9 +39,9 @@ mod tests {
         let given = [1, 1, 2, 1].map(|key| dues.give(TaskKey(key), due).as_millis());
         assert_eq!(given, [5, 6, 5, 7]);
         assert_eq!(dues.give(TaskKey(1), Timestamp::from_millis(7)).as_millis(), 8);
-        for key in 9..2 * DUES_MAX as u128 {
+        for key in 9..2 * GIVEN_DUES_MAX as u128 {
             assert_eq!(dues.give(TaskKey(key), due), due);
         }
-        assert_eq!(dues.0.lock().unwrap().dues.len(), DUES_MAX);
+        assert_eq!(dues.0.lock().unwrap().dues.len(), GIVEN_DUES_MAX);
     }
 }

@@ -10,7 +10,7 @@ use crate::cargo::{in_words, plain_cargo, run};
 use crate::root;
 
 /// How long each target runs unless it is said, in seconds.
-pub(crate) const SECONDS_DEFAULT: u32 = 60;
+const SECONDS_DEFAULT: u32 = 60;
 /// Longest input, in bytes: longer ones find little more, slowly.
 const INPUT_BYTES_MAX: u32 = 4_096;
 /// One input that takes longer counts as a hang, in seconds.
@@ -33,6 +33,12 @@ pub struct FuzzOptions {
     pub targets: Vec<String>,
 }
 
+impl Default for FuzzOptions {
+    fn default() -> FuzzOptions {
+        FuzzOptions { seconds: SECONDS_DEFAULT, targets: Vec::new() }
+    }
+}
+
 impl FuzzOptions {
     /// Reads the words behind `fuzz`.
     ///
@@ -40,7 +46,7 @@ impl FuzzOptions {
     /// A word that is not a target, and a duration that is not a number of seconds.
     pub fn parse(words: &[&str]) -> Result<FuzzOptions, String> {
         let known = targets(&root())?;
-        let mut options = FuzzOptions { seconds: SECONDS_DEFAULT, targets: Vec::new() };
+        let mut options = FuzzOptions::default();
         let mut words = words.iter();
         while let Some(word) = words.next() {
             if *word == "--seconds" {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use minutehand_testkit::{Available, Missing, with_causes};
 
 use crate::cargo::{plain_cargo, run, run_watched};
-use crate::fuzz_command::{FuzzOptions, SECONDS_DEFAULT, fuzz};
+use crate::fuzz_command::{FuzzOptions, fuzz};
 use crate::{Finding, Tally, Tree, Workspace, cargo_deny, house, print_figures, pure, root};
 
 /// The target that has no clock, no files, no sockets and no threads.
@@ -265,8 +265,7 @@ fn fuzzing(task: &Task, report: &mut Report) -> Result<(), String> {
         report.notes.push("left out: the fuzzer is built with a compiler of C++".to_owned());
         return Ok(());
     }
-    let options = FuzzOptions { seconds: SECONDS_DEFAULT, targets: Vec::new() };
-    report.tally.passed += fuzz(&options)?;
+    report.tally.passed += fuzz(&FuzzOptions::default())?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use minutehand_ingress::egress::{self, Incoming};
+use minutehand_ingress::egress::{self, Incoming, Received};
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{RawIncoming, RawReader};
 use minutehand_model::Timestamp;
@@ -45,13 +45,15 @@ impl Seen {
     }
 }
 
-/// When an execution was due, and the number that the load gave its task: the last part of the id, which is the key.
-fn due_of(message: &RawIncoming<'_>, names: &mut QueueNames) -> Option<(Timestamp, Option<usize>)> {
+/// An execution, and the number that the load gave its task: the last part of the id, which is the key.
+pub(crate) fn execution_of(
+    message: &RawIncoming<'_>,
+    names: &mut QueueNames,
+) -> Option<(Received, Option<usize>)> {
     match egress::read(message.value, message.headers(), names) {
         Ok(Incoming::Execution(received)) => {
             let id = message.key.and_then(|key| std::str::from_utf8(key).ok());
-            let number = id.and_then(|id| id.rsplit('-').next()?.parse().ok());
-            Some((received.task.due, number))
+            Some((received, id.and_then(|id| id.rsplit('-').next()?.parse().ok())))
         }
         _ => None,
     }
@@ -116,8 +118,10 @@ pub fn run(
     let (mut second, mut met) = (Second::default(), Numbers::default());
     while !seen.stop.load(Ordering::Relaxed) {
         let mut dues = Vec::new();
-        let count = reader
-            .poll(Duration::from_millis(5), 4_096, |message| dues.extend(due_of(&message, &mut names)))?;
+        let count = reader.poll(Duration::from_millis(5), 4_096, |message| {
+            let execution = execution_of(&message, &mut names);
+            dues.extend(execution.map(|(received, number)| (received.task.due, number)));
+        })?;
         let now = SystemClock.now();
         for (due, number) in dues {
             if number.is_some_and(|number| met.has_met(number)) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use minutehand_ingress::egress::{self, Incoming, Received};
+use minutehand_ingress::egress::Received;
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::RawReader;
 use minutehand_model::Timestamp;
@@ -13,7 +13,7 @@ use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::PortError;
 use minutehand_record::QueueNames;
 
-use crate::cluster::reader::Numbers;
+use crate::cluster::reader::{Numbers, execution_of};
 
 /// Another owner publishes from here on. Times are those of its ticks, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,16 +131,11 @@ impl Watch {
         while !self.stop.load(Ordering::Relaxed) {
             let mut read = Vec::new();
             reader.poll(Duration::from_millis(5), 4_096, |message| {
-                let Ok(Incoming::Execution(received)) =
-                    egress::read(message.value, message.headers(), &mut names)
-                else {
-                    return;
-                };
-                let id = message.key.and_then(|key| std::str::from_utf8(key).ok());
-                read.push((message.partition, generator_number(id), received));
+                let execution = execution_of(&message, &mut names);
+                read.extend(execution.map(|execution| (message.partition, execution)));
             })?;
             let now = SystemClock.now();
-            for (partition, number, received) in read {
+            for (partition, (received, number)) in read {
                 self.take(partition, &received, now);
                 let is_of_load = received.task.due >= self.loaded_from;
                 if is_of_load && number.is_some_and(|number| met.has_met(number)) {
@@ -168,11 +163,6 @@ impl Watch {
             self.early.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
-
-/// The number that the load gave its task: the last part of the id, which is the key.
-fn generator_number(id: Option<&str>) -> Option<usize> {
-    id?.rsplit('-').next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,26 +1,18 @@
 //! The due times that were given to follow-ups of a partition: no two of them are one task.
 
-use std::collections::{HashMap, VecDeque};
-
 use bytes::Bytes;
-use minutehand_model::{Command, Task, TaskKey, Timestamp};
+use minutehand_model::{Command, FreeDues, Task};
 use minutehand_record::{command, task};
 
-/// Due times remembered. Two that fail in one millisecond are told within a moment of each other.
-const DUES_MAX: usize = 16 * 1024;
-
-/// The newest due times, each with the offset that it was given to.
+/// The newest due times, each held by the offset that it was given to.
 #[derive(Default)]
-pub(super) struct Dues {
-    given: HashMap<(TaskKey, Timestamp), u64>,
-    order: VecDeque<(TaskKey, Timestamp)>,
-}
+pub(super) struct Dues(FreeDues);
 
 impl Dues {
     /// The follow-up at an offset, due at a time that no other of its id has. What creates no task stays as it is.
     pub(super) fn made_distinct(&mut self, offset: u64, payload: Bytes) -> Bytes {
         let Ok(Command::Create(record)) = command::decode(payload.clone()) else { return payload };
-        let due = self.give(record.key, record.due, offset);
+        let due = self.0.give(record.key, record.due, offset);
         if due == record.due {
             return payload;
         }
@@ -28,30 +20,11 @@ impl Dues {
         let Ok(task) = task::decode(&record.encoded) else { return payload };
         command::encode(&Command::Create(task::record(&Task { due, ..task })))
     }
-
-    /// The first due time from this one on that is free, or was given to the same offset.
-    fn give(&mut self, key: TaskKey, due: Timestamp, offset: u64) -> Timestamp {
-        let mut free = due;
-        while let Some(holder) = self.given.get(&(key, free)) {
-            if *holder == offset {
-                return free;
-            }
-            free = free.plus_millis(1);
-        }
-        self.given.insert((key, free), offset);
-        self.order.push_back((key, free));
-        if self.order.len() > DUES_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.given.remove(&oldest);
-        }
-        free
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use minutehand_model::{Namespace, QueueName, TaskId};
+    use minutehand_model::{Namespace, QueueName, TaskId, Timestamp};
 
     use super::*;
 
@@ -88,14 +61,5 @@ mod tests {
             let payload = Bytes::from_static(payload);
             assert_eq!(dues.made_distinct(1, payload.clone()), payload);
         }
-    }
-
-    #[test]
-    fn a_bounded_number_of_due_times_is_remembered() {
-        let mut dues = Dues::default();
-        for offset in 0..DUES_MAX as u64 + 10 {
-            dues.give(TaskKey(u128::from(offset)), Timestamp::from_millis(1), offset);
-        }
-        assert_eq!((dues.given.len(), dues.order.len()), (DUES_MAX, DUES_MAX));
     }
 }

@@ -11,7 +11,7 @@ use minutehand_model::{PartitionId, Precision, ScheduleEventKind, Tick, Timestam
 const STANDING_INTERVAL_MS: i64 = 250;
 /// A clock that lies further than this behind F was set back: reported, and again after so long.
 const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
-const CLOCK_BEHIND_REPORTED_EVERY_MS: i64 = 600_000;
+const CLOCK_BEHIND_REPORTED_EVERY: Duration = Duration::from_secs(600);
 
 /// A tick that has been sent.
 struct Sent {
@@ -157,8 +157,8 @@ impl Report {
             self.clock_behind_reported_at = None;
             return;
         }
-        let interval = Duration::from_millis(CLOCK_BEHIND_REPORTED_EVERY_MS.unsigned_abs());
-        if self.clock_behind_reported_at.is_some_and(|reported_at| reported_at.elapsed() < interval) {
+        let is_recent = |reported_at: Instant| reported_at.elapsed() < CLOCK_BEHIND_REPORTED_EVERY;
+        if self.clock_behind_reported_at.is_some_and(is_recent) {
             return;
         }
         self.clock_behind_reported_at = Some(Instant::now());
