@@ -17,6 +17,8 @@ use crate::error::StartError;
 use crate::follow::{follow, list};
 use crate::keys::{NodeFacts, OwnerFacts};
 use crate::lease::{Grant, Keeper, Standing, Wish, expire, grant};
+use crate::own_thread::{OwnThread, on_own_thread};
+use crate::pulse::{Beats, Pulse};
 use crate::reap::reap;
 use crate::supervise::Supervised;
 use crate::view::View;
@@ -26,6 +28,13 @@ use crate::view::View;
 /// Dropping it leaves everything to the lease's end, as a crash does. A process that ends in order calls
 /// [`EtcdCoordinator::withdraw`], hands its partitions over, and then calls [`EtcdCoordinator::shutdown`].
 pub struct EtcdCoordinator {
+    membership: Membership,
+    _pulse: Pulse,
+    _thread: OwnThread,
+}
+
+/// What a node has of its membership. Its tasks run on a thread of their own.
+struct Membership {
     etcd: Etcd,
     acquirer: Arc<Acquirer>,
     assignment: watch::Receiver<BTreeSet<PartitionId>>,
@@ -52,25 +61,76 @@ impl EtcdCoordinator {
         member: &MemberConfig,
         partitions: u32,
     ) -> Result<EtcdCoordinator, StartError> {
-        // On the heap: the driver's futures are large, and callers await this in futures of their own.
-        Box::pin(EtcdCoordinator::begin(config, member, partitions)).await
+        member.check()?;
+        let (pulse, beats) = Pulse::begin();
+        let (config, member) = (config.clone(), member.clone());
+        let begin = async move { Membership::begin(&config, &member, partitions, beats).await };
+        let (membership, thread) = on_own_thread("lease", begin).await.map_err(StartError::Thread)?;
+        Ok(EtcdCoordinator { membership: membership?, _pulse: pulse, _thread: thread })
     }
 
+    /// Whether the node is a member and every partition is placed with one: what the assignment says then is its share,
+    /// even when that is none.
+    pub fn placed(&self) -> watch::Receiver<bool> {
+        self.membership.placed.clone()
+    }
+
+    /// Why this node renews and follows nothing any more, once one of its tasks has panicked: its lease ends by itself, and the
+    /// process must end too.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.membership.failed.clone()
+    }
+
+    /// The node is to be left without work: the assignment becomes empty, and the other members share the partitions.
+    /// What is held stays held until it is released, and the lease is kept for it.
+    pub fn withdraw(&self) {
+        self.membership.wish.send_if_modified(|wish| {
+            let is_news = *wish == Wish::Member;
+            if is_news {
+                *wish = Wish::Withdrawn;
+            }
+            is_news
+        });
+    }
+
+    /// Revokes the lease, so that whatever is still held is free at once, and ends. When etcd does not answer, the
+    /// lease ends by itself.
+    pub async fn shutdown(&self) {
+        self.membership.wish.send_replace(Wish::Ended);
+        let lease = self.membership.standing.borrow().lease;
+        self.membership.tasks.lock().await.shutdown().await;
+        let Some(lease) = lease else { return };
+        let mut client = self.membership.etcd.client();
+        if let Err(error) = within(CALL_TIMEOUT, client.lease_revoke(lease)).await {
+            tracing::warn!(%error, "could not revoke the lease; it ends by itself");
+        }
+    }
+}
+
+/// With what a membership begins.
+struct Beginning {
+    view: View,
+    granted: Grant,
+    beats: Beats,
+}
+
+impl Membership {
     async fn begin(
         config: &EtcdConfig,
         member: &MemberConfig,
         partitions: u32,
-    ) -> Result<EtcdCoordinator, StartError> {
-        member.check()?;
+        beats: Beats,
+    ) -> Result<Membership, StartError> {
         let etcd = Etcd::open(config, partitions).await?;
         let view = persistently(|| list(&etcd)).await;
         let view = view.map_err(|error| etcd.start_error("list the region's keys", error))?;
         let granted = persistently(|| grant(&etcd, member.lease_ttl_ms)).await;
         let granted = granted.map_err(|error| etcd.start_error("get a lease", error))?;
-        Ok(EtcdCoordinator::on(etcd, member, partitions, view, granted))
+        Ok(Membership::on(etcd, member, partitions, Beginning { view, granted, beats }))
     }
 
-    fn on(etcd: Etcd, member: &MemberConfig, partitions: u32, view: View, granted: Grant) -> EtcdCoordinator {
+    fn on(etcd: Etcd, member: &MemberConfig, partitions: u32, beginning: Beginning) -> Membership {
+        let Beginning { view, granted, beats } = beginning;
         let started = now();
         // etcd never grants an id twice: so the first lease's tells processes apart.
         let instance = format!("{:x}", granted.lease);
@@ -99,6 +159,7 @@ impl EtcdCoordinator {
             standing: standing_sender.clone(),
             confirmed_at: confirmed_sender,
             heard: heard_sender,
+            beats,
         };
         let assigner = Assigner {
             etcd: etcd.clone(),
@@ -127,7 +188,7 @@ impl EtcdCoordinator {
         tasks.spawn(keeper.run(granted));
         let tasks = Supervised::new("member", tasks);
         let ttl_ms = i64::try_from(granted.ttl.as_millis()).unwrap_or(i64::MAX);
-        EtcdCoordinator {
+        Membership {
             etcd,
             acquirer,
             assignment,
@@ -140,64 +201,27 @@ impl EtcdCoordinator {
             tasks: Mutex::new(tasks),
         }
     }
-
-    /// Whether the node is a member and every partition is placed with one: what the assignment says then is its share,
-    /// even when that is none.
-    pub fn placed(&self) -> watch::Receiver<bool> {
-        self.placed.clone()
-    }
-
-    /// Why this node renews and follows nothing any more, once one of its tasks has panicked: its lease ends by itself, and the
-    /// process must end too.
-    pub fn failed(&self) -> watch::Receiver<Option<String>> {
-        self.failed.clone()
-    }
-
-    /// The node is to be left without work: the assignment becomes empty, and the other members share the partitions.
-    /// What is held stays held until it is released, and the lease is kept for it.
-    pub fn withdraw(&self) {
-        self.wish.send_if_modified(|wish| {
-            let is_news = *wish == Wish::Member;
-            if is_news {
-                *wish = Wish::Withdrawn;
-            }
-            is_news
-        });
-    }
-
-    /// Revokes the lease, so that whatever is still held is free at once, and ends. When etcd does not answer, the
-    /// lease ends by itself.
-    pub async fn shutdown(&self) {
-        self.wish.send_replace(Wish::Ended);
-        let lease = self.standing.borrow().lease;
-        self.tasks.lock().await.shutdown().await;
-        let Some(lease) = lease else { return };
-        let mut client = self.etcd.client();
-        if let Err(error) = within(CALL_TIMEOUT, client.lease_revoke(lease)).await {
-            tracing::warn!(%error, "could not revoke the lease; it ends by itself");
-        }
-    }
 }
 
 #[async_trait]
 impl Coordinator for EtcdCoordinator {
     fn assignment(&self) -> watch::Receiver<BTreeSet<PartitionId>> {
-        self.assignment.clone()
+        self.membership.assignment.clone()
     }
 
     fn confirmed_at(&self) -> watch::Receiver<Timestamp> {
-        self.confirmed_at.clone()
+        self.membership.confirmed_at.clone()
     }
 
     fn lease_ttl_ms(&self) -> i64 {
-        self.ttl_ms
+        self.membership.ttl_ms
     }
 
     async fn acquire(&self, partition: PartitionId) -> Result<Epoch, PortError> {
-        self.acquirer.acquire(partition).await
+        self.membership.acquirer.acquire(partition).await
     }
 
     async fn release(&self, partition: PartitionId, epoch: Epoch) -> Result<(), PortError> {
-        self.acquirer.release(partition, epoch).await
+        self.membership.acquirer.release(partition, epoch).await
     }
 }

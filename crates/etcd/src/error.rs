@@ -51,6 +51,11 @@ pub enum StartError {
         /// The configured one.
         wanted: u32,
     },
+    /// The thread that keeps the lease cannot be started.
+    #[error(
+        "could not start the thread that keeps the lease; look at the limit of threads (ulimit -u, TasksMax)"
+    )]
+    Thread(#[source] std::io::Error),
     /// A value that cannot be understood.
     #[error("the etcd key {key} holds something that this release cannot read")]
     Damaged {

@@ -14,6 +14,7 @@ use crate::client::{CALL_TIMEOUT, Etcd, now, within};
 use crate::error::CallError;
 use crate::keys::{NodeFacts, encode};
 use crate::pause::{Backoff, part_of};
+use crate::pulse::{Beats, stands_still};
 use crate::view::View;
 
 /// Every so many renewals the member key is read back: some releases of etcd renew leases that were revoked.
@@ -81,6 +82,8 @@ pub(crate) struct Keeper {
     pub(crate) confirmed_at: watch::Sender<Timestamp>,
     /// When the newest answered renewal was sent.
     pub(crate) heard: watch::Sender<Sent>,
+    /// When the process showed last that it works.
+    pub(crate) beats: Beats,
 }
 
 /// How the life of a lease ended.
@@ -167,6 +170,9 @@ impl Keeper {
                 () = tokio::time::sleep(pause) => {}
                 _ = self.wish.wait_for(|wish| *wish == Wish::Ended) => return None,
             }
+            if stands_still(*self.beats.borrow(), Instant::now()) {
+                continue;
+            }
             match grant(&self.etcd, self.ttl_ms).await {
                 Ok(granted) => return Some(granted),
                 Err(error) => tracing::debug!(%error, "could not get a lease"),
@@ -191,6 +197,9 @@ impl Keeper {
                 Wish::Ended => return End::Wished,
                 Wish::Withdrawn if !self.facts.draining => self.withdraw(),
                 Wish::Withdrawn | Wish::Member => {}
+            }
+            if stands_still(*self.beats.borrow(), Instant::now()) {
+                return End::Lost("the process does not do its work: its threads have stood still");
             }
             let is_there = self.is_in_view();
             if !self.standing.borrow().is_member {

@@ -1,5 +1,7 @@
 //! Leases that end, and etcd away for longer than a lease.
 
+use std::time::Duration;
+
 use minutehand_etcd::{EtcdConfig, EtcdCoordinator};
 use minutehand_model::PartitionId;
 use minutehand_ports::Coordinator;
@@ -117,4 +119,18 @@ async fn each_lease_confirmation_counts_from_the_time_of_sending() {
         assert!(next.as_millis() <= answered.as_millis() as i64);
         last = next;
     }
+}
+
+/// This test has one thread, and it is busy, as a scheduler's are while it takes many partitions over.
+#[tokio::test]
+async fn a_process_busy_for_longer_than_its_lease_keeps_it() {
+    let config = config();
+    let node = start(&config, "node").await;
+    assigned(&node, 16).await;
+    let member_key = format!("{}/eu/nodes/node", config.prefix);
+    let mut client = raw(&config).await;
+    let before = key(&mut client, member_key.clone()).await;
+    std::thread::sleep(3 * Duration::from_millis(node.lease_ttl_ms().unsigned_abs()));
+    assert_eq!(key(&mut client, member_key).await, before, "the same lease, the same member");
+    assert_eq!(node.assignment().borrow().len(), 16);
 }
