@@ -152,6 +152,11 @@ impl CalendarQueue {
         }
     }
 
+    /// What it holds, in no order within a slot.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = TaskIndex> {
+        self.slots.values().flat_map(|slot| slot.items.iter().map(|item| item.index))
+    }
+
     /// Takes what is due at or after a time.
     pub(crate) fn take_from(&mut self, due: Timestamp) -> Vec<TaskIndex> {
         let mut taken = Vec::new();

@@ -9,6 +9,7 @@
 
 use minutehand_model::{Frontier, Phase, Place, Timestamp};
 
+use crate::fact::{StoredFact, flag};
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
 use crate::schedule::Outbox;
@@ -17,6 +18,10 @@ use crate::schedule::Outbox;
 const STRETCHES_MAX: usize = 16;
 /// Where the rate is bounded, the backlog is served in portions of this many milliseconds.
 const PORTION_MS: i64 = 50;
+/// How often the backlog in memory is looked through for what is not in the timetable, in milliseconds; more seldom when it is
+/// so long that looking through it would cost more than a hundredth of the time.
+const LOOK_THROUGH_MS: i64 = 2_000;
+const LOOKED_THROUGH_PER_MS: i64 = 200;
 
 impl Partition {
     /// Leaves behind what is too late, if anything is.
@@ -30,6 +35,40 @@ impl Partition {
         let through = self.leave_behind_now();
         self.due.on_time.move_through(through, &mut self.due.behind);
         self.coverage.leave_rest_unread(through.due.floor_to_minute());
+    }
+
+    /// What waits in the backlog goes to the timetable, so that R passes it: otherwise a successor would read the whole log
+    /// since the oldest of it before anything fires, however long the backlog takes. It stays in memory as well, and what
+    /// runs first is not written. What has run and is known no more lets R go as well, although it shares its memory with what waits.
+    pub(crate) fn write_what_is_behind(&mut self) {
+        let is_early = self.now < self.due.looked_through_at;
+        if is_early || self.phase() != Phase::Owning || !self.may_write_blocks() {
+            return;
+        }
+        if self.due.behind.len() == 0 {
+            return;
+        }
+        let unsettled = &mut self.unsettled;
+        let looked_through = self.tasks.settle_forgotten(|offset| unsettled.remove(offset));
+        let pause_ms = LOOK_THROUGH_MS.max(looked_through as i64 / LOOKED_THROUGH_PER_MS);
+        self.due.looked_through_at = self.now.plus_millis(pause_ms);
+        let unwritten: Vec<_> = self
+            .due
+            .behind
+            .indices()
+            .filter(|index| self.may_be_written_behind(self.tasks.get(*index)))
+            .collect();
+        for index in unwritten {
+            self.await_block(index);
+        }
+    }
+
+    /// Whether a fact of the backlog holds R back and need not: who reads the timetable for what has run lately finds it there.
+    /// What the log took long after its time he does not find, so that stays in the log until its dedupe window has ended.
+    fn may_be_written_behind(&self, fact: &StoredFact) -> bool {
+        let needs_no_memory = fact.forget_at(self.config.dedupe_window_ms) <= self.remembered_from;
+        let is_found = fact.may_wait_in_the_timetable() || needs_no_memory;
+        fact.is(flag::UNSETTLED) && !fact.is(flag::WRITING) && is_found
     }
 
     pub(crate) fn is_late(&self, due: Timestamp) -> bool {

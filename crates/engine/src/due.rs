@@ -12,16 +12,25 @@ pub(crate) struct DueTasks {
     pub(crate) behind: CalendarQueue,
     /// When the backlog last published something.
     pub(crate) caught_up_at: Timestamp,
+    /// When what is behind is next looked through for what the timetable does not have.
+    pub(crate) looked_through_at: Timestamp,
 }
 
 impl Default for DueTasks {
     fn default() -> DueTasks {
         let (on_time, behind) = (CalendarQueue::default(), CalendarQueue::default());
-        DueTasks { on_time, behind, caught_up_at: Timestamp::MIN }
+        let (caught_up_at, looked_through_at) = (Timestamp::MIN, Timestamp::MIN);
+        DueTasks { on_time, behind, caught_up_at, looked_through_at }
     }
 }
 
 impl DueTasks {
+    /// Nothing was done, and nothing is put off, by a clock that was ahead.
+    pub(crate) fn clock_went_back(&mut self, now: Timestamp) {
+        self.caught_up_at = self.caught_up_at.min(now);
+        self.looked_through_at = self.looked_through_at.min(now);
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.on_time.len() + self.behind.len()

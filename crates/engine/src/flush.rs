@@ -45,6 +45,13 @@ impl Partition {
         });
     }
 
+    /// A fact of the log waits for its block from now on.
+    pub(crate) fn await_block(&mut self, index: TaskIndex) {
+        self.tasks.get_mut(index).flags |= flag::WRITING;
+        let fact = self.tasks.get(index);
+        self.writes.pending_mut().push(fact.due, index, fact.bytes(), self.now);
+    }
+
     fn flush_blocks(&mut self) {
         let may_not_wait = self.phase() == Phase::HandingOver || self.is_short_of_memory();
         let (bytes, waited_since) = match may_not_wait {

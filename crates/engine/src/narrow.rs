@@ -59,8 +59,7 @@ impl Partition {
             return;
         }
         if fact.is(flag::UNSETTLED) {
-            self.tasks.get_mut(index).flags |= flag::WRITING;
-            self.writes.pending_mut().push(fact.due, index, fact.bytes(), self.now);
+            self.await_block(index);
         } else {
             self.note_leaving(index);
             self.tasks.remove(index);

@@ -221,7 +221,7 @@ impl Partition {
             self.ownership.clock_went_back(now, &self.config);
             self.log.clock_went_back(now);
             self.ticker.clock_went_back(now);
-            self.due.caught_up_at = self.due.caught_up_at.min(now);
+            self.due.clock_went_back(now);
             self.writes.clock_went_back(now, retry_at);
             self.schedules.clock_went_back(now);
             for single in self.singles_mut() {
@@ -243,6 +243,7 @@ impl Partition {
         self.read_log();
         self.narrow_look_ahead();
         self.leave_behind();
+        self.write_what_is_behind();
         self.read_ahead();
         self.read_behind();
         if self.ownership.hand_over.is_some() {

@@ -174,10 +174,7 @@ impl Partition {
             }
         }
         for (bucket, facts) in self.writes.pending().buckets(from, until) {
-            let count = match self.config.persist {
-                Persist::BeyondLookAhead => facts.len(),
-                Persist::All => facts.iter().filter(|index| self.tasks.get(**index).is_far()).count(),
-            };
+            let count = facts.iter().filter(|index| self.tasks.get(**index).is_far()).count();
             if count > 0 {
                 *loads.entry(bucket).or_insert(0) += count as u64;
             }

@@ -411,6 +411,23 @@ impl TaskStore {
         }
     }
 
+    /// What is known no more holds R back no longer, although its page has to stay for others. Looks at everything; answers how much
+    /// that is, and names the offsets.
+    pub(crate) fn settle_forgotten(&mut self, mut settled: impl FnMut(LogOffset)) -> usize {
+        let (mut count, mut gone) = (0, Vec::new());
+        for (page, facts) in self.facts.0.iter().enumerate() {
+            count += facts.len();
+            let is_gone = |fact: &StoredFact| fact.is(flag::UNSETTLED) && self.is_forgotten(fact);
+            gone.extend((0..facts.len()).filter(|slot| is_gone(&facts[*slot])).map(|slot| (page, slot)));
+        }
+        for (page, slot) in gone {
+            let fact = &mut self.facts.0[page][slot];
+            fact.flags &= !flag::UNSETTLED;
+            settled(fact.offset);
+        }
+        count
+    }
+
     /// Closes the open pages in which nothing is left to be done: their tasks need no memory any more.
     pub(crate) fn let_idle_pages_go(&mut self) {
         for shelf in Shelf::ALL {

@@ -17,7 +17,10 @@ fn cancel(due_ms: i64, name: &str) -> Command {
 
 /// A hundred tasks a second were missed for nineteen seconds, and the outage ends a second and a half later.
 fn outage(config: Config) -> Story {
-    let mut story = Story::begin_with(Config { catch_up_after_ms: 2_000, ..config });
+    outage_with(Story::begin_with(Config { catch_up_after_ms: 2_000, ..config }))
+}
+
+fn outage_with(mut story: Story) -> Story {
     for number in 0..1_900 {
         story.say(0, create(20_000 + number * 10, &format!("missed-{number}")));
     }
@@ -139,4 +142,40 @@ fn without_a_threshold_everything_goes_in_one_order() {
     story.take_over(90_000);
     let order: Vec<&str> = story.published.iter().map(|published| published.id.as_str()).collect();
     assert_eq!(order, ["missed", "later"]);
+}
+
+#[test]
+fn a_long_backlog_does_not_hold_the_log_back() {
+    let slow = Config { catch_up_rate_per_s: 10, catch_up_after_ms: 2_000, ..Config::default() };
+    let mut story = outage_with(Story::begin_with(slow).with_timetable());
+    story.pass(75_000);
+    let status = story.partition.status();
+    assert!(status.backlog_tasks > 1_000, "{} wait", status.backlog_tasks);
+    assert!(status.replay_from.position() > 1_600, "a successor begins at {}", status.replay_from);
+    for crash_ms in [76_000, 90_000] {
+        story.take_over(crash_ms);
+    }
+    story.pass(300_000);
+    let mut missed: Vec<&str> =
+        named(&story, "missed").iter().map(|published| published.id.as_str()).collect();
+    assert!(is_sorted(&named(&story, "missed")));
+    missed.sort_unstable();
+    missed.dedup();
+    assert_eq!((missed.len(), story.published.len()), (1_900, 1_930), "each once");
+}
+
+#[test]
+fn what_was_taken_long_after_its_time_stays_in_the_log() {
+    let slow = Config { catch_up_rate_per_s: 1, catch_up_after_ms: 2_000, ..Config::default() };
+    let mut story = Story::begin_with(slow).with_timetable();
+    story.pass(2_000);
+    for number in 0..600 {
+        story.append(100_000, create(10_000 + number, &format!("missed-{number}")));
+    }
+    story.take_over(101_000);
+    story.pass(125_000);
+    assert!(story.partition.status().replay_from.position() < 256, "its dedupe window goes on");
+    story.pass(150_000);
+    assert!(story.partition.status().backlog_tasks > 500);
+    assert!(story.partition.status().replay_from.position() > 256, "its dedupe window has ended");
 }

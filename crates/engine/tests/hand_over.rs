@@ -21,7 +21,7 @@ fn ids(story: &Story) -> Vec<&str> {
 /// A partition in which two hundred tasks are due at once, ten in each tick, and the first tick is under way.
 fn with_backlog() -> Story {
     let config = Config { tick_publications_max: 10, catch_up_after_ms: 1, ..Config::default() };
-    let mut story = Story::begin_with(config);
+    let mut story = Story::begin_with(config).with_timetable();
     for number in 0..200 {
         story.say(0, create(&format!("due-{number}"), 1_000));
     }

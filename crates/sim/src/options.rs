@@ -55,6 +55,8 @@ impl Default for Options {
 pub(crate) struct Mix {
     /// Furthest due time of a task, from its creation.
     pub(crate) horizon_ms: i64,
+    /// How long before its creation a task may have been due.
+    pub(crate) late_ms_max: i64,
     /// Probability that a due time is a whole second, so that many are equal.
     pub(crate) round_due: f64,
     /// Probability that a command comes as one of a burst with one due time.
@@ -217,6 +219,7 @@ impl Setup {
 fn draw_mix(rng: &mut Rng, running: &mut Rng) -> Mix {
     Mix {
         horizon_ms: rng.pick(&[30 * SECOND_MS, 3 * MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS]),
+        late_ms_max: running.pick(&[5_000, 5_000, 20_000, 120_000]),
         round_due: rng.below(100) as f64 / 150.0,
         burst: if rng.chance(0.3) { 0.02 } else { 0.0 },
         cancels: rng.below(16),

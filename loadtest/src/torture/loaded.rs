@@ -33,8 +33,9 @@ const AHEAD_MS: (i64, i64) = (1_000, 10_000);
 const WINDOW: Duration = Duration::from_secs(6);
 /// A hand-over is over when everybody fires again; longest wait for that.
 const FIRING_MAX: Duration = Duration::from_secs(60);
-/// The end is waited for as long as something comes within this time.
+/// The end is waited for as long as something comes within this time, but no longer than that: what is left follows the backlog.
 const QUIET_MAX: Duration = Duration::from_secs(5);
+const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long Cassandra is away before a hand-over, and how long it stays away when nobody can fire without it.
 const AWAY_BEFORE: Duration = Duration::from_secs(3);
 const AWAY_AFTER: Duration = Duration::from_secs(10);
@@ -343,8 +344,9 @@ impl Loaded {
 
     /// Waits for what was sent, as long as something comes.
     fn drain(&self, sent: u64) {
-        let (mut last, mut since) = (0, Instant::now());
-        while self.watch.distinct() < sent && since.elapsed() < QUIET_MAX {
+        let begun = Instant::now();
+        let (mut last, mut since) = (0, begun);
+        while self.watch.distinct() < sent && since.elapsed() < QUIET_MAX && begun.elapsed() < DRAIN_MAX {
             let seen = self.watch.distinct();
             if seen > last {
                 (last, since) = (seen, Instant::now());

@@ -79,7 +79,7 @@ impl TaskBook {
 
     fn draw_due(&mut self, now_ms: i64, rng: &mut Rng) -> i64 {
         let ahead_ms = match rng.below(10) {
-            0 => rng.range(-5_000, 0),
+            0 => rng.range(-self.mix.late_ms_max, 0),
             1 => 0,
             2 => rng.range(0, 2_000),
             3..=5 => rng.range(0, self.mix.horizon_ms.min(30_000)),
