@@ -4,19 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use minutehand_api::{ProblemKind, ScheduleAction, parse_queue, routes};
 use minutehand_model::Namespace;
 use minutehand_node::InvalidField;
 
 use crate::api::Api;
 use crate::problem::Problem;
 use crate::tokens::{Grant, Tokens};
-use minutehand_request::parse_queue;
-
-/// The one route that is a POST and changes nothing.
-pub(crate) const PREVIEW_ROUTE: &str = "/v1/namespaces/{ns}/schedules:preview";
 
 /// Lets a request pass when its token (if any are configured) allows it, and notes whose it is.
 pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
@@ -26,7 +23,7 @@ pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     };
     // A preview changes nothing although it is a POST.
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let changes_nothing = is_read(request.method()) || route == Some(PREVIEW_ROUTE);
+    let changes_nothing = is_read(request.method()) || route == Some(routes::SCHEDULES_PREVIEW);
     if grant.read_only && !changes_nothing {
         return Problem::forbidden(format!("the token of {} is read-only", grant.name)).into_response();
     }
@@ -44,8 +41,7 @@ pub(crate) fn grant(tokens: &Tokens, headers: &HeaderMap) -> Result<Grant, Probl
     if tokens.is_empty() {
         return Ok(Grant::unrestricted("anonymous"));
     }
-    let refused =
-        |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed", detail);
+    let refused = |detail: &str| Problem::new(ProblemKind::Unauthorized, detail);
     let given = headers.get(header::AUTHORIZATION);
     let given = given.ok_or_else(|| refused("send the header Authorization: Bearer TOKEN"))?;
     let token = given.to_str().ok().and_then(|text| text.split_once(' '));
@@ -76,7 +72,7 @@ impl FromRequestParts<Arc<Api>> for Scoped {
         let grant = grant_of(parts);
         let name = find(&params, "ns")?;
         let namespace = Namespace::parse(name)
-            .map_err(|error| minutehand_request::name_refused("namespace", name, &error))?;
+            .map_err(|error| minutehand_api::name_refused("namespace", name, &error))?;
         if !grant.allows(&namespace) {
             return Err(Problem::forbidden(format!(
                 "the token of {} does not cover namespace {namespace}",
@@ -110,9 +106,9 @@ impl Scoped {
 
 /// There is no such action.
 pub(crate) fn no_such_action(given: &str) -> Problem {
-    let limit = "…:pause, :resume, :trigger, :backfill, :stop-backfill, :forget-runs or :rollback";
+    let limit = format!("…:{}", ScheduleAction::WORDS.join(", …:"));
     let problem = Problem::not_found(format!("there is no action at {given:?}"));
-    problem.about("action", limit, minutehand_request::json::shortened(given))
+    problem.about("action", limit, minutehand_api::json::shortened(given))
 }
 
 /// A caller that may use every namespace.
@@ -162,14 +158,14 @@ impl Params {
     pub(crate) fn parse(parts: &axum::http::Uri, known: &[&str]) -> Result<Params, Problem> {
         let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(parts);
         let axum::extract::Query(given) = query.map_err(|error| {
-            let given = minutehand_request::json::shortened(parts.query().unwrap_or_default());
+            let given = minutehand_api::json::shortened(parts.query().unwrap_or_default());
             Problem::malformed(error.to_string()).about("query", "name=value pairs", given)
         })?;
         for (index, (name, value)) in given.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let limit = format!("one of {}", known.join(", "));
                 return Err(InvalidField::new(
-                    minutehand_request::json::shortened(name),
+                    minutehand_api::json::shortened(name),
                     "is not a parameter",
                     limit,
                     value,
@@ -188,7 +184,7 @@ impl Params {
     }
 
     pub(crate) fn time(&self, name: &str) -> Result<Option<minutehand_model::Timestamp>, InvalidField> {
-        self.text(name).map(|text| minutehand_request::parse_time(name, text)).transpose()
+        self.text(name).map(|text| minutehand_api::parse_time(name, text)).transpose()
     }
 
     /// A number within limits, or a default.

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use minutehand_api::json::shortened;
+use minutehand_api::{ProblemKind, routes};
 use minutehand_model::limits::{BODY_BYTES_MAX, BODY_READ_MS_MAX};
 use minutehand_peers::{ASK_PATH, CONTENT_TYPE as PEERS_TYPE};
-use minutehand_request::json::shortened;
 
 use crate::problem::Problem;
-use crate::routes::BULK_ROUTE;
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
@@ -22,7 +22,7 @@ const LINES: &str = "application/x-ndjson";
 /// The one media type that a route takes.
 fn wanted(route: &str) -> &'static str {
     match route {
-        BULK_ROUTE => LINES,
+        routes::TASKS_BULK => LINES,
         ASK_PATH => PEERS_TYPE,
         _ => JSON,
     }
@@ -42,9 +42,8 @@ pub(crate) async fn of_its_kind(request: Request, next: Next) -> Response {
 
 fn check(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
     let refused = |field: &str, limit: &str, given: String| {
-        let (status, title) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not a body this route takes");
         let detail = format!("{field} is {given:?}; it must be {limit}");
-        Err(Problem::new(status, "unsupported-media-type", title, detail).about(field, limit, given))
+        Err(Problem::new(ProblemKind::UnsupportedMediaType, detail).about(field, limit, given))
     };
     let given = |name: header::HeaderName| {
         let values: Vec<_> =

@@ -11,7 +11,6 @@ mod access;
 mod api;
 mod content;
 mod cursor;
-mod dto;
 mod idempotency;
 mod ids;
 mod namespaces;
@@ -25,6 +24,7 @@ mod server;
 mod switch;
 mod tls;
 mod tokens;
+mod views;
 
 pub use axum::Router;
 
@@ -33,7 +33,7 @@ pub use ids::IdSource;
 pub use namespaces::NamespacePolicy;
 pub use node_router::{NodeConfig, node_router, waiting_router};
 pub use openapi::openapi_json;
-pub use problem::{Problem, ProblemDetails};
+pub use problem::Problem;
 pub use routes::router;
 pub use server::{ServeLimits, listen, serve};
 pub use switch::switched;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
+use minutehand_api::NamespaceCreation;
 use minutehand_model::Namespace;
 
 /// Most namespaces remembered for the listing; more can be used.
@@ -36,10 +37,10 @@ impl Namespaces {
     }
 
     /// The word for the policy.
-    pub(crate) fn created(&self) -> &'static str {
+    pub(crate) fn created(&self) -> NamespaceCreation {
         match self.policy {
-            NamespacePolicy::OnFirstUse => "on-first-use",
-            NamespacePolicy::Listed(_) => "listed",
+            NamespacePolicy::OnFirstUse => NamespaceCreation::OnFirstUse,
+            NamespacePolicy::Listed(_) => NamespaceCreation::Listed,
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Array, Object, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{bulk, operations, partitions, queues, schedule_actions, schedules, tasks};
@@ -24,7 +26,7 @@ use crate::routes::{bulk, operations, partitions, queues, schedule_actions, sche
         (name = "operations", description = "How the scheduler itself is doing"),
     ),
     security(("bearer" = [])),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &AbsentNotNull),
     paths(
         tasks::create, tasks::list, tasks::find, tasks::cancel, tasks::reschedule, bulk::create,
         schedules::create, schedules::list, schedules::show, schedules::revise, schedules::delete,
@@ -37,7 +39,7 @@ use crate::routes::{bulk, operations, partitions, queues, schedule_actions, sche
         partitions::skip,
         operations::metrics, operations::live, operations::ready, operations::openapi,
     ),
-    components(schemas(crate::dto::RefusedLine)),
+    components(schemas(minutehand_api::Problem)),
 )]
 struct Description;
 
@@ -49,6 +51,58 @@ impl Modify for Bearer {
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
+}
+
+/// What may be left out is described as left out: it need not be null as well.
+struct AbsentNotNull;
+
+impl Modify for AbsentNotNull {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        openapi.components.get_or_insert_default().schemas.values_mut().for_each(without_null);
+    }
+}
+
+/// Takes null out of a schema's optional members, and out of what it is made of.
+fn without_null(schema: &mut RefOr<Schema>) {
+    let RefOr::T(inner) = schema else { return };
+    match inner {
+        Schema::Object(object) => {
+            for (name, member) in &mut object.properties {
+                if object.required.contains(name) {
+                    without_null(member);
+                } else {
+                    never_null(member);
+                }
+            }
+        }
+        Schema::AllOf(all) => all.items.iter_mut().for_each(never_null),
+        Schema::OneOf(one) => one.items.iter_mut().for_each(without_null),
+        _ => {}
+    }
+}
+
+fn never_null(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::OneOf(one)) = schema {
+        one.items
+            .retain(|item| !matches!(item, RefOr::T(Schema::Object(object)) if is_null(&object.schema_type)));
+        if one.items.len() == 1 {
+            *schema = one.items.remove(0);
+        }
+    }
+    if let RefOr::T(Schema::Object(Object { schema_type, .. }) | Schema::Array(Array { schema_type, .. })) =
+        schema
+        && let SchemaType::Array(types) = schema_type
+    {
+        types.retain(|one| *one != Type::Null);
+        if let [only] = types.as_slice() {
+            *schema_type = SchemaType::Type(only.clone());
+        }
+    }
+    without_null(schema);
+}
+
+fn is_null(types: &SchemaType) -> bool {
+    *types == SchemaType::Type(Type::Null)
 }
 
 /// The description as JSON, as it is committed at `schema/openapi.json`.

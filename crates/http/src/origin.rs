@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, Uri, Version};
+use axum::http::{HeaderMap, Uri, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use minutehand_request::json::shortened;
+use minutehand_api::ProblemKind;
+use minutehand_api::json::shortened;
 
 use crate::problem::Problem;
 use crate::tokens::Tokens;
@@ -58,8 +59,7 @@ fn check_name(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Pr
         Some(name) => {
             let given = shortened(&String::from_utf8_lossy(name));
             let detail = format!("without tokens this address answers to no name but its own; {REMEDY}");
-            let title = "Not addressed to this server";
-            let problem = Problem::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", title, detail);
+            let problem = Problem::new(ProblemKind::Misdirected, detail);
             Err(problem.about("Host", "localhost or a loopback address", given))
         }
     }
@@ -95,8 +95,7 @@ fn check_origin(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         None => Ok(()),
         Some((field, given)) => {
             let detail = "without tokens no page of another origin is answered; configure tokens";
-            let problem =
-                Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Not from a page elsewhere", detail);
+            let problem = Problem::new(ProblemKind::ForeignOrigin, detail);
             let given = shortened(&String::from_utf8_lossy(given.as_bytes()));
             Err(problem.about(field, "this server's own origin, or none", given))
         }

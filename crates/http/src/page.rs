@@ -1,31 +1,44 @@
 //! Pages that end with their bytes.
 
-use axum::http::StatusCode;
+use std::io;
+
+use minutehand_api::ProblemKind;
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 
 use crate::problem::Problem;
 
-/// The entries of a page as they are sent, about [`PAGE_BYTES_MAX`] bytes of them: one is always on it. An entry may take
+/// The entries of a page, about [`PAGE_BYTES_MAX`] bytes of them as they are sent: one is always on it. An entry may take
 /// many times the bytes in an answer that it takes in memory.
-pub(crate) fn entries<T: Serialize>(items: impl Iterator<Item = T>) -> Result<Vec<Box<RawValue>>, Problem> {
-    let (mut entries, mut bytes) = (Vec::new(), 0);
+pub(crate) fn entries<T: Serialize>(items: impl Iterator<Item = T>) -> Result<Vec<T>, Problem> {
+    let (mut entries, mut bytes) = (Vec::new(), Counter(0));
     for item in items {
-        let entry = to_raw_value(&item).map_err(|error| unwritten(&error))?;
-        bytes += entry.get().len();
-        if bytes > PAGE_BYTES_MAX && !entries.is_empty() {
+        serde_json::to_writer(&mut bytes, &item).map_err(|error| unwritten(&error))?;
+        if bytes.0 > PAGE_BYTES_MAX && !entries.is_empty() {
             break;
         }
-        entries.push(entry);
+        entries.push(item);
     }
     Ok(entries)
 }
 
+/// Counts the bytes that are written to it.
+struct Counter(usize);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// An answer that could not be written.
 pub(crate) fn unwritten(error: &serde_json::Error) -> Problem {
-    let title = "The answer could not be written";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, error.to_string())
+    Problem::new(ProblemKind::Internal, format!("the answer could not be written: {error}"))
 }
 
 #[cfg(test)]

@@ -1,75 +1,43 @@
-//! Problem details (RFC 9457): what went wrong, with the field, the limit and what was given.
+//! The problems that requests end with.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use minutehand_api::{self as api, Malformed, ProblemKind, Unread};
 use minutehand_model::limits::BODY_READ_MS_MAX;
 use minutehand_node::{
     BackfillError, CancelError, CreateError, CreateScheduleError, InvalidField, LookupError, QueryError,
     RescheduleError, ReviseError, Unavailable,
 };
 use minutehand_ports::ErrorClass;
-use minutehand_request::{Malformed, Unread};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::IntoResponses;
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
-/// What went wrong, as `application/problem+json`.
+/// What went wrong, as an answer.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub struct Problem(Box<ProblemDetails>);
-
-/// The members of a problem.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub struct ProblemDetails {
-    /// Names the kind of problem: `urn:minutehand:problem:invalid-field` and so on; stable.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The kind in words.
-    pub title: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// This occurrence in words.
-    pub detail: String,
-    /// The field that was refused, as the caller wrote it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// What would be accepted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<String>,
-    /// What was given, shortened.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub given: Option<String>,
-    /// The newest revision, when a schedule is at another one than expected.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub current_revision: Option<u64>,
-    /// Reasons, when there are several.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<String>,
-}
+pub struct Problem(Box<api::Problem>);
 
 impl Deref for Problem {
-    type Target = ProblemDetails;
-    fn deref(&self) -> &ProblemDetails {
+    type Target = api::Problem;
+    fn deref(&self) -> &api::Problem {
         &self.0
     }
 }
 
 impl Problem {
-    /// A problem of a kind, in the words of its title and detail.
-    pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Problem {
-        Problem(Box::new(ProblemDetails {
-            kind: format!("urn:minutehand:problem:{kind}"),
-            title: title.to_owned(),
-            status: status.as_u16(),
-            detail: detail.into(),
-            field: None,
-            limit: None,
-            given: None,
-            current_revision: None,
-            reasons: Vec::new(),
-        }))
+    /// A problem of a kind, in the words of its detail.
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Problem {
+        Problem(Box::new(api::Problem::new(kind, detail)))
+    }
+
+    /// The same with another status than the kind's own.
+    pub(crate) fn with_status(mut self, status: u16) -> Problem {
+        self.0.status = status;
+        self
     }
 
     /// The same with the field, what would be accepted, and what was given.
@@ -98,17 +66,21 @@ impl Problem {
         self
     }
 
+    /// The members, for an answer that has more.
+    pub(crate) fn into_inner(self) -> api::Problem {
+        *self.0
+    }
+
     /// A request that cannot be read.
     pub(crate) fn malformed(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", detail)
+        Problem::new(ProblemKind::Malformed, detail)
     }
 
     /// A body or a line that is larger than the route takes.
     pub(crate) fn body_too_large(field: &str, bytes_max: usize) -> Problem {
         let detail = format!("{field} is larger than {bytes_max} bytes");
         let (limit, given) = (format!("at most {bytes_max} bytes"), format!("more than {bytes_max} bytes"));
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
-            .about(field, limit, given)
+        Problem::new(ProblemKind::TooLarge, detail).about(field, limit, given)
     }
 
     /// A body that ended before its end, and what follows from that.
@@ -122,32 +94,61 @@ impl Problem {
     pub(crate) fn too_slow() -> Problem {
         let detail = format!("the body has not come within {BODY_READ_MS_MAX} ms");
         let limit = format!("the whole body within {BODY_READ_MS_MAX} ms");
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The request takes too long", detail).about(
-            "body",
-            limit,
-            "a part of one",
-        )
+        Problem::new(ProblemKind::TooSlow, detail).about("body", limit, "a part of one")
     }
 
     /// There is nothing of that name.
     pub(crate) fn not_found(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "not-found", "There is nothing of that name", detail)
-    }
-
-    /// The state of things does not allow it.
-    pub(crate) fn conflict(kind: &str, detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::CONFLICT, kind, "It conflicts with how things stand", detail)
+        Problem::new(ProblemKind::NotFound, detail)
     }
 
     /// The caller may not do this.
     pub(crate) fn forbidden(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::FORBIDDEN, "forbidden", "The token does not allow it", detail)
+        Problem::new(ProblemKind::Forbidden, detail)
     }
 
     /// The status to answer with.
     pub fn status_code(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
+}
+
+/// Describes statuses that are answered with a problem.
+macro_rules! problems {
+    ($($(#[doc = $doc:literal])+ $name:ident { $($status:literal: $about:literal,)+ })+) => {
+        $($(#[doc = $doc])+
+        pub(crate) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+                [$(($status, $about),)+].into_iter().map(described).collect()
+            }
+        })+
+    };
+}
+
+fn described((status, about): (&str, &str)) -> (String, RefOr<utoipa::openapi::Response>) {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    let response = ResponseBuilder::new().description(about).content("application/problem+json", content);
+    (status.to_owned(), response.build().into())
+}
+
+problems! {
+    /// What any operation may be answered with.
+    Refused {
+        "400": "The request cannot be read",
+        "401": "A token is needed",
+        "403": "The token does not allow it",
+        "422": "A value is not accepted; the problem names the field, the limit and what was given",
+        "503": "Not now; try again after the seconds in `Retry-After`",
+        "default": "Another problem",
+    }
+    /// What operations on something of a name may be answered with.
+    NotFound { "404": "Not found", }
+    /// What operations that depend on the present state may be answered with.
+    Conflict { "409": "The present state does not allow it", }
+    /// What operations with `If-Match` may be answered with.
+    RevisionMismatch { "412": "The schedule is at another revision", }
 }
 
 impl IntoResponse for Problem {
@@ -188,13 +189,8 @@ impl From<Unread> for Problem {
 
 impl From<InvalidField> for Problem {
     fn from(invalid: InvalidField) -> Problem {
-        let (status, kind) = match invalid.too_large {
-            true => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
-            false => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-field"),
-        };
-        let detail = invalid.to_string();
-        let problem = Problem::new(status, kind, "A value is not accepted", detail);
-        problem.about(invalid.field, invalid.limit, invalid.given)
+        let kind = if invalid.too_large { ProblemKind::TooLarge } else { ProblemKind::InvalidField };
+        Problem::new(kind, invalid.to_string()).about(invalid.field, invalid.limit, invalid.given)
     }
 }
 
@@ -209,16 +205,9 @@ impl From<Unavailable> for Problem {
         if let Unavailable::Store(store) = &error
             && store.is_full
         {
-            return Problem::new(StatusCode::INSUFFICIENT_STORAGE, "store-full", "No room is left", detail);
+            return Problem::new(ProblemKind::StoreFull, detail);
         }
-        match is_fatal {
-            true => {
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store-failed", "A store has failed", detail)
-            }
-            false => {
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now; try again", detail)
-            }
-        }
+        Problem::new(if is_fatal { ProblemKind::StoreFailed } else { ProblemKind::Unavailable }, detail)
     }
 }
 
@@ -254,7 +243,7 @@ impl From<CancelError> for Problem {
         let detail = error.to_string();
         match error {
             CancelError::Lookup(error) => error.into(),
-            CancelError::TooLate { .. } => Problem::conflict("too-late", detail),
+            CancelError::TooLate { .. } => Problem::new(ProblemKind::TooLate, detail),
         }
     }
 }
@@ -265,9 +254,9 @@ impl From<RescheduleError> for Problem {
         match error {
             RescheduleError::Invalid(error) => error.into(),
             RescheduleError::Lookup(error) => error.into(),
-            RescheduleError::Ambiguous { .. } => Problem::conflict("ambiguous", detail),
-            RescheduleError::TooLate { .. } => Problem::conflict("too-late", detail),
-            RescheduleError::BodyForgotten { .. } => Problem::conflict("payload-forgotten", detail),
+            RescheduleError::Ambiguous { .. } => Problem::new(ProblemKind::Ambiguous, detail),
+            RescheduleError::TooLate { .. } => Problem::new(ProblemKind::TooLate, detail),
+            RescheduleError::BodyForgotten { .. } => Problem::new(ProblemKind::PayloadForgotten, detail),
         }
     }
 }
@@ -278,7 +267,7 @@ impl From<CreateScheduleError> for Problem {
         match error {
             CreateScheduleError::Invalid(error) => error.into(),
             CreateScheduleError::Exists { current } => {
-                Problem::conflict("exists", detail).at_revision(current)
+                Problem::new(ProblemKind::Exists, detail).at_revision(current)
             }
             CreateScheduleError::Unavailable(error) => error.into(),
         }
@@ -292,15 +281,12 @@ impl From<ReviseError> for Problem {
             ReviseError::Invalid(error) => error.into(),
             ReviseError::Lookup(error) => error.into(),
             ReviseError::Conflict { current, expected: Some(expected) } => {
-                let title = "The schedule is at another revision";
-                let problem =
-                    Problem::new(StatusCode::PRECONDITION_FAILED, "revision-mismatch", title, detail);
-                problem
+                Problem::new(ProblemKind::RevisionMismatch, detail)
                     .about("If-Match", format!("\"{current}\""), format!("\"{expected}\""))
                     .at_revision(current)
             }
             ReviseError::Conflict { current, expected: None } => {
-                Problem::conflict("revision-conflict", detail).at_revision(current)
+                Problem::new(ProblemKind::RevisionConflict, detail).at_revision(current)
             }
         }
     }

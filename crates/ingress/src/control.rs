@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use minutehand_api::{InvalidField, Retry, choice};
 use minutehand_model::{Choice, RetryPolicy};
-use minutehand_request::{InvalidField, RetryDto, choice};
 
 use crate::Refusal;
 
@@ -155,7 +155,7 @@ impl<'a> Controls<'a> {
 
     /// The retry policy.
     pub(crate) fn retry(&self) -> Result<RetryPolicy, Refusal> {
-        let dto = RetryDto {
+        let dto = Retry {
             policy: self.choice("retry-policy")?,
             delay_ms: self.number("retry-delay-ms")?,
             base_ms: self.number("retry-base-ms")?,

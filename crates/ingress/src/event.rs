@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
+use minutehand_api::Text;
+use minutehand_api::json::{self, Fields};
 use minutehand_model::TaskKey;
 use minutehand_model::limits::SCHEDULE_ID_BYTES_MAX;
-use minutehand_request::Text;
-use minutehand_request::json::{self, Fields};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

@@ -4,15 +4,15 @@
 //! `delete_schedule`, `trigger` and `backfill`. What stands in the path of the API is a field here: `namespace` and `id`.
 
 use bytes::Bytes;
+use minutehand_api::json::{self, Fields};
+use minutehand_api::{
+    InvalidField, NewSchedule, NewTask, Text, name_refused, parse_time, validate_definition, validate_future,
+    validate_note, validate_task,
+};
 use minutehand_model::{
     Command, MoveMode, Namespace, OverlapPolicy, Revision, ScheduleId, Task, TaskId, TaskKey,
 };
 use minutehand_record::{command, task};
-use minutehand_request::json::{self, Fields};
-use minutehand_request::{
-    InvalidField, ScheduleInput, TaskInput, Text, name_refused, parse_time, validate_definition,
-    validate_future, validate_note, validate_task,
-};
 use serde::Deserialize;
 
 use crate::verbatim::{AUTHOR, CREATION, namespace};
@@ -103,7 +103,7 @@ fn whole_task(input: &Input<'_>, mut fields: Fields<'_>) -> Result<Task, Refusal
         let limit = "a delay counts from the record's timestamp";
         return Err(Refusal::of("delay", "cannot be counted", limit, "a record without a timestamp"));
     }
-    let body: TaskInput<'_> = fields.into()?;
+    let body: NewTask<'_> = fields.into()?;
     let now = input.now();
     let task = body.into_task(&namespace, now, None, || input.derived_id())?;
     validate_task(&task, now)?;
@@ -138,7 +138,7 @@ fn reschedule(input: &Input<'_>, mut fields: Fields<'_>) -> Result<Command, Refu
 fn schedule(input: &Input<'_>, mut fields: Fields<'_>) -> Result<Command, Refusal> {
     let namespace = take_namespace(&mut fields)?;
     let number = revision(take(&mut fields, "revision")?.unwrap_or(CREATION))?;
-    let body: ScheduleInput<'_> = fields.into()?;
+    let body: NewSchedule<'_> = fields.into()?;
     let schedule = match &body.id {
         Some(id) => schedule_id(id)?,
         None => schedule_id(input.derived_id().as_str())?,

@@ -1,7 +1,7 @@
 //! Why a record was not understood.
 
 use bytes::Bytes;
-use minutehand_request::{InvalidField, Malformed, Unread};
+use minutehand_api::{InvalidField, Malformed, Unread};
 
 /// Why a record was not understood: one sentence that names the field, what would be accepted, and what was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use minutehand_api::json::shortened;
+use minutehand_api::{
+    Duration, due_time, is_instruction, name_refused, parse_queue, validate_due, validate_future,
+    validate_instruction, validate_timing,
+};
 use minutehand_model::limits::{
     HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
 };
@@ -11,11 +16,6 @@ use minutehand_model::{
     ScheduleDefinition, ScheduleId, Task, TaskId, Timestamp, Verbatim,
 };
 use minutehand_record::{command, task};
-use minutehand_request::json::shortened;
-use minutehand_request::{
-    Duration, due_time, is_instruction, name_refused, parse_queue, validate_due, validate_future,
-    validate_instruction, validate_timing,
-};
 
 use crate::control::{Controls, WORDS, strip, word_of_header};
 use crate::event::{Event, asking_header};

@@ -2,7 +2,7 @@
 //!
 //! Nothing here reads a clock, allocates an identifier at random or knows how a value is stored or sent.
 //! Names, ids, times, numbers and policies are parsed once, at the door, and valid from then on. A task or a definition is what
-//! was asked for; whether it may be is said by `minutehand-request`, which knows calendars and what time it is.
+//! was asked for; whether it may be is said by `minutehand-api`, which knows calendars and what time it is.
 
 pub mod choice;
 pub mod command;

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use minutehand_api::Definition;
 use minutehand_model::{DstRule, Guarantee, MisfireRule, OverlapPolicy, Precision, ScheduleDefinition};
-use minutehand_request::DefinitionDto;
 use serde_json::{Map, Value, json};
 
 use crate::args::{ActionArgs, PoliciesArgs, RecurrenceArgs};
@@ -122,7 +122,7 @@ const OF_A_LINE: &[&str] = &[
 
 /// What a line of a crontab says of its schedule, as creating or patching it takes it.
 pub(crate) fn line_body(definition: &ScheduleDefinition) -> Body {
-    let whole = serde_json::to_value(DefinitionDto::from(definition)).expect("a definition has a JSON form");
+    let whole = serde_json::to_value(Definition::from(definition)).expect("a definition has a JSON form");
     let Value::Object(mut body) = whole else { unreachable!("it is an object") };
     body.retain(|field, _| OF_A_LINE.contains(&field.as_str()));
     if definition.jitter_ms > 0 {

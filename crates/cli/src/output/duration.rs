@@ -1,6 +1,6 @@
 //! Durations: read as the API reads them, and shown to people.
 
-use minutehand_request::{Duration, duration_text};
+use minutehand_api::{Duration, duration_text};
 
 /// Reads a duration; the answer is in milliseconds.
 pub(crate) fn parse_ms(text: &str) -> Result<i64, String> {

@@ -11,7 +11,7 @@ pub(crate) fn parse_time(text: &str) -> Result<String, String> {
 
 /// Reads an RFC 3339 time as the API does.
 pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
-    minutehand_request::parse_time("time", text.trim())
+    minutehand_api::parse_time("time", text.trim())
         .map_err(|refused| format!("{:?} {}; write {}", text.trim(), refused.reason, refused.limit))
 }
 

@@ -13,17 +13,16 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
+use minutehand_api::{BulkLine, BulkStopped, BulkSummary, NewTask, ProblemKind, RefusedLine, routes};
 use minutehand_model::{Namespace, Task};
 use minutehand_node::CreateError;
-use minutehand_request::TaskInput;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::lines::{Batch, LINE_BYTES_MAX, LineCutter};
 use crate::access::Scoped;
 use crate::api::Api;
-use crate::dto::{BulkStopped, BulkSummary, RefusedLine};
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Problem, Refused};
 
 /// Batches being parsed or appended at once.
 const IN_FLIGHT_MAX: usize = 8;
@@ -46,7 +45,7 @@ impl Tally {
     fn refuse(&mut self, line: u64, problem: Problem) {
         self.refused += 1;
         if self.listed.len() < LISTED_MAX {
-            self.listed.push(RefusedLine { line, problem });
+            self.listed.push(RefusedLine { line, problem: problem.into_inner() });
         }
     }
 
@@ -68,7 +67,7 @@ impl Tally {
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/tasks:bulk", tag = "tasks", operation_id = "createTasks",
+    post, path = routes::TASKS_BULK, tag = "tasks", operation_id = "createTasks",
     summary = "Create many tasks",
     description = "One task a line (NDJSON), of any number. Lines are durable before they are counted as accepted; \
         a refused line does not stop the others. The first line of the answer is the summary, then come the \
@@ -76,11 +75,11 @@ impl Tally {
         to go on from. A client that is cut off in the middle sends everything again: with ids and due times of its \
         own, nothing is created twice.",
     params(("ns" = String, Path, description = "The namespace")),
-    request_body(content = TaskInput<'static>, content_type = "application/x-ndjson"),
+    request_body(content = NewTask<'static>, content_type = "application/x-ndjson"),
     responses(
-        (status = 200, description = "The summary, then refused lines like `{\"line\":17,\"problem\":{…}}`", body = BulkSummary, content_type = "application/x-ndjson"),
+        (status = 200, description = "The summary, then refused lines like `{\"line\":17,\"problem\":{…}}`", body = BulkLine, content_type = "application/x-ndjson"),
         (status = "5XX", description = "A store failed; the rest of the body was not read", body = BulkStopped, content_type = "application/problem+json"),
-        (status = "default", description = "Refused as a whole", body = ProblemDetails, content_type = "application/problem+json"),
+        Refused,
     )
 )]
 pub(crate) async fn create(
@@ -207,7 +206,7 @@ fn parse(api: &Api, namespace: &Namespace, batch: Batch, tally: &mut Tally) -> (
             continue;
         }
         let queue_before = tasks.last().map(|task| &task.queue);
-        let parsed = minutehand_request::json::read::<TaskInput<'_>>(line)
+        let parsed = minutehand_api::json::read::<NewTask<'_>>(line)
             .map_err(Problem::from)
             .and_then(|input| Ok(input.into_task(namespace, now, queue_before, || api.ids.next(now))?));
         match parsed {
@@ -245,10 +244,9 @@ fn stopped(tally: Tally, line: u64, cause: &Problem) -> Response {
          created: with ids and due times of their own nothing is created twice",
         cause.detail
     );
-    let problem =
-        Problem::new(cause.status_code(), "bulk-stopped", "A store failed; the rest was not read", detail);
+    let problem = Problem::new(ProblemKind::BulkStopped, detail).with_status(cause.status);
     let stopped = BulkStopped {
-        problem: problem.clone(),
+        problem: problem.clone().into_inner(),
         accepted: tally.accepted,
         refused: tally.refused,
         resume_from_line: line,

@@ -19,51 +19,46 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
+use minutehand_api::{ProblemKind, routes};
 use serde::Serialize;
 
-use crate::access::{PREVIEW_ROUTE, authenticate};
+use crate::access::authenticate;
 use crate::api::{Api, ApiConfig};
 use crate::content::of_its_kind;
 use crate::origin::{addressed_here, of_our_origin};
 use crate::page;
 use crate::problem::Problem;
 
-/// The one route whose body is lines.
-pub(crate) const BULK_ROUTE: &str = "/v1/namespaces/{ns}/tasks:bulk";
-
 /// The whole API as a router.
 pub fn router(config: ApiConfig) -> Router {
     let api = Arc::new(Api::new(config));
     let guarded = Router::new()
-        .route("/v1/namespaces", get(operations::list_namespaces).post(operations::create_namespace))
-        .route("/v1/namespaces/{ns}/tasks", get(tasks::list).post(tasks::create))
-        .route(BULK_ROUTE, post(bulk::create))
+        .route(routes::NAMESPACES, get(operations::list_namespaces).post(operations::create_namespace))
+        .route(routes::TASKS, get(tasks::list).post(tasks::create))
+        .route(routes::TASKS_BULK, post(bulk::create))
+        .route(routes::TASK, get(tasks::find).patch(tasks::reschedule).delete(tasks::cancel))
+        .route(routes::SCHEDULES, get(schedules::list).post(schedules::create))
+        .route(routes::SCHEDULES_PREVIEW, post(schedules::preview_unsaved))
         .route(
-            "/v1/namespaces/{ns}/tasks/{id}",
-            get(tasks::find).patch(tasks::reschedule).delete(tasks::cancel),
-        )
-        .route("/v1/namespaces/{ns}/schedules", get(schedules::list).post(schedules::create))
-        .route(PREVIEW_ROUTE, post(schedules::preview_unsaved))
-        .route(
-            "/v1/namespaces/{ns}/schedules/{id}",
+            routes::SCHEDULE,
             get(schedules::show)
                 .patch(schedules::revise)
                 .delete(schedules::delete)
                 // A colon within a part of a path cannot be routed; `{id}:pause` is split by hand.
                 .post(schedule_actions::dispatch),
         )
-        .route("/v1/namespaces/{ns}/schedules/{id}/revisions", get(schedules::revisions))
-        .route("/v1/namespaces/{ns}/schedules/{id}/preview", get(schedules::preview))
-        .route("/v1/namespaces/{ns}/schedules/{id}/backfills", get(schedules::backfills))
-        .route("/v1/queues", get(queues::list))
-        .route("/v1/queues/{queue}", get(queues::show))
-        .route("/v1/queues/{queue}/dead-letters", get(queues::dead_letters))
-        .route("/v1/queues/{queue}/dead-letters:replay", post(queues::replay))
-        .route("/v1/queues/{queue}/dead-letters:discard", post(queues::discard))
-        .route("/v1/partitions", get(operations::partitions))
-        .route("/v1/damage", get(operations::damage))
-        .route("/v1/partitions/{partition}/skips", post(partitions::skip))
-        .route("/v1/buckets", get(operations::buckets))
+        .route(routes::REVISIONS, get(schedules::revisions))
+        .route(routes::PREVIEW, get(schedules::preview))
+        .route(routes::BACKFILLS, get(schedules::backfills))
+        .route(routes::QUEUES, get(queues::list))
+        .route(routes::QUEUE, get(queues::show))
+        .route(routes::DEAD_LETTERS, get(queues::dead_letters))
+        .route(routes::DEAD_LETTERS_REPLAY, post(queues::replay))
+        .route(routes::DEAD_LETTERS_DISCARD, post(queues::discard))
+        .route(routes::PARTITIONS, get(operations::partitions))
+        .route(routes::DAMAGE, get(operations::damage))
+        .route(routes::SKIPS, post(partitions::skip))
+        .route(routes::BUCKETS, get(operations::buckets))
         .route("/metrics", get(operations::metrics))
         .route_layer(middleware::from_fn(of_its_kind))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))
@@ -104,7 +99,7 @@ async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {
 
 async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri) -> Problem {
     let detail = format!("{} does not take {method}; /openapi.json lists what it takes", uri.path());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not this method", detail)
+    Problem::new(ProblemKind::MethodNotAllowed, detail)
 }
 
 /// An answer in JSON.
@@ -119,19 +114,4 @@ fn json_bytes(status: StatusCode, body: Bytes) -> Response {
     let mut response = (status, body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// An id as a part of a path.
-fn encoded(id: &str) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        match byte {
-            b'/' | b'%' | b'?' | b'#' | b'+' => {
-                let _ = write!(text, "%{byte:02X}");
-            }
-            _ => text.push(char::from(byte)),
-        }
-    }
-    text
 }

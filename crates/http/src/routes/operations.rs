@@ -6,20 +6,20 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use minutehand_api::{
+    Damage, DamageReport, Load, NamespaceName, Namespaces, NewNamespace, Partitions, ProblemKind,
+    name_refused, routes,
+};
 use minutehand_model::Namespace;
 use minutehand_model::time::MINUTE_MS;
 use minutehand_node::Readiness;
-use minutehand_request::name_refused;
 
 use super::json;
 use crate::access::{Everywhere, Params};
 use crate::api::{Api, RenderMetrics};
 use crate::content::read_body;
-use crate::dto::{
-    DamageDto, DamageList, LoadDto, LoadList, NamespaceDto, NamespaceInput, NamespaceList, PartitionDto,
-    PartitionList,
-};
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Problem, Refused};
+use crate::views;
 
 /// The load that is shown unless the caller names a range: the next hour.
 const LOAD_RANGE_MS: i64 = 60 * MINUTE_MS;
@@ -27,29 +27,29 @@ const LOAD_RANGE_MS: i64 = 60 * MINUTE_MS;
 const PAGE: &str = include_str!("../page.html");
 
 #[utoipa::path(
-    get, path = "/v1/namespaces", tag = "operations", operation_id = "listNamespaces",
+    get, path = routes::NAMESPACES, tag = "operations", operation_id = "listNamespaces",
     summary = "List the namespaces known to this node",
     description = "A namespace comes to be by its first use, unless the server is configured with a list. \
         `default` always exists.",
     responses(
-        (status = 200, description = "The namespaces", body = NamespaceList),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The namespaces", body = Namespaces),
+        Refused,
     )
 )]
 pub(crate) async fn list_namespaces(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
     let namespaces = api.namespaces.known().iter().map(Namespace::to_string).collect();
-    json(StatusCode::OK, &NamespaceList { created: api.namespaces.created(), namespaces })
+    json(StatusCode::OK, &Namespaces { created: api.namespaces.created(), namespaces })
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces", tag = "operations", operation_id = "createNamespace",
+    post, path = routes::NAMESPACES, tag = "operations", operation_id = "createNamespace",
     summary = "Check and note the name of a namespace",
-    request_body = NamespaceInput,
+    request_body = NewNamespace,
     responses(
-        (status = 201, description = "Noted", body = NamespaceDto),
-        (status = 200, description = "It was known before", body = NamespaceDto),
-        (status = 409, description = "Only the configured ones exist here", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 201, description = "Noted", body = NamespaceName),
+        (status = 200, description = "It was known before", body = NamespaceName),
+        (status = 409, description = "Only the configured ones exist here", body = minutehand_api::Problem, content_type = "application/problem+json"),
+        Refused,
     )
 )]
 pub(crate) async fn create_namespace(
@@ -58,54 +58,55 @@ pub(crate) async fn create_namespace(
     body: Body,
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
-    let NamespaceInput { name } = minutehand_request::json::read(&bytes)?;
+    let NewNamespace { name } = minutehand_api::json::read(&bytes)?;
     let namespace = Namespace::parse(&name).map_err(|error| name_refused("name", &name, &error))?;
     if !api.namespaces.exists(&namespace) {
         let detail = format!("namespace {namespace} is not on the configured list");
-        return Err(Problem::conflict("namespaces-are-listed", detail));
+        return Err(Problem::new(ProblemKind::NamespacesAreListed, detail));
     }
     let status = if api.namespaces.remember(&namespace) { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(json(status, &NamespaceDto { namespace: namespace.to_string() }))
+    Ok(json(status, &NamespaceName { namespace: namespace.to_string() }))
 }
 
 #[utoipa::path(
-    get, path = "/v1/partitions", tag = "operations", operation_id = "listPartitions",
+    get, path = routes::PARTITIONS, tag = "operations", operation_id = "listPartitions",
     summary = "Every partition, and where it stands",
     responses(
-        (status = 200, description = "The partitions", body = PartitionList),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The partitions", body = Partitions),
+        Refused,
     )
 )]
 pub(crate) async fn partitions(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
-    let partitions = api.gateway.partitions().iter().map(PartitionDto::from).collect();
-    json(StatusCode::OK, &PartitionList { count: api.gateway.partitions_count(), partitions })
+    let partitions = api.gateway.partitions().iter().map(views::partition).collect();
+    json(StatusCode::OK, &Partitions { count: api.gateway.partitions_count(), partitions })
 }
 
 #[utoipa::path(
-    get, path = "/v1/damage", tag = "operations", operation_id = "listDamage",
+    get, path = routes::DAMAGE, tag = "operations", operation_id = "listDamage",
     summary = "What this node's store has met damaged and passed over",
     description = "Since the store was opened, oldest first, at most the newest 1,000. In a cluster records that cannot be read \
         are set aside instead, and this is empty.",
     responses(
-        (status = 200, description = "What was damaged", body = DamageList),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "What was damaged", body = DamageReport),
+        Refused,
     )
 )]
 pub(crate) async fn damage(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
-    let damage = api.gateway.damage().into_iter().map(DamageDto::from).collect();
-    json(StatusCode::OK, &DamageList { damage })
+    let damage = api.gateway.damage().into_iter();
+    let damage = damage.map(|one| Damage { position: one.position, reason: one.reason }).collect();
+    json(StatusCode::OK, &DamageReport { damage })
 }
 
 #[utoipa::path(
-    get, path = "/v1/buckets", tag = "operations", operation_id = "listBuckets",
+    get, path = routes::BUCKETS, tag = "operations", operation_id = "listBuckets",
     summary = "The upcoming load per minute",
     params(
         ("from" = Option<String>, Query, description = "From this minute on; now by default"),
         ("until" = Option<String>, Query, description = "Up to this time; an hour after `from` by default, a week at most"),
     ),
     responses(
-        (status = 200, description = "The minutes with load", body = LoadList),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The minutes with load", body = Load),
+        Refused,
     )
 )]
 pub(crate) async fn buckets(
@@ -117,7 +118,7 @@ pub(crate) async fn buckets(
     let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
     let until = params.time("until")?.unwrap_or_else(|| from.plus_millis(LOAD_RANGE_MS));
     let loads = api.gateway.loads(from, until).await?;
-    Ok(json(StatusCode::OK, &LoadList { buckets: loads.into_iter().map(LoadDto::from).collect() }))
+    Ok(json(StatusCode::OK, &Load { buckets: loads.into_iter().map(views::minute_load).collect() }))
 }
 
 #[utoipa::path(
@@ -148,7 +149,7 @@ pub(crate) async fn live() -> &'static str {
     summary = "Whether every partition assigned to this node is owned and fires",
     responses(
         (status = 200, description = "Ready", body = String, content_type = "text/plain"),
-        (status = 503, description = "Not ready, with the reasons", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "Not ready, with the reasons", body = minutehand_api::Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Response {
@@ -161,7 +162,7 @@ pub(crate) fn readiness(readiness: Readiness) -> Response {
         Readiness::Ready => "ready\n".into_response(),
         Readiness::NotReady(reasons) => {
             let detail = reasons.join("; ");
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready yet", detail);
+            let problem = Problem::new(ProblemKind::NotReady, detail);
             problem.because(reasons).into_response()
         }
     }

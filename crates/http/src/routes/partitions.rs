@@ -6,26 +6,26 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use minutehand_api::{NewSkip, Skip, routes};
 use minutehand_node::InvalidField;
 
 use super::json;
 use crate::access::Everywhere;
 use crate::api::Api;
 use crate::content::read_body;
-use crate::dto::{SkipInput, SkippedDto};
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Problem, Refused};
 
 #[utoipa::path(
-    post, path = "/v1/partitions/{partition}/skips", tag = "operations", operation_id = "skipRecords",
+    post, path = routes::SKIPS, tag = "operations", operation_id = "skipRecords",
     summary = "Have records of a partition's log passed over, for good",
     description = "For what nobody foresaw: a record that stops its partition whenever it is read. In its place stands a \
         record set aside, with the reason. It works while the partition is stopped; the owner learns of it when it takes \
         the partition again, within half a minute. What the records said is lost.",
     params(("partition" = u32, Path, description = "The partition's number")),
-    request_body = SkipInput,
+    request_body = NewSkip,
     responses(
-        (status = 200, description = "They are passed over from now on", body = SkippedDto),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "They are passed over from now on", body = Skip),
+        Refused,
     )
 )]
 pub(crate) async fn skip(
@@ -35,11 +35,11 @@ pub(crate) async fn skip(
     body: Body,
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
-    let SkipInput { offset, through, reason } = minutehand_request::json::read(&bytes)?;
+    let NewSkip { offset, through, reason } = minutehand_api::json::read(&bytes)?;
     let number = partition.parse::<u32>().map_err(|_| {
         InvalidField::new("partition", "is not a number", "a partition's number", format!("{partition:?}"))
     })?;
     let through = through.unwrap_or(offset);
     let partition = api.gateway.skip(number, offset..=through, &reason).await?;
-    Ok(json(StatusCode::OK, &SkippedDto { partition: partition.number(), offset, through, reason }))
+    Ok(json(StatusCode::OK, &Skip { partition: partition.number(), offset, through, reason }))
 }

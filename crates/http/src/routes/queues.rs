@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use minutehand_api::{DeadLetterPage, DeadLetterSelection, DeadLettersSettled, Queue, Queues, routes};
 use minutehand_node::{InvalidField, Selection};
 
 use super::json;
@@ -13,9 +14,9 @@ use crate::access::{Everywhere, Params};
 use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
-use crate::dto::{DeadLetterDto, DeadLetterList, QueueDto, QueueList, ReplayedDto, SelectionInput};
 use crate::page;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Problem, Refused};
+use crate::views;
 
 /// Dead letters on a page unless the caller says how many.
 const PAGE_DEFAULT: usize = 100;
@@ -34,32 +35,32 @@ fn group<'a>(api: &'a Api, params: &'a Params) -> Result<&'a str, InvalidField> 
 }
 
 #[utoipa::path(
-    get, path = "/v1/queues", tag = "queues", operation_id = "listQueues",
+    get, path = routes::QUEUES, tag = "queues", operation_id = "listQueues",
     summary = "List the queues that were ever published to, and how full they are",
     params(("group" = Option<String>, Query, description = "The worker group the numbers are for")),
     responses(
-        (status = 200, description = "The queues", body = QueueList),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The queues", body = Queues),
+        Refused,
     )
 )]
 pub(crate) async fn list(State(api): State<Arc<Api>>, _: Everywhere, uri: Uri) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["group"])?;
     let group = group(&api, &params)?;
     let queues = api.gateway.queues(group).await?;
-    let queues = queues.iter().map(|queue| QueueDto::new(queue, group)).collect();
-    Ok(json(StatusCode::OK, &QueueList { queues }))
+    let queues = queues.iter().map(|queue| views::queue(queue, group)).collect();
+    Ok(json(StatusCode::OK, &Queues { queues }))
 }
 
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}", tag = "queues", operation_id = "showQueue",
+    get, path = routes::QUEUE, tag = "queues", operation_id = "showQueue",
     summary = "How full a queue is",
     params(
         ("queue" = String, Path, description = "The queue"),
         ("group" = Option<String>, Query, description = "The worker group the numbers are for"),
     ),
     responses(
-        (status = 200, description = "The queue", body = QueueDto),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The queue", body = Queue),
+        Refused,
     )
 )]
 pub(crate) async fn show(
@@ -70,11 +71,11 @@ pub(crate) async fn show(
     let params = Params::parse(&uri, &["group"])?;
     let group = group(&api, &params)?;
     let queue = api.gateway.queue(&caller.queue()?, group).await?;
-    Ok(json(StatusCode::OK, &QueueDto::new(&queue, group)))
+    Ok(json(StatusCode::OK, &views::queue(&queue, group)))
 }
 
 #[utoipa::path(
-    get, path = "/v1/queues/{queue}/dead-letters", tag = "queues", operation_id = "listDeadLetters",
+    get, path = routes::DEAD_LETTERS, tag = "queues", operation_id = "listDeadLetters",
     summary = "List the tasks that failed for the last time",
     params(
         ("queue" = String, Path, description = "The queue"),
@@ -82,8 +83,8 @@ pub(crate) async fn show(
         ("cursor" = Option<String>, Query, description = "From the page before"),
     ),
     responses(
-        (status = 200, description = "A page", body = DeadLetterList),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "A page", body = DeadLetterPage),
+        Refused,
     )
 )]
 pub(crate) async fn dead_letters(
@@ -97,14 +98,14 @@ pub(crate) async fn dead_letters(
     let from: Option<u64> = params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
     let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
     let page = api.gateway.dead_letters(&queue, from.unwrap_or_default(), limit).await?;
-    let dead_letters = page::entries(page.letters.iter().map(DeadLetterDto::from))?;
+    let dead_letters = page::entries(page.letters.iter().map(views::dead_letter))?;
     let left_out = page.letters.get(dead_letters.len()).map(|letter| letter.number);
     let next_cursor = left_out.or(page.next).map(|next| cursor::write(&question, &next));
-    Ok(json(StatusCode::OK, &DeadLetterList { dead_letters, next_cursor }))
+    Ok(json(StatusCode::OK, &DeadLetterPage { dead_letters, next_cursor }))
 }
 
 async fn selection(body: Body) -> Result<Selection, Problem> {
-    let input: SelectionInput = minutehand_request::json::read(&read_body(body).await?)?;
+    let input: DeadLetterSelection = minutehand_api::json::read(&read_body(body).await?)?;
     match (input.numbers, input.all) {
         (Some(numbers), None | Some(false)) => Ok(Selection::Numbers(numbers.into_iter().collect())),
         (None, Some(true)) => Ok(Selection::All),
@@ -116,13 +117,13 @@ async fn selection(body: Body) -> Result<Selection, Problem> {
 }
 
 #[utoipa::path(
-    post, path = "/v1/queues/{queue}/dead-letters:replay", tag = "queues", operation_id = "replayDeadLetters",
+    post, path = routes::DEAD_LETTERS_REPLAY, tag = "queues", operation_id = "replayDeadLetters",
     summary = "Run the tasks of dead letters again, now, from their first attempt on",
     params(("queue" = String, Path, description = "The queue")),
-    request_body = SelectionInput,
+    request_body = DeadLetterSelection,
     responses(
-        (status = 200, description = "What was done", body = ReplayedDto),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "What was done", body = DeadLettersSettled),
+        Refused,
     )
 )]
 pub(crate) async fn replay(
@@ -131,17 +132,17 @@ pub(crate) async fn replay(
     body: Body,
 ) -> Result<Response, Problem> {
     let replayed = api.gateway.replay(&caller.queue()?, selection(body).await?).await?;
-    Ok(json(StatusCode::OK, &ReplayedDto::from(replayed)))
+    Ok(json(StatusCode::OK, &views::dead_letters_settled(&replayed)))
 }
 
 #[utoipa::path(
-    post, path = "/v1/queues/{queue}/dead-letters:discard", tag = "queues", operation_id = "discardDeadLetters",
+    post, path = routes::DEAD_LETTERS_DISCARD, tag = "queues", operation_id = "discardDeadLetters",
     summary = "Take dead letters away for good",
     params(("queue" = String, Path, description = "The queue")),
-    request_body = SelectionInput,
+    request_body = DeadLetterSelection,
     responses(
-        (status = 200, description = "What was done", body = ReplayedDto),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "What was done", body = DeadLettersSettled),
+        Refused,
     )
 )]
 pub(crate) async fn discard(
@@ -150,5 +151,5 @@ pub(crate) async fn discard(
     body: Body,
 ) -> Result<Response, Problem> {
     let discarded = api.gateway.discard(&caller.queue()?, selection(body).await?).await?;
-    Ok(json(StatusCode::OK, &ReplayedDto::from(discarded)))
+    Ok(json(StatusCode::OK, &views::dead_letters_settled(&discarded)))
 }

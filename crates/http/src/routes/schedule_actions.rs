@@ -7,21 +7,21 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use minutehand_api::json::shortened;
+use minutehand_api::{
+    BackfillRange, BackfillStop, Nothing, RevisionNote, Rollback, RunsRequested, Schedule, ScheduleAction,
+    Trigger, parse_time, routes,
+};
 use minutehand_model::{LogOffset, Revision};
 use minutehand_node::{InvalidField, RevisionChange, ScheduleName};
-use minutehand_request::json::shortened;
-use minutehand_request::parse_time;
 
 use super::json;
 use super::schedules::{answer, expected_revision, schedule_name};
 use crate::access::{Scoped, no_such_action};
 use crate::api::Api;
 use crate::content::read_optional_body;
-use crate::dto::{
-    BackfillInput, NoteInput, NothingInput, RollbackInput, RunRequestedDto, ScheduleDto, StopBackfillInput,
-    TriggerInput,
-};
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Conflict, NotFound, Problem, Refused, RevisionMismatch};
+use crate::views;
 
 /// An action as it was asked for.
 struct Asked<'a> {
@@ -47,30 +47,32 @@ pub(crate) async fn dispatch(
         expected: expected_revision(&headers)?,
         body: read_optional_body(body).await?,
     };
-    match action {
-        "pause" => pause(asked).await,
-        "resume" => resume(asked).await,
-        "rollback" => rollback(asked).await,
-        "trigger" => trigger(asked).await,
-        "backfill" => backfill(asked).await,
-        "stop-backfill" => stop_backfill(asked).await,
-        "forget-runs" => forget_runs(asked).await,
-        other => Err(no_such_action(other)),
+    match action.parse::<ScheduleAction>().map_err(|_| no_such_action(action))? {
+        ScheduleAction::Pause => pause(asked).await,
+        ScheduleAction::Resume => resume(asked).await,
+        ScheduleAction::Rollback => rollback(asked).await,
+        ScheduleAction::Trigger => trigger(asked).await,
+        ScheduleAction::Backfill => backfill(asked).await,
+        ScheduleAction::StopBackfill => stop_backfill(asked).await,
+        ScheduleAction::ForgetRuns => forget_runs(asked).await,
     }
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/schedules/{id}:pause", tag = "schedules", operation_id = "pauseSchedule",
+    post, path = routes::SCHEDULE_PAUSE, tag = "schedules", operation_id = "pauseSchedule",
     summary = "Pause a schedule: its occurrences do not run until it is resumed",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
         ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
     ),
-    request_body = NoteInput,
+    request_body = RevisionNote,
     responses(
-        (status = 200, description = "The schedule", body = ScheduleDto),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The schedule", body = Schedule),
+        NotFound,
+        Conflict,
+        RevisionMismatch,
+        Refused,
     )
 )]
 async fn pause(asked: Asked<'_>) -> Result<Response, Problem> {
@@ -78,17 +80,20 @@ async fn pause(asked: Asked<'_>) -> Result<Response, Problem> {
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/schedules/{id}:resume", tag = "schedules", operation_id = "resumeSchedule",
+    post, path = routes::SCHEDULE_RESUME, tag = "schedules", operation_id = "resumeSchedule",
     summary = "Resume a schedule that is paused or has paused itself",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
         ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
     ),
-    request_body = NoteInput,
+    request_body = RevisionNote,
     responses(
-        (status = 200, description = "The schedule", body = ScheduleDto),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The schedule", body = Schedule),
+        NotFound,
+        Conflict,
+        RevisionMismatch,
+        Refused,
     )
 )]
 async fn resume(asked: Asked<'_>) -> Result<Response, Problem> {
@@ -96,7 +101,7 @@ async fn resume(asked: Asked<'_>) -> Result<Response, Problem> {
 }
 
 async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem> {
-    let NoteInput { note } = minutehand_request::json::read(&asked.body)?;
+    let RevisionNote { note } = minutehand_api::json::read(&asked.body)?;
     let note = note.unwrap_or_default();
     let change = |current: &Revision| {
         let (definition, author) = (current.definition.clone(), asked.author.to_owned());
@@ -108,21 +113,24 @@ async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem>
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/schedules/{id}:rollback", tag = "schedules", operation_id = "rollbackSchedule",
+    post, path = routes::SCHEDULE_ROLLBACK, tag = "schedules", operation_id = "rollbackSchedule",
     summary = "Put the definition of an earlier revision in force again, as a new revision",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
         ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
     ),
-    request_body = RollbackInput,
+    request_body = Rollback,
     responses(
-        (status = 200, description = "The schedule", body = ScheduleDto),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The schedule", body = Schedule),
+        NotFound,
+        Conflict,
+        RevisionMismatch,
+        Refused,
     )
 )]
 async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
-    let input: RollbackInput = minutehand_request::json::read(&asked.body)?;
+    let input: Rollback = minutehand_api::json::read(&asked.body)?;
     let note = input.note.unwrap_or_default();
     let Asked { api, name, author, expected, .. } = asked;
     let schedule = api.gateway.rollback(&name, expected, input.to_revision, &note, author).await?;
@@ -130,59 +138,62 @@ async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/schedules/{id}:trigger", tag = "schedules", operation_id = "triggerSchedule",
+    post, path = routes::SCHEDULE_TRIGGER, tag = "schedules", operation_id = "triggerSchedule",
     summary = "Run a schedule once, now",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
     ),
-    request_body = TriggerInput,
+    request_body = Trigger,
     responses(
-        (status = 202, description = "The request is durable", body = RunRequestedDto),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 202, description = "The request is durable", body = RunsRequested),
+        NotFound,
+        Refused,
     )
 )]
 async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
-    let TriggerInput { overlap } = minutehand_request::json::read(&asked.body)?;
+    let Trigger { overlap } = minutehand_api::json::read(&asked.body)?;
     let requested = asked.api.gateway.trigger(&asked.name, overlap).await?;
-    Ok(json(StatusCode::ACCEPTED, &RunRequestedDto::from(requested)))
+    Ok(json(StatusCode::ACCEPTED, &views::runs_requested(&requested)))
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/schedules/{id}:backfill", tag = "schedules", operation_id = "backfillSchedule",
+    post, path = routes::SCHEDULE_BACKFILL, tag = "schedules", operation_id = "backfillSchedule",
     summary = "Run the occurrences of a range, as if they were due now; at most 10,000",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
     ),
-    request_body = BackfillInput,
+    request_body = BackfillRange,
     responses(
-        (status = 202, description = "The request is durable", body = RunRequestedDto),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 202, description = "The request is durable", body = RunsRequested),
+        NotFound,
+        Refused,
     )
 )]
 async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {
-    let input: BackfillInput = minutehand_request::json::read(&asked.body)?;
+    let input: BackfillRange = minutehand_api::json::read(&asked.body)?;
     let (from, to) = (parse_time("from", &input.from)?, parse_time("to", &input.to)?);
     let requested = asked.api.gateway.backfill(&asked.name, from, to).await?;
-    Ok(json(StatusCode::ACCEPTED, &RunRequestedDto::from(requested)))
+    Ok(json(StatusCode::ACCEPTED, &views::runs_requested(&requested)))
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/schedules/{id}:stop-backfill", tag = "schedules", operation_id = "stopBackfill",
+    post, path = routes::SCHEDULE_STOP_BACKFILL, tag = "schedules", operation_id = "stopBackfill",
     summary = "Let what is left of a backfill not run; what of it runs already goes on",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
     ),
-    request_body = StopBackfillInput,
+    request_body = BackfillStop,
     responses(
         (status = 204, description = "Nothing more of it starts"),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        NotFound,
+        Refused,
     )
 )]
 async fn stop_backfill(asked: Asked<'_>) -> Result<Response, Problem> {
-    let StopBackfillInput { backfill } = minutehand_request::json::read(&asked.body)?;
+    let BackfillStop { backfill } = minutehand_api::json::read(&asked.body)?;
     let backfill = LogOffset::parse(&backfill).ok_or_else(|| {
         let limit = "an id from the schedule's list of backfills";
         InvalidField::new("backfill", "is not an id of a backfill", limit, shortened(&backfill))
@@ -192,7 +203,7 @@ async fn stop_backfill(asked: Asked<'_>) -> Result<Response, Problem> {
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/schedules/{id}:forget-runs", tag = "schedules", operation_id = "forgetRuns",
+    post, path = routes::SCHEDULE_FORGET_RUNS, tag = "schedules", operation_id = "forgetRuns",
     summary = "Wait no longer for the runs of a schedule that are in progress",
     description = "For runs of which nothing will be heard any more, before their `run_timeout_ms` is over. They are not \
         stopped: when they do go on, others run beside them.",
@@ -200,14 +211,15 @@ async fn stop_backfill(asked: Asked<'_>) -> Result<Response, Problem> {
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
     ),
-    request_body = NothingInput,
+    request_body = Nothing,
     responses(
-        (status = 202, description = "The request is durable; how many runs were in progress", body = RunRequestedDto),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 202, description = "The request is durable; how many runs were in progress", body = RunsRequested),
+        NotFound,
+        Refused,
     )
 )]
 async fn forget_runs(asked: Asked<'_>) -> Result<Response, Problem> {
-    let NothingInput {} = minutehand_request::json::read(&asked.body)?;
+    let Nothing {} = minutehand_api::json::read(&asked.body)?;
     let requested = asked.api.gateway.forget_runs(&asked.name).await?;
-    Ok(json(StatusCode::ACCEPTED, &RunRequestedDto::from(requested)))
+    Ok(json(StatusCode::ACCEPTED, &views::runs_requested(&requested)))
 }

@@ -6,20 +6,21 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
+use minutehand_api::{
+    Backfills, NewSchedule, ProblemKind, RevisionPage, Schedule, ScheduleDetails, SchedulePage,
+    SchedulePreview, merged, name_refused, routes,
+};
 use minutehand_model::{Revision, ScheduleDefinition, ScheduleId, Timestamp};
 use minutehand_node::{InvalidField, Preview, RevisionChange, ScheduleHead, ScheduleName};
-use minutehand_request::{ScheduleInput, merged, name_refused};
 
-use super::{encoded, json};
+use super::json;
 use crate::access::{Params, Scoped};
 use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
-use crate::dto::{
-    BackfillList, PreviewDto, RevisionDto, RevisionList, ScheduleDto, ScheduleList, ScheduleShow,
-};
 use crate::page;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{Conflict, NotFound, Problem, Refused, RevisionMismatch};
+use crate::views;
 
 /// Schedules on a page unless the caller says how many.
 const PAGE_DEFAULT: usize = 100;
@@ -55,7 +56,7 @@ pub(super) fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, Inva
 
 /// A schedule, with its revision in the `ETag`.
 pub(super) fn answer(status: StatusCode, schedule: &ScheduleHead) -> Response {
-    tagged(json(status, &ScheduleDto::from(schedule)), schedule)
+    tagged(json(status, &views::schedule(schedule)), schedule)
 }
 
 fn tagged(mut response: Response, schedule: &ScheduleHead) -> Response {
@@ -66,16 +67,16 @@ fn tagged(mut response: Response, schedule: &ScheduleHead) -> Response {
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/schedules", tag = "schedules", operation_id = "createSchedule",
+    post, path = routes::SCHEDULES, tag = "schedules", operation_id = "createSchedule",
     summary = "Create a schedule",
     description = "Creating a schedule that exists with the same definition changes nothing.",
     params(("ns" = String, Path, description = "The namespace")),
-    request_body = ScheduleInput<'static>,
+    request_body = NewSchedule<'static>,
     responses(
-        (status = 201, description = "Created", body = ScheduleDto),
-        (status = 200, description = "It was there before, the same", body = ScheduleDto),
-        (status = 409, description = "It exists with another definition", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 201, description = "Created", body = Schedule),
+        (status = 200, description = "It was there before, the same", body = Schedule),
+        (status = 409, description = "It exists with another definition", body = minutehand_api::Problem, content_type = "application/problem+json"),
+        Refused,
     )
 )]
 pub(crate) async fn create(
@@ -84,7 +85,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
-    let input: ScheduleInput<'_> = minutehand_request::json::read(&bytes)?;
+    let input: NewSchedule<'_> = minutehand_api::json::read(&bytes)?;
     let name = match &input.id {
         Some(id) => schedule_name(&scoped, id)?,
         None => schedule_name(&scoped, api.ids.next(api.gateway.now()).as_str())?,
@@ -98,7 +99,7 @@ pub(crate) async fn create(
     let created = api.gateway.create_schedule(&name, change).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = answer(status, &created.schedule);
-    let location = format!("/v1/namespaces/{}/schedules/{}", name.namespace, encoded(name.id.as_str()));
+    let location = routes::fill(routes::SCHEDULE, &[name.namespace.as_str(), name.id.as_str()]);
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -106,7 +107,7 @@ pub(crate) async fn create(
 }
 
 #[utoipa::path(
-    get, path = "/v1/namespaces/{ns}/schedules", tag = "schedules", operation_id = "listSchedules",
+    get, path = routes::SCHEDULES, tag = "schedules", operation_id = "listSchedules",
     summary = "List schedules in order of their ids",
     params(
         ("ns" = String, Path, description = "The namespace"),
@@ -115,8 +116,8 @@ pub(crate) async fn create(
         ("cursor" = Option<String>, Query, description = "From the page before"),
     ),
     responses(
-        (status = 200, description = "A page", body = ScheduleList),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "A page", body = SchedulePage),
+        Refused,
     )
 )]
 pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
@@ -128,33 +129,34 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) 
     let after = after.map(|id| Ok::<_, Problem>(schedule_name(&scoped, &id)?.id)).transpose()?;
     let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
     let page = api.gateway.schedules(&scoped.namespace, prefix, after.as_ref(), limit).await?;
-    let schedules = page::entries(page.schedules.iter().map(ScheduleDto::from))?;
+    let schedules = page::entries(page.schedules.iter().map(views::schedule))?;
     let last = schedules.len().checked_sub(1).and_then(|last| page.schedules.get(last));
     let last = last.filter(|_| schedules.len() < page.schedules.len());
     let next = last.map(|last| last.head.revision.schedule.clone()).or(page.next);
     let next_cursor = next.map(|id| cursor::write(&question, &id.as_str()));
-    Ok(json(StatusCode::OK, &ScheduleList { schedules, next_cursor }))
+    Ok(json(StatusCode::OK, &SchedulePage { schedules, next_cursor }))
 }
 
 #[utoipa::path(
-    get, path = "/v1/namespaces/{ns}/schedules/{id}", tag = "schedules", operation_id = "showSchedule",
+    get, path = routes::SCHEDULE, tag = "schedules", operation_id = "showSchedule",
     summary = "Show a schedule, and why it has not run",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
     ),
     responses(
-        (status = 200, description = "The schedule; its revision is the `ETag`", body = ScheduleShow),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The schedule; its revision is the `ETag`", body = ScheduleDetails),
+        NotFound,
+        Refused,
     )
 )]
 pub(crate) async fn show(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
     let view = api.gateway.schedule(&schedule_name(&scoped, scoped.id()?)?).await?;
-    Ok(tagged(json(StatusCode::OK, &ScheduleShow::from(&view)), &view.schedule))
+    Ok(tagged(json(StatusCode::OK, &views::schedule_details(&view)), &view.schedule))
 }
 
 #[utoipa::path(
-    patch, path = "/v1/namespaces/{ns}/schedules/{id}", tag = "schedules", operation_id = "reviseSchedule",
+    patch, path = routes::SCHEDULE, tag = "schedules", operation_id = "reviseSchedule",
     summary = "Change a schedule",
     description = "Fields that are given replace the stored ones as a whole, `null` takes the default, the others \
         stay. `cron` and `every` replace each other, and so do `payload` and `payload_base64`.",
@@ -163,11 +165,13 @@ pub(crate) async fn show(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<
         ("id" = String, Path, description = "The id, percent-encoded"),
         ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
     ),
-    request_body = ScheduleInput<'static>,
+    request_body = NewSchedule<'static>,
     responses(
-        (status = 200, description = "The schedule", body = ScheduleDto),
-        (status = 412, description = "It is at another revision", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The schedule", body = Schedule),
+        NotFound,
+        Conflict,
+        RevisionMismatch,
+        Refused,
     )
 )]
 pub(crate) async fn revise(
@@ -195,7 +199,7 @@ fn patched(
     let definition =
         current.definition.as_ref().ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
     let merged = merged(definition, patch)?;
-    let input: ScheduleInput<'_> = minutehand_request::json::read(&merged)?;
+    let input: NewSchedule<'_> = minutehand_api::json::read(&merged)?;
     if let Some(id) = input.id.as_deref().filter(|id| *id != name.id.as_str()) {
         return Err(InvalidField::new("id", "cannot be changed", name.id.as_str(), id).into());
     }
@@ -208,7 +212,7 @@ fn patched(
 }
 
 #[utoipa::path(
-    delete, path = "/v1/namespaces/{ns}/schedules/{id}", tag = "schedules", operation_id = "deleteSchedule",
+    delete, path = routes::SCHEDULE, tag = "schedules", operation_id = "deleteSchedule",
     summary = "Delete a schedule; its revisions stay",
     params(
         ("ns" = String, Path, description = "The namespace"),
@@ -217,8 +221,10 @@ fn patched(
     ),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 412, description = "It is at another revision", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        NotFound,
+        Conflict,
+        RevisionMismatch,
+        Refused,
     )
 )]
 pub(crate) async fn delete(
@@ -237,7 +243,7 @@ pub(crate) async fn delete(
 }
 
 #[utoipa::path(
-    get, path = "/v1/namespaces/{ns}/schedules/{id}/revisions", tag = "schedules", operation_id = "listRevisions",
+    get, path = routes::REVISIONS, tag = "schedules", operation_id = "listRevisions",
     summary = "List every revision of a schedule, oldest first; also of a deleted one",
     params(
         ("ns" = String, Path, description = "The namespace"),
@@ -246,8 +252,9 @@ pub(crate) async fn delete(
         ("cursor" = Option<String>, Query, description = "From the page before"),
     ),
     responses(
-        (status = 200, description = "The revisions", body = RevisionList),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The revisions", body = RevisionPage),
+        NotFound,
+        Refused,
     )
 )]
 pub(crate) async fn revisions(
@@ -262,31 +269,32 @@ pub(crate) async fn revisions(
     let limit = params.number("limit", PAGE_MAX, PAGE_MAX)?;
     let mut all = api.gateway.revisions(&name).await?;
     all.retain(|entry| entry.revision.number >= from.unwrap_or_default());
-    let revisions = page::entries(all.iter().take(limit).map(RevisionDto::from))?;
+    let revisions = page::entries(all.iter().take(limit).map(views::revision))?;
     let next = all.get(revisions.len()).map(|entry| entry.revision.number);
     let next_cursor = next.map(|number| cursor::write(&question, &number));
-    Ok(json(StatusCode::OK, &RevisionList { revisions, next_cursor }))
+    Ok(json(StatusCode::OK, &RevisionPage { revisions, next_cursor }))
 }
 
 #[utoipa::path(
-    get, path = "/v1/namespaces/{ns}/schedules/{id}/backfills", tag = "schedules", operation_id = "listBackfills",
+    get, path = routes::BACKFILLS, tag = "schedules", operation_id = "listBackfills",
     summary = "List the backfills of a schedule that are not over, in the order in which they run",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
     ),
     responses(
-        (status = 200, description = "The backfills", body = BackfillList),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The backfills", body = Backfills),
+        NotFound,
+        Refused,
     )
 )]
 pub(crate) async fn backfills(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
     let schedule = api.gateway.schedule_head(&schedule_name(&scoped, scoped.id()?)?).await?;
-    Ok(json(StatusCode::OK, &BackfillList::from(&schedule.state)))
+    Ok(json(StatusCode::OK, &Backfills { backfills: views::backfills(&schedule.state) }))
 }
 
 #[utoipa::path(
-    get, path = "/v1/namespaces/{ns}/schedules/{id}/preview", tag = "schedules", operation_id = "previewSchedule",
+    get, path = routes::PREVIEW, tag = "schedules", operation_id = "previewSchedule",
     summary = "The next times of a schedule, whether or not it is paused",
     params(
         ("ns" = String, Path, description = "The namespace"),
@@ -295,8 +303,9 @@ pub(crate) async fn backfills(State(api): State<Arc<Api>>, scoped: Scoped) -> Re
         ("n" = Option<u32>, Query, description = "How many, 1 to 1000; 10 by default"),
     ),
     responses(
-        (status = 200, description = "The times", body = PreviewDto),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The times", body = SchedulePreview),
+        NotFound,
+        Refused,
     )
 )]
 pub(crate) async fn preview(
@@ -311,21 +320,21 @@ pub(crate) async fn preview(
     let definition = schedule.head.revision.definition;
     let definition = definition.ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
     let preview = searched(&api, definition, from, count).await?;
-    Ok(json(StatusCode::OK, &PreviewDto::from(preview)))
+    Ok(json(StatusCode::OK, &views::preview(preview)))
 }
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/schedules:preview", tag = "schedules", operation_id = "previewUnsaved",
+    post, path = routes::SCHEDULES_PREVIEW, tag = "schedules", operation_id = "previewUnsaved",
     summary = "Check a schedule without saving it, and show its next times",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("from" = Option<String>, Query, description = "From this time on; now by default"),
         ("n" = Option<u32>, Query, description = "How many, 1 to 1000; 10 by default"),
     ),
-    request_body = ScheduleInput<'static>,
+    request_body = NewSchedule<'static>,
     responses(
-        (status = 200, description = "The times", body = PreviewDto),
-        (status = "default", description = "Refused, as its creation would be", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The times", body = SchedulePreview),
+        Refused,
     )
 )]
 pub(crate) async fn preview_unsaved(
@@ -338,12 +347,12 @@ pub(crate) async fn preview_unsaved(
     let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
     let count = params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?;
     let bytes = read_body(body).await?;
-    let input: ScheduleInput<'_> = minutehand_request::json::read(&bytes)?;
+    let input: NewSchedule<'_> = minutehand_api::json::read(&bytes)?;
     if let Some(id) = &input.id {
         schedule_name(&scoped, id)?;
     }
     let preview = searched(&api, input.definition()?, from, count).await?;
-    Ok(json(StatusCode::OK, &PreviewDto::from(preview)))
+    Ok(json(StatusCode::OK, &views::preview(preview)))
 }
 
 /// Looks for the times of a preview, which may take tens of milliseconds, where nothing else waits for it, and a few at a time.
@@ -359,11 +368,6 @@ async fn searched(
         Ok(preview) => Ok(preview?),
         // A panic is a bug and must be seen.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "Not now; try again",
-            "stopping",
-        )),
+        Err(_) => Err(Problem::new(ProblemKind::Unavailable, "stopping")),
     }
 }

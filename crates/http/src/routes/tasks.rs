@@ -7,21 +7,24 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
+use minutehand_api::{
+    CancelledTasks, NewTask, ProblemKind, Task, TaskDetails, TaskHandle, TaskMove, TaskPage, name_refused,
+    routes,
+};
 use minutehand_model::{TaskId, Timestamp};
 use minutehand_node::{InvalidField, TaskName, TaskQuery};
-use minutehand_request::{MoveInput, TaskInput, name_refused};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{encoded, json, json_bytes};
+use super::{json, json_bytes};
 use crate::access::{Params, Scoped};
 use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
-use crate::dto::{CancelledList, TaskDto, TaskHandleDto, TaskList, TaskShow};
 use crate::idempotency::{KeyInUse, Remembered};
 use crate::ids::IdSource;
 use crate::page;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{NotFound, Problem, Refused};
+use crate::views;
 
 /// Tasks on a page unless the caller says how many.
 const PAGE_DEFAULT: usize = 100;
@@ -31,7 +34,7 @@ const PAGE_MAX: usize = 1_000;
 const KEY_BYTES_MAX: usize = 255;
 
 #[utoipa::path(
-    post, path = "/v1/namespaces/{ns}/tasks", tag = "tasks", operation_id = "createTask",
+    post, path = routes::TASKS, tag = "tasks", operation_id = "createTask",
     summary = "Create a task",
     description = "Answered when the task is durable. The same id and due time twice is one task. An \
         `Idempotency-Key` is remembered for a day: the same request is answered again, another one is refused.",
@@ -39,11 +42,12 @@ const KEY_BYTES_MAX: usize = 255;
         ("ns" = String, Path, description = "The namespace"),
         ("Idempotency-Key" = Option<String>, Header, description = "At most 255 visible ASCII characters"),
     ),
-    request_body = TaskInput<'static>,
+    request_body = NewTask<'static>,
     responses(
-        (status = 201, description = "Created", body = TaskHandleDto),
-        (status = 200, description = "It was there before", body = TaskHandleDto),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 201, description = "Created", body = TaskHandle),
+        (status = 200, description = "It was there before", body = TaskHandle),
+        (status = 409, description = "The request with this `Idempotency-Key` is under way", body = minutehand_api::Problem, content_type = "application/problem+json"),
+        Refused,
     )
 )]
 pub(crate) async fn create(
@@ -63,10 +67,8 @@ pub(crate) async fn create(
         Remembered::New => {}
         Remembered::Answered(answer) => return Ok(json_bytes(StatusCode::OK, answer)),
         Remembered::InProgress => {
-            return Err(Problem::conflict(
-                "in-progress",
-                "the request with this Idempotency-Key is under way",
-            ));
+            let detail = "the request with this Idempotency-Key is under way";
+            return Err(Problem::new(ProblemKind::InProgress, detail));
         }
         Remembered::OtherRequest => {
             let limit = "a key of its own for every request";
@@ -87,7 +89,7 @@ async fn create_one(
     bytes: &Bytes,
     key: Option<u128>,
 ) -> Result<(StatusCode, (TaskId, Bytes)), Problem> {
-    let input: TaskInput<'_> = minutehand_request::json::read(bytes)?;
+    let input: NewTask<'_> = minutehand_api::json::read(bytes)?;
     let is_named = input.id.is_some() || key.is_some();
     let now = api.gateway.now();
     let task = input.into_task(&scoped.namespace, now, None, || match key {
@@ -99,7 +101,7 @@ async fn create_one(
         true => api.gateway.create_named(task).await?,
         false => api.gateway.create_new(task).await?,
     };
-    let handle = TaskHandleDto::new(&scoped.namespace, &id, &created);
+    let handle = views::task_handle(&scoped.namespace, &id, &created);
     let answer = serde_json::to_vec(&handle).unwrap_or_default().into();
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, (id, answer)))
@@ -107,7 +109,7 @@ async fn create_one(
 
 fn created(status: StatusCode, scoped: &Scoped, id: TaskId, answer: Bytes) -> Response {
     let mut response = json_bytes(status, answer);
-    let location = format!("/v1/namespaces/{}/tasks/{}", scoped.namespace, encoded(id.as_str()));
+    let location = routes::fill(routes::TASK, &[scoped.namespace.as_str(), id.as_str()]);
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -126,7 +128,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
 }
 
 #[utoipa::path(
-    get, path = "/v1/namespaces/{ns}/tasks", tag = "tasks", operation_id = "listTasks",
+    get, path = routes::TASKS, tag = "tasks", operation_id = "listTasks",
     summary = "List the tasks that wait, in order of due time and id",
     params(
         ("ns" = String, Path, description = "The namespace"),
@@ -137,8 +139,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
         ("cursor" = Option<String>, Query, description = "From the page before"),
     ),
     responses(
-        (status = 200, description = "A page", body = TaskList),
-        (status = "default", description = "Refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "A page", body = TaskPage),
+        Refused,
     )
 )]
 pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
@@ -157,11 +159,11 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) 
         count_max: params.number("limit", PAGE_DEFAULT, PAGE_MAX)?,
     };
     let page = api.gateway.list(&query).await?;
-    let tasks = page::entries(page.tasks.iter().map(TaskDto::from))?;
+    let tasks = page::entries(page.tasks.iter().map(views::task))?;
     let left_out = page.tasks.get(tasks.len()).map(|task| (task.due, task.id.to_string()));
     let next = left_out.or(page.next);
     let next_cursor = next.map(|(due, id)| cursor::write(&question, &(due.as_millis(), id)));
-    Ok(json(StatusCode::OK, &TaskList { tasks, next_cursor }))
+    Ok(json(StatusCode::OK, &TaskPage { tasks, next_cursor }))
 }
 
 fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
@@ -171,26 +173,27 @@ fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
 }
 
 #[utoipa::path(
-    get, path = "/v1/namespaces/{ns}/tasks/{id}", tag = "tasks", operation_id = "findTask",
+    get, path = routes::TASK, tag = "tasks", operation_id = "findTask",
     summary = "Show a task: the due time it stands at, and the others",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
     ),
     responses(
-        (status = 200, description = "The task", body = TaskShow),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The task", body = TaskDetails),
+        NotFound,
+        Refused,
     )
 )]
 pub(crate) async fn find(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
     let views = api.gateway.find(&task_name(&scoped)?).await?;
-    let mut tasks = views.iter().map(TaskDto::from);
+    let mut tasks = views.iter().map(views::task);
     let latest = tasks.next().ok_or_else(|| Problem::not_found("there is no such task"))?;
-    Ok(json(StatusCode::OK, &TaskShow { latest, earlier: tasks.collect() }))
+    Ok(json(StatusCode::OK, &TaskDetails { latest, earlier: tasks.collect() }))
 }
 
 #[utoipa::path(
-    delete, path = "/v1/namespaces/{ns}/tasks/{id}", tag = "tasks", operation_id = "cancelTask",
+    delete, path = routes::TASK, tag = "tasks", operation_id = "cancelTask",
     summary = "Cancel a task that has not been published",
     params(
         ("ns" = String, Path, description = "The namespace"),
@@ -198,9 +201,10 @@ pub(crate) async fn find(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<
         ("due_at" = Option<String>, Query, description = "Only at this due time; left out, at every one at which it waits"),
     ),
     responses(
-        (status = 200, description = "Cancelled", body = CancelledList),
-        (status = 409, description = "It has gone out", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "Cancelled", body = CancelledTasks),
+        (status = 409, description = "It has gone out", body = minutehand_api::Problem, content_type = "application/problem+json"),
+        NotFound,
+        Refused,
     )
 )]
 pub(crate) async fn cancel(
@@ -210,21 +214,22 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Problem> {
     let due = Params::parse(&uri, &["due_at"])?.time("due_at")?;
     let cancelled = api.gateway.cancel(&task_name(&scoped)?, due).await?;
-    Ok(json(StatusCode::OK, &CancelledList { cancelled: cancelled.iter().map(TaskDto::from).collect() }))
+    Ok(json(StatusCode::OK, &CancelledTasks { cancelled: cancelled.iter().map(views::task).collect() }))
 }
 
 #[utoipa::path(
-    patch, path = "/v1/namespaces/{ns}/tasks/{id}", tag = "tasks", operation_id = "rescheduleTask",
+    patch, path = routes::TASK, tag = "tasks", operation_id = "rescheduleTask",
     summary = "Move a task to another due time",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
     ),
-    request_body = MoveInput<'static>,
+    request_body = TaskMove<'static>,
     responses(
-        (status = 200, description = "The task at its new due time", body = TaskDto),
-        (status = 409, description = "It has gone out, or has several due times", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = "default", description = "Not found or refused", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The task at its new due time", body = Task),
+        (status = 409, description = "It has gone out, or has several due times", body = minutehand_api::Problem, content_type = "application/problem+json"),
+        NotFound,
+        Refused,
     )
 )]
 pub(crate) async fn reschedule(
@@ -233,7 +238,7 @@ pub(crate) async fn reschedule(
     body: Body,
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
-    let wanted = minutehand_request::json::read::<MoveInput<'_>>(&bytes)?.parse(api.gateway.now())?;
+    let wanted = minutehand_api::json::read::<TaskMove<'_>>(&bytes)?.parse(api.gateway.now())?;
     let moved = api.gateway.reschedule(&task_name(&scoped)?, wanted.from, wanted.to, wanted.mode).await?;
-    Ok(json(StatusCode::OK, &TaskDto::from(&moved)))
+    Ok(json(StatusCode::OK, &views::task(&moved)))
 }

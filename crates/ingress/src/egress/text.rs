@@ -60,7 +60,7 @@ pub(super) fn hex(text: &str) -> Option<u128> {
 pub(super) fn time(text: &str) -> Option<Timestamp> {
     match text.parse() {
         Ok(ms) => Some(Timestamp::from_millis(ms)),
-        Err(_) => minutehand_request::parse_time("time", text).ok(),
+        Err(_) => minutehand_api::parse_time("time", text).ok(),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use minutehand_api::InvalidField;
 use minutehand_model::{LogOffset, PartitionId, TaskState, Timestamp};
 use minutehand_ports::PortError;
-use minutehand_request::InvalidField;
 
 /// The partition or a store cannot answer now; trying again later may help.
 #[derive(Clone, Debug, thiserror::Error)]

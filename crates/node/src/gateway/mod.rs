@@ -33,8 +33,8 @@ pub use error::{
     BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError, RescheduleError,
     ReviseError, Unavailable,
 };
+pub use minutehand_api::{InvalidField, Preview, preview, validate_definition, validate_task};
 pub use minutehand_model::TaskState;
-pub use minutehand_request::{InvalidField, Preview, preview, validate_definition, validate_task};
 pub use operations::{MinuteLoad, PartitionView, Readiness};
 pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
 pub use schedules::{

@@ -1,12 +1,12 @@
 //! Reading schedules: one, many, and their revisions.
 
+use minutehand_api::{Preview, preview};
 use minutehand_engine::{KnownSchedule, Phase};
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{
     Namespace, Outcome, PartitionId, Revision, RevisionEntry, RunCause, ScheduleEventKind, ScheduleId,
     ScheduleState, TaskKey, Timestamp,
 };
-use minutehand_request::{Preview, preview};
 
 use super::ScheduleName;
 use super::why::why;

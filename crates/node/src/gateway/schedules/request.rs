@@ -1,8 +1,8 @@
 //! Runs by request: now, or for a range of times.
 
+use minutehand_api::count_times;
 use minutehand_model::limits::BACKFILL_OCCURRENCES_MAX;
 use minutehand_model::{Command, LogOffset, OverlapPolicy, PartitionId, Timestamp};
-use minutehand_request::count_times;
 
 use super::ScheduleName;
 use crate::gateway::{BackfillError, Gateway, InvalidField, LookupError};

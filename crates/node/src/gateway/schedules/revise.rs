@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use minutehand_api::{validate_definition, validate_future, validate_note};
 use minutehand_model::{Command, PartitionId, Revision, ScheduleDefinition};
-use minutehand_request::{validate_definition, validate_future, validate_note};
 use tokio::time::{Instant, sleep};
 
 use super::read::head;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use minutehand_api::validate_due;
 use minutehand_model::{Command, LogOffset, MoveMode, PartitionId, Task, Timestamp};
-use minutehand_request::validate_due;
 use tokio::time::{Instant, sleep};
 
 use super::TaskName;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use minutehand_api::validate_task;
 use minutehand_engine::KnownState;
 use minutehand_model::{Command, Fact, LogOffset, PartitionId, Task, Timestamp};
-use minutehand_request::validate_task;
 
 use super::TaskName;
 use crate::gateway::wait::not_ready;

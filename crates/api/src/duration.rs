@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use crate::InvalidField;
@@ -17,7 +18,8 @@ const LIMIT: &str =
     "a number of seconds, a sum such as 90s, 5m or 1h30m (w, d, h, m, s, ms), or ISO 8601 such as PT5M";
 
 /// A duration as it was written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Duration<'a> {
     /// A number of seconds.
     Seconds(f64),

@@ -16,7 +16,7 @@ use crate::definition::refused_cron;
 use crate::json::{Fields, Unread};
 use crate::task::{DurationSchema, parse_queue};
 use crate::{
-    Body, Duration, Headers, InvalidField, RetryDto, Text, body_of, duration_text, parse_time, time_text,
+    Duration, Headers, InvalidField, Payload, Retry, Text, body_of, duration_text, parse_time, time_text,
 };
 
 /// The zone of what names none.
@@ -25,7 +25,10 @@ const ZONE_DEFAULT: &str = "UTC";
 /// A schedule. Give `cron` or `every`.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ScheduleInput<'a> {
+#[schema(example = json!({
+    "id": "nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "queue": "jobs", "overlap": "skip",
+}))]
+pub struct NewSchedule<'a> {
     /// The id; left out, one is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -39,7 +42,7 @@ pub struct ScheduleInput<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dst: Option<DstRule>,
     /// A fixed interval of whole seconds: a number of seconds, `5m`, `PT5M`.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", serialize_with = "write_duration")]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DurationSchema>)]
     pub every: Option<Duration<'a>>,
     /// One of the times of `every`; 1970-01-01T00:00:00Z by default.
@@ -66,7 +69,7 @@ pub struct ScheduleInput<'a> {
     pub jitter_ms: Option<i64>,
     /// What happens to occurrences that were missed.
     #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
-    pub misfire: Option<MisfireDto>,
+    pub misfire: Option<Misfire>,
     /// What happens while the previous run goes on; `allow-all` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<OverlapPolicy>,
@@ -85,7 +88,7 @@ pub struct ScheduleInput<'a> {
     #[schema(value_type = Option<serde_json::Value>)]
     pub payload: Option<&'a RawValue>,
     /// Bytes, instead of `payload`.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", serialize_with = "write_text")]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Byte)]
     pub payload_base64: Option<Text<'a>>,
     /// At most 64 names and values for the worker.
@@ -94,7 +97,7 @@ pub struct ScheduleInput<'a> {
     pub headers: Option<Headers<'a>>,
     /// What happens when a run fails.
     #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
-    pub retry: Option<RetryDto>,
+    pub retry: Option<Retry>,
     /// How often the effect of a run may happen; `at-least-once` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarantee: Option<Guarantee>,
@@ -112,7 +115,7 @@ pub struct ScheduleInput<'a> {
 /// What happens to occurrences whose time has passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MisfireDto {
+pub struct Misfire {
     /// Which of them run; `all` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<MisfireRule>,
@@ -124,19 +127,7 @@ pub struct MisfireDto {
     pub grace_ms: Option<i64>,
 }
 
-fn write_duration<S: serde::Serializer>(
-    every: &Option<Duration<'_>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let ms = every.as_ref().and_then(|every| every.as_ms("every").ok()).unwrap_or_default();
-    serializer.serialize_str(&duration_text(ms))
-}
-
-fn write_text<S: serde::Serializer>(text: &Option<Text<'_>>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text.as_ref().map_or("", Text::as_str))
-}
-
-impl ScheduleInput<'_> {
+impl NewSchedule<'_> {
     /// The definition meant.
     ///
     /// # Errors
@@ -150,7 +141,7 @@ impl ScheduleInput<'_> {
             queue: parse_queue(self.queue.as_deref().ok_or_else(missing)?)?,
             payload: body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?,
             headers: self.headers.clone().map(Headers::into_owned).unwrap_or_default(),
-            retry: self.retry.as_ref().map_or(Ok(RetryPolicy::default()), RetryDto::policy)?,
+            retry: self.retry.as_ref().map_or(Ok(RetryPolicy::default()), Retry::policy)?,
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
             verbatim: None,
@@ -222,7 +213,7 @@ fn runs_max(given: i64) -> Result<u64, InvalidField> {
     }
 }
 
-impl MisfireDto {
+impl Misfire {
     fn policy(&self) -> MisfirePolicy {
         let defaults = MisfirePolicy::default();
         MisfirePolicy {
@@ -234,45 +225,69 @@ impl MisfireDto {
 }
 
 /// A definition as its caller could have written it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DefinitionDto {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Definition {
+    /// The cron expression, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cron: Option<String>,
+    pub cron: Option<String>,
+    /// The IANA time zone of `cron` and `exclude`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    time_zone: Option<String>,
+    pub time_zone: Option<String>,
+    /// The daylight-saving rule of `cron`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    dst: Option<DstRule>,
+    pub dst: Option<DstRule>,
+    /// The interval, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    every: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    anchor_at: Option<String>,
-    exclude: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    start_at: Option<String>,
+    pub every: Option<String>,
+    /// One of the times of `every`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
-    end_at: Option<String>,
+    pub anchor_at: Option<String>,
+    /// What is left out.
+    pub exclude: Vec<String>,
+    /// Nothing runs before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_runs: Option<u64>,
-    jitter_ms: i64,
-    misfire: MisfireDto,
-    overlap: OverlapPolicy,
-    pause_on_failure: bool,
+    #[schema(format = DateTime)]
+    pub start_at: Option<String>,
+    /// Nothing runs after this time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    run_timeout_ms: Option<i64>,
-    queue: String,
-    #[serde(flatten)]
-    body: Body,
-    headers: BTreeMap<String, String>,
-    retry: RetryDto,
-    guarantee: Guarantee,
-    precision: Precision,
+    #[schema(format = DateTime)]
+    pub end_at: Option<String>,
+    /// Occurrences that are started in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_runs: Option<u64>,
+    /// Each occurrence is delayed by a fixed part of this.
+    pub jitter_ms: i64,
+    /// What happens to occurrences that were missed.
+    pub misfire: Misfire,
+    /// What happens while the previous run goes on.
+    pub overlap: OverlapPolicy,
+    /// Whether it pauses itself when a run has failed for the last time.
+    pub pause_on_failure: bool,
+    /// How long a run may stay unheard of, where it is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_timeout_ms: Option<i64>,
+    /// The stream its executions go to.
+    pub queue: String,
+    /// The payload as text. JSON that was sent as a payload comes back as the text it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// The payload in Base64, when it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Byte)]
+    pub payload_base64: Option<String>,
+    /// Names and values for the worker.
+    pub headers: BTreeMap<String, String>,
+    /// What happens when a run fails.
+    pub retry: Retry,
+    /// How often the effect of a run may happen.
+    pub guarantee: Guarantee,
+    /// How close to its time a run is published.
+    pub precision: Precision,
 }
 
-impl From<&ScheduleDefinition> for DefinitionDto {
-    fn from(definition: &ScheduleDefinition) -> DefinitionDto {
+impl From<&ScheduleDefinition> for Definition {
+    fn from(definition: &ScheduleDefinition) -> Definition {
         let (mut cron, mut dst_rule, mut every, mut anchor_at) = (None, None, None, None);
         let zone = match &definition.recurrence {
             RecurrenceSpec::Cron { expression, zone, dst } => {
@@ -285,7 +300,8 @@ impl From<&ScheduleDefinition> for DefinitionDto {
             }
         };
         let action = &definition.action;
-        DefinitionDto {
+        let Payload { payload, payload_base64 } = Payload::from(&action.payload);
+        Definition {
             cron,
             time_zone: Some(zone.clone()),
             dst: dst_rule,
@@ -296,7 +312,7 @@ impl From<&ScheduleDefinition> for DefinitionDto {
             end_at: definition.end.map(time_text),
             max_runs: definition.runs_max,
             jitter_ms: definition.jitter_ms,
-            misfire: MisfireDto {
+            misfire: Misfire {
                 rule: Some(definition.misfire.rule),
                 window_ms: Some(definition.misfire.window_ms),
                 grace_ms: Some(definition.misfire.grace_ms),
@@ -305,7 +321,8 @@ impl From<&ScheduleDefinition> for DefinitionDto {
             pause_on_failure: definition.pause_on_failure,
             run_timeout_ms: definition.run_timeout_ms,
             queue: action.queue.to_string(),
-            body: Body::from(&action.payload),
+            payload,
+            payload_base64,
             headers: action.headers.iter().cloned().collect(),
             retry: action.retry.into(),
             guarantee: action.guarantee,
@@ -322,12 +339,12 @@ impl From<&ScheduleDefinition> for DefinitionDto {
 /// When the patch is no object of fields that a schedule has.
 pub fn merged(definition: &ScheduleDefinition, patch: &[u8]) -> Result<Vec<u8>, Unread> {
     // Names and types first, so that an error speaks of the patch and not of the merged text.
-    crate::json::read::<ScheduleInput<'_>>(patch)?;
+    crate::json::read::<NewSchedule<'_>>(patch)?;
     let Fields(mut patch) = crate::json::read(patch)?;
     if let Some(zone) = patch.remove("tz") {
         patch.insert(Cow::Borrowed("time_zone"), zone);
     }
-    let base = serde_json::to_string(&DefinitionDto::from(definition))?;
+    let base = serde_json::to_string(&Definition::from(definition))?;
     let Fields(mut fields) = crate::json::read(base.as_bytes())?;
     let replaces: [(&str, &[&str]); 4] = [
         ("cron", &["every", "anchor_at"]),
@@ -362,7 +379,7 @@ mod tests {
         "guarantee":"exactly-once","precision":"high"}"#;
 
     fn definition(json: &str) -> ScheduleDefinition {
-        crate::json::read::<ScheduleInput<'_>>(json.as_bytes()).unwrap().definition().unwrap()
+        crate::json::read::<NewSchedule<'_>>(json.as_bytes()).unwrap().definition().unwrap()
     }
 
     fn patched(base: &str, patch: &str) -> ScheduleDefinition {

@@ -1,9 +1,10 @@
-//! What callers ask for, in JSON, and the checks that every task and schedule passes whichever way it comes.
+//! The API in types: requests, answers, problems and paths, and the checks that every task and schedule passes whichever way it comes.
 //!
-//! The words are those of the HTTP API; records of the command topic in JSON use the same ones. Reading is strict:
+//! Each type is written by one side and read by the other. Records of the command topic in JSON use the same words. Reading requests is strict:
 //! an unknown or doubled field is refused. What is refused names the field, the limit and what was given. Nothing
 //! here reads a clock: the time is passed in.
 
+mod answers;
 mod definition;
 mod duration;
 mod headers;
@@ -11,23 +12,28 @@ mod instruction;
 mod invalid;
 pub mod json;
 mod payload;
+mod problem;
 mod retry;
+pub mod routes;
 mod schedule;
 mod task;
 mod text;
 mod time;
 mod validate;
 
+pub use answers::*;
 pub use definition::{Preview, count_times, preview, validate_definition, validate_future, validate_timing};
 pub use duration::{Duration, duration_text};
 pub use headers::Headers;
 pub use instruction::{is_instruction, validate_instruction};
 pub use invalid::InvalidField;
 pub use json::{Malformed, Unread};
-pub use payload::{Body, body_of};
-pub use retry::RetryDto;
-pub use schedule::{DefinitionDto, MisfireDto, ScheduleInput, merged};
-pub use task::{DurationSchema, Move, MoveInput, TaskInput, choice, due_time, name_refused, parse_queue};
+pub use payload::{Payload, body_of};
+pub use problem::{Problem, ProblemKind};
+pub use retry::Retry;
+pub use routes::ScheduleAction;
+pub use schedule::{Definition, Misfire, NewSchedule, merged};
+pub use task::{DurationSchema, Move, NewTask, TaskMove, choice, due_time, name_refused, parse_queue};
 pub use text::Text;
 pub use time::{parse_time, time_text};
 pub use validate::{validate_due, validate_note, validate_task};

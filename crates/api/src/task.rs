@@ -4,19 +4,22 @@ use minutehand_model::limits::DUE_PAST_MS_MAX;
 use minutehand_model::{
     Choice, Guarantee, MoveMode, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId, Timestamp,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::{Duration, Headers, InvalidField, RetryDto, Text, body_of, parse_time};
+use crate::{Duration, Headers, InvalidField, Retry, Text, body_of, parse_time};
 
 /// A task to create. Give `due_at` or `delay`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TaskInput<'a> {
+#[schema(example = json!({
+    "id": "order-17", "queue": "mail", "delay": "5m", "payload": { "order": 17 }, "retry": { "policy": "exponential" },
+}))]
+pub struct NewTask<'a> {
     /// The id, unique together with the due time within the namespace: letters, digits and . _ - : @ + = ~ /, at
     /// most 200 bytes. Left out, one is made.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub id: Option<Text<'a>>,
     /// The stream its execution goes to.
@@ -24,33 +27,33 @@ pub struct TaskInput<'a> {
     #[schema(value_type = String)]
     pub queue: Text<'a>,
     /// When it runs, in RFC 3339: from ten years ago to the year 9999.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub due_at: Option<Text<'a>>,
     /// How long from now: a number of seconds, `1h30m`, or ISO 8601 (`PT5M`).
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DurationSchema>)]
     pub delay: Option<Duration<'a>>,
     /// Any JSON. A string is delivered as its text, other JSON as it was written, byte for byte; at most 256 KiB.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub payload: Option<&'a RawValue>,
     /// Bytes, instead of `payload`.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Byte)]
     pub payload_base64: Option<Text<'a>>,
     /// At most 64 names and values for the worker.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub headers: Option<Headers<'a>>,
     /// What happens when it fails.
-    #[serde(default, deserialize_with = "crate::json::object")]
-    pub retry: Option<RetryDto>,
+    #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// How often its effect may happen; `at-least-once` by default.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarantee: Option<Guarantee>,
     /// How close to its time it is published; `normal` by default.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
 }
 
@@ -66,7 +69,7 @@ pub enum DurationSchema {
     Text(String),
 }
 
-impl TaskInput<'_> {
+impl NewTask<'_> {
     /// The task meant. `queue_before` is the queue of the task before it, for the many that share one.
     ///
     /// # Errors
@@ -175,27 +178,28 @@ pub(crate) fn not_a_choice(field: &str, words: &[&str], given: &str) -> InvalidF
 }
 
 /// A task's new due time.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MoveInput<'a> {
+#[schema(example = json!({ "delay": "1h" }))]
+pub struct TaskMove<'a> {
     /// The new due time in RFC 3339.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    due_at: Option<Text<'a>>,
+    pub due_at: Option<Text<'a>>,
     /// Or how long from now.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DurationSchema>)]
-    delay: Option<Duration<'a>>,
+    pub delay: Option<Duration<'a>>,
     /// The due time to be moved, when the task has several.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    from_due_at: Option<Text<'a>>,
+    pub from_due_at: Option<Text<'a>>,
     /// What happens when it has been published; `replace` by default.
-    #[serde(default)]
-    mode: Option<MoveMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<MoveMode>,
 }
 
-/// A parsed [`MoveInput`].
+/// A parsed [`TaskMove`].
 pub struct Move {
     /// Its present due time, where the caller said which.
     pub from: Option<Timestamp>,
@@ -205,7 +209,7 @@ pub struct Move {
     pub mode: MoveMode,
 }
 
-impl MoveInput<'_> {
+impl TaskMove<'_> {
     /// The times and the mode meant.
     ///
     /// # Errors

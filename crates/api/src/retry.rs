@@ -10,7 +10,7 @@ use crate::InvalidField;
 /// When and how often a failed execution is tried again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RetryDto {
+pub struct Retry {
     /// The shape of the delays; `exponential` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<BackoffKind>,
@@ -31,7 +31,7 @@ pub struct RetryDto {
     pub max_age_ms: Option<i64>,
 }
 
-impl RetryDto {
+impl Retry {
     /// The policy meant.
     ///
     /// # Errors
@@ -89,14 +89,14 @@ fn ranged(field: &str, given: i64, low: i64, high: i64) -> Result<i64, InvalidFi
     }
 }
 
-impl From<RetryPolicy> for RetryDto {
-    fn from(policy: RetryPolicy) -> RetryDto {
+impl From<RetryPolicy> for Retry {
+    fn from(policy: RetryPolicy) -> Retry {
         let (delay_ms, is_exponential) = match policy.backoff {
             Backoff::None | Backoff::Immediate => (None, false),
             Backoff::Fixed { delay_ms } => (Some(delay_ms), false),
             Backoff::Exponential => (None, true),
         };
-        RetryDto {
+        Retry {
             policy: Some(policy.backoff.kind()),
             delay_ms,
             base_ms: is_exponential.then_some(policy.base_ms),
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<RetryPolicy, (String, String)> {
-        let dto: RetryDto = serde_json::from_str(json).unwrap();
+        let dto: Retry = serde_json::from_str(json).unwrap();
         dto.policy().map_err(|error| (error.field, error.given))
     }
 
@@ -128,7 +128,7 @@ mod tests {
         ];
         for json in cases {
             let policy = read(json).unwrap();
-            assert_eq!(RetryDto::from(policy).policy(), Ok(policy), "{json}");
+            assert_eq!(Retry::from(policy).policy(), Ok(policy), "{json}");
         }
         assert_eq!(read("{}"), Ok(RetryPolicy::default()));
         assert_eq!(read(r#"{"policy":"none"}"#).unwrap().attempts_max, 1);

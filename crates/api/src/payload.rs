@@ -3,9 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use crate::InvalidField;
 use crate::json::payload_bytes;
@@ -30,21 +28,19 @@ pub fn body_of(payload: Option<&RawValue>, base64: Option<&str>) -> Result<Bytes
 }
 
 /// A payload on its way out: as text when it is UTF-8, else as Base64.
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub struct Body {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
     /// The payload as text. JSON that was sent as a payload comes back as the text it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
-    /// The payload in Base64, when it is no UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The payload in Base64, when it is not UTF-8.
     pub payload_base64: Option<String>,
 }
 
-impl From<&Bytes> for Body {
-    fn from(payload: &Bytes) -> Body {
+impl From<&Bytes> for Payload {
+    fn from(payload: &Bytes) -> Payload {
         match std::str::from_utf8(payload) {
-            Ok(text) => Body { payload: Some(text.to_owned()), payload_base64: None },
-            Err(_) => Body { payload: None, payload_base64: Some(STANDARD.encode(payload)) },
+            Ok(text) => Payload { payload: Some(text.to_owned()), payload_base64: None },
+            Err(_) => Payload { payload: None, payload_base64: Some(STANDARD.encode(payload)) },
         }
     }
 }

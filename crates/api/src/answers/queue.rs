@@ -1,0 +1,103 @@
+//! Queues and dead letters.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{PartitionNumber, page};
+
+/// A queue and how full it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Queue {
+    /// Its name.
+    pub queue: String,
+    /// The worker group the numbers are for.
+    pub group: String,
+    /// Published and not settled, those in progress included.
+    pub waiting: u64,
+    /// Handed out and not settled.
+    pub in_progress: u64,
+    /// Settled so far.
+    pub settled: u64,
+    /// Dead letters that are kept.
+    pub dead_letters: u64,
+}
+
+/// Every queue that was ever published to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Queues {
+    /// In order of their names.
+    pub queues: Vec<Queue>,
+}
+
+/// A task that failed for the last time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetter {
+    /// By this it is replayed or discarded.
+    pub number: u64,
+    /// The queue it was published to.
+    pub queue: String,
+    /// The partition it came from.
+    pub partition: PartitionNumber,
+    /// The name space of the task's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The task's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// When its last attempt was due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub due_at: Option<String>,
+    /// When it was given up.
+    #[schema(format = DateTime)]
+    pub dead_at: String,
+    /// Attempts in all.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub reason: String,
+    /// The payload as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// The payload in Base64, when it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Byte)]
+    pub payload_base64: Option<String>,
+    /// Why its task cannot be understood, when that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+}
+
+/// Dead letters in the order in which they were given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetterPage {
+    /// The dead letters.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Give it back for the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+page!(DeadLetterPage, dead_letters: DeadLetter);
+
+/// Which dead letters are meant: some numbers, or all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "numbers": [7, 8] }))]
+pub struct DeadLetterSelection {
+    /// 1 to 1,000 numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<Vec<u64>>,
+    /// All of them, up to 10,000 in one call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<bool>,
+}
+
+/// What a replay or discard did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadLettersSettled {
+    /// Letters taken away; by a replay, their tasks run again.
+    pub count: usize,
+    /// Letters that stay because their tasks cannot be understood.
+    pub unreadable: usize,
+    /// There are more; call again.
+    pub more: bool,
+}

@@ -1,0 +1,171 @@
+//! Tasks.
+
+use std::collections::BTreeMap;
+
+use minutehand_model::{Guarantee, OutcomeKind, Precision, TaskState};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Offset, PartitionNumber, page};
+use crate::{Problem, Retry};
+
+/// Where a created task stands: keep it to find the task again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "namespace": "default", "id": "order-17", "partition": 3, "due_at": "2027-01-31T08:00:00.000Z", "offset": 4711,
+}))]
+pub struct TaskHandle {
+    /// The name space of the id.
+    pub namespace: String,
+    /// The id.
+    pub id: String,
+    /// The partition it lives in.
+    pub partition: PartitionNumber,
+    /// When it runs.
+    #[schema(format = DateTime)]
+    pub due_at: String,
+    /// The log offset of its creation.
+    pub offset: Offset,
+}
+
+/// One due time of a task. What it carries is absent once it is no longer kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Task {
+    /// The name space of the id.
+    pub namespace: String,
+    /// The id.
+    pub id: String,
+    /// The partition it lives in.
+    pub partition: PartitionNumber,
+    /// The log offset of the record that says so; absent when only the history knows of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<Offset>,
+    /// How far it has come.
+    pub state: TaskState,
+    /// When it runs or ran.
+    #[schema(format = DateTime)]
+    pub due_at: String,
+    /// Which attempt it is, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The stream its execution goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// The payload as text. JSON that was sent as a payload comes back as the text it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// The payload in Base64, when it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Byte)]
+    pub payload_base64: Option<String>,
+    /// Names and values for the worker.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// What happens when it fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// How often its effect may happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guarantee: Option<Guarantee>,
+    /// How close to its time it is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+    /// The id of the schedule that it is a run of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// How its runs ended, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The end of one attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Outcome {
+    /// The idempotency key of the attempt.
+    pub execution_id: String,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// Why it failed, or what the executor says of it.
+    pub detail: String,
+    /// When the handler started.
+    #[schema(format = DateTime)]
+    pub started_at: String,
+    /// When the handler ended.
+    #[schema(format = DateTime)]
+    pub ended_at: String,
+}
+
+/// A task: the due time it stands at, and the others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskDetails {
+    /// The due time it stands at.
+    #[serde(flatten)]
+    pub latest: Task,
+    /// Its other due times (attempts before this one, times it was moved from), the latest first.
+    pub earlier: Vec<Task>,
+}
+
+/// Tasks in order of due time and id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskPage {
+    /// The tasks. A page may be short, or empty, and have more behind it.
+    pub tasks: Vec<Task>,
+    /// Give it back for the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+page!(TaskPage, tasks: Task);
+
+/// The due times at which a task was cancelled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CancelledTasks {
+    /// One for each.
+    pub cancelled: Vec<Task>,
+}
+
+/// A line of the answer to a bulk creation: first the summary, then the refused lines in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum BulkLine {
+    /// A line that made no task.
+    Refused(RefusedLine),
+    /// What became of all lines.
+    Summary(BulkSummary),
+}
+
+/// The first line of the answer to a bulk creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "accepted": 999, "refused": 1 }))]
+pub struct BulkSummary {
+    /// Tasks that are durable.
+    pub accepted: u64,
+    /// Lines that made no task. Each follows as a line of its own, the first 10,000 of them.
+    pub refused: u64,
+}
+
+/// A line of a bulk creation that made no task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefusedLine {
+    /// Counted from 1, empty lines included.
+    pub line: u64,
+    /// Why.
+    pub problem: Problem,
+}
+
+/// A bulk creation that a failing store ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BulkStopped {
+    /// What failed.
+    #[serde(flatten)]
+    pub problem: Problem,
+    /// Tasks that are durable.
+    pub accepted: u64,
+    /// Lines that made no task and would make none if they were sent again.
+    pub refused: u64,
+    /// Every line before this one is settled. Of this one and those behind it some may have been created.
+    pub resume_from_line: u64,
+    /// The refused lines, the first 10,000 of them.
+    pub refused_lines: Vec<RefusedLine>,
+}

@@ -1,0 +1,244 @@
+//! What the gateway tells, as the API answers it.
+
+use bytes::Bytes;
+use minutehand_api::{self as api, time_text};
+use minutehand_model::{
+    Namespace, Outcome, RevisionEntry, RunInProgress, ScheduleId, ScheduleState, ScheduleStatus, Stopping,
+    TaskId, Timestamp,
+};
+use minutehand_node::{
+    Created, LetterView, MinuteLoad, PartitionView, Preview, QueueView, Replayed, RunRequested, RunView,
+    ScheduleHead, ScheduleView, TaskView,
+};
+
+pub(crate) fn task_handle(namespace: &Namespace, id: &TaskId, created: &Created) -> api::TaskHandle {
+    api::TaskHandle {
+        namespace: namespace.to_string(),
+        id: id.to_string(),
+        partition: created.handle.partition.into(),
+        due_at: time_text(created.handle.due),
+        offset: created.handle.offset.into(),
+    }
+}
+
+pub(crate) fn task(view: &TaskView) -> api::Task {
+    let task = view.task.as_ref();
+    let (payload, payload_base64) = payload(task.map(|task| &task.payload));
+    api::Task {
+        namespace: view.namespace.to_string(),
+        id: view.id.to_string(),
+        partition: view.partition.into(),
+        offset: view.offset.map(api::Offset::from),
+        state: view.state,
+        due_at: time_text(view.due),
+        attempt: view.attempt,
+        queue: task.map(|task| task.queue.to_string()),
+        payload,
+        payload_base64,
+        headers: task.map(|task| task.headers.iter().cloned().collect()).unwrap_or_default(),
+        retry: task.map(|task| task.retry.into()),
+        guarantee: task.map(|task| task.guarantee),
+        precision: task.map(|task| task.precision),
+        schedule: task.and_then(|task| task.origin.as_ref()).map(|origin| origin.schedule.to_string()),
+        outcomes: view.outcomes.iter().map(outcome).collect(),
+    }
+}
+
+/// The two fields of a payload; neither when there is none.
+fn payload(payload: Option<&Bytes>) -> (Option<String>, Option<String>) {
+    let api::Payload { payload, payload_base64 } = payload.map(api::Payload::from).unwrap_or_default();
+    (payload, payload_base64)
+}
+
+fn outcome(outcome: &Outcome) -> api::Outcome {
+    api::Outcome {
+        execution_id: outcome.execution.to_string(),
+        attempt: outcome.attempt,
+        outcome: outcome.kind,
+        detail: outcome.detail.clone(),
+        started_at: time_text(outcome.started_at),
+        ended_at: time_text(outcome.ended_at),
+    }
+}
+
+pub(crate) fn queue(view: &QueueView, group: &str) -> api::Queue {
+    api::Queue {
+        queue: view.name.to_string(),
+        group: group.to_owned(),
+        waiting: view.depth.waiting,
+        in_progress: view.depth.in_progress,
+        settled: view.depth.settled,
+        dead_letters: view.depth.dead_letters,
+    }
+}
+
+pub(crate) fn dead_letter(view: &LetterView) -> api::DeadLetter {
+    let task = view.task.as_ref().ok();
+    let (payload, payload_base64) = payload(task.map(|task| &task.payload));
+    api::DeadLetter {
+        number: view.number,
+        queue: view.letter.queue.to_string(),
+        partition: view.letter.partition.into(),
+        namespace: task.map(|task| task.namespace.to_string()),
+        id: task.map(|task| task.id.to_string()),
+        due_at: task.map(|task| time_text(task.due)),
+        dead_at: time_text(view.letter.at),
+        attempts: view.letter.attempts,
+        reason: view.letter.reason.clone(),
+        payload,
+        payload_base64,
+        unreadable: view.task.as_ref().err().cloned(),
+    }
+}
+
+pub(crate) fn dead_letters_settled(replayed: &Replayed) -> api::DeadLettersSettled {
+    api::DeadLettersSettled { count: replayed.count, unreadable: replayed.unreadable, more: replayed.more }
+}
+
+pub(crate) fn partition(view: &PartitionView) -> api::Partition {
+    let status = &view.status;
+    let shown =
+        |at: Timestamp| (at.as_millis() > 0 && at <= Timestamp::END_OF_YEAR_9999).then(|| time_text(at));
+    api::Partition {
+        partition: view.partition.into(),
+        phase: view.phase,
+        epoch: status.epoch.0,
+        applied: status.applied.into(),
+        log_end: status.log_end.into(),
+        replay_from: status.replay_from.into(),
+        set_aside: status.set_aside,
+        published_until: shown(status.frontier.floor().due),
+        loaded_until: shown(status.loaded_until),
+        near_tasks: status.near_tasks,
+        near_bytes: status.near_bytes,
+        pending_entries: status.pending_entries,
+        backlog_tasks: status.backlog_tasks,
+        backlog_is_partly_unread: status.backlog_is_partly_unread,
+        backlog_oldest: status.backlog_oldest.and_then(shown),
+        memory_bytes: status.memory_bytes,
+        reason: status.stop_reason.clone(),
+    }
+}
+
+pub(crate) fn minute_load((minute, load): (Timestamp, MinuteLoad)) -> api::MinuteLoad {
+    let MinuteLoad { stored, in_memory, bytes } = load;
+    api::MinuteLoad { minute: time_text(minute), tasks: stored + in_memory, stored, in_memory, bytes }
+}
+
+pub(crate) fn schedule(schedule: &ScheduleHead) -> api::Schedule {
+    let revision = &schedule.head.revision;
+    let state = match () {
+        () if revision.paused => ScheduleStatus::Paused,
+        () if schedule.state.paused_by_failure_at.is_some() => ScheduleStatus::PausedByFailure,
+        () if schedule.next.is_none() => ScheduleStatus::Ended,
+        () => ScheduleStatus::Active,
+    };
+    api::Schedule {
+        namespace: revision.namespace.to_string(),
+        id: revision.schedule.to_string(),
+        revision: revision.number,
+        partition: schedule.partition.into(),
+        state,
+        paused: revision.paused,
+        note: revision.note.clone(),
+        author: revision.author.clone(),
+        revised_at: time_text(schedule.head.appended_at),
+        next_nominal_at: schedule.next.map(|(nominal, _)| time_text(nominal)),
+        next_at: schedule.next.map(|(_, due)| time_text(due)),
+        definition: revision.definition.as_ref().map(api::Definition::from),
+    }
+}
+
+pub(crate) fn schedule_details(view: &ScheduleView) -> api::ScheduleDetails {
+    let state: &ScheduleState = &view.schedule.state;
+    let id = &view.schedule.head.revision.schedule;
+    api::ScheduleDetails {
+        schedule: schedule(&view.schedule),
+        owner: view.owner_phase,
+        why: view.why.clone(),
+        counts: api::Counts { started: state.runs_started, skipped: state.skipped, missed: state.missed },
+        running: state.runs_that_count().map(|run| time_text(run.nominal)).collect(),
+        runs_in_progress: state.running.iter().map(|run| run_in_progress(id, run)).collect(),
+        waiting: state.buffered.iter().map(|waiting| time_text(waiting.nominal)).collect(),
+        backfills: backfills(state),
+        events: state
+            .events
+            .iter()
+            .rev()
+            .map(|event| api::Event {
+                what: event.kind.as_str().to_owned(),
+                nominal_at: time_text(event.nominal),
+                at: time_text(event.at),
+            })
+            .collect(),
+        runs: view.runs.iter().map(run).collect(),
+    }
+}
+
+pub(crate) fn backfills(state: &ScheduleState) -> Vec<api::Backfill> {
+    let one = |backfill: &minutehand_model::Backfill| api::Backfill {
+        id: backfill.offset.to_string(),
+        after: time_text(backfill.after),
+        to: time_text(backfill.to),
+    };
+    state.backfills.iter().map(one).collect()
+}
+
+fn run_in_progress(schedule: &ScheduleId, run: &RunInProgress) -> api::RunInProgress {
+    api::RunInProgress {
+        task_id: run.cause.task_id(schedule, run.nominal).to_string(),
+        nominal_at: time_text(run.nominal),
+        due_at: time_text(run.due),
+        queue: run.queue.to_string(),
+        started_at: time_text(run.started_at),
+        retry_at: run.retry_due.map(time_text),
+        deadline_at: time_text(run.deadline),
+        stopping: match run.stop {
+            None => Stopping::No,
+            Some(stop) if stop.kill => Stopping::Killed,
+            Some(_) => Stopping::Asked,
+        },
+    }
+}
+
+fn run(run: &RunView) -> api::Run {
+    let outcome = run.last_outcome.as_ref();
+    api::Run {
+        task_id: run.task_id.clone(),
+        nominal_at: time_text(run.nominal),
+        state: run.state,
+        attempt: outcome.map(|outcome| outcome.attempt),
+        detail: outcome.map(|outcome| outcome.detail.clone()).filter(|detail| !detail.is_empty()),
+        ended_at: outcome.map(|outcome| time_text(outcome.ended_at)),
+    }
+}
+
+pub(crate) fn revision(entry: &RevisionEntry) -> api::Revision {
+    let revision = &entry.revision;
+    api::Revision {
+        revision: revision.number,
+        revised_at: time_text(entry.appended_at),
+        author: revision.author.clone(),
+        note: revision.note.clone(),
+        paused: revision.paused,
+        deleted: revision.definition.is_none(),
+        definition: revision.definition.as_ref().map(api::Definition::from),
+    }
+}
+
+pub(crate) fn preview(preview: Preview) -> api::SchedulePreview {
+    let note = |(at, message)| api::ClockChange { at: time_text(at), message };
+    api::SchedulePreview {
+        description: preview.description,
+        next: preview.times.into_iter().map(time_text).collect(),
+        notes: preview.notes.into_iter().map(note).collect(),
+    }
+}
+
+pub(crate) fn runs_requested(requested: &RunRequested) -> api::RunsRequested {
+    api::RunsRequested {
+        partition: requested.partition.into(),
+        offset: requested.offset.into(),
+        runs: requested.runs,
+    }
+}
