@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use minutehand_model::{DstRule, Guarantee, MisfireRule, OverlapPolicy, Precision};
+use minutehand_api::Retry;
+use minutehand_model::{
+    BackoffKind, DstRule, Guarantee, MisfireRule, OverlapPolicy, Precision, UnknownChoice,
+};
 
 use super::server::ServerArgs;
 use super::values::word;
@@ -192,9 +195,9 @@ pub(crate) struct ActionArgs {
     /// How close to its time it is published.
     #[arg(long, value_name = "WORD", value_parser = word::<Precision>())]
     pub(crate) precision: Option<Precision>,
-    /// How a failed run is tried again, as JSON like the API's, or a word: none, immediate, exponential.
+    /// How a failed run is tried again, as JSON like the API's, or the word of its policy.
     #[arg(long, value_name = "POLICY", value_parser = retry)]
-    pub(crate) retry: Option<serde_json::Value>,
+    pub(crate) retry: Option<Retry>,
 }
 
 /// What happens when it is late, busy or fails.
@@ -267,12 +270,11 @@ fn header(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn retry(text: &str) -> Result<serde_json::Value, String> {
+fn retry(text: &str) -> Result<Retry, String> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| error.to_string());
     }
-    match text {
-        "none" | "immediate" | "exponential" => Ok(serde_json::json!({ "policy": text })),
-        _ => Err("must be none, immediate, exponential, or JSON".to_owned()),
-    }
+    let policy: BackoffKind =
+        text.parse().map_err(|error: UnknownChoice| format!("{error}, or give JSON"))?;
+    Ok(Retry { policy: Some(policy), ..Retry::default() })
 }

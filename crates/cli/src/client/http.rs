@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::Stream;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Method, RequestBuilder, Response};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::problem::failure_of;
@@ -88,7 +89,12 @@ impl Client {
     }
 
     /// A request with a JSON body.
-    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Answered, Failure> {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answered, Failure> {
         self.answer(self.request(method, path).json(body).timeout(self.timeout)).await
     }
 
@@ -97,7 +103,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: &Value,
+        body: &impl Serialize,
         tag: &str,
     ) -> Result<Answered, Failure> {
         self.answer(self.request(method, path).header(IF_MATCH, tag).json(body).timeout(self.timeout)).await

@@ -1,10 +1,10 @@
 //! The client of the HTTP API.
 
-mod bodies;
 mod http;
 mod problem;
+mod requests;
 mod routes;
 
-pub(crate) use bodies::{action, delay_or_time, line_body, policies, recurrence};
 pub(crate) use http::Client;
+pub(crate) use requests::{Action, OfALine, length};
 pub(crate) use routes::Routes;

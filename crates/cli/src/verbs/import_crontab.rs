@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use minutehand_api::routes::{SCHEDULE, SCHEDULES};
 use minutehand_calendar::{Cron, CronExpression, DstRule, Zone};
 use minutehand_crontab::Known;
 use minutehand_model::{QueueName, RecurrenceSpec, ScheduleId, Timestamp};
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::pages::list;
 use super::task::CREATED;
 use crate::args::{ImportCrontabArgs, ServerArgs};
-use crate::client::{Client, Routes, line_body};
+use crate::client::{Client, OfALine, Routes};
 use crate::console::Console;
 use crate::crontab::{
     CrontabFile, Planned, PlannedFile, PlannedKind, known_line_of_json, machine_zone, plan,
@@ -118,7 +119,7 @@ impl Import {
                 (false, _) => "kept: the file has refused lines",
                 (true, true) => "delete",
                 (true, false) => {
-                    self.client.delete(&self.routes.schedule(id.as_str()), &[]).await?;
+                    self.client.delete(&self.routes.of_id(SCHEDULE, id.as_str()), &[]).await?;
                     "deleted"
                 }
             };
@@ -130,31 +131,31 @@ impl Import {
     /// The schedules that earlier imports have made of a file.
     async fn known(&self, file: &PlannedFile) -> Result<Vec<Known>, Failure> {
         let query = [("prefix", Some(file.id_prefix()))];
-        let listed = list(&self.client, &self.routes.schedules(), &query, "schedules", usize::MAX).await?;
+        let listed = list(&self.client, &self.routes.of(SCHEDULES), &query, "schedules", usize::MAX).await?;
         Ok(listed.items.iter().filter_map(known_line_of_json).collect())
     }
 
     /// Creates a schedule, or changes the one with its id when it is another.
     async fn upsert(&self, planned: &Planned) -> Result<&'static str, Failure> {
-        let mut body = line_body(&planned.definition);
-        let note = format!("imported from {}", planned.path);
-        body.insert("note".to_owned(), note.into());
-        let mut creation = body.clone();
-        creation.insert("id".to_owned(), planned.id.as_str().into());
-        match self.client.send(Method::POST, &self.routes.schedules(), &creation.into()).await {
+        let line = OfALine::new(&planned.definition);
+        let mut schedule = line.schedule();
+        schedule.note = Some(format!("imported from {}", planned.path));
+        let body = serde_json::to_value(&schedule).expect("a schedule has a JSON form");
+        schedule.id = Some(planned.id.to_string());
+        match self.client.send(Method::POST, &self.routes.of(SCHEDULES), &schedule).await {
             Ok(answer) if answer.status == CREATED => return Ok("created"),
             Ok(_) => return Ok("unchanged"),
             Err(failure) if failure.exit != Exit::Conflict => return Err(at_line(failure, planned)),
             Err(_) => {}
         }
-        let path = self.routes.schedule(planned.id.as_str());
+        let path = self.routes.of_id(SCHEDULE, planned.id.as_str());
         let present = self.client.get(&path, &[]).await.map_err(|failure| at_line(failure, planned))?;
         if is_same(&present.body, &body) {
             return Ok("unchanged");
         }
         let patched = match &present.etag {
-            Some(tag) => self.client.send_if(Method::PATCH, &path, &body.into(), tag).await,
-            None => self.client.send(Method::PATCH, &path, &body.into()).await,
+            Some(tag) => self.client.send_if(Method::PATCH, &path, &body, tag).await,
+            None => self.client.send(Method::PATCH, &path, &body).await,
         };
         patched.map(|_| "changed").map_err(|failure| at_line(failure, planned))
     }
@@ -166,10 +167,12 @@ fn at_line(mut failure: Failure, planned: &Planned) -> Failure {
 }
 
 /// Whether what is wanted is there already; a note does not count, nor what somebody has set beside it.
-fn is_same(present: &Value, wanted: &Map<String, Value>) -> bool {
-    wanted.iter().filter(|(name, _)| *name != "note").all(|(name, value)| match present.get(name) {
-        Some(found) => covers(found, value),
-        None => value.as_object().is_some_and(Map::is_empty),
+fn is_same(present: &Value, wanted: &Value) -> bool {
+    wanted.as_object().into_iter().flatten().filter(|(name, _)| *name != "note").all(|(name, value)| {
+        match present.get(name) {
+            Some(found) => covers(found, value),
+            None => value.as_object().is_some_and(Map::is_empty),
+        }
     })
 }
 

@@ -1,5 +1,10 @@
 //! `minutehand queue …`, `bucket list`, `partition …`
 
+use minutehand_api::routes::{
+    BUCKETS, DEAD_LETTERS, DEAD_LETTERS_DISCARD, DEAD_LETTERS_REPLAY, PARTITIONS, QUEUE, QUEUES, SKIPS,
+    TASKS, fill,
+};
+use minutehand_api::{DeadLetterSelection as Selected, NewSkip};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -21,36 +26,36 @@ pub(super) async fn run(
     let routes = Routes::new(&server.namespace);
     match verb {
         QueueVerb::List { group } => {
-            let queues = items(client.get(&routes.queues(), &[("group", group)]).await?.body, "queues");
+            let queues = items(client.get(QUEUES, &[("group", group)]).await?.body, "queues");
             if queues.is_empty() && !json {
                 return console.note(&nothing_published(&client, &routes).await);
             }
             list_queues(&queues, console, json)
         }
         QueueVerb::Show { name, group } => {
-            let queue = client.get(&routes.queue(&name), &[("group", group)]).await?.body;
+            let queue = client.get(&fill(QUEUE, &[&name]), &[("group", group)]).await?.body;
             if NUMBERS.iter().all(|number| queue.get(*number).and_then(Value::as_u64) == Some(0)) {
-                require_queue(&client, &routes, &name).await?;
+                require_queue(&client, &name).await?;
             }
             show(&queue, console, json)
         }
         QueueVerb::DeadLetters { name, limit } => {
-            let listed = list(&client, &routes.dead_letters(&name), &[], "dead_letters", limit).await?;
+            let listed = list(&client, &fill(DEAD_LETTERS, &[&name]), &[], "dead_letters", limit).await?;
             if listed.items.is_empty() {
-                require_queue(&client, &routes, &name).await?;
+                require_queue(&client, &name).await?;
             }
             dead_letters(&listed.items, console, json)?;
             if listed.has_more && !json { console.note("there are more; --limit shows them") } else { Ok(()) }
         }
         QueueVerb::Replay(selection) => {
-            settle(&client, &routes, &selection, ("replay", "replayed"), console, json).await
+            settle(&client, &selection, (DEAD_LETTERS_REPLAY, "replayed"), console, json).await
         }
         QueueVerb::Discard { selection, yes } => {
             let question = format!("discard all dead letters of {} for good?", selection.name);
             if selection.all && !yes && !console.confirmed(&question)? {
                 return Err(Failure::new(Exit::Failed, "nothing was discarded"));
             }
-            settle(&client, &routes, &selection, ("discard", "discarded"), console, json).await
+            settle(&client, &selection, (DEAD_LETTERS_DISCARD, "discarded"), console, json).await
         }
     }
 }
@@ -74,7 +79,7 @@ async fn nothing_published(client: &Client, routes: &Routes) -> String {
     /// Tasks that are counted; more are told as more.
     const COUNTED_MAX: usize = 100;
     // Whoever may see queues may not see tasks: then nothing is said of them.
-    let tasks = list(client, &routes.tasks(), &[], "tasks", COUNTED_MAX).await;
+    let tasks = list(client, &routes.of(TASKS), &[], "tasks", COUNTED_MAX).await;
     let waiting = match tasks.map(|tasks| (tasks.items.len(), tasks.has_more)) {
         Ok((1, false)) => "; 1 task waits (minutehand task list)".to_owned(),
         Ok((count @ 2.., false)) => format!("; {count} tasks wait (minutehand task list)"),
@@ -85,8 +90,8 @@ async fn nothing_published(client: &Client, routes: &Routes) -> String {
 }
 
 /// Refuses a queue that nothing was ever published to: most likely its name is mistyped.
-async fn require_queue(client: &Client, routes: &Routes, name: &str) -> Result<(), Failure> {
-    let queues = items(client.get(&routes.queues(), &[]).await?.body, "queues");
+async fn require_queue(client: &Client, name: &str) -> Result<(), Failure> {
+    let queues = items(client.get(QUEUES, &[]).await?.body, "queues");
     if queues.iter().any(|queue| queue.get("queue").and_then(Value::as_str) == Some(name)) {
         return Ok(());
     }
@@ -114,9 +119,8 @@ fn dead_letters(letters: &[Value], console: &mut Console, json: bool) -> Result<
 /// Replays or discards dead letters.
 async fn settle(
     client: &Client,
-    routes: &Routes,
     selection: &DeadLetterSelection,
-    (action, word): (&str, &str),
+    (route, word): (&str, &str),
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
@@ -126,8 +130,11 @@ async fn settle(
             "say which: the numbers that `queue dead-letters` shows, or --all",
         ));
     }
-    let body = if selection.all { json!({ "all": true }) } else { json!({ "numbers": selection.numbers }) };
-    let path = routes.dead_letters_action(&selection.name, action);
+    let body = match selection.all {
+        true => Selected { all: Some(true), numbers: None },
+        false => Selected { all: None, numbers: Some(selection.numbers.clone()) },
+    };
+    let path = fill(route, &[&selection.name]);
     let (mut count, mut unreadable) = (0, 0);
     // One call takes so many and says whether there are more.
     loop {
@@ -164,8 +171,7 @@ pub(super) async fn buckets(
     json: bool,
 ) -> Result<(), Failure> {
     let BucketVerb::List { from, until } = verb;
-    let routes = Routes::new(&server.namespace);
-    let page = Client::new(server)?.get(&routes.buckets(), &[("from", from), ("until", until)]).await?.body;
+    let page = Client::new(server)?.get(BUCKETS, &[("from", from), ("until", until)]).await?.body;
     let buckets = items(page, "buckets");
     if json {
         return buckets.iter().try_for_each(|bucket| console.json(bucket));
@@ -193,10 +199,9 @@ pub(super) async fn partitions(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
-    let routes = Routes::new(&server.namespace);
     if let PartitionVerb::Skip { partition, offset, through, reason } = verb {
-        let body = json!({ "offset": offset, "through": through, "reason": reason });
-        let path = routes.partition_skips(partition);
+        let body = NewSkip { offset, through, reason };
+        let path = fill(SKIPS, &[&partition.to_string()]);
         let skipped = Client::new(server)?.send(Method::POST, &path, &body).await?.body;
         if json {
             return console.json(&skipped);
@@ -207,7 +212,7 @@ pub(super) async fn partitions(
         };
         return console.line(&format!("partition {partition} passes over {records} from its next start on"));
     }
-    let partitions = items(Client::new(server)?.get(&routes.partitions(), &[]).await?.body, "partitions");
+    let partitions = items(Client::new(server)?.get(PARTITIONS, &[]).await?.body, "partitions");
     if json {
         return partitions.iter().try_for_each(|partition| console.json(partition));
     }

@@ -1,13 +1,18 @@
 //! `minutehand schedule …`
 
+use minutehand_api::routes::{BACKFILLS, PREVIEW, REVISIONS, SCHEDULE, SCHEDULES, SCHEDULES_PREVIEW};
+use minutehand_api::{
+    BackfillRange, BackfillStop, NewSchedule, Nothing, RevisionNote, Rollback, ScheduleAction, Trigger,
+};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::pages::{items, list};
 use super::task::{CREATED, done, show};
 use super::time_cells::{cell, plain, time_cell};
 use crate::args::{BackfillArgs, PreviewArgs, ScheduleListArgs, ScheduleVerb, ServerArgs};
-use crate::client::{Client, Routes, action, policies, recurrence};
+use crate::client::{Action, Client, Routes};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::output::table::printable;
@@ -22,52 +27,49 @@ pub(super) async fn run(
     let verbs = Verbs { client: Client::new(server)?, routes: Routes::new(&server.namespace), json };
     match verb {
         ScheduleVerb::Create { id, recurrence: when, action: what, policies: how, dry_run } => {
-            let mut body = action(&what, console)?;
-            body.extend(recurrence(&when));
-            body.extend(policies(&how));
+            let action = Action::new(&what, console)?;
+            let body = action.schedule(&when, &how);
             verbs.create(&id, body, dry_run, console).await
         }
         ScheduleVerb::Patch { id, recurrence: when, action: what, policies: how, if_revision } => {
-            let mut body = action(&what, console)?;
-            body.extend(recurrence(&when));
-            body.extend(policies(&how));
+            let action = Action::new(&what, console)?;
+            let body = action.schedule(&when, &how);
             verbs.patch(&id, body, if_revision, console).await
         }
         ScheduleVerb::Get { id } => {
-            let schedule = verbs.client.get(&verbs.routes.schedule(&id), &[]).await?.body;
+            let schedule = verbs.client.get(&verbs.routes.of_id(SCHEDULE, &id), &[]).await?.body;
             show(&schedule, console, json)
         }
         ScheduleVerb::List(args) => verbs.list(&args, console).await,
-        ScheduleVerb::Pause { id, note } => verbs.act(&id, "pause", noted(note), "paused", console).await,
-        ScheduleVerb::Resume { id, note } => verbs.act(&id, "resume", noted(note), "resumed", console).await,
+        ScheduleVerb::Pause { id, note } => {
+            verbs.act(&id, ScheduleAction::Pause, &RevisionNote { note }, "paused", console).await
+        }
+        ScheduleVerb::Resume { id, note } => {
+            verbs.act(&id, ScheduleAction::Resume, &RevisionNote { note }, "resumed", console).await
+        }
         ScheduleVerb::Trigger { id, overlap } => {
-            let mut body = Map::new();
-            body.extend(overlap.map(|policy| ("overlap".to_owned(), policy.as_str().into())));
-            verbs.act(&id, "trigger", body, "triggered", console).await
+            verbs.act(&id, ScheduleAction::Trigger, &Trigger { overlap }, "triggered", console).await
         }
         ScheduleVerb::Backfill(args) => verbs.backfill(&args, console).await,
         ScheduleVerb::Backfills { id } => verbs.backfills(&id, console).await,
         ScheduleVerb::StopBackfill { id, backfill } => {
-            let body = Map::from_iter([("backfill".to_owned(), backfill.clone().into())]);
-            verbs.act(&id, "stop-backfill", body, &format!("stopped backfill {backfill} of"), console).await
+            let done = format!("stopped backfill {backfill} of");
+            verbs.act(&id, ScheduleAction::StopBackfill, &BackfillStop { backfill }, &done, console).await
         }
         ScheduleVerb::ForgetRuns { id } => verbs.forget_runs(&id, console).await,
         ScheduleVerb::Revisions { id } => verbs.revisions(&id, console).await,
         ScheduleVerb::Rollback { id, to, note } => {
-            let mut body = noted(note);
-            body.insert("to_revision".to_owned(), to.into());
-            verbs.act(&id, "rollback", body, &format!("rolled back to revision {to}:"), console).await
+            let done = format!("rolled back to revision {to}:");
+            verbs
+                .act(&id, ScheduleAction::Rollback, &Rollback { to_revision: to, note }, &done, console)
+                .await
         }
         ScheduleVerb::Preview(args) => verbs.preview(&args, console).await,
         ScheduleVerb::Delete { id } => {
-            let answer = verbs.client.delete(&verbs.routes.schedule(&id), &[]).await?.body;
+            let answer = verbs.client.delete(&verbs.routes.of_id(SCHEDULE, &id), &[]).await?.body;
             done(&format!("deleted {id}"), &id, &answer, console, json)
         }
     }
-}
-
-fn noted(note: Option<String>) -> Map<String, Value> {
-    note.into_iter().map(|note| ("note".to_owned(), note.into())).collect()
 }
 
 struct Verbs {
@@ -80,23 +82,23 @@ impl Verbs {
     async fn create(
         &self,
         id: &str,
-        mut body: Map<String, Value>,
+        mut body: NewSchedule<'_>,
         dry_run: bool,
         console: &mut Console,
     ) -> Result<(), Failure> {
-        if !body.contains_key("cron") && !body.contains_key("every") {
+        if body.cron.is_none() && body.every.is_none() {
             return Err(Failure::new(Exit::Usage, "--cron or --every is missing: when the schedule recurs"));
         }
-        if !body.contains_key("queue") {
+        if body.queue.is_none() {
             return Err(Failure::new(Exit::Usage, "--queue is missing: the queue that its executions go to"));
         }
-        body.insert("id".to_owned(), id.into());
+        body.id = Some(id.to_owned());
         if dry_run {
-            let preview =
-                self.client.send(Method::POST, &self.routes.schedules_preview(), &body.into()).await?;
+            let path = self.routes.of(SCHEDULES_PREVIEW);
+            let preview = self.client.send(Method::POST, &path, &body).await?;
             return self.show_times(preview.body, console);
         }
-        let answer = self.client.send(Method::POST, &self.routes.schedules(), &body.into()).await?;
+        let answer = self.client.send(Method::POST, &self.routes.of(SCHEDULES), &body).await?;
         let next = time_cell(&answer.body, &["next_at"], console.now());
         let next = if next.is_empty() { next } else { format!(", next {next}") };
         let sentence = match answer.status {
@@ -109,19 +111,20 @@ impl Verbs {
     async fn patch(
         &self,
         id: &str,
-        body: Map<String, Value>,
+        body: NewSchedule<'_>,
         if_revision: Option<u64>,
         console: &mut Console,
     ) -> Result<(), Failure> {
-        if body.is_empty() {
+        let body = serde_json::to_value(&body).expect("a schedule has a JSON form");
+        if body == Value::Object(Map::new()) {
             return Err(Failure::new(Exit::Usage, "nothing to change was given"));
         }
-        let path = self.routes.schedule(id);
+        let path = self.routes.of_id(SCHEDULE, id);
         let answer = match if_revision {
             Some(number) => {
-                self.client.send_if(Method::PATCH, &path, &body.into(), &format!("\"{number}\"")).await?
+                self.client.send_if(Method::PATCH, &path, &body, &format!("\"{number}\"")).await?
             }
-            None => self.client.send(Method::PATCH, &path, &body.into()).await?,
+            None => self.client.send(Method::PATCH, &path, &body).await?,
         };
         done(&format!("changed {id}"), id, &answer.body, console, self.json)
     }
@@ -129,7 +132,7 @@ impl Verbs {
     async fn list(&self, args: &ScheduleListArgs, console: &mut Console) -> Result<(), Failure> {
         let listed = list(
             &self.client,
-            &self.routes.schedules(),
+            &self.routes.of(SCHEDULES),
             &[("prefix", args.prefix.clone())],
             "schedules",
             args.limit,
@@ -157,19 +160,19 @@ impl Verbs {
     async fn act(
         &self,
         id: &str,
-        action: &str,
-        body: Map<String, Value>,
+        action: ScheduleAction,
+        body: &impl Serialize,
         done_word: &str,
         console: &mut Console,
     ) -> Result<(), Failure> {
-        let path = self.routes.schedule_action(id, action);
-        let answer = self.client.send(Method::POST, &path, &body.into()).await?.body;
+        let path = self.routes.of_id(action.route(), id);
+        let answer = self.client.send(Method::POST, &path, body).await?.body;
         done(&format!("{done_word} {id}"), id, &answer, console, self.json)
     }
 
     async fn backfill(&self, args: &BackfillArgs, console: &mut Console) -> Result<(), Failure> {
-        let path = self.routes.schedule_action(&args.id, "backfill");
-        let body = json!({ "from": args.from, "to": args.to });
+        let path = self.routes.of_id(ScheduleAction::Backfill.route(), &args.id);
+        let body = BackfillRange { from: args.from.clone(), to: args.to.clone() };
         let answer = self.client.send(Method::POST, &path, &body).await?.body;
         let count = cell(&answer, &["runs"]);
         let sentence = if count.is_empty() {
@@ -181,7 +184,7 @@ impl Verbs {
     }
 
     async fn backfills(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
-        let page = self.client.get(&self.routes.schedule_part(id, "backfills"), &[]).await?.body;
+        let page = self.client.get(&self.routes.of_id(BACKFILLS, id), &[]).await?.body;
         let backfills = items(page, "backfills");
         if self.json {
             return backfills.iter().try_for_each(|backfill| console.json(backfill));
@@ -198,14 +201,14 @@ impl Verbs {
     }
 
     async fn forget_runs(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
-        let path = self.routes.schedule_action(id, "forget-runs");
-        let answer = self.client.send(Method::POST, &path, &json!({})).await?.body;
+        let path = self.routes.of_id(ScheduleAction::ForgetRuns.route(), id);
+        let answer = self.client.send(Method::POST, &path, &Nothing {}).await?.body;
         let count = cell(&answer, &["runs"]);
         done(&format!("nobody waits any longer for {count} runs of {id}"), id, &answer, console, self.json)
     }
 
     async fn revisions(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
-        let page = self.client.get(&self.routes.schedule_part(id, "revisions"), &[]).await?.body;
+        let page = self.client.get(&self.routes.of_id(REVISIONS, id), &[]).await?.body;
         let revisions = items(page, "revisions");
         if self.json {
             return revisions.iter().try_for_each(|revision| console.json(revision));
@@ -226,7 +229,7 @@ impl Verbs {
 
     async fn preview(&self, args: &PreviewArgs, console: &mut Console) -> Result<(), Failure> {
         let query = [("from", args.from.clone()), ("n", Some(args.n.to_string()))];
-        let page = self.client.get(&self.routes.schedule_part(&args.id, "preview"), &query).await?.body;
+        let page = self.client.get(&self.routes.of_id(PREVIEW, &args.id), &query).await?.body;
         self.show_times(page, console)
     }
 

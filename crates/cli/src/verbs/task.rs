@@ -1,12 +1,17 @@
 //! `minutehand task …`
 
+use minutehand_api::{
+    Duration, TaskMove, Text,
+    routes::{TASK, TASKS},
+};
+use minutehand_model::MoveMode;
 use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::pages::list;
 use super::time_cells::{all_fields, cell, time_cell};
 use crate::args::{ServerArgs, TaskCreateArgs, TaskListArgs, TaskMoveArgs, TaskVerb};
-use crate::client::{Client, Routes, action, delay_or_time};
+use crate::client::{Action, Client, Routes, length};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::output::table::fields;
@@ -25,11 +30,11 @@ pub(super) async fn run(
     match verb {
         TaskVerb::Create(args) => create(&client, &routes, &args, console, json).await,
         TaskVerb::Get { id } => {
-            let task = client.get(&routes.task(&id), &[]).await?.body;
+            let task = client.get(&routes.of_id(TASK, &id), &[]).await?.body;
             show(&task, console, json)
         }
         TaskVerb::Cancel { id, due_at } => {
-            let answer = client.delete(&routes.task(&id), &[("due_at", due_at)]).await?.body;
+            let answer = client.delete(&routes.of_id(TASK, &id), &[("due_at", due_at)]).await?.body;
             done(&format!("cancelled {id}"), &id, &answer, console, json)
         }
         TaskVerb::Reschedule(args) => reschedule(&client, &routes, &args, console, json).await,
@@ -45,18 +50,17 @@ async fn create(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
-    let mut body = action(&args.action, console)?;
-    if !body.contains_key("queue") {
+    let Some(queue) = &args.action.queue else {
         return Err(Failure::new(
             Exit::Usage,
             "--queue is missing: the queue that the task's execution goes to",
         ));
-    }
-    if let Some(id) = &args.id {
-        body.insert("id".to_owned(), id.clone().into());
-    }
-    when(&mut body, args.at.as_ref(), args.delay.as_ref())?;
-    let answer = client.send(Method::POST, &routes.tasks(), &body.into()).await?;
+    };
+    let action = Action::new(&args.action, console)?;
+    let mut task = action.task(queue);
+    task.id = args.id.as_deref().map(Text::from);
+    (task.due_at, task.delay) = when(args.at.as_deref(), args.delay.as_deref())?;
+    let answer = client.send(Method::POST, &routes.of(TASKS), &task).await?;
     if json {
         return console.json(&answer.body);
     }
@@ -68,12 +72,14 @@ async fn create(
 }
 
 /// The due time of a request; one of the two arguments must be there.
-fn when(body: &mut Map<String, Value>, at: Option<&String>, delay: Option<&String>) -> Result<(), Failure> {
+fn when<'a>(
+    at: Option<&'a str>,
+    delay: Option<&'a str>,
+) -> Result<(Option<Text<'a>>, Option<Duration<'a>>), Failure> {
     if at.or(delay).is_none() {
         return Err(Failure::new(Exit::Usage, "say when: --in DURATION or --at TIME"));
     }
-    delay_or_time(body, at, delay);
-    Ok(())
+    Ok((at.map(Text::from), delay.map(length)))
 }
 
 async fn reschedule(
@@ -83,15 +89,11 @@ async fn reschedule(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
-    let mut body = Map::new();
-    when(&mut body, args.at.as_ref(), args.delay.as_ref())?;
-    if let Some(due_at) = &args.due_at {
-        body.insert("from_due_at".to_owned(), due_at.clone().into());
-    }
-    if args.only_if_not_published {
-        body.insert("mode".to_owned(), "only-if-not-published".into());
-    }
-    let answer = client.send(Method::PATCH, &routes.task(&args.id), &body.into()).await?.body;
+    let (due_at, delay) = when(args.at.as_deref(), args.delay.as_deref())?;
+    let from_due_at = args.due_at.as_deref().map(Text::from);
+    let mode = args.only_if_not_published.then_some(MoveMode::OnlyIfNotPublished);
+    let wanted = TaskMove { due_at, delay, from_due_at, mode };
+    let answer = client.send(Method::PATCH, &routes.of_id(TASK, &args.id), &wanted).await?.body;
     let due = time_cell(&answer, &["due_at"], console.now());
     let sentence =
         if due.is_empty() { format!("moved {}", args.id) } else { format!("moved {}, due {due}", args.id) };
@@ -106,7 +108,7 @@ async fn list_tasks(
     json: bool,
 ) -> Result<(), Failure> {
     let query = [("from", args.from.clone()), ("until", args.until.clone()), ("prefix", args.prefix.clone())];
-    let listed = list(client, &routes.tasks(), &query, "tasks", args.limit).await?;
+    let listed = list(client, &routes.of(TASKS), &query, "tasks", args.limit).await?;
     if json {
         return listed.items.iter().try_for_each(|task| console.json(task));
     }

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use minutehand_api::routes::{TASKS_BULK, fill};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::time_cells::cell;
 use crate::args::{ServerArgs, TaskImportArgs};
-use crate::client::{Client, Routes};
+use crate::client::Client;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::output::table::printable;
@@ -39,7 +40,7 @@ pub(super) async fn run(
     let lines_sent = Arc::new(AtomicU64::new(0));
     let input = LinesFrom { input, blanked: args.from_line - 1 };
     let chunks = chunks(Box::new(input), progress.clone(), Arc::clone(&lines_sent));
-    let path = Routes::new(&server.namespace).tasks_bulk();
+    let path = fill(TASKS_BULK, &[&server.namespace]);
     let result = client.stream(&path, chunks).await;
     let mut report = Report {
         json,
