@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use minutehand_api::Schedule;
 use minutehand_calendar::Zone;
 use minutehand_crontab::{
     Entry, Format, Known, Line, LineError, RANDOM_DELAY_MINUTES_MAX, Timing, Undecided, content, file_labels,
@@ -164,16 +165,13 @@ pub fn known_line(id: &ScheduleId, definition: &ScheduleDefinition) -> Option<Kn
 }
 
 /// The same of a schedule as the API shows it.
-pub(crate) fn known_line_of_json(schedule: &Value) -> Option<Known> {
-    let text = |name: &str| schedule.get(name).and_then(Value::as_str);
-    let id = ScheduleId::parse(text("id")?).ok()?;
-    let payload = match schedule.get("payload")? {
-        Value::String(text) => serde_json::from_str(text).ok()?,
-        other => other.clone(),
-    };
-    let user = schedule.get("headers").and_then(|headers| headers.get(USER_HEADER)).and_then(Value::as_str);
-    let timing = timing_text(text("cron")?, text("time_zone")?);
-    Some(Known { id, line: Line { content: content_of(&payload, user)?, timing } })
+pub(crate) fn known_line_of(schedule: &Schedule) -> Option<Known> {
+    let id = ScheduleId::parse(&schedule.id).ok()?;
+    let definition = schedule.definition.as_ref()?;
+    let payload = serde_json::from_str(definition.payload.as_ref()?).ok()?;
+    let content = content_of(&payload, definition.headers.get(USER_HEADER).map(String::as_str))?;
+    let timing = timing_text(definition.cron.as_ref()?, definition.time_zone.as_ref()?);
+    Some(Known { id, line: Line { content, timing } })
 }
 
 fn content_of(payload: &Value, user: Option<&str>) -> Option<String> {

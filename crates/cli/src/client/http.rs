@@ -8,6 +8,7 @@ use futures::Stream;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::problem::failure_of;
@@ -30,6 +31,16 @@ pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) etag: Option<String>,
+}
+
+impl Answered {
+    /// The answer as a type of the API.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        T::deserialize(&self.body).map_err(|error| {
+            Failure::new(Exit::Failed, format!("the server's answer cannot be read: {error}"))
+                .with_hint("server and command line may be of different releases")
+        })
+    }
 }
 
 impl Client {

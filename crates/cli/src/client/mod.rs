@@ -5,6 +5,6 @@ mod problem;
 mod requests;
 mod routes;
 
-pub(crate) use http::Client;
+pub(crate) use http::{Answered, Client};
 pub(crate) use requests::{Action, OfALine, length};
 pub(crate) use routes::Routes;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use minutehand_api::SchedulePage;
 use minutehand_api::routes::{SCHEDULE, SCHEDULES};
 use minutehand_calendar::{Cron, CronExpression, DstRule, Zone};
 use minutehand_crontab::Known;
@@ -14,9 +15,7 @@ use super::task::CREATED;
 use crate::args::{ImportCrontabArgs, ServerArgs};
 use crate::client::{Client, OfALine, Routes};
 use crate::console::Console;
-use crate::crontab::{
-    CrontabFile, Planned, PlannedFile, PlannedKind, known_line_of_json, machine_zone, plan,
-};
+use crate::crontab::{CrontabFile, Planned, PlannedFile, PlannedKind, known_line_of, machine_zone, plan};
 use crate::exit::{Exit, Failure};
 use crate::output::time::relative;
 
@@ -131,8 +130,9 @@ impl Import {
     /// The schedules that earlier imports have made of a file.
     async fn known(&self, file: &PlannedFile) -> Result<Vec<Known>, Failure> {
         let query = [("prefix", Some(file.id_prefix()))];
-        let listed = list(&self.client, &self.routes.of(SCHEDULES), &query, "schedules", usize::MAX).await?;
-        Ok(listed.items.iter().filter_map(known_line_of_json).collect())
+        let listed =
+            list::<SchedulePage>(&self.client, &self.routes.of(SCHEDULES), &query, usize::MAX).await?;
+        Ok(listed.items.iter().filter_map(known_line_of).collect())
     }
 
     /// Creates a schedule, or changes the one with its id when it is another.

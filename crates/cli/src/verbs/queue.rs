@@ -4,17 +4,21 @@ use minutehand_api::routes::{
     BUCKETS, DEAD_LETTERS, DEAD_LETTERS_DISCARD, DEAD_LETTERS_REPLAY, PARTITIONS, QUEUE, QUEUES, SKIPS,
     TASKS, fill,
 };
-use minutehand_api::{DeadLetterSelection as Selected, NewSkip};
+use minutehand_api::{
+    DeadLetter, DeadLetterPage, DeadLetterSelection as Selected, DeadLettersSettled, Load, NewSkip,
+    Partitions, Queue, Queues, TaskPage,
+};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::pages::{items, list};
+use super::pages::list;
 use super::task::show;
 use super::time_cells::{cell, time_cell};
 use crate::args::{BucketVerb, DeadLetterSelection, PartitionVerb, QueueVerb, ServerArgs};
 use crate::client::{Client, Routes};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
+use crate::output::time::with_relative;
 
 pub(super) async fn run(
     server: &ServerArgs,
@@ -26,21 +30,21 @@ pub(super) async fn run(
     let routes = Routes::new(&server.namespace);
     match verb {
         QueueVerb::List { group } => {
-            let queues = items(client.get(QUEUES, &[("group", group)]).await?.body, "queues");
+            let Queues { queues } = client.get(QUEUES, &[("group", group)]).await?.read()?;
             if queues.is_empty() && !json {
                 return console.note(&nothing_published(&client, &routes).await);
             }
             list_queues(&queues, console, json)
         }
         QueueVerb::Show { name, group } => {
-            let queue = client.get(&fill(QUEUE, &[&name]), &[("group", group)]).await?.body;
-            if NUMBERS.iter().all(|number| queue.get(*number).and_then(Value::as_u64) == Some(0)) {
+            let answer = client.get(&fill(QUEUE, &[&name]), &[("group", group)]).await?;
+            if numbers(&answer.read()?).iter().all(|number| *number == 0) {
                 require_queue(&client, &name).await?;
             }
-            show(&queue, console, json)
+            show(&answer.body, console, json)
         }
         QueueVerb::DeadLetters { name, limit } => {
-            let listed = list(&client, &fill(DEAD_LETTERS, &[&name]), &[], "dead_letters", limit).await?;
+            let listed = list::<DeadLetterPage>(&client, &fill(DEAD_LETTERS, &[&name]), &[], limit).await?;
             if listed.items.is_empty() {
                 require_queue(&client, &name).await?;
             }
@@ -61,15 +65,18 @@ pub(super) async fn run(
 }
 
 /// The numbers of a queue.
-const NUMBERS: [&str; 4] = ["waiting", "in_progress", "settled", "dead_letters"];
+fn numbers(queue: &Queue) -> [u64; 4] {
+    [queue.waiting, queue.in_progress, queue.settled, queue.dead_letters]
+}
 
-fn list_queues(queues: &[Value], console: &mut Console, json: bool) -> Result<(), Failure> {
+fn list_queues(queues: &[Queue], console: &mut Console, json: bool) -> Result<(), Failure> {
     if json {
         return queues.iter().try_for_each(|queue| console.json(queue));
     }
-    let rows = queues
-        .iter()
-        .map(|queue| std::iter::once("queue").chain(NUMBERS).map(|name| cell(queue, &[name])).collect());
+    let rows = queues.iter().map(|queue| {
+        let numbers = numbers(queue).into_iter().map(|number| number.to_string());
+        std::iter::once(queue.queue.clone()).chain(numbers).collect()
+    });
     let head = ["queue", "waiting", "in progress", "settled", "dead letters"];
     console.table(&head, rows.collect(), "")
 }
@@ -79,7 +86,7 @@ async fn nothing_published(client: &Client, routes: &Routes) -> String {
     /// Tasks that are counted; more are told as more.
     const COUNTED_MAX: usize = 100;
     // Whoever may see queues may not see tasks: then nothing is said of them.
-    let tasks = list(client, &routes.of(TASKS), &[], "tasks", COUNTED_MAX).await;
+    let tasks = list::<TaskPage>(client, &routes.of(TASKS), &[], COUNTED_MAX).await;
     let waiting = match tasks.map(|tasks| (tasks.items.len(), tasks.has_more)) {
         Ok((1, false)) => "; 1 task waits (minutehand task list)".to_owned(),
         Ok((count @ 2.., false)) => format!("; {count} tasks wait (minutehand task list)"),
@@ -91,26 +98,26 @@ async fn nothing_published(client: &Client, routes: &Routes) -> String {
 
 /// Refuses a queue that nothing was ever published to: most likely its name is mistyped.
 async fn require_queue(client: &Client, name: &str) -> Result<(), Failure> {
-    let queues = items(client.get(QUEUES, &[]).await?.body, "queues");
-    if queues.iter().any(|queue| queue.get("queue").and_then(Value::as_str) == Some(name)) {
+    let Queues { queues } = client.get(QUEUES, &[]).await?.read()?;
+    if queues.iter().any(|queue| queue.queue == name) {
         return Ok(());
     }
     Err(Failure::new(Exit::NotFound, format!("there is no queue {name}: nothing has been published to it"))
         .with_hint("minutehand queue list lists the queues"))
 }
 
-fn dead_letters(letters: &[Value], console: &mut Console, json: bool) -> Result<(), Failure> {
+fn dead_letters(letters: &[DeadLetter], console: &mut Console, json: bool) -> Result<(), Failure> {
     if json {
         return letters.iter().try_for_each(|letter| console.json(letter));
     }
     let now = console.now();
     let rows = letters.iter().map(|letter| {
         vec![
-            cell(letter, &["number"]),
-            cell(letter, &["id"]),
-            time_cell(letter, &["dead_at"], now),
-            cell(letter, &["attempts"]),
-            cell(letter, &["reason"]),
+            letter.number.to_string(),
+            cell(letter.id.as_ref()),
+            with_relative(&letter.dead_at, now),
+            letter.attempts.to_string(),
+            letter.reason.clone(),
         ]
     });
     console.table(&["number", "task", "given up", "attempts", "reason"], rows.collect(), "no dead letters")
@@ -138,12 +145,10 @@ async fn settle(
     let (mut count, mut unreadable) = (0, 0);
     // One call takes so many and says whether there are more.
     loop {
-        let answer = client.send(Method::POST, &path, &body).await?.body;
-        let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
-        count += number("count");
-        unreadable += number("unreadable");
-        let has_more = answer.get("more").and_then(Value::as_bool).unwrap_or(false);
-        if !has_more || number("count") == 0 {
+        let settled: DeadLettersSettled = client.send(Method::POST, &path, &body).await?.read()?;
+        count += settled.count;
+        unreadable += settled.unreadable;
+        if !settled.more || settled.count == 0 {
             break;
         }
     }
@@ -171,19 +176,19 @@ pub(super) async fn buckets(
     json: bool,
 ) -> Result<(), Failure> {
     let BucketVerb::List { from, until } = verb;
-    let page = Client::new(server)?.get(BUCKETS, &[("from", from), ("until", until)]).await?.body;
-    let buckets = items(page, "buckets");
+    let answer = Client::new(server)?.get(BUCKETS, &[("from", from), ("until", until)]).await?;
+    let Load { buckets } = answer.read()?;
     if json {
         return buckets.iter().try_for_each(|bucket| console.json(bucket));
     }
     let now = console.now();
     let rows = buckets.iter().map(|bucket| {
         vec![
-            time_cell(bucket, &["minute"], now),
-            cell(bucket, &["tasks"]),
-            cell(bucket, &["stored"]),
-            cell(bucket, &["in_memory"]),
-            cell(bucket, &["bytes"]),
+            with_relative(&bucket.minute, now),
+            bucket.tasks.to_string(),
+            bucket.stored.to_string(),
+            bucket.in_memory.to_string(),
+            bucket.bytes.to_string(),
         ]
     });
     console.table(
@@ -212,22 +217,22 @@ pub(super) async fn partitions(
         };
         return console.line(&format!("partition {partition} passes over {records} from its next start on"));
     }
-    let partitions = items(Client::new(server)?.get(PARTITIONS, &[]).await?.body, "partitions");
+    let Partitions { partitions, .. } = Client::new(server)?.get(PARTITIONS, &[]).await?.read()?;
     if json {
         return partitions.iter().try_for_each(|partition| console.json(partition));
     }
     let now = console.now();
     let rows = partitions.iter().map(|partition| {
         vec![
-            cell(partition, &["partition"]),
-            cell(partition, &["phase"]),
-            cell(partition, &["epoch"]),
-            cell(partition, &["applied"]),
-            cell(partition, &["log_end"]),
-            cell(partition, &["replay_from"]),
-            time_cell(partition, &["published_until"], now),
-            cell(partition, &["near_tasks"]),
-            cell(partition, &["pending_entries"]),
+            partition.partition.to_string(),
+            partition.phase.to_string(),
+            partition.epoch.to_string(),
+            partition.applied.to_string(),
+            partition.log_end.to_string(),
+            partition.replay_from.to_string(),
+            time_cell(partition.published_until.as_ref(), now),
+            partition.near_tasks.to_string(),
+            partition.pending_entries.to_string(),
         ]
     });
     let head = [
@@ -242,12 +247,10 @@ pub(super) async fn partitions(
         "pending",
     ];
     console.table(&head, rows.collect(), "no partitions")?;
-    for partition in partitions.iter().filter(|partition| partition["reason"].is_string()) {
-        console.line(&format!(
-            "partition {}: {}",
-            cell(partition, &["partition"]),
-            cell(partition, &["reason"])
-        ))?;
+    for partition in &partitions {
+        if let Some(reason) = &partition.reason {
+            console.line(&format!("partition {}: {reason}", partition.partition))?;
+        }
     }
     Ok(())
 }

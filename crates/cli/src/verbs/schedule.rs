@@ -2,17 +2,18 @@
 
 use minutehand_api::routes::{BACKFILLS, PREVIEW, REVISIONS, SCHEDULE, SCHEDULES, SCHEDULES_PREVIEW};
 use minutehand_api::{
-    BackfillRange, BackfillStop, NewSchedule, Nothing, RevisionNote, Rollback, ScheduleAction, Trigger,
+    BackfillRange, BackfillStop, Backfills, Definition, NewSchedule, Nothing, Revision, RevisionNote,
+    RevisionPage, Rollback, RunsRequested, Schedule, ScheduleAction, SchedulePage, SchedulePreview, Trigger,
 };
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::pages::{items, list};
+use super::pages::list;
 use super::task::{CREATED, done, show};
-use super::time_cells::{cell, plain, time_cell};
+use super::time_cells::{cell, time_cell};
 use crate::args::{BackfillArgs, PreviewArgs, ScheduleListArgs, ScheduleVerb, ServerArgs};
-use crate::client::{Action, Client, Routes};
+use crate::client::{Action, Answered, Client, Routes};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::output::table::printable;
@@ -96,10 +97,10 @@ impl Verbs {
         if dry_run {
             let path = self.routes.of(SCHEDULES_PREVIEW);
             let preview = self.client.send(Method::POST, &path, &body).await?;
-            return self.show_times(preview.body, console);
+            return self.show_times(&preview, console);
         }
         let answer = self.client.send(Method::POST, &self.routes.of(SCHEDULES), &body).await?;
-        let next = time_cell(&answer.body, &["next_at"], console.now());
+        let next = time_cell(answer.read::<Schedule>()?.next_at.as_ref(), console.now());
         let next = if next.is_empty() { next } else { format!(", next {next}") };
         let sentence = match answer.status {
             CREATED => format!("created {id}{next}"),
@@ -130,11 +131,10 @@ impl Verbs {
     }
 
     async fn list(&self, args: &ScheduleListArgs, console: &mut Console) -> Result<(), Failure> {
-        let listed = list(
+        let listed = list::<SchedulePage>(
             &self.client,
             &self.routes.of(SCHEDULES),
             &[("prefix", args.prefix.clone())],
-            "schedules",
             args.limit,
         )
         .await?;
@@ -144,12 +144,12 @@ impl Verbs {
         let now = console.now();
         let rows = listed.items.iter().map(|schedule| {
             vec![
-                cell(schedule, &["id"]),
-                cell(schedule, &["cron", "every"]),
-                cell(schedule, &["time_zone"]),
-                cell(schedule, &["queue"]),
-                cell(schedule, &["state"]),
-                time_cell(schedule, &["next_at"], now),
+                schedule.id.clone(),
+                when(schedule.definition.as_ref()),
+                cell(schedule.definition.as_ref().and_then(|definition| definition.time_zone.as_ref())),
+                cell(schedule.definition.as_ref().map(|definition| &definition.queue)),
+                schedule.state.to_string(),
+                time_cell(schedule.next_at.as_ref(), now),
             ]
         });
         console.table(&["id", "when", "zone", "queue", "state", "next"], rows.collect(), "no schedules")?;
@@ -173,55 +173,48 @@ impl Verbs {
     async fn backfill(&self, args: &BackfillArgs, console: &mut Console) -> Result<(), Failure> {
         let path = self.routes.of_id(ScheduleAction::Backfill.route(), &args.id);
         let body = BackfillRange { from: args.from.clone(), to: args.to.clone() };
-        let answer = self.client.send(Method::POST, &path, &body).await?.body;
-        let count = cell(&answer, &["runs"]);
-        let sentence = if count.is_empty() {
-            format!("asked for a backfill of {}", args.id)
-        } else {
-            format!("asked for {count} occurrences of {}", args.id)
-        };
-        done(&sentence, &args.id, &answer, console, self.json)
+        let answer = self.client.send(Method::POST, &path, &body).await?;
+        let RunsRequested { runs, .. } = answer.read()?;
+        let sentence = format!("asked for {runs} occurrences of {}", args.id);
+        done(&sentence, &args.id, &answer.body, console, self.json)
     }
 
     async fn backfills(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
-        let page = self.client.get(&self.routes.of_id(BACKFILLS, id), &[]).await?.body;
-        let backfills = items(page, "backfills");
+        let Backfills { backfills } =
+            self.client.get(&self.routes.of_id(BACKFILLS, id), &[]).await?.read()?;
         if self.json {
             return backfills.iter().try_for_each(|backfill| console.json(backfill));
         }
         let now = console.now();
         let rows = backfills.iter().map(|backfill| {
-            vec![
-                cell(backfill, &["id"]),
-                time_cell(backfill, &["after"], now),
-                time_cell(backfill, &["to"], now),
-            ]
+            vec![backfill.id.clone(), with_relative(&backfill.after, now), with_relative(&backfill.to, now)]
         });
         console.table(&["backfill", "run up to", "to"], rows.collect(), "no backfills")
     }
 
     async fn forget_runs(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
         let path = self.routes.of_id(ScheduleAction::ForgetRuns.route(), id);
-        let answer = self.client.send(Method::POST, &path, &Nothing {}).await?.body;
-        let count = cell(&answer, &["runs"]);
-        done(&format!("nobody waits any longer for {count} runs of {id}"), id, &answer, console, self.json)
+        let answer = self.client.send(Method::POST, &path, &Nothing {}).await?;
+        let RunsRequested { runs, .. } = answer.read()?;
+        let sentence = format!("nobody waits any longer for {runs} runs of {id}");
+        done(&sentence, id, &answer.body, console, self.json)
     }
 
     async fn revisions(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
-        let page = self.client.get(&self.routes.of_id(REVISIONS, id), &[]).await?.body;
-        let revisions = items(page, "revisions");
+        let page: RevisionPage = self.client.get(&self.routes.of_id(REVISIONS, id), &[]).await?.read()?;
+        let revisions = page.revisions;
         if self.json {
             return revisions.iter().try_for_each(|revision| console.json(revision));
         }
         let now = console.now();
         let rows = revisions.iter().map(|revision| {
             vec![
-                cell(revision, &["revision"]),
-                time_cell(revision, &["revised_at"], now),
-                cell(revision, &["author"]),
-                cell(revision, &["definition.cron", "definition.every"]),
+                revision.revision.to_string(),
+                with_relative(&revision.revised_at, now),
+                revision.author.clone(),
+                when(revision.definition.as_ref()),
                 revision_state(revision).to_owned(),
-                cell(revision, &["note"]),
+                revision.note.clone(),
             ]
         });
         console.table(&["revision", "at", "by", "when", "state", "note"], rows.collect(), "no revisions")
@@ -229,36 +222,32 @@ impl Verbs {
 
     async fn preview(&self, args: &PreviewArgs, console: &mut Console) -> Result<(), Failure> {
         let query = [("from", args.from.clone()), ("n", Some(args.n.to_string()))];
-        let page = self.client.get(&self.routes.of_id(PREVIEW, &args.id), &query).await?.body;
-        self.show_times(page, console)
+        let answer = self.client.get(&self.routes.of_id(PREVIEW, &args.id), &query).await?;
+        self.show_times(&answer, console)
     }
 
-    fn show_times(&self, page: Value, console: &mut Console) -> Result<(), Failure> {
+    fn show_times(&self, answer: &Answered, console: &mut Console) -> Result<(), Failure> {
         if self.json {
-            return console.json(&page);
+            return console.json(&answer.body);
         }
         let now = console.now();
-        if let Some(words) = page.get("description").and_then(Value::as_str) {
-            console.line(&printable(words))?;
-        }
-        let notes: Vec<String> = page
-            .get("notes")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .map(|n| cell(n, &["message"]))
-            .collect();
-        let times = items(page, "next");
-        let rows = times.iter().map(|time| vec![with_relative(&plain(time), now)]);
+        let SchedulePreview { description, next, notes } = answer.read()?;
+        console.line(&printable(&description))?;
+        let rows = next.iter().map(|time| vec![with_relative(time, now)]);
         console.table(&["next"], rows.collect(), "it never fires after that time")?;
-        notes.iter().try_for_each(|note| console.line(&printable(note)))
+        notes.iter().try_for_each(|note| console.line(&printable(&note.message)))
     }
 }
 
-fn revision_state(revision: &Value) -> &'static str {
-    match (cell(revision, &["deleted"]).as_str(), cell(revision, &["paused"]).as_str()) {
-        ("true", _) => "deleted",
-        (_, "true") => "paused",
-        _ => "active",
+/// When a definition recurs.
+fn when(definition: Option<&Definition>) -> String {
+    cell(definition.and_then(|definition| definition.cron.as_ref().or(definition.every.as_ref())))
+}
+
+fn revision_state(revision: &Revision) -> &'static str {
+    match (revision.deleted, revision.paused) {
+        (true, _) => "deleted",
+        (false, true) => "paused",
+        (false, false) => "active",
     }
 }

@@ -1,20 +1,19 @@
 //! `minutehand task …`
 
-use minutehand_api::{
-    Duration, TaskMove, Text,
-    routes::{TASK, TASKS},
-};
+use minutehand_api::routes::{TASK, TASKS};
+use minutehand_api::{Duration, Task, TaskHandle, TaskMove, TaskPage, Text};
 use minutehand_model::MoveMode;
 use reqwest::Method;
 use serde_json::Value;
 
 use super::pages::list;
-use super::time_cells::{all_fields, cell, time_cell};
+use super::time_cells::{all_fields, cell};
 use crate::args::{ServerArgs, TaskCreateArgs, TaskListArgs, TaskMoveArgs, TaskVerb};
 use crate::client::{Action, Client, Routes, length};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::output::table::fields;
+use crate::output::time::with_relative;
 
 /// The status of what is new; what was there before has another.
 pub(super) const CREATED: u16 = 201;
@@ -64,7 +63,8 @@ async fn create(
     if json {
         return console.json(&answer.body);
     }
-    let (id, due) = (cell(&answer.body, &["id"]), time_cell(&answer.body, &["due_at"], console.now()));
+    let TaskHandle { id, due_at, .. } = answer.read()?;
+    let due = with_relative(&due_at, console.now());
     console.line(&match answer.status {
         CREATED => format!("created {id}, due {due}"),
         _ => format!("{id}, due {due}, was there already: nothing was created"),
@@ -93,11 +93,9 @@ async fn reschedule(
     let from_due_at = args.due_at.as_deref().map(Text::from);
     let mode = args.only_if_not_published.then_some(MoveMode::OnlyIfNotPublished);
     let wanted = TaskMove { due_at, delay, from_due_at, mode };
-    let answer = client.send(Method::PATCH, &routes.of_id(TASK, &args.id), &wanted).await?.body;
-    let due = time_cell(&answer, &["due_at"], console.now());
-    let sentence =
-        if due.is_empty() { format!("moved {}", args.id) } else { format!("moved {}, due {due}", args.id) };
-    done(&sentence, &args.id, &answer, console, json)
+    let answer = client.send(Method::PATCH, &routes.of_id(TASK, &args.id), &wanted).await?;
+    let due = with_relative(&answer.read::<Task>()?.due_at, console.now());
+    done(&format!("moved {}, due {due}", args.id), &args.id, &answer.body, console, json)
 }
 
 async fn list_tasks(
@@ -108,18 +106,18 @@ async fn list_tasks(
     json: bool,
 ) -> Result<(), Failure> {
     let query = [("from", args.from.clone()), ("until", args.until.clone()), ("prefix", args.prefix.clone())];
-    let listed = list(client, &routes.of(TASKS), &query, "tasks", args.limit).await?;
+    let listed = list::<TaskPage>(client, &routes.of(TASKS), &query, args.limit).await?;
     if json {
         return listed.items.iter().try_for_each(|task| console.json(task));
     }
     let now = console.now();
     let rows = listed.items.iter().map(|task| {
         vec![
-            cell(task, &["id"]),
-            cell(task, &["queue"]),
-            time_cell(task, &["due_at"], now),
-            cell(task, &["state"]),
-            cell(task, &["attempt"]),
+            task.id.clone(),
+            cell(task.queue.as_ref()),
+            with_relative(&task.due_at, now),
+            task.state.to_string(),
+            cell(task.attempt),
         ]
     });
     console.table(&["id", "queue", "due", "state", "attempt"], rows.collect(), "no tasks")?;

@@ -9,10 +9,9 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use minutehand_api::routes::{TASKS_BULK, fill};
-use serde_json::Value;
+use minutehand_api::{BulkLine, BulkSummary, RefusedLine};
 use tokio::sync::mpsc;
 
-use super::time_cells::cell;
 use crate::args::{ServerArgs, TaskImportArgs};
 use crate::client::Client;
 use crate::console::Console;
@@ -178,7 +177,7 @@ struct Report {
     json: bool,
     shown_max: u64,
     refused: u64,
-    summary: Option<Value>,
+    summary: Option<BulkSummary>,
 }
 
 impl Report {
@@ -211,26 +210,25 @@ impl Report {
         if line.is_empty() {
             return Ok(());
         }
-        let value: Value = serde_json::from_slice(line).map_err(|error| {
+        let line: BulkLine = serde_json::from_slice(line).map_err(|error| {
             Failure::new(Exit::Failed, format!("the server's answer cannot be read: {error}"))
         })?;
         if self.json {
-            console.json(&value)?;
+            console.json(&line)?;
         }
-        match value.get("line") {
-            None => self.summary = Some(value),
-            Some(_) => self.refused(&value, console)?,
+        match line {
+            BulkLine::Summary(summary) => self.summary = Some(summary),
+            BulkLine::Refused(refused) => self.refused(&refused, console)?,
         }
         Ok(())
     }
 
-    fn refused(&mut self, value: &Value, console: &mut Console) -> Result<(), Failure> {
+    fn refused(&mut self, refused: &RefusedLine, console: &mut Console) -> Result<(), Failure> {
         self.refused += 1;
         if self.json || self.refused > self.shown_max {
             return Ok(());
         }
-        let reason = cell(value, &["problem.detail", "problem.title"]);
-        console.note(&format!("line {}: {}", cell(value, &["line"]), printable(&reason)))
+        console.note(&format!("line {}: {}", refused.line, printable(&refused.problem.detail)))
     }
 
     fn finish(self, console: &mut Console) -> Result<(), Failure> {
@@ -238,8 +236,7 @@ impl Report {
             return Err(Failure::new(Exit::Failed, "the server's answer ended without a summary")
                 .with_hint("import the file again: a task with the same id and due time is not made twice"));
         };
-        let accepted = cell(&summary, &["accepted"]);
-        let refused = summary.get("refused").and_then(Value::as_u64).unwrap_or(self.refused);
+        let BulkSummary { accepted, refused } = summary;
         if !self.json {
             let shown = self.refused.min(self.shown_max);
             if refused > shown {

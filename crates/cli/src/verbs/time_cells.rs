@@ -1,31 +1,22 @@
-//! Cells of tables, taken from JSON answers.
+//! Cells of tables, and whole answers field by field.
 
 use minutehand_model::Timestamp;
 use serde_json::Value;
 
 use crate::output::time::with_relative;
 
-/// The value under the first of the names that is there, as text; empty when none is.
-pub(super) fn cell(value: &Value, names: &[&str]) -> String {
-    names.iter().find_map(|name| at(value, name)).map(plain).unwrap_or_default()
+/// A time that may be absent: in UTC, with how far it lies from now.
+pub(super) fn time_cell(text: Option<&String>, now: Timestamp) -> String {
+    text.map_or_else(String::new, |text| with_relative(text, now))
 }
 
-/// The same for a time: in UTC, with how far it lies from now.
-pub(super) fn time_cell(value: &Value, names: &[&str], now: Timestamp) -> String {
-    match names.iter().find_map(|name| at(value, name)) {
-        Some(Value::String(text)) => with_relative(text, now),
-        Some(other) => plain(other),
-        None => String::new(),
-    }
-}
-
-/// A value by a path of names: `action.queue`.
-fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(value, |value, name| value.get(name)).filter(|value| !value.is_null())
+/// A number that may be absent.
+pub(super) fn cell(value: Option<impl std::fmt::Display>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
 }
 
 /// Text without quotes, lists with commas, the rest as JSON.
-pub(super) fn plain(value: &Value) -> String {
+fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

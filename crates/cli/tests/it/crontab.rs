@@ -3,7 +3,7 @@
 use minutehand_cli::Exit;
 use serde_json::{Value, json};
 
-use crate::support::{Server, input, run, run_with};
+use crate::support::{Server, input, run, run_with, schedule as whole_schedule};
 
 const SYSTEM: &str = "\
 SHELL=/bin/bash
@@ -217,7 +217,7 @@ fn with_two_lines() -> Server {
         Some("GET") => {
             let schedule = |id: &str, cron: &str, command: &str| {
                 let payload = json!({ "argv": ["/bin/sh", "-c", command] }).to_string();
-                json!({ "id": id, "cron": cron, "time_zone": "UTC", "payload": payload, "headers": {} })
+                whole_schedule(json!({ "id": id, "cron": cron, "time_zone": "UTC", "payload": payload }))
             };
             let schedules = [
                 schedule("crontab/-/1-aaaaaaaa", "0 1 * * *", "one"),

@@ -3,7 +3,7 @@
 use minutehand_cli::Exit;
 use serde_json::json;
 
-use crate::support::{Server, run, run_asked};
+use crate::support::{Server, queue, run, run_asked, task};
 
 fn rows(text: &str) -> Vec<Vec<String>> {
     text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
@@ -11,18 +11,19 @@ fn rows(text: &str) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn queues_are_a_table() {
-    let body = r#"{"queues":[{"queue":"mail","waiting":12,"in_progress":3,"settled":100,"dead_letters":1}]}"#;
-    let server = Server::always(200, body);
+    let body = json!({ "queues": [{ "queue": "mail", "group": "g", "waiting": 12, "in_progress": 3, "settled": 100, "dead_letters": 1 }] });
+    let answer = body.to_string();
+    let server = Server::start(move |request| match request.line.starts_with("GET /v1/queues/") {
+        true => (200, "", queue("mail", 12).to_string()),
+        false => (200, "", answer.clone()),
+    });
     let ran = run(&["queue", "list", "--server", &server.url]).await.ok();
     assert_eq!(rows(&ran.stdout)[1], ["mail", "12", "3", "100", "1"]);
     assert_eq!(server.request().line, "GET /v1/queues");
     run(&["queue", "show", "mail", "--group", "g", "--server", &server.url]).await.ok();
     assert_eq!(server.requests()[1].line, "GET /v1/queues/mail?group=g");
     let json = run(&["queue", "list", "--json", "--server", &server.url]).await.ok().json();
-    assert_eq!(
-        json,
-        [json!({ "queue": "mail", "waiting": 12, "in_progress": 3, "settled": 100, "dead_letters": 1 })]
-    );
+    assert_eq!(json, *body["queues"].as_array().unwrap());
 }
 
 #[tokio::test]
@@ -30,7 +31,7 @@ async fn dead_letters_are_listed_replayed_and_discarded() {
     let server = Server::start(|request| {
         let body = match request.line.starts_with("GET") {
             true => {
-                r#"{"dead_letters":[{"number":7,"id":"t","dead_at":"2026-11-24T07:59:00Z","attempts":3,"reason":"no\nway"}]}"#
+                r#"{"dead_letters":[{"number":7,"queue":"mail","partition":0,"id":"t","dead_at":"2026-11-24T07:59:00Z","attempts":3,"reason":"no\nway"}]}"#
             }
             false => r#"{"count":1,"unreadable":0,"more":false}"#,
         };
@@ -58,7 +59,7 @@ async fn buckets_and_partitions_are_tables() {
                 r#"{"buckets":[{"minute":"2026-11-24T08:01:00.000Z","tasks":5,"stored":4,"in_memory":1,"bytes":900}]}"#
             }
             false => {
-                r#"{"partitions":[{"partition":0,"phase":"owning","epoch":4,"applied":10,"log_end":12,"published_until":"2026-11-24T08:00:00Z","replay_from":7,"near_tasks":2}]}"#
+                r#"{"count":1,"partitions":[{"partition":0,"phase":"owning","epoch":4,"applied":10,"log_end":12,"replay_from":7,"set_aside":0,"published_until":"2026-11-24T08:00:00Z","near_tasks":2,"near_bytes":0,"pending_entries":0,"backlog_tasks":0,"backlog_is_partly_unread":false,"memory_bytes":0}]}"#
             }
         };
         (200, "", body.to_owned())
@@ -90,11 +91,11 @@ async fn a_replay_of_all_goes_on_until_there_are_no_more() {
 async fn a_queue_that_is_not_there_is_not_found() {
     let server = Server::start(|request| {
         let body = match request.line.as_str() {
-            "GET /v1/queues" => r#"{"queues":[{"queue":"mail"}]}"#,
-            line if line.contains("dead-letters") => r#"{"dead_letters":[]}"#,
-            _ => r#"{"queue":"x","waiting":0,"in_progress":0,"settled":0,"dead_letters":0}"#,
+            "GET /v1/queues" => json!({ "queues": [queue("mail", 0)] }),
+            line if line.contains("dead-letters") => json!({ "dead_letters": [] }),
+            _ => queue("x", 0),
         };
-        (200, "", body.to_owned())
+        (200, "", body.to_string())
     });
     for verb in ["show", "dead-letters"] {
         run(&["queue", verb, "mail", "--server", &server.url]).await.ok();
@@ -106,13 +107,11 @@ async fn a_queue_that_is_not_there_is_not_found() {
 
 #[tokio::test]
 async fn before_the_first_publication_the_waiting_tasks_are_told() {
-    for (tasks, told) in [
-        (r#"[{"id":"a"}]"#, "; 1 task waits (minutehand task list)"),
-        (r#"[{"id":"a"},{"id":"b"}]"#, "; 2 tasks wait (minutehand task list)"),
-        ("[]", ""),
-    ] {
+    for (tasks, told) in
+        [(1, "; 1 task waits (minutehand task list)"), (2, "; 2 tasks wait (minutehand task list)"), (0, "")]
+    {
         let server = Server::start(move |request| {
-            let tasks = format!(r#"{{"tasks":{tasks}}}"#);
+            let tasks = json!({ "tasks": vec![task(json!({})); tasks] }).to_string();
             let queues = r#"{"queues":[]}"#.to_owned();
             (200, "", if request.line.contains("/tasks") { tasks } else { queues })
         });

@@ -3,11 +3,12 @@
 use minutehand_cli::Exit;
 use serde_json::json;
 
-use crate::support::{Server, run};
+use crate::support::{Server, definition, run, schedule};
 
 #[tokio::test]
 async fn create_sends_definition_and_policies() {
-    let server = Server::always(201, r#"{"id":"s","next_at":"2026-11-25T00:00:00Z"}"#);
+    let made = schedule(json!({ "next_at": "2026-11-25T00:00:00Z" })).to_string();
+    let server = Server::always(201, &made);
     let words = [
         "schedule",
         "create",
@@ -105,7 +106,12 @@ async fn a_patch_can_ask_for_a_revision() {
 
 #[tokio::test]
 async fn each_verb_asks_for_its_own_path() {
-    let server = Server::always(200, "");
+    // An answer to each of them.
+    let any = json!({
+        "partition": 0, "offset": 1, "runs": 1, "backfills": [], "revisions": [], "description": "", "next": [],
+        "notes": [],
+    });
+    let server = Server::always(200, &any.to_string());
     let cases: [(&[&str], &str, &str); 11] = [
         (&["pause", "s", "--note", "why"], "POST …/s:pause", "{\"note\":\"why\"}"),
         (&["resume", "s"], "POST …/s:resume", "{}"),
@@ -130,6 +136,7 @@ async fn each_verb_asks_for_its_own_path() {
         assert_eq!(request.line.replace("/v1/namespaces/default/schedules", "…"), line);
         assert_eq!(request.body, body, "{words:?}");
     }
+    let server = Server::always(204, "");
     let ran = run(&["schedule", "delete", "s", "--json", "--server", &server.url]).await.ok();
     assert_eq!(ran.json(), [json!({ "id": "s" })], "an empty answer still is JSON");
 }
@@ -151,11 +158,15 @@ async fn show_lists_events_one_per_line() {
 async fn lists_and_revisions_are_tables() {
     let server = Server::start(|request| {
         let body = if request.line.ends_with("/revisions") {
-            r#"{"revisions":[{"revision":1,"revised_at":"2026-11-24T07:00:00.000Z","author":"ann","note":"made","paused":false,"deleted":false,"definition":{"cron":"@daily"}}]}"#
+            let definition = definition(json!({ "cron": "@daily" }));
+            json!({ "revisions": [{
+                "revision": 1, "revised_at": "2026-11-24T07:00:00.000Z", "author": "ann", "note": "made",
+                "paused": false, "deleted": false, "definition": definition,
+            }] })
         } else {
-            r#"{"schedules":[{"id":"s","cron":"@daily","time_zone":"UTC","queue":"q","state":"paused"}]}"#
+            json!({ "schedules": [schedule(json!({ "cron": "@daily", "time_zone": "UTC", "state": "paused" }))] })
         };
-        (200, "", body.to_owned())
+        (200, "", body.to_string())
     });
     let ran = run(&["schedule", "list", "--server", &server.url]).await.ok();
     let row: Vec<&str> = ran.stdout.lines().nth(1).expect("a row").split_whitespace().collect();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use minutehand_cli::{Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, parse_from, run_on};
 use minutehand_model::Timestamp;
 use minutehand_settings::{Origin, Setting};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// 2026-11-24T08:00:00Z, the time of every test.
 pub(crate) fn now() -> Timestamp {
@@ -125,6 +125,61 @@ impl Commands for Hooks {
         };
         Ok(args.dev.sources().set.into_iter().map(setting).collect())
     }
+}
+
+/// A whole answer, of which a test says what matters to it.
+fn whole(mut answer: Value, said: Value) -> Value {
+    let Value::Object(said) = said else { panic!("{said} is not an object") };
+    answer.as_object_mut().unwrap().extend(said);
+    answer
+}
+
+/// Where a task stands.
+pub(crate) fn handle(id: &str, due_at: &str) -> String {
+    json!({ "namespace": "default", "id": id, "partition": 0, "due_at": due_at, "offset": 1 }).to_string()
+}
+
+/// A task.
+pub(crate) fn task(said: Value) -> Value {
+    let due_at = "2026-11-24T09:00:00Z";
+    let task =
+        json!({ "namespace": "default", "id": "t", "partition": 0, "state": "scheduled", "due_at": due_at });
+    whole(task, said)
+}
+
+/// A definition.
+pub(crate) fn definition(said: Value) -> Value {
+    let definition = json!({
+        "exclude": [], "jitter_ms": 0, "misfire": {}, "overlap": "allow-all", "pause_on_failure": false,
+        "queue": "q", "headers": {}, "retry": {}, "guarantee": "at-least-once", "precision": "normal",
+    });
+    whole(definition, said)
+}
+
+/// A schedule.
+pub(crate) fn schedule(said: Value) -> Value {
+    let schedule = json!({
+        "namespace": "default", "id": "s", "revision": 1, "partition": 0, "state": "active", "paused": false,
+        "note": "", "author": "ann", "revised_at": "2026-11-24T07:00:00Z", "next_nominal_at": null,
+        "next_at": null,
+    });
+    whole(schedule, definition(said))
+}
+
+/// A queue.
+pub(crate) fn queue(name: &str, waiting: u64) -> Value {
+    json!({
+        "queue": name, "group": "g", "waiting": waiting, "in_progress": 0, "settled": 0, "dead_letters": 0,
+    })
+}
+
+/// A line of a bulk creation that made no task.
+pub(crate) fn refused_line(line: u64, detail: &str) -> String {
+    let problem = json!({
+        "type": "urn:minutehand:problem:invalid-field", "title": "Value not accepted", "status": 422,
+        "detail": detail,
+    });
+    format!("{}\n", json!({ "line": line, "problem": problem }))
 }
 
 /// A request as the server got it.

@@ -3,11 +3,11 @@
 use minutehand_cli::Exit;
 use serde_json::json;
 
-use crate::support::{Server, input, run, run_with};
+use crate::support::{Server, handle, input, refused_line, run, run_with, schedule, task};
 
 #[tokio::test]
 async fn create_sends_what_was_typed_and_says_when() {
-    let server = Server::always(201, r#"{"id":"t-1","due_at":"2026-11-24T08:05:00Z"}"#);
+    let server = Server::always(201, &handle("t-1", "2026-11-24T08:05:00Z"));
     let words = [
         "task",
         "create",
@@ -46,7 +46,7 @@ async fn create_sends_what_was_typed_and_says_when() {
 
 #[tokio::test]
 async fn bytes_that_are_no_text_travel_in_base64() {
-    let server = Server::always(201, r#"{"id":"t","due_at":"2026-11-24T09:00:00Z"}"#);
+    let server = Server::always(201, &handle("t", "2026-11-24T09:00:00Z"));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), b"\xff\x00").unwrap();
     let path = file.path().to_str().unwrap();
@@ -87,9 +87,8 @@ async fn a_missing_queue_or_time_is_a_usage_error_and_nothing_is_sent() {
 
 #[tokio::test]
 async fn get_cancel_and_reschedule_name_the_task() {
-    let body =
-        r#"{"id":"a/b","queue":"q","due_at":"2026-11-24T09:00:00Z","headers":{"x":"y"},"state":"waiting"}"#;
-    let server = Server::always(200, body);
+    let body = task(json!({ "id": "a/b", "queue": "q", "headers": { "x": "y" } })).to_string();
+    let server = Server::always(200, &body);
     let ran = run(&["task", "get", "a/b", "--server", &server.url]).await.ok();
     let lines: Vec<&str> = ran.stdout.lines().map(str::trim_end).collect();
     assert!(lines.contains(&"due_at     2026-11-24T09:00:00Z (in 1 h)"), "{}", ran.stdout);
@@ -110,17 +109,19 @@ async fn get_cancel_and_reschedule_name_the_task() {
 #[tokio::test]
 async fn list_follows_cursors_up_to_the_limit() {
     let server = Server::start(|request| {
+        let due = |id: &str, due_at: &str| task(json!({ "id": id, "queue": "q", "due_at": due_at }));
         let page = if request.line.contains("cursor=two") {
-            r#"{"tasks":[{"id":"c","queue":"q","due_at":"2026-11-24T08:00:12Z"}],"next_cursor":"three"}"#
+            json!({ "tasks": [due("c", "2026-11-24T08:00:12Z")], "next_cursor": "three" })
         } else {
-            r#"{"tasks":[{"id":"a","queue":"q","due_at":"2026-11-24T07:00:00Z"},{"id":"b"}],"next_cursor":"two"}"#
+            let first = due("a", "2026-11-24T07:00:00Z");
+            json!({ "tasks": [first, task(json!({ "id": "b" }))], "next_cursor": "two" })
         };
-        (200, "", page.to_owned())
+        (200, "", page.to_string())
     });
     let ran = run(&["task", "list", "--limit", "3", "--prefix", "a b", "--server", &server.url]).await.ok();
     let cells: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(cells[1], ["a", "q", "2026-11-24T07:00:00Z", "(1", "h", "ago)"]);
-    assert_eq!(cells[3], ["c", "q", "2026-11-24T08:00:12Z", "(in", "12", "s)"]);
+    assert_eq!(cells[1], ["a", "q", "2026-11-24T07:00:00Z", "(1", "h", "ago)", "scheduled"]);
+    assert_eq!(cells[3], ["c", "q", "2026-11-24T08:00:12Z", "(in", "12", "s)", "scheduled"]);
     assert_eq!(ran.stderr, "there are more; --limit shows them\n");
     assert_eq!(server.requests()[0].line, "GET /v1/namespaces/default/tasks?prefix=a+b&limit=3");
     assert_eq!(server.requests()[1].line, "GET /v1/namespaces/default/tasks?prefix=a+b&limit=1&cursor=two");
@@ -195,7 +196,8 @@ async fn every_failure_is_a_problem_of_one_shape() {
 
 #[tokio::test]
 async fn what_is_there_already_is_not_told_as_created() {
-    let server = Server::always(200, r#"{"id":"t-1","due_at":"2026-11-24T08:05:00Z"}"#);
+    let both = schedule(json!({ "id": "t-1", "due_at": "2026-11-24T08:05:00Z", "offset": 1 }));
+    let server = Server::always(200, &both.to_string());
     let ran =
         run(&["task", "create", "-q", "q", "--in", "5m", "--id", "t-1", "--server", &server.url]).await.ok();
     let there = "t-1, due 2026-11-24T08:05:00Z (in 5 min), was there already: nothing was created\n";
@@ -207,7 +209,7 @@ async fn what_is_there_already_is_not_told_as_created() {
 
 #[tokio::test]
 async fn flags_set_the_headers_of_webhooks_and_commands() {
-    let server = Server::always(201, r#"{"id":"t"}"#);
+    let server = Server::always(201, &handle("t", "2026-11-24T09:00:00Z"));
     let words = ["task", "create", "-q", "q", "--in", "1.5h", "--server", &server.url];
     let rest = ["--url", "http://h/x", "--time-limit", "1m 30s", "-H", "X-Kind: order", "-H", "a=b:c"];
     run(&[&words[..], &rest].concat()).await.ok();
@@ -261,8 +263,8 @@ async fn a_server_that_is_not_there_is_unreachable() {
 
 #[tokio::test]
 async fn import_streams_a_file_and_reports_refused_lines() {
-    let answer = "{\"accepted\":2,\"refused\":1}\n{\"line\":2,\"problem\":{\"detail\":\"queue is empty\"}}\n";
-    let server = Server::always(200, answer);
+    let refused = refused_line(2, "queue is empty");
+    let server = Server::always(200, &format!("{{\"accepted\":2,\"refused\":1}}\n{refused}"));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n").unwrap();
     let ran = run(&["task", "import", file.path().to_str().unwrap(), "--server", &server.url]).await;
@@ -320,8 +322,7 @@ async fn a_large_import_arrives_whole() {
 
 #[tokio::test]
 async fn many_refused_lines_are_counted_not_listed() {
-    let refused: String =
-        (1..=25).map(|line| format!("{{\"line\":{line},\"problem\":{{\"detail\":\"bad\"}}}}\n")).collect();
+    let refused: String = (1..=25).map(|line| refused_line(line, "bad")).collect();
     let server = Server::always(200, &format!("{{\"accepted\":0,\"refused\":25}}\n{refused}"));
     let ran = run_with(&["task", "import", "-", "--server", &server.url], input("x\n")).await;
     assert_eq!(ran.stderr.lines().count(), 11);
@@ -332,7 +333,7 @@ async fn many_refused_lines_are_counted_not_listed() {
 
 #[tokio::test]
 async fn an_answer_without_a_summary_is_a_failure() {
-    let server = Server::always(200, "{\"line\":1,\"problem\":{\"detail\":\"bad\"}}\n");
+    let server = Server::always(200, &refused_line(1, "bad"));
     let ran = run_with(&["task", "import", "-", "--server", &server.url], input("x\n")).await;
     assert_eq!(ran.exit, Exit::Failed);
     assert!(ran.stderr.contains("without a summary"), "{}", ran.stderr);
