@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
-use minutehand_model::{
-    Epoch, Frontier, LogOffset, Namespace, Persist, Phase, Place, ScheduleId, TaskKey, Timestamp,
-};
+use minutehand_model::{Epoch, Frontier, LogOffset, Namespace, Phase, Place, ScheduleId, TaskKey, Timestamp};
 
 use crate::fact::{StoredFact, flag};
 use crate::partition::Partition;

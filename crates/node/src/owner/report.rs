@@ -22,11 +22,40 @@ struct Sent {
     lateness_ms: BTreeMap<(Precision, i64), usize>,
 }
 
+/// How long each part of a take-over took.
+struct TakeOver {
+    phase_since: Instant,
+    opening: Duration,
+    loading: Duration,
+}
+
+impl TakeOver {
+    fn begin() -> TakeOver {
+        TakeOver { phase_since: Instant::now(), opening: Duration::ZERO, loading: Duration::ZERO }
+    }
+
+    /// A phase has ended; with the last one the partition fires.
+    fn enters(&mut self, ended: Phase, status: &Status, partition: PartitionId) {
+        let took = std::mem::replace(&mut self.phase_since, Instant::now()).elapsed();
+        match ended {
+            Phase::Opening => self.opening = took,
+            Phase::Loading => self.loading = took,
+            Phase::Replaying if status.phase == Phase::Owning => {
+                let TakeOver { opening, loading, .. } = self;
+                let records = status.replay_from.records_until(status.applied);
+                tracing::info!(%partition, ?opening, ?loading, replaying = ?took, records, "took the partition over");
+            }
+            _ => {}
+        }
+    }
+}
+
 pub(super) struct Report {
     id: PartitionId,
     metrics: PartitionMetrics,
     schedules: ScheduleMetrics,
     phase: Phase,
+    take_over: TakeOver,
     stood_at: Timestamp,
     /// When the log was last told that the clock lies behind F, by the steady clock.
     clock_behind_reported_at: Option<Instant>,
@@ -41,6 +70,7 @@ impl Report {
             metrics,
             schedules: ScheduleMetrics::new(),
             phase: Phase::Waiting,
+            take_over: TakeOver::begin(),
             stood_at: Timestamp::MIN,
             clock_behind_reported_at: None,
             tick: None,
@@ -116,6 +146,7 @@ impl Report {
     pub(super) fn stands(&mut self, status: &Status, now: Timestamp) {
         if status.phase != self.phase {
             tracing::debug!(partition = %self.id, from = self.phase.as_str(), to = status.phase.as_str(), "phase");
+            self.take_over.enters(self.phase, status, self.id);
             self.phase = status.phase;
             self.metrics.entered(status.phase);
         } else if now.millis_since(self.stood_at) < STANDING_INTERVAL_MS {

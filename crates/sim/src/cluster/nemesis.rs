@@ -56,7 +56,8 @@ impl super::World {
             Fault::Pause => {
                 self.counts.pauses += 1;
                 let until_ms = self.lasting(self.model.pause_ms_max);
-                self.nodes[node].paused_until_ms = until_ms;
+                let paused_until_ms = &mut self.nodes[node].paused_until_ms;
+                *paused_until_ms = until_ms.max(*paused_until_ms);
                 self.note_until(Who::Node(node), "pause", until_ms);
             }
             Fault::Cut => self.cut(node),
