@@ -22,7 +22,7 @@ mod time;
 mod validate;
 
 pub use answers::*;
-pub use definition::{Preview, count_times, preview, validate_definition, validate_future, validate_timing};
+pub use definition::{Preview, ValidDefinition};
 pub use duration::{Duration, duration_text};
 pub use headers::Headers;
 pub use instruction::{is_instruction, validate_instruction};
@@ -33,7 +33,9 @@ pub use problem::{Problem, ProblemKind};
 pub use retry::Retry;
 pub use routes::ScheduleAction;
 pub use schedule::{Definition, Misfire, NewSchedule, merged};
-pub use task::{DurationSchema, Move, NewTask, TaskMove, choice, due_time, name_refused, parse_queue};
+pub use task::{
+    DurationSchema, Move, NewTask, NewTasks, TaskMove, choice, due_time, name_refused, parse_queue,
+};
 pub use text::Text;
 pub use time::{parse_time, time_text};
-pub use validate::{validate_due, validate_note, validate_task};
+pub use validate::{ValidTask, validate_due, validate_note};

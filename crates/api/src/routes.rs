@@ -8,7 +8,7 @@ use minutehand_model::choice;
 pub const NAMESPACES: &str = "/v1/namespaces";
 /// Tasks of a namespace.
 pub const TASKS: &str = "/v1/namespaces/{ns}/tasks";
-/// Creation of many tasks: the one route whose body is lines.
+/// Creation of many tasks: the one route whose body may be lines.
 pub const TASKS_BULK: &str = "/v1/namespaces/{ns}/tasks:bulk";
 /// A task.
 pub const TASK: &str = "/v1/namespaces/{ns}/tasks/{id}";

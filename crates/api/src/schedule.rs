@@ -128,7 +128,7 @@ pub struct Misfire {
 }
 
 impl NewSchedule<'_> {
-    /// The definition meant.
+    /// The definition meant; whether it keeps to the limits is not said yet.
     ///
     /// # Errors
     /// The first field that is refused.

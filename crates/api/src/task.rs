@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::{Duration, Headers, InvalidField, Retry, Text, body_of, parse_time};
+use crate::{Duration, Headers, InvalidField, Retry, Text, ValidTask, body_of, parse_time};
 
 /// A task to create. Give `due_at` or `delay`.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -57,6 +57,17 @@ pub struct NewTask<'a> {
     pub precision: Option<Precision>,
 }
 
+/// Tasks to create, each by itself: one that is refused does not stop the others.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "tasks": [{ "queue": "mail", "delay": "5m" }, { "queue": "mail", "delay": "6m" }] }))]
+pub struct NewTasks<'a> {
+    /// The tasks; together at most 2 MiB.
+    #[serde(borrow)]
+    #[schema(value_type = Vec<NewTask<'static>>)]
+    pub tasks: Vec<&'a RawValue>,
+}
+
 /// A number of seconds, or text.
 #[derive(ToSchema)]
 #[schema(as = Duration)]
@@ -80,7 +91,7 @@ impl NewTask<'_> {
         now: Timestamp,
         queue_before: Option<&QueueName>,
         new_id: impl FnOnce() -> TaskId,
-    ) -> Result<Task, InvalidField> {
+    ) -> Result<ValidTask, InvalidField> {
         let id = match &self.id {
             Some(id) => {
                 TaskId::parse(id.as_str()).map_err(|error| name_refused("id", id.as_str(), &error))?
@@ -93,14 +104,15 @@ impl NewTask<'_> {
         };
         let due = due_time(self.due_at.as_ref().map(Text::as_str), self.delay.as_ref(), now)?;
         let payload = body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?;
-        Ok(Task {
+        let task = Task {
             payload,
             headers: self.headers.map(Headers::into_owned).unwrap_or_default(),
             retry: self.retry.map_or(Ok(RetryPolicy::default()), |retry| retry.policy())?,
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
             ..Task::new(namespace.clone(), id, queue, due)
-        })
+        };
+        ValidTask::new(task, now)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a task must keep to, whichever way it comes in.
 
+use std::ops::Deref;
+
 use minutehand_model::limits::{
     DUE_PAST_MS_MAX, HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, NOTE_BYTES_MAX,
     PAYLOAD_BYTES_MAX,
@@ -13,17 +15,31 @@ use crate::instruction::{
     INSTRUCTIONS, OWN_HEADERS, is_instruction, nearest_instruction, validate_instruction,
 };
 
-/// Checks a task against every limit.
-///
-/// # Errors
-/// The first field that keeps to its limit no more.
-pub fn validate_task(task: &Task, now: Timestamp) -> Result<(), InvalidField> {
-    if task.origin.is_none() && names_a_run(task.id.as_str()) {
-        let limit = "an id that does not end with @ and a time, as those of schedules' runs do";
-        return Err(InvalidField::new("id", "has the form of a schedule's run", limit, &task.id));
+/// A task that kept to every limit when it came in. It is made here and nowhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidTask(Task);
+
+impl ValidTask {
+    /// The task, if it keeps to every limit.
+    ///
+    /// # Errors
+    /// The first field that does not.
+    pub fn new(task: Task, now: Timestamp) -> Result<ValidTask, InvalidField> {
+        if task.origin.is_none() && names_a_run(task.id.as_str()) {
+            let limit = "an id that does not end with @ and a time, as those of schedules' runs do";
+            return Err(InvalidField::new("id", "has the form of a schedule's run", limit, &task.id));
+        }
+        validate_due("due_at", task.due, now)?;
+        validate_action(&task.payload, &task.headers, task.retry)?;
+        Ok(ValidTask(task))
     }
-    validate_due("due_at", task.due, now)?;
-    validate_action(&task.payload, &task.headers, task.retry)
+}
+
+impl Deref for ValidTask {
+    type Target = Task;
+    fn deref(&self) -> &Task {
+        &self.0
+    }
 }
 
 /// Checks a due time: from ten years ago to the end of the year 9999.

@@ -59,4 +59,4 @@ pub use partition::Partition;
 pub use phase::WakeReason;
 pub use planted::PlantedBug;
 pub use query::{KnownState, KnownTask, Status};
-pub use schedule::{DefinitionError, KnownSchedule, compile};
+pub use schedule::KnownSchedule;

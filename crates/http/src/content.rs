@@ -19,13 +19,21 @@ use crate::problem::Problem;
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 
-/// The one media type that a route takes.
-fn wanted(route: &str) -> &'static str {
+/// The media types that a route takes.
+fn wanted(route: &str) -> &'static [&'static str] {
     match route {
-        routes::TASKS_BULK => LINES,
-        ASK_PATH => PEERS_TYPE,
-        _ => JSON,
+        routes::TASKS_BULK => &[LINES, JSON],
+        ASK_PATH => &[PEERS_TYPE],
+        _ => &[JSON],
     }
+}
+
+/// Whether a body that has passed [`of_its_kind`] is JSON, and not lines of it.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|given| given.to_str().ok())
+        .is_some_and(|given| is(given, JSON))
 }
 
 /// Refuses a body that says it is something else than the route takes. A browser sends what says nothing, or text, to
@@ -40,7 +48,7 @@ pub(crate) async fn of_its_kind(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn check(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
+fn check(headers: &HeaderMap, wanted: &[&str]) -> Result<(), Problem> {
     let refused = |field: &str, limit: &str, given: String| {
         let detail = format!("{field} is {given:?}; it must be {limit}");
         Err(Problem::new(ProblemKind::UnsupportedMediaType, detail).about(field, limit, given))
@@ -56,8 +64,8 @@ fn check(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
         return refused("Content-Encoding", "left out: bodies are taken as they are", encoding);
     }
     match given(header::CONTENT_TYPE) {
-        Some(given) if is(&given, wanted) => Ok(()),
-        given => refused("Content-Type", wanted, given.unwrap_or_default()),
+        Some(given) if wanted.iter().any(|wanted| is(&given, wanted)) => Ok(()),
+        given => refused("Content-Type", &wanted.join(" or "), given.unwrap_or_default()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Array, Object, RefOr, Schema};
@@ -59,7 +60,21 @@ struct AbsentNotNull;
 impl Modify for AbsentNotNull {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         openapi.components.get_or_insert_default().schemas.values_mut().for_each(without_null);
+        let lists =
+            openapi.paths.paths.values_mut().flat_map(operations).filter_map(|one| one.parameters.as_mut());
+        for parameter in lists.flatten() {
+            if let RefOr::T(parameter) = parameter
+                && let Some(schema) = &mut parameter.schema
+            {
+                never_null(schema);
+            }
+        }
     }
+}
+
+fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let methods = [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete];
+    methods.into_iter().flatten()
 }
 
 /// Takes null out of a schema's optional members, and out of what it is made of.

@@ -144,7 +144,13 @@ problems! {
         "default": "Another problem",
     }
     /// What operations on something of a name may be answered with.
-    NotFound { "404": "Not found", }
+    NotFound { "404": "Not found; also where the namespace is none of the configured ones", }
+    /// What operations that take nothing but a token may be answered with.
+    Closed {
+        "401": "A token is needed",
+        "403": "The token does not allow it",
+        "default": "Another problem",
+    }
     /// What operations that depend on the present state may be answered with.
     Conflict { "409": "The present state does not allow it", }
     /// What operations with `If-Match` may be answered with.

@@ -6,12 +6,10 @@
 use bytes::Bytes;
 use minutehand_api::json::{self, Fields};
 use minutehand_api::{
-    InvalidField, NewSchedule, NewTask, Text, name_refused, parse_time, validate_definition, validate_future,
-    validate_note, validate_task,
+    InvalidField, NewSchedule, NewTask, Text, ValidDefinition, ValidTask, name_refused, parse_time,
+    validate_note,
 };
-use minutehand_model::{
-    Command, MoveMode, Namespace, OverlapPolicy, Revision, ScheduleId, Task, TaskId, TaskKey,
-};
+use minutehand_model::{Command, MoveMode, Namespace, OverlapPolicy, Revision, ScheduleId, TaskId, TaskKey};
 use minutehand_record::{command, task};
 use serde::Deserialize;
 
@@ -97,21 +95,19 @@ fn nothing_else(fields: &Fields<'_>, known: &str) -> Result<(), Refusal> {
     }
 }
 
-fn whole_task(input: &Input<'_>, mut fields: Fields<'_>) -> Result<Task, Refusal> {
+fn whole_task(input: &Input<'_>, mut fields: Fields<'_>) -> Result<ValidTask, Refusal> {
     let namespace = take_namespace(&mut fields)?;
     if fields.0.contains_key("delay") && input.timestamp.as_millis() < 0 {
         let limit = "a delay counts from the record's timestamp";
         return Err(Refusal::of("delay", "cannot be counted", limit, "a record without a timestamp"));
     }
     let body: NewTask<'_> = fields.into()?;
-    let now = input.now();
-    let task = body.into_task(&namespace, now, None, || input.derived_id())?;
-    validate_task(&task, now)?;
-    Ok(task)
+    Ok(body.into_task(&namespace, input.now(), None, || input.derived_id())?)
 }
 
 fn create(input: &Input<'_>, fields: Fields<'_>) -> Result<Command, Refusal> {
-    Ok(Command::Create(task::record(&whole_task(input, fields)?)))
+    let task = whole_task(input, fields)?;
+    Ok(Command::Create(task::record(&task)))
 }
 
 fn cancel(mut fields: Fields<'_>) -> Result<Command, Refusal> {
@@ -127,7 +123,8 @@ fn reschedule(input: &Input<'_>, mut fields: Fields<'_>) -> Result<Command, Refu
     if !fields.0.contains_key("id") {
         return Err(Refusal::of("id", "is missing", "required", "nothing"));
     }
-    let task = task::record(&whole_task(input, fields)?);
+    let task = whole_task(input, fields)?;
+    let task = task::record(&task);
     let key = task.key;
     Ok(match mode.unwrap_or_default() {
         MoveMode::Replace => Command::Replace { key, due, task },
@@ -143,16 +140,15 @@ fn schedule(input: &Input<'_>, mut fields: Fields<'_>) -> Result<Command, Refusa
         Some(id) => schedule_id(id)?,
         None => schedule_id(input.derived_id().as_str())?,
     };
-    let definition = body.definition()?;
-    let calendar = validate_definition(&definition)?;
-    validate_future(&definition, &calendar, input.now())?;
+    let definition = ValidDefinition::new(body.definition()?)?;
+    definition.has_times_after(input.now())?;
     let note = body.note.clone().unwrap_or_default();
     validate_note(&note)?;
     Ok(Command::Revise(Box::new(Revision {
         namespace,
         schedule,
         number,
-        definition: Some(definition),
+        definition: Some(definition.into_definition()),
         paused: body.paused.unwrap_or_default(),
         note,
         author: AUTHOR.to_owned(),

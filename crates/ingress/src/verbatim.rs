@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use minutehand_api::json::shortened;
 use minutehand_api::{
-    Duration, due_time, is_instruction, name_refused, parse_queue, validate_due, validate_future,
-    validate_instruction, validate_timing,
+    Duration, ValidDefinition, due_time, is_instruction, name_refused, parse_queue, validate_due,
+    validate_instruction,
 };
 use minutehand_model::limits::{
     HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
@@ -248,8 +248,9 @@ fn schedule(
         run_timeout_ms: None,
         action,
     };
-    let calendar = validate_timing(&definition).map_err(|invalid| controls.refused(invalid))?;
-    validate_future(&definition, &calendar, id.input.now()).map_err(|invalid| controls.refused(invalid))?;
+    let definition = ValidDefinition::with_a_record(definition);
+    let definition = definition.and_then(|valid| valid.has_times_after(id.input.now()).map(|()| valid));
+    let definition = definition.map_err(|invalid| controls.refused(invalid))?;
     let number = controls.number("revision")?.unwrap_or(CREATION);
     if number == 0 {
         return Err(Refusal::of(&controls.name("revision"), "is out of range", "at least 1", number));
@@ -262,7 +263,7 @@ fn schedule(
         namespace,
         schedule,
         number,
-        definition: Some(definition),
+        definition: Some(definition.into_definition()),
         paused: false,
         note: String::new(),
         author: AUTHOR.to_owned(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use minutehand_embedded::{Config as StoreConfig, EmbeddedStore};
 use minutehand_engine::Config;
 use minutehand_model::{Namespace, QueueName, Task, TaskId, Timestamp};
-use minutehand_node::{Clock, SystemClock};
+use minutehand_node::{Clock, SystemClock, ValidTask};
 use minutehand_standalone::Scheduler;
 use minutehand_worker::{Run, Verdict, Worker};
 use tokio::sync::mpsc;
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let due = SystemClock.now().plus_millis(DELAY_MS);
     let id = TaskId::parse("first")?;
     let task = Task { payload: "world".into(), ..Task::new(Namespace::parse("default")?, id, queue, due) };
-    scheduler.gateway().create_named(task).await?;
+    scheduler.gateway().create_named(ValidTask::new(task, SystemClock.now())?).await?;
     println!("created; due in {DELAY_MS} ms");
 
     working.await??;

@@ -18,8 +18,8 @@ pub use schedule::{
     SchedulePage, SchedulePreview, Trigger,
 };
 pub use task::{
-    BulkLine, BulkStopped, BulkSummary, CancelledTasks, Outcome, RefusedLine, Task, TaskDetails, TaskHandle,
-    TaskPage,
+    BulkLine, BulkReport, BulkStopped, BulkSummary, CancelledTasks, Outcome, RefusedLine, Task, TaskDetails,
+    TaskHandle, TaskPage,
 };
 
 /// A part of a list.
@@ -44,3 +44,47 @@ macro_rules! page {
     };
 }
 use page;
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+    use utoipa::ToSchema;
+    use utoipa::openapi::{RefOr, Schema};
+
+    use super::*;
+
+    fn example<T: ToSchema>() -> serde_json::Value {
+        let RefOr::T(schema) = T::schema() else { panic!("{} is a reference", T::name()) };
+        let example = match schema {
+            Schema::Object(object) => object.example,
+            Schema::AllOf(all) => all.example,
+            _ => panic!("{} is of another kind", T::name()),
+        };
+        example.unwrap_or_else(|| panic!("{} has no example", T::name()))
+    }
+
+    /// An example is what is written of what is read from it.
+    #[track_caller]
+    fn is_true<T: ToSchema + Serialize + DeserializeOwned>() {
+        let example = example::<T>();
+        let read: T = serde_json::from_value(example.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), example, "{}", T::name());
+    }
+
+    #[test]
+    fn examples_of_answers_are_true() {
+        is_true::<crate::Problem>();
+        is_true::<TaskHandle>();
+        is_true::<Task>();
+        is_true::<BulkSummary>();
+        is_true::<BulkReport>();
+        is_true::<Schedule>();
+        is_true::<SchedulePreview>();
+        is_true::<RunsRequested>();
+        is_true::<Queue>();
+        is_true::<DeadLetter>();
+        is_true::<DeadLettersSettled>();
+        is_true::<Partition>();
+    }
+}

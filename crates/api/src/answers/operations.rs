@@ -17,6 +17,12 @@ pub struct Partitions {
 
 /// Where a partition stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "partition": 3, "phase": "owning", "epoch": 17, "applied": 4712, "log_end": 4712, "replay_from": 4700, "set_aside": 0,
+    "published_until": "2027-01-31T07:59:59.900Z", "loaded_until": "2027-01-31T08:00:30.000Z", "near_tasks": 40,
+    "near_bytes": 16_000, "pending_entries": 3, "backlog_tasks": 0, "backlog_is_partly_unread": false,
+    "memory_bytes": 1_048_576,
+}))]
 pub struct Partition {
     /// Which one.
     pub partition: PartitionNumber,
@@ -64,7 +70,7 @@ pub struct Partition {
 /// Which records of a partition's log are to be passed over, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "offset": 4711, "reason": "stops its partition" }))]
+#[schema(example = json!({ "offset": 0, "reason": "stops its partition" }))]
 pub struct NewSkip {
     /// The position of the first one in the partition's log.
     pub offset: u64,

@@ -7,6 +7,9 @@ use super::{PartitionNumber, page};
 
 /// A queue and how full it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "queue": "mail", "group": "default", "waiting": 12, "in_progress": 2, "settled": 4000, "dead_letters": 1,
+}))]
 pub struct Queue {
     /// Its name.
     pub queue: String,
@@ -31,6 +34,11 @@ pub struct Queues {
 
 /// A task that failed for the last time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "number": 7, "queue": "mail", "partition": 3, "namespace": "default", "id": "order-17",
+    "due_at": "2027-01-31T08:00:00.000Z", "dead_at": "2027-01-31T08:09:11.000Z", "attempts": 10,
+    "reason": "the server answered 500", "payload": "{\"order\":17}",
+}))]
 pub struct DeadLetter {
     /// By this it is replayed or discarded.
     pub number: u64,
@@ -93,6 +101,7 @@ pub struct DeadLetterSelection {
 
 /// What a replay or discard did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "count": 2, "unreadable": 0, "more": false }))]
 pub struct DeadLettersSettled {
     /// Letters taken away; by a replay, their tasks run again.
     pub count: usize,

@@ -9,6 +9,16 @@ use crate::Definition;
 
 /// A schedule: its newest revision and what comes next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "namespace": "default", "id": "nightly", "revision": 2, "partition": 3, "state": "active", "paused": false,
+    "note": "an hour later", "author": "anonymous", "revised_at": "2027-01-30T12:00:00.000Z",
+    "next_nominal_at": "2027-01-31T03:00:00.000Z", "next_at": "2027-01-31T03:00:00.000Z",
+    "cron": "0 4 * * *", "time_zone": "Europe/Berlin", "dst": "vixie", "exclude": [], "jitter_ms": 0,
+    "misfire": { "rule": "all", "window_ms": 31_536_000_000_i64, "grace_ms": 60_000 },
+    "overlap": "skip", "pause_on_failure": false, "queue": "jobs", "payload": "", "headers": {},
+    "retry": { "policy": "exponential", "base_ms": 1000, "cap_ms": 300_000, "max_attempts": 10 },
+    "guarantee": "at-least-once", "precision": "normal",
+}))]
 pub struct Schedule {
     /// The name space of the id.
     pub namespace: String,
@@ -204,6 +214,10 @@ page!(RevisionPage, revisions: Revision);
 
 /// The next times of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "description": "At 04:00, every day", "next": ["2027-01-31T03:00:00.000Z", "2027-02-01T03:00:00.000Z"],
+    "notes": [{ "at": "2027-03-28T01:00:00.000Z", "message": "the clocks go forward from 02:00 to 03:00" }],
+}))]
 pub struct SchedulePreview {
     /// The recurrence in English.
     pub description: String,
@@ -225,6 +239,7 @@ pub struct ClockChange {
 
 /// A request for runs that is durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "partition": 3, "offset": 4712, "runs": 1 }))]
 pub struct RunsRequested {
     /// The schedule's partition.
     pub partition: PartitionNumber,

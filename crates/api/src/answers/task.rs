@@ -30,6 +30,12 @@ pub struct TaskHandle {
 
 /// One due time of a task. What it carries is absent once it is no longer kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "namespace": "default", "id": "order-17", "partition": 3, "offset": 4711, "state": "scheduled",
+    "due_at": "2027-01-31T08:00:00.000Z", "attempt": 1, "queue": "mail", "payload": "{\"order\":17}",
+    "retry": { "policy": "exponential", "base_ms": 1000, "cap_ms": 300_000, "max_attempts": 10 },
+    "guarantee": "at-least-once", "precision": "normal",
+}))]
 pub struct Task {
     /// The name space of the id.
     pub namespace: String,
@@ -125,7 +131,7 @@ pub struct CancelledTasks {
     pub cancelled: Vec<Task>,
 }
 
-/// A line of the answer to a bulk creation: first the summary, then the refused lines in order.
+/// A line of the answer to a bulk creation in lines: first the summary, then the refused lines in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum BulkLine {
@@ -135,7 +141,7 @@ pub enum BulkLine {
     Summary(BulkSummary),
 }
 
-/// The first line of the answer to a bulk creation.
+/// The first line of the answer to a bulk creation in lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({ "accepted": 999, "refused": 1 }))]
 pub struct BulkSummary {
@@ -145,10 +151,29 @@ pub struct BulkSummary {
     pub refused: u64,
 }
 
-/// A line of a bulk creation that made no task.
+/// The answer to a bulk creation in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "accepted": 1, "refused": 1,
+    "refused_lines": [{ "line": 2, "problem": {
+        "type": "urn:minutehand:problem:invalid-field", "title": "Value not accepted", "status": 422,
+        "detail": "due_at: is missing; one of due_at and delay, given neither",
+        "field": "due_at", "limit": "one of due_at and delay", "given": "neither",
+    } }],
+}))]
+pub struct BulkReport {
+    /// Tasks that are durable.
+    pub accepted: u64,
+    /// Those that made no task.
+    pub refused: u64,
+    /// Which, and why; the first 10,000 of them.
+    pub refused_lines: Vec<RefusedLine>,
+}
+
+/// What of a bulk creation made no task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedLine {
-    /// Counted from 1, empty lines included.
+    /// Its line, or its place in the list: counted from 1, empty lines included.
     pub line: u64,
     /// Why.
     pub problem: Problem,
@@ -162,7 +187,7 @@ pub struct BulkStopped {
     pub problem: Problem,
     /// Tasks that are durable.
     pub accepted: u64,
-    /// Lines that made no task and would make none if they were sent again.
+    /// Lines (or tasks of the list) that made no task and would make none if they were sent again.
     pub refused: u64,
     /// Every line before this one is settled. Of this one and those behind it some may have been created.
     pub resume_from_line: u64,

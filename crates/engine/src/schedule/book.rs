@@ -301,10 +301,10 @@ impl ScheduleBook {
         let mut is_dirty = false;
         if let Some((index, occurrence)) = schedule.next() {
             let segment = &mut schedule.segments[index];
-            let (revision, definition) = (segment.revision, Arc::clone(&segment.definition));
+            let (revision, compiled) = (segment.revision, Arc::clone(&segment.compiled));
             segment.pass();
             is_dirty = schedule.pay(revision, occurrence.nominal, frontier);
-            is_dirty |= schedule.decide(&definition, occurrence, moment, outbox);
+            is_dirty |= schedule.decide(compiled.definition(), occurrence, moment, outbox);
             schedule.segments.retain(|segment| segment.next.is_some());
         }
         self.changed(number, is_dirty);

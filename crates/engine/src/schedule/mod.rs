@@ -14,7 +14,9 @@ mod revise;
 mod segment;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use minutehand_calendar::CompiledDefinition;
 use minutehand_model::{
     Command, LogOffset, Namespace, Place, Publication, RevisionEntry, RunCause, ScheduleDefinition,
     ScheduleEvent, ScheduleEventKind, ScheduleId, ScheduleState, StopRequest, Timestamp,
@@ -24,7 +26,6 @@ use crate::planted::PlantedBug;
 
 pub(crate) use book::ScheduleBook;
 pub(crate) use revise::Revised;
-pub use segment::{DefinitionError, compile};
 use segment::{Occurrence, Segment};
 
 /// A schedule's name: its id within its namespace.
@@ -68,6 +69,8 @@ pub(crate) struct Schedule {
     /// The offset of the record that created it: its place among equal due times, over all revisions.
     created_offset: LogOffset,
     head: RevisionEntry,
+    /// Its definition with its calendar. None when it is deleted, and when a paused one has no meaning.
+    compiled: Option<Arc<CompiledDefinition>>,
     /// The offsets of all its revisions.
     revisions: Vec<LogOffset>,
     /// The nominal time after which the newest revisions, all of them paused, have ruled.

@@ -4,7 +4,7 @@ use minutehand_model::limits::{BACKFILL_OCCURRENCES_MAX, BACKFILLS_MAX};
 use minutehand_model::{Backfill, LogOffset, OverlapPolicy, RunCause, ScheduleEventKind as Kind, Timestamp};
 
 use super::occurrence::Run;
-use super::{Moment, Outbox, Schedule, compile};
+use super::{Moment, Outbox, Schedule};
 use crate::planted::PlantedBug;
 
 impl Schedule {
@@ -40,10 +40,10 @@ impl Schedule {
         to: Timestamp,
         moment: Moment,
     ) -> bool {
-        let Some(calendar) = self.definition().and_then(|definition| compile(definition).ok()) else {
+        let Some(compiled) = &self.compiled else { return false };
+        let Some(to) = compiled.calendar().between(from, to).take(BACKFILL_OCCURRENCES_MAX).last() else {
             return false;
         };
-        let Some(to) = calendar.between(from, to).take(BACKFILL_OCCURRENCES_MAX).last() else { return false };
         let mut wanted = vec![(from.plus_millis(-1), to)];
         if !moment.breaks(PlantedBug::BackfillTwice) {
             for known in &self.state.backfills {
@@ -80,8 +80,8 @@ impl Schedule {
 
     /// Runs what the oldest backfills ask for; whether the state changed.
     pub(super) fn run_backfills(&mut self, moment: Moment, count_max: usize, outbox: &mut Outbox) -> bool {
-        let Some(definition) = self.definition().cloned() else { return false };
-        let calendar = compile(&definition).ok();
+        let Some(compiled) = self.compiled.clone() else { return false };
+        let definition = compiled.definition();
         let mut changed = false;
         // Two runs of one nominal time with one due time would be one execution: each instant belongs to one backfill.
         let mut begun = None;
@@ -95,7 +95,7 @@ impl Schedule {
                 break;
             }
             changed = true;
-            let next = calendar.as_ref().and_then(|calendar| calendar.next_after(backfill.after));
+            let next = compiled.calendar().next_after(backfill.after);
             let had_all = definition.runs_max.is_some_and(|max| self.state.runs_started >= max);
             let Some(nominal) = next.filter(|nominal| *nominal <= backfill.to && !had_all) else {
                 self.state.backfills.pop_front();
@@ -112,7 +112,7 @@ impl Schedule {
                 offset: backfill.offset,
                 is_awaited,
             };
-            self.start(&definition, run, moment, outbox);
+            self.start(definition, run, moment, outbox);
         }
         changed
     }

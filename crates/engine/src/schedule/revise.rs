@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use minutehand_calendar::CompiledDefinition;
 use minutehand_model::{Frontier, Place, Rest, RevisionEntry, ScheduleState, Timestamp};
 
 use super::{Moment, Name, Outbox, Schedule, Segment};
@@ -67,6 +68,7 @@ impl Schedule {
             id: name.1,
             created_offset: entry.offset,
             head: entry.clone(),
+            compiled: None,
             revisions: Vec::new(),
             paused_since: None,
             segments: Default::default(),
@@ -106,7 +108,8 @@ impl Schedule {
     ) -> Result<(), String> {
         let number = entry.revision.number;
         let rules_after = self.rules_after(&entry, before, applying);
-        let segment = self.segment_of(&entry, rules_after, applying)?;
+        let compiled = compiled(&entry)?;
+        let segment = self.segment_of(&entry, compiled.clone(), rules_after, applying);
         for segment in &mut self.segments {
             if !applying.moment.breaks(PlantedBug::RevisionOverlap) {
                 segment.close(rules_after);
@@ -125,6 +128,7 @@ impl Schedule {
         }
         self.segments.extend(segment);
         self.head = entry;
+        self.compiled = compiled;
         self.revisions.push(self.head.offset);
         if applying.anew {
             self.note_owed(number, rules_after, applying.frontier);
@@ -172,26 +176,23 @@ impl Schedule {
     fn segment_of(
         &self,
         entry: &RevisionEntry,
+        compiled: Option<Arc<CompiledDefinition>>,
         rules_after: Timestamp,
         applying: Applying<'_>,
-    ) -> Result<Option<Segment>, String> {
-        let Some(definition) = entry.revision.definition.as_ref().filter(|_| !entry.revision.paused) else {
-            return Ok(None);
-        };
-        let definition = Arc::new(definition.clone());
+    ) -> Option<Segment> {
+        let compiled = compiled.filter(|_| !entry.revision.paused)?;
         // What its calendar named during the rest before, and the jitter holds until after it, is owed.
-        let held = rules_after.plus_millis(-definition.jitter_ms).plus_millis(-1);
+        let held = rules_after.plus_millis(-compiled.definition().jitter_ms).plus_millis(-1);
         let after = self.paused_since.map_or(rules_after, |since| since.max(held));
         let number = entry.revision.number;
         let owed = self.state.owed.iter().find(|(owing, _)| *owing == number).filter(|_| !applying.anew);
         let after = owed.map_or(after, |(_, nominal)| *nominal);
         let name = (self.namespace.clone(), self.id.clone());
-        let segment = Segment::open(&name, number, definition, after, applying.moment);
-        let mut segment = segment.map_err(|error| error.to_string())?;
+        let mut segment = Segment::open(&name, number, compiled, after, applying.moment);
         if owed.is_none() && (!applying.anew || applying.moment.breaks(PlantedBug::LateCreation)) {
             segment.pass_decided(applying.frontier, self.created_offset);
         }
-        Ok(Some(segment))
+        Some(segment)
     }
 
     /// A revision that was applied when F had passed some of what it owes: that is owed all the same, and must not be forgotten by a
@@ -250,6 +251,16 @@ impl Schedule {
     fn forget_rests(&mut self, frontier: &Frontier) {
         let passed = self.decided(frontier).min(frontier.front().due);
         self.state.rests.retain(|rest| rest.until.is_none_or(|until| until > passed && until > rest.after));
+    }
+}
+
+/// The definition of a revision with its calendar. One that has no meaning is refused, unless the schedule rests: then it does no harm.
+fn compiled(entry: &RevisionEntry) -> Result<Option<Arc<CompiledDefinition>>, String> {
+    let Some(definition) = entry.revision.definition.clone() else { return Ok(None) };
+    match CompiledDefinition::new(definition) {
+        Ok(compiled) => Ok(Some(Arc::new(compiled))),
+        Err(_) if entry.revision.paused => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use minutehand_calendar::{Calendar, Exclusions, Interval, Recurrence, Zone};
-use minutehand_model::{Frontier, LogOffset, Place, RecurrenceSpec, ScheduleDefinition, Timestamp};
+use minutehand_calendar::CompiledDefinition;
+use minutehand_model::{Frontier, LogOffset, Place, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Moment, Name};
@@ -23,8 +23,7 @@ pub(crate) struct Occurrence {
 pub(crate) struct Segment {
     /// The number of the revision.
     pub(crate) revision: u64,
-    pub(crate) definition: Arc<ScheduleDefinition>,
-    calendar: Calendar,
+    pub(crate) compiled: Arc<CompiledDefinition>,
     seed: u64,
     /// It governs nominal times up to this one, inclusive.
     until: Timestamp,
@@ -34,64 +33,28 @@ pub(crate) struct Segment {
     pub(crate) next: Option<Occurrence>,
 }
 
-/// A definition whose recurrence has no meaning.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DefinitionError(String);
-
-/// Gives a definition's recurrence its meaning: zone, rule, exclusions, start and end.
-///
-/// # Errors
-/// What the calendar says of an expression, a zone, a rule or an interval it refuses.
-pub fn compile(definition: &ScheduleDefinition) -> Result<Calendar, DefinitionError> {
-    let refused = |error: &dyn std::fmt::Display| DefinitionError(error.to_string());
-    let (recurrence, zone) = match &definition.recurrence {
-        RecurrenceSpec::Cron { expression, zone, dst } => {
-            let zone = Zone::parse(zone).map_err(|error| refused(&error))?;
-            let anchor = Timestamp::from_millis(0);
-            let recurrence =
-                Recurrence::parse(expression, Some(&zone), *dst, anchor).map_err(|error| refused(&error))?;
-            (recurrence, zone)
-        }
-        RecurrenceSpec::Interval { every_ms, anchor, zone } => {
-            let interval = Interval::new(*every_ms, *anchor).map_err(|error| refused(&error))?;
-            (Recurrence::Interval(interval), Zone::parse(zone).map_err(|error| refused(&error))?)
-        }
-    };
-    let exclusions = Exclusions::parse(zone, &definition.exclude).map_err(|error| refused(&error))?;
-    let mut calendar = Calendar::new(recurrence).with_exclusions(exclusions);
-    if let Some(start) = definition.start {
-        calendar = calendar.starting_at(start);
-    }
-    if let Some(end) = definition.end {
-        calendar = calendar.ending_at(end);
-    }
-    Ok(calendar)
-}
-
 impl Segment {
     /// A segment that governs the nominal times after `after`, standing at the first of them.
     pub(crate) fn open(
         name: &Name,
         revision: u64,
-        definition: Arc<ScheduleDefinition>,
+        compiled: Arc<CompiledDefinition>,
         after: Timestamp,
         moment: Moment,
-    ) -> Result<Segment, DefinitionError> {
-        let calendar = compile(&definition)?;
+    ) -> Segment {
         let seed =
             xxh3_64([name.0.as_str().as_bytes(), b"\0", name.1.as_str().as_bytes()].concat().as_slice());
         let jitter_passes_end = moment.breaks(PlantedBug::EndJitter);
         let until = Timestamp::MAX;
-        let mut segment =
-            Segment { revision, definition, calendar, seed, until, jitter_passes_end, next: None };
+        let mut segment = Segment { revision, compiled, seed, until, jitter_passes_end, next: None };
         segment.next = segment.after(after);
-        Ok(segment)
+        segment
     }
 
     /// Passes over what F has decided; the schedule was created at that offset.
     pub(crate) fn pass_decided(&mut self, frontier: &Frontier, created_offset: LogOffset) {
-        let behind_f = frontier.front().due.plus_millis(-self.definition.jitter_ms).plus_millis(-1);
+        let behind_f =
+            frontier.front().due.plus_millis(-self.compiled.definition().jitter_ms).plus_millis(-1);
         if self.next.is_some_and(|next| next.nominal <= behind_f) {
             self.next = self.after(behind_f);
         }
@@ -103,7 +66,7 @@ impl Segment {
 
     /// The first occurrence after a nominal time, within the segment.
     pub(crate) fn after(&self, nominal: Timestamp) -> Option<Occurrence> {
-        let nominal = self.calendar.next_after(nominal)?;
+        let nominal = self.compiled.calendar().next_after(nominal)?;
         (nominal <= self.until)
             .then(|| Occurrence { nominal, due: nominal.plus_millis(self.jitter_ms(nominal)) })
     }
@@ -124,14 +87,15 @@ impl Segment {
     /// A fixed pseudo-random delay below the definition's jitter, that ends before the following nominal time and not after the
     /// schedule's end.
     fn jitter_ms(&self, nominal: Timestamp) -> i64 {
-        if self.definition.jitter_ms <= 0 {
+        let definition = self.compiled.definition();
+        if definition.jitter_ms <= 0 {
             return 0;
         }
-        let room_ms = match self.calendar.next_after(nominal) {
-            Some(following) => (following.millis_since(nominal) - 1).min(self.definition.jitter_ms),
-            None => self.definition.jitter_ms,
+        let room_ms = match self.compiled.calendar().next_after(nominal) {
+            Some(following) => (following.millis_since(nominal) - 1).min(definition.jitter_ms),
+            None => definition.jitter_ms,
         };
-        let room_ms = match self.definition.end.filter(|_| !self.jitter_passes_end) {
+        let room_ms = match definition.end.filter(|_| !self.jitter_passes_end) {
             Some(end) => room_ms.min(end.millis_since(nominal)),
             None => room_ms,
         };

@@ -4,25 +4,31 @@
 //! time, so that parsing, the log and the network work side by side and memory stays bounded. The answer begins
 //! when the body has ended: a client that does not read while it writes is not held up. A log that fails ends it at
 //! once, with the line to go on from.
+//!
+//! A list in JSON, which clients that were made from the API's description can write, is read as a whole and is one batch.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
-use minutehand_api::{BulkLine, BulkStopped, BulkSummary, NewTask, ProblemKind, RefusedLine, routes};
-use minutehand_model::{Namespace, Task};
-use minutehand_node::CreateError;
+use minutehand_api::{
+    BulkLine, BulkReport, BulkStopped, BulkSummary, NewTask, NewTasks, ProblemKind, RefusedLine, routes,
+};
+use minutehand_model::Namespace;
+use minutehand_node::{CreateError, ValidTask};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use super::json;
 use super::lines::{Batch, LINE_BYTES_MAX, LineCutter};
 use crate::access::Scoped;
 use crate::api::Api;
-use crate::problem::{Problem, Refused};
+use crate::content::{is_json, read_body};
+use crate::problem::{NotFound, Problem, Refused};
 
 /// Batches being parsed or appended at once.
 const IN_FLIGHT_MAX: usize = 8;
@@ -69,15 +75,22 @@ impl Tally {
 #[utoipa::path(
     post, path = routes::TASKS_BULK, tag = "tasks", operation_id = "createTasks",
     summary = "Create many tasks",
-    description = "One task a line (NDJSON), of any number. Lines are durable before they are counted as accepted; \
-        a refused line does not stop the others. The first line of the answer is the summary, then come the \
-        refused lines in order, at most 10,000 of them. When a store fails, the answer comes at once and names the line \
-        to go on from. A client that is cut off in the middle sends everything again: with ids and due times of its \
+    description = "One task a line (NDJSON), of any number, or a list in JSON; the answer has the form of the request. Tasks are \
+        durable before they are counted as accepted; a refused one does not stop the others. In lines, the first of the answer \
+        is the summary, then come the refused lines in order, at most 10,000 of them. When a store fails, the answer comes at \
+        once and names the line to go on from. A client that is cut off in the middle sends everything again: with ids and due times of its \
         own, nothing is created twice.",
     params(("ns" = String, Path, description = "The namespace")),
-    request_body(content = NewTask<'static>, content_type = "application/x-ndjson"),
+    request_body(content(
+        (NewTasks<'static> = "application/json"),
+        (NewTask<'static> = "application/x-ndjson"),
+    )),
     responses(
-        (status = 200, description = "The summary, then refused lines like `{\"line\":17,\"problem\":{…}}`", body = BulkLine, content_type = "application/x-ndjson"),
+        (status = 200, description = "What became of them; in lines the summary, then refused lines like `{\"line\":17,\"problem\":{…}}`", content(
+            (BulkReport = "application/json"),
+            (BulkLine = "application/x-ndjson"),
+        )),
+        NotFound,
         (status = "5XX", description = "A store failed; the rest of the body was not read", body = BulkStopped, content_type = "application/problem+json"),
         Refused,
     )
@@ -85,8 +98,12 @@ impl Tally {
 pub(crate) async fn create(
     State(api): State<Arc<Api>>,
     scoped: Scoped,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    if is_json(&headers) {
+        return create_list(&api, &scoped.namespace, body).await;
+    }
     let mut stream = body.into_data_stream();
     let mut cutter = LineCutter::new();
     let mut tally = Tally::default();
@@ -126,6 +143,25 @@ pub(crate) async fn create(
     Ok(answer(tally))
 }
 
+/// Creates the tasks of a list, which is bounded by the largest body.
+async fn create_list(api: &Api, namespace: &Namespace, body: Body) -> Result<Response, Problem> {
+    let bytes = read_body(body).await?;
+    let NewTasks { tasks } = minutehand_api::json::read(&bytes)?;
+    let _room = api.batches.acquire().await;
+    let tasks = (1..).zip(tasks.into_iter().map(|task| task.get().as_bytes()));
+    let mut tally = create_batch(api, namespace, tasks).await;
+    if let Some((line, problem)) = tally.failed.take() {
+        return Ok(stopped(tally, line, &problem));
+    }
+    let Tally { accepted, refused, listed: refused_lines, .. } = sorted(tally);
+    Ok(json(StatusCode::OK, &BulkReport { accepted, refused, refused_lines }))
+}
+
+fn sorted(mut tally: Tally) -> Tally {
+    tally.listed.sort_by_key(|refused| refused.line);
+    tally
+}
+
 fn refuse_too_long(cutter: &mut LineCutter, tally: &mut Tally) {
     for line in cutter.take_too_long() {
         tally.refuse(line, line_too_long());
@@ -153,7 +189,8 @@ impl InFlight {
         let room = Arc::clone(&api.batches).acquire_owned().await;
         self.batches.spawn(async move {
             let _room = room;
-            create_batch(&api, &namespace, batch).await
+            let lines = (batch.first_line..).zip(batch.bytes.split(|byte| *byte == b'\n'));
+            create_batch(&api, &namespace, lines).await
         });
     }
 
@@ -180,9 +217,15 @@ fn whole(done: Result<Tally, JoinError>) -> Tally {
     }
 }
 
-async fn create_batch(api: &Api, namespace: &Namespace, batch: Batch) -> Tally {
+/// Creates the tasks of lines with their numbers.
+async fn create_batch<'a>(
+    api: &Api,
+    namespace: &Namespace,
+    lines: impl Iterator<Item = (u64, &'a [u8])>,
+) -> Tally {
     let mut tally = Tally::default();
-    let (lines, tasks) = parse(api, namespace, batch, &mut tally);
+    let (lines, tasks) = parse(api, namespace, lines, &mut tally);
+    api.gateway.count_refused(tally.refused);
     for (line, created) in lines.into_iter().zip(api.gateway.create(tasks).await) {
         match created {
             Ok(_) => tally.accepted += 1,
@@ -193,11 +236,16 @@ async fn create_batch(api: &Api, namespace: &Namespace, batch: Batch) -> Tally {
     tally
 }
 
-/// The tasks of a batch with the numbers of their lines.
-fn parse(api: &Api, namespace: &Namespace, batch: Batch, tally: &mut Tally) -> (Vec<u64>, Vec<Task>) {
+/// The tasks of lines with the numbers of these.
+fn parse<'a>(
+    api: &Api,
+    namespace: &Namespace,
+    numbered: impl Iterator<Item = (u64, &'a [u8])>,
+    tally: &mut Tally,
+) -> (Vec<u64>, Vec<ValidTask>) {
     let now = api.gateway.now();
-    let (mut lines, mut tasks): (Vec<u64>, Vec<Task>) = (Vec::new(), Vec::new());
-    for (number, line) in (batch.first_line..).zip(batch.bytes.split(|byte| *byte == b'\n')) {
+    let (mut lines, mut tasks): (Vec<u64>, Vec<ValidTask>) = (Vec::new(), Vec::new());
+    for (number, line) in numbered {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
@@ -220,8 +268,8 @@ fn parse(api: &Api, namespace: &Namespace, batch: Batch, tally: &mut Tally) -> (
     (lines, tasks)
 }
 
-fn answer(mut tally: Tally) -> Response {
-    tally.listed.sort_by_key(|refused| refused.line);
+fn answer(tally: Tally) -> Response {
+    let mut tally = sorted(tally);
     if let Some((line, problem)) = tally.failed.take() {
         return stopped(tally, line, &problem);
     }

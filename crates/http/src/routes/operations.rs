@@ -18,7 +18,7 @@ use super::json;
 use crate::access::{Everywhere, Params};
 use crate::api::{Api, RenderMetrics};
 use crate::content::read_body;
-use crate::problem::{Problem, Refused};
+use crate::problem::{Closed, Problem, Refused};
 use crate::views;
 
 /// The load that is shown unless the caller names a range: the next hour.
@@ -33,7 +33,7 @@ const PAGE: &str = include_str!("../page.html");
         `default` always exists.",
     responses(
         (status = 200, description = "The namespaces", body = Namespaces),
-        Refused,
+        Closed,
     )
 )]
 pub(crate) async fn list_namespaces(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
@@ -73,7 +73,7 @@ pub(crate) async fn create_namespace(
     summary = "Every partition, and where it stands",
     responses(
         (status = 200, description = "The partitions", body = Partitions),
-        Refused,
+        Closed,
     )
 )]
 pub(crate) async fn partitions(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
@@ -88,7 +88,7 @@ pub(crate) async fn partitions(State(api): State<Arc<Api>>, _: Everywhere) -> Re
         are set aside instead, and this is empty.",
     responses(
         (status = 200, description = "What was damaged", body = DamageReport),
-        Refused,
+        Closed,
     )
 )]
 pub(crate) async fn damage(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
@@ -124,7 +124,10 @@ pub(crate) async fn buckets(
 #[utoipa::path(
     get, path = "/metrics", tag = "operations", operation_id = "metrics",
     summary = "Metrics in the text format of Prometheus",
-    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"))
+    responses(
+        (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+        Closed,
+    )
 )]
 pub(crate) async fn metrics(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
     rendered(&api.metrics)

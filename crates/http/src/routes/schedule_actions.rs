@@ -13,7 +13,7 @@ use minutehand_api::{
     Trigger, parse_time, routes,
 };
 use minutehand_model::{LogOffset, Revision};
-use minutehand_node::{InvalidField, RevisionChange, ScheduleName};
+use minutehand_node::{DefinitionChange, InvalidField, RevisionChange, ScheduleName};
 
 use super::json;
 use super::schedules::{answer, expected_revision, schedule_name};
@@ -103,8 +103,8 @@ async fn resume(asked: Asked<'_>) -> Result<Response, Problem> {
 async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem> {
     let RevisionNote { note } = minutehand_api::json::read(&asked.body)?;
     let note = note.unwrap_or_default();
-    let change = |current: &Revision| {
-        let (definition, author) = (current.definition.clone(), asked.author.to_owned());
+    let change = |_: &Revision| {
+        let (definition, author) = (DefinitionChange::Kept, asked.author.to_owned());
         Ok::<_, Problem>(RevisionChange { definition, paused, note: note.clone(), author })
     };
     let revised = asked.api.gateway.revise(&asked.name, asked.expected, change).await?;

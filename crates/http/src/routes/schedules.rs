@@ -11,7 +11,9 @@ use minutehand_api::{
     SchedulePreview, merged, name_refused, routes,
 };
 use minutehand_model::{Revision, ScheduleDefinition, ScheduleId, Timestamp};
-use minutehand_node::{InvalidField, Preview, RevisionChange, ScheduleHead, ScheduleName};
+use minutehand_node::{
+    DefinitionChange, InvalidField, Preview, RevisionChange, ScheduleHead, ScheduleName, ValidDefinition,
+};
 
 use super::json;
 use crate::access::{Params, Scoped};
@@ -76,6 +78,7 @@ fn tagged(mut response: Response, schedule: &ScheduleHead) -> Response {
         (status = 201, description = "Created", body = Schedule),
         (status = 200, description = "It was there before, the same", body = Schedule),
         (status = 409, description = "It exists with another definition", body = minutehand_api::Problem, content_type = "application/problem+json"),
+        NotFound,
         Refused,
     )
 )]
@@ -91,7 +94,7 @@ pub(crate) async fn create(
         None => schedule_name(&scoped, api.ids.next(api.gateway.now()).as_str())?,
     };
     let change = RevisionChange {
-        definition: Some(input.definition()?),
+        definition: ValidDefinition::new(input.definition()?)?,
         paused: input.paused.unwrap_or_default(),
         note: input.note.clone().unwrap_or_default(),
         author: scoped.grant.name.clone(),
@@ -117,6 +120,7 @@ pub(crate) async fn create(
     ),
     responses(
         (status = 200, description = "A page", body = SchedulePage),
+        NotFound,
         Refused,
     )
 )]
@@ -204,7 +208,7 @@ fn patched(
         return Err(InvalidField::new("id", "cannot be changed", name.id.as_str(), id).into());
     }
     Ok(RevisionChange {
-        definition: Some(input.definition()?),
+        definition: DefinitionChange::to(&input.definition()?, current)?,
         paused: input.paused.unwrap_or(current.paused),
         note: input.note.unwrap_or_default(),
         author: author.to_owned(),
@@ -236,7 +240,12 @@ pub(crate) async fn delete(
     let author = &scoped.grant.name;
     let deletion = |current: &Revision| {
         let (paused, note) = (current.paused, "deleted".to_owned());
-        Ok::<_, Problem>(RevisionChange { definition: None, paused, note, author: author.clone() })
+        Ok::<_, Problem>(RevisionChange {
+            definition: DefinitionChange::Deleted,
+            paused,
+            note,
+            author: author.clone(),
+        })
     };
     api.gateway.revise(&name, expected_revision(&headers)?, deletion).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -334,6 +343,7 @@ pub(crate) async fn preview(
     request_body = NewSchedule<'static>,
     responses(
         (status = 200, description = "The times", body = SchedulePreview),
+        NotFound,
         Refused,
     )
 )]
@@ -363,7 +373,7 @@ async fn searched(
     count: usize,
 ) -> Result<Preview, Problem> {
     let _turn = api.searches.acquire().await;
-    let search = move || minutehand_node::preview(&definition, from, count);
+    let search = move || ValidDefinition::new(definition)?.preview(from, count);
     match tokio::task::spawn_blocking(search).await {
         Ok(preview) => Ok(preview?),
         // A panic is a bug and must be seen.

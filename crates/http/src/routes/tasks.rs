@@ -47,6 +47,7 @@ const KEY_BYTES_MAX: usize = 255;
         (status = 201, description = "Created", body = TaskHandle),
         (status = 200, description = "It was there before", body = TaskHandle),
         (status = 409, description = "The request with this `Idempotency-Key` is under way", body = minutehand_api::Problem, content_type = "application/problem+json"),
+        NotFound,
         Refused,
     )
 )]
@@ -90,14 +91,16 @@ async fn create_one(
     key: Option<u128>,
 ) -> Result<(StatusCode, (TaskId, Bytes)), Problem> {
     let input: NewTask<'_> = minutehand_api::json::read(bytes)?;
-    let is_named = input.id.is_some() || key.is_some();
+    // With a delay it is due at another time whenever it is sent, and is another task: there is none to look for.
+    let may_be_there = input.due_at.is_some() && (input.id.is_some() || key.is_some());
     let now = api.gateway.now();
     let task = input.into_task(&scoped.namespace, now, None, || match key {
         Some(key) => IdSource::of_key(key),
         None => api.ids.next(now),
-    })?;
+    });
+    let task = task.inspect_err(|_| api.gateway.count_refused(1))?;
     let id = task.id.clone();
-    let created = match is_named {
+    let created = match may_be_there {
         true => api.gateway.create_named(task).await?,
         false => api.gateway.create_new(task).await?,
     };
@@ -140,6 +143,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
     ),
     responses(
         (status = 200, description = "A page", body = TaskPage),
+        NotFound,
         Refused,
     )
 )]

@@ -132,3 +132,30 @@ async fn a_slow_sender_is_not_kept_waiting_for_company() {
     assert_eq!(early, 1, "the first line was durable while its sender still wrote");
     assert_eq!(lines(&answer)[0], json!({"accepted": 2, "refused": 0}));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_in_json_is_answered_in_json() {
+    let api = api().await;
+    let body = json!({"tasks": [
+        {"id": "a", "queue": "q", "delay": "1h"},
+        {"queue": "q"},
+        {"id": "b", "queue": "q", "delay": "1h", "payload": {"n": 1.50}},
+        7,
+    ]});
+    let kind = [("content-type", "application/json")];
+    let path = format!("{TASKS}:bulk");
+    let answer = api.with_headers(Method::POST, &path, &kind, &body.to_string()).await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let report = answer.expect(200);
+    assert_eq!((&report["accepted"], &report["refused"]), (&json!(2), &json!(2)));
+    let lines = report["refused_lines"].as_array().unwrap();
+    let told: Vec<_> = lines.iter().map(|refused| (&refused["line"], &refused["problem"]["field"])).collect();
+    assert_eq!(told, [(&json!(2), &json!("due_at")), (&json!(4), &json!("body"))]);
+    assert_eq!(api.get(&format!("{TASKS}/b")).await.expect(200)["payload"], r#"{"n":1.5}"#);
+
+    let problem = api.with_headers(Method::POST, &path, &kind, r#"[{"queue":"q"}]"#).await.problem(400);
+    assert_eq!(problem["field"], "body");
+    let other = [("content-type", "text/plain")];
+    let problem = api.with_headers(Method::POST, &path, &other, "{}").await.problem(415);
+    assert_eq!(problem["limit"], "application/x-ndjson or application/json");
+}

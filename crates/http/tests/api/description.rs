@@ -5,7 +5,7 @@ use std::path::Path;
 use axum::http::Method;
 use serde_json::Value;
 
-use crate::support::api;
+use crate::support::{TASKS, api};
 
 #[test]
 fn the_committed_description_is_the_present_one() {
@@ -57,4 +57,69 @@ async fn everything_described_is_routed() {
             assert!(!is_missing && answer.status.as_u16() != 500, "{method} {path}: {}", answer.text);
         }
     }
+}
+
+fn operations(description: &Value) -> impl Iterator<Item = (String, &Value)> {
+    description["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
+        let methods = methods.as_object().unwrap();
+        methods.iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
+    })
+}
+
+#[test]
+fn the_problems_of_each_operation_are_described() {
+    let description: Value = serde_json::from_str(minutehand_http::openapi_json()).unwrap();
+    for (name, operation) in operations(&description) {
+        let answers = operation["responses"].as_object().unwrap();
+        let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let takes = |parameter: &str| parameters.iter().any(|one| one["name"] == parameter);
+        let expected = [
+            ("404", takes("ns")),
+            ("409", takes("If-Match") || takes("Idempotency-Key")),
+            ("412", takes("If-Match")),
+            ("422", operation.get("requestBody").is_some() || !parameters.is_empty()),
+        ];
+        for (status, _) in expected.into_iter().filter(|(_, is_expected)| *is_expected) {
+            let schema = &answers[status]["content"]["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/Problem", "{name}: {status}");
+        }
+    }
+}
+
+#[test]
+fn what_may_be_left_out_is_not_null_as_well() {
+    let text = minutehand_http::openapi_json();
+    let description: Value = serde_json::from_str(text).unwrap();
+    // The two times that a schedule may lack are always there, and null then.
+    assert_eq!(text.matches("\"null\"").count(), 2);
+    for name in description["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(!["Dto", "Input", "List", "Show"].iter().any(|end| name.ends_with(end)), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_example_of_a_request_is_accepted() {
+    let api = api().await;
+    let description: Value = serde_json::from_str(minutehand_http::openapi_json()).unwrap();
+    for id in 0..8 {
+        let task = format!(r#"{{"id":"{id}","queue":"q","delay":"1h"}}"#);
+        api.post(TASKS, &task).await.expect(201);
+    }
+    let (mut sent, json) = (0, [("content-type", "application/json")]);
+    for (name, operation) in operations(&description) {
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let Some(schema) = body.as_str().and_then(|name| description.pointer(name.trim_start_matches('#')))
+        else {
+            continue;
+        };
+        let example = schema.get("example").cloned().unwrap_or_else(|| serde_json::json!({}));
+        let (method, path) = name.split_once(' ').unwrap();
+        let path = path.replace("{ns}", "default").replace("{queue}", "q").replace("{partition}", "0");
+        let path = path.replace("{id}", "order-17");
+        let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        let answer = api.with_headers(method, &path, &json, &example.to_string()).await;
+        assert!(![400, 415, 422].contains(&answer.status.as_u16()), "{name}: {}", answer.text);
+        sent += 1;
+    }
+    assert!(sent > 15);
 }

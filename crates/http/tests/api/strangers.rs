@@ -104,7 +104,7 @@ async fn a_body_is_of_the_kind_its_route_takes() {
         (TASKS, &[("content-type", "application/json"), ("content-type", "text/plain")], "Content-Type"),
         (TASKS, &[("content-encoding", "gzip")], "Content-Encoding"),
         (SCHEDULES, &[("content-encoding", "identity, br")], "Content-Encoding"),
-        (&bulk, &[("content-type", "application/json")], "Content-Type"),
+        (&bulk, &[("content-type", "application/jsonl")], "Content-Type"),
     ];
     for (path, headers, field) in refused {
         let problem = api.with_headers(Method::POST, path, headers, TASK).await.problem(415);

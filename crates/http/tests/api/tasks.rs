@@ -312,3 +312,13 @@ async fn outcomes_tell_how_a_task_ended() {
     );
     assert_eq!(after["earlier"][0]["outcomes"][0]["detail"], "boom");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_named_task_with_a_delay_waits_for_no_owner() {
+    let limits = minutehand_node::Limits { apply_wait_ms_max: 100, ..Default::default() };
+    let api = api_with(Setup { no_node: true, limits: Some(limits), ..Setup::default() }).await;
+    // Whether it was there before is asked where the same request can give the same task.
+    api.post(TASKS, r#"{"id":"a","queue":"q","due_at":"2026-11-23T17:00:00Z"}"#).await.problem(503);
+    api.post(TASKS, r#"{"id":"a","queue":"q","delay":"1h"}"#).await.expect(201);
+    assert_eq!(api.store.records(), 1);
+}

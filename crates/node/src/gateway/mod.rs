@@ -33,13 +33,13 @@ pub use error::{
     BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError, RescheduleError,
     ReviseError, Unavailable,
 };
-pub use minutehand_api::{InvalidField, Preview, preview, validate_definition, validate_task};
+pub use minutehand_api::{InvalidField, Preview, ValidDefinition, ValidTask};
 pub use minutehand_model::TaskState;
 pub use operations::{MinuteLoad, PartitionView, Readiness};
 pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
 pub use schedules::{
-    CreatedSchedule, RevisionChange, RunRequested, RunView, ScheduleHead, ScheduleName, SchedulePage,
-    ScheduleView,
+    CreatedSchedule, DefinitionChange, RevisionChange, RunRequested, RunView, ScheduleHead, ScheduleName,
+    SchedulePage, ScheduleView,
 };
 pub use tasks::{TaskName, TaskPage, TaskQuery};
 pub use view::{Created, TaskHandle, TaskView};

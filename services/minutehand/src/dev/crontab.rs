@@ -14,7 +14,8 @@ use minutehand_model::{
     ActionTemplate, Namespace, Origin, QueueName, Revision, ScheduleId, Task, TaskId, Timestamp,
 };
 use minutehand_node::{
-    CreateScheduleError, Gateway, ReviseError, RevisionChange, ScheduleHead, ScheduleName,
+    CreateScheduleError, DefinitionChange, Gateway, ReviseError, RevisionChange, ScheduleHead, ScheduleName,
+    ValidDefinition, ValidTask,
 };
 
 use super::workers::CRONTAB_QUEUE;
@@ -123,7 +124,7 @@ impl Changes {
         let (deleted, resting) = (self.removed.len(), self.resting.len());
         let mut followed = Followed { deleted, resting, ..Followed::default() };
         for id in &self.removed {
-            let change = |_: &Revision| Ok(self.change(None, false, "its line is gone"));
+            let change = |_: &Revision| Ok(self.change(DefinitionChange::Deleted, false, "its line is gone"));
             self.revise(gateway, id, change).await?;
         }
         for id in &self.resting {
@@ -148,8 +149,7 @@ impl Changes {
         ScheduleName { namespace: self.namespace.clone(), id: id.clone() }
     }
 
-    fn change(&self, line: Option<&Planned>, paused: bool, note: impl Into<String>) -> RevisionChange {
-        let definition = line.map(|line| line.definition.clone());
+    fn change<D>(&self, definition: D, paused: bool, note: impl Into<String>) -> RevisionChange<D> {
         RevisionChange { definition, paused, note: note.into(), author: AUTHOR.to_owned() }
     }
 
@@ -173,19 +173,17 @@ impl Changes {
         if self.newest(gateway, id).await?.paused {
             return Ok(());
         }
-        let change = |current: &Revision| {
-            let definition = current.definition.clone();
-            Ok(RevisionChange { definition, ..self.change(None, true, RESTING) })
-        };
+        let change = |_: &Revision| Ok(self.change(DefinitionChange::Kept, true, RESTING));
         self.revise(gateway, id, change).await
     }
 
     /// Makes a line's schedule say what the line says; whether it did not before.
     async fn put(&self, gateway: &Gateway, line: &Planned) -> Result<bool, Failure> {
         let note = format!("from {}", line.path);
-        let created =
-            gateway.create_schedule(&self.name(&line.id), self.change(Some(line), false, &note)).await;
-        match created {
+        let definition = ValidDefinition::new(line.definition.clone());
+        let definition = definition.map_err(|error| failed(&line.id, &error))?;
+        let change = self.change(definition, false, &note);
+        match gateway.create_schedule(&self.name(&line.id), change).await {
             Ok(created) => Ok(!created.existed),
             Err(CreateScheduleError::Exists { .. }) => {
                 // What rested for its file goes on; what somebody has paused stays paused.
@@ -195,7 +193,10 @@ impl Changes {
                 if is_same && current.paused == stays_paused(&current) {
                     return Ok(false);
                 }
-                let change = |current: &Revision| Ok(self.change(Some(line), stays_paused(current), &note));
+                let change = |current: &Revision| {
+                    let definition = DefinitionChange::to(&line.definition, current)?;
+                    Ok(self.change(definition, stays_paused(current), &note))
+                };
                 self.revise(gateway, &line.id, change).await.map(|()| true)
             }
             Err(error) => Err(failed(&line.id, &error)),
@@ -247,8 +248,8 @@ async fn run_at_start(
     // Says that the line made it; no caller can say that of a task.
     let origin = Origin { schedule: line.id.clone(), nominal: now, completion_wanted: false };
     let task = Task { origin: Some(origin), ..action.clone().into_task(namespace.clone(), id, now) };
-    let answers = gateway.create(vec![task]).await;
-    answers.into_iter().try_for_each(|answer| answer.map(drop)).map_err(|error| failed(&line.id, &error))
+    let task = ValidTask::new(task, now).map_err(|error| failed(&line.id, &error))?;
+    gateway.create_new(task).await.map(drop).map_err(|error| failed(&line.id, &error))
 }
 
 /// A crontab could not be read, for a reason that is not its own.

@@ -9,7 +9,7 @@ use minutehand_model::{Namespace, PartitionId, ScheduleId};
 
 pub use read::{RunView, ScheduleHead, SchedulePage, ScheduleView};
 pub use request::RunRequested;
-pub use revise::{CreatedSchedule, RevisionChange};
+pub use revise::{CreatedSchedule, DefinitionChange, RevisionChange};
 
 use super::LookupError;
 

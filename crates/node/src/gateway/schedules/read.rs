@@ -1,6 +1,5 @@
 //! Reading schedules: one, many, and their revisions.
 
-use minutehand_api::{Preview, preview};
 use minutehand_engine::{KnownSchedule, Phase};
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{
@@ -12,7 +11,7 @@ use super::ScheduleName;
 use super::why::why;
 use crate::gateway::step::Step;
 use crate::gateway::wait::not_ready;
-use crate::gateway::{Gateway, InvalidField, LookupError, QueryError, ReviseError, TaskState, Unavailable};
+use crate::gateway::{Gateway, InvalidField, LookupError, QueryError, TaskState, Unavailable};
 
 /// Runs whose outcomes are looked up for one schedule.
 const RECENT_RUNS: usize = 5;
@@ -228,21 +227,6 @@ impl Gateway {
             true => Err(name.not_found()),
             false => Ok(revisions),
         }
-    }
-
-    /// The next times of a stored schedule, whether or not it is paused.
-    ///
-    /// # Errors
-    /// As [`preview`], and when there is no such schedule.
-    pub async fn preview_stored(
-        &self,
-        name: &ScheduleName,
-        from: Timestamp,
-        count: usize,
-    ) -> Result<Preview, ReviseError> {
-        let schedule = self.schedule_head(name).await?;
-        let definition = schedule.head.revision.definition.as_ref().ok_or_else(|| name.not_found())?;
-        Ok(preview(definition, from, count)?)
     }
 }
 

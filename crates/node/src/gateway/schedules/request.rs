@@ -1,6 +1,6 @@
 //! Runs by request: now, or for a range of times.
 
-use minutehand_api::count_times;
+use minutehand_api::ValidDefinition;
 use minutehand_model::limits::BACKFILL_OCCURRENCES_MAX;
 use minutehand_model::{Command, LogOffset, OverlapPolicy, PartitionId, Timestamp};
 
@@ -50,8 +50,9 @@ impl Gateway {
             return Err(InvalidField::new("from", "lies after to", format!("at or before {to}"), from).into());
         }
         let schedule = self.schedule_head(name).await?;
-        let definition = schedule.head.revision.definition.as_ref().ok_or_else(|| name.not_found())?;
-        let runs = count_times(definition, from, to, BACKFILL_OCCURRENCES_MAX + 1)?;
+        let definition = schedule.head.revision.definition.ok_or_else(|| name.not_found())?;
+        let definition = ValidDefinition::new(definition)?;
+        let runs = definition.count_times(from, to, BACKFILL_OCCURRENCES_MAX + 1)?;
         if runs == 0 {
             let limit = "a range with at least one occurrence";
             return Err(

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use minutehand_api::{validate_definition, validate_future, validate_note};
+use minutehand_api::{ValidDefinition, validate_note};
 use minutehand_model::{Command, PartitionId, Revision, ScheduleDefinition};
 use tokio::time::{Instant, sleep};
 
 use super::read::head;
 use super::{ScheduleHead, ScheduleName};
-use crate::gateway::{CreateScheduleError, Gateway, LookupError, ReviseError, Unavailable};
+use crate::gateway::{CreateScheduleError, Gateway, InvalidField, LookupError, ReviseError, Unavailable};
 
 /// How often a change is made again on the newest revision when somebody else was faster and the caller expected none in particular.
 const ATTEMPTS_MAX: u32 = 3;
@@ -24,17 +24,49 @@ pub struct CreatedSchedule {
     pub existed: bool,
 }
 
-/// What a new revision is to say.
+/// What a new revision is to say: a [`ValidDefinition`] where it is the first one, else a [`DefinitionChange`].
 #[derive(Clone, Debug)]
-pub struct RevisionChange {
-    /// The definition; `None` deletes the schedule.
-    pub definition: Option<ScheduleDefinition>,
+pub struct RevisionChange<D = DefinitionChange> {
+    /// The definition, or what becomes of it.
+    pub definition: D,
     /// Whether it is paused.
     pub paused: bool,
     /// Why, in the words of who does it.
     pub note: String,
     /// Who does it.
     pub author: String,
+}
+
+/// What becomes of a schedule's definition.
+#[derive(Clone, Debug)]
+pub enum DefinitionChange {
+    /// It stays, and is not judged again.
+    Kept,
+    /// Another one takes its place.
+    Replaced(Box<ValidDefinition>),
+    /// The schedule is deleted.
+    Deleted,
+}
+
+impl DefinitionChange {
+    /// The change of a revision's definition to this one.
+    ///
+    /// # Errors
+    /// A definition that differs and is refused.
+    pub fn to(definition: &ScheduleDefinition, current: &Revision) -> Result<DefinitionChange, InvalidField> {
+        if current.definition.as_ref() == Some(definition) {
+            return Ok(DefinitionChange::Kept);
+        }
+        Ok(DefinitionChange::Replaced(Box::new(ValidDefinition::new(definition.clone())?)))
+    }
+
+    fn of(self, current: Option<ScheduleDefinition>) -> Option<ScheduleDefinition> {
+        match self {
+            DefinitionChange::Kept => current,
+            DefinitionChange::Replaced(definition) => Some(definition.into_definition()),
+            DefinitionChange::Deleted => None,
+        }
+    }
 }
 
 /// What became of a revision that was appended.
@@ -51,24 +83,25 @@ impl Gateway {
     pub async fn create_schedule(
         &self,
         name: &ScheduleName,
-        change: RevisionChange,
+        change: RevisionChange<ValidDefinition>,
     ) -> Result<CreatedSchedule, CreateScheduleError> {
-        validate_note(&change.note)?;
-        if let Some(definition) = &change.definition {
-            validate_future(definition, &validate_definition(definition)?, self.now())?;
-            self.queue_names.admit(&name.namespace, &definition.action.queue, self.now())?;
-        }
+        let RevisionChange { definition, paused, note, author } = change;
+        validate_note(&note)?;
+        definition.has_times_after(self.now())?;
+        self.queue_names.admit(&name.namespace, &definition.action.queue, self.now())?;
+        let definition = Some(definition.into_definition());
         let partition = name.partition(self.owners.partitions());
         self.caught_up(partition).await?;
         let known = self.known_schedule(partition, name).await?;
         let number = known.as_ref().map_or(0, |known| known.head.revision.number) + 1;
         if let Some(known) = known.filter(|known| known.head.revision.definition.is_some()) {
             let revision = &known.head.revision;
-            return match (&revision.definition, revision.paused) == (&change.definition, change.paused) {
+            return match (&revision.definition, revision.paused) == (&definition, paused) {
                 true => Ok(CreatedSchedule { schedule: head(partition, known), existed: true }),
                 false => Err(CreateScheduleError::Exists { current: revision.number }),
             };
         }
+        let change = RevisionChange { definition, paused, note, author };
         match self.append_revision(partition, name, number, change).await? {
             Revised::Head(Some(schedule)) => Ok(CreatedSchedule { schedule: *schedule, existed: false }),
             Revised::Head(None) => Err(CreateScheduleError::Exists { current: number }),
@@ -94,14 +127,16 @@ impl Gateway {
             if expected.is_some_and(|expected| expected != current.number) {
                 return Err(ReviseError::Conflict { current: current.number, expected }.into());
             }
-            let change = change(&current)?;
-            validate_change(&current, &change)?;
-            if let Some(definition) = &change.definition {
+            let RevisionChange { definition, paused, note, author } = change(&current)?;
+            validate_note(&note).map_err(ReviseError::from)?;
+            let (number, definition) = (current.number + 1, definition.of(current.definition));
+            if let Some(definition) = &definition {
                 let admitted = self.queue_names.admit(&name.namespace, &definition.action.queue, self.now());
                 admitted.map_err(ReviseError::from)?;
             }
             attempts_left -= 1;
-            let appended = self.append_revision(partition, name, current.number + 1, change).await;
+            let change = RevisionChange { definition, paused, note, author };
+            let appended = self.append_revision(partition, name, number, change).await;
             match appended.map_err(ReviseError::from)? {
                 Revised::Head(schedule) => return Ok(schedule.map(|schedule| *schedule)),
                 Revised::Overtaken { current } if expected.is_some() || attempts_left == 0 => {
@@ -136,7 +171,7 @@ impl Gateway {
         let definition = old.definition.ok_or_else(missing)?;
         let note = if note.is_empty() { format!("back to revision {to_number}") } else { note.to_owned() };
         let revised = self.revise(name, expected, |current| {
-            let definition = Some(definition.clone());
+            let definition = DefinitionChange::to(&definition, current)?;
             let (paused, note) = (current.paused, note.clone());
             Ok::<_, ReviseError>(RevisionChange { definition, paused, note, author: author.to_owned() })
         });
@@ -161,7 +196,7 @@ impl Gateway {
         partition: PartitionId,
         name: &ScheduleName,
         number: u64,
-        change: RevisionChange,
+        change: RevisionChange<Option<ScheduleDefinition>>,
     ) -> Result<Revised, Unavailable> {
         let deletes = change.definition.is_none();
         let revision = Revision {
@@ -187,15 +222,4 @@ impl Gateway {
             None => Revised::Overtaken { current: number },
         })
     }
-}
-
-/// Checks what a change brings in; what was in force before is not judged again.
-fn validate_change(current: &Revision, change: &RevisionChange) -> Result<(), ReviseError> {
-    validate_note(&change.note)?;
-    if let Some(definition) =
-        change.definition.as_ref().filter(|new| current.definition.as_ref() != Some(*new))
-    {
-        validate_definition(definition)?;
-    }
-    Ok(())
 }

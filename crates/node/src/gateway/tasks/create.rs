@@ -1,10 +1,10 @@
-//! Creating tasks: validate, group by partition, append, answer when durable.
+//! Creating tasks: group by partition, append, answer when durable.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use minutehand_api::validate_task;
+use minutehand_api::ValidTask;
 use minutehand_engine::KnownState;
 use minutehand_model::{Command, Fact, LogOffset, PartitionId, Task, Timestamp};
 
@@ -22,15 +22,14 @@ struct Prepared {
 impl Gateway {
     /// Creates tasks and answers for each of them, in order, when it is durable. A refused task does not hold
     /// up the others. Whether a task existed before is not looked up: creating it again changes nothing.
-    pub async fn create(&self, tasks: Vec<Task>) -> Vec<Result<Created, CreateError>> {
+    pub async fn create(&self, tasks: Vec<ValidTask>) -> Vec<Result<Created, CreateError>> {
         let now = self.now();
         let partitions = self.owners.partitions();
         let mut answers: Vec<Option<Result<Created, CreateError>>> = Vec::with_capacity(tasks.len());
         answers.resize_with(tasks.len(), || None);
         let mut groups: BTreeMap<PartitionId, Vec<Prepared>> = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
-            let admit = || self.queue_names.admit(&task.namespace, &task.queue, now);
-            if let Err(refused) = validate_task(task, now).and_then(|()| admit()) {
+            if let Err(refused) = self.queue_names.admit(&task.namespace, &task.queue, now) {
                 self.metrics.refused("create", 1);
                 answers[index] = Some(Err(refused.into()));
                 continue;
@@ -46,6 +45,11 @@ impl Gateway {
         }
         let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId::own(0), None)));
         answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect()
+    }
+
+    /// Counts creations that were refused before there was a task.
+    pub fn count_refused(&self, creations: u64) {
+        self.metrics.refused("create", creations);
     }
 
     async fn append_group(
@@ -73,14 +77,13 @@ impl Gateway {
         }
     }
 
-    /// Creates one task whose id the caller chose; if it is there already, answers so and writes nothing.
+    /// Creates one task whose id and due time the caller chose; if it is there already, answers so and writes nothing.
     ///
     /// Two calls at the same moment may both be told that they created it; it is one task all the same.
     ///
     /// # Errors
     /// A refused value, or a partition or log that does not answer.
-    pub async fn create_named(&self, task: Task) -> Result<Created, CreateError> {
-        validate_task(&task, self.now())?;
+    pub async fn create_named(&self, task: ValidTask) -> Result<Created, CreateError> {
         let name = TaskName { namespace: task.namespace.clone(), id: task.id.clone() };
         if let Some(existing) = self.existing(&name, task.due).await? {
             return Ok(existing);
@@ -88,11 +91,11 @@ impl Gateway {
         self.create_new(task).await
     }
 
-    /// Creates one task whose id is new: whether it existed before is not looked up.
+    /// Creates one task whose id is new, or of which nobody asks whether it existed before: it is not looked up.
     ///
     /// # Errors
     /// A refused value, or a log that does not answer.
-    pub async fn create_new(&self, task: Task) -> Result<Created, CreateError> {
+    pub async fn create_new(&self, task: ValidTask) -> Result<Created, CreateError> {
         let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId::own(0), None)));
         self.create(vec![task]).await.pop().unwrap_or_else(unanswered)
     }
