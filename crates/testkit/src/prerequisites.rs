@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::cache::Cache;
-use crate::{fetch, programs};
+use crate::{fetch, generators, programs};
 
 /// Something that a machine lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,15 +51,35 @@ const CHECKS: &[(Missing, Check)] = &[
         },
         |_| programs::java().is_some(),
     ),
-    (Missing { what: "Maven (mvn), to fetch Kafka and Cassandra", packages: &["maven"] }, |cache| {
-        fetch::has_jars(cache) || programs::mvn().is_some()
-    }),
     (
         Missing {
-            what: "Go 1.26 or newer, or python3 with venv, which can fetch it, to build etcd",
+            what: "Maven (mvn), to fetch Kafka, Cassandra and a generator of clients in Java",
+            packages: &["maven"],
+        },
+        |cache| (fetch::has_jars(cache) && generators::has_java(cache)) || programs::mvn().is_some(),
+    ),
+    (
+        Missing {
+            what: "Go 1.26 or newer, or python3 with venv, which can fetch it, to build etcd and clients in Go",
             packages: &["python3-venv"],
         },
-        |cache| fetch::has_etcd(cache) || programs::go().is_some() || programs::python_with_venv().is_some(),
+        |cache| fetch::has_go(cache) || programs::go().is_some() || programs::python_with_venv().is_some(),
+    ),
+    (
+        Missing {
+            what: "python3 with venv, to make a client of the API in Python",
+            packages: &["python3-venv"],
+        },
+        |cache| generators::has_python(cache) || programs::python_with_venv().is_some(),
+    ),
+    (
+        Missing {
+            what: "Node 18 or newer with npm, to make a client of the API in TypeScript",
+            packages: &["nodejs", "npm"],
+        },
+        |cache| {
+            programs::npm().is_some() || (generators::has_typescript(cache) && programs::node().is_some())
+        },
     ),
     (
         Missing {

@@ -11,6 +11,9 @@ pub(crate) const JAVA: u32 = 17;
 /// The oldest Go that builds the etcd we test with, as (major, minor).
 pub(crate) const GO_MIN: (u32, u32) = (1, 26);
 
+/// The oldest Node that makes clients in TypeScript: Debian 12 has it.
+const NODE_MIN: u32 = 18;
+
 /// Java: the one of `JAVA_HOME`, the one on the path, or one where systems keep several, if it is the right one.
 pub(crate) fn java() -> Option<PathBuf> {
     let of_home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
@@ -25,6 +28,18 @@ pub(crate) fn java() -> Option<PathBuf> {
 /// Maven.
 pub(crate) fn mvn() -> Option<PathBuf> {
     printed(Command::new("mvn").arg("--version")).map(|_| PathBuf::from("mvn"))
+}
+
+/// npm, where its Node is new enough for the generator of clients in TypeScript.
+pub(crate) fn npm() -> Option<PathBuf> {
+    printed(Command::new("npm").arg("--version")).and_then(|_| node()).map(|_| PathBuf::from("npm"))
+}
+
+/// Node, if it is new enough.
+pub(crate) fn node() -> Option<PathBuf> {
+    let version = printed(Command::new("node").arg("--version"))?;
+    let major: u32 = version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()?;
+    (major >= NODE_MIN).then(|| PathBuf::from("node"))
 }
 
 /// Go, if it is new enough: the one on the path, else the one where its installer puts it.

@@ -14,6 +14,7 @@ pub mod tidy;
 
 mod cargo;
 mod cargo_deny;
+mod clients_command;
 mod figures_command;
 mod fuzz_command;
 mod lab_command;
@@ -27,6 +28,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use cargo::plain_cargo;
+pub use clients_command::make_clients;
 pub use figures_command::print_figures;
 pub use fuzz_command::{FuzzOptions, fuzz};
 pub use lab_command::run_lab;

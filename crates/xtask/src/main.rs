@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use minutehand_xtask::{
-    FuzzOptions, Selection, Tree, UpOptions, fuzz, house, print_figures, root, run_down, run_lab, run_tests,
-    run_up,
+    FuzzOptions, Selection, Tree, UpOptions, fuzz, house, make_clients, print_figures, root, run_down,
+    run_lab, run_tests, run_up,
 };
 
 const HELP: &str = "\
@@ -13,8 +13,8 @@ The project's own commands:
 
   cargo xtask test [--quick] [--embedded]
                              everything: prerequisites, formatting, lints, house rules, tests with real servers, wasm,
-                             dependencies, documentation
-                --quick      without wasm, dependencies and documentation
+                             dependencies, documentation, fuzzing, clients in other languages
+                --quick      without what comes after the tests
                 --embedded   without the adapters of the cluster: needs Rust, gcc and make alone
   cargo xtask tidy           the house rules alone; `house` is the same
   cargo xtask house --figures [--json]
@@ -22,6 +22,8 @@ The project's own commands:
 
   cargo xtask fuzz [--seconds N] [TARGET...]
                              whatever reads bytes of others, under libFuzzer, a minute each
+
+  cargo xtask clients        clients in Python, TypeScript, Java and Go: made from schema/openapi.json, compiled, and used by a program
 
   cargo xtask up [--cassandra N] [--datacenters N] [--brokers N] --env-file F
                              starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
             Ok(options) => ended(fuzz(&options).map(drop)),
             Err(error) => misunderstood(&error),
         },
+        ["clients"] => ended(make_clients().map(drop)),
         ["bench", "cluster", ..] | ["torture", ..] => run_lab(&given),
         ["test", words @ ..] => match Selection::parse(words) {
             Some(selection) => run_tests(selection),

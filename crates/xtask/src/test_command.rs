@@ -9,7 +9,7 @@ use minutehand_testkit::{Available, Missing, with_causes};
 
 use crate::cargo::{plain_cargo, run, run_watched};
 use crate::fuzz_command::{FuzzOptions, fuzz};
-use crate::{Finding, Tally, Tree, Workspace, cargo_deny, house, print_figures, pure, root};
+use crate::{Finding, Tally, Tree, Workspace, cargo_deny, house, make_clients, print_figures, pure, root};
 
 /// The target that has no clock, no files, no sockets and no threads.
 const WASM: &str = "wasm32-unknown-unknown";
@@ -94,6 +94,7 @@ const GROUPS: &[Group] = &[
     Group { title: "dependencies", run: dependencies, ..PLAIN },
     Group { title: "documentation", run: documentation, ..PLAIN },
     Group { title: "fuzzing", run: fuzzing, ..PLAIN },
+    Group { title: "clients in other languages", run: clients, ..PLAIN },
     Group { title: "figures", is_quick: true, run: figures, ..PLAIN },
 ];
 
@@ -266,6 +267,16 @@ fn fuzzing(task: &Task, report: &mut Report) -> Result<(), String> {
         return Ok(());
     }
     report.tally.passed += fuzz(&FuzzOptions::default())?;
+    Ok(())
+}
+
+/// Each language counts as a test.
+fn clients(task: &Task, report: &mut Report) -> Result<(), String> {
+    if task.selection.is_embedded {
+        report.notes.push("left out: the generators need Java, Node, Python and Go".to_owned());
+        return Ok(());
+    }
+    report.tally.passed += make_clients()?;
     Ok(())
 }
 
