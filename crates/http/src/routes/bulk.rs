@@ -5,7 +5,8 @@
 //! when the body has ended: a client that does not read while it writes is not held up. A log that fails ends it at
 //! once, with the line to go on from.
 //!
-//! A list in JSON, which clients that were made from the API's description can write, is read as a whole and is one batch.
+//! A list in JSON, which clients that were made from the API's description can write, is read as a whole,
+//! and its batches are created one after the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ use crate::problem::{NotFound, Problem, Refused};
 const IN_FLIGHT_MAX: usize = 8;
 /// Refused lines that are listed; more are only counted.
 const LISTED_MAX: usize = 10_000;
+/// Most tasks of a batch of a list.
+const LIST_BATCH_MAX: usize = 4_096;
 /// How long lines wait for company when their sender is slow.
 const LINGER: Duration = Duration::from_millis(20);
 
@@ -148,8 +151,16 @@ async fn create_list(api: &Api, namespace: &Namespace, body: Body) -> Result<Res
     let bytes = read_body(body).await?;
     let NewTasks { tasks } = minutehand_api::json::read(&bytes)?;
     let _room = api.batches.acquire().await;
-    let tasks = (1..).zip(tasks.into_iter().map(|task| task.get().as_bytes()));
-    let mut tally = create_batch(api, namespace, tasks).await;
+    let (mut tally, mut number) = (Tally::default(), 1);
+    for batch in tasks.chunks(LIST_BATCH_MAX) {
+        let lines = (number..).zip(batch.iter().map(|task| task.get().as_bytes()));
+        tally.add(create_batch(api, namespace, lines).await);
+        if tally.failed.is_some() {
+            break;
+        }
+        number += batch.len() as u64;
+        tokio::task::yield_now().await;
+    }
     if let Some((line, problem)) = tally.failed.take() {
         return Ok(stopped(tally, line, &problem));
     }

@@ -153,6 +153,10 @@ async fn a_list_in_json_is_answered_in_json() {
     assert_eq!(told, [(&json!(2), &json!("due_at")), (&json!(4), &json!("body"))]);
     assert_eq!(api.get(&format!("{TASKS}/b")).await.expect(200)["payload"], r#"{"n":1.5}"#);
 
+    let many = format!(r#"{{"tasks":[{}{{}}]}}"#, r#"{"queue":"q","delay":"2h"},"#.repeat(10_000));
+    let report = api.with_headers(Method::POST, &path, &kind, &many).await.expect(200);
+    assert_eq!((&report["accepted"], &report["refused_lines"][0]["line"]), (&json!(10_000), &json!(10_001)));
+
     let problem = api.with_headers(Method::POST, &path, &kind, r#"[{"queue":"q"}]"#).await.problem(400);
     assert_eq!(problem["field"], "body");
     let other = [("content-type", "text/plain")];
