@@ -22,94 +22,136 @@ use crate::{
 /// The zone of what names none.
 const ZONE_DEFAULT: &str = "UTC";
 
-/// A schedule. Give `cron` or `every`.
-#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({
-    "id": "nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "queue": "jobs", "overlap": "skip",
-}))]
-pub struct NewSchedule<'a> {
-    /// The id; left out, one is made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+/// Makes [`NewSchedule`] and [`Definition`] from one list of fields: each as it is asked for and as it is told.
+macro_rules! schedule_fields {
+    ($(
+        $(#[$doc:meta])+
+        $name:ident
+            asked $(#[$asked_attribute:meta])* ($($asked:tt)+)
+            told $(#[$told_attribute:meta])* ($($told:tt)+);
+    )+) => {
+        /// A schedule. Give `cron` or `every`, and a `queue`.
+        #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        #[schema(example = json!({
+            "id": "nightly", "cron": "0 3 * * *", "time_zone": "Europe/Berlin", "queue": "jobs", "overlap": "skip",
+        }))]
+        pub struct NewSchedule<'a> {
+            /// The id; left out, one is made.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub id: Option<String>,
+            $(
+                $(#[$doc])+
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                $(#[$asked_attribute])*
+                pub $name: $($asked)+,
+            )+
+            /// Whether it is paused.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub paused: Option<bool>,
+            /// Why, for the list of revisions; at most 1,024 bytes.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub note: Option<String>,
+        }
+
+        /// A definition as its caller could have written it, with what it leaves to defaults.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+        pub struct Definition {
+            $(
+                $(#[$doc])+
+                $(#[$told_attribute])*
+                pub $name: $($told)+,
+            )+
+        }
+    };
+}
+
+schedule_fields! {
     /// Five to seven cron fields, or a nickname such as `@daily`; a zone may stand in front (`TZ=Asia/Tokyo 0 9 * * *`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cron: Option<String>,
+    cron
+        asked (Option<String>)
+        told #[serde(skip_serializing_if = "Option::is_none")] (Option<String>);
     /// The IANA time zone of `cron` and `exclude`; the one in front of `cron`, else `UTC` by default.
-    #[serde(default, alias = "tz", skip_serializing_if = "Option::is_none")]
-    pub time_zone: Option<String>,
+    time_zone
+        asked #[serde(alias = "tz")] (Option<String>)
+        told #[serde(skip_serializing_if = "Option::is_none")] (Option<String>);
     /// The daylight-saving rule of `cron`; `vixie` by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dst: Option<DstRule>,
+    dst
+        asked (Option<DstRule>)
+        told #[serde(skip_serializing_if = "Option::is_none")] (Option<DstRule>);
     /// A fixed interval of whole seconds: a number of seconds, `5m`, `PT5M`.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<DurationSchema>)]
-    pub every: Option<Duration<'a>>,
+    every
+        asked #[serde(borrow)] #[schema(value_type = Option<DurationSchema>)] (Option<Duration<'a>>)
+        told #[serde(skip_serializing_if = "Option::is_none")] (Option<String>);
     /// One of the times of `every`; 1970-01-01T00:00:00Z by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    pub anchor_at: Option<String>,
+    anchor_at
+        asked #[schema(format = DateTime)] (Option<String>)
+        told #[serde(skip_serializing_if = "Option::is_none")] #[schema(format = DateTime)] (Option<String>);
     /// Dates, stretches of dates (`2027-12-24..2027-12-26`) and cron expressions that are left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exclude: Option<Vec<String>>,
+    exclude
+        asked (Option<Vec<String>>)
+        told (Vec<String>);
     /// Nothing runs before this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    pub start_at: Option<String>,
+    start_at
+        asked #[schema(format = DateTime)] (Option<String>)
+        told #[serde(skip_serializing_if = "Option::is_none")] #[schema(format = DateTime)] (Option<String>);
     /// Nothing runs after this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    pub end_at: Option<String>,
+    end_at
+        asked #[schema(format = DateTime)] (Option<String>)
+        told #[serde(skip_serializing_if = "Option::is_none")] #[schema(format = DateTime)] (Option<String>);
     /// Occurrences that are started in all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
-    pub max_runs: Option<i64>,
+    max_runs
+        asked #[schema(value_type = Option<u64>)] (Option<i64>)
+        told #[serde(skip_serializing_if = "Option::is_none")] (Option<u64>);
     /// Each occurrence is delayed by a fixed pseudo-random part of this, at most a day.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jitter_ms: Option<i64>,
+    jitter_ms
+        asked (Option<i64>)
+        told (i64);
     /// What happens to occurrences that were missed.
-    #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
-    pub misfire: Option<Misfire>,
+    misfire
+        asked #[serde(deserialize_with = "crate::json::object")] (Option<Misfire>)
+        told (Misfire);
     /// What happens while the previous run goes on; `allow-all` by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overlap: Option<OverlapPolicy>,
+    overlap
+        asked (Option<OverlapPolicy>)
+        told (OverlapPolicy);
     /// Pauses the schedule when a run has failed for the last time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pause_on_failure: Option<bool>,
+    pause_on_failure
+        asked (Option<bool>)
+        told (bool);
     /// How long a run may stay unheard of, counted from when its newest attempt was due: then it is killed and given up, so that it
     /// keeps no other from running. By default the attempt's own limit (`minutehand-timeout-ms`) and an hour, at least two hours.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_timeout_ms: Option<i64>,
-    /// The stream its executions go to. Required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    /// Any JSON, as for tasks.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
-    pub payload: Option<&'a RawValue>,
+    run_timeout_ms
+        asked (Option<i64>)
+        told #[serde(skip_serializing_if = "Option::is_none")] (Option<i64>);
+    /// The stream its executions go to.
+    queue
+        asked (Option<String>)
+        told (String);
+    /// Any JSON, as for tasks. It is told as the text that is delivered, where that is UTF-8.
+    payload
+        asked #[serde(borrow)] #[schema(value_type = Option<serde_json::Value>)] (Option<&'a RawValue>)
+        told #[serde(skip_serializing_if = "Option::is_none")] (Option<String>);
     /// Bytes, instead of `payload`.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = Byte)]
-    pub payload_base64: Option<Text<'a>>,
+    payload_base64
+        asked #[serde(borrow)] #[schema(value_type = Option<String>, format = Byte)] (Option<Text<'a>>)
+        told #[serde(skip_serializing_if = "Option::is_none")] #[schema(format = Byte)] (Option<String>);
     /// At most 64 names and values for the worker.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
-    pub headers: Option<Headers<'a>>,
+    headers
+        asked #[serde(borrow)] #[schema(value_type = Option<BTreeMap<String, String>>)] (Option<Headers<'a>>)
+        told (BTreeMap<String, String>);
     /// What happens when a run fails.
-    #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
-    pub retry: Option<Retry>,
+    retry
+        asked #[serde(deserialize_with = "crate::json::object")] (Option<Retry>)
+        told (Retry);
     /// How often the effect of a run may happen; `at-least-once` by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guarantee: Option<Guarantee>,
+    guarantee
+        asked (Option<Guarantee>)
+        told (Guarantee);
     /// How close to its time a run is published; `normal` by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub precision: Option<Precision>,
-    /// Whether it is paused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<bool>,
-    /// Why, for the list of revisions; at most 1,024 bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    precision
+        asked (Option<Precision>)
+        told (Precision);
 }
 
 /// What happens to occurrences whose time has passed.
@@ -222,68 +264,6 @@ impl Misfire {
             grace_ms: self.grace_ms.unwrap_or(defaults.grace_ms),
         }
     }
-}
-
-/// A definition as its caller could have written it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Definition {
-    /// The cron expression, where it is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cron: Option<String>,
-    /// The IANA time zone of `cron` and `exclude`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_zone: Option<String>,
-    /// The daylight-saving rule of `cron`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dst: Option<DstRule>,
-    /// The interval, where it is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub every: Option<String>,
-    /// One of the times of `every`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    pub anchor_at: Option<String>,
-    /// What is left out.
-    pub exclude: Vec<String>,
-    /// Nothing runs before this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    pub start_at: Option<String>,
-    /// Nothing runs after this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    pub end_at: Option<String>,
-    /// Occurrences that are started in all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_runs: Option<u64>,
-    /// Each occurrence is delayed by a fixed part of this.
-    pub jitter_ms: i64,
-    /// What happens to occurrences that were missed.
-    pub misfire: Misfire,
-    /// What happens while the previous run goes on.
-    pub overlap: OverlapPolicy,
-    /// Whether it pauses itself when a run has failed for the last time.
-    pub pause_on_failure: bool,
-    /// How long a run may stay unheard of, where it is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run_timeout_ms: Option<i64>,
-    /// The stream its executions go to.
-    pub queue: String,
-    /// The payload as text. JSON that was sent as a payload comes back as the text it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<String>,
-    /// The payload in Base64, when it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = Byte)]
-    pub payload_base64: Option<String>,
-    /// Names and values for the worker.
-    pub headers: BTreeMap<String, String>,
-    /// What happens when a run fails.
-    pub retry: Retry,
-    /// How often the effect of a run may happen.
-    pub guarantee: Guarantee,
-    /// How close to its time a run is published.
-    pub precision: Precision,
 }
 
 impl From<&ScheduleDefinition> for Definition {
