@@ -14,7 +14,7 @@ pub fn render_markdown() -> String {
          Every metric that `GET /metrics` can show. This file is rendered from the catalogue in `crates/metrics` and\n\
          compared with it by a test; `UPDATE_DOCS=1 cargo test -p minutehand-metrics` writes it again.\n\n\
          Histograms have the buckets {} (seconds), and the usual `_bucket`, `_sum` and `_count` series.\n\
-         `dashboards/minutehand.json` shows these metrics and `dashboards/alerts.yml` watches them.\n\n\
+         The dashboards in `dashboards/` show these metrics, and the rules in `dashboards/rules/` watch them.\n\n\
          | name | kind | unit | labels | what it says |\n|---|---|---|---|---|\n",
         bounds.join(", ")
     );

@@ -15,6 +15,7 @@ pub mod tidy;
 mod cargo;
 mod cargo_deny;
 mod clients_command;
+mod deploy_command;
 mod figures_command;
 mod fuzz_command;
 mod lab_command;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use cargo::plain_cargo;
 pub use clients_command::make_clients;
+pub use deploy_command::deploy_check;
 pub use figures_command::print_figures;
 pub use fuzz_command::{FuzzOptions, fuzz};
 pub use lab_command::run_lab;

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use minutehand_xtask::{
-    FuzzOptions, Selection, Tree, UpOptions, fuzz, house, make_clients, print_figures, root, run_down,
-    run_lab, run_tests, run_up,
+    FuzzOptions, Selection, Tree, UpOptions, deploy_check, fuzz, house, make_clients, print_figures, root,
+    run_down, run_lab, run_tests, run_up,
 };
 
 const HELP: &str = "\
@@ -24,6 +24,7 @@ The project's own commands:
                              whatever reads bytes of others, under libFuzzer, a minute each
 
   cargo xtask clients        clients in Python, TypeScript, Java and Go: made from schema/openapi.json, compiled, and used by a program
+  cargo xtask deploy-check   alerts, dashboards, compose file and Helm chart, by promtool, helm and others that must be installed
 
   cargo xtask up [--cassandra N] [--datacenters N] [--brokers N] --env-file F
                              starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             None => misunderstood(&format!("test has no option among {:?}", words.join(" "))),
         },
         ["tidy" | "house"] => tidy(),
+        ["deploy-check"] => ended(deploy_check()),
         ["house", "--figures"] => ended(print_figures(false)),
         ["house", "--figures", "--json"] | ["house", "--json", "--figures"] => ended(print_figures(true)),
         [] | ["help" | "--help" | "-h"] => {

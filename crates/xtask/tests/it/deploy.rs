@@ -68,3 +68,65 @@ fn the_units_of_the_roles_start_with_the_sample_settings() {
         assert!(!read(&format!("deploy/{role}.toml")).is_empty());
     }
 }
+
+/// A line of a file that is a list of words in brackets, behind a key.
+fn lists<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = Vec<&'a str>> {
+    let lines = text.lines().filter_map(move |line| line.trim().strip_prefix(key));
+    let inner = lines.filter_map(|rest| rest.trim().strip_prefix('[')?.strip_suffix(']'));
+    inner.map(|list| list.split(',').map(|word| word.trim().trim_matches('"')).collect())
+}
+
+#[test]
+fn the_rig_and_the_chart_start_what_exists() {
+    let helpers = read("deploy/helm/minutehand/templates/_helpers.tpl");
+    let job = read("deploy/helm/minutehand/templates/schema-job.yaml");
+    let rig = read("deploy/compose.yaml");
+    let mut commands: Vec<Vec<&str>> = lists(&job, "args:").collect();
+    assert_eq!(commands.len(), 1, "the job has a command");
+    commands.extend(lists(&rig, "command:").filter(|words| !words[0].starts_with("--")));
+    assert_eq!(commands.len(), 6, "schema, two schedulers, gateway, workers");
+    for role in ["scheduler", "gateway", "worker"] {
+        let words = lists(&helpers, "args:").next().expect("roles have a command");
+        assert_eq!(words[0], "{{ .role }}");
+        commands.push([&[role], &words[1..]].concat());
+    }
+    for words in commands {
+        let line = [&["minutehand"], words.as_slice()].concat();
+        let parsed = parse_from(&line).unwrap_or_else(|error| panic!("{line:?}: {error}")).verb;
+        let is_wanted =
+            matches!(parsed, Verb::Scheduler(_) | Verb::Gateway(_) | Verb::Worker(_) | Verb::Schema(_));
+        assert!(is_wanted, "{line:?} starts {parsed:?}");
+    }
+}
+
+#[test]
+fn the_chart_brings_every_rule_and_every_dashboard() {
+    let names = |folder: &str, ending: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(root().join(folder)).expect("the folder");
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(ending))
+            .collect();
+        names.sort();
+        names
+    };
+    for (original, copy, ending) in [
+        ("dashboards/rules", "deploy/helm/minutehand/files/rules", ".yml"),
+        ("dashboards", "deploy/helm/minutehand/files/dashboards", ".json"),
+    ] {
+        assert_eq!(names(original, ending), names(copy, ending), "{copy} links to all of {original}");
+        for name in names(original, ending) {
+            assert_eq!(read(&format!("{original}/{name}")), read(&format!("{copy}/{name}")), "{copy}/{name}");
+        }
+    }
+}
+
+#[test]
+fn the_image_holds_the_roles_of_a_cluster() {
+    let file = read("deploy/Dockerfile");
+    assert!(file.contains("--package minutehand --features cluster"), "the roles are in that feature");
+    // What `docs/CLUSTER.md` says that this needs.
+    for package in ["protobuf-compiler", "libprotobuf-dev", "libssl-dev", "libssl3"] {
+        assert!(file.contains(package), "{package}");
+    }
+}

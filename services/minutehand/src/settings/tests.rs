@@ -247,6 +247,48 @@ mod of_cluster {
     }
 
     #[test]
+    fn the_settings_of_the_rig_and_the_chart_are_accepted() {
+        for path in ["deploy/compose/minutehand.toml", "deploy/helm/minutehand/files/minutehand.toml"] {
+            let file = root().join(path);
+            assert_eq!(Mode::of_file(&file), Mode::Cluster, "{path}");
+            let found = loaded(Mode::Cluster, &args(Some(&file), None, &[]), &[])
+                .unwrap_or_else(|error| panic!("{path}: {error}"));
+            assert!(found.warnings.is_empty(), "{path}: {:?}", found.warnings);
+            let settings = &found.settings;
+            assert!(settings.cluster.token_file.is_some(), "{path}: others reach these roles");
+            assert!(settings.gateway.tokens_file.is_some(), "{path}: others reach the gateway");
+            crate::cluster::configs::kafka(settings).expect(path);
+            crate::cluster::configs::cassandra(settings).expect(path);
+            crate::cluster::configs::etcd(settings).expect(path);
+        }
+    }
+
+    /// A name that is near no setting is taken for somebody else's in silence; here none may be.
+    #[test]
+    fn what_the_rig_and_the_chart_set_by_environment_exists() {
+        let known = Sources::of::<Settings>(names::NAMES);
+        let known: Vec<String> = known
+            .known()
+            .iter()
+            .map(|known| format!("MINUTEHAND_{}", known.name.replace('.', "_").to_uppercase()))
+            .collect();
+        let templates = root().join("deploy/helm/minutehand/templates");
+        let templates =
+            std::fs::read_dir(templates).expect("templates").map(|file| file.expect("a file").path());
+        let mut found = 0;
+        for path in templates.chain([root().join("deploy/compose.yaml")]) {
+            let text = std::fs::read_to_string(&path).expect("text");
+            for name in text.split(|c: char| !c.is_ascii_uppercase() && c != '_') {
+                if name.starts_with("MINUTEHAND_") {
+                    assert!(known.iter().any(|known| known == name), "{}: {name}", path.display());
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 10, "{found}");
+    }
+
+    #[test]
     fn what_a_server_needs_comes_together() {
         let refused = |set: &[&str]| {
             let settings =
