@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use minutehand_node::{Clock, SystemClock};
+use minutehand_node::{Clock, SystemClock, ValidTask};
 use minutehand_worker::Run;
 
 use crate::Figure;
@@ -72,7 +72,8 @@ pub async fn child(folder: &Path, drain: bool) -> Result<(), Failure> {
     loop {
         let now = SystemClock.now();
         let due = |n: u64| now.plus_millis((n.wrapping_mul(7_919) % AHEAD_MS) as i64);
-        let tasks: Vec<_> = (number..number + BULK).map(|n| sample_task(n, due(n), 64)).collect();
+        let tasks = (number..number + BULK).map(|n| ValidTask::new(sample_task(n, due(n), 64), now));
+        let tasks: Vec<ValidTask> = tasks.collect::<Result<_, _>>()?;
         let ids: Vec<String> = tasks.iter().map(|task| format!("{}\n", task.id)).collect();
         let answers = rig.scheduler.gateway().create(tasks).await;
         let acknowledged =

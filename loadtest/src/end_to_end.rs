@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use minutehand_embedded::{Config as StoreConfig, EmbeddedStore};
 use minutehand_engine::Config;
 use minutehand_model::{QueueName, Timestamp};
-use minutehand_node::{Clock, SystemClock};
+use minutehand_node::{Clock, SystemClock, ValidTask};
 use minutehand_ports::ExecutionQueue;
 use minutehand_standalone::Scheduler;
 use minutehand_worker::{FnHandler, HistoryPolicy, Run, Verdict, Worker};
@@ -118,9 +118,8 @@ impl Rig {
         let calls = Arc::new(Semaphore::new(CALLS_MAX));
         for first in numbers.clone().step_by(BULK as usize) {
             let permit = Arc::clone(&calls).acquire_owned().await?;
-            let tasks = (first..numbers.end.min(first + BULK))
-                .map(|n| sample_task(n, due(n), payload_bytes))
-                .collect();
+            let valid = |n| ValidTask::new(sample_task(n, due(n), payload_bytes), SystemClock.now());
+            let tasks = (first..numbers.end.min(first + BULK)).map(valid).collect::<Result<_, _>>()?;
             let gateway = Arc::clone(self.scheduler.gateway());
             tokio::spawn(async move {
                 for answer in gateway.create(tasks).await {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use minutehand_embedded::{Config as StoreConfig, EmbeddedStore};
 use minutehand_engine::Config;
 use minutehand_model::{Block, Fact, LogOffset, PartitionId, Task, Timestamp, TimetableEntry};
-use minutehand_node::{Clock, SystemClock};
+use minutehand_node::{Clock, SystemClock, ValidTask};
 use minutehand_ports::Timetable;
 use minutehand_standalone::Scheduler;
 
@@ -111,7 +111,8 @@ async fn miss(folder: &Path, tasks: u64, payload_bytes: usize) -> Result<(), Fai
     let scheduler = Scheduler::start_by(clock, store, Config::default());
     scheduler.ready().await?;
     // So that each partition has applied the first offset of its log, which all the others have as well.
-    let first = (0..64).map(|number| sample_task(ON_TIME_FROM - 1 - number, Behind.now(), 1)).collect();
+    let first = (0..64).map(|number| sample_task(ON_TIME_FROM - 1 - number, Behind.now(), 1));
+    let first = first.map(|task| ValidTask::new(task, Behind.now())).collect::<Result<_, _>>()?;
     for answer in scheduler.gateway().create(first).await {
         answer?;
     }
