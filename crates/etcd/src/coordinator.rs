@@ -64,7 +64,8 @@ impl EtcdCoordinator {
         member.check()?;
         let (pulse, beats) = Pulse::begin();
         let (config, member) = (config.clone(), member.clone());
-        let begin = async move { Membership::begin(&config, &member, partitions, beats).await };
+        // On the heap: the driver's futures are large.
+        let begin = Box::pin(async move { Membership::begin(&config, &member, partitions, beats).await });
         let (membership, thread) = on_own_thread("lease", begin).await.map_err(StartError::Thread)?;
         Ok(EtcdCoordinator { membership: membership?, _pulse: pulse, _thread: thread })
     }

@@ -54,9 +54,9 @@ mod tests {
                     count.send_modify(|count| *count += 1);
                     tokio::task::yield_now().await;
                 }
-            })
+            });
         };
-        let (_task, _thread) = on_own_thread("test", spawn).await.unwrap();
+        let ((), _thread) = on_own_thread("test", spawn).await.unwrap();
         // The only thread of this runtime does nothing but this.
         while *counted.borrow() < 1_000 {
             thread::yield_now();
@@ -70,9 +70,9 @@ mod tests {
             tokio::spawn(async move {
                 let _held = sender;
                 std::future::pending::<()>().await;
-            })
+            });
         };
-        let (_task, thread) = on_own_thread("test", spawn).await.unwrap();
+        let ((), thread) = on_own_thread("test", spawn).await.unwrap();
         drop(thread);
         assert!(ended.changed().await.is_err(), "what it held is gone");
     }

@@ -14,6 +14,7 @@ mod lines;
 mod observer;
 mod output;
 mod permission;
+mod service_manager;
 mod settings;
 mod signals;
 mod telemetry;

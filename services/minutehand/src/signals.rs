@@ -6,6 +6,8 @@ use minutehand_cli::{Exit, Failure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::service_manager;
+
 /// How a shell tells that a signal ended a process.
 const EXIT_BY_SIGNAL: i32 = 128;
 
@@ -74,6 +76,7 @@ async fn ask_to_stop(
             eprintln!("stopped at once, by a second signal");
             std::process::exit(EXIT_BY_SIGNAL + came.as_raw_value());
         }
+        service_manager::stopping();
         tracing::info!("stopping in order; a second signal stops at once");
     }
 }

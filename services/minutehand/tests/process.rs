@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -25,10 +26,15 @@ impl Drop for Running {
 
 impl Running {
     fn start(folder: &Path, words: &[&str]) -> Running {
+        Running::start_with(folder, words, &[])
+    }
+
+    fn start_with(folder: &Path, words: &[&str], environment: &[(&str, &str)]) -> Running {
         let mut child = Command::new(env!("CARGO_BIN_EXE_minutehand"))
             .current_dir(folder)
             .args(["dev", "--http", "127.0.0.1:0", "--data-dir", "data"])
             .args(words)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -151,4 +157,28 @@ fn a_tokens_file_without_a_token_is_refused() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains("there is no token in it"), "{said}");
+}
+
+#[test]
+fn a_service_manager_hears_of_ready_alive_and_stopping() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    let hears = |wanted: &str| {
+        let mut said = [0; 256];
+        loop {
+            let length = socket.recv(&mut said).expect("it is told");
+            if said[..length].starts_with(wanted.as_bytes()) {
+                return;
+            }
+        }
+    };
+    let told = [("NOTIFY_SOCKET", path.to_str().expect("text")), ("WATCHDOG_USEC", "100000")];
+    let mut running = Running::start_with(folder.path(), &[], &told);
+    hears("READY=1");
+    hears("WATCHDOG=1");
+    hears("WATCHDOG=1");
+    running.signal(Signal::TERM);
+    hears("STOPPING=1");
+    assert!(running.child.wait().expect("it ends").success());
 }

@@ -19,6 +19,7 @@ use super::greeting::greeting;
 use super::process::Process;
 use super::waiting::Waiting;
 use super::{configs, failure, health, servers, token};
+use crate::service_manager;
 use crate::settings::Settings;
 use crate::signals::{Signals, unless};
 
@@ -83,6 +84,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
             ],
         )
     );
+    service_manager::ready();
     let mut directory_failed = directory.failed();
     let mut reason = None;
     tokio::select! {

@@ -20,6 +20,7 @@ use super::greeting::greeting;
 use super::process::Process;
 use super::waiting::Waiting;
 use super::{configs, failure, health, servers, token};
+use crate::service_manager;
 use crate::settings::Settings;
 use crate::signals::{Signals, unless};
 
@@ -93,6 +94,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
             ],
         )
     );
+    service_manager::ready();
 
     let mut coordinator_failed = coordinator.failed();
     let mut reason = None;

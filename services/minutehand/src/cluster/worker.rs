@@ -18,6 +18,7 @@ use super::{configs, failure, health, servers, token};
 use crate::executors::{Executors, Unclaimed};
 use crate::observer::Observer;
 use crate::permission::CommandPermission;
+use crate::service_manager;
 use crate::settings::{Settings, WorkerConfig};
 use crate::signals::{Signals, unless};
 
@@ -71,6 +72,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
             ],
         )
     );
+    service_manager::ready();
     let by_itself = tokio::select! {
         () = &mut stop_asked => None,
         ended = &mut running => Some(ended),

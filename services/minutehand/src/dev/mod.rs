@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use crate::descriptors::Descriptors;
 use crate::executors::Executors;
 use crate::permission::CommandPermission;
+use crate::service_manager;
 use crate::settings::{self, Mode};
 use crate::signals::{Signals, unless, until_true};
 use crate::telemetry;
@@ -94,6 +95,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         let followed = changes.apply(scheduler.gateway(), crontabs, AtStart::Now, SystemClock.now()).await?;
         let schedules = (!args.crontab.is_empty()).then_some(followed.schedules);
         println!("{}", greeting::greeting(http, is_tls, &data_dir, schedules));
+        service_manager::ready();
         Ok::<(), Failure>(())
     });
     let work = async {
