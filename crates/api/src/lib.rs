@@ -11,6 +11,7 @@ mod headers;
 mod instruction;
 mod invalid;
 pub mod json;
+mod lease;
 mod payload;
 mod problem;
 mod retry;
@@ -28,10 +29,11 @@ pub use headers::Headers;
 pub use instruction::{is_instruction, validate_instruction};
 pub use invalid::InvalidField;
 pub use json::{Malformed, Unread};
+pub use lease::{LeaseAnswer, LeaseAnswers, LeaseTerms, LeaseWord, NewLeases, parse_group};
 pub use payload::{Payload, body_of};
 pub use problem::{Problem, ProblemKind};
 pub use retry::Retry;
-pub use routes::ScheduleAction;
+pub use routes::{QueueAction, ScheduleAction};
 pub use schedule::{Definition, Misfire, NewSchedule, merged};
 pub use task::{
     DurationSchema, Move, NewTask, NewTasks, TaskMove, choice, due_time, name_refused, parse_queue,

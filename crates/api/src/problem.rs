@@ -39,6 +39,8 @@ choice!(
         RevisionMismatch = "urn:minutehand:problem:revision-mismatch",
         /// Too large.
         TooLarge = "urn:minutehand:problem:too-large",
+        /// Too many at once; try again.
+        TooMany = "urn:minutehand:problem:too-many",
         /// Unsupported media type.
         UnsupportedMediaType = "urn:minutehand:problem:unsupported-media-type",
         /// Misdirected request.
@@ -88,6 +90,7 @@ impl ProblemKind {
             ProblemKind::UnsupportedMediaType => 415,
             ProblemKind::Misdirected => 421,
             ProblemKind::InvalidField => 422,
+            ProblemKind::TooMany => 429,
             ProblemKind::Internal | ProblemKind::StoreFailed => 500,
             ProblemKind::NotReady | ProblemKind::Unavailable | ProblemKind::BulkStopped => 503,
             ProblemKind::StoreFull => 507,

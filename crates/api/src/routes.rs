@@ -40,8 +40,18 @@ pub const PREVIEW: &str = "/v1/namespaces/{ns}/schedules/{id}/preview";
 pub const BACKFILLS: &str = "/v1/namespaces/{ns}/schedules/{id}/backfills";
 /// Queues.
 pub const QUEUES: &str = "/v1/queues";
-/// A queue.
+/// A queue. What is done with it has a colon and a [`QueueAction`] behind it.
 pub const QUEUE: &str = "/v1/queues/{queue}";
+/// [`QueueAction::Lease`].
+pub const QUEUE_LEASE: &str = "/v1/queues/{queue}:lease";
+/// [`QueueAction::Ack`].
+pub const QUEUE_ACK: &str = "/v1/queues/{queue}:ack";
+/// [`QueueAction::Nack`].
+pub const QUEUE_NACK: &str = "/v1/queues/{queue}:nack";
+/// [`QueueAction::Extend`].
+pub const QUEUE_EXTEND: &str = "/v1/queues/{queue}:extend";
+/// [`QueueAction::Snooze`].
+pub const QUEUE_SNOOZE: &str = "/v1/queues/{queue}:snooze";
 /// The dead letters of a queue.
 pub const DEAD_LETTERS: &str = "/v1/queues/{queue}/dead-letters";
 /// Running dead letters again.
@@ -76,6 +86,35 @@ choice!(
         Rollback = "rollback",
     }
 );
+
+choice!(
+    /// What can be done with a queue.
+    QueueAction, "action" {
+        /// Executions are handed out for a while.
+        Lease = "lease",
+        /// Leased executions have run.
+        Ack = "ack",
+        /// Leased executions have failed.
+        Nack = "nack",
+        /// Leases last longer, or are given back.
+        Extend = "extend",
+        /// Leased executions are to run later.
+        Snooze = "snooze",
+    }
+);
+
+impl QueueAction {
+    /// Its path.
+    pub const fn route(self) -> &'static str {
+        match self {
+            QueueAction::Lease => QUEUE_LEASE,
+            QueueAction::Ack => QUEUE_ACK,
+            QueueAction::Nack => QUEUE_NACK,
+            QueueAction::Extend => QUEUE_EXTEND,
+            QueueAction::Snooze => QUEUE_SNOOZE,
+        }
+    }
+}
 
 impl ScheduleAction {
     /// Its path.
@@ -126,7 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn every_action_stands_behind_its_schedule() {
+    fn every_action_stands_behind_its_queue_or_schedule() {
+        for action in QueueAction::ALL {
+            assert_eq!(action.route(), format!("{QUEUE}:{action}"));
+        }
         for action in ScheduleAction::ALL {
             assert_eq!(action.route(), format!("{SCHEDULE}:{action}"));
         }

@@ -138,12 +138,7 @@ async fn end_to_end(folder: &Path) {
     while settled < TICKS * BATCH {
         let deliveries = store.poll(&queue, "workers", 4_096).await.expect("polled");
         settled += deliveries.len() as u64;
-        let settlement = |delivery: minutehand_ports::Delivery| Settlement {
-            id: delivery.id,
-            commands: Vec::new(),
-            dead_letter: None,
-            outcome: None,
-        };
+        let settlement = |delivery: minutehand_ports::Delivery| Settlement::bare(delivery.id);
         store
             .settle(&queue, "workers", deliveries.into_iter().map(settlement).collect())
             .await

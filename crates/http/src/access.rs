@@ -7,8 +7,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use minutehand_api::{ProblemKind, ScheduleAction, parse_queue, routes};
-use minutehand_model::Namespace;
+use minutehand_api::{ProblemKind, QueueAction, ScheduleAction, parse_queue, routes};
+use minutehand_model::{Choice, Namespace};
 use minutehand_node::InvalidField;
 
 use crate::api::Api;
@@ -29,6 +29,24 @@ pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     }
     request.extensions_mut().insert(grant);
     next.run(request).await
+}
+
+/// Lets another gateway pass: who bears a token of the cluster may do what the caller that it speaks for may.
+pub(crate) async fn authenticate_peer(
+    State(api): State<Arc<Api>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(places) = &api.lease_places else {
+        return Problem::not_found("there is no other gateway").into_response();
+    };
+    match grant(&places.tokens, request.headers()) {
+        Ok(grant) => {
+            request.extensions_mut().insert(grant);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// Whether a method only asks.
@@ -100,13 +118,13 @@ impl Scoped {
     /// The same, split at its last colon.
     pub(crate) fn id_and_verb(&self) -> Result<(&str, &str), Problem> {
         let text = self.id()?;
-        text.rsplit_once(':').ok_or_else(|| no_such_action(text))
+        text.rsplit_once(':').ok_or_else(|| no_such_action::<ScheduleAction>(text))
     }
 }
 
 /// There is no such action.
-pub(crate) fn no_such_action(given: &str) -> Problem {
-    let limit = format!("…:{}", ScheduleAction::WORDS.join(", …:"));
+pub(crate) fn no_such_action<A: Choice>(given: &str) -> Problem {
+    let limit = format!("…:{}", A::WORDS.join(", …:"));
     let problem = Problem::not_found(format!("there is no action at {given:?}"));
     problem.about("action", limit, minutehand_api::json::shortened(given))
 }
@@ -133,6 +151,14 @@ impl FromRequestParts<Arc<Api>> for Everywhere {
 impl Everywhere {
     pub(crate) fn queue(&self) -> Result<minutehand_model::QueueName, Problem> {
         Ok(parse_queue(find(&self.params, "queue")?)?)
+    }
+
+    /// The queue, and what is to be done with it, which stands behind its last colon.
+    pub(crate) fn queue_and_action(&self) -> Result<(minutehand_model::QueueName, QueueAction), Problem> {
+        let text = find(&self.params, "queue")?;
+        let (queue, action) = text.rsplit_once(':').ok_or_else(|| no_such_action::<QueueAction>(text))?;
+        let action = action.parse().map_err(|_| no_such_action::<QueueAction>(action))?;
+        Ok((parse_queue(queue)?, action))
     }
 }
 

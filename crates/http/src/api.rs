@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use minutehand_metrics::HttpMetrics;
 use minutehand_node::Gateway;
+use minutehand_worker::Leases;
 use tokio::sync::Semaphore;
 
 use crate::idempotency::IdempotencyKeys;
 use crate::ids::IdSource;
+use crate::lease_places::LeasePlaces;
 use crate::namespaces::{NamespacePolicy, Namespaces};
 use crate::tokens::Tokens;
 
@@ -24,6 +26,10 @@ pub struct ApiConfig {
     pub namespaces: NamespacePolicy,
     /// Makes ids for tasks without one.
     pub ids: IdSource,
+    /// Executions on lease; `None`: nothing can be leased here.
+    pub leases: Option<Leases>,
+    /// Where other gateways hold leases; `None`: there are no others.
+    pub lease_places: Option<LeasePlaces>,
     /// What `/metrics` answers.
     pub metrics: RenderMetrics,
     /// The worker group that queue depths are shown for unless the caller names one.
@@ -36,6 +42,8 @@ pub(crate) struct Api {
     pub(crate) tokens: Tokens,
     pub(crate) namespaces: Namespaces,
     pub(crate) ids: IdSource,
+    pub(crate) leases: Option<Leases>,
+    pub(crate) lease_places: Option<LeasePlaces>,
     pub(crate) metrics: RenderMetrics,
     pub(crate) default_group: String,
     pub(crate) idempotency: IdempotencyKeys,
@@ -58,6 +66,8 @@ impl Api {
             tokens: config.tokens,
             namespaces: Namespaces::new(config.namespaces),
             ids: config.ids,
+            leases: config.leases,
+            lease_places: config.lease_places,
             metrics: config.metrics,
             default_group: config.default_group,
             idempotency: IdempotencyKeys::default(),

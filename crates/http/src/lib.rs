@@ -13,6 +13,7 @@ mod content;
 mod cursor;
 mod idempotency;
 mod ids;
+mod lease_places;
 mod namespaces;
 mod node_router;
 mod openapi;
@@ -30,6 +31,7 @@ pub use axum::Router;
 
 pub use api::{ApiConfig, RenderMetrics};
 pub use ids::IdSource;
+pub use lease_places::LeasePlaces;
 pub use namespaces::NamespacePolicy;
 pub use node_router::{NodeConfig, node_router, waiting_router};
 pub use openapi::openapi_json;

@@ -8,7 +8,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Array, Object, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{bulk, operations, partitions, queues, schedule_actions, schedules, tasks};
+use crate::routes::{bulk, leases, operations, partitions, queues, schedule_actions, schedules, tasks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -36,6 +36,7 @@ use crate::routes::{bulk, operations, partitions, queues, schedule_actions, sche
         schedule_actions::trigger, schedule_actions::backfill, schedule_actions::stop_backfill,
         schedule_actions::forget_runs, schedules::backfills,
         queues::list, queues::show, queues::dead_letters, queues::replay, queues::discard,
+        leases::lease, leases::ack, leases::nack, leases::extend, leases::snooze,
         operations::list_namespaces, operations::create_namespace, operations::partitions, operations::damage, operations::buckets,
         partitions::skip,
         operations::metrics, operations::live, operations::ready, operations::openapi,

@@ -151,6 +151,8 @@ problems! {
         "403": "The token does not allow it",
         "default": "Another problem",
     }
+    /// What operations that have only so much room may be answered with.
+    TooMany { "429": "Too many at once; try again after the seconds in `Retry-After`", }
     /// What operations that depend on the present state may be answered with.
     Conflict { "409": "The present state does not allow it", }
     /// What operations with `If-Match` may be answered with.
@@ -165,7 +167,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match status {
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             StatusCode::UNAUTHORIZED => {

@@ -166,6 +166,14 @@ impl Tokens {
         if tokens.is_empty() { Err(TokenError::None) } else { Ok(Tokens::of(tokens)) }
     }
 
+    /// Keys that only who knows a token has, one for each; the first is that of the first token. Without tokens there is one that
+    /// everybody has.
+    pub(crate) fn lease_keys(&self) -> Vec<[u8; SHA256_OUTPUT_LEN]> {
+        let tokens = self.current();
+        let keys: Vec<_> = tokens.iter().map(|token| token.sha256).collect();
+        if keys.is_empty() { vec![[0; SHA256_OUTPUT_LEN]] } else { keys }
+    }
+
     /// What the bearer of a token may do; `None` when it is not known. Takes as long for every token of one length.
     pub fn grant(&self, presented: &str) -> Option<Grant> {
         let presented = digest(&SHA256, presented.as_bytes());

@@ -10,6 +10,9 @@ use minutehand_node::{
     Created, LetterView, MinuteLoad, PartitionView, Preview, QueueView, Replayed, RunRequested, RunView,
     ScheduleHead, ScheduleView, TaskView,
 };
+use minutehand_worker::Leased;
+
+use crate::lease_places::{self, LeasePlaces};
 
 pub(crate) fn task_handle(namespace: &Namespace, id: &TaskId, created: &Created) -> api::TaskHandle {
     api::TaskHandle {
@@ -58,6 +61,27 @@ fn outcome(outcome: &Outcome) -> api::Outcome {
         detail: outcome.detail.clone(),
         started_at: time_text(outcome.started_at),
         ended_at: time_text(outcome.ended_at),
+    }
+}
+
+pub(crate) fn lease(leased: &Leased, places: Option<&LeasePlaces>) -> api::Lease {
+    let execution = leased.execution();
+    let task = &execution.task;
+    let (payload, payload_base64) = payload(Some(&task.payload));
+    api::Lease {
+        lease_id: lease_places::written(leased.id, places),
+        delivery_token: execution.token.to_string(),
+        execution_id: execution.id.to_string(),
+        message_id: execution.message.to_string(),
+        namespace: task.namespace.to_string(),
+        task_id: task.id.to_string(),
+        schedule: task.origin.as_ref().map(|origin| origin.schedule.to_string()),
+        due_at: time_text(task.due),
+        attempt: task.attempt,
+        payload,
+        payload_base64,
+        headers: task.headers.iter().cloned().collect(),
+        expires_at: time_text(leased.expires_at),
     }
 }
 

@@ -213,6 +213,25 @@ async fn the_token_grows_with_every_hand_out() {
     assert!(tokens.windows(2).all(|pair| pair[0] < pair[1]), "{tokens:?}");
 }
 
+/// Whoever was handed an execution before its present holder settles nothing, though it is in hand here.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_token_settles_nothing() {
+    let client = fresh("old-tokens", 1).await;
+    publish(&client, P0, "t", &[1]).await;
+    let first = KafkaQueue::new(again(&client));
+    let old = drain(&first, 1).await.remove(0);
+    first.close().await;
+    let second = KafkaQueue::new(again(&client));
+    let new = drain(&second, 1).await.remove(0);
+    assert_eq!(old.id, new.id);
+    let held =
+        |delivery: &Delivery| Settlement { held_as: Some(delivery.token), ..Settlement::bare(delivery.id) };
+    assert_eq!(second.settle(&mail(), GROUP, vec![held(&old)]).await.unwrap(), [old.id]);
+    assert_eq!(second.settle(&mail(), GROUP, vec![held(&new)]).await.unwrap(), []);
+    assert_eq!(second.depth(&mail(), GROUP).await.unwrap().waiting, 0);
+    second.close().await;
+}
+
 /// A group whose places the brokers have forgotten does not run again what it may have claimed, and says so; what it cannot have
 /// claimed it runs.
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,7 @@ const OUTCOME: Label = Label { name: "outcome", values: Values::Words(OUTCOMES) 
 const OUTCOMES: &[&str] = &with::<{ OutcomeKind::WORDS.len() + 1 }>(OutcomeKind::WORDS, ABANDONED);
 /// The outcome of a run whose worker went down before it had an answer.
 pub(crate) const ABANDONED: &str = "abandoned";
+const RETURN: Label = Label { name: "why", values: Values::Words(&["expired", "released", "snoozed"]) };
 const RESULT: Label = Label { name: "result", values: Values::Words(&["fired", "skipped", "missed"]) };
 const METHOD: Label = Label {
     name: "method",
@@ -160,6 +161,17 @@ metrics! {
     RUNS = Counter "minutehand_runs_total" Count [QUEUE, OUTCOME];
     /// Runs that have started and not ended.
     RUNS_IN_PROGRESS = Gauge "minutehand_runs_in_progress" Count [QUEUE];
+
+    /// Leases that are out, those whose end is being made durable included.
+    LEASES = Gauge "minutehand_leases" Count [];
+    /// Bytes of the tasks that are out on lease.
+    LEASED_BYTES = Gauge "minutehand_leased_bytes" Bytes [];
+    /// Calls that wait for something to lease.
+    LEASE_WAITERS = Gauge "minutehand_lease_waiters" Count [];
+    /// Leases that ended without an end of the run: not answered in time, given back, or put off by their holder.
+    LEASES_RETURNED = Counter "minutehand_leases_returned_total" Count [QUEUE, RETURN];
+    /// Answers that were refused because there was no such lease, or none any more.
+    LEASE_ANSWERS_LOST = Counter "minutehand_lease_answers_lost_total" Count [QUEUE];
 
     /// Requests to the HTTP API that were answered.
     HTTP_REQUESTS = Counter "minutehand_http_requests_total" Count [ROUTE, METHOD, STATUS];

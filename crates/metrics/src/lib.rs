@@ -38,7 +38,7 @@ pub use log::LogMetrics;
 pub use metric::{HISTOGRAM_BUCKETS, Kind, Label, Metric, Unit, Values};
 pub use partition::{PartitionMetrics, PartitionStanding};
 pub use process::set_build_info;
-pub use queue::{ExpiredExecutions, QueueMetrics, QueueStanding, Queues};
+pub use queue::{ExpiredExecutions, LeaseMetrics, QueueMetrics, QueueStanding, Queues};
 pub use schedule::ScheduleMetrics;
 pub use sink::SinkMetrics;
 pub use store::StoreMetrics;

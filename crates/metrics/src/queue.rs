@@ -8,7 +8,8 @@ use minutehand_model::OutcomeKind;
 
 use crate::bounds::QUEUES_MAX;
 use crate::catalogue::{
-    ABANDONED, DEAD_LETTERS, EXPIRED, QUEUE_DEPTH, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS,
+    ABANDONED, DEAD_LETTERS, EXPIRED, LEASE_ANSWERS_LOST, LEASE_WAITERS, LEASED_BYTES, LEASES,
+    LEASES_RETURNED, QUEUE_DEPTH, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS,
 };
 use crate::label::{ByWord, Names};
 
@@ -79,6 +80,8 @@ pub struct QueueMetrics {
     run: Histogram,
     runs: ByWord<Counter>,
     in_progress: Gauge,
+    returned: ByWord<Counter>,
+    answers_lost: Counter,
 }
 
 impl QueueMetrics {
@@ -91,6 +94,8 @@ impl QueueMetrics {
             run: RUN.histogram(&only),
             runs: ByWord::of(&RUNS, |outcome| RUNS.counter(&[label, outcome])),
             in_progress: RUNS_IN_PROGRESS.gauge(&only),
+            returned: ByWord::of(&LEASES_RETURNED, |why| LEASES_RETURNED.counter(&[label, why])),
+            answers_lost: LEASE_ANSWERS_LOST.counter(&only),
         }
     }
 
@@ -112,10 +117,54 @@ impl QueueMetrics {
         self.in_progress.decrement(1.0);
     }
 
+    /// A lease ended and its run has not: `why` is a word of the metric's label.
+    pub fn returned(&self, why: &str) {
+        self.returned.get(why).increment(1);
+        self.in_progress.decrement(1.0);
+    }
+
+    /// An answer came to a lease that there is not, or not any more.
+    pub fn answer_lost(&self) {
+        self.answers_lost.increment(1);
+    }
+
     /// A run was given up without an answer because the worker went down.
     pub fn abandoned(&self) {
         self.runs.get(ABANDONED).increment(1);
         self.in_progress.decrement(1.0);
+    }
+}
+
+/// What is out on lease; one value of it per process.
+#[derive(Debug)]
+pub struct LeaseMetrics {
+    leases: Gauge,
+    bytes: Gauge,
+    waiters: Gauge,
+}
+
+impl LeaseMetrics {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> LeaseMetrics {
+        LeaseMetrics {
+            leases: LEASES.gauge(&[]),
+            bytes: LEASED_BYTES.gauge(&[]),
+            waiters: LEASE_WAITERS.gauge(&[]),
+        }
+    }
+
+    /// So many leases of so many bytes are out, and so many calls wait.
+    pub fn stand(&self, leases: usize, bytes: usize, waiters: usize) {
+        self.leases.set(leases as f64);
+        self.bytes.set(bytes as f64);
+        self.waiters.set(waiters as f64);
+    }
+}
+
+impl Default for LeaseMetrics {
+    fn default() -> LeaseMetrics {
+        LeaseMetrics::new()
     }
 }
 

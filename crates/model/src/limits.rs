@@ -90,6 +90,26 @@ pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
 /// How long they are remembered, in milliseconds.
 pub const IDEMPOTENCY_KEPT_MS: i64 = DAY_MS;
 
+/// Most executions that one call leases, and answers that one call gives.
+pub const LEASES_OF_CALL_MAX: usize = 1_000;
+/// Longest time that a call waits for something to lease, in milliseconds: less than balancers commonly let a request take.
+pub const LEASE_WAIT_MS_MAX: i64 = 50 * SECOND_MS;
+/// Shortest visibility timeout of a lease, in milliseconds.
+pub const LEASE_VISIBILITY_MS_MIN: i64 = 100;
+/// Longest visibility timeout of a lease, in milliseconds: twelve hours. A lease can be extended any number of times.
+pub const LEASE_VISIBILITY_MS_MAX: i64 = 12 * HOUR_MS;
+/// How often a lease of one execution may end without an answer, as far as one process knows, before the attempt counts as
+/// failed.
+pub const LEASE_EXPIRIES_MAX: u32 = 20;
+/// Most leases that one process holds at once.
+pub const LEASES_MAX: usize = 100_000;
+/// Most bytes of tasks that are out on leases of one process.
+pub const LEASED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Most calls that wait for something to lease at one process: half of the connections that it serves.
+pub const LEASE_WAITERS_MAX: usize = CONNECTIONS_MAX / 2;
+/// Longest name of a worker group, in bytes.
+pub const GROUP_BYTES_MAX: usize = 128;
+
 // The chain of sizes: each link holds the one before it, so what one side takes the next one takes too.
 
 /// What an encoded header costs beside its name and value, in bytes: tags and lengths.

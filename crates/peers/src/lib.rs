@@ -10,6 +10,7 @@
 mod answer;
 mod codec;
 mod feed;
+mod leases;
 mod message;
 mod peer;
 mod question;
@@ -19,6 +20,7 @@ mod token;
 
 pub use answer::{Answer, answer};
 pub use feed::StatusFeed;
+pub use leases::{LEASES_PATH, LeasePeerError, LeasePeers};
 pub use question::Question;
 pub use remote::{ClientError, Directory, RemoteAsk, RemoteConfig};
 pub use status::StatusFrame;

@@ -158,7 +158,7 @@ async fn ask_once(owner: &Peer, question: Bytes, deadline: Instant) -> Option<An
     }
 }
 
-fn client(config: &RemoteConfig) -> Result<Client, ClientError> {
+pub(crate) fn client(config: &RemoteConfig) -> Result<Client, ClientError> {
     // Fails when the process has chosen a provider already, which is then used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()

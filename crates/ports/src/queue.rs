@@ -45,6 +45,9 @@ pub struct Delivery {
 pub struct Settlement {
     /// Which delivery; settled once and for all.
     pub id: DeliveryId,
+    /// The token that whoever says it was told: when the delivery has left this process since it was handed out under it, nothing is
+    /// settled, whoever has it now. `None` says it in the name of whoever has it.
+    pub held_as: Option<DeliveryToken>,
     /// Encoded commands: a retry, a completion. They are durable in the same step, and each is appended to its log once: at
     /// once, or by the partition's owner.
     pub commands: Vec<(PartitionId, Bytes)>,
@@ -57,7 +60,7 @@ pub struct Settlement {
 impl Settlement {
     /// A settlement with nothing beside it.
     pub fn bare(id: DeliveryId) -> Settlement {
-        Settlement { id, commands: Vec::new(), dead_letter: None, outcome: None }
+        Settlement { id, held_as: None, commands: Vec::new(), dead_letter: None, outcome: None }
     }
 }
 
@@ -117,13 +120,14 @@ pub trait ExecutionQueue: Send + Sync + 'static {
     ) -> Result<Vec<Delivery>, PortError>;
 
     /// Makes settlements durable, and answers when they are. A delivery that has become another process's meanwhile,
-    /// where processes share a group, is not settled, and that is no error: it is run there, and settled.
+    /// where processes share a group, is not settled, and that is no error: it is run there, and settled. Those are the
+    /// answer.
     async fn settle(
         &self,
         queue: &QueueName,
         group: &str,
         settlements: Vec<Settlement>,
-    ) -> Result<(), PortError>;
+    ) -> Result<Vec<DeliveryId>, PortError>;
 
     /// Settles deliveries before they run (at-most-once), and answers with those that may run now, when their
     /// settlements are durable. The others have become another process's: they must not run here.
@@ -138,7 +142,8 @@ pub trait ExecutionQueue: Send + Sync + 'static {
     ) -> Result<Vec<DeliveryId>, PortError> {
         let ids: Vec<DeliveryId> = claims.into_iter().map(|claim| claim.id).collect();
         let settlements = ids.iter().map(|id| Settlement::bare(*id)).collect();
-        self.settle(queue, group, settlements).await.map(|()| ids)
+        let lost = self.settle(queue, group, settlements).await?;
+        Ok(ids.into_iter().filter(|id| !lost.contains(id)).collect())
     }
 
     /// Makes reports durable, all of one call together, and answers when they are. A report that is repeated after

@@ -42,6 +42,7 @@ pub use generators::Language;
 pub use kafka::{Kafka, KafkaOptions};
 pub use prerequisites::{InstallError, Missing, install, missing};
 pub use program::Program;
+pub use programs::java;
 pub use proxy::Proxy;
 pub use security::{CertificateError, Certificates, PASSWORD, USER};
 pub use server::{Server, ServerError};

@@ -95,6 +95,8 @@ const CHECKS: &[(Missing, Check)] = &[
         },
         |_| has_openssl_headers(),
     ),
+    (Missing { what: "python3, to run an example", packages: &["python3"] }, |_| is_on_path("python3")),
+    (Missing { what: "Node 18 or newer, to run an example", packages: &["nodejs"] }, |_| has_node()),
     (Missing { what: "kcat, as a producer that is not ours", packages: &["kcat"] }, |_| is_on_path("kcat")),
     (Missing { what: "the program openssl, to make certificates for tests", packages: &["openssl"] }, |_| {
         programs::printed(Command::new("openssl").arg("version")).is_some()
@@ -159,6 +161,11 @@ fn has_protoc() -> bool {
         programs::printed(&mut command)
     };
     tempfile::tempdir().ok().and_then(|folder| compiles(folder.path())).is_some()
+}
+
+/// Whether there is a Node that has `fetch`.
+fn has_node() -> bool {
+    programs::printed(Command::new("node").args(["-e", "if (!globalThis.fetch) process.exit(1)"])).is_some()
 }
 
 fn has_openssl_headers() -> bool {

@@ -15,7 +15,7 @@ pub(crate) const GO_MIN: (u32, u32) = (1, 26);
 const NODE_MIN: u32 = 18;
 
 /// Java: the one of `JAVA_HOME`, the one on the path, or one where systems keep several, if it is the right one.
-pub(crate) fn java() -> Option<PathBuf> {
+pub fn java() -> Option<PathBuf> {
     let of_home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     let kept = fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten();
     let mut kept: Vec<PathBuf> = kept.map(|entry| entry.path().join("bin/java")).collect();

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures::FutureExt;
-use minutehand_model::{Execution, ExecutionId, MessageId, Task, TaskKey};
+use minutehand_model::{DeliveryToken, Execution, ExecutionId, MessageId, Task, TaskKey};
 use minutehand_ports::{Delivery, DeliveryId};
 use minutehand_record::{DecodeError, task};
 
@@ -30,6 +30,8 @@ pub(crate) struct Ticket {
     pub(crate) encoded: Bytes,
     /// Whether the delivery is settled before it runs.
     pub(crate) is_claimed: bool,
+    /// See [`Settlement::held_as`](minutehand_ports::Settlement::held_as).
+    pub(crate) held_as: Option<DeliveryToken>,
 }
 
 /// A delivery that can be run.
@@ -46,6 +48,7 @@ pub(crate) fn prepare(delivery: &Delivery) -> Result<Prepared, DecodeError> {
         key: delivery.key,
         encoded: delivery.encoded.clone(),
         is_claimed: task.guarantee.settles_first(),
+        held_as: None,
     };
     let execution = Execution {
         id: ExecutionId::of(&task),

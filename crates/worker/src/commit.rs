@@ -48,15 +48,24 @@ impl Batch {
     }
 }
 
-/// Commits a batch, trying again while that may help, and answers with the claims, which may now run.
+/// What a commit has made durable.
+#[derive(Default)]
+pub(crate) struct Committed {
+    /// The claims that may now run.
+    pub(crate) claimed: Vec<Prepared>,
+    /// Deliveries that had become another process's: they were not settled.
+    pub(crate) lost: BTreeSet<DeliveryId>,
+}
+
+/// Commits a batch, trying again while that may help.
 pub(crate) async fn commit(
     settings: &Settings,
     queue: &QueueName,
     batch: Batch,
-) -> Result<Vec<Prepared>, PortError> {
+) -> Result<Committed, PortError> {
     let Batch { settlements, claims, reports } = batch;
     // At the same time, so that a store may make them durable in one step.
-    let ((), claims) =
+    let (lost, claimed) =
         futures::try_join!(settle(settings, queue, settlements), claim(settings, queue, claims))?;
     if !reports.is_empty() {
         let count = reports.len();
@@ -67,19 +76,26 @@ pub(crate) async fn commit(
             settings.observer.unreported(queue, count);
         }
     }
-    Ok(claims)
+    Ok(Committed { claimed, lost })
 }
 
-/// Settles what has ended. What the queue refuses for good is set aside, and takes nothing else with it.
-async fn settle(settings: &Settings, queue: &QueueName, told: Vec<Told>) -> Result<(), PortError> {
-    let mut parts = Parts::of(told);
+/// Settles what has ended; answers with what another process has by now. What the queue refuses for good is set aside, and takes nothing else with it.
+async fn settle(
+    settings: &Settings,
+    queue: &QueueName,
+    told: Vec<Told>,
+) -> Result<BTreeSet<DeliveryId>, PortError> {
+    let (mut parts, mut lost) = (Parts::of(told), BTreeSet::new());
     while let Some(part) = parts.next() {
         let settled = persist(settings, queue, || {
             let settlements = part.iter().map(|told| told.settlement.clone()).collect();
             settings.port.settle(queue, &settings.group, settlements)
         });
         match settled.await {
-            Ok(()) => settings.observer.settled(queue, part.len()),
+            Ok(elsewhere) => {
+                settings.observer.settled(queue, part.len() - elsewhere.len());
+                lost.extend(elsewhere);
+            }
             Err(error) => {
                 if let Some((told, error)) = parts.divide(part, error)? {
                     set_aside(settings, queue, &told, error).await?;
@@ -87,7 +103,7 @@ async fn settle(settings: &Settings, queue: &QueueName, told: Vec<Told>) -> Resu
             }
         }
     }
-    Ok(())
+    Ok(lost)
 }
 
 /// Settles executions that run at most once; those that another process has by now are dropped, and those that the queue refuses
@@ -144,7 +160,7 @@ async fn set_aside(
             settings.port.settle(queue, &settings.group, vec![settlement.clone()])
         });
         match settled.await {
-            Ok(()) => {
+            Ok(_) => {
                 warn!(%queue, delivery = ?id, error = %refused, "{what}");
                 settings.observer.settled(queue, 1);
                 return Ok(());

@@ -39,8 +39,10 @@ mod bulkheads;
 mod commit;
 mod decide;
 mod dues;
+mod ends;
 mod handler;
 mod last_word;
+mod lease;
 mod observer;
 mod places;
 #[cfg(unix)]
@@ -57,7 +59,11 @@ pub use attempt::TIMEOUT_HEADER;
 pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
 pub use dues::GivenDues;
 pub use handler::{FnHandler, Handler, Verdict};
-pub use observer::{EndedRun, NoObserver, WorkerObserver};
+pub use lease::{
+    Answered, LeaseAnswer, LeaseError, LeaseHolder, LeaseId, LeaseLimits, LeaseRequest, LeaseStanding,
+    Leased, Leases, LeasesConfig,
+};
+pub use observer::{EndedRun, LeaseEnd, NoObserver, WorkerObserver};
 pub use places::Places;
 #[cfg(unix)]
 pub use process::{COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor, USER_HEADER};

@@ -18,6 +18,17 @@ pub struct EndedRun<'a> {
     pub ended_at: Timestamp,
 }
 
+/// How a lease ends without an end of its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// Its time is over, or its delivery was handed out anew.
+    Expired,
+    /// Its holder gave it back.
+    Released,
+    /// Its holder wants it later.
+    Snoozed,
+}
+
 /// Is told what a worker does. Every method has an empty default; none may block.
 pub trait WorkerObserver: Send + Sync + 'static {
     /// A handler was started: how late it is (`started_at - due`) and how much of that was publication
@@ -42,6 +53,12 @@ pub trait WorkerObserver: Send + Sync + 'static {
 
     /// So many ends of at-most-once runs could not be recorded and are known to the log of this process alone.
     fn unreported(&self, _queue: &QueueName, _count: usize) {}
+
+    /// A lease ended whose run has not: the execution is handed out again, or due again.
+    fn lease_ended(&self, _queue: &QueueName, _how: LeaseEnd) {}
+
+    /// An answer came to a lease that there is not, or not any more.
+    fn lease_lost(&self, _queue: &QueueName) {}
 
     /// The queue failed; when its class is `Retry` the worker goes on trying.
     fn troubled(&self, _queue: &QueueName, _error: &PortError) {}

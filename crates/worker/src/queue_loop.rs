@@ -9,23 +9,17 @@ use std::pin::{Pin, pin};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{Future, FutureExt};
-use minutehand_model::{Command, Outcome, OutcomeKind, PartitionId, Task, TaskKey};
-use minutehand_ports::{
-    DeadLetter, Delivery, DeliveryId, ErrorClass, PortError, Report, Settlement, Stop, StopReceiver,
-};
-use minutehand_record::{DecodeError, command};
+use minutehand_ports::{Delivery, DeliveryId, ErrorClass, PortError, Stop, StopReceiver};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::attempt::{Finish, Prepared, Started, Ticket, prepare, start, supervise, timeout_ms};
 use crate::bulkheads::{Bulkheads, Held, Target};
-use crate::commit::{Batch, commit, pause_after};
-use crate::decide::{Ended, after_stop, decide, shortened};
+use crate::commit::{Batch, Committed, commit, pause_after};
+use crate::decide::after_stop;
 use crate::handler::Verdict;
-use crate::observer::EndedRun;
 use crate::places::Place;
-use crate::refused::Told;
 use crate::run::{Run, StopCause};
 use crate::settings::{Lane, Settings, duration_ms};
 use crate::stops::{EarlyStops, is_meant};
@@ -89,7 +83,7 @@ pub(crate) struct QueueLoop<'a> {
     stops: EarlyStops,
 
     next: Batch,
-    commit: Option<BoxFuture<'a, Result<Vec<Prepared>, PortError>>>,
+    commit: Option<BoxFuture<'a, Result<Committed, PortError>>>,
     /// What is in the commit that is in flight.
     committing: Vec<DeliveryId>,
     claiming: usize,
@@ -256,11 +250,11 @@ impl<'a> QueueLoop<'a> {
             } else if let Some(delivery) = self.taken.pop_front() {
                 match prepare(&delivery) {
                     Ok(prepared) if prepared.ticket.is_claimed && delivery.may_have_run => {
-                        self.doubt(prepared)
+                        self.next.doubt(self.settings, &self.lane.queue, prepared)
                     }
                     Ok(prepared) if prepared.ticket.is_claimed => self.next.claims.push(prepared),
                     Ok(prepared) => self.admit(prepared, place),
-                    Err(error) => self.set_aside(delivery, &error),
+                    Err(error) => self.next.set_aside(self.settings, &self.lane.queue, delivery, &error),
                 }
             }
         }
@@ -310,27 +304,10 @@ impl<'a> QueueLoop<'a> {
         }
     }
 
-    /// Gives a run that was not started back to the scheduler: the same attempt, due a while from now. That is told in
-    /// one step with its settlement, or behind its claim.
     fn put_off(&mut self, prepared: Prepared, delay_ms_min: i64) {
-        let Prepared { ticket, execution } = prepared;
         let spread_ms = (self.settings.random)() % u64::try_from(delay_ms_min).unwrap_or(0).saturating_add(1);
         let delay_ms = delay_ms_min.saturating_add(i64::try_from(spread_ms).unwrap_or(0));
-        let due = self.settings.now().plus_millis(delay_ms).max(execution.task.due.plus_millis(1));
-        let task = Task { due: self.settings.dues.give(ticket.key, due), ..execution.task };
-        let command = Command::Create(minutehand_record::task::record(&task));
-        self.settings.observer.put_off(&self.lane.queue);
-        let end = End { commands: encoded(ticket.delivery.partition, &[command]), ..End::default() };
-        self.tell_end(&ticket, end);
-    }
-
-    /// Gives up a run that may have been claimed before: whether it has run is for a person to find out.
-    fn doubt(&mut self, prepared: Prepared) {
-        let Prepared { ticket, execution } = prepared;
-        let run = Run::new(execution, self.settings.now());
-        let reason = "it runs at most once, and may have run: the queue has lost its group's place; \
-            replay it if it has not run";
-        self.settle(Ticket { is_claimed: false, ..ticket }, &run, Verdict::discard(reason));
+        self.next.put_off(self.settings, &self.lane.queue, prepared, delay_ms);
     }
 
     fn stop(&mut self, stop: Stop) {
@@ -379,68 +356,7 @@ impl<'a> QueueLoop<'a> {
     }
 
     fn settle(&mut self, ticket: Ticket, run: &Run, verdict: Verdict) {
-        let Settings { observer, random, history, .. } = self.settings;
-        let (task, ended_at, partition) = (run.task(), self.settings.now(), ticket.delivery.partition);
-        // Most runs succeed, and need no number.
-        let random = if matches!(verdict, Verdict::Failure { .. }) { random() } else { 0 };
-        let ended = Ended { task, encoded: &ticket.encoded, partition, at: ended_at, random };
-        let decision = decide(ended, verdict, |due| self.settings.dues.give(ticket.key, due));
-        observer.ended(
-            &self.lane.queue,
-            EndedRun {
-                task,
-                kind: decision.kind,
-                detail: &decision.detail,
-                started_at: run.started_at(),
-                ended_at,
-            },
-        );
-        let outcome = history.wants(decision.kind, task.origin.is_some()).then(|| Outcome {
-            execution: run.execution().id,
-            attempt: task.attempt,
-            kind: decision.kind,
-            detail: decision.detail,
-            due: task.due,
-            started_at: run.started_at(),
-            ended_at,
-        });
-        let end = End {
-            commands: encoded(partition, &decision.commands),
-            dead_letter: decision.dead_letter,
-            outcome: outcome.map(|outcome| (ticket.key, outcome)),
-            is_well: matches!(decision.kind, OutcomeKind::Succeeded | OutcomeKind::Cancelled),
-        };
-        self.tell_end(&ticket, end);
-    }
-
-    /// What follows from the end of a delivery becomes part of the next commit.
-    fn tell_end(&mut self, ticket: &Ticket, end: End) {
-        let End { commands, dead_letter, outcome, is_well } = end;
-        if !ticket.is_claimed {
-            let settlement = Settlement { id: ticket.delivery, commands, dead_letter, outcome };
-            let (key, encoded) = (ticket.key, ticket.encoded.clone());
-            self.next.settlements.push(Told { settlement, key, encoded, is_well });
-        } else if !commands.is_empty() || dead_letter.is_some() || outcome.is_some() {
-            self.next.reports.push(Report { id: ticket.delivery, commands, dead_letter, outcome });
-        }
-    }
-
-    fn set_aside(&mut self, delivery: Delivery, error: &DecodeError) {
-        warn!(queue = %self.lane.queue, delivery = ?delivery.id, %error, "set aside");
-        self.settings.observer.set_aside(&self.lane.queue);
-        let letter = DeadLetter {
-            queue: self.lane.queue.clone(),
-            partition: delivery.id.partition,
-            key: delivery.key,
-            at: self.settings.now(),
-            attempts: 0,
-            reason: shortened(format!("the execution cannot be understood: {error}")),
-            encoded: delivery.encoded.clone(),
-        };
-        let commands = encoded(delivery.id.partition, &gone(delivery.key));
-        let settlement = Settlement { id: delivery.id, commands, dead_letter: Some(letter), outcome: None };
-        let Delivery { key, encoded, .. } = delivery;
-        self.next.settlements.push(Told { settlement, key, encoded, is_well: false });
+        self.next.settle(self.settings, &self.lane.queue, &ticket, run, verdict);
     }
 
     // Committing.
@@ -453,9 +369,9 @@ impl<'a> QueueLoop<'a> {
         }
     }
 
-    fn committed(&mut self, committed: Result<Vec<Prepared>, PortError>) -> Result<(), PortError> {
+    fn committed(&mut self, committed: Result<Committed, PortError>) -> Result<(), PortError> {
         self.commit = None;
-        let claimed = committed?;
+        let Committed { claimed, .. } = committed?;
         self.committing.clear();
         self.claiming = 0;
         self.claimed.extend(claimed);
@@ -580,28 +496,6 @@ impl Drop for QueueLoop<'_> {
         self.running.clear();
         self.let_go(ids);
     }
-}
-
-/// What follows from the end of a delivery.
-#[derive(Default)]
-struct End {
-    commands: Vec<(PartitionId, bytes::Bytes)>,
-    dead_letter: Option<DeadLetter>,
-    outcome: Option<(TaskKey, Outcome)>,
-    /// The run succeeded, or was cancelled.
-    is_well: bool,
-}
-
-/// What a schedule hears when the execution of that task cannot be read: nothing else would end the run.
-fn gone(key: TaskKey) -> Vec<Command> {
-    // A record of somebody else has no task.
-    let is_ours = key != TaskKey(0);
-    let completed = Command::Completed { key, due: None, kind: OutcomeKind::Expired };
-    is_ours.then_some(completed).into_iter().collect()
-}
-
-fn encoded(partition: PartitionId, commands: &[Command]) -> Vec<(PartitionId, bytes::Bytes)> {
-    commands.iter().map(|command| (partition, command::encode(command))).collect()
 }
 
 /// Ends when the worker is told to stop, or is gone.

@@ -32,16 +32,16 @@ pub(crate) struct Occasion<'a> {
 
 /// What is settled instead, the most first.
 pub(crate) fn instead(told: &Told, occasion: Occasion<'_>) -> [Settlement; 2] {
-    let bare = Settlement::bare(told.settlement.id);
+    let bare = Settlement { held_as: told.settlement.held_as, ..Settlement::bare(told.settlement.id) };
     let less = match told.is_well {
         true => Settlement { outcome: None, ..told.settlement.clone() },
-        false => given_up(told, occasion),
+        false => given_up(told, occasion, bare.clone()),
     };
     [less, bare]
 }
 
 /// The dead letter in place of what was refused; a schedule that waits hears that its run is over.
-fn given_up(told: &Told, occasion: Occasion<'_>) -> Settlement {
+fn given_up(told: &Told, occasion: Occasion<'_>, bare: Settlement) -> Settlement {
     let DeliveryId { partition, .. } = told.settlement.id;
     let task = task::decode(&told.encoded).ok();
     let before = told.settlement.dead_letter.as_ref().map(|letter| letter.reason.as_str());
@@ -69,5 +69,5 @@ fn given_up(told: &Told, occasion: Occasion<'_>) -> Settlement {
     };
     let dead = |outcome: Outcome| Outcome { kind: OutcomeKind::Dead, detail: reason.clone(), ..outcome };
     let outcome = told.settlement.outcome.clone().map(|(key, outcome)| (key, dead(outcome)));
-    Settlement { id: told.settlement.id, commands, dead_letter: Some(letter), outcome }
+    Settlement { commands, dead_letter: Some(letter), outcome, ..bare }
 }

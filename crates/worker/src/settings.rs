@@ -63,6 +63,7 @@ impl Idleness {
 }
 
 /// What all queues of a worker share.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) port: Arc<dyn ExecutionQueue>,
     pub(crate) group: String,

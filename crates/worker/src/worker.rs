@@ -159,6 +159,11 @@ impl WorkerBuilder {
         self
     }
 
+    /// What it has been told, for whoever is a member of worker groups in another way than a worker.
+    pub(crate) fn into_settings(self) -> Settings {
+        self.settings
+    }
+
     /// The worker, or what is wrong with it.
     pub fn build(self) -> Result<Worker, BuildError> {
         let within = |field, given: i64, low, high| {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_metrics::{QueueStanding, Queues};
+use minutehand_metrics::{LeaseMetrics, QueueStanding, Queues};
 use minutehand_model::QueueName;
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::{ExecutionQueue, PortError};
-use minutehand_worker::{EndedRun, WorkerObserver};
+use minutehand_worker::{EndedRun, LeaseEnd, LeaseStanding, Leases, WorkerObserver};
 use tokio::sync::watch;
 
 use crate::lines::RunLines;
@@ -53,6 +53,19 @@ impl Observer {
     }
 }
 
+/// Brings what is out on lease to the metrics, once a second.
+pub(crate) async fn watch_leases(leases: Leases, mut shutdown: watch::Receiver<bool>) {
+    let metrics = LeaseMetrics::new();
+    while !*shutdown.borrow_and_update() {
+        let LeaseStanding { leases, bytes, waiters } = leases.standing();
+        metrics.stand(leases, bytes, waiters);
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            _ = shutdown.changed() => {}
+        }
+    }
+}
+
 impl WorkerObserver for Observer {
     fn started(&self, queue: &QueueName, start_lateness_ms: i64, _publish_lateness_ms: i64) {
         self.queues.queue(queue.as_str()).started(start_lateness_ms.max(0) as f64 / 1_000.0);
@@ -70,6 +83,18 @@ impl WorkerObserver for Observer {
 
     fn abandoned(&self, queue: &QueueName) {
         self.queues.queue(queue.as_str()).abandoned();
+    }
+
+    fn lease_ended(&self, queue: &QueueName, how: LeaseEnd) {
+        self.queues.queue(queue.as_str()).returned(match how {
+            LeaseEnd::Expired => "expired",
+            LeaseEnd::Released => "released",
+            LeaseEnd::Snoozed => "snoozed",
+        });
+    }
+
+    fn lease_lost(&self, queue: &QueueName) {
+        self.queues.queue(queue.as_str()).answer_lost();
     }
 
     fn set_aside(&self, queue: &QueueName) {

@@ -1,11 +1,13 @@
 //! What the API answers, as the server writes it and clients read it.
 
+mod lease;
 mod operations;
 mod place;
 mod queue;
 mod schedule;
 mod task;
 
+pub use lease::{Lease, LeaseAnswered, LeaseStatus, Leases, LeasesAnswered};
 pub use operations::{
     Damage, DamageReport, Load, MinuteLoad, NamespaceCreation, NamespaceName, Namespaces, NewNamespace,
     NewSkip, Partition, Partitions, Skip,

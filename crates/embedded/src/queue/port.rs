@@ -65,9 +65,11 @@ impl ExecutionQueue for EmbeddedStore {
         queue: &QueueName,
         group: &str,
         settlements: Vec<Settlement>,
-    ) -> Result<(), PortError> {
+    ) -> Result<Vec<DeliveryId>, PortError> {
         let action = format!("settle {} deliveries of the queue {queue}", settlements.len());
-        self.apply(action, queue, group, settlements.into_iter().map(Prepared::new).collect()).await
+        self.apply(action, queue, group, settlements.into_iter().map(Prepared::new).collect()).await?;
+        // There is one process.
+        Ok(Vec::new())
     }
 
     async fn claim(
@@ -170,6 +172,13 @@ impl EmbeddedStore {
     /// [`has_waiting`](EmbeddedStore::has_waiting) says that more has come.
     pub async fn unserved_queues(&self) -> BTreeSet<QueueName> {
         self.shared().take_unserved().await
+    }
+
+    /// Somebody who has served a queue serves it no more: it is told of again when something waits in it.
+    pub fn leave(&self, queue: &QueueName, group: &str) {
+        if self.has_waiting(queue, group) {
+            self.shared().note_unserved(queue);
+        }
     }
 
     /// How many queues are known: those in which something is left, or that somebody uses or has used just now.

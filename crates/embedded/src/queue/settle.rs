@@ -47,7 +47,8 @@ impl Kept {
 impl Prepared {
     /// Encodes what must be encoded, on the caller's time.
     pub(super) fn new(settlement: Settlement) -> Prepared {
-        let Settlement { id, commands, dead_letter, outcome } = settlement;
+        // There is one process: a delivery does not leave it.
+        let Settlement { id, held_as: _, commands, dead_letter, outcome } = settlement;
         let report = Report { id, commands, dead_letter, outcome };
         Prepared { kind: Kind::Settlement, ..Prepared::reported(report) }
     }

@@ -82,7 +82,7 @@ pub(crate) fn tick(partition: PartitionId, epoch: Epoch, number: u64, tasks: Vec
 }
 
 pub(crate) fn done(id: DeliveryId) -> Settlement {
-    Settlement { id, commands: Vec::new(), dead_letter: None, outcome: None }
+    Settlement::bare(id)
 }
 
 /// SplitMix64.

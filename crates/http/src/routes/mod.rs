@@ -1,6 +1,7 @@
 //! Paths and methods, and the handlers behind them.
 
 pub(crate) mod bulk;
+pub(crate) mod leases;
 mod lines;
 pub(crate) mod operations;
 pub(crate) mod partitions;
@@ -20,14 +21,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use minutehand_api::{ProblemKind, routes};
+use minutehand_peers::LEASES_PATH;
 use serde::Serialize;
 
-use crate::access::authenticate;
+use crate::access::{authenticate, authenticate_peer};
 use crate::api::{Api, ApiConfig};
 use crate::content::of_its_kind;
 use crate::origin::{addressed_here, of_our_origin};
 use crate::page;
 use crate::problem::Problem;
+use crate::tokens::Tokens;
 
 /// The whole API as a router.
 pub fn router(config: ApiConfig) -> Router {
@@ -51,7 +54,7 @@ pub fn router(config: ApiConfig) -> Router {
         .route(routes::PREVIEW, get(schedules::preview))
         .route(routes::BACKFILLS, get(schedules::backfills))
         .route(routes::QUEUES, get(queues::list))
-        .route(routes::QUEUE, get(queues::show))
+        .route(routes::QUEUE, get(queues::show).post(leases::dispatch))
         .route(routes::DEAD_LETTERS, get(queues::dead_letters))
         .route(routes::DEAD_LETTERS_REPLAY, post(queues::replay))
         .route(routes::DEAD_LETTERS_DISCARD, post(queues::discard))
@@ -68,14 +71,25 @@ pub fn router(config: ApiConfig) -> Router {
         .route("/livez", get(operations::live))
         .route("/readyz", get(operations::ready))
         .route("/openapi.json", get(operations::openapi));
+    let internal = api.lease_places.as_ref().map(|places| of_peers(&api, &places.tokens)).unwrap_or_default();
     guarded
         .merge(open)
+        .merge(internal)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(api.tokens.clone(), addressed_here))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), count))
         .with_state(api)
+}
+
+/// What other gateways ask, who bear a token of the cluster.
+fn of_peers(api: &Arc<Api>, tokens: &Tokens) -> Router<Arc<Api>> {
+    Router::new()
+        .route(LEASES_PATH, post(leases::of_a_peer))
+        .route_layer(middleware::from_fn(of_its_kind))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(api), authenticate_peer))
+        .route_layer(middleware::from_fn_with_state(tokens.clone(), of_our_origin))
 }
 
 /// Counts a request by the template of its route, and takes the time until its answer begins.

@@ -6,7 +6,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use minutehand_api::{DeadLetterPage, DeadLetterSelection, DeadLettersSettled, Queue, Queues, routes};
+use minutehand_api::{
+    DeadLetterPage, DeadLetterSelection, DeadLettersSettled, Queue, Queues, parse_group, routes,
+};
 use minutehand_node::{InvalidField, Selection};
 
 use super::json;
@@ -22,16 +24,9 @@ use crate::views;
 const PAGE_DEFAULT: usize = 100;
 /// Most dead letters on a page.
 const PAGE_MAX: usize = 1_000;
-/// Longest name of a worker group.
-const GROUP_BYTES_MAX: usize = 128;
 
-fn group<'a>(api: &'a Api, params: &'a Params) -> Result<&'a str, InvalidField> {
-    let group = params.text("group").unwrap_or(&api.default_group);
-    if group.is_empty() || group.len() > GROUP_BYTES_MAX || group.chars().any(char::is_control) {
-        let limit = format!("1 to {GROUP_BYTES_MAX} bytes without control characters");
-        return Err(InvalidField::new("group", "is not accepted", limit, format!("{group:?}")));
-    }
-    Ok(group)
+fn group(api: &Api, params: &Params) -> Result<String, InvalidField> {
+    parse_group(params.text("group").unwrap_or(&api.default_group))
 }
 
 #[utoipa::path(
@@ -46,8 +41,8 @@ fn group<'a>(api: &'a Api, params: &'a Params) -> Result<&'a str, InvalidField> 
 pub(crate) async fn list(State(api): State<Arc<Api>>, _: Everywhere, uri: Uri) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["group"])?;
     let group = group(&api, &params)?;
-    let queues = api.gateway.queues(group).await?;
-    let queues = queues.iter().map(|queue| views::queue(queue, group)).collect();
+    let queues = api.gateway.queues(&group).await?;
+    let queues = queues.iter().map(|queue| views::queue(queue, &group)).collect();
     Ok(json(StatusCode::OK, &Queues { queues }))
 }
 
@@ -70,8 +65,8 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["group"])?;
     let group = group(&api, &params)?;
-    let queue = api.gateway.queue(&caller.queue()?, group).await?;
-    Ok(json(StatusCode::OK, &views::queue(&queue, group)))
+    let queue = api.gateway.queue(&caller.queue()?, &group).await?;
+    Ok(json(StatusCode::OK, &views::queue(&queue, &group)))
 }
 
 #[utoipa::path(

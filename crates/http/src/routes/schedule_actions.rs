@@ -47,7 +47,7 @@ pub(crate) async fn dispatch(
         expected: expected_revision(&headers)?,
         body: read_optional_body(body).await?,
     };
-    match action.parse::<ScheduleAction>().map_err(|_| no_such_action(action))? {
+    match action.parse::<ScheduleAction>().map_err(|_| no_such_action::<ScheduleAction>(action))? {
         ScheduleAction::Pause => pause(asked).await,
         ScheduleAction::Resume => resume(asked).await,
         ScheduleAction::Rollback => rollback(asked).await,

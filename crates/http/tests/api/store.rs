@@ -302,8 +302,8 @@ impl ExecutionQueue for Store {
         std::future::pending().await
     }
 
-    async fn settle(&self, _: &QueueName, _: &str, _: Vec<Settlement>) -> Result<(), PortError> {
-        Ok(())
+    async fn settle(&self, _: &QueueName, _: &str, _: Vec<Settlement>) -> Result<Vec<DeliveryId>, PortError> {
+        Ok(Vec::new())
     }
 
     fn let_go(&self, _: &QueueName, _: &str, _: Vec<DeliveryId>) {}

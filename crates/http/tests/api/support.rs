@@ -85,6 +85,8 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
         tokens: if setup.tokens.is_empty() { Tokens::none() } else { Tokens::parse(setup.tokens).unwrap() },
         namespaces: setup.namespaces,
         ids: IdSource::new(1),
+        leases: None,
+        lease_places: None,
         metrics: Arc::new(|| "minutehand_up 1\n".to_owned()),
         default_group: "default".to_owned(),
     });

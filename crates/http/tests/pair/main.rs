@@ -106,6 +106,8 @@ impl Pair {
             tokens: Tokens::none(),
             namespaces: NamespacePolicy::OnFirstUse,
             ids: IdSource::new(1),
+            leases: None,
+            lease_places: None,
             metrics: Arc::new(String::new),
             default_group: "default".to_owned(),
         });

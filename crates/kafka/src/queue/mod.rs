@@ -266,12 +266,12 @@ impl ExecutionQueue for KafkaQueue {
         queue: &QueueName,
         group: &str,
         settlements: Vec<Settlement>,
-    ) -> Result<(), PortError> {
+    ) -> Result<Vec<DeliveryId>, PortError> {
         let lost = self.submit(queue, group, settlements).await?;
         if !lost.is_empty() {
             tracing::info!(%queue, group, count = lost.len(), "settlements came after their partitions had moved on");
         }
-        Ok(())
+        Ok(lost)
     }
 
     async fn claim(

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use minutehand_model::{LastWord, Outcome, QueueName, TaskKey, Timestamp};
+use minutehand_model::{DeliveryToken, LastWord, Outcome, QueueName, TaskKey, Timestamp};
 use minutehand_ports::{DeliveryId, ErrorClass, PortError, Report, Settlement};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
@@ -45,6 +45,8 @@ pub(crate) struct Effects {
     letters: Vec<QueueName>,
     /// It settles a delivery that is to run at most once.
     is_claim: bool,
+    /// The token that whoever says it was told.
+    held_as: Option<DeliveryToken>,
 }
 
 /// One call, encoded.
@@ -64,6 +66,7 @@ impl Effects {
             parcels: commands(client, report.commands, action)?,
             letters: Vec::new(),
             is_claim: false,
+            held_as: None,
         };
         if let Some(letter) = report.dead_letter {
             effects.parcels.push(letters::parcel(names, &letter));
@@ -77,7 +80,8 @@ impl Effects {
     /// Those of a claim, with the record of its last word.
     pub(crate) fn of_claim(word: Option<Parcel>) -> Effects {
         let is_one_step = word.is_some();
-        Effects { parcels: word.into_iter().collect(), is_one_step, letters: Vec::new(), is_claim: true }
+        let parcels = word.into_iter().collect();
+        Effects { parcels, is_one_step, letters: Vec::new(), is_claim: true, held_as: None }
     }
 
     /// A record more that must happen together with the others.
@@ -99,7 +103,7 @@ impl Effects {
             );
             parcels.push(writer.withdrawal(partition, offset));
         }
-        Ok(Effects { parcels, is_one_step: true, letters: Vec::new(), is_claim: false })
+        Ok(Effects { parcels, is_one_step: true, letters: Vec::new(), is_claim: false, held_as: None })
     }
 
     pub(crate) fn of(
@@ -107,8 +111,9 @@ impl Effects {
         settlement: Settlement,
         action: &str,
     ) -> Result<(DeliveryId, Effects), PortError> {
-        let Settlement { id, commands, dead_letter, outcome } = settlement;
-        Ok((id, Effects::new(client, Report { id, commands, dead_letter, outcome }, action)?))
+        let Settlement { id, held_as, commands, dead_letter, outcome } = settlement;
+        let effects = Effects::new(client, Report { id, commands, dead_letter, outcome }, action)?;
+        Ok((id, Effects { held_as, ..effects }))
     }
 }
 
@@ -399,7 +404,7 @@ fn prepare<'a>(group: &Group, jobs: &'a [Job]) -> (Vec<Result<Vec<DeliveryId>, P
         }
         let mut lost = Vec::new();
         for (id, effects) in &job.settlements {
-            match standing(&state, *id) {
+            match standing(&state, *id, effects.held_as) {
                 Some((partition, offset, Standing::Open)) => {
                     if let Some(Slot::Open(window)) = state.slots.get_mut(&partition) {
                         window.begin(offset);
@@ -442,9 +447,13 @@ fn prepare<'a>(group: &Group, jobs: &'a [Job]) -> (Vec<Result<Vec<DeliveryId>, P
     (answers, step)
 }
 
-fn standing(state: &State, id: DeliveryId) -> Option<(u32, u64, Standing)> {
+fn standing(state: &State, id: DeliveryId, held_as: Option<DeliveryToken>) -> Option<(u32, u64, Standing)> {
     let (partition, offset) = state.shares?.place(id);
     match state.slots.get(&partition)? {
+        // It went away and came back since.
+        Slot::Open(window) if held_as.is_some_and(|token| token.generation != window.generation()) => {
+            Some((partition, offset, Standing::Lost))
+        }
         Slot::Open(window) => Some((partition, offset, window.standing(offset))),
         Slot::Unread(_) => None,
     }

@@ -147,6 +147,11 @@ impl Window {
         }
     }
 
+    /// The generation of the tokens that deliveries are handed out with.
+    pub(crate) fn generation(&self) -> u32 {
+        self.restored.generation
+    }
+
     /// Begins to settle what is [`Standing::Open`].
     pub(crate) fn begin(&mut self, offset: u64) {
         match self.unsettled.insert(offset, Held::Settling) {

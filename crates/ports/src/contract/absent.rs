@@ -127,7 +127,7 @@ impl ExecutionQueue for Absent {
         absent("poll a queue")
     }
 
-    async fn settle(&self, _: &QueueName, _: &str, _: Vec<Settlement>) -> Result<(), PortError> {
+    async fn settle(&self, _: &QueueName, _: &str, _: Vec<Settlement>) -> Result<Vec<DeliveryId>, PortError> {
         absent("settle deliveries")
     }
 

@@ -147,6 +147,7 @@ pub async fn pollers_of_a_group_share_without_overlap(harness: &dyn Harness) {
 fn full_settlement(id: DeliveryId) -> Settlement {
     Settlement {
         id,
+        held_as: None,
         commands: vec![(P1, command("retry")), (P0, command("completion")), (P1, command("second"))],
         dead_letter: Some(dead_letter("dead", "mail")),
         outcome: Some((key("t-0"), outcome(key("t-0"), 1))),

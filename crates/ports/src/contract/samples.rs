@@ -162,7 +162,7 @@ pub(super) fn named(prefix: &str, indices: std::ops::Range<usize>) -> Vec<TaskKe
 
 /// A settlement without anything beside it.
 pub(super) fn done(id: DeliveryId) -> Settlement {
-    Settlement { id, commands: Vec::new(), dead_letter: None, outcome: None }
+    Settlement::bare(id)
 }
 
 /// Whether a poll has nothing to give now.

@@ -92,7 +92,7 @@ impl ExecutionQueue for MemoryStores {
         queue: &QueueName,
         group: &str,
         settlements: Vec<Settlement>,
-    ) -> Result<(), PortError> {
+    ) -> Result<Vec<DeliveryId>, PortError> {
         let mut state = self.state();
         let name = (queue.clone(), group.to_owned());
         if !state.groups.contains_key(&name) {
@@ -114,7 +114,7 @@ impl ExecutionQueue for MemoryStores {
             }
         }
         self.announce_ends(&state);
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn claim(
@@ -136,7 +136,7 @@ impl ExecutionQueue for MemoryStores {
         let mut state = self.state();
         for Report { id, commands, dead_letter, outcome } in reports {
             state.groups.entry((queue.clone(), group.to_owned())).or_default().last_words.remove(&id);
-            state.settle_one(Settlement { id, commands, dead_letter, outcome });
+            state.settle_one(Settlement { commands, dead_letter, outcome, ..Settlement::bare(id) });
         }
         self.announce_ends(&state);
         Ok(())

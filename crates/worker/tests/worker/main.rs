@@ -3,6 +3,7 @@
 mod bulkheads;
 mod decide;
 mod guarantees;
+mod leases;
 #[cfg(unix)]
 mod process;
 mod runs;

@@ -99,6 +99,8 @@ pub(crate) struct State {
     /// Settlements that are refused for good, and all that are settled with them.
     pub(crate) refuses: Option<fn(&Settlement) -> bool>,
     pub(crate) poll_failures: VecDeque<ErrorClass>,
+    /// Deliveries that another process has by now.
+    pub(crate) elsewhere: BTreeSet<DeliveryId>,
     /// Settle calls never answer.
     pub(crate) is_settle_stuck: bool,
     /// Tasks of `Create` commands are delivered as well, at once, with the clock set to their due time.
@@ -223,14 +225,23 @@ impl ExecutionQueue for FakeQueue {
         Ok(taken)
     }
 
-    async fn settle(&self, _: &QueueName, _: &str, settlements: Vec<Settlement>) -> Result<(), PortError> {
+    async fn settle(
+        &self,
+        _: &QueueName,
+        _: &str,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<DeliveryId>, PortError> {
         tokio::task::yield_now().await;
         if self.state().is_settle_stuck {
             std::future::pending::<()>().await;
         }
         let mut retries = Vec::new();
+        let lost: Vec<DeliveryId>;
         {
             let mut state = self.state();
+            let (elsewhere, settlements): (Vec<Settlement>, Vec<Settlement>) =
+                settlements.into_iter().partition(|settlement| state.elsewhere.contains(&settlement.id));
+            lost = elsewhere.iter().map(|settlement| settlement.id).collect();
             state.settle_calls += 1;
             if state.refuses.is_some_and(|refuses| settlements.iter().any(refuses)) {
                 return Err(PortError::new(ErrorClass::Fatal, "settle", "planted"));
@@ -256,7 +267,7 @@ impl ExecutionQueue for FakeQueue {
             self.deliver(&retry);
         }
         self.changed.notify_waiters();
-        Ok(())
+        Ok(lost)
     }
 
     async fn claim(

@@ -50,13 +50,25 @@ pub(super) fn member(settings: &Settings, listens: SocketAddr) -> Result<MemberC
         }
         None => listens.to_string(),
     };
-    let scheme = if settings.http.tls_files()?.is_some() { "https" } else { "http" };
+    let scheme = scheme(settings)?;
     let id = scheduler.node_id.clone().unwrap_or_else(|| format!("{}.{}", host_name(), listens.port()));
     Ok(MemberConfig {
         zone: scheduler.zone.clone(),
         lease_ttl_ms: settings.etcd.lease_ttl_ms,
         ..MemberConfig::new(id, format!("{scheme}://{address}"))
     })
+}
+
+/// Where other gateways reach this one, which listens at `listens`; `None` when nobody can tell.
+pub(super) fn gateway_address(settings: &Settings, listens: SocketAddr) -> Result<Option<String>, Failure> {
+    let listens = (!listens.ip().is_unspecified()).then(|| listens.to_string());
+    let address = settings.gateway.advertise.clone().or(listens);
+    let scheme = scheme(settings)?;
+    Ok(address.map(|address| format!("{scheme}://{address}")))
+}
+
+fn scheme(settings: &Settings) -> Result<&'static str, Failure> {
+    Ok(if settings.http.tls_files()?.is_some() { "https" } else { "http" })
 }
 
 /// The machine's name as the kernel has it, as far as it can be part of a key.

@@ -8,17 +8,20 @@ use std::sync::Arc;
 use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_cli::{Exit, Failure};
 use minutehand_etcd::{Directory, EtcdConfig, PartitionOwner};
-use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, router};
+use minutehand_http::{ApiConfig, IdSource, LeasePlaces, NamespacePolicy, router};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue};
 use minutehand_model::PartitionId;
 use minutehand_node::{Gateway, Limits, Stores, SystemClock};
-use minutehand_peers::{RemoteAsk, RemoteConfig};
+use minutehand_peers::{LeasePeers, RemoteAsk, RemoteConfig};
+use minutehand_worker::{Leases, LeasesConfig, Worker};
 use tokio::sync::watch;
 
 use super::greeting::greeting;
 use super::process::Process;
+use super::token::ClusterToken;
 use super::waiting::Waiting;
 use super::{configs, failure, health, servers, token};
+use crate::observer::{Observer, watch_leases};
 use crate::service_manager;
 use crate::settings::Settings;
 use crate::signals::{Signals, unless};
@@ -28,7 +31,8 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
     let (etcd, partitions) = (configs::etcd(settings)?, settings.cluster.partitions);
-    let (remote, namespaces) = (remote(settings, &signals)?, namespaces(settings));
+    let (cluster_token, namespaces) = (token::current(settings, &signals)?, namespaces(settings));
+    let remote = remote(settings, &cluster_token)?;
     let tokens = crate::tls::tokens(settings.gateway.tokens_file.clone(), &signals)?;
     let hint = "write tokens to a file and name it in gateway.tokens_file, or listen on 127.0.0.1";
     let process =
@@ -43,14 +47,17 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         return Ok(());
     };
     let (timetable, directory) = connected?;
+    let lease_places = lease_places(settings, &process, &remote, &cluster_token)?;
     let asking = RemoteAsk::new(remote, addresses(directory.owners()));
     let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
 
     let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
+    let queue = Arc::new(KafkaQueue::new(Arc::clone(&client)));
+    let leases = leases(settings, &queue, process.ending.subscribe());
     let stores = Stores {
         log: log.clone(),
         timetable: timetable.clone(),
-        queue: Arc::new(KafkaQueue::new(Arc::clone(&client))),
+        queue: queue.clone(),
         history: Arc::new(KafkaHistory::new(client)),
     };
     let troubles = health::watch_stores(vec![
@@ -68,6 +75,8 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         tokens,
         namespaces,
         ids: IdSource::from_system(),
+        leases: Some(leases.clone()),
+        lease_places,
         metrics: process.metrics.clone(),
         default_group: settings.worker.group.clone(),
     }));
@@ -92,8 +101,23 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         Ok(failed) = directory_failed.wait_for(Option::is_some) => reason.clone_from(&failed),
     }
     process.end().await;
+    leases.close().await;
+    queue.close().await;
     drop(directory);
     reason.map_or(Ok(()), |reason| Err(Failure::new(Exit::Failed, reason)))
+}
+
+/// Groups on queues that are leased from at once: each has a thread and a consumer.
+const GROUPS_MAX: usize = 64;
+
+/// Executions on lease, as a member of the groups that are named by whoever leases.
+fn leases(settings: &Settings, queue: &Arc<KafkaQueue>, stopping: watch::Receiver<bool>) -> Leases {
+    let observer = Observer::new(false);
+    let builder = Worker::builder(queue.clone()).observer(observer).history(settings.worker.history);
+    let leases = LeasesConfig { lanes_max: GROUPS_MAX, ..LeasesConfig::new(stopping.clone()) };
+    let leases = Leases::new(builder, leases);
+    tokio::spawn(watch_leases(leases.clone(), stopping));
+    leases
 }
 
 async fn connect(
@@ -119,7 +143,27 @@ fn namespaces(settings: &Settings) -> NamespacePolicy {
     }
 }
 
-fn remote(settings: &Settings, signals: &Signals) -> Result<RemoteConfig, Failure> {
+/// The other gateways, who may be asked about leases of this one; `None` when they cannot reach it, or nobody could tell them from
+/// strangers.
+fn lease_places(
+    settings: &Settings,
+    process: &Process,
+    remote: &RemoteConfig,
+    token: &ClusterToken,
+) -> Result<Option<LeasePlaces>, Failure> {
+    let is_safe = !token.accepted.is_empty() || process.address.ip().is_loopback();
+    let Some(address) = configs::gateway_address(settings, process.address)?.filter(|_| is_safe) else {
+        tracing::warn!(
+            "answers to leases of this gateway must reach it itself: other gateways need gateway.advertise, and one secret in \
+             cluster.token_file"
+        );
+        return Ok(None);
+    };
+    let peers = LeasePeers::new(remote).map_err(|error| failure::usage(failure::words(&error)))?;
+    Ok(Some(LeasePlaces { tokens: token.accepted.clone(), address, peers }))
+}
+
+fn remote(settings: &Settings, token: &ClusterToken) -> Result<RemoteConfig, Failure> {
     let read = |path: &Path| {
         let refused =
             |error| failure::usage(format!("could not read the certificates in {}: {error}", path.display()));
@@ -130,7 +174,7 @@ fn remote(settings: &Settings, signals: &Signals) -> Result<RemoteConfig, Failur
         None => None,
     };
     Ok(RemoteConfig {
-        token: token::current(settings, signals)?.shown,
+        token: token.shown.clone(),
         ca_pem: settings.http.peer_ca_file.as_deref().map(read).transpose()?,
         identity_pem,
         ..RemoteConfig::new(settings.cluster.partitions)

@@ -64,13 +64,16 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let executors = Executors::new(&settings, commands.clone(), Some(output))?;
     let drain = Duration::from_millis(settings.http.drain_ms);
     let workers_drain = Duration::from_millis(settings.worker.drain_ms.unsigned_abs());
+    let shared = workers::Shared::new();
+    let leases = shared.leases(&store, &settings.worker, stopping.clone());
+    tokio::spawn(crate::observer::watch_leases(leases.clone(), stopping.clone()));
     // Workers begin when it is known which commands are those of crontabs.
     let (known, executors_known) = oneshot::channel();
     let workers = tokio::spawn({
         let (store, runs_max, stopping) = (store.clone(), descriptors.for_runs(), stopping.clone());
         async move {
             if let Ok(executors) = executors_known.await {
-                workers::run(store, executors, settings.worker, runs_max, stopping).await;
+                workers::run(store, executors, settings.worker, runs_max, shared, stopping).await;
             }
         }
     });
@@ -79,6 +82,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         tokens,
         namespaces: NamespacePolicy::OnFirstUse,
         ids: IdSource::from_system(),
+        leases: Some(leases.clone()),
+        lease_places: None,
         metrics: Arc::new(move || metrics.render()),
         default_group: minutehand_worker::GROUP_DEFAULT.to_owned(),
     });
@@ -112,6 +117,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     stop.send_replace(true);
     // Callers and runs have the same time to end, side by side; neither waits for the other.
     let _ = tokio::join!(served, timeout(workers_drain + WORKERS_LAST_STEPS, workers));
+    leases.close().await;
     let handed_over = scheduler.stop().await;
     match ended_by_itself.or(handed_over.err().map(|ended| stopped(&ended))) {
         None => Ok(()),

@@ -7,7 +7,9 @@ use std::time::Duration;
 use minutehand_embedded::EmbeddedStore;
 use minutehand_model::QueueName;
 use minutehand_ports::ExecutionQueue;
-use minutehand_worker::{GROUP_DEFAULT, GivenDues, Handler, Idleness, Places, Worker, WorkerObserver};
+use minutehand_worker::{
+    GROUP_DEFAULT, GivenDues, Handler, Idleness, Leases, LeasesConfig, Places, Worker, WorkerObserver,
+};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
@@ -27,6 +29,38 @@ const IDLE_CROWDED_MS: i64 = 5;
 /// The queue of crontab lines.
 pub(super) const CRONTAB_QUEUE: &str = "crontab";
 
+/// What workers share with leases.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) observer: Arc<Observer>,
+    pub(super) dues: GivenDues,
+}
+
+impl Shared {
+    pub(super) fn new() -> Shared {
+        Shared { observer: Observer::new(true), dues: GivenDues::default() }
+    }
+
+    /// Executions on lease; whoever leases from a queue serves it.
+    pub(super) fn leases(
+        &self,
+        store: &Arc<EmbeddedStore>,
+        config: &WorkerConfig,
+        stopping: watch::Receiver<bool>,
+    ) -> Leases {
+        let port: Arc<dyn ExecutionQueue> = store.clone();
+        let builder = Worker::builder(port).observer(self.observer.clone()).given_dues(self.dues.clone());
+        let left = Arc::downgrade(store);
+        let left = move |queue: &QueueName| {
+            if let Some(store) = left.upgrade() {
+                store.leave(queue, GROUP_DEFAULT);
+            }
+        };
+        let leases = LeasesConfig { left: Arc::new(left), ..LeasesConfig::new(stopping) };
+        Leases::new(builder.history(config.history), leases)
+    }
+}
+
 /// Runs workers until `shutdown` turns true and all of them have drained. A queue has one as long as there is something
 /// to do in it. At most `runs_max` runs are in progress at once.
 pub(super) async fn run(
@@ -34,16 +68,15 @@ pub(super) async fn run(
     executors: Executors,
     config: WorkerConfig,
     runs_max: usize,
+    Shared { observer, dues }: Shared,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let handler: Arc<dyn Handler> = Arc::new(executors);
     let keeps_unclaimed = config.unclaimed == Unclaimed::Keep;
     let port: Arc<dyn ExecutionQueue> = store.clone();
-    let observer = Observer::new(true);
     tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), GROUP_DEFAULT.to_owned(), shutdown.clone()));
     let observer: Arc<dyn WorkerObserver> = observer;
     let places = Places::new(config.concurrency_total.min(runs_max));
-    let dues = GivenDues::default();
     let (tell_crowd, is_crowded) = watch::channel(false);
     let mut waiting: BTreeSet<QueueName> = BTreeSet::new();
     let mut workers = JoinSet::new();

@@ -77,6 +77,8 @@ pub(crate) struct GatewayConfig {
     /// The address of API, page and metrics.
     #[schemars(with = "String", extend("format" = "address"))]
     pub(crate) listen: SocketAddr,
+    /// `host:port` where other gateways reach it, with answers to its leases; where it listens unless given.
+    pub(crate) advertise: Option<String>,
     /// Bearer tokens of callers; needed beyond loopback.
     pub(crate) tokens_file: Option<PathBuf>,
     /// The namespaces that exist; any, on first use, unless given.
@@ -90,6 +92,7 @@ impl Default for GatewayConfig {
     fn default() -> GatewayConfig {
         GatewayConfig {
             listen: loopback(8080),
+            advertise: None,
             tokens_file: None,
             namespaces: Vec::new(),
             apply_wait_ms_max: 10_000,

@@ -1,0 +1,184 @@
+//! Answers: what the holder of a lease says of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use minutehand_model::QueueName;
+use minutehand_ports::DeliveryId;
+
+use super::id::{LeaseId, LeaseKey};
+use super::lane::LeasedRun;
+use super::leases::{Ends, Inner, Leases};
+use super::table::Over;
+use crate::attempt::Prepared;
+use crate::decide::after_stop;
+use crate::handler::Verdict;
+use crate::observer::LeaseEnd;
+use crate::run::StopCause;
+
+/// How long answers wait to become durable before the caller is told that it is not known yet.
+const DURABLE_MAX: Duration = Duration::from_secs(20);
+
+/// What the holder of a lease says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseAnswer {
+    /// It has run.
+    Ack {
+        /// What history keeps of it.
+        result: String,
+    },
+    /// It has failed; the retry policy of its task says what follows.
+    Nack {
+        /// Why.
+        error: String,
+        /// It is not to be tried again sooner than this, in milliseconds.
+        delay_ms: Option<i64>,
+    },
+    /// It takes longer: the lease ends so long from now, in milliseconds. Not at all: it is given back, as not begun.
+    Extend {
+        /// How long from now.
+        visibility_ms: i64,
+    },
+    /// It has not run, and is to run later, as the same attempt.
+    Snooze {
+        /// How much later, in milliseconds.
+        delay_ms: i64,
+    },
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It is durable.
+    Done,
+    /// There is no such lease, or none any more: the execution is, or will be, in other hands, or was answered before.
+    Lost,
+    /// The run is to stop, so its lease does not last longer. It goes on to its end.
+    StopRequested,
+    /// It is not known whether it became durable. What was not is handed out again.
+    Unknown,
+}
+
+impl Leases {
+    /// Takes answers to leases of a queue; what became of each, in their order.
+    pub async fn answer(&self, queue: &QueueName, answers: Vec<(LeaseId, LeaseAnswer)>) -> Vec<Answered> {
+        let inner = &self.0;
+        let mut told = vec![Answered::Lost; answers.len()];
+        let (mut ends, mut places) = (Ends::default(), BTreeMap::new());
+        for (index, (id, answer)) in answers.into_iter().enumerate() {
+            if id.holder != inner.holder {
+                continue;
+            }
+            match inner.take(queue, id.key, answer, &mut ends) {
+                Taken::At(lane, delivery) => {
+                    places.insert((lane, delivery), index);
+                }
+                Taken::Told(answered) => told[index] = answered,
+            }
+        }
+        for (index, answered) in inner.durable(ends, &places).await {
+            told[index] = answered;
+        }
+        for _ in told.iter().filter(|answered| **answered == Answered::Lost) {
+            inner.settings.observer.lease_lost(queue);
+        }
+        told
+    }
+}
+
+/// What can be said of an answer at once.
+enum Taken {
+    /// What follows from it is the end of that delivery, of the lane at that place.
+    At(usize, DeliveryId),
+    /// All.
+    Told(Answered),
+}
+
+impl Inner {
+    fn take(
+        self: &Arc<Self>,
+        queue: &QueueName,
+        key: LeaseKey,
+        answer: LeaseAnswer,
+        ends: &mut Ends,
+    ) -> Taken {
+        let mut table = self.table();
+        if let LeaseAnswer::Extend { visibility_ms } = answer
+            && visibility_ms > 0
+        {
+            let Some(leased) = table.content(queue, key) else { return Taken::Told(Answered::Lost) };
+            leased.lane.is_used_now();
+            if leased.run.stop_cause() == Some(StopCause::Requested) {
+                return Taken::Told(Answered::StopRequested);
+            }
+            let is_extended = table.extend(queue, key, self.steady_now().plus_millis(visibility_ms));
+            drop(table);
+            self.deadlines_changed();
+            return Taken::Told(if is_extended { Answered::Done } else { Answered::Lost });
+        }
+        let Some(over) = table.end(queue, key) else { return Taken::Told(Answered::Lost) };
+        drop(table);
+        over.content.lane.is_used_now();
+        self.end(over, answer, ends)
+    }
+
+    fn end(self: &Arc<Self>, over: Over<LeasedRun>, answer: LeaseAnswer, ends: &mut Ends) -> Taken {
+        let Over { bytes, content, .. } = over;
+        let (lane, delivery) = (Arc::clone(&content.lane), content.ticket.delivery);
+        let observer = &lane.settings.observer;
+        let verdict = match answer {
+            LeaseAnswer::Ack { result } => Verdict::Success { detail: result },
+            LeaseAnswer::Nack { error, delay_ms } => {
+                Verdict::Failure { reason: error, retry_after_ms: delay_ms }
+            }
+            LeaseAnswer::Extend { .. } if !content.ticket.is_claimed => {
+                observer.lease_ended(&lane.name.queue, LeaseEnd::Released);
+                lane.let_go(vec![delivery]);
+                self.table().close(bytes);
+                return Taken::Told(Answered::Done);
+            }
+            LeaseAnswer::Extend { .. } => return put_off(content, bytes, 0, LeaseEnd::Released, ends),
+            LeaseAnswer::Snooze { delay_ms } => {
+                return put_off(content, bytes, delay_ms, LeaseEnd::Snoozed, ends);
+            }
+        };
+        let verdict = match content.run.stop_cause() {
+            Some(cause) => after_stop(Some(verdict), cause, 0).unwrap_or(Verdict::Cancelled),
+            None => verdict,
+        };
+        ends.settle(bytes, &content, verdict);
+        Taken::At(ends.place(&lane), delivery)
+    }
+
+    /// Makes ends durable, also when the caller waits no longer; what became of each, by the place of its answer.
+    async fn durable(
+        self: &Arc<Self>,
+        ends: Ends,
+        places: &BTreeMap<(usize, DeliveryId), usize>,
+    ) -> Vec<(usize, Answered)> {
+        let commits = ends.0.into_iter().map(|end| {
+            let inner = Arc::clone(self);
+            let commit = tokio::spawn(async move { inner.make_durable(end).await });
+            tokio::time::timeout(DURABLE_MAX, commit)
+        });
+        let committed = join_all(commits).await;
+        let answered = |(lane, delivery): &(usize, DeliveryId)| match committed.get(*lane) {
+            Some(Ok(Ok(Ok(lost)))) if lost.contains(delivery) => Answered::Lost,
+            Some(Ok(Ok(Ok(_)))) => Answered::Done,
+            _ => Answered::Unknown,
+        };
+        places.iter().map(|(place, index)| (*index, answered(place))).collect()
+    }
+}
+
+/// A run that has not begun goes back to the scheduler.
+fn put_off(content: LeasedRun, bytes: usize, delay_ms: i64, how: LeaseEnd, ends: &mut Ends) -> Taken {
+    let LeasedRun { lane, ticket, run } = content;
+    let delivery = ticket.delivery;
+    lane.settings.observer.lease_ended(&lane.name.queue, how);
+    let prepared = Prepared { ticket, execution: run.execution().clone() };
+    ends.of(&lane, Some(bytes)).put_off(&lane.settings, &lane.name.queue, prepared, delay_ms);
+    Taken::At(ends.place(&lane), delivery)
+}
