@@ -106,7 +106,7 @@ impl Rig {
             body["delay"] = json!("0s");
         }
         let (status, answer) = self.post("/v1/namespaces/default/tasks", body).await;
-        assert!(matches!(status, 200 | 201 | 202), "{status}: {answer}");
+        assert!(matches!(status, 200..=202), "{status}: {answer}");
     }
 
     pub(crate) async fn lease(&self, body: Value) -> Vec<Value> {

@@ -108,7 +108,7 @@ fn a_delivery_that_is_handed_out_anew_ends_its_lease() {
 fn there_is_only_so_much_room_until_ends_are_durable() {
     let mut table = LeaseTable::new(LIMITS);
     let large = Grant { bytes: 1_000, ..grant(1, 50) };
-    let (key, _) = table.grant(large.clone(), 1).expect("one is leased however large it is");
+    let (key, _) = table.grant(large, 1).expect("one is leased however large it is");
     assert_eq!(table.room(1), 0);
     assert_eq!(table.grant(grant(2, 50), 2), Err(2));
     let over = table.end(&queue("mail"), key).unwrap();
