@@ -1,9 +1,10 @@
-//! kill -9 under load: a child process creates and runs tasks as fast as it can, is killed at random moments, and is
-//! started again; then every acknowledged task is accounted for.
+//! kill -9 under load: a child process creates and runs tasks as fast as it can, is killed at
+//! random moments, and is started again; then every acknowledged task is accounted for.
 //!
-//! The child keeps two journals outside the store: ids whose creation was acknowledged, and runs as the handler saw them.
-//! A run names its publication (epoch and time), so that an execution delivered again after a crash, which at-least-once
-//! allows, is told from one published twice, which is never allowed.
+//! The child keeps two journals outside the store: ids whose creation was acknowledged, and runs as
+//! the handler saw them. A run names its publication (epoch and time), so that an execution
+//! delivered again after a crash, which at-least-once allows, is told from one published twice,
+//! which is never allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -22,7 +23,8 @@ use crate::engine::sample_task;
 
 /// Tasks in one bulk call of the child.
 const BULK: u64 = 500;
-/// Tasks are due up to this much later than they are created, so that some wait in every place there is.
+/// Tasks are due up to this much later than they are created, so that some wait in every place
+/// there is.
 const AHEAD_MS: u64 = 2_000;
 
 /// What the audit found.
@@ -34,22 +36,31 @@ pub struct Audit {
     pub lost: u64,
     /// Executions that were published more than once.
     pub published_twice: u64,
-    /// Executions that ran more than once although published once: the handler ran, its settlement died with the process.
+    /// Executions that ran more than once although published once: the handler ran, its settlement
+    /// died with the process.
     pub ran_again: u64,
 }
 
 fn journal(folder: &Path, name: &str) -> std::io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(folder.join(name))
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join(name))
 }
 
-/// The child: creates tasks until it is killed; with `drain` it creates none and ends when nothing is left.
+/// The child: creates tasks until it is killed; with `drain` it creates none and ends when nothing
+/// is left.
 pub async fn child(folder: &Path, drain: bool) -> Result<(), Failure> {
     let acknowledged = lines(folder, "acknowledged")?;
     let runs = Mutex::new(journal(folder, "runs")?);
     let record = move |run: &Run| {
         let execution = run.execution();
-        let line =
-            format!("{} {} {}\n", execution.task.id, execution.epoch, execution.published_at.as_millis());
+        let line = format!(
+            "{} {} {}\n",
+            execution.task.id,
+            execution.epoch,
+            execution.published_at.as_millis()
+        );
         runs.lock()
             .expect("no holder panics")
             .write_all(line.as_bytes())
@@ -72,12 +83,16 @@ pub async fn child(folder: &Path, drain: bool) -> Result<(), Failure> {
     loop {
         let now = SystemClock.now();
         let due = |n: u64| now.plus_millis((n.wrapping_mul(7_919) % AHEAD_MS) as i64);
-        let tasks = (number..number + BULK).map(|n| ValidTask::new(sample_task(n, due(n), 64), now));
+        let tasks =
+            (number..number + BULK).map(|n| ValidTask::new(sample_task(n, due(n), 64), now));
         let tasks: Vec<ValidTask> = tasks.collect::<Result<_, _>>()?;
         let ids: Vec<String> = tasks.iter().map(|task| format!("{}\n", task.id)).collect();
         let answers = rig.scheduler.gateway().create(tasks).await;
-        let acknowledged =
-            ids.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(id, _)| id.as_str());
+        let acknowledged = ids
+            .iter()
+            .zip(&answers)
+            .filter(|(_, answer)| answer.is_ok())
+            .map(|(id, _)| id.as_str());
         journal.write_all(acknowledged.collect::<String>().as_bytes())?;
         number += BULK;
     }
@@ -88,7 +103,9 @@ pub fn run(program: &Path, folder: &Path, kills: u32) -> Result<(Audit, Vec<Figu
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for _ in 0..kills {
         let mut child = spawn(program, folder, "crash")?;
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         std::thread::sleep(Duration::from_millis(200 + (state >> 33) % 1_500));
         child.kill()?;
         child.wait()?;
@@ -131,11 +148,18 @@ fn spawn(program: &Path, folder: &Path, role: &str) -> Result<std::process::Chil
 fn audit(folder: &Path) -> Result<Audit, Failure> {
     let acknowledged: BTreeSet<String> = lines(folder, "acknowledged")?.into_iter().collect();
     let ran = ran(folder)?;
-    let mut audit = Audit { acknowledged: acknowledged.len() as u64, ..Audit::default() };
-    audit.lost = acknowledged.iter().filter(|id| !ran.contains_key(*id)).count() as u64;
+    let mut audit = Audit {
+        acknowledged: acknowledged.len() as u64,
+        ..Audit::default()
+    };
+    audit.lost = acknowledged
+        .iter()
+        .filter(|id| !ran.contains_key(*id))
+        .count() as u64;
     for publications in ran.values() {
         audit.published_twice += u64::from(publications.len() > 1);
-        audit.ran_again += u64::from(publications.len() == 1 && publications.values().any(|runs| *runs > 1));
+        audit.ran_again +=
+            u64::from(publications.len() == 1 && publications.values().any(|runs| *runs > 1));
     }
     Ok(audit)
 }
@@ -145,7 +169,10 @@ fn ran(folder: &Path) -> Result<BTreeMap<String, BTreeMap<String, u64>>, Failure
     let mut ran: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for line in lines(folder, "runs")? {
         if let Some((id, publication)) = line.split_once(' ') {
-            *ran.entry(id.to_owned()).or_default().entry(publication.to_owned()).or_insert(0) += 1;
+            *ran.entry(id.to_owned())
+                .or_default()
+                .entry(publication.to_owned())
+                .or_insert(0) += 1;
         }
     }
     Ok(ran)

@@ -28,8 +28,8 @@ const CALLS_MAX: usize = 8;
 /// Executions of a queue that run at once.
 const RUNS_MAX: usize = 16_384;
 
-/// The queue of work that was missed. It is not that of [`sample_task`]: a queue hands out what was published first, so what
-/// falls due meanwhile would wait there behind all that was missed.
+/// The queue of work that was missed. It is not that of [`sample_task`]: a queue hands out what was
+/// published first, so what falls due meanwhile would wait there behind all that was missed.
 pub(crate) fn missed_queue() -> QueueName {
     QueueName::parse("missed").expect("a valid name")
 }
@@ -84,7 +84,13 @@ impl Rig {
                 tracing::error!(error = %error, "the worker of the benchmark stopped");
             }
         });
-        Ok(Rig { scheduler, ran, lateness, stop_worker, worker })
+        Ok(Rig {
+            scheduler,
+            ran,
+            lateness,
+            stop_worker,
+            worker,
+        })
     }
 
     /// Waits until so many runs have been settled.
@@ -118,8 +124,11 @@ impl Rig {
         let calls = Arc::new(Semaphore::new(CALLS_MAX));
         for first in numbers.clone().step_by(BULK as usize) {
             let permit = Arc::clone(&calls).acquire_owned().await?;
-            let valid = |n| ValidTask::new(sample_task(n, due(n), payload_bytes), SystemClock.now());
-            let tasks = (first..numbers.end.min(first + BULK)).map(valid).collect::<Result<_, _>>()?;
+            let valid =
+                |n| ValidTask::new(sample_task(n, due(n), payload_bytes), SystemClock.now());
+            let tasks = (first..numbers.end.min(first + BULK))
+                .map(valid)
+                .collect::<Result<_, _>>()?;
             let gateway = Arc::clone(self.scheduler.gateway());
             tokio::spawn(async move {
                 for answer in gateway.create(tasks).await {
@@ -136,13 +145,21 @@ impl Rig {
 }
 
 /// Creates `tasks` tasks that are due at once, and waits until every run is acknowledged durably.
-pub async fn throughput(folder: &Path, tasks: u64, payload_bytes: usize) -> Result<Vec<Figure>, Failure> {
+pub async fn throughput(
+    folder: &Path,
+    tasks: u64,
+    payload_bytes: usize,
+) -> Result<Vec<Figure>, Failure> {
     let rig = Rig::start(folder).await?;
     let warm_up = tasks / 10;
-    rig.create(0..warm_up, payload_bytes, |_| SystemClock.now()).await?;
+    rig.create(0..warm_up, payload_bytes, |_| SystemClock.now())
+        .await?;
     rig.until_settled(warm_up).await?;
     let (began, cpu) = (Instant::now(), cpu_seconds());
-    rig.create(warm_up..warm_up + tasks, payload_bytes, |_| SystemClock.now()).await?;
+    rig.create(warm_up..warm_up + tasks, payload_bytes, |_| {
+        SystemClock.now()
+    })
+    .await?;
     let created = began.elapsed().as_secs_f64();
     rig.until_settled(warm_up + tasks).await?;
     let seconds = began.elapsed().as_secs_f64();
@@ -157,8 +174,18 @@ pub async fn throughput(folder: &Path, tasks: u64, payload_bytes: usize) -> Resu
         )
         .with("tasks", tasks)
         .with("payload_bytes", payload_bytes),
-        Figure::new("end-to-end", "created, durable", tasks as f64 / created, "tasks/s"),
-        Figure::new("end-to-end", "CPU per 100,000 tasks", cpu / tasks as f64 * 100_000.0, "s"),
+        Figure::new(
+            "end-to-end",
+            "created, durable",
+            tasks as f64 / created,
+            "tasks/s",
+        ),
+        Figure::new(
+            "end-to-end",
+            "CPU per 100,000 tasks",
+            cpu / tasks as f64 * 100_000.0,
+            "s",
+        ),
     ])
 }
 
@@ -167,7 +194,17 @@ pub(crate) fn cpu_seconds() -> f64 {
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The second field is the name in brackets; user and system time are the 14th and 15th.
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks = |field: usize| fields.get(field).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
+    let ticks = |field: usize| {
+        fields
+            .get(field)
+            .and_then(|text| text.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
     (ticks(11) + ticks(12)) / TICKS_PER_SECOND
 }

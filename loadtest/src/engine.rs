@@ -1,4 +1,5 @@
-//! The engine alone: commands in, ticks out, no input or output, one core; and what a waiting task takes in memory.
+//! The engine alone: commands in, ticks out, no input or output, one core; and what a waiting task
+//! takes in memory.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -6,8 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use minutehand_engine::{Config, Effect, Input, InputRecord, Partition};
 use minutehand_model::{
-    Command, Epoch, Guarantee, LogOffset, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task,
-    TaskId, TaskKey, TaskRecord, Timestamp, TimetablePage,
+    Command, Epoch, Guarantee, LogOffset, Namespace, PartitionId, Precision, QueueName,
+    RetryPolicy, Task, TaskId, TaskKey, TaskRecord, Timestamp, TimetablePage,
 };
 
 use crate::Figure;
@@ -50,23 +51,39 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
                     log_end: LogOffset::START,
                     taken_at: None,
                 }),
-                Effect::ReadRevisions { request } => Some(Input::Revisions { request, entries: Vec::new() }),
+                Effect::ReadRevisions { request } => Some(Input::Revisions {
+                    request,
+                    entries: Vec::new(),
+                }),
                 Effect::ReadTimetable { request, until, .. } => {
-                    let page = TimetablePage { complete_until: until, ..TimetablePage::default() };
+                    let page = TimetablePage {
+                        complete_until: until,
+                        ..TimetablePage::default()
+                    };
                     Some(Input::Page { request, page })
                 }
                 Effect::Commit { request, tick } => {
                     published += tick.publications.len() as u64;
                     black_box(&tick);
-                    Some(Input::Committed { request, derived_end: None, taken_at: None })
+                    Some(Input::Committed {
+                        request,
+                        derived_end: None,
+                        taken_at: None,
+                    })
                 }
                 Effect::WriteBlocks { request, .. } | Effect::WriteRevisions { request, .. } => {
                     Some(Input::Done { request })
                 }
-                Effect::FindTask { request, .. } => Some(Input::Found { request, entries: Vec::new() }),
-                Effect::ReadLog { request, from, .. } => {
-                    Some(Input::Records { request, records: Vec::new(), next: from, end: from })
-                }
+                Effect::FindTask { request, .. } => Some(Input::Found {
+                    request,
+                    entries: Vec::new(),
+                }),
+                Effect::ReadLog { request, from, .. } => Some(Input::Records {
+                    request,
+                    records: Vec::new(),
+                    next: from,
+                    end: from,
+                }),
                 Effect::Forget { .. }
                 | Effect::ForgetRevisions { .. }
                 | Effect::Release { .. }
@@ -94,7 +111,9 @@ fn owner(config: Config, now: Timestamp) -> Partition {
 
 /// Feeds records as the answer to the read of the log that the engine asks for.
 fn feed(partition: &mut Partition, now: Timestamp, records: Vec<InputRecord>, published: &mut u64) {
-    let Some(end) = records.last().map(|record| record.offset.next()) else { return };
+    let Some(end) = records.last().map(|record| record.offset.next()) else {
+        return;
+    };
     partition.handle(now, Input::LogGrew { end });
     partition.advance(now);
     let mut request = None;
@@ -109,17 +128,35 @@ fn feed(partition: &mut Partition, now: Timestamp, records: Vec<InputRecord>, pu
         match effect {
             Effect::Commit { request, tick } => {
                 *published += tick.publications.len() as u64;
-                partition.handle(now, Input::Committed { request, derived_end: None, taken_at: None });
+                partition.handle(
+                    now,
+                    Input::Committed {
+                        request,
+                        derived_end: None,
+                        taken_at: None,
+                    },
+                );
             }
             Effect::ReadTimetable { request, until, .. } => {
-                let page = TimetablePage { complete_until: until, ..TimetablePage::default() };
+                let page = TimetablePage {
+                    complete_until: until,
+                    ..TimetablePage::default()
+                };
                 partition.handle(now, Input::Page { request, page });
             }
             _ => {}
         }
     }
     if let Some(request) = request {
-        partition.handle(now, Input::Records { request, records, next: end, end });
+        partition.handle(
+            now,
+            Input::Records {
+                request,
+                records,
+                next: end,
+                end,
+            },
+        );
     }
     partition.advance(now);
     *published += serve(partition, now);
@@ -137,8 +174,9 @@ fn record(number: u64, now: Timestamp, task: &TaskRecord) -> InputRecord {
 const TASKS_PER_STEP: u64 = 1_000;
 const STEP_MS: i64 = 10;
 
-/// The steady state of a busy partition: 100,000 tasks arrive in each second of virtual time, each due one to five
-/// seconds later, and everything that is due fires. Measured is the real time that the engine takes for it.
+/// The steady state of a busy partition: 100,000 tasks arrive in each second of virtual time, each
+/// due one to five seconds later, and everything that is due fires. Measured is the real time that
+/// the engine takes for it.
 pub fn throughput(tasks: u64, payload_bytes: usize) -> Vec<Figure> {
     let mut now = Timestamp::from_millis(START_MS);
     let mut partition = owner(Config::default(), now);
@@ -146,7 +184,8 @@ pub fn throughput(tasks: u64, payload_bytes: usize) -> Vec<Figure> {
     let mut began = Instant::now();
     let mut published = 0;
     // First until as much is forgotten as is created: tables have their size then.
-    let warm_up = (Config::default().dedupe_window_ms + 6_000) as u64 / STEP_MS as u64 * TASKS_PER_STEP;
+    let warm_up =
+        (Config::default().dedupe_window_ms + 6_000) as u64 / STEP_MS as u64 * TASKS_PER_STEP;
     for first in (0..warm_up + tasks).step_by(TASKS_PER_STEP as usize) {
         if first == warm_up {
             began = Instant::now();
@@ -154,10 +193,21 @@ pub fn throughput(tasks: u64, payload_bytes: usize) -> Vec<Figure> {
         now = now.plus_millis(STEP_MS);
         let batch = (first..first + TASKS_PER_STEP)
             .map(|number| {
-                // Commands arrive in another order than they are due, and their keys are spread like fingerprints.
+                // Commands arrive in another order than they are due, and their keys are spread
+                // like fingerprints.
                 let due = now.plus_millis(1_000 + (number.wrapping_mul(7_919) % 4_000) as i64);
-                let key = TaskKey(u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
-                record(number, now, &TaskRecord { key, due, ..template.clone() })
+                let key = TaskKey(
+                    u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
+                );
+                record(
+                    number,
+                    now,
+                    &TaskRecord {
+                        key,
+                        due,
+                        ..template.clone()
+                    },
+                )
             })
             .collect();
         partition.handle(now, Input::LeaseConfirmed { at: now });
@@ -172,16 +222,24 @@ pub fn throughput(tasks: u64, payload_bytes: usize) -> Vec<Figure> {
     }
     assert_eq!(published, warm_up + tasks, "every task is published once");
     vec![
-        Figure::new("engine", "apply + fire, no I/O, one core", tasks as f64 / seconds, "tasks/s")
-            .with("tasks", tasks)
-            .with("payload_bytes", payload_bytes),
+        Figure::new(
+            "engine",
+            "apply + fire, no I/O, one core",
+            tasks as f64 / seconds,
+            "tasks/s",
+        )
+        .with("tasks", tasks)
+        .with("payload_bytes", payload_bytes),
     ]
 }
 
 /// Holds `tasks` near tasks and divides what the process grew by, beyond the payloads.
 pub fn memory(tasks: u64, payload_bytes: usize) -> Vec<Figure> {
     let now = Timestamp::from_millis(START_MS);
-    let config = Config { memory_bytes_max: usize::MAX, ..Config::default() };
+    let config = Config {
+        memory_bytes_max: usize::MAX,
+        ..Config::default()
+    };
     let mut partition = owner(config, now);
     let mut published = 0;
     // The first tasks bring tables and allocator to life.
@@ -216,16 +274,24 @@ fn batch(numbers: std::ops::Range<u64>, now: Timestamp, payload_bytes: usize) ->
             let due_ms = START_MS + 5_000 + (number.wrapping_mul(7_919) % 20_000) as i64;
             let task = sample_task(number, Timestamp::from_millis(due_ms), payload_bytes);
             let record = minutehand_record::task::record(&task);
-            buffer.extend_from_slice(&minutehand_record::command::encode(&Command::Create(record)));
+            buffer.extend_from_slice(&minutehand_record::command::encode(&Command::Create(
+                record,
+            )));
             (number, buffer.len())
         })
         .collect();
     let buffer = Bytes::from(buffer.into_boxed_slice());
     let starts = std::iter::once(0).chain(encoded.iter().map(|(_, end)| *end));
-    let slices = starts.zip(&encoded).map(|(start, (number, end))| (*number, buffer.slice(start..*end)));
+    let slices = starts
+        .zip(&encoded)
+        .map(|(start, (number, end))| (*number, buffer.slice(start..*end)));
     let decode = |(number, slice)| {
         let command = minutehand_record::command::decode(slice).expect("it was encoded here");
-        InputRecord { offset: LogOffset::at(number), appended_at: now, command: Ok(command) }
+        InputRecord {
+            offset: LogOffset::at(number),
+            appended_at: now,
+            command: Ok(command),
+        }
     };
     slices.map(decode).collect()
 }

@@ -21,8 +21,19 @@ pub struct Figure {
 
 impl Figure {
     /// A figure without conditions.
-    pub fn new(bench: &'static str, figure: impl Into<String>, value: f64, unit: &'static str) -> Figure {
-        Figure { bench, figure: figure.into(), value, unit, conditions: Vec::new() }
+    pub fn new(
+        bench: &'static str,
+        figure: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+    ) -> Figure {
+        Figure {
+            bench,
+            figure: figure.into(),
+            value,
+            unit,
+            conditions: Vec::new(),
+        }
     }
 
     /// As one JSON object: the conditions stand beside the value.
@@ -48,7 +59,14 @@ impl Figure {
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<10} {:<44} {:>14} {}", self.bench, self.figure, rounded(self.value), self.unit)?;
+        write!(
+            f,
+            "{:<10} {:<44} {:>14} {}",
+            self.bench,
+            self.figure,
+            rounded(self.value),
+            self.unit
+        )?;
         for (name, value) in &self.conditions {
             write!(f, "  {name}={value}")?;
         }
@@ -58,5 +76,9 @@ impl fmt::Display for Figure {
 
 /// Three significant digits for small values, whole numbers for large ones.
 fn rounded(value: f64) -> String {
-    if value.abs() >= 1_000.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+    if value.abs() >= 1_000.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.3}")
+    }
 }

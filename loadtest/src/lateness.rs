@@ -14,7 +14,10 @@ pub struct Lateness {
 
 impl Default for Lateness {
     fn default() -> Lateness {
-        Lateness { counts: (0..=MS_MAX).map(|_| AtomicU64::new(0)).collect(), early: AtomicU64::new(0) }
+        Lateness {
+            counts: (0..=MS_MAX).map(|_| AtomicU64::new(0)).collect(),
+            early: AtomicU64::new(0),
+        }
     }
 }
 
@@ -42,7 +45,11 @@ impl Lateness {
 
     /// The lateness that a share of all starts does not exceed, in milliseconds.
     pub fn quantile_ms(&self, share: f64) -> f64 {
-        let total: u64 = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let total: u64 = self
+            .counts
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum();
         let wanted = (total as f64 * share).ceil() as u64;
         let mut seen = 0;
         let found = self.counts.iter().position(|count| {
@@ -64,7 +71,10 @@ mod tests {
             lateness.record(late_ms);
         }
         lateness.record(-1);
-        assert_eq!([0.5, 0.99, 1.0].map(|share| lateness.quantile_ms(share)), [499.0, 989.0, 999.0]);
+        assert_eq!(
+            [0.5, 0.99, 1.0].map(|share| lateness.quantile_ms(share)),
+            [499.0, 989.0, 999.0]
+        );
         assert_eq!(lateness.early(), 1);
     }
 }

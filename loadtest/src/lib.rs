@@ -1,7 +1,8 @@
 //! Workloads and measurements behind `minutehand-lab`.
 //!
-//! Each benchmark is a function that answers [`Figure`]s: what was measured, its value and unit, and under which
-//! conditions. Nothing here judges; a figure is set beside a ceiling measured in the same run where one exists.
+//! Each benchmark is a function that answers [`Figure`]s: what was measured, its value and unit,
+//! and under which conditions. Nothing here judges; a figure is set beside a ceiling measured in
+//! the same run where one exists.
 
 #[cfg(feature = "cluster")]
 pub mod cluster;

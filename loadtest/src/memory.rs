@@ -1,5 +1,6 @@
-//! What names leave behind: a `dev` process is given thousands of queues of one task each, then thousands of schedules that are
-//! created and deleted; its memory is compared with what it took at its start.
+//! What names leave behind: a `dev` process is given thousands of queues of one task each, then
+//! thousands of schedules that are created and deleted; its memory is compared with what it took at
+//! its start.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -36,7 +37,10 @@ impl Dev {
             .stdout(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().ok_or("its output is not piped")?;
-        let mut dev = Dev { child, address: String::new() };
+        let mut dev = Dev {
+            child,
+            address: String::new(),
+        };
         for line in BufReader::new(output).lines() {
             let line = line?;
             if let Some((_, rest)) = line.split_once("http://")
@@ -54,7 +58,10 @@ impl Dev {
     /// Its resident memory, in bytes.
     fn memory_bytes(&self) -> Result<f64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("it has no memory")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .ok_or("it has no memory")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib * 1_024.0)
     }
@@ -66,7 +73,8 @@ impl Dev {
     }
 }
 
-/// Sends a request on a connection that stays open, and reads the answer; an error unless it is a success.
+/// Sends a request on a connection that stays open, and reads the answer; an error unless it is a
+/// success.
 fn call(
     stream: &mut BufReader<TcpStream>,
     method: &str,
@@ -99,11 +107,16 @@ fn call(
     stream.read_exact(&mut answer)?;
     match status.split(' ').nth(1) {
         Some(code) if code.starts_with('2') => Ok(()),
-        _ => Err(format!("{method} {path}: {status}: {}", String::from_utf8_lossy(&answer)).into()),
+        _ => Err(format!(
+            "{method} {path}: {status}: {}",
+            String::from_utf8_lossy(&answer)
+        )
+        .into()),
     }
 }
 
-/// Measures with a child of this program; `waits` is how long names have been out of use when memory is compared.
+/// Measures with a child of this program; `waits` is how long names have been out of use when
+/// memory is compared.
 ///
 /// # Errors
 /// When the child cannot be started or asked.
@@ -115,26 +128,41 @@ pub fn run(program: &Path, folder: &Path, waits: Duration) -> Result<Vec<Figure>
 
     let tasks = (0..QUEUES).map(|number| format!("{{\"queue\":\"bench-{number}\",\"delay\":0}}\n"));
     let tasks: String = tasks.collect();
-    call(&mut stream, "POST", "/v1/namespaces/default/tasks:bulk", "application/x-ndjson", &tasks)?;
+    call(
+        &mut stream,
+        "POST",
+        "/v1/namespaces/default/tasks:bulk",
+        "application/x-ndjson",
+        &tasks,
+    )?;
     std::thread::sleep(SETTLES);
     let after_queues = dev.memory_bytes()?;
 
     const PATH: &str = "/v1/namespaces/default/schedules";
     for number in 0..SCHEDULES {
-        let body = format!("{{\"id\":\"bench-{number}\",\"cron\":\"0 0 1 1 *\",\"queue\":\"bench\"}}");
+        let body =
+            format!("{{\"id\":\"bench-{number}\",\"cron\":\"0 0 1 1 *\",\"queue\":\"bench\"}}");
         call(&mut stream, "POST", PATH, "application/json", &body)?;
-        call(&mut stream, "DELETE", &format!("{PATH}/bench-{number}"), "application/json", "")?;
+        call(
+            &mut stream,
+            "DELETE",
+            &format!("{PATH}/bench-{number}"),
+            "application/json",
+            "",
+        )?;
     }
     let after_schedules = dev.memory_bytes()?;
     drop(stream);
     std::thread::sleep(waits);
     let end = dev.memory_bytes()?;
 
-    let figure = |what: &str, bytes: f64| Figure::new("memory", what, bytes / f64::from(1 << 20), "MiB");
+    let figure =
+        |what: &str, bytes: f64| Figure::new("memory", what, bytes / f64::from(1 << 20), "MiB");
     Ok(vec![
         figure("at the start", start),
         figure("above it after the queues", after_queues - start).with("queues", QUEUES),
-        figure("above it after the schedules", after_schedules - start).with("schedules", SCHEDULES),
+        figure("above it after the schedules", after_schedules - start)
+            .with("schedules", SCHEDULES),
         figure("above it at the end", end - start).with("rest_s", waits.as_secs()),
     ])
 }

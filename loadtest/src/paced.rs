@@ -1,4 +1,5 @@
-//! Paced: due times spread evenly, created ahead of time while others fire; start lateness of a no-op handler.
+//! Paced: due times spread evenly, created ahead of time while others fire; start lateness of a
+//! no-op handler.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,16 +28,23 @@ pub struct Paced {
     pub early: u64,
     /// CPU seconds for 100,000 tasks, creation included.
     pub cpu: f64,
-    /// How long the last creation came after its planned time, in milliseconds: the generator's own lag.
+    /// How long the last creation came after its planned time, in milliseconds: the generator's own
+    /// lag.
     pub generator_lag_ms: f64,
 }
 
 /// Fires `rate` tasks a second for `seconds` seconds.
-pub async fn run(folder: &Path, rate: u64, seconds: u64, payload_bytes: usize) -> Result<Paced, Failure> {
+pub async fn run(
+    folder: &Path,
+    rate: u64,
+    seconds: u64,
+    payload_bytes: usize,
+) -> Result<Paced, Failure> {
     let rig = Rig::start(folder).await?;
     let start = SystemClock.now().plus_millis(200);
     let total_ms = WARM_UP_MS + seconds as i64 * 1_000;
-    let due = |number: u64| start.plus_millis(AHEAD_MS + (number as f64 * 1_000.0 / rate as f64) as i64);
+    let due =
+        |number: u64| start.plus_millis(AHEAD_MS + (number as f64 * 1_000.0 / rate as f64) as i64);
     let (mut created, mut lag_ms) = (0, 0);
     let (began, mut cpu, mut cleared) = (Instant::now(), cpu_seconds(), false);
     for step in 0..total_ms / STEP_MS {
@@ -74,12 +82,18 @@ fn is_past(time: Timestamp) -> bool {
 
 /// The figures of a run.
 pub fn figures(paced: Paced) -> Vec<Figure> {
-    let of = |figure: &str, value, unit| Figure::new("paced", figure, value, unit).with("rate", paced.rate);
+    let of = |figure: &str, value, unit| {
+        Figure::new("paced", figure, value, unit).with("rate", paced.rate)
+    };
     vec![
         of("start lateness p50", paced.late_ms[0], "ms"),
         of("start lateness p99", paced.late_ms[1], "ms"),
         of("start lateness p99.9", paced.late_ms[2], "ms"),
         of("early starts", paced.early as f64, "tasks"),
-        of("generator's own lag at the end", paced.generator_lag_ms, "ms"),
+        of(
+            "generator's own lag at the end",
+            paced.generator_lag_ms,
+            "ms",
+        ),
     ]
 }

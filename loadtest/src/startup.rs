@@ -19,7 +19,8 @@ const BLOCKS_PER_WRITE: usize = 256;
 const FROM_MS: i64 = 3_600_000;
 const SPREAD_MS: i64 = 86_400_000;
 
-/// Stores `tasks` tasks, closes the folder, and measures how long it takes until the scheduler is ready again.
+/// Stores `tasks` tasks, closes the folder, and measures how long it takes until the scheduler is
+/// ready again.
 pub async fn run(folder: &Path, tasks: u64, payload_bytes: usize) -> Result<Vec<Figure>, Failure> {
     let rig = Rig::start(folder).await?;
     let began = Instant::now();
@@ -35,10 +36,20 @@ pub async fn run(folder: &Path, tasks: u64, payload_bytes: usize) -> Result<Vec<
     }
     ready_in.sort_by(f64::total_cmp);
     Ok(vec![
-        Figure::new("startup", "from opening to ready, median of 3", ready_in[1], "s")
-            .with("stored_tasks", tasks)
-            .with("payload_bytes", payload_bytes),
-        Figure::new("startup", "blocks written", tasks as f64 / stored_in, "tasks/s"),
+        Figure::new(
+            "startup",
+            "from opening to ready, median of 3",
+            ready_in[1],
+            "s",
+        )
+        .with("stored_tasks", tasks)
+        .with("payload_bytes", payload_bytes),
+        Figure::new(
+            "startup",
+            "blocks written",
+            tasks as f64 / stored_in,
+            "tasks/s",
+        ),
     ])
 }
 
@@ -50,7 +61,9 @@ async fn store(rig: &Rig, tasks: u64, payload_bytes: usize) -> Result<(), Failur
         let last = tasks.min(first + ENTRIES_PER_BLOCK);
         let bucket_ms = FROM_MS + (first as f64 / tasks as f64 * SPREAD_MS as f64) as i64;
         let bucket = now.plus_millis(bucket_ms).floor_to_minute();
-        let entries = (first..last).map(|number| entry(number, bucket, first, now, payload_bytes)).collect();
+        let entries = (first..last)
+            .map(|number| entry(number, bucket, first, now, payload_bytes))
+            .collect();
         blocks.push(Block {
             partition: PartitionId::own((first / ENTRIES_PER_BLOCK % 2) as u32),
             bucket,
@@ -66,7 +79,13 @@ async fn store(rig: &Rig, tasks: u64, payload_bytes: usize) -> Result<(), Failur
     Ok(())
 }
 
-fn entry(number: u64, bucket: Timestamp, first: u64, now: Timestamp, payload_bytes: usize) -> TimetableEntry {
+fn entry(
+    number: u64,
+    bucket: Timestamp,
+    first: u64,
+    now: Timestamp,
+    payload_bytes: usize,
+) -> TimetableEntry {
     let due = bucket.plus_millis((number - first) as i64 * 1_000);
     let task = minutehand_record::task::record(&sample_task(number, due, payload_bytes));
     TimetableEntry {

@@ -5,7 +5,9 @@ use std::ops::Deref;
 use minutehand_calendar::{
     CompiledDefinition, CronParseError, DefinitionError, ExclusionError, SearchBudget,
 };
-use minutehand_model::limits::{CRON_BYTES_MAX, JITTER_MS_MAX, RUN_TIMEOUT_MS_MAX, RUN_TIMEOUT_MS_MIN};
+use minutehand_model::limits::{
+    CRON_BYTES_MAX, JITTER_MS_MAX, RUN_TIMEOUT_MS_MAX, RUN_TIMEOUT_MS_MIN,
+};
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{RecurrenceSpec, ScheduleDefinition, Timestamp};
 
@@ -30,7 +32,8 @@ pub struct Preview {
     pub notes: Vec<(Timestamp, String)>,
 }
 
-/// A definition that keeps to every limit and fires at least once, with its calendar. It is made here and nowhere else.
+/// A definition that keeps to every limit and fires at least once, with its calendar. It is made
+/// here and nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidDefinition(CompiledDefinition);
 
@@ -52,24 +55,48 @@ impl ValidDefinition {
         ValidDefinition::with_a_record(definition)
     }
 
-    /// The same where what it runs is a record that comes out as it came in, which has limits of its own.
+    /// The same where what it runs is a record that comes out as it came in, which has limits of
+    /// its own.
     ///
     /// # Errors
     /// As [`ValidDefinition::new`], but for what it runs.
     pub fn with_a_record(definition: ScheduleDefinition) -> Result<ValidDefinition, InvalidField> {
         within("jitter_ms", definition.jitter_ms, 0, JITTER_MS_MAX)?;
         if let Some(timeout_ms) = definition.run_timeout_ms {
-            within("run_timeout_ms", timeout_ms, RUN_TIMEOUT_MS_MIN, RUN_TIMEOUT_MS_MAX)?;
+            within(
+                "run_timeout_ms",
+                timeout_ms,
+                RUN_TIMEOUT_MS_MIN,
+                RUN_TIMEOUT_MS_MAX,
+            )?;
         }
-        within("misfire.window_ms", definition.misfire.window_ms, 0, MISFIRE_MS_MAX)?;
-        within("misfire.grace_ms", definition.misfire.grace_ms, 0, MISFIRE_MS_MAX)?;
+        within(
+            "misfire.window_ms",
+            definition.misfire.window_ms,
+            0,
+            MISFIRE_MS_MAX,
+        )?;
+        within(
+            "misfire.grace_ms",
+            definition.misfire.grace_ms,
+            0,
+            MISFIRE_MS_MAX,
+        )?;
         if definition.runs_max == Some(0) {
-            return Err(InvalidField::new("max_runs", "is out of range", "at least 1", 0));
+            return Err(InvalidField::new(
+                "max_runs",
+                "is out of range",
+                "at least 1",
+                0,
+            ));
         }
         validate_bounds(&definition)?;
         let valid = ValidDefinition(compile(definition)?);
         let ever = (Timestamp::MIN, Timestamp::END_OF_YEAR_9999);
-        if valid.searched(ever, 1, SearchBudget::of_one_time())?.is_empty() {
+        if valid
+            .searched(ever, 1, SearchBudget::of_one_time())?
+            .is_empty()
+        {
             let limit = "at least one time between start_at and end_at that is not excluded";
             return Err(InvalidField::new(
                 recurrence_field(&valid.recurrence),
@@ -99,11 +126,17 @@ impl ValidDefinition {
             None => (recurrence_field(&self.recurrence), given(&self.recurrence)),
         };
         let limit = format!("at least one time after {now}");
-        Err(InvalidField::new(field, "leaves nothing to run", limit, given))
+        Err(InvalidField::new(
+            field,
+            "leaves nothing to run",
+            limit,
+            given,
+        ))
     }
 
-    /// The first `count` times at or after `from`, as many as `max_runs` allows. All of them together
-    /// have the search budget of one request, so a preview takes some tens of milliseconds at most.
+    /// The first `count` times at or after `from`, as many as `max_runs` allows. All of them
+    /// together have the search budget of one request, so a preview takes some tens of milliseconds
+    /// at most.
     ///
     /// # Errors
     /// A count that is not 1 to 1,000, and exclusions for which the budget does not suffice.
@@ -112,22 +145,37 @@ impl ValidDefinition {
             let limit = format!("1 to {PREVIEW_TIMES_MAX}");
             return Err(InvalidField::new("n", "is out of range", limit, count));
         }
-        let count = self.runs_max.map_or(count, |runs| count.min(usize::try_from(runs).unwrap_or(count)));
+        let count = self.runs_max.map_or(count, |runs| {
+            count.min(usize::try_from(runs).unwrap_or(count))
+        });
         let until = Timestamp::END_OF_YEAR_9999;
         let times = self.searched((from, until), count, SearchBudget::of_one_request())?;
         let calendar = self.0.calendar();
         let notes = calendar.notes(from, PREVIEW_NOTES);
-        let notes = notes.into_iter().map(|note| (note.at, note.message)).collect();
-        Ok(Preview { description: calendar.recurrence.describe(), times, notes })
+        let notes = notes
+            .into_iter()
+            .map(|note| (note.at, note.message))
+            .collect();
+        Ok(Preview {
+            description: calendar.recurrence.describe(),
+            times,
+            notes,
+        })
     }
 
-    /// How many times there are from `from` to `to`, both included; counted up to `most`. All of them together have
-    /// the search budget of one request.
+    /// How many times there are from `from` to `to`, both included; counted up to `most`. All of
+    /// them together have the search budget of one request.
     ///
     /// # Errors
     /// Exclusions for which the budget does not suffice.
-    pub fn count_times(&self, from: Timestamp, to: Timestamp, most: usize) -> Result<usize, InvalidField> {
-        self.searched((from, to), most, SearchBudget::of_one_request()).map(|times| times.len())
+    pub fn count_times(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        most: usize,
+    ) -> Result<usize, InvalidField> {
+        self.searched((from, to), most, SearchBudget::of_one_request())
+            .map(|times| times.len())
     }
 
     fn searched(
@@ -136,16 +184,26 @@ impl ValidDefinition {
         count: usize,
         mut budget: SearchBudget,
     ) -> Result<Vec<Timestamp>, InvalidField> {
-        self.0.calendar().first_times(from, to, count, &mut budget).map_err(|error| {
-            let given = format!("{} entries", self.exclude.len());
-            InvalidField::new("exclude", error.to_string(), "fewer or plainer entries", given)
-        })
+        self.0
+            .calendar()
+            .first_times(from, to, count, &mut budget)
+            .map_err(|error| {
+                let given = format!("{} entries", self.exclude.len());
+                InvalidField::new(
+                    "exclude",
+                    error.to_string(),
+                    "fewer or plainer entries",
+                    given,
+                )
+            })
     }
 }
 
 fn validate_bounds(definition: &ScheduleDefinition) -> Result<(), InvalidField> {
     for (field, time) in [("start_at", definition.start), ("end_at", definition.end)] {
-        if let Some(time) = time.filter(|time| *time > Timestamp::END_OF_YEAR_9999 || time.as_millis() < 0) {
+        if let Some(time) =
+            time.filter(|time| *time > Timestamp::END_OF_YEAR_9999 || time.as_millis() < 0)
+        {
             return Err(InvalidField::new(
                 field,
                 "is out of range",
@@ -155,9 +213,12 @@ fn validate_bounds(definition: &ScheduleDefinition) -> Result<(), InvalidField> 
         }
     }
     match (definition.start, definition.end) {
-        (Some(start), Some(end)) if start > end => {
-            Err(InvalidField::new("end_at", "lies before start_at", format!("at or after {start}"), end))
-        }
+        (Some(start), Some(end)) if start > end => Err(InvalidField::new(
+            "end_at",
+            "lies before start_at",
+            format!("at or after {start}"),
+            end,
+        )),
         _ => Ok(()),
     }
 }
@@ -181,11 +242,17 @@ fn compile(definition: ScheduleDefinition) -> Result<CompiledDefinition, Invalid
         && expression.len() > CRON_BYTES_MAX
     {
         let limit = format!("at most {CRON_BYTES_MAX} bytes");
-        return Err(InvalidField::new("cron", "is too long", limit, format!("{} bytes", expression.len())));
+        return Err(InvalidField::new(
+            "cron",
+            "is too long",
+            limit,
+            format!("{} bytes", expression.len()),
+        ));
     }
     // Compiling takes it; what is said of one that is refused needs no more than this.
     let (recurrence, exclude) = (definition.recurrence.clone(), definition.exclude.clone());
-    CompiledDefinition::new(definition).map_err(|error| refused_definition(&recurrence, &exclude, &error))
+    CompiledDefinition::new(definition)
+        .map_err(|error| refused_definition(&recurrence, &exclude, &error))
 }
 
 fn refused_definition(
@@ -195,9 +262,12 @@ fn refused_definition(
 ) -> InvalidField {
     let (RecurrenceSpec::Cron { zone, .. } | RecurrenceSpec::Interval { zone, .. }) = recurrence;
     match error {
-        DefinitionError::Zone(error) => {
-            InvalidField::new("time_zone", error.to_string(), "an IANA time zone name", zone)
-        }
+        DefinitionError::Zone(error) => InvalidField::new(
+            "time_zone",
+            error.to_string(),
+            "an IANA time zone name",
+            zone,
+        ),
         DefinitionError::Cron(error) => refused_cron(&given(recurrence), error),
         DefinitionError::Interval(error) => {
             let limit = "a whole number of seconds from 1 s to 3,660 days";
@@ -222,6 +292,7 @@ fn refused_exclusion(exclude: &[String], error: &ExclusionError) -> InvalidField
             (*index, exclude.get(*index).cloned().unwrap_or_default())
         }
     };
-    let limit = "dates (2027-12-25), stretches of them (2027-12-24..2027-12-26) or cron expressions";
+    let limit =
+        "dates (2027-12-25), stretches of them (2027-12-24..2027-12-26) or cron expressions";
     InvalidField::new(format!("exclude[{index}]"), error.to_string(), limit, given)
 }

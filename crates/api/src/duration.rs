@@ -1,5 +1,5 @@
-//! Durations: a number of seconds, `1h30m`, `1.5h`, `1h 30m`, or ISO 8601 (`PT5M`). One grammar for the API, for records
-//! and for the command line.
+//! Durations: a number of seconds, `1h30m`, `1.5h`, `1h 30m`, or ISO 8601 (`PT5M`). One grammar for
+//! the API, for records and for the command line.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +14,7 @@ use crate::InvalidField;
 const MS_MAX: f64 = 10_000.0 * 366.0 * 86_400_000.0;
 /// Longest text that is looked at, in bytes.
 const TEXT_BYTES_MAX: usize = 64;
-const LIMIT: &str =
-    "a number of seconds, a sum such as 90s, 5m or 1h30m (w, d, h, m, s, ms), or ISO 8601 such as PT5M";
+const LIMIT: &str = "a number of seconds, a sum such as 90s, 5m or 1h30m (w, d, h, m, s, ms), or ISO 8601 such as PT5M";
 
 /// A duration as it was written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -80,22 +79,36 @@ impl<'de: 'a, 'a> Deserialize<'de> for Duration<'a> {
 pub fn duration_text(ms: i64) -> String {
     let mut rest = ms.max(0);
     let mut text = String::new();
-    for (unit, unit_ms) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+    for (unit, unit_ms) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ] {
         if rest >= unit_ms {
             text.push_str(&format!("{}{unit}", rest / unit_ms));
             rest %= unit_ms;
         }
     }
-    if text.is_empty() { "0s".to_owned() } else { text }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
-/// Milliseconds of a text. Months and years have no fixed length and are refused; a day has 24 hours.
+/// Milliseconds of a text. Months and years have no fixed length and are refused; a day has 24
+/// hours.
 fn parse(text: &str) -> Option<f64> {
     let text = text.trim();
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
         return None;
     }
-    if let Some(ms) = number(text).map(|seconds| seconds * 1_000.0).or_else(|| days(text)) {
+    if let Some(ms) = number(text)
+        .map(|seconds| seconds * 1_000.0)
+        .or_else(|| days(text))
+    {
         return Some(ms);
     }
     let span: Span = text.parse().ok()?;
@@ -103,7 +116,8 @@ fn parse(text: &str) -> Option<f64> {
     Some(length.as_secs() as f64 * 1_000.0 + f64::from(length.subsec_nanos()) / 1e6)
 }
 
-/// A number of days or weeks with a fraction, which the general grammar has for hours and less only.
+/// A number of days or weeks with a fraction, which the general grammar has for hours and less
+/// only.
 fn days(text: &str) -> Option<f64> {
     const DAY_MS: f64 = 86_400_000.0;
     match text.strip_suffix('d') {
@@ -125,7 +139,8 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<i64, String> {
-        let duration: Duration<'_> = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let duration: Duration<'_> =
+            serde_json::from_str(json).map_err(|error| error.to_string())?;
         duration.as_ms("delay").map_err(|error| error.reason)
     }
 
@@ -198,13 +213,25 @@ mod tests {
             assert_eq!(read(json), Err(reason.to_owned()), "{json}");
         }
         assert!(
-            read("1e400").is_err() && read("NaN").is_err() && read("true").is_err() && read("[1]").is_err()
+            read("1e400").is_err()
+                && read("NaN").is_err()
+                && read("true").is_err()
+                && read("[1]").is_err()
         );
     }
 
     #[test]
     fn what_is_written_is_read_again() {
-        for ms in [0, 1, 250, 90_000, 300_000, 5_400_000, 86_400_000, 31_622_461_001] {
+        for ms in [
+            0,
+            1,
+            250,
+            90_000,
+            300_000,
+            5_400_000,
+            86_400_000,
+            31_622_461_001,
+        ] {
             assert_eq!(
                 Duration::Text(duration_text(ms).into()).as_ms("every"),
                 Ok(ms),

@@ -16,7 +16,10 @@ pub struct Headers<'a>(pub Vec<(Cow<'a, str>, Cow<'a, str>)>);
 impl Headers<'_> {
     /// The same, no longer borrowed.
     pub fn into_owned(self) -> Vec<(String, String)> {
-        self.0.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+        self.0
+            .into_iter()
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect()
     }
 }
 
@@ -30,9 +33,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut headers: Vec<(Cow<'de, str>, Cow<'de, str>)> = Vec::new();
-                while let Some((Text(name), Text(value))) = map.next_entry::<Text<'de>, Text<'de>>()? {
-                    // More than the limit are refused for their number; comparing them all would take long.
-                    if headers.len() <= HEADERS_MAX && headers.iter().any(|(known, _)| *known == name) {
+                while let Some((Text(name), Text(value))) =
+                    map.next_entry::<Text<'de>, Text<'de>>()?
+                {
+                    // More than the limit are refused for their number; comparing them all would
+                    // take long.
+                    if headers.len() <= HEADERS_MAX
+                        && headers.iter().any(|(known, _)| *known == name)
+                    {
                         return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
                     }
                     headers.push((name, value));
@@ -52,8 +60,9 @@ impl Serialize for Headers<'_> {
 
 impl<'a> From<&'a [(String, String)]> for Headers<'a> {
     fn from(headers: &'a [(String, String)]) -> Headers<'a> {
-        let borrowed =
-            headers.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
+        let borrowed = headers
+            .iter()
+            .map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
         Headers(borrowed.collect())
     }
 }

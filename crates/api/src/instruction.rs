@@ -1,4 +1,5 @@
-//! Headers by which a task instructs an executor: refused where they are created, and not only when the task runs.
+//! Headers by which a task instructs an executor: refused where they are created, and not only when
+//! the task runs.
 
 use minutehand_model::limits::RETRY_DELAY_MS_MAX;
 
@@ -21,7 +22,9 @@ const RUN_TIMEOUT_MS_MAX: i64 = RETRY_DELAY_MS_MAX;
 
 /// Whether a header is one of the scheduler's own that callers may set, as they may in the API.
 pub fn is_instruction(name: &str) -> bool {
-    INSTRUCTIONS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    INSTRUCTIONS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The instruction that was probably meant by a name that is none.
@@ -29,38 +32,59 @@ pub(crate) fn nearest_instruction(name: &str) -> Option<&'static str> {
     /// More letters than this are no error of typing.
     const TYPING_ERRORS_MAX: usize = 3;
     let name = name.to_ascii_lowercase();
-    let distances = INSTRUCTIONS.iter().map(|known| (strsim::damerau_levenshtein(&name, known), *known));
-    distances.min().filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX).map(|(_, known)| known)
+    let distances = INSTRUCTIONS
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&name, known), *known));
+    distances
+        .min()
+        .filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX)
+        .map(|(_, known)| known)
 }
 
-/// Checks what a header says when it is an instruction. What only the executor can know (whether an address may be reached,
-/// whether commands are allowed) is for the executor to say.
+/// Checks what a header says when it is an instruction. What only the executor can know (whether an
+/// address may be reached, whether commands are allowed) is for the executor to say.
 ///
 /// # Errors
 /// A value that no executor could follow.
 pub fn validate_instruction(name: &str, value: &str) -> Result<(), InvalidField> {
     let refused = |problem: &str, limit: String| {
         let given: String = value.chars().take(60).collect();
-        Err(InvalidField::new(format!("headers.{name}"), problem, limit, format!("{given:?}")))
+        Err(InvalidField::new(
+            format!("headers.{name}"),
+            problem,
+            limit,
+            format!("{given:?}"),
+        ))
     };
     match name.to_ascii_lowercase().as_str() {
         "minutehand-timeout-ms" => match value.parse::<i64>() {
             Ok(ms) if (1..=RUN_TIMEOUT_MS_MAX).contains(&ms) => Ok(()),
-            _ => refused("is not a time limit", format!("a whole number from 1 to {RUN_TIMEOUT_MS_MAX}")),
+            _ => refused(
+                "is not a time limit",
+                format!("a whole number from 1 to {RUN_TIMEOUT_MS_MAX}"),
+            ),
         },
         "minutehand-envelope"
-            if !["cloudevents", "plain"].iter().any(|word| word.eq_ignore_ascii_case(value)) =>
+            if !["cloudevents", "plain"]
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(value)) =>
         {
             refused("is not a choice", "one of cloudevents, plain".to_owned())
         }
         // The payload describes a command, whatever queue it goes through.
-        "minutehand-executor" if value != "process" => {
-            refused("is not an executor that can be asked for", "process".to_owned())
-        }
+        "minutehand-executor" if value != "process" => refused(
+            "is not an executor that can be asked for",
+            "process".to_owned(),
+        ),
         // It may hold a secret, and is not repeated.
         "minutehand-url" => url_problem(value).map_or(Ok(()), |problem| {
             let limit = "http or https, a host, and no user name or password";
-            Err(InvalidField::new(format!("headers.{name}"), problem, limit, "another text"))
+            Err(InvalidField::new(
+                format!("headers.{name}"),
+                problem,
+                limit,
+                "another text",
+            ))
         }),
         "minutehand-command" | "minutehand-user" if value.is_empty() => {
             refused("is empty", "a text".to_owned())
@@ -71,9 +95,14 @@ pub fn validate_instruction(name: &str, value: &str) -> Result<(), InvalidField>
 
 /// What keeps a text from being a URL that can be posted to, as far as its form tells.
 fn url_problem(url: &str) -> Option<&'static str> {
-    let starts_with =
-        |scheme: &str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    let Some(scheme) = ["http://", "https://"].into_iter().find(|scheme| starts_with(scheme)) else {
+    let starts_with = |scheme: &str| {
+        url.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    let Some(scheme) = ["http://", "https://"]
+        .into_iter()
+        .find(|scheme| starts_with(scheme))
+    else {
         return Some("is not a URL that can be posted to");
     };
     let rest = &url[scheme.len()..];
@@ -116,7 +145,10 @@ mod tests {
             ("minutehand-user", ""),
         ] {
             let error = validate_instruction(name, value).expect_err(value);
-            assert!(error.field.ends_with(name) && !format!("{error:?}").contains("secret"), "{error:?}");
+            assert!(
+                error.field.ends_with(name) && !format!("{error:?}").contains("secret"),
+                "{error:?}"
+            );
         }
     }
 

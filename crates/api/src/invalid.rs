@@ -25,7 +25,11 @@ impl InvalidField {
         given: impl std::fmt::Display,
     ) -> InvalidField {
         let given = given.to_string();
-        let given = if given.is_empty() { "nothing".to_owned() } else { shortened(&given) };
+        let given = if given.is_empty() {
+            "nothing".to_owned()
+        } else {
+            shortened(&given)
+        };
         InvalidField {
             field: field.into(),
             reason: reason.into(),

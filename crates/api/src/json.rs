@@ -1,4 +1,5 @@
-//! Reading JSON strictly, and saying what was wrong with it: the field, what was expected, what was given.
+//! Reading JSON strictly, and saying what was wrong with it: the field, what was expected, what was
+//! given.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -39,7 +40,12 @@ impl Malformed {
         limit: impl Into<String>,
         given: impl Into<String>,
     ) -> Malformed {
-        Malformed { detail: detail.into(), field: field.into(), limit: limit.into(), given: given.into() }
+        Malformed {
+            detail: detail.into(),
+            field: field.into(),
+            limit: limit.into(),
+            given: given.into(),
+        }
     }
 }
 
@@ -60,9 +66,12 @@ impl From<serde_json::Error> for Unread {
     }
 }
 
-/// The refusal behind a message of serde that speaks of a word which is not among the words of a choice.
+/// The refusal behind a message of serde that speaks of a word which is not among the words of a
+/// choice.
 pub fn refused_word(field: &str, message: &str) -> Option<InvalidField> {
-    let (given, words) = message.strip_prefix("unknown variant `")?.rsplit_once("`, expected ")?;
+    let (given, words) = message
+        .strip_prefix("unknown variant `")?
+        .rsplit_once("`, expected ")?;
     let words: Vec<&str> = words.split('`').skip(1).step_by(2).collect();
     Some(not_a_choice(field, &words, given))
 }
@@ -81,7 +90,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = BTreeMap::new();
-                while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+                while let Some((Text(name), value)) =
+                    map.next_entry::<Text<'de>, &'de RawValue>()?
+                {
                     if fields.contains_key(&name) {
                         return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
                     }
@@ -112,13 +123,17 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads a body, which must be an object. The fast way first; what was wrong is found out only when something was.
+/// Reads a body, which must be an object. The fast way first; what was wrong is found out only when
+/// something was.
 ///
 /// # Errors
 /// What is no JSON object, an unknown, doubled or missing field, and one of the wrong type.
 pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unread> {
     // Serde would take an array for an object without names.
-    if let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|first| **first != b'{')
+    if let Some(first) = bytes
+        .iter()
+        .find(|byte| !byte.is_ascii_whitespace())
+        .filter(|first| **first != b'{')
     {
         return Err(no_object(bytes, *first).into());
     }
@@ -170,8 +185,11 @@ fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -
     }
     let message = without_position(&error.to_string());
     if error.is_syntax() || error.is_eof() {
-        let detail =
-            format!("the body is not JSON: {message} at line {}, column {}", error.line(), error.column());
+        let detail = format!(
+            "the body is not JSON: {message} at line {}, column {}",
+            error.line(),
+            error.column()
+        );
         let given = given_at(bytes, error).unwrap_or_else(|| "nothing".to_owned());
         return Malformed::new(detail, "body", "well-formed JSON (RFC 8259)", given).into();
     }
@@ -195,7 +213,11 @@ fn named(path: Option<String>, message: String, given: Option<String>) -> Unread
         .and_then(|rest| rest.split('`').next())
         .map(|name| joined(path.as_deref(), name));
     let field = named.clone().or(path);
-    let given = if named.is_some() { field.clone() } else { given };
+    let given = if named.is_some() {
+        field.clone()
+    } else {
+        given
+    };
     let limit = expected(&message);
     let shown = field.as_deref().unwrap_or("body");
     let given = given.map_or_else(|| "nothing".to_owned(), |given| shortened(&given));
@@ -236,7 +258,9 @@ fn without_position(message: &str) -> String {
 
 /// The text before the position of an error.
 fn given_at(bytes: &[u8], error: &serde_json::Error) -> Option<String> {
-    let line = bytes.split(|byte| *byte == b'\n').nth(error.line().checked_sub(1)?)?;
+    let line = bytes
+        .split(|byte| *byte == b'\n')
+        .nth(error.line().checked_sub(1)?)?;
     let end = error.column().min(line.len());
     let start = end.saturating_sub(40);
     Some(String::from_utf8_lossy(&line[start..end]).trim().to_owned())
@@ -262,7 +286,12 @@ pub(crate) fn payload_bytes(raw: &RawValue) -> Result<bytes::Bytes, InvalidField
     let depth = depth(text.as_bytes());
     if depth > DEPTH_MAX {
         let limit = format!("at most {DEPTH_MAX} levels");
-        return Err(InvalidField::new("payload", "is nested too deeply", limit, format!("{depth} levels")));
+        return Err(InvalidField::new(
+            "payload",
+            "is nested too deeply",
+            limit,
+            format!("{depth} levels"),
+        ));
     }
     Ok(bytes::Bytes::copy_from_slice(text.as_bytes()))
 }

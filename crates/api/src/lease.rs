@@ -1,8 +1,8 @@
 //! Leasing executions, and answering leases.
 
 use minutehand_model::limits::{
-    GROUP_BYTES_MAX, LEASE_VISIBILITY_MS_MAX, LEASE_VISIBILITY_MS_MIN, LEASE_WAIT_MS_MAX, LEASES_OF_CALL_MAX,
-    RETRY_DELAY_MS_MAX,
+    GROUP_BYTES_MAX, LEASE_VISIBILITY_MS_MAX, LEASE_VISIBILITY_MS_MIN, LEASE_WAIT_MS_MAX,
+    LEASES_OF_CALL_MAX, RETRY_DELAY_MS_MAX,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -16,7 +16,8 @@ use crate::{Duration, DurationSchema, InvalidField, QueueAction, Text};
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "max": 10, "wait": "20s", "visibility": "30s" }))]
 pub struct NewLeases<'a> {
-    /// The worker group whose share is taken, 1 to 128 bytes; that of the server's workers by default.
+    /// The worker group whose share is taken, 1 to 128 bytes; that of the server's workers by
+    /// default.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub group: Option<Text<'a>>,
@@ -51,18 +52,34 @@ impl NewLeases<'_> {
     /// # Errors
     /// A value beyond its limits.
     pub fn parse(&self) -> Result<LeaseTerms, InvalidField> {
-        let count_max = usize::try_from(self.max).ok().filter(|max| (1..=LEASES_OF_CALL_MAX).contains(max));
+        let count_max = usize::try_from(self.max)
+            .ok()
+            .filter(|max| (1..=LEASES_OF_CALL_MAX).contains(max));
         let count_max = count_max.ok_or_else(|| {
-            InvalidField::new("max", "is out of range", format!("1 to {LEASES_OF_CALL_MAX}"), self.max)
+            InvalidField::new(
+                "max",
+                "is out of range",
+                format!("1 to {LEASES_OF_CALL_MAX}"),
+                self.max,
+            )
         })?;
-        let group = self.group.as_ref().map(|group| parse_group(group.as_str())).transpose()?;
+        let group = self
+            .group
+            .as_ref()
+            .map(|group| parse_group(group.as_str()))
+            .transpose()?;
         let wait_ms = match &self.wait {
             Some(wait) => within("wait", wait, 0, LEASE_WAIT_MS_MAX)?,
             None => 0,
         };
         let (shortest, longest) = (LEASE_VISIBILITY_MS_MIN, LEASE_VISIBILITY_MS_MAX);
         let visibility_ms = within("visibility", &self.visibility, shortest, longest)?;
-        Ok(LeaseTerms { group, count_max, wait_ms, visibility_ms })
+        Ok(LeaseTerms {
+            group,
+            count_max,
+            wait_ms,
+            visibility_ms,
+        })
     }
 }
 
@@ -73,7 +90,12 @@ impl NewLeases<'_> {
 pub fn parse_group(name: &str) -> Result<String, InvalidField> {
     if name.is_empty() || name.len() > GROUP_BYTES_MAX || name.chars().any(char::is_control) {
         let limit = format!("1 to {GROUP_BYTES_MAX} bytes without control characters");
-        return Err(InvalidField::new("group", "is not accepted", limit, format!("{name:?}")));
+        return Err(InvalidField::new(
+            "group",
+            "is not accepted",
+            limit,
+            format!("{name:?}"),
+        ));
     }
     Ok(name.to_owned())
 }
@@ -104,7 +126,8 @@ pub struct LeaseAnswer<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub error: Option<Text<'a>>,
-    /// `:nack`: no new attempt before that. `:snooze`: how much later it is to run. Up to thirty days.
+    /// `:nack`: no new attempt before that. `:snooze`: how much later it is to run. Up to thirty
+    /// days.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DurationSchema>)]
     pub delay: Option<Duration<'a>>,
@@ -145,11 +168,17 @@ impl LeaseAnswers<'_> {
     /// What is said of each lease, by the id that the caller wrote.
     ///
     /// # Errors
-    /// Too few or too many, a field that the action does not take or needs, and a value beyond its limits: nothing is said then.
+    /// Too few or too many, a field that the action does not take or needs, and a value beyond its
+    /// limits: nothing is said then.
     pub fn parse(&self, action: QueueAction) -> Result<Vec<(&str, LeaseWord)>, InvalidField> {
         if !(1..=LEASES_OF_CALL_MAX).contains(&self.items.len()) {
             let limit = format!("1 to {LEASES_OF_CALL_MAX}");
-            return Err(InvalidField::new("items", "are too few or too many", limit, self.items.len()));
+            return Err(InvalidField::new(
+                "items",
+                "are too few or too many",
+                limit,
+                self.items.len(),
+            ));
         }
         let named = |(index, item): (usize, &LeaseAnswer<'_>)| {
             item.parse(action).map_err(|mut invalid| {
@@ -157,8 +186,18 @@ impl LeaseAnswers<'_> {
                 invalid
             })
         };
-        let words = self.items.iter().enumerate().map(named).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.items.iter().map(|item| item.lease_id.as_str()).zip(words).collect())
+        let words = self
+            .items
+            .iter()
+            .enumerate()
+            .map(named)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(self
+            .items
+            .iter()
+            .map(|item| item.lease_id.as_str())
+            .zip(words)
+            .collect())
     }
 }
 
@@ -167,23 +206,46 @@ impl LeaseAnswer<'_> {
         let given = [
             ("result", self.result.is_some(), action == QueueAction::Ack),
             ("error", self.error.is_some(), action == QueueAction::Nack),
-            ("delay", self.delay.is_some(), matches!(action, QueueAction::Nack | QueueAction::Snooze)),
-            ("visibility", self.visibility.is_some(), action == QueueAction::Extend),
+            (
+                "delay",
+                self.delay.is_some(),
+                matches!(action, QueueAction::Nack | QueueAction::Snooze),
+            ),
+            (
+                "visibility",
+                self.visibility.is_some(),
+                action == QueueAction::Extend,
+            ),
         ];
-        if let Some((field, ..)) = given.into_iter().find(|(_, is_given, is_taken)| *is_given && !is_taken) {
+        if let Some((field, ..)) = given
+            .into_iter()
+            .find(|(_, is_given, is_taken)| *is_given && !is_taken)
+        {
             let limit = format!("left out: :{action} does not take it");
             return Err(InvalidField::new(field, "is given", limit, "a value"));
         }
-        let delay_ms = self.delay.as_ref().map(|delay| within("delay", delay, 0, RETRY_DELAY_MS_MAX));
-        let needed = |field| InvalidField::new(field, "is missing", format!(":{action} needs it"), "");
+        let delay_ms = self
+            .delay
+            .as_ref()
+            .map(|delay| within("delay", delay, 0, RETRY_DELAY_MS_MAX));
+        let needed =
+            |field| InvalidField::new(field, "is missing", format!(":{action} needs it"), "");
         Ok(match action {
             QueueAction::Nack => LeaseWord::Nack {
-                error: self.error.as_ref().map_or_else(String::new, |error| error.as_str().to_owned()),
+                error: self
+                    .error
+                    .as_ref()
+                    .map_or_else(String::new, |error| error.as_str().to_owned()),
                 delay_ms: delay_ms.transpose()?,
             },
-            QueueAction::Snooze => LeaseWord::Snooze { delay_ms: delay_ms.ok_or_else(|| needed("delay"))?? },
+            QueueAction::Snooze => LeaseWord::Snooze {
+                delay_ms: delay_ms.ok_or_else(|| needed("delay"))??,
+            },
             QueueAction::Extend => {
-                let visibility = self.visibility.as_ref().ok_or_else(|| needed("visibility"))?;
+                let visibility = self
+                    .visibility
+                    .as_ref()
+                    .ok_or_else(|| needed("visibility"))?;
                 let (shortest, longest) = (LEASE_VISIBILITY_MS_MIN, LEASE_VISIBILITY_MS_MAX);
                 match visibility.as_ms("visibility")? {
                     0 => LeaseWord::Extend { visibility_ms: 0 },
@@ -192,25 +254,41 @@ impl LeaseAnswer<'_> {
                     },
                 }
             }
-            QueueAction::Ack | QueueAction::Lease => LeaseWord::Ack { result: self.result_text()? },
+            QueueAction::Ack | QueueAction::Lease => LeaseWord::Ack {
+                result: self.result_text()?,
+            },
         })
     }
 
     fn result_text(&self) -> Result<String, InvalidField> {
-        let Some(result) = self.result else { return Ok(String::new()) };
-        let bytes = payload_bytes(result)
-            .map_err(|invalid| InvalidField { field: "result".to_owned(), ..invalid })?;
+        let Some(result) = self.result else {
+            return Ok(String::new());
+        };
+        let bytes = payload_bytes(result).map_err(|invalid| InvalidField {
+            field: "result".to_owned(),
+            ..invalid
+        })?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
-fn within(field: &str, duration: &Duration<'_>, shortest: i64, longest: i64) -> Result<i64, InvalidField> {
+fn within(
+    field: &str,
+    duration: &Duration<'_>,
+    shortest: i64,
+    longest: i64,
+) -> Result<i64, InvalidField> {
     let ms = duration.as_ms(field)?;
     if (shortest..=longest).contains(&ms) {
         return Ok(ms);
     }
     let limit = format!("{shortest} ms to {longest} ms");
-    Err(InvalidField::new(field, "is out of range", limit, format!("{ms} ms")))
+    Err(InvalidField::new(
+        field,
+        "is out of range",
+        limit,
+        format!("{ms} ms"),
+    ))
 }
 
 #[cfg(test)]
@@ -230,7 +308,11 @@ mod tests {
     fn words(action: QueueAction, items: &str) -> Result<Vec<LeaseWord>, InvalidField> {
         let text = format!(r#"{{"items":[{items}]}}"#);
         let input: LeaseAnswers<'_> = crate::json::read(text.as_bytes()).expect(items);
-        Ok(input.parse(action)?.into_iter().map(|(_, word)| word).collect())
+        Ok(input
+            .parse(action)?
+            .into_iter()
+            .map(|(_, word)| word)
+            .collect())
     }
 
     #[test]
@@ -248,25 +330,45 @@ mod tests {
             (r#"{"max":0,"visibility":1}"#, "max", "0"),
             (r#"{"max":1001,"visibility":1}"#, "max", "1001"),
             (r#"{"max":1,"visibility":"99ms"}"#, "visibility", "99 ms"),
-            (r#"{"max":1,"visibility":"13h"}"#, "visibility", "46800000 ms"),
+            (
+                r#"{"max":1,"visibility":"13h"}"#,
+                "visibility",
+                "46800000 ms",
+            ),
             (r#"{"max":1,"visibility":"soon"}"#, "visibility", "soon"),
             (r#"{"max":1,"visibility":1,"wait":51}"#, "wait", "51000 ms"),
             (r#"{"max":1,"visibility":1,"group":""}"#, "group", "\"\""),
         ] {
-            assert_eq!(refused(terms(text)), (field.to_owned(), given.to_owned()), "{text}");
+            assert_eq!(
+                refused(terms(text)),
+                (field.to_owned(), given.to_owned()),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn each_action_takes_its_own_fields_alone() {
-        let ack = |result: &str| LeaseWord::Ack { result: result.to_owned() };
+        let ack = |result: &str| LeaseWord::Ack {
+            result: result.to_owned(),
+        };
         let read = words(
             QueueAction::Ack,
             r#"{"lease_id":"a"},{"lease_id":"b","result":"x\ny"},{"lease_id":"c","result":{"n":1}}"#,
         );
         assert_eq!(read.unwrap(), [ack(""), ack("x\ny"), ack(r#"{"n":1}"#)]);
-        let nack = LeaseWord::Nack { error: "no".to_owned(), delay_ms: Some(2_000) };
-        assert_eq!(words(QueueAction::Nack, r#"{"lease_id":"a","error":"no","delay":2}"#).unwrap(), [nack]);
+        let nack = LeaseWord::Nack {
+            error: "no".to_owned(),
+            delay_ms: Some(2_000),
+        };
+        assert_eq!(
+            words(
+                QueueAction::Nack,
+                r#"{"lease_id":"a","error":"no","delay":2}"#
+            )
+            .unwrap(),
+            [nack]
+        );
         let extend = |visibility_ms| LeaseWord::Extend { visibility_ms };
         let read = words(
             QueueAction::Extend,
@@ -274,14 +376,37 @@ mod tests {
         );
         assert_eq!(read.unwrap(), [extend(0), extend(60_000)]);
         let snooze = LeaseWord::Snooze { delay_ms: 5_000 };
-        assert_eq!(words(QueueAction::Snooze, r#"{"lease_id":"a","delay":"5s"}"#).unwrap(), [snooze]);
+        assert_eq!(
+            words(QueueAction::Snooze, r#"{"lease_id":"a","delay":"5s"}"#).unwrap(),
+            [snooze]
+        );
         for (action, items, field) in [
-            (QueueAction::Ack, r#"{"lease_id":"a"},{"lease_id":"b","delay":1}"#, "items[1].delay"),
-            (QueueAction::Nack, r#"{"lease_id":"a","result":1}"#, "items[0].result"),
-            (QueueAction::Extend, r#"{"lease_id":"a"}"#, "items[0].visibility"),
-            (QueueAction::Extend, r#"{"lease_id":"a","visibility":"50ms"}"#, "items[0].visibility"),
+            (
+                QueueAction::Ack,
+                r#"{"lease_id":"a"},{"lease_id":"b","delay":1}"#,
+                "items[1].delay",
+            ),
+            (
+                QueueAction::Nack,
+                r#"{"lease_id":"a","result":1}"#,
+                "items[0].result",
+            ),
+            (
+                QueueAction::Extend,
+                r#"{"lease_id":"a"}"#,
+                "items[0].visibility",
+            ),
+            (
+                QueueAction::Extend,
+                r#"{"lease_id":"a","visibility":"50ms"}"#,
+                "items[0].visibility",
+            ),
             (QueueAction::Snooze, r#"{"lease_id":"a"}"#, "items[0].delay"),
-            (QueueAction::Snooze, r#"{"lease_id":"a","delay":"31d"}"#, "items[0].delay"),
+            (
+                QueueAction::Snooze,
+                r#"{"lease_id":"a","delay":"31d"}"#,
+                "items[0].delay",
+            ),
             (QueueAction::Ack, "", "items"),
         ] {
             assert_eq!(refused(words(action, items)).0, field, "{items}");

@@ -1,8 +1,10 @@
-//! The API in types: requests, answers, problems and paths, and the checks that every task and schedule passes whichever way it comes.
+//! The API in types: requests, answers, problems and paths, and the checks that every task and
+//! schedule passes whichever way it comes.
 //!
-//! Each type is written by one side and read by the other. Records of the command topic in JSON use the same words. Reading requests is strict:
-//! an unknown or doubled field is refused. What is refused names the field, the limit and what was given. Nothing
-//! here reads a clock: the time is passed in.
+//! Each type is written by one side and read by the other. Records of the command topic in JSON use
+//! the same words. Reading requests is strict: an unknown or doubled field is refused. What is
+//! refused names the field, the limit and what was given. Nothing here reads a clock: the time is
+//! passed in.
 
 mod answers;
 mod definition;

@@ -22,7 +22,12 @@ pub fn body_of(payload: Option<&RawValue>, base64: Option<&str>) -> Result<Bytes
         }),
         (Some(_), Some(_)) => {
             let limit = "one of payload and payload_base64";
-            Err(InvalidField::new("payload_base64", "is given beside payload", limit, "both"))
+            Err(InvalidField::new(
+                "payload_base64",
+                "is given beside payload",
+                limit,
+                "both",
+            ))
         }
     }
 }
@@ -39,8 +44,14 @@ pub struct Payload {
 impl From<&Bytes> for Payload {
     fn from(payload: &Bytes) -> Payload {
         match std::str::from_utf8(payload) {
-            Ok(text) => Payload { payload: Some(text.to_owned()), payload_base64: None },
-            Err(_) => Payload { payload: None, payload_base64: Some(STANDARD.encode(payload)) },
+            Ok(text) => Payload {
+                payload: Some(text.to_owned()),
+                payload_base64: None,
+            },
+            Err(_) => Payload {
+                payload: None,
+                payload_base64: Some(STANDARD.encode(payload)),
+            },
         }
     }
 }

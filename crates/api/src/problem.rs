@@ -65,7 +65,10 @@ choice!(
 impl ProblemKind {
     /// The kind in plain words.
     pub fn title(self) -> &'static str {
-        let meaning = Self::ALL.iter().zip(Self::MEANINGS).find(|(kind, _)| **kind == self);
+        let meaning = Self::ALL
+            .iter()
+            .zip(Self::MEANINGS)
+            .find(|(kind, _)| **kind == self);
         meaning.map_or("", |(_, meaning)| meaning.trim().trim_end_matches('.'))
     }
 

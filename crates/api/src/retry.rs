@@ -20,7 +20,8 @@ pub struct Retry {
     /// First delay of `exponential`, 1 to 2592000000 ms; 1000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_ms: Option<i64>,
-    /// Longest delay of `exponential`, `base_ms` to 2592000000 ms; 300000 by default, or `base_ms` where that is longer.
+    /// Longest delay of `exponential`, `base_ms` to 2592000000 ms; 300000 by default, or `base_ms`
+    /// where that is longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cap_ms: Option<i64>,
     /// Attempts in all, the first included, 1 to 1000; 10 by default.
@@ -35,35 +36,73 @@ impl Retry {
     /// The policy meant.
     ///
     /// # Errors
-    /// An unknown policy, a setting that the policy does not have, and numbers outside their limits.
+    /// An unknown policy, a setting that the policy does not have, and numbers outside their
+    /// limits.
     pub fn policy(&self) -> Result<RetryPolicy, InvalidField> {
         let kind = self.policy.unwrap_or_default();
         let defaults = RetryPolicy::default();
         let backoff = match kind {
             BackoffKind::None => Backoff::None,
             BackoffKind::Immediate => Backoff::Immediate,
-            BackoffKind::Fixed => Backoff::Fixed { delay_ms: self.fixed_delay_ms()? },
+            BackoffKind::Fixed => Backoff::Fixed {
+                delay_ms: self.fixed_delay_ms()?,
+            },
             BackoffKind::Exponential => Backoff::Exponential,
         };
         self.refuse_foreign(kind)?;
-        let base_ms =
-            ranged("retry.base_ms", self.base_ms.unwrap_or(defaults.base_ms), 1, RETRY_DELAY_MS_MAX)?;
+        let base_ms = ranged(
+            "retry.base_ms",
+            self.base_ms.unwrap_or(defaults.base_ms),
+            1,
+            RETRY_DELAY_MS_MAX,
+        )?;
         let cap_ms = self.cap_ms.unwrap_or(defaults.cap_ms.max(base_ms));
-        let attempts_default = if backoff == Backoff::None { 1 } else { i64::from(defaults.attempts_max) };
+        let attempts_default = if backoff == Backoff::None {
+            1
+        } else {
+            i64::from(defaults.attempts_max)
+        };
         let attempts = self.max_attempts.unwrap_or(attempts_default);
-        let attempts = ranged("retry.max_attempts", attempts, 1, i64::from(RETRY_ATTEMPTS_MAX))?;
+        let attempts = ranged(
+            "retry.max_attempts",
+            attempts,
+            1,
+            i64::from(RETRY_ATTEMPTS_MAX),
+        )?;
         let attempts_max = u32::try_from(attempts).unwrap_or(RETRY_ATTEMPTS_MAX);
-        let policy = RetryPolicy { backoff, base_ms, cap_ms, attempts_max, age_ms_max: self.max_age_ms };
+        let policy = RetryPolicy {
+            backoff,
+            base_ms,
+            cap_ms,
+            attempts_max,
+            age_ms_max: self.max_age_ms,
+        };
         policy.validated().map_err(|error| {
             let limit = format!("{} to {}", error.low, error.high);
-            InvalidField::new(format!("retry.{}", error.field), "is out of range", limit, error.given)
+            InvalidField::new(
+                format!("retry.{}", error.field),
+                "is out of range",
+                limit,
+                error.given,
+            )
         })
     }
 
     fn fixed_delay_ms(&self) -> Result<i64, InvalidField> {
-        let missing =
-            || InvalidField::new("retry.delay_ms", "is missing", "required by policy fixed", "nothing");
-        ranged("retry.delay_ms", self.delay_ms.ok_or_else(missing)?, 1, RETRY_DELAY_MS_MAX)
+        let missing = || {
+            InvalidField::new(
+                "retry.delay_ms",
+                "is missing",
+                "required by policy fixed",
+                "nothing",
+            )
+        };
+        ranged(
+            "retry.delay_ms",
+            self.delay_ms.ok_or_else(missing)?,
+            1,
+            RETRY_DELAY_MS_MAX,
+        )
     }
 
     fn refuse_foreign(&self, kind: BackoffKind) -> Result<(), InvalidField> {
@@ -75,7 +114,12 @@ impl Retry {
         for (field, value, policy) in settings {
             if let Some(value) = value.filter(|_| policy != kind) {
                 let limit = format!("a setting of policy {policy}; the policy is {kind}");
-                return Err(InvalidField::new(field, "does not belong to the policy", limit, value));
+                return Err(InvalidField::new(
+                    field,
+                    "does not belong to the policy",
+                    limit,
+                    value,
+                ));
             }
         }
         Ok(())
@@ -85,7 +129,12 @@ impl Retry {
 fn ranged(field: &str, given: i64, low: i64, high: i64) -> Result<i64, InvalidField> {
     match (low..=high).contains(&given) {
         true => Ok(given),
-        false => Err(InvalidField::new(field, "is out of range", format!("{low} to {high}"), given)),
+        false => Err(InvalidField::new(
+            field,
+            "is out of range",
+            format!("{low} to {high}"),
+            given,
+        )),
     }
 }
 
@@ -140,17 +189,33 @@ mod tests {
             (r#"{"policy":"fixed"}"#, "retry.delay_ms", "nothing"),
             (r#"{"policy":"fixed","delay_ms":0}"#, "retry.delay_ms", "0"),
             (r#"{"policy":"none","delay_ms":1}"#, "retry.delay_ms", "1"),
-            (r#"{"policy":"fixed","delay_ms":1,"base_ms":5}"#, "retry.base_ms", "5"),
+            (
+                r#"{"policy":"fixed","delay_ms":1,"base_ms":5}"#,
+                "retry.base_ms",
+                "5",
+            ),
             (r#"{"base_ms":0}"#, "retry.base_ms", "0"),
-            (r#"{"base_ms":9223372036854775807}"#, "retry.base_ms", "9223372036854775807"),
+            (
+                r#"{"base_ms":9223372036854775807}"#,
+                "retry.base_ms",
+                "9223372036854775807",
+            ),
             (r#"{"base_ms":100,"cap_ms":99}"#, "retry.cap_ms", "99"),
-            (r#"{"max_attempts":2147483648}"#, "retry.max_attempts", "2147483648"),
+            (
+                r#"{"max_attempts":2147483648}"#,
+                "retry.max_attempts",
+                "2147483648",
+            ),
             (r#"{"max_attempts":0}"#, "retry.max_attempts", "0"),
             (r#"{"max_attempts":-1}"#, "retry.max_attempts", "-1"),
             (r#"{"max_age_ms":0}"#, "retry.max_age_ms", "0"),
         ];
         for (json, field, given) in cases {
-            assert_eq!(read(json), Err((field.to_owned(), given.to_owned())), "{json}");
+            assert_eq!(
+                read(json),
+                Err((field.to_owned(), given.to_owned())),
+                "{json}"
+            );
         }
     }
 }

@@ -131,8 +131,8 @@ impl ScheduleAction {
     }
 }
 
-/// A path with values in the places of its parameters, in order. Of a value everything but RFC 3986's unreserved characters is
-/// escaped, so that it is one segment whatever it holds.
+/// A path with values in the places of its parameters, in order. Of a value everything but RFC
+/// 3986's unreserved characters is escaped, so that it is one segment whatever it holds.
 pub fn fill(route: &str, values: &[&str]) -> String {
     let mut path = String::with_capacity(route.len());
     let (mut rest, mut values) = (route, values.iter());
@@ -156,7 +156,10 @@ mod tests {
 
     #[test]
     fn ids_are_one_segment_whatever_they_hold() {
-        assert_eq!(fill(TASK, &["a b", "x/y?z#é"]), "/v1/namespaces/a%20b/tasks/x%2Fy%3Fz%23%C3%A9");
+        assert_eq!(
+            fill(TASK, &["a b", "x/y?z#é"]),
+            "/v1/namespaces/a%20b/tasks/x%2Fy%3Fz%23%C3%A9"
+        );
         assert_eq!(
             fill(ScheduleAction::Pause.route(), &["shop", "crontab/php/1-ab"]),
             "/v1/namespaces/shop/schedules/crontab%2Fphp%2F1-ab:pause"

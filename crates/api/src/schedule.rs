@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use minutehand_calendar::{ANCHOR_DEFAULT, Zone, split_zone};
 use minutehand_model::{
-    ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, RecurrenceSpec,
-    RetryPolicy, ScheduleDefinition,
+    ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision,
+    RecurrenceSpec, RetryPolicy, ScheduleDefinition,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -16,13 +16,15 @@ use crate::definition::refused_cron;
 use crate::json::{Fields, Unread};
 use crate::task::{DurationSchema, parse_queue};
 use crate::{
-    Duration, Headers, InvalidField, Payload, Retry, Text, body_of, duration_text, parse_time, time_text,
+    Duration, Headers, InvalidField, Payload, Retry, Text, body_of, duration_text, parse_time,
+    time_text,
 };
 
 /// The zone of what names none.
 const ZONE_DEFAULT: &str = "UTC";
 
-/// Makes [`NewSchedule`] and [`Definition`] from one list of fields: each as it is asked for and as it is told.
+/// Makes [`NewSchedule`] and [`Definition`] from one list of fields: each as it is asked for and as
+/// it is told.
 macro_rules! schedule_fields {
     ($(
         $(#[$doc:meta])+
@@ -67,11 +69,13 @@ macro_rules! schedule_fields {
 }
 
 schedule_fields! {
-    /// Five to seven cron fields, or a nickname such as `@daily`; a zone may stand in front (`TZ=Asia/Tokyo 0 9 * * *`).
+    /// Five to seven cron fields, or a nickname such as `@daily`; a zone may stand in front
+    /// (`TZ=Asia/Tokyo 0 9 * * *`).
     cron
         asked (Option<String>)
         told #[serde(skip_serializing_if = "Option::is_none")] (Option<String>);
-    /// The IANA time zone of `cron` and `exclude`; the one in front of `cron`, else `UTC` by default.
+    /// The IANA time zone of `cron` and `exclude`; the one in front of `cron`, else `UTC` by
+    /// default.
     time_zone
         asked #[serde(alias = "tz")] (Option<String>)
         told #[serde(skip_serializing_if = "Option::is_none")] (Option<String>);
@@ -119,8 +123,9 @@ schedule_fields! {
     pause_on_failure
         asked (Option<bool>)
         told (bool);
-    /// How long a run may stay unheard of, counted from when its newest attempt was due: then it is killed and given up, so that it
-    /// keeps no other from running. By default the attempt's own limit (`minutehand-timeout-ms`) and an hour, at least two hours.
+    /// How long a run may stay unheard of, counted from when its newest attempt was due: then it is
+    /// killed and given up, so that it keeps no other from running. By default the attempt's own
+    /// limit (`minutehand-timeout-ms`) and an hour, at least two hours.
     run_timeout_ms
         asked (Option<i64>)
         told #[serde(skip_serializing_if = "Option::is_none")] (Option<i64>);
@@ -176,14 +181,23 @@ impl NewSchedule<'_> {
     /// The first field that is refused.
     pub fn definition(&self) -> Result<ScheduleDefinition, InvalidField> {
         let time = |field: &str, text: &Option<String>| {
-            text.as_deref().map(|text| parse_time(field, text)).transpose()
+            text.as_deref()
+                .map(|text| parse_time(field, text))
+                .transpose()
         };
         let missing = || InvalidField::new("queue", "is missing", "required", "nothing");
         let action = ActionTemplate {
             queue: parse_queue(self.queue.as_deref().ok_or_else(missing)?)?,
             payload: body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?,
-            headers: self.headers.clone().map(Headers::into_owned).unwrap_or_default(),
-            retry: self.retry.as_ref().map_or(Ok(RetryPolicy::default()), Retry::policy)?,
+            headers: self
+                .headers
+                .clone()
+                .map(Headers::into_owned)
+                .unwrap_or_default(),
+            retry: self
+                .retry
+                .as_ref()
+                .map_or(Ok(RetryPolicy::default()), Retry::policy)?,
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
             verbatim: None,
@@ -215,33 +229,59 @@ impl NewSchedule<'_> {
                     ));
                 }
                 let (expression, zone) = cron_and_zone(cron, self.time_zone.as_deref())?;
-                Ok(RecurrenceSpec::Cron { expression, zone, dst: self.dst.unwrap_or_default() })
+                Ok(RecurrenceSpec::Cron {
+                    expression,
+                    zone,
+                    dst: self.dst.unwrap_or_default(),
+                })
             }
             (None, Some(every)) => {
                 if let Some(dst) = &self.dst {
-                    return Err(InvalidField::new("dst", "is given beside every", "a setting of cron", dst));
+                    return Err(InvalidField::new(
+                        "dst",
+                        "is given beside every",
+                        "a setting of cron",
+                        dst,
+                    ));
                 }
-                let anchor =
-                    self.anchor_at.as_deref().map(|text| parse_time("anchor_at", text)).transpose()?;
+                let anchor = self
+                    .anchor_at
+                    .as_deref()
+                    .map(|text| parse_time("anchor_at", text))
+                    .transpose()?;
                 let anchor = anchor.unwrap_or(ANCHOR_DEFAULT);
                 let zone = self.time_zone.as_deref().unwrap_or(ZONE_DEFAULT).to_owned();
-                Ok(RecurrenceSpec::Interval { every_ms: every.as_ms("every")?, anchor, zone })
+                Ok(RecurrenceSpec::Interval {
+                    every_ms: every.as_ms("every")?,
+                    anchor,
+                    zone,
+                })
             }
-            (None, None) => Err(InvalidField::new("cron", "is missing", "one of cron and every", "neither")),
-            (Some(_), Some(_)) => {
-                Err(InvalidField::new("every", "is given beside cron", "one of cron and every", "both"))
-            }
+            (None, None) => Err(InvalidField::new(
+                "cron",
+                "is missing",
+                "one of cron and every",
+                "neither",
+            )),
+            (Some(_), Some(_)) => Err(InvalidField::new(
+                "every",
+                "is given beside cron",
+                "one of cron and every",
+                "both",
+            )),
         }
     }
 }
 
-/// An expression and its zone, which may stand in front of it. Next to another zone it stays where it is, and is
-/// refused when the definition is checked.
+/// An expression and its zone, which may stand in front of it. Next to another zone it stays where
+/// it is, and is refused when the definition is checked.
 fn cron_and_zone(cron: &str, time_zone: Option<&str>) -> Result<(String, String), InvalidField> {
     let (written, expression) = split_zone(cron).map_err(|error| refused_cron(cron, &error))?;
     Ok(match (written, time_zone) {
         (Some(written), None) => (expression.to_owned(), written.name().to_owned()),
-        (Some(written), Some(given)) if Zone::parse(given).is_ok_and(|given| given.same_clock(&written)) => {
+        (Some(written), Some(given))
+            if Zone::parse(given).is_ok_and(|given| given.same_clock(&written)) =>
+        {
             (expression.to_owned(), given.to_owned())
         }
         (_, given) => (cron.to_owned(), given.unwrap_or(ZONE_DEFAULT).to_owned()),
@@ -251,7 +291,12 @@ fn cron_and_zone(cron: &str, time_zone: Option<&str>) -> Result<(String, String)
 fn runs_max(given: i64) -> Result<u64, InvalidField> {
     match u64::try_from(given) {
         Ok(runs) if runs > 0 => Ok(runs),
-        _ => Err(InvalidField::new("max_runs", "is out of range", "at least 1", given)),
+        _ => Err(InvalidField::new(
+            "max_runs",
+            "is out of range",
+            "at least 1",
+            given,
+        )),
     }
 }
 
@@ -270,17 +315,28 @@ impl From<&ScheduleDefinition> for Definition {
     fn from(definition: &ScheduleDefinition) -> Definition {
         let (mut cron, mut dst_rule, mut every, mut anchor_at) = (None, None, None, None);
         let zone = match &definition.recurrence {
-            RecurrenceSpec::Cron { expression, zone, dst } => {
+            RecurrenceSpec::Cron {
+                expression,
+                zone,
+                dst,
+            } => {
                 (cron, dst_rule) = (Some(expression.clone()), Some(*dst));
                 zone
             }
-            RecurrenceSpec::Interval { every_ms, anchor, zone } => {
+            RecurrenceSpec::Interval {
+                every_ms,
+                anchor,
+                zone,
+            } => {
                 (every, anchor_at) = (Some(duration_text(*every_ms)), Some(time_text(*anchor)));
                 zone
             }
         };
         let action = &definition.action;
-        let Payload { payload, payload_base64 } = Payload::from(&action.payload);
+        let Payload {
+            payload,
+            payload_base64,
+        } = Payload::from(&action.payload);
         Definition {
             cron,
             time_zone: Some(zone.clone()),
@@ -311,9 +367,9 @@ impl From<&ScheduleDefinition> for Definition {
     }
 }
 
-/// The JSON of a definition with the fields of a patch put in their places; `null` takes a field away, so that its
-/// default counts again. `cron` and `every` replace each other, under the same zone, and so do the two forms of a
-/// payload.
+/// The JSON of a definition with the fields of a patch put in their places; `null` takes a field
+/// away, so that its default counts again. `cron` and `every` replace each other, under the same
+/// zone, and so do the two forms of a payload.
 ///
 /// # Errors
 /// When the patch is no object of fields that a schedule has.
@@ -359,7 +415,10 @@ mod tests {
         "guarantee":"exactly-once","precision":"high"}"#;
 
     fn definition(json: &str) -> ScheduleDefinition {
-        crate::json::read::<NewSchedule<'_>>(json.as_bytes()).unwrap().definition().unwrap()
+        crate::json::read::<NewSchedule<'_>>(json.as_bytes())
+            .unwrap()
+            .definition()
+            .unwrap()
     }
 
     fn patched(base: &str, patch: &str) -> ScheduleDefinition {
@@ -376,18 +435,29 @@ mod tests {
         ] {
             assert_eq!(patched(json, "{}"), definition(json), "{json}");
         }
-        assert_eq!(definition(FULL).action.payload.as_ref(), br#"{"b":1,"a":1.50}"#);
+        assert_eq!(
+            definition(FULL).action.payload.as_ref(),
+            br#"{"b":1,"a":1.50}"#
+        );
     }
 
     #[test]
     fn a_patch_replaces_whole_fields_and_null_takes_the_default() {
-        let changed =
-            patched(FULL, r#"{"end_at":null,"jitter_ms":null,"misfire":{"rule":"none"},"queue":"other"}"#);
+        let changed = patched(
+            FULL,
+            r#"{"end_at":null,"jitter_ms":null,"misfire":{"rule":"none"},"queue":"other"}"#,
+        );
         let expected = ScheduleDefinition {
             end: None,
             jitter_ms: 0,
-            misfire: MisfirePolicy { rule: MisfireRule::None, ..MisfirePolicy::default() },
-            action: ActionTemplate { queue: parse_queue("other").unwrap(), ..definition(FULL).action },
+            misfire: MisfirePolicy {
+                rule: MisfireRule::None,
+                ..MisfirePolicy::default()
+            },
+            action: ActionTemplate {
+                queue: parse_queue("other").unwrap(),
+                ..definition(FULL).action
+            },
             ..definition(FULL)
         };
         assert_eq!(changed, expected);
@@ -397,11 +467,32 @@ mod tests {
     fn cron_and_every_replace_each_other() {
         let every = patched(FULL, r#"{"every":60}"#).recurrence;
         let zone = "Europe/Berlin".to_owned();
-        assert_eq!(every, RecurrenceSpec::Interval { every_ms: 60_000, anchor: ANCHOR_DEFAULT, zone });
-        let cron =
-            patched(r#"{"every":60,"queue":"q"}"#, r#"{"cron":"@hourly","tz":"Asia/Tokyo"}"#).recurrence;
-        let (expression, zone, dst) = ("@hourly".to_owned(), "Asia/Tokyo".to_owned(), DstRule::Vixie);
-        assert_eq!(cron, RecurrenceSpec::Cron { expression, zone, dst });
+        assert_eq!(
+            every,
+            RecurrenceSpec::Interval {
+                every_ms: 60_000,
+                anchor: ANCHOR_DEFAULT,
+                zone
+            }
+        );
+        let cron = patched(
+            r#"{"every":60,"queue":"q"}"#,
+            r#"{"cron":"@hourly","tz":"Asia/Tokyo"}"#,
+        )
+        .recurrence;
+        let (expression, zone, dst) = (
+            "@hourly".to_owned(),
+            "Asia/Tokyo".to_owned(),
+            DstRule::Vixie,
+        );
+        assert_eq!(
+            cron,
+            RecurrenceSpec::Cron {
+                expression,
+                zone,
+                dst
+            }
+        );
     }
 
     #[test]
@@ -412,12 +503,22 @@ mod tests {
             zone: zone.to_owned(),
             dst: DstRule::Vixie,
         };
-        assert_eq!(read(r#""cron":"TZ=Asia/Tokyo 0 9 * * *""#), cron("0 9 * * *", "Asia/Tokyo"));
-        assert_eq!(read(r#""cron":" CRON_TZ=Asia/Tokyo  @daily""#), cron("@daily", "Asia/Tokyo"));
+        assert_eq!(
+            read(r#""cron":"TZ=Asia/Tokyo 0 9 * * *""#),
+            cron("0 9 * * *", "Asia/Tokyo")
+        );
+        assert_eq!(
+            read(r#""cron":" CRON_TZ=Asia/Tokyo  @daily""#),
+            cron("@daily", "Asia/Tokyo")
+        );
         let alias = r#""cron":"TZ=Europe/Kyiv 0 9 * * *","tz":"Europe/Kiev""#;
         assert_eq!(read(alias), cron("0 9 * * *", "Europe/Kiev"));
         let other = read(r#""cron":"TZ=Asia/Tokyo 0 9 * * *","time_zone":"Europe/Berlin""#);
-        assert_eq!(other, cron("TZ=Asia/Tokyo 0 9 * * *", "Europe/Berlin"), "refused when it is checked");
+        assert_eq!(
+            other,
+            cron("TZ=Asia/Tokyo 0 9 * * *", "Europe/Berlin"),
+            "refused when it is checked"
+        );
     }
 
     #[test]
@@ -430,7 +531,8 @@ mod tests {
             ("[]", "body"),
             ("", "body"),
         ] {
-            let Err(Unread::Malformed(problem)) = merged(&definition(FULL), patch.as_bytes()) else {
+            let Err(Unread::Malformed(problem)) = merged(&definition(FULL), patch.as_bytes())
+            else {
                 panic!("{patch}")
             };
             assert_eq!(problem.field, field, "{patch}: {problem:?}");

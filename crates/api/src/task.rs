@@ -2,7 +2,8 @@
 
 use minutehand_model::limits::DUE_PAST_MS_MAX;
 use minutehand_model::{
-    Choice, Guarantee, MoveMode, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId, Timestamp,
+    Choice, Guarantee, MoveMode, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -17,8 +18,8 @@ use crate::{Duration, Headers, InvalidField, Retry, Text, ValidTask, body_of, pa
     "id": "order-17", "queue": "mail", "delay": "5m", "payload": { "order": 17 }, "retry": { "policy": "exponential" },
 }))]
 pub struct NewTask<'a> {
-    /// The id, unique together with the due time within the namespace: letters, digits and . _ - : @ + = ~ /, at
-    /// most 200 bytes. Left out, one is made.
+    /// The id, unique together with the due time within the namespace: letters, digits and . _ - :
+    /// @ + = ~ /, at most 200 bytes. Left out, one is made.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub id: Option<Text<'a>>,
@@ -34,7 +35,8 @@ pub struct NewTask<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DurationSchema>)]
     pub delay: Option<Duration<'a>>,
-    /// Any JSON. A string is delivered as its text, other JSON as it was written, byte for byte; at most 256 KiB.
+    /// Any JSON. A string is delivered as its text, other JSON as it was written, byte for byte; at
+    /// most 256 KiB.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub payload: Option<&'a RawValue>,
@@ -47,7 +49,11 @@ pub struct NewTask<'a> {
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub headers: Option<Headers<'a>>,
     /// What happens when it fails.
-    #[serde(default, deserialize_with = "crate::json::object", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub retry: Option<Retry>,
     /// How often its effect may happen; `at-least-once` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +87,8 @@ pub enum DurationSchema {
 }
 
 impl NewTask<'_> {
-    /// The task meant. `queue_before` is the queue of the task before it, for the many that share one.
+    /// The task meant. `queue_before` is the queue of the task before it, for the many that share
+    /// one.
     ///
     /// # Errors
     /// The first field that is refused.
@@ -93,21 +100,26 @@ impl NewTask<'_> {
         new_id: impl FnOnce() -> TaskId,
     ) -> Result<ValidTask, InvalidField> {
         let id = match &self.id {
-            Some(id) => {
-                TaskId::parse(id.as_str()).map_err(|error| name_refused("id", id.as_str(), &error))?
-            }
+            Some(id) => TaskId::parse(id.as_str())
+                .map_err(|error| name_refused("id", id.as_str(), &error))?,
             None => new_id(),
         };
         let queue = match queue_before {
             Some(before) if before.as_str() == self.queue.as_str() => before.clone(),
             _ => parse_queue(self.queue.as_str())?,
         };
-        let due = due_time(self.due_at.as_ref().map(Text::as_str), self.delay.as_ref(), now)?;
+        let due = due_time(
+            self.due_at.as_ref().map(Text::as_str),
+            self.delay.as_ref(),
+            now,
+        )?;
         let payload = body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?;
         let task = Task {
             payload,
             headers: self.headers.map(Headers::into_owned).unwrap_or_default(),
-            retry: self.retry.map_or(Ok(RetryPolicy::default()), |retry| retry.policy())?,
+            retry: self
+                .retry
+                .map_or(Ok(RetryPolicy::default()), |retry| retry.policy())?,
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
             ..Task::new(namespace.clone(), id, queue, due)
@@ -128,7 +140,12 @@ pub fn due_time(
             let earliest = now.plus_millis(-DUE_PAST_MS_MAX);
             if due < earliest {
                 let limit = format!("not before {earliest} (ten years ago)");
-                return Err(InvalidField::new("due_at", "is too long ago", limit, due_at));
+                return Err(InvalidField::new(
+                    "due_at",
+                    "is too long ago",
+                    limit,
+                    due_at,
+                ));
             }
             Ok(due)
         }
@@ -136,14 +153,27 @@ pub fn due_time(
             let due = now.plus_millis(delay.as_ms("delay")?);
             if due > Timestamp::END_OF_YEAR_9999 {
                 let limit = "a delay that ends before the year 10000";
-                return Err(InvalidField::new("delay", "is too long", limit, format!("{delay:?}")));
+                return Err(InvalidField::new(
+                    "delay",
+                    "is too long",
+                    limit,
+                    format!("{delay:?}"),
+                ));
             }
             Ok(due)
         }
-        (None, None) => Err(InvalidField::new("due_at", "is missing", "one of due_at and delay", "neither")),
-        (Some(_), Some(_)) => {
-            Err(InvalidField::new("delay", "is given beside due_at", "one of due_at and delay", "both"))
-        }
+        (None, None) => Err(InvalidField::new(
+            "due_at",
+            "is missing",
+            "one of due_at and delay",
+            "neither",
+        )),
+        (Some(_), Some(_)) => Err(InvalidField::new(
+            "delay",
+            "is given beside due_at",
+            "one of due_at and delay",
+            "both",
+        )),
     }
 }
 
@@ -159,7 +189,9 @@ pub fn parse_queue(text: &str) -> Result<QueueName, InvalidField> {
 pub fn name_refused(field: &str, given: &str, error: &minutehand_model::NameError) -> InvalidField {
     use minutehand_model::NameError;
     let limit = match error {
-        NameError::Empty { bytes_max, allowed, .. } => format!("1 to {bytes_max} characters of {allowed}"),
+        NameError::Empty {
+            bytes_max, allowed, ..
+        } => format!("1 to {bytes_max} characters of {allowed}"),
         NameError::TooLong { bytes_max, .. } => format!("at most {bytes_max} bytes"),
         NameError::Character { allowed, .. } => (*allowed).to_owned(),
         NameError::Dots { .. } => "any name but . and ..".to_owned(),
@@ -170,7 +202,9 @@ pub fn name_refused(field: &str, given: &str, error: &minutehand_model::NameErro
     };
     let reason = match error {
         // The limit says what is allowed.
-        NameError::Character { found, position, .. } => format!("has {found:?} at position {position}"),
+        NameError::Character {
+            found, position, ..
+        } => format!("has {found:?} at position {position}"),
         other => other.to_string(),
     };
     InvalidField::new(field, reason, limit, given)
@@ -186,7 +220,12 @@ pub fn choice<T: Choice>(field: &str, word: &str) -> Result<T, InvalidField> {
 
 /// A word that is none of those that a field takes.
 pub(crate) fn not_a_choice(field: &str, words: &[&str], given: &str) -> InvalidField {
-    InvalidField::new(field, "is not a choice", format!("one of {}", words.join(", ")), given)
+    InvalidField::new(
+        field,
+        "is not a choice",
+        format!("one of {}", words.join(", ")),
+        given,
+    )
 }
 
 /// A task's new due time.
@@ -227,9 +266,20 @@ impl TaskMove<'_> {
     /// # Errors
     /// The first field that is refused.
     pub fn parse(&self, now: Timestamp) -> Result<Move, InvalidField> {
-        let to = due_time(self.due_at.as_ref().map(Text::as_str), self.delay.as_ref(), now)?;
-        let from =
-            self.from_due_at.as_ref().map(|from| parse_time("from_due_at", from.as_str())).transpose()?;
-        Ok(Move { from, to, mode: self.mode.unwrap_or_default() })
+        let to = due_time(
+            self.due_at.as_ref().map(Text::as_str),
+            self.delay.as_ref(),
+            now,
+        )?;
+        let from = self
+            .from_due_at
+            .as_ref()
+            .map(|from| parse_time("from_due_at", from.as_str()))
+            .transpose()?;
+        Ok(Move {
+            from,
+            to,
+            mode: self.mode.unwrap_or_default(),
+        })
     }
 }

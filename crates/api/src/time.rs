@@ -5,7 +5,8 @@ use minutehand_model::time::{DAY_MS, SECOND_MS};
 
 use crate::InvalidField;
 
-const LIMIT: &str = "RFC 3339 with a zone, such as 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00";
+const LIMIT: &str =
+    "RFC 3339 with a zone, such as 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00";
 
 /// A time in RFC 3339. Fractions below a millisecond are rounded up: nothing runs early.
 ///
@@ -34,7 +35,9 @@ fn parse(text: &str) -> Result<Timestamp, &'static str> {
         return Err(SHAPE);
     }
     let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
-    let well_formed = separators.iter().all(|(at, separator)| bytes[*at] == *separator);
+    let well_formed = separators
+        .iter()
+        .all(|(at, separator)| bytes[*at] == *separator);
     if !well_formed || !matches!(bytes[10], b'T' | b't' | b' ') {
         return Err(SHAPE);
     }
@@ -53,26 +56,35 @@ fn parse(text: &str) -> Result<Timestamp, &'static str> {
     let (fraction_ms, rest) = fraction(&bytes[19..]).ok_or(SHAPE)?;
     let offset_minutes = offset(rest).ok_or(SHAPE)?;
     let seconds = hour * 3_600 + minute * 60 + second - offset_minutes * 60;
-    let at =
-        Timestamp::from_millis(days_before(year, month, day) * DAY_MS + seconds * SECOND_MS + fraction_ms);
-    if at > Timestamp::END_OF_YEAR_9999 { Err("lies beyond the year 9999") } else { Ok(at) }
+    let at = Timestamp::from_millis(
+        days_before(year, month, day) * DAY_MS + seconds * SECOND_MS + fraction_ms,
+    );
+    if at > Timestamp::END_OF_YEAR_9999 {
+        Err("lies beyond the year 9999")
+    } else {
+        Ok(at)
+    }
 }
 
 /// Whether a text is a date, or a date and a time of day, and leaves open where on earth.
 fn is_local(text: &str) -> bool {
     let behind_the_date = text.get(10..).unwrap_or("");
-    !behind_the_date.contains(['Z', 'z', '+', '-', '[']) && text.parse::<jiff::civil::DateTime>().is_ok()
+    !behind_the_date.contains(['Z', 'z', '+', '-', '['])
+        && text.parse::<jiff::civil::DateTime>().is_ok()
 }
 
 fn digits(bytes: &[u8]) -> Option<i64> {
-    bytes
-        .iter()
-        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+    bytes.iter().try_fold(0, |number, byte| {
+        byte.is_ascii_digit()
+            .then(|| number * 10 + i64::from(byte - b'0'))
+    })
 }
 
 /// Milliseconds of a fraction, rounded up, and what follows it.
 fn fraction(bytes: &[u8]) -> Option<(i64, &[u8])> {
-    let Some(rest) = bytes.strip_prefix(b".") else { return Some((0, bytes)) };
+    let Some(rest) = bytes.strip_prefix(b".") else {
+        return Some((0, bytes));
+    };
     let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if length == 0 || length > 18 {
         return None;
@@ -139,7 +151,11 @@ mod tests {
             ("1970-01-01T00:00:00.999999999999999999Z", 1_000),
         ];
         for (text, ms) in cases {
-            assert_eq!(parse_time("due_at", text).map(Timestamp::as_millis), Ok(ms), "{text}");
+            assert_eq!(
+                parse_time("due_at", text).map(Timestamp::as_millis),
+                Ok(ms),
+                "{text}"
+            );
         }
     }
 
@@ -163,22 +179,43 @@ mod tests {
             ("2026-02-30T00:00:00Z", "names a day that does not exist"),
             ("2100-02-29T00:00:00Z", "names a day that does not exist"),
             ("2026-13-01T00:00:00Z", "names a day that does not exist"),
-            ("2026-11-23T24:00:00Z", "names a time of day that does not exist"),
-            ("2016-12-31T23:59:60Z", "names a leap second, which cannot be scheduled"),
+            (
+                "2026-11-23T24:00:00Z",
+                "names a time of day that does not exist",
+            ),
+            (
+                "2016-12-31T23:59:60Z",
+                "names a leap second, which cannot be scheduled",
+            ),
             ("9999-12-31T23:59:59-01:00", "lies beyond the year 9999"),
         ];
         for (text, reason) in cases {
             let error = parse_time("due_at", text).unwrap_err();
             let given = if text.is_empty() { "nothing" } else { text };
-            assert_eq!((error.reason.as_str(), error.given.as_str()), (reason, given));
+            assert_eq!(
+                (error.reason.as_str(), error.given.as_str()),
+                (reason, given)
+            );
         }
     }
 
     #[test]
     fn every_time_read_is_written_again() {
-        for ms in [0, -1, 1, 951_782_400_000, 1_795_449_600_123, 253_402_300_799_999, -62_167_219_200_000] {
+        for ms in [
+            0,
+            -1,
+            1,
+            951_782_400_000,
+            1_795_449_600_123,
+            253_402_300_799_999,
+            -62_167_219_200_000,
+        ] {
             let text = time_text(Timestamp::from_millis(ms));
-            assert_eq!(parse_time("t", &text).map(Timestamp::as_millis), Ok(ms), "{text}");
+            assert_eq!(
+                parse_time("t", &text).map(Timestamp::as_millis),
+                Ok(ms),
+                "{text}"
+            );
             assert_eq!(text.len(), "1970-01-01T00:00:00.000Z".len());
         }
     }

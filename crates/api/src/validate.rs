@@ -27,7 +27,12 @@ impl ValidTask {
     pub fn new(task: Task, now: Timestamp) -> Result<ValidTask, InvalidField> {
         if task.origin.is_none() && names_a_run(task.id.as_str()) {
             let limit = "an id that does not end with @ and a time, as those of schedules' runs do";
-            return Err(InvalidField::new("id", "has the form of a schedule's run", limit, &task.id));
+            return Err(InvalidField::new(
+                "id",
+                "has the form of a schedule's run",
+                limit,
+                &task.id,
+            ));
         }
         validate_due("due_at", task.due, now)?;
         validate_action(&task.payload, &task.headers, task.retry)?;
@@ -48,7 +53,10 @@ pub fn validate_due(field: &str, due: Timestamp, now: Timestamp) -> Result<(), I
     if (earliest..=Timestamp::END_OF_YEAR_9999).contains(&due) {
         return Ok(());
     }
-    let limit = format!("must lie between {earliest} (ten years ago) and {}", Timestamp::END_OF_YEAR_9999);
+    let limit = format!(
+        "must lie between {earliest} (ten years ago) and {}",
+        Timestamp::END_OF_YEAR_9999
+    );
     Err(InvalidField::new(field, "is out of range", limit, due))
 }
 
@@ -66,7 +74,12 @@ pub(crate) fn validate_action(
     validate_headers(headers)?;
     match retry.validated() {
         Ok(_) => Ok(()),
-        Err(RetryPolicyError { field, given, low, high }) => {
+        Err(RetryPolicyError {
+            field,
+            given,
+            low,
+            high,
+        }) => {
             within(&format!("retry.{field}"), given, low, high)?;
             Err(InvalidField::new(
                 format!("retry.{field}"),
@@ -81,7 +94,12 @@ pub(crate) fn validate_action(
 fn validate_headers(headers: &[(String, String)]) -> Result<(), InvalidField> {
     if headers.len() > HEADERS_MAX {
         let limit = format!("at most {HEADERS_MAX} headers");
-        return Err(InvalidField::new("headers", "are too many", limit, headers.len()));
+        return Err(InvalidField::new(
+            "headers",
+            "are too many",
+            limit,
+            headers.len(),
+        ));
     }
     for (name, value) in headers {
         validate_header(name, value)?;
@@ -91,23 +109,46 @@ fn validate_headers(headers: &[(String, String)]) -> Result<(), InvalidField> {
 
 fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
     if name.is_empty() || name.len() > HEADER_NAME_BYTES_MAX || !name.bytes().all(is_token_byte) {
-        let limit =
-            format!("a name has 1 to {HEADER_NAME_BYTES_MAX} letters, digits and {TOKEN_MARKS}, as in HTTP");
-        let given = format!("{:?} ({} bytes)", name.chars().take(60).collect::<String>(), name.len());
-        return Err(InvalidField::new("headers", "has a name that is not accepted", limit, given));
+        let limit = format!(
+            "a name has 1 to {HEADER_NAME_BYTES_MAX} letters, digits and {TOKEN_MARKS}, as in HTTP"
+        );
+        let given = format!(
+            "{:?} ({} bytes)",
+            name.chars().take(60).collect::<String>(),
+            name.len()
+        );
+        return Err(InvalidField::new(
+            "headers",
+            "has a name that is not accepted",
+            limit,
+            given,
+        ));
     }
-    let is_own = name.get(..OWN_HEADERS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN_HEADERS));
+    let is_own = name
+        .get(..OWN_HEADERS.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(OWN_HEADERS));
     if is_own && !is_instruction(name) {
         let known = INSTRUCTIONS.join(", ");
-        let near =
-            nearest_instruction(name).map_or_else(String::new, |near| format!("did you mean {near}? "));
-        let limit = format!("{near}of the names that begin with {OWN_HEADERS:?} only {known} are accepted");
-        return Err(InvalidField::new("headers", "has a reserved name", limit, name));
+        let near = nearest_instruction(name)
+            .map_or_else(String::new, |near| format!("did you mean {near}? "));
+        let limit =
+            format!("{near}of the names that begin with {OWN_HEADERS:?} only {known} are accepted");
+        return Err(InvalidField::new(
+            "headers",
+            "has a reserved name",
+            limit,
+            name,
+        ));
     }
     let field = || format!("headers.{name}");
     if value.len() > HEADER_VALUE_BYTES_MAX {
         let limit = format!("at most {HEADER_VALUE_BYTES_MAX} bytes");
-        return Err(InvalidField::new(field(), "is too long", limit, format!("{} bytes", value.len())));
+        return Err(InvalidField::new(
+            field(),
+            "is too long",
+            limit,
+            format!("{} bytes", value.len()),
+        ));
     }
     if let Some(found) = value.chars().find(|c| c.is_control() && *c != '\t') {
         return Err(InvalidField::new(
@@ -135,7 +176,12 @@ fn is_token_byte(byte: u8) -> bool {
 pub fn validate_note(note: &str) -> Result<(), InvalidField> {
     if note.len() > NOTE_BYTES_MAX {
         let limit = format!("at most {NOTE_BYTES_MAX} bytes");
-        return Err(InvalidField::new("note", "is too long", limit, format!("{} bytes", note.len())));
+        return Err(InvalidField::new(
+            "note",
+            "is too long",
+            limit,
+            format!("{} bytes", note.len()),
+        ));
     }
     Ok(())
 }
@@ -145,5 +191,10 @@ pub(crate) fn within(field: &str, given: i64, low: i64, high: i64) -> Result<(),
     if (low..=high).contains(&given) {
         return Ok(());
     }
-    Err(InvalidField::new(field, "is out of range", format!("must be between {low} and {high}"), given))
+    Err(InvalidField::new(
+        field,
+        "is out of range",
+        format!("must be between {low} and {high}"),
+        given,
+    ))
 }

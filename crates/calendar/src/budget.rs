@@ -2,8 +2,8 @@
 
 use minutehand_model::limits::{REQUEST_SEARCH_STEPS_MAX, SEARCH_STEPS_MAX};
 
-/// The work that a search, or all searches of one request together, may do. It is counted in steps of a few
-/// nanoseconds each, so a bound on it is a bound on time.
+/// The work that a search, or all searches of one request together, may do. It is counted in steps
+/// of a few nanoseconds each, so a bound on it is a bound on time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchBudget {
     steps_left: u64,

@@ -25,7 +25,12 @@ impl Calendar {
     /// A calendar without start, end and exclusions.
     #[must_use]
     pub fn new(recurrence: Recurrence) -> Calendar {
-        Calendar { recurrence, exclusions: Exclusions::none(), start: None, end: None }
+        Calendar {
+            recurrence,
+            exclusions: Exclusions::none(),
+            start: None,
+            end: None,
+        }
     }
 
     /// The same calendar without the excluded times.
@@ -53,16 +58,18 @@ impl Calendar {
     ///
     /// Called again with its own result it gives every nominal time once, in strictly rising order.
     ///
-    /// The search is exact and bounded: exclusions count by what they cover together, however they are cut into
-    /// expressions. Only a search that would take more than
-    /// [`SEARCH_STEPS_MAX`](minutehand_model::limits::SEARCH_STEPS_MAX) steps is given up, with `None`; that takes
-    /// dozens of exclusions made for it, and [`first_times`](Calendar::first_times) says so.
+    /// The search is exact and bounded: exclusions count by what they cover together, however they
+    /// are cut into expressions. Only a search that would take more than
+    /// [`SEARCH_STEPS_MAX`](minutehand_model::limits::SEARCH_STEPS_MAX) steps is given up, with
+    /// `None`; that takes dozens of exclusions made for it, and
+    /// [`first_times`](Calendar::first_times) says so.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         next_of(&mut Search::new(self), second_after(after), LAST_SECOND).map(at_second)
     }
 
-    /// The first `count` nominal times from `from` to `to`, both included; fewer when there are no more.
+    /// The first `count` nominal times from `from` to `to`, both included; fewer when there are no
+    /// more.
     ///
     /// # Errors
     /// When the budget does not suffice for all of them.
@@ -78,17 +85,21 @@ impl Calendar {
         let mut from_s = second_after(from.plus_millis(-1));
         let mut times = Vec::new();
         while times.len() < count {
-            let Some(found) = search.next_second(from_s, last_s, budget)? else { break };
+            let Some(found) = search.next_second(from_s, last_s, budget)? else {
+                break;
+            };
             times.push(at_second(found));
             from_s = found + 1;
         }
         Ok(times)
     }
 
-    /// The last nominal time at or before `at` that is not before `not_before`; `None` when there is none.
+    /// The last nominal time at or before `at` that is not before `not_before`; `None` when there
+    /// is none.
     ///
-    /// Bounded: steps back by doubling distances until a nominal time lies between, then halves the rest; a
-    /// hundred or so of [`next_after`](Calendar::next_after)'s searches, however far apart the two ends are.
+    /// Bounded: steps back by doubling distances until a nominal time lies between, then halves the
+    /// rest; a hundred or so of [`next_after`](Calendar::next_after)'s searches, however far apart
+    /// the two ends are.
     #[must_use]
     pub fn latest_at_or_before(&self, at: Timestamp, not_before: Timestamp) -> Option<Timestamp> {
         let last = last_second_of(at);
@@ -139,5 +150,7 @@ fn last_second_of(to: Timestamp) -> i64 {
 
 /// The next second of a search that has the budget of one time; none when that does not suffice.
 fn next_of(search: &mut Search<'_>, from_s: i64, last_s: i64) -> Option<i64> {
-    search.next_second(from_s, last_s, &mut SearchBudget::of_one_time()).unwrap_or(None)
+    search
+        .next_second(from_s, last_s, &mut SearchBudget::of_one_time())
+        .unwrap_or(None)
 }

@@ -1,7 +1,8 @@
 //! Dates of the proleptic Gregorian calendar, as whole days since 1970-01-01.
 //!
-//! A *local second* in this crate is the reading of a wall clock as seconds since 1970-01-01T00:00:00 on that
-//! clock: `instant + offset`. It has no zone and is compared only with readings of the same clock.
+//! A *local second* in this crate is the reading of a wall clock as seconds since
+//! 1970-01-01T00:00:00 on that clock: `instant + offset`. It has no zone and is compared only with
+//! readings of the same clock.
 
 /// Seconds in a day of 24 hours.
 pub(crate) const DAY_S: i64 = 86_400;
@@ -31,9 +32,17 @@ impl Date {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
-        Date { year: year as i32, month: month as u8, day: day as u8 }
+        Date {
+            year: year as i32,
+            month: month as u8,
+            day: day as u8,
+        }
     }
 
     /// Days from 1970-01-01 to this date.
@@ -52,7 +61,8 @@ impl Date {
         Date::from_day_number(local_s.div_euclid(DAY_S))
     }
 
-    /// Reads `YYYY-MM-DD`; `None` for any other text, for a day that does not exist and for a year out of range.
+    /// Reads `YYYY-MM-DD`; `None` for any other text, for a day that does not exist and for a year
+    /// out of range.
     pub(crate) fn parse_iso(text: &str) -> Option<Date> {
         let bytes = text.as_bytes();
         if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
@@ -61,14 +71,19 @@ impl Date {
         let number = |range: std::ops::Range<usize>| {
             let part = bytes.get(range)?;
             part.iter().try_fold(0, |sum: i32, byte| {
-                byte.is_ascii_digit().then(|| sum * 10 + i32::from(byte - b'0'))
+                byte.is_ascii_digit()
+                    .then(|| sum * 10 + i32::from(byte - b'0'))
             })
         };
         let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
         let in_range = (FIRST_YEAR..=LAST_YEAR).contains(&year)
             && (1..=12).contains(&month)
             && (1..=i32::from(days_in_month(year, month as u8))).contains(&day);
-        in_range.then_some(Date { year, month: month as u8, day: day as u8 })
+        in_range.then_some(Date {
+            year,
+            month: month as u8,
+            day: day as u8,
+        })
     }
 }
 
@@ -100,8 +115,16 @@ fn is_leap_year(year: i32) -> bool {
 /// `HH:MM`, or `HH:MM:SS` when the seconds are not zero, of a local second.
 pub(crate) fn clock_text(local_s: i64) -> String {
     let second_of_day = local_s.rem_euclid(DAY_S);
-    let (hour, minute, second) = (second_of_day / 3_600, second_of_day / 60 % 60, second_of_day % 60);
-    if second == 0 { format!("{hour:02}:{minute:02}") } else { format!("{hour:02}:{minute:02}:{second:02}") }
+    let (hour, minute, second) = (
+        second_of_day / 3_600,
+        second_of_day / 60 % 60,
+        second_of_day % 60,
+    );
+    if second == 0 {
+        format!("{hour:02}:{minute:02}")
+    } else {
+        format!("{hour:02}:{minute:02}:{second:02}")
+    }
 }
 
 #[cfg(test)]
@@ -115,13 +138,28 @@ mod tests {
             assert_eq!(date.day_number(), day_number);
             assert!(date.day <= days_in_month(date.year, date.month), "{date}");
         }
-        assert_eq!(Date { year: 9999, month: 12, day: 31 }.day_number(), 2_932_896);
+        assert_eq!(
+            Date {
+                year: 9999,
+                month: 12,
+                day: 31
+            }
+            .day_number(),
+            2_932_896
+        );
         assert_eq!(weekday(0), 4, "1970-01-01 was a Thursday");
     }
 
     #[test]
     fn only_real_iso_dates_are_read() {
-        assert_eq!(Date::parse_iso("2028-02-29"), Some(Date { year: 2028, month: 2, day: 29 }));
+        assert_eq!(
+            Date::parse_iso("2028-02-29"),
+            Some(Date {
+                year: 2028,
+                month: 2,
+                day: 29
+            })
+        );
         for bad in [
             "2027-02-29",
             "2027-13-01",

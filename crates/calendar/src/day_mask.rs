@@ -1,5 +1,5 @@
-//! The seconds of a day as a set: what expressions cover of it, and the first second that one set has and another
-//! has not.
+//! The seconds of a day as a set: what expressions cover of it, and the first second that one set
+//! has and another has not.
 
 use crate::expression::CronExpression;
 
@@ -19,12 +19,16 @@ impl DayMask {
 
     /// No second.
     pub(crate) fn empty() -> DayMask {
-        DayMask { minutes: Box::new([0; MINUTES]) }
+        DayMask {
+            minutes: Box::new([0; MINUTES]),
+        }
     }
 
     /// Every second.
     pub(crate) fn full() -> DayMask {
-        DayMask { minutes: Box::new([WHOLE_MINUTE; MINUTES]) }
+        DayMask {
+            minutes: Box::new([WHOLE_MINUTE; MINUTES]),
+        }
     }
 
     /// The seconds at which an expression fires on the days it matches.
@@ -34,9 +38,14 @@ impl DayMask {
         mask
     }
 
-    /// Adds the seconds that an exclusion covers on the days it matches: whole minutes without a seconds field.
+    /// Adds the seconds that an exclusion covers on the days it matches: whole minutes without a
+    /// seconds field.
     pub(crate) fn exclude(&mut self, expression: &CronExpression) {
-        let seconds = if expression.has_seconds_field { expression.seconds.0 } else { WHOLE_MINUTE };
+        let seconds = if expression.has_seconds_field {
+            expression.seconds.0
+        } else {
+            WHOLE_MINUTE
+        };
         self.insert(expression, seconds);
     }
 
@@ -56,7 +65,12 @@ impl DayMask {
     /// The first second at or after `from` that is in this set and not in `other`.
     pub(crate) fn first_beyond(&self, other: &DayMask, from: u32) -> Option<u32> {
         let first_minute = from as usize / 60;
-        let minutes = self.minutes.iter().zip(other.minutes.iter()).enumerate().skip(first_minute);
+        let minutes = self
+            .minutes
+            .iter()
+            .zip(other.minutes.iter())
+            .enumerate()
+            .skip(first_minute);
         let mut allowed = u64::MAX << (from % 60);
         for (minute, (mine, others)) in minutes {
             let left = mine & !others & allowed;
@@ -90,7 +104,10 @@ mod tests {
         assert_eq!(fires.first_beyond(&nothing, nine), Some(nine));
         assert_eq!(fires.first_beyond(&nothing, nine + 1), Some(seventeen));
         assert_eq!(fires.first_beyond(&nothing, seventeen + 1), None);
-        assert_eq!(fires.first_beyond(&excluded(&["* 9 * * *"]), 0), Some(seventeen));
+        assert_eq!(
+            fires.first_beyond(&excluded(&["* 9 * * *"]), 0),
+            Some(seventeen)
+        );
         assert_eq!(fires.first_beyond(&DayMask::full(), 0), None);
         assert_eq!(DayMask::full().first_beyond(&nothing, 86_399), Some(86_399));
     }
@@ -100,6 +117,11 @@ mod tests {
         let halves = excluded(&["0-29 * * * *", "30-59 * * * *"]);
         assert_eq!(halves, DayMask::full());
         let even = excluded(&["*/2 * * * * *"]);
-        assert!(even.contains(0) && !even.contains(1) && even.contains(86_398) && !even.contains(86_399));
+        assert!(
+            even.contains(0)
+                && !even.contains(1)
+                && even.contains(86_398)
+                && !even.contains(86_399)
+        );
     }
 }

@@ -24,7 +24,8 @@ pub enum DefinitionError {
     Exclusion(#[from] ExclusionError),
 }
 
-/// A definition whose recurrence has a meaning, and that meaning. It is not said that it keeps to any limit.
+/// A definition whose recurrence has a meaning, and that meaning. It is not said that it keeps to
+/// any limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompiledDefinition {
     definition: ScheduleDefinition,
@@ -32,13 +33,17 @@ pub struct CompiledDefinition {
 }
 
 impl CompiledDefinition {
-    /// Gives a definition its meaning: recurrence, zone, daylight-saving rule, exclusions, start and end.
+    /// Gives a definition its meaning: recurrence, zone, daylight-saving rule, exclusions, start
+    /// and end.
     ///
     /// # Errors
     /// See [`DefinitionError`].
     pub fn new(definition: ScheduleDefinition) -> Result<CompiledDefinition, DefinitionError> {
         let calendar = calendar(&definition)?;
-        Ok(CompiledDefinition { definition, calendar })
+        Ok(CompiledDefinition {
+            definition,
+            calendar,
+        })
     }
 
     /// The definition.
@@ -59,11 +64,22 @@ impl CompiledDefinition {
 
 fn calendar(definition: &ScheduleDefinition) -> Result<Calendar, DefinitionError> {
     let (recurrence, zone) = match &definition.recurrence {
-        RecurrenceSpec::Cron { expression, zone, dst } => {
+        RecurrenceSpec::Cron {
+            expression,
+            zone,
+            dst,
+        } => {
             let zone = Zone::parse(zone)?;
-            (Recurrence::parse(expression, Some(&zone), *dst, ANCHOR_DEFAULT)?, zone)
+            (
+                Recurrence::parse(expression, Some(&zone), *dst, ANCHOR_DEFAULT)?,
+                zone,
+            )
         }
-        RecurrenceSpec::Interval { every_ms, anchor, zone } => {
+        RecurrenceSpec::Interval {
+            every_ms,
+            anchor,
+            zone,
+        } => {
             let interval = Interval::new(*every_ms, *anchor)?;
             (Recurrence::Interval(interval), Zone::parse(zone)?)
         }

@@ -4,7 +4,15 @@ use crate::expression::{CronExpression, DayLogic, MonthDays, WeekDays};
 use crate::field::{BitSet, YearSet};
 use crate::interval::Interval;
 
-const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 pub(crate) const MONTHS: [&str; 12] = [
     "January",
     "February",
@@ -31,7 +39,8 @@ impl CronExpression {
         if self.months.len() < 12 {
             parts.push(format!(
                 "in {}",
-                list(&runs(self.months), |month| MONTHS[usize::from(month) - 1].to_owned())
+                list(&runs(self.months), |month| MONTHS[usize::from(month) - 1]
+                    .to_owned())
             ));
         }
         if let YearSet::Listed(years) = &self.years {
@@ -46,7 +55,12 @@ impl Interval {
     #[must_use]
     pub fn describe(&self) -> String {
         let seconds = self.every_ms() / 1_000;
-        let units = [("day", 86_400, i64::MAX), ("hour", 3_600, 24), ("minute", 60, 60), ("second", 1, 60)];
+        let units = [
+            ("day", 86_400, i64::MAX),
+            ("hour", 3_600, 24),
+            ("minute", 60, 60),
+            ("second", 1, 60),
+        ];
         let parts: Vec<String> = units
             .into_iter()
             .map(|(name, length, modulus)| (name, seconds / length % modulus))
@@ -61,7 +75,11 @@ impl Interval {
 }
 
 fn plural(amount: i64, name: &str) -> String {
-    if amount == 1 { format!("1 {name}") } else { format!("{amount} {name}s") }
+    if amount == 1 {
+        format!("1 {name}")
+    } else {
+        format!("{amount} {name}s")
+    }
 }
 
 /// The time of day.
@@ -141,7 +159,10 @@ fn unit(set: BitSet, size: u8, name: &str) -> String {
         return format!("every {n} {name}s");
     }
     let plural = if set.len() == 1 { "" } else { "s" };
-    format!("at {name}{plural} {}", list(&runs(set), |value| value.to_string()))
+    format!(
+        "at {name}{plural} {}",
+        list(&runs(set), |value| value.to_string())
+    )
 }
 
 /// `n` when the set is `0, n, 2n, ...` and that goes on evenly over the turn.
@@ -157,7 +178,9 @@ fn days(expression: &CronExpression) -> Option<String> {
         (None, None, _) => None,
         (Some(of_month), None, DayLogic::Both) => Some(format!("on {of_month}")),
         (None, Some(of_week), DayLogic::Both) => Some(of_week),
-        (Some(of_month), Some(of_week), DayLogic::Either) => Some(format!("on {of_month} or {of_week}")),
+        (Some(of_month), Some(of_week), DayLogic::Either) => {
+            Some(format!("on {of_month} or {of_week}"))
+        }
         (Some(of_month), Some(of_week), DayLogic::Both) => {
             Some(format!("on {of_month} that is also {of_week}"))
         }
@@ -174,9 +197,17 @@ fn month_days(field: &MonthDays) -> Option<String> {
     let mut parts = Vec::new();
     if !field.days.is_empty() {
         let name = if field.days.len() == 1 { "day" } else { "days" };
-        parts.push(format!("{name} {}", list(&runs(field.days), |day| day.to_string())));
+        parts.push(format!(
+            "{name} {}",
+            list(&runs(field.days), |day| day.to_string())
+        ));
     }
-    parts.extend(field.nearest_weekday.iter().map(|day| format!("the weekday nearest day {day}")));
+    parts.extend(
+        field
+            .nearest_weekday
+            .iter()
+            .map(|day| format!("the weekday nearest day {day}")),
+    );
     if field.last_weekday {
         parts.push("the last weekday".to_owned());
     }
@@ -194,7 +225,9 @@ fn week_days(field: &WeekDays) -> Option<String> {
     }
     let mut parts = Vec::new();
     if !field.days.is_empty() {
-        parts.push(list(&runs(field.days), |day| WEEKDAYS[usize::from(day)].to_owned()));
+        parts.push(list(&runs(field.days), |day| {
+            WEEKDAYS[usize::from(day)].to_owned()
+        }));
     }
     for (name, nth) in WEEKDAYS.iter().zip(field.nth) {
         parts.extend(nth.iter().map(|n| match n {
@@ -226,7 +259,11 @@ fn runs(set: BitSet) -> Vec<(u8, u8)> {
         }
     }
     let split = |(first, last)| {
-        if last == first + 1 { vec![(first, first), (last, last)] } else { vec![(first, last)] }
+        if last == first + 1 {
+            vec![(first, first), (last, last)]
+        } else {
+            vec![(first, last)]
+        }
     };
     found.into_iter().flat_map(split).collect()
 }
@@ -262,9 +299,17 @@ fn year_list(years: &[u16]) -> String {
     let parts: Vec<String> = stretches
         .iter()
         .take(12)
-        .map(
-            |(first, last)| if first == last { first.to_string() } else { format!("{first} through {last}") },
-        )
+        .map(|(first, last)| {
+            if first == last {
+                first.to_string()
+            } else {
+                format!("{first} through {last}")
+            }
+        })
         .collect();
-    if stretches.len() > parts.len() { format!("{}, ...", parts.join(", ")) } else { joined(&parts) }
+    if stretches.len() > parts.len() {
+        format!("{}, ...", parts.join(", "))
+    } else {
+        joined(&parts)
+    }
 }

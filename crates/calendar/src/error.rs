@@ -17,7 +17,11 @@ pub struct CronParseError {
 
 impl CronParseError {
     pub(crate) fn new(column: usize, length: usize, message: impl Into<String>) -> CronParseError {
-        CronParseError { column, length: length.max(1), message: message.into() }
+        CronParseError {
+            column,
+            length: length.max(1),
+            message: message.into(),
+        }
     }
 
     /// The same error in a text that has `columns` more characters in front.
@@ -26,15 +30,20 @@ impl CronParseError {
         self
     }
 
-    /// The expression with carets under the fault and the message beside them: two lines, no newline at the end.
+    /// The expression with carets under the fault and the message beside them: two lines, no
+    /// newline at the end.
     ///
-    /// `expression` is the text that was parsed. Control characters are shown as `?` and a long text is cut
-    /// around the fault, so that the carets stand where they should on any terminal.
+    /// `expression` is the text that was parsed. Control characters are shown as `?` and a long
+    /// text is cut around the fault, so that the carets stand where they should on any terminal.
     #[must_use]
     pub fn render(&self, expression: &str) -> String {
         /// Characters shown before the fault, and the most carets.
         const CONTEXT: usize = 40;
-        let skipped = if self.column > 2 * CONTEXT { self.column - CONTEXT } else { 0 };
+        let skipped = if self.column > 2 * CONTEXT {
+            self.column - CONTEXT
+        } else {
+            0
+        };
         let shown: String = expression
             .chars()
             .skip(skipped)

@@ -13,7 +13,10 @@ use crate::zone::Zone;
 const ENTRY_LIMIT: usize = 1_000;
 /// Most cron expressions among them: each is asked about each candidate of a search.
 const EXPRESSION_LIMIT: usize = 100;
-const _: () = assert!(EXPRESSION_LIMIT <= ExpressionSet::BITS as usize, "an expression is a bit of a set");
+const _: () = assert!(
+    EXPRESSION_LIMIT <= ExpressionSet::BITS as usize,
+    "an expression is a bit of a set"
+);
 
 /// Some of a list's expressions: bit n stands for the one at place n.
 pub(crate) type ExpressionSet = u128;
@@ -21,11 +24,14 @@ pub(crate) type ExpressionSet = u128;
 /// A list of exclusions, read in one zone.
 ///
 /// An entry is
-/// - a local date, `2027-12-25`, or a stretch of them, both ends included, `2027-12-24..2027-12-26`;
-/// - a cron expression: a nominal time whose wall-clock reading matches is excluded. An expression without a
-///   seconds field covers whole minutes, so `* * 25 12 *` is all of Christmas and `0 0 25 12 *` one minute of it.
+/// - a local date, `2027-12-25`, or a stretch of them, both ends included,
+///   `2027-12-24..2027-12-26`;
+/// - a cron expression: a nominal time whose wall-clock reading matches is excluded. An expression
+///   without a seconds field covers whole minutes, so `* * 25 12 *` is all of Christmas and `0 0 25
+///   12 *` one minute of it.
 ///
-/// It is the nominal time that counts: a fire moved to the end of a gap is excluded by where it was moved to.
+/// It is the nominal time that counts: a fire moved to the end of a gap is excluded by where it was
+/// moved to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exclusions {
     zone: Zone,
@@ -50,7 +56,9 @@ pub enum ExclusionError {
         count: usize,
     },
     /// An entry that looks like a date and is none, or a stretch that runs backwards.
-    #[error("exclusion {index}: {entry:?} is not a date: write YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD")]
+    #[error(
+        "exclusion {index}: {entry:?} is not a date: write YYYY-MM-DD or YYYY-MM-DD..YYYY-MM-DD"
+    )]
     Date {
         /// Position in the list, from 0.
         index: usize,
@@ -71,23 +79,37 @@ impl Exclusions {
     /// Excludes nothing.
     #[must_use]
     pub fn none() -> Exclusions {
-        Exclusions { zone: Zone::utc(), dates: Vec::new(), expressions: Vec::new() }
+        Exclusions {
+            zone: Zone::utc(),
+            dates: Vec::new(),
+            expressions: Vec::new(),
+        }
     }
 
-    /// Reads a list of at most 1,000 entries, 100 of them expressions; their forms are described at [`Exclusions`].
+    /// Reads a list of at most 1,000 entries, 100 of them expressions; their forms are described at
+    /// [`Exclusions`].
     ///
     /// # Errors
-    /// When there are too many entries or one is neither a date, a stretch of dates nor a cron expression.
+    /// When there are too many entries or one is neither a date, a stretch of dates nor a cron
+    /// expression.
     pub fn parse<S: AsRef<str>>(zone: Zone, entries: &[S]) -> Result<Exclusions, ExclusionError> {
         if entries.len() > ENTRY_LIMIT {
-            return Err(ExclusionError::TooMany { count: entries.len() });
+            return Err(ExclusionError::TooMany {
+                count: entries.len(),
+            });
         }
-        let mut exclusions = Exclusions { zone, dates: Vec::new(), expressions: Vec::new() };
+        let mut exclusions = Exclusions {
+            zone,
+            dates: Vec::new(),
+            expressions: Vec::new(),
+        };
         for (index, entry) in entries.iter().enumerate() {
             let entry = entry.as_ref().trim_matches([' ', '\t']);
             if looks_like_date(entry) {
-                let stretch = stretch(entry)
-                    .ok_or_else(|| ExclusionError::Date { index, entry: entry.chars().take(32).collect() })?;
+                let stretch = stretch(entry).ok_or_else(|| ExclusionError::Date {
+                    index,
+                    entry: entry.chars().take(32).collect(),
+                })?;
                 exclusions.dates.push(stretch);
             } else {
                 let expression = CronExpression::parse(entry)
@@ -96,7 +118,9 @@ impl Exclusions {
             }
         }
         if exclusions.expressions.len() > EXPRESSION_LIMIT {
-            return Err(ExclusionError::TooManyExpressions { count: exclusions.expressions.len() });
+            return Err(ExclusionError::TooManyExpressions {
+                count: exclusions.expressions.len(),
+            });
         }
         exclusions.dates = united(exclusions.dates);
         Ok(exclusions)
@@ -120,7 +144,10 @@ impl Exclusions {
         let at_s = at.as_millis().div_euclid(1_000);
         let local = at_s + self.zone.transitions().segment_at(at_s).offset_s;
         self.dates_until(local).is_some()
-            || self.expressions.iter().any(|expression| expression.covers_local(local))
+            || self
+                .expressions
+                .iter()
+                .any(|expression| expression.covers_local(local))
     }
 
     pub(crate) fn expressions(&self) -> &[CronExpression] {
@@ -129,7 +156,11 @@ impl Exclusions {
 
     /// The expressions of a set.
     pub(crate) fn members(&self, set: ExpressionSet) -> impl Iterator<Item = &CronExpression> {
-        self.expressions.iter().enumerate().filter(move |(place, _)| set >> place & 1 == 1).map(|(_, e)| e)
+        self.expressions
+            .iter()
+            .enumerate()
+            .filter(move |(place, _)| set >> place & 1 == 1)
+            .map(|(_, e)| e)
     }
 
     /// The expressions that match a day.
@@ -147,25 +178,42 @@ impl Exclusions {
 
     /// Whether one of the expressions of a set covers a second of the days it matches.
     pub(crate) fn covers_second(&self, set: ExpressionSet, second_of_day: i64) -> bool {
-        self.members(set).any(|expression| expression.covers_time_of_day(second_of_day))
+        self.members(set)
+            .any(|expression| expression.covers_time_of_day(second_of_day))
     }
 
-    /// The second from which on what is excluded repeats every 400 years: behind every date and listed year.
+    /// The second from which on what is excluded repeats every 400 years: behind every date and
+    /// listed year.
     pub(crate) fn settled_from_s(&self) -> i64 {
         let last_date = self.dates.last().map(|(_, last)| last + 2);
-        let listed = self.expressions.iter().filter_map(|expression| match &expression.years {
-            YearSet::All => None,
-            YearSet::Listed(years) => years.last().copied(),
-        });
+        let listed = self
+            .expressions
+            .iter()
+            .filter_map(|expression| match &expression.years {
+                YearSet::All => None,
+                YearSet::Listed(years) => years.last().copied(),
+            });
         let behind_years = listed.max().map(|year| {
             // A day more for whatever the zone is from UTC.
-            Date { year: i32::from(year) + 1, month: 1, day: 1 }.day_number() + 1
+            Date {
+                year: i32::from(year) + 1,
+                month: 1,
+                day: 1,
+            }
+            .day_number()
+                + 1
         });
-        last_date.max(behind_years).map_or(FIRST_SECOND, |day_number| day_number * DAY_S)
+        last_date
+            .max(behind_years)
+            .map_or(FIRST_SECOND, |day_number| day_number * DAY_S)
     }
 
     fn set_of(&self, is_member: impl Fn(&CronExpression) -> bool) -> ExpressionSet {
-        let places = self.expressions.iter().enumerate().filter(|(_, expression)| is_member(expression));
+        let places = self
+            .expressions
+            .iter()
+            .enumerate()
+            .filter(|(_, expression)| is_member(expression));
         places.fold(0, |set, (place, _)| set | 1 << place)
     }
 
@@ -193,12 +241,15 @@ fn united(mut stretches: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
 
 fn looks_like_date(entry: &str) -> bool {
     let bytes = entry.as_bytes();
-    bytes.len() > 4 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-' || entry.contains("..")
+    bytes.len() > 4 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-'
+        || entry.contains("..")
 }
 
 fn stretch(entry: &str) -> Option<(i64, i64)> {
     let (first, last) = entry.split_once("..").unwrap_or((entry, entry));
-    let (first, last) =
-        (Date::parse_iso(first.trim())?.day_number(), Date::parse_iso(last.trim())?.day_number());
+    let (first, last) = (
+        Date::parse_iso(first.trim())?.day_number(),
+        Date::parse_iso(last.trim())?.day_number(),
+    );
     (first <= last).then_some((first, last))
 }

@@ -1,7 +1,7 @@
 //! A parsed cron expression: which readings of a wall clock match it.
 //!
-//! No zone and no daylight saving here. Every field is a set of bits, so the next match is found field by field
-//! with a handful of shifts, however sparse the expression is.
+//! No zone and no daylight saving here. Every field is a set of bits, so the next match is found
+//! field by field with a handful of shifts, however sparse the expression is.
 
 use std::fmt;
 
@@ -13,7 +13,8 @@ const WEEKS: u64 = 1 | 1 << 7 | 1 << 14 | 1 << 21 | 1 << 28;
 /// After this many years without a match there is none: dates and weekdays repeat every 400 years.
 const PERIOD_YEARS: i32 = 400;
 
-/// A cron expression: five fields, six with seconds in front, seven with a year behind, or a nickname.
+/// A cron expression: five fields, six with seconds in front, seven with a year behind, or a
+/// nickname.
 ///
 /// | field | values | also |
 /// |---|---|---|
@@ -25,14 +26,16 @@ const PERIOD_YEARS: i32 = 400;
 /// | day of week | 0-7, `SUN`-`SAT`, 0 and 7 are Sunday | `5L` or `5#L` last Friday, `5#3` third Friday, `?`, `+` in front |
 /// | year | 1970-9999 | |
 ///
-/// Lists, ranges and steps (`*/5`, `10-50/10`) in every field. A step needs `*` or a range before it: `5/15` is
-/// refused, because dialects disagree on it. Names may be in any case, the modifiers `L` and `W` are capitals.
+/// Lists, ranges and steps (`*/5`, `10-50/10`) in every field. A step needs `*` or a range before
+/// it: `5/15` is refused, because dialects disagree on it. Names may be in any case, the modifiers
+/// `L` and `W` are capitals.
 ///
-/// **Day of month and day of week.** When both are restricted, a day that matches *either* is a match. When
-/// either begins with `*` (also `*/2`, as in Vixie cron) or with `?`, or the day of week begins with `+`, *both*
-/// must match.
+/// **Day of month and day of week.** When both are restricted, a day that matches *either* is a
+/// match. When either begins with `*` (also `*/2`, as in Vixie cron) or with `?`, or the day of
+/// week begins with `+`, *both* must match.
 ///
-/// **Nicknames**: `@yearly` `@annually` `@monthly` `@weekly` `@daily` `@midnight` `@hourly`, in lower case.
+/// **Nicknames**: `@yearly` `@annually` `@monthly` `@weekly` `@daily` `@midnight` `@hourly`, in
+/// lower case.
 ///
 /// A value that exists has a match: an expression that can never fire is refused by the parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,13 +102,15 @@ impl CronExpression {
         &self.text
     }
 
-    /// Whether the minute or the hour field begins with `*`, which makes daylight saving leave it alone.
+    /// Whether the minute or the hour field begins with `*`, which makes daylight saving leave it
+    /// alone.
     #[must_use]
     pub fn follows_clock(&self) -> bool {
         self.follows_clock
     }
 
-    /// The first matching wall-clock reading at or after `from_s`, `None` when there is none to the year 9999.
+    /// The first matching wall-clock reading at or after `from_s`, `None` when there is none to the
+    /// year 9999.
     pub(crate) fn next_local(&self, from_s: i64) -> Option<i64> {
         let day_number = from_s.div_euclid(DAY_S);
         let day = self.next_day(day_number)?;
@@ -114,13 +119,18 @@ impl CronExpression {
         {
             return Some(day * DAY_S + second_of_day);
         }
-        let day = if day == day_number { self.next_day(day_number + 1)? } else { day };
+        let day = if day == day_number {
+            self.next_day(day_number + 1)?
+        } else {
+            day
+        };
         Some(day * DAY_S + self.first_second_of_day())
     }
 
     /// Whether the minute of this wall-clock reading matches; with a seconds field, the second too.
     pub(crate) fn covers_local(&self, local_s: i64) -> bool {
-        self.covers_time_of_day(local_s.rem_euclid(DAY_S)) && self.covers_day(local_s.div_euclid(DAY_S))
+        self.covers_time_of_day(local_s.rem_euclid(DAY_S))
+            && self.covers_day(local_s.div_euclid(DAY_S))
     }
 
     /// Whether a day matches.
@@ -134,7 +144,10 @@ impl CronExpression {
     pub(crate) fn covers_date(&self, date: Date, first_day_number: i64, length: u8) -> bool {
         self.months.contains(date.month)
             && self.years.next(date.year) == Some(date.year)
-            && self.days.in_month(first_day_number, length).contains(date.day)
+            && self
+                .days
+                .in_month(first_day_number, length)
+                .contains(date.day)
     }
 
     /// Whether the minute of a day matches; with a seconds field, the second too.
@@ -146,7 +159,11 @@ impl CronExpression {
     }
 
     fn first_second_of_day(&self) -> i64 {
-        join(self.hours.first(), self.minutes.first(), self.seconds.first())
+        join(
+            self.hours.first(),
+            self.minutes.first(),
+            self.seconds.first(),
+        )
     }
 
     /// The first matching second of a day at or after `from`.
@@ -170,7 +187,11 @@ impl CronExpression {
     fn next_day(&self, from: i64) -> Option<i64> {
         let mut date = Date::from_day_number(from);
         if date.year < FIRST_YEAR {
-            date = Date { year: FIRST_YEAR, month: 1, day: 1 };
+            date = Date {
+                year: FIRST_YEAR,
+                month: 1,
+                day: 1,
+            };
         }
         let last_year = LAST_YEAR.min(self.years.horizon(date.year, PERIOD_YEARS));
         loop {
@@ -179,23 +200,45 @@ impl CronExpression {
                 return None;
             }
             if year != date.year {
-                date = Date { year, month: 1, day: 1 };
+                date = Date {
+                    year,
+                    month: 1,
+                    day: 1,
+                };
             }
             let Some(month) = self.months.next(date.month) else {
-                date = Date { year: year + 1, month: 1, day: 1 };
+                date = Date {
+                    year: year + 1,
+                    month: 1,
+                    day: 1,
+                };
                 continue;
             };
             if month != date.month {
-                date = Date { year, month, day: 1 };
+                date = Date {
+                    year,
+                    month,
+                    day: 1,
+                };
             }
             let first_day_number = Date { day: 1, ..date }.day_number();
-            let matching = self.days.in_month(first_day_number, days_in_month(year, month));
+            let matching = self
+                .days
+                .in_month(first_day_number, days_in_month(year, month));
             if let Some(day) = matching.next(date.day) {
                 return Some(first_day_number + i64::from(day) - 1);
             }
             date = match month {
-                12 => Date { year: year + 1, month: 1, day: 1 },
-                _ => Date { year, month: month + 1, day: 1 },
+                12 => Date {
+                    year: year + 1,
+                    month: 1,
+                    day: 1,
+                },
+                _ => Date {
+                    year,
+                    month: month + 1,
+                    day: 1,
+                },
             };
         }
     }
@@ -208,7 +251,8 @@ impl fmt::Display for CronExpression {
 }
 
 impl Days {
-    /// The matching days of a month of `length` days whose first has the number `first_day_number`: bits 1 to 31.
+    /// The matching days of a month of `length` days whose first has the number `first_day_number`:
+    /// bits 1 to 31.
     pub(crate) fn in_month(&self, first_day_number: i64, length: u8) -> BitSet {
         let first_weekday = weekday(first_day_number);
         let of_month = self.of_month.in_month(first_weekday, length);
@@ -224,14 +268,19 @@ impl Days {
 impl MonthDays {
     fn in_month(&self, first_weekday: u8, length: u8) -> BitSet {
         let mut found = self.days;
-        for days_before in self.before_last.iter().take_while(|days_before| *days_before < length) {
+        for days_before in self
+            .before_last
+            .iter()
+            .take_while(|days_before| *days_before < length)
+        {
             found.insert(length - days_before);
         }
         for day in self.nearest_weekday.iter().take_while(|day| *day <= length) {
             found.insert(nearest_weekday(day, first_weekday, length));
         }
         if self.last_weekday {
-            // The weekday nearest the last day never lies after it and never before the last Friday.
+            // The weekday nearest the last day never lies after it and never before the last
+            // Friday.
             found.insert(nearest_weekday(length, first_weekday, length));
         }
         found
@@ -273,7 +322,11 @@ fn month_mask(length: u8) -> u64 {
 }
 
 fn split(second_of_day: i64) -> (u8, u8, u8) {
-    ((second_of_day / 3_600) as u8, (second_of_day / 60 % 60) as u8, (second_of_day % 60) as u8)
+    (
+        (second_of_day / 3_600) as u8,
+        (second_of_day / 60 % 60) as u8,
+        (second_of_day % 60) as u8,
+    )
 }
 
 fn join(hour: u8, minute: u8, second: u8) -> i64 {

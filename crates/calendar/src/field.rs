@@ -71,7 +71,8 @@ impl YearSet {
         }
     }
 
-    /// The last year a search from `from` needs to look at, when the dates of every `period` years are alike.
+    /// The last year a search from `from` needs to look at, when the dates of every `period` years
+    /// are alike.
     pub(crate) fn horizon(&self, from: i32, period: i32) -> i32 {
         match self {
             YearSet::All => from + period,
@@ -100,9 +101,16 @@ mod tests {
     #[test]
     fn year_sets_search() {
         let listed = YearSet::Listed(vec![2027, 2031]);
-        assert_eq!((listed.next(1970), listed.next(2028), listed.next(2032)), (Some(2027), Some(2031), None));
         assert_eq!(
-            (YearSet::All.next(1900), YearSet::All.next(9999), YearSet::All.next(10_000)),
+            (listed.next(1970), listed.next(2028), listed.next(2032)),
+            (Some(2027), Some(2031), None)
+        );
+        assert_eq!(
+            (
+                YearSet::All.next(1900),
+                YearSet::All.next(9999),
+                YearSet::All.next(10_000)
+            ),
             (Some(1970), Some(9999), None)
         );
     }

@@ -11,9 +11,9 @@ const MAX_MS: i64 = 3_660 * 86_400_000;
 
 /// A fixed interval.
 ///
-/// The nominal times are `anchor + k * every` for every whole `k`, also those before the anchor: the anchor sets
-/// the phase and a schedule's start sets the beginning. Counting from the anchor, and not from the last fire, is
-/// what keeps an interval from drifting.
+/// The nominal times are `anchor + k * every` for every whole `k`, also those before the anchor:
+/// the anchor sets the phase and a schedule's start sets the beginning. Counting from the anchor,
+/// and not from the last fire, is what keeps an interval from drifting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
     every_s: i64,
@@ -38,7 +38,8 @@ pub enum IntervalError {
 }
 
 impl Interval {
-    /// An interval of `every_ms` milliseconds whose phase is set by `anchor`, rounded down to a whole second.
+    /// An interval of `every_ms` milliseconds whose phase is set by `anchor`, rounded down to a
+    /// whole second.
     ///
     /// # Errors
     /// When `every_ms` is below a second, above 3,660 days or no whole number of seconds.
@@ -49,7 +50,10 @@ impl Interval {
         if every_ms % 1_000 != 0 {
             return Err(IntervalError::NotWholeSeconds { every_ms });
         }
-        Ok(Interval { every_s: every_ms / 1_000, anchor_s: anchor.as_millis().div_euclid(1_000) })
+        Ok(Interval {
+            every_s: every_ms / 1_000,
+            anchor_s: anchor.as_millis().div_euclid(1_000),
+        })
     }
 
     /// The length in milliseconds.
@@ -77,7 +81,11 @@ impl Interval {
             return None;
         }
         let past = (from_s - self.anchor_s).rem_euclid(self.every_s);
-        let next = if past == 0 { from_s } else { from_s + self.every_s - past };
+        let next = if past == 0 {
+            from_s
+        } else {
+            from_s + self.every_s - past
+        };
         (next <= LAST_SECOND).then_some(next)
     }
 }

@@ -16,20 +16,34 @@ pub(crate) struct FieldKind {
     allowed: &'static str,
 }
 
-const MONTHS: [&str; 12] =
-    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 const fn numeric(name: &'static str, min: u16, max: u16, allowed: &'static str) -> FieldKind {
-    FieldKind { name, min, max, names: &[], names_from: 0, allowed }
+    FieldKind {
+        name,
+        min,
+        max,
+        names: &[],
+        names_from: 0,
+        allowed,
+    }
 }
 
 pub(crate) const SECOND: FieldKind = numeric("second", 0, 59, "0-59");
 pub(crate) const MINUTE: FieldKind = numeric("minute", 0, 59, "0-59");
 pub(crate) const HOUR: FieldKind = numeric("hour", 0, 23, "0-23");
 pub(crate) const DAY_OF_MONTH: FieldKind = numeric("day of month", 1, 31, "1-31");
-pub(crate) const MONTH: FieldKind =
-    FieldKind { name: "month", min: 1, max: 12, names: &MONTHS, names_from: 1, allowed: "1-12 or JAN-DEC" };
+pub(crate) const MONTH: FieldKind = FieldKind {
+    name: "month",
+    min: 1,
+    max: 12,
+    names: &MONTHS,
+    names_from: 1,
+    allowed: "1-12 or JAN-DEC",
+};
 pub(crate) const DAY_OF_WEEK: FieldKind = FieldKind {
     name: "day of week",
     min: 0,
@@ -65,20 +79,32 @@ impl<'a> Piece<'a> {
 
     /// The piece without its first `count` characters.
     pub(crate) fn skip(self, count: usize) -> Piece<'a> {
-        Piece { text: &self.text[count..], column: self.column + count }
+        Piece {
+            text: &self.text[count..],
+            column: self.column + count,
+        }
     }
 
     /// The piece without `suffix`, when it ends so.
     pub(crate) fn strip_suffix(self, suffix: &str) -> Option<Piece<'a>> {
-        self.text.strip_suffix(suffix).map(|text| Piece { text, column: self.column })
+        self.text.strip_suffix(suffix).map(|text| Piece {
+            text,
+            column: self.column,
+        })
     }
 
     /// What lies before and after the first separator.
     pub(crate) fn split_once(self, separator: char) -> Option<(Piece<'a>, Piece<'a>)> {
         let (before, after) = self.text.split_once(separator)?;
         Some((
-            Piece { text: before, column: self.column },
-            Piece { text: after, column: self.column + before.len() + 1 },
+            Piece {
+                text: before,
+                column: self.column,
+            },
+            Piece {
+                text: after,
+                column: self.column + before.len() + 1,
+            },
         ))
     }
 }
@@ -102,19 +128,32 @@ impl FieldKind {
     /// Reads one item of a list: `*`, a value, a range, each of the first and last with a step.
     pub(crate) fn run(&self, item: Piece<'_>) -> Result<Run, CronParseError> {
         let Some((base, step)) = item.split_once('/') else {
-            return self.base(item).map(|(first, last)| Run { first, last, step: 1 });
+            return self.base(item).map(|(first, last)| Run {
+                first,
+                last,
+                step: 1,
+            });
         };
         if base.text.is_empty() {
-            return Err(item.error(format!("a step needs * or a range before it, such as */{}", step.text)));
+            return Err(item.error(format!(
+                "a step needs * or a range before it, such as */{}",
+                step.text
+            )));
         }
         if base.text != "*" && !base.text.contains('-') {
             // Only a value that is one by itself has a clear meaning to suggest.
             let from = self.value(base)?;
             let suggestion = format!("{from}-{}/{}", self.last_from(from), step.text);
-            return Err(item.error(format!("a step needs * or a range before it: write {suggestion}")));
+            return Err(item.error(format!(
+                "a step needs * or a range before it: write {suggestion}"
+            )));
         }
         let (first, last) = self.base(base)?;
-        Ok(Run { first, last, step: self.step(step)? })
+        Ok(Run {
+            first,
+            last,
+            step: self.step(step)?,
+        })
     }
 
     fn base(&self, base: Piece<'_>) -> Result<(u16, u16), CronParseError> {
@@ -128,11 +167,16 @@ impl FieldKind {
         let last = self.value(to)?;
         // Sunday by name ends a week as well as it begins one: FRI-SUN.
         let sunday_by_name = to.text.eq_ignore_ascii_case(WEEKDAYS[0]);
-        let last = if sunday_by_name && first > 0 { self.max } else { last };
+        let last = if sunday_by_name && first > 0 {
+            self.max
+        } else {
+            last
+        };
         if first > last {
-            return Err(
-                base.error(format!("{} range runs backwards: {} is after {}", self.name, from.text, to.text))
-            );
+            return Err(base.error(format!(
+                "{} range runs backwards: {} is after {}",
+                self.name, from.text, to.text
+            )));
         }
         Ok((first, last))
     }
@@ -140,15 +184,21 @@ impl FieldKind {
     /// Reads a single number or name.
     pub(crate) fn value(&self, piece: Piece<'_>) -> Result<u16, CronParseError> {
         if piece.text.is_empty() {
-            return Err(piece.error(format!("{} is missing: must be {}", self.name, self.allowed)));
+            return Err(piece.error(format!(
+                "{} is missing: must be {}",
+                self.name, self.allowed
+            )));
         }
-        let by_name =
-            (self.names_from..).zip(self.names).find(|(_, name)| name.eq_ignore_ascii_case(piece.text));
+        let by_name = (self.names_from..)
+            .zip(self.names)
+            .find(|(_, name)| name.eq_ignore_ascii_case(piece.text));
         if let Some((value, _)) = by_name {
             return Ok(value);
         }
         match digits(piece.text) {
-            Some(value) if (u64::from(self.min)..=u64::from(self.max)).contains(&value) => Ok(value as u16),
+            Some(value) if (u64::from(self.min)..=u64::from(self.max)).contains(&value) => {
+                Ok(value as u16)
+            }
             _ => Err(piece.error(format!(
                 "{} must be {}, got {}{}",
                 self.name,
@@ -167,13 +217,17 @@ impl FieldKind {
         }
     }
 
-    /// A step beyond the field leaves the first value of its range, as in cron: as much as one of the field's size.
+    /// A step beyond the field leaves the first value of its range, as in cron: as much as one of
+    /// the field's size.
     fn step(&self, piece: Piece<'_>) -> Result<u16, CronParseError> {
         let values = self.max - self.min + 1;
         match digits(piece.text) {
             Some(0) => Err(piece.error("a step must be at least 1, got 0")),
             Some(step) => Ok(u16::try_from(step).unwrap_or(values).min(values)),
-            None => Err(piece.error(format!("a step must be a number, got {}", shortened(piece.text)))),
+            None => Err(piece.error(format!(
+                "a step must be a number, got {}",
+                shortened(piece.text)
+            ))),
         }
     }
 }
@@ -193,7 +247,10 @@ pub(crate) fn digits(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Some(text.bytes().fold(0u64, |sum, byte| sum.saturating_mul(10).saturating_add(u64::from(byte - b'0'))))
+    Some(text.bytes().fold(0u64, |sum, byte| {
+        sum.saturating_mul(10)
+            .saturating_add(u64::from(byte - b'0'))
+    }))
 }
 
 /// At most 24 characters of a text, for a message.

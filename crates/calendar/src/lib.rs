@@ -1,8 +1,9 @@
 //! Recurrence: when a schedule fires next.
 //!
-//! Cron expressions and fixed intervals, each read in an IANA time zone under a daylight-saving rule, cut by a
-//! start, an end and exclusions. Everything here is a function of its arguments: nothing reads a clock, a file
-//! or the environment, so the same schedule gives the same times on every node and in a simulation.
+//! Cron expressions and fixed intervals, each read in an IANA time zone under a daylight-saving
+//! rule, cut by a start, an end and exclusions. Everything here is a function of its arguments:
+//! nothing reads a clock, a file or the environment, so the same schedule gives the same times on
+//! every node and in a simulation.
 //!
 //! The way in is [`Recurrence::parse`] for a text and [`Calendar`] for a whole schedule:
 //!

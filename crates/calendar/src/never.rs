@@ -1,7 +1,7 @@
 //! Expressions that can never fire, found when they are parsed.
 //!
-//! A year is told from another by its length and the weekday it begins with, so fourteen years stand for all:
-//! the check looks at no more than 14 x 12 months, whatever the expression.
+//! A year is told from another by its length and the weekday it begins with, so fourteen years
+//! stand for all: the check looks at no more than 14 x 12 months, whatever the expression.
 
 use crate::civil::{Date, days_in_month, weekday};
 use crate::describe::MONTHS;
@@ -15,11 +15,23 @@ pub(crate) fn check(expression: &CronExpression, whole: Piece<'_>) -> Result<(),
     let years = sample_years(&expression.years);
     let fires = years.iter().any(|year| {
         expression.months.iter().any(|month| {
-            let first_day_number = Date { year: *year, month, day: 1 }.day_number();
-            !expression.days.in_month(first_day_number, days_in_month(*year, month)).is_empty()
+            let first_day_number = Date {
+                year: *year,
+                month,
+                day: 1,
+            }
+            .day_number();
+            !expression
+                .days
+                .in_month(first_day_number, days_in_month(*year, month))
+                .is_empty()
         })
     });
-    if fires { Ok(()) } else { Err(whole.error(format!("never fires: {}", reason(expression, &years)))) }
+    if fires {
+        Ok(())
+    } else {
+        Err(whole.error(format!("never fires: {}", reason(expression, &years))))
+    }
 }
 
 /// One year of each kind the set has: at most fourteen.
@@ -31,7 +43,15 @@ fn sample_years(years: &YearSet) -> Vec<i32> {
     let mut left = 400;
     while let Some(candidate) = year {
         let leap = usize::from(days_in_month(candidate, 2) == 29);
-        let kind = leap * 7 + usize::from(weekday(Date { year: candidate, month: 1, day: 1 }.day_number()));
+        let kind = leap * 7
+            + usize::from(weekday(
+                Date {
+                    year: candidate,
+                    month: 1,
+                    day: 1,
+                }
+                .day_number(),
+            ));
         if !seen[kind] {
             seen[kind] = true;
             samples.push(candidate);
@@ -49,22 +69,47 @@ fn sample_years(years: &YearSet) -> Vec<i32> {
 fn reason(expression: &CronExpression, years: &[i32]) -> String {
     let of_month = &expression.days.of_month;
     let plain = of_month.before_last.is_empty() && !of_month.last_weekday;
-    let smallest = match (of_month.days.is_empty(), of_month.nearest_weekday.is_empty()) {
+    let smallest = match (
+        of_month.days.is_empty(),
+        of_month.nearest_weekday.is_empty(),
+    ) {
         (false, _) => of_month.days.first(),
         (true, false) => of_month.nearest_weekday.first(),
         (true, true) => 0,
     };
-    let longest = |month: u8| years.iter().map(|year| days_in_month(*year, month)).max().unwrap_or(31);
-    if plain && smallest > 28 && expression.months.iter().all(|month| longest(month) < smallest) {
-        let in_years = if smallest == 29 { " in the years given" } else { "" };
-        let mut months = expression.months.iter().map(|month| MONTHS[usize::from(month) - 1]);
+    let longest = |month: u8| {
+        years
+            .iter()
+            .map(|year| days_in_month(*year, month))
+            .max()
+            .unwrap_or(31)
+    };
+    if plain
+        && smallest > 28
+        && expression
+            .months
+            .iter()
+            .all(|month| longest(month) < smallest)
+    {
+        let in_years = if smallest == 29 {
+            " in the years given"
+        } else {
+            ""
+        };
+        let mut months = expression
+            .months
+            .iter()
+            .map(|month| MONTHS[usize::from(month) - 1]);
         let first = months.next().unwrap_or("the month");
         let rest: Vec<&str> = months.collect();
         return match rest.split_last() {
             None => format!("{first} has no day {smallest}{in_years}"),
             Some((last, [])) => format!("{first} and {last} have no day {smallest}{in_years}"),
             Some((last, middle)) => {
-                format!("{first}, {} and {last} have no day {smallest}{in_years}", middle.join(", "))
+                format!(
+                    "{first}, {} and {last} have no day {smallest}{in_years}",
+                    middle.join(", ")
+                )
             }
         };
     }
@@ -73,7 +118,8 @@ fn reason(expression: &CronExpression, years: &[i32]) -> String {
             "no such day exists in these months".to_owned()
         }
         DayLogic::Both => {
-            "no day of these months is both that day of the month and that day of the week".to_owned()
+            "no day of these months is both that day of the month and that day of the week"
+                .to_owned()
         }
         DayLogic::Either => "no such day exists in these months".to_owned(),
     }

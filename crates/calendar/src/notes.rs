@@ -41,11 +41,13 @@ pub struct DstNote {
 impl Calendar {
     /// The next `n` clock changes at or after `from` that touch this calendar, in rising order.
     ///
-    /// Looks at forty changes at most, about twenty years. Changes outside the start and end or on an excluded
-    /// day are left out. An interval has none.
+    /// Looks at forty changes at most, about twenty years. Changes outside the start and end or on
+    /// an excluded day are left out. An interval has none.
     #[must_use]
     pub fn notes(&self, from: Timestamp, n: usize) -> Vec<DstNote> {
-        let Recurrence::Cron(cron) = &self.recurrence else { return Vec::new() };
+        let Recurrence::Cron(cron) = &self.recurrence else {
+            return Vec::new();
+        };
         if from > Timestamp::END_OF_YEAR_9999 {
             return Vec::new();
         }
@@ -53,7 +55,9 @@ impl Calendar {
         let mut segment = transitions.segment_at(second_after(from.plus_millis(-1)) - 1);
         let mut notes = Vec::new();
         for _ in 0..CHANGE_LIMIT {
-            let Some(next) = transitions.after(&segment) else { break };
+            let Some(next) = transitions.after(&segment) else {
+                break;
+            };
             if notes.len() >= n || next.start_s > LAST_SECOND {
                 break;
             }
@@ -61,7 +65,8 @@ impl Calendar {
             if self.end.is_some_and(|end| at > end) {
                 break;
             }
-            let wanted = self.start.is_none_or(|start| at >= start) && !self.exclusions.excludes(at);
+            let wanted =
+                self.start.is_none_or(|start| at >= start) && !self.exclusions.excludes(at);
             if wanted && let Some(note) = note(cron, &segment, &next) {
                 notes.push(note);
             }
@@ -93,7 +98,10 @@ fn note(cron: &Cron, before: &Segment, after: &Segment) -> Option<DstNote> {
         false => DstNoteKind::OverlapTwice,
     };
     let many = touched.len() > 1;
-    let (first, second) = (cron.zone.abbreviation_at(at_s - 1), cron.zone.abbreviation_at(at_s));
+    let (first, second) = (
+        cron.zone.abbreviation_at(at_s - 1),
+        cron.zone.abbreviation_at(at_s),
+    );
     let fate = match (gap, many) {
         (true, false) => "does not exist",
         (true, true) => "do not exist",
@@ -114,15 +122,25 @@ fn note(cron: &Cron, before: &Segment, after: &Segment) -> Option<DstNote> {
         clock_text(reads),
         clock_text(then_reads),
     );
-    Some(DstNote { at: at_second(at_s), kind, message })
+    Some(DstNote {
+        at: at_second(at_s),
+        kind,
+        message,
+    })
 }
 
 /// `02:00`, `02:00 and 02:30`, `02:00, 02:10, 02:20 and others`.
 fn named(readings: &[i64]) -> String {
-    let texts: Vec<String> = readings.iter().take(NAMED_LIMIT).map(|reading| clock_text(*reading)).collect();
+    let texts: Vec<String> = readings
+        .iter()
+        .take(NAMED_LIMIT)
+        .map(|reading| clock_text(*reading))
+        .collect();
     match texts.split_last() {
         Some((last, [])) => last.clone(),
-        Some((last, others)) if readings.len() <= NAMED_LIMIT => format!("{} and {last}", others.join(", ")),
+        Some((last, others)) if readings.len() <= NAMED_LIMIT => {
+            format!("{} and {last}", others.join(", "))
+        }
         _ => format!("{} and others", texts.join(", ")),
     }
 }

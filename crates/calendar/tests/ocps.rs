@@ -5,11 +5,14 @@ use minutehand_model::Timestamp;
 
 /// Patterns we refuse although the specification has a parser accept them, and why.
 const REFUSED_ON_PURPOSE: [(&str, &str); 2] = [
-    // OCPS leaves the discovery to whoever asks for the next run. A schedule that never runs is a mistake its
-    // owner wants to hear of when it is made.
+    // OCPS leaves the discovery to whoever asks for the next run. A schedule that never runs is a
+    // mistake its owner wants to hear of when it is made.
     ("* * 31 2 *", "never fires: February has no day 31"),
     // OCPS lets an implementation without a start-up event refuse it, but only later.
-    ("@reboot", "@reboot is not a time: a schedule has no machine that starts"),
+    (
+        "@reboot",
+        "@reboot is not a time: a schedule has no machine that starts",
+    ),
 ];
 
 fn cron(pattern: &str) -> Cron {
@@ -29,14 +32,29 @@ fn check(pattern: &str, verdict: &str, values: &str) {
         "match" | "no match" => {
             for time in values.split_whitespace() {
                 let expected = verdict == "match";
-                assert_eq!(cron(pattern).is_nominal(instant(time)), expected, "{pattern} {verdict} {time}");
+                assert_eq!(
+                    cron(pattern).is_nominal(instant(time)),
+                    expected,
+                    "{pattern} {verdict} {time}"
+                );
             }
         }
-        "refuse" => assert!(CronExpression::parse(pattern).is_err(), "{pattern} should be refused"),
+        "refuse" => assert!(
+            CronExpression::parse(pattern).is_err(),
+            "{pattern} should be refused"
+        ),
         "accept" => {
-            let refused = CronExpression::parse(pattern).err().map(|error| error.message);
-            let expected = REFUSED_ON_PURPOSE.iter().find(|(known, _)| *known == pattern);
-            assert_eq!(refused.as_deref(), expected.map(|(_, message)| *message), "{pattern}");
+            let refused = CronExpression::parse(pattern)
+                .err()
+                .map(|error| error.message);
+            let expected = REFUSED_ON_PURPOSE
+                .iter()
+                .find(|(known, _)| *known == pattern);
+            assert_eq!(
+                refused.as_deref(),
+                expected.map(|(_, message)| *message),
+                "{pattern}"
+            );
         }
         "same as" => {
             let (one, other) = (cron(pattern), cron(values));
@@ -59,7 +77,10 @@ fn vectors() {
             continue;
         }
         let mut parts = line.split('|').map(str::trim);
-        let (pattern, verdict) = (parts.next().expect("pattern"), parts.next().expect("verdict"));
+        let (pattern, verdict) = (
+            parts.next().expect("pattern"),
+            parts.next().expect("verdict"),
+        );
         check(pattern, verdict, parts.next().unwrap_or_default());
         checked += 1;
     }
@@ -82,9 +103,17 @@ fn the_recommended_daylight_saving_rule_is_skip() {
     cron.zone = zone;
     cron.dst = DstRule::Skip;
     let next = cron.next_after(instant("2027-03-13T12:00")).expect("fires");
-    assert_eq!(next, instant("2027-03-15T06:30"), "02:30 of the 14th does not exist and is skipped");
+    assert_eq!(
+        next,
+        instant("2027-03-15T06:30"),
+        "02:30 of the 14th does not exist and is skipped"
+    );
     cron.expression = CronExpression::parse("30 1 * * *").expect("valid");
     let first = cron.next_after(instant("2026-11-01T00:00")).expect("fires");
     assert_eq!(first, instant("2026-11-01T05:30"), "01:30 EDT");
-    assert_eq!(cron.next_after(first), Some(instant("2026-11-02T06:30")), "not again at 01:30 EST");
+    assert_eq!(
+        cron.next_after(first),
+        Some(instant("2026-11-02T06:30")),
+        "not again at 01:30 EST"
+    );
 }

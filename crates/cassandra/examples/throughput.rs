@@ -1,8 +1,10 @@
-//! How fast the timetable takes and gives on Cassandra, beside what the driver alone does with the same bytes:
-//! `MINUTEHAND_CASSANDRA=host:port cargo run --release -p minutehand-cassandra --example throughput [TASKS] [CQL]`.
+//! How fast the timetable takes and gives on Cassandra, beside what the driver alone does with the
+//! same bytes: `MINUTEHAND_CASSANDRA=host:port cargo run --release -p minutehand-cassandra
+//! --example throughput [TASKS] [CQL]`.
 //!
-//! Prints one JSON object for each figure. TASKS is how many one minute holds (1,000,000). CQL is a statement to run on the
-//! new keyspace first, with `{keyspace}` in it: to try other settings of a table. The keyspace is dropped at the end.
+//! Prints one JSON object for each figure. TASKS is how many one minute holds (1,000,000). CQL is a
+//! statement to run on the new keyspace first, with `{keyspace}` in it: to try other settings of a
+//! table. The keyspace is dropped at the end.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -32,12 +34,16 @@ const PAYLOAD_BYTES: usize = 300;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn say(figure: &str, value: f64, unit: &str) {
-    println!("{{\"bench\":\"cassandra\",\"figure\":\"{figure}\",\"value\":{value:.3},\"unit\":\"{unit}\"}}");
+    println!(
+        "{{\"bench\":\"cassandra\",\"figure\":\"{figure}\",\"value\":{value:.3},\"unit\":\"{unit}\"}}"
+    );
 }
 
 /// The next whole minute an hour from now.
 fn prepared_minute() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is after 1970");
     Timestamp::from_millis(since.as_millis() as i64 + 3_600_000).floor_to_minute()
 }
 
@@ -50,7 +56,9 @@ fn entry(index: u64, due: Timestamp) -> TimetableEntry {
     let mut payload = format!("{{\"order\":{index},\"token\":\"");
     let mut state = index;
     while payload.len() < PAYLOAD_BYTES - 2 {
-        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        state = state
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
         payload.push_str(&format!("{:016x}", state ^ (state >> 31)));
     }
     payload.truncate(PAYLOAD_BYTES - 2);
@@ -84,7 +92,13 @@ fn pack(partition: PartitionId, mut entries: Vec<TimetableEntry>) -> Vec<Block> 
         if bytes >= BLOCK_BYTES || blocks.last().is_none_or(|block| block.bucket != bucket) {
             bytes = 0;
             let (first_offset, last_offset) = (entry.offset, entry.offset);
-            blocks.push(Block { partition, bucket, first_offset, last_offset, entries: Vec::new() });
+            blocks.push(Block {
+                partition,
+                bucket,
+                first_offset,
+                last_offset,
+                entries: Vec::new(),
+            });
         }
         if let (Some(block), Fact::Runs(task)) = (blocks.last_mut(), &entry.fact) {
             bytes += task.encoded.len();
@@ -96,11 +110,15 @@ fn pack(partition: PartitionId, mut entries: Vec<TimetableEntry>) -> Vec<Block> 
     blocks
 }
 
-/// Writes of a minute in which `tasks` are due, spread evenly, in the order in which they become ripe.
+/// Writes of a minute in which `tasks` are due, spread evenly, in the order in which they become
+/// ripe.
 fn minute(tasks: u64, minute: Timestamp) -> impl Iterator<Item = Vec<Block>> {
     let one = move |index: u64| {
         let partition = (index % u64::from(PARTITIONS)) as u32;
-        (partition, entry(index, minute.plus_millis((index * 60_000 / tasks) as i64)))
+        (
+            partition,
+            entry(index, minute.plus_millis((index * 60_000 / tasks) as i64)),
+        )
     };
     let writes = tasks.div_ceil(WRITE_TASKS as u64);
     (0..writes).map(move |write| {
@@ -125,14 +143,21 @@ async fn write(store: &Arc<CassandraTimetable>, writes: Vec<Vec<Block>>) -> Resu
         .map(Ok)
         .try_for_each_concurrent(WRITES_AT_ONCE, |blocks| {
             let store = Arc::clone(store);
-            async move { tokio::spawn(async move { store.write_blocks(blocks).await }).await.expect("it ran") }
+            async move {
+                tokio::spawn(async move { store.write_blocks(blocks).await })
+                    .await
+                    .expect("it ran")
+            }
         })
         .await?;
     Ok((begin.elapsed().as_secs_f64(), blocks))
 }
 
 /// The same bytes by the bare driver, each block a row in a table of the same shape.
-async fn write_raw(config: &CassandraConfig, rows: Vec<(Timestamp, LogOffset, Bytes)>) -> Result<f64> {
+async fn write_raw(
+    config: &CassandraConfig,
+    rows: Vec<(Timestamp, LogOffset, Bytes)>,
+) -> Result<f64> {
     let raw = &RawBlocks::connect(config).await?;
     let begin = Instant::now();
     stream::iter(rows)
@@ -153,7 +178,9 @@ async fn read(store: &Arc<CassandraTimetable>, minute: Timestamp) -> Result<(f64
         tokio::spawn(async move {
             let (mut from, until, mut tasks) = (minute, minute.plus_millis(60_000), 0);
             while from < until {
-                let page = store.read(PartitionId::own(partition), from, until, PAGE_BYTES).await?;
+                let page = store
+                    .read(PartitionId::own(partition), from, until, PAGE_BYTES)
+                    .await?;
                 tasks += page.entries.len();
                 from = page.complete_until;
             }
@@ -176,8 +203,8 @@ async fn read_raw(session: &Session, keyspace: &str, minute: Timestamp) -> Resul
     let mut select = session.prepare(select).await?;
     select.set_page_size(128);
     let begin = Instant::now();
-    let slices =
-        (0..15_i16).flat_map(|slice| (0..PARTITIONS as i32).map(move |partition| (slice, partition)));
+    let slices = (0..15_i16)
+        .flat_map(|slice| (0..PARTITIONS as i32).map(move |partition| (slice, partition)));
     let select = &select;
     let counts: Vec<usize> = stream::iter(slices)
         .map(|(slice, partition)| async move {
@@ -208,26 +235,43 @@ async fn steady_state(
     let mut writes = Vec::new();
     for partition in 0..PARTITIONS {
         let mine = (0..TASKS).filter(|index| index % u64::from(PARTITIONS) == u64::from(partition));
-        let due =
-            |index: u64| first.plus_millis((index.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 86_400_000) as i64);
+        let due = |index: u64| {
+            first.plus_millis((index.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 86_400_000) as i64)
+        };
         let mut entries: Vec<TimetableEntry> = mine.map(|index| entry(index, due(index))).collect();
         entries.sort_by_key(|entry| (entry.due, entry.offset));
-        writes
-            .extend(entries.chunks(WRITE_TASKS).map(|some| pack(PartitionId::own(partition), some.to_vec())));
+        writes.extend(
+            entries
+                .chunks(WRITE_TASKS)
+                .map(|some| pack(PartitionId::own(partition), some.to_vec())),
+        );
     }
     let (seconds, blocks) = write(store, writes).await?;
     say("steady_24h_tasks", TASKS as f64 / seconds, "tasks/s");
-    say("steady_24h_block_rows", blocks as f64 / TASKS as f64, "rows/task");
+    say(
+        "steady_24h_block_rows",
+        blocks as f64 / TASKS as f64,
+        "rows/task",
+    );
     let mut rows = blocks as f64;
     for table in ["timetable_days", "timetable_buckets", "task_index"] {
-        let select =
-            format!("SELECT region FROM {}.{table} WHERE region = ? ALLOW FILTERING", config.keyspace);
-        let mut found = session.query_iter(select, (&config.region,)).await?.rows_stream::<(String,)>()?;
+        let select = format!(
+            "SELECT region FROM {}.{table} WHERE region = ? ALLOW FILTERING",
+            config.keyspace
+        );
+        let mut found = session
+            .query_iter(select, (&config.region,))
+            .await?
+            .rows_stream::<(String,)>()?;
         let mut count = 0_u64;
         while found.next().await.transpose()?.is_some() {
             count += 1;
         }
-        say(&format!("steady_24h_{table}_rows"), count as f64 / TASKS as f64, "rows/task");
+        say(
+            &format!("steady_24h_{table}_rows"),
+            count as f64 / TASKS as f64,
+            "rows/task",
+        );
         rows += count as f64;
     }
     say("steady_24h_rows", rows / TASKS as f64, "rows/task");
@@ -238,32 +282,60 @@ async fn find(store: &Arc<CassandraTimetable>, tasks: u64, figure: &str) -> Resu
     let mut latencies = Vec::new();
     for index in (0..200).map(|index| index * (tasks / 200)) {
         let begin = Instant::now();
-        let found = store.find(PartitionId::own((index % u64::from(PARTITIONS)) as u32), key(index)).await?;
+        let found = store
+            .find(
+                PartitionId::own((index % u64::from(PARTITIONS)) as u32),
+                key(index),
+            )
+            .await?;
         assert!(!found.is_empty(), "task {index} is found");
         latencies.push(begin.elapsed().as_secs_f64() * 1e3);
     }
     latencies.sort_by(f64::total_cmp);
-    say(&format!("{figure}_p50"), latencies[latencies.len() / 2], "ms");
-    say(&format!("{figure}_p99"), latencies[latencies.len() * 99 / 100], "ms");
+    say(
+        &format!("{figure}_p50"),
+        latencies[latencies.len() / 2],
+        "ms",
+    );
+    say(
+        &format!("{figure}_p99"),
+        latencies[latencies.len() * 99 / 100],
+        "ms",
+    );
     Ok(())
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let tasks: u64 = arguments.next().map_or(Ok(1_000_000), |text| text.parse())?;
-    let servers = std::env::var("MINUTEHAND_CASSANDRA").unwrap_or_else(|_| "127.0.0.1:9042".to_owned());
+    let tasks: u64 = arguments
+        .next()
+        .map_or(Ok(1_000_000), |text| text.parse())?;
+    let servers =
+        std::env::var("MINUTEHAND_CASSANDRA").unwrap_or_else(|_| "127.0.0.1:9042".to_owned());
     let servers: Vec<String> = servers.split(',').map(str::to_owned).collect();
     let keyspace = format!("bench_{}", std::process::id());
-    let config = CassandraConfig { task_index: false, ..CassandraConfig::new(servers, &keyspace, "bench") };
+    let config = CassandraConfig {
+        task_index: false,
+        ..CassandraConfig::new(servers, &keyspace, "bench")
+    };
     let migrations = Migrations::connect(&config).await?;
-    migrations.apply(&Replication::of_nodes(&migrations.datacenters())?).await?;
-    let session = SessionBuilder::new().known_nodes(&config.contact_points).build().await?;
+    migrations
+        .apply(&Replication::of_nodes(&migrations.datacenters())?)
+        .await?;
+    let session = SessionBuilder::new()
+        .known_nodes(&config.contact_points)
+        .build()
+        .await?;
     if let Some(statement) = arguments.next() {
-        session.query_unpaged(statement.replace("{keyspace}", &keyspace), ()).await?;
+        session
+            .query_unpaged(statement.replace("{keyspace}", &keyspace), ())
+            .await?;
     }
     let answer = measure(&config, &session, tasks).await;
-    session.query_unpaged(format!("DROP KEYSPACE {keyspace}"), ()).await?;
+    session
+        .query_unpaged(format!("DROP KEYSPACE {keyspace}"), ())
+        .await?;
     answer
 }
 
@@ -273,9 +345,20 @@ async fn measure(config: &CassandraConfig, session: &Session, tasks: u64) -> Res
     let raw: Vec<(Timestamp, LogOffset, Bytes)> = writes
         .iter()
         .flatten()
-        .map(|block| (block.first_due(), block.first_offset, minutehand_record::block::encode(block)))
+        .map(|block| {
+            (
+                block.first_due(),
+                block.first_offset,
+                minutehand_record::block::encode(block),
+            )
+        })
         .collect();
-    let (blocks, bytes) = (raw.len() as f64, raw.iter().map(|(_, _, content)| content.len()).sum::<usize>());
+    let (blocks, bytes) = (
+        raw.len() as f64,
+        raw.iter()
+            .map(|(_, _, content)| content.len())
+            .sum::<usize>(),
+    );
     say("tasks", tasks as f64, "tasks");
     say("block_bytes", bytes as f64 / blocks, "bytes");
     say("block_tasks", tasks as f64 / blocks, "tasks");
@@ -290,19 +373,30 @@ async fn measure(config: &CassandraConfig, session: &Session, tasks: u64) -> Res
 
     let (seconds, rows) = read_raw(session, &config.keyspace, minute_at).await?;
     say("raw_read_blocks", rows as f64 / seconds, "blocks/s");
-    say("raw_read_tasks", rows as f64 / blocks * tasks as f64 / seconds, "tasks/s");
+    say(
+        "raw_read_tasks",
+        rows as f64 / blocks * tasks as f64 / seconds,
+        "tasks/s",
+    );
     let (seconds, read_tasks) = read(&store, minute_at).await?;
     assert_eq!(read_tasks as u64, tasks, "all are read");
     say("read_tasks", read_tasks as f64 / seconds, "tasks/s");
 
-    let indexed = CassandraConfig { task_index: true, region: "indexed".to_owned(), ..config.clone() };
+    let indexed = CassandraConfig {
+        task_index: true,
+        region: "indexed".to_owned(),
+        ..config.clone()
+    };
     let store = CassandraTimetable::connect(&indexed).await?;
     let (seconds, written) = write(&store, minute(tasks, minute_at).collect()).await?;
     say("indexed_write_blocks", written as f64 / seconds, "blocks/s");
     say("indexed_write_tasks", tasks as f64 / seconds, "tasks/s");
     find(&store, tasks, "find").await?;
 
-    let steady = CassandraConfig { region: "steady".to_owned(), ..indexed };
+    let steady = CassandraConfig {
+        region: "steady".to_owned(),
+        ..indexed
+    };
     let store = CassandraTimetable::connect(&steady).await?;
     steady_state(&store, &steady, session).await?;
     find(&store, 600_000, "steady_24h_find").await

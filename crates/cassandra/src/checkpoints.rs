@@ -1,7 +1,8 @@
 //! Copies of checkpoints, for operators and for a region that adopts another.
 //!
-//! The truth is the log's compacted topic. A copy is a row of its own, named by epoch and tick, so a stale owner cannot
-//! replace a newer one; the newest is read first. Copies expire: who writes them repeats the last one once a day.
+//! The truth is the log's compacted topic. A copy is a row of its own, named by epoch and tick, so
+//! a stale owner cannot replace a newer one; the newest is read first. Copies expire: who writes
+//! them repeats the last one once a day.
 
 use minutehand_model::{Checkpoint, PartitionId, Timestamp, time};
 use minutehand_ports::{ErrorClass, PortError};
@@ -48,11 +49,15 @@ impl CassandraTimetable {
             checkpoint::encode(copied),
             COPY_TTL_SECONDS,
         );
-        let answer = self.session.execute_unpaged(&self.statements.write_checkpoint, values).await;
+        let answer = self
+            .session
+            .execute_unpaged(&self.statements.write_checkpoint, values)
+            .await;
         answer.map(drop).map_err(|error| failed(&action, error))
     }
 
-    /// The newest copy of a checkpoint of any region's partition: of the highest epoch, the highest tick.
+    /// The newest copy of a checkpoint of any region's partition: of the highest epoch, the highest
+    /// tick.
     ///
     /// # Errors
     /// A cluster that does not answer or refuses, or a copy that cannot be understood.
@@ -61,19 +66,31 @@ impl CassandraTimetable {
         region: &str,
         partition: PartitionId,
     ) -> Result<Option<CheckpointCopy>, PortError> {
-        let action = format!("read the copied checkpoint of partition {partition} of region {region}");
+        let action =
+            format!("read the copied checkpoint of partition {partition} of region {region}");
         let values = (region, number(partition));
-        let answer = self.session.execute_unpaged(&self.statements.read_checkpoint, values).await;
+        let answer = self
+            .session
+            .execute_unpaged(&self.statements.read_checkpoint, values)
+            .await;
         let rows = answer.map_err(|error| failed(&action, error))?;
-        let rows = rows.into_rows_result().map_err(|error| failed(&action, error))?;
-        let mut rows =
-            rows.rows::<(Option<CqlTimestamp>, Option<&[u8]>)>().map_err(|error| failed(&action, error))?;
-        let Some(row) = rows.next() else { return Ok(None) };
+        let rows = rows
+            .into_rows_result()
+            .map_err(|error| failed(&action, error))?;
+        let mut rows = rows
+            .rows::<(Option<CqlTimestamp>, Option<&[u8]>)>()
+            .map_err(|error| failed(&action, error))?;
+        let Some(row) = rows.next() else {
+            return Ok(None);
+        };
         let (copied_at, content) = row.map_err(|error| failed(&action, error))?;
         let content = content.unwrap_or_default().to_vec().into();
         let checkpoint = checkpoint::decode(&content)
             .map_err(|error| PortError::new(ErrorClass::Fatal, &action, error.to_string()))?;
         let copied_at = Timestamp::from_millis(copied_at.map_or(0, |at| at.0));
-        Ok(Some(CheckpointCopy { copied_at, checkpoint }))
+        Ok(Some(CheckpointCopy {
+            copied_at,
+            checkpoint,
+        }))
     }
 }

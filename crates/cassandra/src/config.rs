@@ -31,16 +31,19 @@ pub struct CassandraConfig {
     /// How long a request may take with all its attempts, in milliseconds.
     #[schemars(range(min = 100, max = 600_000))]
     pub request_timeout_ms: u64,
-    /// How long rows are kept after they were due, in milliseconds. Must be longer than the dedupe window.
+    /// How long rows are kept after they were due, in milliseconds. Must be longer than the dedupe
+    /// window.
     #[schemars(range(min = 60_000, max = 365 * DAY_MS))]
     pub retention_ms: i64,
-    /// How long a task is remembered after it was due, in milliseconds: what the owner still asks for.
+    /// How long a task is remembered after it was due, in milliseconds: what the owner still asks
+    /// for.
     #[serde(skip)]
     pub dedupe_window_ms: i64,
     /// Most requests under way at once that write blocks.
     #[schemars(range(min = 1, max = 4_096))]
     pub writes_in_flight_max: usize,
-    /// Keep an index of tasks, so that they are found by name. Costs a row for every 64 tasks or so, and some 20 bytes a task.
+    /// Keep an index of tasks, so that they are found by name. Costs a row for every 64 tasks or
+    /// so, and some 20 bytes a task.
     pub task_index: bool,
     /// Whether connections to nodes are encrypted.
     pub tls: bool,
@@ -50,8 +53,8 @@ pub struct CassandraConfig {
     pub tls_cert_file: Option<PathBuf>,
     /// The key (PEM) of that certificate.
     pub tls_key_file: Option<PathBuf>,
-    /// Check that a node's certificate names the address it was reached at. Switch off only where certificates cannot carry
-    /// addresses; the chain is checked all the same.
+    /// Check that a node's certificate names the address it was reached at. Switch off only where
+    /// certificates cannot carry addresses; the chain is checked all the same.
     pub tls_verify_hostnames: bool,
     /// The user, where nodes ask for one.
     pub username: Option<String>,
@@ -124,21 +127,37 @@ impl CassandraConfig {
     /// The usual settings for a cluster and a region.
     pub fn new(contact_points: Vec<String>, keyspace: &str, region: &str) -> CassandraConfig {
         let (keyspace, region) = (keyspace.to_owned(), region.to_owned());
-        CassandraConfig { contact_points, keyspace, region, ..CassandraConfig::default() }
+        CassandraConfig {
+            contact_points,
+            keyspace,
+            region,
+            ..CassandraConfig::default()
+        }
     }
 
-    /// These settings with the password that a file may hold, when what comes together is set together.
+    /// These settings with the password that a file may hold, when what comes together is set
+    /// together.
     ///
     /// # Errors
     /// When it is not, or the file cannot be read.
     pub fn checked(self) -> Result<CassandraConfig, SettingsError> {
-        let password =
-            Secret::of("cassandra.password", self.password.as_ref(), self.password_file.as_deref())?;
+        let password = Secret::of(
+            "cassandra.password",
+            self.password.as_ref(),
+            self.password_file.as_deref(),
+        )?;
         let username = ("cassandra.username", self.username.is_some());
         both_or_none(username, ("cassandra.password", password.is_some()))?;
         let cert = ("cassandra.tls_cert_file", self.tls_cert_file.is_some());
-        both_or_none(cert, ("cassandra.tls_key_file", self.tls_key_file.is_some()))?;
-        Ok(CassandraConfig { password, password_file: None, ..self })
+        both_or_none(
+            cert,
+            ("cassandra.tls_key_file", self.tls_key_file.is_some()),
+        )?;
+        Ok(CassandraConfig {
+            password,
+            password_file: None,
+            ..self
+        })
     }
 
     /// Refuses settings that contradict themselves.
@@ -152,7 +171,10 @@ impl CassandraConfig {
         }
         let (retention_ms, dedupe_window_ms) = (self.retention_ms, self.dedupe_window_ms);
         if retention_ms <= dedupe_window_ms {
-            return Err(ConfigError::Retention { retention_ms, dedupe_window_ms });
+            return Err(ConfigError::Retention {
+                retention_ms,
+                dedupe_window_ms,
+            });
         }
         if self.writes_in_flight_max == 0 {
             return Err(ConfigError::WritesInFlight);
@@ -167,7 +189,13 @@ pub(crate) fn check_keyspace(name: &str) -> Result<(), ConfigError> {
     let is_good = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= KEYSPACE_BYTES_MAX
         && name.chars().all(is_allowed);
-    if is_good { Ok(()) } else { Err(ConfigError::Keyspace { given: name.to_owned() }) }
+    if is_good {
+        Ok(())
+    } else {
+        Err(ConfigError::Keyspace {
+            given: name.to_owned(),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -193,16 +221,27 @@ mod tests {
         assert!(refused(|c| c.region.clear()).contains("region"));
         assert!(refused(|c| c.retention_ms = c.dedupe_window_ms).contains("30000"));
         assert!(refused(|c| c.writes_in_flight_max = 0).contains("writes_in_flight_max"));
-        let half = CassandraConfig { tls_cert_file: Some("client.pem".into()), ..config() };
-        let words = "cassandra.tls_cert_file is set and cassandra.tls_key_file is not; set both or none";
+        let half = CassandraConfig {
+            tls_cert_file: Some("client.pem".into()),
+            ..config()
+        };
+        let words =
+            "cassandra.tls_cert_file is set and cassandra.tls_key_file is not; set both or none";
         assert_eq!(half.checked().unwrap_err().to_string(), words);
     }
 
     #[test]
     fn a_password_is_never_shown() {
         let (username, password) = (Some("minutehand".to_owned()), Some(Secret::new("canary")));
-        let config = CassandraConfig { username, password, ..config() };
+        let config = CassandraConfig {
+            username,
+            password,
+            ..config()
+        };
         let shown = format!("{config:?}");
-        assert!(shown.contains("minutehand") && !shown.contains("canary"), "{shown}");
+        assert!(
+            shown.contains("minutehand") && !shown.contains("canary"),
+            "{shown}"
+        );
     }
 }

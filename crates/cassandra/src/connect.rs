@@ -23,7 +23,10 @@ const CONNECTIONS_PER_NODE: NonZeroUsize = NonZeroUsize::new(2).expect("two");
 
 /// Opens a session that asks the nodes of the local datacenter, at LOCAL_QUORUM.
 pub(crate) async fn session(config: &CassandraConfig) -> Result<Session, PortError> {
-    let action = format!("connect to Cassandra at {}", config.contact_points.join(", "));
+    let action = format!(
+        "connect to Cassandra at {}",
+        config.contact_points.join(", ")
+    );
     let handle = profile(config, config.local_datacenter.as_deref()).into_handle();
     let mut builder = SessionBuilder::new()
         .known_nodes(&config.contact_points)
@@ -40,7 +43,10 @@ pub(crate) async fn session(config: &CassandraConfig) -> Result<Session, PortErr
         (context, refusal) = tls::context(config)?;
         builder = builder.tls_context(Some(context));
     }
-    let session = builder.build().await.map_err(|error| explained(failed(&action, error), &refusal))?;
+    let session = builder
+        .build()
+        .await
+        .map_err(|error| explained(failed(&action, error), &refusal))?;
     let datacenter = local_datacenter(config, &datacenters(&session), &action)?;
     let mut handle = handle;
     handle.map_to_another_profile(profile(config, Some(&datacenter)));
@@ -56,7 +62,9 @@ fn explained(mut error: PortError, refusal: &tls::Refusal) -> PortError {
 }
 
 fn profile(config: &CassandraConfig, datacenter: Option<&str>) -> ExecutionProfile {
-    let mut policy = DefaultPolicy::builder().token_aware(true).permit_dc_failover(false);
+    let mut policy = DefaultPolicy::builder()
+        .token_aware(true)
+        .permit_dc_failover(false);
     if let Some(datacenter) = datacenter {
         policy = policy.prefer_datacenter(datacenter.to_owned());
     }
@@ -73,7 +81,9 @@ fn profile(config: &CassandraConfig, datacenter: Option<&str>) -> ExecutionProfi
 pub(crate) fn datacenters(session: &Session) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     for node in session.get_cluster_state().get_nodes_info() {
-        *found.entry(node.datacenter.clone().unwrap_or_default()).or_insert(0) += 1;
+        *found
+            .entry(node.datacenter.clone().unwrap_or_default())
+            .or_insert(0) += 1;
     }
     found
 }
@@ -84,7 +94,13 @@ fn local_datacenter(
     known: &BTreeMap<String, usize>,
     action: &str,
 ) -> Result<String, PortError> {
-    let names = || known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let names = || {
+        known
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let reason = match &config.local_datacenter {
         Some(wanted) if known.contains_key(wanted) => return Ok(wanted.clone()),
         Some(wanted) => {
@@ -95,7 +111,10 @@ fn local_datacenter(
         }
         None => match (known.first_key_value(), known.len()) {
             (Some((only, _)), 1) => return Ok(only.clone()),
-            _ => format!("the cluster has several datacenters ({}); set cassandra.local_datacenter", names()),
+            _ => format!(
+                "the cluster has several datacenters ({}); set cassandra.local_datacenter",
+                names()
+            ),
         },
     };
     Err(PortError::new(ErrorClass::Fatal, action, reason))
@@ -116,7 +135,15 @@ mod tests {
     fn the_local_datacenter_is_one_that_exists() {
         assert_eq!(asked(None, &["dc1"]), Ok("dc1".to_owned()));
         assert_eq!(asked(Some("dc2"), &["dc1", "dc2"]), Ok("dc2".to_owned()));
-        assert!(asked(Some("dc3"), &["dc1", "dc2"]).unwrap_err().contains("it has dc1, dc2"));
-        assert!(asked(None, &["dc1", "dc2"]).unwrap_err().contains("several datacenters (dc1, dc2)"));
+        assert!(
+            asked(Some("dc3"), &["dc1", "dc2"])
+                .unwrap_err()
+                .contains("it has dc1, dc2")
+        );
+        assert!(
+            asked(None, &["dc1", "dc2"])
+                .unwrap_err()
+                .contains("several datacenters (dc1, dc2)")
+        );
     }
 }

@@ -18,11 +18,17 @@ pub(crate) struct Verdict {
 }
 
 fn retry(reason: impl Into<String>) -> Verdict {
-    Verdict { class: ErrorClass::Retry, reason: reason.into() }
+    Verdict {
+        class: ErrorClass::Retry,
+        reason: reason.into(),
+    }
 }
 
 fn fatal(reason: impl Into<String>) -> Verdict {
-    Verdict { class: ErrorClass::Fatal, reason: reason.into() }
+    Verdict {
+        class: ErrorClass::Fatal,
+        reason: reason.into(),
+    }
 }
 
 /// An error of the driver that can be judged.
@@ -68,9 +74,9 @@ impl Judge for PrepareError {
         match self {
             PrepareError::ConnectionPoolError(error) => error.verdict(),
             PrepareError::AllAttemptsFailed { first_attempt } => first_attempt.verdict(),
-            PrepareError::PreparedStatementIdsMismatch => {
-                retry("the nodes disagree about a statement; a change of the schema may be under way")
-            }
+            PrepareError::PreparedStatementIdsMismatch => retry(
+                "the nodes disagree about a statement; a change of the schema may be under way",
+            ),
             other => retry(other.to_string()),
         }
     }
@@ -82,21 +88,25 @@ impl Judge for RequestAttemptError {
             RequestAttemptError::DbError(error, message) => of_server(error, message),
             RequestAttemptError::BrokenConnectionError(_) => retry("the connection broke"),
             RequestAttemptError::UnableToAllocStreamId => retry("too many requests are under way"),
-            RequestAttemptError::SerializationError(error) => {
-                fatal(format!("a value does not fit its column ({error}); {APPLY}"))
-            }
+            RequestAttemptError::SerializationError(error) => fatal(format!(
+                "a value does not fit its column ({error}); {APPLY}"
+            )),
             RequestAttemptError::CqlRequestSerialization(error) => {
                 fatal(format!("the request cannot be sent: {error}"))
             }
             RequestAttemptError::BodyExtensionsParseError(_)
             | RequestAttemptError::CqlResultParseError(_)
             | RequestAttemptError::CqlErrorParseError(_)
-            | RequestAttemptError::UnexpectedResponse(_) => retry("the server's answer cannot be understood"),
+            | RequestAttemptError::UnexpectedResponse(_) => {
+                retry("the server's answer cannot be understood")
+            }
             RequestAttemptError::RepreparedIdChanged { .. }
             | RequestAttemptError::RepreparedIdMissingInBatch => {
                 retry("the server lost a prepared statement; the schema may have been changed")
             }
-            RequestAttemptError::NonfinishedPagingState => retry("the server's answer was cut short"),
+            RequestAttemptError::NonfinishedPagingState => {
+                retry("the server's answer was cut short")
+            }
             other => retry(other.to_string()),
         }
     }
@@ -105,24 +115,35 @@ impl Judge for RequestAttemptError {
 /// What a server said.
 fn of_server(error: &DbError, message: &str) -> Verdict {
     match error {
-        DbError::Unavailable { consistency, required, alive } => {
-            retry(format!("{alive} of the {required} replicas that {consistency} needs are up"))
+        DbError::Unavailable {
+            consistency,
+            required,
+            alive,
+        } => retry(format!(
+            "{alive} of the {required} replicas that {consistency} needs are up"
+        )),
+        DbError::ReadTimeout {
+            received, required, ..
         }
-        DbError::ReadTimeout { received, required, .. }
-        | DbError::WriteTimeout { received, required, .. } => {
-            retry(format!("{received} of {required} replicas answered in time"))
-        }
+        | DbError::WriteTimeout {
+            received, required, ..
+        } => retry(format!(
+            "{received} of {required} replicas answered in time"
+        )),
         DbError::ReadFailure { numfailures, .. } | DbError::WriteFailure { numfailures, .. } => {
             retry(format!("{numfailures} replicas failed: {message}"))
         }
-        DbError::Overloaded | DbError::RateLimitReached { .. } => retry("the cluster is overloaded"),
+        DbError::Overloaded | DbError::RateLimitReached { .. } => {
+            retry("the cluster is overloaded")
+        }
         DbError::IsBootstrapping => retry("the node is still starting"),
-        DbError::TruncateError | DbError::ServerError | DbError::Unprepared { .. } | DbError::Other(_) => {
-            retry(format!("the server failed: {message}"))
-        }
-        DbError::AuthenticationError | DbError::Unauthorized if could_not_look(message) => {
-            retry(format!("the server could not look up who may do what: {message}"))
-        }
+        DbError::TruncateError
+        | DbError::ServerError
+        | DbError::Unprepared { .. }
+        | DbError::Other(_) => retry(format!("the server failed: {message}")),
+        DbError::AuthenticationError | DbError::Unauthorized if could_not_look(message) => retry(
+            format!("the server could not look up who may do what: {message}"),
+        ),
         DbError::AuthenticationError => fatal(format!(
             "the user or password was refused; check cassandra.username and cassandra.password: {message}"
         )),
@@ -133,30 +154,42 @@ fn of_server(error: &DbError, message: &str) -> Verdict {
         | DbError::ConfigError
         | DbError::AlreadyExists { .. }
         | DbError::FunctionFailure { .. } => fatal(format!("the server refused it: {message}")),
-        DbError::ProtocolError => fatal(format!("the server does not speak this protocol: {message}")),
+        DbError::ProtocolError => fatal(format!(
+            "the server does not speak this protocol: {message}"
+        )),
         other => retry(format!("{other}: {message}")),
     }
 }
 
-/// Whether a refusal is none: the replicas that keep users and permissions did not answer, and every scheduler that took
-/// that for a wrong password would end in the same minute.
+/// Whether a refusal is none: the replicas that keep users and permissions did not answer, and
+/// every scheduler that took that for a wrong password would end in the same minute.
 fn could_not_look(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    ["unable to perform", "consistency", "timed out", "timeout"].iter().any(|words| message.contains(words))
+    ["unable to perform", "consistency", "timed out", "timeout"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// Whether a refusal says that a keyspace, a table or a column is missing.
 fn is_about_schema(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    ["unconfigured table", "undefined column", "unknown identifier", "does not exist", "unrecognized name"]
-        .iter()
-        .any(|words| message.contains(words))
+    [
+        "unconfigured table",
+        "undefined column",
+        "unknown identifier",
+        "does not exist",
+        "unrecognized name",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 impl Judge for ConnectionPoolError {
     fn verdict(&self) -> Verdict {
         match self {
-            ConnectionPoolError::Broken { last_connection_error } => of_connection(last_connection_error),
+            ConnectionPoolError::Broken {
+                last_connection_error,
+            } => of_connection(last_connection_error),
             ConnectionPoolError::Initializing => retry("connections are still being made"),
             ConnectionPoolError::NodeDisabledByHostFilter => fatal("the node is not to be used"),
             other => retry(other.to_string()),
@@ -171,17 +204,17 @@ fn of_connection(error: &ConnectionError) -> Verdict {
             Some(reason) => fatal(reason),
             None => retry(format!("it cannot be reached: {error}")),
         },
-        ConnectionError::BrokenConnection(error) => {
-            retry(format!("the connection broke: {error}; is TLS wanted, or a client certificate?"))
-        }
+        ConnectionError::BrokenConnection(error) => retry(format!(
+            "the connection broke: {error}; is TLS wanted, or a client certificate?"
+        )),
         ConnectionError::ConnectionSetupRequestError(error) => match error.get_error() {
             ConnectionSetupRequestErrorKind::DbError(error, message) => of_server(error, message),
             ConnectionSetupRequestErrorKind::MissingAuthentication => {
                 fatal("the cluster asks for a user and a password; none is set")
             }
-            ConnectionSetupRequestErrorKind::BrokenConnection(error) => {
-                retry(format!("the connection broke: {error}; is TLS wanted, or a client certificate?"))
-            }
+            ConnectionSetupRequestErrorKind::BrokenConnection(error) => retry(format!(
+                "the connection broke: {error}; is TLS wanted, or a client certificate?"
+            )),
             ConnectionSetupRequestErrorKind::StartAuthSessionError(error)
             | ConnectionSetupRequestErrorKind::AuthChallengeEvaluationError(error)
             | ConnectionSetupRequestErrorKind::AuthFinishError(error) => {
@@ -196,7 +229,8 @@ fn of_connection(error: &ConnectionError) -> Verdict {
     }
 }
 
-/// In words, when a handshake failed: this side refused the server's certificate, or the server this side's.
+/// In words, when a handshake failed: this side refused the server's certificate, or the server
+/// this side's.
 fn tls_failure(error: &std::io::Error) -> Option<String> {
     let inner = error.get_ref()?;
     let said = inner.to_string();
@@ -214,9 +248,8 @@ impl Judge for UseKeyspaceError {
             UseKeyspaceError::RequestTimeout(after) => {
                 retry(format!("no answer within {} ms", after.as_millis()))
             }
-            UseKeyspaceError::BadKeyspaceName(_) | UseKeyspaceError::KeyspaceNameMismatch { .. } => {
-                fatal(self.to_string())
-            }
+            UseKeyspaceError::BadKeyspaceName(_)
+            | UseKeyspaceError::KeyspaceNameMismatch { .. } => fatal(self.to_string()),
             other => retry(other.to_string()),
         }
     }
@@ -228,9 +261,10 @@ impl Judge for SchemaAgreementError {
             SchemaAgreementError::ConnectionPoolError(error) => error.verdict(),
             SchemaAgreementError::PrepareError(error) => error.verdict(),
             SchemaAgreementError::RequestError(error) => error.verdict(),
-            SchemaAgreementError::Timeout(after) => {
-                retry(format!("the nodes do not agree on the schema after {} ms", after.as_millis()))
-            }
+            SchemaAgreementError::Timeout(after) => retry(format!(
+                "the nodes do not agree on the schema after {} ms",
+                after.as_millis()
+            )),
             other => retry(other.to_string()),
         }
     }
@@ -254,9 +288,10 @@ impl Judge for NewSessionError {
         match self {
             NewSessionError::MetadataError(error) => error.verdict(),
             NewSessionError::UseKeyspaceError(error) => error.verdict(),
-            NewSessionError::FailedToResolveAnyHostname(hosts) => {
-                retry(format!("none of these names can be resolved: {}", hosts.join(", ")))
-            }
+            NewSessionError::FailedToResolveAnyHostname(hosts) => retry(format!(
+                "none of these names can be resolved: {}",
+                hosts.join(", ")
+            )),
             NewSessionError::EmptyKnownNodesList => fatal("no node is named"),
             NewSessionError::IllegalConfig(reason) => fatal(reason.to_string()),
             other => retry(other.to_string()),
@@ -275,7 +310,11 @@ macro_rules! judge_rows {
     };
 }
 
-judge_rows!(IntoRowsResultError, RowsError, scylla::errors::DeserializationError);
+judge_rows!(
+    IntoRowsResultError,
+    RowsError,
+    scylla::errors::DeserializationError
+);
 
 #[cfg(test)]
 #[path = "error_tests.rs"]

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use minutehand_model::{BucketLoad, LogOffset, PartitionId, TaskKey, Timestamp, TimetableEntry, time};
+use minutehand_model::{
+    BucketLoad, LogOffset, PartitionId, TaskKey, Timestamp, TimetableEntry, time,
+};
 use minutehand_ports::{ErrorClass, PortError};
 use minutehand_record::block;
 
@@ -23,12 +25,14 @@ const LISTINGS_MAX: usize = 5;
 /// Rows of one page of the index: some kilobytes each.
 const INDEX_ROWS_PER_PAGE: i32 = 500;
 
-/// Entries of one task, by offset and due time: one record may say two things, not at the old time but at the new one.
+/// Entries of one task, by offset and due time: one record may say two things, not at the old time
+/// but at the new one.
 type Found = BTreeMap<(LogOffset, Timestamp), TimetableEntry>;
 
 impl CassandraTimetable {
-    /// What is filed by this task's key: a request for each level of each day that has tasks (of one day, when the due time is
-    /// known), and one for each block. `None` when the due time is known and the index does not know all of its day.
+    /// What is filed by this task's key: a request for each level of each day that has tasks (of
+    /// one day, when the due time is known), and one for each block. `None` when the due time is
+    /// known and the index does not know all of its day.
     pub(crate) async fn find_task(
         &self,
         partition: PartitionId,
@@ -48,13 +52,16 @@ impl CassandraTimetable {
             None => (within_reach(Timestamp::MIN), within_reach(Timestamp::MAX)),
         };
         let minute = due.map(Timestamp::floor_to_minute);
-        let Some(mut places) =
-            self.indexed_places(partition, (first, last), key, due.is_some(), &action).await?
+        let Some(mut places) = self
+            .indexed_places(partition, (first, last), key, due.is_some(), &action)
+            .await?
         else {
             return Ok(None);
         };
         // A block holds tasks of one minute.
-        places.retain(|place| minute.is_none_or(|minute| place.first_due.floor_to_minute() == minute));
+        places.retain(|place| {
+            minute.is_none_or(|minute| place.first_due.floor_to_minute() == minute)
+        });
         let found: Found = stream::iter(places)
             .map(|place| self.entries_at(partition, place, key, &action))
             .buffer_unordered(READS_IN_FLIGHT)
@@ -67,10 +74,11 @@ impl CassandraTimetable {
         Ok(Some(found.into_values().filter(is_wanted).collect()))
     }
 
-    /// Where the index of some days says that a task may be. `None` when all of a day must be indexed, and is not.
+    /// Where the index of some days says that a task may be. `None` when all of a day must be
+    /// indexed, and is not.
     ///
-    /// Rows that are merged meanwhile are first written where they go and then taken away where they were; so an answer is
-    /// whole when the list of what there is has not changed since.
+    /// Rows that are merged meanwhile are first written where they go and then taken away where
+    /// they were; so an answer is whole when the list of what there is has not changed since.
     async fn indexed_places(
         &self,
         partition: PartitionId,
@@ -81,10 +89,16 @@ impl CassandraTimetable {
     ) -> Result<Option<BTreeSet<Place>>, PortError> {
         let mut there = self.shelves(partition, (first, last), action).await?;
         for _ in 0..LISTINGS_MAX {
-            if must_be_whole && there.iter().any(|(_, number)| *number == task_index::NOT_INDEXED) {
+            if must_be_whole
+                && there
+                    .iter()
+                    .any(|(_, number)| *number == task_index::NOT_INDEXED)
+            {
                 return Ok(None);
             }
-            let shelves = there.iter().filter_map(|(day, number)| Some((*day, Shelf::of_number(*number)?)));
+            let shelves = there
+                .iter()
+                .filter_map(|(day, number)| Some((*day, Shelf::of_number(*number)?)));
             let places: BTreeSet<Place> = stream::iter(shelves.collect::<Vec<_>>())
                 .map(|(day, shelf)| self.places(partition, day, shelf, key, action))
                 .buffer_unordered(READS_IN_FLIGHT)
@@ -130,20 +144,30 @@ impl CassandraTimetable {
     ) -> Result<Vec<Place>, PortError> {
         let mut found = Vec::new();
         let level = shelf.level();
-        self.index_rows(partition, day, (shelf, shard(level, key)), action, |pointers| {
-            self.index_rows_read.fetch_add(1, Ordering::Relaxed);
-            found.extend(places(day, pointers.unwrap_or_default(), key).map_err(|reason| {
-                // An answer without this row might lack the task.
-                let reason = format!("a row of task_index of {day}, level {level}: {reason}");
-                PortError::new(ErrorClass::Fatal, action, reason)
-            })?);
-            Ok(())
-        })
+        self.index_rows(
+            partition,
+            day,
+            (shelf, shard(level, key)),
+            action,
+            |pointers| {
+                self.index_rows_read.fetch_add(1, Ordering::Relaxed);
+                found.extend(
+                    places(day, pointers.unwrap_or_default(), key).map_err(|reason| {
+                        // An answer without this row might lack the task.
+                        let reason =
+                            format!("a row of task_index of {day}, level {level}: {reason}");
+                        PortError::new(ErrorClass::Fatal, action, reason)
+                    })?,
+                );
+                Ok(())
+            },
+        )
         .await?;
         Ok(found)
     }
 
-    /// Hands the pointers of every row of a shard of the index to `take`; `None` where a row has none.
+    /// Hands the pointers of every row of a shard of the index to `take`; `None` where a row has
+    /// none.
     pub(crate) async fn index_rows(
         &self,
         partition: PartitionId,
@@ -152,14 +176,30 @@ impl CassandraTimetable {
         action: &str,
         mut take: impl FnMut(Option<&[u8]>) -> Result<(), PortError>,
     ) -> Result<(), PortError> {
-        let values = (&self.region, number(partition), cql(day), shelf.number(), shard);
-        fetch_all(self, &self.statements.read_index, values, INDEX_ROWS_PER_PAGE, action, |rows| {
-            for row in rows.rows::<(&[u8], Option<&[u8]>)>().map_err(|error| failed(action, error))? {
-                let (_, pointers) = row.map_err(|error| failed(action, error))?;
-                take(pointers)?;
-            }
-            Ok(())
-        })
+        let values = (
+            &self.region,
+            number(partition),
+            cql(day),
+            shelf.number(),
+            shard,
+        );
+        fetch_all(
+            self,
+            &self.statements.read_index,
+            values,
+            INDEX_ROWS_PER_PAGE,
+            action,
+            |rows| {
+                for row in rows
+                    .rows::<(&[u8], Option<&[u8]>)>()
+                    .map_err(|error| failed(action, error))?
+                {
+                    let (_, pointers) = row.map_err(|error| failed(action, error))?;
+                    take(pointers)?;
+                }
+                Ok(())
+            },
+        )
         .await
     }
 
@@ -171,27 +211,53 @@ impl CassandraTimetable {
         key: TaskKey,
         action: &str,
     ) -> Result<Found, PortError> {
-        let Slice { bucket, number: slice } = Slice::of(place.first_due);
+        let Slice {
+            bucket,
+            number: slice,
+        } = Slice::of(place.first_due);
         let (low, high) = BlockName::beginning_with(place.first_offset);
-        let values = (&self.region, number(partition), cql(bucket), slice, cql(place.first_due), low, high);
+        let values = (
+            &self.region,
+            number(partition),
+            cql(bucket),
+            slice,
+            cql(place.first_due),
+            low,
+            high,
+        );
         let mut found = Found::new();
         let statement = &self.statements.read_block;
-        fetch_all(self, statement, values, INDEX_ROWS_PER_PAGE, action, |rows| {
-            for row in rows.rows::<(&[u8], Option<&[u8]>)>().map_err(|error| failed(action, error))? {
-                let (name, content) = row.map_err(|error| failed(action, error))?;
-                match block::decode(partition, content.unwrap_or_default()) {
-                    Ok(block) => {
-                        let entries = block.entries.into_iter().filter(|entry| entry.key == key);
-                        found.extend(entries.map(|entry| ((entry.offset, entry.due), entry)));
-                    }
-                    Err(error) => {
-                        let position = position(partition, place.first_due, name);
-                        tracing::warn!(position, reason = error.reason, "a block cannot be understood");
+        fetch_all(
+            self,
+            statement,
+            values,
+            INDEX_ROWS_PER_PAGE,
+            action,
+            |rows| {
+                for row in rows
+                    .rows::<(&[u8], Option<&[u8]>)>()
+                    .map_err(|error| failed(action, error))?
+                {
+                    let (name, content) = row.map_err(|error| failed(action, error))?;
+                    match block::decode(partition, content.unwrap_or_default()) {
+                        Ok(block) => {
+                            let entries =
+                                block.entries.into_iter().filter(|entry| entry.key == key);
+                            found.extend(entries.map(|entry| ((entry.offset, entry.due), entry)));
+                        }
+                        Err(error) => {
+                            let position = position(partition, place.first_due, name);
+                            tracing::warn!(
+                                position,
+                                reason = error.reason,
+                                "a block cannot be understood"
+                            );
+                        }
                     }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .await?;
         Ok(found)
     }
@@ -220,9 +286,13 @@ impl CassandraTimetable {
             if some.is_empty() {
                 return Ok(loads);
             }
-            let counts = stream::iter(some).map(|slice| self.count_slice(partition, slice, &action));
+            let counts =
+                stream::iter(some).map(|slice| self.count_slice(partition, slice, &action));
             let counts: Vec<BucketLoad> = counts.buffered(READS_IN_FLIGHT).try_collect().await?;
-            counts.into_iter().filter(|load| load.bytes > 0).for_each(|load| add(&mut loads, load));
+            counts
+                .into_iter()
+                .filter(|load| load.bytes > 0)
+                .for_each(|load| add(&mut loads, load));
         }
     }
 
@@ -232,18 +302,38 @@ impl CassandraTimetable {
         slice: Slice,
         action: &str,
     ) -> Result<BucketLoad, PortError> {
-        let mut load = BucketLoad { bucket: slice.bucket, tasks: 0, bytes: 0 };
-        let values = (&self.region, number(partition), cql(slice.bucket), slice.number);
+        let mut load = BucketLoad {
+            bucket: slice.bucket,
+            tasks: 0,
+            bytes: 0,
+        };
+        let values = (
+            &self.region,
+            number(partition),
+            cql(slice.bucket),
+            slice.number,
+        );
         let statement = &self.statements.read_loads;
-        fetch_all(self, statement, values, SMALL_ROWS_PER_PAGE, action, |rows| {
-            for row in rows.rows::<(Option<i32>, Option<i32>)>().map_err(|error| failed(action, error))? {
-                let (tasks, bytes) = row.map_err(|error| failed(action, error))?;
-                let count = |value: Option<i32>| u64::from(value.unwrap_or_default().unsigned_abs());
-                load.tasks += count(tasks);
-                load.bytes += count(bytes);
-            }
-            Ok(())
-        })
+        fetch_all(
+            self,
+            statement,
+            values,
+            SMALL_ROWS_PER_PAGE,
+            action,
+            |rows| {
+                for row in rows
+                    .rows::<(Option<i32>, Option<i32>)>()
+                    .map_err(|error| failed(action, error))?
+                {
+                    let (tasks, bytes) = row.map_err(|error| failed(action, error))?;
+                    let count =
+                        |value: Option<i32>| u64::from(value.unwrap_or_default().unsigned_abs());
+                    load.tasks += count(tasks);
+                    load.bytes += count(bytes);
+                }
+                Ok(())
+            },
+        )
         .await?;
         Ok(load)
     }
@@ -263,5 +353,9 @@ fn add(loads: &mut Vec<BucketLoad>, load: BucketLoad) {
 fn first_minute(at: Timestamp) -> Timestamp {
     let at = within_reach(at);
     let floor = at.floor_to_minute();
-    if floor < at { floor.plus_millis(time::MINUTE_MS) } else { floor }
+    if floor < at {
+        floor.plus_millis(time::MINUTE_MS)
+    } else {
+        floor
+    }
 }

@@ -1,13 +1,16 @@
-//! In which generation of which level a process files index rows, and when rows are merged into the next level.
+//! In which generation of which level a process files index rows, and when rows are merged into the
+//! next level.
 //!
-//! What is written at once decides the level of its rows (`task_index.rs`). Many small writes leave many rows at a low level,
-//! and a look-up reads all of its shard: after a day of small writes that would be megabytes. So the rows of a level are merged
-//! into the next one, which has eight times as many shards, as soon as there are some; a look-up reads a bounded number of rows
-//! of each level, whatever the day has brought.
+//! What is written at once decides the level of its rows (`task_index.rs`). Many small writes leave
+//! many rows at a low level, and a look-up reads all of its shard: after a day of small writes that
+//! would be megabytes. So the rows of a level are merged into the next one, which has eight times
+//! as many shards, as soon as there are some; a look-up reads a bounded number of rows of each
+//! level, whatever the day has brought.
 //!
-//! Nobody writes to a generation that is being merged. A writer holds its generation until the store has acknowledged its rows;
-//! a generation is sealed when a new one begins, and merged when nobody holds it any more. Each ownership begins
-//! generations of its own, above those that it finds: what an earlier owner still has on its way was acknowledged to nobody.
+//! Nobody writes to a generation that is being merged. A writer holds its generation until the
+//! store has acknowledged its rows; a generation is sealed when a new one begins, and merged when
+//! nobody holds it any more. Each ownership begins generations of its own, above those that it
+//! finds: what an earlier owner still has on its way was acknowledged to nobody.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +19,8 @@ use minutehand_model::{PartitionId, Timestamp};
 
 use crate::task_index::{LEVEL_MAX, Shelf};
 
-/// Writes into one generation before it is merged: as many rows of a shard does a look-up read at each level, about twice.
+/// Writes into one generation before it is merged: as many rows of a shard does a look-up read at
+/// each level, about twice.
 const ROWS_MERGED: u32 = 64;
 /// Generations of earlier owners that are left as they are.
 const FOUND_MAX: usize = 8;
@@ -48,7 +52,9 @@ impl IndexTiers {
 
     /// Whether it is known which generations of a day are there.
     pub(crate) fn knows(&self, partition: PartitionId, day: Timestamp) -> bool {
-        self.tiers().get(&(partition, day, 0)).is_some_and(|state| state.is_known)
+        self.tiers()
+            .get(&(partition, day, 0))
+            .is_some_and(|state| state.is_known)
     }
 
     /// These were found in the store when the day was looked at first.
@@ -61,10 +67,16 @@ impl IndexTiers {
             }
             // What was filed before it was known is an earlier ownership's, and found by now.
             state.current = None;
-            let mut there: Vec<Shelf> =
-                shelves.iter().filter(|shelf| shelf.level() == level).copied().collect();
+            let mut there: Vec<Shelf> = shelves
+                .iter()
+                .filter(|shelf| shelf.level() == level)
+                .copied()
+                .collect();
             there.sort_unstable();
-            state.sealed = there.into_iter().map(|shelf| (Arc::new(shelf), false)).collect();
+            state.sealed = there
+                .into_iter()
+                .map(|shelf| (Arc::new(shelf), false))
+                .collect();
         }
     }
 
@@ -74,7 +86,9 @@ impl IndexTiers {
         let state = tiers.entry((partition, day, level)).or_default();
         let is_full = |(held, count): &(Held, u32)| *count >= ROWS_MERGED && held.next() != **held;
         if level < LEVEL_MAX && state.current.as_ref().is_some_and(is_full) {
-            state.sealed.extend(state.current.take().map(|(held, _)| (held, true)));
+            state
+                .sealed
+                .extend(state.current.take().map(|(held, _)| (held, true)));
         }
         let newest = state.sealed.last().map(|(held, _)| **held);
         let first = || (Arc::new(newest.map_or(Shelf::first(level), Shelf::next)), 0);
@@ -83,13 +97,20 @@ impl IndexTiers {
         Arc::clone(held)
     }
 
-    /// The generations of a level that are to be merged now: when there are many, all that nobody writes to.
+    /// The generations of a level that are to be merged now: when there are many, all that nobody
+    /// writes to.
     pub(crate) fn to_merge(&self, tier: Tier) -> Vec<Held> {
         let tiers = self.tiers();
-        let Some(state) = tiers.get(&tier).filter(|_| tier.2 < LEVEL_MAX) else { return Vec::new() };
+        let Some(state) = tiers.get(&tier).filter(|_| tier.2 < LEVEL_MAX) else {
+            return Vec::new();
+        };
         let current = state.current.as_ref().map(|(held, _)| **held);
         let is_idle = |held: &Held| Arc::strong_count(held) == 1 && current != Some(**held);
-        let idle: Vec<&(Held, bool)> = state.sealed.iter().filter(|(held, _)| is_idle(held)).collect();
+        let idle: Vec<&(Held, bool)> = state
+            .sealed
+            .iter()
+            .filter(|(held, _)| is_idle(held))
+            .collect();
         match idle.iter().any(|(_, is_full)| *is_full) || idle.len() >= FOUND_MAX {
             true => idle.into_iter().map(|(held, _)| Arc::clone(held)).collect(),
             false => Vec::new(),
@@ -99,9 +120,13 @@ impl IndexTiers {
     /// These are no more.
     pub(crate) fn merged(&self, tier: Tier, gone: &[Held]) {
         let mut tiers = self.tiers();
-        let Some(state) = tiers.get_mut(&tier) else { return };
+        let Some(state) = tiers.get_mut(&tier) else {
+            return;
+        };
         let newest = state.sealed.last().map(|(held, _)| **held);
-        state.sealed.retain(|(held, _)| !gone.iter().any(|gone| Arc::ptr_eq(gone, held)));
+        state
+            .sealed
+            .retain(|(held, _)| !gone.iter().any(|gone| Arc::ptr_eq(gone, held)));
         // The next generation lies above all that were there.
         if let (None, Some(newest)) = (&state.current, newest) {
             state.current = Some((Arc::new(newest.next()), 0));
@@ -141,7 +166,11 @@ mod tests {
         assert_eq!(shelves(&tiers.to_merge(TIER)), [0; 0], "it is not full yet");
         let next = tiers.file(TIER);
         assert_ne!(next, slow);
-        assert_eq!(shelves(&tiers.to_merge(TIER)), [0; 0], "a write is on its way");
+        assert_eq!(
+            shelves(&tiers.to_merge(TIER)),
+            [0; 0],
+            "a write is on its way"
+        );
         let number = slow.number();
         drop(slow);
         let merging = tiers.to_merge(TIER);
@@ -154,7 +183,11 @@ mod tests {
     #[test]
     fn an_owner_files_above_what_it_finds() {
         let tiers = IndexTiers::default();
-        let found = [Shelf::first(0).next().next(), Shelf::first(0), Shelf::first(2)];
+        let found = [
+            Shelf::first(0).next().next(),
+            Shelf::first(0),
+            Shelf::first(2),
+        ];
         assert!(!tiers.knows(TIER.0, DAY));
         tiers.found(TIER.0, DAY, &found);
         assert!(tiers.knows(TIER.0, DAY));
@@ -163,7 +196,10 @@ mod tests {
         tiers.forget(TIER.0);
         assert!(!tiers.knows(TIER.0, DAY));
         tiers.file(TIER);
-        assert!(!tiers.knows(TIER.0, DAY), "a write of an ownership before says nothing of what is there");
+        assert!(
+            !tiers.knows(TIER.0, DAY),
+            "a write of an ownership before says nothing of what is there"
+        );
         tiers.found(TIER.0, DAY, &found);
         assert_eq!(*tiers.file(TIER), found[0].next());
     }
@@ -172,7 +208,9 @@ mod tests {
     fn many_generations_of_earlier_owners_are_merged() {
         let tiers = IndexTiers::default();
         let all: Vec<Shelf> =
-            std::iter::successors(Some(Shelf::first(0)), |shelf| Some(shelf.next())).take(9).collect();
+            std::iter::successors(Some(Shelf::first(0)), |shelf| Some(shelf.next()))
+                .take(9)
+                .collect();
         tiers.found(TIER.0, DAY, &all);
         let merging = tiers.to_merge(TIER);
         assert_eq!(merging.len(), 9);

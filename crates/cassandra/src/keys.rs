@@ -3,8 +3,9 @@
 use minutehand_model::{Block, LogOffset, PartitionId, Timestamp, time};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The length of a slice. Part of the stored format: a minute of 6 million tasks of 300 bytes in two partitions makes
-/// slices of some 60 MB, and a thin minute, whose one block begins anywhere, has only the slices that have blocks.
+/// The length of a slice. Part of the stored format: a minute of 6 million tasks of 300 bytes in
+/// two partitions makes slices of some 60 MB, and a thin minute, whose one block begins anywhere,
+/// has only the slices that have blocks.
 pub(crate) const SLICE_MS: i64 = 4_000;
 const _: () = assert!(time::MINUTE_MS % SLICE_MS == 0, "slices fill a minute");
 
@@ -21,7 +22,10 @@ impl Slice {
     /// The slice that a time lies in.
     pub(crate) fn of(at: Timestamp) -> Slice {
         let bucket = at.floor_to_minute();
-        Slice { bucket, number: (at.millis_since(bucket) / SLICE_MS) as i16 }
+        Slice {
+            bucket,
+            number: (at.millis_since(bucket) / SLICE_MS) as i16,
+        }
     }
 
     /// The first time in it.
@@ -44,12 +48,13 @@ pub(crate) fn day_of(at: Timestamp) -> Timestamp {
 /// A time that can be floored and multiplied without leaving the range; nothing is filed beyond it.
 pub(crate) fn within_reach(at: Timestamp) -> Timestamp {
     const FAR_MS: i64 = i64::MAX / 4;
-    at.max(Timestamp::from_millis(-FAR_MS)).min(Timestamp::from_millis(FAR_MS))
+    at.max(Timestamp::from_millis(-FAR_MS))
+        .min(Timestamp::from_millis(FAR_MS))
 }
 
-/// A block's name: its lowest and highest offset and the hash of its bytes. The offsets alone do not name it where a
-/// stale owner can still write: that owner and its successor pack the same facts into different blocks, and one that
-/// holds less must not replace one that holds more.
+/// A block's name: its lowest and highest offset and the hash of its bytes. The offsets alone do
+/// not name it where a stale owner can still write: that owner and its successor pack the same
+/// facts into different blocks, and one that holds less must not replace one that holds more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BlockName([u8; BlockName::BYTES]);
 
@@ -71,7 +76,9 @@ impl BlockName {
     }
 
     fn offset_at(&self, from: usize) -> Option<LogOffset> {
-        LogOffset::from_bits(u64::from_be_bytes(std::array::from_fn(|index| self.0[from + index])))
+        LogOffset::from_bits(u64::from_be_bytes(std::array::from_fn(|index| {
+            self.0[from + index]
+        })))
     }
 
     pub(crate) fn to_array(self) -> [u8; BlockName::BYTES] {
@@ -83,7 +90,8 @@ impl BlockName {
         (at(0), at(8))
     }
 
-    /// The names that begin with an offset: from the first, which belongs to them, to the second, which does not.
+    /// The names that begin with an offset: from the first, which belongs to them, to the second,
+    /// which does not.
     pub(crate) fn beginning_with(first_offset: LogOffset) -> (Vec<u8>, Vec<u8>) {
         let bounds = |bits: u64| bits.to_be_bytes().to_vec();
         (bounds(first_offset.bits()), bounds(first_offset.bits() + 1))
@@ -113,11 +121,23 @@ mod tests {
     #[test]
     fn slices_follow_each_other_through_a_minute() {
         let slice = |ms| Slice::of(at(ms));
-        assert_eq!(slice(0), Slice { bucket: at(0), number: 0 });
+        assert_eq!(
+            slice(0),
+            Slice {
+                bucket: at(0),
+                number: 0
+            }
+        );
         assert_eq!(slice(3_999), slice(0));
         assert_eq!(slice(4_000).number, 1);
         assert_eq!(slice(59_999).number, 14);
-        assert_eq!(slice(-1), Slice { bucket: at(-60_000), number: 14 });
+        assert_eq!(
+            slice(-1),
+            Slice {
+                bucket: at(-60_000),
+                number: 14
+            }
+        );
         assert!(slice(59_999) < slice(60_000));
         assert_eq!(slice(4_001).begins(), at(4_000));
         assert_eq!(slice(59_999).ends(), at(60_000));
@@ -139,7 +159,10 @@ mod tests {
             last_offset: LogOffset::MAX,
             entries: Vec::new(),
         };
-        let (one, other) = (BlockName::of(&block, b"one"), BlockName::of(&block, b"other"));
+        let (one, other) = (
+            BlockName::of(&block, b"one"),
+            BlockName::of(&block, b"other"),
+        );
         assert_ne!(one, other);
         assert_eq!(one.offsets(), (LogOffset::at(3), LogOffset::MAX));
         let (low, high) = BlockName::beginning_with(LogOffset::at(3));

@@ -1,8 +1,9 @@
-//! The timetable on Cassandra or ScyllaDB: blocks by minute bucket, revisions, and the schema's migrations.
+//! The timetable on Cassandra or ScyllaDB: blocks by minute bucket, revisions, and the schema's
+//! migrations.
 //!
-//! [`CassandraTimetable`] is the port `Timetable`; [`Migrations`] creates and checks the tables it needs
-//! (`schema/cql`). Everything is appended and expires; nothing is updated or deleted, so a late or repeated write does no
-//! harm.
+//! [`CassandraTimetable`] is the port `Timetable`; [`Migrations`] creates and checks the tables it
+//! needs (`schema/cql`). Everything is appended and expires; nothing is updated or deleted, so a
+//! late or repeated write does no harm.
 
 mod checkpoints;
 mod clock;
@@ -30,6 +31,7 @@ mod written;
 pub use checkpoints::CheckpointCopy;
 pub use config::{CassandraConfig, ConfigError};
 pub use schema::{
-    Applied, MIGRATIONS, Migration, Migrations, Replication, ReplicationError, SchemaError, SchemaStatus,
+    Applied, MIGRATIONS, Migration, Migrations, Replication, ReplicationError, SchemaError,
+    SchemaStatus,
 };
 pub use timetable::CassandraTimetable;

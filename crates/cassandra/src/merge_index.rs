@@ -1,8 +1,10 @@
-//! Merging rows of the index into the next level: written there first, then taken away where they were.
+//! Merging rows of the index into the next level: written there first, then taken away where they
+//! were.
 //!
-//! An owner that was superseded may still be merging, paused for as long as a process can be. So whoever merges a generation
-//! seals it first, and then reads it; and whoever has merged into a generation takes nothing away unless that generation is then
-//! listed and not sealed. Either its rows were acknowledged before the seal, and are read by who sealed; or it sees the seal.
+//! An owner that was superseded may still be merging, paused for as long as a process can be. So
+//! whoever merges a generation seals it first, and then reads it; and whoever has merged into a
+//! generation takes nothing away unless that generation is then listed and not sealed. Either its
+//! rows were acknowledged before the seal, and are read by who sealed; or it sees the seal.
 
 use std::collections::BTreeSet;
 
@@ -40,15 +42,19 @@ impl CassandraTimetable {
         Ok(())
     }
 
-    /// Merges what is ripe at these tiers, and at those above them. What cannot be merged now is merged later: until then
-    /// look-ups read more.
+    /// Merges what is ripe at these tiers, and at those above them. What cannot be merged now is
+    /// merged later: until then look-ups read more.
     pub(crate) async fn merge_ripe(&self, tiers: impl IntoIterator<Item = Tier>) {
-        let Ok(_alone) = self.merging.try_lock() else { return };
+        let Ok(_alone) = self.merging.try_lock() else {
+            return;
+        };
         for (partition, day, lowest) in tiers {
             for level in lowest..task_index::LEVEL_MAX {
                 let tier = (partition, day, level);
                 let ripe = self.tiers.to_merge(tier);
-                let Some(newest) = ripe.iter().map(|held| **held).max() else { break };
+                let Some(newest) = ripe.iter().map(|held| **held).max() else {
+                    break;
+                };
                 if let Err(error) = self.merge(tier, &ripe, newest).await {
                     tracing::warn!(%error, "rows of the index of tasks are merged later; look-ups read more until then");
                     break;
@@ -63,11 +69,14 @@ impl CassandraTimetable {
         let action = format!("merge the index of partition {partition}, {day}, level {level}");
         let now = clock::now();
         let target = self.tiers.file((partition, day, level + 1));
-        self.write_day((partition, day, target.number()), now, &action).await?;
+        self.write_day((partition, day, target.number()), now, &action)
+            .await?;
         // No number is used twice: the next one is known before these are gone.
-        self.write_day((partition, day, newest.next().number()), now, &action).await?;
+        self.write_day((partition, day, newest.next().number()), now, &action)
+            .await?;
         for held in ripe {
-            self.write_day((partition, day, held.seal()), now, &action).await?;
+            self.write_day((partition, day, held.seal()), now, &action)
+                .await?;
         }
         stream::iter((0..newest.shards()).map(Ok))
             .try_for_each_concurrent(SHARDS_AT_ONCE, |shard| {
@@ -107,9 +116,11 @@ impl CassandraTimetable {
         self.days(partition, day, day, action, take).await?;
         match is_listed && !is_sealed {
             true => Ok(()),
-            false => {
-                Err(PortError::new(ErrorClass::Retry, action, "another owner merges the index of this day"))
-            }
+            false => Err(PortError::new(
+                ErrorClass::Retry,
+                action,
+                "another owner merges the index of this day",
+            )),
         }
     }
 
@@ -119,7 +130,10 @@ impl CassandraTimetable {
         action: &str,
     ) -> Result<(), PortError> {
         let values = (&self.region, number(partition), cql(day), number_of_shelf);
-        let answer = self.session.execute_unpaged(&self.statements.delete_day, values).await;
+        let answer = self
+            .session
+            .execute_unpaged(&self.statements.delete_day, values)
+            .await;
         answer.map(drop).map_err(|error| failed(action, error))
     }
 
@@ -141,7 +155,11 @@ impl CassandraTimetable {
             .await?;
         }
         let rows = task_index::merged(tier, &contents).map_err(|reason| {
-            PortError::new(ErrorClass::Fatal, action, format!("shard {shard}: {reason}"))
+            PortError::new(
+                ErrorClass::Fatal,
+                action,
+                format!("shard {shard}: {reason}"),
+            )
         })?;
         let now = clock::now();
         stream::iter(rows)
@@ -158,8 +176,17 @@ impl CassandraTimetable {
         shard: i16,
         action: &str,
     ) -> Result<(), PortError> {
-        let values = (&self.region, number(partition), cql(day), shelf.number(), shard);
-        let answer = self.session.execute_unpaged(&self.statements.delete_index, values).await;
+        let values = (
+            &self.region,
+            number(partition),
+            cql(day),
+            shelf.number(),
+            shard,
+        );
+        let answer = self
+            .session
+            .execute_unpaged(&self.statements.delete_index, values)
+            .await;
         answer.map(drop).map_err(|error| failed(action, error))
     }
 }

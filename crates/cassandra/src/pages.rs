@@ -30,13 +30,21 @@ pub(crate) async fn fetch(
     let mut statement = statement.clone();
     statement.set_page_size(rows_max);
     timetable.pages_fetched.fetch_add(1, Ordering::Relaxed);
-    let answer = timetable.session.execute_single_page(&statement, values, from).await;
+    let answer = timetable
+        .session
+        .execute_single_page(&statement, values, from)
+        .await;
     let (rows, next): (_, PagingStateResponse) = answer.map_err(|error| failed(action, error))?;
     let next = match next.into_paging_control_flow() {
         ControlFlow::Continue(state) => Some(state),
         ControlFlow::Break(()) => None,
     };
-    Ok(Page { rows: rows.into_rows_result().map_err(|error| failed(action, error))?, next })
+    Ok(Page {
+        rows: rows
+            .into_rows_result()
+            .map_err(|error| failed(action, error))?,
+        next,
+    })
 }
 
 /// Fetches all pages of an answer, one after the other, and hands each to `take`.

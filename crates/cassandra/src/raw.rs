@@ -1,4 +1,5 @@
-//! Blocks written by the bare driver, for ceilings: nothing is packed, filed or made known, and nobody reads them.
+//! Blocks written by the bare driver, for ceilings: nothing is packed, filed or made known, and
+//! nobody reads them.
 
 use minutehand_model::{PartitionId, Timestamp};
 use minutehand_ports::PortError;
@@ -34,7 +35,8 @@ impl RawBlocks {
             config.keyspace
         );
         let prepared = session.prepare(insert).await;
-        let mut insert = prepared.map_err(|error| failed("prepare the statement of raw blocks", error))?;
+        let mut insert =
+            prepared.map_err(|error| failed("prepare the statement of raw blocks", error))?;
         insert.set_is_idempotent(true);
         Ok(RawBlocks { session, insert })
     }
@@ -52,9 +54,17 @@ impl RawBlocks {
     ) -> Result<(), PortError> {
         let slice = Slice::of(first_due);
         let name = name.to_be_bytes();
-        let values =
-            (number(partition), cql(slice.bucket), slice.number, cql(first_due), name.as_slice(), content);
+        let values = (
+            number(partition),
+            cql(slice.bucket),
+            slice.number,
+            cql(first_due),
+            name.as_slice(),
+            content,
+        );
         let answer = self.session.execute_unpaged(&self.insert, values).await;
-        answer.map(drop).map_err(|error| failed("write a raw block", error))
+        answer
+            .map(drop)
+            .map_err(|error| failed("write a raw block", error))
     }
 }

@@ -1,8 +1,9 @@
 //! Reading a range: only the slices that have blocks, in their order, up to a number of bytes.
 //!
-//! Nothing is remembered from one read to the next: a block that was acknowledged before a read began must be in it, and a
-//! page fetched ahead for the next read would not have it. Within a read the next page is fetched while one is decoded,
-//! and the first pages of the next slices are asked for together once slices turn out to be small.
+//! Nothing is remembered from one read to the next: a block that was acknowledged before a read
+//! began must be in it, and a page fetched ahead for the next read would not have it. Within a read
+//! the next page is fetched while one is decoded, and the first pages of the next slices are asked
+//! for together once slices turn out to be small.
 
 use std::collections::VecDeque;
 
@@ -58,11 +59,19 @@ impl CassandraTimetable {
         bytes_max: usize,
     ) -> Result<TimetablePage, PortError> {
         let action = format!("read the timetable of partition {partition} from {from} to {until}");
-        let page = TimetablePage { complete_until: until, ..TimetablePage::default() };
+        let page = TimetablePage {
+            complete_until: until,
+            ..TimetablePage::default()
+        };
         if from >= until {
             return Ok(page);
         }
-        let mut decoded = Decoded { page, bytes: 0, last_due: None, cut: None };
+        let mut decoded = Decoded {
+            page,
+            bytes: 0,
+            last_due: None,
+            cut: None,
+        };
         let mut slices = Slices::new(self, partition, from, until, &action).await?;
         let (mut ahead, mut window) = (FuturesOrdered::new(), 1);
         loop {
@@ -80,18 +89,30 @@ impl CassandraTimetable {
                     &action,
                 ));
             }
-            let Some(first) = ahead.next().await else { return Ok(decoded.page) };
+            let Some(first) = ahead.next().await else {
+                return Ok(decoded.page);
+            };
             let mut pages = 0;
             let mut current = Some(first?);
-            while let Some(SlicePage { slice, page: Page { rows, next } }) = current.take() {
+            while let Some(SlicePage {
+                slice,
+                page: Page { rows, next },
+            }) = current.take()
+            {
                 pages += 1;
                 let expected = decoded.bytes.saturating_add(rows.rows_bytes_size());
                 let rows_max = rows_for(bytes_max.saturating_sub(expected));
                 let following = async {
                     match next {
                         Some(state) => {
-                            let page =
-                                self.fetch_blocks(partition, slice, (from, until), state, rows_max, &action);
+                            let page = self.fetch_blocks(
+                                partition,
+                                slice,
+                                (from, until),
+                                state,
+                                rows_max,
+                                &action,
+                            );
                             page.await.map(Some)
                         }
                         None => Ok(None),
@@ -106,7 +127,11 @@ impl CassandraTimetable {
                 }
                 current = following?;
             }
-            window = if pages == 1 { (window * 2).min(SLICES_AHEAD_MAX) } else { 1 };
+            window = if pages == 1 {
+                (window * 2).min(SLICES_AHEAD_MAX)
+            } else {
+                1
+            };
             if decoded.bytes >= bytes_max {
                 // Only the next block's due time is still wanted.
                 window = 1;
@@ -125,7 +150,14 @@ impl CassandraTimetable {
     ) -> Result<SlicePage, PortError> {
         let begins = cql(from.max(slice.begins()));
         let ends = cql(until.min(slice.ends()));
-        let values = (&self.region, number(partition), cql(slice.bucket), slice.number, begins, ends);
+        let values = (
+            &self.region,
+            number(partition),
+            cql(slice.bucket),
+            slice.number,
+            begins,
+            ends,
+        );
         let statement = &self.statements.read_blocks;
         let page = fetch(self, statement, values, state, rows_max as i32, action).await?;
         Ok(SlicePage { slice, page })
@@ -146,10 +178,16 @@ async fn decode(
     action: &str,
 ) -> Result<Decoded, PortError> {
     let action = action.to_owned();
-    let work = move || add_rows(partition, &rows, &mut decoded, bytes_max, &action).map(|()| decoded);
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(PortError::new(ErrorClass::Fatal, "decode blocks", "the decoder failed").caused_by(error))
-    })
+    let work =
+        move || add_rows(partition, &rows, &mut decoded, bytes_max, &action).map(|()| decoded);
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            Err(
+                PortError::new(ErrorClass::Fatal, "decode blocks", "the decoder failed")
+                    .caused_by(error),
+            )
+        })
 }
 
 /// A row of the table of blocks.
@@ -162,10 +200,20 @@ fn add_rows(
     bytes_max: usize,
     action: &str,
 ) -> Result<(), PortError> {
-    for row in rows.rows::<BlockRow<'_>>().map_err(|error| failed(action, error))? {
+    for row in rows
+        .rows::<BlockRow<'_>>()
+        .map_err(|error| failed(action, error))?
+    {
         let (first_due, name, content) = row.map_err(|error| failed(action, error))?;
-        let (first_due, content) = (Timestamp::from_millis(first_due.0), content.unwrap_or_default());
-        if decoded.bytes >= bytes_max && decoded.last_due.is_some_and(|last_due| last_due != first_due) {
+        let (first_due, content) = (
+            Timestamp::from_millis(first_due.0),
+            content.unwrap_or_default(),
+        );
+        if decoded.bytes >= bytes_max
+            && decoded
+                .last_due
+                .is_some_and(|last_due| last_due != first_due)
+        {
             decoded.cut = Some(first_due);
             return Ok(());
         }
@@ -177,7 +225,10 @@ fn add_rows(
                 let position = position(partition, first_due, name);
                 let (reason, bytes) = (error.to_string(), content.to_vec().into());
                 tracing::warn!(position, reason, "a block cannot be understood");
-                decoded.page.set_aside.push(SetAside::new(position, reason, bytes));
+                decoded
+                    .page
+                    .set_aside
+                    .push(SetAside::new(position, reason, bytes));
             }
         }
     }
@@ -208,7 +259,10 @@ impl<'a> Slices<'a> {
         let (first, last) = (day_of(from), day_of(until));
         let days = if last.millis_since(first) < DAYS_TRIED_MAX * time::DAY_MS {
             let tried = [first, last];
-            tried[..if first == last { 1 } else { 2 }].iter().copied().collect()
+            tried[..if first == last { 1 } else { 2 }]
+                .iter()
+                .copied()
+                .collect()
         } else {
             let mut days: VecDeque<Timestamp> = VecDeque::new();
             timetable
@@ -220,40 +274,76 @@ impl<'a> Slices<'a> {
                 .await?;
             days
         };
-        Ok(Slices { timetable, partition, from, until, action, days, slices: VecDeque::new() })
+        Ok(Slices {
+            timetable,
+            partition,
+            from,
+            until,
+            action,
+            days,
+            slices: VecDeque::new(),
+        })
     }
 
     /// The next slice.
     pub(crate) async fn next(&mut self) -> Result<Option<Slice>, PortError> {
         while self.slices.is_empty() {
-            let Some(day) = self.days.pop_front() else { return Ok(None) };
+            let Some(day) = self.days.pop_front() else {
+                return Ok(None);
+            };
             self.look_up(day).await?;
         }
         Ok(self.slices.pop_front())
     }
 
     async fn look_up(&mut self, day: Timestamp) -> Result<(), PortError> {
-        let Slices { timetable, partition, from, until, action, .. } = *self;
-        let values =
-            (&timetable.region, number(partition), cql(day), cql(from.floor_to_minute()), cql(until));
+        let Slices {
+            timetable,
+            partition,
+            from,
+            until,
+            action,
+            ..
+        } = *self;
+        let values = (
+            &timetable.region,
+            number(partition),
+            cql(day),
+            cql(from.floor_to_minute()),
+            cql(until),
+        );
         let statement = &timetable.statements.read_buckets;
         let slices = &mut self.slices;
-        fetch_all(timetable, statement, values, SMALL_ROWS_PER_PAGE, action, |rows| {
-            for row in rows.rows::<(CqlTimestamp, i16)>().map_err(|error| failed(action, error))? {
-                let (bucket, number) = row.map_err(|error| failed(action, error))?;
-                let slice = Slice { bucket: Timestamp::from_millis(bucket.0), number };
-                if slice.ends() > from && slice.begins() < until {
-                    slices.push_back(slice);
+        fetch_all(
+            timetable,
+            statement,
+            values,
+            SMALL_ROWS_PER_PAGE,
+            action,
+            |rows| {
+                for row in rows
+                    .rows::<(CqlTimestamp, i16)>()
+                    .map_err(|error| failed(action, error))?
+                {
+                    let (bucket, number) = row.map_err(|error| failed(action, error))?;
+                    let slice = Slice {
+                        bucket: Timestamp::from_millis(bucket.0),
+                        number,
+                    };
+                    if slice.ends() > from && slice.begins() < until {
+                        slices.push_back(slice);
+                    }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .await
     }
 }
 
 impl CassandraTimetable {
-    /// Hands every day from `first` to `last` that has blocks to `take`, in order, once for each level of its index.
+    /// Hands every day from `first` to `last` that has blocks to `take`, in order, once for each
+    /// level of its index.
     pub(crate) async fn days(
         &self,
         partition: PartitionId,
@@ -264,13 +354,23 @@ impl CassandraTimetable {
     ) -> Result<(), PortError> {
         let values = (&self.region, number(partition), cql(first), cql(last));
         let statement = &self.statements.read_days;
-        fetch_all(self, statement, values, SMALL_ROWS_PER_PAGE, action, |rows| {
-            for row in rows.rows::<(CqlTimestamp, i16)>().map_err(|error| failed(action, error))? {
-                let (day, level) = row.map_err(|error| failed(action, error))?;
-                take(Timestamp::from_millis(day.0), level);
-            }
-            Ok(())
-        })
+        fetch_all(
+            self,
+            statement,
+            values,
+            SMALL_ROWS_PER_PAGE,
+            action,
+            |rows| {
+                for row in rows
+                    .rows::<(CqlTimestamp, i16)>()
+                    .map_err(|error| failed(action, error))?
+                {
+                    let (day, level) = row.map_err(|error| failed(action, error))?;
+                    take(Timestamp::from_millis(day.0), level);
+                }
+                Ok(())
+            },
+        )
         .await
     }
 }

@@ -1,5 +1,5 @@
-//! When the driver tries again by itself. Every statement here may be repeated, so what failed for a passing reason is
-//! tried at once, some times; then the caller hears of it, and pauses.
+//! When the driver tries again by itself. Every statement here may be repeated, so what failed for
+//! a passing reason is tried at once, some times; then the caller hears of it, and pauses.
 
 use minutehand_ports::ErrorClass;
 use scylla::errors::{DbError, RequestAttemptError};
@@ -10,7 +10,8 @@ use crate::error::Judge;
 /// Attempts after the first.
 const RETRIES_MAX: u32 = 2;
 
-/// Retries what is idempotent and failed for a passing reason, [`RETRIES_MAX`] times, at the same consistency.
+/// Retries what is idempotent and failed for a passing reason, [`RETRIES_MAX`] times, at the same
+/// consistency.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BoundedRetries;
 
@@ -41,9 +42,10 @@ fn decide(retries: &mut u32, error: &RequestAttemptError, is_idempotent: bool) -
     *retries += 1;
     match error {
         // Replicas were slow, not this coordinator: it knows most about them.
-        RequestAttemptError::DbError(DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. }, _) => {
-            RetryDecision::RetrySameTarget(None)
-        }
+        RequestAttemptError::DbError(
+            DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. },
+            _,
+        ) => RetryDecision::RetrySameTarget(None),
         _ => RetryDecision::RetryNextTarget(None),
     }
 }
@@ -57,15 +59,25 @@ mod tests {
         let overloaded = RequestAttemptError::DbError(DbError::Overloaded, String::new());
         let mut retries = 0;
         for _ in 0..RETRIES_MAX {
-            assert_eq!(decide(&mut retries, &overloaded, true), RetryDecision::RetryNextTarget(None));
+            assert_eq!(
+                decide(&mut retries, &overloaded, true),
+                RetryDecision::RetryNextTarget(None)
+            );
         }
-        assert_eq!(decide(&mut retries, &overloaded, true), RetryDecision::DontRetry);
+        assert_eq!(
+            decide(&mut retries, &overloaded, true),
+            RetryDecision::DontRetry
+        );
         assert_eq!(decide(&mut 0, &overloaded, false), RetryDecision::DontRetry);
     }
 
     #[test]
     fn what_will_not_change_is_not_retried() {
-        for error in [DbError::Invalid, DbError::Unauthorized, DbError::SyntaxError] {
+        for error in [
+            DbError::Invalid,
+            DbError::Unauthorized,
+            DbError::SyntaxError,
+        ] {
             let error = RequestAttemptError::DbError(error, String::new());
             assert_eq!(decide(&mut 0, &error, true), RetryDecision::DontRetry);
         }

@@ -1,5 +1,5 @@
-//! Revisions of schedules: a row each, by the offset of its record, without expiry; those of deleted schedules are deleted
-//! in the end.
+//! Revisions of schedules: a row each, by the offset of its record, without expiry; those of
+//! deleted schedules are deleted in the end.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,10 @@ impl CassandraTimetable {
         partition: PartitionId,
         revisions: Vec<RevisionEntry>,
     ) -> Result<(), PortError> {
-        let action = format!("write {} revisions of partition {partition}", revisions.len());
+        let action = format!(
+            "write {} revisions of partition {partition}",
+            revisions.len()
+        );
         stream::iter(revisions)
             .map(Ok)
             .try_for_each_concurrent(self.writes_in_flight_max, |entry| {
@@ -51,7 +54,10 @@ impl CassandraTimetable {
             cql(entry.appended_at),
             revision::encode(&entry),
         );
-        let answer = self.session.execute_unpaged(&self.statements.write_revision, values).await;
+        let answer = self
+            .session
+            .execute_unpaged(&self.statements.write_revision, values)
+            .await;
         answer.map(drop).map_err(|error| failed(action, error))
     }
 
@@ -61,11 +67,17 @@ impl CassandraTimetable {
         partition: PartitionId,
         offsets: &[LogOffset],
     ) -> Result<(), PortError> {
-        let action = format!("forget {} revisions of partition {partition}", offsets.len());
+        let action = format!(
+            "forget {} revisions of partition {partition}",
+            offsets.len()
+        );
         for offset in offsets {
             let _permit = self.writes.acquire().await;
             let values = (&self.region, number(partition), offset.bits() as i64);
-            let answer = self.session.execute_unpaged(&self.statements.delete_revision, values).await;
+            let answer = self
+                .session
+                .execute_unpaged(&self.statements.delete_revision, values)
+                .await;
             answer.map_err(|error| failed(&action, error))?;
         }
         Ok(())
@@ -80,21 +92,36 @@ impl CassandraTimetable {
         let mut found: BTreeMap<LogOffset, RevisionEntry> = BTreeMap::new();
         let values = (&self.region, number(partition));
         let statement = &self.statements.read_revisions;
-        fetch_all(self, statement, values, REVISIONS_PER_PAGE, &action, |rows| {
-            for row in rows.rows::<(i64, Option<&[u8]>)>().map_err(|error| failed(&action, error))? {
-                let (offset, content) = row.map_err(|error| failed(&action, error))?;
-                match revision::decode(&content.unwrap_or_default().to_vec().into()) {
-                    Ok(entry) => {
-                        found.insert(entry.offset, entry);
-                    }
-                    Err(error) => {
-                        let position = format!("revision of partition {partition} at offset {offset}");
-                        tracing::warn!(position, reason = error.reason, "a revision cannot be understood");
+        fetch_all(
+            self,
+            statement,
+            values,
+            REVISIONS_PER_PAGE,
+            &action,
+            |rows| {
+                for row in rows
+                    .rows::<(i64, Option<&[u8]>)>()
+                    .map_err(|error| failed(&action, error))?
+                {
+                    let (offset, content) = row.map_err(|error| failed(&action, error))?;
+                    match revision::decode(&content.unwrap_or_default().to_vec().into()) {
+                        Ok(entry) => {
+                            found.insert(entry.offset, entry);
+                        }
+                        Err(error) => {
+                            let position =
+                                format!("revision of partition {partition} at offset {offset}");
+                            tracing::warn!(
+                                position,
+                                reason = error.reason,
+                                "a revision cannot be understood"
+                            );
+                        }
                     }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .await?;
         Ok(found.into_values().collect())
     }

@@ -61,10 +61,17 @@ statements! {
                        WHERE region = ? AND partition = ? LIMIT 1";
 }
 
-async fn prepare(session: &Session, keyspace: &str, text: &str) -> Result<PreparedStatement, PortError> {
+async fn prepare(
+    session: &Session,
+    keyspace: &str,
+    text: &str,
+) -> Result<PreparedStatement, PortError> {
     let action = format!("prepare the statements for keyspace {keyspace}");
     let text = text.replace("{keyspace}", keyspace);
-    let mut statement = session.prepare(text).await.map_err(|error| failed(&action, error))?;
+    let mut statement = session
+        .prepare(text)
+        .await
+        .map_err(|error| failed(&action, error))?;
     statement.set_is_idempotent(true);
     // The columns of an answer are known from here on; sending them with each would only cost.
     statement.set_use_cached_result_metadata(true);

@@ -1,13 +1,16 @@
-//! The index of tasks: where a task's block is filed, by a fingerprint of the task's key; many tasks to a row.
+//! The index of tasks: where a task's block is filed, by a fingerprint of the task's key; many
+//! tasks to a row.
 //!
-//! A row for each task would cost more than the tasks themselves. So what is written together is gathered by the day it
-//! is due and by a shard of the keys, and each gathering is one row. How many shards a day has depends on how much is
-//! written at once: at level l there are 8^l, and the level is the highest at which a row still holds [`ROW_TASKS_MIN`].
-//! Rows of a level are merged into the next one when there are many (`index_tiers.rs`), so each level has generations. A look-up
-//! reads one shard of each generation of each day that has tasks, then the blocks that are pointed to.
+//! A row for each task would cost more than the tasks themselves. So what is written together is
+//! gathered by the day it is due and by a shard of the keys, and each gathering is one row. How
+//! many shards a day has depends on how much is written at once: at level l there are 8^l, and the
+//! level is the highest at which a row still holds [`ROW_TASKS_MIN`]. Rows of a level are merged
+//! into the next one when there are many (`index_tiers.rs`), so each level has generations. A
+//! look-up reads one shard of each generation of each day that has tasks, then the blocks that are
+//! pointed to.
 //!
-//! A row is a version byte and entries of 20 bytes, little-endian: fingerprint (8), first due time of the block in
-//! milliseconds of its day (4), first offset of the block (8).
+//! A row is a version byte and entries of 20 bytes, little-endian: fingerprint (8), first due time
+//! of the block in milliseconds of its day (4), first offset of the block (8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +38,10 @@ pub(crate) struct Shelf(i16);
 impl Shelf {
     /// The first generation of a level.
     pub(crate) fn first(level: i16) -> Shelf {
-        assert!((0..=LEVEL_MAX).contains(&level), "there is no level {level}");
+        assert!(
+            (0..=LEVEL_MAX).contains(&level),
+            "there is no level {level}"
+        );
         Shelf(level)
     }
 
@@ -48,7 +54,8 @@ impl Shelf {
         self.0
     }
 
-    /// What stands beside its number in the list of a day while it is merged: whoever still writes there merges for nobody.
+    /// What stands beside its number in the list of a day while it is merged: whoever still writes
+    /// there merges for nobody.
     pub(crate) fn seal(self) -> i16 {
         NOT_INDEXED - 1 - self.0
     }
@@ -57,7 +64,8 @@ impl Shelf {
         self.0 % (1 << LEVEL_BITS)
     }
 
-    /// The generation after it. Beyond the last, some 4,000 a day, rows are filed there without ever being merged.
+    /// The generation after it. Beyond the last, some 4,000 a day, rows are filed there without
+    /// ever being merged.
     pub(crate) fn next(self) -> Shelf {
         self.0.checked_add(1 << LEVEL_BITS).map_or(self, Shelf)
     }
@@ -75,7 +83,8 @@ pub(crate) struct IndexRow {
     pub(crate) day: Timestamp,
     pub(crate) level: i16,
     pub(crate) shard: i16,
-    /// Its name: a hash of the entries, so that a repeated write is the same row and no other is replaced.
+    /// Its name: a hash of the entries, so that a repeated write is the same row and no other is
+    /// replaced.
     pub(crate) run: [u8; 16],
     pub(crate) entries: Bytes,
 }
@@ -91,7 +100,9 @@ pub(crate) struct Place {
 pub(crate) fn rows(blocks: &[Block]) -> Vec<IndexRow> {
     let mut days: BTreeMap<(PartitionId, Timestamp), Vec<&Block>> = BTreeMap::new();
     for block in blocks {
-        days.entry((block.partition, day_of(block.bucket))).or_default().push(block);
+        days.entry((block.partition, day_of(block.bucket)))
+            .or_default()
+            .push(block);
     }
     let mut rows = Vec::new();
     for ((partition, day), blocks) in days {
@@ -99,7 +110,8 @@ pub(crate) fn rows(blocks: &[Block]) -> Vec<IndexRow> {
         let mut shards: BTreeMap<i16, BytesMut> = BTreeMap::new();
         for block in blocks {
             let first_due_in_day = block.first_due().millis_since(day) as u32;
-            // A task has several entries in a block when it was voided or created again there; one pointer is enough.
+            // A task has several entries in a block when it was voided or created again there; one
+            // pointer is enough.
             let keys: BTreeSet<TaskKey> = block.entries.iter().map(|entry| entry.key).collect();
             for key in keys {
                 let row = shards.entry(shard(level, key)).or_insert_with(new_row);
@@ -148,7 +160,9 @@ pub(crate) fn merged(
     let mut shards: BTreeMap<i16, BytesMut> = BTreeMap::new();
     for entry in all {
         let fingerprint = (&entry[..8]).get_u64_le();
-        let row = shards.entry(shard_of(level + 1, fingerprint)).or_insert_with(new_row);
+        let row = shards
+            .entry(shard_of(level + 1, fingerprint))
+            .or_insert_with(new_row);
         row.put_slice(entry);
     }
     Ok(filed((partition, day, level + 1), shards))
@@ -164,7 +178,14 @@ fn filed(
 ) -> Vec<IndexRow> {
     let row = |(shard, entries): (i16, BytesMut)| {
         let run = xxh3_128(&entries).to_be_bytes();
-        IndexRow { partition, day, level, shard, run, entries: entries.freeze() }
+        IndexRow {
+            partition,
+            day,
+            level,
+            shard,
+            run,
+            entries: entries.freeze(),
+        }
     };
     shards.into_iter().map(row).collect()
 }
@@ -179,12 +200,17 @@ fn entries_of(row: &[u8]) -> Result<&[u8], String> {
     let entries = match row.split_first() {
         Some((&VERSION, entries)) => entries,
         Some((version, _)) => {
-            return Err(format!("unknown version {version} (this build knows {VERSION})"));
+            return Err(format!(
+                "unknown version {version} (this build knows {VERSION})"
+            ));
         }
         None => return Err("it is empty".to_owned()),
     };
     if !entries.len().is_multiple_of(ENTRY_BYTES) {
-        return Err(format!("{} bytes are not a whole number of entries", entries.len()));
+        return Err(format!(
+            "{} bytes are not a whole number of entries",
+            entries.len()
+        ));
     }
     Ok(entries)
 }
@@ -196,12 +222,18 @@ fn entries_of(row: &[u8]) -> Result<&[u8], String> {
 pub(crate) fn places(day: Timestamp, entries: &[u8], key: TaskKey) -> Result<Vec<Place>, String> {
     let entries = entries_of(entries)?;
     let wanted = fingerprint(key).to_le_bytes();
-    let hits = entries.chunks_exact(ENTRY_BYTES).filter(|entry| entry[..8] == wanted);
+    let hits = entries
+        .chunks_exact(ENTRY_BYTES)
+        .filter(|entry| entry[..8] == wanted);
     let place = |entry: &[u8]| {
         let mut rest = &entry[8..];
         let first_due = day.plus_millis(i64::from(rest.get_u32_le()));
-        let first_offset = LogOffset::from_bits(rest.get_u64_le()).ok_or("an entry names no log offset")?;
-        Ok(Place { first_due, first_offset })
+        let first_offset =
+            LogOffset::from_bits(rest.get_u64_le()).ok_or("an entry names no log offset")?;
+        Ok(Place {
+            first_due,
+            first_offset,
+        })
     };
     hits.map(place).collect()
 }
@@ -244,23 +276,40 @@ mod tests {
             for number in [0, count / 2, count - 1] {
                 for row in &rows {
                     let found = places(row.day, &row.entries, key(number)).unwrap();
-                    let expected = if row.shard == shard(row.level, key(number)) { 3 } else { 0 };
+                    let expected = if row.shard == shard(row.level, key(number)) {
+                        3
+                    } else {
+                        0
+                    };
                     assert_eq!(found.len(), expected, "{count} tasks, level {}", row.level);
                     assert!(
                         found
                             .iter()
-                            .all(|place| place.first_offset == LogOffset::START && place.first_due >= DAY)
+                            .all(|place| place.first_offset == LogOffset::START
+                                && place.first_due >= DAY)
                     );
                 }
             }
             let tasks = 3 * count as usize;
-            assert!(rows.len() * 32 <= tasks || rows.len() == 1, "{} rows for {tasks} tasks", rows.len());
+            assert!(
+                rows.len() * 32 <= tasks || rows.len() == 1,
+                "{} rows for {tasks} tasks",
+                rows.len()
+            );
         }
     }
 
     #[test]
     fn shards_are_added_only_when_each_row_has_64_tasks() {
-        let cases = [(0, 0), (511, 0), (512, 1), (4_095, 1), (4_096, 2), (32_768, 3), (usize::MAX >> 16, 4)];
+        let cases = [
+            (0, 0),
+            (511, 0),
+            (512, 1),
+            (4_095, 1),
+            (4_096, 2),
+            (32_768, 3),
+            (usize::MAX >> 16, 4),
+        ];
         for (tasks, expected) in cases {
             assert_eq!(level(tasks), expected, "{tasks}");
         }
@@ -271,30 +320,63 @@ mod tests {
     #[test]
     fn merged_rows_find_what_the_rows_before_found() {
         let writes = [block(0, 0..100), block(1, 50..150), block(2, 0..100)];
-        let before: Vec<IndexRow> = writes.iter().flat_map(|one| rows(std::slice::from_ref(one))).collect();
+        let before: Vec<IndexRow> = writes
+            .iter()
+            .flat_map(|one| rows(std::slice::from_ref(one)))
+            .collect();
         assert!(before.iter().all(|row| (row.level, row.shard) == (0, 0)));
-        let contents: Vec<Bytes> = before.iter().chain(&before[..1]).map(|row| row.entries.clone()).collect();
+        let contents: Vec<Bytes> = before
+            .iter()
+            .chain(&before[..1])
+            .map(|row| row.entries.clone())
+            .collect();
         let after = merged((PartitionId::own(1), DAY, 0), &contents).unwrap();
         assert_eq!(after.len(), 8);
         let found = |rows: &[IndexRow], number| {
-            let of_shard = rows.iter().filter(|row| row.shard == shard(row.level, key(number)));
-            of_shard.flat_map(|row| places(DAY, &row.entries, key(number)).unwrap()).collect::<BTreeSet<_>>()
+            let of_shard = rows
+                .iter()
+                .filter(|row| row.shard == shard(row.level, key(number)));
+            of_shard
+                .flat_map(|row| places(DAY, &row.entries, key(number)).unwrap())
+                .collect::<BTreeSet<_>>()
         };
         for number in 0..150 {
-            assert_eq!(found(&after, number), found(&before, number), "task {number}");
+            assert_eq!(
+                found(&after, number),
+                found(&before, number),
+                "task {number}"
+            );
         }
-        assert_eq!(after.iter().map(|row| row.entries.len() / ENTRY_BYTES).sum::<usize>(), 300);
+        assert_eq!(
+            after
+                .iter()
+                .map(|row| row.entries.len() / ENTRY_BYTES)
+                .sum::<usize>(),
+            300
+        );
     }
 
     #[test]
     fn a_shelf_is_a_level_and_a_generation_in_one_number() {
         let (first, second) = (Shelf::first(2), Shelf::first(2).next());
-        assert!(second > first && second.level() == 2 && Shelf::of_number(second.number()) == Some(second));
+        assert!(
+            second > first
+                && second.level() == 2
+                && Shelf::of_number(second.number()) == Some(second)
+        );
         assert_eq!([-1, 5, 6, 7, 13].map(Shelf::of_number), [None; 5]);
         assert_eq!(Shelf::first(0).seal(), -2);
-        assert_eq!(Shelf::of_number(second.seal()), None, "a seal is not a shelf");
+        assert_eq!(
+            Shelf::of_number(second.seal()),
+            None,
+            "a seal is not a shelf"
+        );
         let last = std::iter::successors(Some(first), |shelf| Some(shelf.next())).nth(5_000);
-        assert_eq!(last.map(Shelf::level), Some(2), "there is no generation beyond the last");
+        assert_eq!(
+            last.map(Shelf::level),
+            Some(2),
+            "there is no generation beyond the last"
+        );
     }
 
     #[test]
@@ -312,8 +394,16 @@ mod tests {
         let row = rows(&[block(0, 0..1)]).remove(0);
         let mut later = row.entries.to_vec();
         later[0] = 9;
-        assert!(places(DAY, &later, key(0)).unwrap_err().contains("unknown version 9"));
-        assert!(places(DAY, &row.entries[..20], key(0)).unwrap_err().contains("whole number"));
+        assert!(
+            places(DAY, &later, key(0))
+                .unwrap_err()
+                .contains("unknown version 9")
+        );
+        assert!(
+            places(DAY, &row.entries[..20], key(0))
+                .unwrap_err()
+                .contains("whole number")
+        );
         assert!(places(DAY, &[], key(0)).is_err());
     }
 }

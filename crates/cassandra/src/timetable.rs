@@ -23,10 +23,11 @@ use crate::written::Written;
 
 /// A region's timetable on Cassandra or ScyllaDB.
 ///
-/// Rows are only ever added, at LOCAL_QUORUM, and expire some time after they were due (`retention_ms`); only those of the index
-/// of tasks are taken away when they have been merged. A row that is due
-/// so late that Cassandra cannot expire it (more than 20 years ahead, or after 2038 unless the servers run with
-/// `storage_compatibility_mode: NONE`) is written without an expiry and stays.
+/// Rows are only ever added, at LOCAL_QUORUM, and expire some time after they were due
+/// (`retention_ms`); only those of the index of tasks are taken away when they have been merged. A
+/// row that is due so late that Cassandra cannot expire it (more than 20 years ahead, or after 2038
+/// unless the servers run with `storage_compatibility_mode: NONE`) is written without an expiry and
+/// stays.
 pub struct CassandraTimetable {
     pub(crate) session: Session,
     pub(crate) statements: Statements,
@@ -49,8 +50,8 @@ impl CassandraTimetable {
     /// Connects, and makes sure that the keyspace is as this build needs it.
     ///
     /// # Errors
-    /// A setting that cannot be used, a cluster that cannot be reached or refuses, a schema that is not there, not complete
-    /// or of a later release.
+    /// A setting that cannot be used, a cluster that cannot be reached or refuses, a schema that is
+    /// not there, not complete or of a later release.
     pub async fn connect(config: &CassandraConfig) -> Result<Arc<CassandraTimetable>, SchemaError> {
         config.check()?;
         let session = connect::session(config).await?;
@@ -84,16 +85,24 @@ impl CassandraTimetable {
         self.index_rows_read.load(Ordering::Relaxed)
     }
 
-    /// How many rows of blocks have been written since then, with those of the indexes on them: what writing has cost.
+    /// How many rows of blocks have been written since then, with those of the indexes on them:
+    /// what writing has cost.
     pub fn rows_written(&self) -> u64 {
         self.rows_written.load(Ordering::Relaxed)
     }
 }
 
-/// The servers' `storage_compatibility_mode`; `None` where there is no such setting, or none that can be read.
+/// The servers' `storage_compatibility_mode`; `None` where there is no such setting, or none that
+/// can be read.
 async fn compatibility(session: &Session) -> Option<String> {
-    let select = "SELECT value FROM system_views.settings WHERE name = 'storage_compatibility_mode'";
-    let rows = session.query_unpaged(select, ()).await.ok()?.into_rows_result().ok()?;
+    let select =
+        "SELECT value FROM system_views.settings WHERE name = 'storage_compatibility_mode'";
+    let rows = session
+        .query_unpaged(select, ())
+        .await
+        .ok()?
+        .into_rows_result()
+        .ok()?;
     rows.maybe_first_row::<(Option<String>,)>().ok()??.0
 }
 
@@ -123,8 +132,15 @@ impl Timetable for CassandraTimetable {
         self.read_page(partition, from, until, bytes_max).await
     }
 
-    async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError> {
-        Ok(self.find_task(partition, key, None).await?.unwrap_or_default())
+    async fn find(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
+        Ok(self
+            .find_task(partition, key, None)
+            .await?
+            .unwrap_or_default())
     }
 
     async fn find_due(
@@ -174,7 +190,10 @@ impl Timetable for CassandraTimetable {
     }
 
     /// An owner begins with it: what others have filed meanwhile is asked for again.
-    async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
+    async fn read_revisions(
+        &self,
+        partition: PartitionId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
         self.written.forget(partition);
         self.tiers.forget(partition);
         self.all_revisions(partition).await

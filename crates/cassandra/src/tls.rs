@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use minutehand_ports::{ErrorClass, PortError};
 use openssl::error::ErrorStack;
-use openssl::ssl::{SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
+use openssl::ssl::{
+    SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion,
+};
 use openssl::x509::{X509StoreContextRef, X509VerifyResult};
 
 use crate::config::CassandraConfig;
@@ -20,16 +22,24 @@ pub(crate) struct Refusal(Arc<Mutex<Option<String>>>);
 impl Refusal {
     /// What was wrong with which certificate.
     pub(crate) fn reason(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn note(&self, error: X509VerifyResult, chain: &X509StoreContextRef) {
         let mut reason = error.error_string().to_owned();
         if let Some(certificate) = chain.current_cert() {
-            let subject =
-                certificate.subject_name().entries().filter_map(|entry| entry.data().to_string().ok());
+            let subject = certificate
+                .subject_name()
+                .entries()
+                .filter_map(|entry| entry.data().to_string().ok());
             let subject = subject.collect::<Vec<_>>().join(", ");
-            reason = format!("{reason} (subject '{subject}', valid until {})", certificate.not_after());
+            reason = format!(
+                "{reason} (subject '{subject}', valid until {})",
+                certificate.not_after()
+            );
         }
         tracing::warn!(reason, "refused the certificate of a Cassandra node");
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
@@ -37,14 +47,24 @@ impl Refusal {
 }
 
 /// A context that checks the servers' certificates, and shows this client's when there is one.
-pub(crate) fn context(config: &CassandraConfig) -> Result<(SslConnectorBuilder, Refusal), PortError> {
+pub(crate) fn context(
+    config: &CassandraConfig,
+) -> Result<(SslConnectorBuilder, Refusal), PortError> {
     let mut builder = SslConnector::builder(SslMethod::tls_client())
         .map_err(|error| failed("prepare TLS for Cassandra", "OpenSSL refused", error))?;
     builder
         .set_min_proto_version(Some(SslVersion::TLS1_2))
-        .map_err(|error| failed("prepare TLS for Cassandra", "OpenSSL refused TLS 1.2", error))?;
+        .map_err(|error| {
+            failed(
+                "prepare TLS for Cassandra",
+                "OpenSSL refused TLS 1.2",
+                error,
+            )
+        })?;
     if let Some(file) = &config.tls_ca_file {
-        builder.set_ca_file(file).map_err(|error| unreadable("cassandra.tls_ca_file", file, error))?;
+        builder
+            .set_ca_file(file)
+            .map_err(|error| unreadable("cassandra.tls_ca_file", file, error))?;
     }
     if let Some(file) = &config.tls_cert_file {
         builder
@@ -71,7 +91,10 @@ pub(crate) fn context(config: &CassandraConfig) -> Result<(SslConnectorBuilder, 
 }
 
 fn unreadable(setting: &str, file: &Path, error: ErrorStack) -> PortError {
-    let reason = format!("{setting} '{}' is missing, not PEM, or does not fit: {error}", file.display());
+    let reason = format!(
+        "{setting} '{}' is missing, not PEM, or does not fit: {error}",
+        file.display()
+    );
     failed("prepare TLS for Cassandra", &reason, error)
 }
 
@@ -89,10 +112,18 @@ mod tests {
         let file = folder.path().join("ca.pem");
         std::fs::write(&file, "no certificate").unwrap();
         for ca_file in [file, folder.path().join("missing.pem")] {
-            let config = CassandraConfig { tls_ca_file: Some(ca_file.clone()), ..CassandraConfig::default() };
-            let Err(error) = context(&config) else { panic!("{} was taken", ca_file.display()) };
+            let config = CassandraConfig {
+                tls_ca_file: Some(ca_file.clone()),
+                ..CassandraConfig::default()
+            };
+            let Err(error) = context(&config) else {
+                panic!("{} was taken", ca_file.display())
+            };
             assert_eq!(error.class, ErrorClass::Fatal);
-            assert!(error.reason.contains("ca_file") && error.reason.contains(&*ca_file.to_string_lossy()));
+            assert!(
+                error.reason.contains("ca_file")
+                    && error.reason.contains(&*ca_file.to_string_lossy())
+            );
         }
     }
 }

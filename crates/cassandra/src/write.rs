@@ -1,4 +1,5 @@
-//! Writing blocks: encoded, filed under their slices, made known, indexed; answered when all of it is durable.
+//! Writing blocks: encoded, filed under their slices, made known, indexed; answered when all of it
+//! is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -20,7 +21,8 @@ use crate::task_index::{self, IndexRow, Shelf};
 use crate::timetable::{CassandraTimetable, empty_block, number};
 use crate::written::{Bucket, Day};
 
-/// Small blocks of one slice go together up to this size: one mutation instead of several. Larger ones gain nothing.
+/// Small blocks of one slice go together up to this size: one mutation instead of several. Larger
+/// ones gain nothing.
 const BATCH_BYTES_MAX: usize = 16 * 1024;
 
 /// A block, ready to be stored.
@@ -53,26 +55,53 @@ impl CassandraTimetable {
         let with_index = self.task_index;
         let work = tokio::task::spawn_blocking(move || prepare(&blocks, with_index)).await;
         let work = work.map_err(|error| {
-            PortError::new(ErrorClass::Fatal, &action, "the blocks could not be encoded").caused_by(error)
+            PortError::new(
+                ErrorClass::Fatal,
+                &action,
+                "the blocks could not be encoded",
+            )
+            .caused_by(error)
         })?;
         let now = clock::now();
-        let Work { batches, index, mut days, mut buckets } = work;
+        let Work {
+            batches,
+            index,
+            mut days,
+            mut buckets,
+        } = work;
         let filed = self.file(&index, &action).await?;
-        days.extend(filed.iter().map(|((partition, day, _), held)| (*partition, *day, held.number())));
-        // What is past lives from now on, so what was made known when it was not may expire first: say it again.
+        days.extend(
+            filed
+                .iter()
+                .map(|((partition, day, _), held)| (*partition, *day, held.number())),
+        );
+        // What is past lives from now on, so what was made known when it was not may expire first:
+        // say it again.
         let is_past = |end: Timestamp| end <= now;
-        let past_days = take(&mut days, |(_, day, _)| is_past(day.plus_millis(time::DAY_MS)));
+        let past_days = take(&mut days, |(_, day, _)| {
+            is_past(day.plus_millis(time::DAY_MS))
+        });
         let past_buckets = take(&mut buckets, |(slice, _)| is_past(bucket_end(*slice)));
         self.written.retain_unknown(&mut days, &mut buckets);
 
         let mut requests: Vec<BoxFuture<'_, Result<(), PortError>>> = Vec::new();
-        let mut rows = days.len() + buckets.len() + past_days.len() + past_buckets.len() + index.len();
+        let mut rows =
+            days.len() + buckets.len() + past_days.len() + past_buckets.len() + index.len();
         rows += batches.iter().map(Vec::len).sum::<usize>();
-        requests.extend(days.union(&past_days).map(|day| self.write_day(*day, now, &action).boxed()));
         requests.extend(
-            buckets.union(&past_buckets).map(|bucket| self.write_bucket(*bucket, now, &action).boxed()),
+            days.union(&past_days)
+                .map(|day| self.write_day(*day, now, &action).boxed()),
         );
-        requests.extend(batches.into_iter().map(|batch| self.write_batch(batch, now, &action).boxed()));
+        requests.extend(
+            buckets
+                .union(&past_buckets)
+                .map(|bucket| self.write_bucket(*bucket, now, &action).boxed()),
+        );
+        requests.extend(
+            batches
+                .into_iter()
+                .map(|batch| self.write_batch(batch, now, &action).boxed()),
+        );
         requests.extend(index.into_iter().map(|row| {
             let shelf = *filed[&(row.partition, row.day, row.level)];
             self.write_index(row, shelf, now, &action).boxed()
@@ -92,14 +121,32 @@ impl CassandraTimetable {
     }
 
     /// Where the rows of the index go; held until they are acknowledged.
-    async fn file(&self, index: &[IndexRow], action: &str) -> Result<BTreeMap<Tier, Held>, PortError> {
-        let tiers: BTreeSet<Tier> = index.iter().map(|row| (row.partition, row.day, row.level)).collect();
-        let days = tiers.iter().map(|(partition, day, _)| (*partition, *day)).collect();
+    async fn file(
+        &self,
+        index: &[IndexRow],
+        action: &str,
+    ) -> Result<BTreeMap<Tier, Held>, PortError> {
+        let tiers: BTreeSet<Tier> = index
+            .iter()
+            .map(|row| (row.partition, row.day, row.level))
+            .collect();
+        let days = tiers
+            .iter()
+            .map(|(partition, day, _)| (*partition, *day))
+            .collect();
         self.learn_tiers(&days, action).await?;
-        Ok(tiers.into_iter().map(|tier| (tier, self.tiers.file(tier))).collect())
+        Ok(tiers
+            .into_iter()
+            .map(|tier| (tier, self.tiers.file(tier)))
+            .collect())
     }
 
-    async fn write_batch(&self, blocks: Vec<Encoded>, now: Timestamp, action: &str) -> Result<(), PortError> {
+    async fn write_batch(
+        &self,
+        blocks: Vec<Encoded>,
+        now: Timestamp,
+        action: &str,
+    ) -> Result<(), PortError> {
         let values = |block: Encoded| {
             let ttl = self.expiry.ttl_seconds(bucket_end(block.slice), now);
             let bytes = block.content.len() as i32;
@@ -122,29 +169,61 @@ impl CassandraTimetable {
         if values.len() == 1
             && let Some(only) = values.pop()
         {
-            let answer = self.session.execute_unpaged(&self.statements.write_block, only).await;
+            let answer = self
+                .session
+                .execute_unpaged(&self.statements.write_block, only)
+                .await;
             return answer.map(drop).map_err(|error| failed(action, error));
         }
         let mut batch = Batch::new(BatchType::Unlogged);
         batch.set_is_idempotent(true);
-        values.iter().for_each(|_| batch.append_statement(self.statements.write_block.clone()));
-        self.session.batch(&batch, values).await.map(drop).map_err(|error| failed(action, error))
+        values
+            .iter()
+            .for_each(|_| batch.append_statement(self.statements.write_block.clone()));
+        self.session
+            .batch(&batch, values)
+            .await
+            .map(drop)
+            .map_err(|error| failed(action, error))
     }
 
-    pub(crate) async fn write_day(&self, day: Day, now: Timestamp, action: &str) -> Result<(), PortError> {
+    pub(crate) async fn write_day(
+        &self,
+        day: Day,
+        now: Timestamp,
+        action: &str,
+    ) -> Result<(), PortError> {
         let (partition, day, level) = day;
         let ttl = self.expiry.ttl_seconds(day.plus_millis(time::DAY_MS), now);
         let values = (&self.region, number(partition), cql(day), level, ttl);
-        let answer = self.session.execute_unpaged(&self.statements.write_day, values).await;
+        let answer = self
+            .session
+            .execute_unpaged(&self.statements.write_day, values)
+            .await;
         answer.map(drop).map_err(|error| failed(action, error))
     }
 
-    async fn write_bucket(&self, bucket: Bucket, now: Timestamp, action: &str) -> Result<(), PortError> {
+    async fn write_bucket(
+        &self,
+        bucket: Bucket,
+        now: Timestamp,
+        action: &str,
+    ) -> Result<(), PortError> {
         let (slice, partition) = bucket;
         let ttl = self.expiry.ttl_seconds(bucket_end(slice), now);
         let day = cql(day_of(slice.bucket));
-        let values = (&self.region, number(partition), day, cql(slice.bucket), slice.number, ttl);
-        let answer = self.session.execute_unpaged(&self.statements.write_bucket, values).await;
+        let values = (
+            &self.region,
+            number(partition),
+            day,
+            cql(slice.bucket),
+            slice.number,
+            ttl,
+        );
+        let answer = self
+            .session
+            .execute_unpaged(&self.statements.write_bucket, values)
+            .await;
         answer.map(drop).map_err(|error| failed(action, error))
     }
 
@@ -155,7 +234,9 @@ impl CassandraTimetable {
         now: Timestamp,
         action: &str,
     ) -> Result<(), PortError> {
-        let ttl = self.expiry.ttl_seconds(row.day.plus_millis(time::DAY_MS), now);
+        let ttl = self
+            .expiry
+            .ttl_seconds(row.day.plus_millis(time::DAY_MS), now);
         let values = (
             &self.region,
             number(row.partition),
@@ -166,7 +247,10 @@ impl CassandraTimetable {
             row.entries,
             ttl,
         );
-        let answer = self.session.execute_unpaged(&self.statements.write_index, values).await;
+        let answer = self
+            .session
+            .execute_unpaged(&self.statements.write_index, values)
+            .await;
         answer.map(drop).map_err(|error| failed(action, error))
     }
 }
@@ -181,17 +265,30 @@ pub(crate) fn cql(at: Timestamp) -> CqlTimestamp {
 }
 
 /// Takes out of a set what is wanted.
-fn take<T: Ord + Copy>(set: &mut BTreeSet<T>, mut is_wanted: impl FnMut(&T) -> bool) -> BTreeSet<T> {
+fn take<T: Ord + Copy>(
+    set: &mut BTreeSet<T>,
+    mut is_wanted: impl FnMut(&T) -> bool,
+) -> BTreeSet<T> {
     let wanted: BTreeSet<T> = set.iter().copied().filter(|one| is_wanted(one)).collect();
     set.retain(|one| !wanted.contains(one));
     wanted
 }
 
 fn prepare(blocks: &[Block], with_index: bool) -> Work {
-    let index = if with_index { task_index::rows(blocks) } else { Vec::new() };
+    let index = if with_index {
+        task_index::rows(blocks)
+    } else {
+        Vec::new()
+    };
     let mut days = BTreeSet::new();
     if !with_index {
-        let unindexed = |block: &Block| (block.partition, day_of(block.bucket), task_index::NOT_INDEXED);
+        let unindexed = |block: &Block| {
+            (
+                block.partition,
+                day_of(block.bucket),
+                task_index::NOT_INDEXED,
+            )
+        };
         days.extend(blocks.iter().map(unindexed));
     }
     let mut buckets = BTreeSet::new();
@@ -202,7 +299,12 @@ fn prepare(blocks: &[Block], with_index: bool) -> Work {
         buckets.insert(bucket);
         add(slices.entry(bucket).or_default(), encoded);
     }
-    Work { batches: slices.into_values().flatten().collect(), index, days, buckets }
+    Work {
+        batches: slices.into_values().flatten().collect(),
+        index,
+        days,
+        buckets,
+    }
 }
 
 /// Adds a block to the last batch of its slice, or begins another.
@@ -219,7 +321,11 @@ fn add(batches: &mut Vec<Vec<Encoded>>, encoded: Encoded) {
 
 fn encode(block: &Block) -> Encoded {
     let content = block::encode(block);
-    let tasks = block.entries.iter().filter(|entry| matches!(entry.fact, Fact::Runs(_))).count();
+    let tasks = block
+        .entries
+        .iter()
+        .filter(|entry| matches!(entry.fact, Fact::Runs(_)))
+        .count();
     Encoded {
         partition: block.partition,
         slice: Slice::of(block.first_due()),

@@ -62,7 +62,13 @@ impl Written {
     /// Nothing will be written before a time any more, or it will be made known again.
     pub(crate) fn forget_before(&self, before: Timestamp) {
         let mut known = self.known();
-        let first = (Slice { bucket: before.floor_to_minute(), number: 0 }, PartitionId::own(0));
+        let first = (
+            Slice {
+                bucket: before.floor_to_minute(),
+                number: 0,
+            },
+            PartitionId::own(0),
+        );
         known.buckets = known.buckets.split_off(&first);
     }
 }
@@ -75,13 +81,28 @@ mod tests {
     fn only_what_is_unknown_is_left_to_write() {
         let written = Written::default();
         let at = |minute: i64| Timestamp::from_millis(minute * 60_000);
-        let bucket = |minute| (Slice { bucket: at(minute), number: 0 }, PartitionId::own(0));
+        let bucket = |minute| {
+            (
+                Slice {
+                    bucket: at(minute),
+                    number: 0,
+                },
+                PartitionId::own(0),
+            )
+        };
         let day = (PartitionId::own(0), at(0), 0);
-        let (days, buckets) = (BTreeSet::from([day]), BTreeSet::from([bucket(1), bucket(2)]));
+        let (days, buckets) = (
+            BTreeSet::from([day]),
+            BTreeSet::from([bucket(1), bucket(2)]),
+        );
         written.acknowledged(days.clone(), buckets.clone());
-        let (mut new_days, mut new_buckets) = (days.clone(), BTreeSet::from([bucket(2), bucket(3)]));
+        let (mut new_days, mut new_buckets) =
+            (days.clone(), BTreeSet::from([bucket(2), bucket(3)]));
         written.retain_unknown(&mut new_days, &mut new_buckets);
-        assert_eq!((new_days.len(), new_buckets), (0, BTreeSet::from([bucket(3)])));
+        assert_eq!(
+            (new_days.len(), new_buckets),
+            (0, BTreeSet::from([bucket(3)]))
+        );
         written.forget_before(at(2));
         let (mut days, mut buckets) = (days, buckets);
         written.retain_unknown(&mut days, &mut buckets);

@@ -30,7 +30,8 @@ pub struct Console {
 }
 
 impl Console {
-    /// The process's own streams. Colour is used on a terminal only, and not when `NO_COLOR` is set.
+    /// The process's own streams. Colour is used on a terminal only, and not when `NO_COLOR` is
+    /// set.
     #[must_use]
     pub fn of_process() -> Console {
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -54,20 +55,31 @@ impl Console {
 
     /// Prints a line of data.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
-        let written = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.write_all(b"\n"));
+        let written = self
+            .stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| self.stdout.write_all(b"\n"));
         written.map_err(|error| write_failure(&error))
     }
 
     /// Prints a value as one line of JSON.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(|error| {
-            Failure::new(Exit::Failed, format!("could not write the answer as JSON: {error}"))
+            Failure::new(
+                Exit::Failed,
+                format!("could not write the answer as JSON: {error}"),
+            )
         })?;
         self.line(&text)
     }
 
     /// Prints a table, or a sentence when it has no rows.
-    pub fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>, none: &str) -> Result<(), Failure> {
+    pub fn table(
+        &mut self,
+        head: &[&str],
+        rows: Vec<Vec<String>>,
+        none: &str,
+    ) -> Result<(), Failure> {
         if rows.is_empty() {
             return self.note(none);
         }
@@ -99,8 +111,13 @@ impl Console {
         let _ = self.stderr.flush();
         let mut answer = String::new();
         let read = self.stdin.read_line(&mut answer);
-        read.map_err(|error| Failure::new(Exit::Failed, format!("could not read the answer: {error}")))?;
-        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+        read.map_err(|error| {
+            Failure::new(Exit::Failed, format!("could not read the answer: {error}"))
+        })?;
+        Ok(matches!(
+            answer.trim().to_ascii_lowercase().as_str(),
+            "y" | "yes"
+        ))
     }
 
     /// Takes standard input; a second call gets an empty one.
@@ -118,18 +135,24 @@ impl Console {
         };
         match read {
             Ok(()) => Ok(bytes),
-            Err(error) => {
-                Err(Failure::new(Exit::Failed, format!("could not read {}: {error}", path.display())))
-            }
+            Err(error) => Err(Failure::new(
+                Exit::Failed,
+                format!("could not read {}: {error}", path.display()),
+            )),
         }
     }
 
-    /// Prints how a command failed: one line and a hint; with `json` the problem on standard output, too.
+    /// Prints how a command failed: one line and a hint; with `json` the problem on standard
+    /// output, too.
     pub fn failure(&mut self, failure: &Failure, json: bool) {
         if failure.message.is_empty() {
             return;
         }
-        let (red, plain) = if self.colour { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
+        let (red, plain) = if self.colour {
+            ("\x1b[31m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
         let _ = writeln!(self.stderr, "{red}error{plain}: {}", failure.message);
         if let Some(hint) = &failure.hint {
             let _ = writeln!(self.stderr, "hint: {hint}");
@@ -145,11 +168,16 @@ impl Console {
 fn write_failure(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::silent(Exit::Failed),
-        _ => Failure::new(Exit::Failed, format!("could not write to standard output: {error}")),
+        _ => Failure::new(
+            Exit::Failed,
+            format!("could not write to standard output: {error}"),
+        ),
     }
 }
 
 fn system_now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }

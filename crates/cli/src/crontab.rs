@@ -6,20 +6,21 @@ use bytes::Bytes;
 use minutehand_api::Schedule;
 use minutehand_calendar::Zone;
 use minutehand_crontab::{
-    Entry, Format, Known, Line, LineError, RANDOM_DELAY_MINUTES_MAX, Timing, Undecided, content, file_labels,
-    follow, id_prefix, parse,
+    Entry, Format, Known, Line, LineError, RANDOM_DELAY_MINUTES_MAX, Timing, Undecided, content,
+    file_labels, follow, id_prefix, parse,
 };
 use minutehand_model::limits::JITTER_MS_MAX;
 use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
-    ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision, QueueName,
-    RecurrenceSpec, RetryPolicy, ScheduleDefinition, ScheduleId,
+    ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision,
+    QueueName, RecurrenceSpec, RetryPolicy, ScheduleDefinition, ScheduleId,
 };
 use serde_json::Value;
 
 /// The queue of schedules that come from crontabs.
 pub const QUEUE_DEFAULT: &str = "crontab";
-/// The header that says which executor runs an execution, whatever its queue: the payload describes a command.
+/// The header that says which executor runs an execution, whatever its queue: the payload describes
+/// a command.
 const EXECUTOR_HEADER: (&str, &str) = ("minutehand-executor", "process");
 /// The header that names the user of a system crontab's line.
 const USER_HEADER: &str = "minutehand-user";
@@ -89,9 +90,9 @@ pub struct UndecidedFile {
 
 /// Plans the schedules of crontabs, each under the id it has when it is made for the first time.
 ///
-/// What cron does is kept: a line runs on the clock of `CRON_TZ`, else of `zone`; it is not run again when it fails;
-/// what was missed while the scheduler was down is not made up for; runs may overlap; and a run that a crash
-/// interrupts is not repeated.
+/// What cron does is kept: a line runs on the clock of `CRON_TZ`, else of `zone`; it is not run
+/// again when it fails; what was missed while the scheduler was down is not made up for; runs may
+/// overlap; and a run that a crash interrupts is not repeated.
 ///
 /// # Errors
 /// The first file whose format cannot be told.
@@ -108,15 +109,30 @@ pub fn plan(
         let lines = crontab.entries.into_iter().map(|entry| {
             let (kind, definition) = definition(&entry, queue, zone);
             let id = ScheduleId::parse("unnamed").expect("a valid id");
-            Planned { path: file.path.clone(), entry, id, kind, definition }
+            Planned {
+                path: file.path.clone(),
+                entry,
+                id,
+                kind,
+                definition,
+            }
         });
         let (path, prefix) = (file.path.clone(), prefix.to_owned());
-        let mut planned =
-            PlannedFile { path, lines: lines.collect(), refused: crontab.errors, prefix, label };
+        let mut planned = PlannedFile {
+            path,
+            lines: lines.collect(),
+            refused: crontab.errors,
+            prefix,
+            label,
+        };
         planned.follow(&[]);
         Ok(planned)
     };
-    files.iter().zip(file_labels(&paths)).map(plan_file).collect()
+    files
+        .iter()
+        .zip(file_labels(&paths))
+        .map(plan_file)
+        .collect()
 }
 
 impl PlannedFile {
@@ -126,12 +142,14 @@ impl PlannedFile {
         id_prefix(&self.prefix, &self.label)
     }
 
-    /// Gives each line the schedule that was made of it before, also when the line has been edited since; answers the
-    /// schedules that no line makes any more.
+    /// Gives each line the schedule that was made of it before, also when the line has been edited
+    /// since; answers the schedules that no line makes any more.
     pub fn follow(&mut self, known: &[Known]) -> Vec<ScheduleId> {
         // What runs at a start has no schedule to find: it is named behind the others.
-        let (mut recurring, mut at_start): (Vec<&mut Planned>, Vec<&mut Planned>) =
-            self.lines.iter_mut().partition(|line| line.kind == PlannedKind::Recurring);
+        let (mut recurring, mut at_start): (Vec<&mut Planned>, Vec<&mut Planned>) = self
+            .lines
+            .iter_mut()
+            .partition(|line| line.kind == PlannedKind::Recurring);
         let line = |planned: &&mut Planned| Line {
             content: planned.entry.content(),
             timing: timing(&planned.definition),
@@ -141,14 +159,21 @@ impl PlannedFile {
         for (planned, id) in recurring.iter_mut().zip(&followed.ids) {
             planned.id = id.clone();
         }
-        let taken: Vec<Known> =
-            followed.ids.into_iter().zip(lines).map(|(id, line)| Known { id, line }).collect();
+        let taken: Vec<Known> = followed
+            .ids
+            .into_iter()
+            .zip(lines)
+            .map(|(id, line)| Known { id, line })
+            .collect();
         let never = |planned: &&mut Planned| Line {
             content: format!("{}\0@reboot", planned.entry.content()),
             timing: "@reboot".to_owned(),
         };
         let lines: Vec<Line> = at_start.iter().map(never).collect();
-        for (planned, id) in at_start.iter_mut().zip(follow(&self.prefix, &self.label, &lines, &taken).ids) {
+        for (planned, id) in at_start
+            .iter_mut()
+            .zip(follow(&self.prefix, &self.label, &lines, &taken).ids)
+        {
             planned.id = id;
         }
         followed.gone
@@ -159,9 +184,19 @@ impl PlannedFile {
 #[must_use]
 pub fn known_line(id: &ScheduleId, definition: &ScheduleDefinition) -> Option<Known> {
     let action = &definition.action;
-    let user = action.headers.iter().find(|(name, _)| name == USER_HEADER).map(|(_, user)| user.as_str());
+    let user = action
+        .headers
+        .iter()
+        .find(|(name, _)| name == USER_HEADER)
+        .map(|(_, user)| user.as_str());
     let content = content_of(&serde_json::from_slice(&action.payload).ok()?, user)?;
-    Some(Known { id: id.clone(), line: Line { content, timing: timing(definition) } })
+    Some(Known {
+        id: id.clone(),
+        line: Line {
+            content,
+            timing: timing(definition),
+        },
+    })
 }
 
 /// The same of a schedule as the API shows it.
@@ -169,19 +204,31 @@ pub(crate) fn known_line_of(schedule: &Schedule) -> Option<Known> {
     let id = ScheduleId::parse(&schedule.id).ok()?;
     let definition = schedule.definition.as_ref()?;
     let payload = serde_json::from_str(definition.payload.as_ref()?).ok()?;
-    let content = content_of(&payload, definition.headers.get(USER_HEADER).map(String::as_str))?;
+    let content = content_of(
+        &payload,
+        definition.headers.get(USER_HEADER).map(String::as_str),
+    )?;
     let timing = timing_text(definition.cron.as_ref()?, definition.time_zone.as_ref()?);
-    Some(Known { id, line: Line { content, timing } })
+    Some(Known {
+        id,
+        line: Line { content, timing },
+    })
 }
 
 fn content_of(payload: &Value, user: Option<&str>) -> Option<String> {
     let command = payload.get("argv")?.as_array()?.last()?.as_str()?;
-    Some(content(user, command, payload.get("stdin").and_then(Value::as_str)))
+    Some(content(
+        user,
+        command,
+        payload.get("stdin").and_then(Value::as_str),
+    ))
 }
 
 fn timing(definition: &ScheduleDefinition) -> String {
     match &definition.recurrence {
-        RecurrenceSpec::Cron { expression, zone, .. } => timing_text(expression, zone),
+        RecurrenceSpec::Cron {
+            expression, zone, ..
+        } => timing_text(expression, zone),
         RecurrenceSpec::Interval { every_ms, .. } => format!("every {every_ms} ms"),
     }
 }
@@ -196,7 +243,12 @@ fn format_of(file: &CrontabFile, users: &[String]) -> Result<Format, UndecidedFi
         let is_user = |word: &str| users.iter().any(|user| user == word);
         Format::detect(&file.path, &text, &is_user)
     };
-    file.format.map_or_else(detect, Ok).map_err(|reason| UndecidedFile { path: file.path.clone(), reason })
+    file.format
+        .map_or_else(detect, Ok)
+        .map_err(|reason| UndecidedFile {
+            path: file.path.clone(),
+            reason,
+        })
 }
 
 fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, ScheduleDefinition) {
@@ -204,20 +256,33 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
         Timing::AtStart => (PlannedKind::AtStart, "@reboot".to_owned()),
         Timing::Cron(expression) => {
             // Fields may stand apart by tabs and several spaces; a schedule shows them by one.
-            (PlannedKind::Recurring, expression.split_whitespace().collect::<Vec<_>>().join(" "))
+            (
+                PlannedKind::Recurring,
+                expression.split_whitespace().collect::<Vec<_>>().join(" "),
+            )
         }
     };
     let zone = entry.zone.as_ref().unwrap_or(zone).name().to_owned();
     let executor = (EXECUTOR_HEADER.0.to_owned(), EXECUTOR_HEADER.1.to_owned());
-    let user = entry.user.iter().map(|user| (USER_HEADER.to_owned(), user.clone()));
+    let user = entry
+        .user
+        .iter()
+        .map(|user| (USER_HEADER.to_owned(), user.clone()));
     let definition = ScheduleDefinition {
-        recurrence: RecurrenceSpec::Cron { expression, zone, dst: DstRule::Vixie },
+        recurrence: RecurrenceSpec::Cron {
+            expression,
+            zone,
+            dst: DstRule::Vixie,
+        },
         exclude: Vec::new(),
         start: None,
         end: None,
         runs_max: None,
         jitter_ms: i64::from(entry.random_delay_minutes) * MINUTE_MS,
-        misfire: MisfirePolicy { rule: MisfireRule::None, ..MisfirePolicy::default() },
+        misfire: MisfirePolicy {
+            rule: MisfireRule::None,
+            ..MisfirePolicy::default()
+        },
         overlap: OverlapPolicy::AllowAll,
         pause_on_failure: false,
         run_timeout_ms: None,
@@ -235,8 +300,11 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
 }
 /// What the process executor reads: program and arguments, environment, standard input.
 fn payload(entry: &Entry) -> Bytes {
-    let environment: serde_json::Map<String, serde_json::Value> =
-        entry.environment.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let environment: serde_json::Map<String, serde_json::Value> = entry
+        .environment
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
     let mut payload = serde_json::json!({ "argv": entry.argv() });
     if !environment.is_empty() {
         payload["env"] = environment.into();
@@ -250,19 +318,29 @@ fn payload(entry: &Entry) -> Bytes {
 /// The names in this machine's list of users; none where there is no list.
 fn user_names() -> Vec<String> {
     let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect()
+    text.lines()
+        .filter_map(|line| line.split(':').next())
+        .map(str::to_owned)
+        .collect()
 }
 
-/// The zone of this machine's clock: `TZ`, `/etc/timezone` or the target of `/etc/localtime`; else UTC.
+/// The zone of this machine's clock: `TZ`, `/etc/timezone` or the target of `/etc/localtime`; else
+/// UTC.
 #[must_use]
 pub fn machine_zone() -> Zone {
-    let variable = std::env::var("TZ").ok().map(|zone| zone.trim_start_matches(':').to_owned());
+    let variable = std::env::var("TZ")
+        .ok()
+        .map(|zone| zone.trim_start_matches(':').to_owned());
     let file = std::fs::read_to_string("/etc/timezone").ok();
     let link = std::fs::read_link(Path::new("/etc/localtime")).ok();
     let linked = link.and_then(|path| {
         let text = path.to_string_lossy().into_owned();
-        text.split_once("zoneinfo/").map(|(_, name)| name.to_owned())
+        text.split_once("zoneinfo/")
+            .map(|(_, name)| name.to_owned())
     });
     let candidates = [variable, file, linked].into_iter().flatten();
-    candidates.filter_map(|name| Zone::parse(name.trim()).ok()).next().unwrap_or_else(Zone::utc)
+    candidates
+        .filter_map(|name| Zone::parse(name.trim()).ok())
+        .next()
+        .unwrap_or_else(Zone::utc)
 }

@@ -21,7 +21,8 @@ pub enum Exit {
     Conflict = 4,
     /// 5: the input was refused for what it says.
     Refused = 5,
-    /// 6: the server cannot be reached, or cannot do it now (a full disk, too many requests, no owner yet).
+    /// 6: the server cannot be reached, or cannot do it now (a full disk, too many requests, no
+    /// owner yet).
     Unreachable = 6,
     /// 7: the server refuses the token, or does not let it do this.
     Denied = 7,
@@ -90,14 +91,20 @@ pub struct Failure {
     pub message: String,
     /// What to try, in one line.
     pub hint: Option<String>,
-    /// The answer of a server, or more than the message says: members of the problem document that `--json` prints.
+    /// The answer of a server, or more than the message says: members of the problem document that
+    /// `--json` prints.
     pub problem: Option<serde_json::Value>,
 }
 
 impl Failure {
     /// A failure without a hint.
     pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
-        Failure { exit, message: message.into(), hint: None, problem: None }
+        Failure {
+            exit,
+            message: message.into(),
+            hint: None,
+            problem: None,
+        }
     }
 
     /// The same with something to try.
@@ -107,8 +114,8 @@ impl Failure {
         self
     }
 
-    /// The failure as a problem document (RFC 9457): the server's own where it sent one, always with `exit`, and with
-    /// `hint` where there is one.
+    /// The failure as a problem document (RFC 9457): the server's own where it sent one, always
+    /// with `exit`, and with `hint` where there is one.
     #[must_use]
     pub fn as_problem(&self) -> serde_json::Value {
         let mut problem = serde_json::Map::new();
@@ -158,7 +165,9 @@ impl From<SettingsError> for Failure {
         };
         let failure = Failure::new(Exit::Usage, message);
         match error {
-            SettingsError::Unknown { .. } | SettingsError::Section { .. } | SettingsError::Outside { .. } => {
+            SettingsError::Unknown { .. }
+            | SettingsError::Section { .. }
+            | SettingsError::Outside { .. } => {
                 failure.with_hint("minutehand config show lists all settings")
             }
             _ => failure,

@@ -14,7 +14,8 @@ const COUNT_MAX: usize = 10_000;
 /// Clock changes that are described.
 const NOTES_MAX: usize = 2;
 
-/// A question, as a line of the batch protocol asks it. What is left out has the default of the flag.
+/// A question, as a line of the batch protocol asks it. What is left out has the default of the
+/// flag.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
@@ -47,7 +48,8 @@ pub(crate) struct Defaults {
 pub struct Fault {
     /// What is wrong.
     pub message: String,
-    /// The character of the expression at which the fault begins, from 1, when it lies in the expression.
+    /// The character of the expression at which the fault begins, from 1, when it lies in the
+    /// expression.
     pub column: Option<usize>,
     /// The expression with carets under the fault.
     #[serde(skip)]
@@ -56,7 +58,11 @@ pub struct Fault {
 
 impl Fault {
     fn elsewhere(message: impl Into<String>) -> Fault {
-        Fault { message: message.into(), column: None, picture: None }
+        Fault {
+            message: message.into(),
+            column: None,
+            picture: None,
+        }
     }
 
     fn in_expression(text: &str, error: &CronParseError) -> Fault {
@@ -87,17 +93,28 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
 
 impl Understood {
     pub(crate) fn of(question: &Question, defaults: &Defaults) -> Result<Understood, Fault> {
-        // A zone in front of the expression counts where none was asked for; next to another one it is refused.
-        let asked = question.tz.as_deref().or(defaults.tz.as_deref()).map(Zone::parse);
-        let asked = asked.transpose().map_err(|error| Fault::elsewhere(error.to_string()))?;
+        // A zone in front of the expression counts where none was asked for; next to another one it
+        // is refused.
+        let asked = question
+            .tz
+            .as_deref()
+            .or(defaults.tz.as_deref())
+            .map(Zone::parse);
+        let asked = asked
+            .transpose()
+            .map_err(|error| Fault::elsewhere(error.to_string()))?;
         let dst = question.dst.unwrap_or(defaults.dst);
         let from = match &question.from {
-            Some(text) => timestamp(text).map_err(|message| Fault::elsewhere(format!("from: {message}")))?,
+            Some(text) => {
+                timestamp(text).map_err(|message| Fault::elsewhere(format!("from: {message}")))?
+            }
             None => defaults.from,
         };
         let n = question.n.unwrap_or(defaults.n);
         if !(1..=COUNT_MAX).contains(&n) {
-            return Err(Fault::elsewhere(format!("n must be from 1 to {COUNT_MAX}, got {n}")));
+            return Err(Fault::elsewhere(format!(
+                "n must be from 1 to {COUNT_MAX}, got {n}"
+            )));
         }
         let recurrence = Recurrence::parse(&question.expr, asked.as_ref(), dst, ANCHOR_DEFAULT)
             .map_err(|error| Fault::in_expression(&question.expr, &error))?;
@@ -105,16 +122,26 @@ impl Understood {
             Recurrence::Cron(cron) => cron.zone.clone(),
             Recurrence::Interval(_) => interval_zone(&question.expr, asked),
         };
-        Ok(Understood { calendar: Calendar::new(recurrence), zone, dst, from, n })
+        Ok(Understood {
+            calendar: Calendar::new(recurrence),
+            zone,
+            dst,
+            from,
+            n,
+        })
     }
 
     /// The next times, fewer when there are no more.
     pub(crate) fn next(&self) -> Vec<Timestamp> {
-        self.calendar.between(self.from.plus_millis(1), Timestamp::MAX).take(self.n).collect()
+        self.calendar
+            .between(self.from.plus_millis(1), Timestamp::MAX)
+            .take(self.n)
+            .collect()
     }
 }
 
-/// The clock that an interval's times are shown on: the zone asked for, else the one in front of it.
+/// The clock that an interval's times are shown on: the zone asked for, else the one in front of
+/// it.
 fn interval_zone(expression: &str, asked: Option<Zone>) -> Zone {
     let written = || split_zone(expression).ok().and_then(|(zone, _)| zone);
     asked.or_else(written).unwrap_or_else(Zone::utc)
@@ -160,7 +187,10 @@ impl Answer {
         let notes = understood.calendar.notes(understood.from, NOTES_MAX);
         Answer {
             next: times.iter().map(ToString::to_string).collect(),
-            local: times.iter().map(|at| local_text(*at, &understood.zone)).collect(),
+            local: times
+                .iter()
+                .map(|at| local_text(*at, &understood.zone))
+                .collect(),
             expression: question.expr.clone(),
             words: understood.calendar.recurrence.describe(),
             zone: understood.zone.name().to_owned(),
@@ -193,6 +223,10 @@ pub(crate) fn local_text(at: Timestamp, zone: &Zone) -> String {
     let local = jiff::Timestamp::from_millisecond(at.as_millis())
         .ok()
         .zip(TimeZone::get(zone.name()).ok())
-        .map(|(at, rules)| at.to_zoned(rules).strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string());
+        .map(|(at, rules)| {
+            at.to_zoned(rules)
+                .strftime("%a %Y-%m-%d %H:%M:%S %Z")
+                .to_string()
+        });
     local.unwrap_or_else(|| at.to_string())
 }

@@ -15,8 +15,8 @@ pub trait Commands: Send + Sync {
     /// Runs everything in one process until it is told to stop.
     async fn dev(&self, args: DevArgs) -> Result<(), Failure>;
 
-    /// Becomes the laboratory's program, which `sim` and `bench` have moved to, given these words; returns only when
-    /// that is not possible.
+    /// Becomes the laboratory's program, which `sim` and `bench` have moved to, given these words;
+    /// returns only when that is not possible.
     fn lab(&self, words: Vec<OsString>) -> Failure;
 
     /// Runs a role of a cluster until it is told to stop.
@@ -37,15 +37,19 @@ pub trait Commands: Send + Sync {
         Err(without_cluster("schema status"))
     }
 
-    /// Every setting that `dev` (or, where the arguments say so, a cluster's role) would run with, given the same
-    /// arguments, in the order of the documentation. Secrets are left out or masked here.
+    /// Every setting that `dev` (or, where the arguments say so, a cluster's role) would run with,
+    /// given the same arguments, in the order of the documentation. Secrets are left out or masked
+    /// here.
     fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure>;
 }
 
 /// The program was built without the cluster's adapters.
 fn without_cluster(verb: &str) -> Failure {
-    Failure::new(Exit::Failed, format!("this build has no cluster, so there is no `{verb}`"))
-        .with_hint("build it with `cargo build --release --package minutehand --features cluster`")
+    Failure::new(
+        Exit::Failed,
+        format!("this build has no cluster, so there is no `{verb}`"),
+    )
+    .with_hint("build it with `cargo build --release --package minutehand --features cluster`")
 }
 
 /// One thing that a cluster needs in Kafka, Cassandra or etcd.

@@ -1,11 +1,13 @@
 //! The command line of Minutehand.
 //!
-//! [`Cli`] is everything that can be typed, [`run`] carries it out. What needs the scheduler itself (`dev`, a
-//! cluster's roles and schema, and the settings behind `config show`) is asked of the program that links this crate, through
-//! [`Commands`]; everything else is done here: the verbs that talk to a server do so over its HTTP API.
+//! [`Cli`] is everything that can be typed, [`run`] carries it out. What needs the scheduler itself
+//! (`dev`, a cluster's roles and schema, and the settings behind `config show`) is asked of the
+//! program that links this crate, through [`Commands`]; everything else is done here: the verbs
+//! that talk to a server do so over its HTTP API.
 //!
-//! Data goes to standard output, everything said about it to standard error. With `--json` standard output carries
-//! JSON only: one object, or one per line. The exit code tells scripts what happened, see [`Exit`].
+//! Data goes to standard output, everything said about it to standard error. With `--json` standard
+//! output carries JSON only: one object, or one per line. The exit code tells scripts what
+//! happened, see [`Exit`].
 
 mod args;
 mod client;
@@ -23,8 +25,8 @@ pub use args::{
 };
 pub use console::Console;
 pub use crontab::{
-    CrontabFile, Planned, PlannedFile, PlannedKind, QUEUE_DEFAULT, UndecidedFile, known_line, machine_zone,
-    plan,
+    CrontabFile, Planned, PlannedFile, PlannedKind, QUEUE_DEFAULT, UndecidedFile, known_line,
+    machine_zone, plan,
 };
 pub use exit::{Exit, Failure};
 pub use explain::{Answer, Fault, Question};

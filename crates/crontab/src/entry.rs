@@ -33,8 +33,8 @@ pub struct Entry {
     pub user: Option<String>,
     /// What is given to the shell: the text before the first unescaped `%`, with `\%` read as `%`.
     pub command: String,
-    /// What the command reads from standard input: the text after the first unescaped `%`, with every further one
-    /// read as a line end. `None` when there is no such `%`.
+    /// What the command reads from standard input: the text after the first unescaped `%`, with
+    /// every further one read as a line end. `None` when there is no such `%`.
     pub stdin: Option<String>,
     /// The variables set above it.
     pub environment: Environment,
@@ -51,10 +51,15 @@ impl Entry {
         content(self.user.as_deref(), &self.command, self.stdin.as_deref())
     }
 
-    /// The program and arguments that run the command: the shell that `SHELL=` names, else `/bin/sh`, with `-c`.
+    /// The program and arguments that run the command: the shell that `SHELL=` names, else
+    /// `/bin/sh`, with `-c`.
     #[must_use]
     pub fn argv(&self) -> [String; 3] {
-        let shell = self.environment.get("SHELL").filter(|shell| !shell.is_empty()).unwrap_or("/bin/sh");
+        let shell = self
+            .environment
+            .get("SHELL")
+            .filter(|shell| !shell.is_empty())
+            .unwrap_or("/bin/sh");
         [shell.to_owned(), "-c".to_owned(), self.command.clone()]
     }
 }

@@ -12,12 +12,17 @@ impl Environment {
     /// The value of a variable; `Some("")` when it was set to nothing, as `MAILTO=""` is.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.variables
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// All variables, in the order in which they were first set.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether nothing was set.
@@ -27,7 +32,11 @@ impl Environment {
     }
 
     pub(crate) fn set(&mut self, assignment: Assignment) {
-        match self.variables.iter_mut().find(|(known, _)| *known == assignment.name) {
+        match self
+            .variables
+            .iter_mut()
+            .find(|(known, _)| *known == assignment.name)
+        {
             Some((_, value)) => *value = assignment.value,
             None => self.variables.push((assignment.name, assignment.value)),
         }
@@ -43,10 +52,12 @@ pub(crate) struct Assignment {
     pub(crate) value_at: usize,
 }
 
-/// Reads a line as an assignment: `None` when it is none, an error (with its byte in the line) when it is a bad one.
+/// Reads a line as an assignment: `None` when it is none, an error (with its byte in the line) when
+/// it is a bad one.
 ///
-/// As in Vixie cron: blanks around the equals sign mean nothing; name and value may stand in matching quotes;
-/// an unquoted value goes to the end of the line without the blanks there; nothing is expanded.
+/// As in Vixie cron: blanks around the equals sign mean nothing; name and value may stand in
+/// matching quotes; an unquoted value goes to the end of the line without the blanks there; nothing
+/// is expanded.
 pub(crate) fn assignment(line: &str) -> Option<Result<Assignment, (usize, Reason)>> {
     let start = line.len() - line.trim_start().len();
     let (name, after_name) = match quoted(line, start) {
@@ -54,7 +65,9 @@ pub(crate) fn assignment(line: &str) -> Option<Result<Assignment, (usize, Reason
         Some(Err(_)) => return None,
         None => {
             let rest = &line[start..];
-            let length = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
+            let length = rest
+                .find(|c: char| c == '=' || c.is_whitespace())
+                .unwrap_or(rest.len());
             (&rest[..length], start + length)
         }
     };
@@ -65,11 +78,13 @@ pub(crate) fn assignment(line: &str) -> Option<Result<Assignment, (usize, Reason
         return Some(Err((start, reason)));
     }
     let value_at = line.len() - value.trim_start().len();
-    Some(read_value(line, value_at).map(|(value, value_at)| Assignment {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        value_at,
-    }))
+    Some(
+        read_value(line, value_at).map(|(value, value_at)| Assignment {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            value_at,
+        }),
+    )
 }
 
 fn check_name(name: &str, is_quoted: bool) -> Result<(), Reason> {
@@ -96,9 +111,13 @@ fn read_value(line: &str, at: usize) -> Result<(&str, usize), (usize, Reason)> {
     }
 }
 
-/// The text in quotes that begins at a byte and the byte after the closing quote; the quote when it is not closed.
+/// The text in quotes that begins at a byte and the byte after the closing quote; the quote when it
+/// is not closed.
 fn quoted(line: &str, at: usize) -> Option<Result<(&str, usize), char>> {
-    let quote = line[at..].chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let quote = line[at..]
+        .chars()
+        .next()
+        .filter(|c| matches!(c, '"' | '\''))?;
     let inner = &line[at + 1..];
     Some(match inner.find(quote) {
         Some(length) => Ok((&inner[..length], at + 1 + length + 1)),
@@ -111,8 +130,11 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Option<Result<(String, String), (usize, String)>> {
-        assignment(line)
-            .map(|result| result.map(|a| (a.name, a.value)).map_err(|(at, reason)| (at, reason.to_string())))
+        assignment(line).map(|result| {
+            result
+                .map(|a| (a.name, a.value))
+                .map_err(|(at, reason)| (at, reason.to_string()))
+        })
     }
 
     #[test]
@@ -129,9 +151,19 @@ mod tests {
             ("E=it's", "E", "it's"),
         ];
         for (line, name, value) in cases {
-            assert_eq!(read(line), Some(Ok((name.to_owned(), value.to_owned()))), "{line}");
+            assert_eq!(
+                read(line),
+                Some(Ok((name.to_owned(), value.to_owned()))),
+                "{line}"
+            );
         }
-        for line in ["* * * * * X=1 env", "@reboot A=b c", "0 5 * * 1 tar -zcf a.tgz /home", "\"a b", ""] {
+        for line in [
+            "* * * * * X=1 env",
+            "@reboot A=b c",
+            "0 5 * * 1 tar -zcf a.tgz /home",
+            "\"a b",
+            "",
+        ] {
             assert_eq!(read(line), None, "{line}");
         }
     }
@@ -139,10 +171,22 @@ mod tests {
     #[test]
     fn bad_assignments_point_at_the_fault() {
         let cases = [
-            ("A='open", 2, "the value begins with ' but has no second ' at its end"),
+            (
+                "A='open",
+                2,
+                "the value begins with ' but has no second ' at its end",
+            ),
             ("A=\"a\" b", 6, "text after the closing quote of a value"),
-            ("*/5=x", 0, "\"*/5\" is not the name of a variable; one begins with a letter or _"),
-            ("=x", 0, "\"\" is not the name of a variable; one begins with a letter or _"),
+            (
+                "*/5=x",
+                0,
+                "\"*/5\" is not the name of a variable; one begins with a letter or _",
+            ),
+            (
+                "=x",
+                0,
+                "\"\" is not the name of a variable; one begins with a letter or _",
+            ),
         ];
         for (line, at, message) in cases {
             assert_eq!(read(line), Some(Err((at, message.to_owned()))), "{line}");

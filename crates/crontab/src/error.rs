@@ -75,7 +75,9 @@ pub enum Reason {
     #[error("{0}")]
     Zone(ZoneError),
     /// `RANDOM_DELAY` is no number of minutes, or a larger one than a day has.
-    #[error("RANDOM_DELAY is {given:?}; it must be a number of minutes from 0 to {RANDOM_DELAY_MINUTES_MAX}")]
+    #[error(
+        "RANDOM_DELAY is {given:?}; it must be a number of minutes from 0 to {RANDOM_DELAY_MINUTES_MAX}"
+    )]
     RandomDelay {
         /// What stands there, cut to 40 characters.
         given: String,

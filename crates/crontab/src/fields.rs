@@ -14,7 +14,9 @@ pub(crate) struct Fields {
 pub(crate) fn split_fields(line: &str) -> Option<Fields> {
     let start = line.len() - line.trim_start_matches(BLANKS).len();
     // What follows the dash follows it at once: `- 0 1 * * * x` has a dash for its minute.
-    let quiet = line[start..].strip_prefix('-').is_some_and(|rest| !rest.starts_with(BLANKS));
+    let quiet = line[start..]
+        .strip_prefix('-')
+        .is_some_and(|rest| !rest.starts_with(BLANKS));
     let start = start + usize::from(quiet);
     let wanted = if line[start..].starts_with('@') { 1 } else { 5 };
     let mut end = start;
@@ -37,10 +39,13 @@ pub(crate) fn looks_like_time(word: &str) -> bool {
     word.starts_with('*')
         || word == "?"
         || word.starts_with(|c: char| c.is_ascii_digit())
-            && word.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '/' | ',' | '-'))
+            && word
+                .chars()
+                .all(|c| c.is_ascii_digit() || matches!(c, '*' | '/' | ',' | '-'))
 }
 
-/// Whether a word can be a user's name; those of a directory may have a domain (`user@corp.example`, `CORP\user`).
+/// Whether a word can be a user's name; those of a directory may have a domain
+/// (`user@corp.example`, `CORP\user`).
 pub(crate) fn is_user_name(word: &str) -> bool {
     let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '@' | '\\');
     let name = word.strip_suffix('$').unwrap_or(word);

@@ -18,7 +18,9 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undecided {
     /// One line has a user and another has none.
-    #[error("line {system_line} has a user column ({user}), and line {user_line} has none ({command})")]
+    #[error(
+        "line {system_line} has a user column ({user}), and line {user_line} has none ({command})"
+    )]
     Mixed {
         /// A line with a user.
         system_line: usize,
@@ -43,7 +45,8 @@ pub enum Undecided {
 enum Vote {
     /// `root`, and something behind it.
     System { user: String },
-    /// A user of this machine, and something behind it: it may be a command with an argument as well.
+    /// A user of this machine, and something behind it: it may be a command with an argument as
+    /// well.
     Either { word: String },
     /// What stands behind the time fields can be no user with a command.
     User { command: String },
@@ -54,14 +57,19 @@ enum Vote {
 impl Format {
     /// Tells the format from where a file lies, else from what it says.
     ///
-    /// Files in an `etc/cron.d` and an `etc/crontab` are of the system, those in a folder `crontabs` a user's. Elsewhere a
-    /// file in which `root` stands behind the time fields is of the system, and one in which nothing does that could be
-    /// a user's name is a user's (`is_user` knows the machine's).
+    /// Files in an `etc/cron.d` and an `etc/crontab` are of the system, those in a folder
+    /// `crontabs` a user's. Elsewhere a file in which `root` stands behind the time fields is of
+    /// the system, and one in which nothing does that could be a user's name is a user's (`is_user`
+    /// knows the machine's).
     ///
     /// # Errors
-    /// When lines speak for both, or a word could be a user as well as a command. What is guessed wrongly runs wrong
-    /// commands, so somebody has to say it.
-    pub fn detect(path: &str, text: &str, is_user: &dyn Fn(&str) -> bool) -> Result<Format, Undecided> {
+    /// When lines speak for both, or a word could be a user as well as a command. What is guessed
+    /// wrongly runs wrong commands, so somebody has to say it.
+    pub fn detect(
+        path: &str,
+        text: &str,
+        is_user: &dyn Fn(&str) -> bool,
+    ) -> Result<Format, Undecided> {
         if let Some(format) = by_place(path) {
             return Ok(format);
         }
@@ -75,9 +83,12 @@ impl Format {
             }
         }
         match (system, either, user) {
-            (Some((system_line, user)), _, Some((user_line, command))) => {
-                Err(Undecided::Mixed { system_line, user, user_line, command })
-            }
+            (Some((system_line, user)), _, Some((user_line, command))) => Err(Undecided::Mixed {
+                system_line,
+                user,
+                user_line,
+                command,
+            }),
             (Some(_), _, None) => Ok(Format::System),
             (None, Some((line, word)), None) => Err(Undecided::EitherWay { line, word }),
             (None, _, _) => Ok(Format::User),
@@ -107,21 +118,32 @@ fn is_entry(line: &str) -> bool {
 }
 
 fn vote(line: &str, is_user: &dyn Fn(&str) -> bool) -> Vote {
-    let Some(fields) = split_fields(line) else { return Vote::None };
+    let Some(fields) = split_fields(line) else {
+        return Vote::None;
+    };
     let mut words = line[fields.end..].split_whitespace();
-    let Some(first) = words.next() else { return Vote::None };
+    let Some(first) = words.next() else {
+        return Vote::None;
+    };
     if looks_like_time(first) {
         return Vote::None;
     }
     let second = words.next();
     let is_known = first == "root" || is_user(first);
-    let second_is_command = second.is_some_and(|word| !word.starts_with(['-', '|', '>', '<', ';', '&', '%']));
+    let second_is_command =
+        second.is_some_and(|word| !word.starts_with(['-', '|', '>', '<', ';', '&', '%']));
     match (is_known, second_is_command) {
-        (true, true) if first == "root" => Vote::System { user: first.to_owned() },
-        (true, true) => Vote::Either { word: first.to_owned() },
+        (true, true) if first == "root" => Vote::System {
+            user: first.to_owned(),
+        },
+        (true, true) => Vote::Either {
+            word: first.to_owned(),
+        },
         (true, false) if second.is_none() => Vote::None,
         _ if is_user_name(first) && second_is_command => Vote::None,
-        _ => Vote::User { command: first.chars().take(40).collect() },
+        _ => Vote::User {
+            command: first.chars().take(40).collect(),
+        },
     }
 }
 
@@ -139,18 +161,47 @@ mod tests {
         let cases = [
             ("/etc/crontab", "", Format::System),
             ("/etc/cron.d/php", "* * * * * ls", Format::System),
-            ("repo/etc/cron.d/munin", "*/5 * * * * munin if [ -x a ]; then a; fi", Format::System),
+            (
+                "repo/etc/cron.d/munin",
+                "*/5 * * * * munin if [ -x a ]; then a; fi",
+                Format::System,
+            ),
             ("./etc/crontab", "* * * * * ls", Format::System),
-            ("/var/spool/cron/crontabs/alice", "* * * * * root ls", Format::User),
+            (
+                "/var/spool/cron/crontabs/alice",
+                "* * * * * root ls",
+                Format::User,
+            ),
             ("crontab", "", Format::User),
-            ("x", "# c\nSHELL=/bin/sh\n\n0 5 * * * root ls\n@daily www-data ls", Format::System),
-            // A name that this machine does not have, a line that is refused anyway: neither turns the file round.
-            ("x", "17 * * * * root cd / && x\n0 2 * * * openwrt ls /x", Format::System),
-            ("x", "17 * * * * root cd / && x\n0 5 * *\n* * * * * * root x", Format::System),
+            (
+                "x",
+                "# c\nSHELL=/bin/sh\n\n0 5 * * * root ls\n@daily www-data ls",
+                Format::System,
+            ),
+            // A name that this machine does not have, a line that is refused anyway: neither turns
+            // the file round.
+            (
+                "x",
+                "17 * * * * root cd / && x\n0 2 * * * openwrt ls /x",
+                Format::System,
+            ),
+            (
+                "x",
+                "17 * * * * root cd / && x\n0 5 * *\n* * * * * * root x",
+                Format::System,
+            ),
             ("x", "0 5 * * * root ls\n0 5 * * * mail ls", Format::System),
             ("x", "0 5 * * * mail -s hi me", Format::User),
-            ("x", "0 5 * * * php /srv/run.php\n@daily /bin/true", Format::User),
-            ("x", "0 5 * * * /bin/backup all\n0 5 * * * backup /home", Format::User),
+            (
+                "x",
+                "0 5 * * * php /srv/run.php\n@daily /bin/true",
+                Format::User,
+            ),
+            (
+                "x",
+                "0 5 * * * /bin/backup all\n0 5 * * * backup /home",
+                Format::User,
+            ),
             ("x", "0 5 * * * root -b -q macro.C", Format::User),
             ("x", "0 5 * * * sync", Format::User),
             ("x", "0 5 * *", Format::User),
@@ -164,9 +215,15 @@ mod tests {
     #[test]
     fn what_could_be_either_is_not_guessed() {
         let mixed = "line 1 has a user column (root), and line 3 has none (/bin/true)";
-        assert_eq!(detect("x", "0 5 * * * root ls\n# c\n@daily /bin/true"), Err(mixed.to_owned()));
+        assert_eq!(
+            detect("x", "0 5 * * * root ls\n# c\n@daily /bin/true"),
+            Err(mixed.to_owned())
+        );
         let mixed = "line 2 has a user column (root), and line 1 has none ([)";
-        assert_eq!(detect("x", "0 5 * * * [ -x a ] && a\n0 5 * * * root ls"), Err(mixed.to_owned()));
+        assert_eq!(
+            detect("x", "0 5 * * * [ -x a ] && a\n0 5 * * * root ls"),
+            Err(mixed.to_owned())
+        );
         for (text, word) in [
             ("0 5 * * * backup /home", "backup"),
             ("0 6 * * * mail ops@x%Hi", "mail"),

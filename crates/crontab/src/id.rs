@@ -14,7 +14,8 @@ pub const PREFIX_DEFAULT: &str = "crontab";
 /// Longest prefix, in bytes.
 const PREFIX_BYTES_MAX: usize = 40;
 
-/// What the ids of a file's schedules begin with: `<prefix>/<file>/`. `file` is a label as [`file_labels`] makes it.
+/// What the ids of a file's schedules begin with: `<prefix>/<file>/`. `file` is a label as
+/// [`file_labels`] makes it.
 #[must_use]
 pub fn id_prefix(prefix: &str, file: &str) -> String {
     format!("{}/{}/", shortened(prefix, PREFIX_BYTES_MAX), label(file))
@@ -22,8 +23,8 @@ pub fn id_prefix(prefix: &str, file: &str) -> String {
 
 /// Makes ids that are not taken yet: `<prefix>/<file>/<n>-<hash>`.
 ///
-/// The hash (eight hexadecimal digits of XXH3) is over what the line runs. Lines that run the same are told apart by
-/// `n`, counted from 1.
+/// The hash (eight hexadecimal digits of XXH3) is over what the line runs. Lines that run the same
+/// are told apart by `n`, counted from 1.
 pub(crate) struct NewIds {
     prefix: String,
     taken: BTreeSet<ScheduleId>,
@@ -33,12 +34,17 @@ pub(crate) struct NewIds {
 
 impl NewIds {
     pub(crate) fn new(prefix: &str, file: &str, taken: impl Iterator<Item = ScheduleId>) -> NewIds {
-        NewIds { prefix: id_prefix(prefix, file), taken: taken.collect(), counts: BTreeMap::new() }
+        NewIds {
+            prefix: id_prefix(prefix, file),
+            taken: taken.collect(),
+            counts: BTreeMap::new(),
+        }
     }
 
     /// The next free id of a line that runs this.
     pub(crate) fn id_of(&mut self, content: &str) -> ScheduleId {
-        // Half of the hash is enough to tell the lines of one file apart; a collision costs a number, not a line.
+        // Half of the hash is enough to tell the lines of one file apart; a collision costs a
+        // number, not a line.
         let hash = (xxh3_64(content.as_bytes()) >> 32) as u32;
         let count = self.counts.entry(hash).or_default();
         loop {
@@ -52,8 +58,8 @@ impl NewIds {
     }
 }
 
-/// The labels by which files are named in ids: the last part of the path, or the whole path where two of the files
-/// would have the same.
+/// The labels by which files are named in ids: the last part of the path, or the whole path where
+/// two of the files would have the same.
 #[must_use]
 pub fn file_labels(paths: &[&str]) -> Vec<String> {
     let short: Vec<String> = paths.iter().map(|path| label(last_part(path))).collect();
@@ -62,23 +68,34 @@ pub fn file_labels(paths: &[&str]) -> Vec<String> {
         .zip(paths)
         .map(|(name, path)| {
             let is_unique = short.iter().filter(|other| *other == name).count() == 1;
-            if is_unique { name.clone() } else { label(path.trim_start_matches('/')) }
+            if is_unique {
+                name.clone()
+            } else {
+                label(path.trim_start_matches('/'))
+            }
         })
         .collect()
 }
 
 fn last_part(path: &str) -> &str {
-    path.trim_end_matches('/').rsplit('/').next().unwrap_or(path)
+    path.trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or(path)
 }
 
 fn label(text: &str) -> String {
     shortened(text, LABEL_BYTES_MAX)
 }
 
-/// The text in the characters of an id: others become `_`; what is too long ends in a hash of the whole.
+/// The text in the characters of an id: others become `_`; what is too long ends in a hash of the
+/// whole.
 fn shortened(text: &str, bytes_max: usize) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-:@+=~/".contains(c);
-    let mut label: String = text.chars().map(|c| if is_allowed(c) { c } else { '_' }).collect();
+    let mut label: String = text
+        .chars()
+        .map(|c| if is_allowed(c) { c } else { '_' })
+        .collect();
     if label.is_empty() {
         label.push('_');
     }

@@ -1,9 +1,10 @@
 //! Crontab files, read line by line.
 //!
 //! A user's crontab (`minute hour day month weekday command`) and the system's own (`/etc/crontab`,
-//! `/etc/cron.d/*`, with a user before the command) become [`Entry`] values: when, as whom, what, with which
-//! environment and standard input, and under which lasting id. A bad line is one [`LineError`] with its line and
-//! column; the lines around it are read all the same. Nothing here opens a file.
+//! `/etc/cron.d/*`, with a user before the command) become [`Entry`] values: when, as whom, what,
+//! with which environment and standard input, and under which lasting id. A bad line is one
+//! [`LineError`] with its line and column; the lines around it are read all the same. Nothing here
+//! opens a file.
 //!
 //! ```
 //! use minutehand_crontab::{Format, Timing, parse};

@@ -19,10 +19,11 @@ pub struct Crontab {
 
 /// Reads a crontab. Every line is either an entry, an assignment, a comment, blank, or one error.
 ///
-/// `CRON_TZ=` sets the zone of the entries below it (`CRON_TZ=` with nothing takes it back; a colon before the zone means
-/// nothing). `RANDOM_DELAY=` delays their runs by up to so many minutes. `TZ=` does what it does in cron: it is a
-/// variable for the command and does not move its times. A byte order mark, CRLF line ends and a last line without an
-/// end are accepted, and a comment may hold any bytes.
+/// `CRON_TZ=` sets the zone of the entries below it (`CRON_TZ=` with nothing takes it back; a colon
+/// before the zone means nothing). `RANDOM_DELAY=` delays their runs by up to so many minutes.
+/// `TZ=` does what it does in cron: it is a variable for the command and does not move its times. A
+/// byte order mark, CRLF line ends and a last line without an end are accepted, and a comment may
+/// hold any bytes.
 #[must_use]
 pub fn parse(bytes: &[u8], format: Format) -> Crontab {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -75,7 +76,8 @@ impl Reader {
         match assignment(text) {
             Some(Ok(found)) => {
                 let value_at = found.value_at;
-                self.assign(number, found).map_err(|reason| error_at(value_at, 0, reason))
+                self.assign(number, found)
+                    .map_err(|reason| error_at(value_at, 0, reason))
             }
             Some(Err((at, reason))) => {
                 if trimmed.starts_with("CRON_TZ") {
@@ -83,7 +85,9 @@ impl Reader {
                 }
                 Err(error_at(at, 0, reason))
             }
-            None => self.entry(number, text).map_err(|(at, beyond, reason)| error_at(at, beyond, reason)),
+            None => self
+                .entry(number, text)
+                .map_err(|(at, beyond, reason)| error_at(at, beyond, reason)),
         }
     }
 
@@ -116,7 +120,9 @@ impl Reader {
         let zone = match &self.zone {
             ZoneAbove::None => None,
             ZoneAbove::Known(zone) => Some(zone.clone()),
-            ZoneAbove::RefusedOn(line) => return Err((0, 0, Reason::ZoneRefusedAbove { line: *line })),
+            ZoneAbove::RefusedOn(line) => {
+                return Err((0, 0, Reason::ZoneRefusedAbove { line: *line }));
+            }
         };
         self.crontab.entries.push(Entry {
             line: number,
@@ -136,18 +142,27 @@ impl Reader {
 fn random_delay(value: &str) -> Result<u16, Reason> {
     match value.parse() {
         Ok(minutes @ 0..=RANDOM_DELAY_MINUTES_MAX) => Ok(minutes),
-        _ => Err(Reason::RandomDelay { given: shown(value) }),
+        _ => Err(Reason::RandomDelay {
+            given: shown(value),
+        }),
     }
 }
 
 fn text(number: usize, bytes: &[u8]) -> Result<&str, LineError> {
     let text = std::str::from_utf8(bytes).map_err(|error| LineError {
         line: number,
-        column: String::from_utf8_lossy(&bytes[..error.valid_up_to()]).chars().count() + 1,
+        column: String::from_utf8_lossy(&bytes[..error.valid_up_to()])
+            .chars()
+            .count()
+            + 1,
         reason: Reason::NotUtf8,
     })?;
     match text.chars().position(|c| c == '\0') {
-        Some(index) => Err(LineError { line: number, column: index + 1, reason: Reason::ZeroByte }),
+        Some(index) => Err(LineError {
+            line: number,
+            column: index + 1,
+            reason: Reason::ZeroByte,
+        }),
         None => Ok(text),
     }
 }

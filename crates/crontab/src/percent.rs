@@ -2,8 +2,8 @@
 
 /// Splits the text of a command: what the shell gets, and what it reads from standard input.
 ///
-/// As cronie does: the first unescaped `%` ends the command and `\\%` is a percent sign in it; a backslash that stands
-/// behind another escapes nothing, and every other one stays.
+/// As cronie does: the first unescaped `%` ends the command and `\\%` is a percent sign in it; a
+/// backslash that stands behind another escapes nothing, and every other one stays.
 pub(crate) fn split(text: &str) -> (String, Option<String>) {
     let mut command = String::with_capacity(text.len());
     let mut escaped = false;
@@ -21,8 +21,8 @@ pub(crate) fn split(text: &str) -> (String, Option<String>) {
     (command, None)
 }
 
-/// Standard input: every `%` is a line end and `\\%` a percent sign, also behind another backslash; a line end is added
-/// where there is none.
+/// Standard input: every `%` is a line end and `\\%` a percent sign, also behind another backslash;
+/// a line end is added where there is none.
 fn input(text: &str) -> String {
     let mut input = String::with_capacity(text.len() + 1);
     let mut escaped = false;
@@ -55,7 +55,11 @@ mod tests {
     fn percent_signs_split_and_escape() {
         let cases = [
             ("date +\\%F", "date +%F", None),
-            ("mail -s hi root%one%two", "mail -s hi root", Some("one\ntwo\n")),
+            (
+                "mail -s hi root%one%two",
+                "mail -s hi root",
+                Some("one\ntwo\n"),
+            ),
             ("cat%100\\%", "cat", Some("100%\n")),
             ("cat%", "cat", Some("")),
             ("cat%a%", "cat", Some("a\n")),
@@ -69,7 +73,11 @@ mod tests {
             ("cat%\\", "cat", Some("\\")),
         ];
         for (text, command, stdin) in cases {
-            assert_eq!(split(text), (command.to_owned(), stdin.map(str::to_owned)), "{text}");
+            assert_eq!(
+                split(text),
+                (command.to_owned(), stdin.map(str::to_owned)),
+                "{text}"
+            );
         }
     }
 }

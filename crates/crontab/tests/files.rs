@@ -58,7 +58,12 @@ fn rows(text: &str, format: Format) -> Vec<(usize, String, String, String)> {
         .iter()
         .map(|entry| {
             let user = entry.user.clone().unwrap_or_default();
-            (entry.line, timing(entry).to_owned(), user, entry.command.chars().take(14).collect())
+            (
+                entry.line,
+                timing(entry).to_owned(),
+                user,
+                entry.command.chars().take(14).collect(),
+            )
         })
         .collect()
 }
@@ -68,7 +73,11 @@ fn row(line: usize, when: &str, user: &str, command: &str) -> (usize, String, St
 }
 
 fn errors(text: &str, format: Format) -> Vec<String> {
-    parse(text.as_bytes(), format).errors.iter().map(ToString::to_string).collect()
+    parse(text.as_bytes(), format)
+        .errors
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -84,7 +93,10 @@ fn debian_files_are_read() {
     );
     assert_eq!(
         rows(E2SCRUB_ALL, Format::System),
-        [row(1, "30 3 * * 0", "root", "test -e /run/s"), row(2, "10 3 * * *", "root", "test -e /run/s")]
+        [
+            row(1, "30 3 * * 0", "root", "test -e /run/s"),
+            row(2, "10 3 * * *", "root", "test -e /run/s")
+        ]
     );
     assert_eq!(
         rows(SYSSTAT, Format::System),
@@ -93,11 +105,25 @@ fn debian_files_are_read() {
             row(5, "59 23 * * *", "root", "command -v deb")
         ]
     );
-    assert_eq!(rows(PHP, Format::System), [row(1, "09,39 *     * * *", "root", "[ -x /usr/lib/")]);
-    assert_eq!(rows(CERTBOT, Format::System), [row(4, "0 */12 * * *", "root", "test -x /usr/b")]);
+    assert_eq!(
+        rows(PHP, Format::System),
+        [row(1, "09,39 *     * * *", "root", "[ -x /usr/lib/")]
+    );
+    assert_eq!(
+        rows(CERTBOT, Format::System),
+        [row(4, "0 */12 * * *", "root", "test -x /usr/b")]
+    );
     let certbot = parse(CERTBOT.as_bytes(), Format::System);
-    assert!(certbot.entries[0].command.ends_with("--no-random-sleep-on-renew"), "no final line end");
-    assert!(certbot.entries[0].command.contains("-a \\! -d"), "other backslashes stay");
+    assert!(
+        certbot.entries[0]
+            .command
+            .ends_with("--no-random-sleep-on-renew"),
+        "no final line end"
+    );
+    assert!(
+        certbot.entries[0].command.contains("-a \\! -d"),
+        "other backslashes stay"
+    );
 }
 
 #[test]
@@ -109,38 +135,59 @@ fn the_shell_runs_the_command() {
 
 #[test]
 fn the_longest_id_is_an_id() {
-    let line = Line { content: "a".to_owned(), timing: String::new() };
+    let line = Line {
+        content: "a".to_owned(),
+        timing: String::new(),
+    };
     let (prefix, file) = ("p".repeat(500), "f".repeat(500));
     let id = &follow(&prefix, &file, &[line], &[]).ids[0];
     assert!(id.as_str().starts_with(&id_prefix(&prefix, &file)));
-    assert!(id.as_str().starts_with("ppp") && id.as_str().len() <= 160, "{id}");
+    assert!(
+        id.as_str().starts_with("ppp") && id.as_str().len() <= 160,
+        "{id}"
+    );
 }
 
 #[test]
 fn the_environment_holds_for_the_lines_below_it() {
-    let text =
-        "@daily one\nSHELL=/bin/bash\nMAILTO=\"\"\n@daily two\nMAILTO=ops\nTZ=Asia/Tokyo\n@daily three\n";
+    let text = "@daily one\nSHELL=/bin/bash\nMAILTO=\"\"\n@daily two\nMAILTO=ops\nTZ=Asia/Tokyo\n@daily three\n";
     let file = parse(text.as_bytes(), Format::User);
-    let seen: Vec<Vec<(&str, &str)>> =
-        file.entries.iter().map(|entry| entry.environment.iter().collect()).collect();
+    let seen: Vec<Vec<(&str, &str)>> = file
+        .entries
+        .iter()
+        .map(|entry| entry.environment.iter().collect())
+        .collect();
     assert_eq!(
         seen,
         [
             vec![],
             vec![("SHELL", "/bin/bash"), ("MAILTO", "")],
-            vec![("SHELL", "/bin/bash"), ("MAILTO", "ops"), ("TZ", "Asia/Tokyo")],
+            vec![
+                ("SHELL", "/bin/bash"),
+                ("MAILTO", "ops"),
+                ("TZ", "Asia/Tokyo")
+            ],
         ]
     );
-    assert!(file.entries[2].zone.is_none(), "TZ is for the command, not for its times");
+    assert!(
+        file.entries[2].zone.is_none(),
+        "TZ is for the command, not for its times"
+    );
 }
 
 #[test]
 fn cron_tz_sets_the_zone_below_it_and_can_be_taken_back() {
     let text = "@daily a\nCRON_TZ=Europe/Berlin\n@daily b\nCRON_TZ = \"America/New_York\"\n@daily c\nCRON_TZ=\n@daily d";
     let file = parse(text.as_bytes(), Format::User);
-    let zones: Vec<Option<&str>> =
-        file.entries.iter().map(|entry| entry.zone.as_ref().map(|zone| zone.name())).collect();
-    assert_eq!(zones, [None, Some("Europe/Berlin"), Some("America/New_York"), None]);
+    let zones: Vec<Option<&str>> = file
+        .entries
+        .iter()
+        .map(|entry| entry.zone.as_ref().map(|zone| zone.name()))
+        .collect();
+    assert_eq!(
+        zones,
+        [None, Some("Europe/Berlin"), Some("America/New_York"), None]
+    );
 }
 
 #[test]
@@ -159,13 +206,22 @@ fn a_refused_zone_refuses_the_lines_that_need_it() {
 
 #[test]
 fn percent_signs_reach_command_and_standard_input() {
-    let file = parse(b"0 0 * * * date +\\%F > /tmp/d\n5 0 * * * mail root%Hello%100\\%\n", Format::User);
+    let file = parse(
+        b"0 0 * * * date +\\%F > /tmp/d\n5 0 * * * mail root%Hello%100\\%\n",
+        Format::User,
+    );
     assert_eq!(
-        (file.entries[0].command.as_str(), file.entries[0].stdin.as_deref()),
+        (
+            file.entries[0].command.as_str(),
+            file.entries[0].stdin.as_deref()
+        ),
         ("date +%F > /tmp/d", None)
     );
     assert_eq!(
-        (file.entries[1].command.as_str(), file.entries[1].stdin.as_deref()),
+        (
+            file.entries[1].command.as_str(),
+            file.entries[1].stdin.as_deref()
+        ),
         ("mail root", Some("Hello\n100%\n"))
     );
 }
@@ -175,8 +231,11 @@ fn nicknames_quiet_lines_and_odd_line_ends() {
     let text = "\u{feff}@reboot /bin/start\r\n  @hourly\t/bin/h  \r\n-*/5 * * * * /bin/q\r\n\r\n   # note\r\n@midnight x";
     let file = parse(text.as_bytes(), Format::User);
     assert_eq!(file.errors, []);
-    let seen: Vec<(usize, &str, &str, bool)> =
-        file.entries.iter().map(|e| (e.line, timing(e), e.command.as_str(), e.quiet)).collect();
+    let seen: Vec<(usize, &str, &str, bool)> = file
+        .entries
+        .iter()
+        .map(|e| (e.line, timing(e), e.command.as_str(), e.quiet))
+        .collect();
     assert_eq!(
         seen,
         [
@@ -192,8 +251,18 @@ fn nicknames_quiet_lines_and_odd_line_ends() {
 fn every_bad_line_is_one_error_with_line_and_column() {
     let text = "0 5 * * * root ok\n61 5 * * * root x\n0 5 * *\n0 5 * * *\n0 5 * * * /usr/bin/backup all\n0 5 * * * root\n  0 0 30 2 * root never\nMAILTO='x\n@sometimes root x\n0 6 * * * root ok\n";
     let file = parse(text.as_bytes(), Format::System);
-    assert_eq!(file.entries.iter().map(|entry| entry.line).collect::<Vec<_>>(), [1, 10]);
-    let places: Vec<(usize, usize)> = file.errors.iter().map(|error| (error.line, error.column)).collect();
+    assert_eq!(
+        file.entries
+            .iter()
+            .map(|entry| entry.line)
+            .collect::<Vec<_>>(),
+        [1, 10]
+    );
+    let places: Vec<(usize, usize)> = file
+        .errors
+        .iter()
+        .map(|error| (error.line, error.column))
+        .collect();
     assert_eq!(&places[..5], [(2, 1), (3, 1), (4, 10), (5, 11), (6, 15)]);
     assert_eq!(places[6], (8, 8));
     let lines: Vec<usize> = places.iter().map(|(line, _)| *line).collect();
@@ -213,31 +282,64 @@ fn every_bad_line_is_one_error_with_line_and_column() {
 
 #[test]
 fn columns_count_characters_of_the_line_as_it_stands() {
-    let file = parse("  0 25 * * * x\nA=é\n0 5 * * * é\u{0}\n".as_bytes(), Format::User);
-    let places: Vec<(usize, usize)> = file.errors.iter().map(|error| (error.line, error.column)).collect();
+    let file = parse(
+        "  0 25 * * * x\nA=é\n0 5 * * * é\u{0}\n".as_bytes(),
+        Format::User,
+    );
+    let places: Vec<(usize, usize)> = file
+        .errors
+        .iter()
+        .map(|error| (error.line, error.column))
+        .collect();
     assert_eq!(places, [(1, 5), (3, 12)]);
     let broken = parse(b"@daily a\n@daily \xc3\xa9\xff\n@daily b\n", Format::User);
     assert_eq!(broken.entries.len(), 2);
-    assert_eq!(broken.errors[0].to_string(), "line 2, column 9: bytes that are not UTF-8");
+    assert_eq!(
+        broken.errors[0].to_string(),
+        "line 2, column 9: bytes that are not UTF-8"
+    );
 }
 
 fn lines(text: &str) -> Vec<Line> {
     let entries = parse(text.as_bytes(), Format::User).entries;
-    entries.iter().map(|entry| Line { content: entry.content(), timing: timing(entry).to_owned() }).collect()
+    entries
+        .iter()
+        .map(|entry| Line {
+            content: entry.content(),
+            timing: timing(entry).to_owned(),
+        })
+        .collect()
 }
 
 fn ids(text: &str) -> Vec<String> {
     let followed = follow(PREFIX_DEFAULT, "my crontab", &lines(text), &[]);
-    followed.ids.iter().map(|id| id.as_str().to_owned()).collect()
+    followed
+        .ids
+        .iter()
+        .map(|id| id.as_str().to_owned())
+        .collect()
 }
 
 #[test]
 fn ids_outlive_insertions_and_changes_of_time() {
     let before = ids("0 5 * * * backup\n0 6 * * * report\n0 7 * * * backup\n");
-    assert!(before.iter().all(|id| id.starts_with("crontab/my_crontab/")), "{before:?}");
-    assert!(before[0].starts_with("crontab/my_crontab/1-") && before[2].starts_with("crontab/my_crontab/2-"));
-    assert_eq!(before[0].rsplit('-').next(), before[2].rsplit('-').next(), "the same command");
-    let after = ids("# new\n@daily fresh\n5 5 * * * backup\nA=b\n0 6 * * * report\n0 7 * * * backup\n");
+    assert!(
+        before
+            .iter()
+            .all(|id| id.starts_with("crontab/my_crontab/")),
+        "{before:?}"
+    );
+    assert!(
+        before[0].starts_with("crontab/my_crontab/1-")
+            && before[2].starts_with("crontab/my_crontab/2-")
+    );
+    assert_eq!(
+        before[0].rsplit('-').next(),
+        before[2].rsplit('-').next(),
+        "the same command"
+    );
+    let after =
+        ids("# new\n@daily fresh\n5 5 * * * backup\nA=b\n0 6 * * * report\n0 7 * * * backup\n");
     assert_eq!(after[1..], before[..]);
     let edited = ids("0 5 * * * backup --all\n");
     assert_ne!(edited[0], before[0]);
@@ -254,8 +356,14 @@ fn ids_are_stable_over_releases() {
 
 #[test]
 fn labels_are_short_names_unless_they_collide() {
-    assert_eq!(file_labels(&["/etc/crontab", "/etc/cron.d/php"]), ["crontab", "php"]);
-    assert_eq!(file_labels(&["/a/crontab", "/b/crontab", "-"]), ["a/crontab", "b/crontab", "-"]);
+    assert_eq!(
+        file_labels(&["/etc/crontab", "/etc/cron.d/php"]),
+        ["crontab", "php"]
+    );
+    assert_eq!(
+        file_labels(&["/a/crontab", "/b/crontab", "-"]),
+        ["a/crontab", "b/crontab", "-"]
+    );
     let long = format!("/etc/{}", "x".repeat(300));
     assert_eq!(file_labels(&[&long])[0].len(), 96);
 }
@@ -279,13 +387,26 @@ fn what_cron_takes_is_taken() {
         let file = parse(line.as_bytes(), Format::User);
         assert_eq!(file.errors, [], "{line}");
         let entry = &file.entries[0];
-        assert_eq!((entry.command.as_str(), entry.stdin.as_deref()), (command, stdin), "{line}");
+        assert_eq!(
+            (entry.command.as_str(), entry.stdin.as_deref()),
+            (command, stdin),
+            "{line}"
+        );
     }
-    for name in ["user@corp.example", "CORP\\user", "machine$", "_www", "a.b-c"] {
+    for name in [
+        "user@corp.example",
+        "CORP\\user",
+        "machine$",
+        "_www",
+        "a.b-c",
+    ] {
         let file = parse(format!("* * * * * {name} -n x").as_bytes(), Format::System);
         assert_eq!(file.errors, [], "{name}");
         let entry = &file.entries[0];
-        assert_eq!((entry.user.as_deref(), entry.command.as_str()), (Some(name), "x"));
+        assert_eq!(
+            (entry.user.as_deref(), entry.command.as_str()),
+            (Some(name), "x")
+        );
     }
 }
 
@@ -297,8 +418,9 @@ fn what_cron_refuses_is_refused() {
              weekday{user} command (a line with a delay and a name is one of an anacrontab)"
         )
     };
-    let option =
-        |given: &str| format!("the option \"{given}\" before the command is not known; the only one is -n");
+    let option = |given: &str| {
+        format!("the option \"{given}\" before the command is not known; the only one is -n")
+    };
     let cases = [
         ("* * * * * * /bin/true", Format::User, 11, further("*", "")),
         ("0 */5 * * * * x", Format::User, 13, further("*", "")),
@@ -324,19 +446,33 @@ fn what_cron_refuses_is_refused() {
         let file = parse(line.as_bytes(), format);
         assert_eq!(file.entries, [], "{line}");
         let error = &file.errors[0];
-        assert_eq!((error.column, error.reason.to_string()), (column, message), "{line}");
+        assert_eq!(
+            (error.column, error.reason.to_string()),
+            (column, message),
+            "{line}"
+        );
     }
     for word in ["*", "5", "*/5", "1-5"] {
         let line = format!("* * * * * {word} x");
         let errors = errors(&line, Format::System);
-        assert!(errors[0].contains("is not a user name"), "{line}: {errors:?}");
+        assert!(
+            errors[0].contains("is not a user name"),
+            "{line}: {errors:?}"
+        );
     }
 }
 
 #[test]
 fn a_random_delay_holds_for_the_lines_below_it() {
-    let file = parse(b"@daily a\nRANDOM_DELAY=30\n@daily b\nRANDOM_DELAY=0\n@daily c\n", Format::User);
-    let delays: Vec<u16> = file.entries.iter().map(|entry| entry.random_delay_minutes).collect();
+    let file = parse(
+        b"@daily a\nRANDOM_DELAY=30\n@daily b\nRANDOM_DELAY=0\n@daily c\n",
+        Format::User,
+    );
+    let delays: Vec<u16> = file
+        .entries
+        .iter()
+        .map(|entry| entry.random_delay_minutes)
+        .collect();
     assert_eq!(delays, [0, 30, 0]);
 }
 
@@ -407,8 +543,8 @@ proptest! {
         prop_assert_eq!(found, Ok(Format::System));
     }
 
-    /// Edits of a file, line by line: the schedules that go and the lines that are new are as many as they must be, no
-    /// id is given twice, and what did not change keeps its own.
+    /// Edits of a file, line by line: the schedules that go and the lines that are new are as many
+    /// as they must be, no id is given twice, and what did not change keeps its own.
     #[test]
     fn following_a_file_keeps_every_line_that_is_still_there(
         before in proptest::collection::vec(("[ab]", "[xyz]"), 0..7),

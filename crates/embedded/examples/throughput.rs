@@ -1,7 +1,8 @@
-//! How fast the embedded store takes and gives: `cargo run --release -p minutehand-embedded --example throughput`.
+//! How fast the embedded store takes and gives: `cargo run --release -p minutehand-embedded
+//! --example throughput`.
 //!
-//! Prints one JSON object for each figure. The first argument, when given, is the folder to work in: put it on the
-//! disk that is to be measured.
+//! Prints one JSON object for each figure. The first argument, when given, is the folder to work
+//! in: put it on the disk that is to be measured.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use minutehand_ports::{CommandLog, ExecutionQueue, ExecutionSink, Settlement, Ti
 const P0: PartitionId = PartitionId::own(0);
 
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is after 1970");
     Timestamp::from_millis(since.as_millis() as i64)
 }
 
@@ -24,7 +27,9 @@ fn open(folder: &Path) -> Arc<EmbeddedStore> {
 }
 
 fn say(figure: &str, value: f64, unit: &str) {
-    println!("{{\"bench\":\"embedded\",\"figure\":\"{figure}\",\"value\":{value:.1},\"unit\":\"{unit}\"}}");
+    println!(
+        "{{\"bench\":\"embedded\",\"figure\":\"{figure}\",\"value\":{value:.1},\"unit\":\"{unit}\"}}"
+    );
 }
 
 fn record(index: u64, due: Timestamp) -> TaskRecord {
@@ -60,13 +65,24 @@ async fn large_rows(folder: &Path) {
         store.append(P0, records.clone()).await.expect("appended");
         slowest_ms = slowest_ms.max(one.elapsed().as_secs_f64() * 1e3);
         if row % 50 == 49 {
-            store.truncate(P0, LogOffset::at(row.saturating_sub(200) * 640)).await.expect("truncated");
+            store
+                .truncate(P0, LogOffset::at(row.saturating_sub(200) * 640))
+                .await
+                .expect("truncated");
         }
     }
     let seconds = begin.elapsed().as_secs_f64();
     say("log_rows_with_fsync", ROWS as f64 / seconds, "rows/s");
-    say("log_tasks_with_fsync", (ROWS * 640) as f64 / seconds, "tasks/s");
-    say("log_bytes_with_fsync", (ROWS as usize * bytes) as f64 / seconds / 1e6, "MB/s");
+    say(
+        "log_tasks_with_fsync",
+        (ROWS * 640) as f64 / seconds,
+        "tasks/s",
+    );
+    say(
+        "log_bytes_with_fsync",
+        (ROWS as usize * bytes) as f64 / seconds / 1e6,
+        "MB/s",
+    );
     say("log_row_bytes", bytes as f64, "bytes");
     say("log_row_slowest", slowest_ms, "ms");
 }
@@ -82,9 +98,14 @@ async fn end_to_end(folder: &Path) {
         tokio::spawn(async move {
             for batch in 0..TICKS {
                 let due = now();
-                let create = |index| minutehand_record::command::encode(&Command::Create(record(index, due)));
+                let create = |index| {
+                    minutehand_record::command::encode(&Command::Create(record(index, due)))
+                };
                 store
-                    .append(P0, (batch * BATCH..(batch + 1) * BATCH).map(create).collect())
+                    .append(
+                        P0,
+                        (batch * BATCH..(batch + 1) * BATCH).map(create).collect(),
+                    )
                     .await
                     .expect("appended");
             }
@@ -98,24 +119,31 @@ async fn end_to_end(folder: &Path) {
             let (mut next, mut number) = (LogOffset::START, 0);
             let mut names = minutehand_record::QueueNames::new();
             while next.position() < TICKS * BATCH {
-                let batch = CommandLog::read(&*store, P0, next, 1 << 20).await.expect("read");
+                let batch = CommandLog::read(&*store, P0, next, 1 << 20)
+                    .await
+                    .expect("read");
                 if batch.records.is_empty() {
                     end.changed().await.expect("the store lives");
                     continue;
                 }
                 next = batch.next;
                 number += 1;
-                let publication =
-                    |log: minutehand_ports::LogRecord| match minutehand_record::command::decode_sharing(
-                        log.payload,
-                        &mut names,
-                    ) {
-                        Ok(Command::Create(task)) => Publication { offset: log.offset, task },
+                let publication = |log: minutehand_ports::LogRecord| {
+                    match minutehand_record::command::decode_sharing(log.payload, &mut names) {
+                        Ok(Command::Create(task)) => Publication {
+                            offset: log.offset,
+                            task,
+                        },
                         other => panic!("not a creation: {other:?}"),
-                    };
+                    }
+                };
                 let tick = Tick {
                     partition: P0,
-                    checkpoint: Checkpoint { epoch: Epoch(1), tick: number, ..Checkpoint::START },
+                    checkpoint: Checkpoint {
+                        epoch: Epoch(1),
+                        tick: number,
+                        ..Checkpoint::START
+                    },
                     published_at: now(),
                     publications: batch.records.into_iter().map(publication).collect(),
                     stops: Vec::new(),
@@ -140,14 +168,22 @@ async fn end_to_end(folder: &Path) {
         settled += deliveries.len() as u64;
         let settlement = |delivery: minutehand_ports::Delivery| Settlement::bare(delivery.id);
         store
-            .settle(&queue, "workers", deliveries.into_iter().map(settlement).collect())
+            .settle(
+                &queue,
+                "workers",
+                deliveries.into_iter().map(settlement).collect(),
+            )
             .await
             .expect("settled");
     }
     let seconds = begin.elapsed().as_secs_f64();
     creating.await.expect("created");
     ticking.await.expect("ticked");
-    say("create_tick_settle", (TICKS * BATCH) as f64 / seconds, "tasks/s");
+    say(
+        "create_tick_settle",
+        (TICKS * BATCH) as f64 / seconds,
+        "tasks/s",
+    );
 }
 
 /// Ten million tasks in the timetable, and the time until the store is open again.
@@ -171,8 +207,9 @@ async fn many_stored(folder: &Path) {
                     fact: Fact::Runs(task),
                 }
             };
-            let entries: Vec<TimetableEntry> =
-                (index * PER_BLOCK..(index + 1) * PER_BLOCK).map(entry).collect();
+            let entries: Vec<TimetableEntry> = (index * PER_BLOCK..(index + 1) * PER_BLOCK)
+                .map(entry)
+                .collect();
             let (first_offset, last_offset) = (index * PER_BLOCK, (index + 1) * PER_BLOCK - 1);
             Block {
                 partition: P0,
@@ -182,32 +219,63 @@ async fn many_stored(folder: &Path) {
                 entries,
             }
         };
-        store.write_blocks((chunk * 100..(chunk + 1) * 100).map(block).collect()).await.expect("written");
+        store
+            .write_blocks((chunk * 100..(chunk + 1) * 100).map(block).collect())
+            .await
+            .expect("written");
     }
-    say("timetable_write_indexed", TASKS as f64 / begin.elapsed().as_secs_f64(), "tasks/s");
+    say(
+        "timetable_write_indexed",
+        TASKS as f64 / begin.elapsed().as_secs_f64(),
+        "tasks/s",
+    );
     drop(store);
     let begin = Instant::now();
     let store = open(folder);
-    say("open_with_10_million", begin.elapsed().as_secs_f64() * 1e3, "ms");
+    say(
+        "open_with_10_million",
+        begin.elapsed().as_secs_f64() * 1e3,
+        "ms",
+    );
     let begin = Instant::now();
-    let page =
-        Timetable::read(&*store, P0, start, start.plus_millis(600 * 60_000), usize::MAX).await.expect("read");
-    say("timetable_read", page.entries.len() as f64 / begin.elapsed().as_secs_f64(), "tasks/s");
+    let page = Timetable::read(
+        &*store,
+        P0,
+        start,
+        start.plus_millis(600 * 60_000),
+        usize::MAX,
+    )
+    .await
+    .expect("read");
+    say(
+        "timetable_read",
+        page.entries.len() as f64 / begin.elapsed().as_secs_f64(),
+        "tasks/s",
+    );
     let begin = Instant::now();
     for index in 0..1_000 {
         let key = TaskKey::of("default", &format!("task-{:012}", index * 9_973));
         assert_eq!(store.find(P0, key).await.expect("found").len(), 1);
     }
-    say("timetable_find", begin.elapsed().as_secs_f64() * 1e3, "us each");
+    say(
+        "timetable_find",
+        begin.elapsed().as_secs_f64() * 1e3,
+        "us each",
+    );
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let base = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let base = std::env::args()
+        .nth(1)
+        .map_or_else(std::env::temp_dir, PathBuf::from);
     let only = std::env::args().nth(2);
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let folder = |name: &str| {
-        let folder = base.join(format!("minutehand-throughput-{name}-{}", std::process::id()));
+        let folder = base.join(format!(
+            "minutehand-throughput-{name}-{}",
+            std::process::id()
+        ));
         std::fs::create_dir_all(&folder).expect("the folder can be made");
         folder
     };

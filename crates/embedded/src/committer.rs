@@ -132,7 +132,9 @@ impl Drop for Committer {
     /// A committer that ends in a panic closes the store, so that nobody waits for it.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.state.shared.close(Failure::new("an internal error stopped its writer"));
+            self.state
+                .shared
+                .close(Failure::new("an internal error stopped its writer"));
         }
     }
 }

@@ -21,12 +21,14 @@ pub struct Config {
     /// How many partitions; fixed when the folder is created.
     #[serde(skip)]
     pub partitions: u32,
-    /// The time that records of the log are stamped with, and leases confirmed; the machine's by default.
+    /// The time that records of the log are stamped with, and leases confirmed; the machine's by
+    /// default.
     #[serde(skip)]
     pub now: Clock,
     /// Whether tasks in the timetable can be found by id. Costs a small row for each.
     pub task_index: bool,
-    /// About how many outcomes are remembered, and as many successes in brief (for a day); the oldest are forgotten first.
+    /// About how many outcomes are remembered, and as many successes in brief (for a day); the
+    /// oldest are forgotten first.
     #[schemars(range(min = 0, max = i64::MAX))]
     pub history_rows_max: u64,
     /// Files of the database that are open at once, about; at least 24.
@@ -35,7 +37,8 @@ pub struct Config {
     /// Blocks read from disk that are kept in memory, in bytes.
     #[schemars(range(min = 1 << 20, max = 64_u64 << 30))]
     pub cache_bytes: u64,
-    /// Writes of each large table that are gathered in memory before they are sorted to disk, in bytes.
+    /// Writes of each large table that are gathered in memory before they are sorted to disk, in
+    /// bytes.
     #[serde(skip)]
     pub memtable_bytes: u64,
     /// The newest records of each partition's log that are kept in memory, in bytes.
@@ -66,12 +69,19 @@ impl Default for Config {
 impl Config {
     /// The usual settings.
     pub fn new(data_dir: impl Into<PathBuf>, partitions: u32, now: Clock) -> Config {
-        Config { data_dir: data_dir.into(), partitions, now, ..Config::default() }
+        Config {
+            data_dir: data_dir.into(),
+            partitions,
+            now,
+            ..Config::default()
+        }
     }
 }
 
 fn system_time() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 

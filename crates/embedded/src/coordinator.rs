@@ -12,7 +12,8 @@ use crate::keys;
 use crate::state::{State, pair};
 use crate::store::{Applied, EmbeddedStore};
 
-/// The lease of a process that has the folder for itself; it is confirmed as long as the committer lives.
+/// The lease of a process that has the folder for itself; it is confirmed as long as the committer
+/// lives.
 const LEASE_TTL_MS: i64 = 10_000;
 
 #[async_trait]
@@ -33,7 +34,10 @@ impl Coordinator for EmbeddedStore {
         let action = format!("acquire partition {partition}");
         self.shared().log(partition, &action)?;
         let words = action.clone();
-        self.submit(action, 64, false, move |state, writes| acquire(state, writes, partition, words)).await
+        self.submit(action, 64, false, move |state, writes| {
+            acquire(state, writes, partition, words)
+        })
+        .await
     }
 
     async fn release(&self, partition: PartitionId, epoch: Epoch) -> Result<(), PortError> {
@@ -72,5 +76,9 @@ fn acquire(
 pub(crate) fn write_epochs(state: &State, writes: &mut Writes, partition: PartitionId) {
     let mine = &state.partitions[partition.index()];
     let row = pair(mine.granted.0, mine.opened.0);
-    writes.insert(&state.spaces.meta, keys::partition("epochs", partition), row);
+    writes.insert(
+        &state.spaces.meta,
+        keys::partition("epochs", partition),
+        row,
+    );
 }

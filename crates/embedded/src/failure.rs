@@ -26,14 +26,22 @@ const LOOK: &str = "check the disk, then restart: the start looks for damaged ta
 impl Failure {
     /// Something of ours, in its own words.
     pub(crate) fn new(what: impl Into<String>) -> Failure {
-        Failure { what: what.into(), remedy: "restart", is_full: false, doubts_tables: false }
+        Failure {
+            what: what.into(),
+            remedy: "restart",
+            is_full: false,
+            doubts_tables: false,
+        }
     }
 
     /// A commit that failed, in a store in this folder.
     pub(crate) fn of(error: &fjall::Error, folder: &Path) -> Failure {
         match error {
-            fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => of_io(error),
-            // The database has told the log what it was; here only what is true now can be found out.
+            fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+                of_io(error)
+            }
+            // The database has told the log what it was; here only what is true now can be found
+            // out.
             fjall::Error::Poisoned => of_background(folder),
             other => Failure {
                 what: format!("a commit failed: {other:?}"),
@@ -46,7 +54,11 @@ impl Failure {
 }
 
 fn of_io(error: &io::Error) -> Failure {
-    let remedy = if is_out_of_descriptors(error) { RAISE_LIMIT } else { MAKE_ROOM };
+    let remedy = if is_out_of_descriptors(error) {
+        RAISE_LIMIT
+    } else {
+        MAKE_ROOM
+    };
     Failure {
         what: format!("a commit failed: {error}"),
         remedy,
@@ -58,13 +70,24 @@ fn of_io(error: &io::Error) -> Failure {
 fn of_background(folder: &Path) -> Failure {
     const BEGIN: &str = "writing in the background failed";
     if let Some((open, limit)) = nearly_all_descriptors() {
-        let what = format!("{BEGIN} with {open} of the {limit} files open that this process may open");
-        return Failure { what, remedy: RAISE_LIMIT, is_full: false, doubts_tables: false };
+        let what =
+            format!("{BEGIN} with {open} of the {limit} files open that this process may open");
+        return Failure {
+            what,
+            remedy: RAISE_LIMIT,
+            is_full: false,
+            doubts_tables: false,
+        };
     }
     match room_bytes(folder) {
         Some(room) if room < ROOM_BYTES_MIN => {
             let what = format!("{BEGIN}: its disk has {} MiB free", room >> 20);
-            Failure { what, remedy: MAKE_ROOM, is_full: true, doubts_tables: false }
+            Failure {
+                what,
+                remedy: MAKE_ROOM,
+                is_full: true,
+                doubts_tables: false,
+            }
         }
         _ => Failure {
             what: format!("{BEGIN}, for a reason that the log names"),
@@ -78,13 +101,18 @@ fn of_background(folder: &Path) -> Failure {
 /// Whether an error says that there is no room: on the disk, for this user, or in one file.
 fn is_out_of_room(error: &io::Error) -> bool {
     use io::ErrorKind;
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
 }
 
 /// Whether an error says that too many files are open, in this process or in the system.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error())).contains(&error.raw_os_error())
+    [Errno::MFILE, Errno::NFILE]
+        .map(|errno| Some(errno.raw_os_error()))
+        .contains(&error.raw_os_error())
 }
 
 /// Open descriptors and the limit, when fewer than one in sixteen is left.
@@ -109,10 +137,18 @@ mod tests {
         let error = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
         let failure = Failure::of(&fjall::Error::Io(error), Path::new("/"));
         assert_eq!(failure.remedy, RAISE_LIMIT);
-        for errno in [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT, rustix::io::Errno::FBIG] {
+        for errno in [
+            rustix::io::Errno::NOSPC,
+            rustix::io::Errno::DQUOT,
+            rustix::io::Errno::FBIG,
+        ] {
             let full = io::Error::from_raw_os_error(errno.raw_os_error());
             let failure = Failure::of(&fjall::Error::Io(full), Path::new("/"));
-            assert_eq!((failure.remedy, failure.is_full), (MAKE_ROOM, true), "{errno}");
+            assert_eq!(
+                (failure.remedy, failure.is_full),
+                (MAKE_ROOM, true),
+                "{errno}"
+            );
         }
     }
 }

@@ -21,7 +21,10 @@ use crate::store::{Applied, EmbeddedStore};
 impl History for EmbeddedStore {
     async fn outcomes(&self, key: TaskKey) -> Result<Vec<Outcome>, PortError> {
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        self.read("read the history of a task", move || outcomes(&spaces, &shared, key)).await
+        self.read("read the history of a task", move || {
+            outcomes(&spaces, &shared, key)
+        })
+        .await
     }
 
     async fn dead_letters(
@@ -33,7 +36,10 @@ impl History for EmbeddedStore {
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
         let action = format!("list the dead letters of the queue {queue}");
         let queue = queue.clone();
-        self.read(&action, move || dead_letters(&spaces, &shared, &queue, from, count_max)).await
+        self.read(&action, move || {
+            dead_letters(&spaces, &shared, &queue, from, count_max)
+        })
+        .await
     }
 
     async fn remove_dead_letters(
@@ -58,7 +64,9 @@ fn outcomes(spaces: &Spaces, shared: &Shared, key: TaskKey) -> fjall::Result<Vec
     for row in scan::prefixed(&spaces.outcomes, key.0.to_be_bytes()).readable(lost) {
         match outcome::decode(&row?.1.into()) {
             Ok(outcome) => outcomes.push(outcome),
-            Err(error) => shared.note_corruption(format!("an outcome of the task {key:?}"), error.reason),
+            Err(error) => {
+                shared.note_corruption(format!("an outcome of the task {key:?}"), error.reason)
+            }
         }
     }
     let note = |position, reason| shared.note_corruption(position, reason);
@@ -79,7 +87,9 @@ fn dead_letters(
     let (first, end) = (keys::numbered(queue, from), keys::numbered(queue, u64::MAX));
     for row in scan::rows(&spaces.dead_letters, first, end).readable(lost) {
         let (key, value) = row?;
-        let Some(number) = keys::number_of(&key) else { continue };
+        let Some(number) = keys::number_of(&key) else {
+            continue;
+        };
         if page.letters.len() >= count_max {
             page.next = Some(number);
             break;
@@ -98,7 +108,10 @@ fn dead_letters(
                 },
             )),
             Err(error) => {
-                shared.note_corruption(format!("dead letter {number} of the queue {queue}"), error.reason);
+                shared.note_corruption(
+                    format!("dead letter {number} of the queue {queue}"),
+                    error.reason,
+                );
             }
         }
     }
@@ -118,9 +131,13 @@ fn remove_dead_letters(
     let mut existing = Vec::new();
     for number in numbers.into_iter().collect::<BTreeSet<u64>>() {
         let key = keys::numbered(queue, number);
-        let known = state.spaces.dead_letters.contains_key(&key).map_err(|error| {
-            PortError::new(ErrorClass::Retry, action, "the database failed").caused_by(error)
-        })?;
+        let known = state
+            .spaces
+            .dead_letters
+            .contains_key(&key)
+            .map_err(|error| {
+                PortError::new(ErrorClass::Retry, action, "the database failed").caused_by(error)
+            })?;
         if known {
             existing.push(key);
         }
@@ -129,7 +146,9 @@ fn remove_dead_letters(
         return Ok(Applied::now(0));
     }
     let removed = existing.len();
-    existing.into_iter().for_each(|key| writes.remove(&state.spaces.dead_letters, key));
+    existing
+        .into_iter()
+        .for_each(|key| writes.remove(&state.spaces.dead_letters, key));
     let count = state.dead_letters.entry(queue.clone()).or_default();
     count.kept = count.kept.saturating_sub(removed as u64);
     let kept = count.kept;

@@ -1,7 +1,9 @@
 //! The keys of all rows: numbers big-endian, so that rows lie in the order in which they are read.
 
 use bytes::Buf;
-use minutehand_model::{LogOffset, Namespace, PartitionId, QueueName, ScheduleId, TaskKey, Timestamp};
+use minutehand_model::{
+    LogOffset, Namespace, PartitionId, QueueName, ScheduleId, TaskKey, Timestamp,
+};
 use minutehand_ports::DeliveryId;
 
 /// A time as eight bytes that sort as the times do.
@@ -17,10 +19,14 @@ fn joined(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
 
-/// A row of the log: partition, offset of its first record, and how many it has, so that a damaged row still says
-/// how far it reaches.
+/// A row of the log: partition, offset of its first record, and how many it has, so that a damaged
+/// row still says how far it reaches.
 pub(crate) fn log_row(partition: PartitionId, first: LogOffset, count: u32) -> Vec<u8> {
-    joined(&[&partition.bits().to_be_bytes(), &first.bits().to_be_bytes(), &count.to_be_bytes()])
+    joined(&[
+        &partition.bits().to_be_bytes(),
+        &first.bits().to_be_bytes(),
+        &count.to_be_bytes(),
+    ])
 }
 
 /// The offset of a log row's first record, and the one behind its last.
@@ -32,12 +38,18 @@ pub(crate) fn log_row_of(key: &[u8]) -> Option<(LogOffset, LogOffset)> {
 
 /// A revision, or before every row of the log from an offset on: partition and offset.
 pub(crate) fn offset(partition: PartitionId, offset: LogOffset) -> Vec<u8> {
-    joined(&[&partition.bits().to_be_bytes(), &offset.bits().to_be_bytes()])
+    joined(&[
+        &partition.bits().to_be_bytes(),
+        &offset.bits().to_be_bytes(),
+    ])
 }
 
 /// The offset of such a key.
 pub(crate) fn offset_of(key: &[u8]) -> Option<LogOffset> {
-    key.len().eq(&12).then(|| (&key[4..]).get_u64()).and_then(LogOffset::from_bits)
+    key.len()
+        .eq(&12)
+        .then(|| (&key[4..]).get_u64())
+        .and_then(LogOffset::from_bits)
 }
 
 /// A row of one partition.
@@ -55,12 +67,21 @@ pub(crate) fn skip(partition: PartitionId, first: LogOffset) -> Vec<u8> {
 
 /// Partition and offset of such a key.
 pub(crate) fn skip_of(key: &[u8]) -> Option<(PartitionId, LogOffset)> {
-    let mut numbers = key.strip_prefix(SKIP).filter(|numbers| numbers.len() == 12)?;
-    Some((PartitionId::own(numbers.get_u32()), LogOffset::from_bits(numbers.get_u64())?))
+    let mut numbers = key
+        .strip_prefix(SKIP)
+        .filter(|numbers| numbers.len() == 12)?;
+    Some((
+        PartitionId::own(numbers.get_u32()),
+        LogOffset::from_bits(numbers.get_u64())?,
+    ))
 }
 
 /// The state of a schedule.
-pub(crate) fn schedule(partition: PartitionId, namespace: &Namespace, schedule: &ScheduleId) -> Vec<u8> {
+pub(crate) fn schedule(
+    partition: PartitionId,
+    namespace: &Namespace,
+    schedule: &ScheduleId,
+) -> Vec<u8> {
     joined(&[
         &partition.bits().to_be_bytes(),
         namespace.as_str().as_bytes(),
@@ -72,12 +93,19 @@ pub(crate) fn schedule(partition: PartitionId, namespace: &Namespace, schedule: 
 /// Namespace and schedule of such a key.
 pub(crate) fn schedule_of(key: &[u8]) -> Option<(Namespace, ScheduleId)> {
     let (namespace, schedule) = std::str::from_utf8(key.get(4..)?).ok()?.split_once('\0')?;
-    Some((Namespace::parse(namespace).ok()?, ScheduleId::parse(schedule).ok()?))
+    Some((
+        Namespace::parse(namespace).ok()?,
+        ScheduleId::parse(schedule).ok()?,
+    ))
 }
 
 /// A record set aside: partition, tick and its place in the tick.
 pub(crate) fn set_aside(partition: PartitionId, tick: u64, index: u32) -> Vec<u8> {
-    joined(&[&partition.bits().to_be_bytes(), &tick.to_be_bytes(), &index.to_be_bytes()])
+    joined(&[
+        &partition.bits().to_be_bytes(),
+        &tick.to_be_bytes(),
+        &index.to_be_bytes(),
+    ])
 }
 
 /// Where a block of the timetable stands.
@@ -86,7 +114,8 @@ pub(crate) struct BlockKey {
     pub(crate) first_due: Timestamp,
     pub(crate) first_offset: LogOffset,
     pub(crate) last_offset: LogOffset,
-    /// A hash of its bytes: one that begins and ends with the same records may hold others between them.
+    /// A hash of its bytes: one that begins and ends with the same records may hold others between
+    /// them.
     pub(crate) content: u64,
 }
 
@@ -98,8 +127,14 @@ impl BlockKey {
 
     /// The bytes without the partition.
     pub(crate) fn suffix(&self) -> Vec<u8> {
-        let offsets = [self.first_offset, self.last_offset].map(|offset| offset.bits().to_be_bytes());
-        joined(&[&time(self.first_due), &offsets[0], &offsets[1], &self.content.to_be_bytes()])
+        let offsets =
+            [self.first_offset, self.last_offset].map(|offset| offset.bits().to_be_bytes());
+        joined(&[
+            &time(self.first_due),
+            &offsets[0],
+            &offsets[1],
+            &self.content.to_be_bytes(),
+        ])
     }
 
     /// From the bytes without the partition.
@@ -138,8 +173,18 @@ pub(crate) fn task(partition: PartitionId, key: TaskKey) -> Vec<u8> {
 }
 
 /// An index row of a task.
-pub(crate) fn task_entry(partition: PartitionId, key: TaskKey, due: Timestamp, offset: LogOffset) -> Vec<u8> {
-    joined(&[&partition.bits().to_be_bytes(), &key.0.to_be_bytes(), &time(due), &offset.bits().to_be_bytes()])
+pub(crate) fn task_entry(
+    partition: PartitionId,
+    key: TaskKey,
+    due: Timestamp,
+    offset: LogOffset,
+) -> Vec<u8> {
+    joined(&[
+        &partition.bits().to_be_bytes(),
+        &key.0.to_be_bytes(),
+        &time(due),
+        &offset.bits().to_be_bytes(),
+    ])
 }
 
 /// Due time and offset of an index row.
@@ -163,22 +208,37 @@ pub(crate) const DEAD_LETTER_COUNT: &[u8] = b"dead_letters/";
 
 /// The number at the end of a key.
 pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
-    key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+    key.last_chunk::<8>()
+        .map(|bytes| u64::from_be_bytes(*bytes))
 }
 
 /// A partition's share of a queue.
 pub(crate) fn lane(queue: &QueueName, partition: PartitionId) -> Vec<u8> {
-    joined(&[queue.as_str().as_bytes(), b"\0", &partition.bits().to_be_bytes()])
+    joined(&[
+        queue.as_str().as_bytes(),
+        b"\0",
+        &partition.bits().to_be_bytes(),
+    ])
 }
 
 /// A batch of publications.
 pub(crate) fn batch(queue: &QueueName, partition: PartitionId, first: u64) -> Vec<u8> {
-    joined(&[queue.as_str().as_bytes(), b"\0", &partition.bits().to_be_bytes(), &first.to_be_bytes()])
+    joined(&[
+        queue.as_str().as_bytes(),
+        b"\0",
+        &partition.bits().to_be_bytes(),
+        &first.to_be_bytes(),
+    ])
 }
 
 /// What a group has settled of a lane.
 pub(crate) fn group(queue: &QueueName, partition: PartitionId, group: &str) -> Vec<u8> {
-    joined(&[queue.as_str().as_bytes(), b"\0", &partition.bits().to_be_bytes(), group.as_bytes()])
+    joined(&[
+        queue.as_str().as_bytes(),
+        b"\0",
+        &partition.bits().to_be_bytes(),
+        group.as_bytes(),
+    ])
 }
 
 /// What is told of a claimed run of a group.
@@ -232,7 +292,10 @@ mod tests {
     fn a_group_is_told_from_its_queue_and_partition() {
         let queue = QueueName::parse("mail").unwrap();
         let key = group(&queue, PartitionId::own(5), "workers\0of me");
-        assert_eq!(lane_of(&key), Some((queue, PartitionId::own(5), &b"workers\0of me"[..])));
+        assert_eq!(
+            lane_of(&key),
+            Some((queue, PartitionId::own(5), &b"workers\0of me"[..]))
+        );
         assert_eq!(lane_of(b"mail"), None);
     }
 }

@@ -1,4 +1,5 @@
-//! The committer's state from the rows: a few keys for each partition, queue and group, whatever is stored.
+//! The committer's state from the rows: a few keys for each partition, queue and group, whatever is
+//! stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,20 +26,31 @@ const FORMAT: u32 = 1;
 
 /// Reads the state, or creates it in a new folder.
 pub(crate) fn load(config: &Config, spaces: Spaces) -> Result<State, OpenError> {
-    let loader = Loader { config, spaces: &spaces };
+    let loader = Loader {
+        config,
+        spaces: &spaces,
+    };
     loader.check_format()?;
     let partitions = (0..config.partitions)
         .map(|partition| loader.partition(PartitionId::own(partition)))
         .collect::<Result<Vec<PartitionState>, OpenError>>()?;
     let view = |partition: &PartitionState| {
-        let bounds = LogBounds { start: partition.log_start, end: partition.log_end };
+        let bounds = LogBounds {
+            start: partition.log_start,
+            end: partition.log_end,
+        };
         LogView::new(bounds, config.log_tail_bytes)
     };
     let logs = partitions.iter().map(view).collect();
     let (first_sequence, last_letter) = loader.pair(queue::NUMBERED)?.unwrap_or((0, 0));
     let generation = loader.opened_once_more()?;
-    let shared =
-        Shared::new(config.data_dir.clone(), logs, config.queue_resident_bytes, first_sequence, generation);
+    let shared = Shared::new(
+        config.data_dir.clone(),
+        logs,
+        config.queue_resident_bytes,
+        first_sequence,
+        generation,
+    );
     let shared = Arc::new(shared);
     loader.skips(&shared)?;
     let sequences = loader.lanes(&shared)?;
@@ -70,7 +82,8 @@ pub(crate) fn load(config: &Config, spaces: Spaces) -> Result<State, OpenError> 
     })
 }
 
-/// Whether every task in the timetable is in its index: not for ever after the index was once switched off.
+/// Whether every task in the timetable is in its index: not for ever after the index was once
+/// switched off.
 pub(crate) fn has_whole_index(config: &Config, spaces: &Spaces) -> Result<bool, OpenError> {
     const GAP: &[u8] = b"task_index_gap";
     let loader = Loader { config, spaces };
@@ -93,13 +106,16 @@ impl Loader<'_> {
                 self.damaged("a table that is read at the start", scan::describe(&error))
             });
         }
-        OpenError::Database { folder: self.config.data_dir.clone(), source: Box::new(error) }
+        OpenError::Database {
+            folder: self.config.data_dir.clone(),
+            source: Box::new(error),
+        }
     }
 
     /// What operators want passed over in the logs.
     fn skips(&self, shared: &Shared) -> Result<(), OpenError> {
-        for row in
-            scan::prefixed(&self.spaces.meta, keys::SKIP).readable(|lost| shared.note_lost("skips", &lost))
+        for row in scan::prefixed(&self.spaces.meta, keys::SKIP)
+            .readable(|lost| shared.note_lost("skips", &lost))
         {
             let (key, value) = row.map_err(|error| self.database(error))?;
             if !shared.skips.load(&key, &value) {
@@ -114,11 +130,18 @@ impl Loader<'_> {
 
     fn damaged(&self, what: impl Into<String>, reason: impl Into<String>) -> OpenError {
         let folder = self.config.data_dir.clone();
-        OpenError::Damaged { folder, what: what.into(), reason: reason.into() }
+        OpenError::Damaged {
+            folder,
+            what: what.into(),
+            reason: reason.into(),
+        }
     }
 
     fn get(&self, space: &Keyspace, key: &[u8]) -> Result<Option<Bytes>, OpenError> {
-        space.get(key).map(|value| value.map(Bytes::from)).map_err(|error| self.database(error))
+        space
+            .get(key)
+            .map(|value| value.map(Bytes::from))
+            .map_err(|error| self.database(error))
     }
 
     fn put(&self, key: &[u8], value: Bytes) -> Result<(), OpenError> {
@@ -129,7 +152,9 @@ impl Loader<'_> {
     }
 
     fn pair(&self, key: &[u8]) -> Result<Option<(u64, u64)>, OpenError> {
-        let Some(value) = self.get(&self.spaces.meta, key)? else { return Ok(None) };
+        let Some(value) = self.get(&self.spaces.meta, key)? else {
+            return Ok(None);
+        };
         let damaged = || self.damaged(String::from_utf8_lossy(key), "it is not a pair of numbers");
         pair_of(&value).map(Some).ok_or_else(damaged)
     }
@@ -138,7 +163,11 @@ impl Loader<'_> {
     fn rows(&self, space: &Keyspace) -> Result<Vec<(Bytes, Bytes)>, OpenError> {
         space
             .iter()
-            .map(|guard| guard.into_inner().map(|(key, value)| (key.into(), value.into())))
+            .map(|guard| {
+                guard
+                    .into_inner()
+                    .map(|(key, value)| (key.into(), value.into()))
+            })
             .collect::<fjall::Result<_>>()
             .map_err(|error| self.database(error))
     }
@@ -148,28 +177,40 @@ impl Loader<'_> {
         let given = self.config.partitions;
         match self.pair(b"format")? {
             None => self.put(b"format", pair(u64::from(FORMAT), u64::from(given))),
-            Some((format, _)) if format != u64::from(FORMAT) => {
-                Err(OpenError::Format { folder, found: format as u32, known: FORMAT })
-            }
-            Some((_, stored)) if stored != u64::from(given) => {
-                Err(OpenError::PartitionsChanged { folder, stored: stored as u32, given })
-            }
+            Some((format, _)) if format != u64::from(FORMAT) => Err(OpenError::Format {
+                folder,
+                found: format as u32,
+                known: FORMAT,
+            }),
+            Some((_, stored)) if stored != u64::from(given) => Err(OpenError::PartitionsChanged {
+                folder,
+                stored: stored as u32,
+                given,
+            }),
             Some(_) => Ok(()),
         }
     }
 
     fn partition(&self, partition: PartitionId) -> Result<PartitionState, OpenError> {
-        let (log_start, kept_time) =
-            self.pair(&keys::partition("log_start", partition))?.unwrap_or((0, i64::MIN as u64));
+        let (log_start, kept_time) = self
+            .pair(&keys::partition("log_start", partition))?
+            .unwrap_or((0, i64::MIN as u64));
         let log_start = LogOffset::from_bits(log_start).ok_or_else(|| {
-            self.damaged(format!("start of the log of partition {partition}"), "it is not an offset")
+            self.damaged(
+                format!("start of the log of partition {partition}"),
+                "it is not an offset",
+            )
         })?;
-        let (granted, opened) = self.pair(&keys::partition("epochs", partition))?.unwrap_or((0, 0));
+        let (granted, opened) = self
+            .pair(&keys::partition("epochs", partition))?
+            .unwrap_or((0, 0));
         let tick = match self.get(&self.spaces.checkpoints, &partition.bits().to_be_bytes())? {
             None => 0,
             Some(value) => {
                 let what = format!("checkpoint of partition {partition}");
-                checkpoint::decode(&value).map_err(|error| self.damaged(what, error.reason))?.tick
+                checkpoint::decode(&value)
+                    .map_err(|error| self.damaged(what, error.reason))?
+                    .tick
             }
         };
         let mut state = PartitionState {
@@ -181,13 +222,13 @@ impl Loader<'_> {
             granted: Epoch(granted),
             held: None,
         };
-        let mut rows = self
-            .spaces
-            .log
-            .range(keys::offset(partition, LogOffset::START)..keys::offset(partition, LogOffset::MAX));
+        let mut rows = self.spaces.log.range(
+            keys::offset(partition, LogOffset::START)..keys::offset(partition, LogOffset::MAX),
+        );
         if let Some(last) = rows.next_back() {
             let (key, value) = last.into_inner().map_err(|error| self.database(error))?;
-            let damaged = || self.damaged(format!("log of partition {partition}"), "a key is not one");
+            let damaged =
+                || self.damaged(format!("log of partition {partition}"), "a key is not one");
             (_, state.log_end) = keys::log_row_of(&key).ok_or_else(damaged)?;
             // A damaged row is met, and passed over, when it is read.
             if let Ok(head) = row::head(&value) {
@@ -205,8 +246,12 @@ impl Loader<'_> {
             else {
                 return Err(self.damaged(format!("lane {key:?}"), "it is not one"));
             };
-            shared.queue(&queue).restore_lane(partition, next, kept_from);
-            let lanes = sequences.entry(queue).or_insert_with(|| vec![0; self.config.partitions as usize]);
+            shared
+                .queue(&queue)
+                .restore_lane(partition, next, kept_from);
+            let lanes = sequences
+                .entry(queue)
+                .or_insert_with(|| vec![0; self.config.partitions as usize]);
             lanes[partition.index()] = next;
         }
         Ok(sequences)
@@ -219,14 +264,23 @@ impl Loader<'_> {
             else {
                 return Err(self.damaged(format!("place of the group {key:?}"), "it is not one"));
             };
-            let group = std::str::from_utf8(group)
-                .map_err(|_| self.damaged(format!("place of the group {key:?}"), "its name is not text"))?;
-            shared.queue(&queue).restore_group(partition, group, lane, seen_at);
+            let group = std::str::from_utf8(group).map_err(|_| {
+                self.damaged(
+                    format!("place of the group {key:?}"),
+                    "its name is not text",
+                )
+            })?;
+            shared
+                .queue(&queue)
+                .restore_group(partition, group, lane, seen_at);
         }
         Ok(())
     }
 
-    fn dead_letters(&self, shared: &Shared) -> Result<BTreeMap<QueueName, DeadLetterCount>, OpenError> {
+    fn dead_letters(
+        &self,
+        shared: &Shared,
+    ) -> Result<BTreeMap<QueueName, DeadLetterCount>, OpenError> {
         let mut counts = BTreeMap::new();
         for guard in self.spaces.meta.prefix(keys::DEAD_LETTER_COUNT) {
             let (key, value) = guard.into_inner().map_err(|error| self.database(error))?;
@@ -252,14 +306,25 @@ impl Loader<'_> {
 
     fn successes(&self, shared: &Shared) -> Result<(Successes, Remembered), OpenError> {
         let note = |position, reason| shared.note_corruption(position, reason);
-        Successes::load(self.spaces, self.config.history_rows_max, note).map_err(|error| self.database(error))
+        Successes::load(self.spaces, self.config.history_rows_max, note)
+            .map_err(|error| self.database(error))
     }
 
     fn history(&self) -> Result<HistoryBounds, OpenError> {
         let (next, oldest) = self.pair(b"history")?.unwrap_or((0, 0));
-        let last = self.spaces.outcome_order.last_key_value().map(|guard| guard.key()).transpose();
+        let last = self
+            .spaces
+            .outcome_order
+            .last_key_value()
+            .map(|guard| guard.key())
+            .transpose();
         let last = last.map_err(|error| self.database(error))?;
-        let behind_last = last.and_then(|key| keys::number_of(&key)).map_or(0, |number| number + 1);
-        Ok(HistoryBounds { oldest, next: next.max(behind_last) })
+        let behind_last = last
+            .and_then(|key| keys::number_of(&key))
+            .map_or(0, |number| number + 1);
+        Ok(HistoryBounds {
+            oldest,
+            next: next.max(behind_last),
+        })
     }
 }

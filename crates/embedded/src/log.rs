@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{LogOffset, PartitionId};
-use minutehand_ports::{Appended, CommandLog, ErrorClass, LogBatch, LogBounds, LogRecord, PortError};
+use minutehand_ports::{
+    Appended, CommandLog, ErrorClass, LogBatch, LogBounds, LogRecord, PortError,
+};
 use tokio::sync::watch;
 
 use crate::committer::Writes;
@@ -27,8 +29,15 @@ const TRUNCATE_ROWS: usize = 4_096;
 
 #[async_trait]
 impl CommandLog for EmbeddedStore {
-    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError> {
-        let action = format!("append {} records to the log of partition {partition}", records.len());
+    async fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> Result<Appended, PortError> {
+        let action = format!(
+            "append {} records to the log of partition {partition}",
+            records.len()
+        );
         self.shared().log(partition, &action)?;
         let bytes: usize = records.iter().map(|record| record.len() + 4).sum();
         if bytes > APPEND_BYTES_MAX {
@@ -41,7 +50,10 @@ impl CommandLog for EmbeddedStore {
             let mut rows = NewRows::default();
             let (first, appended_at) = state.append(writes, partition, packed, &mut rows);
             let shared = Arc::clone(&state.shared);
-            Ok(Applied::then(Appended::following(first, count, appended_at), move || rows.publish(&shared)))
+            Ok(Applied::then(
+                Appended::following(first, count, appended_at),
+                move || rows.publish(&shared),
+            ))
         })
         .await
     }
@@ -57,17 +69,32 @@ impl CommandLog for EmbeddedStore {
         let bounds = view.bounds();
         check_start(from, bounds.start, &action)?;
         if from >= bounds.end {
-            return Ok(LogBatch { records: Vec::new(), next: from, end: bounds.end });
+            return Ok(LogBatch {
+                records: Vec::new(),
+                next: from,
+                end: bounds.end,
+            });
         }
         if let Found::Rows(rows) = view.find(from, bytes_max) {
             let stopped_at = rows.last().map_or(from, |row| row.end.min(bounds.end));
             let rows = rows.into_iter().map(|row| (row.first, row.row)).collect();
-            return Ok(batch(self.shared(), partition, from, bounds.end, bytes_max, rows, stopped_at));
+            return Ok(batch(
+                self.shared(),
+                partition,
+                from,
+                bounds.end,
+                bytes_max,
+                rows,
+                stopped_at,
+            ));
         }
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
         let read = move || -> fjall::Result<LogBatch> {
-            let (rows, stopped_at) = read_rows(&spaces, &shared, partition, from, bounds.end, bytes_max)?;
-            Ok(batch(&shared, partition, from, bounds.end, bytes_max, rows, stopped_at))
+            let (rows, stopped_at) =
+                read_rows(&spaces, &shared, partition, from, bounds.end, bytes_max)?;
+            Ok(batch(
+                &shared, partition, from, bounds.end, bytes_max, rows, stopped_at,
+            ))
         };
         let batch = self.read(&action, read).await?;
         // A truncation may have overtaken the read.
@@ -78,7 +105,10 @@ impl CommandLog for EmbeddedStore {
     async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, PortError> {
         Ok(self
             .shared()
-            .log(partition, &format!("find the ends of the log of partition {partition}"))?
+            .log(
+                partition,
+                &format!("find the ends of the log of partition {partition}"),
+            )?
             .bounds())
     }
 
@@ -92,15 +122,24 @@ impl CommandLog for EmbeddedStore {
         let action = format!("have offsets {first} to {last} of partition {partition} passed over");
         self.shared().log(partition, &action)?;
         let (key, row) = skips::row(partition, &offsets, reason);
-        self.submit(action, key.len() + row.len(), false, move |state, writes| {
-            writes.insert(&state.spaces.meta, key.clone(), row.clone());
-            let shared = Arc::clone(&state.shared);
-            Ok(Applied::then((), move || shared.skips.add(&key, &row)))
-        })
+        self.submit(
+            action,
+            key.len() + row.len(),
+            false,
+            move |state, writes| {
+                writes.insert(&state.spaces.meta, key.clone(), row.clone());
+                let shared = Arc::clone(&state.shared);
+                Ok(Applied::then((), move || shared.skips.add(&key, &row)))
+            },
+        )
         .await
     }
 
-    async fn is_skipped(&self, partition: PartitionId, offset: LogOffset) -> Result<bool, PortError> {
+    async fn is_skipped(
+        &self,
+        partition: PartitionId,
+        offset: LogOffset,
+    ) -> Result<bool, PortError> {
         Ok(self.shared().skips.reason(partition, offset).is_some())
     }
 
@@ -123,7 +162,10 @@ impl CommandLog for EmbeddedStore {
             let operation = move |state: &mut State, writes: &mut Writes| {
                 truncate(state, writes, partition, below, &words)
             };
-            if !self.submit(action.clone(), 64 * TRUNCATE_ROWS, true, operation).await? {
+            if !self
+                .submit(action.clone(), 64 * TRUNCATE_ROWS, true, operation)
+                .await?
+            {
                 return Ok(());
             }
         }
@@ -158,13 +200,17 @@ fn read_rows(
         Err(error) if scan::is_lasting(&error) => None,
         holding => holding?,
     };
-    let start = holding.and_then(|key| keys::log_row_of(&key)).map_or(from, |(first, _)| first);
+    let start = holding
+        .and_then(|key| keys::log_row_of(&key))
+        .map_or(from, |(first, _)| first);
     let (mut rows, mut bytes) = (Rows::new(), 0_usize);
     let lost = |lost: Lost| shared.note_lost(&format!("log of partition {partition}"), &lost);
     let (first, behind) = (keys::offset(partition, start), keys::offset(partition, end));
     for row in scan::rows(&spaces.log, first, behind).readable(lost) {
         let (key, value) = row?;
-        let Some((first, row_end)) = keys::log_row_of(&key) else { continue };
+        let Some((first, row_end)) = keys::log_row_of(&key) else {
+            continue;
+        };
         // The first row may lie before `from` for the most part; it does not count.
         if bytes >= bytes_max && !rows.is_empty() {
             return Ok((rows, first));
@@ -180,7 +226,8 @@ fn read_rows(
     Ok((rows, end))
 }
 
-/// The records at or after `from`, up to about `bytes_max` bytes. Damaged rows are noted and passed over.
+/// The records at or after `from`, up to about `bytes_max` bytes. Damaged rows are noted and passed
+/// over.
 fn batch(
     shared: &Shared,
     partition: PartitionId,
@@ -194,12 +241,22 @@ fn batch(
     let mut bytes = 0;
     for (first, row) in rows {
         let unpacked = row::unpack(first, &row).unwrap_or_else(|reason| {
-            shared.note_corruption(format!("log of partition {partition}, row at offset {first}"), reason);
+            shared.note_corruption(
+                format!("log of partition {partition}, row at offset {first}"),
+                reason,
+            );
             Vec::new()
         });
-        for record in unpacked.into_iter().filter(|record| (from..end).contains(&record.offset)) {
+        for record in unpacked
+            .into_iter()
+            .filter(|record| (from..end).contains(&record.offset))
+        {
             if bytes >= bytes_max && !records.is_empty() {
-                return LogBatch { next: record.offset, records, end };
+                return LogBatch {
+                    next: record.offset,
+                    records,
+                    end,
+                };
             }
             bytes += record.payload.len();
             let reason = shared.skips.reason(partition, record.offset);
@@ -230,8 +287,9 @@ fn truncate(
     let mut last: Option<fjall::UserKey> = None;
     let range = keys::offset(partition, log.log_start)..keys::offset(partition, below.next());
     for guard in state.spaces.log.range(range) {
-        let failed =
-            |error| PortError::new(ErrorClass::Retry, action, "the database failed").caused_by(error);
+        let failed = |error| {
+            PortError::new(ErrorClass::Retry, action, "the database failed").caused_by(error)
+        };
         let key = guard.key().map_err(|error: fjall::Error| failed(error))?;
         start = keys::log_row_of(&key).map_or(start, |(first, _)| first);
         passed.extend(last.replace(key));
@@ -247,9 +305,15 @@ fn truncate(
     if start <= log.log_start {
         return Ok(Applied::now(false));
     }
-    passed.into_iter().for_each(|key| writes.remove(&state.spaces.log, key));
+    passed
+        .into_iter()
+        .for_each(|key| writes.remove(&state.spaces.log, key));
     let kept_time = log.appended_at.as_millis() as u64;
-    writes.insert(&state.spaces.meta, keys::partition("log_start", partition), pair(start.bits(), kept_time));
+    writes.insert(
+        &state.spaces.meta,
+        keys::partition("log_start", partition),
+        pair(start.bits(), kept_time),
+    );
     state.partitions[partition.index()].log_start = start;
     state
         .shared
@@ -258,5 +322,7 @@ fn truncate(
         .into_iter()
         .for_each(|key| writes.remove(&state.spaces.meta, key));
     let shared = Arc::clone(&state.shared);
-    Ok(Applied::then(more, move || shared.logs[partition.index()].truncated(start)))
+    Ok(Applied::then(more, move || {
+        shared.logs[partition.index()].truncated(start)
+    }))
 }

@@ -1,8 +1,9 @@
-//! Quiet times: what the database holds in memory to be written out is written then, so that it costs neither memory for as
-//! long as nothing happens nor time at the next start.
+//! Quiet times: what the database holds in memory to be written out is written then, so that it
+//! costs neither memory for as long as nothing happens nor time at the next start.
 //!
-//! The database keeps in memory what it has written out for those who read an older state, and looks whether anybody does only when
-//! another table is put aside. So one is at every look, as long as something is held: after that nothing of it is left in memory.
+//! The database keeps in memory what it has written out for those who read an older state, and
+//! looks whether anybody does only when another table is put aside. So one is at every look, as
+//! long as something is held: after that nothing of it is left in memory.
 
 use fjall::{AbstractTree, Keyspace};
 use minutehand_model::Timestamp;
@@ -29,7 +30,10 @@ pub(crate) struct Quiet {
 
 impl Quiet {
     pub(crate) fn since(now: Timestamp) -> Quiet {
-        Quiet { looked_at: now, bytes: u64::MAX }
+        Quiet {
+            looked_at: now,
+            bytes: u64::MAX,
+        }
     }
 
     /// Looks now and then; has the tables written out when little has come since the last look.
@@ -48,15 +52,20 @@ impl Quiet {
         (self.looked_at, self.bytes) = (now, bytes);
         if is_quiet {
             self.bytes = u64::MAX;
-            spaces.all().try_for_each(|space| Keyspace::rotate_memtable(space).map(drop))?;
+            spaces
+                .all()
+                .try_for_each(|space| Keyspace::rotate_memtable(space).map(drop))?;
         }
         Ok(())
     }
 }
 
-/// Tables that were written out, and are still in memory; but for the one that is put aside so that the others go.
+/// Tables that were written out, and are still in memory; but for the one that is put aside so that
+/// the others go.
 fn held(spaces: &Spaces) -> usize {
-    let others = spaces.all().filter(|space| !std::ptr::eq(*space, &spaces.meta));
+    let others = spaces
+        .all()
+        .filter(|space| !std::ptr::eq(*space, &spaces.meta));
     others.map(|space| space.tree.version_free_list_len()).sum()
 }
 
@@ -87,8 +96,11 @@ mod tests {
         let config = Config::new(folder.path(), 1, Arc::new(|| Timestamp::from_millis(0)));
         let spaces = Spaces::open(folder.path(), &config).unwrap();
         let rows = |space: &Keyspace| {
-            (0..200_u32)
-                .for_each(|number| space.insert(number.to_be_bytes().to_vec(), vec![7; 100]).unwrap());
+            (0..200_u32).for_each(|number| {
+                space
+                    .insert(number.to_be_bytes().to_vec(), vec![7; 100])
+                    .unwrap()
+            });
         };
         let mut now = Timestamp::from_millis(0);
         let mut quiet = Quiet::since(now);
@@ -97,8 +109,12 @@ mod tests {
             quiet.look(spaces, now).unwrap();
         };
         spaces.all().for_each(rows);
-        (0..60_u32)
-            .for_each(|number| spaces.log.insert(number.to_be_bytes().to_vec(), vec![7; 30_000]).unwrap());
+        (0..60_u32).for_each(|number| {
+            spaces
+                .log
+                .insert(number.to_be_bytes().to_vec(), vec![7; 30_000])
+                .unwrap()
+        });
         look(&spaces);
         look(&spaces);
         // Written out by the database's own thread.
@@ -107,7 +123,10 @@ mod tests {
                 std::thread::yield_now();
             }
         });
-        assert!(held(&spaces) > 0, "the last one that was written out is held");
+        assert!(
+            held(&spaces) > 0,
+            "the last one that was written out is held"
+        );
         // Tables may still be merged meanwhile, which holds the old ones until the look after that.
         for _ in 0..LOOKS_MAX {
             look(&spaces);

@@ -19,12 +19,19 @@ impl Ranges {
 
     /// How many numbers below `end` it holds.
     pub(crate) fn count_below(&self, end: u64) -> u64 {
-        self.ranges.range(..end).map(|(first, last)| (*last).min(end) - first).sum()
+        self.ranges
+            .range(..end)
+            .map(|(first, last)| (*last).min(end) - first)
+            .sum()
     }
 
     /// The end of the range that holds the number.
     pub(crate) fn end_of(&self, number: u64) -> Option<u64> {
-        self.ranges.range(..=number).next_back().map(|(_, end)| *end).filter(|end| number < *end)
+        self.ranges
+            .range(..=number)
+            .next_back()
+            .map(|(_, end)| *end)
+            .filter(|end| number < *end)
     }
 
     /// Whether it holds the number.
@@ -38,15 +45,21 @@ impl Ranges {
         if first >= end {
             return;
         }
-        if let Some((start, last)) =
-            self.ranges.range(..=first).next_back().map(|(start, last)| (*start, *last))
+        if let Some((start, last)) = self
+            .ranges
+            .range(..=first)
+            .next_back()
+            .map(|(start, last)| (*start, *last))
             && last >= first
         {
             first = start;
             end = end.max(last);
         }
-        while let Some((start, last)) =
-            self.ranges.range(first..=end).next().map(|(start, last)| (*start, *last))
+        while let Some((start, last)) = self
+            .ranges
+            .range(first..=end)
+            .next()
+            .map(|(start, last)| (*start, *last))
         {
             self.ranges.remove(&start);
             self.count -= last - start;
@@ -125,16 +138,27 @@ mod tests {
         for _ in 0..300 {
             let (mut ranges, mut set, mut cursor) = (Ranges::default(), BTreeSet::new(), 100_u64);
             for _ in 0..60 {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 let (first, length) = (cursor + (random >> 33) % 50, (random >> 50) % 4);
                 ranges.insert(first, first + length);
                 set.extend(first..first + length);
                 assert_eq!(ranges.count(), set.len() as u64);
-                assert_eq!(ranges.count_below(first + 2), set.range(..first + 2).count() as u64);
-                assert!((cursor..cursor + 60).all(|number| ranges.contains(number) == set.contains(&number)));
+                assert_eq!(
+                    ranges.count_below(first + 2),
+                    set.range(..first + 2).count() as u64
+                );
+                assert!(
+                    (cursor..cursor + 60)
+                        .all(|number| ranges.contains(number) == set.contains(&number))
+                );
                 cursor = ranges.advance(cursor);
                 set = set.split_off(&cursor);
-                assert!(!set.contains(&cursor), "advanced over everything without a hole");
+                assert!(
+                    !set.contains(&cursor),
+                    "advanced over everything without a hole"
+                );
                 let mut buffer = BytesMut::new();
                 ranges.encode(cursor, &mut buffer);
                 assert_eq!(Ranges::decode(cursor, &mut &buffer[..]).unwrap(), ranges);

@@ -1,7 +1,9 @@
-//! Repair of a store with a table that the database cannot merge with others. Reading passes over what is damaged in it; merging
-//! does not, and the database stops writing for good, at every start anew. So when writing has failed in the background without
-//! another reason, the next start compares all files with their checksums. If one is damaged, everything that can be read is
-//! copied into a new database, which takes the place of the damaged one; that is set aside whole, and what was lost is told.
+//! Repair of a store with a table that the database cannot merge with others. Reading passes over
+//! what is damaged in it; merging does not, and the database stops writing for good, at every start
+//! anew. So when writing has failed in the background without another reason, the next start
+//! compares all files with their checksums. If one is damaged, everything that can be read is
+//! copied into a new database, which takes the place of the damaged one; that is set aside whole,
+//! and what was lost is told.
 
 use std::fs::File;
 use std::io;
@@ -26,7 +28,8 @@ pub(crate) fn doubt(data_dir: &Path) -> io::Result<()> {
     private::open_file(&data_dir.join(IN_DOUBT))?.sync_all()
 }
 
-/// Ends a repair that was interrupted between its two last steps. To be called before the files are looked at.
+/// Ends a repair that was interrupted between its two last steps. To be called before the files are
+/// looked at.
 pub(crate) fn resume(data_dir: &Path) -> io::Result<()> {
     let (database, repaired) = (data_dir.join(DATABASE), data_dir.join(REPAIRED));
     // It is whole once the damaged one has made room for it.
@@ -41,7 +44,10 @@ pub(crate) fn resume(data_dir: &Path) -> io::Result<()> {
 /// # Errors
 /// When files cannot be read or written, or the damage is of a kind that cannot be passed over.
 pub(crate) fn if_in_doubt(config: &Config) -> Result<Vec<Corruption>, OpenError> {
-    let failed = |source| OpenError::Folder { folder: config.data_dir.clone(), source };
+    let failed = |source| OpenError::Folder {
+        folder: config.data_dir.clone(),
+        source,
+    };
     let mark = config.data_dir.join(IN_DOUBT);
     if !mark.try_exists().map_err(failed)? {
         return Ok(Vec::new());
@@ -52,7 +58,9 @@ pub(crate) fn if_in_doubt(config: &Config) -> Result<Vec<Corruption>, OpenError>
         copy(config, &mut lost)?;
         let kept = swap(&config.data_dir).map_err(failed)?;
         let position = format!("database in {}", config.data_dir.display());
-        let reason = format!("{culprit}; what could be read was kept, and the damaged database is in {kept}");
+        let reason = format!(
+            "{culprit}; what could be read was kept, and the damaged database is in {kept}"
+        );
         lost.push(Corruption { position, reason });
     }
     std::fs::remove_file(mark).map_err(failed)?;
@@ -62,14 +70,21 @@ pub(crate) fn if_in_doubt(config: &Config) -> Result<Vec<Corruption>, OpenError>
 /// Copies every row that can be read into a new database.
 fn copy(config: &Config, lost: &mut Vec<Corruption>) -> Result<(), OpenError> {
     let folder = config.data_dir.clone();
-    let failed = |source| OpenError::Folder { folder: folder.clone(), source };
-    let database = |error| OpenError::Database { folder: folder.clone(), source: Box::new(error) };
+    let failed = |source| OpenError::Folder {
+        folder: folder.clone(),
+        source,
+    };
+    let database = |error| OpenError::Database {
+        folder: folder.clone(),
+        source: Box::new(error),
+    };
     let repaired = config.data_dir.join(REPAIRED);
     if repaired.try_exists().map_err(failed)? {
         std::fs::remove_dir_all(&repaired).map_err(failed)?;
     }
     // Without threads of its own it merges nothing.
-    let damaged = fjall::Database::builder(config.data_dir.join(DATABASE)).worker_threads_unchecked(0);
+    let damaged =
+        fjall::Database::builder(config.data_dir.join(DATABASE)).worker_threads_unchecked(0);
     let damaged = damaged.open().map_err(database)?;
     let whole = Spaces::open(&repaired, config).map_err(database)?;
     let options = fjall::KeyspaceCreateOptions::default;
@@ -88,7 +103,10 @@ fn copy(config: &Config, lost: &mut Vec<Corruption>) -> Result<(), OpenError> {
         }
         copied.finish().map_err(database)?;
     }
-    whole.database.persist(fjall::PersistMode::SyncAll).map_err(database)
+    whole
+        .database
+        .persist(fjall::PersistMode::SyncAll)
+        .map_err(database)
 }
 
 /// Puts the new database in the place of the damaged one; where that is kept.

@@ -1,8 +1,8 @@
 //! A row of the log: the records of one append, packed, with the time the log gave them.
 //!
-//! Version byte, CRC-32C of the head, append time, count of records, CRC-32C of the body (all little-endian); then
-//! the body: the length of every record (4 bytes each), and the records. Two checksums, so that the body can be
-//! summed by who appends, before the committer knows the time.
+//! Version byte, CRC-32C of the head, append time, count of records, CRC-32C of the body (all
+//! little-endian); then the body: the length of every record (4 bytes each), and the records. Two
+//! checksums, so that the body can be summed by who appends, before the committer knows the time.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use minutehand_model::{LogOffset, Timestamp};
@@ -23,11 +23,16 @@ impl Packed {
         let bytes: usize = records.iter().map(|record| 4 + record.len()).sum();
         let mut buffer = BytesMut::with_capacity(HEAD_BYTES + bytes);
         buffer.put_bytes(0, HEAD_BYTES);
-        records.iter().for_each(|record| buffer.put_u32_le(record.len() as u32));
+        records
+            .iter()
+            .for_each(|record| buffer.put_u32_le(record.len() as u32));
         records.iter().for_each(|record| buffer.put_slice(record));
         let crc = crc32c::crc32c(&buffer[HEAD_BYTES..]);
         buffer[17..21].copy_from_slice(&crc.to_le_bytes());
-        Packed { buffer, count: records.len() as u32 }
+        Packed {
+            buffer,
+            count: records.len() as u32,
+        }
     }
 
     /// How many records it holds.
@@ -66,7 +71,11 @@ pub(crate) fn head(row: &[u8]) -> Result<Head, String> {
     };
     match head.get_u8() {
         VERSION => {}
-        other => return Err(format!("unknown version {other} (this build knows {VERSION})")),
+        other => {
+            return Err(format!(
+                "unknown version {other} (this build knows {VERSION})"
+            ));
+        }
     }
     if head.get_u32_le() != crc32c::crc32c(&row[5..HEAD_BYTES]) {
         return Err("the checksum of its head does not match".to_owned());
@@ -97,7 +106,11 @@ fn records(first: LogOffset, head: Head, body: &Bytes) -> Option<Vec<LogRecord>>
         if end > body.len() {
             return None;
         }
-        records.push(LogRecord::new(offset, head.appended_at, body.slice(at..end)));
+        records.push(LogRecord::new(
+            offset,
+            head.appended_at,
+            body.slice(at..end),
+        ));
         at = end;
     }
     (at == body.len()).then_some(records)
@@ -109,19 +122,34 @@ mod tests {
 
     #[test]
     fn every_damaged_bit_and_every_truncation_is_noticed() {
-        let records = [Bytes::from_static(b"first"), Bytes::new(), Bytes::from_static(b"third")];
+        let records = [
+            Bytes::from_static(b"first"),
+            Bytes::new(),
+            Bytes::from_static(b"third"),
+        ];
         let row = Packed::new(&records).seal(Timestamp::from_millis(-5));
         let read = unpack(LogOffset::at(40), &row).unwrap();
-        assert_eq!(read.iter().map(|record| record.payload.clone()).collect::<Vec<_>>(), records);
+        assert_eq!(
+            read.iter()
+                .map(|record| record.payload.clone())
+                .collect::<Vec<_>>(),
+            records
+        );
         assert_eq!(read[2].offset, LogOffset::at(42));
         assert_eq!(read[2].appended_at, Timestamp::from_millis(-5));
         for bit in 0..row.len() * 8 {
             let mut damaged = row.to_vec();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(unpack(LogOffset::at(40), &damaged.into()).is_err(), "bit {bit}");
+            assert!(
+                unpack(LogOffset::at(40), &damaged.into()).is_err(),
+                "bit {bit}"
+            );
         }
         for length in 0..row.len() {
-            assert!(unpack(LogOffset::at(40), &row.slice(..length)).is_err(), "cut to {length}");
+            assert!(
+                unpack(LogOffset::at(40), &row.slice(..length)).is_err(),
+                "cut to {length}"
+            );
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Rows of a table in order, whatever of it can be read. A block of the table that is damaged is a stretch of keys that
-//! cannot be read, for ever; it is told of and passed over.
+//! Rows of a table in order, whatever of it can be read. A block of the table that is damaged is a
+//! stretch of keys that cannot be read, for ever; it is told of and passed over.
 
 use std::ops::Bound;
 
 use fjall::{Keyspace, UserKey, UserValue};
 
-/// A key may be this much longer than the bounds of the scan that meets it: a task, a time and two offsets.
+/// A key may be this much longer than the bounds of the scan that meets it: a task, a time and two
+/// offsets.
 const KEY_BYTES_BEYOND: usize = 40;
 
 /// What a scan meets.
@@ -30,10 +31,15 @@ pub(crate) fn is_lasting(error: &fjall::Error) -> bool {
     use std::io::ErrorKind;
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(LsmError::Io(error)) => {
-            matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof | ErrorKind::InvalidData)
+            matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::UnexpectedEof | ErrorKind::InvalidData
+            )
         }
         fjall::Error::Storage(_) | fjall::Error::Decompress(_) => true,
-        fjall::Error::InvalidTrailer | fjall::Error::InvalidTag(_) | fjall::Error::Unrecoverable => true,
+        fjall::Error::InvalidTrailer
+        | fjall::Error::InvalidTag(_)
+        | fjall::Error::Unrecoverable => true,
         _ => false,
     }
 }
@@ -53,8 +59,18 @@ pub(crate) struct Scan<'a> {
 }
 
 /// The rows from one key on, below another.
-pub(crate) fn rows(space: &Keyspace, from: impl Into<Vec<u8>>, until: impl Into<Vec<u8>>) -> Scan<'_> {
-    Scan { space, rows: None, from: from.into(), last: None, until: until.into() }
+pub(crate) fn rows(
+    space: &Keyspace,
+    from: impl Into<Vec<u8>>,
+    until: impl Into<Vec<u8>>,
+) -> Scan<'_> {
+    Scan {
+        space,
+        rows: None,
+        from: from.into(),
+        last: None,
+        until: until.into(),
+    }
 }
 
 /// The rows whose keys begin with a prefix.
@@ -95,7 +111,11 @@ impl<'a> Scan<'a> {
         let until = first_readable(self.space, &from, &self.until)?;
         (self.rows, self.last) = (None, None);
         self.from.clone_from(&until);
-        Ok(Lost { from, until, reason: describe(error) })
+        Ok(Lost {
+            from,
+            until,
+            reason: describe(error),
+        })
     }
 }
 
@@ -123,13 +143,17 @@ fn range(space: &Keyspace, from: &[u8], until: &[u8]) -> fjall::Iter {
     space.range::<&[u8], _>((Bound::Included(from), Bound::Excluded(until)))
 }
 
-/// The first key behind an unreadable one from which on reading works, or `until`. It is looked for in growing steps, so
-/// that what can be read between two damaged blocks is not passed over with them.
+/// The first key behind an unreadable one from which on reading works, or `until`. It is looked for
+/// in growing steps, so that what can be read between two damaged blocks is not passed over with
+/// them.
 fn first_readable(space: &Keyspace, from: &[u8], until: &[u8]) -> fjall::Result<Vec<u8>> {
     let width = from.len().max(until.len()) + KEY_BYTES_BEYOND;
     let end = padded(until, width);
     let is_readable = |key: &[u8]| -> fjall::Result<bool> {
-        match range(space, key, until).next().map(fjall::Guard::into_inner) {
+        match range(space, key, until)
+            .next()
+            .map(fjall::Guard::into_inner)
+        {
             None | Some(Ok(_)) => Ok(true),
             Some(Err(error)) if is_lasting(&error) => Ok(false),
             Some(Err(error)) => Err(error),
@@ -213,22 +237,36 @@ mod tests {
     /// A table of a thousand rows on disk, with bytes flipped in the middle of its only file.
     fn damaged(flips: &[f64]) -> (tempfile::TempDir, Vec<Vec<u8>>) {
         let folder = tempfile::tempdir().unwrap();
-        let keys: Vec<Vec<u8>> = (0..1_000_u32).map(|number| number.to_be_bytes().to_vec()).collect();
+        let keys: Vec<Vec<u8>> = (0..1_000_u32)
+            .map(|number| number.to_be_bytes().to_vec())
+            .collect();
         {
             let database = fjall::Database::builder(folder.path()).open().unwrap();
-            let space = database.keyspace("rows", fjall::KeyspaceCreateOptions::default).unwrap();
+            let space = database
+                .keyspace("rows", fjall::KeyspaceCreateOptions::default)
+                .unwrap();
             let mut state = 1_u64;
             let mut byte = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 (state >> 56) as u8
             };
             // Bytes that do not compress.
-            keys.iter()
-                .for_each(|key| space.insert(key, (0..100).map(|_| byte()).collect::<Vec<u8>>()).unwrap());
+            keys.iter().for_each(|key| {
+                space
+                    .insert(key, (0..100).map(|_| byte()).collect::<Vec<u8>>())
+                    .unwrap()
+            });
             space.rotate_memtable_and_wait().unwrap();
         }
         let tables = folder.path().join("keyspaces/1/tables");
-        let file = std::fs::read_dir(tables).unwrap().next().unwrap().unwrap().path();
+        let file = std::fs::read_dir(tables)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         let mut bytes = std::fs::read(&file).unwrap();
         for flip in flips {
             // Blocks of rows come first in the file.
@@ -241,10 +279,18 @@ mod tests {
 
     #[test]
     fn a_damaged_block_costs_its_rows_and_no_others() {
-        for flips in [&[][..], &[0.0], &[0.5], &[0.2, 0.8], &[0.1, 0.3, 0.5, 0.7, 0.9]] {
+        for flips in [
+            &[][..],
+            &[0.0],
+            &[0.5],
+            &[0.2, 0.8],
+            &[0.1, 0.3, 0.5, 0.7, 0.9],
+        ] {
             let (folder, keys) = damaged(flips);
             let database = fjall::Database::builder(folder.path()).open().unwrap();
-            let space = database.keyspace("rows", fjall::KeyspaceCreateOptions::default).unwrap();
+            let space = database
+                .keyspace("rows", fjall::KeyspaceCreateOptions::default)
+                .unwrap();
             let (mut met, mut lost) = (Vec::new(), Vec::new());
             for next in rows(&space, [0], [1]) {
                 match next.unwrap() {
@@ -252,12 +298,21 @@ mod tests {
                     Met::Lost(stretch) => lost.push(stretch),
                 }
             }
-            assert!(lost.len() <= flips.len() && lost.is_empty() == flips.is_empty(), "{flips:?}: {lost:?}");
-            let is_lost =
-                |key: &&Vec<u8>| lost.iter().any(|stretch| stretch.from <= **key && **key < stretch.until);
+            assert!(
+                lost.len() <= flips.len() && lost.is_empty() == flips.is_empty(),
+                "{flips:?}: {lost:?}"
+            );
+            let is_lost = |key: &&Vec<u8>| {
+                lost.iter()
+                    .any(|stretch| stretch.from <= **key && **key < stretch.until)
+            };
             let expected: Vec<Vec<u8>> = keys.iter().filter(|key| !is_lost(key)).cloned().collect();
             assert_eq!(met, expected);
-            assert!(met.len() > 700, "{}: a few blocks of some forty rows", met.len());
+            assert!(
+                met.len() > 700,
+                "{}: a few blocks of some forty rows",
+                met.len()
+            );
         }
     }
 }

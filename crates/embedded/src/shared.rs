@@ -1,5 +1,5 @@
-//! What the committer and its callers share: whether the store is open, the views of logs and queues, and
-//! what was found damaged.
+//! What the committer and its callers share: whether the store is open, the views of logs and
+//! queues, and what was found damaged.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -95,7 +95,15 @@ impl Shared {
 
     /// Closes the store for writes; the first reason stays.
     pub(crate) fn close(&self, failure: Failure) {
-        let (folder, Failure { what, remedy, is_full, doubts_tables }) = (self.folder.display(), failure);
+        let (
+            folder,
+            Failure {
+                what,
+                remedy,
+                is_full,
+                doubts_tables,
+            },
+        ) = (self.folder.display(), failure);
         if doubts_tables
             && self.closed.get().is_none()
             && let Err(error) = repair::doubt(&self.folder)
@@ -106,14 +114,19 @@ impl Shared {
             "the store in {folder} is closed for writes: {what}; {remedy} (nothing that was acknowledged is lost)"
         );
         drop(self.closed.set(Closed { reason, is_full }));
-        let queues = self.queues.lock().expect("nothing panics while it holds this lock");
+        let queues = self
+            .queues
+            .lock()
+            .expect("nothing panics while it holds this lock");
         queues.values().for_each(|queue| queue.wake());
     }
 
     pub(crate) fn health(&self) -> Health {
         match self.closed.get() {
             None => Health::Open,
-            Some(closed) => Health::ReadOnly { reason: closed.reason.clone() },
+            Some(closed) => Health::ReadOnly {
+                reason: closed.reason.clone(),
+            },
         }
     }
 
@@ -127,47 +140,75 @@ impl Shared {
 
     /// Refuses when the store is closed.
     pub(crate) fn check_open(&self, action: &str) -> Result<(), PortError> {
-        if self.closed.get().is_some() { Err(self.refusal(action)) } else { Ok(()) }
+        if self.closed.get().is_some() {
+            Err(self.refusal(action))
+        } else {
+            Ok(())
+        }
     }
 
     /// The view of a partition's log.
     pub(crate) fn log(&self, partition: PartitionId, action: &str) -> Result<&LogView, PortError> {
         self.logs.get(partition.index()).ok_or_else(|| {
-            let reason = format!("there is no partition {partition}; the store has {}", self.logs.len());
+            let reason = format!(
+                "there is no partition {partition}; the store has {}",
+                self.logs.len()
+            );
             PortError::new(ErrorClass::Fatal, action, reason)
         })
     }
 
     /// The view of a queue that is known. Looking creates nothing: anybody may look, for any name.
     pub(crate) fn known_queue(&self, name: &QueueName) -> Option<Arc<QueueView>> {
-        self.queues.lock().expect("nothing panics while it holds this lock").get(name).cloned()
+        self.queues
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .get(name)
+            .cloned()
     }
 
     /// The view of a queue, created when it is not known: for those who publish, poll or listen.
     pub(crate) fn queue(&self, name: &QueueName) -> Arc<QueueView> {
-        let mut queues = self.queues.lock().expect("nothing panics while it holds this lock");
+        let mut queues = self
+            .queues
+            .lock()
+            .expect("nothing panics while it holds this lock");
         if let Some(queue) = queues.get(name) {
             return Arc::clone(queue);
         }
         let first = self.first_sequence.load(Ordering::Acquire);
-        let queue =
-            QueueView::new(name.clone(), self.logs.len(), first, self.queue_resident_bytes, self.generation);
+        let queue = QueueView::new(
+            name.clone(),
+            self.logs.len(),
+            first,
+            self.queue_resident_bytes,
+            self.generation,
+        );
         let queue = Arc::new(queue);
         queues.insert(name.clone(), Arc::clone(&queue));
         queue
     }
 
-    /// Forgets a queue of which nothing is left, unless somebody holds it. Its successor is numbered behind it, so that no
-    /// delivery of the one is ever taken for one of the other.
+    /// Forgets a queue of which nothing is left, unless somebody holds it. Its successor is
+    /// numbered behind it, so that no delivery of the one is ever taken for one of the other.
     pub(crate) fn forget_queue(&self, name: &QueueName) -> bool {
-        let mut queues = self.queues.lock().expect("nothing panics while it holds this lock");
-        let Some(queue) = queues.get(name) else { return false };
+        let mut queues = self
+            .queues
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        let Some(queue) = queues.get(name) else {
+            return false;
+        };
         if Arc::strong_count(queue) > 1 || !queue.rest().1 {
             return false;
         }
-        self.first_sequence.fetch_max(queue.numbered_below(), Ordering::AcqRel);
+        self.first_sequence
+            .fetch_max(queue.numbered_below(), Ordering::AcqRel);
         queues.remove(name);
-        self.unserved.lock().expect("nothing panics while it holds this lock").remove(name);
+        self.unserved
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .remove(name);
         true
     }
 
@@ -178,7 +219,10 @@ impl Shared {
 
     /// Notes that something waits in a queue that nobody serves.
     pub(crate) fn note_unserved(&self, name: &QueueName) {
-        let mut unserved = self.unserved.lock().expect("nothing panics while it holds this lock");
+        let mut unserved = self
+            .unserved
+            .lock()
+            .expect("nothing panics while it holds this lock");
         if unserved.insert(name.clone()) {
             self.unserved_changed.notify_one();
         }
@@ -187,8 +231,12 @@ impl Shared {
     /// Waits for queues that were noted, and takes them.
     pub(crate) async fn take_unserved(&self) -> BTreeSet<QueueName> {
         loop {
-            let taken =
-                std::mem::take(&mut *self.unserved.lock().expect("nothing panics while it holds this lock"));
+            let taken = std::mem::take(
+                &mut *self
+                    .unserved
+                    .lock()
+                    .expect("nothing panics while it holds this lock"),
+            );
             if !taken.is_empty() {
                 return taken;
             }
@@ -198,12 +246,20 @@ impl Shared {
 
     /// How many queues are known.
     pub(crate) fn queue_count(&self) -> usize {
-        self.queues.lock().expect("nothing panics while it holds this lock").len()
+        self.queues
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .len()
     }
 
     /// Every queue that is known.
     pub(crate) fn queues(&self) -> Vec<Arc<QueueView>> {
-        self.queues.lock().expect("nothing panics while it holds this lock").values().cloned().collect()
+        self.queues
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Remembers a stretch of a table that cannot be read.
@@ -214,7 +270,10 @@ impl Shared {
 
     /// Remembers a damaged row.
     pub(crate) fn note_corruption(&self, position: String, reason: String) {
-        let mut corruptions = self.corruptions.lock().expect("nothing panics while it holds this lock");
+        let mut corruptions = self
+            .corruptions
+            .lock()
+            .expect("nothing panics while it holds this lock");
         let corruption = Corruption { position, reason };
         if corruptions.contains(&corruption) {
             return;
@@ -232,14 +291,26 @@ impl Shared {
     }
 
     pub(crate) fn corruptions(&self) -> Vec<Corruption> {
-        self.corruptions.lock().expect("nothing panics while it holds this lock").iter().cloned().collect()
+        self.corruptions
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .iter()
+            .cloned()
+            .collect()
     }
 }
 
 /// A stretch of a table that cannot be read, in words.
 pub(crate) fn lost_rows(of: &str, lost: &Lost) -> Corruption {
-    let position = format!("{of}: rows from key {} up to {}", hex(&lost.from), hex(&lost.until));
-    Corruption { position, reason: lost.reason.clone() }
+    let position = format!(
+        "{of}: rows from key {} up to {}",
+        hex(&lost.from),
+        hex(&lost.until)
+    );
+    Corruption {
+        position,
+        reason: lost.reason.clone(),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Epoch, LogOffset, Namespace, PartitionId, Publication, QueueName, ScheduleId, ScheduleState, StopRequest,
-    Tick,
+    Epoch, LogOffset, Namespace, PartitionId, Publication, QueueName, ScheduleId, ScheduleState,
+    StopRequest, Tick,
 };
 use minutehand_ports::{Committed, ErrorClass, ExecutionSink, Opened, PortError, Stop};
 use minutehand_record::publication::{Batch, BatchHeader, BatchItem, encode_batch};
@@ -37,18 +37,28 @@ impl ExecutionSink for EmbeddedStore {
             .await?;
         // From here on no lower epoch commits, so what is read now is what the last owner left.
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        let opened = self.read(&action, move || read_opened(&spaces, &shared, partition, log_end)).await?;
+        let opened = self
+            .read(&action, move || {
+                read_opened(&spaces, &shared, partition, log_end)
+            })
+            .await?;
         opened.map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))
     }
 
     async fn commit(&self, tick: Tick) -> Result<Committed, PortError> {
         let partition = tick.partition;
-        let action = format!("commit tick {} of partition {partition}", tick.checkpoint.tick);
+        let action = format!(
+            "commit tick {} of partition {partition}",
+            tick.checkpoint.tick
+        );
         self.shared().log(partition, &action)?;
         let prepared = Prepared::new(tick);
-        self.submit(action.clone(), prepared.bytes, false, move |state, writes| {
-            prepared.apply(state, writes, &action)
-        })
+        self.submit(
+            action.clone(),
+            prepared.bytes,
+            false,
+            move |state, writes| prepared.apply(state, writes, &action),
+        )
         .await
     }
 }
@@ -66,7 +76,10 @@ fn fence(
 ) -> Result<Applied<LogOffset>, PortError> {
     let mine = &mut state.partitions[partition.index()];
     if epoch < mine.opened {
-        return Err(fenced(action, format!("it was opened under epoch {}", mine.opened)));
+        return Err(fenced(
+            action,
+            format!("it was opened under epoch {}", mine.opened),
+        ));
     }
     mine.opened = epoch;
     let log_end = mine.log_end;
@@ -88,22 +101,35 @@ fn read_opened(
         },
     };
     let mut schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)> = Vec::new();
-    let lost = |lost: Lost| shared.note_lost(&format!("states of schedules of partition {partition}"), &lost);
-    for row in scan::prefixed(&spaces.schedule_states, partition.bits().to_be_bytes()).readable(lost) {
+    let lost = |lost: Lost| {
+        shared.note_lost(
+            &format!("states of schedules of partition {partition}"),
+            &lost,
+        )
+    };
+    for row in
+        scan::prefixed(&spaces.schedule_states, partition.bits().to_be_bytes()).readable(lost)
+    {
         let (key, value) = row?;
         let named = keys::schedule_of(&key).ok_or_else(|| "its key is not one".to_owned());
         let state = schedule_state::decode(&value.into()).map_err(|error| error.reason);
         match named.and_then(|(namespace, schedule)| Ok((namespace, schedule, state?))) {
             Ok(entry) => schedule_states.push(entry),
             Err(reason) => {
-                let name = String::from_utf8_lossy(key.get(4..).unwrap_or_default()).replace('\0', "/");
+                let name =
+                    String::from_utf8_lossy(key.get(4..).unwrap_or_default()).replace('\0', "/");
                 let position = format!("state of the schedule {name} of partition {partition}");
                 shared.note_corruption(position, reason);
             }
         }
     }
     schedule_states.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-    Ok(Ok(Opened { checkpoint, schedule_states, log_end, taken_at: None }))
+    Ok(Ok(Opened {
+        checkpoint,
+        schedule_states,
+        log_end,
+        taken_at: None,
+    }))
 }
 
 /// What a tick brings to one queue.
@@ -140,10 +166,17 @@ impl Prepared {
             let key = keys::schedule(partition, &change.namespace, &change.schedule);
             (key, change.state.as_ref().map(schedule_state::encode))
         });
-        let set_aside = (0..)
-            .zip(&tick.set_aside)
-            .map(|(index, record)| (keys::set_aside(partition, number, index), set_aside::encode(record)));
-        let rows_bytes: usize = queues.iter().filter_map(|queue| queue.row.as_ref()).map(Bytes::len).sum();
+        let set_aside = (0..).zip(&tick.set_aside).map(|(index, record)| {
+            (
+                keys::set_aside(partition, number, index),
+                set_aside::encode(record),
+            )
+        });
+        let rows_bytes: usize = queues
+            .iter()
+            .filter_map(|queue| queue.row.as_ref())
+            .map(Bytes::len)
+            .sum();
         Prepared {
             partition,
             epoch: tick.checkpoint.epoch,
@@ -166,15 +199,24 @@ impl Prepared {
         let partition = self.partition;
         let mine = &mut state.partitions[partition.index()];
         if self.epoch != mine.opened {
-            let reason =
-                format!("it comes from epoch {}, but epoch {} has opened it", self.epoch, mine.opened);
+            let reason = format!(
+                "it comes from epoch {}, but epoch {} has opened it",
+                self.epoch, mine.opened
+            );
             return Err(fenced(action, reason));
         }
         if self.tick != mine.tick + 1 {
-            return Err(fenced(action, format!("the last tick was number {}", mine.tick)));
+            return Err(fenced(
+                action,
+                format!("the last tick was number {}", mine.tick),
+            ));
         }
         mine.tick = self.tick;
-        writes.insert(&state.spaces.checkpoints, partition.bits().to_be_bytes(), self.checkpoint);
+        writes.insert(
+            &state.spaces.checkpoints,
+            partition.bits().to_be_bytes(),
+            self.checkpoint,
+        );
         for (key, value) in self.schedule_states {
             match value {
                 Some(value) => writes.insert(&state.spaces.schedule_states, key, value),
@@ -209,13 +251,25 @@ impl Prepared {
 }
 
 /// Writes what is published to a queue; the sequence of the first publication.
-fn write_batch(state: &mut State, writes: &mut Writes, partition: PartitionId, queue: &ToQueue) -> u64 {
+fn write_batch(
+    state: &mut State,
+    writes: &mut Writes,
+    partition: PartitionId,
+    queue: &ToQueue,
+) -> u64 {
     let (partitions, first_sequence) = (state.partitions.len(), state.shared.first_sequence());
-    let lanes = state.sequences.entry(queue.name.clone()).or_insert_with(|| vec![first_sequence; partitions]);
+    let lanes = state
+        .sequences
+        .entry(queue.name.clone())
+        .or_insert_with(|| vec![first_sequence; partitions]);
     let first = lanes[partition.index()];
     if let Some(row) = &queue.row {
         lanes[partition.index()] += queue.resident.count();
-        writes.insert(&state.spaces.batches, keys::batch(&queue.name, partition, first), row.clone());
+        writes.insert(
+            &state.spaces.batches,
+            keys::batch(&queue.name, partition, first),
+            row.clone(),
+        );
         state.changed_lanes.insert((queue.name.clone(), partition));
     }
     first
@@ -223,9 +277,14 @@ fn write_batch(state: &mut State, writes: &mut Writes, partition: PartitionId, q
 
 /// A tick's publications and stop requests by queue.
 fn to_queues(tick: &Tick) -> Vec<ToQueue> {
-    let mut by_queue: BTreeMap<&QueueName, (Vec<&Publication>, Vec<&StopRequest>)> = BTreeMap::new();
+    let mut by_queue: BTreeMap<&QueueName, (Vec<&Publication>, Vec<&StopRequest>)> =
+        BTreeMap::new();
     for publication in &tick.publications {
-        by_queue.entry(&publication.task.queue).or_default().0.push(publication);
+        by_queue
+            .entry(&publication.task.queue)
+            .or_default()
+            .0
+            .push(publication);
     }
     for stop in &tick.stops {
         by_queue.entry(&stop.queue).or_default().1.push(stop);
@@ -238,21 +297,34 @@ fn to_queues(tick: &Tick) -> Vec<ToQueue> {
         published_at: tick.published_at,
         first_sequence: 0,
     };
-    let queue = |(name, (publications, stops)): (&QueueName, (Vec<&Publication>, Vec<&StopRequest>))| {
-        let item = |publication: &&Publication| BatchItem {
-            offset: publication.offset,
-            key: publication.task.key,
-            due: publication.task.due,
-            guarantee: publication.task.guarantee,
-            encoded: publication.task.encoded.clone(),
+    let queue =
+        |(name, (publications, stops)): (&QueueName, (Vec<&Publication>, Vec<&StopRequest>))| {
+            let item = |publication: &&Publication| BatchItem {
+                offset: publication.offset,
+                key: publication.task.key,
+                due: publication.task.due,
+                guarantee: publication.task.guarantee,
+                encoded: publication.task.encoded.clone(),
+            };
+            let items = publications.iter().map(item).collect();
+            ToQueue {
+                name: name.clone(),
+                row: (!publications.is_empty())
+                    .then(|| encode_batch(&header, &publications, &stops)),
+                resident: Resident::new(Batch {
+                    header,
+                    items,
+                    stops: Vec::new(),
+                }),
+                stops: stops
+                    .iter()
+                    .map(|stop| Stop {
+                        key: stop.key,
+                        due: stop.due,
+                        kill: stop.kill,
+                    })
+                    .collect(),
+            }
         };
-        let items = publications.iter().map(item).collect();
-        ToQueue {
-            name: name.clone(),
-            row: (!publications.is_empty()).then(|| encode_batch(&header, &publications, &stops)),
-            resident: Resident::new(Batch { header, items, stops: Vec::new() }),
-            stops: stops.iter().map(|stop| Stop { key: stop.key, due: stop.due, kill: stop.kill }).collect(),
-        }
-    };
     by_queue.into_iter().map(queue).collect()
 }

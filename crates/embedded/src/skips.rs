@@ -25,7 +25,10 @@ impl Skips {
         let row = keys::skip_of(key).zip(parse(value));
         let is_row = row.is_some();
         if let Some((at, skip)) = row {
-            self.0.write().unwrap_or_else(PoisonError::into_inner).insert(at, skip);
+            self.0
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(at, skip);
         }
         is_row
     }
@@ -39,8 +42,13 @@ impl Skips {
     /// Why the record at an offset is passed over, if it is.
     pub(crate) fn reason(&self, partition: PartitionId, offset: LogOffset) -> Option<String> {
         let skips = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let begun = skips.range((partition, LogOffset::START)..=(partition, offset)).rev();
-        begun.map(|(_, skip)| skip).find(|skip| offset <= skip.last).map(|skip| skip.reason.clone())
+        let begun = skips
+            .range((partition, LogOffset::START)..=(partition, offset))
+            .rev();
+        begun
+            .map(|(_, skip)| skip)
+            .find(|skip| offset <= skip.last)
+            .map(|skip| skip.reason.clone())
     }
 
     /// Forgets what lies below the start of a partition's log; the keys of the rows.
@@ -52,7 +60,9 @@ impl Skips {
             .map(|(at, _)| *at)
             .collect();
         gone.iter().for_each(|at| drop(skips.remove(at)));
-        gone.into_iter().map(|(partition, first)| keys::skip(partition, first)).collect()
+        gone.into_iter()
+            .map(|(partition, first)| keys::skip(partition, first))
+            .collect()
     }
 }
 
@@ -70,7 +80,10 @@ pub(crate) fn row(
 
 fn parse(mut value: &[u8]) -> Option<Skip> {
     let last = LogOffset::from_bits(value.try_get_u64().ok()?)?;
-    Some(Skip { last, reason: String::from_utf8_lossy(value).into_owned() })
+    Some(Skip {
+        last,
+        reason: String::from_utf8_lossy(value).into_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -81,14 +94,24 @@ mod tests {
     fn each_record_of_a_skip_has_its_reason() {
         let (skips, partition) = (Skips::default(), PartitionId::own(2));
         for (first, last, reason) in [(5, 9, "poison"), (7, 7, "more poison")] {
-            let (key, value) = row(partition, &(LogOffset::at(first)..=LogOffset::at(last)), reason);
+            let (key, value) = row(
+                partition,
+                &(LogOffset::at(first)..=LogOffset::at(last)),
+                reason,
+            );
             assert!(skips.load(&key, &value));
         }
         let at = |offset| skips.reason(partition, LogOffset::at(offset));
         let [poison, more] = ["poison", "more poison"].map(|reason| Some(reason.to_owned()));
-        assert_eq!([4, 5, 7, 8, 10].map(at), [None, poison.clone(), more, poison, None]);
+        assert_eq!(
+            [4, 5, 7, 8, 10].map(at),
+            [None, poison.clone(), more, poison, None]
+        );
         assert_eq!(skips.reason(PartitionId::own(1), LogOffset::at(7)), None);
-        assert_eq!(skips.forget(partition, LogOffset::at(8)), [keys::skip(partition, LogOffset::at(7))]);
+        assert_eq!(
+            skips.forget(partition, LogOffset::at(8)),
+            [keys::skip(partition, LogOffset::at(7))]
+        );
         assert!(skips.reason(partition, LogOffset::at(8)).is_some());
     }
 }

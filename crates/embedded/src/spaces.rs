@@ -48,8 +48,9 @@ pub(crate) struct Spaces {
     pub(crate) set_aside: Keyspace,
 }
 
-/// Journals that are read again at the next start, in bytes, before tables that hold them back are written out. It bounds
-/// the time of a start: some 70 MB a second when they are full of small rows. No less is accepted.
+/// Journals that are read again at the next start, in bytes, before tables that hold them back are
+/// written out. It bounds the time of a start: some 70 MB a second when they are full of small
+/// rows. No less is accepted.
 const JOURNALS_BYTES_MAX: u64 = 64 << 20;
 /// The memory of the index, in bytes: its many small rows are what takes longest to read again.
 const INDEX_MEMTABLE_BYTES: u64 = 8 << 20;
@@ -57,8 +58,8 @@ const INDEX_MEMTABLE_BYTES: u64 = 8 << 20;
 const FILES_BESIDE_TABLES: usize = 14;
 /// The fewest files of tables that the database accepts.
 const TABLE_FILES_MIN: usize = 10;
-/// Threads that write memory to disk and merge tables. With two, the database lets one of them spin for as long as the other
-/// merges, and takes a whole core from the scheduler.
+/// Threads that write memory to disk and merge tables. With two, the database lets one of them spin
+/// for as long as the other merges, and takes a whole core from the scheduler.
 const WORKER_THREADS: usize = 1;
 /// The memory of a table that holds little, in bytes.
 const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
@@ -90,7 +91,10 @@ impl Spaces {
 
     /// Opens or creates them.
     pub(crate) fn open(folder: &Path, config: &Config) -> fjall::Result<Spaces> {
-        let table_files = config.files_max.saturating_sub(FILES_BESIDE_TABLES).max(TABLE_FILES_MIN);
+        let table_files = config
+            .files_max
+            .saturating_sub(FILES_BESIDE_TABLES)
+            .max(TABLE_FILES_MIN);
         let database = Database::builder(folder)
             .cache_size(config.cache_bytes)
             .max_journaling_size(JOURNALS_BYTES_MAX)
@@ -98,7 +102,9 @@ impl Spaces {
             .worker_threads(WORKER_THREADS)
             .open()?;
         let space = |name: &str, memtable_bytes: u64| {
-            database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))
+            database.keyspace(name, || {
+                KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes)
+            })
         };
         let (large, small) = (config.memtable_bytes, SMALL_MEMTABLE_BYTES);
         Ok(Spaces {

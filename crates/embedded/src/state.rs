@@ -20,7 +20,8 @@ use crate::tail::TailRow;
 /// Batches that are removed at a time: one commit must not hold up the others.
 const FORGET_ROWS: usize = 4_096;
 
-/// The committer's state. It runs ahead of the disk within a commit; when that fails, it is not used again.
+/// The committer's state. It runs ahead of the disk within a commit; when that fails, it is not
+/// used again.
 pub(crate) struct State {
     pub(crate) spaces: Spaces,
     pub(crate) shared: Arc<Shared>,
@@ -93,7 +94,8 @@ impl NewRows {
 }
 
 impl State {
-    /// Appends records to the log of a partition that exists; the offset of the first and the time they got.
+    /// Appends records to the log of a partition that exists; the offset of the first and the time
+    /// they got.
     pub(crate) fn append(
         &mut self,
         writes: &mut Writes,
@@ -108,8 +110,19 @@ impl State {
         if count > 0 {
             log.log_end = log.log_end.plus(u64::from(count));
             let row = packed.seal(appended_at);
-            writes.insert(&self.spaces.log, keys::log_row(partition, first, count), row.clone());
-            rows.0.push((partition, TailRow { first, end: log.log_end, row }));
+            writes.insert(
+                &self.spaces.log,
+                keys::log_row(partition, first, count),
+                row.clone(),
+            );
+            rows.0.push((
+                partition,
+                TailRow {
+                    first,
+                    end: log.log_end,
+                    row,
+                },
+            ));
         }
         (first, appended_at)
     }
@@ -139,37 +152,64 @@ impl State {
     }
 
     /// Keeps a dead letter.
-    pub(crate) fn add_dead_letter(&mut self, writes: &mut Writes, queue: &QueueName, encoded: Bytes) {
-        let unknown = DeadLetterCount { last: self.last_letter, kept: 0 };
+    pub(crate) fn add_dead_letter(
+        &mut self,
+        writes: &mut Writes,
+        queue: &QueueName,
+        encoded: Bytes,
+    ) {
+        let unknown = DeadLetterCount {
+            last: self.last_letter,
+            kept: 0,
+        };
         let count = self.dead_letters.entry(queue.clone()).or_insert(unknown);
         count.last += 1;
         count.kept += 1;
-        writes.insert(&self.spaces.dead_letters, keys::numbered(queue, count.last), encoded);
+        writes.insert(
+            &self.spaces.dead_letters,
+            keys::numbered(queue, count.last),
+            encoded,
+        );
         self.write_dead_letter_count(writes, queue);
     }
 
     /// Writes how many dead letters a queue has.
     pub(crate) fn write_dead_letter_count(&self, writes: &mut Writes, queue: &QueueName) {
         let count = self.dead_letters.get(queue).copied().unwrap_or_default();
-        writes.insert(&self.spaces.meta, keys::dead_letter_count(queue), pair(count.last, count.kept));
+        writes.insert(
+            &self.spaces.meta,
+            keys::dead_letter_count(queue),
+            pair(count.last, count.kept),
+        );
     }
 
-    /// Adds the rows that are written once a commit however many operations changed them. What is to be done when they are
-    /// durable.
+    /// Adds the rows that are written once a commit however many operations changed them. What is
+    /// to be done when they are durable.
     pub(crate) fn write_changed(&mut self, writes: &mut Writes) -> Option<Finish> {
         for (queue, partition, group) in std::mem::take(&mut self.changed_groups) {
             let view = self.shared.queue(&queue);
             if let Some(row) = view.group_row(partition, &group, (self.now)()) {
-                writes.insert(&self.spaces.groups, keys::group(&queue, partition, &group), row);
+                writes.insert(
+                    &self.spaces.groups,
+                    keys::group(&queue, partition, &group),
+                    row,
+                );
             }
             if let Some((kept_from, below)) = view.consumed(partition) {
                 self.forget_batches(writes, &queue, partition, kept_from, below);
             }
         }
         for (queue, partition) in std::mem::take(&mut self.changed_lanes) {
-            let next = self.sequences.get(&queue).map_or(0, |lanes| lanes[partition.index()]);
+            let next = self
+                .sequences
+                .get(&queue)
+                .map_or(0, |lanes| lanes[partition.index()]);
             let kept_from = self.shared.queue(&queue).kept_from(partition);
-            writes.insert(&self.spaces.lanes, keys::lane(&queue, partition), pair(next, kept_from));
+            writes.insert(
+                &self.spaces.lanes,
+                keys::lane(&queue, partition),
+                pair(next, kept_from),
+            );
         }
         self.forget_outcomes(writes);
         self.tidy_successes(writes)
@@ -177,28 +217,37 @@ impl State {
 
     /// Makes a run of successes when there are enough, and forgets the oldest.
     fn tidy_successes(&mut self, writes: &mut Writes) -> Option<Finish> {
-        let rolled = self.successes.roll(&self.spaces, &self.shared.successes, writes);
+        let rolled = self
+            .successes
+            .roll(&self.spaces, &self.shared.successes, writes);
         let forgotten = self.successes.forget(&self.spaces, writes, (self.now)());
         if rolled.is_none() && forgotten.is_none() {
             return None;
         }
         let shared = Arc::clone(&self.shared);
         Some(Box::new(move || {
-            rolled.iter().for_each(|rolled| shared.successes.rolled(rolled));
-            forgotten.iter().for_each(|run| shared.successes.forgot(*run));
+            rolled
+                .iter()
+                .for_each(|rolled| shared.successes.rolled(rolled));
+            forgotten
+                .iter()
+                .for_each(|run| shared.successes.forgot(*run));
         }))
     }
 
-    /// Writes down which files there are, when they have changed. What cannot be listed now is listed the next time.
+    /// Writes down which files there are, when they have changed. What cannot be listed now is
+    /// listed the next time.
     pub(crate) fn take_inventory(&mut self) {
-        let Ok(inventory) = Inventory::taken(&self.shared.folder) else { return };
+        let Ok(inventory) = Inventory::taken(&self.shared.folder) else {
+            return;
+        };
         if inventory != self.inventory && inventory.write(&self.shared.folder).is_ok() {
             self.inventory = inventory;
         }
     }
 
-    /// Removes the batches of which every group has settled everything: those that end at or before `below`, some thousands
-    /// at a time.
+    /// Removes the batches of which every group has settled everything: those that end at or before
+    /// `below`, some thousands at a time.
     pub(crate) fn forget_batches(
         &mut self,
         writes: &mut Writes,
@@ -239,10 +288,16 @@ impl State {
         if excess == 0 {
             return;
         }
-        let numbers = self.spaces.outcome_order.range(oldest.to_be_bytes()..(oldest + excess).to_be_bytes());
+        let numbers = self
+            .spaces
+            .outcome_order
+            .range(oldest.to_be_bytes()..(oldest + excess).to_be_bytes());
         for guard in numbers {
-            let Ok((number, key)) = guard.into_inner() else { break };
-            let (Some(number_value), Ok(key)) = (keys::number_of(&number), <[u8; 16]>::try_from(&key[..]))
+            let Ok((number, key)) = guard.into_inner() else {
+                break;
+            };
+            let (Some(number_value), Ok(key)) =
+                (keys::number_of(&number), <[u8; 16]>::try_from(&key[..]))
             else {
                 continue;
             };
@@ -252,7 +307,11 @@ impl State {
             self.history.oldest = number_value + 1;
         }
         let oldest = self.history.oldest;
-        writes.insert(&self.spaces.meta, "history", pair(self.history.next, oldest));
+        writes.insert(
+            &self.spaces.meta,
+            "history",
+            pair(self.history.next, oldest),
+        );
     }
 }
 

@@ -43,7 +43,10 @@ impl<T> Applied<T> {
 
     /// Something else happens, before the answer is given.
     pub(crate) fn then(answer: T, then: impl FnOnce() + Send + 'static) -> Applied<T> {
-        Applied { answer, then: Some(Box::new(then)) }
+        Applied {
+            answer,
+            then: Some(Box::new(then)),
+        }
     }
 }
 
@@ -73,30 +76,43 @@ impl EmbeddedStore {
     pub fn open(config: Config) -> Result<Arc<EmbeddedStore>, OpenError> {
         const PARTITIONS_MAX: u32 = 4_096;
         if !(1..=PARTITIONS_MAX).contains(&config.partitions) {
-            return Err(OpenError::Partitions { given: config.partitions, high: PARTITIONS_MAX });
+            return Err(OpenError::Partitions {
+                given: config.partitions,
+                high: PARTITIONS_MAX,
+            });
         }
         let lock = lock(&config.data_dir)?;
-        let failed = |source| OpenError::Folder { folder: config.data_dir.clone(), source };
+        let failed = |source| OpenError::Folder {
+            folder: config.data_dir.clone(),
+            source,
+        };
         private::tighten(&config.data_dir.join(DATABASE)).map_err(failed)?;
-        private::for_this_user_alone(|| EmbeddedStore::open_locked(&config, lock)).map_err(failed)?
+        private::for_this_user_alone(|| EmbeddedStore::open_locked(&config, lock))
+            .map_err(failed)?
     }
 
     fn open_locked(config: &Config, lock: File) -> Result<Arc<EmbeddedStore>, OpenError> {
-        let failed = |source| OpenError::Folder { folder: config.data_dir.clone(), source };
+        let failed = |source| OpenError::Folder {
+            folder: config.data_dir.clone(),
+            source,
+        };
         repair::resume(&config.data_dir).map_err(failed)?;
         let mut damage = survey::look(&config.data_dir)?;
         damage.extend(repair::if_in_doubt(config)?);
         let folder = config.data_dir.clone();
         let spaces = Spaces::open(&folder.join(DATABASE), config).map_err(|error| match error {
             fjall::Error::Locked => OpenError::InUse { folder },
-            other => {
-                survey::culprit(&folder).unwrap_or(OpenError::Database { folder, source: Box::new(other) })
-            }
+            other => survey::culprit(&folder).unwrap_or(OpenError::Database {
+                folder,
+                source: Box::new(other),
+            }),
         })?;
         let mut state = load(config, spaces.clone())?;
         let has_whole_index = has_whole_index(config, &spaces)?;
         let shared = Arc::clone(&state.shared);
-        damage.into_iter().for_each(|damage| shared.note_corruption(damage.position, damage.reason));
+        damage
+            .into_iter()
+            .for_each(|damage| shared.note_corruption(damage.position, damage.reason));
         let lost = tell_last_words(&mut state);
         lost.map_err(|source| OpenError::Database {
             folder: config.data_dir.clone(),
@@ -107,8 +123,13 @@ impl EmbeddedStore {
         let (sender, operations) = channel();
         let (confirmed, confirmed_at) = watch::channel((config.now)());
         let quiet = Quiet::since((config.now)());
-        let committer =
-            Committer { state, operations, confirmed_at: confirmed, now: config.now.clone(), quiet };
+        let committer = Committer {
+            state,
+            operations,
+            confirmed_at: confirmed,
+            now: config.now.clone(),
+            quiet,
+        };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committer.run())
@@ -132,7 +153,8 @@ impl EmbeddedStore {
 
     /// How many partitions the folder was created with.
     pub fn partitions(&self) -> u32 {
-        u32::try_from(self.shared.logs.len()).expect("the count was checked when the store was opened")
+        u32::try_from(self.shared.logs.len())
+            .expect("the count was checked when the store was opened")
     }
 
     /// Whether it takes writes.
@@ -153,19 +175,40 @@ impl EmbeddedStore {
     ) -> Result<Vec<SetAside>, PortError> {
         let (spaces, shared) = (self.spaces.clone(), Arc::clone(&self.shared));
         let read = move || -> fjall::Result<Vec<SetAside>> {
-            let lost = |lost: Lost| shared.note_lost(&format!("set aside by partition {partition}"), &lost);
-            let rows = scan::prefixed(&spaces.set_aside, partition.bits().to_be_bytes()).readable(lost);
+            let lost = |lost: Lost| {
+                shared.note_lost(&format!("set aside by partition {partition}"), &lost)
+            };
+            let rows =
+                scan::prefixed(&spaces.set_aside, partition.bits().to_be_bytes()).readable(lost);
             let rows = rows.take(count_max).collect::<fjall::Result<Vec<_>>>()?;
-            let decode = |value: fjall::UserValue| minutehand_record::set_aside::decode(&value.into()).ok();
-            Ok(rows.into_iter().filter_map(|(_, value)| decode(value)).collect())
+            let decode =
+                |value: fjall::UserValue| minutehand_record::set_aside::decode(&value.into()).ok();
+            Ok(rows
+                .into_iter()
+                .filter_map(|(_, value)| decode(value))
+                .collect())
         };
-        self.read(&format!("list what partition {partition} has set aside"), read).await
+        self.read(
+            &format!("list what partition {partition} has set aside"),
+            read,
+        )
+        .await
     }
 
-    /// Stops taking writes and waits until everything accepted is on disk. Dropping the store does the same.
+    /// Stops taking writes and waits until everything accepted is on disk. Dropping the store does
+    /// the same.
     pub fn close(&self) {
-        drop(self.operations.lock().expect("nothing panics while it holds this lock").take());
-        let thread = self.committer.lock().expect("nothing panics while it holds this lock").take();
+        drop(
+            self.operations
+                .lock()
+                .expect("nothing panics while it holds this lock")
+                .take(),
+        );
+        let thread = self
+            .committer
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .take();
         if let Some(thread) = thread {
             // A committer that panicked has left its callers unanswered; they know.
             drop(thread.join());
@@ -175,7 +218,8 @@ impl EmbeddedStore {
 
     /// The same where waiting must not hold up others: the work is done on a thread of its own.
     pub async fn close_apart(self: Arc<Self>) {
-        // No answer means that the thread could not be started; then the store is closed when it is dropped.
+        // No answer means that the thread could not be started; then the store is closed when it is
+        // dropped.
         apart("store-closer", move || self.close()).await.ok();
     }
 
@@ -205,13 +249,16 @@ impl EmbeddedStore {
 
     /// Hands an operation to the committer; answers when it is durable, or when it was refused.
     ///
-    /// `bytes` is about what it writes; `reads_rows` must be set when it looks at rows that other operations write.
+    /// `bytes` is about what it writes; `reads_rows` must be set when it looks at rows that other
+    /// operations write.
     pub(crate) async fn submit<T: Send + 'static>(
         &self,
         action: String,
         bytes: usize,
         reads_rows: bool,
-        operation: impl FnOnce(&mut State, &mut Writes) -> Result<Applied<T>, PortError> + Send + 'static,
+        operation: impl FnOnce(&mut State, &mut Writes) -> Result<Applied<T>, PortError>
+        + Send
+        + 'static,
     ) -> Result<T, PortError> {
         self.shared.check_open(&action)?;
         let (sender, receiver) = oneshot::channel();
@@ -226,7 +273,11 @@ impl EmbeddedStore {
                 }),
             }
         };
-        if !self.hand_over(Operation { reads_rows, bytes, apply: Box::new(apply) }) {
+        if !self.hand_over(Operation {
+            reads_rows,
+            bytes,
+            apply: Box::new(apply),
+        }) {
             return Err(self.shared.refusal(&action));
         }
         self.answer(receiver, &action).await
@@ -240,19 +291,30 @@ impl EmbeddedStore {
         operation: impl FnOnce(&mut State, &mut Writes) -> Applied<()> + Send + 'static,
     ) {
         let apply = move |state: &mut State, writes: &mut Writes| -> Finish {
-            operation(state, writes).then.unwrap_or_else(|| Box::new(|| {}))
+            operation(state, writes)
+                .then
+                .unwrap_or_else(|| Box::new(|| {}))
         };
-        self.hand_over(Operation { reads_rows, bytes, apply: Box::new(apply) });
+        self.hand_over(Operation {
+            reads_rows,
+            bytes,
+            apply: Box::new(apply),
+        });
     }
 
     /// Whether the committer will see an operation: not when the store is closed.
     fn hand_over(&self, operation: Operation) -> bool {
-        let operations = self.operations.lock().expect("nothing panics while it holds this lock");
-        operations.as_ref().is_some_and(|operations| operations.send(operation).is_ok())
+        let operations = self
+            .operations
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        operations
+            .as_ref()
+            .is_some_and(|operations| operations.send(operation).is_ok())
     }
 
-    /// Waits for the committer. When the database has failed in the background, the committer may hang in it for
-    /// ever: then the caller is told, and the store closes.
+    /// Waits for the committer. When the database has failed in the background, the committer may
+    /// hang in it for ever: then the caller is told, and the store closes.
     async fn answer<T>(
         &self,
         mut receiver: oneshot::Receiver<Result<T, PortError>>,
@@ -270,14 +332,17 @@ impl EmbeddedStore {
         }
     }
 
-    /// Asks the database whether it has failed in the background. It may not answer for as long as its disk hangs, so
-    /// nobody waits for it, and it is not asked again before it has answered.
+    /// Asks the database whether it has failed in the background. It may not answer for as long as
+    /// its disk hangs, so nobody waits for it, and it is not asked again before it has answered.
     fn ask_whether_it_works(&self) {
         if self.is_being_asked.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (database, shared, is_being_asked) =
-            (self.spaces.database.clone(), Arc::clone(&self.shared), Arc::clone(&self.is_being_asked));
+        let (database, shared, is_being_asked) = (
+            self.spaces.database.clone(),
+            Arc::clone(&self.shared),
+            Arc::clone(&self.is_being_asked),
+        );
         drop(apart("store-watcher", move || {
             if let Err(error) = database.persist(PersistMode::Buffer) {
                 shared.close(Failure::of(&error, &shared.folder));
@@ -300,7 +365,8 @@ impl EmbeddedStore {
                 if !scan::is_lasting(&error) {
                     return Err(failed(format!("the database in {folder} failed")).caused_by(error));
                 }
-                let reason = format!("the database in {folder} is damaged; restore the folder from a copy");
+                let reason =
+                    format!("the database in {folder} is damaged; restore the folder from a copy");
                 Err(PortError::new(ErrorClass::Fatal, action, reason).caused_by(error))
             }
             Err(Unread::Busy) => Err(failed("the store is busy with other reads".to_owned())),
@@ -317,18 +383,25 @@ impl Drop for EmbeddedStore {
 
 impl std::fmt::Debug for EmbeddedStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EmbeddedStore").field("folder", &self.shared.folder).finish_non_exhaustive()
+        f.debug_struct("EmbeddedStore")
+            .field("folder", &self.shared.folder)
+            .finish_non_exhaustive()
     }
 }
 
 /// Creates the folder and makes it this process's own.
 fn lock(folder: &Path) -> Result<File, OpenError> {
-    let failed = |source: std::io::Error| OpenError::Folder { folder: folder.to_owned(), source };
+    let failed = |source: std::io::Error| OpenError::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
     private::create_folder(folder).map_err(failed)?;
     let file = private::open_file(&folder.join("lock")).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            folder: folder.to_owned(),
+        }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }

@@ -1,9 +1,10 @@
-//! What ran and succeeded, in brief: "did my task run?" has an answer for a day, for some bytes a task.
+//! What ran and succeeded, in brief: "did my task run?" has an answer for a day, for some bytes a
+//! task.
 //!
-//! A row for each would cost more than the rest of a task. So a commit writes one row for all its successes, the *tail*,
-//! which is also kept in memory. When the tail is long enough it becomes a *run*: the same entries in order of their
-//! tasks, some hundred in a row, so that a task is found by reading one row of each run. The oldest runs are forgotten,
-//! by count and by age.
+//! A row for each would cost more than the rest of a task. So a commit writes one row for all its
+//! successes, the *tail*, which is also kept in memory. When the tail is long enough it becomes a
+//! *run*: the same entries in order of their tasks, some hundred in a row, so that a task is found
+//! by reading one row of each run. The oldest runs are forgotten, by count and by age.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -27,7 +28,10 @@ const TOLD_MAX: usize = 1_000;
 const ENTRY_BYTES: usize = 16 + 16 + 8 + 8 + 8 + 4;
 const VERSION: u8 = 1;
 
-const _: () = assert!(RUN_ENTRIES * ENTRY_BYTES < 4 << 20, "the tail is little memory");
+const _: () = assert!(
+    RUN_ENTRIES * ENTRY_BYTES < 4 << 20,
+    "the tail is little memory"
+);
 
 /// A success whose executor had nothing to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +47,45 @@ pub(crate) struct Success {
 impl Success {
     /// From an outcome; `None` when there is more to keep of it.
     pub(crate) fn of(task: TaskKey, outcome: &Outcome) -> Option<Success> {
-        let Outcome { execution, attempt, kind, ref detail, due, started_at, ended_at } = *outcome;
+        let Outcome {
+            execution,
+            attempt,
+            kind,
+            ref detail,
+            due,
+            started_at,
+            ended_at,
+        } = *outcome;
         let is_brief = kind == OutcomeKind::Succeeded && detail.is_empty();
-        is_brief.then_some(Success { task, execution, due, started_at, ended_at, attempt })
+        is_brief.then_some(Success {
+            task,
+            execution,
+            due,
+            started_at,
+            ended_at,
+            attempt,
+        })
     }
 
     fn outcome(self) -> Outcome {
-        let Success { task: _, execution, due, started_at, ended_at, attempt } = self;
+        let Success {
+            task: _,
+            execution,
+            due,
+            started_at,
+            ended_at,
+            attempt,
+        } = self;
         let (kind, detail) = (OutcomeKind::Succeeded, String::new());
-        Outcome { execution, attempt, kind, detail, due, started_at, ended_at }
+        Outcome {
+            execution,
+            attempt,
+            kind,
+            detail,
+            due,
+            started_at,
+            ended_at,
+        }
     }
 
     fn put(&self, buffer: &mut BytesMut) {
@@ -94,11 +128,14 @@ fn decode(row: &[u8]) -> Result<Vec<Success>, String> {
     if crc.get_u32() != crc32c::crc32c(entries) || entries.len() % ENTRY_BYTES != 0 {
         return Err("its checksum does not match".to_owned());
     }
-    Ok(entries.chunks_exact(ENTRY_BYTES).map(Success::get).collect())
+    Ok(entries
+        .chunks_exact(ENTRY_BYTES)
+        .map(Success::get)
+        .collect())
 }
 
-/// Entries with their numbers, in the order in which they came. A look-up reads all of it: that costs some ten microseconds,
-/// and keeping it in order of its tasks would cost every success more.
+/// Entries with their numbers, in the order in which they came. A look-up reads all of it: that
+/// costs some ten microseconds, and keeping it in order of its tasks would cost every success more.
 type Tail = Vec<(u64, Success)>;
 
 /// What readers share with the committer.
@@ -141,7 +178,12 @@ const RUN_PREFIX: &[u8] = b"successes/";
 
 /// A row of a run: its number, the task of its first entry, and its place among the rows.
 fn row_key(run: u64, first: TaskKey, index: u32) -> Vec<u8> {
-    [&run.to_be_bytes()[..], &first.0.to_be_bytes(), &index.to_be_bytes()].concat()
+    [
+        &run.to_be_bytes()[..],
+        &first.0.to_be_bytes(),
+        &index.to_be_bytes(),
+    ]
+    .concat()
 }
 
 impl Successes {
@@ -161,12 +203,18 @@ impl Successes {
                 continue;
             };
             next = next.max(number + entries);
-            runs.push_back(Run { number, entries, ended_at: Timestamp::from_millis(ended_at as i64) });
+            runs.push_back(Run {
+                number,
+                entries,
+                ended_at: Timestamp::from_millis(ended_at as i64),
+            });
         }
         let (mut tail, tail_from) = (Tail::new(), next);
         for guard in spaces.success_tail.range(tail_from.to_be_bytes()..) {
             let (key, value) = guard.into_inner()?;
-            let Some(first) = crate::keys::number_of(&key) else { continue };
+            let Some(first) = crate::keys::number_of(&key) else {
+                continue;
+            };
             match decode(&value) {
                 Ok(entries) => {
                     next = next.max(first + entries.len() as u64);
@@ -175,25 +223,55 @@ impl Successes {
                 Err(reason) => damaged(format!("successes from number {first} on"), reason),
             }
         }
-        let remembered = Remembered { runs: runs.iter().map(|run| run.number).collect(), tail };
+        let remembered = Remembered {
+            runs: runs.iter().map(|run| run.number).collect(),
+            tail,
+        };
         let tail_entries = remembered.tail.len();
-        Ok((Successes { next, tail_from, tail_entries, runs, entries_max }, remembered))
+        Ok((
+            Successes {
+                next,
+                tail_from,
+                tail_entries,
+                runs,
+                entries_max,
+            },
+            remembered,
+        ))
     }
 
     /// Writes successes; they are to be shown once they are durable.
-    pub(crate) fn add(&mut self, spaces: &Spaces, writes: &mut Writes, entries: Vec<Success>) -> Shown {
+    pub(crate) fn add(
+        &mut self,
+        spaces: &Spaces,
+        writes: &mut Writes,
+        entries: Vec<Success>,
+    ) -> Shown {
         let first = self.next;
         if entries.is_empty() || self.entries_max == 0 {
-            return Shown { first, entries: Vec::new() };
+            return Shown {
+                first,
+                entries: Vec::new(),
+            };
         }
-        writes.insert(&spaces.success_tail, first.to_be_bytes(), encode(entries.iter()));
+        writes.insert(
+            &spaces.success_tail,
+            first.to_be_bytes(),
+            encode(entries.iter()),
+        );
         self.next += entries.len() as u64;
         self.tail_entries += entries.len();
         Shown { first, entries }
     }
 
-    /// Makes a run of a tail that is long enough. Only what is durable is in the view, and only that becomes a run.
-    pub(crate) fn roll(&mut self, spaces: &Spaces, view: &View, writes: &mut Writes) -> Option<Rolled> {
+    /// Makes a run of a tail that is long enough. Only what is durable is in the view, and only
+    /// that becomes a run.
+    pub(crate) fn roll(
+        &mut self,
+        spaces: &Spaces,
+        view: &View,
+        writes: &mut Writes,
+    ) -> Option<Rolled> {
         if self.tail_entries < RUN_ENTRIES {
             return None;
         }
@@ -202,16 +280,31 @@ impl Successes {
         entries.sort_unstable_by_key(|(number, entry)| (entry.task, *number));
         for (index, row) in (0..).zip(entries.chunks(ROW_ENTRIES)) {
             let value = encode(row.iter().map(|(_, entry)| entry));
-            writes.insert(&spaces.success_runs, row_key(from, row[0].1.task, index), value);
+            writes.insert(
+                &spaces.success_runs,
+                row_key(from, row[0].1.task, index),
+                value,
+            );
         }
-        for guard in spaces.success_tail.range(from.to_be_bytes()..end.to_be_bytes()) {
+        for guard in spaces
+            .success_tail
+            .range(from.to_be_bytes()..end.to_be_bytes())
+        {
             // What cannot be read is behind every later tail, and costs nothing but its room.
             let Ok(key) = guard.key() else { break };
             writes.remove(&spaces.success_tail, key);
         }
         let ended_at = entries.iter().map(|(_, entry)| entry.ended_at).max()?;
-        let run = Run { number: from, entries: end - from, ended_at };
-        writes.insert(&spaces.meta, run_key(from), pair(run.entries, ended_at.as_millis() as u64));
+        let run = Run {
+            number: from,
+            entries: end - from,
+            ended_at,
+        };
+        writes.insert(
+            &spaces.meta,
+            run_key(from),
+            pair(run.entries, ended_at.as_millis() as u64),
+        );
         self.runs.push_back(run);
         self.tail_from = end;
         self.tail_entries = usize::try_from(self.next - end).unwrap_or(usize::MAX);
@@ -219,9 +312,15 @@ impl Successes {
     }
 
     /// Forgets the oldest run when there are too many entries, or it is old; its number.
-    pub(crate) fn forget(&mut self, spaces: &Spaces, writes: &mut Writes, now: Timestamp) -> Option<u64> {
+    pub(crate) fn forget(
+        &mut self,
+        spaces: &Spaces,
+        writes: &mut Writes,
+        now: Timestamp,
+    ) -> Option<u64> {
         let oldest = *self.runs.front()?;
-        let too_many = self.next - oldest.number > self.entries_max.saturating_add(RUN_ENTRIES as u64);
+        let too_many =
+            self.next - oldest.number > self.entries_max.saturating_add(RUN_ENTRIES as u64);
         if !too_many && now.millis_since(oldest.ended_at) < KEEP_MS {
             return None;
         }
@@ -254,7 +353,9 @@ impl View {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
-        self.0.lock().expect("nothing panics while it holds this lock")
+        self.0
+            .lock()
+            .expect("nothing panics while it holds this lock")
     }
 
     /// Shows entries that are durable.
@@ -290,16 +391,26 @@ impl View {
         };
         let mut found = Vec::new();
         for run in runs {
-            let ahead =
-                spaces.success_runs.range(row_key(run, TaskKey(0), 0)..row_key(run, task, 0)).next_back();
+            let ahead = spaces
+                .success_runs
+                .range(row_key(run, TaskKey(0), 0)..row_key(run, task, 0))
+                .next_back();
             let from = match ahead {
                 Some(guard) => guard.key()?.to_vec(),
                 None => row_key(run, TaskKey(0), 0),
             };
-            for guard in spaces.success_runs.range(from..=row_key(run, task, u32::MAX)) {
+            for guard in spaces
+                .success_runs
+                .range(from..=row_key(run, task, u32::MAX))
+            {
                 match decode(&guard.value()?) {
-                    Ok(entries) => found.extend(entries.into_iter().filter(|entry| entry.task == task)),
-                    Err(reason) => damaged(format!("a row of the successes from number {run} on"), reason),
+                    Ok(entries) => {
+                        found.extend(entries.into_iter().filter(|entry| entry.task == task))
+                    }
+                    Err(reason) => damaged(
+                        format!("a row of the successes from number {run} on"),
+                        reason,
+                    ),
                 }
             }
         }
@@ -342,9 +453,15 @@ mod tests {
     fn only_successes_without_a_word_are_brief() {
         let outcome = success(9).outcome();
         assert_eq!(Success::of(success(9).task, &outcome), Some(success(9)));
-        let worded = Outcome { detail: "HTTP 204".to_owned(), ..outcome };
+        let worded = Outcome {
+            detail: "HTTP 204".to_owned(),
+            ..outcome
+        };
         assert_eq!(Success::of(TaskKey(1), &worded), None);
-        let failed = Outcome { kind: OutcomeKind::Dead, ..outcome };
+        let failed = Outcome {
+            kind: OutcomeKind::Dead,
+            ..outcome
+        };
         assert_eq!(Success::of(TaskKey(1), &failed), None);
     }
 }

@@ -46,12 +46,23 @@ pub(crate) enum Found {
 
 impl LogView {
     pub(crate) fn new(bounds: LogBounds, bytes_max: usize) -> LogView {
-        let inner = Inner { bounds, rows: VecDeque::new(), bytes: 0, expired_before: Timestamp::MIN };
-        LogView { inner: Mutex::new(inner), end: watch::Sender::new(bounds.end), bytes_max }
+        let inner = Inner {
+            bounds,
+            rows: VecDeque::new(),
+            bytes: 0,
+            expired_before: Timestamp::MIN,
+        };
+        LogView {
+            inner: Mutex::new(inner),
+            end: watch::Sender::new(bounds.end),
+            bytes_max,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().expect("nothing panics while it holds this lock")
+        self.inner
+            .lock()
+            .expect("nothing panics while it holds this lock")
     }
 
     pub(crate) fn bounds(&self) -> LogBounds {

@@ -1,5 +1,6 @@
-//! The store's own threads. Reads must not wait behind what others do where blocking is allowed: the names of strangers
-//! are looked up there, files are written there, and a pool that is full of such work answers nobody.
+//! The store's own threads. Reads must not wait behind what others do where blocking is allowed:
+//! the names of strangers are looked up there, files are written there, and a pool that is full of
+//! such work answers nobody.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
-/// Reads at once. A read is a look at one table, or a page of bounded size; more at once would only share the disk.
+/// Reads at once. A read is a look at one table, or a page of bounded size; more at once would only
+/// share the disk.
 const READERS: usize = 4;
 /// The longest that a read waits for its turn.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -40,7 +42,10 @@ impl Readers {
                 .name(format!("store-reader-{number}"))
                 .spawn(move || serve(&incoming))?;
         }
-        Ok(Readers { jobs, turns: Semaphore::new(READERS) })
+        Ok(Readers {
+            jobs,
+            turns: Semaphore::new(READERS),
+        })
     }
 
     /// Runs a read on one of the threads, in the order of asking.
@@ -49,7 +54,9 @@ impl Readers {
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unread> {
         let turn = tokio::time::timeout(TURN_WAIT_MAX, self.turns.acquire()).await;
-        let _turn = turn.map_err(|_| Unread::Busy)?.map_err(|_| Unread::Stopped)?;
+        let _turn = turn
+            .map_err(|_| Unread::Busy)?
+            .map_err(|_| Unread::Stopped)?;
         let (sender, receiver) = oneshot::channel();
         let job = move || drop(sender.send(read()));
         self.jobs.send(Box::new(job)).map_err(|_| Unread::Stopped)?;
@@ -59,20 +66,29 @@ impl Readers {
 
 fn serve(incoming: &Mutex<Receiver<Job>>) {
     loop {
-        let job = incoming.lock().expect("nothing panics while it holds this lock").recv();
+        let job = incoming
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .recv();
         let Ok(job) = job else { return };
-        // A read that panics has left its caller without an answer, who says so; the thread goes on.
+        // A read that panics has left its caller without an answer, who says so; the thread goes
+        // on.
         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)));
     }
 }
 
-/// Runs blocking work on a thread made for it; nothing is heard when that could not be started, or the work panicked.
+/// Runs blocking work on a thread made for it; nothing is heard when that could not be started, or
+/// the work panicked.
 pub(crate) fn apart<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> oneshot::Receiver<T> {
     let (sender, receiver) = oneshot::channel();
     let work = move || drop(sender.send(work()));
-    drop(std::thread::Builder::new().name(name.to_owned()).spawn(work));
+    drop(
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(work),
+    );
     receiver
 }

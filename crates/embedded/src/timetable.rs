@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use minutehand_model::{
-    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, SetAside, TaskKey, Timestamp, TimetableEntry,
-    TimetablePage,
+    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, SetAside, TaskKey, Timestamp,
+    TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{ErrorClass, PortError, Timetable};
 use minutehand_record::{block, revision};
@@ -34,13 +34,22 @@ impl Timetable for EmbeddedStore {
         for block in &blocks {
             self.shared().log(block.partition, &action)?;
             if block.entries.is_empty() {
-                return Err(PortError::new(ErrorClass::Fatal, action, "a block has no entries"));
+                return Err(PortError::new(
+                    ErrorClass::Fatal,
+                    action,
+                    "a block has no entries",
+                ));
             }
         }
         let with_index = self.has_task_index();
-        let encoded = self.read(&action, move || Ok(encode_all(&blocks, with_index))).await?;
+        let encoded = self
+            .read(&action, move || Ok(encode_all(&blocks, with_index)))
+            .await?;
         for rows in encoded {
-            let bytes = rows.iter().map(|row| row.value.len() + row.index.len() * 64).sum();
+            let bytes = rows
+                .iter()
+                .map(|row| row.value.len() + row.index.len() * 64)
+                .sum();
             self.submit(action.clone(), bytes, false, move |state, writes| {
                 write_rows(state, writes, rows);
                 Ok(Applied::now(()))
@@ -60,10 +69,17 @@ impl Timetable for EmbeddedStore {
         let action = format!("read the timetable of partition {partition} from {from} to {until}");
         self.shared().log(partition, &action)?;
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        self.read(&action, move || read_page(&spaces, &shared, partition, from, until, bytes_max)).await
+        self.read(&action, move || {
+            read_page(&spaces, &shared, partition, from, until, bytes_max)
+        })
+        .await
     }
 
-    async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError> {
+    async fn find(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
         let action = format!("find a task in the timetable of partition {partition}");
         self.shared().log(partition, &action)?;
         if !self.has_task_index() {
@@ -71,7 +87,9 @@ impl Timetable for EmbeddedStore {
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        self.read(&action, move || find(&spaces, &shared, partition, key)).await.map(|(found, _)| found)
+        self.read(&action, move || find(&spaces, &shared, partition, key))
+            .await
+            .map(|(found, _)| found)
     }
 
     async fn find_due(
@@ -86,8 +104,9 @@ impl Timetable for EmbeddedStore {
         let action = format!("find a task in the timetable of partition {partition}");
         self.shared().log(partition, &action)?;
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        let (mut found, is_whole) =
-            self.read(&action, move || find(&spaces, &shared, partition, key)).await?;
+        let (mut found, is_whole) = self
+            .read(&action, move || find(&spaces, &shared, partition, key))
+            .await?;
         if !is_whole {
             // Owners decide by the answer: what the index has lost, the minute still knows.
             return self.find_in_minute(partition, key, due).await;
@@ -105,27 +124,42 @@ impl Timetable for EmbeddedStore {
         let action = format!("count the tasks of partition {partition} from {from} to {until}");
         self.shared().log(partition, &action)?;
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        self.read(&action, move || loads(&spaces, &shared, partition, from, until)).await
+        self.read(&action, move || {
+            loads(&spaces, &shared, partition, from, until)
+        })
+        .await
     }
 
     async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError> {
         let action = format!("expire the timetable of partition {partition} before {before}");
         let view = self.shared().log(partition, &action)?;
         // The minute that `before` lies in is kept whole.
-        let before = before.max(Timestamp::from_millis(i64::MIN / 2)).floor_to_minute();
+        let before = before
+            .max(Timestamp::from_millis(i64::MIN / 2))
+            .floor_to_minute();
         let with_index = self.has_task_index();
         while view.expired_before() < before {
-            let (spaces, shared, from) =
-                (self.spaces().clone(), Arc::clone(self.shared()), view.expired_before());
+            let (spaces, shared, from) = (
+                self.spaces().clone(),
+                Arc::clone(self.shared()),
+                view.expired_before(),
+            );
             let passed = self
-                .read(&action, move || passed_rows(&spaces, &shared, partition, from, before, with_index))
+                .read(&action, move || {
+                    passed_rows(&spaces, &shared, partition, from, before, with_index)
+                })
                 .await?;
             let reached = passed.reached;
             if !passed.is_empty() {
-                self.submit(action.clone(), 64 * passed.index.len(), false, move |state, writes| {
-                    passed.remove(state, writes);
-                    Ok(Applied::now(()))
-                })
+                self.submit(
+                    action.clone(),
+                    64 * passed.index.len(),
+                    false,
+                    move |state, writes| {
+                        passed.remove(state, writes);
+                        Ok(Applied::now(()))
+                    },
+                )
                 .await?;
             }
             view.expired(reached);
@@ -138,15 +172,24 @@ impl Timetable for EmbeddedStore {
         partition: PartitionId,
         revisions: Vec<RevisionEntry>,
     ) -> Result<(), PortError> {
-        let action = format!("write {} revisions of partition {partition}", revisions.len());
+        let action = format!(
+            "write {} revisions of partition {partition}",
+            revisions.len()
+        );
         self.shared().log(partition, &action)?;
         let rows: Vec<(Vec<u8>, Bytes)> = revisions
             .iter()
-            .map(|entry| (keys::offset(partition, entry.offset), revision::encode(entry)))
+            .map(|entry| {
+                (
+                    keys::offset(partition, entry.offset),
+                    revision::encode(entry),
+                )
+            })
             .collect();
         let bytes = rows.iter().map(|(_, value)| value.len()).sum();
         self.submit(action, bytes, false, move |state, writes| {
-            rows.into_iter().for_each(|(key, value)| writes.insert(&state.spaces.revisions, key, value));
+            rows.into_iter()
+                .for_each(|(key, value)| writes.insert(&state.spaces.revisions, key, value));
             Ok(Applied::now(()))
         })
         .await
@@ -157,21 +200,32 @@ impl Timetable for EmbeddedStore {
         partition: PartitionId,
         offsets: Vec<LogOffset>,
     ) -> Result<(), PortError> {
-        let action = format!("forget {} revisions of partition {partition}", offsets.len());
+        let action = format!(
+            "forget {} revisions of partition {partition}",
+            offsets.len()
+        );
         self.shared().log(partition, &action)?;
-        let keys: Vec<Vec<u8>> = offsets.into_iter().map(|offset| keys::offset(partition, offset)).collect();
+        let keys: Vec<Vec<u8>> = offsets
+            .into_iter()
+            .map(|offset| keys::offset(partition, offset))
+            .collect();
         self.submit(action, 16 * keys.len(), false, move |state, writes| {
-            keys.into_iter().for_each(|key| writes.remove(&state.spaces.revisions, key));
+            keys.into_iter()
+                .for_each(|key| writes.remove(&state.spaces.revisions, key));
             Ok(Applied::now(()))
         })
         .await
     }
 
-    async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
+    async fn read_revisions(
+        &self,
+        partition: PartitionId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
         let action = format!("read the revisions of partition {partition}");
         self.shared().log(partition, &action)?;
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        self.read(&action, move || read_revisions(&spaces, &shared, partition)).await
+        self.read(&action, move || read_revisions(&spaces, &shared, partition))
+            .await
     }
 }
 
@@ -204,9 +258,17 @@ fn encode_all(blocks: &[Block], with_index: bool) -> Vec<Vec<BlockRows>> {
 
 fn encode_block(block: &Block, with_index: bool) -> BlockRows {
     let (partition, value) = (block.partition, block::encode(block));
-    let creates = block.entries.iter().filter(|entry| matches!(entry.fact, minutehand_model::Fact::Runs(_)));
-    let load = [(creates.count() as u32).to_be_bytes(), (value.len() as u32).to_be_bytes()].concat();
-    let index_key = |entry: &TimetableEntry| keys::task_entry(partition, entry.key, entry.due, entry.offset);
+    let creates = block
+        .entries
+        .iter()
+        .filter(|entry| matches!(entry.fact, minutehand_model::Fact::Runs(_)));
+    let load = [
+        (creates.count() as u32).to_be_bytes(),
+        (value.len() as u32).to_be_bytes(),
+    ]
+    .concat();
+    let index_key =
+        |entry: &TimetableEntry| keys::task_entry(partition, entry.key, entry.due, entry.offset);
     BlockRows {
         partition,
         key: BlockKey {
@@ -217,7 +279,11 @@ fn encode_block(block: &Block, with_index: bool) -> BlockRows {
         },
         value,
         load: load.into(),
-        index: if with_index { block.entries.iter().map(index_key).collect() } else { Vec::new() },
+        index: if with_index {
+            block.entries.iter().map(index_key).collect()
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -235,7 +301,12 @@ fn write_rows(state: &mut State, writes: &mut Writes, rows: Vec<BlockRows>) {
 
 /// Where a block stands, for an operator.
 fn position(partition: PartitionId, key: &BlockKey) -> String {
-    let BlockKey { first_due, first_offset, last_offset, .. } = key;
+    let BlockKey {
+        first_due,
+        first_offset,
+        last_offset,
+        ..
+    } = key;
     format!(
         "timetable of partition {partition}, block at {first_due}, offsets {first_offset} to {last_offset}"
     )
@@ -249,14 +320,19 @@ fn read_page(
     until: Timestamp,
     bytes_max: usize,
 ) -> fjall::Result<TimetablePage> {
-    let mut page = TimetablePage { complete_until: until, ..TimetablePage::default() };
+    let mut page = TimetablePage {
+        complete_until: until,
+        ..TimetablePage::default()
+    };
     if from >= until {
         return Ok(page);
     }
     let (mut bytes, mut last_due) = (0, None);
-    for met in
-        scan::rows(&spaces.blocks, keys::blocks_from(partition, from), keys::blocks_from(partition, until))
-    {
+    for met in scan::rows(
+        &spaces.blocks,
+        keys::blocks_from(partition, from),
+        keys::blocks_from(partition, until),
+    ) {
         let (key, value) = match met? {
             Met::Row(key, value) => (key, value),
             Met::Lost(lost) => {
@@ -264,7 +340,9 @@ fn read_page(
                 continue;
             }
         };
-        let Some(key) = BlockKey::from_bytes(&key) else { continue };
+        let Some(key) = BlockKey::from_bytes(&key) else {
+            continue;
+        };
         if bytes >= bytes_max && last_due.is_some_and(|last_due| last_due != key.first_due) {
             page.complete_until = key.first_due;
             break;
@@ -276,15 +354,17 @@ fn read_page(
             Err(error) => {
                 let position = position(partition, &key);
                 shared.note_corruption(position.clone(), error.reason.clone());
-                page.set_aside.push(SetAside::new(position, error.to_string(), value.into()));
+                page.set_aside
+                    .push(SetAside::new(position, error.to_string(), value.into()));
             }
         }
     }
     Ok(page)
 }
 
-/// Brings back what can be read of a stretch in which the table of blocks is damaged, block by block: the keys of all
-/// blocks stand in the table of loads as well. The others are set aside by name.
+/// Brings back what can be read of a stretch in which the table of blocks is damaged, block by
+/// block: the keys of all blocks stand in the table of loads as well. The others are set aside by
+/// name.
 fn bring_back(
     spaces: &Spaces,
     shared: &Shared,
@@ -294,14 +374,16 @@ fn bring_back(
 ) -> fjall::Result<()> {
     let mut set_aside = |position: String, reason: String| {
         shared.note_corruption(position.clone(), reason.clone());
-        page.set_aside.push(SetAside::new(position, reason, Bytes::new()));
+        page.set_aside
+            .push(SetAside::new(position, reason, Bytes::new()));
     };
     for met in scan::rows(&spaces.block_loads, lost.from.clone(), lost.until.clone()) {
         let key = match met? {
             Met::Row(key, _) => key,
             Met::Lost(both) => {
-                let when =
-                    |key: &[u8]| keys::due_of_block(key).map_or("the end".to_owned(), |due| due.to_string());
+                let when = |key: &[u8]| {
+                    keys::due_of_block(key).map_or("the end".to_owned(), |due| due.to_string())
+                };
                 let position = format!(
                     "timetable of partition {partition}, blocks from {} to {}",
                     when(&both.from),
@@ -311,7 +393,9 @@ fn bring_back(
                 continue;
             }
         };
-        let Some(block_key) = BlockKey::from_bytes(&key) else { continue };
+        let Some(block_key) = BlockKey::from_bytes(&key) else {
+            continue;
+        };
         match spaces.blocks.get(&key) {
             Ok(None) => {}
             Ok(Some(value)) => match block::decode(partition, &value) {
@@ -359,9 +443,16 @@ fn find(
         };
         match block::decode(partition, &row) {
             Ok(block) => {
-                let wanted =
-                    |entry: &TimetableEntry| (entry.key, entry.due, entry.offset) == (task, due, offset);
-                found.extend(block.entries.into_iter().find(wanted).map(|entry| ((offset, due), entry)));
+                let wanted = |entry: &TimetableEntry| {
+                    (entry.key, entry.due, entry.offset) == (task, due, offset)
+                };
+                found.extend(
+                    block
+                        .entries
+                        .into_iter()
+                        .find(wanted)
+                        .map(|entry| ((offset, due), entry)),
+                );
             }
             Err(error) => shared.note_corruption(position(partition, &block_key), error.reason),
         }
@@ -382,10 +473,15 @@ fn loads(
         return Ok(loads);
     }
     let lost = |lost: Lost| shared.note_lost(&format!("loads of partition {partition}"), &lost);
-    let (first, end) = (keys::blocks_from(partition, from), keys::blocks_from(partition, until));
+    let (first, end) = (
+        keys::blocks_from(partition, from),
+        keys::blocks_from(partition, until),
+    );
     for row in scan::rows(&spaces.block_loads, first, end).readable(lost) {
         let (key, value) = row?;
-        let (Some(key), 8) = (BlockKey::from_bytes(&key), value.len()) else { continue };
+        let (Some(key), 8) = (BlockKey::from_bytes(&key), value.len()) else {
+            continue;
+        };
         let mut value = &value[..];
         let (tasks, bytes) = (u64::from(value.get_u32()), u64::from(value.get_u32()));
         let bucket = key.first_due.floor_to_minute();
@@ -394,7 +490,11 @@ fn loads(
                 last.tasks += tasks;
                 last.bytes += bytes;
             }
-            _ => loads.push(BucketLoad { bucket, tasks, bytes }),
+            _ => loads.push(BucketLoad {
+                bucket,
+                tasks,
+                bytes,
+            }),
         }
     }
     Ok(loads)
@@ -402,8 +502,14 @@ fn loads(
 
 /// The first minute that starts at or after a time.
 fn first_minute(at: Timestamp) -> Timestamp {
-    let floor = at.max(Timestamp::from_millis(i64::MIN / 2)).floor_to_minute();
-    if floor < at { floor.plus_millis(60_000) } else { floor }
+    let floor = at
+        .max(Timestamp::from_millis(i64::MIN / 2))
+        .floor_to_minute();
+    if floor < at {
+        floor.plus_millis(60_000)
+    } else {
+        floor
+    }
 }
 
 /// Rows that lie in the past.
@@ -438,24 +544,32 @@ fn passed_rows(
     before: Timestamp,
     with_index: bool,
 ) -> fjall::Result<Passed> {
-    let mut passed = Passed { blocks: Vec::new(), index: Vec::new(), reached: before };
+    let mut passed = Passed {
+        blocks: Vec::new(),
+        index: Vec::new(),
+        reached: before,
+    };
     let lost = |lost: Lost| shared.note_lost(&format!("timetable of partition {partition}"), &lost);
-    let (first, end) = (keys::blocks_from(partition, from), keys::blocks_from(partition, before));
+    let (first, end) = (
+        keys::blocks_from(partition, from),
+        keys::blocks_from(partition, before),
+    );
     for row in scan::rows(&spaces.blocks, first, end).readable(lost) {
         let (key, value) = row?;
-        let Some(block_key) = BlockKey::from_bytes(&key) else { continue };
+        let Some(block_key) = BlockKey::from_bytes(&key) else {
+            continue;
+        };
         if passed.blocks.len() >= EXPIRE_BLOCKS || passed.index.len() >= ENTRIES_PER_COMMIT {
             passed.reached = block_key.first_due;
             break;
         }
         if with_index {
             match block::decode(partition, &value) {
-                Ok(block) => passed.index.extend(
-                    block
-                        .entries
-                        .iter()
-                        .map(|entry| keys::task_entry(partition, entry.key, entry.due, entry.offset)),
-                ),
+                Ok(block) => {
+                    passed.index.extend(block.entries.iter().map(|entry| {
+                        keys::task_entry(partition, entry.key, entry.due, entry.offset)
+                    }))
+                }
                 Err(error) => shared.note_corruption(position(partition, &block_key), error.reason),
             }
         }

@@ -1,8 +1,9 @@
-//! The calendar queue: near tasks in slots of some milliseconds, filled in any order, drained in order.
+//! The calendar queue: near tasks in slots of some milliseconds, filled in any order, drained in
+//! order.
 //!
-//! A slot is a vector that is sorted when it is first drained; so a task costs an append and its share of one
-//! sort, instead of a walk through a heap. Slots stand in an ordered map, because after an outage they may be
-//! far apart.
+//! A slot is a vector that is sorted when it is first drained; so a task costs an append and its
+//! share of one sort, instead of a walk through a heap. Slots stand in an ordered map, because
+//! after an outage they may be far apart.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +37,11 @@ const NONE_MS: u8 = u8::MAX;
 
 impl Default for Slot {
     fn default() -> Slot {
-        Slot { items: Vec::new(), dirty: false, earliest_ms: [NONE_MS; 3] }
+        Slot {
+            items: Vec::new(),
+            dirty: false,
+            earliest_ms: [NONE_MS; 3],
+        }
     }
 }
 
@@ -50,7 +55,8 @@ impl Slot {
 
     fn sort(&mut self) {
         if self.dirty {
-            self.items.sort_unstable_by_key(|item| std::cmp::Reverse((item.delta_ms, item.offset)));
+            self.items
+                .sort_unstable_by_key(|item| std::cmp::Reverse((item.delta_ms, item.offset)));
             self.dirty = false;
         }
     }
@@ -84,13 +90,19 @@ impl CalendarQueue {
             delta_ms: due_ms.rem_euclid(SLOT_MS) as u8,
             precision: precision as u8,
         };
-        self.slots.entry(due_ms.div_euclid(SLOT_MS)).or_default().push(item);
+        self.slots
+            .entry(due_ms.div_euclid(SLOT_MS))
+            .or_default()
+            .push(item);
         self.length += 1;
     }
 
     /// The first place, without taking it.
     pub(crate) fn peek(&mut self) -> Option<Place> {
-        let (number, slot) = self.slots.first_key_value().map(|(number, slot)| (*number, slot.dirty))?;
+        let (number, slot) = self
+            .slots
+            .first_key_value()
+            .map(|(number, slot)| (*number, slot.dirty))?;
         let slot = match slot {
             true => {
                 let slot = self.slots.get_mut(&number)?;
@@ -106,7 +118,10 @@ impl CalendarQueue {
     pub(crate) fn reaches(&self, limit: Place) -> bool {
         self.slots.first_key_value().is_some_and(|(number, slot)| {
             // The first to be drained stands last, unless the slot is yet to be sorted.
-            slot.items.iter().rev().any(|item| place_of(*number, item) <= limit)
+            slot.items
+                .iter()
+                .rev()
+                .any(|item| place_of(*number, item) <= limit)
         })
     }
 
@@ -142,11 +157,19 @@ impl CalendarQueue {
             let Slot { items, .. } = first.remove();
             self.length -= items.len();
             for item in items {
-                let queue = if place_of(number, &item) <= limit { &mut *other } else { &mut *self };
+                let queue = if place_of(number, &item) <= limit {
+                    &mut *other
+                } else {
+                    &mut *self
+                };
                 queue.slots.entry(number).or_default().push(item);
                 queue.length += 1;
             }
-            if self.slots.first_key_value().is_some_and(|(first, _)| *first == number) {
+            if self
+                .slots
+                .first_key_value()
+                .is_some_and(|(first, _)| *first == number)
+            {
                 return;
             }
         }
@@ -154,7 +177,9 @@ impl CalendarQueue {
 
     /// What it holds, in no order within a slot.
     pub(crate) fn indices(&self) -> impl Iterator<Item = TaskIndex> {
-        self.slots.values().flat_map(|slot| slot.items.iter().map(|item| item.index))
+        self.slots
+            .values()
+            .flat_map(|slot| slot.items.iter().map(|item| item.index))
     }
 
     /// Takes what is due at or after a time.
@@ -205,21 +230,28 @@ impl CalendarQueue {
         until: Timestamp,
     ) -> impl Iterator<Item = (Place, TaskIndex)> {
         let first_slot = after.map_or(i64::MIN, |place| place.due.as_millis().div_euclid(SLOT_MS));
-        self.slots.range(first_slot..).flat_map(move |(number, slot)| {
-            let mut items: Vec<(Place, TaskIndex)> = slot
-                .items
-                .iter()
-                .map(|item| (place_of(*number, item), item.index))
-                .filter(|(place, _)| after.is_none_or(|after| *place > after) && place.due < until)
-                .collect();
-            items.sort_unstable_by_key(|(place, _)| *place);
-            items
-        })
+        self.slots
+            .range(first_slot..)
+            .flat_map(move |(number, slot)| {
+                let mut items: Vec<(Place, TaskIndex)> = slot
+                    .items
+                    .iter()
+                    .map(|item| (place_of(*number, item), item.index))
+                    .filter(|(place, _)| {
+                        after.is_none_or(|after| *place > after) && place.due < until
+                    })
+                    .collect();
+                items.sort_unstable_by_key(|(place, _)| *place);
+                items
+            })
     }
 }
 
 fn place_of(slot: i64, item: &Item) -> Place {
-    Place { due: Timestamp::from_millis(slot * SLOT_MS + i64::from(item.delta_ms)), offset: item.offset }
+    Place {
+        due: Timestamp::from_millis(slot * SLOT_MS + i64::from(item.delta_ms)),
+        offset: item.offset,
+    }
 }
 
 #[cfg(test)]
@@ -227,7 +259,10 @@ mod tests {
     use super::*;
 
     fn place(due_ms: i64, offset: u64) -> Place {
-        Place { due: Timestamp::from_millis(due_ms), offset: LogOffset::at(offset) }
+        Place {
+            due: Timestamp::from_millis(due_ms),
+            offset: LogOffset::at(offset),
+        }
     }
 
     /// A sorted set is the oracle.
@@ -237,7 +272,9 @@ mod tests {
         let mut oracle = std::collections::BTreeSet::new();
         let mut state = 7_u64;
         let mut random = move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             state >> 33
         };
         let mut limit = place(-500, 0);
@@ -248,7 +285,10 @@ mod tests {
                 oracle.insert((at, step as u32));
             } else {
                 let probe = place(limit.due.as_millis() + (random() % 9) as i64, random());
-                assert_eq!(queue.reaches(probe), oracle.first().is_some_and(|(at, _)| *at <= probe));
+                assert_eq!(
+                    queue.reaches(probe),
+                    oracle.first().is_some_and(|(at, _)| *at <= probe)
+                );
                 assert_eq!(queue.peek(), oracle.first().map(|(at, _)| *at));
                 limit = place(limit.due.as_millis() + (random() % 3) as i64, random());
                 while let Some((at, index)) = queue.pop_through(limit) {
@@ -296,15 +336,25 @@ mod tests {
         for from in [-5, 0, 37, 48, 99, 100] {
             let mut queue = CalendarQueue::default();
             for number in 0..300_u32 {
-                queue.push(place(i64::from(number % 100), 1), TaskIndex::from(number), Precision::Normal);
+                queue.push(
+                    place(i64::from(number % 100), 1),
+                    TaskIndex::from(number),
+                    Precision::Normal,
+                );
             }
             let mut taken = queue.take_from(Timestamp::from_millis(from));
             taken.sort_unstable();
             let due = |number: u32| i64::from(number % 100);
-            let wanted: Vec<TaskIndex> =
-                (0..300).filter(|number| due(*number) >= from).map(TaskIndex::from).collect();
+            let wanted: Vec<TaskIndex> = (0..300)
+                .filter(|number| due(*number) >= from)
+                .map(TaskIndex::from)
+                .collect();
             assert_eq!((taken, queue.len()), (wanted.clone(), 300 - wanted.len()));
-            assert!(queue.range(None, Timestamp::MAX).all(|(place, _)| place.due.as_millis() < from));
+            assert!(
+                queue
+                    .range(None, Timestamp::MAX)
+                    .all(|(place, _)| place.due.as_millis() < from)
+            );
         }
     }
 
@@ -312,8 +362,14 @@ mod tests {
     fn a_class_that_may_wait_lets_the_tick_fill_up() {
         let mut queue = CalendarQueue::default();
         queue.push(place(100, 1), TaskIndex::from(1), Precision::Low);
-        assert_eq!(queue.wake_at([0, 20, 500]), Some(Timestamp::from_millis(600)));
+        assert_eq!(
+            queue.wake_at([0, 20, 500]),
+            Some(Timestamp::from_millis(600))
+        );
         queue.push(place(400, 2), TaskIndex::from(2), Precision::High);
-        assert_eq!(queue.wake_at([0, 20, 500]), Some(Timestamp::from_millis(400)));
+        assert_eq!(
+            queue.wake_at([0, 20, 500]),
+            Some(Timestamp::from_millis(400))
+        );
     }
 }

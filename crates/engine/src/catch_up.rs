@@ -1,11 +1,14 @@
-//! Catching up: what was missed during an outage is left behind, and published beside what is on time.
+//! Catching up: what was missed during an outage is left behind, and published beside what is on
+//! time.
 //!
-//! When the oldest task is late by more than `catch_up_after_ms`, all that are late are put into the backlog of the frontier.
-//! What of it has not been read from the timetable stays unread until its turn comes. Nothing about what is owed changes by that;
-//! but F goes on with what is on time, and the backlog follows with what room the
-//! ticks leave it, at least half of each, at most the configured rate. Each of the two goes in order of (due time, offset).
+//! When the oldest task is late by more than `catch_up_after_ms`, all that are late are put into
+//! the backlog of the frontier. What of it has not been read from the timetable stays unread until
+//! its turn comes. Nothing about what is owed changes by that; but F goes on with what is on time,
+//! and the backlog follows with what room the ticks leave it, at least half of each, at most the
+//! configured rate. Each of the two goes in order of (due time, offset).
 //!
-//! Schedules stay with F: a schedule decides its occurrences one after the other, and its misfire policy bounds them.
+//! Schedules stay with F: a schedule decides its occurrences one after the other, and its misfire
+//! policy bounds them.
 
 use minutehand_model::{Frontier, Phase, Place, Timestamp};
 
@@ -18,8 +21,9 @@ use crate::schedule::Outbox;
 const STRETCHES_MAX: usize = 16;
 /// Where the rate is bounded, the backlog is served in portions of this many milliseconds.
 const PORTION_MS: i64 = 50;
-/// How often the backlog in memory is looked through for what is not in the timetable, in milliseconds; more seldom when it is
-/// so long that looking through it would cost more than a hundredth of the time.
+/// How often the backlog in memory is looked through for what is not in the timetable, in
+/// milliseconds; more seldom when it is so long that looking through it would cost more than a
+/// hundredth of the time.
 const LOOK_THROUGH_MS: i64 = 2_000;
 const LOOKED_THROUGH_PER_MS: i64 = 200;
 
@@ -27,19 +31,28 @@ impl Partition {
     /// Leaves behind what is too late, if anything is.
     pub(crate) fn leave_behind(&mut self) {
         let is_any_late = self.is_late(self.coverage.loaded())
-            || self.due.on_time.wake_at([0; 3]).is_some_and(|due| self.is_late(due));
-        if self.phase() != Phase::Owning || !is_any_late || !self.may_leave_behind() || !self.knows_the_time()
+            || self
+                .due
+                .on_time
+                .wake_at([0; 3])
+                .is_some_and(|due| self.is_late(due));
+        if self.phase() != Phase::Owning
+            || !is_any_late
+            || !self.may_leave_behind()
+            || !self.knows_the_time()
         {
             return;
         }
         let through = self.leave_behind_now();
         self.due.on_time.move_through(through, &mut self.due.behind);
-        self.coverage.leave_rest_unread(through.due.floor_to_minute());
+        self.coverage
+            .leave_rest_unread(through.due.floor_to_minute());
     }
 
-    /// What waits in the backlog goes to the timetable, so that R passes it: otherwise a successor would read the whole log
-    /// since the oldest of it before anything fires, however long the backlog takes. It stays in memory as well, and what
-    /// runs first is not written. What has run and is known no more lets R go as well, although it shares its memory with what waits.
+    /// What waits in the backlog goes to the timetable, so that R passes it: otherwise a successor
+    /// would read the whole log since the oldest of it before anything fires, however long the
+    /// backlog takes. It stays in memory as well, and what runs first is not written. What has run
+    /// and is known no more lets R go as well, although it shares its memory with what waits.
     pub(crate) fn write_what_is_behind(&mut self) {
         let is_early = self.now < self.due.looked_through_at;
         if is_early || self.phase() != Phase::Owning || !self.may_write_blocks() {
@@ -49,7 +62,9 @@ impl Partition {
             return;
         }
         let unsettled = &mut self.unsettled;
-        let looked_through = self.tasks.settle_forgotten(|offset| unsettled.remove(offset));
+        let looked_through = self
+            .tasks
+            .settle_forgotten(|offset| unsettled.remove(offset));
         let pause_ms = LOOK_THROUGH_MS.max(looked_through as i64 / LOOKED_THROUGH_PER_MS);
         self.due.looked_through_at = self.now.plus_millis(pause_ms);
         let unwritten: Vec<_> = self
@@ -63,8 +78,9 @@ impl Partition {
         }
     }
 
-    /// Whether a fact of the backlog holds R back and need not: who reads the timetable for what has run lately finds it there.
-    /// What the log took long after its time he does not find, so that stays in the log until its dedupe window has ended.
+    /// Whether a fact of the backlog holds R back and need not: who reads the timetable for what
+    /// has run lately finds it there. What the log took long after its time he does not find, so
+    /// that stays in the log until its dedupe window has ended.
     fn may_be_written_behind(&self, fact: &StoredFact) -> bool {
         let needs_no_memory = fact.forget_at(self.config.dedupe_window_ms) <= self.remembered_from;
         let is_found = fact.may_wait_in_the_timetable() || needs_no_memory;
@@ -81,31 +97,40 @@ impl Partition {
             && self.frontier.backlog.len() < STRETCHES_MAX
     }
 
-    /// Leaves behind what is late, up to the answer. Half of the time that is allowed stays with F: otherwise the next stretch
-    /// would follow at once.
+    /// Leaves behind what is late, up to the answer. Half of the time that is allowed stays with F:
+    /// otherwise the next stretch would follow at once.
     pub(crate) fn leave_behind_now(&mut self) -> Place {
         let through = Place::end_of(self.now.plus_millis(-self.config.catch_up_after_ms / 2));
         self.frontier.leave_behind(through);
         through
     }
 
-    /// The due times, from and until, at which the backlog may still owe something. What is due then is not forgotten, or a
-    /// repetition that still waits would run.
+    /// The due times, from and until, at which the backlog may still owe something. What is due
+    /// then is not forgotten, or a repetition that still waits would run.
     pub(crate) fn dues_behind(&self) -> Vec<(Timestamp, Timestamp)> {
         if self.breaks(PlantedBug::BacklogForgets) {
             return Vec::new();
         }
-        self.frontier.backlog.iter().map(|stretch| (stretch.after.due, stretch.through.due)).collect()
+        self.frontier
+            .backlog
+            .iter()
+            .map(|stretch| (stretch.after.due, stretch.through.due))
+            .collect()
     }
 
-    /// How many executions of the next tick are kept for the backlog, beside those that it has already.
+    /// How many executions of the next tick are kept for the backlog, beside those that it has
+    /// already.
     pub(crate) fn catch_up_share(&self, taken: usize) -> usize {
         if self.catch_up_at().is_none_or(|time| time > self.now) {
             return 0;
         }
         let half = self.config.tick_publications_max.saturating_sub(taken) / 2;
         // A tick of one execution takes turns.
-        let share = if half == 0 { (self.ticker.committed().tick % 2) as usize } else { half };
+        let share = if half == 0 {
+            (self.ticker.committed().tick % 2) as usize
+        } else {
+            half
+        };
         share.min(self.allowance())
     }
 
@@ -121,7 +146,11 @@ impl Partition {
 
     /// How far the backlog may go: not beyond the present, what is being moved, or F.
     pub(crate) fn catch_up_limit(&self) -> Place {
-        let held = self.holds.dues().next().filter(|_| !self.breaks(PlantedBug::BacklogUnheld));
+        let held = self
+            .holds
+            .dues()
+            .next()
+            .filter(|_| !self.breaks(PlantedBug::BacklogUnheld));
         let held = held.map_or(Timestamp::MAX, |due| due.plus_millis(-1));
         Place::end_of(self.now.min(held))
             .min(self.frontier.front())
@@ -136,13 +165,19 @@ impl Partition {
         let rate = self.config.catch_up_rate_per_s;
         Some(match rate {
             0 => Timestamp::MIN,
-            _ => self.due.caught_up_at.plus_millis(PORTION_MS.max(1_000_u64.div_ceil(rate) as i64)),
+            _ => self
+                .due
+                .caught_up_at
+                .plus_millis(PORTION_MS.max(1_000_u64.div_ceil(rate) as i64)),
         })
     }
 
     /// Takes from the backlog what the tick has room for.
     pub(crate) fn take_backlog(&mut self, bytes_taken: usize, outbox: &mut Outbox) {
-        let room = self.config.tick_publications_max.saturating_sub(outbox.publications.len());
+        let room = self
+            .config
+            .tick_publications_max
+            .saturating_sub(outbox.publications.len());
         let count_max = room.min(self.allowance());
         // F may have used up the bytes of a tick; half of them are the backlog's all the same.
         let (mut count, mut bytes) = (0, bytes_taken.min(self.config.tick_bytes_max / 2));
@@ -159,7 +194,9 @@ impl Partition {
                     }
                     break;
                 }
-                let Some((place, index)) = self.due.behind.pop_through(limit) else { break };
+                let Some((place, index)) = self.due.behind.pop_through(limit) else {
+                    break;
+                };
                 last = place;
                 count += 1;
                 bytes += self.tasks.get(index).bytes();
@@ -182,7 +219,11 @@ impl Partition {
         while self.phase() != Phase::Replaying
             && let Some(stretch) = self.frontier.backlog.first().copied()
             && stretch.through <= self.catch_up_limit()
-            && self.due.behind.peek().is_none_or(|place| place > stretch.through)
+            && self
+                .due
+                .behind
+                .peek()
+                .is_none_or(|place| place > stretch.through)
         {
             self.frontier.catch_up(stretch.through);
         }

@@ -14,11 +14,12 @@ pub struct Config {
     /// How far ahead of now the timetable is read into memory.
     #[schemars(range(min = 1_000, max = DAY_MS))]
     pub look_ahead_ms: i64,
-    /// How long after it was due (and after it was created) a task is remembered, so that creating it again changes nothing.
+    /// How long after it was due (and after it was created) a task is remembered, so that creating
+    /// it again changes nothing.
     #[schemars(range(min = 0, max = DAY_MS))]
     pub dedupe_window_ms: i64,
-    /// About how much memory the tasks of a node's partitions may take together. Beyond it commands wait in the log, and tasks in the
-    /// timetable.
+    /// About how much memory the tasks of a node's partitions may take together. Beyond it commands
+    /// wait in the log, and tasks in the timetable.
     #[schemars(range(min = 16_u64 << 20, max = 64_u64 << 30))]
     pub memory_bytes_max: usize,
     /// About how much one read of the timetable may return.
@@ -50,10 +51,12 @@ pub struct Config {
     /// How long an execution of precision `low` may wait for a fuller tick.
     #[schemars(range(min = 0, max = 10_000))]
     pub low_tick_delay_ms: i64,
-    /// What is later than this is left behind and caught up with beside what is on time; 0: everything in order, oldest first.
+    /// What is later than this is left behind and caught up with beside what is on time; 0:
+    /// everything in order, oldest first.
     #[schemars(range(min = 0, max = DAY_MS))]
     pub catch_up_after_ms: i64,
-    /// Most executions a second, of each partition, that are caught up with; 0: as many as the ticks have room for.
+    /// Most executions a second, of each partition, that are caught up with; 0: as many as the
+    /// ticks have room for.
     #[schemars(range(min = 0, max = 1 << 30))]
     pub catch_up_rate_per_s: u64,
     /// A checkpoint is committed at least this often while commands arrive that publish nothing.
@@ -65,7 +68,8 @@ pub struct Config {
     /// How far the owner's clock may be from that of a sink that has one of its own.
     #[serde(skip)]
     pub clock_skew_ms_max: i64,
-    /// After a failed operation of class `retry`, the next attempt waits this long; after each further failure twice as long.
+    /// After a failed operation of class `retry`, the next attempt waits this long; after each
+    /// further failure twice as long.
     #[serde(skip)]
     pub retry_delay_ms: i64,
     /// It never waits longer than this.

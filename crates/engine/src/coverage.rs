@@ -1,8 +1,8 @@
-//! Which part of the timetable is in memory: all up to `loaded`, but for stretches that F's front has left behind. They are read
-//! in as the backlog is caught up with.
+//! Which part of the timetable is in memory: all up to `loaded`, but for stretches that F's front
+//! has left behind. They are read in as the backlog is caught up with.
 //!
-//! What is due in a part that is not in memory goes to the timetable, whenever it comes. So memory holds what is on time and the
-//! oldest of what is late, however much was missed.
+//! What is due in a part that is not in memory goes to the timetable, whenever it comes. So memory
+//! holds what is on time and the oldest of what is late, however much was missed.
 
 use std::collections::VecDeque;
 
@@ -12,12 +12,15 @@ use minutehand_model::{Frontier, Timestamp};
 use crate::input::RequestId;
 use crate::retry::Single;
 
-/// Most parts that are left unread; then the last two are taken for one, and what lies between them is read again.
+/// Most parts that are left unread; then the last two are taken for one, and what lies between them
+/// is read again.
 const PARTS_MAX: usize = 64;
-/// An answer with fewer entries than this says that little lies here: the next read looks twice as far.
+/// An answer with fewer entries than this says that little lies here: the next read looks twice as
+/// far.
 const FEW_ENTRIES: usize = 256;
 
-/// A part of the timetable that is not in memory. What is due in it is owed by the backlog, or has been published.
+/// A part of the timetable that is not in memory. What is due in it is owed by the backlog, or has
+/// been published.
 #[derive(Clone, Copy, Debug)]
 struct Unread {
     /// What is due before is in memory.
@@ -32,7 +35,12 @@ struct Unread {
 
 impl Unread {
     fn between(from: Timestamp, until: Timestamp) -> Unread {
-        Unread { from, horizon: from, until, span_ms: MINUTE_MS }
+        Unread {
+            from,
+            horizon: from,
+            until,
+            span_ms: MINUTE_MS,
+        }
     }
 
     fn holds(&self, due: Timestamp) -> bool {
@@ -92,7 +100,9 @@ impl Coverage {
 
     /// Every entry due before this is in memory, without exception.
     pub(crate) fn loaded_whole(&self) -> Timestamp {
-        self.unread.front().map_or(self.loaded, |part| part.from.min(self.loaded))
+        self.unread
+            .front()
+            .map_or(self.loaded, |part| part.from.min(self.loaded))
     }
 
     pub(crate) fn has_unread(&self) -> bool {
@@ -121,7 +131,10 @@ impl Coverage {
             && (last.until >= from || self.unread.len() >= PARTS_MAX)
         {
             let first = if last.from <= part.from { last } else { part };
-            part = Unread { until: last.until.max(part.until), ..first };
+            part = Unread {
+                until: last.until.max(part.until),
+                ..first
+            };
             self.unread.pop_back();
         }
         self.unread.push_back(part);
@@ -137,8 +150,8 @@ impl Coverage {
         }
     }
 
-    /// What is due from a time on is not in memory any more, and does not go there. An answer that would say otherwise is not
-    /// waited for.
+    /// What is due from a time on is not in memory any more, and does not go there. An answer that
+    /// would say otherwise is not waited for.
     pub(crate) fn end_at(&mut self, due: Timestamp) {
         if self.horizon > due {
             self.ahead = Single::default();
@@ -166,7 +179,11 @@ impl Coverage {
 
     /// What reading ahead reads next, up to a time or to the next part that is left unread.
     pub(crate) fn next_ahead(&self, until: Timestamp) -> (Timestamp, Timestamp) {
-        let unread = self.unread.iter().map(|part| part.from).find(|from| *from > self.loaded);
+        let unread = self
+            .unread
+            .iter()
+            .map(|part| part.from)
+            .find(|from| *from > self.loaded);
         (self.loaded, unread.map_or(until, |from| from.min(until)))
     }
 
@@ -208,8 +225,13 @@ impl Coverage {
     /// What has been published need not be read: only what the backlog owes.
     pub(crate) fn leave_out_what_is_passed(&mut self, frontier: &Frontier) {
         while let Some(part) = self.unread.front_mut() {
-            let owed = frontier.backlog.iter().find(|stretch| stretch.through.due >= part.from);
-            let from = owed.map_or(Timestamp::MAX, |stretch| stretch.after.due.floor_to_minute());
+            let owed = frontier
+                .backlog
+                .iter()
+                .find(|stretch| stretch.through.due >= part.from);
+            let from = owed.map_or(Timestamp::MAX, |stretch| {
+                stretch.after.due.floor_to_minute()
+            });
             part.from = part.from.max(from);
             part.horizon = part.horizon.max(part.from);
             if part.from < part.until {
@@ -221,7 +243,12 @@ impl Coverage {
 
     /// What of the backlog is to be read next, if reading ahead does not come there first.
     pub(crate) fn next_behind(&self) -> Option<(Timestamp, Timestamp)> {
-        let Unread { from, until, span_ms, .. } = *self.unread.front()?;
+        let Unread {
+            from,
+            until,
+            span_ms,
+            ..
+        } = *self.unread.front()?;
         // Blocks are of one minute: reads end with one.
         let whole = from.plus_millis(span_ms).floor_to_minute();
         (until <= self.loaded).then_some((from, whole.min(until)))
@@ -237,11 +264,17 @@ impl Coverage {
 
     /// A page of the backlog is in memory.
     pub(crate) fn loaded_behind(&mut self, complete_until: Timestamp, entries: usize) {
-        let Some(part) = self.unread.front_mut() else { return };
+        let Some(part) = self.unread.front_mut() else {
+            return;
+        };
         part.from = part.from.max(complete_until);
         // From now on what comes goes to the timetable, and is read with the next page.
         part.horizon = part.from;
-        part.span_ms = if entries < FEW_ENTRIES { part.span_ms.saturating_mul(2) } else { MINUTE_MS };
+        part.span_ms = if entries < FEW_ENTRIES {
+            part.span_ms.saturating_mul(2)
+        } else {
+            MINUTE_MS
+        };
         if part.from >= part.until {
             self.unread.pop_front();
         }
@@ -255,11 +288,20 @@ impl Coverage {
             self.loaded,
             self.horizon
         );
-        assert!(self.unread.len() <= PARTS_MAX + 1, "the parts that are left unread are few");
+        assert!(
+            self.unread.len() <= PARTS_MAX + 1,
+            "the parts that are left unread are few"
+        );
         let mut before = Timestamp::MIN;
         for part in &self.unread {
-            assert!(before <= part.from && part.from <= part.until, "unread parts lie apart, and in order");
-            assert!(part.from <= part.horizon, "what is in memory of a part goes there");
+            assert!(
+                before <= part.from && part.from <= part.until,
+                "unread parts lie apart, and in order"
+            );
+            assert!(
+                part.from <= part.horizon,
+                "what is in memory of a part goes there"
+            );
             before = part.until;
         }
     }
@@ -297,7 +339,10 @@ mod tests {
         let mut coverage = loaded(60_000);
         coverage.leave_rest_unread(ms(300_000));
         assert!(coverage.is_near(ms(59_999)) && !coverage.is_near(ms(60_000)));
-        assert_eq!((coverage.loaded(), coverage.loaded_whole()), (ms(300_000), ms(60_000)));
+        assert_eq!(
+            (coverage.loaded(), coverage.loaded_whole()),
+            (ms(300_000), ms(60_000))
+        );
         assert_eq!(coverage.next_behind(), Some((ms(60_000), ms(120_000))));
         coverage.read_behind(RequestId(2), ms(120_000));
         assert!(coverage.is_near(ms(119_999)) && !coverage.is_near(ms(120_000)));
@@ -305,7 +350,11 @@ mod tests {
         assert_eq!(coverage.answers(RequestId(2)), Some(Reading::Behind));
         coverage.loaded_behind(ms(120_000), 0);
         assert!(coverage.is_loaded(ms(119_999)));
-        assert_eq!(coverage.next_behind(), Some((ms(120_000), ms(240_000))), "little lies here");
+        assert_eq!(
+            coverage.next_behind(),
+            Some((ms(120_000), ms(240_000))),
+            "little lies here"
+        );
     }
 
     #[test]
@@ -316,12 +365,18 @@ mod tests {
         coverage.read_ahead(RequestId(3), ms(400_000));
         coverage.end_at(ms(90_000));
         assert_eq!(coverage.answers(RequestId(3)), None);
-        assert_eq!((coverage.loaded(), coverage.horizon()), (ms(90_000), ms(90_000)));
+        assert_eq!(
+            (coverage.loaded(), coverage.horizon()),
+            (ms(90_000), ms(90_000))
+        );
         assert!(coverage.is_near(ms(89_999)), "it is being read");
         assert!(!coverage.is_near(ms(90_000)));
         assert_eq!(coverage.answers(RequestId(2)), Some(Reading::Behind));
         coverage.loaded_behind(ms(120_000), 0);
-        assert_eq!((coverage.loaded_whole(), coverage.has_unread()), (ms(90_000), false));
+        assert_eq!(
+            (coverage.loaded_whole(), coverage.has_unread()),
+            (ms(90_000), false)
+        );
         coverage.end_at(ms(30_000));
         assert_eq!(coverage.next_ahead(ms(50_000)), (ms(30_000), ms(50_000)));
     }

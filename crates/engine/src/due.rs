@@ -1,4 +1,5 @@
-//! The tasks in memory that are to run, in the order in which they are due: what is on time, and what F has left behind.
+//! The tasks in memory that are to run, in the order in which they are due: what is on time, and
+//! what F has left behind.
 
 use minutehand_model::Timestamp;
 
@@ -20,7 +21,12 @@ impl Default for DueTasks {
     fn default() -> DueTasks {
         let (on_time, behind) = (CalendarQueue::default(), CalendarQueue::default());
         let (caught_up_at, looked_through_at) = (Timestamp::MIN, Timestamp::MIN);
-        DueTasks { on_time, behind, caught_up_at, looked_through_at }
+        DueTasks {
+            on_time,
+            behind,
+            caught_up_at,
+            looked_through_at,
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use minutehand_model::{Block, Epoch, LogOffset, RevisionEntry, TaskKey, Tick, Ti
 
 use crate::input::RequestId;
 
-/// Something to be carried out outside. Each but the last four is answered by exactly one input with the same
-/// request id, or by [`crate::Input::Failed`].
+/// Something to be carried out outside. Each but the last four is answered by exactly one input
+/// with the same request id, or by [`crate::Input::Failed`].
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Open the sink under this epoch. Answer: `Opened`.
@@ -84,7 +84,8 @@ pub enum Effect {
         /// Their log offsets.
         offsets: Vec<LogOffset>,
     },
-    /// Give the partition back to the coordinator: everything is flushed and checkpointed. No answer; the last effect.
+    /// Give the partition back to the coordinator: everything is flushed and checkpointed. No
+    /// answer; the last effect.
     Release {
         /// The ownership that ends.
         epoch: Epoch,

@@ -21,7 +21,8 @@ pub(crate) mod flag {
     pub(crate) const NEAR: u16 = 16;
     /// It was published (never set on a void).
     pub(crate) const PUBLISHED: u16 = 32;
-    /// It waits for its block, or its block is in a write that has not been acknowledged: there its number stands.
+    /// It waits for its block, or its block is in a write that has not been acknowledged: there its
+    /// number stands.
     pub(crate) const WRITING: u16 = 64;
     /// Its encoded task is kept.
     pub(crate) const BODY: u16 = 128;
@@ -53,7 +54,12 @@ pub(crate) struct StoredFact {
 }
 
 impl StoredFact {
-    pub(crate) fn new(key: TaskKey, place: Place, appended_at: Timestamp, flags: u16) -> StoredFact {
+    pub(crate) fn new(
+        key: TaskKey,
+        place: Place,
+        appended_at: Timestamp,
+        flags: u16,
+    ) -> StoredFact {
         StoredFact {
             due: place.due,
             offset: place.offset,
@@ -67,7 +73,12 @@ impl StoredFact {
         }
     }
 
-    pub(crate) fn with_task(mut self, queue: u16, guarantee: Guarantee, precision: Precision) -> StoredFact {
+    pub(crate) fn with_task(
+        mut self,
+        queue: u16,
+        guarantee: Guarantee,
+        precision: Precision,
+    ) -> StoredFact {
         self.queue = queue;
         self.flags |= (guarantee as u16) << GUARANTEE_SHIFT | (precision as u16) << PRECISION_SHIFT;
         self
@@ -78,10 +89,14 @@ impl StoredFact {
     }
 
     pub(crate) fn place(&self) -> Place {
-        Place { due: self.due, offset: self.offset }
+        Place {
+            due: self.due,
+            offset: self.offset,
+        }
     }
 
-    /// The order of facts about one task: a record that replaces a task voids first and creates then, at one offset.
+    /// The order of facts about one task: a record that replaces a task voids first and creates
+    /// then, at one offset.
     pub(crate) fn order(&self) -> (LogOffset, bool) {
         (self.offset, !self.is(flag::VOID))
     }
@@ -98,7 +113,8 @@ impl StoredFact {
         Precision::ALL[usize::from(self.flags >> PRECISION_SHIFT & 3)]
     }
 
-    /// Whether it is not in the calendar queue, nor was: only its block tells of it when it has left memory.
+    /// Whether it is not in the calendar queue, nor was: only its block tells of it when it has
+    /// left memory.
     pub(crate) fn is_far(&self) -> bool {
         !self.is(flag::NEAR | flag::PASSED)
     }
@@ -108,8 +124,8 @@ impl StoredFact {
         self.appended_at <= self.due
     }
 
-    /// Whether it may be read back from the timetable only when its time comes. It may have come a little after that time: who
-    /// looks for what has run lately looks so far back.
+    /// Whether it may be read back from the timetable only when its time comes. It may have come a
+    /// little after that time: who looks for what has run lately looks so far back.
     pub(crate) fn may_wait_in_the_timetable(&self) -> bool {
         self.appended_at <= self.due.plus_millis(TAKEN_LATE_MS_MAX)
     }
@@ -141,13 +157,19 @@ mod tests {
 
     #[test]
     fn policies_are_kept_beside_the_flags() {
-        let place = Place { due: Timestamp::from_millis(1), offset: LogOffset::at(1) };
+        let place = Place {
+            due: Timestamp::from_millis(1),
+            offset: LogOffset::at(1),
+        };
         for guarantee in Guarantee::ALL {
             for precision in Precision::ALL {
                 let all_flags = 1023;
                 let fact = StoredFact::new(TaskKey(7 << 64 | 3), place, place.due, all_flags)
                     .with_task(9, *guarantee, *precision);
-                assert_eq!((fact.guarantee(), fact.precision()), (*guarantee, *precision));
+                assert_eq!(
+                    (fact.guarantee(), fact.precision()),
+                    (*guarantee, *precision)
+                );
                 assert_eq!(fact.flags & all_flags, all_flags);
                 assert_eq!(fact.key(), TaskKey(7 << 64 | 3));
             }

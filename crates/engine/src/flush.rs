@@ -15,7 +15,10 @@ const FACTS_PER_WRITE_MAX: usize = 8_192;
 impl Partition {
     /// Sends what is ripe, and again what failed.
     pub(crate) fn flush(&mut self) {
-        while let Some(write) = self.writes.take_to_resend(self.now, self.config.block_writes_max) {
+        while let Some(write) = self
+            .writes
+            .take_to_resend(self.now, self.config.block_writes_max)
+        {
             self.send(write);
         }
         let revisions = self.revisions.take_unwritten();
@@ -30,8 +33,8 @@ impl Partition {
         }
     }
 
-    /// Whether more blocks may be sent. While the timetable is away there is a bounded number of writes to be tried again, and
-    /// what comes during a hand-over is left to the successor.
+    /// Whether more blocks may be sent. While the timetable is away there is a bounded number of
+    /// writes to be tried again, and what comes during a hand-over is left to the successor.
     pub(crate) fn may_write_blocks(&self) -> bool {
         self.hand_over_sends_blocks() && self.writes.unacknowledged() < self.config.block_writes_max
     }
@@ -49,14 +52,19 @@ impl Partition {
     pub(crate) fn await_block(&mut self, index: TaskIndex) {
         self.tasks.get_mut(index).flags |= flag::WRITING;
         let fact = self.tasks.get(index);
-        self.writes.pending_mut().push(fact.due, index, fact.bytes(), self.now);
+        self.writes
+            .pending_mut()
+            .push(fact.due, index, fact.bytes(), self.now);
     }
 
     fn flush_blocks(&mut self) {
         let may_not_wait = self.phase() == Phase::HandingOver || self.is_short_of_memory();
         let (bytes, waited_since) = match may_not_wait {
             true => (0, Timestamp::MAX),
-            false => (self.config.block_bytes_max, self.now.plus_millis(-self.config.flush_interval_ms)),
+            false => (
+                self.config.block_bytes_max,
+                self.now.plus_millis(-self.config.flush_interval_ms),
+            ),
         };
         let mut write = Vec::new();
         for (_, facts) in self.writes.pending_mut().take_ripe(bytes, waited_since) {
@@ -91,20 +99,24 @@ impl Partition {
                 }
             }
             Content::Revisions(revisions) => {
-                self.effects.push(Effect::WriteRevisions { request, revisions: revisions.clone() });
+                self.effects.push(Effect::WriteRevisions {
+                    request,
+                    revisions: revisions.clone(),
+                });
             }
         }
         self.writes.start(request, write);
     }
 
-    /// What has run meanwhile is not written (again): its task is gone, and it settles when it is forgotten.
+    /// What has run meanwhile is not written (again): its task is gone, and it settles when it is
+    /// forgotten.
     fn leave_out_passed(&mut self, facts: &mut Vec<TaskIndex>) {
         let tasks = &mut self.tasks;
         facts.retain(|index| !tasks.leaves_unwritten(*index));
     }
 
-    /// Sorts facts into blocks: one minute each, by due time, of about the configured size. A block of what is near is not read
-    /// again by this owner, so what is far has blocks of its own.
+    /// Sorts facts into blocks: one minute each, by due time, of about the configured size. A block
+    /// of what is near is not read again by this owner, so what is far has blocks of its own.
     fn pack(&self, mut facts: Vec<TaskIndex>) -> Vec<Block> {
         facts.sort_unstable_by_key(|index| self.tasks.get(*index).place());
         let mut blocks: Vec<Block> = Vec::new();
@@ -115,7 +127,10 @@ impl Partition {
             let is_near = fact.is(flag::NEAR) && !self.breaks(PlantedBug::MixedBlocks);
             let fits = bytes < self.config.block_bytes_max && is_near == was_near;
             was_near = is_near;
-            if !blocks.last().is_some_and(|block| block.bucket == bucket && fits) {
+            if !blocks
+                .last()
+                .is_some_and(|block| block.bucket == bucket && fits)
+            {
                 bytes = 0;
                 blocks.push(Block {
                     partition: self.id,

@@ -1,9 +1,10 @@
-//! Giving a partition up: what waits for its block is written, a last tick says where everything stands, and the partition
-//! goes back.
+//! Giving a partition up: what waits for its block is written, a last tick says where everything
+//! stands, and the partition goes back.
 //!
-//! A hand-over waits for nothing that its successor can do as well. What is due, what is not written and what has not been
-//! read yet is the successor's by the checkpoint. So a hand-over ends in its time, whatever is due and whichever store is away;
-//! until its last tick tasks fire and commands are applied as before.
+//! A hand-over waits for nothing that its successor can do as well. What is due, what is not
+//! written and what has not been read yet is the successor's by the checkpoint. So a hand-over ends
+//! in its time, whatever is due and whichever store is away; until its last tick tasks fire and
+//! commands are applied as before.
 
 use minutehand_model::{Phase, Timestamp};
 
@@ -12,7 +13,8 @@ use crate::effect::Effect;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
 
-/// The longest time that a hand-over waits for writes, in milliseconds. A successor reads from the log what is not written.
+/// The longest time that a hand-over waits for writes, in milliseconds. A successor reads from the
+/// log what is not written.
 const WRITES_AWAITED_MS_MAX: i64 = 5_000;
 
 impl Config {
@@ -38,7 +40,12 @@ impl HandOver {
     fn begin(now: Timestamp, config: &Config) -> HandOver {
         let writes_until = now.plus_millis(config.writes_awaited_ms());
         let ticks_until = writes_until.plus_millis(config.lease_ttl_ms);
-        HandOver { writes_until, ticks_until, has_sent_blocks: false, has_sent_last_tick: false }
+        HandOver {
+            writes_until,
+            ticks_until,
+            has_sent_blocks: false,
+            has_sent_last_tick: false,
+        }
     }
 
     /// The clock has gone back: nothing is waited for longer than from now on.
@@ -63,7 +70,8 @@ enum Step {
 }
 
 impl Partition {
-    /// Begins a hand-over that was asked for. An owner that has not come to fire anything has nothing to write down.
+    /// Begins a hand-over that was asked for. An owner that has not come to fire anything has
+    /// nothing to write down.
     pub(crate) fn begin_hand_over(&mut self) {
         if self.phase() == Phase::Owning {
             self.ownership.enter(Phase::HandingOver);
@@ -76,7 +84,9 @@ impl Partition {
 
     /// Whether more blocks may be sent as far as a hand-over is concerned.
     pub(crate) fn hand_over_sends_blocks(&self) -> bool {
-        self.ownership.hand_over.is_none_or(|hand_over| !hand_over.has_sent_blocks)
+        self.ownership
+            .hand_over
+            .is_none_or(|hand_over| !hand_over.has_sent_blocks)
     }
 
     /// What waited for its block has been sent.
@@ -88,16 +98,23 @@ impl Partition {
 
     /// Whether only the answer to the last tick is waited for: nothing is applied any more.
     pub(crate) fn has_sent_last_tick(&self) -> bool {
-        self.ownership.hand_over.is_some_and(|hand_over| hand_over.has_sent_last_tick)
+        self.ownership
+            .hand_over
+            .is_some_and(|hand_over| hand_over.has_sent_last_tick)
     }
 
     /// Takes the next step of a hand-over.
     pub(crate) fn act_on_hand_over(&mut self) {
-        let Some(hand_over) = self.ownership.hand_over else { return };
+        let Some(hand_over) = self.ownership.hand_over else {
+            return;
+        };
         match self.next_step(hand_over) {
             Step::Tick => self.tick(),
             Step::LastTick => {
-                self.ownership.hand_over = Some(HandOver { has_sent_last_tick: true, ..hand_over });
+                self.ownership.hand_over = Some(HandOver {
+                    has_sent_last_tick: true,
+                    ..hand_over
+                });
                 self.build_tick(true);
             }
             Step::Wait => {}
@@ -117,24 +134,35 @@ impl Partition {
     }
 
     fn may_send_last_tick(&self, hand_over: HandOver) -> bool {
-        if self.breaks(PlantedBug::HandOverDrains) && self.due_at().is_some_and(|due| due <= self.now) {
+        if self.breaks(PlantedBug::HandOverDrains)
+            && self.due_at().is_some_and(|due| due <= self.now)
+        {
             return false;
         }
         let is_written = hand_over.has_sent_blocks && self.writes.unacknowledged() == 0;
-        let has_waited = self.now >= hand_over.writes_until && !self.breaks(PlantedBug::HandOverWaits);
+        let has_waited =
+            self.now >= hand_over.writes_until && !self.breaks(PlantedBug::HandOverWaits);
         is_written || has_waited || self.breaks(PlantedBug::HandOverUnflushed)
     }
 
     /// When a hand-over has waited long enough for what it waits for.
     pub(crate) fn hand_over_at(&self) -> Option<Timestamp> {
-        let HandOver { writes_until, ticks_until, .. } = self.ownership.hand_over?;
-        [writes_until, ticks_until].into_iter().find(|until| *until > self.now)
+        let HandOver {
+            writes_until,
+            ticks_until,
+            ..
+        } = self.ownership.hand_over?;
+        [writes_until, ticks_until]
+            .into_iter()
+            .find(|until| *until > self.now)
     }
 
-    /// The partition goes back. What is under way and what only memory knows is lost: the successor begins at the checkpoint,
-    /// and fences what is still on its way.
+    /// The partition goes back. What is under way and what only memory knows is lost: the successor
+    /// begins at the checkpoint, and fences what is still on its way.
     pub(crate) fn release(&mut self) {
         self.ownership.end();
-        self.effects.push(Effect::Release { epoch: self.ownership.epoch() });
+        self.effects.push(Effect::Release {
+            epoch: self.ownership.epoch(),
+        });
     }
 }

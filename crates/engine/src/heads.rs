@@ -1,8 +1,9 @@
-//! Where the chain of each task begins: a hash table of fact numbers that touches one cache line for most of what it is asked.
+//! Where the chain of each task begins: a hash table of fact numbers that touches one cache line
+//! for most of what it is asked.
 //!
-//! Keys are not in the table but in the facts. A bucket is a cache line of twelve numbers with a byte of each one's hash;
-//! what does not fit goes to the next bucket, and each bucket counts what has passed it by, so that a removal leaves nothing
-//! behind.
+//! Keys are not in the table but in the facts. A bucket is a cache line of twelve numbers with a
+//! byte of each one's hash; what does not fit goes to the next bucket, and each bucket counts what
+//! has passed it by, so that a removal leaves nothing behind.
 
 /// Numbers in a bucket.
 const WIDTH: usize = 12;
@@ -22,7 +23,11 @@ struct Bucket {
 
 const _: () = assert!(size_of::<Bucket>() == 64, "a bucket is a cache line");
 
-const EMPTY: Bucket = Bucket { numbers: [0; WIDTH], tags: [FREE; WIDTH], passed_by: 0 };
+const EMPTY: Bucket = Bucket {
+    numbers: [0; WIDTH],
+    tags: [FREE; WIDTH],
+    passed_by: 0,
+};
 
 /// Where a hash leads to.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +41,11 @@ impl Aim {
     fn of(hash: u64) -> Aim {
         let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let tag = (mixed >> 8) as u8;
-        Aim { table: (mixed >> 16) as usize % TABLES, spread: mixed >> 32, tag: tag.max(1) }
+        Aim {
+            table: (mixed >> 16) as usize % TABLES,
+            spread: mixed >> 32,
+            tag: tag.max(1),
+        }
     }
 }
 
@@ -52,13 +61,18 @@ impl Table {
     }
 
     fn after(&self, bucket: usize) -> usize {
-        if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 }
+        if bucket + 1 == self.buckets.len() {
+            0
+        } else {
+            bucket + 1
+        }
     }
 
     /// The place of the number that `is_it` knows, as bucket and place in it.
     fn find(&self, aim: Aim, mut is_it: impl FnMut(u32) -> bool) -> Option<(usize, usize)> {
         let mut at = self.home(aim.spread);
-        // Where a table is small, every bucket may have been passed by: the search ends where it began.
+        // Where a table is small, every bucket may have been passed by: the search ends where it
+        // began.
         for _ in 0..self.buckets.len() {
             let bucket = &self.buckets[at];
             for place in 0..WIDTH {
@@ -105,7 +119,13 @@ impl Table {
             return;
         }
         let buckets = self.buckets.len() * 3 / 2 + 1;
-        let old = std::mem::replace(self, Table { buckets: vec![EMPTY; buckets], length: 0 });
+        let old = std::mem::replace(
+            self,
+            Table {
+                buckets: vec![EMPTY; buckets],
+                length: 0,
+            },
+        );
         for bucket in &old.buckets {
             for place in 0..WIDTH {
                 if bucket.tags[place] != FREE {
@@ -132,18 +152,25 @@ impl Heads {
     pub(crate) fn find(&self, hash: u64, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let aim = Aim::of(hash);
         let table = &self.0[aim.table];
-        table.find(aim, is_it).map(|(bucket, place)| table.buckets[bucket].numbers[place])
+        table
+            .find(aim, is_it)
+            .map(|(bucket, place)| table.buckets[bucket].numbers[place])
     }
 
     /// The same, to be replaced.
-    pub(crate) fn find_mut(&mut self, hash: u64, is_it: impl FnMut(u32) -> bool) -> Option<&mut u32> {
+    pub(crate) fn find_mut(
+        &mut self,
+        hash: u64,
+        is_it: impl FnMut(u32) -> bool,
+    ) -> Option<&mut u32> {
         let aim = Aim::of(hash);
         let table = &mut self.0[aim.table];
         let (bucket, place) = table.find(aim, is_it)?;
         Some(&mut table.buckets[bucket].numbers[place])
     }
 
-    /// Adds a number that is not there. `hash_of` tells the hash of those that are, should the table have to grow.
+    /// Adds a number that is not there. `hash_of` tells the hash of those that are, should the
+    /// table have to grow.
     pub(crate) fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
         let aim = Aim::of(hash);
         let table = &mut self.0[aim.table];
@@ -162,12 +189,15 @@ impl Heads {
         found.is_some()
     }
 
-    /// Looks at the bucket of a hash, so that its memory is under way when it is asked for. The answer means nothing, but
-    /// must be used.
+    /// Looks at the bucket of a hash, so that its memory is under way when it is asked for. The
+    /// answer means nothing, but must be used.
     pub(crate) fn glance(&self, hash: u64) -> u32 {
         let aim = Aim::of(hash);
         let table = &self.0[aim.table];
-        table.buckets.get(table.home(aim.spread)).map_or(0, |bucket| bucket.passed_by)
+        table
+            .buckets
+            .get(table.home(aim.spread))
+            .map_or(0, |bucket| bucket.passed_by)
     }
 }
 
@@ -186,7 +216,9 @@ mod tests {
             let mut oracle: BTreeMap<u32, u64> = BTreeMap::new();
             let mut state = few;
             let mut random = move |below: u64| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 (state >> 33) % below
             };
             for _ in 0..20_000 {
@@ -213,7 +245,11 @@ mod tests {
                 assert!(heads.remove(hash, number));
             }
             let buckets = heads.0.iter().flat_map(|table| &table.buckets);
-            assert!(buckets.into_iter().all(|bucket| bucket.passed_by == 0 && bucket.tags == [FREE; WIDTH]));
+            assert!(
+                buckets
+                    .into_iter()
+                    .all(|bucket| bucket.passed_by == 0 && bucket.tags == [FREE; WIDTH])
+            );
         }
     }
 }

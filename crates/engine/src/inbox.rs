@@ -35,7 +35,11 @@ impl Inbox {
     pub(crate) fn pop(&mut self) -> Option<InputRecord> {
         let record = self.records.pop_front()?;
         self.bytes -= record.bytes();
-        debug_assert!(!self.records.is_empty() || self.bytes == 0, "{} bytes of nothing", self.bytes);
+        debug_assert!(
+            !self.records.is_empty() || self.bytes == 0,
+            "{} bytes of nothing",
+            self.bytes
+        );
         Some(record)
     }
 

@@ -1,8 +1,8 @@
 //! What reaches a partition from outside.
 
 use minutehand_model::{
-    Checkpoint, Command, Epoch, LogOffset, Namespace, RevisionEntry, ScheduleId, ScheduleState, SetAside,
-    Timestamp, TimetableEntry, TimetablePage,
+    Checkpoint, Command, Epoch, LogOffset, Namespace, RevisionEntry, ScheduleId, ScheduleState,
+    SetAside, Timestamp, TimetableEntry, TimetablePage,
 };
 
 /// The present, as a node's two clocks tell it.
@@ -10,18 +10,23 @@ use minutehand_model::{
 pub struct Moment {
     /// The time of day. It may jump, and go back.
     pub wall: Timestamp,
-    /// Milliseconds that have passed since some moment. It never goes back; it may stand still while the machine sleeps.
+    /// Milliseconds that have passed since some moment. It never goes back; it may stand still
+    /// while the machine sleeps.
     pub steady_ms: i64,
 }
 
 impl From<Timestamp> for Moment {
     /// Where there is one clock only.
     fn from(wall: Timestamp) -> Moment {
-        Moment { wall, steady_ms: wall.as_millis() }
+        Moment {
+            wall,
+            steady_ms: wall.as_millis(),
+        }
     }
 }
 
-/// Names a request, so that an answer to one that was given up can be told from the answer that is awaited.
+/// Names a request, so that an answer to one that was given up can be told from the answer that is
+/// awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
@@ -104,7 +109,8 @@ pub enum Input {
     Committed {
         /// Which request.
         request: RequestId,
-        /// The offset behind the last record that the tick appended to the log; `None` when it appended none.
+        /// The offset behind the last record that the tick appended to the log; `None` when it
+        /// appended none.
         derived_end: Option<LogOffset>,
         /// When the sink took it, by its own clock; `None` when it has none.
         taken_at: Option<Timestamp>,

@@ -1,15 +1,19 @@
-//! The state machine of one partition: commands, timetable and time in; ticks, blocks and reads out.
+//! The state machine of one partition: commands, timetable and time in; ticks, blocks and reads
+//! out.
 //!
-//! It reads no clock, opens no socket, draws no random number and iterates over no hash map. Whoever drives it does
-//! this, over and over:
+//! It reads no clock, opens no socket, draws no random number and iterates over no hash map.
+//! Whoever drives it does this, over and over:
 //!
 //! 1. [`Partition::handle`] every input that has arrived;
 //! 2. [`Partition::advance`] to the present time;
-//! 3. carry out every effect from [`Partition::poll_effect`], in order, and feed back its answer when it comes;
+//! 3. carry out every effect from [`Partition::poll_effect`], in order, and feed back its answer
+//!    when it comes;
 //! 4. sleep until [`Partition::poll_timeout`] or the next input.
 //!
-//! Time may stand still, jump or go back; it is taken as it is given, and nothing is published before it is due by
-//! that time, nor while it differs from that of a sink with a clock of its own. The protocol is that of `docs/ARCHITECTURE.md`: two cursors, A in the log and F in time, and R behind both.
+//! Time may stand still, jump or go back; it is taken as it is given, and nothing is published
+//! before it is due by that time, nor while it differs from that of a sink with a clock of its own.
+//! The protocol is that of `docs/ARCHITECTURE.md`: two cursors, A in the log and F in time, and R
+//! behind both.
 
 mod apply;
 mod calendar_queue;

@@ -4,7 +4,8 @@
 //!   R ... next <= read_next <= end        next: the first record that this owner has not applied yet
 //!         next <= A                       A: every record below has been applied by somebody; above it only by this owner
 //! ```
-//! While a successor replays, `next` lies below A, and what it applies was applied before by a predecessor.
+//! While a successor replays, `next` lies below A, and what it applies was applied before by a
+//! predecessor.
 
 use minutehand_model::{Checkpoint, LogOffset, Timestamp};
 
@@ -53,7 +54,10 @@ impl LogCursor {
 
     /// Goes on where a checkpoint says, in a log that ends at `end`.
     pub(crate) fn begin(&mut self, checkpoint: &Checkpoint, end: LogOffset) {
-        assert!(checkpoint.replay_from <= checkpoint.applied, "R lies at or below A in every checkpoint");
+        assert!(
+            checkpoint.replay_from <= checkpoint.applied,
+            "R lies at or below A in every checkpoint"
+        );
         (self.applied, self.known) = (checkpoint.applied, checkpoint.applied);
         self.next = checkpoint.replay_from;
         self.inbox.begin_at(checkpoint.replay_from);
@@ -80,7 +84,8 @@ impl LogCursor {
         self.next
     }
 
-    /// Whether a record was never applied by a predecessor, so that what depends on F as well is decided here.
+    /// Whether a record was never applied by a predecessor, so that what depends on F as well is
+    /// decided here.
     pub(crate) fn is_new(&self, offset: LogOffset) -> bool {
         offset >= self.known
     }
@@ -116,7 +121,10 @@ impl LogCursor {
 
     /// It is asked for more, from the answer on.
     pub(crate) fn ask(&mut self, request: RequestId, now: Timestamp) -> LogOffset {
-        debug_assert!(self.inbox.is_empty(), "what was read is applied before more is read");
+        debug_assert!(
+            self.inbox.is_empty(),
+            "what was read is applied before more is read"
+        );
         self.reading.start(request);
         self.asked_at = now;
         self.inbox.read_next()
@@ -136,8 +144,9 @@ impl LogCursor {
         self.reading.answers(request)
     }
 
-    /// Takes what was read, up to where reading goes on. Only an answer without anything that came to the end says that there
-    /// was no more: a reader that fetches ahead may hold less than the log, and take the end of that for the end.
+    /// Takes what was read, up to where reading goes on. Only an answer without anything that came
+    /// to the end says that there was no more: a reader that fetches ahead may hold less than the
+    /// log, and take the end of that for the end.
     pub(crate) fn take_in(&mut self, records: Vec<InputRecord>, next: LogOffset, is_end: bool) {
         if records.is_empty() && next == self.inbox.read_next() && is_end {
             self.heard_at = self.heard_at.max(self.asked_at);
@@ -160,7 +169,8 @@ impl LogCursor {
         self.pass_hole();
     }
 
-    /// Offsets without a record (aborted transactions, markers) are passed like any other, when what was read is applied.
+    /// Offsets without a record (aborted transactions, markers) are passed like any other, when
+    /// what was read is applied.
     fn pass_hole(&mut self) {
         if self.inbox.is_empty() {
             self.next = self.next.max(self.inbox.read_next());
@@ -168,7 +178,8 @@ impl LogCursor {
         }
     }
 
-    /// When the log was asked the last time that it had no more, if everything that was read has been applied.
+    /// When the log was asked the last time that it had no more, if everything that was read has
+    /// been applied.
     pub(crate) fn had_no_more_at(&self) -> Option<Timestamp> {
         let is_applied = self.inbox.is_empty() && self.next >= self.inbox.read_next();
         is_applied.then_some(self.heard_at)
@@ -190,8 +201,17 @@ impl LogCursor {
 
     /// What holds after every step.
     pub(crate) fn assert_invariants(&self) {
-        assert!(self.next <= self.applied, "{} is applied next, above A {}", self.next, self.applied);
-        assert!(self.known <= self.applied, "A has not gone back since take-over");
-        // What the log answers is not for this crate to promise: an answer that repeats records stops no partition.
+        assert!(
+            self.next <= self.applied,
+            "{} is applied next, above A {}",
+            self.next,
+            self.applied
+        );
+        assert!(
+            self.known <= self.applied,
+            "A has not gone back since take-over"
+        );
+        // What the log answers is not for this crate to promise: an answer that repeats records
+        // stops no partition.
     }
 }

@@ -12,10 +12,11 @@ use crate::planted::PlantedBug;
 use crate::task_store::{Shelf, TaskIndex};
 
 impl Partition {
-    /// Whether more of the timetable is wanted in memory: less than three quarters of the look-ahead are, and there is room. By a
-    /// clock that is not to be gone by nobody can tell.
+    /// Whether more of the timetable is wanted in memory: less than three quarters of the
+    /// look-ahead are, and there is room. By a clock that is not to be gone by nobody can tell.
     pub(crate) fn wants_to_read_ahead(&self) -> bool {
-        let is_short = self.coverage.loaded() < self.now.plus_millis(self.config.look_ahead_ms * 3 / 4);
+        let is_short =
+            self.coverage.loaded() < self.now.plus_millis(self.config.look_ahead_ms * 3 / 4);
         is_short && !self.is_memory_full() && self.knows_the_time()
     }
 
@@ -24,9 +25,18 @@ impl Partition {
         if !self.wants_to_read_ahead() || !self.coverage.may_read_ahead(self.now) {
             return;
         }
-        let (from, until) = self.coverage.next_ahead(self.now.plus_millis(self.config.look_ahead_ms));
+        let (from, until) = self
+            .coverage
+            .next_ahead(self.now.plus_millis(self.config.look_ahead_ms));
         let request = self.read_timetable(from, until);
-        self.coverage.read_ahead(request, if self.breaks(PlantedBug::ReadInFlight) { from } else { until });
+        self.coverage.read_ahead(
+            request,
+            if self.breaks(PlantedBug::ReadInFlight) {
+                from
+            } else {
+                until
+            },
+        );
         self.bring_near(from, until);
     }
 
@@ -39,7 +49,9 @@ impl Partition {
         if !self.has_room_behind() {
             return;
         }
-        let Some((from, until)) = self.coverage.next_behind() else { return };
+        let Some((from, until)) = self.coverage.next_behind() else {
+            return;
+        };
         let request = self.read_timetable(from, until);
         self.coverage.read_behind(request, until);
         self.bring_near(from, until);
@@ -47,7 +59,12 @@ impl Partition {
 
     fn read_timetable(&mut self, from: Timestamp, until: Timestamp) -> RequestId {
         let (request, bytes_max) = (self.request(), self.page_bytes_max());
-        self.effects.push(Effect::ReadTimetable { request, from, until, bytes_max });
+        self.effects.push(Effect::ReadTimetable {
+            request,
+            from,
+            until,
+            bytes_max,
+        });
         request
     }
 
@@ -58,49 +75,67 @@ impl Partition {
         self.coverage.loaded_behind(complete_until, count);
     }
 
-    /// What waits for its block, or for the acknowledgement of its block, may be missing from the page that is
-    /// being read: it goes to the calendar from memory.
+    /// What waits for its block, or for the acknowledgement of its block, may be missing from the
+    /// page that is being read: it goes to the calendar from memory.
     fn bring_near(&mut self, from: Timestamp, until: Timestamp) {
         if self.breaks(PlantedBug::Pending) {
             return;
         }
         let mut indices = self.come_near(from, until);
         let tasks = &self.tasks;
-        // Blocks are read by their first due time: one that begins before `until` is not read again later, so what it
-        // holds beyond must be near as well before its acknowledgement lets it go.
+        // Blocks are read by their first due time: one that begins before `until` is not read again
+        // later, so what it holds beyond must be near as well before its acknowledgement lets it
+        // go.
         let sent = self.writes.sent();
         for write in sent {
             // What is near has blocks of its own.
-            let facts =
-                || write.facts().map(|index| (index, tasks.get(index))).filter(|(_, fact)| fact.is_far());
+            let facts = || {
+                write
+                    .facts()
+                    .map(|index| (index, tasks.get(index)))
+                    .filter(|(_, fact)| fact.is_far())
+            };
             let begun: BTreeSet<Timestamp> = facts()
                 .filter(|(_, fact)| from <= fact.due && fact.due < until)
                 .map(|(_, fact)| fact.due.floor_to_minute())
                 .collect();
             let has_begun =
                 |fact: &StoredFact| from <= fact.due && begun.contains(&fact.due.floor_to_minute());
-            indices.extend(facts().filter(|(_, fact)| has_begun(fact)).map(|(index, _)| index));
+            indices.extend(
+                facts()
+                    .filter(|(_, fact)| has_begun(fact))
+                    .map(|(index, _)| index),
+            );
         }
         for index in indices {
             self.enter_calendar(index);
         }
     }
 
-    /// What waits for its block and is due in a stretch of time. It is written all the same where everything is.
+    /// What waits for its block and is due in a stretch of time. It is written all the same where
+    /// everything is.
     fn come_near(&mut self, from: Timestamp, until: Timestamp) -> Vec<TaskIndex> {
         let tasks = &self.tasks;
         match self.config.persist {
             Persist::BeyondLookAhead => {
                 let due_of = |index| tasks.get(index).due;
                 let bytes_of = |index| tasks.get(index).bytes();
-                let taken = self.writes.pending_mut().take_between(from, until, due_of, bytes_of, self.now);
-                taken.iter().for_each(|index| self.tasks.leave_write(*index));
+                let taken = self
+                    .writes
+                    .pending_mut()
+                    .take_between(from, until, due_of, bytes_of, self.now);
+                taken
+                    .iter()
+                    .for_each(|index| self.tasks.leave_write(*index));
                 taken
             }
             Persist::All => {
-                let comes_near = |fact: &StoredFact| from <= fact.due && fact.due < until && fact.is_far();
+                let comes_near =
+                    |fact: &StoredFact| from <= fact.due && fact.due < until && fact.is_far();
                 let begun = self.writes.pending().begun_between(from, until);
-                begun.filter(|index| comes_near(tasks.get(*index))).collect()
+                begun
+                    .filter(|index| comes_near(tasks.get(*index)))
+                    .collect()
             }
         }
     }
@@ -147,7 +182,10 @@ impl Partition {
         let tasks = &self.tasks;
         let loaded = self.coverage.loaded();
         let due_of = |index| tasks.get(index).due;
-        let lost = self.writes.pending_mut().take_between(Timestamp::MIN, loaded, due_of, |_| 0, self.now);
+        let lost =
+            self.writes
+                .pending_mut()
+                .take_between(Timestamp::MIN, loaded, due_of, |_| 0, self.now);
         for index in lost {
             self.tasks.leave_write(index);
             if self.tasks.get(index).is_far() {
@@ -158,10 +196,16 @@ impl Partition {
     }
 
     fn load_entry(&mut self, entry: TimetableEntry) {
-        let place = Place { due: entry.due, offset: entry.offset };
+        let place = Place {
+            due: entry.due,
+            offset: entry.offset,
+        };
         let has_passed = self.frontier.has_passed(place);
         let (mut fact, encoded) = match entry.fact {
-            Fact::Void => (StoredFact::new(entry.key, place, entry.appended_at, flag::VOID), None),
+            Fact::Void => (
+                StoredFact::new(entry.key, place, entry.appended_at, flag::VOID),
+                None,
+            ),
             Fact::Runs(task) => {
                 let Some(queue) = self.names.number(&task.queue) else {
                     return self.put_aside_for_its_queue("the timetable", entry.offset, task);
@@ -191,24 +235,30 @@ impl Partition {
         self.remembered_from = self.remembered_from.max(self.memory_may_begin_at());
         let behind = self.dues_behind();
         let unsettled = &mut self.unsettled;
-        self.tasks.forget(self.now, self.remembered_from, behind, |offset| unsettled.remove(offset));
+        self.tasks
+            .forget(self.now, self.remembered_from, behind, |offset| {
+                unsettled.remove(offset)
+            });
         if self.log.inbox().is_stalled() {
             self.tasks.let_idle_pages_go();
         }
     }
 
-    /// The dedupe window is promised in the log's time: a repetition that was appended inside it is recognised however late
-    /// it is applied. So memory follows the newest record, or the time at which the log was asked and had no more; the
-    /// clocks of log and owner may differ by less than the lease's time to live.
+    /// The dedupe window is promised in the log's time: a repetition that was appended inside it is
+    /// recognised however late it is applied. So memory follows the newest record, or the time at
+    /// which the log was asked and had no more; the clocks of log and owner may differ by less than
+    /// the lease's time to live.
     fn memory_may_begin_at(&self) -> Timestamp {
         let front = self.frontier.front().due;
         let had_no_more_at = self.log.had_no_more_at();
-        let heard_at = had_no_more_at.map_or(Timestamp::MIN, |at| at.plus_millis(-self.config.lease_ttl_ms));
+        let heard_at = had_no_more_at.map_or(Timestamp::MIN, |at| {
+            at.plus_millis(-self.config.lease_ttl_ms)
+        });
         front.min(self.log.time().max(heard_at))
     }
 
-    /// Whether a fact that F has passed is to be remembered: within its dedupe window, and while the backlog may hold others of
-    /// its time.
+    /// Whether a fact that F has passed is to be remembered: within its dedupe window, and while
+    /// the backlog may hold others of its time.
     pub(crate) fn is_to_be_remembered(&self, fact: &StoredFact) -> bool {
         let mut behind = self.dues_behind().into_iter();
         let is_behind = behind.any(|(from, until)| (from..=until).contains(&fact.due));

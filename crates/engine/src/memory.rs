@@ -1,7 +1,9 @@
-//! How much memory a partition takes, and what waits when it takes enough: commands in the log, tasks in the timetable.
+//! How much memory a partition takes, and what waits when it takes enough: commands in the log,
+//! tasks in the timetable.
 //!
-//! What is counted lies in counters, so that the question may be asked for every record. Nothing is ever refused for want of
-//! memory, only later: each limit leaves room for what frees the memory of the others.
+//! What is counted lies in counters, so that the question may be asked for every record. Nothing is
+//! ever refused for want of memory, only later: each limit leaves room for what frees the memory of
+//! the others.
 
 use minutehand_model::{Command, Phase, Place};
 
@@ -11,7 +13,8 @@ use crate::planted::PlantedBug;
 
 /// A place in the calendar queue, padded.
 const PLACE_BYTES: usize = 16;
-/// What a fact costs beside its task while its block is being written: the entry, and its bytes on the way to the store.
+/// What a fact costs beside its task while its block is being written: the entry, and its bytes on
+/// the way to the store.
 const WRITING_BYTES: usize = 256;
 /// What a record costs beside its payload while it waits to be applied.
 pub(crate) const RECORD_BYTES: usize = 256;
@@ -64,33 +67,55 @@ pub(crate) fn command_bytes(command: &Command) -> usize {
 impl Partition {
     /// What the partition takes in memory.
     pub fn memory(&self) -> Memory {
-        let tasks = (self.tasks.bytes(), self.tasks.resting_bytes(), self.tasks.near_bytes());
-        self.memory_with(tasks, self.log.inbox().bytes() + self.outgoing.memory_bytes())
+        let tasks = (
+            self.tasks.bytes(),
+            self.tasks.resting_bytes(),
+            self.tasks.near_bytes(),
+        );
+        self.memory_with(
+            tasks,
+            self.log.inbox().bytes() + self.outgoing.memory_bytes(),
+        )
     }
 
     /// The same with what is kept in counters counted anew: for tests.
     #[doc(hidden)]
     pub fn memory_counted_anew(&self) -> Memory {
-        let records = self.log.inbox().bytes_counted_anew() + self.outgoing.memory_bytes_counted_anew();
+        let records =
+            self.log.inbox().bytes_counted_anew() + self.outgoing.memory_bytes_counted_anew();
         self.memory_with(self.tasks.counted_anew(), records)
     }
 
     fn memory_with(&self, (tasks, resting, near): (usize, usize, usize), records: usize) -> Memory {
         let places = (self.due.len() + self.writes.pending().len()) * PLACE_BYTES;
-        let writing: usize = self.writes.sent().map(|write| write.facts().len() * WRITING_BYTES).sum();
-        Memory { busy: tasks - resting + places + writing + records, near, resting }
+        let writing: usize = self
+            .writes
+            .sent()
+            .map(|write| write.facts().len() * WRITING_BYTES)
+            .sum();
+        Memory {
+            busy: tasks - resting + places + writing + records,
+            near,
+            resting,
+        }
     }
 
-    /// What is counted against the budget. What rests goes by itself, in its time: it counts up to one half, or the log could
-    /// not be applied, and its time would not come. What waits to be applied is one answer of the log, which only its application frees.
+    /// What is counted against the budget. What rests goes by itself, in its time: it counts up to
+    /// one half, or the log could not be applied, and its time would not come. What waits to be
+    /// applied is one answer of the log, which only its application frees.
     fn counted_bytes(&self) -> usize {
         let Memory { busy, resting, .. } = self.memory();
-        let busy = if self.breaks(PlantedBug::MemoryInbox) { busy } else { busy - self.log.inbox().bytes() };
+        let busy = if self.breaks(PlantedBug::MemoryInbox) {
+            busy
+        } else {
+            busy - self.log.inbox().bytes()
+        };
         busy + resting.min(self.config.memory_bytes_max / 2)
     }
 
-    /// Whether more of the log may be applied. What is being moved is held until the log has said so, and F with it; and while a
-    /// successor replays, F stands, and only what is being written makes room.
+    /// Whether more of the log may be applied. What is being moved is held until the log has said
+    /// so, and F with it; and while a successor replays, F stands, and only what is being written
+    /// makes room.
     pub(crate) fn has_room_to_apply(&self) -> bool {
         let is_freed_by_nothing = self.phase() == Phase::Replaying && self.writes.is_empty();
         self.counted_bytes() < self.config.memory_bytes_max
@@ -112,23 +137,31 @@ impl Partition {
         self.counted_bytes() >= self.config.memory_bytes_max
     }
 
-    /// Whether reading ahead in the timetable has to wait until tasks have fired. What has run lately must be known at any rate,
-    /// and so must the next that is due, or nothing would ever fire.
+    /// Whether reading ahead in the timetable has to wait until tasks have fired. What has run
+    /// lately must be known at any rate, and so must the next that is due, or nothing would ever
+    /// fire.
     pub(crate) fn is_memory_full(&self) -> bool {
         if self.coverage.loaded() <= self.frontier.front().due {
             return false;
         }
         let budget = self.config.memory_bytes_max;
         let is_urgent = self.coverage.loaded() <= self.now.plus_millis(URGENT_MS);
-        let limit = if is_urgent { budget.saturating_add(budget / 4) } else { budget / 4 * 3 };
+        let limit = if is_urgent {
+            budget.saturating_add(budget / 4)
+        } else {
+            budget / 4 * 3
+        };
         self.counted_bytes() >= limit && (!is_urgent || self.has_something_to_fire())
     }
 
     fn has_something_to_fire(&self) -> bool {
-        self.due.on_time.reaches(Place::end_of(self.frontier_bound().min(self.now)))
+        self.due
+            .on_time
+            .reaches(Place::end_of(self.frontier_bound().min(self.now)))
     }
 
-    /// Whether more of the backlog may be read: while there is room, and when nothing else of it is left to publish.
+    /// Whether more of the backlog may be read: while there is room, and when nothing else of it is
+    /// left to publish.
     pub(crate) fn has_room_behind(&self) -> bool {
         let has_room = self.counted_bytes() < self.config.memory_bytes_max / 2
             && self.due.behind.len() < 4 * self.config.tick_publications_max;
@@ -137,11 +170,15 @@ impl Partition {
 
     /// How much one read of the timetable may bring.
     pub(crate) fn page_bytes_max(&self) -> usize {
-        self.config.page_bytes_max.min(self.config.memory_bytes_max / PAGE_SHARE)
+        self.config
+            .page_bytes_max
+            .min(self.config.memory_bytes_max / PAGE_SHARE)
     }
 
     /// How much one read of the log may bring.
     pub(crate) fn log_read_bytes_max(&self) -> usize {
-        self.config.log_read_bytes_max.min(self.config.memory_bytes_max / LOG_SHARE)
+        self.config
+            .log_read_bytes_max
+            .min(self.config.memory_bytes_max / LOG_SHARE)
     }
 }

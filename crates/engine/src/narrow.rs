@@ -1,7 +1,9 @@
-//! The look-ahead is narrowed again when it reaches too far, because the clock by which it was read was ahead.
+//! The look-ahead is narrowed again when it reaches too far, because the clock by which it was read
+//! was ahead.
 //!
-//! Otherwise all that comes for the time up to there would stay in memory, however much that is, and for as long as the clock
-//! was ahead; in a small one commands would then wait, and with them what is due soon.
+//! Otherwise all that comes for the time up to there would stay in memory, however much that is,
+//! and for as long as the clock was ahead; in a small one commands would then wait, and with them
+//! what is due soon.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +16,8 @@ use crate::planted::PlantedBug;
 use crate::retry::Write;
 use crate::task_store::TaskIndex;
 
-/// A look-ahead that is longer than it should be by no more than this share of itself is left alone: clocks are set back by a
-/// little all the time.
+/// A look-ahead that is longer than it should be by no more than this share of itself is left
+/// alone: clocks are set back by a little all the time.
 const LONGER_SHARE: i64 = 4;
 
 impl Partition {
@@ -29,7 +31,12 @@ impl Partition {
         }
         self.coverage.end_at(until);
         let begun = self.sent_between(until, until.floor_to_minute().plus_millis(MINUTE_MS));
-        for index in [self.due.on_time.take_from(until), self.due.behind.take_from(until)].concat() {
+        for index in [
+            self.due.on_time.take_from(until),
+            self.due.behind.take_from(until),
+        ]
+        .concat()
+        {
             match self.will_be_read_again(index, until) && !begun.contains(&index) {
                 true => self.leave_for_the_timetable(index),
                 false => self.queue(index),
@@ -40,11 +47,13 @@ impl Partition {
     /// Facts due in a stretch of time whose blocks are on their way.
     fn sent_between(&self, from: Timestamp, until: Timestamp) -> BTreeSet<TaskIndex> {
         let sent = self.writes.sent().flat_map(Write::facts);
-        sent.filter(|index| (from..until).contains(&self.tasks.get(*index).due)).collect()
+        sent.filter(|index| (from..until).contains(&self.tasks.get(*index).due))
+            .collect()
     }
 
-    /// Whether a fact is found by reading on from a time, which is at or before its own. Blocks are of one minute and are found by
-    /// where they begin: of what is stored of the first minute nobody knows.
+    /// Whether a fact is found by reading on from a time, which is at or before its own. Blocks are
+    /// of one minute and are found by where they begin: of what is stored of the first minute
+    /// nobody knows.
     fn will_be_read_again(&self, index: TaskIndex, from: Timestamp) -> bool {
         let fact = self.tasks.get(index);
         let is_of_first_minute = fact.due.floor_to_minute() <= from;

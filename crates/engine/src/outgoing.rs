@@ -1,4 +1,5 @@
-//! What leaves with the next tick beside what is due: what came late, what was decided, what could not be understood.
+//! What leaves with the next tick beside what is due: what came late, what was decided, what could
+//! not be understood.
 
 use minutehand_model::{Command, SetAside};
 
@@ -57,7 +58,11 @@ impl Outgoing {
     /// The same, counted anew.
     pub(crate) fn memory_bytes_counted_anew(&self) -> usize {
         let derived = self.derived.iter().map(command_bytes).sum::<usize>();
-        let set_aside = self.set_aside.iter().map(|set_aside| set_aside.bytes.len()).sum::<usize>();
+        let set_aside = self
+            .set_aside
+            .iter()
+            .map(|set_aside| set_aside.bytes.len())
+            .sum::<usize>();
         derived + set_aside + (self.derived.len() + self.set_aside.len()) * RECORD_BYTES
     }
 
@@ -77,6 +82,9 @@ impl Outgoing {
     pub(crate) fn take_decided(&mut self) -> (Vec<Command>, Vec<SetAside>) {
         self.decided_bytes = 0;
         self.set_aside_count += self.set_aside.len() as u64;
-        (std::mem::take(&mut self.derived), std::mem::take(&mut self.set_aside))
+        (
+            std::mem::take(&mut self.derived),
+            std::mem::take(&mut self.set_aside),
+        )
     }
 }

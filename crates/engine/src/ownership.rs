@@ -35,11 +35,24 @@ impl Default for Ownership {
 }
 
 impl Ownership {
-    /// The same ownership opens its partition once more, after a failure that `opening` goes on from.
+    /// The same ownership opens its partition once more, after a failure that `opening` goes on
+    /// from.
     pub(crate) fn anew(&self, opening: Single) -> Ownership {
-        let Ownership { epoch, lease_confirmed_at, is_handing_over, .. } = *self;
+        let Ownership {
+            epoch,
+            lease_confirmed_at,
+            is_handing_over,
+            ..
+        } = *self;
         let phase = Phase::Opening;
-        Ownership { phase, epoch, lease_confirmed_at, is_handing_over, opening, ..Ownership::default() }
+        Ownership {
+            phase,
+            epoch,
+            lease_confirmed_at,
+            is_handing_over,
+            opening,
+            ..Ownership::default()
+        }
     }
 
     /// The coordinator has given the partition to this node.
@@ -60,7 +73,11 @@ impl Ownership {
 
     /// The next phase.
     pub(crate) fn enter(&mut self, phase: Phase) {
-        assert!(phase > self.phase, "an ownership goes from {:?} to {phase:?}", self.phase);
+        assert!(
+            phase > self.phase,
+            "an ownership goes from {:?} to {phase:?}",
+            self.phase
+        );
         self.phase = phase;
     }
 
@@ -78,14 +95,18 @@ impl Ownership {
     /// Whether a hand-over was asked for and has not begun.
     pub(crate) fn has_to_hand_over(&self) -> bool {
         self.is_handing_over
-            && matches!(self.phase, Phase::Opening | Phase::Loading | Phase::Replaying | Phase::Owning)
+            && matches!(
+                self.phase,
+                Phase::Opening | Phase::Loading | Phase::Replaying | Phase::Owning
+            )
     }
 
     pub(crate) fn lease_confirmed(&mut self, at: Timestamp) {
         self.lease_confirmed_at = self.lease_confirmed_at.max(at);
     }
 
-    /// A node that has not heard from the coordinator for two thirds of its lease's time to live may have a successor.
+    /// A node that has not heard from the coordinator for two thirds of its lease's time to live
+    /// may have a successor.
     pub(crate) fn has_fresh_lease(&self, now: Timestamp, config: &Config) -> bool {
         now.millis_since(self.lease_confirmed_at) < config.lease_ttl_ms * 2 / 3
     }
@@ -104,7 +125,8 @@ impl Ownership {
             self.hand_over.is_some() && self.phase != Phase::Stopped
         );
         assert!(
-            self.wake.is_none() || !matches!(self.phase, Phase::Waiting | Phase::Stopped | Phase::Unowned),
+            self.wake.is_none()
+                || !matches!(self.phase, Phase::Waiting | Phase::Stopped | Phase::Unowned),
             "{:?}",
             self.phase
         );

@@ -1,8 +1,8 @@
 //! A page: the facts that arrived one after the other, and the encoded tasks they carry.
 //!
-//! Facts are filled in, passed by F and forgotten in about the order in which they arrived; so a page is dropped as a whole,
-//! and walking over what arrived together is walking over memory that lies together. A page is closed when it is full or
-//! has been open for a while.
+//! Facts are filled in, passed by F and forgotten in about the order in which they arrived; so a
+//! page is dropped as a whole, and walking over what arrived together is walking over memory that
+//! lies together. A page is closed when it is full or has been open for a while.
 
 use bytes::Bytes;
 use minutehand_model::Timestamp;
@@ -23,10 +23,17 @@ const SEGMENT_BITS: u32 = 18;
 /// A longer encoded task is not copied: it keeps the buffer it came in.
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 
-const _: () = assert!(SEGMENT_BYTES <= 1 << SEGMENT_BITS, "a place in a segment must fit its bits");
-const _: () = assert!(PAGE_FACTS < 1 << (32 - SEGMENT_BITS), "each fact may need a segment of its own");
+const _: () = assert!(
+    SEGMENT_BYTES <= 1 << SEGMENT_BITS,
+    "a place in a segment must fit its bits"
+);
+const _: () = assert!(
+    PAGE_FACTS < 1 << (32 - SEGMENT_BITS),
+    "each fact may need a segment of its own"
+);
 
-/// The encoded tasks of a page, copied together: a buffer of the log's reader would be kept whole by a single task that waits.
+/// The encoded tasks of a page, copied together: a buffer of the log's reader would be kept whole
+/// by a single task that waits.
 #[derive(Debug, Default)]
 struct Bodies {
     segments: Vec<Bytes>,
@@ -44,12 +51,20 @@ impl Bodies {
             self.segments.push(body);
             return place_at(self.segments.len() - 1, 0);
         }
-        if self.filling.as_ref().is_some_and(|(_, segment)| segment.len() + body.len() > SEGMENT_BYTES) {
+        if self
+            .filling
+            .as_ref()
+            .is_some_and(|(_, segment)| segment.len() + body.len() > SEGMENT_BYTES)
+        {
             self.fill_no_more();
         }
         let (number, segment) = self.filling.get_or_insert_with(|| {
             // Whoever has filled a segment will fill another one.
-            let capacity = if self.segments.is_empty() { body.len() } else { SEGMENT_BYTES };
+            let capacity = if self.segments.is_empty() {
+                body.len()
+            } else {
+                SEGMENT_BYTES
+            };
             self.segments.push(Bytes::new());
             self.bytes += capacity;
             (self.segments.len() - 1, Vec::with_capacity(capacity))
@@ -73,10 +88,15 @@ impl Bodies {
     }
 
     fn get(&self, at: u32, bytes: u32) -> Bytes {
-        let (number, start) = ((at >> SEGMENT_BITS) as usize, (at & ((1 << SEGMENT_BITS) - 1)) as usize);
+        let (number, start) = (
+            (at >> SEGMENT_BITS) as usize,
+            (at & ((1 << SEGMENT_BITS) - 1)) as usize,
+        );
         let range = start..start + bytes as usize;
         match &self.filling {
-            Some((filling, segment)) if *filling == number => Bytes::copy_from_slice(&segment[range]),
+            Some((filling, segment)) if *filling == number => {
+                Bytes::copy_from_slice(&segment[range])
+            }
             _ => self.segments[number].slice(range),
         }
     }
@@ -104,7 +124,14 @@ impl Page {
     pub(crate) fn open(now: Timestamp) -> Page {
         let forget_at = Timestamp::MIN;
         let dues = (Timestamp::MAX, Timestamp::MIN);
-        Page { bodies: Bodies::default(), opened_at: now, is_open: true, busy: 0, forget_at, dues }
+        Page {
+            bodies: Bodies::default(),
+            opened_at: now,
+            is_open: true,
+            busy: 0,
+            forget_at,
+            dues,
+        }
     }
 
     /// Whether it has been open for as long as it may.
@@ -135,7 +162,8 @@ impl Page {
         !self.is_open && self.busy == 0
     }
 
-    /// One fact fewer needs more than to be remembered; `None`: it needs nothing at all. Answers how many bytes became free.
+    /// One fact fewer needs more than to be remembered; `None`: it needs nothing at all. Answers
+    /// how many bytes became free.
     pub(crate) fn rests_one_more(&mut self, remembered: Option<(Timestamp, Timestamp)>) -> usize {
         self.busy -= 1;
         if let Some((due, forget_at)) = remembered {
@@ -152,8 +180,9 @@ impl Page {
         }
     }
 
-    /// Keeps the encoded task of a fact. What was copied is put on the heap of what is spent: counting a shared buffer down
-    /// waits for all stores before it, so it is done for many at a time.
+    /// Keeps the encoded task of a fact. What was copied is put on the heap of what is spent:
+    /// counting a shared buffer down waits for all stores before it, so it is done for many at a
+    /// time.
     pub(crate) fn keep_body(&mut self, fact: &mut StoredFact, body: Bytes, spent: &mut Vec<Bytes>) {
         fact.body_bytes = body.len() as u32;
         fact.body_at = self.bodies.push(body, spent);
@@ -162,7 +191,8 @@ impl Page {
 
     /// The encoded task of a fact that has one.
     pub(crate) fn body(&self, fact: &StoredFact) -> Option<Bytes> {
-        fact.is(flag::BODY).then(|| self.bodies.get(fact.body_at, fact.body_bytes))
+        fact.is(flag::BODY)
+            .then(|| self.bodies.get(fact.body_at, fact.body_bytes))
     }
 }
 
@@ -172,18 +202,37 @@ mod tests {
 
     #[test]
     fn bodies_of_every_size_are_found_in_open_and_closed_pages() {
-        let sizes = [0, 1, 300, COPIED_BYTES_MAX, COPIED_BYTES_MAX + 1, 256 * 1024 + 2_000];
-        let bodies: Vec<Bytes> =
-            (0..200_usize).map(|i| Bytes::from(vec![i as u8; sizes[i % sizes.len()]])).collect();
+        let sizes = [
+            0,
+            1,
+            300,
+            COPIED_BYTES_MAX,
+            COPIED_BYTES_MAX + 1,
+            256 * 1024 + 2_000,
+        ];
+        let bodies: Vec<Bytes> = (0..200_usize)
+            .map(|i| Bytes::from(vec![i as u8; sizes[i % sizes.len()]]))
+            .collect();
         let mut kept = Bodies::default();
         let mut spent = Vec::new();
-        let places: Vec<u32> = bodies.iter().map(|body| kept.push(body.clone(), &mut spent)).collect();
+        let places: Vec<u32> = bodies
+            .iter()
+            .map(|body| kept.push(body.clone(), &mut spent))
+            .collect();
         let find = |kept: &Bodies| -> Vec<Bytes> {
-            places.iter().zip(&bodies).map(|(at, body)| kept.get(*at, body.len() as u32)).collect()
+            places
+                .iter()
+                .zip(&bodies)
+                .map(|(at, body)| kept.get(*at, body.len() as u32))
+                .collect()
         };
         assert_eq!(find(&kept), bodies);
         kept.fill_no_more();
         assert_eq!(find(&kept), bodies);
-        assert!(kept.segments.iter().any(|segment| segment.len() > SEGMENT_BYTES / 2));
+        assert!(
+            kept.segments
+                .iter()
+                .any(|segment| segment.len() > SEGMENT_BYTES / 2)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! One partition: its state, and the dispatch of inputs. Every branch is a few lines; the work is in the modules
-//! beside this one, one for each kind of work.
+//! One partition: its state, and the dispatch of inputs. Every branch is a few lines; the work is
+//! in the modules beside this one, one for each kind of work.
 
 use minutehand_model::{Frontier, LogOffset, PartitionId, Phase, Place, Timestamp};
 
@@ -88,8 +88,9 @@ impl Partition {
         }
     }
 
-    /// Begins anew from the last checkpoint, when the next tick may be tried: after a commit in doubt, memory is worth nothing.
-    /// Both go on from the failures before: opening may succeed, and the tick fail again.
+    /// Begins anew from the last checkpoint, when the next tick may be tried: after a commit in
+    /// doubt, memory is worth nothing. Both go on from the failures before: opening may succeed,
+    /// and the tick fail again.
     pub(crate) fn reopen(&mut self) {
         let ticking = *self.ticker.sending();
         *self = Partition {
@@ -111,7 +112,13 @@ impl Partition {
         }
         match input {
             Input::Acquired { epoch } => self.ownership.acquired(epoch, self.now),
-            Input::Opened { request, checkpoint, schedule_states, log_end, taken_at } => {
+            Input::Opened {
+                request,
+                checkpoint,
+                schedule_states,
+                log_end,
+                taken_at,
+            } => {
                 if self.ownership.opening.answers(request) && self.compare_clock(taken_at) {
                     self.opened(checkpoint, schedule_states, log_end);
                 }
@@ -126,13 +133,22 @@ impl Partition {
                 Some(Reading::Behind) => self.loaded_behind(page),
                 None => {}
             },
-            Input::Records { request, records, next, end } => {
+            Input::Records {
+                request,
+                records,
+                next,
+                end,
+            } => {
                 if self.log.answers(request) {
                     self.take_records(records, next, end);
                 }
             }
             Input::Found { request, entries } => self.found(request, &entries),
-            Input::Committed { request, derived_end, taken_at } => {
+            Input::Committed {
+                request,
+                derived_end,
+                taken_at,
+            } => {
                 self.commit_answered(request, derived_end, taken_at);
             }
             Input::Done { request } => self.done(request),
@@ -158,7 +174,8 @@ impl Partition {
         derived_end: Option<LogOffset>,
         taken_at: Option<Timestamp>,
     ) {
-        let is_believed = self.breaks(PlantedBug::StaleAnswer) && self.ticker.has_checkpoint_in_flight();
+        let is_believed =
+            self.breaks(PlantedBug::StaleAnswer) && self.ticker.has_checkpoint_in_flight();
         let is_awaited = self.ticker.answers(request) || is_believed;
         if is_awaited && self.compare_clock(taken_at) {
             self.tick_committed(derived_end);
@@ -168,7 +185,9 @@ impl Partition {
     fn failed(&mut self, request: RequestId, failure: Failure) {
         let (now, config) = (self.now, self.config.clone());
         let is_tick = self.ticker.awaits(request);
-        let is_awaited = self.singles_mut().any(|single| single.fails(request, now, &config));
+        let is_awaited = self
+            .singles_mut()
+            .any(|single| single.fails(request, now, &config));
         let write = self.writes.take(request);
         if !is_awaited && write.is_none() {
             return;
@@ -211,8 +230,15 @@ impl Partition {
         self.assert_invariants();
     }
 
-    /// The present time is `now`. When the clock has gone back, nothing waits for times that it named before.
-    fn tell_time(&mut self, Moment { wall: now, steady_ms }: Moment) {
+    /// The present time is `now`. When the clock has gone back, nothing waits for times that it
+    /// named before.
+    fn tell_time(
+        &mut self,
+        Moment {
+            wall: now,
+            steady_ms,
+        }: Moment,
+    ) {
         self.sink_clock.tell(steady_ms);
         let went_back = now < self.now;
         self.now = now;
@@ -232,7 +258,8 @@ impl Partition {
 
     fn work(&mut self) {
         // F may stand ahead of the clock: this one went back, or the predecessor's ran ahead.
-        self.frontier.open_gap(Place::end_of(self.now), self.log.applied());
+        self.frontier
+            .open_gap(Place::end_of(self.now), self.log.applied());
         if self.has_sent_last_tick() {
             self.act_on_hand_over();
             return;
@@ -258,7 +285,8 @@ impl Partition {
         }
     }
 
-    /// What holds after every step, whatever happened: the parts hold what is theirs, and here is what holds between them.
+    /// What holds after every step, whatever happened: the parts hold what is theirs, and here is
+    /// what holds between them.
     fn assert_invariants(&self) {
         if cfg!(feature = "planted-bugs") && self.config.planted.is_some() {
             // A rule is broken on purpose: others are to find it.
@@ -268,7 +296,10 @@ impl Partition {
         self.log.assert_invariants();
         self.ticker.assert_invariants();
         self.coverage.assert_invariants();
-        assert!(self.ticker.committed().applied <= self.log.applied(), "what was committed has been applied");
+        assert!(
+            self.ticker.committed().applied <= self.log.applied(),
+            "what was committed has been applied"
+        );
     }
 
     /// The next thing to be carried out.
@@ -302,13 +333,15 @@ impl Partition {
         self.has_fresh_lease() && self.knows_the_time()
     }
 
-    /// A node that has not heard from the coordinator for two thirds of its lease's time to live may have a successor.
+    /// A node that has not heard from the coordinator for two thirds of its lease's time to live
+    /// may have a successor.
     pub(crate) fn has_fresh_lease(&self) -> bool {
         self.ownership.has_fresh_lease(self.now, &self.config)
     }
 
     pub(crate) fn knows_the_time(&self) -> bool {
-        self.sink_clock.agrees(self.moment(), &self.config) || self.breaks(PlantedBug::ClockUnchecked)
+        self.sink_clock.agrees(self.moment(), &self.config)
+            || self.breaks(PlantedBug::ClockUnchecked)
     }
 
     /// The present, as it was told last.
@@ -316,7 +349,8 @@ impl Partition {
         self.sink_clock.moment(self.now)
     }
 
-    /// Holds the owner's clock against the sink's; the owner stops when it is off. Answers whether it goes on.
+    /// Holds the owner's clock against the sink's; the owner stops when it is off. Answers whether
+    /// it goes on.
     fn compare_clock(&mut self, taken_at: Option<Timestamp>) -> bool {
         let now = self.moment();
         match self.sink_clock.answered(taken_at, now, &self.config) {

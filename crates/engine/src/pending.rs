@@ -1,5 +1,5 @@
-//! Facts that wait for their block, by minute bucket: what is due beyond the look-ahead, and what is nearer where everything is
-//! to be written.
+//! Facts that wait for their block, by minute bucket: what is due beyond the look-ahead, and what
+//! is nearer where everything is to be written.
 
 use std::collections::BTreeMap;
 
@@ -33,11 +33,14 @@ impl PendingBlocks {
     }
 
     pub(crate) fn push(&mut self, due: Timestamp, index: TaskIndex, bytes: usize, now: Timestamp) {
-        let bucket = self.buckets.entry(due.floor_to_minute()).or_insert_with(|| Waiting {
-            indices: Vec::new(),
-            bytes: 0,
-            since: now,
-        });
+        let bucket = self
+            .buckets
+            .entry(due.floor_to_minute())
+            .or_insert_with(|| Waiting {
+                indices: Vec::new(),
+                bytes: 0,
+                since: now,
+            });
         bucket.indices.push(index);
         bucket.bytes += bytes;
         self.length += 1;
@@ -45,7 +48,11 @@ impl PendingBlocks {
 
     /// When the oldest bucket has waited long enough.
     pub(crate) fn flush_at(&self, interval_ms: i64) -> Option<Timestamp> {
-        self.buckets.values().map(|bucket| bucket.since).min().map(|since| since.plus_millis(interval_ms))
+        self.buckets
+            .values()
+            .map(|bucket| bucket.since)
+            .min()
+            .map(|since| since.plus_millis(interval_ms))
     }
 
     /// Takes the buckets that are full, or have waited since `waited_since` or longer.
@@ -60,7 +67,9 @@ impl PendingBlocks {
             .filter(|(_, bucket)| bucket.bytes >= bytes || bucket.since <= waited_since)
             .map(|(start, _)| *start)
             .collect();
-        ripe.into_iter().filter_map(|start| self.take(start)).collect()
+        ripe.into_iter()
+            .filter_map(|start| self.take(start))
+            .collect()
     }
 
     /// Nobody has waited since a time that lies ahead.
@@ -83,7 +92,9 @@ impl PendingBlocks {
         let touched: Vec<Timestamp> = buckets.map(|(start, _)| *start).collect();
         let mut taken = Vec::new();
         for start in touched {
-            let Some((_, indices)) = self.take(start) else { continue };
+            let Some((_, indices)) = self.take(start) else {
+                continue;
+            };
             for index in indices {
                 if (from..until).contains(&due_of(index)) {
                     taken.push(index);
@@ -96,11 +107,17 @@ impl PendingBlocks {
     }
 
     /// Facts of the minutes that a stretch of time touches.
-    pub(crate) fn begun_between(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = TaskIndex> {
-        self.buckets(from, until).flat_map(|(_, indices)| indices.iter().copied())
+    pub(crate) fn begun_between(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = TaskIndex> {
+        self.buckets(from, until)
+            .flat_map(|(_, indices)| indices.iter().copied())
     }
 
-    /// Whether there are twice as many as when they were looked through, so that doing it again costs each of them little.
+    /// Whether there are twice as many as when they were looked through, so that doing it again
+    /// costs each of them little.
     pub(crate) fn has_grown(&self) -> bool {
         self.length >= GROWN_FACTS_MIN.max(2 * self.retained)
     }
@@ -116,13 +133,19 @@ impl PendingBlocks {
             });
             !bucket.indices.is_empty()
         });
-        self.length = self.buckets.values().map(|bucket| bucket.indices.len()).sum();
+        self.length = self
+            .buckets
+            .values()
+            .map(|bucket| bucket.indices.len())
+            .sum();
         self.retained = self.length;
     }
 
     /// Every fact that waits.
     pub(crate) fn iter(&self) -> impl Iterator<Item = TaskIndex> {
-        self.buckets.values().flat_map(|bucket| bucket.indices.iter().copied())
+        self.buckets
+            .values()
+            .flat_map(|bucket| bucket.indices.iter().copied())
     }
 
     /// The facts that wait, by bucket.

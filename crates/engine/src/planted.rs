@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 macro_rules! planted_bugs {
     ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
-        /// A rule that is broken on purpose. Without the feature `planted-bugs` setting one changes nothing.
+        /// A rule that is broken on purpose. Without the feature `planted-bugs` setting one changes
+        /// nothing.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum PlantedBug { $($(#[doc = $doc])+ $variant,)+ }
 
@@ -55,7 +56,8 @@ planted_bugs! {
     EndFirst = "end-first",
     /// What is being moved is not held back.
     Hold = "hold",
-    /// What is being moved is held only until its decision is committed, not until it has been read back.
+    /// What is being moved is held only until its decision is committed, not until it has been read
+    /// back.
     HoldUnread = "hold-unread",
     /// What is being moved is held only until another task is put into its place.
     HoldOvertaken = "hold-overtaken",
@@ -87,7 +89,8 @@ planted_bugs! {
     HandOverWaits = "hand-over-waits",
     /// The log is asked for more only when there is news of it.
     Deaf = "deaf",
-    /// An answer of the log without records says that there is no more, although its end lies further on.
+    /// An answer of the log without records says that there is no more, although its end lies
+    /// further on.
     ShortRead = "short-read",
     /// Commands are applied however much memory they take.
     MemoryUnbounded = "memory-unbounded",
@@ -101,7 +104,8 @@ planted_bugs! {
     DoubtIgnored = "doubt-ignored",
     /// The checkpoint does not carry the backlog.
     BacklogUnsaved = "backlog-unsaved",
-    /// What has run is forgotten by the front, although the backlog may still hold a repetition of it.
+    /// What has run is forgotten by the front, although the backlog may still hold a repetition of
+    /// it.
     BacklogForgets = "backlog-forgets",
     /// The backlog overtakes what is being moved.
     BacklogUnheld = "backlog-unheld",

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
-use minutehand_model::{Epoch, Frontier, LogOffset, Namespace, Phase, Place, ScheduleId, TaskKey, Timestamp};
+use minutehand_model::{
+    Epoch, Frontier, LogOffset, Namespace, Phase, Place, ScheduleId, TaskKey, Timestamp,
+};
 
 use crate::fact::{StoredFact, flag};
 use crate::partition::Partition;
@@ -33,7 +35,8 @@ pub struct KnownTask {
     pub offset: LogOffset,
     /// How it stands.
     pub state: KnownState,
-    /// The task in the encoding of the `record` crate; `None` once it has been published or cancelled.
+    /// The task in the encoding of the `record` crate; `None` once it has been published or
+    /// cancelled.
     pub encoded: Option<Bytes>,
 }
 
@@ -115,14 +118,21 @@ impl Partition {
                 *known = (index, fact);
             }
         }
-        newest.values().map(|(index, _)| self.known(*index)).collect()
+        newest
+            .values()
+            .map(|(index, _)| self.known(*index))
+            .collect()
     }
 
-    /// Tasks in memory that are to run, in order of their places, after one place and before a time: the calendar queue,
-    /// and what is on its way to the timetable.
+    /// Tasks in memory that are to run, in order of their places, after one place and before a
+    /// time: the calendar queue, and what is on its way to the timetable.
     pub fn list(&self, after: Option<Place>, until: Timestamp, count_max: usize) -> Vec<KnownTask> {
         let sent = self.writes.sent();
-        let on_its_way = self.writes.pending().iter().chain(sent.flat_map(Write::facts));
+        let on_its_way = self
+            .writes
+            .pending()
+            .iter()
+            .chain(sent.flat_map(Write::facts));
         let far = on_its_way
             .map(|index| (self.tasks.get(index), index))
             .filter(|(fact, index)| {
@@ -131,7 +141,8 @@ impl Partition {
             .map(|(fact, index)| (fact.place(), index))
             .filter(|(place, _)| after.is_none_or(|after| *place > after));
         let far = first_ones(far, count_max);
-        // What is far is due after everything in the calendar, but for a short time while a read is under way.
+        // What is far is due after everything in the calendar, but for a short time while a read is
+        // under way.
         let near: Vec<(Place, TaskIndex)> = self
             .due
             .behind
@@ -142,8 +153,13 @@ impl Partition {
             .collect();
         let mut all = [near, far].concat();
         all.sort_by_key(|(place, _)| *place);
-        let living = all.into_iter().filter(|(_, index)| self.tasks.opens_live_generation(*index));
-        living.take(count_max).map(|(_, index)| self.known(index)).collect()
+        let living = all
+            .into_iter()
+            .filter(|(_, index)| self.tasks.opens_live_generation(*index));
+        living
+            .take(count_max)
+            .map(|(_, index)| self.known(index))
+            .collect()
     }
 
     fn known(&self, index: TaskIndex) -> KnownTask {
@@ -155,16 +171,28 @@ impl Partition {
         } else {
             KnownState::Scheduled
         };
-        let encoded = self.tasks.body(index).filter(|_| state == KnownState::Scheduled);
-        KnownTask { key: fact.key(), due: fact.due, offset: fact.offset, state, encoded }
+        let encoded = self
+            .tasks
+            .body(index)
+            .filter(|_| state == KnownState::Scheduled);
+        KnownTask {
+            key: fact.key(),
+            due: fact.due,
+            offset: fact.offset,
+            state,
+            encoded,
+        }
     }
 
     /// Tasks in memory per minute that are not stored in the timetable as well.
     pub fn loads(&self, from: Timestamp, until: Timestamp) -> BTreeMap<Timestamp, u64> {
         let mut loads = BTreeMap::new();
         let start = Place::end_of(from.plus_millis(-1));
-        let near =
-            self.due.behind.range(Some(start), until).chain(self.due.on_time.range(Some(start), until));
+        let near = self
+            .due
+            .behind
+            .range(Some(start), until)
+            .chain(self.due.on_time.range(Some(start), until));
         for (place, index) in near {
             let fact = self.tasks.get(index);
             if fact.is(flag::UNSETTLED) && !fact.is(flag::VOID) {
@@ -172,7 +200,10 @@ impl Partition {
             }
         }
         for (bucket, facts) in self.writes.pending().buckets(from, until) {
-            let count = facts.iter().filter(|index| self.tasks.get(**index).is_far()).count();
+            let count = facts
+                .iter()
+                .filter(|index| self.tasks.get(**index).is_far())
+                .count();
             if count > 0 {
                 *loads.entry(bucket).or_insert(0) += count as u64;
             }
@@ -202,7 +233,8 @@ impl Partition {
     }
 }
 
-/// A later fact tells more; but of a task that ran, the fact that ran it does, and a void that came too late does not.
+/// A later fact tells more; but of a task that ran, the fact that ran it does, and a void that came
+/// too late does not.
 fn is_newer(fact: &StoredFact, known: &StoredFact) -> bool {
     match (fact.is(flag::PUBLISHED), known.is(flag::PUBLISHED)) {
         (true, false) => true,
@@ -211,8 +243,12 @@ fn is_newer(fact: &StoredFact, known: &StoredFact) -> bool {
     }
 }
 
-/// The first so many of places that come in any order, in their order; what waits to be stored may be millions.
-fn first_ones(places: impl Iterator<Item = (Place, TaskIndex)>, count_max: usize) -> Vec<(Place, TaskIndex)> {
+/// The first so many of places that come in any order, in their order; what waits to be stored may
+/// be millions.
+fn first_ones(
+    places: impl Iterator<Item = (Place, TaskIndex)>,
+    count_max: usize,
+) -> Vec<(Place, TaskIndex)> {
     let mut first = BinaryHeap::new();
     for place in places {
         if first.len() < count_max {

@@ -11,7 +11,8 @@ pub(crate) struct QueueNames {
     numbers: BTreeMap<QueueName, u16>,
     /// The last answer: neighbours in the log mostly share a queue.
     latest: u16,
-    /// Names of tasks that have been applied, to be let go together: a shared counter waits for all stores before it.
+    /// Names of tasks that have been applied, to be let go together: a shared counter waits for all
+    /// stores before it.
     spent: Vec<QueueName>,
 }
 

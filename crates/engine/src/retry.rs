@@ -1,4 +1,5 @@
-//! What is under way, and how long it waits before it is tried again: twice as long after each failure in a row.
+//! What is under way, and how long it waits before it is tried again: twice as long after each
+//! failure in a row.
 
 use minutehand_model::{RevisionEntry, Timestamp};
 
@@ -11,7 +12,9 @@ impl Config {
     /// The pause after so many failures in a row.
     pub(crate) fn retry_pause_ms(&self, failures: u32) -> i64 {
         let doubled = 1_i64 << failures.saturating_sub(1).min(32);
-        self.retry_delay_ms.saturating_mul(doubled).min(self.retry_delay_ms_max.max(self.retry_delay_ms))
+        self.retry_delay_ms
+            .saturating_mul(doubled)
+            .min(self.retry_delay_ms_max.max(self.retry_delay_ms))
     }
 }
 
@@ -50,7 +53,11 @@ impl Single {
         if is_awaited {
             let failures = self.failures.saturating_add(1);
             let not_before = Some(now.plus_millis(config.retry_pause_ms(failures)));
-            *self = Single { request: None, not_before, failures };
+            *self = Single {
+                request: None,
+                not_before,
+                failures,
+            };
         }
         is_awaited
     }
@@ -59,9 +66,16 @@ impl Single {
 impl Partition {
     /// All that are under way at most once: what is true of their pauses is true of every one.
     pub(crate) fn singles(&self) -> impl Iterator<Item = &Single> {
-        let singles =
-            [&self.ownership.opening, self.revisions.reading(), self.log.reading(), self.ticker.sending()];
-        singles.into_iter().chain(self.coverage.readings()).chain(self.holds.asking())
+        let singles = [
+            &self.ownership.opening,
+            self.revisions.reading(),
+            self.log.reading(),
+            self.ticker.sending(),
+        ];
+        singles
+            .into_iter()
+            .chain(self.coverage.readings())
+            .chain(self.holds.asking())
     }
 
     /// The same, to be changed.
@@ -72,7 +86,10 @@ impl Partition {
             self.log.reading_mut(),
             self.ticker.sending_mut(),
         ];
-        singles.into_iter().chain(self.coverage.readings_mut()).chain(self.holds.asking_mut())
+        singles
+            .into_iter()
+            .chain(self.coverage.readings_mut())
+            .chain(self.holds.asking_mut())
     }
 }
 
@@ -96,7 +113,11 @@ pub(crate) struct Write {
 
 impl Write {
     pub(crate) fn new(content: Content) -> Write {
-        Write { content, not_before: Timestamp::MIN, failures: 0 }
+        Write {
+            content,
+            not_before: Timestamp::MIN,
+            failures: 0,
+        }
     }
 
     /// The facts in it, if it is one of blocks.
@@ -111,7 +132,11 @@ impl Write {
     /// It is to be sent again after a pause.
     pub(crate) fn failed(self, now: Timestamp, config: &Config) -> Write {
         let failures = self.failures.saturating_add(1);
-        Write { failures, not_before: now.plus_millis(config.retry_pause_ms(failures)), ..self }
+        Write {
+            failures,
+            not_before: now.plus_millis(config.retry_pause_ms(failures)),
+            ..self
+        }
     }
 }
 
@@ -121,8 +146,14 @@ mod tests {
 
     #[test]
     fn each_failure_doubles_the_pause_up_to_a_limit() {
-        let config = Config { retry_delay_ms: 50, retry_delay_ms_max: 2_000, ..Config::default() };
-        let pauses: Vec<i64> = (1..=8).map(|failures| config.retry_pause_ms(failures)).collect();
+        let config = Config {
+            retry_delay_ms: 50,
+            retry_delay_ms_max: 2_000,
+            ..Config::default()
+        };
+        let pauses: Vec<i64> = (1..=8)
+            .map(|failures| config.retry_pause_ms(failures))
+            .collect();
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 2_000, 2_000]);
         assert_eq!(config.retry_pause_ms(u32::MAX), 2_000);
     }
@@ -133,7 +164,10 @@ mod tests {
         let (mut single, start) = (Single::default(), Timestamp::from_millis(0));
         let fail = |single: &mut Single, number| {
             single.start(RequestId(number));
-            assert!(!single.fails(RequestId(number + 100), start, &config), "nobody waits for it");
+            assert!(
+                !single.fails(RequestId(number + 100), start, &config),
+                "nobody waits for it"
+            );
             assert!(single.fails(RequestId(number), start, &config));
             single.not_before.expect("it waits").millis_since(start)
         };

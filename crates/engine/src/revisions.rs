@@ -24,7 +24,10 @@ pub(crate) struct StoredRevisions {
 impl StoredRevisions {
     /// What schedules remember, until their revisions are loaded.
     pub(crate) fn keep(&mut self, states: Vec<RestoredState>) {
-        debug_assert!(!self.are_loaded, "states come before the revisions they belong to");
+        debug_assert!(
+            !self.are_loaded,
+            "states come before the revisions they belong to"
+        );
         self.restored_states = states;
     }
 
@@ -49,7 +52,11 @@ impl StoredRevisions {
 
     /// A revision is to be stored.
     pub(crate) fn write(&mut self, entry: RevisionEntry) {
-        debug_assert!(!self.is_stored(entry.offset), "{} is stored already", entry.offset);
+        debug_assert!(
+            !self.is_stored(entry.offset),
+            "{} is stored already",
+            entry.offset
+        );
         self.unwritten.push(entry);
     }
 

@@ -16,7 +16,10 @@ impl Partition {
             let request = self.request();
             self.ownership.opening.start(request);
             self.sink_clock.asked(self.moment());
-            self.effects.push(Effect::Open { request, epoch: self.ownership.epoch() });
+            self.effects.push(Effect::Open {
+                request,
+                epoch: self.ownership.epoch(),
+            });
         }
     }
 
@@ -39,8 +42,8 @@ impl Partition {
         self.ownership.enter(Phase::Loading);
     }
 
-    /// The timetable is read from before F, and before what F has left behind: what has run within the dedupe window is
-    /// remembered. What is left behind itself stays unread for now.
+    /// The timetable is read from before F, and before what F has left behind: what has run within
+    /// the dedupe window is remembered. What is left behind itself stays unread for now.
     fn plan_reading(&mut self) {
         let minute_after = |due: Timestamp| due.floor_to_minute().plus_millis(MINUTE_MS);
         let (floor, front) = (self.frontier.floor().due, self.frontier.front().due);
@@ -48,17 +51,21 @@ impl Partition {
         if !self.frontier.gaps.is_empty() {
             return;
         }
-        self.coverage.leave_unread(minute_after(floor), self.first_bucket_needed(front));
+        self.coverage
+            .leave_unread(minute_after(floor), self.first_bucket_needed(front));
         if self.is_late(front) && self.may_leave_behind() {
             let through = self.leave_behind_now();
-            self.coverage.leave_unread(minute_after(front), through.due.floor_to_minute());
+            self.coverage
+                .leave_unread(minute_after(front), through.due.floor_to_minute());
         }
     }
 
     /// The first minute that may hold what is to be remembered of a time.
     fn first_bucket_needed(&self, due: Timestamp) -> Timestamp {
         let remembered = self.remembered_from.min(due);
-        remembered.plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX).floor_to_minute()
+        remembered
+            .plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX)
+            .floor_to_minute()
     }
 
     pub(crate) fn load(&mut self) {
@@ -94,11 +101,14 @@ impl Partition {
 
     /// A revision that a predecessor has applied and stored.
     pub(crate) fn revise_again(&mut self, entry: &RevisionEntry) {
-        let (revised, missing) = self.schedules.revise_again(entry.clone(), &self.frontier, self.now);
+        let (revised, missing) =
+            self.schedules
+                .revise_again(entry.clone(), &self.frontier, self.now);
         match revised {
             Revised::Refused(reason) => self.set_aside_revision(entry, reason),
             Revised::Applied if missing > 0 => {
-                let reason = format!("{missing} before it cannot be read; it is in force without them");
+                let reason =
+                    format!("{missing} before it cannot be read; it is in force without them");
                 self.set_aside_revision(entry, reason);
             }
             Revised::Applied | Revised::Ignored => {}

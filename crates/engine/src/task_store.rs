@@ -1,8 +1,10 @@
-//! What is known about tasks in memory: every fact of the log that is near, pending or not yet forgotten.
+//! What is known about tasks in memory: every fact of the log that is near, pending or not yet
+//! forgotten.
 //!
-//! Facts about the same (namespace, id) form a chain. Nothing is overwritten: whether a task runs is read off its
-//! chain when its time comes, so the order in which facts arrive (from the log, from the timetable, again
-//! after a take-over) does not matter. Facts lie in pages in the order in which they arrive, and are forgotten by the page.
+//! Facts about the same (namespace, id) form a chain. Nothing is overwritten: whether a task runs
+//! is read off its chain when its time comes, so the order in which facts arrive (from the log,
+//! from the timetable, again after a take-over) does not matter. Facts lie in pages in the order in
+//! which they arrive, and are forgotten by the page.
 
 use std::collections::BTreeSet;
 
@@ -36,8 +38,8 @@ pub(crate) enum Shelf {
     Near,
     /// Until its block is written.
     Far,
-    /// As `Near`, but it came from the timetable or will soon be there, and does not hold R back for long: others of its page
-    /// need not wait for it.
+    /// As `Near`, but it came from the timetable or will soon be there, and does not hold R back
+    /// for long: others of its page need not wait for it.
     Stored,
 }
 
@@ -51,7 +53,9 @@ struct Facts(Vec<Vec<StoredFact>>);
 
 impl Facts {
     fn get(&self, number: u32) -> Option<&StoredFact> {
-        self.0.get((number >> PAGE_BITS) as usize)?.get(number as usize % PAGE_FACTS)
+        self.0
+            .get((number >> PAGE_BITS) as usize)?
+            .get(number as usize % PAGE_FACTS)
     }
 
     fn at(&self, number: u32) -> &StoredFact {
@@ -89,8 +93,8 @@ pub(crate) struct TaskStore {
     free: Vec<u32>,
     /// Pages in which nothing is left to be done, by the time at which they may go.
     complete: BTreeSet<(Timestamp, u32)>,
-    /// Facts that F has passed and that wait for their tick. While there are any nothing is forgotten: what came after
-    /// one of them must not be gone while it is still there.
+    /// Facts that F has passed and that wait for their tick. While there are any nothing is
+    /// forgotten: what came after one of them must not be gone while it is still there.
     lingering: usize,
     heads: Heads,
     spent: Vec<Bytes>,
@@ -146,9 +150,16 @@ impl TaskStore {
 
     /// All three, counted anew.
     pub(crate) fn counted_anew(&self) -> (usize, usize, usize) {
-        let near = self.facts.0.iter().flatten().filter(|fact| fact.is(flag::NEAR)).map(StoredFact::bytes);
+        let near = self
+            .facts
+            .0
+            .iter()
+            .flatten()
+            .filter(|fact| fact.is(flag::NEAR))
+            .map(StoredFact::bytes);
         let all = self.facts.0.iter().zip(&self.pages);
-        let bytes = |(facts, page): (&Vec<StoredFact>, &Page)| facts.len() * FACT_BYTES + page.body_bytes();
+        let bytes =
+            |(facts, page): (&Vec<StoredFact>, &Page)| facts.len() * FACT_BYTES + page.body_bytes();
         let resting = all.clone().filter(|(_, page)| page.is_complete());
         (all.map(bytes).sum(), resting.map(bytes).sum(), near.sum())
     }
@@ -161,7 +172,8 @@ impl TaskStore {
         self.facts.at_mut(index.0)
     }
 
-    /// Adds a fact with its encoded task, unless the very same one is there already: then `Err` names that one.
+    /// Adds a fact with its encoded task, unless the very same one is there already: then `Err`
+    /// names that one.
     pub(crate) fn insert(
         &mut self,
         mut fact: StoredFact,
@@ -275,7 +287,10 @@ impl TaskStore {
     /// F passes a fact, which is in the calendar queue no more.
     pub(crate) fn pass(&mut self, index: TaskIndex) {
         let fact = self.get_mut(index);
-        debug_assert!(fact.is(flag::NEAR), "what F passes comes from the calendar queue");
+        debug_assert!(
+            fact.is(flag::NEAR),
+            "what F passes comes from the calendar queue"
+        );
         fact.flags = (fact.flags | flag::PASSED) & !flag::NEAR;
         self.near_bytes -= self.get(index).bytes();
     }
@@ -287,8 +302,9 @@ impl TaskStore {
         fact.body_bytes = 0;
     }
 
-    /// When F has passed a fact and its task is gone, it only needs to be remembered. To be called when one of these has come
-    /// true. It is forgotten at its time even while its number stands in a write; only its page waits for that.
+    /// When F has passed a fact and its task is gone, it only needs to be remembered. To be called
+    /// when one of these has come true. It is forgotten at its time even while its number stands in
+    /// a write; only its page waits for that.
     pub(crate) fn rest(&mut self, index: TaskIndex) {
         let fact = self.get_mut(index);
         let is_lingering = fact.is(flag::PASSED) && fact.is(flag::BODY);
@@ -356,7 +372,10 @@ impl TaskStore {
             return;
         }
         let facts = &mut self.facts;
-        let mut at = self.heads.find(key[0], |head| facts.at(head).key == key).unwrap_or(NONE);
+        let mut at = self
+            .heads
+            .find(key[0], |head| facts.at(head).key == key)
+            .unwrap_or(NONE);
         while at != NONE {
             let other = facts.at_mut(at);
             if other.next == index {
@@ -370,14 +389,22 @@ impl TaskStore {
 
     /// When the first page could go.
     pub(crate) fn forgettable_at(&self) -> Option<Timestamp> {
-        let open = self.open.iter().flatten().map(|page| (&self.pages[*page as usize], *page));
-        let resting = open.filter(|(page, _)| page.busy == 0).map(|(page, _)| page.forget_at);
-        resting.chain(self.complete.first().map(|(forget_at, _)| *forget_at)).min()
+        let open = self
+            .open
+            .iter()
+            .flatten()
+            .map(|page| (&self.pages[*page as usize], *page));
+        let resting = open
+            .filter(|(page, _)| page.busy == 0)
+            .map(|(page, _)| page.forget_at);
+        resting
+            .chain(self.complete.first().map(|(forget_at, _)| *forget_at))
+            .min()
     }
 
-    /// Forgets what was to be remembered up to a time: it is known no more from now on, and its pages go when the last of
-    /// their facts may. What is due in one of the stretches of time `kept`, both ends included, is not forgotten. Names the offsets that
-    /// held R back.
+    /// Forgets what was to be remembered up to a time: it is known no more from now on, and its
+    /// pages go when the last of their facts may. What is due in one of the stretches of time
+    /// `kept`, both ends included, is not forgotten. Names the offsets that held R back.
     pub(crate) fn forget(
         &mut self,
         now: Timestamp,
@@ -394,7 +421,8 @@ impl TaskStore {
         }
         self.forgotten_before = self.forgotten_before.max(before);
         for shelf in Shelf::ALL {
-            if self.open[shelf as usize].is_some_and(|page| self.pages[page as usize].is_ripe(now)) {
+            if self.open[shelf as usize].is_some_and(|page| self.pages[page as usize].is_ripe(now))
+            {
                 self.close(shelf);
             }
         }
@@ -411,14 +439,18 @@ impl TaskStore {
         }
     }
 
-    /// What is known no more holds R back no longer, although its page has to stay for others. Looks at everything; answers how much
-    /// that is, and names the offsets.
+    /// What is known no more holds R back no longer, although its page has to stay for others.
+    /// Looks at everything; answers how much that is, and names the offsets.
     pub(crate) fn settle_forgotten(&mut self, mut settled: impl FnMut(LogOffset)) -> usize {
         let (mut count, mut gone) = (0, Vec::new());
         for (page, facts) in self.facts.0.iter().enumerate() {
             count += facts.len();
             let is_gone = |fact: &StoredFact| fact.is(flag::UNSETTLED) && self.is_forgotten(fact);
-            gone.extend((0..facts.len()).filter(|slot| is_gone(&facts[*slot])).map(|slot| (page, slot)));
+            gone.extend(
+                (0..facts.len())
+                    .filter(|slot| is_gone(&facts[*slot]))
+                    .map(|slot| (page, slot)),
+            );
         }
         for (page, slot) in gone {
             let fact = &mut self.facts.0[page][slot];
@@ -428,7 +460,8 @@ impl TaskStore {
         count
     }
 
-    /// Closes the open pages in which nothing is left to be done: their tasks need no memory any more.
+    /// Closes the open pages in which nothing is left to be done: their tasks need no memory any
+    /// more.
     pub(crate) fn let_idle_pages_go(&mut self) {
         for shelf in Shelf::ALL {
             if self.open[shelf as usize].is_some_and(|page| self.pages[page as usize].busy == 0) {
@@ -438,7 +471,11 @@ impl TaskStore {
     }
 
     fn drop_or_spare(&mut self, page: u32, settled: &mut impl FnMut(LogOffset)) {
-        match self.kept.iter().any(|kept| self.pages[page as usize].touches(*kept)) {
+        match self
+            .kept
+            .iter()
+            .any(|kept| self.pages[page as usize].touches(*kept))
+        {
             true => self.spared.push(page),
             false => self.drop_page(page, settled),
         }
@@ -469,26 +506,39 @@ impl TaskStore {
         self.free.push(page);
     }
 
-    /// Looks at what is known of some keys, so that their memory is fetched side by side and not one after the other.
+    /// Looks at what is known of some keys, so that their memory is fetched side by side and not
+    /// one after the other.
     pub(crate) fn glance(&self, keys: impl Iterator<Item = TaskKey>) {
-        std::hint::black_box(keys.map(|key| self.heads.glance(halves(key)[0])).fold(0, u32::wrapping_add));
+        std::hint::black_box(
+            keys.map(|key| self.heads.glance(halves(key)[0]))
+                .fold(0, u32::wrapping_add),
+        );
     }
 
     /// Whether a fact has been remembered for as long as was promised.
     fn is_forgotten(&self, fact: &StoredFact) -> bool {
-        let is_kept = || self.kept.iter().any(|(from, until)| (*from..=*until).contains(&fact.due));
-        fact.is(flag::RESTING) && fact.forget_at(self.dedupe_window_ms) <= self.forgotten_before && !is_kept()
+        let is_kept = || {
+            self.kept
+                .iter()
+                .any(|(from, until)| (*from..=*until).contains(&fact.due))
+        };
+        fact.is(flag::RESTING)
+            && fact.forget_at(self.dedupe_window_ms) <= self.forgotten_before
+            && !is_kept()
     }
 
     /// What is known about a key, newest arrival first.
     pub(crate) fn chain(&self, key: TaskKey) -> impl Iterator<Item = (TaskIndex, &StoredFact)> {
-        self.every_fact(key).filter(|(_, fact)| !self.is_forgotten(fact))
+        self.every_fact(key)
+            .filter(|(_, fact)| !self.is_forgotten(fact))
     }
 
     /// The same with what is forgotten and not gone yet.
     fn every_fact(&self, key: TaskKey) -> impl Iterator<Item = (TaskIndex, &StoredFact)> {
         let key = halves(key);
-        let head = self.heads.find(key[0], |head| self.facts.at(head).key == key);
+        let head = self
+            .heads
+            .find(key[0], |head| self.facts.at(head).key == key);
         let mut at = head.unwrap_or(NONE);
         std::iter::from_fn(move || {
             let fact = self.facts.get(at)?;
@@ -500,8 +550,8 @@ impl TaskStore {
 
     /// Whether a creation is to be published: it opens a generation, and nothing known closes it.
     ///
-    /// A generation of (key, due time) begins with a creation that follows none, or a void; further creations
-    /// before the next void are the same task again.
+    /// A generation of (key, due time) begins with a creation that follows none, or a void; further
+    /// creations before the next void are the same task again.
     pub(crate) fn opens_live_generation(&self, index: TaskIndex) -> bool {
         let fact = self.get(index);
         if fact.is(flag::VOID) {
@@ -511,218 +561,28 @@ impl TaskStore {
             return true;
         }
         let (key, place) = (fact.key(), fact.place());
-        // A void may be due to be forgotten before the creation that it closes has gone out: facts are forgotten in their
-        // order, so what follows one that is known is known as well.
-        let all = || self.every_fact(key).filter(move |(_, fact)| fact.due == place.due);
-        let known_from =
-            all().filter(|(_, fact)| !self.is_forgotten(fact)).map(|(_, fact)| fact.order()).min();
-        let is_known = move |other: &StoredFact| known_from.is_some_and(|from| other.order() >= from);
+        // A void may be due to be forgotten before the creation that it closes has gone out: facts
+        // are forgotten in their order, so what follows one that is known is known as well.
+        let all = || {
+            self.every_fact(key)
+                .filter(move |(_, fact)| fact.due == place.due)
+        };
+        let known_from = all()
+            .filter(|(_, fact)| !self.is_forgotten(fact))
+            .map(|(_, fact)| fact.order())
+            .min();
+        let is_known =
+            move |other: &StoredFact| known_from.is_some_and(|from| other.order() >= from);
         let same_due = || all().filter(move |(other, fact)| *other != index && is_known(fact));
         let precedes = |other: &StoredFact| other.order() < (place.offset, true);
-        let before = same_due().filter(|(_, other)| precedes(other)).max_by_key(|(_, other)| other.order());
+        let before = same_due()
+            .filter(|(_, other)| precedes(other))
+            .max_by_key(|(_, other)| other.order());
         let opens = before.is_none_or(|(_, other)| other.is(flag::VOID));
         opens && !same_due().any(|(_, other)| other.is(flag::VOID) && other.offset > place.offset)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use minutehand_model::Place;
-
-    use super::*;
-
-    const WINDOW_MS: i64 = 1_000;
-
-    fn store() -> TaskStore {
-        TaskStore::new(WINDOW_MS)
-    }
-
-    fn fact(id: u128, due_ms: i64, offset: u64, flags: u16) -> StoredFact {
-        let place = Place { due: Timestamp::from_millis(due_ms), offset: LogOffset::at(offset) };
-        StoredFact::new(TaskKey(id), place, Timestamp::from_millis(0), flags)
-    }
-
-    fn insert(store: &mut TaskStore, fact: StoredFact) -> Result<TaskIndex, TaskIndex> {
-        store.insert(fact, Some(Bytes::from_static(b"task")), Shelf::Near)
-    }
-
-    fn pass(store: &mut TaskStore, index: TaskIndex) {
-        store.get_mut(index).flags |= flag::PASSED;
-        store.drop_body(index);
-        store.rest(index);
-    }
-
-    fn forget(store: &mut TaskStore, now_ms: i64, before_ms: i64) -> Vec<u64> {
-        let mut settled = Vec::new();
-        store.forget(
-            Timestamp::from_millis(now_ms),
-            Timestamp::from_millis(before_ms),
-            Vec::new(),
-            |offset| {
-                settled.push(offset.position());
-            },
-        );
-        settled
-    }
-
-    /// Generations are read off the log alone, in whatever order the facts arrive.
-    #[test]
-    fn generations_do_not_depend_on_the_order_of_arrival() {
-        let story = [(10, 0), (15, flag::VOID), (20, 0), (30, 0)];
-        let live = [20];
-        let orders = [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]];
-        for order in orders {
-            let mut store = store();
-            let mut indices = Vec::new();
-            for number in order {
-                let (offset, flags) = story[number];
-                indices.push(insert(&mut store, fact(1, 100, offset, flags)).expect("each fact is new"));
-                insert(&mut store, fact(1, 101, offset, 0)).expect("another due time is another task");
-            }
-            let mut found: Vec<u64> = indices
-                .iter()
-                .filter(|index| store.opens_live_generation(**index))
-                .map(|index| store.get(*index).offset.position())
-                .collect();
-            found.sort_unstable();
-            assert_eq!(found, live, "{order:?}");
-        }
-    }
-
-    #[test]
-    fn a_task_replaced_by_itself_runs_once() {
-        let mut store = store();
-        let first = insert(&mut store, fact(1, 100, 5, 0)).unwrap();
-        insert(&mut store, fact(1, 100, 9, flag::VOID)).unwrap();
-        let second = insert(&mut store, fact(1, 100, 9, 0)).unwrap();
-        assert!(!store.opens_live_generation(first));
-        assert!(store.opens_live_generation(second));
-    }
-
-    #[test]
-    fn facts_are_found_and_removed_wherever_in_the_chain_they_stand() {
-        for removed in 0..3 {
-            let mut store = store();
-            let facts = [fact(1, 100, 1, 0), fact(1, 200, 2, 0), fact(1, 300, 3, 0)];
-            let mut all: Vec<TaskIndex> =
-                facts.iter().map(|fact| insert(&mut store, *fact).unwrap()).collect();
-            assert_eq!(insert(&mut store, fact(1, 200, 2, 0)).unwrap_err(), all[1]);
-            store.remove(all.remove(removed));
-            all.reverse();
-            assert_eq!(store.chain(TaskKey(1)).map(|(index, _)| index).collect::<Vec<_>>(), all);
-            insert(&mut store, fact(2, 100, 4, 0)).unwrap();
-            assert_eq!(store.chain(TaskKey(2)).count(), 1);
-        }
-    }
-
-    /// A clock that ran ahead lets everything be forgotten at once; a creation that waits for its tick is still there, and
-    /// with it what the log said after it.
-    #[test]
-    fn a_void_is_known_as_long_as_the_creation_before_it() {
-        let mut store = store();
-        forget(&mut store, 2_000, 900_000);
-        let late = |store: &mut TaskStore, offset, flags| {
-            let index = insert(store, fact(1, 100, offset, flags | flag::PASSED)).unwrap();
-            if flags & flag::VOID != 0 {
-                store.drop_body(index);
-            }
-            store.rest(index);
-            index
-        };
-        let first = late(&mut store, 1, 0);
-        late(&mut store, 2, flag::VOID);
-        assert!(forget(&mut store, 2_500, 900_000).is_empty());
-        let second = late(&mut store, 3, 0);
-        assert!(store.opens_live_generation(second), "the void before it is known");
-        for index in [first, second] {
-            pass(&mut store, index);
-        }
-        forget(&mut store, 5_000, 900_000);
-        assert_eq!(store.chain(TaskKey(1)).count(), 0, "nothing lingers");
-    }
-
-    /// The page of a fact stays while another of its facts is needed; what is known does not depend on it.
-    #[test]
-    fn a_fact_lasts_its_window_and_holds_r_until_its_page_goes() {
-        let mut store = store();
-        let early = insert(&mut store, fact(1, 100, 1, flag::UNSETTLED)).unwrap();
-        let late = insert(&mut store, fact(2, 5_000, 2, flag::UNSETTLED)).unwrap();
-        pass(&mut store, early);
-        assert!(forget(&mut store, 2_000, 1_099).is_empty());
-        assert_eq!(store.chain(TaskKey(1)).count(), 1);
-        assert!(forget(&mut store, 2_000, 1_100).is_empty());
-        assert_eq!(store.chain(TaskKey(1)).count(), 0);
-        let again = insert(&mut store, fact(1, 100, 3, 0)).unwrap();
-        assert!(store.opens_live_generation(again), "it is a new task");
-        pass(&mut store, late);
-        assert_eq!(store.forgettable_at(), Some(Timestamp::from_millis(6_000)));
-        assert_eq!(forget(&mut store, 6_000, 6_000), [1, 2]);
-        let known = store.chain(TaskKey(1)).map(|(index, _)| index).collect::<Vec<_>>();
-        assert_eq!(known, [again]);
-        assert_eq!(store.chain(TaskKey(2)).count(), 0);
-    }
-
-    #[test]
-    fn a_fact_being_written_is_forgotten_and_keeps_its_number() {
-        let mut store = store();
-        let sent = store.insert(fact(1, 100, 1, flag::WRITING), None, Shelf::Far).unwrap();
-        let other = insert(&mut store, fact(2, 100, 2, flag::UNSETTLED)).unwrap();
-        pass(&mut store, sent);
-        pass(&mut store, other);
-        assert_eq!(forget(&mut store, 2_000, 9_000), [2], "nothing else waits for the write");
-        assert_eq!(store.chain(TaskKey(1)).count(), 0);
-        assert_eq!(store.free.len(), 1);
-        store.leave_write(sent);
-        forget(&mut store, 2_000, 9_000);
-        assert_eq!(store.forgettable_at(), None);
-        assert_eq!(store.free.len(), 2);
-    }
-
-    /// A map that is searched from end to end is the oracle.
-    #[test]
-    fn chains_and_pages_answer_like_a_list() {
-        let mut store = store();
-        let mut oracle: Vec<(u128, i64, u64, TaskIndex)> = Vec::new();
-        let mut state = 11_u64;
-        let mut random = move |below: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % below
-        };
-        for step in 0..30_000_u64 {
-            let now_ms = step as i64 / 10;
-            let id = u128::from(random(2_000)) << 60 | u128::from(random(5));
-            let due_ms = now_ms + random(500) as i64;
-            let shelf = if random(4) == 0 { Shelf::Far } else { Shelf::Near };
-            let body = Bytes::from(step.to_be_bytes().to_vec());
-            let index = store.insert(fact(id, due_ms, step, 0), Some(body), shelf).expect("a new offset");
-            oracle.push((id, due_ms, step, index));
-            if random(5) == 0 {
-                let number = random(oracle.len() as u64) as usize;
-                if !store.get(oracle[number].3).is(flag::PASSED) {
-                    store.remove(oracle.swap_remove(number).3);
-                }
-            }
-            if step % 50 == 0 {
-                for (_, due_ms, offset, index) in &oracle {
-                    if *due_ms <= now_ms && !store.get(*index).is(flag::PASSED) {
-                        let body = store.body(*index).expect("it is kept");
-                        assert_eq!(body, offset.to_be_bytes().as_slice());
-                        pass(&mut store, *index);
-                    }
-                }
-                forget(&mut store, now_ms, now_ms);
-                oracle.retain(|(_, due_ms, ..)| due_ms + WINDOW_MS > now_ms);
-                for (id, ..) in oracle.iter().take(20) {
-                    let mut wanted: Vec<TaskIndex> =
-                        oracle.iter().filter(|known| known.0 == *id).map(|known| known.3).collect();
-                    let mut found: Vec<TaskIndex> =
-                        store.chain(TaskKey(*id)).map(|(index, _)| index).collect();
-                    wanted.sort_unstable();
-                    found.sort_unstable();
-                    assert_eq!(found, wanted);
-                }
-            }
-        }
-        assert!(store.pages.len() < 24, "pages are used again: {}", store.pages.len());
-    }
-}
+#[path = "task_store_tests.rs"]
+mod tests;

@@ -1,6 +1,8 @@
 //! The tick: one transaction of what is due, what came late, what was decided, and the checkpoint.
 
-use minutehand_model::{Checkpoint, LogOffset, Phase, Place, Publication, TaskRecord, Tick, Timestamp};
+use minutehand_model::{
+    Checkpoint, LogOffset, Phase, Place, Publication, TaskRecord, Tick, Timestamp,
+};
 
 use crate::effect::Effect;
 use crate::fact::{TAKEN_LATE_MS_MAX, flag};
@@ -9,7 +11,8 @@ use crate::planted::PlantedBug;
 use crate::schedule::Outbox;
 use crate::task_store::TaskIndex;
 
-/// Facts that are passed step by step: few enough to stay in the nearest caches from one step to the next.
+/// Facts that are passed step by step: few enough to stay in the nearest caches from one step to
+/// the next.
 const PASSED_TOGETHER: usize = 256;
 
 impl Partition {
@@ -25,7 +28,10 @@ impl Partition {
         let has_decided = self.outgoing.len() > 0
             || self.schedules.has_news()
             || self.schedules.is_backfilling()
-            || self.schedules.alarm_at().is_some_and(|time| time <= self.now);
+            || self
+                .schedules
+                .alarm_at()
+                .is_some_and(|time| time <= self.now);
         let wants_checkpoint = self.checkpoint_at().is_some_and(|time| time <= self.now);
         if is_due || has_decided || wants_checkpoint {
             self.build_tick(wants_checkpoint);
@@ -57,17 +63,27 @@ impl Partition {
         let request = self.request();
         self.sink_clock.asked(self.moment());
         self.ticker.send(request, tick.checkpoint.clone());
-        self.effects.push(Effect::Commit { request, tick: Box::new(tick) });
+        self.effects.push(Effect::Commit {
+            request,
+            tick: Box::new(tick),
+        });
     }
 
     /// F moves in memory over time in which nothing lies, and is written with the next tick.
     fn pass_empty_time(&mut self) {
-        let first = self.due.on_time.peek().into_iter().chain(self.schedules.peek()).min();
+        let first = self
+            .due
+            .on_time
+            .peek()
+            .into_iter()
+            .chain(self.schedules.peek())
+            .min();
         let before_first = first.map_or(Place::end_of(Timestamp::MAX), |first| {
             // What may wait for company is due already, and must not be passed.
             Place::end_of(first.due.plus_millis(-1))
         });
-        self.frontier.advance(self.frontier_limit().min(before_first));
+        self.frontier
+            .advance(self.frontier_limit().min(before_first));
         self.pass_empty_backlog();
     }
 
@@ -76,13 +92,25 @@ impl Partition {
         if self.phase() == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
             return None;
         }
-        let delay_ms = [0, self.config.normal_tick_delay_ms, self.config.low_tick_delay_ms];
+        let delay_ms = [
+            0,
+            self.config.normal_tick_delay_ms,
+            self.config.low_tick_delay_ms,
+        ];
         let task = self.due.on_time.wake_at(delay_ms);
         let schedule = self.schedules.peek().map(|place| place.due);
         // What is held, or not loaded yet, cannot be published.
         let limit = self.frontier_bound();
-        let first = task.into_iter().chain(schedule).min().filter(|first| *first <= limit);
-        first.into_iter().chain(self.catch_up_at()).chain(self.schedules.alarm_at()).min()
+        let first = task
+            .into_iter()
+            .chain(schedule)
+            .min()
+            .filter(|first| *first <= limit);
+        first
+            .into_iter()
+            .chain(self.catch_up_at())
+            .chain(self.schedules.alarm_at())
+            .min()
     }
 
     /// The latest due time that F may pass at any time in the present state.
@@ -102,14 +130,20 @@ impl Partition {
         if self.phase() == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
             return self.frontier.front();
         }
-        let early_ms = if self.breaks(PlantedBug::Early) { 10 } else { 0 };
+        let early_ms = if self.breaks(PlantedBug::Early) {
+            10
+        } else {
+            0
+        };
         let limit = Place::end_of(self.now.plus_millis(early_ms).min(self.frontier_bound()));
         limit.max(self.frontier.front())
     }
 
     pub(crate) fn build_tick(&mut self, wants_checkpoint: bool) {
         let mut outbox = self.schedules.take_outbox();
-        let late_changes = self.breaks(PlantedBug::TornState).then(|| self.schedules.take_changes());
+        let late_changes = self
+            .breaks(PlantedBug::TornState)
+            .then(|| self.schedules.take_changes());
         let bytes_decided = self.outgoing.tick_bytes();
         self.take_late(&mut outbox);
         let limit = self.frontier_limit();
@@ -118,7 +152,8 @@ impl Partition {
         if self.phase() != Phase::Replaying {
             // Before the log has been replayed the newest definition is not known.
             self.schedules.ring(self.now, &mut outbox);
-            self.schedules.run_backfills(self.now, occurrences_max, &mut outbox);
+            self.schedules
+                .run_backfills(self.now, occurrences_max, &mut outbox);
         }
         self.frontier.advance(frontier);
         self.take_backlog(bytes, &mut outbox);
@@ -153,7 +188,11 @@ impl Partition {
 
     /// Everything that came late leaves in this tick: A passes it with this tick's checkpoint.
     fn take_late(&mut self, outbox: &mut Outbox) {
-        let late = self.outgoing.take_late(if self.breaks(PlantedBug::Budget) { 1 } else { usize::MAX });
+        let late = self.outgoing.take_late(if self.breaks(PlantedBug::Budget) {
+            1
+        } else {
+            usize::MAX
+        });
         outbox.publications.reserve(late.len());
         for index in late {
             if !self.tasks.opens_live_generation(index) {
@@ -165,9 +204,14 @@ impl Partition {
         }
     }
 
-    /// Takes what is due up to a limit, tasks and schedules in one order; answers how far it came, and with how many bytes.
-    /// What was decided before leaves it its share.
-    fn take_due(&mut self, limit: Place, bytes_decided: usize, outbox: &mut Outbox) -> (Place, usize) {
+    /// Takes what is due up to a limit, tasks and schedules in one order; answers how far it came,
+    /// and with how many bytes. What was decided before leaves it its share.
+    fn take_due(
+        &mut self,
+        limit: Place,
+        bytes_decided: usize,
+        outbox: &mut Outbox,
+    ) -> (Place, usize) {
         let mut steps = outbox.publications.len();
         let share = self.catch_up_share(steps);
         let steps_max = match self.config.tick_publications_max - share {
@@ -177,14 +221,16 @@ impl Partition {
         let mut bytes = bytes_decided.min(self.config.tick_bytes_max / 2);
         let mut last = None;
         let mut reached = limit;
-        // Looked at while they are collected, so that their memory is fetched side by side, and passed together.
+        // Looked at while they are collected, so that their memory is fetched side by side, and
+        // passed together.
         let mut passing = Vec::new();
         loop {
             let schedule = self.schedules.peek().filter(|place| *place <= limit);
-            let task_limit = schedule.map_or(limit, |place| place.preceding().unwrap_or(Place::START));
+            let task_limit =
+                schedule.map_or(limit, |place| place.preceding().unwrap_or(Place::START));
             if steps >= steps_max || bytes >= self.config.tick_bytes_max {
-                let has_more =
-                    schedule.is_some() || self.due.on_time.peek().is_some_and(|place| place <= limit);
+                let has_more = schedule.is_some()
+                    || self.due.on_time.peek().is_some_and(|place| place <= limit);
                 if has_more {
                     reached = self.stopped_at(last);
                 }
@@ -217,10 +263,11 @@ impl Partition {
         }
     }
 
-    /// F passes facts: each is published, unless it is void, a repetition, or closed by a later void.
+    /// F passes facts: each is published, unless it is void, a repetition, or closed by a later
+    /// void.
     ///
-    /// Step by step for many at a time: what is published shares buffers, and counting a shared buffer up waits for all
-    /// stores before it.
+    /// Step by step for many at a time: what is published shares buffers, and counting a shared
+    /// buffer up waits for all stores before it.
     pub(crate) fn pass_all(&mut self, passing: &mut Vec<TaskIndex>, outbox: &mut Outbox) {
         outbox.publications.reserve(passing.len());
         for some in passing.chunks(PASSED_TOGETHER) {
@@ -257,7 +304,10 @@ impl Partition {
             precision: fact.precision(),
             encoded,
         };
-        Some(Publication { offset: fact.offset, task })
+        Some(Publication {
+            offset: fact.offset,
+            task,
+        })
     }
 
     /// A fact that F has passed is only remembered from now on.
@@ -282,16 +332,25 @@ impl Partition {
         if self.breaks(PlantedBug::Replay) || forgets_unflushed {
             return self.log.applied();
         }
-        let position = if self.breaks(PlantedBug::Position) { self.log.applied() } else { self.log.next() };
+        let position = if self.breaks(PlantedBug::Position) {
+            self.log.applied()
+        } else {
+            self.log.next()
+        };
         let lowest = self.unsettled.lowest().unwrap_or(position).min(position);
         lowest.max(self.ticker.committed().replay_from)
     }
 
-    /// When a checkpoint is worth a tick of its own: the cursors have moved and nothing was published.
+    /// When a checkpoint is worth a tick of its own: the cursors have moved and nothing was
+    /// published.
     pub(crate) fn checkpoint_at(&self) -> Option<Timestamp> {
         let has_moved = self.log.applied() != self.ticker.committed().applied
             || self.replay_from() != self.ticker.committed().replay_from;
-        has_moved.then(|| self.ticker.committed_at().plus_millis(self.config.checkpoint_interval_ms))
+        has_moved.then(|| {
+            self.ticker
+                .committed_at()
+                .plus_millis(self.config.checkpoint_interval_ms)
+        })
     }
 
     pub(crate) fn tick_committed(&mut self, derived_end: Option<LogOffset>) {
@@ -301,24 +360,37 @@ impl Partition {
         if let Some(below) = derived_end {
             self.decisions_stored(below);
         }
-        let gone = self.schedules.forget_deleted(self.now, self.ticker.committed().replay_from);
+        let gone = self
+            .schedules
+            .forget_deleted(self.now, self.ticker.committed().replay_from);
         if !gone.is_empty() {
             self.effects.push(Effect::ForgetRevisions { offsets: gone });
         }
-        if let Some(log_below) = self.ticker.forgets_below(self.now, self.config.checkpoint_interval_ms) {
+        if let Some(log_below) = self
+            .ticker
+            .forgets_below(self.now, self.config.checkpoint_interval_ms)
+        {
             let timetable_before = self.timetable_forgotten_before();
-            self.effects.push(Effect::Forget { log_below, timetable_before });
+            self.effects.push(Effect::Forget {
+                log_below,
+                timetable_before,
+            });
         }
     }
 
-    /// Minutes of the timetable before this are needed by nobody. Whole minutes only: a bucket that begins before this time may
-    /// hold what is due after it.
+    /// Minutes of the timetable before this are needed by nobody. Whole minutes only: a bucket that
+    /// begins before this time may hold what is due after it.
     fn timetable_forgotten_before(&self) -> Timestamp {
         let committed = self.ticker.committed();
-        let needed_from = committed.remembered_from.min(committed.frontier.floor().due);
-        // By the log's clock as well: this owner's may run hours ahead, and its successor needs the buckets.
+        let needed_from = committed
+            .remembered_from
+            .min(committed.frontier.floor().due);
+        // By the log's clock as well: this owner's may run hours ahead, and its successor needs the
+        // buckets.
         let needed_from = needed_from.min(self.log.time());
-        needed_from.plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX).floor_to_minute()
+        needed_from
+            .plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX)
+            .floor_to_minute()
     }
 
     /// Nobody knows whether the tick was committed: begin anew from the checkpoint.

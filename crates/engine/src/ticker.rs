@@ -1,4 +1,5 @@
-//! The ticks: which checkpoint was committed last, which is under way, and what the stores were told to forget.
+//! The ticks: which checkpoint was committed last, which is under way, and what the stores were
+//! told to forget.
 
 use minutehand_model::{Checkpoint, LogOffset, Timestamp};
 
@@ -60,11 +61,24 @@ impl Ticker {
     /// A tick with this checkpoint is sent.
     pub(crate) fn send(&mut self, request: RequestId, checkpoint: Checkpoint) {
         let before = &self.committed;
-        assert_eq!(checkpoint.tick, before.tick + 1, "ticks are numbered without a gap");
+        assert_eq!(
+            checkpoint.tick,
+            before.tick + 1,
+            "ticks are numbered without a gap"
+        );
         assert!(checkpoint.applied >= before.applied, "A never goes back");
-        assert!(checkpoint.replay_from >= before.replay_from, "R never goes back");
-        assert!(checkpoint.replay_from <= checkpoint.applied, "R lies at or below A");
-        assert!(checkpoint.frontier.head >= before.frontier.head, "F never goes back");
+        assert!(
+            checkpoint.replay_from >= before.replay_from,
+            "R never goes back"
+        );
+        assert!(
+            checkpoint.replay_from <= checkpoint.applied,
+            "R lies at or below A"
+        );
+        assert!(
+            checkpoint.frontier.head >= before.frontier.head,
+            "F never goes back"
+        );
         self.sending.start(request);
         self.in_flight = Some(checkpoint);
     }
@@ -91,13 +105,16 @@ impl Ticker {
 
     /// The tick under way was committed; answers whether there was one.
     pub(crate) fn commit(&mut self, now: Timestamp) -> bool {
-        let Some(checkpoint) = self.in_flight.take() else { return false };
+        let Some(checkpoint) = self.in_flight.take() else {
+            return false;
+        };
         self.sending = Single::default();
         (self.committed, self.committed_at) = (checkpoint, now);
         true
     }
 
-    /// What the stores may be told to forget now, if it is more than they were told and some time has passed.
+    /// What the stores may be told to forget now, if it is more than they were told and some time
+    /// has passed.
     pub(crate) fn forgets_below(&mut self, now: Timestamp, interval_ms: i64) -> Option<LogOffset> {
         let below = self.committed.replay_from;
         if below <= self.forgotten_below || now.millis_since(self.forgotten_at) < interval_ms {

@@ -1,4 +1,5 @@
-//! What is on its way to the timetable: facts that wait for their block, writes under way, and writes that failed.
+//! What is on its way to the timetable: facts that wait for their block, writes under way, and
+//! writes that failed.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +47,11 @@ impl TimetableWrites {
     /// A write that failed and may be sent again, if there is room for it among `count_max`.
     pub(crate) fn take_to_resend(&mut self, now: Timestamp, count_max: usize) -> Option<Write> {
         let has_room = self.under_way.len() < count_max;
-        let index = self.failed.iter().position(|write| write.not_before <= now).filter(|_| has_room)?;
+        let index = self
+            .failed
+            .iter()
+            .position(|write| write.not_before <= now)
+            .filter(|_| has_room)?;
         Some(self.failed.remove(index))
     }
 

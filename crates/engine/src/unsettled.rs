@@ -18,20 +18,26 @@ pub(crate) struct Unsettled {
 impl Unsettled {
     /// An effect of the record at `offset` is in memory only.
     pub(crate) fn add(&mut self, offset: LogOffset) {
-        self.logs.entry(offset.generation()).or_default().add(offset.position() / CHUNK_POSITIONS);
+        self.logs
+            .entry(offset.generation())
+            .or_default()
+            .add(offset.position() / CHUNK_POSITIONS);
     }
 
     /// That effect is stored, or behind F and forgotten.
     pub(crate) fn remove(&mut self, offset: LogOffset) {
         let chunks = self.logs.get_mut(&offset.generation());
-        let was_there = chunks.is_some_and(|chunks| chunks.remove(offset.position() / CHUNK_POSITIONS));
+        let was_there =
+            chunks.is_some_and(|chunks| chunks.remove(offset.position() / CHUNK_POSITIONS));
         debug_assert!(was_there, "offset {offset} was settled twice");
     }
 
     /// A bound at or below the lowest unsettled offset; `None` when there is none.
     pub(crate) fn lowest(&self) -> Option<LogOffset> {
-        let (generation, chunk) =
-            self.logs.iter().find_map(|(generation, chunks)| Some((*generation, chunks.lowest()?)))?;
+        let (generation, chunk) = self
+            .logs
+            .iter()
+            .find_map(|(generation, chunks)| Some((*generation, chunks.lowest()?)))?;
         let bound = LogOffset::of_log(generation, chunk * CHUNK_POSITIONS);
         Some(bound.expect("a chunk begins at or below an offset in it"))
     }
@@ -64,7 +70,9 @@ impl Chunks {
     /// Whether there was something to remove.
     fn remove(&mut self, chunk: u64) -> bool {
         let index = chunk.checked_sub(self.base).map(|index| index as usize);
-        let count = index.and_then(|index| self.counts.get_mut(index)).filter(|count| **count > 0);
+        let count = index
+            .and_then(|index| self.counts.get_mut(index))
+            .filter(|count| **count > 0);
         let was_there = count.is_some();
         if let Some(count) = count {
             *count -= 1;

@@ -13,10 +13,15 @@ impl Partition {
         }
         if matches!(self.phase(), Phase::Opening | Phase::Loading) {
             // Until the timetable is loaded only answers, and retries of what failed, lead on.
-            return self.retry_at().map(|time| (time.max(self.now), WakeReason::Retry));
+            return self
+                .retry_at()
+                .map(|time| (time.max(self.now), WakeReason::Retry));
         }
-        let flush_at =
-            self.writes.pending().flush_at(self.config.flush_interval_ms).filter(|_| self.may_write_blocks());
+        let flush_at = self
+            .writes
+            .pending()
+            .flush_at(self.config.flush_interval_ms)
+            .filter(|_| self.may_write_blocks());
         let mut wakes = vec![
             (self.retry_at(), WakeReason::Retry),
             (flush_at, WakeReason::Flush),
@@ -34,8 +39,10 @@ impl Partition {
             let backfills = self.schedules.is_backfilling() && self.phase() != Phase::Replaying;
             wakes.push((backfills.then(|| self.now.plus_millis(1)), WakeReason::Busy));
         }
-        let soonest =
-            wakes.into_iter().filter_map(|(time, reason)| Some((time?, reason))).min_by_key(|wake| wake.0);
+        let soonest = wakes
+            .into_iter()
+            .filter_map(|(time, reason)| Some((time?, reason)))
+            .min_by_key(|wake| wake.0);
         soonest.map(|(time, reason)| (time.max(self.now), reason))
     }
 

@@ -19,23 +19,35 @@ struct Pair {
 }
 
 impl Pair {
-    /// The owner of a partition with one task, due at a time; so many milliseconds have passed since the beginning.
+    /// The owner of a partition with one task, due at a time; so many milliseconds have passed
+    /// since the beginning.
     fn begin(due_ms: i64) -> Pair {
         let partition = Partition::new(Config::default(), minutehand_model::PartitionId::default());
-        let mut pair = Pair { partition, ahead_ms: 0, passed_ms: 0, ticks: Vec::new(), stopped: None };
-        pair.partition.handle(pair.moment(), Input::Acquired { epoch: Epoch(1) });
+        let mut pair = Pair {
+            partition,
+            ahead_ms: 0,
+            passed_ms: 0,
+            ticks: Vec::new(),
+            stopped: None,
+        };
+        pair.partition
+            .handle(pair.moment(), Input::Acquired { epoch: Epoch(1) });
         pair.settle(due_ms);
         pair
     }
 
     fn moment(&self) -> Moment {
-        Moment { wall: at(self.passed_ms + self.ahead_ms), steady_ms: self.passed_ms }
+        Moment {
+            wall: at(self.passed_ms + self.ahead_ms),
+            steady_ms: self.passed_ms,
+        }
     }
 
     fn pass(&mut self, until_ms: i64, due_ms: i64) {
         self.passed_ms = until_ms;
         let at = self.moment().wall;
-        self.partition.handle(self.moment(), Input::LeaseConfirmed { at });
+        self.partition
+            .handle(self.moment(), Input::LeaseConfirmed { at });
         self.settle(due_ms);
     }
 
@@ -66,19 +78,43 @@ impl Pair {
                 log_end: end,
                 taken_at,
             },
-            Effect::ReadRevisions { request } => Input::Revisions { request, entries: Vec::new() },
-            Effect::ReadTimetable { request, until, .. } => {
-                Input::Page { request, page: TimetablePage { complete_until: until, ..Default::default() } }
-            }
+            Effect::ReadRevisions { request } => Input::Revisions {
+                request,
+                entries: Vec::new(),
+            },
+            Effect::ReadTimetable { request, until, .. } => Input::Page {
+                request,
+                page: TimetablePage {
+                    complete_until: until,
+                    ..Default::default()
+                },
+            },
             Effect::ReadLog { request, from, .. } => {
                 let command = Ok(Command::Create(task("task", due_ms)));
-                let record = InputRecord { offset: begin, appended_at: at(0), command };
-                let records = if from == begin { vec![record] } else { Vec::new() };
-                Input::Records { request, records, next: end, end }
+                let record = InputRecord {
+                    offset: begin,
+                    appended_at: at(0),
+                    command,
+                };
+                let records = if from == begin {
+                    vec![record]
+                } else {
+                    Vec::new()
+                };
+                Input::Records {
+                    request,
+                    records,
+                    next: end,
+                    end,
+                }
             }
             Effect::Commit { request, tick } => {
                 self.ticks.push(*tick);
-                Input::Committed { request, derived_end: None, taken_at }
+                Input::Committed {
+                    request,
+                    derived_end: None,
+                    taken_at,
+                }
             }
             Effect::Stopped { reason } => {
                 self.stopped = Some(reason);
@@ -102,10 +138,19 @@ fn a_jump_of_the_clock_fires_nothing() {
         let frontier = pair.partition.status().frontier;
         pair.ahead_ms = ahead_ms;
         pair.pass(1_001, due_ms);
-        assert!(matches!(pair.stopped, Some(StopReason::ClockOff { .. })), "{ahead_ms} ms ahead");
+        assert!(
+            matches!(pair.stopped, Some(StopReason::ClockOff { .. })),
+            "{ahead_ms} ms ahead"
+        );
         let last = pair.ticks.last().expect("one asked for the time");
-        assert_eq!((pair.published(), &last.checkpoint.frontier.gaps), (0, &frontier.gaps));
-        assert!(last.checkpoint.frontier.head <= frontier.head, "F did not go by that clock");
+        assert_eq!(
+            (pair.published(), &last.checkpoint.frontier.gaps),
+            (0, &frontier.gaps)
+        );
+        assert!(
+            last.checkpoint.frontier.head <= frontier.head,
+            "F did not go by that clock"
+        );
     }
 }
 

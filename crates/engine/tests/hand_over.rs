@@ -15,12 +15,21 @@ fn create(id: &str, due_ms: i64) -> Command {
 }
 
 fn ids(story: &Story) -> Vec<&str> {
-    story.published.iter().map(|published| published.id.as_str()).collect()
+    story
+        .published
+        .iter()
+        .map(|published| published.id.as_str())
+        .collect()
 }
 
-/// A partition in which two hundred tasks are due at once, ten in each tick, and the first tick is under way.
+/// A partition in which two hundred tasks are due at once, ten in each tick, and the first tick is
+/// under way.
 fn with_backlog() -> Story {
-    let config = Config { tick_publications_max: 10, catch_up_after_ms: 1, ..Config::default() };
+    let config = Config {
+        tick_publications_max: 10,
+        catch_up_after_ms: 1,
+        ..Config::default()
+    };
     let mut story = Story::begin_with(config).with_timetable();
     for number in 0..200 {
         story.say(0, create(&format!("due-{number}"), 1_000));
@@ -43,7 +52,11 @@ fn one_more_tick_is_sent_however_much_is_due() {
     let mut all = ids(&story);
     all.sort_unstable();
     all.dedup();
-    assert_eq!((story.published.len(), all.len()), (200, 200), "the successor publishes the rest, each once");
+    assert_eq!(
+        (story.published.len(), all.len()),
+        (200, 200),
+        "the successor publishes the rest, each once"
+    );
 }
 
 #[test]
@@ -52,17 +65,27 @@ fn commands_are_applied_until_the_last_tick() {
     story.hand_over();
     let applied = story.partition.status().applied;
     story.say(1_600, create("new", 9_000));
-    assert!(story.partition.status().applied > applied, "while the tick before the last is under way");
+    assert!(
+        story.partition.status().applied > applied,
+        "while the tick before the last is under way"
+    );
     story.commit_at_once();
     assert!(story.is_released);
 }
 
 #[test]
 fn writes_are_waited_for_as_long_as_they_may_take_and_no_longer() {
-    let config = Config { flush_interval_ms: 60_000, lease_ttl_ms: LEASE_TTL_MS, ..Config::default() };
+    let config = Config {
+        flush_interval_ms: 60_000,
+        lease_ttl_ms: LEASE_TTL_MS,
+        ..Config::default()
+    };
     for returns in [false, true] {
-        let mut story =
-            Story::begin_with(Config { persist: Persist::All, ..config.clone() }).with_timetable();
+        let mut story = Story::begin_with(Config {
+            persist: Persist::All,
+            ..config.clone()
+        })
+        .with_timetable();
         story.writes = Writes::Refused;
         story.say(0, create("near", 2_000));
         story.say(0, create("far", 20_000));
@@ -73,19 +96,29 @@ fn writes_are_waited_for_as_long_as_they_may_take_and_no_longer() {
             story.writes = Writes::Kept;
         }
         story.pass(2_500);
-        assert_eq!((story.is_released, ids(&story).len()), (returns, usize::from(!returns)));
+        assert_eq!(
+            (story.is_released, ids(&story).len()),
+            (returns, usize::from(!returns))
+        );
         story.pass(LEASE_TTL_MS);
         assert!(story.is_released);
         story.cut_log();
         story.take_over(4_000);
         story.pass(21_000);
-        assert_eq!(ids(&story), ["near", "far"], "what was not written is in the log");
+        assert_eq!(
+            ids(&story),
+            ["near", "far"],
+            "what was not written is in the log"
+        );
     }
 }
 
 #[test]
 fn a_tick_that_is_never_answered_is_not_waited_for_for_ever() {
-    let config = Config { lease_ttl_ms: LEASE_TTL_MS, ..Config::default() };
+    let config = Config {
+        lease_ttl_ms: LEASE_TTL_MS,
+        ..Config::default()
+    };
     let mut story = Story::begin_with(config).with_timetable();
     story.say(0, create("task", 1_000));
     story.commit_slowly();

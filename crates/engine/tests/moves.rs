@@ -1,5 +1,6 @@
-//! "Move it if it has not run" is decided once, by all that is known of the task: until the decision has been read back from the
-//! log, nothing runs at the old time, whatever else the log says about it.
+//! "Move it if it has not run" is decided once, by all that is known of the task: until the
+//! decision has been read back from the log, nothing runs at the old time, whatever else the log
+//! says about it.
 
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
@@ -20,18 +21,30 @@ fn create(due_ms: i64) -> Command {
 }
 
 fn cancel(due_ms: i64) -> Command {
-    Command::Cancel { key: key(), due: at(due_ms) }
+    Command::Cancel {
+        key: key(),
+        due: at(due_ms),
+    }
 }
 
 fn moves(due_ms: i64, to_ms: i64) -> Command {
-    Command::Move { key: key(), due: at(due_ms), task: due_at(to_ms) }
+    Command::Move {
+        key: key(),
+        due: at(due_ms),
+        task: due_at(to_ms),
+    }
 }
 
 fn replace(due_ms: i64, to_ms: i64) -> Command {
-    Command::Replace { key: key(), due: at(due_ms), task: due_at(to_ms) }
+    Command::Replace {
+        key: key(),
+        due: at(due_ms),
+        task: due_at(to_ms),
+    }
 }
 
-/// The due times of what ran by the end of two minutes, when a first owner finds these commands after twenty-five seconds.
+/// The due times of what ran by the end of two minutes, when a first owner finds these commands
+/// after twenty-five seconds.
 fn ran_of_backlog(commands: Vec<Command>) -> Vec<i64> {
     let mut story = Story::begin();
     for command in commands {
@@ -50,7 +63,10 @@ fn ran(mut story: Story) -> Vec<i64> {
 
 #[test]
 fn a_move_runs_the_task_at_the_new_time_only() {
-    assert_eq!(ran_of_backlog(vec![create(20_000), moves(20_000, 30_000)]), [30_000]);
+    assert_eq!(
+        ran_of_backlog(vec![create(20_000), moves(20_000, 30_000)]),
+        [30_000]
+    );
     let mut story = Story::begin();
     story.say(0, create(20_000));
     story.say(1_000, moves(20_000, 30_000));
@@ -59,13 +75,23 @@ fn a_move_runs_the_task_at_the_new_time_only() {
 
 #[test]
 fn a_moving_task_replaced_and_recreated_skips_its_old_time() {
-    let again = vec![create(20_000), moves(20_000, 30_000), replace(20_000, 60_000), create(20_000)];
+    let again = vec![
+        create(20_000),
+        moves(20_000, 30_000),
+        replace(20_000, 60_000),
+        create(20_000),
+    ];
     assert_eq!(ran_of_backlog(again), [30_000, 60_000]);
 }
 
 #[test]
 fn a_moving_task_cancelled_and_recreated_skips_its_old_time() {
-    let again = vec![create(20_000), moves(20_000, 30_000), cancel(20_000), create(20_000)];
+    let again = vec![
+        create(20_000),
+        moves(20_000, 30_000),
+        cancel(20_000),
+        create(20_000),
+    ];
     assert_eq!(ran_of_backlog(again), [30_000]);
 }
 
@@ -162,7 +188,8 @@ fn a_successor_decides_its_predecessors_open_questions() {
     assert_eq!(ran(story), [20_000]);
 }
 
-/// What the record held is lost, so the task runs where it was; what is due with it and after it is not kept from running.
+/// What the record held is lost, so the task runs where it was; what is due with it and after it is
+/// not kept from running.
 #[test]
 fn a_decision_that_cannot_be_read_back_holds_nothing_for_longer() {
     let mut story = Story::begin();

@@ -1,4 +1,5 @@
-//! Where everything is to be persisted, the timetable gets what is near as well; nothing else about tasks changes.
+//! Where everything is to be persisted, the timetable gets what is near as well; nothing else about
+//! tasks changes.
 
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
@@ -12,7 +13,10 @@ fn create(id: &str, due_ms: i64) -> Command {
 }
 
 fn cancel(id: &str, due_ms: i64) -> Command {
-    Command::Cancel { key: key(id), due: at(due_ms) }
+    Command::Cancel {
+        key: key(id),
+        due: at(due_ms),
+    }
 }
 
 fn key(id: &str) -> TaskKey {
@@ -20,7 +24,11 @@ fn key(id: &str) -> TaskKey {
 }
 
 fn begin_with(config: Config) -> Story {
-    Story::begin_with(Config { persist: Persist::All, ..config }).with_timetable()
+    Story::begin_with(Config {
+        persist: Persist::All,
+        ..config
+    })
+    .with_timetable()
 }
 
 fn begin() -> Story {
@@ -28,14 +36,19 @@ fn begin() -> Story {
 }
 
 fn ids(story: &Story) -> Vec<&str> {
-    story.published.iter().map(|published| published.id.as_str()).collect()
+    story
+        .published
+        .iter()
+        .map(|published| published.id.as_str())
+        .collect()
 }
 
 /// How often the timetable says that the task runs, and that it does not.
 fn stored(story: &Story, id: &str) -> (usize, usize) {
     let said = |runs: bool| {
-        let is_wanted =
-            |entry: &&TimetableEntry| entry.key == key(id) && matches!(entry.fact, Fact::Runs(_)) == runs;
+        let is_wanted = |entry: &&TimetableEntry| {
+            entry.key == key(id) && matches!(entry.fact, Fact::Runs(_)) == runs
+        };
         story.entries().filter(is_wanted).count()
     };
     (said(true), said(false))
@@ -44,14 +57,25 @@ fn stored(story: &Story, id: &str) -> (usize, usize) {
 #[test]
 fn near_tasks_are_stored_only_when_all_is_persisted() {
     for persist in Persist::ALL {
-        let config = Config { persist: *persist, ..Config::default() };
+        let config = Config {
+            persist: *persist,
+            ..Config::default()
+        };
         let mut story = Story::begin_with(config).with_timetable();
         story.say(0, create("near", 10_000));
         story.say(0, cancel("near", 10_000));
         story.say(100, create("far", 200_000));
         story.pass(2_000);
-        let expected = if *persist == Persist::All { (1, 1) } else { (0, 0) };
-        assert_eq!((stored(&story, "near"), stored(&story, "far")), (expected, (1, 0)), "{persist}");
+        let expected = if *persist == Persist::All {
+            (1, 1)
+        } else {
+            (0, 0)
+        };
+        assert_eq!(
+            (stored(&story, "near"), stored(&story, "far")),
+            (expected, (1, 0)),
+            "{persist}"
+        );
     }
 }
 
@@ -82,7 +106,11 @@ fn a_successor_remembers_what_has_run_from_the_timetable() {
     story.pass(40_000);
     assert_eq!(ids(&story), ["once"]);
     story.say(41_000, create("cancelled", 20_000));
-    assert_eq!(ids(&story), ["once", "cancelled"], "after a void it is a new task, and late");
+    assert_eq!(
+        ids(&story),
+        ["once", "cancelled"],
+        "after a void it is a new task, and late"
+    );
 }
 
 #[test]
@@ -101,7 +129,8 @@ fn r_waits_for_a_write_that_fails_and_goes_on_when_it_is_done() {
     assert_eq!(ids(&story), ["task"]);
 }
 
-/// Its task is gone when the store takes writes again: an entry could only say that it does not run, and a repetition would.
+/// Its task is gone when the store takes writes again: an entry could only say that it does not
+/// run, and a repetition would.
 #[test]
 fn what_has_run_before_it_could_be_written_is_left_to_the_log() {
     let mut story = begin();
@@ -111,15 +140,24 @@ fn what_has_run_before_it_could_be_written_is_left_to_the_log() {
     story.writes = Writes::Kept;
     story.pass(24_000);
     assert_eq!(stored(&story, "task"), (0, 0));
-    assert_eq!(story.cut_log(), 0, "a successor learns from the log that it has run");
+    assert_eq!(
+        story.cut_log(),
+        0,
+        "a successor learns from the log that it has run"
+    );
     story.take_over(25_000);
     story.say(26_000, create("task", 20_000));
     story.pass(100_000);
     assert_eq!(ids(&story), ["task"]);
-    assert_eq!(story.cut_log(), 2, "and the log may forget it when its dedupe window has ended");
+    assert_eq!(
+        story.cut_log(),
+        2,
+        "and the log may forget it when its dedupe window has ended"
+    );
 }
 
-/// Owners look through the timetable for what is due within the dedupe window; this was due before and came within it.
+/// Owners look through the timetable for what is due within the dedupe window; this was due before
+/// and came within it.
 #[test]
 fn what_the_log_took_after_its_time_is_remembered_from_the_log() {
     let mut story = begin();
@@ -128,7 +166,11 @@ fn what_the_log_took_after_its_time_is_remembered_from_the_log() {
     story.commit_slowly();
     story.say(65_000, create("late", 59_000));
     story.pass(68_000);
-    assert_eq!(ids(&story), ["first"], "F stands, and what is late waits like the rest");
+    assert_eq!(
+        ids(&story),
+        ["first"],
+        "F stands, and what is late waits like the rest"
+    );
     story.commit_at_once();
     story.pass(72_000);
     assert_eq!(ids(&story), ["first", "late"]);
@@ -144,15 +186,24 @@ fn what_the_log_took_after_its_time_is_remembered_from_the_log() {
 
 #[test]
 fn a_task_due_before_its_block_is_written_and_run_once() {
-    let mut story = begin_with(Config { flush_interval_ms: 10_000, ..Config::default() });
+    let mut story = begin_with(Config {
+        flush_interval_ms: 10_000,
+        ..Config::default()
+    });
     story.say(0, create("task", 35_000));
     story.pass(9_000);
-    assert_eq!((story.partition.status().near_tasks, stored(&story, "task")), (1, (0, 0)));
+    assert_eq!(
+        (story.partition.status().near_tasks, stored(&story, "task")),
+        (1, (0, 0))
+    );
     story.pass(12_000);
     assert_eq!((story.cut_log(), stored(&story, "task")), (1, (1, 0)));
     story.take_over(13_000);
     story.pass(40_000);
-    assert_eq!((ids(&story), stored(&story, "task")), (vec!["task"], (1, 0)));
+    assert_eq!(
+        (ids(&story), stored(&story, "task")),
+        (vec!["task"], (1, 0))
+    );
 }
 
 /// A block is found by its first due time: one of both would have been read before it was written.
@@ -172,7 +223,13 @@ fn a_task_that_is_near_and_waits_for_its_block_is_counted_once() {
     let mut story = begin();
     story.say(0, create("near", 20_000));
     story.say(0, create("far", 50_000));
-    let count = |story: &Story| story.partition.loads(at(0), at(60_000)).values().sum::<u64>();
+    let count = |story: &Story| {
+        story
+            .partition
+            .loads(at(0), at(60_000))
+            .values()
+            .sum::<u64>()
+    };
     assert_eq!(count(&story), 2);
     assert_eq!(story.partition.list(None, at(60_000), 10).len(), 2);
     story.pass(2_000);
@@ -191,13 +248,20 @@ fn a_finished_task_is_forgotten_without_its_writes_answer() {
     story.say(61_000, create("other", 61_500));
     story.pass(80_000);
     story.say(81_000, create("task", 5_000));
-    assert_eq!(ids(&story), ["task", "other", "task"], "nothing keeps it in mind for longer");
+    assert_eq!(
+        ids(&story),
+        ["task", "other", "task"],
+        "nothing keeps it in mind for longer"
+    );
 }
 
 #[test]
 fn a_finished_task_does_not_wait_for_a_store_that_is_away() {
     const MANY: usize = 20_000;
-    let mut story = begin_with(Config { block_writes_max: 1, ..Config::default() });
+    let mut story = begin_with(Config {
+        block_writes_max: 1,
+        ..Config::default()
+    });
     story.writes = Writes::Unanswered;
     story.say(0, create("first", 10_000));
     story.pass(2_000);
@@ -212,5 +276,8 @@ fn a_finished_task_does_not_wait_for_a_store_that_is_away() {
     story.pass(12_000);
     add(&mut story, 13_000, 30_000);
     let pending = story.partition.status().pending_entries;
-    assert!((MANY..MANY + 10).contains(&pending), "{pending} wait for the store");
+    assert!(
+        (MANY..MANY + 10).contains(&pending),
+        "{pending} wait for the store"
+    );
 }

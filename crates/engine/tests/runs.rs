@@ -1,12 +1,13 @@
-//! Runs of schedules in progress: what waits for them, how they end, how they are stopped, and what becomes of what is held.
+//! Runs of schedules in progress: what waits for them, how they end, how they are stopped, and what
+//! becomes of what is held.
 
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
 use minutehand_model::limits::DELETED_SCHEDULES_MAX;
 use minutehand_model::{
-    Command, MisfirePolicy, OutcomeKind, OverlapPolicy, QueueName, Revision, RunCause, ScheduleDefinition,
-    ScheduleEventKind as Kind, ScheduleId, Task, TaskKey,
+    Command, MisfirePolicy, OutcomeKind, OverlapPolicy, QueueName, Revision, RunCause,
+    ScheduleDefinition, ScheduleEventKind as Kind, ScheduleId, Task, TaskKey,
 };
 use support::{Story, at, completed, ended, every_ten_seconds, namespace, revision, schedule_id};
 
@@ -19,15 +20,27 @@ fn begin(definition: ScheduleDefinition) -> Story {
 }
 
 fn with_overlap(overlap: OverlapPolicy) -> ScheduleDefinition {
-    ScheduleDefinition { overlap, ..every_ten_seconds() }
+    ScheduleDefinition {
+        overlap,
+        ..every_ten_seconds()
+    }
 }
 
 fn trigger(overlap: Option<OverlapPolicy>) -> Command {
-    Command::Trigger { namespace: namespace(), schedule: schedule_id(), overlap }
+    Command::Trigger {
+        namespace: namespace(),
+        schedule: schedule_id(),
+        overlap,
+    }
 }
 
 fn backfill(from_ms: i64, to_ms: i64) -> Command {
-    Command::Backfill { namespace: namespace(), schedule: schedule_id(), from: at(from_ms), to: at(to_ms) }
+    Command::Backfill {
+        namespace: namespace(),
+        schedule: schedule_id(),
+        from: at(from_ms),
+        to: at(to_ms),
+    }
 }
 
 fn key(cause: RunCause, nominal_ms: i64) -> TaskKey {
@@ -60,7 +73,10 @@ fn retry(nominal_ms: i64, first_due_ms: i64, due_ms: i64) -> Command {
 #[test]
 fn what_waits_starts_when_a_failure_pause_ends() {
     for overlap in [OverlapPolicy::BufferOne, OverlapPolicy::BufferAll] {
-        let definition = ScheduleDefinition { pause_on_failure: true, ..with_overlap(overlap) };
+        let definition = ScheduleDefinition {
+            pause_on_failure: true,
+            ..with_overlap(overlap)
+        };
         let mut story = begin(definition.clone());
         story.pass(21_000);
         story.say(22_000, completed(10_000, OutcomeKind::Dead));
@@ -69,7 +85,11 @@ fn what_waits_starts_when_a_failure_pause_ends() {
         assert_eq!(story.schedule().next, None, "{overlap}");
         story.outage(36_000);
         story.say(37_000, revision(2, Some(definition), false));
-        assert_eq!(story.nominals(), [10_000, 20_000], "{overlap}: what waited has its turn");
+        assert_eq!(
+            story.nominals(),
+            [10_000, 20_000],
+            "{overlap}: what waited has its turn"
+        );
         story.say(38_000, completed(20_000, OutcomeKind::Succeeded));
         story.pass(41_000);
         assert_eq!(story.nominals(), [10_000, 20_000, 40_000], "{overlap}");
@@ -81,33 +101,56 @@ fn all_that_waits_starts_once_runs_may_be_side_by_side() {
     let mut story = begin(with_overlap(OverlapPolicy::BufferAll));
     story.pass(51_000);
     assert_eq!(story.nominals(), [10_000]);
-    story.say(52_000, revision(2, Some(with_overlap(OverlapPolicy::AllowAll)), false));
+    story.say(
+        52_000,
+        revision(2, Some(with_overlap(OverlapPolicy::AllowAll)), false),
+    );
     story.pass(61_000);
-    assert_eq!(story.nominals(), [10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+    assert_eq!(
+        story.nominals(),
+        [10_000, 20_000, 30_000, 40_000, 50_000, 60_000]
+    );
 }
 
 #[test]
 fn a_stop_request_names_the_run_that_it_means() {
-    let jittered = ScheduleDefinition { jitter_ms: 5_000, ..with_overlap(OverlapPolicy::TerminateOther) };
+    let jittered = ScheduleDefinition {
+        jitter_ms: 5_000,
+        ..with_overlap(OverlapPolicy::TerminateOther)
+    };
     let mut story = begin(jittered.clone());
     story.pass(18_000);
     let due_ms = story.published[0].at_ms;
     assert_ne!(due_ms, 10_000, "the jitter of this schedule is not 0");
     let other = QueueName::parse("elsewhere").unwrap();
-    let action = minutehand_model::ActionTemplate { queue: other, ..jittered.action.clone() };
-    story.say(19_000, revision(2, Some(ScheduleDefinition { action, ..jittered }), false));
+    let action = minutehand_model::ActionTemplate {
+        queue: other,
+        ..jittered.action.clone()
+    };
+    story.say(
+        19_000,
+        revision(2, Some(ScheduleDefinition { action, ..jittered }), false),
+    );
     story.pass(29_000);
     assert_eq!(story.stops.len(), 1);
     let stop = &story.stops[0];
-    assert_eq!((stop.key, stop.due, stop.kill), (key(RunCause::Calendar, 10_000), at(due_ms), true));
-    assert_eq!(stop.queue.as_str(), "reports", "where the run is, not where the next one goes");
+    assert_eq!(
+        (stop.key, stop.due, stop.kill),
+        (key(RunCause::Calendar, 10_000), at(due_ms), true)
+    );
+    assert_eq!(
+        stop.queue.as_str(),
+        "reports",
+        "where the run is, not where the next one goes"
+    );
 }
 
 #[test]
 fn runs_by_request_are_stopped_as_well() {
-    for (command, cause, nominal_ms) in
-        [(trigger(None), RunCause::Trigger, 3_000), (backfill(-10_000, -10_000), RunCause::Backfill, -10_000)]
-    {
+    for (command, cause, nominal_ms) in [
+        (trigger(None), RunCause::Trigger, 3_000),
+        (backfill(-10_000, -10_000), RunCause::Backfill, -10_000),
+    ] {
         let mut story = begin(with_overlap(OverlapPolicy::CancelOther));
         story.say(3_000, command);
         story.pass(11_000);
@@ -118,21 +161,33 @@ fn runs_by_request_are_stopped_as_well() {
             (key(cause, nominal_ms), at(due_ms)),
             "{cause:?}"
         );
-        story.say(12_000, ended(cause, nominal_ms, Some(due_ms), OutcomeKind::Cancelled));
+        story.say(
+            12_000,
+            ended(cause, nominal_ms, Some(due_ms), OutcomeKind::Cancelled),
+        );
         assert_eq!(story.nominals(), [nominal_ms, 10_000], "{cause:?}");
-        assert!(story.events().contains(&Kind::Cancelled), "{cause:?}: not told as a success");
+        assert!(
+            story.events().contains(&Kind::Cancelled),
+            "{cause:?}: not told as a success"
+        );
     }
 }
 
 #[test]
 fn a_run_of_which_nothing_is_heard_is_killed_and_given_up() {
-    let definition = ScheduleDefinition { run_timeout_ms: Some(25_000), ..with_overlap(OverlapPolicy::Skip) };
+    let definition = ScheduleDefinition {
+        run_timeout_ms: Some(25_000),
+        ..with_overlap(OverlapPolicy::Skip)
+    };
     let mut story = begin(definition);
     story.pass(31_000);
     story.outage(36_000);
     assert_eq!(story.nominals(), [10_000]);
     let stop = story.stops.last().expect("it is killed");
-    assert_eq!((stop.key, stop.due, stop.kill), (key(RunCause::Calendar, 10_000), at(10_000), true));
+    assert_eq!(
+        (stop.key, stop.due, stop.kill),
+        (key(RunCause::Calendar, 10_000), at(10_000), true)
+    );
     assert!(story.events().contains(&Kind::TimedOut));
     story.pass(41_000);
     assert_eq!(story.nominals(), [10_000, 40_000]);
@@ -147,7 +202,10 @@ fn a_run_of_which_nothing_is_heard_is_killed_and_given_up() {
 
 #[test]
 fn a_retry_gives_a_run_time_from_its_own_due_time_on() {
-    let definition = ScheduleDefinition { run_timeout_ms: Some(25_000), ..with_overlap(OverlapPolicy::Skip) };
+    let definition = ScheduleDefinition {
+        run_timeout_ms: Some(25_000),
+        ..with_overlap(OverlapPolicy::Skip)
+    };
     let mut story = begin(definition);
     story.say(12_000, retry(10_000, 10_000, 50_000));
     story.pass(74_000);
@@ -158,7 +216,10 @@ fn a_retry_gives_a_run_time_from_its_own_due_time_on() {
 
 #[test]
 fn a_lost_end_is_told_as_such_and_lets_the_next_run() {
-    for (kind, told) in [(OutcomeKind::Lost, Kind::Lost), (OutcomeKind::Expired, Kind::Expired)] {
+    for (kind, told) in [
+        (OutcomeKind::Lost, Kind::Lost),
+        (OutcomeKind::Expired, Kind::Expired),
+    ] {
         let mut story = begin(with_overlap(OverlapPolicy::Skip));
         story.say(15_000, completed(10_000, kind));
         story.pass(21_000);
@@ -169,10 +230,20 @@ fn a_lost_end_is_told_as_such_and_lets_the_next_run() {
 
 #[test]
 fn a_run_ends_when_its_waiting_retry_is_cancelled() {
-    for overlap in [OverlapPolicy::Skip, OverlapPolicy::BufferAll, OverlapPolicy::CancelOther] {
+    for overlap in [
+        OverlapPolicy::Skip,
+        OverlapPolicy::BufferAll,
+        OverlapPolicy::CancelOther,
+    ] {
         let mut story = begin(with_overlap(overlap));
         story.say(11_000, retry(10_000, 10_000, 3_600_000));
-        story.say(12_000, Command::Cancel { key: key(RunCause::Calendar, 10_000), due: at(3_600_000) });
+        story.say(
+            12_000,
+            Command::Cancel {
+                key: key(RunCause::Calendar, 10_000),
+                due: at(3_600_000),
+            },
+        );
         story.pass(21_000);
         assert_eq!(story.nominals(), [10_000, 20_000], "{overlap}");
     }
@@ -182,8 +253,20 @@ fn a_run_ends_when_its_waiting_retry_is_cancelled() {
 fn a_cancel_that_comes_too_late_ends_no_run() {
     let mut story = begin(with_overlap(OverlapPolicy::Skip));
     story.say(11_000, retry(10_000, 10_000, 13_000));
-    story.say(14_000, Command::Cancel { key: key(RunCause::Calendar, 10_000), due: at(13_000) });
-    story.say(15_000, Command::Cancel { key: key(RunCause::Calendar, 10_000), due: at(16_000) });
+    story.say(
+        14_000,
+        Command::Cancel {
+            key: key(RunCause::Calendar, 10_000),
+            due: at(13_000),
+        },
+    );
+    story.say(
+        15_000,
+        Command::Cancel {
+            key: key(RunCause::Calendar, 10_000),
+            due: at(16_000),
+        },
+    );
     story.pass(21_000);
     assert_eq!(story.nominals(), [10_000, 10_000], "the retry runs");
 }
@@ -222,7 +305,12 @@ fn a_request_to_stop_is_repeated_until_the_run_has_ended() {
     story.pass(400_000);
     let asked = story.stops.len();
     assert!((4..20).contains(&asked), "ever more rarely: {asked}");
-    assert!(story.stops.iter().all(|stop| stop.key == key(RunCause::Calendar, 10_000) && !stop.kill));
+    assert!(
+        story
+            .stops
+            .iter()
+            .all(|stop| stop.key == key(RunCause::Calendar, 10_000) && !stop.kill)
+    );
     story.say(401_000, completed(10_000, OutcomeKind::Cancelled));
     story.pass(409_000);
     assert_eq!(story.stops.len(), asked);
@@ -230,7 +318,10 @@ fn a_request_to_stop_is_repeated_until_the_run_has_ended() {
 
 #[test]
 fn what_is_created_again_begins_anew() {
-    let definition = || ScheduleDefinition { runs_max: Some(1), ..with_overlap(OverlapPolicy::Skip) };
+    let definition = || ScheduleDefinition {
+        runs_max: Some(1),
+        ..with_overlap(OverlapPolicy::Skip)
+    };
     let mut story = begin(definition());
     story.pass(25_000);
     assert_eq!(story.nominals(), [10_000]);
@@ -241,12 +332,19 @@ fn what_is_created_again_begins_anew() {
     story.pass(31_000);
     assert_eq!(story.nominals(), [10_000, 30_000]);
     story.outage(35_000);
-    assert_eq!(story.schedule().state.runs_started, 1, "a successor knows which life it is");
+    assert_eq!(
+        story.schedule().state.runs_started,
+        1,
+        "a successor knows which life it is"
+    );
 }
 
 #[test]
 fn what_the_jitter_holds_does_not_run_after_deletion() {
-    let definition = ScheduleDefinition { jitter_ms: 9_000, ..every_ten_seconds() };
+    let definition = ScheduleDefinition {
+        jitter_ms: 9_000,
+        ..every_ten_seconds()
+    };
     let mut story = begin(definition);
     let (nominal, due) = story.schedule().next.expect("it runs next");
     let between_ms = nominal.millis_since(at(0)) + 1;
@@ -258,7 +356,10 @@ fn what_the_jitter_holds_does_not_run_after_deletion() {
 
 #[test]
 fn what_the_jitter_holds_rests_with_the_schedule() {
-    let definition = || ScheduleDefinition { jitter_ms: 9_000, ..every_ten_seconds() };
+    let definition = || ScheduleDefinition {
+        jitter_ms: 9_000,
+        ..every_ten_seconds()
+    };
     let mut story = begin(definition());
     let (nominal, due) = story.schedule().next.expect("it runs next");
     let (nominal_ms, due_ms) = (nominal.millis_since(at(0)), due.millis_since(at(0)));
@@ -275,8 +376,11 @@ fn what_the_jitter_holds_rests_with_the_schedule() {
     story.pass(second_due_ms);
     assert_eq!(story.nominals(), [second_ms]);
     // Paused between them, and resumed before it is due: owed once.
-    let (third_ms, third_due_ms) =
-        story.schedule().next.map(|(n, d)| (n.millis_since(at(0)), d.millis_since(at(0)))).unwrap();
+    let (third_ms, third_due_ms) = story
+        .schedule()
+        .next
+        .map(|(n, d)| (n.millis_since(at(0)), d.millis_since(at(0))))
+        .unwrap();
     story.say(third_ms + 1, revision(6, Some(definition()), true));
     story.say(third_ms + 2, revision(7, Some(definition()), false));
     story.pass(third_due_ms);
@@ -293,8 +397,15 @@ fn what_waits_rests_with_the_schedule() {
     story.pass(24_000);
     assert_eq!(story.nominals(), [10_000], "it is paused");
     story.say(24_500, trigger(None));
-    assert_eq!(story.nominals(), [10_000, 24_500], "what is asked for now runs now");
-    story.say(25_000, ended(RunCause::Trigger, 24_500, None, OutcomeKind::Succeeded));
+    assert_eq!(
+        story.nominals(),
+        [10_000, 24_500],
+        "what is asked for now runs now"
+    );
+    story.say(
+        25_000,
+        ended(RunCause::Trigger, 24_500, None, OutcomeKind::Succeeded),
+    );
     assert_eq!(story.nominals(), [10_000, 24_500]);
     story.say(26_000, revision(3, Some(definition()), false));
     assert_eq!(story.nominals(), [10_000, 24_500, 20_000]);
@@ -303,12 +414,23 @@ fn what_waits_rests_with_the_schedule() {
 #[test]
 fn nothing_runs_after_the_end_of_the_schedule() {
     let end = Some(at(50_000));
-    let jittered = ScheduleDefinition { end, jitter_ms: 9_999, ..every_ten_seconds() };
+    let jittered = ScheduleDefinition {
+        end,
+        jitter_ms: 9_999,
+        ..every_ten_seconds()
+    };
     let mut story = begin(jittered);
     story.pass(90_000);
-    assert!(story.published.iter().all(|run| run.at_ms <= 50_000), "{:?}", story.published);
+    assert!(
+        story.published.iter().all(|run| run.at_ms <= 50_000),
+        "{:?}",
+        story.published
+    );
     assert_eq!(story.published.len(), 5);
-    let buffered = ScheduleDefinition { end, ..with_overlap(OverlapPolicy::BufferAll) };
+    let buffered = ScheduleDefinition {
+        end,
+        ..with_overlap(OverlapPolicy::BufferAll)
+    };
     let mut story = begin(buffered);
     story.say(55_000, completed(10_000, OutcomeKind::Succeeded));
     story.pass(90_000);
@@ -320,17 +442,32 @@ fn nothing_runs_after_the_end_of_the_schedule() {
 fn a_backfill_rests_with_the_schedule_and_can_be_stopped() {
     let mut story = begin(with_overlap(OverlapPolicy::Skip));
     story.say(1_000, backfill(-50_000, -10_000));
-    story.say(1_100, revision(2, Some(with_overlap(OverlapPolicy::Skip)), true));
-    story.say(1_200, ended(RunCause::Backfill, -50_000, None, OutcomeKind::Succeeded));
+    story.say(
+        1_100,
+        revision(2, Some(with_overlap(OverlapPolicy::Skip)), true),
+    );
+    story.say(
+        1_200,
+        ended(RunCause::Backfill, -50_000, None, OutcomeKind::Succeeded),
+    );
     story.pass(5_000);
     assert_eq!(story.nominals(), [-50_000]);
-    story.say(5_500, revision(3, Some(with_overlap(OverlapPolicy::Skip)), false));
+    story.say(
+        5_500,
+        revision(3, Some(with_overlap(OverlapPolicy::Skip)), false),
+    );
     assert_eq!(story.nominals(), [-50_000, -40_000]);
     let waiting = story.schedule().state.backfills[0];
-    let stop =
-        Command::StopBackfill { namespace: namespace(), schedule: schedule_id(), backfill: waiting.offset };
+    let stop = Command::StopBackfill {
+        namespace: namespace(),
+        schedule: schedule_id(),
+        backfill: waiting.offset,
+    };
     story.say(6_000, stop);
-    story.say(6_500, ended(RunCause::Backfill, -40_000, None, OutcomeKind::Succeeded));
+    story.say(
+        6_500,
+        ended(RunCause::Backfill, -40_000, None, OutcomeKind::Succeeded),
+    );
     story.pass(9_000);
     assert_eq!(story.nominals(), [-50_000, -40_000]);
     assert!(story.schedule().state.backfills.is_empty());
@@ -345,7 +482,10 @@ fn equal_backfills_at_once_are_one() {
     story.say(1_000, backfill(-50_000, -20_000));
     for (at_ms, nominal_ms) in (2_000..).zip([-30_000, -20_000, -10_000, -50_000, -40_000]) {
         assert_eq!(story.nominals().last(), Some(&nominal_ms));
-        story.say(at_ms, ended(RunCause::Backfill, nominal_ms, None, OutcomeKind::Succeeded));
+        story.say(
+            at_ms,
+            ended(RunCause::Backfill, nominal_ms, None, OutcomeKind::Succeeded),
+        );
     }
     story.pass(9_000);
     assert_eq!(story.published.len(), 5);
@@ -367,7 +507,10 @@ fn a_triggers_own_policy_counts_where_all_may_run() {
     story.say(1_000, trigger(Some(OverlapPolicy::Skip)));
     story.say(2_000, trigger(Some(OverlapPolicy::Skip)));
     assert_eq!(story.nominals(), [1_000]);
-    story.say(3_000, ended(RunCause::Trigger, 1_000, None, OutcomeKind::Succeeded));
+    story.say(
+        3_000,
+        ended(RunCause::Trigger, 1_000, None, OutcomeKind::Succeeded),
+    );
     story.say(4_000, trigger(Some(OverlapPolicy::Skip)));
     story.pass(11_000);
     assert_eq!(story.nominals(), [1_000, 4_000, 10_000]);
@@ -375,17 +518,26 @@ fn a_triggers_own_policy_counts_where_all_may_run() {
 
 #[test]
 fn a_trigger_waits_by_its_own_policy_where_all_may_run() {
-    for (overlap, asks) in
-        [(OverlapPolicy::BufferOne, 0), (OverlapPolicy::BufferAll, 0), (OverlapPolicy::CancelOther, 1)]
-    {
+    for (overlap, asks) in [
+        (OverlapPolicy::BufferOne, 0),
+        (OverlapPolicy::BufferAll, 0),
+        (OverlapPolicy::CancelOther, 1),
+    ] {
         let mut story = begin(every_ten_seconds());
         story.say(1_000, trigger(Some(overlap)));
         story.say(2_000, trigger(Some(overlap)));
         story.outage(9_000);
         story.pass(11_000);
-        assert_eq!(story.nominals(), [1_000, 10_000], "{overlap}: it waits, and the calendar does not");
+        assert_eq!(
+            story.nominals(),
+            [1_000, 10_000],
+            "{overlap}: it waits, and the calendar does not"
+        );
         assert_eq!(story.stops.len(), asks, "{overlap}");
-        story.say(12_000, ended(RunCause::Trigger, 1_000, None, OutcomeKind::Succeeded));
+        story.say(
+            12_000,
+            ended(RunCause::Trigger, 1_000, None, OutcomeKind::Succeeded),
+        );
         assert_eq!(story.nominals(), [1_000, 10_000, 2_000], "{overlap}");
     }
 }
@@ -409,25 +561,48 @@ fn a_run_that_was_asked_to_stop_pauses_nothing() {
     };
     let mut story = begin(definition);
     story.pass(36_000);
-    assert_eq!(story.nominals(), [10_000, 30_000], "what waited for the one that was given up has its turn");
+    assert_eq!(
+        story.nominals(),
+        [10_000, 30_000],
+        "what waited for the one that was given up has its turn"
+    );
 }
 
 #[test]
 fn runs_can_be_forgotten_on_request() {
     let mut story = begin(with_overlap(OverlapPolicy::Skip));
     story.pass(15_000);
-    story.say(16_000, Command::ForgetRuns { namespace: namespace(), schedule: schedule_id() });
+    story.say(
+        16_000,
+        Command::ForgetRuns {
+            namespace: namespace(),
+            schedule: schedule_id(),
+        },
+    );
     story.pass(21_000);
     assert_eq!(story.nominals(), [10_000, 20_000]);
 }
 
 #[test]
 fn what_came_before_the_creation_was_applied_is_owed() {
-    let misfire = MisfirePolicy { grace_ms: 1_000, ..MisfirePolicy::default() };
+    let misfire = MisfirePolicy {
+        grace_ms: 1_000,
+        ..MisfirePolicy::default()
+    };
     let mut story = Story::begin();
     story.pass(1_000);
     story.go_blind();
-    story.append(5_000, revision(1, Some(ScheduleDefinition { misfire, ..every_ten_seconds() }), false));
+    story.append(
+        5_000,
+        revision(
+            1,
+            Some(ScheduleDefinition {
+                misfire,
+                ..every_ten_seconds()
+            }),
+            false,
+        ),
+    );
     story.pass(31_500);
     story.see_in_pages(10);
     story.pass(32_000);
@@ -438,7 +613,10 @@ fn what_came_before_the_creation_was_applied_is_owed() {
 
 #[test]
 fn what_is_owed_late_is_known_to_a_successor() {
-    let config = minutehand_engine::Config { tick_publications_max: 1, ..Default::default() };
+    let config = minutehand_engine::Config {
+        tick_publications_max: 1,
+        ..Default::default()
+    };
     let mut story = Story::begin_with(config);
     story.pass(1_000);
     story.go_blind();
@@ -446,11 +624,18 @@ fn what_is_owed_late_is_known_to_a_successor() {
     story.pass(61_500);
     story.commit_slowly();
     story.see_in_pages(10);
-    assert_eq!(story.nominals(), [10_000], "the first of six is out, and its answer is under way");
+    assert_eq!(
+        story.nominals(),
+        [10_000],
+        "the first of six is out, and its answer is under way"
+    );
     story.take_over(62_000);
     story.commit_at_once();
     story.pass(63_000);
-    assert_eq!(story.nominals(), [10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+    assert_eq!(
+        story.nominals(),
+        [10_000, 20_000, 30_000, 40_000, 50_000, 60_000]
+    );
 }
 
 #[test]
@@ -464,13 +649,19 @@ fn a_clock_that_was_ahead_keeps_no_new_schedule_waiting() {
     story.pass(21_000);
     assert_eq!(story.nominals(), [10_000, 20_000]);
     story.outage(31_000);
-    assert_eq!(story.nominals(), [10_000, 20_000, 30_000], "a successor knows from when on it rules");
+    assert_eq!(
+        story.nominals(),
+        [10_000, 20_000, 30_000],
+        "a successor knows from when on it rules"
+    );
 }
 
 #[test]
 fn a_clock_that_was_ahead_keeps_no_run_from_being_given_up() {
-    let definition =
-        ScheduleDefinition { run_timeout_ms: Some(60 * SECOND_MS), ..with_overlap(OverlapPolicy::Skip) };
+    let definition = ScheduleDefinition {
+        run_timeout_ms: Some(60 * SECOND_MS),
+        ..with_overlap(OverlapPolicy::Skip)
+    };
     let mut story = begin(definition);
     story.pass(3_600_000 * 24);
     let run = story.schedule().state.running[0].clone();
@@ -502,7 +693,10 @@ fn deleted_schedules_are_forgotten_in_the_end() {
     story.hear();
     story.pass(3_000);
     assert_eq!(story.partition.deleted_schedules(), DELETED_SCHEDULES_MAX);
-    assert_eq!(story.forgotten_revisions.len(), 2 * (3_000 - DELETED_SCHEDULES_MAX));
+    assert_eq!(
+        story.forgotten_revisions.len(),
+        2 * (3_000 - DELETED_SCHEDULES_MAX)
+    );
     story.say(4_000, named(5_000, 1, Some(every_ten_seconds())));
     story.pass(24 * 3_600 * SECOND_MS + 15_000);
     assert_eq!(story.partition.deleted_schedules(), 0);

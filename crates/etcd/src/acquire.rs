@@ -1,9 +1,10 @@
 //! Taking partitions and giving them back.
 //!
-//! A partition key bears the process that created it, and this process keeps a record of what it holds. The two can
-//! differ when an answer got lost: a key of ours that the record does not know was created by an `acquire` whose
-//! caller was told to try again, or should have been deleted by a `release` that failed. The next `acquire` takes the
-//! former over and deletes the latter; what nobody asks for, [`crate::reap`] deletes.
+//! A partition key bears the process that created it, and this process keeps a record of what it
+//! holds. The two can differ when an answer got lost: a key of ours that the record does not know
+//! was created by an `acquire` whose caller was told to try again, or should have been deleted by a
+//! `release` that failed. The next `acquire` takes the former over and deletes the latter; what
+//! nobody asks for, [`crate::reap`] deletes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -55,7 +56,11 @@ enum Obstacle {
     /// There is no lease to take it under.
     NoLease,
     /// Somebody has it, since that revision; as of the second one.
-    Held { by: String, since: i64, revision: i64 },
+    Held {
+        by: String,
+        since: i64,
+        revision: i64,
+    },
     /// The call failed.
     Failed(CallError),
     /// The revision cannot be an epoch.
@@ -63,7 +68,8 @@ enum Obstacle {
 }
 
 impl Acquirer {
-    /// See the port. Waits for a while when somebody has the partition, unless it is no longer assigned to us.
+    /// See the port. Waits for a while when somebody has the partition, unless it is no longer
+    /// assigned to us.
     pub(crate) async fn acquire(&self, partition: PartitionId) -> Result<Epoch, PortError> {
         let action = format!("acquire partition {partition}");
         let hold = self.hold(partition, &action)?;
@@ -83,7 +89,10 @@ impl Acquirer {
                 obstacle => obstacle,
             };
             let is_worth_it = self.passes(partition, cause, was_assigned, &mut backoff);
-            if !tokio::time::timeout_at(ends, is_worth_it).await.unwrap_or(false) {
+            if !tokio::time::timeout_at(ends, is_worth_it)
+                .await
+                .unwrap_or(false)
+            {
                 self.left_behind.notify_one();
                 return Err(refusal(obstacle, action));
             }
@@ -91,12 +100,21 @@ impl Acquirer {
     }
 
     /// See the port.
-    pub(crate) async fn release(&self, partition: PartitionId, epoch: Epoch) -> Result<(), PortError> {
+    pub(crate) async fn release(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+    ) -> Result<(), PortError> {
         let action = format!("release partition {partition}");
         let mut hold = self.hold(partition, &action)?.lock().await;
-        let Some(revision) = self.etcd.revision_of(epoch) else { return Ok(()) };
+        let Some(revision) = self.etcd.revision_of(epoch) else {
+            return Ok(());
+        };
         hold.held = hold.held.filter(|(held, _)| *held != revision);
-        let deleted = self.etcd.delete_created_at(self.etcd.keys().partition(partition), revision).await;
+        let deleted = self
+            .etcd
+            .delete_created_at(self.etcd.keys().partition(partition), revision)
+            .await;
         deleted.map_err(|error| {
             self.left_behind.notify_one();
             error.during(action)
@@ -117,20 +135,32 @@ impl Acquirer {
         mut hold: MutexGuard<'_, Hold>,
     ) -> Result<Epoch, Obstacle> {
         let standing = *self.standing.borrow();
-        let lease = standing.lease.filter(|_| standing.is_live).ok_or(Obstacle::NoLease)?;
+        let lease = standing
+            .lease
+            .filter(|_| standing.is_live)
+            .ok_or(Obstacle::NoLease)?;
         if let Some((revision, _)) = hold.held.filter(|(_, on)| *on == lease) {
             return Err(Obstacle::Ours(revision));
         }
         let key = self.etcd.keys().partition(partition);
         loop {
-            let answer = self.create(key.clone(), lease).await.map_err(Obstacle::Failed)?;
-            let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+            let answer = self
+                .create(key.clone(), lease)
+                .await
+                .map_err(Obstacle::Failed)?;
+            let revision = answer
+                .header()
+                .map_or(0, etcd_client::ResponseHeader::revision);
             if answer.succeeded() {
                 return self.granted(&mut hold, revision, lease);
             }
             let found = answer.op_responses().pop();
-            let Some(TxnOpResponse::Get(found)) = found else { return Err(Obstacle::NoLease) };
-            let Some(entry) = found.kvs().first() else { continue };
+            let Some(TxnOpResponse::Get(found)) = found else {
+                return Err(Obstacle::NoLease);
+            };
+            let Some(entry) = found.kvs().first() else {
+                continue;
+            };
             let owner = serde_json::from_slice::<OwnerFacts>(entry.value()).ok();
             if owner.as_ref() != Some(&self.owner) {
                 return Err(held_by(owner, entry, revision));
@@ -139,19 +169,39 @@ impl Acquirer {
             if entry.lease() == lease && since > hold.granted {
                 return self.granted(&mut hold, since, lease);
             }
-            self.etcd.delete_created_at(key.clone(), since).await.map_err(Obstacle::Failed)?;
+            self.etcd
+                .delete_created_at(key.clone(), since)
+                .await
+                .map_err(Obstacle::Failed)?;
         }
     }
 
     async fn create(&self, key: String, lease: i64) -> Result<etcd_client::TxnResponse, CallError> {
         let is_free = Compare::create_revision(key.clone(), CompareOp::Equal, 0);
-        let put = TxnOp::put(key.clone(), encode(&self.owner), Some(PutOptions::new().with_lease(lease)));
-        self.etcd.txn(Txn::new().when([is_free]).and_then([put]).or_else([TxnOp::get(key, None)])).await
+        let put = TxnOp::put(
+            key.clone(),
+            encode(&self.owner),
+            Some(PutOptions::new().with_lease(lease)),
+        );
+        self.etcd
+            .txn(
+                Txn::new()
+                    .when([is_free])
+                    .and_then([put])
+                    .or_else([TxnOp::get(key, None)]),
+            )
+            .await
     }
 
     fn granted(&self, hold: &mut Hold, revision: i64, lease: i64) -> Result<Epoch, Obstacle> {
-        let epoch = self.etcd.epoch(revision).ok_or(Obstacle::TooHigh(revision))?;
-        *hold = Hold { held: Some((revision, lease)), granted: hold.granted.max(revision) };
+        let epoch = self
+            .etcd
+            .epoch(revision)
+            .ok_or(Obstacle::TooHigh(revision))?;
+        *hold = Hold {
+            held: Some((revision, lease)),
+            granted: hold.granted.max(revision),
+        };
         Ok(epoch)
     }
 
@@ -167,22 +217,26 @@ impl Acquirer {
         let mut assignment = self.assignment.clone();
         let is_gone = async {
             match obstacle {
-                Obstacle::Held { since, revision, .. } => {
+                Obstacle::Held {
+                    since, revision, ..
+                } => {
                     let is_free = |view: &Arc<View>| {
                         view.revision >= *revision && view.owned_since(partition) != Some(*since)
                     };
                     view.wait_for(is_free).await.is_ok()
                 }
-                Obstacle::NoLease => {
-                    standing.wait_for(|standing| standing.lease.is_some() && standing.is_live).await.is_ok()
-                }
+                Obstacle::NoLease => standing
+                    .wait_for(|standing| standing.lease.is_some() && standing.is_live)
+                    .await
+                    .is_ok(),
                 _ => {
                     tokio::time::sleep(backoff.next()).await;
                     true
                 }
             }
         };
-        let is_unwanted = assignment.wait_for(|assigned| was_assigned && !assigned.contains(&partition));
+        let is_unwanted =
+            assignment.wait_for(|assigned| was_assigned && !assigned.contains(&partition));
         tokio::select! {
             is_gone = is_gone => is_gone,
             _ = is_unwanted => false,
@@ -191,16 +245,27 @@ impl Acquirer {
 }
 
 fn held_by(owner: Option<OwnerFacts>, entry: &KeyValue, revision: i64) -> Obstacle {
-    let by = owner.map_or_else(|| "an unreadable key".to_owned(), |owner| format!("node {}", owner.node));
-    Obstacle::Held { by, since: entry.create_revision(), revision }
+    let by = owner.map_or_else(
+        || "an unreadable key".to_owned(),
+        |owner| format!("node {}", owner.node),
+    );
+    Obstacle::Held {
+        by,
+        since: entry.create_revision(),
+        revision,
+    }
 }
 
 fn refusal(obstacle: Obstacle, action: String) -> PortError {
     let retry = |reason: String| PortError::new(ErrorClass::Retry, action.clone(), reason);
     match obstacle {
-        Obstacle::Ours(since) => retry(format!("this process holds it since revision {since} of etcd")),
+        Obstacle::Ours(since) => retry(format!(
+            "this process holds it since revision {since} of etcd"
+        )),
         Obstacle::NoLease => retry("this node has no lease from etcd at present".to_owned()),
-        Obstacle::Held { by, since, .. } => retry(format!("{by} holds it since revision {since} of etcd")),
+        Obstacle::Held { by, since, .. } => {
+            retry(format!("{by} holds it since revision {since} of etcd"))
+        }
         Obstacle::Failed(error) => error.during(action),
         Obstacle::TooHigh(revision) => {
             let reason = format!("etcd's revision {revision} does not fit into an epoch (48 bits)");

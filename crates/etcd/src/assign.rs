@@ -17,11 +17,12 @@ use crate::lease::Standing;
 use crate::pause::Backoff;
 use crate::view::View;
 
-/// How long a change of members that leaves no partition without a willing owner is given to be followed by more, and
-/// how long a new member leaves placing to those that were there before.
+/// How long a change of members that leaves no partition without a willing owner is given to be
+/// followed by more, and how long a new member leaves placing to those that were there before.
 ///
-/// So nodes that come up together, or come back together after they lost their leases, find their places at once
-/// instead of one after the other, each time moving what the one before has just taken.
+/// So nodes that come up together, or come back together after they lost their leases, find their
+/// places at once instead of one after the other, each time moving what the one before has just
+/// taken.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Keeps the placement and the assignment up to date.
@@ -50,11 +51,17 @@ impl Assigner {
             let standing = *self.standing.borrow_and_update();
             let is_member = self.is_member(&view, standing);
             let is_willing = is_member && standing.is_member && !standing.is_withdrawn;
-            let assigned = if is_willing { assigned(&view, &self.node) } else { BTreeSet::new() };
-            self.assignment.send_if_modified(|known| std::mem::replace(known, assigned.clone()) != assigned);
+            let assigned = if is_willing {
+                assigned(&view, &self.node)
+            } else {
+                BTreeSet::new()
+            };
+            self.assignment
+                .send_if_modified(|known| std::mem::replace(known, assigned.clone()) != assigned);
             let planned = plan(&view, self.partitions).filter(|_| is_member);
             let is_placed = is_willing && planned.is_none();
-            self.placed.send_if_modified(|known| std::mem::replace(known, is_placed) != is_placed);
+            self.placed
+                .send_if_modified(|known| std::mem::replace(known, is_placed) != is_placed);
             let due = since.due(is_member, planned.as_ref().map(|_| has_orphans(&view)));
             let mut again = None;
             match planned.zip(due) {
@@ -77,7 +84,11 @@ impl Assigner {
     }
 
     fn is_member(&self, view: &View, standing: Standing) -> bool {
-        let is_known = || view.nodes.get(&self.node).is_some_and(|facts| facts.instance == self.instance);
+        let is_known = || {
+            view.nodes
+                .get(&self.node)
+                .is_some_and(|facts| facts.instance == self.instance)
+        };
         standing.is_live && is_known()
     }
 
@@ -86,7 +97,10 @@ impl Assigner {
         let key = self.etcd.keys().placement();
         let is_same = Compare::mod_revision(key.clone(), CompareOp::Equal, view.placement_revision);
         let put = TxnOp::put(key, encode(planned), None);
-        let answer = self.etcd.txn(Txn::new().when([is_same]).and_then([put])).await?;
+        let answer = self
+            .etcd
+            .txn(Txn::new().when([is_same]).and_then([put]))
+            .await?;
         if answer.succeeded() {
             tracing::info!(members = view.nodes.len(), "placed the partitions anew");
         }
@@ -104,7 +118,8 @@ struct Since {
 }
 
 impl Since {
-    /// When the placement should be replaced, if it should: at once when partitions have no willing owner.
+    /// When the placement should be replaced, if it should: at once when partitions have no willing
+    /// owner.
     fn due(&mut self, is_member: bool, planned: Option<HasOrphans>) -> Option<Instant> {
         let now = Instant::now();
         self.member = is_member.then(|| self.member.unwrap_or(now));
@@ -121,14 +136,22 @@ struct HasOrphans(bool);
 
 fn has_orphans(view: &View) -> HasOrphans {
     let is_willing = |id: &String| view.nodes.get(id).is_some_and(|facts| !facts.draining);
-    HasOrphans(view.placement.owners.iter().any(|owner| !owner.as_ref().is_some_and(is_willing)))
+    HasOrphans(
+        view.placement
+            .owners
+            .iter()
+            .any(|owner| !owner.as_ref().is_some_and(is_willing)),
+    )
 }
 
 /// The partitions that a node should own.
 fn assigned(view: &View, node: &str) -> BTreeSet<PartitionId> {
     let owners = view.placement.owners.iter();
     let numbered = (0..).map(PartitionId::own).zip(owners);
-    numbered.filter(|(_, owner)| owner.as_deref() == Some(node)).map(|(partition, _)| partition).collect()
+    numbered
+        .filter(|(_, owner)| owner.as_deref() == Some(node))
+        .map(|(partition, _)| partition)
+        .collect()
 }
 
 /// The placement that should replace the present one; `None` when it may stay.
@@ -155,8 +178,13 @@ mod tests {
             draining: false,
         };
         View {
-            nodes: nodes.iter().map(|id| ((*id).to_owned(), facts.clone())).collect(),
-            placement: PlacementFacts { owners: owners.iter().map(|id| Some((*id).to_owned())).collect() },
+            nodes: nodes
+                .iter()
+                .map(|id| ((*id).to_owned(), facts.clone()))
+                .collect(),
+            placement: PlacementFacts {
+                owners: owners.iter().map(|id| Some((*id).to_owned())).collect(),
+            },
             ..View::default()
         }
     }
@@ -166,7 +194,10 @@ mod tests {
         assert_eq!(plan(&view(&["a", "b"], &["b", "a", "b", "a"]), 4), None);
         let planned = plan(&view(&["a"], &["b", "a", "b", "a"]), 4).expect("b is gone");
         assert_eq!(planned.owners, vec![Some("a".to_owned()); 4]);
-        assert_eq!(plan(&view(&["a"], &[]), 2).expect("the first").owners.len(), 2);
+        assert_eq!(
+            plan(&view(&["a"], &[]), 2).expect("the first").owners.len(),
+            2
+        );
     }
 
     #[test]
@@ -182,15 +213,27 @@ mod tests {
         let start = Instant::now();
         let mut since = Since::default();
         assert_eq!(since.due(false, None), None);
-        assert_eq!(since.due(true, Some(HasOrphans(true))), Some(start + SETTLE));
+        assert_eq!(
+            since.due(true, Some(HasOrphans(true))),
+            Some(start + SETTLE)
+        );
         assert_eq!(since.due(true, None), None);
         tokio::time::advance(SETTLE * 3).await;
-        assert_eq!(since.due(true, Some(HasOrphans(true))), Some(Instant::now()));
+        assert_eq!(
+            since.due(true, Some(HasOrphans(true))),
+            Some(Instant::now())
+        );
         assert_eq!(since.due(true, None), None);
         let unfit = Instant::now();
-        assert_eq!(since.due(true, Some(HasOrphans(false))), Some(unfit + SETTLE));
+        assert_eq!(
+            since.due(true, Some(HasOrphans(false))),
+            Some(unfit + SETTLE)
+        );
         tokio::time::advance(SETTLE / 2).await;
-        assert_eq!(since.due(true, Some(HasOrphans(false))), Some(unfit + SETTLE));
+        assert_eq!(
+            since.due(true, Some(HasOrphans(false))),
+            Some(unfit + SETTLE)
+        );
         let full = view(&["a", "b"], &["b", "a"]);
         assert_eq!(has_orphans(&full), HasOrphans(false));
         assert_eq!(has_orphans(&view(&["a"], &["b", "a"])), HasOrphans(true));
@@ -199,7 +242,10 @@ mod tests {
     #[test]
     fn a_node_is_assigned_what_it_should_own() {
         let view = view(&["a", "b"], &["b", "a", "b"]);
-        assert_eq!(assigned(&view, "b"), [PartitionId::own(0), PartitionId::own(2)].into());
+        assert_eq!(
+            assigned(&view, "b"),
+            [PartitionId::own(0), PartitionId::own(2)].into()
+        );
         assert_eq!(assigned(&view, "c"), BTreeSet::new());
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{
-    Certificate, Client, Compare, CompareOp, ConnectOptions, GetOptions, GetResponse, Identity, TlsOptions,
-    Txn, TxnOp, TxnOpResponse, TxnResponse,
+    Certificate, Client, Compare, CompareOp, ConnectOptions, GetOptions, GetResponse, Identity,
+    TlsOptions, Txn, TxnOp, TxnOpResponse, TxnResponse,
 };
 use minutehand_model::{Epoch, Timestamp};
 
@@ -23,7 +23,8 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 const START_TRIES: u32 = 4;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often an open connection is probed; etcd cuts off clients that do so more often than every 5 s.
+/// How often an open connection is probed; etcd cuts off clients that do so more often than every 5
+/// s.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a probe may go unanswered.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -79,10 +80,13 @@ impl Etcd {
         Epoch::of_region(self.region_epoch, u64::try_from(create_revision).ok()?)
     }
 
-    /// The revision at which a key under this epoch was created; `None` when it is of another region epoch.
+    /// The revision at which a key under this epoch was created; `None` when it is of another
+    /// region epoch.
     pub(crate) fn revision_of(&self, epoch: Epoch) -> Option<i64> {
         let is_ours = epoch.region_epoch() == u64::from(self.region_epoch);
-        is_ours.then(|| i64::try_from(epoch.sequence()).ok()).flatten()
+        is_ours
+            .then(|| i64::try_from(epoch.sequence()).ok())
+            .flatten()
     }
 
     pub(crate) async fn get(
@@ -100,9 +104,18 @@ impl Etcd {
     }
 
     /// Deletes a key if it is still the one that was created at that revision.
-    pub(crate) async fn delete_created_at(&self, key: String, revision: i64) -> Result<(), CallError> {
+    pub(crate) async fn delete_created_at(
+        &self,
+        key: String,
+        revision: i64,
+    ) -> Result<(), CallError> {
         let is_same = Compare::create_revision(key.clone(), CompareOp::Equal, revision);
-        self.txn(Txn::new().when([is_same]).and_then([TxnOp::delete(key, None)])).await?;
+        self.txn(
+            Txn::new()
+                .when([is_same])
+                .and_then([TxnOp::delete(key, None)]),
+        )
+        .await?;
         Ok(())
     }
 
@@ -111,23 +124,32 @@ impl Etcd {
         start_error(action, &self.endpoints, error)
     }
 
-    /// The first process of a region writes how many partitions it has; all others must be configured the same.
+    /// The first process of a region writes how many partitions it has; all others must be
+    /// configured the same.
     async fn agree(&self, partitions: u32) -> Result<(), StartError> {
         let key = self.keys.config();
         let is_absent = Compare::create_revision(key.clone(), CompareOp::Equal, 0);
         let put = TxnOp::put(key.clone(), encode(&RegionFacts { partitions }), None);
-        let txn = Txn::new().when([is_absent]).and_then([put]).or_else([TxnOp::get(key.clone(), None)]);
+        let txn = Txn::new()
+            .when([is_absent])
+            .and_then([put])
+            .or_else([TxnOp::get(key.clone(), None)]);
         let answer = persistently(|| self.txn(txn.clone())).await;
-        let answer = answer.map_err(|error| self.start_error("read the region's settings", error))?;
+        let answer =
+            answer.map_err(|error| self.start_error("read the region's settings", error))?;
         if answer.succeeded() {
             return Ok(());
         }
-        let Some(value) = only_value(&answer) else { return Ok(()) };
+        let Some(value) = only_value(&answer) else {
+            return Ok(());
+        };
         match serde_json::from_slice::<RegionFacts>(&value) {
             Ok(stored) if stored.partitions == partitions => Ok(()),
-            Ok(stored) => {
-                Err(StartError::PartitionCount { key, stored: stored.partitions, wanted: partitions })
-            }
+            Ok(stored) => Err(StartError::PartitionCount {
+                key,
+                stored: stored.partitions,
+                wanted: partitions,
+            }),
             Err(source) => Err(StartError::Damaged { key, source }),
         }
     }
@@ -146,7 +168,8 @@ impl Etcd {
     }
 }
 
-/// Tries a call a few times while that may help: of several members one may be down, and the next is another.
+/// Tries a call a few times while that may help: of several members one may be down, and the next
+/// is another.
 pub(crate) async fn persistently<T, Call: Future<Output = Result<T, CallError>>>(
     mut call: impl FnMut() -> Call,
 ) -> Result<T, CallError> {
@@ -162,7 +185,9 @@ pub(crate) async fn persistently<T, Call: Future<Output = Result<T, CallError>>>
 
 /// The present, in milliseconds of UTC.
 pub(crate) fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -179,10 +204,13 @@ pub(crate) async fn within<T>(
 
 /// The value that the single `get` of a transaction found.
 fn only_value(answer: &TxnResponse) -> Option<Vec<u8>> {
-    answer.op_responses().into_iter().find_map(|response| match response {
-        TxnOpResponse::Get(found) => found.kvs().first().map(|entry| entry.value().to_vec()),
-        _ => None,
-    })
+    answer
+        .op_responses()
+        .into_iter()
+        .find_map(|response| match response {
+            TxnOpResponse::Get(found) => found.kvs().first().map(|entry| entry.value().to_vec()),
+            _ => None,
+        })
 }
 
 fn start_error(action: &'static str, endpoints: &str, error: CallError) -> StartError {
@@ -191,7 +219,13 @@ fn start_error(action: &'static str, endpoints: &str, error: CallError) -> Start
         other => other.to_string(),
     };
     let (endpoints, may_pass) = (endpoints.to_owned(), error.may_pass());
-    StartError::Etcd { action, endpoints, reason, may_pass, source: error.into() }
+    StartError::Etcd {
+        action,
+        endpoints,
+        reason,
+        may_pass,
+        source: error.into(),
+    }
 }
 
 fn options(config: &EtcdConfig) -> Result<ConnectOptions, StartError> {
@@ -225,5 +259,8 @@ fn tls_options(config: &EtcdConfig) -> Result<TlsOptions, StartError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    fs::read(path).map_err(|source| StartError::File { path: path.to_owned(), source })
+    fs::read(path).map_err(|source| StartError::File {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest node id or region name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
-/// The shortest lease that is accepted, in milliseconds; etcd raises what is shorter than its own minimum (2 s with
-/// its defaults).
+/// The shortest lease that is accepted, in milliseconds; etcd raises what is shorter than its own
+/// minimum (2 s with its defaults).
 const LEASE_TTL_MS_MIN: i64 = 1_000;
 /// The longest lease, in milliseconds; a crashed scheduler's partitions stay unowned this long.
 const LEASE_TTL_MS_MAX: i64 = 600_000;
@@ -27,15 +27,17 @@ pub struct EtcdConfig {
     /// The region: its nodes share the partitions.
     #[serde(skip)]
     pub region: String,
-    /// The upper part of every epoch (`minutehand_model::Epoch::of_region`), at most 32,767. Raise it, everywhere,
-    /// after etcd was restored from a snapshot, and when another region has adopted the partitions.
+    /// The upper part of every epoch (`minutehand_model::Epoch::of_region`), at most 32,767. Raise
+    /// it, everywhere, after etcd was restored from a snapshot, and when another region has adopted
+    /// the partitions.
     #[serde(skip)]
     pub region_epoch: u16,
-    /// The time to live of a scheduler's lease, in milliseconds, rounded up to whole seconds; a crashed scheduler's partitions stay
-    /// unowned this long.
+    /// The time to live of a scheduler's lease, in milliseconds, rounded up to whole seconds; a
+    /// crashed scheduler's partitions stay unowned this long.
     #[schemars(range(min = LEASE_TTL_MS_MIN, max = LEASE_TTL_MS_MAX))]
     pub lease_ttl_ms: i64,
-    /// Whether connections to members are encrypted; endpoints without a scheme are then reached by https.
+    /// Whether connections to members are encrypted; endpoints without a scheme are then reached by
+    /// https.
     pub tls: bool,
     /// Who signs the members' certificates (PEM); needed with `tls`.
     pub tls_ca_file: Option<PathBuf>,
@@ -84,7 +86,8 @@ pub struct MemberConfig {
     pub zone: Option<String>,
     /// The release it runs.
     pub version: String,
-    /// The time to live of its lease, in milliseconds, rounded up to whole seconds. etcd may grant more.
+    /// The time to live of its lease, in milliseconds, rounded up to whole seconds. etcd may grant
+    /// more.
     pub lease_ttl_ms: i64,
 }
 
@@ -128,22 +131,41 @@ pub enum ConfigError {
 impl EtcdConfig {
     /// etcd without user or TLS, under the prefix `/minutehand`.
     pub fn new(endpoints: Vec<String>, region: impl Into<String>) -> EtcdConfig {
-        EtcdConfig { endpoints, region: region.into(), ..EtcdConfig::default() }
+        EtcdConfig {
+            endpoints,
+            region: region.into(),
+            ..EtcdConfig::default()
+        }
     }
 
-    /// These settings with the password that a file may hold, when what comes together is set together.
+    /// These settings with the password that a file may hold, when what comes together is set
+    /// together.
     ///
     /// # Errors
     /// When it is not, or the file cannot be read.
     pub fn checked(self) -> Result<EtcdConfig, SettingsError> {
-        let password = Secret::of("etcd.password", self.password.as_ref(), self.password_file.as_deref())?;
-        both_or_none(("etcd.username", self.username.is_some()), ("etcd.password", password.is_some()))?;
+        let password = Secret::of(
+            "etcd.password",
+            self.password.as_ref(),
+            self.password_file.as_deref(),
+        )?;
+        both_or_none(
+            ("etcd.username", self.username.is_some()),
+            ("etcd.password", password.is_some()),
+        )?;
         let cert = ("etcd.tls_cert_file", self.tls_cert_file.is_some());
         both_or_none(cert, ("etcd.tls_key_file", self.tls_key_file.is_some()))?;
         if self.tls {
-            both_or_none(("etcd.tls", true), ("etcd.tls_ca_file", self.tls_ca_file.is_some()))?;
+            both_or_none(
+                ("etcd.tls", true),
+                ("etcd.tls_ca_file", self.tls_ca_file.is_some()),
+            )?;
         }
-        Ok(EtcdConfig { password, password_file: None, ..self })
+        Ok(EtcdConfig {
+            password,
+            password_file: None,
+            ..self
+        })
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
@@ -152,10 +174,14 @@ impl EtcdConfig {
         }
         check_name("region", &self.region)?;
         if !self.prefix.starts_with('/') || self.prefix.ends_with('/') {
-            return Err(ConfigError::Prefix { given: self.prefix.clone() });
+            return Err(ConfigError::Prefix {
+                given: self.prefix.clone(),
+            });
         }
         if self.region_epoch > minutehand_model::Epoch::REGION_EPOCH_MAX {
-            return Err(ConfigError::RegionEpoch { given: self.region_epoch });
+            return Err(ConfigError::RegionEpoch {
+                given: self.region_epoch,
+            });
         }
         self.clone().checked()?;
         Ok(())
@@ -177,7 +203,9 @@ impl MemberConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         check_name("node_id", &self.id)?;
         if !(LEASE_TTL_MS_MIN..=LEASE_TTL_MS_MAX).contains(&self.lease_ttl_ms) {
-            return Err(ConfigError::LeaseTtl { given: self.lease_ttl_ms });
+            return Err(ConfigError::LeaseTtl {
+                given: self.lease_ttl_ms,
+            });
         }
         Ok(())
     }
@@ -186,7 +214,10 @@ impl MemberConfig {
 fn check_name(field: &'static str, given: &str) -> Result<(), ConfigError> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if given.is_empty() || given.len() > NAME_BYTES_MAX || !given.bytes().all(is_allowed) {
-        return Err(ConfigError::Name { field, given: given.to_owned() });
+        return Err(ConfigError::Name {
+            field,
+            given: given.to_owned(),
+        });
     }
     Ok(())
 }
@@ -203,21 +234,61 @@ mod tests {
     fn what_is_wrong_is_said_with_the_setting_and_the_value() {
         assert!(config().check().is_ok());
         let said = |config: EtcdConfig| config.check().expect_err("wrong").to_string();
-        assert!(said(EtcdConfig { endpoints: Vec::new(), ..config() }).contains("etcd.endpoints is empty"));
-        assert!(said(EtcdConfig { region: "e/u".to_owned(), ..config() }).contains("region is \"e/u\""));
-        assert!(said(EtcdConfig { prefix: "/x/".to_owned(), ..config() }).contains("etcd.prefix is \"/x/\""));
-        assert!(said(EtcdConfig { region_epoch: 40_000, ..config() }).contains("region_epoch is 40000"));
         assert!(
-            said(EtcdConfig { username: Some("u".to_owned()), ..config() }).contains("etcd.password is not")
+            said(EtcdConfig {
+                endpoints: Vec::new(),
+                ..config()
+            })
+            .contains("etcd.endpoints is empty")
         );
-        let member = MemberConfig { lease_ttl_ms: 10, ..MemberConfig::new("n", "h:1") };
-        assert!(member.check().expect_err("too short").to_string().contains("lease_ttl_ms is 10"));
+        assert!(
+            said(EtcdConfig {
+                region: "e/u".to_owned(),
+                ..config()
+            })
+            .contains("region is \"e/u\"")
+        );
+        assert!(
+            said(EtcdConfig {
+                prefix: "/x/".to_owned(),
+                ..config()
+            })
+            .contains("etcd.prefix is \"/x/\"")
+        );
+        assert!(
+            said(EtcdConfig {
+                region_epoch: 40_000,
+                ..config()
+            })
+            .contains("region_epoch is 40000")
+        );
+        assert!(
+            said(EtcdConfig {
+                username: Some("u".to_owned()),
+                ..config()
+            })
+            .contains("etcd.password is not")
+        );
+        let member = MemberConfig {
+            lease_ttl_ms: 10,
+            ..MemberConfig::new("n", "h:1")
+        };
+        assert!(
+            member
+                .check()
+                .expect_err("too short")
+                .to_string()
+                .contains("lease_ttl_ms is 10")
+        );
         assert!(MemberConfig::new("a b", "h:1").check().is_err());
     }
 
     #[test]
     fn a_password_is_not_shown() {
-        let config = EtcdConfig { password: Some(Secret::new("hunter2")), ..config() };
+        let config = EtcdConfig {
+            password: Some(Secret::new("hunter2")),
+            ..config()
+        };
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

@@ -25,8 +25,9 @@ use crate::view::View;
 
 /// A node's lease, its place among the members, and the partitions it holds.
 ///
-/// Dropping it leaves everything to the lease's end, as a crash does. A process that ends in order calls
-/// [`EtcdCoordinator::withdraw`], hands its partitions over, and then calls [`EtcdCoordinator::shutdown`].
+/// Dropping it leaves everything to the lease's end, as a crash does. A process that ends in order
+/// calls [`EtcdCoordinator::withdraw`], hands its partitions over, and then calls
+/// [`EtcdCoordinator::shutdown`].
 pub struct EtcdCoordinator {
     membership: Membership,
     _pulse: Pulse,
@@ -48,14 +49,16 @@ struct Membership {
 }
 
 impl EtcdCoordinator {
-    /// Connects, gets a lease, and goes on to become a member and to follow the region, in tasks of its own.
+    /// Connects, gets a lease, and goes on to become a member and to follow the region, in tasks of
+    /// its own.
     ///
-    /// The node is a member a moment later; when a process that had the same id has not been gone for as long as its
-    /// lease lives, only after that. Until then its assignment is empty.
+    /// The node is a member a moment later; when a process that had the same id has not been gone
+    /// for as long as its lease lives, only after that. Until then its assignment is empty.
     ///
     /// # Errors
-    /// When etcd cannot be reached or refuses us, when the region has another number of partitions, and when a setting
-    /// is wrong. After the start, failures are waited out: the assignment is empty while there is no lease.
+    /// When etcd cannot be reached or refuses us, when the region has another number of partitions,
+    /// and when a setting is wrong. After the start, failures are waited out: the assignment is
+    /// empty while there is no lease.
     pub async fn start(
         config: &EtcdConfig,
         member: &MemberConfig,
@@ -65,25 +68,33 @@ impl EtcdCoordinator {
         let (pulse, beats) = Pulse::begin();
         let (config, member) = (config.clone(), member.clone());
         // On the heap: the driver's futures are large.
-        let begin = Box::pin(async move { Membership::begin(&config, &member, partitions, beats).await });
-        let (membership, thread) = on_own_thread("lease", begin).await.map_err(StartError::Thread)?;
-        Ok(EtcdCoordinator { membership: membership?, _pulse: pulse, _thread: thread })
+        let begin =
+            Box::pin(async move { Membership::begin(&config, &member, partitions, beats).await });
+        let (membership, thread) = on_own_thread("lease", begin)
+            .await
+            .map_err(StartError::Thread)?;
+        Ok(EtcdCoordinator {
+            membership: membership?,
+            _pulse: pulse,
+            _thread: thread,
+        })
     }
 
-    /// Whether the node is a member and every partition is placed with one: what the assignment says then is its share,
-    /// even when that is none.
+    /// Whether the node is a member and every partition is placed with one: what the assignment
+    /// says then is its share, even when that is none.
     pub fn placed(&self) -> watch::Receiver<bool> {
         self.membership.placed.clone()
     }
 
-    /// Why this node renews and follows nothing any more, once one of its tasks has panicked: its lease ends by itself, and the
-    /// process must end too.
+    /// Why this node renews and follows nothing any more, once one of its tasks has panicked: its
+    /// lease ends by itself, and the process must end too.
     pub fn failed(&self) -> watch::Receiver<Option<String>> {
         self.membership.failed.clone()
     }
 
-    /// The node is to be left without work: the assignment becomes empty, and the other members share the partitions.
-    /// What is held stays held until it is released, and the lease is kept for it.
+    /// The node is to be left without work: the assignment becomes empty, and the other members
+    /// share the partitions. What is held stays held until it is released, and the lease is kept
+    /// for it.
     pub fn withdraw(&self) {
         self.membership.wish.send_if_modified(|wish| {
             let is_news = *wish == Wish::Member;
@@ -94,8 +105,8 @@ impl EtcdCoordinator {
         });
     }
 
-    /// Revokes the lease, so that whatever is still held is free at once, and ends. When etcd does not answer, the
-    /// lease ends by itself.
+    /// Revokes the lease, so that whatever is still held is free at once, and ends. When etcd does
+    /// not answer, the lease ends by itself.
     pub async fn shutdown(&self) {
         self.membership.wish.send_replace(Wish::Ended);
         let lease = self.membership.standing.borrow().lease;
@@ -127,11 +138,24 @@ impl Membership {
         let view = view.map_err(|error| etcd.start_error("list the region's keys", error))?;
         let granted = persistently(|| grant(&etcd, member.lease_ttl_ms)).await;
         let granted = granted.map_err(|error| etcd.start_error("get a lease", error))?;
-        Ok(Membership::on(etcd, member, partitions, Beginning { view, granted, beats }))
+        Ok(Membership::on(
+            etcd,
+            member,
+            partitions,
+            Beginning {
+                view,
+                granted,
+                beats,
+            },
+        ))
     }
 
     fn on(etcd: Etcd, member: &MemberConfig, partitions: u32, beginning: Beginning) -> Membership {
-        let Beginning { view, granted, beats } = beginning;
+        let Beginning {
+            view,
+            granted,
+            beats,
+        } = beginning;
         let started = now();
         // etcd never grants an id twice: so the first lease's tells processes apart.
         let instance = format!("{:x}", granted.lease);
@@ -140,7 +164,11 @@ impl Membership {
         let (placed_sender, placed) = watch::channel(false);
         let (confirmed_sender, confirmed_at) = watch::channel(granted.asked_at.0);
         let (heard_sender, heard) = watch::channel(granted.asked_at);
-        let leased = Standing { lease: Some(granted.lease), is_live: true, ..Standing::default() };
+        let leased = Standing {
+            lease: Some(granted.lease),
+            is_live: true,
+            ..Standing::default()
+        };
         let (standing_sender, standing) = watch::channel(leased);
         let (wish, wishes) = watch::channel(Wish::Member);
         let keeper = Keeper {
@@ -174,8 +202,13 @@ impl Membership {
         };
         let acquirer = Arc::new(Acquirer {
             etcd: etcd.clone(),
-            owner: OwnerFacts { node: member.id.clone(), instance },
-            holds: (0..partitions).map(|_| Mutex::new(Hold::default())).collect(),
+            owner: OwnerFacts {
+                node: member.id.clone(),
+                instance,
+            },
+            holds: (0..partitions)
+                .map(|_| Mutex::new(Hold::default()))
+                .collect(),
             left_behind: Notify::new(),
             view,
             standing: standing.clone(),

@@ -32,7 +32,8 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Connects, reads who owns what, and follows it in tasks that end when the directory is dropped.
+    /// Connects, reads who owns what, and follows it in tasks that end when the directory is
+    /// dropped.
     ///
     /// # Errors
     /// As `EtcdCoordinator::start`.
@@ -49,7 +50,10 @@ impl Directory {
         let mut tasks = JoinSet::new();
         tasks.spawn(follow(etcd.clone(), view_sender));
         tasks.spawn(keep(etcd, view, sender));
-        Ok(Directory { owners, tasks: Supervised::new("directory", tasks) })
+        Ok(Directory {
+            owners,
+            tasks: Supervised::new("directory", tasks),
+        })
     }
 
     /// Why it follows nothing any more, once one of its tasks has panicked.
@@ -81,10 +85,20 @@ async fn keep(
 fn owners(etcd: &Etcd, view: &View) -> BTreeMap<PartitionId, PartitionOwner> {
     let owner = |(partition, owned): (&PartitionId, &crate::view::Owned)| {
         let node = &owned.owner.node;
-        let facts = view.nodes.get(node).filter(|facts| facts.instance == owned.owner.instance);
+        let facts = view
+            .nodes
+            .get(node)
+            .filter(|facts| facts.instance == owned.owner.instance);
         let epoch = etcd.epoch(owned.create_revision)?;
         let address = facts.map(|facts| facts.address.clone())?;
-        Some((*partition, PartitionOwner { node: node.clone(), address, epoch }))
+        Some((
+            *partition,
+            PartitionOwner {
+                node: node.clone(),
+                address,
+                epoch,
+            },
+        ))
     };
     view.partitions.iter().filter_map(owner).collect()
 }

@@ -96,10 +96,12 @@ impl CallError {
         }
     }
 
-    /// Whether waiting may help somebody who begins. A process that runs goes by the class: certificates are renewed under it.
+    /// Whether waiting may help somebody who begins. A process that runs goes by the class:
+    /// certificates are renewed under it.
     pub(crate) fn may_pass(&self) -> bool {
-        let lasts =
-            |error: &etcd_client::Error| diagnosis(&chain(error)).is_some_and(|(_, may_pass)| !may_pass);
+        let lasts = |error: &etcd_client::Error| {
+            diagnosis(&chain(error)).is_some_and(|(_, may_pass)| !may_pass)
+        };
         let is_final = matches!(self, CallError::Etcd(error) if lasts(error));
         self.class() == ErrorClass::Retry && !is_final
     }
@@ -117,9 +119,11 @@ fn class(error: &etcd_client::Error) -> ErrorClass {
     };
     match error {
         GRpcStatus(status) => class_of(status.code() as i32, status.message()),
-        InvalidArgs(_) | InvalidUri(_) | InvalidMetadataValue(_) | Utf8Error(_) | EndpointsNotManaged => {
-            ErrorClass::Fatal
-        }
+        InvalidArgs(_)
+        | InvalidUri(_)
+        | InvalidMetadataValue(_)
+        | Utf8Error(_)
+        | EndpointsNotManaged => ErrorClass::Fatal,
         _ => ErrorClass::Retry,
     }
 }
@@ -129,8 +133,8 @@ fn class_of(code: i32, message: &str) -> ErrorClass {
     match code {
         // Users and roles were changed meanwhile: the driver asks for a new token.
         3 if message.contains("revision of auth store is old") => ErrorClass::Retry,
-        // Invalid argument (a wrong password too), permission denied, failed precondition (authentication is off),
-        // unimplemented, data loss (a corrupt cluster).
+        // Invalid argument (a wrong password too), permission denied, failed precondition
+        // (authentication is off), unimplemented, data loss (a corrupt cluster).
         3 | 7 | 9 | 12 | 15 => ErrorClass::Fatal,
         // Among them unauthenticated: a token that ran out is renewed.
         _ => ErrorClass::Retry,
@@ -144,7 +148,11 @@ const DIAGNOSES: [(&[&str], &str, bool); 14] = [
         "the user name or the password is wrong; check etcd.username and etcd.password",
         false,
     ),
-    (&["user name is empty"], "etcd asks for a user name and a password, and none are configured", false),
+    (
+        &["user name is empty"],
+        "etcd asks for a user name and a password, and none are configured",
+        false,
+    ),
     (
         &["PermissionDenied", "permission denied"],
         "the user may not use the region's keys; grant it readwrite on their prefix",
@@ -161,12 +169,25 @@ const DIAGNOSES: [(&[&str], &str, bool); 14] = [
         false,
     ),
     (
-        &["UnknownIssuer", "BadSignature", "UnknownCA", "unknown certificate authority"],
+        &[
+            "UnknownIssuer",
+            "BadSignature",
+            "UnknownCA",
+            "unknown certificate authority",
+        ],
         "etcd's certificate was not issued by the configured authority, or ours not by one that etcd knows",
         false,
     ),
-    (&["NotValidForName"], "etcd's certificate does not bear the name of the endpoint", false),
-    (&["CertificateRequired"], "etcd asks for a client certificate, and none is configured", false),
+    (
+        &["NotValidForName"],
+        "etcd's certificate does not bear the name of the endpoint",
+        false,
+    ),
+    (
+        &["CertificateRequired"],
+        "etcd asks for a client certificate, and none is configured",
+        false,
+    ),
     (
         &["database space exceeded"],
         "etcd's database is full: compact and defragment it, then disarm its alarm",
@@ -174,13 +195,31 @@ const DIAGNOSES: [(&[&str], &str, bool); 14] = [
     ),
     (&["Connection refused"], "nobody listens there", true),
     (
-        &["broken pipe", "connection closed", "ConnectionReset", "Connection reset", "h2 protocol error"],
+        &[
+            "broken pipe",
+            "connection closed",
+            "ConnectionReset",
+            "Connection reset",
+            "h2 protocol error",
+        ],
         "etcd closed the connection at once; it may ask for TLS, or for a client certificate",
         true,
     ),
-    (&["InvalidContentType", "corrupt message"], "TLS is configured, but etcd does not speak it there", true),
-    (&["grpc-status header missing"], "what answers there is not etcd", true),
-    (&["dns error", "failed to lookup", "Name or service not known"], "the host name is unknown", true),
+    (
+        &["InvalidContentType", "corrupt message"],
+        "TLS is configured, but etcd does not speak it there",
+        true,
+    ),
+    (
+        &["grpc-status header missing"],
+        "what answers there is not etcd",
+        true,
+    ),
+    (
+        &["dns error", "failed to lookup", "Name or service not known"],
+        "the host name is unknown",
+        true,
+    ),
 ];
 
 /// Why it failed, for an operator.
@@ -194,13 +233,18 @@ pub(crate) fn reason(error: &etcd_client::Error) -> String {
 
 fn diagnosis(said: &str) -> Option<(&'static str, bool)> {
     let fits = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    DIAGNOSES.iter().find(|(words, ..)| fits(words)).map(|(_, hint, may_pass)| (*hint, *may_pass))
+    DIAGNOSES
+        .iter()
+        .find(|(words, ..)| fits(words))
+        .map(|(_, hint, may_pass)| (*hint, *may_pass))
 }
 
 /// The error and what is behind it, each said once.
 fn chain(error: &etcd_client::Error) -> String {
     let mut said = match error {
-        etcd_client::Error::GRpcStatus(status) => format!("{:?}: {}", status.code(), status.message()),
+        etcd_client::Error::GRpcStatus(status) => {
+            format!("{:?}: {}", status.code(), status.message())
+        }
         other => other.to_string(),
     };
     let mut next: Option<&(dyn Error + 'static)> = match error {
@@ -247,14 +291,28 @@ mod tests {
         for (code, words, class) in classes {
             assert_eq!(class_of(code, words), class, "{words}");
         }
-        assert_eq!(class_of(3, "etcdserver: revision of auth store is old"), Retry);
+        assert_eq!(
+            class_of(3, "etcdserver: revision of auth store is old"),
+            Retry
+        );
     }
 
     #[test]
     fn errors_of_the_driver_itself_have_a_class() {
         let of = |error: etcd_client::Error| CallError::from(error).class();
-        assert_eq!(of(etcd_client::Error::InvalidArgs("empty endpoints".to_owned())), ErrorClass::Fatal);
-        assert_eq!(of(etcd_client::Error::WatchError("closed".to_owned())), ErrorClass::Retry);
-        assert_eq!(CallError::TimedOut(Duration::from_secs(1)).class(), ErrorClass::Retry);
+        assert_eq!(
+            of(etcd_client::Error::InvalidArgs(
+                "empty endpoints".to_owned()
+            )),
+            ErrorClass::Fatal
+        );
+        assert_eq!(
+            of(etcd_client::Error::WatchError("closed".to_owned())),
+            ErrorClass::Retry
+        );
+        assert_eq!(
+            CallError::TimedOut(Duration::from_secs(1)).class(),
+            ErrorClass::Retry
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! Keeps a view of the region's keys: a list, then a watch from its revision, and both anew when the watch ends.
+//! Keeps a view of the region's keys: a list, then a watch from its revision, and both anew when
+//! the watch ends.
 //!
-//! A watch is a hint: a broken one may be silent for ever, and watches of some releases have lost events. So a silent
-//! one is asked for a sign of life, and the list is read again from time to time.
+//! A watch is a hint: a broken one may be silent for ever, and watches of some releases have lost
+//! events. So a silent one is asked for a sign of life, and the list is read again from time to
+//! time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +17,23 @@ use crate::error::CallError;
 use crate::pause::Backoff;
 use crate::view::View;
 
-/// How long a watch may be silent before it is asked for a sign of life; it has as long again to give one.
+/// How long a watch may be silent before it is asked for a sign of life; it has as long again to
+/// give one.
 const SILENCE: Duration = Duration::from_secs(3);
 /// How often everything is read again.
 const LIST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The region's keys, all of one revision.
 pub(crate) async fn list(etcd: &Etcd) -> Result<View, CallError> {
-    let found = etcd.get(etcd.keys().root().to_owned(), Some(GetOptions::new().with_prefix())).await?;
-    let revision = found.header().map_or(0, etcd_client::ResponseHeader::revision);
+    let found = etcd
+        .get(
+            etcd.keys().root().to_owned(),
+            Some(GetOptions::new().with_prefix()),
+        )
+        .await?;
+    let revision = found
+        .header()
+        .map_or(0, etcd_client::ResponseHeader::revision);
     Ok(View::listed(etcd.keys(), revision, found.kvs()))
 }
 
@@ -72,7 +82,11 @@ async fn watch(
 ) -> Result<(), CallError> {
     let options = WatchOptions::new().with_prefix().with_start_revision(from);
     let mut client = etcd.client();
-    let mut stream = within(CALL_TIMEOUT, client.watch(etcd.keys().root(), Some(options))).await?;
+    let mut stream = within(
+        CALL_TIMEOUT,
+        client.watch(etcd.keys().root(), Some(options)),
+    )
+    .await?;
     let ends = Instant::now() + LIST_INTERVAL;
     let mut is_asked = false;
     loop {
@@ -97,7 +111,10 @@ async fn watch(
         backoff.reset();
         if !answer.events().is_empty() {
             let mut next = View::clone(&view.borrow());
-            answer.events().iter().for_each(|event| next.apply(etcd.keys(), event));
+            answer
+                .events()
+                .iter()
+                .for_each(|event| next.apply(etcd.keys(), event));
             view.send_replace(Arc::new(next));
         }
     }

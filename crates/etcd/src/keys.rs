@@ -67,7 +67,9 @@ pub(crate) struct PlacementFacts {
 
 impl Keys {
     pub(crate) fn new(prefix: &str, region: &str) -> Keys {
-        Keys { root: format!("{prefix}/{region}/") }
+        Keys {
+            root: format!("{prefix}/{region}/"),
+        }
     }
 
     pub(crate) fn root(&self) -> &str {
@@ -97,7 +99,9 @@ impl Keys {
             None if rest == "config" => Some(Subject::Config),
             None if rest == "placement" => Some(Subject::Placement),
             Some(("nodes", id)) => Some(Subject::Node(id.to_owned())),
-            Some(("partitions", partition)) => Some(Subject::Partition(PartitionId::parse(partition)?)),
+            Some(("partitions", partition)) => {
+                Some(Subject::Partition(PartitionId::parse(partition)?))
+            }
             _ => None,
         }
     }
@@ -117,7 +121,11 @@ mod tests {
         let keys = Keys::new("/minutehand", "eu");
         let subjects = [
             (keys.config(), "/minutehand/eu/config", Subject::Config),
-            (keys.node("a.b"), "/minutehand/eu/nodes/a.b", Subject::Node("a.b".to_owned())),
+            (
+                keys.node("a.b"),
+                "/minutehand/eu/nodes/a.b",
+                Subject::Node("a.b".to_owned()),
+            ),
             (
                 keys.partition(PartitionId::own(7)),
                 "/minutehand/eu/partitions/7",
@@ -128,13 +136,21 @@ mod tests {
                 "/minutehand/eu/partitions/2/7",
                 Subject::Partition(PartitionId::of_region(2, 7).unwrap()),
             ),
-            (keys.placement(), "/minutehand/eu/placement", Subject::Placement),
+            (
+                keys.placement(),
+                "/minutehand/eu/placement",
+                Subject::Placement,
+            ),
         ];
         for (key, text, subject) in subjects {
             assert_eq!(key, text);
             assert_eq!(keys.subject(key.as_bytes()), Some(subject));
         }
-        for strange in ["/minutehand/eu/partitions/x", "/minutehand/eu/else", "/minutehand/us/config"] {
+        for strange in [
+            "/minutehand/eu/partitions/x",
+            "/minutehand/eu/else",
+            "/minutehand/us/config",
+        ] {
             assert_eq!(keys.subject(strange.as_bytes()), None);
         }
     }
@@ -150,13 +166,24 @@ mod tests {
             draining: false,
         };
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("JSON is UTF-8");
-        assert_eq!(text(encode(&node)), r#"{"address":"h:1","started":5,"version":"0.1.0","instance":"i"}"#);
         assert_eq!(
-            text(encode(&OwnerFacts { node: "n".to_owned(), instance: "i".to_owned() })),
+            text(encode(&node)),
+            r#"{"address":"h:1","started":5,"version":"0.1.0","instance":"i"}"#
+        );
+        assert_eq!(
+            text(encode(&OwnerFacts {
+                node: "n".to_owned(),
+                instance: "i".to_owned()
+            })),
             r#"{"node":"n","instance":"i"}"#
         );
-        let placement = PlacementFacts { owners: vec![Some("n".to_owned()), None] };
+        let placement = PlacementFacts {
+            owners: vec![Some("n".to_owned()), None],
+        };
         assert_eq!(text(encode(&placement)), r#"{"owners":["n",null]}"#);
-        assert_eq!(text(encode(&RegionFacts { partitions: 16 })), r#"{"partitions":16}"#);
+        assert_eq!(
+            text(encode(&RegionFacts { partitions: 16 })),
+            r#"{"partitions":16}"#
+        );
     }
 }

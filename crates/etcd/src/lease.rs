@@ -1,4 +1,5 @@
-//! The lease: granted, kept alive, confirmed, lost, granted again; and the member key that hangs on it.
+//! The lease: granted, kept alive, confirmed, lost, granted again; and the member key that hangs on
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::pause::{Backoff, part_of};
 use crate::pulse::{Beats, stands_still};
 use crate::view::View;
 
-/// Every so many renewals the member key is read back: some releases of etcd renew leases that were revoked.
+/// Every so many renewals the member key is read back: some releases of etcd renew leases that were
+/// revoked.
 const RENEWALS_PER_CHECK: u32 = 3;
 
 /// How this process stands with etcd.
@@ -33,7 +35,8 @@ pub(crate) struct Standing {
     pub(crate) is_withdrawn: bool,
 }
 
-/// When something was sent, by two clocks: one that jumps, and one that stands still while a machine sleeps.
+/// When something was sent, by two clocks: one that jumps, and one that stands still while a
+/// machine sleeps.
 pub(crate) type Sent = (Timestamp, Instant);
 
 /// What the process wants of its membership.
@@ -62,9 +65,17 @@ pub(crate) struct Grant {
 pub(crate) async fn grant(etcd: &Etcd, ttl_ms: i64) -> Result<Grant, CallError> {
     let asked_at = (now(), Instant::now());
     let mut client = etcd.client();
-    let granted = within(CALL_TIMEOUT, client.lease_grant((ttl_ms + 999) / 1_000, None)).await?;
+    let granted = within(
+        CALL_TIMEOUT,
+        client.lease_grant((ttl_ms + 999) / 1_000, None),
+    )
+    .await?;
     let ttl = Duration::from_secs(u64::try_from(granted.ttl()).unwrap_or(0).max(1));
-    Ok(Grant { lease: granted.id(), ttl, asked_at })
+    Ok(Grant {
+        lease: granted.id(),
+        ttl,
+        asked_at,
+    })
 }
 
 /// Keeps this process's lease and member key.
@@ -107,7 +118,8 @@ struct Life {
     has_complained: bool,
 }
 
-/// Notes when etcd has not answered for as long as the lease lives: from then on others may have everything.
+/// Notes when etcd has not answered for as long as the lease lives: from then on others may have
+/// everything.
 pub(crate) async fn expire(
     mut heard: watch::Receiver<Sent>,
     ttl: Duration,
@@ -129,7 +141,9 @@ pub(crate) async fn expire(
             is_over
         });
         if is_over {
-            tracing::warn!("etcd has not answered for as long as the lease lives; everything is given up");
+            tracing::warn!(
+                "etcd has not answered for as long as the lease lives; everything is given up"
+            );
         }
         if heard.changed().await.is_err() {
             return;
@@ -147,9 +161,13 @@ impl Keeper {
                 End::Lost(why) => {
                     tracing::warn!(lease, why, "lost the lease; everything is given up");
                     self.standing.send_modify(|standing| {
-                        *standing = Standing { is_withdrawn: standing.is_withdrawn, ..Standing::default() };
+                        *standing = Standing {
+                            is_withdrawn: standing.is_withdrawn,
+                            ..Standing::default()
+                        };
                     });
-                    // What still hangs on it nobody owns any more. It ends by itself when this does not arrive.
+                    // What still hangs on it nobody owns any more. It ends by itself when this does
+                    // not arrive.
                     let mut client = self.etcd.client();
                     let _ = within(CALL_TIMEOUT, client.lease_revoke(lease)).await;
                 }
@@ -161,7 +179,8 @@ impl Keeper {
         }
     }
 
-    /// A new lease, as soon as etcd grants one. Nodes that lost theirs together do not come back in one moment.
+    /// A new lease, as soon as etcd grants one. Nodes that lost theirs together do not come back in
+    /// one moment.
     async fn grant_again(&mut self, ttl: Duration) -> Option<Grant> {
         let mut backoff = Backoff::default();
         let mut pause = part_of(ttl / 10);
@@ -220,8 +239,8 @@ impl Keeper {
         }
     }
 
-    /// Sends one renewal and waits for its answer. A stream that is late is given up, and its answers with it: so an
-    /// answer is never taken for that of a later renewal.
+    /// Sends one renewal and waits for its answer. A stream that is late is given up, and its
+    /// answers with it: so an answer is never taken for that of a later renewal.
     async fn renew(&mut self, life: &mut Life) -> Option<End> {
         let third = life.grant.ttl / 3;
         let sent = (now(), Instant::now());
@@ -237,7 +256,9 @@ impl Keeper {
                 let is_due = life.renewals.is_multiple_of(RENEWALS_PER_CHECK);
                 let is_member = self.standing.borrow().is_member;
                 if is_due && is_member && self.is_member_key_gone(life).await {
-                    return Some(End::Lost("etcd renews the lease, but the member key is gone"));
+                    return Some(End::Lost(
+                        "etcd renews the lease, but the member key is gone",
+                    ));
                 }
                 None
             }
@@ -257,7 +278,11 @@ impl Keeper {
         self.confirmed_at.send_replace(sent.0);
         let lease = Some(life.grant.lease);
         self.standing.send_if_modified(|standing| {
-            let next = Standing { lease, is_live: true, ..*standing };
+            let next = Standing {
+                lease,
+                is_live: true,
+                ..*standing
+            };
             std::mem::replace(standing, next) != next
         });
     }
@@ -266,10 +291,20 @@ impl Keeper {
     async fn register(&mut self, life: &mut Life) {
         let key = self.etcd.keys().node(&self.node);
         let lease = life.grant.lease;
-        let put = |key| TxnOp::put(key, encode(&self.facts), Some(PutOptions::new().with_lease(lease)));
+        let put = |key| {
+            TxnOp::put(
+                key,
+                encode(&self.facts),
+                Some(PutOptions::new().with_lease(lease)),
+            )
+        };
         let is_absent = Compare::create_revision(key.clone(), CompareOp::Equal, 0);
         let txn = Txn::new().when([is_absent]).and_then([put(key.clone())]);
-        let answer = match self.etcd.txn(txn.or_else([TxnOp::get(key.clone(), None)])).await {
+        let answer = match self
+            .etcd
+            .txn(txn.or_else([TxnOp::get(key.clone(), None)]))
+            .await
+        {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(%error, "could not register as a member");
@@ -279,10 +314,17 @@ impl Keeper {
         if answer.succeeded() {
             return self.registered();
         }
-        let Some(TxnOpResponse::Get(found)) = answer.op_responses().pop() else { return };
-        let Some(entry) = found.kvs().first() else { return };
+        let Some(TxnOpResponse::Get(found)) = answer.op_responses().pop() else {
+            return;
+        };
+        let Some(entry) = found.kvs().first() else {
+            return;
+        };
         let facts = serde_json::from_slice::<NodeFacts>(entry.value()).ok();
-        if facts.as_ref().is_none_or(|facts| facts.instance != self.facts.instance) {
+        if facts
+            .as_ref()
+            .is_none_or(|facts| facts.instance != self.facts.instance)
+        {
             if !std::mem::replace(&mut life.has_complained, true) {
                 let address = facts.map(|facts| facts.address).unwrap_or_default();
                 let node = self.node.as_str();
@@ -296,16 +338,23 @@ impl Keeper {
             self.registered();
         } else {
             // Ours, on a lease that has been given up, or from before this process withdrew.
-            let is_same = Compare::mod_revision(key.clone(), CompareOp::Equal, entry.mod_revision());
+            let is_same =
+                Compare::mod_revision(key.clone(), CompareOp::Equal, entry.mod_revision());
             let txn = Txn::new().when([is_same]).and_then([put(key)]);
-            if self.etcd.txn(txn).await.is_ok_and(|answer| answer.succeeded()) {
+            if self
+                .etcd
+                .txn(txn)
+                .await
+                .is_ok_and(|answer| answer.succeeded())
+            {
                 self.registered();
             }
         }
     }
 
     fn registered(&self) {
-        self.standing.send_modify(|standing| standing.is_member = true);
+        self.standing
+            .send_modify(|standing| standing.is_member = true);
         tracing::info!(node = self.node.as_str(), "is a member");
     }
 
@@ -321,13 +370,18 @@ impl Keeper {
     /// Whether the region's view has this process as a member.
     fn is_in_view(&self) -> bool {
         let view = self.view.borrow();
-        view.nodes.get(&self.node).is_some_and(|facts| facts.instance == self.facts.instance)
+        view.nodes
+            .get(&self.node)
+            .is_some_and(|facts| facts.instance == self.facts.instance)
     }
 
     /// Reads the member key itself. An answer that does not come says nothing.
     async fn is_member_key_gone(&self, life: &Life) -> bool {
         match self.etcd.get(self.etcd.keys().node(&self.node), None).await {
-            Ok(found) => found.kvs().first().is_none_or(|entry| entry.lease() != life.grant.lease),
+            Ok(found) => found
+                .kvs()
+                .first()
+                .is_none_or(|entry| entry.lease() != life.grant.lease),
             Err(_) => false,
         }
     }
@@ -343,14 +397,17 @@ async fn ask(etcd: &Etcd, life: &mut Life) -> Result<bool, CallError> {
                 life.stream = Some(stream);
                 Ok(true)
             }
-            Err(etcd_client::Error::LeaseKeepAliveError(_)) => {
-                Ok(client.lease_time_to_live(life.grant.lease, None).await?.ttl() > 0)
-            }
+            Err(etcd_client::Error::LeaseKeepAliveError(_)) => Ok(client
+                .lease_time_to_live(life.grant.lease, None)
+                .await?
+                .ttl()
+                > 0),
             Err(error) => Err(error.into()),
         };
     };
     keeper.keep_alive().await?;
     let answer = answers.message().await?;
-    let answer = answer.ok_or_else(|| CallError::Ended("etcd ended the keep-alive stream".to_owned()))?;
+    let answer =
+        answer.ok_or_else(|| CallError::Ended("etcd ended the keep-alive stream".to_owned()))?;
     Ok(answer.ttl() > 0)
 }

@@ -1,11 +1,11 @@
 //! Ownership through etcd: one lease a process, membership, partition keys, and who owns what.
 //!
-//! [`EtcdCoordinator`] is the `Coordinator` port of a scheduler node; [`Directory`] tells gateways where each
-//! partition is. The keys are described in `schema/etcd.md`.
+//! [`EtcdCoordinator`] is the `Coordinator` port of a scheduler node; [`Directory`] tells gateways
+//! where each partition is. The keys are described in `schema/etcd.md`.
 //!
-//! A lease is liveness, not safety: what a former owner still does is refused by the sink, under the epoch that
-//! `acquire` gave to its successor. Whatever is read here may be a moment old, and nothing relies on it being newer
-//! than the revision it bears.
+//! A lease is liveness, not safety: what a former owner still does is refused by the sink, under
+//! the epoch that `acquire` gave to its successor. Whatever is read here may be a moment old, and
+//! nothing relies on it being newer than the revision it bears.
 
 mod acquire;
 mod assign;

@@ -1,5 +1,6 @@
-//! A thread with a runtime of its own, for what must go on whatever the rest of the process does: while partitions are taken
-//! over, the process's other threads have seconds of work before them, and a renewal that waits behind it loses the lease.
+//! A thread with a runtime of its own, for what must go on whatever the rest of the process does:
+//! while partitions are taken over, the process's other threads have seconds of work before them,
+//! and a renewal that waits behind it loses the lease.
 
 use std::io;
 use std::thread;
@@ -22,7 +23,9 @@ pub(crate) async fn on_own_thread<T: Send + 'static>(
 ) -> io::Result<(T, OwnThread)> {
     let (stop, stopped) = oneshot::channel();
     let (tell, told) = oneshot::channel();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let work = async move {
         let mut stopped = stopped;
         tokio::select! {
@@ -35,8 +38,12 @@ pub(crate) async fn on_own_thread<T: Send + 'static>(
             _ = &mut stopped => {}
         }
     };
-    thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
-    let made = told.await.map_err(|_| io::Error::other(format!("the thread `{name}` panicked")))?;
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || runtime.block_on(work))?;
+    let made = told
+        .await
+        .map_err(|_| io::Error::other(format!("the thread `{name}` panicked")))?;
     Ok((made, OwnThread { _stop: stop }))
 }
 

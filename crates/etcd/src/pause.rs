@@ -1,4 +1,5 @@
-//! Pauses that differ from process to process, so that nodes that lost etcd together do not come back together.
+//! Pauses that differ from process to process, so that nodes that lost etcd together do not come
+//! back together.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -34,7 +35,8 @@ pub(crate) fn part_of(whole: Duration) -> Duration {
     Duration::from_millis(random() % (whole + 1))
 }
 
-/// A number that cannot be foreseen: the keys of the standard library's hash maps are drawn at random.
+/// A number that cannot be foreseen: the keys of the standard library's hash maps are drawn at
+/// random.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -49,7 +51,10 @@ mod tests {
         for failure in 0..20_u32 {
             let pause = backoff.next().as_millis() as u64;
             let ceiling = (FIRST_MS << failure.min(8)).min(LONGEST_MS);
-            assert!((ceiling / 2..=ceiling).contains(&pause), "{pause} of {ceiling}");
+            assert!(
+                (ceiling / 2..=ceiling).contains(&pause),
+                "{pause} of {ceiling}"
+            );
         }
         backoff.reset();
         assert!(backoff.next() <= Duration::from_millis(FIRST_MS));

@@ -1,5 +1,6 @@
-//! Whether the process that a lease stands for still does its work. The lease is kept on a thread of its own; without this a
-//! process whose other threads hang for ever would keep partitions that nobody serves.
+//! Whether the process that a lease stands for still does its work. The lease is kept on a thread
+//! of its own; without this a process whose other threads hang for ever would keep partitions that
+//! nobody serves.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 
 /// How often the process shows that it works.
 const BEAT: Duration = Duration::from_millis(500);
-/// How long it may stand still and keep its lease. A take-over under full load is seconds of work, not half a minute.
+/// How long it may stand still and keep its lease. A take-over under full load is seconds of work,
+/// not half a minute.
 const STANDS_STILL_MAX: Duration = Duration::from_secs(30);
 
 /// Beats on the runtime on which it was begun, as long as that runs and somebody listens.
@@ -58,6 +60,9 @@ mod tests {
     async fn a_process_that_hangs_stands_still() {
         let last = Instant::now();
         assert!(!stands_still(last, last + STANDS_STILL_MAX));
-        assert!(stands_still(last, last + STANDS_STILL_MAX + Duration::from_millis(1)));
+        assert!(stands_still(
+            last,
+            last + STANDS_STILL_MAX + Duration::from_millis(1)
+        ));
     }
 }

@@ -1,4 +1,5 @@
-//! Deletes partition keys of this process that it does not know to hold: what lost answers have left behind.
+//! Deletes partition keys of this process that it does not know to hold: what lost answers have
+//! left behind.
 
 use std::sync::Arc;
 
@@ -31,7 +32,10 @@ pub(crate) async fn reap(acquirer: Arc<Acquirer>) {
 /// Deletes what the view shows; whether nothing is left to be tried again.
 async fn reap_once(acquirer: &Acquirer, view: &crate::view::View) -> bool {
     let mut is_clean = true;
-    let ours = view.partitions.iter().filter(|(_, owned)| owned.owner == acquirer.owner);
+    let ours = view
+        .partitions
+        .iter()
+        .filter(|(_, owned)| owned.owner == acquirer.owner);
     for (partition, owned) in ours {
         is_clean &= reap_one(acquirer, *partition, owned.create_revision).await;
     }
@@ -39,9 +43,13 @@ async fn reap_once(acquirer: &Acquirer, view: &crate::view::View) -> bool {
 }
 
 async fn reap_one(acquirer: &Acquirer, partition: PartitionId, revision: i64) -> bool {
-    let Some(hold) = acquirer.holds.get(partition.index()) else { return true };
+    let Some(hold) = acquirer.holds.get(partition.index()) else {
+        return true;
+    };
     // Whoever has the lock is about to know better.
-    let Ok(hold) = hold.try_lock() else { return false };
+    let Ok(hold) = hold.try_lock() else {
+        return false;
+    };
     if hold.held.is_some_and(|(held, _)| held == revision) {
         return true;
     }

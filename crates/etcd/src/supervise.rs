@@ -1,5 +1,6 @@
-//! The tasks of a member, or of a directory: none of them ends in silence. What one of them no longer does (renew, follow,
-//! place) the others cannot make up for; so a panic ends all of them, and whoever started them is told.
+//! The tasks of a member, or of a directory: none of them ends in silence. What one of them no
+//! longer does (renew, follow, place) the others cannot make up for; so a panic ends all of them,
+//! and whoever started them is told.
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,11 +31,18 @@ impl Supervised {
     }
 }
 
-async fn supervise(owner: &'static str, mut tasks: JoinSet<()>, failed: watch::Sender<Option<String>>) {
+async fn supervise(
+    owner: &'static str,
+    mut tasks: JoinSet<()>,
+    failed: watch::Sender<Option<String>>,
+) {
     while let Some(ended) = tasks.join_next().await {
         let Err(error) = ended else { continue };
         if error.is_panic() {
-            let reason = format!("a task of the {owner} panicked: {}", words(&*error.into_panic()));
+            let reason = format!(
+                "a task of the {owner} panicked: {}",
+                words(&*error.into_panic())
+            );
             tracing::error!(reason, "it renews and follows nothing any more");
             tasks.shutdown().await;
             failed.send_replace(Some(reason));
@@ -47,7 +55,8 @@ async fn supervise(owner: &'static str, mut tasks: JoinSet<()>, failed: watch::S
 
 fn words(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without words")
 }
 
 #[cfg(test)]
@@ -66,8 +75,15 @@ mod tests {
         tasks.spawn(async { panic!("out of order") });
         let supervised = Supervised::new("member", tasks);
         let mut failed = supervised.failed();
-        let reason = failed.wait_for(Option::is_some).await.expect("it is told").clone();
-        assert_eq!(reason.as_deref(), Some("a task of the member panicked: out of order"));
+        let reason = failed
+            .wait_for(Option::is_some)
+            .await
+            .expect("it is told")
+            .clone();
+        assert_eq!(
+            reason.as_deref(),
+            Some("a task of the member panicked: out of order")
+        );
         assert!(others.changed().await.is_err(), "the others have ended");
     }
 

@@ -2,7 +2,8 @@
 
 /// What to tell the operator about this release; `None` when it is fine, or cannot be read.
 ///
-/// Before 3.5.28 and 3.6.9 a paused member may answer stale reads; older ones also renew revoked leases.
+/// Before 3.5.28 and 3.6.9 a paused member may answer stale reads; older ones also renew revoked
+/// leases.
 pub(crate) fn warning(version: &str) -> Option<String> {
     let mut numbers = version.split(['.', '-', '+']).map(str::parse::<u32>);
     let mut number = || numbers.next().and_then(Result::ok);
@@ -26,7 +27,14 @@ mod tests {
         for bad in ["3.4.23", "3.5.27", "3.6.8", "2.3.8"] {
             assert!(warning(bad).expect("too old").contains(bad));
         }
-        for good in ["3.5.28", "3.6.9", "3.6.16", "3.7.0-rc.1", "4.0.0", "unknown"] {
+        for good in [
+            "3.5.28",
+            "3.6.9",
+            "3.6.16",
+            "3.7.0-rc.1",
+            "4.0.0",
+            "unknown",
+        ] {
             assert_eq!(warning(good), None);
         }
     }

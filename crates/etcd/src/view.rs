@@ -34,7 +34,10 @@ pub(crate) struct Owned {
 impl View {
     /// The view that a list at a revision gives.
     pub(crate) fn listed(keys: &Keys, revision: i64, entries: &[KeyValue]) -> View {
-        let mut view = View { revision, ..View::default() };
+        let mut view = View {
+            revision,
+            ..View::default()
+        };
         for entry in entries {
             view.put(keys, entry);
         }
@@ -53,7 +56,9 @@ impl View {
 
     /// The revision at which the present ownership of a partition began; `None` when it is free.
     pub(crate) fn owned_since(&self, partition: PartitionId) -> Option<i64> {
-        self.partitions.get(&partition).map(|owned| owned.create_revision)
+        self.partitions
+            .get(&partition)
+            .map(|owned| owned.create_revision)
     }
 
     fn put(&mut self, keys: &Keys, entry: &KeyValue) {
@@ -64,9 +69,15 @@ impl View {
             },
             Some(Subject::Partition(partition)) => {
                 // A key that cannot be read is still a key: somebody has the partition.
-                let unknown = || OwnerFacts { node: "(unreadable)".to_owned(), instance: String::new() };
+                let unknown = || OwnerFacts {
+                    node: "(unreadable)".to_owned(),
+                    instance: String::new(),
+                };
                 let owner = understood(entry).unwrap_or_else(unknown);
-                let owned = Owned { owner, create_revision: entry.create_revision() };
+                let owned = Owned {
+                    owner,
+                    create_revision: entry.create_revision(),
+                };
                 self.partitions.insert(partition, owned);
             }
             Some(Subject::Placement) => {

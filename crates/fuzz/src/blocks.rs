@@ -1,4 +1,5 @@
-//! Blocks of the timetable and batches of executions. Their checksum is put right first: damage that it does not see.
+//! Blocks of the timetable and batches of executions. Their checksum is put right first: damage
+//! that it does not see.
 
 use bytes::Bytes;
 use minutehand_model::PartitionId;
@@ -20,8 +21,16 @@ pub(crate) fn run(bytes: &[u8]) {
     let partition = PartitionId::own(0);
     if let Ok(found) = block::decode(partition, &mended) {
         let header = block::header(&mended).map(|header| header.entries as usize);
-        assert_eq!(header, Ok(found.entries.len()), "the header counts the entries");
-        assert_eq!(block::decode(partition, &block::encode(&found)).as_ref(), Ok(&found), "one more round");
+        assert_eq!(
+            header,
+            Ok(found.entries.len()),
+            "the header counts the entries"
+        );
+        assert_eq!(
+            block::decode(partition, &block::encode(&found)).as_ref(),
+            Ok(&found),
+            "one more round"
+        );
     }
     drop(publication::decode_batch(&mended.into()));
 }

@@ -16,9 +16,13 @@ pub(crate) fn json(bytes: &[u8]) {
     understood(Some(bytes), &[content_type]);
 }
 
-/// `name:value` lines as headers, an empty line, and the value: a command in any form, and an execution as workers read it.
+/// `name:value` lines as headers, an empty line, and the value: a command in any form, and an
+/// execution as workers read it.
 pub(crate) fn headers(bytes: &[u8]) {
-    let (head, value) = match bytes.windows(END_OF_HEADERS.len()).position(|two| two == END_OF_HEADERS) {
+    let (head, value) = match bytes
+        .windows(END_OF_HEADERS.len())
+        .position(|two| two == END_OF_HEADERS)
+    {
         Some(at) => (&bytes[..at], Some(&bytes[at + END_OF_HEADERS.len()..])),
         None => (bytes, None),
     };
@@ -26,7 +30,11 @@ pub(crate) fn headers(bytes: &[u8]) {
     let headers: Vec<Header<'_>> = lines.filter_map(header).collect();
     understood(value, &headers);
     // Whatever an execution's reader answers, it answers.
-    drop(egress::read(value, headers.iter().copied(), &mut QueueNames::new()));
+    drop(egress::read(
+        value,
+        headers.iter().copied(),
+        &mut QueueNames::new(),
+    ));
 }
 
 fn header(line: &[u8]) -> Option<Header<'_>> {
@@ -35,7 +43,8 @@ fn header(line: &[u8]) -> Option<Header<'_>> {
     Some((name, colon.map(|colon| &line[colon + 1..])))
 }
 
-/// What is understood is a command that its reader can decode, and comes out the same when it is read again.
+/// What is understood is a command that its reader can decode, and comes out the same when it is
+/// read again.
 fn understood(value: Option<&[u8]>, headers: &[Header<'_>]) {
     let input = Input {
         partition: PartitionId::own(3),
@@ -46,11 +55,18 @@ fn understood(value: Option<&[u8]>, headers: &[Header<'_>]) {
         headers,
     };
     let outcome = understand(&input);
-    assert_eq!(outcome, understand(&input), "a record is understood alike whenever it is read");
+    assert_eq!(
+        outcome,
+        understand(&input),
+        "a record is understood alike whenever it is read"
+    );
     match outcome {
         Ok(Understood::Command(bytes)) => {
             let decoded = command::decode(bytes);
-            assert!(decoded.is_ok(), "what was understood can be decoded: {decoded:?}");
+            assert!(
+                decoded.is_ok(),
+                "what was understood can be decoded: {decoded:?}"
+            );
         }
         Ok(Understood::AsItIs) => {}
         Err(refusal) => assert!(!refusal.to_string().is_empty(), "a refusal says why"),

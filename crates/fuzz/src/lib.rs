@@ -1,8 +1,8 @@
-//! Everything that reads bytes of others, each as a [`Target`]: a function that takes any bytes and must not panic, hang, or
-//! answer what it would not accept again.
+//! Everything that reads bytes of others, each as a [`Target`]: a function that takes any bytes and
+//! must not panic, hang, or answer what it would not accept again.
 //!
-//! `cargo xtask fuzz` runs every target under libFuzzer for a while. What it finds is put into `corpus/<target>/`, and from
-//! then on the ordinary tests run it too (`tests/corpus.rs`).
+//! `cargo xtask fuzz` runs every target under libFuzzer for a while. What it finds is put into
+//! `corpus/<target>/`, and from then on the ordinary tests run it too (`tests/corpus.rs`).
 
 mod blocks;
 mod cron;
@@ -21,12 +21,30 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    Target { name: "cron", run: cron::run },
-    Target { name: "crontab", run: crontab::run },
-    Target { name: "json", run: kafka::json },
-    Target { name: "kafka-headers", run: kafka::headers },
-    Target { name: "records", run: records::run },
-    Target { name: "blocks", run: blocks::run },
+    Target {
+        name: "cron",
+        run: cron::run,
+    },
+    Target {
+        name: "crontab",
+        run: crontab::run,
+    },
+    Target {
+        name: "json",
+        run: kafka::json,
+    },
+    Target {
+        name: "kafka-headers",
+        run: kafka::headers,
+    },
+    Target {
+        name: "records",
+        run: records::run,
+    },
+    Target {
+        name: "blocks",
+        run: blocks::run,
+    },
 ];
 
 /// The target of a name.

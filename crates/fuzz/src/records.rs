@@ -4,16 +4,22 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use minutehand_record::{
-    DecodeError, checkpoint, command, dead_letter, last_word, outcome, revision, schedule_state, set_aside,
-    task,
+    DecodeError, checkpoint, command, dead_letter, last_word, outcome, revision, schedule_state,
+    set_aside, task,
 };
 
 /// What can be decoded is the same after it was encoded and decoded again.
 pub(crate) fn run(bytes: &[u8]) {
-    let Some((kind, record)) = bytes.split_first() else { return };
+    let Some((kind, record)) = bytes.split_first() else {
+        return;
+    };
     let record = Bytes::copy_from_slice(record);
     match kind % 9 {
-        0 => again(&record, |bytes| command::decode(bytes.clone()), command::encode),
+        0 => again(
+            &record,
+            |bytes| command::decode(bytes.clone()),
+            command::encode,
+        ),
         1 => again(&record, task::decode, task::encode),
         2 => again(&record, checkpoint::decode, checkpoint::encode),
         3 => again(&record, dead_letter::decode, dead_letter::encode),
@@ -32,6 +38,10 @@ fn again<T: PartialEq + Debug>(
 ) {
     let Ok(value) = decode(record) else { return };
     let encoded = encode(&value);
-    assert_eq!(decode(&encoded).as_ref(), Ok(&value), "it is the same after one more round");
+    assert_eq!(
+        decode(&encoded).as_ref(),
+        Ok(&value),
+        "it is the same after one more round"
+    );
     assert_eq!(encode(&value), encoded, "its bytes are always the same");
 }

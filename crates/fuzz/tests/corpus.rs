@@ -13,13 +13,19 @@ fn corpus() -> PathBuf {
 fn every_input_of_the_corpus_passes_its_target() {
     for target in TARGETS {
         let folder = corpus().join(target.name);
-        let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let files =
+            fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let mut count = 0;
         for file in files {
             let path = file.expect("an entry of the folder").path();
             let bytes = fs::read(&path).expect("an input");
             let outcome = std::panic::catch_unwind(|| (target.run)(&bytes));
-            assert!(outcome.is_ok(), "{} fails target {}", path.display(), target.name);
+            assert!(
+                outcome.is_ok(),
+                "{} fails target {}",
+                path.display(),
+                target.name
+            );
             count += 1;
         }
         assert!(count > 0, "{} has inputs to begin with", target.name);
@@ -30,6 +36,9 @@ fn every_input_of_the_corpus_passes_its_target() {
 fn every_folder_of_the_corpus_is_a_targets() {
     for folder in fs::read_dir(corpus()).expect("the corpus") {
         let name = folder.expect("an entry").file_name();
-        assert!(TARGETS.iter().any(|target| name == target.name), "{name:?} is not a target");
+        assert!(
+            TARGETS.iter().any(|target| name == target.name),
+            "{name:?} is not a target"
+        );
     }
 }

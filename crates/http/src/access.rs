@@ -16,22 +16,31 @@ use crate::problem::Problem;
 use crate::tokens::{Grant, Tokens};
 
 /// Lets a request pass when its token (if any are configured) allows it, and notes whose it is.
-pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn authenticate(
+    State(api): State<Arc<Api>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let grant = match grant(&api.tokens, request.headers()) {
         Ok(grant) => grant,
         Err(problem) => return problem.into_response(),
     };
     // A preview changes nothing although it is a POST.
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str);
     let changes_nothing = is_read(request.method()) || route == Some(routes::SCHEDULES_PREVIEW);
     if grant.read_only && !changes_nothing {
-        return Problem::forbidden(format!("the token of {} is read-only", grant.name)).into_response();
+        return Problem::forbidden(format!("the token of {} is read-only", grant.name))
+            .into_response();
     }
     request.extensions_mut().insert(grant);
     next.run(request).await
 }
 
-/// Lets another gateway pass: who bears a token of the cluster may do what the caller that it speaks for may.
+/// Lets another gateway pass: who bears a token of the cluster may do what the caller that it
+/// speaks for may.
 pub(crate) async fn authenticate_peer(
     State(api): State<Arc<Api>>,
     mut request: Request,
@@ -63,16 +72,27 @@ pub(crate) fn grant(tokens: &Tokens, headers: &HeaderMap) -> Result<Grant, Probl
     let given = headers.get(header::AUTHORIZATION);
     let given = given.ok_or_else(|| refused("send the header Authorization: Bearer TOKEN"))?;
     let token = given.to_str().ok().and_then(|text| text.split_once(' '));
-    let token =
-        token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let token = token
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
     let token = token.ok_or_else(|| refused("the Authorization header is not Bearer TOKEN"))?;
-    tokens.grant(token).ok_or_else(|| refused("the token is not known"))
+    tokens
+        .grant(token)
+        .ok_or_else(|| refused("the token is not known"))
 }
 
 fn grant_of(parts: &Parts) -> Grant {
     // Without the middleware nobody may do anything.
-    let nothing = || Grant { name: "nobody".to_owned(), namespaces: Some(Vec::new()), read_only: true };
-    parts.extensions.get::<Grant>().cloned().unwrap_or_else(nothing)
+    let nothing = || Grant {
+        name: "nobody".to_owned(),
+        namespaces: Some(Vec::new()),
+        read_only: true,
+    };
+    parts
+        .extensions
+        .get::<Grant>()
+        .cloned()
+        .unwrap_or_else(nothing)
 }
 
 /// A caller within a namespace that exists and that it may use.
@@ -105,7 +125,11 @@ impl FromRequestParts<Arc<Api>> for Scoped {
         if !is_read(&parts.method) {
             api.namespaces.remember(&namespace);
         }
-        Ok(Scoped { namespace, grant, params })
+        Ok(Scoped {
+            namespace,
+            grant,
+            params,
+        })
     }
 }
 
@@ -118,7 +142,8 @@ impl Scoped {
     /// The same, split at its last colon.
     pub(crate) fn id_and_verb(&self) -> Result<(&str, &str), Problem> {
         let text = self.id()?;
-        text.rsplit_once(':').ok_or_else(|| no_such_action::<ScheduleAction>(text))
+        text.rsplit_once(':')
+            .ok_or_else(|| no_such_action::<ScheduleAction>(text))
     }
 }
 
@@ -140,11 +165,15 @@ impl FromRequestParts<Arc<Api>> for Everywhere {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Everywhere, Problem> {
         let grant = grant_of(parts);
         if grant.namespaces.is_some() {
-            let detail =
-                format!("the token of {} is restricted to namespaces; this is about all of them", grant.name);
+            let detail = format!(
+                "the token of {} is restricted to namespaces; this is about all of them",
+                grant.name
+            );
             return Err(Problem::forbidden(detail));
         }
-        Ok(Everywhere { params: path_params(parts, api).await? })
+        Ok(Everywhere {
+            params: path_params(parts, api).await?,
+        })
     }
 }
 
@@ -154,25 +183,38 @@ impl Everywhere {
     }
 
     /// The queue, and what is to be done with it, which stands behind its last colon.
-    pub(crate) fn queue_and_action(&self) -> Result<(minutehand_model::QueueName, QueueAction), Problem> {
+    pub(crate) fn queue_and_action(
+        &self,
+    ) -> Result<(minutehand_model::QueueName, QueueAction), Problem> {
         let text = find(&self.params, "queue")?;
-        let (queue, action) = text.rsplit_once(':').ok_or_else(|| no_such_action::<QueueAction>(text))?;
-        let action = action.parse().map_err(|_| no_such_action::<QueueAction>(action))?;
+        let (queue, action) = text
+            .rsplit_once(':')
+            .ok_or_else(|| no_such_action::<QueueAction>(text))?;
+        let action = action
+            .parse()
+            .map_err(|_| no_such_action::<QueueAction>(action))?;
         Ok((parse_queue(queue)?, action))
     }
 }
 
 async fn path_params(parts: &mut Parts, api: &Arc<Api>) -> Result<Vec<(String, String)>, Problem> {
-    let params = RawPathParams::from_request_parts(parts, api).await.map_err(|_| {
-        let problem = Problem::malformed("the path is not UTF-8 once its % signs are decoded");
-        problem.about("path", "percent-encoded UTF-8", parts.uri.path())
-    })?;
-    Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    let params = RawPathParams::from_request_parts(parts, api)
+        .await
+        .map_err(|_| {
+            let problem = Problem::malformed("the path is not UTF-8 once its % signs are decoded");
+            problem.about("path", "percent-encoded UTF-8", parts.uri.path())
+        })?;
+    Ok(params
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
 }
 
 fn find<'a>(params: &'a [(String, String)], name: &str) -> Result<&'a str, Problem> {
     let found = params.iter().find(|(known, _)| known == name);
-    found.map(|(_, value)| value.as_str()).ok_or_else(|| Problem::not_found("the path is incomplete"))
+    found
+        .map(|(_, value)| value.as_str())
+        .ok_or_else(|| Problem::not_found("the path is incomplete"))
 }
 
 /// The query of a request: every parameter at most once, none unknown.
@@ -199,26 +241,48 @@ impl Params {
                 .into());
             }
             if given[..index].iter().any(|(before, _)| before == name) {
-                return Err(InvalidField::new(name, "is given twice", "at most once", value).into());
+                return Err(
+                    InvalidField::new(name, "is given twice", "at most once", value).into(),
+                );
             }
         }
         Ok(Params { given })
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.given.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.given
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn time(&self, name: &str) -> Result<Option<minutehand_model::Timestamp>, InvalidField> {
-        self.text(name).map(|text| minutehand_api::parse_time(name, text)).transpose()
+    pub(crate) fn time(
+        &self,
+        name: &str,
+    ) -> Result<Option<minutehand_model::Timestamp>, InvalidField> {
+        self.text(name)
+            .map(|text| minutehand_api::parse_time(name, text))
+            .transpose()
     }
 
     /// A number within limits, or a default.
-    pub(crate) fn number(&self, name: &str, default: usize, max: usize) -> Result<usize, InvalidField> {
-        let Some(text) = self.text(name) else { return Ok(default) };
+    pub(crate) fn number(
+        &self,
+        name: &str,
+        default: usize,
+        max: usize,
+    ) -> Result<usize, InvalidField> {
+        let Some(text) = self.text(name) else {
+            return Ok(default);
+        };
         match text.parse::<usize>() {
             Ok(number) if (1..=max).contains(&number) => Ok(number),
-            _ => Err(InvalidField::new(name, "is out of range", format!("1 to {max}"), text)),
+            _ => Err(InvalidField::new(
+                name,
+                "is out of range",
+                format!("1 to {max}"),
+                text,
+            )),
         }
     }
 }

@@ -36,11 +36,14 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|given| is(given, JSON))
 }
 
-/// Refuses a body that says it is something else than the route takes. A browser sends what says nothing, or text, to
-/// anybody, without asking first.
+/// Refuses a body that says it is something else than the route takes. A browser sends what says
+/// nothing, or text, to anybody, without asking first.
 pub(crate) async fn of_its_kind(request: Request, next: Next) -> Response {
     if !request.body().is_end_stream() {
-        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let route = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map_or("", MatchedPath::as_str);
         if let Err(problem) = check(request.headers(), wanted(route)) {
             return problem.into_response();
         }
@@ -54,29 +57,48 @@ fn check(headers: &HeaderMap, wanted: &[&str]) -> Result<(), Problem> {
         Err(Problem::new(ProblemKind::UnsupportedMediaType, detail).about(field, limit, given))
     };
     let given = |name: header::HeaderName| {
-        let values: Vec<_> =
-            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        let values: Vec<_> = headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
         (!values.is_empty()).then(|| shortened(&values.join(", ")))
     };
     if let Some(encoding) =
         given(header::CONTENT_ENCODING).filter(|given| !given.eq_ignore_ascii_case("identity"))
     {
-        return refused("Content-Encoding", "left out: bodies are taken as they are", encoding);
+        return refused(
+            "Content-Encoding",
+            "left out: bodies are taken as they are",
+            encoding,
+        );
     }
     match given(header::CONTENT_TYPE) {
         Some(given) if wanted.iter().any(|wanted| is(&given, wanted)) => Ok(()),
-        given => refused("Content-Type", &wanted.join(" or "), given.unwrap_or_default()),
+        given => refused(
+            "Content-Type",
+            &wanted.join(" or "),
+            given.unwrap_or_default(),
+        ),
     }
 }
 
 /// Whether a `Content-Type` is this media type, in UTF-8.
 fn is(given: &str, wanted: &str) -> bool {
     let mut parts = given.split(';').map(str::trim);
-    let is_type = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(wanted));
+    let is_type = parts
+        .next()
+        .is_some_and(|essence| essence.eq_ignore_ascii_case(wanted));
     let is_other_charset = |parameter: &str| {
-        let charset =
-            parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
-        charset.is_some_and(|(_, charset)| !charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"))
+        let charset = parameter
+            .split_once('=')
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+        charset.is_some_and(|(_, charset)| {
+            !charset
+                .trim()
+                .trim_matches('"')
+                .eq_ignore_ascii_case("utf-8")
+        })
     };
     is_type && !parts.any(is_other_charset)
 }
@@ -109,7 +131,11 @@ pub(crate) async fn read_body(body: Body) -> Result<Bytes, Problem> {
 /// A body that may be left out; then it counts as `{}`.
 pub(crate) async fn read_optional_body(body: Body) -> Result<Bytes, Problem> {
     let bytes = read_body(body).await?;
-    Ok(if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes })
+    Ok(if bytes.is_empty() {
+        Bytes::from_static(b"{}")
+    } else {
+        bytes
+    })
 }
 
 #[cfg(test)]

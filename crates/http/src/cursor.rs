@@ -17,7 +17,10 @@ pub(crate) fn write<T: Serialize>(question: &[&str], position: &T) -> String {
 ///
 /// # Errors
 /// When the text is no cursor, or belongs to another question.
-pub(crate) fn read<T: for<'de> Deserialize<'de>>(question: &[&str], text: &str) -> Result<T, InvalidField> {
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(
+    question: &[&str],
+    text: &str,
+) -> Result<T, InvalidField> {
     let refused = || {
         let limit = "a cursor from an answer to the same question";
         InvalidField::new("cursor", "is not valid here", limit, text)
@@ -47,13 +50,29 @@ mod tests {
     #[test]
     fn a_cursor_is_read_by_its_own_question_only() {
         let cursor = write(&["tasks", "default", ""], &(17_i64, "a"));
-        assert_eq!(read::<(i64, String)>(&["tasks", "default", ""], &cursor), Ok((17, "a".to_owned())));
-        for question in [["tasks", "other", ""], ["tasks", "default", "x"], ["schedules", "default", ""]] {
+        assert_eq!(
+            read::<(i64, String)>(&["tasks", "default", ""], &cursor),
+            Ok((17, "a".to_owned()))
+        );
+        for question in [
+            ["tasks", "other", ""],
+            ["tasks", "default", "x"],
+            ["schedules", "default", ""],
+        ] {
             assert!(read::<(i64, String)>(&question, &cursor).is_err());
         }
-        for forged in ["AAAA", "%%%", "MTIzNDU2Nzg5MDEyMzQ1Njc4OTA", &cursor[1..], "💥"] {
+        for forged in [
+            "AAAA",
+            "%%%",
+            "MTIzNDU2Nzg5MDEyMzQ1Njc4OTA",
+            &cursor[1..],
+            "💥",
+        ] {
             let error = read::<(i64, String)>(&["tasks", "default", ""], forged).unwrap_err();
-            assert_eq!((error.field.as_str(), error.given.as_str()), ("cursor", forged));
+            assert_eq!(
+                (error.field.as_str(), error.given.as_str()),
+                ("cursor", forged)
+            );
         }
     }
 }

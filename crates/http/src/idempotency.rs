@@ -1,8 +1,9 @@
 //! The answers to requests with an `Idempotency-Key`, kept for a day in a bounded table.
 //!
-//! The table lives in memory. After a restart the same key still gives the same task id, so that a request with
-//! a fixed `due_at` makes no second task; one with a `delay` may. When the table is full, whoever has most keys in it
-//! loses the oldest of them: a caller that sends many keys forgets its own.
+//! The table lives in memory. After a restart the same key still gives the same task id, so that a
+//! request with a fixed `due_at` makes no second task; one with a `delay` may. When the table is
+//! full, whoever has most keys in it loses the oldest of them: a caller that sends many keys
+//! forgets its own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,10 +55,19 @@ impl IdempotencyKeys {
         table.forget_old(now);
         match table.entries.get(&key) {
             Some(entry) if entry.request != request => Remembered::OtherRequest,
-            Some(Entry { answer: Some((answer, _)), .. }) => Remembered::Answered(answer.clone()),
+            Some(Entry {
+                answer: Some((answer, _)),
+                ..
+            }) => Remembered::Answered(answer.clone()),
             Some(_) => Remembered::InProgress,
             None => {
-                table.entries.insert(key, Entry { request, answer: None });
+                table.entries.insert(
+                    key,
+                    Entry {
+                        request,
+                        answer: None,
+                    },
+                );
                 Remembered::New
             }
         }
@@ -74,28 +84,39 @@ impl Table {
         self.answers += 1;
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.answer = Some((answer, place));
-            self.answered.entry(caller.to_owned()).or_default().insert(place, key);
+            self.answered
+                .entry(caller.to_owned())
+                .or_default()
+                .insert(place, key);
         }
         while self.answered.values().map(BTreeMap::len).sum::<usize>() > IDEMPOTENCY_KEYS_MAX {
             let most = self.answered.iter().max_by_key(|(_, keys)| keys.len());
-            let Some(caller) = most.map(|(caller, _)| caller.clone()) else { return };
+            let Some(caller) = most.map(|(caller, _)| caller.clone()) else {
+                return;
+            };
             self.forget_first(&caller);
         }
     }
 
     fn forget_old(&mut self, now: Timestamp) {
         let is_old = |keys: &BTreeMap<Place, u128>| {
-            keys.first_key_value().is_some_and(|((at, _), _)| now.millis_since(*at) > IDEMPOTENCY_KEPT_MS)
+            keys.first_key_value()
+                .is_some_and(|((at, _), _)| now.millis_since(*at) > IDEMPOTENCY_KEPT_MS)
         };
-        while let Some(caller) =
-            self.answered.iter().find(|(_, keys)| is_old(keys)).map(|(name, _)| name.clone())
+        while let Some(caller) = self
+            .answered
+            .iter()
+            .find(|(_, keys)| is_old(keys))
+            .map(|(name, _)| name.clone())
         {
             self.forget_first(&caller);
         }
     }
 
     fn forget_first(&mut self, caller: &str) {
-        let Some(keys) = self.answered.get_mut(caller) else { return };
+        let Some(keys) = self.answered.get_mut(caller) else {
+            return;
+        };
         if let Some((_, key)) = keys.pop_first() {
             self.entries.remove(&key);
         }
@@ -105,8 +126,8 @@ impl Table {
     }
 }
 
-/// Ends a request's key whatever happens, also when its caller goes away in the middle. A request that failed leaves
-/// nothing behind.
+/// Ends a request's key whatever happens, also when its caller goes away in the middle. A request
+/// that failed leaves nothing behind.
 pub(crate) struct KeyInUse<'a> {
     keys: &'a IdempotencyKeys,
     caller: &'a str,
@@ -115,7 +136,11 @@ pub(crate) struct KeyInUse<'a> {
 
 impl<'a> KeyInUse<'a> {
     pub(crate) fn new(keys: &'a IdempotencyKeys, caller: &'a str, key: u128) -> KeyInUse<'a> {
-        KeyInUse { keys, caller, key: Some(key) }
+        KeyInUse {
+            keys,
+            caller,
+            key: Some(key),
+        }
     }
 
     pub(crate) fn succeeded(mut self, answer: Bytes, now: Timestamp) {
@@ -153,7 +178,10 @@ mod tests {
         assert_eq!(keys.begin(1, 10, at(1)), Remembered::InProgress);
         KeyInUse::new(&keys, "a", 1).succeeded(Bytes::from_static(b"done"), at(0));
         let day = at(IDEMPOTENCY_KEPT_MS);
-        assert_eq!(keys.begin(1, 10, day), Remembered::Answered(Bytes::from_static(b"done")));
+        assert_eq!(
+            keys.begin(1, 10, day),
+            Remembered::Answered(Bytes::from_static(b"done"))
+        );
         assert_eq!(keys.begin(1, 11, day), Remembered::OtherRequest);
         assert_eq!(keys.begin(1, 11, day.plus_millis(1)), Remembered::New);
     }
@@ -177,7 +205,14 @@ mod tests {
             answer(&keys, "flood", key, at(1));
         }
         assert_eq!(keys.locked().entries.len(), IDEMPOTENCY_KEYS_MAX);
-        assert_eq!(keys.begin(0, 10, at(2)), Remembered::Answered(Bytes::from_static(b"done")));
-        assert_eq!(keys.begin(1, 10, at(2)), Remembered::New, "the oldest of the flood is forgotten");
+        assert_eq!(
+            keys.begin(0, 10, at(2)),
+            Remembered::Answered(Bytes::from_static(b"done"))
+        );
+        assert_eq!(
+            keys.begin(1, 10, at(2)),
+            Remembered::New,
+            "the oldest of the flood is forgotten"
+        );
     }
 }

@@ -10,7 +10,8 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Makes ids like `t-01k8…`: 48 bits of milliseconds and 80 random bits, in base 32.
 ///
-/// The random bits are a keyed hash of a counter: no lock, no system call, and no two alike in one process.
+/// The random bits are a keyed hash of a counter: no lock, no system call, and no two alike in one
+/// process.
 pub struct IdSource {
     seed: u64,
     salt: u64,
@@ -20,7 +21,11 @@ pub struct IdSource {
 impl IdSource {
     /// A source keyed by 128 random bits; two processes must not share them.
     pub fn new(random: u128) -> IdSource {
-        IdSource { seed: random as u64, salt: (random >> 64) as u64, count: AtomicU64::new(0) }
+        IdSource {
+            seed: random as u64,
+            salt: (random >> 64) as u64,
+            count: AtomicU64::new(0),
+        }
     }
 
     /// A source keyed by the system's randomness.
@@ -41,7 +46,8 @@ impl IdSource {
         parse(b't', (millis << 80) | random)
     }
 
-    /// The id that belongs to an idempotency key: the same key gives the same id, after a restart too.
+    /// The id that belongs to an idempotency key: the same key gives the same id, after a restart
+    /// too.
     pub fn of_key(key: u128) -> TaskId {
         parse(b'k', key)
     }
@@ -68,7 +74,9 @@ mod tests {
     #[test]
     fn ids_differ_and_sort_by_time() {
         let source = IdSource::new(7);
-        let ids: BTreeSet<TaskId> = (0..10_000).map(|_| source.next(Timestamp::from_millis(1_000))).collect();
+        let ids: BTreeSet<TaskId> = (0..10_000)
+            .map(|_| source.next(Timestamp::from_millis(1_000)))
+            .collect();
         assert_eq!(ids.len(), 10_000);
         let later = source.next(Timestamp::from_millis(1_001));
         assert!(ids.iter().all(|id| *id < later));
@@ -80,6 +88,9 @@ mod tests {
     fn sources_differ_by_their_key() {
         let now = Timestamp::from_millis(5);
         assert_ne!(IdSource::new(1).next(now), IdSource::new(2).next(now));
-        assert_ne!(IdSource::new(1).next(now), IdSource::new(1 << 64 | 1).next(now));
+        assert_ne!(
+            IdSource::new(1).next(now),
+            IdSource::new(1 << 64 | 1).next(now)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Which gateway holds a lease: its address stands in the lease's id, sealed, so that no caller can name one.
+//! Which gateway holds a lease: its address stands in the lease's id, sealed, so that no caller can
+//! name one.
 
 use std::net::SocketAddr;
 
@@ -37,28 +38,41 @@ pub(crate) struct NamedLease {
 pub(crate) fn written(id: LeaseId, places: Option<&LeasePlaces>) -> String {
     let id = id.to_string();
     let Some(places) = places else { return id };
-    let seal = sign(&seal_key(&places.tokens.lease_keys()[0]), &sealed(&id, &places.address));
+    let seal = sign(
+        &seal_key(&places.tokens.lease_keys()[0]),
+        &sealed(&id, &places.address),
+    );
     let place = [places.address.as_bytes(), seal.as_ref()].concat();
     format!("{id}.{}", URL_SAFE_NO_PAD.encode(place))
 }
 
-/// The lease that a caller means; `None` when it is none. An address that no gateway has sealed is none.
+/// The lease that a caller means; `None` when it is none. An address that no gateway has sealed is
+/// none.
 pub(crate) fn read(text: &str, places: Option<&LeasePlaces>) -> Option<NamedLease> {
-    let (id_text, place) = text.split_once('.').map_or((text, None), |(id, place)| (id, Some(place)));
+    let (id_text, place) = text
+        .split_once('.')
+        .map_or((text, None), |(id, place)| (id, Some(place)));
     let id = LeaseId::parse(id_text)?;
     let opened = |place: &str, places: &LeasePlaces| {
         let length_max = (ADDRESS_BYTES_MAX + SEAL_BYTES) * 4 / 3 + 4;
-        let place = URL_SAFE_NO_PAD.decode(Some(place).filter(|place| place.len() <= length_max)?).ok()?;
+        let place = URL_SAFE_NO_PAD
+            .decode(Some(place).filter(|place| place.len() <= length_max)?)
+            .ok()?;
         let (address, given) = place.split_at_checked(place.len().checked_sub(SEAL_BYTES)?)?;
         let address = std::str::from_utf8(address).ok()?;
         let text = sealed(id_text, address);
-        let is_sealed =
-            places.tokens.lease_keys().iter().any(|key| verify(&seal_key(key), &text, given).is_ok());
+        let is_sealed = places
+            .tokens
+            .lease_keys()
+            .iter()
+            .any(|key| verify(&seal_key(key), &text, given).is_ok());
         // Without a token anybody can seal; then all gateways are on this machine.
         let is_reachable = !places.tokens.is_empty() || is_loopback(address);
         (is_sealed && is_reachable).then(|| address.to_owned())
     };
-    let address = place.zip(places).and_then(|(place, places)| opened(place, places));
+    let address = place
+        .zip(places)
+        .and_then(|(place, places)| opened(place, places));
     Some(NamedLease { id, address })
 }
 
@@ -68,12 +82,21 @@ fn seal_key(key: &[u8]) -> Key {
 
 /// What a seal is of.
 fn sealed(id: &str, address: &str) -> Vec<u8> {
-    [b"minutehand lease\0".as_slice(), id.as_bytes(), b"\0", address.as_bytes()].concat()
+    [
+        b"minutehand lease\0".as_slice(),
+        id.as_bytes(),
+        b"\0",
+        address.as_bytes(),
+    ]
+    .concat()
 }
 
 fn is_loopback(address: &str) -> bool {
-    let host = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"));
-    host.and_then(|host| host.parse::<SocketAddr>().ok()).is_some_and(|address| address.ip().is_loopback())
+    let host = address
+        .strip_prefix("http://")
+        .or_else(|| address.strip_prefix("https://"));
+    host.and_then(|host| host.parse::<SocketAddr>().ok())
+        .is_some_and(|address| address.ip().is_loopback())
 }
 
 #[cfg(test)]
@@ -85,10 +108,17 @@ mod tests {
     const ID: &str = "l-AAAAAAAAAAEAAAAAAAAAAgAAAAAAAAAAAAAAAAAAAAM";
 
     fn places(token: &str, address: &str) -> LeasePlaces {
-        let tokens =
-            if token.is_empty() { Tokens::none() } else { Tokens::shared("cluster", token).unwrap() };
+        let tokens = if token.is_empty() {
+            Tokens::none()
+        } else {
+            Tokens::shared("cluster", token).unwrap()
+        };
         let peers = LeasePeers::new(&RemoteConfig::new(1)).unwrap();
-        LeasePlaces { tokens, address: address.to_owned(), peers }
+        LeasePlaces {
+            tokens,
+            address: address.to_owned(),
+            peers,
+        }
     }
 
     fn address_of(text: &str, places: &LeasePlaces) -> Option<String> {
@@ -101,20 +131,38 @@ mod tests {
         let here = "http://10.0.0.7:8080";
         let first = places("first-token-of-the-cluster", here);
         let text = written(id, Some(&first));
-        let both = places("second-token-of-the-cluster\nfirst-token-of-the-cluster", "http://10.0.0.8:8080");
-        assert_eq!(read(&text, Some(&both)), Some(NamedLease { id, address: Some(here.to_owned()) }));
+        let both = places(
+            "second-token-of-the-cluster\nfirst-token-of-the-cluster",
+            "http://10.0.0.8:8080",
+        );
+        assert_eq!(
+            read(&text, Some(&both)),
+            Some(NamedLease {
+                id,
+                address: Some(here.to_owned())
+            })
+        );
         let stranger = places("another-token-of-the-cluster", here);
         assert_eq!(address_of(&text, &stranger), None);
         let other_id = text.replacen("AAE", "AAF", 1);
-        assert_eq!(address_of(&other_id, &first), None, "the seal is of one lease");
-        let forged =
-            format!("{ID}.{}", URL_SAFE_NO_PAD.encode([b"http://10.0.0.9:80".as_slice(), &[7; 16]].concat()));
+        assert_eq!(
+            address_of(&other_id, &first),
+            None,
+            "the seal is of one lease"
+        );
+        let forged = format!(
+            "{ID}.{}",
+            URL_SAFE_NO_PAD.encode([b"http://10.0.0.9:80".as_slice(), &[7; 16]].concat())
+        );
         assert_eq!(address_of(&forged, &first), None);
         for short in [".", ".AAAA", ".%%", &format!(".{}", "A".repeat(100_000))] {
             assert_eq!(address_of(&format!("{ID}{short}"), &first), None);
         }
         assert_eq!(written(id, None), ID);
-        assert_eq!(read(ID, Some(&first)), Some(NamedLease { id, address: None }));
+        assert_eq!(
+            read(ID, Some(&first)),
+            Some(NamedLease { id, address: None })
+        );
         assert_eq!(read("l-made-up", Some(&first)), None);
     }
 
@@ -128,7 +176,11 @@ mod tests {
             ("http://127.0.0.1.evil:80", false),
         ] {
             let places = places("", address);
-            assert_eq!(address_of(&written(id, Some(&places)), &places).is_some(), is_called, "{address}");
+            assert_eq!(
+                address_of(&written(id, Some(&places)), &places).is_some(),
+                is_called,
+                "{address}"
+            );
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The HTTP API.
 //!
-//! [`router`] makes an axum router over a [`minutehand_node::Gateway`]; [`serve`] runs it on a listener. Requests
-//! and answers are JSON, described by `/openapi.json` (committed as `schema/openapi.json`); what goes wrong is
-//! answered as problem details (RFC 9457) that name the field, the limit and what was given.
+//! [`router`] makes an axum router over a [`minutehand_node::Gateway`]; [`serve`] runs it on a
+//! listener. Requests and answers are JSON, described by `/openapi.json` (committed as
+//! `schema/openapi.json`); what goes wrong is answered as problem details (RFC 9457) that name the
+//! field, the limit and what was given.
 //!
-//! Times are RFC 3339, written in UTC with milliseconds. A namespace comes to be by its first use unless
-//! [`NamespacePolicy::Listed`] says otherwise. Tokens are described at [`Tokens::parse`].
+//! Times are RFC 3339, written in UTC with milliseconds. A namespace comes to be by its first use
+//! unless [`NamespacePolicy::Listed`] says otherwise. Tokens are described at [`Tokens::parse`].
 
 mod access;
 mod api;

@@ -33,7 +33,10 @@ impl Namespaces {
             NamespacePolicy::Listed(listed) => listed.clone(),
         };
         known.insert(default);
-        Namespaces { policy, used: RwLock::new(known) }
+        Namespaces {
+            policy,
+            used: RwLock::new(known),
+        }
     }
 
     /// The word for the policy.
@@ -56,7 +59,12 @@ impl Namespaces {
 
     /// Takes note of a namespace; whether it was known before.
     pub(crate) fn remember(&self, namespace: &Namespace) -> bool {
-        if self.used.read().unwrap_or_else(PoisonError::into_inner).contains(namespace) {
+        if self
+            .used
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(namespace)
+        {
             return true;
         }
         let mut used = self.used.write().unwrap_or_else(PoisonError::into_inner);
@@ -68,6 +76,11 @@ impl Namespaces {
 
     /// The known namespaces in order.
     pub(crate) fn known(&self) -> Vec<Namespace> {
-        self.used.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.used
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 }

@@ -1,4 +1,5 @@
-//! What a scheduler or a worker serves: health, metrics and, of a scheduler, the questions of gateways.
+//! What a scheduler or a worker serves: health, metrics and, of a scheduler, the questions of
+//! gateways.
 //!
 //! Everything but health wants the cluster's token, as a bearer token, where one is configured.
 
@@ -44,14 +45,24 @@ pub fn node_router(config: NodeConfig) -> Router {
     let state = Arc::new(config);
     let mut guarded = Router::new().route("/metrics", get(metrics));
     if has_owners {
-        guarded = guarded.route(ASK_PATH, post(ask)).route(STATUSES_PATH, get(statuses));
+        guarded = guarded
+            .route(ASK_PATH, post(ask))
+            .route(STATUSES_PATH, get(statuses));
     }
     let tokens = state.tokens.clone();
     let guarded = guarded
         .route_layer(middleware::from_fn(of_its_kind))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&state), authenticate))
-        .route_layer(middleware::from_fn_with_state(tokens.clone(), of_our_origin));
-    let open = Router::new().route("/livez", get(operations::live)).route("/readyz", get(ready));
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            authenticate,
+        ))
+        .route_layer(middleware::from_fn_with_state(
+            tokens.clone(),
+            of_our_origin,
+        ));
+    let open = Router::new()
+        .route("/livez", get(operations::live))
+        .route("/readyz", get(ready));
     guarded
         .merge(open)
         .fallback(|request: Request| async move {
@@ -62,14 +73,23 @@ pub fn node_router(config: NodeConfig) -> Router {
         .with_state(state)
 }
 
-/// What any role serves until it can do its work: health and metrics; everything else is not ready yet.
+/// What any role serves until it can do its work: health and metrics; everything else is not ready
+/// yet.
 pub fn waiting_router(config: NodeConfig) -> Router {
     let readiness = Arc::clone(&config.readiness);
     let not_ready = move || std::future::ready(operations::readiness(readiness()));
-    node_router(NodeConfig { owners: None, ..config }).fallback(not_ready)
+    node_router(NodeConfig {
+        owners: None,
+        ..config
+    })
+    .fallback(not_ready)
 }
 
-async fn authenticate(State(node): State<Arc<NodeConfig>>, request: Request, next: Next) -> Response {
+async fn authenticate(
+    State(node): State<Arc<NodeConfig>>,
+    request: Request,
+    next: Next,
+) -> Response {
     match grant(&node.tokens, request.headers()) {
         Ok(_) => next.run(request).await,
         Err(problem) => problem.into_response(),
@@ -85,7 +105,9 @@ async fn ready(State(node): State<Arc<NodeConfig>>) -> Response {
 }
 
 async fn ask(State(node): State<Arc<NodeConfig>>, body: Body) -> Response {
-    let Some(owners) = &node.owners else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(owners) = &node.owners else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let question = match read_body(body).await {
         Ok(question) => question,
         Err(problem) => return problem.into_response(),
@@ -97,15 +119,20 @@ async fn ask(State(node): State<Arc<NodeConfig>>, body: Body) -> Response {
 }
 
 async fn statuses(State(node): State<Arc<NodeConfig>>) -> Response {
-    let Some(owners) = &node.owners else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(owners) = &node.owners else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let feed = StatusFeed::new(Arc::clone(owners));
-    let frames = stream::unfold((feed, node.stopping.clone()), |(mut feed, mut stopping)| async move {
-        let frame = tokio::select! {
-            _ = stopping.wait_for(|stopping| *stopping) => None,
-            frame = feed.next() => Some(Ok::<_, std::convert::Infallible>(frame)),
-        };
-        frame.map(|frame| (frame, (feed, stopping)))
-    });
+    let frames = stream::unfold(
+        (feed, node.stopping.clone()),
+        |(mut feed, mut stopping)| async move {
+            let frame = tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => None,
+                frame = feed.next() => Some(Ok::<_, std::convert::Infallible>(frame)),
+            };
+            frame.map(|frame| (frame, (feed, stopping)))
+        },
+    );
     protobuf(Body::from_stream(frames))
 }
 

@@ -8,7 +8,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Array, Object, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
-use crate::routes::{bulk, leases, operations, partitions, queues, schedule_actions, schedules, tasks};
+use crate::routes::{
+    bulk, leases, operations, partitions, queues, schedule_actions, schedules, tasks,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -60,9 +62,18 @@ struct AbsentNotNull;
 
 impl Modify for AbsentNotNull {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        openapi.components.get_or_insert_default().schemas.values_mut().for_each(without_null);
-        let lists =
-            openapi.paths.paths.values_mut().flat_map(operations).filter_map(|one| one.parameters.as_mut());
+        openapi
+            .components
+            .get_or_insert_default()
+            .schemas
+            .values_mut()
+            .for_each(without_null);
+        let lists = openapi
+            .paths
+            .paths
+            .values_mut()
+            .flat_map(operations)
+            .filter_map(|one| one.parameters.as_mut());
         for parameter in lists.flatten() {
             if let RefOr::T(parameter) = parameter
                 && let Some(schema) = &mut parameter.schema
@@ -74,7 +85,13 @@ impl Modify for AbsentNotNull {
 }
 
 fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    let methods = [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete];
+    let methods = [
+        &mut path.get,
+        &mut path.post,
+        &mut path.put,
+        &mut path.patch,
+        &mut path.delete,
+    ];
     methods.into_iter().flatten()
 }
 
@@ -105,8 +122,9 @@ fn never_null(schema: &mut RefOr<Schema>) {
             *schema = one.items.remove(0);
         }
     }
-    if let RefOr::T(Schema::Object(Object { schema_type, .. }) | Schema::Array(Array { schema_type, .. })) =
-        schema
+    if let RefOr::T(
+        Schema::Object(Object { schema_type, .. }) | Schema::Array(Array { schema_type, .. }),
+    ) = schema
         && let SchemaType::Array(types) = schema_type
     {
         types.retain(|one| *one != Type::Null);

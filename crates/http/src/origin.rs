@@ -1,8 +1,9 @@
 //! Which names and which web pages are listened to where nobody has to show a token.
 //!
-//! Loopback is no proof of who calls: a page that is open in a browser on this machine reaches it as well, under a name of
-//! its own that has been pointed here (DNS rebinding) or with a request that needs no leave (cross-site forgery). So
-//! without tokens a request must be addressed to this machine, and must not come from another origin.
+//! Loopback is no proof of who calls: a page that is open in a browser on this machine reaches it
+//! as well, under a name of its own that has been pointed here (DNS rebinding) or with a request
+//! that needs no leave (cross-site forgery). So without tokens a request must be addressed to this
+//! machine, and must not come from another origin.
 
 use std::net::IpAddr;
 
@@ -22,7 +23,11 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const REMEDY: &str = "call it by localhost or a loopback address, or configure tokens";
 
 /// Refuses a request to another name, where there are no tokens.
-pub(crate) async fn addressed_here(State(tokens): State<Tokens>, request: Request, next: Next) -> Response {
+pub(crate) async fn addressed_here(
+    State(tokens): State<Tokens>,
+    request: Request,
+    next: Next,
+) -> Response {
     if tokens.is_empty()
         && let Err(problem) = check_name(request.version(), request.uri(), request.headers())
     {
@@ -32,7 +37,11 @@ pub(crate) async fn addressed_here(State(tokens): State<Tokens>, request: Reques
 }
 
 /// Refuses a request that a page of another origin makes, where there are no tokens.
-pub(crate) async fn of_our_origin(State(tokens): State<Tokens>, request: Request, next: Next) -> Response {
+pub(crate) async fn of_our_origin(
+    State(tokens): State<Tokens>,
+    request: Request,
+    next: Next,
+) -> Response {
     if tokens.is_empty()
         && let Err(problem) = check_origin(request.uri(), request.headers())
     {
@@ -43,8 +52,15 @@ pub(crate) async fn of_our_origin(State(tokens): State<Tokens>, request: Request
 
 /// The names in a request: in its target, and in its `Host`.
 fn names<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
-    let target = uri.authority().map(|authority| authority.as_str().as_bytes());
-    target.into_iter().chain(headers.get_all(header::HOST).iter().map(|host| host.as_bytes()))
+    let target = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    target.into_iter().chain(
+        headers
+            .get_all(header::HOST)
+            .iter()
+            .map(|host| host.as_bytes()),
+    )
 }
 
 fn check_name(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
@@ -58,7 +74,8 @@ fn check_name(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Pr
         None => Ok(()),
         Some(name) => {
             let given = shortened(&String::from_utf8_lossy(name));
-            let detail = format!("without tokens this address answers to no name but its own; {REMEDY}");
+            let detail =
+                format!("without tokens this address answers to no name but its own; {REMEDY}");
             let problem = Problem::new(ProblemKind::Misdirected, detail);
             Err(problem.about("Host", "localhost or a loopback address", given))
         }
@@ -67,15 +84,23 @@ fn check_name(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Pr
 
 /// Whether `host[:port]` is this machine whoever resolves it.
 fn is_loopback(name: &[u8]) -> bool {
-    let authority = std::str::from_utf8(name).ok().and_then(|name| name.parse::<Authority>().ok());
+    let authority = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| name.parse::<Authority>().ok());
     let Some(authority) = authority.filter(|authority| !authority.as_str().contains('@')) else {
         return false;
     };
     let host = authority.host();
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     match host.parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case("localhost"),
+        Err(_) => host
+            .strip_suffix('.')
+            .unwrap_or(host)
+            .eq_ignore_ascii_case("localhost"),
     }
 }
 
@@ -83,14 +108,20 @@ fn check_origin(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let is_ours = |origin: &[u8]| {
         let scheme_end = origin.windows(3).position(|part| part == b"://");
         let authority = scheme_end.map(|at| &origin[at + 3..]);
-        authority.is_some_and(|ours| names(uri, headers).any(|name| name.eq_ignore_ascii_case(ours)))
+        authority
+            .is_some_and(|ours| names(uri, headers).any(|name| name.eq_ignore_ascii_case(ours)))
     };
-    let foreign = headers.get_all(header::ORIGIN).iter().find(|origin| !is_ours(origin.as_bytes()));
+    let foreign = headers
+        .get_all(header::ORIGIN)
+        .iter()
+        .find(|origin| !is_ours(origin.as_bytes()));
     let from_page = headers
         .get_all(SEC_FETCH_SITE)
         .iter()
         .find(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-    let refused = foreign.map(|given| ("Origin", given)).or(from_page.map(|given| ("Sec-Fetch-Site", given)));
+    let refused = foreign
+        .map(|given| ("Origin", given))
+        .or(from_page.map(|given| ("Sec-Fetch-Site", given)));
     match refused {
         None => Ok(()),
         Some((field, given)) => {

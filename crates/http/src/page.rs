@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::problem::Problem;
 
-/// The entries of a page, about [`PAGE_BYTES_MAX`] bytes of them as they are sent: one is always on it. An entry may take
-/// many times the bytes in an answer that it takes in memory.
+/// The entries of a page, about [`PAGE_BYTES_MAX`] bytes of them as they are sent: one is always on
+/// it. An entry may take many times the bytes in an answer that it takes in memory.
 pub(crate) fn entries<T: Serialize>(items: impl Iterator<Item = T>) -> Result<Vec<T>, Problem> {
     let (mut entries, mut bytes) = (Vec::new(), Counter(0));
     for item in items {
@@ -38,7 +38,10 @@ impl io::Write for Counter {
 
 /// An answer that could not be written.
 pub(crate) fn unwritten(error: &serde_json::Error) -> Problem {
-    Problem::new(ProblemKind::Internal, format!("the answer could not be written: {error}"))
+    Problem::new(
+        ProblemKind::Internal,
+        format!("the answer could not be written: {error}"),
+    )
 }
 
 #[cfg(test)]
@@ -47,7 +50,11 @@ mod tests {
 
     #[test]
     fn a_page_ends_before_the_entry_that_is_too_much() {
-        let sent = |bytes: &[usize]| entries(bytes.iter().map(|bytes| "x".repeat(*bytes))).unwrap().len();
+        let sent = |bytes: &[usize]| {
+            entries(bytes.iter().map(|bytes| "x".repeat(*bytes)))
+                .unwrap()
+                .len()
+        };
         assert_eq!(sent(&[]), 0);
         assert_eq!(sent(&[10 * PAGE_BYTES_MAX, 1]), 1);
         assert_eq!(sent(&[PAGE_BYTES_MAX / 2, PAGE_BYTES_MAX / 2 - 4, 1]), 2);

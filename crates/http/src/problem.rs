@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use minutehand_api::{self as api, Malformed, ProblemKind, Unread};
 use minutehand_model::limits::BODY_READ_MS_MAX;
 use minutehand_node::{
-    BackfillError, CancelError, CreateError, CreateScheduleError, InvalidField, LookupError, QueryError,
-    RescheduleError, ReviseError, Unavailable,
+    BackfillError, CancelError, CreateError, CreateScheduleError, InvalidField, LookupError,
+    QueryError, RescheduleError, ReviseError, Unavailable,
 };
 use minutehand_ports::ErrorClass;
 use serde::Serialize;
@@ -79,13 +79,18 @@ impl Problem {
     /// A body or a line that is larger than the route takes.
     pub(crate) fn body_too_large(field: &str, bytes_max: usize) -> Problem {
         let detail = format!("{field} is larger than {bytes_max} bytes");
-        let (limit, given) = (format!("at most {bytes_max} bytes"), format!("more than {bytes_max} bytes"));
+        let (limit, given) = (
+            format!("at most {bytes_max} bytes"),
+            format!("more than {bytes_max} bytes"),
+        );
         Problem::new(ProblemKind::TooLarge, detail).about(field, limit, given)
     }
 
     /// A body that ended before its end, and what follows from that.
     pub(crate) fn broken_off(error: &dyn std::error::Error, consequence: &str) -> Problem {
-        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        let cause = error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string);
         let detail = format!("the body broke off: {cause}{consequence}");
         Problem::malformed(detail).about("body", "a whole body", "a part of one")
     }
@@ -129,7 +134,9 @@ macro_rules! problems {
 
 fn described((status, about): (&str, &str)) -> (String, RefOr<utoipa::openapi::Response>) {
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
-    let response = ResponseBuilder::new().description(about).content("application/problem+json", content);
+    let response = ResponseBuilder::new()
+        .description(about)
+        .content("application/problem+json", content);
     (status.to_owned(), response.build().into())
 }
 
@@ -165,7 +172,10 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -181,7 +191,12 @@ impl IntoResponse for Problem {
 
 impl From<Malformed> for Problem {
     fn from(malformed: Malformed) -> Problem {
-        let Malformed { detail, field, limit, given } = malformed;
+        let Malformed {
+            detail,
+            field,
+            limit,
+            given,
+        } = malformed;
         Problem::malformed(detail).about(field, limit, given)
     }
 }
@@ -197,7 +212,11 @@ impl From<Unread> for Problem {
 
 impl From<InvalidField> for Problem {
     fn from(invalid: InvalidField) -> Problem {
-        let kind = if invalid.too_large { ProblemKind::TooLarge } else { ProblemKind::InvalidField };
+        let kind = if invalid.too_large {
+            ProblemKind::TooLarge
+        } else {
+            ProblemKind::InvalidField
+        };
         Problem::new(kind, invalid.to_string()).about(invalid.field, invalid.limit, invalid.given)
     }
 }
@@ -215,7 +234,14 @@ impl From<Unavailable> for Problem {
         {
             return Problem::new(ProblemKind::StoreFull, detail);
         }
-        Problem::new(if is_fatal { ProblemKind::StoreFailed } else { ProblemKind::Unavailable }, detail)
+        Problem::new(
+            if is_fatal {
+                ProblemKind::StoreFailed
+            } else {
+                ProblemKind::Unavailable
+            },
+            detail,
+        )
     }
 }
 
@@ -264,7 +290,9 @@ impl From<RescheduleError> for Problem {
             RescheduleError::Lookup(error) => error.into(),
             RescheduleError::Ambiguous { .. } => Problem::new(ProblemKind::Ambiguous, detail),
             RescheduleError::TooLate { .. } => Problem::new(ProblemKind::TooLate, detail),
-            RescheduleError::BodyForgotten { .. } => Problem::new(ProblemKind::PayloadForgotten, detail),
+            RescheduleError::BodyForgotten { .. } => {
+                Problem::new(ProblemKind::PayloadForgotten, detail)
+            }
         }
     }
 }
@@ -288,14 +316,20 @@ impl From<ReviseError> for Problem {
         match error {
             ReviseError::Invalid(error) => error.into(),
             ReviseError::Lookup(error) => error.into(),
-            ReviseError::Conflict { current, expected: Some(expected) } => {
-                Problem::new(ProblemKind::RevisionMismatch, detail)
-                    .about("If-Match", format!("\"{current}\""), format!("\"{expected}\""))
-                    .at_revision(current)
-            }
-            ReviseError::Conflict { current, expected: None } => {
-                Problem::new(ProblemKind::RevisionConflict, detail).at_revision(current)
-            }
+            ReviseError::Conflict {
+                current,
+                expected: Some(expected),
+            } => Problem::new(ProblemKind::RevisionMismatch, detail)
+                .about(
+                    "If-Match",
+                    format!("\"{current}\""),
+                    format!("\"{expected}\""),
+                )
+                .at_revision(current),
+            ReviseError::Conflict {
+                current,
+                expected: None,
+            } => Problem::new(ProblemKind::RevisionConflict, detail).at_revision(current),
         }
     }
 }
@@ -320,7 +354,8 @@ mod tests {
     #[test]
     fn a_full_store_is_told_from_one_that_failed() {
         let status = |is_full| {
-            let error = PortError::new(ErrorClass::Fatal, "append", "no room").of_a_full_store(is_full);
+            let error =
+                PortError::new(ErrorClass::Fatal, "append", "no room").of_a_full_store(is_full);
             Problem::from(Unavailable::Store(Arc::new(error))).0.status
         };
         assert_eq!((status(true), status(false)), (507, 500));

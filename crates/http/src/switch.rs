@@ -22,13 +22,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_is_served_by_the_router_of_its_time() {
-        let saying = |word: &'static str| Router::new().route("/", get(move || async move { word }));
+        let saying =
+            |word: &'static str| Router::new().route("/", get(move || async move { word }));
         let (exchange, current) = watch::channel(saying("waiting"));
         let router = switched(current);
         let ask = || async {
             let request = Request::get("/").body(Body::empty()).expect("a request");
             let answer = router.clone().oneshot(request).await.expect("it answers");
-            axum::body::to_bytes(answer.into_body(), 100).await.expect("a body")
+            axum::body::to_bytes(answer.into_body(), 100)
+                .await
+                .expect("a body")
         };
         assert_eq!(ask().await, "waiting");
         drop(exchange.send_replace(saying("open")));

@@ -82,20 +82,35 @@ impl Tls {
         let builder = match &files.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
-                let refused = |reason: String| TlsError::ClientCa { path: path.clone(), reason };
+                let refused = |reason: String| TlsError::ClientCa {
+                    path: path.clone(),
+                    reason,
+                };
                 let mut roots = RootCertStore::empty();
                 for certificate in certificates("certificate of an authority", path)? {
-                    roots.add(certificate).map_err(|error| refused(error.to_string()))?;
+                    roots
+                        .add(certificate)
+                        .map_err(|error| refused(error.to_string()))?;
                 }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| refused(error.to_string()))?)
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(
+                    verifier.map_err(|error| refused(error.to_string()))?,
+                )
             }
         };
         let chain = certificates("certificate", &files.cert)?;
-        let key = PrivateKeyDer::from_pem_slice(&read("private key", &files.key)?).map_err(|error| {
-            TlsError::Pem { what: "private key", path: files.key.clone(), reason: error.to_string() }
-        })?;
-        let config = builder.with_single_cert(chain, key).map_err(|reason| files.unusable(reason))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&read("private key", &files.key)?).map_err(|error| {
+                TlsError::Pem {
+                    what: "private key",
+                    path: files.key.clone(),
+                    reason: error.to_string(),
+                }
+            })?;
+        let config = builder
+            .with_single_cert(chain, key)
+            .map_err(|reason| files.unusable(reason))?;
         Ok(Tls(Arc::new(config)))
     }
 
@@ -107,17 +122,29 @@ impl Tls {
 
 impl TlsFiles {
     fn unusable(&self, reason: rustls::Error) -> TlsError {
-        TlsError::Unusable { cert: self.cert.clone(), key: self.key.clone(), reason }
+        TlsError::Unusable {
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+            reason,
+        }
     }
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|reason| TlsError::Read { what, path: path.to_owned(), reason })
+    std::fs::read(path).map_err(|reason| TlsError::Read {
+        what,
+        path: path.to_owned(),
+        reason,
+    })
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bytes = read(what, path)?;
-    let refused = |reason: String| TlsError::Pem { what, path: path.to_owned(), reason };
+    let refused = |reason: String| TlsError::Pem {
+        what,
+        path: path.to_owned(),
+        reason,
+    };
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<_, _>>()
         .map_err(|error| refused(error.to_string()))?;

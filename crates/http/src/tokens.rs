@@ -22,12 +22,18 @@ pub struct Grant {
 impl Grant {
     /// Everything, for callers that nobody asks who they are.
     pub fn unrestricted(name: &str) -> Grant {
-        Grant { name: name.to_owned(), namespaces: None, read_only: false }
+        Grant {
+            name: name.to_owned(),
+            namespaces: None,
+            read_only: false,
+        }
     }
 
     /// Whether it may use a namespace.
     pub fn allows(&self, namespace: &Namespace) -> bool {
-        self.namespaces.as_ref().is_none_or(|allowed| allowed.contains(namespace))
+        self.namespaces
+            .as_ref()
+            .is_none_or(|allowed| allowed.contains(namespace))
     }
 }
 
@@ -75,8 +81,8 @@ struct Token {
     grant: Grant,
 }
 
-/// The tokens that are accepted. Only their SHA-256 is kept. Empty: everybody may do everything. Clones are one set: what
-/// [`Self::replace`] puts into one of them counts for all.
+/// The tokens that are accepted. Only their SHA-256 is kept. Empty: everybody may do everything.
+/// Clones are one set: what [`Self::replace`] puts into one of them counts for all.
 #[derive(Clone, Default)]
 pub struct Tokens {
     tokens: Arc<RwLock<Arc<[Token]>>>,
@@ -84,7 +90,9 @@ pub struct Tokens {
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.current().iter().map(|token| &token.grant)).finish()
+        f.debug_list()
+            .entries(self.current().iter().map(|token| &token.grant))
+            .finish()
     }
 }
 
@@ -101,28 +109,48 @@ impl Tokens {
     pub fn single(name: &str, token: &str) -> Result<Tokens, TokenError> {
         let token = token.trim();
         let reason = if token.len() < TOKEN_BYTES_MIN {
-            format!("has {} bytes, at least {TOKEN_BYTES_MIN} are needed", token.len())
+            format!(
+                "has {} bytes, at least {TOKEN_BYTES_MIN} are needed",
+                token.len()
+            )
         } else if token.bytes().any(|byte| !byte.is_ascii_graphic()) {
             "has a blank or a character beyond ASCII".to_owned()
         } else {
             let grant = Grant::unrestricted(name);
-            return Ok(Tokens::of(vec![Token { sha256: sha256_of(token), grant }]));
+            return Ok(Tokens::of(vec![Token {
+                sha256: sha256_of(token),
+                grant,
+            }]));
         };
-        Err(TokenError::Single { name: name.to_owned(), reason })
+        Err(TokenError::Single {
+            name: name.to_owned(),
+            reason,
+        })
     }
 
-    /// Tokens for everything, one a line, any of which is accepted: while one takes the place of another there are two.
+    /// Tokens for everything, one a line, any of which is accepted: while one takes the place of
+    /// another there are two.
     ///
     /// # Errors
-    /// As of a single one, for the first line that cannot be used; no token is one that is too short.
+    /// As of a single one, for the first line that cannot be used; no token is one that is too
+    /// short.
     pub fn shared(name: &str, lines: &str) -> Result<Tokens, TokenError> {
-        let lines: Vec<&str> = lines.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> = lines
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
         if lines.is_empty() {
             return Tokens::single(name, "");
         }
         let tokens = lines.into_iter().map(|line| Tokens::single(name, line));
         let tokens = tokens.collect::<Result<Vec<Tokens>, TokenError>>()?;
-        Ok(Tokens::of(tokens.iter().flat_map(|token| token.current().to_vec()).collect()))
+        Ok(Tokens::of(
+            tokens
+                .iter()
+                .flat_map(|token| token.current().to_vec())
+                .collect(),
+        ))
     }
 
     /// Whether callers need no token.
@@ -137,18 +165,22 @@ impl Tokens {
     }
 
     fn of(tokens: Vec<Token>) -> Tokens {
-        Tokens { tokens: Arc::new(RwLock::new(tokens.into())) }
+        Tokens {
+            tokens: Arc::new(RwLock::new(tokens.into())),
+        }
     }
 
     fn current(&self) -> Arc<[Token]> {
         Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads lines `NAME TOKEN [read-only] [namespaces=A,B]`; TOKEN is the token itself or `sha256:` and 64 hex
-    /// digits of its SHA-256. Empty lines and lines that begin with `#` are passed over.
+    /// Reads lines `NAME TOKEN [read-only] [namespaces=A,B]`; TOKEN is the token itself or
+    /// `sha256:` and 64 hex digits of its SHA-256. Empty lines and lines that begin with `#` are
+    /// passed over.
     ///
     /// # Errors
-    /// The first line that is something else or has a token that stands before it, and a text without a token.
+    /// The first line that is something else or has a token that stands before it, and a text
+    /// without a token.
     pub fn parse(text: &str) -> Result<Tokens, TokenError> {
         let mut tokens = Vec::new();
         let mut lines = BTreeMap::new();
@@ -163,18 +195,27 @@ impl Tokens {
             }
             tokens.push(token);
         }
-        if tokens.is_empty() { Err(TokenError::None) } else { Ok(Tokens::of(tokens)) }
+        if tokens.is_empty() {
+            Err(TokenError::None)
+        } else {
+            Ok(Tokens::of(tokens))
+        }
     }
 
-    /// Keys that only who knows a token has, one for each; the first is that of the first token. Without tokens there is one that
-    /// everybody has.
+    /// Keys that only who knows a token has, one for each; the first is that of the first token.
+    /// Without tokens there is one that everybody has.
     pub(crate) fn lease_keys(&self) -> Vec<[u8; SHA256_OUTPUT_LEN]> {
         let tokens = self.current();
         let keys: Vec<_> = tokens.iter().map(|token| token.sha256).collect();
-        if keys.is_empty() { vec![[0; SHA256_OUTPUT_LEN]] } else { keys }
+        if keys.is_empty() {
+            vec![[0; SHA256_OUTPUT_LEN]]
+        } else {
+            keys
+        }
     }
 
-    /// What the bearer of a token may do; `None` when it is not known. Takes as long for every token of one length.
+    /// What the bearer of a token may do; `None` when it is not known. Takes as long for every
+    /// token of one length.
     pub fn grant(&self, presented: &str) -> Option<Grant> {
         let presented = digest(&SHA256, presented.as_bytes());
         let mut found = None;
@@ -190,8 +231,12 @@ impl Tokens {
 
 /// Compares without telling by its duration where the difference lies.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    let difference =
-        a.iter().zip(b).fold(u8::from(a.len() != b.len()), |sum, (a, b)| black_box(sum | (a ^ b)));
+    let difference = a
+        .iter()
+        .zip(b)
+        .fold(u8::from(a.len() != b.len()), |sum, (a, b)| {
+            black_box(sum | (a ^ b))
+        });
     black_box(difference) == 0
 }
 
@@ -249,7 +294,11 @@ pub fn refuse_open_bind(addr: SocketAddr, tokens: &Tokens) -> Result<(), TokenEr
     let is_loopback = match addr {
         SocketAddr::V4(addr) => addr.ip().is_loopback(),
         SocketAddr::V6(addr) => {
-            addr.ip().is_loopback() || addr.ip().to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
+            addr.ip().is_loopback()
+                || addr
+                    .ip()
+                    .to_ipv4_mapped()
+                    .is_some_and(|ip| ip.is_loopback())
         }
     };
     match is_loopback || !tokens.is_empty() {
@@ -270,7 +319,8 @@ mod tests {
 
     #[test]
     fn each_of_the_shared_tokens_is_accepted() {
-        let tokens = Tokens::shared("cluster", "the-new-token-of-all\n\nthe-old-token-of-all\n").unwrap();
+        let tokens =
+            Tokens::shared("cluster", "the-new-token-of-all\n\nthe-old-token-of-all\n").unwrap();
         for token in ["the-new-token-of-all", "the-old-token-of-all"] {
             assert!(tokens.grant(token).is_some(), "{token}");
         }
@@ -283,13 +333,22 @@ mod tests {
     #[test]
     fn grants_what_the_line_says() {
         let tokens = Tokens::parse(FILE).unwrap();
-        assert_eq!(tokens.grant("0123456789abcdef0123"), Some(Grant::unrestricted("ci")));
+        assert_eq!(
+            tokens.grant("0123456789abcdef0123"),
+            Some(Grant::unrestricted("ci"))
+        );
         let view = tokens.grant("test").unwrap();
         assert!(view.read_only);
         assert!(
-            view.allows(&Namespace::parse("b").unwrap()) && !view.allows(&Namespace::parse("c").unwrap())
+            view.allows(&Namespace::parse("b").unwrap())
+                && !view.allows(&Namespace::parse("c").unwrap())
         );
-        for unknown in ["", "0123456789abcdef012", "0123456789abcdef01234", "sha256:9f86d081"] {
+        for unknown in [
+            "",
+            "0123456789abcdef012",
+            "0123456789abcdef01234",
+            "sha256:9f86d081",
+        ] {
             assert_eq!(tokens.grant(unknown), None);
         }
     }
@@ -304,7 +363,10 @@ mod tests {
         ] {
             assert_eq!(
                 Tokens::parse(text).unwrap_err(),
-                TokenError::Line { line: 1, reason: reason.to_owned() },
+                TokenError::Line {
+                    line: 1,
+                    reason: reason.to_owned()
+                },
             );
         }
         let shown = format!("{:?}", Tokens::parse(FILE).unwrap());
@@ -314,7 +376,11 @@ mod tests {
     #[test]
     fn a_text_without_a_token_lets_nobody_in() {
         for text in ["", "\n\n", "# token\n", "  # a 0123456789abcdef0123"] {
-            assert_eq!(Tokens::parse(text).unwrap_err(), TokenError::None, "{text:?}");
+            assert_eq!(
+                Tokens::parse(text).unwrap_err(),
+                TokenError::None,
+                "{text:?}"
+            );
         }
     }
 
@@ -323,11 +389,17 @@ mod tests {
         let hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
         let twice = [
             "a 0123456789abcdef0123\nb 0123456789abcdef0123 read-only".to_owned(),
-            format!("a sha256:{hex}\nb sha256:{} namespaces=x", hex.to_uppercase()),
+            format!(
+                "a sha256:{hex}\nb sha256:{} namespaces=x",
+                hex.to_uppercase()
+            ),
         ];
         for text in twice {
             let reason = "its token is the one of line 1".to_owned();
-            assert_eq!(Tokens::parse(&text).unwrap_err(), TokenError::Line { line: 2, reason });
+            assert_eq!(
+                Tokens::parse(&text).unwrap_err(),
+                TokenError::Line { line: 2, reason }
+            );
         }
     }
 
@@ -336,7 +408,10 @@ mod tests {
         let tokens = Tokens::parse(FILE).unwrap();
         let held = tokens.clone();
         tokens.replace(&Tokens::parse("new abcdefabcdefabcdef").unwrap());
-        assert_eq!(held.grant("abcdefabcdefabcdef"), Some(Grant::unrestricted("new")));
+        assert_eq!(
+            held.grant("abcdefabcdefabcdef"),
+            Some(Grant::unrestricted("new"))
+        );
         assert_eq!(held.grant("0123456789abcdef0123"), None);
     }
 
@@ -353,7 +428,11 @@ mod tests {
             ("10.0.0.1:80", false),
         ] {
             let addr = addr.parse().unwrap();
-            assert_eq!(refuse_open_bind(addr, &Tokens::none()).is_ok(), open, "{addr}");
+            assert_eq!(
+                refuse_open_bind(addr, &Tokens::none()).is_ok(),
+                open,
+                "{addr}"
+            );
             assert!(refuse_open_bind(addr, &tokens).is_ok());
         }
     }

@@ -3,18 +3,22 @@
 use bytes::Bytes;
 use minutehand_api::{self as api, time_text};
 use minutehand_model::{
-    Namespace, Outcome, RevisionEntry, RunInProgress, ScheduleId, ScheduleState, ScheduleStatus, Stopping,
-    TaskId, Timestamp,
+    Namespace, Outcome, RevisionEntry, RunInProgress, ScheduleId, ScheduleState, ScheduleStatus,
+    Stopping, TaskId, Timestamp,
 };
 use minutehand_node::{
-    Created, LetterView, MinuteLoad, PartitionView, Preview, QueueView, Replayed, RunRequested, RunView,
-    ScheduleHead, ScheduleView, TaskView,
+    Created, LetterView, MinuteLoad, PartitionView, Preview, QueueView, Replayed, RunRequested,
+    RunView, ScheduleHead, ScheduleView, TaskView,
 };
 use minutehand_worker::Leased;
 
 use crate::lease_places::{self, LeasePlaces};
 
-pub(crate) fn task_handle(namespace: &Namespace, id: &TaskId, created: &Created) -> api::TaskHandle {
+pub(crate) fn task_handle(
+    namespace: &Namespace,
+    id: &TaskId,
+    created: &Created,
+) -> api::TaskHandle {
     api::TaskHandle {
         namespace: namespace.to_string(),
         id: id.to_string(),
@@ -38,18 +42,25 @@ pub(crate) fn task(view: &TaskView) -> api::Task {
         queue: task.map(|task| task.queue.to_string()),
         payload,
         payload_base64,
-        headers: task.map(|task| task.headers.iter().cloned().collect()).unwrap_or_default(),
+        headers: task
+            .map(|task| task.headers.iter().cloned().collect())
+            .unwrap_or_default(),
         retry: task.map(|task| task.retry.into()),
         guarantee: task.map(|task| task.guarantee),
         precision: task.map(|task| task.precision),
-        schedule: task.and_then(|task| task.origin.as_ref()).map(|origin| origin.schedule.to_string()),
+        schedule: task
+            .and_then(|task| task.origin.as_ref())
+            .map(|origin| origin.schedule.to_string()),
         outcomes: view.outcomes.iter().map(outcome).collect(),
     }
 }
 
 /// The two fields of a payload; neither when there is none.
 fn payload(payload: Option<&Bytes>) -> (Option<String>, Option<String>) {
-    let api::Payload { payload, payload_base64 } = payload.map(api::Payload::from).unwrap_or_default();
+    let api::Payload {
+        payload,
+        payload_base64,
+    } = payload.map(api::Payload::from).unwrap_or_default();
     (payload, payload_base64)
 }
 
@@ -75,7 +86,10 @@ pub(crate) fn lease(leased: &Leased, places: Option<&LeasePlaces>) -> api::Lease
         message_id: execution.message.to_string(),
         namespace: task.namespace.to_string(),
         task_id: task.id.to_string(),
-        schedule: task.origin.as_ref().map(|origin| origin.schedule.to_string()),
+        schedule: task
+            .origin
+            .as_ref()
+            .map(|origin| origin.schedule.to_string()),
         due_at: time_text(task.due),
         attempt: task.attempt,
         payload,
@@ -116,13 +130,18 @@ pub(crate) fn dead_letter(view: &LetterView) -> api::DeadLetter {
 }
 
 pub(crate) fn dead_letters_settled(replayed: &Replayed) -> api::DeadLettersSettled {
-    api::DeadLettersSettled { count: replayed.count, unreadable: replayed.unreadable, more: replayed.more }
+    api::DeadLettersSettled {
+        count: replayed.count,
+        unreadable: replayed.unreadable,
+        more: replayed.more,
+    }
 }
 
 pub(crate) fn partition(view: &PartitionView) -> api::Partition {
     let status = &view.status;
-    let shown =
-        |at: Timestamp| (at.as_millis() > 0 && at <= Timestamp::END_OF_YEAR_9999).then(|| time_text(at));
+    let shown = |at: Timestamp| {
+        (at.as_millis() > 0 && at <= Timestamp::END_OF_YEAR_9999).then(|| time_text(at))
+    };
     api::Partition {
         partition: view.partition.into(),
         phase: view.phase,
@@ -145,8 +164,18 @@ pub(crate) fn partition(view: &PartitionView) -> api::Partition {
 }
 
 pub(crate) fn minute_load((minute, load): (Timestamp, MinuteLoad)) -> api::MinuteLoad {
-    let MinuteLoad { stored, in_memory, bytes } = load;
-    api::MinuteLoad { minute: time_text(minute), tasks: stored + in_memory, stored, in_memory, bytes }
+    let MinuteLoad {
+        stored,
+        in_memory,
+        bytes,
+    } = load;
+    api::MinuteLoad {
+        minute: time_text(minute),
+        tasks: stored + in_memory,
+        stored,
+        in_memory,
+        bytes,
+    }
 }
 
 pub(crate) fn schedule(schedule: &ScheduleHead) -> api::Schedule {
@@ -180,10 +209,25 @@ pub(crate) fn schedule_details(view: &ScheduleView) -> api::ScheduleDetails {
         schedule: schedule(&view.schedule),
         owner: view.owner_phase,
         why: view.why.clone(),
-        counts: api::Counts { started: state.runs_started, skipped: state.skipped, missed: state.missed },
-        running: state.runs_that_count().map(|run| time_text(run.nominal)).collect(),
-        runs_in_progress: state.running.iter().map(|run| run_in_progress(id, run)).collect(),
-        waiting: state.buffered.iter().map(|waiting| time_text(waiting.nominal)).collect(),
+        counts: api::Counts {
+            started: state.runs_started,
+            skipped: state.skipped,
+            missed: state.missed,
+        },
+        running: state
+            .runs_that_count()
+            .map(|run| time_text(run.nominal))
+            .collect(),
+        runs_in_progress: state
+            .running
+            .iter()
+            .map(|run| run_in_progress(id, run))
+            .collect(),
+        waiting: state
+            .buffered
+            .iter()
+            .map(|waiting| time_text(waiting.nominal))
+            .collect(),
         backfills: backfills(state),
         events: state
             .events
@@ -232,7 +276,9 @@ fn run(run: &RunView) -> api::Run {
         nominal_at: time_text(run.nominal),
         state: run.state,
         attempt: outcome.map(|outcome| outcome.attempt),
-        detail: outcome.map(|outcome| outcome.detail.clone()).filter(|detail| !detail.is_empty()),
+        detail: outcome
+            .map(|outcome| outcome.detail.clone())
+            .filter(|detail| !detail.is_empty()),
         ended_at: outcome.map(|outcome| time_text(outcome.ended_at)),
     }
 }
@@ -251,7 +297,10 @@ pub(crate) fn revision(entry: &RevisionEntry) -> api::Revision {
 }
 
 pub(crate) fn preview(preview: Preview) -> api::SchedulePreview {
-    let note = |(at, message)| api::ClockChange { at: time_text(at), message };
+    let note = |(at, message)| api::ClockChange {
+        at: time_text(at),
+        message,
+    };
     api::SchedulePreview {
         description: preview.description,
         next: preview.times.into_iter().map(time_text).collect(),

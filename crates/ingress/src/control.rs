@@ -9,8 +9,8 @@ use crate::Refusal;
 
 /// What headers of the scheduler begin with.
 pub(crate) const PREFIX: &str = "minutehand-";
-/// What may be asked for: `minutehand-` goes before it in a header, and `minutehand` without the dashes in the name of
-/// an event's attribute.
+/// What may be asked for: `minutehand-` goes before it in a header, and `minutehand` without the
+/// dashes in the name of an event's attribute.
 pub(crate) const WORDS: [&str; 18] = [
     "queue",
     "due-at",
@@ -36,23 +36,33 @@ pub(crate) const WORDS: [&str; 18] = [
 pub(crate) fn asks_for_delivery(name: &str) -> bool {
     let word = strip(name);
     word.is_some_and(|word| {
-        ["queue", "due-at", "delay", "cron"].iter().any(|it| it.eq_ignore_ascii_case(word))
+        ["queue", "due-at", "delay", "cron"]
+            .iter()
+            .any(|it| it.eq_ignore_ascii_case(word))
     })
 }
 
 /// What follows `minutehand-`, in whatever case it is written.
 pub(crate) fn strip(name: &str) -> Option<&str> {
-    name.get(..PREFIX.len()).filter(|start| start.eq_ignore_ascii_case(PREFIX)).map(|_| &name[PREFIX.len()..])
+    name.get(..PREFIX.len())
+        .filter(|start| start.eq_ignore_ascii_case(PREFIX))
+        .map(|_| &name[PREFIX.len()..])
 }
 
 /// The word that a header of this name is, of those that may be asked for.
 pub(crate) fn word_of_header(rest: &str) -> Option<&'static str> {
-    WORDS.iter().copied().find(|word| word.eq_ignore_ascii_case(rest))
+    WORDS
+        .iter()
+        .copied()
+        .find(|word| word.eq_ignore_ascii_case(rest))
 }
 
 /// The same for what follows `minutehand` in the name of an attribute.
 pub(crate) fn word_of_attribute(rest: &str) -> Option<&'static str> {
-    WORDS.iter().copied().find(|word| word.bytes().filter(|byte| *byte != b'-').eq(rest.bytes()))
+    WORDS
+        .iter()
+        .copied()
+        .find(|word| word.bytes().filter(|byte| *byte != b'-').eq(rest.bytes()))
 }
 
 /// One thing that was asked for.
@@ -76,11 +86,17 @@ impl<'a> Controls<'a> {
         name: Cow<'a, str>,
         value: Option<&'a [u8]>,
     ) -> Result<(), Refusal> {
-        let Some(value) = value else { return Err(Refusal::of(&name, "is null", "text", "null")) };
+        let Some(value) = value else {
+            return Err(Refusal::of(&name, "is null", "text", "null"));
+        };
         match std::str::from_utf8(value) {
             Ok(value) => self.add_text(word, name, Cow::Borrowed(value)),
             Err(error) => {
-                let given = format!("{} bytes, the one at {} is wrong", value.len(), error.valid_up_to() + 1);
+                let given = format!(
+                    "{} bytes, the one at {} is wrong",
+                    value.len(),
+                    error.valid_up_to() + 1
+                );
                 Err(Refusal::of(&name, "is not valid UTF-8", "text", given))
             }
         }
@@ -103,19 +119,30 @@ impl<'a> Controls<'a> {
 
     /// Takes what an event's attributes asked for in addition.
     pub(crate) fn extend(&mut self, others: Controls<'a>) -> Result<(), Refusal> {
-        others.0.into_iter().try_for_each(|Control { word, name, value }| self.add_text(word, name, value))
+        others
+            .0
+            .into_iter()
+            .try_for_each(|Control { word, name, value }| self.add_text(word, name, value))
     }
 
     /// What was asked for by a word.
     pub(crate) fn get(&self, word: &str) -> Option<&str> {
-        self.0.iter().find(|control| control.word == word).map(|control| control.value.as_ref())
+        self.0
+            .iter()
+            .find(|control| control.word == word)
+            .map(|control| control.value.as_ref())
     }
 
     /// What must have been asked for.
     pub(crate) fn required(&self, word: &str) -> Result<&str, Refusal> {
         let missing = || {
             let name = self.name(word);
-            Refusal::of(&name, "is missing", "required of a record that is to be delivered", "nothing")
+            Refusal::of(
+                &name,
+                "is missing",
+                "required of a record that is to be delivered",
+                "nothing",
+            )
         };
         self.get(word).ok_or_else(missing)
     }
@@ -135,7 +162,11 @@ impl<'a> Controls<'a> {
             field => field.replace(['.', '_'], "-"),
         };
         if WORDS.contains(&word.as_str()) {
-            return InvalidField { field: self.name(&word), ..invalid }.into();
+            return InvalidField {
+                field: self.name(&word),
+                ..invalid
+            }
+            .into();
         }
         invalid.into()
     }
@@ -148,7 +179,9 @@ impl<'a> Controls<'a> {
 
     /// A whole number.
     pub(crate) fn number<T: std::str::FromStr>(&self, word: &str) -> Result<Option<T>, Refusal> {
-        let Some(text) = self.get(word) else { return Ok(None) };
+        let Some(text) = self.get(word) else {
+            return Ok(None);
+        };
         let refused = |_| Refusal::of(&self.name(word), "is not a whole number", "digits", text);
         text.parse().map(Some).map_err(refused)
     }
@@ -171,7 +204,12 @@ impl<'a> Controls<'a> {
         match words.iter().find(|word| self.get(word).is_some()) {
             Some(word) => {
                 let given = self.get(word).unwrap_or_default();
-                Err(Refusal::of(&self.name(word), "does not belong here", limit, given))
+                Err(Refusal::of(
+                    &self.name(word),
+                    "does not belong here",
+                    limit,
+                    given,
+                ))
             }
             None => Ok(()),
         }

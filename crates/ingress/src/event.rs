@@ -1,7 +1,8 @@
 //! CloudEvents 1.0: in binary mode (`ce_…` headers) and in structured mode (a JSON value).
 //!
-//! What is asked for stands in extension attributes, whose names have lower-case letters and digits only: the header
-//! `minutehand-due-at` is the attribute `minutehanddueat`. Events are delivered as they came, as every record is.
+//! What is asked for stands in extension attributes, whose names have lower-case letters and digits
+//! only: the header `minutehand-due-at` is the attribute `minutehanddueat`. Events are delivered as
+//! they came, as every record is.
 
 use std::borrow::Cow;
 
@@ -38,19 +39,24 @@ pub(crate) struct Event<'a> {
 /// Whether a content type is that of an event in structured mode.
 pub(crate) fn is_structured(content_type: &str) -> bool {
     const START: &str = "application/cloudevents";
-    content_type.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+    content_type
+        .get(..START.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(START))
 }
 
 /// The attribute that a header of a record in binary mode asks for something with.
 pub(crate) fn asking_header(name: &str) -> Option<&str> {
-    name.strip_prefix(HEADER_PREFIX)?.strip_prefix(ATTRIBUTE_PREFIX)
+    name.strip_prefix(HEADER_PREFIX)?
+        .strip_prefix(ATTRIBUTE_PREFIX)
 }
 
 /// Reads the headers of a record in binary mode.
 pub(crate) fn binary<'a>(headers: &[Header<'a>]) -> Result<Event<'a>, Refusal> {
     let mut attributes = Attributes::default();
     for (name, value) in headers {
-        let Some(attribute) = name.strip_prefix(HEADER_PREFIX) else { continue };
+        let Some(attribute) = name.strip_prefix(HEADER_PREFIX) else {
+            continue;
+        };
         let Some(slot) = attributes.slot(attribute) else {
             if let Some(rest) = attribute.strip_prefix(ATTRIBUTE_PREFIX) {
                 let word = word_of_attribute(rest).ok_or_else(|| unknown(name))?;
@@ -107,24 +113,44 @@ impl<'a> Attributes<'a> {
     fn into_event(self, prefix: &str) -> Result<Event<'a>, Refusal> {
         let required = |name: &str, value: Option<Cow<'a, str>>| match value {
             Some(value) if !value.is_empty() => Ok(value),
-            Some(_) => Err(Refusal::of(&format!("{prefix}{name}"), "is empty", REQUIRED, "nothing")),
-            None => Err(Refusal::of(&format!("{prefix}{name}"), "is missing", REQUIRED, "nothing")),
+            Some(_) => Err(Refusal::of(
+                &format!("{prefix}{name}"),
+                "is empty",
+                REQUIRED,
+                "nothing",
+            )),
+            None => Err(Refusal::of(
+                &format!("{prefix}{name}"),
+                "is missing",
+                REQUIRED,
+                "nothing",
+            )),
         };
         let version = required("specversion", self.specversion)?;
         if version != SPECVERSION {
             let name = format!("{prefix}specversion");
-            return Err(Refusal::of(&name, "is not a version that is understood", SPECVERSION, version));
+            return Err(Refusal::of(
+                &name,
+                "is not a version that is understood",
+                SPECVERSION,
+                version,
+            ));
         }
         let (source, id) = (required("source", self.source)?, required("id", self.id)?);
         required("type", self.kind)?;
-        Ok(Event { id: task_id(&source, &id), controls: self.controls })
+        Ok(Event {
+            id: task_id(&source, &id),
+            controls: self.controls,
+        })
     }
 }
 
 /// `<id>~<source>` where ids may look like that, else `~` and a fingerprint of both.
 fn task_id(source: &str, id: &str) -> String {
-    let is_plain =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:@+=/".contains(&byte));
+    let is_plain = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-:@+=/".contains(&byte))
+    };
     if is_plain(source) && is_plain(id) && source.len() + 1 + id.len() <= SCHEDULE_ID_BYTES_MAX {
         return format!("{id}~{source}");
     }
@@ -134,15 +160,20 @@ fn task_id(source: &str, id: &str) -> String {
 /// A JSON string.
 fn text<'a>(name: &str, value: &'a RawValue) -> Result<Cow<'a, str>, Refusal> {
     let refused = |_| Refusal::of(name, "is not a string", "a string", value.get());
-    Text::deserialize(value).map(|Text(text)| text).map_err(refused)
+    Text::deserialize(value)
+        .map(|Text(text)| text)
+        .map_err(refused)
 }
 
 /// A JSON string, or a number or a truth value as it is written.
 fn scalar<'a>(name: &str, value: &'a RawValue) -> Result<Cow<'a, str>, Refusal> {
     match value.get().as_bytes() {
-        [b'{' | b'[', ..] | b"null" => {
-            Err(Refusal::of(name, "is neither text nor number", "a string or a number", value.get()))
-        }
+        [b'{' | b'[', ..] | b"null" => Err(Refusal::of(
+            name,
+            "is neither text nor number",
+            "a string or a number",
+            value.get(),
+        )),
         [b'"', ..] => text(name, value),
         _ => Ok(Cow::Borrowed(value.get())),
     }
@@ -151,5 +182,10 @@ fn scalar<'a>(name: &str, value: &'a RawValue) -> Result<Cow<'a, str>, Refusal> 
 fn unknown(name: &str) -> Refusal {
     let known: Vec<String> = WORDS.iter().map(|word| word.replace('-', "")).collect();
     let limit = format!("{ATTRIBUTE_PREFIX} and one of {}", known.join(", "));
-    Refusal::of(json::shortened(name).as_str(), "is not an attribute that the scheduler knows", &limit, name)
+    Refusal::of(
+        json::shortened(name).as_str(),
+        "is not an attribute that the scheduler knows",
+        &limit,
+        name,
+    )
 }

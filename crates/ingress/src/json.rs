@@ -1,7 +1,8 @@
 //! Commands in JSON, in the words of the HTTP API.
 //!
-//! A body is that of `POST …/tasks`, or an object with one of the fields `create`, `cancel`, `reschedule`, `schedule`,
-//! `delete_schedule`, `trigger` and `backfill`. What stands in the path of the API is a field here: `namespace` and `id`.
+//! A body is that of `POST …/tasks`, or an object with one of the fields `create`, `cancel`,
+//! `reschedule`, `schedule`, `delete_schedule`, `trigger` and `backfill`. What stands in the path
+//! of the API is a field here: `namespace` and `id`.
 
 use bytes::Bytes;
 use minutehand_api::json::{self, Fields};
@@ -9,7 +10,9 @@ use minutehand_api::{
     InvalidField, NewSchedule, NewTask, Text, ValidDefinition, ValidTask, name_refused, parse_time,
     validate_note,
 };
-use minutehand_model::{Command, MoveMode, Namespace, OverlapPolicy, Revision, ScheduleId, TaskId, TaskKey};
+use minutehand_model::{
+    Command, MoveMode, Namespace, OverlapPolicy, Revision, ScheduleId, TaskId, TaskKey,
+};
 use minutehand_record::{command, task};
 use serde::Deserialize;
 
@@ -17,22 +20,39 @@ use crate::verbatim::{AUTHOR, CREATION, namespace};
 use crate::{Input, Refusal};
 
 /// What a body may be the wrapper of.
-const WRAPPED: [&str; 7] =
-    ["create", "cancel", "reschedule", "schedule", "delete_schedule", "trigger", "backfill"];
+const WRAPPED: [&str; 7] = [
+    "create",
+    "cancel",
+    "reschedule",
+    "schedule",
+    "delete_schedule",
+    "trigger",
+    "backfill",
+];
 
 /// The command that a body asks for.
 pub(crate) fn understand(input: &Input<'_>) -> Result<Bytes, Refusal> {
     let mut fields: Fields<'_> = json::read(value(input)?)?;
-    let Some(word) = WRAPPED.into_iter().find(|word| fields.0.contains_key(*word)) else {
+    let Some(word) = WRAPPED
+        .into_iter()
+        .find(|word| fields.0.contains_key(*word))
+    else {
         return Ok(command::encode(&create(input, fields)?));
     };
     let inner = fields.0.remove(word).map_or("null", |inner| inner.get());
     if let Some(other) = fields.0.keys().next() {
         let limit = format!("nothing beside {word}");
-        return Err(Refusal::of(&json::shortened(other), "does not belong here", &limit, other));
+        return Err(Refusal::of(
+            &json::shortened(other),
+            "does not belong here",
+            &limit,
+            other,
+        ));
     }
     let within = |refusal: Refusal| refusal.within(word);
-    let fields = json::read(inner.as_bytes()).map_err(Refusal::from).map_err(within)?;
+    let fields = json::read(inner.as_bytes())
+        .map_err(Refusal::from)
+        .map_err(within)?;
     let command = match word {
         "create" => create(input, fields),
         "cancel" => cancel(fields),
@@ -42,20 +62,29 @@ pub(crate) fn understand(input: &Input<'_>) -> Result<Bytes, Refusal> {
         "trigger" => trigger(fields),
         _ => backfill(fields),
     };
-    command.map(|command| command::encode(&command)).map_err(within)
+    command
+        .map(|command| command::encode(&command))
+        .map_err(within)
 }
 
 fn value<'a>(input: &Input<'a>) -> Result<&'a [u8], Refusal> {
     let accepted = "a command in JSON";
     match input.value {
-        None => Err(Refusal::of("value", "is null (a tombstone)", accepted, "null")),
+        None => Err(Refusal::of(
+            "value",
+            "is null (a tombstone)",
+            accepted,
+            "null",
+        )),
         Some(value) => Ok(value),
     }
 }
 
 /// Takes a field of another type than the rest out of an object.
 fn take<'a, T: Deserialize<'a>>(fields: &mut Fields<'a>, name: &str) -> Result<Option<T>, Refusal> {
-    let Some(value) = fields.0.remove(name).filter(|value| value.get() != "null") else { return Ok(None) };
+    let Some(value) = fields.0.remove(name).filter(|value| value.get() != "null") else {
+        return Ok(None);
+    };
     let refused = |error: serde_json::Error| {
         let message = error.to_string();
         let word = json::refused_word(name, &message).map(Refusal::from);
@@ -90,7 +119,12 @@ fn nothing_else(fields: &Fields<'_>, known: &str) -> Result<(), Refusal> {
         None => Ok(()),
         Some(name) => {
             let limit = format!("one of {known}");
-            Err(Refusal::of(&json::shortened(name), "is not a field", &limit, name))
+            Err(Refusal::of(
+                &json::shortened(name),
+                "is not a field",
+                &limit,
+                name,
+            ))
         }
     }
 }
@@ -99,7 +133,12 @@ fn whole_task(input: &Input<'_>, mut fields: Fields<'_>) -> Result<ValidTask, Re
     let namespace = take_namespace(&mut fields)?;
     if fields.0.contains_key("delay") && input.timestamp.as_millis() < 0 {
         let limit = "a delay counts from the record's timestamp";
-        return Err(Refusal::of("delay", "cannot be counted", limit, "a record without a timestamp"));
+        return Err(Refusal::of(
+            "delay",
+            "cannot be counted",
+            limit,
+            "a record without a timestamp",
+        ));
     }
     let body: NewTask<'_> = fields.into()?;
     Ok(body.into_task(&namespace, input.now(), None, || input.derived_id())?)
@@ -114,11 +153,17 @@ fn cancel(mut fields: Fields<'_>) -> Result<Command, Refusal> {
     let (namespace, id) = (take_namespace(&mut fields)?, take_task_id(&mut fields)?);
     let due = parse_time("due_at", required(&mut fields, "due_at")?.as_str())?;
     nothing_else(&fields, "namespace, id, due_at")?;
-    Ok(Command::Cancel { key: TaskKey::of(namespace.as_str(), id.as_str()), due })
+    Ok(Command::Cancel {
+        key: TaskKey::of(namespace.as_str(), id.as_str()),
+        due,
+    })
 }
 
 fn reschedule(input: &Input<'_>, mut fields: Fields<'_>) -> Result<Command, Refusal> {
-    let due = parse_time("from_due_at", required(&mut fields, "from_due_at")?.as_str())?;
+    let due = parse_time(
+        "from_due_at",
+        required(&mut fields, "from_due_at")?.as_str(),
+    )?;
     let mode: Option<MoveMode> = take(&mut fields, "mode")?;
     if !fields.0.contains_key("id") {
         return Err(Refusal::of("id", "is missing", "required", "nothing"));
@@ -165,7 +210,15 @@ fn delete_schedule(mut fields: Fields<'_>) -> Result<Command, Refusal> {
     let number = revision(take(&mut fields, "revision")?.ok_or_else(missing)?)?;
     nothing_else(&fields, "namespace, id, revision")?;
     let (note, author) = (String::new(), AUTHOR.to_owned());
-    let revision = Revision { namespace, schedule, number, definition: None, paused: false, note, author };
+    let revision = Revision {
+        namespace,
+        schedule,
+        number,
+        definition: None,
+        paused: false,
+        note,
+        author,
+    };
     Ok(Command::Revise(Box::new(revision)))
 }
 
@@ -181,7 +234,11 @@ fn trigger(mut fields: Fields<'_>) -> Result<Command, Refusal> {
     let schedule = schedule_id(required(&mut fields, "id")?.as_str())?;
     let overlap: Option<OverlapPolicy> = take(&mut fields, "overlap")?;
     nothing_else(&fields, "namespace, id, overlap")?;
-    Ok(Command::Trigger { namespace, schedule, overlap })
+    Ok(Command::Trigger {
+        namespace,
+        schedule,
+        overlap,
+    })
 }
 
 /// Whether the schedule has occurrences in the range, and how many, only its partition knows.
@@ -192,7 +249,14 @@ fn backfill(mut fields: Fields<'_>) -> Result<Command, Refusal> {
     let to = parse_time("to", required(&mut fields, "to")?.as_str())?;
     nothing_else(&fields, "namespace, id, from, to")?;
     if from > to {
-        return Err(InvalidField::new("from", "lies after to", format!("at or before {to}"), from).into());
+        return Err(
+            InvalidField::new("from", "lies after to", format!("at or before {to}"), from).into(),
+        );
     }
-    Ok(Command::Backfill { namespace, schedule, from, to })
+    Ok(Command::Backfill {
+        namespace,
+        schedule,
+        from,
+        to,
+    })
 }

@@ -1,9 +1,10 @@
-//! Kafka records in and out: what a producer wrote to the topic `minutehand.commands`, understood; and what an
-//! execution is as a record.
+//! Kafka records in and out: what a producer wrote to the topic `minutehand.commands`, understood;
+//! and what an execution is as a record.
 //!
-//! [`understand`] takes a raw record to an encoded command or says why it cannot. It is a function of the record
-//! alone: an owner that reads the log again after a crash comes to the same command. Ids and due times that a
-//! producer left out therefore come from the record's place and its timestamp, never from a clock.
+//! [`understand`] takes a raw record to an encoded command or says why it cannot. It is a function
+//! of the record alone: an owner that reads the log again after a crash comes to the same command.
+//! Ids and due times that a producer left out therefore come from the record's place and its
+//! timestamp, never from a clock.
 //!
 //! | what makes it that | form |
 //! |---|---|
@@ -37,7 +38,8 @@ pub struct Input<'a> {
     pub partition: PartitionId,
     /// Its offset there, with the log that the topic is.
     pub offset: LogOffset,
-    /// The time the log gave it (`message.timestamp.type=LogAppendTime`); negative when it has none.
+    /// The time the log gave it (`message.timestamp.type=LogAppendTime`); negative when it has
+    /// none.
     pub timestamp: Timestamp,
     /// Its key.
     pub key: Option<&'a [u8]>,
@@ -120,7 +122,8 @@ impl Form {
                 _ => {}
             }
         }
-        let content_type = content_type.map(|value| value.and_then(|value| std::str::from_utf8(value).ok()));
+        let content_type =
+            content_type.map(|value| value.and_then(|value| std::str::from_utf8(value).ok()));
         // What a header asks for goes before what the value is.
         match content_type {
             _ if is_event => Ok(Form::BinaryEvent),
@@ -128,23 +131,40 @@ impl Form {
             _ if asks => Ok(Form::Verbatim),
             None => Ok(Form::Native),
             Some(Some(text)) => Form::of_content_type(text),
-            Some(None) => {
-                Err(Refusal::of("content-type", "is not valid UTF-8", CONTENT_TYPES, "bytes or null"))
-            }
+            Some(None) => Err(Refusal::of(
+                "content-type",
+                "is not valid UTF-8",
+                CONTENT_TYPES,
+                "bytes or null",
+            )),
         }
     }
 
     fn of_content_type(text: &str) -> Result<Form, Refusal> {
-        let media = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let media = text
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         match media.as_str() {
             "application/json" => Ok(Form::Json),
-            "application/x-protobuf" | "application/protobuf" | "application/vnd.google.protobuf" => {
-                Ok(Form::Native)
-            }
+            "application/x-protobuf"
+            | "application/protobuf"
+            | "application/vnd.google.protobuf" => Ok(Form::Native),
             other if other.starts_with("application/vnd.minutehand") => {
-                Ok(if other.ends_with("+json") { Form::Json } else { Form::Native })
+                Ok(if other.ends_with("+json") {
+                    Form::Json
+                } else {
+                    Form::Native
+                })
             }
-            _ => Err(Refusal::of("content-type", "is not understood", CONTENT_TYPES, text)),
+            _ => Err(Refusal::of(
+                "content-type",
+                "is not understood",
+                CONTENT_TYPES,
+                text,
+            )),
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::{Refusal, Understood};
 
 /// The kind byte of a creation.
 const CREATE: u8 = 1;
-/// How a lone task begins: its version, the first field, and the tag of its namespace. A command of version 8 would
-/// begin with 8 and a kind too, but then with the version of a task.
+/// How a lone task begins: its version, the first field, and the tag of its namespace. A command of
+/// version 8 would begin with 8 and a kind too, but then with the version of a task.
 const LONE_TASK: [u8; 3] = [0x08, VERSION, 0x12];
 
 const ACCEPTED: &str = "a command as schema/records.proto describes it, or JSON with content-type: application/json, \
@@ -41,11 +41,21 @@ fn refusal(value: Option<&[u8]>) -> Refusal {
         }
         Some([VERSION, kind, ..]) => {
             let known = format!("{} to {}", KINDS.start(), KINDS.end());
-            Refusal::of("value", "has an unknown kind of command", &known, format!("kind {kind}"))
+            Refusal::of(
+                "value",
+                "has an unknown kind of command",
+                &known,
+                format!("kind {kind}"),
+            )
         }
         Some([version, ..]) => {
             let given = format!("{version:#04x}");
-            Refusal::of("value", "does not begin as a command of a known version", ACCEPTED, given)
+            Refusal::of(
+                "value",
+                "does not begin as a command of a known version",
+                ACCEPTED,
+                given,
+            )
         }
     }
 }

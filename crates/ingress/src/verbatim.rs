@@ -9,11 +9,12 @@ use minutehand_api::{
     validate_instruction,
 };
 use minutehand_model::limits::{
-    HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
+    HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
+    RECORD_KEY_BYTES_MAX,
 };
 use minutehand_model::{
-    ActionTemplate, Command, MisfirePolicy, Namespace, OverlapPolicy, RecordKey, RecurrenceSpec, Revision,
-    ScheduleDefinition, ScheduleId, Task, TaskId, Timestamp, Verbatim,
+    ActionTemplate, Command, MisfirePolicy, Namespace, OverlapPolicy, RecordKey, RecurrenceSpec,
+    Revision, ScheduleDefinition, ScheduleId, Task, TaskId, Timestamp, Verbatim,
 };
 use minutehand_record::{command, task};
 
@@ -23,7 +24,8 @@ use crate::{Header, Input, Refusal};
 
 /// Who revised a schedule that a record made.
 pub(crate) const AUTHOR: &str = "kafka";
-/// The number of a revision that creates what does not exist yet: another one of that number is ignored.
+/// The number of a revision that creates what does not exist yet: another one of that number is
+/// ignored.
 pub(crate) const CREATION: u64 = 1;
 
 const ONE_WAY: &str = "one of minutehand-due-at, minutehand-delay and minutehand-cron";
@@ -41,11 +43,14 @@ pub(crate) fn understand(input: &Input<'_>, event: Option<Event<'_>>) -> Result<
     };
     let namespace = namespace(controls.get("namespace"), &controls.name("namespace"))?;
     let action = action(input, &controls, &headers)?;
-    let id = Id { event: event_id, input };
+    let id = Id {
+        event: event_id,
+        input,
+    };
     let command = match controls.get("cron") {
-        Some(expression) => {
-            Command::Revise(Box::new(schedule(namespace, id, action, &controls, expression)?))
-        }
+        Some(expression) => Command::Revise(Box::new(schedule(
+            namespace, id, action, &controls, expression,
+        )?)),
         None => Command::Create(task::record(&single(namespace, id, action, &controls)?)),
     };
     Ok(command::encode(&command))
@@ -74,7 +79,10 @@ impl Id<'_> {
 }
 
 /// What the scheduler is asked, and the headers that are delivered.
-fn split<'a>(headers: &[Header<'a>], is_event: bool) -> Result<(Controls<'a>, Vec<Header<'a>>), Refusal> {
+fn split<'a>(
+    headers: &[Header<'a>],
+    is_event: bool,
+) -> Result<(Controls<'a>, Vec<Header<'a>>), Refusal> {
     let mut controls = Controls::default();
     let mut delivered = Vec::with_capacity(headers.len().min(HEADERS_MAX + 1));
     for (name, value) in headers {
@@ -89,14 +97,24 @@ fn split<'a>(headers: &[Header<'a>], is_event: bool) -> Result<(Controls<'a>, Ve
     }
     if delivered.len() > HEADERS_MAX {
         let limit = format!("at most {HEADERS_MAX} headers");
-        return Err(Refusal::of("headers", "are too many", &limit, delivered.len()));
+        return Err(Refusal::of(
+            "headers",
+            "are too many",
+            &limit,
+            delivered.len(),
+        ));
     }
     Ok((controls, delivered))
 }
 
 fn unknown(name: &str) -> Refusal {
     let limit = format!("minutehand- and one of {}", WORDS.join(", "));
-    Refusal::of(&shortened(name), "is not a header that producers may set", &limit, name)
+    Refusal::of(
+        &shortened(name),
+        "is not a header that producers may set",
+        &limit,
+        name,
+    )
 }
 
 fn check_header(name: &str, value: Option<&[u8]>) -> Result<(), Refusal> {
@@ -113,7 +131,12 @@ fn check_header(name: &str, value: Option<&[u8]>) -> Result<(), Refusal> {
     let bytes = value.map_or(0, <[u8]>::len);
     if bytes > HEADER_VALUE_BYTES_MAX {
         let limit = format!("at most {HEADER_VALUE_BYTES_MAX} bytes");
-        return Err(Refusal::of(&format!("headers.{name}"), "is too long", &limit, format!("{bytes} bytes")));
+        return Err(Refusal::of(
+            &format!("headers.{name}"),
+            "is too long",
+            &limit,
+            format!("{bytes} bytes"),
+        ));
     }
     Ok(())
 }
@@ -124,26 +147,43 @@ fn action(
     controls: &Controls<'_>,
     delivered: &[Header<'_>],
 ) -> Result<ActionTemplate, Refusal> {
-    let queue = parse_queue(controls.required("queue")?).map_err(|invalid| controls.refused(invalid))?;
+    let queue =
+        parse_queue(controls.required("queue")?).map_err(|invalid| controls.refused(invalid))?;
     let payload = input.value.unwrap_or_default();
     if payload.len() > PAYLOAD_BYTES_MAX {
         let limit = format!("at most {PAYLOAD_BYTES_MAX} bytes (256 KiB)");
-        return Err(Refusal::of("value", "is too large", &limit, format!("{} bytes", payload.len())));
+        return Err(Refusal::of(
+            "value",
+            "is too large",
+            &limit,
+            format!("{} bytes", payload.len()),
+        ));
     }
     let key = match input.key {
         Some(key) if key.len() > RECORD_KEY_BYTES_MAX => {
             let limit = format!("at most {RECORD_KEY_BYTES_MAX} bytes");
-            return Err(Refusal::of("key", "is too long", &limit, format!("{} bytes", key.len())));
+            return Err(Refusal::of(
+                "key",
+                "is too long",
+                &limit,
+                format!("{} bytes", key.len()),
+            ));
         }
         Some(key) => RecordKey::Bytes(Bytes::copy_from_slice(key)),
         None => RecordKey::Null,
     };
-    let mut verbatim = Verbatim { key, value_is_null: input.value.is_none(), header_values: Vec::new() };
+    let mut verbatim = Verbatim {
+        key,
+        value_is_null: input.value.is_none(),
+        header_values: Vec::new(),
+    };
     let headers = delivered.iter().enumerate().map(|(place, (name, value))| {
         let text = match value.map(std::str::from_utf8) {
             Some(Ok(text)) => text,
             Some(Err(_)) | None => {
-                verbatim.header_values.push((place, value.map(Bytes::copy_from_slice)));
+                verbatim
+                    .header_values
+                    .push((place, value.map(Bytes::copy_from_slice)));
                 ""
             }
         };
@@ -192,18 +232,32 @@ fn due(input: &Input<'_>, controls: &Controls<'_>) -> Result<Timestamp, Refusal>
             if input.timestamp.as_millis() < 0 {
                 let name = controls.name("delay");
                 let limit = "a delay counts from the record's timestamp";
-                return Err(Refusal::of(&name, "cannot be counted", limit, "a record without a timestamp"));
+                return Err(Refusal::of(
+                    &name,
+                    "cannot be counted",
+                    limit,
+                    "a record without a timestamp",
+                ));
             }
             due_time(None, Some(&duration(delay)), now).map_err(|invalid| controls.refused(invalid))
         }
-        (None, None) => Err(Refusal::of(&controls.name("due-at"), "is missing", ONE_WAY, "neither")),
-        (Some(_), Some(delay)) => {
-            Err(Refusal::of(&controls.name("delay"), "is given beside a due time", ONE_WAY, delay))
-        }
+        (None, None) => Err(Refusal::of(
+            &controls.name("due-at"),
+            "is missing",
+            ONE_WAY,
+            "neither",
+        )),
+        (Some(_), Some(delay)) => Err(Refusal::of(
+            &controls.name("delay"),
+            "is given beside a due time",
+            ONE_WAY,
+            delay,
+        )),
     }
 }
 
-/// Milliseconds since 1970, when a text is a whole number. One that needs more than 64 bits is beyond every limit.
+/// Milliseconds since 1970, when a text is a whole number. One that needs more than 64 bits is
+/// beyond every limit.
 fn epoch_ms(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -214,7 +268,9 @@ fn epoch_ms(text: &str) -> Option<i64> {
 
 /// A duration as in the API, where a number without a unit counts seconds.
 fn duration(text: &str) -> Duration<'_> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_number = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
     match text.parse() {
         Ok(seconds) if is_number => Duration::Seconds(seconds),
         _ => Duration::Text(Cow::Borrowed(text)),
@@ -230,7 +286,10 @@ fn schedule(
     expression: &str,
 ) -> Result<Revision, Refusal> {
     controls.refuse(&["due-at", "delay"], ONE_WAY)?;
-    controls.refuse(&["id"], "a record with minutehand-cron has a minutehand-schedule-id")?;
+    controls.refuse(
+        &["id"],
+        "a record with minutehand-cron has a minutehand-schedule-id",
+    )?;
     let definition = ScheduleDefinition {
         recurrence: RecurrenceSpec::Cron {
             expression: expression.to_owned(),
@@ -249,16 +308,22 @@ fn schedule(
         action,
     };
     let definition = ValidDefinition::with_a_record(definition);
-    let definition = definition.and_then(|valid| valid.has_times_after(id.input.now()).map(|()| valid));
+    let definition =
+        definition.and_then(|valid| valid.has_times_after(id.input.now()).map(|()| valid));
     let definition = definition.map_err(|invalid| controls.refused(invalid))?;
     let number = controls.number("revision")?.unwrap_or(CREATION);
     if number == 0 {
-        return Err(Refusal::of(&controls.name("revision"), "is out of range", "at least 1", number));
+        return Err(Refusal::of(
+            &controls.name("revision"),
+            "is out of range",
+            "at least 1",
+            number,
+        ));
     }
     let text = id.text(controls.get("schedule-id"));
     let name = controls.name("schedule-id");
-    let schedule =
-        ScheduleId::parse(&text).map_err(|error| Refusal::from(name_refused(&name, &text, &error)))?;
+    let schedule = ScheduleId::parse(&text)
+        .map_err(|error| Refusal::from(name_refused(&name, &text, &error)))?;
     Ok(Revision {
         namespace,
         schedule,

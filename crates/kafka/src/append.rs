@@ -1,4 +1,5 @@
-//! Appending commands: one producer a process, and an answer for each append when all its records are durable.
+//! Appending commands: one producer a process, and an answer for each append when all its records
+//! are durable.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -75,7 +76,10 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: Box<(Arc<Pending>, usize)>) {
         let (pending, index) = *opaque;
         match result {
-            Ok(message) => pending.reported(index, Ok((message.offset(), message.timestamp().to_millis()))),
+            Ok(message) => pending.reported(
+                index,
+                Ok((message.offset(), message.timestamp().to_millis())),
+            ),
             Err((error, _)) => pending.reported(index, Err(error.clone())),
         }
     }
@@ -92,7 +96,10 @@ const QUEUE_FULL_WAIT: Duration = Duration::from_millis(2);
 
 impl Appender {
     pub(crate) fn new(client: Arc<Client>) -> Appender {
-        Appender { client, producer: Mutex::new(None) }
+        Appender {
+            client,
+            producer: Mutex::new(None),
+        }
     }
 
     fn producer(&self, action: &str) -> Result<Arc<ThreadedProducer<Reports>>, PortError> {
@@ -103,8 +110,9 @@ impl Appender {
             return Ok(Arc::clone(producer));
         }
         let config = self.client.config().appender();
-        let made: ThreadedProducer<Reports> =
-            config.create_with_context(Reports).map_err(|error| port_error(action, error))?;
+        let made: ThreadedProducer<Reports> = config
+            .create_with_context(Reports)
+            .map_err(|error| port_error(action, error))?;
         Ok(Arc::clone(producer.insert(Arc::new(made))))
     }
 
@@ -113,9 +121,16 @@ impl Appender {
         partition: PartitionId,
         records: Vec<Bytes>,
     ) -> Result<Appended, PortError> {
-        let action = format!("append {} records to the log of partition {partition}", records.len());
+        let action = format!(
+            "append {} records to the log of partition {partition}",
+            records.len()
+        );
         if partition.bits() >= self.client.config().partitions {
-            return Err(PortError::new(ErrorClass::Fatal, action, "there is no such partition"));
+            return Err(PortError::new(
+                ErrorClass::Fatal,
+                action,
+                "there is no such partition",
+            ));
         }
         if records.is_empty() {
             return Ok(Appended::following(LogOffset::START, 0, Timestamp::MIN));
@@ -133,15 +148,21 @@ impl Appender {
             }),
         });
         for (index, payload) in records.iter().enumerate() {
-            self.send(&producer, partition, payload, &pending, index).await;
+            self.send(&producer, partition, payload, &pending, index)
+                .await;
         }
         drop(records);
         answered.await.unwrap_or_else(|_| {
-            Err(PortError::new(ErrorClass::Retry, action, "the producer ended before it knew"))
+            Err(PortError::new(
+                ErrorClass::Retry,
+                action,
+                "the producer ended before it knew",
+            ))
         })
     }
 
-    /// Hands a record to the producer, waiting while its queue is full. What it refuses is reported like any failure.
+    /// Hands a record to the producer, waiting while its queue is full. What it refuses is reported
+    /// like any failure.
     async fn send(
         &self,
         producer: &ThreadedProducer<Reports>,

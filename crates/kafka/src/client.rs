@@ -39,7 +39,10 @@ impl Client {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(config: KafkaConfig) -> Result<Arc<Client>, PortError> {
-        let admin = config.client().create().map_err(|error| port_error("set up the Kafka client", error))?;
+        let admin = config
+            .client()
+            .create()
+            .map_err(|error| port_error("set up the Kafka client", error))?;
         let names = TopicNames::new(&config.topic_prefix);
         let runtime = Handle::current();
         Ok(Arc::new_cyclic(|this| Client {
@@ -85,7 +88,8 @@ impl Client {
         Instant::now() + self.timeout()
     }
 
-    /// A consumer that is asked where partitions begin and end; it counts what is not committed yet.
+    /// A consumer that is asked where partitions begin and end; it counts what is not committed
+    /// yet.
     pub(crate) fn lookups(&self) -> KafkaResult<Arc<Consumer>> {
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(consumer) = &*lookups {
@@ -99,10 +103,13 @@ impl Client {
 
     /// A consumer of committed records.
     pub(crate) fn consumer(&self) -> KafkaResult<Consumer> {
-        self.config.reader().create_with_context(self.listener.clone())
+        self.config
+            .reader()
+            .create_with_context(self.listener.clone())
     }
 
-    /// The same for records that come now and then, from the oldest that is kept where the place is not kept any more.
+    /// The same for records that come now and then, from the oldest that is kept where the place is
+    /// not kept any more.
     pub(crate) fn follower(&self) -> KafkaResult<Consumer> {
         let mut config = self.config.reader();
         config
@@ -123,14 +130,23 @@ impl Client {
     /// Asks the cluster for its topics. Blocks.
     pub(crate) fn list(&self) -> Result<BTreeMap<String, u32>, PortError> {
         let action = || format!("ask {} for its topics", self.config.brokers.join(", "));
-        let consumer = self.lookups().map_err(|error| port_error(action(), error))?;
-        let metadata = consumer.fetch_metadata(None, self.timeout()).map_err(|error| {
-            // Why it failed stands among the events that nobody has looked at yet.
-            while consumer.poll(EVENTS).is_some() {}
-            self.listener.explain(action(), error)
-        })?;
-        let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
-        Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32)).collect())
+        let consumer = self
+            .lookups()
+            .map_err(|error| port_error(action(), error))?;
+        let metadata = consumer
+            .fetch_metadata(None, self.timeout())
+            .map_err(|error| {
+                // Why it failed stands among the events that nobody has looked at yet.
+                while consumer.poll(EVENTS).is_some() {}
+                self.listener.explain(action(), error)
+            })?;
+        let topics = metadata
+            .topics()
+            .iter()
+            .filter(|topic| topic.error().is_none());
+        Ok(topics
+            .map(|topic| (topic.name().to_owned(), topic.partitions().len() as u32))
+            .collect())
     }
 
     /// The number of partitions of a topic; `None` when it is not there. Blocks.
@@ -146,16 +162,26 @@ impl Client {
     }
 
     pub(crate) fn known(&self, topic: &str) -> Option<u32> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied()
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(topic)
+            .copied()
     }
 
     /// What was known of a topic may not be so any more.
     pub(crate) fn forget(&self, topic: &str) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(topic);
     }
 
     pub(crate) fn learn(&self, topic: &str, partitions: u32) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), partitions);
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(topic.to_owned(), partitions);
     }
 }
 
@@ -168,6 +194,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T, PortError> {
     match tokio::task::spawn_blocking(call).await {
         Ok(answer) => answer,
-        Err(_) => Err(PortError::new(ErrorClass::Retry, "finish a call to Kafka", "the process is ending")),
+        Err(_) => Err(PortError::new(
+            ErrorClass::Retry,
+            "finish a call to Kafka",
+            "the process is ending",
+        )),
     }
 }

@@ -1,5 +1,5 @@
-//! The brokers' clock, and this machine's held against it. A record of a topic that goes by the brokers' time bears the time at
-//! which it was taken; nothing else that Kafka answers tells it.
+//! The brokers' clock, and this machine's held against it. A record of a topic that goes by the
+//! brokers' time bears the time at which it was taken; nothing else that Kafka answers tells it.
 
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,13 +24,17 @@ pub struct BrokerClock {
 impl BrokerClock {
     /// Of the brokers of a cluster. Nothing is asked yet.
     pub fn new(client: Arc<Client>) -> Arc<BrokerClock> {
-        Arc::new(BrokerClock { client, producer: Mutex::default() })
+        Arc::new(BrokerClock {
+            client,
+            producer: Mutex::default(),
+        })
     }
 
     /// Compares this machine's clock with the brokers'.
     ///
     /// # Errors
-    /// Class `Fatal` when they are too far apart (`KafkaConfig::clock_skew_ms_max`), `Retry` when no broker answers.
+    /// Class `Fatal` when they are too far apart (`KafkaConfig::clock_skew_ms_max`), `Retry` when
+    /// no broker answers.
     pub async fn compare(self: &Arc<Self>) -> Result<(), PortError> {
         self.compare_by(now_ms).await
     }
@@ -45,7 +49,11 @@ impl BrokerClock {
             const ACTION: &str = "compare this machine's clock with the brokers'";
             let before_ms = now_ms();
             let broker_ms = this.ask().map_err(|error| port_error(ACTION, error))?;
-            match skew(before_ms..=now_ms(), broker_ms, this.client.config().clock_skew_ms_max) {
+            match skew(
+                before_ms..=now_ms(),
+                broker_ms,
+                this.client.config().clock_skew_ms_max,
+            ) {
                 Some(reason) => Err(PortError::new(ErrorClass::Fatal, ACTION, reason)),
                 None => Ok(()),
             }
@@ -59,7 +67,11 @@ impl BrokerClock {
         // One that failed is of no more use; see the crate's documentation.
         let producer = match kept.take() {
             Some(producer) => producer,
-            None => self.client.config().appender().create_with_context(Answer::default())?,
+            None => self
+                .client
+                .config()
+                .appender()
+                .create_with_context(Answer::default())?,
         };
         let answer = producer.context().clone();
         answer.take();
@@ -111,7 +123,8 @@ impl ProducerContext for Answer {
     }
 }
 
-/// What is wrong with this machine's clock, when the broker gave a time to something that happened between two of ours.
+/// What is wrong with this machine's clock, when the broker gave a time to something that happened
+/// between two of ours.
 pub(crate) fn skew(ours_ms: RangeInclusive<i64>, broker_ms: i64, limit_ms: i64) -> Option<String> {
     let (ms, way, so) = match (ours_ms.start() - broker_ms, broker_ms - ours_ms.end()) {
         (ahead_ms, _) if ahead_ms > limit_ms => (ahead_ms, "ahead of", "early"),
@@ -126,7 +139,9 @@ pub(crate) fn skew(ours_ms: RangeInclusive<i64>, broker_ms: i64, limit_ms: i64) 
 
 /// The machine's clock, in milliseconds.
 pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -137,11 +152,21 @@ mod tests {
     #[test]
     fn a_clock_that_is_an_hour_off_is_told_apart_from_a_slow_answer() {
         const HOUR_MS: i64 = 3_600_000;
-        assert_eq!(skew(1_000..=9_000, 3_000, 5_000), None, "the answer took eight seconds");
+        assert_eq!(
+            skew(1_000..=9_000, 3_000, 5_000),
+            None,
+            "the answer took eight seconds"
+        );
         assert_eq!(skew(9_000..=9_001, 5_000, 5_000), None);
         let ahead = skew(HOUR_MS..=HOUR_MS + 5, 3, 5_000).unwrap();
-        assert!(ahead.contains("3599997 ms ahead of") && ahead.contains("early"), "{ahead}");
+        assert!(
+            ahead.contains("3599997 ms ahead of") && ahead.contains("early"),
+            "{ahead}"
+        );
         let behind = skew(0..=5, HOUR_MS, 5_000).unwrap();
-        assert!(behind.contains("3599995 ms behind") && behind.contains("late"), "{behind}");
+        assert!(
+            behind.contains("3599995 ms behind") && behind.contains("late"),
+            "{behind}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The thread that commits a partition's ticks: it holds the transactional producer, and every call here blocks.
+//! The thread that commits a partition's ticks: it holds the transactional producer, and every call
+//! here blocks.
 
 mod outgoing;
 mod queues;
@@ -34,8 +35,14 @@ use crate::tail::{self, Stored};
 
 /// What the thread is asked to do.
 pub(crate) enum Job {
-    Open { epoch: Epoch, answer: oneshot::Sender<Result<Opened, PortError>> },
-    Commit { tick: Box<Tick>, answer: oneshot::Sender<Result<Committed, PortError>> },
+    Open {
+        epoch: Epoch,
+        answer: oneshot::Sender<Result<Opened, PortError>>,
+    },
+    Commit {
+        tick: Box<Tick>,
+        answer: oneshot::Sender<Result<Committed, PortError>>,
+    },
 }
 
 /// What a partition that has been opened goes on with.
@@ -45,7 +52,8 @@ struct Session {
     epoch: Epoch,
     /// The number of the last tick that was committed.
     tick: u64,
-    /// The last commit was slow: what the library may have sent twice must not reach the next transaction.
+    /// The last commit was slow: what the library may have sent twice must not reach the next
+    /// transaction.
     must_renew: bool,
 }
 
@@ -98,9 +106,12 @@ impl Committer {
             reader: None,
         };
         let name = format!("ticks-{partition}");
-        let started = std::thread::Builder::new().name(name).spawn(move || committer.run(&jobs));
+        let started = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || committer.run(&jobs));
         if let Err(error) = started {
-            // The receiver went with the closure: whoever sends a job hears that the thread has ended.
+            // The receiver went with the closure: whoever sends a job hears that the thread has
+            // ended.
             tracing::error!(%partition, %error, "could not start the thread that commits ticks");
         }
         sender
@@ -110,7 +121,9 @@ impl Committer {
         loop {
             // Whoever asked may have gone away.
             match jobs.recv_timeout(FOLLOW_UPS_LOOKED_FOR) {
-                Ok(Job::Open { epoch, answer }) => drop(answer.send(self.guarded(|this| this.open(epoch)))),
+                Ok(Job::Open { epoch, answer }) => {
+                    drop(answer.send(self.guarded(|this| this.open(epoch))))
+                }
                 Ok(Job::Commit { tick, answer }) => {
                     drop(answer.send(self.guarded(|this| this.commit(&tick))))
                 }
@@ -128,9 +141,15 @@ impl Committer {
         catch_unwind(AssertUnwindSafe(|| job(self))).unwrap_or_else(|panic| {
             self.session = None;
             let words = panic.downcast_ref::<String>().map(String::as_str);
-            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words");
+            let words = words
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("without words");
             let action = format!("work on the ticks of partition {}", self.partition);
-            Err(PortError::new(ErrorClass::Fatal, action, format!("the thread panicked: {words}")))
+            Err(PortError::new(
+                ErrorClass::Fatal,
+                action,
+                format!("the thread panicked: {words}"),
+            ))
         })
     }
 
@@ -138,26 +157,48 @@ impl Committer {
         let action = format!("open partition {} under epoch {epoch}", self.partition);
         (self.session, self.lost) = (None, None);
         let (producer, deliveries, tail) = self.enter(&action, epoch)?;
-        if let Some(reason) = wrong_log(tail.checkpoint.as_ref(), self.client.config().log_generation) {
+        if let Some(reason) = wrong_log(
+            tail.checkpoint.as_ref(),
+            self.client.config().log_generation,
+        ) {
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
-        let tick = tail.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.tick);
-        let session = Session { producer, deliveries, epoch, tick, must_renew: false };
+        let tick = tail
+            .checkpoint
+            .as_ref()
+            .map_or(0, |checkpoint| checkpoint.tick);
+        let session = Session {
+            producer,
+            deliveries,
+            epoch,
+            tick,
+            must_renew: false,
+        };
         let before_ms = now_ms();
-        self.claim(&session, tail.follow_ups, |_| Ok(())).map_err(|error| port_error(&action, error))?;
+        self.claim(&session, tail.follow_ups, |_| Ok(()))
+            .map_err(|error| port_error(&action, error))?;
         let claimed_at = self.check_clock(&session, &action, before_ms)?;
         let (records, log_end) = self.rest().map_err(|error| port_error(&action, error))?;
         let schedule_states = execution::schedule_states(&records).map_err(|reason| {
             let topic = &self.client.names().schedule_state;
-            let action = format!("read what schedules remember in {topic}[{}]", self.partition);
+            let action = format!(
+                "read what schedules remember in {topic}[{}]",
+                self.partition
+            );
             PortError::new(ErrorClass::Fatal, action, reason)
         })?;
         self.follow_ups.begin(tail.follow_ups);
         self.session = Some(session);
-        Ok(Opened { checkpoint: tail.checkpoint, schedule_states, log_end, taken_at: Some(claimed_at) })
+        Ok(Opened {
+            checkpoint: tail.checkpoint,
+            schedule_states,
+            log_end,
+            taken_at: Some(claimed_at),
+        })
     }
 
-    /// Fences everybody before, unless a higher epoch has been opened; answers what is final from then on.
+    /// Fences everybody before, unless a higher epoch has been opened; answers what is final from
+    /// then on.
     fn enter(
         &mut self,
         action: &str,
@@ -168,14 +209,20 @@ impl Committer {
         let look = refuse_higher(look, action, epoch)?;
         let (producer, deliveries) = self.begin(action)?;
         // Who has just been fenced may have committed since then; what was read is not read again.
-        let tail = self.read_on(look).map_err(|error| port_error(action, error))?;
+        let tail = self
+            .read_on(look)
+            .map_err(|error| port_error(action, error))?;
         Ok((producer, deliveries, refuse_higher(tail, action, epoch)?))
     }
 
-    /// A new producer under the partition's transactional id: earlier ones are fenced, their open transactions given up.
+    /// A new producer under the partition's transactional id: earlier ones are fenced, their open
+    /// transactions given up.
     fn begin(&self, action: &str) -> Result<(BaseProducer<Deliveries>, Deliveries), PortError> {
         let config = self.client.config();
-        let id = self.client.names().transactional_id(&config.region, self.partition);
+        let id = self
+            .client
+            .names()
+            .transactional_id(&config.region, self.partition);
         let deliveries = Deliveries::of(self.client.names());
         let begin = || -> KafkaResult<BaseProducer<Deliveries>> {
             let producer: BaseProducer<Deliveries> =
@@ -185,9 +232,13 @@ impl Committer {
         };
         let producer = begin().map_err(|error| {
             let error = port_error(action, error);
-            // Before the first transaction nobody is fenced yet: another producer began at the same moment.
+            // Before the first transaction nobody is fenced yet: another producer began at the same
+            // moment.
             match error.class {
-                ErrorClass::Fenced => PortError { class: ErrorClass::Retry, ..error },
+                ErrorClass::Fenced => PortError {
+                    class: ErrorClass::Retry,
+                    ..error
+                },
                 _ => error,
             }
         })?;
@@ -201,8 +252,8 @@ impl Committer {
         }
     }
 
-    /// Reads the topic of checkpoints from its end backwards until a checkpoint is found. The inner error is about what
-    /// is stored.
+    /// Reads the topic of checkpoints from its end backwards until a checkpoint is found. The inner
+    /// error is about what is stored.
     fn tail(&mut self) -> KafkaResult<Result<Tail, String>> {
         let reader = self.reader()?;
         let topic = &self.client.names().checkpoints;
@@ -210,14 +261,28 @@ impl Committer {
         let starts = TAIL_RECORDS.map(|count| high.saturating_sub(count).max(low));
         for start in starts.into_iter().chain([low]) {
             let records = tail::read_from(&self.client, &reader, topic, self.partition, start)?;
-            let nothing = Tail { checkpoint: None, epoch: Epoch(0), end: start, follow_ups: 0 };
+            let nothing = Tail {
+                checkpoint: None,
+                epoch: Epoch(0),
+                end: start,
+                follow_ups: 0,
+            };
             let found = self.understand(nothing, &records);
-            if start == low || found.as_ref().map_or(true, |tail| tail.checkpoint.is_some()) {
+            if start == low
+                || found
+                    .as_ref()
+                    .map_or(true, |tail| tail.checkpoint.is_some())
+            {
                 self.reader = Some(reader);
                 return Ok(found);
             }
         }
-        Ok(Ok(Tail { checkpoint: None, epoch: Epoch(0), end: low, follow_ups: 0 }))
+        Ok(Ok(Tail {
+            checkpoint: None,
+            epoch: Epoch(0),
+            end: low,
+            follow_ups: 0,
+        }))
     }
 
     /// Takes in what has come since.
@@ -237,7 +302,12 @@ impl Committer {
             tail.follow_ups = tail.follow_ups.max(record.follow_ups.unwrap_or(0));
             let Some(value) = &record.value else { continue };
             let place = || {
-                format!("{}[{}] at offset {}", self.client.names().checkpoints, self.partition, record.offset)
+                format!(
+                    "{}[{}] at offset {}",
+                    self.client.names().checkpoints,
+                    self.partition,
+                    record.offset
+                )
             };
             if record.key == checkpoint_key.as_bytes() {
                 let checkpoint = minutehand_record::checkpoint::decode(value)
@@ -245,16 +315,19 @@ impl Committer {
                 tail.epoch = tail.epoch.max(checkpoint.epoch);
                 tail.checkpoint = Some(checkpoint);
             } else if record.key == claim_key.as_bytes() {
-                let epoch = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                let epoch = epoch.ok_or_else(|| format!("the claim in {} is not a number", place()))?;
+                let epoch = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
+                let epoch =
+                    epoch.ok_or_else(|| format!("the claim in {} is not a number", place()))?;
                 tail.epoch = tail.epoch.max(Epoch(epoch));
             }
         }
         Ok(tail)
     }
 
-    /// Writes down that this epoch has been opened, before anything is done under it, and how far follow-ups have been copied;
-    /// together with what else is sent.
+    /// Writes down that this epoch has been opened, before anything is done under it, and how far
+    /// follow-ups have been copied; together with what else is sent.
     fn claim(
         &self,
         session: &Session,
@@ -265,8 +338,10 @@ impl Committer {
         session.producer.begin_transaction()?;
         send(session)?;
         let value = session.epoch.0.to_string();
-        let header = OwnedHeaders::new_with_capacity(1)
-            .insert(Header { key: COPIED, value: Some(&copied.to_string()) });
+        let header = OwnedHeaders::new_with_capacity(1).insert(Header {
+            key: COPIED,
+            value: Some(&copied.to_string()),
+        });
         let record = BaseRecord::to(&self.client.names().checkpoints)
             .partition(self.partition.number() as i32)
             .key(key.as_bytes())
@@ -274,17 +349,28 @@ impl Committer {
             .headers(header);
         self.send(session, record)?;
         self.deliver(session)?;
-        session.producer.commit_transaction(self.transaction_timeout())
+        session
+            .producer
+            .commit_transaction(self.transaction_timeout())
     }
 
-    /// Refuses to own anything by a clock that differs from the broker's: what has just been claimed bears its time, which is
-    /// the answer.
-    fn check_clock(&self, session: &Session, action: &str, before_ms: i64) -> Result<Timestamp, PortError> {
+    /// Refuses to own anything by a clock that differs from the broker's: what has just been
+    /// claimed bears its time, which is the answer.
+    fn check_clock(
+        &self,
+        session: &Session,
+        action: &str,
+        before_ms: i64,
+    ) -> Result<Timestamp, PortError> {
         let Some(taken_at) = session.deliveries.places().taken_at else {
             let reason = "the client did not say when the broker took the claim";
             return Err(PortError::new(ErrorClass::Retry, action, reason));
         };
-        match skew(before_ms..=now_ms(), taken_at.as_millis(), self.client.config().clock_skew_ms_max) {
+        match skew(
+            before_ms..=now_ms(),
+            taken_at.as_millis(),
+            self.client.config().clock_skew_ms_max,
+        ) {
             Some(reason) => Err(PortError::new(ErrorClass::Fatal, action, reason)),
             None => Ok(taken_at),
         }
@@ -295,7 +381,13 @@ impl Committer {
         let reader = self.reader()?;
         let names = self.client.names();
         let (low, _) = tail::marks(&self.client, &reader, &names.schedule_state, self.partition)?;
-        let records = tail::read_from(&self.client, &reader, &names.schedule_state, self.partition, low)?;
+        let records = tail::read_from(
+            &self.client,
+            &reader,
+            &names.schedule_state,
+            self.partition,
+            low,
+        )?;
         let (_, log_end) = tail::marks(&self.client, &reader, &names.commands, self.partition)?;
         self.reader = Some(reader);
         Ok((records, self.client.config().command_offset(log_end)))
@@ -304,14 +396,22 @@ impl Committer {
     fn commit(&mut self, tick: &Tick) -> Result<Committed, PortError> {
         let (number, epoch) = (tick.checkpoint.tick, tick.checkpoint.epoch);
         let action = format!("commit tick {number} of partition {}", self.partition);
-        let fenced = |reason: String| Err(PortError::new(ErrorClass::Fenced, action.clone(), reason));
+        let fenced =
+            |reason: String| Err(PortError::new(ErrorClass::Fenced, action.clone(), reason));
         match &self.session {
             None if self.lost == Some(epoch) => {
-                return Err(PortError::new(ErrorClass::Retry, action, "the last producer is of no more use"));
+                return Err(PortError::new(
+                    ErrorClass::Retry,
+                    action,
+                    "the last producer is of no more use",
+                ));
             }
             None => return fenced("the partition is not open here".to_owned()),
             Some(session) if session.epoch != epoch => {
-                return fenced(format!("the partition is open under epoch {}, not {epoch}", session.epoch));
+                return fenced(format!(
+                    "the partition is open under epoch {}, not {epoch}",
+                    session.epoch
+                ));
             }
             Some(session) if number != session.tick + 1 => {
                 return fenced(format!("tick {} is the last one", session.tick));
@@ -327,7 +427,8 @@ impl Committer {
         };
         let since = Instant::now();
         let fates = self.transact(&session, tick, standings, &action)?;
-        self.queues.tell(self.partition, fates.refused, fates.first_reason.as_deref());
+        self.queues
+            .tell(self.partition, fates.refused, fates.first_reason.as_deref());
         self.follow_ups.copied();
         session.tick = number;
         session.must_renew = since.elapsed() > self.slow_commit();
@@ -340,14 +441,23 @@ impl Committer {
         self.session = Some(session);
         let derived_end = places.commands_end.filter(|_| !tick.derived.is_empty());
         let derived_end = derived_end.map(|end| self.client.config().command_offset(end));
-        let Fates { refused, postponed, .. } = fates;
+        let Fates {
+            refused, postponed, ..
+        } = fates;
         self.metrics.not_published(refused as u64, postponed as u64);
-        Ok(Committed { derived_end, taken_at: places.taken_at, refused, postponed })
+        Ok(Committed {
+            derived_end,
+            taken_at: places.taken_at,
+            refused,
+            postponed,
+        })
     }
 
     /// Goes on with a new producer epoch after a slow commit, if nobody else has begun meanwhile.
     fn renew(&mut self, action: &str) -> Result<(), PortError> {
-        let Some(old) = self.session.take() else { return Ok(()) };
+        let Some(old) = self.session.take() else {
+            return Ok(());
+        };
         let (epoch, tick) = (old.epoch, old.tick);
         drop(old);
         let (producer, deliveries, tail) = self.enter(action, epoch)?;
@@ -356,30 +466,46 @@ impl Committer {
             return Err(PortError::new(ErrorClass::Fenced, action, reason));
         }
         self.follow_ups.begin(tail.follow_ups);
-        self.session = Some(Session { producer, deliveries, epoch, tick, must_renew: false });
+        self.session = Some(Session {
+            producer,
+            deliveries,
+            epoch,
+            tick,
+            must_renew: false,
+        });
         Ok(())
     }
 
-    /// Copies what follows from settlements, when there is no tick to do it with. After a failure the next producer learns how
-    /// it ended, before anything else.
+    /// Copies what follows from settlements, when there is no tick to do it with. After a failure
+    /// the next producer learns how it ended, before anything else.
     fn copy_follow_ups(&mut self) -> Result<(), PortError> {
         if self.session.is_none() || self.follow_ups.fetch() == 0 {
             return Ok(());
         }
-        if let Some(Session { must_renew: true, epoch, .. }) = self.session {
+        if let Some(Session {
+            must_renew: true,
+            epoch,
+            ..
+        }) = self.session
+        {
             // Without a session the owner's next tick begins anew.
             let renewed = self.renew(&format!("copy follow-ups of partition {}", self.partition));
             self.lost = renewed.is_err().then_some(epoch);
             return renewed;
         }
-        let Some(mut session) = self.session.take() else { return Ok(()) };
+        let Some(mut session) = self.session.take() else {
+            return Ok(());
+        };
         session.deliveries.clear();
         let since = Instant::now();
         let copied = self.follow_ups.next();
         let done = self.claim(&session, copied, |session| {
-            outgoing::follow_ups(&self.client, self.partition, self.follow_ups.waiting(), &mut |record| {
-                self.send(session, record)
-            })
+            outgoing::follow_ups(
+                &self.client,
+                self.partition,
+                self.follow_ups.waiting(),
+                &mut |record| self.send(session, record),
+            )
         });
         session.must_renew = done.is_err() || since.elapsed() > self.slow_commit();
         match done {
@@ -397,8 +523,9 @@ impl Committer {
         Duration::from_millis(self.client.config().slow_commit_ms)
     }
 
-    /// One transaction of everything in a tick. By a clock that differs too much from the broker's nothing is committed: the
-    /// checkpoint bears the broker's time by then, and nobody has seen anything yet.
+    /// One transaction of everything in a tick. By a clock that differs too much from the broker's
+    /// nothing is committed: the checkpoint bears the broker's time by then, and nobody has seen
+    /// anything yet.
     fn transact(
         &self,
         session: &Session,
@@ -419,7 +546,8 @@ impl Committer {
         };
         let sent = outgoing.send(|record| {
             let topic = record.topic;
-            self.send(session, record).map_err(|error| (error, topic.to_owned()))
+            self.send(session, record)
+                .map_err(|error| (error, topic.to_owned()))
         });
         let sent = sent.and_then(|fates| self.delivered(session).map(|()| fates));
         let fates = sent.map_err(|failure| self.judged(failure, action))?;
@@ -429,20 +557,31 @@ impl Committer {
             && let Some(reason) = skew(before_ms..=now_ms(), taken_at.as_millis(), limit_ms)
         {
             // Else its end is awaited by whoever reads what lies behind it.
-            session.producer.abort_transaction(self.transaction_timeout()).map_err(failed)?;
+            session
+                .producer
+                .abort_transaction(self.transaction_timeout())
+                .map_err(failed)?;
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
-        session.producer.commit_transaction(self.transaction_timeout()).map_err(failed)?;
+        session
+            .producer
+            .commit_transaction(self.transaction_timeout())
+            .map_err(failed)?;
         Ok(fates)
     }
 
     /// Hands a record to the producer, waiting while its queue is full.
     fn send(&self, session: &Session, record: BaseRecord<'_, [u8], [u8]>) -> KafkaResult<()> {
-        moment::send(&session.producer, record, Some(Instant::now() + self.transaction_timeout()))
+        moment::send(
+            &session.producer,
+            record,
+            Some(Instant::now() + self.transaction_timeout()),
+        )
     }
 
-    /// What a record that was not taken means for its tick. Where the reason lies in a queue's topic the tick is built again, and
-    /// what cannot be published there is refused then; all else is as it is for any record.
+    /// What a record that was not taken means for its tick. Where the reason lies in a queue's
+    /// topic the tick is built again, and what cannot be published there is refused then; all else
+    /// is as it is for any record.
     fn judged(&self, (error, topic): (KafkaError, String), action: &str) -> PortError {
         self.queues.topics().doubt();
         let trouble = code_of(&error).and_then(TopicTrouble::of);
@@ -463,8 +602,8 @@ impl Committer {
         self.delivered(session).map_err(|(error, _)| error)
     }
 
-    /// Waits until everything is delivered; else tells what was not, and to which topic. The library's own flush would wait a
-    /// tenth of a second.
+    /// Waits until everything is delivered; else tells what was not, and to which topic. The
+    /// library's own flush would wait a tenth of a second.
     fn delivered(&self, session: &Session) -> Result<(), (KafkaError, String)> {
         let deadline = Instant::now() + self.transaction_timeout();
         while session.producer.in_flight_count() > 0 {
@@ -473,11 +612,18 @@ impl Committer {
                 return Err(failure);
             }
             if Instant::now() > deadline {
-                return Err((KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut), String::new()));
+                return Err((
+                    KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut),
+                    String::new(),
+                ));
             }
         }
         session.producer.poll(Duration::ZERO);
-        session.deliveries.failures.take_with_topic().map_or(Ok(()), Err)
+        session
+            .deliveries
+            .failures
+            .take_with_topic()
+            .map_or(Ok(()), Err)
     }
 
     fn transaction_timeout(&self) -> Duration {
@@ -486,7 +632,11 @@ impl Committer {
 }
 
 /// The inner error is about what is stored; `Fenced` when a higher epoch has been opened.
-fn refuse_higher(tail: Result<Tail, String>, action: &str, epoch: Epoch) -> Result<Tail, PortError> {
+fn refuse_higher(
+    tail: Result<Tail, String>,
+    action: &str,
+    epoch: Epoch,
+) -> Result<Tail, PortError> {
     let tail = tail.map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))?;
     if tail.epoch > epoch {
         let reason = format!("epoch {} has been opened", tail.epoch);
@@ -500,8 +650,9 @@ fn keys(partition: PartitionId) -> (String, String) {
     (partition.to_string(), format!("{partition}/epoch"))
 }
 
-/// Why a partition cannot go on from a checkpoint in a log of this generation. Only one that has applied nothing yet may begin with
-/// a later log: anything else would take what it has applied for new, or what is new for applied.
+/// Why a partition cannot go on from a checkpoint in a log of this generation. Only one that has
+/// applied nothing yet may begin with a later log: anything else would take what it has applied for
+/// new, or what is new for applied.
 fn wrong_log(checkpoint: Option<&Checkpoint>, generation: LogGeneration) -> Option<String> {
     let applied = checkpoint?.applied;
     let stored = applied.generation();
@@ -526,12 +677,22 @@ mod tests {
         };
         let log = |generation| LogGeneration::new(generation).unwrap();
         assert_eq!(wrong_log(None, log(3)), None);
-        assert_eq!(wrong_log(Some(&of(0, 0)), log(3)), None, "nothing has been applied");
+        assert_eq!(
+            wrong_log(Some(&of(0, 0)), log(3)),
+            None,
+            "nothing has been applied"
+        );
         assert_eq!(wrong_log(Some(&of(2, 9)), log(2)), None);
         for (stored, set) in [(2, 1), (2, 0), (0, 1)] {
             let reason = wrong_log(Some(&of(stored, 9)), log(set)).unwrap();
-            assert!(reason.starts_with(&format!("kafka.log_generation is {set}, ")), "{reason}");
-            assert!(reason.contains(&format!("set kafka.log_generation to {stored}")), "{reason}");
+            assert!(
+                reason.starts_with(&format!("kafka.log_generation is {set}, ")),
+                "{reason}"
+            );
+            assert!(
+                reason.contains(&format!("set kafka.log_generation to {stored}")),
+                "{reason}"
+            );
         }
     }
 }

@@ -58,16 +58,19 @@ pub struct KafkaConfig {
     /// Partitions of the command log.
     #[serde(skip)]
     pub partitions: u32,
-    /// Which of its logs the command log is: 0 where no other region has ever gone on with this one's partitions.
+    /// Which of its logs the command log is: 0 where no other region has ever gone on with this
+    /// one's partitions.
     #[schemars(range(max = 32_767))]
     pub log_generation: LogGeneration,
-    /// Partitions of a queue's topic when it is made: a divisor or a multiple of `cluster.partitions`.
+    /// Partitions of a queue's topic when it is made: a divisor or a multiple of
+    /// `cluster.partitions`.
     #[schemars(range(min = 1, max = 1_024))]
     pub queue_partitions: u32,
     /// Copies of every topic when it is made.
     #[schemars(range(min = 1, max = 16))]
     pub replication_factor: i32,
-    /// How long the command log keeps records, in milliseconds; what lies at or after R must be kept.
+    /// How long the command log keeps records, in milliseconds; what lies at or after R must be
+    /// kept.
     #[schemars(range(min = 60_000, max = 365 * DAY_MS))]
     pub command_retention_ms: u64,
     /// How long executions, outcomes and rejected records are kept, in milliseconds.
@@ -91,16 +94,18 @@ pub struct KafkaConfig {
     /// Bytes that a reader of the command log keeps ahead of its owner, for each partition.
     #[schemars(range(min = 1 << 20, max = 4_u64 << 30))]
     pub read_ahead_bytes_max: usize,
-    /// Furthest that this machine's clock may be from the brokers', in milliseconds; beyond it nothing is owned.
+    /// Furthest that this machine's clock may be from the brokers', in milliseconds; beyond it
+    /// nothing is owned.
     #[schemars(range(min = 100, max = DAY_MS))]
     pub clock_skew_ms_max: i64,
     /// Queues whose executions come out as CloudEvents, unless a task says otherwise.
     pub cloudevents_queues: BTreeSet<QueueName>,
-    /// Most topics of queues that are made; what is published to further queues becomes a dead letter.
+    /// Most topics of queues that are made; what is published to further queues becomes a dead
+    /// letter.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub queue_topics_max: u32,
-    /// Longest that a tick waits for the topics of queues that it is the first to need, in milliseconds; what has to wait longer
-    /// is put off to a later tick.
+    /// Longest that a tick waits for the topics of queues that it is the first to need, in
+    /// milliseconds; what has to wait longer is put off to a later tick.
     #[schemars(range(min = 0, max = 10_000))]
     pub topic_wait_ms: u32,
     /// Whether connections to brokers are encrypted.
@@ -155,7 +160,8 @@ impl Default for KafkaConfig {
     }
 }
 
-/// Largest batch of records that is sent to a partition, in bytes: one that is not full yet takes another record.
+/// Largest batch of records that is sent to a partition, in bytes: one that is not full yet takes
+/// another record.
 const BATCH_BYTES_MAX: usize = 1_000_000;
 
 /// What a topic that others made must take at least, in bytes: Kafka's own default.
@@ -165,8 +171,10 @@ const _: () = assert!(
     BATCH_BYTES_MAX + 16 * 1024 < BATCH_WITH_FRAME_BYTES_MAX,
     "a batch and its frame fit the default"
 );
-const _: () =
-    assert!(BATCH_WITH_FRAME_BYTES_MAX <= TOPIC_RECORD_BYTES_MAX, "topics of ours take every batch");
+const _: () = assert!(
+    BATCH_WITH_FRAME_BYTES_MAX <= TOPIC_RECORD_BYTES_MAX,
+    "topics of ours take every batch"
+);
 
 impl KafkaConfig {
     /// These settings with the password that a file may hold, when they fit each other.
@@ -174,24 +182,43 @@ impl KafkaConfig {
     /// # Errors
     /// When they do not, or the file cannot be read.
     pub fn checked(self) -> Result<KafkaConfig, SettingsError> {
-        let password = Secret::of("kafka.password", self.password.as_ref(), self.password_file.as_deref())?;
+        let password = Secret::of(
+            "kafka.password",
+            self.password.as_ref(),
+            self.password_file.as_deref(),
+        )?;
         let username = ("kafka.username", self.username.is_some());
         both_or_none(username, ("kafka.password", password.is_some()))?;
-        both_or_none(("kafka.sasl_mechanism", self.sasl_mechanism != Mechanism::None), username)?;
+        both_or_none(
+            (
+                "kafka.sasl_mechanism",
+                self.sasl_mechanism != Mechanism::None,
+            ),
+            username,
+        )?;
         let cert = ("kafka.tls_cert_file", self.tls_cert_file.is_some());
         both_or_none(cert, ("kafka.tls_key_file", self.tls_key_file.is_some()))?;
         let prefix_bytes = self.topic_prefix.len();
         if prefix_bytes == 0 || prefix_bytes > TOPIC_PREFIX_BYTES_MAX {
-            let wanted = format!("1 to {TOPIC_PREFIX_BYTES_MAX}, so that every queue's topic has a name");
+            let wanted =
+                format!("1 to {TOPIC_PREFIX_BYTES_MAX}, so that every queue's topic has a name");
             let given = format!("{prefix_bytes} bytes long");
             return Err(SettingsError::value("kafka.topic_prefix", given, wanted));
         }
         let (all, queue) = (self.partitions, self.queue_partitions);
         if !all.is_multiple_of(queue) && !queue.is_multiple_of(all) {
             let wanted = format!("a divisor or a multiple of cluster.partitions, {all}");
-            return Err(SettingsError::value("kafka.queue_partitions", queue, wanted));
+            return Err(SettingsError::value(
+                "kafka.queue_partitions",
+                queue,
+                wanted,
+            ));
         }
-        Ok(KafkaConfig { password, password_file: None, ..self })
+        Ok(KafkaConfig {
+            password,
+            password_file: None,
+            ..self
+        })
     }
 
     const fn protocol(&self) -> &'static str {
@@ -234,8 +261,14 @@ impl KafkaConfig {
         if let Some(mechanism) = self.sasl_mechanism.registered() {
             config
                 .set("sasl.mechanisms", mechanism)
-                .set("sasl.username", self.username.as_deref().unwrap_or_default())
-                .set("sasl.password", self.password.as_ref().map_or("", Secret::reveal));
+                .set(
+                    "sasl.username",
+                    self.username.as_deref().unwrap_or_default(),
+                )
+                .set(
+                    "sasl.password",
+                    self.password.as_ref().map_or("", Secret::reveal),
+                );
         }
         config
     }
@@ -248,7 +281,8 @@ impl KafkaConfig {
             .set("compression.type", "lz4")
             // As the Java client places keys, so that producers in other languages agree.
             .set("partitioner", "murmur2_random")
-            // A topic that is gone is said to be gone, before whoever needs it has given up waiting.
+            // A topic that is gone is said to be gone, before whoever needs it has given up
+            // waiting.
             .set("topic.metadata.propagation.max.ms", "3000")
             .set("batch.num.messages", "100000")
             .set("batch.size", BATCH_BYTES_MAX.to_string())
@@ -272,15 +306,22 @@ impl KafkaConfig {
         let mut config = self.producer();
         config
             .set("transactional.id", id)
-            .set("transaction.timeout.ms", self.transaction_timeout_ms.to_string())
-            .set("message.timeout.ms", self.transaction_timeout_ms.to_string())
+            .set(
+                "transaction.timeout.ms",
+                self.transaction_timeout_ms.to_string(),
+            )
+            .set(
+                "message.timeout.ms",
+                self.transaction_timeout_ms.to_string(),
+            )
             .set("linger.ms", "1")
             // Reports of success are many and say nothing that the commit does not.
             .set("delivery.report.only.error", "true");
         config
     }
 
-    /// A producer of ticks: it is told of success as well, because that says where in the log its decisions stand.
+    /// A producer of ticks: it is told of success as well, because that says where in the log its
+    /// decisions stand.
     pub(crate) fn ticks(&self, id: &str) -> ClientConfig {
         let mut config = self.transactional(id);
         config.set("delivery.report.only.error", "false");
@@ -291,7 +332,8 @@ impl KafkaConfig {
     pub(crate) fn reader(&self) -> ClientConfig {
         let mut config = self.client();
         config
-            // Partitions are assigned by hand and nothing is committed; the library wants a name all the same.
+            // Partitions are assigned by hand and nothing is committed; the library wants a name
+            // all the same.
             .set("group.id", format!("{}-owners", self.topic_prefix))
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -300,7 +342,10 @@ impl KafkaConfig {
             .set("enable.partition.eof", "true")
             .set("check.crcs", "true")
             .set("fetch.wait.max.ms", "100")
-            .set("fetch.message.max.bytes", TOPIC_RECORD_BYTES_MAX.to_string())
+            .set(
+                "fetch.message.max.bytes",
+                TOPIC_RECORD_BYTES_MAX.to_string(),
+            )
             .set("fetch.error.backoff.ms", "50")
             .set("fetch.queue.backoff.ms", "5")
             .set("queued.min.messages", "100000")
@@ -308,17 +353,23 @@ impl KafkaConfig {
         config
     }
 
-    /// A member of a consumer group that commits its places itself. Its places are read only once transactions that
-    /// move them are over.
+    /// A member of a consumer group that commits its places itself. Its places are read only once
+    /// transactions that move them are over.
     pub(crate) fn member(&self, group: &str) -> ClientConfig {
         let mut config = self.reader();
         config
             .set("group.id", group)
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", self.session_timeout_ms.to_string())
-            .set("heartbeat.interval.ms", (self.session_timeout_ms / 4).to_string())
+            .set(
+                "heartbeat.interval.ms",
+                (self.session_timeout_ms / 4).to_string(),
+            )
             // A commit while no coordinator is known gives up after this, instead of ten minutes.
-            .set("coordinator.query.interval.ms", self.request_timeout_ms.to_string())
+            .set(
+                "coordinator.query.interval.ms",
+                self.request_timeout_ms.to_string(),
+            )
             // A group that has consumed nothing begins with the oldest that is kept.
             .set("auto.offset.reset", "earliest")
             .set("enable.partition.eof", "false")

@@ -42,8 +42,8 @@ impl ProducerContext for Failures {
     }
 }
 
-/// What became of a tick's records: failures, how far the commands among them reach in their log, and the broker's time of
-/// the checkpoint.
+/// What became of a tick's records: failures, how far the commands among them reach in their log,
+/// and the broker's time of the checkpoint.
 #[derive(Clone, Default)]
 pub(crate) struct Deliveries {
     pub(crate) failures: Failures,

@@ -8,9 +8,10 @@ pub(crate) fn class_of(code: RDKafkaErrorCode) -> ErrorClass {
     use RDKafkaErrorCode as Code;
     match code {
         // A later producer holds the transactional id.
-        Code::ProducerFenced | Code::InvalidProducerEpoch | Code::Fenced | Code::FencedInstanceId => {
-            ErrorClass::Fenced
-        }
+        Code::ProducerFenced
+        | Code::InvalidProducerEpoch
+        | Code::Fenced
+        | Code::FencedInstanceId => ErrorClass::Fenced,
         // Who we are, or what we may do, is refused.
         Code::Authentication
         | Code::SaslAuthenticationFailed
@@ -138,14 +139,28 @@ pub(crate) fn in_words(code: RDKafkaErrorCode) -> String {
 /// The error of a port, from the driver's.
 pub(crate) fn port_error(action: impl Into<String>, error: KafkaError) -> PortError {
     let (class, reason) = match &error {
-        KafkaError::Transaction(transaction) if transaction.code() == RDKafkaErrorCode::OperationTimedOut => {
-            (ErrorClass::Retry, "the broker did not answer in time".to_owned())
+        KafkaError::Transaction(transaction)
+            if transaction.code() == RDKafkaErrorCode::OperationTimedOut =>
+        {
+            (
+                ErrorClass::Retry,
+                "the broker did not answer in time".to_owned(),
+            )
         }
-        KafkaError::Transaction(transaction) => (class_of(transaction.code()), transaction.string()),
+        KafkaError::Transaction(transaction) => {
+            (class_of(transaction.code()), transaction.string())
+        }
         KafkaError::ClientConfig(_, description, key, value) => {
             // The value of a secret is never shown.
-            let shown = if key.contains("password") { "***" } else { value };
-            (ErrorClass::Fatal, format!("{key} is {shown:?}: {description}"))
+            let shown = if key.contains("password") {
+                "***"
+            } else {
+                value
+            };
+            (
+                ErrorClass::Fatal,
+                format!("{key} is {shown:?}: {description}"),
+            )
         }
         KafkaError::ClientCreation(reason) => (ErrorClass::Fatal, reason.clone()),
         other => match other.rdkafka_error_code() {
@@ -163,7 +178,10 @@ pub(crate) fn port_error(action: impl Into<String>, error: KafkaError) -> PortEr
 /// Whether records are damaged where brokers keep them, so that reading them again does not help.
 pub(crate) fn is_damage(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(code_of(error), Some(Code::BadMessage | Code::BadCompression | Code::InvalidMessage))
+    matches!(
+        code_of(error),
+        Some(Code::BadMessage | Code::BadCompression | Code::InvalidMessage)
+    )
 }
 
 /// The library's code behind an error.
@@ -184,8 +202,9 @@ mod tests {
     const FENCED: &[i32] = &[-144, 47, 82, 90];
     #[rustfmt::skip]
     const FATAL: &[i32] = &[
-        // Local: no resources, bad argument, TLS, unknown protocol, not implemented, authentication, no offset,
-        // unsupported, not configured, no initial offset, a truncated log.
+        // Local: no resources, bad argument, TLS, unknown protocol, not implemented,
+        // authentication, no offset, unsupported, not configured, no initial offset, a truncated
+        // log.
         -194, -186, -181, -171, -170, -169, -168, -165, -145, -140, -139,
         // Offsets and sizes.
         1, 10, 12, 18, 28,
@@ -207,17 +226,24 @@ mod tests {
     fn every_code_of_the_library_has_the_class_that_it_should() {
         let mut known = 0;
         for number in -200..=130 {
-            let Ok(code) = RDKafkaRespErr::try_from(number).map(RDKafkaErrorCode::from) else { continue };
+            let Ok(code) = RDKafkaRespErr::try_from(number).map(RDKafkaErrorCode::from) else {
+                continue;
+            };
             known += 1;
             let is_in = |numbers: &[i32]| numbers.contains(&number);
-            let may_retry = RETRY.iter().any(|(first, last)| (*first..=*last).contains(&number));
+            let may_retry = RETRY
+                .iter()
+                .any(|(first, last)| (*first..=*last).contains(&number));
             let classes = [
                 (is_in(FENCED), ErrorClass::Fenced),
                 (is_in(FATAL), ErrorClass::Fatal),
                 (may_retry, ErrorClass::Retry),
             ];
-            let expected: Vec<ErrorClass> =
-                classes.iter().filter(|(is_one, _)| *is_one).map(|(_, class)| *class).collect();
+            let expected: Vec<ErrorClass> = classes
+                .iter()
+                .filter(|(is_one, _)| *is_one)
+                .map(|(_, class)| *class)
+                .collect();
             assert_eq!([class_of(code)], expected[..], "{number}: {code:?}");
         }
         assert!(known > 150, "{known} codes are known");

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use minutehand_ingress::egress::{self, Envelope, Incoming, ReadError, Writer};
 use minutehand_model::{
-    Namespace, PartitionId, Publication, QueueName, ScheduleId, ScheduleState, StopRequest, TaskKey, Tick,
+    Namespace, PartitionId, Publication, QueueName, ScheduleId, ScheduleState, StopRequest,
+    TaskKey, Tick,
 };
 use minutehand_record::QueueNames;
 use rdkafka::Message;
@@ -20,7 +21,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The partition of a topic with so many partitions that a task goes to: always the same for one task.
+    /// The partition of a topic with so many partitions that a task goes to: always the same for
+    /// one task.
     pub(crate) fn within(&self, topic_partitions: u32, key: TaskKey) -> u32 {
         if topic_partitions <= self.partitions {
             return self.partition.number() % topic_partitions;
@@ -51,7 +53,10 @@ pub(crate) struct Encoder {
 impl Encoder {
     pub(crate) fn new(tick: &Tick) -> Encoder {
         let writer = Writer::new(tick.partition, tick.checkpoint.epoch, tick.published_at);
-        Encoder { tick: tick_name(tick), writer }
+        Encoder {
+            tick: tick_name(tick),
+            writer,
+        }
     }
 
     pub(crate) fn publication<'a>(
@@ -62,13 +67,21 @@ impl Encoder {
         match self.writer.publication(publication, envelope) {
             Ok(outgoing) => {
                 let headers = owned(&outgoing.headers, TICK, &self.tick);
-                Outgoing { key: outgoing.key, value: outgoing.value, headers }
+                Outgoing {
+                    key: outgoing.key,
+                    value: outgoing.value,
+                    headers,
+                }
             }
             // A worker finds that it is no task, and sets it aside.
             Err(error) => {
                 tracing::warn!(offset = %publication.offset, %error, "a task that cannot be read is published as it is");
                 let headers = owned(&[], TICK, &self.tick);
-                Outgoing { key: None, value: Some(&publication.task.encoded), headers }
+                Outgoing {
+                    key: None,
+                    value: Some(&publication.task.encoded),
+                    headers,
+                }
             }
         }
     }
@@ -85,7 +98,10 @@ fn owned(headers: &[(&str, Option<&[u8]>)], name: &str, value: &str) -> OwnedHea
     for (key, value) in headers {
         owned = owned.insert(Header { key, value: *value });
     }
-    owned.insert(Header { key: name, value: Some(value) })
+    owned.insert(Header {
+        key: name,
+        value: Some(value),
+    })
 }
 
 /// Why a record of executions, or of stop requests, was not understood.
@@ -98,8 +114,15 @@ pub(crate) enum Unreadable {
 }
 
 /// What a record of executions, or of stop requests, says.
-pub(crate) fn read(message: &BorrowedMessage<'_>, names: &mut QueueNames) -> Result<Incoming, Unreadable> {
-    Ok(egress::read(message.payload(), headers::of(message)?, names)?)
+pub(crate) fn read(
+    message: &BorrowedMessage<'_>,
+    names: &mut QueueNames,
+) -> Result<Incoming, Unreadable> {
+    Ok(egress::read(
+        message.payload(),
+        headers::of(message)?,
+        names,
+    )?)
 }
 
 /// Which queue a stop request is for.
@@ -111,7 +134,10 @@ pub(crate) fn stop_queue(message: &BorrowedMessage<'_>) -> Option<QueueName> {
 
 /// `<partition>.<epoch>.<number>`: which tick published a record.
 pub(crate) fn tick_name(tick: &Tick) -> String {
-    format!("{}.{}.{}", tick.partition, tick.checkpoint.epoch, tick.checkpoint.tick)
+    format!(
+        "{}.{}.{}",
+        tick.partition, tick.checkpoint.epoch, tick.checkpoint.tick
+    )
 }
 
 /// The key of a schedule's state. Neither name can hold a slash.
@@ -119,7 +145,8 @@ pub(crate) fn schedule_key(namespace: &Namespace, schedule: &ScheduleId) -> Stri
     format!("{namespace}/{schedule}")
 }
 
-/// What schedules remember, from the records of a partition in their order; in order of namespace and id.
+/// What schedules remember, from the records of a partition in their order; in order of namespace
+/// and id.
 pub(crate) fn schedule_states(
     records: &[Stored],
 ) -> Result<Vec<(Namespace, ScheduleId, ScheduleState)>, String> {
@@ -127,8 +154,9 @@ pub(crate) fn schedule_states(
     for record in records {
         let damaged = |reason: String| format!("the record at offset {}: {reason}", record.offset);
         let key = std::str::from_utf8(&record.key).map_err(|error| damaged(error.to_string()))?;
-        let (namespace, schedule) =
-            key.split_once('/').ok_or_else(|| damaged(format!("its key is {key:?}")))?;
+        let (namespace, schedule) = key
+            .split_once('/')
+            .ok_or_else(|| damaged(format!("its key is {key:?}")))?;
         let namespace = Namespace::parse(namespace).map_err(|error| damaged(error.to_string()))?;
         let schedule = ScheduleId::parse(schedule).map_err(|error| damaged(error.to_string()))?;
         let state = match &record.value {
@@ -140,7 +168,9 @@ pub(crate) fn schedule_states(
         };
         states.insert((namespace, schedule), state);
     }
-    let kept = states.into_iter().filter_map(|((namespace, id), state)| Some((namespace, id, state?)));
+    let kept = states
+        .into_iter()
+        .filter_map(|((namespace, id), state)| Some((namespace, id, state?)));
     Ok(kept.collect())
 }
 
@@ -148,13 +178,17 @@ pub(crate) fn schedule_states(
 mod tests {
     use super::*;
 
-    /// A partition publishes only to its own share, and every partition of the topic belongs to somebody.
+    /// A partition publishes only to its own share, and every partition of the topic belongs to
+    /// somebody.
     #[test]
     fn the_shares_of_partitions_cover_a_topic_without_overlap() {
         for (partitions, topic_partitions) in [(1, 1), (2, 8), (4, 4), (8, 2), (3, 9)] {
             let mut owners: BTreeMap<u32, std::collections::BTreeSet<u32>> = BTreeMap::new();
             for partition in 0..partitions {
-                let place = Place { partition: PartitionId::own(partition), partitions };
+                let place = Place {
+                    partition: PartitionId::own(partition),
+                    partitions,
+                };
                 for id in 0..200 {
                     let key = TaskKey::of("default", &format!("task-{id}"));
                     let to = place.within(topic_partitions, key);

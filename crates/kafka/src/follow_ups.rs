@@ -1,14 +1,16 @@
 //! What workers and replays ask of a partition's log, on its way there.
 //!
-//! A settlement is one transaction of its places and what follows from them. A transaction in `commands` would hold back what
-//! everybody says there for as long as it is open, or for as long as nobody knows how it ended. So what follows from
-//! settlements goes to a topic of its own, and the partition's owner copies what has been committed there into `commands`:
-//! with its ticks, in their transactions, or in one of their own when there is no tick. How far it has come is part of the same
-//! transaction, so each is copied once, whoever owns the partition.
+//! A settlement is one transaction of its places and what follows from them. A transaction in
+//! `commands` would hold back what everybody says there for as long as it is open, or for as long
+//! as nobody knows how it ended. So what follows from settlements goes to a topic of its own, and
+//! the partition's owner copies what has been committed there into `commands`: with its ticks, in
+//! their transactions, or in one of their own when there is no tick. How far it has come is part of
+//! the same transaction, so each is copied once, whoever owns the partition.
 //!
-//! A task is named by its id and due time, and two of one id may fail in the same millisecond, in two queues that know nothing of each
-//! other. Here they meet: the later one is given the first due time that is free, so that both run. What makes one another task is its
-//! place in the topic, so a record that is read again is given the same time, also by the next owner.
+//! A task is named by its id and due time, and two of one id may fail in the same millisecond, in
+//! two queues that know nothing of each other. Here they meet: the later one is given the first due
+//! time that is free, so that both run. What makes one another task is its place in the topic, so a
+//! record that is read again is given the same time, also by the next owner.
 
 mod dues;
 
@@ -32,7 +34,8 @@ use crate::tail;
 pub(crate) const COPIED: &str = "minutehand-follow-ups";
 /// Most that are copied in one transaction: records, and about so many bytes.
 const COPIED_MAX: usize = 1_000;
-/// So many offsets before the first that is to be copied are read for the due times that were given there.
+/// So many offsets before the first that is to be copied are read for the due times that were given
+/// there.
 const LOOKED_BACK: u64 = 1_000;
 const BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
 
@@ -88,8 +91,8 @@ impl FollowUps {
         self.waiting.clear();
     }
 
-    /// Takes what has arrived; answers how many wait to be copied. Trouble is told, and the reading begins anew later: nothing
-    /// else depends on it.
+    /// Takes what has arrived; answers how many wait to be copied. Trouble is told, and the reading
+    /// begins anew later: nothing else depends on it.
     pub(crate) fn fetch(&mut self) -> usize {
         if let Err(error) = self.try_fetch() {
             tracing::debug!(partition = %self.partition, %error, "follow-ups are read again");
@@ -102,10 +105,17 @@ impl FollowUps {
         if self.consumer.is_none() {
             let consumer = self.client.follower()?;
             let from = self.copied.saturating_sub(LOOKED_BACK);
-            tail::assign(&consumer, &self.client.names().follow_ups, self.partition, from)?;
+            tail::assign(
+                &consumer,
+                &self.client.names().follow_ups,
+                self.partition,
+                from,
+            )?;
             self.consumer = Some(consumer);
         }
-        let Some(consumer) = &self.consumer else { return Ok(()) };
+        let Some(consumer) = &self.consumer else {
+            return Ok(());
+        };
         while self.waiting.len() < COPIED_MAX && self.bytes < BYTES_MAX {
             match consumer.poll(Duration::ZERO) {
                 Some(Ok(message)) => {
@@ -132,7 +142,9 @@ impl FollowUps {
 
     /// How far they will have been copied when those that wait are.
     pub(crate) fn next(&self) -> u64 {
-        self.waiting.last().map_or(self.copied, |last| last.offset + 1)
+        self.waiting
+            .last()
+            .map_or(self.copied, |last| last.offset + 1)
     }
 
     /// Those that waited have been copied.

@@ -13,10 +13,17 @@ pub(crate) type Header<'a> = (&'a str, Option<&'a [u8]>);
 #[error("a header's name is not UTF-8")]
 pub(crate) struct NameIsNotText;
 
-/// The headers in their order. The driver panics at a name that is not UTF-8, which any producer may write: that is a
-/// refusal like any other, and must not end the thread that reads.
+/// The headers in their order. The driver panics at a name that is not UTF-8, which any producer
+/// may write: that is a refusal like any other, and must not end the thread that reads.
 pub(crate) fn of<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<Header<'a>>, NameIsNotText> {
-    let Some(headers) = message.headers() else { return Ok(Vec::new()) };
-    let collect = || headers.iter().map(|header| (header.key, header.value)).collect();
+    let Some(headers) = message.headers() else {
+        return Ok(Vec::new());
+    };
+    let collect = || {
+        headers
+            .iter()
+            .map(|header| (header.key, header.value))
+            .collect()
+    };
     catch_unwind(AssertUnwindSafe(collect)).map_err(|_| NameIsNotText)
 }

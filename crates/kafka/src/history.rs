@@ -17,7 +17,8 @@ use crate::queue::commands;
 use crate::tail;
 use crate::transact::{Parcel, Transactor, unique};
 
-/// Offsets at the end of a partition of the topic of outcomes that are searched for those of a task.
+/// Offsets at the end of a partition of the topic of outcomes that are searched for those of a
+/// task.
 const OUTCOMES_SEARCHED_MAX: u64 = 20_000;
 /// How often a removal begins anew because another process took letters away at the same time.
 const REMOVALS_MAX: u32 = 10;
@@ -27,8 +28,9 @@ pub(crate) fn partition_of(key: TaskKey, partitions: u32) -> PartitionId {
     PartitionId::own((key.0 % u128::from(partitions.max(1))) as u32)
 }
 
-/// Dead letters, and what is left of the outcomes. Outcomes are searched for among the last twenty thousand of those
-/// that share a partition; what is older is found in the table that a recorder fills.
+/// Dead letters, and what is left of the outcomes. Outcomes are searched for among the last twenty
+/// thousand of those that share a partition; what is older is found in the table that a recorder
+/// fills.
 pub struct KafkaHistory {
     client: Arc<Client>,
     letters: Arc<Letters>,
@@ -39,7 +41,11 @@ pub struct KafkaHistory {
 impl KafkaHistory {
     /// The history of a cluster.
     pub fn new(client: Arc<Client>) -> KafkaHistory {
-        KafkaHistory { letters: Arc::new(Letters::new(Arc::clone(&client))), client, turn: Arc::default() }
+        KafkaHistory {
+            letters: Arc::new(Letters::new(Arc::clone(&client))),
+            client,
+            turn: Arc::default(),
+        }
     }
 }
 
@@ -87,9 +93,9 @@ impl History for KafkaHistory {
     }
 }
 
-/// Takes letters away. Every removal of a queue begins a producer under the same transactional id, and only then looks
-/// which letters are there: of two processes the later to begin fences the other, whose transaction is over by then,
-/// one way or the other.
+/// Takes letters away. Every removal of a queue begins a producer under the same transactional id,
+/// and only then looks which letters are there: of two processes the later to begin fences the
+/// other, whose transaction is over by then, one way or the other.
 struct Removal {
     client: Arc<Client>,
     letters: Arc<Letters>,
@@ -104,7 +110,10 @@ impl Removal {
     fn run(&self) -> Result<usize, PortError> {
         let failed = |error| port_error(&self.action, error);
         let topic = self.client.names().dead_letters(&self.queue);
-        let id = self.client.names().removal_id(&self.client.config().region, &self.queue);
+        let id = self
+            .client
+            .names()
+            .removal_id(&self.client.config().region, &self.queue);
         let name = unique();
         // Most that ask for letters that are gone need no producer to hear it.
         let (mut found, _) = self.letters.find(&self.queue, &self.numbers, &name)?;
@@ -134,7 +143,8 @@ impl Removal {
             match transactor.commit(parcels, None).map_err(failed) {
                 Ok(()) => return Ok(tried),
                 Err(error) if error.class == ErrorClass::Fatal => return Err(error),
-                // Fenced, or in doubt: the next producer settles how it ended, and the topic says it.
+                // Fenced, or in doubt: the next producer settles how it ended, and the topic says
+                // it.
                 Err(error) => tracing::debug!(queue = %self.queue, %error, "a removal begins anew"),
             }
         }

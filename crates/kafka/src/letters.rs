@@ -1,5 +1,6 @@
-//! Dead letters as records: one topic a queue, with one partition. A letter's number is its offset. That letters were
-//! taken away is a record of the same topic, written in one transaction with the commands that replay them.
+//! Dead letters as records: one topic a queue, with one partition. A letter's number is its offset.
+//! That letters were taken away is a record of the same topic, written in one transaction with the
+//! commands that replay them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,8 +51,14 @@ pub(crate) fn parcel(names: &TopicNames, letter: &DeadLetter) -> Parcel {
 pub(crate) fn removal(topic: &str, numbers: &BTreeSet<u64>, name: &str) -> Parcel {
     let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
     let headers = OwnedHeaders::new_with_capacity(2)
-        .insert(Header { key: REMOVED, value: Some(&numbers.join(",")) })
-        .insert(Header { key: REMOVAL, value: Some(name) });
+        .insert(Header {
+            key: REMOVED,
+            value: Some(&numbers.join(",")),
+        })
+        .insert(Header {
+            key: REMOVAL,
+            value: Some(name),
+        });
     Parcel {
         topic: topic.to_owned(),
         partition: PARTITION.number(),
@@ -64,7 +71,10 @@ pub(crate) fn removal(topic: &str, numbers: &BTreeSet<u64>, name: &str) -> Parce
 /// What a record of the topic says.
 enum Entry {
     Letter,
-    Removal { numbers: BTreeSet<u64>, name: String },
+    Removal {
+        numbers: BTreeSet<u64>,
+        name: String,
+    },
 }
 
 fn entry(message: &BorrowedMessage<'_>) -> Entry {
@@ -73,7 +83,11 @@ fn entry(message: &BorrowedMessage<'_>) -> Entry {
         let text = value.and_then(|value| std::str::from_utf8(value).ok());
         match (name_of_header, text) {
             (REMOVED, Some(text)) => {
-                numbers = Some(text.split(',').filter_map(|number| number.parse().ok()).collect());
+                numbers = Some(
+                    text.split(',')
+                        .filter_map(|number| number.parse().ok())
+                        .collect(),
+                );
             }
             (REMOVAL, Some(text)) => name = text.to_owned(),
             _ => {}
@@ -98,7 +112,8 @@ struct State {
     kept: BTreeMap<QueueName, Kept>,
 }
 
-/// The dead letters of all queues: their numbers are remembered, the letters are read when they are asked for.
+/// The dead letters of all queues: their numbers are remembered, the letters are read when they are
+/// asked for.
 pub(crate) struct Letters {
     client: Arc<Client>,
     state: Mutex<State>,
@@ -106,7 +121,13 @@ pub(crate) struct Letters {
 
 impl Letters {
     pub(crate) fn new(client: Arc<Client>) -> Letters {
-        Letters { client, state: Mutex::new(State { reader: None, kept: BTreeMap::new() }) }
+        Letters {
+            client,
+            state: Mutex::new(State {
+                reader: None,
+                kept: BTreeMap::new(),
+            }),
+        }
     }
 
     /// How many are kept. Blocks.
@@ -139,13 +160,19 @@ impl Letters {
             let next = numbers.next();
             let mut letters = Vec::new();
             if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
-                tail::scan(&self.client, reader, topic, &[(PARTITION, *first)], |message| {
-                    let number = message.offset().max(0) as u64;
-                    if wanted.contains(&number) {
-                        letters.extend(decoded(topic, number, message.payload()));
-                    }
-                    number < *last
-                })?;
+                tail::scan(
+                    &self.client,
+                    reader,
+                    topic,
+                    &[(PARTITION, *first)],
+                    |message| {
+                        let number = message.offset().max(0) as u64;
+                        if wanted.contains(&number) {
+                            letters.extend(decoded(topic, number, message.payload()));
+                        }
+                        number < *last
+                    },
+                )?;
             }
             Ok(DeadLetterPage { letters, next })
         })
@@ -175,7 +202,9 @@ impl Letters {
             state.reader = Some(reader);
             Ok(looked)
         };
-        looked().map_err(|error| port_error(format!("read the dead letters of the queue {queue}"), error))
+        looked().map_err(|error| {
+            port_error(format!("read the dead letters of the queue {queue}"), error)
+        })
     }
 
     fn refresh(
@@ -194,20 +223,26 @@ impl Letters {
         let from = kept.position.max(start);
         let (mut is_there, mut position) = (false, end);
         if from < end {
-            tail::scan(&self.client, reader, topic, &[(PARTITION, from)], |message| {
-                let number = message.offset().max(0) as u64;
-                position = position.max(number + 1);
-                match entry(message) {
-                    Entry::Letter => {
-                        kept.numbers.insert(number);
+            tail::scan(
+                &self.client,
+                reader,
+                topic,
+                &[(PARTITION, from)],
+                |message| {
+                    let number = message.offset().max(0) as u64;
+                    position = position.max(number + 1);
+                    match entry(message) {
+                        Entry::Letter => {
+                            kept.numbers.insert(number);
+                        }
+                        Entry::Removal { numbers, name } => {
+                            is_there |= removal == Some(name.as_str());
+                            kept.numbers.retain(|number| !numbers.contains(number));
+                        }
                     }
-                    Entry::Removal { numbers, name } => {
-                        is_there |= removal == Some(name.as_str());
-                        kept.numbers.retain(|number| !numbers.contains(number));
-                    }
-                }
-                true
-            })?;
+                    true
+                },
+            )?;
         }
         kept.position = position;
         Ok(is_there)

@@ -1,5 +1,5 @@
-//! What librdkafka tells besides answers: errors of connections. Most of them it mends by itself; that we are not let in
-//! it does not, and only here it says so.
+//! What librdkafka tells besides answers: errors of connections. Most of them it mends by itself;
+//! that we are not let in it does not, and only here it says so.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,9 +36,12 @@ impl Told {
     }
 }
 
-/// Logs what the library says of its connections. That a partition has ended is said as an error too, and is none.
+/// Logs what the library says of its connections. That a partition has ended is said as an error
+/// too, and is none.
 pub(crate) fn tell(error: &KafkaError, reason: &str) {
-    let Some(code) = error.rdkafka_error_code() else { return };
+    let Some(code) = error.rdkafka_error_code() else {
+        return;
+    };
     if code != RDKafkaErrorCode::PartitionEOF && TOLD.is_due(code, Instant::now()) {
         tracing::warn!(%error, reason, "Kafka");
     }
@@ -51,13 +54,21 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// The error of a call that failed: why we were not let in, where that is known, and else the driver's own.
+    /// The error of a call that failed: why we were not let in, where that is known, and else the
+    /// driver's own.
     pub(crate) fn explain(&self, action: impl Into<String>, error: KafkaError) -> PortError {
-        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let refusal = self
+            .refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         match refusal {
             Some((code, reason)) => {
                 let told = port_error(action, KafkaError::Global(code));
-                PortError { reason: format!("{}: {reason}", told.reason), ..told }
+                PortError {
+                    reason: format!("{}: {reason}", told.reason),
+                    ..told
+                }
             }
             None => port_error(action, error),
         }
@@ -66,10 +77,13 @@ impl Listener {
 
 impl ClientContext for Listener {
     fn error(&self, error: KafkaError, reason: &str) {
-        let Some(code) = error.rdkafka_error_code() else { return };
+        let Some(code) = error.rdkafka_error_code() else {
+            return;
+        };
         tell(&error, reason);
         if class_of(code) == ErrorClass::Fatal {
-            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some((code, reason.to_owned()));
+            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((code, reason.to_owned()));
         }
     }
 }

@@ -16,8 +16,8 @@ use crate::error::port_error;
 use crate::reader::Reader;
 use crate::skips::{self, Skips};
 
-/// The command log of every partition. Readers work for those that are read or watched, and rest when nobody watches them
-/// any more.
+/// The command log of every partition. Readers work for those that are read or watched, and rest
+/// when nobody watches them any more.
 pub struct KafkaLog {
     client: Arc<Client>,
     appender: Appender,
@@ -28,7 +28,11 @@ impl KafkaLog {
     /// The log of a cluster.
     pub fn new(client: Arc<Client>) -> KafkaLog {
         let appender = Appender::new(Arc::clone(&client));
-        KafkaLog { client, appender, readers: Mutex::default() }
+        KafkaLog {
+            client,
+            appender,
+            readers: Mutex::default(),
+        }
     }
 
     fn reader(&self, partition: PartitionId) -> Arc<Reader> {
@@ -40,7 +44,11 @@ impl KafkaLog {
 
 #[async_trait]
 impl CommandLog for KafkaLog {
-    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError> {
+    async fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> Result<Appended, PortError> {
         self.appender.append(partition, records).await
     }
 
@@ -58,9 +66,14 @@ impl CommandLog for KafkaLog {
         blocking(move || {
             let action = format!("find the bounds of the log of partition {partition}");
             let topic = &client.names().commands;
-            let marks = client.bounds(topic, partition).map_err(|error| port_error(action, error))?;
+            let marks = client
+                .bounds(topic, partition)
+                .map_err(|error| port_error(action, error))?;
             let offset = |position| client.config().command_offset(position);
-            Ok(LogBounds { start: offset(marks.0), end: offset(marks.1) })
+            Ok(LogBounds {
+                start: offset(marks.0),
+                end: offset(marks.1),
+            })
         })
         .await
     }
@@ -69,7 +82,8 @@ impl CommandLog for KafkaLog {
         self.reader(partition).watch_end()
     }
 
-    /// Kafka forgets by the topic's retention: the log may keep more than it must. That it does not keep less is measured.
+    /// Kafka forgets by the topic's retention: the log may keep more than it must. That it does not
+    /// keep less is measured.
     async fn truncate(&self, partition: PartitionId, below: LogOffset) -> Result<(), PortError> {
         self.reader(partition).replays_from(below);
         Ok(())
@@ -85,22 +99,32 @@ impl CommandLog for KafkaLog {
         let log = client.config().log_generation;
         if offsets.start().generation() != log || offsets.end().generation() != log {
             let action = format!("have records of partition {partition} passed over");
-            let reason =
-                format!("{} to {} are not in the log of generation {log}", offsets.start(), offsets.end());
+            let reason = format!(
+                "{} to {} are not in the log of generation {log}",
+                offsets.start(),
+                offsets.end()
+            );
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
         let positions = offsets.start().position()..=offsets.end().position();
         blocking(move || skips::write(&client, partition, &positions, &reason)).await
     }
 
-    async fn is_skipped(&self, partition: PartitionId, offset: LogOffset) -> Result<bool, PortError> {
+    async fn is_skipped(
+        &self,
+        partition: PartitionId,
+        offset: LogOffset,
+    ) -> Result<bool, PortError> {
         let client = Arc::clone(&self.client);
         if offset.generation() != client.config().log_generation {
             return Ok(false);
         }
         blocking(move || {
-            let action = format!("ask whether offset {offset} of partition {partition} is to be passed over");
-            let skips = Skips::read(&client, partition).map_err(|error| port_error(action, error))?;
+            let action = format!(
+                "ask whether offset {offset} of partition {partition} is to be passed over"
+            );
+            let skips =
+                Skips::read(&client, partition).map_err(|error| port_error(action, error))?;
             Ok(skips.at(offset.position()).is_some())
         })
         .await

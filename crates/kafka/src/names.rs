@@ -19,7 +19,8 @@ pub struct TopicNames {
     pub rejected: String,
     /// Requests to stop runs: one partition, read by every process that has workers.
     pub stops: String,
-    /// What workers and replays ask of the log: P partitions, copied to `commands` as it is committed.
+    /// What workers and replays ask of the log: P partitions, copied to `commands` as it is
+    /// committed.
     pub follow_ups: String,
     /// What operators want passed over in the log: one partition.
     pub skips: String,
@@ -58,8 +59,9 @@ impl TopicNames {
         self.of_queue("dead-letters", queue)
     }
 
-    /// Kafka takes two names for one that differ in `.` and `_` only. So the queue's name says where it has underscores, in
-    /// front, where no queue's name stands: `<prefix>.executions.mail.urgent`, `<prefix>.executions-1.mail_urgent`.
+    /// Kafka takes two names for one that differ in `.` and `_` only. So the queue's name says
+    /// where it has underscores, in front, where no queue's name stands:
+    /// `<prefix>.executions.mail.urgent`, `<prefix>.executions-1.mail_urgent`.
     fn of_queue(&self, what: &str, queue: &QueueName) -> String {
         match underscores(queue.as_str()) {
             0 => format!("{}.{what}.{queue}", self.prefix),
@@ -69,7 +71,9 @@ impl TopicNames {
 
     /// The queue of a topic of executions.
     pub fn queue_of(&self, topic: &str) -> Option<QueueName> {
-        let name = topic.strip_prefix(&self.prefix)?.strip_prefix(".executions")?;
+        let name = topic
+            .strip_prefix(&self.prefix)?
+            .strip_prefix(".executions")?;
         let (_, name) = name.split_once('.')?;
         let queue = QueueName::parse(name).ok()?;
         (self.executions(&queue) == topic).then_some(queue)
@@ -77,9 +81,13 @@ impl TopicNames {
 
     /// Whether a topic is one of a queue's.
     pub(crate) fn is_of_queue(&self, topic: &str) -> bool {
-        let of =
-            |name: &str, what: &str| name.strip_prefix(what).is_some_and(|rest| rest.starts_with(['.', '-']));
-        let name = topic.strip_prefix(&self.prefix).and_then(|name| name.strip_prefix('.'));
+        let of = |name: &str, what: &str| {
+            name.strip_prefix(what)
+                .is_some_and(|rest| rest.starts_with(['.', '-']))
+        };
+        let name = topic
+            .strip_prefix(&self.prefix)
+            .and_then(|name| name.strip_prefix('.'));
         name.is_some_and(|name| of(name, "executions") || of(name, "dead-letters"))
     }
 
@@ -88,13 +96,20 @@ impl TopicNames {
         format!("{}.{queue}/{group}", self.prefix)
     }
 
-    /// The transactional id under which dead letters of a queue are taken away: the last to begin wins.
+    /// The transactional id under which dead letters of a queue are taken away: the last to begin
+    /// wins.
     pub(crate) fn removal_id(&self, region: &str, queue: &QueueName) -> String {
         format!("{}.{region}.dead-letters-{queue}", self.prefix)
     }
 
     /// The transactional id of one process's settlements.
-    pub(crate) fn settlement_id(&self, region: &str, queue: &QueueName, group: &str, unique: &str) -> String {
+    pub(crate) fn settlement_id(
+        &self,
+        region: &str,
+        queue: &QueueName,
+        group: &str,
+        unique: &str,
+    ) -> String {
         format!("{}.{region}.worker-{queue}-{group}-{unique}", self.prefix)
     }
 
@@ -107,7 +122,9 @@ impl TopicNames {
 /// Which of a name's separators (`.` and `_`) are underscores: a bit each, the first one lowest.
 fn underscores(name: &str) -> u64 {
     let separators = name.bytes().filter(|byte| matches!(byte, b'.' | b'_'));
-    separators.enumerate().fold(0, |bits, (index, byte)| bits | u64::from(byte == b'_') << index)
+    separators.enumerate().fold(0, |bits, (index, byte)| {
+        bits | u64::from(byte == b'_') << index
+    })
 }
 
 /// Longest name of a topic that Kafka takes, in bytes.
@@ -115,9 +132,13 @@ const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// What a topic's name holds beside prefix and queue: `.dead-letters-`, sixteen digits and a dot.
 const TOPIC_NAME_FRAME_BYTES: usize = 31;
 /// Longest prefix of topics, in bytes.
-pub const TOPIC_PREFIX_BYTES_MAX: usize = TOPIC_NAME_BYTES_MAX - TOPIC_NAME_FRAME_BYTES - NAME_BYTES_MAX;
+pub const TOPIC_PREFIX_BYTES_MAX: usize =
+    TOPIC_NAME_BYTES_MAX - TOPIC_NAME_FRAME_BYTES - NAME_BYTES_MAX;
 
-const _: () = assert!(NAME_BYTES_MAX <= u64::BITS as usize, "a bit for each separator of a queue's name");
+const _: () = assert!(
+    NAME_BYTES_MAX <= u64::BITS as usize,
+    "a bit for each separator of a queue's name"
+);
 
 #[cfg(test)]
 mod tests {
@@ -133,10 +154,15 @@ mod tests {
         let mut queues = vec![String::new()];
         let mut seen = BTreeMap::new();
         for _ in 0..5 {
-            queues = queues.iter().flat_map(|name| alphabet.map(|end| format!("{name}{end}"))).collect();
+            queues = queues
+                .iter()
+                .flat_map(|name| alphabet.map(|end| format!("{name}{end}")))
+                .collect();
             for queue in &queues {
                 // Dots alone are no name.
-                let Ok(queue) = QueueName::parse(queue) else { continue };
+                let Ok(queue) = QueueName::parse(queue) else {
+                    continue;
+                };
                 for topic in [names.executions(&queue), names.dead_letters(&queue)] {
                     let before = seen.insert(topic.replace('.', "_"), queue.clone());
                     assert_eq!(before, None, "{queue} has the topic {topic}");
@@ -157,7 +183,10 @@ mod tests {
     fn a_queue_is_found_again_from_its_topic() {
         let names = TopicNames::new("minutehand");
         let queue = QueueName::parse("mail.urgent").unwrap();
-        assert_eq!(names.executions(&queue), "minutehand.executions.mail.urgent");
+        assert_eq!(
+            names.executions(&queue),
+            "minutehand.executions.mail.urgent"
+        );
         assert_eq!(names.queue_of(&names.executions(&queue)), Some(queue));
         assert_eq!(names.queue_of("minutehand.commands"), None);
         assert_eq!(names.queue_of("other.executions.mail"), None);

@@ -1,9 +1,11 @@
 //! The topics of queues, made and looked after beside the ticks that publish to them.
 //!
-//! A queue's topic is looked for when the queue is first met, usually when a command names it, long before anything is due.
-//! One thread does it for the whole process, many at a time, so that five hundred new queues cost a few requests and hold no
-//! tick back. A topic that cannot be used is refused for a while, with the reason, and looked at again. What is known is
-//! compared with the cluster now and then, and whenever a tick failed: topics are deleted and altered under running processes.
+//! A queue's topic is looked for when the queue is first met, usually when a command names it, long
+//! before anything is due. One thread does it for the whole process, many at a time, so that five
+//! hundred new queues cost a few requests and hold no tick back. A topic that cannot be used is
+//! refused for a while, with the reason, and looked at again. What is known is compared with the
+//! cluster now and then, and whenever a tick failed: topics are deleted and altered under running
+//! processes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -31,7 +33,8 @@ const COMPARED_EVERY: Duration = Duration::from_secs(60);
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// Pause after a request that failed.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A broker's word that a record is too large is taken as the topic's limit once; said again so soon, the topic cannot be used.
+/// A broker's word that a record is too large is taken as the topic's limit once; said again so
+/// soon, the topic cannot be used.
 const SIZE_DOUBTED_FOR: Duration = Duration::from_secs(60);
 
 /// Which topic of a queue.
@@ -127,13 +130,17 @@ impl QueueTopics {
         Standing::Wanted
     }
 
-    /// Waits until every topic is ready or refused, not longer than a limit; answers whether they are.
+    /// Waits until every topic is ready or refused, not longer than a limit; answers whether they
+    /// are.
     pub(crate) fn wait(&self, kind: Kind, queues: &BTreeSet<QueueName>, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = self.state();
         loop {
             let is_wanted = |queue: &&QueueName| {
-                matches!(state.known.get(&(kind, (*queue).clone())), Some(Known::Wanted) | None)
+                matches!(
+                    state.known.get(&(kind, (*queue).clone())),
+                    Some(Known::Wanted) | None
+                )
             };
             if !queues.iter().any(|queue| is_wanted(&queue)) {
                 return true;
@@ -142,7 +149,11 @@ impl QueueTopics {
             if left.is_zero() {
                 return false;
             }
-            state = self.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .news
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -153,7 +164,8 @@ impl QueueTopics {
         self.run(&mut state);
     }
 
-    /// A broker did not take a record of a topic, for a reason that lies in the topic. Answers whether it is one of a queue's.
+    /// A broker did not take a record of a topic, for a reason that lies in the topic. Answers
+    /// whether it is one of a queue's.
     pub(crate) fn failed(&self, topic: &str, reason: &str, trouble: TopicTrouble) -> bool {
         let mut state = self.state();
         let key = state.known.iter().find_map(|(key, known)| match known {
@@ -164,10 +176,16 @@ impl QueueTopics {
         self.client.forget(topic);
         let may_have_changed = match trouble {
             TopicTrouble::Gone => true,
-            // Its limit may have been lowered: it is read again, and then each record is measured by it.
+            // Its limit may have been lowered: it is read again, and then each record is measured
+            // by it.
             TopicTrouble::Size => {
-                state.sizes_doubted.retain(|_, doubted| doubted.elapsed() <= SIZE_DOUBTED_FOR);
-                state.sizes_doubted.insert(topic.to_owned(), Instant::now()).is_none()
+                state
+                    .sizes_doubted
+                    .retain(|_, doubted| doubted.elapsed() <= SIZE_DOUBTED_FOR);
+                state
+                    .sizes_doubted
+                    .insert(topic.to_owned(), Instant::now())
+                    .is_none()
             }
             TopicTrouble::Refuses => false,
         };
@@ -177,7 +195,13 @@ impl QueueTopics {
             self.run(&mut state);
         } else {
             let reason = format!("{topic}: {reason}").into();
-            state.known.insert(key, Known::Refused { reason, since: Instant::now() });
+            state.known.insert(
+                key,
+                Known::Refused {
+                    reason,
+                    since: Instant::now(),
+                },
+            );
         }
         true
     }
@@ -189,20 +213,24 @@ impl QueueTopics {
             return;
         }
         let this = Weak::clone(&self.this);
-        let started = std::thread::Builder::new().name("topics".to_owned()).spawn(move || {
-            // Gone with the sink: nobody needs topics then. A panic ends the thread; whoever needs it next starts another.
-            let _ending = Ending(Weak::clone(&this));
-            while let Some(topics) = this.upgrade() {
-                topics.work();
-            }
-        });
+        let started = std::thread::Builder::new()
+            .name("topics".to_owned())
+            .spawn(move || {
+                // Gone with the sink: nobody needs topics then. A panic ends the thread; whoever
+                // needs it next starts another.
+                let _ending = Ending(Weak::clone(&this));
+                while let Some(topics) = this.upgrade() {
+                    topics.work();
+                }
+            });
         match started {
             Ok(_) => {
                 state.is_running = true;
                 // What a thread before had in hand when it ended is looked for again.
                 let known = state.known.iter();
-                let wanted =
-                    known.filter(|(_, known)| matches!(known, Known::Wanted)).map(|(key, _)| key.clone());
+                let wanted = known
+                    .filter(|(_, known)| matches!(known, Known::Wanted))
+                    .map(|(key, _)| key.clone());
                 state.wanted = wanted.collect();
             }
             Err(error) => tracing::error!(%error, "could not start the thread that makes topics"),
@@ -213,11 +241,17 @@ impl QueueTopics {
     fn work(&self) {
         let mut state = self.state();
         if state.wanted.is_empty() && !state.is_doubted {
-            state = self.work.wait_timeout(state, LOOKS_EVERY).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .work
+                .wait_timeout(state, LOOKS_EVERY)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         let count = state.wanted.len().min(BATCH_MAX);
         let wanted: Vec<Key> = state.wanted.drain(..count).collect();
-        let is_due = state.compared_at.is_none_or(|compared_at| compared_at.elapsed() > COMPARED_EVERY);
+        let is_due = state
+            .compared_at
+            .is_none_or(|compared_at| compared_at.elapsed() > COMPARED_EVERY);
         let compares = std::mem::take(&mut state.is_doubted) || is_due;
         if compares {
             state.compared_at = Some(Instant::now());
@@ -250,13 +284,17 @@ impl QueueTopics {
 
     /// Forgets what is not as it was.
     fn compare(&self) {
-        let Ok(there) = self.client.list() else { return };
+        let Ok(there) = self.client.list() else {
+            return;
+        };
         let mut state = self.state();
         let changed: Vec<Key> = state
             .known
             .iter()
             .filter_map(|(key, known)| match known {
-                Known::Ready(topic) if there.get(&topic.name) != Some(&topic.partitions) => Some(key.clone()),
+                Known::Ready(topic) if there.get(&topic.name) != Some(&topic.partitions) => {
+                    Some(key.clone())
+                }
                 _ => None,
             })
             .collect();
@@ -288,7 +326,10 @@ impl QueueTopics {
         let there = self.client.list()?;
         let mut outcomes: BTreeMap<&Key, Known> = BTreeMap::new();
         let room = self.room(&there);
-        let missing: Vec<&Key> = keys.iter().filter(|key| !there.contains_key(&self.name(key))).collect();
+        let missing: Vec<&Key> = keys
+            .iter()
+            .filter(|key| !there.contains_key(&self.name(key)))
+            .collect();
         for key in missing.iter().skip(room) {
             let reason = format!(
                 "the installation has as many topics of queues as kafka.queue_topics_max allows ({}); raise it, or use fewer \
@@ -298,9 +339,13 @@ impl QueueTopics {
             outcomes.insert(key, refused(&reason));
         }
         let made: Vec<&Key> = missing.iter().take(room).copied().collect();
-        let definitions: Vec<TopicDefinition> = made.iter().map(|key| self.definition(key)).collect();
+        let definitions: Vec<TopicDefinition> =
+            made.iter().map(|key| self.definition(key)).collect();
         if !made.is_empty() {
-            let answers = self.client.runtime().block_on(self.client.create_all(&definitions))?;
+            let answers = self
+                .client
+                .runtime()
+                .block_on(self.client.create_all(&definitions))?;
             for (key, answer) in made.iter().zip(answers) {
                 match answer {
                     Ok(()) => {}
@@ -311,10 +356,16 @@ impl QueueTopics {
                 }
             }
         }
-        let expected: Vec<&Key> = keys.iter().filter(|key| !outcomes.contains_key(key)).collect();
+        let expected: Vec<&Key> = keys
+            .iter()
+            .filter(|key| !outcomes.contains_key(key))
+            .collect();
         let there = self.await_all(&expected)?;
-        let old: Vec<String> =
-            expected.iter().filter(|key| !made.contains(key)).map(|key| self.name(key)).collect();
+        let old: Vec<String> = expected
+            .iter()
+            .filter(|key| !made.contains(key))
+            .map(|key| self.name(key))
+            .collect();
         let limits = self.limits(&old)?;
         for key in expected {
             let name = self.name(key);
@@ -324,13 +375,19 @@ impl QueueTopics {
             };
             outcomes.insert(key, known);
         }
-        Ok(outcomes.into_iter().map(|(key, known)| (key.clone(), known)).collect())
+        Ok(outcomes
+            .into_iter()
+            .map(|(key, known)| (key.clone(), known))
+            .collect())
     }
 
     /// How many topics of queues may still be made.
     fn room(&self, there: &BTreeMap<String, u32>) -> usize {
         let names = self.client.names();
-        let count = there.keys().filter(|topic| names.is_of_queue(topic)).count();
+        let count = there
+            .keys()
+            .filter(|topic| names.is_of_queue(topic))
+            .count();
         (self.client.config().queue_topics_max as usize).saturating_sub(count)
     }
 
@@ -347,13 +404,19 @@ impl QueueTopics {
         }
     }
 
-    /// The largest batch that topics take which others may have made. Where it may not be read it counts as Kafka's default.
+    /// The largest batch that topics take which others may have made. Where it may not be read it
+    /// counts as Kafka's default.
     ///
     /// # Errors
-    /// Class `Retry`: the cluster did not answer, or does not know one of the topics yet. Nothing is assumed of it then.
+    /// Class `Retry`: the cluster did not answer, or does not know one of the topics yet. Nothing
+    /// is assumed of it then.
     fn limits(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, PortError> {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let found = match self.client.runtime().block_on(self.client.topic_settings(&names)) {
+        let found = match self
+            .client
+            .runtime()
+            .block_on(self.client.topic_settings(&names))
+        {
             Ok(found) => found,
             Err(error) if error.class == ErrorClass::Retry => return Err(error),
             Err(error) => {
@@ -362,7 +425,9 @@ impl QueueTopics {
             }
         };
         let limit = |topic: &String| {
-            let limit = found.get(topic).and_then(|settings| settings.get("max.message.bytes")?.parse().ok());
+            let limit = found
+                .get(topic)
+                .and_then(|settings| settings.get("max.message.bytes")?.parse().ok());
             (topic.clone(), limit.unwrap_or(BATCH_WITH_FRAME_BYTES_MAX))
         };
         Ok(topics.iter().map(limit).collect())
@@ -376,8 +441,15 @@ impl QueueTopics {
         partitions: u32,
         limits: &BTreeMap<String, usize>,
     ) -> Known {
-        let KafkaConfig { partitions: own, cloudevents_queues, .. } = self.client.config();
-        if *kind == Kind::Executions && !partitions.is_multiple_of(*own) && !own.is_multiple_of(partitions) {
+        let KafkaConfig {
+            partitions: own,
+            cloudevents_queues,
+            ..
+        } = self.client.config();
+        if *kind == Kind::Executions
+            && !partitions.is_multiple_of(*own)
+            && !own.is_multiple_of(partitions)
+        {
             return refused(&format!(
                 "{name} has {partitions} partitions, which is neither a divisor nor a multiple of the {own} of the command \
                  log; make the topic anew"
@@ -391,8 +463,17 @@ impl QueueTopics {
             ));
         }
         let is_event = cloudevents_queues.contains(queue);
-        let envelope = if is_event { Envelope::CloudEvents } else { Envelope::Plain };
-        Known::Ready(Arc::new(QueueTopic { name, partitions, bytes_max, envelope }))
+        let envelope = if is_event {
+            Envelope::CloudEvents
+        } else {
+            Envelope::Plain
+        };
+        Known::Ready(Arc::new(QueueTopic {
+            name,
+            partitions,
+            bytes_max,
+            envelope,
+        }))
     }
 }
 
@@ -408,5 +489,8 @@ impl Drop for Ending {
 }
 
 fn refused(reason: &str) -> Known {
-    Known::Refused { reason: reason.into(), since: Instant::now() }
+    Known::Refused {
+        reason: reason.into(),
+        since: Instant::now(),
+    }
 }

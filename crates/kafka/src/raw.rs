@@ -1,4 +1,5 @@
-//! Plain producers and readers, for load generators, audits and ceilings: no scheduling, no fencing. Calls block.
+//! Plain producers and readers, for load generators, audits and ceilings: no scheduling, no
+//! fencing. Calls block.
 
 use std::time::{Duration, Instant};
 
@@ -78,17 +79,27 @@ impl RawProducer {
             None => client.config().appender(),
         };
         if transactional_id.is_none() {
-            config.set("delivery.report.only.error", "true").set("linger.ms", "5");
+            config
+                .set("delivery.report.only.error", "true")
+                .set("linger.ms", "5");
             // As large as the topics take: others may send more than our own producers do.
-            config.set("message.max.bytes", minutehand_model::limits::TOPIC_RECORD_BYTES_MAX.to_string());
+            config.set(
+                "message.max.bytes",
+                minutehand_model::limits::TOPIC_RECORD_BYTES_MAX.to_string(),
+            );
         }
         let failed = |error| port_error("set up a producer", error);
-        let producer: BaseProducer<Counts> = config.create_with_context(counts.clone()).map_err(failed)?;
+        let producer: BaseProducer<Counts> =
+            config.create_with_context(counts.clone()).map_err(failed)?;
         let timeout = client.timeout() * 3;
         if transactional_id.is_some() {
             producer.init_transactions(timeout).map_err(failed)?;
         }
-        Ok(RawProducer { producer, counts, timeout })
+        Ok(RawProducer {
+            producer,
+            counts,
+            timeout,
+        })
     }
 
     /// Hands a record over, waiting while the producer's queue is full.
@@ -98,7 +109,9 @@ impl RawProducer {
     pub fn send(&self, topic: &str, outgoing: RawOutgoing<'_>) -> Result<(), PortError> {
         let headers = (!outgoing.headers.is_empty()).then(|| {
             let all = OwnedHeaders::new_with_capacity(outgoing.headers.len());
-            outgoing.headers.iter().fold(all, |all, (key, value)| all.insert(Header { key, value: *value }))
+            outgoing.headers.iter().fold(all, |all, (key, value)| {
+                all.insert(Header { key, value: *value })
+            })
         });
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
         record.partition = outgoing.partition.map(|partition| partition as i32);
@@ -123,11 +136,21 @@ impl RawProducer {
         while self.producer.in_flight_count() > 0 {
             moment::pass(&self.producer);
             if Instant::now() > deadline {
-                return Err(PortError::new(ErrorClass::Retry, "deliver records", "it took too long"));
+                return Err(PortError::new(
+                    ErrorClass::Retry,
+                    "deliver records",
+                    "it took too long",
+                ));
             }
         }
         self.producer.poll(Duration::ZERO);
-        match self.counts.last.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match self
+            .counts
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             Some(error) => Err(port_error("deliver records", error)),
             None => Ok(()),
         }
@@ -138,7 +161,9 @@ impl RawProducer {
     /// # Errors
     /// When the broker refuses.
     pub fn begin(&self) -> Result<(), PortError> {
-        self.producer.begin_transaction().map_err(|error| port_error("begin a transaction", error))
+        self.producer
+            .begin_transaction()
+            .map_err(|error| port_error("begin a transaction", error))
     }
 
     /// Delivers everything and commits.
@@ -157,14 +182,21 @@ impl RawProducer {
     }
 }
 
-/// Deletes every topic of a cluster that bears the client's prefix, with what is in it: benchmarks fill disks.
+/// Deletes every topic of a cluster that bears the client's prefix, with what is in it: benchmarks
+/// fill disks.
 ///
 /// # Errors
 /// When the broker refuses, or does not answer.
 pub async fn delete_topics(client: &Client) -> Result<(), PortError> {
-    let (listed, prefix) = (client.shared(), format!("{}.", client.config().topic_prefix));
+    let (listed, prefix) = (
+        client.shared(),
+        format!("{}.", client.config().topic_prefix),
+    );
     let topics = blocking(move || listed.list()).await?;
-    let names = topics.keys().map(String::as_str).filter(|name| name.starts_with(&prefix));
+    let names = topics
+        .keys()
+        .map(String::as_str)
+        .filter(|name| name.starts_with(&prefix));
     delete_some(client, &names.collect::<Vec<_>>()).await
 }
 
@@ -182,12 +214,17 @@ async fn delete_some(client: &Client, names: &[&str]) -> Result<(), PortError> {
     let answers = client.admin().delete_topics(names, &options).await;
     let answers = answers.map_err(|error| port_error(action(), error))?;
     match answers.into_iter().find_map(Result::err) {
-        Some((name, code)) => Err(PortError::new(ErrorClass::Retry, action(), format!("{name}: {code}"))),
+        Some((name, code)) => Err(PortError::new(
+            ErrorClass::Retry,
+            action(),
+            format!("{name}: {code}"),
+        )),
         None => Ok(()),
     }
 }
 
-/// Forgets a consumer group and its places, as brokers do with one that was away for long. It must have no members.
+/// Forgets a consumer group and its places, as brokers do with one that was away for long. It must
+/// have no members.
 ///
 /// # Errors
 /// When the broker refuses, or does not answer.
@@ -197,24 +234,43 @@ pub async fn forget_group(client: &Client, group: &str) -> Result<(), PortError>
     let answers = client.admin().delete_groups(&[group], &options).await;
     let answers = answers.map_err(|error| port_error(action(), error))?;
     match answers.into_iter().find_map(Result::err) {
-        Some((_, code)) => Err(PortError::new(ErrorClass::Retry, action(), code.to_string())),
+        Some((_, code)) => Err(PortError::new(
+            ErrorClass::Retry,
+            action(),
+            code.to_string(),
+        )),
         None => Ok(()),
     }
 }
 
-/// Drops what lies before an offset of a partition, as brokers do with what is older than they keep.
+/// Drops what lies before an offset of a partition, as brokers do with what is older than they
+/// keep.
 ///
 /// # Errors
 /// When the broker refuses, or does not answer.
-pub async fn drop_before(client: &Client, topic: &str, partition: u32, offset: u64) -> Result<(), PortError> {
+pub async fn drop_before(
+    client: &Client,
+    topic: &str,
+    partition: u32,
+    offset: u64,
+) -> Result<(), PortError> {
     let action = || format!("drop what lies before offset {offset} of {topic}[{partition}]");
     let failed = |error| port_error(action(), error);
     let mut list = TopicPartitionList::new();
     let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
-    list.add_partition_offset(topic, partition as i32, offset).map_err(failed)?;
+    list.add_partition_offset(topic, partition as i32, offset)
+        .map_err(failed)?;
     let options = AdminOptions::new().operation_timeout(Some(client.timeout()));
-    let dropped = client.admin().delete_records(&list, &options).await.map_err(failed)?;
-    dropped.elements().iter().try_for_each(|element| element.error()).map_err(failed)
+    let dropped = client
+        .admin()
+        .delete_records(&list, &options)
+        .await
+        .map_err(failed)?;
+    dropped
+        .elements()
+        .iter()
+        .try_for_each(|element| element.error())
+        .map_err(failed)
 }
 
 /// Makes a topic as somebody else might have made it.
@@ -229,7 +285,12 @@ pub async fn create_topic(client: &Client, definition: &TopicDefinition) -> Resu
 ///
 /// # Errors
 /// When the broker refuses, or does not answer.
-pub async fn set_topic(client: &Client, topic: &str, setting: &str, value: &str) -> Result<(), PortError> {
+pub async fn set_topic(
+    client: &Client,
+    topic: &str,
+    setting: &str,
+    value: &str,
+) -> Result<(), PortError> {
     client.set_up(topic, setting, value).await
 }
 
@@ -257,7 +318,11 @@ impl RawIncoming<'_> {
 
     /// The value of the first header of a name.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.message.headers()?.iter().find(|header| header.key == name)?.value
+        self.message
+            .headers()?
+            .iter()
+            .find(|header| header.key == name)?
+            .value
     }
 }
 
@@ -286,11 +351,10 @@ impl RawReader {
     ) -> Result<RawReader, PortError> {
         let action = || format!("read {topic}");
         let failed = |error| port_error(action(), error);
-        let partitions = client
-            .list()?
-            .get(topic)
-            .copied()
-            .ok_or_else(|| PortError::new(ErrorClass::Retry, action(), "there is no such topic"))?;
+        let partitions =
+            client.list()?.get(topic).copied().ok_or_else(|| {
+                PortError::new(ErrorClass::Retry, action(), "there is no such topic")
+            })?;
         let consumer = client.consumer().map_err(failed)?;
         let mut list = TopicPartitionList::new();
         for partition in (0..partitions).filter(|partition| is_wanted(*partition)) {
@@ -303,7 +367,8 @@ impl RawReader {
         Ok(RawReader { consumer })
     }
 
-    /// Gives what has arrived to `each`, waiting at most `wait` for the first; answers how many records.
+    /// Gives what has arrived to `each`, waiting at most `wait` for the first; answers how many
+    /// records.
     ///
     /// # Errors
     /// When the topic cannot be read any more.

@@ -1,12 +1,14 @@
 //! The reader of one partition of the command log: a thread that fetches ahead of the owner.
 //!
-//! What an owner asks for next is usually here already. A read at the end of what is here is answered only after the
-//! cluster itself has said where the partition ends, so that "there is no more" can be relied on. Offsets without a
-//! record (the ends of transactions, records of transactions that were given up) are holes: librdkafka skips them
-//! without a word, so at the end of a partition the reader looks whether only holes are left, and passes them.
+//! What an owner asks for next is usually here already. A read at the end of what is here is
+//! answered only after the cluster itself has said where the partition ends, so that "there is no
+//! more" can be relied on. Offsets without a record (the ends of transactions, records of
+//! transactions that were given up) are holes: librdkafka skips them without a word, so at the end
+//! of a partition the reader looks whether only holes are left, and passes them.
 //!
-//! The thread comes and goes, what it shares with those who read and watch stays: it ends when nobody watches, and begins
-//! anew, with a new consumer, after any error and after a panic, as long as somebody does.
+//! The thread comes and goes, what it shares with those who read and watch stays: it ends when
+//! nobody watches, and begins anew, with a new consumer, after any error and after a panic, as long
+//! as somebody does.
 
 mod buffer;
 mod standing;
@@ -41,7 +43,8 @@ const IDLE_ROUNDS_MAX: u32 = 500;
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 /// Whoever served for so long begins anew after the first pause again.
 const SERVED_WELL: Duration = Duration::from_secs(10);
-/// How long a read waits at an open transaction, before it is answered that there is more which cannot be read yet.
+/// How long a read waits at an open transaction, before it is answered that there is more which
+/// cannot be read yet.
 const UNDECIDED_MAX: Duration = Duration::from_millis(500);
 
 /// What the thread and the others share; it outlives every thread.
@@ -88,17 +91,24 @@ impl Reader {
         let start = client.config().command_offset(0);
         let shared = Shared {
             partition,
-            state: Mutex::new(State { buffer: Buffer::at(start), ..State::default() }),
+            state: Mutex::new(State {
+                buffer: Buffer::at(start),
+                ..State::default()
+            }),
             drained: Condvar::new(),
             news: Notify::new(),
             end: watch::Sender::new(start),
         };
-        Reader { client, shared: Arc::new(shared) }
+        Reader {
+            client,
+            shared: Arc::new(shared),
+        }
     }
 
     /// The end of what can be read, kept up to date for as long as somebody looks.
     pub(crate) fn watch_end(&self) -> watch::Receiver<LogOffset> {
-        // First the receiver: a thread that ends because nobody watches looks once more, under the same lock.
+        // First the receiver: a thread that ends because nobody watches looks once more, under the
+        // same lock.
         let receiver = self.shared.end.subscribe();
         self.run();
         receiver
@@ -126,19 +136,32 @@ impl Reader {
             latest: Timestamp::MIN,
         };
         let name = format!("log-{}", self.shared.partition);
-        match std::thread::Builder::new().name(name).spawn(move || worker.run()) {
+        match std::thread::Builder::new()
+            .name(name)
+            .spawn(move || worker.run())
+        {
             Ok(_) => state.is_running = true,
             Err(error) => {
                 let action = format!("start the reader of partition {}", self.shared.partition);
                 let reason = "the system gives no more threads";
-                state.failure = Some(PortError::new(ErrorClass::Retry, action, reason).caused_by(error));
+                state.failure =
+                    Some(PortError::new(ErrorClass::Retry, action, reason).caused_by(error));
             }
         }
     }
 
     /// Records from an offset on; none only when the cluster said that there are none.
-    pub(crate) async fn read(&self, from: LogOffset, bytes_max: usize) -> Result<LogBatch, PortError> {
-        let action = || format!("read the log of partition {} from offset {from}", self.shared.partition);
+    pub(crate) async fn read(
+        &self,
+        from: LogOffset,
+        bytes_max: usize,
+    ) -> Result<LogBatch, PortError> {
+        let action = || {
+            format!(
+                "read the log of partition {} from offset {from}",
+                self.shared.partition
+            )
+        };
         let log = self.client.config().log_generation;
         let Some(position) = log.position_from(from) else {
             let reason = format!("it is of a later log than the topic holds, which is log {log}");
@@ -155,7 +178,10 @@ impl Reader {
                 return answer;
             }
             if tokio::time::timeout_at(deadline, news).await.is_err() {
-                let reason = format!("{} did not answer in time", self.client.config().brokers.join(", "));
+                let reason = format!(
+                    "{} did not answer in time",
+                    self.client.config().brokers.join(", ")
+                );
                 return Err(PortError::new(ErrorClass::Retry, action(), reason));
             }
         }
@@ -222,9 +248,11 @@ impl Worker {
             let error = match served {
                 Ok(Ok(Served::NobodyWatches)) => return,
                 Ok(Err(error)) => self.explained(error),
-                Err(_) => {
-                    PortError::new(ErrorClass::Retry, self.action(), "its reader panicked; it begins anew")
-                }
+                Err(_) => PortError::new(
+                    ErrorClass::Retry,
+                    self.action(),
+                    "its reader panicked; it begins anew",
+                ),
             };
             tracing::warn!(partition = %self.shared.partition, %error, "the reader of the log begins anew");
             self.shared.state().failure = Some(error);
@@ -244,7 +272,8 @@ impl Worker {
         format!("read the log of partition {}", self.shared.partition)
     }
 
-    /// The error for whoever reads. What lies damaged on the brokers' disks does not pass: only an operator can pass it.
+    /// The error for whoever reads. What lies damaged on the brokers' disks does not pass: only an
+    /// operator can pass it.
     fn explained(&self, error: KafkaError) -> PortError {
         let partition = self.shared.partition;
         let position = self.shared.state().buffer.position();
@@ -259,7 +288,11 @@ impl Worker {
             told.reason,
             self.topic()
         );
-        PortError { class: ErrorClass::Fatal, reason, ..told }
+        PortError {
+            class: ErrorClass::Fatal,
+            reason,
+            ..told
+        }
     }
 
     /// Ends the thread when nobody watches; whoever comes later finds it ended, and starts another.
@@ -279,7 +312,11 @@ impl Worker {
         self.place(&consumer)?;
         let mut idle_rounds = 0;
         loop {
-            idle_rounds = if self.is_watched() { 0 } else { idle_rounds + 1 };
+            idle_rounds = if self.is_watched() {
+                0
+            } else {
+                idle_rounds + 1
+            };
             if idle_rounds >= IDLE_ROUNDS_MAX && self.ends_unwatched() {
                 return Ok(Served::NobodyWatches);
             }
@@ -311,7 +348,9 @@ impl Worker {
         (state.is_placed, state.failure) = (true, None);
         let (position, has_seek) = (state.buffer.position(), state.seek.is_some());
         drop(state);
-        self.shared.end.send_if_modified(|known| std::mem::replace(known, (*known).max(end)) < end);
+        self.shared
+            .end
+            .send_if_modified(|known| std::mem::replace(known, (*known).max(end)) < end);
         self.shared.news.notify_waiters();
         (self.is_at_end, self.hole_until) = (false, None);
         match has_seek {
@@ -322,12 +361,18 @@ impl Worker {
 
     /// Where the log begins, and where what can be read of it ends.
     fn marks(&self, consumer: &Consumer) -> KafkaResult<(LogOffset, LogOffset)> {
-        let (start, end) = tail::marks(&self.client, consumer, self.topic(), self.shared.partition)?;
+        let (start, end) =
+            tail::marks(&self.client, consumer, self.topic(), self.shared.partition)?;
         Ok((self.offset(start), self.offset(end)))
     }
 
     fn assign(&self, consumer: &Consumer, from: LogOffset) -> KafkaResult<()> {
-        tail::assign(consumer, self.topic(), self.shared.partition, from.position())
+        tail::assign(
+            consumer,
+            self.topic(),
+            self.shared.partition,
+            from.position(),
+        )
     }
 
     /// The offset of a position in the topic.
@@ -345,7 +390,9 @@ impl Worker {
 
     /// Goes where the owner wants to read.
     fn follow(&mut self, consumer: &Consumer) -> KafkaResult<()> {
-        let Some(from) = self.shared.state().seek else { return Ok(()) };
+        let Some(from) = self.shared.state().seek else {
+            return Ok(());
+        };
         let (start, end) = match self.marks(consumer) {
             Ok(marks) => marks,
             // It is still wanted, and tried again.
@@ -357,13 +404,16 @@ impl Worker {
                 "the log begins at offset {start}: what must be read again is gone; raise \
                  kafka.command_retention_ms, and expect what lay there to be lost"
             )),
-            _ if from > end => {
-                Some(format!("the log ends at offset {end}: it is not the log that was there"))
-            }
+            _ if from > end => Some(format!(
+                "the log ends at offset {end}: it is not the log that was there"
+            )),
             _ => None,
         };
         if let Some(reason) = refusal {
-            let action = format!("read the log of partition {} from offset {from}", self.shared.partition);
+            let action = format!(
+                "read the log of partition {} from offset {from}",
+                self.shared.partition
+            );
             let mut state = self.shared.state();
             state.seek = None;
             state.failure = Some(PortError::new(ErrorClass::Fatal, action, reason));
@@ -381,7 +431,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Passes what an operator wants passed, without asking the broker for it: in its place stands a refusal that says so.
+    /// Passes what an operator wants passed, without asking the broker for it: in its place stands
+    /// a refusal that says so.
     fn skip(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let position = {
             let state = self.shared.state();
@@ -391,15 +442,17 @@ impl Worker {
             state.buffer.position()
         };
         let first = position.position();
-        let Some(Skip { offsets, reason }) = self.skips.at(first).cloned() else { return Ok(()) };
+        let Some(Skip { offsets, reason }) = self.skips.at(first).cloned() else {
+            return Ok(());
+        };
         let (_, end) = self.marks(consumer)?;
         let next = offsets.end().saturating_add(1).min(end.position());
         if next <= first {
             return Ok(());
         }
         tracing::warn!(partition = %self.shared.partition, from = first, to = next - 1, reason, "passing over records");
-        let passed =
-            (first..next).map(|offset| LogRecord::passed_over(self.offset(offset), self.latest, &reason));
+        let passed = (first..next)
+            .map(|offset| LogRecord::passed_over(self.offset(offset), self.latest, &reason));
         self.deliver(passed.collect());
         self.assign(consumer, self.offset(next))
     }
@@ -458,16 +511,23 @@ impl Worker {
         let position = state.buffer.position();
         drop(state);
         if position > before {
-            self.shared.end.send_if_modified(|end| std::mem::replace(end, (*end).max(position)) < position);
+            self.shared
+                .end
+                .send_if_modified(|end| std::mem::replace(end, (*end).max(position)) < position);
             self.shared.news.notify_waiters();
         }
     }
 
-    /// At the end of the partition: whether only holes are left, and whether somebody waits to hear that it is the end.
+    /// At the end of the partition: whether only holes are left, and whether somebody waits to hear
+    /// that it is the end.
     fn look_at_the_end(&mut self, consumer: &Consumer) -> KafkaResult<()> {
         let (position, asked, is_asked) = {
             let state = self.shared.state();
-            (state.buffer.position(), state.asked, state.asked > state.confirmed && state.seek.is_none())
+            (
+                state.buffer.position(),
+                state.asked,
+                state.asked > state.confirmed && state.seek.is_none(),
+            )
         };
         if !(self.is_at_end || is_asked) || self.hole_until.is_some() {
             return Ok(());
@@ -478,7 +538,8 @@ impl Worker {
             Err(error) => return Err(error),
         };
         if end > position {
-            // Fetching anew from here ends in a record, or in the partition's end: then the rest was holes.
+            // Fetching anew from here ends in a record, or in the partition's end: then the rest
+            // was holes.
             self.hole_until = Some(end);
             self.is_at_end = false;
             return self.assign(consumer, position);
@@ -490,8 +551,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Says that there is no more to read. Behind an open transaction there may be more, which somebody was told is
-    /// durable: whoever asks hears of it, after a moment in which most transactions end.
+    /// Says that there is no more to read. Behind an open transaction there may be more, which
+    /// somebody was told is durable: whoever asks hears of it, after a moment in which most
+    /// transactions end.
     fn confirm(&mut self, position: LogOffset, asked: u64) {
         let true_end = match self.client.bounds(self.topic(), self.shared.partition) {
             Ok((_, end)) => self.offset(end),
@@ -529,13 +591,22 @@ impl Worker {
     }
 
     fn record(&mut self, message: &BorrowedMessage<'_>) -> LogRecord {
-        let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
+        let at = message
+            .timestamp()
+            .to_millis()
+            .map_or(Timestamp::MIN, Timestamp::from_millis);
         self.latest = self.latest.max(at);
         let position = message.offset().max(0) as u64;
         self.standing.passed(position, at);
         match self.skips.at(position) {
             Some(skip) => LogRecord::passed_over(self.offset(position), self.latest, &skip.reason),
-            None => incoming::record(message, self.shared.partition, self.offset(position), at, self.latest),
+            None => incoming::record(
+                message,
+                self.shared.partition,
+                self.offset(position),
+                at,
+                self.latest,
+            ),
         }
     }
 }

@@ -1,11 +1,14 @@
-//! How topics and brokers are set up, compared with what must be: with every difference both values are said.
+//! How topics and brokers are set up, compared with what must be: with every difference both values
+//! are said.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use minutehand_model::limits::TOPIC_RECORD_BYTES_MAX;
 use minutehand_ports::{ErrorClass, PortError};
-use rdkafka::admin::{AdminOptions, AlterConfig, ConfigSource, OwnedResourceSpecifier, ResourceSpecifier};
+use rdkafka::admin::{
+    AdminOptions, AlterConfig, ConfigSource, OwnedResourceSpecifier, ResourceSpecifier,
+};
 use rdkafka::consumer::Consumer as _;
 
 use crate::client::{Client, blocking};
@@ -40,7 +43,11 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Difference { what, found, wanted } = self;
+        let Difference {
+            what,
+            found,
+            wanted,
+        } = self;
         match what.as_str() {
             "partitions" => write!(f, "has {found} partitions and must have {wanted}"),
             _ => write!(f, "has {what}={found}, which must be {wanted}"),
@@ -67,7 +74,11 @@ impl TopicSetting {
             SettingRule::AtLeast => format!("at least {}", self.value),
             _ => self.value.clone(),
         };
-        (!is_met).then(|| Difference { what: self.name.to_owned(), found: found.clone(), wanted })
+        (!is_met).then(|| Difference {
+            what: self.name.to_owned(),
+            found: found.clone(),
+            wanted,
+        })
     }
 }
 
@@ -78,15 +89,27 @@ fn is_at_least(found: &str, wanted: &str) -> bool {
         Ok(number) => Some(number),
         Err(_) => None,
     };
-    number(found).zip(number(wanted)).is_some_and(|(found, wanted)| found >= wanted)
+    number(found)
+        .zip(number(wanted))
+        .is_some_and(|(found, wanted)| found >= wanted)
 }
 
-fn standing(definition: &TopicDefinition, partitions: Option<u32>, found: Option<&Found>) -> TopicStanding {
-    let Some(partitions) = partitions else { return TopicStanding::Missing };
+fn standing(
+    definition: &TopicDefinition,
+    partitions: Option<u32>,
+    found: Option<&Found>,
+) -> TopicStanding {
+    let Some(partitions) = partitions else {
+        return TopicStanding::Missing;
+    };
     let mut differences = Vec::new();
     if partitions != definition.partitions {
         let (found, wanted) = (partitions.to_string(), definition.partitions.to_string());
-        differences.push(Difference { what: "partitions".to_owned(), found, wanted });
+        differences.push(Difference {
+            what: "partitions".to_owned(),
+            found,
+            wanted,
+        });
     }
     let settings = definition.settings.iter();
     differences.extend(settings.filter_map(|setting| setting.difference(found?.get(setting.name))));
@@ -121,8 +144,8 @@ impl Client {
         Ok(definitions.into_iter().map(stands).collect())
     }
 
-    /// Makes the topics that are missing, and answers how each stands then. Of what is there nothing is changed, but that a log
-    /// keeps its records longer where the settings ask for it.
+    /// Makes the topics that are missing, and answers how each stands then. Of what is there
+    /// nothing is changed, but that a log keeps its records longer where the settings ask for it.
     ///
     /// # Errors
     /// When the cluster does not answer, or refuses.
@@ -143,7 +166,12 @@ impl Client {
         }
         // A topic that was made is not known to every broker at once.
         let deadline = self.deadline();
-        while self.standings().await?.iter().any(|(_, standing)| *standing == TopicStanding::Missing) {
+        while self
+            .standings()
+            .await?
+            .iter()
+            .any(|(_, standing)| *standing == TopicStanding::Missing)
+        {
             if std::time::Instant::now() > deadline {
                 let reason = "they were made and do not appear yet";
                 return Err(PortError::new(ErrorClass::Retry, "find the topics", reason));
@@ -153,12 +181,18 @@ impl Client {
         Ok(standings)
     }
 
-    /// Refuses to go on when a topic is missing, or a topic or a broker is set up otherwise than it must be.
+    /// Refuses to go on when a topic is missing, or a topic or a broker is set up otherwise than it
+    /// must be.
     ///
     /// # Errors
     /// Class `Fatal`, naming everything that is not as it must be, with both values.
     pub async fn check_topics(&self) -> Result<(), PortError> {
-        let mut wrong: Vec<String> = self.standings().await?.into_iter().filter_map(complaint).collect();
+        let mut wrong: Vec<String> = self
+            .standings()
+            .await?
+            .into_iter()
+            .filter_map(complaint)
+            .collect();
         wrong.extend(self.broker_complaints().await);
         if wrong.is_empty() {
             return Ok(());
@@ -172,21 +206,32 @@ impl Client {
     }
 
     /// The settings in force of topics that are there, by topic.
-    pub(crate) async fn topic_settings(&self, names: &[&str]) -> Result<BTreeMap<String, Found>, PortError> {
+    pub(crate) async fn topic_settings(
+        &self,
+        names: &[&str],
+    ) -> Result<BTreeMap<String, Found>, PortError> {
         if names.is_empty() {
             return Ok(BTreeMap::new());
         }
         let action = "read how topics are set up";
-        let topics: Vec<ResourceSpecifier<'_>> =
-            names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let topics: Vec<ResourceSpecifier<'_>> = names
+            .iter()
+            .map(|name| ResourceSpecifier::Topic(name))
+            .collect();
         let options = AdminOptions::new().request_timeout(Some(self.timeout()));
         let answers = self.admin().describe_configs(&topics, &options).await;
         let mut all = BTreeMap::new();
         for answer in answers.map_err(|error| port_error(action, error))? {
-            let resource = answer.map_err(|code| PortError::new(class_of(code), action, in_words(code)))?;
+            let resource =
+                answer.map_err(|code| PortError::new(class_of(code), action, in_words(code)))?;
             if let OwnedResourceSpecifier::Topic(name) = resource.specifier {
                 let entries = resource.entries.into_iter();
-                all.insert(name, entries.filter_map(|entry| Some((entry.name, entry.value?))).collect());
+                all.insert(
+                    name,
+                    entries
+                        .filter_map(|entry| Some((entry.name, entry.value?)))
+                        .collect(),
+                );
             }
         }
         Ok(all)
@@ -194,21 +239,41 @@ impl Client {
 
     /// Lets a topic keep its records as long as its definition says.
     async fn raise(&self, definition: &TopicDefinition) -> Result<(), PortError> {
-        for setting in definition.settings.iter().filter(|setting| setting.name == RAISED) {
-            self.set_up(&definition.name, setting.name, &setting.value).await?;
+        for setting in definition
+            .settings
+            .iter()
+            .filter(|setting| setting.name == RAISED)
+        {
+            self.set_up(&definition.name, setting.name, &setting.value)
+                .await?;
         }
         Ok(())
     }
 
-    /// Changes one setting of a topic. A change replaces all settings of a topic, so those it has are said again.
-    pub(crate) async fn set_up(&self, topic: &str, name: &str, value: &str) -> Result<(), PortError> {
+    /// Changes one setting of a topic. A change replaces all settings of a topic, so those it has
+    /// are said again.
+    pub(crate) async fn set_up(
+        &self,
+        topic: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), PortError> {
         let action = format!("set {name} of {topic}");
         let options = AdminOptions::new().request_timeout(Some(self.timeout()));
-        let answers = self.admin().describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
+        let answers = self
+            .admin()
+            .describe_configs([&ResourceSpecifier::Topic(topic)], &options)
+            .await;
         let answer = answers.map_err(|error| port_error(&action, error))?.pop();
-        let Some(resource) = answer else { return Ok(()) };
-        let resource = resource.map_err(|code| PortError::new(class_of(code), &action, in_words(code)))?;
-        let own = resource.entries.iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        let Some(resource) = answer else {
+            return Ok(());
+        };
+        let resource =
+            resource.map_err(|code| PortError::new(class_of(code), &action, in_words(code)))?;
+        let own = resource
+            .entries
+            .iter()
+            .filter(|entry| entry.source == ConfigSource::DynamicTopic);
         let kept = own.filter_map(|entry| Some((entry.name.as_str(), entry.value.as_deref()?)));
         let mut altered = AlterConfig::new(ResourceSpecifier::Topic(topic));
         for (name, value) in kept.chain([(name, value)]) {
@@ -221,11 +286,18 @@ impl Client {
         Ok(())
     }
 
-    /// What is wrong with the brokers' own settings. Where these cannot be read the log says so, and they count as right.
+    /// What is wrong with the brokers' own settings. Where these cannot be read the log says so,
+    /// and they count as right.
     async fn broker_complaints(&self) -> Vec<String> {
         let wanted = [
-            ("socket.request.max.bytes", (2 * TOPIC_RECORD_BYTES_MAX).to_string()),
-            ("transaction.max.timeout.ms", self.config().transaction_timeout_ms.to_string()),
+            (
+                "socket.request.max.bytes",
+                (2 * TOPIC_RECORD_BYTES_MAX).to_string(),
+            ),
+            (
+                "transaction.max.timeout.ms",
+                self.config().transaction_timeout_ms.to_string(),
+            ),
         ];
         let brokers = match self.brokers().await {
             Ok(brokers) => brokers,
@@ -237,11 +309,18 @@ impl Client {
         let mut wrong = Vec::new();
         for broker in brokers {
             let options = AdminOptions::new().request_timeout(Some(self.timeout()));
-            let answers = self.admin().describe_configs([&ResourceSpecifier::Broker(broker)], &options).await;
+            let answers = self
+                .admin()
+                .describe_configs([&ResourceSpecifier::Broker(broker)], &options)
+                .await;
             let resource = match answers.map(|mut answers| answers.pop()) {
                 Ok(Some(Ok(resource))) => resource,
                 Ok(Some(Err(code))) => {
-                    tracing::warn!(broker, reason = in_words(code), "a broker's settings cannot be compared");
+                    tracing::warn!(
+                        broker,
+                        reason = in_words(code),
+                        "a broker's settings cannot be compared"
+                    );
                     continue;
                 }
                 Ok(None) => continue,
@@ -253,7 +332,9 @@ impl Client {
             for (name, value) in &wanted {
                 let found = resource.get(name).and_then(|entry| entry.value.as_ref());
                 if let Some(found) = found.filter(|found| !is_at_least(found, value)) {
-                    wrong.push(format!("broker {broker} has {name}={found}, which must be at least {value}"));
+                    wrong.push(format!(
+                        "broker {broker} has {name}={found}, which must be at least {value}"
+                    ));
                 }
             }
         }
@@ -265,8 +346,14 @@ impl Client {
         blocking(move || {
             let failed = |error| port_error("ask for the brokers", error);
             let lookups = client.lookups().map_err(failed)?;
-            let metadata = lookups.fetch_metadata(None, client.timeout()).map_err(failed)?;
-            Ok(metadata.brokers().iter().map(rdkafka::metadata::MetadataBroker::id).collect())
+            let metadata = lookups
+                .fetch_metadata(None, client.timeout())
+                .map_err(failed)?;
+            Ok(metadata
+                .brokers()
+                .iter()
+                .map(rdkafka::metadata::MetadataBroker::id)
+                .collect())
         })
         .await
     }
@@ -279,8 +366,10 @@ fn complaint((definition, standing): (TopicDefinition, TopicStanding)) -> Option
         TopicStanding::Missing => Some(format!("{name} is missing")),
         TopicStanding::Short(difference) => Some(format!("{name} {difference}")),
         TopicStanding::Differs(differences) => {
-            let all: Vec<String> =
-                differences.iter().map(|difference| format!("{name} {difference}")).collect();
+            let all: Vec<String> = differences
+                .iter()
+                .map(|difference| format!("{name} {difference}"))
+                .collect();
             Some(all.join(", "))
         }
     }
@@ -293,12 +382,19 @@ mod tests {
     use crate::names::TopicNames;
 
     fn commands() -> TopicDefinition {
-        let config = KafkaConfig { replication_factor: 3, ..KafkaConfig::default() };
+        let config = KafkaConfig {
+            replication_factor: 3,
+            ..KafkaConfig::default()
+        };
         TopicDefinition::all(&config, &TopicNames::new("minutehand")).remove(0)
     }
 
     fn as_made(definition: &TopicDefinition) -> Found {
-        definition.settings.iter().map(|made| (made.name.to_owned(), made.value.clone())).collect()
+        definition
+            .settings
+            .iter()
+            .map(|made| (made.name.to_owned(), made.value.clone()))
+            .collect()
     }
 
     #[test]
@@ -310,29 +406,59 @@ mod tests {
         let cases = [
             ("cleanup.policy", "compact", "which must be delete"),
             ("cleanup.policy", "compact,delete", "which must be delete"),
-            ("message.timestamp.type", "CreateTime", "which must be LogAppendTime"),
-            ("max.message.bytes", "1048588", "which must be at least 2097152"),
+            (
+                "message.timestamp.type",
+                "CreateTime",
+                "which must be LogAppendTime",
+            ),
+            (
+                "max.message.bytes",
+                "1048588",
+                "which must be at least 2097152",
+            ),
             ("min.insync.replicas", "1", "which must be at least 2"),
-            ("retention.bytes", "1073741824", "which must be -1 (without a bound)"),
+            (
+                "retention.bytes",
+                "1073741824",
+                "which must be -1 (without a bound)",
+            ),
         ];
         for (name, value, words) in cases {
             let mut found = as_made(&definition);
             found.insert(name.to_owned(), value.to_owned());
-            let TopicStanding::Differs(differences) = stands(&found) else { panic!("{name} differs") };
+            let TopicStanding::Differs(differences) = stands(&found) else {
+                panic!("{name} differs")
+            };
             let said = differences[0].to_string();
-            assert!(said.contains(&format!("{name}={value}")) && said.contains(words), "{said}");
+            assert!(
+                said.contains(&format!("{name}={value}")) && said.contains(words),
+                "{said}"
+            );
         }
     }
 
     #[test]
     fn a_longer_retention_is_right_and_a_shorter_one_can_be_raised() {
         let definition = commands();
-        for (value, is_right) in [("-1", true), ("86400001", true), ("86400000", true), ("86399999", false)] {
+        for (value, is_right) in [
+            ("-1", true),
+            ("86400001", true),
+            ("86400000", true),
+            ("86399999", false),
+        ] {
             let mut found = as_made(&definition);
             found.insert("retention.ms".to_owned(), value.to_owned());
             let standing = standing(&definition, Some(16), Some(&found));
-            assert_eq!(standing == TopicStanding::Present, is_right, "{value}: {standing:?}");
-            assert_eq!(matches!(standing, TopicStanding::Short(_)), !is_right, "{value}");
+            assert_eq!(
+                standing == TopicStanding::Present,
+                is_right,
+                "{value}: {standing:?}"
+            );
+            assert_eq!(
+                matches!(standing, TopicStanding::Short(_)),
+                !is_right,
+                "{value}"
+            );
         }
     }
 }

@@ -22,7 +22,11 @@ pub struct KafkaSink {
 impl KafkaSink {
     /// The sink of a cluster.
     pub fn new(client: Arc<Client>) -> KafkaSink {
-        KafkaSink { topics: QueueTopics::new(Arc::clone(&client)), client, committers: Mutex::default() }
+        KafkaSink {
+            topics: QueueTopics::new(Arc::clone(&client)),
+            client,
+            committers: Mutex::default(),
+        }
     }
 
     /// Gives a job to a partition's thread and waits for its answer.
@@ -33,17 +37,43 @@ impl KafkaSink {
         job: impl FnOnce(oneshot::Sender<Result<T, PortError>>) -> Job,
     ) -> Result<T, PortError> {
         if partition.bits() >= self.client.config().partitions {
-            return Err(PortError::new(ErrorClass::Fatal, action(), "there is no such partition"));
+            return Err(PortError::new(
+                ErrorClass::Fatal,
+                action(),
+                "there is no such partition",
+            ));
         }
         let (answer, answered) = oneshot::channel();
         let is_taken = {
-            let mut committers = self.committers.lock().unwrap_or_else(PoisonError::into_inner);
-            let start = || Committer::start(Arc::clone(&self.client), Arc::clone(&self.topics), partition);
-            committers.entry(partition).or_insert_with(start).send(job(answer)).is_ok()
+            let mut committers = self
+                .committers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let start = || {
+                Committer::start(
+                    Arc::clone(&self.client),
+                    Arc::clone(&self.topics),
+                    partition,
+                )
+            };
+            committers
+                .entry(partition)
+                .or_insert_with(start)
+                .send(job(answer))
+                .is_ok()
         };
-        let ended = || PortError::new(ErrorClass::Retry, action(), "the partition's thread has ended");
+        let ended = || {
+            PortError::new(
+                ErrorClass::Retry,
+                action(),
+                "the partition's thread has ended",
+            )
+        };
         if !is_taken {
-            self.committers.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+            self.committers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&partition);
             return Err(ended());
         }
         answered.await.unwrap_or_else(|_| Err(ended()))
@@ -54,13 +84,18 @@ impl KafkaSink {
 impl ExecutionSink for KafkaSink {
     async fn open(&self, partition: PartitionId, epoch: Epoch) -> Result<Opened, PortError> {
         let action = || format!("open partition {partition} under epoch {epoch}");
-        self.ask(partition, action, |answer| Job::Open { epoch, answer }).await
+        self.ask(partition, action, |answer| Job::Open { epoch, answer })
+            .await
     }
 
     async fn commit(&self, tick: Tick) -> Result<Committed, PortError> {
         let (partition, number) = (tick.partition, tick.checkpoint.tick);
         let action = || format!("commit tick {number} of partition {partition}");
-        self.ask(partition, action, |answer| Job::Commit { tick: Box::new(tick), answer }).await
+        self.ask(partition, action, |answer| Job::Commit {
+            tick: Box::new(tick),
+            answer,
+        })
+        .await
     }
 
     fn prepare(&self, queue: &QueueName) {

@@ -1,5 +1,5 @@
-//! What operators want passed over in the log: records of a compacted topic, read by whoever begins to read a partition.
-//! The key is the partition and the positions in its log, the value says why.
+//! What operators want passed over in the log: records of a compacted topic, read by whoever begins
+//! to read a partition. The key is the partition and the positions in its log, the value says why.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -56,7 +56,10 @@ impl Skips {
             }
             skips.retain(|skip| skip.offsets != offsets);
             if let Some(reason) = &record.value {
-                skips.push(Skip { offsets, reason: String::from_utf8_lossy(reason).into_owned() });
+                skips.push(Skip {
+                    offsets,
+                    reason: String::from_utf8_lossy(reason).into_owned(),
+                });
             }
         }
         Skips(skips)
@@ -75,7 +78,10 @@ fn key(partition: PartitionId, offsets: &RangeInclusive<u64>) -> String {
 fn parse(key: &[u8]) -> Option<(PartitionId, RangeInclusive<u64>)> {
     let (partition, offsets) = std::str::from_utf8(key).ok()?.split_once('/')?;
     let (first, last) = offsets.split_once('-')?;
-    Some((PartitionId::parse(partition)?, first.parse().ok()?..=last.parse().ok()?))
+    Some((
+        PartitionId::parse(partition)?,
+        first.parse().ok()?..=last.parse().ok()?,
+    ))
 }
 
 /// Writes down that records are to be passed over. Blocks.
@@ -85,8 +91,11 @@ pub(crate) fn write(
     offsets: &RangeInclusive<u64>,
     reason: &str,
 ) -> Result<(), PortError> {
-    let action =
-        format!("have offsets {} to {} of partition {partition} passed over", offsets.start(), offsets.end());
+    let action = format!(
+        "have offsets {} to {} of partition {partition} passed over",
+        offsets.start(),
+        offsets.end()
+    );
     let refused = |reason: String| Err(PortError::new(ErrorClass::Fatal, action.clone(), reason));
     let count = (offsets.end().saturating_sub(*offsets.start())).saturating_add(1);
     if offsets.is_empty() || count > SKIP_OFFSETS_MAX {
@@ -100,8 +109,9 @@ pub(crate) fn write(
             reason.len()
         ));
     }
-    let (start, end) =
-        client.bounds(&client.names().commands, partition).map_err(|error| port_error(&action, error))?;
+    let (start, end) = client
+        .bounds(&client.names().commands, partition)
+        .map_err(|error| port_error(&action, error))?;
     if *offsets.start() < start || *offsets.end() >= end {
         return refused(format!(
             "the log of the partition has the offsets {start} to {end}, the last not included"
@@ -124,8 +134,16 @@ mod tests {
     use super::*;
 
     fn stored(offset: u64, key: &str, value: Option<&'static str>) -> Stored {
-        let (key, value) = (Bytes::copy_from_slice(key.as_bytes()), value.map(Bytes::from));
-        Stored { offset, key, value, follow_ups: None }
+        let (key, value) = (
+            Bytes::copy_from_slice(key.as_bytes()),
+            value.map(Bytes::from),
+        );
+        Stored {
+            offset,
+            key,
+            value,
+            follow_ups: None,
+        }
     }
 
     #[test]
@@ -141,6 +159,9 @@ mod tests {
         ];
         let skips = Skips::of(&records, PartitionId::own(1));
         let found = |offset| skips.at(offset).map(|skip| skip.reason.as_str());
-        assert_eq!([5, 6, 7, 9, 20].map(found), [None, Some("one of them"), None, None, Some("poison")]);
+        assert_eq!(
+            [5, 6, 7, 9, 20].map(found),
+            [None, Some("one of them"), None, None, Some("poison")]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Reading parts of a topic once: the end of a compacted topic, or all of it. Everything here blocks.
+//! Reading parts of a topic once: the end of a compacted topic, or all of it. Everything here
+//! blocks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -52,7 +53,8 @@ pub(crate) fn read_from(
     Ok(records)
 }
 
-/// Shows everything committed in some partitions from offsets on, as of now, until enough has been seen.
+/// Shows everything committed in some partitions from offsets on, as of now, until enough has been
+/// seen.
 pub(crate) fn scan(
     client: &Client,
     consumer: &Consumer,
@@ -66,8 +68,10 @@ pub(crate) fn scan(
         list.add_partition_offset(topic, partition.number() as i32, offset)?;
     }
     consumer.assign(&list)?;
-    let mut unfinished: BTreeSet<i32> =
-        starts.iter().map(|(partition, _)| partition.number() as i32).collect();
+    let mut unfinished: BTreeSet<i32> = starts
+        .iter()
+        .map(|(partition, _)| partition.number() as i32)
+        .collect();
     let mut deadline = client.deadline();
     let mut outcome = Ok(());
     while !unfinished.is_empty() {
@@ -89,7 +93,9 @@ pub(crate) fn scan(
             None => {}
         }
         if std::time::Instant::now() > deadline {
-            outcome = Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+            outcome = Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::OperationTimedOut,
+            ));
             break;
         }
     }
@@ -113,11 +119,18 @@ pub(crate) fn is_passing(error: &KafkaError) -> bool {
         Code::FencedLeaderEpoch,
         Code::UnknownLeaderEpoch,
     ];
-    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
+    error
+        .rdkafka_error_code()
+        .is_some_and(|code| passing.contains(&code))
 }
 
 /// Reads a partition from an offset on.
-pub(crate) fn assign(consumer: &Consumer, topic: &str, partition: PartitionId, from: u64) -> KafkaResult<()> {
+pub(crate) fn assign(
+    consumer: &Consumer,
+    topic: &str,
+    partition: PartitionId,
+    from: u64,
+) -> KafkaResult<()> {
     let mut list = TopicPartitionList::new();
     let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
     list.add_partition_offset(topic, partition.number() as i32, offset)?;
@@ -132,7 +145,11 @@ impl Client {
     }
 
     /// The same, asked once and not for long: for figures that can wait.
-    pub(crate) fn bounds_once(&self, topic: &str, partition: PartitionId) -> KafkaResult<(u64, u64)> {
+    pub(crate) fn bounds_once(
+        &self,
+        topic: &str,
+        partition: PartitionId,
+    ) -> KafkaResult<(u64, u64)> {
         marks_once(&*self.lookups()?, topic, partition)
     }
 }
@@ -150,8 +167,8 @@ pub(crate) fn marks_once(
     Ok((low.max(0) as u64, high.max(0) as u64))
 }
 
-/// Where a partition begins and ends for a consumer: one of committed records sees the end where the first open transaction
-/// begins.
+/// Where a partition begins and ends for a consumer: one of committed records sees the end where
+/// the first open transaction begins.
 pub(crate) fn marks(
     client: &Client,
     consumer: &Consumer,
@@ -162,7 +179,8 @@ pub(crate) fn marks(
     loop {
         match consumer.fetch_watermarks(topic, partition.number() as i32, client.timeout()) {
             Ok((low, high)) => return Ok((low.max(0) as u64, high.max(0) as u64)),
-            // A topic that was just made has no leader yet; one whose broker went away gets another.
+            // A topic that was just made has no leader yet; one whose broker went away gets
+            // another.
             Err(error) if is_passing(&error) && std::time::Instant::now() < deadline => {
                 std::thread::sleep(PAUSE);
             }

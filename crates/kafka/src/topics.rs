@@ -47,7 +47,11 @@ pub enum SettingRule {
 }
 
 fn setting(name: &'static str, value: impl ToString, rule: SettingRule) -> TopicSetting {
-    TopicSetting { name, value: value.to_string(), rule }
+    TopicSetting {
+        name,
+        value: value.to_string(),
+        rule,
+    }
 }
 
 /// Keeps records until their time is over, whatever their keys.
@@ -57,7 +61,11 @@ fn deleted() -> TopicSetting {
 
 /// Takes whatever one of ours may append.
 fn takes_large_records() -> TopicSetting {
-    setting("max.message.bytes", TOPIC_RECORD_BYTES_MAX, SettingRule::AtLeast)
+    setting(
+        "max.message.bytes",
+        TOPIC_RECORD_BYTES_MAX,
+        SettingRule::AtLeast,
+    )
 }
 
 /// How long questions for the time are kept, in milliseconds: nobody reads them.
@@ -68,7 +76,11 @@ impl TopicDefinition {
     pub(crate) fn all(config: &KafkaConfig, names: &TopicNames) -> Vec<TopicDefinition> {
         use SettingRule::{AtLeast, Exactly, Free};
         // An acknowledgement means more than one copy wherever there are three.
-        let in_sync = setting("min.insync.replicas", (config.replication_factor - 1).max(1), AtLeast);
+        let in_sync = setting(
+            "min.insync.replicas",
+            (config.replication_factor - 1).max(1),
+            AtLeast,
+        );
         let topic = |name: &str, partitions: u32, settings: Vec<TopicSetting>| {
             let common = [takes_large_records(), in_sync.clone()];
             TopicDefinition {
@@ -80,7 +92,8 @@ impl TopicDefinition {
         let compacted = |name: &str, partitions: u32| {
             let settings = vec![
                 setting("cleanup.policy", "compact", Exactly),
-                // The broker's time of a claim, and of each checkpoint, is compared with the owner's clock.
+                // The broker's time of a claim, and of each checkpoint, is compared with the
+                // owner's clock.
                 setting("message.timestamp.type", "LogAppendTime", Exactly),
                 // A checkpoint a tick: small segments, so that the cleaner finds something to do.
                 setting("segment.bytes", 64 << 20, Free),
@@ -138,13 +151,25 @@ impl TopicDefinition {
             setting("retention.ms", config.retention_ms, SettingRule::Free),
             takes_large_records(),
         ];
-        TopicDefinition { name: name.to_owned(), partitions: config.queue_partitions, settings }
+        TopicDefinition {
+            name: name.to_owned(),
+            partitions: config.queue_partitions,
+            settings,
+        }
     }
 
     /// The topic of a queue's dead letters: they are few, and kept until somebody takes them away.
     pub(crate) fn dead_letters(name: &str) -> TopicDefinition {
-        let settings = vec![deleted(), setting("retention.ms", -1, SettingRule::Free), takes_large_records()];
-        TopicDefinition { name: name.to_owned(), partitions: 1, settings }
+        let settings = vec![
+            deleted(),
+            setting("retention.ms", -1, SettingRule::Free),
+            takes_large_records(),
+        ];
+        TopicDefinition {
+            name: name.to_owned(),
+            partitions: 1,
+            settings,
+        }
     }
 }
 
@@ -157,8 +182,8 @@ impl Client {
         TopicDefinition::all(self.config(), self.names())
     }
 
-    /// Makes topics, all with one request, and answers what became of each, in their order. One that has appeared meanwhile is
-    /// as good.
+    /// Makes topics, all with one request, and answers what became of each, in their order. One
+    /// that has appeared meanwhile is as good.
     pub(crate) async fn create_all(
         &self,
         definitions: &[TopicDefinition],
@@ -168,12 +193,21 @@ impl Client {
             .iter()
             .map(|definition| {
                 let partitions = i32::try_from(definition.partitions).unwrap_or(1);
-                let topic = NewTopic::new(&definition.name, partitions, TopicReplication::Fixed(copies));
-                definition.settings.iter().fold(topic, |topic, made| topic.set(made.name, &made.value))
+                let topic = NewTopic::new(
+                    &definition.name,
+                    partitions,
+                    TopicReplication::Fixed(copies),
+                );
+                definition
+                    .settings
+                    .iter()
+                    .fold(topic, |topic, made| topic.set(made.name, &made.value))
             })
             .collect();
         let timeout = self.timeout();
-        let options = AdminOptions::new().operation_timeout(Some(timeout)).request_timeout(Some(timeout));
+        let options = AdminOptions::new()
+            .operation_timeout(Some(timeout))
+            .request_timeout(Some(timeout));
         let action = format!("create {} topics", topics.len());
         let answers = self.admin().create_topics(&topics, &options).await;
         let answers = answers.map_err(|error| port_error(action, error))?;
@@ -184,17 +218,26 @@ impl Client {
             }
             Ok(name) | Err((name, _)) => Ok(name),
         };
-        let mut failed: BTreeMap<String, PortError> =
-            answers.into_iter().filter_map(|answer| outcome(answer).err()).collect();
-        Ok(definitions.iter().map(|definition| failed.remove(&definition.name).map_or(Ok(()), Err)).collect())
+        let mut failed: BTreeMap<String, PortError> = answers
+            .into_iter()
+            .filter_map(|answer| outcome(answer).err())
+            .collect();
+        Ok(definitions
+            .iter()
+            .map(|definition| failed.remove(&definition.name).map_or(Ok(()), Err))
+            .collect())
     }
 
     /// Makes a topic; one that has appeared meanwhile is as good.
     pub(crate) async fn create(&self, definition: &TopicDefinition) -> Result<(), PortError> {
-        self.create_all(std::slice::from_ref(definition)).await?.into_iter().collect()
+        self.create_all(std::slice::from_ref(definition))
+            .await?
+            .into_iter()
+            .collect()
     }
 
-    /// The number of partitions of a topic that is made when it is missing. Blocks; not for an async thread.
+    /// The number of partitions of a topic that is made when it is missing. Blocks; not for an
+    /// async thread.
     pub(crate) fn ensure(&self, definition: &TopicDefinition) -> Result<u32, PortError> {
         if let Some(partitions) = self.known(&definition.name) {
             return Ok(partitions);
@@ -211,7 +254,11 @@ impl Client {
                 created = true;
             } else if std::time::Instant::now() > deadline {
                 let action = format!("find the topic {}", definition.name);
-                return Err(PortError::new(ErrorClass::Retry, action, "it was made and does not appear yet"));
+                return Err(PortError::new(
+                    ErrorClass::Retry,
+                    action,
+                    "it was made and does not appear yet",
+                ));
             } else {
                 std::thread::sleep(APPEARS);
             }
@@ -223,14 +270,17 @@ impl Client {
     /// # Errors
     /// When the cluster does not answer, or refuses.
     pub async fn ensure_queue(&self, queue: &QueueName) -> Result<u32, PortError> {
-        let definition = TopicDefinition::executions(self.config(), &self.names().executions(queue));
+        let definition =
+            TopicDefinition::executions(self.config(), &self.names().executions(queue));
         let client = self.shared();
         blocking(move || client.ensure(&definition)).await
     }
 
     /// Whether the cluster has a topic.
     pub async fn has_topic(&self, topic: &str) -> bool {
-        self.topics().await.is_ok_and(|topics| topics.contains_key(topic))
+        self.topics()
+            .await
+            .is_ok_and(|topics| topics.contains_key(topic))
     }
 
     /// Every topic and its number of partitions.

@@ -12,7 +12,10 @@ static FRESH: AtomicU64 = AtomicU64::new(0);
 
 /// A prefix that no other run has.
 fn prefix() -> String {
-    let since = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_nanos();
+    let since = std::time::UNIX_EPOCH
+        .elapsed()
+        .expect("a clock after 1970")
+        .as_nanos();
     format!("contract-{since}-{}", FRESH.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -42,7 +45,10 @@ impl Harness for Kafka {
     async fn fresh(&self) -> Stores {
         let config = KafkaConfig {
             brokers: vec![
-                tokio::task::spawn_blocking(minutehand_testkit::kafka).await.expect("a broker").to_owned(),
+                tokio::task::spawn_blocking(minutehand_testkit::kafka)
+                    .await
+                    .expect("a broker")
+                    .to_owned(),
             ],
             topic_prefix: prefix(),
             partitions: PARTITIONS,
@@ -59,7 +65,10 @@ impl Harness for Kafka {
     }
 
     async fn reopen(&self, before: Stores) -> Stores {
-        let kept = before.keep.downcast_ref::<Kept>().expect("made by this harness");
+        let kept = before
+            .keep
+            .downcast_ref::<Kept>()
+            .expect("made by this harness");
         let config = kept.client.config().clone();
         kept.queue.close().await;
         drop(before);

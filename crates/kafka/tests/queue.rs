@@ -1,4 +1,5 @@
-//! Worker groups on a real broker: members that come and go, claims, backlogs, and what others write into a topic.
+//! Worker groups on a real broker: members that come and go, claims, backlogs, and what others
+//! write into a topic.
 
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
@@ -11,12 +12,12 @@ use bytes::Bytes;
 use minutehand_kafka::raw::{RawOutgoing, RawProducer, drop_before, forget_group};
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
 use minutehand_model::{
-    Checkpoint, Command, Epoch, Frontier, LastWord, LogOffset, Namespace, PartitionId, Place, Publication,
-    QueueName, Task, TaskId, TaskKey, Tick, Timestamp,
+    Checkpoint, Command, Epoch, Frontier, LastWord, LogOffset, Namespace, PartitionId, Place,
+    Publication, QueueName, Task, TaskId, TaskKey, Tick, Timestamp,
 };
 use minutehand_ports::{
-    Claim, CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink, History,
-    Report, Settlement,
+    Claim, CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink,
+    History, Report, Settlement,
 };
 use support::fresh;
 
@@ -40,7 +41,12 @@ fn encoded(id: &str) -> minutehand_model::TaskRecord {
     let due = Timestamp::from_millis(1_800_000_000_000);
     minutehand_record::task::record(&Task {
         payload: Bytes::from_static(b"hello"),
-        ..Task::new(Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap(), mail(), due)
+        ..Task::new(
+            Namespace::parse("default").unwrap(),
+            TaskId::parse(id).unwrap(),
+            mail(),
+            due,
+        )
     })
 }
 
@@ -58,14 +64,20 @@ async fn publish(client: &Arc<Client>, partition: PartitionId, prefix: &str, tic
             })
             .collect();
         index += count;
-        let head = Place { due: Timestamp::from_millis(0), offset: LogOffset::at(number) };
+        let head = Place {
+            due: Timestamp::from_millis(0),
+            offset: LogOffset::at(number),
+        };
         let tick = Tick {
             partition,
             checkpoint: Checkpoint {
                 epoch: Epoch(1),
                 tick: number,
                 applied: LogOffset::START,
-                frontier: Frontier { head, ..Frontier::START },
+                frontier: Frontier {
+                    head,
+                    ..Frontier::START
+                },
                 replay_from: LogOffset::START,
                 remembered_from: Timestamp::from_millis(0),
             },
@@ -83,13 +95,21 @@ async fn publish(client: &Arc<Client>, partition: PartitionId, prefix: &str, tic
 async fn drain(queue: &KafkaQueue, count: usize) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     while deliveries.len() < count {
-        deliveries.extend(queue.poll(&mail(), GROUP, count - deliveries.len()).await.unwrap());
+        deliveries.extend(
+            queue
+                .poll(&mail(), GROUP, count - deliveries.len())
+                .await
+                .unwrap(),
+        );
     }
     deliveries
 }
 
 fn settled(deliveries: &[Delivery]) -> Vec<Settlement> {
-    deliveries.iter().map(|delivery| Settlement::bare(delivery.id)).collect()
+    deliveries
+        .iter()
+        .map(|delivery| Settlement::bare(delivery.id))
+        .collect()
 }
 
 fn claims(ids: &[DeliveryId]) -> Vec<Claim> {
@@ -116,7 +136,8 @@ fn work(
     })
 }
 
-/// Members come, go and are lost without a word; every execution runs, and in the end nothing waits.
+/// Members come, go and are lost without a word; every execution runs, and in the end nothing
+/// waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_while_members_come_and_go() {
     let client = fresh("members", 3).await;
@@ -158,7 +179,13 @@ async fn nothing_is_lost_while_members_come_and_go() {
 async fn what_has_moved_to_another_member_cannot_be_claimed() {
     let client = fresh("claims", 3).await;
     for partition in 0..3 {
-        publish(&client, PartitionId::own(partition), &format!("p{partition}"), &[10]).await;
+        publish(
+            &client,
+            PartitionId::own(partition),
+            &format!("p{partition}"),
+            &[10],
+        )
+        .await;
     }
     let first = Arc::new(KafkaQueue::new(again(&client)));
     let in_hand = drain(&first, 30).await;
@@ -183,12 +210,20 @@ async fn what_has_moved_to_another_member_cannot_be_claimed() {
         }
     }
     assert!(runs.values().all(|runs| *runs == 1), "{runs:?}");
-    assert!(first.claim(&mail(), GROUP, claims(&ids)).await.unwrap().len() < 30);
+    assert!(
+        first
+            .claim(&mail(), GROUP, claims(&ids))
+            .await
+            .unwrap()
+            .len()
+            < 30
+    );
     first.close().await;
     second.close().await;
 }
 
-/// Whoever is handed an execution later holds the greater token: within one process, after a take-over, and after a restart.
+/// Whoever is handed an execution later holds the greater token: within one process, after a
+/// take-over, and after a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_grows_with_every_hand_out() {
     let client = fresh("tokens", 1).await;
@@ -210,10 +245,14 @@ async fn the_token_grows_with_every_hand_out() {
         tokens.push(drain(&next, 1).await[0].token);
         next.close().await;
     }
-    assert!(tokens.windows(2).all(|pair| pair[0] < pair[1]), "{tokens:?}");
+    assert!(
+        tokens.windows(2).all(|pair| pair[0] < pair[1]),
+        "{tokens:?}"
+    );
 }
 
-/// Whoever was handed an execution before its present holder settles nothing, though it is in hand here.
+/// Whoever was handed an execution before its present holder settles nothing, though it is in hand
+/// here.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_token_settles_nothing() {
     let client = fresh("old-tokens", 1).await;
@@ -224,23 +263,47 @@ async fn an_old_token_settles_nothing() {
     let second = KafkaQueue::new(again(&client));
     let new = drain(&second, 1).await.remove(0);
     assert_eq!(old.id, new.id);
-    let held =
-        |delivery: &Delivery| Settlement { held_as: Some(delivery.token), ..Settlement::bare(delivery.id) };
-    assert_eq!(second.settle(&mail(), GROUP, vec![held(&old)]).await.unwrap(), [old.id]);
-    assert_eq!(second.settle(&mail(), GROUP, vec![held(&new)]).await.unwrap(), []);
+    let held = |delivery: &Delivery| Settlement {
+        held_as: Some(delivery.token),
+        ..Settlement::bare(delivery.id)
+    };
+    assert_eq!(
+        second
+            .settle(&mail(), GROUP, vec![held(&old)])
+            .await
+            .unwrap(),
+        [old.id]
+    );
+    assert_eq!(
+        second
+            .settle(&mail(), GROUP, vec![held(&new)])
+            .await
+            .unwrap(),
+        []
+    );
     assert_eq!(second.depth(&mail(), GROUP).await.unwrap().waiting, 0);
     second.close().await;
 }
 
-/// A group whose places the brokers have forgotten does not run again what it may have claimed, and says so; what it cannot have
-/// claimed it runs.
+/// A group whose places the brokers have forgotten does not run again what it may have claimed, and
+/// says so; what it cannot have claimed it runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_have_been_claimed_is_told_when_places_are_gone() {
     let client = fresh("forgotten", 1).await;
     publish(&client, P0, "t", &[3]).await;
     let queue = KafkaQueue::new(again(&client));
-    let ids: Vec<DeliveryId> = drain(&queue, 3).await.iter().map(|delivery| delivery.id).collect();
-    assert_eq!(queue.claim(&mail(), GROUP, claims(&ids[..2])).await.unwrap(), ids[..2]);
+    let ids: Vec<DeliveryId> = drain(&queue, 3)
+        .await
+        .iter()
+        .map(|delivery| delivery.id)
+        .collect();
+    assert_eq!(
+        queue
+            .claim(&mail(), GROUP, claims(&ids[..2]))
+            .await
+            .unwrap(),
+        ids[..2]
+    );
     queue.close().await;
     publish(&client, P0, "u", &[2]).await;
     let group = client.names().consumer_group(&mail(), GROUP);
@@ -248,13 +311,20 @@ async fn what_may_have_been_claimed_is_told_when_places_are_gone() {
     // Nobody has seen to it when the process dies that is the first to find it.
     for _ in 0..2 {
         let queue = KafkaQueue::new(again(&client));
-        let doubts: Vec<bool> = drain(&queue, 5).await.iter().map(|one| one.may_have_run).collect();
+        let doubts: Vec<bool> = drain(&queue, 5)
+            .await
+            .iter()
+            .map(|one| one.may_have_run)
+            .collect();
         assert_eq!(doubts, [true, true, false, false, false]);
         queue.close().await;
     }
     let queue = KafkaQueue::new(again(&client));
     let deliveries = drain(&queue, 5).await;
-    queue.settle(&mail(), GROUP, settled(&deliveries)).await.unwrap();
+    queue
+        .settle(&mail(), GROUP, settled(&deliveries))
+        .await
+        .unwrap();
     queue.close().await;
     // A group that has never claimed anything has nothing to doubt.
     forget_group(&client, &group).await.unwrap();
@@ -264,59 +334,101 @@ async fn what_may_have_been_claimed_is_told_when_places_are_gone() {
     other.close().await;
 }
 
-/// What the brokers have dropped is counted once, by whoever comes to read it; what was settled of it is not counted.
+/// What the brokers have dropped is counted once, by whoever comes to read it; what was settled of
+/// it is not counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_expired_unread_is_told_once() {
     let client = fresh("expired", 1).await;
     publish(&client, P0, "t", &[6]).await;
     let queue = KafkaQueue::new(again(&client));
     let deliveries = drain(&queue, 6).await;
-    queue.settle(&mail(), GROUP, settled(&deliveries[1..2])).await.unwrap();
+    queue
+        .settle(&mail(), GROUP, settled(&deliveries[1..2]))
+        .await
+        .unwrap();
     assert_eq!(queue.expired(&mail()), 0);
     queue.close().await;
-    drop_before(&client, &client.names().executions(&mail()), 0, 4).await.unwrap();
+    drop_before(&client, &client.names().executions(&mail()), 0, 4)
+        .await
+        .unwrap();
     for lost in [3, 0] {
         let queue = KafkaQueue::new(again(&client));
-        let left: Vec<TaskKey> = drain(&queue, 2).await.iter().map(|delivery| delivery.key).collect();
-        assert_eq!((left, queue.expired(&mail())), (vec![key("t-4"), key("t-5")], lost));
+        let left: Vec<TaskKey> = drain(&queue, 2)
+            .await
+            .iter()
+            .map(|delivery| delivery.key)
+            .collect();
+        assert_eq!(
+            (left, queue.expired(&mail())),
+            (vec![key("t-4"), key("t-5")], lost)
+        );
         queue.close().await;
     }
 }
 
-/// A member that is gone without a word: the next one tells what it had claimed, and not what lives.
+/// A member that is gone without a word: the next one tells what it had claimed, and not what
+/// lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_member_tells_what_a_dead_one_had_claimed() {
     let client = fresh("lost", 2).await;
     for partition in 0..2 {
-        publish(&client, PartitionId::own(partition), &format!("p{partition}"), &[1]).await;
+        publish(
+            &client,
+            PartitionId::own(partition),
+            &format!("p{partition}"),
+            &[1],
+        )
+        .await;
     }
     let first = Arc::new(KafkaQueue::new(again(&client)));
     let deliveries = drain(&first, 2).await;
     let claim = |delivery: &Delivery| Claim {
         id: delivery.id,
         last_word: Some(LastWord {
-            commands: vec![(delivery.id.partition, Bytes::from(format!("lost {}", delivery.id.partition)))],
+            commands: vec![(
+                delivery.id.partition,
+                Bytes::from(format!("lost {}", delivery.id.partition)),
+            )],
             outcome: None,
         }),
     };
-    let claimed = first.claim(&mail(), GROUP, deliveries.iter().map(claim).collect()).await.unwrap();
+    let claimed = first
+        .claim(&mail(), GROUP, deliveries.iter().map(claim).collect())
+        .await
+        .unwrap();
     assert_eq!(claimed.len(), 2);
     // The second lives beside the first, with one of its partitions: the runs go on.
     let second = Arc::new(KafkaQueue::new(again(&client)));
     let waiting = Arc::clone(&second);
     let poll = tokio::spawn(async move { waiting.poll(&mail(), GROUP, 1).await });
     for partition in 0..2 {
-        publish(&client, PartitionId::own(partition), &format!("q{partition}"), &[1]).await;
+        publish(
+            &client,
+            PartitionId::own(partition),
+            &format!("q{partition}"),
+            &[1],
+        )
+        .await;
     }
     assert_eq!(poll.await.unwrap().unwrap().len(), 1, "it has a partition");
     let told = |log: Arc<KafkaLog>, partition: u32| async move {
-        let records = log.read(PartitionId::own(partition), LogOffset::START, 1_000).await.unwrap().records;
-        records.into_iter().map(|record| record.payload).collect::<Vec<_>>()
+        let records = log
+            .read(PartitionId::own(partition), LogOffset::START, 1_000)
+            .await
+            .unwrap()
+            .records;
+        records
+            .into_iter()
+            .map(|record| record.payload)
+            .collect::<Vec<_>>()
     };
     let owner = KafkaSink::new(Arc::clone(&client));
     let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
     for partition in 0..2 {
-        owner.open(PartitionId::own(partition), Epoch(2)).await.unwrap();
+        owner
+            .open(PartitionId::own(partition), Epoch(2))
+            .await
+            .unwrap();
         assert!(told(Arc::clone(&log), partition).await.is_empty());
     }
     first.close().await;
@@ -347,22 +459,44 @@ async fn an_execution_that_does_not_end_holds_up_no_other() {
         if stuck.is_none() {
             stuck = Some(deliveries.remove(0));
         }
-        queue.settle(&mail(), GROUP, settled(&deliveries)).await.unwrap();
+        queue
+            .settle(&mail(), GROUP, settled(&deliveries))
+            .await
+            .unwrap();
     }
     let stuck = stuck.unwrap();
     assert_eq!(stuck.key, key("t-0"));
     let depth = queue.depth(&mail(), GROUP).await.unwrap();
-    assert_eq!((depth.waiting, depth.in_progress, depth.settled), (1, 1, 3_000));
+    assert_eq!(
+        (depth.waiting, depth.in_progress, depth.settled),
+        (1, 1, 3_000)
+    );
     queue.close().await;
     let queue = KafkaQueue::new(again(&client));
     let again = drain(&queue, 1).await.remove(0);
     assert!(again.token > stuck.token);
-    assert_eq!(Delivery { token: stuck.token, ..again }, stuck);
-    queue.settle(&mail(), GROUP, settled(&[stuck])).await.unwrap();
+    assert_eq!(
+        Delivery {
+            token: stuck.token,
+            ..again
+        },
+        stuck
+    );
+    queue
+        .settle(&mail(), GROUP, settled(&[stuck]))
+        .await
+        .unwrap();
     let depth = queue.depth(&mail(), GROUP).await.unwrap();
-    assert_eq!((depth.waiting, depth.in_progress, depth.settled), (0, 0, 3_001));
+    assert_eq!(
+        (depth.waiting, depth.in_progress, depth.settled),
+        (0, 0, 3_001)
+    );
     publish(&client, P0, "u", &[1]).await;
-    assert_eq!(drain(&queue, 1).await[0].key, key("u-0"), "nothing else comes again");
+    assert_eq!(
+        drain(&queue, 1).await[0].key,
+        key("u-0"),
+        "nothing else comes again"
+    );
     queue.close().await;
 }
 
@@ -377,10 +511,16 @@ async fn a_long_backlog_is_told_by_its_offsets() {
     let mut left = 3_001;
     while left > 0 {
         let deliveries = queue.poll(&mail(), GROUP, 1_000).await.unwrap();
-        queue.settle(&mail(), GROUP, settled(&deliveries)).await.unwrap();
+        queue
+            .settle(&mail(), GROUP, settled(&deliveries))
+            .await
+            .unwrap();
         left -= deliveries.len();
         let waiting = queue.depth(&mail(), GROUP).await.unwrap().waiting;
-        assert!(waiting >= left as u64 && (left > 0 || waiting == 0), "{waiting} for {left}");
+        assert!(
+            waiting >= left as u64 && (left > 0 || waiting == 0),
+            "{waiting} for {left}"
+        );
     }
     queue.close().await;
 }
@@ -394,8 +534,11 @@ async fn a_record_of_somebody_else_is_delivered_and_can_be_settled() {
     let writing = Arc::clone(&client);
     tokio::task::spawn_blocking(move || {
         let producer = RawProducer::open(&writing, None).unwrap();
-        let outgoing =
-            RawOutgoing { partition: Some(0), value: Some(&b"no task"[..]), ..RawOutgoing::default() };
+        let outgoing = RawOutgoing {
+            partition: Some(0),
+            value: Some(&b"no task"[..]),
+            ..RawOutgoing::default()
+        };
         producer.send(&topic, outgoing).unwrap();
         producer.flush().unwrap();
     })
@@ -405,19 +548,29 @@ async fn a_record_of_somebody_else_is_delivered_and_can_be_settled() {
     let deliveries = drain(&queue, 2).await;
     assert_eq!(deliveries[1].encoded, "no task");
     assert!(minutehand_record::task::decode(&deliveries[1].encoded).is_err());
-    queue.settle(&mail(), GROUP, settled(&deliveries)).await.unwrap();
+    queue
+        .settle(&mail(), GROUP, settled(&deliveries))
+        .await
+        .unwrap();
     assert_eq!(queue.depth(&mail(), GROUP).await.unwrap().waiting, 0);
     queue.close().await;
 }
 
-/// The end of a run that was claimed before: its completion and its letter are kept without a place.
+/// The end of a run that was claimed before: its completion and its letter are kept without a
+/// place.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_are_kept() {
     let client = fresh("reports", 3).await;
     publish(&client, P0, "t", &[1]).await;
     let queue = KafkaQueue::new(again(&client));
     let delivery = drain(&queue, 1).await.remove(0);
-    assert_eq!(queue.claim(&mail(), GROUP, claims(&[delivery.id])).await.unwrap(), [delivery.id]);
+    assert_eq!(
+        queue
+            .claim(&mail(), GROUP, claims(&[delivery.id]))
+            .await
+            .unwrap(),
+        [delivery.id]
+    );
     let letter = letter("t-0");
     let report = Report {
         id: delivery.id,
@@ -425,20 +578,40 @@ async fn reports_are_kept() {
         dead_letter: Some(letter.clone()),
         outcome: None,
     };
-    queue.report(&mail(), GROUP, vec![report.clone()]).await.unwrap();
+    queue
+        .report(&mail(), GROUP, vec![report.clone()])
+        .await
+        .unwrap();
     // What follows reaches the log by way of the partition's owner.
     let owner = KafkaSink::new(Arc::clone(&client));
     owner.open(PartitionId::own(1), Epoch(1)).await.unwrap();
-    let nowhere = Report { commands: vec![(PartitionId::own(9), Bytes::new())], ..report };
-    assert_eq!(queue.report(&mail(), GROUP, vec![nowhere]).await.unwrap_err().class, ErrorClass::Fatal);
+    let nowhere = Report {
+        commands: vec![(PartitionId::own(9), Bytes::new())],
+        ..report
+    };
+    assert_eq!(
+        queue
+            .report(&mail(), GROUP, vec![nowhere])
+            .await
+            .unwrap_err()
+            .class,
+        ErrorClass::Fatal
+    );
     let history = KafkaHistory::new(again(&client));
     let log = KafkaLog::new(Arc::clone(&client));
     loop {
         let letters = history.dead_letters(&mail(), 0, 10).await.unwrap().letters;
-        let records = log.read(PartitionId::own(1), LogOffset::START, 1_000).await.unwrap().records;
+        let records = log
+            .read(PartitionId::own(1), LogOffset::START, 1_000)
+            .await
+            .unwrap()
+            .records;
         if !letters.is_empty() && !records.is_empty() {
             assert_eq!((letters.len(), &letters[0].1), (1, &letter));
-            assert_eq!((records.len(), &records[0].payload[..]), (1, &b"completion"[..]));
+            assert_eq!(
+                (records.len(), &records[0].payload[..]),
+                (1, &b"completion"[..])
+            );
             break;
         }
         tokio::task::yield_now().await;
@@ -446,8 +619,8 @@ async fn reports_are_kept() {
     queue.close().await;
 }
 
-/// Two groups that know nothing of each other retry one task at one millisecond, and the partition changes hands between: both
-/// retries reach the log, each at a time of its own.
+/// Two groups that know nothing of each other retry one task at one millisecond, and the partition
+/// changes hands between: both retries reach the log, each at a time of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_retries_at_one_millisecond_stay_two() {
     let client = fresh("retries", 1).await;
@@ -462,7 +635,17 @@ async fn two_retries_at_one_millisecond_stay_two() {
         let queue = KafkaQueue::new(again(&client));
         let id = queue.poll(&mail(), group, 1).await.unwrap()[0].id;
         let commands = vec![(P0, retry.clone())];
-        queue.settle(&mail(), group, vec![Settlement { commands, ..Settlement::bare(id) }]).await.unwrap();
+        queue
+            .settle(
+                &mail(),
+                group,
+                vec![Settlement {
+                    commands,
+                    ..Settlement::bare(id)
+                }],
+            )
+            .await
+            .unwrap();
         queue.close().await;
         // Here before the next owner begins.
         while dues.len() < owners.len() {
@@ -474,7 +657,13 @@ async fn two_retries_at_one_millisecond_stay_two() {
             dues = records.iter().map(|record| due(&record.payload)).collect();
         }
     }
-    assert_eq!(dues, [encoded("t-0").due.as_millis(), encoded("t-0").due.as_millis() + 1]);
+    assert_eq!(
+        dues,
+        [
+            encoded("t-0").due.as_millis(),
+            encoded("t-0").due.as_millis() + 1
+        ]
+    );
 }
 
 fn letter(id: &str) -> DeadLetter {
@@ -496,13 +685,19 @@ async fn a_replay_happens_once_over_all_processes() {
     let client = fresh("replays", 3).await;
     let queue = KafkaQueue::new(again(&client));
     let reports = (0..3).map(|index| Report {
-        id: DeliveryId { partition: P0, sequence: index },
+        id: DeliveryId {
+            partition: P0,
+            sequence: index,
+        },
         commands: Vec::new(),
         dead_letter: Some(letter(&format!("t-{index}"))),
         outcome: None,
     });
     publish(&client, P0, "t", &[1]).await;
-    queue.report(&mail(), GROUP, reports.collect()).await.unwrap();
+    queue
+        .report(&mail(), GROUP, reports.collect())
+        .await
+        .unwrap();
     let history = KafkaHistory::new(again(&client));
     let letters = loop {
         let page = history.dead_letters(&mail(), 0, 10).await.unwrap();
@@ -518,7 +713,10 @@ async fn a_replay_happens_once_over_all_processes() {
             tokio::spawn(async move {
                 let commands = vec![(P0, Bytes::from(vec![process]))];
                 loop {
-                    match history.remove_dead_letters(&mail(), numbers.clone(), commands.clone()).await {
+                    match history
+                        .remove_dead_letters(&mail(), numbers.clone(), commands.clone())
+                        .await
+                    {
                         Ok(removed) => return removed,
                         Err(error) => assert_eq!(error.class, ErrorClass::Retry, "{error}"),
                     }
@@ -550,7 +748,12 @@ async fn a_closed_queue_refuses() {
     let queue = Arc::new(KafkaQueue::new(client));
     let polling = Arc::clone(&queue);
     let poll = tokio::spawn(async move { polling.poll(&mail(), GROUP, 1).await });
-    tokio::time::timeout(Duration::from_secs(60), queue.close()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), queue.close())
+        .await
+        .unwrap();
     assert_eq!(poll.await.unwrap().unwrap_err().class, ErrorClass::Fatal);
-    assert_eq!(queue.poll(&mail(), GROUP, 1).await.unwrap_err().class, ErrorClass::Fatal);
+    assert_eq!(
+        queue.poll(&mail(), GROUP, 1).await.unwrap_err().class,
+        ErrorClass::Fatal
+    );
 }

@@ -1,5 +1,5 @@
-//! What a queue's topic does not take, on a real broker: that one execution becomes a dead letter or waits, and everything
-//! beside it goes on in the same tick.
+//! What a queue's topic does not take, on a real broker: that one execution becomes a dead letter
+//! or waits, and everything beside it goes on in the same tick.
 
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use minutehand_kafka::raw::{create_topic, delete_topic, set_topic};
 use minutehand_kafka::{
-    Client, KafkaConfig, KafkaHistory, KafkaLog, KafkaSink, SettingRule, TopicDefinition, TopicSetting,
+    Client, KafkaConfig, KafkaHistory, KafkaLog, KafkaSink, SettingRule, TopicDefinition,
+    TopicSetting,
 };
 use minutehand_model::{
-    Checkpoint, Command, Epoch, LogOffset, Namespace, Origin, OutcomeKind, PartitionId, Publication,
-    QueueName, ScheduleId, Task, TaskId, TaskKey, Tick, Timestamp,
+    Checkpoint, Command, Epoch, LogOffset, Namespace, Origin, OutcomeKind, PartitionId,
+    Publication, QueueName, ScheduleId, Task, TaskId, TaskKey, Tick, Timestamp,
 };
 use minutehand_ports::{CommandLog, Committed, ErrorClass, ExecutionSink, History};
 use support::{config, fresh};
@@ -27,7 +28,12 @@ fn queue(name: &str) -> QueueName {
 fn task(id: &str, to: &str, payload_bytes: usize) -> Task {
     Task {
         payload: vec![b'x'; payload_bytes].into(),
-        ..Task::new(Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap(), queue(to), AT)
+        ..Task::new(
+            Namespace::parse("default").unwrap(),
+            TaskId::parse(id).unwrap(),
+            queue(to),
+            AT,
+        )
     }
 }
 
@@ -45,10 +51,17 @@ impl Bench {
         let sink = KafkaSink::new(Arc::clone(&client));
         let log = KafkaLog::new(Arc::clone(&client));
         let history = KafkaHistory::new(Arc::clone(&client));
-        Bench { client, sink, log, history, epoch: Epoch(0) }
+        Bench {
+            client,
+            sink,
+            log,
+            history,
+            epoch: Epoch(0),
+        }
     }
 
-    /// Publishes in one tick, as an owner does: after a failure that may pass it opens anew and tries again.
+    /// Publishes in one tick, as an owner does: after a failure that may pass it opens anew and
+    /// tries again.
     async fn publish(&mut self, tasks: &[Task]) -> Committed {
         loop {
             self.epoch = Epoch(self.epoch.0 + 1);
@@ -60,7 +73,11 @@ impl Bench {
             });
             let tick = Tick {
                 partition: P0,
-                checkpoint: Checkpoint { epoch: self.epoch, tick: number, ..Checkpoint::START },
+                checkpoint: Checkpoint {
+                    epoch: self.epoch,
+                    tick: number,
+                    ..Checkpoint::START
+                },
                 published_at: AT,
                 publications: publications.collect(),
                 stops: Vec::new(),
@@ -82,8 +99,10 @@ impl Bench {
         while next < end {
             let batch = self.log.read(P0, next, 1 << 20).await.unwrap();
             next = batch.next;
-            let decoded =
-                batch.records.into_iter().map(|record| minutehand_record::command::decode(record.payload));
+            let decoded = batch
+                .records
+                .into_iter()
+                .map(|record| minutehand_record::command::decode(record.payload));
             commands.extend(decoded.map(Result::unwrap));
         }
         commands
@@ -91,20 +110,28 @@ impl Bench {
 
     async fn letters(&self, of: &str) -> Vec<String> {
         let page = self.history.dead_letters(&queue(of), 0, 100).await.unwrap();
-        page.letters.into_iter().map(|(_, letter)| letter.reason).collect()
+        page.letters
+            .into_iter()
+            .map(|(_, letter)| letter.reason)
+            .collect()
     }
 
-    /// Publishes until nothing is put off any more: as the engine does, which reads from the log what was.
+    /// Publishes until nothing is put off any more: as the engine does, which reads from the log
+    /// what was.
     async fn publish_all(&mut self, mut tasks: Vec<Task>) -> usize {
         let mut refused = 0;
         let mut known = self.commands().await.len();
         while !tasks.is_empty() {
             refused += self.publish(&tasks).await.refused;
             let commands = self.commands().await;
-            let put_off = commands[known..].iter().filter_map(|command| match command {
-                Command::Create(record) => Some(minutehand_record::task::decode(&record.encoded).unwrap()),
-                _ => None,
-            });
+            let put_off = commands[known..]
+                .iter()
+                .filter_map(|command| match command {
+                    Command::Create(record) => {
+                        Some(minutehand_record::task::decode(&record.encoded).unwrap())
+                    }
+                    _ => None,
+                });
             tasks = put_off.collect();
             known = commands.len();
         }
@@ -118,17 +145,34 @@ fn topic(name: String, partitions: u32, settings: &[(&'static str, &str)]) -> To
         value: (*value).to_owned(),
         rule: SettingRule::Free,
     };
-    TopicDefinition { name, partitions, settings: settings.iter().map(setting).collect() }
+    TopicDefinition {
+        name,
+        partitions,
+        settings: settings.iter().map(setting).collect(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_kafka_takes_for_one_are_two_queues() {
     let mut bench = Bench::on(fresh("collide", 2).await).await;
-    let names = ["mail.urgent", "mail_urgent", "a_b.c", "a.b_c", "a_b_c", "a.b.c"];
+    let names = [
+        "mail.urgent",
+        "mail_urgent",
+        "a_b.c",
+        "a.b_c",
+        "a_b_c",
+        "a.b.c",
+    ];
     let tasks = names.iter().map(|name| task("t", name, 3)).collect();
     assert_eq!(bench.publish_all(tasks).await, 0);
     for name in names {
-        assert!(bench.client.has_topic(&bench.client.names().executions(&queue(name))).await, "{name}");
+        assert!(
+            bench
+                .client
+                .has_topic(&bench.client.names().executions(&queue(name)))
+                .await,
+            "{name}"
+        );
     }
 }
 
@@ -136,9 +180,16 @@ async fn names_that_kafka_takes_for_one_are_two_queues() {
 async fn topics_that_cannot_be_used_refuse_their_own_executions_only() {
     let client = fresh("refuse", 4).await;
     let odd = client.names().executions(&queue("odd"));
-    create_topic(&client, &topic(odd.clone(), 3, &[])).await.unwrap();
+    create_topic(&client, &topic(odd.clone(), 3, &[]))
+        .await
+        .unwrap();
     let small = client.names().executions(&queue("small"));
-    create_topic(&client, &topic(small, 4, &[("max.message.bytes", "100000")])).await.unwrap();
+    create_topic(
+        &client,
+        &topic(small, 4, &[("max.message.bytes", "100000")]),
+    )
+    .await
+    .unwrap();
     let mut bench = Bench::on(client).await;
     let nightly = Task {
         origin: Some(Origin {
@@ -148,18 +199,36 @@ async fn topics_that_cannot_be_used_refuse_their_own_executions_only() {
         }),
         ..task("nightly@1", "odd", 3)
     };
-    let tasks = vec![task("good", "good", 3), nightly, task("t", "small", 3), task("good-2", "good", 3)];
+    let tasks = vec![
+        task("good", "good", 3),
+        nightly,
+        task("t", "small", 3),
+        task("good-2", "good", 3),
+    ];
     assert_eq!(bench.publish_all(tasks).await, 2);
     let odd_letters = bench.letters("odd").await;
     assert_eq!(odd_letters.len(), 1);
-    assert!(odd_letters[0].contains(&format!("{odd} has 3 partitions")), "{odd_letters:?}");
+    assert!(
+        odd_letters[0].contains(&format!("{odd} has 3 partitions")),
+        "{odd_letters:?}"
+    );
     let small_letters = bench.letters("small").await;
-    assert!(small_letters[0].contains("max.message.bytes=100000"), "{small_letters:?}");
-    let ended = bench.commands().await.into_iter().filter_map(|command| match command {
-        Command::Completed { key, kind, .. } => Some((key, kind)),
-        _ => None,
-    });
-    assert_eq!(ended.collect::<Vec<_>>(), [(TaskKey::of("default", "nightly@1"), OutcomeKind::Dead)]);
+    assert!(
+        small_letters[0].contains("max.message.bytes=100000"),
+        "{small_letters:?}"
+    );
+    let ended = bench
+        .commands()
+        .await
+        .into_iter()
+        .filter_map(|command| match command {
+            Command::Completed { key, kind, .. } => Some((key, kind)),
+            _ => None,
+        });
+    assert_eq!(
+        ended.collect::<Vec<_>>(),
+        [(TaskKey::of("default", "nightly@1"), OutcomeKind::Dead)]
+    );
     assert_eq!(bench.letters("good").await, [""; 0]);
 }
 
@@ -168,7 +237,9 @@ async fn a_topic_whose_limit_was_lowered_refuses_what_is_too_large() {
     let mut bench = Bench::on(fresh("lowered", 2).await).await;
     assert_eq!(bench.publish_all(vec![task("before", "mail", 3)]).await, 0);
     let mail = bench.client.names().executions(&queue("mail"));
-    set_topic(&bench.client, &mail, "max.message.bytes", "1000").await.unwrap();
+    set_topic(&bench.client, &mail, "max.message.bytes", "1000")
+        .await
+        .unwrap();
     let tasks = vec![task("large", "mail", 200_000), task("beside", "other", 3)];
     assert_eq!(bench.publish_all(tasks).await, 1);
     assert_eq!(bench.letters("mail").await.len(), 1);
@@ -180,33 +251,56 @@ async fn a_topic_deleted_under_a_running_process_is_made_anew() {
     assert_eq!(bench.publish_all(vec![task("before", "mail", 3)]).await, 0);
     let mail = bench.client.names().executions(&queue("mail"));
     delete_topic(&bench.client, &mail).await.unwrap();
-    assert_eq!(bench.publish_all(vec![task("after", "mail", 3), task("beside", "other", 3)]).await, 0);
+    assert_eq!(
+        bench
+            .publish_all(vec![task("after", "mail", 3), task("beside", "other", 3)])
+            .await,
+        0
+    );
     assert!(bench.client.has_topic(&mail).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_the_cap_on_topics_executions_are_rejected() {
-    let config = KafkaConfig { queue_topics_max: 1, ..config("cap", 2).await };
+    let config = KafkaConfig {
+        queue_topics_max: 1,
+        ..config("cap", 2).await
+    };
     let client = Client::new(config).unwrap();
     client.apply_topics().await.unwrap();
     let mut bench = Bench::on(client).await;
     assert_eq!(bench.publish_all(vec![task("first", "first", 3)]).await, 0);
-    assert_eq!(bench.publish_all(vec![task("second", "second", 3), task("more", "first", 3)]).await, 1);
+    assert_eq!(
+        bench
+            .publish_all(vec![task("second", "second", 3), task("more", "first", 3)])
+            .await,
+        1
+    );
 }
 
 /// Whatever waits for its topic waits in the log, and holds up nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_new_queues_at_once_lose_nothing_and_wait_in_the_log() {
-    let config = KafkaConfig { topic_wait_ms: 0, queue_partitions: 1, ..config("many", 1).await };
+    let config = KafkaConfig {
+        topic_wait_ms: 0,
+        queue_partitions: 1,
+        ..config("many", 1).await
+    };
     let client = Client::new(config).unwrap();
     client.apply_topics().await.unwrap();
     let mut bench = Bench::on(client).await;
     let known = task("known", "known", 3);
     assert_eq!(bench.publish_all(vec![known]).await, 0);
-    let mut tasks: Vec<Task> = (0..100).map(|n| task("t", &format!("new-{n}"), 3)).collect();
+    let mut tasks: Vec<Task> = (0..100)
+        .map(|n| task("t", &format!("new-{n}"), 3))
+        .collect();
     tasks.push(task("on-time", "known", 3));
     let first = bench.publish(&tasks).await;
-    assert_eq!((first.refused, first.postponed), (0, 100), "only the known queue is published to at once");
+    assert_eq!(
+        (first.refused, first.postponed),
+        (0, 100),
+        "only the known queue is published to at once"
+    );
     let before = bench.commands().await.len();
     let put_off: Vec<Task> = bench.commands().await[before - 100..]
         .iter()
@@ -215,10 +309,17 @@ async fn many_new_queues_at_once_lose_nothing_and_wait_in_the_log() {
             other => panic!("a creation, not {other:?}"),
         })
         .collect();
-    assert!(put_off.iter().all(|task| task.due > AT && task.first_due == AT));
+    assert!(
+        put_off
+            .iter()
+            .all(|task| task.due > AT && task.first_due == AT)
+    );
     assert_eq!(bench.publish_all(put_off).await, 0);
     for number in 0..100 {
-        let topic = bench.client.names().executions(&queue(&format!("new-{number}")));
+        let topic = bench
+            .client
+            .names()
+            .executions(&queue(&format!("new-{number}")));
         assert!(bench.client.has_topic(&topic).await);
     }
 }

@@ -9,7 +9,11 @@ use minutehand_testkit::{Certificates, Kafka, KafkaOptions, PASSWORD, USER};
 
 /// A broker of its own with TLS and SCRAM, and the folder its certificates lie in.
 fn secured(certificates: Certificates) -> Kafka {
-    Kafka::start(&KafkaOptions { secured: Some(certificates), ..KafkaOptions::default() }).unwrap()
+    Kafka::start(&KafkaOptions {
+        secured: Some(certificates),
+        ..KafkaOptions::default()
+    })
+    .unwrap()
 }
 
 fn config(kafka: &Kafka, authority: &Certificates, password: &str) -> KafkaConfig {
@@ -47,12 +51,24 @@ async fn tls_and_a_password_are_accepted_and_a_wrong_one_explained() {
     let client = asked(config(&kafka, &own, PASSWORD)).await.unwrap();
     assert!(client.has_topic("secured.commands").await);
 
-    let wrong = asked(config(&kafka, &own, "guessed")).await.err().expect("a wrong password is refused");
+    let wrong = asked(config(&kafka, &own, "guessed"))
+        .await
+        .err()
+        .expect("a wrong password is refused");
     assert_eq!(wrong.class, ErrorClass::Fatal, "{wrong}");
-    assert!(wrong.to_string().contains("check the user, the password"), "{wrong}");
-    assert!(!format!("{wrong:?}").contains("guessed"), "a password is never shown: {wrong:?}");
+    assert!(
+        wrong.to_string().contains("check the user, the password"),
+        "{wrong}"
+    );
+    assert!(
+        !format!("{wrong:?}").contains("guessed"),
+        "a password is never shown: {wrong:?}"
+    );
 
-    let untrusted = asked(config(&kafka, &stranger, PASSWORD)).await.err().expect("a stranger is refused");
+    let untrusted = asked(config(&kafka, &stranger, PASSWORD))
+        .await
+        .err()
+        .expect("a stranger is refused");
     assert_eq!(untrusted.class, ErrorClass::Fatal, "{untrusted}");
     assert!(untrusted.to_string().contains("check tls"), "{untrusted}");
 }
@@ -64,7 +80,10 @@ async fn an_expired_certificate_is_refused_and_located() {
         let expired = Certificates::create_expired(&folder.path().join("expired")).unwrap();
         (secured(expired.clone()), expired)
     });
-    let refused = asked(config(&kafka, &expired, PASSWORD)).await.err().expect("it has expired");
+    let refused = asked(config(&kafka, &expired, PASSWORD))
+        .await
+        .err()
+        .expect("it has expired");
     assert_eq!(refused.class, ErrorClass::Fatal, "{refused}");
     let said = refused.to_string();
     assert!(said.contains("the certificate and its dates"), "{said}");
@@ -79,6 +98,10 @@ async fn nobody_at_the_address_is_said_in_words() {
         ..KafkaConfig::default()
     };
     let refused = asked(config).await.err().expect("nobody listens there");
-    assert_eq!(refused.class, ErrorClass::Retry, "it may come back: {refused}");
+    assert_eq!(
+        refused.class,
+        ErrorClass::Retry,
+        "it may come back: {refused}"
+    );
     assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
 }

@@ -5,13 +5,20 @@ use minutehand_model::{OutcomeKind, Phase, Precision};
 use crate::bounds::{QUEUES_MAX, ROUTES_MAX};
 use crate::metric::{Kind, Label, Metric, Unit, Values};
 
-const PARTITION: Label = Label { name: "partition", values: Values::Bounded("the partition's number") };
+const PARTITION: Label = Label {
+    name: "partition",
+    values: Values::Bounded("the partition's number"),
+};
 const QUEUE: Label = Label {
     name: "queue",
-    values: Values::Bounded("the queue's name, or `other` beyond the first 200 (labels stay bounded)"),
+    values: Values::Bounded(
+        "the queue's name, or `other` beyond the first 200 (labels stay bounded)",
+    ),
 };
-const _: () =
-    assert!(QUEUES_MAX == 200 && ROUTES_MAX == 100, "the texts of QUEUE and ROUTE say these numbers");
+const _: () = assert!(
+    QUEUES_MAX == 200 && ROUTES_MAX == 100,
+    "the texts of QUEUE and ROUTE say these numbers"
+);
 const ROUTE: Label = Label {
     name: "route",
     values: Values::Bounded("the route as a template, or `other` beyond the first 100"),
@@ -29,26 +36,52 @@ const COMMAND: Label = Label {
         "completed",
     ]),
 };
-const PRECISION: Label = Label { name: "precision", values: Values::Words(Precision::WORDS) };
-const PHASE: Label = Label { name: "phase", values: Values::Words(Phase::WORDS) };
-const OUTCOME: Label = Label { name: "outcome", values: Values::Words(OUTCOMES) };
+const PRECISION: Label = Label {
+    name: "precision",
+    values: Values::Words(Precision::WORDS),
+};
+const PHASE: Label = Label {
+    name: "phase",
+    values: Values::Words(Phase::WORDS),
+};
+const OUTCOME: Label = Label {
+    name: "outcome",
+    values: Values::Words(OUTCOMES),
+};
 /// The outcomes of runs, and the word for those that the worker has given up itself.
 const OUTCOMES: &[&str] = &with::<{ OutcomeKind::WORDS.len() + 1 }>(OutcomeKind::WORDS, ABANDONED);
 /// The outcome of a run whose worker went down before it had an answer.
 pub(crate) const ABANDONED: &str = "abandoned";
-const RETURN: Label = Label { name: "why", values: Values::Words(&["expired", "released", "snoozed"]) };
-const RESULT: Label = Label { name: "result", values: Values::Words(&["fired", "skipped", "missed"]) };
+const RETURN: Label = Label {
+    name: "why",
+    values: Values::Words(&["expired", "released", "snoozed"]),
+};
+const RESULT: Label = Label {
+    name: "result",
+    values: Values::Words(&["fired", "skipped", "missed"]),
+};
 const METHOD: Label = Label {
     name: "method",
     values: Values::Words(&["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
 };
-const STATUS: Label = Label { name: "status", values: Values::Words(&["1xx", "2xx", "3xx", "4xx", "5xx"]) };
-const VERSION: Label = Label { name: "version", values: Values::Bounded("the version of the program") };
-const TZDB: Label =
-    Label { name: "tzdb", values: Values::Bounded("the release of the time zone database compiled in") };
+const STATUS: Label = Label {
+    name: "status",
+    values: Values::Words(&["1xx", "2xx", "3xx", "4xx", "5xx"]),
+};
+const VERSION: Label = Label {
+    name: "version",
+    values: Values::Bounded("the version of the program"),
+};
+const TZDB: Label = Label {
+    name: "tzdb",
+    values: Values::Bounded("the release of the time zone database compiled in"),
+};
 
 /// Words, and one more behind them.
-const fn with<const COUNT: usize>(words: &[&'static str], last: &'static str) -> [&'static str; COUNT] {
+const fn with<const COUNT: usize>(
+    words: &[&'static str],
+    last: &'static str,
+) -> [&'static str; COUNT] {
     let mut all = [last; COUNT];
     let mut index = 0;
     while index < words.len() {
@@ -88,13 +121,15 @@ metrics! {
     /// Appends to a command log that failed.
     LOG_APPEND_FAILURES = Counter "minutehand_log_append_failures_total" Count [];
 
-    /// Records of the command log that lie behind the first open transaction: nobody can read them yet. Seconds of it are usual
-    /// while a tick is committed; minutes mean a transaction that nobody ends.
+    /// Records of the command log that lie behind the first open transaction: nobody can read them
+    /// yet. Seconds of it are usual while a tick is committed; minutes mean a transaction that
+    /// nobody ends.
     LOG_UNDECIDED = Gauge "minutehand_log_undecided_records" Count [PARTITION];
-    /// R - the start of the log: records that the log keeps and nobody needs any more. Below zero a new owner cannot go on.
+    /// R - the start of the log: records that the log keeps and nobody needs any more. Below zero a
+    /// new owner cannot go on.
     LOG_REPLAY_MARGIN = Gauge "minutehand_log_replay_margin_records" Count [PARTITION];
-    /// The age of the record at R, as a share of the time that the log keeps records. At 1 the log forgets what a new owner
-    /// needs.
+    /// The age of the record at R, as a share of the time that the log keeps records. At 1 the log
+    /// forgets what a new owner needs.
     LOG_REPLAY_RETENTION = Gauge "minutehand_log_replay_retention_ratio" Ratio [PARTITION];
 
     /// Ticks that were committed.
@@ -113,7 +148,8 @@ metrics! {
     REPLAY_DISTANCE = Gauge "minutehand_partition_replay_distance_records" Count [PARTITION];
     /// How far F lies behind the clock: the age of the oldest due time that may still be owed.
     FRONTIER_LAG = Gauge "minutehand_partition_frontier_lag_seconds" Seconds [PARTITION];
-    /// How far the clock lies behind F because it was set back: until then nothing that recurs runs.
+    /// How far the clock lies behind F because it was set back: until then nothing that recurs
+    /// runs.
     CLOCK_BEHIND = Gauge "minutehand_partition_clock_behind_seconds" Seconds [PARTITION];
     /// Tasks held in memory because they are due soon.
     NEAR_TASKS = Gauge "minutehand_partition_near_tasks" Count [PARTITION];
@@ -121,7 +157,8 @@ metrics! {
     NEAR_BYTES = Gauge "minutehand_partition_near_bytes" Bytes [PARTITION];
     /// Entries that wait to be written to the timetable.
     PENDING_ENTRIES = Gauge "minutehand_partition_pending_entries" Count [PARTITION];
-    /// Tasks in memory that were missed and are caught up with. More may wait in the timetable for their turn.
+    /// Tasks in memory that were missed and are caught up with. More may wait in the timetable for
+    /// their turn.
     BACKLOG_TASKS = Gauge "minutehand_backlog_tasks" Count [PARTITION];
     /// How late the oldest task is that is caught up with; 0 when none is.
     BACKLOG_OLDEST = Gauge "minutehand_backlog_oldest_seconds" Seconds [PARTITION];
@@ -131,27 +168,32 @@ metrics! {
     PHASE_IS = Gauge "minutehand_partition_phase" Truth [PARTITION, PHASE];
     /// Owners that a panic ended; the partition is tried again after a pause, the others go on.
     OWNER_PANICS = Counter "minutehand_partition_panics_total" Count [PARTITION];
-    /// 1 while a partition stays stopped on this node because its owner panicked again and again; it is not tried again by itself.
+    /// 1 while a partition stays stopped on this node because its owner panicked again and again;
+    /// it is not tried again by itself.
     QUARANTINED = Gauge "minutehand_partition_quarantined" Truth [PARTITION];
-    /// Executions that could not be published (too large, or their queue's topic cannot be made or used) and became dead letters.
+    /// Executions that could not be published (too large, or their queue's topic cannot be made or
+    /// used) and became dead letters.
     REFUSED = Counter "minutehand_partition_publications_refused_total" Count [PARTITION];
     /// Executions that were put off because their queue's topic was not there yet.
     POSTPONED = Counter "minutehand_partition_publications_postponed_total" Count [PARTITION];
-    /// Stored records that could not be understood and were set aside; the partition went on without them.
+    /// Stored records that could not be understood and were set aside; the partition went on
+    /// without them.
     SET_ASIDE = Counter "minutehand_partition_set_aside_total" Count [PARTITION];
 
-    /// Stored rows, or stretches of them, that the embedded store met damaged and passed over since it was opened; `GET /v1/damage` lists them.
+    /// Stored rows, or stretches of them, that the embedded store met damaged and passed over since
+    /// it was opened; `GET /v1/damage` lists them.
     STORE_DAMAGE = Counter "minutehand_store_damage_total" Count [];
 
-    /// Occurrences of schedules: fired, skipped by the overlap policy, or missed under the misfire policy.
+    /// Occurrences of schedules: fired, skipped by the overlap policy, or missed under the misfire
+    /// policy.
     OCCURRENCES = Counter "minutehand_schedule_occurrences_total" Count [RESULT];
 
     /// Executions that are published and not settled, those in progress included.
     QUEUE_DEPTH = Gauge "minutehand_queue_depth" Count [QUEUE];
     /// Dead letters that are kept.
     DEAD_LETTERS = Gauge "minutehand_queue_dead_letters" Count [QUEUE];
-    /// Executions that the brokers had dropped (`kafka.retention_ms`) before a worker read them: at most so many, ends of transactions
-    /// are counted as well.
+    /// Executions that the brokers had dropped (`kafka.retention_ms`) before a worker read them: at
+    /// most so many, ends of transactions are counted as well.
     EXPIRED = Counter "minutehand_queue_expired_total" Count [QUEUE];
     /// Start lateness: time from an execution's due time until its handler started.
     START_LATENESS = Histogram "minutehand_start_lateness_seconds" Seconds [QUEUE];
@@ -168,7 +210,8 @@ metrics! {
     LEASED_BYTES = Gauge "minutehand_leased_bytes" Bytes [];
     /// Calls that wait for something to lease.
     LEASE_WAITERS = Gauge "minutehand_lease_waiters" Count [];
-    /// Leases that ended without an end of the run: not answered in time, given back, or put off by their holder.
+    /// Leases that ended without an end of the run: not answered in time, given back, or put off by
+    /// their holder.
     LEASES_RETURNED = Counter "minutehand_leases_returned_total" Count [QUEUE, RETURN];
     /// Answers that were refused because there was no such lease, or none any more.
     LEASE_ANSWERS_LOST = Counter "minutehand_lease_answers_lost_total" Count [QUEUE];

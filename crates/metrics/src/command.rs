@@ -7,8 +7,8 @@ use crate::catalogue::{
 };
 use crate::label::ByWord;
 
-/// Commands that are accepted, refused and appended. Words of kinds: `create`, `cancel`, `move`, `replace`,
-/// `revise`, `trigger`, `backfill`, `completed`.
+/// Commands that are accepted, refused and appended. Words of kinds: `create`, `cancel`, `move`,
+/// `replace`, `revise`, `trigger`, `backfill`, `completed`.
 #[derive(Clone, Debug)]
 pub struct CommandMetrics {
     accepted: ByWord<Counter>,
@@ -23,7 +23,9 @@ impl CommandMetrics {
     #[must_use]
     pub fn new() -> CommandMetrics {
         CommandMetrics {
-            accepted: ByWord::of(&COMMANDS_ACCEPTED, |kind| COMMANDS_ACCEPTED.counter(&[kind])),
+            accepted: ByWord::of(&COMMANDS_ACCEPTED, |kind| {
+                COMMANDS_ACCEPTED.counter(&[kind])
+            }),
             refused: ByWord::of(&COMMANDS_REFUSED, |kind| COMMANDS_REFUSED.counter(&[kind])),
             append: LOG_APPEND.histogram(&[]),
             records_appended: LOG_RECORDS_APPENDED.counter(&[]),

@@ -19,8 +19,18 @@ pub fn render_markdown() -> String {
         bounds.join(", ")
     );
     for metric in catalogue() {
-        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{}`", label.name)).collect();
-        let Metric { name, kind, unit, help, .. } = metric;
+        let labels: Vec<String> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{}`", label.name))
+            .collect();
+        let Metric {
+            name,
+            kind,
+            unit,
+            help,
+            ..
+        } = metric;
         let _ = writeln!(
             text,
             "| `{name}` | {} | {} | {} | {help} |",
@@ -37,9 +47,11 @@ pub fn render_markdown() -> String {
         }
         seen.push(label.name);
         let values = match label.values {
-            Values::Words(words) => {
-                words.iter().map(|word| format!("`{word}`")).collect::<Vec<String>>().join(", ")
-            }
+            Values::Words(words) => words
+                .iter()
+                .map(|word| format!("`{word}`"))
+                .collect::<Vec<String>>()
+                .join(", "),
             Values::Bounded(sentence) => sentence.to_owned(),
         };
         let _ = writeln!(text, "| `{}` | {values} |", label.name);

@@ -27,13 +27,16 @@ impl HttpMetrics {
     /// No route yet.
     #[must_use]
     pub fn new() -> HttpMetrics {
-        HttpMetrics { routes: Names::new(ROUTES_MAX), known: RwLock::new(BTreeMap::new()) }
+        HttpMetrics {
+            routes: Names::new(ROUTES_MAX),
+            known: RwLock::new(BTreeMap::new()),
+        }
     }
 
     /// A request was answered.
     ///
-    /// `route` is the template that matched (`/v1/namespaces/{namespace}/tasks/{id}`), never the path: a path holds
-    /// ids. Give an empty text when none matched.
+    /// `route` is the template that matched (`/v1/namespaces/{namespace}/tasks/{id}`), never the
+    /// path: a path holds ids. Give an empty text when none matched.
     pub fn answered(&self, route: &str, method: &str, status: u16, seconds: f64) {
         let handle = self.route(route, known_method(method));
         let class = match status {
@@ -49,13 +52,24 @@ impl HttpMetrics {
     }
 
     fn route(&self, route: &str, method: &'static str) -> Arc<RouteMetrics> {
-        let route = if route.is_empty() { OTHER } else { self.routes.label(route) };
+        let route = if route.is_empty() {
+            OTHER
+        } else {
+            self.routes.label(route)
+        };
         let key = (route.to_owned(), method);
-        if let Some(handle) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(handle) = self
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
             return Arc::clone(handle);
         }
         let handle = Arc::new(RouteMetrics {
-            requests: ByWord::of(&HTTP_REQUESTS, |class| HTTP_REQUESTS.counter(&[route, method, class])),
+            requests: ByWord::of(&HTTP_REQUESTS, |class| {
+                HTTP_REQUESTS.counter(&[route, method, class])
+            }),
             seconds: HTTP_REQUEST.histogram(&[route, method]),
         });
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -71,9 +85,17 @@ impl Default for HttpMetrics {
 
 /// The method's word from the catalogue, or `other`: a client may send any word as a method.
 fn known_method(method: &str) -> &'static str {
-    let words = HTTP_REQUESTS.labels.iter().find_map(|label| match label.values {
-        Values::Words(words) if label.name == "method" => Some(words),
-        _ => None,
-    });
-    words.unwrap_or_default().iter().copied().find(|known| *known == method).unwrap_or(OTHER)
+    let words = HTTP_REQUESTS
+        .labels
+        .iter()
+        .find_map(|label| match label.values {
+            Values::Words(words) if label.name == "method" => Some(words),
+            _ => None,
+        });
+    words
+        .unwrap_or_default()
+        .iter()
+        .copied()
+        .find(|known| *known == method)
+        .unwrap_or(OTHER)
 }

@@ -20,13 +20,19 @@ impl<H> ByWord<H> {
     /// Makes the handles for the words of a metric's last label.
     pub(crate) fn of(metric: &Metric, mut handle: impl FnMut(&str) -> H) -> ByWord<H> {
         let words = words_of(metric);
-        ByWord { words, handles: words.iter().map(|word| handle(word)).collect(), other: handle(OTHER) }
+        ByWord {
+            words,
+            handles: words.iter().map(|word| handle(word)).collect(),
+            other: handle(OTHER),
+        }
     }
 
     /// The handle of a word.
     pub(crate) fn get(&self, word: &str) -> &H {
         let index = self.words.iter().position(|known| *known == word);
-        index.and_then(|index| self.handles.get(index)).unwrap_or(&self.other)
+        index
+            .and_then(|index| self.handles.get(index))
+            .unwrap_or(&self.other)
     }
 
     /// Every word with its handle, without `other`.
@@ -51,7 +57,10 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new(names_max: usize) -> Names {
-        Names { names_max, known: Mutex::new(BTreeSet::new()) }
+        Names {
+            names_max,
+            known: Mutex::new(BTreeSet::new()),
+        }
     }
 
     /// The label of a name: itself, or `other`.

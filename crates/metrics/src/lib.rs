@@ -1,17 +1,18 @@
 //! The catalogue of metrics: every name, kind, unit and label, and a typed handle for each.
 //!
-//! A metric exists here or not at all. [`catalogue`] lists them; `docs/METRICS.md` is rendered from it, and the
-//! dashboard and the alert rules are held against it by a test. Other crates record through handles whose methods
-//! are verbs: [`CommandMetrics`], [`PartitionMetrics`], [`ScheduleMetrics`], [`QueueMetrics`],
-//! [`ExpiredExecutions`], [`LogMetrics`], [`SinkMetrics`], [`HttpMetrics`]. A
-//! handle looks its series up once, when it is made, so make it after the recorder was installed and keep it: using
-//! a kept one costs a few nanoseconds.
+//! A metric exists here or not at all. [`catalogue`] lists them; `docs/METRICS.md` is rendered from
+//! it, and the dashboard and the alert rules are held against it by a test. Other crates record
+//! through handles whose methods are verbs: [`CommandMetrics`], [`PartitionMetrics`],
+//! [`ScheduleMetrics`], [`QueueMetrics`], [`ExpiredExecutions`], [`LogMetrics`], [`SinkMetrics`],
+//! [`HttpMetrics`]. A handle looks its series up once, when it is made, so make it after the
+//! recorder was installed and keep it: using a kept one costs a few nanoseconds.
 //!
-//! Labels are bounded: partitions are counted, words come from the lists in the catalogue, queue names and routes
-//! beyond [`QUEUES_MAX`] and [`ROUTES_MAX`] are counted as `other`, and no id is ever a label.
+//! Labels are bounded: partitions are counted, words come from the lists in the catalogue, queue
+//! names and routes beyond [`QUEUES_MAX`] and [`ROUTES_MAX`] are counted as `other`, and no id is
+//! ever a label.
 //!
-//! This crate installs no recorder. Whoever does gives it [`HISTOGRAM_BUCKETS`] for all histograms and calls
-//! [`describe`] once.
+//! This crate installs no recorder. Whoever does gives it [`HISTOGRAM_BUCKETS`] for all histograms
+//! and calls [`describe`] once.
 
 mod bounds;
 mod catalogue;

@@ -30,7 +30,8 @@ impl LogMetrics {
         self.undecided.set(records as f64);
     }
 
-    /// R lies so many records above the start of the log, and its record has used so much of the time that the log keeps it.
+    /// R lies so many records above the start of the log, and its record has used so much of the
+    /// time that the log keeps it.
     pub fn replay(&self, margin_records: f64, share_of_retention: f64) {
         self.replay_margin.set(margin_records);
         self.replay_retention.set(share_of_retention);

@@ -4,11 +4,12 @@ use metrics::{Counter, Gauge, Histogram};
 
 /// Upper bounds of the buckets of every histogram, in seconds: half a millisecond to an hour.
 ///
-/// One list for all, set globally: an exporter makes a summary of a histogram for which it finds no buckets. The
-/// bounds of the precision classes (0.1, 1 and 10 s) are among them, so a share within its class is exact.
+/// One list for all, set globally: an exporter makes a summary of a histogram for which it finds no
+/// buckets. The bounds of the precision classes (0.1, 1 and 10 s) are among them, so a share within
+/// its class is exact.
 pub const HISTOGRAM_BUCKETS: [f64; 20] = [
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-    300.0, 900.0, 1_800.0, 3_600.0,
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0, 300.0, 900.0, 1_800.0, 3_600.0,
 ];
 
 /// How a metric behaves.

@@ -4,9 +4,9 @@ use metrics::{Counter, Gauge, Histogram};
 use minutehand_model::{Phase, Precision};
 
 use crate::catalogue::{
-    APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, CLOCK_BEHIND, FRONTIER_LAG, LOG_END, MEMORY_BYTES, NEAR_BYTES,
-    NEAR_TASKS, OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS, PUBLISH_LATENESS, QUARANTINED,
-    REPLAY_DISTANCE, SET_ASIDE, TICK, TICKS,
+    APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, CLOCK_BEHIND, FRONTIER_LAG, LOG_END, MEMORY_BYTES,
+    NEAR_BYTES, NEAR_TASKS, OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS,
+    PUBLISH_LATENESS, QUARANTINED, REPLAY_DISTANCE, SET_ASIDE, TICK, TICKS,
 };
 use crate::label::ByWord;
 
@@ -21,7 +21,8 @@ pub struct PartitionStanding {
     pub replay_distance: u64,
     /// How far F lies behind the clock, in seconds; at least 0.
     pub frontier_lag_seconds: f64,
-    /// How far the clock lies behind F, in seconds; at least 0. More than 0 after a clock was set back.
+    /// How far the clock lies behind F, in seconds; at least 0. More than 0 after a clock was set
+    /// back.
     pub clock_behind_seconds: f64,
     /// Tasks in memory because they are due soon.
     pub near_tasks: u64,
@@ -99,9 +100,12 @@ impl PartitionMetrics {
         self.tick.record(seconds);
     }
 
-    /// So many executions of a precision were published so many seconds after their due time. Executions of one tick with one due time are best given together.
+    /// So many executions of a precision were published so many seconds after their due time.
+    /// Executions of one tick with one due time are best given together.
     pub fn published(&self, precision: Precision, lateness_seconds: f64, count: usize) {
-        self.publish_lateness.get(precision.as_str()).record_many(lateness_seconds, count);
+        self.publish_lateness
+            .get(precision.as_str())
+            .record_many(lateness_seconds, count);
     }
 
     /// Stored records were set aside because they could not be understood.
@@ -124,8 +128,10 @@ impl PartitionMetrics {
         self.applied.set(standing.applied as f64);
         self.log_end.set(standing.log_end as f64);
         self.replay_distance.set(standing.replay_distance as f64);
-        self.frontier_lag.set(standing.frontier_lag_seconds.max(0.0));
-        self.clock_behind.set(standing.clock_behind_seconds.max(0.0));
+        self.frontier_lag
+            .set(standing.frontier_lag_seconds.max(0.0));
+        self.clock_behind
+            .set(standing.clock_behind_seconds.max(0.0));
         self.near_tasks.set(standing.near_tasks as f64);
         self.near_bytes.set(standing.near_bytes as f64);
         self.pending_entries.set(standing.pending_entries as f64);
@@ -141,7 +147,8 @@ impl PartitionMetrics {
         }
     }
 
-    /// This node does not own the partition any more: its gauges fall to zero, so that sums over nodes are right.
+    /// This node does not own the partition any more: its gauges fall to zero, so that sums over
+    /// nodes are right.
     pub fn given_up(&self) {
         self.stands(&PartitionStanding::default());
         self.entered(Phase::Stopped);

@@ -34,10 +34,14 @@ impl Queues {
     /// No queue yet.
     #[must_use]
     pub fn new() -> Queues {
-        Queues { names: Names::new(QUEUES_MAX), known: Mutex::new(BTreeMap::new()) }
+        Queues {
+            names: Names::new(QUEUES_MAX),
+            known: Mutex::new(BTreeMap::new()),
+        }
     }
 
-    /// The handle of a queue, made at the first call; keep it where executions are handled one by one.
+    /// The handle of a queue, made at the first call; keep it where executions are handled one by
+    /// one.
     #[must_use]
     pub fn queue(&self, name: &str) -> Arc<QueueMetrics> {
         let label = self.names.label(name);
@@ -58,9 +62,12 @@ impl Queues {
             sum.depth += standing.depth;
             sum.dead_letters += standing.dead_letters;
         }
-        sums.iter().for_each(|(label, sum)| self.queue(label).stands(*sum));
+        sums.iter()
+            .for_each(|(label, sum)| self.queue(label).stands(*sum));
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = known.iter().filter(|(label, _)| !sums.contains_key(label.as_str()));
+        let gone = known
+            .iter()
+            .filter(|(label, _)| !sums.contains_key(label.as_str()));
         gone.for_each(|(_, handle)| handle.stands(QueueStanding::default()));
     }
 }
@@ -94,7 +101,9 @@ impl QueueMetrics {
             run: RUN.histogram(&only),
             runs: ByWord::of(&RUNS, |outcome| RUNS.counter(&[label, outcome])),
             in_progress: RUNS_IN_PROGRESS.gauge(&only),
-            returned: ByWord::of(&LEASES_RETURNED, |why| LEASES_RETURNED.counter(&[label, why])),
+            returned: ByWord::of(&LEASES_RETURNED, |why| {
+                LEASES_RETURNED.counter(&[label, why])
+            }),
             answers_lost: LEASE_ANSWERS_LOST.counter(&only),
         }
     }

@@ -15,7 +15,9 @@ impl ScheduleMetrics {
     /// Looks the series up.
     #[must_use]
     pub fn new() -> ScheduleMetrics {
-        ScheduleMetrics { occurrences: ByWord::of(&OCCURRENCES, |result| OCCURRENCES.counter(&[result])) }
+        ScheduleMetrics {
+            occurrences: ByWord::of(&OCCURRENCES, |result| OCCURRENCES.counter(&[result])),
+        }
     }
 
     /// So many were started.

@@ -17,7 +17,10 @@ impl SinkMetrics {
     pub fn new(partition: u32) -> SinkMetrics {
         let number = partition.to_string();
         let only = [number.as_str()];
-        SinkMetrics { refused: REFUSED.counter(&only), postponed: POSTPONED.counter(&only) }
+        SinkMetrics {
+            refused: REFUSED.counter(&only),
+            postponed: POSTPONED.counter(&only),
+        }
     }
 
     /// Executions could not be published, or were put off.

@@ -14,7 +14,9 @@ impl StoreMetrics {
     /// Looks the series up.
     #[must_use]
     pub fn new() -> StoreMetrics {
-        StoreMetrics { damage: STORE_DAMAGE.counter(&[]) }
+        StoreMetrics {
+            damage: STORE_DAMAGE.counter(&[]),
+        }
     }
 
     /// Something stored was damaged, and passed over.

@@ -1,4 +1,5 @@
-//! Dashboards and alerts name only series and labels that exist, and every alert is tested and explained.
+//! Dashboards and alerts name only series and labels that exist, and every alert is tested and
+//! explained.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,9 @@ const OF_OTHERS: &[(&str, &[&str])] = &[
 ];
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../")
+        .join(name)
 }
 
 fn read(path: &Path) -> String {
@@ -34,7 +37,15 @@ fn files(name: &str, ending: &str) -> Vec<(String, String)> {
     let paths = entries.map(|entry| entry.expect("an entry").path());
     let wanted = paths.filter(|path| path.extension().is_some_and(|found| found == ending));
     let mut files: Vec<_> = wanted
-        .map(|path| (path.file_name().expect("a name").to_string_lossy().into_owned(), read(&path)))
+        .map(|path| {
+            (
+                path.file_name()
+                    .expect("a name")
+                    .to_string_lossy()
+                    .into_owned(),
+                read(&path),
+            )
+        })
         .collect();
     files.sort();
     files
@@ -48,33 +59,53 @@ struct Alert {
 
 impl Alert {
     fn field(&self, key: &str) -> String {
-        let line = self.lines.iter().find_map(|line| line.trim().strip_prefix(key));
-        line.unwrap_or_else(|| panic!("{} has no {key}", self.name)).trim().to_owned()
+        let line = self
+            .lines
+            .iter()
+            .find_map(|line| line.trim().strip_prefix(key));
+        line.unwrap_or_else(|| panic!("{} has no {key}", self.name))
+            .trim()
+            .to_owned()
     }
 }
 
 fn alerts() -> Vec<Alert> {
-    let texts: Vec<String> = files("dashboards/rules", "yml").into_iter().map(|(_, text)| text).collect();
-    let rules = texts.iter().flat_map(|text| text.split("- alert: ").skip(1));
+    let texts: Vec<String> = files("dashboards/rules", "yml")
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    let rules = texts
+        .iter()
+        .flat_map(|text| text.split("- alert: ").skip(1));
     rules
         .map(|rule| Alert {
             name: rule.lines().next().expect("a name").to_owned(),
             // The next group begins at the margin of groups.
-            lines: rule.lines().take_while(|line| !line.starts_with("  - ")).map(str::to_owned).collect(),
+            lines: rule
+                .lines()
+                .take_while(|line| !line.starts_with("  - "))
+                .map(str::to_owned)
+                .collect(),
         })
         .collect()
 }
 
 /// Names and expressions of the recorded series.
 fn recorded() -> Vec<(String, String)> {
-    let texts: Vec<String> = files("dashboards/rules", "yml").into_iter().map(|(_, text)| text).collect();
-    let rules = texts.iter().flat_map(|text| text.split("- record: ").skip(1));
+    let texts: Vec<String> = files("dashboards/rules", "yml")
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    let rules = texts
+        .iter()
+        .flat_map(|text| text.split("- record: ").skip(1));
     rules
         .map(|rule| {
             let mut lines = rule.lines();
             let name = lines.next().expect("a name").to_owned();
-            let expression =
-                lines.find_map(|line| line.trim().strip_prefix("expr: ")).expect("an expression");
+            let expression = lines
+                .find_map(|line| line.trim().strip_prefix("expr: "))
+                .expect("an expression");
             (name, expression.to_owned())
         })
         .collect()
@@ -84,7 +115,11 @@ fn recorded() -> Vec<(String, String)> {
 fn series() -> BTreeMap<String, Vec<String>> {
     let mut series = BTreeMap::new();
     let mut add = |name: String, labels: &[&str]| {
-        let labels = labels.iter().chain(OF_THE_TARGET).map(|label| (*label).to_owned()).collect();
+        let labels = labels
+            .iter()
+            .chain(OF_THE_TARGET)
+            .map(|label| (*label).to_owned())
+            .collect();
         series.insert(name, labels);
     };
     for metric in catalogue() {
@@ -92,12 +127,17 @@ fn series() -> BTreeMap<String, Vec<String>> {
         if metric.kind == Kind::Histogram {
             add(format!("{}_sum", metric.name), &labels);
             add(format!("{}_count", metric.name), &labels);
-            add(format!("{}_bucket", metric.name), &[labels.as_slice(), &["le"]].concat());
+            add(
+                format!("{}_bucket", metric.name),
+                &[labels.as_slice(), &["le"]].concat(),
+            );
         } else {
             add(metric.name.to_owned(), &labels);
         }
     }
-    OF_OTHERS.iter().for_each(|(name, labels)| add((*name).to_owned(), labels));
+    OF_OTHERS
+        .iter()
+        .for_each(|(name, labels)| add((*name).to_owned(), labels));
     // A recorded series has the labels that its name begins with.
     for (name, _) in recorded() {
         let level = name.split(':').next().expect("a level");
@@ -129,10 +169,18 @@ fn named(expression: &str) -> Vec<(String, Vec<String>)> {
         }
         let (word, after) = rest.split_at(length);
         if is_series(word) && !is_quoted {
-            let matcher =
-                after.strip_prefix('{').and_then(|inner| inner.split('}').next()).unwrap_or_default();
-            let labels = matcher.split(',').filter_map(|pair| pair.split(['=', '!']).next()).map(str::trim);
-            let labels = labels.filter(|label| !label.is_empty()).map(str::to_owned).collect();
+            let matcher = after
+                .strip_prefix('{')
+                .and_then(|inner| inner.split('}').next())
+                .unwrap_or_default();
+            let labels = matcher
+                .split(',')
+                .filter_map(|pair| pair.split(['=', '!']).next())
+                .map(str::trim);
+            let labels = labels
+                .filter(|label| !label.is_empty())
+                .map(str::to_owned)
+                .collect();
             found.push((word.to_owned(), labels));
         }
         rest = after;
@@ -142,7 +190,9 @@ fn named(expression: &str) -> Vec<(String, Vec<String>)> {
 
 /// The labels named in `by (…)` and `on (…)`.
 fn grouped(expression: &str) -> BTreeSet<String> {
-    let lists = ["by (", "on ("].iter().flat_map(|word| expression.split(word).skip(1));
+    let lists = ["by (", "on ("]
+        .iter()
+        .flat_map(|word| expression.split(word).skip(1));
     lists
         .filter_map(|rest| rest.split(')').next())
         .flat_map(|list| list.split(',').map(|label| label.trim().to_owned()))
@@ -155,9 +205,14 @@ fn checked(expression: &str, series: &BTreeMap<String, Vec<String>>) -> BTreeSet
     assert!(!found.is_empty(), "no series in {expression}");
     let mut known = BTreeSet::new();
     for (name, labels) in &found {
-        let has = series.get(name).unwrap_or_else(|| panic!("{name} does not exist: {expression}"));
+        let has = series
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} does not exist: {expression}"));
         for label in labels {
-            assert!(has.contains(label), "{name} has no label {label}: {expression}");
+            assert!(
+                has.contains(label),
+                "{name} has no label {label}: {expression}"
+            );
         }
         known.extend(has.iter().cloned());
     }
@@ -187,10 +242,14 @@ fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
 
 fn dashboards() -> Vec<(String, serde_json::Value)> {
     let parsed = |(name, text): (String, String)| {
-        let dashboard = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let dashboard =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         (name, dashboard)
     };
-    files("dashboards", "json").into_iter().map(parsed).collect()
+    files("dashboards", "json")
+        .into_iter()
+        .map(parsed)
+        .collect()
 }
 
 #[test]
@@ -206,7 +265,11 @@ fn dashboards_show_only_what_exists_and_all_of_it() {
         }
     }
     for metric in catalogue() {
-        assert!(used.iter().any(|name| name.starts_with(metric.name)), "no panel shows {}", metric.name);
+        assert!(
+            used.iter().any(|name| name.starts_with(metric.name)),
+            "no panel shows {}",
+            metric.name
+        );
     }
 }
 
@@ -214,28 +277,61 @@ fn dashboards_show_only_what_exists_and_all_of_it() {
 fn dashboards_are_linked_and_say_what_they_show() {
     let dashboards = dashboards();
     let uid = |dashboard: &serde_json::Value| dashboard["uid"].as_str().expect("a uid").to_owned();
-    let uids: BTreeSet<String> = dashboards.iter().map(|(_, dashboard)| uid(dashboard)).collect();
+    let uids: BTreeSet<String> = dashboards
+        .iter()
+        .map(|(_, dashboard)| uid(dashboard))
+        .collect();
     assert_eq!(uids.len(), dashboards.len(), "uids are unique");
     for (name, dashboard) in &dashboards {
-        assert_eq!(dashboard["links"][0]["tags"][0], "minutehand", "{name} leads to the others");
-        assert_eq!(dashboard["tags"][0], "minutehand", "{name} is found by the others");
-        let variables = dashboard["templating"]["list"].as_array().expect("variables");
-        let variables: Vec<&str> = variables.iter().filter_map(|one| one["name"].as_str()).collect();
-        assert!(variables.starts_with(&["datasource", "region"]), "{name}: {variables:?}");
+        assert_eq!(
+            dashboard["links"][0]["tags"][0], "minutehand",
+            "{name} leads to the others"
+        );
+        assert_eq!(
+            dashboard["tags"][0], "minutehand",
+            "{name} is found by the others"
+        );
+        let variables = dashboard["templating"]["list"]
+            .as_array()
+            .expect("variables");
+        let variables: Vec<&str> = variables
+            .iter()
+            .filter_map(|one| one["name"].as_str())
+            .collect();
+        assert!(
+            variables.starts_with(&["datasource", "region"]),
+            "{name}: {variables:?}"
+        );
         let panels = dashboard["panels"].as_array().expect("panels");
-        let ids: BTreeSet<u64> = panels.iter().filter_map(|panel| panel["id"].as_u64()).collect();
+        let ids: BTreeSet<u64> = panels
+            .iter()
+            .filter_map(|panel| panel["id"].as_u64())
+            .collect();
         assert_eq!(ids.len(), panels.len(), "{name}: ids are unique");
         for panel in panels.iter().filter(|panel| panel["type"] != "row") {
             let title = &panel["title"];
-            assert!(panel["description"].as_str().is_some_and(|text| text.len() > 10), "{name}: {title}");
-            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{name}: {title}");
+            assert!(
+                panel["description"]
+                    .as_str()
+                    .is_some_and(|text| text.len() > 10),
+                "{name}: {title}"
+            );
+            assert_eq!(
+                panel["datasource"]["uid"], "${datasource}",
+                "{name}: {title}"
+            );
             let is_stat = panel["type"] == "stat";
             let has_steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"].is_array();
             assert!(has_steps || !is_stat, "{name}: {title} has no thresholds");
             for link in panel["links"].as_array().into_iter().flatten() {
                 let url = link["url"].as_str().expect("a url");
-                let target = url.strip_prefix("/d/").and_then(|rest| rest.split('?').next());
-                assert!(target.is_some_and(|uid| uids.contains(uid)), "{name}: {title} leads to {url}");
+                let target = url
+                    .strip_prefix("/d/")
+                    .and_then(|rest| rest.split('?').next());
+                assert!(
+                    target.is_some_and(|uid| uids.contains(uid)),
+                    "{name}: {title} leads to {url}"
+                );
             }
         }
     }
@@ -253,7 +349,10 @@ fn alerts_watch_only_what_exists_and_say_what_to_do() {
         let name = &alert.name;
         assert!(names.insert(name), "{name} twice");
         used.extend(checked(&alert.field("expr:"), &series));
-        assert!(["critical", "warning"].contains(&alert.field("severity:").as_str()), "{name}");
+        assert!(
+            ["critical", "warning"].contains(&alert.field("severity:").as_str()),
+            "{name}"
+        );
         for key in ["summary:", "description:", "runbook:"] {
             let words = alert.field(key);
             let is_said = words.starts_with('"') && words.ends_with('"') && words.len() > 20;
@@ -277,19 +376,31 @@ fn alerts_watch_only_what_exists_and_say_what_to_do() {
 #[test]
 fn every_alert_has_its_page_and_every_page_its_alert() {
     let page = read(&folder("docs/RUNBOOKS.md"));
-    let sections: BTreeSet<&str> =
-        page.lines().filter_map(|line| line.strip_prefix("### Minutehand")).collect();
+    let sections: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### Minutehand"))
+        .collect();
     let alerts = alerts();
     for Alert { name, .. } in &alerts {
         assert!(
-            sections.iter().any(|section| format!("Minutehand{section}") == *name),
+            sections
+                .iter()
+                .any(|section| format!("Minutehand{section}") == *name),
             "docs/RUNBOOKS.md has no section ### {name}"
         );
     }
-    assert_eq!(sections.len(), alerts.len(), "docs/RUNBOOKS.md has a section whose alert is gone");
+    assert_eq!(
+        sections.len(),
+        alerts.len(),
+        "docs/RUNBOOKS.md has a section whose alert is gone"
+    );
     for alert in &alerts {
         let url = alert.field("runbook_url:");
-        assert_eq!(url, format!("docs/RUNBOOKS.md#{}", alert.name.to_lowercase()), "where its page is");
+        assert_eq!(
+            url,
+            format!("docs/RUNBOOKS.md#{}", alert.name.to_lowercase()),
+            "where its page is"
+        );
     }
 }
 
@@ -299,14 +410,31 @@ fn every_alert_is_tested_for_firing_and_for_silence() {
     let tests = files("dashboards/tests", "yml");
     let all: String = tests.iter().map(|(_, text)| text.as_str()).collect();
     for Alert { name, .. } in alerts() {
-        assert!(all.lines().any(|line| line.trim() == format!("# fires: {name}")), "{name} is not tested");
+        assert!(
+            all.lines()
+                .any(|line| line.trim() == format!("# fires: {name}")),
+            "{name} is not tested"
+        );
     }
-    let steady = tests.iter().find(|(name, _)| name == "steady.yml").map(|(_, text)| text);
+    let steady = tests
+        .iter()
+        .find(|(name, _)| name == "steady.yml")
+        .map(|(_, text)| text);
     let steady = steady.expect("the test of two healthy regions");
-    assert!(steady.contains("rule_files: [../rules/*.yml]"), "it loads every rule");
-    assert!(steady.contains("expr: ALERTS\n") && steady.contains("exp_samples: []"), "it wants silence");
+    assert!(
+        steady.contains("rule_files: [../rules/*.yml]"),
+        "it loads every rule"
+    );
+    assert!(
+        steady.contains("expr: ALERTS\n") && steady.contains("exp_samples: []"),
+        "it wants silence"
+    );
     // Silence says nothing about a rule whose series are not there at all.
-    for name in alerts().iter().flat_map(|alert| named(&alert.field("expr:"))).map(|(name, _)| name) {
+    for name in alerts()
+        .iter()
+        .flat_map(|alert| named(&alert.field("expr:")))
+        .map(|(name, _)| name)
+    {
         let is_there = name.contains(':') || steady.contains(&format!("'{name}{{"));
         assert!(is_there, "dashboards/tests/steady.yml has no series {name}");
     }

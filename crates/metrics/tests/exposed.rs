@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_metrics::{
     CommandMetrics, ExpiredExecutions, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LogMetrics, OTHER,
-    PartitionMetrics, PartitionStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics,
-    SinkMetrics, StoreMetrics, catalogue, describe, set_build_info,
+    PartitionMetrics, PartitionStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX,
+    ScheduleMetrics, SinkMetrics, StoreMetrics, catalogue, describe, set_build_info,
 };
 use minutehand_model::{OutcomeKind, Phase, Precision};
 
@@ -59,7 +59,13 @@ fn use_everything() {
     mail.ended(OutcomeKind::Succeeded, 0.2);
     mail.started(0.003);
     mail.abandoned();
-    queues.stand([("mail", QueueStanding { depth: 9, dead_letters: 2 })]);
+    queues.stand([(
+        "mail",
+        QueueStanding {
+            depth: 9,
+            dead_letters: 2,
+        },
+    )]);
     ExpiredExecutions::new().expired("mail", 4);
     HttpMetrics::new().answered("/v1/namespaces/{namespace}/tasks", "POST", 201, 0.002);
 }
@@ -85,7 +91,11 @@ fn samples(text: &str) -> Vec<(String, BTreeMap<String, String>, f64)> {
 
 fn value(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     samples(text).into_iter().find_map(|(found, has, value)| {
-        (found == name && labels.iter().all(|(k, v)| has.get(*k).is_some_and(|w| w == v))).then_some(value)
+        (found == name
+            && labels
+                .iter()
+                .all(|(k, v)| has.get(*k).is_some_and(|w| w == v)))
+        .then_some(value)
     })
 }
 
@@ -95,20 +105,40 @@ fn every_metric_is_exposed_with_its_kind_labels_and_help() {
     let samples = samples(&text);
     for metric in catalogue() {
         let name = metric.name;
-        assert!(text.contains(&format!("# TYPE {name} {}\n", metric.kind.as_str())), "{name}\n{text}");
-        assert!(text.contains(&format!("# HELP {name} {}\n", metric.help)), "{name}\n{text}");
-        let series = if metric.kind == Kind::Histogram { format!("{name}_count") } else { name.to_owned() };
+        assert!(
+            text.contains(&format!("# TYPE {name} {}\n", metric.kind.as_str())),
+            "{name}\n{text}"
+        );
+        assert!(
+            text.contains(&format!("# HELP {name} {}\n", metric.help)),
+            "{name}\n{text}"
+        );
+        let series = if metric.kind == Kind::Histogram {
+            format!("{name}_count")
+        } else {
+            name.to_owned()
+        };
         let wanted: BTreeSet<&str> = metric.labels.iter().map(|label| label.name).collect();
         let mut seen = 0;
         for (_, labels, _) in samples.iter().filter(|(found, _, _)| *found == series) {
-            assert_eq!(labels.keys().map(String::as_str).collect::<BTreeSet<&str>>(), wanted, "{name}");
+            assert_eq!(
+                labels
+                    .keys()
+                    .map(String::as_str)
+                    .collect::<BTreeSet<&str>>(),
+                wanted,
+                "{name}"
+            );
             seen += 1;
         }
         assert!(seen > 0, "{name} has no series");
     }
     let known: BTreeSet<&str> = catalogue().iter().map(|metric| metric.name).collect();
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-        assert!(known.contains(line.split(' ').next().expect("a name")), "{line} is not in the catalogue");
+        assert!(
+            known.contains(line.split(' ').next().expect("a name")),
+            "{line} is not in the catalogue"
+        );
     }
 }
 
@@ -119,22 +149,54 @@ type Case = (&'static str, &'static [(&'static str, &'static str)], f64);
 fn verbs_count_what_they_say() {
     let text = exposed(use_everything);
     let cases: [Case; 13] = [
-        ("minutehand_commands_accepted_total", &[("kind", "create")], 3.0),
-        ("minutehand_commands_accepted_total", &[("kind", "cancel")], 0.0),
+        (
+            "minutehand_commands_accepted_total",
+            &[("kind", "create")],
+            3.0,
+        ),
+        (
+            "minutehand_commands_accepted_total",
+            &[("kind", "cancel")],
+            0.0,
+        ),
         ("minutehand_log_records_appended_total", &[], 3.0),
-        ("minutehand_partition_replay_distance_records", &[("partition", "7")], 60.0),
+        (
+            "minutehand_partition_replay_distance_records",
+            &[("partition", "7")],
+            60.0,
+        ),
         ("minutehand_partition_phase", &[("phase", "owning")], 1.0),
         ("minutehand_partition_phase", &[("phase", "waiting")], 0.0),
-        ("minutehand_publish_lateness_seconds_count", &[("precision", "normal")], 5.0),
-        ("minutehand_publish_lateness_seconds_bucket", &[("precision", "normal"), ("le", "0.025")], 5.0),
-        ("minutehand_publish_lateness_seconds_bucket", &[("precision", "normal"), ("le", "0.01")], 0.0),
+        (
+            "minutehand_publish_lateness_seconds_count",
+            &[("precision", "normal")],
+            5.0,
+        ),
+        (
+            "minutehand_publish_lateness_seconds_bucket",
+            &[("precision", "normal"), ("le", "0.025")],
+            5.0,
+        ),
+        (
+            "minutehand_publish_lateness_seconds_bucket",
+            &[("precision", "normal"), ("le", "0.01")],
+            0.0,
+        ),
         ("minutehand_runs_in_progress", &[("queue", "mail")], 0.0),
         ("minutehand_queue_depth", &[("queue", "mail")], 9.0),
         ("minutehand_queue_expired_total", &[("queue", "mail")], 4.0),
-        ("minutehand_http_requests_total", &[("status", "2xx"), ("method", "POST")], 1.0),
+        (
+            "minutehand_http_requests_total",
+            &[("status", "2xx"), ("method", "POST")],
+            1.0,
+        ),
     ];
     for (name, labels, wanted) in cases {
-        assert_eq!(value(&text, name, labels), Some(wanted), "{name} {labels:?}\n{text}");
+        assert_eq!(
+            value(&text, name, labels),
+            Some(wanted),
+            "{name} {labels:?}\n{text}"
+        );
     }
 }
 
@@ -143,16 +205,28 @@ fn a_partition_that_was_given_up_counts_no_more() {
     let text = exposed(|| {
         let partition = PartitionMetrics::new(0);
         partition.entered(Phase::Owning);
-        let standing =
-            PartitionStanding { near_tasks: 5, frontier_lag_seconds: 3.0, ..PartitionStanding::default() };
+        let standing = PartitionStanding {
+            near_tasks: 5,
+            frontier_lag_seconds: 3.0,
+            ..PartitionStanding::default()
+        };
         partition.stands(&standing);
         partition.given_up();
     });
-    for name in ["minutehand_partition_near_tasks", "minutehand_partition_frontier_lag_seconds"] {
+    for name in [
+        "minutehand_partition_near_tasks",
+        "minutehand_partition_frontier_lag_seconds",
+    ] {
         assert_eq!(value(&text, name, &[]), Some(0.0), "{name}");
     }
-    assert_eq!(value(&text, "minutehand_partition_phase", &[("phase", "owning")]), Some(0.0));
-    assert_eq!(value(&text, "minutehand_partition_phase", &[("phase", "stopped")]), Some(1.0));
+    assert_eq!(
+        value(&text, "minutehand_partition_phase", &[("phase", "owning")]),
+        Some(0.0)
+    );
+    assert_eq!(
+        value(&text, "minutehand_partition_phase", &[("phase", "stopped")]),
+        Some(1.0)
+    );
 }
 
 #[test]
@@ -160,28 +234,66 @@ fn labels_stay_bounded_and_folded_queues_add_up() {
     let text = exposed(|| {
         let queues = Queues::new();
         for number in 0..QUEUES_MAX + 3 {
-            queues.queue(&format!("queue-{number}")).ended(OutcomeKind::Succeeded, 0.1);
+            queues
+                .queue(&format!("queue-{number}"))
+                .ended(OutcomeKind::Succeeded, 0.1);
         }
-        let names: Vec<String> = (0..QUEUES_MAX + 3).map(|number| format!("queue-{number}")).collect();
+        let names: Vec<String> = (0..QUEUES_MAX + 3)
+            .map(|number| format!("queue-{number}"))
+            .collect();
         let all = |standing| names.iter().map(move |name| (name.as_str(), standing));
-        queues.stand(all(QueueStanding { depth: 5, dead_letters: 0 }));
-        queues.stand(all(QueueStanding { depth: 2, dead_letters: 1 }).skip(1));
+        queues.stand(all(QueueStanding {
+            depth: 5,
+            dead_letters: 0,
+        }));
+        queues.stand(
+            all(QueueStanding {
+                depth: 2,
+                dead_letters: 1,
+            })
+            .skip(1),
+        );
         let http = HttpMetrics::new();
         for number in 0..ROUTES_MAX + 5 {
             http.answered(&format!("/r{number}"), "BREW", 200, 0.1);
         }
         http.answered("", "GET", 999, 0.1);
     });
-    assert_eq!(value(&text, "minutehand_queue_depth", &[("queue", OTHER)]), Some(6.0));
-    assert_eq!(value(&text, "minutehand_queue_depth", &[("queue", "queue-0")]), Some(0.0), "it is gone");
-    assert_eq!(value(&text, "minutehand_queue_dead_letters", &[("queue", OTHER)]), Some(3.0));
+    assert_eq!(
+        value(&text, "minutehand_queue_depth", &[("queue", OTHER)]),
+        Some(6.0)
+    );
+    assert_eq!(
+        value(&text, "minutehand_queue_depth", &[("queue", "queue-0")]),
+        Some(0.0),
+        "it is gone"
+    );
+    assert_eq!(
+        value(&text, "minutehand_queue_dead_letters", &[("queue", OTHER)]),
+        Some(3.0)
+    );
     let unmatched = [("route", OTHER), ("method", "GET"), ("status", OTHER)];
-    assert_eq!(value(&text, "minutehand_http_requests_total", &unmatched), Some(1.0));
+    assert_eq!(
+        value(&text, "minutehand_http_requests_total", &unmatched),
+        Some(1.0)
+    );
     let distinct = |name: &str, label: &str| {
-        let found = samples(&text).into_iter().filter(|(found, _, _)| found == name);
-        found.filter_map(|(_, labels, _)| labels.get(label).cloned()).collect::<BTreeSet<String>>().len()
+        let found = samples(&text)
+            .into_iter()
+            .filter(|(found, _, _)| found == name);
+        found
+            .filter_map(|(_, labels, _)| labels.get(label).cloned())
+            .collect::<BTreeSet<String>>()
+            .len()
     };
     assert_eq!(distinct("minutehand_queue_depth", "queue"), QUEUES_MAX + 1);
-    assert_eq!(distinct("minutehand_http_requests_total", "route"), ROUTES_MAX + 1);
-    assert_eq!(distinct("minutehand_http_requests_total", "method"), 2, "GET and other");
+    assert_eq!(
+        distinct("minutehand_http_requests_total", "route"),
+        ROUTES_MAX + 1
+    );
+    assert_eq!(
+        distinct("minutehand_http_requests_total", "method"),
+        2,
+        "GET and other"
+    );
 }

@@ -1,7 +1,8 @@
 //! Closed choices: one list of variants, and everything that is said of them follows from it.
 //!
-//! [`choice!`](crate::choice!) makes an enum with its words, their meanings, `Display` and `FromStr`. It reads and writes JSON and has a
-//! JSON schema; with the feature `wire` it describes itself in OpenAPI. Command lines, metric labels and refusals take the words from the same list.
+//! [`choice!`](crate::choice!) makes an enum with its words, their meanings, `Display` and
+//! `FromStr`. It reads and writes JSON and has a JSON schema; with the feature `wire` it describes
+//! itself in OpenAPI. Command lines, metric labels and refusals take the words from the same list.
 
 use std::str::FromStr;
 
@@ -23,17 +24,24 @@ pub trait Choice: Copy + FromStr<Err = UnknownChoice> + 'static {
     /// # Errors
     /// Any word that is not among [`Choice::WORDS`].
     fn of_word(word: &str) -> Result<Self, UnknownChoice> {
-        let named = Self::WORDS.iter().zip(Self::ALL).find(|(known, _)| is_word(known, word));
-        named.map(|(_, choice)| *choice).ok_or_else(|| UnknownChoice {
-            name: Self::NAME,
-            given: word.chars().take(100).collect(),
-            choices: Self::WORDS.join(", "),
-        })
+        let named = Self::WORDS
+            .iter()
+            .zip(Self::ALL)
+            .find(|(known, _)| is_word(known, word));
+        named
+            .map(|(_, choice)| *choice)
+            .ok_or_else(|| UnknownChoice {
+                name: Self::NAME,
+                given: word.chars().take(100).collect(),
+                choices: Self::WORDS.join(", "),
+            })
     }
 }
 
 fn is_word(known: &str, given: &str) -> bool {
-    let hyphenated = given.bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    let hyphenated = given
+        .bytes()
+        .map(|byte| if byte == b'_' { b'-' } else { byte });
     known.len() == given.len() && known.bytes().eq(hyphenated)
 }
 
@@ -49,7 +57,8 @@ pub struct UnknownChoice {
     pub choices: String,
 }
 
-/// Makes a closed choice: `choice!(/// What it is. Name, "name", default First { /// What it means. First = "first", … })`.
+/// Makes a closed choice: `choice!(/// What it is. Name, "name", default First { /// What it means.
+/// First = "first", … })`.
 #[macro_export]
 macro_rules! choice {
     (
@@ -204,8 +213,10 @@ pub mod wire {
 
     /// An `enum` of the words, with the meaning of each in its description.
     pub fn schema<T: Choice>(doc: &str) -> RefOr<Schema> {
-        let meanings =
-            T::WORDS.iter().zip(T::MEANINGS).map(|(word, meaning)| format!("\n- `{word}`:{meaning}"));
+        let meanings = T::WORDS
+            .iter()
+            .zip(T::MEANINGS)
+            .map(|(word, meaning)| format!("\n- `{word}`:{meaning}"));
         let description = format!("{}\n{}", doc.trim(), meanings.collect::<String>());
         ObjectBuilder::new()
             .schema_type(Type::String)
@@ -235,7 +246,10 @@ mod tests {
     fn underscores_count_as_hyphens() {
         assert_eq!("buffer_one".parse(), Ok(OverlapPolicy::BufferOne));
         assert_eq!("at_most-once".parse(), Ok(Guarantee::AtMostOnce));
-        assert!("bufferone".parse::<OverlapPolicy>().is_err() && "Skip".parse::<OverlapPolicy>().is_err());
+        assert!(
+            "bufferone".parse::<OverlapPolicy>().is_err()
+                && "Skip".parse::<OverlapPolicy>().is_err()
+        );
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub enum Command {
         /// Its due time.
         due: Timestamp,
     },
-    /// Run it at another time, but only if it has not been published: resolved into `Moved` by the owner.
+    /// Run it at another time, but only if it has not been published: resolved into `Moved` by the
+    /// owner.
     Move {
         /// Which task.
         key: TaskKey,
@@ -118,8 +119,14 @@ pub enum Command {
 impl Command {
     /// What the schedule hears that waits for the end of a task's run; `None` when none does.
     pub fn completed(task: &Task, kind: OutcomeKind) -> Option<Command> {
-        task.origin.as_ref().filter(|origin| origin.completion_wanted)?;
-        Some(Command::Completed { key: task.key(), due: Some(task.first_due), kind })
+        task.origin
+            .as_ref()
+            .filter(|origin| origin.completion_wanted)?;
+        Some(Command::Completed {
+            key: task.key(),
+            due: Some(task.first_due),
+            kind,
+        })
     }
 
     /// The word for its kind, in metrics.

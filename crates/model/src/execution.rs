@@ -13,8 +13,8 @@ use crate::partition_id::PartitionId;
 use crate::task::{Task, TaskKey};
 use crate::time::Timestamp;
 
-/// The id of a message: the same over all its attempts, deliveries and replays, so that a receiver can tell that it has
-/// seen it. What webhooks bear as `webhook-id`.
+/// The id of a message: the same over all its attempts, deliveries and replays, so that a receiver
+/// can tell that it has seen it. What webhooks bear as `webhook-id`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub u128);
 
@@ -29,7 +29,8 @@ pub struct IdParts<'a> {
     pub namespace: &'a str,
     /// The task's id.
     pub id: &'a str,
-    /// Whether a schedule made it: its ids are never those of a task that somebody created under the same name.
+    /// Whether a schedule made it: its ids are never those of a task that somebody created under
+    /// the same name.
     pub is_occurrence: bool,
     /// The due time of this attempt.
     pub due: Timestamp,
@@ -52,7 +53,8 @@ impl<'a> IdParts<'a> {
         }
     }
 
-    /// The id of the message: a fingerprint of namespace, id, the message's due time, and who made it.
+    /// The id of the message: a fingerprint of namespace, id, the message's due time, and who made
+    /// it.
     pub fn message(&self) -> MessageId {
         MessageId(self.fingerprint(b'm', self.message_due, 0))
     }
@@ -120,11 +122,11 @@ impl fmt::Debug for ExecutionId {
     }
 }
 
-/// The fencing token of a delivery: whoever is handed an execution later holds a greater one, so that a receiver can
-/// refuse what comes from a holder that has been replaced.
+/// The fencing token of a delivery: whoever is handed an execution later holds a greater one, so
+/// that a receiver can refuse what comes from a holder that has been replaced.
 ///
-/// The owner that published counts first, then the generation of whoever hands out (a store that was opened anew, a
-/// consumer group that was divided anew), then a count within it.
+/// The owner that published counts first, then the generation of whoever hands out (a store that
+/// was opened anew, a consumer group that was divided anew), then a count within it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryToken {
     /// The owner that published the execution.
@@ -138,7 +140,11 @@ pub struct DeliveryToken {
 impl fmt::Display for DeliveryToken {
     /// Of one length, so that tokens can be compared as text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}-{:08x}-{:016x}", self.epoch.0, self.generation, self.count)
+        write!(
+            f,
+            "{:016x}-{:08x}-{:016x}",
+            self.epoch.0, self.generation, self.count
+        )
     }
 }
 
@@ -215,24 +221,54 @@ mod tests {
 
     fn parts<'a>(id: &'a str, due: i64, attempt: u32) -> IdParts<'a> {
         let due = Timestamp::from_millis(due);
-        IdParts { namespace: "default", id, is_occurrence: false, due, attempt, message_due: due }
+        IdParts {
+            namespace: "default",
+            id,
+            is_occurrence: false,
+            due,
+            attempt,
+            message_due: due,
+        }
     }
 
     #[test]
     fn ids_are_stable_over_releases() {
-        let text = [b"x\0default\0order-1\0".as_slice(), &5_i64.to_be_bytes(), &2_u32.to_be_bytes()].concat();
-        assert_eq!(parts("order-1", 5, 2).execution(), ExecutionId(xxh3_128(&text)));
-        let text = [b"m\0default\0order-1\0".as_slice(), &5_i64.to_be_bytes(), &0_u32.to_be_bytes()].concat();
+        let text = [
+            b"x\0default\0order-1\0".as_slice(),
+            &5_i64.to_be_bytes(),
+            &2_u32.to_be_bytes(),
+        ]
+        .concat();
+        assert_eq!(
+            parts("order-1", 5, 2).execution(),
+            ExecutionId(xxh3_128(&text))
+        );
+        let text = [
+            b"m\0default\0order-1\0".as_slice(),
+            &5_i64.to_be_bytes(),
+            &0_u32.to_be_bytes(),
+        ]
+        .concat();
         assert_eq!(parts("order-1", 5, 2).message(), MessageId(xxh3_128(&text)));
         let long = "x".repeat(1_000);
-        let text = [b"x\0default\0", long.as_bytes(), b"\0", &5_i64.to_be_bytes(), &2_u32.to_be_bytes()];
+        let text = [
+            b"x\0default\0",
+            long.as_bytes(),
+            b"\0",
+            &5_i64.to_be_bytes(),
+            &2_u32.to_be_bytes(),
+        ];
         assert_eq!(parts(&long, 5, 2).execution().0, xxh3_128(&text.concat()));
     }
 
     #[test]
     fn a_message_keeps_its_id_over_attempts_and_replays() {
         let first = parts("a", 5, 1);
-        let retry = IdParts { due: Timestamp::from_millis(9), attempt: 2, ..first };
+        let retry = IdParts {
+            due: Timestamp::from_millis(9),
+            attempt: 2,
+            ..first
+        };
         assert_eq!(retry.message(), first.message());
         assert_ne!(retry.execution(), first.execution());
         assert_ne!(parts("a", 9, 1).message(), first.message());
@@ -241,14 +277,21 @@ mod tests {
     #[test]
     fn what_a_schedule_made_shares_no_id_with_what_a_caller_named() {
         let named = parts("s@2026-11-29T14:01:30Z", 5, 1);
-        let made = IdParts { is_occurrence: true, ..named };
+        let made = IdParts {
+            is_occurrence: true,
+            ..named
+        };
         assert_ne!(made.message(), named.message());
         assert_ne!(made.execution(), named.execution());
     }
 
     #[test]
     fn tokens_have_one_order_as_numbers_and_as_text() {
-        let token = |epoch, generation, count| DeliveryToken { epoch: Epoch(epoch), generation, count };
+        let token = |epoch, generation, count| DeliveryToken {
+            epoch: Epoch(epoch),
+            generation,
+            count,
+        };
         let rising = [
             token(0, 0, 0),
             token(0, 0, 9),

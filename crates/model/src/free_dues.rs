@@ -1,10 +1,12 @@
-//! Due times that are still free: a task is named by its id and due time, so no two tasks of one id may have the same one.
+//! Due times that are still free: a task is named by its id and due time, so no two tasks of one id
+//! may have the same one.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::{TaskKey, Timestamp};
 
-/// Due times remembered. Two that fail in one millisecond are told within a moment of each other, never this far apart.
+/// Due times remembered. Two that fail in one millisecond are told within a moment of each other,
+/// never this far apart.
 pub const GIVEN_DUES_MAX: usize = 16 * 1024;
 
 /// The newest due times that were given to tasks, each with who holds it.
@@ -15,7 +17,8 @@ pub struct FreeDues {
 }
 
 impl FreeDues {
-    /// The first due time of a task at or after `due` that is free, or was given to the same holder.
+    /// The first due time of a task at or after `due` that is free, or was given to the same
+    /// holder.
     pub fn give(&mut self, key: TaskKey, due: Timestamp, holder: u64) -> Timestamp {
         let mut free = due;
         while let Some(known) = self.holders.get(&(key, free)) {
@@ -53,8 +56,15 @@ mod tests {
     fn a_bounded_number_of_due_times_is_remembered() {
         let mut dues = FreeDues::default();
         for holder in 0..GIVEN_DUES_MAX as u64 + 10 {
-            dues.give(TaskKey(u128::from(holder)), Timestamp::from_millis(1), holder);
+            dues.give(
+                TaskKey(u128::from(holder)),
+                Timestamp::from_millis(1),
+                holder,
+            );
         }
-        assert_eq!((dues.holders.len(), dues.order.len()), (GIVEN_DUES_MAX, GIVEN_DUES_MAX));
+        assert_eq!(
+            (dues.holders.len(), dues.order.len()),
+            (GIVEN_DUES_MAX, GIVEN_DUES_MAX)
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! The domain's nouns: time, names, tasks, schedules, policies and their limits.
 //!
-//! Nothing here reads a clock, allocates an identifier at random or knows how a value is stored or sent.
-//! Names, ids, times, numbers and policies are parsed once, at the door, and valid from then on. A task or a definition is what
-//! was asked for; whether it may be is said by `minutehand-api`, which knows calendars and what time it is.
+//! Nothing here reads a clock, allocates an identifier at random or knows how a value is stored or
+//! sent. Names, ids, times, numbers and policies are parsed once, at the door, and valid from then
+//! on. A task or a definition is what was asked for; whether it may be is said by `minutehand-api`,
+//! which knows calendars and what time it is.
 
 pub mod choice;
 pub mod command;
@@ -35,13 +36,13 @@ pub use offset::{LogGeneration, LogOffset};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};
 pub use partition_id::PartitionId;
 pub use policy::{
-    Backoff, BackoffKind, DstRule, Guarantee, MisfirePolicy, MisfireRule, MoveMode, OverlapPolicy, Persist,
-    Precision, RetryPolicy,
+    Backoff, BackoffKind, DstRule, Guarantee, MisfirePolicy, MisfireRule, MoveMode, OverlapPolicy,
+    Persist, Precision, RetryPolicy,
 };
 pub use run::{Backfill, RunCause, RunInProgress, StopAsked, WaitingRun};
 pub use schedule::{
-    ActionTemplate, RecurrenceSpec, Rest, Revision, ScheduleDefinition, ScheduleEvent, ScheduleEventKind,
-    ScheduleState,
+    ActionTemplate, RecurrenceSpec, Rest, Revision, ScheduleDefinition, ScheduleEvent,
+    ScheduleEventKind, ScheduleState,
 };
 pub use state::{Phase, ScheduleStatus, Stopping, TaskState};
 pub use task::{Origin, Task, TaskKey};

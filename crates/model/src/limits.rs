@@ -40,8 +40,8 @@ pub const OVERLAP_BUFFER_MAX: usize = 1_000;
 pub const RUNS_IN_PROGRESS_MAX: usize = 1_000;
 /// Backfills of one schedule that wait at once.
 pub const BACKFILLS_MAX: usize = 100;
-/// How long a run of a schedule may stay unheard of when neither its schedule nor its attempt's time limit says more, in
-/// milliseconds: two hours.
+/// How long a run of a schedule may stay unheard of when neither its schedule nor its attempt's
+/// time limit says more, in milliseconds: two hours.
 pub const RUN_TIMEOUT_MS_DEFAULT: i64 = 2 * HOUR_MS;
 /// Shortest such time, in milliseconds.
 pub const RUN_TIMEOUT_MS_MIN: i64 = SECOND_MS;
@@ -67,7 +67,8 @@ pub const REQUEST_SEARCH_STEPS_MAX: u64 = 20_000_000;
 pub const SKIP_OFFSETS_MAX: u64 = 100_000;
 /// Longest note on a revision, in bytes.
 pub const NOTE_BYTES_MAX: usize = 1_024;
-/// Largest body of a request that is read as a whole, in bytes: the largest payload in Base64, all headers, and room.
+/// Largest body of a request that is read as a whole, in bytes: the largest payload in Base64, all
+/// headers, and room.
 pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Longest time until such a body has come, in milliseconds.
 pub const BODY_READ_MS_MAX: u64 = 30_000;
@@ -83,7 +84,8 @@ pub const HANDSHAKE_MS_MAX: u64 = 10_000;
 pub const REQUEST_HEAD_MS_MAX: u64 = 10_000;
 /// How long a caller may send nothing within a body, or take nothing of an answer, in milliseconds.
 pub const REQUEST_STALLED_MS_MAX: u64 = 60_000;
-/// How long a connection may wait for its next request, in milliseconds: longer than clients keep one that is idle.
+/// How long a connection may wait for its next request, in milliseconds: longer than clients keep
+/// one that is idle.
 pub const CONNECTION_IDLE_MS_MAX: u64 = 120_000;
 /// Most idempotency keys whose answers are remembered.
 pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
@@ -92,51 +94,64 @@ pub const IDEMPOTENCY_KEPT_MS: i64 = DAY_MS;
 
 /// Most executions that one call leases, and answers that one call gives.
 pub const LEASES_OF_CALL_MAX: usize = 1_000;
-/// Longest time that a call waits for something to lease, in milliseconds: less than balancers commonly let a request take.
+/// Longest time that a call waits for something to lease, in milliseconds: less than balancers
+/// commonly let a request take.
 pub const LEASE_WAIT_MS_MAX: i64 = 50 * SECOND_MS;
 /// Shortest visibility timeout of a lease, in milliseconds.
 pub const LEASE_VISIBILITY_MS_MIN: i64 = 100;
-/// Longest visibility timeout of a lease, in milliseconds: twelve hours. A lease can be extended any number of times.
+/// Longest visibility timeout of a lease, in milliseconds: twelve hours. A lease can be extended
+/// any number of times.
 pub const LEASE_VISIBILITY_MS_MAX: i64 = 12 * HOUR_MS;
-/// How often a lease of one execution may end without an answer, as far as one process knows, before the attempt counts as
-/// failed.
+/// How often a lease of one execution may end without an answer, as far as one process knows,
+/// before the attempt counts as failed.
 pub const LEASE_EXPIRIES_MAX: u32 = 20;
 /// Most leases that one process holds at once.
 pub const LEASES_MAX: usize = 100_000;
 /// Most bytes of tasks that are out on leases of one process.
 pub const LEASED_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Most calls that wait for something to lease at one process: half of the connections that it serves.
+/// Most calls that wait for something to lease at one process: half of the connections that it
+/// serves.
 pub const LEASE_WAITERS_MAX: usize = CONNECTIONS_MAX / 2;
 /// Longest name of a worker group, in bytes.
 pub const GROUP_BYTES_MAX: usize = 128;
 
-// The chain of sizes: each link holds the one before it, so what one side takes the next one takes too.
+// The chain of sizes: each link holds the one before it, so what one side takes the next one takes
+// too.
 
 /// What an encoded header costs beside its name and value, in bytes: tags and lengths.
 const HEADER_FRAME_BYTES: usize = 16;
 /// What names, times and policies of an encoded task cost together, in bytes.
 const TASK_FRAME_BYTES: usize = ID_BYTES_MAX + 2 * NAME_BYTES_MAX + SCHEDULE_ID_BYTES_MAX + 1024;
-/// Largest encoded task without its payload, in bytes: headers and key at their limits, and whatever else stands in it.
+/// Largest encoded task without its payload, in bytes: headers and key at their limits, and
+/// whatever else stands in it.
 pub const TASK_HEAD_BYTES_MAX: usize = HEADERS_MAX
     * (HEADER_NAME_BYTES_MAX + HEADER_VALUE_BYTES_MAX + HEADER_FRAME_BYTES)
     + RECORD_KEY_BYTES_MAX
     + TASK_FRAME_BYTES;
 /// Largest encoded task, in bytes.
 pub const TASK_BYTES_MAX: usize = TASK_HEAD_BYTES_MAX + PAYLOAD_BYTES_MAX;
-/// Largest execution as a record, in bytes: headers and key travel twice, as they are and in the encoded task beside them; the
-/// scheduler's own headers come to it.
+/// Largest execution as a record, in bytes: headers and key travel twice, as they are and in the
+/// encoded task beside them; the scheduler's own headers come to it.
 pub const EXECUTION_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 2 * TASK_HEAD_BYTES_MAX + 4 * 1024;
 /// Longest reason that is kept with a dead letter or with a record that was set aside, in bytes.
 pub const REASON_BYTES_MAX: usize = 4 * 1024;
-/// Most bytes that are kept of a record that was set aside; where it stands and how long it is are kept as well.
+/// Most bytes that are kept of a record that was set aside; where it stands and how long it is are
+/// kept as well.
 pub const SET_ASIDE_BYTES_MAX: usize = 64 * 1024;
 /// Largest record that anything of ours appends to a log or a topic, in bytes.
 pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
-/// Largest record, and batch of records, that a topic must take, in bytes: producers of others may send more than ours do.
+/// Largest record, and batch of records, that a topic must take, in bytes: producers of others may
+/// send more than ours do.
 pub const TOPIC_RECORD_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
 
-const _: () = assert!(EXECUTION_BYTES_MAX < 1_000_000, "an execution must fit Kafka's default message size");
-const _: () = assert!(EXECUTION_BYTES_MAX <= RECORD_BYTES_MAX, "an execution is a record of ours");
+const _: () = assert!(
+    EXECUTION_BYTES_MAX < 1_000_000,
+    "an execution must fit Kafka's default message size"
+);
+const _: () = assert!(
+    EXECUTION_BYTES_MAX <= RECORD_BYTES_MAX,
+    "an execution is a record of ours"
+);
 const _: () = assert!(
     BODY_BYTES_MAX > 2 * TASK_BYTES_MAX,
     "a body must hold the largest task, whichever way it is written"
@@ -149,16 +164,27 @@ const _: () = assert!(
     SET_ASIDE_BYTES_MAX + REASON_BYTES_MAX + 1024 <= RECORD_BYTES_MAX,
     "what is set aside is a record of ours"
 );
-const _: () =
-    assert!(RECORD_BYTES_MAX < TOPIC_RECORD_BYTES_MAX, "a topic takes what anything of ours appends");
-const _: () =
-    assert!(SEARCH_STEPS_MAX < REQUEST_SEARCH_STEPS_MAX, "a request may search for more than one time");
-const _: () =
-    assert!(QUEUE_NAMES_OF_NAMESPACE_MAX < QUEUE_NAMES_MAX, "no namespace takes all the names there are");
-const _: () = assert!(ID_BYTES_MAX <= u8::MAX as usize, "an id's length is stored in one byte");
-const _: () =
-    assert!(RUN_TIMEOUT_MS_MIN < RUN_TIMEOUT_MS_DEFAULT && RUN_TIMEOUT_MS_DEFAULT < RUN_TIMEOUT_MS_MAX);
-// A run in progress takes its queue's name and some 80 bytes, one that waits or a backfill at most 32, an event at most 40.
+const _: () = assert!(
+    RECORD_BYTES_MAX < TOPIC_RECORD_BYTES_MAX,
+    "a topic takes what anything of ours appends"
+);
+const _: () = assert!(
+    SEARCH_STEPS_MAX < REQUEST_SEARCH_STEPS_MAX,
+    "a request may search for more than one time"
+);
+const _: () = assert!(
+    QUEUE_NAMES_OF_NAMESPACE_MAX < QUEUE_NAMES_MAX,
+    "no namespace takes all the names there are"
+);
+const _: () = assert!(
+    ID_BYTES_MAX <= u8::MAX as usize,
+    "an id's length is stored in one byte"
+);
+const _: () = assert!(
+    RUN_TIMEOUT_MS_MIN < RUN_TIMEOUT_MS_DEFAULT && RUN_TIMEOUT_MS_DEFAULT < RUN_TIMEOUT_MS_MAX
+);
+// A run in progress takes its queue's name and some 80 bytes, one that waits or a backfill at most
+// 32, an event at most 40.
 const _: () = assert!(
     RUNS_IN_PROGRESS_MAX * (NAME_BYTES_MAX + 80)
         + (OVERLAP_BUFFER_MAX + BACKFILLS_MAX) * 32

@@ -65,16 +65,29 @@ fn check(
     is_allowed: fn(char) -> bool,
 ) -> Result<(), NameError> {
     if text.is_empty() {
-        return Err(NameError::Empty { field, bytes_max, allowed });
+        return Err(NameError::Empty {
+            field,
+            bytes_max,
+            allowed,
+        });
     }
     if text.len() > bytes_max {
-        return Err(NameError::TooLong { field, bytes: text.len(), bytes_max });
+        return Err(NameError::TooLong {
+            field,
+            bytes: text.len(),
+            bytes_max,
+        });
     }
     if let Some(given) = DOTS.into_iter().find(|dots| *dots == text) {
         return Err(NameError::Dots { field, given });
     }
     match text.chars().enumerate().find(|(_, c)| !is_allowed(*c)) {
-        Some((index, found)) => Err(NameError::Character { field, found, position: index + 1, allowed }),
+        Some((index, found)) => Err(NameError::Character {
+            field,
+            found,
+            position: index + 1,
+            allowed,
+        }),
         None => Ok(()),
     }
 }
@@ -178,10 +191,22 @@ mod tests {
     #[test]
     fn names_the_field_the_limit_and_the_value() {
         let cases = [
-            ("", "queue is empty; give 1 to 64 characters of letters, digits, '.', '_' and '-'"),
-            ("a b", "queue has ' ' at position 2; allowed are letters, digits, '.', '_' and '-'"),
-            ("ab\n", "queue has '\\n' at position 3; allowed are letters, digits, '.', '_' and '-'"),
-            ("café", "queue has 'é' at position 4; allowed are letters, digits, '.', '_' and '-'"),
+            (
+                "",
+                "queue is empty; give 1 to 64 characters of letters, digits, '.', '_' and '-'",
+            ),
+            (
+                "a b",
+                "queue has ' ' at position 2; allowed are letters, digits, '.', '_' and '-'",
+            ),
+            (
+                "ab\n",
+                "queue has '\\n' at position 3; allowed are letters, digits, '.', '_' and '-'",
+            ),
+            (
+                "café",
+                "queue has 'é' at position 4; allowed are letters, digits, '.', '_' and '-'",
+            ),
         ];
         for (text, message) in cases {
             assert_eq!(QueueName::parse(text).unwrap_err().to_string(), message);
@@ -204,11 +229,17 @@ mod tests {
                 ScheduleId::parse(dots).err(),
             ];
             for error in refused {
-                assert!(matches!(error, Some(NameError::Dots { given, .. }) if given == dots), "{error:?}");
+                assert!(
+                    matches!(error, Some(NameError::Dots { given, .. }) if given == dots),
+                    "{error:?}"
+                );
             }
         }
         for name in ["...", ".a", "a.", "a..b"] {
-            assert!(QueueName::parse(name).is_ok() && TaskId::parse(name).is_ok(), "{name}");
+            assert!(
+                QueueName::parse(name).is_ok() && TaskId::parse(name).is_ok(),
+                "{name}"
+            );
         }
     }
 }

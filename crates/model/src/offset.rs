@@ -1,13 +1,26 @@
-//! Where a record stands in the command log of a partition, over every log that the partition has had.
+//! Where a record stands in the command log of a partition, over every log that the partition has
+//! had.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which of a partition's logs: 0 is the first, a later one begins where another region goes on with the partition.
+/// Which of a partition's logs: 0 is the first, a later one begins where another region goes on
+/// with the partition.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(try_from = "u16", into = "u16")]
 pub struct LogGeneration(u16);
@@ -15,8 +28,8 @@ pub struct LogGeneration(u16);
 impl LogGeneration {
     /// The partition's first log.
     pub const FIRST: LogGeneration = LogGeneration(0);
-    /// The last one there can be: the sign bit of an offset stays clear, so that stores with signed integers keep the
-    /// order.
+    /// The last one there can be: the sign bit of an offset stays clear, so that stores with signed
+    /// integers keep the order.
     pub const MAX: LogGeneration = LogGeneration(i16::MAX as u16);
 
     /// The generation with this number; `None` above [`LogGeneration::MAX`].
@@ -37,9 +50,10 @@ impl LogGeneration {
         LogGeneration::new(self.0 + 1)
     }
 
-    /// Where somebody who wants everything from an offset on begins to read in this log: at its start when the offset
-    /// is of an earlier log, because all of this one lies above it. `None` when the offset is of a later log: nothing
-    /// that this one holds was asked for, so it is the wrong log.
+    /// Where somebody who wants everything from an offset on begins to read in this log: at its
+    /// start when the offset is of an earlier log, because all of this one lies above it. `None`
+    /// when the offset is of a later log: nothing that this one holds was asked for, so it is the
+    /// wrong log.
     pub fn position_from(self, from: LogOffset) -> Option<u64> {
         match from.generation().cmp(&self) {
             std::cmp::Ordering::Less => Some(0),
@@ -68,10 +82,11 @@ impl fmt::Display for LogGeneration {
     }
 }
 
-/// A record's place in the logs of a partition: the log's generation above the position in it, as one ordered number.
+/// A record's place in the logs of a partition: the log's generation above the position in it, as
+/// one ordered number.
 ///
-/// Whatever is in a later log lies above everything in an earlier one. Inside one log, offsets follow each other;
-/// no step leads from one log into the next.
+/// Whatever is in a later log lies above everything in an earlier one. Inside one log, offsets
+/// follow each other; no step leads from one log into the next.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogOffset(u64);
 
@@ -83,15 +98,18 @@ impl LogOffset {
     /// Before every record.
     pub const START: LogOffset = LogOffset(0);
     /// Behind every record.
-    pub const MAX: LogOffset =
-        LogOffset((LogGeneration::MAX.0 as u64) << LogOffset::POSITION_BITS | LogOffset::POSITION_MAX);
+    pub const MAX: LogOffset = LogOffset(
+        (LogGeneration::MAX.0 as u64) << LogOffset::POSITION_BITS | LogOffset::POSITION_MAX,
+    );
 
     /// The offset of a position in a log; `None` when the position needs more than 48 bits.
     pub const fn of_log(generation: LogGeneration, position: u64) -> Option<LogOffset> {
         if position > LogOffset::POSITION_MAX {
             return None;
         }
-        Some(LogOffset((generation.0 as u64) << LogOffset::POSITION_BITS | position))
+        Some(LogOffset(
+            (generation.0 as u64) << LogOffset::POSITION_BITS | position,
+        ))
     }
 
     /// The first offset of a log.
@@ -104,7 +122,10 @@ impl LogOffset {
     /// # Panics
     /// When the position needs more than 48 bits.
     pub const fn at(position: u64) -> LogOffset {
-        assert!(position <= LogOffset::POSITION_MAX, "a position has 48 bits");
+        assert!(
+            position <= LogOffset::POSITION_MAX,
+            "a position has 48 bits"
+        );
         LogOffset(position)
     }
 
@@ -139,7 +160,11 @@ impl LogOffset {
     /// The offset so many records on, in the same log.
     pub const fn plus(self, records: u64) -> LogOffset {
         let position = self.position().saturating_add(records);
-        let position = if position > LogOffset::POSITION_MAX { LogOffset::POSITION_MAX } else { position };
+        let position = if position > LogOffset::POSITION_MAX {
+            LogOffset::POSITION_MAX
+        } else {
+            position
+        };
         LogOffset(self.0 & !LogOffset::POSITION_MAX | position)
     }
 
@@ -148,7 +173,8 @@ impl LogOffset {
         (0..records as u64).map(move |index| self.plus(index))
     }
 
-    /// What directly precedes it in the order of all offsets, whether or not a record can be there; `None` at the start.
+    /// What directly precedes it in the order of all offsets, whether or not a record can be there;
+    /// `None` at the start.
     pub const fn preceding(self) -> Option<LogOffset> {
         match self.0.checked_sub(1) {
             Some(bits) => Some(LogOffset(bits)),
@@ -156,8 +182,8 @@ impl LogOffset {
         }
     }
 
-    /// How many records lie from this offset up to a later one of the same log; `None` when it is of another log, because
-    /// nobody knows where that one ended.
+    /// How many records lie from this offset up to a later one of the same log; `None` when it is
+    /// of another log, because nobody knows where that one ended.
     pub fn records_until(self, later: LogOffset) -> Option<u64> {
         (self.generation() == later.generation()).then(|| later.0.saturating_sub(self.0))
     }
@@ -167,7 +193,10 @@ impl LogOffset {
         let (generation, position) = match text.split_once('/') {
             Some((generation, position)) => {
                 let generation = LogGeneration::new(number(generation)?.try_into().ok()?)?;
-                (Some(generation).filter(|generation| *generation != LogGeneration::FIRST)?, position)
+                (
+                    Some(generation).filter(|generation| *generation != LogGeneration::FIRST)?,
+                    position,
+                )
             }
             None => (LogGeneration::FIRST, text),
         };
@@ -177,11 +206,15 @@ impl LogOffset {
 
 /// A number as it is written: digits only, no leading zero.
 pub(crate) fn number(text: &str) -> Option<u64> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let is_plain =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| is_plain)
 }
 
-const _: () = assert!(LogOffset::MAX.0 == i64::MAX as u64, "the order is the same in a signed integer");
+const _: () = assert!(
+    LogOffset::MAX.0 == i64::MAX as u64,
+    "the order is the same in a signed integer"
+);
 
 impl fmt::Display for LogOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -209,7 +242,13 @@ mod tests {
 
     /// One of each kind, in order.
     fn ordered() -> Vec<LogOffset> {
-        let positions = [0, 1, 255, LogOffset::POSITION_MAX - 1, LogOffset::POSITION_MAX];
+        let positions = [
+            0,
+            1,
+            255,
+            LogOffset::POSITION_MAX - 1,
+            LogOffset::POSITION_MAX,
+        ];
         let generations = [0, 1, 2, 255, LogGeneration::MAX.number()];
         generations
             .iter()
@@ -221,11 +260,18 @@ mod tests {
     fn a_later_log_lies_above_every_earlier_one() {
         for pair in ordered().windows(2) {
             assert!(pair[0] < pair[1], "{pair:?}");
-            let signed = |offset: LogOffset| i64::try_from(offset.bits()).expect("the sign bit is clear");
+            let signed =
+                |offset: LogOffset| i64::try_from(offset.bits()).expect("the sign bit is clear");
             assert!(signed(pair[0]) < signed(pair[1]), "{pair:?}");
-            assert!(pair[0].bits().to_be_bytes() < pair[1].bits().to_be_bytes(), "{pair:?}");
+            assert!(
+                pair[0].bits().to_be_bytes() < pair[1].bits().to_be_bytes(),
+                "{pair:?}"
+            );
         }
-        assert_eq!((ordered()[0], *ordered().last().unwrap()), (LogOffset::START, LogOffset::MAX));
+        assert_eq!(
+            (ordered()[0], *ordered().last().unwrap()),
+            (LogOffset::START, LogOffset::MAX)
+        );
     }
 
     #[test]
@@ -233,16 +279,34 @@ mod tests {
         for offset in ordered() {
             assert_eq!(LogOffset::from_bits(offset.bits()), Some(offset));
             assert_eq!(LogOffset::parse(&offset.to_string()), Some(offset));
-            assert_eq!(LogOffset::of_log(offset.generation(), offset.position()), Some(offset));
+            assert_eq!(
+                LogOffset::of_log(offset.generation(), offset.position()),
+                Some(offset)
+            );
         }
-        assert_eq!((of(0, 17).to_string(), of(3, 17).to_string()), ("17".to_owned(), "3/17".to_owned()));
+        assert_eq!(
+            (of(0, 17).to_string(), of(3, 17).to_string()),
+            ("17".to_owned(), "3/17".to_owned())
+        );
     }
 
     #[test]
     fn what_is_no_offset_is_refused() {
-        for text in
-            ["", "/", "1/", "/1", "+1", "-1", "01", "0/1", "1/01", "32768/1", "281474976710656", "1/2/3", "x"]
-        {
+        for text in [
+            "",
+            "/",
+            "1/",
+            "/1",
+            "+1",
+            "-1",
+            "01",
+            "0/1",
+            "1/01",
+            "32768/1",
+            "281474976710656",
+            "1/2/3",
+            "x",
+        ] {
             assert_eq!(LogOffset::parse(text), None, "{text}");
         }
         assert_eq!(LogOffset::from_bits(1 << 63), None);
@@ -256,9 +320,21 @@ mod tests {
         let last = of(1, LogOffset::POSITION_MAX);
         assert_eq!((last.next(), last.plus(u64::MAX)), (last, last));
         assert_eq!(of(1, 7).plus(3), of(1, 10));
-        assert_eq!(of(2, 5).following(3).collect::<Vec<_>>(), [of(2, 5), of(2, 6), of(2, 7)]);
-        assert_eq!((of(2, 5).records_until(of(2, 9)), of(2, 5).records_until(of(3, 9))), (Some(4), None));
-        assert_eq!((of(2, 0).preceding(), LogOffset::START.preceding()), (Some(last), None));
+        assert_eq!(
+            of(2, 5).following(3).collect::<Vec<_>>(),
+            [of(2, 5), of(2, 6), of(2, 7)]
+        );
+        assert_eq!(
+            (
+                of(2, 5).records_until(of(2, 9)),
+                of(2, 5).records_until(of(3, 9))
+            ),
+            (Some(4), None)
+        );
+        assert_eq!(
+            (of(2, 0).preceding(), LogOffset::START.preceding()),
+            (Some(last), None)
+        );
     }
 
     #[test]

@@ -7,27 +7,32 @@ use crate::time::Timestamp;
 
 /// An owner's fencing number: a later owner's is higher.
 ///
-/// A coordinator that serves one region of several, or may be rebuilt from a backup, folds two numbers into it: see
-/// [`Epoch::of_region`]. One that does neither counts in region 0.
+/// A coordinator that serves one region of several, or may be rebuilt from a backup, folds two
+/// numbers into it: see [`Epoch::of_region`]. One that does neither counts in region 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
 impl Epoch {
     /// The bits of [`Epoch::sequence`], the lower ones.
     const SEQUENCE_BITS: u32 = 48;
-    /// The highest region epoch: the sign bit stays clear, so that stores with signed integers keep the order.
+    /// The highest region epoch: the sign bit stays clear, so that stores with signed integers keep
+    /// the order.
     pub const REGION_EPOCH_MAX: u16 = i16::MAX as u16;
 
-    /// The epoch of what a region's coordinator counted as `sequence`, under the region's own epoch. The region's
-    /// decides first: raise it when the region's partitions are adopted elsewhere, or its coordinator was restored
-    /// from a backup and counts from a lower number again.
+    /// The epoch of what a region's coordinator counted as `sequence`, under the region's own
+    /// epoch. The region's decides first: raise it when the region's partitions are adopted
+    /// elsewhere, or its coordinator was restored from a backup and counts from a lower number
+    /// again.
     ///
-    /// `None` when the region epoch is above [`Epoch::REGION_EPOCH_MAX`] or the sequence needs more than 48 bits.
+    /// `None` when the region epoch is above [`Epoch::REGION_EPOCH_MAX`] or the sequence needs more
+    /// than 48 bits.
     pub const fn of_region(region_epoch: u16, sequence: u64) -> Option<Epoch> {
         if region_epoch > Epoch::REGION_EPOCH_MAX || sequence >> Epoch::SEQUENCE_BITS != 0 {
             return None;
         }
-        Some(Epoch((region_epoch as u64) << Epoch::SEQUENCE_BITS | sequence))
+        Some(Epoch(
+            (region_epoch as u64) << Epoch::SEQUENCE_BITS | sequence,
+        ))
     }
 
     /// The region's epoch that is folded into it.
@@ -58,27 +63,38 @@ pub struct Place {
 
 impl Place {
     /// Before every occurrence.
-    pub const START: Place = Place { due: Timestamp::MIN, offset: LogOffset::START };
+    pub const START: Place = Place {
+        due: Timestamp::MIN,
+        offset: LogOffset::START,
+    };
 
     /// The last place of a due time: behind it lies everything due at or before `due`.
     pub const fn end_of(due: Timestamp) -> Place {
-        Place { due, offset: LogOffset::MAX }
+        Place {
+            due,
+            offset: LogOffset::MAX,
+        }
     }
 
     /// What directly precedes it in the order of time; `None` at the start.
     pub const fn preceding(self) -> Option<Place> {
         match self.offset.preceding() {
-            Some(offset) => Some(Place { due: self.due, offset }),
+            Some(offset) => Some(Place {
+                due: self.due,
+                offset,
+            }),
             None if self.due.as_millis() == Timestamp::MIN.as_millis() => None,
             None => Some(Place::end_of(self.due.plus_millis(-1))),
         }
     }
 }
 
-/// A stretch of time that F has passed but that lies ahead again, because a clock went back (or a predecessor's ran
-/// ahead): what is created from now on with a due time in it is owed, what was created before is not.
+/// A stretch of time that F has passed but that lies ahead again, because a clock went back (or a
+/// predecessor's ran ahead): what is created from now on with a due time in it is owed, what was
+/// created before is not.
 ///
-/// Covers the places after `after`, up to and including `through`, of records at or after `from_offset`.
+/// Covers the places after `after`, up to and including `through`, of records at or after
+/// `from_offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// Everything at or before this place has been published.
@@ -96,8 +112,9 @@ impl Gap {
     }
 }
 
-/// A stretch of time that F has left behind to be caught up with, so that what is on time need not wait: the tasks in it
-/// are still owed, whenever they were created. Occurrences of schedules are not: F decides them on its way.
+/// A stretch of time that F has left behind to be caught up with, so that what is on time need not
+/// wait: the tasks in it are still owed, whenever they were created. Occurrences of schedules are
+/// not: F decides them on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// Every task at or before this place has been published.
@@ -113,7 +130,8 @@ impl Stretch {
     }
 }
 
-/// The cursor F: everything at or before `head` has been published, but for what lies in a gap or in the backlog.
+/// The cursor F: everything at or before `head` has been published, but for what lies in a gap or
+/// in the backlog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frontier {
     /// The newest place that has been passed.
@@ -132,7 +150,11 @@ impl Default for Frontier {
 
 impl Frontier {
     /// Nothing has been published.
-    pub const START: Frontier = Frontier { head: Place::START, gaps: Vec::new(), backlog: Vec::new() };
+    pub const START: Frontier = Frontier {
+        head: Place::START,
+        gaps: Vec::new(),
+        backlog: Vec::new(),
+    };
 
     /// Whether a task at this place has been published (or decided against).
     pub fn has_passed(&self, place: Place) -> bool {
@@ -149,7 +171,8 @@ impl Frontier {
         self.backlog.iter().any(|stretch| stretch.owes(place))
     }
 
-    /// Where the present stands: everything at or before it has been published, but for the backlog.
+    /// Where the present stands: everything at or before it has been published, but for the
+    /// backlog.
     pub fn front(&self) -> Place {
         self.gaps.first().map_or(self.head, |gap| gap.after)
     }
@@ -157,10 +180,13 @@ impl Frontier {
     /// The place at or before which nothing is owed any more.
     pub fn floor(&self) -> Place {
         let front = self.front();
-        self.backlog.first().map_or(front, |stretch| stretch.after.min(front))
+        self.backlog
+            .first()
+            .map_or(front, |stretch| stretch.after.min(front))
     }
 
-    /// Leaves the tasks up to a place behind, for the backlog; nothing when there are gaps. Changes nothing about what is owed.
+    /// Leaves the tasks up to a place behind, for the backlog; nothing when there are gaps. Changes
+    /// nothing about what is owed.
     pub fn leave_behind(&mut self, through: Place) {
         if !self.gaps.is_empty() || through <= self.head {
             return;
@@ -168,12 +194,16 @@ impl Frontier {
         match self.backlog.last_mut() {
             // The front has published nothing since: its tasks all lie behind the last stretch.
             Some(last) if self.head <= last.through => last.through = last.through.max(through),
-            _ => self.backlog.push(Stretch { after: self.head, through }),
+            _ => self.backlog.push(Stretch {
+                after: self.head,
+                through,
+            }),
         }
     }
 
-    /// Every task of the backlog at or before `reached` has been published, or decided against. `reached` is at or before the
-    /// front, or what the front has still to come to would count as published.
+    /// Every task of the backlog at or before `reached` has been published, or decided against.
+    /// `reached` is at or before the front, or what the front has still to come to would count as
+    /// published.
     pub fn catch_up(&mut self, reached: Place) {
         let reached = reached.min(self.front());
         while let Some(stretch) = self.backlog.first_mut() {
@@ -185,7 +215,8 @@ impl Frontier {
         }
     }
 
-    /// Everything owed at or before `reached` has been published, or decided against, but for the backlog.
+    /// Everything owed at or before `reached` has been published, or decided against, but for the
+    /// backlog.
     pub fn advance(&mut self, reached: Place) {
         while let Some(gap) = self.gaps.first_mut() {
             if reached < gap.through {
@@ -197,11 +228,19 @@ impl Frontier {
         self.head = self.head.max(reached);
     }
 
-    /// The present lies before the front: what is created from `from_offset` on is owed again from there.
+    /// The present lies before the front: what is created from `from_offset` on is owed again from
+    /// there.
     pub fn open_gap(&mut self, after: Place, from_offset: LogOffset) {
         let through = self.front();
         if after < through {
-            self.gaps.insert(0, Gap { after, through, from_offset });
+            self.gaps.insert(
+                0,
+                Gap {
+                    after,
+                    through,
+                    from_offset,
+                },
+            );
         }
     }
 }
@@ -219,7 +258,8 @@ pub struct Checkpoint {
     pub frontier: Frontier,
     /// R: a new owner reads the log from here; at most `applied`.
     pub replay_from: LogOffset,
-    /// Tasks whose dedupe window ended at or before this may have been forgotten; those with a later end are remembered.
+    /// Tasks whose dedupe window ended at or before this may have been forgotten; those with a
+    /// later end are remembered.
     pub remembered_from: Timestamp,
 }
 
@@ -241,7 +281,10 @@ mod tests {
     use crate::offset::LogGeneration;
 
     fn place(due: i64, offset: u64) -> Place {
-        Place { due: Timestamp::from_millis(due), offset: LogOffset::at(offset) }
+        Place {
+            due: Timestamp::from_millis(due),
+            offset: LogOffset::at(offset),
+        }
     }
 
     fn end_of(due: i64) -> Place {
@@ -255,7 +298,10 @@ mod tests {
         assert!(epoch(2, 1) > epoch(1, (1 << 48) - 1));
         assert!(epoch(1, 2) > epoch(1, 1));
         let highest = epoch(Epoch::REGION_EPOCH_MAX, (1 << 48) - 1);
-        assert_eq!((highest.region_epoch(), highest.sequence()), (32_767, (1 << 48) - 1));
+        assert_eq!(
+            (highest.region_epoch(), highest.sequence()),
+            (32_767, (1 << 48) - 1)
+        );
         assert!(i64::try_from(highest.0).is_ok());
         assert_eq!(Epoch::of_region(0, 1 << 48), None);
         assert_eq!(Epoch::of_region(Epoch::REGION_EPOCH_MAX + 1, 0), None);
@@ -263,11 +309,18 @@ mod tests {
 
     #[test]
     fn a_gap_owes_what_was_created_after_it_was_opened() {
-        let mut frontier = Frontier { head: place(100, 5), ..Frontier::START };
+        let mut frontier = Frontier {
+            head: place(100, 5),
+            ..Frontier::START
+        };
         frontier.open_gap(place(10, 3), LogOffset::at(4));
         frontier.open_gap(place(20, 3), LogOffset::at(9));
         frontier.advance(place(5, 0));
-        assert_eq!(frontier.gaps.len(), 1, "only a time before the floor opens another");
+        assert_eq!(
+            frontier.gaps.len(),
+            1,
+            "only a time before the floor opens another"
+        );
         frontier.gaps[0].through = end_of(50);
         let cases = [
             (place(10, 3), true),
@@ -292,36 +345,74 @@ mod tests {
 
     /// Which places are passed, looked at one by one.
     fn passed(frontier: &Frontier) -> Vec<i64> {
-        (0..200).filter(|due| frontier.has_passed(place(*due, 1))).collect()
+        (0..200)
+            .filter(|due| frontier.has_passed(place(*due, 1)))
+            .collect()
     }
 
     #[test]
     fn what_is_left_behind_is_owed_until_it_is_caught_up_with() {
-        let mut frontier = Frontier { head: end_of(10), ..Frontier::START };
+        let mut frontier = Frontier {
+            head: end_of(10),
+            ..Frontier::START
+        };
         let before = passed(&frontier);
         frontier.leave_behind(end_of(60));
         frontier.leave_behind(end_of(80));
-        assert_eq!(frontier.backlog.len(), 1, "the head has not moved in between");
-        assert_eq!(passed(&frontier), before, "nothing is owed anew or forgiven");
+        assert_eq!(
+            frontier.backlog.len(),
+            1,
+            "the head has not moved in between"
+        );
+        assert_eq!(
+            passed(&frontier),
+            before,
+            "nothing is owed anew or forgiven"
+        );
         frontier.catch_up(place(50, 0));
-        assert_eq!(passed(&frontier), before, "the backlog does not overtake the front");
+        assert_eq!(
+            passed(&frontier),
+            before,
+            "the backlog does not overtake the front"
+        );
         frontier.advance(end_of(100));
-        assert_eq!(passed(&frontier), (0..=10).chain(81..=100).collect::<Vec<_>>());
-        assert!(frontier.has_decided(place(50, 1)), "of schedules nothing is left behind");
-        assert_eq!((frontier.floor().due, frontier.front().due), (place(10, 0).due, place(100, 0).due));
+        assert_eq!(
+            passed(&frontier),
+            (0..=10).chain(81..=100).collect::<Vec<_>>()
+        );
+        assert!(
+            frontier.has_decided(place(50, 1)),
+            "of schedules nothing is left behind"
+        );
+        assert_eq!(
+            (frontier.floor().due, frontier.front().due),
+            (place(10, 0).due, place(100, 0).due)
+        );
         frontier.leave_behind(end_of(120));
         frontier.advance(end_of(130));
         frontier.catch_up(place(40, 0));
-        assert_eq!(passed(&frontier), (0..40).chain(81..=100).chain(121..=130).collect::<Vec<_>>());
+        assert_eq!(
+            passed(&frontier),
+            (0..40).chain(81..=100).chain(121..=130).collect::<Vec<_>>()
+        );
         frontier.catch_up(end_of(110));
-        assert_eq!(passed(&frontier), (0..=110).chain(121..=130).collect::<Vec<_>>());
+        assert_eq!(
+            passed(&frontier),
+            (0..=110).chain(121..=130).collect::<Vec<_>>()
+        );
         frontier.catch_up(end_of(130));
-        assert_eq!((passed(&frontier), frontier.backlog.len()), ((0..=130).collect(), 0));
+        assert_eq!(
+            (passed(&frontier), frontier.backlog.len()),
+            ((0..=130).collect(), 0)
+        );
     }
 
     #[test]
     fn a_clock_that_goes_back_holds_the_backlog_at_the_present() {
-        let mut frontier = Frontier { head: end_of(10), ..Frontier::START };
+        let mut frontier = Frontier {
+            head: end_of(10),
+            ..Frontier::START
+        };
         frontier.leave_behind(end_of(80));
         frontier.advance(end_of(100));
         frontier.open_gap(end_of(50), LogOffset::START);
@@ -343,7 +434,10 @@ mod tests {
             offset: of_log(generation, position),
         };
         assert_eq!(place_of(5, 1, 9).preceding(), Some(place_of(5, 1, 8)));
-        assert_eq!(place_of(5, 1, 0).preceding(), Some(place_of(5, 0, LogOffset::POSITION_MAX)));
+        assert_eq!(
+            place_of(5, 1, 0).preceding(),
+            Some(place_of(5, 0, LogOffset::POSITION_MAX))
+        );
         assert_eq!(place(5, 0).preceding(), Some(end_of(4)));
         assert_eq!(Place::START.preceding(), None);
     }

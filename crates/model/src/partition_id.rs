@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::offset::number;
 
-/// A partition: the ordinal of its home region above its number there, as one ordered number. Region 0 is the own one.
+/// A partition: the ordinal of its home region above its number there, as one ordered number.
+/// Region 0 is the own one.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionId(u32);
 
@@ -13,7 +14,8 @@ impl PartitionId {
     const NUMBER_BITS: u32 = 24;
     /// The highest number of a partition.
     pub const NUMBER_MAX: u32 = (1 << PartitionId::NUMBER_BITS) - 1;
-    /// The highest ordinal of a region: the sign bit stays clear, so that stores with signed integers keep the order.
+    /// The highest ordinal of a region: the sign bit stays clear, so that stores with signed
+    /// integers keep the order.
     pub const REGION_MAX: u8 = i8::MAX as u8;
 
     /// The partition with this number of a region; `None` when either is too high.
@@ -21,16 +23,21 @@ impl PartitionId {
         if region > PartitionId::REGION_MAX || number > PartitionId::NUMBER_MAX {
             return None;
         }
-        Some(PartitionId((region as u32) << PartitionId::NUMBER_BITS | number))
+        Some(PartitionId(
+            (region as u32) << PartitionId::NUMBER_BITS | number,
+        ))
     }
 
     /// The partition with this number of the own region.
     ///
     /// # Panics
-    /// When the number needs more than 24 bits: what comes from outside goes through [`PartitionId::of_region`] or
-    /// [`PartitionId::from_bits`].
+    /// When the number needs more than 24 bits: what comes from outside goes through
+    /// [`PartitionId::of_region`] or [`PartitionId::from_bits`].
     pub const fn own(number: u32) -> PartitionId {
-        assert!(number <= PartitionId::NUMBER_MAX, "a partition's number has 24 bits");
+        assert!(
+            number <= PartitionId::NUMBER_MAX,
+            "a partition's number has 24 bits"
+        );
         PartitionId(number)
     }
 
@@ -57,8 +64,8 @@ impl PartitionId {
         self.0 & PartitionId::NUMBER_MAX
     }
 
-    /// Its place in a list of the own region's partitions; that of another region's partition lies behind the end of every
-    /// such list.
+    /// Its place in a list of the own region's partitions; that of another region's partition lies
+    /// behind the end of every such list.
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -100,22 +107,45 @@ mod tests {
     fn partitions_of_one_region_stand_together() {
         let regions = [0, 1, 2, PartitionId::REGION_MAX];
         let numbers = [0, 1, 16, PartitionId::NUMBER_MAX];
-        let ordered: Vec<PartitionId> =
-            regions.iter().flat_map(|region| numbers.map(|number| of(*region, number))).collect();
+        let ordered: Vec<PartitionId> = regions
+            .iter()
+            .flat_map(|region| numbers.map(|number| of(*region, number)))
+            .collect();
         for pair in ordered.windows(2) {
-            assert!(pair[0] < pair[1] && (pair[0].bits() as i32) < pair[1].bits() as i32, "{pair:?}");
+            assert!(
+                pair[0] < pair[1] && (pair[0].bits() as i32) < pair[1].bits() as i32,
+                "{pair:?}"
+            );
         }
         for partition in ordered {
             assert_eq!(PartitionId::from_bits(partition.bits()), Some(partition));
             assert_eq!(PartitionId::parse(&partition.to_string()), Some(partition));
-            assert_eq!(PartitionId::of_region(partition.region(), partition.number()), Some(partition));
+            assert_eq!(
+                PartitionId::of_region(partition.region(), partition.number()),
+                Some(partition)
+            );
         }
-        assert_eq!((of(0, 7), of(3, 7).to_string()), (PartitionId::own(7), "3/7".to_owned()));
+        assert_eq!(
+            (of(0, 7), of(3, 7).to_string()),
+            (PartitionId::own(7), "3/7".to_owned())
+        );
     }
 
     #[test]
     fn what_is_no_partition_is_refused() {
-        for text in ["", "/", "1/", "/1", "+1", "01", "0/1", "128/1", "16777216", "1/16777216", "1/2/3"] {
+        for text in [
+            "",
+            "/",
+            "1/",
+            "/1",
+            "+1",
+            "01",
+            "0/1",
+            "128/1",
+            "16777216",
+            "1/16777216",
+            "1/2/3",
+        ] {
             assert_eq!(PartitionId::parse(text), None, "{text}");
         }
         assert_eq!(PartitionId::from_bits(1 << 31), None);

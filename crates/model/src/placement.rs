@@ -1,22 +1,25 @@
-//! Which node should own which partition: evenly, and moving as little as can be when nodes come and go.
+//! Which node should own which partition: evenly, and moving as little as can be when nodes come
+//! and go.
 //!
-//! A placement is made from the one before it. From the set of members alone it cannot be: whatever such a function
-//! does, over enough node names there are two sets, one node apart, between which more than `ceil(P / N)` partitions
-//! move. (By Ramsey's theorem some infinite set of names is treated by rank alone; of three equal shares the middle
-//! one would then have to lie in both halves that two nodes have.) So there is one placement at a time, kept where
-//! all nodes read it, and each is a pure function of the members and its predecessor.
+//! A placement is made from the one before it. From the set of members alone it cannot be: whatever
+//! such a function does, over enough node names there are two sets, one node apart, between which
+//! more than `ceil(P / N)` partitions move. (By Ramsey's theorem some infinite set of names is
+//! treated by rank alone; of three equal shares the middle one would then have to lie in both
+//! halves that two nodes have.) So there is one placement at a time, kept where all nodes read it,
+//! and each is a pure function of the members and its predecessor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// For every partition the member that should own it, given who should have until now; `None` without members.
+/// For every partition the member that should own it, given who should have until now; `None`
+/// without members.
 ///
-/// `present` has one element a partition; owners that are no members any more, and partitions never placed, are
-/// given out by rendezvous hashing among the members that have room. Every member gets `floor(P / N)` or
-/// `ceil(P / N)`. When `present` was made by this function for one member more, or one less, at most
-/// `ceil(P / N)` partitions move (N: the larger number of members): those of the member that left, or those that the
-/// new one gets.
+/// `present` has one element a partition; owners that are no members any more, and partitions never
+/// placed, are given out by rendezvous hashing among the members that have room. Every member gets
+/// `floor(P / N)` or `ceil(P / N)`. When `present` was made by this function for one member more,
+/// or one less, at most `ceil(P / N)` partitions move (N: the larger number of members): those of
+/// the member that left, or those that the new one gets.
 pub fn place(members: &BTreeSet<String>, present: &[Option<String>]) -> Vec<Option<String>> {
     let mut rooms = rooms(members, present);
     let mut placed = vec![None; present.len()];
@@ -26,7 +29,11 @@ pub fn place(members: &BTreeSet<String>, present: &[Option<String>]) -> Vec<Opti
             placed[partition] = Some(owner.to_owned());
         }
     }
-    for (partition, owner) in placed.iter_mut().enumerate().filter(|(_, owner)| owner.is_none()) {
+    for (partition, owner) in placed
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, owner)| owner.is_none())
+    {
         let open = rooms.iter_mut().filter(|(_, room)| **room > 0);
         if let Some((member, room)) = open.max_by_key(|(member, _)| weight(member, partition)) {
             *room -= 1;
@@ -36,34 +43,57 @@ pub fn place(members: &BTreeSet<String>, present: &[Option<String>]) -> Vec<Opti
     placed
 }
 
-/// How many partitions each member gets. Those that have most already get the ones that do not divide evenly.
-fn rooms<'a>(members: &'a BTreeSet<String>, present: &[Option<String>]) -> BTreeMap<&'a str, usize> {
-    let mut loads: BTreeMap<&str, usize> = members.iter().map(|member| (member.as_str(), 0)).collect();
+/// How many partitions each member gets. Those that have most already get the ones that do not
+/// divide evenly.
+fn rooms<'a>(
+    members: &'a BTreeSet<String>,
+    present: &[Option<String>],
+) -> BTreeMap<&'a str, usize> {
+    let mut loads: BTreeMap<&str, usize> =
+        members.iter().map(|member| (member.as_str(), 0)).collect();
     for owner in present.iter().flatten() {
         if let Some(load) = loads.get_mut(owner.as_str()) {
             *load += 1;
         }
     }
     let mut heaviest_first: Vec<(&str, usize)> = loads.into_iter().collect();
-    heaviest_first.sort_by_key(|(member, load)| (std::cmp::Reverse(*load), xxh3_64(member.as_bytes())));
+    heaviest_first
+        .sort_by_key(|(member, load)| (std::cmp::Reverse(*load), xxh3_64(member.as_bytes())));
     let count = members.len().max(1);
     let (share, rest) = (present.len() / count, present.len() % count);
     let room = |rank| share + usize::from(rank < rest);
-    heaviest_first.into_iter().enumerate().map(|(rank, (member, _))| (member, room(rank))).collect()
+    heaviest_first
+        .into_iter()
+        .enumerate()
+        .map(|(rank, (member, _))| (member, room(rank)))
+        .collect()
 }
 
-/// The partitions that have an owner, those it weighs most with first: what it has too much of comes last.
+/// The partitions that have an owner, those it weighs most with first: what it has too much of
+/// comes last.
 fn by_attachment(present: &[Option<String>]) -> Vec<(usize, &str)> {
-    let owned = |(partition, owner): (usize, &'_ Option<String>)| owner.is_some().then_some(partition);
+    let owned =
+        |(partition, owner): (usize, &'_ Option<String>)| owner.is_some().then_some(partition);
     let mut partitions: Vec<usize> = present.iter().enumerate().filter_map(owned).collect();
     let owner = |partition: usize| present[partition].as_deref().unwrap_or_default();
     partitions.sort_by_key(|partition| std::cmp::Reverse(weight(owner(*partition), *partition)));
-    partitions.into_iter().map(|partition| (partition, owner(partition))).collect()
+    partitions
+        .into_iter()
+        .map(|partition| (partition, owner(partition)))
+        .collect()
 }
 
 /// The rendezvous weight of a member for a partition.
 fn weight(member: &str, partition: usize) -> u64 {
-    xxh3_64([member.as_bytes(), b"\0", (partition as u64).to_be_bytes().as_slice()].concat().as_slice())
+    xxh3_64(
+        [
+            member.as_bytes(),
+            b"\0",
+            (partition as u64).to_be_bytes().as_slice(),
+        ]
+        .concat()
+        .as_slice(),
+    )
 }
 
 #[cfg(test)]
@@ -78,16 +108,26 @@ mod tests {
     }
 
     fn moved(before: &[Option<String>], after: &[Option<String>]) -> usize {
-        before.iter().zip(after).filter(|(old, new)| old != new).count()
+        before
+            .iter()
+            .zip(after)
+            .filter(|(old, new)| old != new)
+            .count()
     }
 
     fn assert_even(placed: &[Option<String>], members: &BTreeSet<String>) {
-        let mut loads: BTreeMap<&str, usize> = members.iter().map(|member| (member.as_str(), 0)).collect();
+        let mut loads: BTreeMap<&str, usize> =
+            members.iter().map(|member| (member.as_str(), 0)).collect();
         for owner in placed {
-            *loads.get_mut(owner.as_deref().expect("there are members")).expect("a member") += 1;
+            *loads
+                .get_mut(owner.as_deref().expect("there are members"))
+                .expect("a member") += 1;
         }
         for load in loads.into_values() {
-            assert!(load >= placed.len() / members.len() && load <= placed.len().div_ceil(members.len()));
+            assert!(
+                load >= placed.len() / members.len()
+                    && load <= placed.len().div_ceil(members.len())
+            );
         }
     }
 
@@ -127,7 +167,8 @@ mod tests {
             let mut placed = place(&members, &vec![None; partitions]);
             for step in 0..400_u64 {
                 let before = members.len();
-                let chosen = &pool[(xxh3_64(&(step << 8 | partitions as u64).to_be_bytes()) % 8) as usize];
+                let chosen =
+                    &pool[(xxh3_64(&(step << 8 | partitions as u64).to_be_bytes()) % 8) as usize];
                 if !members.remove(chosen) {
                     members.insert(chosen.clone());
                 } else if members.is_empty() {
@@ -166,7 +207,10 @@ mod tests {
     #[test]
     fn the_first_placement_is_the_same_over_releases() {
         let members = ["a", "b", "c"].map(str::to_owned).into();
-        let placed: Vec<String> = place(&members, &[const { None }; 9]).into_iter().flatten().collect();
+        let placed: Vec<String> = place(&members, &[const { None }; 9])
+            .into_iter()
+            .flatten()
+            .collect();
         assert_eq!(placed.concat(), "aaacbccbb");
     }
 }

@@ -32,8 +32,9 @@ choice!(
     Persist, "engine.persist", default BeyondLookAhead {
         /// Those due beyond the look-ahead. The log alone holds the others, until they have run.
         BeyondLookAhead = "beyond-look-ahead",
-        /// Every one that the log took ahead of its time, unless it has run before its block was sent: what is still to come
-        /// can be told from the timetable, by a region that adopts another's partitions.
+        /// Every one that the log took ahead of its time, unless it has run before its block was
+        /// sent: what is still to come can be told from the timetable, by a region that adopts
+        /// another's partitions.
         All = "all",
     }
 );
@@ -73,20 +74,23 @@ choice!(
 choice!(
     /// What becomes of the wall times that do not exist or exist twice when the clocks change.
     ///
-    /// The rules differ only for *fixed-time* expressions. An expression whose minute or hour field begins with `*`
-    /// *follows the clock* under each of them: it runs at every instant whose wall time matches, so `*/5 * * * *`
-    /// neither pauses in the repeated hour nor catches up after a skipped one.
+    /// The rules differ only for *fixed-time* expressions. An expression whose minute or hour field
+    /// begins with `*` *follows the clock* under each of them: it runs at every instant whose wall
+    /// time matches, so `*/5 * * * *` neither pauses in the repeated hour nor catches up after a
+    /// skipped one.
     ///
-    /// `vixie` is the rule of cronie, applied in the schedule's own zone. A gap of 180 minutes or more (a day skipped at
-    /// the date line) and an overlap of more than that are corrections to it, as in cronie: gap times do not run,
-    /// overlap times run twice.
-    /// `skip` is what OCPS 1.4 and EventBridge ask for, `literal` what Temporal does.
+    /// `vixie` is the rule of cronie, applied in the schedule's own zone. A gap of 180 minutes or
+    /// more (a day skipped at the date line) and an overlap of more than that are corrections to
+    /// it, as in cronie: gap times do not run, overlap times run twice. `skip` is what OCPS 1.4 and
+    /// EventBridge ask for, `literal` what Temporal does.
     DstRule, "daylight-saving rule", default Vixie {
-        /// As cronie: times in a gap run once, together, at its end; times in an overlap in the first pass only.
+        /// As cronie: times in a gap run once, together, at its end; times in an overlap in the
+        /// first pass only.
         Vixie = "vixie",
         /// Times in a gap do not run, times in an overlap in the first pass only.
         Skip = "skip",
-        /// The wall clock taken at its word: times in a gap do not run, times in an overlap run in both passes.
+        /// The wall clock taken at its word: times in a gap do not run, times in an overlap run in
+        /// both passes.
         Literal = "literal",
     }
 );
@@ -102,7 +106,8 @@ choice!(
 );
 
 impl OverlapPolicy {
-    /// Whether what it decides depends on the ends of earlier runs, so that they have to be heard of.
+    /// Whether what it decides depends on the ends of earlier runs, so that they have to be heard
+    /// of.
     pub const fn awaits_ends(self) -> bool {
         match self {
             OverlapPolicy::AllowAll => false,
@@ -138,7 +143,11 @@ pub struct MisfirePolicy {
 
 impl Default for MisfirePolicy {
     fn default() -> MisfirePolicy {
-        MisfirePolicy { rule: MisfireRule::All, window_ms: 365 * crate::time::DAY_MS, grace_ms: 60_000 }
+        MisfirePolicy {
+            rule: MisfireRule::All,
+            window_ms: 365 * crate::time::DAY_MS,
+            grace_ms: 60_000,
+        }
     }
 }
 
@@ -151,7 +160,8 @@ choice!(
         Immediate = "immediate",
         /// Always the same delay, `delay_ms`.
         Fixed = "fixed",
-        /// A delay drawn evenly from zero to `base_ms` doubled with each attempt, at most `cap_ms` ("full jitter").
+        /// A delay drawn evenly from zero to `base_ms` doubled with each attempt, at most `cap_ms`
+        /// ("full jitter").
         Exponential = "exponential",
     }
 );
@@ -196,7 +206,8 @@ pub struct RetryPolicy {
     pub cap_ms: i64,
     /// Attempts in all, the first included.
     pub attempts_max: u32,
-    /// No attempt starts later than this after the first due time, in milliseconds; `None` for no limit.
+    /// No attempt starts later than this after the first due time, in milliseconds; `None` for no
+    /// limit.
     pub age_ms_max: Option<i64>,
 }
 
@@ -242,10 +253,20 @@ impl RetryPolicy {
             if (low..=high).contains(&given) {
                 Ok(())
             } else {
-                Err(RetryPolicyError { field, given, low, high })
+                Err(RetryPolicyError {
+                    field,
+                    given,
+                    low,
+                    high,
+                })
             }
         };
-        within("max_attempts", i64::from(self.attempts_max), 1, i64::from(RETRY_ATTEMPTS_MAX))?;
+        within(
+            "max_attempts",
+            i64::from(self.attempts_max),
+            1,
+            i64::from(RETRY_ATTEMPTS_MAX),
+        )?;
         within("base_ms", self.base_ms, 1, RETRY_DELAY_MS_MAX)?;
         within("cap_ms", self.cap_ms, self.base_ms, RETRY_DELAY_MS_MAX)?;
         if let Backoff::Fixed { delay_ms } = self.backoff {
@@ -257,10 +278,11 @@ impl RetryPolicy {
         Ok(self)
     }
 
-    /// The delay in milliseconds before attempt `attempt + 1`, after `attempt` (counted from 1) failed.
+    /// The delay in milliseconds before attempt `attempt + 1`, after `attempt` (counted from 1)
+    /// failed.
     ///
-    /// `random` is a number from 0 to `u64::MAX` that the caller draws; `age_ms` the time since the first due
-    /// time. `None`: no further attempt.
+    /// `random` is a number from 0 to `u64::MAX` that the caller draws; `age_ms` the time since the
+    /// first due time. `None`: no further attempt.
     pub fn delay_ms_after(&self, attempt: u32, age_ms: i64, random: u64) -> Option<i64> {
         if attempt >= self.attempts_max {
             return None;
@@ -271,7 +293,11 @@ impl RetryPolicy {
             Backoff::Fixed { delay_ms } => delay_ms,
             Backoff::Exponential => {
                 let doublings = attempt.saturating_sub(1).min(40);
-                let ceiling_ms = self.base_ms.saturating_mul(1_i64 << doublings).min(self.cap_ms).max(0);
+                let ceiling_ms = self
+                    .base_ms
+                    .saturating_mul(1_i64 << doublings)
+                    .min(self.cap_ms)
+                    .max(0);
                 ((u128::from(random) * (ceiling_ms as u128 + 1)) >> 64) as i64
             }
         };
@@ -288,11 +314,17 @@ mod tests {
 
     #[test]
     fn full_jitter_stays_between_zero_and_the_doubled_base() {
-        let policy = RetryPolicy { attempts_max: 100, ..RetryPolicy::default() };
+        let policy = RetryPolicy {
+            attempts_max: 100,
+            ..RetryPolicy::default()
+        };
         for attempt in 1..60 {
             let ceiling_ms = (1_000_i64 << (attempt - 1).min(20)).min(300_000);
             assert_eq!(policy.delay_ms_after(attempt, 0, 0), Some(0));
-            assert_eq!(policy.delay_ms_after(attempt, 0, u64::MAX), Some(ceiling_ms));
+            assert_eq!(
+                policy.delay_ms_after(attempt, 0, u64::MAX),
+                Some(ceiling_ms)
+            );
         }
     }
 
@@ -312,7 +344,10 @@ mod tests {
 
     #[test]
     fn a_refused_policy_names_field_value_and_limits() {
-        let policy = RetryPolicy { attempts_max: 0, ..RetryPolicy::default() };
+        let policy = RetryPolicy {
+            attempts_max: 0,
+            ..RetryPolicy::default()
+        };
         assert_eq!(
             policy.validated().unwrap_err().to_string(),
             "retry.max_attempts is 0; it must be between 1 and 1000"

@@ -1,4 +1,5 @@
-//! Runs of schedules: how they came about, what they are called, and what is remembered of those that have not ended.
+//! Runs of schedules: how they came about, what they are called, and what is remembered of those
+//! that have not ended.
 
 use crate::limits::{RUN_TIMEOUT_MS_DEFAULT, STOP_REPEAT_MS_MAX, STOP_REPEAT_MS_MIN};
 use crate::name::{Namespace, QueueName, ScheduleId, TaskId};
@@ -23,7 +24,8 @@ pub enum RunCause {
 
 impl RunCause {
     /// Every cause.
-    pub const ALL: &'static [RunCause] = &[RunCause::Calendar, RunCause::Trigger, RunCause::Backfill];
+    pub const ALL: &'static [RunCause] =
+        &[RunCause::Calendar, RunCause::Trigger, RunCause::Backfill];
 
     /// What a run's task id ends with.
     pub const fn suffix(self) -> &'static str {
@@ -41,15 +43,25 @@ impl RunCause {
     }
 
     /// The fingerprint of that id.
-    pub fn task_key(self, namespace: &Namespace, schedule: &ScheduleId, nominal: Timestamp) -> TaskKey {
+    pub fn task_key(
+        self,
+        namespace: &Namespace,
+        schedule: &ScheduleId,
+        nominal: Timestamp,
+    ) -> TaskKey {
         TaskKey::of(namespace.as_str(), self.task_id(schedule, nominal).as_str())
     }
 }
 
 /// Whether an id has the form of a run's task id. No caller may name a task so.
 pub fn names_a_run(id: &str) -> bool {
-    let Some((schedule, rest)) = id.rsplit_once('@') else { return false };
-    let time = ["/trigger", "/backfill"].iter().find_map(|suffix| rest.strip_suffix(suffix)).unwrap_or(rest);
+    let Some((schedule, rest)) = id.rsplit_once('@') else {
+        return false;
+    };
+    let time = ["/trigger", "/backfill"]
+        .iter()
+        .find_map(|suffix| rest.strip_suffix(suffix))
+        .unwrap_or(rest);
     !schedule.is_empty() && is_a_time(time)
 }
 
@@ -59,7 +71,13 @@ fn is_a_time(text: &str) -> bool {
     let has_form = |form: &str| {
         let mut pairs = form.bytes().zip(text.bytes());
         form.len() == text.len()
-            && pairs.all(|(wanted, byte)| if wanted == b'0' { byte.is_ascii_digit() } else { byte == wanted })
+            && pairs.all(|(wanted, byte)| {
+                if wanted == b'0' {
+                    byte.is_ascii_digit()
+                } else {
+                    byte == wanted
+                }
+            })
     };
     FORMS.into_iter().any(has_form)
 }
@@ -78,13 +96,22 @@ pub struct StopAsked {
 impl StopAsked {
     /// Asked for the first time.
     pub const fn now(kill: bool, now: Timestamp) -> StopAsked {
-        StopAsked { kill, at: now, again_at: now.plus_millis(STOP_REPEAT_MS_MIN) }
+        StopAsked {
+            kill,
+            at: now,
+            again_at: now.plus_millis(STOP_REPEAT_MS_MIN),
+        }
     }
 
     /// Asked again: ever more rarely.
     pub fn again(self, now: Timestamp) -> StopAsked {
-        let pause_ms = now.millis_since(self.at).clamp(STOP_REPEAT_MS_MIN, STOP_REPEAT_MS_MAX);
-        StopAsked { again_at: now.plus_millis(pause_ms), ..self }
+        let pause_ms = now
+            .millis_since(self.at)
+            .clamp(STOP_REPEAT_MS_MIN, STOP_REPEAT_MS_MAX);
+        StopAsked {
+            again_at: now.plus_millis(pause_ms),
+            ..self
+        }
     }
 }
 
@@ -126,7 +153,8 @@ impl RunInProgress {
 
     /// When time alone brings something about: it is given up, or asked to stop again.
     pub fn wakes_at(&self) -> Timestamp {
-        self.stop.map_or(self.deadline, |stop| self.deadline.min(stop.again_at))
+        self.stop
+            .map_or(self.deadline, |stop| self.deadline.min(stop.again_at))
     }
 
     /// It was heard of: a retry is due then.
@@ -137,7 +165,10 @@ impl RunInProgress {
 
     /// No time in it lies further ahead than it may. A clock that was ahead has left them there.
     pub fn clock_went_back(&mut self, now: Timestamp) {
-        let latest = self.retry_due.map_or(now, |due| due.max(now)).plus_millis(self.timeout_ms);
+        let latest = self
+            .retry_due
+            .map_or(now, |due| due.max(now))
+            .plus_millis(self.timeout_ms);
         self.deadline = self.deadline.min(latest);
         if let Some(stop) = &mut self.stop {
             stop.at = stop.at.min(now);
@@ -153,14 +184,19 @@ pub struct WaitingRun {
     pub nominal: Timestamp,
     /// The log offset of the trigger that asked for it; `None` when its calendar did.
     pub trigger: Option<LogOffset>,
-    /// Its trigger brought the policy by which it waits: it does so also where its schedule lets all run side by side.
+    /// Its trigger brought the policy by which it waits: it does so also where its schedule lets
+    /// all run side by side.
     pub is_alone: bool,
 }
 
 impl WaitingRun {
     /// A run that the calendar owes.
     pub const fn of_calendar(nominal: Timestamp) -> WaitingRun {
-        WaitingRun { nominal, trigger: None, is_alone: false }
+        WaitingRun {
+            nominal,
+            trigger: None,
+            is_alone: false,
+        }
     }
 }
 
@@ -175,12 +211,18 @@ pub struct Backfill {
     pub to: Timestamp,
 }
 
-/// How long a run may stay unheard of when its schedule does not say: the time that an attempt may take and an hour for its way through
-/// the queue, at least [`RUN_TIMEOUT_MS_DEFAULT`].
+/// How long a run may stay unheard of when its schedule does not say: the time that an attempt may
+/// take and an hour for its way through the queue, at least [`RUN_TIMEOUT_MS_DEFAULT`].
 pub(crate) fn run_timeout_ms(headers: &[(String, String)]) -> i64 {
-    let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(RUN_TIMEOUT_HEADER));
-    let attempt_ms = header.and_then(|(_, text)| text.parse::<i64>().ok()).unwrap_or(0);
-    attempt_ms.saturating_add(HOUR_MS).clamp(RUN_TIMEOUT_MS_DEFAULT, crate::limits::RUN_TIMEOUT_MS_MAX)
+    let header = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(RUN_TIMEOUT_HEADER));
+    let attempt_ms = header
+        .and_then(|(_, text)| text.parse::<i64>().ok())
+        .unwrap_or(0);
+    attempt_ms
+        .saturating_add(HOUR_MS)
+        .clamp(RUN_TIMEOUT_MS_DEFAULT, crate::limits::RUN_TIMEOUT_MS_MAX)
 }
 
 #[cfg(test)]

@@ -57,9 +57,25 @@ pub struct ActionTemplate {
 impl ActionTemplate {
     /// The first attempt of a task that runs it.
     pub fn into_task(self, namespace: Namespace, id: TaskId, due: Timestamp) -> Task {
-        let ActionTemplate { queue, payload, headers, retry, guarantee, precision, verbatim } = self;
+        let ActionTemplate {
+            queue,
+            payload,
+            headers,
+            retry,
+            guarantee,
+            precision,
+            verbatim,
+        } = self;
         let task = Task::new(namespace, id, queue, due);
-        Task { payload, headers, retry, guarantee, precision, verbatim, ..task }
+        Task {
+            payload,
+            headers,
+            retry,
+            guarantee,
+            precision,
+            verbatim,
+            ..task
+        }
     }
 }
 
@@ -76,7 +92,8 @@ pub struct ScheduleDefinition {
     pub end: Option<Timestamp>,
     /// Occurrences that are started in all; skipped and missed ones do not count.
     pub runs_max: Option<u64>,
-    /// Each occurrence is delayed by a fixed, pseudo-random part of this many milliseconds, never past the next.
+    /// Each occurrence is delayed by a fixed, pseudo-random part of this many milliseconds, never
+    /// past the next.
     pub jitter_ms: i64,
     /// What happens to missed occurrences.
     pub misfire: MisfirePolicy,
@@ -84,17 +101,20 @@ pub struct ScheduleDefinition {
     pub overlap: OverlapPolicy,
     /// Pauses itself when a run has failed for the last time.
     pub pause_on_failure: bool,
-    /// How long a run may stay unheard of, counted from when its newest attempt was due, in milliseconds; then it is killed and given
-    /// up. `None`: see [`ScheduleDefinition::run_timeout_ms`].
+    /// How long a run may stay unheard of, counted from when its newest attempt was due, in
+    /// milliseconds; then it is killed and given up. `None`: see
+    /// [`ScheduleDefinition::run_timeout_ms`].
     pub run_timeout_ms: Option<i64>,
     /// What runs.
     pub action: ActionTemplate,
 }
 
 impl ScheduleDefinition {
-    /// How long a run may stay unheard of: as given, or the time limit of an attempt and an hour, at least two hours.
+    /// How long a run may stay unheard of: as given, or the time limit of an attempt and an hour,
+    /// at least two hours.
     pub fn run_timeout_ms(&self) -> i64 {
-        self.run_timeout_ms.unwrap_or_else(|| crate::run::run_timeout_ms(&self.action.headers))
+        self.run_timeout_ms
+            .unwrap_or_else(|| crate::run::run_timeout_ms(&self.action.headers))
     }
 
     /// Whether the ends of its runs have to be heard of.
@@ -178,7 +198,9 @@ impl ScheduleEventKind {
             ScheduleEventKind::Cancelled => "cancelled",
             ScheduleEventKind::Lost => "lost: the worker that had taken it died",
             ScheduleEventKind::Expired => "lost: its execution was gone before it ran",
-            ScheduleEventKind::TimedOut => "given up: nothing was heard of it within its run timeout",
+            ScheduleEventKind::TimedOut => {
+                "given up: nothing was heard of it within its run timeout"
+            }
             ScheduleEventKind::Ended => "not run: the schedule had ended before its turn",
             ScheduleEventKind::Forgotten => "forgotten on request",
             ScheduleEventKind::BackfillStopped => "stopped its backfill on request",
@@ -215,7 +237,8 @@ impl Rest {
     }
 }
 
-/// What a schedule knows that depends on both cursors; written in the transaction of the tick that changed it.
+/// What a schedule knows that depends on both cursors; written in the transaction of the tick that
+/// changed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScheduleState {
     /// Occurrences started so far.
@@ -224,7 +247,8 @@ pub struct ScheduleState {
     pub skipped: u64,
     /// Occurrences left out so far because of the misfire policy.
     pub missed: u64,
-    /// The runs of whose end nothing has been heard, oldest first (only those whose end somebody waits for).
+    /// The runs of whose end nothing has been heard, oldest first (only those whose end somebody
+    /// waits for).
     pub running: Vec<RunInProgress>,
     /// Runs that wait for the end of another, oldest first.
     pub buffered: VecDeque<WaitingRun>,
@@ -232,14 +256,17 @@ pub struct ScheduleState {
     pub backfills: VecDeque<Backfill>,
     /// When a run by backfill was last started: two with one nominal time never have one due time.
     pub backfilled_at: Option<Timestamp>,
-    /// Set when the schedule paused itself: nothing that is due after this runs until a new revision.
+    /// Set when the schedule paused itself: nothing that is due after this runs until a new
+    /// revision.
     pub paused_by_failure_at: Option<Timestamp>,
     /// The nominal time of the newest run by trigger: no two have the same.
     pub triggered_at: Option<Timestamp>,
-    /// Revisions that took effect at another time than the log's time of them: number, and the nominal time up to and
-    /// including which the revision before still rules. Oldest first, the newest few.
+    /// Revisions that took effect at another time than the log's time of them: number, and the
+    /// nominal time up to and including which the revision before still rules. Oldest first, the
+    /// newest few.
     pub switches: VecDeque<(u64, Timestamp)>,
-    /// Revisions that still owe nominal times that F had passed when they were applied: number, and the nominal time after which.
+    /// Revisions that still owe nominal times that F had passed when they were applied: number, and
+    /// the nominal time after which.
     pub owed: VecDeque<(u64, Timestamp)>,
     /// Stretches in which it rested and that F has not passed, oldest first; the last one may last.
     pub rests: VecDeque<Rest>,

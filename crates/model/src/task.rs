@@ -21,7 +21,11 @@ impl TaskKey {
         let mut text = [0_u8; crate::limits::NAME_BYTES_MAX + 1 + crate::limits::ID_BYTES_MAX];
         let length = namespace.len() + 1 + id.len();
         if length > text.len() {
-            return TaskKey(xxh3_128([namespace.as_bytes(), b"\0", id.as_bytes()].concat().as_slice()));
+            return TaskKey(xxh3_128(
+                [namespace.as_bytes(), b"\0", id.as_bytes()]
+                    .concat()
+                    .as_slice(),
+            ));
         }
         text[..namespace.len()].copy_from_slice(namespace.as_bytes());
         text[namespace.len() + 1..length].copy_from_slice(id.as_bytes());
@@ -39,7 +43,11 @@ impl PartitionId {
     ///
     /// Stable over releases: XXH3 of namespace, a zero byte and id, modulo the count.
     pub fn of(namespace: &Namespace, id: &str, partitions: u32) -> PartitionId {
-        let hash = xxh3_64([namespace.as_str().as_bytes(), b"\0", id.as_bytes()].concat().as_slice());
+        let hash = xxh3_64(
+            [namespace.as_str().as_bytes(), b"\0", id.as_bytes()]
+                .concat()
+                .as_slice(),
+        );
         PartitionId::own((hash % u64::from(partitions.max(1))) as u32)
     }
 }
@@ -89,7 +97,8 @@ pub struct Task {
 }
 
 impl Task {
-    /// A first attempt with nothing but what every task has; the rest is as where nothing else is asked for.
+    /// A first attempt with nothing but what every task has; the rest is as where nothing else is
+    /// asked for.
     pub fn new(namespace: Namespace, id: TaskId, queue: QueueName, due: Timestamp) -> Task {
         Task {
             namespace,
@@ -114,7 +123,8 @@ impl Task {
         TaskKey::of(self.namespace.as_str(), self.id.as_str())
     }
 
-    /// The due time that its message is named by: that of its first attempt, kept when a dead letter is run again.
+    /// The due time that its message is named by: that of its first attempt, kept when a dead
+    /// letter is run again.
     pub fn message_due(&self) -> Timestamp {
         self.replay_of.unwrap_or(self.first_due)
     }
@@ -138,8 +148,13 @@ mod tests {
     #[test]
     fn partitions_are_stable_over_releases() {
         let namespace = Namespace::parse("default").unwrap();
-        let spread: Vec<u32> =
-            (0..8).map(|i| PartitionId::of(&namespace, &format!("task-{i}"), 4).number()).collect();
-        assert_eq!(spread, [1, 1, 0, 0, 0, 2, 2, 3], "changing this moves every stored task");
+        let spread: Vec<u32> = (0..8)
+            .map(|i| PartitionId::of(&namespace, &format!("task-{i}"), 4).number())
+            .collect();
+        assert_eq!(
+            spread,
+            [1, 1, 0, 0, 0, 2, 2, 3],
+            "changing this moves every stored task"
+        );
     }
 }

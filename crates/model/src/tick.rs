@@ -77,11 +77,13 @@ impl Tick {
     }
 }
 
-/// A stored record that could not be understood; the partition goes on without it. Made by [`SetAside::new`], which bounds it.
+/// A stored record that could not be understood; the partition goes on without it. Made by
+/// [`SetAside::new`], which bounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SetAside {
-    /// Where it stands, in words an operator can look up: `log offset 17`, `block 2026-11-23T16:00Z/3`.
+    /// Where it stands, in words an operator can look up: `log offset 17`, `block
+    /// 2026-11-23T16:00Z/3`.
     pub position: String,
     /// Why it could not be understood.
     pub reason: String,
@@ -95,13 +97,24 @@ impl SetAside {
         let mut reason = reason.into();
         reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
         if bytes.len() <= SET_ASIDE_BYTES_MAX {
-            return SetAside { position, reason, bytes };
+            return SetAside {
+                position,
+                reason,
+                bytes,
+            };
         }
-        let words = format!("; of its {} bytes the first {SET_ASIDE_BYTES_MAX} are kept", bytes.len());
+        let words = format!(
+            "; of its {} bytes the first {SET_ASIDE_BYTES_MAX} are kept",
+            bytes.len()
+        );
         reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX - words.len()));
         reason.push_str(&words);
         // A copy, so that the rest is not held in memory.
-        SetAside { position, reason, bytes: Bytes::copy_from_slice(&bytes[..SET_ASIDE_BYTES_MAX]) }
+        SetAside {
+            position,
+            reason,
+            bytes: Bytes::copy_from_slice(&bytes[..SET_ASIDE_BYTES_MAX]),
+        }
     }
 }
 
@@ -111,12 +124,21 @@ mod tests {
 
     #[test]
     fn of_what_is_set_aside_a_bounded_part_is_kept() {
-        for bytes in [0, SET_ASIDE_BYTES_MAX - 1, SET_ASIDE_BYTES_MAX, SET_ASIDE_BYTES_MAX + 1, 999_950] {
+        for bytes in [
+            0,
+            SET_ASIDE_BYTES_MAX - 1,
+            SET_ASIDE_BYTES_MAX,
+            SET_ASIDE_BYTES_MAX + 1,
+            999_950,
+        ] {
             let reason = "é".repeat(REASON_BYTES_MAX);
             let kept = SetAside::new("log offset 7".to_owned(), reason, vec![7; bytes].into());
             assert_eq!(kept.bytes.len(), bytes.min(SET_ASIDE_BYTES_MAX));
             assert!(kept.reason.len() <= REASON_BYTES_MAX);
-            assert_eq!(kept.reason.contains(&format!("of its {bytes} bytes")), bytes > SET_ASIDE_BYTES_MAX);
+            assert_eq!(
+                kept.reason.contains(&format!("of its {bytes} bytes")),
+                bytes > SET_ASIDE_BYTES_MAX
+            );
         }
     }
 }

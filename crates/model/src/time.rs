@@ -13,8 +13,8 @@ pub const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 ///
-/// An own type instead of [`std::time::Instant`], so that the logic can be run in virtual time and a trace
-/// can be reproduced by value.
+/// An own type instead of [`std::time::Instant`], so that the logic can be run in virtual time and
+/// a trace can be reproduced by value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -47,9 +47,16 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// RFC 3339 in UTC with milliseconds, as ASCII: `2026-11-23T16:00:00.000Z`. `None` outside the years 0 to 9999.
+    /// RFC 3339 in UTC with milliseconds, as ASCII: `2026-11-23T16:00:00.000Z`. `None` outside the
+    /// years 0 to 9999.
     pub fn to_rfc3339(self) -> Option<[u8; 24]> {
-        let Civil { year, month, day, second_of_day, millis } = Civil::from_millis(self.0)?;
+        let Civil {
+            year,
+            month,
+            day,
+            second_of_day,
+            millis,
+        } = Civil::from_millis(self.0)?;
         let mut text = *b"0000-00-00T00:00:00.000Z";
         let fields = [
             (0, 4, year),
@@ -78,14 +85,28 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with milliseconds when there are any; the bare number of milliseconds outside the years 0 to 9999.
+    /// RFC 3339 in UTC with milliseconds when there are any; the bare number of milliseconds
+    /// outside the years 0 to 9999.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(civil) = Civil::from_millis(self.0) else {
             return write!(f, "{}ms", self.0);
         };
-        let Civil { year, month, day, second_of_day, millis } = civil;
-        let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        let Civil {
+            year,
+            month,
+            day,
+            second_of_day,
+            millis,
+        } = civil;
+        let (hour, minute, second) = (
+            second_of_day / 3600,
+            second_of_day / 60 % 60,
+            second_of_day % 60,
+        );
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
         if millis != 0 {
             write!(f, ".{millis:03}")?;
         }
@@ -116,10 +137,20 @@ impl Civil {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         let in_day = ms.rem_euclid(DAY_MS);
-        Some(Civil { year, month, day, second_of_day: in_day / SECOND_MS, millis: in_day % SECOND_MS })
+        Some(Civil {
+            year,
+            month,
+            day,
+            second_of_day: in_day / SECOND_MS,
+            millis: in_day % SECOND_MS,
+        })
     }
 }
 
@@ -144,18 +175,38 @@ mod tests {
 
     #[test]
     fn bytes_say_what_the_text_says() {
-        for ms in [0, -1, 951_782_400_000, 1_795_449_600_123, 253_402_300_799_999, -62_167_219_200_000] {
+        for ms in [
+            0,
+            -1,
+            951_782_400_000,
+            1_795_449_600_123,
+            253_402_300_799_999,
+            -62_167_219_200_000,
+        ] {
             let bytes = Timestamp::from_millis(ms).to_rfc3339().unwrap();
             let text = Timestamp::from_millis(ms).to_string();
-            let whole = if ms % 1_000 == 0 { text.replace('Z', ".000Z") } else { text };
+            let whole = if ms % 1_000 == 0 {
+                text.replace('Z', ".000Z")
+            } else {
+                text
+            };
             assert_eq!(std::str::from_utf8(&bytes), Ok(whole.as_str()));
         }
-        assert_eq!(Timestamp::from_millis(253_402_300_800_000).to_rfc3339(), None);
+        assert_eq!(
+            Timestamp::from_millis(253_402_300_800_000).to_rfc3339(),
+            None
+        );
     }
 
     #[test]
     fn minutes_floor_towards_the_past() {
-        assert_eq!(Timestamp::from_millis(-1).floor_to_minute(), Timestamp::from_millis(-MINUTE_MS));
-        assert_eq!(Timestamp::from_millis(59_999).floor_to_minute(), Timestamp::from_millis(0));
+        assert_eq!(
+            Timestamp::from_millis(-1).floor_to_minute(),
+            Timestamp::from_millis(-MINUTE_MS)
+        );
+        assert_eq!(
+            Timestamp::from_millis(59_999).floor_to_minute(),
+            Timestamp::from_millis(0)
+        );
     }
 }

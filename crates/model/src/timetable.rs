@@ -39,9 +39,10 @@ pub struct Block {
     pub partition: PartitionId,
     /// The start of the minute that all entries are due in.
     pub bucket: Timestamp,
-    /// The lowest log offset in it; with the first due time and the highest offset it names the block, so that a
-    /// repeated write replaces itself. Where a stale owner can still write, an adapter adds a hash of the content: a
-    /// successor packs the same facts otherwise, and one of its blocks must not replace a larger one.
+    /// The lowest log offset in it; with the first due time and the highest offset it names the
+    /// block, so that a repeated write replaces itself. Where a stale owner can still write, an
+    /// adapter adds a hash of the content: a successor packs the same facts otherwise, and one of
+    /// its blocks must not replace a larger one.
     pub first_offset: LogOffset,
     /// The highest log offset in it.
     pub last_offset: LogOffset,

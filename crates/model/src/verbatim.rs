@@ -14,15 +14,16 @@ pub enum RecordKey {
     Bytes(Bytes),
 }
 
-/// What a Kafka record had that the other fields of a task cannot say, so that it is delivered as it came.
+/// What a Kafka record had that the other fields of a task cannot say, so that it is delivered as
+/// it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verbatim {
     /// The key.
     pub key: RecordKey,
     /// The value was null, and not merely empty.
     pub value_is_null: bool,
-    /// The values of headers that are no text, by their place among the headers, rising; `None`: null. The header of
-    /// that place has its name and an empty text.
+    /// The values of headers that are no text, by their place among the headers, rising; `None`:
+    /// null. The header of that place has its name and an empty text.
     pub header_values: Vec<(usize, Option<Bytes>)>,
 }
 
@@ -34,7 +35,11 @@ impl Verbatim {
 
     /// The same in the form that tasks carry: nothing where it says nothing.
     pub fn boxed(self) -> Option<Box<Verbatim>> {
-        if self.is_empty() { None } else { Some(Box::new(self)) }
+        if self.is_empty() {
+            None
+        } else {
+            Some(Box::new(self))
+        }
     }
 }
 
@@ -43,13 +48,19 @@ pub fn header_bytes<'a>(
     headers: &'a [(String, String)],
     verbatim: Option<&'a Verbatim>,
 ) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> {
-    let mut values = verbatim.map_or(&[][..], |verbatim| &verbatim.header_values).iter().peekable();
-    headers.iter().enumerate().map(move |(place, (name, text))| {
-        match values.next_if(|(other, _)| *other == place) {
-            Some((_, value)) => (name.as_str(), value.as_deref()),
-            None => (name.as_str(), Some(text.as_bytes())),
-        }
-    })
+    let mut values = verbatim
+        .map_or(&[][..], |verbatim| &verbatim.header_values)
+        .iter()
+        .peekable();
+    headers
+        .iter()
+        .enumerate()
+        .map(
+            move |(place, (name, text))| match values.next_if(|(other, _)| *other == place) {
+                Some((_, value)) => (name.as_str(), value.as_deref()),
+                None => (name.as_str(), Some(text.as_bytes())),
+            },
+        )
 }
 
 #[cfg(test)]
@@ -59,15 +70,29 @@ mod tests {
     #[test]
     fn values_that_are_no_text_stand_in_their_places() {
         let header = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-        let headers = [header("a", "1"), header("b", ""), header("a", ""), header("c", "3")];
+        let headers = [
+            header("a", "1"),
+            header("b", ""),
+            header("a", ""),
+            header("c", "3"),
+        ];
         let verbatim = Verbatim {
             header_values: vec![(1, Some(Bytes::from_static(b"\xff"))), (2, None)],
             ..Verbatim::default()
         };
         let found: Vec<_> = header_bytes(&headers, Some(&verbatim)).collect();
-        let expected: [(&str, Option<&[u8]>); 4] =
-            [("a", Some(b"1")), ("b", Some(b"\xff")), ("a", None), ("c", Some(b"3"))];
+        let expected: [(&str, Option<&[u8]>); 4] = [
+            ("a", Some(b"1")),
+            ("b", Some(b"\xff")),
+            ("a", None),
+            ("c", Some(b"3")),
+        ];
         assert_eq!(found, expected);
-        assert_eq!(header_bytes(&headers, None).filter(|(_, value)| value.is_some()).count(), 4);
+        assert_eq!(
+            header_bytes(&headers, None)
+                .filter(|(_, value)| value.is_some())
+                .count(),
+            4
+        );
     }
 }

@@ -20,7 +20,10 @@ pub trait Clock: Send + Sync + 'static {
 
     /// The present by both clocks.
     fn moment(&self) -> Moment {
-        Moment { wall: self.now(), steady_ms: self.steady_ms() }
+        Moment {
+            wall: self.now(),
+            steady_ms: self.steady_ms(),
+        }
     }
 }
 

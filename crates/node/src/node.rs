@@ -1,4 +1,5 @@
-//! A node: acquires the partitions it is assigned, runs their owners, and hands over what it is to give up.
+//! A node: acquires the partitions it is assigned, runs their owners, and hands over what it is to
+//! give up.
 
 mod quarantine;
 
@@ -23,7 +24,8 @@ use quarantine::{Panics, STOPPED_AGAIN, Until};
 /// Pause before a partition that could not be acquired, or was lost, is tried again.
 const ACQUIRE_AGAIN_MS: u64 = 500;
 
-/// How often a quarantined partition's log is asked whether an operator has had the record passed over.
+/// How often a quarantined partition's log is asked whether an operator has had the record passed
+/// over.
 const SKIPPED_LOOK: Duration = Duration::from_secs(5);
 
 /// A node's supervisor.
@@ -51,7 +53,14 @@ struct Ownership {
 impl Ownership {
     fn ended(partition: PartitionId, ended: Option<Ended>) -> Ownership {
         let (at, worked_for) = (LogOffset::START, Duration::ZERO);
-        Ownership { partition, ended, at, worked_for, held: None, was_skipped: false }
+        Ownership {
+            partition,
+            ended,
+            at,
+            worked_for,
+            held: None,
+            was_skipped: false,
+        }
     }
 }
 
@@ -86,12 +95,18 @@ impl Ownerships {
             AssertUnwindSafe(running)
                 .catch_unwind()
                 .await
-                .unwrap_or_else(|panic| Ownership::ended(partition, Some(Ended::Panicked(words_of(&*panic)))))
+                .unwrap_or_else(|panic| {
+                    Ownership::ended(partition, Some(Ended::Panicked(words_of(&*panic))))
+                })
         });
     }
 
     fn give_up_all_but(&self, wanted: &BTreeSet<PartitionId>) {
-        for (_, hand_over) in self.hand_overs.iter().filter(|(partition, _)| !wanted.contains(partition)) {
+        for (_, hand_over) in self
+            .hand_overs
+            .iter()
+            .filter(|(partition, _)| !wanted.contains(partition))
+        {
             hand_over.send_replace(true);
         }
     }
@@ -105,17 +120,25 @@ impl Ownerships {
             self.panics.forget(partition);
         }
         match &ownership.ended {
-            None | Some(Ended::HandedOver | Ended::Stopped(StopReason::Fenced)) => Next::Alone(Until::Now),
+            None | Some(Ended::HandedOver | Ended::Stopped(StopReason::Fenced)) => {
+                Next::Alone(Until::Now)
+            }
             Some(Ended::Stopped(reason)) => {
                 self.stopped.insert(partition);
                 owners.told_why(
                     partition,
-                    &format!("{reason}; it is tried again every {} s", STOPPED_AGAIN.as_secs()),
+                    &format!(
+                        "{reason}; it is tried again every {} s",
+                        STOPPED_AGAIN.as_secs()
+                    ),
                 );
                 Next::Fatal(reason.clone())
             }
             Some(Ended::Panicked(said)) => {
-                let (at, count) = (ownership.at, self.panics.count(partition, ownership.worked_for));
+                let (at, count) = (
+                    ownership.at,
+                    self.panics.count(partition, ownership.worked_for),
+                );
                 let reason = quarantine::told(partition, at, count, said);
                 tracing::error!(%partition, offset = %at, panics_in_row = count, reason, "the partition stops; the others go on");
                 owners.told_why(partition, &reason);
@@ -126,7 +149,8 @@ impl Ownerships {
 }
 
 impl Node {
-    /// A node on these stores. Owners appear in `owners` while they run; the memory that `config` allows is for all of them.
+    /// A node on these stores. Owners appear in `owners` while they run; the memory that `config`
+    /// allows is for all of them.
     pub fn new(
         config: Config,
         coordinator: Arc<dyn Coordinator>,
@@ -135,28 +159,42 @@ impl Node {
         owners: Owners,
     ) -> Node {
         let surroundings = Surroundings::new(stores, clock, config.memory_bytes_max);
-        Node { config, coordinator, surroundings, owners, isolates: false }
+        Node {
+            config,
+            coordinator,
+            surroundings,
+            owners,
+            isolates: false,
+        }
     }
 
-    /// A partition whose store fails for good is left alone while others go on here, and tried again now and then. Else what is wrong
-    /// with one partition (a checkpoint that cannot be read) ends one node after the other, as they take it over.
+    /// A partition whose store fails for good is left alone while others go on here, and tried
+    /// again now and then. Else what is wrong with one partition (a checkpoint that cannot be read)
+    /// ends one node after the other, as they take it over.
     #[must_use]
     pub fn isolating_partitions(self) -> Node {
-        Node { isolates: true, ..self }
+        Node {
+            isolates: true,
+            ..self
+        }
     }
 
     /// Runs until `shutdown` turns true and every partition has been handed over.
     ///
     /// # Errors
-    /// When a partition stopped for good and an operator must act: the reason why. Of a node that isolates its partitions:
-    /// when all that are assigned to it have.
+    /// When a partition stopped for good and an operator must act: the reason why. Of a node that
+    /// isolates its partitions: when all that are assigned to it have.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> Result<(), StopReason> {
         let mut assignment = self.coordinator.assignment();
         let mut ownerships = Ownerships::default();
         let mut fatal = None;
         loop {
             let is_ending = *shutdown.borrow_and_update() || fatal.is_some();
-            let wanted = if is_ending { BTreeSet::new() } else { assignment.borrow_and_update().clone() };
+            let wanted = if is_ending {
+                BTreeSet::new()
+            } else {
+                assignment.borrow_and_update().clone()
+            };
             for partition in &wanted {
                 if !ownerships.hand_overs.contains_key(partition) {
                     self.owners.assigned(*partition);
@@ -197,7 +235,10 @@ impl Node {
         hand_over: watch::Receiver<bool>,
     ) -> impl Future<Output = Ownership> + Send + 'static {
         let (coordinator, owners) = (Arc::clone(&self.coordinator), self.owners.clone());
-        let config = Config { lease_ttl_ms: coordinator.lease_ttl_ms(), ..self.config.clone() };
+        let config = Config {
+            lease_ttl_ms: coordinator.lease_ttl_ms(),
+            ..self.config.clone()
+        };
         let surroundings = self.surroundings.clone();
         async move {
             let epoch = match acquire(&*coordinator, partition, hand_over.clone()).await {
@@ -207,7 +248,8 @@ impl Node {
             };
             tracing::info!(%partition, %epoch, "acquired the partition");
             let lease = coordinator.confirmed_at();
-            let (mut owner, handle) = Owner::new(config, partition, epoch, surroundings, lease, hand_over);
+            let (mut owner, handle) =
+                Owner::new(config, partition, epoch, surroundings, lease, hand_over);
             owners.set(partition, handle);
             let began = Instant::now();
             let ended = owner.run().await;
@@ -232,11 +274,19 @@ impl Node {
             if ended != Ended::HandedOver {
                 tokio::time::sleep(Duration::from_millis(ACQUIRE_AGAIN_MS)).await;
             }
-            Ownership { partition, ended: Some(ended), at, worked_for, held, was_skipped: false }
+            Ownership {
+                partition,
+                ended: Some(ended),
+                at,
+                worked_for,
+                held,
+                was_skipped: false,
+            }
         }
     }
 
-    /// Waits until a partition that stopped for good may be tried again, or is somebody else's; then lets go of it.
+    /// Waits until a partition that stopped for good may be tried again, or is somebody else's;
+    /// then lets go of it.
     fn leave_alone(
         &self,
         partition: PartitionId,
@@ -261,12 +311,16 @@ impl Node {
             if let Some(epoch) = held {
                 release(&*coordinator, partition, epoch).await;
             }
-            Ownership { was_skipped, ..Ownership::ended(partition, None) }
+            Ownership {
+                was_skipped,
+                ..Ownership::ended(partition, None)
+            }
         }
     }
 }
 
-/// Waits until a partition may be tried again; whether that is because what it fell over is passed over from now on.
+/// Waits until a partition may be tried again; whether that is because what it fell over is passed
+/// over from now on.
 async fn may_go_on(log: &dyn CommandLog, partition: PartitionId, until: Until) -> bool {
     let at = match until {
         Until::Now => return false,

@@ -50,9 +50,18 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    pub(crate) fn new(stores: OwnerStores, clock: Arc<dyn Clock>, memory_bytes_max: usize) -> Surroundings {
+    pub(crate) fn new(
+        stores: OwnerStores,
+        clock: Arc<dyn Clock>,
+        memory_bytes_max: usize,
+    ) -> Surroundings {
         let budget = Budget::new(memory_bytes_max);
-        Surroundings { stores, clock, budget, troubles: Troubles::default() }
+        Surroundings {
+            stores,
+            clock,
+            budget,
+            troubles: Troubles::default(),
+        }
     }
 }
 
@@ -66,7 +75,8 @@ pub struct OwnerHandle {
 }
 
 impl OwnerHandle {
-    /// Runs a question on the owner's own task, between two steps of the engine. `None` when the owner has stopped.
+    /// Runs a question on the owner's own task, between two steps of the engine. `None` when the
+    /// owner has stopped.
     pub async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Partition) -> T + Send + 'static,
@@ -107,7 +117,10 @@ enum Held {
 impl Owners {
     /// No owner yet, of so many partitions.
     pub fn new(partitions: u32) -> Owners {
-        Owners { partitions, held: Arc::default() }
+        Owners {
+            partitions,
+            held: Arc::default(),
+        }
     }
 
     /// The number of partitions, owned here or not.
@@ -146,7 +159,8 @@ impl Owners {
 
     /// The owner stopped for good, and the partition is not tried again at once.
     pub(crate) fn stopped(&self, partition: PartitionId, status: OwnerStatus) {
-        self.locked().insert(partition, Held::Stopped(Box::new(status)));
+        self.locked()
+            .insert(partition, Held::Stopped(Box::new(status)));
     }
 
     /// Why it stopped, and what to do about it.
@@ -172,7 +186,8 @@ pub enum Ended {
     HandedOver,
     /// Stopped on its own.
     Stopped(StopReason),
-    /// A panic ended it: what it said. The partition's records are as good as the last tick left them.
+    /// A panic ended it: what it said. The partition's records are as good as the last tick left
+    /// them.
     Panicked(String),
 }
 
@@ -208,7 +223,8 @@ const QUESTIONS_WAITING_MAX: usize = 256;
 impl Owner {
     /// An owner that takes the partition over when it is run, and the way to ask it.
     ///
-    /// `lease` carries the coordinator's confirmations; `hand_over` turns true when the partition is to be given up.
+    /// `lease` carries the coordinator's confirmations; `hand_over` turns true when the partition
+    /// is to be given up.
     pub(crate) fn new(
         config: Config,
         id: PartitionId,
@@ -237,11 +253,18 @@ impl Owner {
             memory,
             report: Report::new(id),
         };
-        (owner, OwnerHandle { questions: ask, status: watcher })
+        (
+            owner,
+            OwnerHandle {
+                questions: ask,
+                status: watcher,
+            },
+        )
     }
 
-    /// Runs until the partition is handed over or lost. A panic, in the engine or in a store that it waits for, ends this
-    /// owner and nobody else; its state is not used any more but to tell where it stood.
+    /// Runs until the partition is handed over or lost. A panic, in the engine or in a store that
+    /// it waits for, ends this owner and nobody else; its state is not used any more but to tell
+    /// where it stood.
     pub async fn run(&mut self) -> Ended {
         match AssertUnwindSafe(self.serve()).catch_unwind().await {
             Ok(ended) => ended,
@@ -255,15 +278,22 @@ impl Owner {
 
     /// Where the partition stands, or stood when its owner stopped.
     pub(crate) fn stopped_at(&self) -> OwnerStatus {
-        OwnerStatus { phase: Phase::Stopped, ..self.partition.status() }
+        OwnerStatus {
+            phase: Phase::Stopped,
+            ..self.partition.status()
+        }
     }
 
     async fn serve(&mut self) -> Ended {
         let end = self.log.end();
-        self.partition.handle(self.surroundings.clock.moment(), Input::LogGrew { end });
+        self.partition
+            .handle(self.surroundings.clock.moment(), Input::LogGrew { end });
         loop {
             if let Some(bytes_max) = self.memory.news() {
-                self.partition.handle(self.surroundings.clock.moment(), Input::MemoryBudget { bytes_max });
+                self.partition.handle(
+                    self.surroundings.clock.moment(),
+                    Input::MemoryBudget { bytes_max },
+                );
             }
             self.partition.advance(self.surroundings.clock.moment());
             if let Some(ended) = self.carry_out_effects() {
@@ -284,10 +314,14 @@ impl Owner {
 
     /// The next thing that happens, or the time the engine wants to be woken at.
     async fn next_event(&mut self) -> Event {
-        let wake = self.partition.poll_timeout().map(|(time, _)| time.millis_since(self.now()).max(0));
+        let wake = self
+            .partition
+            .poll_timeout()
+            .map(|(time, _)| time.millis_since(self.now()).max(0));
         let timeout = async {
             match wake {
-                // A wake-up "now" lets other tasks run first: the engine may be waiting for one of them.
+                // A wake-up "now" lets other tasks run first: the engine may be waiting for one of
+                // them.
                 Some(0) => tokio::task::yield_now().await,
                 Some(ms) => tokio::time::sleep(Duration::from_millis(ms as u64)).await,
                 None => std::future::pending().await,
@@ -347,7 +381,10 @@ impl Owner {
             match effect {
                 Effect::Release { .. } => return Some(Ended::HandedOver),
                 Effect::Stopped { reason } => return Some(Ended::Stopped(reason)),
-                Effect::Forget { log_below, timetable_before } => {
+                Effect::Forget {
+                    log_below,
+                    timetable_before,
+                } => {
                     self.answers.push(carry::forget(
                         self.id,
                         &self.surroundings,
@@ -356,9 +393,15 @@ impl Owner {
                     ));
                 }
                 Effect::ForgetRevisions { offsets } => {
-                    self.answers.push(carry::forget_revisions(self.id, &self.surroundings, offsets));
+                    self.answers.push(carry::forget_revisions(
+                        self.id,
+                        &self.surroundings,
+                        offsets,
+                    ));
                 }
-                effect => self.answers.extend(carry::out(self.id, &self.surroundings, effect)),
+                effect => self
+                    .answers
+                    .extend(carry::out(self.id, &self.surroundings, effect)),
             }
         }
         None

@@ -38,18 +38,22 @@ pub enum Answer {
 impl Answer {
     /// The bytes of an answer.
     pub fn encode(self) -> Bytes {
-        let list =
-            |tasks: Vec<KnownTask>| TasksMessage { tasks: tasks.into_iter().map(task_message).collect() };
+        let list = |tasks: Vec<KnownTask>| TasksMessage {
+            tasks: tasks.into_iter().map(task_message).collect(),
+        };
         let kind = match self {
             Answer::NotOwned => AnswerKind::NotOwned(NothingMessage {}),
-            Answer::Found(found) => {
-                AnswerKind::Found(FoundMessage { found: found.into_iter().map(list).collect() })
-            }
+            Answer::Found(found) => AnswerKind::Found(FoundMessage {
+                found: found.into_iter().map(list).collect(),
+            }),
             Answer::Tasks(tasks) => AnswerKind::Tasks(list(tasks)),
             Answer::Loads(loads) => AnswerKind::Loads(LoadsMessage {
                 minutes: loads
                     .into_iter()
-                    .map(|(minute, tasks)| LoadMessage { minute_ms: minute.as_millis(), tasks })
+                    .map(|(minute, tasks)| LoadMessage {
+                        minute_ms: minute.as_millis(),
+                        tasks,
+                    })
                     .collect(),
             }),
             Answer::Schedule(known) => AnswerKind::Schedule(SchedulesFoundMessage {
@@ -67,30 +71,48 @@ impl Answer {
     /// # Errors
     /// Bytes that are no answer, or one that this build does not know.
     pub fn decode(bytes: Bytes) -> Result<Answer, DecodeError> {
-        let message = AnswerMessage::decode(bytes).map_err(|error| fault(WHAT, error.to_string()))?;
-        let kind = message.kind.ok_or_else(|| fault(WHAT, "it says nothing that is known here"))?;
+        let message =
+            AnswerMessage::decode(bytes).map_err(|error| fault(WHAT, error.to_string()))?;
+        let kind = message
+            .kind
+            .ok_or_else(|| fault(WHAT, "it says nothing that is known here"))?;
         Ok(match kind {
             AnswerKind::NotOwned(_) => Answer::NotOwned,
             AnswerKind::Found(found) => Answer::Found(
-                found.found.into_iter().map(|list| tasks(list.tasks)).collect::<Result<_, _>>()?,
+                found
+                    .found
+                    .into_iter()
+                    .map(|list| tasks(list.tasks))
+                    .collect::<Result<_, _>>()?,
             ),
             AnswerKind::Tasks(list) => Answer::Tasks(tasks(list.tasks)?),
             AnswerKind::Loads(loads) => {
-                let minute = |load: LoadMessage| (Timestamp::from_millis(load.minute_ms), load.tasks);
+                let minute =
+                    |load: LoadMessage| (Timestamp::from_millis(load.minute_ms), load.tasks);
                 Answer::Loads(loads.minutes.into_iter().map(minute).collect())
             }
-            AnswerKind::Schedule(found) => {
-                Answer::Schedule(found.schedules.into_iter().next().map(schedule).transpose()?.map(Box::new))
-            }
-            AnswerKind::Schedules(found) => {
-                Answer::Schedules(found.schedules.into_iter().map(schedule).collect::<Result<_, _>>()?)
-            }
+            AnswerKind::Schedule(found) => Answer::Schedule(
+                found
+                    .schedules
+                    .into_iter()
+                    .next()
+                    .map(schedule)
+                    .transpose()?
+                    .map(Box::new),
+            ),
+            AnswerKind::Schedules(found) => Answer::Schedules(
+                found
+                    .schedules
+                    .into_iter()
+                    .map(schedule)
+                    .collect::<Result<_, _>>()?,
+            ),
         })
     }
 }
 
-/// Answers the bytes of a question with the bytes of an answer. An owner that is still taking over knows too little to be
-/// asked, and counts as none.
+/// Answers the bytes of a question with the bytes of an answer. An owner that is still taking over
+/// knows too little to be asked, and counts as none.
 ///
 /// # Errors
 /// Bytes that are no question, or one that this build does not know.
@@ -102,17 +124,31 @@ pub async fn answer(owners: &dyn Ask, question: Bytes) -> Result<Bytes, DecodeEr
     }
     let answer = match question {
         Question::Find { keys } => owners.find(partition, keys).await.map(Answer::Found),
-        Question::List { after, until, count_max } => {
-            owners.list(partition, after, until, count_max).await.map(Answer::Tasks)
-        }
-        Question::Loads { from, until } => owners.loads(partition, from, until).await.map(Answer::Loads),
+        Question::List {
+            after,
+            until,
+            count_max,
+        } => owners
+            .list(partition, after, until, count_max)
+            .await
+            .map(Answer::Tasks),
+        Question::Loads { from, until } => owners
+            .loads(partition, from, until)
+            .await
+            .map(Answer::Loads),
         Question::Schedule { namespace, id } => {
             let known = owners.schedule(partition, namespace, id).await;
             known.map(|known| Answer::Schedule(known.map(Box::new)))
         }
-        Question::Schedules { namespace, after, prefix, count_max } => {
-            owners.schedules(partition, namespace, after, prefix, count_max).await.map(Answer::Schedules)
-        }
+        Question::Schedules {
+            namespace,
+            after,
+            prefix,
+            count_max,
+        } => owners
+            .schedules(partition, namespace, after, prefix, count_max)
+            .await
+            .map(Answer::Schedules),
     };
     Ok(answer.unwrap_or(Answer::NotOwned).encode())
 }

@@ -10,7 +10,10 @@ use crate::message::{KnownScheduleMessage, KnownTaskMessage, NextMessage, PlaceM
 
 /// Bytes that are not what they were taken for.
 pub(crate) fn fault(what: &'static str, reason: impl Into<String>) -> DecodeError {
-    DecodeError { what, reason: reason.into() }
+    DecodeError {
+        what,
+        reason: reason.into(),
+    }
 }
 
 pub(crate) fn key_bytes(key: TaskKey) -> Bytes {
@@ -18,17 +21,27 @@ pub(crate) fn key_bytes(key: TaskKey) -> Bytes {
 }
 
 pub(crate) fn key(what: &'static str, bytes: &[u8]) -> Result<TaskKey, DecodeError> {
-    let array = <[u8; 16]>::try_from(bytes)
-        .map_err(|_| fault(what, format!("key is {} bytes long; it must be 16", bytes.len())))?;
+    let array = <[u8; 16]>::try_from(bytes).map_err(|_| {
+        fault(
+            what,
+            format!("key is {} bytes long; it must be 16", bytes.len()),
+        )
+    })?;
     Ok(TaskKey(u128::from_be_bytes(array)))
 }
 
 pub(crate) fn place_message(place: Place) -> PlaceMessage {
-    PlaceMessage { due_ms: place.due.as_millis(), offset: place.offset.bits() }
+    PlaceMessage {
+        due_ms: place.due.as_millis(),
+        offset: place.offset.bits(),
+    }
 }
 
 pub(crate) fn place(message: PlaceMessage) -> Result<Place, DecodeError> {
-    Ok(Place { due: Timestamp::from_millis(message.due_ms), offset: offset(message.offset)? })
+    Ok(Place {
+        due: Timestamp::from_millis(message.due_ms),
+        offset: offset(message.offset)?,
+    })
 }
 
 pub(crate) fn offset(bits: u64) -> Result<LogOffset, DecodeError> {
@@ -40,7 +53,8 @@ pub(crate) fn partition(bits: u32) -> Result<PartitionId, DecodeError> {
 }
 
 pub(crate) fn size(what: &'static str, field: &str, number: u64) -> Result<usize, DecodeError> {
-    usize::try_from(number).map_err(|_| fault(what, format!("{field} is {number}; that is too large here")))
+    usize::try_from(number)
+        .map_err(|_| fault(what, format!("{field} is {number}; that is too large here")))
 }
 
 pub(crate) fn task_message(task: KnownTask) -> KnownTaskMessage {
@@ -79,9 +93,10 @@ pub(crate) fn tasks(messages: Vec<KnownTaskMessage>) -> Result<Vec<KnownTask>, D
 }
 
 pub(crate) fn schedule_message(known: &KnownSchedule) -> KnownScheduleMessage {
-    let next = known
-        .next
-        .map(|(nominal, due)| NextMessage { nominal_ms: nominal.as_millis(), due_ms: due.as_millis() });
+    let next = known.next.map(|(nominal, due)| NextMessage {
+        nominal_ms: nominal.as_millis(),
+        due_ms: due.as_millis(),
+    });
     KnownScheduleMessage {
         head: revision::encode(&known.head),
         created_offset: known.created_offset.bits(),
@@ -96,6 +111,8 @@ pub(crate) fn schedule(message: KnownScheduleMessage) -> Result<KnownSchedule, D
         head: revision::decode(&message.head)?,
         created_offset: offset(message.created_offset)?,
         state: schedule_state::decode(&message.state)?,
-        next: message.next.map(|next| (time(next.nominal_ms), time(next.due_ms))),
+        next: message
+            .next
+            .map(|next| (time(next.nominal_ms), time(next.due_ms))),
     })
 }

@@ -30,15 +30,23 @@ pub struct StatusFeed {
 impl StatusFeed {
     /// A feed that has told nothing yet.
     pub fn new(owners: Arc<dyn Ask>) -> StatusFeed {
-        StatusFeed { owners, told: BTreeMap::new(), told_at: None }
+        StatusFeed {
+            owners,
+            told: BTreeMap::new(),
+            told_at: None,
+        }
     }
 
-    /// The next frame: at once the first time, then when something changes, and as a sign of life once a second.
+    /// The next frame: at once the first time, then when something changes, and as a sign of life
+    /// once a second.
     pub async fn next(&mut self) -> Bytes {
-        let Some(told_at) = self.told_at else { return self.tell(Instant::now()) };
+        let Some(told_at) = self.told_at else {
+            return self.tell(Instant::now());
+        };
         sleep_until(told_at + FRAME_INTERVAL).await;
         while !self.has_news() && Instant::now() < told_at + HEARTBEAT {
-            self.wait((Instant::now() + LOOK_INTERVAL).min(told_at + HEARTBEAT)).await;
+            self.wait((Instant::now() + LOOK_INTERVAL).min(told_at + HEARTBEAT))
+                .await;
         }
         self.tell(Instant::now())
     }
@@ -46,7 +54,9 @@ impl StatusFeed {
     fn has_news(&self) -> bool {
         let now = self.owners.statuses();
         now.len() != self.told.len()
-            || now.iter().any(|(partition, status)| self.told.get(partition) != Some(status))
+            || now
+                .iter()
+                .any(|(partition, status)| self.told.get(partition) != Some(status))
     }
 
     /// Waits until an owner's status changes, or for the deadline.
@@ -70,13 +80,22 @@ impl StatusFeed {
     }
 
     fn tell(&mut self, now: Instant) -> Bytes {
-        let current: BTreeMap<PartitionId, OwnerStatus> = self.owners.statuses().into_iter().collect();
-        let is_new =
-            |(partition, status): &(&PartitionId, &OwnerStatus)| self.told.get(partition) != Some(status);
+        let current: BTreeMap<PartitionId, OwnerStatus> =
+            self.owners.statuses().into_iter().collect();
+        let is_new = |(partition, status): &(&PartitionId, &OwnerStatus)| {
+            self.told.get(partition) != Some(status)
+        };
         let changed = current.iter().filter(is_new);
         let frame = StatusFrame {
-            changed: changed.map(|(partition, status)| (*partition, status.clone())).collect(),
-            gone: self.told.keys().filter(|partition| !current.contains_key(partition)).copied().collect(),
+            changed: changed
+                .map(|(partition, status)| (*partition, status.clone()))
+                .collect(),
+            gone: self
+                .told
+                .keys()
+                .filter(|partition| !current.contains_key(partition))
+                .copied()
+                .collect(),
         };
         self.told = current;
         self.told_at = Some(now);

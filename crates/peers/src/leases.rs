@@ -9,7 +9,8 @@ use tokio::time::timeout;
 use crate::peer::Caller;
 use crate::remote::{ClientError, RemoteConfig, client};
 
-/// Where a gateway takes answers to its leases from others; what stands in the place of the queue is as in the API.
+/// Where a gateway takes answers to its leases from others; what stands in the place of the queue
+/// is as in the API.
 pub const LEASES_PATH: &str = "/internal/v1/queues/{queue}";
 /// How long another gateway may take.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -39,35 +40,55 @@ impl LeasePeers {
     /// # Errors
     /// A certificate or key that cannot be used.
     pub fn new(config: &RemoteConfig) -> Result<LeasePeers, ClientError> {
-        Ok(LeasePeers(Caller { client: client(config)?, token: config.token.clone() }))
+        Ok(LeasePeers(Caller {
+            client: client(config)?,
+            token: config.token.clone(),
+        }))
     }
 
-    /// Passes answers on to the gateway at `address` (`http://10.0.0.7:8080`), in JSON; `target` is the queue and what is said, as
-    /// they stand in the API's path.
+    /// Passes answers on to the gateway at `address` (`http://10.0.0.7:8080`), in JSON; `target` is
+    /// the queue and what is said, as they stand in the API's path.
     ///
     /// # Errors
     /// No answer, and whether it may have taken them nevertheless.
-    pub async fn pass_on(&self, address: &str, target: &str, body: Bytes) -> Result<Bytes, LeasePeerError> {
+    pub async fn pass_on(
+        &self,
+        address: &str,
+        target: &str,
+        body: Bytes,
+    ) -> Result<Bytes, LeasePeerError> {
         let url = format!("{address}{}", LEASES_PATH.replace("{queue}", target));
         let Caller { client, token } = &self.0;
-        let request =
-            token.show(client.post(url)).header(header::CONTENT_TYPE, "application/json").body(body);
+        let request = token
+            .show(client.post(url))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
         let answered = async {
-            let response = request.send().await.map_err(|error| match error.is_connect() {
-                true => LeasePeerError::Gone(Some(error)),
-                false => LeasePeerError::Unknown(Some(error)),
-            })?;
+            let response = request
+                .send()
+                .await
+                .map_err(|error| match error.is_connect() {
+                    true => LeasePeerError::Gone(Some(error)),
+                    false => LeasePeerError::Unknown(Some(error)),
+                })?;
             match response.status() {
                 StatusCode::OK
-                    if response.content_length().is_none_or(|length| length <= ANSWER_BYTES_MAX as u64) =>
+                    if response
+                        .content_length()
+                        .is_none_or(|length| length <= ANSWER_BYTES_MAX as u64) =>
                 {
-                    response.bytes().await.map_err(|error| LeasePeerError::Unknown(Some(error)))
+                    response
+                        .bytes()
+                        .await
+                        .map_err(|error| LeasePeerError::Unknown(Some(error)))
                 }
                 // Something else listens there by now.
                 StatusCode::NOT_FOUND => Err(LeasePeerError::Gone(None)),
                 status => Err(LeasePeerError::Refused(status)),
             }
         };
-        timeout(ANSWER_MAX, answered).await.unwrap_or(Err(LeasePeerError::Unknown(None)))
+        timeout(ANSWER_MAX, answered)
+            .await
+            .unwrap_or(Err(LeasePeerError::Unknown(None)))
     }
 }

@@ -1,11 +1,12 @@
 //! Asking the owners of partitions that run in other processes.
 //!
-//! A gateway owns nothing: what a partition knows, the scheduler that owns it is asked. [`RemoteAsk`] is that
-//! question over HTTP, to whoever the directory names; [`answer`] and [`StatusFeed`] are the scheduler's side of it,
-//! served by the HTTP crate at [`ASK_PATH`] and [`STATUSES_PATH`], to callers that bear the cluster's shared token.
+//! A gateway owns nothing: what a partition knows, the scheduler that owns it is asked.
+//! [`RemoteAsk`] is that question over HTTP, to whoever the directory names; [`answer`] and
+//! [`StatusFeed`] are the scheduler's side of it, served by the HTTP crate at [`ASK_PATH`] and
+//! [`STATUSES_PATH`], to callers that bear the cluster's shared token.
 //!
-//! Messages are protobuf. A scheduler that does not own the partition it is asked about answers so; the caller looks
-//! in the directory again.
+//! Messages are protobuf. A scheduler that does not own the partition it is asked about answers so;
+//! the caller looks in the directory again.
 
 mod answer;
 mod codec;
@@ -36,5 +37,6 @@ pub const STATUSES_PATH: &str = "/internal/v1/statuses";
 /// Longest frame of the stream of statuses, in bytes; a longer one is not from a scheduler.
 const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// A scheduler is heard from at least this often, in milliseconds; three times as long without a word, and it is gone.
+/// A scheduler is heard from at least this often, in milliseconds; three times as long without a
+/// word, and it is gone.
 const HEARTBEAT_MS: u64 = 1_000;

@@ -60,8 +60,17 @@ impl Peer {
     pub(crate) fn new(caller: Caller, address: &str) -> Peer {
         let statuses = Statuses::default();
         let address = address.trim_end_matches('/').to_owned();
-        let listener = tokio::spawn(listen(caller.clone(), address.clone(), Arc::clone(&statuses)));
-        Peer { caller, address, statuses, listener: listener.abort_handle() }
+        let listener = tokio::spawn(listen(
+            caller.clone(),
+            address.clone(),
+            Arc::clone(&statuses),
+        ));
+        Peer {
+            caller,
+            address,
+            statuses,
+            listener: listener.abort_handle(),
+        }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -70,17 +79,30 @@ impl Peer {
 
     /// A partition's status there; `None` when it is not there or the scheduler is not heard.
     pub(crate) fn status(&self, partition: PartitionId) -> Option<watch::Receiver<OwnerStatus>> {
-        locked(&self.statuses).get(&partition).map(watch::Sender::subscribe)
+        locked(&self.statuses)
+            .get(&partition)
+            .map(watch::Sender::subscribe)
     }
 
     pub(crate) async fn ask(&self, question: Bytes) -> Result<Answer, PeerError> {
-        let request = self.caller.token.show(self.caller.client.post(format!("{}{ASK_PATH}", self.address)));
-        let response = request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(question).send().await?;
+        let request = self.caller.token.show(
+            self.caller
+                .client
+                .post(format!("{}{ASK_PATH}", self.address)),
+        );
+        let response = request
+            .header(header::CONTENT_TYPE, CONTENT_TYPE)
+            .body(question)
+            .send()
+            .await?;
         let status = response.status();
         let bytes = response.bytes().await?;
         match status.is_success() {
             true => Ok(Answer::decode(bytes)?),
-            false => Err(PeerError::Refused { status, said: first_words(&bytes) }),
+            false => Err(PeerError::Refused {
+                status,
+                said: first_words(&bytes),
+            }),
         }
     }
 }
@@ -95,7 +117,9 @@ fn first_words(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(200).collect()
 }
 
-fn locked(statuses: &Statuses) -> MutexGuard<'_, BTreeMap<PartitionId, watch::Sender<OwnerStatus>>> {
+fn locked(
+    statuses: &Statuses,
+) -> MutexGuard<'_, BTreeMap<PartitionId, watch::Sender<OwnerStatus>>> {
     statuses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -108,7 +132,11 @@ async fn listen(caller: Caller, address: String, statuses: Statuses) {
         locked(&statuses).clear();
         if !is_told {
             let error: &dyn std::error::Error = &error;
-            tracing::warn!(address, error, "a scheduler is not heard; calling again until it is");
+            tracing::warn!(
+                address,
+                error,
+                "a scheduler is not heard; calling again until it is"
+            );
             is_told = true;
         }
         sleep(CALL_AGAIN).await;
@@ -121,17 +149,29 @@ async fn follow(
     statuses: &Statuses,
     is_told: &mut bool,
 ) -> Result<std::convert::Infallible, PeerError> {
-    let response = caller.token.show(caller.client.get(format!("{address}{STATUSES_PATH}"))).send();
-    let response = timeout(SILENCE_MAX, response).await.map_err(|_| PeerError::Silent)??;
+    let response = caller
+        .token
+        .show(caller.client.get(format!("{address}{STATUSES_PATH}")))
+        .send();
+    let response = timeout(SILENCE_MAX, response)
+        .await
+        .map_err(|_| PeerError::Silent)??;
     let status = response.status();
     if !status.is_success() {
-        let said = timeout(SILENCE_MAX, response.bytes()).await.map_err(|_| PeerError::Silent)??;
-        return Err(PeerError::Refused { status, said: first_words(&said) });
+        let said = timeout(SILENCE_MAX, response.bytes())
+            .await
+            .map_err(|_| PeerError::Silent)??;
+        return Err(PeerError::Refused {
+            status,
+            said: first_words(&said),
+        });
     }
     let mut stream = response.bytes_stream();
     let mut arrived = BytesMut::new();
     loop {
-        let part = timeout(SILENCE_MAX, stream.next()).await.map_err(|_| PeerError::Silent)?;
+        let part = timeout(SILENCE_MAX, stream.next())
+            .await
+            .map_err(|_| PeerError::Silent)?;
         arrived.extend_from_slice(&part.ok_or(PeerError::Ended)??);
         while let Some(frame) = StatusFrame::take(&mut arrived)? {
             if std::mem::take(is_told) {

@@ -61,31 +61,44 @@ impl Question {
     /// The bytes of a question about one partition.
     pub fn encode(&self, partition: PartitionId) -> Bytes {
         let kind = match self {
-            Question::Find { keys } => {
-                QuestionKind::Find(FindMessage { keys: keys.iter().copied().map(key_bytes).collect() })
-            }
-            Question::List { after, until, count_max } => QuestionKind::List(ListMessage {
+            Question::Find { keys } => QuestionKind::Find(FindMessage {
+                keys: keys.iter().copied().map(key_bytes).collect(),
+            }),
+            Question::List {
+                after,
+                until,
+                count_max,
+            } => QuestionKind::List(ListMessage {
                 after: after.map(place_message),
                 until_ms: until.as_millis(),
                 count_max: *count_max as u64,
             }),
-            Question::Loads { from, until } => {
-                QuestionKind::Loads(RangeMessage { from_ms: from.as_millis(), until_ms: until.as_millis() })
-            }
+            Question::Loads { from, until } => QuestionKind::Loads(RangeMessage {
+                from_ms: from.as_millis(),
+                until_ms: until.as_millis(),
+            }),
             Question::Schedule { namespace, id } => QuestionKind::Schedule(ScheduleNameMessage {
                 namespace: namespace.to_string(),
                 id: id.to_string(),
             }),
-            Question::Schedules { namespace, after, prefix, count_max } => {
-                QuestionKind::Schedules(SchedulesMessage {
-                    namespace: namespace.to_string(),
-                    after: after.as_ref().map(ToString::to_string),
-                    prefix: prefix.clone(),
-                    count_max: *count_max as u64,
-                })
-            }
+            Question::Schedules {
+                namespace,
+                after,
+                prefix,
+                count_max,
+            } => QuestionKind::Schedules(SchedulesMessage {
+                namespace: namespace.to_string(),
+                after: after.as_ref().map(ToString::to_string),
+                prefix: prefix.clone(),
+                count_max: *count_max as u64,
+            }),
         };
-        QuestionMessage { partition: partition.bits(), kind: Some(kind) }.encode_to_vec().into()
+        QuestionMessage {
+            partition: partition.bits(),
+            kind: Some(kind),
+        }
+        .encode_to_vec()
+        .into()
     }
 
     /// The question, and the partition it is about.
@@ -93,11 +106,18 @@ impl Question {
     /// # Errors
     /// Bytes that are no question, or one that this build does not know.
     pub fn decode(bytes: Bytes) -> Result<(PartitionId, Question), DecodeError> {
-        let message = QuestionMessage::decode(bytes).map_err(|error| fault(WHAT, error.to_string()))?;
-        let kind = message.kind.ok_or_else(|| fault(WHAT, "it asks nothing that is known here"))?;
+        let message =
+            QuestionMessage::decode(bytes).map_err(|error| fault(WHAT, error.to_string()))?;
+        let kind = message
+            .kind
+            .ok_or_else(|| fault(WHAT, "it asks nothing that is known here"))?;
         let question = match kind {
             QuestionKind::Find(find) => Question::Find {
-                keys: find.keys.iter().map(|bytes| key(WHAT, bytes)).collect::<Result<_, _>>()?,
+                keys: find
+                    .keys
+                    .iter()
+                    .map(|bytes| key(WHAT, bytes))
+                    .collect::<Result<_, _>>()?,
             },
             QuestionKind::List(list) => Question::List {
                 after: list.after.map(place).transpose()?,
@@ -114,7 +134,12 @@ impl Question {
             },
             QuestionKind::Schedules(schedules) => Question::Schedules {
                 namespace: Namespace::parse(&schedules.namespace).map_err(refused)?,
-                after: schedules.after.as_deref().map(ScheduleId::parse).transpose().map_err(refused)?,
+                after: schedules
+                    .after
+                    .as_deref()
+                    .map(ScheduleId::parse)
+                    .transpose()
+                    .map_err(refused)?,
                 prefix: schedules.prefix,
                 count_max: size(WHAT, "count_max", schedules.count_max)?,
             },

@@ -29,7 +29,8 @@ pub struct RemoteConfig {
     pub partitions: u32,
     /// The cluster's shared token.
     pub token: PeerToken,
-    /// Certificate authorities (PEM) that a scheduler's certificate must come from; without one only plain HTTP is spoken.
+    /// Certificate authorities (PEM) that a scheduler's certificate must come from; without one
+    /// only plain HTTP is spoken.
     pub ca_pem: Option<Vec<u8>>,
     /// Certificate and key (PEM) to be shown to schedulers that ask for them.
     pub identity_pem: Option<Vec<u8>>,
@@ -104,7 +105,10 @@ impl RemoteAsk {
     pub fn new(config: RemoteConfig, directory: Directory) -> Result<RemoteAsk, ClientError> {
         let client = client(&config)?;
         let peers = Peers::default();
-        let caller = Caller { client, token: config.token };
+        let caller = Caller {
+            client,
+            token: config.token,
+        };
         let follower = tokio::spawn(follow(caller, directory.clone(), Arc::clone(&peers)));
         Ok(RemoteAsk {
             partitions: config.partitions,
@@ -152,7 +156,11 @@ async fn ask_once(owner: &Peer, question: Bytes, deadline: Instant) -> Option<An
         Ok(answer) => Some(answer),
         Err(error) => {
             let error: &dyn std::error::Error = &error;
-            tracing::debug!(address = owner.address(), error, "a scheduler did not answer");
+            tracing::debug!(
+                address = owner.address(),
+                error,
+                "a scheduler did not answer"
+            );
             None
         }
     }
@@ -167,17 +175,21 @@ pub(crate) fn client(config: &RemoteConfig) -> Result<Client, ClientError> {
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")));
     let trusted = match &config.ca_pem {
-        Some(pem) => reqwest::Certificate::from_pem_bundle(pem).map_err(|source| ClientError::Pem {
-            what: "the certificate authority of the cluster",
-            source,
-        })?,
+        Some(pem) => {
+            reqwest::Certificate::from_pem_bundle(pem).map_err(|source| ClientError::Pem {
+                what: "the certificate authority of the cluster",
+                source,
+            })?
+        }
         // The system's authorities say nothing about schedulers, and a machine may have none.
         None => Vec::new(),
     };
     builder = builder.tls_certs_only(trusted);
     if let Some(pem) = &config.identity_pem {
-        let identity = reqwest::Identity::from_pem(pem)
-            .map_err(|source| ClientError::Pem { what: "the certificate and key of this gateway", source })?;
+        let identity = reqwest::Identity::from_pem(pem).map_err(|source| ClientError::Pem {
+            what: "the certificate and key of this gateway",
+            source,
+        })?;
         builder = builder.identity(identity);
     }
     builder.build().map_err(ClientError::Setup)
@@ -223,7 +235,11 @@ impl Ask for RemoteAsk {
         self.owner(partition)?.status(partition)
     }
 
-    async fn find(&self, partition: PartitionId, keys: Vec<TaskKey>) -> Option<Vec<Vec<KnownTask>>> {
+    async fn find(
+        &self,
+        partition: PartitionId,
+        keys: Vec<TaskKey>,
+    ) -> Option<Vec<Vec<KnownTask>>> {
         let count = keys.len();
         match self.ask(partition, Question::Find { keys }).await? {
             Answer::Found(found) if found.len() == count => Some(found),
@@ -238,7 +254,17 @@ impl Ask for RemoteAsk {
         until: Timestamp,
         count_max: usize,
     ) -> Option<Vec<KnownTask>> {
-        match self.ask(partition, Question::List { after, until, count_max }).await? {
+        match self
+            .ask(
+                partition,
+                Question::List {
+                    after,
+                    until,
+                    count_max,
+                },
+            )
+            .await?
+        {
             Answer::Tasks(tasks) => Some(tasks),
             _ => None,
         }
@@ -262,7 +288,10 @@ impl Ask for RemoteAsk {
         namespace: Namespace,
         id: ScheduleId,
     ) -> Option<Option<KnownSchedule>> {
-        match self.ask(partition, Question::Schedule { namespace, id }).await? {
+        match self
+            .ask(partition, Question::Schedule { namespace, id })
+            .await?
+        {
             Answer::Schedule(known) => Some(known.map(|known| *known)),
             _ => None,
         }
@@ -276,7 +305,18 @@ impl Ask for RemoteAsk {
         prefix: String,
         count_max: usize,
     ) -> Option<Vec<KnownSchedule>> {
-        match self.ask(partition, Question::Schedules { namespace, after, prefix, count_max }).await? {
+        match self
+            .ask(
+                partition,
+                Question::Schedules {
+                    namespace,
+                    after,
+                    prefix,
+                    count_max,
+                },
+            )
+            .await?
+        {
             Answer::Schedules(known) => Some(known),
             _ => None,
         }

@@ -29,7 +29,11 @@ impl StatusFrame {
     /// The frame's length in four bytes, and the frame.
     pub fn encode(&self) -> Bytes {
         let message = StatusFrameMessage {
-            changed: self.changed.iter().map(|(partition, status)| message(*partition, status)).collect(),
+            changed: self
+                .changed
+                .iter()
+                .map(|(partition, status)| message(*partition, status))
+                .collect(),
             gone: self.gone.iter().map(|partition| partition.bits()).collect(),
         };
         let length = message.encoded_len();
@@ -44,7 +48,9 @@ impl StatusFrame {
     /// # Errors
     /// Bytes that are no frame.
     pub fn take(arrived: &mut BytesMut) -> Result<Option<StatusFrame>, DecodeError> {
-        let Some(length) = arrived.first_chunk::<4>() else { return Ok(None) };
+        let Some(length) = arrived.first_chunk::<4>() else {
+            return Ok(None);
+        };
         let length = u32::from_be_bytes(*length) as usize;
         if length > FRAME_BYTES_MAX {
             return Err(fault(
@@ -59,8 +65,16 @@ impl StatusFrame {
         let message = StatusFrameMessage::decode(arrived.split_to(length).freeze())
             .map_err(|error| fault(WHAT, error.to_string()))?;
         Ok(Some(StatusFrame {
-            changed: message.changed.into_iter().map(status).collect::<Result<_, _>>()?,
-            gone: message.gone.into_iter().map(codec::partition).collect::<Result<_, _>>()?,
+            changed: message
+                .changed
+                .into_iter()
+                .map(status)
+                .collect::<Result<_, _>>()?,
+            gone: message
+                .gone
+                .into_iter()
+                .map(codec::partition)
+                .collect::<Result<_, _>>()?,
         }))
     }
 }
@@ -78,7 +92,9 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
     let phase = PHASES.iter().position(|phase| *phase == status.phase);
     StatusMessage {
         partition: partition.bits(),
-        phase: phase.and_then(|phase| u32::try_from(phase).ok()).unwrap_or(u32::MAX),
+        phase: phase
+            .and_then(|phase| u32::try_from(phase).ok())
+            .unwrap_or(u32::MAX),
         epoch: status.epoch.0,
         applied: status.applied.bits(),
         head: Some(place_message(status.frontier.head)),
@@ -103,12 +119,21 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
 fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeError> {
     let gap = |gap: GapMessage| -> Result<Gap, DecodeError> {
         let from_offset = offset(gap.from_offset)?;
-        Ok(Gap { after: place(gap.after)?, through: place(gap.through)?, from_offset })
+        Ok(Gap {
+            after: place(gap.after)?,
+            through: place(gap.through)?,
+            from_offset,
+        })
     };
     let stretch = |stretch: StretchMessage| -> Result<Stretch, DecodeError> {
-        Ok(Stretch { after: place(stretch.after)?, through: place(stretch.through)? })
+        Ok(Stretch {
+            after: place(stretch.after)?,
+            through: place(stretch.through)?,
+        })
     };
-    let phase = PHASES.get(size(WHAT, "phase", message.phase.into())?).copied();
+    let phase = PHASES
+        .get(size(WHAT, "phase", message.phase.into())?)
+        .copied();
     let phase = phase.ok_or_else(|| fault(WHAT, format!("unknown phase {}", message.phase)))?;
     let head = place(message.head.ok_or_else(|| fault(WHAT, "head is missing"))?)?;
     let status = OwnerStatus {
@@ -117,8 +142,16 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
         applied: offset(message.applied)?,
         frontier: Frontier {
             head,
-            gaps: message.gaps.into_iter().map(gap).collect::<Result<_, _>>()?,
-            backlog: message.backlog.into_iter().map(stretch).collect::<Result<_, _>>()?,
+            gaps: message
+                .gaps
+                .into_iter()
+                .map(gap)
+                .collect::<Result<_, _>>()?,
+            backlog: message
+                .backlog
+                .into_iter()
+                .map(stretch)
+                .collect::<Result<_, _>>()?,
         },
         replay_from: offset(message.replay_from)?,
         tick: message.tick,

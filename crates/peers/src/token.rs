@@ -8,8 +8,8 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 
 use crate::remote::ClientError;
 
-/// The cluster's shared token, or none where everything listens on loopback. Clones are one: what [`Self::replace`] puts into
-/// one of them is shown by all.
+/// The cluster's shared token, or none where everything listens on loopback. Clones are one: what
+/// [`Self::replace`] puts into one of them is shown by all.
 #[derive(Clone, Default)]
 pub struct PeerToken(Arc<RwLock<Option<HeaderValue>>>);
 
@@ -24,7 +24,8 @@ impl PeerToken {
     /// # Errors
     /// When a header cannot carry it.
     pub fn new(token: &str) -> Result<PeerToken, ClientError> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
         value.set_sensitive(true);
         Ok(PeerToken(Arc::new(RwLock::new(Some(value)))))
     }
@@ -36,7 +37,10 @@ impl PeerToken {
     }
 
     fn current(&self) -> Option<HeaderValue> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Shows it with a request.
@@ -50,7 +54,11 @@ impl PeerToken {
 
 impl fmt::Debug for PeerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.current().is_some() { "PeerToken(hidden)" } else { "PeerToken(none)" })
+        f.write_str(if self.current().is_some() {
+            "PeerToken(hidden)"
+        } else {
+            "PeerToken(none)"
+        })
     }
 }
 
@@ -63,7 +71,10 @@ mod tests {
         let token = PeerToken::new("first-token-of-the-cluster").unwrap();
         let clone = token.clone();
         token.replace(&PeerToken::new("second-token-of-the-cluster").unwrap());
-        assert_eq!(clone.current().unwrap(), "Bearer second-token-of-the-cluster");
+        assert_eq!(
+            clone.current().unwrap(),
+            "Bearer second-token-of-the-cluster"
+        );
         assert_eq!(format!("{clone:?}"), "PeerToken(hidden)");
         assert!(PeerToken::new("two\nlines").is_err());
     }

@@ -14,17 +14,18 @@ pub trait Coordinator: Send + Sync + 'static {
     /// The partitions this node should own, kept up to date.
     fn assignment(&self) -> watch::Receiver<BTreeSet<PartitionId>>;
 
-    /// When the coordinator last confirmed this node's lease; an owner that has not heard from it for two
-    /// thirds of [`Coordinator::lease_ttl_ms`] stops firing.
+    /// When the coordinator last confirmed this node's lease; an owner that has not heard from it
+    /// for two thirds of [`Coordinator::lease_ttl_ms`] stops firing.
     fn confirmed_at(&self) -> watch::Receiver<Timestamp>;
 
     /// The time to live of a lease that is not renewed, in milliseconds.
     fn lease_ttl_ms(&self) -> i64;
 
-    /// Takes a free partition under a new epoch, higher than every earlier one; class `Retry` while somebody holds it.
+    /// Takes a free partition under a new epoch, higher than every earlier one; class `Retry` while
+    /// somebody holds it.
     ///
-    /// It may wait for a few seconds for somebody else to let go, and answers at once when the partition is no longer
-    /// assigned to this node.
+    /// It may wait for a few seconds for somebody else to let go, and answers at once when the
+    /// partition is no longer assigned to this node.
     async fn acquire(&self, partition: PartitionId) -> Result<Epoch, PortError>;
 
     /// Gives a partition back. Releasing what is no longer held under that epoch changes nothing.

@@ -32,8 +32,18 @@ pub struct PortError {
 
 impl PortError {
     /// An error without a driver's error behind it.
-    pub fn new(class: ErrorClass, action: impl Into<String>, reason: impl Into<String>) -> PortError {
-        PortError { class, action: action.into(), reason: reason.into(), is_full: false, source: None }
+    pub fn new(
+        class: ErrorClass,
+        action: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> PortError {
+        PortError {
+            class,
+            action: action.into(),
+            reason: reason.into(),
+            is_full: false,
+            source: None,
+        }
     }
 
     /// The same of a store that has no room left, or of one that may have.

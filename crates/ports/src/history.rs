@@ -57,9 +57,9 @@ pub trait History: Send + Sync + 'static {
         count_max: usize,
     ) -> Result<DeadLetterPage, PortError>;
 
-    /// Takes dead letters away and, in the same atomic step, sees to it that commands are appended to logs (their replay), each
-    /// once: at once, or by the partition's owner.
-    /// Numbers that do not exist are passed over; answers how many were removed.
+    /// Takes dead letters away and, in the same atomic step, sees to it that commands are appended
+    /// to logs (their replay), each once: at once, or by the partition's owner. Numbers that do not
+    /// exist are passed over; answers how many were removed.
     async fn remove_dead_letters(
         &self,
         queue: &QueueName,

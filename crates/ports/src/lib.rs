@@ -1,7 +1,9 @@
-//! What the scheduler asks of logs, sinks, timetables, coordinators and queues, and the contract they are held to.
+//! What the scheduler asks of logs, sinks, timetables, coordinators and queues, and the contract
+//! they are held to.
 //!
-//! A port is a trait; an adapter is a crate that implements some of them on one driver. Adapters do not know
-//! each other, nor the node that drives them. Every adapter runs the same contract suite (feature `contract`).
+//! A port is a trait; an adapter is a crate that implements some of them on one driver. Adapters do
+//! not know each other, nor the node that drives them. Every adapter runs the same contract suite
+//! (feature `contract`).
 
 #[cfg(feature = "contract")]
 pub mod contract;

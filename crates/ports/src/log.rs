@@ -18,20 +18,31 @@ pub struct LogRecord {
     pub appended_at: Timestamp,
     /// The encoded command, or what a producer wrote instead when it was refused.
     pub payload: Bytes,
-    /// Why the record cannot be understood, where the adapter takes records that producers wrote in other forms.
+    /// Why the record cannot be understood, where the adapter takes records that producers wrote in
+    /// other forms.
     pub refusal: Option<String>,
 }
 
 impl LogRecord {
     /// A record that holds an encoded command.
     pub fn new(offset: LogOffset, appended_at: Timestamp, payload: Bytes) -> LogRecord {
-        LogRecord { offset, appended_at, payload, refusal: None }
+        LogRecord {
+            offset,
+            appended_at,
+            payload,
+            refusal: None,
+        }
     }
 
     /// What stands in the place of a record that an operator has had skipped.
     pub fn passed_over(offset: LogOffset, appended_at: Timestamp, reason: &str) -> LogRecord {
         let refusal = Some(format!("passed over as an operator asked: {reason}"));
-        LogRecord { offset, appended_at, payload: Bytes::new(), refusal }
+        LogRecord {
+            offset,
+            appended_at,
+            payload: Bytes::new(),
+            refusal,
+        }
     }
 }
 
@@ -42,8 +53,9 @@ pub struct LogBatch {
     pub records: Vec<LogRecord>,
     /// Read on from here.
     pub next: LogOffset,
-    /// At least the offset that the next record would have got when this read began, where `records` is empty: whoever is
-    /// told that there is no more may rely on it. With records it may be no more than `next`.
+    /// At least the offset that the next record would have got when this read began, where
+    /// `records` is empty: whoever is told that there is no more may rely on it. With records it
+    /// may be no more than `next`.
     pub end: LogOffset,
 }
 
@@ -59,7 +71,10 @@ pub struct Appended {
 impl Appended {
     /// Records that follow each other without holes from an offset on.
     pub fn following(first: LogOffset, count: usize, appended_at: Timestamp) -> Appended {
-        Appended { offsets: first.following(count).collect(), appended_at }
+        Appended {
+            offsets: first.following(count).collect(),
+            appended_at,
+        }
     }
 
     /// The offset behind the last record; `None` when nothing was appended.
@@ -80,12 +95,16 @@ pub struct LogBounds {
 /// One durable, ordered stream of commands per partition.
 #[async_trait]
 pub trait CommandLog: Send + Sync + 'static {
-    /// Appends records in their order and answers when all of them are durable. After an error of class `Retry` any
-    /// part of them may have been appended, or may be yet.
-    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError>;
+    /// Appends records in their order and answers when all of them are durable. After an error of
+    /// class `Retry` any part of them may have been appended, or may be yet.
+    async fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> Result<Appended, PortError>;
 
-    /// Reads from an offset on, up to about `bytes_max` bytes but at least one record when there is one.
-    /// An offset below the start of the log is an error of class `Fatal`.
+    /// Reads from an offset on, up to about `bytes_max` bytes but at least one record when there is
+    /// one. An offset below the start of the log is an error of class `Fatal`.
     async fn read(
         &self,
         partition: PartitionId,
@@ -102,9 +121,10 @@ pub trait CommandLog: Send + Sync + 'static {
     /// Lets the log forget what lies below an offset. It may keep more.
     async fn truncate(&self, partition: PartitionId, below: LogOffset) -> Result<(), PortError>;
 
-    /// Has records passed over by every reader from now on, for good: in the place of each stands a refusal with the reason. For
-    /// operators, and what nobody foresaw; it works while the partition is stopped. A reader that is at work learns of it when it
-    /// begins anew, as it does when its partition is taken over.
+    /// Has records passed over by every reader from now on, for good: in the place of each stands a
+    /// refusal with the reason. For operators, and what nobody foresaw; it works while the
+    /// partition is stopped. A reader that is at work learns of it when it begins anew, as it does
+    /// when its partition is taken over.
     async fn skip(
         &self,
         partition: PartitionId,
@@ -120,7 +140,11 @@ pub trait CommandLog: Send + Sync + 'static {
     }
 
     /// Whether the record at an offset is to be passed over: somebody has had it skipped.
-    async fn is_skipped(&self, _partition: PartitionId, _offset: LogOffset) -> Result<bool, PortError> {
+    async fn is_skipped(
+        &self,
+        _partition: PartitionId,
+        _offset: LogOffset,
+    ) -> Result<bool, PortError> {
         Ok(false)
     }
 }

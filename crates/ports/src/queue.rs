@@ -36,20 +36,23 @@ pub struct Delivery {
     pub due: Timestamp,
     /// The task in the encoding of the `record` crate.
     pub encoded: Bytes,
-    /// The store has lost what it knew of it: it may have been settled before. What runs at most once must not run then.
+    /// The store has lost what it knew of it: it may have been settled before. What runs at most
+    /// once must not run then.
     pub may_have_run: bool,
 }
 
-/// What a worker group says of a delivery. All settlements of one call become durable together, or none does.
+/// What a worker group says of a delivery. All settlements of one call become durable together, or
+/// none does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// Which delivery; settled once and for all.
     pub id: DeliveryId,
-    /// The token that whoever says it was told: when the delivery has left this process since it was handed out under it, nothing is
-    /// settled, whoever has it now. `None` says it in the name of whoever has it.
+    /// The token that whoever says it was told: when the delivery has left this process since it
+    /// was handed out under it, nothing is settled, whoever has it now. `None` says it in the name
+    /// of whoever has it.
     pub held_as: Option<DeliveryToken>,
-    /// Encoded commands: a retry, a completion. They are durable in the same step, and each is appended to its log once: at
-    /// once, or by the partition's owner.
+    /// Encoded commands: a retry, a completion. They are durable in the same step, and each is
+    /// appended to its log once: at once, or by the partition's owner.
     pub commands: Vec<(PartitionId, Bytes)>,
     /// A dead letter to keep.
     pub dead_letter: Option<DeadLetter>,
@@ -60,7 +63,13 @@ pub struct Settlement {
 impl Settlement {
     /// A settlement with nothing beside it.
     pub fn bare(id: DeliveryId) -> Settlement {
-        Settlement { id, held_as: None, commands: Vec::new(), dead_letter: None, outcome: None }
+        Settlement {
+            id,
+            held_as: None,
+            commands: Vec::new(),
+            dead_letter: None,
+            outcome: None,
+        }
     }
 }
 
@@ -76,11 +85,15 @@ pub struct Claim {
 impl Claim {
     /// A claim of which nothing is told when its run is lost.
     pub fn bare(id: DeliveryId) -> Claim {
-        Claim { id, last_word: None }
+        Claim {
+            id,
+            last_word: None,
+        }
     }
 }
 
-/// What a worker group says of the end of a run whose delivery it had claimed before (at-most-once).
+/// What a worker group says of the end of a run whose delivery it had claimed before
+/// (at-most-once).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Which delivery; its last word is withdrawn in the same step.
@@ -109,9 +122,10 @@ pub struct QueueDepth {
 /// A queue of executions, consumed by worker groups.
 #[async_trait]
 pub trait ExecutionQueue: Send + Sync + 'static {
-    /// Hands out up to `count_max` executions to a group, waiting until there is one. What was handed out and not settled
-    /// when the process ended, or was let go, is handed out again. Fails with class `Fatal` when the store is closed.
-    /// A call that is dropped before it answers has handed out nothing.
+    /// Hands out up to `count_max` executions to a group, waiting until there is one. What was
+    /// handed out and not settled when the process ended, or was let go, is handed out again. Fails
+    /// with class `Fatal` when the store is closed. A call that is dropped before it answers has
+    /// handed out nothing.
     async fn poll(
         &self,
         queue: &QueueName,
@@ -119,9 +133,9 @@ pub trait ExecutionQueue: Send + Sync + 'static {
         count_max: usize,
     ) -> Result<Vec<Delivery>, PortError>;
 
-    /// Makes settlements durable, and answers when they are. A delivery that has become another process's meanwhile,
-    /// where processes share a group, is not settled, and that is no error: it is run there, and settled. Those are the
-    /// answer.
+    /// Makes settlements durable, and answers when they are. A delivery that has become another
+    /// process's meanwhile, where processes share a group, is not settled, and that is no error: it
+    /// is run there, and settled. Those are the answer.
     async fn settle(
         &self,
         queue: &QueueName,
@@ -129,11 +143,12 @@ pub trait ExecutionQueue: Send + Sync + 'static {
         settlements: Vec<Settlement>,
     ) -> Result<Vec<DeliveryId>, PortError>;
 
-    /// Settles deliveries before they run (at-most-once), and answers with those that may run now, when their
-    /// settlements are durable. The others have become another process's: they must not run here.
+    /// Settles deliveries before they run (at-most-once), and answers with those that may run now,
+    /// when their settlements are durable. The others have become another process's: they must not
+    /// run here.
     ///
-    /// Last words become durable in the same step. Each is told once, by whoever finds that the process that claimed has ended
-    /// without a report.
+    /// Last words become durable in the same step. Each is told once, by whoever finds that the
+    /// process that claimed has ended without a report.
     async fn claim(
         &self,
         queue: &QueueName,
@@ -146,10 +161,18 @@ pub trait ExecutionQueue: Send + Sync + 'static {
         Ok(ids.into_iter().filter(|id| !lost.contains(id)).collect())
     }
 
-    /// Makes reports durable, all of one call together, and answers when they are. A report that is repeated after
-    /// a failure may be kept twice.
-    async fn report(&self, queue: &QueueName, group: &str, reports: Vec<Report>) -> Result<(), PortError> {
-        let action = format!("keep {} reports of group {group} on queue {queue}", reports.len());
+    /// Makes reports durable, all of one call together, and answers when they are. A report that is
+    /// repeated after a failure may be kept twice.
+    async fn report(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        reports: Vec<Report>,
+    ) -> Result<(), PortError> {
+        let action = format!(
+            "keep {} reports of group {group} on queue {queue}",
+            reports.len()
+        );
         Err(PortError::new(
             ErrorClass::Fatal,
             action,
@@ -157,15 +180,16 @@ pub trait ExecutionQueue: Send + Sync + 'static {
         ))
     }
 
-    /// Says that nobody in this process works on some deliveries any more: those that are not settled are handed out again,
-    /// and of claimed ones without a report the last word is told. It happens soon, or when the process has ended.
+    /// Says that nobody in this process works on some deliveries any more: those that are not
+    /// settled are handed out again, and of claimed ones without a report the last word is told. It
+    /// happens soon, or when the process has ended.
     fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>);
 
     /// Stop requests published from now on.
     fn stops(&self, queue: &QueueName) -> StopReceiver;
 
-    /// Every queue that was published to and is not forgotten, in order of name. A store may forget a queue in which nothing
-    /// is left.
+    /// Every queue that was published to and is not forgotten, in order of name. A store may forget
+    /// a queue in which nothing is left.
     async fn queues(&self) -> Result<Vec<QueueName>, PortError>;
 
     /// How full a queue is for a group.

@@ -19,7 +19,8 @@ pub struct Stop {
 /// Requests a slow listener may fall behind; further ones do not reach it.
 const BEHIND_MAX: usize = 16_384;
 
-/// Who listens. A value of it costs next to nothing, and a listener some hundred bytes until requests come.
+/// Who listens. A value of it costs next to nothing, and a listener some hundred bytes until
+/// requests come.
 #[derive(Debug, Default)]
 pub struct StopListeners(Mutex<Vec<mpsc::Sender<Stop>>>);
 
@@ -40,7 +41,10 @@ impl StopListeners {
     pub fn send(&self, stops: &[Stop]) {
         for listener in self.there().iter() {
             // What is full is far behind, and what is closed has left just now.
-            stops.iter().take_while(|stop| listener.try_send(**stop).is_ok()).count();
+            stops
+                .iter()
+                .take_while(|stop| listener.try_send(**stop).is_ok())
+                .count();
         }
     }
 
@@ -78,7 +82,11 @@ mod tests {
     use super::*;
 
     fn stop(number: u128) -> Stop {
-        Stop { key: TaskKey(number), due: Timestamp::from_millis(1), kill: false }
+        Stop {
+            key: TaskKey(number),
+            due: Timestamp::from_millis(1),
+            kill: false,
+        }
     }
 
     #[test]
@@ -101,6 +109,9 @@ mod tests {
         let listeners = StopListeners::new();
         let mut receiver = listeners.listen();
         (0..3).for_each(|_| listeners.send(&vec![stop(1); BEHIND_MAX]));
-        assert_eq!(std::iter::from_fn(|| receiver.try_recv()).count(), BEHIND_MAX);
+        assert_eq!(
+            std::iter::from_fn(|| receiver.try_recv()).count(),
+            BEHIND_MAX
+        );
     }
 }

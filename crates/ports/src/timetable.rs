@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use minutehand_model::{
-    Block, BucketLoad, Fact, LogOffset, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry,
-    TimetablePage,
+    Block, BucketLoad, Fact, LogOffset, PartitionId, RevisionEntry, TaskKey, Timestamp,
+    TimetableEntry, TimetablePage,
 };
 
 use crate::PortError;
@@ -17,10 +17,11 @@ pub trait Timetable: Send + Sync + 'static {
     /// Writes blocks and answers when they are durable. Writing a block again changes nothing.
     async fn write_blocks(&self, blocks: Vec<Block>) -> Result<(), PortError>;
 
-    /// Reads every block whose first due time is at or after `from` and before `until`, in that order, until
-    /// about `bytes_max` bytes have been read. Blocks with the same first due time are never split between
-    /// pages. The page's `complete_until` is `until` or the first due time of the first block left out.
-    /// A block that cannot be understood is set aside and does not fail the read.
+    /// Reads every block whose first due time is at or after `from` and before `until`, in that
+    /// order, until about `bytes_max` bytes have been read. Blocks with the same first due time are
+    /// never split between pages. The page's `complete_until` is `until` or the first due time of
+    /// the first block left out. A block that cannot be understood is set aside and does not fail
+    /// the read.
     async fn read(
         &self,
         partition: PartitionId,
@@ -30,11 +31,15 @@ pub trait Timetable: Send + Sync + 'static {
     ) -> Result<TimetablePage, PortError>;
 
     /// Every stored entry of a task that is not expired, in order of their offsets.
-    async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError>;
+    async fn find(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+    ) -> Result<Vec<TimetableEntry>, PortError>;
 
-    /// Those of them that are due at a time, in order of their offsets: all of them, for owners decide by the answer. It needs
-    /// no index: an adapter that has one overrides this, and falls back on [`Timetable::find_in_minute`] where the index is
-    /// not complete.
+    /// Those of them that are due at a time, in order of their offsets: all of them, for owners
+    /// decide by the answer. It needs no index: an adapter that has one overrides this, and falls
+    /// back on [`Timetable::find_in_minute`] where the index is not complete.
     async fn find_due(
         &self,
         partition: PartitionId,
@@ -44,7 +49,8 @@ pub trait Timetable: Send + Sync + 'static {
         self.find_in_minute(partition, key, due).await
     }
 
-    /// The same by reading the minute: a block holds tasks of one minute, and none that is due before its first.
+    /// The same by reading the minute: a block holds tasks of one minute, and none that is due
+    /// before its first.
     async fn find_in_minute(
         &self,
         partition: PartitionId,
@@ -55,7 +61,11 @@ pub trait Timetable: Send + Sync + 'static {
         let mut found = Vec::new();
         while from < until {
             let page = self.read(partition, from, until, MINUTE_PAGE_BYTES).await?;
-            found.extend(page.entries.into_iter().filter(|entry| (entry.key, entry.due) == (key, due)));
+            found.extend(
+                page.entries
+                    .into_iter()
+                    .filter(|entry| (entry.key, entry.due) == (key, due)),
+            );
             from = page.complete_until;
         }
         found.sort_by_key(|entry| (entry.offset, matches!(entry.fact, Fact::Runs(_))));
@@ -63,7 +73,8 @@ pub trait Timetable: Send + Sync + 'static {
         Ok(found)
     }
 
-    /// The load per bucket of the minutes that start at or after `from` and before `until`; empty ones left out.
+    /// The load per bucket of the minutes that start at or after `from` and before `until`; empty
+    /// ones left out.
     async fn loads(
         &self,
         partition: PartitionId,
@@ -74,7 +85,8 @@ pub trait Timetable: Send + Sync + 'static {
     /// Lets the store forget the buckets that start before a time. It may keep more.
     async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError>;
 
-    /// Appends revisions of schedules and answers when they are durable. Writing one again changes nothing.
+    /// Appends revisions of schedules and answers when they are durable. Writing one again changes
+    /// nothing.
     async fn write_revisions(
         &self,
         partition: PartitionId,
@@ -89,5 +101,6 @@ pub trait Timetable: Send + Sync + 'static {
     ) -> Result<(), PortError>;
 
     /// Every revision of every schedule of a partition, in order of their offsets.
-    async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError>;
+    async fn read_revisions(&self, partition: PartitionId)
+    -> Result<Vec<RevisionEntry>, PortError>;
 }

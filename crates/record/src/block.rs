@@ -1,9 +1,10 @@
 //! A block of the timetable: a header that can be read alone, and the entries, compressed.
 //!
-//! `"MHB"`, version byte, CRC-32C of all that follows (4 bytes, little-endian), header (fixed widths, little-endian),
-//! LZ4 block. Uncompressed, an entry is: a byte (1 runs, 2 void), the differences of due time, offset and
-//! append time from the entry before (zigzag varints; the first from the header's first due time, first offset and 0),
-//! then a varint length and the task, or the sixteen bytes of the key.
+//! `"MHB"`, version byte, CRC-32C of all that follows (4 bytes, little-endian), header (fixed
+//! widths, little-endian), LZ4 block. Uncompressed, an entry is: a byte (1 runs, 2 void), the
+//! differences of due time, offset and append time from the entry before (zigzag varints; the first
+//! from the header's first due time, first offset and 0), then a varint length and the task, or the
+//! sixteen bytes of the key.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use minutehand_model::{Block, Fact, LogOffset, PartitionId, TaskKey, Timestamp, TimetableEntry};
@@ -49,12 +50,22 @@ pub fn encode(block: &Block) -> Bytes {
     buffer.put_slice(&MAGIC);
     buffer.put_u8(VERSION);
     buffer.put_u32_le(0);
-    let creates = block.entries.iter().filter(|entry| matches!(entry.fact, Fact::Runs(_))).count();
+    let creates = block
+        .entries
+        .iter()
+        .filter(|entry| matches!(entry.fact, Fact::Runs(_)))
+        .count();
     buffer.put_u32_le(block.entries.len() as u32);
     buffer.put_u32_le(creates as u32);
     buffer.put_i64_le(block.bucket.as_millis());
     buffer.put_i64_le(block.first_due().as_millis());
-    buffer.put_i64_le(block.entries.last().map_or(block.bucket, |entry| entry.due).as_millis());
+    buffer.put_i64_le(
+        block
+            .entries
+            .last()
+            .map_or(block.bucket, |entry| entry.due)
+            .as_millis(),
+    );
     buffer.put_u64_le(block.first_offset.bits());
     buffer.put_u64_le(block.last_offset.bits());
     buffer.put_u32_le(body.len() as u32);
@@ -66,10 +77,22 @@ pub fn encode(block: &Block) -> Bytes {
 
 fn body(block: &Block) -> BytesMut {
     let mut buffer = BytesMut::with_capacity(block.entries.len() * 128);
-    let mut last = (block.first_due().as_millis(), block.first_offset.bits(), 0_i64);
+    let mut last = (
+        block.first_due().as_millis(),
+        block.first_offset.bits(),
+        0_i64,
+    );
     for entry in &block.entries {
-        let this = (entry.due.as_millis(), entry.offset.bits(), entry.appended_at.as_millis());
-        buffer.put_u8(if matches!(entry.fact, Fact::Runs(_)) { RUNS } else { VOID });
+        let this = (
+            entry.due.as_millis(),
+            entry.offset.bits(),
+            entry.appended_at.as_millis(),
+        );
+        buffer.put_u8(if matches!(entry.fact, Fact::Runs(_)) {
+            RUNS
+        } else {
+            VOID
+        });
         put_signed(&mut buffer, this.0.wrapping_sub(last.0));
         put_signed(&mut buffer, this.1.wrapping_sub(last.1) as i64);
         put_signed(&mut buffer, this.2.wrapping_sub(last.2));
@@ -84,7 +107,9 @@ fn body(block: &Block) -> BytesMut {
 
 /// The header alone; the checksum of the whole is verified, nothing is decompressed.
 pub fn header(bytes: &[u8]) -> Result<BlockHeader, DecodeError> {
-    opened(bytes).map(|(header, _, _)| header).map_err(|fault| fault.of(WHAT))
+    opened(bytes)
+        .map(|(header, _, _)| header)
+        .map_err(|fault| fault.of(WHAT))
 }
 
 /// The block; its tasks share one decompressed piece of memory.
@@ -92,7 +117,8 @@ pub fn decode(partition: PartitionId, bytes: &[u8]) -> Result<Block, DecodeError
     block(partition, bytes).map_err(|fault| fault.of(WHAT))
 }
 
-/// Verifies magic, version and checksum; the header, the length of the body and the compressed body.
+/// Verifies magic, version and checksum; the header, the length of the body and the compressed
+/// body.
 fn opened(bytes: &[u8]) -> Result<(BlockHeader, usize, &[u8]), Fault> {
     let mut reader = Reader::new(bytes);
     if reader.array::<3>()? != MAGIC {
@@ -118,7 +144,11 @@ fn opened(bytes: &[u8]) -> Result<(BlockHeader, usize, &[u8]), Fault> {
         return Err(format!("it claims {} entries in {body_bytes} bytes", header.entries).into());
     }
     if body_bytes > compressed.len().saturating_mul(EXPANSION_MAX) {
-        return Err(format!("it claims {body_bytes} bytes in {} compressed ones", compressed.len()).into());
+        return Err(format!(
+            "it claims {body_bytes} bytes in {} compressed ones",
+            compressed.len()
+        )
+        .into());
     }
     Ok((header, body_bytes, compressed))
 }
@@ -133,18 +163,37 @@ fn block(partition: PartitionId, bytes: &[u8]) -> Result<Block, Fault> {
     let body = Bytes::from(body);
     let mut reader = Reader::new(&body);
     let mut names = QueueNames::new();
-    let mut last = (header.first_due.as_millis(), header.first_offset.bits(), 0_i64);
+    let mut last = (
+        header.first_due.as_millis(),
+        header.first_offset.bits(),
+        0_i64,
+    );
     let mut entries = Vec::with_capacity(header.entries as usize);
     for _ in 0..header.entries {
         let entry = entry(&mut reader, &body, &mut last, &mut names)?;
         if entry.due.floor_to_minute() != header.bucket {
-            return Err(format!("an entry due at {} lies in the bucket {}", entry.due, header.bucket).into());
+            return Err(format!(
+                "an entry due at {} lies in the bucket {}",
+                entry.due, header.bucket
+            )
+            .into());
         }
         entries.push(entry);
     }
     reader.finish()?;
-    let BlockHeader { bucket, first_offset, last_offset, .. } = header;
-    Ok(Block { partition, bucket, first_offset, last_offset, entries })
+    let BlockHeader {
+        bucket,
+        first_offset,
+        last_offset,
+        ..
+    } = header;
+    Ok(Block {
+        partition,
+        bucket,
+        first_offset,
+        last_offset,
+        entries,
+    })
 }
 
 /// The next entry; `last` holds due time, offset and append time of the one before.
@@ -171,5 +220,11 @@ fn entry(
         VOID => (TaskKey(u128::from_be_bytes(reader.array()?)), Fact::Void),
         other => return Err(format!("an entry has the unknown kind {other}").into()),
     };
-    Ok(TimetableEntry { key, due, offset, appended_at: Timestamp::from_millis(last.2), fact })
+    Ok(TimetableEntry {
+        key,
+        due,
+        offset,
+        appended_at: Timestamp::from_millis(last.2),
+        fact,
+    })
 }

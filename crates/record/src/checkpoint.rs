@@ -56,12 +56,18 @@ struct CheckpointMessage {
 }
 
 fn place_message(place: Place) -> PlaceMessage {
-    PlaceMessage { due_ms: place.due.as_millis(), offset: place.offset.bits() }
+    PlaceMessage {
+        due_ms: place.due.as_millis(),
+        offset: place.offset.bits(),
+    }
 }
 
 fn place(message: PlaceMessage) -> Result<Place, Fault> {
     let offset = log_offset("the offset of a place", message.offset)?;
-    Ok(Place { due: Timestamp::from_millis(message.due_ms), offset })
+    Ok(Place {
+        due: Timestamp::from_millis(message.due_ms),
+        offset,
+    })
 }
 
 /// The bytes of a checkpoint.
@@ -97,21 +103,45 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
     let head = place(message.head.ok_or("head is missing")?)?;
     let gap = |gap: GapMessage| -> Result<Gap, Fault> {
         let from_offset = log_offset("from_offset of a gap", gap.from_offset)?;
-        Ok(Gap { after: place(gap.after)?, through: place(gap.through)?, from_offset })
+        Ok(Gap {
+            after: place(gap.after)?,
+            through: place(gap.through)?,
+            from_offset,
+        })
     };
-    let gaps: Vec<Gap> = message.gaps.into_iter().map(gap).collect::<Result<_, _>>()?;
-    if gaps.iter().any(|gap| gap.after > gap.through || gap.through > head) {
+    let gaps: Vec<Gap> = message
+        .gaps
+        .into_iter()
+        .map(gap)
+        .collect::<Result<_, _>>()?;
+    if gaps
+        .iter()
+        .any(|gap| gap.after > gap.through || gap.through > head)
+    {
         return Err("a gap does not lie below the head".into());
     }
     if gaps.windows(2).any(|pair| pair[0].through > pair[1].after) {
         return Err("the gaps are not in order".into());
     }
     let stretch = |stretch: StretchMessage| -> Result<Stretch, Fault> {
-        Ok(Stretch { after: place(stretch.after)?, through: place(stretch.through)? })
+        Ok(Stretch {
+            after: place(stretch.after)?,
+            through: place(stretch.through)?,
+        })
     };
-    let backlog: Vec<Stretch> = message.backlog.into_iter().map(stretch).collect::<Result<_, _>>()?;
-    let is_ordered = backlog.windows(2).all(|pair| pair[0].through <= pair[1].after);
-    if !is_ordered || backlog.iter().any(|stretch| stretch.after > stretch.through) {
+    let backlog: Vec<Stretch> = message
+        .backlog
+        .into_iter()
+        .map(stretch)
+        .collect::<Result<_, _>>()?;
+    let is_ordered = backlog
+        .windows(2)
+        .all(|pair| pair[0].through <= pair[1].after);
+    if !is_ordered
+        || backlog
+            .iter()
+            .any(|stretch| stretch.after > stretch.through)
+    {
         return Err("the stretches of the backlog are not in order".into());
     }
     let applied = log_offset("applied", message.applied)?;
@@ -123,7 +153,11 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
         epoch: Epoch(message.epoch),
         tick: message.tick,
         applied,
-        frontier: Frontier { head, gaps, backlog },
+        frontier: Frontier {
+            head,
+            gaps,
+            backlog,
+        },
         replay_from,
         remembered_from: Timestamp::from_millis(message.remembered_from_ms),
     })
@@ -135,21 +169,36 @@ mod tests {
     use minutehand_model::LogOffset;
 
     fn stretch(after_ms: i64, through_ms: i64) -> Stretch {
-        let place = |ms| Place { due: Timestamp::from_millis(ms), offset: LogOffset::at(7) };
-        Stretch { after: place(after_ms), through: place(through_ms) }
+        let place = |ms| Place {
+            due: Timestamp::from_millis(ms),
+            offset: LogOffset::at(7),
+        };
+        Stretch {
+            after: place(after_ms),
+            through: place(through_ms),
+        }
     }
 
     fn with_backlog(backlog: Vec<Stretch>) -> Checkpoint {
-        let frontier =
-            Frontier { head: Place::end_of(Timestamp::from_millis(50)), backlog, ..Frontier::START };
-        Checkpoint { frontier, ..Checkpoint::START }
+        let frontier = Frontier {
+            head: Place::end_of(Timestamp::from_millis(50)),
+            backlog,
+            ..Frontier::START
+        };
+        Checkpoint {
+            frontier,
+            ..Checkpoint::START
+        }
     }
 
     #[test]
     fn a_checkpoint_carries_its_backlog() {
         let kept = with_backlog(vec![stretch(10, 20), stretch(20, 40), stretch(45, 90)]);
         assert_eq!(decode(&encode(&kept)).unwrap(), kept);
-        for disordered in [vec![stretch(20, 10)], vec![stretch(10, 30), stretch(20, 40)]] {
+        for disordered in [
+            vec![stretch(20, 10)],
+            vec![stretch(10, 30), stretch(20, 40)],
+        ] {
             let refused = decode(&encode(&with_backlog(disordered))).unwrap_err();
             assert!(refused.to_string().contains("backlog"), "{refused}");
         }

@@ -1,4 +1,5 @@
-//! Commands: a version byte, a kind byte and a message; the message of a creation is the task itself.
+//! Commands: a version byte, a kind byte and a message; the message of a creation is the task
+//! itself.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use minutehand_model::{Command, Namespace, ScheduleId, TaskId, TaskKey, TaskRecord, Timestamp};
@@ -65,7 +66,11 @@ impl ChangeMessage {
 
 /// The key that is given, by itself or by names: both say the same, or it is refused.
 fn named_key(bytes: &Bytes, namespace: &str, id: &str) -> Result<Option<TaskKey>, Fault> {
-    let given = if bytes.is_empty() { None } else { Some(key(bytes)?) };
+    let given = if bytes.is_empty() {
+        None
+    } else {
+        Some(key(bytes)?)
+    };
     if namespace.is_empty() && id.is_empty() {
         return Ok(given);
     }
@@ -139,10 +144,16 @@ pub fn encode(command: &Command) -> Bytes {
         Command::Create(task) => create(&task.encoded),
         Command::Cancel { key, due } => framed(kind::CANCEL, &change(*key, *due, None)),
         Command::Move { key, due, task } => framed(kind::MOVE, &change(*key, *due, Some(task))),
-        Command::Replace { key, due, task } => framed(kind::REPLACE, &change(*key, *due, Some(task))),
+        Command::Replace { key, due, task } => {
+            framed(kind::REPLACE, &change(*key, *due, Some(task)))
+        }
         Command::Moved { key, due, task } => framed(kind::MOVED, &change(*key, *due, Some(task))),
         Command::Revise(revision) => framed(kind::REVISE, &revision_message(revision)),
-        Command::Trigger { namespace, schedule, overlap } => framed(
+        Command::Trigger {
+            namespace,
+            schedule,
+            overlap,
+        } => framed(
             kind::TRIGGER,
             &TriggerMessage {
                 namespace: namespace.as_str().to_owned(),
@@ -150,7 +161,12 @@ pub fn encode(command: &Command) -> Bytes {
                 overlap: overlap.map(overlap_number),
             },
         ),
-        Command::Backfill { namespace, schedule, from, to } => framed(
+        Command::Backfill {
+            namespace,
+            schedule,
+            from,
+            to,
+        } => framed(
             kind::BACKFILL,
             &BackfillMessage {
                 namespace: namespace.as_str().to_owned(),
@@ -168,7 +184,11 @@ pub fn encode(command: &Command) -> Bytes {
                 ..CompletedMessage::default()
             },
         ),
-        Command::StopBackfill { namespace, schedule, backfill } => framed(
+        Command::StopBackfill {
+            namespace,
+            schedule,
+            backfill,
+        } => framed(
             kind::STOP_BACKFILL,
             &StopBackfillMessage {
                 namespace: namespace.as_str().to_owned(),
@@ -176,7 +196,10 @@ pub fn encode(command: &Command) -> Bytes {
                 backfill: backfill.bits(),
             },
         ),
-        Command::ForgetRuns { namespace, schedule } => framed(
+        Command::ForgetRuns {
+            namespace,
+            schedule,
+        } => framed(
             kind::FORGET_RUNS,
             &ForgetRunsMessage {
                 namespace: namespace.as_str().to_owned(),
@@ -186,9 +209,11 @@ pub fn encode(command: &Command) -> Bytes {
     }
 }
 
-/// Bytes that stand in the place of a command that could not be understood: [`decode`] fails with this reason.
+/// Bytes that stand in the place of a command that could not be understood: [`decode`] fails with
+/// this reason.
 ///
-/// They are never written to a log; an adapter hands them to the owner, which sets the record aside.
+/// They are never written to a log; an adapter hands them to the owner, which sets the record
+/// aside.
 pub fn refused(reason: &str) -> Bytes {
     let mut buffer = BytesMut::with_capacity(2 + reason.len());
     buffer.put_u8(VERSION);
@@ -200,8 +225,8 @@ pub fn refused(reason: &str) -> Bytes {
 /// The kinds of command that this build knows.
 pub const KINDS: std::ops::RangeInclusive<u8> = kind::CREATE..=kind::FORGET_RUNS;
 
-/// Whether bytes begin as a command does that this build knows: version and kind. Costs nothing and says little more;
-/// [`decode`] is what decides.
+/// Whether bytes begin as a command does that this build knows: version and kind. Costs nothing and
+/// says little more; [`decode`] is what decides.
 pub fn begins_as_command(bytes: &[u8]) -> bool {
     matches!(bytes, [VERSION, kind, ..] if KINDS.contains(kind))
 }
@@ -246,23 +271,34 @@ fn command_from(bytes: Bytes, names: &mut QueueNames) -> Result<Command, Fault> 
     let kind = *bytes.get(1).ok_or("the bytes end before its kind")?;
     let body = bytes.slice(2..);
     match kind {
-        kind::CREATE => Ok(Command::Create(record_from(body, names).map_err(|fault| fault.within("task"))?)),
+        kind::CREATE => Ok(Command::Create(
+            record_from(body, names).map_err(|fault| fault.within("task"))?,
+        )),
         kind::CANCEL => {
             let message = ChangeMessage::decode(body)?;
-            Ok(Command::Cancel { key: message.key(None)?, due: civil_time("due_ms", message.due_ms)? })
+            Ok(Command::Cancel {
+                key: message.key(None)?,
+                due: civil_time("due_ms", message.due_ms)?,
+            })
         }
         kind::MOVE => moved(body, names).map(|(key, due, task)| Command::Move { key, due, task }),
-        kind::REPLACE => moved(body, names).map(|(key, due, task)| Command::Replace { key, due, task }),
+        kind::REPLACE => {
+            moved(body, names).map(|(key, due, task)| Command::Replace { key, due, task })
+        }
         kind::MOVED => moved(body, names).map(|(key, due, task)| Command::Moved { key, due, task }),
-        kind::REVISE => Ok(Command::Revise(Box::new(revision(RevisionMessage::decode(body)?)?))),
+        kind::REVISE => Ok(Command::Revise(Box::new(revision(
+            RevisionMessage::decode(body)?,
+        )?))),
         kind::TRIGGER => trigger(body),
         kind::BACKFILL => backfill(body),
         kind::COMPLETED => completed(body),
         kind::STOP_BACKFILL => stop_backfill(body),
         kind::FORGET_RUNS => forget_runs(body),
-        kind::REFUSED => {
-            Err(String::from_utf8_lossy(&body[..body.len().min(REASON_BYTES_MAX)]).into_owned().into())
-        }
+        kind::REFUSED => Err(
+            String::from_utf8_lossy(&body[..body.len().min(REASON_BYTES_MAX)])
+                .into_owned()
+                .into(),
+        ),
         other => Err(format!("unknown kind {other}").into()),
     }
 }
@@ -270,7 +306,10 @@ fn command_from(bytes: Bytes, names: &mut QueueNames) -> Result<Command, Fault> 
 fn moved(body: Bytes, names: &mut QueueNames) -> Result<(TaskKey, Timestamp, TaskRecord), Fault> {
     let message = ChangeMessage::decode(body)?;
     let task = record_from(message.task.clone(), names).map_err(|fault| fault.within("task"))?;
-    let (key, due) = (message.key(Some(&task))?, civil_time("due_ms", message.due_ms)?);
+    let (key, due) = (
+        message.key(Some(&task))?,
+        civil_time("due_ms", message.due_ms)?,
+    );
     if task.key != key {
         return Err("the task at the new time is another one".into());
     }
@@ -301,7 +340,10 @@ fn completed(body: Bytes) -> Result<Command, Fault> {
     Ok(Command::Completed {
         key: named_key(&message.key, &message.namespace, &message.id)?
             .ok_or("it has neither namespace and id nor a key")?,
-        due: message.due_ms.map(|ms| civil_time("due_ms", ms)).transpose()?,
+        due: message
+            .due_ms
+            .map(|ms| civil_time("due_ms", ms))
+            .transpose()?,
         kind: outcome(message.kind)?,
     })
 }

@@ -1,9 +1,10 @@
-//! The frame around a protobuf message: a version byte in front; and checks that many messages share.
+//! The frame around a protobuf message: a version byte in front; and checks that many messages
+//! share.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use minutehand_model::limits::{
-    HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
-    TASK_HEAD_BYTES_MAX,
+    HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
+    RECORD_KEY_BYTES_MAX, TASK_HEAD_BYTES_MAX,
 };
 use minutehand_model::{LogOffset, PartitionId, RecordKey, TaskKey, Timestamp, Verbatim};
 use prost::Message;
@@ -20,7 +21,10 @@ pub(crate) fn seal<M: Message>(message: &M) -> Bytes {
 }
 
 /// The message behind a version byte that this build knows.
-pub(crate) fn unseal<M: Message + Default>(what: &'static str, bytes: &Bytes) -> Result<M, DecodeError> {
+pub(crate) fn unseal<M: Message + Default>(
+    what: &'static str,
+    bytes: &Bytes,
+) -> Result<M, DecodeError> {
     check_version(bytes.first().copied()).map_err(|fault| fault.of(what))?;
     M::decode(bytes.slice(1..)).map_err(|error| Fault::from(error).of(what))
 }
@@ -48,8 +52,13 @@ pub(crate) fn civil_time(field: &str, ms: i64) -> Result<Timestamp, Fault> {
 
 /// An offset of a partition's logs.
 pub(crate) fn log_offset(field: &str, bits: u64) -> Result<LogOffset, Fault> {
-    LogOffset::from_bits(bits)
-        .ok_or_else(|| format!("{field} is {bits}; it must be at most {}", LogOffset::MAX.bits()).into())
+    LogOffset::from_bits(bits).ok_or_else(|| {
+        format!(
+            "{field} is {bits}; it must be at most {}",
+            LogOffset::MAX.bits()
+        )
+        .into()
+    })
 }
 
 /// A partition.
@@ -60,8 +69,9 @@ pub(crate) fn partition_id(bits: u32) -> Result<PartitionId, Fault> {
 
 /// A key of exactly sixteen bytes, big-endian.
 pub(crate) fn key(bytes: &[u8]) -> Result<TaskKey, Fault> {
-    let array: [u8; 16] =
-        bytes.try_into().map_err(|_| format!("key is {} bytes long; it must be 16", bytes.len()))?;
+    let array: [u8; 16] = bytes
+        .try_into()
+        .map_err(|_| format!("key is {} bytes long; it must be 16", bytes.len()))?;
     Ok(TaskKey(u128::from_be_bytes(array)))
 }
 
@@ -82,7 +92,8 @@ pub(crate) fn check_payload(payload: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses a task that is too large beside its payload: all of it travels with its execution, twice.
+/// Refuses a task that is too large beside its payload: all of it travels with its execution,
+/// twice.
 pub(crate) fn check_head(bytes: usize) -> Result<(), Fault> {
     if bytes > TASK_HEAD_BYTES_MAX {
         return Err(format!(
@@ -96,10 +107,11 @@ pub(crate) fn check_head(bytes: usize) -> Result<(), Fault> {
 /// The key of an execution's record.
 pub(crate) fn record_key(key: Option<Bytes>, is_null: bool) -> Result<RecordKey, Fault> {
     match key {
-        Some(key) if key.len() > RECORD_KEY_BYTES_MAX => {
-            Err(format!("record_key is {} bytes long; at most {RECORD_KEY_BYTES_MAX} are allowed", key.len())
-                .into())
-        }
+        Some(key) if key.len() > RECORD_KEY_BYTES_MAX => Err(format!(
+            "record_key is {} bytes long; at most {RECORD_KEY_BYTES_MAX} are allowed",
+            key.len()
+        )
+        .into()),
         Some(key) => Ok(RecordKey::Bytes(key)),
         None if is_null => Ok(RecordKey::Null),
         None => Ok(RecordKey::TaskId),
@@ -107,9 +119,16 @@ pub(crate) fn record_key(key: Option<Bytes>, is_null: bool) -> Result<RecordKey,
 }
 
 /// Refuses headers above the limits.
-pub(crate) fn check_headers(headers: &[(String, String)], verbatim: Option<&Verbatim>) -> Result<(), Fault> {
+pub(crate) fn check_headers(
+    headers: &[(String, String)],
+    verbatim: Option<&Verbatim>,
+) -> Result<(), Fault> {
     if headers.len() > HEADERS_MAX {
-        return Err(format!("it has {} headers; at most {HEADERS_MAX} are allowed", headers.len()).into());
+        return Err(format!(
+            "it has {} headers; at most {HEADERS_MAX} are allowed",
+            headers.len()
+        )
+        .into());
     }
     for (name, value) in minutehand_model::verbatim::header_bytes(headers, verbatim) {
         let value = value.unwrap_or_default();

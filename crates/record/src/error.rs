@@ -20,7 +20,10 @@ impl Fault {
     /// Names the record.
     #[cold]
     pub(crate) fn of(self, what: &'static str) -> DecodeError {
-        DecodeError { what, reason: self.0.into_owned() }
+        DecodeError {
+            what,
+            reason: self.0.into_owned(),
+        }
     }
 
     /// Puts the part that is at fault in front.

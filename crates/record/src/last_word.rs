@@ -1,4 +1,5 @@
-//! The stored form of what is told of a claimed run when nobody is left who could tell how it ended.
+//! The stored form of what is told of a claimed run when nobody is left who could tell how it
+//! ended.
 
 use bytes::Bytes;
 use minutehand_model::{LastWord, PartitionId};
@@ -39,7 +40,11 @@ pub fn encode(word: &LastWord) -> Bytes {
         Some((key, outcome)) => (key_bytes(*key), crate::outcome::encode(outcome)),
         None => (Bytes::new(), Bytes::new()),
     };
-    seal(&LastWordMessage { commands: word.commands.iter().map(command).collect(), key, outcome })
+    seal(&LastWordMessage {
+        commands: word.commands.iter().map(command).collect(),
+        key,
+        outcome,
+    })
 }
 
 /// The last word.
@@ -55,7 +60,9 @@ pub fn decode(bytes: &Bytes) -> Result<LastWord, DecodeError> {
             commands.map(|one| Ok::<_, Fault>((partition_id(one.partition)?, one.command.clone())));
         Ok(LastWord {
             commands: commands.collect::<Result<_, _>>()?,
-            outcome: outcome.map(|outcome| Ok::<_, Fault>((key(&message.key)?, outcome))).transpose()?,
+            outcome: outcome
+                .map(|outcome| Ok::<_, Fault>((key(&message.key)?, outcome)))
+                .transpose()?,
         })
     };
     parse().map_err(|fault| fault.of(WHAT))

@@ -1,11 +1,13 @@
 //! Versioned codecs for what is stored and sent.
 //!
-//! A record is a version byte and a protobuf message, but for three shapes that are read very often and are
-//! therefore laid out by hand: the task (a protobuf message read without copying), the block of the timetable
-//! and the batch of publications (both checksummed). `schema/records.proto` describes all of them for other languages.
+//! A record is a version byte and a protobuf message, but for three shapes that are read very often
+//! and are therefore laid out by hand: the task (a protobuf message read without copying), the
+//! block of the timetable and the batch of publications (both checksummed). `schema/records.proto`
+//! describes all of them for other languages.
 //!
-//! Decoding parses: a value that comes out is valid by the rules of the model. Bytes that are truncated,
-//! damaged or from a later version give a [`DecodeError`], never a panic. Fields that are not known are passed over.
+//! Decoding parses: a value that comes out is valid by the rules of the model. Bytes that are
+//! truncated, damaged or from a later version give a [`DecodeError`], never a panic. Fields that
+//! are not known are passed over.
 
 pub mod block;
 pub mod checkpoint;

@@ -47,7 +47,11 @@ pub fn decode(bytes: &Bytes) -> Result<Outcome, DecodeError> {
     let message: OutcomeMessage = unseal(WHAT, bytes)?;
     let parse = |message: OutcomeMessage| -> Result<Outcome, Fault> {
         Ok(Outcome {
-            execution: ExecutionId(key(&message.execution).map_err(|fault| fault.within("execution"))?.0),
+            execution: ExecutionId(
+                key(&message.execution)
+                    .map_err(|fault| fault.within("execution"))?
+                    .0,
+            ),
             attempt: message.attempt,
             kind: outcome(message.kind)?,
             detail: message.detail,

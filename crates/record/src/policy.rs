@@ -93,12 +93,16 @@ pub(crate) fn retry_message(policy: &RetryPolicy) -> Option<RetryMessage> {
 
 /// The policy of a message, validated.
 pub(crate) fn retry(message: Option<RetryMessage>) -> Result<RetryPolicy, Fault> {
-    let Some(message) = message else { return Ok(ABSENT) };
+    let Some(message) = message else {
+        return Ok(ABSENT);
+    };
     let backoff = match message.backoff {
         0 => Backoff::Exponential,
         1 => Backoff::None,
         2 => Backoff::Immediate,
-        3 => Backoff::Fixed { delay_ms: message.delay_ms },
+        3 => Backoff::Fixed {
+            delay_ms: message.delay_ms,
+        },
         other => return Err(format!("retry backoff has the unknown number {other}").into()),
     };
     let policy = RetryPolicy {

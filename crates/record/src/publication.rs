@@ -1,9 +1,9 @@
 //! What one tick publishes to one queue.
 //!
-//! `"MHP"`, version byte, CRC-32C of all that follows (4 bytes, little-endian), header (fixed widths, little-endian),
-//! then the publications and the stop requests. A publication is: key (16 bytes), offset (varint), due time
-//! (zigzag varint, from the tick's time), guarantee (byte), varint length, task. Nothing is compressed, so that a
-//! delivery is a slice of what was read.
+//! `"MHP"`, version byte, CRC-32C of all that follows (4 bytes, little-endian), header (fixed
+//! widths, little-endian), then the publications and the stop requests. A publication is: key (16
+//! bytes), offset (varint), due time (zigzag varint, from the tick's time), guarantee (byte),
+//! varint length, task. Nothing is compressed, so that a delivery is a slice of what was read.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use minutehand_model::{
@@ -76,8 +76,15 @@ pub struct Batch {
 }
 
 /// The bytes of a batch: publications and stop requests of one queue.
-pub fn encode_batch(header: &BatchHeader, publications: &[&Publication], stops: &[&StopRequest]) -> Bytes {
-    let tasks_bytes: usize = publications.iter().map(|publication| publication.task.encoded.len() + 40).sum();
+pub fn encode_batch(
+    header: &BatchHeader,
+    publications: &[&Publication],
+    stops: &[&StopRequest],
+) -> Bytes {
+    let tasks_bytes: usize = publications
+        .iter()
+        .map(|publication| publication.task.encoded.len() + 40)
+        .sum();
     let mut buffer = BytesMut::with_capacity(52 + tasks_bytes + 32 * stops.len());
     buffer.put_slice(&MAGIC);
     buffer.put_u8(VERSION);
@@ -94,13 +101,19 @@ pub fn encode_batch(header: &BatchHeader, publications: &[&Publication], stops: 
         let task = &publication.task;
         buffer.put_slice(&task.key.0.to_be_bytes());
         put_varint(&mut buffer, publication.offset.bits());
-        put_signed(&mut buffer, task.due.as_millis().wrapping_sub(published_at_ms));
+        put_signed(
+            &mut buffer,
+            task.due.as_millis().wrapping_sub(published_at_ms),
+        );
         buffer.put_u8(guarantee_number(task.guarantee) as u8);
         put_sized(&mut buffer, &task.encoded);
     }
     for stop in stops {
         buffer.put_slice(&stop.key.0.to_be_bytes());
-        put_signed(&mut buffer, stop.due.as_millis().wrapping_sub(published_at_ms));
+        put_signed(
+            &mut buffer,
+            stop.due.as_millis().wrapping_sub(published_at_ms),
+        );
         buffer.put_u8(u8::from(stop.kill));
     }
     let crc = crc32c::crc32c(&buffer[8..]);
@@ -137,28 +150,55 @@ fn batch(bytes: &Bytes) -> Result<Batch, Fault> {
         .saturating_add(stop_count.saturating_mul(STOP_BYTES_MIN))
         > reader.remaining()
     {
-        return Err(format!("it claims {publications} publications and {stop_count} stop requests").into());
+        return Err(format!(
+            "it claims {publications} publications and {stop_count} stop requests"
+        )
+        .into());
     }
-    let items: Vec<BatchItem> =
-        (0..publications).map(|_| item(&mut reader, bytes, header.published_at)).collect::<Result<_, _>>()?;
-    let stops = (0..stop_count).map(|_| stop(&mut reader, header.published_at)).collect::<Result<_, _>>()?;
+    let items: Vec<BatchItem> = (0..publications)
+        .map(|_| item(&mut reader, bytes, header.published_at))
+        .collect::<Result<_, _>>()?;
+    let stops = (0..stop_count)
+        .map(|_| stop(&mut reader, header.published_at))
+        .collect::<Result<_, _>>()?;
     reader.finish()?;
-    if header.first_sequence.checked_add(items.len() as u64).is_none() {
+    if header
+        .first_sequence
+        .checked_add(items.len() as u64)
+        .is_none()
+    {
         return Err("its sequence numbers run over".into());
     }
-    Ok(Batch { header, items, stops })
+    Ok(Batch {
+        header,
+        items,
+        stops,
+    })
 }
 
 fn due(reader: &mut Reader<'_>, published_at: Timestamp) -> Result<Timestamp, Fault> {
-    civil_time("due", published_at.as_millis().wrapping_add(reader.signed()?))
+    civil_time(
+        "due",
+        published_at.as_millis().wrapping_add(reader.signed()?),
+    )
 }
 
-fn item(reader: &mut Reader<'_>, bytes: &Bytes, published_at: Timestamp) -> Result<BatchItem, Fault> {
+fn item(
+    reader: &mut Reader<'_>,
+    bytes: &Bytes,
+    published_at: Timestamp,
+) -> Result<BatchItem, Fault> {
     let key = TaskKey(u128::from_be_bytes(reader.array()?));
     let offset = log_offset("offset", reader.varint()?)?;
     let due = due(reader, published_at)?;
     let guarantee = guarantee(u32::from(reader.byte()?))?;
-    Ok(BatchItem { offset, key, due, guarantee, encoded: bytes.slice_ref(reader.sized()?) })
+    Ok(BatchItem {
+        offset,
+        key,
+        due,
+        guarantee,
+        encoded: bytes.slice_ref(reader.sized()?),
+    })
 }
 
 fn stop(reader: &mut Reader<'_>, published_at: Timestamp) -> Result<BatchStop, Fault> {

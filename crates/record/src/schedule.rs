@@ -14,8 +14,8 @@ use prost::Message;
 use crate::envelope::{check_headers, check_payload, civil_time, record_key};
 use crate::error::Fault;
 use crate::policy::{
-    RetryMessage, guarantee, guarantee_number, misfire, misfire_number, overlap, overlap_number, precision,
-    precision_number, retry, retry_message,
+    RetryMessage, guarantee, guarantee_number, misfire, misfire_number, overlap, overlap_number,
+    precision, precision_number, retry, retry_message,
 };
 
 /// One version of a schedule.
@@ -140,13 +140,32 @@ pub(crate) fn revision_message(revision: &Revision) -> RevisionMessage {
 
 fn definition_message(definition: &ScheduleDefinition) -> DefinitionMessage {
     let (cron, interval) = match &definition.recurrence {
-        RecurrenceSpec::Cron { expression, zone, dst } => (
-            Some(CronMessage { expression: expression.clone(), zone: zone.clone(), dst: dst.to_string() }),
+        RecurrenceSpec::Cron {
+            expression,
+            zone,
+            dst,
+        } => (
+            Some(CronMessage {
+                expression: expression.clone(),
+                zone: zone.clone(),
+                dst: dst.to_string(),
+            }),
             None,
         ),
-        RecurrenceSpec::Interval { every_ms, anchor, zone } => {
+        RecurrenceSpec::Interval {
+            every_ms,
+            anchor,
+            zone,
+        } => {
             let (every_ms, anchor_ms, zone) = (*every_ms, anchor.as_millis(), zone.clone());
-            (None, Some(IntervalMessage { every_ms, anchor_ms, zone }))
+            (
+                None,
+                Some(IntervalMessage {
+                    every_ms,
+                    anchor_ms,
+                    zone,
+                }),
+            )
         }
     };
     DefinitionMessage {
@@ -174,7 +193,9 @@ fn action_message(action: &ActionTemplate) -> ActionMessage {
         guarantee: guarantee_number(action.guarantee),
         precision: precision_number(action.precision),
         retry: retry_message(&action.retry),
-        headers: header_bytes(&action.headers, verbatim).map(header_message).collect(),
+        headers: header_bytes(&action.headers, verbatim)
+            .map(header_message)
+            .collect(),
         payload: action.payload.clone(),
         record_key: match verbatim.map(|verbatim| &verbatim.key) {
             Some(RecordKey::Bytes(key)) => Some(key.clone()),
@@ -186,11 +207,23 @@ fn action_message(action: &ActionTemplate) -> ActionMessage {
 }
 
 fn header_message((name, value): (&str, Option<&[u8]>)) -> HeaderMessage {
-    let empty = HeaderMessage { name: name.to_owned(), ..HeaderMessage::default() };
+    let empty = HeaderMessage {
+        name: name.to_owned(),
+        ..HeaderMessage::default()
+    };
     match value.map(std::str::from_utf8) {
-        None => HeaderMessage { is_null: true, ..empty },
-        Some(Ok(text)) => HeaderMessage { value: text.to_owned(), ..empty },
-        Some(Err(_)) => HeaderMessage { bytes: value.map(Bytes::copy_from_slice), ..empty },
+        None => HeaderMessage {
+            is_null: true,
+            ..empty
+        },
+        Some(Ok(text)) => HeaderMessage {
+            value: text.to_owned(),
+            ..empty
+        },
+        Some(Err(_)) => HeaderMessage {
+            bytes: value.map(Bytes::copy_from_slice),
+            ..empty
+        },
     }
 }
 
@@ -201,7 +234,9 @@ pub(crate) fn revision(message: RevisionMessage) -> Result<Revision, Fault> {
     }
     if message.note.len() > NOTE_BYTES_MAX {
         let bytes = message.note.len();
-        return Err(format!("note is {bytes} bytes long; at most {NOTE_BYTES_MAX} are allowed").into());
+        return Err(
+            format!("note is {bytes} bytes long; at most {NOTE_BYTES_MAX} are allowed").into(),
+        );
     }
     Ok(Revision {
         namespace: Namespace::parse(&message.namespace)?,
@@ -219,15 +254,26 @@ fn definition(message: DefinitionMessage) -> Result<ScheduleDefinition, Fault> {
         if (0..=high).contains(&given) {
             Ok(given)
         } else {
-            Err(Fault::from(format!("{field} is {given}; it must be between 0 and {high}")))
+            Err(Fault::from(format!(
+                "{field} is {given}; it must be between 0 and {high}"
+            )))
         }
     };
-    message.exclude.iter().try_for_each(|expression| check_expression(expression))?;
+    message
+        .exclude
+        .iter()
+        .try_for_each(|expression| check_expression(expression))?;
     Ok(ScheduleDefinition {
         recurrence: recurrence(message.cron, message.interval)?,
         exclude: message.exclude,
-        start: message.start_ms.map(|ms| civil_time("start_ms", ms)).transpose()?,
-        end: message.end_ms.map(|ms| civil_time("end_ms", ms)).transpose()?,
+        start: message
+            .start_ms
+            .map(|ms| civil_time("start_ms", ms))
+            .transpose()?,
+        end: message
+            .end_ms
+            .map(|ms| civil_time("end_ms", ms))
+            .transpose()?,
         runs_max: message.runs_max,
         jitter_ms: within("jitter_ms", message.jitter_ms, JITTER_MS_MAX)?,
         misfire: MisfirePolicy {
@@ -253,23 +299,55 @@ fn run_timeout(given: i64) -> Result<i64, Fault> {
 fn check_expression(expression: &str) -> Result<(), Fault> {
     if expression.len() > CRON_BYTES_MAX {
         let bytes = expression.len();
-        return Err(
-            format!("a cron expression is {bytes} bytes long; at most {CRON_BYTES_MAX} are allowed").into()
-        );
+        return Err(format!(
+            "a cron expression is {bytes} bytes long; at most {CRON_BYTES_MAX} are allowed"
+        )
+        .into());
     }
     Ok(())
 }
 
-fn recurrence(cron: Option<CronMessage>, interval: Option<IntervalMessage>) -> Result<RecurrenceSpec, Fault> {
+fn recurrence(
+    cron: Option<CronMessage>,
+    interval: Option<IntervalMessage>,
+) -> Result<RecurrenceSpec, Fault> {
     match (cron, interval) {
-        (Some(CronMessage { expression, zone, dst }), None) => {
+        (
+            Some(CronMessage {
+                expression,
+                zone,
+                dst,
+            }),
+            None,
+        ) => {
             check_expression(&expression)?;
-            let dst = dst.parse().map_err(|error: UnknownChoice| Fault::from(error.to_string()))?;
-            Ok(RecurrenceSpec::Cron { expression, zone, dst })
+            let dst = dst
+                .parse()
+                .map_err(|error: UnknownChoice| Fault::from(error.to_string()))?;
+            Ok(RecurrenceSpec::Cron {
+                expression,
+                zone,
+                dst,
+            })
         }
-        (None, Some(IntervalMessage { every_ms, anchor_ms, zone })) if every_ms >= 1 => {
-            let zone = if zone.is_empty() { "UTC".to_owned() } else { zone };
-            Ok(RecurrenceSpec::Interval { every_ms, anchor: civil_time("anchor_ms", anchor_ms)?, zone })
+        (
+            None,
+            Some(IntervalMessage {
+                every_ms,
+                anchor_ms,
+                zone,
+            }),
+        ) if every_ms >= 1 => {
+            let zone = if zone.is_empty() {
+                "UTC".to_owned()
+            } else {
+                zone
+            };
+            Ok(RecurrenceSpec::Interval {
+                every_ms,
+                anchor: civil_time("anchor_ms", anchor_ms)?,
+                zone,
+            })
         }
         (None, Some(IntervalMessage { every_ms, .. })) => {
             Err(format!("every_ms is {every_ms}; it must be at least 1").into())
@@ -282,7 +360,13 @@ fn recurrence(cron: Option<CronMessage>, interval: Option<IntervalMessage>) -> R
 fn action(message: ActionMessage) -> Result<ActionTemplate, Fault> {
     let mut headers: Vec<(String, String)> = Vec::with_capacity(message.headers.len());
     let mut header_values = Vec::new();
-    for HeaderMessage { name, value, bytes, is_null } in message.headers {
+    for HeaderMessage {
+        name,
+        value,
+        bytes,
+        is_null,
+    } in message.headers
+    {
         let text = match bytes {
             _ if is_null => Err(None),
             Some(bytes) => String::from_utf8(bytes.to_vec()).map_err(|_| Some(bytes)),

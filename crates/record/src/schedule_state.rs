@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use minutehand_model::{
-    Backfill, LogOffset, QueueName, Rest, RunInProgress, ScheduleEvent, ScheduleState, StopAsked, Timestamp,
-    WaitingRun,
+    Backfill, LogOffset, QueueName, Rest, RunInProgress, ScheduleEvent, ScheduleState, StopAsked,
+    Timestamp, WaitingRun,
 };
 use prost::Message;
 
@@ -180,11 +180,18 @@ fn waiting_message(waiting: &WaitingRun) -> WaitingMessage {
 
 fn backfill_message(backfill: &Backfill) -> BackfillMessage {
     let Backfill { offset, after, to } = *backfill;
-    BackfillMessage { offset: offset.bits(), after_ms: after.as_millis(), to_ms: to.as_millis() }
+    BackfillMessage {
+        offset: offset.bits(),
+        after_ms: after.as_millis(),
+        to_ms: to.as_millis(),
+    }
 }
 
 fn rest_message(rest: &Rest) -> RestMessage {
-    RestMessage { after_ms: rest.after.as_millis(), until_ms: rest.until.map(Timestamp::as_millis) }
+    RestMessage {
+        after_ms: rest.after.as_millis(),
+        until_ms: rest.until.map(Timestamp::as_millis),
+    }
 }
 
 fn event_message(event: &ScheduleEvent) -> EventMessage {
@@ -206,8 +213,15 @@ fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
     let ms = Timestamp::from_millis;
     let of_revision = |message: RevisionTimeMessage| (message.revision, ms(message.nominal_ms));
     let waiting = |message: WaitingMessage| -> Result<WaitingRun, Fault> {
-        let trigger = message.trigger.map(|offset| log_offset("offset of a trigger", offset)).transpose()?;
-        Ok(WaitingRun { nominal: ms(message.nominal_ms), trigger, is_alone: message.alone })
+        let trigger = message
+            .trigger
+            .map(|offset| log_offset("offset of a trigger", offset))
+            .transpose()?;
+        Ok(WaitingRun {
+            nominal: ms(message.nominal_ms),
+            trigger,
+            is_alone: message.alone,
+        })
     };
     let backfill = |message: BackfillMessage| -> Result<Backfill, Fault> {
         Ok(Backfill {
@@ -216,7 +230,10 @@ fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
             to: ms(message.to_ms),
         })
     };
-    let rest = |message: RestMessage| Rest { after: ms(message.after_ms), until: message.until_ms.map(ms) };
+    let rest = |message: RestMessage| Rest {
+        after: ms(message.after_ms),
+        until: message.until_ms.map(ms),
+    };
     let event = |message: EventMessage| -> Result<ScheduleEvent, Fault> {
         Ok(ScheduleEvent {
             kind: event(message.kind)?,
@@ -229,23 +246,42 @@ fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
         runs_started: message.runs_started,
         skipped: message.skipped,
         missed: message.missed,
-        running: message.running.into_iter().map(run).collect::<Result<_, _>>()?,
-        buffered: message.buffered.into_iter().map(waiting).collect::<Result<_, _>>()?,
-        backfills: message.backfills.into_iter().map(backfill).collect::<Result<_, _>>()?,
+        running: message
+            .running
+            .into_iter()
+            .map(run)
+            .collect::<Result<_, _>>()?,
+        buffered: message
+            .buffered
+            .into_iter()
+            .map(waiting)
+            .collect::<Result<_, _>>()?,
+        backfills: message
+            .backfills
+            .into_iter()
+            .map(backfill)
+            .collect::<Result<_, _>>()?,
         backfilled_at: message.backfilled_at_ms.map(ms),
         paused_by_failure_at: message.paused_by_failure_at_ms.map(ms),
         triggered_at: message.triggered_at_ms.map(ms),
         switches: message.switches.into_iter().map(of_revision).collect(),
         owed: message.owed.into_iter().map(of_revision).collect(),
         rests: message.rests.into_iter().map(rest).collect(),
-        events: message.events.into_iter().map(event).collect::<Result<_, _>>()?,
+        events: message
+            .events
+            .into_iter()
+            .map(event)
+            .collect::<Result<_, _>>()?,
     })
 }
 
 fn run(message: RunMessage) -> Result<RunInProgress, Fault> {
     let ms = Timestamp::from_millis;
-    let stop =
-        |stop: StopMessage| StopAsked { kill: stop.kill, at: ms(stop.at_ms), again_at: ms(stop.again_at_ms) };
+    let stop = |stop: StopMessage| StopAsked {
+        kill: stop.kill,
+        at: ms(stop.at_ms),
+        again_at: ms(stop.again_at_ms),
+    };
     Ok(RunInProgress {
         key: key(&message.key)?,
         nominal: ms(message.nominal_ms),

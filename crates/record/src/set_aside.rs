@@ -29,5 +29,9 @@ pub fn encode(set_aside: &SetAside) -> Bytes {
 /// The record that was set aside.
 pub fn decode(bytes: &Bytes) -> Result<SetAside, DecodeError> {
     let message: SetAsideMessage = unseal("set-aside record", bytes)?;
-    Ok(SetAside::new(message.position, message.reason, message.bytes))
+    Ok(SetAside::new(
+        message.position,
+        message.reason,
+        message.bytes,
+    ))
 }

@@ -1,18 +1,21 @@
 //! The task: a protobuf message, written and read by hand because everything carries it.
 //!
-//! What a partition must know of it stands in front; the payload, which only a worker looks at, stands last.
+//! What a partition must know of it stands in front; the payload, which only a worker looks at,
+//! stands last.
 
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 use minutehand_model::run::names_a_run;
 use minutehand_model::{
-    IdParts, Namespace, Origin, QueueName, RecordKey, ScheduleId, Task, TaskId, TaskKey, TaskRecord,
-    Timestamp, Verbatim,
+    IdParts, Namespace, Origin, QueueName, RecordKey, ScheduleId, Task, TaskId, TaskKey,
+    TaskRecord, Timestamp, Verbatim,
 };
 use prost::Message;
 
-use crate::envelope::{check_head, check_headers, check_payload, check_version, civil_time, record_key};
+use crate::envelope::{
+    check_head, check_headers, check_payload, check_version, civil_time, record_key,
+};
 use crate::error::{DecodeError, Fault};
 use crate::names::QueueNames;
 use crate::policy::{
@@ -65,7 +68,11 @@ struct OriginMessage {
 
 /// The bytes of a task.
 pub fn encode(task: &Task) -> Bytes {
-    let headers_bytes: usize = task.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+    let headers_bytes: usize = task
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 8)
+        .sum();
     let mut buffer = BytesMut::with_capacity(
         96 + task.namespace.as_str().len()
             + task.id.as_str().len()
@@ -96,10 +103,18 @@ fn encode_to(buffer: &mut BytesMut, task: &Task) {
         put_number_field(buffer, field::ATTEMPT, u64::from(task.attempt));
     }
     if task.first_due != task.due {
-        put_number_field(buffer, field::FIRST_DUE_MS, to_zigzag(task.first_due.as_millis()));
+        put_number_field(
+            buffer,
+            field::FIRST_DUE_MS,
+            to_zigzag(task.first_due.as_millis()),
+        );
     }
     if let Some(replay_of) = task.replay_of {
-        put_number_field(buffer, field::REPLAY_OF_MS, to_zigzag(replay_of.as_millis()));
+        put_number_field(
+            buffer,
+            field::REPLAY_OF_MS,
+            to_zigzag(replay_of.as_millis()),
+        );
     }
     if let Some(origin) = &task.origin {
         let message = OriginMessage {
@@ -167,7 +182,10 @@ pub fn read_record(encoded: Bytes) -> Result<TaskRecord, DecodeError> {
 }
 
 /// The same as [`read_record`], sharing the texts of queue names.
-pub fn read_record_sharing(encoded: Bytes, names: &mut QueueNames) -> Result<TaskRecord, DecodeError> {
+pub fn read_record_sharing(
+    encoded: Bytes,
+    names: &mut QueueNames,
+) -> Result<TaskRecord, DecodeError> {
     record_from(encoded, names).map_err(|fault| fault.of(WHAT))
 }
 
@@ -176,12 +194,27 @@ pub(crate) fn record_from(encoded: Bytes, names: &mut QueueNames) -> Result<Task
     Namespace::check(head.namespace)?;
     TaskId::check(head.id)?;
     if !head.has_origin && names_a_run(head.id) {
-        return Err(format!("id is {:?}; ids of this form are those of schedules' runs", head.id).into());
+        return Err(format!(
+            "id is {:?}; ids of this form are those of schedules' runs",
+            head.id
+        )
+        .into());
     }
     let key = TaskKey::of(head.namespace, head.id);
     let queue = names.parse(head.queue)?;
-    let (due, guarantee, precision) = (head.due, guarantee(head.guarantee)?, precision(head.precision)?);
-    Ok(TaskRecord { key, queue, due, guarantee, precision, encoded })
+    let (due, guarantee, precision) = (
+        head.due,
+        guarantee(head.guarantee)?,
+        precision(head.precision)?,
+    );
+    Ok(TaskRecord {
+        key,
+        queue,
+        due,
+        guarantee,
+        precision,
+        encoded,
+    })
 }
 
 /// The name of an encoded task, without reading the rest.
@@ -308,10 +341,12 @@ impl Tail {
             match number {
                 field::ATTEMPT => tail.attempt = value.number_u32("attempt")?,
                 field::FIRST_DUE_MS => {
-                    tail.first_due = Some(civil_time("first_due_ms", value.signed("first_due_ms")?)?);
+                    tail.first_due =
+                        Some(civil_time("first_due_ms", value.signed("first_due_ms")?)?);
                 }
                 field::REPLAY_OF_MS => {
-                    tail.replay_of = Some(civil_time("replay_of_ms", value.signed("replay_of_ms")?)?);
+                    tail.replay_of =
+                        Some(civil_time("replay_of_ms", value.signed("replay_of_ms")?)?);
                 }
                 field::ORIGIN => tail.origin = Some(origin(value.bytes("origin")?)?),
                 field::RETRY => tail.retry = Some(RetryMessage::decode(value.bytes("retry")?)?),
@@ -368,13 +403,18 @@ pub struct HeaderParts<'a> {
 
 impl<'a> HeaderParts<'a> {
     fn read(message: &'a [u8]) -> Result<HeaderParts<'a>, Fault> {
-        let mut header = HeaderParts { name: "", value: Some(b"") };
+        let mut header = HeaderParts {
+            name: "",
+            value: Some(b""),
+        };
         let mut is_null = false;
         let mut reader = Reader::new(message);
         while let Some((number, value)) = reader.field()? {
             match number {
                 header_field::NAME => header.name = value.text("a header's name")?,
-                header_field::VALUE => header.value = Some(value.text("a header's value")?.as_bytes()),
+                header_field::VALUE => {
+                    header.value = Some(value.text("a header's value")?.as_bytes())
+                }
                 header_field::BYTES => header.value = Some(value.bytes("a header's bytes")?),
                 header_field::IS_NULL => is_null = value.number("a header's is_null")? != 0,
                 _ => {}
@@ -450,7 +490,9 @@ impl<'a> Parts<'a> {
         let mut reader = Reader::new(encoded);
         loop {
             let begins_at = encoded.len() - reader.remaining();
-            let Some((number, value)) = reader.field()? else { break };
+            let Some((number, value)) = reader.field()? else {
+                break;
+            };
             match number {
                 field::VERSION => version = value.number("version")?,
                 field::NAMESPACE => parts.namespace = value.text("namespace")?,
@@ -458,21 +500,27 @@ impl<'a> Parts<'a> {
                 field::DUE_MS => parts.due = civil_time("due_ms", value.signed("due_ms")?)?,
                 field::ATTEMPT => parts.attempt = value.number_u32("attempt")?,
                 field::FIRST_DUE_MS => {
-                    parts.first_due = Some(civil_time("first_due_ms", value.signed("first_due_ms")?)?);
+                    parts.first_due =
+                        Some(civil_time("first_due_ms", value.signed("first_due_ms")?)?);
                 }
                 field::REPLAY_OF_MS => {
-                    parts.replay_of = Some(civil_time("replay_of_ms", value.signed("replay_of_ms")?)?);
+                    parts.replay_of =
+                        Some(civil_time("replay_of_ms", value.signed("replay_of_ms")?)?);
                 }
                 field::ORIGIN => {
                     value.bytes("origin")?;
                     parts.is_occurrence = true;
                 }
-                field::HEADER => parts.headers.push(HeaderParts::read(value.bytes("header")?)?),
+                field::HEADER => parts
+                    .headers
+                    .push(HeaderParts::read(value.bytes("header")?)?),
                 field::RECORD_KEY => parts.record_key = Some(value.bytes("record_key")?),
                 field::RECORD_KEY_IS_NULL => {
                     parts.record_key_is_null = value.number("record_key_is_null")? != 0;
                 }
-                field::PAYLOAD_IS_NULL => parts.payload_is_null = value.number("payload_is_null")? != 0,
+                field::PAYLOAD_IS_NULL => {
+                    parts.payload_is_null = value.number("payload_is_null")? != 0
+                }
                 field::PAYLOAD => {
                     parts.payload = value.bytes("payload")?;
                     parts.head_end = begins_at;
@@ -500,7 +548,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The encoded task without its payload: a slice of it, unless somebody else wrote the payload elsewhere than last.
+    /// The encoded task without its payload: a slice of it, unless somebody else wrote the payload
+    /// elsewhere than last.
     pub fn head(&self) -> Cow<'a, [u8]> {
         if self.payload_is_last {
             return Cow::Borrowed(&self.encoded[..self.head_end]);

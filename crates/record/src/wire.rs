@@ -1,4 +1,5 @@
-//! Reading and writing the protobuf wire format, and the few fixed shapes beside it, without copying.
+//! Reading and writing the protobuf wire format, and the few fixed shapes beside it, without
+//! copying.
 
 use bytes::{BufMut, BytesMut};
 
@@ -20,14 +21,17 @@ impl<'a> Value<'a> {
     pub(crate) fn number(self, field: &'static str) -> Result<u64, Fault> {
         match self {
             Value::Varint(number) => Ok(number),
-            Value::Bytes(_) | Value::Fixed => Err(format!("{field} has the wrong wire type").into()),
+            Value::Bytes(_) | Value::Fixed => {
+                Err(format!("{field} has the wrong wire type").into())
+            }
         }
     }
 
     /// The number as 32 bits.
     pub(crate) fn number_u32(self, field: &'static str) -> Result<u32, Fault> {
         let number = self.number(field)?;
-        u32::try_from(number).map_err(|_| format!("{field} is {number}; it must fit 32 bits").into())
+        u32::try_from(number)
+            .map_err(|_| format!("{field} is {number}; it must fit 32 bits").into())
     }
 
     /// The zigzag number.
@@ -39,7 +43,9 @@ impl<'a> Value<'a> {
     pub(crate) fn bytes(self, field: &'static str) -> Result<&'a [u8], Fault> {
         match self {
             Value::Bytes(bytes) => Ok(bytes),
-            Value::Varint(_) | Value::Fixed => Err(format!("{field} has the wrong wire type").into()),
+            Value::Varint(_) | Value::Fixed => {
+                Err(format!("{field} has the wrong wire type").into())
+            }
         }
     }
 
@@ -192,7 +198,17 @@ mod tests {
 
     #[test]
     fn varints_agree_with_prost() {
-        let numbers = [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX - 1, u64::MAX];
+        let numbers = [
+            0,
+            1,
+            127,
+            128,
+            16_383,
+            16_384,
+            u64::from(u32::MAX),
+            u64::MAX - 1,
+            u64::MAX,
+        ];
         for number in numbers {
             let mut ours = BytesMut::new();
             put_varint(&mut ours, number);
@@ -207,7 +223,11 @@ mod tests {
 
     #[test]
     fn overlong_varints_are_refused() {
-        let eleven = [0x80_u8; 10].iter().copied().chain([1]).collect::<Vec<u8>>();
+        let eleven = [0x80_u8; 10]
+            .iter()
+            .copied()
+            .chain([1])
+            .collect::<Vec<u8>>();
         assert!(Reader::new(&eleven).varint().is_err());
         let too_large = [0xff_u8; 9].iter().copied().chain([2]).collect::<Vec<u8>>();
         assert!(Reader::new(&too_large).varint().is_err());

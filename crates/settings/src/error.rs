@@ -115,7 +115,12 @@ impl SettingsError {
     /// A value that does not fit others: `given` as it is to be shown, and what would fit.
     pub fn value(name: &str, given: impl ToString, wanted: impl Into<String>) -> SettingsError {
         let (place, name) = (String::new(), name.to_owned());
-        SettingsError::Value { place, name, given: given.to_string(), wanted: wanted.into() }
+        SettingsError::Value {
+            place,
+            name,
+            given: given.to_string(),
+            wanted: wanted.into(),
+        }
     }
 }
 
@@ -128,12 +133,19 @@ pub fn both_or_none(
     (second, has_second): (&'static str, bool),
 ) -> Result<(), SettingsError> {
     match (has_first, has_second) {
-        (true, false) => Err(SettingsError::Half { given: first, missing: second }),
-        (false, true) => Err(SettingsError::Half { given: second, missing: first }),
+        (true, false) => Err(SettingsError::Half {
+            given: first,
+            missing: second,
+        }),
+        (false, true) => Err(SettingsError::Half {
+            given: second,
+            missing: first,
+        }),
         _ => Ok(()),
     }
 }
 
 fn meant(near: &Option<String>) -> String {
-    near.as_ref().map_or_else(String::new, |near| format!("; did you mean {near}?"))
+    near.as_ref()
+        .map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }

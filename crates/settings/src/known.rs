@@ -49,7 +49,10 @@ impl Known {
                     kind: Kind::of(described),
                     default: text_of(&described["default"]),
                     is_optional: types(described).any(|name| name == "null"),
-                    help: described["description"].as_str().unwrap_or_default().replace('\n', " "),
+                    help: described["description"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .replace('\n', " "),
                 });
             }
         }
@@ -58,7 +61,9 @@ impl Known {
 
     /// Its section.
     pub fn section(&self) -> &str {
-        self.name.split_once('.').map_or(&self.name, |(section, _)| section)
+        self.name
+            .split_once('.')
+            .map_or(&self.name, |(section, _)| section)
     }
 
     /// Its variable in the environment.
@@ -75,8 +80,11 @@ pub(crate) fn variable(name: &str) -> String {
 impl Kind {
     fn of(described: &Value) -> Kind {
         let has = |wanted: &str| types(described).any(|name| name == wanted);
-        let limit =
-            |key: &str, otherwise: i64| described[key].as_f64().map_or(otherwise, |limit| limit as i64);
+        let limit = |key: &str, otherwise: i64| {
+            described[key]
+                .as_f64()
+                .map_or(otherwise, |limit| limit as i64)
+        };
         if described["writeOnly"] == true {
             Kind::Secret
         } else if let Some(words) = words(described) {
@@ -98,16 +106,28 @@ impl Kind {
     pub(crate) fn parse(&self, text: &str) -> Result<toml::Value, String> {
         let parsed = match self {
             Kind::Number(low, high) => {
-                let number = text.parse::<i64>().ok().filter(|number| (low..=high).contains(&number));
+                let number = text
+                    .parse::<i64>()
+                    .ok()
+                    .filter(|number| (low..=high).contains(&number));
                 number.map(toml::Value::Integer)
             }
             Kind::Switch => text.parse::<bool>().ok().map(toml::Value::Boolean),
             Kind::Word(words) => words.iter().any(|word| word == text).then(|| text.into()),
-            Kind::Address => text.parse::<std::net::SocketAddr>().ok().map(|_| text.into()),
+            Kind::Address => text
+                .parse::<std::net::SocketAddr>()
+                .ok()
+                .map(|_| text.into()),
             Kind::Text | Kind::Secret => (!text.contains('\0')).then(|| text.into()),
             Kind::List(kind) => {
-                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                parts.map(|part| kind.parse(part).ok()).collect::<Option<Vec<_>>>().map(toml::Value::Array)
+                let parts = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty());
+                parts
+                    .map(|part| kind.parse(part).ok())
+                    .collect::<Option<Vec<_>>>()
+                    .map(toml::Value::Array)
             }
         };
         parsed.ok_or_else(|| self.wanted())
@@ -128,8 +148,12 @@ impl Kind {
 
 /// The schema of a tree, without references.
 pub(crate) fn schema<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
 }
 
 fn entries(properties: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -138,7 +162,13 @@ fn entries(properties: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 fn types(described: &Value) -> impl Iterator<Item = &str> {
     let named = &described["type"];
-    named.as_str().into_iter().chain(named.as_array().into_iter().flatten().filter_map(Value::as_str))
+    named.as_str().into_iter().chain(
+        named
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str),
+    )
 }
 
 /// The words of a closed choice.
@@ -147,7 +177,10 @@ fn words(described: &Value) -> Option<Vec<String>> {
         Value::Array(choices) => choices.iter().map(|choice| &choice["const"]).collect(),
         _ => described["enum"].as_array()?.iter().collect::<Vec<_>>(),
     };
-    choices.into_iter().map(|word| word.as_str().map(str::to_owned)).collect()
+    choices
+        .into_iter()
+        .map(|word| word.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn text_of(value: &Value) -> String {

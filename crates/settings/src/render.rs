@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use crate::known::{Kind, schema};
 use crate::{Names, Origin, SettingsError, Sources};
 
-/// The reference as a Markdown document: `introduction`, a table for each section, the fragments (name and text) whose values
-/// also stand beside the defaults, and the former names.
+/// The reference as a Markdown document: `introduction`, a table for each section, the fragments
+/// (name and text) whose values also stand beside the defaults, and the former names.
 ///
 /// # Errors
 /// When a fragment cannot be used.
@@ -43,7 +43,9 @@ pub fn markdown<T: JsonSchema>(
             let (_, value) = values.iter().find(|(changed, _)| *changed == known.name)?;
             Some(format!("; {name}: {}", code(value)))
         });
-        let default = std::iter::once(code(&known.default)).chain(others).collect::<String>();
+        let default = std::iter::once(code(&known.default))
+            .chain(others)
+            .collect::<String>();
         let _ = writeln!(
             document,
             "| `{}` | {} | {default} | {} |",
@@ -53,7 +55,11 @@ pub fn markdown<T: JsonSchema>(
         );
     }
     for (name, text) in fragments {
-        let _ = write!(document, "\n## `{name}`\n```toml\n{}\n```\n", text.trim_end());
+        let _ = write!(
+            document,
+            "\n## `{name}`\n```toml\n{}\n```\n",
+            text.trim_end()
+        );
     }
     document.push_str("\n## Former names\n| name | now |\n|---|---|\n");
     for (old, new) in names.former {
@@ -66,9 +72,14 @@ pub fn markdown<T: JsonSchema>(
 pub fn json_schema<T: JsonSchema>() -> String {
     let mut schema = schema::<T>();
     // Each key has its own default.
-    for section in schema["properties"].as_object_mut().into_iter().flat_map(|sections| sections.values_mut())
+    for section in schema["properties"]
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|sections| sections.values_mut())
     {
-        section.as_object_mut().and_then(|section| section.remove("default"));
+        section
+            .as_object_mut()
+            .and_then(|section| section.remove("default"));
     }
     format!("{schema:#}\n")
 }
@@ -77,7 +88,11 @@ fn value(kind: &Kind) -> String {
     match kind {
         Kind::Number(low, high) => format!("{low} to {high}"),
         Kind::Switch => "`true`, `false`".to_owned(),
-        Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Kind::Word(words) => words
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
         Kind::Text => "text".to_owned(),
         Kind::Address => "`ip:port`".to_owned(),
         Kind::Secret => "secret".to_owned(),
@@ -86,5 +101,9 @@ fn value(kind: &Kind) -> String {
 }
 
 fn code(text: &str) -> String {
-    if text.is_empty() { "-".to_owned() } else { format!("`{text}`") }
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        format!("`{text}`")
+    }
 }

@@ -27,8 +27,8 @@ impl Secret {
         &self.0
     }
 
-    /// A secret by its two settings: `name`, which holds it, and `name_file`, which names a file that does. The end of the file's
-    /// last line does not count.
+    /// A secret by its two settings: `name`, which holds it, and `name_file`, which names a file
+    /// that does. The end of the file's last line does not count.
     ///
     /// # Errors
     /// When both are set, or the file cannot be read.
@@ -38,14 +38,20 @@ impl Secret {
         file: Option<&Path>,
     ) -> Result<Option<Secret>, SettingsError> {
         match (value, file) {
-            (Some(_), Some(_)) => Err(SettingsError::Both { name: name.to_owned() }),
+            (Some(_), Some(_)) => Err(SettingsError::Both {
+                name: name.to_owned(),
+            }),
             (Some(secret), None) => Ok(Some(secret.clone())),
             (None, None) => Ok(None),
             (None, Some(file)) => match std::fs::read_to_string(file) {
                 Ok(text) => Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n'])))),
                 Err(source) => {
                     let what = format!("{name}_file");
-                    Err(SettingsError::Unreadable { what, file: file.to_owned(), source })
+                    Err(SettingsError::Unreadable {
+                        what,
+                        file: file.to_owned(),
+                        source,
+                    })
                 }
             },
         }

@@ -60,8 +60,8 @@ pub struct Setting {
 pub struct Names {
     /// Short names of variables: `MINUTEHAND_KAFKA` for `kafka.brokers`.
     pub short: &'static [(&'static str, &'static str)],
-    /// Former names and what they are now. They still work, with a warning. What ends with `*` stands for every setting whose
-    /// name begins so: `("worker_*", "worker.*")`.
+    /// Former names and what they are now. They still work, with a warning. What ends with `*`
+    /// stands for every setting whose name begins so: `("worker_*", "worker.*")`.
     pub former: &'static [(&'static str, &'static str)],
 }
 
@@ -111,14 +111,21 @@ impl Sources {
         for (old, new) in names.former {
             match (old.strip_suffix('*'), new.strip_suffix('*')) {
                 (Some(old), Some(new)) => {
-                    let rests =
-                        known.iter().filter_map(|known| Some((&known.name, known.name.strip_prefix(new)?)));
+                    let rests = known
+                        .iter()
+                        .filter_map(|known| Some((&known.name, known.name.strip_prefix(new)?)));
                     former.extend(rests.map(|(name, rest)| (format!("{old}{rest}"), name.clone())));
                 }
                 _ => former.push(((*old).to_owned(), (*new).to_owned())),
             }
         }
-        Sources { known, short: names.short, former, given: BTreeMap::new(), warnings: Vec::new() }
+        Sources {
+            known,
+            short: names.short,
+            former,
+            given: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Every setting there is, by section and key.
@@ -150,32 +157,48 @@ impl Sources {
     /// The environment.
     ///
     /// # Errors
-    /// When a value cannot be used, or a variable differs from one of ours by one typing error. Others that begin like ours may be
-    /// a cluster manager's, and are ignored.
+    /// When a value cannot be used, or a variable differs from one of ours by one typing error.
+    /// Others that begin like ours may be a cluster manager's, and are ignored.
     pub fn environment(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), SettingsError> {
-        let given: BTreeMap<String, String> =
-            variables.into_iter().filter(|(name, _)| name.starts_with("MINUTEHAND_")).collect();
-        let own: Vec<(String, String)> =
-            self.known.iter().map(|known| (known.variable(), known.name.clone())).collect();
+        let given: BTreeMap<String, String> = variables
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("MINUTEHAND_"))
+            .collect();
+        let own: Vec<(String, String)> = self
+            .known
+            .iter()
+            .map(|known| (known.variable(), known.name.clone()))
+            .collect();
         let is_own = |name: &str| own.iter().any(|(own, _)| own == name);
-        let former = self.former.iter().map(|(old, _)| (variable(old), old.clone()));
+        let former = self
+            .former
+            .iter()
+            .map(|(old, _)| (variable(old), old.clone()));
         // Former names may share a variable, with each other and with what is called otherwise now.
-        let former: BTreeMap<String, String> = former.filter(|(variable, _)| !is_own(variable)).collect();
+        let former: BTreeMap<String, String> =
+            former.filter(|(variable, _)| !is_own(variable)).collect();
         let is_given = |variable: &str| given.get(variable).is_some_and(|value| !value.is_empty());
         let short = self.short.iter().filter(|(variable, _)| is_given(variable));
         let short = short.map(|(variable, name)| ((*variable).to_owned(), (*name).to_owned()));
-        let ordered: Vec<(String, String)> = former.into_iter().chain(short).chain(own.clone()).collect();
+        let ordered: Vec<(String, String)> =
+            former.into_iter().chain(short).chain(own.clone()).collect();
         for (variable, name) in &ordered {
             if let Some(value) = given.get(variable) {
                 self.set(name, value, Origin::Environment, &format!("{variable}: "))?;
             }
         }
-        for name in given.keys().filter(|name| !ordered.iter().any(|(known, _)| known == *name)) {
+        for name in given
+            .keys()
+            .filter(|name| !ordered.iter().any(|(known, _)| known == *name))
+        {
             if let Some(near) = misspelt(name, own.iter().map(|(variable, _)| variable.as_str())) {
-                return Err(SettingsError::Variable { given: name.clone(), near: Some(near.to_owned()) });
+                return Err(SettingsError::Variable {
+                    given: name.clone(),
+                    near: Some(near.to_owned()),
+                });
             }
         }
         Ok(())
@@ -196,33 +219,50 @@ impl Sources {
     pub fn load<T: DeserializeOwned>(self) -> Result<Loaded<T>, SettingsError> {
         let mut tree = toml::Table::new();
         for known in &self.known {
-            let section = tree.entry(known.section()).or_insert_with(|| toml::Table::new().into());
-            if let (Some(given), Some(section)) = (self.given.get(&known.name), section.as_table_mut())
+            let section = tree
+                .entry(known.section())
+                .or_insert_with(|| toml::Table::new().into());
+            if let (Some(given), Some(section)) =
+                (self.given.get(&known.name), section.as_table_mut())
                 && !(known.is_optional && given.text.is_empty())
             {
-                let value = known.kind.parse(&given.text).expect("values were checked when they were set");
+                let value = known
+                    .kind
+                    .parse(&given.text)
+                    .expect("values were checked when they were set");
                 section.insert(known.name[known.section().len() + 1..].to_owned(), value);
             }
         }
-        let settings = serde_path_to_error::deserialize(toml::Value::Table(tree)).map_err(|error| {
-            let path = error.path().to_string();
-            let name = path.split('[').next().unwrap_or_default().to_owned();
-            let given = self.given.get(&name);
-            SettingsError::Refused {
-                place: given.map_or_else(String::new, |given| given.place.clone()),
-                given: given.map_or_else(String::new, |given| format!("{:?}", given.text)),
-                name,
-                reason: error.inner().message().to_owned(),
-            }
-        })?;
+        let settings =
+            serde_path_to_error::deserialize(toml::Value::Table(tree)).map_err(|error| {
+                let path = error.path().to_string();
+                let name = path.split('[').next().unwrap_or_default().to_owned();
+                let given = self.given.get(&name);
+                SettingsError::Refused {
+                    place: given.map_or_else(String::new, |given| given.place.clone()),
+                    given: given.map_or_else(String::new, |given| format!("{:?}", given.text)),
+                    name,
+                    reason: error.inner().message().to_owned(),
+                }
+            })?;
         let shown = self.known.iter().map(|known| self.shown(known)).collect();
-        Ok(Loaded { settings, shown, warnings: self.warnings })
+        Ok(Loaded {
+            settings,
+            shown,
+            warnings: self.warnings,
+        })
     }
 
     fn toml(&mut self, text: &str, file: &str, origin: Origin) -> Result<(), SettingsError> {
-        let table: toml::Table =
-            text.parse().map_err(|source| SettingsError::NotToml { place: file.to_owned(), source })?;
-        let place = if file.is_empty() { String::new() } else { format!("{file}: ") };
+        let table: toml::Table = text.parse().map_err(|source| SettingsError::NotToml {
+            place: file.to_owned(),
+            source,
+        })?;
+        let place = if file.is_empty() {
+            String::new()
+        } else {
+            format!("{file}: ")
+        };
         let mut flat = Vec::new();
         for (section, value) in table {
             match value {
@@ -230,7 +270,10 @@ impl Sources {
                 toml::Value::Table(_) if file.is_empty() && !self.has_section(&section) => {}
                 toml::Value::Table(keys) => {
                     self.check_section(&section, &keys, &place)?;
-                    flat.extend(keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)));
+                    flat.extend(
+                        keys.into_iter()
+                            .map(|(key, value)| (format!("{section}.{key}"), value)),
+                    );
                 }
                 _ if self.now(&section).next().is_none() => {
                     let (place, name, hint) = (place, section, self.sections());
@@ -252,14 +295,25 @@ impl Sources {
         Ok(())
     }
 
-    fn check_section(&self, section: &str, keys: &toml::Table, place: &str) -> Result<(), SettingsError> {
-        let is_former = keys.keys().any(|key| self.now(&format!("{section}.{key}")).next().is_some());
+    fn check_section(
+        &self,
+        section: &str,
+        keys: &toml::Table,
+        place: &str,
+    ) -> Result<(), SettingsError> {
+        let is_former = keys
+            .keys()
+            .any(|key| self.now(&format!("{section}.{key}")).next().is_some());
         if is_former || self.has_section(section) {
             return Ok(());
         }
         let near = nearest(section, self.known.iter().map(Known::section));
         let hint = near.map_or_else(|| self.sections(), |near| format!("did you mean [{near}]?"));
-        Err(SettingsError::Section { place: place.to_owned(), given: section.to_owned(), hint })
+        Err(SettingsError::Section {
+            place: place.to_owned(),
+            given: section.to_owned(),
+            hint,
+        })
     }
 
     fn has_section(&self, section: &str) -> bool {
@@ -272,20 +326,38 @@ impl Sources {
         format!("the sections are {}", names.join(", "))
     }
 
-    fn set(&mut self, name: &str, text: &str, origin: Origin, place: &str) -> Result<(), SettingsError> {
+    fn set(
+        &mut self,
+        name: &str,
+        text: &str,
+        origin: Origin,
+        place: &str,
+    ) -> Result<(), SettingsError> {
         let now: Vec<String> = self.now(name).map(str::to_owned).collect();
         if !self.is_known(name) && !now.is_empty() {
-            self.warnings.push(format!("{place}{name} is now called {}", now.join(" and ")));
-            return now.iter().try_for_each(|name| self.set(name, text, origin, place));
+            self.warnings
+                .push(format!("{place}{name} is now called {}", now.join(" and ")));
+            return now
+                .iter()
+                .try_for_each(|name| self.set(name, text, origin, place));
         }
         let Some(known) = self.known.iter().find(|known| known.name == name) else {
-            let near = nearest(name, self.known.iter().map(|known| known.name.as_str())).map(str::to_owned);
-            return Err(SettingsError::Unknown { place: place.to_owned(), given: name.to_owned(), near });
+            let near = nearest(name, self.known.iter().map(|known| known.name.as_str()))
+                .map(str::to_owned);
+            return Err(SettingsError::Unknown {
+                place: place.to_owned(),
+                given: name.to_owned(),
+                near,
+            });
         };
         if let Err(wanted) = known.kind.parse(text)
             && !(known.is_optional && text.is_empty())
         {
-            let given = if known.kind == Kind::Secret { HIDDEN.to_owned() } else { format!("{text:?}") };
+            let given = if known.kind == Kind::Secret {
+                HIDDEN.to_owned()
+            } else {
+                format!("{text:?}")
+            };
             return Err(SettingsError::Value {
                 place: place.to_owned(),
                 name: name.to_owned(),
@@ -293,7 +365,11 @@ impl Sources {
                 wanted,
             });
         }
-        let given = Given { text: text.to_owned(), origin, place: place.to_owned() };
+        let given = Given {
+            text: text.to_owned(),
+            origin,
+            place: place.to_owned(),
+        };
         self.given.insert(name.to_owned(), given);
         Ok(())
     }
@@ -304,13 +380,21 @@ impl Sources {
 
     /// What a former name stands for.
     fn now(&self, former: &str) -> impl Iterator<Item = &str> {
-        self.former.iter().filter(move |(old, _)| old == former).map(|(_, new)| new.as_str())
+        self.former
+            .iter()
+            .filter(move |(old, _)| old == former)
+            .map(|(_, new)| new.as_str())
     }
 
     /// What one kind of source has given: names and values.
     pub(crate) fn given(&self, origin: Origin) -> Vec<(String, String)> {
-        let given = self.given.iter().filter(|(_, given)| given.origin == origin);
-        given.map(|(name, given)| (name.clone(), given.text.clone())).collect()
+        let given = self
+            .given
+            .iter()
+            .filter(|(_, given)| given.origin == origin);
+        given
+            .map(|(name, given)| (name.clone(), given.text.clone()))
+            .collect()
     }
 
     fn shown(&self, known: &Known) -> Setting {
@@ -321,7 +405,11 @@ impl Sources {
         let is_hidden = known.kind == Kind::Secret && !value.is_empty();
         Setting {
             name: known.name.clone(),
-            value: if is_hidden { HIDDEN.to_owned() } else { value.clone() },
+            value: if is_hidden {
+                HIDDEN.to_owned()
+            } else {
+                value.clone()
+            },
             origin,
             help: known.help.clone(),
         }

@@ -58,7 +58,11 @@ enum Payment {
 
 impl Default for Oven {
     fn default() -> Oven {
-        Oven { degrees: 200, is_open: false, inner: 7 }
+        Oven {
+            degrees: 200,
+            is_open: false,
+            inner: 7,
+        }
     }
 }
 
@@ -83,29 +87,56 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 }
 
 fn environment(sources: &mut Sources, given: &[(&str, &str)]) -> Result<(), SettingsError> {
-    sources.environment(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    sources.environment(
+        given
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    )
 }
 
 #[test]
 fn a_later_source_wins_and_every_key_knows_its_origin() {
     let mut sources = sources();
-    sources.fragment("[oven]\ndegrees = 220\nis_open = true", Origin::Profile).expect("a profile");
+    sources
+        .fragment("[oven]\ndegrees = 220\nis_open = true", Origin::Profile)
+        .expect("a profile");
     let file = file(
         "[oven]\ndegrees = 230\n[shop]\ngoods = [\"rye\", \"rolls\"]\ndoors = [1, 2]\npayment = \"by-card\"",
     );
     sources.file(file.path()).expect("a file");
-    environment(&mut sources, &[("MINUTEHAND_OVEN_DEGREES", "240"), ("MINUTEHAND_STREET", "Elm")])
-        .expect("variables");
+    environment(
+        &mut sources,
+        &[
+            ("MINUTEHAND_OVEN_DEGREES", "240"),
+            ("MINUTEHAND_STREET", "Elm"),
+        ],
+    )
+    .expect("variables");
     sources.flag("shop.goods", "rye, cake,").expect("a flag");
     let loaded = sources.load::<Tree>().expect("accepted");
-    assert_eq!((loaded.settings.oven.degrees, loaded.settings.oven.inner), (240, 7));
+    assert_eq!(
+        (loaded.settings.oven.degrees, loaded.settings.oven.inner),
+        (240, 7)
+    );
     assert!(loaded.settings.oven.is_open);
     assert_eq!(loaded.settings.shop.goods, ["rye", "cake"]);
     assert_eq!(loaded.settings.shop.doors, [1, 2]);
     assert_eq!(loaded.settings.shop.street.as_deref(), Some("Elm"));
     assert_eq!(loaded.settings.shop.payment, Payment::ByCard);
-    let origins = ["oven.is_open", "shop.payment", "oven.degrees", "shop.goods", "shop.code"];
-    let expected = [Origin::Profile, Origin::File, Origin::Environment, Origin::Flag, Origin::Default];
+    let origins = [
+        "oven.is_open",
+        "shop.payment",
+        "oven.degrees",
+        "shop.goods",
+        "shop.code",
+    ];
+    let expected = [
+        Origin::Profile,
+        Origin::File,
+        Origin::Environment,
+        Origin::Flag,
+        Origin::Default,
+    ];
     assert_eq!(origins.map(|name| loaded.origin(name)), expected);
     assert!(loaded.warnings.is_empty());
 }
@@ -113,49 +144,109 @@ fn a_later_source_wins_and_every_key_knows_its_origin() {
 #[test]
 fn an_empty_text_takes_an_optional_value_away() {
     let mut sources = sources();
-    sources.fragment("[shop]\nstreet = \"Elm\"", Origin::Profile).expect("a profile");
+    sources
+        .fragment("[shop]\nstreet = \"Elm\"", Origin::Profile)
+        .expect("a profile");
     sources.flag("shop.street", "").expect("none");
-    assert_eq!(sources.load::<Tree>().expect("accepted").settings.shop.street, None);
+    assert_eq!(
+        sources
+            .load::<Tree>()
+            .expect("accepted")
+            .settings
+            .shop
+            .street,
+        None
+    );
 }
 
 #[test]
 fn what_is_refused_says_name_value_limit_and_place() {
     let flags = [
-        ("oven.degrees", "9", "oven.degrees is \"9\"; it must be a whole number from 50 to 300"),
-        ("oven.is_open", "yes", "oven.is_open is \"yes\"; it must be true or false"),
-        ("shop.payment", "later", "shop.payment is \"later\"; it must be one of in-cash, by-card"),
+        (
+            "oven.degrees",
+            "9",
+            "oven.degrees is \"9\"; it must be a whole number from 50 to 300",
+        ),
+        (
+            "oven.is_open",
+            "yes",
+            "oven.is_open is \"yes\"; it must be true or false",
+        ),
+        (
+            "shop.payment",
+            "later",
+            "shop.payment is \"later\"; it must be one of in-cash, by-card",
+        ),
         (
             "shop.doors",
             "1,10",
             "shop.doors is \"1,10\"; it must be a list with commas, each a whole number from 1 to 9",
         ),
-        ("shop.code", "a\0b", "shop.code is (hidden); it must be text without zero bytes"),
-        ("oven.degree", "9", "there is no setting \"oven.degree\"; did you mean oven.degrees?"),
+        (
+            "shop.code",
+            "a\0b",
+            "shop.code is (hidden); it must be text without zero bytes",
+        ),
+        (
+            "oven.degree",
+            "9",
+            "there is no setting \"oven.degree\"; did you mean oven.degrees?",
+        ),
         ("oven.colour", "9", "there is no setting \"oven.colour\""),
     ];
     for (name, value, words) in flags {
-        assert_eq!(sources().flag(name, value).expect_err(name).to_string(), words);
+        assert_eq!(
+            sources().flag(name, value).expect_err(name).to_string(),
+            words
+        );
     }
     let files = [
-        ("[ovne]\ndegrees = 60", "there is no section [ovne]; did you mean [oven]?"),
-        ("[cellar]\ndegrees = 60", "there is no section [cellar]; the sections are oven, shop"),
-        ("[oven]\ndegrees = 5", "oven.degrees is \"5\"; it must be a whole number from 50 to 300"),
+        (
+            "[ovne]\ndegrees = 60",
+            "there is no section [ovne]; did you mean [oven]?",
+        ),
+        (
+            "[cellar]\ndegrees = 60",
+            "there is no section [cellar]; the sections are oven, shop",
+        ),
+        (
+            "[oven]\ndegrees = 5",
+            "oven.degrees is \"5\"; it must be a whole number from 50 to 300",
+        ),
         ("[shop]\nstreet = 1.5", "shop.street is a float"),
-        ("street = \"Elm\"", "street stands outside a section; the sections are oven, shop"),
+        (
+            "street = \"Elm\"",
+            "street stands outside a section; the sections are oven, shop",
+        ),
         ("degrees", "is not TOML"),
     ];
     for (text, words) in files {
         let file = file(text);
         let said = sources().file(file.path()).expect_err(text).to_string();
-        assert!(said.starts_with(&*file.path().display().to_string()) && said.contains(words), "{said}");
+        assert!(
+            said.starts_with(&*file.path().display().to_string()) && said.contains(words),
+            "{said}"
+        );
     }
-    let said =
-        environment(&mut sources(), &[("MINUTEHAND_OVEN_DEGREES", "5")]).expect_err("too cold").to_string();
-    assert_eq!(said, format!("MINUTEHAND_OVEN_DEGREES: {}", flags[0].2.replace('9', "5")));
-    let said =
-        environment(&mut sources(), &[("MINUTEHAND_OVEN_DEGRES", "60")]).expect_err("misspelt").to_string();
-    assert_eq!(said, "there is no variable MINUTEHAND_OVEN_DEGRES; did you mean MINUTEHAND_OVEN_DEGREES?");
-    environment(&mut sources(), &[("MINUTEHAND_OVEN_PORT", "tcp://10.0.0.1:80")]).expect("not ours");
+    let said = environment(&mut sources(), &[("MINUTEHAND_OVEN_DEGREES", "5")])
+        .expect_err("too cold")
+        .to_string();
+    assert_eq!(
+        said,
+        format!("MINUTEHAND_OVEN_DEGREES: {}", flags[0].2.replace('9', "5"))
+    );
+    let said = environment(&mut sources(), &[("MINUTEHAND_OVEN_DEGRES", "60")])
+        .expect_err("misspelt")
+        .to_string();
+    assert_eq!(
+        said,
+        "there is no variable MINUTEHAND_OVEN_DEGRES; did you mean MINUTEHAND_OVEN_DEGREES?"
+    );
+    environment(
+        &mut sources(),
+        &[("MINUTEHAND_OVEN_PORT", "tcp://10.0.0.1:80")],
+    )
+    .expect("not ours");
 }
 
 #[test]
@@ -181,11 +272,30 @@ fn former_names_work_and_are_warned_of() {
 #[test]
 fn a_present_name_wins_over_a_former_one() {
     let mut sources = sources();
-    sources.fragment("heat = 60\n[oven]\ndegrees = 70", Origin::Profile).expect("accepted");
+    sources
+        .fragment("heat = 60\n[oven]\ndegrees = 70", Origin::Profile)
+        .expect("accepted");
     let both = [("MINUTEHAND_OVEN_DEGREES", "90"), ("MINUTEHAND_HEAT", "80")];
-    assert_eq!(sources.clone().load::<Tree>().expect("accepted").settings.oven.degrees, 70);
+    assert_eq!(
+        sources
+            .clone()
+            .load::<Tree>()
+            .expect("accepted")
+            .settings
+            .oven
+            .degrees,
+        70
+    );
     environment(&mut sources, &both).expect("accepted");
-    assert_eq!(sources.load::<Tree>().expect("accepted").settings.oven.degrees, 90);
+    assert_eq!(
+        sources
+            .load::<Tree>()
+            .expect("accepted")
+            .settings
+            .oven
+            .degrees,
+        90
+    );
 }
 
 #[test]
@@ -193,24 +303,44 @@ fn secrets_are_shown_to_nobody_and_may_lie_in_a_file() {
     let mut sources = sources();
     sources.flag("shop.code", "canary").expect("accepted");
     let loaded = sources.load::<Tree>().expect("accepted");
-    let shown = format!("{loaded:?} {}", toml::to_string(&loaded.settings).expect("it is TOML"));
-    assert!(!shown.contains("canary") && shown.contains("(hidden)"), "{shown}");
+    let shown = format!(
+        "{loaded:?} {}",
+        toml::to_string(&loaded.settings).expect("it is TOML")
+    );
+    assert!(
+        !shown.contains("canary") && shown.contains("(hidden)"),
+        "{shown}"
+    );
     let (given, file) = (loaded.settings.shop.code, file("canary-from-file\n"));
     let of = |value, file| Secret::of("shop.code", value, file);
     let revealed = |secret: Option<Secret>| secret.map(|secret| secret.reveal().to_owned());
-    assert_eq!(revealed(of(given.as_ref(), None).expect("itself")).as_deref(), Some("canary"));
-    assert_eq!(revealed(of(None, Some(file.path())).expect("read")).as_deref(), Some("canary-from-file"));
+    assert_eq!(
+        revealed(of(given.as_ref(), None).expect("itself")).as_deref(),
+        Some("canary")
+    );
+    assert_eq!(
+        revealed(of(None, Some(file.path())).expect("read")).as_deref(),
+        Some("canary-from-file")
+    );
     assert_eq!(of(None, None).expect("none"), None);
-    let both = of(given.as_ref(), Some(file.path())).expect_err("both").to_string();
-    assert_eq!(both, "shop.code and shop.code_file are both set; set one of them");
-    let gone = of(None, Some("/no/such".as_ref())).expect_err("missing").to_string();
+    let both = of(given.as_ref(), Some(file.path()))
+        .expect_err("both")
+        .to_string();
+    assert_eq!(
+        both,
+        "shop.code and shop.code_file are both set; set one of them"
+    );
+    let gone = of(None, Some("/no/such".as_ref()))
+        .expect_err("missing")
+        .to_string();
     assert_eq!(gone, "could not read shop.code_file in /no/such");
 }
 
 #[test]
 fn reference_and_schema_follow_from_the_types() {
     let fragment = "[oven]\ndegrees = 250\n";
-    let document = markdown::<Tree>("# Settings", &[("summer", fragment)], NAMES).expect("rendered");
+    let document =
+        markdown::<Tree>("# Settings", &[("summer", fragment)], NAMES).expect("rendered");
     for line in [
         "## `[oven]`\nMakes bread.\n",
         "| `degrees` | 50 to 300 | `200`; summer: `250` | How hot it is. |",
@@ -225,5 +355,8 @@ fn reference_and_schema_follow_from_the_types() {
     }
     assert!(!document.contains("inner"));
     let schema = json_schema::<Tree>();
-    assert!(schema.contains("\"maximum\": 300") && !schema.contains("$ref"), "{schema}");
+    assert!(
+        schema.contains("\"maximum\": 300") && !schema.contains("$ref"),
+        "{schema}"
+    );
 }

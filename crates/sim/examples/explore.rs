@@ -14,7 +14,10 @@ use minutehand_model::Persist;
 use minutehand_sim::{Options, Planted, Report, hunt, planted_bugs, run, speed};
 
 fn number(arguments: &[String], index: usize, default: u64) -> u64 {
-    arguments.get(index).and_then(|text| text.parse().ok()).unwrap_or(default)
+    arguments
+        .get(index)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 fn print(report: &Report) {
@@ -23,7 +26,11 @@ fn print(report: &Report) {
         println!("     also {violation}");
     }
     println!("     faults: {}", report.fault_model);
-    let happened = report.faults.counts().into_iter().filter(|(_, count)| *count > 0);
+    let happened = report
+        .faults
+        .counts()
+        .into_iter()
+        .filter(|(_, count)| *count > 0);
     println!("     happened: {:?}", happened.collect::<Vec<_>>());
 }
 
@@ -48,14 +55,20 @@ fn seeds(from: u64, count: u64, options: &Options) {
 
 fn break_rules(which: &str, seeds: u64) {
     let all = planted_bugs();
-    let chosen = all.into_iter().filter(|planted| which == "all" || planted.as_str() == which);
+    let chosen = all
+        .into_iter()
+        .filter(|planted| which == "all" || planted.as_str() == which);
     for planted in chosen {
         let begin = Instant::now();
         let found = match hunt(planted, seeds) {
             Some(hunted) => format!("{:>4} seeds, {}", hunted.tried, hunted.violation),
             None => format!("NOT FOUND in {seeds}"),
         };
-        println!("{:<20} {:>6.1} s {found}", planted.as_str(), begin.elapsed().as_secs_f64());
+        println!(
+            "{:<20} {:>6.1} s {found}",
+            planted.as_str(),
+            begin.elapsed().as_secs_f64()
+        );
     }
 }
 
@@ -63,28 +76,71 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("seeds") => {
-            let options = Options { virtual_seconds: number(&arguments, 3, 90), ..Options::default() };
-            seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), &options);
+            let options = Options {
+                virtual_seconds: number(&arguments, 3, 90),
+                ..Options::default()
+            };
+            seeds(
+                number(&arguments, 1, 0),
+                number(&arguments, 2, 100),
+                &options,
+            );
         }
         Some("all") => {
             let virtual_seconds = number(&arguments, 3, 90);
-            let options = Options { virtual_seconds, persist: Some(Persist::All), ..Options::default() };
-            seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), &options);
+            let options = Options {
+                virtual_seconds,
+                persist: Some(Persist::All),
+                ..Options::default()
+            };
+            seeds(
+                number(&arguments, 1, 0),
+                number(&arguments, 2, 100),
+                &options,
+            );
         }
         Some("large") => {
-            let options = Options { nodes: 5, partitions: 16, tasks_per_second: 60, ..Options::default() };
-            seeds(number(&arguments, 1, 0), number(&arguments, 2, 100), &options);
+            let options = Options {
+                nodes: 5,
+                partitions: 16,
+                tasks_per_second: 60,
+                ..Options::default()
+            };
+            seeds(
+                number(&arguments, 1, 0),
+                number(&arguments, 2, 100),
+                &options,
+            );
         }
         Some("trace") => {
-            let planted = arguments.get(2).and_then(|word| word.parse::<Planted>().ok());
-            let report =
-                run(number(&arguments, 1, 0), &Options { trace: true, planted, ..Options::default() });
+            let planted = arguments
+                .get(2)
+                .and_then(|word| word.parse::<Planted>().ok());
+            let report = run(
+                number(&arguments, 1, 0),
+                &Options {
+                    trace: true,
+                    planted,
+                    ..Options::default()
+                },
+            );
             println!("{}", report.trace.as_deref().unwrap_or_default());
             print(&report);
         }
         Some("trace-large") => {
-            let options = Options { nodes: 5, partitions: 16, tasks_per_second: 60, ..Options::default() };
-            let report = run(number(&arguments, 1, 0), &Options { trace: true, ..options });
+            let options = Options {
+                nodes: 5,
+                partitions: 16,
+                tasks_per_second: 60,
+                ..Options::default()
+            };
+            let report = run(
+                number(&arguments, 1, 0),
+                &Options {
+                    trace: true,
+                    ..options
+                },
+            );
             println!("{}", report.trace.as_deref().unwrap_or_default());
             print(&report);
         }

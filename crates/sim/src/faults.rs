@@ -1,4 +1,5 @@
-//! Everything that may go wrong, as one struct of named rates; every seed draws its own (swarm testing).
+//! Everything that may go wrong, as one struct of named rates; every seed draws its own (swarm
+//! testing).
 
 use std::fmt;
 
@@ -6,8 +7,9 @@ use crate::rng::Rng;
 
 macro_rules! fault_model {
     ($($(#[doc = $doc:literal])+ $field:ident: $kind:ty = $range:expr,)+) => {
-        /// What may go wrong during a run, and how badly. `*_per_minute`: events a minute over the whole cluster;
-        /// `*_ms_max`: the longest they last, in milliseconds; the others are probabilities per operation.
+        /// What may go wrong during a run, and how badly. `*_per_minute`: events a minute over the
+        /// whole cluster; `*_ms_max`: the longest they last, in milliseconds; the others are
+        /// probabilities per operation.
         #[derive(Clone, Debug, PartialEq)]
         pub struct FaultModel { $($(#[doc = $doc])+ pub $field: $kind,)+ }
 
@@ -17,8 +19,9 @@ macro_rules! fault_model {
                 FaultModel { $($field: <$kind>::default(),)+ }
             }
 
-            /// The rates of a seed: about half of the faults are switched off, the others drawn from their ranges.
-            /// `later`: for those that were thought of later, so that a seed's other choices do not depend on them.
+            /// The rates of a seed: about half of the faults are switched off, the others drawn
+            /// from their ranges. `later`: for those that were thought of later, so that a seed's
+            /// other choices do not depend on them.
             pub(crate) fn draw(rng: &mut Rng, later: &mut Rng) -> FaultModel {
                 FaultModel { $($field: Draw::draw($range, rng, later),)+ }
             }
@@ -50,7 +53,11 @@ impl Draw for Rate {
     type Value = f64;
     fn draw(self, rng: &mut Rng, _: &mut Rng) -> f64 {
         let share = rng.below(1_001) as f64 / 1_000.0;
-        if rng.chance(0.5) { 0.0 } else { self.0 * share * share }
+        if rng.chance(0.5) {
+            0.0
+        } else {
+            self.0 * share * share
+        }
     }
 }
 
@@ -64,7 +71,11 @@ impl Draw for UpTo {
 impl Draw for Seldom {
     type Value = i64;
     fn draw(self, rng: &mut Rng, _: &mut Rng) -> i64 {
-        if rng.chance(0.75) { 0 } else { rng.range(0, self.0) }
+        if rng.chance(0.75) {
+            0
+        } else {
+            rng.range(0, self.0)
+        }
     }
 }
 
@@ -235,18 +246,29 @@ mod tests {
 
     #[test]
     fn every_fault_is_drawn_by_some_seed_and_left_out_by_another() {
-        let drawn: Vec<FaultModel> =
-            (0..64).map(|seed| FaultModel::draw(&mut Rng::new(seed), &mut Rng::fork(seed, 1))).collect();
+        let drawn: Vec<FaultModel> = (0..64)
+            .map(|seed| FaultModel::draw(&mut Rng::new(seed), &mut Rng::fork(seed, 1)))
+            .collect();
         for (index, (name, _)) in drawn[0].rates().iter().enumerate() {
-            assert!(drawn.iter().any(|model| model.rates()[index].1 > 0.0), "{name} is never drawn");
+            assert!(
+                drawn.iter().any(|model| model.rates()[index].1 > 0.0),
+                "{name} is never drawn"
+            );
             let always = name.ends_with("_ms_max");
-            assert!(always || drawn.iter().any(|model| model.rates()[index].1 == 0.0), "{name} is always on");
+            assert!(
+                always || drawn.iter().any(|model| model.rates()[index].1 == 0.0),
+                "{name} is always on"
+            );
         }
     }
 
     #[test]
     fn a_model_prints_what_can_happen() {
-        let model = FaultModel { lost_answer: 0.25, cut_ms_max: 40, ..FaultModel::healthy() };
+        let model = FaultModel {
+            lost_answer: 0.25,
+            cut_ms_max: 40,
+            ..FaultModel::healthy()
+        };
         assert_eq!(model.to_string(), "cut_ms_max=40 lost_answer=0.2500");
         assert_eq!(FaultModel::healthy().to_string(), "none");
     }

@@ -1,42 +1,86 @@
-//! What happened in a run, as the checkers see it: the log, the ticks and what they published, per partition.
+//! What happened in a run, as the checkers see it: the log, the ticks and what they published, per
+//! partition.
 //!
-//! Nothing in here comes from the engine's memory: it is what the stores were told and what they answered. The simulator
-//! fills it from its stores; whoever runs a cluster on real servers fills it from what can be read there.
+//! Nothing in here comes from the engine's memory: it is what the stores were told and what they
+//! answered. The simulator fills it from its stores; whoever runs a cluster on real servers fills
+//! it from what can be read there.
 
 use bytes::Bytes;
 use minutehand_model::{
-    Command, Guarantee, LogOffset, Namespace, OutcomeKind, OverlapPolicy, Place, Publication, Revision,
-    ScheduleId, ScheduleState, SetAside, StopRequest, Stretch, TaskKey, Timestamp,
+    Command, Guarantee, LogOffset, Namespace, OutcomeKind, OverlapPolicy, Place, Publication,
+    Revision, ScheduleId, ScheduleState, SetAside, StopRequest, Stretch, TaskKey, Timestamp,
 };
 
 /// What a record of the log says, without what the checkers do not need.
 ///
-/// `encoded` stands for what a task says: its bytes, or a fingerprint of them here and in what was published alike.
+/// `encoded` stands for what a task says: its bytes, or a fingerprint of them here and in what was
+/// published alike.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the fields are those of `Command`, which documents them")]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of `Command`, which documents them"
+)]
 pub enum Said {
     /// A task.
-    Create { key: TaskKey, due: Timestamp, encoded: Bytes },
+    Create {
+        key: TaskKey,
+        due: Timestamp,
+        encoded: Bytes,
+    },
     /// The task that is due then does not run.
     Cancel { key: TaskKey, due: Timestamp },
     /// It runs at another time, if it has not run.
-    Move { key: TaskKey, due: Timestamp, to: Timestamp },
+    Move {
+        key: TaskKey,
+        due: Timestamp,
+        to: Timestamp,
+    },
     /// It runs at another time, whatever happened.
-    Replace { key: TaskKey, due: Timestamp, to: Timestamp, encoded: Bytes },
+    Replace {
+        key: TaskKey,
+        due: Timestamp,
+        to: Timestamp,
+        encoded: Bytes,
+    },
     /// A move that an owner decided to carry out.
-    Moved { key: TaskKey, due: Timestamp, to: Timestamp, encoded: Bytes },
+    Moved {
+        key: TaskKey,
+        due: Timestamp,
+        to: Timestamp,
+        encoded: Bytes,
+    },
     /// A revision of a schedule.
     Revise(Box<Revision>),
     /// A schedule's action, now.
-    Trigger { namespace: Namespace, schedule: ScheduleId, overlap: Option<OverlapPolicy> },
+    Trigger {
+        namespace: Namespace,
+        schedule: ScheduleId,
+        overlap: Option<OverlapPolicy>,
+    },
     /// The occurrences of a range, now.
-    Backfill { namespace: Namespace, schedule: ScheduleId, from: Timestamp, to: Timestamp },
+    Backfill {
+        namespace: Namespace,
+        schedule: ScheduleId,
+        from: Timestamp,
+        to: Timestamp,
+    },
     /// A run has ended.
-    Completed { key: TaskKey, due: Option<Timestamp>, kind: OutcomeKind },
+    Completed {
+        key: TaskKey,
+        due: Option<Timestamp>,
+        kind: OutcomeKind,
+    },
     /// What is left of a backfill does not run.
-    StopBackfill { namespace: Namespace, schedule: ScheduleId, backfill: LogOffset },
+    StopBackfill {
+        namespace: Namespace,
+        schedule: ScheduleId,
+        backfill: LogOffset,
+    },
     /// Nothing waits any longer for the runs of a schedule.
-    ForgetRuns { namespace: Namespace, schedule: ScheduleId },
+    ForgetRuns {
+        namespace: Namespace,
+        schedule: ScheduleId,
+    },
     /// It cannot be understood. The position is the one it must be reported under: `log offset N`.
     Unreadable { position: String },
 }
@@ -46,39 +90,94 @@ impl Said {
     pub fn of(command: &Result<Command, SetAside>) -> Said {
         let command = match command {
             Ok(command) => command,
-            Err(set_aside) => return Said::Unreadable { position: set_aside.position.clone() },
+            Err(set_aside) => {
+                return Said::Unreadable {
+                    position: set_aside.position.clone(),
+                };
+            }
         };
         match command.clone() {
-            Command::Create(task) => Said::Create { key: task.key, due: task.due, encoded: task.encoded },
+            Command::Create(task) => Said::Create {
+                key: task.key,
+                due: task.due,
+                encoded: task.encoded,
+            },
             Command::Cancel { key, due } => Said::Cancel { key, due },
-            Command::Move { key, due, task } => Said::Move { key, due, to: task.due },
-            Command::Replace { key, due, task } => {
-                Said::Replace { key, due, to: task.due, encoded: task.encoded }
-            }
-            Command::Moved { key, due, task } => {
-                Said::Moved { key, due, to: task.due, encoded: task.encoded }
-            }
+            Command::Move { key, due, task } => Said::Move {
+                key,
+                due,
+                to: task.due,
+            },
+            Command::Replace { key, due, task } => Said::Replace {
+                key,
+                due,
+                to: task.due,
+                encoded: task.encoded,
+            },
+            Command::Moved { key, due, task } => Said::Moved {
+                key,
+                due,
+                to: task.due,
+                encoded: task.encoded,
+            },
             Command::Revise(revision) => Said::Revise(revision),
-            Command::Trigger { namespace, schedule, overlap } => {
-                Said::Trigger { namespace, schedule, overlap }
-            }
-            Command::Backfill { namespace, schedule, from, to } => {
-                Said::Backfill { namespace, schedule, from, to }
-            }
+            Command::Trigger {
+                namespace,
+                schedule,
+                overlap,
+            } => Said::Trigger {
+                namespace,
+                schedule,
+                overlap,
+            },
+            Command::Backfill {
+                namespace,
+                schedule,
+                from,
+                to,
+            } => Said::Backfill {
+                namespace,
+                schedule,
+                from,
+                to,
+            },
             Command::Completed { key, due, kind } => Said::Completed { key, due, kind },
-            Command::StopBackfill { namespace, schedule, backfill } => {
-                Said::StopBackfill { namespace, schedule, backfill }
-            }
-            Command::ForgetRuns { namespace, schedule } => Said::ForgetRuns { namespace, schedule },
+            Command::StopBackfill {
+                namespace,
+                schedule,
+                backfill,
+            } => Said::StopBackfill {
+                namespace,
+                schedule,
+                backfill,
+            },
+            Command::ForgetRuns {
+                namespace,
+                schedule,
+            } => Said::ForgetRuns {
+                namespace,
+                schedule,
+            },
         }
     }
 }
 
 impl Said {
-    /// The same for a record that no owner's tick has appended: a decision that no owner took moves a task whatever happened.
+    /// The same for a record that no owner's tick has appended: a decision that no owner took moves
+    /// a task whatever happened.
     pub(crate) fn by_others(command: &Result<Command, SetAside>) -> Said {
         match Said::of(command) {
-            Said::Moved { key, due, to, encoded } => Said::Replace { key, due, to, encoded },
+            Said::Moved {
+                key,
+                due,
+                to,
+                encoded,
+            } => Said::Replace {
+                key,
+                due,
+                to,
+                encoded,
+            },
             said => said,
         }
     }
@@ -180,7 +279,8 @@ pub struct PartitionJournal {
     pub set_aside: Vec<String>,
     /// Tasks that stood in damaged blocks.
     pub damaged_tasks: Vec<(TaskKey, Timestamp)>,
-    /// Executions that their queues did not take, by their index in `publications`, and what became of them instead.
+    /// Executions that their queues did not take, by their index in `publications`, and what became
+    /// of them instead.
     pub unpublished: Vec<(usize, Unpublished)>,
     /// What schedules remember at the end.
     pub schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
@@ -200,7 +300,9 @@ impl PartitionJournal {
 /// The record with that offset. Without holes in between it is found at once.
 pub(crate) fn find(log: &[Logged], offset: LogOffset) -> Option<&Logged> {
     let begin = log.first()?.offset;
-    let guess = begin.records_until(offset).and_then(|index| log.get(index as usize));
+    let guess = begin
+        .records_until(offset)
+        .and_then(|index| log.get(index as usize));
     if let Some(record) = guess.filter(|record| record.offset == offset) {
         return Some(record);
     }
@@ -217,11 +319,13 @@ pub struct Journal {
     pub ended_at_ms: i64,
     /// How long after healing everything that is due must be out, in milliseconds.
     pub recovery_bound_ms: i64,
-    /// How late an execution may be when nothing is wrong, in milliseconds; `None` when there were faults.
+    /// How late an execution may be when nothing is wrong, in milliseconds; `None` when there were
+    /// faults.
     pub healthy_lateness_ms: Option<i64>,
     /// How long owners remember what ran, in milliseconds.
     pub dedupe_window_ms: i64,
-    /// How far an owner's clock may be from the sink's, in milliseconds; `None` where the sink has none.
+    /// How far an owner's clock may be from the sink's, in milliseconds; `None` where the sink has
+    /// none.
     pub clock_skew_ms_max: Option<i64>,
     /// How far any clock was from true time, at most.
     pub clock_error_ms: i64,

@@ -1,15 +1,17 @@
 //! Clusters in virtual time, with faults, from a seed.
 //!
-//! [`run`] simulates a whole cluster: nodes that drive engines, a log, a sink, a timetable and a coordinator in
-//! memory, and a network, clocks and a nemesis between them. Everything is a function of the seed and the options; the
-//! same seed twice is the same trace, byte for byte. When faults and commands have ended everything is healed and
-//! drained, and the checkers, which know nothing of the engine, look at what the log, the sink and the clocks recorded.
+//! [`run`] simulates a whole cluster: nodes that drive engines, a log, a sink, a timetable and a
+//! coordinator in memory, and a network, clocks and a nemesis between them. Everything is a
+//! function of the seed and the options; the same seed twice is the same trace, byte for byte. When
+//! faults and commands have ended everything is healed and drained, and the checkers, which know
+//! nothing of the engine, look at what the log, the sink and the clocks recorded.
 //!
-//! [`hunt`] plants a bug, in the engine or in a store, and looks for a seed that finds it: the proof that the checkers
-//! can see. The in-memory stores are offered as ports as well, in [`ports`].
+//! [`hunt`] plants a bug, in the engine or in a store, and looks for a seed that finds it: the
+//! proof that the checkers can see. The in-memory stores are offered as ports as well, in
+//! [`ports`].
 //!
-//! The same checkers audit runs on real servers: fill a [`journal::Journal`] from what can be read there, and ask
-//! [`audit`].
+//! The same checkers audit runs on real servers: fill a [`journal::Journal`] from what can be read
+//! there, and ask [`audit`].
 
 mod check;
 mod cluster;

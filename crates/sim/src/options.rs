@@ -25,7 +25,8 @@ pub struct Options {
     pub partitions: usize,
     /// Commands a second, over all partitions, at least 1.
     pub tasks_per_second: u64,
-    /// How long commands and faults go on, in virtual seconds; then everything is healed and drained.
+    /// How long commands and faults go on, in virtual seconds; then everything is healed and
+    /// drained.
     pub virtual_seconds: u64,
     /// Whether the report carries the trace as text.
     pub trace: bool,
@@ -61,7 +62,8 @@ pub(crate) struct Mix {
     pub(crate) round_due: f64,
     /// Probability that a command comes as one of a burst with one due time.
     pub(crate) burst: f64,
-    /// Of a hundred commands: cancels, moves, replaces, repeated creates, creates of cancelled tasks.
+    /// Of a hundred commands: cancels, moves, replaces, repeated creates, creates of cancelled
+    /// tasks.
     pub(crate) cancels: u64,
     pub(crate) moves: u64,
     pub(crate) replaces: u64,
@@ -127,7 +129,9 @@ impl Setup {
             FaultModel::draw(&mut rng, &mut Rng::fork(seed, 17))
         };
         let mut mix = draw_mix(&mut rng, &mut Rng::fork(seed, 13));
-        mix.horizon_ms = mix.horizon_ms.min(options.virtual_seconds as i64 * 20 * SECOND_MS);
+        mix.horizon_ms = mix
+            .horizon_ms
+            .min(options.virtual_seconds as i64 * 20 * SECOND_MS);
         let faults_end_ms = BEGIN_MS + options.virtual_seconds.max(1) as i64 * SECOND_MS;
         let mut setup = Setup {
             seed,
@@ -183,30 +187,45 @@ impl Setup {
         if !rng.chance(self.several_logs) {
             return;
         }
-        self.log_generation =
-            rng.pick(&[LogGeneration::FIRST, LogGeneration::FIRST.next().unwrap_or_default()]);
+        self.log_generation = rng.pick(&[
+            LogGeneration::FIRST,
+            LogGeneration::FIRST.next().unwrap_or_default(),
+        ]);
         for partition in 0..self.partitions {
             for _ in 0..rng.below(3) {
-                self.logs_begin.push((rng.range(self.begin_ms, self.faults_end_ms), partition));
+                self.logs_begin
+                    .push((rng.range(self.begin_ms, self.faults_end_ms), partition));
             }
         }
     }
 
-    /// The most memory that an owner may take for what is neither due soon nor only remembered: its budget, the quarter beyond
-    /// it that urgent reads may take, answers of the stores, and pages that what was due soon still holds.
+    /// The most memory that an owner may take for what is neither due soon nor only remembered: its
+    /// budget, the quarter beyond it that urgent reads may take, answers of the stores, and pages
+    /// that what was due soon still holds.
     pub(crate) fn far_bytes_max(&self) -> usize {
-        let Config { memory_bytes_max, look_ahead_ms, .. } = self.engine;
+        let Config {
+            memory_bytes_max,
+            look_ahead_ms,
+            ..
+        } = self.engine;
         let near_ms = look_ahead_ms + NEAR_MORE_MS;
         let rate = self.tasks_per_second.div_ceil(self.partitions as u64) + 2;
         let near = usize::try_from(near_ms).unwrap_or(usize::MAX) / 1_000 * rate as usize;
         memory_bytes_max.saturating_mul(3) / 2 + (near + NEAR_TASKS_MORE) * TASK_BYTES
     }
 
-    /// The setup of a speed measurement: default settings, no faults, due times up to ten minutes ahead.
+    /// The setup of a speed measurement: default settings, no faults, due times up to ten minutes
+    /// ahead.
     pub(crate) fn for_speed(seed: u64, options: &Options) -> Setup {
         let mut setup = Setup::draw(seed, options);
-        setup.model = options.fault_model.clone().unwrap_or_else(FaultModel::healthy);
-        setup.engine = Config { planted: None, ..Config::default() };
+        setup.model = options
+            .fault_model
+            .clone()
+            .unwrap_or_else(FaultModel::healthy);
+        setup.engine = Config {
+            planted: None,
+            ..Config::default()
+        };
         setup.log_has_markers = false;
         (setup.log_generation, setup.logs_begin) = (LogGeneration::FIRST, Vec::new());
         setup.reception = Reception::default();
@@ -218,7 +237,12 @@ impl Setup {
 
 fn draw_mix(rng: &mut Rng, running: &mut Rng) -> Mix {
     Mix {
-        horizon_ms: rng.pick(&[30 * SECOND_MS, 3 * MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS]),
+        horizon_ms: rng.pick(&[
+            30 * SECOND_MS,
+            3 * MINUTE_MS,
+            10 * MINUTE_MS,
+            60 * MINUTE_MS,
+        ]),
         late_ms_max: running.pick(&[5_000, 5_000, 20_000, 120_000]),
         round_due: rng.below(100) as f64 / 150.0,
         burst: if rng.chance(0.3) { 0.02 } else { 0.0 },
@@ -234,7 +258,8 @@ fn draw_mix(rng: &mut Rng, running: &mut Rng) -> Mix {
 }
 
 const KIB: usize = 1_024;
-/// What is near takes so many bytes for each millisecond of the look-ahead: less memory than that makes everything late.
+/// What is near takes so many bytes for each millisecond of the look-ahead: less memory than that
+/// makes everything late.
 const NEAR_BYTES_PER_MS: usize = 4;
 /// What a task of the workload takes in memory, at most.
 const TASK_BYTES: usize = 250;

@@ -1,4 +1,5 @@
-//! Many runs side by side, one on each core; what comes of them is told in the order of a single thread.
+//! Many runs side by side, one on each core; what comes of them is told in the order of a single
+//! thread.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,8 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get())
 }
 
-/// Applies a function to each number below `count`, on all cores; the results are in the order of the numbers.
+/// Applies a function to each number below `count`, on all cores; the results are in the order of
+/// the numbers.
 pub(crate) fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(count));
@@ -29,7 +31,9 @@ pub(crate) fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Ve
                         break;
                     }
                     let result = work(number);
-                    done.lock().expect("nobody panics while holding it").push((number, result));
+                    done.lock()
+                        .expect("nobody panics while holding it")
+                        .push((number, result));
                 }
             });
         }
@@ -46,7 +50,10 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_their_numbers() {
         let squares = map(1_000, |number| number * number);
-        assert_eq!(squares, (0..1_000).map(|number| number * number).collect::<Vec<_>>());
+        assert_eq!(
+            squares,
+            (0..1_000).map(|number| number * number).collect::<Vec<_>>()
+        );
         assert!(map(0, |number| number).is_empty());
     }
 

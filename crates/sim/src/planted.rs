@@ -1,5 +1,5 @@
-//! The planted bugs: rules of the protocol and promises of the stores, each broken on purpose to prove that the
-//! checkers can see.
+//! The planted bugs: rules of the protocol and promises of the stores, each broken on purpose to
+//! prove that the checkers can see.
 
 use std::fmt;
 use std::str::FromStr;
@@ -164,7 +164,11 @@ impl Flaw {
     }
 
     pub(crate) fn expires_too_early_ms(self) -> i64 {
-        if self == Flaw::ExpireEarly { 180_000 } else { 0 }
+        if self == Flaw::ExpireEarly {
+            180_000
+        } else {
+            0
+        }
     }
 }
 
@@ -210,7 +214,12 @@ pub struct UnknownPlanted {
 impl fmt::Display for UnknownPlanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<&str> = planted_bugs().into_iter().map(Planted::as_str).collect();
-        write!(f, "rule is {:?}; choose one of {}", self.given, words.join(", "))
+        write!(
+            f,
+            "rule is {:?}; choose one of {}",
+            self.given,
+            words.join(", ")
+        )
     }
 }
 
@@ -219,15 +228,21 @@ impl std::error::Error for UnknownPlanted {}
 impl FromStr for Planted {
     type Err = UnknownPlanted;
     fn from_str(text: &str) -> Result<Planted, UnknownPlanted> {
-        let found = planted_bugs().into_iter().find(|planted| planted.as_str() == text);
-        found.ok_or_else(|| UnknownPlanted { given: text.chars().take(100).collect() })
+        let found = planted_bugs()
+            .into_iter()
+            .find(|planted| planted.as_str() == text);
+        found.ok_or_else(|| UnknownPlanted {
+            given: text.chars().take(100).collect(),
+        })
     }
 }
 
 /// Every planted bug: the stores' first, then the engine's.
 pub fn planted_bugs() -> Vec<Planted> {
     let stores = Flaw::ALL.iter().map(|flaw| Planted::Store(*flaw));
-    stores.chain(PlantedBug::ALL.iter().map(|bug| Planted::Engine(*bug))).collect()
+    stores
+        .chain(PlantedBug::ALL.iter().map(|bug| Planted::Engine(*bug)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -242,7 +257,13 @@ mod tests {
             assert!(planted.about().ends_with('.'), "{planted}");
         }
         assert!(all.len() >= 15);
-        let error = "nonsense".parse::<Planted>().expect_err("no such rule").to_string();
-        assert!(error.starts_with("rule is \"nonsense\"; choose one of fence, "), "{error}");
+        let error = "nonsense"
+            .parse::<Planted>()
+            .expect_err("no such rule")
+            .to_string();
+        assert!(
+            error.starts_with("rule is \"nonsense\"; choose one of fence, "),
+            "{error}"
+        );
     }
 }

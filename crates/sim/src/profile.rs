@@ -1,7 +1,8 @@
-//! Where to look: for each planted bug the faults and the workload under which it is likely to show.
+//! Where to look: for each planted bug the faults and the workload under which it is likely to
+//! show.
 //!
-//! A healthy system is tried under every seed's own faults; these profiles only save seeds when a known bug is to be
-//! found again.
+//! A healthy system is tried under every seed's own faults; these profiles only save seeds when a
+//! known bug is to be found again.
 
 use minutehand_engine::{Config, PlantedBug};
 use minutehand_model::Persist;
@@ -80,9 +81,10 @@ fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
             setup.mix.cancels = 15;
             setup.mix.moves = 20;
         }
-        Flaw::SinkStubborn | Flaw::RefusalLost | Flaw::RefusalDoubled | Flaw::RefusalDropsNeighbours => {
-            setup.reception.refused = 100
-        }
+        Flaw::SinkStubborn
+        | Flaw::RefusalLost
+        | Flaw::RefusalDoubled
+        | Flaw::RefusalDropsNeighbours => setup.reception.refused = 100,
         Flaw::RefusalUntold => {
             schedules(setup);
             setup.reception.refused = 300;
@@ -139,7 +141,9 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             lagging(setup, rng);
         }
         PlantedBug::Dedupe => setup.mix.repeats = 25,
-        PlantedBug::TornState | PlantedBug::RevisionOverlap | PlantedBug::StateReplayed => schedules(setup),
+        PlantedBug::TornState | PlantedBug::RevisionOverlap | PlantedBug::StateReplayed => {
+            schedules(setup)
+        }
         PlantedBug::ClampedRevision => {
             schedules(setup);
             setup.sinks_tell_the_time = false;
@@ -256,7 +260,11 @@ fn lagging(setup: &mut Setup, rng: &mut Rng) {
 /// Much to do, little memory, and stores that are out for long.
 fn short_of_memory(setup: &mut Setup) {
     (setup.partitions, setup.tasks_per_second) = (1, 300);
-    setup.model = FaultModel { outages_per_minute: 4.0, outage_ms_max: 60_000, ..FaultModel::healthy() };
+    setup.model = FaultModel {
+        outages_per_minute: 4.0,
+        outage_ms_max: 60_000,
+        ..FaultModel::healthy()
+    };
     setup.engine = Config {
         look_ahead_ms: 2_000,
         dedupe_window_ms: 3_000,
@@ -270,7 +278,8 @@ fn short_of_memory(setup: &mut Setup) {
     setup.mix.schedules = 0;
 }
 
-/// Owners that are often away, small tasks that run soon and are remembered for long, and hardly any memory.
+/// Owners that are often away, small tasks that run soon and are remembered for long, and hardly
+/// any memory.
 fn little_memory(setup: &mut Setup, rng: &mut Rng) {
     (setup.partitions, setup.tasks_per_second) = (1, 24);
     far_and_crashing(setup, rng);
@@ -334,8 +343,9 @@ fn runs_in_progress(setup: &mut Setup) {
     runs.failing = runs.failing.max(200);
 }
 
-/// R is counted in chunks of some hundred offsets: one busy partition whose commands settle soon, stores that are often
-/// out for a while, and owners that die before they could write what they had sent.
+/// R is counted in chunks of some hundred offsets: one busy partition whose commands settle soon,
+/// stores that are often out for a while, and owners that die before they could write what they had
+/// sent.
 fn unacknowledged(setup: &mut Setup) {
     (setup.nodes, setup.partitions, setup.tasks_per_second) = (2, 1, 240);
     setup.model = FaultModel {
@@ -358,7 +368,8 @@ fn unacknowledged(setup: &mut Setup) {
     setup.mix.schedules = 0;
 }
 
-/// Reads of the timetable that take longer than the look-ahead lasts, while blocks are written at once.
+/// Reads of the timetable that take longer than the look-ahead lasts, while blocks are written at
+/// once.
 fn slow_reads(setup: &mut Setup, rng: &mut Rng) {
     setup.tasks_per_second = 60;
     setup.model.slow_request = 0.2;
@@ -370,8 +381,8 @@ fn slow_reads(setup: &mut Setup, rng: &mut Rng) {
     setup.mix.horizon_ms = 30 * SECOND_MS;
 }
 
-/// Owners that lose coordinator and sink but go on reading the log and writing blocks, while their successors cannot
-/// read the log.
+/// Owners that lose coordinator and sink but go on reading the log and writing blocks, while their
+/// successors cannot read the log.
 fn zombies_that_read(setup: &mut Setup, rng: &mut Rng) {
     setup.model = FaultModel {
         cuts_per_minute: 12.0,

@@ -38,12 +38,19 @@ pub(crate) struct EventQueue<E> {
 
 impl<E> EventQueue<E> {
     pub(crate) fn new() -> EventQueue<E> {
-        EventQueue { heap: BinaryHeap::new(), sequence: 0 }
+        EventQueue {
+            heap: BinaryHeap::new(),
+            sequence: 0,
+        }
     }
 
     pub(crate) fn push(&mut self, at_ms: i64, event: E) {
         self.sequence += 1;
-        self.heap.push(Entry { at_ms, sequence: self.sequence, event });
+        self.heap.push(Entry {
+            at_ms,
+            sequence: self.sequence,
+            event,
+        });
     }
 
     /// The earliest event, if it comes at or before `until_ms`.

@@ -19,10 +19,13 @@ fn splitmix(state: &mut u64) -> u64 {
 impl Rng {
     pub(crate) fn new(seed: u64) -> Rng {
         let mut state = seed;
-        Rng { state: std::array::from_fn(|_| splitmix(&mut state)) }
+        Rng {
+            state: std::array::from_fn(|_| splitmix(&mut state)),
+        }
     }
 
-    /// A generator of its own for one purpose, so that a draw more here does not change what is drawn there.
+    /// A generator of its own for one purpose, so that a draw more here does not change what is
+    /// drawn there.
     pub(crate) fn fork(seed: u64, purpose: u64) -> Rng {
         let mut state = seed ^ purpose.wrapping_mul(0xd6e8_feb8_6659_fd93);
         Rng::new(splitmix(&mut state))
@@ -73,7 +76,10 @@ mod tests {
         for _ in 0..7_000 {
             seen[(rng.range(-3, 3) + 3) as usize] += 1;
         }
-        assert!(seen.iter().all(|count| (800..1_200).contains(count)), "{seen:?}");
+        assert!(
+            seen.iter().all(|count| (800..1_200).contains(count)),
+            "{seen:?}"
+        );
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::planted::Planted;
 
 /// After healing: a lease that has to run out, restarts and retries, a backlog to drain.
 const RECOVERY_BOUND_MS: i64 = 40 * SECOND_MS;
-/// Without faults an execution is out this soon after it was due and asked for: class `low` waits half a second, a tick
-/// that is full takes another round.
+/// Without faults an execution is out this soon after it was due and asked for: class `low` waits
+/// half a second, a tick that is full takes another round.
 const HEALTHY_LATENESS_MS: i64 = 3 * SECOND_MS;
 
 /// What a run came to.
@@ -90,10 +90,18 @@ fn simulate(setup: Setup) -> Report {
     world.run_until(end_ms);
     let mut violations = Vec::new();
     if let Some(standstill) = world.standstill.take() {
-        violations.push(Violation { checker: "standstill", partition: None, message: standstill });
+        violations.push(Violation {
+            checker: "standstill",
+            partition: None,
+            message: standstill,
+        });
     }
     if let Some(stop) = world.fatal_stops.first() {
-        violations.push(Violation { checker: "fatal stop", partition: None, message: stop.clone() });
+        violations.push(Violation {
+            checker: "fatal stop",
+            partition: None,
+            message: stop.clone(),
+        });
     }
     for node in 0..world.setup.nodes {
         for partition in 0..world.setup.partitions {
@@ -103,14 +111,24 @@ fn simulate(setup: Setup) -> Report {
         }
     }
     if let Some(overrun) = world.memory_overruns.first() {
-        violations.push(Violation { checker: "memory", partition: None, message: overrun.clone() });
+        violations.push(Violation {
+            checker: "memory",
+            partition: None,
+            message: overrun.clone(),
+        });
     }
     if let Some(slow) = world.slow_hand_overs.first() {
-        violations.push(Violation { checker: "hand-over", partition: None, message: slow.clone() });
+        violations.push(Violation {
+            checker: "hand-over",
+            partition: None,
+            message: slow.clone(),
+        });
     }
     let journal = take_journal(&mut world, end_ms, &drawn);
     violations.extend(check::audit(&journal));
-    let verdict = violations.first().map_or(Verdict::Ok, |first| Verdict::Violation(first.clone()));
+    let verdict = violations
+        .first()
+        .map_or(Verdict::Ok, |first| Verdict::Violation(first.clone()));
     let sum = |count: fn(&crate::journal::PartitionJournal) -> usize| {
         journal.partitions.iter().map(count).sum::<usize>() as u64
     };
@@ -123,7 +141,11 @@ fn simulate(setup: Setup) -> Report {
         commands: sum(|partition| partition.log.len()),
         published: sum(|partition| partition.publications.len()),
         ticks: sum(|partition| partition.ticks.len()),
-        blocks: world.timetables.iter().map(|timetable| timetable.blocks_written).sum(),
+        blocks: world
+            .timetables
+            .iter()
+            .map(|timetable| timetable.blocks_written)
+            .sum(),
         trace_hash: world.trace.fingerprint(),
         trace_lines: world.trace.lines(),
         trace: world.trace.into_text(),
@@ -142,19 +164,30 @@ fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Jour
             ticks: std::mem::take(&mut sink.ticks),
             publications: std::mem::take(&mut sink.publications),
             stops: Some(std::mem::take(&mut sink.stops)),
-            set_aside: sink.set_aside.iter().map(|set_aside| set_aside.position.clone()).collect(),
+            set_aside: sink
+                .set_aside
+                .iter()
+                .map(|set_aside| set_aside.position.clone())
+                .collect(),
             unpublished: std::mem::take(&mut sink.unpublished),
             damaged_tasks: std::mem::take(&mut world.timetables[partition].damaged_tasks),
         }
     });
     Journal {
         partitions: partitions.collect(),
-        healed_at_ms: if is_healthy { world.setup.begin_ms } else { world.setup.faults_end_ms },
+        healed_at_ms: if is_healthy {
+            world.setup.begin_ms
+        } else {
+            world.setup.faults_end_ms
+        },
         ended_at_ms,
         recovery_bound_ms: RECOVERY_BOUND_MS,
         healthy_lateness_ms: is_healthy.then_some(HEALTHY_LATENESS_MS),
         dedupe_window_ms: world.setup.engine.dedupe_window_ms,
-        clock_skew_ms_max: world.setup.sinks_tell_the_time.then_some(world.setup.engine.clock_skew_ms_max),
+        clock_skew_ms_max: world
+            .setup
+            .sinks_tell_the_time
+            .then_some(world.setup.engine.clock_skew_ms_max),
         clock_error_ms: world.clock_error_ms,
     }
 }
@@ -179,16 +212,28 @@ pub fn hunt(planted: Planted, seeds: u64) -> Option<Hunted> {
 
 /// The same from a seed on, with other options.
 pub fn hunt_from(planted: Planted, from: u64, seeds: u64, options: &Options) -> Option<Hunted> {
-    let options = Options { planted: Some(planted), ..options.clone() };
-    (from..from.saturating_add(seeds)).zip(1..).find_map(|(seed, tried)| match run(seed, &options).verdict {
-        Verdict::Violation(violation) if simulate(Setup::draw_aimed(seed, &options)).is_ok() => {
-            Some(Hunted { seed, tried, violation })
-        }
-        _ => None,
-    })
+    let options = Options {
+        planted: Some(planted),
+        ..options.clone()
+    };
+    (from..from.saturating_add(seeds))
+        .zip(1..)
+        .find_map(|(seed, tried)| match run(seed, &options).verdict {
+            Verdict::Violation(violation)
+                if simulate(Setup::draw_aimed(seed, &options)).is_ok() =>
+            {
+                Some(Hunted {
+                    seed,
+                    tried,
+                    violation,
+                })
+            }
+            _ => None,
+        })
 }
 
-/// Hunts for planted bugs on all cores, as [`hunt`] does for one; the answers are in the order of the bugs.
+/// Hunts for planted bugs on all cores, as [`hunt`] does for one; the answers are in the order of
+/// the bugs.
 pub fn hunt_all(planted: &[Planted], seeds: u64) -> Vec<Option<Hunted>> {
     parallel::map(planted.len(), |number| hunt(planted[number], seeds))
 }
@@ -208,8 +253,9 @@ pub struct Speed {
     pub published: u64,
 }
 
-/// Simulates that many virtual seconds of load on a healthy cluster of 3 nodes and 8 partitions at 100 tasks a
-/// second, and takes the time; checking is part of it. Only the loaded time counts as virtual time.
+/// Simulates that many virtual seconds of load on a healthy cluster of 3 nodes and 8 partitions at
+/// 100 tasks a second, and takes the time; checking is part of it. Only the loaded time counts as
+/// virtual time.
 pub fn speed(virtual_seconds: u64) -> Speed {
     let options = Options {
         nodes: 3,
@@ -222,7 +268,11 @@ pub fn speed(virtual_seconds: u64) -> Speed {
     let begin = Instant::now();
     let report = simulate(Setup::for_speed(1, &options));
     let real_seconds = begin.elapsed().as_secs_f64();
-    assert!(report.is_ok(), "the measured run must be a good one: {:?}", report.verdict);
+    assert!(
+        report.is_ok(),
+        "the measured run must be a good one: {:?}",
+        report.verdict
+    );
     Speed {
         virtual_seconds: virtual_seconds as f64,
         real_seconds,

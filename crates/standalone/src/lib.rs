@@ -1,7 +1,8 @@
 //! The whole scheduler in one process, as a library: node and gateway on the embedded store.
 //!
-//! `minutehand dev` is this with an HTTP API and workers around it. A Rust program can hold a [`Scheduler`] itself,
-//! create tasks through [`Scheduler::gateway`] and run them with a worker on [`Scheduler::store`].
+//! `minutehand dev` is this with an HTTP API and workers around it. A Rust program can hold a
+//! [`Scheduler`] itself, create tasks through [`Scheduler::gateway`] and run them with a worker on
+//! [`Scheduler::store`].
 
 mod allocator;
 
@@ -52,8 +53,18 @@ impl Scheduler {
     /// The same by another clock, which the store should go by as well.
     pub fn start_by(clock: Arc<dyn Clock>, store: Arc<EmbeddedStore>, config: Config) -> Scheduler {
         let owners = Owners::new(store.partitions());
-        let stores = OwnerStores { log: store.clone(), sink: store.clone(), timetable: store.clone() };
-        let node = Node::new(config, store.clone(), stores, Arc::clone(&clock), owners.clone());
+        let stores = OwnerStores {
+            log: store.clone(),
+            sink: store.clone(),
+            timetable: store.clone(),
+        };
+        let node = Node::new(
+            config,
+            store.clone(),
+            stores,
+            Arc::clone(&clock),
+            owners.clone(),
+        );
         let (stop, stopping) = watch::channel(false);
         let (tell_ended, ended) = watch::channel(None);
         let node = tokio::spawn(async move {
@@ -69,15 +80,21 @@ impl Scheduler {
             queue: store.clone(),
             history: store.clone(),
         };
-        let gateway =
-            Gateway::new(stores, owners, clock, Limits::default()).with_assignment(store.assignment());
+        let gateway = Gateway::new(stores, owners, clock, Limits::default())
+            .with_assignment(store.assignment());
         let told = Arc::clone(&store);
         let gateway = gateway.with_damage(Arc::new(move || {
             let damage = |Corruption { position, reason }| Damage { position, reason };
             told.corruptions().into_iter().map(damage).collect()
         }));
         let gateway = Arc::new(gateway);
-        Scheduler { store, gateway, stop, node: Mutex::new(Some(node)), ended }
+        Scheduler {
+            store,
+            gateway,
+            stop,
+            node: Mutex::new(Some(node)),
+            ended,
+        }
     }
 
     /// The callers' face: create, find, cancel, schedules.
@@ -110,7 +127,11 @@ impl Scheduler {
     /// Waits until the scheduler stops by itself, which it does only when an operator must act.
     pub async fn ended(&self) -> Ended {
         let mut ended = self.ended.clone();
-        match ended.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+        match ended
+            .wait_for(Option::is_some)
+            .await
+            .map(|reason| reason.clone())
+        {
             Ok(Some(reason)) => reason,
             Ok(None) | Err(_) => std::future::pending().await,
         }

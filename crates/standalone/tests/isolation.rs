@@ -22,7 +22,11 @@ struct PoisonedLog(Arc<EmbeddedStore>);
 
 #[async_trait]
 impl CommandLog for PoisonedLog {
-    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError> {
+    async fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> Result<Appended, PortError> {
         CommandLog::append(&*self.0, partition, records).await
     }
 
@@ -33,7 +37,10 @@ impl CommandLog for PoisonedLog {
         bytes_max: usize,
     ) -> Result<LogBatch, PortError> {
         let is_skipped = self.0.is_skipped(POISONED, LogOffset::START).await?;
-        assert!(partition != POISONED || is_skipped, "the record cannot be borne");
+        assert!(
+            partition != POISONED || is_skipped,
+            "the record cannot be borne"
+        );
         CommandLog::read(&*self.0, partition, from, bytes_max).await
     }
 
@@ -58,7 +65,11 @@ impl CommandLog for PoisonedLog {
         self.0.skip(partition, offsets, reason).await
     }
 
-    async fn is_skipped(&self, partition: PartitionId, offset: LogOffset) -> Result<bool, PortError> {
+    async fn is_skipped(
+        &self,
+        partition: PartitionId,
+        offset: LogOffset,
+    ) -> Result<bool, PortError> {
         self.0.is_skipped(partition, offset).await
     }
 }
@@ -79,15 +90,33 @@ async fn start() -> Rig {
     let config = StoreConfig::new(folder.path(), 2, Arc::new(move || store_clock.now()));
     let store = EmbeddedStore::open(config).unwrap();
     for partition in [SOUND, POISONED] {
-        CommandLog::append(&*store, partition, vec![Bytes::from_static(b"no command")]).await.unwrap();
+        CommandLog::append(&*store, partition, vec![Bytes::from_static(b"no command")])
+            .await
+            .unwrap();
     }
     let owners = Owners::new(store.partitions());
     let log = Arc::new(PoisonedLog(Arc::clone(&store)));
-    let stores = OwnerStores { log, sink: store.clone(), timetable: store.clone() };
-    let node = Node::new(Config::default(), store.clone(), stores, clock, owners.clone());
+    let stores = OwnerStores {
+        log,
+        sink: store.clone(),
+        timetable: store.clone(),
+    };
+    let node = Node::new(
+        Config::default(),
+        store.clone(),
+        stores,
+        clock,
+        owners.clone(),
+    );
     let (stop, stopping) = watch::channel(false);
     let node = tokio::spawn(node.run(stopping));
-    Rig { _folder: folder, store, owners, stop, node }
+    Rig {
+        _folder: folder,
+        store,
+        owners,
+        stop,
+        node,
+    }
 }
 
 /// Waits until a partition stands as wanted, `between` the looks.
@@ -97,7 +126,12 @@ async fn wait_for<F: Future<Output = ()>>(
     wanted: impl Fn(&OwnerStatus) -> bool,
     between: impl Fn() -> F,
 ) {
-    let stands = || owners.all().into_iter().any(|(id, status)| id == partition && wanted(&status));
+    let stands = || {
+        owners
+            .all()
+            .into_iter()
+            .any(|(id, status)| id == partition && wanted(&status))
+    };
     while !stands() {
         between().await;
     }
@@ -109,12 +143,33 @@ fn has_applied(count: u64) -> impl Fn(&OwnerStatus) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_panics_stops_alone() {
-    let Rig { store, owners, stop, node, .. } = &mut start().await;
+    let Rig {
+        store,
+        owners,
+        stop,
+        node,
+        ..
+    } = &mut start().await;
     let look = tokio::task::yield_now;
-    wait_for(owners, POISONED, |status| status.phase == Phase::Stopped, look).await;
+    wait_for(
+        owners,
+        POISONED,
+        |status| status.phase == Phase::Stopped,
+        look,
+    )
+    .await;
     wait_for(owners, SOUND, has_applied(1), look).await;
-    assert!(owners.owner(POISONED).is_none(), "nobody is asked who has stopped");
-    CommandLog::append(&**store, SOUND, vec![Bytes::from_static(b"no command either")]).await.unwrap();
+    assert!(
+        owners.owner(POISONED).is_none(),
+        "nobody is asked who has stopped"
+    );
+    CommandLog::append(
+        &**store,
+        SOUND,
+        vec![Bytes::from_static(b"no command either")],
+    )
+    .await
+    .unwrap();
     wait_for(owners, SOUND, has_applied(2), look).await;
     assert!(!node.is_finished(), "the node goes on");
 
@@ -124,17 +179,47 @@ async fn a_partition_that_panics_stops_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn what_stops_a_partition_is_passed_over_when_it_is_skipped() {
-    let Rig { store, owners, stop, node, .. } = &mut start().await;
+    let Rig {
+        store,
+        owners,
+        stop,
+        node,
+        ..
+    } = &mut start().await;
     let look = || tokio::time::advance(Duration::from_millis(10));
     let says = |words: &'static str| {
-        move |status: &OwnerStatus| status.stop_reason.as_ref().is_some_and(|reason| reason.contains(words))
+        move |status: &OwnerStatus| {
+            status
+                .stop_reason
+                .as_ref()
+                .is_some_and(|reason| reason.contains(words))
+        }
     };
-    wait_for(owners, POISONED, says("the record cannot be borne; it is tried again in 30 s"), look).await;
-    wait_for(owners, POISONED, says("it is not tried again by itself"), look).await;
+    wait_for(
+        owners,
+        POISONED,
+        says("the record cannot be borne; it is tried again in 30 s"),
+        look,
+    )
+    .await;
+    wait_for(
+        owners,
+        POISONED,
+        says("it is not tried again by itself"),
+        look,
+    )
+    .await;
     tokio::time::advance(Duration::from_secs(3_600)).await;
     assert_eq!(owners.all()[1].1.phase, Phase::Stopped, "and is not");
 
-    store.skip(POISONED, LogOffset::START..=LogOffset::START, "it cannot be borne").await.unwrap();
+    store
+        .skip(
+            POISONED,
+            LogOffset::START..=LogOffset::START,
+            "it cannot be borne",
+        )
+        .await
+        .unwrap();
     wait_for(owners, POISONED, has_applied(1), look).await;
     wait_for(owners, POISONED, |status| status.set_aside == 1, look).await;
     stop.send_replace(true);

@@ -1,5 +1,5 @@
-//! The folder outside the repository where servers are kept once they were fetched, and where running ones have their
-//! data; and what makes it safe for many processes at once.
+//! The folder outside the repository where servers are kept once they were fetched, and where
+//! running ones have their data; and what makes it safe for many processes at once.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -16,10 +16,14 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The folder that `MINUTEHAND_CACHE` names, else `minutehand` in `XDG_CACHE_HOME`, else in `~/.cache`, else in the
-    /// folder for temporary files.
+    /// The folder that `MINUTEHAND_CACHE` names, else `minutehand` in `XDG_CACHE_HOME`, else in
+    /// `~/.cache`, else in the folder for temporary files.
     pub fn of_user() -> Cache {
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let absolute = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let xdg = || absolute("XDG_CACHE_HOME").map(|cache| cache.join("minutehand"));
         let home = || absolute("HOME").map(|home| home.join(".cache/minutehand"));
         let root = absolute(CACHE_VARIABLE).or_else(xdg).or_else(home);
@@ -51,8 +55,8 @@ impl Cache {
         self.root.join("ports")
     }
 
-    /// The folder `servers/<name>`, made by a function when there is none. Whoever comes meanwhile waits; a folder
-    /// that was made half is never seen.
+    /// The folder `servers/<name>`, made by a function when there is none. Whoever comes meanwhile
+    /// waits; a folder that was made half is never seen.
     ///
     /// # Errors
     /// Those of the file system, as the function's error, and the function's own.
@@ -70,15 +74,17 @@ impl Cache {
         if folder.is_dir() {
             return Ok(folder);
         }
-        let half = tempfile::Builder::new().prefix(".half-").tempdir_in(self.servers())?;
+        let half = tempfile::Builder::new()
+            .prefix(".half-")
+            .tempdir_in(self.servers())?;
         make(half.path())?;
         fs::rename(half.keep(), &folder)?;
         Ok(folder)
     }
 }
 
-/// A folder for the data of one server or cluster, removed when it is dropped. What killed processes left behind is
-/// removed by the next one that needs a folder.
+/// A folder for the data of one server or cluster, removed when it is dropped. What killed
+/// processes left behind is removed by the next one that needs a folder.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
@@ -125,7 +131,9 @@ fn sweep(runs: &Path) -> io::Result<()> {
         if path.extension().is_none_or(|extension| extension != "lock") {
             continue;
         }
-        let Some(_held) = try_lock(&path)? else { continue };
+        let Some(_held) = try_lock(&path)? else {
+            continue;
+        };
         remove_folder(&path.with_extension(""))?;
         fs::remove_file(&path)?;
     }
@@ -158,7 +166,11 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).open(path)
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
 }
 
 #[cfg(test)]
@@ -175,7 +187,9 @@ mod tests {
         });
         assert_eq!(failed.unwrap_err().to_string(), "no network");
         assert!(!cache.servers().join("thing-1").exists());
-        let made = cache.complete_or_absent("thing-1", |half| fs::write(half.join("part"), "x")).unwrap();
+        let made = cache
+            .complete_or_absent("thing-1", |half| fs::write(half.join("part"), "x"))
+            .unwrap();
         assert!(made.join("part").is_file());
         let again = cache.complete_or_absent("thing-1", |_| Err(io::Error::other("made twice")));
         assert_eq!(again.unwrap(), made);
@@ -192,7 +206,9 @@ mod tests {
                         count.fetch_add(1, Ordering::Relaxed);
                         fs::write(half.join("part"), "x")
                     };
-                    Cache::at(root.path()).complete_or_absent("thing-1", make).unwrap();
+                    Cache::at(root.path())
+                        .complete_or_absent("thing-1", make)
+                        .unwrap();
                 });
             }
         });

@@ -24,22 +24,31 @@ const START_LIMIT: Duration = Duration::from_secs(240);
 pub struct CassandraOptions {
     /// How many nodes: 127.0.0.1, 127.0.0.2 and so on, all on the same port.
     pub nodes: u16,
-    /// Over how many datacenters they are spread, `dc1`, `dc2`: the first nodes are the first one's.
+    /// Over how many datacenters they are spread, `dc1`, `dc2`: the first nodes are the first
+    /// one's.
     pub datacenters: u16,
     /// Whether clients see every node as a proxy, at 127.0.1.1, 127.0.1.2 and so on.
     pub proxied: bool,
-    /// Whether a write is on disk before it is acknowledged (`commitlog_sync: group`). Without it a node that is killed
-    /// forgets what it acknowledged in the last tenth of a second, and a machine that is switched off what it did in
-    /// the last ten seconds: so little that other replicas make up for it, where there are any.
+    /// Whether a write is on disk before it is acknowledged (`commitlog_sync: group`). Without it a
+    /// node that is killed forgets what it acknowledged in the last tenth of a second, and a
+    /// machine that is switched off what it did in the last ten seconds: so little that other
+    /// replicas make up for it, where there are any.
     pub durable: bool,
-    /// Clients connect with TLS, and with a password: at first user and password are both `cassandra`.
+    /// Clients connect with TLS, and with a password: at first user and password are both
+    /// `cassandra`.
     pub secured: Option<Certificates>,
 }
 
 impl Default for CassandraOptions {
     /// One node that writes to disk every ten seconds, without proxies or passwords.
     fn default() -> CassandraOptions {
-        CassandraOptions { nodes: 1, datacenters: 1, proxied: false, durable: false, secured: None }
+        CassandraOptions {
+            nodes: 1,
+            datacenters: 1,
+            proxied: false,
+            durable: false,
+            secured: None,
+        }
     }
 }
 
@@ -60,11 +69,17 @@ impl Cassandra {
         Cassandra::start_at(Site::of_process("cassandra")?, options)
     }
 
-    pub(crate) fn start_at(site: Site, options: &CassandraOptions) -> Result<Cassandra, StartError> {
+    pub(crate) fn start_at(
+        site: Site,
+        options: &CassandraOptions,
+    ) -> Result<Cassandra, StartError> {
         let jars = fetch::cassandra(&site.cache)?;
         let java = site.java()?;
         let (clients, between, proxies) = lay_out(&site, options)?;
-        let ports = Ports { clients: clients.number, between: between.number };
+        let ports = Ports {
+            clients: clients.number,
+            between: between.number,
+        };
         let site = site.holding(vec![clients, between]);
         let mut nodes = Vec::new();
         for number in 1..=options.nodes {
@@ -92,7 +107,11 @@ impl Cassandra {
         if options.secured.is_none() {
             wait_acquainted(&nodes)?;
         }
-        Ok(Cassandra { nodes, proxies, _site: site })
+        Ok(Cassandra {
+            nodes,
+            proxies,
+            _site: site,
+        })
     }
 
     /// The nodes.
@@ -121,8 +140,14 @@ fn wait_acquainted(nodes: &[Server]) -> Result<(), StartError> {
     for node in nodes {
         while !cql::peer_count(node.address()).is_ok_and(|count| count >= others) {
             if started.elapsed() > START_LIMIT {
-                let output = format!("it does not know all others; the end of its log:\n{}", node.log_tail());
-                return Err(StartError::Prepare { server: node.name().to_owned(), output });
+                let output = format!(
+                    "it does not know all others; the end of its log:\n{}",
+                    node.log_tail()
+                );
+                return Err(StartError::Prepare {
+                    server: node.name().to_owned(),
+                    output,
+                });
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -135,17 +160,26 @@ struct Ports {
     between: u16,
 }
 
-fn lay_out(site: &Site, options: &CassandraOptions) -> io::Result<(ports::Port, ports::Port, Vec<Proxy>)> {
+fn lay_out(
+    site: &Site,
+    options: &CassandraOptions,
+) -> io::Result<(ports::Port, ports::Port, Vec<Proxy>)> {
     let own: Vec<Ipv4Addr> = (1..=options.nodes).map(address).collect();
     let seen: Vec<Ipv4Addr> = (1..=options.nodes).map(proxy_address).collect();
-    let all = if options.proxied { [own.clone(), seen.clone()].concat() } else { own.clone() };
+    let all = if options.proxied {
+        [own.clone(), seen.clone()].concat()
+    } else {
+        own.clone()
+    };
     let clients = ports::claim(&site.cache, &all)?;
     let between = ports::claim(&site.cache, &own)?;
     let mut proxies = Vec::new();
     if options.proxied {
         for (own, seen) in own.into_iter().zip(seen) {
-            proxies
-                .push(Proxy::start((seen, clients.number).into(), SocketAddr::from((own, clients.number)))?);
+            proxies.push(Proxy::start(
+                (seen, clients.number).into(),
+                SocketAddr::from((own, clients.number)),
+            )?);
         }
     }
     Ok((clients, between, proxies))
@@ -163,7 +197,10 @@ fn proxy_address(number: u16) -> Ipv4Addr {
 
 /// `dc1` for the first nodes, `dc2` for the next ones.
 fn datacenter(number: u16, options: &CassandraOptions) -> String {
-    format!("dc{}", u32::from(number - 1) * u32::from(options.datacenters) / u32::from(options.nodes) + 1)
+    format!(
+        "dc{}",
+        u32::from(number - 1) * u32::from(options.datacenters) / u32::from(options.nodes) + 1
+    )
 }
 
 fn write_configuration(
@@ -175,7 +212,10 @@ fn write_configuration(
     let conf = folder.join("conf");
     fs::create_dir_all(&conf)?;
     fs::create_dir_all(folder.join("tmp"))?;
-    fs::write(conf.join("cassandra.yaml"), settings(folder, number, ports, options))?;
+    fs::write(
+        conf.join("cassandra.yaml"),
+        settings(folder, number, ports, options),
+    )?;
     let place = format!("dc={}\nrack=rack1\n", datacenter(number, options));
     fs::write(conf.join("cassandra-rackdc.properties"), place)?;
     fs::write(conf.join("logback.xml"), LOGBACK)
@@ -185,7 +225,8 @@ fn write_configuration(
 fn settings(folder: &Path, number: u16, ports: &Ports, options: &CassandraOptions) -> String {
     let data = folder.join("data");
     let sync = if options.durable {
-        // Compressed segments are written, others are mapped: nobody would notice a full disk before the next segment.
+        // Compressed segments are written, others are mapped: nobody would notice a full disk
+        // before the next segment.
         "commitlog_sync: group\ncommitlog_sync_group_window: 5ms\n\
          commitlog_compression:\n  - class_name: LZ4Compressor"
     } else {
@@ -263,17 +304,24 @@ fn settings(folder: &Path, number: u16, ports: &Ports, options: &CassandraOption
                 certificates.server_store().display(),
             );
         }
-        None => text.push_str("authenticator: AllowAllAuthenticator\nauthorizer: AllowAllAuthorizer\n"),
+        None => {
+            text.push_str("authenticator: AllowAllAuthenticator\nauthorizer: AllowAllAuthorizer\n")
+        }
     }
     text
 }
 
 fn java_arguments(folder: &Path, jars: &Path, nodes: u16) -> io::Result<Vec<String>> {
     let heap = if nodes == 1 { "-Xmx1g" } else { "-Xmx768m" };
-    let mut arguments: Vec<String> =
-        ["-Xms512m", heap, "-XX:+UseG1GC", "-XX:+PerfDisableSharedMem", "-Xss512k"]
-            .map(str::to_owned)
-            .to_vec();
+    let mut arguments: Vec<String> = [
+        "-Xms512m",
+        heap,
+        "-XX:+UseG1GC",
+        "-XX:+PerfDisableSharedMem",
+        "-Xss512k",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for package in EXPORTS {
         arguments.push(format!("--add-exports={package}=ALL-UNNAMED"));
     }
@@ -285,14 +333,21 @@ fn java_arguments(folder: &Path, jars: &Path, nodes: u16) -> io::Result<Vec<Stri
         "-Djdk.attach.allowAttachSelf=true".to_owned(),
         "-Dio.netty.tryReflectionSetAccessible=true".to_owned(),
         format!("-javaagent:{}", agent(jars)?.display()),
-        format!("-Dcassandra.config=file://{}", conf.join("cassandra.yaml").display()),
+        format!(
+            "-Dcassandra.config=file://{}",
+            conf.join("cassandra.yaml").display()
+        ),
         format!("-Dcassandra.storagedir={}", folder.join("data").display()),
         format!("-Dcassandra.logdir={}", folder.display()),
         // Native libraries are unpacked there, and go with the folder.
         format!("-Djava.io.tmpdir={}", temporary.display()),
         format!("-Djna.tmpdir={}", temporary.display()),
-        // A single node need not wait for news of others. One that joins has twice this time to reach the first.
-        format!("-Dcassandra.ring_delay_ms={}", if nodes == 1 { 100 } else { 3_000 }),
+        // A single node need not wait for news of others. One that joins has twice this time to
+        // reach the first.
+        format!(
+            "-Dcassandra.ring_delay_ms={}",
+            if nodes == 1 { 100 } else { 3_000 }
+        ),
         "-Dcassandra.skip_wait_for_gossip_to_settle=0".to_owned(),
         "-Dcassandra.superuser_setup_delay_ms=0".to_owned(),
         // Without it the daemon closes its outputs, and the log with them.
@@ -308,12 +363,19 @@ fn java_arguments(folder: &Path, jars: &Path, nodes: u16) -> io::Result<Vec<Stri
 fn agent(jars: &Path) -> io::Result<PathBuf> {
     for entry in fs::read_dir(jars)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name.starts_with("jamm-") && name.ends_with(".jar") {
             return Ok(path);
         }
     }
-    Err(io::Error::new(io::ErrorKind::NotFound, format!("no jamm-*.jar in {}", jars.display())))
+    Err(io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("no jamm-*.jar in {}", jars.display()),
+    ))
 }
 
 /// What Cassandra reaches into that Java 17 keeps to itself.
@@ -367,8 +429,14 @@ mod tests {
     #[test]
     fn nodes_are_spread_over_datacenters_the_first_ones_first() {
         let places = |nodes, datacenters| -> Vec<String> {
-            let options = CassandraOptions { nodes, datacenters, ..CassandraOptions::default() };
-            (1..=nodes).map(|number| datacenter(number, &options)).collect()
+            let options = CassandraOptions {
+                nodes,
+                datacenters,
+                ..CassandraOptions::default()
+            };
+            (1..=nodes)
+                .map(|number| datacenter(number, &options))
+                .collect()
         };
         assert_eq!(places(1, 1), ["dc1"]);
         assert_eq!(places(2, 2), ["dc1", "dc2"]);
@@ -378,11 +446,29 @@ mod tests {
 
     #[test]
     fn every_node_knows_the_seed_and_has_an_address_of_its_own() {
-        let options = CassandraOptions { nodes: 2, proxied: true, ..CassandraOptions::default() };
-        let text = settings(Path::new("/run"), 2, &Ports { clients: 1, between: 2 }, &options);
+        let options = CassandraOptions {
+            nodes: 2,
+            proxied: true,
+            ..CassandraOptions::default()
+        };
+        let text = settings(
+            Path::new("/run"),
+            2,
+            &Ports {
+                clients: 1,
+                between: 2,
+            },
+            &options,
+        );
         assert!(text.contains("seeds: \"127.0.0.1:2\"\n"), "{text}");
         assert!(text.contains("\nlisten_address: 127.0.0.2\n"), "{text}");
-        assert!(text.contains("\nbroadcast_rpc_address: 127.0.1.2\n"), "{text}");
-        assert!(text.contains("\nauthenticator: AllowAllAuthenticator\n"), "{text}");
+        assert!(
+            text.contains("\nbroadcast_rpc_address: 127.0.1.2\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nauthenticator: AllowAllAuthenticator\n"),
+            "{text}"
+        );
     }
 }

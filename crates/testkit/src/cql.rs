@@ -33,7 +33,8 @@ pub(crate) fn peer_count(address: SocketAddr) -> io::Result<i64> {
     // Consistency ONE, no flags.
     query.extend([0, 1, 0]);
     let answer = ask(&mut stream, QUERY, &query, RESULT)?;
-    last_two(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no counts in the answer"))
+    last_two(&answer)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no counts in the answer"))
 }
 
 fn ask(stream: &mut TcpStream, code: u8, body: &[u8], expected: u8) -> io::Result<Vec<u8>> {
@@ -45,10 +46,15 @@ fn ask(stream: &mut TcpStream, code: u8, body: &[u8], expected: u8) -> io::Resul
     stream.read_exact(&mut head)?;
     let [_, _, _, _, code, length @ ..] = head;
     let mut answer = Vec::new();
-    stream.take(u32::from_be_bytes(length).into()).read_to_end(&mut answer)?;
+    stream
+        .take(u32::from_be_bytes(length).into())
+        .read_to_end(&mut answer)?;
     match code {
         code if code == expected => Ok(answer),
-        code => Err(io::Error::other(format!("answered {code}: {}", String::from_utf8_lossy(&answer)))),
+        code => Err(io::Error::other(format!(
+            "answered {code}: {}",
+            String::from_utf8_lossy(&answer)
+        ))),
     }
 }
 
@@ -66,7 +72,13 @@ mod tests {
 
     #[test]
     fn a_peer_counts_when_everything_about_it_is_known() {
-        let result = [&[9, 9][..], &[0, 0, 0, 8], &3_i64.to_be_bytes(), &[0, 0, 0, 8], &2_i64.to_be_bytes()];
+        let result = [
+            &[9, 9][..],
+            &[0, 0, 0, 8],
+            &3_i64.to_be_bytes(),
+            &[0, 0, 0, 8],
+            &2_i64.to_be_bytes(),
+        ];
         assert_eq!(last_two(&result.concat()), Some(2));
         assert_eq!(last_two(&[0; 19]), None);
     }

@@ -1,4 +1,5 @@
-//! The set that `cargo xtask up` leaves running, and `cargo xtask down` stops. There is one a cache.
+//! The set that `cargo xtask up` leaves running, and `cargo xtask down` stops. There is one a
+//! cache.
 
 use std::fmt;
 use std::fs;
@@ -37,8 +38,8 @@ pub enum UpError {
     Record(#[source] io::Error),
 }
 
-/// Starts a set that outlives this process and returns when all of it is ready. When the same is running already, that
-/// is the answer.
+/// Starts a set that outlives this process and returns when all of it is ready. When the same is
+/// running already, that is the answer.
 ///
 /// # Errors
 /// See [`UpError`].
@@ -51,14 +52,20 @@ pub fn up(size: Size) -> Result<Endpoints, UpError> {
     if alive > 0 {
         let known = known(&cache);
         return match known {
-            Some((of, endpoints)) if alive == records.len() && of == size.to_string() => Ok(endpoints),
+            Some((of, endpoints)) if alive == records.len() && of == size.to_string() => {
+                Ok(endpoints)
+            }
             Some((of, _)) if alive == records.len() => Err(UpError::Already { what: of }),
-            _ => Err(UpError::Already { what: "not all of a set".to_owned() }),
+            _ => Err(UpError::Already {
+                what: "not all of a set".to_owned(),
+            }),
         };
     }
     remove_folder(&cache.up()).map_err(UpError::Record)?;
     fs::create_dir_all(cache.up()).map_err(UpError::Record)?;
-    let started = Servers::start_at(size, |name| Site::lasting(&cache, name, &record_file(&cache)));
+    let started = Servers::start_at(size, |name| {
+        Site::lasting(&cache, name, &record_file(&cache))
+    });
     let written = started.map_err(UpError::Start).and_then(|servers| {
         let endpoints = servers.endpoints();
         fs::write(known_file(&cache), format!("{size}\n{endpoints}")).map_err(UpError::Record)?;
@@ -71,7 +78,8 @@ pub fn up(size: Size) -> Result<Endpoints, UpError> {
     written
 }
 
-/// Stops what [`up`] left running, and nothing else; answers the names of the servers that were stopped.
+/// Stops what [`up`] left running, and nothing else; answers the names of the servers that were
+/// stopped.
 ///
 /// # Errors
 /// When the record of them cannot be read, or one cannot be stopped.
@@ -99,9 +107,10 @@ fn stop_all(cache: &Cache) -> io::Result<Vec<String>> {
         }
     }
     match alive.first() {
-        Some(record) => {
-            Err(io::Error::other(format!("{} (process {}) does not end", record.name, record.pid)))
-        }
+        Some(record) => Err(io::Error::other(format!(
+            "{} (process {}) does not end",
+            record.name, record.pid
+        ))),
         None => remove_folder(&cache.up()).map(|()| names),
     }
 }
@@ -120,7 +129,11 @@ impl Record {
     pub(crate) fn of(name: &str, pid: u32) -> io::Result<Record> {
         let pid = i32::try_from(pid).map_err(io::Error::other)?;
         let started = started(pid)?.ok_or_else(|| io::Error::other(format!("{name} has ended")))?;
-        Ok(Record { name: name.to_owned(), pid, started })
+        Ok(Record {
+            name: name.to_owned(),
+            pid,
+            started,
+        })
     }
 
     fn is_alive(&self) -> bool {
@@ -148,26 +161,40 @@ impl FromStr for Record {
     type Err = io::Error;
 
     fn from_str(line: &str) -> Result<Record, io::Error> {
-        let bad =
-            || io::Error::new(io::ErrorKind::InvalidData, format!("{line:?} is not a record of a server"));
+        let bad = || {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{line:?} is not a record of a server"),
+            )
+        };
         let mut words = line.split(' ');
         let (Some(name), Some(pid), Some(started), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
             return Err(bad());
         };
-        let (pid, started) = (pid.parse().map_err(|_| bad())?, started.parse().map_err(|_| bad())?);
-        Ok(Record { name: name.to_owned(), pid, started })
+        let (pid, started) = (
+            pid.parse().map_err(|_| bad())?,
+            started.parse().map_err(|_| bad())?,
+        );
+        Ok(Record {
+            name: name.to_owned(),
+            pid,
+            started,
+        })
     }
 }
 
-/// When a process was started, in ticks since the machine was; `None` when there is none, or only its remains.
+/// When a process was started, in ticks since the machine was; `None` when there is none, or only
+/// its remains.
 fn started(pid: i32) -> io::Result<Option<u64>> {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(text) => Ok(parse_stat(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // It ended between opening and reading.
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Ok(None),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -214,7 +241,11 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let record = Record { name: "kafka-1".to_owned(), pid: 42, started: 4711 };
+        let record = Record {
+            name: "kafka-1".to_owned(),
+            pid: 42,
+            started: 4711,
+        };
         assert_eq!(record.to_string().parse::<Record>().unwrap(), record);
         for bad in ["", "kafka-1 42", "kafka-1 x 1", "kafka-1 42 1 2"] {
             assert!(bad.parse::<Record>().is_err(), "{bad:?}");
@@ -226,7 +257,10 @@ mod tests {
         let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
         assert_eq!(parse_stat(&format!("42 (java) {rest}")), Some(4711));
         assert_eq!(parse_stat(&format!("42 (a) Z 1) {rest}")), Some(4711));
-        assert_eq!(parse_stat(&format!("42 (java) {}", rest.replacen('S', "Z", 1))), None);
+        assert_eq!(
+            parse_stat(&format!("42 (java) {}", rest.replacen('S', "Z", 1))),
+            None
+        );
     }
 
     #[test]
@@ -238,7 +272,10 @@ mod tests {
         let mut other = Command::new("sleep").arg("600").spawn().unwrap();
         let record = Record::of("ours", ours.id()).unwrap();
         // The number of a process that has ended, and came again.
-        let stale = Record { started: 1, ..Record::of("stale", other.id()).unwrap() };
+        let stale = Record {
+            started: 1,
+            ..Record::of("stale", other.id()).unwrap()
+        };
         fs::write(record_file(&cache), format!("{record}\n{stale}\n")).unwrap();
         assert_eq!(stop_all(&cache).unwrap(), ["ours"]);
         assert!(!ours.wait().unwrap().success());

@@ -26,7 +26,11 @@ pub struct Endpoints {
 impl Endpoints {
     /// The variables with their values, for a process that is to use these servers.
     pub fn variables(&self) -> [(&'static str, &str); 3] {
-        [(KAFKA_VARIABLE, &self.kafka), (CASSANDRA_VARIABLE, &self.cassandra), (ETCD_VARIABLE, &self.etcd)]
+        [
+            (KAFKA_VARIABLE, &self.kafka),
+            (CASSANDRA_VARIABLE, &self.cassandra),
+            (ETCD_VARIABLE, &self.etcd),
+        ]
     }
 }
 
@@ -47,8 +51,12 @@ impl FromStr for Endpoints {
     fn from_str(text: &str) -> Result<Endpoints, io::Error> {
         let value = |name: &str| {
             let mut lines = text.lines().filter_map(|line| line.split_once('='));
-            let value = lines.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
-            value.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{name} is missing")))
+            let value = lines
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_owned());
+            value.ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{name} is missing"))
+            })
         };
         Ok(Endpoints {
             kafka: value(KAFKA_VARIABLE)?,
@@ -60,7 +68,10 @@ impl FromStr for Endpoints {
 
 /// What a variable says, unless it says nothing.
 pub(crate) fn given(variable: &str) -> Option<String> {
-    env::var(variable).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    env::var(variable)
+        .ok()
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -79,7 +90,9 @@ mod tests {
                     MINUTEHAND_ETCD=127.0.0.1:4\n";
         assert_eq!(endpoints.to_string(), text);
         assert_eq!(text.parse::<Endpoints>().unwrap(), endpoints);
-        let error = "MINUTEHAND_KAFKA=127.0.0.1:1".parse::<Endpoints>().unwrap_err();
+        let error = "MINUTEHAND_KAFKA=127.0.0.1:1"
+            .parse::<Endpoints>()
+            .unwrap_err();
         assert_eq!(error.to_string(), "MINUTEHAND_CASSANDRA is missing");
     }
 }

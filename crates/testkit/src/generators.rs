@@ -1,5 +1,6 @@
-//! Clients of the API in other languages: well-known generators, fetched once per machine, make them from its description,
-//! and the languages' own compilers say whether they can be used unedited, together with a few lines that call them.
+//! Clients of the API in other languages: well-known generators, fetched once per machine, make
+//! them from its description, and the languages' own compilers say whether they can be used
+//! unedited, together with a few lines that call them.
 
 use std::fmt;
 use std::fs;
@@ -24,7 +25,11 @@ const JAVA_FOLDERS: [&str; 2] = ["openapi-generator", "java-client-libraries"];
 /// What the client in Java stands on, as its own `pom.xml` says.
 const JAVA_LIBRARIES: [[&str; 3]; 5] = [
     ["com.fasterxml.jackson.core", "jackson-databind", "2.21.1"],
-    ["com.fasterxml.jackson.datatype", "jackson-datatype-jsr310", "2.21.1"],
+    [
+        "com.fasterxml.jackson.datatype",
+        "jackson-datatype-jsr310",
+        "2.21.1",
+    ],
     ["org.openapitools", "jackson-databind-nullable", "0.2.10"],
     ["com.google.code.findbugs", "jsr305", "3.0.2"],
     ["jakarta.annotation", "jakarta.annotation-api", "1.3.5"],
@@ -48,12 +53,19 @@ pub enum Language {
 
 impl Language {
     /// Every language.
-    pub const ALL: [Language; 4] = [Language::Python, Language::TypeScript, Language::Java, Language::Go];
+    pub const ALL: [Language; 4] = [
+        Language::Python,
+        Language::TypeScript,
+        Language::Java,
+        Language::Go,
+    ];
 
-    /// Makes a client from an OpenAPI description and compiles it as it is, and a program that uses it.
+    /// Makes a client from an OpenAPI description and compiles it as it is, and a program that uses
+    /// it.
     ///
     /// # Errors
-    /// See [`FetchError`]; what a generator leaves out of the description is one of them where it says so.
+    /// See [`FetchError`]; what a generator leaves out of the description is one of them where it
+    /// says so.
     pub fn make_client(self, description: &Path) -> Result<(), FetchError> {
         let cache = Cache::of_user();
         let folder = tempfile::tempdir()?;
@@ -97,23 +109,39 @@ pub(crate) fn has_typescript(cache: &Cache) -> bool {
 
 /// Whether the generator for Java, and what its client stands on, are in the cache.
 pub(crate) fn has_java(cache: &Cache) -> bool {
-    JAVA_FOLDERS.iter().all(|folder| cache.servers().join(format!("{folder}-{JAVA_GENERATOR}")).is_dir())
+    JAVA_FOLDERS.iter().all(|folder| {
+        cache
+            .servers()
+            .join(format!("{folder}-{JAVA_GENERATOR}"))
+            .is_dir()
+    })
 }
 
 /// A client is a package; each of its modules is read, and so is a program that uses it.
 fn python(cache: &Cache, description: &Path, folder: &Path) -> Result<(), FetchError> {
     let tools = cache.complete_or_absent(&python_folder(), |half| {
-        let python =
-            programs::python_with_venv().ok_or(FetchError::Missing { program: "python3 with venv" })?;
+        let python = programs::python_with_venv().ok_or(FetchError::Missing {
+            program: "python3 with venv",
+        })?;
         eprintln!("fetching the generator for Python into the cache, once");
-        run(Command::new(python).args(["-m", "venv", "venv"]).current_dir(half))?;
+        run(Command::new(python)
+            .args(["-m", "venv", "venv"])
+            .current_dir(half))?;
         let package = format!("openapi-python-client=={PYTHON_GENERATOR}");
         run(Command::new("venv/bin/python")
             .args(["-m", "pip", "install", "--quiet", &package])
             .current_dir(half))
     })?;
     let python = tools.join("venv/bin/python");
-    let generate = ["-m", "openapi_python_client", "generate", "--meta", "none", "--output-path", "client"];
+    let generate = [
+        "-m",
+        "openapi_python_client",
+        "generate",
+        "--meta",
+        "none",
+        "--output-path",
+        "client",
+    ];
     run(Command::new(&python)
         .args(generate)
         .args(["--overwrite", "--path"])
@@ -123,17 +151,29 @@ fn python(cache: &Cache, description: &Path, folder: &Path) -> Result<(), FetchE
         .current_dir(folder))?;
     fs::write(folder.join("use.py"), include_str!("clients/use.py"))?;
     // It counts what was made: what the generator does not understand it leaves out.
-    run(Command::new(&python).arg("use.py").arg(description).current_dir(folder))
+    run(Command::new(&python)
+        .arg("use.py")
+        .arg(description)
+        .current_dir(folder))
 }
 
 fn typescript(cache: &Cache, description: &Path, folder: &Path) -> Result<(), FetchError> {
     let tools = cache.complete_or_absent(&typescript_folder(), |half| {
-        let npm = programs::npm().ok_or(FetchError::Missing { program: "npm, with Node 18 or newer" })?;
+        let npm = programs::npm().ok_or(FetchError::Missing {
+            program: "npm, with Node 18 or newer",
+        })?;
         eprintln!("fetching the generator for TypeScript into the cache, once");
         fs::write(half.join("package.json"), "{ \"private\": true }\n")?;
         let generator = format!("openapi-typescript@{TYPESCRIPT_GENERATOR}");
-        let install =
-            ["install", "--silent", "--no-audit", "--no-fund", &generator, TYPESCRIPT_CALLS, TYPESCRIPT];
+        let install = [
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            &generator,
+            TYPESCRIPT_CALLS,
+            TYPESCRIPT,
+        ];
         run(Command::new(npm).args(install).current_dir(half))
     })?;
     let modules = tools.join("node_modules");
@@ -148,12 +188,13 @@ fn typescript(cache: &Cache, description: &Path, folder: &Path) -> Result<(), Fe
         .arg(description)
         .args(["--output", "api.ts"]))?;
     fs::write(folder.join("use.ts"), include_str!("clients/use.ts"))?;
-    let strictly = ["--strict", "--noEmit", "--target", "es2022", "--module", "esnext"];
-    run(node().arg(modules.join("typescript/bin/tsc")).args(strictly).args([
-        "--moduleResolution",
-        "bundler",
-        "use.ts",
-    ]))
+    let strictly = [
+        "--strict", "--noEmit", "--target", "es2022", "--module", "esnext",
+    ];
+    run(node()
+        .arg(modules.join("typescript/bin/tsc"))
+        .args(strictly)
+        .args(["--moduleResolution", "bundler", "use.ts"]))
 }
 
 fn java(cache: &Cache, description: &Path, folder: &Path) -> Result<(), FetchError> {
@@ -164,8 +205,19 @@ fn java(cache: &Cache, description: &Path, folder: &Path) -> Result<(), FetchErr
     run(Command::new(&java)
         .arg("-jar")
         .arg(generator.join(format!("openapi-generator-cli-{JAVA_GENERATOR}.jar")))
-        .args(["generate", "--generator-name", "java", "--library", "native", "--output", "client"])
-        .args(["--global-property", "apiTests=false,modelTests=false,apiDocs=false,modelDocs=false"])
+        .args([
+            "generate",
+            "--generator-name",
+            "java",
+            "--library",
+            "native",
+            "--output",
+            "client",
+        ])
+        .args([
+            "--global-property",
+            "apiTests=false,modelTests=false,apiDocs=false,modelDocs=false",
+        ])
         .arg("--input-spec")
         .arg(description)
         .current_dir(folder))?;
@@ -184,23 +236,41 @@ fn go(cache: &Cache, description: &Path, folder: &Path) -> Result<(), FetchError
     let go = fetch::go(cache)?;
     let tools = cache.complete_or_absent(&format!("oapi-codegen-{GO_GENERATOR}"), |half| {
         eprintln!("building the generator for Go for the cache, once; this takes about a minute");
-        fs::write(half.join("go.mod"), "module minutehand.invalid/clients\n\ngo 1.26\n")?;
+        fs::write(
+            half.join("go.mod"),
+            "module minutehand.invalid/clients\n\ngo 1.26\n",
+        )?;
         let tool = "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen";
-        run(Command::new(&go).args(["get", "-tool", &format!("{tool}@v{GO_GENERATOR}")]).current_dir(half))?;
-        run(Command::new(&go).args(["get", GO_RUNTIME]).current_dir(half))?;
-        run(Command::new(&go).args(["build", "-trimpath", "-o", "oapi-codegen", tool]).current_dir(half))
+        run(Command::new(&go)
+            .args(["get", "-tool", &format!("{tool}@v{GO_GENERATOR}")])
+            .current_dir(half))?;
+        run(Command::new(&go)
+            .args(["get", GO_RUNTIME])
+            .current_dir(half))?;
+        run(Command::new(&go)
+            .args(["build", "-trimpath", "-o", "oapi-codegen", tool])
+            .current_dir(half))
     })?;
     for file in ["go.mod", "go.sum"] {
         fs::copy(tools.join(file), folder.join(file))?;
     }
     fs::create_dir(folder.join("client"))?;
     run(Command::new(tools.join("oapi-codegen"))
-        .args(["-generate", "types,client", "-package", "client", "-o", "client/client.gen.go"])
+        .args([
+            "-generate",
+            "types,client",
+            "-package",
+            "client",
+            "-o",
+            "client/client.gen.go",
+        ])
         .arg(description)
         .current_dir(folder))?;
     fs::write(folder.join("use.go"), include_str!("clients/use.go.txt"))?;
     // It may note what else the runtime needs: the module is of this run alone.
-    run(Command::new(&go).args(["build", "-mod=mod", "./..."]).current_dir(folder))
+    run(Command::new(&go)
+        .args(["build", "-mod=mod", "./..."])
+        .current_dir(folder))
 }
 
 /// The path on which programs are looked for, with a folder in front.

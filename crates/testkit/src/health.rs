@@ -20,7 +20,10 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -36,8 +39,14 @@ mod tests {
 
     #[test]
     fn only_a_good_health_is_one() {
-        assert!(says_healthy("HTTP/1.1 200 OK\r\n\r\n{\"health\":\"true\",\"reason\":\"\"}"));
-        assert!(!says_healthy("HTTP/1.1 200 OK\r\n\r\n{\"health\":\"false\",\"reason\":\"RAFT NO LEADER\"}"));
-        assert!(!says_healthy("HTTP/1.1 503 Service Unavailable\r\n\r\n{\"health\":\"true\"}"));
+        assert!(says_healthy(
+            "HTTP/1.1 200 OK\r\n\r\n{\"health\":\"true\",\"reason\":\"\"}"
+        ));
+        assert!(!says_healthy(
+            "HTTP/1.1 200 OK\r\n\r\n{\"health\":\"false\",\"reason\":\"RAFT NO LEADER\"}"
+        ));
+        assert!(!says_healthy(
+            "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"health\":\"true\"}"
+        ));
     }
 }

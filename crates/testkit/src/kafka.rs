@@ -23,8 +23,8 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 pub struct KafkaOptions {
     /// How many brokers; each is a controller too.
     pub brokers: u16,
-    /// How many listeners more, each behind a proxy of its own at every broker, so that the connections of one client
-    /// can be cut or delayed and those of another left alone.
+    /// How many listeners more, each behind a proxy of its own at every broker, so that the
+    /// connections of one client can be cut or delayed and those of another left alone.
     pub proxied_listeners: usize,
     /// A listener more with TLS and SCRAM-SHA-512.
     pub secured: Option<Certificates>,
@@ -33,7 +33,11 @@ pub struct KafkaOptions {
 impl Default for KafkaOptions {
     /// One broker, without proxies or passwords.
     fn default() -> KafkaOptions {
-        KafkaOptions { brokers: 1, proxied_listeners: 0, secured: None }
+        KafkaOptions {
+            brokers: 1,
+            proxied_listeners: 0,
+            secured: None,
+        }
     }
 }
 
@@ -69,22 +73,36 @@ impl Kafka {
             let settings = settings(node, &nodes, &folder, options.secured.as_ref());
             fs::write(folder.join("server.properties"), settings)?;
             let mut format = Command::new(&java);
-            format.args(java_options(options.brokers, &folder, &jars)).arg("kafka.tools.StorageTool");
+            format
+                .args(java_options(options.brokers, &folder, &jars))
+                .arg("kafka.tools.StorageTool");
             format.args(["format", "-t", &cluster, "-c", "server.properties"]);
             if options.secured.is_some() {
-                format.args(["--add-scram", &format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]")]);
+                format.args([
+                    "--add-scram",
+                    &format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]"),
+                ]);
             }
             let output = format.current_dir(&folder).stdin(Stdio::null()).output()?;
             if !output.status.success() {
-                let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-                return Err(StartError::Prepare { server: format!("kafka-{}", node.id), output: printed });
+                let printed =
+                    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+                return Err(StartError::Prepare {
+                    server: format!("kafka-{}", node.id),
+                    output: printed,
+                });
             }
             let mut arguments = java_options(options.brokers, &folder, &jars);
             arguments.extend(["kafka.Kafka", "server.properties"].map(str::to_owned));
             let log = folder.join("server.log");
             let plan = Plan {
                 name: format!("kafka-{}", node.id),
-                launch: Launch { program: java.clone(), arguments, folder, log },
+                launch: Launch {
+                    program: java.clone(),
+                    arguments,
+                    folder,
+                    log,
+                },
                 address: node.clients,
                 readiness: Readiness::LogLine(READY),
                 start_limit: START_LIMIT,
@@ -99,7 +117,12 @@ impl Kafka {
             broker.wait_ready()?;
         }
         let secured = nodes.iter().filter_map(|node| node.secured).collect();
-        Ok(Kafka { brokers, proxied, secured, _site: site })
+        Ok(Kafka {
+            brokers,
+            proxied,
+            secured,
+            _site: site,
+        })
     }
 
     /// The brokers.
@@ -114,7 +137,9 @@ impl Kafka {
 
     /// The same through the proxies of an extra listener; `None` when there are not so many.
     pub fn proxied_bootstrap(&self, listener: usize) -> Option<String> {
-        Some(joined(self.proxied.get(listener)?.iter().map(Proxy::address)))
+        Some(joined(
+            self.proxied.get(listener)?.iter().map(Proxy::address),
+        ))
     }
 
     /// The proxies of an extra listener, one a broker; empty when there are not so many.
@@ -122,7 +147,8 @@ impl Kafka {
         self.proxied.get(listener).map_or(&[], Vec::as_slice)
     }
 
-    /// The listener that wants TLS and a password (see [`crate::USER`]); `None` when it was not asked for.
+    /// The listener that wants TLS and a password (see [`crate::USER`]); `None` when it was not
+    /// asked for.
     pub fn secured_bootstrap(&self) -> Option<String> {
         (!self.secured.is_empty()).then(|| joined(self.secured.iter().copied()))
     }
@@ -130,7 +156,10 @@ impl Kafka {
 
 /// Addresses as clients take them.
 pub(crate) fn joined(addresses: impl Iterator<Item = SocketAddr>) -> String {
-    addresses.map(|address| address.to_string()).collect::<Vec<_>>().join(",")
+    addresses
+        .map(|address| address.to_string())
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// Where a broker listens.
@@ -166,16 +195,30 @@ fn lay_out(site: &Site, options: &KafkaOptions) -> io::Result<LaidOut> {
             listener.push(proxy);
         }
         let secured = options.secured.is_some().then(&mut claim).transpose()?;
-        nodes.push(Node { id, clients, controller, proxied, secured });
+        nodes.push(Node {
+            id,
+            clients,
+            controller,
+            proxied,
+            secured,
+        });
     }
     Ok((nodes, proxies, held))
 }
 
 /// A broker's `server.properties`.
-fn settings(node: &Node, nodes: &[Node], folder: &Path, certificates: Option<&Certificates>) -> String {
+fn settings(
+    node: &Node,
+    nodes: &[Node],
+    folder: &Path,
+    certificates: Option<&Certificates>,
+) -> String {
     let mut listeners = vec![format!("PLAINTEXT://{}", node.clients)];
     let mut advertised = listeners.clone();
-    let mut protocols = vec!["PLAINTEXT:PLAINTEXT".to_owned(), "CONTROLLER:PLAINTEXT".to_owned()];
+    let mut protocols = vec![
+        "PLAINTEXT:PLAINTEXT".to_owned(),
+        "CONTROLLER:PLAINTEXT".to_owned(),
+    ];
     for (index, (behind, proxy)) in node.proxied.iter().enumerate() {
         listeners.push(format!("PROXIED{index}://{behind}"));
         advertised.push(format!("PROXIED{index}://{proxy}"));
@@ -187,7 +230,10 @@ fn settings(node: &Node, nodes: &[Node], folder: &Path, certificates: Option<&Ce
         protocols.push("SECURED:SASL_SSL".to_owned());
     }
     listeners.push(format!("CONTROLLER://{}", node.controller));
-    let voters: Vec<String> = nodes.iter().map(|node| format!("{}@{}", node.id, node.controller)).collect();
+    let voters: Vec<String> = nodes
+        .iter()
+        .map(|node| format!("{}@{}", node.id, node.controller))
+        .collect();
     // With three brokers one may be lost; with one, nothing is kept twice.
     let (replicas, in_sync) = if nodes.len() >= 3 { (3, 2) } else { (1, 1) };
     let mut text = format!(
@@ -248,8 +294,9 @@ fn settings(node: &Node, nodes: &[Node], folder: &Path, certificates: Option<&Ce
     text
 }
 
-/// Nearly everything that a broker allocates dies at once: a large young generation is collected seldom, and in little
-/// time by the collector that stops everything. The one that aims at short pauses takes its time from the clients here.
+/// Nearly everything that a broker allocates dies at once: a large young generation is collected
+/// seldom, and in little time by the collector that stops everything. The one that aims at short
+/// pauses takes its time from the clients here.
 fn java_options(brokers: u16, folder: &Path, jars: &Path) -> Vec<String> {
     let heap = if brokers == 1 {
         ["-Xms640m", "-Xmx640m", "-Xmn448m"]
@@ -262,7 +309,10 @@ fn java_options(brokers: u16, folder: &Path, jars: &Path) -> Vec<String> {
         "-XX:+PerfDisableSharedMem".to_owned(),
         // Native libraries are unpacked there, and go with the folder.
         format!("-Djava.io.tmpdir={}", folder.join("tmp").display()),
-        format!("-Dlog4j2.configurationFile={}", folder.join("log4j2.properties").display()),
+        format!(
+            "-Dlog4j2.configurationFile={}",
+            folder.join("log4j2.properties").display()
+        ),
         "-cp".to_owned(),
         format!("{}/*", jars.display()),
     ]);
@@ -289,7 +339,8 @@ fn cluster_id() -> io::Result<String> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    // 128 bits are 21 digits and two bits; and an id must not begin with a dash, which would look like an option.
+    // 128 bits are 21 digits and two bits; and an id must not begin with a dash, which would look
+    // like an option.
     let number = u128::from_be_bytes(bytes) >> 1;
     let digit = |index: u32| char::from(DIGITS[(number >> (122 - 6 * index) & 63) as usize]);
     let mut id: String = (0..21).map(digit).collect();
@@ -303,7 +354,13 @@ mod tests {
 
     fn node(id: u16) -> Node {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Node { id, clients: at(1000 + id), controller: at(2000 + id), proxied: Vec::new(), secured: None }
+        Node {
+            id,
+            clients: at(1000 + id),
+            controller: at(2000 + id),
+            proxied: Vec::new(),
+            secured: None,
+        }
     }
 
     #[test]
@@ -311,22 +368,38 @@ mod tests {
         let nodes = [node(1), node(2), node(3)];
         let text = settings(&nodes[1], &nodes, Path::new("/run"), None);
         assert!(text.contains("\nnode.id=2\n"), "{text}");
-        assert!(text.contains("=1@127.0.0.1:2001,2@127.0.0.1:2002,3@127.0.0.1:2003\n"), "{text}");
-        assert!(text.contains("\noffsets.topic.replication.factor=3\n"), "{text}");
-        assert!(text.contains("\ntransaction.state.log.min.isr=2\n"), "{text}");
+        assert!(
+            text.contains("=1@127.0.0.1:2001,2@127.0.0.1:2002,3@127.0.0.1:2003\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\noffsets.topic.replication.factor=3\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\ntransaction.state.log.min.isr=2\n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_proxied_listener_tells_clients_the_proxys_address() {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let nodes = [Node { proxied: vec![(at(3001), at(4001))], ..node(1) }];
+        let nodes = [Node {
+            proxied: vec![(at(3001), at(4001))],
+            ..node(1)
+        }];
         let text = settings(&nodes[0], &nodes, Path::new("/run"), None);
         assert!(
-            text.contains("\nlisteners=PLAINTEXT://127.0.0.1:1001,PROXIED0://127.0.0.1:3001,CONTROLLER:"),
+            text.contains(
+                "\nlisteners=PLAINTEXT://127.0.0.1:1001,PROXIED0://127.0.0.1:3001,CONTROLLER:"
+            ),
             "{text}"
         );
         assert!(
-            text.contains("\nadvertised.listeners=PLAINTEXT://127.0.0.1:1001,PROXIED0://127.0.0.1:4001\n"),
+            text.contains(
+                "\nadvertised.listeners=PLAINTEXT://127.0.0.1:1001,PROXIED0://127.0.0.1:4001\n"
+            ),
             "{text}"
         );
     }
@@ -334,7 +407,11 @@ mod tests {
     #[test]
     fn cluster_ids_are_22_digits_and_differ() {
         let ids = [cluster_id().unwrap(), cluster_id().unwrap()];
-        assert!(ids.iter().all(|id| id.len() == 22 && !id.starts_with(['-', '_'])), "{ids:?}");
+        assert!(
+            ids.iter()
+                .all(|id| id.len() == 22 && !id.starts_with(['-', '_'])),
+            "{ids:?}"
+        );
         assert_ne!(ids[0], ids[1]);
     }
 }

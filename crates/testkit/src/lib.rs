@@ -1,13 +1,16 @@
-//! Real servers for tests and for cargo xtask up: Kafka, Cassandra and etcd as child processes on free ports.
+//! Real servers for tests and for cargo xtask up: Kafka, Cassandra and etcd as child processes on
+//! free ports.
 //!
-//! Most tests want any Kafka, Cassandra or etcd: [`kafka`], [`cassandra`], [`etcd`] and [`endpoints`] answer where one
-//! is, starting it where the environment names none. Tests that break servers have their own, [`Kafka::start`] and so on,
-//! and each process of them is a [`Server`] that can be killed, paused, denied disk space and started again. [`Proxy`] breaks connections.
+//! Most tests want any Kafka, Cassandra or etcd: [`kafka`], [`cassandra`], [`etcd`] and
+//! [`endpoints`] answer where one is, starting it where the environment names none. Tests that
+//! break servers have their own, [`Kafka::start`] and so on, and each process of them is a
+//! [`Server`] that can be killed, paused, denied disk space and started again. [`Proxy`] breaks
+//! connections.
 //!
 //! [`Language`] makes clients of the API with other people's generators.
 //!
-//! What is fetched lies in a [`Cache`] outside the repository. No server outlives the process that started it, except
-//! those of [`up`], which [`down`] stops.
+//! What is fetched lies in a [`Cache`] outside the repository. No server outlives the process that
+//! started it, except those of [`up`], which [`down`] stops.
 
 mod cache;
 mod cassandra;

@@ -1,4 +1,5 @@
-//! Ports on the loopback interface that nothing else takes, not even while the server on them is down.
+//! Ports on the loopback interface that nothing else takes, not even while the server on them is
+//! down.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,8 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::cache::{Cache, try_lock};
 
-/// Below what Linux gives to outgoing connections (from 32768 on): one of those could sit on a server's port while the
-/// server restarts.
+/// Below what Linux gives to outgoing connections (from 32768 on): one of those could sit on a
+/// server's port while the server restarts.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
@@ -27,13 +28,25 @@ pub(crate) fn claim(cache: &Cache, addresses: &[Ipv4Addr]) -> io::Result<Port> {
     let start = (std::process::id().wrapping_mul(97) % u32::from(COUNT)) as u16;
     for _ in 0..COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let number = FIRST + (u32::from(start) + u32::from(step)).rem_euclid(u32::from(COUNT)) as u16;
-        let Some(held) = try_lock(&cache.ports().join(number.to_string()))? else { continue };
-        if addresses.iter().all(|address| TcpListener::bind((*address, number)).is_ok()) {
-            return Ok(Port { number, _lock: held });
+        let number =
+            FIRST + (u32::from(start) + u32::from(step)).rem_euclid(u32::from(COUNT)) as u16;
+        let Some(held) = try_lock(&cache.ports().join(number.to_string()))? else {
+            continue;
+        };
+        if addresses
+            .iter()
+            .all(|address| TcpListener::bind((*address, number)).is_ok())
+        {
+            return Ok(Port {
+                number,
+                _lock: held,
+            });
         }
     }
-    Err(io::Error::other(format!("no free port between {FIRST} and {}", FIRST + COUNT - 1)))
+    Err(io::Error::other(format!(
+        "no free port between {FIRST} and {}",
+        FIRST + COUNT - 1
+    )))
 }
 
 #[cfg(test)]
@@ -46,7 +59,9 @@ mod tests {
     fn no_port_is_given_twice_at_a_time() {
         let root = tempfile::tempdir().unwrap();
         let cache = Cache::at(root.path());
-        let ports: Vec<Port> = (0..50).map(|_| claim(&cache, &[Ipv4Addr::LOCALHOST]).unwrap()).collect();
+        let ports: Vec<Port> = (0..50)
+            .map(|_| claim(&cache, &[Ipv4Addr::LOCALHOST]).unwrap())
+            .collect();
         let numbers: BTreeSet<u16> = ports.iter().map(|port| port.number).collect();
         assert_eq!(numbers.len(), ports.len());
     }
@@ -61,7 +76,12 @@ mod tests {
         let number = port.number;
         drop(port);
         for _ in 0..u32::from(COUNT) / 100 {
-            assert_ne!(claim(&cache, &[Ipv4Addr::LOCALHOST, second]).unwrap().number, number);
+            assert_ne!(
+                claim(&cache, &[Ipv4Addr::LOCALHOST, second])
+                    .unwrap()
+                    .number,
+                number
+            );
         }
         drop(listener);
     }

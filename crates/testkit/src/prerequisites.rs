@@ -1,5 +1,5 @@
-//! What a machine needs to build the adapters of the cluster and to run their tests: what of it is missing, and
-//! installing that where it may be done.
+//! What a machine needs to build the adapters of the cluster and to run their tests: what of it is
+//! missing, and installing that where it may be done.
 
 use std::env;
 use std::fmt;
@@ -31,7 +31,9 @@ impl fmt::Display for Missing {
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// This user may not, or the system has another way.
-    #[error("packages can be installed only where there is apt-get, by root or by sudo without a password")]
+    #[error(
+        "packages can be installed only where there is apt-get, by root or by sudo without a password"
+    )]
     MayNot,
     /// The program that installs failed; it has said why.
     #[error("`{0}` failed")]
@@ -56,14 +58,20 @@ const CHECKS: &[(Missing, Check)] = &[
             what: "Maven (mvn), to fetch Kafka, Cassandra and a generator of clients in Java",
             packages: &["maven"],
         },
-        |cache| (fetch::has_jars(cache) && generators::has_java(cache)) || programs::mvn().is_some(),
+        |cache| {
+            (fetch::has_jars(cache) && generators::has_java(cache)) || programs::mvn().is_some()
+        },
     ),
     (
         Missing {
             what: "Go 1.26 or newer, or python3 with venv, which can fetch it, to build etcd and clients in Go",
             packages: &["python3-venv"],
         },
-        |cache| fetch::has_go(cache) || programs::go().is_some() || programs::python_with_venv().is_some(),
+        |cache| {
+            fetch::has_go(cache)
+                || programs::go().is_some()
+                || programs::python_with_venv().is_some()
+        },
     ),
     (
         Missing {
@@ -78,7 +86,8 @@ const CHECKS: &[(Missing, Check)] = &[
             packages: &["nodejs", "npm"],
         },
         |cache| {
-            programs::npm().is_some() || (generators::has_typescript(cache) && programs::node().is_some())
+            programs::npm().is_some()
+                || (generators::has_typescript(cache) && programs::node().is_some())
         },
     ),
     (
@@ -95,12 +104,34 @@ const CHECKS: &[(Missing, Check)] = &[
         },
         |_| has_openssl_headers(),
     ),
-    (Missing { what: "python3, to run an example", packages: &["python3"] }, |_| is_on_path("python3")),
-    (Missing { what: "Node 18 or newer, to run an example", packages: &["nodejs"] }, |_| has_node()),
-    (Missing { what: "kcat, as a producer that is not ours", packages: &["kcat"] }, |_| is_on_path("kcat")),
-    (Missing { what: "the program openssl, to make certificates for tests", packages: &["openssl"] }, |_| {
-        programs::printed(Command::new("openssl").arg("version")).is_some()
-    }),
+    (
+        Missing {
+            what: "python3, to run an example",
+            packages: &["python3"],
+        },
+        |_| is_on_path("python3"),
+    ),
+    (
+        Missing {
+            what: "Node 18 or newer, to run an example",
+            packages: &["nodejs"],
+        },
+        |_| has_node(),
+    ),
+    (
+        Missing {
+            what: "kcat, as a producer that is not ours",
+            packages: &["kcat"],
+        },
+        |_| is_on_path("kcat"),
+    ),
+    (
+        Missing {
+            what: "the program openssl, to make certificates for tests",
+            packages: &["openssl"],
+        },
+        |_| programs::printed(Command::new("openssl").arg("version")).is_some(),
+    ),
 ];
 
 /// All that this machine lacks.
@@ -110,12 +141,15 @@ pub fn missing() -> Vec<Missing> {
     lacking.map(|(missing, _)| *missing).collect()
 }
 
-/// Installs the Debian packages that bring what is missing; what they print goes where our output goes.
+/// Installs the Debian packages that bring what is missing; what they print goes where our output
+/// goes.
 ///
 /// # Errors
 /// See [`InstallError`].
 pub fn install(missing: &[Missing]) -> Result<(), InstallError> {
-    let prefix = privileges().filter(|_| is_on_path("apt-get")).ok_or(InstallError::MayNot)?;
+    let prefix = privileges()
+        .filter(|_| is_on_path("apt-get"))
+        .ok_or(InstallError::MayNot)?;
     apt_get(prefix, &["update", "--quiet"])?;
     let mut words = vec!["install", "--quiet", "--yes", "--no-install-recommends"];
     words.extend(missing.iter().flat_map(|missing| missing.packages));
@@ -127,15 +161,26 @@ fn privileges() -> Option<&'static [&'static str]> {
     if rustix::process::geteuid().is_root() {
         return Some(&[]);
     }
-    let asked = Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).stdin(Stdio::null()).status();
-    asked.is_ok_and(|status| status.success()).then_some(&["sudo", "-n"])
+    let asked = Command::new("sudo")
+        .args(["-n", "true"])
+        .stderr(Stdio::null())
+        .stdin(Stdio::null())
+        .status();
+    asked
+        .is_ok_and(|status| status.success())
+        .then_some(&["sudo", "-n"])
 }
 
 fn apt_get(prefix: &[&str], words: &[&str]) -> Result<(), InstallError> {
     // Through `env`, since sudo keeps little of the environment.
     let command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
     let line = [prefix, &command, words].concat();
-    match Command::new(line[0]).args(&line[1..]).stdin(Stdio::null()).status()?.success() {
+    match Command::new(line[0])
+        .args(&line[1..])
+        .stdin(Stdio::null())
+        .status()?
+        .success()
+    {
         true => Ok(()),
         false => Err(InstallError::Failed(line.join(" "))),
     }
@@ -157,19 +202,26 @@ fn has_protoc() -> bool {
         if let Some(include) = env::var_os("PROTOC_INCLUDE") {
             command.arg("-I").arg(include);
         }
-        command.args(["-I", ".", "--descriptor_set_out=probe.bin", "probe.proto"]).current_dir(folder);
+        command
+            .args(["-I", ".", "--descriptor_set_out=probe.bin", "probe.proto"])
+            .current_dir(folder);
         programs::printed(&mut command)
     };
-    tempfile::tempdir().ok().and_then(|folder| compiles(folder.path())).is_some()
+    tempfile::tempdir()
+        .ok()
+        .and_then(|folder| compiles(folder.path()))
+        .is_some()
 }
 
 /// Whether there is a Node that has `fetch`.
 fn has_node() -> bool {
-    programs::printed(Command::new("node").args(["-e", "if (!globalThis.fetch) process.exit(1)"])).is_some()
+    programs::printed(Command::new("node").args(["-e", "if (!globalThis.fetch) process.exit(1)"]))
+        .is_some()
 }
 
 fn has_openssl_headers() -> bool {
-    let found = programs::printed(Command::new("pkg-config").args(["--exists", "openssl"])).is_some();
+    let found =
+        programs::printed(Command::new("pkg-config").args(["--exists", "openssl"])).is_some();
     found || env::var_os("OPENSSL_DIR").is_some()
 }
 
@@ -179,8 +231,18 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_the_packages_that_bring_it() {
-        let missing = Missing { what: "protoc", packages: &["protobuf-compiler", "libprotobuf-dev"] };
-        assert_eq!(missing.to_string(), "protoc (Debian: protobuf-compiler libprotobuf-dev)");
-        assert!(CHECKS.iter().all(|(missing, _)| !missing.packages.is_empty()));
+        let missing = Missing {
+            what: "protoc",
+            packages: &["protobuf-compiler", "libprotobuf-dev"],
+        };
+        assert_eq!(
+            missing.to_string(),
+            "protoc (Debian: protobuf-compiler libprotobuf-dev)"
+        );
+        assert!(
+            CHECKS
+                .iter()
+                .all(|(missing, _)| !missing.packages.is_empty())
+        );
     }
 }

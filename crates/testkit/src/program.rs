@@ -27,14 +27,41 @@ pub struct Program {
 }
 
 impl Server {
-    /// A process of a program, not started yet: ready as soon as it runs, and gone when this process ends.
+    /// A process of a program, not started yet: ready as soon as it runs, and gone when this
+    /// process ends.
     pub fn of_program(program: Program) -> Server {
-        let Program { name, path, arguments, environment, folder, log, address } = program;
-        let variables = environment.into_iter().map(|(variable, value)| format!("{variable}={value}"));
-        let words = variables.chain([path.to_string_lossy().into_owned()]).chain(arguments);
-        let launch = Launch { program: "env".into(), arguments: words.collect(), folder, log };
+        let Program {
+            name,
+            path,
+            arguments,
+            environment,
+            folder,
+            log,
+            address,
+        } = program;
+        let variables = environment
+            .into_iter()
+            .map(|(variable, value)| format!("{variable}={value}"));
+        let words = variables
+            .chain([path.to_string_lossy().into_owned()])
+            .chain(arguments);
+        let launch = Launch {
+            program: "env".into(),
+            arguments: words.collect(),
+            folder,
+            log,
+        };
         let (readiness, start_limit) = (Readiness::Launched, Duration::ZERO);
-        Server::new(Plan { name, launch, address, readiness, start_limit }, Lifetime::WithParent)
+        Server::new(
+            Plan {
+                name,
+                launch,
+                address,
+                readiness,
+                start_limit,
+            },
+            Lifetime::WithParent,
+        )
     }
 }
 

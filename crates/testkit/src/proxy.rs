@@ -68,12 +68,20 @@ impl Proxy {
     pub fn start(listen: SocketAddr, target: SocketAddr) -> io::Result<Proxy> {
         let listener = TcpListener::bind(listen)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { target, state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            target,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
         let accepting = thread::spawn({
             let shared = Arc::clone(&shared);
             move || accept(&listener, &shared)
         });
-        Ok(Proxy { address, shared, accepting: Some(accepting) })
+        Ok(Proxy {
+            address,
+            shared,
+            accepting: Some(accepting),
+        })
     }
 
     /// Where clients connect to.
@@ -81,7 +89,8 @@ impl Proxy {
         self.address
     }
 
-    /// Closes all connections, and from now on every new one as soon as it was taken, until [`Proxy::heal`].
+    /// Closes all connections, and from now on every new one as soon as it was taken, until
+    /// [`Proxy::heal`].
     pub fn cut(&self) {
         self.change(|state| {
             state.weather = Weather::Cut;
@@ -94,8 +103,8 @@ impl Proxy {
         self.change(State::close_all);
     }
 
-    /// Passes nothing on any more, in either direction, and closes nothing: new connections are taken and get no
-    /// answer. What was sent meanwhile arrives after [`Proxy::heal`].
+    /// Passes nothing on any more, in either direction, and closes nothing: new connections are
+    /// taken and get no answer. What was sent meanwhile arrives after [`Proxy::heal`].
     pub fn blackhole(&self) {
         self.change(|state| state.weather = Weather::Blackhole);
     }
@@ -115,7 +124,12 @@ impl Proxy {
 
     /// How many connections there are.
     pub fn connection_count(&self) -> usize {
-        self.shared.state().connections.iter().filter(|connection| connection.strong_count() > 0).count()
+        self.shared
+            .state()
+            .connections
+            .iter()
+            .filter(|connection| connection.strong_count() > 0)
+            .count()
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -141,7 +155,11 @@ impl Drop for Proxy {
 impl State {
     fn close_all(&mut self) {
         self.cuts += 1;
-        for connection in self.connections.drain(..).filter_map(|connection| connection.upgrade()) {
+        for connection in self
+            .connections
+            .drain(..)
+            .filter_map(|connection| connection.upgrade())
+        {
             connection.close();
         }
     }
@@ -156,20 +174,30 @@ impl Shared {
     fn wait_fair(&self, cuts: u64) -> bool {
         let mut state = self.state();
         while state.weather == Weather::Blackhole && state.cuts == cuts {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         state.weather == Weather::Fair && state.cuts == cuts
     }
 
-    /// Waits until a time has come; `false` when a cut came first. A delay that was healed is waited out, so that the
-    /// order of the bytes is kept.
+    /// Waits until a time has come; `false` when a cut came first. A delay that was healed is
+    /// waited out, so that the order of the bytes is kept.
     fn wait_until(&self, due: Instant, cuts: u64) -> bool {
         let mut state = self.state();
         while state.cuts == cuts {
-            let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+            let Some(left) = due
+                .checked_duration_since(Instant::now())
+                .filter(|left| !left.is_zero())
+            else {
                 return true;
             };
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         false
     }
@@ -197,7 +225,9 @@ fn serve(client: TcpStream, shared: &Arc<Shared>, cuts: u64) {
     if !shared.wait_fair(cuts) {
         return;
     }
-    let Ok(server) = TcpStream::connect(shared.target) else { return };
+    let Ok(server) = TcpStream::connect(shared.target) else {
+        return;
+    };
     // Small writes are not to wait for each other here: that would be a delay nobody asked for.
     drop((client.set_nodelay(true), server.set_nodelay(true)));
     let connection = Arc::new(Connection { client, server });
@@ -207,12 +237,16 @@ fn serve(client: TcpStream, shared: &Arc<Shared>, cuts: u64) {
             connection.close();
             return;
         }
-        state.connections.retain(|connection| connection.strong_count() > 0);
+        state
+            .connections
+            .retain(|connection| connection.strong_count() > 0);
         state.connections.push(Arc::downgrade(&connection));
     }
     thread::scope(|scope| {
-        for (from, to) in [(&connection.client, &connection.server), (&connection.server, &connection.client)]
-        {
+        for (from, to) in [
+            (&connection.client, &connection.server),
+            (&connection.server, &connection.client),
+        ] {
             let (sender, receiver) = sync_channel(CHUNKS_MAX);
             scope.spawn(move || receive(from, shared, &sender));
             scope.spawn(move || {
@@ -238,7 +272,8 @@ fn receive(mut from: &TcpStream, shared: &Shared, chunks: &SyncSender<(Instant, 
 
 fn pass_on(chunks: &Receiver<(Instant, Vec<u8>)>, mut to: &TcpStream, shared: &Shared, cuts: u64) {
     for (due, chunk) in chunks {
-        if !shared.wait_until(due, cuts) || !shared.wait_fair(cuts) || to.write_all(&chunk).is_err() {
+        if !shared.wait_until(due, cuts) || !shared.wait_fair(cuts) || to.write_all(&chunk).is_err()
+        {
             return;
         }
     }
@@ -313,9 +348,17 @@ mod tests {
         assert_eq!(exchange(&mut stream, b"one").unwrap(), b"one");
         proxy.blackhole();
         stream.write_all(b"two").unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
         let error = stream.read(&mut [0; 1]).unwrap_err();
-        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error}");
+        assert!(
+            matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ),
+            "{error}"
+        );
         let mut next = TcpStream::connect(proxy.address()).unwrap();
         next.write_all(b"three").unwrap();
         proxy.heal();

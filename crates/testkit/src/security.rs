@@ -26,14 +26,16 @@ pub enum CertificateError {
     },
 }
 
-/// An authority, and a certificate for servers on the loopback interface that it signed; elliptic curves (P-256).
+/// An authority, and a certificate for servers on the loopback interface that it signed; elliptic
+/// curves (P-256).
 #[derive(Clone, Debug)]
 pub struct Certificates {
     folder: PathBuf,
 }
 
 impl Certificates {
-    /// Valid for a day, for `localhost` and 127.0.0.1 to 127.0.0.4; written into a folder, which is made.
+    /// Valid for a day, for `localhost` and 127.0.0.1 to 127.0.0.4; written into a folder, which is
+    /// made.
     ///
     /// # Errors
     /// See [`CertificateError`].
@@ -46,7 +48,15 @@ impl Certificates {
     /// # Errors
     /// See [`CertificateError`].
     pub fn create_expired(folder: &Path) -> Result<Certificates, CertificateError> {
-        Certificates::make(folder, &["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"])
+        Certificates::make(
+            folder,
+            &[
+                "-startdate",
+                "20200101000000Z",
+                "-enddate",
+                "20200102000000Z",
+            ],
+        )
     }
 
     /// The authority's certificate, PEM: what a client trusts.
@@ -81,25 +91,75 @@ impl Certificates {
         fs::write(folder.join("index.txt"), "")?;
         fs::write(folder.join("serial"), "01\n")?;
         let openssl = |arguments: &[&str]| run(&folder, arguments);
-        let key = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"];
+        let key = [
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-out",
+        ];
         openssl(&[&key[..], &["authority.key"]].concat())?;
         openssl(&[&key[..], &["server.key"]].concat())?;
         let configured = ["-config", "openssl.cnf"];
-        let authority =
-            ["req", "-x509", "-new", "-key", "authority.key", "-subj", "/CN=Minutehand test authority"];
-        let extended = ["-extensions", "authority", "-days", "2", "-out", "authority.pem"];
+        let authority = [
+            "req",
+            "-x509",
+            "-new",
+            "-key",
+            "authority.key",
+            "-subj",
+            "/CN=Minutehand test authority",
+        ];
+        let extended = [
+            "-extensions",
+            "authority",
+            "-days",
+            "2",
+            "-out",
+            "authority.pem",
+        ];
         openssl(&[&authority[..], &extended, &configured].concat())?;
-        let request = ["req", "-new", "-key", "server.key", "-subj", "/CN=localhost", "-out", "server.csr"];
+        let request = [
+            "req",
+            "-new",
+            "-key",
+            "server.key",
+            "-subj",
+            "/CN=localhost",
+            "-out",
+            "server.csr",
+        ];
         openssl(&[&request[..], &configured].concat())?;
-        let sign = ["ca", "-batch", "-notext", "-in", "server.csr", "-out", "server.pem"];
+        let sign = [
+            "ca",
+            "-batch",
+            "-notext",
+            "-in",
+            "server.csr",
+            "-out",
+            "server.pem",
+        ];
         openssl(&[&sign[..], validity, &configured].concat())?;
         let password = format!("pass:{PASSWORD}");
-        let pack =
-            ["pkcs12", "-export", "-in", "server.pem", "-inkey", "server.key", "-certfile", "authority.pem"];
+        let pack = [
+            "pkcs12",
+            "-export",
+            "-in",
+            "server.pem",
+            "-inkey",
+            "server.key",
+            "-certfile",
+            "authority.pem",
+        ];
         openssl(&[&pack[..], &["-out", "server.p12", "-passout", &password]].concat())?;
         let certificates = Certificates { folder };
         let mut chain = Vec::new();
-        for part in [certificates.server_key(), certificates.server_certificate(), certificates.authority()] {
+        for part in [
+            certificates.server_key(),
+            certificates.server_certificate(),
+            certificates.authority(),
+        ] {
             chain.extend(fs::read(part)?);
         }
         fs::write(certificates.server_key_and_chain(), chain)?;
@@ -108,12 +168,19 @@ impl Certificates {
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Result<(), CertificateError> {
-    let output = Command::new("openssl").args(arguments).current_dir(folder).stdin(Stdio::null()).output()?;
+    let output = Command::new("openssl")
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()?;
     if output.status.success() {
         return Ok(());
     }
     let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(CertificateError::Openssl { arguments: arguments.join(" "), output })
+    Err(CertificateError::Openssl {
+        arguments: arguments.join(" "),
+        output,
+    })
 }
 
 const OPENSSL_CONFIGURATION: &str = "\
@@ -154,7 +221,10 @@ mod tests {
     use super::*;
 
     fn verify(certificates: &Certificates) -> Result<(), CertificateError> {
-        run(&certificates.folder, &["verify", "-CAfile", "authority.pem", "server.pem"])
+        run(
+            &certificates.folder,
+            &["verify", "-CAfile", "authority.pem", "server.pem"],
+        )
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub enum ServerError {
 /// By what a server that is ready is known.
 #[derive(Clone, Debug)]
 pub(crate) enum Readiness {
-    /// A line of its log, since it was started, contains a text, and then its port takes a connection.
+    /// A line of its log, since it was started, contains a text, and then its port takes a
+    /// connection.
     LogLine(&'static str),
     /// `GET /health` over plain HTTP is answered with a good health.
     Health(SocketAddr),
@@ -113,7 +114,11 @@ struct Process {
 impl Server {
     /// A server that is not started yet.
     pub(crate) fn new(plan: Plan, lifetime: Lifetime) -> Server {
-        Server { plan, lifetime, process: Mutex::new(None) }
+        Server {
+            plan,
+            lifetime,
+            process: Mutex::new(None),
+        }
     }
 
     /// What it is called in messages: `kafka-1`, `cassandra-2`, `etcd`.
@@ -138,11 +143,13 @@ impl Server {
 
     /// Its process, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.process().as_ref().map(|process| process.supervised.child.id())
+        self.process()
+            .as_ref()
+            .map(|process| process.supervised.child.id())
     }
 
-    /// Starts it, on the ports and data it had before, and waits until it is ready. Does nothing to a running one but
-    /// wait.
+    /// Starts it, on the ports and data it had before, and waits until it is ready. Does nothing to
+    /// a running one but wait.
     ///
     /// # Errors
     /// See [`ServerError`].
@@ -159,9 +166,12 @@ impl Server {
         let mut process = self.process();
         if process.is_none() {
             let log_start = fs::metadata(self.log()).map_or(0, |log| log.len());
-            let supervised =
-                spawn(&self.plan.launch, self.lifetime).map_err(|source| self.system("start it", source))?;
-            *process = Some(Process { supervised, log_start });
+            let supervised = spawn(&self.plan.launch, self.lifetime)
+                .map_err(|source| self.system("start it", source))?;
+            *process = Some(Process {
+                supervised,
+                log_start,
+            });
         }
         Ok(())
     }
@@ -188,7 +198,12 @@ impl Server {
             let limit = self.plan.start_limit;
             if started.elapsed() > limit {
                 let (server, log) = (self.plan.name.clone(), self.log().to_owned());
-                return Err(ServerError::Slow { server, limit, log, tail: self.log_tail() });
+                return Err(ServerError::Slow {
+                    server,
+                    limit,
+                    log,
+                    tail: self.log_tail(),
+                });
             }
             thread::sleep(LOOK_EVERY);
         }
@@ -199,14 +214,19 @@ impl Server {
     /// # Errors
     /// When the signal cannot be sent.
     pub fn kill(&self) -> Result<(), ServerError> {
-        let Some(mut process) = self.process().take() else { return Ok(()) };
+        let Some(mut process) = self.process().take() else {
+            return Ok(());
+        };
         let child = &mut process.supervised.child;
-        child.kill().and_then(|()| child.wait()).map_err(|source| self.system("kill it", source))?;
+        child
+            .kill()
+            .and_then(|()| child.wait())
+            .map_err(|source| self.system("kill it", source))?;
         Ok(())
     }
 
-    /// Asks it to end (SIGTERM) and waits; kills it when it takes more than a minute. Does nothing when it does not
-    /// run.
+    /// Asks it to end (SIGTERM) and waits; kills it when it takes more than a minute. Does nothing
+    /// when it does not run.
     ///
     /// # Errors
     /// When a signal cannot be sent.
@@ -266,7 +286,9 @@ impl Server {
     }
 
     fn has_logged(&self, text: &str) -> bool {
-        let Some(start) = self.process().as_ref().map(|process| process.log_start) else { return false };
+        let Some(start) = self.process().as_ref().map(|process| process.log_start) else {
+            return false;
+        };
         let read = || {
             let mut file = File::open(self.log())?;
             file.seek(SeekFrom::Start(start))?;
@@ -281,9 +303,15 @@ impl Server {
     fn ended(&self) -> Result<Option<ExitStatus>, ServerError> {
         let mut process = self.process();
         let Some(process) = process.as_mut() else {
-            return Err(ServerError::NotRunning { server: self.plan.name.clone() });
+            return Err(ServerError::NotRunning {
+                server: self.plan.name.clone(),
+            });
         };
-        process.supervised.child.try_wait().map_err(|source| self.system("look at it", source))
+        process
+            .supervised
+            .child
+            .try_wait()
+            .map_err(|source| self.system("look at it", source))
     }
 
     fn signal(&self, signal: Signal, what: &'static str) -> Result<(), ServerError> {
@@ -297,17 +325,24 @@ impl Server {
         act: impl FnOnce(Pid) -> rustix::io::Result<()>,
     ) -> Result<(), ServerError> {
         let process = self.process();
-        let pid =
-            process.as_ref().and_then(|process| Pid::from_raw(process.supervised.child.id().cast_signed()));
+        let pid = process
+            .as_ref()
+            .and_then(|process| Pid::from_raw(process.supervised.child.id().cast_signed()));
         let Some(pid) = pid else {
-            return Err(ServerError::NotRunning { server: self.plan.name.clone() });
+            return Err(ServerError::NotRunning {
+                server: self.plan.name.clone(),
+            });
         };
         // The child is not collected while the lock is held, so the number is still its own.
         act(pid).map_err(|error| self.system(what, error.into()))
     }
 
     fn system(&self, what: &'static str, source: io::Error) -> ServerError {
-        ServerError::System { server: self.plan.name.clone(), what, source }
+        ServerError::System {
+            server: self.plan.name.clone(),
+            what,
+            source,
+        }
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
@@ -324,12 +359,15 @@ impl Drop for Server {
     }
 }
 
-/// The last lines, and before them what earlier lines say of errors: a server that gives up often says a lot more.
+/// The last lines, and before them what earlier lines say of errors: a server that gives up often
+/// says a lot more.
 fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     let (before, last) = all.split_at(all.len().saturating_sub(lines));
     let is_telling = |line: &&&str| {
-        ["ERROR", "FATAL", "Exception", "Caused by"].iter().any(|word| line.contains(word))
+        ["ERROR", "FATAL", "Exception", "Caused by"]
+            .iter()
+            .any(|word| line.contains(word))
             && !line.trim_start().starts_with("at ")
     };
     let telling: Vec<&str> = before.iter().filter(is_telling).copied().collect();
@@ -363,11 +401,19 @@ mod tests {
     #[test]
     fn a_server_that_ends_while_starting_shows_the_end_of_its_log() {
         let folder = tempfile::tempdir().unwrap();
-        let server = server(folder.path(), "for i in $(seq 40); do echo line $i; done; exit 3");
+        let server = server(
+            folder.path(),
+            "for i in $(seq 40); do echo line $i; done; exit 3",
+        );
         let error = server.start().unwrap_err().to_string();
-        assert!(error.starts_with("shell ended while it was starting (exit status: 3)"), "{error}");
         assert!(
-            error.ends_with("line 40") && error.contains("line 11\n") && !error.contains("line 10\n"),
+            error.starts_with("shell ended while it was starting (exit status: 3)"),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("line 40")
+                && error.contains("line 11\n")
+                && !error.contains("line 10\n"),
             "{error}"
         );
     }
@@ -381,14 +427,19 @@ mod tests {
         assert!(server.is_running());
         server.kill().unwrap();
         assert!(!server.is_running());
-        assert!(matches!(server.resume(), Err(ServerError::NotRunning { .. })));
+        assert!(matches!(
+            server.resume(),
+            Err(ServerError::NotRunning { .. })
+        ));
     }
 
     #[test]
     fn a_server_is_asked_before_it_is_killed() {
         let folder = tempfile::tempdir().unwrap();
-        let server =
-            server(folder.path(), "trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.01; done");
+        let server = server(
+            folder.path(),
+            "trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.01; done",
+        );
         server.launch().unwrap();
         while !server.has_logged("up") {
             thread::sleep(LOOK_EVERY);

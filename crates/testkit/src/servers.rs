@@ -51,15 +51,18 @@ impl Size {
     pub fn checked(self) -> Result<Size, SizeError> {
         match self {
             Size { brokers, .. } if !matches!(brokers, 1 | 3) => Err(SizeError::Brokers(brokers)),
-            Size { cassandra_nodes: nodes, .. } if !(1..=NODES_MAX).contains(&nodes) => {
-                Err(SizeError::Nodes(nodes))
-            }
+            Size {
+                cassandra_nodes: nodes,
+                ..
+            } if !(1..=NODES_MAX).contains(&nodes) => Err(SizeError::Nodes(nodes)),
             Size { datacenters, .. } if !(1..=2).contains(&datacenters) => {
                 Err(SizeError::Datacenters(datacenters))
             }
-            Size { cassandra_nodes: nodes, datacenters, .. } if nodes < datacenters => {
-                Err(SizeError::Empty { datacenters, nodes })
-            }
+            Size {
+                cassandra_nodes: nodes,
+                datacenters,
+                ..
+            } if nodes < datacenters => Err(SizeError::Empty { datacenters, nodes }),
             size => Ok(size),
         }
     }
@@ -68,14 +71,25 @@ impl Size {
 impl Default for Size {
     /// One of each.
     fn default() -> Size {
-        Size { brokers: 1, cassandra_nodes: 1, datacenters: 1 }
+        Size {
+            brokers: 1,
+            cassandra_nodes: 1,
+            datacenters: 1,
+        }
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Size { brokers, cassandra_nodes, datacenters } = self;
-        write!(f, "brokers {brokers}, cassandra {cassandra_nodes}, datacenters {datacenters}")
+        let Size {
+            brokers,
+            cassandra_nodes,
+            datacenters,
+        } = self;
+        write!(
+            f,
+            "brokers {brokers}, cassandra {cassandra_nodes}, datacenters {datacenters}"
+        )
     }
 }
 
@@ -104,7 +118,10 @@ impl Servers {
         site: impl Fn(&str) -> Result<Site, StartError>,
     ) -> Result<Servers, StartError> {
         let (kafka, cassandra, etcd) = (site("kafka")?, site("cassandra")?, site("etcd")?);
-        let of_kafka = KafkaOptions { brokers: size.brokers, ..KafkaOptions::default() };
+        let of_kafka = KafkaOptions {
+            brokers: size.brokers,
+            ..KafkaOptions::default()
+        };
         let of_cassandra = CassandraOptions {
             nodes: size.cassandra_nodes,
             datacenters: size.datacenters,
@@ -115,8 +132,14 @@ impl Servers {
             let cassandra = scope.spawn(|| Cassandra::start_at(cassandra, &of_cassandra));
             let etcd = Etcd::start_at(etcd, &EtcdOptions::default());
             let kafka = kafka.join().unwrap_or_else(|panic| resume_unwind(panic));
-            let cassandra = cassandra.join().unwrap_or_else(|panic| resume_unwind(panic));
-            Ok(Servers { kafka: kafka?, cassandra: cassandra?, etcd: etcd? })
+            let cassandra = cassandra
+                .join()
+                .unwrap_or_else(|panic| resume_unwind(panic));
+            Ok(Servers {
+                kafka: kafka?,
+                cassandra: cassandra?,
+                etcd: etcd?,
+            })
         })
     }
 
@@ -138,10 +161,28 @@ mod tests {
     fn a_size_that_cannot_be_says_why() {
         let error = |size: Size| size.checked().unwrap_err().to_string();
         assert_eq!(Size::default().checked(), Ok(Size::default()));
-        assert_eq!(error(Size { brokers: 2, ..Size::default() }), "2 brokers; it must be 1 or 3");
-        let nodes = Size { cassandra_nodes: 0, ..Size::default() };
-        assert_eq!(error(nodes), "0 Cassandra nodes; it must be between 1 and 6");
-        let empty = Size { datacenters: 2, ..Size::default() };
-        assert_eq!(error(empty), "2 datacenters with 1 Cassandra node: each needs one");
+        assert_eq!(
+            error(Size {
+                brokers: 2,
+                ..Size::default()
+            }),
+            "2 brokers; it must be 1 or 3"
+        );
+        let nodes = Size {
+            cassandra_nodes: 0,
+            ..Size::default()
+        };
+        assert_eq!(
+            error(nodes),
+            "0 Cassandra nodes; it must be between 1 and 6"
+        );
+        let empty = Size {
+            datacenters: 2,
+            ..Size::default()
+        };
+        assert_eq!(
+            error(empty),
+            "2 datacenters with 1 Cassandra node: each needs one"
+        );
     }
 }

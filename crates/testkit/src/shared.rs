@@ -1,7 +1,9 @@
-//! The servers that the tests of one process share: those that the environment names, else a set of its own.
+//! The servers that the tests of one process share: those that the environment names, else a set of
+//! its own.
 //!
-//! Starting servers takes a quarter of a minute, so tests do not have their own: they keep apart by names that no other
-//! test uses (a keyspace, a prefix of topics, a prefix of keys). Tests that break servers start their own.
+//! Starting servers takes a quarter of a minute, so tests do not have their own: they keep apart by
+//! names that no other test uses (a keyspace, a prefix of topics, a prefix of keys). Tests that
+//! break servers start their own.
 
 use std::panic::resume_unwind;
 use std::sync::LazyLock;
@@ -9,7 +11,9 @@ use std::thread;
 
 use crate::endpoints::{CASSANDRA_VARIABLE, ETCD_VARIABLE, KAFKA_VARIABLE, given};
 use crate::site::StartError;
-use crate::{Cassandra, CassandraOptions, Endpoints, Etcd, EtcdOptions, Kafka, KafkaOptions, Server};
+use crate::{
+    Cassandra, CassandraOptions, Endpoints, Etcd, EtcdOptions, Kafka, KafkaOptions, Server,
+};
 
 /// A server that somebody else started and the environment names, or one of our own.
 #[derive(Debug)]
@@ -25,14 +29,24 @@ impl<S> Found<S> {
         endpoint: impl FnOnce(&S) -> String,
     ) -> Result<Found<S>, StartError> {
         match given(variable) {
-            Some(endpoint) => Ok(Found { endpoint, own: None }),
-            None => start().map(|own| Found { endpoint: endpoint(&own), own: Some(own) }),
+            Some(endpoint) => Ok(Found {
+                endpoint,
+                own: None,
+            }),
+            None => start().map(|own| Found {
+                endpoint: endpoint(&own),
+                own: Some(own),
+            }),
         }
     }
 }
 
 fn find_kafka() -> Result<Found<Kafka>, StartError> {
-    Found::find(KAFKA_VARIABLE, || Kafka::start(&KafkaOptions::default()), Kafka::bootstrap)
+    Found::find(
+        KAFKA_VARIABLE,
+        || Kafka::start(&KafkaOptions::default()),
+        Kafka::bootstrap,
+    )
 }
 
 fn find_cassandra() -> Result<Found<Cassandra>, StartError> {
@@ -41,7 +55,11 @@ fn find_cassandra() -> Result<Found<Cassandra>, StartError> {
 }
 
 fn find_etcd() -> Result<Found<Etcd>, StartError> {
-    Found::find(ETCD_VARIABLE, || Etcd::start(&EtcdOptions::default()), Etcd::endpoint)
+    Found::find(
+        ETCD_VARIABLE,
+        || Etcd::start(&EtcdOptions::default()),
+        Etcd::endpoint,
+    )
 }
 
 /// All three, those that the environment does not name started for as long as this lives.
@@ -63,8 +81,14 @@ impl Available {
             let cassandra = scope.spawn(find_cassandra);
             let etcd = find_etcd();
             let kafka = kafka.join().unwrap_or_else(|panic| resume_unwind(panic));
-            let cassandra = cassandra.join().unwrap_or_else(|panic| resume_unwind(panic));
-            Ok(Available { kafka: kafka?, cassandra: cassandra?, etcd: etcd? })
+            let cassandra = cassandra
+                .join()
+                .unwrap_or_else(|panic| resume_unwind(panic));
+            Ok(Available {
+                kafka: kafka?,
+                cassandra: cassandra?,
+                etcd: etcd?,
+            })
         })
     }
 
@@ -72,7 +96,10 @@ impl Available {
     pub fn own_servers(&self) -> Vec<&Server> {
         let kafka = self.kafka.own.iter().flat_map(Kafka::brokers);
         let cassandra = self.cassandra.own.iter().flat_map(Cassandra::nodes);
-        kafka.chain(cassandra).chain(self.etcd.own.iter().map(Etcd::server)).collect()
+        kafka
+            .chain(cassandra)
+            .chain(self.etcd.own.iter().map(Etcd::server))
+            .collect()
     }
 
     /// Where they take requests.
@@ -99,7 +126,8 @@ pub fn kafka() -> &'static str {
 /// # Panics
 /// As [`kafka`].
 pub fn cassandra() -> &'static str {
-    static CASSANDRA: LazyLock<Result<Found<Cassandra>, StartError>> = LazyLock::new(find_cassandra);
+    static CASSANDRA: LazyLock<Result<Found<Cassandra>, StartError>> =
+        LazyLock::new(find_cassandra);
     endpoint(&CASSANDRA)
 }
 
@@ -120,9 +148,17 @@ pub fn endpoints() -> Endpoints {
     thread::scope(|scope| {
         let others = [scope.spawn(kafka), scope.spawn(cassandra)];
         let etcd = etcd().to_owned();
-        let [kafka, cassandra] =
-            others.map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)).to_owned());
-        Endpoints { kafka, cassandra, etcd }
+        let [kafka, cassandra] = others.map(|other| {
+            other
+                .join()
+                .unwrap_or_else(|panic| resume_unwind(panic))
+                .to_owned()
+        });
+        Endpoints {
+            kafka,
+            cassandra,
+            etcd,
+        }
     })
 }
 

@@ -54,7 +54,11 @@ impl Site {
     pub(crate) fn of_process(name: &str) -> Result<Site, StartError> {
         let cache = Cache::of_user();
         let folder = Folder::OfProcess(RunFolder::create(&cache, name)?);
-        Ok(Site { cache, folder, ports: Vec::new() })
+        Ok(Site {
+            cache,
+            folder,
+            ports: Vec::new(),
+        })
     }
 
     /// For servers that stay: every process is written into a record as soon as it exists.
@@ -62,8 +66,15 @@ impl Site {
         let path = cache.up().join(name);
         remove_folder(&path)?;
         fs::create_dir_all(&path)?;
-        let folder = Folder::Lasting { path, record: record.to_owned() };
-        Ok(Site { cache: cache.clone(), folder, ports: Vec::new() })
+        let folder = Folder::Lasting {
+            path,
+            record: record.to_owned(),
+        };
+        Ok(Site {
+            cache: cache.clone(),
+            folder,
+            ports: Vec::new(),
+        })
     }
 
     pub(crate) fn holding(mut self, ports: Vec<Port>) -> Site {
@@ -79,7 +90,9 @@ impl Site {
     }
 
     pub(crate) fn java(&self) -> Result<PathBuf, FetchError> {
-        programs::java().ok_or(FetchError::Missing { program: "java (version 17)" })
+        programs::java().ok_or(FetchError::Missing {
+            program: "java (version 17)",
+        })
     }
 
     /// A server here, not started yet.

@@ -1,8 +1,9 @@
 //! Starting servers so that none outlives what it was started for, without `unsafe`.
 //!
-//! Linux can send a process a signal when its parent ends, and the program `setpriv` can ask for it. The parent is the
-//! *thread* that started the process, so all servers are started by one thread that lives as long as this process does.
-//! Where there is no such `setpriv`, a shell holds the other end of a pipe and kills the server when the pipe closes.
+//! Linux can send a process a signal when its parent ends, and the program `setpriv` can ask for
+//! it. The parent is the *thread* that started the process, so all servers are started by one
+//! thread that lives as long as this process does. Where there is no such `setpriv`, a shell holds
+//! the other end of a pipe and kills the server when the pipe closes.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -35,11 +36,23 @@ pub(crate) struct Launch {
 
 impl Launch {
     fn command(&self, wrapper: &[&str]) -> io::Result<Command> {
-        let mut words = wrapper.iter().map(Into::into).chain([self.program.clone().into_os_string()]);
+        let mut words = wrapper
+            .iter()
+            .map(Into::into)
+            .chain([self.program.clone().into_os_string()]);
         let mut command = Command::new(words.next().unwrap_or_default());
-        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        command.args(words).args(&self.arguments).current_dir(&self.folder);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
+        command
+            .args(words)
+            .args(&self.arguments)
+            .current_dir(&self.folder);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         Ok(command)
     }
 }
@@ -65,9 +78,10 @@ impl Drop for Supervised {
 pub(crate) fn spawn(launch: &Launch, lifetime: Lifetime) -> io::Result<Supervised> {
     match lifetime {
         Lifetime::Detached => {
-            // In a process group of its own the end of a terminal does not reach it. A session of its own would do that as
-            // well, but Linux shares the processor among sessions (autogroup), and a kernel has been seen that let the
-            // servers of one session wait five seconds for it beside a busy client of another.
+            // In a process group of its own the end of a terminal does not reach it. A session of
+            // its own would do that as well, but Linux shares the processor among sessions
+            // (autogroup), and a kernel has been seen that let the servers of one session wait five
+            // seconds for it beside a busy client of another.
             let mut command = launch.command(&[])?;
             command.process_group(0);
             unwatched(command)
@@ -76,14 +90,26 @@ pub(crate) fn spawn(launch: &Launch, lifetime: Lifetime) -> io::Result<Supervise
             let own = std::process::id().to_string();
             // The parent may have ended before the signal was asked for.
             let script = r#"test "$PPID" = "$1" || exit 1; shift; exec "$@""#;
-            unwatched(launch.command(&["setpriv", "--pdeathsig", "KILL", "sh", "-c", script, "sh", &own])?)
+            unwatched(launch.command(&[
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "sh",
+                "-c",
+                script,
+                "sh",
+                &own,
+            ])?)
         }
         Lifetime::WithParent => watched(launch.command(&[])?),
     }
 }
 
 fn unwatched(command: Command) -> io::Result<Supervised> {
-    Ok(Supervised { child: spawn_in_thread(command)?, watchdog: None })
+    Ok(Supervised {
+        child: spawn_in_thread(command)?,
+        watchdog: None,
+    })
 }
 
 fn watched(command: Command) -> io::Result<Supervised> {
@@ -91,16 +117,27 @@ fn watched(command: Command) -> io::Result<Supervised> {
     let script = r#"trap '' INT TERM HUP; read -r _; kill -KILL "$1""#;
     let mut watchdog = Command::new("sh");
     watchdog.args(["-c", script, "sh", &child.id().to_string()]);
-    watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    watchdog
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let watchdog = watchdog.spawn()?;
-    Ok(Supervised { child, watchdog: Some(watchdog) })
+    Ok(Supervised {
+        child,
+        watchdog: Some(watchdog),
+    })
 }
 
-static HAS_SETPRIV: LazyLock<bool> = LazyLock::new(|| succeeds("setpriv", &["--pdeathsig", "KILL", "true"]));
+static HAS_SETPRIV: LazyLock<bool> =
+    LazyLock::new(|| succeeds("setpriv", &["--pdeathsig", "KILL", "true"]));
 
 fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
-    let quiet = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let quiet = command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
@@ -121,7 +158,11 @@ static SPAWNER: LazyLock<Mutex<Sender<Request>>> = LazyLock::new(|| {
 fn spawn_in_thread(command: Command) -> io::Result<Child> {
     let (answer, answered) = channel();
     let gone = || io::Error::other("the thread that starts servers has ended");
-    SPAWNER.lock().unwrap_or_else(PoisonError::into_inner).send((command, answer)).map_err(|_| gone())?;
+    SPAWNER
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .send((command, answer))
+        .map_err(|_| gone())?;
     answered.recv().map_err(|_| gone())?
 }
 
@@ -147,14 +188,19 @@ mod tests {
             let mut server = spawn(&launch(folder.path(), "echo", &["a  b"]), lifetime).unwrap();
             assert!(server.child.wait().unwrap().success());
         }
-        assert_eq!(fs::read_to_string(folder.path().join("log")).unwrap(), "a  b\na  b\n");
+        assert_eq!(
+            fs::read_to_string(folder.path().join("log")).unwrap(),
+            "a  b\na  b\n"
+        );
     }
 
     #[test]
     fn a_server_outlives_the_thread_that_asked_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let launch = launch(folder.path(), "sleep", &["60"]);
-        let mut server = thread::spawn(move || spawn(&launch, Lifetime::WithParent).unwrap()).join().unwrap();
+        let mut server = thread::spawn(move || spawn(&launch, Lifetime::WithParent).unwrap())
+            .join()
+            .unwrap();
         assert!(server.child.try_wait().unwrap().is_none());
         server.child.kill().unwrap();
         server.child.wait().unwrap();
@@ -163,7 +209,12 @@ mod tests {
     #[test]
     fn without_setpriv_a_closed_pipe_ends_the_server() {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = watched(launch(folder.path(), "sleep", &["600"]).command(&[]).unwrap()).unwrap();
+        let mut server = watched(
+            launch(folder.path(), "sleep", &["600"])
+                .command(&[])
+                .unwrap(),
+        )
+        .unwrap();
         // What the end of this process would do.
         drop(server.watchdog.as_mut().unwrap().stdin.take());
         assert!(!server.child.wait().unwrap().success());

@@ -42,13 +42,21 @@ impl Cql {
     /// Runs a statement; the answer is the raw result.
     fn run(&mut self, statement: &str) -> Vec<u8> {
         let (code, answer) = self.try_run(statement).unwrap();
-        assert_eq!(code, RESULT, "{statement}: {}", String::from_utf8_lossy(&answer));
+        assert_eq!(
+            code,
+            RESULT,
+            "{statement}: {}",
+            String::from_utf8_lossy(&answer)
+        );
         answer
     }
 
     /// Runs a statement; the answer is what kind it is, and its body.
     fn try_run(&mut self, statement: &str) -> io::Result<(u8, Vec<u8>)> {
-        let mut body = u32::try_from(statement.len()).unwrap().to_be_bytes().to_vec();
+        let mut body = u32::try_from(statement.len())
+            .unwrap()
+            .to_be_bytes()
+            .to_vec();
         body.extend(statement.bytes());
         // Consistency ONE and no flags.
         body.extend([0, 1, 0]);
@@ -56,14 +64,19 @@ impl Cql {
     }
 
     fn finds(&mut self, statement: &str, text: &str) -> bool {
-        self.run(statement).windows(text.len()).any(|window| window == text.as_bytes())
+        self.run(statement)
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
     }
 }
 
 #[test]
 fn an_acknowledged_row_survives_a_kill_where_writes_are_durable() {
-    let cassandra =
-        Cassandra::start(&CassandraOptions { durable: true, ..CassandraOptions::default() }).unwrap();
+    let cassandra = Cassandra::start(&CassandraOptions {
+        durable: true,
+        ..CassandraOptions::default()
+    })
+    .unwrap();
     let node = &cassandra.nodes()[0];
     assert_eq!(cassandra.contact_points(), node.address().to_string());
     let mut cql = Cql::connect(node.address());
@@ -78,8 +91,11 @@ fn an_acknowledged_row_survives_a_kill_where_writes_are_durable() {
 
 #[test]
 fn a_node_with_a_full_disk_acknowledges_and_loses_nothing() {
-    let cassandra =
-        Cassandra::start(&CassandraOptions { durable: true, ..CassandraOptions::default() }).unwrap();
+    let cassandra = Cassandra::start(&CassandraOptions {
+        durable: true,
+        ..CassandraOptions::default()
+    })
+    .unwrap();
     let node = &cassandra.nodes()[0];
     let mut cql = Cql::connect(node.address());
     cql.run("CREATE KEYSPACE k WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 1}");
@@ -100,14 +116,24 @@ fn a_node_with_a_full_disk_acknowledges_and_loses_nothing() {
 
 #[test]
 fn two_datacenters_see_each_other_and_clients_see_the_proxies() {
-    let options = CassandraOptions { nodes: 2, datacenters: 2, proxied: true, ..CassandraOptions::default() };
+    let options = CassandraOptions {
+        nodes: 2,
+        datacenters: 2,
+        proxied: true,
+        ..CassandraOptions::default()
+    };
     let cassandra = Cassandra::start(&options).unwrap();
-    let [one, two] = cassandra.nodes() else { panic!("two nodes") };
+    let [one, two] = cassandra.nodes() else {
+        panic!("two nodes")
+    };
     assert_eq!(one.address().port(), two.address().port());
     let mut cql = Cql::connect(one.address());
     assert!(cql.finds("SELECT data_center FROM system.local", "dc1"));
     assert!(cql.finds("SELECT data_center FROM system.peers_v2", "dc2"));
     let mut cql = Cql::connect(cassandra.proxies()[1].address());
     assert!(cql.finds("SELECT data_center FROM system.local", "dc2"));
-    assert!(cql.finds("SELECT native_address FROM system.peers_v2", "\u{7f}\0\u{1}\u{1}"));
+    assert!(cql.finds(
+        "SELECT native_address FROM system.peers_v2",
+        "\u{7f}\0\u{1}\u{1}"
+    ));
 }

@@ -22,9 +22,18 @@ fn data_survives_a_kill_and_a_restart_on_the_same_port() {
     let etcd = Etcd::start(&EtcdOptions::default()).unwrap();
     let address = etcd.server().address();
     let version = request(address, "GET", "/version", "").unwrap();
-    assert!(version.contains(&format!("\"etcdserver\":\"{ETCD_VERSION}\"")), "{version}");
+    assert!(
+        version.contains(&format!("\"etcdserver\":\"{ETCD_VERSION}\"")),
+        "{version}"
+    );
     // Key "a" and value "b" in base 64.
-    let put = request(address, "POST", "/v3/kv/put", r#"{"key":"YQ==","value":"Yg=="}"#).unwrap();
+    let put = request(
+        address,
+        "POST",
+        "/v3/kv/put",
+        r#"{"key":"YQ==","value":"Yg=="}"#,
+    )
+    .unwrap();
     assert!(put.starts_with("HTTP/1.1 200"), "{put}");
     let first = etcd.server().pid().unwrap();
     etcd.server().kill().unwrap();
@@ -44,7 +53,11 @@ fn after_a_full_disk_exactly_the_accepted_data_is_there() {
     let etcd = Etcd::start(&EtcdOptions::default()).unwrap();
     let address = etcd.server().address();
     let put = |body| request(address, "POST", "/v3/kv/put", body);
-    assert!(put(r#"{"key":"YQ==","value":"Yg=="}"#).unwrap().starts_with("HTTP/1.1 200"));
+    assert!(
+        put(r#"{"key":"YQ==","value":"Yg=="}"#)
+            .unwrap()
+            .starts_with("HTTP/1.1 200")
+    );
     etcd.server().fill_disk().unwrap();
     // It ends instead of answering.
     let refused = put(r#"{"key":"YQ==","value":"Yw=="}"#).unwrap_or_default();
@@ -56,8 +69,10 @@ fn after_a_full_disk_exactly_the_accepted_data_is_there() {
 
 #[test]
 fn two_at_a_time_do_not_meet() {
-    let (one, other) =
-        (Etcd::start(&EtcdOptions::default()).unwrap(), Etcd::start(&EtcdOptions::default()).unwrap());
+    let (one, other) = (
+        Etcd::start(&EtcdOptions::default()).unwrap(),
+        Etcd::start(&EtcdOptions::default()).unwrap(),
+    );
     assert_ne!(one.endpoint(), other.endpoint());
     assert_ne!(one.server().folder(), other.server().folder());
 }

@@ -29,7 +29,8 @@ fn api_versions(address: SocketAddr) -> io::Result<Vec<u8>> {
     ask(address, 18, 0, &[])
 }
 
-/// The ports that the brokers tell a client, which asks at one of them (Metadata, version 1, no topics).
+/// The ports that the brokers tell a client, which asks at one of them (Metadata, version 1, no
+/// topics).
 fn advertised_ports(address: SocketAddr) -> Vec<u16> {
     let answer = ask(address, 3, 1, &0_i32.to_be_bytes()).unwrap();
     let mut rest = answer.as_slice();
@@ -54,14 +55,24 @@ fn advertised_ports(address: SocketAddr) -> Vec<u16> {
 
 #[test]
 fn a_broker_that_was_killed_comes_back_on_its_port() {
-    let kafka = Kafka::start(&KafkaOptions { proxied_listeners: 1, ..KafkaOptions::default() }).unwrap();
+    let kafka = Kafka::start(&KafkaOptions {
+        proxied_listeners: 1,
+        ..KafkaOptions::default()
+    })
+    .unwrap();
     let broker = &kafka.brokers()[0];
     assert_eq!(kafka.bootstrap(), broker.address().to_string());
     assert_eq!(api_versions(broker.address()).unwrap()[..2], [0, 0]);
-    assert_eq!(advertised_ports(broker.address()), [broker.address().port()]);
+    assert_eq!(
+        advertised_ports(broker.address()),
+        [broker.address().port()]
+    );
 
     let proxy = &kafka.proxies(0)[0];
-    assert_eq!(kafka.proxied_bootstrap(0), Some(proxy.address().to_string()));
+    assert_eq!(
+        kafka.proxied_bootstrap(0),
+        Some(proxy.address().to_string())
+    );
     assert_eq!(advertised_ports(proxy.address()), [proxy.address().port()]);
     proxy.cut();
     assert!(api_versions(proxy.address()).is_err());
@@ -92,8 +103,16 @@ fn a_broker_with_a_full_disk_ends_and_returns_with_room() {
 
 #[test]
 fn three_brokers_know_each_other() {
-    let kafka = Kafka::start(&KafkaOptions { brokers: 3, ..KafkaOptions::default() }).unwrap();
-    let ports: Vec<u16> = kafka.brokers().iter().map(|broker| broker.address().port()).collect();
+    let kafka = Kafka::start(&KafkaOptions {
+        brokers: 3,
+        ..KafkaOptions::default()
+    })
+    .unwrap();
+    let ports: Vec<u16> = kafka
+        .brokers()
+        .iter()
+        .map(|broker| broker.address().port())
+        .collect();
     for broker in kafka.brokers() {
         let mut told = advertised_ports(broker.address());
         told.sort_unstable();

@@ -21,15 +21,23 @@ fn no_server_outlives_a_process_that_was_killed() {
         return;
     }
     let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "no_server_outlives_a_process_that_was_killed", "--nocapture"])
+        .args([
+            "--exact",
+            "no_server_outlives_a_process_that_was_killed",
+            "--nocapture",
+        ])
         .env(VICTIM, "1")
         .env_remove(ETCD_VARIABLE)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let address = lines.find_map(|line| Some(line.split_once(MARK)?.1.to_owned())).unwrap();
+    let mut lines = BufReader::new(victim.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let address = lines
+        .find_map(|line| Some(line.split_once(MARK)?.1.to_owned()))
+        .unwrap();
     let address: SocketAddr = address.parse().unwrap();
     assert!(TcpStream::connect(address).is_ok());
     victim.kill().unwrap();

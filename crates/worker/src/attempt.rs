@@ -17,7 +17,8 @@ use crate::run::{Run, StopCause};
 use crate::settings::duration_ms;
 use crate::worker::RUN_TIMEOUT_MS_MAX;
 
-/// The task header that says how long a run may take, in milliseconds, from 1 to [`RUN_TIMEOUT_MS_MAX`].
+/// The task header that says how long a run may take, in milliseconds, from 1 to
+/// [`RUN_TIMEOUT_MS_MAX`].
 pub const TIMEOUT_HEADER: &str = minutehand_model::run::RUN_TIMEOUT_HEADER;
 
 /// A handler's future.
@@ -65,7 +66,10 @@ pub(crate) fn prepare(delivery: &Delivery) -> Result<Prepared, DecodeError> {
 
 /// How long a task may run: what its header says, or the default.
 pub(crate) fn timeout_ms(task: &Task, default_ms: i64) -> Result<i64, String> {
-    let Some((_, given)) = task.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(TIMEOUT_HEADER))
+    let Some((_, given)) = task
+        .headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(TIMEOUT_HEADER))
     else {
         return Ok(default_ms);
     };
@@ -88,7 +92,8 @@ pub(crate) enum Started<'a> {
     Waiting(Running<'a>),
 }
 
-/// Starts a handler and polls it once: most short runs end here, without a task or a timer of their own.
+/// Starts a handler and polls it once: most short runs end here, without a task or a timer of their
+/// own.
 pub(crate) fn start<'a>(handler: &'a dyn Handler, run: &Run) -> Started<'a> {
     let first_poll = || {
         if let Some(verdict) = handler.run_at_once(run) {
@@ -96,12 +101,16 @@ pub(crate) fn start<'a>(handler: &'a dyn Handler, run: &Run) -> Started<'a> {
         }
         let mut running = handler.run(run.clone());
         // Whoever supervises a future that waits polls it again, with a waker that wakes.
-        match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        match running
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
             Poll::Ready(verdict) => Started::Ended(verdict),
             Poll::Pending => Started::Waiting(running),
         }
     };
-    catch_unwind(AssertUnwindSafe(first_poll)).unwrap_or_else(|panic| Started::Ended(panicked(&*panic)))
+    catch_unwind(AssertUnwindSafe(first_poll))
+        .unwrap_or_else(|panic| Started::Ended(panicked(&*panic)))
 }
 
 /// How a run that had to wait has ended.
@@ -113,7 +122,12 @@ pub(crate) struct Finish {
 }
 
 /// Sees a run to its end: asks it to stop when its time is up, and drops it when it does not.
-pub(crate) async fn supervise(run: Run, running: Running<'_>, timeout_ms: i64, stop_grace_ms: i64) -> Finish {
+pub(crate) async fn supervise(
+    run: Run,
+    running: Running<'_>,
+    timeout_ms: i64,
+    stop_grace_ms: i64,
+) -> Finish {
     let mut handler = AssertUnwindSafe(running).catch_unwind();
     let verdict = tokio::select! {
         biased;
@@ -128,11 +142,17 @@ pub(crate) async fn supervise(run: Run, running: Running<'_>, timeout_ms: i64, s
         } => None,
     };
     let verdict = verdict.map(|answer| answer.unwrap_or_else(|panic| panicked(&*panic)));
-    Finish { verdict, cause: run.stop_cause() }
+    Finish {
+        verdict,
+        cause: run.stop_cause(),
+    }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Verdict {
     let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    Verdict::failure(format!("handler panicked: {}", text.as_deref().unwrap_or("(no message)")))
+    Verdict::failure(format!(
+        "handler panicked: {}",
+        text.as_deref().unwrap_or("(no message)")
+    ))
 }

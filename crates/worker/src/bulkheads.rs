@@ -1,9 +1,11 @@
 //! Bulkheads: runs of one queue that go to different targets do not take the places of each other.
 //!
-//! A target gets another place only while it holds fewer than are free. Targets whose last run did not succeed share three
-//! quarters of the places in this way: however many of them there are, the last quarter is for those that answer. A run for which there is no place is
-//! parked, and the queue goes on with the next. What has been parked for long is put off: it goes back to the scheduler and comes again
-//! later, so that a target that hangs holds up nothing behind it, however much is waiting for it.
+//! A target gets another place only while it holds fewer than are free. Targets whose last run did
+//! not succeed share three quarters of the places in this way: however many of them there are, the
+//! last quarter is for those that answer. A run for which there is no place is parked, and the
+//! queue goes on with the next. What has been parked for long is put off: it goes back to the
+//! scheduler and comes again later, so that a target that hangs holds up nothing behind it, however
+//! much is waiting for it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -144,7 +146,14 @@ impl Bulkheads {
         }
         waiting.push_back(number);
         let until = now + duration_ms(PARKED_MS_MAX);
-        self.parked.insert(number, Parked { prepared, target, until });
+        self.parked.insert(
+            number,
+            Parked {
+                prepared,
+                target,
+                until,
+            },
+        );
     }
 
     /// A parked run whose target may have a place while so many are free.
@@ -173,12 +182,17 @@ impl Bulkheads {
 
     /// When the next run has been parked for long enough.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.parked.first_key_value().map(|(_, parked)| parked.until)
+        self.parked
+            .first_key_value()
+            .map(|(_, parked)| parked.until)
     }
 
     /// A run that has been parked for long enough.
     pub(crate) fn next_overdue(&mut self, now: Instant) -> Option<Prepared> {
-        let first = self.parked.first_entry().filter(|first| first.get().until <= now)?;
+        let first = self
+            .parked
+            .first_entry()
+            .filter(|first| first.get().until <= now)?;
         let (number, parked) = first.remove_entry();
         self.parked_bytes -= parked.prepared.ticket.encoded.len();
         let waiting = self.waiting.get_mut(&parked.target)?;
@@ -196,7 +210,10 @@ impl Bulkheads {
         self.waiting.clear();
         self.turns.clear();
         self.parked_bytes = 0;
-        std::mem::take(&mut self.parked).into_values().map(|parked| parked.prepared).collect()
+        std::mem::take(&mut self.parked)
+            .into_values()
+            .map(|parked| parked.prepared)
+            .collect()
     }
 }
 
@@ -218,7 +235,10 @@ mod tests {
             QueueName::parse("hooks").unwrap(),
             due,
         );
-        let id = DeliveryId { partition: PartitionId::own(0), sequence: number };
+        let id = DeliveryId {
+            partition: PartitionId::own(0),
+            sequence: number,
+        };
         let delivery = Delivery {
             id,
             epoch: Epoch(1),
@@ -267,7 +287,10 @@ mod tests {
             while bulkheads.admits("hangs", places - held.len()) {
                 held.push(bulkheads.take(target("hangs")));
             }
-            assert!(!held.is_empty() && bulkheads.admits("new", places - held.len()), "{places}");
+            assert!(
+                !held.is_empty() && bulkheads.admits("new", places - held.len()),
+                "{places}"
+            );
         }
     }
 
@@ -287,15 +310,23 @@ mod tests {
             held.push(bulkheads.take(target("good")));
         }
         assert_eq!(held.len(), 75 + 13);
-        held.into_iter().for_each(|place| bulkheads.give_back(place, false));
-        assert!(bulkheads.proven.is_empty() && bulkheads.held.is_empty() && bulkheads.held_unproven == 0);
+        held.into_iter()
+            .for_each(|place| bulkheads.give_back(place, false));
+        assert!(
+            bulkheads.proven.is_empty()
+                && bulkheads.held.is_empty()
+                && bulkheads.held_unproven == 0
+        );
     }
 
     #[test]
     fn only_so_many_targets_are_known_to_answer() {
         let mut bulkheads = Bulkheads::new(100);
         (0..3 * PROVEN_MAX).for_each(|number| prove(&mut bulkheads, &format!("h{}", number / 2)));
-        assert_eq!((bulkheads.proven.len(), bulkheads.proven_order.len()), (PROVEN_MAX, PROVEN_MAX));
+        assert_eq!(
+            (bulkheads.proven.len(), bulkheads.proven_order.len()),
+            (PROVEN_MAX, PROVEN_MAX)
+        );
     }
 
     #[test]
@@ -306,8 +337,12 @@ mod tests {
         }
         assert!(!bulkheads.admits("a", 9), "those that came before go first");
         assert!(bulkheads.next_ready(0).is_none());
-        let order: Vec<u64> =
-            std::iter::from_fn(|| bulkheads.next_ready(9).map(|(prepared, _)| number(&prepared))).collect();
+        let order: Vec<u64> = std::iter::from_fn(|| {
+            bulkheads
+                .next_ready(9)
+                .map(|(prepared, _)| number(&prepared))
+        })
+        .collect();
         assert_eq!(order, [1, 3, 2, 5, 4]);
         assert!(bulkheads.admits("a", 9) && bulkheads.deadline().is_none());
     }
@@ -319,11 +354,25 @@ mod tests {
         (1..=3).for_each(|sequence| bulkheads.park(run(sequence), target("a"), now));
         assert!(bulkheads.next_ready(1).is_none() && bulkheads.next_overdue(now).is_none());
         let later = bulkheads.deadline().unwrap();
-        assert_eq!(bulkheads.next_overdue(later).map(|prepared| number(&prepared)), Some(1));
+        assert_eq!(
+            bulkheads
+                .next_overdue(later)
+                .map(|prepared| number(&prepared)),
+            Some(1)
+        );
         bulkheads.give_back(place, true);
-        assert_eq!(bulkheads.next_ready(1).map(|(prepared, _)| number(&prepared)), Some(2));
+        assert_eq!(
+            bulkheads
+                .next_ready(1)
+                .map(|(prepared, _)| number(&prepared)),
+            Some(2)
+        );
         assert_eq!(bulkheads.clear().len(), 1);
-        assert!(bulkheads.admits("a", 1) && !bulkheads.is_full() && bulkheads.next_overdue(later).is_none());
+        assert!(
+            bulkheads.admits("a", 1)
+                && !bulkheads.is_full()
+                && bulkheads.next_overdue(later).is_none()
+        );
     }
 
     #[test]

@@ -17,7 +17,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The pause after so many failures in a row, counted from 1.
 pub(crate) fn pause_after(failures: u32) -> Duration {
-    PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(PAUSE_MAX)
+    PAUSE_MIN
+        .saturating_mul(1 << failures.saturating_sub(1).min(10))
+        .min(PAUSE_MAX)
 }
 
 /// What one commit makes durable.
@@ -44,7 +46,10 @@ impl Batch {
     pub(crate) fn ids(&self) -> Vec<DeliveryId> {
         let settled = self.settlements.iter().map(|told| told.settlement.id);
         let claimed = self.claims.iter().map(|claim| claim.ticket.delivery);
-        settled.chain(claimed).chain(self.reports.iter().map(|report| report.id)).collect()
+        settled
+            .chain(claimed)
+            .chain(self.reports.iter().map(|report| report.id))
+            .collect()
     }
 }
 
@@ -63,14 +68,24 @@ pub(crate) async fn commit(
     queue: &QueueName,
     batch: Batch,
 ) -> Result<Committed, PortError> {
-    let Batch { settlements, claims, reports } = batch;
+    let Batch {
+        settlements,
+        claims,
+        reports,
+    } = batch;
     // At the same time, so that a store may make them durable in one step.
-    let (lost, claimed) =
-        futures::try_join!(settle(settings, queue, settlements), claim(settings, queue, claims))?;
+    let (lost, claimed) = futures::try_join!(
+        settle(settings, queue, settlements),
+        claim(settings, queue, claims)
+    )?;
     if !reports.is_empty() {
         let count = reports.len();
-        let kept =
-            persist(settings, queue, || settings.port.report(queue, &settings.group, reports.clone())).await;
+        let kept = persist(settings, queue, || {
+            settings
+                .port
+                .report(queue, &settings.group, reports.clone())
+        })
+        .await;
         if let Err(error) = kept {
             warn!(%queue, count, %error, "ends of at-most-once runs were not recorded");
             settings.observer.unreported(queue, count);
@@ -79,7 +94,8 @@ pub(crate) async fn commit(
     Ok(Committed { claimed, lost })
 }
 
-/// Settles what has ended; answers with what another process has by now. What the queue refuses for good is set aside, and takes nothing else with it.
+/// Settles what has ended; answers with what another process has by now. What the queue refuses for
+/// good is set aside, and takes nothing else with it.
 async fn settle(
     settings: &Settings,
     queue: &QueueName,
@@ -93,7 +109,9 @@ async fn settle(
         });
         match settled.await {
             Ok(elsewhere) => {
-                settings.observer.settled(queue, part.len() - elsewhere.len());
+                settings
+                    .observer
+                    .settled(queue, part.len() - elsewhere.len());
                 lost.extend(elsewhere);
             }
             Err(error) => {
@@ -106,8 +124,8 @@ async fn settle(
     Ok(lost)
 }
 
-/// Settles executions that run at most once; those that another process has by now are dropped, and those that the queue refuses
-/// are set aside.
+/// Settles executions that run at most once; those that another process has by now are dropped, and
+/// those that the queue refuses are set aside.
 async fn claim(
     settings: &Settings,
     queue: &QueueName,
@@ -116,24 +134,42 @@ async fn claim(
     let now = settings.now();
     let claim = |claim: &Prepared| {
         let id = claim.ticket.delivery;
-        Claim { id, last_word: last_word(id, &claim.execution, settings.history, now) }
+        Claim {
+            id,
+            last_word: last_word(id, &claim.execution, settings.history, now),
+        }
     };
     let (mut parts, mut ours) = (Parts::of(claims), Vec::new());
     while let Some(part) = parts.next() {
         let claimed = persist(settings, queue, || {
-            settings.port.claim(queue, &settings.group, part.iter().map(claim).collect())
+            settings
+                .port
+                .claim(queue, &settings.group, part.iter().map(claim).collect())
         });
         match claimed.await {
             Ok(claimed) => {
                 settings.observer.settled(queue, claimed.len());
                 let claimed: BTreeSet<_> = claimed.into_iter().collect();
-                ours.extend(part.into_iter().filter(|claim| claimed.contains(&claim.ticket.delivery)));
+                ours.extend(
+                    part.into_iter()
+                        .filter(|claim| claimed.contains(&claim.ticket.delivery)),
+                );
             }
             Err(error) => {
                 if let Some((refused, error)) = parts.divide(part, error)? {
-                    let Ticket { delivery, key, encoded, .. } = refused.ticket;
+                    let Ticket {
+                        delivery,
+                        key,
+                        encoded,
+                        ..
+                    } = refused.ticket;
                     let settlement = Settlement::bare(delivery);
-                    let told = Told { settlement, key, encoded, is_well: false };
+                    let told = Told {
+                        settlement,
+                        key,
+                        encoded,
+                        is_well: false,
+                    };
                     set_aside(settings, queue, &told, error).await?;
                 }
             }
@@ -142,7 +178,8 @@ async fn claim(
     Ok(ours)
 }
 
-/// Settles less in place of what was refused; the error is that of the queue, which refuses even the least.
+/// Settles less in place of what was refused; the error is that of the queue, which refuses even
+/// the least.
 async fn set_aside(
     settings: &Settings,
     queue: &QueueName,
@@ -151,13 +188,22 @@ async fn set_aside(
 ) -> Result<(), PortError> {
     let id = told.settlement.id;
     let mut refused = error;
-    for settlement in instead(told, Occasion { queue, now: settings.now(), error: &refused }) {
+    for settlement in instead(
+        told,
+        Occasion {
+            queue,
+            now: settings.now(),
+            error: &refused,
+        },
+    ) {
         let what = match settlement.dead_letter.is_some() {
             true => "a settlement was refused: its execution is a dead letter",
             false => "a settlement was refused: nothing is kept of what follows from it",
         };
         let settled = persist(settings, queue, || {
-            settings.port.settle(queue, &settings.group, vec![settlement.clone()])
+            settings
+                .port
+                .settle(queue, &settings.group, vec![settlement.clone()])
         });
         match settled.await {
             Ok(_) => {
@@ -185,7 +231,11 @@ impl<T> Parts<T> {
     }
 
     /// Divides a part that was refused for good; answers the one that is refused alone.
-    fn divide(&mut self, mut part: Vec<T>, error: PortError) -> Result<Option<(T, PortError)>, PortError> {
+    fn divide(
+        &mut self,
+        mut part: Vec<T>,
+        error: PortError,
+    ) -> Result<Option<(T, PortError)>, PortError> {
         if error.class != ErrorClass::Fatal {
             return Err(error);
         }

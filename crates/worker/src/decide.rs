@@ -1,4 +1,5 @@
-//! What follows from a verdict: a retry, a dead letter, a completion. No clock, no I/O, no randomness of its own.
+//! What follows from a verdict: a retry, a dead letter, a completion. No clock, no I/O, no
+//! randomness of its own.
 
 use bytes::Bytes;
 use minutehand_model::limits::RETRY_DELAY_MS_MAX;
@@ -42,18 +43,25 @@ pub struct Decision {
 
 /// Decides what follows from a verdict.
 ///
-/// - A failure is tried again while the policy allows it: a new task with the same id, one attempt more, due
-///   after the policy's delay or the time that the other side asked for, whichever is later (at most thirty days), and
-///   always after its predecessor's due time. An at-most-once task never is. `give_due` turns that time into one that no
-///   other task of the id has.
+/// - A failure is tried again while the policy allows it: a new task with the same id, one attempt
+///   more, due after the policy's delay or the time that the other side asked for, whichever is
+///   later (at most thirty days), and always after its predecessor's due time. An at-most-once task
+///   never is. `give_due` turns that time into one that no other task of the id has.
 /// - After the last attempt, and when the handler discards it, the task becomes a dead letter.
 /// - At the end of the chain, never before a retry, the schedule that waits for the run is told.
-pub fn decide(ended: Ended<'_>, verdict: Verdict, give_due: impl FnOnce(Timestamp) -> Timestamp) -> Decision {
+pub fn decide(
+    ended: Ended<'_>,
+    verdict: Verdict,
+    give_due: impl FnOnce(Timestamp) -> Timestamp,
+) -> Decision {
     match verdict {
         Verdict::Success { detail } => over(ended, OutcomeKind::Succeeded, shortened(detail)),
         Verdict::Cancelled => over(ended, OutcomeKind::Cancelled, String::new()),
         Verdict::Discard { reason } => given_up(ended, shortened(reason)),
-        Verdict::Failure { reason, retry_after_ms } => {
+        Verdict::Failure {
+            reason,
+            retry_after_ms,
+        } => {
             let detail = shortened(reason);
             match retry_due(ended, retry_after_ms) {
                 Some(due) => Decision {
@@ -68,31 +76,44 @@ pub fn decide(ended: Ended<'_>, verdict: Verdict, give_due: impl FnOnce(Timestam
     }
 }
 
-/// What the end of a run means when it had been asked to stop; `None` when it is to be delivered again.
+/// What the end of a run means when it had been asked to stop; `None` when it is to be delivered
+/// again.
 ///
-/// `verdict` is `None` when the handler was dropped before it answered. A success is a success however late it
-/// comes; any other end after a request is a cancellation, and after a timeout a failure.
+/// `verdict` is `None` when the handler was dropped before it answered. A success is a success
+/// however late it comes; any other end after a request is a cancellation, and after a timeout a
+/// failure.
 pub fn after_stop(verdict: Option<Verdict>, cause: StopCause, timeout_ms: i64) -> Option<Verdict> {
     match (cause, verdict) {
         (_, Some(verdict @ (Verdict::Success { .. } | Verdict::Discard { .. }))) => Some(verdict),
         (StopCause::Requested, _) => Some(Verdict::Cancelled),
         (StopCause::ShuttingDown, _) => None,
-        (StopCause::TimedOut, Some(Verdict::Failure { reason, retry_after_ms })) => {
+        (
+            StopCause::TimedOut,
+            Some(Verdict::Failure {
+                reason,
+                retry_after_ms,
+            }),
+        ) => {
             let reason = format!("timed out after {timeout_ms} ms: {reason}");
-            Some(Verdict::Failure { reason, retry_after_ms })
+            Some(Verdict::Failure {
+                reason,
+                retry_after_ms,
+            })
         }
         (StopCause::TimedOut, Some(Verdict::Cancelled)) => {
             Some(Verdict::failure(format!("timed out after {timeout_ms} ms")))
         }
-        (StopCause::TimedOut, None) => {
-            Some(Verdict::failure(format!("timed out after {timeout_ms} ms and was killed")))
-        }
+        (StopCause::TimedOut, None) => Some(Verdict::failure(format!(
+            "timed out after {timeout_ms} ms and was killed"
+        ))),
     }
 }
 
 /// When the next attempt is due; `None` when there is none.
 fn retry_due(ended: Ended<'_>, retry_after_ms: Option<i64>) -> Option<Timestamp> {
-    let Ended { task, at, random, .. } = ended;
+    let Ended {
+        task, at, random, ..
+    } = ended;
     if task.guarantee.settles_first() {
         return None;
     }
@@ -100,21 +121,35 @@ fn retry_due(ended: Ended<'_>, retry_after_ms: Option<i64>) -> Option<Timestamp>
     let policy_delay_ms = task.retry.delay_ms_after(task.attempt, age_ms, random)?;
     let asked_ms = retry_after_ms.unwrap_or(0).clamp(0, RETRY_DELAY_MS_MAX);
     let delay_ms = policy_delay_ms.max(asked_ms);
-    if task.retry.age_ms_max.is_some_and(|age_ms_max| age_ms.saturating_add(delay_ms) > age_ms_max) {
+    if task
+        .retry
+        .age_ms_max
+        .is_some_and(|age_ms_max| age_ms.saturating_add(delay_ms) > age_ms_max)
+    {
         return None;
     }
-    // A task is named by its id and due time: at the same due time the retry would be taken for its predecessor.
+    // A task is named by its id and due time: at the same due time the retry would be taken for its
+    // predecessor.
     Some(at.plus_millis(delay_ms).max(task.due.plus_millis(1)))
 }
 
 fn retry(task: &Task, due: Timestamp) -> Command {
-    let next = Task { due, attempt: task.attempt.saturating_add(1), ..task.clone() };
+    let next = Task {
+        due,
+        attempt: task.attempt.saturating_add(1),
+        ..task.clone()
+    };
     Command::Create(task::record(&next))
 }
 
 fn over(ended: Ended<'_>, kind: OutcomeKind, detail: String) -> Decision {
     let commands = Command::completed(ended.task, kind).into_iter().collect();
-    Decision { kind, detail, commands, dead_letter: None }
+    Decision {
+        kind,
+        detail,
+        commands,
+        dead_letter: None,
+    }
 }
 
 fn given_up(ended: Ended<'_>, reason: String) -> Decision {
@@ -127,7 +162,10 @@ fn given_up(ended: Ended<'_>, reason: String) -> Decision {
         reason: reason.clone(),
         encoded: ended.encoded.clone(),
     };
-    Decision { dead_letter: Some(letter), ..over(ended, OutcomeKind::Dead, reason) }
+    Decision {
+        dead_letter: Some(letter),
+        ..over(ended, OutcomeKind::Dead, reason)
+    }
 }
 
 /// The text, cut to [`DETAIL_BYTES_MAX`] bytes between two characters.

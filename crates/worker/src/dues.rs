@@ -1,12 +1,12 @@
-//! The due times that a worker has given to retries: a task is named by its id and due time, so two tasks of one id that
-//! fail in the same millisecond must not be given the same one.
+//! The due times that a worker has given to retries: a task is named by its id and due time, so two
+//! tasks of one id that fail in the same millisecond must not be given the same one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minutehand_model::{FreeDues, TaskKey, Timestamp};
 
-/// The newest due times given to retries. Clones share them: an id may be in several queues, so the workers of one process are given
-/// the same.
+/// The newest due times given to retries. Clones share them: an id may be in several queues, so the
+/// workers of one process are given the same.
 #[derive(Clone, Default)]
 pub struct GivenDues(Arc<Mutex<Given>>);
 
@@ -38,7 +38,10 @@ mod tests {
         let (dues, due) = (GivenDues::default(), Timestamp::from_millis(5));
         let given = [1, 1, 2, 1].map(|key| dues.give(TaskKey(key), due).as_millis());
         assert_eq!(given, [5, 6, 5, 7]);
-        assert_eq!(dues.give(TaskKey(1), Timestamp::from_millis(7)).as_millis(), 8);
+        assert_eq!(
+            dues.give(TaskKey(1), Timestamp::from_millis(7)).as_millis(),
+            8
+        );
         for key in 9..2 * GIVEN_DUES_MAX as u128 {
             assert_eq!(dues.give(TaskKey(key), due), due);
         }

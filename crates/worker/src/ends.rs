@@ -1,4 +1,5 @@
-//! How deliveries end: what follows from a verdict, or from no run at all, becomes part of the next commit.
+//! How deliveries end: what follows from a verdict, or from no run at all, becomes part of the next
+//! commit.
 
 use minutehand_model::{Command, Outcome, OutcomeKind, PartitionId, QueueName, Task, TaskKey};
 use minutehand_ports::{DeadLetter, Delivery, Report, Settlement};
@@ -34,11 +35,26 @@ impl Batch {
         run: &Run,
         verdict: Verdict,
     ) {
-        let Settings { observer, random, history, .. } = settings;
+        let Settings {
+            observer,
+            random,
+            history,
+            ..
+        } = settings;
         let (task, ended_at, partition) = (run.task(), settings.now(), ticket.delivery.partition);
         // Most runs succeed, and need no number.
-        let random = if matches!(verdict, Verdict::Failure { .. }) { random() } else { 0 };
-        let ended = Ended { task, encoded: &ticket.encoded, partition, at: ended_at, random };
+        let random = if matches!(verdict, Verdict::Failure { .. }) {
+            random()
+        } else {
+            0
+        };
+        let ended = Ended {
+            task,
+            encoded: &ticket.encoded,
+            partition,
+            at: ended_at,
+            random,
+        };
         let decision = decide(ended, verdict, |due| settings.dues.give(ticket.key, due));
         observer.ended(
             queue,
@@ -50,26 +66,31 @@ impl Batch {
                 ended_at,
             },
         );
-        let outcome = history.wants(decision.kind, task.origin.is_some()).then(|| Outcome {
-            execution: run.execution().id,
-            attempt: task.attempt,
-            kind: decision.kind,
-            detail: decision.detail,
-            due: task.due,
-            started_at: run.started_at(),
-            ended_at,
-        });
+        let outcome = history
+            .wants(decision.kind, task.origin.is_some())
+            .then(|| Outcome {
+                execution: run.execution().id,
+                attempt: task.attempt,
+                kind: decision.kind,
+                detail: decision.detail,
+                due: task.due,
+                started_at: run.started_at(),
+                ended_at,
+            });
         let end = End {
             commands: encoded(partition, &decision.commands),
             dead_letter: decision.dead_letter,
             outcome: outcome.map(|outcome| (ticket.key, outcome)),
-            is_well: matches!(decision.kind, OutcomeKind::Succeeded | OutcomeKind::Cancelled),
+            is_well: matches!(
+                decision.kind,
+                OutcomeKind::Succeeded | OutcomeKind::Cancelled
+            ),
         };
         self.tell_end(ticket, end);
     }
 
-    /// A run goes back to the scheduler without having begun: the same attempt, due after a delay. That is told in
-    /// one step with its settlement, or behind its claim.
+    /// A run goes back to the scheduler without having begun: the same attempt, due after a delay.
+    /// That is told in one step with its settlement, or behind its claim.
     pub(crate) fn put_off(
         &mut self,
         settings: &Settings,
@@ -78,21 +99,34 @@ impl Batch {
         delay_ms: i64,
     ) {
         let Prepared { ticket, execution } = prepared;
-        let due = settings.now().plus_millis(delay_ms).max(execution.task.due.plus_millis(1));
-        let task = Task { due: settings.dues.give(ticket.key, due), ..execution.task };
+        let due = settings
+            .now()
+            .plus_millis(delay_ms)
+            .max(execution.task.due.plus_millis(1));
+        let task = Task {
+            due: settings.dues.give(ticket.key, due),
+            ..execution.task
+        };
         let command = Command::Create(minutehand_record::task::record(&task));
         settings.observer.put_off(queue);
-        let end = End { commands: encoded(ticket.delivery.partition, &[command]), ..End::default() };
+        let end = End {
+            commands: encoded(ticket.delivery.partition, &[command]),
+            ..End::default()
+        };
         self.tell_end(&ticket, end);
     }
 
-    /// Gives up a run that may have been claimed before: whether it has run is for a person to find out.
+    /// Gives up a run that may have been claimed before: whether it has run is for a person to find
+    /// out.
     pub(crate) fn doubt(&mut self, settings: &Settings, queue: &QueueName, prepared: Prepared) {
         let Prepared { ticket, execution } = prepared;
         let run = Run::new(execution, settings.now());
         let reason = "it runs at most once, and may have run: the queue has lost its group's place; \
             replay it if it has not run";
-        let ticket = Ticket { is_claimed: false, ..ticket };
+        let ticket = Ticket {
+            is_claimed: false,
+            ..ticket
+        };
         self.settle(settings, queue, &ticket, &run, Verdict::discard(reason));
     }
 
@@ -116,32 +150,74 @@ impl Batch {
             encoded: delivery.encoded.clone(),
         };
         let commands = encoded(delivery.id.partition, &gone(delivery.key));
-        let settlement = Settlement { commands, dead_letter: Some(letter), ..Settlement::bare(delivery.id) };
+        let settlement = Settlement {
+            commands,
+            dead_letter: Some(letter),
+            ..Settlement::bare(delivery.id)
+        };
         let Delivery { key, encoded, .. } = delivery;
-        self.settlements.push(Told { settlement, key, encoded, is_well: false });
+        self.settlements.push(Told {
+            settlement,
+            key,
+            encoded,
+            is_well: false,
+        });
     }
 
     fn tell_end(&mut self, ticket: &Ticket, end: End) {
-        let End { commands, dead_letter, outcome, is_well } = end;
+        let End {
+            commands,
+            dead_letter,
+            outcome,
+            is_well,
+        } = end;
         if !ticket.is_claimed {
-            let Ticket { delivery: id, held_as, .. } = *ticket;
-            let settlement = Settlement { id, held_as, commands, dead_letter, outcome };
+            let Ticket {
+                delivery: id,
+                held_as,
+                ..
+            } = *ticket;
+            let settlement = Settlement {
+                id,
+                held_as,
+                commands,
+                dead_letter,
+                outcome,
+            };
             let (key, encoded) = (ticket.key, ticket.encoded.clone());
-            self.settlements.push(Told { settlement, key, encoded, is_well });
+            self.settlements.push(Told {
+                settlement,
+                key,
+                encoded,
+                is_well,
+            });
         } else if !commands.is_empty() || dead_letter.is_some() || outcome.is_some() {
-            self.reports.push(Report { id: ticket.delivery, commands, dead_letter, outcome });
+            self.reports.push(Report {
+                id: ticket.delivery,
+                commands,
+                dead_letter,
+                outcome,
+            });
         }
     }
 }
 
-/// What a schedule hears when the execution of that task cannot be read: nothing else would end the run.
+/// What a schedule hears when the execution of that task cannot be read: nothing else would end the
+/// run.
 fn gone(key: TaskKey) -> Vec<Command> {
     // A record of somebody else has no task.
     let is_ours = key != TaskKey(0);
-    let completed = Command::Completed { key, due: None, kind: OutcomeKind::Expired };
+    let completed = Command::Completed {
+        key,
+        due: None,
+        kind: OutcomeKind::Expired,
+    };
     is_ours.then_some(completed).into_iter().collect()
 }
 
 fn encoded(partition: PartitionId, commands: &[Command]) -> Vec<(PartitionId, bytes::Bytes)> {
-    commands.iter().map(|command| (partition, command::encode(command))).collect()
+    commands
+        .iter()
+        .map(|command| (partition, command::encode(command)))
+        .collect()
 }

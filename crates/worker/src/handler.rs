@@ -34,34 +34,43 @@ pub enum Verdict {
 impl Verdict {
     /// A success without a detail.
     pub const fn success() -> Verdict {
-        Verdict::Success { detail: String::new() }
+        Verdict::Success {
+            detail: String::new(),
+        }
     }
 
     /// A failure that is tried again as the retry policy says.
     pub fn failure(reason: impl Into<String>) -> Verdict {
-        Verdict::Failure { reason: reason.into(), retry_after_ms: None }
+        Verdict::Failure {
+            reason: reason.into(),
+            retry_after_ms: None,
+        }
     }
 
     /// A failure that is never tried again.
     pub fn discard(reason: impl Into<String>) -> Verdict {
-        Verdict::Discard { reason: reason.into() }
+        Verdict::Discard {
+            reason: reason.into(),
+        }
     }
 }
 
 /// Runs executions of one queue, many at a time.
 ///
-/// All runs of a queue share one tokio task. A handler that computes for long or blocks hands its work to
-/// [`tokio::task::spawn_blocking`]; one that never waits at all is best written as a [`FnHandler`].
+/// All runs of a queue share one tokio task. A handler that computes for long or blocks hands its
+/// work to [`tokio::task::spawn_blocking`]; one that never waits at all is best written as a
+/// [`FnHandler`].
 ///
 /// An async closure is a handler: `|run: Run| async move { Verdict::success() }`.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Runs one execution. The future is dropped when the run is killed, so what must not be left behind
-    /// is cleaned up by a `Drop`. A panic is a failure of this run alone.
+    /// Runs one execution. The future is dropped when the run is killed, so what must not be left
+    /// behind is cleaned up by a `Drop`. A panic is a failure of this run alone.
     async fn run(&self, run: Run) -> Verdict;
 
-    /// What a run takes its time from, a host for example. The runs of a queue that have the same target share a part of
-    /// the queue's places, so that one that does not answer holds up no other. `None`: it has none.
+    /// What a run takes its time from, a host for example. The runs of a queue that have the same
+    /// target share a part of the queue's places, so that one that does not answer holds up no
+    /// other. `None`: it has none.
     fn target(&self, _task: &Task) -> Option<String> {
         None
     }
@@ -84,7 +93,8 @@ where
     }
 }
 
-/// A handler made of a function that never waits. It cannot be interrupted: stops and timeouts do not reach it.
+/// A handler made of a function that never waits. It cannot be interrupted: stops and timeouts do
+/// not reach it.
 pub struct FnHandler<F>(pub F);
 
 #[async_trait]

@@ -6,8 +6,8 @@ use minutehand_record::command;
 
 use crate::settings::HistoryPolicy;
 
-/// The last word of a run that is about to be claimed. `None` when nobody would hear of a success either: then a run costs
-/// no second write.
+/// The last word of a run that is about to be claimed. `None` when nobody would hear of a success
+/// either: then a run costs no second write.
 pub(crate) fn last_word(
     delivery: DeliveryId,
     execution: &Execution,
@@ -20,15 +20,24 @@ pub(crate) fn last_word(
     if completion.is_none() && !history.wants(OutcomeKind::Succeeded, is_of_a_schedule) {
         return None;
     }
-    let commands = completion.iter().map(|told| (delivery.partition, command::encode(told))).collect();
-    let outcome = history.wants(OutcomeKind::Lost, is_of_a_schedule).then(|| Outcome {
-        execution: execution.id,
-        attempt: task.attempt,
-        kind: OutcomeKind::Lost,
-        detail: "its worker ended before the run had; nobody knows how far it had come".to_owned(),
-        due: task.due,
-        started_at: now,
-        ended_at: now,
-    });
-    Some(LastWord { commands, outcome: outcome.map(|outcome| (task.key(), outcome)) })
+    let commands = completion
+        .iter()
+        .map(|told| (delivery.partition, command::encode(told)))
+        .collect();
+    let outcome = history
+        .wants(OutcomeKind::Lost, is_of_a_schedule)
+        .then(|| Outcome {
+            execution: execution.id,
+            attempt: task.attempt,
+            kind: OutcomeKind::Lost,
+            detail: "its worker ended before the run had; nobody knows how far it had come"
+                .to_owned(),
+            due: task.due,
+            started_at: now,
+            ended_at: now,
+        });
+    Some(LastWord {
+        commands,
+        outcome: outcome.map(|outcome| (task.key(), outcome)),
+    })
 }

@@ -1,9 +1,11 @@
 //! Runs executions: the worker loop, retries, and the executors built on it.
 //!
-//! A [`Worker`] takes executions from an [`ExecutionQueue`](minutehand_ports::ExecutionQueue), gives each to its queue's [`Handler`] and settles
-//! the queue with what follows: a retry or the completion that a schedule waits for (commands for the log), a
-//! dead letter, a line for the history. All of it becomes durable in one step with the settlement, many executions
-//! at a time. The queue is a trait: one process, a Kafka consumer group or a lease over HTTP are the same to a worker.
+//! A [`Worker`] takes executions from an [`ExecutionQueue`](minutehand_ports::ExecutionQueue),
+//! gives each to its queue's [`Handler`] and settles the queue with what follows: a retry or the
+//! completion that a schedule waits for (commands for the log), a dead letter, a line for the
+//! history. All of it becomes durable in one step with the settlement, many executions at a time.
+//! The queue is a trait: one process, a Kafka consumer group or a lease over HTTP are the same to a
+//! worker.
 //!
 //! # What is promised
 //!
@@ -13,18 +15,20 @@
 //! | at-least-once | runs, then settles | may run twice, never lost |
 //! | exactly-once | the same; retry, completion, dead letter and history are in the settlement | each of *those* happens once |
 //!
-//! So for exactly-once executions "once" covers everything that the scheduler keeps. An effect outside of it
-//! may be repeated when the process dies between effect and settlement; [`ExecutionId`](minutehand_model::ExecutionId) is the same
-//! each time, and a receiver that remembers it makes the effect happen once.
+//! So for exactly-once executions "once" covers everything that the scheduler keeps. An effect
+//! outside of it may be repeated when the process dies between effect and settlement;
+//! [`ExecutionId`](minutehand_model::ExecutionId) is the same each time, and a receiver that
+//! remembers it makes the effect happen once.
 //!
-//! How an at-most-once run ended cannot be part of its settlement, which comes first. It is told afterwards through
-//! [`ExecutionQueue::report`](minutehand_ports::ExecutionQueue::report): a failed one becomes a dead letter, so that a
-//! person may replay it. If the process dies first, the run is lost; the queue tells that it is, with the last word that it was
-//! given with the claim.
+//! How an at-most-once run ended cannot be part of its settlement, which comes first. It is told
+//! afterwards through [`ExecutionQueue::report`](minutehand_ports::ExecutionQueue::report): a
+//! failed one becomes a dead letter, so that a person may replay it. If the process dies first, the
+//! run is lost; the queue tells that it is, with the last word that it was given with the claim.
 //!
 //! # Executors
 //!
-//! [`WebhookExecutor`] posts to a URL, signed; `ProcessExecutor` (on Unix) runs a command. Both are handlers.
+//! [`WebhookExecutor`] posts to a URL, signed; `ProcessExecutor` (on Unix) runs a command. Both are
+//! handlers.
 //!
 //! # Headers of a task that a worker reads
 //!
@@ -60,16 +64,21 @@ pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
 pub use dues::GivenDues;
 pub use handler::{FnHandler, Handler, Verdict};
 pub use lease::{
-    Answered, LeaseAnswer, LeaseError, LeaseHolder, LeaseId, LeaseLimits, LeaseRequest, LeaseStanding,
-    Leased, Leases, LeasesConfig,
+    Answered, LeaseAnswer, LeaseError, LeaseHolder, LeaseId, LeaseLimits, LeaseRequest,
+    LeaseStanding, Leased, Leases, LeasesConfig,
 };
 pub use observer::{EndedRun, LeaseEnd, NoObserver, WorkerObserver};
 pub use places::Places;
 #[cfg(unix)]
-pub use process::{COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor, USER_HEADER};
+pub use process::{
+    COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor, USER_HEADER,
+};
 pub use run::{Run, StopCause};
 pub use settings::{Clock, HistoryPolicy, Idleness, Random};
 pub use webhook::{
-    Network, NetworkError, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError, WebhookExecutor,
+    Network, NetworkError, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError,
+    WebhookExecutor,
 };
-pub use worker::{BuildError, GROUP_DEFAULT, RUN_TIMEOUT_MS_MAX, Worker, WorkerBuilder, WorkerError};
+pub use worker::{
+    BuildError, GROUP_DEFAULT, RUN_TIMEOUT_MS_MAX, Worker, WorkerBuilder, WorkerError,
+};

@@ -31,18 +31,19 @@ pub enum LeaseEnd {
 
 /// Is told what a worker does. Every method has an empty default; none may block.
 pub trait WorkerObserver: Send + Sync + 'static {
-    /// A handler was started: how late it is (`started_at - due`) and how much of that was publication
-    /// (`published_at - due`), in milliseconds.
+    /// A handler was started: how late it is (`started_at - due`) and how much of that was
+    /// publication (`published_at - due`), in milliseconds.
     fn started(&self, _queue: &QueueName, _start_lateness_ms: i64, _publish_lateness_ms: i64) {}
 
     /// A run ended.
     fn ended(&self, _queue: &QueueName, _run: EndedRun<'_>) {}
 
-    /// A run was not started, because its target had its share of the places for long: it is due again later.
+    /// A run was not started, because its target had its share of the places for long: it is due
+    /// again later.
     fn put_off(&self, _queue: &QueueName) {}
 
-    /// A run was given up without an answer because the worker went down; it will be delivered again,
-    /// unless it is an at-most-once execution.
+    /// A run was given up without an answer because the worker went down; it will be delivered
+    /// again, unless it is an at-most-once execution.
     fn abandoned(&self, _queue: &QueueName) {}
 
     /// A delivery could not be decoded and went to the dead letters.
@@ -51,7 +52,8 @@ pub trait WorkerObserver: Send + Sync + 'static {
     /// So many settlements became durable together.
     fn settled(&self, _queue: &QueueName, _count: usize) {}
 
-    /// So many ends of at-most-once runs could not be recorded and are known to the log of this process alone.
+    /// So many ends of at-most-once runs could not be recorded and are known to the log of this
+    /// process alone.
     fn unreported(&self, _queue: &QueueName, _count: usize) {}
 
     /// A lease ended whose run has not: the execution is handed out again, or due again.

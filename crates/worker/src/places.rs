@@ -1,7 +1,8 @@
 //! Places: how many runs may wait for something at once, over all queues of a process.
 //!
-//! Nobody gets all of them. Whoever holds some is given another one only while it holds fewer than are free: one queue whose
-//! runs hang comes to hold half of the places, two hold two thirds, and there is always one left for whoever has none.
+//! Nobody gets all of them. Whoever holds some is given another one only while it holds fewer than
+//! are free: one queue whose runs hang comes to hold half of the places, two hold two thirds, and
+//! there is always one left for whoever has none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +24,11 @@ struct Shared {
 impl Places {
     /// So many places.
     pub fn new(total: usize) -> Places {
-        Places(Arc::new(Shared { total, taken: AtomicUsize::new(0), freed: Arc::default() }))
+        Places(Arc::new(Shared {
+            total,
+            taken: AtomicUsize::new(0),
+            freed: Arc::default(),
+        }))
     }
 
     /// Enough for everybody: the queues' own limits decide alone.
@@ -33,14 +38,23 @@ impl Places {
 
     /// Whether somebody who holds so many places would be given another one.
     pub(crate) fn has_one_for(&self, held: usize) -> bool {
-        may_take(held, self.0.total.saturating_sub(self.0.taken.load(Ordering::Relaxed)))
+        may_take(
+            held,
+            self.0
+                .total
+                .saturating_sub(self.0.taken.load(Ordering::Relaxed)),
+        )
     }
 
     /// Takes a place for somebody who holds so many.
     pub(crate) fn take(&self, held: usize) -> Option<Place> {
         let total = self.0.total;
-        let one_more = |taken: usize| may_take(held, total.saturating_sub(taken)).then(|| taken + 1);
-        let taken = self.0.taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more);
+        let one_more =
+            |taken: usize| may_take(held, total.saturating_sub(taken)).then(|| taken + 1);
+        let taken = self
+            .0
+            .taken
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more);
         taken.is_ok().then(|| Place(Arc::clone(&self.0)))
     }
 

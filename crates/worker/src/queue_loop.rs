@@ -1,7 +1,7 @@
 //! The loop of one queue: takes, starts, ends and commits, each without waiting for the others.
 //!
-//! One commit is in flight at a time; whatever ends meanwhile goes into the next one. So commits grow with the load,
-//! and the number of executions between taking and settling is bounded.
+//! One commit is in flight at a time; whatever ends meanwhile goes into the next one. So commits
+//! grow with the load, and the number of executions between taking and settling is bounded.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::{Pin, pin};
@@ -28,7 +28,8 @@ use crate::stops::{EarlyStops, is_meant};
 const STARTS_IN_A_ROW_MAX: usize = 256;
 /// How long the last commit of a worker that shuts down may take, in milliseconds.
 const LAST_COMMIT_MS_MAX: i64 = 5_000;
-/// Shortest time that a run is put off for which there was no place, in milliseconds; at most twice as long.
+/// Shortest time that a run is put off for which there was no place, in milliseconds; at most twice
+/// as long.
 const PUT_OFF_MS: i64 = 10_000;
 
 /// How far a loop is on its way down; each but the first ends at a deadline at the latest.
@@ -66,8 +67,8 @@ pub(crate) struct QueueLoop<'a> {
     poll: Option<BoxFuture<'a, Result<Vec<Delivery>, PortError>>>,
     poll_failures: u32,
     poll_not_before: Option<Instant>,
-    /// How many executions to take while runs end as soon as they start; falls back to the lane's concurrency
-    /// when one has to wait, so that slow handlers do not hoard.
+    /// How many executions to take while runs end as soon as they start; falls back to the lane's
+    /// concurrency when one has to wait, so that slow handlers do not hoard.
     appetite: usize,
     waited: bool,
 
@@ -119,9 +120,16 @@ impl<'a> QueueLoop<'a> {
     }
 
     /// Works until it is told to stop and has drained, or the queue fails for good.
-    pub(crate) async fn run(mut self, mut stop_receiver: watch::Receiver<bool>) -> Result<(), PortError> {
+    pub(crate) async fn run(
+        mut self,
+        mut stop_receiver: watch::Receiver<bool>,
+    ) -> Result<(), PortError> {
         let mut stops = Some(self.settings.port.stops(&self.lane.queue));
-        let mut crowd = self.settings.idleness.as_ref().map(|idleness| idleness.is_crowded.clone());
+        let mut crowd = self
+            .settings
+            .idleness
+            .as_ref()
+            .map(|idleness| idleness.is_crowded.clone());
         loop {
             self.begin_commit();
             self.begin_poll();
@@ -167,7 +175,8 @@ impl<'a> QueueLoop<'a> {
         let is_full = self.next.len() + self.committing.len() >= 4 * self.settings.batch_max;
         let wanted = self.wanted();
         let is_full = is_full || self.bulkheads.is_full();
-        let is_wanted = self.phase == Phase::Working && self.taken.is_empty() && !is_full && wanted > 0;
+        let is_wanted =
+            self.phase == Phase::Working && self.taken.is_empty() && !is_full && wanted > 0;
         if self.poll.is_none() && is_wanted && self.poll_not_before.is_none() {
             let Settings { port, group, .. } = self.settings;
             self.poll = Some(port.poll(&self.lane.queue, group, wanted));
@@ -221,7 +230,8 @@ impl<'a> QueueLoop<'a> {
     fn has_work(&self) -> bool {
         match self.phase {
             Phase::Working => {
-                let may_take = !self.taken.is_empty() && self.wanted() > 0 && !self.bulkheads.is_full();
+                let may_take =
+                    !self.taken.is_empty() && self.wanted() > 0 && !self.bulkheads.is_full();
                 self.may_unpark || !self.claimed.is_empty() || may_take
             }
             Phase::Draining => !self.claimed.is_empty(),
@@ -239,7 +249,9 @@ impl<'a> QueueLoop<'a> {
             if !self.can_start() {
                 break;
             }
-            let Some(place) = self.settings.places.take(self.slots.len()) else { break };
+            let Some(place) = self.settings.places.take(self.slots.len()) else {
+                break;
+            };
             if self.may_unpark {
                 match self.bulkheads.next_ready(self.free_slots()) {
                     Some((prepared, target)) => self.start(prepared, Some(target), place),
@@ -254,7 +266,10 @@ impl<'a> QueueLoop<'a> {
                     }
                     Ok(prepared) if prepared.ticket.is_claimed => self.next.claims.push(prepared),
                     Ok(prepared) => self.admit(prepared, place),
-                    Err(error) => self.next.set_aside(self.settings, &self.lane.queue, delivery, &error),
+                    Err(error) => {
+                        self.next
+                            .set_aside(self.settings, &self.lane.queue, delivery, &error)
+                    }
                 }
             }
         }
@@ -265,19 +280,30 @@ impl<'a> QueueLoop<'a> {
 
     /// Starts a run, or parks it when its target has its share of the places.
     fn admit(&mut self, prepared: Prepared, place: Place) {
-        let target = self.lane.handler.target(&prepared.execution.task).map(Target::from);
+        let target = self
+            .lane
+            .handler
+            .target(&prepared.execution.task)
+            .map(Target::from);
         match target {
-            Some(target) if !self.bulkheads.admits(&target, self.free_slots()) => match self.phase {
-                Phase::Working => self.bulkheads.park(prepared, target, Instant::now()),
-                _ => self.put_off(prepared, PUT_OFF_MS),
-            },
+            Some(target) if !self.bulkheads.admits(&target, self.free_slots()) => {
+                match self.phase {
+                    Phase::Working => self.bulkheads.park(prepared, target, Instant::now()),
+                    _ => self.put_off(prepared, PUT_OFF_MS),
+                }
+            }
             target => self.start(prepared, target, place),
         }
     }
 
     fn start(&mut self, prepared: Prepared, target: Option<Target>, place: Place) {
         let Prepared { ticket, execution } = prepared;
-        let Settings { observer, run_timeout_ms, stop_grace_ms, .. } = self.settings;
+        let Settings {
+            observer,
+            run_timeout_ms,
+            stop_grace_ms,
+            ..
+        } = self.settings;
         let started_at = self.settings.now();
         let run = Run::new(execution, started_at);
         if self.stops.has(ticket.key, run.task()) {
@@ -288,7 +314,11 @@ impl<'a> QueueLoop<'a> {
             Err(reason) => return self.settle(ticket, &run, Verdict::discard(reason)),
         };
         let (due, published_at) = (run.task().due, run.execution().published_at);
-        observer.started(&self.lane.queue, started_at.millis_since(due), published_at.millis_since(due));
+        observer.started(
+            &self.lane.queue,
+            started_at.millis_since(due),
+            published_at.millis_since(due),
+        );
         match start(&*self.lane.handler, &run) {
             Started::Ended(verdict) => self.settle(ticket, &run, verdict),
             Started::Waiting(running) => {
@@ -297,17 +327,29 @@ impl<'a> QueueLoop<'a> {
                 let slot = self.slots_used;
                 self.slots_used += 1;
                 let supervised = supervise(run.clone(), running, timeout_ms, *stop_grace_ms);
-                self.running.push(Box::pin(async move { (slot, supervised.await) }));
+                self.running
+                    .push(Box::pin(async move { (slot, supervised.await) }));
                 let held = target.map(|target| self.bulkheads.take(target));
-                self.slots.insert(slot, Slot { ticket, run, timeout_ms, held, _place: place });
+                self.slots.insert(
+                    slot,
+                    Slot {
+                        ticket,
+                        run,
+                        timeout_ms,
+                        held,
+                        _place: place,
+                    },
+                );
             }
         }
     }
 
     fn put_off(&mut self, prepared: Prepared, delay_ms_min: i64) {
-        let spread_ms = (self.settings.random)() % u64::try_from(delay_ms_min).unwrap_or(0).saturating_add(1);
+        let spread_ms =
+            (self.settings.random)() % u64::try_from(delay_ms_min).unwrap_or(0).saturating_add(1);
         let delay_ms = delay_ms_min.saturating_add(i64::try_from(spread_ms).unwrap_or(0));
-        self.next.put_off(self.settings, &self.lane.queue, prepared, delay_ms);
+        self.next
+            .put_off(self.settings, &self.lane.queue, prepared, delay_ms);
     }
 
     fn stop(&mut self, stop: Stop) {
@@ -330,9 +372,19 @@ impl<'a> QueueLoop<'a> {
     // Ending.
 
     fn finished(&mut self, slot: u64, finish: Finish) {
-        let Some(Slot { ticket, run, timeout_ms, held, .. }) = self.slots.remove(&slot) else { return };
+        let Some(Slot {
+            ticket,
+            run,
+            timeout_ms,
+            held,
+            ..
+        }) = self.slots.remove(&slot)
+        else {
+            return;
+        };
         let has_succeeded = matches!(finish.verdict, Some(Verdict::Success { .. }));
-        held.into_iter().for_each(|held| self.bulkheads.give_back(held, has_succeeded));
+        held.into_iter()
+            .for_each(|held| self.bulkheads.give_back(held, has_succeeded));
         self.may_unpark = true;
         let Finish { verdict, cause } = finish;
         let verdict = match cause {
@@ -349,14 +401,19 @@ impl<'a> QueueLoop<'a> {
     fn abandon(&mut self, ticket: Ticket, run: &Run) {
         self.settings.observer.abandoned(&self.lane.queue);
         if ticket.is_claimed {
-            self.settle(ticket, run, Verdict::failure("the worker was shut down before the run had ended"));
+            self.settle(
+                ticket,
+                run,
+                Verdict::failure("the worker was shut down before the run had ended"),
+            );
         } else {
             self.let_go(vec![ticket.delivery]);
         }
     }
 
     fn settle(&mut self, ticket: Ticket, run: &Run, verdict: Verdict) {
-        self.next.settle(self.settings, &self.lane.queue, &ticket, run, verdict);
+        self.next
+            .settle(self.settings, &self.lane.queue, &ticket, run, verdict);
     }
 
     // Committing.
@@ -387,11 +444,21 @@ impl<'a> QueueLoop<'a> {
         self.poll = None;
         self.poll_not_before = None;
         self.may_unpark = false;
-        let (claimed, parked): (Vec<Prepared>, Vec<Prepared>) =
-            self.bulkheads.clear().into_iter().partition(|parked| parked.ticket.is_claimed);
-        let unclaimed = std::mem::take(&mut self.next.claims).into_iter().chain(parked);
+        let (claimed, parked): (Vec<Prepared>, Vec<Prepared>) = self
+            .bulkheads
+            .clear()
+            .into_iter()
+            .partition(|parked| parked.ticket.is_claimed);
+        let unclaimed = std::mem::take(&mut self.next.claims)
+            .into_iter()
+            .chain(parked);
         let unclaimed = unclaimed.map(|prepared| prepared.ticket.delivery);
-        let ids = self.taken.drain(..).map(|delivery| delivery.id).chain(unclaimed).collect();
+        let ids = self
+            .taken
+            .drain(..)
+            .map(|delivery| delivery.id)
+            .chain(unclaimed)
+            .collect();
         self.let_go(ids);
         for prepared in claimed {
             self.put_off(prepared, 0);
@@ -423,7 +490,11 @@ impl<'a> QueueLoop<'a> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let waits = [self.deadline, self.poll_not_before, self.bulkheads.deadline()];
+        let waits = [
+            self.deadline,
+            self.poll_not_before,
+            self.bulkheads.deadline(),
+        ];
         waits.into_iter().flatten().min()
     }
 
@@ -469,7 +540,9 @@ impl<'a> QueueLoop<'a> {
     /// Others may have what was taken and is not worked on any more.
     fn let_go(&self, ids: Vec<DeliveryId>) {
         if !ids.is_empty() {
-            self.settings.port.let_go(&self.lane.queue, &self.settings.group, ids);
+            self.settings
+                .port
+                .let_go(&self.lane.queue, &self.settings.group, ids);
         }
     }
 
@@ -478,19 +551,27 @@ impl<'a> QueueLoop<'a> {
         match self.phase {
             Phase::Working => false,
             Phase::Over => true,
-            Phase::Draining | Phase::Stopping | Phase::Committing => is_idle && self.next.is_empty(),
+            Phase::Draining | Phase::Stopping | Phase::Committing => {
+                is_idle && self.next.is_empty()
+            }
         }
     }
 }
 
-/// A loop that fails, panics or is dropped has runs in hand. What is settled already changes nothing.
+/// A loop that fails, panics or is dropped has runs in hand. What is settled already changes
+/// nothing.
 impl Drop for QueueLoop<'_> {
     fn drop(&mut self) {
         let mut ids = std::mem::take(&mut self.committing);
         ids.extend(self.next.ids());
         ids.extend(self.taken.iter().map(|delivery| delivery.id));
         let waiting = self.bulkheads.clear();
-        ids.extend(self.claimed.iter().chain(&waiting).map(|prepared| prepared.ticket.delivery));
+        ids.extend(
+            self.claimed
+                .iter()
+                .chain(&waiting)
+                .map(|prepared| prepared.ticket.delivery),
+        );
         ids.extend(self.slots.values().map(|slot| slot.ticket.delivery));
         // They end before somebody else begins them.
         self.running.clear();

@@ -1,9 +1,11 @@
-//! A settlement that the queue refuses for good: it is set aside with the reason, and the others go on.
+//! A settlement that the queue refuses for good: it is set aside with the reason, and the others go
+//! on.
 //!
-//! What is refused may be one record of many that go together: a retry or a dead letter that is too large, or a topic that
-//! cannot be made. So a refused batch is divided until the one is found that is refused alone. In its place less is settled:
-//! a dead letter that says why, or in the end nothing but the place, which the log tells. Where even that is refused, it is the
-//! queue that fails.
+//! What is refused may be one record of many that go together: a retry or a dead letter that is too
+//! large, or a topic that cannot be made. So a refused batch is divided until the one is found that
+//! is refused alone. In its place less is settled: a dead letter that says why, or in the end
+//! nothing but the place, which the log tells. Where even that is refused, it is the queue that
+//! fails.
 
 use bytes::Bytes;
 use minutehand_model::{Command, Outcome, OutcomeKind, QueueName, TaskKey, Timestamp};
@@ -32,9 +34,15 @@ pub(crate) struct Occasion<'a> {
 
 /// What is settled instead, the most first.
 pub(crate) fn instead(told: &Told, occasion: Occasion<'_>) -> [Settlement; 2] {
-    let bare = Settlement { held_as: told.settlement.held_as, ..Settlement::bare(told.settlement.id) };
+    let bare = Settlement {
+        held_as: told.settlement.held_as,
+        ..Settlement::bare(told.settlement.id)
+    };
     let less = match told.is_well {
-        true => Settlement { outcome: None, ..told.settlement.clone() },
+        true => Settlement {
+            outcome: None,
+            ..told.settlement.clone()
+        },
         false => given_up(told, occasion, bare.clone()),
     };
     [less, bare]
@@ -44,7 +52,11 @@ pub(crate) fn instead(told: &Told, occasion: Occasion<'_>) -> [Settlement; 2] {
 fn given_up(told: &Told, occasion: Occasion<'_>, bare: Settlement) -> Settlement {
     let DeliveryId { partition, .. } = told.settlement.id;
     let task = task::decode(&told.encoded).ok();
-    let before = told.settlement.dead_letter.as_ref().map(|letter| letter.reason.as_str());
+    let before = told
+        .settlement
+        .dead_letter
+        .as_ref()
+        .map(|letter| letter.reason.as_str());
     let refused = format!("what follows from its end was refused: {}", occasion.error);
     let reason = shortened(match before {
         Some(before) => format!("{refused}; it was given up before that: {before}"),
@@ -53,7 +65,9 @@ fn given_up(told: &Told, occasion: Occasion<'_>, bare: Settlement) -> Settlement
     let commands = match &task {
         Some(task) => {
             let over = Command::completed(task, OutcomeKind::Dead);
-            over.iter().map(|over| (partition, command::encode(over))).collect()
+            over.iter()
+                .map(|over| (partition, command::encode(over)))
+                .collect()
         }
         // What was to be told of one that cannot be read is all that is known.
         None => told.settlement.commands.clone(),
@@ -67,7 +81,20 @@ fn given_up(told: &Told, occasion: Occasion<'_>, bare: Settlement) -> Settlement
         reason: reason.clone(),
         encoded: told.encoded.clone(),
     };
-    let dead = |outcome: Outcome| Outcome { kind: OutcomeKind::Dead, detail: reason.clone(), ..outcome };
-    let outcome = told.settlement.outcome.clone().map(|(key, outcome)| (key, dead(outcome)));
-    Settlement { commands, dead_letter: Some(letter), outcome, ..bare }
+    let dead = |outcome: Outcome| Outcome {
+        kind: OutcomeKind::Dead,
+        detail: reason.clone(),
+        ..outcome
+    };
+    let outcome = told
+        .settlement
+        .outcome
+        .clone()
+        .map(|(key, outcome)| (key, dead(outcome)));
+    Settlement {
+        commands,
+        dead_letter: Some(letter),
+        outcome,
+        ..bare
+    }
 }

@@ -19,7 +19,11 @@ pub enum StopCause {
 }
 
 impl StopCause {
-    const ALL: [StopCause; 3] = [StopCause::Requested, StopCause::TimedOut, StopCause::ShuttingDown];
+    const ALL: [StopCause; 3] = [
+        StopCause::Requested,
+        StopCause::TimedOut,
+        StopCause::ShuttingDown,
+    ];
 }
 
 /// An execution that is being run. Clones are the same run.
@@ -57,10 +61,14 @@ impl Run {
         &self.0.execution.task
     }
 
-    /// The value of the task's first header of that name (names are compared without regard to case).
+    /// The value of the task's first header of that name (names are compared without regard to
+    /// case).
     pub fn header(&self, name: &str) -> Option<&str> {
         let headers = &self.0.execution.task.headers;
-        headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        headers
+            .iter()
+            .find(|(given, _)| given.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// When the handler was started.
@@ -71,10 +79,14 @@ impl Run {
     /// Why the run should stop; `None` while it may go on.
     pub fn stop_cause(&self) -> Option<StopCause> {
         let stored = usize::from(self.0.stop_cause.load(Ordering::Acquire));
-        stored.checked_sub(1).and_then(|index| StopCause::ALL.get(index)).copied()
+        stored
+            .checked_sub(1)
+            .and_then(|index| StopCause::ALL.get(index))
+            .copied()
     }
 
-    /// Waits until the run is asked to stop. After that it has the worker's grace period to end by itself.
+    /// Waits until the run is asked to stop. After that it has the worker's grace period to end by
+    /// itself.
     pub async fn stopped(&self) -> StopCause {
         loop {
             let changed = self.0.changed.notified();
@@ -88,7 +100,10 @@ impl Run {
     /// Asks the run to stop; the first cause stays.
     pub fn ask_to_stop(&self, cause: StopCause) {
         let stored = 1 + cause as u8;
-        let _ = self.0.stop_cause.compare_exchange(0, stored, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self
+            .0
+            .stop_cause
+            .compare_exchange(0, stored, Ordering::AcqRel, Ordering::Acquire);
         self.0.changed.notify_waiters();
     }
 

@@ -25,7 +25,8 @@ choice!(
     HistoryPolicy, "history", default Failures {
         /// None.
         None = "none",
-        /// All but successes of single tasks; a schedule's runs are all kept, so that it can be told how they went.
+        /// All but successes of single tasks; a schedule's runs are all kept, so that it can be
+        /// told how they went.
         Failures = "failures",
         /// All.
         All = "all",
@@ -57,7 +58,11 @@ pub struct Idleness {
 impl Idleness {
     /// When a worker ends that has been idle since a moment.
     pub(crate) fn ends_at(&self, since: Instant) -> Instant {
-        let after_ms = if *self.is_crowded.borrow() { self.crowded_after_ms } else { self.after_ms };
+        let after_ms = if *self.is_crowded.borrow() {
+            self.crowded_after_ms
+        } else {
+            self.after_ms
+        };
         since + duration_ms(after_ms)
     }
 }
@@ -98,12 +103,15 @@ pub(crate) struct Lane {
 /// The machine's clock.
 pub(crate) fn system_clock() -> Clock {
     Arc::new(|| {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     })
 }
 
-/// Numbers from the standard library's seeded hasher: good enough to spread retries, and no dependency.
+/// Numbers from the standard library's seeded hasher: good enough to spread retries, and no
+/// dependency.
 pub(crate) fn system_random() -> Random {
     Arc::new(|| RandomState::new().build_hasher().finish())
 }

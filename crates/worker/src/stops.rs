@@ -47,9 +47,20 @@ mod tests {
     fn remembers_only_so_many() {
         let mut stops = EarlyStops::default();
         for number in 0..STOPS_MAX as u128 + 5 {
-            stops.remember(Stop { key: TaskKey(number), due: Timestamp::from_millis(1), kill: false });
+            stops.remember(Stop {
+                key: TaskKey(number),
+                due: Timestamp::from_millis(1),
+                kill: false,
+            });
         }
-        assert_eq!((stops.known.len(), stops.order.len()), (STOPS_MAX, STOPS_MAX));
-        assert!(!stops.known.contains(&(TaskKey(0), Timestamp::from_millis(1))));
+        assert_eq!(
+            (stops.known.len(), stops.order.len()),
+            (STOPS_MAX, STOPS_MAX)
+        );
+        assert!(
+            !stops
+                .known
+                .contains(&(TaskKey(0), Timestamp::from_millis(1)))
+        );
     }
 }

@@ -67,7 +67,8 @@ pub struct WorkerBuilder {
 }
 
 impl WorkerBuilder {
-    /// The worker group whose share of the executions this worker takes; [`GROUP_DEFAULT`] when not given.
+    /// The worker group whose share of the executions this worker takes; [`GROUP_DEFAULT`] when not
+    /// given.
     pub fn group(mut self, group: impl Into<String>) -> WorkerBuilder {
         self.settings.group = group.into();
         self
@@ -97,13 +98,15 @@ impl WorkerBuilder {
         self
     }
 
-    /// The places that all queues of this worker share, and of whoever else is given them; without end when not given.
+    /// The places that all queues of this worker share, and of whoever else is given them; without
+    /// end when not given.
     pub fn places(mut self, places: Places) -> WorkerBuilder {
         self.settings.places = places;
         self
     }
 
-    /// The due times that were given to retries, shared with the other workers of the process; this worker's own when not given.
+    /// The due times that were given to retries, shared with the other workers of the process; this
+    /// worker's own when not given.
     pub fn given_dues(mut self, dues: GivenDues) -> WorkerBuilder {
         self.settings.dues = dues;
         self
@@ -115,36 +118,42 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long a run may take that does not say so itself (header [`crate::TIMEOUT_HEADER`]), in milliseconds; one
-    /// hour when not given.
+    /// How long a run may take that does not say so itself (header [`crate::TIMEOUT_HEADER`]), in
+    /// milliseconds; one hour when not given.
     pub fn run_timeout_ms(mut self, run_timeout_ms: i64) -> WorkerBuilder {
         self.settings.run_timeout_ms = run_timeout_ms;
         self
     }
 
-    /// How long a run that was asked to stop may go on before it is killed, in milliseconds; ten seconds when
-    /// not given.
+    /// How long a run that was asked to stop may go on before it is killed, in milliseconds; ten
+    /// seconds when not given.
     pub fn stop_grace_ms(mut self, stop_grace_ms: i64) -> WorkerBuilder {
         self.settings.stop_grace_ms = stop_grace_ms;
         self
     }
 
-    /// How long a worker that shuts down lets its runs go on before it asks them to stop, in milliseconds;
-    /// thirty seconds when not given.
+    /// How long a worker that shuts down lets its runs go on before it asks them to stop, in
+    /// milliseconds; thirty seconds when not given.
     pub fn drain_ms(mut self, drain_ms: i64) -> WorkerBuilder {
         self.settings.drain_ms = drain_ms;
         self
     }
 
-    /// Lets the worker end by itself once the first of its queues has been idle; it goes on without an end when not
-    /// given. Nothing is running or taken then, and nothing is lost: what comes later waits for the next worker.
+    /// Lets the worker end by itself once the first of its queues has been idle; it goes on without
+    /// an end when not given. Nothing is running or taken then, and nothing is lost: what comes
+    /// later waits for the next worker.
     pub fn ends_when_idle(mut self, idleness: Idleness) -> WorkerBuilder {
         self.settings.idleness = Some(idleness);
         self
     }
 
     /// Runs a queue's executions with a handler, at most `concurrency` at a time.
-    pub fn handle(self, queue: QueueName, handler: impl Handler, concurrency: usize) -> WorkerBuilder {
+    pub fn handle(
+        self,
+        queue: QueueName,
+        handler: impl Handler,
+        concurrency: usize,
+    ) -> WorkerBuilder {
         self.handle_shared(queue, Arc::new(handler), concurrency)
     }
 
@@ -155,11 +164,16 @@ impl WorkerBuilder {
         handler: Arc<dyn Handler>,
         concurrency: usize,
     ) -> WorkerBuilder {
-        self.lanes.push(Lane { queue, handler, concurrency });
+        self.lanes.push(Lane {
+            queue,
+            handler,
+            concurrency,
+        });
         self
     }
 
-    /// What it has been told, for whoever is a member of worker groups in another way than a worker.
+    /// What it has been told, for whoever is a member of worker groups in another way than a
+    /// worker.
     pub(crate) fn into_settings(self) -> Settings {
         self.settings
     }
@@ -168,23 +182,50 @@ impl WorkerBuilder {
     pub fn build(self) -> Result<Worker, BuildError> {
         let within = |field, given: i64, low, high| {
             let is_good = (low..=high).contains(&given);
-            if is_good { Ok(()) } else { Err(BuildError::Setting { field, given, low, high }) }
+            if is_good {
+                Ok(())
+            } else {
+                Err(BuildError::Setting {
+                    field,
+                    given,
+                    low,
+                    high,
+                })
+            }
         };
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         within("batch_max", count(self.settings.batch_max), 1, 100_000)?;
-        within("run_timeout_ms", self.settings.run_timeout_ms, 1, RUN_TIMEOUT_MS_MAX)?;
-        within("stop_grace_ms", self.settings.stop_grace_ms, 0, 60 * MINUTE_MS)?;
+        within(
+            "run_timeout_ms",
+            self.settings.run_timeout_ms,
+            1,
+            RUN_TIMEOUT_MS_MAX,
+        )?;
+        within(
+            "stop_grace_ms",
+            self.settings.stop_grace_ms,
+            0,
+            60 * MINUTE_MS,
+        )?;
         within("drain_ms", self.settings.drain_ms, 0, RUN_TIMEOUT_MS_MAX)?;
         if self.lanes.is_empty() {
             return Err(BuildError::NoQueue);
         }
         for (index, lane) in self.lanes.iter().enumerate() {
             within("concurrency", count(lane.concurrency), 1, 1_000_000)?;
-            if self.lanes[..index].iter().any(|earlier| earlier.queue == lane.queue) {
-                return Err(BuildError::Repeated { queue: lane.queue.clone() });
+            if self.lanes[..index]
+                .iter()
+                .any(|earlier| earlier.queue == lane.queue)
+            {
+                return Err(BuildError::Repeated {
+                    queue: lane.queue.clone(),
+                });
             }
         }
-        Ok(Worker { settings: Arc::new(self.settings), lanes: self.lanes })
+        Ok(Worker {
+            settings: Arc::new(self.settings),
+            lanes: self.lanes,
+        })
     }
 }
 
@@ -212,12 +253,16 @@ impl Worker {
             drain_ms: 30 * SECOND_MS,
             idleness: None,
         };
-        WorkerBuilder { settings, lanes: Vec::new() }
+        WorkerBuilder {
+            settings,
+            lanes: Vec::new(),
+        }
     }
 
-    /// Works until `shutdown` is ready, then drains: takes nothing more, lets what runs go on for up to `drain_ms`, asks
-    /// what still runs to stop and drops it after `stop_grace_ms`, and settles everything that has ended. What
-    /// was dropped, or taken and not started, is delivered again.
+    /// Works until `shutdown` is ready, then drains: takes nothing more, lets what runs go on for
+    /// up to `drain_ms`, asks what still runs to stop and drops it after `stop_grace_ms`, and
+    /// settles everything that has ended. What was dropped, or taken and not started, is delivered
+    /// again.
     ///
     /// When a queue fails for good, the other queues are drained and the first error is the answer.
     /// Dropping this future drops every run at once.
@@ -228,7 +273,10 @@ impl Worker {
             let (settings, stop_receiver) = (Arc::clone(&self.settings), stop_receiver.clone());
             loops.spawn(async move {
                 let ended = QueueLoop::new(&settings, &lane).run(stop_receiver).await;
-                ended.map_err(|source| WorkerError { queue: lane.queue.clone(), source })
+                ended.map_err(|source| WorkerError {
+                    queue: lane.queue.clone(),
+                    source,
+                })
             });
         }
         let mut result = Ok(());
@@ -245,7 +293,8 @@ impl Worker {
                         stop_sender.send_replace(true);
                         result = result.and(ended);
                     }
-                    // Handlers cannot get here: their panics are caught. A panic of the loop itself is a bug to be seen.
+                    // Handlers cannot get here: their panics are caught. A panic of the loop itself
+                    // is a bug to be seen.
                     Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
                 },
             }

@@ -4,8 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Cargo, in the repository, as if it had been typed there: without what `cargo run` and `cargo test` tell the programs
-/// they start. Build scripts that watch those variables would otherwise build everything anew.
+/// Cargo, in the repository, as if it had been typed there: without what `cargo run` and `cargo
+/// test` tell the programs they start. Build scripts that watch those variables would otherwise
+/// build everything anew.
 pub fn plain_cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
@@ -24,19 +25,31 @@ pub fn plain_cargo(root: &Path) -> Command {
 /// In words, when it could not be started or did not succeed.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let words = in_words(command);
-    let status = command.status().map_err(|error| format!("could not run `{words}`: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("`{words}` failed")) }
+    let status = command
+        .status()
+        .map_err(|error| format!("could not run `{words}`: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{words}` failed"))
+    }
 }
 
 /// The same, showing each line of the standard output to a function as it is passed on.
 ///
 /// # Errors
 /// As [`run`].
-pub(crate) fn run_watched(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<(), String> {
+pub(crate) fn run_watched(
+    command: &mut Command,
+    mut on_line: impl FnMut(&str),
+) -> Result<(), String> {
     let words = in_words(command);
     let failed = |error| format!("could not run `{words}`: {error}");
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
-    let output = child.stdout.take().ok_or_else(|| format!("`{words}` has no output"))?;
+    let output = child
+        .stdout
+        .take()
+        .ok_or_else(|| format!("`{words}` has no output"))?;
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     while output.read_until(b'\n', &mut line).map_err(failed)? > 0 {
@@ -45,12 +58,21 @@ pub(crate) fn run_watched(command: &mut Command, mut on_line: impl FnMut(&str)) 
         line.clear();
     }
     let status = child.wait().map_err(failed)?;
-    if status.success() { Ok(()) } else { Err(format!("`{words}` failed")) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{words}` failed"))
+    }
 }
 
 /// The command as it would be typed.
 pub(crate) fn in_words(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -10,10 +10,12 @@ use crate::cargo::{plain_cargo, run};
 /// The version that is installed when there is none.
 const VERSION: &str = "0.20.2";
 
-/// How long fetching the advisories may take: where their host cannot be reached, git may try for minutes.
+/// How long fetching the advisories may take: where their host cannot be reached, git may try for
+/// minutes.
 const FETCH_LIMIT: Duration = Duration::from_secs(60);
 
-/// Checks licences, bans and sources, and advisories where their database can be reached; answers what was left out.
+/// Checks licences, bans and sources, and advisories where their database can be reached; answers
+/// what was left out.
 ///
 /// # Errors
 /// In words, when a check fails or cargo-deny cannot be had.
@@ -26,7 +28,9 @@ pub(crate) fn check(root: &Path) -> Result<Option<String>, String> {
     };
     run(&mut deny(&["check", "licenses", "bans", "sources"]))?;
     if !succeeds_in_time(&mut deny(&["fetch", "db"])) {
-        return Ok(Some("advisories not looked up: their database cannot be reached".to_owned()));
+        return Ok(Some(
+            "advisories not looked up: their database cannot be reached".to_owned(),
+        ));
     }
     run(&mut deny(&["check", "advisories"]))?;
     Ok(None)
@@ -44,7 +48,15 @@ fn find_or_install(root: &Path) -> Result<PathBuf, String> {
         println!("installing cargo-deny {VERSION} in the cache, once; this takes a minute or two");
         // It runs for a second: building it fast is worth more than a fast program.
         run(plain_cargo(root)
-            .args(["install", "cargo-deny", "--locked", "--quiet", "--version", VERSION, "--root"])
+            .args([
+                "install",
+                "cargo-deny",
+                "--locked",
+                "--quiet",
+                "--version",
+                VERSION,
+                "--root",
+            ])
             .arg(&folder)
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
@@ -65,8 +77,13 @@ fn cache_folder(root: &Path) -> PathBuf {
 
 /// Whether a command succeeds, silently, within the limit.
 fn succeeds_in_time(command: &mut Command) -> bool {
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut child) = quiet.spawn() else { return false };
+    let quiet = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let Ok(mut child) = quiet.spawn() else {
+        return false;
+    };
     let started = Instant::now();
     loop {
         match child.try_wait() {

@@ -7,7 +7,8 @@ use crate::root;
 /// Makes and compiles a client in every language; answers how many there were.
 ///
 /// # Errors
-/// In words: the languages whose client could not be made or compiled, with what their programs say.
+/// In words: the languages whose client could not be made or compiled, with what their programs
+/// say.
 pub fn make_clients() -> Result<u64, String> {
     let description = root().join("schema/openapi.json");
     let mut failures = Vec::new();
@@ -23,5 +24,8 @@ pub fn make_clients() -> Result<u64, String> {
     if failures.is_empty() {
         return Ok(Language::ALL.len() as u64);
     }
-    Err(format!("no client of schema/openapi.json in {}; printed above is why", failures.join(", ")))
+    Err(format!(
+        "no client of schema/openapi.json in {}; printed above is why",
+        failures.join(", ")
+    ))
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask deploy-check`: what `deploy/` and `dashboards/` hold for other programs, checked by the tools of those programs.
+//! `cargo xtask deploy-check`: what `deploy/` and `dashboards/` hold for other programs, checked by
+//! the tools of those programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,10 +50,19 @@ pub fn deploy_check() -> Result<(), String> {
     }
     let root = root();
     let out = root.join("target/deploy-check");
-    fs::create_dir_all(&out).map_err(|error| format!("could not make {}: {error}", out.display()))?;
+    fs::create_dir_all(&out)
+        .map_err(|error| format!("could not make {}: {error}", out.display()))?;
     rules(&root, &out)?;
     chart(&root, &out)?;
-    tool(&root, "check-jsonschema", &["--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml"])
+    tool(
+        &root,
+        "check-jsonschema",
+        &[
+            "--builtin-schema",
+            "vendor.compose-spec",
+            "deploy/compose.yaml",
+        ],
+    )
 }
 
 fn is_there(tool: &str) -> bool {
@@ -64,7 +74,8 @@ fn tool(root: &Path, tool: &str, words: &[&str]) -> Result<(), String> {
     run(Command::new(tool).args(words).current_dir(root))
 }
 
-/// Rules and their tests, the scrape configurations, and the language of every query of a dashboard.
+/// Rules and their tests, the scrape configurations, and the language of every query of a
+/// dashboard.
 fn rules(root: &Path, out: &Path) -> Result<(), String> {
     let of = |folder: &str, ending: &str| files(&root.join(folder), ending);
     let words = |first: &[&str], files: Vec<PathBuf>| {
@@ -75,12 +86,19 @@ fn rules(root: &Path, out: &Path) -> Result<(), String> {
     words(&["check", "rules"], of("dashboards/rules", "yml")?)?;
     words(&["test", "rules"], of("dashboards/tests", "yml")?)?;
     for path in ["deploy/prometheus.yml", "deploy/compose/prometheus.yml"] {
-        tool(root, "promtool", &["check", "config", "--syntax-only", path])?;
+        tool(
+            root,
+            "promtool",
+            &["check", "config", "--syntax-only", path],
+        )?;
     }
     let mut queries = Vec::new();
     for path in of("dashboards", "json")? {
         let parsed = serde_json::from_str(&read(&path)?);
-        collect(&parsed.map_err(|error| format!("{}: {error}", path.display()))?, &mut queries);
+        collect(
+            &parsed.map_err(|error| format!("{}: {error}", path.display()))?,
+            &mut queries,
+        );
     }
     let path = out.join("queries.yml");
     write(&path, &as_rules(&queries))?;
@@ -91,9 +109,13 @@ fn rules(root: &Path, out: &Path) -> Result<(), String> {
 fn as_rules(queries: &[String]) -> String {
     let mut text = "groups:\n  - name: queries\n    rules:\n".to_owned();
     for (number, query) in queries.iter().enumerate() {
-        let query = query.replace("$__rate_interval", "5m").replace("$__interval", "5m");
+        let query = query
+            .replace("$__rate_interval", "5m")
+            .replace("$__interval", "5m");
         let query = serde_json::Value::String(query);
-        text.push_str(&format!("      - record: query:number_{number}\n        expr: {query}\n"));
+        text.push_str(&format!(
+            "      - record: query:number_{number}\n        expr: {query}\n"
+        ));
     }
     text
 }
@@ -110,40 +132,68 @@ fn collect(value: &serde_json::Value, queries: &mut Vec<String>) {
     }
 }
 
-/// The chart: linted, rendered as it comes and with everything on, compared with the types of Kubernetes; and what it refuses.
+/// The chart: linted, rendered as it comes and with everything on, compared with the types of
+/// Kubernetes; and what it refuses.
 fn chart(root: &Path, out: &Path) -> Result<(), String> {
-    run(Command::new("helm").args(["lint", "--strict", CHART]).current_dir(root).stderr(Stdio::null()))?;
+    run(Command::new("helm")
+        .args(["lint", "--strict", CHART])
+        .current_dir(root)
+        .stderr(Stdio::null()))?;
     for (name, values) in [("plain", ""), ("everything", EVERYTHING)] {
         let rendered = render(root, values)?;
         // Types of operators are not among those of Kubernetes.
-        let known: Vec<&str> =
-            rendered.split("\n---\n").filter(|one| !one.contains("monitoring.coreos.com")).collect();
+        let known: Vec<&str> = rendered
+            .split("\n---\n")
+            .filter(|one| !one.contains("monitoring.coreos.com"))
+            .collect();
         let path = out.join(format!("{name}.yaml"));
         write(&path, &known.join("\n---\n"))?;
         for version in KUBERNETES {
             let path = path.to_string_lossy();
-            tool(root, "kubernetes-validate", &["--quiet", "--strict", "-k", version, &path])?;
+            tool(
+                root,
+                "kubernetes-validate",
+                &["--quiet", "--strict", "-k", version, &path],
+            )?;
         }
     }
     for values in REFUSED {
         if render(root, values).is_ok() {
-            return Err(format!("the chart takes --set {values}, which its schema should refuse"));
+            return Err(format!(
+                "the chart takes --set {values}, which its schema should refuse"
+            ));
         }
     }
-    println!("the chart is rendered in {}, and refuses what it should", out.display());
+    println!(
+        "the chart is rendered in {}, and refuses what it should",
+        out.display()
+    );
     Ok(())
 }
 
 fn render(root: &Path, values: &str) -> Result<String, String> {
     let mut helm = Command::new("helm");
     // The version is that of a cluster which nobody is asked for.
-    helm.args(["template", "release", CHART, "--kube-version", "1.30.0", "--set", values]);
+    helm.args([
+        "template",
+        "release",
+        CHART,
+        "--kube-version",
+        "1.30.0",
+        "--set",
+        values,
+    ]);
     let words = in_words(&helm);
-    let output =
-        helm.current_dir(root).output().map_err(|error| format!("could not run `{words}`: {error}"))?;
+    let output = helm
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("could not run `{words}`: {error}"))?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!("`{words}` failed: {}", String::from_utf8_lossy(&output.stderr))),
+        false => Err(format!(
+            "`{words}` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
     }
 }
 
@@ -152,7 +202,10 @@ fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == ending) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == ending)
+        {
             found.push(path);
         }
     }

@@ -1,7 +1,8 @@
 //! What the documents claim about the code: a test or a file that is named exists.
 //!
-//! A test is named as `path/to/file.rs::test_name`, between backticks, the path from the root of the repository. A file or a
-//! folder is named by its path from there, or from the document's own folder.
+//! A test is named as `path/to/file.rs::test_name`, between backticks, the path from the root of
+//! the repository. A file or a folder is named by its path from there, or from the document's own
+//! folder.
 
 use crate::{Finding, Tree};
 
@@ -9,8 +10,16 @@ use crate::{Finding, Tree};
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 
 /// Folders of the top level: what begins with one of them is a path.
-const FOLDERS: &[&str] =
-    &[".ci/", "crates/", "dashboards/", "deploy/", "docs/", "loadtest/", "schema/", "services/"];
+const FOLDERS: &[&str] = &[
+    ".ci/",
+    "crates/",
+    "dashboards/",
+    "deploy/",
+    "docs/",
+    "loadtest/",
+    "schema/",
+    "services/",
+];
 
 /// Every test and every file that a document names exists, and every invariant names a test.
 pub fn check(tree: &Tree) -> Vec<Finding> {
@@ -35,16 +44,30 @@ fn rows_without_a_test(tree: &Tree) -> Vec<Finding> {
     let Some(file) = tree.file(ARCHITECTURE) else {
         return vec![Finding::new(ARCHITECTURE, "is missing")];
     };
-    let section = file.lines().skip_while(|(_, line)| *line != "## Invariants").skip(1);
+    let section = file
+        .lines()
+        .skip_while(|(_, line)| *line != "## Invariants")
+        .skip(1);
     let section = section.take_while(|(_, line)| !line.starts_with("## "));
     // Two rows of a table are its head and the line below it.
-    let rows: Vec<_> = section.filter(|(_, line)| line.starts_with('|')).skip(2).collect();
+    let rows: Vec<_> = section
+        .filter(|(_, line)| line.starts_with('|'))
+        .skip(2)
+        .collect();
     if rows.is_empty() {
-        return vec![Finding::new(ARCHITECTURE, "has no table below `## Invariants`")];
+        return vec![Finding::new(
+            ARCHITECTURE,
+            "has no table below `## Invariants`",
+        )];
     }
-    let bare = rows.into_iter().filter(|(_, row)| tests_named(row).next().is_none());
+    let bare = rows
+        .into_iter()
+        .filter(|(_, row)| tests_named(row).next().is_none());
     bare.map(|(number, _)| {
-        Finding::new(format!("{ARCHITECTURE}:{number}"), "an invariant that names no test is a wish")
+        Finding::new(
+            format!("{ARCHITECTURE}:{number}"),
+            "an invariant that names no test is a wish",
+        )
     })
     .collect()
 }
@@ -52,7 +75,9 @@ fn rows_without_a_test(tree: &Tree) -> Vec<Finding> {
 /// The tests that a line names: path and name.
 fn tests_named(line: &str) -> impl Iterator<Item = (&str, &str)> {
     let quoted = line.split('`').skip(1).step_by(2);
-    quoted.filter_map(|text| text.split_once("::")).filter(|(path, _)| path.ends_with(".rs"))
+    quoted
+        .filter_map(|text| text.split_once("::"))
+        .filter(|(path, _)| path.ends_with(".rs"))
 }
 
 /// The files and folders that a line names; one with a wildcard or a gap stands for many.
@@ -69,5 +94,6 @@ fn is_there(tree: &Tree, path: &str) -> bool {
 
 fn exists(tree: &Tree, path: &str, name: &str) -> bool {
     let function = format!("fn {name}(");
-    tree.file(path).is_some_and(|file| file.text.contains(&function))
+    tree.file(path)
+        .is_some_and(|file| file.text.contains(&function))
 }

@@ -35,7 +35,10 @@ pub struct FuzzOptions {
 
 impl Default for FuzzOptions {
     fn default() -> FuzzOptions {
-        FuzzOptions { seconds: SECONDS_DEFAULT, targets: Vec::new() }
+        FuzzOptions {
+            seconds: SECONDS_DEFAULT,
+            targets: Vec::new(),
+        }
     }
 }
 
@@ -51,13 +54,16 @@ impl FuzzOptions {
         while let Some(word) = words.next() {
             if *word == "--seconds" {
                 let given = words.next().copied().unwrap_or_default();
-                options.seconds = given
-                    .parse()
-                    .map_err(|_| format!("--seconds is {given:?}; it must be a whole number of seconds"))?;
+                options.seconds = given.parse().map_err(|_| {
+                    format!("--seconds is {given:?}; it must be a whole number of seconds")
+                })?;
             } else if known.iter().any(|name| name == word) {
                 options.targets.push((*word).to_owned());
             } else {
-                return Err(format!("fuzz has no target {word:?}; there are {}", known.join(", ")));
+                return Err(format!(
+                    "fuzz has no target {word:?}; there are {}",
+                    known.join(", ")
+                ));
             }
         }
         Ok(options)
@@ -70,19 +76,31 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
     let failed = |error| format!("could not read {}: {error}", corpus.display());
     let mut names = Vec::new();
     for folder in fs::read_dir(&corpus).map_err(failed)? {
-        names.push(folder.map_err(failed)?.file_name().to_string_lossy().into_owned());
+        names.push(
+            folder
+                .map_err(failed)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned(),
+        );
     }
     names.sort();
     Ok(names)
 }
 
-/// Builds the fuzzer and runs the targets, one for each core at a time; answers how many there were.
+/// Builds the fuzzer and runs the targets, one for each core at a time; answers how many there
+/// were.
 ///
 /// # Errors
-/// In words: what could not be built or run, and the targets that failed, with where the input is that did it.
+/// In words: what could not be built or run, and the targets that failed, with where the input is
+/// that did it.
 pub fn fuzz(options: &FuzzOptions) -> Result<u64, String> {
     let root = root();
-    let all = if options.targets.is_empty() { targets(&root)? } else { options.targets.clone() };
+    let all = if options.targets.is_empty() {
+        targets(&root)?
+    } else {
+        options.targets.clone()
+    };
     let fuzzer = build(&root)?;
     let left: Mutex<VecDeque<&String>> = Mutex::new(all.iter().collect());
     let failures = Mutex::new(Vec::new());
@@ -91,17 +109,29 @@ pub fn fuzz(options: &FuzzOptions) -> Result<u64, String> {
         for _ in 0..cores {
             scope.spawn(|| {
                 loop {
-                    let next = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let next = left
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .pop_front();
                     let Some(name) = next else { break };
                     if let Err(error) = run_target(&root, &fuzzer, name, options.seconds) {
-                        failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                        failures
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(error);
                     }
                 }
             });
         }
     });
-    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if failures.is_empty() { Ok(all.len() as u64) } else { Err(failures.join("; ")) }
+    let failures = failures
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    if failures.is_empty() {
+        Ok(all.len() as u64)
+    } else {
+        Err(failures.join("; "))
+    }
 }
 
 /// Where the fuzzer, and what it finds, lies.
@@ -109,7 +139,8 @@ fn folder(root: &Path) -> PathBuf {
     root.join("target/fuzz")
 }
 
-/// The compiler's flags go to what is built for the target only, and not to build scripts: so the target is named.
+/// The compiler's flags go to what is built for the target only, and not to build scripts: so the
+/// target is named.
 fn build(root: &Path) -> Result<PathBuf, String> {
     let host = host(root)?;
     let mut cargo = plain_cargo(root);
@@ -121,7 +152,9 @@ fn build(root: &Path) -> Result<PathBuf, String> {
         "--features",
         "minutehand-fuzz/fuzzer",
     ]);
-    cargo.args(["--bin", "fuzz", "--target", &host, "--target-dir"]).arg(folder(root));
+    cargo
+        .args(["--bin", "fuzz", "--target", &host, "--target-dir"])
+        .arg(folder(root));
     run(cargo.env("RUSTFLAGS", COVERAGE))?;
     Ok(folder(root).join(host).join("release/fuzz"))
 }
@@ -131,15 +164,19 @@ fn host(root: &Path) -> Result<String, String> {
     let output = output.map_err(|error| format!("could not run `rustc -vV`: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(ToOwned::to_owned).ok_or_else(|| "`rustc -vV` names no host".to_owned())
+    host.map(ToOwned::to_owned)
+        .ok_or_else(|| "`rustc -vV` names no host".to_owned())
 }
 
 fn run_target(root: &Path, fuzzer: &Path, name: &str, seconds: u32) -> Result<(), String> {
     let grown = folder(root).join("corpus").join(name);
-    fs::create_dir_all(&grown).map_err(|error| format!("could not make {}: {error}", grown.display()))?;
+    fs::create_dir_all(&grown)
+        .map_err(|error| format!("could not make {}: {error}", grown.display()))?;
     let found = folder(root).join(format!("found-{name}-"));
     let mut command = Command::new(fuzzer);
-    command.current_dir(root).env("MINUTEHAND_FUZZ_TARGET", name);
+    command
+        .current_dir(root)
+        .env("MINUTEHAND_FUZZ_TARGET", name);
     command.args([
         format!("-max_total_time={seconds}"),
         format!("-max_len={INPUT_BYTES_MAX}"),
@@ -147,9 +184,12 @@ fn run_target(root: &Path, fuzzer: &Path, name: &str, seconds: u32) -> Result<()
         format!("-rss_limit_mb={MEMORY_MIB_MAX}"),
         format!("-artifact_prefix={}", found.display()),
     ]);
-    command.arg(&grown).arg(root.join("crates/fuzz/corpus").join(name));
-    let output =
-        command.output().map_err(|error| format!("could not run `{}`: {error}", in_words(&command)))?;
+    command
+        .arg(&grown)
+        .arg(root.join("crates/fuzz/corpus").join(name));
+    let output = command
+        .output()
+        .map_err(|error| format!("could not run `{}`: {error}", in_words(&command)))?;
     tell(name, &output);
     if output.status.success() {
         return Ok(());
@@ -163,7 +203,11 @@ fn run_target(root: &Path, fuzzer: &Path, name: &str, seconds: u32) -> Result<()
 fn tell(name: &str, output: &Output) {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let lines: Vec<&str> = text.lines().collect();
-    let shown = if output.status.success() { 1 } else { LINES_SHOWN };
+    let shown = if output.status.success() {
+        1
+    } else {
+        LINES_SHOWN
+    };
     for line in &lines[lines.len().saturating_sub(shown)..] {
         println!("{name}: {line}");
     }
@@ -176,8 +220,16 @@ mod tests {
     #[test]
     fn fuzz_takes_targets_and_seconds_and_refuses_the_rest() {
         let parsed = FuzzOptions::parse(&["cron", "--seconds", "5"]);
-        assert_eq!(parsed, Ok(FuzzOptions { seconds: 5, targets: vec!["cron".to_owned()] }));
+        assert_eq!(
+            parsed,
+            Ok(FuzzOptions {
+                seconds: 5,
+                targets: vec!["cron".to_owned()]
+            })
+        );
         assert!(FuzzOptions::parse(&["crom"]).is_err_and(|error| error.contains("crontab")));
-        assert!(FuzzOptions::parse(&["--seconds", "soon"]).is_err_and(|error| error.contains("soon")));
+        assert!(
+            FuzzOptions::parse(&["--seconds", "soon"]).is_err_and(|error| error.contains("soon"))
+        );
     }
 }

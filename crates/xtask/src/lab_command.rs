@@ -1,4 +1,5 @@
-//! `cargo xtask bench cluster` and `torture`: words that have moved to the program `minutehand-lab`.
+//! `cargo xtask bench cluster` and `torture`: words that have moved to the program
+//! `minutehand-lab`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,11 +8,16 @@ use std::process::{Command, ExitCode};
 use crate::cargo::run;
 use crate::{plain_cargo, root};
 
-/// Builds the laboratory and the scheduler that it torments in release mode, and runs it with these words.
+/// Builds the laboratory and the scheduler that it torments in release mode, and runs it with these
+/// words.
 pub fn run_lab(words: &[OsString]) -> ExitCode {
     let line: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let wants_help = line.iter().any(|word| word == "--help" || word == "-h");
-    let lab = if wants_help { Ok(without_cluster()) } else { build() };
+    let lab = if wants_help {
+        Ok(without_cluster())
+    } else {
+        build()
+    };
     let mut lab = match lab {
         Ok(lab) => lab,
         Err(error) => return failed(&error),
@@ -21,14 +27,21 @@ pub fn run_lab(words: &[OsString]) -> ExitCode {
         "xtask: `cargo xtask {line}` is `minutehand-lab {line}` now; the old words go with the next release"
     );
     lab.args(words);
-    if !wants_help && !words.iter().any(|word| word.to_string_lossy().starts_with("--scheduler")) {
+    if !wants_help
+        && !words
+            .iter()
+            .any(|word| word.to_string_lossy().starts_with("--scheduler"))
+    {
         lab.arg("--scheduler").arg(released("minutehand"));
     }
     match lab.status() {
         // 1: a promise was not kept; 2: the run itself failed.
-        Ok(status) => {
-            ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED))
-        }
+        Ok(status) => ExitCode::from(
+            status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(FAILED),
+        ),
         Err(error) => failed(&format!("could not run minutehand-lab: {error}")),
     }
 }
@@ -51,13 +64,25 @@ fn without_cluster() -> Command {
 /// The laboratory with the cluster, built now.
 fn build() -> Result<Command, String> {
     let mut build = plain_cargo(&root());
-    build.args(["build", "--release", "--package", "minutehand-lab", "--package", "minutehand"]);
-    run(build.args(["--features", "minutehand-lab/cluster,minutehand/cluster", "--bins"]))?;
+    build.args([
+        "build",
+        "--release",
+        "--package",
+        "minutehand-lab",
+        "--package",
+        "minutehand",
+    ]);
+    run(build.args([
+        "--features",
+        "minutehand-lab/cluster,minutehand/cluster",
+        "--bins",
+    ]))?;
     Ok(Command::new(released("minutehand-lab")))
 }
 
 /// Where a program that was built so lies.
 fn released(program: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
     target.join("release").join(program)
 }

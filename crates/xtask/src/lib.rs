@@ -1,8 +1,8 @@
 //! The project's own tool: one command that tests everything, and the rules of the house as tests.
 //!
-//! A rule takes what it looks at as a value (a [`Tree`] of files, a list of packages) and answers with findings, so
-//! that each has a test that shows it can fail. `cargo xtask test` runs them on the real tree, and so does
-//! `cargo test -p minutehand-xtask`.
+//! A rule takes what it looks at as a value (a [`Tree`] of files, a list of packages) and answers
+//! with findings, so that each has a test that shows it can fail. `cargo xtask test` runs them on
+//! the real tree, and so does `cargo test -p minutehand-xtask`.
 
 pub mod documents;
 pub mod drivers;
@@ -52,7 +52,10 @@ pub struct Finding {
 impl Finding {
     /// A finding at a place.
     pub fn new(place: impl Into<String>, message: impl Into<String>) -> Finding {
-        Finding { place: place.into(), message: message.into() }
+        Finding {
+            place: place.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -65,5 +68,8 @@ impl fmt::Display for Finding {
 /// The root of the repository that this crate was built in.
 pub fn root() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().and_then(Path::parent).unwrap_or(own).to_owned()
+    own.parent()
+        .and_then(Path::parent)
+        .unwrap_or(own)
+        .to_owned()
 }

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use minutehand_xtask::{
-    FuzzOptions, Selection, Tree, UpOptions, deploy_check, fuzz, house, make_clients, print_figures, root,
-    run_down, run_lab, run_tests, run_up,
+    FuzzOptions, Selection, Tree, UpOptions, deploy_check, fuzz, house, make_clients,
+    print_figures, root, run_down, run_lab, run_tests, run_up,
 };
 
 const HELP: &str = "\
@@ -57,7 +57,9 @@ fn main() -> ExitCode {
         ["tidy" | "house"] => tidy(),
         ["deploy-check"] => ended(deploy_check()),
         ["house", "--figures"] => ended(print_figures(false)),
-        ["house", "--figures", "--json"] | ["house", "--json", "--figures"] => ended(print_figures(true)),
+        ["house", "--figures", "--json"] | ["house", "--json", "--figures"] => {
+            ended(print_figures(true))
+        }
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -44,7 +44,8 @@ pub struct Package {
     pub has_cluster_feature: bool,
     /// What its manifest declares, optional dependencies included.
     pub declared: Vec<Dependency>,
-    /// Names of the packages that use it, other than for tests, in the resolved graph of all platforms.
+    /// Names of the packages that use it, other than for tests, in the resolved graph of all
+    /// platforms.
     pub dependents: BTreeSet<String>,
 }
 
@@ -66,11 +67,15 @@ impl Workspace {
             .output()
             .map_err(|error| format!("could not run cargo metadata: {error}"))?;
         if !output.status.success() {
-            return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            return Err(format!(
+                "cargo metadata failed: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ));
         }
         let metadata: Value = serde_json::from_slice(&output.stdout)
             .map_err(|error| format!("cargo metadata answered no JSON: {error}"))?;
-        Workspace::parse(&metadata).ok_or_else(|| "cargo metadata answered in another format".to_owned())
+        Workspace::parse(&metadata)
+            .ok_or_else(|| "cargo metadata answered in another format".to_owned())
     }
 
     fn parse(metadata: &Value) -> Option<Workspace> {
@@ -82,11 +87,16 @@ impl Workspace {
             packages.insert(id, parse_package(package, members.contains(id))?);
         }
         let edges = parse_edges(metadata.get("resolve")?)?;
-        let names: BTreeMap<&str, String> =
-            packages.iter().map(|(id, package)| (*id, package.name.clone())).collect();
+        let names: BTreeMap<&str, String> = packages
+            .iter()
+            .map(|(id, package)| (*id, package.name.clone()))
+            .collect();
         for (from, targets) in &edges {
             for to in targets {
-                packages.get_mut(to)?.dependents.insert(names.get(from)?.clone());
+                packages
+                    .get_mut(to)?
+                    .dependents
+                    .insert(names.get(from)?.clone());
             }
         }
         let mut packages: Vec<Package> = packages.into_values().collect();
@@ -101,7 +111,9 @@ impl Workspace {
 }
 
 fn parse_package(package: &Value, is_member: bool) -> Option<Package> {
-    let ours = package.get("metadata").and_then(|metadata| metadata.get("minutehand"));
+    let ours = package
+        .get("metadata")
+        .and_then(|metadata| metadata.get("minutehand"));
     let declared = package.get("dependencies")?.as_array()?.iter();
     let dependency = |value: &Value| {
         let kind = match value.get("kind").and_then(Value::as_str) {
@@ -109,14 +121,21 @@ fn parse_package(package: &Value, is_member: bool) -> Option<Package> {
             Some("build") => DependencyKind::Build,
             _ => DependencyKind::Normal,
         };
-        Some(Dependency { name: value.get("name")?.as_str()?.to_owned(), kind })
+        Some(Dependency {
+            name: value.get("name")?.as_str()?.to_owned(),
+            kind,
+        })
     };
     Some(Package {
         name: package.get("name")?.as_str()?.to_owned(),
         is_member,
         layer: ours.and_then(|ours| ours.get("layer")?.as_u64()),
-        is_pure: ours.and_then(|ours| ours.get("pure")?.as_bool()).unwrap_or(false),
-        is_cluster: ours.and_then(|ours| ours.get("cluster")?.as_bool()).unwrap_or(false),
+        is_pure: ours
+            .and_then(|ours| ours.get("pure")?.as_bool())
+            .unwrap_or(false),
+        is_cluster: ours
+            .and_then(|ours| ours.get("cluster")?.as_bool())
+            .unwrap_or(false),
         has_cluster_feature: package
             .get("features")
             .is_some_and(|features| features.get("cluster").is_some()),

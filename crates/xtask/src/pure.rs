@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::cargo::plain_cargo;
 use crate::{Finding, Workspace};
 
-/// Everything a pure crate may link, directly or not. A new name is added here on purpose: it must read no clock,
-/// open no file or socket, start no thread and draw no random number.
+/// Everything a pure crate may link, directly or not. A new name is added here on purpose: it must
+/// read no clock, open no file or socket, start no thread and draw no random number.
 pub const ALLOWED: &[&str] = &[
     "allocator-api2",
     "bytes",
@@ -36,7 +36,11 @@ pub const ALLOWED: &[&str] = &[
 
 /// The names of the pure crates.
 pub fn names(workspace: &Workspace) -> Vec<&str> {
-    workspace.members().filter(|package| package.is_pure).map(|package| package.name.as_str()).collect()
+    workspace
+        .members()
+        .filter(|package| package.is_pure)
+        .map(|package| package.name.as_str())
+        .collect()
 }
 
 /// What the pure crates link and may not.
@@ -47,27 +51,51 @@ pub fn check(root: &Path, workspace: &Workspace) -> Result<Vec<Finding>, String>
     let pure = names(workspace);
     let mut findings = Vec::new();
     for name in &pure {
-        // `cargo tree` and not the resolved graph: there, features that only others ask for would count too.
+        // `cargo tree` and not the resolved graph: there, features that only others ask for would
+        // count too.
         let output = plain_cargo(root)
-            .args(["tree", "--edges", "normal,no-proc-macro", "--target", "all", "--prefix", "none"])
+            .args([
+                "tree",
+                "--edges",
+                "normal,no-proc-macro",
+                "--target",
+                "all",
+                "--prefix",
+                "none",
+            ])
             .args(["--format", "{p}", "--package", name])
             .output()
             .map_err(|error| format!("could not run cargo tree: {error}"))?;
         if !output.status.success() {
-            return Err(format!("cargo tree failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            return Err(format!(
+                "cargo tree failed: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ));
         }
-        findings.extend(unexpected(name, &String::from_utf8_lossy(&output.stdout), &pure));
+        findings.extend(unexpected(
+            name,
+            &String::from_utf8_lossy(&output.stdout),
+            &pure,
+        ));
     }
     Ok(findings)
 }
 
-/// The packages of a listing (one to a line, the name first) that are neither pure crates nor allowed.
+/// The packages of a listing (one to a line, the name first) that are neither pure crates nor
+/// allowed.
 pub fn unexpected(name: &str, listing: &str, pure: &[&str]) -> Vec<Finding> {
-    let linked = listing.lines().filter_map(|line| line.split_whitespace().next());
-    let mut unexpected: Vec<&str> =
-        linked.filter(|linked| !pure.contains(linked) && !ALLOWED.contains(linked)).collect();
+    let linked = listing
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let mut unexpected: Vec<&str> = linked
+        .filter(|linked| !pure.contains(linked) && !ALLOWED.contains(linked))
+        .collect();
     unexpected.sort_unstable();
     unexpected.dedup();
-    let message = |linked: &str| format!("is pure and links {linked}, which is not in `pure::ALLOWED`");
-    unexpected.into_iter().map(|linked| Finding::new(name, message(linked))).collect()
+    let message =
+        |linked: &str| format!("is pure and links {linked}, which is not in `pure::ALLOWED`");
+    unexpected
+        .into_iter()
+        .map(|linked| Finding::new(name, message(linked)))
+        .collect()
 }

@@ -15,14 +15,25 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The counts of a line `test result: ok. 5 passed; 0 failed; 0 ignored; …`; `None` for any other line.
+    /// The counts of a line `test result: ok. 5 passed; 0 failed; 0 ignored; …`; `None` for any
+    /// other line.
     pub fn parse(line: &str) -> Option<Tally> {
-        let counts = line.trim().strip_prefix("test result: ")?.split_once(". ")?.1;
+        let counts = line
+            .trim()
+            .strip_prefix("test result: ")?
+            .split_once(". ")?
+            .1;
         let count = |word: &str| {
-            let part = counts.split(';').find_map(|part| part.trim().strip_suffix(word))?;
+            let part = counts
+                .split(';')
+                .find_map(|part| part.trim().strip_suffix(word))?;
             part.trim().parse::<u64>().ok()
         };
-        Some(Tally { passed: count("passed")?, failed: count("failed")?, skipped: count("ignored")? })
+        Some(Tally {
+            passed: count("passed")?,
+            failed: count("failed")?,
+            skipped: count("ignored")?,
+        })
     }
 }
 

@@ -9,7 +9,9 @@ use minutehand_testkit::{Available, Missing, with_causes};
 
 use crate::cargo::{plain_cargo, run, run_watched};
 use crate::fuzz_command::{FuzzOptions, fuzz};
-use crate::{Finding, Tally, Tree, Workspace, cargo_deny, house, make_clients, print_figures, pure, root};
+use crate::{
+    Finding, Tally, Tree, Workspace, cargo_deny, house, make_clients, print_figures, pure, root,
+};
 
 /// The target that has no clock, no files, no sockets and no threads.
 const WASM: &str = "wasm32-unknown-unknown";
@@ -19,8 +21,9 @@ const WASM: &str = "wasm32-unknown-unknown";
 pub struct Selection {
     /// Only what a change to the code breaks first.
     pub is_quick: bool,
-    /// Only what builds and runs on a machine with Rust, gcc and make: without the packages that are marked
-    /// `package.metadata.minutehand.cluster`, and without the features `cluster` of others.
+    /// Only what builds and runs on a machine with Rust, gcc and make: without the packages that
+    /// are marked `package.metadata.minutehand.cluster`, and without the features `cluster` of
+    /// others.
     pub is_embedded: bool,
 }
 
@@ -53,7 +56,10 @@ pub fn packages(workspace: &Workspace, selection: Selection) -> Vec<String> {
             words.extend(["--exclude".to_owned(), package.name.clone()]);
         }
     } else {
-        for package in workspace.members().filter(|package| package.has_cluster_feature) {
+        for package in workspace
+            .members()
+            .filter(|package| package.has_cluster_feature)
+        {
             words.extend(["--features".to_owned(), format!("{}/cluster", package.name)]);
         }
     }
@@ -81,28 +87,93 @@ struct Task {
     selection: Selection,
 }
 
-const PLAIN: Group = Group { title: "", is_quick: false, is_of_cluster: false, run: |_, _| Ok(()) };
+const PLAIN: Group = Group {
+    title: "",
+    is_quick: false,
+    is_of_cluster: false,
+    run: |_, _| Ok(()),
+};
 
 const GROUPS: &[Group] = &[
-    Group { title: "prerequisites", is_quick: true, is_of_cluster: true, run: prerequisites },
-    Group { title: "formatting", is_quick: true, run: formatting, ..PLAIN },
-    Group { title: "lints", is_quick: true, run: lints, ..PLAIN },
-    Group { title: "house rules", is_quick: true, run: house_rules, ..PLAIN },
-    Group { title: "tests", is_quick: true, run: tests, ..PLAIN },
-    Group { title: "the program by itself", run: alone, ..PLAIN },
-    Group { title: "pure crates on wasm", run: wasm, ..PLAIN },
-    Group { title: "dependencies", run: dependencies, ..PLAIN },
-    Group { title: "documentation", run: documentation, ..PLAIN },
-    Group { title: "fuzzing", run: fuzzing, ..PLAIN },
-    Group { title: "clients in other languages", run: clients, ..PLAIN },
-    Group { title: "figures", is_quick: true, run: figures, ..PLAIN },
+    Group {
+        title: "prerequisites",
+        is_quick: true,
+        is_of_cluster: true,
+        run: prerequisites,
+    },
+    Group {
+        title: "formatting",
+        is_quick: true,
+        run: formatting,
+        ..PLAIN
+    },
+    Group {
+        title: "lints",
+        is_quick: true,
+        run: lints,
+        ..PLAIN
+    },
+    Group {
+        title: "house rules",
+        is_quick: true,
+        run: house_rules,
+        ..PLAIN
+    },
+    Group {
+        title: "tests",
+        is_quick: true,
+        run: tests,
+        ..PLAIN
+    },
+    Group {
+        title: "the program by itself",
+        run: alone,
+        ..PLAIN
+    },
+    Group {
+        title: "pure crates on wasm",
+        run: wasm,
+        ..PLAIN
+    },
+    Group {
+        title: "dependencies",
+        run: dependencies,
+        ..PLAIN
+    },
+    Group {
+        title: "documentation",
+        run: documentation,
+        ..PLAIN
+    },
+    Group {
+        title: "fuzzing",
+        run: fuzzing,
+        ..PLAIN
+    },
+    Group {
+        title: "clients in other languages",
+        run: clients,
+        ..PLAIN
+    },
+    Group {
+        title: "figures",
+        is_quick: true,
+        run: figures,
+        ..PLAIN
+    },
 ];
 
-/// Runs all groups of a selection, whatever fails; the last line says how many tests passed and failed. A group
-/// that fails without a failed test counts as one failure.
+/// Runs all groups of a selection, whatever fails; the last line says how many tests passed and
+/// failed. A group that fails without a failed test counts as one failure.
 pub fn run_tests(selection: Selection) -> ExitCode {
-    let task = Task { root: root(), selection };
-    let groups: Vec<&Group> = GROUPS.iter().filter(|group| selection.includes(group)).collect();
+    let task = Task {
+        root: root(),
+        selection,
+    };
+    let groups: Vec<&Group> = GROUPS
+        .iter()
+        .filter(|group| selection.includes(group))
+        .collect();
     let mut total = Tally::default();
     let mut summary = Vec::new();
     for (index, group) in groups.iter().enumerate() {
@@ -118,8 +189,17 @@ pub fn run_tests(selection: Selection) -> ExitCode {
         total += report.tally;
         let word = if result.is_ok() { "ok" } else { "FAILED" };
         summary.push(format!("  {word:<6} {seconds:>7.1} s  {}", group.title));
-        summary.extend(result.err().map(|error| format!("                      {error}")));
-        summary.extend(report.notes.into_iter().map(|note| format!("                      note: {note}")));
+        summary.extend(
+            result
+                .err()
+                .map(|error| format!("                      {error}")),
+        );
+        summary.extend(
+            report
+                .notes
+                .into_iter()
+                .map(|note| format!("                      note: {note}")),
+        );
         if is_hopeless {
             summary.push("                      the other groups were not run".to_owned());
             break;
@@ -136,7 +216,8 @@ pub fn run_tests(selection: Selection) -> ExitCode {
     }
 }
 
-/// What this machine lacks is installed where that may be done; elsewhere all of it is named at once.
+/// What this machine lacks is installed where that may be done; elsewhere all of it is named at
+/// once.
 fn prerequisites(_: &Task, report: &mut Report) -> Result<(), String> {
     let missing = minutehand_testkit::missing();
     if missing.is_empty() {
@@ -149,7 +230,9 @@ fn prerequisites(_: &Task, report: &mut Report) -> Result<(), String> {
     }
     let still_missing = minutehand_testkit::missing();
     if still_missing.is_empty() {
-        report.notes.push("Debian packages were installed".to_owned());
+        report
+            .notes
+            .push("Debian packages were installed".to_owned());
         return Ok(());
     }
     Err(format!(
@@ -159,7 +242,10 @@ fn prerequisites(_: &Task, report: &mut Report) -> Result<(), String> {
 }
 
 fn list(missing: &[Missing]) -> String {
-    missing.iter().map(|missing| format!("\n                      - {missing}")).collect()
+    missing
+        .iter()
+        .map(|missing| format!("\n                      - {missing}"))
+        .collect()
 }
 
 fn formatting(task: &Task, _: &mut Report) -> Result<(), String> {
@@ -167,7 +253,9 @@ fn formatting(task: &Task, _: &mut Report) -> Result<(), String> {
 }
 
 fn lints(task: &Task, _: &mut Report) -> Result<(), String> {
-    run(task.cargo("clippy")?.args(["--all-targets", "--", "-D", "warnings"]))
+    run(task
+        .cargo("clippy")?
+        .args(["--all-targets", "--", "-D", "warnings"]))
 }
 
 fn house_rules(task: &Task, _: &mut Report) -> Result<(), String> {
@@ -178,7 +266,11 @@ fn tests(task: &Task, report: &mut Report) -> Result<(), String> {
     let mut command = task.cargo("test")?;
     command.arg("--no-fail-fast");
     // Held to the end of the tests; the servers die with it, and with this process.
-    let servers = if task.selection.is_embedded { None } else { Some(start_servers(task)?) };
+    let servers = if task.selection.is_embedded {
+        None
+    } else {
+        Some(start_servers(task)?)
+    };
     if let Some(servers) = &servers {
         for (name, value) in servers.endpoints().variables() {
             command.env(name, value);
@@ -190,7 +282,11 @@ fn tests(task: &Task, report: &mut Report) -> Result<(), String> {
         }
     });
     if result.is_err() {
-        report.notes.extend(servers.as_ref().and_then(|servers| keep_logs(&task.root, servers)));
+        report.notes.extend(
+            servers
+                .as_ref()
+                .and_then(|servers| keep_logs(&task.root, servers)),
+        );
     }
     result
 }
@@ -218,12 +314,15 @@ impl Task {
     fn cargo(&self, command: &str) -> Result<Command, String> {
         let workspace = Workspace::load(&self.root)?;
         let mut cargo = plain_cargo(&self.root);
-        cargo.arg(command).args(packages(&workspace, self.selection));
+        cargo
+            .arg(command)
+            .args(packages(&workspace, self.selection));
         Ok(cargo)
     }
 }
 
-/// Tests turn on features that the program is released without: what it needs must not come from them.
+/// Tests turn on features that the program is released without: what it needs must not come from
+/// them.
 fn alone(task: &Task, _: &mut Report) -> Result<(), String> {
     run(plain_cargo(&task.root).args(["check", "--package", "minutehand"]))
 }
@@ -232,13 +331,17 @@ fn wasm(task: &Task, _: &mut Report) -> Result<(), String> {
     let root = &task.root;
     if !is_wasm_installed(root)? {
         run(Command::new("rustup").args(["target", "add", WASM])).map_err(|error| {
-            format!("the target {WASM} is not installed and could not be added: {error}; add it by hand")
+            format!(
+                "the target {WASM} is not installed and could not be added: {error}; add it by hand"
+            )
         })?;
     }
     let workspace = Workspace::load(root)?;
     let names = pure::names(&workspace);
     let packages = names.iter().flat_map(|name| ["--package", name]);
-    run(plain_cargo(root).args(["build", "--target", WASM]).args(packages))
+    run(plain_cargo(root)
+        .args(["build", "--target", WASM])
+        .args(packages))
 }
 
 fn is_wasm_installed(root: &Path) -> Result<bool, String> {
@@ -257,13 +360,18 @@ fn dependencies(task: &Task, report: &mut Report) -> Result<(), String> {
 }
 
 fn documentation(task: &Task, _: &mut Report) -> Result<(), String> {
-    run(task.cargo("doc")?.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings"))
+    run(task
+        .cargo("doc")?
+        .arg("--no-deps")
+        .env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Each target counts as a test.
 fn fuzzing(task: &Task, report: &mut Report) -> Result<(), String> {
     if task.selection.is_embedded {
-        report.notes.push("left out: the fuzzer is built with a compiler of C++".to_owned());
+        report
+            .notes
+            .push("left out: the fuzzer is built with a compiler of C++".to_owned());
         return Ok(());
     }
     report.tally.passed += fuzz(&FuzzOptions::default())?;
@@ -273,7 +381,9 @@ fn fuzzing(task: &Task, report: &mut Report) -> Result<(), String> {
 /// Each language counts as a test.
 fn clients(task: &Task, report: &mut Report) -> Result<(), String> {
     if task.selection.is_embedded {
-        report.notes.push("left out: the generators need Java, Node, Python and Go".to_owned());
+        report
+            .notes
+            .push("left out: the generators need Java, Node, Python and Go".to_owned());
         return Ok(());
     }
     report.tally.passed += make_clients()?;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// Top-level folders beginning with a dot that belong to the project; others are an editor's or a tool's.
+/// Top-level folders beginning with a dot that belong to the project; others are an editor's or a
+/// tool's.
 const DOT_FOLDERS: &[&str] = &[".cargo", ".ci"];
 
 /// A file: its path from the root, with `/` between the parts, and its text.
@@ -23,12 +24,17 @@ impl File {
 
     /// Whether it serves tests or measurements only.
     pub fn is_test(&self) -> bool {
-        self.path.split('/').any(|part| matches!(part, "tests" | "benches" | "fixtures"))
+        self.path
+            .split('/')
+            .any(|part| matches!(part, "tests" | "benches" | "fixtures"))
     }
 
     /// Its lines, numbered from 1.
     pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
+        self.text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line))
     }
 }
 
@@ -42,8 +48,13 @@ pub struct Tree {
 impl Tree {
     /// A tree made of paths and texts.
     pub fn of(files: &[(&str, &str)]) -> Tree {
-        let file = |(path, text): &(&str, &str)| File { path: (*path).into(), text: (*text).into() };
-        Tree { files: files.iter().map(file).collect() }
+        let file = |(path, text): &(&str, &str)| File {
+            path: (*path).into(),
+            text: (*text).into(),
+        };
+        Tree {
+            files: files.iter().map(file).collect(),
+        }
     }
 
     /// Reads the tree below a folder.
@@ -58,7 +69,12 @@ impl Tree {
         Ok(tree)
     }
 
-    fn read_folder(&mut self, folder: &Path, prefix: &str, ignored: &Ignored) -> Result<(), String> {
+    fn read_folder(
+        &mut self,
+        folder: &Path,
+        prefix: &str,
+        ignored: &Ignored,
+    ) -> Result<(), String> {
         let unreadable = |error| format!("could not read {}: {error}", folder.display());
         for entry in fs::read_dir(folder).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
@@ -69,14 +85,18 @@ impl Tree {
                 continue;
             }
             if entry.file_type().map_err(unreadable)?.is_dir() {
-                let is_foreign = prefix.is_empty() && name.starts_with('.') && !DOT_FOLDERS.contains(&&*name);
+                let is_foreign =
+                    prefix.is_empty() && name.starts_with('.') && !DOT_FOLDERS.contains(&&*name);
                 if !is_foreign {
                     self.read_folder(&entry.path(), &format!("{path}/"), ignored)?;
                 }
             } else {
-                let bytes =
-                    fs::read(entry.path()).map_err(|error| format!("could not read {path}: {error}"))?;
-                self.files.push(File { path, text: String::from_utf8_lossy(&bytes).into_owned() });
+                let bytes = fs::read(entry.path())
+                    .map_err(|error| format!("could not read {path}: {error}"))?;
+                self.files.push(File {
+                    path,
+                    text: String::from_utf8_lossy(&bytes).into_owned(),
+                });
             }
         }
         Ok(())
@@ -94,9 +114,17 @@ struct Ignored(Vec<String>);
 impl Ignored {
     fn read(root: &Path) -> Result<Ignored, String> {
         let text = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let patterns: Vec<String> = lines.map(|line| line.trim_end_matches('/').to_owned()).collect();
-        match patterns.iter().find(|pattern| pattern.contains(['*', '?', '[', '!'])) {
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let patterns: Vec<String> = lines
+            .map(|line| line.trim_end_matches('/').to_owned())
+            .collect();
+        match patterns
+            .iter()
+            .find(|pattern| pattern.contains(['*', '?', '[', '!']))
+        {
             Some(pattern) => Err(format!(
                 ".gitignore has the pattern {pattern:?}: write `/path` or `name`, xtask understands nothing else"
             )),
@@ -106,9 +134,11 @@ impl Ignored {
 
     fn covers(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
-        self.0.iter().any(|pattern| match pattern.strip_prefix('/') {
-            Some(from_root) => path == from_root,
-            None => name == pattern,
-        })
+        self.0
+            .iter()
+            .any(|pattern| match pattern.strip_prefix('/') {
+                Some(from_root) => path == from_root,
+                None => name == pattern,
+            })
     }
 }

@@ -17,7 +17,8 @@ pub struct UpOptions {
 }
 
 impl UpOptions {
-    /// Reads the words behind `up`: `--cassandra N`, `--datacenters N`, `--brokers N`, `--env-file F`, also with `=`.
+    /// Reads the words behind `up`: `--cassandra N`, `--datacenters N`, `--brokers N`, `--env-file
+    /// F`, also with `=`.
     ///
     /// # Errors
     /// In words, when one is unknown, lacks its value or has one that cannot be.
@@ -30,11 +31,16 @@ impl UpOptions {
                 Some((name, value)) => (name.to_owned(), Some(OsString::from(value))),
                 None => (text, None),
             };
-            let known = matches!(name.as_str(), "--brokers" | "--cassandra" | "--datacenters" | "--env-file");
+            let known = matches!(
+                name.as_str(),
+                "--brokers" | "--cassandra" | "--datacenters" | "--env-file"
+            );
             if !known {
                 return Err(format!("up has no option {name:?}"));
             }
-            let value = attached.or_else(|| words.next()).ok_or_else(|| format!("{name} lacks its value"))?;
+            let value = attached
+                .or_else(|| words.next())
+                .ok_or_else(|| format!("{name} lacks its value"))?;
             match name.as_str() {
                 "--brokers" => brokers = Some(number(&name, &value)?),
                 "--cassandra" => nodes = Some(number(&name, &value)?),
@@ -45,16 +51,23 @@ impl UpOptions {
         let datacenters = datacenters.unwrap_or(1);
         // Who asks for two datacenters alone wants a node in each.
         let cassandra_nodes = nodes.unwrap_or(datacenters);
-        let size = Size { brokers: brokers.unwrap_or(1), cassandra_nodes, datacenters };
+        let size = Size {
+            brokers: brokers.unwrap_or(1),
+            cassandra_nodes,
+            datacenters,
+        };
         let size = size.checked().map_err(|error| error.to_string())?;
-        let env_file = env_file.ok_or("up needs --env-file F, the file that the endpoints are written to")?;
+        let env_file =
+            env_file.ok_or("up needs --env-file F, the file that the endpoints are written to")?;
         Ok(UpOptions { size, env_file })
     }
 }
 
 fn number(name: &str, value: &OsString) -> Result<u16, String> {
     let value = value.to_string_lossy();
-    value.parse().map_err(|_| format!("{name} is {value:?}; it must be a number"))
+    value
+        .parse()
+        .map_err(|_| format!("{name} is {value:?}; it must be a number"))
 }
 
 /// Starts servers that stay, and writes down where they are; returns when all of them are ready.

@@ -1,6 +1,7 @@
 //! The scheduler inside a program of one's own: no server, one folder.
 //!
-//! Opens a store, starts the scheduler on it, creates a task that is due in a moment, runs it, and ends in order.
+//! Opens a store, starts the scheduler on it, creates a task that is due in a moment, runs it, and
+//! ends in order.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -36,14 +37,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Verdict::success()
         }
     };
-    let worker = Worker::builder(store).handle(queue.clone(), handler, 1).build()?;
-    let working = tokio::spawn(worker.run(async move { finished.recv().await.unwrap_or_default() }));
+    let worker = Worker::builder(store)
+        .handle(queue.clone(), handler, 1)
+        .build()?;
+    let working =
+        tokio::spawn(worker.run(async move { finished.recv().await.unwrap_or_default() }));
 
     // Acknowledged is durable: a crash from here on loses nothing.
     let due = SystemClock.now().plus_millis(DELAY_MS);
     let id = TaskId::parse("first")?;
-    let task = Task { payload: "world".into(), ..Task::new(Namespace::parse("default")?, id, queue, due) };
-    scheduler.gateway().create_named(ValidTask::new(task, SystemClock.now())?).await?;
+    let task = Task {
+        payload: "world".into(),
+        ..Task::new(Namespace::parse("default")?, id, queue, due)
+    };
+    scheduler
+        .gateway()
+        .create_named(ValidTask::new(task, SystemClock.now())?)
+        .await?;
     println!("created; due in {DELAY_MS} ms");
 
     working.await??;

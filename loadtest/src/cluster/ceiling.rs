@@ -1,4 +1,5 @@
-//! What this machine and its broker can do without any scheduling: raw clients that move the same bytes, headers included.
+//! What this machine and its broker can do without any scheduling: raw clients that move the same
+//! bytes, headers included.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +20,8 @@ use super::steady;
 const TICK_RECORDS_MAX: usize = 20_000;
 const TICK: Duration = Duration::from_millis(30);
 
-/// What is done with the tasks of a partition beside moving them: called with how many have come in.
+/// What is done with the tasks of a partition beside moving them: called with how many have come
+/// in.
 pub type Beside = Arc<dyn Fn(PartitionId, usize) + Send + Sync>;
 
 /// Nothing.
@@ -27,8 +29,8 @@ pub fn nothing() -> Beside {
     Arc::new(|_, _| ())
 }
 
-/// Commands in, one transaction a tick out, a reader of what is committed: tasks a second, as fast as it goes.
-/// The queue's topic must exist.
+/// Commands in, one transaction a tick out, a reader of what is committed: tasks a second, as fast
+/// as it goes. The queue's topic must exist.
 ///
 /// # Errors
 /// When a client fails.
@@ -50,7 +52,12 @@ pub fn pipeline(
         .collect();
     let seen = Arc::new(AtomicU64::new(0));
     let reading = {
-        let (client, out, seen, stop) = (Arc::clone(client), out, Arc::clone(&seen), Arc::clone(&stop));
+        let (client, out, seen, stop) = (
+            Arc::clone(client),
+            out,
+            Arc::clone(&seen),
+            Arc::clone(&stop),
+        );
         std::thread::spawn(move || read(&client, &out, &seen, &stop))
     };
     // What goes in is held back only when it would run far ahead of what comes out.
@@ -74,7 +81,10 @@ pub fn pipeline(
     }
     if came_out < sent {
         let action = "measure a raw pipeline";
-        let why = format!("{came_out} of {sent} records came out in {} s", took.as_secs());
+        let why = format!(
+            "{came_out} of {sent} records came out in {} s",
+            took.as_secs()
+        );
         return Err(PortError::new(ErrorClass::Fatal, action, why));
     }
     Ok(came_out as f64 / took.as_secs_f64())
@@ -90,21 +100,30 @@ fn carry(
 ) -> Result<(), PortError> {
     let names = client.names();
     let reader = RawReader::open_some(client, &names.commands, |other| other == partition)?;
-    let producer = RawProducer::open(client, Some(&format!("{}-ceiling-{partition}", names.commands)))?;
+    let producer = RawProducer::open(
+        client,
+        Some(&format!("{}-ceiling-{partition}", names.commands)),
+    )?;
     let checkpoint = [7_u8; 64];
     let headers = headers(partition)?;
-    let headers: Vec<(&str, Option<&[u8]>)> =
-        headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
+    let headers: Vec<(&str, Option<&[u8]>)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), Some(value.as_slice())))
+        .collect();
     while !stop.load(Ordering::Relaxed) {
         let since = Instant::now();
         let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         while records.len() < TICK_RECORDS_MAX && since.elapsed() < TICK {
-            reader.poll(Duration::from_millis(2), TICK_RECORDS_MAX - records.len(), |message| {
-                records.push((
-                    message.key.unwrap_or_default().to_vec(),
-                    message.value.unwrap_or_default().to_vec(),
-                ));
-            })?;
+            reader.poll(
+                Duration::from_millis(2),
+                TICK_RECORDS_MAX - records.len(),
+                |message| {
+                    records.push((
+                        message.key.unwrap_or_default().to_vec(),
+                        message.value.unwrap_or_default().to_vec(),
+                    ));
+                },
+            )?;
         }
         if records.is_empty() {
             continue;
@@ -115,13 +134,23 @@ fn carry(
             let partition = Some(partition);
             producer.send(
                 out,
-                RawOutgoing { partition, key: Some(key), value: Some(value), headers: &headers },
+                RawOutgoing {
+                    partition,
+                    key: Some(key),
+                    value: Some(value),
+                    headers: &headers,
+                },
             )?;
         }
         let partition = Some(partition);
         producer.send(
             &names.checkpoints,
-            RawOutgoing { partition, key: Some(b"0"), value: Some(&checkpoint), headers: &[] },
+            RawOutgoing {
+                partition,
+                key: Some(b"0"),
+                value: Some(&checkpoint),
+                headers: &[],
+            },
         )?;
         producer.commit()?;
     }
@@ -133,20 +162,37 @@ fn headers(partition: u32) -> Result<Vec<(String, Vec<u8>)>, PortError> {
     let now = SystemClock.now();
     let mut task = generator::template(&steady::queue());
     (task.due, task.first_due) = (now, now);
-    let publication =
-        Publication { offset: LogOffset::at(1_000_000), task: minutehand_record::task::record(&task) };
+    let publication = Publication {
+        offset: LogOffset::at(1_000_000),
+        task: minutehand_record::task::record(&task),
+    };
     let mut writer = Writer::new(PartitionId::own(partition), Epoch(1 << 40), now);
-    let written = writer.publication(&publication, Envelope::Plain).map_err(|error| {
-        PortError::new(ErrorClass::Fatal, "write the headers of an execution", error.to_string())
-    })?;
+    let written = writer
+        .publication(&publication, Envelope::Plain)
+        .map_err(|error| {
+            PortError::new(
+                ErrorClass::Fatal,
+                "write the headers of an execution",
+                error.to_string(),
+            )
+        })?;
     let headers = written.headers.iter();
-    let mut all: Vec<(String, Vec<u8>)> =
-        headers.map(|(name, value)| ((*name).to_owned(), value.unwrap_or_default().to_vec())).collect();
-    all.push(("minutehand-tick".to_owned(), format!("{partition}.{}.1000", 1_u64 << 40).into_bytes()));
+    let mut all: Vec<(String, Vec<u8>)> = headers
+        .map(|(name, value)| ((*name).to_owned(), value.unwrap_or_default().to_vec()))
+        .collect();
+    all.push((
+        "minutehand-tick".to_owned(),
+        format!("{partition}.{}.1000", 1_u64 << 40).into_bytes(),
+    ));
     Ok(all)
 }
 
-fn read(client: &Client, topic: &str, seen: &AtomicU64, stop: &AtomicBool) -> Result<(), PortError> {
+fn read(
+    client: &Client,
+    topic: &str,
+    seen: &AtomicU64,
+    stop: &AtomicBool,
+) -> Result<(), PortError> {
     let reader = RawReader::open(client, topic)?;
     while !stop.load(Ordering::Relaxed) {
         let count = reader.poll(Duration::from_millis(5), 4_096, |_| {})?;

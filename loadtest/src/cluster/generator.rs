@@ -57,8 +57,12 @@ impl Load {
     /// How many tasks should have been sent by now.
     fn owed(&self, elapsed: Duration, sent: u64) -> u64 {
         // One step at most, so that the clock is looked at now and then.
-        let by_rate = (elapsed.as_secs_f64() * self.rate).min((sent + STEP_TASKS_MAX) as f64) as u64;
-        let by_room = self.waiting_max.as_ref().map(|(out, room)| out.load(Ordering::Relaxed) + room);
+        let by_rate =
+            (elapsed.as_secs_f64() * self.rate).min((sent + STEP_TASKS_MAX) as f64) as u64;
+        let by_room = self
+            .waiting_max
+            .as_ref()
+            .map(|(out, room)| out.load(Ordering::Relaxed) + room);
         by_rate.min(by_room.unwrap_or(u64::MAX))
     }
 }
@@ -81,7 +85,11 @@ pub fn run(client: &Client, load: &Load) -> Result<u64, PortError> {
 ///
 /// # Errors
 /// When the producer fails.
-pub fn run_until(client: &Client, load: &Load, is_over: impl Fn(u64) -> bool) -> Result<u64, PortError> {
+pub fn run_until(
+    client: &Client,
+    load: &Load,
+    is_over: impl Fn(u64) -> bool,
+) -> Result<u64, PortError> {
     let producer = RawProducer::open(client, None)?;
     let (topic, partitions) = (&client.names().commands, client.config().partitions);
     let mut random = Random::fork(7, 1);
@@ -98,12 +106,18 @@ pub fn run_until(client: &Client, load: &Load, is_over: impl Fn(u64) -> bool) ->
             task.payload = payloads.payload();
             let id = format!("{run_id}-{sent}");
             task.id = TaskId::parse(&id).unwrap_or_else(|_| task.id.clone());
-            let value =
-                minutehand_record::command::encode(&Command::Create(minutehand_record::task::record(&task)));
+            let value = minutehand_record::command::encode(&Command::Create(
+                minutehand_record::task::record(&task),
+            ));
             let partition = Some((sent % u64::from(partitions)) as u32);
             producer.send(
                 topic,
-                RawOutgoing { partition, key: Some(id.as_bytes()), value: Some(&value), headers: &[] },
+                RawOutgoing {
+                    partition,
+                    key: Some(id.as_bytes()),
+                    value: Some(&value),
+                    headers: &[],
+                },
             )?;
             sent += 1;
         }

@@ -14,12 +14,21 @@ pub(super) struct Member {
 
 impl Member {
     /// Joins a cluster under a prefix of its own.
-    pub(super) async fn join(endpoints: &str, name: &str, partitions: u32) -> Result<Member, Failure> {
+    pub(super) async fn join(
+        endpoints: &str,
+        name: &str,
+        partitions: u32,
+    ) -> Result<Member, Failure> {
         let endpoints = endpoints.split(',').map(str::to_owned).collect();
-        let config = EtcdConfig { prefix: format!("/{name}"), ..EtcdConfig::new(endpoints, "local") };
+        let config = EtcdConfig {
+            prefix: format!("/{name}"),
+            ..EtcdConfig::new(endpoints, "local")
+        };
         let member = MemberConfig::new(name, "127.0.0.1:0");
         let coordinator = EtcdCoordinator::start(&config, &member, partitions).await?;
-        Ok(Member { coordinator: Arc::new(coordinator) })
+        Ok(Member {
+            coordinator: Arc::new(coordinator),
+        })
     }
 
     pub(super) fn coordinator(&self) -> Arc<dyn Coordinator> {

@@ -1,4 +1,5 @@
-//! Benchmarks of the cluster: the scheduler on real servers, beside ceilings measured in the same run.
+//! Benchmarks of the cluster: the scheduler on real servers, beside ceilings measured in the same
+//! run.
 
 pub mod ceiling;
 mod failure;

@@ -1,4 +1,5 @@
-//! Payloads: half of each repeats, as payloads do; the other half is new every time and does not compress.
+//! Payloads: half of each repeats, as payloads do; the other half is new every time and does not
+//! compress.
 
 use bytes::Bytes;
 
@@ -19,7 +20,11 @@ impl Payloads {
         let mut random = Random::fork(7, 0);
         let pool = std::iter::repeat_with(|| random.next().to_le_bytes()).flatten();
         let pool = pool.take(POOL_BYTES + bytes).collect();
-        Payloads { pool, bytes, random }
+        Payloads {
+            pool,
+            bytes,
+            random,
+        }
     }
 
     /// The next one.

@@ -1,5 +1,5 @@
-//! The ceiling where everything is persisted: the raw pipeline, and beside it the same tasks written to Cassandra in blocks of
-//! the usual size by the bare driver.
+//! The ceiling where everything is persisted: the raw pipeline, and beside it the same tasks
+//! written to Cassandra in blocks of the usual size by the bare driver.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,10 +37,20 @@ pub async fn ceiling(endpoints: &Endpoints, partitions: u32) -> Result<f64, Fail
     let writing = tokio::spawn(write(raw, receiver));
     let client = Arc::clone(&ground.client);
     let moving = tokio::task::spawn_blocking(move || {
-        ceiling::pipeline(&client, &queue(), PAYLOAD_BYTES, CEILING_LASTS, &blocks_to(sender))
+        ceiling::pipeline(
+            &client,
+            &queue(),
+            PAYLOAD_BYTES,
+            CEILING_LASTS,
+            &blocks_to(sender),
+        )
     });
-    let rate = moving.await.map_err(|error| Failure::new(error.to_string()))??;
-    writing.await.map_err(|error| Failure::new(error.to_string()))??;
+    let rate = moving
+        .await
+        .map_err(|error| Failure::new(error.to_string()))??;
+    writing
+        .await
+        .map_err(|error| Failure::new(error.to_string()))??;
     ground.clear().await?;
     Ok(rate)
 }
@@ -58,7 +68,10 @@ fn blocks_to(sender: mpsc::Sender<(PartitionId, u64)>) -> Beside {
 }
 
 /// Writes a block for each number, the same content under different names.
-async fn write(raw: Arc<RawBlocks>, mut numbers: mpsc::Receiver<(PartitionId, u64)>) -> Result<(), Failure> {
+async fn write(
+    raw: Arc<RawBlocks>,
+    mut numbers: mpsc::Receiver<(PartitionId, u64)>,
+) -> Result<(), Failure> {
     let content: Bytes = encoded_block();
     let mut under_way = JoinSet::new();
     while let Some((partition, number)) = numbers.recv().await {

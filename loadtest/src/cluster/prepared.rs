@@ -1,5 +1,5 @@
-//! A minute that was prepared in Cassandra beforehand, published from there; beside how fast the same blocks are written
-//! and read without a scheduler.
+//! A minute that was prepared in Cassandra beforehand, published from there; beside how fast the
+//! same blocks are written and read without a scheduler.
 
 use std::time::{Duration, Instant};
 
@@ -40,8 +40,8 @@ pub(super) const BLOCK_TASKS: u64 = 40;
 /// Blocks handed to the timetable at once.
 const BLOCKS_AT_ONCE: usize = 64;
 
-/// Sends a minute's tasks through the log into Cassandra, stops, and publishes them from there when they are due; beside it,
-/// the same blocks written and read without a scheduler.
+/// Sends a minute's tasks through the log into Cassandra, stops, and publishes them from there when
+/// they are due; beside it, the same blocks written and read without a scheduler.
 ///
 /// # Errors
 /// When a server or the scheduler fails.
@@ -50,15 +50,28 @@ pub async fn run(
     prepared: &Prepared,
     mut show: impl FnMut(Figure),
 ) -> Result<(), Failure> {
-    let with = |figure: Figure| figure.with("tasks", prepared.tasks).with("partitions", prepared.partitions);
+    let with = |figure: Figure| {
+        figure
+            .with("tasks", prepared.tasks)
+            .with("partitions", prepared.partitions)
+    };
     ceilings(endpoints, prepared, |figure| show(with(figure))).await?;
     let ground = Ground::prepare(endpoints, prepared.partitions).await?;
     ground.client.ensure_queue(&queue()).await?;
-    let minute = SystemClock.now().plus_millis(loading_ms(prepared)).floor_to_minute().plus_millis(60_000);
+    let minute = SystemClock
+        .now()
+        .plus_millis(loading_ms(prepared))
+        .floor_to_minute()
+        .plus_millis(60_000);
     let end = minute.plus_millis(60_000);
     let ground = load(ground, prepared, (minute, end)).await?;
     let (_, stored) = ground.timetable.written();
-    show(with(Figure::new(NAME, "tasks that lie in Cassandra", stored as f64, "tasks")));
+    show(with(Figure::new(
+        NAME,
+        "tasks that lie in Cassandra",
+        stored as f64,
+        "tasks",
+    )));
     // All of it is due when the scheduler begins: nothing but its own speed counts.
     let wait = end.millis_since(SystemClock.now()).max(0) as u64;
     tokio::time::sleep(Duration::from_millis(wait)).await;
@@ -85,7 +98,10 @@ async fn load(
         lasts: Duration::from_secs_f64(prepared.tasks as f64 / LOAD_RATE),
         waiting_max: None,
     };
-    let sent = joined(on_a_thread(&rig.client, move |client| generator::run(client, &load))).await?;
+    let sent = joined(on_a_thread(&rig.client, move |client| {
+        generator::run(client, &load)
+    }))
+    .await?;
     while rig.timetable.written().1 < sent && SystemClock.now() < minute.0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -116,8 +132,18 @@ async fn publish(
     }
     let took = first.unwrap_or(began).elapsed().as_secs_f64();
     let count = seen.count();
-    show(Figure::new(NAME, "published from Cassandra", count as f64 / took, "tasks/s"));
-    show(Figure::new(NAME, "missing", stored as f64 - count as f64, "tasks"));
+    show(Figure::new(
+        NAME,
+        "published from Cassandra",
+        count as f64 / took,
+        "tasks/s",
+    ));
+    show(Figure::new(
+        NAME,
+        "missing",
+        stored as f64 - count as f64,
+        "tasks",
+    ));
     seen.stop();
     joined(reading).await?;
     rig.stop().await?.clear().await
@@ -136,16 +162,29 @@ async fn ceilings(
         write(&ground, prepared, PartitionId::own(partition), minute).await?;
     }
     let written = prepared.tasks as f64 / since.elapsed().as_secs_f64();
-    show(Figure::new(NAME, "ceiling: blocks written", written, "tasks/s"));
+    show(Figure::new(
+        NAME,
+        "ceiling: blocks written",
+        written,
+        "tasks/s",
+    ));
     let since = Instant::now();
     let mut read = 0;
     for partition in 0..prepared.partitions {
         read += read_back(&ground, prepared, PartitionId::own(partition), minute).await?;
     }
-    show(Figure::new(NAME, "ceiling: blocks read", read as f64 / since.elapsed().as_secs_f64(), "tasks/s"));
+    show(Figure::new(
+        NAME,
+        "ceiling: blocks read",
+        read as f64 / since.elapsed().as_secs_f64(),
+        "tasks/s",
+    ));
     match read == prepared.tasks {
         true => Ok(()),
-        false => Err(Failure::new(format!("{read} of {} tasks were read back", prepared.tasks))),
+        false => Err(Failure::new(format!(
+            "{read} of {} tasks were read back",
+            prepared.tasks
+        ))),
     }
 }
 
@@ -153,7 +192,13 @@ async fn ceilings(
 pub(super) fn encoded_block() -> Bytes {
     let minute = SystemClock.now().floor_to_minute();
     let (mut task, mut payloads) = (template(&queue()), Payloads::new(PAYLOAD_BYTES));
-    let block = block((&mut task, &mut payloads), PartitionId::own(0), minute, 0..BLOCK_TASKS, BLOCK_TASKS);
+    let block = block(
+        (&mut task, &mut payloads),
+        PartitionId::own(0),
+        minute,
+        0..BLOCK_TASKS,
+        BLOCK_TASKS,
+    );
     minutehand_record::block::encode(&block)
 }
 
@@ -169,10 +214,19 @@ async fn write(
     let mut offset = 0;
     while offset < share {
         let until = (offset + BLOCK_TASKS).min(share);
-        blocks.push(block((&mut task, &mut payloads), partition, minute, offset..until, share));
+        blocks.push(block(
+            (&mut task, &mut payloads),
+            partition,
+            minute,
+            offset..until,
+            share,
+        ));
         offset = until;
         if blocks.len() == BLOCKS_AT_ONCE || offset == share {
-            ground.timetable.write_blocks(std::mem::take(&mut blocks)).await?;
+            ground
+                .timetable
+                .write_blocks(std::mem::take(&mut blocks))
+                .await?;
         }
     }
     Ok(())
@@ -193,10 +247,25 @@ fn block(
         task.payload = payloads.payload();
         let record = minutehand_record::task::record(task);
         let offset = LogOffset::at(position);
-        TimetableEntry { key: record.key, due, offset, appended_at: minute, fact: Fact::Runs(record) }
+        TimetableEntry {
+            key: record.key,
+            due,
+            offset,
+            appended_at: minute,
+            fact: Fact::Runs(record),
+        }
     };
-    let (first_offset, last_offset) = (LogOffset::at(positions.start), LogOffset::at(positions.end - 1));
-    Block { partition, bucket: minute, first_offset, last_offset, entries: positions.map(entry).collect() }
+    let (first_offset, last_offset) = (
+        LogOffset::at(positions.start),
+        LogOffset::at(positions.end - 1),
+    );
+    Block {
+        partition,
+        bucket: minute,
+        first_offset,
+        last_offset,
+        entries: positions.map(entry).collect(),
+    }
 }
 
 /// Reads a partition's share of the minute as an owner would.
@@ -208,7 +277,10 @@ async fn read_back(
 ) -> Result<u64, Failure> {
     let (mut from, until, mut count) = (minute, minute.plus_millis(60_000), 0);
     while from < until {
-        let page = ground.timetable.read(partition, from, until, prepared.engine.page_bytes_max).await?;
+        let page = ground
+            .timetable
+            .read(partition, from, until, prepared.engine.page_bytes_max)
+            .await?;
         count += page.entries.len() as u64;
         from = page.complete_until;
     }

@@ -45,7 +45,8 @@ impl Seen {
     }
 }
 
-/// An execution, and the number that the load gave its task: the last part of the id, which is the key.
+/// An execution, and the number that the load gave its task: the last part of the id, which is the
+/// key.
 pub(crate) fn execution_of(
     message: &RawIncoming<'_>,
     names: &mut QueueNames,
@@ -53,7 +54,10 @@ pub(crate) fn execution_of(
     match egress::read(message.value, message.headers(), names) {
         Ok(Incoming::Execution(received)) => {
             let id = message.key.and_then(|key| std::str::from_utf8(key).ok());
-            Some((received, id.and_then(|id| id.rsplit('-').next()?.parse().ok())))
+            Some((
+                received,
+                id.and_then(|id| id.rsplit('-').next()?.parse().ok()),
+            ))
         }
         _ => None,
     }
@@ -73,9 +77,17 @@ impl Second {
     fn take(&mut self, now: Timestamp, due: Timestamp) {
         let number = now.as_millis().div_euclid(1_000);
         if number != self.number {
-            let Second { count, worst_ms, worst_at_ms, .. } = *self;
+            let Second {
+                count,
+                worst_ms,
+                worst_at_ms,
+                ..
+            } = *self;
             tracing::debug!(count, worst_ms, worst_at_ms, "read within a second");
-            *self = Second { number, ..Second::default() };
+            *self = Second {
+                number,
+                ..Second::default()
+            };
         }
         self.count += 1;
         let late_ms = now.millis_since(due);
@@ -102,8 +114,8 @@ impl Numbers {
     }
 }
 
-/// Reads on the calling thread until it is told to stop; answers how late executions came that were due within
-/// two times.
+/// Reads on the calling thread until it is told to stop; answers how late executions came that were
+/// due within two times.
 ///
 /// # Errors
 /// When the topic cannot be read.
@@ -147,8 +159,15 @@ mod tests {
     #[test]
     fn a_number_is_met_before_when_it_was() {
         let mut numbers = Numbers::default();
-        let story =
-            [(3, false), (64, false), (3, true), (63, false), (1_000, false), (64, true), (65, false)];
+        let story = [
+            (3, false),
+            (64, false),
+            (3, true),
+            (63, false),
+            (1_000, false),
+            (64, true),
+            (65, false),
+        ];
         for (number, had) in story {
             assert_eq!(numbers.has_met(number), had, "{number}");
         }

@@ -72,9 +72,17 @@ impl Ground {
             ..CassandraConfig::new(points, &name, "local")
         };
         let migrations = Migrations::connect(&config).await?;
-        migrations.apply(&Replication::of_nodes(&migrations.datacenters())?).await?;
+        migrations
+            .apply(&Replication::of_nodes(&migrations.datacenters())?)
+            .await?;
         let timetable = Arc::new(Counted::new(CassandraTimetable::connect(&config).await?));
-        Ok(Ground { client, timetable, cassandra: config, endpoints: endpoints.clone(), name })
+        Ok(Ground {
+            client,
+            timetable,
+            cassandra: config,
+            endpoints: endpoints.clone(),
+            name,
+        })
     }
 
     /// Gives the disk back that the topics take.
@@ -99,11 +107,25 @@ impl Ground {
         };
         let owners = Owners::new(partitions);
         let coordinator: Arc<dyn Coordinator> = member.coordinator();
-        let node = Node::new(engine, coordinator, stores, Arc::new(SystemClock), owners.clone());
+        let node = Node::new(
+            engine,
+            coordinator,
+            stores,
+            Arc::new(SystemClock),
+            owners.clone(),
+        );
         let (stop, stopping) = watch::channel(false);
         let node = tokio::spawn(node.run(stopping));
         let (client, timetable) = (Arc::clone(&self.client), Arc::clone(&self.timetable));
-        let rig = Rig { client, timetable, owners, ground: self, stop, node, member };
+        let rig = Rig {
+            client,
+            timetable,
+            owners,
+            ground: self,
+            stop,
+            node,
+            member,
+        };
         rig.owned(partitions).await?;
         Ok(rig)
     }
@@ -116,12 +138,17 @@ impl Rig {
     async fn owned(&self, partitions: u32) -> Result<(), Failure> {
         loop {
             let all = self.owners.all();
-            let owned = all.iter().filter(|(_, status)| status.phase == Phase::Owning).count();
+            let owned = all
+                .iter()
+                .filter(|(_, status)| status.phase == Phase::Owning)
+                .count();
             if owned == partitions as usize {
                 return Ok(());
             }
             if self.node.is_finished() {
-                return Err(Failure::new("the scheduler stopped before it owned its partitions"));
+                return Err(Failure::new(
+                    "the scheduler stopped before it owned its partitions",
+                ));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -133,7 +160,10 @@ impl Rig {
     /// Why the scheduler had stopped before, if it had.
     pub async fn stop(self) -> Result<Ground, Failure> {
         self.stop.send_replace(true);
-        let ended = self.node.await.map_err(|error| Failure::new(error.to_string()))?;
+        let ended = self
+            .node
+            .await
+            .map_err(|error| Failure::new(error.to_string()))?;
         self.member.leave().await;
         ended.map_err(|reason| Failure::new(reason.to_string()))?;
         Ok(self.ground)
@@ -149,12 +179,19 @@ pub struct Counted {
 
 impl Counted {
     fn new(inner: Arc<CassandraTimetable>) -> Counted {
-        Counted { inner, blocks: AtomicU64::new(0), entries: AtomicU64::new(0) }
+        Counted {
+            inner,
+            blocks: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+        }
     }
 
     /// Blocks and entries written so far.
     pub fn written(&self) -> (u64, u64) {
-        (self.blocks.load(Ordering::Relaxed), self.entries.load(Ordering::Relaxed))
+        (
+            self.blocks.load(Ordering::Relaxed),
+            self.entries.load(Ordering::Relaxed),
+        )
     }
 
     /// Rows written so far, those of indexes included.
@@ -167,7 +204,8 @@ impl Counted {
 impl Timetable for Counted {
     async fn write_blocks(&self, blocks: Vec<Block>) -> Result<(), PortError> {
         let entries: usize = blocks.iter().map(|block| block.entries.len()).sum();
-        self.blocks.fetch_add(blocks.len() as u64, Ordering::Relaxed);
+        self.blocks
+            .fetch_add(blocks.len() as u64, Ordering::Relaxed);
         self.entries.fetch_add(entries as u64, Ordering::Relaxed);
         self.inner.write_blocks(blocks).await
     }
@@ -182,7 +220,11 @@ impl Timetable for Counted {
         self.inner.read(partition, from, until, bytes_max).await
     }
 
-    async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError> {
+    async fn find(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
         self.inner.find(partition, key).await
     }
 
@@ -224,7 +266,10 @@ impl Timetable for Counted {
         self.inner.forget_revisions(partition, offsets).await
     }
 
-    async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
+    async fn read_revisions(
+        &self,
+        partition: PartitionId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
         self.inner.read_revisions(partition).await
     }
 }

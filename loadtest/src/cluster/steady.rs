@@ -1,4 +1,5 @@
-//! Steady state: tasks come in at an even rate and go out when they are due, seen by a reader of what is committed.
+//! Steady state: tasks come in at an even rate and go out when they are due, seen by a reader of
+//! what is committed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,8 @@ pub fn queue() -> QueueName {
 
 /// Bytes of every payload.
 pub const PAYLOAD_BYTES: usize = 300;
-/// How long the raw pipeline runs: as long as it takes for what it writes to reach the disk as well.
+/// How long the raw pipeline runs: as long as it takes for what it writes to reach the disk as
+/// well.
 pub const CEILING_LASTS: Duration = Duration::from_secs(30);
 /// How long the reader goes on after the last task was due.
 const GRACE: Duration = Duration::from_secs(3);
@@ -143,8 +145,12 @@ pub(crate) fn on_a_thread<T: Send + 'static, E: Into<Failure>>(
 }
 
 /// What came of it.
-pub(crate) async fn joined<T>(handle: tokio::task::JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
-    handle.await.map_err(|error| Failure::new(error.to_string()))?
+pub(crate) async fn joined<T>(
+    handle: tokio::task::JoinHandle<Result<T, Failure>>,
+) -> Result<T, Failure> {
+    handle
+        .await
+        .map_err(|error| Failure::new(error.to_string()))?
 }
 
 /// The figures of a run.
@@ -165,15 +171,24 @@ pub fn figures(steady: &Steady, outcome: &Outcome) -> Vec<Figure> {
         of("early", outcome.early as f64, "tasks"),
         of("missing", outcome.missing as f64, "tasks"),
         of("twice", outcome.twice as f64, "tasks"),
-        of("rows written to Cassandra for each task", outcome.rows as f64 / sent, "rows"),
-        of("written to Cassandra", outcome.entries as f64 / sent, "share"),
+        of(
+            "rows written to Cassandra for each task",
+            outcome.rows as f64 / sent,
+            "rows",
+        ),
+        of(
+            "written to Cassandra",
+            outcome.entries as f64 / sent,
+            "share",
+        ),
     ]
 }
 
 /// Shares of the ceiling that are tried, the highest first.
 const SHARES: [f64; 3] = [0.62, 0.45, 0.3];
 
-/// The rate asked for, and the highest of some shares of the ceiling of a raw pipeline that is kept up with.
+/// The rate asked for, and the highest of some shares of the ceiling of a raw pipeline that is kept
+/// up with.
 ///
 /// # Errors
 /// When a server or the scheduler fails.
@@ -185,25 +200,40 @@ pub async fn highest(
     let (figure, ceiling) = matching_ceiling(endpoints, steady).await?;
     show(Figure::new(steady.name, figure, ceiling, "tasks/s"));
     let mut try_rate = async |rate: f64| -> Result<Option<f64>, Failure> {
-        let steady = Steady { rate, ..steady.clone() };
+        let steady = Steady {
+            rate,
+            ..steady.clone()
+        };
         let outcome = run(endpoints, &steady).await?;
         figures(&steady, &outcome).into_iter().for_each(&mut show);
         Ok(outcome.kept_up(rate).then_some(outcome.seen_per_s))
     };
     let mut best = try_rate(steady.rate).await?.unwrap_or(0.0);
-    for rate in SHARES.map(|share| (share * ceiling).round()).into_iter().filter(|rate| *rate > steady.rate) {
+    for rate in SHARES
+        .map(|share| (share * ceiling).round())
+        .into_iter()
+        .filter(|rate| *rate > steady.rate)
+    {
         if let Some(kept_up) = try_rate(rate).await? {
             best = kept_up;
             break;
         }
     }
     show(Figure::new(steady.name, "sustained", best, "tasks/s"));
-    show(Figure::new(steady.name, "sustained, of the ceiling", best / ceiling, "share"));
+    show(Figure::new(
+        steady.name,
+        "sustained, of the ceiling",
+        best / ceiling,
+        "share",
+    ));
     Ok(())
 }
 
 /// What raw clients do with the same bytes, in words and as tasks a second.
-async fn matching_ceiling(endpoints: &Endpoints, steady: &Steady) -> Result<(&'static str, f64), Failure> {
+async fn matching_ceiling(
+    endpoints: &Endpoints,
+    steady: &Steady,
+) -> Result<(&'static str, f64), Failure> {
     Ok(match steady.engine.persist {
         Persist::BeyondLookAhead => (
             "ceiling: a raw pipeline of the same bytes",
@@ -224,8 +254,18 @@ pub async fn pipeline_ceiling(endpoints: &Endpoints, partitions: u32) -> Result<
     let ground = Ground::prepare(endpoints, partitions).await?;
     ground.client.ensure_queue(&queue()).await?;
     let client = Arc::clone(&ground.client);
-    let run = move || ceiling::pipeline(&client, &queue(), PAYLOAD_BYTES, CEILING_LASTS, &ceiling::nothing());
-    let ceiling = tokio::task::spawn_blocking(run).await.map_err(|error| Failure::new(error.to_string()))?;
+    let run = move || {
+        ceiling::pipeline(
+            &client,
+            &queue(),
+            PAYLOAD_BYTES,
+            CEILING_LASTS,
+            &ceiling::nothing(),
+        )
+    };
+    let ceiling = tokio::task::spawn_blocking(run)
+        .await
+        .map_err(|error| Failure::new(error.to_string()))?;
     ground.clear().await?;
     Ok(ceiling?)
 }

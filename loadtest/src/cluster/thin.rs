@@ -17,7 +17,10 @@ pub async fn run(
     steady: &Steady,
     mut show: impl FnMut(Figure),
 ) -> Result<(), Failure> {
-    let rig = Ground::prepare(endpoints, steady.partitions).await?.start(steady.engine.clone()).await?;
+    let rig = Ground::prepare(endpoints, steady.partitions)
+        .await?
+        .start(steady.engine.clone())
+        .await?;
     let load = Load {
         rate: steady.rate,
         due: Due::Ahead(steady.ahead_ms.0, steady.ahead_ms.1),
@@ -26,7 +29,10 @@ pub async fn run(
         lasts: steady.window,
         waiting_max: None,
     };
-    let sent = joined(on_a_thread(&rig.client, move |client| generator::run(client, &load))).await?;
+    let sent = joined(on_a_thread(&rig.client, move |client| {
+        generator::run(client, &load)
+    }))
+    .await?;
     // What is pending is flushed within the interval.
     let flushed = Duration::from_millis(steady.engine.flush_interval_ms as u64 + 3_000);
     let deadline = tokio::time::Instant::now() + flushed;
@@ -36,7 +42,9 @@ pub async fn run(
     let rows = rig.timetable.rows_written();
     let (blocks, entries) = rig.timetable.written();
     let with = |figure: Figure| {
-        figure.with("rate", steady.rate).with("flush_interval_ms", steady.engine.flush_interval_ms)
+        figure
+            .with("rate", steady.rate)
+            .with("flush_interval_ms", steady.engine.flush_interval_ms)
     };
     show(with(Figure::new(
         "thin",
@@ -44,7 +52,17 @@ pub async fn run(
         rows as f64 / entries.max(1) as f64,
         "rows",
     )));
-    show(with(Figure::new("thin", "tasks in each block", entries as f64 / blocks.max(1) as f64, "tasks")));
-    show(with(Figure::new("thin", "tasks written", entries as f64 / sent.max(1) as f64, "share")));
+    show(with(Figure::new(
+        "thin",
+        "tasks in each block",
+        entries as f64 / blocks.max(1) as f64,
+        "tasks",
+    )));
+    show(with(Figure::new(
+        "thin",
+        "tasks written",
+        entries as f64 / sent.max(1) as f64,
+        "share",
+    )));
     rig.stop().await?.clear().await
 }

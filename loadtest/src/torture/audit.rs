@@ -1,5 +1,6 @@
-//! The audit: a run's records become the journal that the simulator's checkers know, and they are asked; what only a
-//! run on real servers has (acknowledgements, counts in headers) is checked here.
+//! The audit: a run's records become the journal that the simulator's checkers know, and they are
+//! asked; what only a run on real servers has (acknowledgements, counts in headers) is checked
+//! here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -56,23 +57,40 @@ impl Audit {
 
 /// Audits a run.
 pub fn audit(recorded: Recorded, facts: RunFacts) -> Audit {
-    let Recorded { partitions, intents } = recorded;
+    let Recorded {
+        partitions,
+        intents,
+    } = recorded;
     let mut violations = Vec::new();
     let (mut lost, mut journals) = (0, Vec::new());
     let mut intents_by_partition: BTreeMap<u32, Vec<&Intent>> = BTreeMap::new();
     for intent in &intents {
-        intents_by_partition.entry(intent.partition).or_default().push(intent);
+        intents_by_partition
+            .entry(intent.partition)
+            .or_default()
+            .push(intent);
     }
     for (number, recorded) in (0..).zip(partitions) {
         let meant = intents_by_partition.remove(&number).unwrap_or_default();
         let mut add = |checker, message| {
-            violations.push(Violation { checker, partition: Some(number), message });
+            violations.push(Violation {
+                checker,
+                partition: Some(number),
+                message,
+            });
         };
-        recorded.unreadable.iter().take(1).for_each(|what| add("readable", what.clone()));
+        recorded
+            .unreadable
+            .iter()
+            .take(1)
+            .for_each(|what| add("readable", what.clone()));
         let missing = missing_acknowledged(&recorded.log, &meant);
         lost += missing.len() as u64;
         if let Some(offset) = missing.first() {
-            add("acknowledged", format!("the record acknowledged at offset {offset} is not there"));
+            add(
+                "acknowledged",
+                format!("the record acknowledged at offset {offset} is not there"),
+            );
         }
         if let Err(what) = check_meant(&recorded.log, &meant) {
             add("phantom", what);
@@ -101,16 +119,22 @@ pub fn audit(recorded: Recorded, facts: RunFacts) -> Audit {
         journal.partitions.iter().map(count).sum::<usize>() as u64
     };
     let has = |checker: &str| u64::from(violations.iter().any(|one| one.checker == checker));
-    let acknowledged =
-        intents.iter().filter(|one| matches!(one.heard, Heard::Acknowledged(_))).count() as u64;
+    let acknowledged = intents
+        .iter()
+        .filter(|one| matches!(one.heard, Heard::Acknowledged(_)))
+        .count() as u64;
     let end_ms = facts.ended_at_ms - facts.recovery_bound_ms;
     Audit {
         acknowledged,
         unknown: intents.len() as u64 - acknowledged,
         executions: sum(&|one| one.publications.len()),
         ticks: sum(&|one| one.ticks.len()),
-        lost: (lost + sum(&|one| never_out(one, end_ms))).max(has("no loss")).max(has("occurrences")),
-        twice: sum(&repeated).max(has("exactly once")).max(has("at most once")),
+        lost: (lost + sum(&|one| never_out(one, end_ms)))
+            .max(has("no loss"))
+            .max(has("occurrences")),
+        twice: sum(&repeated)
+            .max(has("exactly once"))
+            .max(has("at most once")),
         early: sum(&early).max(has("never early")),
         violations,
         journal,
@@ -137,9 +161,9 @@ fn missing_acknowledged(log: &[ReadRecord], meant: &[&Intent]) -> Vec<LogOffset>
 /// Everything in the log was meant by a producer, but for what ticks derive.
 fn check_meant(log: &[ReadRecord], meant: &[&Intent]) -> Result<(), String> {
     let meant: HashSet<u64> = meant.iter().map(|intent| intent.digest).collect();
-    let stranger = log
-        .iter()
-        .find(|record| !matches!(record.logged.said, Said::Moved { .. }) && !meant.contains(&record.digest));
+    let stranger = log.iter().find(|record| {
+        !matches!(record.logged.said, Said::Moved { .. }) && !meant.contains(&record.digest)
+    });
     match stranger {
         Some(record) => {
             let Said::Unreadable { position } = &record.logged.said else {
@@ -157,14 +181,24 @@ fn check_meant(log: &[ReadRecord], meant: &[&Intent]) -> Result<(), String> {
 /// What ticks derived and rejected is all there, and nothing else.
 fn check_counts(recorded: &RecordedPartition) -> Result<(), String> {
     let declared = recorded.checkpoints.iter().map(|one| one.declared);
-    let (derived, rejected) =
-        declared.fold((0, 0), |(derived, rejected), one| (derived + one.derived, rejected + one.rejected));
-    let moved = recorded.log.iter().filter(|record| matches!(record.logged.said, Said::Moved { .. })).count();
+    let (derived, rejected) = declared.fold((0, 0), |(derived, rejected), one| {
+        (derived + one.derived, rejected + one.rejected)
+    });
+    let moved = recorded
+        .log
+        .iter()
+        .filter(|record| matches!(record.logged.said, Said::Moved { .. }))
+        .count();
     if derived != moved {
-        return Err(format!("ticks derived {derived} commands, the log holds {moved}"));
+        return Err(format!(
+            "ticks derived {derived} commands, the log holds {moved}"
+        ));
     }
     if rejected != recorded.rejected.len() {
-        return Err(format!("ticks rejected {rejected} records, {} were read", recorded.rejected.len()));
+        return Err(format!(
+            "ticks rejected {rejected} records, {} were read",
+            recorded.rejected.len()
+        ));
     }
     Ok(())
 }
@@ -175,7 +209,9 @@ fn partition_journal(recorded: RecordedPartition) -> (PartitionJournal, Option<S
     let mut by_name: HashMap<(u64, u64), usize> = HashMap::new();
     for read in &recorded.checkpoints {
         let checkpoint = &read.checkpoint;
-        by_name.entry((checkpoint.epoch.0, checkpoint.tick)).or_insert(ticks.len());
+        by_name
+            .entry((checkpoint.epoch.0, checkpoint.tick))
+            .or_insert(ticks.len());
         ticks.push(TickEntry {
             epoch: checkpoint.epoch.0,
             number: checkpoint.tick,
@@ -224,19 +260,26 @@ fn partition_journal(recorded: RecordedPartition) -> (PartitionJournal, Option<S
     publications.sort_by_key(|published| published.tick);
     let states = recorded.schedule_states.into_iter();
     let journal = PartitionJournal {
-        log: recorded.log.into_iter().map(|record| record.logged).collect(),
+        log: recorded
+            .log
+            .into_iter()
+            .map(|record| record.logged)
+            .collect(),
         ticks,
         publications,
         stops: None,
         set_aside: recorded.rejected,
         unpublished: Vec::new(),
         damaged_tasks: Vec::new(),
-        schedule_states: states.map(|((namespace, schedule), state)| (namespace, schedule, state)).collect(),
+        schedule_states: states
+            .map(|((namespace, schedule), state)| (namespace, schedule, state))
+            .collect(),
     };
     (journal, orphan)
 }
 
-/// Tasks that were created, never changed, due before the end, and never came: counted apart from the checkers.
+/// Tasks that were created, never changed, due before the end, and never came: counted apart from
+/// the checkers.
 fn never_out(about: &PartitionJournal, end_ms: i64) -> usize {
     let mut open: HashMap<(TaskKey, Timestamp), bool> = HashMap::new();
     for record in &about.log {
@@ -264,7 +307,11 @@ fn never_out(about: &PartitionJournal, end_ms: i64) -> usize {
 /// Executions of one task and one record of the log beyond the first.
 fn repeated(about: &PartitionJournal) -> usize {
     let mut seen = HashSet::new();
-    about.publications.iter().filter(|one| !seen.insert((one.key, one.due, one.offset))).count()
+    about
+        .publications
+        .iter()
+        .filter(|one| !seen.insert((one.key, one.due, one.offset)))
+        .count()
 }
 
 /// Executions of tasks that were published, or read, before they were due.
@@ -277,7 +324,8 @@ fn early(about: &PartitionJournal) -> usize {
         .collect();
     let is_early = |one: &&Published| {
         let tick = &about.ticks[one.tick];
-        tasks.contains(&one.offset) && one.due.as_millis() > tick.published_at_ms.min(tick.committed_at_ms)
+        tasks.contains(&one.offset)
+            && one.due.as_millis() > tick.published_at_ms.min(tick.committed_at_ms)
     };
     about.publications.iter().filter(is_early).count()
 }
@@ -292,7 +340,10 @@ mod tests {
     fn a_good_run_is_found_to_be_good() {
         let audit = audit(sample(), FACTS);
         assert!(audit.is_ok(), "{:?}", audit.violations);
-        assert_eq!((audit.acknowledged, audit.unknown, audit.executions), (7, 1, 4));
+        assert_eq!(
+            (audit.acknowledged, audit.unknown, audit.executions),
+            (7, 1, 4)
+        );
         assert_eq!((audit.lost, audit.twice, audit.early), (0, 0, 0));
     }
 
@@ -305,7 +356,11 @@ mod tests {
             assert!(!audit.is_ok(), "{plant:?} was not seen");
             for checker in *checkers {
                 let seen = audit.violations.iter().any(|one| one.checker == *checker);
-                assert!(seen, "{plant:?} was not seen by {checker:?}, only {:?}", audit.violations);
+                assert!(
+                    seen,
+                    "{plant:?} was not seen by {checker:?}, only {:?}",
+                    audit.violations
+                );
             }
         }
     }

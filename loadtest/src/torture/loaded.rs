@@ -1,5 +1,6 @@
-//! Planned hand-overs under load: many partitions change hands while tens of thousands of tasks a second are due and a backlog
-//! is being caught up with; then once more while Cassandra does not answer.
+//! Planned hand-overs under load: many partitions change hands while tens of thousands of tasks a
+//! second are due and a backlog is being caught up with; then once more while Cassandra does not
+//! answer.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,14 +30,17 @@ const BACKLOG_TASKS: u64 = 600_000;
 const LOOK_AHEAD_MS: i64 = 8_000;
 /// From creation to due time.
 const AHEAD_MS: (i64, i64) = (1_000, 10_000);
-/// How long lateness is watched before a hand-over, and after the last partition has found its owner.
+/// How long lateness is watched before a hand-over, and after the last partition has found its
+/// owner.
 const WINDOW: Duration = Duration::from_secs(6);
 /// A hand-over is over when everybody fires again; longest wait for that.
 const FIRING_MAX: Duration = Duration::from_secs(60);
-/// The end is waited for as long as something comes within this time, but no longer than that: what is left follows the backlog.
+/// The end is waited for as long as something comes within this time, but no longer than that: what
+/// is left follows the backlog.
 const QUIET_MAX: Duration = Duration::from_secs(5);
 const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// How long Cassandra is away before a hand-over, and how long it stays away when nobody can fire without it.
+/// How long Cassandra is away before a hand-over, and how long it stays away when nobody can fire
+/// without it.
 const AWAY_BEFORE: Duration = Duration::from_secs(3);
 const AWAY_AFTER: Duration = Duration::from_secs(10);
 /// How often partitions are looked at.
@@ -73,10 +77,11 @@ pub struct HandOver {
     pub partitions: usize,
     /// The greatest lateness of any partition in the seconds before.
     pub before_ms: i64,
-    /// The greatest lateness of each partition that changed hands, of what was due meanwhile and shortly after and was not left
-    /// to the backlog; rising.
+    /// The greatest lateness of each partition that changed hands, of what was due meanwhile and
+    /// shortly after and was not left to the backlog; rising.
     pub during_ms: Vec<i64>,
-    /// From the last execution of the old owner to the first of the new one, of each partition; rising.
+    /// From the last execution of the old owner to the first of the new one, of each partition;
+    /// rising.
     pub idle_ms: Vec<i64>,
     /// From the request to leave until the old owner had published its last execution.
     pub fired_on_ms: Option<i64>,
@@ -109,7 +114,8 @@ pub struct Measured {
     pub rate: f64,
     /// Executions a second that were read before the first of them.
     pub read_per_s: f64,
-    /// Tasks of the load that had not come in the end: what is late by some seconds is left behind, and follows the backlog.
+    /// Tasks of the load that had not come in the end: what is late by some seconds is left behind,
+    /// and follows the backlog.
     pub left_behind: i64,
     /// Executions of tasks that had come before.
     pub twice: u64,
@@ -130,7 +136,11 @@ struct Loaded {
 ///
 /// # Errors
 /// When the rig fails, or partitions do not find their owners.
-pub fn hand_overs(folder: PathBuf, scheduler: SchedulerProgram, rate: f64) -> Result<Measured, Failure> {
+pub fn hand_overs(
+    folder: PathBuf,
+    scheduler: SchedulerProgram,
+    rate: f64,
+) -> Result<Measured, Failure> {
     let rig = Rig::start(RigOptions {
         folder,
         scheduler,
@@ -142,7 +152,10 @@ pub fn hand_overs(folder: PathBuf, scheduler: SchedulerProgram, rate: f64) -> Re
         catch_up_rate_per_s: CATCH_UP_RATE_PER_S,
         is_direct: true,
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let _inside = runtime.enter();
     let client = rig.client()?;
     runtime.block_on(rig.prepare(&client))?;
@@ -153,11 +166,19 @@ pub fn hand_overs(folder: PathBuf, scheduler: SchedulerProgram, rate: f64) -> Re
     let watch = Arc::new(Watch::new(PARTITIONS, loaded_from));
     let owners = Owners::of_rig(&rig, &runtime)?;
     drop(_inside);
-    let mut loaded = Loaded { over: Arc::default(), rig, owners, watch, runtime };
+    let mut loaded = Loaded {
+        over: Arc::default(),
+        rig,
+        owners,
+        watch,
+        runtime,
+    };
     let reading = loaded.runtime.spawn_blocking({
         let (client, watch) = (Arc::clone(&client), Arc::clone(&loaded.watch));
         move || {
-            watch.read(&client, &client.names().executions(&queue())).map_err(crate::cluster::Failure::from)
+            watch
+                .read(&client, &client.names().executions(&queue()))
+                .map_err(crate::cluster::Failure::from)
         }
     });
     (0..2).try_for_each(|node| loaded.rig.start_scheduler(node))?;
@@ -212,8 +233,9 @@ fn miss(runtime: &Runtime, client: &Arc<Client>) -> Result<(), Failure> {
         lasts: Duration::from_secs(60),
         waiting_max: Some((Arc::default(), BACKLOG_TASKS)),
     };
-    let sending =
-        on_a_thread(client, move |client| generator::run_until(client, &load, |sent| sent >= BACKLOG_TASKS));
+    let sending = on_a_thread(client, move |client| {
+        generator::run_until(client, &load, |sent| sent >= BACKLOG_TASKS)
+    });
     runtime.block_on(joined(sending))?;
     Ok(())
 }
@@ -226,14 +248,18 @@ impl Drop for Loaded {
 }
 
 impl Loaded {
-    /// Two rounds of one scheduler that leaves and joins again, then one that leaves while Cassandra is away.
+    /// Two rounds of one scheduler that leaves and joins again, then one that leaves while
+    /// Cassandra is away.
     fn hand_overs(&mut self) -> Result<Vec<HandOver>, Failure> {
         let mut all = Vec::new();
         for node in 0..2 {
             all.push(self.leave(node, Kind::Leave)?);
             all.push(self.join(node)?);
         }
-        self.rig.cassandra().iter().try_for_each(|server| server.pause())?;
+        self.rig
+            .cassandra()
+            .iter()
+            .try_for_each(|server| server.pause())?;
         thread::sleep(AWAY_BEFORE);
         all.push(self.leave(0, Kind::LeaveWithoutCassandra)?);
         Ok(all)
@@ -265,7 +291,10 @@ impl Loaded {
                 thread::sleep(LOOK);
             }
             returned = (!self.fires(&moved, &from)).then(|| SystemClock.now());
-            self.rig.cassandra().iter().try_for_each(|server| server.resume())?;
+            self.rig
+                .cassandra()
+                .iter()
+                .try_for_each(|server| server.resume())?;
         }
         self.await_firing(&moved, &from)?;
         let after_return_ms =
@@ -273,19 +302,37 @@ impl Loaded {
         self.owners.settle(1)?;
         thread::sleep(WINDOW);
         let measured = self.measured(kind, begin, &moved, &from, caught_up);
-        let last_of_old = self.changed(&moved, &from).map(|change| change.last_of_old_ms).max();
+        let last_of_old = self
+            .changed(&moved, &from)
+            .map(|change| change.last_of_old_ms)
+            .max();
         let fired_on_ms = last_of_old.map(|last_ms| last_ms - begin.as_millis());
-        Ok(HandOver { left_ms: Some(left_ms), fired_on_ms, after_return_ms, ..measured })
+        Ok(HandOver {
+            left_ms: Some(left_ms),
+            fired_on_ms,
+            after_return_ms,
+            ..measured
+        })
     }
 
     fn held_by(&self, node: usize) -> Vec<u32> {
-        self.owners.of(node).into_iter().map(|partition| partition.number()).collect()
+        self.owners
+            .of(node)
+            .into_iter()
+            .map(|partition| partition.number())
+            .collect()
     }
 
     /// The first change of each of these partitions after some that were known.
-    fn changed<'a>(&self, moved: &'a [u32], known: &'a [usize]) -> impl Iterator<Item = Change> + use<'a> {
+    fn changed<'a>(
+        &self,
+        moved: &'a [u32],
+        known: &'a [usize],
+    ) -> impl Iterator<Item = Change> + use<'a> {
         let watch = Arc::clone(&self.watch);
-        moved.iter().filter_map(move |partition| watch.change(*partition, known[*partition as usize]))
+        moved
+            .iter()
+            .filter_map(move |partition| watch.change(*partition, known[*partition as usize]))
     }
 
     fn fires(&self, moved: &[u32], known: &[usize]) -> bool {
@@ -293,7 +340,10 @@ impl Loaded {
     }
 
     fn last_first_ms(&self, moved: &[u32], known: &[usize]) -> i64 {
-        self.changed(moved, known).map(|change| change.first_of_new_ms).max().unwrap_or(0)
+        self.changed(moved, known)
+            .map(|change| change.first_of_new_ms)
+            .max()
+            .unwrap_or(0)
     }
 
     fn await_firing(&self, moved: &[u32], known: &[usize]) -> Result<(), Failure> {
@@ -301,9 +351,11 @@ impl Loaded {
         while !self.fires(moved, known) {
             if Instant::now() > limit {
                 let count = moved.len() - self.changed(moved, known).count();
-                return Err(
-                    format!("{count} partitions did not fire again in {} s", FIRING_MAX.as_secs()).into()
-                );
+                return Err(format!(
+                    "{count} partitions did not fire again in {} s",
+                    FIRING_MAX.as_secs()
+                )
+                .into());
             }
             thread::sleep(LOOK);
         }
@@ -319,20 +371,31 @@ impl Loaded {
         caught_up: u64,
     ) -> HandOver {
         let window_ms = WINDOW.as_millis() as i64;
-        let before = (begin.plus_millis(1_000 - window_ms), begin.plus_millis(-1_000));
-        let end = Timestamp::from_millis(self.last_first_ms(moved, known)).plus_millis(window_ms / 2);
+        let before = (
+            begin.plus_millis(1_000 - window_ms),
+            begin.plus_millis(-1_000),
+        );
+        let end =
+            Timestamp::from_millis(self.last_first_ms(moved, known)).plus_millis(window_ms / 2);
         let worst = |partition: u32, (from, until)| self.watch.worst_ms(partition, from, until);
-        let mut during_ms: Vec<i64> =
-            moved.iter().map(|partition| worst(*partition, (begin.plus_millis(-1_000), end))).collect();
-        let mut idle_ms: Vec<i64> =
-            self.changed(moved, known).map(|change| change.first_of_new_ms - change.last_of_old_ms).collect();
+        let mut during_ms: Vec<i64> = moved
+            .iter()
+            .map(|partition| worst(*partition, (begin.plus_millis(-1_000), end)))
+            .collect();
+        let mut idle_ms: Vec<i64> = self
+            .changed(moved, known)
+            .map(|change| change.first_of_new_ms - change.last_of_old_ms)
+            .collect();
         during_ms.sort_unstable();
         idle_ms.sort_unstable();
         let seconds = SystemClock.now().millis_since(begin).max(1) as f64 / 1_000.0;
         HandOver {
             kind,
             partitions: moved.len(),
-            before_ms: (0..PARTITIONS).map(|partition| worst(partition, before)).max().unwrap_or(0),
+            before_ms: (0..PARTITIONS)
+                .map(|partition| worst(partition, before))
+                .max()
+                .unwrap_or(0),
             during_ms,
             idle_ms,
             fired_on_ms: None,
@@ -346,7 +409,10 @@ impl Loaded {
     fn drain(&self, sent: u64) {
         let begun = Instant::now();
         let (mut last, mut since) = (0, begun);
-        while self.watch.distinct() < sent && since.elapsed() < QUIET_MAX && begun.elapsed() < DRAIN_MAX {
+        while self.watch.distinct() < sent
+            && since.elapsed() < QUIET_MAX
+            && begun.elapsed() < DRAIN_MAX
+        {
             let seen = self.watch.distinct();
             if seen > last {
                 (last, since) = (seen, Instant::now());

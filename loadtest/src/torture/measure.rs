@@ -1,5 +1,5 @@
-//! Measurements of schedulers that come and go: take-over after a kill, planned hand-over, and how partitions spread.
-//! Each has a rig of its own, and its run is audited.
+//! Measurements of schedulers that come and go: take-over after a kill, planned hand-over, and how
+//! partitions spread. Each has a rig of its own, and its run is audited.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -50,12 +50,19 @@ fn session(
         catch_up_rate_per_s: 0,
         is_direct: false,
     };
-    // Something is due in every partition at every moment: so it is seen when a partition fires again.
-    let load = Load { seed: 1, rate: 500.0, horizon_ms: 5_000, schedules_end_ms: None };
+    // Something is due in every partition at every moment: so it is seen when a partition fires
+    // again.
+    let load = Load {
+        seed: 1,
+        rate: 500.0,
+        horizon_ms: 5_000,
+        schedules_end_ms: None,
+    };
     Session::start(rig, started, load)
 }
 
-/// How long it takes after kill -9 of a scheduler until the last of its partitions fires again, in milliseconds.
+/// How long it takes after kill -9 of a scheduler until the last of its partitions fires again, in
+/// milliseconds.
 ///
 /// # Errors
 /// When the rig fails, or partitions do not fire again.
@@ -74,27 +81,40 @@ pub fn take_over(
         let epochs = session.shared().epochs();
         let killed_at_ms = SystemClock.now().as_millis();
         session.rig().kill_scheduler(node)?;
-        session.note(&format!("scheduler {node} killed; it had {} partitions", held.len()));
+        session.note(&format!(
+            "scheduler {node} killed; it had {} partitions",
+            held.len()
+        ));
         let limit = Instant::now() + SETTLE_LIMIT;
         let last_ms = loop {
             let first = session.shared().first_above(&epochs);
-            let fired: Option<Vec<i64>> = held.iter().map(|partition| first[partition.index()]).collect();
+            let fired: Option<Vec<i64>> = held
+                .iter()
+                .map(|partition| first[partition.index()])
+                .collect();
             if let Some(fired) = fired {
                 break fired.into_iter().max();
             }
             if Instant::now() > limit {
-                return Err(format!("the partitions of scheduler {node} did not fire again").into());
+                return Err(
+                    format!("the partitions of scheduler {node} did not fire again").into(),
+                );
             }
             thread::sleep(Duration::from_millis(20));
         };
         let took_ms = last_ms.ok_or("the killed scheduler had no partition")? - killed_at_ms;
-        session.note(&format!("its last partition fired again after {took_ms} ms"));
+        session.note(&format!(
+            "its last partition fired again after {took_ms} ms"
+        ));
         took.push(took_ms);
         session.rig().start_scheduler(node)?;
         owners.settle(2)?;
     }
     let healed_at_ms = SystemClock.now().as_millis();
-    Ok(Measured { rounds: took, ending: session.finish(healed_at_ms, None)? })
+    Ok(Measured {
+        rounds: took,
+        ending: session.finish(healed_at_ms, None)?,
+    })
 }
 
 /// What a planned hand-over costs: lateness at the reader, in milliseconds.
@@ -138,21 +158,37 @@ pub fn hand_over(
         session.rig().stop_scheduler(node)?;
         thread::sleep(window);
         let greatest = |from: Timestamp, until: Timestamp| {
-            session.shared().lateness_ms(from, until).last().copied().unwrap_or(0)
+            session
+                .shared()
+                .lateness_ms(from, until)
+                .last()
+                .copied()
+                .unwrap_or(0)
         };
         let window_ms = window.as_millis() as i64;
         let one = HandOver {
-            before_ms: greatest(begin.plus_millis(1_000 - window_ms), begin.plus_millis(-500)),
-            during_ms: greatest(begin.plus_millis(-500), begin.plus_millis(window_ms - 2_000)),
+            before_ms: greatest(
+                begin.plus_millis(1_000 - window_ms),
+                begin.plus_millis(-500),
+            ),
+            during_ms: greatest(
+                begin.plus_millis(-500),
+                begin.plus_millis(window_ms - 2_000),
+            ),
         };
-        session
-            .note(&format!("hand-over: latest by {} ms before, {} ms during", one.before_ms, one.during_ms));
+        session.note(&format!(
+            "hand-over: latest by {} ms before, {} ms during",
+            one.before_ms, one.during_ms
+        ));
         measured.push(one);
         session.rig().start_scheduler(node)?;
         owners.settle(2)?;
     }
     let healed_at_ms = SystemClock.now().as_millis();
-    Ok(Measured { rounds: measured, ending: session.finish(healed_at_ms, None)? })
+    Ok(Measured {
+        rounds: measured,
+        ending: session.finish(healed_at_ms, None)?,
+    })
 }
 
 /// How partitions spread after a scheduler joined or left.
@@ -164,7 +200,8 @@ pub struct Placement {
     pub most: usize,
     /// Partitions that changed their owner.
     pub moved: usize,
-    /// The most that either may be: partitions by schedulers, rounded up, of the larger number of shares.
+    /// The most that either may be: partitions by schedulers, rounded up, of the larger number of
+    /// shares.
     pub allowed: usize,
 }
 
@@ -172,7 +209,10 @@ pub struct Placement {
 ///
 /// # Errors
 /// When the rig fails, or partitions do not find their owners.
-pub fn placement(folder: PathBuf, scheduler: SchedulerProgram) -> Result<Measured<Placement>, Failure> {
+pub fn placement(
+    folder: PathBuf,
+    scheduler: SchedulerProgram,
+) -> Result<Measured<Placement>, Failure> {
     const ALL: u32 = 16;
     let session = session(folder, scheduler, 4, ALL, 2)?;
     let mut owners = Owners::follow(&session)?;
@@ -186,18 +226,33 @@ pub fn placement(folder: PathBuf, scheduler: SchedulerProgram) -> Result<Measure
         }
         let nodes = if joins { node + 1 } else { node };
         let after = owners.settle(nodes)?;
-        let moved = after.iter().filter(|(partition, owner)| before.get(partition) != Some(owner)).count();
+        let moved = after
+            .iter()
+            .filter(|(partition, owner)| before.get(partition) != Some(owner))
+            .count();
         let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
-        after.values().for_each(|owner| *counts.entry(owner).or_default() += 1);
+        after
+            .values()
+            .for_each(|owner| *counts.entry(owner).or_default() += 1);
         let most = counts.values().max().copied().unwrap_or(0);
         let shares = if joins { nodes } else { nodes + 1 };
-        let round = Placement { nodes, most, moved, allowed: (ALL as usize).div_ceil(shares) };
-        session.note(&format!("{nodes} schedulers: at most {most} partitions each, {moved} moved"));
+        let round = Placement {
+            nodes,
+            most,
+            moved,
+            allowed: (ALL as usize).div_ceil(shares),
+        };
+        session.note(&format!(
+            "{nodes} schedulers: at most {most} partitions each, {moved} moved"
+        ));
         rounds.push(round);
         before = after;
     }
     let healed_at_ms = SystemClock.now().as_millis();
-    Ok(Measured { rounds, ending: session.finish(healed_at_ms, None)? })
+    Ok(Measured {
+        rounds,
+        ending: session.finish(healed_at_ms, None)?,
+    })
 }
 
 /// Who owns what, by node.
@@ -218,22 +273,33 @@ impl Owners {
         let partitions = rig.options().partitions;
         let config = EtcdConfig::new(vec![rig.etcd_endpoint()], "local");
         let directory = runtime.block_on(Directory::open(&config, partitions))?;
-        Ok(Owners { directory, partitions })
+        Ok(Owners {
+            directory,
+            partitions,
+        })
     }
 
     fn now(&self) -> Owned {
         let owners = self.directory.owners();
         let owners = owners.borrow();
-        owners.iter().map(|(partition, owner)| (*partition, owner.node.clone())).collect()
+        owners
+            .iter()
+            .map(|(partition, owner)| (*partition, owner.node.clone()))
+            .collect()
     }
 
     /// The partitions of a node.
     pub(super) fn of(&self, node: usize) -> Vec<PartitionId> {
         let name = format!("scheduler-{node}");
-        self.now().into_iter().filter(|(_, owner)| *owner == name).map(|(partition, _)| partition).collect()
+        self.now()
+            .into_iter()
+            .filter(|(_, owner)| *owner == name)
+            .map(|(partition, _)| partition)
+            .collect()
     }
 
-    /// Waits until every partition has an owner, that many nodes own something, and nothing has moved for a while.
+    /// Waits until every partition has an owner, that many nodes own something, and nothing has
+    /// moved for a while.
     pub(super) fn settle(&mut self, nodes: usize) -> Result<Owned, Failure> {
         let limit = Instant::now() + SETTLE_LIMIT;
         let (mut last, mut since) = (self.now(), Instant::now());
@@ -248,7 +314,10 @@ impl Owners {
                 return Ok(now);
             }
         }
-        Err(format!("partitions did not find {nodes} owners in {} s: {last:?}", SETTLE_LIMIT.as_secs())
-            .into())
+        Err(format!(
+            "partitions did not find {nodes} owners in {} s: {last:?}",
+            SETTLE_LIMIT.as_secs()
+        )
+        .into())
     }
 }

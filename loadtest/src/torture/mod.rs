@@ -1,9 +1,10 @@
-//! `minutehand-lab torture`: schedulers as processes on real servers, under load and faults drawn from a seed, audited by
-//! the simulator's checkers.
+//! `minutehand-lab torture`: schedulers as processes on real servers, under load and faults drawn
+//! from a seed, audited by the simulator's checkers.
 //!
-//! [`Session`] is a rig under load that is drained and audited at its end; [`run`] is the whole of a torture, and
-//! [`measure`] holds the measurements that need schedulers to come and go. Nothing that is audited is asked of the
-//! schedulers: producers write down what they meant and heard, readers what they saw in the topics.
+//! [`Session`] is a rig under load that is drained and audited at its end; [`run`] is the whole of
+//! a torture, and [`measure`] holds the measurements that need schedulers to come and go. Nothing
+//! that is audited is asked of the schedulers: producers write down what they meant and heard,
+//! readers what they saw in the topics.
 
 mod audit;
 pub mod figures;
@@ -28,8 +29,8 @@ pub use audit::{Audit, RunFacts, audit};
 pub use plan::{Kind, Planned, Target, plan};
 pub use plant::Plant;
 pub use recorded::{
-    Declared, Heard, Intent, ReadCheckpoint, ReadExecution, ReadRecord, Recorded, RecordedPartition, digest,
-    fingerprint,
+    Declared, Heard, Intent, ReadCheckpoint, ReadExecution, ReadRecord, Recorded,
+    RecordedPartition, digest, fingerprint,
 };
 pub use rig::{Failure, Rig, RigOptions, SchedulerProgram};
 pub use run::{Options, Outcome, TakeOver, run};

@@ -10,7 +10,8 @@ use crate::random::Random;
 pub enum Kind {
     /// A scheduler is killed (SIGKILL) and started again.
     KillScheduler,
-    /// A scheduler is stopped where it is (SIGSTOP) for longer than its lease lives, and goes on as a zombie.
+    /// A scheduler is stopped where it is (SIGSTOP) for longer than its lease lives, and goes on as
+    /// a zombie.
     PauseScheduler,
     /// A scheduler is asked to end (SIGTERM), hands over, and is started again.
     StopScheduler,
@@ -26,7 +27,8 @@ pub enum Kind {
     KillServer,
     /// A server is asked to end and started again.
     StopServer,
-    /// The disk of a server is full. It is given room again and started again: by then it has ended, or refuses.
+    /// The disk of a server is full. It is given room again and started again: by then it has
+    /// ended, or refuses.
     FullDisk,
 }
 
@@ -49,7 +51,8 @@ impl Kind {
     pub const OF_SCHEDULERS: &'static [Kind] = &[Kind::KillScheduler, Kind::PauseScheduler];
 
     /// Faults of the network.
-    pub const OF_CONNECTIONS: &'static [Kind] = &[Kind::Cut, Kind::Reset, Kind::Blackhole, Kind::Delay];
+    pub const OF_CONNECTIONS: &'static [Kind] =
+        &[Kind::Cut, Kind::Reset, Kind::Blackhole, Kind::Delay];
 
     /// Faults of the servers.
     pub const OF_SERVERS: &'static [Kind] = &[Kind::KillServer, Kind::StopServer];
@@ -145,16 +148,26 @@ impl fmt::Display for Planned {
             self.kind.as_str(),
             self.target.to_string()
         )?;
-        if self.kind == Kind::Delay { write!(f, " by {} ms", self.delay_ms) } else { Ok(()) }
+        if self.kind == Kind::Delay {
+            write!(f, " by {} ms", self.delay_ms)
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// Before the first fault everything runs for so long.
 const WARM_UP_MS: i64 = 6_000;
 
-/// The faults of a run, in order of their beginnings. None goes on beyond `length_ms`, and no two at a time happen to the
-/// same target.
-pub fn plan(seed: u64, length_ms: i64, nodes: usize, lease_ttl_ms: i64, kinds: &[Kind]) -> Vec<Planned> {
+/// The faults of a run, in order of their beginnings. None goes on beyond `length_ms`, and no two
+/// at a time happen to the same target.
+pub fn plan(
+    seed: u64,
+    length_ms: i64,
+    nodes: usize,
+    lease_ttl_ms: i64,
+    kinds: &[Kind],
+) -> Vec<Planned> {
     let mut random = Random::fork(seed, 2);
     let mut busy_until: BTreeMap<Target, i64> = BTreeMap::new();
     let (mut planned, mut at_ms) = (Vec::new(), WARM_UP_MS);
@@ -168,15 +181,29 @@ pub fn plan(seed: u64, length_ms: i64, nodes: usize, lease_ttl_ms: i64, kinds: &
         let target = draw_target(&mut random, kind, nodes);
         let (least_ms, most_ms) = kind.lasts_ms(target, lease_ttl_ms);
         let lasts_ms = random.range(least_ms, most_ms);
-        let delay_ms = if kind == Kind::Delay { random.pick(&[20, 100, 400, 900]) } else { 0 };
+        let delay_ms = if kind == Kind::Delay {
+            random.pick(&[20, 100, 400, 900])
+        } else {
+            0
+        };
         let is_free = busy_until.get(&target).is_none_or(|until| *until < at_ms);
         if is_free && at_ms + lasts_ms <= length_ms {
             busy_until.insert(target, at_ms + lasts_ms + 3_000);
-            planned.push(Planned { kind, target, at_ms, lasts_ms, delay_ms });
+            planned.push(Planned {
+                kind,
+                target,
+                at_ms,
+                lasts_ms,
+                delay_ms,
+            });
         }
         // One in three meets the one before.
         let meets = random.below(3) == 0;
-        at_ms += if meets { random.range(500, 3_000) } else { lasts_ms + random.range(1_000, 7_000) };
+        at_ms += if meets {
+            random.range(500, 3_000)
+        } else {
+            lasts_ms + random.range(1_000, 7_000)
+        };
     }
     planned
 }
@@ -185,9 +212,11 @@ fn draw_target(random: &mut Random, kind: Kind, nodes: usize) -> Target {
     let node = random.below(nodes as u64) as usize;
     match kind {
         Kind::KillScheduler | Kind::PauseScheduler | Kind::StopScheduler => Target::Scheduler(node),
-        Kind::Cut | Kind::Reset | Kind::Blackhole | Kind::Delay => {
-            random.pick(&[Target::ToKafka(node), Target::ToEtcd(node), Target::ToCassandra])
-        }
+        Kind::Cut | Kind::Reset | Kind::Blackhole | Kind::Delay => random.pick(&[
+            Target::ToKafka(node),
+            Target::ToEtcd(node),
+            Target::ToCassandra,
+        ]),
         Kind::KillServer | Kind::StopServer | Kind::FullDisk => {
             random.pick(&[Target::Broker, Target::Cassandra, Target::Etcd])
         }
@@ -203,19 +232,35 @@ mod tests {
         let all = plan(11, 1_800_000, 3, 5_000, Kind::ALL);
         assert_eq!(all, plan(11, 1_800_000, 3, 5_000, Kind::ALL));
         assert_ne!(all, plan(12, 1_800_000, 3, 5_000, Kind::ALL));
-        assert!(Kind::ALL.iter().all(|kind| all.iter().any(|one| one.kind == *kind)), "{all:?}");
-        assert!(all.iter().all(|one| one.at_ms >= WARM_UP_MS && one.at_ms + one.lasts_ms <= 1_800_000));
+        assert!(
+            Kind::ALL
+                .iter()
+                .all(|kind| all.iter().any(|one| one.kind == *kind)),
+            "{all:?}"
+        );
+        assert!(
+            all.iter()
+                .all(|one| one.at_ms >= WARM_UP_MS && one.at_ms + one.lasts_ms <= 1_800_000)
+        );
     }
 
     #[test]
     fn every_server_has_its_disk_full_some_time() {
         let all = plan(11, 1_800_000, 3, 5_000, Kind::ALL);
         for server in [Target::Broker, Target::Cassandra, Target::Etcd] {
-            let full = all.iter().find(|one| one.kind == Kind::FullDisk && one.target == server);
-            assert!(full.is_some_and(|full| full.lasts_ms > 0), "{server}: {all:?}");
+            let full = all
+                .iter()
+                .find(|one| one.kind == Kind::FullDisk && one.target == server);
+            assert!(
+                full.is_some_and(|full| full.lasts_ms > 0),
+                "{server}: {all:?}"
+            );
         }
         let servers = plan(11, 1_800_000, 3, 5_000, Kind::OF_DISKS);
-        assert!(servers.iter().all(|one| one.kind == Kind::FullDisk) && servers.len() > 50, "{servers:?}");
+        assert!(
+            servers.iter().all(|one| one.kind == Kind::FullDisk) && servers.len() > 50,
+            "{servers:?}"
+        );
     }
 
     #[test]
@@ -223,9 +268,14 @@ mod tests {
         for seed in 0..50 {
             let all = plan(seed, 600_000, 3, 5_000, Kind::ALL);
             for (index, one) in all.iter().enumerate() {
-                let same = all[index + 1..].iter().filter(|other| other.target == one.target);
+                let same = all[index + 1..]
+                    .iter()
+                    .filter(|other| other.target == one.target);
                 for other in same {
-                    assert!(other.at_ms > one.at_ms + one.lasts_ms, "seed {seed}: {one} and {other}");
+                    assert!(
+                        other.at_ms > one.at_ms + one.lasts_ms,
+                        "seed {seed}: {one} and {other}"
+                    );
                 }
             }
         }

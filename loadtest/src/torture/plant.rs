@@ -44,7 +44,10 @@ impl Plant {
         (Plant::InventRecord, &["phantom"]),
         (Plant::ZombieCheckpoint, &["epochs and ticks"]),
         (Plant::DropCheckpoint, &["epochs and ticks", "torn ticks"]),
-        (Plant::AlterExecution, &["publications say what the log says"]),
+        (
+            Plant::AlterExecution,
+            &["publications say what the log says"],
+        ),
         (Plant::LateExecution, &["recovery"]),
         (Plant::DropRejected, &["set aside", "torn ticks"]),
         (Plant::DropDerived, &["torn ticks"]),
@@ -68,11 +71,18 @@ impl Plant {
         }
     }
 
-    /// Makes the mistake in the first partition where it can be made; answers whether there was one.
+    /// Makes the mistake in the first partition where it can be made; answers whether there was
+    /// one.
     pub fn put_into(self, recorded: &mut Recorded) -> bool {
-        let Recorded { partitions, intents } = recorded;
+        let Recorded {
+            partitions,
+            intents,
+        } = recorded;
         if self == Plant::ForgetAcknowledged {
-            let Some(intent) = intents.iter().find(|one| matches!(one.heard, Heard::Acknowledged(_))) else {
+            let Some(intent) = intents
+                .iter()
+                .find(|one| matches!(one.heard, Heard::Acknowledged(_)))
+            else {
                 return false;
             };
             let log = &mut partitions[intent.partition as usize].log;
@@ -88,8 +98,10 @@ impl Plant {
                 Plant::DropRejected => return partition.rejected.pop().is_some(),
                 Plant::DropDerived => {
                     use minutehand_sim::journal::Said;
-                    let found =
-                        partition.log.iter().position(|one| matches!(one.logged.said, Said::Moved { .. }));
+                    let found = partition
+                        .log
+                        .iter()
+                        .position(|one| matches!(one.logged.said, Said::Moved { .. }));
                     return found.map(|index| partition.log.remove(index)).is_some();
                 }
                 _ if !is_busy => return false,
@@ -110,14 +122,21 @@ impl Plant {
                     let stale = partition.checkpoints[last - 1].checkpoint.epoch.0 - 1;
                     partition.checkpoints[last].checkpoint.epoch.0 = stale;
                     let number = partition.checkpoints[last].checkpoint.tick;
-                    executions.iter_mut().filter(|one| one.tick == number).for_each(|one| one.epoch = stale);
+                    executions
+                        .iter_mut()
+                        .filter(|one| one.tick == number)
+                        .for_each(|one| one.epoch = stale);
                 }
                 Plant::DropCheckpoint => drop(partition.checkpoints.remove(0)),
-                Plant::AlterExecution => executions[0].encoded = bytes::Bytes::from_static(b"something else"),
+                Plant::AlterExecution => {
+                    executions[0].encoded = bytes::Bytes::from_static(b"something else")
+                }
                 Plant::LateExecution => {
                     let last = executions.last().map(|one| one.tick);
-                    let of_last =
-                        partition.checkpoints.iter_mut().filter(|one| Some(one.checkpoint.tick) == last);
+                    let of_last = partition
+                        .checkpoints
+                        .iter_mut()
+                        .filter(|one| Some(one.checkpoint.tick) == last);
                     of_last.for_each(|one| one.received_at_ms += 3_600_000);
                 }
             }
@@ -133,7 +152,10 @@ impl FromStr for Plant {
         let found = Plant::ALL.iter().find(|(plant, _)| plant.as_str() == text);
         found.map(|(plant, _)| *plant).ok_or_else(|| {
             let words: Vec<&str> = Plant::ALL.iter().map(|(plant, _)| plant.as_str()).collect();
-            format!("there is no mistake {text:?}; there are {}", words.join(", "))
+            format!(
+                "there is no mistake {text:?}; there are {}",
+                words.join(", ")
+            )
         })
     }
 }

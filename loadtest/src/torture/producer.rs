@@ -1,4 +1,5 @@
-//! The producers: an even rate, whatever becomes of what was sent before, and a journal of what was meant and heard.
+//! The producers: an even rate, whatever becomes of what was sent before, and a journal of what was
+//! meant and heard.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,7 +35,11 @@ impl Intents {
     fn add(&self, partition: u32, digests: Vec<u64>, heard: impl Fn(usize) -> Heard) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let intents = digests.into_iter().enumerate();
-        all.extend(intents.map(|(index, digest)| Intent { partition, digest, heard: heard(index) }));
+        all.extend(intents.map(|(index, digest)| Intent {
+            partition,
+            digest,
+            heard: heard(index),
+        }));
     }
 
     pub(crate) fn take(&self) -> Vec<Intent> {
@@ -55,11 +60,16 @@ async fn append(
     records: Vec<Bytes>,
 ) -> bool {
     let digests: Vec<u64> = records.iter().map(|record| digest(record)).collect();
-    intents.sent.fetch_add(digests.len() as u64, Ordering::Relaxed);
+    intents
+        .sent
+        .fetch_add(digests.len() as u64, Ordering::Relaxed);
     match log.append(PartitionId::own(partition), records).await {
         Ok(appended) => {
             intents.add(partition, digests, |index| {
-                appended.offsets.get(index).map_or(Heard::Nothing, |offset| Heard::Acknowledged(*offset))
+                appended
+                    .offsets
+                    .get(index)
+                    .map_or(Heard::Nothing, |offset| Heard::Acknowledged(*offset))
             });
             true
         }
@@ -87,7 +97,9 @@ impl Producer {
     /// Produces until told to stop, and waits until something was heard of everything.
     pub(crate) async fn run(mut self, stop: Arc<AtomicBool>) -> Producer {
         let mut under_way = JoinSet::new();
-        let schedules = self.workload.schedules(SystemClock.now(), self.schedules_end);
+        let schedules = self
+            .workload
+            .schedules(SystemClock.now(), self.schedules_end);
         self.hand_over(schedules, &mut under_way);
         let (since, mut drawn) = (Instant::now(), 0_u64);
         let mut next_change = since + SCHEDULE_CHANGE;
@@ -122,29 +134,46 @@ impl Producer {
         }
     }
 
-    /// Plays the worker of schedules whose runs must not overlap: each run takes a while and is then reported.
+    /// Plays the worker of schedules whose runs must not overlap: each run takes a while and is
+    /// then reported.
     fn complete_runs(&mut self, under_way: &mut JoinSet<()>) {
         while let Ok(run) = self.runs.try_recv() {
             let (log, intents) = (Arc::clone(&self.log), Arc::clone(&self.intents));
             let lasts_ms = digest(&run.due.as_millis().to_be_bytes()) % RUN_MS_MAX;
             under_way.spawn(async move {
                 tokio::time::sleep(Duration::from_millis(lasts_ms)).await;
-                let RunToComplete { partition, key, due } = run;
-                let record =
-                    encoded(Command::Completed { key, due: Some(due), kind: OutcomeKind::Succeeded });
+                let RunToComplete {
+                    partition,
+                    key,
+                    due,
+                } = run;
+                let record = encoded(Command::Completed {
+                    key,
+                    due: Some(due),
+                    kind: OutcomeKind::Succeeded,
+                });
                 append(log, intents, partition, vec![record]).await;
             });
         }
     }
 
-    /// Appends the last task of every partition, due behind everything else, until each is durable; answers its due
-    /// time.
+    /// Appends the last task of every partition, due behind everything else, until each is durable;
+    /// answers its due time.
     pub(crate) async fn sentinels(&self, partitions: u32) -> Timestamp {
-        let due = self.workload.latest_due().max(SystemClock.now()).plus_millis(1_000);
+        let due = self
+            .workload
+            .latest_due()
+            .max(SystemClock.now())
+            .plus_millis(1_000);
         for partition in 0..partitions {
             let record = self.workload.sentinel(partition, due);
-            while !append(Arc::clone(&self.log), Arc::clone(&self.intents), partition, vec![record.clone()])
-                .await
+            while !append(
+                Arc::clone(&self.log),
+                Arc::clone(&self.intents),
+                partition,
+                vec![record.clone()],
+            )
+            .await
             {}
         }
         due

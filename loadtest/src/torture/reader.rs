@@ -1,5 +1,5 @@
-//! The independent readers: every topic of the run is followed by a reader of committed records of its own, which writes
-//! down what came and when, by its own clock.
+//! The independent readers: every topic of the run is followed by a reader of committed records of
+//! its own, which writes down what came and when, by its own clock.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +11,9 @@ use bytes::Bytes;
 use minutehand_ingress::egress::{self, Incoming, Received};
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{RawIncoming, RawReader};
-use minutehand_model::{Checkpoint, LogOffset, Namespace, QueueName, ScheduleId, TaskKey, Timestamp};
+use minutehand_model::{
+    Checkpoint, LogOffset, Namespace, QueueName, ScheduleId, TaskKey, Timestamp,
+};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_record::QueueNames;
 use tokio::sync::mpsc::UnboundedSender;
@@ -58,7 +60,11 @@ impl Shared {
 
     /// The newest checkpoint of every partition, and the end of its log as far as it was read.
     pub(crate) fn standings(&self) -> Vec<(Option<Checkpoint>, LogOffset)> {
-        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let latest = self
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let log_end = |partition| Some(self.partition(partition)?.log.last()?.logged.offset.next());
         (0..)
             .zip(latest)
@@ -71,7 +77,11 @@ impl Shared {
         let first = |(partition, epoch): (u32, &u64)| {
             let recorded = self.partition(partition)?;
             // The newest come last: few are looked at.
-            let newer = recorded.executions.iter().rev().take_while(|one| one.epoch > *epoch);
+            let newer = recorded
+                .executions
+                .iter()
+                .rev()
+                .take_while(|one| one.epoch > *epoch);
             newer.map(|one| one.received_at_ms).min()
         };
         (0..).zip(epochs).map(first).collect()
@@ -81,15 +91,22 @@ impl Shared {
     pub(crate) fn epochs(&self) -> Vec<u64> {
         let partitions = 0..self.partitions.len() as u32;
         let newest = |partition| Some(self.partition(partition)?.executions.last()?.epoch);
-        partitions.map(|partition| newest(partition).unwrap_or(0)).collect()
+        partitions
+            .map(|partition| newest(partition).unwrap_or(0))
+            .collect()
     }
 
     /// The lateness at the reader of executions that were due in a time, in milliseconds, sorted.
     pub(crate) fn lateness_ms(&self, from: Timestamp, until: Timestamp) -> Vec<i64> {
         let mut lateness = Vec::new();
         for partition in 0..self.partitions.len() as u32 {
-            let Some(recorded) = self.partition(partition) else { continue };
-            let due = recorded.executions.iter().filter(|one| (from..until).contains(&one.due));
+            let Some(recorded) = self.partition(partition) else {
+                continue;
+            };
+            let due = recorded
+                .executions
+                .iter()
+                .filter(|one| (from..until).contains(&one.due));
             lateness.extend(due.map(|one| one.received_at_ms - one.due.as_millis()));
         }
         lateness.sort_unstable();
@@ -123,13 +140,18 @@ impl Readers {
             (names.rejected.clone(), rejected),
             (names.schedule_state.clone(), schedule_state),
         ];
-        let queues = QUEUES.iter().filter_map(|queue| QueueName::parse(queue).ok());
+        let queues = QUEUES
+            .iter()
+            .filter_map(|queue| QueueName::parse(queue).ok());
         topics.extend(queues.map(|queue| (names.executions(&queue), execution as Each)));
         let threads = topics.into_iter().map(|(topic, each)| {
             let (client, shared) = (Arc::clone(client), Arc::clone(&shared));
             std::thread::spawn(move || follow(&client, &topic, &shared, each))
         });
-        Readers { threads: threads.collect(), shared }
+        Readers {
+            threads: threads.collect(),
+            shared,
+        }
     }
 
     /// Reads on until nothing comes any more; answers everything.
@@ -144,16 +166,21 @@ impl Readers {
         let take = |one: &Mutex<RecordedPartition>| {
             std::mem::take(&mut *one.lock().unwrap_or_else(PoisonError::into_inner))
         };
-        Recorded { partitions: partitions.map(take).collect(), intents: Vec::new() }
+        Recorded {
+            partitions: partitions.map(take).collect(),
+            intents: Vec::new(),
+        }
     }
 }
 
-/// Follows a topic until the end; a reader that fails is replaced, and goes on where the last one stopped.
+/// Follows a topic until the end; a reader that fails is replaced, and goes on where the last one
+/// stopped.
 fn follow(client: &Client, topic: &str, shared: &Shared, each: Each) {
     let mut next: HashMap<u32, u64> = HashMap::new();
     let mut quiet_since = Instant::now();
-    let has_ended =
-        |quiet_since: Instant| shared.ending.load(Ordering::Relaxed) && quiet_since.elapsed() > QUIET;
+    let has_ended = |quiet_since: Instant| {
+        shared.ending.load(Ordering::Relaxed) && quiet_since.elapsed() > QUIET
+    };
     while !has_ended(quiet_since) {
         let reader = match RawReader::open(client, topic) {
             Ok(reader) => reader,
@@ -193,10 +220,15 @@ fn number(incoming: &RawIncoming<'_>, header: &str) -> Option<u64> {
 }
 
 fn unreadable(shared: &Shared, partition: u32, incoming: &RawIncoming<'_>, what: &str) {
-    let place = format!("{what} in partition {} at offset {}", incoming.partition, incoming.offset);
+    let place = format!(
+        "{what} in partition {} at offset {}",
+        incoming.partition, incoming.offset
+    );
     let partition = partition.min(shared.partitions.len() as u32 - 1);
     if let Some(mut recorded) = shared.partition(partition) {
-        recorded.unreadable.push(format!("the reader cannot understand the {place}"));
+        recorded
+            .unreadable
+            .push(format!("the reader cannot understand the {place}"));
     }
 }
 
@@ -216,8 +248,9 @@ fn checkpoint(shared: &Shared, incoming: &RawIncoming<'_>, received_at_ms: i64) 
     if incoming.key != Some(incoming.partition.to_string().as_bytes()) {
         return;
     }
-    let decoded =
-        minutehand_record::checkpoint::decode(&Bytes::copy_from_slice(incoming.value.unwrap_or_default()));
+    let decoded = minutehand_record::checkpoint::decode(&Bytes::copy_from_slice(
+        incoming.value.unwrap_or_default(),
+    ));
     let count = |header| number(incoming, header).map(|count| count as usize);
     let declared = || {
         Some(Declared {
@@ -229,13 +262,20 @@ fn checkpoint(shared: &Shared, incoming: &RawIncoming<'_>, received_at_ms: i64) 
     let (Ok(checkpoint), Some(declared)) = (decoded, declared()) else {
         return unreadable(shared, incoming.partition, incoming, "checkpoint");
     };
-    if let Some(latest) =
-        shared.latest.lock().unwrap_or_else(PoisonError::into_inner).get_mut(incoming.partition as usize)
+    if let Some(latest) = shared
+        .latest
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_mut(incoming.partition as usize)
     {
         *latest = Some(checkpoint.clone());
     }
     if let Some(mut recorded) = shared.partition(incoming.partition) {
-        recorded.checkpoints.push(ReadCheckpoint { checkpoint, declared, received_at_ms });
+        recorded.checkpoints.push(ReadCheckpoint {
+            checkpoint,
+            declared,
+            received_at_ms,
+        });
     }
 }
 
@@ -257,12 +297,15 @@ fn rejected(shared: &Shared, incoming: &RawIncoming<'_>, _: i64) {
 fn schedule_state(shared: &Shared, incoming: &RawIncoming<'_>, _: i64) {
     let name = || {
         let (namespace, schedule) = std::str::from_utf8(incoming.key?).ok()?.split_once('/')?;
-        Some((Namespace::parse(namespace).ok()?, ScheduleId::parse(schedule).ok()?))
+        Some((
+            Namespace::parse(namespace).ok()?,
+            ScheduleId::parse(schedule).ok()?,
+        ))
     };
     let state = match incoming.value {
-        Some(value) => {
-            minutehand_record::schedule_state::decode(&Bytes::copy_from_slice(value)).map(Some).map_err(drop)
-        }
+        Some(value) => minutehand_record::schedule_state::decode(&Bytes::copy_from_slice(value))
+            .map(Some)
+            .map_err(drop),
         None => Ok(None),
     };
     let (Some(name), Ok(state)) = (name(), state) else {
@@ -279,7 +322,11 @@ fn schedule_state(shared: &Shared, incoming: &RawIncoming<'_>, _: i64) {
 /// `<partition>.<epoch>.<number>`
 fn tick_name(name: &str) -> Option<(u32, u64, u64)> {
     let mut parts = name.split('.');
-    let tick = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let tick = (
+        parts.next()?.parse().ok()?,
+        parts.next()?.parse().ok()?,
+        parts.next()?.parse().ok()?,
+    );
     parts.next().is_none().then_some(tick)
 }
 
@@ -289,20 +336,40 @@ fn execution(shared: &Shared, incoming: &RawIncoming<'_>, received_at_ms: i64) {
     let (Some((partition, epoch, tick)), Ok(Incoming::Execution(received))) = (named, read) else {
         return unreadable(shared, 0, incoming, "execution");
     };
-    let Received { offset, published_at, task: record, .. } = received;
+    let Received {
+        offset,
+        published_at,
+        task: record,
+        ..
+    } = received;
     let Ok(task) = minutehand_record::task::decode(&record.encoded) else {
         return unreadable(shared, partition, incoming, "task of an execution");
     };
     shared.executions.fetch_add(1, Ordering::Relaxed);
-    if task.origin.as_ref().is_some_and(|origin| origin.completion_wanted) {
+    if task
+        .origin
+        .as_ref()
+        .is_some_and(|origin| origin.completion_wanted)
+    {
         // At the end nobody completes runs any more.
-        shared.runs.send(RunToComplete { partition, key: record.key, due: task.first_due }).ok();
+        shared
+            .runs
+            .send(RunToComplete {
+                partition,
+                key: record.key,
+                due: task.first_due,
+            })
+            .ok();
     }
     let Some(mut recorded) = shared.partition(partition) else {
         return unreadable(shared, 0, incoming, "partition of an execution");
     };
     // What stems from a schedule is looked into by the checkers.
-    let encoded = if task.origin.is_some() { record.encoded } else { fingerprint(&record.encoded) };
+    let encoded = if task.origin.is_some() {
+        record.encoded
+    } else {
+        fingerprint(&record.encoded)
+    };
     recorded.executions.push(ReadExecution {
         epoch,
         tick,

@@ -1,11 +1,12 @@
-//! What a run on real servers left behind: what producers meant and heard, and what can be read from the topics.
+//! What a run on real servers left behind: what producers meant and heard, and what can be read
+//! from the topics.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use minutehand_model::{
-    Checkpoint, Command, Guarantee, LogOffset, Namespace, ScheduleId, ScheduleState, SetAside, TaskKey,
-    Timestamp,
+    Checkpoint, Command, Guarantee, LogOffset, Namespace, ScheduleId, ScheduleState, SetAside,
+    TaskKey, Timestamp,
 };
 use minutehand_sim::journal::{Logged, Said};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -115,7 +116,8 @@ pub fn digest(record: &[u8]) -> u64 {
     xxh3_64(record)
 }
 
-/// What stands for an encoded task in a journal: 16 bytes instead of the whole, for a run has millions of them.
+/// What stands for an encoded task in a journal: 16 bytes instead of the whole, for a run has
+/// millions of them.
 pub fn fingerprint(encoded: &[u8]) -> Bytes {
     Bytes::copy_from_slice(&xxh3_128(encoded).to_be_bytes())
 }
@@ -124,11 +126,22 @@ impl ReadRecord {
     /// A record of the log that was read at an offset.
     pub fn of(offset: LogOffset, appended_at_ms: i64, value: &[u8]) -> ReadRecord {
         let command = minutehand_record::command::decode(Bytes::copy_from_slice(value));
-        let command = command
-            .map(shortened)
-            .map_err(|error| SetAside::new(format!("log offset {offset}"), error.to_string(), Bytes::new()));
-        let logged = Logged { offset, appended_at_ms, said: Said::of(&command) };
-        ReadRecord { logged, digest: digest(value) }
+        let command = command.map(shortened).map_err(|error| {
+            SetAside::new(
+                format!("log offset {offset}"),
+                error.to_string(),
+                Bytes::new(),
+            )
+        });
+        let logged = Logged {
+            offset,
+            appended_at_ms,
+            said: Said::of(&command),
+        };
+        ReadRecord {
+            logged,
+            digest: digest(value),
+        }
     }
 }
 

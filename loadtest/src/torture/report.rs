@@ -14,8 +14,13 @@ impl Outcome {
     pub fn json(&self) -> Value {
         let (audit, options) = (&self.ending.audit, &self.options);
         let took = |undisturbed: bool| {
-            let chosen = self.take_overs.iter().filter(|one| one.is_undisturbed || !undisturbed);
-            chosen.filter_map(|one: &TakeOver| one.took_ms).collect::<Vec<_>>()
+            let chosen = self
+                .take_overs
+                .iter()
+                .filter(|one| one.is_undisturbed || !undisturbed);
+            chosen
+                .filter_map(|one: &TakeOver| one.took_ms)
+                .collect::<Vec<_>>()
         };
         json!({
             "seed": options.seed,
@@ -47,7 +52,11 @@ impl Outcome {
     pub fn text(&self) -> String {
         let audit = &self.ending.audit;
         let mut text = String::new();
-        let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let faults: Vec<String> = self
+            .faults
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
         // Writing to a string does not fail.
         let _ = writeln!(text, "faults           {}", faults.join(", "));
         let _ = writeln!(
@@ -55,15 +64,33 @@ impl Outcome {
             "acknowledged     {} (nothing was heard of {})",
             audit.acknowledged, audit.unknown
         );
-        let _ = writeln!(text, "executions       {} in {} ticks", audit.executions, audit.ticks);
+        let _ = writeln!(
+            text,
+            "executions       {} in {} ticks",
+            audit.executions, audit.ticks
+        );
         let _ = writeln!(text, "lost             {}", audit.lost);
         let _ = writeln!(text, "twice            {}", audit.twice);
         let _ = writeln!(text, "early            {}", audit.early);
-        let _ = writeln!(text, "backlog          gone {} ms after healing", self.backlog_gone_ms);
-        let _ = writeln!(text, "lateness         {} ms at most, faults included", self.lateness_ms_max);
+        let _ = writeln!(
+            text,
+            "backlog          gone {} ms after healing",
+            self.backlog_gone_ms
+        );
+        let _ = writeln!(
+            text,
+            "lateness         {} ms at most, faults included",
+            self.lateness_ms_max
+        );
         for take_over in &self.take_overs {
-            let took = take_over.took_ms.map_or("had no partition".to_owned(), |ms| format!("{ms} ms"));
-            let amid = if take_over.is_undisturbed { "" } else { " (amid other faults)" };
+            let took = take_over
+                .took_ms
+                .map_or("had no partition".to_owned(), |ms| format!("{ms} ms"));
+            let amid = if take_over.is_undisturbed {
+                ""
+            } else {
+                " (amid other faults)"
+            };
             let _ = writeln!(text, "take-over        {took}{amid}");
         }
         if !self.ending.is_drained {
@@ -77,13 +104,19 @@ impl Outcome {
     }
 }
 
-/// Writes what is needed to look into a failure: the violations, and the journals of the partitions that they are about;
-/// of a good run, all journals.
+/// Writes what is needed to look into a failure: the violations, and the journals of the partitions
+/// that they are about; of a good run, all journals.
 pub(crate) fn keep_evidence(folder: &Path, audit: &Audit) -> std::io::Result<()> {
-    let lines = audit.violations.iter().map(|violation| format!("{violation}\n"));
+    let lines = audit
+        .violations
+        .iter()
+        .map(|violation| format!("{violation}\n"));
     std::fs::write(folder.join("violations.txt"), lines.collect::<String>())?;
     for (number, partition) in (0..).zip(&audit.journal.partitions) {
-        let is_concerned = audit.violations.iter().any(|violation| violation.partition == Some(number));
+        let is_concerned = audit
+            .violations
+            .iter()
+            .any(|violation| violation.partition == Some(number));
         if !audit.is_ok() && !is_concerned {
             continue;
         }

@@ -1,5 +1,5 @@
-//! The rig: servers of its own, schedulers as processes of their own, and a proxy between each of them and each server,
-//! so that all of it can be broken apart.
+//! The rig: servers of its own, schedulers as processes of their own, and a proxy between each of
+//! them and each server, so that all of it can be broken apart.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use std::time::Duration;
 use minutehand_cassandra::{CassandraConfig, Migrations, Replication};
 use minutehand_kafka::{Client, KafkaConfig};
 use minutehand_testkit::{
-    Cassandra, CassandraOptions, Etcd, EtcdOptions, Kafka, KafkaOptions, Program, Proxy, Server, ServerError,
+    Cassandra, CassandraOptions, Etcd, EtcdOptions, Kafka, KafkaOptions, Program, Proxy, Server,
+    ServerError,
 };
 
 use super::plan::{Kind, Planned, Target};
@@ -45,9 +46,11 @@ pub struct RigOptions {
     pub look_ahead_ms: i64,
     /// How long they remember what ran.
     pub dedupe_window_ms: i64,
-    /// Late executions a second that each partition catches up with; 0: as many as there is room for.
+    /// Late executions a second that each partition catches up with; 0: as many as there is room
+    /// for.
     pub catch_up_rate_per_s: u64,
-    /// Schedulers reach the servers without proxies, which cost time: no connection can be broken then.
+    /// Schedulers reach the servers without proxies, which cost time: no connection can be broken
+    /// then.
     pub is_direct: bool,
 }
 
@@ -78,7 +81,9 @@ fn free_address() -> std::io::Result<SocketAddr> {
 }
 
 fn host_and_port(endpoint: &str) -> &str {
-    endpoint.rsplit_once("//").map_or(endpoint, |(_, rest)| rest)
+    endpoint
+        .rsplit_once("//")
+        .map_or(endpoint, |(_, rest)| rest)
 }
 
 impl Rig {
@@ -89,16 +94,26 @@ impl Rig {
     pub fn start(options: RigOptions) -> Result<Rig, Failure> {
         std::fs::create_dir_all(&options.folder)?;
         let proxied_listeners = if options.is_direct { 0 } else { options.nodes };
-        let kafka_options = KafkaOptions { proxied_listeners, ..KafkaOptions::default() };
+        let kafka_options = KafkaOptions {
+            proxied_listeners,
+            ..KafkaOptions::default()
+        };
         // There is no replica that would remember what a killed node forgets.
-        let cassandra_options =
-            CassandraOptions { proxied: !options.is_direct, durable: true, ..CassandraOptions::default() };
+        let cassandra_options = CassandraOptions {
+            proxied: !options.is_direct,
+            durable: true,
+            ..CassandraOptions::default()
+        };
         let (kafka, cassandra, etcd) = thread::scope(|scope| {
             let kafka = scope.spawn(|| Kafka::start(&kafka_options));
             let cassandra = scope.spawn(|| Cassandra::start(&cassandra_options));
             let etcd = Etcd::start(&EtcdOptions::default());
             let gone = |_| -> Failure { "a thread that starts a server panicked".into() };
-            Ok::<_, Failure>((kafka.join().map_err(gone)??, cassandra.join().map_err(gone)??, etcd?))
+            Ok::<_, Failure>((
+                kafka.join().map_err(gone)??,
+                cassandra.join().map_err(gone)??,
+                etcd?,
+            ))
         })?;
         let mut rig = Rig {
             options,
@@ -133,29 +148,50 @@ impl Rig {
         let variables = [
             ("MINUTEHAND_KAFKA", brokers),
             ("MINUTEHAND_CASSANDRA", self.cassandra.contact_points()),
-            ("MINUTEHAND_ETCD", to_etcd.as_ref().map_or(etcd, Proxy::address).to_string()),
+            (
+                "MINUTEHAND_ETCD",
+                to_etcd.as_ref().map_or(etcd, Proxy::address).to_string(),
+            ),
             ("MINUTEHAND_CLUSTER_PARTITIONS", partitions.clone()),
             ("MINUTEHAND_KAFKA_QUEUE_PARTITIONS", partitions),
             ("MINUTEHAND_KAFKA_TOPIC_PREFIX", self.prefix.clone()),
             ("MINUTEHAND_CASSANDRA_KEYSPACE", self.keyspace.to_owned()),
             ("MINUTEHAND_SCHEDULER_NODE_ID", format!("scheduler-{node}")),
             ("MINUTEHAND_SCHEDULER_LISTEN", address.to_string()),
-            ("MINUTEHAND_ENGINE_LOOK_AHEAD_MS", options.look_ahead_ms.to_string()),
-            ("MINUTEHAND_ENGINE_DEDUPE_WINDOW_MS", options.dedupe_window_ms.to_string()),
+            (
+                "MINUTEHAND_ENGINE_LOOK_AHEAD_MS",
+                options.look_ahead_ms.to_string(),
+            ),
+            (
+                "MINUTEHAND_ENGINE_DEDUPE_WINDOW_MS",
+                options.dedupe_window_ms.to_string(),
+            ),
             ("MINUTEHAND_ENGINE_FLUSH_INTERVAL_MS", "1000".to_owned()),
-            ("MINUTEHAND_ENGINE_CATCH_UP_RATE_PER_S", options.catch_up_rate_per_s.to_string()),
-            ("MINUTEHAND_ETCD_LEASE_TTL_MS", options.lease_ttl_ms.to_string()),
+            (
+                "MINUTEHAND_ENGINE_CATCH_UP_RATE_PER_S",
+                options.catch_up_rate_per_s.to_string(),
+            ),
+            (
+                "MINUTEHAND_ETCD_LEASE_TTL_MS",
+                options.lease_ttl_ms.to_string(),
+            ),
         ];
         let process = Server::of_program(Program {
             name: format!("scheduler-{node}"),
             path: options.scheduler.path.clone(),
             arguments: options.scheduler.arguments.clone(),
-            environment: variables.map(|(name, value)| (name.to_owned(), value)).into(),
+            environment: variables
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
             folder: options.folder.clone(),
             log: options.folder.join(format!("scheduler-{node}.log")),
             address,
         });
-        Ok(Member { process, to_etcd, is_down: AtomicBool::new(true) })
+        Ok(Member {
+            process,
+            to_etcd,
+            is_down: AtomicBool::new(true),
+        })
     }
 
     /// A client of Kafka that no fault of a connection reaches.
@@ -181,10 +217,17 @@ impl Rig {
     /// When a server refuses.
     pub async fn prepare(&self, client: &Client) -> Result<(), Failure> {
         client.apply_topics().await?;
-        let contact_points = self.cassandra.contact_points().split(',').map(str::to_owned).collect();
+        let contact_points = self
+            .cassandra
+            .contact_points()
+            .split(',')
+            .map(str::to_owned)
+            .collect();
         let config = CassandraConfig::new(contact_points, self.keyspace, &client.config().region);
         let migrations = Migrations::connect(&config).await?;
-        migrations.apply(&Replication::of_nodes(&migrations.datacenters())?).await?;
+        migrations
+            .apply(&Replication::of_nodes(&migrations.datacenters())?)
+            .await?;
         Ok(())
     }
 
@@ -244,7 +287,8 @@ impl Rig {
         self.cassandra.nodes()
     }
 
-    /// Starts schedulers again that ended by themselves, as a service manager would, until the rig ends.
+    /// Starts schedulers again that ended by themselves, as a service manager would, until the rig
+    /// ends.
     pub fn watch_over(&self) {
         while !self.is_ending.load(Ordering::Relaxed) {
             for (node, member) in self.members.iter().enumerate() {
@@ -291,7 +335,9 @@ impl Rig {
                         Kind::Cut => proxy.cut(),
                         Kind::Reset => proxy.reset(),
                         Kind::Blackhole => proxy.blackhole(),
-                        Kind::Delay => proxy.delay(Duration::from_millis(fault.delay_ms.unsigned_abs())),
+                        Kind::Delay => {
+                            proxy.delay(Duration::from_millis(fault.delay_ms.unsigned_abs()))
+                        }
                         _ => {}
                     }
                 }
@@ -309,7 +355,9 @@ impl Rig {
             (Kind::KillScheduler | Kind::StopScheduler, Target::Scheduler(node)) => {
                 self.start_scheduler(node)
             }
-            (Kind::PauseScheduler, Target::Scheduler(node)) => self.members[node].process.resume().or(Ok(())),
+            (Kind::PauseScheduler, Target::Scheduler(node)) => {
+                self.members[node].process.resume().or(Ok(()))
+            }
             (Kind::KillServer | Kind::StopServer, target) => {
                 self.server(target).map_or(Ok(()), Server::start)
             }

@@ -30,8 +30,8 @@ pub struct Options {
     pub rate: f64,
     /// The furthest due time, in milliseconds ahead.
     pub horizon_ms: i64,
-    /// How far ahead schedulers keep tasks in memory, in milliseconds: less than the horizon, so that the timetable is
-    /// used.
+    /// How far ahead schedulers keep tasks in memory, in milliseconds: less than the horizon, so
+    /// that the timetable is used.
     pub look_ahead_ms: i64,
     /// Where logs and journals are kept.
     pub folder: PathBuf,
@@ -44,7 +44,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// A run of so many milliseconds with all kinds of faults, at 2,000 records a second due up to 90 s ahead.
+    /// A run of so many milliseconds with all kinds of faults, at 2,000 records a second due up to
+    /// 90 s ahead.
     pub fn new(seed: u64, length_ms: i64, folder: PathBuf, scheduler: SchedulerProgram) -> Options {
         Options {
             seed,
@@ -63,7 +64,12 @@ impl Options {
     }
 
     /// A run of about a minute: less load, due times nearer.
-    pub fn short(seed: u64, kinds: &[Kind], folder: PathBuf, scheduler: SchedulerProgram) -> Options {
+    pub fn short(
+        seed: u64,
+        kinds: &[Kind],
+        folder: PathBuf,
+        scheduler: SchedulerProgram,
+    ) -> Options {
         Options {
             kinds: kinds.to_vec(),
             nodes: 2,
@@ -91,7 +97,8 @@ const TAKE_OVER_MS_MAX: i64 = 30_000;
 pub struct TakeOver {
     /// When it was killed, in milliseconds from the beginning of the load.
     pub at_ms: i64,
-    /// How long until the last of its partitions fired again, in milliseconds; `None` when it had none.
+    /// How long until the last of its partitions fired again, in milliseconds; `None` when it had
+    /// none.
     pub took_ms: Option<i64>,
     /// Nothing else was broken meanwhile.
     pub is_undisturbed: bool,
@@ -110,7 +117,8 @@ pub struct Outcome {
     pub take_overs: Vec<TakeOver>,
     /// How long after healing the last execution came that had been due before, in milliseconds.
     pub backlog_gone_ms: i64,
-    /// How late any execution of a task was, faults or not, in milliseconds from when it was due and asked for.
+    /// How late any execution of a task was, faults or not, in milliseconds from when it was due
+    /// and asked for.
     pub lateness_ms_max: i64,
 }
 
@@ -126,7 +134,13 @@ impl Outcome {
 /// # Errors
 /// When the rig itself fails; what schedulers do wrong is in the outcome.
 pub fn run(options: Options) -> Result<Outcome, Failure> {
-    let planned = plan(options.seed, options.length_ms, options.nodes, LEASE_TTL_MS, &options.kinds);
+    let planned = plan(
+        options.seed,
+        options.length_ms,
+        options.nodes,
+        LEASE_TTL_MS,
+        &options.kinds,
+    );
     eprintln!(
         "seed {}, {} faults; everything about it is kept in {}",
         options.seed,
@@ -186,27 +200,37 @@ pub fn run(options: Options) -> Result<Outcome, Failure> {
 
 /// The take-overs that followed kills.
 fn take_overs(planned: &[Planned], journal: &Journal, begin_ms: i64) -> Vec<TakeOver> {
-    let kills = planned.iter().filter(|fault| fault.kind == Kind::KillScheduler);
+    let kills = planned
+        .iter()
+        .filter(|fault| fault.kind == Kind::KillScheduler);
     let took = |kill: &Planned| TakeOver {
         at_ms: kill.at_ms,
         took_ms: took_ms(journal, begin_ms + kill.at_ms),
-        is_undisturbed: !planned.iter().any(|other| other != kill && overlaps(other, kill)),
+        is_undisturbed: !planned
+            .iter()
+            .any(|other| other != kill && overlaps(other, kill)),
     };
     kills.map(took).collect()
 }
 
 fn overlaps(other: &Planned, kill: &Planned) -> bool {
     let (from_ms, until_ms) = (kill.at_ms - 5_000, kill.at_ms + LEASE_TTL_MS + 5_000);
-    let is_same_node =
-        matches!((other.target, kill.target), (Target::Scheduler(a), Target::Scheduler(b)) if a == b);
+    let is_same_node = matches!((other.target, kill.target), (Target::Scheduler(a), Target::Scheduler(b)) if a == b);
     other.at_ms < until_ms && other.at_ms + other.lasts_ms > from_ms && !is_same_node
 }
 
 /// How long after a time the last of the partitions fired again that changed their owner next.
 fn took_ms(journal: &Journal, killed_at_ms: i64) -> Option<i64> {
     let fired_again = |partition: &minutehand_sim::journal::PartitionJournal| {
-        let before = partition.ticks.iter().rev().find(|tick| tick.committed_at_ms <= killed_at_ms)?;
-        let mut after = partition.ticks.iter().filter(|tick| tick.committed_at_ms > killed_at_ms);
+        let before = partition
+            .ticks
+            .iter()
+            .rev()
+            .find(|tick| tick.committed_at_ms <= killed_at_ms)?;
+        let mut after = partition
+            .ticks
+            .iter()
+            .filter(|tick| tick.committed_at_ms > killed_at_ms);
         let next = after.find(|tick| tick.epoch > before.epoch && tick.declared > 0)?;
         let took_ms = next.committed_at_ms - killed_at_ms;
         (took_ms <= TAKE_OVER_MS_MAX).then_some(took_ms)
@@ -218,7 +242,10 @@ fn took_ms(journal: &Journal, killed_at_ms: i64) -> Option<i64> {
 fn received_and_wanted_ms(journal: &Journal) -> impl Iterator<Item = (i64, i64)> + '_ {
     journal.partitions.iter().flat_map(|partition| {
         partition.publications.iter().filter_map(|one| {
-            let found = partition.log.binary_search_by_key(&one.offset, |record| record.offset).ok()?;
+            let found = partition
+                .log
+                .binary_search_by_key(&one.offset, |record| record.offset)
+                .ok()?;
             let record = &partition.log[found];
             let is_task = !matches!(record.said, Said::Revise(_) | Said::Trigger { .. });
             let wanted_ms = one.due.as_millis().max(record.appended_at_ms);
@@ -229,10 +256,17 @@ fn received_and_wanted_ms(journal: &Journal) -> impl Iterator<Item = (i64, i64)>
 
 /// How long after healing the last execution came that had been wanted before.
 fn backlog_gone_ms(journal: &Journal) -> i64 {
-    let all = received_and_wanted_ms(journal).filter(|(_, wanted_ms)| *wanted_ms < journal.healed_at_ms);
-    all.map(|(received_ms, _)| received_ms - journal.healed_at_ms).max().unwrap_or(0).max(0)
+    let all =
+        received_and_wanted_ms(journal).filter(|(_, wanted_ms)| *wanted_ms < journal.healed_at_ms);
+    all.map(|(received_ms, _)| received_ms - journal.healed_at_ms)
+        .max()
+        .unwrap_or(0)
+        .max(0)
 }
 
 fn lateness_ms_max(journal: &Journal) -> i64 {
-    received_and_wanted_ms(journal).map(|(received_ms, wanted_ms)| received_ms - wanted_ms).max().unwrap_or(0)
+    received_and_wanted_ms(journal)
+        .map(|(received_ms, wanted_ms)| received_ms - wanted_ms)
+        .max()
+        .unwrap_or(0)
 }

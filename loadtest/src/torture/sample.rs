@@ -1,14 +1,14 @@
 //! A small good run, made by hand: for the tests of the audit.
 
 use minutehand_model::{
-    Checkpoint, Command, Epoch, Frontier, Guarantee, LogOffset, Namespace, Place, Precision, QueueName,
-    RetryPolicy, Task, TaskId, TaskRecord, Timestamp,
+    Checkpoint, Command, Epoch, Frontier, Guarantee, LogOffset, Namespace, Place, Precision,
+    QueueName, RetryPolicy, Task, TaskId, TaskRecord, Timestamp,
 };
 
 use super::audit::RunFacts;
 use super::recorded::{
-    Declared, Heard, Intent, ReadCheckpoint, ReadExecution, ReadRecord, Recorded, RecordedPartition, digest,
-    fingerprint,
+    Declared, Heard, Intent, ReadCheckpoint, ReadExecution, ReadRecord, Recorded,
+    RecordedPartition, digest, fingerprint,
 };
 
 pub(crate) const FACTS: RunFacts = RunFacts {
@@ -49,10 +49,17 @@ fn tick(epoch: u64, number: u64, at_s: i64, applied: u64, declared: Declared) ->
         epoch: Epoch(epoch),
         tick: number,
         applied: LogOffset::at(applied),
-        frontier: Frontier { head, ..Frontier::START },
+        frontier: Frontier {
+            head,
+            ..Frontier::START
+        },
         ..Checkpoint::START
     };
-    ReadCheckpoint { checkpoint, declared, received_at_ms: at_ms + 5 }
+    ReadCheckpoint {
+        checkpoint,
+        declared,
+        received_at_ms: at_ms + 5,
+    }
 }
 
 fn run(task: &TaskRecord, offset: u64, by: &ReadCheckpoint) -> ReadExecution {
@@ -69,19 +76,36 @@ fn run(task: &TaskRecord, offset: u64, by: &ReadCheckpoint) -> ReadExecution {
     }
 }
 
-/// Two owners, a cancel, a move, a record that says nothing, and a creation whose producer heard nothing.
+/// Two owners, a cancel, a move, a record that says nothing, and a creation whose producer heard
+/// nothing.
 pub(crate) fn sample() -> Recorded {
-    let (a, b, c, moved, unheard) =
-        (task("a", 20), task("b", 20), task("c", 30), task("c", 40), task("unheard", 40));
+    let (a, b, c, moved, unheard) = (
+        task("a", 20),
+        task("b", 20),
+        task("c", 30),
+        task("c", 40),
+        task("unheard", 40),
+    );
     let d = task("d", 40);
     let encode = |command: &Command| minutehand_record::command::encode(command);
-    let derived = encode(&Command::Moved { key: c.key, due: c.due, task: moved.clone() });
+    let derived = encode(&Command::Moved {
+        key: c.key,
+        due: c.due,
+        task: moved.clone(),
+    });
     let records = [
         encode(&Command::Create(a.clone())),
         encode(&Command::Create(b.clone())),
         encode(&Command::Create(c.clone())),
-        encode(&Command::Cancel { key: b.key, due: b.due }),
-        encode(&Command::Move { key: c.key, due: c.due, task: moved.clone() }),
+        encode(&Command::Cancel {
+            key: b.key,
+            due: b.due,
+        }),
+        encode(&Command::Move {
+            key: c.key,
+            due: c.due,
+            task: moved.clone(),
+        }),
         bytes::Bytes::from_static(b"\xff\xff"),
         encode(&Command::Create(unheard.clone())),
         encode(&Command::Create(d.clone())),
@@ -91,13 +115,26 @@ pub(crate) fn sample() -> Recorded {
         .zip(&records)
         .map(|(at, value)| ReadRecord::of(LogOffset::at(at), BEGIN_MS + at as i64 * 1_000, value))
         .collect();
-    let heard =
-        |offset: u64| if offset == 6 { Heard::Nothing } else { Heard::Acknowledged(LogOffset::at(offset)) };
+    let heard = |offset: u64| {
+        if offset == 6 {
+            Heard::Nothing
+        } else {
+            Heard::Acknowledged(LogOffset::at(offset))
+        }
+    };
     let intents = (0..)
         .zip(&records[..8])
-        .map(|(offset, value)| Intent { partition: 0, digest: digest(value), heard: heard(offset) })
+        .map(|(offset, value)| Intent {
+            partition: 0,
+            digest: digest(value),
+            heard: heard(offset),
+        })
         .collect();
-    let counts = |executions, derived, rejected| Declared { executions, derived, rejected };
+    let counts = |executions, derived, rejected| Declared {
+        executions,
+        derived,
+        rejected,
+    };
     let checkpoints = vec![
         tick(3, 1, 9, 8, counts(0, 1, 1)),
         tick(3, 2, 20, 9, counts(1, 0, 0)),
@@ -110,7 +147,15 @@ pub(crate) fn sample() -> Recorded {
         run(&d, 7, &checkpoints[2]),
     ];
     let rejected = vec!["log offset 5".to_owned()];
-    let partition =
-        RecordedPartition { log, checkpoints, executions, rejected, ..RecordedPartition::default() };
-    Recorded { partitions: vec![partition], intents }
+    let partition = RecordedPartition {
+        log,
+        checkpoints,
+        executions,
+        rejected,
+        ..RecordedPartition::default()
+    };
+    Recorded {
+        partitions: vec![partition],
+        intents,
+    }
 }

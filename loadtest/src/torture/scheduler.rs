@@ -1,5 +1,5 @@
-//! A scheduler's process for rigs that have no other: a node on the three adapters, set up by the environment variables
-//! that `minutehand scheduler` reads too.
+//! A scheduler's process for rigs that have no other: a node on the three adapters, set up by the
+//! environment variables that `minutehand scheduler` reads too.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ fn variable(name: &str) -> Result<String, Failure> {
 
 fn number<T: std::str::FromStr>(name: &str) -> Result<T, Failure> {
     let text = variable(name)?;
-    text.parse().map_err(|_| format!("{name} is {text:?}, which is not a number").into())
+    text.parse()
+        .map_err(|_| format!("{name} is {text:?}, which is not a number").into())
 }
 
 fn list(name: &str) -> Result<Vec<String>, Failure> {
@@ -70,9 +71,19 @@ pub async fn run() -> Result<(), Failure> {
     let timetable = CassandraTimetable::connect(&cassandra).await?;
     let coordinator = Arc::new(EtcdCoordinator::start(&etcd, &member, partitions).await?);
     let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
-    let stores = OwnerStores { log, sink: Arc::new(KafkaSink::new(client)), timetable };
-    let node = Node::new(engine, coordinator.clone(), stores, Arc::new(SystemClock), Owners::new(partitions))
-        .isolating_partitions();
+    let stores = OwnerStores {
+        log,
+        sink: Arc::new(KafkaSink::new(client)),
+        timetable,
+    };
+    let node = Node::new(
+        engine,
+        coordinator.clone(),
+        stores,
+        Arc::new(SystemClock),
+        Owners::new(partitions),
+    )
+    .isolating_partitions();
     let (stop, stopping) = watch::channel(false);
     let mut running = tokio::spawn(node.run(stopping));
     let mut terminated = signal(SignalKind::terminate())?;

@@ -1,4 +1,5 @@
-//! A rig under load: schedulers, producers and readers at work, and how it ends: everything drained, and audited.
+//! A rig under load: schedulers, producers and readers at work, and how it ends: everything
+//! drained, and audited.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,9 +23,11 @@ use super::reader::{Readers, Shared};
 use super::rig::{Failure, Rig, RigOptions};
 use super::workload::Workload;
 
-/// After healing: a lease that runs out, transactions that are given up, restarts and retries, a backlog to drain.
+/// After healing: a lease that runs out, transactions that are given up, restarts and retries, a
+/// backlog to drain.
 pub const RECOVERY_BOUND_MS: i64 = 40_000;
-/// Processes on one machine read one clock; the log's time of a record is a little older than its acknowledgement.
+/// Processes on one machine read one clock; the log's time of a record is a little older than its
+/// acknowledgement.
 const CLOCK_ERROR_MS: i64 = 20;
 /// How often the drain is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -38,8 +41,8 @@ pub struct Load {
     pub rate: f64,
     /// The furthest due time, in milliseconds ahead.
     pub horizon_ms: i64,
-    /// When schedules end, in milliseconds from the beginning; `None`: there are only creations, no schedules and no
-    /// changes.
+    /// When schedules end, in milliseconds from the beginning; `None`: there are only creations, no
+    /// schedules and no changes.
     pub schedules_end_ms: Option<i64>,
 }
 
@@ -82,7 +85,10 @@ impl Session {
     /// When something does not start.
     pub fn start(options: RigOptions, schedulers: usize, load: Load) -> Result<Session, Failure> {
         let rig = Arc::new(Rig::start(options)?);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
         let _inside = runtime.enter();
         let client = rig.client()?;
         runtime.block_on(rig.prepare(&client))?;
@@ -90,14 +96,23 @@ impl Session {
         let (runs_sender, runs) = unbounded_channel();
         let readers = Readers::start(&client, runs_sender);
         let log: Arc<dyn CommandLog> = Arc::new(KafkaLog::new(client));
-        let (intents, stop_producer) = (Arc::new(Intents::default()), Arc::new(AtomicBool::new(false)));
+        let (intents, stop_producer) = (
+            Arc::new(Intents::default()),
+            Arc::new(AtomicBool::new(false)),
+        );
         let workload = Workload::new(load.seed, rig.options().partitions, load.horizon_ms);
         let producer = Producer {
             log,
             intents: Arc::clone(&intents),
-            workload: if load.schedules_end_ms.is_some() { workload } else { workload.plain() },
+            workload: if load.schedules_end_ms.is_some() {
+                workload
+            } else {
+                workload.plain()
+            },
             rate: load.rate,
-            schedules_end: SystemClock.now().plus_millis(load.schedules_end_ms.unwrap_or(0)),
+            schedules_end: SystemClock
+                .now()
+                .plus_millis(load.schedules_end_ms.unwrap_or(0)),
             runs,
         };
         let (handle, stopping) = (runtime.handle().clone(), Arc::clone(&stop_producer));
@@ -106,7 +121,10 @@ impl Session {
         let watching = thread::spawn(move || watched.watch_over());
         let begin = Instant::now();
         let file = std::fs::File::create(rig.folder().join("notes.txt"))?;
-        let notes = Notes { begin, file: Arc::new(Mutex::new(file)) };
+        let notes = Notes {
+            begin,
+            file: Arc::new(Mutex::new(file)),
+        };
         drop(_inside);
         Ok(Session {
             rig,
@@ -148,12 +166,20 @@ impl Session {
     /// A line about where everything stands.
     pub fn note_progress(&self) {
         let shared = self.shared();
-        self.note(&format!("{} records sent, {} executions read", self.intents.sent(), shared.executions()));
+        self.note(&format!(
+            "{} records sent, {} executions read",
+            self.intents.sent(),
+            shared.executions()
+        ));
     }
 
-    /// Brings the planned faults about, each at its time, and waits until the last of them has ended; `Err` says what could
-    /// not be broken or mended.
-    pub fn suffer(&self, planned: &[Planned], mut meanwhile: impl FnMut(&Session)) -> Result<(), Failure> {
+    /// Brings the planned faults about, each at its time, and waits until the last of them has
+    /// ended; `Err` says what could not be broken or mended.
+    pub fn suffer(
+        &self,
+        planned: &[Planned],
+        mut meanwhile: impl FnMut(&Session),
+    ) -> Result<(), Failure> {
         let mut under_way: Vec<JoinHandle<Result<(), String>>> = Vec::new();
         // A server may take longer to come back than was planned: its next fault waits for that.
         let mut turns: BTreeMap<Target, Arc<Mutex<()>>> = BTreeMap::new();
@@ -171,7 +197,11 @@ impl Session {
                 rig.begin(&fault).map_err(|error| error.to_string())?;
                 thread::sleep(Duration::from_millis(fault.lasts_ms.unsigned_abs()));
                 rig.end(&fault).map_err(|error| error.to_string())?;
-                notes.add(&format!("{} of {} has ended", fault.kind.as_str(), fault.target));
+                notes.add(&format!(
+                    "{} of {} has ended",
+                    fault.kind.as_str(),
+                    fault.target
+                ));
                 Ok(())
             }));
         }
@@ -180,28 +210,40 @@ impl Session {
             meanwhile(self);
         }
         for fault in under_way {
-            fault.join().map_err(|_| "a thread that brings a fault about panicked")??;
+            fault
+                .join()
+                .map_err(|_| "a thread that brings a fault about panicked")??;
         }
         Ok(())
     }
 
-    /// Stops the producers, waits until everything due is out, ends the schedulers, reads the rest and audits it.
+    /// Stops the producers, waits until everything due is out, ends the schedulers, reads the rest
+    /// and audits it.
     ///
     /// # Errors
     /// When the end cannot be brought about; what schedulers do wrong is in the audit.
     pub fn finish(mut self, healed_at_ms: i64, plant: Option<Plant>) -> Result<Ending, Failure> {
         self.stop_producer.store(true, Ordering::Relaxed);
-        let producer = self.producer.take().ok_or("the producer has been stopped before")?;
+        let producer = self
+            .producer
+            .take()
+            .ok_or("the producer has been stopped before")?;
         let producer = producer.join().map_err(|_| "the producer panicked")?;
         let partitions = self.rig.options().partitions;
         let last_due = self.runtime.block_on(producer.sentinels(partitions));
         self.note("the producers have ended; waiting for what is due");
         let is_drained = self.drain(last_due);
         let drained_at_ms = SystemClock.now().as_millis();
-        self.note(if is_drained { "everything due is out" } else { "not everything due is out in time" });
+        self.note(if is_drained {
+            "everything due is out"
+        } else {
+            "not everything due is out in time"
+        });
         self.rig.stop_schedulers()?;
         if let Some(watching) = self.watching.take() {
-            watching.join().map_err(|_| "the watch over the schedulers panicked")?;
+            watching
+                .join()
+                .map_err(|_| "the watch over the schedulers panicked")?;
         }
         let mut recorded = self.readers.finish();
         recorded.intents = self.intents.take();
@@ -212,17 +254,26 @@ impl Session {
         let facts = RunFacts {
             healed_at_ms,
             // F has passed everything that is due before the sentinels: none of it may be missing.
-            ended_at_ms: if is_drained { last_due.as_millis() } else { drained_at_ms } + RECOVERY_BOUND_MS,
+            ended_at_ms: if is_drained {
+                last_due.as_millis()
+            } else {
+                drained_at_ms
+            } + RECOVERY_BOUND_MS,
             recovery_bound_ms: RECOVERY_BOUND_MS,
             dedupe_window_ms: self.rig.options().dedupe_window_ms,
             clock_error_ms: CLOCK_ERROR_MS,
         };
         let audit = audit(recorded, facts);
         self.rig.keep_logs();
-        Ok(Ending { audit, is_drained, ended_by_themselves: self.rig.ended_by_themselves() })
+        Ok(Ending {
+            audit,
+            is_drained,
+            ended_by_themselves: self.rig.ended_by_themselves(),
+        })
     }
 
-    /// Waits until every partition's checkpoint says that the sentinels and everything before are out.
+    /// Waits until every partition's checkpoint says that the sentinels and everything before are
+    /// out.
     fn drain(&self, last_due: Timestamp) -> bool {
         let bound_ms = last_due.as_millis().max(SystemClock.now().as_millis()) + RECOVERY_BOUND_MS;
         let is_done = |(checkpoint, log_end): (Option<Checkpoint>, LogOffset)| {

@@ -1,4 +1,5 @@
-//! What a reader sees of each partition: how late its executions come, and when another owner begins to publish them.
+//! What a reader sees of each partition: how late its executions come, and when another owner
+//! begins to publish them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,7 +39,10 @@ impl Seen {
     fn take(&mut self, epoch: u64, published_ms: i64) {
         if epoch > self.epoch {
             if self.epoch > 0 {
-                let change = Change { last_of_old_ms: self.published_ms, first_of_new_ms: published_ms };
+                let change = Change {
+                    last_of_old_ms: self.published_ms,
+                    first_of_new_ms: published_ms,
+                };
                 self.changes.push(change);
             }
             self.epoch = epoch;
@@ -47,7 +51,8 @@ impl Seen {
     }
 }
 
-/// The partitions of a queue's topic, and what came of a load that is due from a time on; what is due before is caught up with.
+/// The partitions of a queue's topic, and what came of a load that is due from a time on; what is
+/// due before is caught up with.
 pub(super) struct Watch {
     partitions: Vec<Mutex<Seen>>,
     loaded_from: Timestamp,
@@ -72,7 +77,9 @@ impl Watch {
     }
 
     fn partition(&self, partition: u32) -> MutexGuard<'_, Seen> {
-        self.partitions[partition as usize].lock().unwrap_or_else(PoisonError::into_inner)
+        self.partitions[partition as usize]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Executions of the load.
@@ -102,7 +109,10 @@ impl Watch {
 
     /// How often each partition has changed hands.
     pub(super) fn changes(&self) -> Vec<usize> {
-        (0..).take(self.partitions.len()).map(|partition| self.partition(partition).changes.len()).collect()
+        (0..)
+            .take(self.partitions.len())
+            .map(|partition| self.partition(partition).changes.len())
+            .collect()
     }
 
     /// A change of a partition, counted from 0.
@@ -116,7 +126,12 @@ impl Watch {
         if seconds.is_empty() {
             return 0;
         }
-        self.partition(partition).worst_ms.range(seconds).map(|(_, ms)| *ms).max().unwrap_or(0)
+        self.partition(partition)
+            .worst_ms
+            .range(seconds)
+            .map(|(_, ms)| *ms)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Ends the reading.
@@ -155,7 +170,10 @@ impl Watch {
             return;
         }
         let late_ms = now.millis_since(due);
-        let worst_ms = seen.worst_ms.entry(due.as_millis().div_euclid(1_000)).or_default();
+        let worst_ms = seen
+            .worst_ms
+            .entry(due.as_millis().div_euclid(1_000))
+            .or_default();
         *worst_ms = (*worst_ms).max(late_ms);
         drop(seen);
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -175,13 +193,22 @@ mod tests {
         for (epoch, published_ms) in [(3, 10), (3, 25), (2, 26), (7, 90), (7, 95)] {
             seen.take(epoch, published_ms);
         }
-        assert_eq!(seen.changes, [Change { last_of_old_ms: 26, first_of_new_ms: 90 }]);
+        assert_eq!(
+            seen.changes,
+            [Change {
+                last_of_old_ms: 26,
+                first_of_new_ms: 90
+            }]
+        );
     }
 
     #[test]
     fn the_worst_is_that_of_the_seconds_asked_for() {
         let watch = Watch::new(2, Timestamp::from_millis(0));
-        watch.partition(1).worst_ms.extend([(9, 700), (10, 20), (11, 40), (12, 900)]);
+        watch
+            .partition(1)
+            .worst_ms
+            .extend([(9, 700), (10, 20), (11, 40), (12, 900)]);
         let at = |second: i64| Timestamp::from_millis(second * 1_000 + 7);
         assert_eq!(watch.worst_ms(1, at(10), at(12)), 40);
         assert_eq!(watch.worst_ms(1, at(12), at(10)), 0);

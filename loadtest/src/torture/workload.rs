@@ -1,13 +1,13 @@
-//! What producers ask for: creations, delays, cancels, moves, replacements, repeats, nonsense, and schedules with
-//! overlap policies. A function of the seed and of the clock.
+//! What producers ask for: creations, delays, cancels, moves, replacements, repeats, nonsense, and
+//! schedules with overlap policies. A function of the seed and of the clock.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use minutehand_model::{
-    ActionTemplate, Command, DstRule, Guarantee, MisfirePolicy, Namespace, OverlapPolicy, Precision,
-    QueueName, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId, Task, TaskId,
-    Timestamp,
+    ActionTemplate, Command, DstRule, Guarantee, MisfirePolicy, Namespace, OverlapPolicy,
+    Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId,
+    Task, TaskId, Timestamp,
 };
 
 use crate::random::Random;
@@ -51,7 +51,10 @@ impl Workload {
             next: 0,
             recent: VecDeque::new(),
             namespace: name(Namespace::parse("torture")),
-            queues: QUEUES.iter().map(|queue| name(QueueName::parse(queue))).collect(),
+            queues: QUEUES
+                .iter()
+                .map(|queue| name(QueueName::parse(queue)))
+                .collect(),
             schedules: Vec::new(),
             latest_due: Timestamp::MIN,
             is_plain: false,
@@ -60,7 +63,10 @@ impl Workload {
 
     /// The same without changes, repeats, nonsense and schedules.
     pub(crate) fn plain(self) -> Workload {
-        Workload { is_plain: true, ..self }
+        Workload {
+            is_plain: true,
+            ..self
+        }
     }
 
     pub(crate) fn latest_due(&self) -> Timestamp {
@@ -122,7 +128,12 @@ impl Workload {
         }
         let revisions = self.schedules.iter();
         revisions
-            .map(|(partition, revision)| (*partition, encoded(Command::Revise(Box::new(revision.clone())))))
+            .map(|(partition, revision)| {
+                (
+                    *partition,
+                    encoded(Command::Revise(Box::new(revision.clone()))),
+                )
+            })
             .collect()
     }
 
@@ -133,36 +144,67 @@ impl Workload {
         let is_trigger = self.random.below(3) > 0;
         let (partition, revision) = self.schedules.get_mut(index)?;
         let definition = revision.definition.as_mut()?;
-        if definition.overlap != OverlapPolicy::AllowAll || definition.end.is_some_and(|end| end <= now) {
+        if definition.overlap != OverlapPolicy::AllowAll
+            || definition.end.is_some_and(|end| end <= now)
+        {
             return None;
         }
         if is_trigger {
             let (namespace, schedule) = (revision.namespace.clone(), revision.schedule.clone());
-            return Some((*partition, encoded(Command::Trigger { namespace, schedule, overlap: None })));
+            return Some((
+                *partition,
+                encoded(Command::Trigger {
+                    namespace,
+                    schedule,
+                    overlap: None,
+                }),
+            ));
         }
-        if let RecurrenceSpec::Interval { every_ms: present, .. } = &mut definition.recurrence {
+        if let RecurrenceSpec::Interval {
+            every_ms: present, ..
+        } = &mut definition.recurrence
+        {
             *present = every_ms;
         }
         revision.number += 1;
-        Some((*partition, encoded(Command::Revise(Box::new(revision.clone())))))
+        Some((
+            *partition,
+            encoded(Command::Revise(Box::new(revision.clone()))),
+        ))
     }
 
     /// The next record.
     pub(crate) fn draw(&mut self, now: Timestamp) -> Draw {
-        let kind = if self.is_plain { 999 } else { self.random.below(1_000) };
+        let kind = if self.is_plain {
+            999
+        } else {
+            self.random.below(1_000)
+        };
         let changed = match kind {
             0 => {
                 self.next += 1;
                 let nonsense = format!("\u{7f}this is no command {}", self.next);
-                return (self.random.below(u64::from(self.partitions)) as u32, Bytes::from(nonsense));
+                return (
+                    self.random.below(u64::from(self.partitions)) as u32,
+                    Bytes::from(nonsense),
+                );
             }
-            1..=50 => self
-                .recent()
-                .map(|(partition, task)| (partition, Command::Cancel { key: task.key(), due: task.due })),
+            1..=50 => self.recent().map(|(partition, task)| {
+                (
+                    partition,
+                    Command::Cancel {
+                        key: task.key(),
+                        due: task.due,
+                    },
+                )
+            }),
             51..=90 => self.change(now, |key, due, task| Command::Move { key, due, task }),
             91..=130 => self.change(now, |key, due, task| Command::Replace { key, due, task }),
             131..=150 => self.recent().map(|(partition, task)| {
-                (partition, Command::Create(minutehand_record::task::record(&task)))
+                (
+                    partition,
+                    Command::Create(minutehand_record::task::record(&task)),
+                )
             }),
             _ => None,
         };
@@ -184,7 +226,11 @@ impl Workload {
             retry: RetryPolicy::NEVER,
             guarantee: self.random.pick(Guarantee::ALL),
             // The other classes may wait for company.
-            precision: if self.is_plain { Precision::High } else { self.random.pick(Precision::ALL) },
+            precision: if self.is_plain {
+                Precision::High
+            } else {
+                self.random.pick(Precision::ALL)
+            },
             attempt: 1,
             first_due: due,
             replay_of: None,
@@ -193,12 +239,22 @@ impl Workload {
         };
         let partition = self.random.below(u64::from(self.partitions)) as u32;
         self.remember(partition, task.clone());
-        (partition, Command::Create(minutehand_record::task::record(&task)))
+        (
+            partition,
+            Command::Create(minutehand_record::task::record(&task)),
+        )
     }
 
     fn due(&mut self, now: Timestamp) -> Timestamp {
         let is_delay = self.random.below(100) < 15;
-        let ahead_ms = self.random.range(0, if is_delay { DELAY_MS_MAX } else { self.horizon_ms });
+        let ahead_ms = self.random.range(
+            0,
+            if is_delay {
+                DELAY_MS_MAX
+            } else {
+                self.horizon_ms
+            },
+        );
         let mut due_ms = now.as_millis() + ahead_ms;
         // Many at one time, so that a tick has to stop in the middle of it.
         if self.random.below(4) == 0 {
@@ -213,14 +269,21 @@ impl Workload {
     fn change(
         &mut self,
         now: Timestamp,
-        command: impl FnOnce(minutehand_model::TaskKey, Timestamp, minutehand_model::TaskRecord) -> Command,
+        command: impl FnOnce(
+            minutehand_model::TaskKey,
+            Timestamp,
+            minutehand_model::TaskRecord,
+        ) -> Command,
     ) -> Option<(u32, Command)> {
         let (partition, mut task) = self.recent()?;
         let before = task.due;
         task.due = self.due(now);
         task.first_due = task.due;
         self.remember(partition, task.clone());
-        Some((partition, command(task.key(), before, minutehand_record::task::record(&task))))
+        Some((
+            partition,
+            command(task.key(), before, minutehand_record::task::record(&task)),
+        ))
     }
 
     fn recent(&mut self) -> Option<(u32, Task)> {
@@ -280,10 +343,13 @@ mod tests {
         let kinds: std::collections::BTreeSet<&str> = first
             .into_iter()
             .map(|(_, record)| {
-                minutehand_record::command::decode(record).map_or("nonsense", |command| command.kind())
+                minutehand_record::command::decode(record)
+                    .map_or("nonsense", |command| command.kind())
             })
             .collect();
-        let all = ["cancel", "create", "move", "nonsense", "replace", "revise", "trigger"];
+        let all = [
+            "cancel", "create", "move", "nonsense", "replace", "revise", "trigger",
+        ];
         assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all);
     }
 }

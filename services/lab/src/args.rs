@@ -24,9 +24,11 @@ pub(crate) enum Verb {
     Sim(SimArgs),
     /// Measure this machine.
     Bench(BenchArgs),
-    /// Run schedulers on real servers under load and faults drawn from a seed, and audit what they did.
+    /// Run schedulers on real servers under load and faults drawn from a seed, and audit what they
+    /// did.
     ///
-    /// The exit code is 0 when every promise was kept, 1 when not, and 2 when the run itself failed.
+    /// The exit code is 0 when every promise was kept, 1 when not, and 2 when the run itself
+    /// failed.
     Torture(TortureArgs),
     /// A process that a benchmark starts.
     #[command(hide = true)]
@@ -47,7 +49,8 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) from: u64,
 
-    /// Plant a bug: break this rule of the protocol, and see whether the simulator finds it; `list` lists the rules.
+    /// Plant a bug: break this rule of the protocol, and see whether the simulator finds it; `list`
+    /// lists the rules.
     #[arg(long = "break", value_name = "RULE")]
     pub(crate) break_rule: Option<String>,
 }
@@ -55,8 +58,8 @@ pub(crate) struct SimArgs {
 /// Measure this machine.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Which benchmarks; without a name they are listed. `cluster` stands before the names of those that need real
-    /// servers, and alone for all of them but the long ones.
+    /// Which benchmarks; without a name they are listed. `cluster` stands before the names of those
+    /// that need real servers, and alone for all of them but the long ones.
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
 

@@ -1,6 +1,7 @@
 //! The laboratory of Minutehand: simulated clusters, benchmarks, and faults on real servers.
 //!
-//! Nothing of it is part of the product: the program `minutehand` links neither the simulator nor the load tests.
+//! Nothing of it is part of the product: the program `minutehand` links neither the simulator nor
+//! the load tests.
 
 mod args;
 mod bench;

@@ -7,9 +7,18 @@ use std::process::Command;
 use minutehand_cli::{Exit, Failure};
 
 /// What builds and runs the laboratory with the cluster.
-const WORDS: &[&str] = &["run", "--release", "--package", "minutehand-lab", "--features", "cluster", "--"];
+const WORDS: &[&str] = &[
+    "run",
+    "--release",
+    "--package",
+    "minutehand-lab",
+    "--features",
+    "cluster",
+    "--",
+];
 
-/// Under `cargo run`, builds the laboratory with the cluster and becomes it; returns when that is not possible.
+/// Under `cargo run`, builds the laboratory with the cluster and becomes it; returns when that is
+/// not possible.
 pub(crate) fn with_cluster() -> Failure {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let needed = "this build has no cluster";
@@ -23,5 +32,8 @@ pub(crate) fn with_cluster() -> Failure {
     };
     eprintln!("{needed}: building it with --features cluster");
     let error = Command::new(cargo).args(WORDS).args(words).exec();
-    Failure::new(Exit::Failed, format!("{needed}, and cargo could not be run to build one: {error}"))
+    Failure::new(
+        Exit::Failed,
+        format!("{needed}, and cargo could not be run to build one: {error}"),
+    )
 }

@@ -19,7 +19,8 @@ struct Listed {
     about: &'static str,
 }
 
-/// Runs seeds until one breaks a promise, or all have been run. With a planted bug the hunt is over when it is found.
+/// Runs seeds until one breaks a promise, or all have been run. With a planted bug the hunt is over
+/// when it is found.
 pub(crate) fn run(args: &SimArgs, json: bool, console: &mut Console) -> Result<(), Failure> {
     match args.break_rule.as_deref() {
         Some(LIST) => list(json, console),
@@ -30,18 +31,27 @@ pub(crate) fn run(args: &SimArgs, json: bool, console: &mut Console) -> Result<(
 
 fn list(json: bool, console: &mut Console) -> Result<(), Failure> {
     let bugs = planted_bugs();
-    let listed = bugs.iter().map(|bug| Listed { name: bug.to_string(), about: bug.about() });
+    let listed = bugs.iter().map(|bug| Listed {
+        name: bug.to_string(),
+        about: bug.about(),
+    });
     if json {
         return listed.into_iter().try_for_each(|bug| console.json(&bug));
     }
     let rows = listed.map(|bug| vec![bug.name, bug.about.to_owned()]);
-    console.table(&["rule", "what is broken"], rows.collect(), "there are no rules to break")
+    console.table(
+        &["rule", "what is broken"],
+        rows.collect(),
+        "there are no rules to break",
+    )
 }
 
 fn parse_rule(word: &str) -> Result<Planted, Failure> {
     word.parse().map_err(|_| {
         let names = planted_bugs().into_iter().map(|bug| bug.to_string());
-        let near = names.map(|name| (strsim::damerau_levenshtein(word, &name), name)).min();
+        let near = names
+            .map(|name| (strsim::damerau_levenshtein(word, &name), name))
+            .min();
         let hint = match near.filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX) {
             Some((_, name)) => format!("did you mean {name}? --break list lists them"),
             None => "--break list lists them".to_owned(),
@@ -56,28 +66,42 @@ fn simulate(
     json: bool,
     console: &mut Console,
 ) -> Result<(), Failure> {
-    let options = Options { planted, ..Options::default() };
+    let options = Options {
+        planted,
+        ..Options::default()
+    };
     let mut events = 0;
-    for report in minutehand_sim::run_each(args.from..args.from.saturating_add(args.seeds), &options) {
+    for report in
+        minutehand_sim::run_each(args.from..args.from.saturating_add(args.seeds), &options)
+    {
         let seed = report.seed;
         events += report.events;
         if json {
             console.json(&as_json(&report))?;
             console.flush()?;
         }
-        let Verdict::Violation(violation) = &report.verdict else { continue };
+        let Verdict::Violation(violation) = &report.verdict else {
+            continue;
+        };
         let found = format!("seed {seed}: {violation}");
         return match planted {
             Some(_) if json => Ok(()),
             Some(rule) => console.line(&format!("{rule}: found by {found}")),
-            None => Err(Failure::new(Exit::Failed, found)
-                .with_hint(format!("minutehand-lab sim --from {seed} --seeds 1 repeats it"))),
+            None => Err(Failure::new(Exit::Failed, found).with_hint(format!(
+                "minutehand-lab sim --from {seed} --seeds 1 repeats it"
+            ))),
         };
     }
     match planted {
-        Some(rule) => Err(Failure::new(Exit::Failed, format!("{rule}: not found in {} seeds", args.seeds))),
+        Some(rule) => Err(Failure::new(
+            Exit::Failed,
+            format!("{rule}: not found in {} seeds", args.seeds),
+        )),
         None if json => Ok(()),
-        None => console.line(&format!("{} seeds, {events} events: every promise was kept", args.seeds)),
+        None => console.line(&format!(
+            "{} seeds, {events} events: every promise was kept",
+            args.seeds
+        )),
     }
 }
 

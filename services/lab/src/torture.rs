@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use minutehand_loadtest::torture::{Failure, Kind, Options, SchedulerProgram, run as endure, scheduler};
+use minutehand_loadtest::torture::{
+    Failure, Kind, Options, SchedulerProgram, run as endure, scheduler,
+};
 
 use crate::args::{Faults, SchedulerArgs, TortureArgs};
 
@@ -24,8 +26,12 @@ pub(crate) fn run(args: TortureArgs, json: bool) -> ExitCode {
 /// The plain scheduler, as a process of its own.
 pub(crate) fn scheduler() -> ExitCode {
     say_to_stderr("info,scylla=warn");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(scheduler::run()));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let ended = runtime
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(scheduler::run()));
     ended.map_or_else(|error| failed(&*error), |()| ExitCode::SUCCESS)
 }
 
@@ -34,8 +40,13 @@ pub(crate) const QUIET_CLIENTS: &str = "warn,librdkafka=off,rdkafka=off,minuteha
 
 /// Log lines of this filter, or of `RUST_LOG`, go to standard error.
 pub(crate) fn say_to_stderr(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
 }
 
 fn torture(args: TortureArgs, json: bool) -> Result<bool, Failure> {
@@ -61,12 +72,15 @@ fn torture(args: TortureArgs, json: bool) -> Result<bool, Failure> {
 /// The scheduler that is run: a binary's, or the plain one of this program.
 pub(crate) fn program(args: &SchedulerArgs) -> Result<SchedulerProgram, Failure> {
     let path = match &args.scheduler {
-        Some(path) => {
-            path.canonicalize().map_err(|error| format!("--scheduler {}: {error}", path.display()))?
-        }
+        Some(path) => path
+            .canonicalize()
+            .map_err(|error| format!("--scheduler {}: {error}", path.display()))?,
         None => std::env::current_exe()?,
     };
-    Ok(SchedulerProgram { path, arguments: vec!["scheduler".to_owned()] })
+    Ok(SchedulerProgram {
+        path,
+        arguments: vec!["scheduler".to_owned()],
+    })
 }
 
 /// The seed that was given, or one from the clock.
@@ -77,7 +91,10 @@ pub(crate) fn seed(args: &SchedulerArgs) -> Result<u64, Failure> {
 
 /// The folder for logs and journals, which exists afterwards.
 pub(crate) fn folder(given: Option<&Path>, seed: u64) -> Result<PathBuf, Failure> {
-    let folder = given.map_or_else(|| Path::new("target/torture").join(seed.to_string()), Path::to_owned);
+    let folder = given.map_or_else(
+        || Path::new("target/torture").join(seed.to_string()),
+        Path::to_owned,
+    );
     let unusable = |error| format!("could not make the folder {}: {error}", folder.display());
     std::fs::create_dir_all(&folder).map_err(unusable)?;
     Ok(folder.canonicalize()?)

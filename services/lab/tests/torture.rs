@@ -17,8 +17,16 @@ fn endure(name: &str, seed: u64, kinds: &[Kind]) {
     };
     let outcome = run(Options::short(seed, kinds, folder, scheduler)).expect("the rig works");
     assert!(outcome.is_ok(), "{}", outcome.text());
-    assert!(outcome.faults.values().sum::<u64>() >= 2, "{}", outcome.text());
-    assert!(outcome.ending.audit.executions > 1_000, "{}", outcome.text());
+    assert!(
+        outcome.faults.values().sum::<u64>() >= 2,
+        "{}",
+        outcome.text()
+    );
+    assert!(
+        outcome.ending.audit.executions > 1_000,
+        "{}",
+        outcome.text()
+    );
 }
 
 #[test]
@@ -39,8 +47,10 @@ fn servers_that_restart_lose_and_repeat_nothing() {
 #[test]
 fn full_disks_lose_and_repeat_nothing() {
     // Every server's, in so short a run.
-    let full: Vec<Target> =
-        plan(2, 35_000, 2, 5_000, Kind::OF_DISKS).into_iter().map(|fault| fault.target).collect();
+    let full: Vec<Target> = plan(2, 35_000, 2, 5_000, Kind::OF_DISKS)
+        .into_iter()
+        .map(|fault| fault.target)
+        .collect();
     assert_eq!(full, [Target::Cassandra, Target::Broker, Target::Etcd]);
     endure("disks", 2, Kind::OF_DISKS);
 }

@@ -15,7 +15,13 @@ fn stdout(line: &str) -> String {
 
 #[test]
 fn every_verb_has_help_and_runs_nothing_when_it_is_asked() {
-    for line in ["--help", "sim --help", "bench --help", "bench cluster --help", "torture --help"] {
+    for line in [
+        "--help",
+        "sim --help",
+        "bench --help",
+        "bench cluster --help",
+        "torture --help",
+    ] {
         let help = stdout(line);
         assert!(help.contains("Usage: minutehand-lab"), "{line}: {help}");
     }
@@ -23,9 +29,14 @@ fn every_verb_has_help_and_runs_nothing_when_it_is_asked() {
 
 #[test]
 fn unknown_words_are_refused() {
-    for line in
-        ["", "tortur", "sim --sed 3", "bench nothing", "bench cluster nothing", "torture --faults all,disks"]
-    {
+    for line in [
+        "",
+        "tortur",
+        "sim --sed 3",
+        "bench nothing",
+        "bench cluster nothing",
+        "torture --faults all,disks",
+    ] {
         assert_eq!(run(line).status.code(), Some(2), "{line}");
     }
 }
@@ -33,8 +44,16 @@ fn unknown_words_are_refused() {
 #[test]
 fn benchmarks_are_listed_with_what_they_measure() {
     let listed = stdout("bench");
-    assert!(listed.lines().any(|line| line.starts_with("engine  ")), "{listed}");
-    assert!(listed.lines().any(|line| line.starts_with("cluster steady  ")), "{listed}");
+    assert!(
+        listed.lines().any(|line| line.starts_with("engine  ")),
+        "{listed}"
+    );
+    assert!(
+        listed
+            .lines()
+            .any(|line| line.starts_with("cluster steady  ")),
+        "{listed}"
+    );
     let json = stdout("bench --json");
     assert_eq!(json.lines().count(), listed.lines().count());
 }
@@ -48,7 +67,10 @@ fn planted_bugs_are_listed_and_misspelt_ones_corrected() {
     let misspelt = run("sim --break lat");
     assert_eq!(misspelt.status.code(), Some(2));
     let stderr = String::from_utf8(misspelt.stderr).expect("text");
-    assert!(stderr.contains("there is no rule \"lat\" to break"), "{stderr}");
+    assert!(
+        stderr.contains("there is no rule \"lat\" to break"),
+        "{stderr}"
+    );
     assert!(stderr.contains("did you mean late?"), "{stderr}");
 }
 
@@ -56,6 +78,9 @@ fn planted_bugs_are_listed_and_misspelt_ones_corrected() {
 fn seeds_answer_one_object_each_and_the_same_again() {
     let first = stdout("sim --seeds 2 --json");
     assert_eq!(first.lines().count(), 2);
-    assert!(first.lines().all(|line| line.contains("\"ok\":true")), "{first}");
+    assert!(
+        first.lines().all(|line| line.contains("\"ok\":true")),
+        "{first}"
+    );
     assert_eq!(stdout("sim --seeds 2 --json"), first);
 }

@@ -51,7 +51,10 @@ impl Commands for Service {
         let of_file = sources.config.as_deref().map_or(Mode::Dev, Mode::of_file);
         let mode = if args.cluster { Mode::Cluster } else { of_file };
         let loaded = settings::load(mode, &sources)?;
-        loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        loaded
+            .warnings
+            .iter()
+            .for_each(|warning| eprintln!("warning: {warning}"));
         Ok(loaded.shown)
     }
 }

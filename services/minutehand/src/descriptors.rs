@@ -1,7 +1,8 @@
 //! File descriptors: how many this process may hold, and who may hold how many of them.
 //!
-//! The store must never want for one: a database that cannot open its next file closes itself for writes. So it has a
-//! reserve, and connections and runs share what is left. Whoever has used its share up waits.
+//! The store must never want for one: a database that cannot open its next file closes itself for
+//! writes. So it has a reserve, and connections and runs share what is left. Whoever has used its
+//! share up waits.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -15,15 +16,23 @@ pub(crate) struct Descriptors {
 const LIMIT_MAX: usize = 1 << 16;
 /// Without this many the process does not start.
 const LIMIT_MIN: usize = 128;
-/// What the process holds for itself: standard streams, timers, the listener, what it reads at its start.
+/// What the process holds for itself: standard streams, timers, the listener, what it reads at its
+/// start.
 const OWN: usize = 32;
 /// Most that the store makes use of.
 const STORE_MAX: usize = 1_024;
-/// What a run may hold at its worst: a command is given three pipes, with both their ends while it is started.
+/// What a run may hold at its worst: a command is given three pipes, with both their ends while it
+/// is started.
 const PER_RUN: usize = 8;
 
-const _: () = assert!((LIMIT_MIN - OWN) / 4 >= 24, "the store can work with its share of the least");
-const _: () = assert!((LIMIT_MIN - OWN) / 8 * 3 / PER_RUN > 0, "at the least, one run at a time");
+const _: () = assert!(
+    (LIMIT_MIN - OWN) / 4 >= 24,
+    "the store can work with its share of the least"
+);
+const _: () = assert!(
+    (LIMIT_MIN - OWN) / 8 * 3 / PER_RUN > 0,
+    "at the least, one run at a time"
+);
 
 /// A limit that is too low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +50,10 @@ impl Descriptors {
         let limits = getrlimit(Resource::Nofile);
         let wanted = limits.maximum.unwrap_or(u64::MAX).min(LIMIT_MAX as u64);
         let current = limits.current.unwrap_or(u64::MAX);
-        let raised = Rlimit { current: Some(wanted), maximum: limits.maximum };
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: limits.maximum,
+        };
         let has_more = current < wanted && setrlimit(Resource::Nofile, raised).is_ok();
         let limit = if has_more { wanted } else { current };
         Descriptors::of(usize::try_from(limit).unwrap_or(LIMIT_MAX))
@@ -52,7 +64,9 @@ impl Descriptors {
         if limit < LIMIT_MIN {
             Err(TooFew { given: limit })
         } else {
-            Ok(Descriptors { limit: limit.min(LIMIT_MAX) })
+            Ok(Descriptors {
+                limit: limit.min(LIMIT_MAX),
+            })
         }
     }
 
@@ -85,10 +99,16 @@ mod tests {
     fn the_shares_never_add_up_to_more_than_the_limit() {
         for limit in (LIMIT_MIN..5_000).chain([LIMIT_MAX - 1, LIMIT_MAX, usize::MAX]) {
             let shares = Descriptors::of(limit).expect("enough");
-            let (store, connections, runs) =
-                (shares.for_store(), shares.for_connections(), shares.for_runs());
+            let (store, connections, runs) = (
+                shares.for_store(),
+                shares.for_connections(),
+                shares.for_runs(),
+            );
             assert!(OWN + store + connections + runs * PER_RUN <= limit);
-            assert!(store >= 24 && connections >= 24 && runs >= 4, "{limit}: {store}, {connections}, {runs}");
+            assert!(
+                store >= 24 && connections >= 24 && runs >= 4,
+                "{limit}: {store}, {connections}, {runs}"
+            );
         }
     }
 
@@ -96,13 +116,20 @@ mod tests {
     fn a_limit_that_is_too_low_is_refused_with_the_remedy() {
         let error = Descriptors::of(LIMIT_MIN - 1).expect_err("too few");
         let words = error.to_string();
-        assert!(words.contains("127") && words.contains("128") && words.contains("ulimit"), "{words}");
+        assert!(
+            words.contains("127") && words.contains("128") && words.contains("ulimit"),
+            "{words}"
+        );
     }
 
     #[test]
     fn the_limit_of_this_process_is_raised() {
         let shares = Descriptors::raised().expect("a usual limit");
         let limits = getrlimit(Resource::Nofile);
-        assert!(limits.current.is_none_or(|limit| limit >= shares.limit as u64));
+        assert!(
+            limits
+                .current
+                .is_none_or(|limit| limit >= shares.limit as u64)
+        );
     }
 }

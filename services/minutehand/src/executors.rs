@@ -17,7 +17,8 @@ use crate::output::OutputFolder;
 use crate::permission::CommandPermission;
 use crate::settings::Settings;
 
-/// The header that names the executor, and the one that can be named: what `import crontab` makes runs on any queue.
+/// The header that names the executor, and the one that can be named: what `import crontab` makes
+/// runs on any queue.
 const EXECUTOR_HEADER: &str = "minutehand-executor";
 const PROCESS_EXECUTOR: &str = "process";
 
@@ -36,7 +37,8 @@ pub(crate) enum Unclaimed {
     Keep,
 }
 
-/// Picks the executor that fits a task: a URL goes to the webhook, a command to the process executor.
+/// Picks the executor that fits a task: a URL goes to the webhook, a command to the process
+/// executor.
 pub(crate) struct Executors {
     webhook: WebhookExecutor,
     has_fixed_url: bool,
@@ -54,14 +56,18 @@ enum Wanted {
 }
 
 impl Executors {
-    /// The executors of these settings; `output` is the folder for what commands print, which is not kept without one.
+    /// The executors of these settings; `output` is the folder for what commands print, which is
+    /// not kept without one.
     pub(crate) fn new(
         settings: &Settings,
         commands: CommandPermission,
         output: Option<PathBuf>,
     ) -> Result<Executors, Failure> {
         let keep = |folder| Arc::new(OutputFolder::new(folder)) as Arc<dyn OutputStore>;
-        let process = ProcessConfig { output_store: output.map(keep), ..ProcessConfig::default() };
+        let process = ProcessConfig {
+            output_store: output.map(keep),
+            ..ProcessConfig::default()
+        };
         let refused = |error| match error {
             WebhookConfigError::Settings(error) => Failure::from(error),
             error => Failure::new(Exit::Usage, error.to_string()),
@@ -76,7 +82,11 @@ impl Executors {
     }
 
     fn wanted(&self, task: &Task) -> Wanted {
-        let has = |name: &str| task.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+        let has = |name: &str| {
+            task.headers
+                .iter()
+                .any(|(given, _)| given.eq_ignore_ascii_case(name))
+        };
         let asks_for_process = |(name, value): &(String, String)| {
             name.eq_ignore_ascii_case(EXECUTOR_HEADER) && value == PROCESS_EXECUTOR
         };
@@ -113,11 +123,14 @@ impl Handler for Executors {
     }
 
     fn target(&self, task: &Task) -> Option<String> {
-        (self.wanted(task) == Wanted::Webhook).then(|| self.webhook.target(task)).flatten()
+        (self.wanted(task) == Wanted::Webhook)
+            .then(|| self.webhook.target(task))
+            .flatten()
     }
 
     fn run_at_once(&self, run: &Run) -> Option<Verdict> {
-        let is_done = self.unclaimed != Unclaimed::Fail && self.wanted(run.task()) == Wanted::Nothing;
+        let is_done =
+            self.unclaimed != Unclaimed::Fail && self.wanted(run.task()) == Wanted::Nothing;
         is_done.then(Verdict::success)
     }
 }

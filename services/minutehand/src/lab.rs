@@ -15,12 +15,21 @@ pub(crate) fn become_it(words: &[OsString]) -> Failure {
     let line = line.join(" ");
     let path = std::env::current_exe().map(|own| own.with_file_name(PROGRAM));
     let Some(path) = path.ok().filter(|path| path.is_file()) else {
-        let verb = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
-        let moved = format!("`{verb}` has moved to the program {PROGRAM}, which is not beside this one");
+        let verb = words
+            .first()
+            .map(|word| word.to_string_lossy())
+            .unwrap_or_default();
+        let moved =
+            format!("`{verb}` has moved to the program {PROGRAM}, which is not beside this one");
         return Failure::new(Exit::Failed, moved)
             .with_hint(format!("cargo run --release --package {PROGRAM} -- {line}"));
     };
-    eprintln!("`minutehand {line}` is `{PROGRAM} {line}` now; the old words go with the next release");
+    eprintln!(
+        "`minutehand {line}` is `{PROGRAM} {line}` now; the old words go with the next release"
+    );
     let error = Command::new(&path).args(words).exec();
-    Failure::new(Exit::Failed, format!("could not run {}: {error}", path.display()))
+    Failure::new(
+        Exit::Failed,
+        format!("could not run {}: {error}", path.display()),
+    )
 }

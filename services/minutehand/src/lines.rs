@@ -1,5 +1,5 @@
-//! Lines about single runs: what ran, what failed, what was given up. Each kind has so many a second, and those that are
-//! left out are counted and told.
+//! Lines about single runs: what ran, what failed, what was given up. Each kind has so many a
+//! second, and those that are left out are counted and told.
 
 use std::sync::Mutex;
 
@@ -31,7 +31,11 @@ const KINDS: [OutcomeKind; 6] = [
 
 impl RunLines {
     pub(crate) fn new(tells_successes: bool) -> RunLines {
-        RunLines { tells_successes, budgets: Mutex::default(), put_off: Mutex::default() }
+        RunLines {
+            tells_successes,
+            budgets: Mutex::default(),
+            put_off: Mutex::default(),
+        }
     }
 
     /// Tells of the end of a run.
@@ -39,7 +43,9 @@ impl RunLines {
         if run.kind == OutcomeKind::Succeeded && !self.tells_successes {
             return;
         }
-        let Some(index) = KINDS.iter().position(|kind| *kind == run.kind) else { return };
+        let Some(index) = KINDS.iter().position(|kind| *kind == run.kind) else {
+            return;
+        };
         let (may_tell, left_out) = self.budgets.lock().expect("no panic while it is held")[index]
             .ask(run.ended_at.as_millis().div_euclid(1_000));
         tell_left_out(run.kind, left_out);
@@ -58,7 +64,8 @@ impl RunLines {
         }
     }
 
-    /// Tells what was left out before this second; to be called now and then, so that it is told though nothing follows.
+    /// Tells what was left out before this second; to be called now and then, so that it is told
+    /// though nothing follows.
     pub(crate) fn flush(&self, now: Timestamp) {
         let second = now.as_millis().div_euclid(1_000);
         let left_out = self
@@ -67,21 +74,33 @@ impl RunLines {
             .expect("no panic while it is held")
             .each_mut()
             .map(|budget| budget.begin(second));
-        KINDS.into_iter().zip(left_out).for_each(|(kind, left_out)| tell_left_out(kind, left_out));
+        KINDS
+            .into_iter()
+            .zip(left_out)
+            .for_each(|(kind, left_out)| tell_left_out(kind, left_out));
     }
 }
 
 fn tell(queue: &QueueName, run: EndedRun<'_>) {
-    let EndedRun { task, kind, detail, started_at, .. } = run;
+    let EndedRun {
+        task,
+        kind,
+        detail,
+        started_at,
+        ..
+    } = run;
     let late_ms = started_at.millis_since(task.due);
     let (id, attempt) = (&task.id, task.attempt);
     match kind {
         OutcomeKind::Succeeded if detail.is_empty() => {
-            let payload =
-                shown(&String::from_utf8_lossy(&task.payload[..task.payload.len().min(TEXT_CHARS_MAX)]));
+            let payload = shown(&String::from_utf8_lossy(
+                &task.payload[..task.payload.len().min(TEXT_CHARS_MAX)],
+            ));
             tracing::info!(%queue, %id, late_ms, payload, "ran a task");
         }
-        OutcomeKind::Succeeded => tracing::info!(%queue, %id, late_ms, answer = shown(detail), "ran a task"),
+        OutcomeKind::Succeeded => {
+            tracing::info!(%queue, %id, late_ms, answer = shown(detail), "ran a task")
+        }
         OutcomeKind::Retried => {
             tracing::warn!(%queue, %id, attempt, reason = shown(detail), "a run failed and is tried again");
         }
@@ -99,9 +118,17 @@ fn tell_left_out(kind: OutcomeKind, count: u64) {
     match (count, kind) {
         (0, _) => {}
         (_, OutcomeKind::Succeeded | OutcomeKind::Cancelled) => {
-            tracing::info!(count, kind = kind.as_str(), "more runs ended than are told one by one");
+            tracing::info!(
+                count,
+                kind = kind.as_str(),
+                "more runs ended than are told one by one"
+            );
         }
-        _ => tracing::warn!(count, kind = kind.as_str(), "more runs ended than are told one by one"),
+        _ => tracing::warn!(
+            count,
+            kind = kind.as_str(),
+            "more runs ended than are told one by one"
+        ),
     }
 }
 
@@ -124,7 +151,8 @@ impl Budget {
         (self.asked <= LINES_PER_SECOND_MAX, left_out)
     }
 
-    /// Begins a second; answers how many lines were left out in the one before it. A clock that goes back begins one too.
+    /// Begins a second; answers how many lines were left out in the one before it. A clock that
+    /// goes back begins one too.
     fn begin(&mut self, second: i64) -> u64 {
         if self.second == second {
             return 0;
@@ -147,6 +175,10 @@ mod tests {
         assert_eq!(budget.ask(8), (true, 0));
         assert_eq!(budget.begin(9), 0);
         (0..25).for_each(|_| assert_eq!(budget.ask(9).1, 0));
-        assert_eq!((budget.begin(9), budget.begin(5), budget.begin(6)), (0, 5, 0), "a clock may go back");
+        assert_eq!(
+            (budget.begin(9), budget.begin(5), budget.begin(6)),
+            (0, 5, 0),
+            "a clock may go back"
+        );
     }
 }

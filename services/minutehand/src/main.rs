@@ -1,7 +1,8 @@
 //! Minutehand: a task scheduler in one binary.
 //!
-//! The command line is the crate `minutehand-cli`; here is what needs the scheduler itself: `dev`, a cluster's roles
-//! (feature `cluster`) and the settings behind `config show`. Simulator and benchmarks are the program `minutehand-lab`.
+//! The command line is the crate `minutehand-cli`; here is what needs the scheduler itself: `dev`,
+//! a cluster's roles (feature `cluster`) and the settings behind `config show`. Simulator and
+//! benchmarks are the program `minutehand-lab`.
 
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -27,7 +28,8 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long calls that block may still take when all is done: what waits for a server that does not answer is left behind.
+/// How long calls that block may still take when all is done: what waits for a server that does not
+/// answer is left behind.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// The verbs that run long enough for lateness to matter.
@@ -42,11 +44,18 @@ fn main() -> ExitCode {
     let cli = match minutehand_cli::parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
-            return minutehand_cli::usage_error(&error, &words, &mut minutehand_cli::Console::of_process())
-                .into();
+            return minutehand_cli::usage_error(
+                &error,
+                &words,
+                &mut minutehand_cli::Console::of_process(),
+            )
+            .into();
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("minutehand: could not start: {error}");

@@ -24,10 +24,14 @@ pub(crate) struct Observer {
 impl Observer {
     /// An observer; `tells_successes`: there is a line for a run that succeeded as well.
     pub(crate) fn new(tells_successes: bool) -> Arc<Observer> {
-        Arc::new(Observer { queues: Queues::new(), lines: RunLines::new(tells_successes) })
+        Arc::new(Observer {
+            queues: Queues::new(),
+            lines: RunLines::new(tells_successes),
+        })
     }
 
-    /// Brings the depths of all queues to the metrics, and tells which lines were left out, once a second.
+    /// Brings the depths of all queues to the metrics, and tells which lines were left out, once a
+    /// second.
     pub(crate) async fn watch(
         self: Arc<Observer>,
         port: Arc<dyn ExecutionQueue>,
@@ -39,7 +43,10 @@ impl Observer {
             let mut standings = Vec::with_capacity(there.len());
             for queue in &there {
                 if let Ok(depth) = port.depth(queue, &group).await {
-                    let standing = QueueStanding { depth: depth.waiting, dead_letters: depth.dead_letters };
+                    let standing = QueueStanding {
+                        depth: depth.waiting,
+                        dead_letters: depth.dead_letters,
+                    };
                     standings.push((queue.as_str(), standing));
                 }
             }
@@ -57,7 +64,11 @@ impl Observer {
 pub(crate) async fn watch_leases(leases: Leases, mut shutdown: watch::Receiver<bool>) {
     let metrics = LeaseMetrics::new();
     while !*shutdown.borrow_and_update() {
-        let LeaseStanding { leases, bytes, waiters } = leases.standing();
+        let LeaseStanding {
+            leases,
+            bytes,
+            waiters,
+        } = leases.standing();
         metrics.stand(leases, bytes, waiters);
         tokio::select! {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
@@ -68,12 +79,16 @@ pub(crate) async fn watch_leases(leases: Leases, mut shutdown: watch::Receiver<b
 
 impl WorkerObserver for Observer {
     fn started(&self, queue: &QueueName, start_lateness_ms: i64, _publish_lateness_ms: i64) {
-        self.queues.queue(queue.as_str()).started(start_lateness_ms.max(0) as f64 / 1_000.0);
+        self.queues
+            .queue(queue.as_str())
+            .started(start_lateness_ms.max(0) as f64 / 1_000.0);
     }
 
     fn ended(&self, queue: &QueueName, run: EndedRun<'_>) {
         let duration_ms = run.ended_at.millis_since(run.started_at).max(0);
-        self.queues.queue(queue.as_str()).ended(run.kind, duration_ms as f64 / 1_000.0);
+        self.queues
+            .queue(queue.as_str())
+            .ended(run.kind, duration_ms as f64 / 1_000.0);
         self.lines.ended(queue, run);
     }
 

@@ -1,8 +1,9 @@
-//! What commands print, kept in files: a folder for each namespace, in it one for each schedule or task, the newest runs only.
+//! What commands print, kept in files: a folder for each namespace, in it one for each schedule or
+//! task, the newest runs only.
 //!
-//! Payloads and outputs may be secret, so nobody but the process's own user may look into them. Names are made of ids
-//! that callers choose: no two ids share a folder, and no id leads out of its own. How much is kept is bounded, for
-//! each schedule or task and in all; the oldest goes first.
+//! Payloads and outputs may be secret, so nobody but the process's own user may look into them.
+//! Names are made of ids that callers choose: no two ids share a folder, and no id leads out of its
+//! own. How much is kept is bounded, for each schedule or task and in all; the oldest goes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -26,7 +27,11 @@ struct Bounds {
     bytes_max: u64,
 }
 
-const BOUNDS: Bounds = Bounds { files_each_max: 50, files_max: 10_000, bytes_max: 256 << 20 };
+const BOUNDS: Bounds = Bounds {
+    files_each_max: 50,
+    files_max: 10_000,
+    bytes_max: 256 << 20,
+};
 
 /// Longest name of a folder, in bytes; file systems take 255.
 const NAME_BYTES_MAX: usize = 200;
@@ -42,14 +47,21 @@ pub(crate) struct OutputFolder {
 
 impl OutputFolder {
     pub(crate) fn new(root: PathBuf) -> OutputFolder {
-        OutputFolder { root: Arc::new(root), kept: Arc::default(), bounds: BOUNDS }
+        OutputFolder {
+            root: Arc::new(root),
+            kept: Arc::default(),
+            bounds: BOUNDS,
+        }
     }
 
     /// Writes an output, and forgets what is too much.
     fn write(&self, folder: &Path, stem: &str, text: &[u8]) -> io::Result<()> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = kept.get_or_insert_with(|| Kept::read(&self.root));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
         let (name, mut file) = new_file(folder, stem)?;
         file.write_all(text)?;
         kept.add(name, folder.to_owned(), text.len() as u64);
@@ -57,11 +69,21 @@ impl OutputFolder {
     }
 }
 
-/// A file that was not there before: runs that started in the same millisecond are told apart by a number.
+/// A file that was not there before: runs that started in the same millisecond are told apart by a
+/// number.
 fn new_file(folder: &Path, stem: &str) -> io::Result<(String, File)> {
     for number in 0_u32.. {
-        let name = if number == 0 { format!("{stem}.log") } else { format!("{stem}.{number}.log") };
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(&name)) {
+        let name = if number == 0 {
+            format!("{stem}.log")
+        } else {
+            format!("{stem}.{number}.log")
+        };
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(folder.join(&name))
+        {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             opened => return opened.map(|file| (name, file)),
         }
@@ -86,8 +108,10 @@ impl Kept {
         for namespace in entries(root) {
             for owner in entries(&namespace.path()) {
                 for file in entries(&owner.path()) {
-                    let (name, size) =
-                        (file.file_name(), file.metadata().map_or(0, |metadata| metadata.len()));
+                    let (name, size) = (
+                        file.file_name(),
+                        file.metadata().map_or(0, |metadata| metadata.len()),
+                    );
                     kept.add(name.to_string_lossy().into_owned(), owner.path(), size);
                 }
             }
@@ -96,7 +120,10 @@ impl Kept {
     }
 
     fn add(&mut self, name: String, folder: PathBuf, size: u64) {
-        self.of_folder.entry(folder.clone()).or_default().insert(name.clone());
+        self.of_folder
+            .entry(folder.clone())
+            .or_default()
+            .insert(name.clone());
         self.bytes += size;
         self.bytes -= self.files.insert((name, folder), size).unwrap_or(0);
     }
@@ -108,13 +135,20 @@ impl Kept {
             .filter(|(_, names)| names.len() > bounds.files_each_max)
             .flat_map(|(folder, names)| {
                 let excess = names.len() - bounds.files_each_max;
-                names.iter().take(excess).map(move |name| (name.clone(), folder.clone()))
+                names
+                    .iter()
+                    .take(excess)
+                    .map(move |name| (name.clone(), folder.clone()))
             })
             .collect();
         full.into_iter().try_for_each(|file| self.forget(file))?;
         while self.files.len() > bounds.files_max || self.bytes > bounds.bytes_max {
             // The newest is kept however large it is.
-            let Some((oldest, _)) = self.files.first_key_value().filter(|_| self.files.len() > 1) else {
+            let Some((oldest, _)) = self
+                .files
+                .first_key_value()
+                .filter(|_| self.files.len() > 1)
+            else {
                 break;
             };
             let oldest = oldest.clone();
@@ -152,8 +186,8 @@ fn folder_of(task: &Task) -> PathBuf {
     Path::new(&folder_name(task.namespace.as_str())).join(folder_name(&format!("{kind}-{owner}")))
 }
 
-/// A name that is safe as a folder's, another one for every text: everything unusual is written as `%` and its bytes, and
-/// what becomes too long ends with a fingerprint.
+/// A name that is safe as a folder's, another one for every text: everything unusual is written as
+/// `%` and its bytes, and what becomes too long ends with a fingerprint.
 fn folder_name(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     for (index, byte) in text.bytes().enumerate() {
@@ -171,9 +205,12 @@ fn folder_name(text: &str) -> String {
     name
 }
 
-/// What a file is called, but for its ending: when the run started, of one length, the attempt and the message.
+/// What a file is called, but for its ending: when the run started, of one length, the attempt and
+/// the message.
 fn stem_of(started_at: Timestamp, attempt: u32, message: MessageId) -> String {
-    let time = started_at.to_rfc3339().map(|text| text.map(char::from).into_iter().collect::<String>());
+    let time = started_at
+        .to_rfc3339()
+        .map(|text| text.map(char::from).into_iter().collect::<String>());
     let time = time.unwrap_or_else(|| started_at.as_millis().to_string());
     let compact: String = time.chars().filter(|c| !matches!(c, '-' | ':')).collect();
     format!("{compact}.{attempt}.{message}")
@@ -186,10 +223,18 @@ impl OutputStore for OutputFolder {
         let task = &execution.task;
         let folder = self.root.join(folder_of(task));
         let stem = stem_of(output.started_at, task.attempt, execution.message);
-        let mut text = format!("# {} due {} started {}\n", task.id, task.due, output.started_at).into_bytes();
+        let mut text = format!(
+            "# {} due {} started {}\n",
+            task.id, task.due, output.started_at
+        )
+        .into_bytes();
         if output.bytes_left_out > 0 {
             text.extend_from_slice(
-                format!("# {} bytes before this were left out\n", output.bytes_left_out).as_bytes(),
+                format!(
+                    "# {} bytes before this were left out\n",
+                    output.bytes_left_out
+                )
+                .as_bytes(),
             );
         }
         text.extend_from_slice(output.bytes);
@@ -213,7 +258,10 @@ mod tests {
     }
 
     fn folder_with(root: &Path, bounds: Bounds) -> OutputFolder {
-        OutputFolder { bounds, ..OutputFolder::new(root.to_owned()) }
+        OutputFolder {
+            bounds,
+            ..OutputFolder::new(root.to_owned())
+        }
     }
 
     #[test]
@@ -235,11 +283,18 @@ mod tests {
             &long,
         ];
         let longer: Vec<String> = (0..50).map(|number| format!("{long}:@/{number}")).collect();
-        let names: BTreeSet<String> =
-            texts.iter().copied().chain(longer.iter().map(String::as_str)).map(folder_name).collect();
+        let names: BTreeSet<String> = texts
+            .iter()
+            .copied()
+            .chain(longer.iter().map(String::as_str))
+            .map(folder_name)
+            .collect();
         assert_eq!(names.len(), texts.len() + longer.len());
         for name in names {
-            assert!(!name.starts_with('.') && !name.contains('/') && name.len() <= NAME_BYTES_MAX, "{name}");
+            assert!(
+                !name.starts_with('.') && !name.contains('/') && name.len() <= NAME_BYTES_MAX,
+                "{name}"
+            );
         }
     }
 
@@ -247,7 +302,10 @@ mod tests {
     fn names_of_files_rise_with_time() {
         let stem = |ms| stem_of(Timestamp::from_millis(ms), 1, MessageId(7));
         assert!([0, 1, 999, 1_000, 1_790_000_000_000].map(stem).is_sorted());
-        assert_eq!(stem(1), "19700101T000000.001Z.1.m-00000000000000000000000000000007");
+        assert_eq!(
+            stem(1),
+            "19700101T000000.001Z.1.m-00000000000000000000000000000007"
+        );
     }
 
     #[test]
@@ -256,10 +314,20 @@ mod tests {
         let own = OutputFolder::new(root.path().join("output"));
         let folder = own.root.join("default").join("task-a");
         for text in ["one", "two", "three"] {
-            own.write(&folder, "1.1.m-0", text.as_bytes()).expect("written");
+            own.write(&folder, "1.1.m-0", text.as_bytes())
+                .expect("written");
         }
-        assert_eq!(files(&own.root), ["1.1.m-0.1.log", "1.1.m-0.2.log", "1.1.m-0.log"]);
-        let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o077;
+        assert_eq!(
+            files(&own.root),
+            ["1.1.m-0.1.log", "1.1.m-0.2.log", "1.1.m-0.log"]
+        );
+        let mode = |path: &Path| {
+            std::fs::metadata(path)
+                .expect("it is there")
+                .permissions()
+                .mode()
+                & 0o077
+        };
         for path in [&folder, &folder.join("1.1.m-0.log"), own.root.as_path()] {
             assert_eq!(mode(path), 0, "{}", path.display());
         }
@@ -268,21 +336,37 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_for_each_and_in_all() {
         let root = tempfile::tempdir().expect("a folder");
-        let bounds = Bounds { files_each_max: 3, files_max: 5, bytes_max: 100 };
+        let bounds = Bounds {
+            files_each_max: 3,
+            files_max: 5,
+            bytes_max: 100,
+        };
         let own = folder_with(root.path(), bounds);
         let write = |own: &OutputFolder, owner: &str, stem: &str, bytes: usize| {
-            own.write(&root.path().join("ns").join(owner), stem, &vec![b'x'; bytes]).expect("written");
+            own.write(
+                &root.path().join("ns").join(owner),
+                stem,
+                &vec![b'x'; bytes],
+            )
+            .expect("written");
         };
         (1..=4).for_each(|number| write(&own, "a", &number.to_string(), 1));
         assert_eq!(files(root.path()), ["2.log", "3.log", "4.log"]);
         (5..=8).for_each(|number| write(&own, &format!("single-{number}"), &number.to_string(), 1));
-        assert_eq!(files(root.path()), ["4.log", "5.log", "6.log", "7.log", "8.log"]);
+        assert_eq!(
+            files(root.path()),
+            ["4.log", "5.log", "6.log", "7.log", "8.log"]
+        );
         // A new process counts what is there, and lets an empty folder go.
         let own = folder_with(root.path(), bounds);
         write(&own, "b", "9", 98);
         assert_eq!(files(root.path()), ["7.log", "8.log", "9.log"]);
         assert!(!root.path().join("ns/a").exists());
         write(&own, "b", "99", 500);
-        assert_eq!(files(root.path()), ["99.log"], "the newest is kept however large it is");
+        assert_eq!(
+            files(root.path()),
+            ["99.log"],
+            "the newest is kept however large it is"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What systemd is told of this process (or whoever else started it with a `NOTIFY_SOCKET`): that it is ready, that it works,
-//! that it stops. Where nobody asked for it all of this does nothing.
+//! What systemd is told of this process (or whoever else started it with a `NOTIFY_SOCKET`): that
+//! it is ready, that it works, that it stops. Where nobody asked for it all of this does nothing.
 
 use std::time::Duration;
 

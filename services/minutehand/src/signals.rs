@@ -13,8 +13,8 @@ const EXIT_BY_SIGNAL: i32 = 128;
 
 /// The signals that have come since the process began to listen.
 ///
-/// The first SIGINT or SIGTERM asks for an orderly stop, the second ends the process at once: that is safe at any moment,
-/// whatever was acknowledged is durable. SIGHUP never ends it.
+/// The first SIGINT or SIGTERM asks for an orderly stop, the second ends the process at once: that
+/// is safe at any moment, whatever was acknowledged is durable. SIGHUP never ends it.
 #[derive(Clone)]
 pub(crate) struct Signals {
     stop: watch::Receiver<bool>,
@@ -27,15 +27,20 @@ impl Signals {
     /// # Errors
     /// When the system does not let it.
     pub(crate) fn listen() -> Result<Signals, Failure> {
-        Signals::begin()
-            .map_err(|error| Failure::new(Exit::Failed, format!("could not listen for signals: {error}")))
+        Signals::begin().map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("could not listen for signals: {error}"),
+            )
+        })
     }
 
     fn begin() -> io::Result<Signals> {
         let ends = [SignalKind::interrupt(), SignalKind::terminate()];
         let [interrupt, terminate] = [signal(ends[0])?, signal(ends[1])?];
         let hangup = signal(SignalKind::hangup())?;
-        // A file that may grow no further is a failed write like a full disk, which is told; it does not end the process.
+        // A file that may grow no further is a failed write like a full disk, which is told; it
+        // does not end the process.
         let too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         tokio::spawn(pass_over(too_large));
         let (tell_stop, stop) = watch::channel(false);
@@ -92,7 +97,10 @@ async fn count(mut hangup: Signal, hangups: watch::Sender<u64>) {
 }
 
 /// Waits for some work, unless it is told to stop before it is done: then `None`.
-pub(crate) async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn unless<T>(
+    stop: impl Future<Output = ()>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     tokio::select! {
         biased;
         () = stop => None,

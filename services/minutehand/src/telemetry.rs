@@ -25,11 +25,18 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Sends logs to standard error, as far as the filter lets them through, and begins with what the settings warn of.
+/// Sends logs to standard error, as far as the filter lets them through, and begins with what the
+/// settings warn of.
 pub(crate) fn start_logs(loaded: &Loaded<Settings>) -> Result<(), Failure> {
-    let TelemetryConfig { log: filter, log_format: format } = &loaded.settings.telemetry;
+    let TelemetryConfig {
+        log: filter,
+        log_format: format,
+    } = &loaded.settings.telemetry;
     let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::new(Exit::Usage, format!("telemetry.log is {filter:?}, which is not a filter: {error}"))
+        Failure::new(
+            Exit::Usage,
+            format!("telemetry.log is {filter:?}, which is not a filter: {error}"),
+        )
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -39,22 +46,33 @@ pub(crate) fn start_logs(loaded: &Loaded<Settings>) -> Result<(), Failure> {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().try_init(),
     };
-    started.map_err(|error| Failure::new(Exit::Failed, format!("could not start the logs: {error}")))?;
-    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    started.map_err(|error| {
+        Failure::new(Exit::Failed, format!("could not start the logs: {error}"))
+    })?;
+    loaded
+        .warnings
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
     Ok(())
 }
 
 /// Installs the recorder behind `/metrics`.
 pub(crate) fn start_metrics() -> Result<PrometheusHandle, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Failed, format!("could not start the metrics: {error}"))
+        Failure::new(
+            Exit::Failed,
+            format!("could not start the metrics: {error}"),
+        )
     };
     let builder = PrometheusBuilder::new()
         .set_buckets(&minutehand_metrics::HISTOGRAM_BUCKETS)
         .map_err(|error| failed(&error))?;
     let handle = builder.install_recorder().map_err(|error| failed(&error))?;
     minutehand_metrics::describe();
-    minutehand_metrics::set_build_info(env!("CARGO_PKG_VERSION"), minutehand_calendar::tzdb_version());
+    minutehand_metrics::set_build_info(
+        env!("CARGO_PKG_VERSION"),
+        minutehand_calendar::tzdb_version(),
+    );
     let upkeep = handle.clone();
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(UPKEEP_INTERVAL);

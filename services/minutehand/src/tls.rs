@@ -39,11 +39,17 @@ fn current(files: TlsFiles, signals: &Signals) -> Result<watch::Receiver<Tls>, F
     Ok(current)
 }
 
-/// The bearer tokens in a file, now and after every SIGHUP; none without a file. What cannot be used changes nothing.
+/// The bearer tokens in a file, now and after every SIGHUP; none without a file. What cannot be
+/// used changes nothing.
 pub(crate) fn tokens(path: Option<PathBuf>, signals: &Signals) -> Result<Tokens, Failure> {
-    let Some(path) = path else { return Ok(Tokens::none()) };
+    let Some(path) = path else {
+        return Ok(Tokens::none());
+    };
     let tokens = read_tokens(&path).map_err(|error| {
-        Failure::new(Exit::Usage, format!("could not read the tokens in {}: {error}", path.display()))
+        Failure::new(
+            Exit::Usage,
+            format!("could not read the tokens in {}: {error}", path.display()),
+        )
     })?;
     let current = tokens.clone();
     signals.at_hangup(move || match read_tokens(&path) {
@@ -51,7 +57,9 @@ pub(crate) fn tokens(path: Option<PathBuf>, signals: &Signals) -> Result<Tokens,
             current.replace(&tokens);
             tracing::info!(file = %path.display(), "read the tokens again");
         }
-        Err(error) => tracing::error!(file = %path.display(), %error, "the tokens stay as they were"),
+        Err(error) => {
+            tracing::error!(file = %path.display(), %error, "the tokens stay as they were")
+        }
     });
     Ok(tokens)
 }

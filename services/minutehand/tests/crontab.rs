@@ -15,7 +15,12 @@ fn schedules(dev: &Dev, folder: &Path) -> Vec<Row> {
         let schedule: serde_json::Value = serde_json::from_str(line).expect("JSON");
         let text = |name: &str| schedule[name].as_str().unwrap_or_default().to_owned();
         let payload: serde_json::Value = serde_json::from_str(&text("payload")).expect("a command");
-        (text("id"), text("cron"), text("state"), payload["argv"][2].as_str().unwrap_or_default().to_owned())
+        (
+            text("id"),
+            text("cron"),
+            text("state"),
+            payload["argv"][2].as_str().unwrap_or_default().to_owned(),
+        )
     });
     let mut rows: Vec<Row> = rows.collect();
     rows.sort_by(|a, b| a.1.cmp(&b.1));
@@ -24,7 +29,9 @@ fn schedules(dev: &Dev, folder: &Path) -> Vec<Row> {
 
 /// What stands of the schedules without their ids.
 fn told(rows: &[Row]) -> Vec<String> {
-    rows.iter().map(|(_, cron, state, command)| format!("{cron} {command}: {state}")).collect()
+    rows.iter()
+        .map(|(_, cron, state, command)| format!("{cron} {command}: {state}"))
+        .collect()
 }
 
 fn ids(rows: &[Row]) -> Vec<&str> {
@@ -42,26 +49,49 @@ fn dev_follows_its_crontab() {
         (dev, rows)
     };
     let (dev, first) = start("1 1 1 1 * one\n2 1 1 1 * two\n3 1 1 1 * three\n");
-    assert_eq!(told(&first), ["1 1 1 1 * one: active", "2 1 1 1 * two: active", "3 1 1 1 * three: active"]);
+    assert_eq!(
+        told(&first),
+        [
+            "1 1 1 1 * one: active",
+            "2 1 1 1 * two: active",
+            "3 1 1 1 * three: active"
+        ]
+    );
     dev.kill();
     // The first line has gone, the second runs something else, the third at another time.
     let (dev, second) = start("2 1 1 1 * two --all\n4 1 1 1 * three\n");
-    assert_eq!(told(&second), ["2 1 1 1 * two --all: active", "4 1 1 1 * three: active"]);
-    assert_eq!(ids(&second), ids(&first)[1..], "edited lines keep their schedules");
+    assert_eq!(
+        told(&second),
+        ["2 1 1 1 * two --all: active", "4 1 1 1 * three: active"]
+    );
+    assert_eq!(
+        ids(&second),
+        ids(&first)[1..],
+        "edited lines keep their schedules"
+    );
     dev.client(folder, &["schedule", "pause", ids(&second)[0]]);
     dev.kill();
     // A start without the file: its schedules rest.
     let dev = Dev::start(folder, &["dev"]);
     let resting = schedules(&dev, folder);
-    assert_eq!(told(&resting), ["2 1 1 1 * two --all: paused", "4 1 1 1 * three: paused"]);
+    assert_eq!(
+        told(&resting),
+        ["2 1 1 1 * two --all: paused", "4 1 1 1 * three: paused"]
+    );
     dev.kill();
     // With it they go on; what a person has paused stays paused.
     let (dev, third) = start("2 1 1 1 * two --all\n4 1 1 1 * three\n");
-    assert_eq!(told(&third), ["2 1 1 1 * two --all: paused", "4 1 1 1 * three: active"]);
+    assert_eq!(
+        told(&third),
+        ["2 1 1 1 * two --all: paused", "4 1 1 1 * three: active"]
+    );
     dev.kill();
     // A line that cannot be read may be the one that has gone: its schedule rests.
     let (dev, fourth) = start("2 1 1 1 * two --all\n99 1 1 1 * three\n");
-    assert_eq!(told(&fourth), ["2 1 1 1 * two --all: paused", "4 1 1 1 * three: paused"]);
+    assert_eq!(
+        told(&fourth),
+        ["2 1 1 1 * two --all: paused", "4 1 1 1 * three: paused"]
+    );
     assert_eq!(ids(&fourth), ids(&second));
     dev.kill();
     let (dev, last) = start("");
@@ -78,14 +108,26 @@ fn dev_follows_its_crontab_while_it_runs() {
     let mut dev = Dev::start(folder, &["dev", "--crontab", "my.crontab"]);
     let before = schedules(&dev, folder);
     write("@reboot echo again >> started\n2 1 1 1 * two\n3 1 1 1 * touch three\n");
-    dev.logged(&["a crontab has changed", "schedules=2", "changed=1", "deleted=1"]);
+    dev.logged(&[
+        "a crontab has changed",
+        "schedules=2",
+        "changed=1",
+        "deleted=1",
+    ]);
     let after = schedules(&dev, folder);
-    assert_eq!(told(&after), ["2 1 1 1 * two: active", "3 1 1 1 * touch three: active"]);
+    assert_eq!(
+        told(&after),
+        ["2 1 1 1 * two: active", "3 1 1 1 * touch three: active"]
+    );
     assert_eq!(after[0], before[1]);
-    // What a line says that was not there at the start may run, and what runs at the start does not run again.
+    // What a line says that was not there at the start may run, and what runs at the start does not
+    // run again.
     dev.client(folder, &["schedule", "trigger", ids(&after)[1]]);
     eventually("the new line runs", || folder.join("three").exists());
-    assert_eq!(std::fs::read_to_string(folder.join("started")).expect("it ran"), "again\n");
+    assert_eq!(
+        std::fs::read_to_string(folder.join("started")).expect("it ran"),
+        "again\n"
+    );
     std::fs::remove_file(folder.join("my.crontab")).expect("removed");
     dev.logged(&["a crontab has changed and cannot be followed", "my.crontab"]);
     assert_eq!(schedules(&dev, folder), after);
@@ -105,19 +147,37 @@ fn schedules_of_others_are_left_alone() {
     let both = schedules(&dev, folder.path());
     assert_eq!(
         (told(&both), &both[0]),
-        (["1 1 1 1 * one: active", "2 1 1 1 * two: active"].map(str::to_owned).into(), &imported[0])
+        (
+            ["1 1 1 1 * one: active", "2 1 1 1 * two: active"]
+                .map(str::to_owned)
+                .into(),
+            &imported[0]
+        )
     );
 }
 
 #[test]
 fn a_crontab_of_either_format_ends_the_start_with_code_5() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("x"), "1 1 * * * root a b\n2 1 * * * /bin/c\n").expect("written");
-    let ended = program(folder.path()).args(["dev", "--crontab", "x"]).output().expect("it starts");
+    std::fs::write(
+        folder.path().join("x"),
+        "1 1 * * * root a b\n2 1 * * * /bin/c\n",
+    )
+    .expect("written");
+    let ended = program(folder.path())
+        .args(["dev", "--crontab", "x"])
+        .output()
+        .expect("it starts");
     assert_eq!(ended.status.code(), Some(5));
     let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(said.contains("--crontab-format user or --crontab-format system"), "{said}");
-    let dev = Dev::start(folder.path(), &["dev", "--crontab", "x", "--crontab-format", "user"]);
+    assert!(
+        said.contains("--crontab-format user or --crontab-format system"),
+        "{said}"
+    );
+    let dev = Dev::start(
+        folder.path(),
+        &["dev", "--crontab", "x", "--crontab-format", "user"],
+    );
     assert_eq!(schedules(&dev, folder.path()).len(), 2);
 }
 
@@ -125,8 +185,22 @@ fn a_crontab_of_either_format_ends_the_start_with_code_5() {
 fn what_is_imported_runs_on_whatever_queue() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    std::fs::write(folder.join("my.crontab"), "NAME=ran\n1 1 1 1 * cat > $NAME%input\n").expect("written");
-    let import = ["import", "crontab", "my.crontab", "--tz", "UTC", "--format", "user", "--queue", "nightly"];
+    std::fs::write(
+        folder.join("my.crontab"),
+        "NAME=ran\n1 1 1 1 * cat > $NAME%input\n",
+    )
+    .expect("written");
+    let import = [
+        "import",
+        "crontab",
+        "my.crontab",
+        "--tz",
+        "UTC",
+        "--format",
+        "user",
+        "--queue",
+        "nightly",
+    ];
     let mut dev = Dev::start(folder, &["dev"]);
     dev.client(folder, &import);
     let id = schedules(&dev, folder).remove(0).0;

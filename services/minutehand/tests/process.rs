@@ -43,9 +43,16 @@ impl Running {
         let mut output = BufReader::new(child.stdout.take().expect("its output is piped"));
         let mut greeting = String::new();
         output.read_line(&mut greeting).expect("a greeting");
-        let address = greeting.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        let address = greeting
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.split('/').next());
         let address = address.expect("an address").to_owned();
-        Running { child, output, address }
+        Running {
+            child,
+            output,
+            address,
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -71,10 +78,16 @@ fn hangups_read_files_again_and_end_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let tokens = folder.path().join("tokens");
     std::fs::write(&tokens, "old old-0123456789abcdef\n").expect("written");
-    let mut running = Running::start(folder.path(), &["--tokens-file", "tokens", "--log", "minutehand=info"]);
+    let mut running = Running::start(
+        folder.path(),
+        &["--tokens-file", "tokens", "--log", "minutehand=info"],
+    );
     let mut log = BufReader::new(running.child.stderr.take().expect("its log is piped")).lines();
     let mut told = |words: &str| {
-        let line = log.by_ref().map(|line| line.expect("text")).find(|line| line.contains(words));
+        let line = log
+            .by_ref()
+            .map(|line| line.expect("text"))
+            .find(|line| line.contains(words));
         assert!(line.is_some(), "{words:?} was not said");
     };
     assert!(running.ask("old-0123456789abcdef").contains(" 200 "));
@@ -82,7 +95,10 @@ fn hangups_read_files_again_and_end_nothing() {
     std::fs::write(&tokens, "# none\n").expect("written");
     running.signal(Signal::HUP);
     told("the tokens stay as they were");
-    assert!(running.ask("old-0123456789abcdef").contains(" 200 "), "no token does not mean no guard");
+    assert!(
+        running.ask("old-0123456789abcdef").contains(" 200 "),
+        "no token does not mean no guard"
+    );
     assert!(running.ask("").contains(" 401 "));
 
     std::fs::write(&tokens, "new new-0123456789abcdef\n").expect("written");
@@ -111,14 +127,21 @@ fn callers_that_never_end_do_not_put_off_a_stop() {
     let mut running = Running::start(folder.path(), &["--set", "worker.drain_ms=100"]);
     let head = "POST /v1/namespaces/default/tasks:bulk HTTP/1.1\r\nHost: localhost\r\n\
         Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"que\r\n";
-    let held: Vec<TcpStream> = ["GET /livez HTTP/1.1\r\nHo", head, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
-        .map(|beginning| {
-            let mut stream = TcpStream::connect(&running.address).expect("it listens");
-            stream.write_all(beginning.as_bytes()).expect("sent");
-            stream
-        })
-        .into();
-    assert!(running.ask("").contains(" 200 "), "and a neighbour is served meanwhile");
+    let held: Vec<TcpStream> = [
+        "GET /livez HTTP/1.1\r\nHo",
+        head,
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ]
+    .map(|beginning| {
+        let mut stream = TcpStream::connect(&running.address).expect("it listens");
+        stream.write_all(beginning.as_bytes()).expect("sent");
+        stream
+    })
+    .into();
+    assert!(
+        running.ask("").contains(" 200 "),
+        "and a neighbour is served meanwhile"
+    );
     running.signal(Signal::TERM);
     assert!(running.child.wait().expect("it ends").success());
     drop(held);
@@ -128,15 +151,25 @@ fn callers_that_never_end_do_not_put_off_a_stop() {
 fn a_second_signal_ends_it_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     // The request would be waited for a while.
-    let mut running =
-        Running::start(folder.path(), &["--set", "worker.drain_ms=600000", "--log", "minutehand=info"]);
+    let mut running = Running::start(
+        folder.path(),
+        &[
+            "--set",
+            "worker.drain_ms=600000",
+            "--log",
+            "minutehand=info",
+        ],
+    );
     let mut held = TcpStream::connect(&running.address).expect("it listens");
     held.write_all(b"POST /v1/namespaces/default/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
         .expect("sent");
     assert!(running.ask("").contains(" 200 "));
     let mut log = BufReader::new(running.child.stderr.take().expect("its log is piped")).lines();
     running.signal(Signal::TERM);
-    let asked = log.by_ref().map(|line| line.expect("text")).find(|line| line.contains("stopping in order"));
+    let asked = log
+        .by_ref()
+        .map(|line| line.expect("text"))
+        .find(|line| line.contains("stopping in order"));
     assert!(asked.is_some());
     running.signal(Signal::TERM);
     let ended = running.child.wait().expect("it ends");
@@ -151,7 +184,15 @@ fn a_tokens_file_without_a_token_is_refused() {
     std::fs::write(folder.path().join("tokens"), "# nobody yet\n").expect("written");
     let refused = Command::new(env!("CARGO_BIN_EXE_minutehand"))
         .current_dir(folder.path())
-        .args(["dev", "--http", "127.0.0.1:0", "--data-dir", "data", "--tokens-file", "tokens"])
+        .args([
+            "dev",
+            "--http",
+            "127.0.0.1:0",
+            "--data-dir",
+            "data",
+            "--tokens-file",
+            "tokens",
+        ])
         .output()
         .expect("the program runs");
     let said = String::from_utf8_lossy(&refused.stderr);
@@ -173,7 +214,10 @@ fn a_service_manager_hears_of_ready_alive_and_stopping() {
             }
         }
     };
-    let told = [("NOTIFY_SOCKET", path.to_str().expect("text")), ("WATCHDOG_USEC", "100000")];
+    let told = [
+        ("NOTIFY_SOCKET", path.to_str().expect("text")),
+        ("WATCHDOG_USEC", "100000"),
+    ];
     let mut running = Running::start_with(folder.path(), &[], &told);
     hears("READY=1");
     hears("WATCHDOG=1");

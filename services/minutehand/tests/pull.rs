@@ -1,4 +1,5 @@
-//! The programs of `examples/pull`, run as anybody would against `dev`: they take what there is and answer it.
+//! The programs of `examples/pull`, run as anybody would against `dev`: they take what there is and
+//! answer it.
 
 mod support;
 
@@ -18,26 +19,53 @@ impl Drop for Program {
 }
 
 fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pull").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples/pull")
+        .join(name)
 }
 
-/// Runs an example until it has answered what was there: a task that it can do, and one that it cannot.
+/// Runs an example until it has answered what was there: a task that it can do, and one that it
+/// cannot.
 fn answers(interpreter: &Path, file: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let dev = Dev::start(folder.path(), &["dev", "--set", "worker.unclaimed=keep"]);
     for (id, payload) in [("easy", "\"simple\""), ("hard", "\"impossible\"")] {
-        let words = ["task", "create", "--queue", "jobs", "--in", "0s", "--id", id, "--payload", payload];
+        let words = [
+            "task",
+            "create",
+            "--queue",
+            "jobs",
+            "--in",
+            "0s",
+            "--id",
+            id,
+            "--payload",
+            payload,
+        ];
         dev.client(folder.path(), &words);
     }
     let mut command = Command::new(interpreter);
-    command.arg(example(file)).arg("jobs").env("MINUTEHAND_SERVER", &dev.address);
-    let started = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
+    command
+        .arg(example(file))
+        .arg("jobs")
+        .env("MINUTEHAND_SERVER", &dev.address);
+    let started = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn();
     let mut program = Program(started.unwrap_or_else(|error| panic!("{interpreter:?}: {error}")));
     let output = program.0.stdout.take().expect("its output is piped");
-    let mut lines: Vec<String> =
-        BufReader::new(output).lines().take(2).map(|line| line.expect("text")).collect();
+    let mut lines: Vec<String> = BufReader::new(output)
+        .lines()
+        .take(2)
+        .map(|line| line.expect("text"))
+        .collect();
     lines.sort();
-    assert_eq!(lines, ["ack easy attempt 1 done", "nack hard attempt 1 done"], "{file}");
+    assert_eq!(
+        lines,
+        ["ack easy attempt 1 done", "nack hard attempt 1 done"],
+        "{file}"
+    );
     let task = dev.client(folder.path(), &["task", "get", "easy", "--json"]);
     assert!(task.contains("succeeded"), "{task}");
     let task = dev.client(folder.path(), &["task", "get", "hard", "--json"]);

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 pub struct Lease {
     /// What it is answered by. Who knows it may answer: it is a secret.
     pub lease_id: String,
-    /// Grows with every hand-out of the execution; compared as text. A receiver of its effects refuses one that is less than the
-    /// greatest it has seen.
+    /// Grows with every hand-out of the execution; compared as text. A receiver of its effects
+    /// refuses one that is less than the greatest it has seen.
     pub delivery_token: String,
     /// The id of the attempt: the same however often it is handed out.
     pub execution_id: String,
@@ -56,11 +56,13 @@ choice!(
     LeaseStatus, "status" {
         /// It is durable.
         Done = "done",
-        /// There is no such lease, or none any more: the execution is, or will be, in other hands, or was answered before.
+        /// There is no such lease, or none any more: the execution is, or will be, in other hands,
+        /// or was answered before.
         LeaseLost = "lease-lost",
         /// The run is to stop, so its lease does not last longer than it does.
         StopRequested = "stop-requested",
-        /// It is not known whether the answer counts. If it does not, the execution is handed out again.
+        /// It is not known whether the answer counts. If it does not, the execution is handed out
+        /// again.
         Unavailable = "unavailable",
     }
 );

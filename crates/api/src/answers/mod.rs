@@ -9,19 +9,21 @@ mod task;
 
 pub use lease::{Lease, LeaseAnswered, LeaseStatus, Leases, LeasesAnswered};
 pub use operations::{
-    Damage, DamageReport, Load, MinuteLoad, NamespaceCreation, NamespaceName, Namespaces, NewNamespace,
-    NewSkip, Partition, Partitions, Skip,
+    Damage, DamageReport, Load, MinuteLoad, NamespaceCreation, NamespaceName, Namespaces,
+    NewNamespace, NewSkip, Partition, Partitions, Skip,
 };
 pub use place::{Offset, PartitionNumber};
-pub use queue::{DeadLetter, DeadLetterPage, DeadLetterSelection, DeadLettersSettled, Queue, Queues};
+pub use queue::{
+    DeadLetter, DeadLetterPage, DeadLetterSelection, DeadLettersSettled, Queue, Queues,
+};
 pub use schedule::{
-    Backfill, BackfillRange, BackfillStop, Backfills, ClockChange, Counts, Event, Nothing, Revision,
-    RevisionNote, RevisionPage, Rollback, Run, RunInProgress, RunsRequested, Schedule, ScheduleDetails,
-    SchedulePage, SchedulePreview, Trigger,
+    Backfill, BackfillRange, BackfillStop, Backfills, ClockChange, Counts, Event, Nothing,
+    Revision, RevisionNote, RevisionPage, Rollback, Run, RunInProgress, RunsRequested, Schedule,
+    ScheduleDetails, SchedulePage, SchedulePreview, Trigger,
 };
 pub use task::{
-    BulkLine, BulkReport, BulkStopped, BulkSummary, CancelledTasks, Outcome, RefusedLine, Task, TaskDetails,
-    TaskHandle, TaskPage,
+    BulkLine, BulkReport, BulkStopped, BulkSummary, CancelledTasks, Outcome, RefusedLine, Task,
+    TaskDetails, TaskHandle, TaskPage,
 };
 
 /// A part of a list.
@@ -57,7 +59,9 @@ mod tests {
     use super::*;
 
     fn example<T: ToSchema>() -> serde_json::Value {
-        let RefOr::T(schema) = T::schema() else { panic!("{} is a reference", T::name()) };
+        let RefOr::T(schema) = T::schema() else {
+            panic!("{} is a reference", T::name())
+        };
         let example = match schema {
             Schema::Object(object) => object.example,
             Schema::AllOf(all) => all.example,
@@ -71,7 +75,12 @@ mod tests {
     fn is_true<T: ToSchema + Serialize + DeserializeOwned>() {
         let example = example::<T>();
         let read: T = serde_json::from_value(example.clone()).unwrap();
-        assert_eq!(serde_json::to_value(&read).unwrap(), example, "{}", T::name());
+        assert_eq!(
+            serde_json::to_value(&read).unwrap(),
+            example,
+            "{}",
+            T::name()
+        );
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub struct Partition {
     pub log_end: Offset,
     /// R: a new owner reads the log from here.
     pub replay_from: Offset,
-    /// Records and blocks that its owner has set aside because they could not be used, since it owns the partition.
+    /// Records and blocks that its owner has set aside because they could not be used, since it
+    /// owns the partition.
     pub set_aside: u64,
     /// F: everything due up to then has been published. Absent while nothing has.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,8 @@ use minutehand_model::{LogGeneration, LogOffset, PartitionId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A log offset: the position in the partition's first log, or `generation/position` in a later one.
+/// A log offset: the position in the partition's first log, or `generation/position` in a later
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Offset {
@@ -76,6 +77,11 @@ mod tests {
         assert_eq!(text(&Offset::from(LogOffset::at(17))), "17");
         assert_eq!(text(&Offset::from(later)), r#""2/17""#);
         assert_eq!(text(&PartitionNumber::from(PartitionId::own(3))), "3");
-        assert_eq!(text(&PartitionNumber::from(PartitionId::of_region(1, 3).unwrap())), r#""1/3""#);
+        assert_eq!(
+            text(&PartitionNumber::from(
+                PartitionId::of_region(1, 3).unwrap()
+            )),
+            r#""1/3""#
+        );
     }
 }

@@ -131,7 +131,8 @@ pub struct CancelledTasks {
     pub cancelled: Vec<Task>,
 }
 
-/// A line of the answer to a bulk creation in lines: first the summary, then the refused lines in order.
+/// A line of the answer to a bulk creation in lines: first the summary, then the refused lines in
+/// order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum BulkLine {
@@ -189,7 +190,8 @@ pub struct BulkStopped {
     pub accepted: u64,
     /// Lines (or tasks of the list) that made no task and would make none if they were sent again.
     pub refused: u64,
-    /// Every line before this one is settled. Of this one and those behind it some may have been created.
+    /// Every line before this one is settled. Of this one and those behind it some may have been
+    /// created.
     pub resume_from_line: u64,
     /// The refused lines, the first 10,000 of them.
     pub refused_lines: Vec<RefusedLine>,

@@ -25,7 +25,8 @@ pub(crate) enum Item {
     NthOf(i64, i64),
 }
 
-/// Fields in the order second, minute, hour, day of month, month, day of week; the second may be missing.
+/// Fields in the order second, minute, hour, day of month, month, day of week; the second may be
+/// missing.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     pub(crate) second: Option<Vec<Item>>,
@@ -56,7 +57,11 @@ impl fmt::Display for Item {
 }
 
 fn list(items: &[Item]) -> String {
-    items.iter().map(Item::to_string).collect::<Vec<_>>().join(",")
+    items
+        .iter()
+        .map(Item::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 impl fmt::Display for Pattern {
@@ -67,7 +72,11 @@ impl fmt::Display for Pattern {
         let plus = if self.plus { "+" } else { "" };
         let [minute, hour, day, month] =
             [&self.minute, &self.hour, &self.day, &self.month].map(|items| list(items));
-        write!(f, "{minute} {hour} {day} {month} {plus}{}", list(&self.weekday))
+        write!(
+            f,
+            "{minute} {hour} {day} {month} {plus}{}",
+            list(&self.weekday)
+        )
     }
 }
 
@@ -122,7 +131,11 @@ impl Generator {
                 2 => Item::LastWeekday,
                 _ => Item::NearestWeekday(self.number(1, 31)),
             };
-            if self.chance(50) { items = vec![special] } else { items.push(special) }
+            if self.chance(50) {
+                items = vec![special]
+            } else {
+                items.push(special)
+            }
         }
         items
     }
@@ -131,9 +144,16 @@ impl Generator {
         let mut items = self.items(0, 7, 60);
         if self.chance(15) {
             let weekday = self.number(0, 7);
-            let special =
-                if self.chance(50) { Item::LastOf(weekday) } else { Item::NthOf(weekday, self.number(1, 5)) };
-            if self.chance(50) { items = vec![special] } else { items.push(special) }
+            let special = if self.chance(50) {
+                Item::LastOf(weekday)
+            } else {
+                Item::NthOf(weekday, self.number(1, 5))
+            };
+            if self.chance(50) {
+                items = vec![special]
+            } else {
+                items.push(special)
+            }
         }
         items
     }

@@ -1,8 +1,9 @@
 //! The search for the next fire, held against a walk over every minute around clock changes.
 //!
-//! The oracle shares nothing with the crate but the expression's text: it converts every instant with jiff,
-//! matches fields value by value on the structure the text was printed from, and states the daylight-saving rules
-//! by what a clock shows ("an instant repeats a reading when an earlier one showed the same").
+//! The oracle shares nothing with the crate but the expression's text: it converts every instant
+//! with jiff, matches fields value by value on the structure the text was printed from, and states
+//! the daylight-saving rules by what a clock shows ("an instant repeats a reading when an earlier
+//! one showed the same").
 
 mod decades;
 mod generate;
@@ -86,7 +87,11 @@ struct Subject {
 
 impl Subject {
     fn new(pattern: Pattern) -> Subject {
-        Subject { times: Times::of(&pattern), expression: parsed(&pattern), pattern }
+        Subject {
+            times: Times::of(&pattern),
+            expression: parsed(&pattern),
+            pattern,
+        }
     }
 }
 
@@ -94,15 +99,28 @@ impl Subject {
 fn parsed(pattern: &Pattern) -> Option<CronExpression> {
     let text = pattern.to_string();
     CronExpression::parse(&text)
-        .inspect_err(|error| assert!(error.message.starts_with("never fires"), "{}", error.render(&text)))
+        .inspect_err(|error| {
+            assert!(
+                error.message.starts_with("never fires"),
+                "{}",
+                error.render(&text)
+            )
+        })
         .ok()
 }
 
 /// The first difference between two lists of seconds, as local times.
 fn difference(walk: &Walk, expected: &[i64], actual: &[i64]) -> String {
     let mut text = String::new();
-    for (name, these, those) in [("missing", expected, actual), ("too many", actual, expected)] {
-        for second in these.iter().filter(|second| !those.contains(second)).take(5) {
+    for (name, these, those) in [
+        ("missing", expected, actual),
+        ("too many", actual, expected),
+    ] {
+        for second in these
+            .iter()
+            .filter(|second| !those.contains(second))
+            .take(5)
+        {
             let _ = write!(text, "\n  {name}: {}", walk.show(*second));
         }
     }
@@ -114,7 +132,10 @@ fn compare(subject: &Subject, walk: &Walk, zone: &Zone) -> usize {
     let pattern = &subject.pattern;
     let mut expected = walk.fires(pattern, &subject.times);
     let Some(expression) = &subject.expression else {
-        assert!(expected.iter().all(Vec::is_empty), "refused as never firing: {pattern}");
+        assert!(
+            expected.iter().all(Vec::is_empty),
+            "refused as never firing: {pattern}"
+        );
         return 0;
     };
     let (mut first_s, mut last_s) = (walk.first_s(), walk.last_s());
@@ -127,8 +148,15 @@ fn compare(subject: &Subject, walk: &Walk, zone: &Zone) -> usize {
     }
     let [from, to] = [first_s, last_s].map(|second| Timestamp::from_millis(second * 1_000));
     for (dst, expected) in DstRule::ALL.iter().copied().zip(&expected) {
-        let calendar = Calendar::new(Recurrence::Cron(Cron::new(expression.clone(), zone.clone(), dst)));
-        let actual: Vec<i64> = calendar.between(from, to).map(|time| time.as_millis() / 1_000).collect();
+        let calendar = Calendar::new(Recurrence::Cron(Cron::new(
+            expression.clone(),
+            zone.clone(),
+            dst,
+        )));
+        let actual: Vec<i64> = calendar
+            .between(from, to)
+            .map(|time| time.as_millis() / 1_000)
+            .collect();
         assert!(
             actual == *expected,
             "{pattern} in {} under {dst}:{}",
@@ -139,11 +167,17 @@ fn compare(subject: &Subject, walk: &Walk, zone: &Zone) -> usize {
     expected.iter().map(Vec::len).sum()
 }
 
-/// `SHARD` random expressions on every change: 10,000 x 48 in the eight shards together, under three rules.
+/// `SHARD` random expressions on every change: 10,000 x 48 in the eight shards together, under
+/// three rules.
 fn shard(number: u64) {
     let walks: Vec<(Zone, Walk)> = CHANGES
         .iter()
-        .map(|(name, before)| (Zone::parse(name).expect(name), Walk::around(name, before, 2 * 86_400, None)))
+        .map(|(name, before)| {
+            (
+                Zone::parse(name).expect(name),
+                Walk::around(name, before, 2 * 86_400, None),
+            )
+        })
         .collect();
     let mut generator = Generator::new(0x6d69_6e75_7465 + number);
     let mut fires = 0;

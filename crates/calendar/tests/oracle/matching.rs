@@ -27,7 +27,12 @@ impl Times {
             hours: (0..24).map(|hour| has(&pattern.hour, hour)).collect(),
             minutes: (0..60).map(|minute| has(&pattern.minute, minute)).collect(),
             seconds: (0..60)
-                .map(|second| pattern.second.as_ref().map_or(second == 0, |items| has(items, second)))
+                .map(|second| {
+                    pattern
+                        .second
+                        .as_ref()
+                        .map_or(second == 0, |items| has(items, second))
+                })
                 .collect(),
         }
     }
@@ -37,7 +42,9 @@ impl Times {
     }
 
     pub(crate) fn has(&self, hour: u8, minute: u8, second: u8) -> bool {
-        self.has_hour(hour) && self.minutes[usize::from(minute)] && self.seconds[usize::from(second)]
+        self.has_hour(hour)
+            && self.minutes[usize::from(minute)]
+            && self.seconds[usize::from(second)]
     }
 }
 
@@ -81,7 +88,8 @@ impl Item {
                 let weekday_of = |d: i64| (day.weekday + d - day.day).rem_euclid(7);
                 let is_workday = |d: i64| (1..=5).contains(&weekday_of(d));
                 let in_month = |d: i64| (1..=day.days_in_month).contains(&d);
-                // Nearest first; a Saturday and a Sunday are at different distances from Friday and Monday.
+                // Nearest first; a Saturday and a Sunday are at different distances from Friday and
+                // Monday.
                 let nearest = [0, -1, 1, -2, 2]
                     .map(|away| target + away)
                     .into_iter()
@@ -124,7 +132,12 @@ impl Pattern {
         let of_month = self.day.iter().any(|item| item.has_day(day));
         let of_week = self.weekday.iter().any(|item| item.has_weekday(day));
         let both = self.plus || self.day[0].is_star() || self.weekday[0].is_star();
-        month && if both { of_month && of_week } else { of_month || of_week }
+        month
+            && if both {
+                of_month && of_week
+            } else {
+                of_month || of_week
+            }
     }
 
     pub(crate) fn follows_clock(&self) -> bool {

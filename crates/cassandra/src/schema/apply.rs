@@ -21,10 +21,12 @@ pub(super) const TABLE: &str = "schema_migrations";
 /// What differs between servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Dialect {
-    /// How the large tables are compacted. Rows expire by due time, so a file holds rows of many ages: files are rewritten
-    /// alone, to free what has expired, without waiting for others to overlap.
+    /// How the large tables are compacted. Rows expire by due time, so a file holds rows of many
+    /// ages: files are rewritten alone, to free what has expired, without waiting for others to
+    /// overlap.
     compaction: &'static str,
-    /// Blocks are compressed already. Doing it again cost a third of the server's time and saved nothing.
+    /// Blocks are compressed already. Doing it again cost a third of the server's time and saved
+    /// nothing.
     uncompressed: &'static str,
 }
 
@@ -52,9 +54,16 @@ pub(super) async fn apply(
         let mut statement = Statement::new(text);
         statement.set_is_idempotent(true);
         statement.set_execution_profile_handle(Some(profile.clone()));
-        async move { session.query_unpaged(statement, ()).await.map(drop).map_err(|error| failed(&action, error)) }
+        async move {
+            session
+                .query_unpaged(statement, ())
+                .await
+                .map(drop)
+                .map_err(|error| failed(&action, error))
+        }
     };
-    let create = format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
+    let create =
+        format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
     run(create, format!("create keyspace {keyspace}")).await?;
     let remember = format!(
         "CREATE TABLE IF NOT EXISTS {keyspace}.{TABLE} \
@@ -65,7 +74,10 @@ pub(super) async fn apply(
     check_applied(&status)?;
     let dialect = dialect(session).await?;
     for migration in &status.pending {
-        let action = format!("apply migration {} ({}) to {keyspace}", migration.number, migration.name);
+        let action = format!(
+            "apply migration {} ({}) to {keyspace}",
+            migration.number, migration.name
+        );
         for statement in statements(migration) {
             let statement = dialect.fill_in(&statement, keyspace);
             run(statement, action.clone()).await?;
@@ -75,13 +87,19 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// Statements that change the schema go through one and the same node, whoever sends them: there they follow each other.
-/// Sent to two nodes at once, two `CREATE TABLE IF NOT EXISTS` may both create the table, each with an id of its own.
+/// Statements that change the schema go through one and the same node, whoever sends them: there
+/// they follow each other. Sent to two nodes at once, two `CREATE TABLE IF NOT EXISTS` may both
+/// create the table, each with an id of its own.
 fn single_coordinator(session: &Session) -> ExecutionProfileHandle {
     let state = session.get_cluster_state();
     let usual = session.get_default_execution_profile_handle();
-    let candidates = state.get_nodes_info().iter().filter(|node| node.is_connected());
-    let Some(first) = candidates.min_by_key(|node| node.host_id) else { return usual.clone() };
+    let candidates = state
+        .get_nodes_info()
+        .iter()
+        .filter(|node| node.is_connected());
+    let Some(first) = candidates.min_by_key(|node| node.host_id) else {
+        return usual.clone();
+    };
     let target = NodeIdentifier::Node(Arc::clone(first));
     ExecutionProfile::builder()
         .consistency(Consistency::LocalQuorum)
@@ -98,19 +116,36 @@ async fn remember_applied(
     migration: &Migration,
     action: &str,
 ) -> Result<(), PortError> {
-    let insert =
-        format!("INSERT INTO {keyspace}.{TABLE} (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)");
+    let insert = format!(
+        "INSERT INTO {keyspace}.{TABLE} (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)"
+    );
     let now = CqlTimestamp(clock::now().as_millis());
-    let values = (migration.number as i32, migration.name, migration.checksum(), now);
-    session.query_unpaged(insert, values).await.map(drop).map_err(|error| failed(action, error))
+    let values = (
+        migration.number as i32,
+        migration.name,
+        migration.checksum(),
+        now,
+    );
+    session
+        .query_unpaged(insert, values)
+        .await
+        .map(drop)
+        .map_err(|error| failed(action, error))
 }
 
 /// The statements of a migration, without comments.
 pub(super) fn statements(migration: &Migration) -> impl Iterator<Item = String> {
-    let lines = migration.text.lines().filter(|line| !line.trim_start().starts_with("--"));
+    let lines = migration
+        .text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"));
     let text = lines.collect::<Vec<_>>().join("\n");
-    let statements: Vec<String> =
-        text.split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect();
+    let statements: Vec<String> = text
+        .split(';')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+        .collect();
     statements.into_iter()
 }
 
@@ -124,7 +159,11 @@ impl Dialect {
 
     /// By the major releases of all nodes: the oldest has to understand it.
     fn of_cassandra(releases: impl Iterator<Item = u32>) -> Dialect {
-        if releases.min().is_some_and(|oldest| oldest >= 5) { CASSANDRA_5 } else { CASSANDRA_4 }
+        if releases.min().is_some_and(|oldest| oldest >= 5) {
+            CASSANDRA_5
+        } else {
+            CASSANDRA_4
+        }
     }
 }
 
@@ -133,16 +172,32 @@ async fn dialect(session: &Session) -> Result<Dialect, PortError> {
     let action = "read the releases of the cluster's nodes";
     let scylla = "SELECT table_name FROM system_schema.tables \
                   WHERE keyspace_name = 'system_schema' AND table_name = 'scylla_tables'";
-    let answer = session.query_unpaged(scylla, ()).await.map_err(|error| failed(action, error))?;
-    if answer.into_rows_result().map_err(|error| failed(action, error))?.rows_num() > 0 {
+    let answer = session
+        .query_unpaged(scylla, ())
+        .await
+        .map_err(|error| failed(action, error))?;
+    if answer
+        .into_rows_result()
+        .map_err(|error| failed(action, error))?
+        .rows_num()
+        > 0
+    {
         return Ok(SCYLLA);
     }
     let mut releases = Vec::new();
     for table in ["system.local", "system.peers"] {
         let select = format!("SELECT release_version FROM {table}");
-        let answer = session.query_unpaged(select, ()).await.map_err(|error| failed(action, error))?;
-        let answer = answer.into_rows_result().map_err(|error| failed(action, error))?;
-        for row in answer.rows::<(Option<String>,)>().map_err(|error| failed(action, error))? {
+        let answer = session
+            .query_unpaged(select, ())
+            .await
+            .map_err(|error| failed(action, error))?;
+        let answer = answer
+            .into_rows_result()
+            .map_err(|error| failed(action, error))?;
+        for row in answer
+            .rows::<(Option<String>,)>()
+            .map_err(|error| failed(action, error))?
+        {
             let (release,) = row.map_err(|error| failed(action, error))?;
             releases.push(major(release.as_deref().unwrap_or_default()));
         }
@@ -167,19 +222,32 @@ mod tests {
             let statements: Vec<String> = statements(migration).collect();
             assert!(!statements.is_empty());
             for statement in statements {
-                assert!(statement.starts_with("CREATE TABLE IF NOT EXISTS {keyspace}."), "{statement}");
+                assert!(
+                    statement.starts_with("CREATE TABLE IF NOT EXISTS {keyspace}."),
+                    "{statement}"
+                );
             }
         }
     }
 
     #[test]
     fn the_release_decides_by_its_first_number() {
-        let cases = [("5.0.5", 5), ("4.1.10", 4), ("11.2", 11), ("", 0), ("unknown", 0)];
+        let cases = [
+            ("5.0.5", 5),
+            ("4.1.10", 4),
+            ("11.2", 11),
+            ("", 0),
+            ("unknown", 0),
+        ];
         for (release, expected) in cases {
             assert_eq!(major(release), expected, "{release}");
         }
         assert_eq!(Dialect::of_cassandra([5, 5].into_iter()), CASSANDRA_5);
-        assert_eq!(Dialect::of_cassandra([5, 4].into_iter()), CASSANDRA_4, "in the middle of an upgrade");
+        assert_eq!(
+            Dialect::of_cassandra([5, 4].into_iter()),
+            CASSANDRA_4,
+            "in the middle of an upgrade"
+        );
     }
 
     #[test]
@@ -189,7 +257,10 @@ mod tests {
                 .flat_map(|text| [CASSANDRA_5, CASSANDRA_4, SCYLLA].map(|d| (text.clone(), d)))
             {
                 let filled = dialect.fill_in(&statement, "minutehand");
-                assert!(!filled.contains("{keyspace}") && !filled.contains("{compaction}"), "{filled}");
+                assert!(
+                    !filled.contains("{keyspace}") && !filled.contains("{compaction}"),
+                    "{filled}"
+                );
                 assert!(!filled.contains("{uncompressed}"), "{filled}");
             }
         }

@@ -13,12 +13,19 @@ struct Column {
 
 /// Read from the migrations themselves, which name one column a line.
 fn expected() -> Vec<Column> {
-    MIGRATIONS.iter().flat_map(statements).flat_map(|statement| columns_of(&statement)).collect()
+    MIGRATIONS
+        .iter()
+        .flat_map(statements)
+        .flat_map(|statement| columns_of(&statement))
+        .collect()
 }
 
 fn columns_of(statement: &str) -> Vec<Column> {
     let mut lines = statement.lines().map(str::trim);
-    let Some((_, table)) = lines.next().and_then(|first| first.split_once("{keyspace}.")) else {
+    let Some((_, table)) = lines
+        .next()
+        .and_then(|first| first.split_once("{keyspace}."))
+    else {
         return Vec::new();
     };
     let table = table.trim_end_matches('(').trim();
@@ -35,15 +42,36 @@ fn columns_of(statement: &str) -> Vec<Column> {
 /// The first column that is missing or of another type. Columns beyond the expected are no harm.
 pub(super) fn check(keyspace: &str, found: &Columns) -> Result<(), SchemaError> {
     let keyspace = || keyspace.to_owned();
-    for Column { table, column, kind } in expected() {
+    for Column {
+        table,
+        column,
+        kind,
+    } in expected()
+    {
         let Some(columns) = found.get(&table) else {
-            return Err(SchemaError::NoTable { keyspace: keyspace(), table });
+            return Err(SchemaError::NoTable {
+                keyspace: keyspace(),
+                table,
+            });
         };
         match columns.get(&column) {
-            None => return Err(SchemaError::NoColumn { keyspace: keyspace(), table, column, kind }),
+            None => {
+                return Err(SchemaError::NoColumn {
+                    keyspace: keyspace(),
+                    table,
+                    column,
+                    kind,
+                });
+            }
             Some(found) if *found != kind => {
                 let found = found.clone();
-                return Err(SchemaError::OtherType { keyspace: keyspace(), table, column, kind, found });
+                return Err(SchemaError::OtherType {
+                    keyspace: keyspace(),
+                    table,
+                    column,
+                    kind,
+                    found,
+                });
             }
             Some(_) => {}
         }
@@ -57,7 +85,12 @@ mod tests {
 
     fn all() -> Columns {
         let mut found = Columns::new();
-        for Column { table, column, kind } in expected() {
+        for Column {
+            table,
+            column,
+            kind,
+        } in expected()
+        {
             found.entry(table).or_default().insert(column, kind);
         }
         found
@@ -69,7 +102,10 @@ mod tests {
         assert_eq!(found.len(), 8);
         assert_eq!(found["timetable"].len(), 11);
         assert_eq!(found["timetable"]["bucket"], "timestamp");
-        assert_eq!(found["regions"].keys().collect::<Vec<_>>(), ["epoch", "region", "since", "speaker"]);
+        assert_eq!(
+            found["regions"].keys().collect::<Vec<_>>(),
+            ["epoch", "region", "since", "speaker"]
+        );
         check("minutehand", &found).unwrap();
     }
 
@@ -78,7 +114,10 @@ mod tests {
         let mut found = all();
         found.get_mut("timetable").unwrap().remove("bytes");
         let error = check("minutehand", &found).unwrap_err().to_string();
-        assert!(error.contains("'minutehand.timetable' has no column 'bytes' (int)"), "{error}");
+        assert!(
+            error.contains("'minutehand.timetable' has no column 'bytes' (int)"),
+            "{error}"
+        );
         found.remove("timetable");
         let error = check("minutehand", &found).unwrap_err().to_string();
         assert!(error.contains("has no table 'timetable'"), "{error}");
@@ -87,8 +126,14 @@ mod tests {
     #[test]
     fn another_type_is_named_with_both() {
         let mut found = all();
-        found.get_mut("schedules").unwrap().insert("content".to_owned(), "text".to_owned());
+        found
+            .get_mut("schedules")
+            .unwrap()
+            .insert("content".to_owned(), "text".to_owned());
         let error = check("minutehand", &found).unwrap_err().to_string();
-        assert!(error.contains("'content'") && error.contains("text instead of blob"), "{error}");
+        assert!(
+            error.contains("'content'") && error.contains("text instead of blob"),
+            "{error}"
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! The tables: numbered migrations, what they have done to a keyspace, and whether it is as it should be.
+//! The tables: numbered migrations, what they have done to a keyspace, and whether it is as it
+//! should be.
 //!
-//! Migrations only ever create and add, and may be applied again. A keyspace that a later release has migrated is
-//! refused, and so is one whose migrations or tables are not those of this build.
+//! Migrations only ever create and add, and may be applied again. A keyspace that a later release
+//! has migrated is refused, and so is one whose migrations or tables are not those of this build.
 
 mod apply;
 mod expected;
@@ -72,7 +73,9 @@ pub enum SchemaError {
         keyspace: String,
     },
     /// A migration of this build has not been applied.
-    #[error("keyspace '{keyspace}' lacks migration {number} ({name}); run `minutehand schema apply`")]
+    #[error(
+        "keyspace '{keyspace}' lacks migration {number} ({name}); run `minutehand schema apply`"
+    )]
     Pending {
         /// The keyspace.
         keyspace: String,
@@ -116,7 +119,9 @@ pub enum SchemaError {
         applied: String,
     },
     /// A table that the migrations made is not there.
-    #[error("keyspace '{keyspace}' has no table '{table}', which its migrations made; somebody dropped it")]
+    #[error(
+        "keyspace '{keyspace}' has no table '{table}', which its migrations made; somebody dropped it"
+    )]
     NoTable {
         /// The keyspace.
         keyspace: String,
@@ -193,7 +198,10 @@ impl Migrations {
     pub async fn connect(config: &CassandraConfig) -> Result<Migrations, SchemaError> {
         config.check()?;
         let session = connect::session(config).await?;
-        Ok(Migrations { session, keyspace: config.keyspace.clone() })
+        Ok(Migrations {
+            session,
+            keyspace: config.keyspace.clone(),
+        })
     }
 
     /// The datacenters of the cluster and how many nodes each has, for choosing a replication.
@@ -209,12 +217,12 @@ impl Migrations {
         Ok(status(&self.session, &self.keyspace).await?)
     }
 
-    /// Creates the keyspace (with this replication, unless it exists) and applies what is pending. Several processes may do so
-    /// at the same time.
+    /// Creates the keyspace (with this replication, unless it exists) and applies what is pending.
+    /// Several processes may do so at the same time.
     ///
     /// # Errors
-    /// A keyspace that a later release has migrated, one that is not as its migrations made it, or a cluster that does not
-    /// answer; then it may be applied again.
+    /// A keyspace that a later release has migrated, one that is not as its migrations made it, or
+    /// a cluster that does not answer; then it may be applied again.
     pub async fn apply(&self, replication: &Replication) -> Result<SchemaStatus, SchemaError> {
         apply::apply(&self.session, &self.keyspace, replication).await?;
         verify(&self.session, &self.keyspace).await?;
@@ -234,11 +242,17 @@ impl Migrations {
 pub(crate) async fn verify(session: &Session, keyspace: &str) -> Result<(), SchemaError> {
     let status = status(session, keyspace).await?;
     if !status.exists {
-        return Err(SchemaError::NoKeyspace { keyspace: keyspace.to_owned() });
+        return Err(SchemaError::NoKeyspace {
+            keyspace: keyspace.to_owned(),
+        });
     }
     check_applied(&status)?;
     if let Some(Migration { number, name, .. }) = status.pending.first() {
-        return Err(SchemaError::Pending { keyspace: keyspace.to_owned(), number: *number, name });
+        return Err(SchemaError::Pending {
+            keyspace: keyspace.to_owned(),
+            number: *number,
+            name,
+        });
     }
     let action = format!("read the columns of keyspace {keyspace}");
     expected::check(keyspace, &columns(session, keyspace, &action).await?)
@@ -247,8 +261,16 @@ pub(crate) async fn verify(session: &Session, keyspace: &str) -> Result<(), Sche
 /// Refuses migrations that are unknown or not the same.
 fn check_applied(status: &SchemaStatus) -> Result<(), SchemaError> {
     let keyspace = || status.keyspace.clone();
-    for Applied { number, name, checksum, .. } in &status.applied {
-        let known = MIGRATIONS.iter().find(|known| i64::from(known.number) == i64::from(*number));
+    for Applied {
+        number,
+        name,
+        checksum,
+        ..
+    } in &status.applied
+    {
+        let known = MIGRATIONS
+            .iter()
+            .find(|known| i64::from(known.number) == i64::from(*number));
         let Some(known) = known else {
             let newest = MIGRATIONS.len() as u32;
             return Err(SchemaError::Later {
@@ -275,38 +297,78 @@ fn check_applied(status: &SchemaStatus) -> Result<(), SchemaError> {
 async fn status(session: &Session, keyspace: &str) -> Result<SchemaStatus, PortError> {
     let action = format!("read the migrations of keyspace {keyspace}");
     let exists = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
-    let answer = session.query_unpaged(exists, (keyspace,)).await.map_err(|error| failed(&action, error))?;
-    let exists = answer.into_rows_result().map_err(|error| failed(&action, error))?.rows_num() > 0;
+    let answer = session
+        .query_unpaged(exists, (keyspace,))
+        .await
+        .map_err(|error| failed(&action, error))?;
+    let exists = answer
+        .into_rows_result()
+        .map_err(|error| failed(&action, error))?
+        .rows_num()
+        > 0;
     let mut applied = Vec::new();
-    if exists && columns(session, keyspace, &action).await?.contains_key(apply::TABLE) {
-        let select = format!("SELECT number, name, checksum, applied_at FROM {keyspace}.{}", apply::TABLE);
-        let answer = session.query_unpaged(select, ()).await.map_err(|error| failed(&action, error))?;
-        let answer = answer.into_rows_result().map_err(|error| failed(&action, error))?;
+    if exists
+        && columns(session, keyspace, &action)
+            .await?
+            .contains_key(apply::TABLE)
+    {
+        let select = format!(
+            "SELECT number, name, checksum, applied_at FROM {keyspace}.{}",
+            apply::TABLE
+        );
+        let answer = session
+            .query_unpaged(select, ())
+            .await
+            .map_err(|error| failed(&action, error))?;
+        let answer = answer
+            .into_rows_result()
+            .map_err(|error| failed(&action, error))?;
         let rows = answer.rows::<(i32, Option<String>, Option<String>, Option<CqlTimestamp>)>();
         for row in rows.map_err(|error| failed(&action, error))? {
             let (number, name, checksum, at) = row.map_err(|error| failed(&action, error))?;
             let applied_at = Timestamp::from_millis(at.map_or(0, |at| at.0));
             let (name, checksum) = (name.unwrap_or_default(), checksum.unwrap_or_default());
-            applied.push(Applied { number, name, checksum, applied_at });
+            applied.push(Applied {
+                number,
+                name,
+                checksum,
+                applied_at,
+            });
         }
     }
     applied.sort_by_key(|applied| applied.number);
     let is_pending = |migration: &&Migration| {
-        !applied.iter().any(|applied| i64::from(applied.number) == i64::from(migration.number))
+        !applied
+            .iter()
+            .any(|applied| i64::from(applied.number) == i64::from(migration.number))
     };
     let pending = MIGRATIONS.iter().filter(is_pending).copied().collect();
-    Ok(SchemaStatus { keyspace: keyspace.to_owned(), exists, applied, pending })
+    Ok(SchemaStatus {
+        keyspace: keyspace.to_owned(),
+        exists,
+        applied,
+        pending,
+    })
 }
 
 /// The tables of a keyspace with their columns and types.
 type Columns = BTreeMap<String, BTreeMap<String, String>>;
 
 async fn columns(session: &Session, keyspace: &str, action: &str) -> Result<Columns, PortError> {
-    let select = "SELECT table_name, column_name, type FROM system_schema.columns WHERE keyspace_name = ?";
-    let answer = session.query_unpaged(select, (keyspace,)).await.map_err(|error| failed(action, error))?;
-    let answer = answer.into_rows_result().map_err(|error| failed(action, error))?;
+    let select =
+        "SELECT table_name, column_name, type FROM system_schema.columns WHERE keyspace_name = ?";
+    let answer = session
+        .query_unpaged(select, (keyspace,))
+        .await
+        .map_err(|error| failed(action, error))?;
+    let answer = answer
+        .into_rows_result()
+        .map_err(|error| failed(action, error))?;
     let mut columns = Columns::new();
-    for row in answer.rows::<(String, String, String)>().map_err(|error| failed(action, error))? {
+    for row in answer
+        .rows::<(String, String, String)>()
+        .map_err(|error| failed(action, error))?
+    {
         let (table, column, kind) = row.map_err(|error| failed(action, error))?;
         columns.entry(table).or_default().insert(column, kind);
     }
@@ -325,7 +387,12 @@ mod tests {
             applied_at: Timestamp::from_millis(1),
         };
         let applied = applied.into_iter().map(remembered).collect();
-        SchemaStatus { keyspace: "minutehand".to_owned(), exists: true, applied, pending: Vec::new() }
+        SchemaStatus {
+            keyspace: "minutehand".to_owned(),
+            exists: true,
+            applied,
+            pending: Vec::new(),
+        }
     }
 
     #[test]
@@ -342,13 +409,20 @@ mod tests {
         assert!(check_applied(&status_with(vec![first.clone()])).is_ok());
         let later = status_with(vec![first, (99, "fancy", "x".to_owned())]);
         let error = check_applied(&later).unwrap_err().to_string();
-        assert!(error.contains("migration 99 (fancy)") && error.contains("minutehand"), "{error}");
+        assert!(
+            error.contains("migration 99 (fancy)") && error.contains("minutehand"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_migration_that_was_changed_is_refused_with_both_checksums() {
-        let error = check_applied(&status_with(vec![(1, "timetable", "0123".to_owned())])).unwrap_err();
+        let error =
+            check_applied(&status_with(vec![(1, "timetable", "0123".to_owned())])).unwrap_err();
         let said = error.to_string();
-        assert!(said.contains("0123") && said.contains(&MIGRATIONS[0].checksum()), "{said}");
+        assert!(
+            said.contains("0123") && said.contains(&MIGRATIONS[0].checksum()),
+            "{said}"
+        );
     }
 }

@@ -14,7 +14,11 @@ struct Cassandra;
 
 async fn stores(config: CassandraConfig) -> Stores {
     let timetable: Arc<CassandraTimetable> = CassandraTimetable::connect(&config).await.unwrap();
-    Stores { timetable, keep: Box::new(config), ..Stores::absent() }
+    Stores {
+        timetable,
+        keep: Box::new(config),
+        ..Stores::absent()
+    }
 }
 
 #[async_trait]
@@ -24,7 +28,10 @@ impl Harness for Cassandra {
     }
 
     async fn reopen(&self, before: Stores) -> Stores {
-        let config = before.keep.downcast::<CassandraConfig>().expect("made by this harness");
+        let config = before
+            .keep
+            .downcast::<CassandraConfig>()
+            .expect("made by this harness");
         drop(before.timetable);
         stores(*config).await
     }

@@ -30,7 +30,10 @@ async fn tasks_are_found_whatever_the_size_of_their_write() {
     }
     for (write, count) in [1, 60, 600, 5_000].into_iter().enumerate() {
         for index in [0, count / 2, count - 1] {
-            let found = store.find(P0, key(&format!("t-{write}-{index}"))).await.unwrap();
+            let found = store
+                .find(P0, key(&format!("t-{write}-{index}")))
+                .await
+                .unwrap();
             let dues: Vec<i64> = found.iter().map(|entry| entry.due.as_millis()).collect();
             let first = MINUTE + write as i64;
             assert_eq!(dues, [first, first + 60_000], "task {index} of {count}");
@@ -41,7 +44,10 @@ async fn tasks_are_found_whatever_the_size_of_their_write() {
 
 /// The id of a task in a write, and when it is due.
 fn small(write: usize, index: usize) -> (String, Timestamp) {
-    (format!("t-{write}-{index}"), at(MINUTE + 60_000 * (write % 7) as i64 + index as i64))
+    (
+        format!("t-{write}-{index}"),
+        at(MINUTE + 60_000 * (write % 7) as i64 + index as i64),
+    )
 }
 
 async fn write_small(store: &CassandraTimetable, write: usize) {
@@ -49,7 +55,10 @@ async fn write_small(store: &CassandraTimetable, write: usize) {
         let (id, due) = small(write, index);
         entry(&id, due, (3 * write + index) as u64)
     });
-    store.write_blocks(vec![block(facts.collect())]).await.unwrap();
+    store
+        .write_blocks(vec![block(facts.collect())])
+        .await
+        .unwrap();
 }
 
 async fn assert_all_are_found(store: &CassandraTimetable, writes: std::ops::Range<usize>) {
@@ -73,7 +82,10 @@ async fn what_a_look_up_reads_does_not_grow_with_the_day() {
     let before = store.index_rows_read();
     assert_eq!(store.find_due(P0, key(&id), due).await.unwrap().len(), 1);
     let read = store.index_rows_read() - before;
-    assert!(read <= 2 * 64 + 64, "{read} rows of the index for one task among 1,800 in 600 writes");
+    assert!(
+        read <= 2 * 64 + 64,
+        "{read} rows of the index for one task among 1,800 in 600 writes"
+    );
     assert_eq!(store.find(P0, key("t-600-0")).await.unwrap(), []);
 }
 
@@ -144,28 +156,65 @@ async fn a_look_up_beside_merges_misses_nothing() {
 #[tokio::test]
 async fn tasks_are_found_in_every_year() {
     let store = connect(&fresh_region().await).await;
-    let dues = [at(-62_167_219_200_000), at(0), at(MINUTE), Timestamp::END_OF_YEAR_9999];
-    let facts: Vec<TimetableEntry> = (1..).zip(dues).map(|(offset, due)| entry("t", due, offset)).collect();
-    store.write_blocks(facts.iter().map(|fact| block(vec![fact.clone()])).collect()).await.unwrap();
+    let dues = [
+        at(-62_167_219_200_000),
+        at(0),
+        at(MINUTE),
+        Timestamp::END_OF_YEAR_9999,
+    ];
+    let facts: Vec<TimetableEntry> = (1..)
+        .zip(dues)
+        .map(|(offset, due)| entry("t", due, offset))
+        .collect();
+    store
+        .write_blocks(facts.iter().map(|fact| block(vec![fact.clone()])).collect())
+        .await
+        .unwrap();
     assert_eq!(store.find(P0, key("t")).await.unwrap(), facts);
     let before = store.pages_fetched();
     for fact in &facts {
-        assert_eq!(store.find_due(P0, key("t"), fact.due).await.unwrap(), std::slice::from_ref(fact));
+        assert_eq!(
+            store.find_due(P0, key("t"), fact.due).await.unwrap(),
+            std::slice::from_ref(fact)
+        );
     }
-    assert_eq!(store.pages_fetched() - before, 4 * 4, "the day before and after its index, and the block");
-    let page = store.read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX).await.unwrap();
-    assert_eq!((offsets(&page), page.complete_until), (vec![1, 2, 3, 4], Timestamp::MAX));
+    assert_eq!(
+        store.pages_fetched() - before,
+        4 * 4,
+        "the day before and after its index, and the block"
+    );
+    let page = store
+        .read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+        .await
+        .unwrap();
+    assert_eq!(
+        (offsets(&page), page.complete_until),
+        (vec![1, 2, 3, 4], Timestamp::MAX)
+    );
 }
 
 #[tokio::test]
 async fn without_an_index_nothing_is_searched() {
-    let config = CassandraConfig { task_index: false, ..fresh_region().await };
+    let config = CassandraConfig {
+        task_index: false,
+        ..fresh_region().await
+    };
     let store = connect(&config).await;
-    store.write_blocks(vec![block(vec![entry("t", at(MINUTE), 1)])]).await.unwrap();
+    store
+        .write_blocks(vec![block(vec![entry("t", at(MINUTE), 1)])])
+        .await
+        .unwrap();
     let error = store.find(P0, key("t")).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Fatal);
-    assert!(error.reason.contains("cassandra.task_index"), "{}", error.reason);
-    let page = store.read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX).await.unwrap();
+    assert!(
+        error.reason.contains("cassandra.task_index"),
+        "{}",
+        error.reason
+    );
+    let page = store
+        .read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+        .await
+        .unwrap();
     assert_eq!(offsets(&page), [1], "everything else is as it was");
 }
 
@@ -175,32 +224,66 @@ async fn a_read_of_all_time_asks_only_for_minutes_that_exist() {
     let store = connect(&config).await;
     let dues = [0, 1, 40, 400].map(|days| at(MINUTE + days * time::DAY_MS));
     store
-        .write_blocks((1..).zip(dues).map(|(offset, due)| block(vec![entry("t", due, offset)])).collect())
+        .write_blocks(
+            (1..)
+                .zip(dues)
+                .map(|(offset, due)| block(vec![entry("t", due, offset)]))
+                .collect(),
+        )
         .await
         .unwrap();
     let store = connect(&config).await;
-    let page = store.read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX).await.unwrap();
+    let page = store
+        .read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+        .await
+        .unwrap();
     assert_eq!(offsets(&page), [1, 2, 3, 4]);
     // The days; then, for each of four, its slices and the one slice that has blocks.
     assert_eq!(store.pages_fetched(), 1 + 4 + 4);
-    let nothing = store.read(P0, Timestamp::MIN, at(MINUTE), usize::MAX).await.unwrap();
+    let nothing = store
+        .read(P0, Timestamp::MIN, at(MINUTE), usize::MAX)
+        .await
+        .unwrap();
     assert_eq!(nothing.entries, []);
-    assert_eq!(store.pages_fetched(), 9 + 2, "the days, and the slices of the one that the range ends in");
+    assert_eq!(
+        store.pages_fetched(),
+        9 + 2,
+        "the days, and the slices of the one that the range ends in"
+    );
 }
 
 #[tokio::test]
 async fn a_minute_is_read_second_by_second() {
     let config = fresh_region().await;
     let store = connect(&config).await;
-    let one = |index: i64| block(vec![entry(&format!("t-{index}"), at(MINUTE + 100 * index), index as u64)]);
-    store.write_blocks((0..600).map(one).collect()).await.unwrap();
+    let one = |index: i64| {
+        block(vec![entry(
+            &format!("t-{index}"),
+            at(MINUTE + 100 * index),
+            index as u64,
+        )])
+    };
+    store
+        .write_blocks((0..600).map(one).collect())
+        .await
+        .unwrap();
     let before = store.pages_fetched();
-    let page = store.read(P0, at(MINUTE + 30_000), at(MINUTE + 31_000), usize::MAX).await.unwrap();
+    let page = store
+        .read(P0, at(MINUTE + 30_000), at(MINUTE + 31_000), usize::MAX)
+        .await
+        .unwrap();
     assert_eq!(offsets(&page), (300..310).collect::<Vec<_>>());
-    assert_eq!(store.pages_fetched() - before, 2, "the minute's slices, and one of them");
+    assert_eq!(
+        store.pages_fetched() - before,
+        2,
+        "the minute's slices, and one of them"
+    );
     let (mut from, mut seen) = (at(MINUTE), Vec::new());
     while from < at(MINUTE + 60_000) {
-        let page = store.read(P0, from, at(MINUTE + 60_000), 4_000).await.unwrap();
+        let page = store
+            .read(P0, from, at(MINUTE + 60_000), 4_000)
+            .await
+            .unwrap();
         assert!(page.complete_until > from);
         seen.extend(page.entries.iter().map(|entry| entry.offset.position()));
         from = page.complete_until;

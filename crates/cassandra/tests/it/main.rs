@@ -1,4 +1,5 @@
-//! The adapter against a real Cassandra: one that the environment names, or one that the testkit starts.
+//! The adapter against a real Cassandra: one that the environment names, or one that the testkit
+//! starts.
 
 mod contract;
 mod damage;

@@ -1,4 +1,5 @@
-//! Passwords and TLS: what is right works, and what is wrong is one clear error that is not tried again.
+//! Passwords and TLS: what is right works, and what is wrong is one clear error that is not tried
+//! again.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::OnceLock;
@@ -12,7 +13,8 @@ use tempfile::TempDir;
 
 use crate::support::{apply, connect, unique};
 
-/// A server that wants a password over TLS, shared by the tests of this file; it ends with this process.
+/// A server that wants a password over TLS, shared by the tests of this file; it ends with this
+/// process.
 struct Secured {
     cassandra: Cassandra,
     certificates: Certificates,
@@ -25,9 +27,15 @@ async fn secured() -> &'static Secured {
         SECURED.get_or_init(|| {
             let folder = tempfile::tempdir().unwrap();
             let certificates = Certificates::create(&folder.path().join("good")).unwrap();
-            let options =
-                CassandraOptions { secured: Some(certificates.clone()), ..CassandraOptions::default() };
-            Secured { cassandra: Cassandra::start(&options).unwrap(), certificates, _folder: folder }
+            let options = CassandraOptions {
+                secured: Some(certificates.clone()),
+                ..CassandraOptions::default()
+            };
+            Secured {
+                cassandra: Cassandra::start(&options).unwrap(),
+                certificates,
+                _folder: folder,
+            }
         })
     };
     tokio::task::spawn_blocking(start).await.unwrap()
@@ -35,18 +43,31 @@ async fn secured() -> &'static Secured {
 
 /// With TLS, trusting the authority of these.
 fn trusting(certificates: &Certificates, config: CassandraConfig) -> CassandraConfig {
-    CassandraConfig { tls: true, tls_ca_file: Some(certificates.authority()), ..config }
+    CassandraConfig {
+        tls: true,
+        tls_ca_file: Some(certificates.authority()),
+        ..config
+    }
 }
 
 fn as_user(password: &str, config: CassandraConfig) -> CassandraConfig {
     let (username, password) = (Some("cassandra".to_owned()), Some(Secret::new(password)));
-    CassandraConfig { username, password, ..config }
+    CassandraConfig {
+        username,
+        password,
+        ..config
+    }
 }
 
 /// Settings with which the secured server lets one in.
 async fn right() -> CassandraConfig {
     let secured = secured().await;
-    let points = secured.cassandra.contact_points().split(',').map(str::to_owned).collect();
+    let points = secured
+        .cassandra
+        .contact_points()
+        .split(',')
+        .map(str::to_owned)
+        .collect();
     let config = CassandraConfig::new(points, &unique("test"), "north");
     as_user("cassandra", trusting(&secured.certificates, config))
 }
@@ -71,21 +92,36 @@ async fn a_wrong_password_is_said_and_not_shown() {
     let config = as_user("canary-password", right().await);
     let error = refused(&config).await;
     assert_eq!(error.class, ErrorClass::Fatal, "{error}");
-    assert!(error.reason.contains("user or password was refused"), "{error}");
+    assert!(
+        error.reason.contains("user or password was refused"),
+        "{error}"
+    );
     assert!(error.action.contains(&config.contact_points[0]), "{error}");
     assert!(!format!("{error:?}").contains("canary-password"));
 }
 
 #[tokio::test]
 async fn a_missing_password_is_said() {
-    let error = refused(&CassandraConfig { username: None, password: None, ..right().await }).await;
+    let error = refused(&CassandraConfig {
+        username: None,
+        password: None,
+        ..right().await
+    })
+    .await;
     assert_eq!(error.class, ErrorClass::Fatal, "{error}");
-    assert!(error.reason.contains("asks for a user and a password"), "{error}");
+    assert!(
+        error.reason.contains("asks for a user and a password"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn without_tls_where_it_is_wanted_the_error_asks_for_it() {
-    let error = refused(&CassandraConfig { tls: false, ..right().await }).await;
+    let error = refused(&CassandraConfig {
+        tls: false,
+        ..right().await
+    })
+    .await;
     assert!(error.reason.contains("TLS"), "{error}");
 }
 
@@ -95,14 +131,21 @@ async fn a_certificate_of_another_authority_is_refused() {
     let others = Certificates::create(folder.path()).unwrap();
     let error = refused(&trusting(&others, right().await)).await;
     assert_eq!(error.class, ErrorClass::Fatal, "{error}");
-    assert!(error.reason.contains("certificate was refused: "), "{error}");
+    assert!(
+        error.reason.contains("certificate was refused: "),
+        "{error}"
+    );
 }
 
 /// Accepts TLS with a certificate on an address, closes at once what came through, and goes on.
 fn acceptor(address: &str, certificates: &Certificates) -> String {
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
-    acceptor.set_private_key_file(certificates.server_key(), SslFiletype::PEM).unwrap();
-    acceptor.set_certificate_chain_file(certificates.server_certificate()).unwrap();
+    acceptor
+        .set_private_key_file(certificates.server_key(), SslFiletype::PEM)
+        .unwrap();
+    acceptor
+        .set_certificate_chain_file(certificates.server_certificate())
+        .unwrap();
     let acceptor = acceptor.build();
     let listener = TcpListener::bind((address, 0)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -118,7 +161,10 @@ fn acceptor(address: &str, certificates: &Certificates) -> String {
 /// How connecting to a server with these certificates fails.
 async fn met(address: &str, certificates: &Certificates, verify_hostnames: bool) -> PortError {
     let config = CassandraConfig::new(vec![acceptor(address, certificates)], "minutehand", "north");
-    let config = CassandraConfig { tls_verify_hostnames: verify_hostnames, ..config };
+    let config = CassandraConfig {
+        tls_verify_hostnames: verify_hostnames,
+        ..config
+    };
     refused(&trusting(certificates, config)).await
 }
 
@@ -130,7 +176,10 @@ async fn an_expired_certificate_is_said_to_be_expired() {
         let error = met("127.0.0.1", &expired, verify_hostnames).await;
         assert_eq!(error.class, ErrorClass::Fatal, "{error}");
         let words = ["certificate has expired", "localhost", "valid until Jan  2"];
-        assert!(words.iter().all(|word| error.reason.contains(word)), "{error}");
+        assert!(
+            words.iter().all(|word| error.reason.contains(word)),
+            "{error}"
+        );
         assert!(error.action.contains("127.0.0.1:"), "{error}");
     }
 }
@@ -143,5 +192,9 @@ async fn a_certificate_must_match_the_address_when_that_is_checked() {
     assert_eq!(error.class, ErrorClass::Fatal, "{error}");
     assert!(error.reason.contains("IP address mismatch"), "{error}");
     let error = met("127.0.0.77", &good, false).await;
-    assert_eq!(error.class, ErrorClass::Retry, "past the handshake, this is no Cassandra: {error}");
+    assert_eq!(
+        error.class,
+        ErrorClass::Retry,
+        "past the handshake, this is no Cassandra: {error}"
+    );
 }

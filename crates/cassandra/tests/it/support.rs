@@ -1,4 +1,5 @@
-//! Regions of their own in a keyspace of this run, a plain session beside the adapter, and things to store.
+//! Regions of their own in a keyspace of this run, a plain session beside the adapter, and things
+//! to store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,12 +23,18 @@ static KEYSPACE: OnceCell<String> = OnceCell::const_new();
 pub(crate) fn unique(prefix: &str) -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let number = COUNTER.fetch_add(1, Ordering::SeqCst);
-    format!("{prefix}_{}_{number}_{}", std::process::id(), since.subsec_nanos())
+    format!(
+        "{prefix}_{}_{number}_{}",
+        std::process::id(),
+        since.subsec_nanos()
+    )
 }
 
 /// The servers that the environment names, or one started for this process.
 pub(crate) async fn contact_points() -> Vec<String> {
-    let named = tokio::task::spawn_blocking(minutehand_testkit::cassandra).await.unwrap();
+    let named = tokio::task::spawn_blocking(minutehand_testkit::cassandra)
+        .await
+        .unwrap();
     named.split(',').map(str::to_owned).collect()
 }
 
@@ -61,7 +68,11 @@ pub(crate) async fn connect(config: &CassandraConfig) -> Arc<CassandraTimetable>
 
 /// A session that does what the adapter would not.
 pub(crate) async fn plain(config: &CassandraConfig) -> Session {
-    SessionBuilder::new().known_nodes(&config.contact_points).build().await.unwrap()
+    SessionBuilder::new()
+        .known_nodes(&config.contact_points)
+        .build()
+        .await
+        .unwrap()
 }
 
 pub(crate) fn at(ms: i64) -> Timestamp {
@@ -104,7 +115,11 @@ pub(crate) fn block(entries: Vec<TimetableEntry>) -> Block {
 }
 
 pub(crate) fn offsets(page: &TimetablePage) -> Vec<u64> {
-    let mut offsets: Vec<u64> = page.entries.iter().map(|entry| entry.offset.position()).collect();
+    let mut offsets: Vec<u64> = page
+        .entries
+        .iter()
+        .map(|entry| entry.offset.position())
+        .collect();
     offsets.sort_unstable();
     offsets
 }

@@ -38,7 +38,8 @@ pub struct SchemaCommand {
 /// What to do with the schema.
 #[derive(Clone, Debug, Subcommand)]
 pub enum SchemaVerb {
-    /// Create what is missing: topics, keyspace, tables, the count of partitions. Changes and removes nothing.
+    /// Create what is missing: topics, keyspace, tables, the count of partitions. Changes and
+    /// removes nothing.
     Apply(SettingsArgs),
     /// Say what is there and what is missing; exit code 3 when something is.
     Status(SettingsArgs),
@@ -51,7 +52,8 @@ pub struct ConfigShowArgs {
     #[command(flatten)]
     pub dev: DevArgs,
 
-    /// Print what a cluster's roles would run with; understood by itself when the file says where their servers are.
+    /// Print what a cluster's roles would run with; understood by itself when the file says where
+    /// their servers are.
     #[arg(long)]
     pub cluster: bool,
 }

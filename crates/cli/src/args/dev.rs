@@ -31,35 +31,39 @@ pub struct SettingsArgs {
 /// Run everything in one process.
 #[derive(Clone, Debug, Args)]
 pub struct DevArgs {
-    /// The folder that holds everything durable, made when it is missing; `minutehand-data` unless given
-    /// (embedded.data_dir, MINUTEHAND_DATA_DIR).
+    /// The folder that holds everything durable, made when it is missing; `minutehand-data` unless
+    /// given (embedded.data_dir, MINUTEHAND_DATA_DIR).
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// The address of the HTTP API, the page and the metrics; port 0 lets the system choose, 127.0.0.1:8080 unless given
-    /// (gateway.listen, MINUTEHAND_HTTP).
+    /// The address of the HTTP API, the page and the metrics; port 0 lets the system choose,
+    /// 127.0.0.1:8080 unless given (gateway.listen, MINUTEHAND_HTTP).
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub http: Option<SocketAddr>,
 
-    /// Make every line of a crontab a schedule and run its commands; may be given more than once. The schedules follow the
-    /// files at each start: an edited line keeps its schedule, that of a removed line is deleted, and those of a
-    /// file that is not given rest.
+    /// Make every line of a crontab a schedule and run its commands; may be given more than once.
+    /// The schedules follow the files at each start: an edited line keeps its schedule, that of a
+    /// removed line is deleted, and those of a file that is not given rest.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub crontab: Vec<PathBuf>,
 
-    /// Whether lines of the crontabs have a user between time and command: `user` (they have none) or `system`.
+    /// Whether lines of the crontabs have a user between time and command: `user` (they have none)
+    /// or `system`.
     #[arg(long, value_name = "FORMAT", value_parser = crontab_format, requires = "crontab")]
     pub crontab_format: Option<Format>,
 
-    /// The number of partitions of a new data folder; an existing one keeps its own (cluster.partitions).
+    /// The number of partitions of a new data folder; an existing one keeps its own
+    /// (cluster.partitions).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub partitions: Option<u32>,
 
-    /// A file of bearer tokens, one per line. Needed to listen elsewhere than on loopback (gateway.tokens_file).
+    /// A file of bearer tokens, one per line. Needed to listen elsewhere than on loopback
+    /// (gateway.tokens_file).
     #[arg(long, value_name = "FILE")]
     pub tokens_file: Option<PathBuf>,
 
-    /// The certificate to serve HTTPS with (PEM), followed by those between it and an authority (http.tls_cert_file).
+    /// The certificate to serve HTTPS with (PEM), followed by those between it and an authority
+    /// (http.tls_cert_file).
     #[arg(long, value_name = "FILE")]
     pub tls_cert_file: Option<PathBuf>,
 
@@ -87,30 +91,47 @@ impl DevArgs {
         let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let short = [
             ("embedded.data_dir", file(&self.data_dir)),
-            ("gateway.listen", self.http.map(|address| address.to_string())),
-            ("cluster.partitions", self.partitions.map(|count| count.to_string())),
+            (
+                "gateway.listen",
+                self.http.map(|address| address.to_string()),
+            ),
+            (
+                "cluster.partitions",
+                self.partitions.map(|count| count.to_string()),
+            ),
             ("gateway.tokens_file", file(&self.tokens_file)),
             ("http.tls_cert_file", file(&self.tls_cert_file)),
             ("http.tls_key_file", file(&self.tls_key_file)),
             ("http.tls_client_ca_file", file(&self.tls_client_ca_file)),
             ("telemetry.log", self.log.clone()),
         ];
-        let short = short.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        SettingsArgs { set: short.chain(self.settings.set.clone()).collect(), ..self.settings.clone() }
+        let short = short
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        SettingsArgs {
+            set: short.chain(self.settings.set.clone()).collect(),
+            ..self.settings.clone()
+        }
     }
 }
 
-/// The words of a verb that has moved to the laboratory's program, `minutehand-lab`, as they were given.
+/// The words of a verb that has moved to the laboratory's program, `minutehand-lab`, as they were
+/// given.
 #[derive(Clone, Debug, Args)]
 #[command(disable_help_flag = true, disable_version_flag = true)]
 pub struct LabArgs {
     /// What the laboratory's program is given.
-    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "WORD",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     pub words: Vec<OsString>,
 }
 
 impl LabArgs {
-    /// Takes `--json` out of the words and answers whether it was there: failures of ours are JSON then, too.
+    /// Takes `--json` out of the words and answers whether it was there: failures of ours are JSON
+    /// then, too.
     pub(crate) fn take_json(&mut self) -> bool {
         let count = self.words.len();
         self.words.retain(|word| word != "--json");
@@ -120,6 +141,10 @@ impl LabArgs {
     /// The whole command line of the laboratory's program.
     pub(crate) fn line(self, verb: &str, json: bool) -> Vec<OsString> {
         let json = json.then(|| OsString::from("--json"));
-        [OsString::from(verb)].into_iter().chain(self.words).chain(json).collect()
+        [OsString::from(verb)]
+            .into_iter()
+            .chain(self.words)
+            .chain(json)
+            .collect()
     }
 }

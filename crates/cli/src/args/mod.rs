@@ -16,14 +16,17 @@ use clap::{Args, Parser, Subcommand};
 pub use cluster::{ConfigShowArgs, Role, SchemaCommand, SchemaVerb};
 pub use dev::{DevArgs, LabArgs, PROFILES, SettingsArgs};
 pub(crate) use queue::{
-    BucketCommand, BucketVerb, DeadLetterSelection, PartitionCommand, PartitionVerb, QueueCommand, QueueVerb,
+    BucketCommand, BucketVerb, DeadLetterSelection, PartitionCommand, PartitionVerb, QueueCommand,
+    QueueVerb,
 };
 pub(crate) use schedule::{
-    ActionArgs, BackfillArgs, PoliciesArgs, PreviewArgs, RecurrenceArgs, ScheduleCommand, ScheduleListArgs,
-    ScheduleVerb,
+    ActionArgs, BackfillArgs, PoliciesArgs, PreviewArgs, RecurrenceArgs, ScheduleCommand,
+    ScheduleListArgs, ScheduleVerb,
 };
 pub use server::{ServerArgs, Token};
-pub(crate) use task::{TaskCommand, TaskCreateArgs, TaskImportArgs, TaskListArgs, TaskMoveArgs, TaskVerb};
+pub(crate) use task::{
+    TaskCommand, TaskCreateArgs, TaskImportArgs, TaskListArgs, TaskMoveArgs, TaskVerb,
+};
 pub(crate) use tools::{CompletionArgs, ImportCommand, ImportCrontabArgs, ImportVerb, ManArgs};
 pub use tools::{ConfigVerb, ExplainArgs};
 
@@ -46,7 +49,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum Verb {
-    /// Run everything in one process: scheduler, HTTP API, page, metrics, workers, on a durable store.
+    /// Run everything in one process: scheduler, HTTP API, page, metrics, workers, on a durable
+    /// store.
     Dev(Box<DevArgs>),
     /// Run a cluster's scheduler: owns partitions, takes commands in and publishes executions.
     Scheduler(SettingsArgs),
@@ -98,7 +102,8 @@ pub struct ConfigCommand {
 /// Reads a command line; the first word is the program's name.
 ///
 /// # Errors
-/// With clap's own error, which also stands for `--help` and `--version`: call its `exit` or print it.
+/// With clap's own error, which also stands for `--help` and `--version`: call its `exit` or print
+/// it.
 pub fn parse_from<I, T>(words: I) -> Result<Cli, clap::Error>
 where
     I: IntoIterator<Item = T>,

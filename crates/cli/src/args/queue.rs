@@ -95,15 +95,18 @@ pub struct PartitionCommand {
 pub(crate) enum PartitionVerb {
     /// List partitions: phase, owner, cursors and load.
     List,
-    /// Have records of a partition's log passed over, for good: for one that stops its partition whenever it is read.
+    /// Have records of a partition's log passed over, for good: for one that stops its partition
+    /// whenever it is read.
     ///
-    /// It works while the partition is stopped; the owner learns of it when it takes the partition again, within half a
-    /// minute. What the records said is lost; that they were passed over, and why, stands in the topic of rejected records.
+    /// It works while the partition is stopped; the owner learns of it when it takes the partition
+    /// again, within half a minute. What the records said is lost; that they were passed over, and
+    /// why, stands in the topic of rejected records.
     Skip {
         /// The partition's number.
         #[arg(value_name = "P")]
         partition: u32,
-        /// The position of the record in the partition's log, as the error that stops the partition names it.
+        /// The position of the record in the partition's log, as the error that stops the partition
+        /// names it.
         #[arg(long, value_name = "N")]
         offset: u64,
         /// Pass over everything from --offset up to this position as well.

@@ -97,7 +97,8 @@ pub(crate) enum ScheduleVerb {
         /// The id of the backfill, as `backfills` lists it.
         backfill: String,
     },
-    /// Wait no longer for its runs that are in progress: a way out when nothing is heard of them. They are not stopped.
+    /// Wait no longer for its runs that are in progress: a way out when nothing is heard of them.
+    /// They are not stopped.
     ForgetRuns {
         /// Its id.
         id: String,
@@ -146,8 +147,8 @@ pub(crate) struct RecurrenceArgs {
     /// One of the interval's times; it never drifts from it.
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "every")]
     pub(crate) anchor: Option<String>,
-    /// A date, a stretch of dates (2027-12-24..2027-12-26) or a cron expression that is left out; may be given more than
-    /// once.
+    /// A date, a stretch of dates (2027-12-24..2027-12-26) or a cron expression that is left out;
+    /// may be given more than once.
     #[arg(long, value_name = "DATE|EXPR")]
     pub(crate) exclude: Vec<String>,
     /// No occurrence before this time.
@@ -274,7 +275,11 @@ fn retry(text: &str) -> Result<Retry, String> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| error.to_string());
     }
-    let policy: BackoffKind =
-        text.parse().map_err(|error: UnknownChoice| format!("{error}, or give JSON"))?;
-    Ok(Retry { policy: Some(policy), ..Retry::default() })
+    let policy: BackoffKind = text
+        .parse()
+        .map_err(|error: UnknownChoice| format!("{error}, or give JSON"))?;
+    Ok(Retry {
+        policy: Some(policy),
+        ..Retry::default()
+    })
 }

@@ -46,14 +46,27 @@ pub struct ServerArgs {
     pub server: String,
 
     /// The namespace of tasks and schedules.
-    #[arg(long, global = true, env = "MINUTEHAND_NAMESPACE", value_name = "NAME", default_value = "default")]
+    #[arg(
+        long,
+        global = true,
+        env = "MINUTEHAND_NAMESPACE",
+        value_name = "NAME",
+        default_value = "default"
+    )]
     pub namespace: String,
 
     /// The bearer token. Prefer the variable: a command line can be read by others.
-    #[arg(long, global = true, env = "MINUTEHAND_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "MINUTEHAND_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
     pub token: Option<Token>,
 
-    /// Certificate authorities (PEM) that the server's certificate must come from, instead of the system's.
+    /// Certificate authorities (PEM) that the server's certificate must come from, instead of the
+    /// system's.
     #[arg(long, global = true, env = "MINUTEHAND_CACERT", value_name = "FILE")]
     pub cacert: Option<PathBuf>,
 

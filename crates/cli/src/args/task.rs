@@ -71,7 +71,8 @@ pub(crate) struct TaskMoveArgs {
     /// The new due time, from now: 90s, 5m, 1h30m, 1.5h, 2d, PT5M.
     #[arg(long = "in", value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) delay: Option<String>,
-    /// Only if it has not been published; otherwise it runs at the new time also when it has, as long as its payload is kept.
+    /// Only if it has not been published; otherwise it runs at the new time also when it has, as
+    /// long as its payload is kept.
     #[arg(long)]
     pub(crate) only_if_not_published: bool,
 }

@@ -30,15 +30,17 @@ pub(crate) struct ImportCrontabArgs {
     /// The files; `-` reads standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Whether lines have a user between time and command: `user` (they have none) or `system`. Unless it is given, the
-    /// place and the lines of each file say it; a file that does not say it is refused.
+    /// Whether lines have a user between time and command: `user` (they have none) or `system`.
+    /// Unless it is given, the place and the lines of each file say it; a file that does not say it
+    /// is refused.
     #[arg(long, value_name = "FORMAT", value_parser = crontab_format)]
     pub(crate) format: Option<Format>,
-    /// Show what would be made, and make nothing; asks no server, unless --prune needs its schedules.
+    /// Show what would be made, and make nothing; asks no server, unless --prune needs its
+    /// schedules.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Follow the files: a line that was edited keeps its schedule, and the schedules below PREFIX/FILE/ that no line makes
-    /// any more are deleted.
+    /// Follow the files: a line that was edited keeps its schedule, and the schedules below
+    /// PREFIX/FILE/ that no line makes any more are deleted.
     #[arg(long)]
     pub(crate) prune: bool,
     /// What the schedules' ids begin with.
@@ -70,7 +72,8 @@ pub struct ExplainArgs {
     /// How many times.
     #[arg(short, value_name = "N", default_value_t = 5, value_parser = crate::explain::count)]
     pub n: usize,
-    /// Answer questions from standard input, one JSON object per line (expr, tz, dst, from, n), in order.
+    /// Answer questions from standard input, one JSON object per line (expr, tz, dst, from, n), in
+    /// order.
     #[arg(long, conflicts_with = "expression")]
     pub batch: bool,
 }
@@ -78,8 +81,8 @@ pub struct ExplainArgs {
 /// What to show of the settings.
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Print every setting that `dev`, or a cluster's role, would run with, and where its value comes from. Takes the
-    /// arguments of `dev`.
+    /// Print every setting that `dev`, or a cluster's role, would run with, and where its value
+    /// comes from. Takes the arguments of `dev`.
     Show(Box<ConfigShowArgs>),
 }
 

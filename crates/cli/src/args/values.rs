@@ -12,8 +12,9 @@ use minutehand_model::Choice;
 
 /// Reads an address: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for loopback.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    let wrong =
-        || "must be an address and a port, such as 127.0.0.1:8080, localhost:8080 or :8080".to_owned();
+    let wrong = || {
+        "must be an address and a port, such as 127.0.0.1:8080, localhost:8080 or :8080".to_owned()
+    };
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
@@ -22,7 +23,9 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     match host {
         "" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         host => {
-            let mut found = (host, port).to_socket_addrs().map_err(|error| format!("{host:?}: {error}"))?;
+            let mut found = (host, port)
+                .to_socket_addrs()
+                .map_err(|error| format!("{host:?}: {error}"))?;
             found.next().ok_or_else(wrong)
         }
     }
@@ -39,18 +42,28 @@ pub(crate) const fn word<T: Choice>() -> Word<T> {
 
 impl<T: Choice + Send + Sync> Word<T> {
     fn listed() -> impl Iterator<Item = PossibleValue> {
-        T::WORDS.iter().zip(T::MEANINGS).map(|(word, meaning)| PossibleValue::new(*word).help(meaning.trim()))
+        T::WORDS
+            .iter()
+            .zip(T::MEANINGS)
+            .map(|(word, meaning)| PossibleValue::new(*word).help(meaning.trim()))
     }
 }
 
 impl<T: Choice + Send + Sync> TypedValueParser for Word<T> {
     type Value = T;
 
-    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
         let refused = || PossibleValuesParser::new(Self::listed()).parse_ref(command, arg, value);
         match value.to_str().and_then(|word| T::of_word(word).ok()) {
             Some(choice) => Ok(choice),
-            None => Err(refused().err().unwrap_or_else(|| clap::Error::new(ErrorKind::InvalidValue))),
+            None => Err(refused()
+                .err()
+                .unwrap_or_else(|| clap::Error::new(ErrorKind::InvalidValue))),
         }
     }
 
@@ -71,7 +84,9 @@ pub(super) fn crontab_format(word: &str) -> Result<Format, String> {
 /// Splits `NAME=VALUE`.
 pub(super) fn name_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.to_owned()))
+        }
         _ => Err("must be NAME=VALUE".to_owned()),
     }
 }

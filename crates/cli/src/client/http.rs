@@ -37,8 +37,11 @@ impl Answered {
     /// The answer as a type of the API.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         T::deserialize(&self.body).map_err(|error| {
-            Failure::new(Exit::Failed, format!("the server's answer cannot be read: {error}"))
-                .with_hint("server and command line may be of different releases")
+            Failure::new(
+                Exit::Failed,
+                format!("the server's answer cannot be read: {error}"),
+            )
+            .with_hint("server and command line may be of different releases")
         })
     }
 }
@@ -51,7 +54,9 @@ impl Client {
         let base = match base.split_once("://") {
             Some(("http" | "https", _)) => base.to_owned(),
             Some(_) => {
-                return Err(usage(format!("--server is {base:?}; it must begin with http:// or https://")));
+                return Err(usage(format!(
+                    "--server is {base:?}; it must begin with http:// or https://"
+                )));
             }
             None => format!("http://{base}"),
         };
@@ -59,7 +64,9 @@ impl Client {
             None => None,
             Some(token) => {
                 let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
-                    .map_err(|_| usage("the token has characters that a header cannot carry".to_owned()))?;
+                    .map_err(|_| {
+                        usage("the token has characters that a header cannot carry".to_owned())
+                    })?;
                 value.set_sensitive(true);
                 Some(value)
             }
@@ -67,8 +74,8 @@ impl Client {
         // Installing it a second time fails, and that is all right: it is the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder();
-        // A machine without certificates (a plain Debian has none) must still be able to speak plain HTTP: the
-        // system's are loaded only where they are needed.
+        // A machine without certificates (a plain Debian has none) must still be able to speak
+        // plain HTTP: the system's are loaded only where they are needed.
         let is_plain = base.starts_with("http://");
         let builder = match &args.cacert {
             Some(path) => builder.tls_certs_only(authorities(path)?),
@@ -81,10 +88,20 @@ impl Client {
             .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| {
-                Failure::new(Exit::Failed, format!("could not start the HTTP client: {}", cause(&error)))
-                    .with_hint("https needs the system's certificates (Debian: apt install ca-certificates)")
+                Failure::new(
+                    Exit::Failed,
+                    format!("could not start the HTTP client: {}", cause(&error)),
+                )
+                .with_hint(
+                    "https needs the system's certificates (Debian: apt install ca-certificates)",
+                )
             })?;
-        Ok(Client { http, base, authorization, timeout: args.timeout })
+        Ok(Client {
+            http,
+            base,
+            authorization,
+            timeout: args.timeout,
+        })
     }
 
     /// `GET`, with the parameters that are there.
@@ -93,8 +110,10 @@ impl Client {
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> Result<Answered, Failure> {
-        let query: Vec<(&str, &String)> =
-            query.iter().filter_map(|(name, value)| value.as_ref().map(|value| (*name, value))).collect();
+        let query: Vec<(&str, &String)> = query
+            .iter()
+            .filter_map(|(name, value)| value.as_ref().map(|value| (*name, value)))
+            .collect();
         let request = self.request(Method::GET, path).query(&query);
         self.answer(request.timeout(self.timeout)).await
     }
@@ -106,7 +125,8 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answered, Failure> {
-        self.answer(self.request(method, path).json(body).timeout(self.timeout)).await
+        self.answer(self.request(method, path).json(body).timeout(self.timeout))
+            .await
     }
 
     /// The same, refused by the server when the resource's tag is another one.
@@ -117,7 +137,13 @@ impl Client {
         body: &impl Serialize,
         tag: &str,
     ) -> Result<Answered, Failure> {
-        self.answer(self.request(method, path).header(IF_MATCH, tag).json(body).timeout(self.timeout)).await
+        self.answer(
+            self.request(method, path)
+                .header(IF_MATCH, tag)
+                .json(body)
+                .timeout(self.timeout),
+        )
+        .await
     }
 
     /// `DELETE`.
@@ -126,9 +152,16 @@ impl Client {
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> Result<Answered, Failure> {
-        let query: Vec<(&str, &String)> =
-            query.iter().filter_map(|(name, value)| value.as_ref().map(|value| (*name, value))).collect();
-        self.answer(self.request(Method::DELETE, path).query(&query).timeout(self.timeout)).await
+        let query: Vec<(&str, &String)> = query
+            .iter()
+            .filter_map(|(name, value)| value.as_ref().map(|value| (*name, value)))
+            .collect();
+        self.answer(
+            self.request(Method::DELETE, path)
+                .query(&query)
+                .timeout(self.timeout),
+        )
+        .await
     }
 
     /// `POST` of a stream of JSON lines; the answer is a stream, too, and neither has a time limit.
@@ -140,22 +173,34 @@ impl Client {
             .request(Method::POST, path)
             .header(CONTENT_TYPE, "application/x-ndjson")
             .body(reqwest::Body::wrap_stream(lines));
-        let response = request.send().await.map_err(|error| self.unanswered(&error))?;
-        if response.status().is_success() { Ok(response) } else { Err(self.failed(response).await) }
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unanswered(&error))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.failed(response).await)
+        }
     }
 
     /// Why a request had no answer, or its answer no end.
     pub(crate) fn unanswered(&self, error: &reqwest::Error) -> Failure {
         let base = &self.base;
         if error.is_connect() {
-            let hint = match base.starts_with("https://") && cause(error).contains("InvalidContentType") {
+            let hint = match base.starts_with("https://")
+                && cause(error).contains("InvalidContentType")
+            {
                 true => "it may speak plain HTTP: name it with http://",
                 false => {
                     "start one with `minutehand dev`, or name another with --server or MINUTEHAND_SERVER"
                 }
             };
-            return Failure::new(Exit::Unreachable, format!("no server answers at {base}: {}", cause(error)))
-                .with_hint(hint);
+            return Failure::new(
+                Exit::Unreachable,
+                format!("no server answers at {base}: {}", cause(error)),
+            )
+            .with_hint(hint);
         }
         if error.is_timeout() {
             return Failure::new(
@@ -164,13 +209,18 @@ impl Client {
             )
             .with_hint("the request may have been carried out; --timeout allows for more");
         }
-        Failure::new(Exit::Unreachable, format!("the connection to {base} broke: {}", cause(error)))
-            .with_hint("the request may have been carried out")
+        Failure::new(
+            Exit::Unreachable,
+            format!("the connection to {base} broke: {}", cause(error)),
+        )
+        .with_hint("the request may have been carried out")
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request =
-            self.http.request(method, format!("{}{path}", self.base)).header(ACCEPT, "application/json");
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .header(ACCEPT, "application/json");
         match &self.authorization {
             Some(value) => request.header(AUTHORIZATION, value.clone()),
             None => request,
@@ -184,19 +234,36 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Answered, Failure> {
-        let response = request.send().await.map_err(|error| self.unanswered(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unanswered(&error))?;
         if !response.status().is_success() {
             return Err(self.failed(response).await);
         }
         let status = response.status().as_u16();
-        let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-        let bytes = response.bytes().await.map_err(|error| self.unanswered(&error))?;
+        let etag = response
+            .headers()
+            .get(ETAG)
+            .and_then(|tag| tag.to_str().ok())
+            .map(str::to_owned);
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.unanswered(&error))?;
         if bytes.is_empty() {
-            return Ok(Answered { status, body: Value::Null, etag });
+            return Ok(Answered {
+                status,
+                body: Value::Null,
+                etag,
+            });
         }
         let body = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::new(Exit::Failed, format!("{} answered something that is not JSON: {error}", self.base))
-                .with_hint("is there a Minutehand server at that address?")
+            Failure::new(
+                Exit::Failed,
+                format!("{} answered something that is not JSON: {error}", self.base),
+            )
+            .with_hint("is there a Minutehand server at that address?")
         })?;
         Ok(Answered { status, body, etag })
     }
@@ -205,7 +272,10 @@ impl Client {
 /// The certificate authorities in a file.
 fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
     let refused = |error: &dyn std::fmt::Display| {
-        let message = format!("could not read the certificate authorities in {}: {error}", path.display());
+        let message = format!(
+            "could not read the certificate authorities in {}: {error}",
+            path.display()
+        );
         Failure::new(Exit::Usage, message)
     };
     let pem = std::fs::read(path).map_err(|error| refused(&error))?;

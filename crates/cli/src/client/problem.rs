@@ -25,7 +25,10 @@ pub(crate) fn failure_of(status: u16, body: &[u8], has_token: bool) -> Failure {
         }
         Some(problem) => line(status, problem),
         None => {
-            let text: String = String::from_utf8_lossy(body).chars().take(SHOWN_MAX).collect();
+            let text: String = String::from_utf8_lossy(body)
+                .chars()
+                .take(SHOWN_MAX)
+                .collect();
             format!(
                 "the server answered {status}{}{}",
                 if text.is_empty() { "" } else { ": " },
@@ -35,7 +38,12 @@ pub(crate) fn failure_of(status: u16, body: &[u8], has_token: bool) -> Failure {
     };
     let told = problem.as_ref().and_then(|problem| text(problem, "hint"));
     let hint = told.or_else(|| hint(status, has_token).map(str::to_owned));
-    Failure { exit, message, hint, problem }
+    Failure {
+        exit,
+        message,
+        hint,
+        problem,
+    }
 }
 
 /// `detail (field delay, limit 1, given "0s")`; what the detail already says is not said again.
@@ -61,17 +69,31 @@ fn line(status: u16, problem: &Value) -> String {
 }
 
 fn text(problem: &Value, name: &str) -> Option<String> {
-    problem.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(printable)
+    problem
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+        .map(printable)
 }
 
 fn text_of_lines(problem: &Value, name: &str) -> Option<String> {
-    let text = problem.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())?;
-    Some(text.lines().map(printable).collect::<Vec<String>>().join("\n"))
+    let text = problem
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())?;
+    Some(
+        text.lines()
+            .map(printable)
+            .collect::<Vec<String>>()
+            .join("\n"),
+    )
 }
 
 fn hint(status: u16, has_token: bool) -> Option<&'static str> {
     match status {
-        401 if has_token => Some("look at MINUTEHAND_TOKEN or --token: the server does not know it"),
+        401 if has_token => {
+            Some("look at MINUTEHAND_TOKEN or --token: the server does not know it")
+        }
         401 => Some("give a token with MINUTEHAND_TOKEN"),
         403 => Some("the token may not do this"),
         412 => Some("it was changed meanwhile; look at it again, then repeat the change"),
@@ -109,14 +131,33 @@ mod tests {
     fn problems_are_one_line_with_what_the_detail_leaves_out() {
         let body = br#"{"title":"refused","status":422,"detail":"payload is too large","field":"payload","limit":262144,"given":300000,"hint":"store it elsewhere"}"#;
         let failure = failure_of(422, body, false);
-        assert_eq!(failure.message, "payload is too large (limit 262144, given 300000)");
+        assert_eq!(
+            failure.message,
+            "payload is too large (limit 262144, given 300000)"
+        );
         assert_eq!(failure.hint.as_deref(), Some("store it elsewhere"));
-        assert_eq!(failure_of(404, br#"{"title":"no such task"}"#, false).message, "no such task");
-        assert_eq!(failure_of(502, b"<html>\x1b[2J", false).message, "the server answered 502: <html>?[2J");
-        assert_eq!(failure_of(500, b"", false).message, "the server answered 500");
-        assert_eq!(failure_of(401, b"", false).hint.as_deref(), Some("give a token with MINUTEHAND_TOKEN"));
+        assert_eq!(
+            failure_of(404, br#"{"title":"no such task"}"#, false).message,
+            "no such task"
+        );
+        assert_eq!(
+            failure_of(502, b"<html>\x1b[2J", false).message,
+            "the server answered 502: <html>?[2J"
+        );
+        assert_eq!(
+            failure_of(500, b"", false).message,
+            "the server answered 500"
+        );
+        assert_eq!(
+            failure_of(401, b"", false).hint.as_deref(),
+            Some("give a token with MINUTEHAND_TOKEN")
+        );
         let refused = failure_of(401, br#"{"detail":"no such token"}"#, true);
         assert_eq!(refused.message, "the token was refused: no such token");
-        assert!(refused.hint.is_some_and(|hint| hint.contains("does not know it")));
+        assert!(
+            refused
+                .hint
+                .is_some_and(|hint| hint.contains("does not know it"))
+        );
     }
 }

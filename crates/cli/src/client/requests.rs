@@ -42,11 +42,21 @@ impl<'a> Action<'a> {
         let own = [
             (URL_HEADER, args.url.clone()),
             (COMMAND_HEADER, args.command.clone()),
-            (TIME_LIMIT_HEADER, ms(args.time_limit.as_ref()).map(|ms| ms.to_string())),
+            (
+                TIME_LIMIT_HEADER,
+                ms(args.time_limit.as_ref()).map(|ms| ms.to_string()),
+            ),
         ];
-        let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let own = own
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let headers = args.headers.iter().cloned().chain(own).collect();
-        Ok(Action { args, payload, payload_base64, headers })
+        Ok(Action {
+            args,
+            payload,
+            payload_base64,
+            headers,
+        })
     }
 
     /// A task for a queue, without a time.
@@ -65,8 +75,11 @@ impl<'a> Action<'a> {
 
     /// What is given of a schedule.
     pub(crate) fn schedule(&self, when: &'a RecurrenceArgs, how: &PoliciesArgs) -> NewSchedule<'_> {
-        let misfire =
-            Misfire { rule: how.misfire, window_ms: ms(how.misfire_window.as_ref()), grace_ms: None };
+        let misfire = Misfire {
+            rule: how.misfire,
+            window_ms: ms(how.misfire_window.as_ref()),
+            grace_ms: None,
+        };
         NewSchedule {
             cron: when.cron.clone(),
             time_zone: when.tz.clone(),
@@ -76,7 +89,9 @@ impl<'a> Action<'a> {
             exclude: (!when.exclude.is_empty()).then(|| when.exclude.clone()),
             start_at: when.start.clone(),
             end_at: when.end.clone(),
-            max_runs: when.max_runs.map(|runs| i64::try_from(runs).unwrap_or(i64::MAX)),
+            max_runs: when
+                .max_runs
+                .map(|runs| i64::try_from(runs).unwrap_or(i64::MAX)),
             jitter_ms: ms(when.jitter.as_ref()),
             misfire: (misfire != Misfire::default()).then_some(misfire),
             overlap: how.overlap,
@@ -95,7 +110,8 @@ impl<'a> Action<'a> {
     }
 }
 
-/// What a line of a crontab decides of its schedule. The rest is left to the server and to whoever has set it there.
+/// What a line of a crontab decides of its schedule. The rest is left to the server and to whoever
+/// has set it there.
 pub(crate) struct OfALine {
     definition: Definition,
     payload: Option<Box<RawValue>>,
@@ -124,7 +140,10 @@ impl OfALine {
             every: definition.every.as_deref().map(length),
             anchor_at: definition.anchor_at.clone(),
             jitter_ms: self.jitter_ms,
-            misfire: Some(Misfire { rule: Some(self.misfire), ..Misfire::default() }),
+            misfire: Some(Misfire {
+                rule: Some(self.misfire),
+                ..Misfire::default()
+            }),
             overlap: Some(definition.overlap),
             queue: Some(definition.queue.clone()),
             payload: self.payload.as_deref(),
@@ -149,7 +168,9 @@ fn ms(duration: Option<&String>) -> Option<i64> {
 }
 
 fn headers(headers: &BTreeMap<String, String>) -> Option<Headers<'_>> {
-    let borrowed = headers.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+    let borrowed = headers
+        .iter()
+        .map(|(name, value)| (name.as_str().into(), value.as_str().into()));
     (!headers.is_empty()).then(|| Headers(borrowed.collect()))
 }
 

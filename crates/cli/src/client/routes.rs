@@ -9,7 +9,9 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(crate) fn new(namespace: &str) -> Routes {
-        Routes { namespace: namespace.to_owned() }
+        Routes {
+            namespace: namespace.to_owned(),
+        }
     }
 
     /// The path of something in the namespace.

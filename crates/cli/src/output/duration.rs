@@ -13,17 +13,25 @@ pub(crate) fn checked(text: &str) -> Result<String, String> {
     parse_ms(text).map(duration_text)
 }
 
-/// A duration in at most two units, rounded to the nearest: `1 h 30 min`, `4 min`, `12 s`, `250 ms`.
+/// A duration in at most two units, rounded to the nearest: `1 h 30 min`, `4 min`, `12 s`, `250
+/// ms`.
 pub(crate) fn human(ms: u64) -> String {
-    const NAMES: [(&str, u64); 5] =
-        [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
+    const NAMES: [(&str, u64); 5] = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("min", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ];
     // Rounding may carry into a longer unit: 59 min 59.9 s are 1 h.
     let rounded = |index: usize| {
         let (_, smallest_ms) = NAMES[if index < 2 { index + 1 } else { index }];
         ms.saturating_add(smallest_ms / 2) / smallest_ms * smallest_ms
     };
     let shown = (0..NAMES.len()).find(|index| rounded(*index) >= NAMES[*index].1);
-    let Some(index) = shown else { return "0 s".to_owned() };
+    let Some(index) = shown else {
+        return "0 s".to_owned();
+    };
     let (ms, (name, unit_ms)) = (rounded(index), NAMES[index]);
     let first = format!("{} {name}", ms / unit_ms);
     match NAMES.get(index + 1) {
@@ -68,7 +76,12 @@ mod tests {
 
     #[test]
     fn the_api_gets_every_unit_once() {
-        for (text, canonical) in [("90m", "1h30m"), ("1w", "7d"), ("0s", "0s"), ("1500ms", "1s500ms")] {
+        for (text, canonical) in [
+            ("90m", "1h30m"),
+            ("1w", "7d"),
+            ("0s", "0s"),
+            ("1500ms", "1s500ms"),
+        ] {
             assert_eq!(checked(text).as_deref(), Ok(canonical));
         }
     }

@@ -11,8 +11,14 @@ pub(crate) fn parse_time(text: &str) -> Result<String, String> {
 
 /// Reads an RFC 3339 time as the API does.
 pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
-    minutehand_api::parse_time("time", text.trim())
-        .map_err(|refused| format!("{:?} {}; write {}", text.trim(), refused.reason, refused.limit))
+    minutehand_api::parse_time("time", text.trim()).map_err(|refused| {
+        format!(
+            "{:?} {}; write {}",
+            text.trim(),
+            refused.reason,
+            refused.limit
+        )
+    })
 }
 
 /// How far a time lies from now: `in 4 min`, `12 s ago`, `now`.
@@ -25,7 +31,8 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A time in UTC with how far it lies from now: `2026-11-24T09:00:00Z (in 4 min)`; text that is no time stays as it is.
+/// A time in UTC with how far it lies from now: `2026-11-24T09:00:00Z (in 4 min)`; text that is no
+/// time stays as it is.
 pub(crate) fn with_relative(text: &str, now: Timestamp) -> String {
     match timestamp(text) {
         Ok(at) => format!("{at} ({})", relative(at, now)),
@@ -39,9 +46,21 @@ mod tests {
 
     #[test]
     fn times_are_read_in_any_offset_and_written_in_utc() {
-        assert_eq!(parse_time("2026-11-24T09:00:00+01:00"), Ok("2026-11-24T08:00:00Z".to_owned()));
-        assert_eq!(parse_time("2026-11-24 09:00:00.25Z"), Ok("2026-11-24T09:00:00.250Z".to_owned()));
-        for text in ["", "tomorrow", "2026-11-24", "2026-11-24T09:00:00", "2026-13-01T00:00:00Z"] {
+        assert_eq!(
+            parse_time("2026-11-24T09:00:00+01:00"),
+            Ok("2026-11-24T08:00:00Z".to_owned())
+        );
+        assert_eq!(
+            parse_time("2026-11-24 09:00:00.25Z"),
+            Ok("2026-11-24T09:00:00.250Z".to_owned())
+        );
+        for text in [
+            "",
+            "tomorrow",
+            "2026-11-24",
+            "2026-11-24T09:00:00",
+            "2026-13-01T00:00:00Z",
+        ] {
             assert!(parse_time(text).is_err(), "{text}");
         }
     }
@@ -49,17 +68,25 @@ mod tests {
     #[test]
     fn distances_are_words() {
         let now = Timestamp::from_millis(1_000_000);
-        for (ms, words) in
-            [(0, "now"), (499, "now"), (960, "in 1 s"), (240_000, "in 4 min"), (-12_000, "12 s ago")]
-        {
+        for (ms, words) in [
+            (0, "now"),
+            (499, "now"),
+            (960, "in 1 s"),
+            (240_000, "in 4 min"),
+            (-12_000, "12 s ago"),
+        ] {
             assert_eq!(relative(now.plus_millis(ms), now), words);
         }
         assert_eq!(with_relative("never", now), "never");
         let error = parse_time("2026-12-01 09:00").expect_err("no zone");
         assert!(
-            error.starts_with("\"2026-12-01 09:00\" names no time zone; write RFC 3339 with a zone"),
+            error
+                .starts_with("\"2026-12-01 09:00\" names no time zone; write RFC 3339 with a zone"),
             "{error}"
         );
-        assert_eq!(parse_time("9999-12-31T00:00:00Z"), Ok("9999-12-31T00:00:00Z".to_owned()));
+        assert_eq!(
+            parse_time("9999-12-31T00:00:00Z"),
+            Ok("9999-12-31T00:00:00Z".to_owned())
+        );
     }
 }

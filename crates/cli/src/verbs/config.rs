@@ -13,11 +13,24 @@ pub(super) fn show(
 ) -> Result<(), Failure> {
     let settings = commands.settings(args)?;
     if json {
-        return settings.iter().try_for_each(|setting| console.json(setting));
+        return settings
+            .iter()
+            .try_for_each(|setting| console.json(setting));
     }
     let rows = settings
         .into_iter()
-        .map(|setting| vec![setting.name, setting.value, setting.origin.as_str().to_owned(), setting.help])
+        .map(|setting| {
+            vec![
+                setting.name,
+                setting.value,
+                setting.origin.as_str().to_owned(),
+                setting.help,
+            ]
+        })
         .collect();
-    console.table(&["setting", "value", "from", "what it does"], rows, "there are no settings")
+    console.table(
+        &["setting", "value", "from", "what it does"],
+        rows,
+        "there are no settings",
+    )
 }

@@ -18,14 +18,25 @@ fn defaults(args: &ExplainArgs, console: &Console) -> Result<Defaults, Failure> 
         Some(text) => timestamp(text).map_err(Failure::refused)?,
         None => console.now(),
     };
-    Ok(Defaults { tz: args.tz.clone(), dst: args.dst, from, n: args.n })
+    Ok(Defaults {
+        tz: args.tz.clone(),
+        dst: args.dst,
+        from,
+        n: args.n,
+    })
 }
 
 /// Explains the expression of the command line.
 pub(super) fn one(args: &ExplainArgs, console: &mut Console, json: bool) -> Result<(), Failure> {
     let defaults = defaults(args, console)?;
     let expr = args.expression.clone().unwrap_or_default();
-    let question = Question { expr, tz: None, dst: None, from: None, n: None };
+    let question = Question {
+        expr,
+        tz: None,
+        dst: None,
+        from: None,
+        n: None,
+    };
     let understood = Understood::of(&question, &defaults).map_err(|fault| refusal(&fault))?;
     let answer = Answer::to(&question, &understood);
     if json {
@@ -42,7 +53,11 @@ pub(super) fn one(args: &ExplainArgs, console: &mut Console, json: bool) -> Resu
         .map(|(at, (local, utc))| vec![local.clone(), utc.clone(), relative(at, now)])
         .collect();
     let local = format!("local ({})", answer.zone);
-    console.table(&[&local, "UTC", "from now"], rows, "it never fires after that time")?;
+    console.table(
+        &[&local, "UTC", "from now"],
+        rows,
+        "it never fires after that time",
+    )?;
     if !answer.notes.is_empty() {
         console.line("")?;
         console.line(&format!("clock changes (rule {}):", answer.dst))?;
@@ -60,8 +75,9 @@ fn refusal(fault: &Fault) -> Failure {
         None => fault.message.clone(),
     };
     let mut failure = Failure::refused(message);
-    failure.problem =
-        Some(serde_json::json!({ "detail": fault.message, "column": fault.column, "error": fault }));
+    failure.problem = Some(
+        serde_json::json!({ "detail": fault.message, "column": fault.column, "error": fault }),
+    );
     failure
 }
 
@@ -73,10 +89,14 @@ enum Line {
     Error(Fault),
 }
 
-/// Answers questions line by line, in order. What has been answered is handed out before waiting for more.
+/// Answers questions line by line, in order. What has been answered is handed out before waiting
+/// for more.
 pub(super) fn batch(args: &ExplainArgs, console: &mut Console) -> Result<(), Failure> {
     let defaults = defaults(args, console)?;
-    let mut lines = Lines { input: console.take_stdin(), is_drained: true };
+    let mut lines = Lines {
+        input: console.take_stdin(),
+        is_drained: true,
+    };
     let mut line = Vec::new();
     while lines.read(&mut line, console)? {
         let text = line.trim_ascii();
@@ -88,7 +108,13 @@ pub(super) fn batch(args: &ExplainArgs, console: &mut Console) -> Result<(), Fai
 }
 
 fn answer(text: &[u8], defaults: &Defaults) -> Line {
-    let elsewhere = |message: String| Line::Error(Fault { message, column: None, picture: None });
+    let elsewhere = |message: String| {
+        Line::Error(Fault {
+            message,
+            column: None,
+            picture: None,
+        })
+    };
     if text.len() > LINE_BYTES_MAX {
         return elsewhere(format!("the line has more than {LINE_BYTES_MAX} bytes"));
     }
@@ -110,7 +136,8 @@ struct Lines {
 }
 
 impl Lines {
-    /// Reads a line and answers whether there was one. Of an overlong line as much is kept as shows that it is.
+    /// Reads a line and answers whether there was one. Of an overlong line as much is kept as shows
+    /// that it is.
     fn read(&mut self, line: &mut Vec<u8>, console: &mut Console) -> Result<bool, Failure> {
         line.clear();
         loop {
@@ -118,7 +145,10 @@ impl Lines {
                 console.flush()?;
             }
             let failed = |error: io::Error| {
-                Failure::new(Exit::Failed, format!("could not read the questions: {error}"))
+                Failure::new(
+                    Exit::Failed,
+                    format!("could not read the questions: {error}"),
+                )
             };
             let available = self.input.fill_buf().map_err(failed)?;
             if available.is_empty() {

@@ -15,7 +15,9 @@ use super::task::CREATED;
 use crate::args::{ImportCrontabArgs, ServerArgs};
 use crate::client::{Client, OfALine, Routes};
 use crate::console::Console;
-use crate::crontab::{CrontabFile, Planned, PlannedFile, PlannedKind, known_line_of, machine_zone, plan};
+use crate::crontab::{
+    CrontabFile, Planned, PlannedFile, PlannedKind, known_line_of, machine_zone, plan,
+};
 use crate::exit::{Exit, Failure};
 use crate::output::time::relative;
 
@@ -38,13 +40,18 @@ pub(super) async fn run(
     json: bool,
 ) -> Result<(), Failure> {
     let zone = match &args.tz {
-        Some(name) => Zone::parse(name).map_err(|error| Failure::refused(format!("--tz: {error}")))?,
+        Some(name) => {
+            Zone::parse(name).map_err(|error| Failure::refused(format!("--tz: {error}")))?
+        }
         None => machine_zone(),
     };
-    let queue = QueueName::parse(&args.queue).map_err(|error| Failure::refused(error.to_string()))?;
-    let mut files = plan(&read(args, console)?, &args.prefix, &queue, &zone).map_err(|undecided| {
-        Failure::refused(undecided.to_string()).with_hint("say which it is: --format user or --format system")
-    })?;
+    let queue =
+        QueueName::parse(&args.queue).map_err(|error| Failure::refused(error.to_string()))?;
+    let mut files =
+        plan(&read(args, console)?, &args.prefix, &queue, &zone).map_err(|undecided| {
+            Failure::refused(undecided.to_string())
+                .with_hint("say which it is: --format user or --format system")
+        })?;
     let mut import = Import {
         client: Client::new(server)?,
         routes: Routes::new(&server.namespace),
@@ -70,7 +77,9 @@ pub(super) async fn run(
         0 => Ok(()),
         few => {
             let all = few + files.iter().map(|file| file.lines.len()).sum::<usize>();
-            Err(Failure::refused(format!("{few} of {all} lines were refused; the others were handled")))
+            Err(Failure::refused(format!(
+                "{few} of {all} lines were refused; the others were handled"
+            )))
         }
     }
 }
@@ -80,7 +89,11 @@ fn read(args: &ImportCrontabArgs, console: &mut Console) -> Result<Vec<CrontabFi
         .iter()
         .map(|path| {
             let bytes = console.read(path)?;
-            Ok(CrontabFile { path: path.to_string_lossy().into_owned(), bytes, format: args.format })
+            Ok(CrontabFile {
+                path: path.to_string_lossy().into_owned(),
+                bytes,
+                format: args.format,
+            })
         })
         .collect()
 }
@@ -110,7 +123,12 @@ impl Import {
                 PlannedKind::Recurring => self.upsert(planned).await?,
             };
             let line = Some((planned.clone(), next_time(planned, self.now)));
-            self.rows.push(Row { path: file.path.clone(), id: planned.id.clone(), outcome, line });
+            self.rows.push(Row {
+                path: file.path.clone(),
+                id: planned.id.clone(),
+                outcome,
+                line,
+            });
         }
         for id in gone {
             // The schedule may be that of a line with a typing error.
@@ -118,11 +136,18 @@ impl Import {
                 (false, _) => "kept: the file has refused lines",
                 (true, true) => "delete",
                 (true, false) => {
-                    self.client.delete(&self.routes.of_id(SCHEDULE, id.as_str()), &[]).await?;
+                    self.client
+                        .delete(&self.routes.of_id(SCHEDULE, id.as_str()), &[])
+                        .await?;
                     "deleted"
                 }
             };
-            self.rows.push(Row { path: file.path.clone(), id, outcome, line: None });
+            self.rows.push(Row {
+                path: file.path.clone(),
+                id,
+                outcome,
+                line: None,
+            });
         }
         Ok(())
     }
@@ -131,7 +156,8 @@ impl Import {
     async fn known(&self, file: &PlannedFile) -> Result<Vec<Known>, Failure> {
         let query = [("prefix", Some(file.id_prefix()))];
         let listed =
-            list::<SchedulePage>(&self.client, &self.routes.of(SCHEDULES), &query, usize::MAX).await?;
+            list::<SchedulePage>(&self.client, &self.routes.of(SCHEDULES), &query, usize::MAX)
+                .await?;
         Ok(listed.items.iter().filter_map(known_line_of).collect())
     }
 
@@ -142,14 +168,24 @@ impl Import {
         schedule.note = Some(format!("imported from {}", planned.path));
         let body = serde_json::to_value(&schedule).expect("a schedule has a JSON form");
         schedule.id = Some(planned.id.to_string());
-        match self.client.send(Method::POST, &self.routes.of(SCHEDULES), &schedule).await {
+        match self
+            .client
+            .send(Method::POST, &self.routes.of(SCHEDULES), &schedule)
+            .await
+        {
             Ok(answer) if answer.status == CREATED => return Ok("created"),
             Ok(_) => return Ok("unchanged"),
-            Err(failure) if failure.exit != Exit::Conflict => return Err(at_line(failure, planned)),
+            Err(failure) if failure.exit != Exit::Conflict => {
+                return Err(at_line(failure, planned));
+            }
             Err(_) => {}
         }
         let path = self.routes.of_id(SCHEDULE, planned.id.as_str());
-        let present = self.client.get(&path, &[]).await.map_err(|failure| at_line(failure, planned))?;
+        let present = self
+            .client
+            .get(&path, &[])
+            .await
+            .map_err(|failure| at_line(failure, planned))?;
         if is_same(&present.body, &body) {
             return Ok("unchanged");
         }
@@ -157,38 +193,56 @@ impl Import {
             Some(tag) => self.client.send_if(Method::PATCH, &path, &body, tag).await,
             None => self.client.send(Method::PATCH, &path, &body).await,
         };
-        patched.map(|_| "changed").map_err(|failure| at_line(failure, planned))
+        patched
+            .map(|_| "changed")
+            .map_err(|failure| at_line(failure, planned))
     }
 }
 
 fn at_line(mut failure: Failure, planned: &Planned) -> Failure {
-    failure.message = format!("{}:{}: {}", planned.path, planned.entry.line, failure.message);
+    failure.message = format!(
+        "{}:{}: {}",
+        planned.path, planned.entry.line, failure.message
+    );
     failure
 }
 
-/// Whether what is wanted is there already; a note does not count, nor what somebody has set beside it.
+/// Whether what is wanted is there already; a note does not count, nor what somebody has set beside
+/// it.
 fn is_same(present: &Value, wanted: &Value) -> bool {
-    wanted.as_object().into_iter().flatten().filter(|(name, _)| *name != "note").all(|(name, value)| {
-        match present.get(name) {
+    wanted
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| *name != "note")
+        .all(|(name, value)| match present.get(name) {
             Some(found) => covers(found, value),
             None => value.as_object().is_some_and(Map::is_empty),
-        }
-    })
+        })
 }
 
 /// Whether everything that is wanted is there; the server may say more.
 fn covers(present: &Value, wanted: &Value) -> bool {
     match (present, wanted) {
-        (Value::Object(present), Value::Object(wanted)) => {
-            wanted.iter().all(|(name, value)| present.get(name).is_some_and(|found| covers(found, value)))
-        }
+        (Value::Object(present), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(name, value)| present.get(name).is_some_and(|found| covers(found, value))),
         _ => present == wanted,
     }
 }
 
 fn next_time(planned: &Planned, now: Timestamp) -> Option<Timestamp> {
-    let RecurrenceSpec::Cron { expression, zone, .. } = &planned.definition.recurrence else { return None };
-    let cron = Cron::new(CronExpression::parse(expression).ok()?, Zone::parse(zone).ok()?, DstRule::Vixie);
+    let RecurrenceSpec::Cron {
+        expression, zone, ..
+    } = &planned.definition.recurrence
+    else {
+        return None;
+    };
+    let cron = Cron::new(
+        CronExpression::parse(expression).ok()?,
+        Zone::parse(zone).ok()?,
+        DstRule::Vixie,
+    );
     cron.next_after(now)
 }
 
@@ -216,7 +270,9 @@ fn print(rows: &[Row], now: Timestamp, console: &mut Console, json: bool) -> Res
             shortened(&planned.entry.command),
         ]
     });
-    let head = ["line", "schedule", "outcome", "when", "zone", "next", "user", "command"];
+    let head = [
+        "line", "schedule", "outcome", "when", "zone", "next", "user", "command",
+    ];
     console.table(&head, cells.collect(), "no lines that run something")
 }
 
@@ -241,8 +297,12 @@ fn as_json(row: &Row) -> Value {
 
 fn when(planned: &Planned) -> (String, String) {
     match &planned.definition.recurrence {
-        RecurrenceSpec::Cron { expression, zone, .. } => (expression.clone(), zone.clone()),
-        RecurrenceSpec::Interval { every_ms, zone, .. } => (format!("every {every_ms} ms"), zone.clone()),
+        RecurrenceSpec::Cron {
+            expression, zone, ..
+        } => (expression.clone(), zone.clone()),
+        RecurrenceSpec::Interval { every_ms, zone, .. } => {
+            (format!("every {every_ms} ms"), zone.clone())
+        }
     }
 }
 
@@ -264,7 +324,10 @@ fn tell_refused(files: &[PlannedFile], console: &mut Console, json: bool) -> Res
                     &json!({ "file": path, "line": error.line, "column": error.column, "error": reason }),
                 )?;
             } else {
-                console.note(&format!("{path}:{}:{}: {}", error.line, error.column, error.reason))?;
+                console.note(&format!(
+                    "{path}:{}:{}: {}",
+                    error.line, error.column, error.reason
+                ))?;
             }
         }
     }
@@ -274,7 +337,9 @@ fn tell_refused(files: &[PlannedFile], console: &mut Console, json: bool) -> Res
 /// Says whose rights commands run with: a worker cannot become another user.
 fn note_users(rows: &[Row], console: &mut Console) -> Result<(), Failure> {
     let lines = rows.iter().filter_map(|row| row.line.as_ref());
-    let users: BTreeSet<&str> = lines.filter_map(|(planned, _)| planned.entry.user.as_deref()).collect();
+    let users: BTreeSet<&str> = lines
+        .filter_map(|(planned, _)| planned.entry.user.as_deref())
+        .collect();
     if users.is_empty() {
         return Ok(());
     }

@@ -23,9 +23,14 @@ pub async fn run(cli: Cli, commands: &dyn Commands) -> Exit {
     run_on(cli, commands, &mut Console::of_process()).await
 }
 
-/// Says why a command line was not understood, or shows the help or the version that was asked for; answers how the
-/// program ends. With `--json` among the words the reason is a problem document on standard output, too.
-pub fn usage_error(error: &clap::Error, words: &[std::ffi::OsString], console: &mut Console) -> Exit {
+/// Says why a command line was not understood, or shows the help or the version that was asked for;
+/// answers how the program ends. With `--json` among the words the reason is a problem document on
+/// standard output, too.
+pub fn usage_error(
+    error: &clap::Error,
+    words: &[std::ffi::OsString],
+    console: &mut Console,
+) -> Exit {
     if !error.use_stderr() {
         let _ = error.print();
         return Exit::Ok;
@@ -33,9 +38,16 @@ pub fn usage_error(error: &clap::Error, words: &[std::ffi::OsString], console: &
     let text = error.render().to_string();
     let text = text.trim_end();
     let _ = console.note(text);
-    if words.iter().take_while(|word| *word != "--").any(|word| word == "--json") {
+    if words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json")
+    {
         let message = text.lines().next().unwrap_or_default();
-        let failure = Failure::new(Exit::Usage, message.strip_prefix("error: ").unwrap_or(message));
+        let failure = Failure::new(
+            Exit::Usage,
+            message.strip_prefix("error: ").unwrap_or(message),
+        );
         let _ = console.json(&failure.as_problem());
         let _ = console.flush();
     }
@@ -56,7 +68,11 @@ pub async fn run_on(cli: Cli, commands: &dyn Commands, console: &mut Console) ->
     }
 }
 
-async fn carry_out(cli: Cli, commands: &dyn Commands, console: &mut Console) -> Result<(), Failure> {
+async fn carry_out(
+    cli: Cli,
+    commands: &dyn Commands,
+    console: &mut Console,
+) -> Result<(), Failure> {
     let json = cli.json;
     match cli.verb {
         Verb::Dev(args) => commands.dev(*args).await,
@@ -70,10 +86,14 @@ async fn carry_out(cli: Cli, commands: &dyn Commands, console: &mut Console) -> 
             TaskVerb::Import(args) => task_import::run(&command.server, &args, console, json).await,
             verb => task::run(&command.server, verb, console, json).await,
         },
-        Verb::Schedule(command) => schedule::run(&command.server, command.verb, console, json).await,
+        Verb::Schedule(command) => {
+            schedule::run(&command.server, command.verb, console, json).await
+        }
         Verb::Queue(command) => queue::run(&command.server, command.verb, console, json).await,
         Verb::Bucket(command) => queue::buckets(&command.server, command.verb, console, json).await,
-        Verb::Partition(command) => queue::partitions(&command.server, command.verb, console, json).await,
+        Verb::Partition(command) => {
+            queue::partitions(&command.server, command.verb, console, json).await
+        }
         Verb::Import(command) => {
             let ImportVerb::Crontab(args) = command.verb;
             import_crontab::run(&command.server, &args, console, json).await

@@ -22,7 +22,10 @@ pub(super) async fn list<P: Page + DeserializeOwned>(
     query: &[(&str, Option<String>)],
     limit: usize,
 ) -> Result<Listed<P::Item>, Failure> {
-    let mut listed = Listed { items: Vec::new(), has_more: false };
+    let mut listed = Listed {
+        items: Vec::new(),
+        has_more: false,
+    };
     let mut cursor = None;
     loop {
         let wanted = (limit - listed.items.len()).min(PAGE_ITEMS_MAX);

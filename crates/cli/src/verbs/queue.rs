@@ -1,8 +1,8 @@
 //! `minutehand queue …`, `bucket list`, `partition …`
 
 use minutehand_api::routes::{
-    BUCKETS, DEAD_LETTERS, DEAD_LETTERS_DISCARD, DEAD_LETTERS_REPLAY, PARTITIONS, QUEUE, QUEUES, SKIPS,
-    TASKS, fill,
+    BUCKETS, DEAD_LETTERS, DEAD_LETTERS_DISCARD, DEAD_LETTERS_REPLAY, PARTITIONS, QUEUE, QUEUES,
+    SKIPS, TASKS, fill,
 };
 use minutehand_api::{
     DeadLetter, DeadLetterPage, DeadLetterSelection as Selected, DeadLettersSettled, Load, NewSkip,
@@ -37,36 +37,62 @@ pub(super) async fn run(
             list_queues(&queues, console, json)
         }
         QueueVerb::Show { name, group } => {
-            let answer = client.get(&fill(QUEUE, &[&name]), &[("group", group)]).await?;
+            let answer = client
+                .get(&fill(QUEUE, &[&name]), &[("group", group)])
+                .await?;
             if numbers(&answer.read()?).iter().all(|number| *number == 0) {
                 require_queue(&client, &name).await?;
             }
             show(&answer.body, console, json)
         }
         QueueVerb::DeadLetters { name, limit } => {
-            let listed = list::<DeadLetterPage>(&client, &fill(DEAD_LETTERS, &[&name]), &[], limit).await?;
+            let listed =
+                list::<DeadLetterPage>(&client, &fill(DEAD_LETTERS, &[&name]), &[], limit).await?;
             if listed.items.is_empty() {
                 require_queue(&client, &name).await?;
             }
             dead_letters(&listed.items, console, json)?;
-            if listed.has_more && !json { console.note("there are more; --limit shows them") } else { Ok(()) }
+            if listed.has_more && !json {
+                console.note("there are more; --limit shows them")
+            } else {
+                Ok(())
+            }
         }
         QueueVerb::Replay(selection) => {
-            settle(&client, &selection, (DEAD_LETTERS_REPLAY, "replayed"), console, json).await
+            settle(
+                &client,
+                &selection,
+                (DEAD_LETTERS_REPLAY, "replayed"),
+                console,
+                json,
+            )
+            .await
         }
         QueueVerb::Discard { selection, yes } => {
             let question = format!("discard all dead letters of {} for good?", selection.name);
             if selection.all && !yes && !console.confirmed(&question)? {
                 return Err(Failure::new(Exit::Failed, "nothing was discarded"));
             }
-            settle(&client, &selection, (DEAD_LETTERS_DISCARD, "discarded"), console, json).await
+            settle(
+                &client,
+                &selection,
+                (DEAD_LETTERS_DISCARD, "discarded"),
+                console,
+                json,
+            )
+            .await
         }
     }
 }
 
 /// The numbers of a queue.
 fn numbers(queue: &Queue) -> [u64; 4] {
-    [queue.waiting, queue.in_progress, queue.settled, queue.dead_letters]
+    [
+        queue.waiting,
+        queue.in_progress,
+        queue.settled,
+        queue.dead_letters,
+    ]
 }
 
 fn list_queues(queues: &[Queue], console: &mut Console, json: bool) -> Result<(), Failure> {
@@ -75,7 +101,9 @@ fn list_queues(queues: &[Queue], console: &mut Console, json: bool) -> Result<()
     }
     let rows = queues.iter().map(|queue| {
         let numbers = numbers(queue).into_iter().map(|number| number.to_string());
-        std::iter::once(queue.queue.clone()).chain(numbers).collect()
+        std::iter::once(queue.queue.clone())
+            .chain(numbers)
+            .collect()
     });
     let head = ["queue", "waiting", "in progress", "settled", "dead letters"];
     console.table(&head, rows.collect(), "")
@@ -102,8 +130,11 @@ async fn require_queue(client: &Client, name: &str) -> Result<(), Failure> {
     if queues.iter().any(|queue| queue.queue == name) {
         return Ok(());
     }
-    Err(Failure::new(Exit::NotFound, format!("there is no queue {name}: nothing has been published to it"))
-        .with_hint("minutehand queue list lists the queues"))
+    Err(Failure::new(
+        Exit::NotFound,
+        format!("there is no queue {name}: nothing has been published to it"),
+    )
+    .with_hint("minutehand queue list lists the queues"))
 }
 
 fn dead_letters(letters: &[DeadLetter], console: &mut Console, json: bool) -> Result<(), Failure> {
@@ -120,7 +151,11 @@ fn dead_letters(letters: &[DeadLetter], console: &mut Console, json: bool) -> Re
             letter.reason.clone(),
         ]
     });
-    console.table(&["number", "task", "given up", "attempts", "reason"], rows.collect(), "no dead letters")
+    console.table(
+        &["number", "task", "given up", "attempts", "reason"],
+        rows.collect(),
+        "no dead letters",
+    )
 }
 
 /// Replays or discards dead letters.
@@ -138,8 +173,14 @@ async fn settle(
         ));
     }
     let body = match selection.all {
-        true => Selected { all: Some(true), numbers: None },
-        false => Selected { all: None, numbers: Some(selection.numbers.clone()) },
+        true => Selected {
+            all: Some(true),
+            numbers: None,
+        },
+        false => Selected {
+            all: None,
+            numbers: Some(selection.numbers.clone()),
+        },
     };
     let path = fill(route, &[&selection.name]);
     let (mut count, mut unreadable) = (0, 0);
@@ -153,20 +194,37 @@ async fn settle(
         }
     }
     if json {
-        console.json(&json!({ "queue": selection.name, "count": count, "unreadable": unreadable }))?;
+        console
+            .json(&json!({ "queue": selection.name, "count": count, "unreadable": unreadable }))?;
     } else if count > 0 {
-        let letters = if count == 1 { "dead letter" } else { "dead letters" };
+        let letters = if count == 1 {
+            "dead letter"
+        } else {
+            "dead letters"
+        };
         console.line(&format!("{word} {count} {letters} of {}", selection.name))?;
     }
     if unreadable > 0 && !json {
-        console.note(&format!("{unreadable} stay: their tasks cannot be understood"))?;
+        console.note(&format!(
+            "{unreadable} stay: their tasks cannot be understood"
+        ))?;
     }
     if count > 0 {
         return Ok(());
     }
-    let which = if selection.all { "" } else { " of these numbers" };
-    Err(Failure::new(Exit::NotFound, format!("{} has no dead letters{which}", selection.name))
-        .with_hint(format!("minutehand queue dead-letters {} lists them", selection.name)))
+    let which = if selection.all {
+        ""
+    } else {
+        " of these numbers"
+    };
+    Err(Failure::new(
+        Exit::NotFound,
+        format!("{} has no dead letters{which}", selection.name),
+    )
+    .with_hint(format!(
+        "minutehand queue dead-letters {} lists them",
+        selection.name
+    )))
 }
 
 pub(super) async fn buckets(
@@ -176,7 +234,9 @@ pub(super) async fn buckets(
     json: bool,
 ) -> Result<(), Failure> {
     let BucketVerb::List { from, until } = verb;
-    let answer = Client::new(server)?.get(BUCKETS, &[("from", from), ("until", until)]).await?;
+    let answer = Client::new(server)?
+        .get(BUCKETS, &[("from", from), ("until", until)])
+        .await?;
     let Load { buckets } = answer.read()?;
     if json {
         return buckets.iter().try_for_each(|bucket| console.json(bucket));
@@ -204,10 +264,23 @@ pub(super) async fn partitions(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
-    if let PartitionVerb::Skip { partition, offset, through, reason } = verb {
-        let body = NewSkip { offset, through, reason };
+    if let PartitionVerb::Skip {
+        partition,
+        offset,
+        through,
+        reason,
+    } = verb
+    {
+        let body = NewSkip {
+            offset,
+            through,
+            reason,
+        };
         let path = fill(SKIPS, &[&partition.to_string()]);
-        let skipped = Client::new(server)?.send(Method::POST, &path, &body).await?.body;
+        let skipped = Client::new(server)?
+            .send(Method::POST, &path, &body)
+            .await?
+            .body;
         if json {
             return console.json(&skipped);
         }
@@ -215,11 +288,15 @@ pub(super) async fn partitions(
             Some(through) => format!("{offset} to {through}"),
             None => offset.to_string(),
         };
-        return console.line(&format!("partition {partition} passes over {records} from its next start on"));
+        return console.line(&format!(
+            "partition {partition} passes over {records} from its next start on"
+        ));
     }
     let Partitions { partitions, .. } = Client::new(server)?.get(PARTITIONS, &[]).await?.read()?;
     if json {
-        return partitions.iter().try_for_each(|partition| console.json(partition));
+        return partitions
+            .iter()
+            .try_for_each(|partition| console.json(partition));
     }
     let now = console.now();
     let rows = partitions.iter().map(|partition| {

@@ -1,9 +1,12 @@
 //! `minutehand schedule …`
 
-use minutehand_api::routes::{BACKFILLS, PREVIEW, REVISIONS, SCHEDULE, SCHEDULES, SCHEDULES_PREVIEW};
+use minutehand_api::routes::{
+    BACKFILLS, PREVIEW, REVISIONS, SCHEDULE, SCHEDULES, SCHEDULES_PREVIEW,
+};
 use minutehand_api::{
-    BackfillRange, BackfillStop, Backfills, Definition, NewSchedule, Nothing, Revision, RevisionNote,
-    RevisionPage, Rollback, RunsRequested, Schedule, ScheduleAction, SchedulePage, SchedulePreview, Trigger,
+    BackfillRange, BackfillStop, Backfills, Definition, NewSchedule, Nothing, Revision,
+    RevisionNote, RevisionPage, Rollback, RunsRequested, Schedule, ScheduleAction, SchedulePage,
+    SchedulePreview, Trigger,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -25,49 +28,114 @@ pub(super) async fn run(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
-    let verbs = Verbs { client: Client::new(server)?, routes: Routes::new(&server.namespace), json };
+    let verbs = Verbs {
+        client: Client::new(server)?,
+        routes: Routes::new(&server.namespace),
+        json,
+    };
     match verb {
-        ScheduleVerb::Create { id, recurrence: when, action: what, policies: how, dry_run } => {
+        ScheduleVerb::Create {
+            id,
+            recurrence: when,
+            action: what,
+            policies: how,
+            dry_run,
+        } => {
             let action = Action::new(&what, console)?;
             let body = action.schedule(&when, &how);
             verbs.create(&id, body, dry_run, console).await
         }
-        ScheduleVerb::Patch { id, recurrence: when, action: what, policies: how, if_revision } => {
+        ScheduleVerb::Patch {
+            id,
+            recurrence: when,
+            action: what,
+            policies: how,
+            if_revision,
+        } => {
             let action = Action::new(&what, console)?;
             let body = action.schedule(&when, &how);
             verbs.patch(&id, body, if_revision, console).await
         }
         ScheduleVerb::Get { id } => {
-            let schedule = verbs.client.get(&verbs.routes.of_id(SCHEDULE, &id), &[]).await?.body;
+            let schedule = verbs
+                .client
+                .get(&verbs.routes.of_id(SCHEDULE, &id), &[])
+                .await?
+                .body;
             show(&schedule, console, json)
         }
         ScheduleVerb::List(args) => verbs.list(&args, console).await,
         ScheduleVerb::Pause { id, note } => {
-            verbs.act(&id, ScheduleAction::Pause, &RevisionNote { note }, "paused", console).await
+            verbs
+                .act(
+                    &id,
+                    ScheduleAction::Pause,
+                    &RevisionNote { note },
+                    "paused",
+                    console,
+                )
+                .await
         }
         ScheduleVerb::Resume { id, note } => {
-            verbs.act(&id, ScheduleAction::Resume, &RevisionNote { note }, "resumed", console).await
+            verbs
+                .act(
+                    &id,
+                    ScheduleAction::Resume,
+                    &RevisionNote { note },
+                    "resumed",
+                    console,
+                )
+                .await
         }
         ScheduleVerb::Trigger { id, overlap } => {
-            verbs.act(&id, ScheduleAction::Trigger, &Trigger { overlap }, "triggered", console).await
+            verbs
+                .act(
+                    &id,
+                    ScheduleAction::Trigger,
+                    &Trigger { overlap },
+                    "triggered",
+                    console,
+                )
+                .await
         }
         ScheduleVerb::Backfill(args) => verbs.backfill(&args, console).await,
         ScheduleVerb::Backfills { id } => verbs.backfills(&id, console).await,
         ScheduleVerb::StopBackfill { id, backfill } => {
             let done = format!("stopped backfill {backfill} of");
-            verbs.act(&id, ScheduleAction::StopBackfill, &BackfillStop { backfill }, &done, console).await
+            verbs
+                .act(
+                    &id,
+                    ScheduleAction::StopBackfill,
+                    &BackfillStop { backfill },
+                    &done,
+                    console,
+                )
+                .await
         }
         ScheduleVerb::ForgetRuns { id } => verbs.forget_runs(&id, console).await,
         ScheduleVerb::Revisions { id } => verbs.revisions(&id, console).await,
         ScheduleVerb::Rollback { id, to, note } => {
             let done = format!("rolled back to revision {to}:");
             verbs
-                .act(&id, ScheduleAction::Rollback, &Rollback { to_revision: to, note }, &done, console)
+                .act(
+                    &id,
+                    ScheduleAction::Rollback,
+                    &Rollback {
+                        to_revision: to,
+                        note,
+                    },
+                    &done,
+                    console,
+                )
                 .await
         }
         ScheduleVerb::Preview(args) => verbs.preview(&args, console).await,
         ScheduleVerb::Delete { id } => {
-            let answer = verbs.client.delete(&verbs.routes.of_id(SCHEDULE, &id), &[]).await?.body;
+            let answer = verbs
+                .client
+                .delete(&verbs.routes.of_id(SCHEDULE, &id), &[])
+                .await?
+                .body;
             done(&format!("deleted {id}"), &id, &answer, console, json)
         }
     }
@@ -88,10 +156,16 @@ impl Verbs {
         console: &mut Console,
     ) -> Result<(), Failure> {
         if body.cron.is_none() && body.every.is_none() {
-            return Err(Failure::new(Exit::Usage, "--cron or --every is missing: when the schedule recurs"));
+            return Err(Failure::new(
+                Exit::Usage,
+                "--cron or --every is missing: when the schedule recurs",
+            ));
         }
         if body.queue.is_none() {
-            return Err(Failure::new(Exit::Usage, "--queue is missing: the queue that its executions go to"));
+            return Err(Failure::new(
+                Exit::Usage,
+                "--queue is missing: the queue that its executions go to",
+            ));
         }
         body.id = Some(id.to_owned());
         if dry_run {
@@ -99,9 +173,16 @@ impl Verbs {
             let preview = self.client.send(Method::POST, &path, &body).await?;
             return self.show_times(&preview, console);
         }
-        let answer = self.client.send(Method::POST, &self.routes.of(SCHEDULES), &body).await?;
+        let answer = self
+            .client
+            .send(Method::POST, &self.routes.of(SCHEDULES), &body)
+            .await?;
         let next = time_cell(answer.read::<Schedule>()?.next_at.as_ref(), console.now());
-        let next = if next.is_empty() { next } else { format!(", next {next}") };
+        let next = if next.is_empty() {
+            next
+        } else {
+            format!(", next {next}")
+        };
         let sentence = match answer.status {
             CREATED => format!("created {id}{next}"),
             _ => format!("{id}{next}, was there already: nothing was created"),
@@ -123,11 +204,19 @@ impl Verbs {
         let path = self.routes.of_id(SCHEDULE, id);
         let answer = match if_revision {
             Some(number) => {
-                self.client.send_if(Method::PATCH, &path, &body, &format!("\"{number}\"")).await?
+                self.client
+                    .send_if(Method::PATCH, &path, &body, &format!("\"{number}\""))
+                    .await?
             }
             None => self.client.send(Method::PATCH, &path, &body).await?,
         };
-        done(&format!("changed {id}"), id, &answer.body, console, self.json)
+        done(
+            &format!("changed {id}"),
+            id,
+            &answer.body,
+            console,
+            self.json,
+        )
     }
 
     async fn list(&self, args: &ScheduleListArgs, console: &mut Console) -> Result<(), Failure> {
@@ -139,21 +228,42 @@ impl Verbs {
         )
         .await?;
         if self.json {
-            return listed.items.iter().try_for_each(|schedule| console.json(schedule));
+            return listed
+                .items
+                .iter()
+                .try_for_each(|schedule| console.json(schedule));
         }
         let now = console.now();
         let rows = listed.items.iter().map(|schedule| {
             vec![
                 schedule.id.clone(),
                 when(schedule.definition.as_ref()),
-                cell(schedule.definition.as_ref().and_then(|definition| definition.time_zone.as_ref())),
-                cell(schedule.definition.as_ref().map(|definition| &definition.queue)),
+                cell(
+                    schedule
+                        .definition
+                        .as_ref()
+                        .and_then(|definition| definition.time_zone.as_ref()),
+                ),
+                cell(
+                    schedule
+                        .definition
+                        .as_ref()
+                        .map(|definition| &definition.queue),
+                ),
                 schedule.state.to_string(),
                 time_cell(schedule.next_at.as_ref(), now),
             ]
         });
-        console.table(&["id", "when", "zone", "queue", "state", "next"], rows.collect(), "no schedules")?;
-        if listed.has_more { console.note("there are more; --limit shows them") } else { Ok(()) }
+        console.table(
+            &["id", "when", "zone", "queue", "state", "next"],
+            rows.collect(),
+            "no schedules",
+        )?;
+        if listed.has_more {
+            console.note("there are more; --limit shows them")
+        } else {
+            Ok(())
+        }
     }
 
     /// `POST …/schedules/{id}:{action}`.
@@ -167,12 +277,23 @@ impl Verbs {
     ) -> Result<(), Failure> {
         let path = self.routes.of_id(action.route(), id);
         let answer = self.client.send(Method::POST, &path, body).await?.body;
-        done(&format!("{done_word} {id}"), id, &answer, console, self.json)
+        done(
+            &format!("{done_word} {id}"),
+            id,
+            &answer,
+            console,
+            self.json,
+        )
     }
 
     async fn backfill(&self, args: &BackfillArgs, console: &mut Console) -> Result<(), Failure> {
-        let path = self.routes.of_id(ScheduleAction::Backfill.route(), &args.id);
-        let body = BackfillRange { from: args.from.clone(), to: args.to.clone() };
+        let path = self
+            .routes
+            .of_id(ScheduleAction::Backfill.route(), &args.id);
+        let body = BackfillRange {
+            from: args.from.clone(),
+            to: args.to.clone(),
+        };
         let answer = self.client.send(Method::POST, &path, &body).await?;
         let RunsRequested { runs, .. } = answer.read()?;
         let sentence = format!("asked for {runs} occurrences of {}", args.id);
@@ -180,16 +301,29 @@ impl Verbs {
     }
 
     async fn backfills(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
-        let Backfills { backfills } =
-            self.client.get(&self.routes.of_id(BACKFILLS, id), &[]).await?.read()?;
+        let Backfills { backfills } = self
+            .client
+            .get(&self.routes.of_id(BACKFILLS, id), &[])
+            .await?
+            .read()?;
         if self.json {
-            return backfills.iter().try_for_each(|backfill| console.json(backfill));
+            return backfills
+                .iter()
+                .try_for_each(|backfill| console.json(backfill));
         }
         let now = console.now();
         let rows = backfills.iter().map(|backfill| {
-            vec![backfill.id.clone(), with_relative(&backfill.after, now), with_relative(&backfill.to, now)]
+            vec![
+                backfill.id.clone(),
+                with_relative(&backfill.after, now),
+                with_relative(&backfill.to, now),
+            ]
         });
-        console.table(&["backfill", "run up to", "to"], rows.collect(), "no backfills")
+        console.table(
+            &["backfill", "run up to", "to"],
+            rows.collect(),
+            "no backfills",
+        )
     }
 
     async fn forget_runs(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
@@ -201,10 +335,16 @@ impl Verbs {
     }
 
     async fn revisions(&self, id: &str, console: &mut Console) -> Result<(), Failure> {
-        let page: RevisionPage = self.client.get(&self.routes.of_id(REVISIONS, id), &[]).await?.read()?;
+        let page: RevisionPage = self
+            .client
+            .get(&self.routes.of_id(REVISIONS, id), &[])
+            .await?
+            .read()?;
         let revisions = page.revisions;
         if self.json {
-            return revisions.iter().try_for_each(|revision| console.json(revision));
+            return revisions
+                .iter()
+                .try_for_each(|revision| console.json(revision));
         }
         let now = console.now();
         let rows = revisions.iter().map(|revision| {
@@ -217,12 +357,19 @@ impl Verbs {
                 revision.note.clone(),
             ]
         });
-        console.table(&["revision", "at", "by", "when", "state", "note"], rows.collect(), "no revisions")
+        console.table(
+            &["revision", "at", "by", "when", "state", "note"],
+            rows.collect(),
+            "no revisions",
+        )
     }
 
     async fn preview(&self, args: &PreviewArgs, console: &mut Console) -> Result<(), Failure> {
         let query = [("from", args.from.clone()), ("n", Some(args.n.to_string()))];
-        let answer = self.client.get(&self.routes.of_id(PREVIEW, &args.id), &query).await?;
+        let answer = self
+            .client
+            .get(&self.routes.of_id(PREVIEW, &args.id), &query)
+            .await?;
         self.show_times(&answer, console)
     }
 
@@ -231,11 +378,17 @@ impl Verbs {
             return console.json(&answer.body);
         }
         let now = console.now();
-        let SchedulePreview { description, next, notes } = answer.read()?;
+        let SchedulePreview {
+            description,
+            next,
+            notes,
+        } = answer.read()?;
         console.line(&printable(&description))?;
         let rows = next.iter().map(|time| vec![with_relative(time, now)]);
         console.table(&["next"], rows.collect(), "it never fires after that time")?;
-        notes.iter().try_for_each(|note| console.line(&printable(&note.message)))
+        notes
+            .iter()
+            .try_for_each(|note| console.line(&printable(&note.message)))
     }
 }
 

@@ -16,13 +16,19 @@ pub(super) async fn run(
         SchemaVerb::Status(args) => commands.schema_status(args).await?,
     };
     show(&items, console, json)?;
-    let missing = items.iter().filter(|item| item.state == SchemaState::Missing).count();
+    let missing = items
+        .iter()
+        .filter(|item| item.state == SchemaState::Missing)
+        .count();
     if missing > 0 && json {
         return Err(Failure::silent(Exit::NotFound));
     }
     if missing > 0 {
-        return Err(Failure::new(Exit::NotFound, format!("{missing} parts of the schema are missing"))
-            .with_hint("minutehand schema apply creates what is missing"));
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("{missing} parts of the schema are missing"),
+        )
+        .with_hint("minutehand schema apply creates what is missing"));
     }
     Ok(())
 }
@@ -33,8 +39,18 @@ fn show(items: &[SchemaItem], console: &mut Console, json: bool) -> Result<(), F
     }
     let row = |item: &SchemaItem| {
         let state = item.state.as_str().to_owned();
-        vec![item.store.clone(), item.kind.clone(), item.name.clone(), state, item.detail.clone()]
+        vec![
+            item.store.clone(),
+            item.kind.clone(),
+            item.name.clone(),
+            state,
+            item.detail.clone(),
+        ]
     };
     let rows = items.iter().map(row).collect();
-    console.table(&["store", "kind", "name", "state", "detail"], rows, "there is no schema")
+    console.table(
+        &["store", "kind", "name", "state", "detail"],
+        rows,
+        "there is no schema",
+    )
 }

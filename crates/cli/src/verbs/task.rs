@@ -33,7 +33,10 @@ pub(super) async fn run(
             show(&task, console, json)
         }
         TaskVerb::Cancel { id, due_at } => {
-            let answer = client.delete(&routes.of_id(TASK, &id), &[("due_at", due_at)]).await?.body;
+            let answer = client
+                .delete(&routes.of_id(TASK, &id), &[("due_at", due_at)])
+                .await?
+                .body;
             done(&format!("cancelled {id}"), &id, &answer, console, json)
         }
         TaskVerb::Reschedule(args) => reschedule(&client, &routes, &args, console, json).await,
@@ -77,7 +80,10 @@ fn when<'a>(
     delay: Option<&'a str>,
 ) -> Result<(Option<Text<'a>>, Option<Duration<'a>>), Failure> {
     if at.or(delay).is_none() {
-        return Err(Failure::new(Exit::Usage, "say when: --in DURATION or --at TIME"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "say when: --in DURATION or --at TIME",
+        ));
     }
     Ok((at.map(Text::from), delay.map(length)))
 }
@@ -91,11 +97,26 @@ async fn reschedule(
 ) -> Result<(), Failure> {
     let (due_at, delay) = when(args.at.as_deref(), args.delay.as_deref())?;
     let from_due_at = args.due_at.as_deref().map(Text::from);
-    let mode = args.only_if_not_published.then_some(MoveMode::OnlyIfNotPublished);
-    let wanted = TaskMove { due_at, delay, from_due_at, mode };
-    let answer = client.send(Method::PATCH, &routes.of_id(TASK, &args.id), &wanted).await?;
+    let mode = args
+        .only_if_not_published
+        .then_some(MoveMode::OnlyIfNotPublished);
+    let wanted = TaskMove {
+        due_at,
+        delay,
+        from_due_at,
+        mode,
+    };
+    let answer = client
+        .send(Method::PATCH, &routes.of_id(TASK, &args.id), &wanted)
+        .await?;
     let due = with_relative(&answer.read::<Task>()?.due_at, console.now());
-    done(&format!("moved {}, due {due}", args.id), &args.id, &answer.body, console, json)
+    done(
+        &format!("moved {}, due {due}", args.id),
+        &args.id,
+        &answer.body,
+        console,
+        json,
+    )
 }
 
 async fn list_tasks(
@@ -105,7 +126,11 @@ async fn list_tasks(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
-    let query = [("from", args.from.clone()), ("until", args.until.clone()), ("prefix", args.prefix.clone())];
+    let query = [
+        ("from", args.from.clone()),
+        ("until", args.until.clone()),
+        ("prefix", args.prefix.clone()),
+    ];
     let listed = list::<TaskPage>(client, &routes.of(TASKS), &query, args.limit).await?;
     if json {
         return listed.items.iter().try_for_each(|task| console.json(task));
@@ -120,8 +145,16 @@ async fn list_tasks(
             cell(task.attempt),
         ]
     });
-    console.table(&["id", "queue", "due", "state", "attempt"], rows.collect(), "no tasks")?;
-    if listed.has_more { console.note("there are more; --limit shows them") } else { Ok(()) }
+    console.table(
+        &["id", "queue", "due", "state", "attempt"],
+        rows.collect(),
+        "no tasks",
+    )?;
+    if listed.has_more {
+        console.note("there are more; --limit shows them")
+    } else {
+        Ok(())
+    }
 }
 
 /// Shows an object: every field, or as JSON.
@@ -130,7 +163,10 @@ pub(super) fn show(value: &Value, console: &mut Console, json: bool) -> Result<(
         return console.json(value);
     }
     let pairs = all_fields(value, console.now());
-    let pairs: Vec<(&str, String)> = pairs.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+    let pairs: Vec<(&str, String)> = pairs
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.clone()))
+        .collect();
     console.line(&fields(&pairs))
 }
 

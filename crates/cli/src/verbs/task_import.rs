@@ -37,13 +37,20 @@ pub(super) async fn run(
     let (input, bytes) = open(&args.file, console)?;
     let progress = progress(bytes, console.stderr_is_terminal && !json);
     let lines_sent = Arc::new(AtomicU64::new(0));
-    let input = LinesFrom { input, blanked: args.from_line - 1 };
+    let input = LinesFrom {
+        input,
+        blanked: args.from_line - 1,
+    };
     let chunks = chunks(Box::new(input), progress.clone(), Arc::clone(&lines_sent));
     let path = fill(TASKS_BULK, &[&server.namespace]);
     let result = client.stream(&path, chunks).await;
     let mut report = Report {
         json,
-        shown_max: if args.all_errors { u64::MAX } else { REFUSED_SHOWN },
+        shown_max: if args.all_errors {
+            u64::MAX
+        } else {
+            REFUSED_SHOWN
+        },
         ..Report::default()
     };
     let result = match result {
@@ -51,12 +58,14 @@ pub(super) async fn run(
         Err(failure) => Err(failure),
     };
     progress.finish_and_clear();
-    result.map_err(|failure| in_the_middle(failure, &args.file, lines_sent.load(Ordering::Relaxed)))?;
+    result.map_err(|failure| {
+        in_the_middle(failure, &args.file, lines_sent.load(Ordering::Relaxed))
+    })?;
     report.finish(console)
 }
 
-/// An input whose first lines are read as empty ones: they are not sent again, and the server's numbers of the others are
-/// those of the file.
+/// An input whose first lines are read as empty ones: they are not sent again, and the server's
+/// numbers of the others are those of the file.
 struct LinesFrom {
     input: Box<dyn Read + Send>,
     /// Lines that are still to be emptied.
@@ -89,16 +98,26 @@ impl Read for LinesFrom {
     }
 }
 
-fn open(path: &Path, console: &mut Console) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
+fn open(
+    path: &Path,
+    console: &mut Console,
+) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if path.as_os_str() == "-" {
         return Ok((Box::new(console.take_stdin()), None));
     }
-    let failed =
-        |error: io::Error| Failure::new(Exit::Failed, format!("could not read {}: {error}", path.display()));
+    let failed = |error: io::Error| {
+        Failure::new(
+            Exit::Failed,
+            format!("could not read {}: {error}", path.display()),
+        )
+    };
     let file = std::fs::File::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     if about.is_dir() {
-        return Err(Failure::new(Exit::Failed, format!("could not read {}: it is a folder", path.display())));
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("could not read {}: it is a folder", path.display()),
+        ));
     }
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
@@ -126,7 +145,8 @@ fn chunks(
     lines: Arc<AtomicU64>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    // A thread of our own: one of the runtime's would keep the program from ending while it waits for input.
+    // A thread of our own: one of the runtime's would keep the program from ending while it waits
+    // for input.
     std::thread::spawn(move || {
         let mut buffer = vec![0; CHUNK_BYTES];
         loop {
@@ -198,7 +218,10 @@ impl Report {
                     self.line(&line, console)?;
                     line.clear();
                 } else if line.len() > ANSWER_LINE_BYTES_MAX {
-                    return Err(Failure::new(Exit::Failed, "the server's answer has an endless line"));
+                    return Err(Failure::new(
+                        Exit::Failed,
+                        "the server's answer has an endless line",
+                    ));
                 }
             }
         }
@@ -211,7 +234,10 @@ impl Report {
             return Ok(());
         }
         let line: BulkLine = serde_json::from_slice(line).map_err(|error| {
-            Failure::new(Exit::Failed, format!("the server's answer cannot be read: {error}"))
+            Failure::new(
+                Exit::Failed,
+                format!("the server's answer cannot be read: {error}"),
+            )
         })?;
         if self.json {
             console.json(&line)?;
@@ -228,7 +254,11 @@ impl Report {
         if self.json || self.refused > self.shown_max {
             return Ok(());
         }
-        console.note(&format!("line {}: {}", refused.line, printable(&refused.problem.detail)))
+        console.note(&format!(
+            "line {}: {}",
+            refused.line,
+            printable(&refused.problem.detail)
+        ))
     }
 
     fn finish(self, console: &mut Console) -> Result<(), Failure> {
@@ -240,10 +270,19 @@ impl Report {
         if !self.json {
             let shown = self.refused.min(self.shown_max);
             if refused > shown {
-                console.note(&format!("and {} more; --all-errors shows them", refused - shown))?;
+                console.note(&format!(
+                    "and {} more; --all-errors shows them",
+                    refused - shown
+                ))?;
             }
-            console.line(&format!("created {accepted} tasks, refused {refused} lines"))?;
+            console.line(&format!(
+                "created {accepted} tasks, refused {refused} lines"
+            ))?;
         }
-        if refused > 0 { Err(Failure::silent(Exit::Refused)) } else { Ok(()) }
+        if refused > 0 {
+            Err(Failure::silent(Exit::Refused))
+        } else {
+            Ok(())
+        }
     }
 }

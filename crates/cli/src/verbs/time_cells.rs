@@ -20,18 +20,32 @@ fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+        Value::Array(items)
+            if items
+                .iter()
+                .all(|item| !item.is_object() && !item.is_array()) =>
+        {
             items.iter().map(plain).collect::<Vec<String>>().join(", ")
         }
         other => other.to_string(),
     }
 }
 
-/// Every field of an object as a line, nested ones by their path; times get how far they lie from now.
+/// Every field of an object as a line, nested ones by their path; times get how far they lie from
+/// now.
 pub(super) fn all_fields(value: &Value, now: Timestamp) -> Vec<(String, String)> {
     /// What is looked for first.
-    const FIRST: [&str; 9] =
-        ["id", "queue", "state", "why", "cron", "every", "time_zone", "due_at", "next_at"];
+    const FIRST: [&str; 9] = [
+        "id",
+        "queue",
+        "state",
+        "why",
+        "cron",
+        "every",
+        "time_zone",
+        "due_at",
+        "next_at",
+    ];
     let mut found = Vec::new();
     collect("", value, now, &mut found);
     let mut place = FIRST.len();
@@ -39,7 +53,10 @@ pub(super) fn all_fields(value: &Value, now: Timestamp) -> Vec<(String, String)>
     for line in found {
         // A list has one line for each item, the first of them with its name.
         if !line.0.is_empty() {
-            place = FIRST.iter().position(|first| *first == line.0).unwrap_or(FIRST.len());
+            place = FIRST
+                .iter()
+                .position(|first| *first == line.0)
+                .unwrap_or(FIRST.len());
         }
         placed.push((place, line));
     }
@@ -51,7 +68,11 @@ fn collect(path: &str, value: &Value, now: Timestamp, found: &mut Vec<(String, S
     match value {
         Value::Object(fields) if !fields.is_empty() || path.is_empty() => {
             for (name, inner) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
                 collect(&path, inner, now, found);
             }
         }
@@ -59,7 +80,11 @@ fn collect(path: &str, value: &Value, now: Timestamp, found: &mut Vec<(String, S
         Value::Array(items) if items.is_empty() => {}
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (index, item) in items.iter().enumerate() {
-                let name = if index == 0 { path.to_owned() } else { String::new() };
+                let name = if index == 0 {
+                    path.to_owned()
+                } else {
+                    String::new()
+                };
                 found.push((name, one_line(item, now)));
             }
         }
@@ -72,8 +97,10 @@ fn collect(path: &str, value: &Value, now: Timestamp, found: &mut Vec<(String, S
 fn one_line(value: &Value, now: Timestamp) -> String {
     match value {
         Value::Object(fields) => {
-            let parts =
-                fields.iter().filter(|(_, inner)| !inner.is_null()).map(|(name, inner)| match inner {
+            let parts = fields
+                .iter()
+                .filter(|(_, inner)| !inner.is_null())
+                .map(|(name, inner)| match inner {
                     Value::String(text) => format!("{name} {}", with_relative(text, now)),
                     other => format!("{name} {}", plain(other)),
                 });

@@ -73,9 +73,16 @@ fn every_documented_command_line_is_understood() {
         "explain --batch",
         "--json queue list",
     ] {
-        let words: Vec<String> = line.split(' ').map(|word| word.trim_matches('\'').to_owned()).collect();
+        let words: Vec<String> = line
+            .split(' ')
+            .map(|word| word.trim_matches('\'').to_owned())
+            .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        assert!(parse(&words).is_ok(), "{line}: {}", parse(&words).unwrap_err());
+        assert!(
+            parse(&words).is_ok(),
+            "{line}: {}",
+            parse(&words).unwrap_err()
+        );
     }
 }
 
@@ -114,7 +121,12 @@ fn what_makes_no_sense_is_a_usage_error() {
         assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{line}");
     }
     assert_eq!(parse(&["--help"]).expect_err("help").exit_code(), 0);
-    assert_eq!(parse(&["task", "--version"]).expect_err("version").exit_code(), 0);
+    assert_eq!(
+        parse(&["task", "--version"])
+            .expect_err("version")
+            .exit_code(),
+        0
+    );
 }
 
 #[test]
@@ -137,17 +149,36 @@ fn help_names_the_exit_codes_and_no_secret() {
 fn a_token_is_never_shown() {
     let cli = parse(&["task", "list", "--token", "s3cret"]).expect("a command line");
     let shown = format!("{cli:?}");
-    assert!(shown.contains("Token(not shown)") && !shown.contains("s3cret"), "{shown}");
+    assert!(
+        shown.contains("Token(not shown)") && !shown.contains("s3cret"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn flags_of_dev_are_settings_and_set_wins_over_them() {
-    let words = ["dev", "--set", "gateway.listen=127.0.0.1:1", "--http", "127.0.0.1:2", "--partitions", "4"];
-    let Verb::Dev(args) = parse(&words).expect("a command line").verb else { panic!("not dev") };
-    let expected =
-        [("gateway.listen", "127.0.0.1:2"), ("cluster.partitions", "4"), ("gateway.listen", "127.0.0.1:1")];
+    let words = [
+        "dev",
+        "--set",
+        "gateway.listen=127.0.0.1:1",
+        "--http",
+        "127.0.0.1:2",
+        "--partitions",
+        "4",
+    ];
+    let Verb::Dev(args) = parse(&words).expect("a command line").verb else {
+        panic!("not dev")
+    };
+    let expected = [
+        ("gateway.listen", "127.0.0.1:2"),
+        ("cluster.partitions", "4"),
+        ("gateway.listen", "127.0.0.1:1"),
+    ];
     let given = args.sources().set;
-    let given: Vec<(&str, &str)> = given.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let given: Vec<(&str, &str)> = given
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
     assert_eq!(given, expected);
 }
 
@@ -156,7 +187,10 @@ fn flags_of_dev_are_settings_and_set_wins_over_them() {
 async fn words_of_the_laboratory_are_passed_on_as_they_are() {
     for (line, passed_on) in [
         ("sim", "lab sim"),
-        ("sim --seeds 3 --from 7 --break list", "lab sim --seeds 3 --from 7 --break list"),
+        (
+            "sim --seeds 3 --from 7 --break list",
+            "lab sim --seeds 3 --from 7 --break list",
+        ),
         ("sim --seeds 3 --json", "lab sim --seeds 3 --json"),
         ("--json sim --seeds 3", "lab sim --seeds 3 --json"),
         ("sim --json --seeds 3", "lab sim --seeds 3 --json"),
@@ -185,7 +219,11 @@ fn usage_errors_are_problems_too() {
         let error = parse_from(&words).expect_err(line);
         let (stdout, stderr) = (Buffer::default(), Buffer::default());
         let mut console = console(&stdout, &stderr, Box::new(std::io::empty()), false);
-        (usage_error(&error, &words, &mut console), stdout.text(), stderr.text())
+        (
+            usage_error(&error, &words, &mut console),
+            stdout.text(),
+            stderr.text(),
+        )
     };
     let (exit, stdout, stderr) = told("minutehand --json task create --in -5s");
     assert_eq!(exit, Exit::Usage);
@@ -193,7 +231,10 @@ fn usage_errors_are_problems_too() {
     assert_eq!(problem["type"], "urn:minutehand:problem:usage");
     assert_eq!(problem["exit"], 2);
     let detail = problem["detail"].as_str().expect("text");
-    assert!(detail.contains("'-5s'") && detail.contains("is negative"), "{detail}");
+    assert!(
+        detail.contains("'-5s'") && detail.contains("is negative"),
+        "{detail}"
+    );
     assert!(stderr.contains("is negative"), "{stderr}");
     let (exit, stdout, stderr) = told("minutehand tusk");
     assert_eq!((exit, stdout.as_str()), (Exit::Usage, ""));
@@ -203,7 +244,9 @@ fn usage_errors_are_problems_too() {
 #[test]
 fn addresses_may_be_names_or_a_port() {
     let http = |word: &str| {
-        let Verb::Dev(args) = parse(&["dev", "--http", word]).expect(word).verb else { panic!("not dev") };
+        let Verb::Dev(args) = parse(&["dev", "--http", word]).expect(word).verb else {
+            panic!("not dev")
+        };
         args.http.expect("given").to_string()
     };
     assert_eq!(http(":7556"), "127.0.0.1:7556");
@@ -214,9 +257,19 @@ fn addresses_may_be_names_or_a_port() {
 #[tokio::test]
 async fn settings_are_shown_with_their_origin() {
     let ran = run(&["config", "show", "--data-dir", "x"]).await.ok();
-    let lines: Vec<Vec<&str>> = ran.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[1], ["embedded.data_dir", "x", "flag", "Everything", "durable"]);
-    let json = run(&["config", "show", "--json", "--log", "info"]).await.ok().json();
+    let lines: Vec<Vec<&str>> = ran
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        lines[1],
+        ["embedded.data_dir", "x", "flag", "Everything", "durable"]
+    );
+    let json = run(&["config", "show", "--json", "--log", "info"])
+        .await
+        .ok()
+        .json();
     assert_eq!(json[0]["name"], "telemetry.log");
     assert_eq!(json[0]["origin"], "flag");
 }

@@ -15,7 +15,17 @@ CRON_TZ=Europe/Berlin
 
 #[tokio::test]
 async fn a_dry_run_shows_each_line_and_asks_no_server() {
-    let words = ["import", "crontab", "-", "--dry-run", "--tz", "UTC", "--format", "system", "--json"];
+    let words = [
+        "import",
+        "crontab",
+        "-",
+        "--dry-run",
+        "--tz",
+        "UTC",
+        "--format",
+        "system",
+        "--json",
+    ];
     let lines = run_with(&words, input(SYSTEM)).await.ok().json();
     let seen: Vec<(u64, &str, &str, &str, &Value)> = lines
         .iter()
@@ -33,13 +43,36 @@ async fn a_dry_run_shows_each_line_and_asks_no_server() {
     assert_eq!(
         seen,
         [
-            (2, "not imported: runs at start", "@reboot", "UTC", &Value::Null),
-            (3, "create", "17 * * * *", "UTC", &json!("2026-11-24T08:17:00Z")),
-            (5, "create", "0 5 * * 1", "Europe/Berlin", &json!("2026-11-30T04:00:00Z")),
+            (
+                2,
+                "not imported: runs at start",
+                "@reboot",
+                "UTC",
+                &Value::Null
+            ),
+            (
+                3,
+                "create",
+                "17 * * * *",
+                "UTC",
+                &json!("2026-11-24T08:17:00Z")
+            ),
+            (
+                5,
+                "create",
+                "0 5 * * 1",
+                "Europe/Berlin",
+                &json!("2026-11-30T04:00:00Z")
+            ),
         ]
     );
     assert_eq!(lines[2]["stdin"], "hello\nyou\n");
-    assert!(lines[1]["id"].as_str().is_some_and(|id| id.starts_with("crontab/-/1-")), "{lines:?}");
+    assert!(
+        lines[1]["id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("crontab/-/1-")),
+        "{lines:?}"
+    );
     let ran = run_with(&words, input(SYSTEM)).await.ok();
     assert_eq!(
         ran.stderr,
@@ -50,13 +83,23 @@ async fn a_dry_run_shows_each_line_and_asks_no_server() {
 #[tokio::test]
 async fn refused_lines_are_named_and_the_others_go_on() {
     let text = "61 * * * * root ls\n5 * * * * root ls\n";
-    let words = ["import", "crontab", "-", "--dry-run", "--tz", "UTC", "--format", "system"];
+    let words = [
+        "import",
+        "crontab",
+        "-",
+        "--dry-run",
+        "--tz",
+        "UTC",
+        "--format",
+        "system",
+    ];
     let ran = run_with(&words, input(text)).await;
     assert_eq!(ran.exit, Exit::Refused);
     assert!(ran.stdout.contains("5 * * * *"), "{}", ran.stdout);
     assert!(ran.stderr.starts_with("-:1:1: "), "{}", ran.stderr);
     assert!(
-        ran.stderr.ends_with("error: 1 of 2 lines were refused; the others were handled\n"),
+        ran.stderr
+            .ends_with("error: 1 of 2 lines were refused; the others were handled\n"),
         "{}",
         ran.stderr
     );
@@ -86,14 +129,26 @@ async fn lines_become_schedules_of_the_process_executor() {
     assert_eq!(requests.len(), 2);
     assert_eq!(requests[1].line, "POST /v1/namespaces/default/schedules");
     let body = requests[1].json();
-    assert!(body["id"].as_str().is_some_and(|id| id.starts_with("host1/-/1-")), "{body}");
+    assert!(
+        body["id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("host1/-/1-")),
+        "{body}"
+    );
     assert_eq!(body["cron"], "0 5 * * 1");
     assert_eq!(body["time_zone"], "Europe/Berlin");
     assert_eq!(body["queue"], "shell");
     let headers = json!({ "minutehand-executor": "process", "minutehand-user": "www-data" });
-    assert_eq!(body["headers"], headers, "the command runs on whatever queue");
-    assert_eq!(body["misfire"]["rule"], "none", "cron does not make up for what was missed");
-    let payload: Value = serde_json::from_str(body["payload"].as_str().expect("text")).expect("JSON");
+    assert_eq!(
+        body["headers"], headers,
+        "the command runs on whatever queue"
+    );
+    assert_eq!(
+        body["misfire"]["rule"], "none",
+        "cron does not make up for what was missed"
+    );
+    let payload: Value =
+        serde_json::from_str(body["payload"].as_str().expect("text")).expect("JSON");
     assert_eq!(
         payload,
         json!({
@@ -111,7 +166,11 @@ fn with_schedules(present: fn(Value) -> Value) -> Server {
             *wanted.lock().unwrap() = request.json();
             (409, "", r#"{"title":"the schedule exists"}"#.to_owned())
         }
-        Some("GET") => (200, "etag: \"4\"\r\n", present(wanted.lock().unwrap().clone()).to_string()),
+        Some("GET") => (
+            200,
+            "etag: \"4\"\r\n",
+            present(wanted.lock().unwrap().clone()).to_string(),
+        ),
         _ => (200, "", "{}".to_owned()),
     })
 }
@@ -120,8 +179,19 @@ fn with_schedules(present: fn(Value) -> Value) -> Server {
 async fn importing_again_changes_only_what_has_changed() {
     let text = "17 * * * * ls\n";
     let words = |server: &Server| {
-        ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--json", "--server", &server.url]
-            .map(str::to_owned)
+        [
+            "import",
+            "crontab",
+            "-",
+            "--tz",
+            "UTC",
+            "--format",
+            "user",
+            "--json",
+            "--server",
+            &server.url,
+        ]
+        .map(str::to_owned)
     };
     let outcome = async |server: &Server| {
         let words = words(server);
@@ -143,7 +213,9 @@ async fn importing_again_changes_only_what_has_changed() {
     assert_eq!(outcome(&other).await, "changed");
     let patch = other.requests().pop().expect("a request");
     assert!(
-        patch.line.starts_with("PATCH /v1/namespaces/default/schedules/crontab%2F-%2F1-"),
+        patch
+            .line
+            .starts_with("PATCH /v1/namespaces/default/schedules/crontab%2F-%2F1-"),
         "{}",
         patch.line
     );
@@ -155,8 +227,18 @@ async fn importing_again_changes_only_what_has_changed() {
 #[tokio::test]
 async fn what_the_server_finds_the_same_is_unchanged() {
     let server = Server::always(200, "{}");
-    let words =
-        ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--json", "--server", &server.url];
+    let words = [
+        "import",
+        "crontab",
+        "-",
+        "--tz",
+        "UTC",
+        "--format",
+        "user",
+        "--json",
+        "--server",
+        &server.url,
+    ];
     let lines = run_with(&words, input("17 * * * * ls\n")).await.ok().json();
     assert_eq!(lines[0]["outcome"], "unchanged");
     assert_eq!(server.requests().len(), 1);
@@ -165,7 +247,17 @@ async fn what_the_server_finds_the_same_is_unchanged() {
 #[tokio::test]
 async fn a_refusal_names_file_and_line() {
     let server = Server::always(422, r#"{"detail":"payload is too large"}"#);
-    let words = ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--server", &server.url];
+    let words = [
+        "import",
+        "crontab",
+        "-",
+        "--tz",
+        "UTC",
+        "--format",
+        "user",
+        "--server",
+        &server.url,
+    ];
     let ran = run_with(&words, input("\n17 * * * * ls\n")).await;
     assert_eq!(ran.exit, Exit::Refused);
     assert_eq!(ran.stderr, "error: -:2: payload is too large\n");
@@ -196,18 +288,46 @@ async fn a_format_that_cannot_be_told_is_refused() {
         );
     }
     assert!(server.requests().is_empty());
-    let words = ["import", "crontab", "-", "--tz", "UTC", "--dry-run", "--json", "--format", "user"];
+    let words = [
+        "import",
+        "crontab",
+        "-",
+        "--tz",
+        "UTC",
+        "--dry-run",
+        "--json",
+        "--format",
+        "user",
+    ];
     let lines = run_with(&words, input(mixed)).await.ok().json();
-    assert_eq!(lines[0]["command"], "root cd / && x", "what was said counts");
+    assert_eq!(
+        lines[0]["command"], "root cd / && x",
+        "what was said counts"
+    );
 }
 
 #[tokio::test]
 async fn a_random_delay_is_the_jitter_of_the_schedules() {
     let server = Server::always(201, "{}");
-    let words = ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--server", &server.url];
-    run_with(&words, input("@daily a\nRANDOM_DELAY=30\n@daily b\n")).await.ok();
-    let jitters: Vec<Value> =
-        server.requests().iter().map(|request| request.json()["jitter_ms"].clone()).collect();
+    let words = [
+        "import",
+        "crontab",
+        "-",
+        "--tz",
+        "UTC",
+        "--format",
+        "user",
+        "--server",
+        &server.url,
+    ];
+    run_with(&words, input("@daily a\nRANDOM_DELAY=30\n@daily b\n"))
+        .await
+        .ok();
+    let jitters: Vec<Value> = server
+        .requests()
+        .iter()
+        .map(|request| request.json()["jitter_ms"].clone())
+        .collect();
     assert_eq!(jitters, [Value::Null, json!(1_800_000)]);
 }
 
@@ -217,7 +337,9 @@ fn with_two_lines() -> Server {
         Some("GET") => {
             let schedule = |id: &str, cron: &str, command: &str| {
                 let payload = json!({ "argv": ["/bin/sh", "-c", command] }).to_string();
-                whole_schedule(json!({ "id": id, "cron": cron, "time_zone": "UTC", "payload": payload }))
+                whole_schedule(
+                    json!({ "id": id, "cron": cron, "time_zone": "UTC", "payload": payload }),
+                )
             };
             let schedules = [
                 schedule("crontab/-/1-aaaaaaaa", "0 1 * * *", "one"),
@@ -233,15 +355,19 @@ fn with_two_lines() -> Server {
 async fn an_import_with_prune_follows_the_file() {
     let outcome = async |text: &str, rest: &[&str]| {
         let server = with_two_lines();
-        let words =
-            ["import", "crontab", "-", "--tz", "UTC", "--format", "user", "--json", "--prune", "--server"];
+        let words = [
+            "import", "crontab", "-", "--tz", "UTC", "--format", "user", "--json", "--prune",
+            "--server",
+        ];
         let ran = run_with(&[&words[..], &[&server.url], rest].concat(), input(text)).await;
         let rows: Vec<(String, String)> = ran
             .json()
             .iter()
             .filter(|line| line["outcome"].is_string())
             .map(|line| {
-                ["id", "outcome"].map(|name| line[name].as_str().unwrap_or_default().to_owned()).into()
+                ["id", "outcome"]
+                    .map(|name| line[name].as_str().unwrap_or_default().to_owned())
+                    .into()
             })
             .collect();
         let writes: Vec<String> = server
@@ -261,12 +387,21 @@ async fn an_import_with_prune_follows_the_file() {
     // A line has gone.
     let (rows, writes) = outcome("0 1 * * * one\n", &[]).await;
     assert_eq!(rows, [row(one, "created"), row(two, "deleted")]);
-    assert_eq!(writes[1], "DELETE /v1/namespaces/default/schedules/crontab%2F-%2F1-bbbbbbbb");
+    assert_eq!(
+        writes[1],
+        "DELETE /v1/namespaces/default/schedules/crontab%2F-%2F1-bbbbbbbb"
+    );
     let (rows, writes) = outcome("0 1 * * * one\n", &["--dry-run"]).await;
     assert_eq!(rows, [row(one, "create"), row(two, "delete")]);
     assert_eq!(writes, [""; 0]);
     // The line that has gone may be the one that cannot be read.
     let (rows, writes) = outcome("0 1 * * * one\n0 25 * * * two\n", &[]).await;
-    assert_eq!(rows, [row(one, "created"), row(two, "kept: the file has refused lines")]);
+    assert_eq!(
+        rows,
+        [
+            row(one, "created"),
+            row(two, "kept: the file has refused lines")
+        ]
+    );
     assert_eq!(writes.len(), 1);
 }

@@ -69,7 +69,10 @@ async fn scripts_read_next_in_utc() {
         "--json",
     ];
     let json = &run(&words).await.ok().json()[0];
-    assert_eq!(json["next"], json!(["2027-03-13T07:30:00Z", "2027-03-15T06:30:00Z"]));
+    assert_eq!(
+        json["next"],
+        json!(["2027-03-13T07:30:00Z", "2027-03-15T06:30:00Z"])
+    );
     assert_eq!(json["local"][1], "Mon 2027-03-15 02:30:00 EDT");
     assert_eq!(json["zone"], "America/New_York");
     assert_eq!(json["dst"], "skip");
@@ -85,19 +88,39 @@ async fn scripts_read_next_in_utc() {
         "1",
         "--json",
     ]);
-    assert_eq!(gap.await.ok().json()[0]["next"], json!(["2027-03-14T07:00:00Z"]));
+    assert_eq!(
+        gap.await.ok().json()[0]["next"],
+        json!(["2027-03-14T07:00:00Z"])
+    );
 }
 
 #[tokio::test]
 async fn intervals_nicknames_and_zone_prefixes_are_explained() {
     let next = async |expression: &str| {
-        let words = ["explain", expression, "--from", "2026-11-24T08:00:00Z", "-n", "2", "--json"];
+        let words = [
+            "explain",
+            expression,
+            "--from",
+            "2026-11-24T08:00:00Z",
+            "-n",
+            "2",
+            "--json",
+        ];
         run(&words).await.ok().json()[0]["next"].clone()
     };
-    assert_eq!(next("@every 90s").await, json!(["2026-11-24T08:01:30Z", "2026-11-24T08:03:00Z"]));
+    assert_eq!(
+        next("@every 90s").await,
+        json!(["2026-11-24T08:01:30Z", "2026-11-24T08:03:00Z"])
+    );
     // An interval counts from 1970, as a schedule's does, not from the time asked for.
-    assert_eq!(next("@every 7h").await, json!(["2026-11-24T13:00:00Z", "2026-11-24T20:00:00Z"]));
-    assert_eq!(next("@daily").await, json!(["2026-11-25T00:00:00Z", "2026-11-26T00:00:00Z"]));
+    assert_eq!(
+        next("@every 7h").await,
+        json!(["2026-11-24T13:00:00Z", "2026-11-24T20:00:00Z"])
+    );
+    assert_eq!(
+        next("@daily").await,
+        json!(["2026-11-25T00:00:00Z", "2026-11-26T00:00:00Z"])
+    );
     assert_eq!(
         next("TZ=Europe/Berlin @daily").await,
         json!(["2026-11-24T23:00:00Z", "2026-11-25T23:00:00Z"])
@@ -114,13 +137,19 @@ async fn a_bad_expression_is_shown_with_a_caret() {
     let ran = run(&["explain", "0 25 * * *"]).await;
     assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::Refused, ""));
     let lines: Vec<&str> = ran.stderr.lines().collect();
-    assert_eq!(lines[..2], ["error: the expression cannot be read", "0 25 * * *"]);
+    assert_eq!(
+        lines[..2],
+        ["error: the expression cannot be read", "0 25 * * *"]
+    );
     assert!(lines[2].starts_with("  ^^ "), "{}", ran.stderr);
     let ran = run(&["explain", "0 25 * * *", "--json"]).await;
     assert_eq!(ran.json()[0]["error"]["column"], 3);
     let ran = run(&["explain", "@daily", "--tz", "Europe/Berln"]).await;
     assert_eq!(ran.exit, Exit::Refused);
-    assert_eq!(ran.stderr, "error: unknown time zone \"Europe/Berln\"; did you mean Europe/Berlin?\n");
+    assert_eq!(
+        ran.stderr,
+        "error: unknown time zone \"Europe/Berln\"; did you mean Europe/Berlin?\n"
+    );
 }
 
 #[tokio::test]
@@ -136,29 +165,60 @@ async fn a_batch_is_answered_line_by_line_in_order() {
         {\"expr\":\"@daily\",\"zone\":\"UTC\"}\n\
         nonsense\n\
         {\"expr\":\"@daily\"}";
-    let ran =
-        run_with(&["explain", "--batch", "-n", "1", "--from", "2026-11-24T00:00:00Z"], input(questions))
-            .await;
+    let ran = run_with(
+        &[
+            "explain",
+            "--batch",
+            "-n",
+            "1",
+            "--from",
+            "2026-11-24T00:00:00Z",
+        ],
+        input(questions),
+    )
+    .await;
     let answers = ran.ok().json();
     assert_eq!(answers.len(), 9);
-    assert_eq!(answers[0], json!({ "next": ["2026-11-24T08:00:00Z", "2026-11-25T08:00:00Z"] }));
+    assert_eq!(
+        answers[0],
+        json!({ "next": ["2026-11-24T08:00:00Z", "2026-11-25T08:00:00Z"] })
+    );
     assert_eq!(answers[1]["error"]["column"], 3);
-    for (index, words) in
-        [(2, "Nowhere"), (3, "from"), (4, "n must be"), (5, "maybe"), (6, "zone"), (7, "question")]
-    {
-        let message = answers[index]["error"]["message"].as_str().expect("a message");
+    for (index, words) in [
+        (2, "Nowhere"),
+        (3, "from"),
+        (4, "n must be"),
+        (5, "maybe"),
+        (6, "zone"),
+        (7, "question"),
+    ] {
+        let message = answers[index]["error"]["message"]
+            .as_str()
+            .expect("a message");
         assert!(message.contains(words), "{message}");
         assert!(answers[index]["error"]["column"].is_null(), "{message}");
     }
-    assert_eq!(answers[8], json!({ "next": ["2026-11-25T00:00:00Z"] }), "the last line needs no end");
+    assert_eq!(
+        answers[8],
+        json!({ "next": ["2026-11-25T00:00:00Z"] }),
+        "the last line needs no end"
+    );
 }
 
 #[tokio::test]
 async fn an_overlong_line_is_one_error_and_the_next_is_answered() {
-    let questions = format!("{{\"expr\":\"{}\"}}\n{{\"expr\":\"@hourly\"}}\n", "x".repeat(200_000));
-    let answers = run_with(&["explain", "--batch", "-n", "1"], input(&questions)).await.ok().json();
+    let questions = format!(
+        "{{\"expr\":\"{}\"}}\n{{\"expr\":\"@hourly\"}}\n",
+        "x".repeat(200_000)
+    );
+    let answers = run_with(&["explain", "--batch", "-n", "1"], input(&questions))
+        .await
+        .ok()
+        .json();
     assert!(
-        answers[0]["error"]["message"].as_str().is_some_and(|text| text.contains("65536")),
+        answers[0]["error"]["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("65536")),
         "{answers:?}"
     );
     assert_eq!(answers[1], json!({ "next": ["2026-11-24T09:00:00Z"] }));
@@ -173,7 +233,9 @@ struct Dialogue {
 
 impl Read for Dialogue {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.seen.send(self.stdout.text()).expect("the test listens");
+        self.seen
+            .send(self.stdout.text())
+            .expect("the test listens");
         if self.lines.is_empty() {
             return Ok(0);
         }
@@ -204,6 +266,13 @@ async fn an_answer_is_handed_out_before_the_next_question_is_awaited() {
     };
     let cli = parse_from(["minutehand", "explain", "--batch", "-n", "1"]).expect("a command line");
     assert_eq!(run_on(cli, &Hooks, &mut console).await, Exit::Ok);
-    let lines: Vec<usize> = answers.try_iter().map(|text| text.lines().count()).collect();
-    assert_eq!(lines, [0, 1, 2], "what stood on standard output at each read");
+    let lines: Vec<usize> = answers
+        .try_iter()
+        .map(|text| text.lines().count())
+        .collect();
+    assert_eq!(
+        lines,
+        [0, 1, 2],
+        "what stood on standard output at each read"
+    );
 }

@@ -20,15 +20,21 @@ async fn the_bash_script_is_bash() {
     let script = run(&["completion", "bash"]).await.ok().stdout;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), script).unwrap();
-    let status =
-        std::process::Command::new("bash").arg("-n").arg(file.path()).status().expect("bash is there");
+    let status = std::process::Command::new("bash")
+        .arg("-n")
+        .arg(file.path())
+        .status()
+        .expect("bash is there");
     assert!(status.success());
 }
 
 /// The pages that must be there: one per verb.
 fn names(command: &Command, name: &str, found: &mut Vec<String>) {
     found.push(format!("{name}.1"));
-    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+    for below in command
+        .get_subcommands()
+        .filter(|below| below.get_name() != "help")
+    {
         names(below, &format!("{name}-{}", below.get_name()), found);
     }
 }
@@ -51,15 +57,25 @@ async fn every_verb_has_a_page() {
     for name in found {
         let page = std::fs::read_to_string(into.join(&name)).unwrap();
         let title = name.trim_end_matches(".1");
-        assert!(page.contains(&format!(".TH {title} 1")), "{name}: {}", &page[..200.min(page.len())]);
-        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{name}");
+        assert!(
+            page.contains(&format!(".TH {title} 1")),
+            "{name}: {}",
+            &page[..200.min(page.len())]
+        );
+        assert!(
+            page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"),
+            "{name}"
+        );
     }
 }
 
 #[tokio::test]
 async fn without_a_folder_the_main_page_is_printed() {
     let page = run(&["man"]).await.ok().stdout;
-    assert!(page.contains(".TH minutehand 1") && page.contains("Exit codes"), "{page}");
+    assert!(
+        page.contains(".TH minutehand 1") && page.contains("Exit codes"),
+        "{page}"
+    );
     let ran = run(&["man", "--dir", "/proc/no/such"]).await;
     assert_eq!(ran.exit, Exit::Failed);
 }

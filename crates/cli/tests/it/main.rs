@@ -1,4 +1,5 @@
-//! The command line from outside: words in; standard output, standard error, an exit code and HTTP requests out.
+//! The command line from outside: words in; standard output, standard error, an exit code and HTTP
+//! requests out.
 
 mod arguments;
 mod crontab;

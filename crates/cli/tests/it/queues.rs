@@ -6,23 +6,40 @@ use serde_json::json;
 use crate::support::{Server, queue, run, run_asked, task};
 
 fn rows(text: &str) -> Vec<Vec<String>> {
-    text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+    text.lines()
+        .map(|line| line.split_whitespace().map(str::to_owned).collect())
+        .collect()
 }
 
 #[tokio::test]
 async fn queues_are_a_table() {
     let body = json!({ "queues": [{ "queue": "mail", "group": "g", "waiting": 12, "in_progress": 3, "settled": 100, "dead_letters": 1 }] });
     let answer = body.to_string();
-    let server = Server::start(move |request| match request.line.starts_with("GET /v1/queues/") {
-        true => (200, "", queue("mail", 12).to_string()),
-        false => (200, "", answer.clone()),
-    });
+    let server = Server::start(
+        move |request| match request.line.starts_with("GET /v1/queues/") {
+            true => (200, "", queue("mail", 12).to_string()),
+            false => (200, "", answer.clone()),
+        },
+    );
     let ran = run(&["queue", "list", "--server", &server.url]).await.ok();
     assert_eq!(rows(&ran.stdout)[1], ["mail", "12", "3", "100", "1"]);
     assert_eq!(server.request().line, "GET /v1/queues");
-    run(&["queue", "show", "mail", "--group", "g", "--server", &server.url]).await.ok();
+    run(&[
+        "queue",
+        "show",
+        "mail",
+        "--group",
+        "g",
+        "--server",
+        &server.url,
+    ])
+    .await
+    .ok();
     assert_eq!(server.requests()[1].line, "GET /v1/queues/mail?group=g");
-    let json = run(&["queue", "list", "--json", "--server", &server.url]).await.ok().json();
+    let json = run(&["queue", "list", "--json", "--server", &server.url])
+        .await
+        .ok()
+        .json();
     assert_eq!(json, *body["queues"].as_array().unwrap());
 }
 
@@ -37,17 +54,41 @@ async fn dead_letters_are_listed_replayed_and_discarded() {
         };
         (200, "", body.to_owned())
     });
-    let ran = run(&["queue", "dead-letters", "mail", "--server", &server.url]).await.ok();
-    assert_eq!(rows(&ran.stdout)[1], ["7", "t", "2026-11-24T07:59:00Z", "(1", "min", "ago)", "3", "no?way"]);
-    let ran = run(&["queue", "replay", "mail", "7", "8", "--server", &server.url]).await.ok();
+    let ran = run(&["queue", "dead-letters", "mail", "--server", &server.url])
+        .await
+        .ok();
+    assert_eq!(
+        rows(&ran.stdout)[1],
+        [
+            "7",
+            "t",
+            "2026-11-24T07:59:00Z",
+            "(1",
+            "min",
+            "ago)",
+            "3",
+            "no?way"
+        ]
+    );
+    let ran = run(&["queue", "replay", "mail", "7", "8", "--server", &server.url])
+        .await
+        .ok();
     assert_eq!(ran.stdout, "replayed 1 dead letter of mail\n");
-    let ran = run(&["queue", "discard", "mail", "--all", "--server", &server.url]).await.ok();
+    let ran = run(&["queue", "discard", "mail", "--all", "--server", &server.url])
+        .await
+        .ok();
     assert_eq!(ran.stdout, "discarded 1 dead letter of mail\n");
     let requests = server.requests();
-    assert_eq!(requests[0].line, "GET /v1/queues/mail/dead-letters?limit=100");
+    assert_eq!(
+        requests[0].line,
+        "GET /v1/queues/mail/dead-letters?limit=100"
+    );
     assert_eq!(requests[1].line, "POST /v1/queues/mail/dead-letters:replay");
     assert_eq!(requests[1].json(), json!({ "numbers": [7, 8] }));
-    assert_eq!(requests[2].line, "POST /v1/queues/mail/dead-letters:discard");
+    assert_eq!(
+        requests[2].line,
+        "POST /v1/queues/mail/dead-letters:discard"
+    );
     assert_eq!(requests[2].json(), json!({ "all": true }));
 }
 
@@ -64,10 +105,36 @@ async fn buckets_and_partitions_are_tables() {
         };
         (200, "", body.to_owned())
     });
-    let ran = run(&["bucket", "list", "--until", "2026-11-24T09:00:00Z", "--server", &server.url]).await.ok();
-    assert_eq!(rows(&ran.stdout)[1], ["2026-11-24T08:01:00Z", "(in", "1", "min)", "5", "4", "1", "900"]);
-    assert_eq!(server.request().line, "GET /v1/buckets?until=2026-11-24T09%3A00%3A00Z");
-    let ran = run(&["partition", "list", "--server", &server.url]).await.ok();
+    let ran = run(&[
+        "bucket",
+        "list",
+        "--until",
+        "2026-11-24T09:00:00Z",
+        "--server",
+        &server.url,
+    ])
+    .await
+    .ok();
+    assert_eq!(
+        rows(&ran.stdout)[1],
+        [
+            "2026-11-24T08:01:00Z",
+            "(in",
+            "1",
+            "min)",
+            "5",
+            "4",
+            "1",
+            "900"
+        ]
+    );
+    assert_eq!(
+        server.request().line,
+        "GET /v1/buckets?until=2026-11-24T09%3A00%3A00Z"
+    );
+    let ran = run(&["partition", "list", "--server", &server.url])
+        .await
+        .ok();
     let row = &rows(&ran.stdout)[1];
     assert_eq!(row[..6], ["0", "owning", "4", "10", "12", "7"]);
 }
@@ -77,13 +144,32 @@ async fn a_replay_of_all_goes_on_until_there_are_no_more() {
     let calls = std::sync::atomic::AtomicU64::new(0);
     let server = Server::start(move |_| {
         let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        (200, "", format!("{{\"count\":10,\"unreadable\":{call},\"more\":{}}}", call < 2))
+        (
+            200,
+            "",
+            format!(
+                "{{\"count\":10,\"unreadable\":{call},\"more\":{}}}",
+                call < 2
+            ),
+        )
     });
-    let ran = run(&["queue", "replay", "mail", "--all", "--server", &server.url]).await.ok();
+    let ran = run(&["queue", "replay", "mail", "--all", "--server", &server.url])
+        .await
+        .ok();
     assert_eq!(ran.stdout, "replayed 30 dead letters of mail\n");
     assert_eq!(ran.stderr, "3 stay: their tasks cannot be understood\n");
-    let json =
-        run(&["queue", "replay", "mail", "--all", "--json", "--server", &server.url]).await.ok().json();
+    let json = run(&[
+        "queue",
+        "replay",
+        "mail",
+        "--all",
+        "--json",
+        "--server",
+        &server.url,
+    ])
+    .await
+    .ok()
+    .json();
     assert_eq!(json[0]["count"], 10);
 }
 
@@ -98,26 +184,47 @@ async fn a_queue_that_is_not_there_is_not_found() {
         (200, "", body.to_string())
     });
     for verb in ["show", "dead-letters"] {
-        run(&["queue", verb, "mail", "--server", &server.url]).await.ok();
+        run(&["queue", verb, "mail", "--server", &server.url])
+            .await
+            .ok();
         let ran = run(&["queue", verb, "nope", "--server", &server.url]).await;
         assert_eq!(ran.exit, Exit::NotFound, "{verb}");
-        assert!(ran.stderr.contains("there is no queue nope"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("there is no queue nope"),
+            "{}",
+            ran.stderr
+        );
     }
 }
 
 #[tokio::test]
 async fn before_the_first_publication_the_waiting_tasks_are_told() {
-    for (tasks, told) in
-        [(1, "; 1 task waits (minutehand task list)"), (2, "; 2 tasks wait (minutehand task list)"), (0, "")]
-    {
+    for (tasks, told) in [
+        (1, "; 1 task waits (minutehand task list)"),
+        (2, "; 2 tasks wait (minutehand task list)"),
+        (0, ""),
+    ] {
         let server = Server::start(move |request| {
             let tasks = json!({ "tasks": vec![task(json!({})); tasks] }).to_string();
             let queues = r#"{"queues":[]}"#.to_owned();
-            (200, "", if request.line.contains("/tasks") { tasks } else { queues })
+            (
+                200,
+                "",
+                if request.line.contains("/tasks") {
+                    tasks
+                } else {
+                    queues
+                },
+            )
         });
         let ran = run(&["queue", "list", "--server", &server.url]).await.ok();
-        assert_eq!(ran.stderr, format!("no queues: nothing has been published yet{told}\n"));
-        let json = run(&["queue", "list", "--json", "--server", &server.url]).await.ok();
+        assert_eq!(
+            ran.stderr,
+            format!("no queues: nothing has been published yet{told}\n")
+        );
+        let json = run(&["queue", "list", "--json", "--server", &server.url])
+            .await
+            .ok();
         assert_eq!((json.stdout.as_str(), json.stderr.as_str()), ("", ""));
     }
 }
@@ -127,7 +234,12 @@ async fn replaying_nothing_is_not_found_and_needs_a_selection() {
     let server = Server::always(200, r#"{"count":0,"unreadable":0,"more":false}"#);
     let ran = run(&["queue", "replay", "mail", "99999", "--server", &server.url]).await;
     assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::NotFound, ""));
-    assert!(ran.stderr.starts_with("error: mail has no dead letters of these numbers\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .starts_with("error: mail has no dead letters of these numbers\n"),
+        "{}",
+        ran.stderr
+    );
     let ran = run(&["queue", "replay", "mail", "--server", &server.url]).await;
     assert_eq!(ran.exit, Exit::Usage);
     assert!(ran.stderr.contains("--all"), "{}", ran.stderr);
@@ -142,17 +254,26 @@ async fn discarding_all_asks_a_person() {
         let ran = run_asked(&words, answer).await;
         assert_eq!(ran.exit, Exit::Failed, "{answer:?}");
         assert!(
-            ran.stderr.starts_with("discard all dead letters of mail for good? [y/N] "),
+            ran.stderr
+                .starts_with("discard all dead letters of mail for good? [y/N] "),
             "{}",
             ran.stderr
         );
     }
     assert!(server.requests().is_empty());
     for answer in ["y\n", "YES\n"] {
-        assert_eq!(run_asked(&words, answer).await.ok().stdout, "discarded 2 dead letters of mail\n");
+        assert_eq!(
+            run_asked(&words, answer).await.ok().stdout,
+            "discarded 2 dead letters of mail\n"
+        );
     }
     let sure = run_asked(&[&words[..], &["--yes"]].concat(), "").await.ok();
     assert_eq!(sure.stderr, "");
-    run_asked(&["queue", "discard", "mail", "7", "--server", &server.url], "").await.ok();
+    run_asked(
+        &["queue", "discard", "mail", "7", "--server", &server.url],
+        "",
+    )
+    .await
+    .ok();
     assert_eq!(server.requests().len(), 4);
 }

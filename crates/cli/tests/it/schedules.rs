@@ -44,7 +44,10 @@ async fn create_sends_definition_and_policies() {
         "{\"policy\":\"fixed\",\"delay_ms\":10}",
     ];
     let ran = run(&words).await.ok();
-    assert_eq!(ran.stdout, "created s, next 2026-11-25T00:00:00Z (in 16 h)\n");
+    assert_eq!(
+        ran.stdout,
+        "created s, next 2026-11-25T00:00:00Z (in 16 h)\n"
+    );
     let request = server.request();
     assert_eq!(request.line, "POST /v1/namespaces/default/schedules");
     assert_eq!(
@@ -64,22 +67,46 @@ async fn a_dry_run_shows_times_and_creates_nothing() {
         200,
         r#"{"description":"every 5 minutes","next":["2026-11-24T08:05:00.000Z","2026-11-24T08:10:00.000Z"],"notes":[]}"#,
     );
-    let words =
-        ["schedule", "create", "s", "--server", &server.url, "--every", "5m", "--queue", "q", "--dry-run"];
+    let words = [
+        "schedule",
+        "create",
+        "s",
+        "--server",
+        &server.url,
+        "--every",
+        "5m",
+        "--queue",
+        "q",
+        "--dry-run",
+    ];
     let ran = run(&words).await.ok();
     let lines: Vec<&str> = ran.stdout.lines().map(str::trim).collect();
     assert_eq!(
         lines,
-        ["every 5 minutes", "next", "2026-11-24T08:05:00Z (in 5 min)", "2026-11-24T08:10:00Z (in 10 min)"]
+        [
+            "every 5 minutes",
+            "next",
+            "2026-11-24T08:05:00Z (in 5 min)",
+            "2026-11-24T08:10:00Z (in 10 min)"
+        ]
     );
-    assert_eq!(server.request().line, "POST /v1/namespaces/default/schedules:preview");
+    assert_eq!(
+        server.request().line,
+        "POST /v1/namespaces/default/schedules:preview"
+    );
 }
 
 #[tokio::test]
 async fn what_is_missing_is_named() {
     for (words, missing) in [
-        (&["schedule", "create", "s", "--queue", "q"][..], "--cron or --every"),
-        (&["schedule", "create", "s", "--cron", "@daily"][..], "--queue"),
+        (
+            &["schedule", "create", "s", "--queue", "q"][..],
+            "--cron or --every",
+        ),
+        (
+            &["schedule", "create", "s", "--cron", "@daily"][..],
+            "--queue",
+        ),
         (&["schedule", "patch", "s"][..], "nothing to change"),
     ] {
         let ran = run(words).await;
@@ -91,16 +118,35 @@ async fn what_is_missing_is_named() {
 #[tokio::test]
 async fn a_patch_can_ask_for_a_revision() {
     let server = Server::always(200, r#"{"id":"s"}"#);
-    let words =
-        ["schedule", "patch", "s", "--cron", "@hourly", "--if-revision", "3", "--server", &server.url];
+    let words = [
+        "schedule",
+        "patch",
+        "s",
+        "--cron",
+        "@hourly",
+        "--if-revision",
+        "3",
+        "--server",
+        &server.url,
+    ];
     assert_eq!(run(&words).await.ok().stdout, "changed s\n");
     let request = server.request();
     assert_eq!(request.line, "PATCH /v1/namespaces/default/schedules/s");
     assert_eq!(request.header("if-match"), Some("\"3\""));
     assert_eq!(request.json(), json!({ "cron": "@hourly" }));
     let server = Server::always(412, r#"{"title":"the schedule was changed"}"#);
-    let ran =
-        run(&["schedule", "patch", "s", "--tz", "UTC", "--if-revision", "3", "--server", &server.url]).await;
+    let ran = run(&[
+        "schedule",
+        "patch",
+        "s",
+        "--tz",
+        "UTC",
+        "--if-revision",
+        "3",
+        "--server",
+        &server.url,
+    ])
+    .await;
     assert_eq!(ran.exit, Exit::Conflict);
 }
 
@@ -113,18 +159,41 @@ async fn each_verb_asks_for_its_own_path() {
     });
     let server = Server::always(200, &any.to_string());
     let cases: [(&[&str], &str, &str); 11] = [
-        (&["pause", "s", "--note", "why"], "POST …/s:pause", "{\"note\":\"why\"}"),
-        (&["resume", "s"], "POST …/s:resume", "{}"),
-        (&["trigger", "s", "--overlap", "skip"], "POST …/s:trigger", "{\"overlap\":\"skip\"}"),
         (
-            &["backfill", "s", "--from", "2026-11-01T00:00:00Z", "--to", "2026-11-02T00:00:00Z"],
+            &["pause", "s", "--note", "why"],
+            "POST …/s:pause",
+            "{\"note\":\"why\"}",
+        ),
+        (&["resume", "s"], "POST …/s:resume", "{}"),
+        (
+            &["trigger", "s", "--overlap", "skip"],
+            "POST …/s:trigger",
+            "{\"overlap\":\"skip\"}",
+        ),
+        (
+            &[
+                "backfill",
+                "s",
+                "--from",
+                "2026-11-01T00:00:00Z",
+                "--to",
+                "2026-11-02T00:00:00Z",
+            ],
             "POST …/s:backfill",
             "{\"from\":\"2026-11-01T00:00:00Z\",\"to\":\"2026-11-02T00:00:00Z\"}",
         ),
         (&["backfills", "s"], "GET …/s/backfills", ""),
-        (&["stop-backfill", "s", "17"], "POST …/s:stop-backfill", "{\"backfill\":\"17\"}"),
+        (
+            &["stop-backfill", "s", "17"],
+            "POST …/s:stop-backfill",
+            "{\"backfill\":\"17\"}",
+        ),
         (&["forget-runs", "s"], "POST …/s:forget-runs", "{}"),
-        (&["rollback", "s", "--to", "2"], "POST …/s:rollback", "{\"to_revision\":2}"),
+        (
+            &["rollback", "s", "--to", "2"],
+            "POST …/s:rollback",
+            "{\"to_revision\":2}",
+        ),
         (&["delete", "s"], "DELETE …/s", ""),
         (&["revisions", "s"], "GET …/s/revisions", ""),
         (&["preview", "s", "-n", "3"], "GET …/s/preview?n=3", ""),
@@ -133,12 +202,23 @@ async fn each_verb_asks_for_its_own_path() {
         let words = [&["schedule"], words, &["--server", &server.url]].concat();
         run(&words).await.ok();
         let request = server.requests().last().cloned().expect("a request");
-        assert_eq!(request.line.replace("/v1/namespaces/default/schedules", "…"), line);
+        assert_eq!(
+            request
+                .line
+                .replace("/v1/namespaces/default/schedules", "…"),
+            line
+        );
         assert_eq!(request.body, body, "{words:?}");
     }
     let server = Server::always(204, "");
-    let ran = run(&["schedule", "delete", "s", "--json", "--server", &server.url]).await.ok();
-    assert_eq!(ran.json(), [json!({ "id": "s" })], "an empty answer still is JSON");
+    let ran = run(&["schedule", "delete", "s", "--json", "--server", &server.url])
+        .await
+        .ok();
+    assert_eq!(
+        ran.json(),
+        [json!({ "id": "s" })],
+        "an empty answer still is JSON"
+    );
 }
 
 #[tokio::test]
@@ -147,10 +227,20 @@ async fn show_lists_events_one_per_line() {
         200,
         r#"{"id":"s","cron":"@daily","next_at":"2026-11-25T00:00:00Z","events":[{"kind":"started","at":"2026-11-24T07:00:00Z"},{"kind":"missed","at":"2026-11-24T07:30:00Z"}],"note":null}"#,
     );
-    let ran = run(&["schedule", "show", "s", "--server", &server.url]).await.ok();
+    let ran = run(&["schedule", "show", "s", "--server", &server.url])
+        .await
+        .ok();
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert!(lines.contains(&"next_at  2026-11-25T00:00:00Z (in 16 h)"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("kind started") && ran.stdout.contains("kind missed"), "{}", ran.stdout);
+    assert!(
+        lines.contains(&"next_at  2026-11-25T00:00:00Z (in 16 h)"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("kind started") && ran.stdout.contains("kind missed"),
+        "{}",
+        ran.stdout
+    );
     assert!(!ran.stdout.contains("note"), "{}", ran.stdout);
 }
 
@@ -168,10 +258,39 @@ async fn lists_and_revisions_are_tables() {
         };
         (200, "", body.to_string())
     });
-    let ran = run(&["schedule", "list", "--server", &server.url]).await.ok();
-    let row: Vec<&str> = ran.stdout.lines().nth(1).expect("a row").split_whitespace().collect();
+    let ran = run(&["schedule", "list", "--server", &server.url])
+        .await
+        .ok();
+    let row: Vec<&str> = ran
+        .stdout
+        .lines()
+        .nth(1)
+        .expect("a row")
+        .split_whitespace()
+        .collect();
     assert_eq!(row, ["s", "@daily", "UTC", "q", "paused"]);
-    let ran = run(&["schedule", "revisions", "s", "--server", &server.url]).await.ok();
-    let row: Vec<&str> = ran.stdout.lines().nth(1).expect("a row").split_whitespace().collect();
-    assert_eq!(row, ["1", "2026-11-24T07:00:00Z", "(1", "h", "ago)", "ann", "@daily", "active", "made"]);
+    let ran = run(&["schedule", "revisions", "s", "--server", &server.url])
+        .await
+        .ok();
+    let row: Vec<&str> = ran
+        .stdout
+        .lines()
+        .nth(1)
+        .expect("a row")
+        .split_whitespace()
+        .collect();
+    assert_eq!(
+        row,
+        [
+            "1",
+            "2026-11-24T07:00:00Z",
+            "(1",
+            "h",
+            "ago)",
+            "ann",
+            "@daily",
+            "active",
+            "made"
+        ]
+    );
 }

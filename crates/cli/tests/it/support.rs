@@ -6,7 +6,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use minutehand_cli::{Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, parse_from, run_on};
+use minutehand_cli::{
+    Commands, ConfigShowArgs, Console, DevArgs, Exit, Failure, parse_from, run_on,
+};
 use minutehand_model::Timestamp;
 use minutehand_settings::{Origin, Setting};
 use serde_json::{Value, json};
@@ -74,11 +76,16 @@ pub(crate) async fn run_asked(words: &[&str], answers: &str) -> Ran {
 }
 
 async fn run_before(words: &[&str], stdin: Box<dyn BufRead + Send>, can_ask: bool) -> Ran {
-    let cli = parse_from([&["minutehand"], words].concat()).unwrap_or_else(|error| panic!("{error}"));
+    let cli =
+        parse_from([&["minutehand"], words].concat()).unwrap_or_else(|error| panic!("{error}"));
     let (stdout, stderr) = (Buffer::default(), Buffer::default());
     let mut console = console(&stdout, &stderr, stdin, can_ask);
     let exit = run_on(cli, &Hooks, &mut console).await;
-    Ran { exit, stdout: stdout.text(), stderr: stderr.text() }
+    Ran {
+        exit,
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+    }
 }
 
 /// A console that remembers what is written to it.
@@ -121,7 +128,12 @@ impl Commands for Hooks {
     fn settings(&self, args: &ConfigShowArgs) -> Result<Vec<Setting>, Failure> {
         let setting = |(name, value): (String, String)| {
             let help = "Everything durable".to_owned();
-            Setting { name, value, origin: Origin::Flag, help }
+            Setting {
+                name,
+                value,
+                origin: Origin::Flag,
+                help,
+            }
         };
         Ok(args.dev.sources().set.into_iter().map(setting).collect())
     }
@@ -129,21 +141,23 @@ impl Commands for Hooks {
 
 /// A whole answer, of which a test says what matters to it.
 fn whole(mut answer: Value, said: Value) -> Value {
-    let Value::Object(said) = said else { panic!("{said} is not an object") };
+    let Value::Object(said) = said else {
+        panic!("{said} is not an object")
+    };
     answer.as_object_mut().unwrap().extend(said);
     answer
 }
 
 /// Where a task stands.
 pub(crate) fn handle(id: &str, due_at: &str) -> String {
-    json!({ "namespace": "default", "id": id, "partition": 0, "due_at": due_at, "offset": 1 }).to_string()
+    json!({ "namespace": "default", "id": id, "partition": 0, "due_at": due_at, "offset": 1 })
+        .to_string()
 }
 
 /// A task.
 pub(crate) fn task(said: Value) -> Value {
     let due_at = "2026-11-24T09:00:00Z";
-    let task =
-        json!({ "namespace": "default", "id": "t", "partition": 0, "state": "scheduled", "due_at": due_at });
+    let task = json!({ "namespace": "default", "id": "t", "partition": 0, "state": "scheduled", "due_at": due_at });
     whole(task, said)
 }
 
@@ -198,7 +212,10 @@ impl Request {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -220,7 +237,9 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let Some(request) = read_request(&stream) else { continue };
+                let Some(request) = read_request(&stream) else {
+                    continue;
+                };
                 let (status, headers, body) = answer(&request);
                 seen.lock().unwrap().push(request);
                 let head = format!(
@@ -228,7 +247,9 @@ impl Server {
                     body.len()
                 );
                 // A client that has gone is the client's affair.
-                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+                let _ = stream
+                    .write_all(head.as_bytes())
+                    .and_then(|()| stream.write_all(body.as_bytes()));
             }
         });
         Server { url, requests }
@@ -262,10 +283,17 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
     let mut headers = Vec::new();
     loop {
         let header = line()?;
-        let Some((name, value)) = header.split_once(':') else { break };
+        let Some((name, value)) = header.split_once(':') else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let find = |name: &str| headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+    let find = |name: &str| {
+        headers
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.clone())
+    };
     let mut body = Vec::new();
     if let Some(length) = find("content-length") {
         body.resize(length.parse().ok()?, 0);
@@ -284,5 +312,9 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
         }
     }
     let line = first.strip_suffix(" HTTP/1.1").unwrap_or(&first).to_owned();
-    Some(Request { line, headers, body: String::from_utf8(body).ok()? })
+    Some(Request {
+        line,
+        headers,
+        body: String::from_utf8(body).ok()?,
+    })
 }

@@ -30,7 +30,11 @@ const VERSION: u8 = 2;
 impl GroupLane {
     /// A group that begins at a sequence.
     pub(crate) fn starting_at(cursor: u64) -> GroupLane {
-        GroupLane { cursor, handed: cursor, ..GroupLane::default() }
+        GroupLane {
+            cursor,
+            handed: cursor,
+            ..GroupLane::default()
+        }
     }
 
     pub(crate) fn cursor(&self) -> u64 {
@@ -56,7 +60,8 @@ impl GroupLane {
         !self.is_settled(sequence)
     }
 
-    /// Nobody works on a delivery any more: it is handed out again, unless it is settled or was never handed out.
+    /// Nobody works on a delivery any more: it is handed out again, unless it is settled or was
+    /// never handed out.
     pub(crate) fn let_go(&mut self, sequence: u64) {
         if sequence < self.handed && !self.is_settled(sequence) {
             self.let_go.insert(sequence);
@@ -83,19 +88,22 @@ impl GroupLane {
         self.cursor = self.settled.advance(self.cursor);
         self.handed = self.handed.max(self.cursor);
         if !self.let_go.is_empty() {
-            self.let_go.retain(|sequence| !(first..end).contains(sequence));
+            self.let_go
+                .retain(|sequence| !(first..end).contains(sequence));
         }
     }
 
     /// Handed out and not settled.
     pub(crate) fn in_progress(&self) -> u64 {
-        let handed = self.handed.saturating_sub(self.cursor) - self.settled.count_below(self.handed);
+        let handed =
+            self.handed.saturating_sub(self.cursor) - self.settled.count_below(self.handed);
         handed - self.let_go.len() as u64
     }
 
     /// Published up to `next` and not settled.
     pub(crate) fn waiting(&self, next: u64) -> u64 {
-        next.saturating_sub(self.cursor).saturating_sub(self.settled.count())
+        next.saturating_sub(self.cursor)
+            .saturating_sub(self.settled.count())
     }
 
     /// The row: version, when the group was last seen, cursor, total, what is settled beyond.
@@ -117,7 +125,13 @@ impl GroupLane {
         let seen_at = Timestamp::from_millis(row.get_i64());
         let (cursor, total) = (row.get_u64(), row.get_u64());
         let settled = Ranges::decode(cursor, &mut row)?;
-        let lane = GroupLane { cursor, settled, total, handed: cursor, let_go: BTreeSet::new() };
+        let lane = GroupLane {
+            cursor,
+            settled,
+            total,
+            handed: cursor,
+            let_go: BTreeSet::new(),
+        };
         row.is_empty().then_some((lane, seen_at))
     }
 }
@@ -134,7 +148,15 @@ mod tests {
             assert!(lane.settle(sequence));
             assert!(!lane.settle(sequence), "once and for all");
         }
-        assert_eq!((lane.cursor(), lane.total(), lane.in_progress(), lane.waiting(30)), (11, 4, 6, 16));
+        assert_eq!(
+            (
+                lane.cursor(),
+                lane.total(),
+                lane.in_progress(),
+                lane.waiting(30)
+            ),
+            (11, 4, 6, 16)
+        );
         let at = Timestamp::from_millis(-7);
         let (mut again, seen_at) = GroupLane::decode(&lane.encode(at)).unwrap();
         assert_eq!(seen_at, at);
@@ -152,7 +174,9 @@ mod tests {
         let mut lane = GroupLane::starting_at(10);
         assert!((10..16).all(|sequence| lane.hand_out(sequence)));
         assert!(lane.settle(12));
-        [10, 12, 14, 15, 16, 99].into_iter().for_each(|sequence| lane.let_go(sequence));
+        [10, 12, 14, 15, 16, 99]
+            .into_iter()
+            .for_each(|sequence| lane.let_go(sequence));
         assert!(lane.settle(14), "who let it go may settle it all the same");
         assert_eq!(lane.in_progress(), 2, "11 and 13 are in somebody's hands");
         let handed: Vec<u64> = (0..4)

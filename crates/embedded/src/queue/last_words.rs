@@ -1,7 +1,8 @@
 //! Last words: what is told of claimed runs that nobody can tell the end of any more.
 //!
-//! A row is written with a claim and removed with the report of its end. What is left when the store is opened belongs to
-//! processes that have died. There are no more rows than workers have runs in hand.
+//! A row is written with a claim and removed with the report of its end. What is left when the
+//! store is opened belongs to processes that have died. There are no more rows than workers have
+//! runs in hand.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,9 @@ pub(super) fn let_go(
     for id in ids {
         let key = keys::last_word(queue, *id, group);
         // One that cannot be read is met again, and told or noted, when the store is opened.
-        let Ok(Some(row)) = state.spaces.last_words.get(&key) else { continue };
+        let Ok(Some(row)) = state.spaces.last_words.get(&key) else {
+            continue;
+        };
         words.extend(understood(state, &key, &row.into()));
         writes.remove(&state.spaces.last_words, key);
     }
@@ -43,14 +46,17 @@ pub(super) fn let_go(
     Applied::then((), move || rows.publish(&shared))
 }
 
-/// Tells the last words of processes that have died; how many. To be called before anybody uses the store.
+/// Tells the last words of processes that have died; how many. To be called before anybody uses the
+/// store.
 pub(crate) fn tell_all(state: &mut State) -> fjall::Result<usize> {
     let (mut told, mut from) = (0, Vec::new());
     loop {
         let lost = |lost: Lost| state.shared.note_lost("last words of claimed runs", &lost);
         let rows = scan::rows(&state.spaces.last_words, from, END).readable(lost);
         let rows = rows.take(TOLD_AT_ONCE).collect::<fjall::Result<Vec<_>>>()?;
-        let Some((last, _)) = rows.last() else { return Ok(told) };
+        let Some((last, _)) = rows.last() else {
+            return Ok(told);
+        };
         from = [&last[..], &[0]].concat();
         let mut writes = state.spaces.database.batch();
         let mut words = Vec::new();
@@ -67,12 +73,19 @@ pub(crate) fn tell_all(state: &mut State) -> fjall::Result<usize> {
 
 fn understood(state: &State, key: &[u8], row: &Bytes) -> Option<LastWord> {
     match last_word::decode(row) {
-        Ok(word) if word.commands.iter().all(|(partition, _)| partition.index() < state.partitions.len()) => {
+        Ok(word)
+            if word
+                .commands
+                .iter()
+                .all(|(partition, _)| partition.index() < state.partitions.len()) =>
+        {
             Some(word)
         }
         Ok(_) => None,
         Err(error) => {
-            state.shared.note_corruption(format!("last word {key:?}"), error.reason);
+            state
+                .shared
+                .note_corruption(format!("last word {key:?}"), error.reason);
             None
         }
     }

@@ -1,4 +1,5 @@
-//! The execution queue: batches of publications by partition ("lanes"), and what each group has settled of them.
+//! The execution queue: batches of publications by partition ("lanes"), and what each group has
+//! settled of them.
 
 mod group;
 mod lane;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use minutehand_model::time::HOUR_MS;
 use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::{
-    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement,
-    StopReceiver,
+    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report,
+    Settlement, StopReceiver,
 };
 use minutehand_record::publication;
 
@@ -24,7 +24,8 @@ use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::store::{Applied, EmbeddedStore};
 
-/// How often the rows of a group that polls say so, at least. It must be far less than a group is remembered.
+/// How often the rows of a group that polls say so, at least. It must be far less than a group is
+/// remembered.
 const SEEN_EVERY_MS: i64 = 6 * HOUR_MS;
 const _: () = assert!(SEEN_EVERY_MS * 4 < GROUP_RETENTION_MS);
 
@@ -54,7 +55,8 @@ impl ExecutionQueue for EmbeddedStore {
                 Taken::Nothing => changed.await,
                 Taken::NewGroup => self.register(&view, group, &action).await?,
                 Taken::OnDisk(partition, from, end) => {
-                    self.load(&view, group, partition, from, end, &action).await?;
+                    self.load(&view, group, partition, from, end, &action)
+                        .await?;
                 }
             }
         }
@@ -66,8 +68,17 @@ impl ExecutionQueue for EmbeddedStore {
         group: &str,
         settlements: Vec<Settlement>,
     ) -> Result<Vec<DeliveryId>, PortError> {
-        let action = format!("settle {} deliveries of the queue {queue}", settlements.len());
-        self.apply(action, queue, group, settlements.into_iter().map(Prepared::new).collect()).await?;
+        let action = format!(
+            "settle {} deliveries of the queue {queue}",
+            settlements.len()
+        );
+        self.apply(
+            action,
+            queue,
+            group,
+            settlements.into_iter().map(Prepared::new).collect(),
+        )
+        .await?;
         // There is one process.
         Ok(Vec::new())
     }
@@ -79,17 +90,36 @@ impl ExecutionQueue for EmbeddedStore {
         claims: Vec<Claim>,
     ) -> Result<Vec<DeliveryId>, PortError> {
         let action = format!("claim {} deliveries of the queue {queue}", claims.len());
-        self.apply(action, queue, group, claims.iter().map(Prepared::claimed).collect()).await?;
+        self.apply(
+            action,
+            queue,
+            group,
+            claims.iter().map(Prepared::claimed).collect(),
+        )
+        .await?;
         Ok(claims.into_iter().map(|claim| claim.id).collect())
     }
 
-    async fn report(&self, queue: &QueueName, group: &str, reports: Vec<Report>) -> Result<(), PortError> {
+    async fn report(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        reports: Vec<Report>,
+    ) -> Result<(), PortError> {
         let action = format!("keep {} reports of the queue {queue}", reports.len());
-        self.apply(action, queue, group, reports.into_iter().map(Prepared::reported).collect()).await
+        self.apply(
+            action,
+            queue,
+            group,
+            reports.into_iter().map(Prepared::reported).collect(),
+        )
+        .await
     }
 
     fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>) {
-        let Some(view) = self.shared().known_queue(queue) else { return };
+        let Some(view) = self.shared().known_queue(queue) else {
+            return;
+        };
         let (queue, group) = (queue.clone(), group.to_owned());
         // Behind the settlements that were handed over before.
         self.submit_unheard(64 * ids.len(), true, move |state, writes| {
@@ -103,12 +133,20 @@ impl ExecutionQueue for EmbeddedStore {
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {
-        let published = self.shared().queues().into_iter().filter(|queue| queue.is_published());
+        let published = self
+            .shared()
+            .queues()
+            .into_iter()
+            .filter(|queue| queue.is_published());
         Ok(published.map(|queue| queue.name.clone()).collect())
     }
 
     async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError> {
-        Ok(self.shared().known_queue(queue).map(|view| view.depth(group)).unwrap_or_default())
+        Ok(self
+            .shared()
+            .known_queue(queue)
+            .map(|view| view.depth(group))
+            .unwrap_or_default())
     }
 }
 
@@ -139,12 +177,20 @@ impl EmbeddedStore {
         .await
     }
 
-    /// Registers a group, so that nothing published from here on is removed before it has settled it.
-    async fn register(&self, view: &Arc<QueueView>, group: &str, action: &str) -> Result<(), PortError> {
+    /// Registers a group, so that nothing published from here on is removed before it has settled
+    /// it.
+    async fn register(
+        &self,
+        view: &Arc<QueueView>,
+        group: &str,
+        action: &str,
+    ) -> Result<(), PortError> {
         let (view, group) = (Arc::clone(view), group.to_owned());
         self.submit(action.to_owned(), 64, false, move |state, _| {
             for partition in view.add_group(&group, (state.now)()) {
-                state.changed_groups.insert((view.name.clone(), partition, group.clone()));
+                state
+                    .changed_groups
+                    .insert((view.name.clone(), partition, group.clone()));
             }
             Ok(Applied::now(()))
         })
@@ -152,43 +198,59 @@ impl EmbeddedStore {
     }
 
     /// Lets the rows of a group say that it still polls, when they have not said so for long.
-    async fn be_seen(&self, view: &Arc<QueueView>, group: &str, action: &str) -> Result<(), PortError> {
+    async fn be_seen(
+        &self,
+        view: &Arc<QueueView>,
+        group: &str,
+        action: &str,
+    ) -> Result<(), PortError> {
         let now = self.now();
-        if view.seen_at(group).is_none_or(|seen_at| now.millis_since(seen_at) < SEEN_EVERY_MS) {
+        if view
+            .seen_at(group)
+            .is_none_or(|seen_at| now.millis_since(seen_at) < SEEN_EVERY_MS)
+        {
             return Ok(());
         }
         let (view, group) = (Arc::clone(view), group.to_owned());
         self.submit(action.to_owned(), 64, false, move |state, _| {
-            for partition in (0..state.partitions.len()).map(|index| PartitionId::own(index as u32)) {
-                state.changed_groups.insert((view.name.clone(), partition, group.clone()));
+            for partition in (0..state.partitions.len()).map(|index| PartitionId::own(index as u32))
+            {
+                state
+                    .changed_groups
+                    .insert((view.name.clone(), partition, group.clone()));
             }
             Ok(Applied::now(()))
         })
         .await
     }
 
-    /// Waits until something is published to a queue that nobody serves, that is whose stop requests nobody listens for,
-    /// and answers with all such queues. Each is told of once: who stops serving a queue looks whether
-    /// [`has_waiting`](EmbeddedStore::has_waiting) says that more has come.
+    /// Waits until something is published to a queue that nobody serves, that is whose stop
+    /// requests nobody listens for, and answers with all such queues. Each is told of once: who
+    /// stops serving a queue looks whether [`has_waiting`](EmbeddedStore::has_waiting) says that
+    /// more has come.
     pub async fn unserved_queues(&self) -> BTreeSet<QueueName> {
         self.shared().take_unserved().await
     }
 
-    /// Somebody who has served a queue serves it no more: it is told of again when something waits in it.
+    /// Somebody who has served a queue serves it no more: it is told of again when something waits
+    /// in it.
     pub fn leave(&self, queue: &QueueName, group: &str) {
         if self.has_waiting(queue, group) {
             self.shared().note_unserved(queue);
         }
     }
 
-    /// How many queues are known: those in which something is left, or that somebody uses or has used just now.
+    /// How many queues are known: those in which something is left, or that somebody uses or has
+    /// used just now.
     pub fn queue_count(&self) -> usize {
         self.shared().queue_count()
     }
 
     /// Whether an execution waits in a queue to be handed to a group.
     pub fn has_waiting(&self, queue: &QueueName, group: &str) -> bool {
-        self.shared().known_queue(queue).is_some_and(|view| view.has_waiting(group))
+        self.shared()
+            .known_queue(queue)
+            .is_some_and(|view| view.has_waiting(group))
     }
 
     /// Reads publications back from disk. Rows that cannot be understood are noted and passed over.
@@ -201,9 +263,16 @@ impl EmbeddedStore {
         end: u64,
         action: &str,
     ) -> Result<(), PortError> {
-        let (spaces, shared, name) = (self.spaces().clone(), Arc::clone(self.shared()), view.name.clone());
-        let loaded =
-            self.read(action, move || read_batches(&spaces, &shared, &name, partition, from, end)).await?;
+        let (spaces, shared, name) = (
+            self.spaces().clone(),
+            Arc::clone(self.shared()),
+            view.name.clone(),
+        );
+        let loaded = self
+            .read(action, move || {
+                read_batches(&spaces, &shared, &name, partition, from, end)
+            })
+            .await?;
         let damaged: Vec<(u64, u64)> = loaded
             .iter()
             .filter(|loaded| loaded.batch.is_none())
@@ -218,7 +287,9 @@ impl EmbeddedStore {
             for (first, end) in damaged {
                 view.pass_over(&group, partition, first, end);
             }
-            state.changed_groups.insert((view.name.clone(), partition, group));
+            state
+                .changed_groups
+                .insert((view.name.clone(), partition, group));
             Ok(Applied::now(()))
         })
         .await
@@ -235,15 +306,22 @@ fn read_batches(
     end: u64,
 ) -> fjall::Result<Vec<Loaded>> {
     let lane_start = keys::batch(queue, partition, 0);
-    let holding = spaces.batches.range(lane_start..=keys::batch(queue, partition, from)).next_back();
+    let holding = spaces
+        .batches
+        .range(lane_start..=keys::batch(queue, partition, from))
+        .next_back();
     let holding = match holding.map(|guard| guard.key()).transpose() {
         // The row that holds it cannot be read; what follows can.
         Err(error) if scan::is_lasting(&error) => None,
         holding => holding?,
     };
     let start = holding.map_or(from, |key| keys::number_of(&key).unwrap_or(from));
-    let lost = |lost: Lost| shared.note_lost(&format!("queue {queue}, partition {partition}"), &lost);
-    let (first, behind) = (keys::batch(queue, partition, start), keys::batch(queue, partition, end));
+    let lost =
+        |lost: Lost| shared.note_lost(&format!("queue {queue}, partition {partition}"), &lost);
+    let (first, behind) = (
+        keys::batch(queue, partition, start),
+        keys::batch(queue, partition, end),
+    );
     let mut found: Vec<(u64, Bytes)> = Vec::new();
     let mut bytes = 0;
     let mut stopped_at = end;
@@ -257,7 +335,9 @@ fn read_batches(
         bytes += value.len();
         found.push((first, value.into()));
     }
-    Ok(understood(shared, queue, partition, from, stopped_at, found))
+    Ok(understood(
+        shared, queue, partition, from, stopped_at, found,
+    ))
 }
 
 /// Decodes rows; a sequence that none of them holds is filled with an empty stretch.
@@ -272,11 +352,23 @@ fn understood(
     let mut loaded = Vec::with_capacity(found.len());
     let mut reached = from;
     let note = |first: u64, end: u64, reason: String| {
-        let position = format!("queue {queue}, partition {partition}, publications {first} to {}", end - 1);
+        let position = format!(
+            "queue {queue}, partition {partition}, publications {first} to {}",
+            end - 1
+        );
         shared.note_corruption(position, reason);
-        Loaded { first, end, batch: None }
+        Loaded {
+            first,
+            end,
+            batch: None,
+        }
     };
-    let ends: Vec<u64> = found.iter().skip(1).map(|(first, _)| *first).chain([end]).collect();
+    let ends: Vec<u64> = found
+        .iter()
+        .skip(1)
+        .map(|(first, _)| *first)
+        .chain([end])
+        .collect();
     for ((first, row), row_end) in found.into_iter().zip(ends) {
         let missing = |reached: u64| note(reached, first, "they are missing".to_owned());
         if first > reached {
@@ -286,7 +378,11 @@ fn understood(
             Ok(batch) => {
                 let resident = Resident::new(batch);
                 reached = reached.max(first + resident.count());
-                loaded.push(Loaded { first, end: first + resident.count(), batch: Some(resident) });
+                loaded.push(Loaded {
+                    first,
+                    end: first + resident.count(),
+                    batch: Some(resident),
+                });
             }
             Err(error) => {
                 loaded.push(note(first.max(reached), row_end, error.reason));

@@ -40,7 +40,8 @@ enum Kept {
 
 impl Kept {
     fn of(key: TaskKey, outcome: &Outcome) -> Kept {
-        Success::of(key, outcome).map_or_else(|| Kept::Whole(key, outcome::encode(outcome)), Kept::Brief)
+        Success::of(key, outcome)
+            .map_or_else(|| Kept::Whole(key, outcome::encode(outcome)), Kept::Brief)
     }
 }
 
@@ -48,15 +49,32 @@ impl Prepared {
     /// Encodes what must be encoded, on the caller's time.
     pub(super) fn new(settlement: Settlement) -> Prepared {
         // There is one process: a delivery does not leave it.
-        let Settlement { id, held_as: _, commands, dead_letter, outcome } = settlement;
-        let report = Report { id, commands, dead_letter, outcome };
-        Prepared { kind: Kind::Settlement, ..Prepared::reported(report) }
+        let Settlement {
+            id,
+            held_as: _,
+            commands,
+            dead_letter,
+            outcome,
+        } = settlement;
+        let report = Report {
+            id,
+            commands,
+            dead_letter,
+            outcome,
+        };
+        Prepared {
+            kind: Kind::Settlement,
+            ..Prepared::reported(report)
+        }
     }
 
     /// The same of a claim.
     pub(super) fn claimed(claim: &Claim) -> Prepared {
         let word = claim.last_word.as_ref().map(last_word::encode);
-        Prepared { kind: Kind::Claim(word), ..Prepared::new(Settlement::bare(claim.id)) }
+        Prepared {
+            kind: Kind::Claim(word),
+            ..Prepared::new(Settlement::bare(claim.id))
+        }
     }
 
     /// The same of a report.
@@ -85,8 +103,17 @@ impl Prepared {
     /// About how much it writes.
     pub(super) fn bytes(&self) -> usize {
         let commands: usize = self.commands.iter().map(|(_, command)| command.len()).sum();
-        let word = if let Kind::Claim(Some(word)) = &self.kind { word.len() } else { 0 };
-        64 + word + commands + self.dead_letter.as_ref().map_or(0, |(_, letter)| letter.len())
+        let word = if let Kind::Claim(Some(word)) = &self.kind {
+            word.len()
+        } else {
+            0
+        };
+        64 + word
+            + commands
+            + self
+                .dead_letter
+                .as_ref()
+                .map_or(0, |(_, letter)| letter.len())
     }
 
     fn is_report(&self) -> bool {
@@ -113,11 +140,19 @@ pub(super) fn apply(
     action: &str,
 ) -> Result<Applied<()>, PortError> {
     let view = state.shared.queue(queue);
-    let settled = settlements.iter().filter(|settlement| !settlement.is_report());
+    let settled = settlements
+        .iter()
+        .filter(|settlement| !settlement.is_report());
     let ids: Vec<DeliveryId> = settled.map(|settlement| settlement.id).collect();
     view.check_settlement(&group, &ids)
         .map_err(|reason| PortError::new(ErrorClass::Fatal, action, reason))?;
-    check_commands(state, settlements.iter().flat_map(|settlement| &settlement.commands), action)?;
+    check_commands(
+        state,
+        settlements
+            .iter()
+            .flat_map(|settlement| &settlement.commands),
+        action,
+    )?;
     let mut commands: BTreeMap<PartitionId, Vec<Bytes>> = BTreeMap::new();
     let mut letters: Vec<QueueName> = Vec::new();
     let mut successes = Vec::new();
@@ -128,13 +163,21 @@ pub(super) fn apply(
             if !view.settle(&group, id) {
                 continue;
             }
-            state.changed_groups.insert((queue.clone(), id.partition, group.clone()));
+            state
+                .changed_groups
+                .insert((queue.clone(), id.partition, group.clone()));
         }
         match settlement.kind {
             Kind::Claim(Some(word)) => {
-                writes.insert(&state.spaces.last_words, keys::last_word(queue, id, &group), word);
+                writes.insert(
+                    &state.spaces.last_words,
+                    keys::last_word(queue, id, &group),
+                    word,
+                );
             }
-            Kind::Report => writes.remove(&state.spaces.last_words, keys::last_word(queue, id, &group)),
+            Kind::Report => {
+                writes.remove(&state.spaces.last_words, keys::last_word(queue, id, &group))
+            }
             Kind::Claim(None) | Kind::Settlement => {}
         }
         for (partition, command) in settlement.commands {
@@ -164,6 +207,8 @@ pub(super) fn apply(
     Ok(Applied::then((), move || {
         rows.publish(&shared);
         shared.successes.show(successes);
-        counts.iter().for_each(|(queue, kept)| shared.queue(queue).set_dead_letters(*kept));
+        counts
+            .iter()
+            .for_each(|(queue, kept)| shared.queue(queue).set_dead_letters(*kept));
     }))
 }

@@ -1,5 +1,5 @@
-//! What is left of queues when nothing is left in them: nothing. Anybody may name a queue, so a name must not cost
-//! anything for longer than it is used.
+//! What is left of queues when nothing is left in them: nothing. Anybody may name a queue, so a
+//! name must not cost anything for longer than it is used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +17,8 @@ pub(crate) const NUMBERED: &[u8] = b"numbered";
 const LOOK_EVERY_MS: i64 = 10 * SECOND_MS;
 /// A queue that nobody has touched for this long is forgotten when nothing is left in it.
 const FORGET_AFTER_MS: i64 = MINUTE_MS;
-/// A group that was not seen for this long is forgotten, when another group of its queue was. What only it had not settled
-/// is removed.
+/// A group that was not seen for this long is forgotten, when another group of its queue was. What
+/// only it had not settled is removed.
 pub(crate) const GROUP_RETENTION_MS: i64 = 7 * DAY_MS;
 /// After a start, groups have this long to be seen.
 const GROUPS_RETURN_MS: i64 = HOUR_MS;
@@ -32,7 +32,11 @@ pub(crate) struct Spent {
 
 impl Spent {
     pub(crate) fn starting_at(now: Timestamp) -> Spent {
-        Spent { opened_at: now, looked_at: now, resting: BTreeMap::new() }
+        Spent {
+            opened_at: now,
+            looked_at: now,
+            resting: BTreeMap::new(),
+        }
     }
 
     /// Whether it is time for a look. A clock that went back is no reason to wait.
@@ -42,7 +46,10 @@ impl Spent {
 
     /// Notes that a queue rests; since when.
     fn rests(&mut self, queue: &QueueName, activity: u64, now: Timestamp) -> Timestamp {
-        let since = self.resting.get(queue).filter(|(last, since)| *last == activity && *since <= now);
+        let since = self
+            .resting
+            .get(queue)
+            .filter(|(last, since)| *last == activity && *since <= now);
         let since = since.map_or(now, |(_, since)| *since);
         self.resting.insert(queue.clone(), (activity, since));
         since
@@ -50,7 +57,8 @@ impl Spent {
 }
 
 impl State {
-    /// Looks at every queue; takes away rows and views of those that are spent, and of groups that are gone.
+    /// Looks at every queue; takes away rows and views of those that are spent, and of groups that
+    /// are gone.
     pub(crate) fn forget_spent(&mut self, writes: &mut Writes) {
         let now = (self.now)();
         self.spent.looked_at = now;
@@ -87,7 +95,9 @@ impl State {
             let row = pair(self.shared.first_sequence(), self.last_letter);
             writes.insert(&self.spaces.meta, NUMBERED, row);
         }
-        self.spent.resting.retain(|name, _| !forgotten.contains(name));
+        self.spent
+            .resting
+            .retain(|name, _| !forgotten.contains(name));
     }
 
     fn all_partitions(&self) -> impl Iterator<Item = PartitionId> + use<> {
@@ -101,7 +111,9 @@ impl State {
     }
 
     fn remove_queue_rows(&mut self, writes: &mut Writes, queue: &QueueName, groups: &[String]) {
-        groups.iter().for_each(|group| self.remove_group_rows(writes, queue, group));
+        groups
+            .iter()
+            .for_each(|group| self.remove_group_rows(writes, queue, group));
         for partition in self.all_partitions() {
             writes.remove(&self.spaces.lanes, keys::lane(queue, partition));
         }

@@ -29,7 +29,8 @@ impl Resident {
     }
 }
 
-/// Publications read back from disk: their first sequence, the one behind the last, and what they say.
+/// Publications read back from disk: their first sequence, the one behind the last, and what they
+/// say.
 pub(crate) struct Loaded {
     pub(crate) first: u64,
     pub(crate) end: u64,
@@ -92,7 +93,11 @@ impl QueueView {
         resident_bytes_max: usize,
         generation: u32,
     ) -> QueueView {
-        let lane = || Lane { next: first, kept_from: first, resident: BTreeMap::new() };
+        let lane = || Lane {
+            next: first,
+            kept_from: first,
+            resident: BTreeMap::new(),
+        };
         let inner = Inner {
             handed_out: 0,
             activity: 0,
@@ -113,7 +118,9 @@ impl QueueView {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().expect("nothing panics while it holds this lock")
+        self.inner
+            .lock()
+            .expect("nothing panics while it holds this lock")
     }
 
     /// Lets everybody who waits look again.
@@ -189,7 +196,9 @@ impl QueueView {
             let bytes = batch.bytes;
             // Beyond the limit, consumers read it from disk when they come to it.
             if batch.count() > 0 && inner.resident_bytes + bytes <= self.resident_bytes_max {
-                inner.lanes[partition.index()].resident.insert(first, Arc::new(batch));
+                inner.lanes[partition.index()]
+                    .resident
+                    .insert(first, Arc::new(batch));
                 inner.resident_bytes += bytes;
             }
         }
@@ -203,8 +212,11 @@ impl QueueView {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let lane = &mut inner.lanes[partition.index()];
-        let bytes: usize =
-            loaded.iter().filter_map(|loaded| loaded.batch.as_ref()).map(|batch| batch.bytes).sum();
+        let bytes: usize = loaded
+            .iter()
+            .filter_map(|loaded| loaded.batch.as_ref())
+            .map(|batch| batch.bytes)
+            .sum();
         if inner.resident_bytes + bytes > self.resident_bytes_max {
             let freed: usize = lane.resident.values().map(|batch| batch.bytes).sum();
             lane.resident.clear();
@@ -223,7 +235,9 @@ impl QueueView {
     pub(crate) fn take(&self, group: &str, count_max: usize) -> Taken {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let Some(group) = inner.groups.get_mut(group) else { return Taken::NewGroup };
+        let Some(group) = inner.groups.get_mut(group) else {
+            return Taken::NewGroup;
+        };
         inner.activity += 1;
         let mut token = DeliveryToken {
             generation: self.generation,
@@ -237,7 +251,14 @@ impl QueueView {
             let index = (group.turn + step) % count;
             let (lane, place) = (&inner.lanes[index], &mut group.lanes[index]);
             let partition = PartitionId::own(index as u32);
-            if !take_from(lane, place, partition, count_max, &mut token, &mut deliveries) {
+            if !take_from(
+                lane,
+                place,
+                partition,
+                count_max,
+                &mut token,
+                &mut deliveries,
+            ) {
                 on_disk = on_disk.or(Some((partition, place.next(), lane.next)));
                 if step == 0 && deliveries.is_empty() {
                     // Its turn has come, however much the others have in memory.
@@ -262,17 +283,27 @@ impl QueueView {
         Taken::Deliveries(deliveries)
     }
 
-    /// Adds a group that begins with the oldest kept publication; its place in each lane, to be written.
+    /// Adds a group that begins with the oldest kept publication; its place in each lane, to be
+    /// written.
     pub(crate) fn add_group(&self, group: &str, now: Timestamp) -> Vec<PartitionId> {
         let mut inner = self.lock();
         inner.activity += 1;
         if inner.groups.get(group).is_some() {
             return Vec::new();
         }
-        let lanes: Vec<GroupLane> =
-            inner.lanes.iter().map(|lane| GroupLane::starting_at(lane.kept_from)).collect();
-        let partitions = (0..lanes.len()).map(|index| PartitionId::own(index as u32)).collect();
-        inner.groups.get_or_insert(group, || Group { lanes, turn: 0, seen_at: now });
+        let lanes: Vec<GroupLane> = inner
+            .lanes
+            .iter()
+            .map(|lane| GroupLane::starting_at(lane.kept_from))
+            .collect();
+        let partitions = (0..lanes.len())
+            .map(|index| PartitionId::own(index as u32))
+            .collect();
+        inner.groups.get_or_insert(group, || Group {
+            lanes,
+            turn: 0,
+            seen_at: now,
+        });
         partitions
     }
 
@@ -280,10 +311,16 @@ impl QueueView {
     pub(crate) fn check_settlement(&self, group: &str, ids: &[DeliveryId]) -> Result<(), String> {
         let inner = self.lock();
         if inner.groups.get(group).is_none() {
-            return Err(format!("the group {group:?} has never polled the queue {}", self.name));
+            return Err(format!(
+                "the group {group:?} has never polled the queue {}",
+                self.name
+            ));
         }
         for id in ids {
-            let published = inner.lanes.get(id.partition.index()).map_or(0, |lane| lane.next);
+            let published = inner
+                .lanes
+                .get(id.partition.index())
+                .map_or(0, |lane| lane.next);
             if id.sequence >= published {
                 return Err(format!(
                     "partition {} has published {published} executions to the queue {}; there is no number {}",
@@ -296,7 +333,8 @@ impl QueueView {
 
     /// Settles a delivery of a group that exists; `false` when it was settled before.
     pub(crate) fn settle(&self, group: &str, id: DeliveryId) -> bool {
-        self.with_place(group, id.partition, |place| place.settle(id.sequence)).unwrap_or(false)
+        self.with_place(group, id.partition, |place| place.settle(id.sequence))
+            .unwrap_or(false)
     }
 
     /// Nobody works on some deliveries of a group any more.
@@ -320,11 +358,21 @@ impl QueueView {
     ) -> Option<T> {
         let mut inner = self.lock();
         inner.activity += 1;
-        inner.groups.get_mut(group)?.lanes.get_mut(partition.index()).map(change)
+        inner
+            .groups
+            .get_mut(group)?
+            .lanes
+            .get_mut(partition.index())
+            .map(change)
     }
 
     /// The row of a group's place.
-    pub(crate) fn group_row(&self, partition: PartitionId, group: &str, now: Timestamp) -> Option<Bytes> {
+    pub(crate) fn group_row(
+        &self,
+        partition: PartitionId,
+        group: &str,
+        now: Timestamp,
+    ) -> Option<Bytes> {
         let mut inner = self.lock();
         let group = inner.groups.get_mut(group)?;
         group.seen_at = group.seen_at.max(now);
@@ -342,7 +390,10 @@ impl QueueView {
         if inner.groups.values().all(|group| group.seen_at < before) {
             return Vec::new();
         }
-        let gone = inner.groups.iter().filter(|(_, group)| group.seen_at < before);
+        let gone = inner
+            .groups
+            .iter()
+            .filter(|(_, group)| group.seen_at < before);
         gone.map(|(name, _)| name.to_owned()).collect()
     }
 
@@ -351,33 +402,52 @@ impl QueueView {
         self.lock().groups.remove(group);
     }
 
-    /// How often something was done with the queue, and whether nothing is left of it: no execution, no dead letter,
-    /// nobody who listens.
+    /// How often something was done with the queue, and whether nothing is left of it: no
+    /// execution, no dead letter, nobody who listens.
     pub(crate) fn rest(&self) -> (u64, bool) {
         let inner = self.lock();
         let is_settled = |index: usize, lane: &Lane| {
             lane.kept_from == lane.next
-                && inner.groups.values().all(|group| group.lanes[index].cursor() == lane.next)
+                && inner
+                    .groups
+                    .values()
+                    .all(|group| group.lanes[index].cursor() == lane.next)
         };
         let is_spent = inner.dead_letters == 0
             && !self.stops.is_heard()
-            && inner.lanes.iter().enumerate().all(|(index, lane)| is_settled(index, lane));
+            && inner
+                .lanes
+                .iter()
+                .enumerate()
+                .all(|(index, lane)| is_settled(index, lane));
         (inner.activity, is_spent)
     }
 
     /// The highest number that a publication may have had.
     pub(crate) fn numbered_below(&self) -> u64 {
-        self.lock().lanes.iter().map(|lane| lane.next).max().unwrap_or(0)
+        self.lock()
+            .lanes
+            .iter()
+            .map(|lane| lane.next)
+            .max()
+            .unwrap_or(0)
     }
 
     /// The names of the groups.
     pub(crate) fn groups(&self) -> Vec<String> {
-        self.lock().groups.iter().map(|(name, _)| name.to_owned()).collect()
+        self.lock()
+            .groups
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 
     /// Whether any publication is kept.
     pub(crate) fn keeps_any(&self) -> bool {
-        self.lock().lanes.iter().any(|lane| lane.kept_from < lane.next)
+        self.lock()
+            .lanes
+            .iter()
+            .any(|lane| lane.kept_from < lane.next)
     }
 
     /// Whether anything waits for a group.
@@ -386,11 +456,16 @@ impl QueueView {
         depth.waiting > depth.in_progress
     }
 
-    /// What every group has settled of a lane, when that is more than has been removed: from, and below.
+    /// What every group has settled of a lane, when that is more than has been removed: from, and
+    /// below.
     pub(crate) fn consumed(&self, partition: PartitionId) -> Option<(u64, u64)> {
         let inner = self.lock();
         let index = partition.index();
-        let below = inner.groups.values().map(|group| group.lanes[index].cursor()).min()?;
+        let below = inner
+            .groups
+            .values()
+            .map(|group| group.lanes[index].cursor())
+            .min()?;
         let kept_from = inner.lanes[index].kept_from;
         (below > kept_from).then_some((kept_from, below))
     }
@@ -403,12 +478,22 @@ impl QueueView {
         changes
     }
 
-    /// How full the queue is for a group; one that has never polled would begin with the oldest kept.
+    /// How full the queue is for a group; one that has never polled would begin with the oldest
+    /// kept.
     pub(crate) fn depth(&self, group: &str) -> QueueDepth {
         let inner = self.lock();
-        let mut depth = QueueDepth { dead_letters: inner.dead_letters, ..QueueDepth::default() };
+        let mut depth = QueueDepth {
+            dead_letters: inner.dead_letters,
+            ..QueueDepth::default()
+        };
         match inner.groups.get(group) {
-            None => depth.waiting = inner.lanes.iter().map(|lane| lane.next - lane.kept_from).sum(),
+            None => {
+                depth.waiting = inner
+                    .lanes
+                    .iter()
+                    .map(|lane| lane.next - lane.kept_from)
+                    .sum()
+            }
             Some(group) => {
                 for (lane, place) in inner.lanes.iter().zip(&group.lanes) {
                     depth.waiting += place.waiting(lane.next);
@@ -425,7 +510,12 @@ impl Inner {
     /// Lets go of the batches that every group has been given.
     fn drop_passed(&mut self) {
         for (index, lane) in self.lanes.iter_mut().enumerate() {
-            let passed = self.groups.values().map(|group| group.lanes[index].next()).min().unwrap_or(0);
+            let passed = self
+                .groups
+                .values()
+                .map(|group| group.lanes[index].next())
+                .min()
+                .unwrap_or(0);
             while let Some(entry) = lane.resident.first_entry()
                 && *entry.key() + entry.get().count() <= passed
             {
@@ -435,7 +525,8 @@ impl Inner {
     }
 }
 
-/// Takes from one lane until there is nothing left or enough; `false` when what comes next is not in memory.
+/// Takes from one lane until there is nothing left or enough; `false` when what comes next is not
+/// in memory.
 fn take_from(
     lane: &Lane,
     place: &mut GroupLane,
@@ -446,7 +537,9 @@ fn take_from(
 ) -> bool {
     while deliveries.len() < count_max && place.next() < lane.next {
         let next = place.next();
-        let Some((first, resident)) = lane.resident.range(..=next).next_back() else { return false };
+        let Some((first, resident)) = lane.resident.range(..=next).next_back() else {
+            return false;
+        };
         if first + resident.count() <= next {
             return false;
         }
@@ -461,7 +554,10 @@ fn take_from(
             }
             (token.epoch, token.count) = (header.epoch, token.count + 1);
             deliveries.push(Delivery {
-                id: DeliveryId { partition, sequence },
+                id: DeliveryId {
+                    partition,
+                    sequence,
+                },
                 epoch: header.epoch,
                 token: *token,
                 offset: item.offset,

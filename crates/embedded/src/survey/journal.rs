@@ -1,5 +1,6 @@
-//! Reading a journal of the database as the database does, but to the end: it takes the first bytes that it does not
-//! understand for the torn end of the last write, and cuts off what follows. What follows may be whole.
+//! Reading a journal of the database as the database does, but to the end: it takes the first bytes
+//! that it does not understand for the torn end of the last write, and cuts off what follows. What
+//! follows may be whole.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -33,7 +34,9 @@ pub(super) fn first_doubt(file: &mut File) -> io::Result<Option<u64>> {
     let (mut end, mut last) = (0, None);
     {
         let mut reader = BufReader::with_capacity(BUFFER_BYTES, &mut *file);
-        while let Some((bytes, number)) = batch(&mut reader).filter(|(_, number)| last < Some(*number)) {
+        while let Some((bytes, number)) =
+            batch(&mut reader).filter(|(_, number)| last < Some(*number))
+        {
             (end, last) = (end + bytes as u64, Some(number));
         }
     }
@@ -55,11 +58,18 @@ pub(super) fn look(bytes: &[u8]) -> State {
         if let Some((last_at, last)) = whole.last()
             && number <= *last
         {
-            // Their numbers are in no sum. They rise; of two that do not, the one is wrong that does not fit the third.
+            // Their numbers are in no sum. They rise; of two that do not, the one is wrong that
+            // does not fit the third.
             let before = whole.len().checked_sub(2).map(|index| whole[index].1);
             return match before < Some(number) {
-                true => State::Damaged { at: *last_at, until: at },
-                false => State::Damaged { at, until: at + count },
+                true => State::Damaged {
+                    at: *last_at,
+                    until: at,
+                },
+                false => State::Damaged {
+                    at,
+                    until: at + count,
+                },
             };
         }
         whole.push((at, number));
@@ -67,18 +77,32 @@ pub(super) fn look(bytes: &[u8]) -> State {
     }
     match next_batch(bytes, at + 1) {
         Some(until) => State::Damaged { at, until },
-        None if is_ended(&bytes[at..]) => State::Damaged { at, until: bytes.len() },
+        None if is_ended(&bytes[at..]) => State::Damaged {
+            at,
+            until: bytes.len(),
+        },
         None => State::Whole,
     }
 }
 
 /// Whether the end of a batch was written, be it damaged: a write that never ended has none.
 fn is_ended(bytes: &[u8]) -> bool {
-    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let alike = |window: &[u8]| window.iter().zip(TRAILER).filter(|(one, other)| **one == *other).count();
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    let alike = |window: &[u8]| {
+        window
+            .iter()
+            .zip(TRAILER)
+            .filter(|(one, other)| **one == *other)
+            .count()
+    };
     let last = &bytes[end.saturating_sub(TRAILER.len() + 2)..(end + 2).min(bytes.len())];
     bytes.windows(TRAILER.len()).any(|window| window == TRAILER)
-        || last.windows(TRAILER.len()).any(|window| alike(window) + 1 >= TRAILER.len())
+        || last
+            .windows(TRAILER.len())
+            .any(|window| alike(window) + 1 >= TRAILER.len())
 }
 
 /// The start of the first whole batch at or behind a position.
@@ -86,7 +110,11 @@ fn next_batch(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         // A batch begins behind the end of another one.
-        at += bytes.get(at..)?.windows(TRAILER.len()).position(|window| window == TRAILER)? + TRAILER.len();
+        at += bytes
+            .get(at..)?
+            .windows(TRAILER.len())
+            .position(|window| window == TRAILER)?
+            + TRAILER.len();
         if batch(&mut &bytes[at..]).is_some() {
             return Some(at);
         }
@@ -95,7 +123,11 @@ fn next_batch(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// The length of the batch that begins here, and its number.
 fn batch(reader: &mut impl Read) -> Option<(usize, u64)> {
-    let mut rest = Summed { reader, sum: None, count: 0 };
+    let mut rest = Summed {
+        reader,
+        sum: None,
+        count: 0,
+    };
     if rest.take()? != [START] {
         return None;
     }
@@ -164,14 +196,19 @@ mod tests {
     fn journal() -> (Vec<u8>, usize) {
         let folder = tempfile::tempdir().unwrap();
         let database = fjall::Database::builder(folder.path()).open().unwrap();
-        let space = database.keyspace("rows", fjall::KeyspaceCreateOptions::default).unwrap();
+        let space = database
+            .keyspace("rows", fjall::KeyspaceCreateOptions::default)
+            .unwrap();
         for number in 0..6_u8 {
             let mut writes = database.batch();
             (0..=number).for_each(|index| writes.insert(&space, [number, index], vec![number; 40]));
             // Large values are compressed.
             writes.insert(&space, [number, 99], vec![number; 9_000]);
             writes.remove(&space, [number, 98]);
-            writes.durability(Some(fjall::PersistMode::SyncAll)).commit().unwrap();
+            writes
+                .durability(Some(fjall::PersistMode::SyncAll))
+                .commit()
+                .unwrap();
         }
         let mut bytes = std::fs::read(folder.path().join("0.jnl")).unwrap();
         let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
@@ -191,7 +228,10 @@ mod tests {
     #[test]
     fn every_changed_byte_is_noticed_and_what_follows_is_found() {
         let (bytes, end) = journal();
-        let last = (0..end).rev().find(|start| batch(&mut &bytes[*start..]).is_some()).unwrap();
+        let last = (0..end)
+            .rev()
+            .find(|start| batch(&mut &bytes[*start..]).is_some())
+            .unwrap();
         // Nothing follows by which a number that is too high could be told, and it does no harm.
         let number_of_the_last = last + 5..last + 13;
         for position in (0..end).filter(|position| !number_of_the_last.contains(position)) {
@@ -201,7 +241,10 @@ mod tests {
                 panic!("byte {position} of {end} is taken as it is");
             };
             // A number that has become too high is noticed at the next one.
-            assert!(at <= position + 13 && position < until, "{at} {position} {until}");
+            assert!(
+                at <= position + 13 && position < until,
+                "{at} {position} {until}"
+            );
             assert!(until == bytes.len() || batch(&mut &bytes[until..]).is_some());
         }
     }

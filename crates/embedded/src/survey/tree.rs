@@ -1,4 +1,5 @@
-//! The files of one table of the database: which version of it is the current one, and which files that names.
+//! The files of one table of the database: which version of it is the current one, and which files
+//! that names.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +14,18 @@ pub(super) struct Fault {
 }
 
 fn fault(file: PathBuf, reason: impl ToString) -> Fault {
-    Fault { file, reason: reason.to_string() }
+    Fault {
+        file,
+        reason: reason.to_string(),
+    }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Fault> {
     std::fs::read(file).map_err(|error| fault(file.to_owned(), error))
 }
 
-/// Checks that the current version of a table is whole, and that its files are there. `Some` answers with them.
+/// Checks that the current version of a table is whole, and that its files are there. `Some`
+/// answers with them.
 pub(super) fn check(folder: &Path) -> Result<Vec<(PathBuf, u128)>, Fault> {
     let current = folder.join("current");
     let bytes = read(&current)?;
@@ -34,8 +39,10 @@ pub(super) fn check(folder: &Path) -> Result<Vec<(PathBuf, u128)>, Fault> {
         return Err(fault(manifest, "its checksum does not match"));
     }
     let files = named(&manifest).map_err(|reason| fault(manifest, reason))?;
-    let files: Vec<(PathBuf, u128)> =
-        files.into_iter().map(|(id, sum)| (folder.join("tables").join(id.to_string()), sum)).collect();
+    let files: Vec<(PathBuf, u128)> = files
+        .into_iter()
+        .map(|(id, sum)| (folder.join("tables").join(id.to_string()), sum))
+        .collect();
     for (file, _) in &files {
         std::fs::metadata(file).map_err(|error| fault(file.clone(), error))?;
     }
@@ -48,7 +55,9 @@ fn named(manifest: &Path) -> Result<Vec<(u64, u128)>, String> {
     let reader = sfa::Reader::new(manifest).map_err(|error| format!("{error:?}"))?;
     let section = reader.toc().section(b"tables").ok_or("it names no files")?;
     let mut bytes = Vec::new();
-    let mut section = section.buf_reader(manifest).map_err(|error| words(&error))?;
+    let mut section = section
+        .buf_reader(manifest)
+        .map_err(|error| words(&error))?;
     std::io::Read::read_to_end(&mut section, &mut bytes).map_err(|error| words(&error))?;
     parse(&bytes).ok_or_else(|| "its list of files is cut short".to_owned())
 }
@@ -75,12 +84,16 @@ pub(super) fn compare(file: &Path, sum: u128) -> Result<(), Fault> {
     let mut hash = Xxh3::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let count =
-            std::io::Read::read(&mut open, &mut buffer).map_err(|error| fault(file.to_owned(), error))?;
+        let count = std::io::Read::read(&mut open, &mut buffer)
+            .map_err(|error| fault(file.to_owned(), error))?;
         if count == 0 {
             break;
         }
         hash.update(&buffer[..count]);
     }
-    if hash.digest128() == sum { Ok(()) } else { Err(fault(file.to_owned(), "its checksum does not match")) }
+    if hash.digest128() == sum {
+        Ok(())
+    } else {
+        Err(fault(file.to_owned(), "its checksum does not match"))
+    }
 }

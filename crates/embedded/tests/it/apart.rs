@@ -1,4 +1,5 @@
-//! What others do in this process and on this machine: the store's reads do not wait for it, its files are not for it.
+//! What others do in this process and on this machine: the store's reads do not wait for it, its
+//! files are not for it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,12 +22,19 @@ fn reads_do_not_wait_for_work_that_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let (release, released) = channel::<()>();
     runtime.block_on(async {
-        let from_disk = Config { log_tail_bytes: 0, ..config(folder.path()) };
+        let from_disk = Config {
+            log_tail_bytes: 0,
+            ..config(folder.path())
+        };
         let store = EmbeddedStore::open(from_disk).unwrap();
-        store.append(PartitionId::own(0), vec!["kept".into()]).await.unwrap();
+        store
+            .append(PartitionId::own(0), vec!["kept".into()])
+            .await
+            .unwrap();
         let stranger = tokio::task::spawn_blocking(move || released.recv());
-        let batch =
-            CommandLog::read(&*store, PartitionId::own(0), LogOffset::START, usize::MAX).await.unwrap();
+        let batch = CommandLog::read(&*store, PartitionId::own(0), LogOffset::START, usize::MAX)
+            .await
+            .unwrap();
         assert_eq!(batch.records.len(), 1);
         store.close_apart().await;
         release.send(()).unwrap();
@@ -39,7 +47,10 @@ fn modes(folder: &Path, found: &mut Vec<(String, u32)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let metadata = std::fs::metadata(&path).unwrap();
-        found.push((path.display().to_string(), metadata.permissions().mode() & 0o777));
+        found.push((
+            path.display().to_string(),
+            metadata.permissions().mode() & 0o777,
+        ));
         if metadata.is_dir() {
             modes(&path, found);
         }
@@ -47,8 +58,10 @@ fn modes(folder: &Path, found: &mut Vec<(String, u32)>) {
 }
 
 fn assert_private(folder: &Path) {
-    let mut found =
-        vec![("the folder".to_owned(), std::fs::metadata(folder).unwrap().permissions().mode() & 0o777)];
+    let mut found = vec![(
+        "the folder".to_owned(),
+        std::fs::metadata(folder).unwrap().permissions().mode() & 0o777,
+    )];
     modes(folder, &mut found);
     let open: Vec<_> = found.iter().filter(|(_, mode)| mode & 0o077 != 0).collect();
     assert_eq!(open, Vec::<&(String, u32)>::new());
@@ -61,7 +74,10 @@ async fn what_is_stored_is_for_this_user_alone() {
     let folder = above.path().join("new/data");
     let store = open(&folder);
     for _ in 0..10 {
-        store.append(PartitionId::own(0), vec!["x".repeat(1 << 20).into()]).await.unwrap();
+        store
+            .append(PartitionId::own(0), vec!["x".repeat(1 << 20).into()])
+            .await
+            .unwrap();
     }
     drop(store);
     assert_private(&folder);
@@ -73,8 +89,9 @@ fn rights_that_an_earlier_release_gave_are_taken_back() {
     let folder = above.path().join("data");
     drop(open(&folder));
     let database = folder.join("database");
-    let set =
-        |path: &Path, mode: u32| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let set = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap()
+    };
     set(&database, 0o755);
     set(&database.join("0.jnl"), 0o644);
     drop(open(&folder));

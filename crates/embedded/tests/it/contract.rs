@@ -1,4 +1,5 @@
-//! The contract of the ports, as it is, and once more with so little memory that everything is read from disk.
+//! The contract of the ports, as it is, and once more with so little memory that everything is read
+//! from disk.
 
 use std::sync::Arc;
 
@@ -26,7 +27,11 @@ impl Embedded {
     fn open(&self, kept: Kept) -> Stores {
         let usual = kept.clock.config(kept.folder.path());
         let config = if self.forgetful {
-            Config { log_tail_bytes: 0, queue_resident_bytes: 0, ..usual }
+            Config {
+                log_tail_bytes: 0,
+                queue_resident_bytes: 0,
+                ..usual
+            }
         } else {
             usual
         };
@@ -47,18 +52,34 @@ impl Embedded {
 impl Harness for Embedded {
     async fn fresh(&self) -> Stores {
         let folder = tempfile::tempdir().unwrap();
-        self.open(Kept { folder, clock: TestClock::at(1_000) })
+        self.open(Kept {
+            folder,
+            clock: TestClock::at(1_000),
+        })
     }
 
     async fn reopen(&self, stores: Stores) -> Stores {
-        let Stores { log, sink, timetable, coordinator, queue, history, keep } = stores;
+        let Stores {
+            log,
+            sink,
+            timetable,
+            coordinator,
+            queue,
+            history,
+            keep,
+        } = stores;
         let kept = keep.downcast::<Kept>().expect("made by this harness");
         drop((log, sink, timetable, coordinator, queue, history));
         self.open(*kept)
     }
 
     fn set_clock(&self, stores: &Stores, now: Timestamp) -> bool {
-        stores.keep.downcast_ref::<Kept>().expect("made by this harness").clock.set(now);
+        stores
+            .keep
+            .downcast_ref::<Kept>()
+            .expect("made by this harness")
+            .clock
+            .set(now);
         true
     }
 }

@@ -1,5 +1,5 @@
-//! Killed at random moments while it appends, ticks and settles: everything acknowledged is there, and every tick and
-//! every settlement is there as a whole or not at all.
+//! Killed at random moments while it appends, ticks and settles: everything acknowledged is there,
+//! and every tick and every settlement is there as a whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
@@ -45,9 +45,13 @@ async fn keep_appending(store: Arc<EmbeddedStore>, mut random: Random) {
         let count = 1 + random.below(20) as usize;
         let tag = random.next();
         let length = random.below(3_000) as usize;
-        let records = (0..count).map(|index| append_record(tag, index, length)).collect();
+        let records = (0..count)
+            .map(|index| append_record(tag, index, length))
+            .collect();
         let first = store.append(partition, records).await.unwrap().offsets[0];
-        tell(&format!("append {partition} {first} {count} {tag} {length} {number}"));
+        tell(&format!(
+            "append {partition} {first} {count} {tag} {length} {number}"
+        ));
     }
 }
 
@@ -62,11 +66,19 @@ async fn keep_ticking(store: Arc<EmbeddedStore>, partition: PartitionId, mut ran
         let length = random.below(2_000) as usize;
         let of = |to: &str| {
             let name = |index| format!("{partition}-{number}-{to}-{index}");
-            (0..TASKS).map(|index| task(&name(index), to, random.bytes(length))).collect::<Vec<_>>()
+            (0..TASKS)
+                .map(|index| task(&name(index), to, random.bytes(length)))
+                .collect::<Vec<_>>()
         };
         let tasks = ["mail", "reports"].map(of).concat();
-        let derived = Command::Cancel { key: TaskKey(u128::from(number)), due: Timestamp::from_millis(0) };
-        let state = ScheduleState { runs_started: number, ..ScheduleState::default() };
+        let derived = Command::Cancel {
+            key: TaskKey(u128::from(number)),
+            due: Timestamp::from_millis(0),
+        };
+        let state = ScheduleState {
+            runs_started: number,
+            ..ScheduleState::default()
+        };
         let change = ScheduleStateChange {
             namespace: Namespace::parse("default").unwrap(),
             schedule: ScheduleId::parse("ticks").unwrap(),
@@ -86,16 +98,28 @@ async fn keep_settling(store: Arc<EmbeddedStore>, mut random: Random) {
     loop {
         let deliveries = store.poll(&queue("mail"), "workers", 40).await.unwrap();
         // Some are left for the next process.
-        let chosen: Vec<_> = deliveries.into_iter().filter(|_| random.below(8) > 0).collect();
+        let chosen: Vec<_> = deliveries
+            .into_iter()
+            .filter(|_| random.below(8) > 0)
+            .collect();
         let settlements: Vec<Settlement> = chosen
             .iter()
             .map(|delivery| {
                 let command = format!("settled {}", id_of(&delivery.encoded));
-                Settlement { commands: vec![(PartitionId::own(0), command.into())], ..done(delivery.id) }
+                Settlement {
+                    commands: vec![(PartitionId::own(0), command.into())],
+                    ..done(delivery.id)
+                }
             })
             .collect();
-        let ids: Vec<String> = chosen.iter().map(|delivery| id_of(&delivery.encoded)).collect();
-        store.settle(&queue("mail"), "workers", settlements).await.unwrap();
+        let ids: Vec<String> = chosen
+            .iter()
+            .map(|delivery| id_of(&delivery.encoded))
+            .collect();
+        store
+            .settle(&queue("mail"), "workers", settlements)
+            .await
+            .unwrap();
         tell(&format!("settle {}", ids.join(" ")));
     }
 }
@@ -103,7 +127,9 @@ async fn keep_settling(store: Arc<EmbeddedStore>, mut random: Random) {
 /// Runs in the process that is killed, and is nothing otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_the_killed_process() {
-    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
     let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
     let store = small(Path::new(&folder));
     // This group settles nothing, so that every publication is kept for the audit.
@@ -111,7 +137,10 @@ async fn in_the_killed_process() {
         let epoch = store.acquire(PartitionId::own(0)).await.unwrap();
         store.open(PartitionId::own(0), epoch).await.unwrap();
         let first = ["mail", "reports"].map(|to| task("first", to, "x".into()));
-        store.commit(tick(PartitionId::own(0), epoch, 1, first.to_vec())).await.unwrap();
+        store
+            .commit(tick(PartitionId::own(0), epoch, 1, first.to_vec()))
+            .await
+            .unwrap();
         for to in ["mail", "reports"] {
             store.poll(&queue(to), "audit", 1).await.unwrap();
         }
@@ -121,8 +150,16 @@ async fn in_the_killed_process() {
     let mut work = tokio::task::JoinSet::new();
     work.spawn(keep_appending(Arc::clone(&store), Random(seed * 10 + 1)));
     work.spawn(keep_appending(Arc::clone(&store), Random(seed * 10 + 2)));
-    work.spawn(keep_ticking(Arc::clone(&store), PartitionId::own(0), Random(seed * 10 + 3)));
-    work.spawn(keep_ticking(Arc::clone(&store), PartitionId::own(1), Random(seed * 10 + 4)));
+    work.spawn(keep_ticking(
+        Arc::clone(&store),
+        PartitionId::own(0),
+        Random(seed * 10 + 3),
+    ));
+    work.spawn(keep_ticking(
+        Arc::clone(&store),
+        PartitionId::own(1),
+        Random(seed * 10 + 4),
+    ));
     work.spawn(keep_settling(Arc::clone(&store), Random(seed * 10 + 5)));
     while let Some(ended) = work.join_next().await {
         ended.unwrap();
@@ -144,15 +181,21 @@ impl Acknowledged {
         let mut number = || words.next().unwrap().parse::<u64>().unwrap();
         match kind {
             Some("append") => {
-                let (partition, first, count) =
-                    (PartitionId::own(number() as u32), number(), number() as usize);
-                self.appends.push((partition, first, count, number(), number() as usize));
+                let (partition, first, count) = (
+                    PartitionId::own(number() as u32),
+                    number(),
+                    number() as usize,
+                );
+                self.appends
+                    .push((partition, first, count, number(), number() as usize));
             }
             Some("tick") => {
                 let (partition, tick) = (PartitionId::own(number() as u32), number());
                 self.ticks.insert(partition, tick);
             }
-            Some("settle") => self.settled.extend(words.filter(|id| !id.is_empty()).map(str::to_owned)),
+            Some("settle") => self
+                .settled
+                .extend(words.filter(|id| !id.is_empty()).map(str::to_owned)),
             _ => {}
         }
     }
@@ -173,23 +216,39 @@ fn run_and_kill(folder: &Path, seed: u64, lines_max: u64, acknowledged: &mut Ack
         .map(|line| String::from_utf8(line.unwrap()).unwrap());
     let ready = lines.by_ref().any(|line| line.ends_with("ready"));
     assert!(ready, "the process of round {seed} came up");
-    lines.by_ref().take(lines_max as usize).for_each(|line| acknowledged.note(&line));
+    lines
+        .by_ref()
+        .take(lines_max as usize)
+        .for_each(|line| acknowledged.note(&line));
     child.kill().unwrap();
     // What it had told before it died counts as well; a torn last line does not.
     let rest: Vec<String> = lines.collect();
     let whole = rest.len().saturating_sub(1);
-    rest[..whole].iter().for_each(|line| acknowledged.note(line));
+    rest[..whole]
+        .iter()
+        .for_each(|line| acknowledged.note(line));
     child.wait().unwrap();
 }
 
 async fn read_all(store: &EmbeddedStore, partition: PartitionId) -> BTreeMap<LogOffset, Bytes> {
     let (mut records, mut next) = (BTreeMap::new(), LogOffset::START);
     loop {
-        let batch = CommandLog::read(store, partition, next, 1 << 20).await.unwrap();
-        records.extend(batch.records.into_iter().map(|record| (record.offset, record.payload)));
+        let batch = CommandLog::read(store, partition, next, 1 << 20)
+            .await
+            .unwrap();
+        records.extend(
+            batch
+                .records
+                .into_iter()
+                .map(|record| (record.offset, record.payload)),
+        );
         next = batch.next;
         if next >= batch.end {
-            assert_eq!(records.len() as u64, batch.end.position(), "offsets have no holes");
+            assert_eq!(
+                records.len() as u64,
+                batch.end.position(),
+                "offsets have no holes"
+            );
             return records;
         }
     }
@@ -226,39 +285,86 @@ async fn audit(folder: &Path, acknowledged: &Acknowledged) {
         }
     }
     assert_eq!(published.remove("first"), Some(2));
-    assert!(published.values().all(|count| *count == 1), "nothing is published twice");
+    assert!(
+        published.values().all(|count| *count == 1),
+        "nothing is published twice"
+    );
     for partition in [PartitionId::own(0), PartitionId::own(1)] {
         let epoch = store.acquire(partition).await.unwrap();
         let opened = store.open(partition, epoch).await.unwrap();
         let last = opened.checkpoint.map_or(0, |checkpoint| checkpoint.tick);
-        assert!(last >= acknowledged.ticks.get(&partition).copied().unwrap_or(0), "lost tick");
-        let begin = if partition == PartitionId::own(0) { 2 } else { 1 };
+        assert!(
+            last >= acknowledged.ticks.get(&partition).copied().unwrap_or(0),
+            "lost tick"
+        );
+        let begin = if partition == PartitionId::own(0) {
+            2
+        } else {
+            1
+        };
         for number in begin..=last {
             for to in ["mail", "reports"] {
                 for index in 0..TASKS {
                     let id = format!("{partition}-{number}-{to}-{index}");
-                    assert!(published.remove(&id).is_some(), "tick {number} of {partition} lacks {id}");
+                    assert!(
+                        published.remove(&id).is_some(),
+                        "tick {number} of {partition} lacks {id}"
+                    );
                 }
             }
-            let cancel = Command::Cancel { key: TaskKey(u128::from(number)), due: Timestamp::from_millis(0) };
+            let cancel = Command::Cancel {
+                key: TaskKey(u128::from(number)),
+                due: Timestamp::from_millis(0),
+            };
             let derived = minutehand_record::command::encode(&cancel);
-            assert_eq!(logs[&partition].values().filter(|record| **record == derived).count(), 1);
+            assert_eq!(
+                logs[&partition]
+                    .values()
+                    .filter(|record| **record == derived)
+                    .count(),
+                1
+            );
         }
         if last >= begin {
             assert_eq!(opened.schedule_states[0].2.runs_started, last);
         }
     }
-    assert!(published.is_empty(), "published by a tick that was not committed: {published:?}");
+    assert!(
+        published.is_empty(),
+        "published by a tick that was not committed: {published:?}"
+    );
     let settled: Vec<String> = logs[&PartitionId::own(0)]
         .values()
-        .filter_map(|record| std::str::from_utf8(record).ok()?.strip_prefix("settled ").map(str::to_owned))
+        .filter_map(|record| {
+            std::str::from_utf8(record)
+                .ok()?
+                .strip_prefix("settled ")
+                .map(str::to_owned)
+        })
         .collect();
     let settled_once: BTreeSet<String> = settled.iter().cloned().collect();
-    assert_eq!(settled.len(), settled_once.len(), "no settlement took effect twice");
-    assert!(settled_once.is_superset(&acknowledged.settled), "lost settlement");
-    let again: BTreeSet<String> = handed_out(&store, "mail", "workers").await.into_iter().collect();
-    assert!(again.is_disjoint(&settled_once), "what was settled is not handed out again");
-    let total = store.depth(&queue("mail"), "workers").await.unwrap().settled;
+    assert_eq!(
+        settled.len(),
+        settled_once.len(),
+        "no settlement took effect twice"
+    );
+    assert!(
+        settled_once.is_superset(&acknowledged.settled),
+        "lost settlement"
+    );
+    let again: BTreeSet<String> = handed_out(&store, "mail", "workers")
+        .await
+        .into_iter()
+        .collect();
+    assert!(
+        again.is_disjoint(&settled_once),
+        "what was settled is not handed out again"
+    );
+    let total = store
+        .depth(&queue("mail"), "workers")
+        .await
+        .unwrap()
+        .settled;
     assert_eq!(total as usize, settled_once.len());
     assert_eq!(store.corruptions(), []);
 }

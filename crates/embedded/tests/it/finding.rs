@@ -31,16 +31,32 @@ async fn tasks_written_without_the_index_are_found_by_due_time() {
     let task = task("task", "mail", "run".into());
     let found = async |store: &EmbeddedStore| {
         let entries = store.find_due(P0, task.key, task.due).await.unwrap();
-        entries.iter().map(|entry| entry.offset.position()).collect::<Vec<_>>()
+        entries
+            .iter()
+            .map(|entry| entry.offset.position())
+            .collect::<Vec<_>>()
     };
     let store = open(folder.path());
-    store.write_blocks(vec![block(&task, 3, Fact::Runs(task.clone()))]).await.unwrap();
+    store
+        .write_blocks(vec![block(&task, 3, Fact::Runs(task.clone()))])
+        .await
+        .unwrap();
     assert_eq!(found(&store).await, [3]);
     drop(store);
-    let without = Config { task_index: false, ..config(folder.path()) };
+    let without = Config {
+        task_index: false,
+        ..config(folder.path())
+    };
     let store = EmbeddedStore::open(without).unwrap();
-    store.write_blocks(vec![block(&task, 5, Fact::Void)]).await.unwrap();
+    store
+        .write_blocks(vec![block(&task, 5, Fact::Void)])
+        .await
+        .unwrap();
     assert_eq!(found(&store).await, [3, 5]);
     drop(store);
-    assert_eq!(found(&open(folder.path())).await, [3, 5], "the index is on again, and lacks the void");
+    assert_eq!(
+        found(&open(folder.path())).await,
+        [3, 5],
+        "the index is on again, and lacks the void"
+    );
 }

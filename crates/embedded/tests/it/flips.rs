@@ -1,5 +1,6 @@
-//! Every file of a store is removed once, and some bytes of each are flipped: the store opens and says what it has lost,
-//! or it refuses with the file and the remedy. It never waits for ever, and never loses in silence.
+//! Every file of a store is removed once, and some bytes of each are flipped: the store opens and
+//! says what it has lost, or it refuses with the file and the remedy. It never waits for ever, and
+//! never loses in silence.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use std::time::Duration;
 use minutehand_embedded::{EmbeddedStore, OpenError};
 use minutehand_model::*;
 use minutehand_ports::{
-    CommandLog, DeadLetter, DeliveryId, ExecutionQueue, ExecutionSink, History, Settlement, Timetable,
+    CommandLog, DeadLetter, DeliveryId, ExecutionQueue, ExecutionSink, History, Settlement,
+    Timetable,
 };
 
 use crate::support::{Random, config, done, id_of, open, queue, task, tick};
@@ -26,10 +28,17 @@ fn block(number: u64) -> Block {
     let payload = Random(number).bytes(300);
     let record = minutehand_record::task::record(&Task {
         due,
-        ..minutehand_record::task::decode(&task(&format!("t{number}"), "mail", payload).encoded).unwrap()
+        ..minutehand_record::task::decode(&task(&format!("t{number}"), "mail", payload).encoded)
+            .unwrap()
     });
     let offset = LogOffset::at(number);
-    let entry = TimetableEntry { key: record.key, due, offset, appended_at: due, fact: Fact::Runs(record) };
+    let entry = TimetableEntry {
+        key: record.key,
+        due,
+        offset,
+        appended_at: due,
+        fact: Fact::Runs(record),
+    };
     Block {
         partition: P0,
         bucket: due.floor_to_minute(),
@@ -44,13 +53,24 @@ async fn fill(folder: &Path, first: bool) {
     let store = open(folder);
     ExecutionSink::open(&*store, P0, Epoch(1)).await.unwrap();
     for row in 0..ROWS / 2 {
-        store.append(P0, vec![Random(row as u64).bytes(400)]).await.unwrap();
+        store
+            .append(P0, vec![Random(row as u64).bytes(400)])
+            .await
+            .unwrap();
     }
-    let half = if first { 0..BLOCKS / 2 } else { BLOCKS / 2..BLOCKS };
+    let half = if first {
+        0..BLOCKS / 2
+    } else {
+        BLOCKS / 2..BLOCKS
+    };
     store.write_blocks(half.map(block).collect()).await.unwrap();
     let number = if first { 1 } else { 2 };
-    let tasks = (0..TASKS / 2).map(|index| task(&format!("q{number}-{index}"), "mail", Random(7).bytes(300)));
-    store.commit(tick(P0, Epoch(1), number, tasks.collect())).await.unwrap();
+    let tasks = (0..TASKS / 2)
+        .map(|index| task(&format!("q{number}-{index}"), "mail", Random(7).bytes(300)));
+    store
+        .commit(tick(P0, Epoch(1), number, tasks.collect()))
+        .await
+        .unwrap();
     let letter = |index: usize| DeadLetter {
         queue: queue("failing"),
         partition: P0,
@@ -61,13 +81,19 @@ async fn fill(folder: &Path, first: bool) {
         encoded: task("failed", "failing", Random(index as u64).bytes(300)).encoded,
     };
     let reports = (0..LETTERS / 2).map(|index| minutehand_ports::Report {
-        id: DeliveryId { partition: P0, sequence: 0 },
+        id: DeliveryId {
+            partition: P0,
+            sequence: 0,
+        },
         commands: Vec::new(),
         dead_letter: Some(letter(index)),
         outcome: Some((TaskKey(9), outcome(index))),
     });
     let _taken = store.poll(&queue("mail"), "workers", 1).await.unwrap();
-    store.report(&queue("mail"), "workers", reports.collect()).await.unwrap();
+    store
+        .report(&queue("mail"), "workers", reports.collect())
+        .await
+        .unwrap();
 }
 
 fn outcome(index: usize) -> Outcome {
@@ -75,14 +101,26 @@ fn outcome(index: usize) -> Outcome {
     let (due, started_at, ended_at) = (at, at, at);
     let detail = "HTTP 503, tried again later".to_owned();
     let execution = ExecutionId(index as u128);
-    Outcome { execution, attempt: 1, kind: OutcomeKind::Retried, detail, due, started_at, ended_at }
+    Outcome {
+        execution,
+        attempt: 1,
+        kind: OutcomeKind::Retried,
+        detail,
+        due,
+        started_at,
+        ended_at,
+    }
 }
 
 /// Writes what is in memory to tables, beside the store.
 fn flush(folder: &Path) {
-    let database = fjall::Database::builder(folder.join("database")).open().unwrap();
+    let database = fjall::Database::builder(folder.join("database"))
+        .open()
+        .unwrap();
     for name in database.list_keyspace_names() {
-        let table = database.keyspace(&name, fjall::KeyspaceCreateOptions::default).unwrap();
+        let table = database
+            .keyspace(&name, fjall::KeyspaceCreateOptions::default)
+            .unwrap();
         table.rotate_memtable_and_wait().unwrap();
     }
 }
@@ -111,12 +149,18 @@ async fn held(store: &EmbeddedStore) -> Held {
         assert!(batch.next > next, "reading goes on");
         next = batch.next;
     }
-    let page = Timetable::read(store, P0, Timestamp::MIN, Timestamp::MAX, usize::MAX).await.unwrap();
+    let page = Timetable::read(store, P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+        .await
+        .unwrap();
     let mut found = 0;
     for number in 0..BLOCKS {
         let block = block(number);
         let entry = &block.entries[0];
-        found += store.find_due(P0, entry.key, entry.due).await.unwrap().len();
+        found += store
+            .find_due(P0, entry.key, entry.due)
+            .await
+            .unwrap()
+            .len();
     }
     let mut executions = BTreeSet::new();
     loop {
@@ -126,13 +170,27 @@ async fn held(store: &EmbeddedStore) -> Held {
         }
         let deliveries = store.poll(&queue("mail"), "audit", 1_000).await.unwrap();
         executions.extend(deliveries.iter().map(|delivery| id_of(&delivery.encoded)));
-        let settlements: Vec<Settlement> = deliveries.iter().map(|delivery| done(delivery.id)).collect();
-        store.settle(&queue("mail"), "audit", settlements).await.unwrap();
+        let settlements: Vec<Settlement> = deliveries
+            .iter()
+            .map(|delivery| done(delivery.id))
+            .collect();
+        store
+            .settle(&queue("mail"), "audit", settlements)
+            .await
+            .unwrap();
     }
-    let letters = store.dead_letters(&queue("failing"), 0, 1_000).await.unwrap().letters.len();
+    let letters = store
+        .dead_letters(&queue("failing"), 0, 1_000)
+        .await
+        .unwrap()
+        .letters
+        .len();
     let outcomes = store.outcomes(TaskKey(9)).await.unwrap().len();
     store.read_revisions(P0).await.unwrap();
-    store.loads(P0, Timestamp::MIN, Timestamp::MAX).await.unwrap();
+    store
+        .loads(P0, Timestamp::MIN, Timestamp::MAX)
+        .await
+        .unwrap();
     Held {
         records,
         entries: page.entries.len(),
@@ -171,7 +229,10 @@ fn files(root: &Path, below: &Path, found: &mut Vec<PathBuf>) {
 fn content(path: &Path) -> Vec<u8> {
     let mut bytes = std::fs::read(path).unwrap();
     if path.extension().is_some_and(|ending| ending == "jnl") {
-        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let end = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
         bytes.truncate(end + 4_096);
     }
     bytes
@@ -201,15 +262,28 @@ async fn examine(folder: &Path) -> Result<bool, String> {
             let has_remedy = words.contains("restore") || words.contains("put it back");
             let is_told = !matches!(error, OpenError::Database { .. });
             let is_named = words.contains(&folder.display().to_string());
-            return if is_named && is_told && has_remedy { Ok(false) } else { Err(words) };
+            return if is_named && is_told && has_remedy {
+                Ok(false)
+            } else {
+                Err(words)
+            };
         }
     };
     let found =
-        tokio::spawn(async move { tokio::time::timeout(Duration::from_secs(60), held(&store)).await });
+        tokio::spawn(
+            async move { tokio::time::timeout(Duration::from_secs(60), held(&store)).await },
+        );
     let found = found.await.map_err(|error| format!("it fails: {error}"))?;
     let found = found.map_err(|_| "it does not answer")?;
-    let is_whole = Held { is_set_aside: false, ..found } == WHOLE;
-    if is_whole || found.is_set_aside { Ok(true) } else { Err(format!("lost in silence: {found:?}")) }
+    let is_whole = Held {
+        is_set_aside: false,
+        ..found
+    } == WHOLE;
+    if is_whole || found.is_set_aside {
+        Ok(true)
+    } else {
+        Err(format!("lost in silence: {found:?}"))
+    }
 }
 
 #[tokio::test]
@@ -220,8 +294,10 @@ async fn no_damage_to_a_file_hangs_or_loses_in_silence() {
     fill(folder.path(), false).await;
     let mut paths = Vec::new();
     files(folder.path(), Path::new(""), &mut paths);
-    let store: Vec<(PathBuf, Vec<u8>)> =
-        paths.into_iter().map(|path| (path.clone(), content(&folder.path().join(&path)))).collect();
+    let store: Vec<(PathBuf, Vec<u8>)> = paths
+        .into_iter()
+        .map(|path| (path.clone(), content(&folder.path().join(&path))))
+        .collect();
     drop(folder);
     let whole = copy(&store, Path::new("no file"), None);
     let untouched = open(whole.path());
@@ -247,6 +323,15 @@ async fn no_damage_to_a_file_hangs_or_loses_in_silence() {
             count(what, examine(damaged.path()).await);
         }
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), wrong.len() + opened + refused, wrong.join("\n"));
-    assert!(opened > 20 && refused > 100, "{opened} opened, {refused} refused");
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        wrong.len() + opened + refused,
+        wrong.join("\n")
+    );
+    assert!(
+        opened > 20 && refused > 100,
+        "{opened} opened, {refused} refused"
+    );
 }

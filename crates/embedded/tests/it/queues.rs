@@ -27,9 +27,17 @@ impl Fixture {
         let clock = TestClock::at(SECOND_MS);
         let store = EmbeddedStore::open(change(clock.config(folder.path()))).unwrap();
         for partition in [P0, P1] {
-            ExecutionSink::open(&*store, partition, Epoch(1)).await.unwrap();
+            ExecutionSink::open(&*store, partition, Epoch(1))
+                .await
+                .unwrap();
         }
-        Fixture { folder, clock, now_ms: SECOND_MS, store, ticks: 0 }
+        Fixture {
+            folder,
+            clock,
+            now_ms: SECOND_MS,
+            store,
+            ticks: 0,
+        }
     }
 
     /// Lets time pass. What the committer does by the clock it does after its next commit.
@@ -37,7 +45,10 @@ impl Fixture {
         self.now_ms += ms;
         self.clock.set(Timestamp::from_millis(self.now_ms));
         for _ in 0..2 {
-            self.store.append(P1, vec!["a commit".into()]).await.unwrap();
+            self.store
+                .append(P1, vec!["a commit".into()])
+                .await
+                .unwrap();
         }
     }
 
@@ -50,24 +61,46 @@ impl Fixture {
     async fn publish(&mut self, id: &str, to: &str) {
         self.ticks += 1;
         let task = task(id, to, "x".into());
-        self.store.commit(tick(P0, Epoch(1), self.ticks, vec![task])).await.unwrap();
+        self.store
+            .commit(tick(P0, Epoch(1), self.ticks, vec![task]))
+            .await
+            .unwrap();
     }
 
     async fn take(&self, from: &str, group: &str) -> Delivery {
-        self.store.poll(&queue(from), group, 1).await.unwrap().remove(0)
+        self.store
+            .poll(&queue(from), group, 1)
+            .await
+            .unwrap()
+            .remove(0)
     }
 
     async fn take_and_settle(&self, from: &str, group: &str) -> Delivery {
         let delivery = self.take(from, group).await;
-        self.store.settle(&queue(from), group, vec![done(delivery.id)]).await.unwrap();
+        self.store
+            .settle(&queue(from), group, vec![done(delivery.id)])
+            .await
+            .unwrap();
         delivery
     }
 
     fn reopen(self) -> Fixture {
-        let Fixture { folder, clock, now_ms, store, ticks } = self;
+        let Fixture {
+            folder,
+            clock,
+            now_ms,
+            store,
+            ticks,
+        } = self;
         drop(store);
         let store = EmbeddedStore::open(clock.config(folder.path())).unwrap();
-        Fixture { folder, clock, now_ms, store, ticks }
+        Fixture {
+            folder,
+            clock,
+            now_ms,
+            store,
+            ticks,
+        }
     }
 }
 
@@ -75,8 +108,16 @@ impl Fixture {
 async fn looking_at_queues_makes_none() {
     let fixture = Fixture::new(|config| config).await;
     for number in 0..1_000 {
-        fixture.store.depth(&queue(&format!("q{number}")), "workers").await.unwrap();
-        assert!(!fixture.store.has_waiting(&queue(&format!("q{number}")), "workers"));
+        fixture
+            .store
+            .depth(&queue(&format!("q{number}")), "workers")
+            .await
+            .unwrap();
+        assert!(
+            !fixture
+                .store
+                .has_waiting(&queue(&format!("q{number}")), "workers")
+        );
     }
     assert_eq!(fixture.store.queue_count(), 0);
 }
@@ -109,13 +150,23 @@ async fn the_successor_of_a_spent_queue_has_numbers_of_its_own() {
     let first = fixture.take_and_settle("mail", "workers").await;
     fixture.rest().await;
     let mut fixture = fixture.reopen();
-    ExecutionSink::open(&*fixture.store, P0, Epoch(1)).await.unwrap();
+    ExecutionSink::open(&*fixture.store, P0, Epoch(1))
+        .await
+        .unwrap();
     fixture.publish("second", "mail").await;
     let second = fixture.take("mail", "workers").await;
     assert_eq!(id_of(&second.encoded), "second");
     assert!(second.id > first.id);
-    fixture.store.settle(&queue("mail"), "workers", vec![done(first.id)]).await.unwrap();
-    let depth = fixture.store.depth(&queue("mail"), "workers").await.unwrap();
+    fixture
+        .store
+        .settle(&queue("mail"), "workers", vec![done(first.id)])
+        .await
+        .unwrap();
+    let depth = fixture
+        .store
+        .depth(&queue("mail"), "workers")
+        .await
+        .unwrap();
     assert_eq!(
         (depth.waiting, depth.in_progress),
         (1, 1),
@@ -138,7 +189,10 @@ async fn a_queue_in_which_something_is_left_stays() {
     assert_eq!(names, ["listened", "runs", "waits"].map(queue));
     drop(listener);
     fixture.rest().await;
-    assert_eq!(fixture.store.queues().await.unwrap(), ["runs", "waits"].map(queue));
+    assert_eq!(
+        fixture.store.queues().await.unwrap(),
+        ["runs", "waits"].map(queue)
+    );
 }
 
 #[tokio::test]
@@ -166,11 +220,26 @@ async fn a_group_that_is_gone_holds_nothing_back() {
         fixture.take_and_settle("mail", "workers").await;
     }
     fixture.pass(6 * DAY_MS).await;
-    fixture.store.poll(&queue("mail"), "workers", 0).await.unwrap();
-    let depth = async |fixture: &Fixture| fixture.store.depth(&queue("mail"), "gone").await.unwrap().waiting;
+    fixture
+        .store
+        .poll(&queue("mail"), "workers", 0)
+        .await
+        .unwrap();
+    let depth = async |fixture: &Fixture| {
+        fixture
+            .store
+            .depth(&queue("mail"), "gone")
+            .await
+            .unwrap()
+            .waiting
+    };
     assert_eq!(depth(&fixture).await, 20);
     fixture.pass(2 * DAY_MS).await;
-    fixture.store.poll(&queue("mail"), "workers", 0).await.unwrap();
+    fixture
+        .store
+        .poll(&queue("mail"), "workers", 0)
+        .await
+        .unwrap();
     fixture.pass(15 * SECOND_MS).await;
     assert_eq!(depth(&fixture).await, 0);
     let folder = fixture.folder.path().to_owned();
@@ -188,19 +257,32 @@ async fn the_only_group_of_a_queue_is_never_gone() {
     let mut fixture = fixture.reopen();
     fixture.pass(30 * DAY_MS).await;
     fixture.pass(HOUR_MS).await;
-    assert_eq!(id_of(&fixture.take("mail", "workers").await.encoded), "second");
+    assert_eq!(
+        id_of(&fixture.take("mail", "workers").await.encoded),
+        "second"
+    );
 }
 
 #[tokio::test]
 async fn a_lane_on_disk_has_its_turn_beside_a_busy_one() {
-    let small = |config| Config { queue_resident_bytes: 4_000, ..config };
+    let small = |config| Config {
+        queue_resident_bytes: 4_000,
+        ..config
+    };
     let mut fixture = Fixture::new(small).await;
-    let large = tick(P1, Epoch(1), 1, vec![task("on-disk", "mail", vec![0; 8_000].into())]);
+    let large = tick(
+        P1,
+        Epoch(1),
+        1,
+        vec![task("on-disk", "mail", vec![0; 8_000].into())],
+    );
     fixture.store.commit(large).await.unwrap();
     let mut taken = Vec::new();
     for number in 0..10 {
         fixture.publish(&format!("t{number}"), "mail").await;
-        taken.push(id_of(&fixture.take_and_settle("mail", "workers").await.encoded));
+        taken.push(id_of(
+            &fixture.take_and_settle("mail", "workers").await.encoded,
+        ));
     }
     assert!(taken.contains(&"on-disk".to_owned()), "{taken:?}");
 }
@@ -222,7 +304,10 @@ async fn a_queue_that_nobody_serves_is_told_of_once() {
     assert!(fixture.store.has_waiting(&queue("mail"), "workers"));
     let fixture = fixture.reopen();
     let unserved = fixture.store.unserved_queues().await;
-    assert_eq!(unserved.into_iter().collect::<Vec<_>>(), ["mail", "other"].map(queue));
+    assert_eq!(
+        unserved.into_iter().collect::<Vec<_>>(),
+        ["mail", "other"].map(queue)
+    );
 }
 
 #[tokio::test]
@@ -237,5 +322,10 @@ async fn a_delivery_that_is_handed_out_again_has_a_greater_token() {
     let fixture = fixture.reopen();
     let again = fixture.take("mail", "workers").await;
     assert_eq!(again.id, first.id);
-    assert!(again.token > second.token, "{} {}", again.token, second.token);
+    assert!(
+        again.token > second.token,
+        "{} {}",
+        again.token,
+        second.token
+    );
 }

@@ -1,4 +1,5 @@
-//! After writing has ended without a reason that is known, the start looks for a damaged table, and keeps what can be read.
+//! After writing has ended without a reason that is known, the start looks for a damaged table, and
+//! keeps what can be read.
 
 use std::path::{Path, PathBuf};
 
@@ -15,17 +16,26 @@ const RECORD_BYTES: usize = 1_000;
 
 /// Tables are written out, and so merged, after a few records.
 fn small(folder: &Path) -> Config {
-    Config { memtable_bytes: 64 << 10, ..config(folder) }
+    Config {
+        memtable_bytes: 64 << 10,
+        ..config(folder)
+    }
 }
 
 fn largest_table(folder: &Path) -> PathBuf {
     let entries = |folder: &Path| -> Vec<PathBuf> {
-        std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+        std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .collect()
     };
     let tables = entries(&folder.join("database/keyspaces"))
         .into_iter()
         .flat_map(|table| entries(&table.join("tables")));
-    tables.max_by_key(|file| std::fs::metadata(file).unwrap().len()).expect("there are tables")
+    tables
+        .max_by_key(|file| std::fs::metadata(file).unwrap().len())
+        .expect("there are tables")
 }
 
 async fn records(store: &EmbeddedStore) -> usize {
@@ -47,12 +57,22 @@ async fn a_table_that_cannot_be_merged_is_set_aside_with_a_word() {
     for round in 0..ROUNDS {
         let store = EmbeddedStore::open(small(folder)).unwrap();
         for row in 0..ROWS_PER_ROUND {
-            store.append(P0, vec![Random((round * 1_000 + row) as u64).bytes(RECORD_BYTES)]).await.unwrap();
+            store
+                .append(
+                    P0,
+                    vec![Random((round * 1_000 + row) as u64).bytes(RECORD_BYTES)],
+                )
+                .await
+                .unwrap();
             acknowledged += 1;
         }
         drop(store);
-        let database = fjall::Database::builder(folder.join("database")).open().unwrap();
-        let log = database.keyspace("log", fjall::KeyspaceCreateOptions::default).unwrap();
+        let database = fjall::Database::builder(folder.join("database"))
+            .open()
+            .unwrap();
+        let log = database
+            .keyspace("log", fjall::KeyspaceCreateOptions::default)
+            .unwrap();
         log.rotate_memtable_and_wait().unwrap();
     }
     let table = largest_table(folder);
@@ -61,15 +81,22 @@ async fn a_table_that_cannot_be_merged_is_set_aside_with_a_word() {
     bytes[place] ^= 1;
     std::fs::write(&table, bytes).unwrap();
 
-    // As a store does that closes because writing has failed in the background, and nothing says why.
+    // As a store does that closes because writing has failed in the background, and nothing says
+    // why.
     std::fs::write(folder.join("in-doubt"), "").unwrap();
 
     let store = EmbeddedStore::open(small(folder)).unwrap();
-    let told: Vec<String> =
-        store.corruptions().iter().map(|one| format!("{}: {}", one.position, one.reason)).collect();
+    let told: Vec<String> = store
+        .corruptions()
+        .iter()
+        .map(|one| format!("{}: {}", one.position, one.reason))
+        .collect();
     let told = told.join("\n");
     assert!(told.contains("table log: rows from key"), "{told}");
-    assert!(told.contains("the damaged database is in set-aside/database-0"), "{told}");
+    assert!(
+        told.contains("the damaged database is in set-aside/database-0"),
+        "{told}"
+    );
     assert!(folder.join("set-aside/database-0/keyspaces").is_dir());
     let kept = records(&store).await;
     assert!(
@@ -77,7 +104,14 @@ async fn a_table_that_cannot_be_merged_is_set_aside_with_a_word() {
         "{kept} of {acknowledged}: a block's rows"
     );
     let end = store.bounds(P0).await.unwrap().end;
-    assert_eq!(store.append(P0, vec!["goes on".into()]).await.unwrap().offsets, [end]);
+    assert_eq!(
+        store
+            .append(P0, vec!["goes on".into()])
+            .await
+            .unwrap()
+            .offsets,
+        [end]
+    );
     drop(store);
 
     let store = EmbeddedStore::open(small(folder)).unwrap();

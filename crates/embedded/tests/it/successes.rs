@@ -25,9 +25,20 @@ fn success(number: u32, at: Timestamp) -> (TaskKey, Outcome) {
 }
 
 /// Runs tasks `numbers` and settles them as successes, all at once.
-async fn run(store: &EmbeddedStore, tick_number: u64, numbers: std::ops::Range<u32>, at: Timestamp) {
-    let tasks = numbers.clone().map(|number| task(&format!("t{number}"), "mail", "x".into())).collect();
-    store.commit(tick(P0, Epoch(1), tick_number, tasks)).await.unwrap();
+async fn run(
+    store: &EmbeddedStore,
+    tick_number: u64,
+    numbers: std::ops::Range<u32>,
+    at: Timestamp,
+) {
+    let tasks = numbers
+        .clone()
+        .map(|number| task(&format!("t{number}"), "mail", "x".into()))
+        .collect();
+    store
+        .commit(tick(P0, Epoch(1), tick_number, tasks))
+        .await
+        .unwrap();
     let mut left = numbers;
     while !left.is_empty() {
         let deliveries = store.poll(&queue("mail"), "workers", 10_000).await.unwrap();
@@ -36,7 +47,10 @@ async fn run(store: &EmbeddedStore, tick_number: u64, numbers: std::ops::Range<u
             ..done(delivery.id)
         };
         let settlements = deliveries.into_iter().zip(&mut left).map(settle).collect();
-        store.settle(&queue("mail"), "workers", settlements).await.unwrap();
+        store
+            .settle(&queue("mail"), "workers", settlements)
+            .await
+            .unwrap();
     }
 }
 
@@ -48,7 +62,11 @@ async fn assert_known(store: &EmbeddedStore, numbers: impl Iterator<Item = u32>,
 }
 
 fn open(folder: &std::path::Path, clock: &TestClock) -> Arc<EmbeddedStore> {
-    EmbeddedStore::open(Config { history_rows_max: 100_000, ..clock.config(folder) }).unwrap()
+    EmbeddedStore::open(Config {
+        history_rows_max: 100_000,
+        ..clock.config(folder)
+    })
+    .unwrap()
 }
 
 #[tokio::test]
@@ -61,25 +79,43 @@ async fn a_success_is_known_for_a_day_through_restarts() {
     for (number, range) in (1..).zip([0..1, 1..30_000, 30_000..50_000, 50_000..50_003]) {
         run(&store, number, range, at).await;
     }
-    let asked =
-        || [0, 1, 2, 29_999, 30_000, 49_999, 50_000, 50_002].into_iter().chain((0..50_000).step_by(977));
+    let asked = || {
+        [0, 1, 2, 29_999, 30_000, 49_999, 50_000, 50_002]
+            .into_iter()
+            .chain((0..50_000).step_by(977))
+    };
     assert_known(&store, asked(), at).await;
     drop(store);
     store = open(folder.path(), &clock);
     assert_known(&store, asked(), at).await;
-    assert_eq!(store.outcomes(TaskKey::of("default", "unknown")).await.unwrap(), []);
+    assert_eq!(
+        store
+            .outcomes(TaskKey::of("default", "unknown"))
+            .await
+            .unwrap(),
+        []
+    );
     store.open(P0, Epoch(1)).await.unwrap();
     run(&store, 5, 50_003..90_000, at).await;
     assert_known(&store, asked(), at).await;
     drop(store);
-    assert!(rows(folder.path(), "success_runs") < 1_000, "some hundred entries in a row");
-    assert!(rows(folder.path(), "success_tail") < 10, "what became a run is removed");
+    assert!(
+        rows(folder.path(), "success_runs") < 1_000,
+        "some hundred entries in a row"
+    );
+    assert!(
+        rows(folder.path(), "success_tail") < 10,
+        "what became a run is removed"
+    );
 }
 
 #[tokio::test]
 async fn successes_are_forgotten_by_age_and_by_number() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), TestClock::at(1_000));
-    let few = Config { history_rows_max: 40_000, ..clock.config(folder.path()) };
+    let few = Config {
+        history_rows_max: 40_000,
+        ..clock.config(folder.path())
+    };
     let store = EmbeddedStore::open(few).unwrap();
     store.open(P0, Epoch(1)).await.unwrap();
     let at = Timestamp::from_millis(1_000);
@@ -102,7 +138,9 @@ async fn a_retried_task_tells_its_failures_and_its_success_in_order() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), TestClock::at(1_000));
     let store = open(folder.path(), &clock);
     store.open(P0, Epoch(1)).await.unwrap();
-    let tasks = (0..2).map(|number| task(&format!("t{number}"), "mail", "x".into())).collect();
+    let tasks = (0..2)
+        .map(|number| task(&format!("t{number}"), "mail", "x".into()))
+        .collect();
     store.commit(tick(P0, Epoch(1), 1, tasks)).await.unwrap();
     let (key, second) = success(7, Timestamp::from_millis(5_000));
     let first = Outcome {
@@ -112,9 +150,19 @@ async fn a_retried_task_tells_its_failures_and_its_success_in_order() {
         ..second.clone()
     };
     for outcome in [&first, &second] {
-        let delivery = store.poll(&queue("mail"), "workers", 1).await.unwrap().remove(0);
-        let settlement = Settlement { outcome: Some((key, outcome.clone())), ..done(delivery.id) };
-        store.settle(&queue("mail"), "workers", vec![settlement]).await.unwrap();
+        let delivery = store
+            .poll(&queue("mail"), "workers", 1)
+            .await
+            .unwrap()
+            .remove(0);
+        let settlement = Settlement {
+            outcome: Some((key, outcome.clone())),
+            ..done(delivery.id)
+        };
+        store
+            .settle(&queue("mail"), "workers", vec![settlement])
+            .await
+            .unwrap();
     }
     assert_eq!(store.outcomes(key).await.unwrap(), [first, second]);
 }

@@ -43,8 +43,12 @@ pub(crate) fn open(folder: &Path) -> Arc<EmbeddedStore> {
 
 /// Rows of a table, counted beside the store.
 pub(crate) fn rows(folder: &Path, table: &str) -> usize {
-    let database = fjall::Database::builder(folder.join("database")).open().unwrap();
-    let table = database.keyspace(table, fjall::KeyspaceCreateOptions::default).unwrap();
+    let database = fjall::Database::builder(folder.join("database"))
+        .open()
+        .unwrap();
+    let table = database
+        .keyspace(table, fjall::KeyspaceCreateOptions::default)
+        .unwrap();
     table.len().unwrap()
 }
 
@@ -56,23 +60,43 @@ pub(crate) fn task(id: &str, to: &str, payload: Bytes) -> TaskRecord {
     let due = Timestamp::from_millis(1_800_000_000_000);
     minutehand_record::task::record(&Task {
         payload,
-        ..Task::new(Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap(), queue(to), due)
+        ..Task::new(
+            Namespace::parse("default").unwrap(),
+            TaskId::parse(id).unwrap(),
+            queue(to),
+            due,
+        )
     })
 }
 
 /// The id in an encoded task.
 pub(crate) fn id_of(encoded: &Bytes) -> String {
-    minutehand_record::task::namespace_and_id(encoded).unwrap().1.to_string()
+    minutehand_record::task::namespace_and_id(encoded)
+        .unwrap()
+        .1
+        .to_string()
 }
 
-pub(crate) fn tick(partition: PartitionId, epoch: Epoch, number: u64, tasks: Vec<TaskRecord>) -> Tick {
+pub(crate) fn tick(
+    partition: PartitionId,
+    epoch: Epoch,
+    number: u64,
+    tasks: Vec<TaskRecord>,
+) -> Tick {
     Tick {
         partition,
-        checkpoint: Checkpoint { epoch, tick: number, ..Checkpoint::START },
+        checkpoint: Checkpoint {
+            epoch,
+            tick: number,
+            ..Checkpoint::START
+        },
         published_at: Timestamp::from_millis(1_800_000_000_000),
         publications: tasks
             .into_iter()
-            .map(|task| Publication { offset: LogOffset::at(number), task })
+            .map(|task| Publication {
+                offset: LogOffset::at(number),
+                task,
+            })
             .collect(),
         stops: Vec::new(),
         derived: Vec::new(),

@@ -1,5 +1,5 @@
-//! All schedules of a partition, and what is known of them in which order. After each change of a schedule
-//! [`ScheduleBook::changed`] brings every index up to date.
+//! All schedules of a partition, and what is known of them in which order. After each change of a
+//! schedule [`ScheduleBook::changed`] brings every index up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,19 +58,29 @@ struct Standing {
 
 impl ScheduleBook {
     pub(crate) fn new(planted: Option<PlantedBug>) -> ScheduleBook {
-        ScheduleBook { planted, ..ScheduleBook::default() }
+        ScheduleBook {
+            planted,
+            ..ScheduleBook::default()
+        }
     }
 
     fn moment(&self, now: Timestamp) -> Moment {
-        Moment { now, planted: self.planted }
+        Moment {
+            now,
+            planted: self.planted,
+        }
     }
 
     fn at(&self, number: Number) -> &Schedule {
-        self.schedules[number].as_ref().expect("a number in an index is that of a schedule that lives")
+        self.schedules[number]
+            .as_ref()
+            .expect("a number in an index is that of a schedule that lives")
     }
 
     fn at_mut(&mut self, number: Number) -> &mut Schedule {
-        self.schedules[number].as_mut().expect("a number in an index is that of a schedule that lives")
+        self.schedules[number]
+            .as_mut()
+            .expect("a number in an index is that of a schedule that lives")
     }
 
     /// The place of the next occurrence of any schedule.
@@ -97,10 +107,13 @@ impl ScheduleBook {
         !self.dirty.is_empty() || !self.gone.is_empty() || self.waiting() > 0
     }
 
-    /// Takes note of the states of a checkpoint; to be called before any revision. A schedule takes its own up when its first
-    /// revision comes, from the store or from the log.
+    /// Takes note of the states of a checkpoint; to be called before any revision. A schedule takes
+    /// its own up when its first revision comes, from the store or from the log.
     pub(crate) fn restore(&mut self, states: Vec<(Namespace, ScheduleId, ScheduleState)>) {
-        self.restored = states.into_iter().map(|(namespace, id, state)| ((namespace, id), state)).collect();
+        self.restored = states
+            .into_iter()
+            .map(|(namespace, id, state)| ((namespace, id), state))
+            .collect();
     }
 
     /// Applies a revision.
@@ -111,33 +124,54 @@ impl ScheduleBook {
         anew: bool,
         now: Timestamp,
     ) -> Revised {
-        let name = (entry.revision.namespace.clone(), entry.revision.schedule.clone());
+        let name = (
+            entry.revision.namespace.clone(),
+            entry.revision.schedule.clone(),
+        );
         let known = self.by_name.get(&name).copied();
         let newest = self.newest(&name, known);
-        // What the store still has of a deleted schedule that was forgotten does not stand in the way of its successor.
+        // What the store still has of a deleted schedule that was forgotten does not stand in the
+        // way of its successor.
         let begins_anew = known.is_none() && !anew && entry.revision.number == 1;
         if entry.revision.number != newest + 1 && !begins_anew {
             return Revised::Ignored;
         }
-        self.apply(known, name, entry, Applying { frontier, anew, moment: self.moment(now) })
+        self.apply(
+            known,
+            name,
+            entry,
+            Applying {
+                frontier,
+                anew,
+                moment: self.moment(now),
+            },
+        )
     }
 
-    /// Applies a revision that the store has, and that was applied before; those before it have come if they are to come at all. Some
-    /// of them may be damaged: the newest that can be read is in force. Answers how many are missing as well.
+    /// Applies a revision that the store has, and that was applied before; those before it have
+    /// come if they are to come at all. Some of them may be damaged: the newest that can be read is
+    /// in force. Answers how many are missing as well.
     pub(crate) fn revise_again(
         &mut self,
         entry: RevisionEntry,
         frontier: &Frontier,
         now: Timestamp,
     ) -> (Revised, u64) {
-        let name = (entry.revision.namespace.clone(), entry.revision.schedule.clone());
+        let name = (
+            entry.revision.namespace.clone(),
+            entry.revision.schedule.clone(),
+        );
         let known = self.by_name.get(&name).copied();
         let newest = self.newest(&name, known);
         if entry.revision.number <= newest + 1 {
             return (self.revise(entry, frontier, false, now), 0);
         }
         let missing = entry.revision.number - newest - 1;
-        let applying = Applying { frontier, anew: false, moment: self.moment(now) };
+        let applying = Applying {
+            frontier,
+            anew: false,
+            moment: self.moment(now),
+        };
         (self.apply(known, name, entry, applying), missing)
     }
 
@@ -177,13 +211,29 @@ impl ScheduleBook {
         refused.map_or_else(Revised::Refused, |()| Revised::Applied)
     }
 
-    fn create(&mut self, name: Name, entry: RevisionEntry, applying: Applying<'_>) -> Result<(), String> {
+    fn create(
+        &mut self,
+        name: Name,
+        entry: RevisionEntry,
+        applying: Applying<'_>,
+    ) -> Result<(), String> {
         // What is created again begins anew; what a predecessor created goes on.
         let begins = applying.anew && !applying.moment.breaks(PlantedBug::Inherits);
-        let mut state = if begins { None } else { self.restored.get(&name).cloned() }.unwrap_or_default();
-        let decided = self.deleted.get(&name).map_or(Timestamp::MIN, |deleted| deleted.decided);
+        let mut state = if begins {
+            None
+        } else {
+            self.restored.get(&name).cloned()
+        }
+        .unwrap_or_default();
+        let decided = self
+            .deleted
+            .get(&name)
+            .map_or(Timestamp::MIN, |deleted| deleted.decided);
         // The predecessor's clock may have been ahead of this owner's.
-        state.running.iter_mut().for_each(|run| run.clock_went_back(applying.moment.now));
+        state
+            .running
+            .iter_mut()
+            .for_each(|run| run.clock_went_back(applying.moment.now));
         let mut schedule = Schedule::create(name.clone(), entry, state, decided, applying)?;
         self.restored.remove(&name);
         if let Some(before) = self.deleted.take(&name) {
@@ -202,7 +252,9 @@ impl ScheduleBook {
 
     /// A deleted schedule owes nothing, waits for nothing and is waited for by nothing.
     fn delete(&mut self, number: Number, name: Name, entry: RevisionEntry, applying: Applying<'_>) {
-        let Some(mut schedule) = self.schedules[number].take() else { return };
+        let Some(mut schedule) = self.schedules[number].take() else {
+            return;
+        };
         self.leave_indices(number);
         self.dirty.remove(&number);
         self.by_name.remove(&name);
@@ -211,46 +263,79 @@ impl ScheduleBook {
             self.gone.insert(name.clone());
         }
         let rested_since = schedule.rests_since().unwrap_or(Timestamp::MAX);
-        let passed = if applying.anew { schedule.decided(applying.frontier) } else { entry.appended_at };
+        let passed = if applying.anew {
+            schedule.decided(applying.frontier)
+        } else {
+            entry.appended_at
+        };
         if !applying.anew || applying.moment.breaks(PlantedBug::Inherits) {
             // It belongs to whatever was created again under the name.
             self.restored.insert(name.clone(), schedule.state);
         }
         schedule.revisions.push(entry.offset);
-        // One that rests has decided nothing since. Not beyond the present: a clock that was ahead and came back keeps nothing waiting that is created again.
-        let decided = passed.max(entry.appended_at).min(applying.moment.now).min(rested_since);
+        // One that rests has decided nothing since. Not beyond the present: a clock that was ahead
+        // and came back keeps nothing waiting that is created again.
+        let decided = passed
+            .max(entry.appended_at)
+            .min(applying.moment.now)
+            .min(rested_since);
         let created_offset = schedule.created_offset;
-        let deleted = Deleted { head: entry, created_offset, revisions: schedule.revisions, decided };
+        let deleted = Deleted {
+            head: entry,
+            created_offset,
+            revisions: schedule.revisions,
+            decided,
+        };
         self.deleted.add(name, deleted);
     }
 
     /// A deletion of what is deleted counts as a revision, and changes nothing else.
     fn delete_again(&mut self, name: Name, entry: RevisionEntry) -> Revised {
-        let Some(mut deleted) = self.deleted.take(&name) else { return Revised::Ignored };
+        let Some(mut deleted) = self.deleted.take(&name) else {
+            return Revised::Ignored;
+        };
         deleted.revisions.push(entry.offset);
-        self.deleted.add(name, Deleted { head: entry, ..deleted });
+        self.deleted.add(
+            name,
+            Deleted {
+                head: entry,
+                ..deleted
+            },
+        );
         Revised::Applied
     }
 
-    /// Brings every index up to date with a schedule. `is_dirty`: its state leaves with the next tick.
+    /// Brings every index up to date with a schedule. `is_dirty`: its state leaves with the next
+    /// tick.
     fn changed(&mut self, number: Number, is_dirty: bool) {
         let moment = self.moment(Timestamp::MIN);
         let schedule = self.at(number);
         // While revisions are loaded, an earlier one meets the state that a later one has left.
         let may_be_stranded = !is_dirty || self.planted.is_some();
-        debug_assert!(may_be_stranded || !schedule.is_stranded(), "what waits may start: {schedule:?}");
+        debug_assert!(
+            may_be_stranded || !schedule.is_stranded(),
+            "what waits may start: {schedule:?}"
+        );
         let standing = Standing {
             next: schedule.next().map(|(_, next)| schedule.place(next)),
             alarm: schedule.wakes_at(),
             runs: schedule.state.running.iter().map(|run| run.key).collect(),
-            stopping: schedule.state.running.iter().filter(|run| run.stop.is_some()).count(),
+            stopping: schedule
+                .state
+                .running
+                .iter()
+                .filter(|run| run.stop.is_some())
+                .count(),
         };
         let may_backfill = schedule.may_backfill(moment);
         if self.standing.get(&number) != Some(&standing) {
             self.leave_indices(number);
-            self.order.extend(standing.next.map(|place| (place, number)));
-            self.alarms.extend(standing.alarm.map(|time| (time, number)));
-            self.runs.extend(standing.runs.iter().map(|key| (*key, number)));
+            self.order
+                .extend(standing.next.map(|place| (place, number)));
+            self.alarms
+                .extend(standing.alarm.map(|time| (time, number)));
+            self.runs
+                .extend(standing.runs.iter().map(|key| (*key, number)));
             self.stopping += standing.stopping;
             self.standing.insert(number, standing);
         }
@@ -266,7 +351,9 @@ impl ScheduleBook {
 
     fn leave_indices(&mut self, number: Number) {
         self.backfilling.remove(&number);
-        let Some(standing) = self.standing.remove(&number) else { return };
+        let Some(standing) = self.standing.remove(&number) else {
+            return;
+        };
         if let Some(place) = standing.next {
             self.order.remove(&(place, number));
         }
@@ -279,7 +366,8 @@ impl ScheduleBook {
         self.stopping -= standing.stopping;
     }
 
-    /// Changes one schedule with the book's own outbox; whether its state changed is the answer of `change`.
+    /// Changes one schedule with the book's own outbox; whether its state changed is the answer of
+    /// `change`.
     fn change(
         &mut self,
         number: Number,
@@ -293,9 +381,12 @@ impl ScheduleBook {
         self.changed(number, is_dirty);
     }
 
-    /// Decides the next occurrence, whose place the caller has peeked, and moves on to the following one.
+    /// Decides the next occurrence, whose place the caller has peeked, and moves on to the
+    /// following one.
     pub(crate) fn pass_next(&mut self, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
-        let Some((_, number)) = self.order.first().copied() else { return };
+        let Some((_, number)) = self.order.first().copied() else {
+            return;
+        };
         let moment = self.moment(now);
         let schedule = self.at_mut(number);
         let mut is_dirty = false;
@@ -322,8 +413,12 @@ impl ScheduleBook {
     /// Gives up runs of which nothing has been heard, and repeats requests to stop.
     pub(crate) fn ring(&mut self, now: Timestamp, outbox: &mut Outbox) {
         let moment = self.moment(now);
-        let due: Vec<Number> =
-            self.alarms.iter().take_while(|(time, _)| *time <= now).map(|(_, number)| *number).collect();
+        let due: Vec<Number> = self
+            .alarms
+            .iter()
+            .take_while(|(time, _)| *time <= now)
+            .map(|(_, number)| *number)
+            .collect();
         for number in due {
             let is_dirty = self.at_mut(number).ring(moment, outbox);
             self.changed(number, is_dirty);
@@ -331,29 +426,65 @@ impl ScheduleBook {
     }
 
     /// A command that no predecessor has applied, about a schedule or one of its runs.
-    pub(crate) fn tell(&mut self, command: Command, offset: LogOffset, asked_at: Timestamp, now: Timestamp) {
+    pub(crate) fn tell(
+        &mut self,
+        command: Command,
+        offset: LogOffset,
+        asked_at: Timestamp,
+        now: Timestamp,
+    ) {
         let named = |namespace, schedule| self.by_name.get(&(namespace, schedule)).copied();
         match command {
-            Command::Trigger { namespace, schedule, overlap } => {
-                let Some(number) = named(namespace, schedule) else { return };
+            Command::Trigger {
+                namespace,
+                schedule,
+                overlap,
+            } => {
+                let Some(number) = named(namespace, schedule) else {
+                    return;
+                };
                 self.change(number, now, |schedule, moment, outbox| {
                     schedule.trigger(overlap, (offset, asked_at), moment, outbox)
                 });
             }
-            Command::Backfill { namespace, schedule, from, to } => {
-                let Some(number) = named(namespace, schedule) else { return };
-                self.change(number, now, |schedule, moment, _| schedule.backfill(offset, from, to, moment));
+            Command::Backfill {
+                namespace,
+                schedule,
+                from,
+                to,
+            } => {
+                let Some(number) = named(namespace, schedule) else {
+                    return;
+                };
+                self.change(number, now, |schedule, moment, _| {
+                    schedule.backfill(offset, from, to, moment)
+                });
             }
-            Command::StopBackfill { namespace, schedule, backfill } => {
-                let Some(number) = named(namespace, schedule) else { return };
-                self.change(number, now, |schedule, moment, _| schedule.stop_backfill(backfill, moment));
+            Command::StopBackfill {
+                namespace,
+                schedule,
+                backfill,
+            } => {
+                let Some(number) = named(namespace, schedule) else {
+                    return;
+                };
+                self.change(number, now, |schedule, moment, _| {
+                    schedule.stop_backfill(backfill, moment)
+                });
             }
-            Command::ForgetRuns { namespace, schedule } => {
-                let Some(number) = named(namespace, schedule) else { return };
+            Command::ForgetRuns {
+                namespace,
+                schedule,
+            } => {
+                let Some(number) = named(namespace, schedule) else {
+                    return;
+                };
                 self.change(number, now, Schedule::forget_runs);
             }
             Command::Completed { key, due, kind } => {
-                let Some(number) = self.runs.get(&key).copied() else { return };
+                let Some(number) = self.runs.get(&key).copied() else {
+                    return;
+                };
                 self.change(number, now, |schedule, moment, outbox| {
                     schedule.complete(key, due, kind, moment, outbox)
                 });
@@ -364,8 +495,12 @@ impl ScheduleBook {
 
     /// A task was created anew: it may be the retry of a run.
     pub(crate) fn task_created(&mut self, key: TaskKey, encoded: &bytes::Bytes, now: Timestamp) {
-        let Some(number) = self.runs.get(&key).copied() else { return };
-        let Ok(task) = minutehand_record::task::decode(encoded) else { return };
+        let Some(number) = self.runs.get(&key).copied() else {
+            return;
+        };
+        let Ok(task) = minutehand_record::task::decode(encoded) else {
+            return;
+        };
         self.change(number, now, |schedule, moment, outbox| {
             schedule.retried(key, task.first_due, task.due, moment, outbox);
             true
@@ -374,7 +509,9 @@ impl ScheduleBook {
 
     /// A task that was not published yet was cancelled.
     pub(crate) fn task_cancelled(&mut self, key: TaskKey, due: Timestamp, now: Timestamp) {
-        let Some(number) = self.runs.get(&key).copied() else { return };
+        let Some(number) = self.runs.get(&key).copied() else {
+            return;
+        };
         self.change(number, now, |schedule, moment, outbox| {
             schedule.cancelled(key, due, moment, outbox);
             true
@@ -382,23 +519,40 @@ impl ScheduleBook {
     }
 
     /// A task that was not published yet was moved.
-    pub(crate) fn task_moved(&mut self, key: TaskKey, due: Timestamp, to: Timestamp, now: Timestamp) {
-        let Some(number) = self.runs.get(&key).copied() else { return };
+    pub(crate) fn task_moved(
+        &mut self,
+        key: TaskKey,
+        due: Timestamp,
+        to: Timestamp,
+        now: Timestamp,
+    ) {
+        let Some(number) = self.runs.get(&key).copied() else {
+            return;
+        };
         self.change(number, now, |schedule, moment, _| {
             schedule.moved(key, due, to, moment.now);
             true
         });
     }
 
-    /// Whether what is to be published is an attempt of a run that was asked to stop before. The task itself is looked at only
-    /// while there is such a run: this is asked for every execution.
-    pub(crate) fn withholds(&self, key: TaskKey, encoded: impl FnOnce() -> Option<bytes::Bytes>) -> bool {
+    /// Whether what is to be published is an attempt of a run that was asked to stop before. The
+    /// task itself is looked at only while there is such a run: this is asked for every execution.
+    pub(crate) fn withholds(
+        &self,
+        key: TaskKey,
+        encoded: impl FnOnce() -> Option<bytes::Bytes>,
+    ) -> bool {
         if self.stopping == 0 || self.planted == Some(PlantedBug::StoppedRetries) {
             return false;
         }
-        let Some(number) = self.runs.get(&key) else { return false };
+        let Some(number) = self.runs.get(&key) else {
+            return false;
+        };
         let task = encoded().and_then(|encoded| minutehand_record::task::decode(&encoded).ok());
-        task.is_some_and(|task| self.at(*number).withholds(key, task.first_due, task.attempt))
+        task.is_some_and(|task| {
+            self.at(*number)
+                .withholds(key, task.first_due, task.attempt)
+        })
     }
 
     /// The clock went back: no time of a run lies further ahead than it may.
@@ -421,11 +575,13 @@ impl ScheduleBook {
     /// Takes the states that changed since the last call.
     pub(crate) fn take_changes(&mut self) -> Vec<ScheduleStateChange> {
         let gone = std::mem::take(&mut self.gone);
-        let gone = gone.into_iter().map(|(namespace, schedule)| ScheduleStateChange {
-            namespace,
-            schedule,
-            state: None,
-        });
+        let gone = gone
+            .into_iter()
+            .map(|(namespace, schedule)| ScheduleStateChange {
+                namespace,
+                schedule,
+                state: None,
+            });
         let dirty = std::mem::take(&mut self.dirty);
         let changed = dirty.into_iter().map(|number| {
             let schedule = self.at(number);
@@ -438,7 +594,8 @@ impl ScheduleBook {
         gone.chain(changed).collect()
     }
 
-    /// Forgets what was deleted long ago, of records below an offset; answers the offsets of its revisions, for the store.
+    /// Forgets what was deleted long ago, of records below an offset; answers the offsets of its
+    /// revisions, for the store.
     pub(crate) fn forget_deleted(&mut self, now: Timestamp, below: LogOffset) -> Vec<LogOffset> {
         self.deleted.forget(now, below)
     }
@@ -453,8 +610,17 @@ impl ScheduleBook {
         if let Some(number) = self.by_name.get(&name) {
             return Some(self.known(*number));
         }
-        let Deleted { head, created_offset, .. } = self.deleted.get(&name)?.clone();
-        Some(KnownSchedule { head, created_offset, state: ScheduleState::default(), next: None })
+        let Deleted {
+            head,
+            created_offset,
+            ..
+        } = self.deleted.get(&name)?.clone();
+        Some(KnownSchedule {
+            head,
+            created_offset,
+            state: ScheduleState::default(),
+            next: None,
+        })
     }
 
     /// Schedules of a namespace in order of id, those that live.
@@ -466,15 +632,23 @@ impl ScheduleBook {
         count_max: usize,
     ) -> Vec<KnownSchedule> {
         let all = self.by_name.iter().filter(|((ns, id), _)| {
-            ns == namespace && id.as_str().starts_with(prefix) && after.is_none_or(|after| id > after)
+            ns == namespace
+                && id.as_str().starts_with(prefix)
+                && after.is_none_or(|after| id > after)
         });
-        all.take(count_max).map(|(_, number)| self.known(*number)).collect()
+        all.take(count_max)
+            .map(|(_, number)| self.known(*number))
+            .collect()
     }
 
     fn known(&self, number: Number) -> KnownSchedule {
         let schedule = self.at(number);
-        let is_used_up = schedule.definition().is_some_and(|definition| schedule.is_used_up(definition));
-        let next = schedule.next().filter(|_| !schedule.is_resting() && !is_used_up);
+        let is_used_up = schedule
+            .definition()
+            .is_some_and(|definition| schedule.is_used_up(definition));
+        let next = schedule
+            .next()
+            .filter(|_| !schedule.is_resting() && !is_used_up);
         KnownSchedule {
             head: schedule.head.clone(),
             created_offset: schedule.created_offset,

@@ -1,9 +1,10 @@
-//! What becomes of an occurrence: run, wait, or left out, and why; and what of all that waits may start.
+//! What becomes of an occurrence: run, wait, or left out, and why; and what of all that waits may
+//! start.
 
 use minutehand_model::limits::{OVERLAP_BUFFER_MAX, RUNS_IN_PROGRESS_MAX};
 use minutehand_model::{
-    MisfireRule, OverlapPolicy, RunCause, RunInProgress, ScheduleDefinition, ScheduleEventKind as Kind,
-    Timestamp, WaitingRun,
+    MisfireRule, OverlapPolicy, RunCause, RunInProgress, ScheduleDefinition,
+    ScheduleEventKind as Kind, Timestamp, WaitingRun,
 };
 
 use super::occurrence::{self, Run};
@@ -12,7 +13,8 @@ use super::{Moment, Outbox, Schedule};
 use crate::planted::PlantedBug;
 
 impl Schedule {
-    /// Decides an occurrence whose time has come, in the order: rest, runs left, misfire, overlap. Whether the state changed.
+    /// Decides an occurrence whose time has come, in the order: rest, runs left, misfire, overlap.
+    /// Whether the state changed.
     pub(super) fn decide(
         &mut self,
         definition: &ScheduleDefinition,
@@ -37,7 +39,13 @@ impl Schedule {
             return true;
         }
         let is_awaited = definition.awaits_ends();
-        let run = Run { nominal, due, cause: RunCause::Calendar, offset: self.created_offset, is_awaited };
+        let run = Run {
+            nominal,
+            due,
+            cause: RunCause::Calendar,
+            offset: self.created_offset,
+            is_awaited,
+        };
         self.start_or_wait(definition, definition.overlap, run, moment, outbox);
         // What had to wait by an older revision's policy may start at once by the newest one's.
         self.settle_overlap(moment, outbox);
@@ -46,12 +54,21 @@ impl Schedule {
 
     /// Whether the schedule rested when an occurrence was due: then it is not owed.
     fn rested_at(&self, nominal: Timestamp, due: Timestamp, moment: Moment) -> bool {
-        let counts = if moment.breaks(PlantedBug::PauseNominal) { nominal } else { due };
+        let counts = if moment.breaks(PlantedBug::PauseNominal) {
+            nominal
+        } else {
+            due
+        };
         self.state.rests.iter().any(|rest| rest.covers(counts))
     }
 
     /// Why an occurrence that is too late does not run; `None` when it does.
-    fn misfire(&self, definition: &ScheduleDefinition, due: Timestamp, now: Timestamp) -> Option<Kind> {
+    fn misfire(
+        &self,
+        definition: &ScheduleDefinition,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> Option<Kind> {
         let policy = definition.misfire;
         let late_ms = now.millis_since(due);
         if late_ms <= policy.grace_ms {
@@ -155,12 +172,17 @@ impl Schedule {
 
     fn buffer(&mut self, run: Run, is_alone: bool, now: Timestamp) {
         let trigger = (run.cause == RunCause::Trigger).then_some(run.offset);
-        self.state.buffered.push_back(WaitingRun { nominal: run.nominal, trigger, is_alone });
+        self.state.buffered.push_back(WaitingRun {
+            nominal: run.nominal,
+            trigger,
+            is_alone,
+        });
         self.remember(Kind::Buffered, run.nominal, run.cause, now);
     }
 
-    /// Starts of what waits all that may start now: the one place that decides it, to be asked after every change. Whether anything
-    /// changed. Afterwards nothing waits unless the schedule rests or something runs that is waited for.
+    /// Starts of what waits all that may start now: the one place that decides it, to be asked
+    /// after every change. Whether anything changed. Afterwards nothing waits unless the schedule
+    /// rests or something runs that is waited for.
     pub(super) fn settle_overlap(&mut self, moment: Moment, outbox: &mut Outbox) -> bool {
         let is_resting = self.is_resting() && !moment.breaks(PlantedBug::RestStarts);
         if self.state.buffered.is_empty() || is_resting {
@@ -172,7 +194,9 @@ impl Schedule {
         };
         let mut changed = false;
         while let Some(index) = self.may_start_now(&definition) {
-            let Some(waiting) = self.state.buffered.remove(index) else { break };
+            let Some(waiting) = self.state.buffered.remove(index) else {
+                break;
+            };
             changed = true;
             if let Some(reason) = self.comes_too_late(&definition, waiting, moment) {
                 self.state.skipped += 1;
@@ -196,7 +220,8 @@ impl Schedule {
         self.state.buffered.iter().position(may_start)
     }
 
-    /// Why what has waited does not run any more: the schedule has ended, or has had its runs. What was asked for runs all the same.
+    /// Why what has waited does not run any more: the schedule has ended, or has had its runs. What
+    /// was asked for runs all the same.
     fn comes_too_late(
         &self,
         definition: &ScheduleDefinition,
@@ -209,16 +234,25 @@ impl Schedule {
         if definition.end.is_some_and(|end| end < moment.now) {
             return Some(Kind::Ended);
         }
-        definition.runs_max.is_some_and(|max| self.state.runs_started >= max).then_some(Kind::RunsExhausted)
+        definition
+            .runs_max
+            .is_some_and(|max| self.state.runs_started >= max)
+            .then_some(Kind::RunsExhausted)
     }
 
     /// Whether something waits that could start: never, after [`Schedule::settle_overlap`].
     pub(super) fn is_stranded(&self) -> bool {
-        let may_start = self.definition().and_then(|definition| self.may_start_now(definition));
+        let may_start = self
+            .definition()
+            .and_then(|definition| self.may_start_now(definition));
         may_start.is_some() && !self.is_resting()
     }
 }
 
 pub(super) fn cause_of(waiting: WaitingRun) -> RunCause {
-    if waiting.trigger.is_some() { RunCause::Trigger } else { RunCause::Calendar }
+    if waiting.trigger.is_some() {
+        RunCause::Trigger
+    } else {
+        RunCause::Calendar
+    }
 }

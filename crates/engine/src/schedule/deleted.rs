@@ -1,5 +1,6 @@
-//! Deleted schedules: their last revision is remembered for a while, so that what is created again goes on counting revisions and a
-//! record that comes twice changes nothing. Then all their revisions are forgotten, here and in the store.
+//! Deleted schedules: their last revision is remembered for a while, so that what is created again
+//! goes on counting revisions and a record that comes twice changes nothing. Then all their
+//! revisions are forgotten, here and in the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,19 +34,21 @@ impl DeletedSchedules {
     }
 
     pub(super) fn add(&mut self, name: Name, deleted: Deleted) {
-        self.order.insert((deleted.head.appended_at, deleted.head.offset, name.clone()));
+        self.order
+            .insert((deleted.head.appended_at, deleted.head.offset, name.clone()));
         self.by_name.insert(name, deleted);
     }
 
     /// It is created again.
     pub(super) fn take(&mut self, name: &Name) -> Option<Deleted> {
         let deleted = self.by_name.remove(name)?;
-        self.order.remove(&(deleted.head.appended_at, deleted.head.offset, name.clone()));
+        self.order
+            .remove(&(deleted.head.appended_at, deleted.head.offset, name.clone()));
         Some(deleted)
     }
 
-    /// Forgets what was deleted long ago, and the oldest beyond what is kept, of records below an offset; answers the offsets of its
-    /// revisions.
+    /// Forgets what was deleted long ago, and the oldest beyond what is kept, of records below an
+    /// offset; answers the offsets of its revisions.
     pub(super) fn forget(&mut self, now: Timestamp, below: LogOffset) -> Vec<LogOffset> {
         let mut forgotten = Vec::new();
         while let Some((at, offset, name)) = self.order.first() {
@@ -54,7 +57,11 @@ impl DeletedSchedules {
                 break;
             }
             let name = name.clone();
-            forgotten.extend(self.take(&name).into_iter().flat_map(|deleted| deleted.revisions));
+            forgotten.extend(
+                self.take(&name)
+                    .into_iter()
+                    .flat_map(|deleted| deleted.revisions),
+            );
         }
         forgotten
     }

@@ -1,8 +1,9 @@
-//! How runs end: told by a worker, cancelled while a retry waits, or given up because nothing was heard of them; and how they
-//! are asked to stop.
+//! How runs end: told by a worker, cancelled while a retry waits, or given up because nothing was
+//! heard of them; and how they are asked to stop.
 //!
-//! A request to stop is repeated until the end of the run is told: the worker that took it may have died with it. It reaches a run
-//! that waits for its retry as well: the retry is cancelled in the log, and not published meanwhile.
+//! A request to stop is repeated until the end of the run is told: the worker that took it may have
+//! died with it. It reaches a run that waits for its retry as well: the retry is cancelled in the
+//! log, and not published meanwhile.
 
 use minutehand_model::{
     Command, OutcomeKind, RunInProgress, ScheduleDefinition, ScheduleEventKind as Kind, StopAsked,
@@ -31,9 +32,12 @@ impl Schedule {
             OutcomeKind::Expired => Kind::Expired,
         };
         let takes_any = moment.breaks(PlantedBug::EndAny);
-        let is_meant =
-            |run: &RunInProgress| run.key == key && (takes_any || due.is_none_or(|due| run.due == due));
-        let Some(index) = self.state.running.iter().position(is_meant) else { return false };
+        let is_meant = |run: &RunInProgress| {
+            run.key == key && (takes_any || due.is_none_or(|due| run.due == due))
+        };
+        let Some(index) = self.state.running.iter().position(is_meant) else {
+            return false;
+        };
         self.end(index, told, moment, outbox);
         true
     }
@@ -48,11 +52,17 @@ impl Schedule {
         }
     }
 
-    /// A schedule that is to pause on failure does so after a run that did not end well, and was not asked to stop.
+    /// A schedule that is to pause on failure does so after a run that did not end well, and was
+    /// not asked to stop.
     fn pause_after(&mut self, kind: Kind, run: &RunInProgress, now: Timestamp) {
-        let has_failed =
-            run.stop.is_none() && matches!(kind, Kind::Failed | Kind::Lost | Kind::Expired | Kind::TimedOut);
-        let pauses = self.definition().is_some_and(|definition| definition.pause_on_failure);
+        let has_failed = run.stop.is_none()
+            && matches!(
+                kind,
+                Kind::Failed | Kind::Lost | Kind::Expired | Kind::TimedOut
+            );
+        let pauses = self
+            .definition()
+            .is_some_and(|definition| definition.pause_on_failure);
         if has_failed && pauses && self.state.paused_by_failure_at.is_none() {
             self.state.paused_by_failure_at = Some(now);
             self.begin_rest(now);
@@ -60,8 +70,8 @@ impl Schedule {
         }
     }
 
-    /// A run is to be tried again at a time: it goes on, and nothing need be heard of it before then. What was asked to stop is not tried
-    /// again.
+    /// A run is to be tried again at a time: it goes on, and nothing need be heard of it before
+    /// then. What was asked to stop is not tried again.
     pub(super) fn retried(
         &mut self,
         key: TaskKey,
@@ -70,7 +80,14 @@ impl Schedule {
         moment: Moment,
         outbox: &mut Outbox,
     ) {
-        let Some(run) = self.state.running.iter_mut().find(|run| run.is(key, first_due)) else { return };
+        let Some(run) = self
+            .state
+            .running
+            .iter_mut()
+            .find(|run| run.is(key, first_due))
+        else {
+            return;
+        };
         if due <= run.due {
             return;
         }
@@ -81,7 +98,13 @@ impl Schedule {
     }
 
     /// A task was cancelled: when it was the retry of a run that waited for it, the run has ended.
-    pub(super) fn cancelled(&mut self, key: TaskKey, due: Timestamp, moment: Moment, outbox: &mut Outbox) {
+    pub(super) fn cancelled(
+        &mut self,
+        key: TaskKey,
+        due: Timestamp,
+        moment: Moment,
+        outbox: &mut Outbox,
+    ) {
         let waits = |run: &RunInProgress| run.key == key && run.retry_due == Some(due);
         if let Some(index) = self.state.running.iter().position(waits)
             && !moment.breaks(PlantedBug::RetryCancelled)
@@ -98,7 +121,8 @@ impl Schedule {
         }
     }
 
-    /// Asks the runs that count to stop, or kills them; those that have been asked are not asked again, but may be killed.
+    /// Asks the runs that count to stop, or kills them; those that have been asked are not asked
+    /// again, but may be killed.
     pub(super) fn stop_runs(
         &mut self,
         definition: &ScheduleDefinition,
@@ -135,13 +159,16 @@ impl Schedule {
             request.queue = definition.action.queue.clone();
         }
         outbox.stops.push(request);
-        if let Some(due) = run.retry_due.filter(|_| !moment.breaks(PlantedBug::StoppedRetries)) {
+        if let Some(due) = run
+            .retry_due
+            .filter(|_| !moment.breaks(PlantedBug::StoppedRetries))
+        {
             outbox.derived.push(Command::Cancel { key: run.key, due });
         }
     }
 
-    /// Gives up the runs of which nothing has been heard for too long, and asks those again that do not stop. Whether the state
-    /// changed.
+    /// Gives up the runs of which nothing has been heard for too long, and asks those again that do
+    /// not stop. Whether the state changed.
     pub(super) fn ring(&mut self, moment: Moment, outbox: &mut Outbox) -> bool {
         let mut changed = false;
         let mut index = 0;
@@ -188,10 +215,20 @@ impl Schedule {
 
     /// Whether an attempt of a run is not to be published: the run was asked to stop before.
     pub(super) fn withholds(&self, key: TaskKey, first_due: Timestamp, attempt: u32) -> bool {
-        attempt > 1 && self.state.running.iter().any(|run| run.is(key, first_due) && run.stop.is_some())
+        attempt > 1
+            && self
+                .state
+                .running
+                .iter()
+                .any(|run| run.is(key, first_due) && run.stop.is_some())
     }
 }
 
 fn request_to_stop(run: &RunInProgress, stop: StopAsked) -> StopRequest {
-    StopRequest { queue: run.queue.clone(), key: run.key, due: run.due, kill: stop.kill }
+    StopRequest {
+        queue: run.queue.clone(),
+        key: run.key,
+        due: run.due,
+        kill: stop.kill,
+    }
 }

@@ -1,8 +1,9 @@
 //! Schedules: their revisions, what they owe, and what becomes of each occurrence.
 //!
-//! Occurrences are computed, not stored. What depends on both cursors (runs in progress, counts, pauses) is kept in
-//! [`ScheduleState`] and leaves the engine in the tick that changed it. After every change of a schedule
-//! [`Schedule::settle_overlap`] decides what of all that waits may start.
+//! Occurrences are computed, not stored. What depends on both cursors (runs in progress, counts,
+//! pauses) is kept in [`ScheduleState`] and leaves the engine in the tick that changed it. After
+//! every change of a schedule [`Schedule::settle_overlap`] decides what of all that waits may
+//! start.
 
 mod book;
 mod decide;
@@ -66,10 +67,12 @@ impl Moment {
 pub(crate) struct Schedule {
     namespace: Namespace,
     id: ScheduleId,
-    /// The offset of the record that created it: its place among equal due times, over all revisions.
+    /// The offset of the record that created it: its place among equal due times, over all
+    /// revisions.
     created_offset: LogOffset,
     head: RevisionEntry,
-    /// Its definition with its calendar. None when it is deleted, and when a paused one has no meaning.
+    /// Its definition with its calendar. None when it is deleted, and when a paused one has no
+    /// meaning.
     compiled: Option<Arc<CompiledDefinition>>,
     /// The offsets of all its revisions.
     revisions: Vec<LogOffset>,
@@ -111,11 +114,25 @@ impl Schedule {
     }
 
     fn place(&self, occurrence: Occurrence) -> Place {
-        Place { due: occurrence.due, offset: self.created_offset }
+        Place {
+            due: occurrence.due,
+            offset: self.created_offset,
+        }
     }
 
-    fn remember(&mut self, kind: ScheduleEventKind, nominal: Timestamp, cause: RunCause, at: Timestamp) {
-        self.state.remember(ScheduleEvent { kind, nominal, cause, at });
+    fn remember(
+        &mut self,
+        kind: ScheduleEventKind,
+        nominal: Timestamp,
+        cause: RunCause,
+        at: Timestamp,
+    ) {
+        self.state.remember(ScheduleEvent {
+            kind,
+            nominal,
+            cause,
+            at,
+        });
     }
 }
 
@@ -128,6 +145,7 @@ pub struct KnownSchedule {
     pub created_offset: LogOffset,
     /// What it remembers.
     pub state: ScheduleState,
-    /// The occurrence that runs next, as things stand: nominal time, and due time with jitter. None while it rests.
+    /// The occurrence that runs next, as things stand: nominal time, and due time with jitter. None
+    /// while it rests.
     pub next: Option<(Timestamp, Timestamp)>,
 }

@@ -1,8 +1,8 @@
 //! From an occurrence to the task that is published for it.
 
 use minutehand_model::{
-    LogOffset, Namespace, Origin, Publication, RunCause, ScheduleDefinition, ScheduleId, Task, Timestamp,
-    WaitingRun,
+    LogOffset, Namespace, Origin, Publication, RunCause, ScheduleDefinition, ScheduleId, Task,
+    Timestamp, WaitingRun,
 };
 
 /// When and as what an occurrence runs.
@@ -19,9 +19,21 @@ pub(crate) struct Run {
 
 impl Run {
     /// What waited runs as what it was when it began to wait, and is not due before it runs.
-    pub(crate) fn after_waiting(waiting: WaitingRun, created_offset: LogOffset, now: Timestamp) -> Run {
-        let WaitingRun { nominal, trigger, is_alone: _ } = waiting;
-        let cause = if trigger.is_some() { RunCause::Trigger } else { RunCause::Calendar };
+    pub(crate) fn after_waiting(
+        waiting: WaitingRun,
+        created_offset: LogOffset,
+        now: Timestamp,
+    ) -> Run {
+        let WaitingRun {
+            nominal,
+            trigger,
+            is_alone: _,
+        } = waiting;
+        let cause = if trigger.is_some() {
+            RunCause::Trigger
+        } else {
+            RunCause::Calendar
+        };
         Run {
             nominal,
             due: nominal.min(now),
@@ -39,10 +51,21 @@ pub(crate) fn publication(
     definition: &ScheduleDefinition,
     run: Run,
 ) -> Publication {
-    let origin =
-        Origin { schedule: schedule.clone(), nominal: run.nominal, completion_wanted: run.is_awaited };
+    let origin = Origin {
+        schedule: schedule.clone(),
+        nominal: run.nominal,
+        completion_wanted: run.is_awaited,
+    };
     let id = run.cause.task_id(schedule, run.nominal);
-    let task =
-        Task { origin: Some(origin), ..definition.action.clone().into_task(namespace.clone(), id, run.due) };
-    Publication { offset: run.offset, task: minutehand_record::task::record(&task) }
+    let task = Task {
+        origin: Some(origin),
+        ..definition
+            .action
+            .clone()
+            .into_task(namespace.clone(), id, run.due)
+    };
+    Publication {
+        offset: run.offset,
+        task: minutehand_record::task::record(&task),
+    }
 }

@@ -1,15 +1,18 @@
 //! Runs that somebody asks for: triggers and backfills.
 
 use minutehand_model::limits::{BACKFILL_OCCURRENCES_MAX, BACKFILLS_MAX};
-use minutehand_model::{Backfill, LogOffset, OverlapPolicy, RunCause, ScheduleEventKind as Kind, Timestamp};
+use minutehand_model::{
+    Backfill, LogOffset, OverlapPolicy, RunCause, ScheduleEventKind as Kind, Timestamp,
+};
 
 use super::occurrence::Run;
 use super::{Moment, Outbox, Schedule};
 use crate::planted::PlantedBug;
 
 impl Schedule {
-    /// Runs the action once, also while the schedule rests. Its nominal time is that of the request, or the first after it at which no
-    /// trigger before ran: what was asked for twice in one millisecond is two runs.
+    /// Runs the action once, also while the schedule rests. Its nominal time is that of the
+    /// request, or the first after it at which no trigger before ran: what was asked for twice in
+    /// one millisecond is two runs.
     pub(super) fn trigger(
         &mut self,
         overlap: Option<OverlapPolicy>,
@@ -17,22 +20,33 @@ impl Schedule {
         moment: Moment,
         outbox: &mut Outbox,
     ) -> bool {
-        let Some(definition) = self.definition().cloned() else { return false };
+        let Some(definition) = self.definition().cloned() else {
+            return false;
+        };
         let overlap = overlap.unwrap_or(definition.overlap);
-        let nominal = self.state.triggered_at.map_or(at, |last| at.max(last.plus_millis(1)));
+        let nominal = self
+            .state
+            .triggered_at
+            .map_or(at, |last| at.max(last.plus_millis(1)));
         self.state.triggered_at = Some(nominal);
         // A trigger that brings a policy of its own is waited for by the next that does.
-        let is_awaited =
-            definition.awaits_ends() || (overlap.awaits_ends() && !moment.breaks(PlantedBug::TriggerPolicy));
-        let run = Run { nominal, due: at, cause: RunCause::Trigger, offset, is_awaited };
+        let is_awaited = definition.awaits_ends()
+            || (overlap.awaits_ends() && !moment.breaks(PlantedBug::TriggerPolicy));
+        let run = Run {
+            nominal,
+            due: at,
+            cause: RunCause::Trigger,
+            offset,
+            is_awaited,
+        };
         self.start_or_wait(&definition, overlap, run, moment, outbox);
         self.settle_overlap(moment, outbox);
         true
     }
 
-    /// Queues a range of nominal times, both ends inclusive. What already waits in another backfill is not queued again, and what lies
-    /// beyond [`BACKFILL_OCCURRENCES_MAX`] is left out; the door refuses such a range, other producers are bounded here. Whether
-    /// the state changed.
+    /// Queues a range of nominal times, both ends inclusive. What already waits in another backfill
+    /// is not queued again, and what lies beyond [`BACKFILL_OCCURRENCES_MAX`] is left out; the door
+    /// refuses such a range, other producers are bounded here. Whether the state changed.
     pub(super) fn backfill(
         &mut self,
         offset: LogOffset,
@@ -40,55 +54,91 @@ impl Schedule {
         to: Timestamp,
         moment: Moment,
     ) -> bool {
-        let Some(compiled) = &self.compiled else { return false };
-        let Some(to) = compiled.calendar().between(from, to).take(BACKFILL_OCCURRENCES_MAX).last() else {
+        let Some(compiled) = &self.compiled else {
+            return false;
+        };
+        let Some(to) = compiled
+            .calendar()
+            .between(from, to)
+            .take(BACKFILL_OCCURRENCES_MAX)
+            .last()
+        else {
             return false;
         };
         let mut wanted = vec![(from.plus_millis(-1), to)];
         if !moment.breaks(PlantedBug::BackfillTwice) {
             for known in &self.state.backfills {
-                wanted =
-                    wanted.into_iter().flat_map(|range| without(range, (known.after, known.to))).collect();
+                wanted = wanted
+                    .into_iter()
+                    .flat_map(|range| without(range, (known.after, known.to)))
+                    .collect();
             }
         }
         let room = BACKFILLS_MAX.saturating_sub(self.state.backfills.len());
         let before = self.state.backfills.len();
         let pieces = wanted.into_iter().take(room);
-        self.state.backfills.extend(pieces.map(|(after, to)| Backfill { offset, after, to }));
+        self.state
+            .backfills
+            .extend(pieces.map(|(after, to)| Backfill { offset, after, to }));
         self.state.backfills.len() > before
     }
 
     /// What is left of a backfill does not run. Whether there was one.
     pub(super) fn stop_backfill(&mut self, offset: LogOffset, moment: Moment) -> bool {
-        let stopped = self.state.backfills.iter().find(|backfill| backfill.offset == offset).copied();
-        let Some(stopped) = stopped.filter(|_| !moment.breaks(PlantedBug::BackfillUnstopped)) else {
+        let stopped = self
+            .state
+            .backfills
+            .iter()
+            .find(|backfill| backfill.offset == offset)
+            .copied();
+        let Some(stopped) = stopped.filter(|_| !moment.breaks(PlantedBug::BackfillUnstopped))
+        else {
             return false;
         };
-        self.state.backfills.retain(|backfill| backfill.offset != offset);
-        self.remember(Kind::BackfillStopped, stopped.after, RunCause::Backfill, moment.now);
+        self.state
+            .backfills
+            .retain(|backfill| backfill.offset != offset);
+        self.remember(
+            Kind::BackfillStopped,
+            stopped.after,
+            RunCause::Backfill,
+            moment.now,
+        );
         true
     }
 
     /// Whether a run of a backfill may start now.
     pub(super) fn may_backfill(&self, moment: Moment) -> bool {
-        let Some(definition) = self.definition() else { return false };
-        let is_free =
-            !definition.overlap.awaits_ends() || (!self.is_busy() && self.state.buffered.is_empty());
+        let Some(definition) = self.definition() else {
+            return false;
+        };
+        let is_free = !definition.overlap.awaits_ends()
+            || (!self.is_busy() && self.state.buffered.is_empty());
         let is_resting = self.is_resting() && !moment.breaks(PlantedBug::RestBackfills);
         !self.state.backfills.is_empty() && is_free && !is_resting
     }
 
     /// Runs what the oldest backfills ask for; whether the state changed.
-    pub(super) fn run_backfills(&mut self, moment: Moment, count_max: usize, outbox: &mut Outbox) -> bool {
-        let Some(compiled) = self.compiled.clone() else { return false };
+    pub(super) fn run_backfills(
+        &mut self,
+        moment: Moment,
+        count_max: usize,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some(compiled) = self.compiled.clone() else {
+            return false;
+        };
         let definition = compiled.definition();
         let mut changed = false;
-        // Two runs of one nominal time with one due time would be one execution: each instant belongs to one backfill.
+        // Two runs of one nominal time with one due time would be one execution: each instant
+        // belongs to one backfill.
         let mut begun = None;
         let is_taken = self.state.backfilled_at == Some(moment.now);
         for _ in 0..if is_taken { 0 } else { count_max } {
             let front = self.state.backfills.front().copied();
-            let Some(backfill) = front.filter(|front| begun.is_none_or(|begun| begun == front.offset)) else {
+            let Some(backfill) =
+                front.filter(|front| begun.is_none_or(|begun| begun == front.offset))
+            else {
                 break;
             };
             if !self.may_backfill(moment) {
@@ -96,7 +146,9 @@ impl Schedule {
             }
             changed = true;
             let next = compiled.calendar().next_after(backfill.after);
-            let had_all = definition.runs_max.is_some_and(|max| self.state.runs_started >= max);
+            let had_all = definition
+                .runs_max
+                .is_some_and(|max| self.state.runs_started >= max);
             let Some(nominal) = next.filter(|nominal| *nominal <= backfill.to && !had_all) else {
                 self.state.backfills.pop_front();
                 continue;
@@ -128,7 +180,10 @@ fn without(
     if known_to <= after || to <= known_after {
         return vec![(after, to)];
     }
-    [before, behind].into_iter().filter(|(after, to)| after < to).collect()
+    [before, behind]
+        .into_iter()
+        .filter(|(after, to)| after < to)
+        .collect()
 }
 
 #[cfg(test)]
@@ -138,14 +193,16 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_range_is_what_is_in_no_other() {
-        let range = |(after, to): (i64, i64)| (Timestamp::from_millis(after), Timestamp::from_millis(to));
+        let range =
+            |(after, to): (i64, i64)| (Timestamp::from_millis(after), Timestamp::from_millis(to));
         for ours in [(0, 10), (3, 4), (5, 5), (0, 3), (7, 10)] {
             for known in [(0, 10), (2, 5), (10, 12), (5, 5), (-5, 0), (-5, 3), (4, 20)] {
                 let left = without(range(ours), range(known));
                 for at in -6..22 {
                     let lies_in = |(after, to): (i64, i64)| after < at && at <= to;
-                    let is_left =
-                        left.iter().any(|(after, to)| after.as_millis() < at && at <= to.as_millis());
+                    let is_left = left
+                        .iter()
+                        .any(|(after, to)| after.as_millis() < at && at <= to.as_millis());
                     assert_eq!(
                         is_left,
                         lies_in(ours) && !lies_in(known),

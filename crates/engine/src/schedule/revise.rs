@@ -1,10 +1,12 @@
 //! Revisions: from when on each of them rules, and what the one before still owes.
 //!
-//! - A revision rules the nominal times after its own time: the log's time of it, or the owner's when the log's clock is far ahead of
-//!   that (a clock that ran ahead and came back leaves the log's time there).
-//! - What comes after a revision that rested or deleted the schedule is owed from that time on, although F may have passed some of
-//!   it by then. What comes after one that was in force begins where that has come to: at F, or earlier, at the first of what it owes
-//!   although F has passed it.
+//! - A revision rules the nominal times after its own time: the log's time of it, or the owner's
+//!   when the log's clock is far ahead of that (a clock that ran ahead and came back leaves the
+//!   log's time there).
+//! - What comes after a revision that rested or deleted the schedule is owed from that time on,
+//!   although F may have passed some of it by then. What comes after one that was in force begins
+//!   where that has come to: at F, or earlier, at the first of what it owes although F has passed
+//!   it.
 //! - A rest counts by due times, so that what the jitter holds is at rest as well.
 
 use std::sync::Arc;
@@ -20,8 +22,8 @@ const SWITCHES_MAX: usize = 16;
 /// Rests that are remembered while F has not passed them.
 const RESTS_MAX: usize = 64;
 
-/// How far the log's clock may be ahead of the owner's and still say from when on a revision rules, in milliseconds. Beyond it the log
-/// remembers a clock that was ahead and came back.
+/// How far the log's clock may be ahead of the owner's and still say from when on a revision rules,
+/// in milliseconds. Beyond it the log remembers a clock that was ahead and came back.
 const LOG_AHEAD_MS_MAX: i64 = 5_000;
 
 /// What became of a revision.
@@ -38,7 +40,8 @@ pub(crate) enum Revised {
 /// What there was before a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
-    /// Nothing that decided anything after this time: no schedule, a deleted one, or one that rests since.
+    /// Nothing that decided anything after this time: no schedule, a deleted one, or one that rests
+    /// since.
     Rest(Timestamp),
     /// A schedule in force.
     Force,
@@ -54,8 +57,8 @@ pub(crate) struct Applying<'a> {
 }
 
 impl Schedule {
-    /// A schedule as its first revision makes it. `state`: what a predecessor left of it; `decided`: up to when one of that name that was
-    /// deleted may have run.
+    /// A schedule as its first revision makes it. `state`: what a predecessor left of it;
+    /// `decided`: up to when one of that name that was deleted may have run.
     pub(super) fn create(
         name: Name,
         entry: RevisionEntry,
@@ -85,10 +88,15 @@ impl Schedule {
         applying: Applying<'_>,
         outbox: &mut Outbox,
     ) -> Result<(), String> {
-        // A failure that was heard of late begins a rest that F has not come to: until there the revision was in force.
+        // A failure that was heard of late begins a rest that F has not come to: until there the
+        // revision was in force.
         let passed = self.passed(applying.frontier).due;
         let has_failed = self.state.paused_by_failure_at.is_some();
-        let decided = if has_failed { self.decided(applying.frontier) } else { passed };
+        let decided = if has_failed {
+            self.decided(applying.frontier)
+        } else {
+            passed
+        };
         // One that was heard of by a clock behind F begins a rest among what has run.
         let is_behind = has_failed && applying.moment.now < passed;
         let since = self.rests_since().filter(|_| !is_behind);
@@ -115,10 +123,17 @@ impl Schedule {
                 segment.close(rules_after);
             }
         }
-        self.paused_since = entry.revision.paused.then(|| self.paused_since.unwrap_or(rules_after));
+        self.paused_since = entry
+            .revision
+            .paused
+            .then(|| self.paused_since.unwrap_or(rules_after));
         if applying.anew {
             if rules_after != entry.appended_at {
-                remember_newest(&mut self.state.switches, (number, rules_after), SWITCHES_MAX);
+                remember_newest(
+                    &mut self.state.switches,
+                    (number, rules_after),
+                    SWITCHES_MAX,
+                );
             }
             self.state.paused_by_failure_at = None;
             self.end_rest(rules_after);
@@ -140,10 +155,23 @@ impl Schedule {
     }
 
     /// The nominal time up to and including which the revision before rules.
-    fn rules_after(&self, entry: &RevisionEntry, before: Before, applying: Applying<'_>) -> Timestamp {
-        let Applying { frontier, anew, moment } = applying;
+    fn rules_after(
+        &self,
+        entry: &RevisionEntry,
+        before: Before,
+        applying: Applying<'_>,
+    ) -> Timestamp {
+        let Applying {
+            frontier,
+            anew,
+            moment,
+        } = applying;
         if !anew {
-            let decided = self.state.switches.iter().find(|(number, _)| *number == entry.revision.number);
+            let decided = self
+                .state
+                .switches
+                .iter()
+                .find(|(number, _)| *number == entry.revision.number);
             return decided.map_or(entry.appended_at, |(_, nominal)| *nominal);
         }
         let is_ahead = entry.appended_at.millis_since(moment.now) > LOG_AHEAD_MS_MAX;
@@ -157,18 +185,25 @@ impl Schedule {
         }
     }
 
-    /// The nominal time up to which all has been decided, and beyond which nothing has: F, or just before the first occurrence that
-    /// is owed although F has passed it.
+    /// The nominal time up to which all has been decided, and beyond which nothing has: F, or just
+    /// before the first occurrence that is owed although F has passed it.
     pub(super) fn decided(&self, frontier: &Frontier) -> Timestamp {
         let passed = self.passed(frontier).due;
         let next = self.segments.iter().filter_map(|segment| segment.next);
-        let owed = next.filter(|next| frontier.has_decided(self.place(*next))).map(|next| next.nominal).min();
+        let owed = next
+            .filter(|next| frontier.has_decided(self.place(*next)))
+            .map(|next| next.nominal)
+            .min();
         owed.map_or(passed, |nominal| passed.min(nominal.plus_millis(-1)))
     }
 
-    /// The place that F has come to for this schedule: in the gap that it was created in, if it was in one.
+    /// The place that F has come to for this schedule: in the gap that it was created in, if it was
+    /// in one.
     fn passed(&self, frontier: &Frontier) -> Place {
-        let own_gap = frontier.gaps.iter().find(|gap| self.created_offset >= gap.from_offset);
+        let own_gap = frontier
+            .gaps
+            .iter()
+            .find(|gap| self.created_offset >= gap.from_offset);
         own_gap.map_or(frontier.head, |gap| gap.after)
     }
 
@@ -181,11 +216,21 @@ impl Schedule {
         applying: Applying<'_>,
     ) -> Option<Segment> {
         let compiled = compiled.filter(|_| !entry.revision.paused)?;
-        // What its calendar named during the rest before, and the jitter holds until after it, is owed.
-        let held = rules_after.plus_millis(-compiled.definition().jitter_ms).plus_millis(-1);
-        let after = self.paused_since.map_or(rules_after, |since| since.max(held));
+        // What its calendar named during the rest before, and the jitter holds until after it, is
+        // owed.
+        let held = rules_after
+            .plus_millis(-compiled.definition().jitter_ms)
+            .plus_millis(-1);
+        let after = self
+            .paused_since
+            .map_or(rules_after, |since| since.max(held));
         let number = entry.revision.number;
-        let owed = self.state.owed.iter().find(|(owing, _)| *owing == number).filter(|_| !applying.anew);
+        let owed = self
+            .state
+            .owed
+            .iter()
+            .find(|(owing, _)| *owing == number)
+            .filter(|_| !applying.anew);
         let after = owed.map_or(after, |(_, nominal)| *nominal);
         let name = (self.namespace.clone(), self.id.clone());
         let mut segment = Segment::open(&name, number, compiled, after, applying.moment);
@@ -195,23 +240,43 @@ impl Schedule {
         Some(segment)
     }
 
-    /// A revision that was applied when F had passed some of what it owes: that is owed all the same, and must not be forgotten by a
-    /// successor. Where another revision was in force, there is no such thing.
+    /// A revision that was applied when F had passed some of what it owes: that is owed all the
+    /// same, and must not be forgotten by a successor. Where another revision was in force, there
+    /// is no such thing.
     fn note_owed(&mut self, number: u64, rules_after: Timestamp, frontier: &Frontier) {
-        let Some(segment) = self.segments.iter().find(|segment| segment.revision == number) else { return };
-        if segment.next.is_some_and(|next| frontier.has_decided(self.place(next))) {
-            let after = segment.next.map_or(rules_after, |next| next.nominal.plus_millis(-1));
+        let Some(segment) = self
+            .segments
+            .iter()
+            .find(|segment| segment.revision == number)
+        else {
+            return;
+        };
+        if segment
+            .next
+            .is_some_and(|next| frontier.has_decided(self.place(next)))
+        {
+            let after = segment
+                .next
+                .map_or(rules_after, |next| next.nominal.plus_millis(-1));
             remember_newest(&mut self.state.owed, (number, after), SWITCHES_MAX);
         }
     }
 
     /// What a revision owed although F had passed it is decided up to a nominal time.
     pub(super) fn pay(&mut self, number: u64, through: Timestamp, frontier: &Frontier) -> bool {
-        let Some(index) = self.state.owed.iter().position(|(owing, _)| *owing == number) else {
+        let Some(index) = self
+            .state
+            .owed
+            .iter()
+            .position(|(owing, _)| *owing == number)
+        else {
             return false;
         };
-        let next =
-            self.segments.iter().find(|segment| segment.revision == number).and_then(|segment| segment.next);
+        let next = self
+            .segments
+            .iter()
+            .find(|segment| segment.revision == number)
+            .and_then(|segment| segment.next);
         if next.is_some_and(|next| frontier.has_decided(self.place(next))) {
             self.state.owed[index].1 = through;
         } else {
@@ -220,43 +285,70 @@ impl Schedule {
         true
     }
 
-    /// What a revision owed is forgotten with it. What later ones owe, which are still to be loaded, is not.
+    /// What a revision owed is forgotten with it. What later ones owe, which are still to be
+    /// loaded, is not.
     fn forget_owed(&mut self) {
         let (segments, newest) = (&self.segments, self.head.revision.number);
-        let is_owed = |number| number > newest || segments.iter().any(|segment| segment.revision == number);
+        let is_owed =
+            |number| number > newest || segments.iter().any(|segment| segment.revision == number);
         self.state.owed.retain(|(number, _)| is_owed(*number));
     }
 
     /// The due time after which nothing is owed, while the schedule rests.
     pub(super) fn rests_since(&self) -> Option<Timestamp> {
-        self.state.rests.back().filter(|rest| rest.until.is_none()).map(|rest| rest.after)
+        self.state
+            .rests
+            .back()
+            .filter(|rest| rest.until.is_none())
+            .map(|rest| rest.after)
     }
 
     /// From a due time on nothing is owed.
     pub(super) fn begin_rest(&mut self, after: Timestamp) {
-        if self.state.rests.back().is_some_and(|rest| rest.until.is_none()) {
+        if self
+            .state
+            .rests
+            .back()
+            .is_some_and(|rest| rest.until.is_none())
+        {
             return;
         }
-        remember_newest(&mut self.state.rests, Rest { after, until: None }, RESTS_MAX);
+        remember_newest(
+            &mut self.state.rests,
+            Rest { after, until: None },
+            RESTS_MAX,
+        );
     }
 
     /// The rest that lasts ends.
     fn end_rest(&mut self, until: Timestamp) {
-        if let Some(rest) = self.state.rests.back_mut().filter(|rest| rest.until.is_none()) {
+        if let Some(rest) = self
+            .state
+            .rests
+            .back_mut()
+            .filter(|rest| rest.until.is_none())
+        {
             rest.until = Some(until);
         }
     }
 
-    /// Forgets the rests in which nothing can be due any more: F has passed them, and nothing is owed before their end.
+    /// Forgets the rests in which nothing can be due any more: F has passed them, and nothing is
+    /// owed before their end.
     fn forget_rests(&mut self, frontier: &Frontier) {
         let passed = self.decided(frontier).min(frontier.front().due);
-        self.state.rests.retain(|rest| rest.until.is_none_or(|until| until > passed && until > rest.after));
+        self.state.rests.retain(|rest| {
+            rest.until
+                .is_none_or(|until| until > passed && until > rest.after)
+        });
     }
 }
 
-/// The definition of a revision with its calendar. One that has no meaning is refused, unless the schedule rests: then it does no harm.
+/// The definition of a revision with its calendar. One that has no meaning is refused, unless the
+/// schedule rests: then it does no harm.
 fn compiled(entry: &RevisionEntry) -> Result<Option<Arc<CompiledDefinition>>, String> {
-    let Some(definition) = entry.revision.definition.clone() else { return Ok(None) };
+    let Some(definition) = entry.revision.definition.clone() else {
+        return Ok(None);
+    };
     match CompiledDefinition::new(definition) {
         Ok(compiled) => Ok(Some(Arc::new(compiled))),
         Err(_) if entry.revision.paused => Ok(None),

@@ -1,4 +1,5 @@
-//! A segment: the stretch of nominal times that one revision governs, and the next occurrence in it.
+//! A segment: the stretch of nominal times that one revision governs, and the next occurrence in
+//! it.
 
 use std::sync::Arc;
 
@@ -42,24 +43,47 @@ impl Segment {
         after: Timestamp,
         moment: Moment,
     ) -> Segment {
-        let seed =
-            xxh3_64([name.0.as_str().as_bytes(), b"\0", name.1.as_str().as_bytes()].concat().as_slice());
+        let seed = xxh3_64(
+            [
+                name.0.as_str().as_bytes(),
+                b"\0",
+                name.1.as_str().as_bytes(),
+            ]
+            .concat()
+            .as_slice(),
+        );
         let jitter_passes_end = moment.breaks(PlantedBug::EndJitter);
         let until = Timestamp::MAX;
-        let mut segment = Segment { revision, compiled, seed, until, jitter_passes_end, next: None };
+        let mut segment = Segment {
+            revision,
+            compiled,
+            seed,
+            until,
+            jitter_passes_end,
+            next: None,
+        };
         segment.next = segment.after(after);
         segment
     }
 
     /// Passes over what F has decided; the schedule was created at that offset.
     pub(crate) fn pass_decided(&mut self, frontier: &Frontier, created_offset: LogOffset) {
-        let behind_f =
-            frontier.front().due.plus_millis(-self.compiled.definition().jitter_ms).plus_millis(-1);
+        let behind_f = frontier
+            .front()
+            .due
+            .plus_millis(-self.compiled.definition().jitter_ms)
+            .plus_millis(-1);
         if self.next.is_some_and(|next| next.nominal <= behind_f) {
             self.next = self.after(behind_f);
         }
-        let place = |next: Occurrence| Place { due: next.due, offset: created_offset };
-        while self.next.is_some_and(|next| frontier.has_decided(place(next))) {
+        let place = |next: Occurrence| Place {
+            due: next.due,
+            offset: created_offset,
+        };
+        while self
+            .next
+            .is_some_and(|next| frontier.has_decided(place(next)))
+        {
             self.pass();
         }
     }
@@ -67,8 +91,10 @@ impl Segment {
     /// The first occurrence after a nominal time, within the segment.
     pub(crate) fn after(&self, nominal: Timestamp) -> Option<Occurrence> {
         let nominal = self.compiled.calendar().next_after(nominal)?;
-        (nominal <= self.until)
-            .then(|| Occurrence { nominal, due: nominal.plus_millis(self.jitter_ms(nominal)) })
+        (nominal <= self.until).then(|| Occurrence {
+            nominal,
+            due: nominal.plus_millis(self.jitter_ms(nominal)),
+        })
     }
 
     /// Moves on to the occurrence after the next one.
@@ -84,8 +110,8 @@ impl Segment {
         }
     }
 
-    /// A fixed pseudo-random delay below the definition's jitter, that ends before the following nominal time and not after the
-    /// schedule's end.
+    /// A fixed pseudo-random delay below the definition's jitter, that ends before the following
+    /// nominal time and not after the schedule's end.
     fn jitter_ms(&self, nominal: Timestamp) -> i64 {
         let definition = self.compiled.definition();
         if definition.jitter_ms <= 0 {

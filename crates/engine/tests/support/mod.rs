@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedule, Partition};
 use minutehand_model::{
-    ActionTemplate, Block, Checkpoint, Command, Epoch, Guarantee, LogOffset, MisfirePolicy, Namespace,
-    OutcomeKind, OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision,
-    RevisionEntry, RunCause, ScheduleDefinition, ScheduleEventKind, ScheduleId, ScheduleState, SetAside,
-    StopRequest, Task, TaskId, TaskRecord, Timestamp, TimetableEntry, TimetablePage,
+    ActionTemplate, Block, Checkpoint, Command, Epoch, Guarantee, LogOffset, MisfirePolicy,
+    Namespace, OutcomeKind, OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec,
+    RetryPolicy, Revision, RevisionEntry, RunCause, ScheduleDefinition, ScheduleEventKind,
+    ScheduleId, ScheduleState, SetAside, StopRequest, Task, TaskId, TaskRecord, Timestamp,
+    TimetableEntry, TimetablePage,
 };
 
 /// What an entry of a block takes on its way, about.
@@ -20,7 +21,8 @@ pub(crate) fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(START_MS + ms)
 }
 
-/// A task of the queue `reports` that is due so many milliseconds after the beginning and is never tried again.
+/// A task of the queue `reports` that is due so many milliseconds after the beginning and is never
+/// tried again.
 pub(crate) fn task(id: &str, due_ms: i64) -> TaskRecord {
     minutehand_record::task::record(&Task {
         retry: RetryPolicy::NEVER,
@@ -87,7 +89,8 @@ pub(crate) struct Story {
     states: Vec<(Namespace, ScheduleId, ScheduleState)>,
     epoch: u64,
     now: Timestamp,
-    /// Records in an answer to a read of the log, at most; the answer knows of no more than it holds.
+    /// Records in an answer to a read of the log, at most; the answer knows of no more than it
+    /// holds.
     page: usize,
     /// Reads of the log get no answer; the last of them waits for one.
     is_blind: bool,
@@ -140,7 +143,8 @@ impl Story {
         story
     }
 
-    /// From now on there is a timetable: what is due beyond the look-ahead goes there, and out of memory.
+    /// From now on there is a timetable: what is due beyond the look-ahead goes there, and out of
+    /// memory.
     pub(crate) fn with_timetable(mut self) -> Story {
         self.writes = Writes::Kept;
         self
@@ -154,11 +158,17 @@ impl Story {
 
     /// The owner hears of what the log has.
     pub(crate) fn hear(&mut self) {
-        self.partition.handle(self.now, Input::LogGrew { end: LogOffset::at(self.log.len() as u64) });
+        self.partition.handle(
+            self.now,
+            Input::LogGrew {
+                end: LogOffset::at(self.log.len() as u64),
+            },
+        );
         self.settle();
     }
 
-    /// What the timetable knows of a task is asked for and read, but the answer does not arrive yet.
+    /// What the timetable knows of a task is asked for and read, but the answer does not arrive
+    /// yet.
     pub(crate) fn keep_answers_back(&mut self) {
         self.kept_back = Some(Vec::new());
     }
@@ -175,7 +185,13 @@ impl Story {
     pub(crate) fn fail_answers(&mut self) {
         for answer in self.kept_back.take().unwrap_or_default() {
             if let Input::Found { request, .. } = answer {
-                self.partition.handle(self.now, Input::Failed { request, failure: Failure::Retry });
+                self.partition.handle(
+                    self.now,
+                    Input::Failed {
+                        request,
+                        failure: Failure::Retry,
+                    },
+                );
             }
         }
         self.settle();
@@ -195,8 +211,18 @@ impl Story {
     pub(crate) fn take_over(&mut self, ms: i64) {
         self.epoch += 1;
         self.partition = Partition::new(self.config.clone(), PartitionId::own(0));
-        self.partition.handle(at(ms), Input::Acquired { epoch: Epoch(self.epoch) });
-        self.partition.handle(at(ms), Input::LogGrew { end: LogOffset::at(self.log.len() as u64) });
+        self.partition.handle(
+            at(ms),
+            Input::Acquired {
+                epoch: Epoch(self.epoch),
+            },
+        );
+        self.partition.handle(
+            at(ms),
+            Input::LogGrew {
+                end: LogOffset::at(self.log.len() as u64),
+            },
+        );
         self.now = at(ms);
         self.settle();
     }
@@ -205,7 +231,12 @@ impl Story {
     pub(crate) fn say(&mut self, ms: i64, command: Command) {
         self.pass(ms);
         self.append(ms, command);
-        self.partition.handle(self.now, Input::LogGrew { end: LogOffset::at(self.log.len() as u64) });
+        self.partition.handle(
+            self.now,
+            Input::LogGrew {
+                end: LogOffset::at(self.log.len() as u64),
+            },
+        );
         self.settle();
     }
 
@@ -243,10 +274,15 @@ impl Story {
         self.settle();
     }
 
-    /// Reads of the log are answered again, the one that waits first, with so many records at a time.
+    /// Reads of the log are answered again, the one that waits first, with so many records at a
+    /// time.
     pub(crate) fn see_in_pages(&mut self, page: usize) {
         (self.is_blind, self.page) = (false, page);
-        if let Some(answer) = self.waiting.take().and_then(|effect| self.carry_out(effect)) {
+        if let Some(answer) = self
+            .waiting
+            .take()
+            .and_then(|effect| self.carry_out(effect))
+        {
             self.partition.handle(self.now, answer);
         }
         self.settle();
@@ -258,7 +294,8 @@ impl Story {
         loop {
             let wake = self.partition.poll_timeout().map_or(end, |(time, _)| time);
             self.now = wake.min(end).max(self.now);
-            self.partition.handle(self.now, Input::LeaseConfirmed { at: self.now });
+            self.partition
+                .handle(self.now, Input::LeaseConfirmed { at: self.now });
             self.settle();
             if self.now >= end {
                 return;
@@ -274,7 +311,10 @@ impl Story {
 
     /// Deletes what a new owner does not ask the log for; answers how many records that are.
     pub(crate) fn cut_log(&mut self) -> u64 {
-        self.log_begins = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.replay_from.position());
+        self.log_begins = self
+            .checkpoint
+            .as_ref()
+            .map_or(0, |checkpoint| checkpoint.replay_from.position());
         self.log_begins
     }
 
@@ -296,25 +336,41 @@ impl Story {
     }
 
     pub(crate) fn schedule(&self) -> KnownSchedule {
-        self.partition.schedule(&namespace(), &schedule_id()).expect("the schedule exists")
+        self.partition
+            .schedule(&namespace(), &schedule_id())
+            .expect("the schedule exists")
     }
 
     /// The kinds of the schedule's events, oldest first.
     pub(crate) fn events(&self) -> Vec<ScheduleEventKind> {
-        self.schedule().state.events.iter().map(|event| event.kind).collect()
+        self.schedule()
+            .state
+            .events
+            .iter()
+            .map(|event| event.kind)
+            .collect()
     }
 
     /// The nominal times published so far.
     pub(crate) fn nominals(&self) -> Vec<i64> {
-        self.published.iter().map(|published| published.nominal_ms).collect()
+        self.published
+            .iter()
+            .map(|published| published.nominal_ms)
+            .collect()
     }
 
     /// The blocks that begin in a stretch of time, in order, and no more of them than fit.
     fn page(&self, from: Timestamp, until: Timestamp, bytes_max: usize) -> TimetablePage {
-        let mut asked: Vec<&Block> =
-            self.blocks.iter().filter(|block| (from..until).contains(&block.first_due())).collect();
+        let mut asked: Vec<&Block> = self
+            .blocks
+            .iter()
+            .filter(|block| (from..until).contains(&block.first_due()))
+            .collect();
         asked.sort_by_key(|block| block.first_due());
-        let mut page = TimetablePage { complete_until: until, ..Default::default() };
+        let mut page = TimetablePage {
+            complete_until: until,
+            ..Default::default()
+        };
         let (mut bytes, mut last) = (0, from);
         for block in asked {
             if bytes >= bytes_max && block.first_due() > last {
@@ -332,7 +388,11 @@ impl Story {
         loop {
             self.partition.advance(self.now);
             let memory = self.partition.memory();
-            assert_eq!(memory, self.partition.memory_counted_anew(), "counted right");
+            assert_eq!(
+                memory,
+                self.partition.memory_counted_anew(),
+                "counted right"
+            );
             self.peak_bytes = self.peak_bytes.max(memory.total());
             let mut answers = Vec::new();
             while let Some(effect) = self.partition.poll_effect() {
@@ -344,7 +404,12 @@ impl Story {
             for answer in answers {
                 self.partition.handle(self.now, answer);
             }
-            self.partition.handle(self.now, Input::LogGrew { end: LogOffset::at(self.log.len() as u64) });
+            self.partition.handle(
+                self.now,
+                Input::LogGrew {
+                    end: LogOffset::at(self.log.len() as u64),
+                },
+            );
         }
     }
 
@@ -367,15 +432,25 @@ impl Story {
                 log_end: LogOffset::at(self.log.len() as u64),
                 taken_at: None,
             },
-            Effect::ReadRevisions { request } => {
-                Input::Revisions { request, entries: self.revisions.clone() }
-            }
-            Effect::ReadTimetable { request, from, until, bytes_max } => {
-                Input::Page { request, page: self.page(from, until, bytes_max) }
-            }
+            Effect::ReadRevisions { request } => Input::Revisions {
+                request,
+                entries: self.revisions.clone(),
+            },
+            Effect::ReadTimetable {
+                request,
+                from,
+                until,
+                bytes_max,
+            } => Input::Page {
+                request,
+                page: self.page(from, until, bytes_max),
+            },
             Effect::FindTask { request, key, due } => {
-                let entries =
-                    self.entries().filter(|entry| (entry.key, entry.due) == (key, due)).cloned().collect();
+                let entries = self
+                    .entries()
+                    .filter(|entry| (entry.key, entry.due) == (key, due))
+                    .cloned()
+                    .collect();
                 let answer = Input::Found { request, entries };
                 if let Some(kept_back) = &mut self.kept_back {
                     kept_back.push(answer);
@@ -387,19 +462,37 @@ impl Story {
                 self.waiting = Some(effect);
                 return None;
             }
-            Effect::ReadLog { request, from, bytes_max } => {
+            Effect::ReadLog {
+                request,
+                from,
+                bytes_max,
+            } => {
                 let count_max = self.page.min(bytes_max / ENTRY_BYTES).max(1);
-                assert!(from >= LogOffset::at(self.log_begins), "offset {from} has been deleted");
-                let records: Vec<InputRecord> =
-                    self.log[from.position() as usize..].iter().take(count_max).cloned().collect();
+                assert!(
+                    from >= LogOffset::at(self.log_begins),
+                    "offset {from} has been deleted"
+                );
+                let records: Vec<InputRecord> = self.log[from.position() as usize..]
+                    .iter()
+                    .take(count_max)
+                    .cloned()
+                    .collect();
                 let end = from.plus(records.len() as u64);
-                Input::Records { request, records, next: end, end }
+                Input::Records {
+                    request,
+                    records,
+                    next: end,
+                    end,
+                }
             }
             Effect::Commit { request, tick } => {
                 for publication in &tick.publications {
-                    let task =
-                        minutehand_record::task::decode(&publication.task.encoded).expect("it decodes");
-                    let nominal = task.origin.as_ref().map_or(task.due, |origin| origin.nominal);
+                    let task = minutehand_record::task::decode(&publication.task.encoded)
+                        .expect("it decodes");
+                    let nominal = task
+                        .origin
+                        .as_ref()
+                        .map_or(task.due, |origin| origin.nominal);
                     assert!(tick.published_at >= task.due, "{} was early", task.id);
                     self.published.push(Published {
                         nominal_ms: nominal.millis_since(at(0)),
@@ -411,7 +504,9 @@ impl Story {
                     self.states.retain(|(_, id, _)| *id != change.schedule);
                     let state = change.state.clone();
                     self.states.extend(
-                        state.map(|state| (change.namespace.clone(), change.schedule.clone(), state)),
+                        state.map(|state| {
+                            (change.namespace.clone(), change.schedule.clone(), state)
+                        }),
                     );
                 }
                 self.stops.extend(tick.stops.iter().cloned());
@@ -420,7 +515,9 @@ impl Story {
                 if has_derived {
                     let overtaking = std::mem::take(&mut self.overtaking);
                     let now_ms = self.now.millis_since(at(0));
-                    overtaking.into_iter().for_each(|command| self.append(now_ms, command));
+                    overtaking
+                        .into_iter()
+                        .for_each(|command| self.append(now_ms, command));
                     for command in tick.derived {
                         self.append(now_ms, command);
                         self.damage_last();
@@ -428,7 +525,11 @@ impl Story {
                 }
                 self.checkpoint = Some(tick.checkpoint);
                 let derived_end = has_derived.then_some(LogOffset::at(self.log.len() as u64));
-                let answer = Input::Committed { request, derived_end, taken_at: None };
+                let answer = Input::Committed {
+                    request,
+                    derived_end,
+                    taken_at: None,
+                };
                 if self.is_slow {
                     self.slow_answer = Some(answer);
                     return None;
@@ -439,7 +540,10 @@ impl Story {
                 self.writes_ms.push(self.now.millis_since(at(0)));
                 match self.writes {
                     Writes::Unanswered => return None,
-                    Writes::Refused => Input::Failed { request, failure: Failure::Retry },
+                    Writes::Refused => Input::Failed {
+                        request,
+                        failure: Failure::Retry,
+                    },
                     Writes::Kept => {
                         self.blocks.extend(blocks);
                         Input::Done { request }
@@ -450,7 +554,9 @@ impl Story {
                 self.forgotten_revisions.extend(offsets);
                 return None;
             }
-            Effect::Forget { timetable_before, .. } => {
+            Effect::Forget {
+                timetable_before, ..
+            } => {
                 self.blocks.retain(|block| block.bucket >= timetable_before);
                 return None;
             }
@@ -480,13 +586,20 @@ pub(crate) fn schedule_id() -> ScheduleId {
 /// Every ten seconds, from the beginning on.
 pub(crate) fn every_ten_seconds() -> ScheduleDefinition {
     ScheduleDefinition {
-        recurrence: RecurrenceSpec::Interval { every_ms: 10_000, anchor: at(0), zone: "UTC".to_owned() },
+        recurrence: RecurrenceSpec::Interval {
+            every_ms: 10_000,
+            anchor: at(0),
+            zone: "UTC".to_owned(),
+        },
         exclude: Vec::new(),
         start: None,
         end: None,
         runs_max: None,
         jitter_ms: 0,
-        misfire: MisfirePolicy { grace_ms: 1_000, ..MisfirePolicy::default() },
+        misfire: MisfirePolicy {
+            grace_ms: 1_000,
+            ..MisfirePolicy::default()
+        },
         overlap: OverlapPolicy::AllowAll,
         pause_on_failure: false,
         run_timeout_ms: None,
@@ -503,7 +616,11 @@ pub(crate) fn every_ten_seconds() -> ScheduleDefinition {
 }
 
 /// A revision of the schedule.
-pub(crate) fn revision(number: u64, definition: Option<ScheduleDefinition>, paused: bool) -> Command {
+pub(crate) fn revision(
+    number: u64,
+    definition: Option<ScheduleDefinition>,
+    paused: bool,
+) -> Command {
     Command::Revise(Box::new(Revision {
         namespace: namespace(),
         schedule: schedule_id(),
@@ -521,7 +638,16 @@ pub(crate) fn completed(nominal_ms: i64, kind: OutcomeKind) -> Command {
 }
 
 /// The end of a run.
-pub(crate) fn ended(cause: RunCause, nominal_ms: i64, due_ms: Option<i64>, kind: OutcomeKind) -> Command {
+pub(crate) fn ended(
+    cause: RunCause,
+    nominal_ms: i64,
+    due_ms: Option<i64>,
+    kind: OutcomeKind,
+) -> Command {
     let key = cause.task_key(&namespace(), &schedule_id(), at(nominal_ms));
-    Command::Completed { key, due: due_ms.map(at), kind }
+    Command::Completed {
+        key,
+        due: due_ms.map(at),
+        kind,
+    }
 }

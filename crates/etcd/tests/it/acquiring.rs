@@ -22,7 +22,14 @@ async fn a_key_that_this_process_does_not_hold_is_deleted() {
     acquire(&node, PartitionId::own(0)).await;
     let (lease, value) = key(&mut client, format!("{root}/partitions/0")).await;
     let left = format!("{root}/partitions/5");
-    client.put(left.clone(), value, Some(PutOptions::new().with_lease(lease))).await.unwrap();
+    client
+        .put(
+            left.clone(),
+            value,
+            Some(PutOptions::new().with_lease(lease)),
+        )
+        .await
+        .unwrap();
     absent(&mut client, left).await;
     // What it does hold is left alone.
     key(&mut client, format!("{root}/partitions/0")).await;
@@ -34,9 +41,19 @@ async fn a_key_of_a_nodes_earlier_process_is_not_its_own() {
     let config = config();
     let mut client = raw(&config).await;
     let left = format!("{}/eu/partitions/5", config.prefix);
-    client.put(left.clone(), r#"{"node":"node","instance":"earlier"}"#, None).await.unwrap();
+    client
+        .put(
+            left.clone(),
+            r#"{"node":"node","instance":"earlier"}"#,
+            None,
+        )
+        .await
+        .unwrap();
     let node = start(&config, "node").await;
-    let refused = node.acquire(P).await.expect_err("held by the earlier process");
+    let refused = node
+        .acquire(P)
+        .await
+        .expect_err("held by the earlier process");
     assert_eq!(refused.class, ErrorClass::Retry);
     key(&mut client, left.clone()).await;
     client.delete(left, None).await.unwrap();
@@ -46,11 +63,18 @@ async fn a_key_of_a_nodes_earlier_process_is_not_its_own() {
 #[tokio::test]
 async fn an_acquire_whose_answer_is_lost_leaves_nothing_behind() {
     let direct = config();
-    let target = direct.endpoints[0].trim_start_matches("http://").parse().expect("an address");
+    let target = direct.endpoints[0]
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
     let proxy = Proxy::start(([127, 0, 0, 1], 0).into(), target).unwrap();
-    let behind =
-        minutehand_etcd::EtcdConfig { endpoints: vec![proxy.address().to_string()], ..direct.clone() };
-    let node = EtcdCoordinator::start(&behind, &member("node", 60_000), PARTITIONS).await.unwrap();
+    let behind = minutehand_etcd::EtcdConfig {
+        endpoints: vec![proxy.address().to_string()],
+        ..direct.clone()
+    };
+    let node = EtcdCoordinator::start(&behind, &member("node", 60_000), PARTITIONS)
+        .await
+        .unwrap();
     assigned(&node, 16).await;
     let mut client = raw(&direct).await;
     let mut last = Epoch(0);
@@ -64,7 +88,13 @@ async fn an_acquire_whose_answer_is_lost_leaves_nothing_behind() {
         assert!(epoch > last, "every epoch is new");
         last = epoch;
         proxy.blackhole();
-        assert_eq!(node.release(P, epoch).await.expect_err("no answer comes").class, ErrorClass::Retry);
+        assert_eq!(
+            node.release(P, epoch)
+                .await
+                .expect_err("no answer comes")
+                .class,
+            ErrorClass::Retry
+        );
         proxy.heal();
         absent(&mut client, format!("{}/eu/partitions/5", direct.prefix)).await;
     }
@@ -92,7 +122,13 @@ async fn an_abandoned_acquire_leaves_nothing_behind() {
 #[tokio::test]
 async fn an_unknown_partition_is_a_fatal_error() {
     let node = start(&config(), "node").await;
-    let refused = node.acquire(PartitionId::own(16)).await.expect_err("0 to 15");
+    let refused = node
+        .acquire(PartitionId::own(16))
+        .await
+        .expect_err("0 to 15");
     assert_eq!(refused.class, ErrorClass::Fatal);
-    assert!(refused.to_string().contains("the region has 16 partitions"), "{refused}");
+    assert!(
+        refused.to_string().contains("the region has 16 partitions"),
+        "{refused}"
+    );
 }

@@ -22,11 +22,17 @@ struct Outside {
 #[async_trait]
 impl Harness for Etcd {
     async fn fresh(&self) -> Stores {
-        stores(Outside { config: config(), sink: Arc::default() }).await
+        stores(Outside {
+            config: config(),
+            sink: Arc::default(),
+        })
+        .await
     }
 
     async fn reopen(&self, stores_before: Stores) -> Stores {
-        let Stores { coordinator, keep, .. } = stores_before;
+        let Stores {
+            coordinator, keep, ..
+        } = stores_before;
         drop(coordinator);
         stores(*keep.downcast::<Outside>().expect("what `fresh` put there")).await
     }
@@ -54,7 +60,11 @@ impl ExecutionSink for Fences {
         let mut opened = self.opened.lock().unwrap();
         let highest = opened.entry(partition).or_default();
         if epoch < *highest {
-            return Err(PortError::new(ErrorClass::Fenced, "open the partition", "a later owner has it"));
+            return Err(PortError::new(
+                ErrorClass::Fenced,
+                "open the partition",
+                "a later owner has it",
+            ));
         }
         *highest = epoch;
         Ok(Opened {
@@ -66,7 +76,11 @@ impl ExecutionSink for Fences {
     }
 
     async fn commit(&self, _: Tick) -> Result<Committed, PortError> {
-        Err(PortError::new(ErrorClass::Fatal, "commit a tick", "this sink keeps nothing"))
+        Err(PortError::new(
+            ErrorClass::Fatal,
+            "commit a tick",
+            "this sink keeps nothing",
+        ))
     }
 }
 

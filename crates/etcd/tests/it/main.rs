@@ -1,4 +1,5 @@
-//! Ownership on a real etcd: the contract of the port, sharing, outages, lost answers, and what is said at the start.
+//! Ownership on a real etcd: the contract of the port, sharing, outages, lost answers, and what is
+//! said at the start.
 
 mod acquiring;
 mod contract;

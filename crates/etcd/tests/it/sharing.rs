@@ -10,7 +10,10 @@ use crate::support::{PARTITIONS, acquire, assigned, config, start, wait_for};
 
 /// Waits until the nodes share all partitions evenly; who has which.
 async fn shared(nodes: &[&EtcdCoordinator]) -> BTreeMap<PartitionId, usize> {
-    let (share, rest) = (PARTITIONS as usize / nodes.len(), PARTITIONS as usize % nodes.len());
+    let (share, rest) = (
+        PARTITIONS as usize / nodes.len(),
+        PARTITIONS as usize % nodes.len(),
+    );
     let is_fair = |assigned: &BTreeSet<PartitionId>| {
         assigned.len() == share || (rest > 0 && assigned.len() == share + 1)
     };
@@ -29,7 +32,10 @@ async fn shared(nodes: &[&EtcdCoordinator]) -> BTreeMap<PartitionId, usize> {
 }
 
 fn moved(before: &BTreeMap<PartitionId, usize>, after: &BTreeMap<PartitionId, usize>) -> usize {
-    before.iter().filter(|(partition, owner)| after.get(partition) != Some(owner)).count()
+    before
+        .iter()
+        .filter(|(partition, owner)| after.get(partition) != Some(owner))
+        .count()
 }
 
 #[tokio::test]
@@ -85,7 +91,10 @@ async fn a_withdrawing_node_hands_over_one_partition_at_a_time() {
     assigned(&leaving, 0).await;
     assigned(&staying, 16).await;
     // The other one waits in `acquire` until it is released.
-    let (epoch, released) = tokio::join!(acquire(&staying, partition), leaving.release(partition, before));
+    let (epoch, released) = tokio::join!(
+        acquire(&staying, partition),
+        leaving.release(partition, before)
+    );
     released.unwrap();
     assert!(epoch > before);
     leaving.shutdown().await;
@@ -112,7 +121,13 @@ async fn an_unwanted_acquire_ends_with_the_partitions_holder() {
     assigned(&other, 8).await;
     let refused = other.acquire(held).await.expect_err("held");
     assert_eq!(refused.class, ErrorClass::Retry);
-    assert!(refused.reason.contains("node holder holds it since revision"), "{}", refused.reason);
+    assert!(
+        refused
+            .reason
+            .contains("node holder holds it since revision"),
+        "{}",
+        refused.reason
+    );
 }
 
 #[tokio::test]
@@ -124,7 +139,10 @@ async fn a_second_process_of_one_id_waits_for_the_end_of_the_first() {
     assert!(second.assignment().borrow().is_empty());
     // It has a lease of its own meanwhile, and what the first holds is not taken for its own.
     let epoch = acquire(&first, PartitionId::own(0)).await;
-    let refused = second.acquire(PartitionId::own(0)).await.expect_err("held by the first");
+    let refused = second
+        .acquire(PartitionId::own(0))
+        .await
+        .expect_err("held by the first");
     assert_eq!(refused.class, ErrorClass::Retry);
     assert!(second.assignment().borrow().is_empty());
     drop(first);

@@ -19,10 +19,19 @@ async fn refused(config: &EtcdConfig) -> StartError {
 async fn a_process_with_another_number_of_partitions_is_refused() {
     let config = config();
     let _node = start(&config, "node").await;
-    let error = EtcdCoordinator::start(&config, &member("other", 2_000), 8).await.err().expect("16, not 8");
+    let error = EtcdCoordinator::start(&config, &member("other", 2_000), 8)
+        .await
+        .err()
+        .expect("16, not 8");
     let words = error.to_string();
-    assert!(words.contains("has 16 partitions") && words.contains("configured for 8"), "{words}");
-    assert!(matches!(Directory::open(&config, 8).await, Err(StartError::PartitionCount { .. })));
+    assert!(
+        words.contains("has 16 partitions") && words.contains("configured for 8"),
+        "{words}"
+    );
+    assert!(matches!(
+        Directory::open(&config, 8).await,
+        Err(StartError::PartitionCount { .. })
+    ));
 }
 
 #[tokio::test]
@@ -31,7 +40,10 @@ async fn an_etcd_that_is_not_there_is_named() {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let words = refused(&config_at(&address)).await.to_string();
-    assert!(words.contains(&address) && words.contains("nobody listens there"), "{words}");
+    assert!(
+        words.contains(&address) && words.contains("nobody listens there"),
+        "{words}"
+    );
 }
 
 #[tokio::test]
@@ -41,7 +53,14 @@ async fn one_endpoint_of_two_is_enough() {
     drop(listener);
     let config = config();
     let endpoints = [vec![nobody], config.endpoints.clone()].concat();
-    let node = start(&EtcdConfig { endpoints, ..config }, "node").await;
+    let node = start(
+        &EtcdConfig {
+            endpoints,
+            ..config
+        },
+        "node",
+    )
+    .await;
     assigned(&node, 16).await;
     acquire(&node, PartitionId::own(0)).await;
 }
@@ -58,20 +77,42 @@ async fn a_wrong_password_and_none_at_all_are_told_apart() {
     }
     let ours = format!("{}/{}/", open.prefix, open.region);
     let ours = Permission::new(PermissionType::Readwrite, ours).with_prefix();
-    client.role_grant_permission("scheduler", ours).await.unwrap();
+    client
+        .role_grant_permission("scheduler", ours)
+        .await
+        .unwrap();
     client.auth_enable().await.unwrap();
 
     let words = refused(&open).await.to_string();
-    assert!(words.contains("asks for a user name and a password"), "{words}");
+    assert!(
+        words.contains("asks for a user name and a password"),
+        "{words}"
+    );
     let username = Some("scheduler".to_owned());
-    let wrong =
-        EtcdConfig { username: username.clone(), password: Some(Secret::new("wrong")), ..open.clone() };
+    let wrong = EtcdConfig {
+        username: username.clone(),
+        password: Some(Secret::new("wrong")),
+        ..open.clone()
+    };
     let words = refused(&wrong).await.to_string();
-    assert!(words.contains("the user name or the password is wrong"), "{words}");
-    let right = EtcdConfig { username, password: Some(Secret::new("right")), ..open };
-    let elsewhere = EtcdConfig { prefix: "/elsewhere".to_owned(), ..right.clone() };
+    assert!(
+        words.contains("the user name or the password is wrong"),
+        "{words}"
+    );
+    let right = EtcdConfig {
+        username,
+        password: Some(Secret::new("right")),
+        ..open
+    };
+    let elsewhere = EtcdConfig {
+        prefix: "/elsewhere".to_owned(),
+        ..right.clone()
+    };
     let words = refused(&elsewhere).await.to_string();
-    assert!(words.contains("the user may not use the region's keys"), "{words}");
+    assert!(
+        words.contains("the user may not use the region's keys"),
+        "{words}"
+    );
     let node = start(&right, "node").await;
     assigned(&node, 16).await;
     acquire(&node, PartitionId::own(0)).await;
@@ -82,7 +123,10 @@ async fn a_wrong_password_and_none_at_all_are_told_apart() {
 async fn certificates_are_checked_and_what_is_wrong_with_them_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let valid = Certificates::create(&folder.path().join("valid")).unwrap();
-    let etcd = Etcd::start(&EtcdOptions { secured: Some(valid.clone()) }).unwrap();
+    let etcd = Etcd::start(&EtcdOptions {
+        secured: Some(valid.clone()),
+    })
+    .unwrap();
     // etcd asks for a certificate of its authority, and takes its own for one.
     let trusting = |authority, config| EtcdConfig {
         tls: true,
@@ -97,14 +141,22 @@ async fn certificates_are_checked_and_what_is_wrong_with_them_is_said() {
     acquire(&node, PartitionId::own(0)).await;
 
     let other = Certificates::create(&folder.path().join("other")).unwrap();
-    let words = refused(&trusting(other.authority(), config.clone())).await.to_string();
-    assert!(words.contains("not issued by the configured authority"), "{words}");
+    let words = refused(&trusting(other.authority(), config.clone()))
+        .await
+        .to_string();
+    assert!(
+        words.contains("not issued by the configured authority"),
+        "{words}"
+    );
     let absent = folder.path().join("absent.pem");
     let words = refused(&trusting(absent, config)).await.to_string();
     assert!(words.contains("absent.pem"), "{words}");
 
     let expired = Certificates::create_expired(&folder.path().join("expired")).unwrap();
-    let etcd = Etcd::start(&EtcdOptions { secured: Some(expired.clone()) }).unwrap();
+    let etcd = Etcd::start(&EtcdOptions {
+        secured: Some(expired.clone()),
+    })
+    .unwrap();
     let config = trusting(expired.authority(), config_at(&etcd.endpoint()));
     let words = refused(&config).await.to_string();
     assert!(words.contains("a certificate has expired"), "{words}");

@@ -24,7 +24,10 @@ pub(crate) fn config() -> EtcdConfig {
 pub(crate) fn config_at(endpoints: &str) -> EtcdConfig {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_nanos();
     let endpoints = endpoints.split(',').map(str::to_owned).collect();
     EtcdConfig {
         prefix: format!("/test-{}-{count}-{nanos}", std::process::id()),
@@ -34,17 +37,24 @@ pub(crate) fn config_at(endpoints: &str) -> EtcdConfig {
 
 /// A node with a lease of that many milliseconds.
 pub(crate) fn member(id: &str, lease_ttl_ms: i64) -> MemberConfig {
-    MemberConfig { lease_ttl_ms, ..MemberConfig::new(id, format!("{id}.example:7000")) }
+    MemberConfig {
+        lease_ttl_ms,
+        ..MemberConfig::new(id, format!("{id}.example:7000"))
+    }
 }
 
 /// A node whose lease ends soon after it is no longer renewed.
 pub(crate) async fn start(config: &EtcdConfig, id: &str) -> EtcdCoordinator {
-    EtcdCoordinator::start(config, &member(id, 2_000), PARTITIONS).await.expect("etcd is there")
+    EtcdCoordinator::start(config, &member(id, 2_000), PARTITIONS)
+        .await
+        .expect("etcd is there")
 }
 
 /// A client of one's own, to look at the keys.
 pub(crate) async fn raw(config: &EtcdConfig) -> Client {
-    Client::connect(&config.endpoints, None).await.expect("etcd is there")
+    Client::connect(&config.endpoints, None)
+        .await
+        .expect("etcd is there")
 }
 
 /// Waits until a value is as wanted.
@@ -74,13 +84,18 @@ pub(crate) async fn acquire(node: &EtcdCoordinator, partition: PartitionId) -> E
             }
         }
     };
-    tokio::time::timeout(DEADLINE, tries).await.expect("it becomes free")
+    tokio::time::timeout(DEADLINE, tries)
+        .await
+        .expect("it becomes free")
 }
 
 /// The lease and the value of a key, once it is there.
 pub(crate) async fn key(client: &mut Client, key: String) -> (i64, Vec<u8>) {
     let found = client.get(key.clone(), None).await.expect("etcd answers");
-    let entry = found.kvs().first().unwrap_or_else(|| panic!("{key} is not there"));
+    let entry = found
+        .kvs()
+        .first()
+        .unwrap_or_else(|| panic!("{key} is not there"));
     (entry.lease(), entry.value().to_vec())
 }
 
@@ -93,7 +108,11 @@ pub(crate) async fn absent(client: &mut Client, key: String) {
             if found.kvs().is_empty() {
                 return;
             }
-            events.message().await.expect("etcd is there").expect("the watch goes on");
+            events
+                .message()
+                .await
+                .expect("etcd is there")
+                .expect("the watch goes on");
         }
     };
     let in_time = tokio::time::timeout(DEADLINE, watched).await;

@@ -1,12 +1,12 @@
 //! Creating tasks by the million: lines in, a summary and the refused lines out.
 //!
-//! The body is cut into batches of whole lines; each is parsed and appended by a task of its own, a few at a
-//! time, so that parsing, the log and the network work side by side and memory stays bounded. The answer begins
-//! when the body has ended: a client that does not read while it writes is not held up. A log that fails ends it at
-//! once, with the line to go on from.
+//! The body is cut into batches of whole lines; each is parsed and appended by a task of its own, a
+//! few at a time, so that parsing, the log and the network work side by side and memory stays
+//! bounded. The answer begins when the body has ended: a client that does not read while it writes
+//! is not held up. A log that fails ends it at once, with the line to go on from.
 //!
-//! A list in JSON, which clients that were made from the API's description can write, is read as a whole,
-//! and its batches are created one after the other.
+//! A list in JSON, which clients that were made from the API's description can write, is read as a
+//! whole, and its batches are created one after the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use minutehand_api::{
-    BulkLine, BulkReport, BulkStopped, BulkSummary, NewTask, NewTasks, ProblemKind, RefusedLine, routes,
+    BulkLine, BulkReport, BulkStopped, BulkSummary, NewTask, NewTasks, ProblemKind, RefusedLine,
+    routes,
 };
 use minutehand_model::Namespace;
 use minutehand_node::{CreateError, ValidTask};
@@ -54,7 +55,10 @@ impl Tally {
     fn refuse(&mut self, line: u64, problem: Problem) {
         self.refused += 1;
         if self.listed.len() < LISTED_MAX {
-            self.listed.push(RefusedLine { line, problem: problem.into_inner() });
+            self.listed.push(RefusedLine {
+                line,
+                problem: problem.into_inner(),
+            });
         }
     }
 
@@ -110,7 +114,11 @@ pub(crate) async fn create(
     let mut stream = body.into_data_stream();
     let mut cutter = LineCutter::new();
     let mut tally = Tally::default();
-    let mut in_flight = InFlight { api, namespace: scoped.namespace, batches: JoinSet::new() };
+    let mut in_flight = InFlight {
+        api,
+        namespace: scoped.namespace,
+        batches: JoinSet::new(),
+    };
     let mut deadline = Instant::now();
     while tally.failed.is_none() {
         let had_lines = cutter.has_whole_lines();
@@ -164,8 +172,20 @@ async fn create_list(api: &Api, namespace: &Namespace, body: Body) -> Result<Res
     if let Some((line, problem)) = tally.failed.take() {
         return Ok(stopped(tally, line, &problem));
     }
-    let Tally { accepted, refused, listed: refused_lines, .. } = sorted(tally);
-    Ok(json(StatusCode::OK, &BulkReport { accepted, refused, refused_lines }))
+    let Tally {
+        accepted,
+        refused,
+        listed: refused_lines,
+        ..
+    } = sorted(tally);
+    Ok(json(
+        StatusCode::OK,
+        &BulkReport {
+            accepted,
+            refused,
+            refused_lines,
+        },
+    ))
 }
 
 fn sorted(mut tally: Tally) -> Tally {
@@ -267,7 +287,9 @@ fn parse<'a>(
         let queue_before = tasks.last().map(|task| &task.queue);
         let parsed = minutehand_api::json::read::<NewTask<'_>>(line)
             .map_err(Problem::from)
-            .and_then(|input| Ok(input.into_task(namespace, now, queue_before, || api.ids.next(now))?));
+            .and_then(|input| {
+                Ok(input.into_task(namespace, now, queue_before, || api.ids.next(now))?)
+            });
         match parsed {
             Ok(task) => {
                 lines.push(number);
@@ -284,7 +306,10 @@ fn answer(tally: Tally) -> Response {
     if let Some((line, problem)) = tally.failed.take() {
         return stopped(tally, line, &problem);
     }
-    let summary = BulkSummary { accepted: tally.accepted, refused: tally.refused };
+    let summary = BulkSummary {
+        accepted: tally.accepted,
+        refused: tally.refused,
+    };
     let mut body = serde_json::to_vec(&summary).unwrap_or_default();
     body.push(b'\n');
     for refused in &tally.listed {
@@ -292,7 +317,10 @@ fn answer(tally: Tally) -> Response {
         body.push(b'\n');
     }
     let mut response = (StatusCode::OK, body).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-ndjson"),
+    );
     response
 }
 

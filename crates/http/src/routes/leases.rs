@@ -1,4 +1,5 @@
-//! What is done with a queue by `POST /v1/queues/{queue}:action`: leasing its executions, and answering leases.
+//! What is done with a queue by `POST /v1/queues/{queue}:action`: leasing its executions, and
+//! answering leases.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::future::join_all;
 use minutehand_api::{
-    LeaseAnswered, LeaseAnswers, LeaseStatus, LeaseTerms, LeaseWord, LeasesAnswered, NewLeases, ProblemKind,
-    QueueAction, routes,
+    LeaseAnswered, LeaseAnswers, LeaseStatus, LeaseTerms, LeaseWord, LeasesAnswered, NewLeases,
+    ProblemKind, QueueAction, routes,
 };
 use minutehand_model::QueueName;
 use minutehand_node::Unavailable;
@@ -36,7 +37,12 @@ pub(crate) async fn dispatch(
     let (queue, action) = caller.queue_and_action()?;
     let nobody = || Problem::not_found("nothing can be leased here");
     let leases = api.leases.as_ref().ok_or_else(nobody)?;
-    let asked = Asked { api: &api, leases, queue, body };
+    let asked = Asked {
+        api: &api,
+        leases,
+        queue,
+        body,
+    };
     match action {
         QueueAction::Lease => lease(asked).await,
         QueueAction::Ack => ack(asked).await,
@@ -68,13 +74,27 @@ struct Asked<'a> {
 async fn lease(asked: Asked<'_>) -> Result<Response, Problem> {
     let body = read_body(asked.body).await?;
     let input: NewLeases<'_> = minutehand_api::json::read(&body)?;
-    let LeaseTerms { group, count_max, wait_ms, visibility_ms } = input.parse()?;
+    let LeaseTerms {
+        group,
+        count_max,
+        wait_ms,
+        visibility_ms,
+    } = input.parse()?;
     let group = group.unwrap_or_else(|| asked.api.default_group.clone());
     drop(body);
-    let request = LeaseRequest { queue: asked.queue, group, count_max, wait_ms, visibility_ms };
+    let request = LeaseRequest {
+        queue: asked.queue,
+        group,
+        count_max,
+        wait_ms,
+        visibility_ms,
+    };
     let leased = asked.leases.lease(request).await?;
     let places = asked.api.lease_places.as_ref();
-    let leases = leased.iter().map(|leased| views::lease(leased, places)).collect();
+    let leases = leased
+        .iter()
+        .map(|leased| views::lease(leased, places))
+        .collect();
     Ok(json(StatusCode::OK, &minutehand_api::Leases { leases }))
 }
 
@@ -146,12 +166,26 @@ pub(crate) async fn of_a_peer(
     body: Body,
 ) -> Result<Response, Problem> {
     let (queue, action) = caller.queue_and_action()?;
-    let leases = api.leases.as_ref().ok_or_else(|| Problem::not_found("nothing can be leased here"))?;
+    let leases = api
+        .leases
+        .as_ref()
+        .ok_or_else(|| Problem::not_found("nothing can be leased here"))?;
     // They are ours, or nobody's: nothing goes round.
-    answer_where(Asked { api: &api, leases, queue, body }, action, None).await
+    answer_where(
+        Asked {
+            api: &api,
+            leases,
+            queue,
+            body,
+        },
+        action,
+        None,
+    )
+    .await
 }
 
-/// Takes answers to leases that are held here, and passes on those to leases of other gateways when there are any.
+/// Takes answers to leases that are held here, and passes on those to leases of other gateways when
+/// there are any.
 async fn answer_where(
     asked: Asked<'_>,
     action: QueueAction,
@@ -170,7 +204,10 @@ async fn answer_where(
                 ours.push(index);
                 answers.push((id, said(word)));
             }
-            Some(NamedLease { address: Some(address), .. }) if places.is_some() => {
+            Some(NamedLease {
+                address: Some(address),
+                ..
+            }) if places.is_some() => {
                 theirs.entry(address).or_default().push(index);
             }
             _ => {}
@@ -183,23 +220,38 @@ async fn answer_where(
         let target = &target;
         async move {
             let told = match (body, places) {
-                (Ok(body), Some(places)) => pass_on(places, &address, target, body, indices.len()).await,
+                (Ok(body), Some(places)) => {
+                    pass_on(places, &address, target, body, indices.len()).await
+                }
                 _ => vec![LeaseStatus::Unavailable; indices.len()],
             };
             (indices, told)
         }
     });
-    let (answered, passed_on) = tokio::join!(asked.leases.answer(&asked.queue, answers), join_all(passed_on));
+    let (answered, passed_on) = tokio::join!(
+        asked.leases.answer(&asked.queue, answers),
+        join_all(passed_on)
+    );
     for (index, answered) in ours.into_iter().zip(answered) {
         statuses[index] = status(answered);
     }
-    for (index, told) in passed_on.into_iter().flat_map(|(indices, told)| indices.into_iter().zip(told)) {
+    for (index, told) in passed_on
+        .into_iter()
+        .flat_map(|(indices, told)| indices.into_iter().zip(told))
+    {
         statuses[index] = told;
     }
     let named = input.items.iter().zip(statuses);
-    let answered =
-        named.map(|(item, status)| LeaseAnswered { lease_id: shown(item.lease_id.as_str()), status });
-    Ok(json(StatusCode::OK, &LeasesAnswered { items: answered.collect() }))
+    let answered = named.map(|(item, status)| LeaseAnswered {
+        lease_id: shown(item.lease_id.as_str()),
+        status,
+    });
+    Ok(json(
+        StatusCode::OK,
+        &LeasesAnswered {
+            items: answered.collect(),
+        },
+    ))
 }
 
 /// Answers on their way to another gateway.
@@ -221,12 +273,21 @@ async fn pass_on(
         Err(LeasePeerError::Gone(_)) => return vec![LeaseStatus::LeaseLost; count],
         Err(error) => {
             let error: &dyn std::error::Error = &error;
-            tracing::warn!(address, error, "another gateway did not say what became of answers to leases");
+            tracing::warn!(
+                address,
+                error,
+                "another gateway did not say what became of answers to leases"
+            );
             return vec![LeaseStatus::Unavailable; count];
         }
     };
     let told: Option<LeasesAnswered> = serde_json::from_slice(&told).ok();
-    let statuses = told.map(|told| told.items.iter().map(|item| item.status).collect::<Vec<_>>());
+    let statuses = told.map(|told| {
+        told.items
+            .iter()
+            .map(|item| item.status)
+            .collect::<Vec<_>>()
+    });
     statuses
         .filter(|statuses| statuses.len() == count)
         .unwrap_or_else(|| vec![LeaseStatus::Unavailable; count])
@@ -262,14 +323,25 @@ impl From<LeaseError> for Problem {
         let detail = error.to_string();
         let (field, limit, given) = match error {
             LeaseError::Store(error) => return Unavailable::from(error).into(),
-            LeaseError::TooManyWaiters { max } => {
-                ("wait", format!("at most {max} calls that wait"), "one more".to_owned())
-            }
-            LeaseError::TooManyGroups { max } => {
-                ("group", format!("at most {max} groups on queues"), "one more".to_owned())
-            }
-            LeaseError::TooManyLeases { leases, bytes, leases_max, bytes_max } => {
-                let limit = format!("at most {leases_max} leases of {bytes_max} bytes that are not answered");
+            LeaseError::TooManyWaiters { max } => (
+                "wait",
+                format!("at most {max} calls that wait"),
+                "one more".to_owned(),
+            ),
+            LeaseError::TooManyGroups { max } => (
+                "group",
+                format!("at most {max} groups on queues"),
+                "one more".to_owned(),
+            ),
+            LeaseError::TooManyLeases {
+                leases,
+                bytes,
+                leases_max,
+                bytes_max,
+            } => {
+                let limit = format!(
+                    "at most {leases_max} leases of {bytes_max} bytes that are not answered"
+                );
                 ("max", limit, format!("{leases} leases of {bytes} bytes"))
             }
         };

@@ -40,12 +40,20 @@ impl LineCutter {
 
     /// Takes a chunk; answers a batch when there is enough for one.
     pub(super) fn push(&mut self, chunk: &[u8]) -> Option<Batch> {
-        let chunk = if self.skipping { self.skip(chunk)? } else { chunk };
+        let chunk = if self.skipping {
+            self.skip(chunk)?
+        } else {
+            chunk
+        };
         if let Some(newline) = chunk.iter().rposition(|byte| *byte == b'\n') {
             self.whole_until = self.pending.len() + newline + 1;
         }
         self.pending.extend_from_slice(chunk);
-        let batch = if self.pending.len() >= BATCH_BYTES { self.cut() } else { None };
+        let batch = if self.pending.len() >= BATCH_BYTES {
+            self.cut()
+        } else {
+            None
+        };
         // What is left after a cut, or cannot be cut, is the beginning of one line.
         if self.whole_until == 0 && self.pending.len() > LINE_BYTES_MAX {
             self.too_long.push(self.next_line);
@@ -76,7 +84,10 @@ impl LineCutter {
     /// What is left when the stream has ended.
     pub(super) fn finish(&mut self) -> Option<Batch> {
         let bytes = std::mem::take(&mut self.pending);
-        (!bytes.is_empty()).then_some(Batch { first_line: self.next_line, bytes })
+        (!bytes.is_empty()).then_some(Batch {
+            first_line: self.next_line,
+            bytes,
+        })
     }
 
     /// Numbers of lines that were too long since the last call.
@@ -105,28 +116,40 @@ mod tests {
         batches.extend(cutter.finish());
         let lines = batches.iter().flat_map(|batch| {
             let lines = batch.bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
-            (batch.first_line..).zip(lines).filter(|(_, line)| !line.is_empty())
+            (batch.first_line..)
+                .zip(lines)
+                .filter(|(_, line)| !line.is_empty())
         });
         (lines.collect(), cutter.take_too_long())
     }
 
     #[test]
     fn every_line_comes_out_whole_with_its_number() {
-        let text: Vec<u8> = (1..=40_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+        let text: Vec<u8> = (1..=40_000)
+            .flat_map(|n| format!("line {n}\n").into_bytes())
+            .collect();
         for chunk_bytes in [1_000, 65_537, 10_000_000] {
             let (lines, too_long) = cut_all(&text, chunk_bytes);
             assert_eq!(lines.len(), 40_000);
-            assert!(lines.iter().all(|(n, line)| *line == format!("line {n}").into_bytes()));
+            assert!(
+                lines
+                    .iter()
+                    .all(|(n, line)| *line == format!("line {n}").into_bytes())
+            );
             assert!(too_long.is_empty());
         }
         for chunk_bytes in 1..5 {
-            assert_eq!(cut_all(b"a\n\nb", chunk_bytes).0, [(1, b"a".to_vec()), (3, b"b".to_vec())]);
+            assert_eq!(
+                cut_all(b"a\n\nb", chunk_bytes).0,
+                [(1, b"a".to_vec()), (3, b"b".to_vec())]
+            );
         }
     }
 
     #[test]
     fn a_line_in_chunks_of_one_byte_is_looked_at_once() {
-        // Looking at all that waits for each new byte would be two billion steps for each of these lines.
+        // Looking at all that waits for each new byte would be two billion steps for each of these
+        // lines.
         let line = [vec![b'x'; LINE_BYTES_MAX - 1], b"\n".to_vec()].concat();
         let (lines, too_long) = cut_all(&line.repeat(4), 1);
         assert_eq!(lines.len(), 4);

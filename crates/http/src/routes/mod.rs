@@ -36,11 +36,22 @@ use crate::tokens::Tokens;
 pub fn router(config: ApiConfig) -> Router {
     let api = Arc::new(Api::new(config));
     let guarded = Router::new()
-        .route(routes::NAMESPACES, get(operations::list_namespaces).post(operations::create_namespace))
+        .route(
+            routes::NAMESPACES,
+            get(operations::list_namespaces).post(operations::create_namespace),
+        )
         .route(routes::TASKS, get(tasks::list).post(tasks::create))
         .route(routes::TASKS_BULK, post(bulk::create))
-        .route(routes::TASK, get(tasks::find).patch(tasks::reschedule).delete(tasks::cancel))
-        .route(routes::SCHEDULES, get(schedules::list).post(schedules::create))
+        .route(
+            routes::TASK,
+            get(tasks::find)
+                .patch(tasks::reschedule)
+                .delete(tasks::cancel),
+        )
+        .route(
+            routes::SCHEDULES,
+            get(schedules::list).post(schedules::create),
+        )
         .route(routes::SCHEDULES_PREVIEW, post(schedules::preview_unsaved))
         .route(
             routes::SCHEDULE,
@@ -64,21 +75,34 @@ pub fn router(config: ApiConfig) -> Router {
         .route(routes::BUCKETS, get(operations::buckets))
         .route("/metrics", get(operations::metrics))
         .route_layer(middleware::from_fn(of_its_kind))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))
-        .route_layer(middleware::from_fn_with_state(api.tokens.clone(), of_our_origin));
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(&api),
+            authenticate,
+        ))
+        .route_layer(middleware::from_fn_with_state(
+            api.tokens.clone(),
+            of_our_origin,
+        ));
     let open = Router::new()
         .route("/", get(operations::page))
         .route("/livez", get(operations::live))
         .route("/readyz", get(operations::ready))
         .route("/openapi.json", get(operations::openapi));
-    let internal = api.lease_places.as_ref().map(|places| of_peers(&api, &places.tokens)).unwrap_or_default();
+    let internal = api
+        .lease_places
+        .as_ref()
+        .map(|places| of_peers(&api, &places.tokens))
+        .unwrap_or_default();
     guarded
         .merge(open)
         .merge(internal)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(api.tokens.clone(), addressed_here))
+        .layer(middleware::from_fn_with_state(
+            api.tokens.clone(),
+            addressed_here,
+        ))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), count))
         .with_state(api)
 }
@@ -88,8 +112,14 @@ fn of_peers(api: &Arc<Api>, tokens: &Tokens) -> Router<Arc<Api>> {
     Router::new()
         .route(LEASES_PATH, post(leases::of_a_peer))
         .route_layer(middleware::from_fn(of_its_kind))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(api), authenticate_peer))
-        .route_layer(middleware::from_fn_with_state(tokens.clone(), of_our_origin))
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(api),
+            authenticate_peer,
+        ))
+        .route_layer(middleware::from_fn_with_state(
+            tokens.clone(),
+            of_our_origin,
+        ))
 }
 
 /// Counts a request by the template of its route, and takes the time until its answer begins.
@@ -103,16 +133,27 @@ async fn count(
     let response = next.run(request).await;
     let template = route.as_ref().map_or("", MatchedPath::as_str);
     let seconds = since.elapsed().as_secs_f64();
-    api.requests.answered(template, method.as_str(), response.status().as_u16(), seconds);
+    api.requests.answered(
+        template,
+        method.as_str(),
+        response.status().as_u16(),
+        seconds,
+    );
     response
 }
 
 async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {
-    Problem::not_found(format!("there is nothing at {}; /openapi.json lists what there is", uri.path()))
+    Problem::not_found(format!(
+        "there is nothing at {}; /openapi.json lists what there is",
+        uri.path()
+    ))
 }
 
 async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri) -> Problem {
-    let detail = format!("{} does not take {method}; /openapi.json lists what it takes", uri.path());
+    let detail = format!(
+        "{} does not take {method}; /openapi.json lists what it takes",
+        uri.path()
+    );
     Problem::new(ProblemKind::MethodNotAllowed, detail)
 }
 
@@ -126,6 +167,9 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 fn json_bytes(status: StatusCode, body: Bytes) -> Response {
     let mut response = (status, body).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }

@@ -37,8 +37,19 @@ const PAGE: &str = include_str!("../page.html");
     )
 )]
 pub(crate) async fn list_namespaces(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
-    let namespaces = api.namespaces.known().iter().map(Namespace::to_string).collect();
-    json(StatusCode::OK, &Namespaces { created: api.namespaces.created(), namespaces })
+    let namespaces = api
+        .namespaces
+        .known()
+        .iter()
+        .map(Namespace::to_string)
+        .collect();
+    json(
+        StatusCode::OK,
+        &Namespaces {
+            created: api.namespaces.created(),
+            namespaces,
+        },
+    )
 }
 
 #[utoipa::path(
@@ -64,8 +75,17 @@ pub(crate) async fn create_namespace(
         let detail = format!("namespace {namespace} is not on the configured list");
         return Err(Problem::new(ProblemKind::NamespacesAreListed, detail));
     }
-    let status = if api.namespaces.remember(&namespace) { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(json(status, &NamespaceName { namespace: namespace.to_string() }))
+    let status = if api.namespaces.remember(&namespace) {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    Ok(json(
+        status,
+        &NamespaceName {
+            namespace: namespace.to_string(),
+        },
+    ))
 }
 
 #[utoipa::path(
@@ -77,8 +97,19 @@ pub(crate) async fn create_namespace(
     )
 )]
 pub(crate) async fn partitions(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
-    let partitions = api.gateway.partitions().iter().map(views::partition).collect();
-    json(StatusCode::OK, &Partitions { count: api.gateway.partitions_count(), partitions })
+    let partitions = api
+        .gateway
+        .partitions()
+        .iter()
+        .map(views::partition)
+        .collect();
+    json(
+        StatusCode::OK,
+        &Partitions {
+            count: api.gateway.partitions_count(),
+            partitions,
+        },
+    )
 }
 
 #[utoipa::path(
@@ -93,7 +124,12 @@ pub(crate) async fn partitions(State(api): State<Arc<Api>>, _: Everywhere) -> Re
 )]
 pub(crate) async fn damage(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
     let damage = api.gateway.damage().into_iter();
-    let damage = damage.map(|one| Damage { position: one.position, reason: one.reason }).collect();
+    let damage = damage
+        .map(|one| Damage {
+            position: one.position,
+            reason: one.reason,
+        })
+        .collect();
     json(StatusCode::OK, &DamageReport { damage })
 }
 
@@ -116,9 +152,16 @@ pub(crate) async fn buckets(
 ) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["from", "until"])?;
     let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
-    let until = params.time("until")?.unwrap_or_else(|| from.plus_millis(LOAD_RANGE_MS));
+    let until = params
+        .time("until")?
+        .unwrap_or_else(|| from.plus_millis(LOAD_RANGE_MS));
     let loads = api.gateway.loads(from, until).await?;
-    Ok(json(StatusCode::OK, &Load { buckets: loads.into_iter().map(views::minute_load).collect() }))
+    Ok(json(
+        StatusCode::OK,
+        &Load {
+            buckets: loads.into_iter().map(views::minute_load).collect(),
+        },
+    ))
 }
 
 #[utoipa::path(
@@ -135,7 +178,14 @@ pub(crate) async fn metrics(State(api): State<Arc<Api>>, _: Everywhere) -> Respo
 
 /// Metrics as Prometheus reads them.
 pub(crate) fn rendered(metrics: &RenderMetrics) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics()).into_response()
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        metrics(),
+    )
+        .into_response()
 }
 
 #[utoipa::path(
@@ -177,7 +227,11 @@ pub(crate) fn readiness(readiness: Readiness) -> Response {
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
 )]
 pub(crate) async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], crate::openapi::openapi_json()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        crate::openapi::openapi_json(),
+    )
+        .into_response()
 }
 
 /// The status page.

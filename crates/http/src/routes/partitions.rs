@@ -35,11 +35,28 @@ pub(crate) async fn skip(
     body: Body,
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
-    let NewSkip { offset, through, reason } = minutehand_api::json::read(&bytes)?;
+    let NewSkip {
+        offset,
+        through,
+        reason,
+    } = minutehand_api::json::read(&bytes)?;
     let number = partition.parse::<u32>().map_err(|_| {
-        InvalidField::new("partition", "is not a number", "a partition's number", format!("{partition:?}"))
+        InvalidField::new(
+            "partition",
+            "is not a number",
+            "a partition's number",
+            format!("{partition:?}"),
+        )
     })?;
     let through = through.unwrap_or(offset);
     let partition = api.gateway.skip(number, offset..=through, &reason).await?;
-    Ok(json(StatusCode::OK, &Skip { partition: partition.number(), offset, through, reason }))
+    Ok(json(
+        StatusCode::OK,
+        &Skip {
+            partition: partition.number(),
+            offset,
+            through,
+            reason,
+        },
+    ))
 }

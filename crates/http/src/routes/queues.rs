@@ -38,11 +38,18 @@ fn group(api: &Api, params: &Params) -> Result<String, InvalidField> {
         Refused,
     )
 )]
-pub(crate) async fn list(State(api): State<Arc<Api>>, _: Everywhere, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    _: Everywhere,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["group"])?;
     let group = group(&api, &params)?;
     let queues = api.gateway.queues(&group).await?;
-    let queues = queues.iter().map(|queue| views::queue(queue, &group)).collect();
+    let queues = queues
+        .iter()
+        .map(|queue| views::queue(queue, &group))
+        .collect();
     Ok(json(StatusCode::OK, &Queues { queues }))
 }
 
@@ -90,19 +97,38 @@ pub(crate) async fn dead_letters(
     let params = Params::parse(&uri, &["limit", "cursor"])?;
     let queue = caller.queue()?;
     let question = ["dead-letters", queue.as_str()];
-    let from: Option<u64> = params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
+    let from: Option<u64> = params
+        .text("cursor")
+        .map(|text| cursor::read(&question, text))
+        .transpose()?;
     let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
-    let page = api.gateway.dead_letters(&queue, from.unwrap_or_default(), limit).await?;
+    let page = api
+        .gateway
+        .dead_letters(&queue, from.unwrap_or_default(), limit)
+        .await?;
     let dead_letters = page::entries(page.letters.iter().map(views::dead_letter))?;
-    let left_out = page.letters.get(dead_letters.len()).map(|letter| letter.number);
-    let next_cursor = left_out.or(page.next).map(|next| cursor::write(&question, &next));
-    Ok(json(StatusCode::OK, &DeadLetterPage { dead_letters, next_cursor }))
+    let left_out = page
+        .letters
+        .get(dead_letters.len())
+        .map(|letter| letter.number);
+    let next_cursor = left_out
+        .or(page.next)
+        .map(|next| cursor::write(&question, &next));
+    Ok(json(
+        StatusCode::OK,
+        &DeadLetterPage {
+            dead_letters,
+            next_cursor,
+        },
+    ))
 }
 
 async fn selection(body: Body) -> Result<Selection, Problem> {
     let input: DeadLetterSelection = minutehand_api::json::read(&read_body(body).await?)?;
     match (input.numbers, input.all) {
-        (Some(numbers), None | Some(false)) => Ok(Selection::Numbers(numbers.into_iter().collect())),
+        (Some(numbers), None | Some(false)) => {
+            Ok(Selection::Numbers(numbers.into_iter().collect()))
+        }
         (None, Some(true)) => Ok(Selection::All),
         _ => {
             let limit = "one of numbers and all: true";
@@ -126,8 +152,14 @@ pub(crate) async fn replay(
     caller: Everywhere,
     body: Body,
 ) -> Result<Response, Problem> {
-    let replayed = api.gateway.replay(&caller.queue()?, selection(body).await?).await?;
-    Ok(json(StatusCode::OK, &views::dead_letters_settled(&replayed)))
+    let replayed = api
+        .gateway
+        .replay(&caller.queue()?, selection(body).await?)
+        .await?;
+    Ok(json(
+        StatusCode::OK,
+        &views::dead_letters_settled(&replayed),
+    ))
 }
 
 #[utoipa::path(
@@ -145,6 +177,12 @@ pub(crate) async fn discard(
     caller: Everywhere,
     body: Body,
 ) -> Result<Response, Problem> {
-    let discarded = api.gateway.discard(&caller.queue()?, selection(body).await?).await?;
-    Ok(json(StatusCode::OK, &views::dead_letters_settled(&discarded)))
+    let discarded = api
+        .gateway
+        .discard(&caller.queue()?, selection(body).await?)
+        .await?;
+    Ok(json(
+        StatusCode::OK,
+        &views::dead_letters_settled(&discarded),
+    ))
 }

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use minutehand_api::json::shortened;
 use minutehand_api::{
-    BackfillRange, BackfillStop, Nothing, RevisionNote, Rollback, RunsRequested, Schedule, ScheduleAction,
-    Trigger, parse_time, routes,
+    BackfillRange, BackfillStop, Nothing, RevisionNote, Rollback, RunsRequested, Schedule,
+    ScheduleAction, Trigger, parse_time, routes,
 };
 use minutehand_model::{LogOffset, Revision};
 use minutehand_node::{DefinitionChange, InvalidField, RevisionChange, ScheduleName};
@@ -47,7 +47,10 @@ pub(crate) async fn dispatch(
         expected: expected_revision(&headers)?,
         body: read_optional_body(body).await?,
     };
-    match action.parse::<ScheduleAction>().map_err(|_| no_such_action::<ScheduleAction>(action))? {
+    match action
+        .parse::<ScheduleAction>()
+        .map_err(|_| no_such_action::<ScheduleAction>(action))?
+    {
         ScheduleAction::Pause => pause(asked).await,
         ScheduleAction::Resume => resume(asked).await,
         ScheduleAction::Rollback => rollback(asked).await,
@@ -105,9 +108,18 @@ async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem>
     let note = note.unwrap_or_default();
     let change = |_: &Revision| {
         let (definition, author) = (DefinitionChange::Kept, asked.author.to_owned());
-        Ok::<_, Problem>(RevisionChange { definition, paused, note: note.clone(), author })
+        Ok::<_, Problem>(RevisionChange {
+            definition,
+            paused,
+            note: note.clone(),
+            author,
+        })
     };
-    let revised = asked.api.gateway.revise(&asked.name, asked.expected, change).await?;
+    let revised = asked
+        .api
+        .gateway
+        .revise(&asked.name, asked.expected, change)
+        .await?;
     let schedule = revised.ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
     Ok(answer(StatusCode::OK, &schedule))
 }
@@ -132,8 +144,17 @@ async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem>
 async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
     let input: Rollback = minutehand_api::json::read(&asked.body)?;
     let note = input.note.unwrap_or_default();
-    let Asked { api, name, author, expected, .. } = asked;
-    let schedule = api.gateway.rollback(&name, expected, input.to_revision, &note, author).await?;
+    let Asked {
+        api,
+        name,
+        author,
+        expected,
+        ..
+    } = asked;
+    let schedule = api
+        .gateway
+        .rollback(&name, expected, input.to_revision, &note, author)
+        .await?;
     Ok(answer(StatusCode::OK, &schedule))
 }
 
@@ -154,7 +175,10 @@ async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
 async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
     let Trigger { overlap } = minutehand_api::json::read(&asked.body)?;
     let requested = asked.api.gateway.trigger(&asked.name, overlap).await?;
-    Ok(json(StatusCode::ACCEPTED, &views::runs_requested(&requested)))
+    Ok(json(
+        StatusCode::ACCEPTED,
+        &views::runs_requested(&requested),
+    ))
 }
 
 #[utoipa::path(
@@ -173,9 +197,15 @@ async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
 )]
 async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {
     let input: BackfillRange = minutehand_api::json::read(&asked.body)?;
-    let (from, to) = (parse_time("from", &input.from)?, parse_time("to", &input.to)?);
+    let (from, to) = (
+        parse_time("from", &input.from)?,
+        parse_time("to", &input.to)?,
+    );
     let requested = asked.api.gateway.backfill(&asked.name, from, to).await?;
-    Ok(json(StatusCode::ACCEPTED, &views::runs_requested(&requested)))
+    Ok(json(
+        StatusCode::ACCEPTED,
+        &views::runs_requested(&requested),
+    ))
 }
 
 #[utoipa::path(
@@ -196,9 +226,18 @@ async fn stop_backfill(asked: Asked<'_>) -> Result<Response, Problem> {
     let BackfillStop { backfill } = minutehand_api::json::read(&asked.body)?;
     let backfill = LogOffset::parse(&backfill).ok_or_else(|| {
         let limit = "an id from the schedule's list of backfills";
-        InvalidField::new("backfill", "is not an id of a backfill", limit, shortened(&backfill))
+        InvalidField::new(
+            "backfill",
+            "is not an id of a backfill",
+            limit,
+            shortened(&backfill),
+        )
     })?;
-    asked.api.gateway.stop_backfill(&asked.name, backfill).await?;
+    asked
+        .api
+        .gateway
+        .stop_backfill(&asked.name, backfill)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -221,5 +260,8 @@ async fn stop_backfill(asked: Asked<'_>) -> Result<Response, Problem> {
 async fn forget_runs(asked: Asked<'_>) -> Result<Response, Problem> {
     let Nothing {} = minutehand_api::json::read(&asked.body)?;
     let requested = asked.api.gateway.forget_runs(&asked.name).await?;
-    Ok(json(StatusCode::ACCEPTED, &views::runs_requested(&requested)))
+    Ok(json(
+        StatusCode::ACCEPTED,
+        &views::runs_requested(&requested),
+    ))
 }

@@ -12,7 +12,8 @@ use minutehand_api::{
 };
 use minutehand_model::{Revision, ScheduleDefinition, ScheduleId, Timestamp};
 use minutehand_node::{
-    DefinitionChange, InvalidField, Preview, RevisionChange, ScheduleHead, ScheduleName, ValidDefinition,
+    DefinitionChange, InvalidField, Preview, RevisionChange, ScheduleHead, ScheduleName,
+    ValidDefinition,
 };
 
 use super::json;
@@ -35,23 +36,35 @@ const PREVIEW_MAX: usize = 1_000;
 
 pub(super) fn schedule_name(scoped: &Scoped, text: &str) -> Result<ScheduleName, Problem> {
     let id = ScheduleId::parse(text).map_err(|error| name_refused("id", text, &error))?;
-    Ok(ScheduleName { namespace: scoped.namespace.clone(), id })
+    Ok(ScheduleName {
+        namespace: scoped.namespace.clone(),
+        id,
+    })
 }
 
 /// The revision that the caller expects, from `If-Match`; `None` when any will do.
 pub(super) fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, InvalidField> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
     }
-    let number =
-        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+    let number = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .and_then(|text| text.parse().ok());
     match number {
         Some(number) => Ok(Some(number)),
         None => {
             let limit = "the ETag of the schedule, such as \"3\" with its quotes, or *";
-            Err(InvalidField::new("If-Match", "is not an ETag of a schedule", limit, text))
+            Err(InvalidField::new(
+                "If-Match",
+                "is not an ETag of a schedule",
+                limit,
+                text,
+            ))
         }
     }
 }
@@ -100,9 +113,16 @@ pub(crate) async fn create(
         author: scoped.grant.name.clone(),
     };
     let created = api.gateway.create_schedule(&name, change).await?;
-    let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
+    let status = if created.existed {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
     let mut response = answer(status, &created.schedule);
-    let location = routes::fill(routes::SCHEDULE, &[name.namespace.as_str(), name.id.as_str()]);
+    let location = routes::fill(
+        routes::SCHEDULE,
+        &[name.namespace.as_str(), name.id.as_str()],
+    );
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -124,21 +144,43 @@ pub(crate) async fn create(
         Refused,
     )
 )]
-pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["prefix", "limit", "cursor"])?;
     let prefix = params.text("prefix").unwrap_or_default();
     let question = ["schedules", scoped.namespace.as_str(), prefix];
-    let after: Option<String> =
-        params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
-    let after = after.map(|id| Ok::<_, Problem>(schedule_name(&scoped, &id)?.id)).transpose()?;
+    let after: Option<String> = params
+        .text("cursor")
+        .map(|text| cursor::read(&question, text))
+        .transpose()?;
+    let after = after
+        .map(|id| Ok::<_, Problem>(schedule_name(&scoped, &id)?.id))
+        .transpose()?;
     let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
-    let page = api.gateway.schedules(&scoped.namespace, prefix, after.as_ref(), limit).await?;
+    let page = api
+        .gateway
+        .schedules(&scoped.namespace, prefix, after.as_ref(), limit)
+        .await?;
     let schedules = page::entries(page.schedules.iter().map(views::schedule))?;
-    let last = schedules.len().checked_sub(1).and_then(|last| page.schedules.get(last));
+    let last = schedules
+        .len()
+        .checked_sub(1)
+        .and_then(|last| page.schedules.get(last));
     let last = last.filter(|_| schedules.len() < page.schedules.len());
-    let next = last.map(|last| last.head.revision.schedule.clone()).or(page.next);
+    let next = last
+        .map(|last| last.head.revision.schedule.clone())
+        .or(page.next);
     let next_cursor = next.map(|id| cursor::write(&question, &id.as_str()));
-    Ok(json(StatusCode::OK, &SchedulePage { schedules, next_cursor }))
+    Ok(json(
+        StatusCode::OK,
+        &SchedulePage {
+            schedules,
+            next_cursor,
+        },
+    ))
 }
 
 #[utoipa::path(
@@ -155,8 +197,14 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) 
     )
 )]
 pub(crate) async fn show(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
-    let view = api.gateway.schedule(&schedule_name(&scoped, scoped.id()?)?).await?;
-    Ok(tagged(json(StatusCode::OK, &views::schedule_details(&view)), &view.schedule))
+    let view = api
+        .gateway
+        .schedule(&schedule_name(&scoped, scoped.id()?)?)
+        .await?;
+    Ok(tagged(
+        json(StatusCode::OK, &views::schedule_details(&view)),
+        &view.schedule,
+    ))
 }
 
 #[utoipa::path(
@@ -188,8 +236,12 @@ pub(crate) async fn revise(
     let expected = expected_revision(&headers)?;
     let patch = read_body(body).await?;
     let author = &scoped.grant.name;
-    let revised = api.gateway.revise(&name, expected, |current| patched(current, &name, &patch, author));
-    let schedule = revised.await?.ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
+    let revised = api.gateway.revise(&name, expected, |current| {
+        patched(current, &name, &patch, author)
+    });
+    let schedule = revised
+        .await?
+        .ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
     Ok(answer(StatusCode::OK, &schedule))
 }
 
@@ -200,8 +252,10 @@ fn patched(
     patch: &[u8],
     author: &str,
 ) -> Result<RevisionChange, Problem> {
-    let definition =
-        current.definition.as_ref().ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
+    let definition = current
+        .definition
+        .as_ref()
+        .ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
     let merged = merged(definition, patch)?;
     let input: NewSchedule<'_> = minutehand_api::json::read(&merged)?;
     if let Some(id) = input.id.as_deref().filter(|id| *id != name.id.as_str()) {
@@ -247,7 +301,9 @@ pub(crate) async fn delete(
             author: author.clone(),
         })
     };
-    api.gateway.revise(&name, expected_revision(&headers)?, deletion).await?;
+    api.gateway
+        .revise(&name, expected_revision(&headers)?, deletion)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -274,14 +330,23 @@ pub(crate) async fn revisions(
     let params = Params::parse(&uri, &["limit", "cursor"])?;
     let name = schedule_name(&scoped, scoped.id()?)?;
     let question = ["revisions", scoped.namespace.as_str(), name.id.as_str()];
-    let from: Option<u64> = params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
+    let from: Option<u64> = params
+        .text("cursor")
+        .map(|text| cursor::read(&question, text))
+        .transpose()?;
     let limit = params.number("limit", PAGE_MAX, PAGE_MAX)?;
     let mut all = api.gateway.revisions(&name).await?;
     all.retain(|entry| entry.revision.number >= from.unwrap_or_default());
     let revisions = page::entries(all.iter().take(limit).map(views::revision))?;
     let next = all.get(revisions.len()).map(|entry| entry.revision.number);
     let next_cursor = next.map(|number| cursor::write(&question, &number));
-    Ok(json(StatusCode::OK, &RevisionPage { revisions, next_cursor }))
+    Ok(json(
+        StatusCode::OK,
+        &RevisionPage {
+            revisions,
+            next_cursor,
+        },
+    ))
 }
 
 #[utoipa::path(
@@ -297,9 +362,20 @@ pub(crate) async fn revisions(
         Refused,
     )
 )]
-pub(crate) async fn backfills(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
-    let schedule = api.gateway.schedule_head(&schedule_name(&scoped, scoped.id()?)?).await?;
-    Ok(json(StatusCode::OK, &Backfills { backfills: views::backfills(&schedule.state) }))
+pub(crate) async fn backfills(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+) -> Result<Response, Problem> {
+    let schedule = api
+        .gateway
+        .schedule_head(&schedule_name(&scoped, scoped.id()?)?)
+        .await?;
+    Ok(json(
+        StatusCode::OK,
+        &Backfills {
+            backfills: views::backfills(&schedule.state),
+        },
+    ))
 }
 
 #[utoipa::path(
@@ -325,7 +401,10 @@ pub(crate) async fn preview(
     let params = Params::parse(&uri, &["from", "n"])?;
     let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
     let count = params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?;
-    let schedule = api.gateway.schedule_head(&schedule_name(&scoped, scoped.id()?)?).await?;
+    let schedule = api
+        .gateway
+        .schedule_head(&schedule_name(&scoped, scoped.id()?)?)
+        .await?;
     let definition = schedule.head.revision.definition;
     let definition = definition.ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
     let preview = searched(&api, definition, from, count).await?;
@@ -365,7 +444,8 @@ pub(crate) async fn preview_unsaved(
     Ok(json(StatusCode::OK, &views::preview(preview)))
 }
 
-/// Looks for the times of a preview, which may take tens of milliseconds, where nothing else waits for it, and a few at a time.
+/// Looks for the times of a preview, which may take tens of milliseconds, where nothing else waits
+/// for it, and a few at a time.
 async fn searched(
     api: &Api,
     definition: ScheduleDefinition,

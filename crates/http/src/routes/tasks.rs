@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use minutehand_api::{
-    CancelledTasks, NewTask, ProblemKind, Task, TaskDetails, TaskHandle, TaskMove, TaskPage, name_refused,
-    routes,
+    CancelledTasks, NewTask, ProblemKind, Task, TaskDetails, TaskHandle, TaskMove, TaskPage,
+    name_refused, routes,
 };
 use minutehand_model::{TaskId, Timestamp};
 use minutehand_node::{InvalidField, TaskName, TaskQuery};
@@ -62,9 +62,16 @@ pub(crate) async fn create(
         let (status, answer) = create_one(&api, &scoped, &bytes, None).await?;
         return Ok(created(status, &scoped, answer.0, answer.1));
     };
-    let scope = [scoped.grant.name.as_bytes(), scoped.namespace.as_str().as_bytes(), key.as_bytes()];
+    let scope = [
+        scoped.grant.name.as_bytes(),
+        scoped.namespace.as_str().as_bytes(),
+        key.as_bytes(),
+    ];
     let key_hash = xxh3_128(&scope.join(&b"\0"[..]));
-    match api.idempotency.begin(key_hash, xxh3_128(&bytes), api.gateway.now()) {
+    match api
+        .idempotency
+        .begin(key_hash, xxh3_128(&bytes), api.gateway.now())
+    {
         Remembered::New => {}
         Remembered::Answered(answer) => return Ok(json_bytes(StatusCode::OK, answer)),
         Remembered::InProgress => {
@@ -73,9 +80,13 @@ pub(crate) async fn create(
         }
         Remembered::OtherRequest => {
             let limit = "a key of its own for every request";
-            return Err(
-                InvalidField::new("Idempotency-Key", "was used for another request", limit, key).into()
-            );
+            return Err(InvalidField::new(
+                "Idempotency-Key",
+                "was used for another request",
+                limit,
+                key,
+            )
+            .into());
         }
     }
     let in_use = KeyInUse::new(&api.idempotency, &scoped.grant.name, key_hash);
@@ -91,7 +102,8 @@ async fn create_one(
     key: Option<u128>,
 ) -> Result<(StatusCode, (TaskId, Bytes)), Problem> {
     let input: NewTask<'_> = minutehand_api::json::read(bytes)?;
-    // With a delay it is due at another time whenever it is sent, and is another task: there is none to look for.
+    // With a delay it is due at another time whenever it is sent, and is another task: there is
+    // none to look for.
     let may_be_there = input.due_at.is_some() && (input.id.is_some() || key.is_some());
     let now = api.gateway.now();
     let task = input.into_task(&scoped.namespace, now, None, || match key {
@@ -106,7 +118,11 @@ async fn create_one(
     };
     let handle = views::task_handle(&scoped.namespace, &id, &created);
     let answer = serde_json::to_vec(&handle).unwrap_or_default().into();
-    let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
+    let status = if created.existed {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
     Ok((status, (id, answer)))
 }
 
@@ -120,12 +136,19 @@ fn created(status: StatusCode, scoped: &Scoped, id: TaskId, answer: Bytes) -> Re
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
     let limit = format!("1 to {KEY_BYTES_MAX} visible ASCII characters");
     let text = value.to_str().map(str::trim).unwrap_or_default();
     if text.is_empty() || text.len() > KEY_BYTES_MAX {
         let given = format!("{} bytes", value.len());
-        return Err(InvalidField::new("Idempotency-Key", "is not accepted", limit, given));
+        return Err(InvalidField::new(
+            "Idempotency-Key",
+            "is not accepted",
+            limit,
+            given,
+        ));
     }
     Ok(Some(text))
 }
@@ -147,13 +170,22 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
         Refused,
     )
 )]
-pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["from", "until", "prefix", "limit", "cursor"])?;
     let prefix = params.text("prefix").unwrap_or_default();
-    let (from, until) = (params.text("from").unwrap_or_default(), params.text("until").unwrap_or_default());
+    let (from, until) = (
+        params.text("from").unwrap_or_default(),
+        params.text("until").unwrap_or_default(),
+    );
     let question = ["tasks", scoped.namespace.as_str(), from, until, prefix];
-    let position: Option<(i64, String)> =
-        params.text("cursor").map(|text| cursor::read(&question, text)).transpose()?;
+    let position: Option<(i64, String)> = params
+        .text("cursor")
+        .map(|text| cursor::read(&question, text))
+        .transpose()?;
     let query = TaskQuery {
         namespace: scoped.namespace.clone(),
         from: params.time("from")?,
@@ -164,7 +196,10 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) 
     };
     let page = api.gateway.list(&query).await?;
     let tasks = page::entries(page.tasks.iter().map(views::task))?;
-    let left_out = page.tasks.get(tasks.len()).map(|task| (task.due, task.id.to_string()));
+    let left_out = page
+        .tasks
+        .get(tasks.len())
+        .map(|task| (task.due, task.id.to_string()));
     let next = left_out.or(page.next);
     let next_cursor = next.map(|(due, id)| cursor::write(&question, &(due.as_millis(), id)));
     Ok(json(StatusCode::OK, &TaskPage { tasks, next_cursor }))
@@ -173,7 +208,10 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped, uri: Uri) 
 fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
     let text = scoped.id()?;
     let id = TaskId::parse(text).map_err(|error| name_refused("id", text, &error))?;
-    Ok(TaskName { namespace: scoped.namespace.clone(), id })
+    Ok(TaskName {
+        namespace: scoped.namespace.clone(),
+        id,
+    })
 }
 
 #[utoipa::path(
@@ -192,8 +230,16 @@ fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
 pub(crate) async fn find(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
     let views = api.gateway.find(&task_name(&scoped)?).await?;
     let mut tasks = views.iter().map(views::task);
-    let latest = tasks.next().ok_or_else(|| Problem::not_found("there is no such task"))?;
-    Ok(json(StatusCode::OK, &TaskDetails { latest, earlier: tasks.collect() }))
+    let latest = tasks
+        .next()
+        .ok_or_else(|| Problem::not_found("there is no such task"))?;
+    Ok(json(
+        StatusCode::OK,
+        &TaskDetails {
+            latest,
+            earlier: tasks.collect(),
+        },
+    ))
 }
 
 #[utoipa::path(
@@ -218,7 +264,12 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Problem> {
     let due = Params::parse(&uri, &["due_at"])?.time("due_at")?;
     let cancelled = api.gateway.cancel(&task_name(&scoped)?, due).await?;
-    Ok(json(StatusCode::OK, &CancelledTasks { cancelled: cancelled.iter().map(views::task).collect() }))
+    Ok(json(
+        StatusCode::OK,
+        &CancelledTasks {
+            cancelled: cancelled.iter().map(views::task).collect(),
+        },
+    ))
 }
 
 #[utoipa::path(
@@ -243,6 +294,9 @@ pub(crate) async fn reschedule(
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
     let wanted = minutehand_api::json::read::<TaskMove<'_>>(&bytes)?.parse(api.gateway.now())?;
-    let moved = api.gateway.reschedule(&task_name(&scoped)?, wanted.from, wanted.to, wanted.mode).await?;
+    let moved = api
+        .gateway
+        .reschedule(&task_name(&scoped)?, wanted.from, wanted.to, wanted.mode)
+        .await?;
     Ok(json(StatusCode::OK, &views::task(&moved)))
 }

@@ -17,7 +17,8 @@ use super::standing::{Open, Share, Standing};
 
 /// An answer is handed over in parts of this many bytes, so that what has been taken is known.
 const PART_BYTES: usize = 64 * 1024;
-/// How long what nobody wants to read any more of a body is taken off its sender, who would lose the answer otherwise.
+/// How long what nobody wants to read any more of a body is taken off its sender, who would lose
+/// the answer otherwise.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A request's body.
@@ -38,7 +39,12 @@ impl Inbound {
         waits: bool,
     ) -> Inbound {
         let (share, shared) = (Share::new(standing), Arc::clone(shared));
-        Inbound { body: Some(body), share, shared, is_coming: !waits }
+        Inbound {
+            body: Some(body),
+            share,
+            shared,
+            is_coming: !waits,
+        }
     }
 }
 
@@ -51,16 +57,23 @@ impl HttpBody for Inbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
         this.is_coming = true;
         let frame = Pin::new(body).poll_frame(cx);
         this.share.on_peer(frame.is_pending());
         let frame = ready!(frame);
         match &frame {
             Some(Ok(frame)) => {
-                // Whoever reads a body as a whole has read at most so much; whoever reads a stream holds no more than that.
+                // Whoever reads a body as a whole has read at most so much; whoever reads a stream
+                // holds no more than that.
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                if this.share.hold((this.share.held_bytes() + bytes).min(BODY_BYTES_MAX)) > 0 {
+                if this
+                    .share
+                    .hold((this.share.held_bytes() + bytes).min(BODY_BYTES_MAX))
+                    > 0
+                {
                     this.shared.crowd.shed();
                 }
             }
@@ -74,13 +87,19 @@ impl HttpBody for Inbound {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
+        self.body
+            .as_ref()
+            .map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }
 
 impl Drop for Inbound {
     fn drop(&mut self) {
-        if let Some(body) = self.body.take().filter(|body| self.is_coming && !body.is_end_stream()) {
+        if let Some(body) = self
+            .body
+            .take()
+            .filter(|body| self.is_coming && !body.is_end_stream())
+        {
             tokio::spawn(timeout(LINGER, discard(body)));
         }
     }
@@ -100,13 +119,26 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    pub(super) fn new(body: Body, open: Open, standing: &Arc<Standing>, shared: &Shared) -> Outbound {
+    pub(super) fn new(
+        body: Body,
+        open: Open,
+        standing: &Arc<Standing>,
+        shared: &Shared,
+    ) -> Outbound {
         let mut share = Share::new(standing);
-        let whole = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+        let whole = body
+            .size_hint()
+            .exact()
+            .and_then(|bytes| usize::try_from(bytes).ok());
         if share.hold(whole.unwrap_or_default()) > 0 {
             shared.crowd.shed();
         }
-        Outbound { body, rest: Bytes::new(), share, _open: open }
+        Outbound {
+            body,
+            rest: Bytes::new(),
+            share,
+            _open: open,
+        }
     }
 
     fn part(&mut self) -> Frame<Bytes> {

@@ -60,10 +60,19 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, peer: IpAddr, stopping: watch::Receiver<bool>) -> Connection {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        peer: IpAddr,
+        stopping: watch::Receiver<bool>,
+    ) -> Connection {
         let standing = Arc::new(Standing::new(peer, shared.tls.is_some()));
         let number = shared.crowd.enter(&standing);
-        Connection { shared, standing, number, stopping }
+        Connection {
+            shared,
+            standing,
+            number,
+            stopping,
+        }
     }
 
     /// Serves it to its end.
@@ -85,7 +94,10 @@ impl Connection {
         stream: TcpStream,
     ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
         let mut stopping = self.stopping.clone();
-        let deadline = self.standing.deadline(&self.shared.limits).unwrap_or_else(Instant::now);
+        let deadline = self
+            .standing
+            .deadline(&self.shared.limits)
+            .unwrap_or_else(Instant::now);
         let greeted = tokio::select! {
             greeted = acceptor.accept(stream) => greeted,
             () = self.standing.closed() => return None,
@@ -101,9 +113,13 @@ impl Connection {
     }
 
     async fn talk(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        let io = TokioIo::new(Watched { stream, standing: Arc::clone(&self.standing) });
+        let io = TokioIo::new(Watched {
+            stream,
+            standing: Arc::clone(&self.standing),
+        });
         let (shared, standing) = (Arc::clone(&self.shared), Arc::clone(&self.standing));
-        let service = service_fn(move |request| answer(Arc::clone(&shared), Arc::clone(&standing), request));
+        let service =
+            service_fn(move |request| answer(Arc::clone(&shared), Arc::clone(&standing), request));
         let builder = builder();
         let mut talk = pin!(builder.serve_connection(io, service));
         let mut look_at = Instant::now() + self.shared.limits.head.min(self.shared.limits.idle);

@@ -24,7 +24,10 @@ struct Members {
 
 impl Crowd {
     pub(super) fn new(held_bytes_max: usize) -> Crowd {
-        Crowd { held_bytes_max, members: Mutex::default() }
+        Crowd {
+            held_bytes_max,
+            members: Mutex::default(),
+        }
     }
 
     fn locked(&self) -> MutexGuard<'_, Members> {
@@ -44,11 +47,14 @@ impl Crowd {
         self.locked().within.remove(&number);
     }
 
-    /// Lets go, of the peer that keeps most connections waiting, the one that does so longest. Nobody, while every
-    /// connection waits for us or has been let go already.
+    /// Lets go, of the peer that keeps most connections waiting, the one that does so longest.
+    /// Nobody, while every connection waits for us or has been let go already.
     pub(super) fn let_one_go(&self) {
         let members = self.locked();
-        let is_under_way = members.within.values().any(|standing| standing.is_closing());
+        let is_under_way = members
+            .within
+            .values()
+            .any(|standing| standing.is_closing());
         if let Some(standing) = longest_of_most(members.within.values()).filter(|_| !is_under_way) {
             standing.let_go();
         }
@@ -57,10 +63,19 @@ impl Crowd {
     /// Lets connections go until the others hold no more than there is room for.
     pub(super) fn shed(&self) {
         let members = self.locked();
-        let mut held: usize = members.within.values().map(|standing| standing.held_bytes()).sum();
+        let mut held: usize = members
+            .within
+            .values()
+            .map(|standing| standing.held_bytes())
+            .sum();
         while held > self.held_bytes_max {
-            let holding = members.within.values().filter(|standing| standing.held_bytes() > 0);
-            let Some(standing) = longest_of_most(holding) else { return };
+            let holding = members
+                .within
+                .values()
+                .filter(|standing| standing.held_bytes() > 0);
+            let Some(standing) = longest_of_most(holding) else {
+                return;
+            };
             let bytes = standing.held_bytes();
             if !standing.let_go() {
                 return;
@@ -74,14 +89,19 @@ impl Crowd {
     }
 }
 
-/// Of the peer with most of these connections that wait for it, the one that has waited longest; of peers with as many,
-/// the longest of all.
-fn longest_of_most<'a>(standings: impl Iterator<Item = &'a Arc<Standing>>) -> Option<&'a Arc<Standing>> {
+/// Of the peer with most of these connections that wait for it, the one that has waited longest; of
+/// peers with as many, the longest of all.
+fn longest_of_most<'a>(
+    standings: impl Iterator<Item = &'a Arc<Standing>>,
+) -> Option<&'a Arc<Standing>> {
     let mut waiting: BTreeMap<Network, Vec<_>> = BTreeMap::new();
     for standing in standings.filter(|standing| !standing.is_closing()) {
         let (waits, since) = standing.waits();
         if waits != Waits::Us {
-            waiting.entry(network(standing.peer)).or_default().push((since, standing));
+            waiting
+                .entry(network(standing.peer))
+                .or_default()
+                .push((since, standing));
         }
     }
     let longest = |waiting: Vec<(Instant, &'a Arc<Standing>)>| {
@@ -90,7 +110,9 @@ fn longest_of_most<'a>(standings: impl Iterator<Item = &'a Arc<Standing>>) -> Op
         Some(((count, Reverse(since)), standing))
     };
     let of_each = waiting.into_values().filter_map(longest);
-    of_each.max_by_key(|(order, _)| *order).map(|(_, standing)| standing)
+    of_each
+        .max_by_key(|(order, _)| *order)
+        .map(|(_, standing)| standing)
 }
 
 /// Addresses that one caller has at its disposal: one of IPv4, 2^64 of IPv6.
@@ -126,7 +148,10 @@ mod tests {
         let second = enter(&crowd, "2001:db8::2").await;
         let third = enter(&crowd, "2001:db8::ffff:3").await;
         crowd.let_one_go();
-        assert!(second.is_closing(), "the longest of the network that has most");
+        assert!(
+            second.is_closing(),
+            "the longest of the network that has most"
+        );
         crowd.let_one_go();
         assert!(!third.is_closing() && !quiet.is_closing(), "one at a time");
         crowd.leave(2);
@@ -138,7 +163,10 @@ mod tests {
     async fn what_waits_longest_with_bytes_in_memory_is_shed() {
         let crowd = Crowd::new(100);
         let empty = enter(&crowd, "10.0.0.1").await;
-        let (first, second) = (enter(&crowd, "10.0.0.1").await, enter(&crowd, "10.0.0.1").await);
+        let (first, second) = (
+            enter(&crowd, "10.0.0.1").await,
+            enter(&crowd, "10.0.0.1").await,
+        );
         let opened = [&first, &second].map(|standing| {
             let (open, mut share) = (Open::begin(standing), Share::new(standing));
             share.on_peer(true);
@@ -146,7 +174,10 @@ mod tests {
             (open, share)
         });
         crowd.shed();
-        assert_eq!([&empty, &first, &second].map(|standing| standing.is_closing()), [false, true, false]);
+        assert_eq!(
+            [&empty, &first, &second].map(|standing| standing.is_closing()),
+            [false, true, false]
+        );
         drop(opened);
     }
 }

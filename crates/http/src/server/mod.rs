@@ -1,9 +1,10 @@
 //! Running a router on a listener, so that no caller costs another one time or memory.
 //!
-//! Every connection tells its [`standing`](standing::Standing): whether we wait for its peer, or it for us. Who keeps us
-//! waiting too long is let go; when there are more connections, or more bytes in memory, than there is room for, those go
-//! first that have kept us waiting longest, of the peer that has most. So a newcomer is served whatever strangers hold
-//! open, and requests under way are left alone.
+//! Every connection tells its [`standing`](standing::Standing): whether we wait for its peer, or it
+//! for us. Who keeps us waiting too long is let go; when there are more connections, or more bytes
+//! in memory, than there is room for, those go first that have kept us waiting longest, of the peer
+//! that has most. So a newcomer is served whatever strangers hold open, and requests under way are
+//! left alone.
 
 mod bodies;
 mod connection;
@@ -30,7 +31,8 @@ use crate::tls::Tls;
 use connection::{Connection, Shared};
 use crowd::Crowd;
 
-/// Connections that may wait in the kernel to be accepted; it has a limit of its own (`net.core.somaxconn`).
+/// Connections that may wait in the kernel to be accepted; it has a limit of its own
+/// (`net.core.somaxconn`).
 const BACKLOG: u32 = 4_096;
 /// Pause after a connection could not be accepted (most often for want of descriptors).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
@@ -72,7 +74,10 @@ impl ServeLimits {
     /// The same, with no more connections than there are descriptors for.
     #[must_use]
     pub fn within(self, connections_max: usize) -> ServeLimits {
-        ServeLimits { connections_max: self.connections_max.min(connections_max), ..self }
+        ServeLimits {
+            connections_max: self.connections_max.min(connections_max),
+            ..self
+        }
     }
 }
 
@@ -81,16 +86,20 @@ impl ServeLimits {
 /// # Errors
 /// An address that cannot be had.
 pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if addr.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     // So that a process that follows another at once finds the address free.
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     socket.listen(BACKLOG)
 }
 
-/// Serves until `stop` completes, by HTTPS where there is `tls`: connections that come after it has changed are greeted with
-/// what it holds then. After that it takes no more connections, lets go those without a request, and gives requests
-/// under way the time of [`ServeLimits::drain`] to end.
+/// Serves until `stop` completes, by HTTPS where there is `tls`: connections that come after it has
+/// changed are greeted with what it holds then. After that it takes no more connections, lets go
+/// those without a request, and gives requests under way the time of [`ServeLimits::drain`] to end.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<watch::Receiver<Tls>>,
@@ -99,7 +108,12 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let (tell, stopping) = watch::channel(false);
-    let shared = Arc::new(Shared { tls, router, limits, crowd: Crowd::new(limits.held_bytes_max) });
+    let shared = Arc::new(Shared {
+        tls,
+        router,
+        limits,
+        crowd: Crowd::new(limits.held_bytes_max),
+    });
     let mut connections = JoinSet::new();
     tokio::select! {
         () = stop => {}
@@ -151,7 +165,10 @@ async fn make_room(shared: &Shared, connections: &mut JoinSet<()>) {
     while connections.len() >= shared.limits.connections_max {
         shared.crowd.let_one_go();
         // Where every connection is being served, the next request to end makes room.
-        if timeout(ACCEPT_AGAIN, connections.join_next()).await.is_ok_and(|ended| ended.is_none()) {
+        if timeout(ACCEPT_AGAIN, connections.join_next())
+            .await
+            .is_ok_and(|ended| ended.is_none())
+        {
             return;
         }
     }

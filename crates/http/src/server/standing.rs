@@ -55,7 +55,11 @@ impl Standing {
             held_bytes: 0,
             is_closing: false,
         };
-        Standing { peer, state: Mutex::new(state), closed: Notify::new() }
+        Standing {
+            peer,
+            state: Mutex::new(state),
+            closed: Notify::new(),
+        }
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -114,10 +118,15 @@ impl Standing {
 
     pub(super) fn held_bytes(&self) -> usize {
         let state = self.locked();
-        if state.is_closing { 0 } else { state.held_bytes }
+        if state.is_closing {
+            0
+        } else {
+            state.held_bytes
+        }
     }
 
-    /// Lets the connection go, unless it waits for us; whether it does now, and had not been told before.
+    /// Lets the connection go, unless it waits for us; whether it does now, and had not been told
+    /// before.
     pub(super) fn let_go(&self) -> bool {
         let mut state = self.locked();
         if state.is_closing || state.waits().0 == Waits::Us {
@@ -141,8 +150,14 @@ impl Standing {
 impl State {
     fn waits(&self) -> (Waits, Instant) {
         let waits = match self {
-            State { has_greeted: false, .. } => Waits::Handshake,
-            State { open: 0, in_head: true, .. } => Waits::Head,
+            State {
+                has_greeted: false, ..
+            } => Waits::Handshake,
+            State {
+                open: 0,
+                in_head: true,
+                ..
+            } => Waits::Head,
             State { open: 0, .. } => Waits::Request,
             State { open, on_peer, .. } if open > on_peer => Waits::Us,
             _ => Waits::Peer,
@@ -163,7 +178,9 @@ impl Open {
         state.in_head = false;
         state.since = Instant::now();
         drop(state);
-        Open { standing: Arc::clone(standing) }
+        Open {
+            standing: Arc::clone(standing),
+        }
     }
 }
 
@@ -184,7 +201,11 @@ pub(super) struct Share {
 
 impl Share {
     pub(super) fn new(standing: &Arc<Standing>) -> Share {
-        Share { standing: Arc::clone(standing), is_on_peer: false, held_bytes: 0 }
+        Share {
+            standing: Arc::clone(standing),
+            is_on_peer: false,
+            held_bytes: 0,
+        }
     }
 
     /// Takes note of whether the peer is waited for.
@@ -249,7 +270,11 @@ mod tests {
         share.on_peer(true);
         assert_eq!(standing.waits().0, Waits::Peer);
         let second = Open::begin(&standing);
-        assert_eq!(standing.waits().0, Waits::Us, "one request of two waits for us");
+        assert_eq!(
+            standing.waits().0,
+            Waits::Us,
+            "one request of two waits for us"
+        );
         drop((second, share));
         assert_eq!(standing.waits().0, Waits::Us);
         drop(open);
@@ -265,7 +290,11 @@ mod tests {
         standing.has_read();
         assert_eq!(standing.deadline(&limits), deadline);
         let _open = Open::begin(&standing);
-        assert_eq!(standing.deadline(&limits), None, "who waits for us is waited for");
+        assert_eq!(
+            standing.deadline(&limits),
+            None,
+            "who waits for us is waited for"
+        );
     }
 
     #[test]

@@ -21,7 +21,9 @@ async fn all_refused(api: &Api, path: &str, cases: &[(u16, &str, String)]) {
     for (status, field, body) in cases {
         let shown: String = body.chars().take(80).collect();
         let answer = api.post(path, body).await;
-        faults.extend(fault(&answer.json(), *status, field).map(|fault| format!("{shown}\n    {fault}")));
+        faults.extend(
+            fault(&answer.json(), *status, field).map(|fault| format!("{shown}\n    {fault}")),
+        );
         if api.store.records() > 0 {
             faults.push(format!("{shown}: something was written"));
         }
@@ -32,7 +34,12 @@ async fn all_refused(api: &Api, path: &str, cases: &[(u16, &str, String)]) {
 #[tokio::test(start_paused = true)]
 async fn tasks() {
     let api = api().await;
-    let many = |count: usize| (0..count).map(|n| format!("\"h{n}\":\"v\"")).collect::<Vec<_>>().join(",");
+    let many = |count: usize| {
+        (0..count)
+            .map(|n| format!("\"h{n}\":\"v\""))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     let base = |rest: &str| format!(r#"{{"queue":"q","delay":1,{rest}}}"#);
     let cases: Vec<(u16, &str, String)> = vec![
         (400, "body", String::new()),
@@ -41,67 +48,187 @@ async fn tasks() {
         (400, "body", "{".to_owned()),
         (400, "body", "\"text\"".to_owned()),
         (400, "body", "[".repeat(10_000)),
-        (400, "queue", r#"{"queue":["#.to_owned() + &"[".repeat(10_000)),
-        (422, "payload", base(&format!("\"payload\":{}{}", "[".repeat(10_000), "]".repeat(10_000)))),
+        (
+            400,
+            "queue",
+            r#"{"queue":["#.to_owned() + &"[".repeat(10_000),
+        ),
+        (
+            422,
+            "payload",
+            base(&format!(
+                "\"payload\":{}{}",
+                "[".repeat(10_000),
+                "]".repeat(10_000)
+            )),
+        ),
         (400, "queue", r#"{"delay":1}"#.to_owned()),
-        (400, "queue", r#"{"queue":"q","queue":"r","delay":1}"#.to_owned()),
+        (
+            400,
+            "queue",
+            r#"{"queue":"q","queue":"r","delay":1}"#.to_owned(),
+        ),
         (400, "headers.a", base(r#""headers":{"a":"1","a":"2"}"#)),
         (400, "headers.a", base(r#""headers":{"a":null}"#)),
         (400, "headers", base(r#""headers":[]"#)),
-        (422, "headers", base(&format!("\"headers\":{{{}}}", many(65)))),
-        (422, "headers", base(&format!("\"headers\":{{{}}}", many(50_000)))),
+        (
+            422,
+            "headers",
+            base(&format!("\"headers\":{{{}}}", many(65))),
+        ),
+        (
+            422,
+            "headers",
+            base(&format!("\"headers\":{{{}}}", many(50_000))),
+        ),
         (422, "headers", base(r#""headers":{"":"v"}"#)),
         (422, "headers", base(r#""headers":{"a\r\nb":"v"}"#)),
-        (422, "headers", base(r#""headers":{"Minutehand-Due-At":"v"}"#)),
+        (
+            422,
+            "headers",
+            base(r#""headers":{"Minutehand-Due-At":"v"}"#),
+        ),
         (422, "headers", base(r#""headers":{"a b":"v"}"#)),
         (422, "headers", base(r#""headers":{"ä":"v"}"#)),
-        (422, "headers.minutehand-timeout-ms", base(r#""headers":{"minutehand-timeout-ms":"5s"}"#)),
-        (422, "headers.minutehand-url", base(r#""headers":{"minutehand-url":"nope"}"#)),
+        (
+            422,
+            "headers.minutehand-timeout-ms",
+            base(r#""headers":{"minutehand-timeout-ms":"5s"}"#),
+        ),
+        (
+            422,
+            "headers.minutehand-url",
+            base(r#""headers":{"minutehand-url":"nope"}"#),
+        ),
         (422, "headers.a", base(r#""headers":{"a":"x\r\ny"}"#)),
-        (422, "headers.a", base(&format!("\"headers\":{{\"a\":\"{}\"}}", "v".repeat(4_097)))),
+        (
+            422,
+            "headers.a",
+            base(&format!("\"headers\":{{\"a\":\"{}\"}}", "v".repeat(4_097))),
+        ),
         (400, "priority", base(r#""priority":1"#)),
         (400, "body", r#"{"queue":"q","delay":NaN}"#.to_owned()),
         (400, "body", r#"{"queue":"q","delay":1e400}"#.to_owned()),
         (422, "delay", r#"{"queue":"q","delay":-0}"#.to_owned()),
         (422, "delay", r#"{"queue":"q","delay":-1}"#.to_owned()),
-        (422, "delay", r#"{"queue":"q","delay":9223372036854775807}"#.to_owned()),
+        (
+            422,
+            "delay",
+            r#"{"queue":"q","delay":9223372036854775807}"#.to_owned(),
+        ),
         (422, "delay", r#"{"queue":"q","delay":"P1M"}"#.to_owned()),
-        (422, "delay", r#"{"queue":"q","delay":1795449600000}"#.to_owned()),
+        (
+            422,
+            "delay",
+            r#"{"queue":"q","delay":1795449600000}"#.to_owned(),
+        ),
         (400, "delay", r#"{"queue":"q","delay":[1]}"#.to_owned()),
-        (422, "delay", r#"{"queue":"q","delay":1,"due_at":"2027-01-01T00:00:00Z"}"#.to_owned()),
+        (
+            422,
+            "delay",
+            r#"{"queue":"q","delay":1,"due_at":"2027-01-01T00:00:00Z"}"#.to_owned(),
+        ),
         (422, "due_at", r#"{"queue":"q"}"#.to_owned()),
-        (400, "due_at", r#"{"queue":"q","due_at":-9223372036854775808}"#.to_owned()),
-        (400, "due_at", r#"{"queue":"q","due_at":9223372036854775807}"#.to_owned()),
-        (400, "due_at", r#"{"queue":"q","due_at":1795449600}"#.to_owned()),
-        (422, "due_at", r#"{"queue":"q","due_at":"1969-07-20T20:17:40Z"}"#.to_owned()),
-        (422, "due_at", r#"{"queue":"q","due_at":"2016-11-20T00:00:00Z"}"#.to_owned()),
-        (422, "due_at", r#"{"queue":"q","due_at":"10000-01-01T00:00:00Z"}"#.to_owned()),
-        (422, "due_at", r#"{"queue":"q","due_at":"9999-12-31T23:59:59-12:00"}"#.to_owned()),
-        (422, "due_at", r#"{"queue":"q","due_at":"2026-12-31T23:59:60Z"}"#.to_owned()),
-        (422, "due_at", r#"{"queue":"q","due_at":"2026-12-31T23:59:59"}"#.to_owned()),
-        (413, "payload", base(&format!("\"payload\":\"{}\"", "x".repeat(256 * 1024 + 1)))),
-        (413, "body", base(&format!("\"payload\":\"{}\"", "x".repeat(2 * 1024 * 1024)))),
+        (
+            400,
+            "due_at",
+            r#"{"queue":"q","due_at":-9223372036854775808}"#.to_owned(),
+        ),
+        (
+            400,
+            "due_at",
+            r#"{"queue":"q","due_at":9223372036854775807}"#.to_owned(),
+        ),
+        (
+            400,
+            "due_at",
+            r#"{"queue":"q","due_at":1795449600}"#.to_owned(),
+        ),
+        (
+            422,
+            "due_at",
+            r#"{"queue":"q","due_at":"1969-07-20T20:17:40Z"}"#.to_owned(),
+        ),
+        (
+            422,
+            "due_at",
+            r#"{"queue":"q","due_at":"2016-11-20T00:00:00Z"}"#.to_owned(),
+        ),
+        (
+            422,
+            "due_at",
+            r#"{"queue":"q","due_at":"10000-01-01T00:00:00Z"}"#.to_owned(),
+        ),
+        (
+            422,
+            "due_at",
+            r#"{"queue":"q","due_at":"9999-12-31T23:59:59-12:00"}"#.to_owned(),
+        ),
+        (
+            422,
+            "due_at",
+            r#"{"queue":"q","due_at":"2026-12-31T23:59:60Z"}"#.to_owned(),
+        ),
+        (
+            422,
+            "due_at",
+            r#"{"queue":"q","due_at":"2026-12-31T23:59:59"}"#.to_owned(),
+        ),
+        (
+            413,
+            "payload",
+            base(&format!("\"payload\":\"{}\"", "x".repeat(256 * 1024 + 1))),
+        ),
+        (
+            413,
+            "body",
+            base(&format!("\"payload\":\"{}\"", "x".repeat(2 * 1024 * 1024))),
+        ),
         (422, "payload_base64", base(r#""payload_base64":"%%%""#)),
-        (422, "payload_base64", base(r#""payload":1,"payload_base64":"AA==""#)),
+        (
+            422,
+            "payload_base64",
+            base(r#""payload":1,"payload_base64":"AA==""#),
+        ),
         (422, "id", base(r#""id":"""#)),
         (422, "id", base(r#""id":"a\u0000b""#)),
         (422, "id", base(r#""id":"a\nb""#)),
         (422, "id", base(r#""id":"pаypal""#)),
         (422, "id", base(r#""id":"<script>""#)),
-        (422, "id", base(&format!("\"id\":\"{}\"", "x".repeat(65_536)))),
+        (
+            422,
+            "id",
+            base(&format!("\"id\":\"{}\"", "x".repeat(65_536))),
+        ),
         (400, "id", base(r#""id":7"#)),
         (422, "queue", r#"{"queue":"../etc","delay":1}"#.to_owned()),
         (422, "queue", r#"{"queue":"","delay":1}"#.to_owned()),
         (422, "guarantee", base(r#""guarantee":"perhaps""#)),
         (422, "precision", base(r#""precision":"extreme""#)),
         (422, "retry.base_ms", base(r#""retry":{"base_ms":0}"#)),
-        (422, "retry.base_ms", base(r#""retry":{"base_ms":1000000000000}"#)),
-        (422, "retry.max_attempts", base(r#""retry":{"max_attempts":2147483648}"#)),
+        (
+            422,
+            "retry.base_ms",
+            base(r#""retry":{"base_ms":1000000000000}"#),
+        ),
+        (
+            422,
+            "retry.max_attempts",
+            base(r#""retry":{"max_attempts":2147483648}"#),
+        ),
         (400, "retry.factor", base(r#""retry":{"factor":1e9}"#)),
-        (400, "retry.max_attempts", base(r#""retry":{"max_attempts":1e9}"#)),
+        (
+            400,
+            "retry.max_attempts",
+            base(r#""retry":{"max_attempts":1e9}"#),
+        ),
         (400, "retry", base(r#""retry":"none""#)),
         (400, "retry", base(r#""retry":["none"]"#)),
-        (400, "body", r#"["id","q","2027-01-01T00:00:00Z"]"#.to_owned()),
+        (
+            400,
+            "body",
+            r#"["id","q","2027-01-01T00:00:00Z"]"#.to_owned(),
+        ),
     ];
     all_refused(&api, TASKS, &cases).await;
 }
@@ -109,12 +236,18 @@ async fn tasks() {
 #[tokio::test(start_paused = true)]
 async fn bodies_that_are_no_text() {
     let api = api().await;
-    for body in [&b"{\"queue\":\"\xff\",\"delay\":1}"[..], b"\x00\x01\x02", b"\xef\xbb\xbf{}"] {
+    for body in [
+        &b"{\"queue\":\"\xff\",\"delay\":1}"[..],
+        b"\x00\x01\x02",
+        b"\xef\xbb\xbf{}",
+    ] {
         let problem = api.call(Method::POST, TASKS, body).await.problem(400);
         assert_eq!(fault(&problem, 400, "body"), None, "{body:?}");
     }
     let payload = b"{\"queue\":\"q\",\"delay\":1,\"payload\":\"\xff\"}";
-    api.call(Method::POST, TASKS, &payload[..]).await.problem(400);
+    api.call(Method::POST, TASKS, &payload[..])
+        .await
+        .problem(400);
     assert_eq!(api.store.records(), 0);
 }
 
@@ -122,7 +255,12 @@ async fn bodies_that_are_no_text() {
 async fn schedules() {
     let api = api().await;
     let base = |rest: &str| format!(r#"{{"queue":"q",{rest}}}"#);
-    let cron = |expression: &str| base(&format!("\"cron\":{}", serde_json::to_string(expression).unwrap()));
+    let cron = |expression: &str| {
+        base(&format!(
+            "\"cron\":{}",
+            serde_json::to_string(expression).unwrap()
+        ))
+    };
     let zone = |zone: &str| base(&format!(r#""cron":"@daily","time_zone":"{zone}""#));
     let cases: Vec<(u16, &str, String)> = vec![
         (422, "cron", base(r#""note":"x""#)),
@@ -146,32 +284,100 @@ async fn schedules() {
         (422, "every", base(r#""every":1.5"#)),
         (422, "every", base(r#""every":9223372036854775807"#)),
         (422, "every", base(r#""every":"1h","cron":"@daily""#)),
-        (422, "time_zone", base(r#""every":"1h","time_zone":"Mars/Olympus""#)),
+        (
+            422,
+            "time_zone",
+            base(r#""every":"1h","time_zone":"Mars/Olympus""#),
+        ),
         (422, "dst", base(r#""every":"1h","dst":"vixie""#)),
         (422, "cron", base(r#""cron":"TZ=Mars/Olympus @daily""#)),
-        (422, "cron", base(r#""cron":"TZ=Asia/Tokyo @daily","time_zone":"UTC""#)),
+        (
+            422,
+            "cron",
+            base(r#""cron":"TZ=Asia/Tokyo @daily","time_zone":"UTC""#),
+        ),
         (422, "max_runs", base(r#""every":"1h","max_runs":0"#)),
         (422, "max_runs", base(r#""every":"1h","max_runs":-1"#)),
-        (400, "max_runs", base(r#""every":"1h","max_runs":9223372036854775808"#)),
+        (
+            400,
+            "max_runs",
+            base(r#""every":"1h","max_runs":9223372036854775808"#),
+        ),
         (
             422,
             "end_at",
-            base(r#""every":"1h","start_at":"2027-02-01T00:00:00Z","end_at":"2027-01-01T00:00:00Z""#),
+            base(
+                r#""every":"1h","start_at":"2027-02-01T00:00:00Z","end_at":"2027-01-01T00:00:00Z""#,
+            ),
         ),
-        (422, "end_at", base(r#""every":"1h","end_at":"2026-01-01T00:00:00Z""#)),
-        (422, "end_at", base(r#""every":"1h","end_at":"10000-01-01T00:00:00Z""#)),
-        (422, "start_at", base(r#""every":"1h","start_at":"tomorrow""#)),
+        (
+            422,
+            "end_at",
+            base(r#""every":"1h","end_at":"2026-01-01T00:00:00Z""#),
+        ),
+        (
+            422,
+            "end_at",
+            base(r#""every":"1h","end_at":"10000-01-01T00:00:00Z""#),
+        ),
+        (
+            422,
+            "start_at",
+            base(r#""every":"1h","start_at":"tomorrow""#),
+        ),
         (422, "jitter_ms", base(r#""every":"1h","jitter_ms":-1"#)),
-        (422, "jitter_ms", base(r#""every":"1h","jitter_ms":86400001"#)),
-        (422, "misfire.rule", base(r#""every":"1h","misfire":{"rule":"some"}"#)),
-        (422, "misfire.window_ms", base(r#""every":"1h","misfire":{"window_ms":-1}"#)),
-        (400, "misfire.windows", base(r#""every":"1h","misfire":{"windows":1}"#)),
+        (
+            422,
+            "jitter_ms",
+            base(r#""every":"1h","jitter_ms":86400001"#),
+        ),
+        (
+            422,
+            "misfire.rule",
+            base(r#""every":"1h","misfire":{"rule":"some"}"#),
+        ),
+        (
+            422,
+            "misfire.window_ms",
+            base(r#""every":"1h","misfire":{"window_ms":-1}"#),
+        ),
+        (
+            400,
+            "misfire.windows",
+            base(r#""every":"1h","misfire":{"windows":1}"#),
+        ),
         (422, "overlap", base(r#""every":"1h","overlap":"never""#)),
-        (422, "exclude[1]", base(r#""every":"1h","exclude":["2027-12-25","2027-02-30"]"#)),
-        (422, "cron", base(r#""cron":"0 0 25 12 *","exclude":["* * 25 12 *"]"#)),
-        (422, "note", base(&format!("\"every\":\"1h\",\"note\":\"{}\"", "n".repeat(1_025)))),
-        (422, "id", base(&format!("\"every\":\"1h\",\"id\":\"{}\"", "x".repeat(161)))),
-        (413, "payload", base(&format!("\"every\":\"1h\",\"payload\":\"{}\"", "x".repeat(256 * 1024 + 1)))),
+        (
+            422,
+            "exclude[1]",
+            base(r#""every":"1h","exclude":["2027-12-25","2027-02-30"]"#),
+        ),
+        (
+            422,
+            "cron",
+            base(r#""cron":"0 0 25 12 *","exclude":["* * 25 12 *"]"#),
+        ),
+        (
+            422,
+            "note",
+            base(&format!(
+                "\"every\":\"1h\",\"note\":\"{}\"",
+                "n".repeat(1_025)
+            )),
+        ),
+        (
+            422,
+            "id",
+            base(&format!("\"every\":\"1h\",\"id\":\"{}\"", "x".repeat(161))),
+        ),
+        (
+            413,
+            "payload",
+            base(&format!(
+                "\"every\":\"1h\",\"payload\":\"{}\"",
+                "x".repeat(256 * 1024 + 1)
+            )),
+        ),
     ];
     all_refused(&api, SCHEDULES, &cases).await;
     // A preview says nothing about notes, and shows times that are past.
@@ -194,7 +400,10 @@ async fn valid_though_unusual() {
     ] {
         api.post(TASKS, body).await.expect(201);
     }
-    let full = format!(r#"{{"queue":"q","delay":1,"payload":"{}"}}"#, "x".repeat(256 * 1024));
+    let full = format!(
+        r#"{{"queue":"q","delay":1,"payload":"{}"}}"#,
+        "x".repeat(256 * 1024)
+    );
     api.post(TASKS, &full).await.expect(201);
     for body in [
         r#"{"queue":"q","cron":"0 0 29 2 *"}"#,
@@ -215,12 +424,20 @@ async fn queries_and_paths() {
         ("?limit=-1", "limit", "-1"),
         ("?limit=0", "limit", "0"),
         ("?limit=2147483648", "limit", "2147483648"),
-        ("?limit=99999999999999999999", "limit", "99999999999999999999"),
+        (
+            "?limit=99999999999999999999",
+            "limit",
+            "99999999999999999999",
+        ),
         ("?limit=many", "limit", "many"),
         ("?limit=1&limit=2", "limit", "2"),
         ("?colour=red", "colour", "red"),
         ("?from=yesterday", "from", "yesterday"),
-        ("?from=2027-01-02T00:00:00Z&until=2027-01-01T00:00:00Z", "from", "2027-01-02T00:00:00Z"),
+        (
+            "?from=2027-01-02T00:00:00Z&until=2027-01-01T00:00:00Z",
+            "from",
+            "2027-01-02T00:00:00Z",
+        ),
         ("?cursor=Zm9yZ2Vk", "cursor", "Zm9yZ2Vk"),
         ("?cursor=%00", "cursor", "\0"),
     ];
@@ -240,10 +457,18 @@ async fn queries_and_paths() {
         ("/v1/namespaces/default/tasks/p%D0%B0ypal", 422, "id"),
         ("/v1/queues/a%20b", 422, "queue"),
         ("/v1/queues/q?group=", 422, "group"),
-        ("/v1/buckets?from=2027-01-02T00:00:00Z&until=2027-01-01T00:00:00Z", 422, "from"),
+        (
+            "/v1/buckets?from=2027-01-02T00:00:00Z&until=2027-01-01T00:00:00Z",
+            422,
+            "from",
+        ),
         ("/v1/buckets?until=2027-01-01T00:00:00Z", 422, "until"),
     ] {
-        assert_eq!(api.get(path).await.problem(status)["field"], field, "{path}");
+        assert_eq!(
+            api.get(path).await.problem(status)["field"],
+            field,
+            "{path}"
+        );
     }
     api.get("/v1/nothing").await.problem(404);
     api.get("/v1/namespaces//tasks").await.problem(422);

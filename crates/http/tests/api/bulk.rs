@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::support::{Answer, TASKS, api};
 
 fn lines(answer: &Answer) -> Vec<Value> {
-    answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    answer
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -16,14 +20,20 @@ async fn two_hundred_thousand_lines_are_all_accepted() {
     let api = api().await;
     let chunks = (0..LINES / 100).map(|chunk| {
         let lines = (0..100).map(|n| {
-            format!("{{\"queue\":\"q\",\"delay\":\"2h\",\"payload\":{{\"n\":{}}}}}\n", chunk * 100 + n)
+            format!(
+                "{{\"queue\":\"q\",\"delay\":\"2h\",\"payload\":{{\"n\":{}}}}}\n",
+                chunk * 100 + n
+            )
         });
         Ok::<_, std::io::Error>(lines.collect::<String>())
     });
     let body = Body::from_stream(futures::stream::iter(chunks));
     let answer = api.call(Method::POST, &format!("{TASKS}:bulk"), body).await;
     assert_eq!(answer.headers["content-type"], "application/x-ndjson");
-    assert_eq!(answer.text, format!("{{\"accepted\":{LINES},\"refused\":0}}\n"));
+    assert_eq!(
+        answer.text,
+        format!("{{\"accepted\":{LINES},\"refused\":0}}\n")
+    );
     assert_eq!(api.store.records(), LINES);
     let partitions = api.get("/v1/partitions").await.expect(200);
     let ends = partitions["partitions"]
@@ -37,7 +47,10 @@ async fn two_hundred_thousand_lines_are_all_accepted() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_line_is_named_and_stops_nothing() {
     let api = api().await;
-    let long = format!(r#"{{"queue":"q","delay":1,"payload":"{}"}}"#, "x".repeat(3 * 1024 * 1024));
+    let long = format!(
+        r#"{{"queue":"q","delay":1,"payload":"{}"}}"#,
+        "x".repeat(3 * 1024 * 1024)
+    );
     let body = [
         r#"{"id":"a","queue":"q","delay":"1h"}"#,
         r#"not json"#,
@@ -63,7 +76,15 @@ async fn a_refused_line_is_named_and_stops_nothing() {
             )
         })
         .collect();
-    assert_eq!(refused, [(2, 400, "body"), (4, 422, "due_at"), (5, 413, "line"), (6, 400, "surprise")]);
+    assert_eq!(
+        refused,
+        [
+            (2, 400, "body"),
+            (4, 422, "due_at"),
+            (5, 413, "line"),
+            (6, 400, "surprise")
+        ]
+    );
     for id in ["a", "b"] {
         api.get(&format!("{TASKS}/{id}")).await.expect(200);
     }
@@ -76,13 +97,25 @@ async fn a_log_that_fails_ends_the_rest_and_says_where_to_go_on() {
     let body = format!("{{}}\n{}", "{\"queue\":\"q\",\"delay\":1}\n".repeat(3));
     let problem = api.post(&format!("{TASKS}:bulk"), &body).await.problem(503);
     assert_eq!(problem["type"], "urn:minutehand:problem:bulk-stopped");
-    let settled = ["accepted", "refused", "resume_from_line"].map(|member| problem[member].as_u64().unwrap());
+    let settled =
+        ["accepted", "refused", "resume_from_line"].map(|member| problem[member].as_u64().unwrap());
     assert_eq!(settled, [0, 1, 2]);
     assert_eq!(problem["refused_lines"][0]["line"], 1);
     let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("the disk is full") && detail.contains("before line 2"), "{detail}");
-    let problem = api.post(TASKS, r#"{"queue":"q","delay":1}"#).await.problem(503);
-    assert!(problem["detail"].as_str().unwrap().contains("the disk is full"));
+    assert!(
+        detail.contains("the disk is full") && detail.contains("before line 2"),
+        "{detail}"
+    );
+    let problem = api
+        .post(TASKS, r#"{"queue":"q","delay":1}"#)
+        .await
+        .problem(503);
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("the disk is full")
+    );
     api.store.break_log(false);
     assert_eq!(
         lines(&api.post(&format!("{TASKS}:bulk"), &body).await)[0],
@@ -97,7 +130,13 @@ async fn after_a_failed_log_no_more_lines_are_read() {
     // An upload without end: it is answered only because nobody reads on.
     let line = "{\"queue\":\"q\",\"delay\":\"1h\"}\n";
     let chunks = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(line.repeat(1_000)));
-    let answer = api.call(Method::POST, &format!("{TASKS}:bulk"), Body::from_stream(chunks)).await;
+    let answer = api
+        .call(
+            Method::POST,
+            &format!("{TASKS}:bulk"),
+            Body::from_stream(chunks),
+        )
+        .await;
     assert_eq!(answer.problem(503)["resume_from_line"], 1);
     assert_eq!(api.store.records(), 0);
 }
@@ -120,7 +159,9 @@ async fn a_slow_sender_is_not_kept_waiting_for_company() {
         receive.recv().await.map(|chunk| (chunk, receive))
     });
     let sender = async {
-        send.send(Ok("{\"queue\":\"q\",\"delay\":\"1h\"}\n{\"queue\":")).await.unwrap();
+        send.send(Ok("{\"queue\":\"q\",\"delay\":\"1h\"}\n{\"queue\":"))
+            .await
+            .unwrap();
         api.pass(1_000).await;
         let early = api.store.records();
         send.send(Ok("\"q\",\"delay\":\"1h\"}\n")).await.unwrap();
@@ -128,8 +169,14 @@ async fn a_slow_sender_is_not_kept_waiting_for_company() {
         early
     };
     let bulk = format!("{TASKS}:bulk");
-    let (answer, early) = tokio::join!(api.call(Method::POST, &bulk, Body::from_stream(stream)), sender);
-    assert_eq!(early, 1, "the first line was durable while its sender still wrote");
+    let (answer, early) = tokio::join!(
+        api.call(Method::POST, &bulk, Body::from_stream(stream)),
+        sender
+    );
+    assert_eq!(
+        early, 1,
+        "the first line was durable while its sender still wrote"
+    );
     assert_eq!(lines(&answer)[0], json!({"accepted": 2, "refused": 0}));
 }
 
@@ -144,22 +191,51 @@ async fn a_list_in_json_is_answered_in_json() {
     ]});
     let kind = [("content-type", "application/json")];
     let path = format!("{TASKS}:bulk");
-    let answer = api.with_headers(Method::POST, &path, &kind, &body.to_string()).await;
+    let answer = api
+        .with_headers(Method::POST, &path, &kind, &body.to_string())
+        .await;
     assert_eq!(answer.headers["content-type"], "application/json");
     let report = answer.expect(200);
-    assert_eq!((&report["accepted"], &report["refused"]), (&json!(2), &json!(2)));
+    assert_eq!(
+        (&report["accepted"], &report["refused"]),
+        (&json!(2), &json!(2))
+    );
     let lines = report["refused_lines"].as_array().unwrap();
-    let told: Vec<_> = lines.iter().map(|refused| (&refused["line"], &refused["problem"]["field"])).collect();
-    assert_eq!(told, [(&json!(2), &json!("due_at")), (&json!(4), &json!("body"))]);
-    assert_eq!(api.get(&format!("{TASKS}/b")).await.expect(200)["payload"], r#"{"n":1.5}"#);
+    let told: Vec<_> = lines
+        .iter()
+        .map(|refused| (&refused["line"], &refused["problem"]["field"]))
+        .collect();
+    assert_eq!(
+        told,
+        [(&json!(2), &json!("due_at")), (&json!(4), &json!("body"))]
+    );
+    assert_eq!(
+        api.get(&format!("{TASKS}/b")).await.expect(200)["payload"],
+        r#"{"n":1.5}"#
+    );
 
-    let many = format!(r#"{{"tasks":[{}{{}}]}}"#, r#"{"queue":"q","delay":"2h"},"#.repeat(10_000));
-    let report = api.with_headers(Method::POST, &path, &kind, &many).await.expect(200);
-    assert_eq!((&report["accepted"], &report["refused_lines"][0]["line"]), (&json!(10_000), &json!(10_001)));
+    let many = format!(
+        r#"{{"tasks":[{}{{}}]}}"#,
+        r#"{"queue":"q","delay":"2h"},"#.repeat(10_000)
+    );
+    let report = api
+        .with_headers(Method::POST, &path, &kind, &many)
+        .await
+        .expect(200);
+    assert_eq!(
+        (&report["accepted"], &report["refused_lines"][0]["line"]),
+        (&json!(10_000), &json!(10_001))
+    );
 
-    let problem = api.with_headers(Method::POST, &path, &kind, r#"[{"queue":"q"}]"#).await.problem(400);
+    let problem = api
+        .with_headers(Method::POST, &path, &kind, r#"[{"queue":"q"}]"#)
+        .await
+        .problem(400);
     assert_eq!(problem["field"], "body");
     let other = [("content-type", "text/plain")];
-    let problem = api.with_headers(Method::POST, &path, &other, "{}").await.problem(415);
+    let problem = api
+        .with_headers(Method::POST, &path, &other, "{}")
+        .await
+        .problem(415);
     assert_eq!(problem["limit"], "application/x-ndjson or application/json");
 }

@@ -16,7 +16,10 @@ fn the_committed_description_is_the_present_one() {
         std::fs::write(&path, present).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == present, "run the tests with UPDATE_OPENAPI=1 and commit schema/openapi.json");
+    assert!(
+        committed == present,
+        "run the tests with UPDATE_OPENAPI=1 and commit schema/openapi.json"
+    );
 }
 
 #[test]
@@ -29,7 +32,10 @@ fn it_is_openapi_3_1_and_every_reference_has_a_target() {
     assert!(references.len() > 50);
     for reference in references {
         let pointer = reference.strip_prefix('#').unwrap();
-        assert!(description.pointer(pointer).is_some(), "{reference} has no target");
+        assert!(
+            description.pointer(pointer).is_some(),
+            "{reference} has no target"
+        );
     }
 }
 
@@ -37,9 +43,13 @@ fn collect<'a>(value: &'a Value, references: &mut Vec<&'a str>) {
     match value {
         Value::Object(members) => {
             references.extend(members.get("$ref").and_then(Value::as_str));
-            members.values().for_each(|member| collect(member, references));
+            members
+                .values()
+                .for_each(|member| collect(member, references));
         }
-        Value::Array(elements) => elements.iter().for_each(|element| collect(element, references)),
+        Value::Array(elements) => elements
+            .iter()
+            .for_each(|element| collect(element, references)),
         _ => {}
     }
 }
@@ -49,21 +59,34 @@ async fn everything_described_is_routed() {
     let api = api().await;
     let description: Value = serde_json::from_str(minutehand_http::openapi_json()).unwrap();
     for (path, methods) in description["paths"].as_object().unwrap() {
-        let path = path.replace("{ns}", "default").replace("{id}", "x").replace("{queue}", "q");
+        let path = path
+            .replace("{ns}", "default")
+            .replace("{id}", "x")
+            .replace("{queue}", "q");
         for method in methods.as_object().unwrap().keys() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let answer = api.call(method.clone(), &path, "{}").await;
             let is_missing = answer.status == 405 || answer.text.contains("there is nothing at");
-            assert!(!is_missing && answer.status.as_u16() != 500, "{method} {path}: {}", answer.text);
+            assert!(
+                !is_missing && answer.status.as_u16() != 500,
+                "{method} {path}: {}",
+                answer.text
+            );
         }
     }
 }
 
 fn operations(description: &Value) -> impl Iterator<Item = (String, &Value)> {
-    description["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
-        let methods = methods.as_object().unwrap();
-        methods.iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
-    })
+    description["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap();
+            methods
+                .iter()
+                .map(move |(method, operation)| (format!("{method} {path}"), operation))
+        })
 }
 
 #[test]
@@ -71,13 +94,19 @@ fn the_problems_of_each_operation_are_described() {
     let description: Value = serde_json::from_str(minutehand_http::openapi_json()).unwrap();
     for (name, operation) in operations(&description) {
         let answers = operation["responses"].as_object().unwrap();
-        let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let parameters = operation["parameters"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let takes = |parameter: &str| parameters.iter().any(|one| one["name"] == parameter);
         let expected = [
             ("404", takes("ns")),
             ("409", takes("If-Match") || takes("Idempotency-Key")),
             ("412", takes("If-Match")),
-            ("422", operation.get("requestBody").is_some() || !parameters.is_empty()),
+            (
+                "422",
+                operation.get("requestBody").is_some() || !parameters.is_empty(),
+            ),
         ];
         for (status, _) in expected.into_iter().filter(|(_, is_expected)| *is_expected) {
             let schema = &answers[status]["content"]["application/problem+json"]["schema"]["$ref"];
@@ -92,8 +121,17 @@ fn what_may_be_left_out_is_not_null_as_well() {
     let description: Value = serde_json::from_str(text).unwrap();
     // The two times that a schedule may lack are always there, and null then.
     assert_eq!(text.matches("\"null\"").count(), 2);
-    for name in description["components"]["schemas"].as_object().unwrap().keys() {
-        assert!(!["Dto", "Input", "List", "Show"].iter().any(|end| name.ends_with(end)), "{name}");
+    for name in description["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .keys()
+    {
+        assert!(
+            !["Dto", "Input", "List", "Show"]
+                .iter()
+                .any(|end| name.ends_with(end)),
+            "{name}"
+        );
     }
 }
 
@@ -108,17 +146,31 @@ async fn every_example_of_a_request_is_accepted() {
     let (mut sent, json) = (0, [("content-type", "application/json")]);
     for (name, operation) in operations(&description) {
         let body = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
-        let Some(schema) = body.as_str().and_then(|name| description.pointer(name.trim_start_matches('#')))
+        let Some(schema) = body
+            .as_str()
+            .and_then(|name| description.pointer(name.trim_start_matches('#')))
         else {
             continue;
         };
-        let example = schema.get("example").cloned().unwrap_or_else(|| serde_json::json!({}));
+        let example = schema
+            .get("example")
+            .cloned()
+            .unwrap_or_else(|| serde_json::json!({}));
         let (method, path) = name.split_once(' ').unwrap();
-        let path = path.replace("{ns}", "default").replace("{queue}", "q").replace("{partition}", "0");
+        let path = path
+            .replace("{ns}", "default")
+            .replace("{queue}", "q")
+            .replace("{partition}", "0");
         let path = path.replace("{id}", "order-17");
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-        let answer = api.with_headers(method, &path, &json, &example.to_string()).await;
-        assert!(![400, 415, 422].contains(&answer.status.as_u16()), "{name}: {}", answer.text);
+        let answer = api
+            .with_headers(method, &path, &json, &example.to_string())
+            .await;
+        assert!(
+            ![400, 415, 422].contains(&answer.status.as_u16()),
+            "{name}: {}",
+            answer.text
+        );
         sent += 1;
     }
     assert!(sent > 15);

@@ -35,7 +35,8 @@ fn letter(id: &str, encoded: Option<Bytes>) -> DeadLetter {
 async fn with_letters(count: u64) -> Api {
     let api = api().await;
     for number in 1..=count {
-        api.store.add_letter(number, letter(&format!("t{number}"), None));
+        api.store
+            .add_letter(number, letter(&format!("t{number}"), None));
     }
     api
 }
@@ -43,8 +44,13 @@ async fn with_letters(count: u64) -> Api {
 #[tokio::test(start_paused = true)]
 async fn a_queue_shows_how_full_it_is() {
     let api = api().await;
-    assert_eq!(api.get("/v1/queues").await.expect(200), json!({"queues": []}));
-    api.post(TASKS, r#"{"queue":"mail","delay":0}"#).await.expect(201);
+    assert_eq!(
+        api.get("/v1/queues").await.expect(200),
+        json!({"queues": []})
+    );
+    api.post(TASKS, r#"{"queue":"mail","delay":0}"#)
+        .await
+        .expect(201);
     api.pass(100).await;
     let queues = api.get("/v1/queues?group=blue").await.expect(200);
     let queue = json!({"queue": "mail", "group": "blue", "waiting": 1, "in_progress": 0, "settled": 0, "dead_letters": 0});
@@ -55,26 +61,41 @@ async fn a_queue_shows_how_full_it_is() {
 #[tokio::test(start_paused = true)]
 async fn dead_letters_are_listed_page_by_page() {
     let api = with_letters(5).await;
-    let first = api.get("/v1/queues/mail/dead-letters?limit=3").await.expect(200);
+    let first = api
+        .get("/v1/queues/mail/dead-letters?limit=3")
+        .await
+        .expect(200);
     let letter = &first["dead_letters"][0];
     assert_eq!(
         (&letter["id"], &letter["reason"], &letter["attempts"]),
         (&json!("t1"), &json!("no such mailbox"), &json!(10))
     );
     let cursor = first["next_cursor"].as_str().unwrap();
-    let second = api.get(&format!("/v1/queues/mail/dead-letters?cursor={cursor}")).await.expect(200);
+    let second = api
+        .get(&format!("/v1/queues/mail/dead-letters?cursor={cursor}"))
+        .await
+        .expect(200);
     assert_eq!(second["dead_letters"].as_array().unwrap().len(), 2);
     assert!(second["next_cursor"].is_null());
-    assert_eq!(api.get("/v1/queues/other/dead-letters").await.expect(200), json!({"dead_letters": []}));
+    assert_eq!(
+        api.get("/v1/queues/other/dead-letters").await.expect(200),
+        json!({"dead_letters": []})
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_replayed_letter_runs_again_once_from_its_first_attempt() {
     let api = with_letters(5).await;
     let replay = "/v1/queues/mail/dead-letters:replay";
-    let done = api.post(replay, r#"{"numbers":[2,4,99]}"#).await.expect(200);
+    let done = api
+        .post(replay, r#"{"numbers":[2,4,99]}"#)
+        .await
+        .expect(200);
     assert_eq!(done, json!({"count": 2, "unreadable": 0, "more": false}));
-    assert_eq!(api.post(replay, r#"{"numbers":[2]}"#).await.expect(200)["count"], 0);
+    assert_eq!(
+        api.post(replay, r#"{"numbers":[2]}"#).await.expect(200)["count"],
+        0
+    );
     api.pass(1_000).await;
     let runs: Vec<(String, u32)> = api
         .store
@@ -83,10 +104,20 @@ async fn a_replayed_letter_runs_again_once_from_its_first_attempt() {
         .map(|record| minutehand_record::task::decode(&record.encoded).unwrap())
         .map(|task| (task.id.to_string(), task.attempt))
         .collect();
-    assert_eq!(runs.iter().map(|(_, attempt)| *attempt).collect::<Vec<_>>(), [1, 1]);
-    assert_eq!(api.published().into_keys().collect::<Vec<_>>(), ["t2", "t4"]);
+    assert_eq!(
+        runs.iter().map(|(_, attempt)| *attempt).collect::<Vec<_>>(),
+        [1, 1]
+    );
+    assert_eq!(
+        api.published().into_keys().collect::<Vec<_>>(),
+        ["t2", "t4"]
+    );
 
-    let both = async || api.post(replay, r#"{"all":true}"#).await.expect(200)["count"].as_u64().unwrap();
+    let both = async || {
+        api.post(replay, r#"{"all":true}"#).await.expect(200)["count"]
+            .as_u64()
+            .unwrap()
+    };
     let (one, two) = tokio::join!(both(), both());
     assert_eq!(one + two, 3, "two replays at once take every letter once");
     api.pass(1_000).await;
@@ -99,7 +130,10 @@ async fn dead_letters_of_one_id_are_run_each_for_itself() {
     for number in 1..=3 {
         api.store.add_letter(number, letter("same", None));
     }
-    let done = api.post("/v1/queues/mail/dead-letters:replay", r#"{"all":true}"#).await.expect(200);
+    let done = api
+        .post("/v1/queues/mail/dead-letters:replay", r#"{"all":true}"#)
+        .await
+        .expect(200);
     assert_eq!(done["count"], 3);
     api.pass(1_000).await;
     assert_eq!(api.published()["same"], 3);
@@ -108,12 +142,22 @@ async fn dead_letters_of_one_id_are_run_each_for_itself() {
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_dead_letter_can_be_seen_and_discarded_only() {
     let api = api().await;
-    api.store.add_letter(7, letter("x", Some(Bytes::from_static(b"\xff\xff"))));
+    api.store
+        .add_letter(7, letter("x", Some(Bytes::from_static(b"\xff\xff"))));
     let shown = api.get("/v1/queues/mail/dead-letters").await.expect(200);
     assert!(shown["dead_letters"][0]["unreadable"].is_string());
-    let replayed = api.post("/v1/queues/mail/dead-letters:replay", r#"{"all":true}"#).await.expect(200);
-    assert_eq!(replayed, json!({"count": 0, "unreadable": 1, "more": false}));
-    let discarded = api.post("/v1/queues/mail/dead-letters:discard", r#"{"numbers":[7]}"#).await.expect(200);
+    let replayed = api
+        .post("/v1/queues/mail/dead-letters:replay", r#"{"all":true}"#)
+        .await
+        .expect(200);
+    assert_eq!(
+        replayed,
+        json!({"count": 0, "unreadable": 1, "more": false})
+    );
+    let discarded = api
+        .post("/v1/queues/mail/dead-letters:discard", r#"{"numbers":[7]}"#)
+        .await
+        .expect(200);
     assert_eq!(discarded["count"], 1);
     assert_eq!(api.store.records(), 0);
 }
@@ -121,10 +165,26 @@ async fn an_unreadable_dead_letter_can_be_seen_and_discarded_only() {
 #[tokio::test(start_paused = true)]
 async fn a_selection_must_be_plain() {
     let api = with_letters(1).await;
-    for body in ["{}", r#"{"all":false}"#, r#"{"numbers":[1],"all":true}"#, r#"{"numbers":[]}"#] {
-        let problem = api.post("/v1/queues/mail/dead-letters:discard", body).await.problem(422);
+    for body in [
+        "{}",
+        r#"{"all":false}"#,
+        r#"{"numbers":[1],"all":true}"#,
+        r#"{"numbers":[]}"#,
+    ] {
+        let problem = api
+            .post("/v1/queues/mail/dead-letters:discard", body)
+            .await
+            .problem(422);
         assert_eq!(problem["field"], "numbers", "{body}");
     }
-    api.post("/v1/queues/mail/dead-letters:discard", r#"{"numbers":[-1]}"#).await.problem(400);
-    assert_eq!(api.get("/v1/queues/mail").await.expect(200)["dead_letters"], 1);
+    api.post(
+        "/v1/queues/mail/dead-letters:discard",
+        r#"{"numbers":[-1]}"#,
+    )
+    .await
+    .problem(400);
+    assert_eq!(
+        api.get("/v1/queues/mail").await.expect(200)["dead_letters"],
+        1
+    );
 }

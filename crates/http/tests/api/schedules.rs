@@ -5,15 +5,19 @@ use serde_json::{Value, json};
 
 use crate::support::{Api, SCHEDULES, Setup, api, api_with};
 
-const NIGHTLY: &str =
-    r#"{"id":"nightly","cron":"0 2 * * *","time_zone":"Europe/Berlin","queue":"mail","payload":{"a":1}}"#;
+const NIGHTLY: &str = r#"{"id":"nightly","cron":"0 2 * * *","time_zone":"Europe/Berlin","queue":"mail","payload":{"a":1}}"#;
 
 fn path(id: &str) -> String {
     format!("{SCHEDULES}/{id}")
 }
 
 fn texts(value: &Value) -> Vec<&str> {
-    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -22,10 +26,19 @@ async fn a_schedule_is_created_once_shown_and_runs() {
     let answer = api.post(SCHEDULES, NIGHTLY).await;
     let created = answer.expect(201);
     assert_eq!(answer.headers["etag"], "\"1\"");
-    assert_eq!(answer.headers["location"], "/v1/namespaces/default/schedules/nightly");
+    assert_eq!(
+        answer.headers["location"],
+        "/v1/namespaces/default/schedules/nightly"
+    );
     assert_eq!(created["next_at"], "2026-11-24T01:00:00.000Z");
-    assert_eq!(api.post(SCHEDULES, NIGHTLY).await.expect(200)["revision"], 1);
-    let other = api.post(SCHEDULES, &NIGHTLY.replace("0 2", "0 3")).await.problem(409);
+    assert_eq!(
+        api.post(SCHEDULES, NIGHTLY).await.expect(200)["revision"],
+        1
+    );
+    let other = api
+        .post(SCHEDULES, &NIGHTLY.replace("0 2", "0 3"))
+        .await
+        .problem(409);
     assert_eq!(other["current_revision"], 1);
 
     let shown = api.get(&path("nightly")).await.expect(200);
@@ -37,9 +50,18 @@ async fn a_schedule_is_created_once_shown_and_runs() {
 
     api.pass(2 * 24 * 3_600_000).await;
     let runs: Vec<String> = api.published().into_keys().collect();
-    assert_eq!(runs, ["nightly@2026-11-24T01:00:00Z", "nightly@2026-11-25T01:00:00Z"]);
+    assert_eq!(
+        runs,
+        [
+            "nightly@2026-11-24T01:00:00Z",
+            "nightly@2026-11-25T01:00:00Z"
+        ]
+    );
     let shown = api.get(&path("nightly")).await.expect(200);
-    assert_eq!(shown["counts"], json!({"started": 2, "skipped": 0, "missed": 0}));
+    assert_eq!(
+        shown["counts"],
+        json!({"started": 2, "skipped": 0, "missed": 0})
+    );
     assert_eq!(shown["runs"][0]["task_id"], "nightly@2026-11-25T01:00:00Z");
     assert_eq!(shown["runs"].as_array().unwrap().len(), 2);
 }
@@ -49,19 +71,38 @@ async fn an_etag_guards_a_change() {
     let api = api().await;
     api.post(SCHEDULES, NIGHTLY).await.expect(201);
     let change = async |etag: &str, body: &str| {
-        api.with_headers(Method::PATCH, &path("nightly"), &[("If-Match", etag)], body).await
+        api.with_headers(Method::PATCH, &path("nightly"), &[("If-Match", etag)], body)
+            .await
     };
     let revised = change("\"1\"", r#"{"cron":"0 4 * * *","note":"later"}"#).await;
     assert_eq!(revised.headers["etag"], "\"2\"");
     assert_eq!(revised.expect(200)["next_at"], "2026-11-24T03:00:00.000Z");
-    let stale = change("\"1\"", r#"{"cron":"0 5 * * *"}"#).await.problem(412);
-    assert_eq!((&stale["current_revision"], &stale["field"]), (&json!(2), &json!("If-Match")));
-    assert_eq!(change("*", r#"{"every":"1h"}"#).await.expect(200)["every"], "1h");
+    let stale = change("\"1\"", r#"{"cron":"0 5 * * *"}"#)
+        .await
+        .problem(412);
+    assert_eq!(
+        (&stale["current_revision"], &stale["field"]),
+        (&json!(2), &json!("If-Match"))
+    );
+    assert_eq!(
+        change("*", r#"{"every":"1h"}"#).await.expect(200)["every"],
+        "1h"
+    );
     for etag in ["1", "W/\"1\"", "\"x\"", "\"-1\""] {
         assert_eq!(change(etag, "{}").await.problem(422)["field"], "If-Match");
     }
-    assert_eq!(api.patch(&path("nightly"), r#"{"id":"other"}"#).await.problem(422)["field"], "id");
-    assert_eq!(api.patch(&path("nightly"), r#"{"cron":"61 * * * *"}"#).await.problem(422)["field"], "cron");
+    assert_eq!(
+        api.patch(&path("nightly"), r#"{"id":"other"}"#)
+            .await
+            .problem(422)["field"],
+        "id"
+    );
+    assert_eq!(
+        api.patch(&path("nightly"), r#"{"cron":"61 * * * *"}"#)
+            .await
+            .problem(422)["field"],
+        "cron"
+    );
     assert_eq!(
         api.get(&path("nightly")).await.expect(200)["revision"],
         3,
@@ -74,12 +115,25 @@ async fn revisions_are_kept_and_can_be_put_in_force_again() {
     let api = api().await;
     api.post(SCHEDULES, NIGHTLY).await.expect(201);
     for hour in 3..6 {
-        api.patch(&path("nightly"), &format!(r#"{{"cron":"0 {hour} * * *"}}"#)).await.expect(200);
+        api.patch(&path("nightly"), &format!(r#"{{"cron":"0 {hour} * * *"}}"#))
+            .await
+            .expect(200);
     }
-    let back = api.post(&path("nightly:rollback"), r#"{"to_revision":2}"#).await.expect(200);
-    assert_eq!((&back["revision"], &back["cron"]), (&json!(5), &json!("0 3 * * *")));
+    let back = api
+        .post(&path("nightly:rollback"), r#"{"to_revision":2}"#)
+        .await
+        .expect(200);
+    assert_eq!(
+        (&back["revision"], &back["cron"]),
+        (&json!(5), &json!("0 3 * * *"))
+    );
     for number in [0, 9] {
-        api.post(&path("nightly:rollback"), &format!(r#"{{"to_revision":{number}}}"#)).await.problem(404);
+        api.post(
+            &path("nightly:rollback"),
+            &format!(r#"{{"to_revision":{number}}}"#),
+        )
+        .await
+        .problem(404);
     }
     api.pass(5_000).await;
     assert_eq!(api.delete(&path("nightly")).await.status, 204);
@@ -88,25 +142,49 @@ async fn revisions_are_kept_and_can_be_put_in_force_again() {
     api.pass(5_000).await;
     let list = api.get(&path("nightly/revisions")).await.expect(200);
     let list = list["revisions"].as_array().unwrap();
-    let numbers: Vec<u64> = list.iter().map(|revision| revision["revision"].as_u64().unwrap()).collect();
+    let numbers: Vec<u64> = list
+        .iter()
+        .map(|revision| revision["revision"].as_u64().unwrap())
+        .collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
-    assert_eq!((&list[5]["deleted"], &list[4]["note"]), (&json!(true), &json!("back to revision 2")));
+    assert_eq!(
+        (&list[5]["deleted"], &list[4]["note"]),
+        (&json!(true), &json!("back to revision 2"))
+    );
     api.get(&path("unknown/revisions")).await.problem(404);
-    assert_eq!(api.post(SCHEDULES, NIGHTLY).await.expect(201)["revision"], 7, "a new life goes on counting");
+    assert_eq!(
+        api.post(SCHEDULES, NIGHTLY).await.expect(201)["revision"],
+        7,
+        "a new life goes on counting"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_schedule_says_so_and_goes_on_when_resumed() {
     let api = api().await;
-    api.post(SCHEDULES, r#"{"id":"a:b/c","every":"1m","queue":"q"}"#).await.expect(201);
+    api.post(SCHEDULES, r#"{"id":"a:b/c","every":"1m","queue":"q"}"#)
+        .await
+        .expect(201);
     let encoded = path("a:b%2Fc");
-    let paused = api.post(&format!("{encoded}:pause"), r#"{"note":"holiday"}"#).await.expect(200);
-    assert_eq!((&paused["state"], &paused["paused"]), (&json!("paused"), &json!(true)));
+    let paused = api
+        .post(&format!("{encoded}:pause"), r#"{"note":"holiday"}"#)
+        .await
+        .expect(200);
+    assert_eq!(
+        (&paused["state"], &paused["paused"]),
+        (&json!("paused"), &json!(true))
+    );
     api.pass(180_000).await;
     assert!(api.published().is_empty());
     let shown = api.get(&encoded).await.expect(200);
-    assert!(texts(&shown["why"])[0].ends_with("by anonymous: holiday"), "{shown}");
-    assert_eq!(api.post(&format!("{encoded}:resume"), "").await.expect(200)["state"], "active");
+    assert!(
+        texts(&shown["why"])[0].ends_with("by anonymous: holiday"),
+        "{shown}"
+    );
+    assert_eq!(
+        api.post(&format!("{encoded}:resume"), "").await.expect(200)["state"],
+        "active"
+    );
     api.pass(120_000).await;
     assert_eq!(api.published().len(), 2, "{:?}", api.published());
 }
@@ -115,31 +193,59 @@ async fn a_paused_schedule_says_so_and_goes_on_when_resumed() {
 async fn trigger_and_backfill_run_what_was_asked_for() {
     let api = api().await;
     api.post(SCHEDULES, NIGHTLY).await.expect(201);
-    assert_eq!(api.post(&path("nightly:trigger"), "").await.expect(202)["runs"], 1);
+    assert_eq!(
+        api.post(&path("nightly:trigger"), "").await.expect(202)["runs"],
+        1
+    );
     api.pass(1_000).await;
     assert_eq!(api.published().len(), 1);
     let range = r#"{"from":"2026-10-01T00:00:00Z","to":"2026-10-10T23:59:59Z"}"#;
-    assert_eq!(api.post(&path("nightly:backfill"), range).await.expect(202)["runs"], 10);
+    assert_eq!(
+        api.post(&path("nightly:backfill"), range).await.expect(202)["runs"],
+        10
+    );
     api.pass(10_000).await;
     assert_eq!(api.published().len(), 11, "{:?}", api.published());
 
     let records = api.store.records();
     for (range, field) in [
-        (r#"{"from":"2026-10-10T00:00:00Z","to":"2026-10-01T00:00:00Z"}"#, "from"),
-        (r#"{"from":"2026-10-10T03:00:00Z","to":"2026-10-10T04:00:00Z"}"#, "from"),
-        (r#"{"from":"1990-01-01T00:00:00Z","to":"2026-10-01T00:00:00Z"}"#, "to"),
-        (r#"{"from":"yesterday","to":"2026-10-01T00:00:00Z"}"#, "from"),
+        (
+            r#"{"from":"2026-10-10T00:00:00Z","to":"2026-10-01T00:00:00Z"}"#,
+            "from",
+        ),
+        (
+            r#"{"from":"2026-10-10T03:00:00Z","to":"2026-10-10T04:00:00Z"}"#,
+            "from",
+        ),
+        (
+            r#"{"from":"1990-01-01T00:00:00Z","to":"2026-10-01T00:00:00Z"}"#,
+            "to",
+        ),
+        (
+            r#"{"from":"yesterday","to":"2026-10-01T00:00:00Z"}"#,
+            "from",
+        ),
     ] {
-        assert_eq!(api.post(&path("nightly:backfill"), range).await.problem(422)["field"], field);
+        assert_eq!(
+            api.post(&path("nightly:backfill"), range)
+                .await
+                .problem(422)["field"],
+            field
+        );
     }
     assert_eq!(
-        api.post(&path("nightly:trigger"), r#"{"overlap":"never"}"#).await.problem(422)["field"],
+        api.post(&path("nightly:trigger"), r#"{"overlap":"never"}"#)
+            .await
+            .problem(422)["field"],
         "overlap"
     );
     assert_eq!(api.store.records(), records, "nothing half done");
-    for (suffix, status) in
-        [("nightly:explode", 404), ("nightly", 404), ("unknown:trigger", 404), ("unknown:pause", 404)]
-    {
+    for (suffix, status) in [
+        ("nightly:explode", 404),
+        ("nightly", 404),
+        ("unknown:trigger", 404),
+        ("unknown:pause", 404),
+    ] {
         api.post(&path(suffix), "{}").await.problem(status);
     }
 }
@@ -152,18 +258,34 @@ async fn backfills_are_listed_and_stopped() {
     let range = r#"{"from":"2026-10-01T00:00:00Z","to":"2026-10-10T23:59:59Z"}"#;
     let asked = api.post(&path("nightly:backfill"), range).await.expect(202);
     let listed = api.get(&path("nightly/backfills")).await.expect(200);
-    let [backfill] = &listed["backfills"].as_array().unwrap()[..] else { panic!("{listed}") };
+    let [backfill] = &listed["backfills"].as_array().unwrap()[..] else {
+        panic!("{listed}")
+    };
     assert_eq!(backfill["id"], asked["offset"].to_string());
     assert_eq!(backfill["to"], "2026-10-10T02:00:00.000Z");
     let stop = |id: &str| format!(r#"{{"backfill":"{id}"}}"#);
     for (id, status) in [("99", 404), ("x", 422), ("", 422), ("-1", 422)] {
-        api.post(&path("nightly:stop-backfill"), &stop(id)).await.problem(status);
+        api.post(&path("nightly:stop-backfill"), &stop(id))
+            .await
+            .problem(status);
     }
-    api.post(&path("nightly:stop-backfill"), "{}").await.problem(400);
+    api.post(&path("nightly:stop-backfill"), "{}")
+        .await
+        .problem(400);
     let id = backfill["id"].as_str().unwrap();
-    assert_eq!(api.post(&path("nightly:stop-backfill"), &stop(id)).await.status, 204);
-    assert_eq!(api.get(&path("nightly/backfills")).await.expect(200), json!({ "backfills": [] }));
-    api.post(&path("nightly:stop-backfill"), &stop(id)).await.problem(404);
+    assert_eq!(
+        api.post(&path("nightly:stop-backfill"), &stop(id))
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        api.get(&path("nightly/backfills")).await.expect(200),
+        json!({ "backfills": [] })
+    );
+    api.post(&path("nightly:stop-backfill"), &stop(id))
+        .await
+        .problem(404);
     api.post(&path("nightly:resume"), "{}").await.expect(200);
     api.pass(10_000).await;
     assert_eq!(api.published().len(), 0, "nothing of it runs");
@@ -173,18 +295,33 @@ async fn backfills_are_listed_and_stopped() {
 #[tokio::test(start_paused = true)]
 async fn runs_that_nothing_is_heard_of_can_be_forgotten() {
     let api = api().await;
-    api.post(SCHEDULES, r#"{"id":"s","every":"1m","queue":"q","overlap":"skip"}"#).await.expect(201);
+    api.post(
+        SCHEDULES,
+        r#"{"id":"s","every":"1m","queue":"q","overlap":"skip"}"#,
+    )
+    .await
+    .expect(201);
     api.pass(60_000).await;
     assert_eq!(api.published().len(), 1);
     api.pass(60_000).await;
     assert_eq!(api.published().len(), 1, "the second waits for the first");
-    assert_eq!(api.post(&path("s:forget-runs"), "{}").await.expect(202)["runs"], 1);
+    assert_eq!(
+        api.post(&path("s:forget-runs"), "{}").await.expect(202)["runs"],
+        1
+    );
     assert_eq!(api.get(&path("s")).await.expect(200)["running"], json!([]));
     api.pass(60_000).await;
     assert_eq!(api.published().len(), 2);
-    assert_eq!(api.post(&path("s:forget-runs"), "").await.expect(202)["runs"], 1);
-    api.post(&path("s:forget-runs"), r#"{"all":true}"#).await.problem(400);
-    api.post(&path("unknown:forget-runs"), "{}").await.problem(404);
+    assert_eq!(
+        api.post(&path("s:forget-runs"), "").await.expect(202)["runs"],
+        1
+    );
+    api.post(&path("s:forget-runs"), r#"{"all":true}"#)
+        .await
+        .problem(400);
+    api.post(&path("unknown:forget-runs"), "{}")
+        .await
+        .problem(404);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,15 +333,32 @@ async fn a_preview_shows_times_and_saves_nothing() {
     // The clocks go forward on 28 March at 2:00; the fixed time in the gap runs at its end.
     assert_eq!(
         texts(&preview["next"]),
-        ["2027-03-27T01:30:00.000Z", "2027-03-28T01:00:00.000Z", "2027-03-29T00:30:00.000Z"]
+        [
+            "2027-03-27T01:30:00.000Z",
+            "2027-03-28T01:00:00.000Z",
+            "2027-03-29T00:30:00.000Z"
+        ]
     );
     assert_eq!(preview["notes"][0]["at"], "2027-03-28T01:00:00.000Z");
     assert_eq!(api.store.records(), 0);
     api.post(SCHEDULES, NIGHTLY).await.expect(201);
     let stored = api.get(&path("nightly/preview?n=2")).await.expect(200);
-    assert_eq!(texts(&stored["next"]), ["2026-11-24T01:00:00.000Z", "2026-11-25T01:00:00.000Z"]);
-    for (n, given) in [("0", "0"), ("1001", "1001"), ("-1", "-1"), ("2147483648", "2147483648")] {
-        assert_eq!(api.get(&path(&format!("nightly/preview?n={n}"))).await.problem(422)["given"], given);
+    assert_eq!(
+        texts(&stored["next"]),
+        ["2026-11-24T01:00:00.000Z", "2026-11-25T01:00:00.000Z"]
+    );
+    for (n, given) in [
+        ("0", "0"),
+        ("1001", "1001"),
+        ("-1", "-1"),
+        ("2147483648", "2147483648"),
+    ] {
+        assert_eq!(
+            api.get(&path(&format!("nightly/preview?n={n}")))
+                .await
+                .problem(422)["given"],
+            given
+        );
     }
 }
 
@@ -213,7 +367,12 @@ async fn schedules_are_listed_in_order_page_by_page() {
     let api = api().await;
     let mut expected: Vec<String> = (0..25).map(|n| format!("s-{}", (n * 7) % 25)).collect();
     for id in &expected {
-        api.post(SCHEDULES, &format!(r#"{{"id":"{id}","every":"1h","queue":"q"}}"#)).await.expect(201);
+        api.post(
+            SCHEDULES,
+            &format!(r#"{{"id":"{id}","every":"1h","queue":"q"}}"#),
+        )
+        .await
+        .expect(201);
     }
     api.delete(&path("s-3")).await;
     expected.retain(|id| id != "s-3");
@@ -222,16 +381,26 @@ async fn schedules_are_listed_in_order_page_by_page() {
     assert_eq!(listed(&api, 1_000, "&prefix=s-1").await.len(), 11);
     let page = api.get(&format!("{SCHEDULES}?limit=4")).await.expect(200);
     let cursor = page["next_cursor"].as_str().unwrap();
-    let stolen = api.get(&format!("/v1/namespaces/other/schedules?cursor={cursor}")).await.problem(422);
+    let stolen = api
+        .get(&format!("/v1/namespaces/other/schedules?cursor={cursor}"))
+        .await
+        .problem(422);
     assert_eq!(stolen["field"], "cursor");
 }
 
 async fn listed(api: &Api, limit: usize, query: &str) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = api.get(&format!("{SCHEDULES}?limit={limit}{query}{cursor}")).await.expect(200);
+        let page = api
+            .get(&format!("{SCHEDULES}?limit={limit}{query}{cursor}"))
+            .await
+            .expect(200);
         ids.extend(
-            page["schedules"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()),
+            page["schedules"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["id"].as_str().unwrap().to_owned()),
         );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -247,7 +416,15 @@ async fn changes_at_the_same_time_are_all_kept_or_told() {
     let changes = (0..8).map(|n| {
         let body = format!(r#"{{"headers":{{"n":"{n}"}}}}"#);
         let api = &api;
-        async move { api.with_headers(Method::PATCH, &path("nightly"), &[("If-Match", "\"1\"")], &body).await }
+        async move {
+            api.with_headers(
+                Method::PATCH,
+                &path("nightly"),
+                &[("If-Match", "\"1\"")],
+                &body,
+            )
+            .await
+        }
     });
     let answers = futures::future::join_all(changes).await;
     let won = answers.iter().filter(|answer| answer.status == 200).count();
@@ -258,14 +435,29 @@ async fn changes_at_the_same_time_are_all_kept_or_told() {
 
 #[tokio::test(start_paused = true)]
 async fn without_an_owner_the_answer_says_so() {
-    let limits = minutehand_node::Limits { apply_wait_ms_max: 200, ..Default::default() };
-    let api = api_with(Setup { no_node: true, limits: Some(limits), ..Setup::default() }).await;
+    let limits = minutehand_node::Limits {
+        apply_wait_ms_max: 200,
+        ..Default::default()
+    };
+    let api = api_with(Setup {
+        no_node: true,
+        limits: Some(limits),
+        ..Setup::default()
+    })
+    .await;
     let problem = api.get(&path("nightly")).await;
     assert_eq!(problem.headers["retry-after"], "1");
-    assert!(problem.problem(503)["detail"].as_str().unwrap().contains("no owner that is ready"));
+    assert!(
+        problem.problem(503)["detail"]
+            .as_str()
+            .unwrap()
+            .contains("no owner that is ready")
+    );
     api.post(SCHEDULES, NIGHTLY).await.problem(503);
     // A task is durable in the log whether or not anybody owns the partition.
-    api.post(crate::support::TASKS, r#"{"queue":"q","delay":1}"#).await.expect(201);
+    api.post(crate::support::TASKS, r#"{"queue":"q","delay":1}"#)
+        .await
+        .expect(201);
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,10 +479,16 @@ async fn a_run_that_is_tried_again_is_found_under_its_own_id() {
         task.attempt = 2;
         task.due = task.due.plus_millis(3_600_000);
         let retry = Command::Create(minutehand_record::task::record(&task));
-        api.store.append(partition, vec![minutehand_record::command::encode(&retry)]).await.unwrap();
+        api.store
+            .append(partition, vec![minutehand_record::command::encode(&retry)])
+            .await
+            .unwrap();
         let path = format!("{}/{}", crate::support::TASKS, task.id);
         let found = api.get(&path).await.expect(200);
-        assert_eq!((&found["state"], &found["attempt"]), (&json!("scheduled"), &json!(2)));
+        assert_eq!(
+            (&found["state"], &found["attempt"]),
+            (&json!("scheduled"), &json!(2))
+        );
         assert_eq!(
             (&found["partition"], &found["schedule"]),
             (&json!(partition.number()), &json!(schedule.as_str()))

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Block, BucketLoad, Checkpoint, Epoch, Fact, LogOffset, Namespace, Outcome, PartitionId, QueueName,
-    RevisionEntry, ScheduleId, ScheduleState, TaskKey, TaskRecord, Tick, Timestamp, TimetableEntry,
-    TimetablePage,
+    Block, BucketLoad, Checkpoint, Epoch, Fact, LogOffset, Namespace, Outcome, PartitionId,
+    QueueName, RevisionEntry, ScheduleId, ScheduleState, TaskKey, TaskRecord, Tick, Timestamp,
+    TimetableEntry, TimetablePage,
 };
 use minutehand_node::Clock;
 use minutehand_ports::{
     Appended, CommandLog, Committed, Coordinator, DeadLetter, DeadLetterPage, Delivery, DeliveryId,
-    ErrorClass, ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, LogRecord, Opened, PortError,
-    QueueDepth, Settlement, StopListeners, StopReceiver, Timetable,
+    ErrorClass, ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, LogRecord, Opened,
+    PortError, QueueDepth, Settlement, StopListeners, StopReceiver, Timetable,
 };
 use tokio::sync::watch;
 
@@ -52,7 +52,9 @@ impl Store {
         let confirmed = watch::channel(clock.now()).0;
         Arc::new(Store {
             state: Mutex::default(),
-            ends: (0..partitions).map(|_| watch::channel(LogOffset::START).0).collect(),
+            ends: (0..partitions)
+                .map(|_| watch::channel(LogOffset::START).0)
+                .collect(),
             assignment: watch::channel((0..partitions).map(PartitionId::own).collect()).0,
             confirmed,
             clock,
@@ -71,7 +73,13 @@ impl Store {
 
     /// Log records in all.
     pub(crate) fn records(&self) -> usize {
-        self.state.lock().unwrap().partitions.values().map(|partition| partition.log.len()).sum()
+        self.state
+            .lock()
+            .unwrap()
+            .partitions
+            .values()
+            .map(|partition| partition.log.len())
+            .sum()
     }
 
     pub(crate) fn break_log(&self, is_broken: bool) {
@@ -83,17 +91,33 @@ impl Store {
     }
 
     pub(crate) fn add_outcome(&self, key: TaskKey, outcome: Outcome) {
-        self.state.lock().unwrap().outcomes.entry(key).or_default().push(outcome);
+        self.state
+            .lock()
+            .unwrap()
+            .outcomes
+            .entry(key)
+            .or_default()
+            .push(outcome);
     }
 
-    fn append_to(&self, state: &mut State, partition: PartitionId, records: Vec<Bytes>) -> Appended {
+    fn append_to(
+        &self,
+        state: &mut State,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> Appended {
         let log = &mut state.partitions.entry(partition).or_default().log;
-        let appended_at = log.last().map_or(Timestamp::MIN, |last| last.appended_at).max(self.clock.now());
+        let appended_at = log
+            .last()
+            .map_or(Timestamp::MIN, |last| last.appended_at)
+            .max(self.clock.now());
         let first = log.len() as u64;
         let count = records.len();
         let numbered = (first..).zip(records);
         log.extend(
-            numbered.map(|(offset, payload)| LogRecord::new(LogOffset::at(offset), appended_at, payload)),
+            numbered.map(|(offset, payload)| {
+                LogRecord::new(LogOffset::at(offset), appended_at, payload)
+            }),
         );
         self.ends[partition.index()].send_replace(LogOffset::at(log.len() as u64));
         Appended::following(LogOffset::at(first), count, appended_at)
@@ -102,10 +126,18 @@ impl Store {
 
 #[async_trait]
 impl CommandLog for Store {
-    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError> {
+    async fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> Result<Appended, PortError> {
         let mut state = self.state.lock().unwrap();
         if state.is_broken {
-            return Err(PortError::new(ErrorClass::Retry, "append to the log", "the disk is full"));
+            return Err(PortError::new(
+                ErrorClass::Retry,
+                "append to the log",
+                "the disk is full",
+            ));
         }
         Ok(self.append_to(&mut state, partition, records))
     }
@@ -119,16 +151,26 @@ impl CommandLog for Store {
         let mut state = self.state.lock().unwrap();
         let log = &state.partitions.entry(partition).or_default().log;
         let mut bytes = 0;
-        let records = log.iter().skip(from.position() as usize).take_while(|record| {
-            bytes += record.payload.len();
-            bytes <= bytes_max.max(record.payload.len())
-        });
+        let records = log
+            .iter()
+            .skip(from.position() as usize)
+            .take_while(|record| {
+                bytes += record.payload.len();
+                bytes <= bytes_max.max(record.payload.len())
+            });
         let records: Vec<LogRecord> = records.cloned().collect();
-        Ok(LogBatch { next: from.plus(records.len() as u64), end: LogOffset::at(log.len() as u64), records })
+        Ok(LogBatch {
+            next: from.plus(records.len() as u64),
+            end: LogOffset::at(log.len() as u64),
+            records,
+        })
     }
 
     async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, PortError> {
-        Ok(LogBounds { start: LogOffset::START, end: *self.ends[partition.index()].borrow() })
+        Ok(LogBounds {
+            start: LogOffset::START,
+            end: *self.ends[partition.index()].borrow(),
+        })
     }
 
     fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
@@ -158,12 +200,20 @@ impl ExecutionSink for Store {
 
     async fn commit(&self, tick: Tick) -> Result<Committed, PortError> {
         let mut state = self.state.lock().unwrap();
-        let derived: Vec<Bytes> = tick.derived.iter().map(minutehand_record::command::encode).collect();
+        let derived: Vec<Bytes> = tick
+            .derived
+            .iter()
+            .map(minutehand_record::command::encode)
+            .collect();
         let has_derived = !derived.is_empty();
         if has_derived {
             self.append_to(&mut state, tick.partition, derived);
         }
-        state.published.extend(tick.publications.into_iter().map(|publication| publication.task));
+        state.published.extend(
+            tick.publications
+                .into_iter()
+                .map(|publication| publication.task),
+        );
         let partition = state.partitions.entry(tick.partition).or_default();
         partition.checkpoint = Some(tick.checkpoint);
         for change in tick.schedule_states {
@@ -173,7 +223,9 @@ impl ExecutionSink for Store {
                 None => partition.schedule_states.remove(&name),
             };
         }
-        Ok(Committed::whole(has_derived.then_some(LogOffset::at(partition.log.len() as u64))))
+        Ok(Committed::whole(
+            has_derived.then_some(LogOffset::at(partition.log.len() as u64)),
+        ))
     }
 }
 
@@ -183,7 +235,12 @@ impl Timetable for Store {
         let mut state = self.state.lock().unwrap();
         for block in blocks {
             let name = (block.first_due(), block.first_offset, block.last_offset);
-            state.partitions.entry(block.partition).or_default().blocks.insert(name, block);
+            state
+                .partitions
+                .entry(block.partition)
+                .or_default()
+                .blocks
+                .insert(name, block);
         }
         Ok(())
     }
@@ -197,11 +254,14 @@ impl Timetable for Store {
     ) -> Result<TimetablePage, PortError> {
         let mut state = self.state.lock().unwrap();
         let blocks = &state.partitions.entry(partition).or_default().blocks;
-        let mut page = TimetablePage { complete_until: until, ..TimetablePage::default() };
+        let mut page = TimetablePage {
+            complete_until: until,
+            ..TimetablePage::default()
+        };
         let (mut bytes, mut last_due) = (0, None);
-        for (_, block) in blocks
-            .range((from, LogOffset::START, LogOffset::START)..(until, LogOffset::START, LogOffset::START))
-        {
+        for (_, block) in blocks.range(
+            (from, LogOffset::START, LogOffset::START)..(until, LogOffset::START, LogOffset::START),
+        ) {
             if bytes >= bytes_max && last_due != Some(block.first_due()) {
                 page.complete_until = block.first_due();
                 break;
@@ -213,10 +273,21 @@ impl Timetable for Store {
         Ok(page)
     }
 
-    async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError> {
+    async fn find(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
         let mut state = self.state.lock().unwrap();
-        let blocks = state.partitions.entry(partition).or_default().blocks.values();
-        let entries = blocks.flat_map(|block| &block.entries).filter(|entry| entry.key == key);
+        let blocks = state
+            .partitions
+            .entry(partition)
+            .or_default()
+            .blocks
+            .values();
+        let entries = blocks
+            .flat_map(|block| &block.entries)
+            .filter(|entry| entry.key == key);
         let mut entries: Vec<TimetableEntry> = entries.cloned().collect();
         entries.sort_by_key(|entry| entry.offset);
         Ok(entries)
@@ -230,13 +301,29 @@ impl Timetable for Store {
     ) -> Result<Vec<BucketLoad>, PortError> {
         let mut loads: BTreeMap<Timestamp, BucketLoad> = BTreeMap::new();
         let mut state = self.state.lock().unwrap();
-        for block in state.partitions.entry(partition).or_default().blocks.values() {
-            let tasks =
-                block.entries.iter().filter(|entry| matches!(entry.fact, Fact::Runs(_))).count() as u64;
-            let empty = BucketLoad { bucket: block.bucket, tasks: 0, bytes: 0 };
+        for block in state
+            .partitions
+            .entry(partition)
+            .or_default()
+            .blocks
+            .values()
+        {
+            let tasks = block
+                .entries
+                .iter()
+                .filter(|entry| matches!(entry.fact, Fact::Runs(_)))
+                .count() as u64;
+            let empty = BucketLoad {
+                bucket: block.bucket,
+                tasks: 0,
+                bytes: 0,
+            };
             loads.entry(block.bucket).or_insert(empty).tasks += tasks;
         }
-        Ok(loads.into_values().filter(|load| (from..until).contains(&load.bucket)).collect())
+        Ok(loads
+            .into_values()
+            .filter(|load| (from..until).contains(&load.bucket))
+            .collect())
     }
 
     async fn expire(&self, _: PartitionId, _: Timestamp) -> Result<(), PortError> {
@@ -265,9 +352,19 @@ impl Timetable for Store {
         Ok(())
     }
 
-    async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
+    async fn read_revisions(
+        &self,
+        partition: PartitionId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
         let mut state = self.state.lock().unwrap();
-        Ok(state.partitions.entry(partition).or_default().revisions.values().cloned().collect())
+        Ok(state
+            .partitions
+            .entry(partition)
+            .or_default()
+            .revisions
+            .values()
+            .cloned()
+            .collect())
     }
 }
 
@@ -302,7 +399,12 @@ impl ExecutionQueue for Store {
         std::future::pending().await
     }
 
-    async fn settle(&self, _: &QueueName, _: &str, _: Vec<Settlement>) -> Result<Vec<DeliveryId>, PortError> {
+    async fn settle(
+        &self,
+        _: &QueueName,
+        _: &str,
+        _: Vec<Settlement>,
+    ) -> Result<Vec<DeliveryId>, PortError> {
         Ok(Vec::new())
     }
 
@@ -313,22 +415,47 @@ impl ExecutionQueue for Store {
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {
-        let names: BTreeSet<QueueName> = self.published().into_iter().map(|task| task.queue).collect();
+        let names: BTreeSet<QueueName> = self
+            .published()
+            .into_iter()
+            .map(|task| task.queue)
+            .collect();
         Ok(names.into_iter().collect())
     }
 
     async fn depth(&self, queue: &QueueName, _: &str) -> Result<QueueDepth, PortError> {
-        let waiting = self.published().iter().filter(|task| task.queue == *queue).count() as u64;
-        let letters =
-            self.state.lock().unwrap().letters.values().filter(|letter| letter.queue == *queue).count();
-        Ok(QueueDepth { waiting, dead_letters: letters as u64, ..QueueDepth::default() })
+        let waiting = self
+            .published()
+            .iter()
+            .filter(|task| task.queue == *queue)
+            .count() as u64;
+        let letters = self
+            .state
+            .lock()
+            .unwrap()
+            .letters
+            .values()
+            .filter(|letter| letter.queue == *queue)
+            .count();
+        Ok(QueueDepth {
+            waiting,
+            dead_letters: letters as u64,
+            ..QueueDepth::default()
+        })
     }
 }
 
 #[async_trait]
 impl History for Store {
     async fn outcomes(&self, key: TaskKey) -> Result<Vec<Outcome>, PortError> {
-        Ok(self.state.lock().unwrap().outcomes.get(&key).cloned().unwrap_or_default())
+        Ok(self
+            .state
+            .lock()
+            .unwrap()
+            .outcomes
+            .get(&key)
+            .cloned()
+            .unwrap_or_default())
     }
 
     async fn dead_letters(
@@ -338,10 +465,19 @@ impl History for Store {
         count_max: usize,
     ) -> Result<DeadLetterPage, PortError> {
         let state = self.state.lock().unwrap();
-        let mut letters = state.letters.range(from..).filter(|(_, letter)| letter.queue == *queue);
-        let page =
-            letters.by_ref().take(count_max).map(|(number, letter)| (*number, letter.clone())).collect();
-        Ok(DeadLetterPage { letters: page, next: letters.next().map(|(number, _)| *number) })
+        let mut letters = state
+            .letters
+            .range(from..)
+            .filter(|(_, letter)| letter.queue == *queue);
+        let page = letters
+            .by_ref()
+            .take(count_max)
+            .map(|(number, letter)| (*number, letter.clone()))
+            .collect();
+        Ok(DeadLetterPage {
+            letters: page,
+            next: letters.next().map(|(number, _)| *number),
+        })
     }
 
     async fn remove_dead_letters(
@@ -351,7 +487,10 @@ impl History for Store {
         commands: Vec<(PartitionId, Bytes)>,
     ) -> Result<usize, PortError> {
         let mut state = self.state.lock().unwrap();
-        let removed = numbers.iter().filter(|number| state.letters.remove(number).is_some()).count();
+        let removed = numbers
+            .iter()
+            .filter(|number| state.letters.remove(number).is_some())
+            .count();
         for (partition, command) in commands {
             self.append_to(&mut state, partition, vec![command]);
         }

@@ -9,7 +9,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, Tokens};
 use minutehand_model::Timestamp;
-use minutehand_node::{Clock, Damage, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores};
+use minutehand_node::{
+    Clock, Damage, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores,
+};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -53,21 +55,45 @@ pub(crate) async fn api() -> Api {
 }
 
 pub(crate) async fn api_with(setup: Setup) -> Api {
-    let clock: Arc<dyn Clock> = Arc::new(VirtualClock { begin: Instant::now() });
+    let clock: Arc<dyn Clock> = Arc::new(VirtualClock {
+        begin: Instant::now(),
+    });
     let store = Store::new(PARTITIONS, Arc::clone(&clock));
     let owners = Owners::new(PARTITIONS);
-    let stores =
-        Stores { log: store.clone(), timetable: store.clone(), queue: store.clone(), history: store.clone() };
-    let gateway = Gateway::new(stores, owners.clone(), Arc::clone(&clock), setup.limits.unwrap_or_default());
-    let damage =
-        Damage { position: "log of partition 1, row at offset 9".to_owned(), reason: "a bit".to_owned() };
+    let stores = Stores {
+        log: store.clone(),
+        timetable: store.clone(),
+        queue: store.clone(),
+        history: store.clone(),
+    };
+    let gateway = Gateway::new(
+        stores,
+        owners.clone(),
+        Arc::clone(&clock),
+        setup.limits.unwrap_or_default(),
+    );
+    let damage = Damage {
+        position: "log of partition 1, row at offset 9".to_owned(),
+        reason: "a bit".to_owned(),
+    };
     let gateway = gateway.with_damage(Arc::new(move || vec![damage.clone()]));
-    let gateway = Arc::new(gateway.with_assignment(minutehand_ports::Coordinator::assignment(&*store)));
+    let gateway =
+        Arc::new(gateway.with_assignment(minutehand_ports::Coordinator::assignment(&*store)));
     let (shutdown, is_down) = watch::channel(false);
     if !setup.no_node {
-        let owner_stores = OwnerStores { log: store.clone(), sink: store.clone(), timetable: store.clone() };
+        let owner_stores = OwnerStores {
+            log: store.clone(),
+            sink: store.clone(),
+            timetable: store.clone(),
+        };
         let config = minutehand_engine::Config::default();
-        let node = Node::new(config, store.clone(), owner_stores, Arc::clone(&clock), owners);
+        let node = Node::new(
+            config,
+            store.clone(),
+            owner_stores,
+            Arc::clone(&clock),
+            owners,
+        );
         tokio::spawn(node.run(is_down));
         let renewing = store.clone();
         tokio::spawn(async move {
@@ -82,7 +108,11 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
     }
     let router = minutehand_http::router(ApiConfig {
         gateway,
-        tokens: if setup.tokens.is_empty() { Tokens::none() } else { Tokens::parse(setup.tokens).unwrap() },
+        tokens: if setup.tokens.is_empty() {
+            Tokens::none()
+        } else {
+            Tokens::parse(setup.tokens).unwrap()
+        },
         namespaces: setup.namespaces,
         ids: IdSource::new(1),
         leases: None,
@@ -90,7 +120,11 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
         metrics: Arc::new(|| "minutehand_up 1\n".to_owned()),
         default_group: "default".to_owned(),
     });
-    Api { router, store, _shutdown: shutdown }
+    Api {
+        router,
+        store,
+        _shutdown: shutdown,
+    }
 }
 
 pub(crate) struct Answer {
@@ -108,7 +142,11 @@ impl Answer {
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
-        if self.text.is_empty() { Value::Null } else { self.json() }
+        if self.text.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
     }
 
     /// The body of a problem: status, media type and the members every problem has are checked.
@@ -118,23 +156,44 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(problem["status"], status);
         for member in ["type", "title", "detail"] {
-            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+            assert!(
+                problem[member]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{problem}"
+            );
         }
         problem
     }
 }
 
-/// A request as a client makes it: with a host and the kind of its body, unless `headers` say otherwise; with an empty
-/// value they are left out.
-pub(crate) fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
-    let kind = if path.ends_with(":bulk") { "application/x-ndjson" } else { "application/json" };
+/// A request as a client makes it: with a host and the kind of its body, unless `headers` say
+/// otherwise; with an empty value they are left out.
+pub(crate) fn request(
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Body,
+) -> Request<Body> {
+    let kind = if path.ends_with(":bulk") {
+        "application/x-ndjson"
+    } else {
+        "application/json"
+    };
     let usual = [("host", "localhost"), ("content-type", kind)];
-    let is_given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    let is_given = |name: &str| {
+        headers
+            .iter()
+            .any(|(given, _)| given.eq_ignore_ascii_case(name))
+    };
     let is_left_out =
         |name: &str, value: &str| value.is_empty() && usual.iter().any(|(usual, _)| *usual == name);
     let added = usual.iter().filter(|(name, _)| !is_given(name));
     let mut request = Request::builder().method(method).uri(path);
-    for (name, value) in added.chain(headers).filter(|(name, value)| !is_left_out(name, value)) {
+    for (name, value) in added
+        .chain(headers)
+        .filter(|(name, value)| !is_left_out(name, value))
+    {
         request = request.header(*name, *value);
     }
     request.body(body).unwrap()
@@ -146,7 +205,11 @@ impl Api {
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text,
+        }
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
@@ -160,7 +223,8 @@ impl Api {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
-        self.send(request(method, path, headers, Body::from(body.to_owned()))).await
+        self.send(request(method, path, headers, Body::from(body.to_owned())))
+            .await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -203,6 +267,9 @@ impl Answer {
     #[track_caller]
     pub(crate) fn expect_lines(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", self.text);
-        self.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }

@@ -32,12 +32,18 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn ids(leases: &[Value]) -> Vec<&str> {
-    leases.iter().map(|lease| lease["lease_id"].as_str().unwrap()).collect()
+    leases
+        .iter()
+        .map(|lease| lease["lease_id"].as_str().unwrap())
+        .collect()
 }
 
 pub(crate) fn statuses(body: &Value) -> Vec<String> {
     let items = body["items"].as_array().unwrap_or_else(|| panic!("{body}"));
-    items.iter().map(|item| item["status"].as_str().unwrap().to_owned()).collect()
+    items
+        .iter()
+        .map(|item| item["status"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 impl Rig {
@@ -54,11 +60,17 @@ impl Rig {
         scheduler.ready().await.unwrap();
         let (stop, stopping) = watch::channel(false);
         let usual = LeasesConfig::new(stopping);
-        let config = LeasesConfig { limits: setup.limits.unwrap_or(usual.limits), ..usual };
+        let config = LeasesConfig {
+            limits: setup.limits.unwrap_or(usual.limits),
+            ..usual
+        };
         let port: Arc<dyn ExecutionQueue> = store;
         let leases = Leases::new(Worker::builder(port).history(HistoryPolicy::All), config);
-        let tokens =
-            if setup.tokens.is_empty() { Tokens::none() } else { Tokens::parse(setup.tokens).unwrap() };
+        let tokens = if setup.tokens.is_empty() {
+            Tokens::none()
+        } else {
+            Tokens::parse(setup.tokens).unwrap()
+        };
         let router = minutehand_http::router(ApiConfig {
             gateway: Arc::clone(scheduler.gateway()),
             tokens,
@@ -69,23 +81,54 @@ impl Rig {
             metrics: Arc::new(String::new),
             default_group: "default".to_owned(),
         });
-        Rig { router, _scheduler: scheduler, leases, stop, _folder: folder }
+        Rig {
+            router,
+            _scheduler: scheduler,
+            leases,
+            stop,
+            _folder: folder,
+        }
     }
 
-    async fn send(&self, method: &str, path: &str, token: Option<&str>, body: Body) -> (u16, Value) {
-        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Body,
+    ) -> (u16, Value) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost");
         request = request.header("content-type", "application/json");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(body).unwrap())
+            .await
+            .unwrap();
         let status = response.status().as_u16();
-        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+            .await
+            .unwrap();
+        (
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        )
     }
 
-    pub(crate) async fn post_as(&self, token: Option<&str>, path: &str, body: Value) -> (u16, Value) {
-        self.send("POST", path, token, Body::from(body.to_string())).await
+    pub(crate) async fn post_as(
+        &self,
+        token: Option<&str>,
+        path: &str,
+        body: Value,
+    ) -> (u16, Value) {
+        self.send("POST", path, token, Body::from(body.to_string()))
+            .await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
@@ -101,7 +144,9 @@ impl Rig {
     /// Creates a task of the queue `mail` that is due now, unless `more` says otherwise.
     pub(crate) async fn create(&self, id: &str, more: Value) {
         let mut body = json!({ "id": id, "queue": "mail" });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         if body.get("due_at").is_none() {
             body["delay"] = json!("0s");
         }
@@ -117,14 +162,21 @@ impl Rig {
 
     /// Waits for one lease.
     pub(crate) async fn lease_one(&self, visibility: &str) -> Value {
-        let mut leases = self.lease(json!({ "max": 1, "wait": "30s", "visibility": visibility })).await;
+        let mut leases = self
+            .lease(json!({ "max": 1, "wait": "30s", "visibility": visibility }))
+            .await;
         assert_eq!(leases.len(), 1, "there is one");
         leases.remove(0)
     }
 
     /// What becomes of answers.
     pub(crate) async fn say(&self, action: &str, items: Value) -> Vec<String> {
-        let (status, body) = self.post(&format!("/v1/queues/mail:{action}"), json!({ "items": items })).await;
+        let (status, body) = self
+            .post(
+                &format!("/v1/queues/mail:{action}"),
+                json!({ "items": items }),
+            )
+            .await;
         assert_eq!(status, 200, "{body}");
         statuses(&body)
     }

@@ -12,7 +12,9 @@ use minutehand_embedded::EmbeddedStore;
 use minutehand_engine::Config;
 use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, NodeConfig, Tokens};
 use minutehand_model::PartitionId;
-use minutehand_node::{Clock, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores, SystemClock};
+use minutehand_node::{
+    Clock, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores, SystemClock,
+};
 use minutehand_peers::{PeerToken, RemoteAsk, RemoteConfig};
 use minutehand_ports::Coordinator;
 use serde_json::{Value, json};
@@ -28,7 +30,13 @@ async fn listen(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let limits = minutehand_http::ServeLimits::default();
-    tokio::spawn(minutehand_http::serve(listener, None, router, limits, std::future::pending()));
+    tokio::spawn(minutehand_http::serve(
+        listener,
+        None,
+        router,
+        limits,
+        std::future::pending(),
+    ));
     addr
 }
 
@@ -51,11 +59,26 @@ impl Scheduler {
             metrics: Arc::new(|| "minutehand_up 1\n".to_owned()),
             stopping,
         });
-        let stores = OwnerStores { log: store.clone(), sink: store.clone(), timetable: store.clone() };
-        let node = Node::new(Config::default(), store.clone(), stores, Arc::new(SystemClock), owners);
+        let stores = OwnerStores {
+            log: store.clone(),
+            sink: store.clone(),
+            timetable: store.clone(),
+        };
+        let node = Node::new(
+            Config::default(),
+            store.clone(),
+            stores,
+            Arc::new(SystemClock),
+            owners,
+        );
         let (stop, stopped) = watch::channel(false);
         let node = tokio::spawn(async move { node.run(stopped).await.unwrap() });
-        Scheduler { addr: listen(router).await, stop, node, _stop_streams: stop_streams }
+        Scheduler {
+            addr: listen(router).await,
+            stop,
+            node,
+            _stop_streams: stop_streams,
+        }
     }
 
     /// Hands everything over and listens on.
@@ -77,7 +100,9 @@ struct Pair {
 }
 
 fn everywhere(addr: SocketAddr) -> BTreeMap<PartitionId, String> {
-    (0..PARTITIONS).map(|partition| (PartitionId::own(partition), format!("http://{addr}"))).collect()
+    (0..PARTITIONS)
+        .map(|partition| (PartitionId::own(partition), format!("http://{addr}")))
+        .collect()
 }
 
 impl Pair {
@@ -90,7 +115,10 @@ impl Pair {
         );
         let store = EmbeddedStore::open(config).unwrap();
         let (directory, known) = watch::channel(BTreeMap::new());
-        let config = RemoteConfig { token: PeerToken::new(token).unwrap(), ..RemoteConfig::new(PARTITIONS) };
+        let config = RemoteConfig {
+            token: PeerToken::new(token).unwrap(),
+            ..RemoteConfig::new(PARTITIONS)
+        };
         let remote = RemoteAsk::new(config, known).unwrap();
         let stores = Stores {
             log: store.clone(),
@@ -98,7 +126,10 @@ impl Pair {
             queue: store.clone(),
             history: store.clone(),
         };
-        let limits = Limits { apply_wait_ms_max: 10_000, ..Limits::default() };
+        let limits = Limits {
+            apply_wait_ms_max: 10_000,
+            ..Limits::default()
+        };
         let gateway = Gateway::asking(stores, Arc::new(remote), Arc::new(SystemClock), limits);
         let gateway = Arc::new(gateway.with_assignment(store.assignment()));
         let router = minutehand_http::router(ApiConfig {
@@ -112,8 +143,19 @@ impl Pair {
             default_group: "default".to_owned(),
         });
         let api = format!("http://{}/v1/namespaces/default", listen(router).await);
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        Pair { store, directory, gateway, api, http, _folder: folder }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .unwrap();
+        Pair {
+            store,
+            directory,
+            gateway,
+            api,
+            http,
+            _folder: folder,
+        }
     }
 
     async fn ready(&self) {
@@ -123,11 +165,19 @@ impl Pair {
     }
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
-        let response =
-            self.http.request(method, format!("{}{path}", self.api)).json(&body).send().await.unwrap();
+        let response = self
+            .http
+            .request(method, format!("{}{path}", self.api))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
     }
 
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {
@@ -152,13 +202,16 @@ async fn a_gateway_without_owners_creates_finds_cancels_and_explains() {
     pair.ready().await;
 
     for number in 0..8 {
-        let task = json!({"id": format!("t-{number}"), "queue": "q", "delay": "1h", "payload": "x"});
+        let task =
+            json!({"id": format!("t-{number}"), "queue": "q", "delay": "1h", "payload": "x"});
         let (status, created) = pair.post("/tasks", task).await;
         assert_eq!(status, 201, "{created}");
         let (status, found) = pair.get(&format!("/tasks/t-{number}")).await;
         assert_eq!(status, 200, "{found}");
     }
-    let (status, cancelled) = pair.call(reqwest::Method::DELETE, "/tasks/t-3", Value::Null).await;
+    let (status, cancelled) = pair
+        .call(reqwest::Method::DELETE, "/tasks/t-3", Value::Null)
+        .await;
     assert_eq!(status, 200, "{cancelled}");
     let (status, listed) = pair.get("/tasks?limit=100").await;
     assert_eq!(status, 200, "{listed}");
@@ -171,7 +224,11 @@ async fn a_gateway_without_owners_creates_finds_cancels_and_explains() {
     assert_eq!(status, 200, "{shown}");
     assert!(shown.to_string().contains("runs next at"), "{shown}");
     let (status, listed) = pair.get("/schedules").await;
-    assert_eq!((status, listed["schedules"].as_array().unwrap().len()), (200, 1), "{listed}");
+    assert_eq!(
+        (status, listed["schedules"].as_array().unwrap().len()),
+        (200, 1),
+        "{listed}"
+    );
     scheduler.hand_over().await;
 }
 
@@ -183,8 +240,12 @@ async fn after_a_hand_over_the_gateway_asks_the_next_owner() {
     let first_addr = first.addr;
     pair.directory.send_replace(everywhere(first_addr));
     pair.ready().await;
-    let (status, created) =
-        pair.post("/tasks", json!({"id": "kept", "queue": "q", "delay": "1h", "payload": "x"})).await;
+    let (status, created) = pair
+        .post(
+            "/tasks",
+            json!({"id": "kept", "queue": "q", "delay": "1h", "payload": "x"}),
+        )
+        .await;
     assert_eq!(status, 201, "{created}");
 
     // The first one still answers, that it owns nothing; the directory follows later.
@@ -192,7 +253,14 @@ async fn after_a_hand_over_the_gateway_asks_the_next_owner() {
     let second = Scheduler::start(&pair.store).await;
     let looked_up = tokio::spawn({
         let (http, api) = (pair.http.clone(), pair.api.clone());
-        async move { http.get(format!("{api}/tasks/kept")).send().await.unwrap().status().as_u16() }
+        async move {
+            http.get(format!("{api}/tasks/kept"))
+                .send()
+                .await
+                .unwrap()
+                .status()
+                .as_u16()
+        }
     });
     pair.directory.send_replace(everywhere(second.addr));
     assert_eq!(looked_up.await.unwrap(), 200);
@@ -212,12 +280,27 @@ async fn without_the_clusters_token_a_scheduler_says_nothing() {
         ("/metrics", reqwest::Method::GET),
     ] {
         let url = format!("http://{addr}{path}");
-        let refused = pair.http.request(method.clone(), &url).send().await.unwrap();
+        let refused = pair
+            .http
+            .request(method.clone(), &url)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(refused.status().as_u16(), 401, "{path}");
     }
-    let live = pair.http.get(format!("http://{addr}/livez")).send().await.unwrap();
+    let live = pair
+        .http
+        .get(format!("http://{addr}/livez"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(live.status().as_u16(), 200);
-    let garbled = || pair.http.post(format!("http://{addr}/internal/v1/ask")).bearer_auth(TOKEN).body("?");
+    let garbled = || {
+        pair.http
+            .post(format!("http://{addr}/internal/v1/ask"))
+            .bearer_auth(TOKEN)
+            .body("?")
+    };
     assert_eq!(garbled().send().await.unwrap().status().as_u16(), 415);
     let garbled = garbled().header("content-type", minutehand_peers::CONTENT_TYPE);
     assert_eq!(garbled.send().await.unwrap().status().as_u16(), 400);

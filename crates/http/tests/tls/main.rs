@@ -28,14 +28,20 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        Authority { folder: tempfile::tempdir().unwrap(), issuer }
+        Authority {
+            folder: tempfile::tempdir().unwrap(),
+            issuer,
+        }
     }
 
     fn sign(&self, name: &str) -> Signed {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
-        Signed { cert: cert.pem(), key: key.serialize_pem() }
+        Signed {
+            cert: cert.pem(),
+            key: key.serialize_pem(),
+        }
     }
 
     fn file(&self, name: &str, text: &str) -> PathBuf {
@@ -77,20 +83,39 @@ async fn server(files: &TlsFiles) -> Server {
     let addr = listener.local_addr().unwrap();
     let (tls, current) = watch::channel(Tls::read(files).unwrap());
     let router = Router::new().route("/livez", get(|| async { "ok\n" }));
-    tokio::spawn(serve(listener, Some(current), router, ServeLimits::default(), std::future::pending()));
+    tokio::spawn(serve(
+        listener,
+        Some(current),
+        router,
+        ServeLimits::default(),
+        std::future::pending(),
+    ));
     Server { addr, tls }
 }
 
 async fn live(client: &reqwest::Client, addr: SocketAddr) -> Result<String, reqwest::Error> {
-    client.get(format!("https://localhost:{}/livez", addr.port())).send().await?.text().await
+    client
+        .get(format!("https://localhost:{}/livez", addr.port()))
+        .send()
+        .await?
+        .text()
+        .await
 }
 
 #[tokio::test]
 async fn only_callers_that_trust_the_authority_connect() {
     let authority = Authority::new();
     let server = server(&authority.server_files("localhost", None)).await;
-    assert_eq!(live(&authority.client(None), server.addr).await.unwrap(), "ok\n");
-    assert!(live(&Authority::new().client(None), server.addr).await.unwrap_err().is_connect());
+    assert_eq!(
+        live(&authority.client(None), server.addr).await.unwrap(),
+        "ok\n"
+    );
+    assert!(
+        live(&Authority::new().client(None), server.addr)
+            .await
+            .unwrap_err()
+            .is_connect()
+    );
 }
 
 #[tokio::test]
@@ -108,7 +133,14 @@ async fn with_a_client_authority_a_caller_must_show_its_certificate() {
     let ours = authority.client(Some(&authority.sign("gateway")));
     assert_eq!(live(&ours, server.addr).await.unwrap(), "ok\n");
     assert!(live(&authority.client(None), server.addr).await.is_err());
-    assert!(live(&authority.client(Some(&stranger.sign("gateway"))), server.addr).await.is_err());
+    assert!(
+        live(
+            &authority.client(Some(&stranger.sign("gateway"))),
+            server.addr
+        )
+        .await
+        .is_err()
+    );
 }
 
 #[tokio::test]
@@ -116,14 +148,19 @@ async fn a_caller_that_says_nothing_holds_nobody_up() {
     let authority = Authority::new();
     let server = server(&authority.server_files("localhost", None)).await;
     let _silent = tokio::net::TcpStream::connect(server.addr).await.unwrap();
-    assert_eq!(live(&authority.client(None), server.addr).await.unwrap(), "ok\n");
+    assert_eq!(
+        live(&authority.client(None), server.addr).await.unwrap(),
+        "ok\n"
+    );
 }
 
 #[tokio::test]
 async fn new_files_are_shown_to_new_connections() {
     let (old, new) = (Authority::new(), Authority::new());
     let server = server(&old.server_files("localhost", None)).await;
-    server.tls.send_replace(Tls::read(&new.server_files("localhost", None)).unwrap());
+    server
+        .tls
+        .send_replace(Tls::read(&new.server_files("localhost", None)).unwrap());
     assert_eq!(live(&new.client(None), server.addr).await.unwrap(), "ok\n");
     assert!(live(&old.client(None), server.addr).await.is_err());
 }
@@ -136,11 +173,41 @@ fn files_that_cannot_be_used_are_named() {
     let other_key = authority.file("other.pem", &authority.sign("localhost").key);
     let missing = authority.folder.path().join("missing.pem");
     let cases = [
-        (TlsFiles { cert: missing, ..good.clone() }, "could not read the certificate in "),
-        (TlsFiles { cert: empty.clone(), ..good.clone() }, "holds no certificate in PEM"),
-        (TlsFiles { key: empty.clone(), ..good.clone() }, "holds no private key in PEM"),
-        (TlsFiles { key: other_key, ..good.clone() }, "cannot be used with the key in"),
-        (TlsFiles { client_ca: Some(empty), ..good.clone() }, "holds no certificate of an authority in PEM"),
+        (
+            TlsFiles {
+                cert: missing,
+                ..good.clone()
+            },
+            "could not read the certificate in ",
+        ),
+        (
+            TlsFiles {
+                cert: empty.clone(),
+                ..good.clone()
+            },
+            "holds no certificate in PEM",
+        ),
+        (
+            TlsFiles {
+                key: empty.clone(),
+                ..good.clone()
+            },
+            "holds no private key in PEM",
+        ),
+        (
+            TlsFiles {
+                key: other_key,
+                ..good.clone()
+            },
+            "cannot be used with the key in",
+        ),
+        (
+            TlsFiles {
+                client_ca: Some(empty),
+                ..good.clone()
+            },
+            "holds no certificate of an authority in PEM",
+        ),
     ];
     for (files, words) in cases {
         let said = Tls::read(&files).unwrap_err().to_string();

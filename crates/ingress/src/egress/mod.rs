@@ -1,8 +1,8 @@
 //! What an execution is as a Kafka record, and how a worker reads it.
 //!
-//! The record has the key that its task came with (else the task's id), its payload as it is, and its headers as they
-//! are, behind those of the scheduler. One of these is the encoded task without its payload, so that a worker can
-//! write a retry or a dead letter from the record alone.
+//! The record has the key that its task came with (else the task's id), its payload as it is, and
+//! its headers as they are, behind those of the scheduler. One of these is the encoded task without
+//! its payload, so that a worker can write a retry or a dead letter from the record alone.
 
 mod read;
 mod text;

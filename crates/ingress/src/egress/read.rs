@@ -84,7 +84,8 @@ struct Own<'a> {
     due_at: Option<&'a [u8]>,
 }
 
-/// What a record of an executions topic says. `queue_names` are shared between the many that have the same few.
+/// What a record of an executions topic says. `queue_names` are shared between the many that have
+/// the same few.
 ///
 /// # Errors
 /// When the scheduler did not publish it, or its task cannot be understood.
@@ -132,17 +133,28 @@ impl<'a> Own<'a> {
         own
     }
 
-    fn stop(&self, partition: PartitionId, epoch: Epoch, kind: &[u8]) -> Result<StopReceived, ReadError> {
+    fn stop(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        kind: &[u8],
+    ) -> Result<StopReceived, ReadError> {
         let kill = match kind {
             b"ask" => false,
             b"kill" => true,
             other => return Err(refused(names::STOP, "ask or kill", other)),
         };
         let key = text(names::TASK_KEY, self.task_key)?;
-        let key =
-            hex(key).ok_or_else(|| refused(names::TASK_KEY, "32 hexadecimal digits", key.as_bytes()))?;
+        let key = hex(key)
+            .ok_or_else(|| refused(names::TASK_KEY, "32 hexadecimal digits", key.as_bytes()))?;
         let due = instant(names::DUE_AT, self.due_at)?;
-        Ok(StopReceived { partition, epoch, key: TaskKey(key), due, kill })
+        Ok(StopReceived {
+            partition,
+            epoch,
+            key: TaskKey(key),
+            due,
+            kill,
+        })
     }
 }
 
@@ -153,10 +165,12 @@ fn text<'a>(name: &'static str, value: Option<&'a [u8]>) -> Result<&'a str, Read
 
 fn number<T: std::str::FromStr>(name: &'static str, value: Option<&[u8]>) -> Result<T, ReadError> {
     let text = text(name, value)?;
-    text.parse().map_err(|_| refused(name, "a whole number", text.as_bytes()))
+    text.parse()
+        .map_err(|_| refused(name, "a whole number", text.as_bytes()))
 }
 
-/// What is a number alone, or two with a slash between them where there are several regions or logs.
+/// What is a number alone, or two with a slash between them where there are several regions or
+/// logs.
 fn placed<T>(
     name: &'static str,
     value: Option<&[u8]>,
@@ -174,5 +188,9 @@ fn instant(name: &'static str, value: Option<&[u8]>) -> Result<Timestamp, ReadEr
 #[cold]
 fn refused(name: &'static str, expected: &'static str, given: &[u8]) -> ReadError {
     let given = String::from_utf8_lossy(&given[..given.len().min(100)]).into_owned();
-    ReadError::Header { name, expected, given }
+    ReadError::Header {
+        name,
+        expected,
+        given,
+    }
 }

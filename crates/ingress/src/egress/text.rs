@@ -53,7 +53,11 @@ pub(super) fn put_time(buffer: &mut Vec<u8>, at: Timestamp) {
 /// Reads what [`put_hex`] writes.
 pub(super) fn hex(text: &str) -> Option<u128> {
     let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hex { u128::from_str_radix(text, 16).ok() } else { None }
+    if is_hex {
+        u128::from_str_radix(text, 16).ok()
+    } else {
+        None
+    }
 }
 
 /// Reads what [`put_time`] writes.
@@ -77,7 +81,10 @@ mod tests {
     #[test]
     fn numbers_and_fingerprints_are_written_as_format_would() {
         for number in [0, 9, 10, 1_234_567_890, u64::MAX] {
-            assert_eq!(written(|buffer| put_number(buffer, number)), format!("{number}"));
+            assert_eq!(
+                written(|buffer| put_number(buffer, number)),
+                format!("{number}")
+            );
         }
         for number in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_0011_2233_4455_6677] {
             let text = written(|buffer| put_hex(buffer, number));
@@ -89,9 +96,21 @@ mod tests {
 
     #[test]
     fn every_time_is_read_again() {
-        for ms in [0, -1, 1_795_449_600_123, 253_402_300_799_999, 253_402_300_800_000, i64::MIN, i64::MAX] {
+        for ms in [
+            0,
+            -1,
+            1_795_449_600_123,
+            253_402_300_799_999,
+            253_402_300_800_000,
+            i64::MIN,
+            i64::MAX,
+        ] {
             let at = Timestamp::from_millis(ms);
-            assert_eq!(time(&written(|buffer| put_time(buffer, at))), Some(at), "{ms}");
+            assert_eq!(
+                time(&written(|buffer| put_time(buffer, at))),
+                Some(at),
+                "{ms}"
+            );
         }
     }
 }

@@ -23,7 +23,8 @@ pub enum Envelope {
     /// A record with the scheduler's headers.
     #[default]
     Plain,
-    /// The same, and a CloudEvent 1.0 in binary mode. A record that is an event already stays the one it is.
+    /// The same, and a CloudEvent 1.0 in binary mode. A record that is an event already stays the
+    /// one it is.
     CloudEvents,
 }
 
@@ -92,7 +93,10 @@ impl Writer {
         ]);
         if is_event {
             headers.extend([
-                (event::SPECVERSION_HEADER, Some(event::SPECVERSION.as_bytes())),
+                (
+                    event::SPECVERSION_HEADER,
+                    Some(event::SPECVERSION.as_bytes()),
+                ),
                 ("ce_id", text(&texts.message)),
                 ("ce_source", text(&texts.source)),
                 ("ce_type", Some(EVENT_TYPE.as_bytes())),
@@ -100,17 +104,31 @@ impl Writer {
                 ("ce_subject", Some(parts.id.as_bytes())),
             ]);
         }
-        headers.extend(parts.headers.iter().map(|header| (header.name, header.value)));
+        headers.extend(
+            parts
+                .headers
+                .iter()
+                .map(|header| (header.name, header.value)),
+        );
         let key = match parts.record_key {
             Some(key) => Some(key),
             None if parts.record_key_is_null => None,
             None => Some(parts.id.as_bytes()),
         };
-        let value = if parts.payload_is_null { None } else { Some(parts.payload) };
-        Ok(Outgoing { key, value, headers })
+        let value = if parts.payload_is_null {
+            None
+        } else {
+            Some(parts.payload)
+        };
+        Ok(Outgoing {
+            key,
+            value,
+            headers,
+        })
     }
 
-    /// The record of a stop request. Its place is the partition of the queue that the task's executions go to.
+    /// The record of a stop request. Its place is the partition of the queue that the task's
+    /// executions go to.
     pub fn stop<'a>(&'a mut self, stop: &StopRequest) -> Outgoing<'a> {
         self.buffer.clear();
         put_hex(&mut self.buffer, stop.key.0);
@@ -126,7 +144,11 @@ impl Writer {
             (names::EPOCH, Some(self.epoch.as_bytes())),
             (names::PUBLISHED_AT, Some(self.published_at.as_bytes())),
         ];
-        Outgoing { key: Some(key), value: Some(b""), headers: headers.into_iter().collect() }
+        Outgoing {
+            key: Some(key),
+            value: Some(b""),
+            headers: headers.into_iter().collect(),
+        }
     }
 
     /// Writes what is no text yet into the buffer.
@@ -181,7 +203,8 @@ struct Texts {
     head: Range<usize>,
 }
 
-/// Whether the record becomes an event: the task's own word goes first, and an event stays the one it is.
+/// Whether the record becomes an event: the task's own word goes first, and an event stays the one
+/// it is.
 fn wants_event(parts: &Parts<'_>, envelope: Envelope) -> bool {
     let mut wanted = envelope == Envelope::CloudEvents;
     for header in &parts.headers {

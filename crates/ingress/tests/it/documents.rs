@@ -30,9 +30,18 @@ fn words(line: &str) -> Vec<String> {
 
 /// The lines of all shell examples, continued ones joined.
 fn lines() -> Vec<String> {
-    let examples = DOCUMENT.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let examples = DOCUMENT
+        .split("```sh\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
     examples
-        .flat_map(|example| example.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|example| {
+            example
+                .replace("\\\n", " ")
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
         .filter(|line| line.contains("kcat -P"))
         .collect()
 }
@@ -47,14 +56,22 @@ impl Example {
     /// `echo VALUE | kcat -P … -k KEY -H NAME=VALUE …`; `None` when the value comes from a file.
     fn read(line: &str) -> Option<Example> {
         let words = words(line);
-        let mut example = Example { key: None, value: None, headers: Vec::new() };
+        let mut example = Example {
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        };
         let mut at = words.iter();
         while let Some(word) = at.next() {
             match word.as_str() {
                 "echo" => example.value = at.next().cloned(),
                 "-k" => example.key = at.next().cloned(),
                 "-H" => {
-                    let (name, value) = at.next().unwrap().split_once('=').expect("a header is NAME=VALUE");
+                    let (name, value) = at
+                        .next()
+                        .unwrap()
+                        .split_once('=')
+                        .expect("a header is NAME=VALUE");
                     example.headers.push((name.to_owned(), value.to_owned()));
                 }
                 "-b" | "-t" => drop(at.next()),
@@ -70,11 +87,17 @@ impl Example {
 #[test]
 fn the_examples_for_producers_are_understood() {
     let lines = lines();
-    let examples: Vec<Example> = lines.iter().filter_map(|line| Example::read(line)).collect();
+    let examples: Vec<Example> = lines
+        .iter()
+        .filter_map(|line| Example::read(line))
+        .collect();
     assert!(examples.len() >= 10, "{} examples found", examples.len());
     let mut kinds = std::collections::BTreeSet::new();
     for (example, line) in examples.iter().zip(&lines) {
-        let headers = example.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_bytes())));
+        let headers = example
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), Some(value.as_bytes())));
         let record = Record {
             key: example.key.as_deref().map(str::as_bytes),
             value: example.value.as_deref().map(str::as_bytes),
@@ -90,15 +113,29 @@ fn the_examples_for_producers_are_understood() {
             other => panic!("{line}: {other:?}"),
         }
     }
-    let expected = ["backfill", "cancel", "create", "replace", "revise", "trigger"];
+    let expected = [
+        "backfill", "cancel", "create", "replace", "revise", "trigger",
+    ];
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), expected);
 }
 
 #[test]
 fn the_protobuf_example_names_fields_of_the_schema() {
     let schema = include_str!("../../../../schema/records.proto");
-    let task = schema.split("message Task {").nth(1).unwrap().split("\n}").next().unwrap();
-    let example = DOCUMENT.split("<<'TASK'\n").nth(1).unwrap().split("\nTASK").next().unwrap();
+    let task = schema
+        .split("message Task {")
+        .nth(1)
+        .unwrap()
+        .split("\n}")
+        .next()
+        .unwrap();
+    let example = DOCUMENT
+        .split("<<'TASK'\n")
+        .nth(1)
+        .unwrap()
+        .split("\nTASK")
+        .next()
+        .unwrap();
     for line in example.lines() {
         let (name, _) = line.split_once(':').unwrap();
         assert!(task.contains(&format!(" {name} = ")), "{name}");

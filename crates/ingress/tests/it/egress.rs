@@ -29,19 +29,27 @@ fn plain(id: &str) -> Task {
 }
 
 fn writer() -> Writer {
-    Writer::new(PartitionId::own(3), Epoch(9), Timestamp::from_millis(NOW_MS + 7))
+    Writer::new(
+        PartitionId::own(3),
+        Epoch(9),
+        Timestamp::from_millis(NOW_MS + 7),
+    )
 }
 
 fn published(task: &Task) -> Publication {
-    Publication { offset: LogOffset::at(17), task: task::record(task) }
+    Publication {
+        offset: LogOffset::at(17),
+        task: task::record(task),
+    }
 }
 
 /// A record as `name=value` lines, the encoded task left out.
 fn told(task: &Task, envelope: Envelope) -> Vec<String> {
     let (mut writer, publication) = (writer(), published(task));
     let outgoing = writer.publication(&publication, envelope).unwrap();
-    let show =
-        |bytes: Option<&[u8]>| bytes.map_or("null".to_owned(), |bytes| bytes.escape_ascii().to_string());
+    let show = |bytes: Option<&[u8]>| {
+        bytes.map_or("null".to_owned(), |bytes| bytes.escape_ascii().to_string())
+    };
     let own = [("key", outgoing.key), ("value", outgoing.value)].into_iter();
     own.chain(outgoing.headers.iter().copied())
         .filter(|(name, _)| *name != names::TASK)
@@ -63,7 +71,10 @@ const OWN: [&str; 8] = [
 #[test]
 fn an_execution_has_its_payload_its_headers_and_the_schedulers() {
     let task = plain("order-1");
-    let id = format!("minutehand-execution-id={}", minutehand_model::ExecutionId::of(&task));
+    let id = format!(
+        "minutehand-execution-id={}",
+        minutehand_model::ExecutionId::of(&task)
+    );
     let mut expected = vec!["key=order-1", "value=hello", &id];
     expected.extend(OWN);
     expected.push("x=1");
@@ -72,13 +83,36 @@ fn an_execution_has_its_payload_its_headers_and_the_schedulers() {
 
 #[test]
 fn a_record_comes_out_with_the_key_and_value_it_went_in_with() {
-    let parts = |key, value_is_null| Verbatim { key, value_is_null, header_values: Vec::new() }.boxed();
+    let parts = |key, value_is_null| {
+        Verbatim {
+            key,
+            value_is_null,
+            header_values: Vec::new(),
+        }
+        .boxed()
+    };
     let key = RecordKey::Bytes(Bytes::from_static(b"\xfe"));
-    let keyed = Task { verbatim: parts(key, false), ..plain("order-1") };
-    assert_eq!(told(&keyed, Envelope::Plain)[..2], ["key=\\xfe", "value=hello"]);
-    let null = Task { verbatim: parts(RecordKey::Null, true), payload: Bytes::new(), ..plain("order-1") };
-    assert_eq!(told(&null, Envelope::Plain)[..2], ["key=null", "value=null"]);
-    let empty = Task { payload: Bytes::new(), ..plain("order-1") };
+    let keyed = Task {
+        verbatim: parts(key, false),
+        ..plain("order-1")
+    };
+    assert_eq!(
+        told(&keyed, Envelope::Plain)[..2],
+        ["key=\\xfe", "value=hello"]
+    );
+    let null = Task {
+        verbatim: parts(RecordKey::Null, true),
+        payload: Bytes::new(),
+        ..plain("order-1")
+    };
+    assert_eq!(
+        told(&null, Envelope::Plain)[..2],
+        ["key=null", "value=null"]
+    );
+    let empty = Task {
+        payload: Bytes::new(),
+        ..plain("order-1")
+    };
     assert_eq!(told(&empty, Envelope::Plain)[1], "value=");
 }
 
@@ -98,21 +132,45 @@ fn an_execution_can_be_a_cloud_event() {
         "ce_subject=order-1",
     ];
     for line in event {
-        assert!(asked.iter().any(|found| found == line), "{line} in {asked:#?}");
+        assert!(
+            asked.iter().any(|found| found == line),
+            "{line} in {asked:#?}"
+        );
     }
     let id = |lines: &[String], name: &str| {
-        lines.iter().find_map(|line| line.strip_prefix(&format!("{name}=")).map(str::to_owned))
+        lines
+            .iter()
+            .find_map(|line| line.strip_prefix(&format!("{name}=")).map(str::to_owned))
     };
-    assert_eq!(id(&asked, "ce_id"), Some(minutehand_model::MessageId::of(&plain("order-1")).to_string()));
-    let is_event = |lines: &[String]| lines.iter().filter(|line| line.starts_with("ce_specversion=")).count();
-    assert_eq!(is_event(&told(&plain("a"), Envelope::CloudEvents)), 1, "the queue asks for it");
     assert_eq!(
-        is_event(&told(&with(names::ENVELOPE, "plain"), Envelope::CloudEvents)),
+        id(&asked, "ce_id"),
+        Some(minutehand_model::MessageId::of(&plain("order-1")).to_string())
+    );
+    let is_event = |lines: &[String]| {
+        lines
+            .iter()
+            .filter(|line| line.starts_with("ce_specversion="))
+            .count()
+    };
+    assert_eq!(
+        is_event(&told(&plain("a"), Envelope::CloudEvents)),
+        1,
+        "the queue asks for it"
+    );
+    assert_eq!(
+        is_event(&told(
+            &with(names::ENVELOPE, "plain"),
+            Envelope::CloudEvents
+        )),
         0,
         "the task knows better"
     );
     let already = told(&with("ce_specversion", "1.0"), Envelope::CloudEvents);
-    assert_eq!((is_event(&already), id(&already, "ce_id")), (1, None), "an event stays the one it is");
+    assert_eq!(
+        (is_event(&already), id(&already, "ce_id")),
+        (1, None),
+        "an event stays the one it is"
+    );
     let structured = with("content-type", "application/cloudevents+json");
     assert_eq!(is_event(&told(&structured, Envelope::CloudEvents)), 0);
 }
@@ -125,12 +183,23 @@ fn read_back(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<Incoming, R
 fn a_stop_request_is_read_as_it_was_written() {
     for kill in [false, true] {
         let queue = QueueName::parse("q").unwrap();
-        let stop = StopRequest { queue, key: TaskKey(7), due: Timestamp::from_millis(5), kill };
+        let stop = StopRequest {
+            queue,
+            key: TaskKey(7),
+            due: Timestamp::from_millis(5),
+            kill,
+        };
         let mut writer = writer();
         let outgoing = writer.stop(&stop);
         let found = read_back(&outgoing.headers, outgoing.value);
         let (partition, epoch) = (PartitionId::own(3), Epoch(9));
-        let expected = StopReceived { partition, epoch, key: stop.key, due: stop.due, kill };
+        let expected = StopReceived {
+            partition,
+            epoch,
+            key: stop.key,
+            due: stop.due,
+            kill,
+        };
         assert_eq!(found, Ok(Incoming::Stop(expected)));
     }
 }
@@ -146,18 +215,36 @@ fn a_record_of_no_scheduler_is_refused_with_a_reason() {
             .filter(|(known, _)| *known != name || value.is_some())
             .map(|(known, old)| (*known, if *known == name { value } else { *old }))
             .collect();
-        read_back(&headers, outgoing.value).map(|_| ()).map_err(|error| error.to_string())
+        read_back(&headers, outgoing.value)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     };
     let cases: [(&str, Option<&[u8]>, &str); 6] = [
-        (names::TASK, None, "minutehand-task is missing; the scheduler did not publish this record"),
-        (names::TASK, Some(b"\x08\x02"), "minutehand-task: task: unknown version 2 (this build knows 1)"),
-        (names::EPOCH, Some(b"x"), "minutehand-epoch is \"x\"; it must be a whole number"),
+        (
+            names::TASK,
+            None,
+            "minutehand-task is missing; the scheduler did not publish this record",
+        ),
+        (
+            names::TASK,
+            Some(b"\x08\x02"),
+            "minutehand-task: task: unknown version 2 (this build knows 1)",
+        ),
+        (
+            names::EPOCH,
+            Some(b"x"),
+            "minutehand-epoch is \"x\"; it must be a whole number",
+        ),
         (
             names::PARTITION,
             Some(b"4294967296"),
             "minutehand-partition is \"4294967296\"; it must be a whole number",
         ),
-        (names::OFFSET, Some(b"\xff"), "minutehand-offset is \"\u{fffd}\"; it must be text"),
+        (
+            names::OFFSET,
+            Some(b"\xff"),
+            "minutehand-offset is \"\u{fffd}\"; it must be text",
+        ),
         (
             names::PUBLISHED_AT,
             Some(b"noon"),
@@ -173,14 +260,19 @@ fn a_record_of_no_scheduler_is_refused_with_a_reason() {
 #[test]
 fn headers_of_the_task_cannot_pass_for_the_schedulers() {
     let mut task = plain("a");
-    task.headers.push((names::EPOCH.to_owned(), "1000".to_owned()));
-    task.headers.push((names::TASK.to_owned(), "forged".to_owned()));
+    task.headers
+        .push((names::EPOCH.to_owned(), "1000".to_owned()));
+    task.headers
+        .push((names::TASK.to_owned(), "forged".to_owned()));
     let (mut writer, publication) = (writer(), published(&task));
     let outgoing = writer.publication(&publication, Envelope::Plain).unwrap();
     let Ok(Incoming::Execution(received)) = read_back(&outgoing.headers, outgoing.value) else {
         panic!("an execution")
     };
-    assert_eq!((received.epoch, received.task), (Epoch(9), publication.task.clone()));
+    assert_eq!(
+        (received.epoch, received.task),
+        (Epoch(9), publication.task.clone())
+    );
 }
 
 prop_compose! {

@@ -19,17 +19,30 @@ fn samples() -> Vec<(&'static str, Record<'static>)> {
     };
     vec![
         ("delay", queued().with("minutehand-delay", "5s")),
-        ("due at", queued().with("minutehand-due-at", "2027-01-31T09:00:00+01:00")),
+        (
+            "due at",
+            queued().with("minutehand-due-at", "2027-01-31T09:00:00+01:00"),
+        ),
         (
             "verbatim",
-            Record { key: None, value: None, ..queued() }
-                .with("minutehand-delay", "5s")
-                .with_raw("bytes", Some(b"\xff"))
-                .with_raw("null", None),
+            Record {
+                key: None,
+                value: None,
+                ..queued()
+            }
+            .with("minutehand-delay", "5s")
+            .with_raw("bytes", Some(b"\xff"))
+            .with_raw("null", None),
         ),
-        ("cron", queued().with("minutehand-cron", "@daily").with("x", "y")),
+        (
+            "cron",
+            queued().with("minutehand-cron", "@daily").with("x", "y"),
+        ),
         ("event", event().with("ce_minutehanddelay", "1")),
-        ("json", record(r#"{"queue":"q","delay":"5s"}"#).with("content-type", "application/json")),
+        (
+            "json",
+            record(r#"{"queue":"q","delay":"5s"}"#).with("content-type", "application/json"),
+        ),
     ]
 }
 

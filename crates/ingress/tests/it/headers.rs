@@ -5,31 +5,57 @@ use minutehand_model::limits::{HEADER_VALUE_BYTES_MAX, PAYLOAD_BYTES_MAX, RECORD
 use crate::support::{Record, check, record};
 
 fn delayed<'a>() -> Record<'a> {
-    record("v").with("minutehand-queue", "mail").with("minutehand-delay", "5s")
+    record("v")
+        .with("minutehand-queue", "mail")
+        .with("minutehand-delay", "5s")
 }
 
 fn queued<'a>(name: &'a str, value: &'a str) -> Record<'a> {
-    record("v").with("minutehand-queue", "mail").with(name, value)
+    record("v")
+        .with("minutehand-queue", "mail")
+        .with(name, value)
 }
 
 #[test]
 fn a_header_delays_any_record() {
     let created = "create default/kafka-3-17 -> mail at";
-    check(&delayed(), &format!("{created} 2026-11-25T12:00:05Z, key k, value v"));
+    check(
+        &delayed(),
+        &format!("{created} 2026-11-25T12:00:05Z, key k, value v"),
+    );
     let times = [
         ("minutehand-delay", "PT5M", "2026-11-25T12:05:00Z"),
         ("minutehand-delay", "1h30m", "2026-11-25T13:30:00Z"),
         ("minutehand-delay", "0", "2026-11-25T12:00:00Z"),
         ("minutehand-delay", "2.5", "2026-11-25T12:00:02.500Z"),
         ("Minutehand-Delay", "250ms", "2026-11-25T12:00:00.250Z"),
-        ("minutehand-due-at", "2027-01-31T09:00:00+01:00", "2027-01-31T08:00:00Z"),
+        (
+            "minutehand-due-at",
+            "2027-01-31T09:00:00+01:00",
+            "2027-01-31T08:00:00Z",
+        ),
         ("minutehand-due-at", "1800000000000", "2027-01-15T08:00:00Z"),
-        ("minutehand-due-at", "2038-01-19T03:14:08Z", "2038-01-19T03:14:08Z"),
-        ("minutehand-due-at", "2106-02-07T06:28:16Z", "2106-02-07T06:28:16Z"),
-        ("minutehand-due-at", "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
+        (
+            "minutehand-due-at",
+            "2038-01-19T03:14:08Z",
+            "2038-01-19T03:14:08Z",
+        ),
+        (
+            "minutehand-due-at",
+            "2106-02-07T06:28:16Z",
+            "2106-02-07T06:28:16Z",
+        ),
+        (
+            "minutehand-due-at",
+            "9999-12-31T23:59:59.999Z",
+            "9999-12-31T23:59:59.999Z",
+        ),
     ];
     for (name, value, due) in times {
-        check(&queued(name, value), &format!("{created} {due}, key k, value v"));
+        check(
+            &queued(name, value),
+            &format!("{created} {due}, key k, value v"),
+        );
     }
 }
 
@@ -60,16 +86,34 @@ fn what_is_not_text_survives() {
         .with_raw("", Some(b""))
         .with_raw("n", None)
         .with("control", "\u{1}\n");
-    let odd = Record { key: Some(b"\xfe"), value: Some(b"\x00\xff"), ..odd };
+    let odd = Record {
+        key: Some(b"\xfe"),
+        value: Some(b"\x00\xff"),
+        ..odd
+    };
     check(
         &odd,
         "create default/kafka-3-17 -> mail at 2026-11-25T12:00:05Z, key \\xfe, value \\x00\\xff, a=1, b=\\xff\\x00, a=2, \
          =, n null, control=\\x01\\n",
     );
-    let nothing = Record { key: None, value: None, ..delayed() };
-    check(&nothing, "create default/kafka-3-17 -> mail at 2026-11-25T12:00:05Z, null key, null value");
-    let empty = Record { key: Some(b""), value: Some(b""), ..delayed() };
-    check(&empty, "create default/kafka-3-17 -> mail at 2026-11-25T12:00:05Z, key , value ");
+    let nothing = Record {
+        key: None,
+        value: None,
+        ..delayed()
+    };
+    check(
+        &nothing,
+        "create default/kafka-3-17 -> mail at 2026-11-25T12:00:05Z, null key, null value",
+    );
+    let empty = Record {
+        key: Some(b""),
+        value: Some(b""),
+        ..delayed()
+    };
+    check(
+        &empty,
+        "create default/kafka-3-17 -> mail at 2026-11-25T12:00:05Z, key , value ",
+    );
 }
 
 #[test]
@@ -90,29 +134,41 @@ fn a_cron_header_makes_a_schedule_unless_it_exists() {
         "revise default/report #1 [0 9 * * 1-5 Europe/Berlin vixie] -> mail, key k, value v, kind=daily",
     );
     check(
-        &queued("minutehand-cron", "@hourly").with("minutehand-revision", "7").with("minutehand-dst", "skip"),
+        &queued("minutehand-cron", "@hourly")
+            .with("minutehand-revision", "7")
+            .with("minutehand-dst", "skip"),
         "revise default/kafka-3-17 #7 [@hourly UTC skip] -> mail, key k, value v",
     );
     // No clock is asked, so a record without a timestamp will do.
-    let timeless = Record { timestamp_ms: -1, ..queued("minutehand-cron", "@daily") };
-    check(&timeless, "revise default/kafka-3-17 #1 [@daily UTC vixie] -> mail, key k, value v");
+    let timeless = Record {
+        timestamp_ms: -1,
+        ..queued("minutehand-cron", "@daily")
+    };
+    check(
+        &timeless,
+        "revise default/kafka-3-17 #1 [@daily UTC vixie] -> mail, key k, value v",
+    );
 }
 
 #[test]
 fn a_refused_record_says_which_header_and_why() {
-    let range = "must lie between 2016-11-24T12:00:00Z (ten years ago) and 9999-12-31T23:59:59.999Z";
+    let range =
+        "must lie between 2016-11-24T12:00:00Z (ten years ago) and 9999-12-31T23:59:59.999Z";
     let past = "not before 2016-11-24T12:00:00Z (ten years ago)";
     let ways = "one of minutehand-due-at, minutehand-delay and minutehand-cron";
     let rfc = "RFC 3339 with a zone, such as 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00";
-    let duration =
-        "a number of seconds, a sum such as 90s, 5m or 1h30m (w, d, h, m, s, ms), or ISO 8601 such as PT5M";
+    let duration = "a number of seconds, a sum such as 90s, 5m or 1h30m (w, d, h, m, s, ms), or ISO 8601 such as PT5M";
     let cases = [
         (
             "minutehand-due-at",
             "tomorrow",
             format!("minutehand-due-at: is not RFC 3339; {rfc}, given tomorrow"),
         ),
-        ("minutehand-due-at", "", format!("minutehand-due-at: is not RFC 3339; {rfc}, given nothing")),
+        (
+            "minutehand-due-at",
+            "",
+            format!("minutehand-due-at: is not RFC 3339; {rfc}, given nothing"),
+        ),
         (
             "minutehand-due-at",
             "1969-12-31T00:00:00Z",
@@ -146,21 +202,45 @@ fn a_refused_record_says_which_header_and_why() {
             "253402300800000",
             format!("minutehand-due-at: is out of range; {range}, given 253402300800000ms"),
         ),
-        ("minutehand-delay", "NaN", format!("minutehand-delay: is not a duration; {duration}, given NaN")),
-        ("minutehand-delay", "-5s", format!("minutehand-delay: is negative; {duration}, given -5s")),
-        ("minutehand-delay", "1e3", format!("minutehand-delay: is not a duration; {duration}, given 1e3")),
+        (
+            "minutehand-delay",
+            "NaN",
+            format!("minutehand-delay: is not a duration; {duration}, given NaN"),
+        ),
+        (
+            "minutehand-delay",
+            "-5s",
+            format!("minutehand-delay: is negative; {duration}, given -5s"),
+        ),
+        (
+            "minutehand-delay",
+            "1e3",
+            format!("minutehand-delay: is not a duration; {duration}, given 1e3"),
+        ),
         (
             "minutehand-delay",
             "10000000000000000",
             format!("minutehand-delay: is too long; {duration}, given 10000000000000000"),
         ),
-        ("minutehand-cron", "0 0 30 2 *", "minutehand-cron: ".to_owned()),
-        ("minutehand-cron", "60 * * * *", "minutehand-cron: ".to_owned()),
+        (
+            "minutehand-cron",
+            "0 0 30 2 *",
+            "minutehand-cron: ".to_owned(),
+        ),
+        (
+            "minutehand-cron",
+            "60 * * * *",
+            "minutehand-cron: ".to_owned(),
+        ),
         ("minutehand-cron", "@reboot", "minutehand-cron: ".to_owned()),
     ];
     for (name, value, reason) in cases {
         let found = queued(name, value).command().unwrap_err();
-        let matches = if reason.ends_with(": ") { found.starts_with(&reason) } else { found == reason };
+        let matches = if reason.ends_with(": ") {
+            found.starts_with(&reason)
+        } else {
+            found == reason
+        };
         assert!(matches, "{name}={value}\n{found}\n{reason}");
     }
     check(
@@ -205,7 +285,10 @@ fn a_refused_record_says_which_header_and_why() {
         &delayed().with_raw("minutehand-id", Some(b"\xffx")),
         "refused: minutehand-id: is not valid UTF-8; text, given 2 bytes, the one at 1 is wrong",
     );
-    check(&delayed().with_raw("minutehand-id", None), "refused: minutehand-id: is null; text, given null");
+    check(
+        &delayed().with_raw("minutehand-id", None),
+        "refused: minutehand-id: is null; text, given null",
+    );
     check(
         &delayed().with("minutehand-guarantee", "maybe"),
         "refused: minutehand-guarantee: is not a choice; one of at-most-once, at-least-once, exactly-once, given maybe",
@@ -218,7 +301,10 @@ fn a_refused_record_says_which_header_and_why() {
         &delayed().with("minutehand-retry-max-attempts", "many"),
         "refused: minutehand-retry-max-attempts: is not a whole number; digits, given many",
     );
-    let timeless = Record { timestamp_ms: -1, ..delayed() };
+    let timeless = Record {
+        timestamp_ms: -1,
+        ..delayed()
+    };
     check(
         &timeless,
         "refused: minutehand-delay: cannot be counted; a delay counts from the record's timestamp, given a record \
@@ -228,25 +314,54 @@ fn a_refused_record_says_which_header_and_why() {
 
 #[test]
 fn names_that_are_misspelt_or_the_schedulers_own_are_refused() {
-    for name in ["minutehand-dueat", "minutehand-", "minutehand-task", "minutehand-execution-id"] {
+    for name in [
+        "minutehand-dueat",
+        "minutehand-",
+        "minutehand-task",
+        "minutehand-execution-id",
+    ] {
         let reason = delayed().with(name, "x").command().unwrap_err();
-        assert!(reason.starts_with(&format!("{name}: is not a header that producers may set")), "{reason}");
+        assert!(
+            reason.starts_with(&format!("{name}: is not a header that producers may set")),
+            "{reason}"
+        );
     }
 }
 
 #[test]
 fn sizes_are_limited_as_in_the_api() {
     let many = (0..50_000).fold(delayed(), |record, _| record.with("x", "y"));
-    check(&many, "refused: headers: are too many; at most 64 headers, given 50000");
+    check(
+        &many,
+        "refused: headers: are too many; at most 64 headers, given 50000",
+    );
     let value = vec![b'x'; PAYLOAD_BYTES_MAX + 1];
-    let large = Record { value: Some(&value), ..delayed() };
-    check(&large, "refused: value: is too large; at most 262144 bytes (256 KiB), given 262145 bytes");
-    let fits = Record { value: Some(&value[1..]), ..delayed() };
+    let large = Record {
+        value: Some(&value),
+        ..delayed()
+    };
+    check(
+        &large,
+        "refused: value: is too large; at most 262144 bytes (256 KiB), given 262145 bytes",
+    );
+    let fits = Record {
+        value: Some(&value[1..]),
+        ..delayed()
+    };
     assert!(fits.command().is_ok());
-    let long = Record { key: Some(&value[..RECORD_KEY_BYTES_MAX + 1]), ..delayed() };
-    check(&long, "refused: key: is too long; at most 4096 bytes, given 4097 bytes");
+    let long = Record {
+        key: Some(&value[..RECORD_KEY_BYTES_MAX + 1]),
+        ..delayed()
+    };
+    check(
+        &long,
+        "refused: key: is too long; at most 4096 bytes, given 4097 bytes",
+    );
     let long = delayed().with_raw("x", Some(&value[..HEADER_VALUE_BYTES_MAX + 1]));
-    check(&long, "refused: headers.x: is too long; at most 4096 bytes, given 4097 bytes");
+    check(
+        &long,
+        "refused: headers.x: is too long; at most 4096 bytes, given 4097 bytes",
+    );
     let name = "n".repeat(129);
     let reason = delayed().with(&name, "x").command().unwrap_err();
     assert!(
@@ -255,7 +370,10 @@ fn sizes_are_limited_as_in_the_api() {
     );
     let id = "x".repeat(65_536);
     let reason = delayed().with("minutehand-id", &id).command().unwrap_err();
-    assert!(reason.starts_with("minutehand-id: id is 65536 bytes long; at most 200 are allowed"), "{reason}");
+    assert!(
+        reason.starts_with("minutehand-id: id is 65536 bytes long; at most 200 are allowed"),
+        "{reason}"
+    );
     for id in ["a\nb", "a\0b", "<script>", "оrder", ""] {
         let reason = delayed().with("minutehand-id", id).command().unwrap_err();
         assert!(reason.starts_with("minutehand-id: "), "{reason}");

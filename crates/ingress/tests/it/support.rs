@@ -24,7 +24,12 @@ pub(crate) struct Record<'a> {
 
 pub(crate) fn record<'a>(value: impl Into<Option<&'a str>>) -> Record<'a> {
     let value = value.into().map(str::as_bytes);
-    Record { timestamp_ms: NOW_MS, key: Some(b"k"), value, headers: Vec::new() }
+    Record {
+        timestamp_ms: NOW_MS,
+        key: Some(b"k"),
+        value,
+        headers: Vec::new(),
+    }
 }
 
 impl<'a> Record<'a> {
@@ -59,7 +64,8 @@ impl<'a> Record<'a> {
     }
 
     pub(crate) fn command(&self) -> Result<Command, String> {
-        self.bytes().map(|bytes| command::decode(bytes).expect("what was understood can be decoded"))
+        self.bytes()
+            .map(|bytes| command::decode(bytes).expect("what was understood can be decoded"))
     }
 }
 
@@ -75,30 +81,60 @@ pub(crate) fn check(record: &Record<'_>, expected: &str) {
 
 pub(crate) fn told(command: &Command) -> String {
     match command {
-        Command::Create(task) => format!("create {}", told_task(&task::decode(&task.encoded).unwrap())),
+        Command::Create(task) => format!(
+            "create {}",
+            told_task(&task::decode(&task.encoded).unwrap())
+        ),
         Command::Cancel { key, due } => format!("cancel {:032x} {due}", key.0),
         Command::Move { due, task, .. } => {
-            format!("move from {due}: {}", told_task(&task::decode(&task.encoded).unwrap()))
+            format!(
+                "move from {due}: {}",
+                told_task(&task::decode(&task.encoded).unwrap())
+            )
         }
         Command::Replace { due, task, .. } => {
-            format!("replace from {due}: {}", told_task(&task::decode(&task.encoded).unwrap()))
+            format!(
+                "replace from {due}: {}",
+                told_task(&task::decode(&task.encoded).unwrap())
+            )
         }
         Command::Revise(revision) => {
-            let (name, number) = (format!("{}/{}", revision.namespace, revision.schedule), revision.number);
-            let Some(definition) = &revision.definition else { return format!("delete {name} #{number}") };
+            let (name, number) = (
+                format!("{}/{}", revision.namespace, revision.schedule),
+                revision.number,
+            );
+            let Some(definition) = &revision.definition else {
+                return format!("delete {name} #{number}");
+            };
             let recurrence = match &definition.recurrence {
-                RecurrenceSpec::Cron { expression, zone, dst } => format!("{expression} {zone} {dst}"),
+                RecurrenceSpec::Cron {
+                    expression,
+                    zone,
+                    dst,
+                } => format!("{expression} {zone} {dst}"),
                 RecurrenceSpec::Interval { every_ms, .. } => format!("every {every_ms} ms"),
             };
             let action = &definition.action;
             let rest = told_body(&action.payload, &action.headers, action.verbatim.as_deref());
             let paused = if revision.paused { " paused" } else { "" };
-            format!("revise {name} #{number}{paused} [{recurrence}] -> {}{rest}", action.queue)
+            format!(
+                "revise {name} #{number}{paused} [{recurrence}] -> {}{rest}",
+                action.queue
+            )
         }
-        Command::Trigger { namespace, schedule, overlap } => {
+        Command::Trigger {
+            namespace,
+            schedule,
+            overlap,
+        } => {
             format!("trigger {namespace}/{schedule} {overlap:?}")
         }
-        Command::Backfill { namespace, schedule, from, to } => {
+        Command::Backfill {
+            namespace,
+            schedule,
+            from,
+            to,
+        } => {
             format!("backfill {namespace}/{schedule} {from} to {to}")
         }
         other => format!("{other:?}"),
@@ -106,9 +142,17 @@ pub(crate) fn told(command: &Command) -> String {
 }
 
 fn told_task(task: &Task) -> String {
-    let mut text = format!("{}/{} -> {} at {}", task.namespace, task.id, task.queue, task.due);
+    let mut text = format!(
+        "{}/{} -> {} at {}",
+        task.namespace, task.id, task.queue, task.due
+    );
     if task.retry != Default::default() {
-        write!(text, " retry {:?}x{}", task.retry.backoff, task.retry.attempts_max).unwrap();
+        write!(
+            text,
+            " retry {:?}x{}",
+            task.retry.backoff, task.retry.attempts_max
+        )
+        .unwrap();
     }
     if (task.guarantee, task.precision) != Default::default() {
         write!(text, " {} {}", task.guarantee, task.precision).unwrap();

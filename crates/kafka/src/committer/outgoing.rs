@@ -1,14 +1,18 @@
-//! What one tick sends: its own records, what takes the place of publications that cannot be published, and follow-ups.
+//! What one tick sends: its own records, what takes the place of publications that cannot be
+//! published, and follow-ups.
 //!
-//! A publication that its queue's topic will never take (too large, or there is no such topic to be had) becomes a dead letter;
-//! where there can be no topic of dead letters either, a rejected record. A schedule that waits for its end is told. One whose
-//! topic is not there yet goes back into the log, as the creation of the same task due a little later: so it waits for its topic
+//! A publication that its queue's topic will never take (too large, or there is no such topic to be
+//! had) becomes a dead letter; where there can be no topic of dead letters either, a rejected
+//! record. A schedule that waits for its end is told. One whose topic is not there yet goes back
+//! into the log, as the creation of the same task due a little later: so it waits for its topic
 //! without holding up anything else.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use minutehand_model::{Command, OutcomeKind, PartitionId, Publication, QueueName, SetAside, Task, Tick};
+use minutehand_model::{
+    Command, OutcomeKind, PartitionId, Publication, QueueName, SetAside, Task, Tick,
+};
 use minutehand_ports::DeadLetter;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
@@ -71,25 +75,41 @@ impl Outgoing<'_> {
         let (names, own) = (self.client.names(), self.tick.partition.number() as i32);
         for command in self.tick.derived.iter().chain(&fates.commands) {
             let payload = minutehand_record::command::encode(command);
-            send(BaseRecord::to(&names.commands).partition(own).payload(payload.as_ref()))?;
+            send(
+                BaseRecord::to(&names.commands)
+                    .partition(own)
+                    .payload(payload.as_ref()),
+            )?;
         }
-        for Parcel { topic, key, value, .. } in &fates.letters {
+        for Parcel {
+            topic, key, value, ..
+        } in &fates.letters
+        {
             let mut record: Record<'_> = BaseRecord::to(topic).partition(0);
             (record.key, record.payload) = (key.as_deref(), value.as_deref());
             send(record)?;
         }
         for change in &self.tick.schedule_states {
             let key = execution::schedule_key(&change.namespace, &change.schedule);
-            let value = change.state.as_ref().map(minutehand_record::schedule_state::encode);
-            let mut record: Record<'_> =
-                BaseRecord::to(&names.schedule_state).partition(own).key(key.as_bytes());
+            let value = change
+                .state
+                .as_ref()
+                .map(minutehand_record::schedule_state::encode);
+            let mut record: Record<'_> = BaseRecord::to(&names.schedule_state)
+                .partition(own)
+                .key(key.as_bytes());
             record.payload = value.as_deref();
             send(record)?;
         }
         for set_aside in self.tick.set_aside.iter().chain(&fates.rejected) {
             reject(self.client, self.tick.partition, set_aside, &mut send)?;
         }
-        follow_ups(self.client, self.tick.partition, self.follow_ups.waiting(), &mut send)?;
+        follow_ups(
+            self.client,
+            self.tick.partition,
+            self.follow_ups.waiting(),
+            &mut send,
+        )?;
         self.send_checkpoint(&fates, &mut send)?;
         Ok(fates)
     }
@@ -117,15 +137,23 @@ impl Outgoing<'_> {
         };
         let outgoing = encoder.publication(publication, topic.envelope);
         if let Some(bytes) = too_large(publication, &outgoing, topic) {
-            let QueueTopic { name, bytes_max, .. } = &**topic;
-            let reason =
-                format!("it is {bytes} bytes as a record, and {name} has max.message.bytes={bytes_max}");
+            let QueueTopic {
+                name, bytes_max, ..
+            } = &**topic;
+            let reason = format!(
+                "it is {bytes} bytes as a record, and {name} has max.message.bytes={bytes_max}"
+            );
             self.refuse(publication, &reason, fates);
             return Ok(());
         }
-        let place = Place { partition: self.tick.partition, partitions: self.client.config().partitions };
+        let place = Place {
+            partition: self.tick.partition,
+            partitions: self.client.config().partitions,
+        };
         let to = place.within(topic.partitions, publication.task.key) as i32;
-        let mut record: Record<'_> = BaseRecord::to(&topic.name).partition(to).headers(outgoing.headers);
+        let mut record: Record<'_> = BaseRecord::to(&topic.name)
+            .partition(to)
+            .headers(outgoing.headers);
         (record.key, record.payload) = (outgoing.key, outgoing.value);
         fates.published += 1;
         send(record)
@@ -152,11 +180,15 @@ impl Outgoing<'_> {
                 reason: reason.clone(),
                 encoded: publication.task.encoded.clone(),
             };
-            fates.letters.push(letters::parcel(self.client.names(), &letter));
+            fates
+                .letters
+                .push(letters::parcel(self.client.names(), &letter));
         } else {
             fates.rejected.push(set_aside(publication, &reason));
         }
-        let ended = task.as_ref().and_then(|task| Command::completed(task, OutcomeKind::Dead));
+        let ended = task
+            .as_ref()
+            .and_then(|task| Command::completed(task, OutcomeKind::Dead));
         fates.commands.extend(ended);
         fates.refused += 1;
         fates.first_reason.get_or_insert(reason);
@@ -166,16 +198,25 @@ impl Outgoing<'_> {
     fn put_off(&self, publication: &Publication, fates: &mut Fates) {
         let at = self.tick.published_at;
         let Some(task) = decoded(publication) else {
-            let reason = "its topic is not there yet, and it cannot be read, so it cannot wait for it";
+            let reason =
+                "its topic is not there yet, and it cannot be read, so it cannot wait for it";
             fates.rejected.push(set_aside(publication, reason));
             fates.refused += 1;
             fates.first_reason.get_or_insert_with(|| reason.to_owned());
             return;
         };
-        let delay_ms = at.millis_since(task.first_due).clamp(PUT_OFF_MS.0, PUT_OFF_MS.1);
-        // A task is named by its id and due time: at the same due time it would be taken for the one that has run.
+        let delay_ms = at
+            .millis_since(task.first_due)
+            .clamp(PUT_OFF_MS.0, PUT_OFF_MS.1);
+        // A task is named by its id and due time: at the same due time it would be taken for the
+        // one that has run.
         let due = at.plus_millis(delay_ms).max(task.due.plus_millis(1));
-        fates.commands.push(Command::Create(minutehand_record::task::record(&Task { due, ..task })));
+        fates
+            .commands
+            .push(Command::Create(minutehand_record::task::record(&Task {
+                due,
+                ..task
+            })));
         fates.postponed += 1;
     }
 
@@ -184,9 +225,14 @@ impl Outgoing<'_> {
         S: FnMut(Record<'_>) -> Result<(), Failure>,
     {
         for stop in &self.tick.stops {
-            // A run may be in any worker's hands, whoever consumes its partition: all of them read this topic.
+            // A run may be in any worker's hands, whoever consumes its partition: all of them read
+            // this topic.
             let headers = encoder.stop(stop);
-            send(BaseRecord::to(&self.client.names().stops).partition(0).headers(headers))?;
+            send(
+                BaseRecord::to(&self.client.names().stops)
+                    .partition(0)
+                    .headers(headers),
+            )?;
         }
         Ok(())
     }
@@ -200,14 +246,25 @@ impl Outgoing<'_> {
         let value = minutehand_record::checkpoint::encode(&self.tick.checkpoint);
         let counts = [
             ("minutehand-executions", fates.published as u64),
-            ("minutehand-derived", (self.tick.derived.len() + fates.commands.len()) as u64),
-            ("minutehand-rejected", (self.tick.set_aside.len() + fates.rejected.len()) as u64),
+            (
+                "minutehand-derived",
+                (self.tick.derived.len() + fates.commands.len()) as u64,
+            ),
+            (
+                "minutehand-rejected",
+                (self.tick.set_aside.len() + fates.rejected.len()) as u64,
+            ),
             (COPIED, self.follow_ups.next()),
         ];
-        let mut headers = OwnedHeaders::new_with_capacity(counts.len() + 1)
-            .insert(Header { key: "minutehand-tick", value: Some(&execution::tick_name(self.tick)) });
+        let mut headers = OwnedHeaders::new_with_capacity(counts.len() + 1).insert(Header {
+            key: "minutehand-tick",
+            value: Some(&execution::tick_name(self.tick)),
+        });
         for (name, count) in counts {
-            headers = headers.insert(Header { key: name, value: Some(&count.to_string()) });
+            headers = headers.insert(Header {
+                key: name,
+                value: Some(&count.to_string()),
+            });
         }
         send(
             BaseRecord::to(&self.client.names().checkpoints)
@@ -231,9 +288,20 @@ where
 {
     for FollowUp { offset, payload } in waiting {
         if payload.len() > minutehand_model::limits::RECORD_BYTES_MAX {
-            let reason = format!("it is {} bytes long, which is too long for the log", payload.len());
-            let position = format!("{}[{partition}] at offset {offset}", client.names().follow_ups);
-            reject(client, partition, &SetAside::new(position, reason, payload.clone()), send)?;
+            let reason = format!(
+                "it is {} bytes long, which is too long for the log",
+                payload.len()
+            );
+            let position = format!(
+                "{}[{partition}] at offset {offset}",
+                client.names().follow_ups
+            );
+            reject(
+                client,
+                partition,
+                &SetAside::new(position, reason, payload.clone()),
+                send,
+            )?;
             continue;
         }
         let record = BaseRecord::to(&client.names().commands).partition(partition.number() as i32);
@@ -242,14 +310,25 @@ where
     Ok(())
 }
 
-fn reject<S, E>(client: &Client, partition: PartitionId, set_aside: &SetAside, send: &mut S) -> Result<(), E>
+fn reject<S, E>(
+    client: &Client,
+    partition: PartitionId,
+    set_aside: &SetAside,
+    send: &mut S,
+) -> Result<(), E>
 where
     S: FnMut(Record<'_>) -> Result<(), E>,
 {
     let position = format!("partition {partition}, {}", set_aside.position);
     let headers = OwnedHeaders::new_with_capacity(2)
-        .insert(Header { key: "minutehand-reason", value: Some(&set_aside.reason) })
-        .insert(Header { key: "minutehand-position", value: Some(&position) });
+        .insert(Header {
+            key: "minutehand-reason",
+            value: Some(&set_aside.reason),
+        })
+        .insert(Header {
+            key: "minutehand-position",
+            value: Some(&position),
+        });
     let record = BaseRecord::to(&client.names().rejected).partition(0);
     send(record.payload(set_aside.bytes.as_ref()).headers(headers))
 }
@@ -259,8 +338,10 @@ fn decoded(publication: &Publication) -> Option<Task> {
 }
 
 fn set_aside(publication: &Publication, reason: &str) -> SetAside {
-    let position =
-        format!("log offset {}: execution of queue {}", publication.offset, publication.task.queue);
+    let position = format!(
+        "log offset {}: execution of queue {}",
+        publication.offset, publication.task.queue
+    );
     let bytes: Bytes = publication.task.encoded.clone();
     SetAside::new(position, reason, bytes)
 }
@@ -272,13 +353,16 @@ fn too_large(
     topic: &QueueTopic,
 ) -> Option<usize> {
     // Nothing of a task stands in its record more than twice.
-    if 2 * publication.task.encoded.len() + OWN_HEADERS_BYTES + RECORD_FRAME_BYTES <= topic.bytes_max {
+    if 2 * publication.task.encoded.len() + OWN_HEADERS_BYTES + RECORD_FRAME_BYTES
+        <= topic.bytes_max
+    {
         return None;
     }
     let part = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
     let headers = outgoing.headers.iter();
-    let headers: usize =
-        headers.map(|header| header.key.len() + part(header.value) + HEADER_FRAME_BYTES).sum();
+    let headers: usize = headers
+        .map(|header| header.key.len() + part(header.value) + HEADER_FRAME_BYTES)
+        .sum();
     let bytes = part(outgoing.key) + part(outgoing.value) + headers + RECORD_FRAME_BYTES;
     (bytes > topic.bytes_max).then_some(bytes)
 }

@@ -8,7 +8,8 @@ use minutehand_model::{QueueName, Tick};
 
 use crate::queue_topics::{Kind, QueueTopics, Standing};
 
-/// After a tick has waited in vain for topics no other waits for so long: those that are ready come first.
+/// After a tick has waited in vain for topics no other waits for so long: those that are ready come
+/// first.
 const NO_WAIT_FOR: Duration = Duration::from_secs(10);
 /// What is refused is told of at most this often.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
@@ -24,14 +25,21 @@ pub(super) struct Queues {
 impl Queues {
     pub(super) fn new(topics: Arc<QueueTopics>, wait_ms: u32) -> Queues {
         let wait = Duration::from_millis(u64::from(wait_ms));
-        Queues { topics, wait, ran_out_at: None, told_at: None, untold: 0 }
+        Queues {
+            topics,
+            wait,
+            ran_out_at: None,
+            told_at: None,
+            untold: 0,
+        }
     }
 
     pub(super) fn topics(&self) -> &QueueTopics {
         &self.topics
     }
 
-    /// How the topic of each queue of a tick stands. For those that nobody has met before the tick waits a little.
+    /// How the topic of each queue of a tick stands. For those that nobody has met before the tick
+    /// waits a little.
     pub(super) fn of(&mut self, tick: &Tick) -> HashMap<QueueName, Standing> {
         let mut standings = HashMap::new();
         let mut last = None;
@@ -41,9 +49,13 @@ impl Queues {
                 standings.insert(queue.clone(), self.topics.look(Kind::Executions, queue));
             }
         }
-        let wanted = standings.iter().filter(|(_, standing)| matches!(standing, Standing::Wanted));
+        let wanted = standings
+            .iter()
+            .filter(|(_, standing)| matches!(standing, Standing::Wanted));
         let wanted: BTreeSet<QueueName> = wanted.map(|(queue, _)| queue.clone()).collect();
-        let may_wait = self.ran_out_at.is_none_or(|ran_out_at| ran_out_at.elapsed() > NO_WAIT_FOR);
+        let may_wait = self
+            .ran_out_at
+            .is_none_or(|ran_out_at| ran_out_at.elapsed() > NO_WAIT_FOR);
         if !wanted.is_empty() && may_wait {
             if !self.topics.wait(Kind::Executions, &wanted, self.wait) {
                 self.ran_out_at = Some(Instant::now());
@@ -65,7 +77,10 @@ impl Queues {
     ) {
         self.untold += refused;
         let Some(reason) = reason else { return };
-        if self.told_at.is_none_or(|told_at| told_at.elapsed() >= TELL_INTERVAL) {
+        if self
+            .told_at
+            .is_none_or(|told_at| told_at.elapsed() >= TELL_INTERVAL)
+        {
             self.told_at = Some(Instant::now());
             let count = std::mem::take(&mut self.untold);
             tracing::warn!(%partition, count, reason, "executions could not be published and are dead letters");

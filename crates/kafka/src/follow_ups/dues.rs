@@ -9,15 +9,20 @@ use minutehand_record::{command, task};
 pub(super) struct Dues(FreeDues);
 
 impl Dues {
-    /// The follow-up at an offset, due at a time that no other of its id has. What creates no task stays as it is.
+    /// The follow-up at an offset, due at a time that no other of its id has. What creates no task
+    /// stays as it is.
     pub(super) fn made_distinct(&mut self, offset: u64, payload: Bytes) -> Bytes {
-        let Ok(Command::Create(record)) = command::decode(payload.clone()) else { return payload };
+        let Ok(Command::Create(record)) = command::decode(payload.clone()) else {
+            return payload;
+        };
         let due = self.0.give(record.key, record.due, offset);
         if due == record.due {
             return payload;
         }
         // What cannot be read is refused by the partition that applies it.
-        let Ok(task) = task::decode(&record.encoded) else { return payload };
+        let Ok(task) = task::decode(&record.encoded) else {
+            return payload;
+        };
         command::encode(&Command::Create(task::record(&Task { due, ..task })))
     }
 }
@@ -29,14 +34,22 @@ mod tests {
     use super::*;
 
     fn creation(id: &str, queue: &str, due_ms: i64) -> Bytes {
-        let (namespace, id) = (Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap());
+        let (namespace, id) = (
+            Namespace::parse("default").unwrap(),
+            TaskId::parse(id).unwrap(),
+        );
         let due = Timestamp::from_millis(due_ms);
-        let task = Task { attempt: 2, ..Task::new(namespace, id, QueueName::parse(queue).unwrap(), due) };
+        let task = Task {
+            attempt: 2,
+            ..Task::new(namespace, id, QueueName::parse(queue).unwrap(), due)
+        };
         command::encode(&Command::Create(task::record(&task)))
     }
 
     fn due_and_queue(payload: Bytes) -> (i64, String) {
-        let Command::Create(record) = command::decode(payload).unwrap() else { panic!("a creation") };
+        let Command::Create(record) = command::decode(payload).unwrap() else {
+            panic!("a creation")
+        };
         let task = task::decode(&record.encoded).unwrap();
         assert_eq!((record.due, record.queue), (task.due, task.queue.clone()));
         (task.due.as_millis(), task.queue.as_str().to_owned())
@@ -45,12 +58,20 @@ mod tests {
     #[test]
     fn two_retries_of_one_id_and_millisecond_stay_two() {
         let mut dues = Dues::default();
-        let story =
-            [(3, "a", "mail", 5, 5), (4, "a", "post", 5, 6), (6, "b", "post", 5, 5), (7, "a", "mail", 6, 7)];
+        let story = [
+            (3, "a", "mail", 5, 5),
+            (4, "a", "post", 5, 6),
+            (6, "b", "post", 5, 5),
+            (7, "a", "mail", 6, 7),
+        ];
         // Read again from the beginning, each is given what it had.
         for (offset, id, queue, due_ms, given_ms) in story.into_iter().chain(story) {
             let payload = dues.made_distinct(offset, creation(id, queue, due_ms));
-            assert_eq!(due_and_queue(payload), (given_ms, queue.to_owned()), "offset {offset}");
+            assert_eq!(
+                due_and_queue(payload),
+                (given_ms, queue.to_owned()),
+                "offset {offset}"
+            );
         }
     }
 

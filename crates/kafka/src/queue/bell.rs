@@ -19,7 +19,9 @@ impl Bell {
     /// Waits until it is rung, or was since the last wait, or the time is over.
     pub(crate) fn wait(&self, at_most: Duration) {
         let is_rung = self.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.rung.wait_timeout_while(is_rung, at_most, |is_rung| !*is_rung);
+        let waited = self
+            .rung
+            .wait_timeout_while(is_rung, at_most, |is_rung| !*is_rung);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }

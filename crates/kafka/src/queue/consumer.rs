@@ -1,8 +1,8 @@
 //! The thread of a worker group: it is a member of the consumer group, fetches ahead, and commits.
 //!
-//! It waits for a bell that the driver rings when something has arrived, and the others when something is left to do.
-//! It goes on polling while handlers run, however long, so that they do not cost the membership: when what was fetched
-//! is not taken, the partitions are paused.
+//! It waits for a bell that the driver rings when something has arrived, and the others when
+//! something is left to do. It goes on polling while handlers run, however long, so that they do
+//! not cost the membership: when what was fetched is not taken, the partitions are paused.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,8 @@ use crate::tail;
 const WAIT: Duration = Duration::from_millis(20);
 /// Records taken before those who wait hear of them.
 const BATCH_MAX: usize = 1_024;
-/// How long the thread waits for room before it pauses the partitions, which throws away what was fetched ahead.
+/// How long the thread waits for room before it pauses the partitions, which throws away what was
+/// fetched ahead.
 const FULL_MAX: Duration = Duration::from_secs(1);
 /// How often it is looked for runs whose members have left the group without a word.
 const LOOK_FOR_LOST: Duration = Duration::from_secs(10);
@@ -73,8 +74,8 @@ impl ConsumerContext for Membership {
                 }
             }
             Rebalance::Revoke(list) => {
-                // What has ended is settled while the partitions are ours. Those that were lost already belong to
-                // somebody else, who runs again what was not settled.
+                // What has ended is settled while the partitions are ours. Those that were lost
+                // already belong to somebody else, who runs again what was not settled.
                 if !consumer.assignment_lost() {
                     self.settle(Some(consumer));
                     self.settler().release(&self.group, &partitions(list));
@@ -92,7 +93,10 @@ impl ConsumerContext for Membership {
 }
 
 fn partitions(list: &TopicPartitionList) -> Vec<u32> {
-    list.elements().iter().map(|element| element.partition().max(0) as u32).collect()
+    list.elements()
+        .iter()
+        .map(|element| element.partition().max(0) as u32)
+        .collect()
 }
 
 /// Says that the thread has ended, however it does.
@@ -109,7 +113,10 @@ impl Drop for Ending {
 
 /// Starts the thread of a group.
 pub(crate) fn start(group: Arc<Group>) -> Result<(), PortError> {
-    let mut ending = Ending { group, failure: None };
+    let mut ending = Ending {
+        group,
+        failure: None,
+    };
     let action = format!("start the consumer of the queue {}", ending.group.queue);
     let thread = std::thread::Builder::new().name(format!("queue-{}", ending.group.queue));
     let started = thread.spawn(move || {
@@ -170,7 +177,10 @@ fn await_topic(group: &Group, settler: &mut Settler) -> Result<bool, PortError> 
             Ok(topics) => {
                 if let Some(partitions) = topics.get(&group.topic) {
                     let own = group.client.config().partitions;
-                    group.state().shares = Some(Shares { own, topic: *partitions });
+                    group.state().shares = Some(Shares {
+                        own,
+                        topic: *partitions,
+                    });
                     return Ok(true);
                 }
             }
@@ -220,20 +230,29 @@ fn is_paused(consumer: &Member) -> bool {
     consumer.context().is_paused.load(Ordering::Relaxed)
 }
 
-/// Reads the places in partitions that are new here, and hands out from them from then on. Whether there were any.
+/// Reads the places in partitions that are new here, and hands out from them from then on. Whether
+/// there were any.
 fn restore(group: &Group, consumer: &Member) -> KafkaResult<bool> {
     let unread: Vec<u32> = {
         let state = group.state();
-        let unread = state.slots.iter().filter(|(_, slot)| matches!(slot, Slot::Unread(_)));
+        let unread = state
+            .slots
+            .iter()
+            .filter(|(_, slot)| matches!(slot, Slot::Unread(_)));
         unread.map(|(partition, _)| *partition).collect()
     };
     if unread.is_empty() {
         return Ok(false);
     }
-    let read = place::read(&group.client, consumer, &group.topic, &unread).and_then(|mut places| {
-        let gone = Gone::pass(&group.client, consumer, &group.topic, &mut places)?;
-        Ok((places, gone, group.claims.reserved(&group.consumer_group, &unread)?))
-    });
+    let read =
+        place::read(&group.client, consumer, &group.topic, &unread).and_then(|mut places| {
+            let gone = Gone::pass(&group.client, consumer, &group.topic, &mut places)?;
+            Ok((
+                places,
+                gone,
+                group.claims.reserved(&group.consumer_group, &unread)?,
+            ))
+        });
     let (places, gone, reserved) = match read {
         Ok(read) => read,
         Err(error) if code_of(&error).is_some_and(|code| class_of(code) == ErrorClass::Fatal) => {
@@ -248,12 +267,16 @@ fn restore(group: &Group, consumer: &Member) -> KafkaResult<bool> {
     let place = |(partition, marks): (u32, Option<Marks>)| {
         // A place that was forgotten: what was claimed of the partition is not known any more.
         let doubtful_below = reserved.get(&partition).copied().unwrap_or(0);
-        let marks = marks.unwrap_or_else(|| Marks { doubtful_below, ..Marks::at(0) });
+        let marks = marks.unwrap_or_else(|| Marks {
+            doubtful_below,
+            ..Marks::at(0)
+        });
         (partition, taken_over(marks))
     };
     let places: Vec<(u32, Marks)> = places.into_iter().map(place).collect();
     if let Err(error) = place::write(consumer, &group.topic, &places) {
-        // Whoever has the partition by now raises the generation; here it is tried again as long as it is ours.
+        // Whoever has the partition by now raises the generation; here it is tried again as long as
+        // it is ours.
         tracing::debug!(queue = %group.queue, %error, "a partition was not taken over");
         group.bell.wait(WAIT);
         return Ok(false);
@@ -263,10 +286,14 @@ fn restore(group: &Group, consumer: &Member) -> KafkaResult<bool> {
     let mut state = group.state();
     state.reserved.extend(reserved);
     for (partition, marks) in places {
-        let Some(slot) = state.slots.get_mut(&partition) else { continue };
+        let Some(slot) = state.slots.get_mut(&partition) else {
+            continue;
+        };
         let mut window = Window::restore(marks);
         if let Slot::Unread(waiting) = slot {
-            std::mem::take(waiting).into_iter().for_each(|(offset, delivery)| window.add(offset, delivery));
+            std::mem::take(waiting)
+                .into_iter()
+                .for_each(|(offset, delivery)| window.add(offset, delivery));
         }
         *slot = Slot::Open(window);
     }
@@ -275,12 +302,18 @@ fn restore(group: &Group, consumer: &Member) -> KafkaResult<bool> {
     Ok(true)
 }
 
-/// The place as this holder of the partition writes it. Its generation lies above that of every holder before, also of one whose
-/// place the brokers have forgotten: it follows the clock, and what is stored wherever that is ahead.
+/// The place as this holder of the partition writes it. Its generation lies above that of every
+/// holder before, also of one whose place the brokers have forgotten: it follows the clock, and
+/// what is stored wherever that is ahead.
 fn taken_over(marks: Marks) -> Marks {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let seconds = u32::try_from(since_epoch.as_secs()).unwrap_or(u32::MAX);
-    Marks { generation: marks.generation.saturating_add(1).max(seconds), ..marks }
+    Marks {
+        generation: marks.generation.saturating_add(1).max(seconds),
+        ..marks
+    }
 }
 
 /// Takes what has arrived; answers how many records.
@@ -292,7 +325,10 @@ fn fetch(group: &Group, consumer: &Member, names: &mut QueueNames) -> KafkaResul
     while records.len() < BATCH_MAX && nothing < 2 {
         match consumer.poll(Duration::ZERO) {
             Some(Ok(message)) => {
-                let place = (message.partition().max(0) as u32, message.offset().max(0) as u64);
+                let place = (
+                    message.partition().max(0) as u32,
+                    message.offset().max(0) as u64,
+                );
                 records.push((place, delivery(&message, shares, names)));
             }
             Some(Err(error)) => judge(group, error)?,
@@ -308,11 +344,16 @@ fn fetch(group: &Group, consumer: &Member, names: &mut QueueNames) -> KafkaResul
     // Whatever trouble there was is over.
     state.failure = None;
     for ((partition, offset), delivery) in records {
-        gaps.extend(state.position(partition).map(|position| (partition, position, offset)));
+        gaps.extend(
+            state
+                .position(partition)
+                .map(|position| (partition, position, offset)),
+        );
         state.add(partition, offset, delivery);
     }
     drop(state);
-    gaps.into_iter().for_each(|(partition, from, offset)| expired::look(group, partition, from, offset));
+    gaps.into_iter()
+        .for_each(|(partition, from, offset)| expired::look(group, partition, from, offset));
     group.news.notify_waiters();
     Ok(count)
 }

@@ -29,17 +29,30 @@ impl Shares {
     fn id(self, published_by: PartitionId, topic_partition: u32, offset: u64) -> DeliveryId {
         let share = u64::from(topic_partition / self.own.max(1));
         let sequence = offset * self.per_partition() + share % self.per_partition();
-        DeliveryId { partition: published_by, sequence }
+        DeliveryId {
+            partition: published_by,
+            sequence,
+        }
     }
 
     /// The id of what lies at a place of the topic, whoever published it.
     fn id_at(self, topic_partition: u32, offset: u64) -> DeliveryId {
-        self.id(PartitionId::own(topic_partition % self.own.max(1)), topic_partition, offset)
+        self.id(
+            PartitionId::own(topic_partition % self.own.max(1)),
+            topic_partition,
+            offset,
+        )
     }
 
-    /// The id of what a partition says that it published at a place of the topic; `None` when that cannot be. What another region
-    /// has published lies where that region's partitions put it, whatever their number.
-    fn id_of(self, published_by: PartitionId, topic_partition: u32, offset: u64) -> Option<DeliveryId> {
+    /// The id of what a partition says that it published at a place of the topic; `None` when that
+    /// cannot be. What another region has published lies where that region's partitions put it,
+    /// whatever their number.
+    fn id_of(
+        self,
+        published_by: PartitionId,
+        topic_partition: u32,
+        offset: u64,
+    ) -> Option<DeliveryId> {
         let id = self.id(published_by, topic_partition, offset);
         match self.place(id) == (topic_partition, offset) {
             true => Some(id),
@@ -59,9 +72,13 @@ impl Shares {
     }
 }
 
-/// The delivery of a record. What nobody of ours published is delivered all the same: the worker finds that it is no
-/// task, and sets it aside.
-pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mut QueueNames) -> Delivery {
+/// The delivery of a record. What nobody of ours published is delivered all the same: the worker
+/// finds that it is no task, and sets it aside.
+pub(crate) fn delivery(
+    message: &BorrowedMessage<'_>,
+    shares: Shares,
+    names: &mut QueueNames,
+) -> Delivery {
     let topic_partition = message.partition().max(0) as u32;
     let offset = message.offset().max(0) as u64;
     if let Ok(Incoming::Execution(received)) = execution::read(message, names)
@@ -71,7 +88,10 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
         return Delivery {
             id,
             epoch: received.epoch,
-            token: DeliveryToken { epoch: received.epoch, ..DeliveryToken::default() },
+            token: DeliveryToken {
+                epoch: received.epoch,
+                ..DeliveryToken::default()
+            },
             offset: received.offset,
             published_at: received.published_at,
             key: task.key,
@@ -80,7 +100,10 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, shares: Shares, names: &mu
             may_have_run: false,
         };
     }
-    let at = message.timestamp().to_millis().map_or(Timestamp::MIN, Timestamp::from_millis);
+    let at = message
+        .timestamp()
+        .to_millis()
+        .map_or(Timestamp::MIN, Timestamp::from_millis);
     Delivery {
         id: shares.id_at(topic_partition, offset),
         epoch: Epoch(0),
@@ -109,14 +132,24 @@ mod tests {
     fn what_another_region_published_is_delivered_wherever_it_lies() {
         for (own, topic) in [(4, 4), (8, 2), (3, 9)] {
             let shares = Shares { own, topic };
-            for (partition, to) in (0..20).flat_map(|partition| (0..topic).map(move |to| (partition, to))) {
+            for (partition, to) in
+                (0..20).flat_map(|partition| (0..topic).map(move |to| (partition, to)))
+            {
                 let foreign = PartitionId::of_region(1, partition).expect("a partition");
                 let id = shares.id_of(foreign, to, 7).expect("an id");
-                assert_eq!(shares.place(id), (to, 7), "partition {partition} of {own}, {topic} of the topic");
+                assert_eq!(
+                    shares.place(id),
+                    (to, 7),
+                    "partition {partition} of {own}, {topic} of the topic"
+                );
             }
         }
         let shares = Shares { own: 4, topic: 4 };
-        assert_eq!(shares.id_of(PartitionId::own(1), 2, 7), None, "ours lies elsewhere");
+        assert_eq!(
+            shares.id_of(PartitionId::own(1), 2, 7),
+            None,
+            "ours lies elsewhere"
+        );
     }
 
     /// Whatever the numbers of partitions, an id names one place.
@@ -125,7 +158,10 @@ mod tests {
         for (own, topic) in [(1, 1), (1, 4), (4, 4), (8, 2), (3, 9), (16, 16)] {
             let shares = Shares { own, topic };
             for partition in 0..own {
-                let place = Place { partition: PartitionId::own(partition), partitions: own };
+                let place = Place {
+                    partition: PartitionId::own(partition),
+                    partitions: own,
+                };
                 let mut ids = std::collections::BTreeMap::new();
                 for index in 0..50_u128 {
                     let to = place.within(topic, TaskKey(index << 64));

@@ -1,9 +1,10 @@
 //! How full a queue is for a group, as the cluster knows it.
 //!
-//! The places say how many deliveries were settled in all, and which below the highest settled one were not. Beyond, the
-//! records of the topic are counted: the ends of transactions take offsets too, so counting means reading. What has
-//! been counted is remembered; a backlog that is too long to be read is estimated by its offsets, which says more than
-//! there is, and never nothing when there is something.
+//! The places say how many deliveries were settled in all, and which below the highest settled one
+//! were not. Beyond, the records of the topic are counted: the ends of transactions take offsets
+//! too, so counting means reading. What has been counted is remembered; a backlog that is too long
+//! to be read is estimated by its offsets, which says more than there is, and never nothing when
+//! there is something.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -89,13 +90,21 @@ impl Counter {
         if ranges.is_empty() {
             return Ok(0);
         }
-        let starts: Vec<_> =
-            ranges.iter().map(|(partition, from, _)| (PartitionId::own(*partition), *from)).collect();
+        let starts: Vec<_> = ranges
+            .iter()
+            .map(|(partition, from, _)| (PartitionId::own(*partition), *from))
+            .collect();
         let mut records: BTreeMap<u32, u64> = BTreeMap::new();
-        let ends: BTreeMap<u32, u64> = ranges.iter().map(|(partition, _, to)| (*partition, *to)).collect();
+        let ends: BTreeMap<u32, u64> = ranges
+            .iter()
+            .map(|(partition, _, to)| (*partition, *to))
+            .collect();
         tail::scan(client, consumer, topic, &starts, |message| {
             let partition = message.partition().max(0) as u32;
-            if ends.get(&partition).is_some_and(|end| (message.offset().max(0) as u64) < *end) {
+            if ends
+                .get(&partition)
+                .is_some_and(|end| (message.offset().max(0) as u64) < *end)
+            {
                 *records.entry(partition).or_default() += 1;
             }
             true

@@ -1,4 +1,5 @@
-//! Executions that a queue's topic no longer kept when a worker group came to read them: how many is told, once for each gap.
+//! Executions that a queue's topic no longer kept when a worker group came to read them: how many
+//! is told, once for each gap.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,8 +55,8 @@ pub(crate) struct Gone {
 }
 
 impl Gone {
-    /// Moves places below the start of their partitions to it; answers what was lost by that, to be told when the places are
-    /// durable. Blocks.
+    /// Moves places below the start of their partitions to it; answers what was lost by that, to be
+    /// told when the places are durable. Blocks.
     pub(crate) fn pass<C: ConsumerContext>(
         client: &Client,
         consumer: &BaseConsumer<C>,
@@ -70,26 +71,37 @@ impl Gone {
             let low = low.max(0) as u64;
             let lost = marks.pass(low);
             if lost > 0 {
-                gone.push(Gone { partition: *partition, lost, low });
+                gone.push(Gone {
+                    partition: *partition,
+                    lost,
+                    low,
+                });
             }
         }
         Ok(gone)
     }
 
     pub(crate) fn tell(&self, group: &Group) {
-        group.expired.tell(group, self.partition, self.lost, self.low);
+        group
+            .expired
+            .tell(group, self.partition, self.lost, self.low);
     }
 }
 
-/// Looks whether the log has dropped what lies between a record and the one that was read before it. Blocks now and then.
+/// Looks whether the log has dropped what lies between a record and the one that was read before
+/// it. Blocks now and then.
 pub(crate) fn look(group: &Group, partition: u32, from: u64, offset: u64) {
     if offset.saturating_sub(from) < STEP_USUAL {
         return;
     }
-    let asked = group.client.bounds_once(&group.topic, PartitionId::own(partition));
+    let asked = group
+        .client
+        .bounds_once(&group.topic, PartitionId::own(partition));
     match asked {
         Ok((low, _)) if low > from => {
-            group.expired.tell(group, partition, low.min(offset) - from, low);
+            group
+                .expired
+                .tell(group, partition, low.min(offset) - from, low);
         }
         Ok(_) => {}
         Err(error) => {

@@ -1,7 +1,9 @@
-//! A worker group on a queue as this process takes part in it: the side of those who poll and settle.
+//! A worker group on a queue as this process takes part in it: the side of those who poll and
+//! settle.
 //!
-//! One thread (see `consumer`) fetches and commits for all of them. Whoever polls takes from what has been fetched;
-//! whoever settles leaves a job and waits. What is left while one commit is under way goes into the next.
+//! One thread (see `consumer`) fetches and commits for all of them. Whoever polls takes from what
+//! has been fetched; whoever settles leaves a job and waits. What is left while one commit is under
+//! way goes into the next.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,8 +26,8 @@ use crate::transact::{Parcel, unique};
 /// Fetched and not handed out: beyond this the thread waits.
 const READY_MAX: usize = 4_096;
 const READY_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A member that nobody polls and that has nothing in hand leaves the group after this, so that others get its
-/// partitions.
+/// A member that nobody polls and that has nothing in hand leaves the group after this, so that
+/// others get its partitions.
 const UNUSED_MAX: Duration = Duration::from_secs(10);
 
 /// One partition of the topic that was given to this process.
@@ -42,7 +44,8 @@ pub(crate) struct State {
     turn: u32,
     /// How the topic is divided; `None` while it is not there.
     pub(crate) shares: Option<Shares>,
-    /// Behind the highest offset ever seen here, by partition: what lies beyond was never handed out.
+    /// Behind the highest offset ever seen here, by partition: what lies beyond was never handed
+    /// out.
     pub(crate) seen: BTreeMap<u32, u64>,
     pub(crate) jobs: Vec<Job>,
     /// Nobody works on these any more.
@@ -51,7 +54,8 @@ pub(crate) struct State {
     pub(crate) words: BTreeMap<(u32, u64), LastWord>,
     /// Below which offsets deliveries may be claimed, by partition.
     pub(crate) reserved: BTreeMap<u32, u64>,
-    /// The count of the last token. It begins with the clock, for members whose generation is that of the same second.
+    /// The count of the last token. It begins with the clock, for members whose generation is that
+    /// of the same second.
     handed_out: u64,
     pub(crate) failure: Option<PortError>,
     pub(crate) is_closing: bool,
@@ -80,7 +84,9 @@ pub(crate) struct Group {
 }
 
 fn micros_since_epoch() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX / 2)
 }
 
@@ -173,7 +179,13 @@ impl Group {
         job: impl FnOnce(oneshot::Sender<Result<Vec<DeliveryId>, PortError>>) -> Job,
     ) -> Result<Vec<DeliveryId>, PortError> {
         let (answer, answered) = oneshot::channel();
-        let ended = || PortError::new(ErrorClass::Retry, action, "the process is leaving the group");
+        let ended = || {
+            PortError::new(
+                ErrorClass::Retry,
+                action,
+                "the process is leaving the group",
+            )
+        };
         {
             let mut state = self.state();
             if state.has_ended {
@@ -198,14 +210,20 @@ impl Group {
     /// The record that withdraws the last word of a delivery that was claimed here.
     pub(crate) fn withdrawal(&self, id: DeliveryId) -> Option<Parcel> {
         let state = self.state();
-        let (partition, offset) = state.place(id).filter(|place| state.words.contains_key(place))?;
+        let (partition, offset) = state
+            .place(id)
+            .filter(|place| state.words.contains_key(place))?;
         Some(Writer::new(&self.client, &self.consumer_group).withdrawal(partition, offset))
     }
 
     /// The last words of some deliveries are withdrawn.
     pub(crate) fn forget_words(&self, ids: &[DeliveryId]) {
         let mut state = self.state();
-        for place in ids.iter().filter_map(|id| state.place(*id)).collect::<Vec<_>>() {
+        for place in ids
+            .iter()
+            .filter_map(|id| state.place(*id))
+            .collect::<Vec<_>>()
+        {
             state.words.remove(&place);
         }
     }
@@ -264,12 +282,16 @@ impl State {
     fn take(&mut self, count_max: usize) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
         let order: Vec<u32> = {
-            let (before, after): (Vec<u32>, Vec<u32>) =
-                self.slots.keys().partition(|partition| **partition < self.turn);
+            let (before, after): (Vec<u32>, Vec<u32>) = self
+                .slots
+                .keys()
+                .partition(|partition| **partition < self.turn);
             after.into_iter().chain(before).collect()
         };
         for partition in order {
-            let Some(Slot::Open(window)) = self.slots.get_mut(&partition) else { continue };
+            let Some(Slot::Open(window)) = self.slots.get_mut(&partition) else {
+                continue;
+            };
             while deliveries.len() < count_max
                 && let Some(delivery) = window.hand_out(self.handed_out + 1)
             {
@@ -308,7 +330,9 @@ impl State {
     pub(crate) fn take_back(&mut self) -> Vec<(u32, u64, LastWord)> {
         let mut words = Vec::new();
         for id in std::mem::take(&mut self.let_go) {
-            let Some((partition, offset)) = self.place(id) else { continue };
+            let Some((partition, offset)) = self.place(id) else {
+                continue;
+            };
             let word = self.words.remove(&(partition, offset));
             let is_ready_again = match self.slots.get_mut(&partition) {
                 Some(Slot::Open(window)) => window.let_go(offset),

@@ -1,10 +1,11 @@
 //! What a group has settled in a partition, as the metadata of its offset commit says it.
 //!
-//! The committed offset is the lowest one that is not settled. What is settled above it travels in the commit's
-//! metadata, `2.<generation>.<doubtful below>.<settled in all>.<runs>`: lengths of runs that are not settled and that are, in
-//! turn, from the committed offset on, each in digits of five bits. Offsets without a record count as settled. The generation is
-//! raised by whoever is given the partition, before it hands anything out. What is not settled below the doubtful offset may have
-//! been claimed all the same, before the brokers forgot the place.
+//! The committed offset is the lowest one that is not settled. What is settled above it travels in
+//! the commit's metadata, `2.<generation>.<doubtful below>.<settled in all>.<runs>`: lengths of
+//! runs that are not settled and that are, in turn, from the committed offset on, each in digits of
+//! five bits. Offsets without a record count as settled. The generation is raised by whoever is
+//! given the partition, before it hands anything out. What is not settled below the doubtful offset
+//! may have been claimed all the same, before the brokers forgot the place.
 
 /// Longest text of the runs; brokers take 4,096 characters of metadata.
 pub(crate) const RUNS_LENGTH_MAX: usize = 3_500;
@@ -34,7 +35,11 @@ pub(crate) struct Marks {
 impl Marks {
     /// The place of a group that has settled everything below an offset, and nothing else.
     pub(crate) fn at(base: u64) -> Marks {
-        Marks { base, high: base, ..Marks::default() }
+        Marks {
+            base,
+            high: base,
+            ..Marks::default()
+        }
     }
 
     pub(crate) fn is_settled(&self, offset: u64) -> bool {
@@ -56,7 +61,10 @@ impl Marks {
 
     /// The metadata of the commit of `base`.
     pub(crate) fn encode(&self) -> String {
-        let mut text = format!("2.{}.{}.{}.", self.generation, self.doubtful_below, self.settled);
+        let mut text = format!(
+            "2.{}.{}.{}.",
+            self.generation, self.doubtful_below, self.settled
+        );
         let mut at = self.base;
         let mut unsettled = self.unsettled.iter().copied().peekable();
         while at < self.high {
@@ -65,14 +73,17 @@ impl Marks {
                 at += 1;
             }
             put(&mut text, at - from);
-            let until = unsettled.peek().map_or(self.high, |next| (*next).min(self.high));
+            let until = unsettled
+                .peek()
+                .map_or(self.high, |next| (*next).min(self.high));
             put(&mut text, until - at);
             at = until;
         }
         text
     }
 
-    /// The inverse. `None` when the metadata was not written by [`Marks::encode`]: the base alone is known then.
+    /// The inverse. `None` when the metadata was not written by [`Marks::encode`]: the base alone
+    /// is known then.
     pub(crate) fn decode(base: u64, text: &str) -> Option<Marks> {
         let (generation, rest) = text.strip_prefix("2.")?.split_once('.')?;
         let (doubtful_below, rest) = rest.split_once('.')?;
@@ -100,7 +111,9 @@ impl Marks {
 fn put(text: &mut String, mut length: u64) {
     loop {
         let (digit, rest) = (length % MORE, length / MORE);
-        text.push(char::from(DIGITS[(digit + if rest > 0 { MORE } else { 0 }) as usize]));
+        text.push(char::from(
+            DIGITS[(digit + if rest > 0 { MORE } else { 0 }) as usize],
+        ));
         if rest == 0 {
             return;
         }
@@ -126,7 +139,8 @@ fn take(digits: &mut std::str::Bytes<'_>) -> Option<u64> {
 
 /// The longest text that so many unsettled offsets within a span may need, however they lie.
 pub(crate) fn length_max(unsettled: u64, span: u64) -> u64 {
-    // A run of unsettled offsets is short; those of settled ones are longest together when they are alike.
+    // A run of unsettled offsets is short; those of settled ones are longest together when they are
+    // alike.
     let gap = span / (unsettled + 1);
     let digits_per_gap = 2 + (u64::from(gap.max(1).ilog2())) / 5;
     unsettled + (unsettled + 1) * digits_per_gap
@@ -137,7 +151,9 @@ mod tests {
     use super::*;
 
     fn random(state: &mut u64) -> u64 {
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         *state >> 33
     }
 
@@ -154,17 +170,32 @@ mod tests {
             let high = unsettled[unsettled.len() - 1] + 1 + random(&mut state) % 50;
             let (settled, generation) = (random(&mut state), random(&mut state) as u32);
             let doubtful_below = random(&mut state);
-            let marks = Marks { base, high, unsettled, settled, generation, doubtful_below };
+            let marks = Marks {
+                base,
+                high,
+                unsettled,
+                settled,
+                generation,
+                doubtful_below,
+            };
             let text = marks.encode();
             let length_max = length_max(marks.unsettled.len() as u64, marks.high - base);
-            assert!(text.len() as u64 <= length_max + 36, "{} > {length_max}", text.len());
+            assert!(
+                text.len() as u64 <= length_max + 36,
+                "{} > {length_max}",
+                text.len()
+            );
             assert_eq!(Marks::decode(base, &text), Some(marks));
         }
     }
 
     #[test]
     fn a_place_with_nothing_settled_above_is_short() {
-        let marks = Marks { settled: 12, generation: 7, ..Marks::at(40) };
+        let marks = Marks {
+            settled: 12,
+            generation: 7,
+            ..Marks::at(40)
+        };
         assert_eq!(marks.encode(), "2.7.0.12.");
         assert_eq!(Marks::decode(40, "2.7.0.12."), Some(marks));
     }
@@ -172,8 +203,18 @@ mod tests {
     #[test]
     fn the_text_is_as_it_was() {
         let unsettled = vec![10, 11, 14, 60];
-        let numbers = Marks { settled: 90, generation: 3, doubtful_below: 44, ..Marks::default() };
-        let marks = Marks { base: 10, high: 100, unsettled, ..numbers };
+        let numbers = Marks {
+            settled: 90,
+            generation: 3,
+            doubtful_below: 44,
+            ..Marks::default()
+        };
+        let marks = Marks {
+            base: 10,
+            high: 100,
+            unsettled,
+            ..numbers
+        };
         assert_eq!(marks.encode(), "2.3.44.90.CCBtBBnB");
     }
 
@@ -201,16 +242,29 @@ mod tests {
     /// A walk over every offset says the same.
     #[test]
     fn what_lies_below_the_start_of_the_log_is_passed() {
-        let before = Marks { high: 12, unsettled: vec![4, 5, 9], settled: 7, ..Marks::at(4) };
+        let before = Marks {
+            high: 12,
+            unsettled: vec![4, 5, 9],
+            settled: 7,
+            ..Marks::at(4)
+        };
         for low in 0..20 {
             let mut marks = before.clone();
             let lost = marks.pass(low);
             let unsettled = |offset: &u64| *offset >= 4 && !before.is_settled(*offset);
             assert_eq!(lost, (4..low).filter(unsettled).count() as u64, "{low}");
             for offset in low..30 {
-                assert_eq!(marks.is_settled(offset), before.is_settled(offset), "{low}: {offset}");
+                assert_eq!(
+                    marks.is_settled(offset),
+                    before.is_settled(offset),
+                    "{low}: {offset}"
+                );
             }
-            assert_eq!(Marks::decode(marks.base, &marks.encode()), Some(marks), "{low}");
+            assert_eq!(
+                Marks::decode(marks.base, &marks.encode()),
+                Some(marks),
+                "{low}"
+            );
         }
     }
 }

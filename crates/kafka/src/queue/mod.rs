@@ -1,10 +1,12 @@
-//! The execution queue on topics of executions, one for each queue; a worker group is a consumer group.
+//! The execution queue on topics of executions, one for each queue; a worker group is a consumer
+//! group.
 //!
-//! What Kafka keeps of a group is its place: an offset for each partition, and in the commit's metadata what is settled
-//! above it. So exactly what was not settled comes again after a restart, and a delivery that takes hours holds up
-//! nothing but its own offset. Members of a group share the partitions; when one is taken away, what this process
-//! had in hand of it is handed out again by whoever has it then. Settling such a delivery changes nothing, and claiming
-//! it answers that it must not run.
+//! What Kafka keeps of a group is its place: an offset for each partition, and in the commit's
+//! metadata what is settled above it. So exactly what was not settled comes again after a restart,
+//! and a delivery that takes hours holds up nothing but its own offset. Members of a group share
+//! the partitions; when one is taken away, what this process had in hand of it is handed out again
+//! by whoever has it then. Settling such a delivery changes nothing, and claiming it answers that
+//! it must not run.
 
 mod bell;
 mod claims;
@@ -25,8 +27,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use minutehand_model::QueueName;
 use minutehand_ports::{
-    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement,
-    StopReceiver,
+    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report,
+    Settlement, StopReceiver,
 };
 
 use self::claims::Claims;
@@ -48,8 +50,8 @@ const ASKERS_MAX: usize = 16;
 
 type GroupName = (QueueName, String);
 
-/// The queues of a cluster. Each worker group that polls here has a thread, which leaves its consumer group when
-/// nobody has polled for a while and nothing is in hand.
+/// The queues of a cluster. Each worker group that polls here has a thread, which leaves its
+/// consumer group when nobody has polled for a while and nothing is in hand.
 pub struct KafkaQueue {
     client: Arc<Client>,
     groups: Mutex<Groups>,
@@ -83,8 +85,8 @@ impl KafkaQueue {
         }
     }
 
-    /// How many executions of a queue the brokers had dropped before they could be handed out here; ends of transactions are
-    /// among them.
+    /// How many executions of a queue the brokers had dropped before they could be handed out here;
+    /// ends of transactions are among them.
     pub fn expired(&self, queue: &QueueName) -> u64 {
         self.expired.count(queue)
     }
@@ -122,7 +124,11 @@ impl KafkaQueue {
         let mut groups = self.groups();
         if groups.is_closed {
             let action = format!("consume the queue {queue}");
-            return Err(PortError::new(ErrorClass::Fatal, action, "the connection to Kafka is closed"));
+            return Err(PortError::new(
+                ErrorClass::Fatal,
+                action,
+                "the connection to Kafka is closed",
+            ));
         }
         let key = (queue.clone(), name.to_owned());
         if let Some(group) = groups.running.get(&key)
@@ -131,7 +137,13 @@ impl KafkaQueue {
             return Ok(Arc::clone(group));
         }
         let (claims, expired) = (Arc::clone(&self.claims), Arc::clone(&self.expired));
-        let group = Arc::new(Group::new(Arc::clone(&self.client), claims, expired, queue, name));
+        let group = Arc::new(Group::new(
+            Arc::clone(&self.client),
+            claims,
+            expired,
+            queue,
+            name,
+        ));
         consumer::start(Arc::clone(&group))?;
         groups.running.insert(key, Arc::clone(&group));
         Ok(group)
@@ -146,9 +158,14 @@ impl KafkaQueue {
         let group = self.client.names().consumer_group(queue, name);
         let mut config = self.client.config().member(&group);
         config.set("enable.partition.eof", "true");
-        let asker: Consumer = config.create_with_context(Listener::default()).map_err(|error| {
-            port_error(format!("ask for the places of group {name} on the queue {queue}"), error)
-        })?;
+        let asker: Consumer = config
+            .create_with_context(Listener::default())
+            .map_err(|error| {
+                port_error(
+                    format!("ask for the places of group {name} on the queue {queue}"),
+                    error,
+                )
+            })?;
         let asker = Arc::new(Mutex::new(asker));
         if askers.len() >= ASKERS_MAX {
             askers.clear();
@@ -157,8 +174,8 @@ impl KafkaQueue {
         Ok(asker)
     }
 
-    /// Settlements of a group that does not run here: nothing that they mean is in this process's hands. Those that
-    /// mean what cannot be are refused; the others change nothing.
+    /// Settlements of a group that does not run here: nothing that they mean is in this process's
+    /// hands. Those that mean what cannot be are refused; the others change nothing.
     async fn settle_elsewhere(
         &self,
         queue: &QueueName,
@@ -174,19 +191,25 @@ impl KafkaQueue {
             format!("group {name} has never been handed anything of the queue {queue}"),
         );
         blocking(move || {
-            let Some(partitions) = client.look_up(&topic)? else { return Err(unknown) };
-            let shares = Shares { own: client.config().partitions, topic: partitions };
+            let Some(partitions) = client.look_up(&topic)? else {
+                return Err(unknown);
+            };
+            let shares = Shares {
+                own: client.config().partitions,
+                topic: partitions,
+            };
             let asker = asker.lock().unwrap_or_else(PoisonError::into_inner);
             let all: Vec<u32> = (0..partitions).collect();
-            let places =
-                place::read(&client, &asker, &topic, &all).map_err(|error| port_error(&action, error))?;
+            let places = place::read(&client, &asker, &topic, &all)
+                .map_err(|error| port_error(&action, error))?;
             if places.iter().all(|(_, marks)| marks.is_none()) {
                 return Err(unknown);
             }
             for id in &ids {
                 let (partition, offset) = shares.place(*id);
                 let end = if partition < partitions {
-                    let bounds = client.bounds(&topic, minutehand_model::PartitionId::own(partition));
+                    let bounds =
+                        client.bounds(&topic, minutehand_model::PartitionId::own(partition));
                     bounds.map_err(|error| port_error(&action, error))?.1
                 } else {
                     0
@@ -208,9 +231,15 @@ impl KafkaQueue {
         name: &str,
         settlements: Vec<Settlement>,
     ) -> Result<Vec<DeliveryId>, PortError> {
-        let action = format!("settle {} deliveries of the queue {queue}", settlements.len());
+        let action = format!(
+            "settle {} deliveries of the queue {queue}",
+            settlements.len()
+        );
         let encode = |settlement| Effects::of(&self.client, settlement, &action);
-        let settlements = settlements.into_iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let settlements = settlements
+            .into_iter()
+            .map(encode)
+            .collect::<Result<Vec<_>, _>>()?;
         self.submit_encoded(queue, name, action, settlements).await
     }
 
@@ -227,7 +256,12 @@ impl KafkaQueue {
         match self.running(queue, name) {
             Some(group) => {
                 let words = action.clone();
-                let job = |answer| Job { action: words, settlements, reports: Vec::new(), answer };
+                let job = |answer| Job {
+                    action: words,
+                    settlements,
+                    reports: Vec::new(),
+                    answer,
+                };
                 group.submit(&action, job).await
             }
             None => {
@@ -283,15 +317,24 @@ impl ExecutionQueue for KafkaQueue {
         let ids: Vec<DeliveryId> = claims.iter().map(|claim| claim.id).collect();
         let running = self.running(queue, group);
         let prepared = claims.into_iter().map(|Claim { id, last_word }| {
-            let word = last_word.zip(running.as_ref()).and_then(|(word, group)| group.leave(id, word));
+            let word = last_word
+                .zip(running.as_ref())
+                .and_then(|(word, group)| group.leave(id, word));
             (id, Effects::of_claim(word))
         });
         let action = format!("claim {} deliveries of the queue {queue}", ids.len());
-        let lost = self.submit_encoded(queue, group, action, prepared.collect()).await?;
+        let lost = self
+            .submit_encoded(queue, group, action, prepared.collect())
+            .await?;
         Ok(ids.into_iter().filter(|id| !lost.contains(id)).collect())
     }
 
-    async fn report(&self, queue: &QueueName, group: &str, reports: Vec<Report>) -> Result<(), PortError> {
+    async fn report(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        reports: Vec<Report>,
+    ) -> Result<(), PortError> {
         let action = format!("keep {} reports of the queue {queue}", reports.len());
         let ids: Vec<DeliveryId> = reports.iter().map(|report| report.id).collect();
         let group = self.start(queue, group)?;
@@ -299,16 +342,25 @@ impl ExecutionQueue for KafkaQueue {
             let withdrawal = group.withdrawal(report.id);
             Ok::<_, PortError>(Effects::new(&self.client, report, &action)?.with(withdrawal))
         };
-        let reports = reports.into_iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let reports = reports
+            .into_iter()
+            .map(encode)
+            .collect::<Result<Vec<_>, _>>()?;
         let words = action.clone();
-        let job = |answer| Job { action: words, settlements: Vec::new(), reports, answer };
+        let job = |answer| Job {
+            action: words,
+            settlements: Vec::new(),
+            reports,
+            answer,
+        };
         group.submit(&action, job).await?;
         group.forget_words(&ids);
         Ok(())
     }
 
     fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>) {
-        // Where the group does not run here, its partitions are somebody else's or nobody's already.
+        // Where the group does not run here, its partitions are somebody else's or nobody's
+        // already.
         if let Some(group) = self.running(queue, group) {
             group.let_go(ids);
         }
@@ -320,17 +372,22 @@ impl ExecutionQueue for KafkaQueue {
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {
         let topics = self.client.topics().await?;
-        let mut queues: Vec<QueueName> =
-            topics.keys().filter_map(|topic| self.client.names().queue_of(topic)).collect();
+        let mut queues: Vec<QueueName> = topics
+            .keys()
+            .filter_map(|topic| self.client.names().queue_of(topic))
+            .collect();
         queues.sort();
         Ok(queues)
     }
 
-    /// What is in progress is known of this process alone. A backlog of more than some thousand executions is told by
-    /// offsets, which counts the ends of transactions too; that nothing waits is exact.
+    /// What is in progress is known of this process alone. A backlog of more than some thousand
+    /// executions is told by offsets, which counts the ends of transactions too; that nothing waits
+    /// is exact.
     async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError> {
         let action = format!("ask how full the queue {queue} is");
-        let in_progress = self.running(queue, group).map_or(0, |group| group.state().in_hand());
+        let in_progress = self
+            .running(queue, group)
+            .map_or(0, |group| group.state().in_hand());
         let (client, asker) = (Arc::clone(&self.client), self.asker(queue, group)?);
         let (counter, letters) = (Arc::clone(&self.counter), Arc::clone(&self.letters));
         let queue = queue.clone();
@@ -338,13 +395,21 @@ impl ExecutionQueue for KafkaQueue {
             let dead_letters = letters.count(&queue)?;
             let topic = client.names().executions(&queue);
             let Some(partitions) = client.look_up(&topic)? else {
-                return Ok(QueueDepth { dead_letters, ..QueueDepth::default() });
+                return Ok(QueueDepth {
+                    dead_letters,
+                    ..QueueDepth::default()
+                });
             };
             let asker = asker.lock().unwrap_or_else(PoisonError::into_inner);
             let counts = counter
                 .count(&client, &asker, &topic, partitions)
                 .map_err(|error| port_error(action, error))?;
-            Ok(QueueDepth { waiting: counts.waiting, in_progress, settled: counts.settled, dead_letters })
+            Ok(QueueDepth {
+                waiting: counts.waiting,
+                in_progress,
+                settled: counts.settled,
+                dead_letters,
+            })
         })
         .await
     }

@@ -7,8 +7,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::marks::Marks;
 use crate::client::Client;
 
-/// Reads the places of the consumer's group in some partitions; `None` where it has committed nothing. Blocks, also
-/// while a transaction that moves one of them is not over.
+/// Reads the places of the consumer's group in some partitions; `None` where it has committed
+/// nothing. Blocks, also while a transaction that moves one of them is not over.
 pub(crate) fn read<C: ConsumerContext>(
     client: &Client,
     consumer: &BaseConsumer<C>,
@@ -31,7 +31,13 @@ pub(crate) fn read<C: ConsumerContext>(
             Offset::Offset(offset) => {
                 let (base, text) = (offset.max(0) as u64, element.metadata());
                 Some(Marks::decode(base, text).unwrap_or_else(|| {
-                    tracing::warn!(topic, partition, base, text, "a place was not committed by Minutehand");
+                    tracing::warn!(
+                        topic,
+                        partition,
+                        base,
+                        text,
+                        "a place was not committed by Minutehand"
+                    );
                     Marks::at(base)
                 }))
             }

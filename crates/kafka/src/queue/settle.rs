@@ -1,13 +1,15 @@
 //! Settlements: a group's places, and what must become durable with them.
 //!
-//! Everything that was left since the last commit becomes durable in one step. When nothing must happen together with
-//! the places, that step is one offset commit; otherwise it is one transaction of records and places. Lines for the
-//! history alone need no transaction: they are delivered before the places are committed, so that a crash between may
-//! keep one twice, and never loses one.
+//! Everything that was left since the last commit becomes durable in one step. When nothing must
+//! happen together with the places, that step is one offset commit; otherwise it is one transaction
+//! of records and places. Lines for the history alone need no transaction: they are delivered
+//! before the places are committed, so that a crash between may keep one twice, and never loses
+//! one.
 //!
-//! All of this runs on the group's own thread, as rebalances do: a partition is never taken away in the middle of a
-//! step, and no two steps overlap. After a transaction of which nobody knows how it ended, the next step first
-//! begins with a new producer (which settles how it ended) and reads the places again.
+//! All of this runs on the group's own thread, as rebalances do: a partition is never taken away in
+//! the middle of a step, and no two steps overlap. After a transaction of which nobody knows how it
+//! ended, the next step first begins with a new producer (which settles how it ended) and reads the
+//! places again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,8 +34,8 @@ use crate::letters;
 use crate::topics::TopicDefinition;
 use crate::transact::{Parcel, Plain, Transactor, unique};
 
-/// Offsets that are reserved for claims at a time: so many deliveries at most are in doubt when a member was killed and the brokers
-/// forget its group's place.
+/// Offsets that are reserved for claims at a time: so many deliveries at most are in doubt when a
+/// member was killed and the brokers forget its group's place.
 const CLAIMS_RESERVED: u64 = 4_096;
 
 /// What comes with a settlement, or with a report.
@@ -72,7 +74,9 @@ impl Effects {
             effects.parcels.push(letters::parcel(names, &letter));
             effects.letters.push(letter.queue);
         }
-        let line = report.outcome.map(|(key, outcome)| history_line(client, key, &outcome));
+        let line = report
+            .outcome
+            .map(|(key, outcome)| history_line(client, key, &outcome));
         effects.parcels.extend(line);
         Ok(effects)
     }
@@ -81,7 +85,13 @@ impl Effects {
     pub(crate) fn of_claim(word: Option<Parcel>) -> Effects {
         let is_one_step = word.is_some();
         let parcels = word.into_iter().collect();
-        Effects { parcels, is_one_step, letters: Vec::new(), is_claim: true, held_as: None }
+        Effects {
+            parcels,
+            is_one_step,
+            letters: Vec::new(),
+            is_claim: true,
+            held_as: None,
+        }
     }
 
     /// A record more that must happen together with the others.
@@ -92,18 +102,43 @@ impl Effects {
     }
 
     /// What is told of runs that are lost; their last words are withdrawn with it.
-    fn of_lost(client: &Client, group: &str, lost: Vec<(u32, u64, LastWord)>) -> Result<Effects, PortError> {
+    fn of_lost(
+        client: &Client,
+        group: &str,
+        lost: Vec<(u32, u64, LastWord)>,
+    ) -> Result<Effects, PortError> {
         const ACTION: &str = "tell of runs that are lost";
         let writer = Writer::new(client, group);
         let mut parcels = Vec::new();
-        for (partition, offset, LastWord { commands: told, outcome }) in lost {
+        for (
+            partition,
+            offset,
+            LastWord {
+                commands: told,
+                outcome,
+            },
+        ) in lost
+        {
             parcels.extend(commands(client, told, ACTION)?);
-            parcels.extend(
-                outcome.map(|(key, end)| history_line(client, key, &Outcome { ended_at: now(), ..end })),
-            );
+            parcels.extend(outcome.map(|(key, end)| {
+                history_line(
+                    client,
+                    key,
+                    &Outcome {
+                        ended_at: now(),
+                        ..end
+                    },
+                )
+            }));
             parcels.push(writer.withdrawal(partition, offset));
         }
-        Ok(Effects { parcels, is_one_step: true, letters: Vec::new(), is_claim: false, held_as: None })
+        Ok(Effects {
+            parcels,
+            is_one_step: true,
+            letters: Vec::new(),
+            is_claim: false,
+            held_as: None,
+        })
     }
 
     pub(crate) fn of(
@@ -111,8 +146,23 @@ impl Effects {
         settlement: Settlement,
         action: &str,
     ) -> Result<(DeliveryId, Effects), PortError> {
-        let Settlement { id, held_as, commands, dead_letter, outcome } = settlement;
-        let effects = Effects::new(client, Report { id, commands, dead_letter, outcome }, action)?;
+        let Settlement {
+            id,
+            held_as,
+            commands,
+            dead_letter,
+            outcome,
+        } = settlement;
+        let effects = Effects::new(
+            client,
+            Report {
+                id,
+                commands,
+                dead_letter,
+                outcome,
+            },
+            action,
+        )?;
         Ok((id, Effects { held_as, ..effects }))
     }
 }
@@ -128,12 +178,15 @@ fn history_line(client: &Client, key: TaskKey, outcome: &Outcome) -> Parcel {
 }
 
 fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Commands on their way to their logs. They go by way of a topic of their own: a transaction that is open in the log, or
-/// was left open by a process that died, would hold back what everybody else says there.
+/// Commands on their way to their logs. They go by way of a topic of their own: a transaction that
+/// is open in the log, or was left open by a process that died, would hold back what everybody else
+/// says there.
 pub(crate) fn commands(
     client: &Client,
     commands: Vec<(minutehand_model::PartitionId, Bytes)>,
@@ -145,7 +198,13 @@ pub(crate) fn commands(
             return Err(PortError::new(ErrorClass::Fatal, action, reason));
         }
         let topic = client.names().follow_ups.clone();
-        Ok(Parcel { topic, partition: partition.number(), key: None, value: Some(command), headers: None })
+        Ok(Parcel {
+            topic,
+            partition: partition.number(),
+            key: None,
+            value: Some(command),
+            headers: None,
+        })
     };
     commands.into_iter().map(parcel).collect()
 }
@@ -173,7 +232,12 @@ struct Step<'a> {
 impl Settler {
     pub(crate) fn new(group: &Group) -> Settler {
         let client = Arc::clone(&group.client);
-        let id = client.names().settlement_id(&client.config().region, &group.queue, &group.name, &unique());
+        let id = client.names().settlement_id(
+            &client.config().region,
+            &group.queue,
+            &group.name,
+            &unique(),
+        );
         Settler {
             transactor: Transactor::new(Arc::clone(&client), id),
             plain: Plain::new(Arc::clone(&client)),
@@ -184,7 +248,11 @@ impl Settler {
     }
 
     /// Makes everything that was left durable, and answers. Without a consumer there are no places.
-    pub(crate) fn run<C: ConsumerContext>(&mut self, group: &Group, consumer: Option<&BaseConsumer<C>>) {
+    pub(crate) fn run<C: ConsumerContext>(
+        &mut self,
+        group: &Group,
+        consumer: Option<&BaseConsumer<C>>,
+    ) {
         let (jobs, has_let_go) = {
             let mut state = group.state();
             (std::mem::take(&mut state.jobs), !state.let_go.is_empty())
@@ -200,7 +268,8 @@ impl Settler {
         }
     }
 
-    /// Tells of runs that are lost. What cannot be told now is found again when this member is gone.
+    /// Tells of runs that are lost. What cannot be told now is found again when this member is
+    /// gone.
     fn tell(&mut self, group: &Group, lost: Vec<(u32, u64, LastWord)>) {
         if lost.is_empty() {
             return;
@@ -222,37 +291,51 @@ impl Settler {
         }
     }
 
-    /// Tells of runs whose members have left the group without a word, in the partitions that are this member's.
+    /// Tells of runs whose members have left the group without a word, in the partitions that are
+    /// this member's.
     pub(crate) fn look_for_lost<C: ConsumerContext>(
         &mut self,
         group: &Group,
         consumer: &BaseConsumer<C>,
     ) -> KafkaResult<()> {
         let partitions: Vec<u32> = group.state().slots.keys().copied().collect();
-        let found = group.claims.of_others(&group.consumer_group, &partitions, &group.claimer)?;
+        let found = group
+            .claims
+            .of_others(&group.consumer_group, &partitions, &group.claimer)?;
         if found.is_empty() {
             return Ok(());
         }
-        let groups = consumer.fetch_group_list(Some(&group.consumer_group), self.client.timeout())?;
+        let groups =
+            consumer.fetch_group_list(Some(&group.consumer_group), self.client.timeout())?;
         let members = groups.groups().iter().flat_map(|group| group.members());
-        let members: BTreeSet<String> = members.map(|member| member.client_id().to_owned()).collect();
+        let members: BTreeSet<String> = members
+            .map(|member| member.client_id().to_owned())
+            .collect();
         // A list without ourselves is none of this group as it stands.
         if members.contains(&group.claimer) {
-            let lost = found.into_iter().filter(|found| !members.contains(&found.claimer));
-            self.tell(group, lost.map(|found| (found.partition, found.offset, found.word)).collect());
+            let lost = found
+                .into_iter()
+                .filter(|found| !members.contains(&found.claimer));
+            self.tell(
+                group,
+                lost.map(|found| (found.partition, found.offset, found.word))
+                    .collect(),
+            );
         }
         Ok(())
     }
 
-    /// Says that nothing more is claimed in some partitions than what is settled, so that less is in doubt when their places are
-    /// forgotten.
+    /// Says that nothing more is claimed in some partitions than what is settled, so that less is
+    /// in doubt when their places are forgotten.
     pub(crate) fn release(&mut self, group: &Group, partitions: &[u32]) {
         let writer = Writer::new(&self.client, &group.consumer_group);
         let parcels: Vec<Parcel> = {
             let mut state = group.state();
             let given_back = partitions.iter().filter_map(|partition| {
                 let reserved = state.reserved.remove(partition)?;
-                let Some(Slot::Open(window)) = state.slots.get(partition) else { return None };
+                let Some(Slot::Open(window)) = state.slots.get(partition) else {
+                    return None;
+                };
                 (window.high() < reserved).then(|| writer.reservation(*partition, window.high()))
             });
             given_back.collect()
@@ -282,14 +365,18 @@ impl Settler {
                 }
             }
             Err(error) => {
-                let answers = jobs.iter().map(|job| Err(again(&error, &job.action))).collect();
+                let answers = jobs
+                    .iter()
+                    .map(|job| Err(again(&error, &job.action)))
+                    .collect();
                 answer(jobs, answers);
             }
         }
         group.news.notify_waiters();
     }
 
-    /// One step of all jobs. The inner results are the answers, one a job; the outer error concerns all of them.
+    /// One step of all jobs. The inner results are the answers, one a job; the outer error concerns
+    /// all of them.
     fn step<C: ConsumerContext>(
         &mut self,
         group: &Group,
@@ -298,7 +385,8 @@ impl Settler {
     ) -> Result<Vec<Result<Vec<DeliveryId>, PortError>>, PortError> {
         let action = jobs.first().map_or("", |job| &job.action);
         if self.is_in_doubt {
-            self.learn(group, consumer).map_err(|error| softened(port_error(action, error)))?;
+            self.learn(group, consumer)
+                .map_err(|error| softened(port_error(action, error)))?;
         }
         self.make_topics(jobs)?;
         let (answers, step) = prepare(group, jobs);
@@ -309,7 +397,11 @@ impl Settler {
         }
         for slot in state.slots.values_mut() {
             if let Slot::Open(window) = slot {
-                if outcome.is_ok() { window.commit() } else { window.give_up() }
+                if outcome.is_ok() {
+                    window.commit()
+                } else {
+                    window.give_up()
+                }
             }
         }
         drop(state);
@@ -328,10 +420,16 @@ impl Settler {
         let parcels = step.parcels.iter().copied().chain(&step.reservations);
         let has_places = step.places.count() > 0;
         if step.is_one_step {
-            let membership = consumer.filter(|_| has_places).map(|consumer| consumer.group_metadata());
+            let membership = consumer
+                .filter(|_| has_places)
+                .map(|consumer| consumer.group_metadata());
             return match membership {
-                Some(Some(membership)) => self.transactor.commit(parcels, Some((&step.places, &membership))),
-                Some(None) => Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownMemberId)),
+                Some(Some(membership)) => self
+                    .transactor
+                    .commit(parcels, Some((&step.places, &membership))),
+                Some(None) => Err(KafkaError::ConsumerCommit(
+                    RDKafkaErrorCode::UnknownMemberId,
+                )),
                 None => self.transactor.commit(parcels, None),
             };
         }
@@ -353,7 +451,9 @@ impl Settler {
         self.transactor.begin()?;
         if let Some(consumer) = consumer {
             let partitions: Vec<u32> = group.state().slots.keys().copied().collect();
-            for (partition, marks) in place::read(&self.client, consumer, &group.topic, &partitions)? {
+            for (partition, marks) in
+                place::read(&self.client, consumer, &group.topic, &partitions)?
+            {
                 if let Some(Slot::Open(window)) = group.state().slots.get_mut(&partition)
                     && let Some(marks) = marks
                 {
@@ -366,9 +466,12 @@ impl Settler {
     }
 
     fn make_topics(&mut self, jobs: &[Job]) -> Result<(), PortError> {
-        let effects = jobs
-            .iter()
-            .flat_map(|job| job.settlements.iter().map(|(_, effects)| effects).chain(&job.reports));
+        let effects = jobs.iter().flat_map(|job| {
+            job.settlements
+                .iter()
+                .map(|(_, effects)| effects)
+                .chain(&job.reports)
+        });
         for queue in effects.flat_map(|effects| &effects.letters) {
             if !self.known_letters.contains(queue) {
                 let name = self.client.names().dead_letters(queue);
@@ -381,7 +484,10 @@ impl Settler {
 }
 
 /// Begins to settle what can be, and gathers what goes with it.
-fn prepare<'a>(group: &Group, jobs: &'a [Job]) -> (Vec<Result<Vec<DeliveryId>, PortError>>, Step<'a>) {
+fn prepare<'a>(
+    group: &Group,
+    jobs: &'a [Job],
+) -> (Vec<Result<Vec<DeliveryId>, PortError>>, Step<'a>) {
     let mut state = group.state();
     let mut step = Step {
         parcels: Vec::new(),
@@ -397,7 +503,12 @@ fn prepare<'a>(group: &Group, jobs: &'a [Job]) -> (Vec<Result<Vec<DeliveryId>, P
     };
     let mut answers = Vec::new();
     for job in jobs {
-        if let Some(id) = job.settlements.iter().map(|(id, _)| *id).find(|id| is_unknown(&state, *id)) {
+        if let Some(id) = job
+            .settlements
+            .iter()
+            .map(|(id, _)| *id)
+            .find(|id| is_unknown(&state, *id))
+        {
             let reason = format!("{id:?} has not been handed out");
             answers.push(Err(PortError::new(ErrorClass::Fatal, &job.action, reason)));
             continue;
@@ -438,20 +549,35 @@ fn prepare<'a>(group: &Group, jobs: &'a [Job]) -> (Vec<Result<Vec<DeliveryId>, P
         .collect();
     step.places = place::list(&group.topic, &places);
     let writer = Writer::new(&group.client, &group.consumer_group);
-    for (partition, marks) in places.iter().filter(|(partition, _)| claimed.contains(partition)) {
-        if state.reserved.get(partition).is_none_or(|reserved| *reserved < marks.high) {
-            step.reserved.insert(*partition, marks.high + CLAIMS_RESERVED);
-            step.reservations.push(writer.reservation(*partition, marks.high + CLAIMS_RESERVED));
+    for (partition, marks) in places
+        .iter()
+        .filter(|(partition, _)| claimed.contains(partition))
+    {
+        if state
+            .reserved
+            .get(partition)
+            .is_none_or(|reserved| *reserved < marks.high)
+        {
+            step.reserved
+                .insert(*partition, marks.high + CLAIMS_RESERVED);
+            step.reservations
+                .push(writer.reservation(*partition, marks.high + CLAIMS_RESERVED));
         }
     }
     (answers, step)
 }
 
-fn standing(state: &State, id: DeliveryId, held_as: Option<DeliveryToken>) -> Option<(u32, u64, Standing)> {
+fn standing(
+    state: &State,
+    id: DeliveryId,
+    held_as: Option<DeliveryToken>,
+) -> Option<(u32, u64, Standing)> {
     let (partition, offset) = state.shares?.place(id);
     match state.slots.get(&partition)? {
         // It went away and came back since.
-        Slot::Open(window) if held_as.is_some_and(|token| token.generation != window.generation()) => {
+        Slot::Open(window)
+            if held_as.is_some_and(|token| token.generation != window.generation()) =>
+        {
             Some((partition, offset, Standing::Lost))
         }
         Slot::Open(window) => Some((partition, offset, window.standing(offset))),
@@ -461,19 +587,29 @@ fn standing(state: &State, id: DeliveryId, held_as: Option<DeliveryToken>) -> Op
 
 /// Whether this process has never seen what a settlement is about.
 fn is_unknown(state: &State, id: DeliveryId) -> bool {
-    let Some(shares) = state.shares else { return true };
+    let Some(shares) = state.shares else {
+        return true;
+    };
     let (partition, offset) = shares.place(id);
     if partition >= shares.topic {
         return true;
     }
     let is_here = matches!(state.slots.get(&partition), Some(Slot::Open(_)));
-    is_here && state.seen.get(&partition).is_none_or(|seen| offset >= *seen)
+    is_here
+        && state
+            .seen
+            .get(&partition)
+            .is_none_or(|seen| offset >= *seen)
 }
 
-/// Our transactional id is our own: when the broker fences it, it has given up a transaction that took too long.
+/// Our transactional id is our own: when the broker fences it, it has given up a transaction that
+/// took too long.
 fn softened(error: PortError) -> PortError {
     match error.class {
-        ErrorClass::Fenced => PortError { class: ErrorClass::Retry, ..error },
+        ErrorClass::Fenced => PortError {
+            class: ErrorClass::Retry,
+            ..error
+        },
         _ => error,
     }
 }

@@ -1,4 +1,5 @@
-//! Requests to stop runs: every process that has workers reads all of them, whichever partitions it consumes.
+//! Requests to stop runs: every process that has workers reads all of them, whichever partitions it
+//! consumes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -19,8 +20,8 @@ use crate::execution;
 use crate::listener::Consumer;
 use crate::tail;
 
-/// Reading begins with requests of so long ago: clocks differ, and a request may be older than the worker that runs
-/// what it means. Those that mean nothing any more do no harm.
+/// Reading begins with requests of so long ago: clocks differ, and a request may be older than the
+/// worker that runs what it means. Those that mean nothing any more do no harm.
 const PAST: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(1);
@@ -46,17 +47,26 @@ impl Stops {
             is_closing: Mutex::default(),
             bell: Bell::default(),
         };
-        Stops { shared: Arc::new(shared), start: Once::new() }
+        Stops {
+            shared: Arc::new(shared),
+            start: Once::new(),
+        }
     }
 
     pub(crate) fn listen(&self, queue: &QueueName) -> StopReceiver {
         let receiver = {
-            let mut listeners = self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut listeners = self
+                .shared
+                .listeners
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             listeners.entry(queue.clone()).or_default().listen()
         };
         self.start.call_once(|| {
             let shared = Arc::clone(&self.shared);
-            let started = std::thread::Builder::new().name("stops".to_owned()).spawn(move || shared.run());
+            let started = std::thread::Builder::new()
+                .name("stops".to_owned())
+                .spawn(move || shared.run());
             if let Err(error) = started {
                 tracing::error!(%error, "could not start the reader of stop requests");
             }
@@ -65,14 +75,21 @@ impl Stops {
     }
 
     pub(crate) fn close(&self) {
-        *self.shared.is_closing.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self
+            .shared
+            .is_closing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
         self.shared.bell.ring();
     }
 }
 
 impl Shared {
     fn is_closing(&self) -> bool {
-        *self.is_closing.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .is_closing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self) {
@@ -112,7 +129,10 @@ impl Shared {
     fn begin(&self, consumer: &Consumer, topic: &str) -> KafkaResult<u64> {
         // Asked first, so that what is published meanwhile lies behind it.
         let (_, end) = tail::marks(&self.client, consumer, topic, PartitionId::own(0))?;
-        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(PAST);
+        let since = std::time::UNIX_EPOCH
+            .elapsed()
+            .unwrap_or_default()
+            .saturating_sub(PAST);
         let mut times = TopicPartitionList::new();
         let at = Offset::Offset(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
         times.add_partition_offset(topic, 0, at)?;
@@ -126,10 +146,16 @@ impl Shared {
 
     fn announce(&self, message: &BorrowedMessage<'_>) {
         let Some((queue, stop)) = stop(message) else {
-            tracing::warn!(offset = message.offset(), "a record that is not a stop request was passed over");
+            tracing::warn!(
+                offset = message.offset(),
+                "a record that is not a stop request was passed over"
+            );
             return;
         };
-        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(listener) = listeners.get(&queue) {
             listener.send(&[stop]);
         }
@@ -139,7 +165,11 @@ impl Shared {
 fn stop(message: &BorrowedMessage<'_>) -> Option<(QueueName, Stop)> {
     match execution::read(message, &mut QueueNames::default()) {
         Ok(Incoming::Stop(stop)) => {
-            let stop = Stop { key: stop.key, due: stop.due, kill: stop.kill };
+            let stop = Stop {
+                key: stop.key,
+                due: stop.due,
+                kill: stop.kill,
+            };
             Some((execution::stop_queue(message)?, stop))
         }
         _ => None,

@@ -1,7 +1,8 @@
 //! The window of one partition: what has been fetched and is not settled.
 //!
-//! Only what is not settled is kept, so a delivery that takes hours costs nothing but its own entry. How many may be
-//! handed out at once is bounded by what the metadata of a commit can say of them, whatever is settled first.
+//! Only what is not settled is kept, so a delivery that takes hours costs nothing but its own
+//! entry. How many may be handed out at once is bounded by what the metadata of a commit can say of
+//! them, whatever is settled first.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -56,7 +57,11 @@ impl Window {
     /// The window of a partition whose group stands there.
     pub(crate) fn restore(marks: Marks) -> Window {
         Window {
-            unsettled: marks.unsettled.iter().map(|offset| (*offset, Held::Expected)).collect(),
+            unsettled: marks
+                .unsettled
+                .iter()
+                .map(|offset| (*offset, Held::Expected))
+                .collect(),
             ready: VecDeque::new(),
             ready_bytes: 0,
             in_hand: BTreeMap::new(),
@@ -74,8 +79,11 @@ impl Window {
             return;
         }
         // What should have come before this has been forgotten by the log.
-        let passed: Vec<u64> =
-            self.unsettled.range(self.position..offset).map(|(offset, _)| *offset).collect();
+        let passed: Vec<u64> = self
+            .unsettled
+            .range(self.position..offset)
+            .map(|(offset, _)| *offset)
+            .collect();
         for gone in passed {
             self.unsettled.remove(&gone);
         }
@@ -87,7 +95,8 @@ impl Window {
         }
     }
 
-    /// The next delivery, when there is one and the metadata has room for it. `count` is that of its token.
+    /// The next delivery, when there is one and the metadata has room for it. `count` is that of
+    /// its token.
     pub(crate) fn hand_out(&mut self, count: u64) -> Option<Delivery> {
         let (offset, _) = self.ready.front()?;
         let span = offset - self.low();
@@ -97,18 +106,25 @@ impl Window {
         let (offset, mut delivery) = self.ready.pop_front()?;
         self.ready_bytes -= delivery.encoded.len();
         self.unsettled.insert(offset, Held::Handed);
-        delivery.token = DeliveryToken { epoch: delivery.epoch, generation: self.restored.generation, count };
+        delivery.token = DeliveryToken {
+            epoch: delivery.epoch,
+            generation: self.restored.generation,
+            count,
+        };
         delivery.may_have_run = offset < self.restored.doubtful_below;
         self.in_hand.insert(offset, delivery.clone());
         Some(delivery)
     }
 
-    /// Nobody works on a delivery any more: it is handed out again. `false` when it is settled, or not in anybody's hands.
+    /// Nobody works on a delivery any more: it is handed out again. `false` when it is settled, or
+    /// not in anybody's hands.
     pub(crate) fn let_go(&mut self, offset: u64) -> bool {
         if self.unsettled.get(&offset) != Some(&Held::Handed) {
             return false;
         }
-        let Some(delivery) = self.in_hand.remove(&offset) else { return false };
+        let Some(delivery) = self.in_hand.remove(&offset) else {
+            return false;
+        };
         self.unsettled.insert(offset, Held::Ready);
         self.ready_bytes += delivery.encoded.len();
         let at = self.ready.partition_point(|(ready, _)| *ready < offset);
@@ -171,16 +187,41 @@ impl Window {
 
     /// The place once what is being settled is.
     pub(crate) fn marks(&self) -> Marks {
-        let high = self.settling.iter().fold(self.high, |high, offset| high.max(offset + 1));
-        let mut unsettled =
-            self.unsettled.iter().filter(|(_, held)| **held != Held::Settling).map(|(offset, _)| *offset);
+        let high = self
+            .settling
+            .iter()
+            .fold(self.high, |high, offset| high.max(offset + 1));
+        let mut unsettled = self
+            .unsettled
+            .iter()
+            .filter(|(_, held)| **held != Held::Settling)
+            .map(|(offset, _)| *offset);
         let first = unsettled.next();
         let base = first.unwrap_or(self.position.max(high));
-        let unsettled = first.into_iter().chain(unsettled).take_while(|offset| *offset < high).collect();
+        let unsettled = first
+            .into_iter()
+            .chain(unsettled)
+            .take_while(|offset| *offset < high)
+            .collect();
         let settled = self.settled + self.settling.len() as u64;
-        let Marks { generation, doubtful_below, .. } = self.restored;
-        let doubtful_below = if base < doubtful_below { doubtful_below } else { 0 };
-        Marks { base, high: high.max(base), unsettled, settled, generation, doubtful_below }
+        let Marks {
+            generation,
+            doubtful_below,
+            ..
+        } = self.restored;
+        let doubtful_below = if base < doubtful_below {
+            doubtful_below
+        } else {
+            0
+        };
+        Marks {
+            base,
+            high: high.max(base),
+            unsettled,
+            settled,
+            generation,
+            doubtful_below,
+        }
     }
 
     /// What is being settled is.
@@ -200,9 +241,14 @@ impl Window {
 
     /// Learns what became of commits in doubt.
     pub(crate) fn reconcile(&mut self, stored: &Marks) {
-        let handed = self.unsettled.iter().filter(|(_, held)| **held == Held::Handed);
-        let gone: Vec<u64> =
-            handed.map(|(offset, _)| *offset).filter(|offset| stored.is_settled(*offset)).collect();
+        let handed = self
+            .unsettled
+            .iter()
+            .filter(|(_, held)| **held == Held::Handed);
+        let gone: Vec<u64> = handed
+            .map(|(offset, _)| *offset)
+            .filter(|offset| stored.is_settled(*offset))
+            .collect();
         for offset in gone {
             self.remove(offset);
         }
@@ -217,7 +263,9 @@ impl Window {
     }
 
     fn low(&self) -> u64 {
-        self.unsettled.first_key_value().map_or(self.position, |(offset, _)| *offset)
+        self.unsettled
+            .first_key_value()
+            .map_or(self.position, |(offset, _)| *offset)
     }
 }
 
@@ -231,7 +279,10 @@ mod tests {
 
     fn delivery(offset: u64) -> Delivery {
         Delivery {
-            id: DeliveryId { partition: PartitionId::own(0), sequence: offset },
+            id: DeliveryId {
+                partition: PartitionId::own(0),
+                sequence: offset,
+            },
             epoch: Epoch(1),
             token: DeliveryToken::default(),
             offset: LogOffset::START,
@@ -250,7 +301,10 @@ mod tests {
     }
 
     fn hand_out_all(window: &mut Window) -> Vec<u64> {
-        (1..).map_while(|count| window.hand_out(count)).map(|delivery| delivery.id.sequence).collect()
+        (1..)
+            .map_while(|count| window.hand_out(count))
+            .map(|delivery| delivery.id.sequence)
+            .collect()
     }
 
     fn settle(window: &mut Window, offsets: &[u64]) -> Marks {
@@ -268,20 +322,34 @@ mod tests {
         assert_eq!((marks.base, marks.high, marks.settled), (4, 15, 4));
         assert_eq!(marks.unsettled, [4, 6, 10, 12]);
         let mut successor = Window::restore(Marks::decode(marks.base, &marks.encode()).unwrap());
-        (0..10).map(|index| index * 2).for_each(|offset| successor.add(offset, delivery(offset)));
+        (0..10)
+            .map(|index| index * 2)
+            .for_each(|offset| successor.add(offset, delivery(offset)));
         assert_eq!(hand_out_all(&mut successor), [4, 6, 10, 12, 16, 18]);
-        assert_eq!(successor.standing(8), Standing::Lost, "somebody else settled it");
+        assert_eq!(
+            successor.standing(8),
+            Standing::Lost,
+            "somebody else settled it"
+        );
     }
 
     /// What is not fetched yet keeps its place when the first of what was fetched is settled.
     #[test]
     fn the_place_does_not_pass_what_is_still_to_come() {
-        let marks = Marks { high: 9, unsettled: vec![3, 5, 8], settled: 6, ..Marks::at(3) };
+        let marks = Marks {
+            high: 9,
+            unsettled: vec![3, 5, 8],
+            settled: 6,
+            ..Marks::at(3)
+        };
         let mut window = Window::restore(marks);
         window.add(3, delivery(3));
         assert_eq!(hand_out_all(&mut window), [3]);
         let marks = settle(&mut window, &[3]);
-        assert_eq!((marks.base, marks.high, marks.unsettled), (5, 9, vec![5, 8]));
+        assert_eq!(
+            (marks.base, marks.high, marks.unsettled),
+            (5, 9, vec![5, 8])
+        );
         assert_eq!(window.standing(8), Standing::Lost);
         // The log has forgotten 5.
         window.add(8, delivery(8));
@@ -306,10 +374,15 @@ mod tests {
 
     #[test]
     fn what_was_let_go_comes_again_in_its_place() {
-        let marks = Marks { generation: 7, ..Marks::at(0) };
+        let marks = Marks {
+            generation: 7,
+            ..Marks::at(0)
+        };
         let mut window = Window::restore(marks);
         (0..6).for_each(|offset| window.add(offset, delivery(offset)));
-        let first: Vec<DeliveryToken> = (1..=4).map(|count| window.hand_out(count).unwrap().token).collect();
+        let first: Vec<DeliveryToken> = (1..=4)
+            .map(|count| window.hand_out(count).unwrap().token)
+            .collect();
         settle(&mut window, &[1]);
         assert!(!window.let_go(1) && !window.let_go(4) && !window.let_go(9));
         assert!(window.let_go(2) && window.let_go(0) && !window.let_go(0));
@@ -325,10 +398,16 @@ mod tests {
 
     #[test]
     fn what_is_doubtful_stays_so_until_it_is_settled() {
-        let mut window = Window::restore(Marks { doubtful_below: 2, ..Marks::at(0) });
+        let mut window = Window::restore(Marks {
+            doubtful_below: 2,
+            ..Marks::at(0)
+        });
         (0..4).for_each(|offset| window.add(offset, delivery(offset)));
         let doubts = |window: &mut Window| -> Vec<bool> {
-            (1..).map_while(|count| window.hand_out(count)).map(|delivery| delivery.may_have_run).collect()
+            (1..)
+                .map_while(|count| window.hand_out(count))
+                .map(|delivery| delivery.may_have_run)
+                .collect()
         };
         assert_eq!(doubts(&mut window), [true, true, false, false]);
         let marks = settle(&mut window, &[0, 2]);
@@ -371,8 +450,15 @@ mod tests {
                 let some: Vec<u64> = handed.into_iter().skip(1).collect();
                 longest = longest.max(settle(&mut window, &some).encode().len());
             }
-            assert!(longest <= RUNS_LENGTH_MAX + 10, "stride {stride}: {longest}");
-            assert!(window.in_hand() > 300, "stride {stride}: {} are in hand", window.in_hand());
+            assert!(
+                longest <= RUNS_LENGTH_MAX + 10,
+                "stride {stride}: {longest}"
+            );
+            assert!(
+                window.in_hand() > 300,
+                "stride {stride}: {} are in hand",
+                window.in_hand()
+            );
             assert!(window.ready().0 > 0, "stride {stride}: some are held back");
         }
     }

@@ -16,13 +16,18 @@ pub(super) struct Buffer {
     base: LogOffset,
     /// Read on from here; below it everything was delivered.
     position: LogOffset,
-    /// The true end of the partition, when it was last looked for: what lies below it may not be readable yet.
+    /// The true end of the partition, when it was last looked for: what lies below it may not be
+    /// readable yet.
     end: LogOffset,
 }
 
 impl Buffer {
     pub(super) fn at(offset: LogOffset) -> Buffer {
-        Buffer { base: offset, position: offset, ..Buffer::default() }
+        Buffer {
+            base: offset,
+            position: offset,
+            ..Buffer::default()
+        }
     }
 
     pub(super) fn position(&self) -> LogOffset {
@@ -38,7 +43,8 @@ impl Buffer {
         (self.base..=self.position).contains(&from)
     }
 
-    /// Takes records that were fetched. After a seek the library may still hand out what it had fetched before.
+    /// Takes records that were fetched. After a seek the library may still hand out what it had
+    /// fetched before.
     pub(super) fn extend(&mut self, records: Vec<LogRecord>) {
         for record in records {
             if record.offset >= self.position {
@@ -60,7 +66,11 @@ impl Buffer {
 
     /// Hands out what lies at or above an offset, about as much as was asked for.
     pub(super) fn take(&mut self, from: LogOffset, bytes_max: usize) -> LogBatch {
-        while self.records.front().is_some_and(|record| record.offset < from) {
+        while self
+            .records
+            .front()
+            .is_some_and(|record| record.offset < from)
+        {
             self.pop();
         }
         let (mut records, mut bytes) = (Vec::new(), 0);
@@ -73,11 +83,17 @@ impl Buffer {
             records.extend(self.pop());
         }
         let next = match self.records.front() {
-            Some(left) => records.last().map_or(left.offset, |record: &LogRecord| record.offset.next()),
+            Some(left) => records
+                .last()
+                .map_or(left.offset, |record: &LogRecord| record.offset.next()),
             None => self.position,
         };
         self.base = self.base.max(next);
-        LogBatch { records, next, end: self.position.max(self.end) }
+        LogBatch {
+            records,
+            next,
+            end: self.position.max(self.end),
+        }
     }
 
     fn pop(&mut self) -> Option<LogRecord> {

@@ -1,5 +1,5 @@
-//! How a partition's log stands, for metrics: what an open transaction holds back, and how much of what a successor must
-//! read again the log may forget soon.
+//! How a partition's log stands, for metrics: what an open transaction holds back, and how much of
+//! what a successor must read again the log may forget soon.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -37,7 +37,10 @@ impl Standing {
 
     /// A record was read.
     pub(super) fn passed(&mut self, offset: u64, at: Timestamp) {
-        let is_apart = self.samples.back().is_none_or(|(_, last)| at.millis_since(*last) >= SAMPLES_APART_MS);
+        let is_apart = self
+            .samples
+            .back()
+            .is_none_or(|(_, last)| at.millis_since(*last) >= SAMPLES_APART_MS);
         if is_apart {
             if self.samples.len() >= SAMPLES_MAX {
                 let mut index = 0;
@@ -56,7 +59,9 @@ impl Standing {
     }
 
     pub(super) fn is_due(&mut self) -> bool {
-        let is_due = self.told_at.is_none_or(|told_at| told_at.elapsed() >= INTERVAL);
+        let is_due = self
+            .told_at
+            .is_none_or(|told_at| told_at.elapsed() >= INTERVAL);
         if is_due {
             self.told_at = Some(Instant::now());
         }
@@ -65,20 +70,36 @@ impl Standing {
 
     pub(super) fn tell(&mut self, kept: Range<u64>, stable_end: u64, replay_from: Option<u64>) {
         self.metrics.undecided(kept.end.saturating_sub(stable_end));
-        let Some(replay_from) = replay_from else { return };
-        let age_ms = if replay_from >= stable_end { 0 } else { self.age_ms(replay_from) };
-        self.metrics
-            .replay(replay_from as f64 - kept.start as f64, age_ms as f64 / self.retention_ms.max(1) as f64);
+        let Some(replay_from) = replay_from else {
+            return;
+        };
+        let age_ms = if replay_from >= stable_end {
+            0
+        } else {
+            self.age_ms(replay_from)
+        };
+        self.metrics.replay(
+            replay_from as f64 - kept.start as f64,
+            age_ms as f64 / self.retention_ms.max(1) as f64,
+        );
     }
 
     /// How long ago the record at an offset was appended, as far as is remembered here.
     fn age_ms(&mut self, offset: u64) -> i64 {
-        while self.samples.get(1).is_some_and(|(second, _)| *second <= offset) {
+        while self
+            .samples
+            .get(1)
+            .is_some_and(|(second, _)| *second <= offset)
+        {
             self.samples.pop_front();
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let now = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
-        self.samples.front().map_or(0, |(_, at)| now.millis_since(*at).max(0))
+        self.samples
+            .front()
+            .map_or(0, |(_, at)| now.millis_since(*at).max(0))
     }
 
     /// Nobody here reads the log any more.

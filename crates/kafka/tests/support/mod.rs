@@ -7,7 +7,10 @@ use minutehand_kafka::{Client, KafkaConfig};
 
 /// Settings under a name that nobody else has, with so many partitions.
 pub(crate) async fn config(name: &str, partitions: u32) -> KafkaConfig {
-    let brokers = tokio::task::spawn_blocking(minutehand_testkit::kafka).await.unwrap().to_owned();
+    let brokers = tokio::task::spawn_blocking(minutehand_testkit::kafka)
+        .await
+        .unwrap()
+        .to_owned();
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     let topic_prefix = format!("{name}-{}-{since}", std::process::id());
     KafkaConfig {

@@ -22,7 +22,8 @@ pub trait Ask: Send + Sync + 'static {
     fn status(&self, partition: PartitionId) -> Option<watch::Receiver<OwnerStatus>>;
 
     /// What is in memory of each task, in the order asked.
-    async fn find(&self, partition: PartitionId, keys: Vec<TaskKey>) -> Option<Vec<Vec<KnownTask>>>;
+    async fn find(&self, partition: PartitionId, keys: Vec<TaskKey>)
+    -> Option<Vec<Vec<KnownTask>>>;
 
     /// Tasks in memory that are to run, in order of their places.
     async fn list(
@@ -74,9 +75,15 @@ impl Ask for Owners {
         self.owner(partition).map(|owner| owner.status())
     }
 
-    async fn find(&self, partition: PartitionId, keys: Vec<TaskKey>) -> Option<Vec<Vec<KnownTask>>> {
+    async fn find(
+        &self,
+        partition: PartitionId,
+        keys: Vec<TaskKey>,
+    ) -> Option<Vec<Vec<KnownTask>>> {
         let owner = self.owner(partition)?;
-        owner.ask(move |engine| keys.into_iter().map(|key| engine.find(key)).collect()).await
+        owner
+            .ask(move |engine| keys.into_iter().map(|key| engine.find(key)).collect())
+            .await
     }
 
     async fn list(
@@ -87,7 +94,9 @@ impl Ask for Owners {
         count_max: usize,
     ) -> Option<Vec<KnownTask>> {
         let owner = self.owner(partition)?;
-        owner.ask(move |engine| engine.list(after, until, count_max)).await
+        owner
+            .ask(move |engine| engine.list(after, until, count_max))
+            .await
     }
 
     async fn loads(
@@ -107,7 +116,9 @@ impl Ask for Owners {
         id: ScheduleId,
     ) -> Option<Option<KnownSchedule>> {
         let owner = self.owner(partition)?;
-        owner.ask(move |engine| engine.schedule(&namespace, &id)).await
+        owner
+            .ask(move |engine| engine.schedule(&namespace, &id))
+            .await
     }
 
     async fn schedules(
@@ -119,6 +130,8 @@ impl Ask for Owners {
         count_max: usize,
     ) -> Option<Vec<KnownSchedule>> {
         let owner = self.owner(partition)?;
-        owner.ask(move |engine| engine.schedules(&namespace, after.as_ref(), &prefix, count_max)).await
+        owner
+            .ask(move |engine| engine.schedules(&namespace, after.as_ref(), &prefix, count_max))
+            .await
     }
 }

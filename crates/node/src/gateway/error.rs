@@ -126,7 +126,9 @@ pub enum RescheduleError {
         state: TaskState,
     },
     /// It has gone out and its payload is no longer kept here.
-    #[error("the task due at {due} has been published and its payload is no longer kept; create it again")]
+    #[error(
+        "the task due at {due} has been published and its payload is no longer kept; create it again"
+    )]
     BodyForgotten {
         /// Its due time.
         due: Timestamp,
@@ -134,7 +136,11 @@ pub enum RescheduleError {
 }
 
 fn joined(dues: &[Timestamp]) -> String {
-    dues.iter().take(10).map(Timestamp::to_string).collect::<Vec<_>>().join(", ")
+    dues.iter()
+        .take(10)
+        .map(Timestamp::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Why a schedule was not created.

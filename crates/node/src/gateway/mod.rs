@@ -1,9 +1,9 @@
 //! The callers' face of a node: takes parsed tasks and schedules, answers what is known of them.
 //!
-//! A write is an append to the command log and is answered when it is durable. A write whose effect depends on
-//! what the partition knows (a cancel, a revision) is answered when the owner has applied it, with what became
-//! of it. A read first waits until the owner has applied everything the log held when the question came: who
-//! was told that a task exists finds it.
+//! A write is an append to the command log and is answered when it is durable. A write whose effect
+//! depends on what the partition knows (a cancel, a revision) is answered when the owner has
+//! applied it, with what became of it. A read first waits until the owner has applied everything
+//! the log held when the question came: who was told that a task exists finds it.
 
 mod ask;
 mod error;
@@ -30,16 +30,16 @@ use tokio::sync::watch;
 
 pub use ask::Ask;
 pub use error::{
-    BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError, RescheduleError,
-    ReviseError, Unavailable,
+    BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError,
+    RescheduleError, ReviseError, Unavailable,
 };
 pub use minutehand_api::{InvalidField, Preview, ValidDefinition, ValidTask};
 pub use minutehand_model::TaskState;
 pub use operations::{MinuteLoad, PartitionView, Readiness};
 pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
 pub use schedules::{
-    CreatedSchedule, DefinitionChange, RevisionChange, RunRequested, RunView, ScheduleHead, ScheduleName,
-    SchedulePage, ScheduleView,
+    CreatedSchedule, DefinitionChange, RevisionChange, RunRequested, RunView, ScheduleHead,
+    ScheduleName, SchedulePage, ScheduleView,
 };
 pub use tasks::{TaskName, TaskPage, TaskQuery};
 pub use view::{Created, TaskHandle, TaskView};
@@ -77,7 +77,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { apply_wait_ms_max: 5_000, scan_bytes_max: 32 * 1024 * 1024, read_bytes_max: 1024 * 1024 }
+        Limits {
+            apply_wait_ms_max: 5_000,
+            scan_bytes_max: 32 * 1024 * 1024,
+            read_bytes_max: 1024 * 1024,
+        }
     }
 }
 
@@ -91,8 +95,8 @@ pub struct Gateway {
     assignment: Option<watch::Receiver<BTreeSet<PartitionId>>>,
     /// What else keeps it from its work, told by whoever watches the stores.
     troubles: Option<watch::Receiver<Vec<String>>>,
-    /// Replays of dead letters take turns: two at once could both append the same letter. Kept is the newest due time
-    /// that one of them has given.
+    /// Replays of dead letters take turns: two at once could both append the same letter. Kept is
+    /// the newest due time that one of them has given.
     replay_turn: tokio::sync::Mutex<Timestamp>,
     /// Listings that read the timetable, at once: one is enough to keep a core busy.
     scans: tokio::sync::Semaphore,
@@ -115,7 +119,11 @@ pub struct Damage {
 
 impl Gateway {
     /// The one way to the log: counts the records and takes the time until they are durable.
-    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError> {
+    async fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> Result<Appended, PortError> {
         let (count, since) = (records.len() as u64, Instant::now());
         let answer = self.stores.log.append(partition, records).await;
         match &answer {
@@ -133,7 +141,12 @@ impl Gateway {
     }
 
     /// A gateway to owners reached in another way.
-    pub fn asking(stores: Stores, owners: Arc<dyn Ask>, clock: Arc<dyn Clock>, limits: Limits) -> Gateway {
+    pub fn asking(
+        stores: Stores,
+        owners: Arc<dyn Ask>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Gateway {
         let replay_turn = tokio::sync::Mutex::new(Timestamp::MIN);
         let scans = tokio::sync::Semaphore::new(SCANS_MAX);
         let metrics = CommandMetrics::new();
@@ -155,22 +168,33 @@ impl Gateway {
     /// The same gateway, ready only when every partition of `assignment` is owned.
     #[must_use]
     pub fn with_assignment(self, assignment: watch::Receiver<BTreeSet<PartitionId>>) -> Gateway {
-        Gateway { assignment: Some(assignment), ..self }
+        Gateway {
+            assignment: Some(assignment),
+            ..self
+        }
     }
 
-    /// The same gateway, not ready while there are `troubles` (a store that does not answer), each in words.
+    /// The same gateway, not ready while there are `troubles` (a store that does not answer), each
+    /// in words.
     #[must_use]
     pub fn with_troubles(self, troubles: watch::Receiver<Vec<String>>) -> Gateway {
-        Gateway { troubles: Some(troubles), ..self }
+        Gateway {
+            troubles: Some(troubles),
+            ..self
+        }
     }
 
     /// The same gateway, on a store that tells its damage.
     #[must_use]
     pub fn with_damage(self, damage: TellDamage) -> Gateway {
-        Gateway { damage: Some(damage), ..self }
+        Gateway {
+            damage: Some(damage),
+            ..self
+        }
     }
 
-    /// What the store has met damaged and passed over since it was opened; the newest, where there is much.
+    /// What the store has met damaged and passed over since it was opened; the newest, where there
+    /// is much.
     pub fn damage(&self) -> Vec<Damage> {
         self.damage.as_ref().map_or_else(Vec::new, |tell| tell())
     }

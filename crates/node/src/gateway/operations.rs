@@ -47,34 +47,52 @@ pub enum Readiness {
 impl Gateway {
     /// Every partition, whoever owns it. One that nobody is known to own tells nothing but that.
     pub fn partitions(&self) -> Vec<PartitionView> {
-        let mut statuses: BTreeMap<PartitionId, OwnerStatus> = self.owners.statuses().into_iter().collect();
+        let mut statuses: BTreeMap<PartitionId, OwnerStatus> =
+            self.owners.statuses().into_iter().collect();
         let view = |partition| match statuses.remove(&partition) {
-            Some(status) => PartitionView { partition, phase: status.phase, status },
-            None => PartitionView { partition, phase: Phase::Unowned, status: OwnerStatus::default() },
+            Some(status) => PartitionView {
+                partition,
+                phase: status.phase,
+                status,
+            },
+            None => PartitionView {
+                partition,
+                phase: Phase::Unowned,
+                status: OwnerStatus::default(),
+            },
         };
         self.every_partition().map(view).collect::<Vec<_>>()
     }
 
-    /// Tasks per minute from the minute of `from` up to `until`, over all partitions; empty minutes left out.
-    /// Occurrences of schedules are computed when their time comes and are not counted.
+    /// Tasks per minute from the minute of `from` up to `until`, over all partitions; empty minutes
+    /// left out. Occurrences of schedules are computed when their time comes and are not counted.
     ///
     /// # Errors
-    /// A range that runs backwards or is longer than a week, or a partition or store that does not answer.
+    /// A range that runs backwards or is longer than a week, or a partition or store that does not
+    /// answer.
     pub async fn loads(
         &self,
         from: Timestamp,
         until: Timestamp,
     ) -> Result<BTreeMap<Timestamp, MinuteLoad>, QueryError> {
         if from > until {
-            return Err(
-                InvalidField::new("from", "lies after until", format!("at or before {until}"), from).into()
-            );
+            return Err(InvalidField::new(
+                "from",
+                "lies after until",
+                format!("at or before {until}"),
+                from,
+            )
+            .into());
         }
         if until.millis_since(from) > LOAD_RANGE_MS_MAX {
             let given = format!("{from} to {until}");
-            return Err(
-                InvalidField::new("until", "gives too long a range", "at most seven days", given).into()
-            );
+            return Err(InvalidField::new(
+                "until",
+                "gives too long a range",
+                "at most seven days",
+                given,
+            )
+            .into());
         }
         let from = from.floor_to_minute();
         let mut minutes: BTreeMap<Timestamp, MinuteLoad> = BTreeMap::new();
@@ -83,8 +101,12 @@ impl Gateway {
             for (minute, tasks) in in_memory.ok_or_else(|| not_ready(partition, None))? {
                 minutes.entry(minute).or_default().in_memory += tasks;
             }
-            let stored =
-                self.stores.timetable.loads(partition, from, until).await.map_err(Unavailable::from)?;
+            let stored = self
+                .stores
+                .timetable
+                .loads(partition, from, until)
+                .await
+                .map_err(Unavailable::from)?;
             for bucket in stored {
                 let minute = minutes.entry(bucket.bucket).or_default();
                 minute.stored += bucket.tasks;
@@ -96,20 +118,36 @@ impl Gateway {
 
     /// Whether this node can do its work, and why not.
     pub fn readiness(&self) -> Readiness {
-        let phases: BTreeMap<PartitionId, Phase> =
-            self.owners.statuses().into_iter().map(|(partition, status)| (partition, status.phase)).collect();
+        let phases: BTreeMap<PartitionId, Phase> = self
+            .owners
+            .statuses()
+            .into_iter()
+            .map(|(partition, status)| (partition, status.phase))
+            .collect();
         let assigned: BTreeSet<PartitionId> = match &self.assignment {
             Some(assignment) => assignment.borrow().clone(),
             None => phases.keys().copied().collect(),
         };
         if assigned.is_empty() {
-            return Readiness::NotReady(vec!["no partition is assigned to this node yet".to_owned()]);
+            return Readiness::NotReady(vec![
+                "no partition is assigned to this node yet".to_owned(),
+            ]);
         }
         let phase = |partition: &PartitionId| phases.get(partition).copied().unwrap_or_default();
-        let mut reasons = self.troubles.as_ref().map_or_else(Vec::new, |troubles| troubles.borrow().clone());
-        let not_owned = assigned.iter().filter(|partition| phase(partition) != Phase::Owning);
-        let not_owned = not_owned.map(|partition| format!("partition {partition} is {}", phase(partition)));
+        let mut reasons = self
+            .troubles
+            .as_ref()
+            .map_or_else(Vec::new, |troubles| troubles.borrow().clone());
+        let not_owned = assigned
+            .iter()
+            .filter(|partition| phase(partition) != Phase::Owning);
+        let not_owned =
+            not_owned.map(|partition| format!("partition {partition} is {}", phase(partition)));
         reasons.extend(not_owned);
-        if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady(reasons) }
+        if reasons.is_empty() {
+            Readiness::Ready
+        } else {
+            Readiness::NotReady(reasons)
+        }
     }
 }

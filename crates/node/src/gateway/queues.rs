@@ -87,7 +87,10 @@ impl Gateway {
     /// When the store does not answer.
     pub async fn queue(&self, name: &QueueName, group: &str) -> Result<QueueView, Unavailable> {
         let depth = self.stores.queue.depth(name, group).await?;
-        Ok(QueueView { name: name.clone(), depth })
+        Ok(QueueView {
+            name: name.clone(),
+            depth,
+        })
     }
 
     /// A queue's dead letters from a number on, at most so many, of about [`PAGE_BYTES_MAX`] bytes.
@@ -111,28 +114,46 @@ impl Gateway {
         }
         let (mut letters, mut bytes) = (Vec::new(), 0);
         let (mut step, mut next) = (Step::new(count_max), Some(from));
-        while let Some(from) = next.filter(|_| letters.len() < count_max && bytes < PAGE_BYTES_MAX) {
+        while let Some(from) = next.filter(|_| letters.len() < count_max && bytes < PAGE_BYTES_MAX)
+        {
             let count = step.count().min(count_max - letters.len());
-            let page =
-                self.stores.history.dead_letters(queue, from, count).await.map_err(Unavailable::from)?;
-            let came = page.letters.iter().map(|(_, letter)| letter.encoded.len()).sum();
+            let page = self
+                .stores
+                .history
+                .dead_letters(queue, from, count)
+                .await
+                .map_err(Unavailable::from)?;
+            let came = page
+                .letters
+                .iter()
+                .map(|(_, letter)| letter.encoded.len())
+                .sum();
             step.came(page.letters.len(), came);
             bytes += came;
             next = page.next;
             letters.extend(page.letters.into_iter().map(|(number, letter)| {
                 let task = decode(&letter.encoded).map_err(|error| error.to_string());
-                LetterView { number, letter, task }
+                LetterView {
+                    number,
+                    letter,
+                    task,
+                }
             }));
         }
         Ok(LetterPage { letters, next })
     }
 
-    /// Runs the tasks of dead letters again, now, from their first attempt on, and takes the letters away: both or neither.
-    /// Each letter is run for itself, also where several have one id.
+    /// Runs the tasks of dead letters again, now, from their first attempt on, and takes the
+    /// letters away: both or neither. Each letter is run for itself, also where several have one
+    /// id.
     ///
     /// # Errors
     /// A refused selection, or a store that does not answer.
-    pub async fn replay(&self, queue: &QueueName, selection: Selection) -> Result<Replayed, QueryError> {
+    pub async fn replay(
+        &self,
+        queue: &QueueName,
+        selection: Selection,
+    ) -> Result<Replayed, QueryError> {
         self.take_letters(queue, selection, Fate::RunAgain).await
     }
 
@@ -140,7 +161,11 @@ impl Gateway {
     ///
     /// # Errors
     /// A refused selection, or a store that does not answer.
-    pub async fn discard(&self, queue: &QueueName, selection: Selection) -> Result<Replayed, QueryError> {
+    pub async fn discard(
+        &self,
+        queue: &QueueName,
+        selection: Selection,
+    ) -> Result<Replayed, QueryError> {
         self.take_letters(queue, selection, Fate::Discarded).await
     }
 
@@ -155,7 +180,13 @@ impl Gateway {
             && !(1..=LETTERS_MAX).contains(&numbers.len())
         {
             let limit = format!("1 to {LETTERS_MAX} numbers");
-            return Err(InvalidField::new("numbers", "are too few or too many", limit, numbers.len()).into());
+            return Err(InvalidField::new(
+                "numbers",
+                "are too few or too many",
+                limit,
+                numbers.len(),
+            )
+            .into());
         }
         let mut turn = self.replay_turn.lock().await;
         let mut replays = Replays::starting_at(self.now().max(turn.plus_millis(1)));
@@ -190,7 +221,11 @@ impl Gateway {
             if !taken.is_empty() {
                 // Kept whatever comes of it: the letters may be gone though the answer was lost.
                 *turn = replays.newest().unwrap_or(*turn);
-                let removed = self.stores.history.remove_dead_letters(queue, taken, commands).await;
+                let removed = self
+                    .stores
+                    .history
+                    .remove_dead_letters(queue, taken, commands)
+                    .await;
                 done.count += removed.map_err(Unavailable::from)?;
             }
             from = next_page(&selection, page.next);
@@ -209,10 +244,15 @@ impl Gateway {
             keys.entry(*partition).or_default().insert(task.key());
         }
         for (partition, keys) in keys {
-            self.note_taken(replays, partition, keys.into_iter().collect()).await;
+            self.note_taken(replays, partition, keys.into_iter().collect())
+                .await;
         }
-        let again = tasks.into_iter().map(|(partition, task)| (partition, replays.anew(task)));
-        again.map(|(partition, task)| (partition, encode_creation(&task))).collect()
+        let again = tasks
+            .into_iter()
+            .map(|(partition, task)| (partition, replays.anew(task)));
+        again
+            .map(|(partition, task)| (partition, encode_creation(&task)))
+            .collect()
     }
 }
 

@@ -6,8 +6,8 @@ use minutehand_model::{Origin, PartitionId, Task, TaskKey, Timestamp};
 
 use super::Gateway;
 
-/// The due times of one replay. A task is named by its id and due time, so no two letters of an id get the same one, and
-/// none gets that of a task that lives.
+/// The due times of one replay. A task is named by its id and due time, so no two letters of an id
+/// get the same one, and none gets that of a task that lives.
 pub(super) struct Replays {
     now: Timestamp,
     /// The last due time given, by task.
@@ -19,7 +19,11 @@ pub(super) struct Replays {
 impl Replays {
     /// Due times from `now` on.
     pub(super) fn starting_at(now: Timestamp) -> Replays {
-        Replays { now, given: HashMap::new(), taken: HashSet::new() }
+        Replays {
+            now,
+            given: HashMap::new(),
+            taken: HashSet::new(),
+        }
     }
 
     /// A due time that is not free.
@@ -32,8 +36,9 @@ impl Replays {
         self.given.values().max().copied()
     }
 
-    /// The task as a first attempt that is due now, and in any case after its former due time. It stays the message that
-    /// it was, and its schedule, which heard of its end when it was given up, is not told again.
+    /// The task as a first attempt that is due now, and in any case after its former due time. It
+    /// stays the message that it was, and its schedule, which heard of its end when it was given
+    /// up, is not told again.
     pub(super) fn anew(&mut self, former: Task) -> Task {
         let key = former.key();
         let mut due = self.now.max(former.due.plus_millis(1));
@@ -45,15 +50,35 @@ impl Replays {
         }
         self.given.insert(key, due);
         let replay_of = Some(former.message_due());
-        let origin = former.origin.map(|origin| Origin { completion_wanted: false, ..origin });
-        Task { due, first_due: due, attempt: 1, replay_of, origin, ..former }
+        let origin = former.origin.map(|origin| Origin {
+            completion_wanted: false,
+            ..origin
+        });
+        Task {
+            due,
+            first_due: due,
+            attempt: 1,
+            replay_of,
+            origin,
+            ..former
+        }
     }
 }
 
 impl Gateway {
-    /// Notes which due times of these tasks the owner of a partition knows. A partition without an owner has none to tell.
-    pub(super) async fn note_taken(&self, replays: &mut Replays, partition: PartitionId, keys: Vec<TaskKey>) {
-        let known = self.owners.find(partition, keys.clone()).await.unwrap_or_default();
+    /// Notes which due times of these tasks the owner of a partition knows. A partition without an
+    /// owner has none to tell.
+    pub(super) async fn note_taken(
+        &self,
+        replays: &mut Replays,
+        partition: PartitionId,
+        keys: Vec<TaskKey>,
+    ) {
+        let known = self
+            .owners
+            .find(partition, keys.clone())
+            .await
+            .unwrap_or_default();
         for (key, tasks) in keys.into_iter().zip(known) {
             tasks.iter().for_each(|task| replays.take(key, task.due));
         }
@@ -95,11 +120,12 @@ mod tests {
     fn letters_of_one_id_are_tasks_of_their_own() {
         let mut replays = Replays::starting_at(at(NOW_MS));
         replays.take(given_up("a", 0).key(), at(NOW_MS + 1));
-        let dues = [("a", -5_000), ("a", -3_000), ("b", 0), ("a", 70), ("b", -1)].map(|(id, due_ms)| {
-            let anew = replays.anew(given_up(id, NOW_MS + due_ms));
-            assert_eq!(anew.first_due, anew.due);
-            anew.due.as_millis() - NOW_MS
-        });
+        let dues =
+            [("a", -5_000), ("a", -3_000), ("b", 0), ("a", 70), ("b", -1)].map(|(id, due_ms)| {
+                let anew = replays.anew(given_up(id, NOW_MS + due_ms));
+                assert_eq!(anew.first_due, anew.due);
+                anew.due.as_millis() - NOW_MS
+            });
         assert_eq!(dues, [0, 2, 1, 71, 2]);
         assert_eq!(replays.newest(), Some(at(NOW_MS + 71)));
     }
@@ -110,8 +136,14 @@ mod tests {
         let again = Replays::starting_at(at(NOW_MS)).anew(former.clone());
         assert_eq!((again.attempt, again.message_due()), (1, former.first_due));
         assert!(!again.origin.as_ref().unwrap().completion_wanted);
-        let twice = Replays::starting_at(at(NOW_MS + 9)).anew(Task { attempt: 10, ..again });
+        let twice = Replays::starting_at(at(NOW_MS + 9)).anew(Task {
+            attempt: 10,
+            ..again
+        });
         assert_eq!(twice.message_due(), former.first_due);
-        assert_eq!((&twice.payload, twice.retry), (&former.payload, former.retry));
+        assert_eq!(
+            (&twice.payload, twice.retry),
+            (&former.payload, former.retry)
+        );
     }
 }

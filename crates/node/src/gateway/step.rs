@@ -13,7 +13,10 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn new(count_max: usize) -> Step {
-        Step { count: FIRST.min(count_max), count_max }
+        Step {
+            count: FIRST.min(count_max),
+            count_max,
+        }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -23,7 +26,9 @@ impl Step {
     /// So many entries of so many bytes came.
     pub(super) fn came(&mut self, count: usize, bytes: usize) {
         let bytes_each = bytes / count.max(1) + 1;
-        self.count = (2 * self.count).min(ANSWER_BYTES / bytes_each).clamp(1, self.count_max);
+        self.count = (2 * self.count)
+            .min(ANSWER_BYTES / bytes_each)
+            .clamp(1, self.count_max);
     }
 }
 

@@ -1,6 +1,8 @@
 //! What callers get to see of a task.
 
-use minutehand_model::{LogOffset, Namespace, Outcome, PartitionId, Task, TaskId, TaskState, Timestamp};
+use minutehand_model::{
+    LogOffset, Namespace, Outcome, PartitionId, Task, TaskId, TaskState, Timestamp,
+};
 
 /// Where a task stands: whoever keeps it can find the task again without an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

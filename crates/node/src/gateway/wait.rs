@@ -15,8 +15,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Gateway {
     /// Waits until the partition has applied everything its log held at the time of the call.
-    pub(super) async fn caught_up(&self, partition: PartitionId) -> Result<OwnerStatus, Unavailable> {
-        // Asked of the log itself: nothing keeps a watch up to date where nobody reads the partition.
+    pub(super) async fn caught_up(
+        &self,
+        partition: PartitionId,
+    ) -> Result<OwnerStatus, Unavailable> {
+        // Asked of the log itself: nothing keeps a watch up to date where nobody reads the
+        // partition.
         let end = self.stores.log.bounds(partition).await?.end;
         self.applied(partition, end).await
     }
@@ -49,7 +53,11 @@ impl Gateway {
             if Instant::now() >= deadline {
                 let last = status.borrow().clone();
                 return Err(match is_ready(last.phase) {
-                    true => Unavailable::Behind { partition, applied: last.applied, wanted: offset },
+                    true => Unavailable::Behind {
+                        partition,
+                        applied: last.applied,
+                        wanted: offset,
+                    },
                     false => not_ready(partition, Some(last.phase)),
                 });
             }
@@ -64,5 +72,8 @@ pub(super) fn is_ready(phase: Phase) -> bool {
 
 /// The partition has no owner that is ready.
 pub(super) fn not_ready(partition: PartitionId, phase: Option<Phase>) -> Unavailable {
-    Unavailable::NotReady { partition, phase: phase.map_or("no owner", Phase::as_str).to_owned() }
+    Unavailable::NotReady {
+        partition,
+        phase: phase.map_or("no owner", Phase::as_str).to_owned(),
+    }
 }

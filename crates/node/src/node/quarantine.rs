@@ -1,15 +1,16 @@
 //! Partitions whose owners stop for good: how long each is left alone, and what is told meanwhile.
 //!
-//! A partition that stopped stays this node's while it is left alone, so that its reason can be seen and what it fell over
-//! does not go round the cluster. After some panics in a row it is not tried again by itself: neither the log nor the store
-//! changes by waiting.
+//! A partition that stopped stays this node's while it is left alone, so that its reason can be
+//! seen and what it fell over does not go round the cluster. After some panics in a row it is not
+//! tried again by itself: neither the log nor the store changes by waiting.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use minutehand_model::{LogOffset, PartitionId};
 
-/// Pause before a partition that stopped for good while others here go on is tried again: by then an operator may have acted.
+/// Pause before a partition that stopped for good while others here go on is tried again: by then
+/// an operator may have acted.
 pub(super) const STOPPED_AGAIN: Duration = Duration::from_secs(30);
 
 /// Panics in a row after which a partition is not tried again by itself.
@@ -37,7 +38,11 @@ impl Panics {
     /// One more, of an owner that had worked for a while: how many there are in a row.
     pub(super) fn count(&mut self, partition: PartitionId, worked_for: Duration) -> u32 {
         let count = self.0.entry(partition).or_default();
-        *count = if worked_for < STEADY { count.saturating_add(1) } else { 1 };
+        *count = if worked_for < STEADY {
+            count.saturating_add(1)
+        } else {
+            1
+        };
         *count
     }
 
@@ -47,16 +52,28 @@ impl Panics {
     }
 }
 
-/// How long a partition is left alone after so many panics in a row, the last while A stood at an offset.
+/// How long a partition is left alone after so many panics in a row, the last while A stood at an
+/// offset.
 pub(super) fn until(panics_in_row: u32, at: LogOffset) -> Until {
-    if panics_in_row < PANICS_MAX { Until::LaterOn } else { Until::Skipped(at) }
+    if panics_in_row < PANICS_MAX {
+        Until::LaterOn
+    } else {
+        Until::Skipped(at)
+    }
 }
 
 /// What operators are told of a panic.
-pub(super) fn told(partition: PartitionId, at: LogOffset, panics_in_row: u32, said: &str) -> String {
+pub(super) fn told(
+    partition: PartitionId,
+    at: LogOffset,
+    panics_in_row: u32,
+    said: &str,
+) -> String {
     let position = at.position();
     let tried = match until(panics_in_row, at) {
-        Until::Now | Until::LaterOn => format!("it is tried again in {} s", STOPPED_AGAIN.as_secs()),
+        Until::Now | Until::LaterOn => {
+            format!("it is tried again in {} s", STOPPED_AGAIN.as_secs())
+        }
         Until::Skipped(_) => "it is not tried again by itself".to_owned(),
     };
     format!(
@@ -79,15 +96,25 @@ mod tests {
         let mut panics = Panics::default();
         let mut after = |worked_for| until(panics.count(PARTITION, worked_for), AT);
         let brief = Duration::from_secs(1);
-        assert_eq!([brief; 3].map(&mut after), [Until::LaterOn, Until::LaterOn, Until::Skipped(AT)]);
-        assert_eq!(after(STEADY), Until::LaterOn, "it has worked for long since");
+        assert_eq!(
+            [brief; 3].map(&mut after),
+            [Until::LaterOn, Until::LaterOn, Until::Skipped(AT)]
+        );
+        assert_eq!(
+            after(STEADY),
+            Until::LaterOn,
+            "it has worked for long since"
+        );
     }
 
     #[test]
     fn the_reason_says_what_to_do() {
         let told = told(PARTITION, AT, PANICS_MAX, "index out of bounds");
         assert!(told.contains("index out of bounds"), "{told}");
-        assert!(told.contains("minutehand partition skip 3 --offset 17 "), "{told}");
+        assert!(
+            told.contains("minutehand partition skip 3 --offset 17 "),
+            "{told}"
+        );
         assert!(told.contains("not tried again by itself"), "{told}");
     }
 }

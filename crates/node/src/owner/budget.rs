@@ -1,4 +1,5 @@
-//! The memory that the partitions of a node share: each gets the same part of it, whichever they are at the moment.
+//! The memory that the partitions of a node share: each gets the same part of it, whichever they
+//! are at the moment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,13 +16,19 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(bytes_max: usize) -> Budget {
-        Budget { bytes_max, sharers: Arc::default() }
+        Budget {
+            bytes_max,
+            sharers: Arc::default(),
+        }
     }
 
     /// One more partition takes its part, until the answer is dropped.
     pub(crate) fn share(&self) -> Share {
         self.sharers.fetch_add(1, Ordering::Relaxed);
-        Share { budget: self.clone(), told: None }
+        Share {
+            budget: self.clone(),
+            told: None,
+        }
     }
 }
 
@@ -58,13 +65,21 @@ mod tests {
     fn all_partitions_together_have_what_there_is() {
         let budget = Budget::new(64 * SHARE_BYTES_MIN);
         let mut first = budget.share();
-        assert_eq!((first.news(), first.news()), (Some(64 * SHARE_BYTES_MIN), None));
+        assert_eq!(
+            (first.news(), first.news()),
+            (Some(64 * SHARE_BYTES_MIN), None)
+        );
         let mut second = budget.share();
         assert_eq!(first.news(), Some(32 * SHARE_BYTES_MIN));
         assert_eq!(second.news(), Some(32 * SHARE_BYTES_MIN));
         drop(first);
         assert_eq!(second.news(), Some(64 * SHARE_BYTES_MIN));
         let many: Vec<Share> = (0..200).map(|_| budget.share()).collect();
-        assert_eq!(second.news(), Some(SHARE_BYTES_MIN), "and each enough to go on, {} of them", many.len());
+        assert_eq!(
+            second.news(),
+            Some(SHARE_BYTES_MIN),
+            "and each enough to go on, {} of them",
+            many.len()
+        );
     }
 }

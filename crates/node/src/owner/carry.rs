@@ -1,4 +1,5 @@
-//! Carrying effects out: from a value of the engine to a call of a port, and from its answer to an input.
+//! Carrying effects out: from a value of the engine to a call of a port, and from its answer to an
+//! input.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -11,7 +12,11 @@ use super::troubles::{Operation, Troubles};
 use super::{OwnerStores, Surroundings};
 
 /// An effect being carried out: what is asked, the request it answers, and the answer.
-type Asked = (Operation, RequestId, BoxFuture<'static, Result<Input, PortError>>);
+type Asked = (
+    Operation,
+    RequestId,
+    BoxFuture<'static, Result<Input, PortError>>,
+);
 
 /// Carries out an effect that has an answer. `None` for those that have none.
 pub(super) fn out(
@@ -34,7 +39,11 @@ pub(super) fn out(
 }
 
 fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
-    let OwnerStores { log, sink, timetable } = stores;
+    let OwnerStores {
+        log,
+        sink,
+        timetable,
+    } = stores;
     Some(match effect {
         Effect::Open { request, epoch } => {
             let answer = async move {
@@ -50,11 +59,20 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
             (Operation::Open, request, answer.boxed())
         }
         Effect::ReadRevisions { request } => {
-            let answer =
-                async move { Ok(Input::Revisions { request, entries: timetable.read_revisions(id).await? }) };
+            let answer = async move {
+                Ok(Input::Revisions {
+                    request,
+                    entries: timetable.read_revisions(id).await?,
+                })
+            };
             (Operation::ReadRevisions, request, answer.boxed())
         }
-        Effect::ReadTimetable { request, from, until, bytes_max } => {
+        Effect::ReadTimetable {
+            request,
+            from,
+            until,
+            bytes_max,
+        } => {
             let answer = async move {
                 let page = timetable.read(id, from, until, bytes_max).await?;
                 prepare(
@@ -69,29 +87,58 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
             (Operation::ReadTimetable, request, answer.boxed())
         }
         Effect::FindTask { request, key, due } => {
-            let answer =
-                async move { Ok(Input::Found { request, entries: timetable.find_due(id, key, due).await? }) };
+            let answer = async move {
+                Ok(Input::Found {
+                    request,
+                    entries: timetable.find_due(id, key, due).await?,
+                })
+            };
             (Operation::FindTask, request, answer.boxed())
         }
-        Effect::ReadLog { request, from, bytes_max } => {
-            let answer = async move { Ok(decoded(request, log.read(id, from, bytes_max).await?, &*sink)) };
+        Effect::ReadLog {
+            request,
+            from,
+            bytes_max,
+        } => {
+            let answer = async move {
+                Ok(decoded(
+                    request,
+                    log.read(id, from, bytes_max).await?,
+                    &*sink,
+                ))
+            };
             (Operation::ReadLog, request, answer.boxed())
         }
         Effect::WriteBlocks { request, blocks } => {
-            let answer =
-                async move { timetable.write_blocks(blocks).await.map(|()| Input::Done { request }) };
+            let answer = async move {
+                timetable
+                    .write_blocks(blocks)
+                    .await
+                    .map(|()| Input::Done { request })
+            };
             (Operation::WriteBlocks, request, answer.boxed())
         }
         Effect::WriteRevisions { request, revisions } => {
             let answer = async move {
-                timetable.write_revisions(id, revisions).await.map(|()| Input::Done { request })
+                timetable
+                    .write_revisions(id, revisions)
+                    .await
+                    .map(|()| Input::Done { request })
             };
             (Operation::WriteRevisions, request, answer.boxed())
         }
         Effect::Commit { request, tick } => {
             let answer = async move {
-                let Committed { derived_end, taken_at, .. } = sink.commit(*tick).await?;
-                Ok(Input::Committed { request, derived_end, taken_at })
+                let Committed {
+                    derived_end,
+                    taken_at,
+                    ..
+                } = sink.commit(*tick).await?;
+                Ok(Input::Committed {
+                    request,
+                    derived_end,
+                    taken_at,
+                })
             };
             (Operation::Commit, request, answer.boxed())
         }
@@ -102,14 +149,17 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
     })
 }
 
-/// Lets the stores forget. The engine awaits no answer; a failure costs disk, nothing else, and is tried again with the next.
+/// Lets the stores forget. The engine awaits no answer; a failure costs disk, nothing else, and is
+/// tried again with the next.
 pub(super) fn forget(
     id: PartitionId,
     surroundings: &Surroundings,
     log_below: LogOffset,
     timetable_before: Timestamp,
 ) -> BoxFuture<'static, Input> {
-    let Surroundings { stores, troubles, .. } = surroundings.clone();
+    let Surroundings {
+        stores, troubles, ..
+    } = surroundings.clone();
     async move {
         let truncated = stores.log.truncate(id, log_below).await;
         let expired = stores.timetable.expire(id, timetable_before).await;
@@ -117,29 +167,37 @@ pub(super) fn forget(
             Ok(()) => troubles.worked(Operation::Forget, id),
             Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
         }
-        Input::LogGrew { end: LogOffset::START }
+        Input::LogGrew {
+            end: LogOffset::START,
+        }
     }
     .boxed()
 }
 
-/// Lets the timetable forget revisions. The engine awaits no answer; after a failure they are found, and forgotten, by the next owner.
+/// Lets the timetable forget revisions. The engine awaits no answer; after a failure they are
+/// found, and forgotten, by the next owner.
 pub(super) fn forget_revisions(
     id: PartitionId,
     surroundings: &Surroundings,
     offsets: Vec<LogOffset>,
 ) -> BoxFuture<'static, Input> {
-    let Surroundings { stores, troubles, .. } = surroundings.clone();
+    let Surroundings {
+        stores, troubles, ..
+    } = surroundings.clone();
     async move {
         match stores.timetable.forget_revisions(id, offsets).await {
             Ok(()) => troubles.worked(Operation::Forget, id),
             Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
         }
-        Input::LogGrew { end: LogOffset::START }
+        Input::LogGrew {
+            end: LogOffset::START,
+        }
     }
     .boxed()
 }
 
-/// The one place where a port's error is logged, with its chain. What is tried again is told of now and then only.
+/// The one place where a port's error is logged, with its chain. What is tried again is told of now
+/// and then only.
 fn failed(
     id: PartitionId,
     troubles: &Troubles,
@@ -194,18 +252,41 @@ fn queue_of(command: &Command) -> Option<&QueueName> {
 fn decoded(request: RequestId, batch: LogBatch, sink: &dyn ExecutionSink) -> Input {
     let LogBatch { records, next, end } = batch;
     let mut names = QueueNames::default();
-    let records: Vec<InputRecord> = records.into_iter().map(|record| decode(record, &mut names)).collect();
-    prepare(sink, records.iter().filter_map(|record| queue_of(record.command.as_ref().ok()?)));
-    Input::Records { request, records, next, end }
+    let records: Vec<InputRecord> = records
+        .into_iter()
+        .map(|record| decode(record, &mut names))
+        .collect();
+    prepare(
+        sink,
+        records
+            .iter()
+            .filter_map(|record| queue_of(record.command.as_ref().ok()?)),
+    );
+    Input::Records {
+        request,
+        records,
+        next,
+        end,
+    }
 }
 
 fn decode(record: LogRecord, names: &mut QueueNames) -> InputRecord {
-    let LogRecord { offset, appended_at, payload, refusal } = record;
+    let LogRecord {
+        offset,
+        appended_at,
+        payload,
+        refusal,
+    } = record;
     let command = match refusal {
         Some(reason) => Err(reason),
         None => minutehand_record::command::decode_sharing(payload.clone(), names)
             .map_err(|error| error.to_string()),
     };
-    let command = command.map_err(|reason| SetAside::new(format!("log offset {offset}"), reason, payload));
-    InputRecord { offset, appended_at, command }
+    let command =
+        command.map_err(|reason| SetAside::new(format!("log offset {offset}"), reason, payload));
+    InputRecord {
+        offset,
+        appended_at,
+        command,
+    }
 }

@@ -8,10 +8,12 @@ use minutehand_ports::CommandLog;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Pause before a watch that has ended is taken up anew: a log that cannot watch at the moment is not asked all the time.
+/// Pause before a watch that has ended is taken up anew: a log that cannot watch at the moment is
+/// not asked all the time.
 const WATCH_AGAIN: Duration = Duration::from_millis(500);
 
-/// The end of a partition's log, as its reader tells it. When the reader dies its successor tells it through another watch.
+/// The end of a partition's log, as its reader tells it. When the reader dies its successor tells
+/// it through another watch.
 pub(super) struct LogWatch {
     log: Arc<dyn CommandLog>,
     partition: PartitionId,
@@ -23,7 +25,12 @@ pub(super) struct LogWatch {
 impl LogWatch {
     pub(super) fn new(log: Arc<dyn CommandLog>, partition: PartitionId) -> LogWatch {
         let end = log.watch_end(partition);
-        LogWatch { log, partition, end, again_at: None }
+        LogWatch {
+            log,
+            partition,
+            end,
+            again_at: None,
+        }
     }
 
     /// The end of the log as it was told last.
@@ -41,7 +48,9 @@ impl LogWatch {
         if self.again_at.is_none() && self.end.changed().await.is_ok() {
             return self.end();
         }
-        let again_at = *self.again_at.get_or_insert_with(|| Instant::now() + WATCH_AGAIN);
+        let again_at = *self
+            .again_at
+            .get_or_insert_with(|| Instant::now() + WATCH_AGAIN);
         tokio::time::sleep_until(again_at).await;
         tracing::debug!(partition = %self.partition, "the watch on the log has ended and is taken up anew");
         self.again_at = None;
@@ -69,7 +78,12 @@ mod tests {
             unreachable!("nothing is appended")
         }
 
-        async fn read(&self, _: PartitionId, _: LogOffset, _: usize) -> Result<LogBatch, PortError> {
+        async fn read(
+            &self,
+            _: PartitionId,
+            _: LogOffset,
+            _: usize,
+        ) -> Result<LogBatch, PortError> {
             unreachable!("nothing is read")
         }
 
@@ -96,7 +110,11 @@ mod tests {
         assert_eq!(watch.grew().await, LogOffset::MAX);
         drop(first);
         assert_eq!(watch.news(), None);
-        assert_eq!(watch.grew().await, LogOffset::default(), "what the new reader says at once");
+        assert_eq!(
+            watch.grew().await,
+            LogOffset::default(),
+            "what the new reader says at once"
+        );
         second.send_replace(LogOffset::MAX);
         assert_eq!(watch.news(), Some(LogOffset::MAX));
     }

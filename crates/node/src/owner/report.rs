@@ -31,7 +31,11 @@ struct TakeOver {
 
 impl TakeOver {
     fn begin() -> TakeOver {
-        TakeOver { phase_since: Instant::now(), opening: Duration::ZERO, loading: Duration::ZERO }
+        TakeOver {
+            phase_since: Instant::now(),
+            opening: Duration::ZERO,
+            loading: Duration::ZERO,
+        }
     }
 
     /// A phase has ended; with the last one the partition fires.
@@ -41,7 +45,9 @@ impl TakeOver {
             Phase::Opening => self.opening = took,
             Phase::Loading => self.loading = took,
             Phase::Replaying if status.phase == Phase::Owning => {
-                let TakeOver { opening, loading, .. } = self;
+                let TakeOver {
+                    opening, loading, ..
+                } = self;
                 let records = status.replay_from.records_until(status.applied);
                 tracing::info!(%partition, ?opening, ?loading, replaying = ?took, records, "took the partition over");
             }
@@ -85,7 +91,9 @@ impl Report {
 
     pub(super) fn sent(&mut self, effect: &Effect, now: Timestamp) {
         match effect {
-            Effect::Commit { request, tick } => self.tick = Some(self.sent_tick(*request, tick, now)),
+            Effect::Commit { request, tick } => {
+                self.tick = Some(self.sent_tick(*request, tick, now))
+            }
             Effect::Stopped { reason } => {
                 tracing::error!(partition = %self.id, reason = %reason, "the owner stopped");
             }
@@ -97,25 +105,42 @@ impl Report {
         let mut lateness_ms = BTreeMap::new();
         for publication in &tick.publications {
             let late_ms = now.millis_since(publication.task.due).max(0);
-            *lateness_ms.entry((publication.task.precision, late_ms)).or_insert(0) += 1;
+            *lateness_ms
+                .entry((publication.task.precision, late_ms))
+                .or_insert(0) += 1;
         }
         for set_aside in &tick.set_aside {
             let (position, reason) = (&set_aside.position, &set_aside.reason);
             tracing::warn!(partition = %self.id, position, reason, "set a record aside");
         }
         self.report_schedules(tick);
-        let (publications, set_aside) = (tick.publications.len() as u64, tick.set_aside.len() as u64);
-        Sent { request, since: Instant::now(), publications, set_aside, lateness_ms }
+        let (publications, set_aside) =
+            (tick.publications.len() as u64, tick.set_aside.len() as u64);
+        Sent {
+            request,
+            since: Instant::now(),
+            publications,
+            set_aside,
+            lateness_ms,
+        }
     }
 
     /// Counts what became of occurrences in this tick.
     fn report_schedules(&self, tick: &Tick) {
-        let states = tick.schedule_states.iter().filter_map(|change| change.state.as_ref());
-        for event in states.flat_map(|state| &state.events).filter(|event| event.at == tick.published_at) {
+        let states = tick
+            .schedule_states
+            .iter()
+            .filter_map(|change| change.state.as_ref());
+        for event in states
+            .flat_map(|state| &state.events)
+            .filter(|event| event.at == tick.published_at)
+        {
             match event.kind {
                 ScheduleEventKind::Started => self.schedules.fired(1),
                 ScheduleEventKind::SkippedOverlap => self.schedules.skipped(1),
-                ScheduleEventKind::MissedWindow | ScheduleEventKind::MissedRule => self.schedules.missed(1),
+                ScheduleEventKind::MissedWindow | ScheduleEventKind::MissedRule => {
+                    self.schedules.missed(1)
+                }
                 _ => {}
             }
         }
@@ -133,12 +158,14 @@ impl Report {
                 ?took,
                 "tick"
             );
-            self.metrics.tick_committed(tick.publications, took.as_secs_f64());
+            self.metrics
+                .tick_committed(tick.publications, took.as_secs_f64());
             if tick.set_aside > 0 {
                 self.metrics.set_aside(tick.set_aside);
             }
             for ((precision, late_ms), count) in tick.lateness_ms {
-                self.metrics.published(precision, late_ms as f64 / 1_000.0, count);
+                self.metrics
+                    .published(precision, late_ms as f64 / 1_000.0, count);
             }
         }
     }
@@ -163,7 +190,9 @@ impl Report {
         };
         let clock_behind_ms = status.frontier.head.due.millis_since(now).max(0);
         self.report_clock(clock_behind_ms, status.frontier.head.due);
-        let backlog_ms = status.backlog_oldest.map_or(0, |due| now.millis_since(due).max(0));
+        let backlog_ms = status
+            .backlog_oldest
+            .map_or(0, |due| now.millis_since(due).max(0));
         self.metrics.stands(&PartitionStanding {
             applied: status.applied.position(),
             log_end: status.log_end.position(),
@@ -182,7 +211,8 @@ impl Report {
         });
     }
 
-    /// Warns of a clock that was set back, or had been ahead: what recurs waits for it, and nothing else tells why.
+    /// Warns of a clock that was set back, or had been ahead: what recurs waits for it, and nothing
+    /// else tells why.
     fn report_clock(&mut self, behind_ms: i64, until: Timestamp) {
         if behind_ms <= CLOCK_BEHIND_MS_MAX {
             self.clock_behind_reported_at = None;

@@ -1,4 +1,5 @@
-//! What the log hears of stores that fail: at once, then now and then with how often, and when they work again.
+//! What the log hears of stores that fail: at once, then now and then with how often, and when they
+//! work again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +40,8 @@ impl Operation {
     }
 }
 
-/// The troubles of all owners of a node: a store that is away is one trouble, however many partitions it has.
+/// The troubles of all owners of a node: a store that is away is one trouble, however many
+/// partitions it has.
 #[derive(Clone, Default)]
 pub(crate) struct Troubles(Arc<Mutex<BTreeMap<Operation, Trouble>>>);
 
@@ -67,9 +69,15 @@ impl Troubles {
 
     pub(super) fn worked(&self, operation: Operation, partition: PartitionId) {
         let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = troubles.get_mut(&operation).and_then(|trouble| trouble.worked(partition));
+        let failures = troubles
+            .get_mut(&operation)
+            .and_then(|trouble| trouble.worked(partition));
         if let Some(failures) = failures {
-            tracing::info!(operation = operation.as_str(), failures, "the store works again");
+            tracing::info!(
+                operation = operation.as_str(),
+                failures,
+                "the store works again"
+            );
         }
     }
 
@@ -87,14 +95,17 @@ impl Trouble {
     fn failed(&mut self, partition: PartitionId, now: Instant) -> Option<u64> {
         self.partitions.insert(partition);
         self.untold += 1;
-        let is_due = self.told_at.is_none_or(|told_at| now.duration_since(told_at) >= TELL_INTERVAL);
+        let is_due = self
+            .told_at
+            .is_none_or(|told_at| now.duration_since(told_at) >= TELL_INTERVAL);
         is_due.then(|| {
             (self.told_at, self.is_told) = (Some(now), true);
             std::mem::take(&mut self.untold)
         })
     }
 
-    /// How many failures nobody was told of, when this is the last partition for which it works again.
+    /// How many failures nobody was told of, when this is the last partition for which it works
+    /// again.
     fn worked(&mut self, partition: PartitionId) -> Option<u64> {
         self.partitions.remove(&partition);
         let is_over = self.is_told && self.partitions.is_empty();
@@ -119,7 +130,10 @@ mod tests {
         assert_eq!(trouble.failed(FIRST, start), Some(1));
         for tenth in 1..100 {
             let partition = if tenth % 2 == 0 { FIRST } else { SECOND };
-            assert_eq!(trouble.failed(partition, start + TELL_INTERVAL * tenth / 100), None);
+            assert_eq!(
+                trouble.failed(partition, start + TELL_INTERVAL * tenth / 100),
+                None
+            );
         }
         assert_eq!(trouble.failed(FIRST, start + TELL_INTERVAL), Some(100));
         assert_eq!(trouble.failed(SECOND, start + TELL_INTERVAL), None);
@@ -133,7 +147,11 @@ mod tests {
         let (mut trouble, start) = (Trouble::default(), Instant::now());
         let mut told = 0;
         for millis in 0..TELL_INTERVAL.as_millis() as u64 * 3 {
-            told += usize::from(trouble.failed(FIRST, start + Duration::from_millis(millis)).is_some());
+            told += usize::from(
+                trouble
+                    .failed(FIRST, start + Duration::from_millis(millis))
+                    .is_some(),
+            );
             told += usize::from(trouble.worked(FIRST).is_some());
         }
         assert_eq!(told, 6, "a beginning and an end in each interval");

@@ -29,14 +29,22 @@ const PHASES: [Phase; 7] = [
 
 fn questions(values: &mut Values) -> Vec<Question> {
     vec![
-        Question::Find { keys: values.several(5, Values::key) },
+        Question::Find {
+            keys: values.several(5, Values::key),
+        },
         Question::List {
             after: values.optional(Values::place),
             until: values.any_time(),
             count_max: values.number() as usize,
         },
-        Question::Loads { from: values.any_time(), until: values.any_time() },
-        Question::Schedule { namespace: values.namespace(), id: values.schedule_id() },
+        Question::Loads {
+            from: values.any_time(),
+            until: values.any_time(),
+        },
+        Question::Schedule {
+            namespace: values.namespace(),
+            id: values.schedule_id(),
+        },
         Question::Schedules {
             namespace: values.namespace(),
             after: values.optional(Values::schedule_id),
@@ -51,7 +59,11 @@ fn known_task(values: &mut Values) -> KnownTask {
         key: values.key(),
         due: values.any_time(),
         offset: values.offset(),
-        state: values.one_of(&[KnownState::Scheduled, KnownState::Published, KnownState::Cancelled]),
+        state: values.one_of(&[
+            KnownState::Scheduled,
+            KnownState::Published,
+            KnownState::Cancelled,
+        ]),
         encoded: values.optional(|values| values.bytes(40)),
     }
 }
@@ -70,7 +82,12 @@ fn answers(values: &mut Values) -> Vec<Answer> {
         Answer::NotOwned,
         Answer::Found(values.several(3, |values| values.several(3, known_task))),
         Answer::Tasks(values.several(3, known_task)),
-        Answer::Loads(values.several(3, |values| (values.any_time(), values.number())).into_iter().collect()),
+        Answer::Loads(
+            values
+                .several(3, |values| (values.any_time(), values.number()))
+                .into_iter()
+                .collect(),
+        ),
         Answer::Schedule(values.optional(|values| Box::new(known_schedule(values)))),
         Answer::Schedules(values.several(3, known_schedule)),
     ]
@@ -82,7 +99,10 @@ fn status(values: &mut Values) -> OwnerStatus {
         epoch: Epoch(values.number()),
         applied: values.offset(),
         frontier: Frontier {
-            backlog: values.several(3, |values| Stretch { after: values.place(), through: values.place() }),
+            backlog: values.several(3, |values| Stretch {
+                after: values.place(),
+                through: values.place(),
+            }),
             ..values.checkpoint().frontier
         },
         replay_from: values.offset(),
@@ -169,7 +189,13 @@ fn what_a_later_build_asks_is_refused_in_words() {
     // Field 15, which no question of this build has.
     let unknown = Bytes::from_static(&[0x08, 1, 0x7a, 0]);
     let refused = Question::decode(unknown).unwrap_err();
-    assert_eq!(refused.to_string(), "question: it asks nothing that is known here");
+    assert_eq!(
+        refused.to_string(),
+        "question: it asks nothing that is known here"
+    );
     let refused = StatusFrame::take(&mut BytesMut::from(&[0xff; 8][..])).unwrap_err();
-    assert!(refused.to_string().contains("4294967295 bytes long"), "{refused}");
+    assert!(
+        refused.to_string().contains("4294967295 bytes long"),
+        "{refused}"
+    );
 }

@@ -5,22 +5,26 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Block, BucketLoad, Epoch, LogOffset, Outcome, PartitionId, QueueName, RevisionEntry, TaskKey, Tick,
-    Timestamp, TimetableEntry, TimetablePage,
+    Block, BucketLoad, Epoch, LogOffset, Outcome, PartitionId, QueueName, RevisionEntry, TaskKey,
+    Tick, Timestamp, TimetableEntry, TimetablePage,
 };
 use tokio::sync::watch;
 
 use crate::{
     Appended, CommandLog, Committed, Coordinator, DeadLetterPage, Delivery, DeliveryId, ErrorClass,
-    ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, Opened, PortError, QueueDepth, Settlement,
-    StopListeners, StopReceiver, Timetable,
+    ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, Opened, PortError, QueueDepth,
+    Settlement, StopListeners, StopReceiver, Timetable,
 };
 
 /// A port that refuses everything.
 pub(super) struct Absent;
 
 fn absent<T>(action: &str) -> Result<T, PortError> {
-    Err(PortError::new(ErrorClass::Fatal, action, "the harness has no such port"))
+    Err(PortError::new(
+        ErrorClass::Fatal,
+        action,
+        "the harness has no such port",
+    ))
 }
 
 #[async_trait]
@@ -77,7 +81,12 @@ impl Timetable for Absent {
         absent("find a task")
     }
 
-    async fn loads(&self, _: PartitionId, _: Timestamp, _: Timestamp) -> Result<Vec<BucketLoad>, PortError> {
+    async fn loads(
+        &self,
+        _: PartitionId,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<BucketLoad>, PortError> {
         absent("count tasks")
     }
 
@@ -85,7 +94,11 @@ impl Timetable for Absent {
         absent("expire the timetable")
     }
 
-    async fn write_revisions(&self, _: PartitionId, _: Vec<RevisionEntry>) -> Result<(), PortError> {
+    async fn write_revisions(
+        &self,
+        _: PartitionId,
+        _: Vec<RevisionEntry>,
+    ) -> Result<(), PortError> {
         absent("write revisions")
     }
 
@@ -127,7 +140,12 @@ impl ExecutionQueue for Absent {
         absent("poll a queue")
     }
 
-    async fn settle(&self, _: &QueueName, _: &str, _: Vec<Settlement>) -> Result<Vec<DeliveryId>, PortError> {
+    async fn settle(
+        &self,
+        _: &QueueName,
+        _: &str,
+        _: Vec<Settlement>,
+    ) -> Result<Vec<DeliveryId>, PortError> {
         absent("settle deliveries")
     }
 
@@ -152,7 +170,12 @@ impl History for Absent {
         absent("read outcomes")
     }
 
-    async fn dead_letters(&self, _: &QueueName, _: u64, _: usize) -> Result<DeadLetterPage, PortError> {
+    async fn dead_letters(
+        &self,
+        _: &QueueName,
+        _: u64,
+        _: usize,
+    ) -> Result<DeadLetterPage, PortError> {
         absent("list dead letters")
     }
 

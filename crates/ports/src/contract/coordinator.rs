@@ -20,7 +20,10 @@ pub async fn every_partition_is_assigned_to_somebody(harness: &dyn Harness) {
 pub async fn an_acquired_partition_is_not_given_twice(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     let epoch = stores.coordinator.acquire(P0).await.unwrap();
-    assert_eq!(refused(stores.coordinator.acquire(P0).await), ErrorClass::Retry);
+    assert_eq!(
+        refused(stores.coordinator.acquire(P0).await),
+        ErrorClass::Retry
+    );
     stores.coordinator.acquire(P1).await.unwrap();
     stores.coordinator.release(P0, epoch).await.unwrap();
     stores.coordinator.acquire(P0).await.unwrap();
@@ -46,7 +49,10 @@ pub async fn releasing_what_is_not_held_changes_nothing(harness: &dyn Harness) {
     stores.coordinator.release(P0, first).await.unwrap();
     let second = stores.coordinator.acquire(P0).await.unwrap();
     stores.coordinator.release(P0, first).await.unwrap();
-    assert_eq!(refused(stores.coordinator.acquire(P0).await), ErrorClass::Retry);
+    assert_eq!(
+        refused(stores.coordinator.acquire(P0).await),
+        ErrorClass::Retry
+    );
     stores.coordinator.release(P0, second).await.unwrap();
 }
 
@@ -65,7 +71,10 @@ pub async fn epochs_grow_over_restarts(harness: &dyn Harness) {
     };
     assert!(after > before);
     stores.sink.open(P0, after).await.unwrap();
-    assert_eq!(refused(stores.sink.open(P0, before).await), ErrorClass::Fenced);
+    assert_eq!(
+        refused(stores.sink.open(P0, before).await),
+        ErrorClass::Fenced
+    );
 }
 
 /// A node in touch with its coordinator has a lease.
@@ -74,5 +83,8 @@ pub async fn the_lease_is_confirmed(harness: &dyn Harness) {
     assert!(stores.coordinator.lease_ttl_ms() > 0);
     let confirmed = stores.coordinator.confirmed_at();
     stores.coordinator.acquire(P0).await.unwrap();
-    assert!(confirmed.has_changed().is_ok(), "it goes on being confirmed");
+    assert!(
+        confirmed.has_changed().is_ok(),
+        "it goes on being confirmed"
+    );
 }

@@ -1,8 +1,8 @@
 //! Outcomes and dead letters.
 
 use super::samples::{
-    P0, P1, await_log, command, dead_letter, done, drain, key, outcome, owned, pause, payloads, publish,
-    queue,
+    P0, P1, await_log, command, dead_letter, done, drain, key, outcome, owned, pause, payloads,
+    publish, queue,
 };
 use super::{Harness, Stores, refused};
 use crate::{ErrorClass, Settlement};
@@ -14,8 +14,15 @@ async fn bury(stores: &Stores, count: usize) -> Vec<u64> {
     let deliveries = drain(stores, "mail", "workers", count).await;
     for (index, delivery) in deliveries.iter().enumerate() {
         let letter = dead_letter(&format!("dead-{index}"), "mail");
-        let settlement = Settlement { dead_letter: Some(letter), ..done(delivery.id) };
-        stores.queue.settle(&queue("mail"), "workers", vec![settlement]).await.unwrap();
+        let settlement = Settlement {
+            dead_letter: Some(letter),
+            ..done(delivery.id)
+        };
+        stores
+            .queue
+            .settle(&queue("mail"), "workers", vec![settlement])
+            .await
+            .unwrap();
     }
     loop {
         let numbers = numbers(stores).await;
@@ -35,7 +42,11 @@ async fn await_count(stores: &Stores, count: usize) {
 }
 
 async fn numbers(stores: &Stores) -> Vec<u64> {
-    let page = stores.history.dead_letters(&queue("mail"), 0, 1_000).await.unwrap();
+    let page = stores
+        .history
+        .dead_letters(&queue("mail"), 0, 1_000)
+        .await
+        .unwrap();
     assert_eq!(page.next, None);
     page.letters.into_iter().map(|(number, _)| number).collect()
 }
@@ -46,21 +57,39 @@ pub async fn outcomes_come_oldest_first(harness: &dyn Harness) {
     publish(&stores, P0, "mail", "t", 4).await;
     let deliveries = drain(&stores, "mail", "workers", 4).await;
     for (attempt, delivery) in (1..).zip(&deliveries) {
-        let task = if attempt == 3 { key("other") } else { key("mine") };
-        let settlement = Settlement { outcome: Some((task, outcome(task, attempt))), ..done(delivery.id) };
-        stores.queue.settle(&queue("mail"), "workers", vec![settlement]).await.unwrap();
+        let task = if attempt == 3 {
+            key("other")
+        } else {
+            key("mine")
+        };
+        let settlement = Settlement {
+            outcome: Some((task, outcome(task, attempt))),
+            ..done(delivery.id)
+        };
+        stores
+            .queue
+            .settle(&queue("mail"), "workers", vec![settlement])
+            .await
+            .unwrap();
     }
     let stores = harness.reopen(stores).await;
     let mine = [1, 2, 4].map(|attempt| outcome(key("mine"), attempt));
     assert_eq!(stores.history.outcomes(key("mine")).await.unwrap(), mine);
-    assert_eq!(stores.history.outcomes(key("other")).await.unwrap(), [outcome(key("other"), 3)]);
+    assert_eq!(
+        stores.history.outcomes(key("other")).await.unwrap(),
+        [outcome(key("other"), 3)]
+    );
 }
 
 /// Nothing known is no error.
 pub async fn a_task_without_history_has_none(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     assert_eq!(stores.history.outcomes(key("nobody")).await.unwrap(), []);
-    let page = stores.history.dead_letters(&queue("mail"), 0, 10).await.unwrap();
+    let page = stores
+        .history
+        .dead_letters(&queue("mail"), 0, 10)
+        .await
+        .unwrap();
     assert_eq!((page.letters, page.next), (vec![], None));
 }
 
@@ -70,7 +99,11 @@ pub async fn dead_letters_are_listed_in_pages(harness: &dyn Harness) {
     bury(&stores, 7).await;
     let (mut from, mut letters, mut pages) = (0, Vec::new(), 0);
     loop {
-        let page = stores.history.dead_letters(&queue("mail"), from, 3).await.unwrap();
+        let page = stores
+            .history
+            .dead_letters(&queue("mail"), from, 3)
+            .await
+            .unwrap();
         assert!(page.letters.len() <= 3);
         letters.extend(page.letters.into_iter().map(|(_, letter)| letter));
         pages += 1;
@@ -79,10 +112,16 @@ pub async fn dead_letters_are_listed_in_pages(harness: &dyn Harness) {
             None => break,
         }
     }
-    let expected: Vec<_> = (0..7).map(|index| dead_letter(&format!("dead-{index}"), "mail")).collect();
+    let expected: Vec<_> = (0..7)
+        .map(|index| dead_letter(&format!("dead-{index}"), "mail"))
+        .collect();
     assert_eq!(letters, expected);
     assert_eq!(pages, 3);
-    let other = stores.history.dead_letters(&queue("mai"), 0, 3).await.unwrap();
+    let other = stores
+        .history
+        .dead_letters(&queue("mai"), 0, 3)
+        .await
+        .unwrap();
     assert_eq!(other.letters, [], "queues are apart");
 }
 
@@ -91,12 +130,31 @@ pub async fn removed_dead_letters_are_gone_and_the_others_stay(harness: &dyn Har
     let stores = harness.fresh().await;
     let all = bury(&stores, 4).await;
     let gone = vec![all[1], all[3], all[3], 1_000_000];
-    let removed = stores.history.remove_dead_letters(&queue("mail"), gone, Vec::new()).await.unwrap();
-    assert_eq!(removed, 2, "numbers that do not exist, or come twice, are passed over");
+    let removed = stores
+        .history
+        .remove_dead_letters(&queue("mail"), gone, Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(
+        removed, 2,
+        "numbers that do not exist, or come twice, are passed over"
+    );
     await_count(&stores, 2).await;
     assert_eq!(numbers(&stores).await, [all[0], all[2]]);
-    assert_eq!(stores.queue.depth(&queue("mail"), "workers").await.unwrap().dead_letters, 2);
-    let page = stores.history.dead_letters(&queue("mail"), all[1], 10).await.unwrap();
+    assert_eq!(
+        stores
+            .queue
+            .depth(&queue("mail"), "workers")
+            .await
+            .unwrap()
+            .dead_letters,
+        2
+    );
+    let page = stores
+        .history
+        .dead_letters(&queue("mail"), all[1], 10)
+        .await
+        .unwrap();
     assert_eq!(page.letters[0].1, dead_letter("dead-2", "mail"));
 }
 
@@ -105,15 +163,29 @@ pub async fn a_replay_is_one_step(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     let all = bury(&stores, 2).await;
     let nowhere = vec![(minutehand_model::PartitionId::own(99), command("replayed"))];
-    let refusal = stores.history.remove_dead_letters(&queue("mail"), vec![all[0]], nowhere).await;
+    let refusal = stores
+        .history
+        .remove_dead_letters(&queue("mail"), vec![all[0]], nowhere)
+        .await;
     assert_eq!(refused(refusal), ErrorClass::Fatal);
-    assert_eq!(numbers(&stores).await, all, "a refused replay leaves the letter");
+    assert_eq!(
+        numbers(&stores).await,
+        all,
+        "a refused replay leaves the letter"
+    );
     let commands = vec![(P1, command("replayed")), (P0, command("too"))];
-    stores.history.remove_dead_letters(&queue("mail"), vec![all[0]], commands).await.unwrap();
+    stores
+        .history
+        .remove_dead_letters(&queue("mail"), vec![all[0]], commands)
+        .await
+        .unwrap();
     let stores = harness.reopen(stores).await;
     owned(&stores).await;
     await_count(&stores, 1).await;
-    assert_eq!(payloads(&await_log(&stores, P1, 1).await), [command("replayed")]);
+    assert_eq!(
+        payloads(&await_log(&stores, P1, 1).await),
+        [command("replayed")]
+    );
     assert_eq!(payloads(&await_log(&stores, P0, 1).await), [command("too")]);
     assert_eq!(numbers(&stores).await, [all[1]]);
 }
@@ -127,7 +199,10 @@ pub async fn a_replay_happens_once(harness: &dyn Harness) {
             let (history, numbers) = (std::sync::Arc::clone(&stores.history), all.clone());
             tokio::spawn(async move {
                 let commands = vec![(P1, command("replayed"))];
-                history.remove_dead_letters(&queue("mail"), numbers, commands).await.unwrap()
+                history
+                    .remove_dead_letters(&queue("mail"), numbers, commands)
+                    .await
+                    .unwrap()
             })
         })
         .collect();
@@ -144,7 +219,11 @@ pub async fn a_replay_happens_once(harness: &dyn Harness) {
 pub async fn dead_letters_survive_a_restart(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     let all = bury(&stores, 3).await;
-    stores.history.remove_dead_letters(&queue("mail"), vec![all[2]], Vec::new()).await.unwrap();
+    stores
+        .history
+        .remove_dead_letters(&queue("mail"), vec![all[2]], Vec::new())
+        .await
+        .unwrap();
     let stores = harness.reopen(stores).await;
     await_count(&stores, 2).await;
     assert_eq!(numbers(&stores).await, all[..2]);

@@ -18,7 +18,10 @@ pub async fn offsets_follow_each_other_without_holes(harness: &dyn Harness) {
     let first = stores.log.append(P0, records(3)).await.unwrap();
     let second = stores.log.append(P0, records(2)).await.unwrap();
     assert_eq!(first.offsets, bounds.end.following(3).collect::<Vec<_>>());
-    assert_eq!(second.offsets, bounds.end.plus(3).following(2).collect::<Vec<_>>());
+    assert_eq!(
+        second.offsets,
+        bounds.end.plus(3).following(2).collect::<Vec<_>>()
+    );
     assert_eq!(second.end(), Some(stores.log.bounds(P0).await.unwrap().end));
     let read = read_log(&stores, P0, bounds.end).await;
     let offsets: Vec<LogOffset> = read.iter().map(|record| record.offset).collect();
@@ -33,7 +36,9 @@ pub async fn appends_of_many_callers_are_told_apart(harness: &dyn Harness) {
     let callers = (0..40_usize).map(|caller| {
         let log = std::sync::Arc::clone(&stores.log);
         tokio::spawn(async move {
-            let records = (0..caller % 5 + 1).map(|index| format!("{caller}/{index}").into()).collect();
+            let records = (0..caller % 5 + 1)
+                .map(|index| format!("{caller}/{index}").into())
+                .collect();
             (caller, log.append(P0, records).await.unwrap().offsets)
         })
     });
@@ -50,7 +55,10 @@ pub async fn appends_of_many_callers_are_told_apart(harness: &dyn Harness) {
             assert_eq!(record.payload, format!("{caller}/{index}"));
         }
     }
-    assert!(read.windows(2).all(|pair| pair[0].appended_at <= pair[1].appended_at));
+    assert!(
+        read.windows(2)
+            .all(|pair| pair[0].appended_at <= pair[1].appended_at)
+    );
 }
 
 /// No records, no change.
@@ -62,7 +70,8 @@ pub async fn an_append_of_nothing_changes_nothing(harness: &dyn Harness) {
     assert_eq!(stores.log.bounds(P0).await.unwrap(), bounds);
 }
 
-/// `appended_at` never goes back within a partition, though the clock does, and a restart lies between.
+/// `appended_at` never goes back within a partition, though the clock does, and a restart lies
+/// between.
 pub async fn time_never_goes_back(harness: &dyn Harness) {
     let mut stores = harness.fresh().await;
     let mut last = None;
@@ -77,27 +86,46 @@ pub async fn time_never_goes_back(harness: &dyn Harness) {
     }
     if harness.set_clock(&stores, at(20_000)) {
         assert_eq!(last, Some(at(9_000)));
-        assert_eq!(stores.log.append(P0, records(1)).await.unwrap().appended_at, at(20_000));
+        assert_eq!(
+            stores.log.append(P0, records(1)).await.unwrap().appended_at,
+            at(20_000)
+        );
     }
 }
 
-/// A read gives at least one record, about as many bytes as were asked for, and says where to go on.
+/// A read gives at least one record, about as many bytes as were asked for, and says where to go
+/// on.
 pub async fn a_read_takes_about_what_was_asked_for_and_goes_on(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     for _ in 0..5 {
-        stores.log.append(P0, vec![vec![b'x'; 1_000].into(); 20]).await.unwrap();
+        stores
+            .log
+            .append(P0, vec![vec![b'x'; 1_000].into(); 20])
+            .await
+            .unwrap();
     }
     let one = stores.log.read(P0, nth(0), 0).await.unwrap();
     assert!(!one.records.is_empty() && one.records.len() < 100);
     assert_eq!(one.end, nth(100));
     let some = stores.log.read(P0, nth(33), 10_000).await.unwrap();
     assert_eq!(some.records[0].offset, nth(33));
-    assert!((5..60).contains(&some.records.len()), "{} records", some.records.len());
+    assert!(
+        (5..60).contains(&some.records.len()),
+        "{} records",
+        some.records.len()
+    );
     assert_eq!(some.next, some.records.last().unwrap().offset.next());
     assert_eq!(read_log(&stores, P0, nth(33)).await.len(), 67);
     let all = stores.log.read(P0, nth(0), usize::MAX).await.unwrap();
-    assert_eq!((all.records.len(), all.next, all.end), (100, nth(100), nth(100)));
-    let empties = stores.log.append(P0, vec![bytes::Bytes::new(); 1_000]).await.unwrap();
+    assert_eq!(
+        (all.records.len(), all.next, all.end),
+        (100, nth(100), nth(100))
+    );
+    let empties = stores
+        .log
+        .append(P0, vec![bytes::Bytes::new(); 1_000])
+        .await
+        .unwrap();
     assert_eq!(
         read_log(&stores, P0, empties.offsets[0]).await.len(),
         1_000,
@@ -109,7 +137,10 @@ pub async fn a_read_takes_about_what_was_asked_for_and_goes_on(harness: &dyn Har
 pub async fn a_read_at_the_end_is_empty(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     let empty = stores.log.read(P0, nth(0), 1_000).await.unwrap();
-    assert_eq!((empty.records.len(), empty.next, empty.end), (0, nth(0), nth(0)));
+    assert_eq!(
+        (empty.records.len(), empty.next, empty.end),
+        (0, nth(0), nth(0))
+    );
     stores.log.append(P0, records(4)).await.unwrap();
     let end = stores.log.read(P0, nth(4), 1_000).await.unwrap();
     assert_eq!((end.records.len(), end.next, end.end), (0, nth(4), nth(4)));
@@ -125,9 +156,15 @@ pub async fn a_read_below_the_start_is_fatal(harness: &dyn Harness) {
     let bounds = stores.log.bounds(P0).await.unwrap();
     assert!(bounds.start <= nth(55));
     if let Some(below) = bounds.start.preceding() {
-        assert_eq!(refused(stores.log.read(P0, below, 100).await), ErrorClass::Fatal);
+        assert_eq!(
+            refused(stores.log.read(P0, below, 100).await),
+            ErrorClass::Fatal
+        );
     }
-    assert_eq!(read_log(&stores, P0, bounds.start).await[0].offset, bounds.start);
+    assert_eq!(
+        read_log(&stores, P0, bounds.start).await[0].offset,
+        bounds.start
+    );
 }
 
 /// A truncation takes nothing at or above its offset, and may be repeated.
@@ -171,7 +208,13 @@ pub async fn the_end_can_be_awaited(harness: &dyn Harness) {
     }
     appended.await.unwrap();
     assert_eq!(
-        stores.log.read(P0, nth(0), 1_000).await.unwrap().records.len(),
+        stores
+            .log
+            .read(P0, nth(0), 1_000)
+            .await
+            .unwrap()
+            .records
+            .len(),
         3,
         "what is announced can be read"
     );
@@ -182,7 +225,10 @@ pub async fn the_end_can_be_awaited(harness: &dyn Harness) {
 pub async fn partitions_are_apart(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     stores.log.append(P0, records(3)).await.unwrap();
-    assert_eq!(stores.log.append(P1, records(1)).await.unwrap().offsets, [nth(0)]);
+    assert_eq!(
+        stores.log.append(P1, records(1)).await.unwrap().offsets,
+        [nth(0)]
+    );
     assert_eq!(read_log(&stores, P1, nth(0)).await.len(), 1);
     stores.log.truncate(P0, nth(3)).await.unwrap();
     assert_eq!(read_log(&stores, P1, nth(0)).await.len(), 1);
@@ -201,5 +247,8 @@ pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) {
     assert_eq!(stores.log.bounds(P0).await.unwrap(), bounds);
     assert_eq!(watched_end(&stores, P0).await, bounds.end);
     assert_eq!(read_log(&stores, P0, nth(100)).await, before[100..]);
-    assert_eq!(stores.log.append(P0, records(1)).await.unwrap().offsets, [bounds.end]);
+    assert_eq!(
+        stores.log.append(P0, records(1)).await.unwrap().offsets,
+        [bounds.end]
+    );
 }

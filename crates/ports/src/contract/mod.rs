@@ -1,8 +1,9 @@
 //! The contract: what every adapter is held to, whatever it stands on.
 //!
-//! Each case is a sentence of the ports' documentation, run against stores that a [`Harness`] makes. An adapter
-//! writes a harness and one line, [`contract_tests!`](crate::contract_tests), in its tests. Nothing here knows of disks, brokers or
-//! clocks; what an adapter may do ("it may keep more") is not asked for.
+//! Each case is a sentence of the ports' documentation, run against stores that a [`Harness`]
+//! makes. An adapter writes a harness and one line, [`contract_tests!`](crate::contract_tests), in
+//! its tests. Nothing here knows of disks, brokers or clocks; what an adapter may do ("it may keep
+//! more") is not asked for.
 
 mod absent;
 pub mod coordinator;
@@ -21,7 +22,8 @@ use minutehand_model::Timestamp;
 
 use self::absent::Absent;
 use crate::{
-    CommandLog, Coordinator, ErrorClass, ExecutionQueue, ExecutionSink, History, PortError, Timetable,
+    CommandLog, Coordinator, ErrorClass, ExecutionQueue, ExecutionSink, History, PortError,
+    Timetable,
 };
 
 /// The partitions that a harness's stores have.
@@ -46,7 +48,8 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Stores that are not there: every call fails with class `Fatal`. An adapter of some ports fills in those it has.
+    /// Stores that are not there: every call fails with class `Fatal`. An adapter of some ports
+    /// fills in those it has.
     pub fn absent() -> Stores {
         Stores {
             log: Arc::new(Absent),
@@ -83,9 +86,10 @@ fn refused<T: std::fmt::Debug>(result: Result<T, PortError>) -> ErrorClass {
 
 /// Expands to one test for each case, against the stores of a harness.
 ///
-/// `contract_tests!(MyHarness::new());` in an integration test; the test crate needs tokio with `macros` and `rt`.
-/// An adapter of some ports names their groups: `contract_tests!(log, sink: MyHarness::new());`, and its harness
-/// fills the rest of the stores from [`Stores::absent`](crate::contract::Stores::absent).
+/// `contract_tests!(MyHarness::new());` in an integration test; the test crate needs tokio with
+/// `macros` and `rt`. An adapter of some ports names their groups: `contract_tests!(log, sink:
+/// MyHarness::new());`, and its harness fills the rest of the stores from
+/// [`Stores::absent`](crate::contract::Stores::absent).
 #[macro_export]
 macro_rules! contract_tests {
     ($($group:ident),+: $harness:expr) => {

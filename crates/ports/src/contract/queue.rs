@@ -7,14 +7,18 @@ use bytes::Bytes;
 use minutehand_model::{DeliveryToken, Epoch, LastWord, LogOffset, PartitionId, StopRequest, Tick};
 
 use super::samples::{
-    MINUTE, P0, P1, at, command, dead_letter, done, drain, finds_nothing, key, keys_of, named, outcome,
-    owned, pause, payloads, publish, queue, read_log, task_record, tick, watched_end,
+    MINUTE, P0, P1, at, command, dead_letter, done, drain, finds_nothing, key, keys_of, named,
+    outcome, owned, pause, payloads, publish, queue, read_log, task_record, tick, watched_end,
 };
 use super::{Harness, Stores, refused};
 use crate::{Claim, Delivery, DeliveryId, ErrorClass, Report, Settlement};
 
 async fn settle(stores: &Stores, group: &str, settlements: Vec<Settlement>) {
-    stores.queue.settle(&queue("mail"), group, settlements).await.unwrap();
+    stores
+        .queue
+        .settle(&queue("mail"), group, settlements)
+        .await
+        .unwrap();
 }
 
 /// A partition's publications come in their order, each with what its tick said.
@@ -22,14 +26,28 @@ pub async fn deliveries_come_in_order_and_as_published(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     stores.sink.open(P0, Epoch(6)).await.unwrap();
     let task = |id: &str| task_record(id, "mail", at(MINUTE));
-    stores.sink.commit(tick(P0, Epoch(6), 1, vec![task("t-0"), task("t-1")])).await.unwrap();
-    stores.sink.commit(tick(P0, Epoch(6), 2, vec![task("t-2")])).await.unwrap();
+    stores
+        .sink
+        .commit(tick(P0, Epoch(6), 1, vec![task("t-0"), task("t-1")]))
+        .await
+        .unwrap();
+    stores
+        .sink
+        .commit(tick(P0, Epoch(6), 2, vec![task("t-2")]))
+        .await
+        .unwrap();
     let deliveries = drain(&stores, "mail", "workers", 3).await;
     assert_eq!(keys_of(&deliveries), named("t", 0..3));
     assert!(deliveries.windows(2).all(|pair| pair[0].id < pair[1].id));
     let second = &deliveries[1];
-    assert_eq!((second.id.partition, second.epoch, second.offset), (P0, Epoch(6), LogOffset::at(101)));
-    assert_eq!((second.published_at, second.due), (at(MINUTE + 3), at(MINUTE)));
+    assert_eq!(
+        (second.id.partition, second.epoch, second.offset),
+        (P0, Epoch(6), LogOffset::at(101))
+    );
+    assert_eq!(
+        (second.published_at, second.due),
+        (at(MINUTE + 3), at(MINUTE))
+    );
     assert_eq!(second.encoded, task("t-1").encoded);
 }
 
@@ -38,7 +56,8 @@ pub async fn a_poll_waits_for_a_publication(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     assert!(finds_nothing(&stores, "mail", "workers").await);
     let consumer = Arc::clone(&stores.queue);
-    let poll = tokio::spawn(async move { consumer.poll(&queue("mail"), "workers", 10).await.unwrap() });
+    let poll =
+        tokio::spawn(async move { consumer.poll(&queue("mail"), "workers", 10).await.unwrap() });
     publish(&stores, P0, "mail", "t", 1).await;
     assert_eq!(keys_of(&poll.await.unwrap()), named("t", 0..1));
 }
@@ -49,7 +68,11 @@ pub async fn a_poll_takes_no_more_than_it_asked_for(harness: &dyn Harness) {
     publish(&stores, P0, "mail", "t", 7).await;
     let mut seen = Vec::new();
     while seen.len() < 7 {
-        let some = stores.queue.poll(&queue("mail"), "workers", 3).await.unwrap();
+        let some = stores
+            .queue
+            .poll(&queue("mail"), "workers", 3)
+            .await
+            .unwrap();
         assert!((1..=3).contains(&some.len()));
         seen.extend(keys_of(&some));
     }
@@ -63,7 +86,10 @@ pub async fn what_was_handed_out_is_not_handed_out_again(harness: &dyn Harness) 
     drain(&stores, "mail", "workers", 5).await;
     assert!(finds_nothing(&stores, "mail", "workers").await);
     publish(&stores, P0, "mail", "u", 1).await;
-    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 1).await), [key("u-0")]);
+    assert_eq!(
+        keys_of(&drain(&stores, "mail", "workers", 1).await),
+        [key("u-0")]
+    );
 }
 
 /// What was not settled when the process ended is handed out again, and only that.
@@ -75,13 +101,21 @@ pub async fn unsettled_deliveries_come_again_after_a_restart(harness: &dyn Harne
     settle(&stores, "workers", settled.to_vec()).await;
     let stores = harness.reopen(stores).await;
     let again = drain(&stores, "mail", "workers", 4).await;
-    assert_eq!(keys_of(&again), [key("t-2"), key("t-3"), key("t-5"), key("t-7")]);
+    assert_eq!(
+        keys_of(&again),
+        [key("t-2"), key("t-3"), key("t-5"), key("t-7")]
+    );
     assert_eq!(
         without_token(&again[0]),
         without_token(&deliveries[2]),
         "the same delivery, under the same id"
     );
-    settle(&stores, "workers", again.iter().map(|delivery| done(delivery.id)).collect()).await;
+    settle(
+        &stores,
+        "workers",
+        again.iter().map(|delivery| done(delivery.id)).collect(),
+    )
+    .await;
     let stores = harness.reopen(stores).await;
     assert!(finds_nothing(&stores, "mail", "workers").await);
 }
@@ -93,17 +127,26 @@ pub async fn groups_are_independent(harness: &dyn Harness) {
     assert!(finds_nothing(&stores, "mail", "second").await);
     publish(&stores, P0, "mail", "t", 3).await;
     let first = drain(&stores, "mail", "first", 3).await;
-    settle(&stores, "first", first.iter().map(|delivery| done(delivery.id)).collect()).await;
+    settle(
+        &stores,
+        "first",
+        first.iter().map(|delivery| done(delivery.id)).collect(),
+    )
+    .await;
     let stores = harness.reopen(stores).await;
     assert!(finds_nothing(&stores, "mail", "first").await);
     let second = drain(&stores, "mail", "second", 3).await;
-    let compared = |deliveries: &[Delivery]| deliveries.iter().map(without_token).collect::<Vec<_>>();
+    let compared =
+        |deliveries: &[Delivery]| deliveries.iter().map(without_token).collect::<Vec<_>>();
     assert_eq!(compared(&second), compared(&first));
 }
 
 /// A delivery without what is another at every hand-out.
 fn without_token(delivery: &Delivery) -> Delivery {
-    Delivery { token: DeliveryToken::default(), ..delivery.clone() }
+    Delivery {
+        token: DeliveryToken::default(),
+        ..delivery.clone()
+    }
 }
 
 /// What was published before a group's first poll is not lost to it, when nobody has consumed it.
@@ -111,7 +154,10 @@ pub async fn a_new_group_begins_with_the_oldest_kept(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     publish(&stores, P0, "mail", "t", 4).await;
     let stores = harness.reopen(stores).await;
-    assert_eq!(keys_of(&drain(&stores, "mail", "late", 4).await), named("t", 0..4));
+    assert_eq!(
+        keys_of(&drain(&stores, "mail", "late", 4).await),
+        named("t", 0..4)
+    );
 }
 
 /// Several pollers of one group divide the work.
@@ -123,13 +169,22 @@ pub async fn pollers_of_a_group_share_without_overlap(harness: &dyn Harness) {
             let (consumer, sender) = (Arc::clone(&stores.queue), sender.clone());
             tokio::spawn(async move {
                 while let Ok(deliveries) = consumer.poll(&queue("mail"), "workers", 3).await {
-                    deliveries.into_iter().for_each(|delivery| sender.send(delivery).unwrap());
+                    deliveries
+                        .into_iter()
+                        .for_each(|delivery| sender.send(delivery).unwrap());
                 }
             })
         })
         .collect();
     for round in 0..5 {
-        publish(&stores, PartitionId::own(round % 3), "mail", &format!("t{round}"), 20).await;
+        publish(
+            &stores,
+            PartitionId::own(round % 3),
+            "mail",
+            &format!("t{round}"),
+            20,
+        )
+        .await;
     }
     let mut seen = BTreeSet::new();
     for _ in 0..100 {
@@ -140,7 +195,10 @@ pub async fn pollers_of_a_group_share_without_overlap(harness: &dyn Harness) {
         poller.abort();
         drop(poller.await);
     }
-    assert!(receiver.try_recv().is_err(), "nothing beyond what was published");
+    assert!(
+        receiver.try_recv().is_err(),
+        "nothing beyond what was published"
+    );
 }
 
 /// A settlement with everything.
@@ -148,18 +206,29 @@ fn full_settlement(id: DeliveryId) -> Settlement {
     Settlement {
         id,
         held_as: None,
-        commands: vec![(P1, command("retry")), (P0, command("completion")), (P1, command("second"))],
+        commands: vec![
+            (P1, command("retry")),
+            (P0, command("completion")),
+            (P1, command("second")),
+        ],
         dead_letter: Some(dead_letter("dead", "mail")),
         outcome: Some((key("t-0"), outcome(key("t-0"), 1))),
     }
 }
 
-/// What settlements leave behind: in the logs of two partitions, among the dead letters and in the history.
+/// What settlements leave behind: in the logs of two partitions, among the dead letters and in the
+/// history.
 async fn traces(stores: &Stores) -> [usize; 4] {
     [
         read_log(stores, P0, LogOffset::START).await.len(),
         read_log(stores, P1, LogOffset::START).await.len(),
-        stores.history.dead_letters(&queue("mail"), 0, 10).await.unwrap().letters.len(),
+        stores
+            .history
+            .dead_letters(&queue("mail"), 0, 10)
+            .await
+            .unwrap()
+            .letters
+            .len(),
         stores.history.outcomes(key("t-0")).await.unwrap().len(),
     ]
 }
@@ -170,7 +239,10 @@ async fn await_traces_of_one(stores: &Stores) {
     owned(stores).await;
     loop {
         let traces = traces(stores).await;
-        assert!(traces.iter().zip(one).all(|(seen, one)| *seen <= one), "{traces:?}");
+        assert!(
+            traces.iter().zip(one).all(|(seen, one)| *seen <= one),
+            "{traces:?}"
+        );
         if traces == one {
             return;
         }
@@ -192,24 +264,46 @@ pub async fn a_settlement_is_atomic_in_all_its_parts(harness: &dyn Harness) {
         payloads(&read_log(&stores, P1, LogOffset::START).await),
         [command("retry"), command("second")]
     );
-    let letters = stores.history.dead_letters(&queue("mail"), 0, 10).await.unwrap().letters;
+    let letters = stores
+        .history
+        .dead_letters(&queue("mail"), 0, 10)
+        .await
+        .unwrap()
+        .letters;
     assert_eq!(letters[0].1, dead_letter("dead", "mail"));
-    assert_eq!(stores.history.outcomes(key("t-0")).await.unwrap(), [outcome(key("t-0"), 1)]);
+    assert_eq!(
+        stores.history.outcomes(key("t-0")).await.unwrap(),
+        [outcome(key("t-0"), 1)]
+    );
     assert!(finds_nothing(&stores, "mail", "workers").await);
 }
 
-/// Once and for all: a repetition appends nothing, in the same call, a later one, or after a restart.
+/// Once and for all: a repetition appends nothing, in the same call, a later one, or after a
+/// restart.
 pub async fn settling_again_changes_nothing(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     publish(&stores, P0, "mail", "t", 3).await;
     let deliveries = drain(&stores, "mail", "workers", 3).await;
     let settlement = full_settlement(deliveries[1].id);
-    settle(&stores, "workers", vec![settlement.clone(), settlement.clone()]).await;
+    settle(
+        &stores,
+        "workers",
+        vec![settlement.clone(), settlement.clone()],
+    )
+    .await;
     settle(&stores, "workers", vec![settlement.clone()]).await;
     let stores = harness.reopen(stores).await;
     settle(&stores, "workers", vec![settlement]).await;
     await_traces_of_one(&stores).await;
-    assert_eq!(stores.queue.depth(&queue("mail"), "workers").await.unwrap().settled, 1);
+    assert_eq!(
+        stores
+            .queue
+            .depth(&queue("mail"), "workers")
+            .await
+            .unwrap()
+            .settled,
+        1
+    );
 }
 
 /// When one settlement of a call cannot be, none is.
@@ -217,18 +311,27 @@ pub async fn a_settlement_that_is_refused_has_no_effect(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     publish(&stores, P0, "mail", "t", 2).await;
     let deliveries = drain(&stores, "mail", "workers", 2).await;
-    let nowhere = DeliveryId { partition: P0, sequence: deliveries[1].id.sequence + 1_000 };
+    let nowhere = DeliveryId {
+        partition: P0,
+        sequence: deliveries[1].id.sequence + 1_000,
+    };
     let good = full_settlement(deliveries[0].id);
     let attempts = [
         ("workers", vec![good.clone(), done(nowhere)]),
         ("nobody", vec![good.clone()]),
         (
             "workers",
-            vec![Settlement { commands: vec![(PartitionId::own(99), command("x"))], ..good.clone() }],
+            vec![Settlement {
+                commands: vec![(PartitionId::own(99), command("x"))],
+                ..good.clone()
+            }],
         ),
     ];
     for (group, settlements) in attempts {
-        let refusal = stores.queue.settle(&queue("mail"), group, settlements).await;
+        let refusal = stores
+            .queue
+            .settle(&queue("mail"), group, settlements)
+            .await;
         assert_eq!(refused(refusal), ErrorClass::Fatal);
     }
     assert_eq!(traces(&stores).await, [0; 4]);
@@ -236,7 +339,8 @@ pub async fn a_settlement_that_is_refused_has_no_effect(harness: &dyn Harness) {
     await_traces_of_one(&stores).await;
 }
 
-/// However settlements and restarts are mixed, what was settled stays settled and the rest comes again.
+/// However settlements and restarts are mixed, what was settled stays settled and the rest comes
+/// again.
 pub async fn settlements_survive_a_restart(harness: &dyn Harness) {
     let mut stores = harness.fresh().await;
     for round in 0..6 {
@@ -258,52 +362,91 @@ pub async fn settlements_survive_a_restart(harness: &dyn Harness) {
     }
     assert!(finds_nothing(&stores, "mail", "workers").await);
     publish(&stores, P0, "mail", "after", 1).await;
-    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 1).await), [key("after-0")]);
+    assert_eq!(
+        keys_of(&drain(&stores, "mail", "workers", 1).await),
+        [key("after-0")]
+    );
 }
 
-/// What somebody in the process works on no more comes again, with a greater token; what is settled does not.
+/// What somebody in the process works on no more comes again, with a greater token; what is settled
+/// does not.
 pub async fn what_is_let_go_is_handed_out_again(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     publish(&stores, P0, "mail", "t", 6).await;
     let deliveries = drain(&stores, "mail", "workers", 6).await;
     settle(&stores, "workers", vec![done(deliveries[1].id)]).await;
     let let_go = [4, 1, 2].map(|index| deliveries[index].id);
-    stores.queue.let_go(&queue("mail"), "workers", let_go.to_vec());
+    stores
+        .queue
+        .let_go(&queue("mail"), "workers", let_go.to_vec());
     let again = drain(&stores, "mail", "workers", 2).await;
     assert_eq!(keys_of(&again), [key("t-2"), key("t-4")]);
-    assert!(again.iter().all(|delivery| delivery.token >= deliveries[5].token));
+    assert!(
+        again
+            .iter()
+            .all(|delivery| delivery.token >= deliveries[5].token)
+    );
     assert_eq!(without_token(&again[0]), without_token(&deliveries[2]));
     assert!(finds_nothing(&stores, "mail", "workers").await);
     publish(&stores, P0, "mail", "u", 1).await;
-    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 1).await), [key("u-0")]);
+    assert_eq!(
+        keys_of(&drain(&stores, "mail", "workers", 1).await),
+        [key("u-0")]
+    );
     let left = [0, 2, 3, 4, 5].map(|index| done(deliveries[index].id));
     settle(&stores, "workers", left.to_vec()).await;
     let depth = stores.queue.depth(&queue("mail"), "workers").await.unwrap();
     assert_eq!((depth.waiting, depth.in_progress, depth.settled), (1, 1, 6));
 }
 
-/// Of claimed runs those that nobody has reported when they are let go, or when the process has ended, are told as lost.
+/// Of claimed runs those that nobody has reported when they are let go, or when the process has
+/// ended, are told as lost.
 pub async fn a_lost_claim_has_one_last_word(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     publish(&stores, P0, "mail", "t", 4).await;
     let deliveries = drain(&stores, "mail", "workers", 4).await;
     let word = |index: usize| LastWord {
         commands: vec![(P1, command(&format!("lost-{index}")))],
-        outcome: Some((key(&format!("t-{index}")), outcome(key(&format!("t-{index}")), 1))),
+        outcome: Some((
+            key(&format!("t-{index}")),
+            outcome(key(&format!("t-{index}")), 1),
+        )),
     };
-    let claim =
-        |index: usize| Claim { id: deliveries[index].id, last_word: (index != 3).then(|| word(index)) };
+    let claim = |index: usize| Claim {
+        id: deliveries[index].id,
+        last_word: (index != 3).then(|| word(index)),
+    };
     let claims: Vec<Claim> = (0..4).map(claim).collect();
     let ids: Vec<DeliveryId> = deliveries.iter().map(|delivery| delivery.id).collect();
-    assert_eq!(stores.queue.claim(&queue("mail"), "workers", claims).await.unwrap(), ids);
-    let report =
-        Report { id: ids[0], commands: vec![(P1, command("ended-0"))], dead_letter: None, outcome: None };
-    stores.queue.report(&queue("mail"), "workers", vec![report]).await.unwrap();
-    stores.queue.let_go(&queue("mail"), "workers", vec![ids[0], ids[1], ids[3]]);
+    assert_eq!(
+        stores
+            .queue
+            .claim(&queue("mail"), "workers", claims)
+            .await
+            .unwrap(),
+        ids
+    );
+    let report = Report {
+        id: ids[0],
+        commands: vec![(P1, command("ended-0"))],
+        dead_letter: None,
+        outcome: None,
+    };
+    stores
+        .queue
+        .report(&queue("mail"), "workers", vec![report])
+        .await
+        .unwrap();
+    stores
+        .queue
+        .let_go(&queue("mail"), "workers", vec![ids[0], ids[1], ids[3]]);
     owned(&stores).await;
     await_records(&stores, &[command("ended-0"), command("lost-1")]).await;
     let stores = harness.reopen(stores).await;
-    assert!(finds_nothing(&stores, "mail", "workers").await, "what was claimed does not come again");
+    assert!(
+        finds_nothing(&stores, "mail", "workers").await,
+        "what was claimed does not come again"
+    );
     owned(&stores).await;
     let all = [command("ended-0"), command("lost-1"), command("lost-2")];
     await_records(&stores, &all).await;
@@ -312,7 +455,12 @@ pub async fn a_lost_claim_has_one_last_word(harness: &dyn Harness) {
     await_records(&stores, &all).await;
     for (index, count) in [(0, 0), (1, 1), (2, 1), (3, 0)] {
         assert_eq!(
-            stores.history.outcomes(key(&format!("t-{index}"))).await.unwrap().len(),
+            stores
+                .history
+                .outcomes(key(&format!("t-{index}")))
+                .await
+                .unwrap()
+                .len(),
             count,
             "{index}"
         );
@@ -335,16 +483,34 @@ async fn await_records(stores: &Stores, records: &[Bytes]) {
 /// Who listens when a stop request is published hears of it, for its queue only.
 pub async fn stop_requests_reach_who_listens(harness: &dyn Harness) {
     let stores = harness.fresh().await;
-    let (mut mail, mut reports) = (stores.queue.stops(&queue("mail")), stores.queue.stops(&queue("reports")));
+    let (mut mail, mut reports) = (
+        stores.queue.stops(&queue("mail")),
+        stores.queue.stops(&queue("reports")),
+    );
     stores.sink.open(P0, Epoch(1)).await.unwrap();
-    let stop = StopRequest { queue: queue("mail"), key: key("long"), due: at(MINUTE), kill: false };
-    let tick = Tick { stops: vec![stop], ..tick(P0, Epoch(1), 1, Vec::new()) };
+    let stop = StopRequest {
+        queue: queue("mail"),
+        key: key("long"),
+        due: at(MINUTE),
+        kill: false,
+    };
+    let tick = Tick {
+        stops: vec![stop],
+        ..tick(P0, Epoch(1), 1, Vec::new())
+    };
     stores.sink.commit(tick).await.unwrap();
     let heard = mail.recv().await.unwrap();
-    assert_eq!((heard.key, heard.due, heard.kill), (key("long"), at(MINUTE), false));
+    assert_eq!(
+        (heard.key, heard.due, heard.kill),
+        (key("long"), at(MINUTE), false)
+    );
     assert!(reports.try_recv().is_none());
     publish(&stores, P0, "mail", "t", 1).await;
-    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 1).await), [key("t-0")], "a stop is no delivery");
+    assert_eq!(
+        keys_of(&drain(&stores, "mail", "workers", 1).await),
+        [key("t-0")],
+        "a stop is no delivery"
+    );
 }
 
 /// Queues that were published to, not those that were only asked for.
@@ -355,7 +521,10 @@ pub async fn queues_are_listed_in_order(harness: &dyn Harness) {
         publish(&stores, P0, name, name, 1).await;
     }
     let stores = harness.reopen(stores).await;
-    assert_eq!(stores.queue.queues().await.unwrap(), [queue("apple"), queue("mail"), queue("zebra")]);
+    assert_eq!(
+        stores.queue.queues().await.unwrap(),
+        [queue("apple"), queue("mail"), queue("zebra")]
+    );
 }
 
 /// Waiting, in progress, settled, dead.
@@ -366,9 +535,18 @@ pub async fn the_depth_counts(harness: &dyn Harness) {
     let mut deliveries = Vec::new();
     while deliveries.len() < 5 {
         let wanted = 5 - deliveries.len();
-        deliveries.extend(stores.queue.poll(&queue("mail"), "workers", wanted).await.unwrap());
+        deliveries.extend(
+            stores
+                .queue
+                .poll(&queue("mail"), "workers", wanted)
+                .await
+                .unwrap(),
+        );
     }
-    let first = Settlement { dead_letter: Some(dead_letter("t-0", "mail")), ..done(deliveries[0].id) };
+    let first = Settlement {
+        dead_letter: Some(dead_letter("t-0", "mail")),
+        ..done(deliveries[0].id)
+    };
     settle(&stores, "workers", vec![first, done(deliveries[3].id)]).await;
     let depth = loop {
         let depth = stores.queue.depth(&queue("mail"), "workers").await.unwrap();
@@ -378,17 +556,39 @@ pub async fn the_depth_counts(harness: &dyn Harness) {
         }
         pause().await;
     };
-    assert_eq!((depth.waiting, depth.in_progress, depth.settled, depth.dead_letters), (8, 3, 2, 1));
+    assert_eq!(
+        (
+            depth.waiting,
+            depth.in_progress,
+            depth.settled,
+            depth.dead_letters
+        ),
+        (8, 3, 2, 1)
+    );
     let stores = harness.reopen(stores).await;
     let depth = stores.queue.depth(&queue("mail"), "workers").await.unwrap();
-    assert_eq!((depth.waiting, depth.in_progress, depth.settled, depth.dead_letters), (8, 0, 2, 1));
+    assert_eq!(
+        (
+            depth.waiting,
+            depth.in_progress,
+            depth.settled,
+            depth.dead_letters
+        ),
+        (8, 0, 2, 1)
+    );
 }
 
 /// A poll looks at all partitions.
 pub async fn an_empty_queue_of_a_partition_does_not_hide_another(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     publish(&stores, PartitionId::own(2), "mail", "t", 2).await;
-    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("t", 0..2));
+    assert_eq!(
+        keys_of(&drain(&stores, "mail", "workers", 2).await),
+        named("t", 0..2)
+    );
     publish(&stores, P0, "mail", "u", 2).await;
-    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("u", 0..2));
+    assert_eq!(
+        keys_of(&drain(&stores, "mail", "workers", 2).await),
+        named("u", 0..2)
+    );
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use minutehand_model::{
     Block, Checkpoint, Command, Epoch, Fact, Frontier, LogOffset, Namespace, Outcome, OutcomeKind,
-    PartitionId, Place, Publication, QueueName, Revision, RevisionEntry, ScheduleId, Task, TaskId, TaskKey,
-    TaskRecord, Tick, Timestamp, TimetableEntry,
+    PartitionId, Place, Publication, QueueName, Revision, RevisionEntry, ScheduleId, Task, TaskId,
+    TaskKey, TaskRecord, Tick, Timestamp, TimetableEntry,
 };
 use minutehand_record::task;
 
@@ -35,7 +35,12 @@ pub(super) fn schedule(name: &str) -> ScheduleId {
 pub(super) fn task_record(id: &str, to: &str, due: Timestamp) -> TaskRecord {
     task::record(&Task {
         payload: Bytes::from(format!("payload of {id}")),
-        ..Task::new(namespace(), TaskId::parse(id).expect("a good name"), queue(to), due)
+        ..Task::new(
+            namespace(),
+            TaskId::parse(id).expect("a good name"),
+            queue(to),
+            due,
+        )
     })
 }
 
@@ -44,11 +49,17 @@ pub(super) fn key(id: &str) -> TaskKey {
 }
 
 pub(super) fn records(count: usize) -> Vec<Bytes> {
-    (0..count).map(|index| Bytes::from(format!("record {index}"))).collect()
+    (0..count)
+        .map(|index| Bytes::from(format!("record {index}")))
+        .collect()
 }
 
 /// Everything in a log from an offset on, read in small bites.
-pub(super) async fn read_log(stores: &Stores, partition: PartitionId, from: LogOffset) -> Vec<LogRecord> {
+pub(super) async fn read_log(
+    stores: &Stores,
+    partition: PartitionId,
+    from: LogOffset,
+) -> Vec<LogRecord> {
     read_to_end(stores, partition, from).await.0
 }
 
@@ -60,9 +71,16 @@ pub(super) async fn read_to_end(
 ) -> (Vec<LogRecord>, LogOffset) {
     let (mut records, mut next) = (Vec::new(), from);
     loop {
-        let batch = stores.log.read(partition, next, 100).await.expect("the log can be read");
+        let batch = stores
+            .log
+            .read(partition, next, 100)
+            .await
+            .expect("the log can be read");
         let has_moved = batch.next > next;
-        assert!(has_moved || batch.next >= batch.end, "a read moves on, or has reached the end");
+        assert!(
+            has_moved || batch.next >= batch.end,
+            "a read moves on, or has reached the end"
+        );
         records.extend(batch.records);
         next = batch.next;
         // A store that fetches ahead knows the end for sure when a read finds nothing.
@@ -72,16 +90,25 @@ pub(super) async fn read_to_end(
     }
 }
 
-/// Gives both partitions an owner: what follows from settlements and replays may reach a log by way of its owner.
+/// Gives both partitions an owner: what follows from settlements and replays may reach a log by way
+/// of its owner.
 pub(super) async fn owned(stores: &Stores) {
     for partition in [P0, P1] {
-        stores.sink.open(partition, Epoch(1)).await.expect("it can be opened");
+        stores
+            .sink
+            .open(partition, Epoch(1))
+            .await
+            .expect("it can be opened");
     }
 }
 
-/// Everything in a log once there are so many records: what was written in one step with others may be seen a moment
-/// after the step was answered.
-pub(super) async fn await_log(stores: &Stores, partition: PartitionId, count: usize) -> Vec<LogRecord> {
+/// Everything in a log once there are so many records: what was written in one step with others may
+/// be seen a moment after the step was answered.
+pub(super) async fn await_log(
+    stores: &Stores,
+    partition: PartitionId,
+    count: usize,
+) -> Vec<LogRecord> {
     loop {
         let records = read_log(stores, partition, LogOffset::START).await;
         if records.len() >= count {
@@ -95,17 +122,28 @@ pub(super) async fn await_log(stores: &Stores, partition: PartitionId, count: us
 pub(super) async fn watched_end(stores: &Stores, partition: PartitionId) -> LogOffset {
     let (_, arrived) = read_to_end(stores, partition, LogOffset::START).await;
     let mut end = stores.log.watch_end(partition);
-    let watched = *end.wait_for(|end| *end >= arrived).await.expect("the log is open");
+    let watched = *end
+        .wait_for(|end| *end >= arrived)
+        .await
+        .expect("the log is open");
     assert_eq!(watched, arrived, "nothing is announced that cannot be read");
     arrived
 }
 
 pub(super) fn payloads(records: &[LogRecord]) -> Vec<Bytes> {
-    records.iter().map(|record| record.payload.clone()).collect()
+    records
+        .iter()
+        .map(|record| record.payload.clone())
+        .collect()
 }
 
 /// A tick with these publications and nothing else.
-pub(super) fn tick(partition: PartitionId, epoch: Epoch, number: u64, tasks: Vec<TaskRecord>) -> Tick {
+pub(super) fn tick(
+    partition: PartitionId,
+    epoch: Epoch,
+    number: u64,
+    tasks: Vec<TaskRecord>,
+) -> Tick {
     let publications = LogOffset::at(100)
         .following(tasks.len())
         .zip(tasks)
@@ -118,7 +156,10 @@ pub(super) fn tick(partition: PartitionId, epoch: Epoch, number: u64, tasks: Vec
             tick: number,
             applied: LogOffset::at(40 + number),
             frontier: Frontier {
-                head: Place { due: at(MINUTE), offset: LogOffset::at(number) },
+                head: Place {
+                    due: at(MINUTE),
+                    offset: LogOffset::at(number),
+                },
                 ..Frontier::START
             },
             replay_from: LogOffset::at(7),
@@ -134,19 +175,41 @@ pub(super) fn tick(partition: PartitionId, epoch: Epoch, number: u64, tasks: Vec
 }
 
 /// Publishes tasks named `<prefix>-0`, `<prefix>-1`, … to a queue in one tick.
-pub(super) async fn publish(stores: &Stores, partition: PartitionId, to: &str, prefix: &str, count: usize) {
+pub(super) async fn publish(
+    stores: &Stores,
+    partition: PartitionId,
+    to: &str,
+    prefix: &str,
+    count: usize,
+) {
     let epoch = Epoch(1);
-    let opened = stores.sink.open(partition, epoch).await.expect("it can be opened");
+    let opened = stores
+        .sink
+        .open(partition, epoch)
+        .await
+        .expect("it can be opened");
     let number = opened.checkpoint.map_or(0, |checkpoint| checkpoint.tick) + 1;
-    let tasks = (0..count).map(|index| task_record(&format!("{prefix}-{index}"), to, at(MINUTE))).collect();
-    stores.sink.commit(tick(partition, epoch, number, tasks)).await.expect("it can be committed");
+    let tasks = (0..count)
+        .map(|index| task_record(&format!("{prefix}-{index}"), to, at(MINUTE)))
+        .collect();
+    stores
+        .sink
+        .commit(tick(partition, epoch, number, tasks))
+        .await
+        .expect("it can be committed");
 }
 
 /// Polls until `count` deliveries are there.
 pub(super) async fn drain(stores: &Stores, name: &str, group: &str, count: usize) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     while deliveries.len() < count {
-        deliveries.extend(stores.queue.poll(&queue(name), group, 100).await.expect("it can be polled"));
+        deliveries.extend(
+            stores
+                .queue
+                .poll(&queue(name), group, 100)
+                .await
+                .expect("it can be polled"),
+        );
     }
     assert_eq!(deliveries.len(), count, "no more than was published");
     deliveries
@@ -157,7 +220,9 @@ pub(super) fn keys_of(deliveries: &[Delivery]) -> Vec<TaskKey> {
 }
 
 pub(super) fn named(prefix: &str, indices: std::ops::Range<usize>) -> Vec<TaskKey> {
-    indices.map(|index| key(&format!("{prefix}-{index}"))).collect()
+    indices
+        .map(|index| key(&format!("{prefix}-{index}")))
+        .collect()
 }
 
 /// A settlement without anything beside it.
@@ -185,7 +250,9 @@ pub(super) async fn finds_nothing(stores: &Stores, name: &str, group: &str) -> b
 /// Lets whatever works in the background go on for a moment.
 pub(super) async fn pause() {
     tokio::task::yield_now().await;
-    tokio::task::spawn_blocking(std::thread::yield_now).await.expect("a blocking thread");
+    tokio::task::spawn_blocking(std::thread::yield_now)
+        .await
+        .expect("a blocking thread");
 }
 
 pub(super) fn dead_letter(id: &str, to: &str) -> DeadLetter {

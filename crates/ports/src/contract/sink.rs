@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use minutehand_model::{
-    Command, Epoch, LogOffset, ScheduleState, ScheduleStateChange, SetAside, StopRequest, Tick, WaitingRun,
+    Command, Epoch, LogOffset, ScheduleState, ScheduleStateChange, SetAside, StopRequest, Tick,
+    WaitingRun,
 };
 
 use super::samples::{
-    MINUTE, P0, P1, at, await_log, drain, finds_nothing, key, keys_of, named, namespace, payloads, queue,
-    read_log, records, schedule, task_record, tick, watched_end,
+    MINUTE, P0, P1, at, await_log, drain, finds_nothing, key, keys_of, named, namespace, payloads,
+    queue, read_log, records, schedule, task_record, tick, watched_end,
 };
 use super::{Harness, Stores, refused};
 use crate::ErrorClass;
@@ -22,7 +23,11 @@ fn state(runs_started: u64) -> ScheduleState {
 }
 
 fn change(name: &str, state: Option<ScheduleState>) -> ScheduleStateChange {
-    ScheduleStateChange { namespace: namespace(), schedule: schedule(name), state }
+    ScheduleStateChange {
+        namespace: namespace(),
+        schedule: schedule(name),
+        state,
+    }
 }
 
 /// A tick with something of everything.
@@ -33,8 +38,16 @@ fn full_tick(epoch: Epoch, number: u64) -> Tick {
         task_record("t-1", "mail", at(MINUTE + 1)),
     ];
     Tick {
-        stops: vec![StopRequest { queue: queue("mail"), key: key("stopped"), due: at(MINUTE), kill: true }],
-        derived: vec![Command::Cancel { key: key("derived"), due: at(MINUTE) }],
+        stops: vec![StopRequest {
+            queue: queue("mail"),
+            key: key("stopped"),
+            due: at(MINUTE),
+            kill: true,
+        }],
+        derived: vec![Command::Cancel {
+            key: key("derived"),
+            due: at(MINUTE),
+        }],
         schedule_states: vec![change("nightly", Some(state(number)))],
         set_aside: vec![SetAside::new(
             "log offset 17".to_owned(),
@@ -71,19 +84,34 @@ pub async fn a_tick_is_visible_in_all_its_parts(harness: &dyn Harness) {
     let tick = full_tick(Epoch(1), 1);
     let committed = stores.sink.commit(tick.clone()).await.unwrap();
     assert_eq!((committed.refused, committed.postponed), (0, 0));
-    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("t", 0..2));
-    assert_eq!(keys_of(&drain(&stores, "reports", "workers", 1).await), [key("other")]);
+    assert_eq!(
+        keys_of(&drain(&stores, "mail", "workers", 2).await),
+        named("t", 0..2)
+    );
+    assert_eq!(
+        keys_of(&drain(&stores, "reports", "workers", 1).await),
+        [key("other")]
+    );
     let stop = stops.recv().await.unwrap();
-    assert_eq!((stop.key, stop.due, stop.kill), (key("stopped"), at(MINUTE), true));
+    assert_eq!(
+        (stop.key, stop.due, stop.kill),
+        (key("stopped"), at(MINUTE), true)
+    );
     let derived = minutehand_record::command::encode(&tick.derived[0]);
     let log = await_log(&stores, P0, 1).await;
-    assert_eq!(committed.derived_end, log.last().map(|record| record.offset.next()));
+    assert_eq!(
+        committed.derived_end,
+        log.last().map(|record| record.offset.next())
+    );
     assert_eq!(payloads(&log), [derived]);
     let log_end = watched_end(&stores, P0).await;
     assert!(log_end >= LogOffset::at(1));
     let opened = stores.sink.open(P0, Epoch(1)).await.unwrap();
     assert_eq!(opened.checkpoint, Some(tick.checkpoint));
-    assert_eq!(opened.schedule_states, [(namespace(), schedule("nightly"), state(1))]);
+    assert_eq!(
+        opened.schedule_states,
+        [(namespace(), schedule("nightly"), state(1))]
+    );
     assert_eq!(opened.log_end, log_end);
 }
 
@@ -92,11 +120,22 @@ pub async fn the_next_owner_finds_the_last_tick(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     stores.sink.open(P0, Epoch(4)).await.unwrap();
     for number in 1..=3 {
-        stores.sink.commit(tick(P0, Epoch(4), number, Vec::new())).await.unwrap();
+        stores
+            .sink
+            .commit(tick(P0, Epoch(4), number, Vec::new()))
+            .await
+            .unwrap();
     }
     let opened = stores.sink.open(P0, Epoch(9)).await.unwrap();
-    assert_eq!(opened.checkpoint, Some(tick(P0, Epoch(4), 3, Vec::new()).checkpoint));
-    stores.sink.commit(tick(P0, Epoch(9), 4, Vec::new())).await.unwrap();
+    assert_eq!(
+        opened.checkpoint,
+        Some(tick(P0, Epoch(4), 3, Vec::new()).checkpoint)
+    );
+    stores
+        .sink
+        .commit(tick(P0, Epoch(9), 4, Vec::new()))
+        .await
+        .unwrap();
 }
 
 /// An owner that was overtaken commits nothing more.
@@ -104,7 +143,10 @@ pub async fn opening_fences_lower_epochs(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     stores.sink.open(P0, Epoch(1)).await.unwrap();
     stores.sink.open(P0, Epoch(2)).await.unwrap();
-    assert_eq!(refused(stores.sink.commit(full_tick(Epoch(1), 1)).await), ErrorClass::Fenced);
+    assert_eq!(
+        refused(stores.sink.commit(full_tick(Epoch(1), 1)).await),
+        ErrorClass::Fenced
+    );
     assert_nothing_happened(&stores).await;
     stores.sink.commit(full_tick(Epoch(2), 1)).await.unwrap();
     stores.sink.open(P1, Epoch(1)).await.unwrap();
@@ -114,9 +156,15 @@ pub async fn opening_fences_lower_epochs(harness: &dyn Harness) {
 pub async fn a_lower_epoch_cannot_open(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     stores.sink.open(P0, Epoch(5)).await.unwrap();
-    assert_eq!(refused(stores.sink.open(P0, Epoch(4)).await), ErrorClass::Fenced);
+    assert_eq!(
+        refused(stores.sink.open(P0, Epoch(4)).await),
+        ErrorClass::Fenced
+    );
     let stores = harness.reopen(stores).await;
-    assert_eq!(refused(stores.sink.open(P0, Epoch(4)).await), ErrorClass::Fenced);
+    assert_eq!(
+        refused(stores.sink.open(P0, Epoch(4)).await),
+        ErrorClass::Fenced
+    );
     stores.sink.open(P0, Epoch(5)).await.unwrap();
 }
 
@@ -125,7 +173,10 @@ pub async fn a_hole_in_the_numbers_is_fenced_without_effect(harness: &dyn Harnes
     let stores = harness.fresh().await;
     stores.sink.open(P0, Epoch(1)).await.unwrap();
     for number in [0, 2, 7] {
-        assert_eq!(refused(stores.sink.commit(full_tick(Epoch(1), number)).await), ErrorClass::Fenced);
+        assert_eq!(
+            refused(stores.sink.commit(full_tick(Epoch(1), number)).await),
+            ErrorClass::Fenced
+        );
     }
     assert_nothing_happened(&stores).await;
     stores.sink.commit(full_tick(Epoch(1), 1)).await.unwrap();
@@ -137,7 +188,10 @@ pub async fn a_repeated_tick_is_fenced_without_effect(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     stores.sink.open(P0, Epoch(1)).await.unwrap();
     stores.sink.commit(full_tick(Epoch(1), 1)).await.unwrap();
-    assert_eq!(refused(stores.sink.commit(full_tick(Epoch(1), 1)).await), ErrorClass::Fenced);
+    assert_eq!(
+        refused(stores.sink.commit(full_tick(Epoch(1), 1)).await),
+        ErrorClass::Fenced
+    );
     assert_eq!(drain(&stores, "mail", "workers", 2).await.len(), 2);
     assert!(finds_nothing(&stores, "mail", "workers").await);
     assert_eq!(await_log(&stores, P0, 1).await.len(), 1);
@@ -147,11 +201,17 @@ pub async fn a_repeated_tick_is_fenced_without_effect(harness: &dyn Harness) {
 pub async fn a_fenced_tick_has_no_effect_at_all(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     stores.sink.open(P0, Epoch(3)).await.unwrap();
-    assert_eq!(refused(stores.sink.commit(full_tick(Epoch(2), 1)).await), ErrorClass::Fenced);
+    assert_eq!(
+        refused(stores.sink.commit(full_tick(Epoch(2), 1)).await),
+        ErrorClass::Fenced
+    );
     let stores = harness.reopen(stores).await;
     assert_nothing_happened(&stores).await;
     let opened = stores.sink.open(P0, Epoch(3)).await.unwrap();
-    assert_eq!((opened.checkpoint, opened.schedule_states, opened.log_end), (None, vec![], LogOffset::START));
+    assert_eq!(
+        (opened.checkpoint, opened.schedule_states, opened.log_end),
+        (None, vec![], LogOffset::START)
+    );
 }
 
 /// The states of schedules are what the ticks left, in order of namespace and id.
@@ -159,17 +219,44 @@ pub async fn schedule_states_are_replaced_and_removed(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     stores.sink.open(P0, Epoch(1)).await.unwrap();
     let changes = [
-        vec![change("b", Some(state(1))), change("a", Some(state(2))), change("c", Some(state(3)))],
+        vec![
+            change("b", Some(state(1))),
+            change("a", Some(state(2))),
+            change("c", Some(state(3))),
+        ],
         vec![change("b", Some(state(9))), change("c", None)],
     ];
     for (number, schedule_states) in (1..).zip(changes) {
-        let tick = Tick { schedule_states, ..tick(P0, Epoch(1), number, Vec::new()) };
+        let tick = Tick {
+            schedule_states,
+            ..tick(P0, Epoch(1), number, Vec::new())
+        };
         stores.sink.commit(tick).await.unwrap();
     }
-    let expected = [(namespace(), schedule("a"), state(2)), (namespace(), schedule("b"), state(9))];
+    let expected = [
+        (namespace(), schedule("a"), state(2)),
+        (namespace(), schedule("b"), state(9)),
+    ];
     let stores = harness.reopen(stores).await;
-    assert_eq!(stores.sink.open(P0, Epoch(2)).await.unwrap().schedule_states, expected);
-    assert_eq!(stores.sink.open(P1, Epoch(2)).await.unwrap().schedule_states, [], "partitions are apart");
+    assert_eq!(
+        stores
+            .sink
+            .open(P0, Epoch(2))
+            .await
+            .unwrap()
+            .schedule_states,
+        expected
+    );
+    assert_eq!(
+        stores
+            .sink
+            .open(P1, Epoch(2))
+            .await
+            .unwrap()
+            .schedule_states,
+        [],
+        "partitions are apart"
+    );
 }
 
 /// A committed tick is durable in all its parts.
@@ -180,10 +267,16 @@ pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) {
     let stores = harness.reopen(stores).await;
     let opened = stores.sink.open(P0, Epoch(2)).await.unwrap();
     assert_eq!(opened.checkpoint, Some(full_tick(Epoch(1), 1).checkpoint));
-    assert_eq!(opened.schedule_states, [(namespace(), schedule("nightly"), state(1))]);
+    assert_eq!(
+        opened.schedule_states,
+        [(namespace(), schedule("nightly"), state(1))]
+    );
     assert_eq!(await_log(&stores, P0, 1).await.len(), 1);
     assert_eq!(opened.log_end, watched_end(&stores, P0).await);
-    assert_eq!(keys_of(&drain(&stores, "mail", "workers", 2).await), named("t", 0..2));
+    assert_eq!(
+        keys_of(&drain(&stores, "mail", "workers", 2).await),
+        named("t", 0..2)
+    );
     stores.sink.commit(full_tick(Epoch(2), 2)).await.unwrap();
     assert_eq!(drain(&stores, "mail", "workers", 2).await.len(), 2);
 }
@@ -192,7 +285,21 @@ pub async fn everything_is_there_after_a_restart(harness: &dyn Harness) {
 pub async fn a_bare_tick_publishes_nothing(harness: &dyn Harness) {
     let stores = harness.fresh().await;
     stores.sink.open(P0, Epoch(1)).await.unwrap();
-    stores.sink.commit(tick(P0, Epoch(1), 1, Vec::new())).await.unwrap();
+    stores
+        .sink
+        .commit(tick(P0, Epoch(1), 1, Vec::new()))
+        .await
+        .unwrap();
     assert_nothing_happened(&stores).await;
-    assert_eq!(stores.sink.open(P0, Epoch(1)).await.unwrap().checkpoint.unwrap().tick, 1);
+    assert_eq!(
+        stores
+            .sink
+            .open(P0, Epoch(1))
+            .await
+            .unwrap()
+            .checkpoint
+            .unwrap()
+            .tick,
+        1
+    );
 }

@@ -1,10 +1,11 @@
-//! Every record behind one face: a random value to bytes, and bytes back to a value in a comparable form.
+//! Every record behind one face: a random value to bytes, and bytes back to a value in a comparable
+//! form.
 
 use bytes::Bytes;
 use minutehand_model::PartitionId;
 use minutehand_record::{
-    DecodeError, block, checkpoint, command, dead_letter, last_word, outcome, publication, revision,
-    schedule_state, set_aside, task,
+    DecodeError, block, checkpoint, command, dead_letter, last_word, outcome, publication,
+    revision, schedule_state, set_aside, task,
 };
 
 use crate::values::Values;
@@ -42,40 +43,83 @@ fn batch_text(
     items: impl Iterator<Item = String>,
     stops: impl Iterator<Item = String>,
 ) -> String {
-    format!("{header:?} {:?} {:?}", items.collect::<Vec<_>>(), stops.collect::<Vec<_>>())
+    format!(
+        "{header:?} {:?} {:?}",
+        items.collect::<Vec<_>>(),
+        stops.collect::<Vec<_>>()
+    )
 }
 
 fn sample_batch(values: &mut Values) -> (String, Bytes) {
     let (header, publications, stops) = values.batch();
     let item = |publication: &minutehand_model::Publication| {
         let task = &publication.task;
-        format!("{} {:?} {} {} {:?}", publication.offset, task.key, task.due, task.guarantee, task.encoded)
+        format!(
+            "{} {:?} {} {} {:?}",
+            publication.offset, task.key, task.due, task.guarantee, task.encoded
+        )
     };
-    let stop = |stop: &minutehand_model::StopRequest| format!("{:?} {} {}", stop.key, stop.due, stop.kill);
-    let text = batch_text(&header, publications.iter().map(item), stops.iter().map(stop));
+    let stop =
+        |stop: &minutehand_model::StopRequest| format!("{:?} {} {}", stop.key, stop.due, stop.kill);
+    let text = batch_text(
+        &header,
+        publications.iter().map(item),
+        stops.iter().map(stop),
+    );
     let publications: Vec<_> = publications.iter().collect();
     let stops: Vec<_> = stops.iter().collect();
-    (text, publication::encode_batch(&header, &publications, &stops))
+    (
+        text,
+        publication::encode_batch(&header, &publications, &stops),
+    )
 }
 
 fn decode_batch(bytes: &Bytes) -> Result<String, DecodeError> {
     let batch = publication::decode_batch(bytes)?;
     let item = |item: &publication::BatchItem| {
-        format!("{} {:?} {} {} {:?}", item.offset, item.key, item.due, item.guarantee, item.encoded)
+        format!(
+            "{} {:?} {} {} {:?}",
+            item.offset, item.key, item.due, item.guarantee, item.encoded
+        )
     };
     let stop = |stop: &publication::BatchStop| format!("{:?} {} {}", stop.key, stop.due, stop.kill);
-    Ok(batch_text(&batch.header, batch.items.iter().map(item), batch.stops.iter().map(stop)))
+    Ok(batch_text(
+        &batch.header,
+        batch.items.iter().map(item),
+        batch.stops.iter().map(stop),
+    ))
 }
 
 /// All of them.
 pub(crate) fn all() -> Vec<Codec> {
     vec![
-        Codec { version_at: 1, ..codec!("task", task, task, task::decode) },
-        Codec { version_at: 1, ..codec!("task_verbatim", task, verbatim_task, task::decode) },
-        codec!("revision_verbatim", revision, verbatim_revision, revision::decode),
-        codec!("command", command, command, |bytes: &Bytes| command::decode(bytes.clone())),
+        Codec {
+            version_at: 1,
+            ..codec!("task", task, task, task::decode)
+        },
+        Codec {
+            version_at: 1,
+            ..codec!("task_verbatim", task, verbatim_task, task::decode)
+        },
+        codec!(
+            "revision_verbatim",
+            revision,
+            verbatim_revision,
+            revision::decode
+        ),
+        codec!(
+            "command",
+            command,
+            command,
+            |bytes: &Bytes| command::decode(bytes.clone())
+        ),
         codec!("checkpoint", checkpoint, checkpoint, checkpoint::decode),
-        codec!("schedule_state", schedule_state, schedule_state, schedule_state::decode),
+        codec!(
+            "schedule_state",
+            schedule_state,
+            schedule_state,
+            schedule_state::decode
+        ),
         codec!("revision", revision, revision_entry, revision::decode),
         codec!("outcome", outcome, outcome, outcome::decode),
         codec!("dead_letter", dead_letter, dead_letter, dead_letter::decode),
@@ -84,7 +128,10 @@ pub(crate) fn all() -> Vec<Codec> {
         Codec {
             checksummed: true,
             version_at: 3,
-            ..codec!("block", block, block, |bytes: &Bytes| block::decode(PartitionId::own(7), bytes))
+            ..codec!("block", block, block, |bytes: &Bytes| block::decode(
+                PartitionId::own(7),
+                bytes
+            ))
         },
         Codec {
             name: "publication_batch",

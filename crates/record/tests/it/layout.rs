@@ -67,7 +67,13 @@ fn a_task_is_the_message_that_the_schema_describes() {
 #[test]
 fn the_schema_names_the_fields_by_their_numbers() {
     let schema = include_str!("../../../../schema/records.proto");
-    let task = schema.split("message Task {").nth(1).unwrap().split("\n}").next().unwrap();
+    let task = schema
+        .split("message Task {")
+        .nth(1)
+        .unwrap()
+        .split("\n}")
+        .next()
+        .unwrap();
     let fields = [
         ("version", 1),
         ("namespace", 2),
@@ -88,7 +94,10 @@ fn the_schema_names_the_fields_by_their_numbers() {
         ("replay_of_ms", 18),
     ];
     for (name, number) in fields {
-        assert!(task.contains(&format!(" {name} = {number};")), "{name} = {number}");
+        assert!(
+            task.contains(&format!(" {name} = {number};")),
+            "{name} = {number}"
+        );
     }
 }
 
@@ -108,7 +117,10 @@ struct GeneratedChange {
 }
 
 fn change(kind: u8, change: &GeneratedChange) -> Result<Command, String> {
-    let bytes: Bytes = [1, kind].into_iter().chain(change.encode_to_vec()).collect();
+    let bytes: Bytes = [1, kind]
+        .into_iter()
+        .chain(change.encode_to_vec())
+        .collect();
     command::decode(bytes).map_err(|error| error.reason)
 }
 
@@ -123,13 +135,37 @@ fn a_producer_names_the_task_to_cancel_and_needs_no_fingerprint() {
     };
     let due = Timestamp::from_millis(5);
     assert_eq!(change(2, &named), Ok(Command::Cancel { key, due }));
-    let both = GeneratedChange { key: Bytes::copy_from_slice(&key.0.to_be_bytes()), ..named.clone() };
+    let both = GeneratedChange {
+        key: Bytes::copy_from_slice(&key.0.to_be_bytes()),
+        ..named.clone()
+    };
     assert_eq!(change(2, &both), Ok(Command::Cancel { key, due }));
     let refused = [
-        (GeneratedChange::default(), "it has neither namespace and id nor a key"),
-        (GeneratedChange { id: String::new(), ..named.clone() }, "id is empty"),
-        (GeneratedChange { key: Bytes::from_static(&[7; 16]), ..named.clone() }, "its key is not that of"),
-        (GeneratedChange { key: Bytes::from_static(&[7; 3]), ..named }, "key is 3 bytes long"),
+        (
+            GeneratedChange::default(),
+            "it has neither namespace and id nor a key",
+        ),
+        (
+            GeneratedChange {
+                id: String::new(),
+                ..named.clone()
+            },
+            "id is empty",
+        ),
+        (
+            GeneratedChange {
+                key: Bytes::from_static(&[7; 16]),
+                ..named.clone()
+            },
+            "its key is not that of",
+        ),
+        (
+            GeneratedChange {
+                key: Bytes::from_static(&[7; 3]),
+                ..named
+            },
+            "key is 3 bytes long",
+        ),
     ];
     for (given, reason) in refused {
         let found = change(2, &given).unwrap_err();
@@ -140,16 +176,41 @@ fn a_producer_names_the_task_to_cancel_and_needs_no_fingerprint() {
 #[test]
 fn a_move_is_named_by_its_task() {
     let whole = plain_task(3);
-    let moved = GeneratedChange { task: task::encode(&whole), due_ms: 5, ..GeneratedChange::default() };
+    let moved = GeneratedChange {
+        task: task::encode(&whole),
+        due_ms: 5,
+        ..GeneratedChange::default()
+    };
     let (key, due, record) = (whole.key(), Timestamp::from_millis(5), task::record(&whole));
-    assert_eq!(change(3, &moved), Ok(Command::Move { key, due, task: record.clone() }));
-    assert_eq!(change(4, &moved), Ok(Command::Replace { key, due, task: record }));
-    let another = GeneratedChange { namespace: "shop".into(), id: "another".into(), ..moved };
+    assert_eq!(
+        change(3, &moved),
+        Ok(Command::Move {
+            key,
+            due,
+            task: record.clone()
+        })
+    );
+    assert_eq!(
+        change(4, &moved),
+        Ok(Command::Replace {
+            key,
+            due,
+            task: record
+        })
+    );
+    let another = GeneratedChange {
+        namespace: "shop".into(),
+        id: "another".into(),
+        ..moved
+    };
     assert!(change(4, &another).unwrap_err().contains("another one"));
 }
 
 #[test]
 fn a_note_in_the_place_of_a_command_says_its_reason() {
     let bytes = command::refused("minutehand-queue is missing");
-    assert_eq!(command::decode(bytes).unwrap_err().reason, "minutehand-queue is missing");
+    assert_eq!(
+        command::decode(bytes).unwrap_err().reason,
+        "minutehand-queue is missing"
+    );
 }

@@ -1,4 +1,5 @@
-//! What every record is held to: round trips, fixtures of released versions, damage, and the documented layout.
+//! What every record is held to: round trips, fixtures of released versions, damage, and the
+//! documented layout.
 
 mod codecs;
 mod damage;

@@ -79,21 +79,37 @@ fn creations_and_publications_are_decoded_without_a_copy() {
     let record = values.record();
     let bytes = command::encode(&Command::Create(record.clone()));
     assert_eq!(&bytes[..2], &[1, 1], "version and kind");
-    assert_eq!(&bytes[2..], &record.encoded[..], "the task's own bytes follow");
+    assert_eq!(
+        &bytes[2..],
+        &record.encoded[..],
+        "the task's own bytes follow"
+    );
     let mut names = QueueNames::new();
-    let Command::Create(decoded) = command::decode_sharing(bytes.clone(), &mut names).unwrap() else {
+    let Command::Create(decoded) = command::decode_sharing(bytes.clone(), &mut names).unwrap()
+    else {
         panic!("a creation");
     };
     assert!(is_slice_of(&decoded.encoded, &bytes));
 
     let (header, mut publications, _) = values.batch();
-    publications.push(minutehand_model::Publication { offset: LogOffset::at(1), task: record });
+    publications.push(minutehand_model::Publication {
+        offset: LogOffset::at(1),
+        task: record,
+    });
     let bytes = publication::encode_batch(&header, &publications.iter().collect::<Vec<_>>(), &[]);
     let batch = publication::decode_batch(&bytes).unwrap();
-    assert!(batch.items.iter().all(|item| is_slice_of(&item.encoded, &bytes)));
+    assert!(
+        batch
+            .items
+            .iter()
+            .all(|item| is_slice_of(&item.encoded, &bytes))
+    );
 
     let mut task = values.task();
     task.payload = Bytes::from_static(b"opaque");
     let encoded = task::encode(&task);
-    assert!(is_slice_of(&task::decode(&encoded).unwrap().payload, &encoded));
+    assert!(is_slice_of(
+        &task::decode(&encoded).unwrap().payload,
+        &encoded
+    ));
 }

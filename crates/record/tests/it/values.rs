@@ -66,11 +66,17 @@ impl Values {
     pub(crate) fn text(&mut self, characters: &str, length_max: u64) -> String {
         let characters: Vec<char> = characters.chars().collect();
         let length = 1 + self.below(length_max);
-        (0..length).map(|_| characters[self.below(characters.len() as u64) as usize]).collect()
+        (0..length)
+            .map(|_| characters[self.below(characters.len() as u64) as usize])
+            .collect()
     }
 
     pub(crate) fn prose(&mut self) -> String {
-        if self.flag() { String::new() } else { self.text("a z9\"\\äß漢🦀\n\0", 40) }
+        if self.flag() {
+            String::new()
+        } else {
+            self.text("a z9\"\\äß漢🦀\n\0", 40)
+        }
     }
 
     pub(crate) fn bytes(&mut self, length_max: u64) -> Bytes {
@@ -86,7 +92,11 @@ impl Values {
         self.flag().then(|| make(self))
     }
 
-    pub(crate) fn several<T>(&mut self, most: u64, mut make: impl FnMut(&mut Values) -> T) -> Vec<T> {
+    pub(crate) fn several<T>(
+        &mut self,
+        most: u64,
+        mut make: impl FnMut(&mut Values) -> T,
+    ) -> Vec<T> {
         let count = self.below(most + 1);
         (0..count).map(|_| make(self)).collect()
     }
@@ -98,7 +108,11 @@ impl Values {
     /// A text that is a name: `.` and `..` are none.
     fn name(&mut self, characters: &str, length_max: u64) -> String {
         let text = self.text(characters, length_max);
-        if matches!(&*text, "." | "..") { text.replace('.', "a") } else { text }
+        if matches!(&*text, "." | "..") {
+            text.replace('.', "a")
+        } else {
+            text
+        }
     }
 
     pub(crate) fn namespace(&mut self) -> Namespace {
@@ -115,12 +129,19 @@ impl Values {
 
     pub(crate) fn retry(&mut self) -> RetryPolicy {
         let base_ms = 1 + self.below(1_000_000) as i64;
-        let fixed = Backoff::Fixed { delay_ms: 1 + self.below(1_000) as i64 };
+        let fixed = Backoff::Fixed {
+            delay_ms: 1 + self.below(1_000) as i64,
+        };
         match self.below(3) {
             0 => RetryPolicy::default(),
             1 => RetryPolicy::NEVER,
             _ => RetryPolicy {
-                backoff: self.one_of(&[Backoff::None, Backoff::Immediate, Backoff::Exponential, fixed]),
+                backoff: self.one_of(&[
+                    Backoff::None,
+                    Backoff::Immediate,
+                    Backoff::Exponential,
+                    fixed,
+                ]),
                 base_ms,
                 cap_ms: base_ms + self.below(1_000_000) as i64,
                 attempts_max: 1 + self.below(1_000) as u32,
@@ -149,7 +170,11 @@ impl Values {
             retry: self.retry(),
             guarantee: self.one_of(Guarantee::ALL),
             precision: self.one_of(Precision::ALL),
-            attempt: if self.flag() { 1 } else { 1 + self.below(u64::from(u32::MAX)) as u32 },
+            attempt: if self.flag() {
+                1
+            } else {
+                1 + self.below(u64::from(u32::MAX)) as u32
+            },
             first_due: if self.flag() { due } else { self.civil_time() },
             replay_of: self.optional(Values::civil_time),
             origin: self.optional(|values| Origin {
@@ -161,7 +186,8 @@ impl Values {
         }
     }
 
-    /// What a Kafka record may have had, for a task or an action with these headers: those it names become empty texts.
+    /// What a Kafka record may have had, for a task or an action with these headers: those it names
+    /// become empty texts.
     fn verbatim(&mut self, headers: &mut [(String, String)]) -> Option<Box<Verbatim>> {
         let mut header_values = Vec::new();
         for (place, (_, text)) in headers.iter_mut().enumerate() {
@@ -176,14 +202,23 @@ impl Values {
             1 => RecordKey::Null,
             _ => RecordKey::Bytes(self.bytes(12)),
         };
-        Verbatim { key, value_is_null: self.flag(), header_values }.boxed()
+        Verbatim {
+            key,
+            value_is_null: self.flag(),
+            header_values,
+        }
+        .boxed()
     }
 
     /// A task that came as a Kafka record.
     pub(crate) fn verbatim_task(&mut self) -> Task {
         let mut task = self.task();
         task.verbatim = self.verbatim(&mut task.headers);
-        if task.verbatim.as_ref().is_some_and(|verbatim| verbatim.value_is_null) {
+        if task
+            .verbatim
+            .as_ref()
+            .is_some_and(|verbatim| verbatim.value_is_null)
+        {
             task.payload = Bytes::new();
         }
         task
@@ -195,7 +230,11 @@ impl Values {
         if let Some(definition) = &mut entry.revision.definition {
             let action = &mut definition.action;
             action.verbatim = self.verbatim(&mut action.headers);
-            if action.verbatim.as_ref().is_some_and(|verbatim| verbatim.value_is_null) {
+            if action
+                .verbatim
+                .as_ref()
+                .is_some_and(|verbatim| verbatim.value_is_null)
+            {
                 action.payload = Bytes::new();
             }
         }
@@ -221,12 +260,26 @@ impl Values {
                 schedule,
                 overlap: self.optional(|values| values.one_of(OverlapPolicy::ALL)),
             },
-            7 => Command::Backfill { namespace, schedule, from: due, to: self.civil_time() },
-            8 => {
-                Command::Completed { key, due: self.optional(Values::civil_time), kind: self.outcome_kind() }
-            }
-            9 => Command::StopBackfill { namespace, schedule, backfill: self.offset() },
-            _ => Command::ForgetRuns { namespace, schedule },
+            7 => Command::Backfill {
+                namespace,
+                schedule,
+                from: due,
+                to: self.civil_time(),
+            },
+            8 => Command::Completed {
+                key,
+                due: self.optional(Values::civil_time),
+                kind: self.outcome_kind(),
+            },
+            9 => Command::StopBackfill {
+                namespace,
+                schedule,
+                backfill: self.offset(),
+            },
+            _ => Command::ForgetRuns {
+                namespace,
+                schedule,
+            },
         }
     }
 
@@ -248,7 +301,11 @@ impl Values {
 
     pub(crate) fn definition(&mut self) -> ScheduleDefinition {
         let recurrence = if self.flag() {
-            RecurrenceSpec::Cron { expression: self.prose(), zone: self.prose(), dst: DstRule::Vixie }
+            RecurrenceSpec::Cron {
+                expression: self.prose(),
+                zone: self.prose(),
+                dst: DstRule::Vixie,
+            }
         } else {
             let zone = if self.flag() { "UTC" } else { "Asia/Kolkata" }.to_owned();
             RecurrenceSpec::Interval {
@@ -285,11 +342,18 @@ impl Values {
     }
 
     pub(crate) fn revision_entry(&mut self) -> RevisionEntry {
-        RevisionEntry { offset: self.offset(), appended_at: self.any_time(), revision: self.revision() }
+        RevisionEntry {
+            offset: self.offset(),
+            appended_at: self.any_time(),
+            revision: self.revision(),
+        }
     }
 
     pub(crate) fn place(&mut self) -> Place {
-        Place { due: self.any_time(), offset: self.offset() }
+        Place {
+            due: self.any_time(),
+            offset: self.offset(),
+        }
     }
 
     pub(crate) fn checkpoint(&mut self) -> Checkpoint {
@@ -299,14 +363,22 @@ impl Values {
         let head = places.pop().unwrap();
         let gaps = places
             .chunks_exact(2)
-            .map(|pair| Gap { after: pair[0], through: pair[1], from_offset: pair[0].offset })
+            .map(|pair| Gap {
+                after: pair[0],
+                through: pair[1],
+                from_offset: pair[0].offset,
+            })
             .collect::<Vec<_>>();
         let (one, other) = (self.offset(), self.offset());
         Checkpoint {
             epoch: Epoch(self.number()),
             tick: self.number(),
             applied: one.max(other),
-            frontier: Frontier { head, gaps, backlog: Vec::new() },
+            frontier: Frontier {
+                head,
+                gaps,
+                backlog: Vec::new(),
+            },
             replay_from: one.min(other),
             remembered_from: self.any_time(),
         }
@@ -373,8 +445,12 @@ impl Values {
             backfilled_at: self.optional(Values::any_time),
             paused_by_failure_at: self.optional(Values::any_time),
             triggered_at: self.optional(Values::any_time),
-            switches: self.several(3, |values| (values.number(), values.any_time())).into(),
-            owed: self.several(3, |values| (values.number(), values.any_time())).into(),
+            switches: self
+                .several(3, |values| (values.number(), values.any_time()))
+                .into(),
+            owed: self
+                .several(3, |values| (values.number(), values.any_time()))
+                .into(),
             rests: self
                 .several(3, |values| Rest {
                     after: values.any_time(),
@@ -418,8 +494,13 @@ impl Values {
     }
 
     pub(crate) fn last_word(&mut self) -> LastWord {
-        let commands = (0..self.below(3)).map(|_| (self.partition(), self.bytes(40))).collect();
-        LastWord { commands, outcome: self.flag().then(|| (self.key(), self.outcome())) }
+        let commands = (0..self.below(3))
+            .map(|_| (self.partition(), self.bytes(40)))
+            .collect();
+        LastWord {
+            commands,
+            outcome: self.flag().then(|| (self.key(), self.outcome())),
+        }
     }
 
     pub(crate) fn set_aside(&mut self) -> SetAside {
@@ -427,10 +508,12 @@ impl Values {
     }
 
     pub(crate) fn block(&mut self) -> Block {
-        let bucket = Timestamp::from_millis(1_700_000_040_000 + 60_000 * self.below(1_000_000) as i64);
+        let bucket =
+            Timestamp::from_millis(1_700_000_040_000 + 60_000 * self.below(1_000_000) as i64);
         let count = 1 + self.below(20);
-        let mut dues: Vec<Timestamp> =
-            (0..count).map(|_| bucket.plus_millis(self.below(60_000) as i64)).collect();
+        let mut dues: Vec<Timestamp> = (0..count)
+            .map(|_| bucket.plus_millis(self.below(60_000) as i64))
+            .collect();
         dues.sort();
         let entries: Vec<TimetableEntry> = dues
             .into_iter()
@@ -441,7 +524,11 @@ impl Values {
                     due,
                     offset: self.offset(),
                     appended_at: self.any_time(),
-                    fact: if self.below(4) == 0 { Fact::Void } else { Fact::Runs(task) },
+                    fact: if self.below(4) == 0 {
+                        Fact::Void
+                    } else {
+                        Fact::Runs(task)
+                    },
                 }
             })
             .collect();
@@ -462,8 +549,10 @@ impl Values {
             published_at: self.civil_time(),
             first_sequence: self.number() >> 1,
         };
-        let publications =
-            self.several(12, |values| Publication { offset: values.offset(), task: values.record() });
+        let publications = self.several(12, |values| Publication {
+            offset: values.offset(),
+            task: values.record(),
+        });
         let stops = self.several(4, |values| StopRequest {
             queue: values.queue(),
             key: values.key(),

@@ -1,8 +1,8 @@
-//! The Chronos matching: every expected run of an interval schedule has a window, every actual run may fill one, and
-//! every window must be filled.
+//! The Chronos matching: every expected run of an interval schedule has a window, every actual run
+//! may fill one, and every window must be filled.
 //!
-//! Runs in windows are a convex bipartite graph, so the greedy way is optimal: the runs in order, each to the open
-//! window that ends first.
+//! Runs in windows are a convex bipartite graph, so the greedy way is optimal: the runs in order,
+//! each to the open window that ends first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -35,7 +35,10 @@ pub(super) fn unfilled(windows: &[Window], runs_ms: &[i64]) -> Vec<Window> {
             unfilled.push((from_ms, to_ms));
         }
     }
-    unfilled.extend(open.into_iter().map(|Reverse((to_ms, from_ms))| (from_ms, to_ms)));
+    unfilled.extend(
+        open.into_iter()
+            .map(|Reverse((to_ms, from_ms))| (from_ms, to_ms)),
+    );
     unfilled.extend(opening);
     unfilled.sort_unstable();
     unfilled
@@ -44,12 +47,15 @@ pub(super) fn unfilled(windows: &[Window], runs_ms: &[i64]) -> Vec<Window> {
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let mut runs = runs(about)?;
     for life in lives(journal, about) {
-        let runs = runs.remove(&(life.namespace.clone(), life.schedule.clone())).unwrap_or_default();
+        let runs = runs
+            .remove(&(life.namespace.clone(), life.schedule.clone()))
+            .unwrap_or_default();
         let is_interval = |spec: &RecurrenceSpec| matches!(spec, RecurrenceSpec::Interval { .. });
         if !life.is_transparent() || !life.definitions().all(|one| is_interval(&one.recurrence)) {
             continue;
         }
-        // A job's window reaches from its time to the end of what is allowed after faults, or after its time.
+        // A job's window reaches from its time to the end of what is allowed after faults, or after
+        // its time.
         let slack_ms = journal.clock_error_ms;
         let healthy_ms = journal.healthy_lateness_ms;
         let window = |nominal: Timestamp| {
@@ -60,13 +66,19 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
             };
             (nominal.as_millis() - slack_ms, end_ms + slack_ms)
         };
-        let cutoff =
-            Timestamp::from_millis(journal.ended_at_ms - journal.recovery_bound_ms - life.jitter_ms_max());
+        let cutoff = Timestamp::from_millis(
+            journal.ended_at_ms - journal.recovery_bound_ms - life.jitter_ms_max(),
+        );
         let expected = life.expected(cutoff);
-        let windows: Vec<Window> =
-            expected.iter().filter(|one| one.is_certain).map(|one| window(one.nominal)).collect();
+        let windows: Vec<Window> = expected
+            .iter()
+            .filter(|one| one.is_certain)
+            .map(|one| window(one.nominal))
+            .collect();
         let calendar = runs.iter().filter(|run| run.cause == RunCause::Calendar);
-        let runs_ms: Vec<i64> = calendar.map(|run| about.ticks[run.tick].committed_at_ms).collect();
+        let runs_ms: Vec<i64> = calendar
+            .map(|run| about.ticks[run.tick].committed_at_ms)
+            .collect();
         if let Some((from_ms, to_ms)) = unfilled(&windows, &runs_ms).first() {
             return Err(format!(
                 "schedule {}: no run for the window {} .. {}",
@@ -114,7 +126,15 @@ mod tests {
         }
         let mut taken = vec![None; runs_ms.len()];
         let filled = (0..windows.len())
-            .filter(|window| fill(*window, windows, runs_ms, &mut taken, &mut vec![false; runs_ms.len()]))
+            .filter(|window| {
+                fill(
+                    *window,
+                    windows,
+                    runs_ms,
+                    &mut taken,
+                    &mut vec![false; runs_ms.len()],
+                )
+            })
             .count();
         windows.len() - filled
     }
@@ -154,7 +174,10 @@ mod tests {
             journal.ended_at_ms = 25_000;
             check(&journal, &story.partition)
         };
-        assert_eq!(ask(&run(first.clone().ticks(20_900, &[]), 20_000, 0)), Ok(()));
+        assert_eq!(
+            ask(&run(first.clone().ticks(20_900, &[]), 20_000, 0)),
+            Ok(())
+        );
         assert!(ask(&run(first.ticks(21_100, &[]), 20_000, 0)).is_err());
     }
 }

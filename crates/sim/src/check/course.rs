@@ -1,13 +1,15 @@
-//! The runs of one schedule in progress, as somebody outside sees them: when each began, from when on its owner may know that it has
-//! ended, and from when on it must; when it was asked to stop; and when the schedule rests because a run has failed.
+//! The runs of one schedule in progress, as somebody outside sees them: when each began, from when
+//! on its owner may know that it has ended, and from when on it must; when it was asked to stop;
+//! and when the schedule rests because a run has failed.
 //!
-//! It follows the order in which an owner works: the commands that a tick is the first to have applied, then what is due in it, then
-//! what time brings about. Ticks stand for both.
+//! It follows the order in which an owner works: the commands that a tick is the first to have
+//! applied, then what is due in it, then what time brings about. Ticks stand for both.
 
 use std::collections::BTreeMap;
 
 use minutehand_model::{
-    LogOffset, OutcomeKind, OverlapPolicy, Place, ScheduleDefinition, StopRequest, TaskKey, Timestamp,
+    LogOffset, OutcomeKind, OverlapPolicy, Place, ScheduleDefinition, StopRequest, TaskKey,
+    Timestamp,
 };
 
 use super::policies::promises;
@@ -60,7 +62,8 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// Whether somebody waits for it for certain in a tick, before time brings anything about there.
+    /// Whether somebody waits for it for certain in a tick, before time brings anything about
+    /// there.
     pub(super) fn counts(&self, tick: usize) -> bool {
         self.is_awaited && self.run.tick < tick && tick < self.ends_first
     }
@@ -90,14 +93,23 @@ pub(super) struct Story<'a> {
     failure_rests: Vec<FailureRest>,
     /// For every revision the tick that applied it.
     applied: Vec<usize>,
-    /// The runs of one name, oldest first: what is created again while a clock that was ahead is back runs some times anew.
+    /// The runs of one name, oldest first: what is created again while a clock that was ahead is
+    /// back runs some times anew.
     by_name: BTreeMap<(TaskKey, Timestamp), Vec<usize>>,
     by_key: BTreeMap<TaskKey, Vec<usize>>,
 }
 
 impl<'a> Story<'a> {
-    pub(super) fn of(about: &'a PartitionJournal, life: &'a Life, runs: &[ScheduleRun]) -> Story<'a> {
-        let applied = life.reigns.iter().map(|reign| applied_by(about, reign.offset)).collect();
+    pub(super) fn of(
+        about: &'a PartitionJournal,
+        life: &'a Life,
+        runs: &[ScheduleRun],
+    ) -> Story<'a> {
+        let applied = life
+            .reigns
+            .iter()
+            .map(|reign| applied_by(about, reign.offset))
+            .collect();
         let mut story = Story {
             about,
             life,
@@ -130,7 +142,10 @@ impl<'a> Story<'a> {
         };
         let is_own = own.is_some_and(|own| !promises(own).runs_side_by_side);
         let index = self.runs.len();
-        self.by_name.entry((run.key, run.due)).or_default().push(index);
+        self.by_name
+            .entry((run.key, run.due))
+            .or_default()
+            .push(index);
         self.by_key.entry(run.key).or_default().push(index);
         self.runs.push(Course {
             run,
@@ -148,19 +163,31 @@ impl<'a> Story<'a> {
 
     /// Which life of the schedule a record belongs to: how often it had been deleted before.
     pub(super) fn incarnation(&self, offset: LogOffset) -> usize {
-        let deletions = self.life.reigns.iter().filter(|reign| reign.definition.is_none());
+        let deletions = self
+            .life
+            .reigns
+            .iter()
+            .filter(|reign| reign.definition.is_none());
         deletions.take_while(|reign| reign.offset < offset).count()
     }
 
     /// The tick that deleted a life of the schedule.
     pub(super) fn deleted_by(&self, incarnation: usize) -> usize {
-        let mut deletions = self.life.reigns.iter().filter(|reign| reign.definition.is_none());
-        deletions.nth(incarnation).map_or(self.never(), |reign| applied_by(self.about, reign.offset))
+        let mut deletions = self
+            .life
+            .reigns
+            .iter()
+            .filter(|reign| reign.definition.is_none());
+        deletions
+            .nth(incarnation)
+            .map_or(self.never(), |reign| applied_by(self.about, reign.offset))
     }
 
     fn hear_stops(&mut self) {
         for (tick, stop) in self.about.stops.iter().flatten() {
-            let Some(index) = self.named(stop, *tick) else { continue };
+            let Some(index) = self.named(stop, *tick) else {
+                continue;
+            };
             let run = &mut self.runs[index];
             run.asked.push(*tick);
             if stop.kill && run.killed.is_none() {
@@ -171,7 +198,8 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Where nobody recorded the requests to stop, a run may have been given up when its time was over.
+    /// Where nobody recorded the requests to stop, a run may have been given up when its time was
+    /// over.
     fn give_up_by_time(&mut self) {
         for index in 0..self.runs.len() {
             self.runs[index].ends_first = self.given_up_first(&self.runs[index]);
@@ -186,10 +214,12 @@ impl<'a> Story<'a> {
     /// The newest run of a name that a tick or one before it published.
     fn newest(&self, key: TaskKey, due: Timestamp, tick: usize) -> Option<usize> {
         let mut runs = self.by_name.get(&(key, due))?.iter().rev();
-        runs.find(|index| self.runs[**index].run.tick <= tick).copied()
+        runs.find(|index| self.runs[**index].run.tick <= tick)
+            .copied()
     }
 
-    /// The run of a name that a record is about, which a tick is the first to have applied: the newest that was out before.
+    /// The run of a name that a record is about, which a tick is the first to have applied: the
+    /// newest that was out before.
     fn meant(&self, key: TaskKey, due: Timestamp, tick: usize) -> Option<usize> {
         self.newest(key, due, tick.checked_sub(1)?)
     }
@@ -198,15 +228,20 @@ impl<'a> Story<'a> {
         for record in &self.about.log {
             let tick = || applied_by(self.about, record.offset);
             match &record.said {
-                Said::Completed { key, due: Some(due), kind } => {
+                Said::Completed {
+                    key,
+                    due: Some(due),
+                    kind,
+                } => {
                     let tick = tick();
                     if let Some(index) = self.meant(*key, *due, tick) {
                         self.has_ended(index, tick, record.offset, *kind);
                     }
                 }
-                Said::ForgetRuns { namespace, schedule }
-                    if (namespace, schedule) == (&self.life.namespace, &self.life.schedule) =>
-                {
+                Said::ForgetRuns {
+                    namespace,
+                    schedule,
+                } if (namespace, schedule) == (&self.life.namespace, &self.life.schedule) => {
                     let (tick, incarnation) = (tick(), self.incarnation(record.offset));
                     self.forgets(tick, incarnation);
                 }
@@ -232,20 +267,37 @@ impl<'a> Story<'a> {
         }
         let is_own = run.incarnation == self.incarnation(offset);
         let has_failed = !matches!(kind, OutcomeKind::Succeeded | OutcomeKind::Cancelled);
-        let pauses = self.life.reign_at(offset).and_then(|reign| reign.definition.as_ref());
-        if has_failed && is_own && is_awaited && pauses.is_some_and(|definition| definition.pause_on_failure)
+        let pauses = self
+            .life
+            .reign_at(offset)
+            .and_then(|reign| reign.definition.as_ref());
+        if has_failed
+            && is_own
+            && is_awaited
+            && pauses.is_some_and(|definition| definition.pause_on_failure)
         {
             let until = self.next_revision(offset);
             let is_certain = is_news && !was_asked && tick < self.given_up_first(&self.runs[index]);
-            self.failure_rests.push(FailureRest { from: tick, until, is_certain });
+            self.failure_rests.push(FailureRest {
+                from: tick,
+                until,
+                is_certain,
+            });
         }
     }
 
-    /// The first tick that may have given a run up, because nothing was heard of it. Each owner goes by its own clock, and one whose
-    /// clock is behind that of the one before begins to count anew.
+    /// The first tick that may have given a run up, because nothing was heard of it. Each owner
+    /// goes by its own clock, and one whose clock is behind that of the one before begins to count
+    /// anew.
     pub(super) fn given_up_first(&self, run: &Course) -> usize {
         let mut counted_from_ms = i64::MAX;
-        let times = self.about.ticks.iter().map(|tick| tick.published_at_ms).enumerate().skip(run.run.tick);
+        let times = self
+            .about
+            .ticks
+            .iter()
+            .map(|tick| tick.published_at_ms)
+            .enumerate()
+            .skip(run.run.tick);
         let mut overdue = times.filter(|(_, now_ms)| {
             counted_from_ms = counted_from_ms.min(*now_ms);
             now_ms - counted_from_ms >= self.life.run_timeout_ms_min() - SKEW_MS_MAX
@@ -255,12 +307,20 @@ impl<'a> Story<'a> {
 
     /// The tick that applied the first revision after a record.
     fn next_revision(&self, offset: LogOffset) -> usize {
-        let next = self.life.reigns.iter().position(|reign| reign.offset > offset);
+        let next = self
+            .life
+            .reigns
+            .iter()
+            .position(|reign| reign.offset > offset);
         next.map_or(self.never(), |index| self.applied[index])
     }
 
     fn forgets(&mut self, tick: usize, incarnation: usize) {
-        for run in self.runs.iter_mut().filter(|run| run.incarnation == incarnation && run.run.tick <= tick) {
+        for run in self
+            .runs
+            .iter_mut()
+            .filter(|run| run.incarnation == incarnation && run.run.tick <= tick)
+        {
             run.ends_first = run.ends_first.min(tick);
             run.gone_first = run.gone_first.min(tick);
             // One that the same tick published may have begun after that.
@@ -270,17 +330,36 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn is_tried_again(&mut self, key: TaskKey, due: Timestamp, offset: LogOffset, encoded: &bytes::Bytes) {
-        let Ok(task) = minutehand_record::task::decode(encoded) else { return };
+    fn is_tried_again(
+        &mut self,
+        key: TaskKey,
+        due: Timestamp,
+        offset: LogOffset,
+        encoded: &bytes::Bytes,
+    ) {
+        let Ok(task) = minutehand_record::task::decode(encoded) else {
+            return;
+        };
         let heard = applied_by(self.about, offset);
-        let Some(index) = self.meant(key, task.first_due, heard) else { return };
+        let Some(index) = self.meant(key, task.first_due, heard) else {
+            return;
+        };
         let of_this = |one: &crate::journal::Published| (one.key, one.due) == (key, due);
-        let published = self.about.publications.iter().find(|one| of_this(one)).map(|one| one.tick);
+        let published = self
+            .about
+            .publications
+            .iter()
+            .find(|one| of_this(one))
+            .map(|one| one.tick);
         let run = &mut self.runs[index];
         if due <= run.run.due {
             return;
         }
-        run.retries.push(Retry { due, heard, published });
+        run.retries.push(Retry {
+            due,
+            heard,
+            published,
+        });
         if let (Some(asked), None) = (run.asked.first().copied(), published) {
             // It is withheld, which ends the run: when it comes late, or is due.
             let withheld = asked.max(heard);
@@ -293,14 +372,21 @@ impl<'a> Story<'a> {
         let indices = self.by_key.get(&key).cloned().unwrap_or_default();
         for index in indices {
             let run = &mut self.runs[index];
-            let Some(retry) = run.retries.last().filter(|retry| retry.due == due) else { continue };
-            // One that is published later comes back from a damaged block, in which the cancel may have stood as well.
+            let Some(retry) = run.retries.last().filter(|retry| retry.due == due) else {
+                continue;
+            };
+            // One that is published later comes back from a damaged block, in which the cancel may
+            // have stood as well.
             if retry.published.is_some_and(|published| published <= tick) {
                 continue;
             }
             run.ends_first = run.ends_first.min(tick);
             run.gone_first = run.gone_first.min(tick);
-            let was_ahead = self.about.ticks.get(tick).is_some_and(|tick| tick.head.due < due);
+            let was_ahead = self
+                .about
+                .ticks
+                .get(tick)
+                .is_some_and(|tick| tick.head.due < due);
             if was_ahead {
                 run.ends_last = run.ends_last.min(tick);
             }
@@ -317,13 +403,29 @@ impl<'a> Story<'a> {
         }
         // What was given up may have paused its schedule.
         for index in 0..self.runs.len() {
-            let Some(killed) = self.runs[index].killed else { continue };
+            let Some(killed) = self.runs[index].killed else {
+                continue;
+            };
             let is_certain = false;
-            let pauses = self.ruling_in(killed).filter_map(|reign| reign.definition.as_ref());
-            if pauses.into_iter().any(|definition| definition.pause_on_failure) {
-                let until = self.applied.iter().copied().filter(|tick| *tick > killed).min();
+            let pauses = self
+                .ruling_in(killed)
+                .filter_map(|reign| reign.definition.as_ref());
+            if pauses
+                .into_iter()
+                .any(|definition| definition.pause_on_failure)
+            {
+                let until = self
+                    .applied
+                    .iter()
+                    .copied()
+                    .filter(|tick| *tick > killed)
+                    .min();
                 let until = until.unwrap_or(self.never());
-                self.failure_rests.push(FailureRest { from: killed, until, is_certain });
+                self.failure_rests.push(FailureRest {
+                    from: killed,
+                    until,
+                    is_certain,
+                });
             }
         }
     }
@@ -336,7 +438,11 @@ impl<'a> Story<'a> {
     /// The revisions that ruled at some time between two ticks.
     pub(super) fn ruling_between(&self, first: usize, last: usize) -> impl Iterator<Item = &Reign> {
         let end = self.applied.partition_point(|applied| *applied <= last);
-        let begin = self.applied.partition_point(|applied| *applied < first).saturating_sub(1).min(end);
+        let begin = self
+            .applied
+            .partition_point(|applied| *applied < first)
+            .saturating_sub(1)
+            .min(end);
         self.life.reigns[begin..end].iter()
     }
 
@@ -351,11 +457,17 @@ impl<'a> Story<'a> {
         if self.ruling_after(tick).is_some_and(|reign| reign.is_paused) {
             return Rests::Yes;
         }
-        let lasting =
-            || self.failure_rests.iter().filter(|rest| rest.from <= tick && tick < rest.until.max(rest.from));
+        let lasting = || {
+            self.failure_rests
+                .iter()
+                .filter(|rest| rest.from <= tick && tick < rest.until.max(rest.from))
+        };
         // In the tick of its end both may have come in any order.
         let at_edge = self.failure_rests.iter().any(|rest| rest.until == tick);
-        match (lasting().any(|rest| rest.is_certain), lasting().next().is_some() || at_edge) {
+        match (
+            lasting().any(|rest| rest.is_certain),
+            lasting().next().is_some() || at_edge,
+        ) {
             (true, _) => Rests::Yes,
             (false, true) => Rests::Perhaps,
             (false, false) => Rests::No,
@@ -364,29 +476,46 @@ impl<'a> Story<'a> {
 
     /// Whether the schedule rests all through a tick.
     pub(super) fn rests_through(&self, tick: usize) -> bool {
-        let Some(before) = tick.checked_sub(1) else { return false };
+        let Some(before) = tick.checked_sub(1) else {
+            return false;
+        };
         let is_paused = || self.ruling_in(tick).all(|reign| reign.is_paused);
-        let has_failed =
-            || self.failure_rests.iter().any(|rest| rest.is_certain && rest.from < tick && tick < rest.until);
+        let has_failed = || {
+            self.failure_rests
+                .iter()
+                .any(|rest| rest.is_certain && rest.from < tick && tick < rest.until)
+        };
         self.rests_after(before) == Rests::Yes && (is_paused() || has_failed())
     }
 
-    /// Whether the schedule may have rested because of a failure when something was due, at some time of a stretch.
+    /// Whether the schedule may have rested because of a failure when something was due, at some
+    /// time of a stretch.
     pub(super) fn may_have_rested_at(&self, from: Timestamp, to: Timestamp) -> bool {
-        let time = |tick: usize| self.about.ticks.get(tick).map_or(i64::MAX, |tick| tick.published_at_ms);
+        let time = |tick: usize| {
+            self.about
+                .ticks
+                .get(tick)
+                .map_or(i64::MAX, |tick| tick.published_at_ms)
+        };
         self.failure_rests.iter().any(|rest| {
-            let from_ms = rest.from.checked_sub(1).map_or(i64::MIN, time).saturating_sub(SKEW_MS_MAX);
+            let from_ms = rest
+                .from
+                .checked_sub(1)
+                .map_or(i64::MIN, time)
+                .saturating_sub(SKEW_MS_MAX);
             let until_ms = time(rest.until).saturating_add(SKEW_MS_MAX);
             from_ms <= to.as_millis() && from.as_millis() <= until_ms
         })
     }
 
-    /// When a certain rest after a failure has begun at the latest, if something that is due then falls into one.
+    /// When a certain rest after a failure has begun at the latest, if something that is due then
+    /// falls into one.
     pub(super) fn rests_since_failure(&self, due: Timestamp, tick: usize) -> bool {
         let certain = self.failure_rests.iter().filter(|rest| rest.is_certain);
         certain.into_iter().any(|rest| {
             let began = self.about.ticks.get(rest.from);
-            let has_begun = began.is_some_and(|began| began.published_at_ms + SKEW_MS_MAX < due.as_millis());
+            let has_begun =
+                began.is_some_and(|began| began.published_at_ms + SKEW_MS_MAX < due.as_millis());
             has_begun && rest.from <= tick && tick < rest.until
         })
     }
@@ -394,7 +523,11 @@ impl<'a> Story<'a> {
     /// For every tick whether nothing runs for certain that others wait for, of one life.
     pub(super) fn idle(&self, incarnation: usize) -> Vec<bool> {
         let mut change = vec![0_i64; self.never() + 1];
-        for run in self.runs.iter().filter(|run| run.is_awaited && run.incarnation == incarnation) {
+        for run in self
+            .runs
+            .iter()
+            .filter(|run| run.is_awaited && run.incarnation == incarnation)
+        {
             let until = run.ends_last.max(run.run.tick + 1).min(self.never());
             change[run.run.tick] += 1;
             change[until] -= 1;
@@ -409,11 +542,20 @@ impl<'a> Story<'a> {
             .collect()
     }
 
-    /// The time from which on a run is unheard of: that of its newest attempt, or when that was heard of if it came late.
+    /// The time from which on a run is unheard of: that of its newest attempt, or when that was
+    /// heard of if it came late.
     pub(super) fn unheard_since(&self, run: &Course) -> Timestamp {
-        let time = |tick: usize| self.about.ticks.get(tick).map_or(i64::MIN, |tick| tick.published_at_ms);
+        let time = |tick: usize| {
+            self.about
+                .ticks
+                .get(tick)
+                .map_or(i64::MIN, |tick| tick.published_at_ms)
+        };
         let time = |tick: usize| Timestamp::from_millis(time(tick));
-        let attempts = run.retries.iter().map(|retry| retry.due.max(time(retry.heard)));
+        let attempts = run
+            .retries
+            .iter()
+            .map(|retry| retry.due.max(time(retry.heard)));
         attempts.fold(time(run.run.tick), Timestamp::max)
     }
 
@@ -421,25 +563,51 @@ impl<'a> Story<'a> {
         &self.about.ticks[index]
     }
 
-    /// The ticks in which F may have come through what is due between two times, for a schedule that was created at an offset.
-    pub(super) fn passed_by(&self, from: Timestamp, to: Timestamp, created: LogOffset) -> (usize, usize) {
-        let first = Place { due: from, offset: created };
-        let last = Place { due: to, offset: created };
+    /// The ticks in which F may have come through what is due between two times, for a schedule
+    /// that was created at an offset.
+    pub(super) fn passed_by(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        created: LogOffset,
+    ) -> (usize, usize) {
+        let first = Place {
+            due: from,
+            offset: created,
+        };
+        let last = Place {
+            due: to,
+            offset: created,
+        };
         let passed = |place: Place| self.about.ticks.partition_point(|tick| tick.head < place);
         (passed(first), passed(last))
     }
 
     /// The revision that created a life of the schedule.
     pub(super) fn creation(&self, incarnation: usize) -> Option<&Reign> {
-        let mut living = self.life.reigns.iter().filter(|reign| reign.definition.is_some());
+        let mut living = self
+            .life
+            .reigns
+            .iter()
+            .filter(|reign| reign.definition.is_some());
         living.find(|reign| self.incarnation(reign.offset) == incarnation)
     }
 
-    /// Whether a nominal time may be owed by a revision that was applied when F had passed it: then it is decided later, in any tick.
+    /// Whether a nominal time may be owed by a revision that was applied when F had passed it: then
+    /// it is decided later, in any tick.
     pub(super) fn may_be_owed_late(&self, nominal: Timestamp, incarnation: usize) -> bool {
-        let mut owing = self.life.reigns.iter().zip(&self.applied).filter(|(reign, _)| !reign.is_paused);
+        let mut owing = self
+            .life
+            .reigns
+            .iter()
+            .zip(&self.applied)
+            .filter(|(reign, _)| !reign.is_paused);
         owing.any(|(reign, applied)| {
-            let was_passed = self.about.ticks.get(*applied).is_some_and(|tick| tick.head.due >= nominal);
+            let was_passed = self
+                .about
+                .ticks
+                .get(*applied)
+                .is_some_and(|tick| tick.head.due >= nominal);
             self.incarnation(reign.offset) == incarnation && was_passed && reign.first <= nominal
         })
     }
@@ -464,10 +632,18 @@ impl<'a> Story<'a> {
     }
 
     /// Whether all definitions of a life say so.
-    pub(super) fn all(&self, incarnation: usize, says: impl Fn(&ScheduleDefinition) -> bool) -> bool {
+    pub(super) fn all(
+        &self,
+        incarnation: usize,
+        says: impl Fn(&ScheduleDefinition) -> bool,
+    ) -> bool {
         let of_this = |reign: &&Reign| self.incarnation(reign.offset) == incarnation;
-        let mut definitions =
-            self.life.reigns.iter().filter(of_this).filter_map(|reign| reign.definition.as_ref());
+        let mut definitions = self
+            .life
+            .reigns
+            .iter()
+            .filter(of_this)
+            .filter_map(|reign| reign.definition.as_ref());
         definitions.all(says)
     }
 }

@@ -1,8 +1,9 @@
-//! One-shot tasks: nothing is lost, nothing is published twice, and a change that came in time is kept to.
+//! One-shot tasks: nothing is lost, nothing is published twice, and a change that came in time is
+//! kept to.
 //!
-//! The log alone says which tasks there are. Read in order, a create of (key, due time) opens a generation unless one
-//! is open; further creates are the same task. A cancel, a replace and a resolved move close it. An open
-//! generation is published exactly once, a closed one at most once.
+//! The log alone says which tasks there are. Read in order, a create of (key, due time) opens a
+//! generation unless one is open; further creates are the same task. A cancel, a replace and a
+//! resolved move close it. An open generation is published exactly once, a closed one at most once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,8 @@ use minutehand_model::{Guarantee, LogOffset, Place, TaskKey, Timestamp};
 
 use crate::journal::{Journal, Logged, PartitionJournal, Published, Said};
 
-/// How far ahead of its due time a move must come to be carried out for certain, beyond the recovery bound.
+/// How far ahead of its due time a move must come to be carried out for certain, beyond the
+/// recovery bound.
 const MOVE_MARGIN_MS: i64 = 30_000;
 
 /// What ended a generation.
@@ -80,7 +82,9 @@ fn facts(log: &[Logged]) -> Vec<Fact> {
 fn generations(journal: &Journal, about: &PartitionJournal) -> Vec<Generation> {
     let mut all: Vec<Generation> = Vec::new();
     for fact in facts(&about.log) {
-        let last = all.last_mut().filter(|last| (last.key, last.due) == (fact.key, fact.due));
+        let last = all
+            .last_mut()
+            .filter(|last| (last.key, last.due) == (fact.key, fact.due));
         match last {
             Some(open) if open.closed.is_none() => {
                 if !fact.opens {
@@ -115,7 +119,9 @@ fn assign(all: &mut [Generation], publications: &[Published]) {
     for (index, published) in publications.iter().enumerate() {
         let place = (published.key, published.due, published.offset);
         let behind = all.partition_point(|one| (one.key, one.due, one.opened) <= place);
-        let Some(one) = behind.checked_sub(1).map(|before| &mut all[before]) else { continue };
+        let Some(one) = behind.checked_sub(1).map(|before| &mut all[before]) else {
+            continue;
+        };
         if (one.key, one.due) == (published.key, published.due) {
             one.published.push(index);
         }
@@ -123,17 +129,27 @@ fn assign(all: &mut [Generation], publications: &[Published]) {
 }
 
 fn in_words(one: &Generation) -> String {
-    format!("{:016x} due {} (created at offset {})", one.key.low(), one.due, one.opened)
+    format!(
+        "{:016x} due {} (created at offset {})",
+        one.key.low(),
+        one.due,
+        one.opened
+    )
 }
 
 /// Nothing is published more often than its generation allows.
 pub(super) fn check_once(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let damaged: BTreeSet<_> = about.damaged_tasks.iter().copied().collect();
     for one in generations(journal, about) {
-        // In a damaged block may have stood that it has run; then a repetition runs, but no record twice.
-        let records: BTreeSet<_> =
-            one.published.iter().map(|index| about.publications[*index].offset).collect();
-        let is_forgiven = damaged.contains(&(one.key, one.due)) && one.published.len() == records.len();
+        // In a damaged block may have stood that it has run; then a repetition runs, but no record
+        // twice.
+        let records: BTreeSet<_> = one
+            .published
+            .iter()
+            .map(|index| about.publications[*index].offset)
+            .collect();
+        let is_forgiven =
+            damaged.contains(&(one.key, one.due)) && one.published.len() == records.len();
         if one.published.len() > 1 + one.stale_repeats && !is_forgiven {
             let ticks: Vec<String> = one
                 .published
@@ -152,43 +168,68 @@ pub(super) fn check_once(journal: &Journal, about: &PartitionJournal) -> Result<
     Ok(())
 }
 
-/// A task that may run at most once is never published twice from one record, whatever else happened.
+/// A task that may run at most once is never published twice from one record, whatever else
+/// happened.
 pub(super) fn check_at_most_once(_: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let mut seen = BTreeSet::new();
-    for published in about.publications.iter().filter(|one| one.guarantee == Guarantee::AtMostOnce) {
+    for published in about
+        .publications
+        .iter()
+        .filter(|one| one.guarantee == Guarantee::AtMostOnce)
+    {
         let is_task = about.record(published.offset).is_some_and(|record| {
-            matches!(record.said, Said::Create { .. } | Said::Replace { .. } | Said::Moved { .. })
+            matches!(
+                record.said,
+                Said::Create { .. } | Said::Replace { .. } | Said::Moved { .. }
+            )
         });
         if is_task && !seen.insert((published.key, published.due, published.offset)) {
-            return Err(format!("{:016x} due {} went out twice", published.key.low(), published.due));
+            return Err(format!(
+                "{:016x} due {} went out twice",
+                published.key.low(),
+                published.due
+            ));
         }
     }
     Ok(())
 }
 
-/// What an owner knew to be cancelled, replaced or moved before its time it did not publish; what was moved away did
-/// not run at its old time; and a move that came well before its time was carried out.
+/// What an owner knew to be cancelled, replaced or moved before its time it did not publish; what
+/// was moved away did not run at its old time; and a move that came well before its time was
+/// carried out.
 pub(super) fn check_updates(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let all = generations(journal, about);
     let damaged: BTreeSet<_> = about.damaged_tasks.iter().copied().collect();
     for one in &all {
-        let Some((closed_at, closed)) = one.closed else { continue };
+        let Some((closed_at, closed)) = one.closed else {
+            continue;
+        };
         // In a damaged block the void may be gone, and what it voided is back.
         if damaged.contains(&(one.key, one.due)) {
             continue;
         }
         for index in &one.published {
             let published = &about.publications[*index];
-            let Some(tick) = about.ticks.get(published.tick) else { continue };
-            // A repetition after the window may have been moved as a task of its own, when the one before it had run.
+            let Some(tick) = about.ticks.get(published.tick) else {
+                continue;
+            };
+            // A repetition after the window may have been moved as a task of its own, when the one
+            // before it had run.
             if closed == Closed::Moved && one.published.len() > one.stale_repeats {
-                return Err(format!("{} was moved at offset {closed_at}, and ran", in_words(one)));
+                return Err(format!(
+                    "{} was moved at offset {closed_at}, and ran",
+                    in_words(one)
+                ));
             }
-            // Late ones are on their way out as soon as they are read; what follows them does not stop them. It was not
-            // late when the last tick before had applied it and F had not reached it yet.
+            // Late ones are on their way out as soon as they are read; what follows them does not
+            // stop them. It was not late when the last tick before had applied it and F had not
+            // reached it yet.
             let was_timely = published.tick.checked_sub(1).is_some_and(|last| {
                 let last = &about.ticks[last];
-                let place = Place { due: one.due, offset: one.opened };
+                let place = Place {
+                    due: one.due,
+                    offset: one.opened,
+                };
                 let is_behind = last.backlog.iter().any(|stretch| stretch.owes(place));
                 last.applied > one.opened && (last.head.due < one.due || is_behind)
             });
@@ -215,17 +256,25 @@ fn check_moved(
     let mut asked: BTreeMap<(TaskKey, Timestamp, Timestamp), Vec<LogOffset>> = BTreeMap::new();
     for record in &about.log {
         match &record.said {
-            Said::Move { key, due, to } => asked.entry((*key, *due, *to)).or_default().push(record.offset),
+            Said::Move { key, due, to } => asked
+                .entry((*key, *due, *to))
+                .or_default()
+                .push(record.offset),
             Said::Moved { key, due, to, .. } if !damaged.contains(&(*key, *due)) => {
                 let was_waiting = |asked_at: &LogOffset| {
-                    let end =
-                        all.partition_point(|one| (one.key, one.due, one.opened) < (*key, *due, *asked_at));
+                    let end = all.partition_point(|one| {
+                        (one.key, one.due, one.opened) < (*key, *due, *asked_at)
+                    });
                     let governed = end.checked_sub(1).map(|index| &all[index]);
                     governed.is_some_and(|one| {
-                        (one.key, one.due) == (*key, *due) && one.closed.is_none_or(|(at, _)| at > *asked_at)
+                        (one.key, one.due) == (*key, *due)
+                            && one.closed.is_none_or(|(at, _)| at > *asked_at)
                     })
                 };
-                if asked.get(&(*key, *due, *to)).is_none_or(|offsets| !offsets.iter().any(was_waiting)) {
+                if asked
+                    .get(&(*key, *due, *to))
+                    .is_none_or(|offsets| !offsets.iter().any(was_waiting))
+                {
                     return Err(format!(
                         "{:016x} due {due} was moved at offset {}, and was not waiting when that was asked for",
                         key.low(),
@@ -239,7 +288,11 @@ fn check_moved(
     Ok(())
 }
 
-fn check_moves(journal: &Journal, about: &PartitionJournal, all: &[Generation]) -> Result<(), String> {
+fn check_moves(
+    journal: &Journal,
+    about: &PartitionJournal,
+    all: &[Generation],
+) -> Result<(), String> {
     let moved: BTreeSet<(TaskKey, Timestamp)> = about
         .log
         .iter()
@@ -251,15 +304,22 @@ fn check_moves(journal: &Journal, about: &PartitionJournal, all: &[Generation]) 
     let reach_ms = journal.recovery_bound_ms + MOVE_MARGIN_MS + journal.clock_error_ms;
     let damaged: BTreeSet<_> = about.damaged_tasks.iter().copied().collect();
     for record in &about.log {
-        let Said::Move { key, due, .. } = &record.said else { continue };
+        let Said::Move { key, due, .. } = &record.said else {
+            continue;
+        };
         let certain_from_ms = record.appended_at_ms.max(journal.healed_at_ms) + reach_ms;
         let is_certain =
             due.as_millis() > certain_from_ms && due.as_millis() < journal.ended_at_ms - reach_ms;
-        let end = all.partition_point(|one| (one.key, one.due, one.opened) < (*key, *due, record.offset));
+        let end =
+            all.partition_point(|one| (one.key, one.due, one.opened) < (*key, *due, record.offset));
         let governed = end.checked_sub(1).map(|index| &all[index]);
         let was_waiting =
             governed.is_some_and(|one| (one.key, one.due) == (*key, *due) && one.closed.is_none());
-        if is_certain && was_waiting && !moved.contains(&(*key, *due)) && !damaged.contains(&(*key, *due)) {
+        if is_certain
+            && was_waiting
+            && !moved.contains(&(*key, *due))
+            && !damaged.contains(&(*key, *due))
+        {
             return Err(format!(
                 "the move of {:016x} due {due} at offset {} was not carried out",
                 key.low(),
@@ -275,7 +335,8 @@ pub(super) fn check_loss(journal: &Journal, about: &PartitionJournal) -> Result<
     let damaged: BTreeSet<_> = about.damaged_tasks.iter().copied().collect();
     let end_ms = journal.ended_at_ms - journal.recovery_bound_ms;
     for one in generations(journal, about) {
-        let must_be_out = one.closed.is_none() && one.due.as_millis().max(one.opened_at_ms) < end_ms;
+        let must_be_out =
+            one.closed.is_none() && one.due.as_millis().max(one.opened_at_ms) < end_ms;
         if must_be_out && one.published.is_empty() && !damaged.contains(&(one.key, one.due)) {
             return Err(format!("{} was never published", in_words(&one)));
         }
@@ -292,7 +353,12 @@ mod tests {
         move |story| {
             let (key, due, to) = (TaskKey(7), ms(due_ms), ms(to_ms));
             let said = match resolved {
-                true => Said::Moved { key, due, to, encoded: bytes::Bytes::new() },
+                true => Said::Moved {
+                    key,
+                    due,
+                    to,
+                    encoded: bytes::Bytes::new(),
+                },
                 false => Said::Move { key, due, to },
             };
             story.says(at, said)
@@ -302,7 +368,10 @@ mod tests {
     #[test]
     fn an_open_generation_is_published_once_and_not_less() {
         let story = Story::default().creates(1, 7, 50).creates(2, 7, 50);
-        assert_eq!(story.clone().ticks(60, &[(7, 50, 1)]).ask(check_loss), Ok(()));
+        assert_eq!(
+            story.clone().ticks(60, &[(7, 50, 1)]).ask(check_loss),
+            Ok(())
+        );
         assert!(story.clone().ticks(60, &[]).ask(check_loss).is_err());
         let twice = story.ticks(60, &[(7, 50, 1)]).ticks(61, &[(7, 50, 2)]);
         assert!(twice.ask(check_once).is_err());
@@ -319,8 +388,14 @@ mod tests {
 
     #[test]
     fn creating_again_after_a_cancel_is_another_generation() {
-        let story = Story::default().creates(1, 7, 50).cancels(2, 7, 50).creates(3, 7, 50);
-        let both = story.clone().ticks(60, &[(7, 50, 1)]).ticks(70, &[(7, 50, 3)]);
+        let story = Story::default()
+            .creates(1, 7, 50)
+            .cancels(2, 7, 50)
+            .creates(3, 7, 50);
+        let both = story
+            .clone()
+            .ticks(60, &[(7, 50, 1)])
+            .ticks(70, &[(7, 50, 3)]);
         assert_eq!(both.ask(check_once), Ok(()));
         assert_eq!(both.ask(check_loss), Ok(()));
         let only_the_first = story.ticks(60, &[(7, 50, 1)]);
@@ -330,7 +405,9 @@ mod tests {
     #[test]
     fn a_repeat_after_the_window_may_run_again() {
         let late = Story::default().creates(1, 7, 50).creates(2_000, 7, 50);
-        let twice = late.ticks(60, &[(7, 50, 1)]).ticks(2_100, &[(7, 50, 2_000)]);
+        let twice = late
+            .ticks(60, &[(7, 50, 1)])
+            .ticks(2_100, &[(7, 50, 2_000)]);
         assert_eq!(twice.ask(check_once), Ok(()));
         let thrice = twice.ticks(2_200, &[(7, 50, 2_000)]);
         assert!(thrice.ask(check_once).is_err());
@@ -346,10 +423,18 @@ mod tests {
 
     #[test]
     fn what_was_known_to_be_cancelled_is_not_published() {
-        let story = Story::default().creates(1, 7, 500).ticks(10, &[]).cancels(20, 7, 500);
-        let unaware = story.clone().ticks(505, &[(7, 500, 1)]).but(|tick| tick.applied = LogOffset::at(20));
+        let story = Story::default()
+            .creates(1, 7, 500)
+            .ticks(10, &[])
+            .cancels(20, 7, 500);
+        let unaware = story
+            .clone()
+            .ticks(505, &[(7, 500, 1)])
+            .but(|tick| tick.applied = LogOffset::at(20));
         assert_eq!(unaware.ask(check_updates), Ok(()));
-        let aware = story.ticks(505, &[(7, 500, 1)]).but(|tick| tick.applied = LogOffset::at(21));
+        let aware = story
+            .ticks(505, &[(7, 500, 1)])
+            .but(|tick| tick.applied = LogOffset::at(21));
         assert!(aware.ask(check_updates).is_err());
     }
 
@@ -359,7 +444,12 @@ mod tests {
         assert!(waiting.ask(check_updates).is_err(), "nobody resolved it");
         let moved = moves(3, 100_000, 200_000, true)(waiting);
         assert_eq!(moved.ask(check_updates), Ok(()));
-        assert!(moved.ticks(100_001, &[(7, 100_000, 1)]).ask(check_updates).is_err());
+        assert!(
+            moved
+                .ticks(100_001, &[(7, 100_000, 1)])
+                .ask(check_updates)
+                .is_err()
+        );
     }
 
     #[test]
@@ -371,7 +461,10 @@ mod tests {
         let created = Story::default().creates(1, 7, 100_000);
         assert_eq!(moved(created.clone()), Ok(()));
         assert!(moved(Story::default()).is_err(), "it never was");
-        assert!(moved(created.clone().cancels(2, 7, 100_000)).is_err(), "it had been cancelled");
+        assert!(
+            moved(created.clone().cancels(2, 7, 100_000)).is_err(),
+            "it had been cancelled"
+        );
         let unasked = moves(4, 100_000, 200_000, true)(created);
         assert!(unasked.ask(check_updates).is_err(), "nobody asked for it");
     }

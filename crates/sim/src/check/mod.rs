@@ -1,4 +1,5 @@
-//! The checkers: pure functions of the journal that know the promises, and nothing of how they are kept.
+//! The checkers: pure functions of the journal that know the promises, and nothing of how they are
+//! kept.
 
 mod chronos;
 mod course;
@@ -37,7 +38,11 @@ pub struct Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.partition {
-            Some(partition) => write!(f, "{} (partition {partition}): {}", self.checker, self.message),
+            Some(partition) => write!(
+                f,
+                "{} (partition {partition}): {}",
+                self.checker, self.message
+            ),
             None => write!(f, "{}: {}", self.checker, self.message),
         }
     }
@@ -51,7 +56,10 @@ const CHECKERS: &[(&str, Checker)] = &[
     ("epochs and ticks", cursors::check),
     ("never early", early::check),
     ("torn ticks", publication::check_torn),
-    ("publications say what the log says", publication::check_content),
+    (
+        "publications say what the log says",
+        publication::check_content,
+    ),
     ("exactly once", generations::check_once),
     ("at most once", generations::check_at_most_once),
     ("order of updates", generations::check_updates),
@@ -78,7 +86,11 @@ pub fn audit(journal: &Journal) -> Vec<Violation> {
     for (name, checker) in CHECKERS {
         for (partition, about) in journal.partitions.iter().enumerate() {
             if let Err(message) = checker(journal, about) {
-                violations.push(Violation { checker: name, partition: Some(partition as u32), message });
+                violations.push(Violation {
+                    checker: name,
+                    partition: Some(partition as u32),
+                    message,
+                });
             }
         }
     }

@@ -26,13 +26,30 @@ pub(super) const fn promises(overlap: OverlapPolicy) -> Promises {
         each_has_its_turn: false,
         replaces: false,
     };
-    const ALONE: Promises = Promises { is_one_at_a_time: true, ..NONE };
+    const ALONE: Promises = Promises {
+        is_one_at_a_time: true,
+        ..NONE
+    };
     match overlap {
-        OverlapPolicy::AllowAll => Promises { runs_side_by_side: true, ..NONE },
+        OverlapPolicy::AllowAll => Promises {
+            runs_side_by_side: true,
+            ..NONE
+        },
         OverlapPolicy::Skip => ALONE,
-        OverlapPolicy::BufferOne => Promises { waits: true, ..ALONE },
-        OverlapPolicy::BufferAll => Promises { waits: true, each_has_its_turn: true, ..ALONE },
-        OverlapPolicy::CancelOther => Promises { waits: true, replaces: true, ..ALONE },
+        OverlapPolicy::BufferOne => Promises {
+            waits: true,
+            ..ALONE
+        },
+        OverlapPolicy::BufferAll => Promises {
+            waits: true,
+            each_has_its_turn: true,
+            ..ALONE
+        },
+        OverlapPolicy::CancelOther => Promises {
+            waits: true,
+            replaces: true,
+            ..ALONE
+        },
         OverlapPolicy::TerminateOther => NONE,
     }
 }

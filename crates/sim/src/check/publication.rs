@@ -10,7 +10,12 @@ pub(super) fn check_torn(_: &Journal, about: &PartitionJournal) -> Result<(), St
     for published in &about.publications {
         match readable.get_mut(published.tick) {
             Some(count) => *count += 1,
-            None => return Err(format!("{:016x} was published without a checkpoint", published.key.low())),
+            None => {
+                return Err(format!(
+                    "{:016x} was published without a checkpoint",
+                    published.key.low()
+                ));
+            }
         }
     }
     for (tick, readable) in about.ticks.iter().zip(readable) {
@@ -27,10 +32,20 @@ pub(super) fn check_torn(_: &Journal, about: &PartitionJournal) -> Result<(), St
 /// No phantom: the record that an execution stems from lies before A, and says just this.
 pub(super) fn check_content(_: &Journal, about: &PartitionJournal) -> Result<(), String> {
     for published in &about.publications {
-        let name = format!("{:016x} due {} offset {}", published.key.low(), published.due, published.offset);
-        let Some(tick) = about.ticks.get(published.tick) else { continue };
+        let name = format!(
+            "{:016x} due {} offset {}",
+            published.key.low(),
+            published.due,
+            published.offset
+        );
+        let Some(tick) = about.ticks.get(published.tick) else {
+            continue;
+        };
         if published.offset >= tick.applied {
-            return Err(format!("{name} was published by a tick with A {}", tick.applied));
+            return Err(format!(
+                "{name} was published by a tick with A {}",
+                tick.applied
+            ));
         }
         let Some(record) = about.record(published.offset) else {
             return Err(format!("{name} was published, but there is no such record"));
@@ -40,15 +55,21 @@ pub(super) fn check_content(_: &Journal, about: &PartitionJournal) -> Result<(),
         };
         let agrees = match &record.said {
             Said::Create { key, due, encoded } => says(*key, *due, encoded),
-            Said::Replace { key, to, encoded, .. } | Said::Moved { key, to, encoded, .. } => {
-                says(*key, *to, encoded)
+            Said::Replace {
+                key, to, encoded, ..
             }
+            | Said::Moved {
+                key, to, encoded, ..
+            } => says(*key, *to, encoded),
             // The checkers of schedules look into these.
             Said::Revise(_) | Said::Trigger { .. } | Said::Backfill { .. } => true,
             _ => false,
         };
         if !agrees {
-            return Err(format!("{name} was published, but that record says {:?}", record.said));
+            return Err(format!(
+                "{name} was published, but that record says {:?}",
+                record.said
+            ));
         }
     }
     Ok(())
@@ -64,11 +85,23 @@ mod tests {
     #[test]
     fn an_execution_must_be_backed_by_its_record() {
         let story = Story::default().creates(1, 7, 50).cancels(2, 7, 50);
-        assert_eq!(story.clone().ticks(60, &[(7, 50, 1)]).ask(check_content), Ok(()));
+        assert_eq!(
+            story.clone().ticks(60, &[(7, 50, 1)]).ask(check_content),
+            Ok(())
+        );
         for wrong in [(8, 50, 1), (7, 51, 1), (7, 50, 2), (7, 50, 3)] {
-            assert!(story.clone().ticks(60, &[wrong]).ask(check_content).is_err(), "{wrong:?}");
+            assert!(
+                story
+                    .clone()
+                    .ticks(60, &[wrong])
+                    .ask(check_content)
+                    .is_err(),
+                "{wrong:?}"
+            );
         }
-        let beyond_a = story.ticks(60, &[(7, 50, 1)]).but(|tick| tick.applied = LogOffset::at(1));
+        let beyond_a = story
+            .ticks(60, &[(7, 50, 1)])
+            .but(|tick| tick.applied = LogOffset::at(1));
         assert!(beyond_a.ask(check_content).is_err());
     }
 
@@ -76,7 +109,13 @@ mod tests {
     fn a_torn_tick_is_seen() {
         let story = Story::default().creates(1, 7, 50).ticks(60, &[(7, 50, 1)]);
         assert_eq!(story.ask(check_torn), Ok(()));
-        assert!(story.clone().but(|tick| tick.declared = 2).ask(check_torn).is_err());
+        assert!(
+            story
+                .clone()
+                .but(|tick| tick.declared = 2)
+                .ask(check_torn)
+                .is_err()
+        );
         let mut without_checkpoint = story;
         without_checkpoint.partition.ticks.pop();
         assert!(without_checkpoint.ask(check_torn).is_err());

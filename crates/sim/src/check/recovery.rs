@@ -1,12 +1,20 @@
-//! Everything is out in time: within the bound after healing, and within its class where nothing went wrong.
+//! Everything is out in time: within the bound after healing, and within its class where nothing
+//! went wrong.
 
 use crate::journal::{Journal, PartitionJournal, Said};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     for published in &about.publications {
-        let Some(tick) = about.ticks.get(published.tick) else { continue };
-        let Some(record) = about.record(published.offset) else { continue };
-        let is_task = matches!(record.said, Said::Create { .. } | Said::Replace { .. } | Said::Moved { .. });
+        let Some(tick) = about.ticks.get(published.tick) else {
+            continue;
+        };
+        let Some(record) = about.record(published.offset) else {
+            continue;
+        };
+        let is_task = matches!(
+            record.said,
+            Said::Create { .. } | Said::Replace { .. } | Said::Moved { .. }
+        );
         if !is_task {
             continue;
         }
@@ -35,7 +43,9 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
 
 /// At the end every command has been applied, and F stands near the end.
 fn check_alive(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
-    let Some(last_record) = about.log.last() else { return Ok(()) };
+    let Some(last_record) = about.log.last() else {
+        return Ok(());
+    };
     let Some(last_tick) = about.ticks.last() else {
         return Err("there are commands, but there was never a tick".to_owned());
     };
@@ -57,7 +67,9 @@ mod tests {
 
     #[test]
     fn late_after_healing_is_a_violation_and_late_before_is_not() {
-        let story = Story::default().creates(1, 7, 50).ticks(5_000, &[(7, 50, 1)]);
+        let story = Story::default()
+            .creates(1, 7, 50)
+            .ticks(5_000, &[(7, 50, 1)]);
         let mut journal = story.journal();
         assert!(check(&journal, &story.partition).is_err());
         journal.healed_at_ms = 4_500;

@@ -1,5 +1,6 @@
-//! Pausing, deleting, ending: what counts is when a thing would run. Nothing that waits starts while its schedule rests, nothing runs
-//! after its end, and what is created again has nothing of what was deleted.
+//! Pausing, deleting, ending: what counts is when a thing would run. Nothing that waits starts
+//! while its schedule rests, nothing runs after its end, and what is created again has nothing of
+//! what was deleted.
 
 use minutehand_model::{RunCause, Timestamp};
 
@@ -10,12 +11,16 @@ use crate::journal::{Journal, PartitionJournal};
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let mut runs = runs(about)?;
     for life in lives(journal, about) {
-        let runs = runs.remove(&(life.namespace.clone(), life.schedule.clone())).unwrap_or_default();
+        let runs = runs
+            .remove(&(life.namespace.clone(), life.schedule.clone()))
+            .unwrap_or_default();
         let story = Story::of(about, &life, &runs);
         for run in &story.runs {
             let tick = story.tick(run.run.tick).number;
             let (schedule, nominal) = (&life.schedule, run.run.nominal);
-            let named = |what: &str| format!("schedule {schedule}: {nominal}, which tick {tick} ran, {what}");
+            let named = |what: &str| {
+                format!("schedule {schedule}: {nominal}, which tick {tick} ran, {what}")
+            };
             check_at_rest(&story, run).map_err(named)?;
             check_own_life(&story, run).map_err(named)?;
             if has_calm_clocks(journal) {
@@ -30,7 +35,9 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
 
 /// Whether a run has waited before its tick: it could have started in an earlier one.
 fn has_waited(story: &Story<'_>, run: &Course) -> bool {
-    let Some(before) = run.run.tick.checked_sub(1) else { return false };
+    let Some(before) = run.run.tick.checked_sub(1) else {
+        return false;
+    };
     let created = match run.run.cause {
         RunCause::Backfill => return false,
         RunCause::Trigger => return applied_by(story.about, run.run.offset) <= before,
@@ -74,7 +81,9 @@ fn check_end(story: &Story<'_>, run: &Course) -> Result<(), &'static str> {
     if run.run.cause != RunCause::Calendar {
         return Ok(());
     }
-    let Some(before) = run.run.tick.checked_sub(1).map(|before| story.tick(before)) else { return Ok(()) };
+    let Some(before) = run.run.tick.checked_sub(1).map(|before| story.tick(before)) else {
+        return Ok(());
+    };
     let ends = |reign: &super::revisions::Reign| reign.definition.as_ref().and_then(|one| one.end);
     let ended_by = |at: Timestamp| move |end: Option<Timestamp>| end.is_some_and(|end| end < at);
     if run.run.due > run.run.nominal {
@@ -100,7 +109,9 @@ fn check_own_life(story: &Story<'_>, run: &Course) -> Result<(), &'static str> {
 
 /// What is created again does not run what its predecessor had left.
 fn check_fresh(story: &Story<'_>, run: &Course) -> Result<(), &'static str> {
-    let created = story.creation(run.incarnation).filter(|_| run.run.cause == RunCause::Calendar);
+    let created = story
+        .creation(run.incarnation)
+        .filter(|_| run.run.cause == RunCause::Calendar);
     match created.is_some_and(|created| run.run.nominal < created.first) {
         true => Err("lies before the creation of its schedule"),
         false => Ok(()),
@@ -114,10 +125,15 @@ mod tests {
     use super::check;
     use crate::check::story::Story;
     use crate::check::story::ms;
-    use crate::check::story::schedules::{completes, definition, every, fails, pause, revise, run, run_as};
+    use crate::check::story::schedules::{
+        completes, definition, every, fails, pause, revise, run, run_as,
+    };
 
     fn buffering() -> ScheduleDefinition {
-        ScheduleDefinition { overlap: OverlapPolicy::BufferOne, ..definition(every(10)) }
+        ScheduleDefinition {
+            overlap: OverlapPolicy::BufferOne,
+            ..definition(every(10))
+        }
     }
 
     fn begun(definition: ScheduleDefinition) -> Story {
@@ -138,20 +154,43 @@ mod tests {
 
     #[test]
     fn no_backfill_runs_in_a_pause() {
-        let paused = pause(begun(definition(every(10))), 5_000, 2, definition(every(10))).ticks(6_000, &[]);
-        assert!(run_as(paused.clone(), 1_000, 6_000, 0, "/backfill").ask(check).is_err());
+        let paused = pause(
+            begun(definition(every(10))),
+            5_000,
+            2,
+            definition(every(10)),
+        )
+        .ticks(6_000, &[]);
+        assert!(
+            run_as(paused.clone(), 1_000, 6_000, 0, "/backfill")
+                .ask(check)
+                .is_err()
+        );
         let resumed = revise(paused, 7_000, 3, Some(definition(every(10)))).ticks(8_000, &[]);
-        assert_eq!(run_as(resumed, 1_000, 8_000, 0, "/backfill").ask(check), Ok(()));
+        assert_eq!(
+            run_as(resumed, 1_000, 8_000, 0, "/backfill").ask(check),
+            Ok(())
+        );
     }
 
     #[test]
     fn what_the_jitter_holds_over_a_pause_does_not_run() {
-        let jittered = || ScheduleDefinition { jitter_ms: 9_000, ..definition(every(10)) };
+        let jittered = || ScheduleDefinition {
+            jitter_ms: 9_000,
+            ..definition(every(10))
+        };
         let ran = |due_ms: i64| {
-            let paused =
-                pause(begun(jittered()).ticks(10_000, &[]), 12_000, 2, jittered()).ticks(12_500, &[]);
+            let paused = pause(begun(jittered()).ticks(10_000, &[]), 12_000, 2, jittered())
+                .ticks(12_500, &[]);
             let resumed = revise(paused, 17_000, 3, Some(jittered())).ticks(17_500, &[]);
-            run_as(resumed.ticks(due_ms.max(18_000), &[]), 10_000, due_ms, 0, "").ask(check)
+            run_as(
+                resumed.ticks(due_ms.max(18_000), &[]),
+                10_000,
+                due_ms,
+                0,
+                "",
+            )
+            .ask(check)
         };
         assert!(ran(15_000).is_err());
         assert_eq!(ran(18_000), Ok(()));
@@ -159,28 +198,53 @@ mod tests {
 
     #[test]
     fn nothing_starts_after_the_end() {
-        let ending = || ScheduleDefinition { end: Some(ms(25_000)), jitter_ms: 9_000, ..buffering() };
+        let ending = || ScheduleDefinition {
+            end: Some(ms(25_000)),
+            jitter_ms: 9_000,
+            ..buffering()
+        };
         let story = begun(ending()).ticks(20_000, &[]);
         let ran = |story: Story, due_ms: i64| run_as(story, 20_000, due_ms, 0, "").ask(check);
         assert_eq!(ran(story.clone().ticks(25_000, &[]), 25_000), Ok(()));
-        assert!(ran(story.clone().ticks(25_001, &[]), 25_001).is_err(), "the jitter passes the end");
-        assert!(ran(story.ticks(40_000, &[]).ticks(41_000, &[]), 20_000).is_err(), "it had waited");
+        assert!(
+            ran(story.clone().ticks(25_001, &[]), 25_001).is_err(),
+            "the jitter passes the end"
+        );
+        assert!(
+            ran(story.ticks(40_000, &[]).ticks(41_000, &[]), 20_000).is_err(),
+            "it had waited"
+        );
     }
 
     #[test]
     fn what_was_deleted_runs_no_more_and_leaves_nothing() {
-        let deleted = revise(begun(buffering()).ticks(20_000, &[]), 21_000, 2, None).ticks(22_000, &[]);
-        assert!(run(deleted.clone().ticks(23_000, &[]), 20_000, 0).ask(check).is_err());
+        let deleted =
+            revise(begun(buffering()).ticks(20_000, &[]), 21_000, 2, None).ticks(22_000, &[]);
+        assert!(
+            run(deleted.clone().ticks(23_000, &[]), 20_000, 0)
+                .ask(check)
+                .is_err()
+        );
         let again = revise(deleted, 25_000, 3, Some(buffering())).ticks(26_000, &[]);
-        assert_eq!(run(again.clone().ticks(30_000, &[]), 30_000, 25_000).ask(check), Ok(()));
-        assert!(run(again, 20_000, 25_000).ask(check).is_err(), "its predecessor had left it");
+        assert_eq!(
+            run(again.clone().ticks(30_000, &[]), 30_000, 25_000).ask(check),
+            Ok(())
+        );
+        assert!(
+            run(again, 20_000, 25_000).ask(check).is_err(),
+            "its predecessor had left it"
+        );
     }
 
     #[test]
     fn a_failure_pauses_the_life_that_it_belongs_to() {
-        let pausing = || ScheduleDefinition { pause_on_failure: true, ..buffering() };
+        let pausing = || ScheduleDefinition {
+            pause_on_failure: true,
+            ..buffering()
+        };
         let first = run(begun(pausing()).ticks(10_000, &[]), 10_000, 0);
-        let again = revise(revise(first, 12_000, 2, None), 13_000, 3, Some(pausing())).ticks(13_500, &[]);
+        let again =
+            revise(revise(first, 12_000, 2, None), 13_000, 3, Some(pausing())).ticks(13_500, &[]);
         let waits = run(again.ticks(20_000, &[]), 20_000, 13_000).ticks(30_000, &[]);
         let failed = |nominal_ms| fails(waits.clone(), 31_000, nominal_ms).ticks(31_500, &[]);
         let ran = |story: Story| run(story.ticks(33_000, &[]), 30_000, 13_000).ask(check);

@@ -18,19 +18,37 @@ pub(crate) struct Story {
 impl Story {
     /// The log takes a record at offset and time `at`.
     pub(crate) fn says(mut self, at: u64, said: Said) -> Story {
-        self.partition.log.push(Logged { offset: LogOffset::at(at), appended_at_ms: at as i64, said });
+        self.partition.log.push(Logged {
+            offset: LogOffset::at(at),
+            appended_at_ms: at as i64,
+            said,
+        });
         self
     }
 
     pub(crate) fn creates(self, at: u64, key: u128, due_ms: i64) -> Story {
-        self.says(at, Said::Create { key: TaskKey(key), due: ms(due_ms), encoded: Bytes::new() })
+        self.says(
+            at,
+            Said::Create {
+                key: TaskKey(key),
+                due: ms(due_ms),
+                encoded: Bytes::new(),
+            },
+        )
     }
 
     pub(crate) fn cancels(self, at: u64, key: u128, due_ms: i64) -> Story {
-        self.says(at, Said::Cancel { key: TaskKey(key), due: ms(due_ms) })
+        self.says(
+            at,
+            Said::Cancel {
+                key: TaskKey(key),
+                due: ms(due_ms),
+            },
+        )
     }
 
-    /// A tick at a time, under epoch 1, with A and F at that time, that publishes (key, due, offset).
+    /// A tick at a time, under epoch 1, with A and F at that time, that publishes (key, due,
+    /// offset).
     pub(crate) fn ticks(mut self, at_ms: i64, published: &[(u128, i64, u64)]) -> Story {
         let tick = self.partition.ticks.len();
         self.partition.ticks.push(TickEntry {
@@ -88,20 +106,27 @@ impl Story {
 pub(crate) mod schedules {
     use bytes::Bytes;
     use minutehand_model::{
-        ActionTemplate, Guarantee, LogOffset, MisfirePolicy, Namespace, Origin, OutcomeKind, OverlapPolicy,
-        Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, RunCause, ScheduleDefinition,
-        ScheduleId, Task, TaskId, TaskKey,
+        ActionTemplate, Guarantee, LogOffset, MisfirePolicy, Namespace, Origin, OutcomeKind,
+        OverlapPolicy, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, RunCause,
+        ScheduleDefinition, ScheduleId, Task, TaskId, TaskKey,
     };
 
     use super::{Story, ms};
     use crate::journal::{Published, Said};
 
     pub(crate) fn names() -> (Namespace, ScheduleId) {
-        (Namespace::parse("default").expect("valid"), ScheduleId::parse("s").expect("valid"))
+        (
+            Namespace::parse("default").expect("valid"),
+            ScheduleId::parse("s").expect("valid"),
+        )
     }
 
     pub(crate) fn every(seconds: i64) -> RecurrenceSpec {
-        RecurrenceSpec::Interval { every_ms: seconds * 1_000, anchor: ms(0), zone: "UTC".to_owned() }
+        RecurrenceSpec::Interval {
+            every_ms: seconds * 1_000,
+            anchor: ms(0),
+            zone: "UTC".to_owned(),
+        }
     }
 
     pub(crate) fn definition(recurrence: RecurrenceSpec) -> ScheduleDefinition {
@@ -136,7 +161,15 @@ pub(crate) mod schedules {
     ) -> Story {
         let (namespace, schedule) = names();
         let (note, author) = (String::new(), String::new());
-        let revision = Revision { namespace, schedule, number, definition, paused: false, note, author };
+        let revision = Revision {
+            namespace,
+            schedule,
+            number,
+            definition,
+            paused: false,
+            note,
+            author,
+        };
         story.says(at, Said::Revise(Box::new(revision)))
     }
 
@@ -145,7 +178,13 @@ pub(crate) mod schedules {
         run_as(story, nominal_ms, nominal_ms, offset, "")
     }
 
-    pub(crate) fn run_as(mut story: Story, nominal_ms: i64, due_ms: i64, offset: u64, suffix: &str) -> Story {
+    pub(crate) fn run_as(
+        mut story: Story,
+        nominal_ms: i64,
+        due_ms: i64,
+        offset: u64,
+        suffix: &str,
+    ) -> Story {
         let (namespace, schedule) = names();
         let action = definition(every(1)).action;
         let task = Task {
@@ -161,7 +200,11 @@ pub(crate) mod schedules {
             attempt: 1,
             first_due: ms(due_ms),
             replay_of: None,
-            origin: Some(Origin { schedule, nominal: ms(nominal_ms), completion_wanted: true }),
+            origin: Some(Origin {
+                schedule,
+                nominal: ms(nominal_ms),
+                completion_wanted: true,
+            }),
             verbatim: None,
         };
         let record = minutehand_record::task::record(&task);
@@ -178,31 +221,74 @@ pub(crate) mod schedules {
     }
 
     /// A revision that is paused, or not.
-    pub(crate) fn pause(story: Story, at: u64, number: u64, definition: ScheduleDefinition) -> Story {
+    pub(crate) fn pause(
+        story: Story,
+        at: u64,
+        number: u64,
+        definition: ScheduleDefinition,
+    ) -> Story {
         let (namespace, schedule) = names();
         let (definition, note, author) = (Some(definition), String::new(), String::new());
-        let revision = Revision { namespace, schedule, number, definition, paused: true, note, author };
+        let revision = Revision {
+            namespace,
+            schedule,
+            number,
+            definition,
+            paused: true,
+            note,
+            author,
+        };
         story.says(at, Said::Revise(Box::new(revision)))
     }
 
     /// The last tick asks the run of a nominal time to stop.
-    pub(crate) fn stops(mut story: Story, nominal_ms: i64, due_ms: i64, queue: &str, kill: bool) -> Story {
+    pub(crate) fn stops(
+        mut story: Story,
+        nominal_ms: i64,
+        due_ms: i64,
+        queue: &str,
+        kill: bool,
+    ) -> Story {
         let (namespace, schedule) = names();
         let key = RunCause::Calendar.task_key(&namespace, &schedule, ms(nominal_ms));
         let queue = QueueName::parse(queue).expect("valid");
         let tick = story.partition.ticks.len() - 1;
-        let stop = minutehand_model::StopRequest { queue, key, due: ms(due_ms), kill };
-        story.partition.stops.get_or_insert_default().push((tick, stop));
+        let stop = minutehand_model::StopRequest {
+            queue,
+            key,
+            due: ms(due_ms),
+            kill,
+        };
+        story
+            .partition
+            .stops
+            .get_or_insert_default()
+            .push((tick, stop));
         story
     }
 
     /// The log takes the next attempt of the run of a nominal time, which was due then.
     pub(crate) fn retries(story: Story, at: u64, nominal_ms: i64, due_ms: i64) -> Story {
         let run = run_as(story.clone().ticks(0, &[]), nominal_ms, nominal_ms, 0, "");
-        let first = run.partition.publications.last().expect("it was just added");
+        let first = run
+            .partition
+            .publications
+            .last()
+            .expect("it was just added");
         let first = minutehand_record::task::decode(&first.encoded).expect("it was just encoded");
-        let record = minutehand_record::task::record(&Task { due: ms(due_ms), attempt: 2, ..first });
-        story.says(at, Said::Create { key: record.key, due: record.due, encoded: record.encoded })
+        let record = minutehand_record::task::record(&Task {
+            due: ms(due_ms),
+            attempt: 2,
+            ..first
+        });
+        story.says(
+            at,
+            Said::Create {
+                key: record.key,
+                due: record.due,
+                encoded: record.encoded,
+            },
+        )
     }
 
     pub(crate) fn completes(story: Story, at: u64, nominal_ms: i64) -> Story {
@@ -218,12 +304,26 @@ pub(crate) mod schedules {
     ) -> Story {
         let (namespace, schedule) = names();
         let key = cause.task_key(&namespace, &schedule, ms(nominal_ms));
-        story.says(at, Said::Completed { key, due: Some(ms(due_ms)), kind: OutcomeKind::Succeeded })
+        story.says(
+            at,
+            Said::Completed {
+                key,
+                due: Some(ms(due_ms)),
+                kind: OutcomeKind::Succeeded,
+            },
+        )
     }
 
     pub(crate) fn fails(story: Story, at: u64, nominal_ms: i64) -> Story {
         let key = key_of(nominal_ms);
-        story.says(at, Said::Completed { key, due: Some(ms(nominal_ms)), kind: OutcomeKind::Dead })
+        story.says(
+            at,
+            Said::Completed {
+                key,
+                due: Some(ms(nominal_ms)),
+                kind: OutcomeKind::Dead,
+            },
+        )
     }
 
     /// What the run of a nominal time is called.
@@ -235,6 +335,13 @@ pub(crate) mod schedules {
     /// A trigger, and the policy that it brings.
     pub(crate) fn triggers(story: Story, at: u64, overlap: Option<OverlapPolicy>) -> Story {
         let (namespace, schedule) = names();
-        story.says(at, Said::Trigger { namespace, schedule, overlap })
+        story.says(
+            at,
+            Said::Trigger {
+                namespace,
+                schedule,
+                overlap,
+            },
+        )
     }
 }

@@ -7,7 +7,9 @@ use super::network::Store;
 
 impl super::World {
     pub(crate) fn answered(&mut self, id: OwnerId, answer: Answer) {
-        let Some(owner) = self.owner_mut(id) else { return };
+        let Some(owner) = self.owner_mut(id) else {
+            return;
+        };
         if let (Some(session), false) = (answer.session, answer.is_stray) {
             owner.session = session;
         }
@@ -18,8 +20,12 @@ impl super::World {
     /// Lets everybody who owns the partition, or believes so, know that its log has grown.
     pub(crate) fn tell_of_growth(&mut self, partition: usize) {
         for node in 0..self.nodes.len() {
-            let Some(id) = self.owner_id(node, partition) else { continue };
-            let Some(owner) = self.owner_mut(id) else { continue };
+            let Some(id) = self.owner_id(node, partition) else {
+                continue;
+            };
+            let Some(owner) = self.owner_mut(id) else {
+                continue;
+            };
             if owner.is_deaf {
                 continue;
             }
@@ -28,7 +34,9 @@ impl super::World {
                     self.counts.lost_growth += 1;
                     continue;
                 }
-                let Some(owner) = self.owner_mut(id) else { continue };
+                let Some(owner) = self.owner_mut(id) else {
+                    continue;
+                };
                 owner.growth_is_coming = true;
                 let at_ms = self.now_ms + self.wire_ms();
                 self.queue.push(at_ms, Event::LogGrew { owner: id });

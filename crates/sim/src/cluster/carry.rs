@@ -17,19 +17,36 @@ impl super::World {
         let (request, kind) = match effect {
             Effect::Open { request, epoch } => (request, RequestKind::Open { epoch }),
             Effect::ReadRevisions { request } => (request, RequestKind::ReadRevisions),
-            Effect::ReadTimetable { request, from, until, bytes_max } => {
-                (request, RequestKind::ReadTimetable { from, until, bytes_max })
-            }
+            Effect::ReadTimetable {
+                request,
+                from,
+                until,
+                bytes_max,
+            } => (
+                request,
+                RequestKind::ReadTimetable {
+                    from,
+                    until,
+                    bytes_max,
+                },
+            ),
             Effect::FindTask { request, key, due } => (request, RequestKind::FindTask { key, due }),
-            Effect::ReadLog { request, from, bytes_max } => {
-                (request, RequestKind::ReadLog { from, bytes_max })
+            Effect::ReadLog {
+                request,
+                from,
+                bytes_max,
+            } => (request, RequestKind::ReadLog { from, bytes_max }),
+            Effect::WriteBlocks { request, blocks } => {
+                (request, RequestKind::WriteBlocks { blocks })
             }
-            Effect::WriteBlocks { request, blocks } => (request, RequestKind::WriteBlocks { blocks }),
             Effect::WriteRevisions { request, revisions } => {
                 (request, RequestKind::WriteRevisions { revisions })
             }
             Effect::Commit { request, tick } => (request, RequestKind::Commit { tick }),
-            Effect::Forget { log_below, timetable_before } => {
+            Effect::Forget {
+                log_below,
+                timetable_before,
+            } => {
                 self.send_forget(id, log_below, timetable_before);
                 return;
             }
@@ -65,8 +82,16 @@ impl super::World {
     }
 
     fn send(&mut self, mut request: Request) {
-        let Envelope { owner, store, gives_up_ms, .. } = request.envelope;
-        let is_cut = self.network.cut_until(owner.node, store, self.now_ms).is_some();
+        let Envelope {
+            owner,
+            store,
+            gives_up_ms,
+            ..
+        } = request.envelope;
+        let is_cut = self
+            .network
+            .cut_until(owner.node, store, self.now_ms)
+            .is_some();
         if is_cut || self.rng.chance(self.model.lost_request) {
             self.counts.lost_messages += 1;
             self.give_up(request.envelope);
@@ -82,7 +107,8 @@ impl super::World {
             let later_ms = delay_ms + self.rng.range(0, self.model.duplicate_write_ms_max.max(1));
             let mut duplicate = request.clone();
             duplicate.envelope.is_stray = true;
-            self.queue.push(self.now_ms + later_ms, Event::Land(Box::new(duplicate)));
+            self.queue
+                .push(self.now_ms + later_ms, Event::Land(Box::new(duplicate)));
         }
         let lands_ms = self.now_ms + delay_ms;
         if lands_ms >= gives_up_ms {
@@ -99,10 +125,23 @@ impl super::World {
 
     /// The sender hears nothing and gives up in time.
     pub(crate) fn give_up(&mut self, envelope: Envelope) {
-        let input = Input::Failed { request: envelope.request, failure: Failure::Retry };
-        let answer = Box::new(Answer { input, session: None, is_stray: false });
+        let input = Input::Failed {
+            request: envelope.request,
+            failure: Failure::Retry,
+        };
+        let answer = Box::new(Answer {
+            input,
+            session: None,
+            is_stray: false,
+        });
         let at_ms = envelope.gives_up_ms.max(self.now_ms);
-        self.queue.push(at_ms, Event::Answer { owner: envelope.owner, answer });
+        self.queue.push(
+            at_ms,
+            Event::Answer {
+                owner: envelope.owner,
+                answer,
+            },
+        );
     }
 
     fn send_forget(
@@ -111,8 +150,15 @@ impl super::World {
         log_below: LogOffset,
         timetable_before: minutehand_model::Timestamp,
     ) {
-        let kind = RequestKind::Forget { log_below, timetable_before };
-        if self.network.cut_until(id.node, kind.store(), self.now_ms).is_some() {
+        let kind = RequestKind::Forget {
+            log_below,
+            timetable_before,
+        };
+        if self
+            .network
+            .cut_until(id.node, kind.store(), self.now_ms)
+            .is_some()
+        {
             return;
         }
         let envelope = Envelope {
@@ -134,23 +180,39 @@ impl super::World {
         self.counts.hand_overs += 1;
         self.note_slow_hand_over(id);
         self.nodes[id.node].owners[id.partition] = None;
-        self.note(Who::Owner(id.node, id.partition), "release", [epoch.0, 0], || format!("epoch {epoch}"));
+        self.note(
+            Who::Owner(id.node, id.partition),
+            "release",
+            [epoch.0, 0],
+            || format!("epoch {epoch}"),
+        );
         let lands_ms = self.now_ms + self.wire_ms();
-        self.queue.push(lands_ms, Event::ReleaseLands { node: id.node, partition: id.partition, epoch });
+        self.queue.push(
+            lands_ms,
+            Event::ReleaseLands {
+                node: id.node,
+                partition: id.partition,
+                epoch,
+            },
+        );
     }
 
-    /// Takes note of a hand-over that has taken longer than it may. One whose node stood still, or was shown other times, had
-    /// no way to know.
+    /// Takes note of a hand-over that has taken longer than it may. One whose node stood still, or
+    /// was shown other times, had no way to know.
     pub(crate) fn note_slow_hand_over(&mut self, id: OwnerId) {
         let node = &self.nodes[id.node];
-        let Some(since_ms) = node.owners[id.partition].as_ref().and_then(|owner| owner.handing_over_since_ms)
+        let Some(since_ms) = node.owners[id.partition]
+            .as_ref()
+            .and_then(|owner| owner.handing_over_since_ms)
         else {
             return;
         };
         let took_ms = self.now_ms - since_ms;
         let is_disturbed = node.paused_until_ms.max(node.clock_set_at_ms) >= since_ms;
         if took_ms > HAND_OVER_MS_MAX && !is_disturbed {
-            let OwnerId { node, partition, .. } = id;
+            let OwnerId {
+                node, partition, ..
+            } = id;
             self.slow_hand_overs.push(format!(
                 "node {node} needed {took_ms} ms to hand over partition {partition}; at most {HAND_OVER_MS_MAX} are allowed"
             ));
@@ -158,9 +220,14 @@ impl super::World {
     }
 
     fn stopped(&mut self, id: OwnerId, reason: StopReason) {
-        self.note(Who::Owner(id.node, id.partition), "stopped", [0, 0], || reason.to_string());
-        let Some(owner) = self.nodes[id.node].owners[id.partition].take() else { return };
-        // A stale owner may well find that its successor has let the log forget what it wants to read.
+        self.note(Who::Owner(id.node, id.partition), "stopped", [0, 0], || {
+            reason.to_string()
+        });
+        let Some(owner) = self.nodes[id.node].owners[id.partition].take() else {
+            return;
+        };
+        // A stale owner may well find that its successor has let the log forget what it wants to
+        // read.
         let is_current = self.sinks[id.partition].opened() == owner.epoch;
         if matches!(reason, StopReason::ClockOff { .. }) {
             self.counts.clocks_refused += 1;
@@ -172,11 +239,18 @@ impl super::World {
             self.fatal_stops.push(stop);
         }
         let lands_ms = self.now_ms + self.wire_ms();
-        let release = Event::ReleaseLands { node: id.node, partition: id.partition, epoch: owner.epoch };
+        let release = Event::ReleaseLands {
+            node: id.node,
+            partition: id.partition,
+            epoch: owner.epoch,
+        };
         self.queue.push(lands_ms, release);
         self.queue.push(
             lands_ms + 200,
-            Event::Reconcile { node: id.node, incarnation: self.nodes[id.node].incarnation },
+            Event::Reconcile {
+                node: id.node,
+                incarnation: self.nodes[id.node].incarnation,
+            },
         );
     }
 }

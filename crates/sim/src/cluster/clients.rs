@@ -24,7 +24,10 @@ impl super::World {
             (count, gap_ms) = (1_000 / mean_us.max(1), 1);
         }
         for _ in 0..count {
-            let (partition, command) = self.producer.tasks.next(self.now_ms, &mut self.producer.rng);
+            let (partition, command) = self
+                .producer
+                .tasks
+                .next(self.now_ms, &mut self.producer.rng);
             self.append_from_producer(partition.index(), command);
         }
         self.queue.push(self.now_ms + gap_ms, Event::Produce);
@@ -37,8 +40,10 @@ impl super::World {
         }
         // A change is made only when it can be stored: revisions are numbered without holes.
         if !self.network.is_out(Store::Log, self.now_ms) {
-            let Some((partition, command)) =
-                self.producer.schedules.next(self.now_ms, &mut self.producer.rng)
+            let Some((partition, command)) = self
+                .producer
+                .schedules
+                .next(self.now_ms, &mut self.producer.rng)
             else {
                 return;
             };
@@ -66,7 +71,11 @@ impl super::World {
             command,
             Command::Trigger { .. } | Command::Backfill { .. } | Command::ForgetRuns { .. }
         );
-        let times = if is_idempotent && self.rng.chance(self.model.duplicate_command) { 2 } else { 1 };
+        let times = if is_idempotent && self.rng.chance(self.model.duplicate_command) {
+            2
+        } else {
+            1
+        };
         self.counts.duplicate_commands += times - 1;
         let mut newest = None;
         for _ in 0..times {
@@ -79,7 +88,10 @@ impl super::World {
                 "append",
                 [offset.bits(), payload.len() as u64],
                 || {
-                    let said = logs[partition].history.last().map(|logged| said_in_words(&logged.said));
+                    let said = logs[partition]
+                        .history
+                        .last()
+                        .map(|logged| said_in_words(&logged.said));
                     format!("offset {offset}: {}", said.unwrap_or_default())
                 },
             );
@@ -88,44 +100,79 @@ impl super::World {
         newest
     }
 
-    /// Executions have become visible: workers take those of schedules, and stop what they are asked to.
-    pub(crate) fn executions_published(&mut self, partition: usize, first: usize, first_stop: usize) {
+    /// Executions have become visible: workers take those of schedules, and stop what they are
+    /// asked to.
+    pub(crate) fn executions_published(
+        &mut self,
+        partition: usize,
+        first: usize,
+        first_stop: usize,
+    ) {
         let mut begun = Vec::new();
         let sink = &self.sinks[partition];
-        let unpublished: BTreeSet<usize> =
-            sink.unpublished.iter().map(|(index, _)| *index).filter(|index| *index >= first).collect();
+        let unpublished: BTreeSet<usize> = sink
+            .unpublished
+            .iter()
+            .map(|(index, _)| *index)
+            .filter(|index| *index >= first)
+            .collect();
         for (index, published) in sink.publications.iter().enumerate().skip(first) {
             if unpublished.contains(&index) {
                 continue;
             }
             let is_of_schedule = !self.logs[partition].is_of_task(published.offset)
-                || self.worker.waits_for(partition, published.key, published.due);
+                || self
+                    .worker
+                    .waits_for(partition, published.key, published.due);
             if !is_of_schedule {
                 continue;
             }
-            let Ok(task) = minutehand_record::task::decode(&published.encoded) else { continue };
-            if task.origin.as_ref().is_some_and(|origin| origin.completion_wanted) {
+            let Ok(task) = minutehand_record::task::decode(&published.encoded) else {
+                continue;
+            };
+            if task
+                .origin
+                .as_ref()
+                .is_some_and(|origin| origin.completion_wanted)
+            {
                 begun.push(task);
             }
         }
         for task in begun {
             let key = task.key();
             if let Some((number, takes_ms)) = self.worker.begin(partition, task) {
-                self.queue.push(self.now_ms + takes_ms, Event::RunEnds { partition, key, number });
+                self.queue.push(
+                    self.now_ms + takes_ms,
+                    Event::RunEnds {
+                        partition,
+                        key,
+                        number,
+                    },
+                );
             }
         }
         for index in first_stop..self.sinks[partition].stops.len() {
             let stop = self.sinks[partition].stops[index].1.clone();
             for (number, soon_ms) in self.worker.stop(partition, stop.key, stop.due) {
                 let key = stop.key;
-                self.queue.push(self.now_ms + soon_ms, Event::RunEnds { partition, key, number });
+                self.queue.push(
+                    self.now_ms + soon_ms,
+                    Event::RunEnds {
+                        partition,
+                        key,
+                        number,
+                    },
+                );
             }
         }
     }
 
     pub(crate) fn run_ends(&mut self, partition: usize, key: TaskKey, number: u64) {
         for (later_ms, command) in self.worker.end(partition, key, number, self.now_ms) {
-            let said = Event::Append { partition, command: Box::new(command) };
+            let said = Event::Append {
+                partition,
+                command: Box::new(command),
+            };
             self.queue.push(self.now_ms + later_ms, said);
         }
     }
@@ -133,16 +180,28 @@ impl super::World {
     /// A worker's command reaches the log; it tries until it does.
     pub(crate) fn append_from_worker(&mut self, partition: usize, command: Command) {
         if self.network.is_out(Store::Log, self.now_ms) {
-            let again = Event::Append { partition, command: Box::new(command) };
+            let again = Event::Append {
+                partition,
+                command: Box::new(command),
+            };
             self.queue.push(self.now_ms + 700, again);
             return;
         }
         let offset = self.logs[partition].append(self.now_ms, encode(&command));
         let logs = &self.logs;
-        self.trace.note(self.now_ms, Who::Store(partition), "append", [offset.bits(), 1], || {
-            let said = logs[partition].history.last().map(|logged| said_in_words(&logged.said));
-            format!("offset {offset}: {}", said.unwrap_or_default())
-        });
+        self.trace.note(
+            self.now_ms,
+            Who::Store(partition),
+            "append",
+            [offset.bits(), 1],
+            || {
+                let said = logs[partition]
+                    .history
+                    .last()
+                    .map(|logged| said_in_words(&logged.said));
+                format!("offset {offset}: {}", said.unwrap_or_default())
+            },
+        );
         self.tell_of_growth(partition);
     }
 }
@@ -161,7 +220,9 @@ fn said_in_words(said: &Said) -> String {
         Said::Create { key, due, .. } => format!("create {:016x} due {due}", key.low()),
         Said::Cancel { key, due } => format!("cancel {:016x} due {due}", key.low()),
         Said::Move { key, due, to } => format!("move {:016x} due {due} to {to}", key.low()),
-        Said::Replace { key, due, to, .. } => format!("replace {:016x} due {due} to {to}", key.low()),
+        Said::Replace { key, due, to, .. } => {
+            format!("replace {:016x} due {due} to {to}", key.low())
+        }
         Said::Moved { key, due, to, .. } => format!("moved {:016x} due {due} to {to}", key.low()),
         Said::Revise(revision) => {
             let state = match (&revision.definition, revision.paused) {
@@ -169,20 +230,37 @@ fn said_in_words(said: &Said) -> String {
                 (Some(_), true) => "paused".to_owned(),
                 (Some(definition), false) => definition_in_words(definition),
             };
-            format!("revision {} of {}: {state}", revision.number, revision.schedule)
+            format!(
+                "revision {} of {}: {state}",
+                revision.number, revision.schedule
+            )
         }
         Said::Trigger { schedule, .. } => format!("trigger {schedule}"),
-        Said::Backfill { schedule, from, to, .. } => format!("backfill {schedule} {from} .. {to}"),
-        Said::Completed { key, kind, .. } => format!("completed {:016x}: {}", key.low(), kind.as_str()),
-        Said::StopBackfill { schedule, backfill, .. } => format!("stop backfill {backfill} of {schedule}"),
+        Said::Backfill {
+            schedule, from, to, ..
+        } => format!("backfill {schedule} {from} .. {to}"),
+        Said::Completed { key, kind, .. } => {
+            format!("completed {:016x}: {}", key.low(), kind.as_str())
+        }
+        Said::StopBackfill {
+            schedule, backfill, ..
+        } => format!("stop backfill {backfill} of {schedule}"),
         Said::ForgetRuns { schedule, .. } => format!("forget the runs of {schedule}"),
         Said::Unreadable { .. } => "unreadable".to_owned(),
     }
 }
 
 fn definition_in_words(definition: &ScheduleDefinition) -> String {
-    let ScheduleDefinition { recurrence, overlap, misfire, .. } = definition;
-    let mut text = format!("{recurrence:?} {overlap:?} {misfire:?}, jitter {} ms", definition.jitter_ms);
+    let ScheduleDefinition {
+        recurrence,
+        overlap,
+        misfire,
+        ..
+    } = definition;
+    let mut text = format!(
+        "{recurrence:?} {overlap:?} {misfire:?}, jitter {} ms",
+        definition.jitter_ms
+    );
     if let Some(max) = definition.runs_max {
         text += &format!(", at most {max} runs");
     }

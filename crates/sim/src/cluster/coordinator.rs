@@ -57,7 +57,9 @@ impl Coordinator {
         let mut assigned = vec![BTreeSet::new(); self.assigned.len()];
         for node in members {
             let name = Some(name(node));
-            assigned[node] = (0..self.placed.len()).filter(|index| self.placed[*index] == name).collect();
+            assigned[node] = (0..self.placed.len())
+                .filter(|index| self.placed[*index] == name)
+                .collect();
         }
         let changed = assigned != self.assigned;
         self.assigned = assigned;
@@ -69,7 +71,8 @@ impl Coordinator {
         &self.assigned[node]
     }
 
-    /// Renews a lease, or grants it when it is new. `None`: it has run out. Otherwise whether it is new.
+    /// Renews a lease, or grants it when it is new. `None`: it has run out. Otherwise whether it is
+    /// new.
     pub(crate) fn renew(&mut self, lease: Lease, now_ms: i64) -> Option<bool> {
         let newest = self.newest.entry(lease.0).or_default();
         let is_new = lease.1 > *newest;
@@ -145,11 +148,19 @@ mod tests {
         assert_eq!(coordinator.acquire((1, 1), 0), None);
         assert_eq!(coordinator.expire((0, 1), 4_999), Err(5_000));
         assert_eq!(coordinator.expire((0, 1), 5_000), Ok(()));
-        assert_eq!(coordinator.renew((0, 1), 5_001), None, "a lease that ran out does not come back");
+        assert_eq!(
+            coordinator.renew((0, 1), 5_001),
+            None,
+            "a lease that ran out does not come back"
+        );
         let second = coordinator.acquire((1, 1), 0).expect("free again");
         assert!(second > first);
         coordinator.release(0, first);
-        assert_eq!(coordinator.acquire((0, 1), 0), None, "an old epoch releases nothing");
+        assert_eq!(
+            coordinator.acquire((0, 1), 0),
+            None,
+            "an old epoch releases nothing"
+        );
         coordinator.release(0, second);
         assert_eq!(coordinator.renew((0, 2), 5_002), Some(true));
         assert!(coordinator.acquire((0, 2), 0).expect("released") > second);

@@ -42,15 +42,36 @@ pub(crate) struct Request {
 /// What is asked.
 #[derive(Clone, Debug)]
 pub(crate) enum RequestKind {
-    Open { epoch: Epoch },
+    Open {
+        epoch: Epoch,
+    },
     ReadRevisions,
-    ReadTimetable { from: Timestamp, until: Timestamp, bytes_max: usize },
-    FindTask { key: TaskKey, due: Timestamp },
-    ReadLog { from: LogOffset, bytes_max: usize },
-    WriteBlocks { blocks: Vec<Block> },
-    WriteRevisions { revisions: Vec<RevisionEntry> },
-    Commit { tick: Box<Tick> },
-    Forget { log_below: LogOffset, timetable_before: Timestamp },
+    ReadTimetable {
+        from: Timestamp,
+        until: Timestamp,
+        bytes_max: usize,
+    },
+    FindTask {
+        key: TaskKey,
+        due: Timestamp,
+    },
+    ReadLog {
+        from: LogOffset,
+        bytes_max: usize,
+    },
+    WriteBlocks {
+        blocks: Vec<Block>,
+    },
+    WriteRevisions {
+        revisions: Vec<RevisionEntry>,
+    },
+    Commit {
+        tick: Box<Tick>,
+    },
+    Forget {
+        log_below: LogOffset,
+        timetable_before: Timestamp,
+    },
 }
 
 impl RequestKind {
@@ -69,7 +90,9 @@ impl RequestKind {
     pub(crate) fn is_write(&self) -> bool {
         matches!(
             self,
-            RequestKind::WriteBlocks { .. } | RequestKind::WriteRevisions { .. } | RequestKind::Commit { .. }
+            RequestKind::WriteBlocks { .. }
+                | RequestKind::WriteRevisions { .. }
+                | RequestKind::Commit { .. }
         )
     }
 

@@ -12,7 +12,11 @@ impl super::World {
 
     /// An offset as one of the stores tells it. Planted: without its log.
     pub(super) fn told_by(&self, flaw: Flaw, offset: LogOffset) -> LogOffset {
-        if self.has(flaw) { LogOffset::at(offset.position()) } else { offset }
+        if self.has(flaw) {
+            LogOffset::at(offset.position())
+        } else {
+            offset
+        }
     }
 
     /// Rows of the timetable on their way to their reader.
@@ -20,7 +24,9 @@ impl super::World {
         for entry in &mut *entries {
             entry.offset = self.told_by(Flaw::GenerationOfRows, entry.offset);
             if self.has(Flaw::DueRounded) {
-                entry.due = entry.due.plus_millis(-entry.due.as_millis().rem_euclid(1_000));
+                entry.due = entry
+                    .due
+                    .plus_millis(-entry.due.as_millis().rem_euclid(1_000));
             }
         }
         if self.has(Flaw::BodiesSwapped)
@@ -56,7 +62,11 @@ impl super::World {
     /// A checkpoint as an owner gets it when it opens the sink.
     pub(super) fn spoil_checkpoint(&self, partition: usize) -> Option<Checkpoint> {
         let sink = &self.sinks[partition];
-        let kept = if self.has(Flaw::CheckpointStale) { sink.checkpoint_before() } else { sink.checkpoint() };
+        let kept = if self.has(Flaw::CheckpointStale) {
+            sink.checkpoint_before()
+        } else {
+            sink.checkpoint()
+        };
         let mut checkpoint = kept?.clone();
         checkpoint.applied = self.told_by(Flaw::GenerationOfCheckpoint, checkpoint.applied);
         checkpoint.replay_from = self.told_by(Flaw::GenerationOfCheckpoint, checkpoint.replay_from);

@@ -19,7 +19,9 @@ impl super::World {
         if self.network.is_out(envelope.store, self.now_ms) {
             self.counts.refused_requests += 1;
             let what = kind.as_str();
-            self.note(owner(id), "refused", [envelope.store as u64, 0], || what.to_owned());
+            self.note(owner(id), "refused", [envelope.store as u64, 0], || {
+                what.to_owned()
+            });
             self.reply(envelope, failed(envelope, Failure::Retry), None);
             return;
         }
@@ -27,16 +29,34 @@ impl super::World {
             RequestKind::Open { epoch } => self.land_open(envelope, epoch),
             RequestKind::ReadRevisions => {
                 let entries = self.timetables[id.partition].revisions();
-                self.reply(envelope, Input::Revisions { request: envelope.request, entries }, None);
+                self.reply(
+                    envelope,
+                    Input::Revisions {
+                        request: envelope.request,
+                        entries,
+                    },
+                    None,
+                );
             }
-            RequestKind::ReadTimetable { from, until, bytes_max } => {
+            RequestKind::ReadTimetable {
+                from,
+                until,
+                bytes_max,
+            } => {
                 let mut page = self.timetables[id.partition].read(from, until, bytes_max);
                 self.spoil_rows(&mut page.entries);
                 let (entries, complete) = (page.entries.len(), page.complete_until);
                 self.note(owner(id), "timetable", [entries as u64, 0], || {
                     format!("{from} .. {until}: {entries} entries, complete until {complete}")
                 });
-                self.reply(envelope, Input::Page { request: envelope.request, page }, None);
+                self.reply(
+                    envelope,
+                    Input::Page {
+                        request: envelope.request,
+                        page,
+                    },
+                    None,
+                );
             }
             RequestKind::FindTask { key, due } => {
                 let mut entries = self.timetables[id.partition].find_due(key, due);
@@ -45,27 +65,50 @@ impl super::World {
                 self.note(owner(id), "find task", [key.low(), count], || {
                     format!("{:016x} due {due}: {count} entries", key.low())
                 });
-                self.reply(envelope, Input::Found { request: envelope.request, entries }, None);
+                self.reply(
+                    envelope,
+                    Input::Found {
+                        request: envelope.request,
+                        entries,
+                    },
+                    None,
+                );
             }
-            RequestKind::ReadLog { from, bytes_max } => self.land_read_log(envelope, from, bytes_max),
+            RequestKind::ReadLog { from, bytes_max } => {
+                self.land_read_log(envelope, from, bytes_max)
+            }
             RequestKind::WriteBlocks { blocks } => self.land_blocks(envelope, blocks),
             RequestKind::WriteRevisions { revisions } => {
                 for revision in revisions {
-                    let is_lost = self.setup.flaw == Some(Flaw::RevisionsLost) && self.rng.chance(0.5);
+                    let is_lost =
+                        self.setup.flaw == Some(Flaw::RevisionsLost) && self.rng.chance(0.5);
                     if !is_lost && !self.write_is_lost() {
                         self.timetables[id.partition].write_revision(revision);
                     }
                 }
-                self.reply(envelope, Input::Done { request: envelope.request }, None);
+                self.reply(
+                    envelope,
+                    Input::Done {
+                        request: envelope.request,
+                    },
+                    None,
+                );
             }
             RequestKind::Commit { tick } => self.land_commit(envelope, *tick),
-            RequestKind::Forget { log_below, timetable_before } => {
+            RequestKind::Forget {
+                log_below,
+                timetable_before,
+            } => {
                 let flaw = self.setup.flaw;
                 let below = log_below.plus(flaw.map_or(0, |flaw| flaw.truncates_too_far()));
-                let before = timetable_before.plus_millis(flaw.map_or(0, |flaw| flaw.expires_too_early_ms()));
-                self.note(owner(id), "forget", [below.bits(), before.as_millis() as u64], || {
-                    format!("log below {below}, timetable before {before}")
-                });
+                let before = timetable_before
+                    .plus_millis(flaw.map_or(0, |flaw| flaw.expires_too_early_ms()));
+                self.note(
+                    owner(id),
+                    "forget",
+                    [below.bits(), before.as_millis() as u64],
+                    || format!("log below {below}, timetable before {before}"),
+                );
                 if !self.setup.log_keeps_all {
                     self.logs[id.partition].truncate(below);
                 }
@@ -77,7 +120,9 @@ impl super::World {
     fn land_open(&mut self, envelope: Envelope, epoch: Epoch) {
         let (id, partition) = (envelope.owner, envelope.owner.partition);
         let Ok(session) = self.sinks[partition].open(epoch) else {
-            self.note(owner(id), "open refused", [epoch.0, 0], || format!("epoch {epoch}"));
+            self.note(owner(id), "open refused", [epoch.0, 0], || {
+                format!("epoch {epoch}")
+            });
             self.reply(envelope, failed(envelope, Failure::Fenced), None);
             return;
         };
@@ -99,7 +144,9 @@ impl super::World {
 
     /// The time as a sink tells it that has a clock of its own.
     fn taken_at(&self) -> Option<Timestamp> {
-        self.setup.sinks_tell_the_time.then(|| Timestamp::from_millis(self.now_ms))
+        self.setup
+            .sinks_tell_the_time
+            .then(|| Timestamp::from_millis(self.now_ms))
     }
 
     fn land_read_log(&mut self, envelope: Envelope, from: LogOffset, bytes_max: usize) {
@@ -113,24 +160,38 @@ impl super::World {
                 self.clamp_times(id, from, &mut read);
                 let (count, next, end) = (read.records.len(), read.next, read.end);
                 self.note(owner(id), "read log", [from.bits(), count as u64], || {
-                    format!("{from} .. {next} of {end}: {count} records, {} bytes", read.payloads_bytes)
+                    format!(
+                        "{from} .. {next} of {end}: {count} records, {} bytes",
+                        read.payloads_bytes
+                    )
                 });
-                Input::Records { request: envelope.request, records: read.records, next, end }
+                Input::Records {
+                    request: envelope.request,
+                    records: read.records,
+                    next,
+                    end,
+                }
             }
             None => {
                 let start = self.logs[partition].start();
-                self.note(owner(id), "log is gone", [from.bits(), start.bits()], || {
-                    format!("{from} was asked for, the log begins at {start}")
-                });
+                self.note(
+                    owner(id),
+                    "log is gone",
+                    [from.bits(), start.bits()],
+                    || format!("{from} was asked for, the log begins at {start}"),
+                );
                 failed(envelope, Failure::Fatal)
             }
         };
         self.reply(envelope, input, None);
     }
 
-    /// A reader that goes on where it was never shows a time that lies before one that it has shown.
+    /// A reader that goes on where it was never shows a time that lies before one that it has
+    /// shown.
     fn clamp_times(&mut self, id: OwnerId, from: LogOffset, read: &mut ReadRecords) {
-        let Some(owner) = self.owner_mut(id) else { return };
+        let Some(owner) = self.owner_mut(id) else {
+            return;
+        };
         let (reads_on_at, mut latest) = owner.reader;
         if from != reads_on_at {
             latest = Timestamp::MIN;
@@ -149,28 +210,62 @@ impl super::World {
 
     fn land_blocks(&mut self, envelope: Envelope, blocks: Vec<Block>) {
         let (id, partition) = (envelope.owner, envelope.owner.partition);
-        let entries = blocks.iter().map(|block| block.entries.len()).sum::<usize>();
-        self.note(owner(id), "blocks", [blocks.len() as u64, entries as u64], || {
-            let names = blocks.iter().map(block_in_words).collect::<Vec<_>>();
-            format!("{}{}", names.join(", "), if envelope.is_stray { " (stray)" } else { "" })
-        });
+        let entries = blocks
+            .iter()
+            .map(|block| block.entries.len())
+            .sum::<usize>();
+        self.note(
+            owner(id),
+            "blocks",
+            [blocks.len() as u64, entries as u64],
+            || {
+                let names = blocks.iter().map(block_in_words).collect::<Vec<_>>();
+                format!(
+                    "{}{}",
+                    names.join(", "),
+                    if envelope.is_stray { " (stray)" } else { "" }
+                )
+            },
+        );
         for block in blocks {
-            let flip = self.rng.chance(self.model.corrupt_block).then(|| self.rng.next());
+            let flip = self
+                .rng
+                .chance(self.model.corrupt_block)
+                .then(|| self.rng.next());
             self.counts.corrupt_blocks += u64::from(flip.is_some());
             if !self.write_is_lost() {
                 self.timetables[partition].write_block(block, flip);
             }
         }
-        self.reply(envelope, Input::Done { request: envelope.request }, None);
+        self.reply(
+            envelope,
+            Input::Done {
+                request: envelope.request,
+            },
+            None,
+        );
     }
 
     fn land_commit(&mut self, envelope: Envelope, mut tick: Tick) {
         self.spoil_tick(&mut tick);
         let doubtful = self.rng.chance(self.model.commit_in_doubt);
         self.counts.commits_in_doubt += u64::from(doubtful);
-        let Envelope { clock_ms, latest_clock_ms, session, .. } = envelope;
-        let at = CommitAt { now_ms: self.now_ms, clock_ms, latest_clock_ms, session: Some(session) };
-        if self.sinks[tick.partition.index()].reception.refuses_tick(&tick.publications) {
+        let Envelope {
+            clock_ms,
+            latest_clock_ms,
+            session,
+            ..
+        } = envelope;
+        let at = CommitAt {
+            now_ms: self.now_ms,
+            clock_ms,
+            latest_clock_ms,
+            session: Some(session),
+        };
+        if self.sinks[tick.partition.index()]
+            .reception
+            .refuses_tick(&tick.publications)
+        {
             self.reply(envelope, failed(envelope, Failure::Fatal), None);
             return;
         }
@@ -181,16 +276,20 @@ impl super::World {
         let input = match self.commit(envelope.owner, tick, at) {
             None => failed(envelope, Failure::Fenced),
             Some(_) if doubtful => failed(envelope, Failure::Retry),
-            Some(derived_end) => {
-                Input::Committed { request: envelope.request, derived_end, taken_at: self.taken_at() }
-            }
+            Some(derived_end) => Input::Committed {
+                request: envelope.request,
+                derived_end,
+                taken_at: self.taken_at(),
+            },
         };
         self.reply(envelope, input, None);
     }
 
     /// Planted: the transaction is torn. True when the sender is to hear of a failure.
     fn tear(&mut self, tick: &Tick, at: CommitAt) -> bool {
-        let Some(flaw) = self.setup.flaw else { return false };
+        let Some(flaw) = self.setup.flaw else {
+            return false;
+        };
         let partition = tick.partition.index();
         if flaw.splits_transactions() && !tick.publications.is_empty() && self.rng.chance(0.02) {
             self.sinks[partition].commit_torn(tick.clone(), at, false);
@@ -203,13 +302,21 @@ impl super::World {
         false
     }
 
-    /// Commits a tick, unless it is refused; answers the end of what it appended to the log, if it appended anything.
+    /// Commits a tick, unless it is refused; answers the end of what it appended to the log, if it
+    /// appended anything.
     fn commit(&mut self, id: OwnerId, tick: Tick, at: CommitAt) -> Option<Option<LogOffset>> {
         let partition = id.partition;
-        let (number, epoch, published) =
-            (tick.checkpoint.tick, tick.checkpoint.epoch, tick.publications.len());
+        let (number, epoch, published) = (
+            tick.checkpoint.tick,
+            tick.checkpoint.epoch,
+            tick.publications.len(),
+        );
         let checkpoint = tick.checkpoint.clone();
-        let asked = if self.trace.has_text() { asked_in_words(&tick) } else { String::new() };
+        let asked = if self.trace.has_text() {
+            asked_in_words(&tick)
+        } else {
+            String::new()
+        };
         let first_publication = self.sinks[partition].publications.len();
         let first_stop = self.sinks[partition].stops.len();
         let Ok(Appends { derived, others }) = self.sinks[partition].commit(tick, at) else {
@@ -265,17 +372,36 @@ impl super::World {
 
     /// Sends an answer on its way back; it may get lost, come too late, or come twice.
     pub(crate) fn reply(&mut self, envelope: Envelope, input: Input, session: Option<u64>) {
-        let Envelope { owner, store, gives_up_ms, is_stray, .. } = envelope;
+        let Envelope {
+            owner,
+            store,
+            gives_up_ms,
+            is_stray,
+            ..
+        } = envelope;
         let mut answers_ms = self.now_ms + self.wire_ms();
         let repeats = self.rng.chance(self.model.repeated_answer);
-        let stray = repeats.then(|| Box::new(Answer { input: input.clone(), session: None, is_stray: true }));
+        let stray = repeats.then(|| {
+            Box::new(Answer {
+                input: input.clone(),
+                session: None,
+                is_stray: true,
+            })
+        });
         if !is_stray {
-            let is_cut = self.network.cut_until(owner.node, store, self.now_ms).is_some();
+            let is_cut = self
+                .network
+                .cut_until(owner.node, store, self.now_ms)
+                .is_some();
             if is_cut || self.rng.chance(self.model.lost_answer) || answers_ms > gives_up_ms {
                 self.counts.lost_messages += 1;
                 self.give_up(envelope);
             } else {
-                let answer = Box::new(Answer { input, session, is_stray: false });
+                let answer = Box::new(Answer {
+                    input,
+                    session,
+                    is_stray: false,
+                });
                 self.queue.push(answers_ms, Event::Answer { owner, answer });
                 answers_ms += self.rng.range(0, 3_000);
             }
@@ -292,11 +418,20 @@ fn owner(id: OwnerId) -> Who {
 }
 
 fn failed(envelope: Envelope, failure: Failure) -> Input {
-    Input::Failed { request: envelope.request, failure }
+    Input::Failed {
+        request: envelope.request,
+        failure,
+    }
 }
 
 fn block_in_words(block: &Block) -> String {
-    format!("{}/{}-{} ({})", block.bucket, block.first_offset, block.last_offset, block.entries.len())
+    format!(
+        "{}/{}-{} ({})",
+        block.bucket,
+        block.first_offset,
+        block.last_offset,
+        block.entries.len()
+    )
 }
 
 /// What a tick asks of workers, and what it appends to the log.

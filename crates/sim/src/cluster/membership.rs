@@ -17,7 +17,9 @@ impl super::World {
     }
 
     fn is_cut_off(&self, node: usize) -> bool {
-        self.network.cut_until(node, Store::Coordinator, self.now_ms).is_some()
+        self.network
+            .cut_until(node, Store::Coordinator, self.now_ms)
+            .is_some()
             || self.network.is_out(Store::Coordinator, self.now_ms)
     }
 
@@ -27,7 +29,8 @@ impl super::World {
             return;
         }
         let again_ms = self.now_ms + self.setup.engine.lease_ttl_ms / 3;
-        self.queue.push(again_ms, Event::Renew { node, incarnation });
+        self.queue
+            .push(again_ms, Event::Renew { node, incarnation });
         self.send_renewal(node, incarnation);
     }
 
@@ -41,7 +44,15 @@ impl super::World {
         if self.rng.chance(self.model.slow_request) {
             lands_ms += self.rng.range(1, self.model.slow_request_ms_max.max(1));
         }
-        self.queue.push(lands_ms, Event::RenewLands { node, incarnation, lease, clock_ms });
+        self.queue.push(
+            lands_ms,
+            Event::RenewLands {
+                node,
+                incarnation,
+                lease,
+                clock_ms,
+            },
+        );
     }
 
     pub(crate) fn renew_lands(&mut self, node: usize, incarnation: u32, lease: u64, clock_ms: i64) {
@@ -54,7 +65,16 @@ impl super::World {
         if !self.is_cut_off(node) {
             let at_ms = self.now_ms + self.wire_ms();
             let granted = renewed.is_some();
-            self.queue.push(at_ms, Event::RenewAnswered { node, incarnation, lease, clock_ms, granted });
+            self.queue.push(
+                at_ms,
+                Event::RenewAnswered {
+                    node,
+                    incarnation,
+                    lease,
+                    clock_ms,
+                    granted,
+                },
+            );
         }
     }
 
@@ -70,7 +90,9 @@ impl super::World {
             return;
         }
         if !granted {
-            self.note(Who::Node(node), "lease lost", [lease, 0], || format!("lease {lease}"));
+            self.note(Who::Node(node), "lease lost", [lease, 0], || {
+                format!("lease {lease}")
+            });
             self.nodes[node].lose_lease();
             self.send_renewal(node, incarnation);
             return;
@@ -92,7 +114,9 @@ impl super::World {
             Err(ends_ms) => self.queue.push(ends_ms, Event::LeaseEnds { node, lease }),
             Ok(()) => {
                 self.counts.expired_leases += 1;
-                self.note(Who::Node(node), "lease ends", [lease, 0], || format!("lease {lease}"));
+                self.note(Who::Node(node), "lease ends", [lease, 0], || {
+                    format!("lease {lease}")
+                });
                 self.members_changed();
             }
         }
@@ -107,14 +131,18 @@ impl super::World {
             if !self.is_cut_off(node) {
                 let at_ms = self.now_ms + self.wire_ms();
                 let incarnation = self.nodes[node].incarnation;
-                self.queue.push(at_ms, Event::Reconcile { node, incarnation });
+                self.queue
+                    .push(at_ms, Event::Reconcile { node, incarnation });
             }
         }
     }
 
     /// Takes what is the node's own, and gives up what is not.
     pub(crate) fn reconcile(&mut self, node: usize, incarnation: u32) {
-        if !self.is_alive(node, incarnation) || !self.nodes[node].lease_is_granted || self.is_cut_off(node) {
+        if !self.is_alive(node, incarnation)
+            || !self.nodes[node].lease_is_granted
+            || self.is_cut_off(node)
+        {
             return;
         }
         for partition in 0..self.setup.partitions {
@@ -122,10 +150,17 @@ impl super::World {
             match self.owner_id(node, partition) {
                 Some(id) if !is_wanted => {
                     let now_ms = self.now_ms;
-                    let Some(owner) = self.owner_mut(id) else { continue };
+                    let Some(owner) = self.owner_mut(id) else {
+                        continue;
+                    };
                     if owner.handing_over_since_ms.is_none() {
                         owner.handing_over_since_ms = Some(now_ms);
-                        self.note(Who::Owner(node, partition), "hand over", [0, 0], String::new);
+                        self.note(
+                            Who::Owner(node, partition),
+                            "hand over",
+                            [0, 0],
+                            String::new,
+                        );
                         self.handle(id, Input::HandOver);
                         self.drive(id);
                     }
@@ -133,26 +168,58 @@ impl super::World {
                 None if is_wanted && self.nodes[node].acquiring.insert(partition) => {
                     let lease = self.nodes[node].lease;
                     let at_ms = self.now_ms + self.wire_ms();
-                    self.queue.push(at_ms, Event::AcquireLands { node, incarnation, partition, lease });
+                    self.queue.push(
+                        at_ms,
+                        Event::AcquireLands {
+                            node,
+                            incarnation,
+                            partition,
+                            lease,
+                        },
+                    );
                 }
                 _ => {}
             }
         }
     }
 
-    pub(crate) fn acquire_lands(&mut self, node: usize, incarnation: u32, partition: usize, lease: u64) {
+    pub(crate) fn acquire_lands(
+        &mut self,
+        node: usize,
+        incarnation: u32,
+        partition: usize,
+        lease: u64,
+    ) {
         let is_out = self.network.is_out(Store::Coordinator, self.now_ms);
-        let epoch = if is_out { None } else { self.coordinator.acquire((node, lease), partition) };
+        let epoch = if is_out {
+            None
+        } else {
+            self.coordinator.acquire((node, lease), partition)
+        };
         let mut at_ms = self.now_ms + self.wire_ms();
         let mut answered = epoch;
         if self.rng.chance(self.model.lost_answer) || self.is_cut_off(node) {
             (at_ms, answered) = (at_ms + 2_000, None);
-            // Whether it was granted nobody knows: what is held under the lease and not owned is given back.
+            // Whether it was granted nobody knows: what is held under the lease and not owned is
+            // given back.
             if let Some(epoch) = epoch {
-                self.queue.push(at_ms, Event::ReleaseLands { node, partition, epoch });
+                self.queue.push(
+                    at_ms,
+                    Event::ReleaseLands {
+                        node,
+                        partition,
+                        epoch,
+                    },
+                );
             }
         }
-        let answer = Event::AcquireAnswered { node, incarnation, partition, lease, epoch: answered };
+        let answer = Event::AcquireAnswered {
+            node,
+            incarnation,
+            partition,
+            lease,
+            epoch: answered,
+        };
         self.queue.push(at_ms, answer);
     }
 
@@ -169,11 +236,19 @@ impl super::World {
         }
         self.nodes[node].acquiring.remove(&partition);
         let Some(epoch) = epoch else {
-            self.queue.push(self.now_ms + ACQUIRE_AGAIN_MS, Event::Reconcile { node, incarnation });
+            self.queue.push(
+                self.now_ms + ACQUIRE_AGAIN_MS,
+                Event::Reconcile { node, incarnation },
+            );
             return;
         };
         self.counts.take_overs += 1;
-        self.note(Who::Owner(node, partition), "acquired", [epoch.0, 0], || format!("epoch {epoch}"));
+        self.note(
+            Who::Owner(node, partition),
+            "acquired",
+            [epoch.0, 0],
+            || format!("epoch {epoch}"),
+        );
         self.instances += 1;
         let engine = Partition::new(self.engine_config(), PartitionId::own(partition as u32));
         self.nodes[node].owners[partition] = Some(Owner {
@@ -189,7 +264,9 @@ impl super::World {
             drives: 0,
             driven_at_ms: i64::MIN,
         });
-        let Some(id) = self.owner_id(node, partition) else { return };
+        let Some(id) = self.owner_id(node, partition) else {
+            return;
+        };
         let at = self.nodes[node].confirmed_at;
         self.handle(id, Input::LeaseConfirmed { at });
         self.handle(id, Input::Acquired { epoch });
@@ -200,14 +277,22 @@ impl super::World {
     /// A node gives a partition back; it tries until the coordinator has heard of it.
     pub(crate) fn release_lands(&mut self, node: usize, partition: usize, epoch: Epoch) {
         if self.is_cut_off(node) {
-            self.queue.push(self.now_ms + 500, Event::ReleaseLands { node, partition, epoch });
+            self.queue.push(
+                self.now_ms + 500,
+                Event::ReleaseLands {
+                    node,
+                    partition,
+                    epoch,
+                },
+            );
             return;
         }
         self.coordinator.release(partition, epoch);
         for node in 0..self.nodes.len() {
             let incarnation = self.nodes[node].incarnation;
             let at_ms = self.now_ms + self.wire_ms();
-            self.queue.push(at_ms, Event::Reconcile { node, incarnation });
+            self.queue
+                .push(at_ms, Event::Reconcile { node, incarnation });
         }
     }
 }

@@ -67,9 +67,12 @@ impl super::World {
                 let until_ms = self.lasting(self.model.outage_ms_max);
                 self.network.take_out(store, until_ms);
                 let lasts_ms = until_ms - self.now_ms;
-                self.note(Who::World, "outage", [store as u64, lasts_ms as u64], || {
-                    format!("the {} for {lasts_ms} ms", store.as_str())
-                });
+                self.note(
+                    Who::World,
+                    "outage",
+                    [store as u64, lasts_ms as u64],
+                    || format!("the {} for {lasts_ms} ms", store.as_str()),
+                );
             }
             Fault::ClockJump => {
                 self.counts.clock_jumps += 1;
@@ -81,7 +84,8 @@ impl super::World {
                 self.counts.drains += 1;
                 self.drain(node, true);
                 let ends_ms = self.lasting(30_000);
-                self.queue.push(ends_ms, Event::Fault(Fault::DrainEnds { node }));
+                self.queue
+                    .push(ends_ms, Event::Fault(Fault::DrainEnds { node }));
             }
             Fault::DrainEnds { node } => self.drain(node, false),
             Fault::ReaderDies => self.reader_dies(node),
@@ -93,7 +97,9 @@ impl super::World {
 
     fn note_until(&mut self, who: Who, what: &'static str, until_ms: i64) {
         let lasts_ms = until_ms - self.now_ms;
-        self.note(who, what, [lasts_ms as u64, 0], || format!("for {lasts_ms} ms"));
+        self.note(who, what, [lasts_ms as u64, 0], || {
+            format!("for {lasts_ms} ms")
+        });
     }
 
     fn crash(&mut self, node: usize) {
@@ -108,10 +114,12 @@ impl super::World {
         crashed.paused_until_ms = i64::MIN;
         crashed.lose_lease();
         self.note_until(Who::Node(node), "crash", until_ms);
-        self.queue.push(until_ms, Event::Fault(Fault::Restart { node }));
+        self.queue
+            .push(until_ms, Event::Fault(Fault::Restart { node }));
     }
 
-    /// A node's process ends because its clock is off. Whoever starts it again may have set the clock right.
+    /// A node's process ends because its clock is off. Whoever starts it again may have set the
+    /// clock right.
     pub(crate) fn end_for_its_clock(&mut self, node: usize) {
         self.crash(node);
         if self.fault_rng.chance(0.5) {
@@ -122,8 +130,14 @@ impl super::World {
     fn restart(&mut self, node: usize) {
         self.nodes[node].is_up = true;
         let incarnation = self.nodes[node].incarnation;
-        self.note(Who::Node(node), "restart", [u64::from(incarnation), 0], String::new);
-        self.queue.push(self.now_ms, Event::Renew { node, incarnation });
+        self.note(
+            Who::Node(node),
+            "restart",
+            [u64::from(incarnation), 0],
+            String::new,
+        );
+        self.queue
+            .push(self.now_ms, Event::Renew { node, incarnation });
     }
 
     fn cut(&mut self, node: usize) {
@@ -141,9 +155,12 @@ impl super::World {
             };
             if is_cut {
                 self.network.cut(node, store, until_ms);
-                self.note(Who::Node(node), "cut", [store as u64, lasts_ms as u64], || {
-                    format!("from the {} for {lasts_ms} ms", store.as_str())
-                });
+                self.note(
+                    Who::Node(node),
+                    "cut",
+                    [store as u64, lasts_ms as u64],
+                    || format!("from the {} for {lasts_ms} ms", store.as_str()),
+                );
             }
         }
     }
@@ -157,7 +174,9 @@ impl super::World {
         }
         struck.clock_offset_ms = offset_ms;
         struck.clock_set_at_ms = now_ms;
-        self.note(Who::Node(node), "clock", [offset_ms as u64, 0], || format!("{offset_ms} ms off"));
+        self.note(Who::Node(node), "clock", [offset_ms as u64, 0], || {
+            format!("{offset_ms} ms off")
+        });
         for partition in 0..self.setup.partitions {
             if let Some(id) = self.owner_id(node, partition) {
                 // Not driven here: the node may stand still at the moment.
@@ -171,10 +190,17 @@ impl super::World {
 
     fn reader_dies(&mut self, node: usize) {
         let partition = self.fault_rng.below(self.setup.partitions as u64) as usize;
-        let Some(owner) = self.nodes[node].owners[partition].as_mut() else { return };
+        let Some(owner) = self.nodes[node].owners[partition].as_mut() else {
+            return;
+        };
         owner.is_deaf = true;
         self.counts.reader_deaths += 1;
-        self.note(Who::Owner(node, partition), "reader dies", [0, 0], String::new);
+        self.note(
+            Who::Owner(node, partition),
+            "reader dies",
+            [0, 0],
+            String::new,
+        );
     }
 
     /// Readers get nothing of what comes until it ends. The log's end is not hidden by that.
@@ -187,7 +213,9 @@ impl super::World {
     }
 
     fn drain(&mut self, node: usize, drained: bool) {
-        self.note(Who::Node(node), "drain", [u64::from(drained), 0], || drained.to_string());
+        self.note(Who::Node(node), "drain", [u64::from(drained), 0], || {
+            drained.to_string()
+        });
         self.coordinator.drain(node, drained);
         self.members_changed();
     }

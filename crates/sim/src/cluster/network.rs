@@ -10,7 +10,12 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    pub(crate) const ALL: [Store; 4] = [Store::Log, Store::Sink, Store::Timetable, Store::Coordinator];
+    pub(crate) const ALL: [Store; 4] = [
+        Store::Log,
+        Store::Sink,
+        Store::Timetable,
+        Store::Coordinator,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -31,7 +36,10 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(nodes: usize) -> Network {
-        Network { cut_until_ms: vec![[i64::MIN; 4]; nodes], out_until_ms: [i64::MIN; 4] }
+        Network {
+            cut_until_ms: vec![[i64::MIN; 4]; nodes],
+            out_until_ms: [i64::MIN; 4],
+        }
     }
 
     pub(crate) fn cut(&mut self, node: usize, store: Store, until_ms: i64) {

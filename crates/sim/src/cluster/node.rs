@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use minutehand_engine::{Moment, Partition};
 use minutehand_model::{Epoch, LogOffset, Timestamp};
 
-/// What was decided before a clock was set back is on its way for this long at most, in milliseconds.
+/// What was decided before a clock was set back is on its way for this long at most, in
+/// milliseconds.
 const SET_BACK_REMEMBERED_MS: i64 = 15_000;
 
 /// One engine and how it is connected.
@@ -74,14 +75,19 @@ impl Node {
 
     /// Its clocks at a true time.
     pub(crate) fn moment(&self, now_ms: i64) -> Moment {
-        Moment { wall: self.clock(now_ms), steady_ms: now_ms }
+        Moment {
+            wall: self.clock(now_ms),
+            steady_ms: now_ms,
+        }
     }
 
     /// The latest time that its clock has shown lately.
     pub(crate) fn latest_clock_ms(&self, now_ms: i64) -> i64 {
         let clock_ms = now_ms + self.clock_offset_ms;
         match self.set_back {
-            Some((at_ms, shown_ms)) if now_ms - at_ms <= SET_BACK_REMEMBERED_MS => clock_ms.max(shown_ms),
+            Some((at_ms, shown_ms)) if now_ms - at_ms <= SET_BACK_REMEMBERED_MS => {
+                clock_ms.max(shown_ms)
+            }
             _ => clock_ms,
         }
     }

@@ -59,7 +59,13 @@ impl World {
         let (nodes, partitions) = (setup.nodes, setup.partitions);
         let mut rng = Rng::fork(setup.seed, 1);
         let skew_ms = setup.model.clock_skew_ms_max;
-        let skewed = |rng: &mut Rng| if skew_ms == 0 { 0 } else { rng.range(-skew_ms, skew_ms) };
+        let skewed = |rng: &mut Rng| {
+            if skew_ms == 0 {
+                0
+            } else {
+                rng.range(-skew_ms, skew_ms)
+            }
+        };
         let mut world = World {
             now_ms: setup.begin_ms,
             queue: EventQueue::new(),
@@ -70,11 +76,15 @@ impl World {
             logs: (0..partitions)
                 .map(|_| LogStore::in_cluster(setup.log_generation, setup.model.log_clock_ms_max))
                 .collect(),
-            sinks: (0..partitions).map(|_| SinkStore::receiving(setup.reception)).collect(),
+            sinks: (0..partitions)
+                .map(|_| SinkStore::receiving(setup.reception))
+                .collect(),
             timetables: (0..partitions).map(|_| TimetableStore::default()).collect(),
             coordinator: Coordinator::new(nodes, partitions, setup.engine.lease_ttl_ms),
             network: Network::new(nodes),
-            nodes: (0..nodes).map(|_| Node::new(partitions, skewed(&mut rng))).collect(),
+            nodes: (0..nodes)
+                .map(|_| Node::new(partitions, skewed(&mut rng)))
+                .collect(),
             instances: 0,
             producer: Producer::new(&setup),
             worker: Worker::new(&setup),
@@ -106,10 +116,19 @@ impl World {
     fn begin(&mut self) {
         let setup = self.setup.clone();
         self.note(Who::World, "setup", [setup.seed, 0], || {
-            format!("{:?}, {:?}, markers {}", setup.engine, setup.mix, setup.log_has_markers)
+            format!(
+                "{:?}, {:?}, markers {}",
+                setup.engine, setup.mix, setup.log_has_markers
+            )
         });
         for node in 0..self.nodes.len() {
-            self.queue.push(self.now_ms + 10 * node as i64, Event::Renew { node, incarnation: 0 });
+            self.queue.push(
+                self.now_ms + 10 * node as i64,
+                Event::Renew {
+                    node,
+                    incarnation: 0,
+                },
+            );
         }
         self.queue.push(self.now_ms + 500, Event::Produce);
         self.queue.push(self.now_ms + 600, Event::ChangeSchedule);
@@ -117,7 +136,8 @@ impl World {
             self.queue.push(at_ms, Event::LogBegins { partition });
         }
         self.begin_faults();
-        self.queue.push(self.setup.faults_end_ms, Event::Fault(Fault::Heal));
+        self.queue
+            .push(self.setup.faults_end_ms, Event::Fault(Fault::Heal));
     }
 
     /// Runs until a true time.
@@ -147,25 +167,55 @@ impl World {
             Event::Land(request) => self.land(*request),
             Event::LogGrew { owner } => self.log_grew(owner),
             Event::Renew { node, incarnation } => self.renew(node, incarnation),
-            Event::RenewLands { node, incarnation, lease, clock_ms } => {
+            Event::RenewLands {
+                node,
+                incarnation,
+                lease,
+                clock_ms,
+            } => {
                 self.renew_lands(node, incarnation, lease, clock_ms);
             }
-            Event::RenewAnswered { node, incarnation, lease, clock_ms, granted } => {
+            Event::RenewAnswered {
+                node,
+                incarnation,
+                lease,
+                clock_ms,
+                granted,
+            } => {
                 self.renew_answered(node, incarnation, lease, clock_ms, granted);
             }
             Event::LeaseEnds { node, lease } => self.lease_ends(node, lease),
             Event::Reconcile { node, incarnation } => self.reconcile(node, incarnation),
-            Event::AcquireLands { node, incarnation, partition, lease } => {
+            Event::AcquireLands {
+                node,
+                incarnation,
+                partition,
+                lease,
+            } => {
                 self.acquire_lands(node, incarnation, partition, lease);
             }
-            Event::AcquireAnswered { node, incarnation, partition, lease, epoch } => {
+            Event::AcquireAnswered {
+                node,
+                incarnation,
+                partition,
+                lease,
+                epoch,
+            } => {
                 self.acquire_answered(node, incarnation, partition, lease, epoch);
             }
-            Event::ReleaseLands { node, partition, epoch } => self.release_lands(node, partition, epoch),
+            Event::ReleaseLands {
+                node,
+                partition,
+                epoch,
+            } => self.release_lands(node, partition, epoch),
             Event::LogBegins { partition } => self.log_begins(partition),
             Event::Produce => self.produce(),
             Event::ChangeSchedule => self.change_schedule(),
-            Event::RunEnds { partition, key, number } => self.run_ends(partition, key, number),
+            Event::RunEnds {
+                partition,
+                key,
+                number,
+            } => self.run_ends(partition, key, number),
             Event::Append { partition, command } => self.append_from_worker(partition, *command),
             Event::Fault(fault) => self.strike(fault),
         }
@@ -174,7 +224,9 @@ impl World {
     fn log_begins(&mut self, partition: usize) {
         self.logs[partition].begin_generation();
         let end = self.logs[partition].end();
-        self.note(Who::Store(partition), "log begins", [end.bits(), 0], || format!("it goes on at {end}"));
+        self.note(Who::Store(partition), "log begins", [end.bits(), 0], || {
+            format!("it goes on at {end}")
+        });
         self.tell_of_growth(partition);
     }
 
@@ -184,13 +236,20 @@ impl World {
         if !node.is_up || node.incarnation != id.incarnation {
             return None;
         }
-        node.owners[id.partition].as_mut().filter(|owner| owner.instance == id.instance)
+        node.owners[id.partition]
+            .as_mut()
+            .filter(|owner| owner.instance == id.instance)
     }
 
     pub(crate) fn owner_id(&self, node: usize, partition: usize) -> Option<OwnerId> {
         let incarnation = self.nodes[node].incarnation;
         let instance = self.nodes[node].owners[partition].as_ref()?.instance;
-        Some(OwnerId { node, incarnation, partition, instance })
+        Some(OwnerId {
+            node,
+            incarnation,
+            partition,
+            instance,
+        })
     }
 
     /// Gives an owner an input; the caller drives it afterwards.
@@ -206,7 +265,9 @@ impl World {
         let now_ms = self.now_ms;
         let moment = self.nodes[id.node].moment(now_ms);
         let clock = moment.wall;
-        let Some(owner) = self.owner_mut(id) else { return };
+        let Some(owner) = self.owner_mut(id) else {
+            return;
+        };
         if owner.driven_at_ms != now_ms {
             (owner.driven_at_ms, owner.drives) = (now_ms, 0);
         }
@@ -221,23 +282,35 @@ impl World {
         }
         owner.engine.advance(moment);
         self.look_at_memory(id);
-        while let Some(effect) = self.owner_mut(id).and_then(|owner| owner.engine.poll_effect()) {
+        while let Some(effect) = self
+            .owner_mut(id)
+            .and_then(|owner| owner.engine.poll_effect())
+        {
             self.carry(id, effect);
         }
         self.set_alarm(id);
     }
 
-    /// Holds the memory that an owner takes against its budget, and now and then against a count of its own.
+    /// Holds the memory that an owner takes against its budget, and now and then against a count of
+    /// its own.
     fn look_at_memory(&mut self, id: OwnerId) {
         if !self.memory_overruns.is_empty() {
             return;
         }
         let far_max = self.setup.far_bytes_max();
         let is_counted = self.events.is_multiple_of(RECOUNTED_EVENTS);
-        let Some(owner) = self.owner_mut(id) else { return };
+        let Some(owner) = self.owner_mut(id) else {
+            return;
+        };
         let memory = owner.engine.memory();
-        let counted = if is_counted { owner.engine.memory_counted_anew() } else { memory };
-        let OwnerId { node, partition, .. } = id;
+        let counted = if is_counted {
+            owner.engine.memory_counted_anew()
+        } else {
+            memory
+        };
+        let OwnerId {
+            node, partition, ..
+        } = id;
         let far = memory.busy.saturating_sub(memory.near);
         if far > far_max {
             self.memory_overruns.push(format!(
@@ -253,10 +326,15 @@ impl World {
     fn set_alarm(&mut self, id: OwnerId) {
         let now_ms = self.now_ms;
         let offset_ms = self.nodes[id.node].clock_offset_ms;
-        let Some(owner) = self.owner_mut(id) else { return };
-        let Some((at, _)) = owner.engine.poll_timeout() else { return };
+        let Some(owner) = self.owner_mut(id) else {
+            return;
+        };
+        let Some((at, _)) = owner.engine.poll_timeout() else {
+            return;
+        };
         let at_ms = at.as_millis().saturating_sub(offset_ms).max(now_ms);
-        if at_ms < Timestamp::END_OF_YEAR_9999.as_millis() && owner.wakes_at_ms.is_none_or(|set| at_ms < set)
+        if at_ms < Timestamp::END_OF_YEAR_9999.as_millis()
+            && owner.wakes_at_ms.is_none_or(|set| at_ms < set)
         {
             owner.wakes_at_ms = Some(at_ms);
             self.queue.push(at_ms, Event::Wake { owner: id });
@@ -265,7 +343,9 @@ impl World {
 
     fn wake(&mut self, id: OwnerId) {
         let now_ms = self.now_ms;
-        let Some(owner) = self.owner_mut(id) else { return };
+        let Some(owner) = self.owner_mut(id) else {
+            return;
+        };
         if owner.wakes_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
             owner.wakes_at_ms = None;
             self.drive(id);

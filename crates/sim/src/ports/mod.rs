@@ -1,6 +1,8 @@
-//! The in-memory stores behind the ports' traits: for tests of whatever stands on ports, in one process, without a disk.
+//! The in-memory stores behind the ports' traits: for tests of whatever stands on ports, in one
+//! process, without a disk.
 //!
-//! Nothing fails here and nothing takes time. [`MemoryStores`] is one node's view; its clones share everything.
+//! Nothing fails here and nothing takes time. [`MemoryStores`] is one node's view; its clones share
+//! everything.
 
 mod scheduler;
 mod workers;
@@ -8,7 +10,9 @@ mod workers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use minutehand_model::{Epoch, LastWord, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp};
+use minutehand_model::{
+    Epoch, LastWord, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp,
+};
 use minutehand_ports::{DeadLetter, Delivery, DeliveryId, ErrorClass, PortError, StopListeners};
 use tokio::sync::{Notify, watch};
 
@@ -67,12 +71,16 @@ impl MemoryStores {
         };
         let shared = Shared {
             state: Mutex::new(state),
-            ends: (0..count).map(|_| watch::Sender::new(LogOffset::START)).collect(),
+            ends: (0..count)
+                .map(|_| watch::Sender::new(LogOffset::START))
+                .collect(),
             assignment: watch::Sender::new((0..partitions).map(PartitionId::own).collect()),
             confirmed_at: watch::Sender::new(Timestamp::from_millis(0)),
             published: Notify::new(),
         };
-        MemoryStores { shared: Arc::new(shared) }
+        MemoryStores {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Sets the clock that the log stamps records with, and confirms the lease as of then.
@@ -81,7 +89,8 @@ impl MemoryStores {
         self.shared.confirmed_at.send_replace(now);
     }
 
-    /// As a new process finds them: what was handed out and not settled will be handed out again, and what was held is free.
+    /// As a new process finds them: what was handed out and not settled will be handed out again,
+    /// and what was held is free.
     pub fn restart(&self) {
         let mut state = self.state();
         state.held.iter_mut().for_each(|held| *held = None);
@@ -90,7 +99,10 @@ impl MemoryStores {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().expect("no user of the stores has panicked")
+        self.shared
+            .state
+            .lock()
+            .expect("no user of the stores has panicked")
     }
 
     /// Tells who waits for the logs that they have grown.
@@ -109,6 +121,10 @@ impl State {
             return Ok(index);
         }
         let reason = format!("there are {} partitions, numbered from 0", self.logs.len());
-        Err(PortError::new(ErrorClass::Fatal, format!("{action} of partition {partition}"), reason))
+        Err(PortError::new(
+            ErrorClass::Fatal,
+            format!("{action} of partition {partition}"),
+            reason,
+        ))
     }
 }

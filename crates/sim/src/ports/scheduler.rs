@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Block, BucketLoad, DeliveryToken, Epoch, LogOffset, PartitionId, RevisionEntry, TaskKey, Tick, Timestamp,
-    TimetableEntry, TimetablePage,
+    Block, BucketLoad, DeliveryToken, Epoch, LogOffset, PartitionId, RevisionEntry, TaskKey, Tick,
+    Timestamp, TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{
-    Appended, CommandLog, Committed, Coordinator, Delivery, DeliveryId, ErrorClass, ExecutionSink, LogBatch,
-    LogBounds, LogRecord, Opened, PortError, Stop, Timetable,
+    Appended, CommandLog, Committed, Coordinator, Delivery, DeliveryId, ErrorClass, ExecutionSink,
+    LogBatch, LogBounds, LogRecord, Opened, PortError, Stop, Timetable,
 };
 use tokio::sync::watch;
 
@@ -22,7 +22,11 @@ const LEASE_TTL_MS: i64 = 5_000;
 
 #[async_trait]
 impl CommandLog for MemoryStores {
-    async fn append(&self, partition: PartitionId, records: Vec<Bytes>) -> Result<Appended, PortError> {
+    async fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+    ) -> Result<Appended, PortError> {
         let mut state = self.state();
         let index = state.index(partition, "append to the log")?;
         let now_ms = state.clock_ms;
@@ -54,14 +58,23 @@ impl CommandLog for MemoryStores {
             .into_iter()
             .map(|(offset, appended_at, payload)| LogRecord::new(offset, appended_at, payload))
             .collect();
-        let next = records.last().map_or(log.end().max(from), |last| last.offset.next());
-        Ok(LogBatch { records, next, end: log.end() })
+        let next = records
+            .last()
+            .map_or(log.end().max(from), |last| last.offset.next());
+        Ok(LogBatch {
+            records,
+            next,
+            end: log.end(),
+        })
     }
 
     async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, PortError> {
         let state = self.state();
         let log = &state.logs[state.index(partition, "find the bounds of the log")?];
-        Ok(LogBounds { start: log.start(), end: log.end() })
+        Ok(LogBounds {
+            start: log.start(),
+            end: log.end(),
+        })
     }
 
     fn watch_end(&self, partition: PartitionId) -> watch::Receiver<LogOffset> {
@@ -81,7 +94,11 @@ impl CommandLog for MemoryStores {
 
 fn fenced(action: &str, partition: PartitionId) -> PortError {
     let action = format!("{action} partition {partition}");
-    PortError::new(ErrorClass::Fenced, action, "a later owner, or a later tick, was there before")
+    PortError::new(
+        ErrorClass::Fenced,
+        action,
+        "a later owner, or a later tick, was there before",
+    )
 }
 
 #[async_trait]
@@ -89,7 +106,9 @@ impl ExecutionSink for MemoryStores {
     async fn open(&self, partition: PartitionId, epoch: Epoch) -> Result<Opened, PortError> {
         let mut state = self.state();
         let index = state.index(partition, "open the sink")?;
-        state.sinks[index].open(epoch).map_err(|_| fenced("open the sink of", partition))?;
+        state.sinks[index]
+            .open(epoch)
+            .map_err(|_| fenced("open the sink of", partition))?;
         let sink = &state.sinks[index];
         Ok(Opened {
             checkpoint: sink.checkpoint().cloned(),
@@ -105,9 +124,15 @@ impl ExecutionSink for MemoryStores {
         let index = state.index(partition, "commit a tick")?;
         let published = tick.clone();
         let now_ms = state.clock_ms;
-        let at = CommitAt { now_ms, clock_ms: now_ms, latest_clock_ms: now_ms, session: None };
-        let Appends { derived, .. } =
-            state.sinks[index].commit(tick, at).map_err(|_| fenced("commit a tick of", partition))?;
+        let at = CommitAt {
+            now_ms,
+            clock_ms: now_ms,
+            latest_clock_ms: now_ms,
+            session: None,
+        };
+        let Appends { derived, .. } = state.sinks[index]
+            .commit(tick, at)
+            .map_err(|_| fenced("commit a tick of", partition))?;
         let has_derived = !derived.is_empty();
         for command in derived {
             state.logs[index].append_command(now_ms, command);
@@ -116,7 +141,10 @@ impl ExecutionSink for MemoryStores {
         state.deliver(published);
         self.announce_ends(&state);
         self.shared.published.notify_waiters();
-        Ok(Committed { taken_at: Some(Timestamp::from_millis(now_ms)), ..Committed::whole(derived_end) })
+        Ok(Committed {
+            taken_at: Some(Timestamp::from_millis(now_ms)),
+            ..Committed::whole(derived_end)
+        })
     }
 }
 
@@ -124,15 +152,25 @@ impl State {
     /// Makes a committed tick visible to workers.
     fn deliver(&mut self, tick: Tick) {
         let partitions = self.logs.len();
-        let (partition, epoch, published_at) = (tick.partition, tick.checkpoint.epoch, tick.published_at);
+        let (partition, epoch, published_at) =
+            (tick.partition, tick.checkpoint.epoch, tick.published_at);
         for publication in tick.publications {
             let task = publication.task;
-            let queue = self.deliveries.entry(task.queue).or_insert_with(|| vec![Vec::new(); partitions]);
+            let queue = self
+                .deliveries
+                .entry(task.queue)
+                .or_insert_with(|| vec![Vec::new(); partitions]);
             let kept = &mut queue[partition.index()];
             kept.push(Delivery {
-                id: DeliveryId { partition, sequence: kept.len() as u64 },
+                id: DeliveryId {
+                    partition,
+                    sequence: kept.len() as u64,
+                },
                 epoch,
-                token: DeliveryToken { epoch, ..DeliveryToken::default() },
+                token: DeliveryToken {
+                    epoch,
+                    ..DeliveryToken::default()
+                },
                 offset: publication.offset,
                 published_at,
                 key: task.key,
@@ -143,7 +181,11 @@ impl State {
         }
         for stop in tick.stops {
             if let Some(listeners) = self.stops.get(&stop.queue) {
-                listeners.send(&[Stop { key: stop.key, due: stop.due, kill: stop.kill }]);
+                listeners.send(&[Stop {
+                    key: stop.key,
+                    due: stop.due,
+                    kill: stop.kill,
+                }]);
             }
         }
     }
@@ -170,10 +212,17 @@ impl Timetable for MemoryStores {
         bytes_max: usize,
     ) -> Result<TimetablePage, PortError> {
         let state = self.state();
-        Ok(state.timetables[state.index(partition, "read the timetable")?].read(from, until, bytes_max))
+        Ok(
+            state.timetables[state.index(partition, "read the timetable")?]
+                .read(from, until, bytes_max),
+        )
     }
 
-    async fn find(&self, partition: PartitionId, key: TaskKey) -> Result<Vec<TimetableEntry>, PortError> {
+    async fn find(
+        &self,
+        partition: PartitionId,
+        key: TaskKey,
+    ) -> Result<Vec<TimetableEntry>, PortError> {
         let state = self.state();
         Ok(state.timetables[state.index(partition, "search the timetable")?].find(key))
     }
@@ -202,7 +251,9 @@ impl Timetable for MemoryStores {
     ) -> Result<(), PortError> {
         let mut state = self.state();
         let index = state.index(partition, "write revisions")?;
-        revisions.into_iter().for_each(|revision| state.timetables[index].write_revision(revision));
+        revisions
+            .into_iter()
+            .for_each(|revision| state.timetables[index].write_revision(revision));
         Ok(())
     }
 
@@ -217,7 +268,10 @@ impl Timetable for MemoryStores {
         Ok(())
     }
 
-    async fn read_revisions(&self, partition: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
+    async fn read_revisions(
+        &self,
+        partition: PartitionId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
         let state = self.state();
         Ok(state.timetables[state.index(partition, "read the revisions")?].revisions())
     }
@@ -242,7 +296,11 @@ impl Coordinator for MemoryStores {
         let index = state.index(partition, "take the key")?;
         if let Some(epoch) = state.held[index] {
             let reason = format!("it is held under epoch {epoch}");
-            return Err(PortError::new(ErrorClass::Retry, format!("take partition {partition}"), reason));
+            return Err(PortError::new(
+                ErrorClass::Retry,
+                format!("take partition {partition}"),
+                reason,
+            ));
         }
         state.epoch += 1;
         let epoch = Epoch(state.epoch);

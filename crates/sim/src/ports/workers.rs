@@ -6,25 +6,32 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{LastWord, Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{
-    Claim, DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, PortError, QueueDepth,
-    Report, Settlement, StopReceiver,
+    Claim, DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, PortError,
+    QueueDepth, Report, Settlement, StopReceiver,
 };
 
 use super::{MemoryStores, State};
 
 impl State {
     fn hand_out(&mut self, queue: &QueueName, group: &str, count_max: usize) -> Vec<Delivery> {
-        let group = self.groups.entry((queue.clone(), group.to_owned())).or_default();
+        let group = self
+            .groups
+            .entry((queue.clone(), group.to_owned()))
+            .or_default();
         let kept = self.deliveries.get(queue).into_iter().flatten().flatten();
-        let is_new =
-            |one: &&Delivery| !group.in_progress.contains(&one.id) && !group.settled.contains(&one.id);
+        let is_new = |one: &&Delivery| {
+            !group.in_progress.contains(&one.id) && !group.settled.contains(&one.id)
+        };
         let chosen: Vec<Delivery> = kept.filter(is_new).take(count_max).cloned().collect();
         group.in_progress.extend(chosen.iter().map(|one| one.id));
         chosen
     }
 
     fn exists(&self, queue: &QueueName, id: DeliveryId) -> bool {
-        let kept = self.deliveries.get(queue).and_then(|queue| queue.get(id.partition.index()));
+        let kept = self
+            .deliveries
+            .get(queue)
+            .and_then(|queue| queue.get(id.partition.index()));
         kept.is_some_and(|kept| id.sequence < kept.len() as u64)
     }
 
@@ -64,7 +71,11 @@ impl State {
 }
 
 fn refused(queue: &QueueName, reason: impl Into<String>) -> PortError {
-    PortError::new(ErrorClass::Fatal, format!("settle deliveries of queue {queue}"), reason)
+    PortError::new(
+        ErrorClass::Fatal,
+        format!("settle deliveries of queue {queue}"),
+        reason,
+    )
 }
 
 #[async_trait]
@@ -96,11 +107,17 @@ impl ExecutionQueue for MemoryStores {
         let mut state = self.state();
         let name = (queue.clone(), group.to_owned());
         if !state.groups.contains_key(&name) {
-            return Err(refused(queue, format!("group {group} has never been handed anything")));
+            return Err(refused(
+                queue,
+                format!("group {group} has never been handed anything"),
+            ));
         }
         for settlement in &settlements {
             if !state.exists(queue, settlement.id) {
-                return Err(refused(queue, format!("there is no delivery {:?}", settlement.id)));
+                return Err(refused(
+                    queue,
+                    format!("there is no delivery {:?}", settlement.id),
+                ));
             }
             for (partition, _) in &settlement.commands {
                 state.index(*partition, "append to the log")?;
@@ -124,19 +141,50 @@ impl ExecutionQueue for MemoryStores {
         claims: Vec<Claim>,
     ) -> Result<Vec<DeliveryId>, PortError> {
         let ids: Vec<DeliveryId> = claims.iter().map(|claim| claim.id).collect();
-        self.settle(queue, group, ids.iter().map(|id| Settlement::bare(*id)).collect()).await?;
+        self.settle(
+            queue,
+            group,
+            ids.iter().map(|id| Settlement::bare(*id)).collect(),
+        )
+        .await?;
         let mut state = self.state();
-        let group = state.groups.entry((queue.clone(), group.to_owned())).or_default();
-        let words = claims.into_iter().filter_map(|claim| Some((claim.id, claim.last_word?)));
+        let group = state
+            .groups
+            .entry((queue.clone(), group.to_owned()))
+            .or_default();
+        let words = claims
+            .into_iter()
+            .filter_map(|claim| Some((claim.id, claim.last_word?)));
         group.last_words.extend(words);
         Ok(ids)
     }
 
-    async fn report(&self, queue: &QueueName, group: &str, reports: Vec<Report>) -> Result<(), PortError> {
+    async fn report(
+        &self,
+        queue: &QueueName,
+        group: &str,
+        reports: Vec<Report>,
+    ) -> Result<(), PortError> {
         let mut state = self.state();
-        for Report { id, commands, dead_letter, outcome } in reports {
-            state.groups.entry((queue.clone(), group.to_owned())).or_default().last_words.remove(&id);
-            state.settle_one(Settlement { commands, dead_letter, outcome, ..Settlement::bare(id) });
+        for Report {
+            id,
+            commands,
+            dead_letter,
+            outcome,
+        } in reports
+        {
+            state
+                .groups
+                .entry((queue.clone(), group.to_owned()))
+                .or_default()
+                .last_words
+                .remove(&id);
+            state.settle_one(Settlement {
+                commands,
+                dead_letter,
+                outcome,
+                ..Settlement::bare(id)
+            });
         }
         self.announce_ends(&state);
         Ok(())
@@ -144,9 +192,14 @@ impl ExecutionQueue for MemoryStores {
 
     fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>) {
         let mut state = self.state();
-        let Some(group) = state.groups.get_mut(&(queue.clone(), group.to_owned())) else { return };
+        let Some(group) = state.groups.get_mut(&(queue.clone(), group.to_owned())) else {
+            return;
+        };
         group.in_progress.retain(|id| !ids.contains(id));
-        let words: Vec<LastWord> = ids.iter().filter_map(|id| group.last_words.remove(id)).collect();
+        let words: Vec<LastWord> = ids
+            .iter()
+            .filter_map(|id| group.last_words.remove(id))
+            .collect();
         words.into_iter().for_each(|word| state.tell(word));
         self.announce_ends(&state);
         drop(state);
@@ -154,7 +207,11 @@ impl ExecutionQueue for MemoryStores {
     }
 
     fn stops(&self, queue: &QueueName) -> StopReceiver {
-        self.state().stops.entry(queue.clone()).or_default().listen()
+        self.state()
+            .stops
+            .entry(queue.clone())
+            .or_default()
+            .listen()
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {
@@ -163,11 +220,22 @@ impl ExecutionQueue for MemoryStores {
 
     async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError> {
         let state = self.state();
-        let published = state.deliveries.get(queue).into_iter().flatten().map(Vec::len).sum::<usize>() as u64;
+        let published = state
+            .deliveries
+            .get(queue)
+            .into_iter()
+            .flatten()
+            .map(Vec::len)
+            .sum::<usize>() as u64;
         let group = state.groups.get(&(queue.clone(), group.to_owned()));
-        let (in_progress, settled) =
-            group.map_or((0, 0), |group| (group.in_progress.len() as u64, group.settled.len() as u64));
-        let dead_letters = state.dead_letters.iter().filter(|(_, letter)| letter.queue == *queue).count();
+        let (in_progress, settled) = group.map_or((0, 0), |group| {
+            (group.in_progress.len() as u64, group.settled.len() as u64)
+        });
+        let dead_letters = state
+            .dead_letters
+            .iter()
+            .filter(|(_, letter)| letter.queue == *queue)
+            .count();
         Ok(QueueDepth {
             waiting: published - settled,
             in_progress,
@@ -197,7 +265,10 @@ impl History for MemoryStores {
         };
         let mut found = state.dead_letters.iter().filter(wanted);
         let letters = found.by_ref().take(count_max).cloned().collect();
-        Ok(DeadLetterPage { letters, next: found.next().map(|(number, _)| *number) })
+        Ok(DeadLetterPage {
+            letters,
+            next: found.next().map(|(number, _)| *number),
+        })
     }
 
     async fn remove_dead_letters(
@@ -212,7 +283,9 @@ impl History for MemoryStores {
         }
         let numbers: BTreeSet<u64> = numbers.into_iter().collect();
         let before = state.dead_letters.len();
-        state.dead_letters.retain(|(number, letter)| letter.queue != *queue || !numbers.contains(number));
+        state
+            .dead_letters
+            .retain(|(number, letter)| letter.queue != *queue || !numbers.contains(number));
         let removed = before - state.dead_letters.len();
         // Who comes second finds nothing to replay.
         if removed > 0 {

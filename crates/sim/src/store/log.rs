@@ -44,9 +44,14 @@ pub(crate) struct LogStore {
 }
 
 impl LogStore {
-    /// An empty log, which earlier ones may have gone before. Its clock goes back by so much at most when another machine leads it.
+    /// An empty log, which earlier ones may have gone before. Its clock goes back by so much at
+    /// most when another machine leads it.
     pub(crate) fn in_cluster(generation: LogGeneration, clock_back_ms_max: i64) -> LogStore {
-        LogStore { end: LogOffset::start_of(generation), clock_back_ms_max, ..LogStore::default() }
+        LogStore {
+            end: LogOffset::start_of(generation),
+            clock_back_ms_max,
+            ..LogStore::default()
+        }
     }
 
     /// The next log of the partition goes on where this one ends; what was appended so far stays.
@@ -64,12 +69,15 @@ impl LogStore {
         self.start
     }
 
-    /// The time that the next append gets: the log's clock, which never goes back while one machine leads.
+    /// The time that the next append gets: the log's clock, which never goes back while one machine
+    /// leads.
     fn appended_at(&mut self, now_ms: i64) -> Timestamp {
         if self.clock_back_ms_max > 0 {
             let leader = (now_ms / LED_MS).unsigned_abs();
             let back_ms = leader.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
-            return Timestamp::from_millis(now_ms - (back_ms as i64 % (self.clock_back_ms_max + 1)));
+            return Timestamp::from_millis(
+                now_ms - (back_ms as i64 % (self.clock_back_ms_max + 1)),
+            );
         }
         self.last_appended_ms = self.last_appended_ms.max(now_ms);
         Timestamp::from_millis(self.last_appended_ms)
@@ -77,7 +85,11 @@ impl LogStore {
 
     /// The time of the newest record; the present when there is none.
     pub(crate) fn last_appended_at(&self, now_ms: i64) -> Timestamp {
-        Timestamp::from_millis(if self.history.is_empty() { now_ms } else { self.last_appended_ms })
+        Timestamp::from_millis(if self.history.is_empty() {
+            now_ms
+        } else {
+            self.last_appended_ms
+        })
     }
 
     /// Leaves offsets unused, as transaction markers do.
@@ -89,7 +101,11 @@ impl LogStore {
     pub(crate) fn append(&mut self, now_ms: i64, payload: Bytes) -> LogOffset {
         let offset = self.end;
         let command = decode_sharing(payload.clone(), &mut self.names).map_err(|error| {
-            SetAside::new(format!("log offset {offset}"), error.to_string(), payload.clone())
+            SetAside::new(
+                format!("log offset {offset}"),
+                error.to_string(),
+                payload.clone(),
+            )
         });
         let said = Said::by_others(&command);
         self.store(now_ms, payload, command, said)
@@ -113,21 +129,40 @@ impl LogStore {
         let offset = self.end;
         self.end = self.end.next();
         let appended_at = self.appended_at(now_ms);
-        self.history.push(Logged { offset, appended_at_ms: appended_at.as_millis(), said });
-        self.records.push_back(StoredRecord { payload, input: InputRecord { offset, appended_at, command } });
+        self.history.push(Logged {
+            offset,
+            appended_at_ms: appended_at.as_millis(),
+            said,
+        });
+        self.records.push_back(StoredRecord {
+            payload,
+            input: InputRecord {
+                offset,
+                appended_at,
+                command,
+            },
+        });
         offset
     }
 
-    /// The index of the first record at or after an offset. Without holes in between it is found at once.
+    /// The index of the first record at or after an offset. Without holes in between it is found at
+    /// once.
     fn first_at(&self, offset: LogOffset) -> usize {
-        let begin = self.records.front().map_or(offset, |record| record.input.offset);
+        let begin = self
+            .records
+            .front()
+            .map_or(offset, |record| record.input.offset);
         let guess = (begin.records_until(offset).unwrap_or(0) as usize).min(self.records.len());
-        let is_below =
-            |index: usize| self.records.get(index).is_some_and(|record| record.input.offset < offset);
+        let is_below = |index: usize| {
+            self.records
+                .get(index)
+                .is_some_and(|record| record.input.offset < offset)
+        };
         if !is_below(guess) && (guess == 0 || is_below(guess - 1)) {
             return guess;
         }
-        self.records.partition_point(|record| record.input.offset < offset)
+        self.records
+            .partition_point(|record| record.input.offset < offset)
     }
 
     /// Whether the record at an offset is about a task, and not about a schedule.
@@ -139,7 +174,11 @@ impl LogStore {
     }
 
     /// The stored bytes of the records from an offset on, with offset and time; for the port.
-    pub(crate) fn read_raw(&self, from: LogOffset, bytes_max: usize) -> Vec<(LogOffset, Timestamp, Bytes)> {
+    pub(crate) fn read_raw(
+        &self,
+        from: LogOffset,
+        bytes_max: usize,
+    ) -> Vec<(LogOffset, Timestamp, Bytes)> {
         let mut bytes = 0;
         let first = self.first_at(from);
         let mut found = Vec::new();
@@ -148,7 +187,11 @@ impl LogStore {
                 break;
             }
             bytes += record.payload.len();
-            found.push((record.input.offset, record.input.appended_at, record.payload.clone()));
+            found.push((
+                record.input.offset,
+                record.input.appended_at,
+                record.payload.clone(),
+            ));
         }
         found
     }
@@ -159,10 +202,16 @@ impl LogStore {
             return None;
         }
         let first = self.first_at(from);
-        let mut answer =
-            ReadRecords { records: Vec::new(), payloads_bytes: 0, next: self.end.max(from), end: self.end };
+        let mut answer = ReadRecords {
+            records: Vec::new(),
+            payloads_bytes: 0,
+            next: self.end.max(from),
+            end: self.end,
+        };
         for record in self.records.range(first..) {
-            if !answer.records.is_empty() && answer.payloads_bytes + record.payload.len() > bytes_max {
+            if !answer.records.is_empty()
+                && answer.payloads_bytes + record.payload.len() > bytes_max
+            {
                 answer.next = record.input.offset;
                 break;
             }
@@ -177,8 +226,14 @@ impl LogStore {
         self.hanging = Some((until_ms, self.end));
     }
 
-    /// The same as [`LogStore::read`], without what stands behind a transaction that hangs. That there is more is no secret.
-    pub(crate) fn read_stable(&self, from: LogOffset, bytes_max: usize, now_ms: i64) -> Option<ReadRecords> {
+    /// The same as [`LogStore::read`], without what stands behind a transaction that hangs. That
+    /// there is more is no secret.
+    pub(crate) fn read_stable(
+        &self,
+        from: LogOffset,
+        bytes_max: usize,
+        now_ms: i64,
+    ) -> Option<ReadRecords> {
         let mut read = self.read(from, bytes_max)?;
         if let Some((until_ms, stable)) = self.hanging
             && now_ms < until_ms
@@ -193,7 +248,12 @@ impl LogStore {
     /// Planted: forgets what was appended before a time, whoever may need it.
     pub(crate) fn forget_before(&mut self, ms: i64) {
         let is_old = |record: &StoredRecord| record.input.appended_at.as_millis() < ms;
-        if let Some(last) = self.records.iter().take_while(|record| is_old(record)).last() {
+        if let Some(last) = self
+            .records
+            .iter()
+            .take_while(|record| is_old(record))
+            .last()
+        {
             self.truncate(last.input.offset.next());
         }
     }
@@ -201,7 +261,11 @@ impl LogStore {
     /// Forgets what lies below an offset.
     pub(crate) fn truncate(&mut self, below: LogOffset) {
         let below = below.min(self.end);
-        while self.records.front().is_some_and(|record| record.input.offset < below) {
+        while self
+            .records
+            .front()
+            .is_some_and(|record| record.input.offset < below)
+        {
             self.records.pop_front();
         }
         self.start = self.start.max(below);
@@ -214,7 +278,10 @@ mod tests {
     use minutehand_model::TaskKey;
 
     fn cancel(id: u128) -> Bytes {
-        encode(&Command::Cancel { key: TaskKey(id), due: Timestamp::from_millis(7) })
+        encode(&Command::Cancel {
+            key: TaskKey(id),
+            due: Timestamp::from_millis(7),
+        })
     }
 
     #[test]
@@ -224,15 +291,24 @@ mod tests {
         log.leave_hole(3);
         log.append(5, cancel(2));
         let first = log.read(LogOffset::START, 1).expect("kept");
-        assert_eq!((first.records.len(), first.next, first.end), (1, LogOffset::at(4), LogOffset::at(5)));
+        assert_eq!(
+            (first.records.len(), first.next, first.end),
+            (1, LogOffset::at(4), LogOffset::at(5))
+        );
         let second = log.read(LogOffset::at(1), 1).expect("kept");
-        assert_eq!((second.records[0].offset, second.next), (LogOffset::at(4), LogOffset::at(5)));
+        assert_eq!(
+            (second.records[0].offset, second.next),
+            (LogOffset::at(4), LogOffset::at(5))
+        );
         assert_eq!(
             second.records[0].appended_at,
             Timestamp::from_millis(10),
             "the log's clock never goes back"
         );
-        assert_eq!(log.read(LogOffset::at(5), 1).expect("kept").records.len(), 0);
+        assert_eq!(
+            log.read(LogOffset::at(5), 1).expect("kept").records.len(),
+            0
+        );
     }
 
     #[test]
@@ -243,7 +319,13 @@ mod tests {
         }
         log.truncate(LogOffset::at(2));
         assert!(log.read(LogOffset::at(1), 100).is_none());
-        assert_eq!(log.read(LogOffset::at(2), 1_000).expect("kept").records.len(), 2);
+        assert_eq!(
+            log.read(LogOffset::at(2), 1_000)
+                .expect("kept")
+                .records
+                .len(),
+            2
+        );
     }
 
     #[test]

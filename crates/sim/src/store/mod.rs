@@ -1,7 +1,8 @@
-//! The stores of a simulated cluster: in memory, with the meaning that `minutehand-ports` gives them.
+//! The stores of a simulated cluster: in memory, with the meaning that `minutehand-ports` gives
+//! them.
 //!
-//! A store never fails by itself and takes no time; what happens on the way to it is the cluster's business.
-//! Each store can be told to break one of its promises: those are planted bugs.
+//! A store never fails by itself and takes no time; what happens on the way to it is the cluster's
+//! business. Each store can be told to break one of its promises: those are planted bugs.
 
 mod log;
 mod reception;

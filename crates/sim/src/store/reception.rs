@@ -1,5 +1,5 @@
-//! What a sink does with executions that the queue behind it does not take: for good (too large, no such topic to be had), or not
-//! yet. As on real servers, the rest of the tick goes on.
+//! What a sink does with executions that the queue behind it does not take: for good (too large, no
+//! such topic to be had), or not yet. As on real servers, the rest of the tick goes on.
 
 use minutehand_model::{Command, OutcomeKind, Publication, Task, TaskKey, Timestamp};
 
@@ -13,8 +13,8 @@ const PUT_OFF_MS: i64 = 250;
 pub(crate) struct Reception {
     /// Of a thousand tasks, by their keys: those whose queue never takes them.
     pub(crate) refused: u64,
-    /// Of a thousand tasks: those whose queue is not there yet when they come for the first time. Occurrences of schedules
-    /// are not among them: the checkers know these by their records.
+    /// Of a thousand tasks: those whose queue is not there yet when they come for the first time.
+    /// Occurrences of schedules are not among them: the checkers know these by their records.
     pub(crate) put_off: u64,
     /// Planted: what is broken.
     pub(crate) flaw: Option<Flaw>,
@@ -76,7 +76,9 @@ impl Reception {
         }
         let mut drops = false;
         for (index, publication) in publications.iter().enumerate() {
-            let Ok(task) = minutehand_record::task::decode(&publication.task.encoded) else { continue };
+            let Ok(task) = minutehand_record::task::decode(&publication.task.encoded) else {
+                continue;
+            };
             if self.is_refused(publication.task.key) {
                 received.refuse(index, &task, at, self.flaw);
                 drops |= self.flaw == Some(Flaw::DropsNeighbours);
@@ -93,10 +95,17 @@ impl Reception {
 impl Received {
     fn refuse(&mut self, index: usize, task: &Task, at: Timestamp, flaw: Option<Flaw>) {
         if flaw != Some(Flaw::Untold) {
-            self.commands.extend(Command::completed(task, OutcomeKind::Dead));
+            self.commands
+                .extend(Command::completed(task, OutcomeKind::Dead));
         }
         let is_kept = flaw != Some(Flaw::Lost);
-        self.unpublished.push((index, Unpublished { is_letter: is_kept, ..Unpublished::default() }));
+        self.unpublished.push((
+            index,
+            Unpublished {
+                is_letter: is_kept,
+                ..Unpublished::default()
+            },
+        ));
         if flaw == Some(Flaw::Doubled) {
             self.put_off(index, task, at, None);
         }
@@ -104,11 +113,25 @@ impl Received {
 
     fn put_off(&mut self, index: usize, task: &Task, at: Timestamp, flaw: Option<Flaw>) {
         let later = at.plus_millis(PUT_OFF_MS).max(task.due.plus_millis(1));
-        let due = if flaw == Some(Flaw::PutOffInPlace) { task.due } else { later };
+        let due = if flaw == Some(Flaw::PutOffInPlace) {
+            task.due
+        } else {
+            later
+        };
         if flaw != Some(Flaw::PutOffLost) {
-            let again = Task { due, ..task.clone() };
-            self.commands.push(Command::Create(minutehand_record::task::record(&again)));
+            let again = Task {
+                due,
+                ..task.clone()
+            };
+            self.commands
+                .push(Command::Create(minutehand_record::task::record(&again)));
         }
-        self.unpublished.push((index, Unpublished { again_at: Some(due), ..Unpublished::default() }));
+        self.unpublished.push((
+            index,
+            Unpublished {
+                again_at: Some(due),
+                ..Unpublished::default()
+            },
+        ));
     }
 }

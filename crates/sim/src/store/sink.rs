@@ -18,7 +18,8 @@ pub(crate) struct CommitAt {
     pub(crate) clock_ms: i64,
     /// The latest time that clock had shown lately.
     pub(crate) latest_clock_ms: i64,
-    /// The session that the owner's last open gave it; `None` for callers that hold one session for ever.
+    /// The session that the owner's last open gave it; `None` for callers that hold one session for
+    /// ever.
     pub(crate) session: Option<u64>,
 }
 
@@ -55,7 +56,8 @@ pub(crate) struct SinkStore {
     pub(crate) reception: Reception,
     /// Planted: stale epochs, sessions and tick numbers are accepted.
     pub(crate) unfenced: bool,
-    /// Planted: a session that was opened again goes on being accepted, whatever its ticks' numbers are.
+    /// Planted: a session that was opened again goes on being accepted, whatever its ticks' numbers
+    /// are.
     pub(crate) sessions_reused: bool,
     /// Planted, with `unfenced`: an epoch still has to be the one that was opened.
     pub(crate) same_epoch_only: bool,
@@ -66,10 +68,14 @@ pub(crate) struct SinkStore {
 impl SinkStore {
     /// A sink that receives executions so.
     pub(crate) fn receiving(reception: Reception) -> SinkStore {
-        SinkStore { reception, ..SinkStore::default() }
+        SinkStore {
+            reception,
+            ..SinkStore::default()
+        }
     }
 
-    /// Fences lower epochs, and every commit of this epoch that is still on its way. Answers the new session.
+    /// Fences lower epochs, and every commit of this epoch that is still on its way. Answers the
+    /// new session.
     pub(crate) fn open(&mut self, epoch: Epoch) -> Result<u64, Fenced> {
         if epoch < self.opened {
             return Err(Fenced);
@@ -93,7 +99,10 @@ impl SinkStore {
     }
 
     pub(crate) fn states(&self) -> Vec<(Namespace, ScheduleId, ScheduleState)> {
-        self.states.iter().map(|((ns, id), state)| (ns.clone(), id.clone(), state.clone())).collect()
+        self.states
+            .iter()
+            .map(|((ns, id), state)| (ns.clone(), id.clone(), state.clone()))
+            .collect()
     }
 
     fn admits(&self, tick: &Tick, at: CommitAt) -> bool {
@@ -104,7 +113,8 @@ impl SinkStore {
         if self.sessions_reused {
             return is_current;
         }
-        let follows = tick.checkpoint.tick == self.checkpoint.as_ref().map_or(0, |last| last.tick) + 1;
+        let follows =
+            tick.checkpoint.tick == self.checkpoint.as_ref().map_or(0, |last| last.tick) + 1;
         is_current && follows && at.session.is_none_or(|session| session == self.session)
     }
 
@@ -114,16 +124,34 @@ impl SinkStore {
             return Err(Fenced);
         }
         let declared = tick.publications.len();
-        let received = self.reception.receive(&tick.publications, tick.published_at);
+        let received = self
+            .reception
+            .receive(&tick.publications, tick.published_at);
         let first = self.publications.len();
-        self.unpublished.extend(received.unpublished.into_iter().map(|(index, fate)| (first + index, fate)));
+        self.unpublished.extend(
+            received
+                .unpublished
+                .into_iter()
+                .map(|(index, fate)| (first + index, fate)),
+        );
         let Tick {
-            checkpoint, published_at, publications, stops, derived, schedule_states, set_aside, ..
+            checkpoint,
+            published_at,
+            publications,
+            stops,
+            derived,
+            schedule_states,
+            set_aside,
+            ..
         } = tick;
         let number = self.ticks.len();
-        self.publications
-            .extend(publications.into_iter().map(|publication| Published::of(number, publication)));
-        self.stops.extend(stops.into_iter().map(|stop| (number, stop)));
+        self.publications.extend(
+            publications
+                .into_iter()
+                .map(|publication| Published::of(number, publication)),
+        );
+        self.stops
+            .extend(stops.into_iter().map(|stop| (number, stop)));
         self.set_aside.extend(set_aside);
         for change in schedule_states {
             if self.states_dropped {
@@ -150,10 +178,14 @@ impl SinkStore {
             visible: declared,
         });
         self.checkpoint_before = self.checkpoint.replace(checkpoint);
-        Ok(Appends { derived, others: received.commands })
+        Ok(Appends {
+            derived,
+            others: received.commands,
+        })
     }
 
-    /// Planted: what a torn transaction leaves behind: some publications, and perhaps the checkpoint.
+    /// Planted: what a torn transaction leaves behind: some publications, and perhaps the
+    /// checkpoint.
     pub(crate) fn commit_torn(&mut self, mut tick: Tick, at: CommitAt, with_checkpoint: bool) {
         let declared = tick.publications.len();
         let before = self.checkpoint.clone();
@@ -185,7 +217,11 @@ mod tests {
     fn tick(epoch: u64, number: u64) -> Tick {
         Tick {
             partition: PartitionId::own(0),
-            checkpoint: Checkpoint { epoch: Epoch(epoch), tick: number, ..Checkpoint::START },
+            checkpoint: Checkpoint {
+                epoch: Epoch(epoch),
+                tick: number,
+                ..Checkpoint::START
+            },
             published_at: Timestamp::from_millis(0),
             publications: Vec::new(),
             stops: Vec::new(),
@@ -196,7 +232,12 @@ mod tests {
     }
 
     fn at(session: u64) -> CommitAt {
-        CommitAt { now_ms: 0, clock_ms: 0, latest_clock_ms: 0, session: Some(session) }
+        CommitAt {
+            now_ms: 0,
+            clock_ms: 0,
+            latest_clock_ms: 0,
+            session: Some(session),
+        }
     }
 
     #[test]
@@ -208,7 +249,10 @@ mod tests {
         assert!(sink.commit(tick(3, 2), at(first)).is_err());
         assert!(sink.commit(tick(3, 1), at(first)).is_ok());
         let second = sink.open(Epoch(3)).expect("the same owner may open again");
-        assert!(sink.commit(tick(3, 2), at(first)).is_err(), "what was on its way is fenced as well");
+        assert!(
+            sink.commit(tick(3, 2), at(first)).is_err(),
+            "what was on its way is fenced as well"
+        );
         assert!(sink.commit(tick(3, 2), at(second)).is_ok());
         assert_eq!(sink.checkpoint().map(|checkpoint| checkpoint.tick), Some(2));
     }

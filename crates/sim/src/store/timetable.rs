@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use minutehand_model::{
-    Block, Fact, LogOffset, RevisionEntry, SetAside, TaskKey, Timestamp, TimetableEntry, TimetablePage,
+    Block, Fact, LogOffset, RevisionEntry, SetAside, TaskKey, Timestamp, TimetableEntry,
+    TimetablePage,
 };
 
 /// What names a block, in the order in which blocks are read.
@@ -14,7 +15,8 @@ struct BlockName {
     bucket: Timestamp,
     first_offset: LogOffset,
     last_offset: LogOffset,
-    /// A hash of what it holds: one that begins and ends with the same records may hold others between them.
+    /// A hash of what it holds: one that begins and ends with the same records may hold others
+    /// between them.
     content: u64,
 }
 
@@ -60,8 +62,10 @@ fn entry_bytes(entry: &TimetableEntry) -> usize {
 fn content_of(block: &Block) -> u64 {
     block.entries.iter().fold(0, |content: u64, entry| {
         let is_void = u64::from(matches!(entry.fact, Fact::Void));
-        let said =
-            entry.key.low() ^ entry.due.as_millis() as u64 ^ entry.offset.bits().rotate_left(20) ^ is_void;
+        let said = entry.key.low()
+            ^ entry.due.as_millis() as u64
+            ^ entry.offset.bits().rotate_left(20)
+            ^ is_void;
         (content.rotate_left(5) ^ said).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     })
 }
@@ -73,7 +77,10 @@ fn damaged(block: &Block, bit: u64) -> Option<SetAside> {
     bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
     let error = minutehand_record::block::decode(block.partition, &bytes).err()?;
     Some(SetAside::new(
-        format!("block {}/{}-{}", block.bucket, block.first_offset, block.last_offset),
+        format!(
+            "block {}/{}-{}",
+            block.bucket, block.first_offset, block.last_offset
+        ),
         error.to_string(),
         bytes.into(),
     ))
@@ -92,11 +99,20 @@ impl TimetableStore {
         };
         let damage = flip_bit.and_then(|bit| damaged(&block, bit));
         if damage.is_some() {
-            self.damaged_tasks.extend(block.entries.iter().map(|entry| (entry.key, entry.due)));
+            self.damaged_tasks
+                .extend(block.entries.iter().map(|entry| (entry.key, entry.due)));
         }
         if self.flaws.overwrites {
-            let least = BlockName { first_offset: LogOffset::START, last_offset: LogOffset::START, ..name };
-            let most = BlockName { first_offset: LogOffset::MAX, last_offset: LogOffset::MAX, ..name };
+            let least = BlockName {
+                first_offset: LogOffset::START,
+                last_offset: LogOffset::START,
+                ..name
+            };
+            let most = BlockName {
+                first_offset: LogOffset::MAX,
+                last_offset: LogOffset::MAX,
+                ..name
+            };
             let others = least..=most;
             let others: Vec<BlockName> = self.blocks.range(others).map(|(name, _)| *name).collect();
             for other in others {
@@ -104,12 +120,27 @@ impl TimetableStore {
             }
         }
         let bytes = block.entries.iter().map(entry_bytes).sum::<usize>() + 64;
-        self.blocks.insert(name, StoredBlock { entries: block.entries, bytes, damage });
+        self.blocks.insert(
+            name,
+            StoredBlock {
+                entries: block.entries,
+                bytes,
+                damage,
+            },
+        );
     }
 
     /// Blocks whose first due time lies in `from..until`, until about `bytes_max` bytes are read.
-    pub(crate) fn read(&self, from: Timestamp, until: Timestamp, bytes_max: usize) -> TimetablePage {
-        let mut page = TimetablePage { complete_until: until, ..TimetablePage::default() };
+    pub(crate) fn read(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        bytes_max: usize,
+    ) -> TimetablePage {
+        let mut page = TimetablePage {
+            complete_until: until,
+            ..TimetablePage::default()
+        };
         let lowest = BlockName {
             first_due: from,
             bucket: Timestamp::MIN,
@@ -119,7 +150,10 @@ impl TimetableStore {
         };
         let mut bytes = 0;
         let mut last_due = None;
-        for (name, block) in self.blocks.range((Bound::Included(lowest), Bound::Unbounded)) {
+        for (name, block) in self
+            .blocks
+            .range((Bound::Included(lowest), Bound::Unbounded))
+        {
             if name.first_due >= until {
                 break;
             }
@@ -144,8 +178,11 @@ impl TimetableStore {
     /// Every stored entry of a task, in order of their offsets.
     pub(crate) fn find(&self, key: TaskKey) -> Vec<TimetableEntry> {
         let readable = self.blocks.values().filter(|block| block.damage.is_none());
-        let mut found: Vec<TimetableEntry> =
-            readable.flat_map(|block| &block.entries).filter(|entry| entry.key == key).cloned().collect();
+        let mut found: Vec<TimetableEntry> = readable
+            .flat_map(|block| &block.entries)
+            .filter(|entry| entry.key == key)
+            .cloned()
+            .collect();
         found.sort_by_key(|entry| (entry.offset, entry.due));
         found.dedup();
         found
@@ -159,22 +196,42 @@ impl TimetableStore {
     }
 
     /// (bucket, tasks, bytes) of the minutes that start in `from..until`.
-    pub(crate) fn loads(&self, from: Timestamp, until: Timestamp) -> Vec<minutehand_model::BucketLoad> {
+    pub(crate) fn loads(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Vec<minutehand_model::BucketLoad> {
         let mut loads: BTreeMap<Timestamp, (u64, u64)> = BTreeMap::new();
-        for (name, block) in self.blocks.iter().filter(|(name, _)| (from..until).contains(&name.bucket)) {
-            let tasks = block.entries.iter().filter(|entry| matches!(entry.fact, Fact::Runs(_))).count();
+        for (name, block) in self
+            .blocks
+            .iter()
+            .filter(|(name, _)| (from..until).contains(&name.bucket))
+        {
+            let tasks = block
+                .entries
+                .iter()
+                .filter(|entry| matches!(entry.fact, Fact::Runs(_)))
+                .count();
             let load = loads.entry(name.bucket).or_default();
             load.0 += tasks as u64;
             load.1 += block.bytes as u64;
         }
-        let load = |(bucket, (tasks, bytes))| minutehand_model::BucketLoad { bucket, tasks, bytes };
+        let load = |(bucket, (tasks, bytes))| minutehand_model::BucketLoad {
+            bucket,
+            tasks,
+            bytes,
+        };
         loads.into_iter().map(load).collect()
     }
 
     /// Forgets the buckets that start before a time.
     pub(crate) fn expire(&mut self, before: Timestamp) {
         // A block's first due time lies in its bucket, so the order of names is that of buckets.
-        while self.blocks.first_key_value().is_some_and(|(name, _)| name.bucket < before) {
+        while self
+            .blocks
+            .first_key_value()
+            .is_some_and(|(name, _)| name.bucket < before)
+        {
             self.blocks.pop_first();
         }
     }
@@ -217,7 +274,10 @@ mod tests {
     use super::*;
 
     fn offsets(page: &TimetablePage) -> Vec<u64> {
-        page.entries.iter().map(|entry| entry.offset.position()).collect()
+        page.entries
+            .iter()
+            .map(|entry| entry.offset.position())
+            .collect()
     }
 
     fn ms(at_ms: i64) -> Timestamp {
@@ -231,9 +291,15 @@ mod tests {
             timetable.write_block(block_of(due_ms, offset), None);
         }
         let first = timetable.read(ms(0), ms(900), 1);
-        assert_eq!((offsets(&first), first.complete_until), (vec![2, 3], ms(500)));
+        assert_eq!(
+            (offsets(&first), first.complete_until),
+            (vec![2, 3], ms(500))
+        );
         let second = timetable.read(ms(500), ms(900), 1);
-        assert_eq!((offsets(&second), second.complete_until), (vec![1], ms(900)));
+        assert_eq!(
+            (offsets(&second), second.complete_until),
+            (vec![1], ms(900))
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 use minutehand_model::{
     ActionTemplate, Command, DstRule, Guarantee, LogOffset, MisfirePolicy, MisfireRule, Namespace,
-    OverlapPolicy, PartitionId, Precision, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition,
-    ScheduleId, Timestamp,
+    OverlapPolicy, PartitionId, Precision, RecurrenceSpec, RetryPolicy, Revision,
+    ScheduleDefinition, ScheduleId, Timestamp,
 };
 
 use super::{Addressed, NAMESPACE, queue};
@@ -145,7 +145,9 @@ impl ScheduleBook {
     }
 
     fn revise(&mut self, index: usize, now_ms: i64, rng: &mut Rng) -> Addressed {
-        let Known { nature, is_simple, .. } = self.known[index];
+        let Known {
+            nature, is_simple, ..
+        } = self.known[index];
         let mut definition = draw_definition(now_ms, self.ends_ms, nature, rng);
         if is_simple {
             (definition.misfire, definition.runs_max) = (MisfirePolicy::default(), None);
@@ -166,9 +168,17 @@ impl ScheduleBook {
 
     fn trigger(&mut self, index: usize, rng: &mut Rng) -> Addressed {
         let known = &self.known[index];
-        let overlap = (known.has_own_policies && rng.chance(0.7)).then(|| rng.pick(OverlapPolicy::ALL));
+        let overlap =
+            (known.has_own_policies && rng.chance(0.7)).then(|| rng.pick(OverlapPolicy::ALL));
         let (namespace, schedule) = (self.namespace.clone(), known.id.clone());
-        (known.partition, Command::Trigger { namespace, schedule, overlap })
+        (
+            known.partition,
+            Command::Trigger {
+                namespace,
+                schedule,
+                overlap,
+            },
+        )
     }
 
     /// A range of the last minutes; with this probability the one that was asked for before.
@@ -180,24 +190,46 @@ impl ScheduleBook {
         let again = known.range.filter(|_| rng.chance(repeats));
         let (from, to) = *known.range.insert(again.unwrap_or((from, to)));
         let (namespace, schedule) = (self.namespace.clone(), known.id.clone());
-        (known.partition, Command::Backfill { namespace, schedule, from, to })
+        (
+            known.partition,
+            Command::Backfill {
+                namespace,
+                schedule,
+                from,
+                to,
+            },
+        )
     }
 
     /// Stops one of the backfills that were asked for.
     fn stop_backfill(&mut self, index: usize, now_ms: i64, rng: &mut Rng) -> Addressed {
         let known = &self.known[index];
-        let Some(backfill) = (!known.backfills.is_empty()).then(|| rng.pick(&known.backfills)) else {
+        let Some(backfill) = (!known.backfills.is_empty()).then(|| rng.pick(&known.backfills))
+        else {
             return self.backfill(index, now_ms, 0.5, rng);
         };
         let (namespace, schedule) = (self.namespace.clone(), known.id.clone());
-        (known.partition, Command::StopBackfill { namespace, schedule, backfill })
+        (
+            known.partition,
+            Command::StopBackfill {
+                namespace,
+                schedule,
+                backfill,
+            },
+        )
     }
 
     fn forget_runs(&mut self, index: usize) -> Addressed {
         self.forgotten = Some(index);
         let known = &self.known[index];
         let (namespace, schedule) = (self.namespace.clone(), known.id.clone());
-        (known.partition, Command::ForgetRuns { namespace, schedule })
+        (
+            known.partition,
+            Command::ForgetRuns {
+                namespace,
+                schedule,
+            },
+        )
     }
 }
 
@@ -205,13 +237,24 @@ fn draw_recurrence(now_ms: i64, rng: &mut Rng) -> RecurrenceSpec {
     if rng.chance(0.6) {
         let every_ms = rng.pick(&[1, 2, 3, 5, 7, 15, 30, 60]) * SECOND_MS;
         let anchor = Timestamp::from_millis(now_ms - rng.range(0, 100_000));
-        return RecurrenceSpec::Interval { every_ms, anchor, zone: "UTC".to_owned() };
+        return RecurrenceSpec::Interval {
+            every_ms,
+            anchor,
+            zone: "UTC".to_owned(),
+        };
     }
-    let expression =
-        rng.pick(&["*/5 * * * * *", "0,20,41 * * * * *", "* * * * *", "*/2 * * * *", "13 */3 * * * *"]);
+    let expression = rng.pick(&[
+        "*/5 * * * * *",
+        "0,20,41 * * * * *",
+        "* * * * *",
+        "*/2 * * * *",
+        "13 */3 * * * *",
+    ]);
     RecurrenceSpec::Cron {
         expression: expression.to_owned(),
-        zone: rng.pick(&["UTC", "Europe/Berlin", "Australia/Lord_Howe"]).to_owned(),
+        zone: rng
+            .pick(&["UTC", "Europe/Berlin", "Australia/Lord_Howe"])
+            .to_owned(),
         dst: rng.pick(DstRule::ALL),
     }
 }
@@ -221,7 +264,9 @@ fn draw_definition(now_ms: i64, ends_ms: i64, nature: Nature, rng: &mut Rng) -> 
     let overlap = match nature {
         Nature::Plain => OverlapPolicy::AllowAll,
         Nature::Steady(overlap) => overlap,
-        Nature::Restless if rng.chance(0.5) => rng.pick(&[OverlapPolicy::BufferAll, OverlapPolicy::AllowAll]),
+        Nature::Restless if rng.chance(0.5) => {
+            rng.pick(&[OverlapPolicy::BufferAll, OverlapPolicy::AllowAll])
+        }
         Nature::Restless => rng.pick(OverlapPolicy::ALL),
     };
     let misfire = if rng.chance(0.5) {
@@ -233,19 +278,32 @@ fn draw_definition(now_ms: i64, ends_ms: i64, nature: Nature, rng: &mut Rng) -> 
             grace_ms: rng.pick(&[500, 3_000]),
         }
     };
-    // No occurrence after the end of the run is of use; that nothing comes after `end` is checked with it.
+    // No occurrence after the end of the run is of use; that nothing comes after `end` is checked
+    // with it.
     let end = now_ms + rng.range(5_000, 200_000);
     ScheduleDefinition {
         recurrence: draw_recurrence(now_ms, rng),
-        exclude: if rng.chance(0.15) { vec!["* * * * * 0".to_owned()] } else { Vec::new() },
-        start: rng.chance(0.3).then(|| Timestamp::from_millis(now_ms + rng.range(-20_000, 20_000))),
+        exclude: if rng.chance(0.15) {
+            vec!["* * * * * 0".to_owned()]
+        } else {
+            Vec::new()
+        },
+        start: rng
+            .chance(0.3)
+            .then(|| Timestamp::from_millis(now_ms + rng.range(-20_000, 20_000))),
         end: Some(Timestamp::from_millis(end.min(ends_ms - 60_000))),
         runs_max: rng.chance(0.25).then(|| rng.below(12) + 1),
-        jitter_ms: if rng.chance(0.3) { rng.range(0, 6_000) } else { 0 },
+        jitter_ms: if rng.chance(0.3) {
+            rng.range(0, 6_000)
+        } else {
+            0
+        },
         misfire,
         overlap,
         pause_on_failure: !is_plain && rng.chance(0.15),
-        run_timeout_ms: rng.chance(0.5).then(|| rng.pick(&[2, 5, 10, 20, 40]) * SECOND_MS),
+        run_timeout_ms: rng
+            .chance(0.5)
+            .then(|| rng.pick(&[2, 5, 10, 20, 40]) * SECOND_MS),
         action: ActionTemplate {
             queue: queue(rng),
             payload: Bytes::from_static(b"run"),

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use minutehand_model::time::SECOND_MS;
 use minutehand_model::{
-    Command, Guarantee, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task, TaskId, TaskRecord,
-    Timestamp,
+    Command, Guarantee, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task, TaskId,
+    TaskRecord, Timestamp,
 };
 
 use super::{Addressed, NAMESPACE};
@@ -58,7 +58,13 @@ impl TaskBook {
 
     /// The next command.
     pub(crate) fn next(&mut self, now_ms: i64, rng: &mut Rng) -> Addressed {
-        let Mix { cancels, moves, replaces, repeats, .. } = self.mix;
+        let Mix {
+            cancels,
+            moves,
+            replaces,
+            repeats,
+            ..
+        } = self.mix;
         if self.burst.0 > 0 || self.known.is_empty() {
             return self.create(now_ms, rng);
         }
@@ -86,7 +92,11 @@ impl TaskBook {
             _ => rng.range(0, self.mix.horizon_ms),
         };
         let due_ms = now_ms + ahead_ms;
-        if rng.chance(self.mix.round_due) { due_ms - due_ms.rem_euclid(SECOND_MS) } else { due_ms }
+        if rng.chance(self.mix.round_due) {
+            due_ms - due_ms.rem_euclid(SECOND_MS)
+        } else {
+            due_ms
+        }
     }
 
     fn record(&mut self, number: u64, due_ms: i64, rng: &mut Rng) -> TaskRecord {
@@ -121,7 +131,8 @@ impl TaskBook {
         } else {
             self.draw_due(now_ms, rng)
         };
-        // A few creates take the id of an older task, at another due time: a retry, or the next of a series.
+        // A few creates take the id of an older task, at another due time: a retry, or the next of
+        // a series.
         let number = match self.known.last() {
             Some(last) if rng.chance(0.05) && last.due_ms != due_ms => last.number,
             _ => {
@@ -130,8 +141,18 @@ impl TaskBook {
             }
         };
         let record = self.record(number, due_ms, rng);
-        let partition = PartitionId::of(&self.namespace, &format!("task-{number}"), self.partitions);
-        self.remember(Known { number, due_ms, sent_ms: now_ms, partition, is_cancelled: false }, rng);
+        let partition =
+            PartitionId::of(&self.namespace, &format!("task-{number}"), self.partitions);
+        self.remember(
+            Known {
+                number,
+                due_ms,
+                sent_ms: now_ms,
+                partition,
+                is_cancelled: false,
+            },
+            rng,
+        );
         (partition, Command::Create(record))
     }
 
@@ -151,13 +172,24 @@ impl TaskBook {
         let key = self.key(index);
         let known = &mut self.known[index];
         known.is_cancelled = true;
-        (known.partition, Command::Cancel { key, due: Timestamp::from_millis(known.due_ms) })
+        (
+            known.partition,
+            Command::Cancel {
+                key,
+                due: Timestamp::from_millis(known.due_ms),
+            },
+        )
     }
 
     /// A move or a replace to another due time.
     fn change(&mut self, index: usize, now_ms: i64, rng: &mut Rng, replaces: bool) -> Addressed {
         let key = self.key(index);
-        let Known { number, due_ms, partition, .. } = self.known[index];
+        let Known {
+            number,
+            due_ms,
+            partition,
+            ..
+        } = self.known[index];
         let mut to_ms = self.draw_due(now_ms, rng);
         if to_ms == due_ms {
             to_ms += 1;
@@ -165,12 +197,22 @@ impl TaskBook {
         let task = self.record(number, to_ms, rng);
         let due = Timestamp::from_millis(due_ms);
         if replaces {
-            self.known[index] =
-                Known { due_ms: to_ms, sent_ms: now_ms, is_cancelled: false, ..self.known[index] };
+            self.known[index] = Known {
+                due_ms: to_ms,
+                sent_ms: now_ms,
+                is_cancelled: false,
+                ..self.known[index]
+            };
             (partition, Command::Replace { key, due, task })
         } else {
             self.remember(
-                Known { number, due_ms: to_ms, sent_ms: now_ms, partition, is_cancelled: true },
+                Known {
+                    number,
+                    due_ms: to_ms,
+                    sent_ms: now_ms,
+                    partition,
+                    is_cancelled: true,
+                },
                 rng,
             );
             (partition, Command::Move { key, due, task })
@@ -179,7 +221,13 @@ impl TaskBook {
 
     /// The same task again, within its dedupe window; or, if it was cancelled, anew.
     fn repeat(&mut self, index: usize, now_ms: i64, rng: &mut Rng) -> Addressed {
-        let Known { number, due_ms, sent_ms, partition, is_cancelled } = self.known[index];
+        let Known {
+            number,
+            due_ms,
+            sent_ms,
+            partition,
+            is_cancelled,
+        } = self.known[index];
         let window_ends_ms = due_ms.max(sent_ms) + self.dedupe_window_ms - DEDUPE_MARGIN_MS;
         if now_ms > window_ends_ms {
             self.known.swap_remove(index);

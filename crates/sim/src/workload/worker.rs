@@ -1,5 +1,5 @@
-//! Workers: they take executions of schedules, work for a while, and say how it ended. Some never do, some try again, and some do
-//! not hear that they are to stop.
+//! Workers: they take executions of schedules, work for a while, and say how it ended. Some never
+//! do, some try again, and some do not hear that they are to stop.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +81,8 @@ impl Worker {
         self.retries.contains(&(partition, key, due))
     }
 
-    /// Begins a run; answers its number and how long it takes, in milliseconds. `None`: nothing is ever heard of it.
+    /// Begins a run; answers its number and how long it takes, in milliseconds. `None`: nothing is
+    /// ever heard of it.
     pub(crate) fn begin(&mut self, partition: usize, task: Task) -> Option<(u64, i64)> {
         if self.happens(self.mix.unheard) {
             return None;
@@ -94,13 +95,22 @@ impl Worker {
         } else {
             self.rng.range(50, 2_000)
         };
-        let kind = if self.happens(self.mix.failing) { OutcomeKind::Dead } else { OutcomeKind::Succeeded };
+        let kind = if self.happens(self.mix.failing) {
+            OutcomeKind::Dead
+        } else {
+            OutcomeKind::Succeeded
+        };
         let key = task.key();
-        self.runs.entry((partition, key)).or_default().push(Run { number: self.numbers, task, kind });
+        self.runs.entry((partition, key)).or_default().push(Run {
+            number: self.numbers,
+            task,
+            kind,
+        });
         Some((self.numbers, takes_ms))
     }
 
-    /// A run ends by itself, or because it was stopped; answers what is said about it, each with how much later it is said.
+    /// A run ends by itself, or because it was stopped; answers what is said about it, each with
+    /// how much later it is said.
     pub(crate) fn end(
         &mut self,
         partition: usize,
@@ -108,18 +118,26 @@ impl Worker {
         number: u64,
         now_ms: i64,
     ) -> Vec<(i64, Command)> {
-        let Some(runs) = self.runs.get_mut(&(partition, key)) else { return Vec::new() };
-        let Some(index) = runs.iter().position(|run| run.number == number) else { return Vec::new() };
+        let Some(runs) = self.runs.get_mut(&(partition, key)) else {
+            return Vec::new();
+        };
+        let Some(index) = runs.iter().position(|run| run.number == number) else {
+            return Vec::new();
+        };
         let Run { task, kind, .. } = runs.swap_remove(index);
         if runs.is_empty() {
             self.runs.remove(&(partition, key));
         }
-        let may_retry =
-            kind == OutcomeKind::Dead && !task.guarantee.settles_first() && task.attempt < ATTEMPTS_MAX;
+        let may_retry = kind == OutcomeKind::Dead
+            && !task.guarantee.settles_first()
+            && task.attempt < ATTEMPTS_MAX;
         if may_retry && self.happens(self.mix.retried) {
             return self.retry(partition, task, now_ms);
         }
-        Command::completed(&task, kind).into_iter().map(|ended| (0, ended)).collect()
+        Command::completed(&task, kind)
+            .into_iter()
+            .map(|ended| (0, ended))
+            .collect()
     }
 
     /// The next attempt, and perhaps its cancellation.
@@ -128,7 +146,11 @@ impl Worker {
         let due = Timestamp::from_millis(now_ms + wait_ms).max(task.due.plus_millis(1));
         let key = task.key();
         self.retries.insert((partition, key, due));
-        let next = Task { due, attempt: task.attempt + 1, ..task };
+        let next = Task {
+            due,
+            attempt: task.attempt + 1,
+            ..task
+        };
         let mut said = vec![(0, Command::Create(minutehand_record::task::record(&next)))];
         if self.happens(self.mix.cancelled) {
             said.push((self.rng.range(0, wait_ms), Command::Cancel { key, due }));
@@ -136,17 +158,28 @@ impl Worker {
         said
     }
 
-    /// Marks the runs of a task as stopped; answers their numbers and how soon they end, in milliseconds.
-    pub(crate) fn stop(&mut self, partition: usize, key: TaskKey, due: Timestamp) -> Vec<(u64, i64)> {
+    /// Marks the runs of a task as stopped; answers their numbers and how soon they end, in
+    /// milliseconds.
+    pub(crate) fn stop(
+        &mut self,
+        partition: usize,
+        key: TaskKey,
+        due: Timestamp,
+    ) -> Vec<(u64, i64)> {
         if self.happens(self.mix.stops_lost) {
             return Vec::new();
         }
-        let Some(runs) = self.runs.get_mut(&(partition, key)) else { return Vec::new() };
+        let Some(runs) = self.runs.get_mut(&(partition, key)) else {
+            return Vec::new();
+        };
         let rng = &mut self.rng;
-        let stopped = runs.iter_mut().filter(|run| run.task.first_due == due).map(|run| {
-            run.kind = OutcomeKind::Cancelled;
-            (run.number, rng.range(10, 1_000))
-        });
+        let stopped = runs
+            .iter_mut()
+            .filter(|run| run.task.first_due == due)
+            .map(|run| {
+                run.kind = OutcomeKind::Cancelled;
+                (run.number, rng.range(10, 1_000))
+            });
         stopped.collect()
     }
 }

@@ -36,7 +36,8 @@ pub enum LeaseAnswer {
         /// It is not to be tried again sooner than this, in milliseconds.
         delay_ms: Option<i64>,
     },
-    /// It takes longer: the lease ends so long from now, in milliseconds. Not at all: it is given back, as not begun.
+    /// It takes longer: the lease ends so long from now, in milliseconds. Not at all: it is given
+    /// back, as not begun.
     Extend {
         /// How long from now.
         visibility_ms: i64,
@@ -53,7 +54,8 @@ pub enum LeaseAnswer {
 pub enum Answered {
     /// It is durable.
     Done,
-    /// There is no such lease, or none any more: the execution is, or will be, in other hands, or was answered before.
+    /// There is no such lease, or none any more: the execution is, or will be, in other hands, or
+    /// was answered before.
     Lost,
     /// The run is to stop, so its lease does not last longer. It goes on to its end.
     StopRequested,
@@ -63,7 +65,11 @@ pub enum Answered {
 
 impl Leases {
     /// Takes answers to leases of a queue; what became of each, in their order.
-    pub async fn answer(&self, queue: &QueueName, answers: Vec<(LeaseId, LeaseAnswer)>) -> Vec<Answered> {
+    pub async fn answer(
+        &self,
+        queue: &QueueName,
+        answers: Vec<(LeaseId, LeaseAnswer)>,
+    ) -> Vec<Answered> {
         let inner = &self.0;
         let mut told = vec![Answered::Lost; answers.len()];
         let (mut ends, mut places) = (Ends::default(), BTreeMap::new());
@@ -108,17 +114,26 @@ impl Inner {
         if let LeaseAnswer::Extend { visibility_ms } = answer
             && visibility_ms > 0
         {
-            let Some(leased) = table.content(queue, key) else { return Taken::Told(Answered::Lost) };
+            let Some(leased) = table.content(queue, key) else {
+                return Taken::Told(Answered::Lost);
+            };
             leased.lane.is_used_now();
             if leased.run.stop_cause() == Some(StopCause::Requested) {
                 return Taken::Told(Answered::StopRequested);
             }
-            let is_extended = table.extend(queue, key, self.steady_now().plus_millis(visibility_ms));
+            let is_extended =
+                table.extend(queue, key, self.steady_now().plus_millis(visibility_ms));
             drop(table);
             self.deadlines_changed();
-            return Taken::Told(if is_extended { Answered::Done } else { Answered::Lost });
+            return Taken::Told(if is_extended {
+                Answered::Done
+            } else {
+                Answered::Lost
+            });
         }
-        let Some(over) = table.end(queue, key) else { return Taken::Told(Answered::Lost) };
+        let Some(over) = table.end(queue, key) else {
+            return Taken::Told(Answered::Lost);
+        };
         drop(table);
         over.content.lane.is_used_now();
         self.end(over, answer, ends)
@@ -130,16 +145,19 @@ impl Inner {
         let observer = &lane.settings.observer;
         let verdict = match answer {
             LeaseAnswer::Ack { result } => Verdict::Success { detail: result },
-            LeaseAnswer::Nack { error, delay_ms } => {
-                Verdict::Failure { reason: error, retry_after_ms: delay_ms }
-            }
+            LeaseAnswer::Nack { error, delay_ms } => Verdict::Failure {
+                reason: error,
+                retry_after_ms: delay_ms,
+            },
             LeaseAnswer::Extend { .. } if !content.ticket.is_claimed => {
                 observer.lease_ended(&lane.name.queue, LeaseEnd::Released);
                 lane.let_go(vec![delivery]);
                 self.table().close(bytes);
                 return Taken::Told(Answered::Done);
             }
-            LeaseAnswer::Extend { .. } => return put_off(content, bytes, 0, LeaseEnd::Released, ends),
+            LeaseAnswer::Extend { .. } => {
+                return put_off(content, bytes, 0, LeaseEnd::Released, ends);
+            }
             LeaseAnswer::Snooze { delay_ms } => {
                 return put_off(content, bytes, delay_ms, LeaseEnd::Snoozed, ends);
             }
@@ -152,7 +170,8 @@ impl Inner {
         Taken::At(ends.place(&lane), delivery)
     }
 
-    /// Makes ends durable, also when the caller waits no longer; what became of each, by the place of its answer.
+    /// Makes ends durable, also when the caller waits no longer; what became of each, by the place
+    /// of its answer.
     async fn durable(
         self: &Arc<Self>,
         ends: Ends,
@@ -169,16 +188,29 @@ impl Inner {
             Some(Ok(Ok(Ok(_)))) => Answered::Done,
             _ => Answered::Unknown,
         };
-        places.iter().map(|(place, index)| (*index, answered(place))).collect()
+        places
+            .iter()
+            .map(|(place, index)| (*index, answered(place)))
+            .collect()
     }
 }
 
 /// A run that has not begun goes back to the scheduler.
-fn put_off(content: LeasedRun, bytes: usize, delay_ms: i64, how: LeaseEnd, ends: &mut Ends) -> Taken {
+fn put_off(
+    content: LeasedRun,
+    bytes: usize,
+    delay_ms: i64,
+    how: LeaseEnd,
+    ends: &mut Ends,
+) -> Taken {
     let LeasedRun { lane, ticket, run } = content;
     let delivery = ticket.delivery;
     lane.settings.observer.lease_ended(&lane.name.queue, how);
-    let prepared = Prepared { ticket, execution: run.execution().clone() };
-    ends.of(&lane, Some(bytes)).put_off(&lane.settings, &lane.name.queue, prepared, delay_ms);
+    let prepared = Prepared {
+        ticket,
+        execution: run.execution().clone(),
+    };
+    ends.of(&lane, Some(bytes))
+        .put_off(&lane.settings, &lane.name.queue, prepared, delay_ms);
     Taken::At(ends.place(&lane), delivery)
 }

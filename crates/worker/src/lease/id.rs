@@ -14,7 +14,8 @@ const BYTES: usize = 8 + 8 + 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseHolder(pub u64);
 
-/// What a lease is found by in the process that holds it. The number tells where it is, the secret that the caller was given it.
+/// What a lease is found by in the process that holds it. The number tells where it is, the secret
+/// that the caller was given it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LeaseKey {
     pub(crate) number: u64,
@@ -40,15 +41,23 @@ impl LeaseId {
     /// The id that a caller has written; `None` when it is none, of whatever length.
     pub fn parse(text: &str) -> Option<LeaseId> {
         let mut bytes = [0; BYTES];
-        let length = URL_SAFE_NO_PAD.decode_slice(text.strip_prefix(PREFIX)?, &mut bytes).ok()?;
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(text.strip_prefix(PREFIX)?, &mut bytes)
+            .ok()?;
         if length != BYTES {
             return None;
         }
         let (holder, rest) = bytes.split_first_chunk::<8>()?;
         let (number, secret) = rest.split_first_chunk::<8>()?;
         let secret = u128::from_be_bytes(*secret.first_chunk()?);
-        let key = LeaseKey { number: u64::from_be_bytes(*number), secret };
-        Some(LeaseId { holder: LeaseHolder(u64::from_be_bytes(*holder)), key })
+        let key = LeaseKey {
+            number: u64::from_be_bytes(*number),
+            secret,
+        };
+        Some(LeaseId {
+            holder: LeaseHolder(u64::from_be_bytes(*holder)),
+            key,
+        })
     }
 }
 
@@ -68,14 +77,28 @@ mod tests {
 
     #[test]
     fn ids_are_read_as_they_are_written_and_nothing_else_is() {
-        let key = LeaseKey { number: 7, secret: u128::MAX - 5 };
-        let id = LeaseId { holder: LeaseHolder(3), key };
+        let key = LeaseKey {
+            number: 7,
+            secret: u128::MAX - 5,
+        };
+        let id = LeaseId {
+            holder: LeaseHolder(3),
+            key,
+        };
         let text = id.to_string();
         assert_eq!(LeaseId::parse(&text), Some(id));
         assert!(!format!("{id:?}").contains("fffffff"));
         let long = "l-".to_owned() + &"A".repeat(100_000);
-        for other in ["", "l-", "x", &text[2..], &text[..text.len() - 1], &format!("{text}A"), &long, "l-ä"]
-        {
+        for other in [
+            "",
+            "l-",
+            "x",
+            &text[2..],
+            &text[..text.len() - 1],
+            &format!("{text}A"),
+            &long,
+            "l-ä",
+        ] {
             assert_eq!(LeaseId::parse(other), None, "{other}");
         }
     }

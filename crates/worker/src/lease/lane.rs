@@ -58,7 +58,10 @@ impl LeaseLane {
     }
 
     fn idle_for(&self) -> Duration {
-        self.used_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.used_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
     }
 
     pub(crate) fn bytes_average(&self) -> usize {
@@ -70,14 +73,20 @@ impl LeaseLane {
         if let Some(each) = bytes.checked_div(count) {
             // What is large is believed at once, what is small bit by bit.
             let before = self.bytes_average();
-            let average = if each > before { each } else { (3 * before + each) / 4 };
+            let average = if each > before {
+                each
+            } else {
+                (3 * before + each) / 4
+            };
             self.bytes_average.store(average.max(1), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn let_go(&self, ids: Vec<minutehand_ports::DeliveryId>) {
         if !ids.is_empty() {
-            self.settings.port.let_go(&self.name.queue, &self.name.group, ids);
+            self.settings
+                .port
+                .let_go(&self.name.queue, &self.name.group, ids);
         }
     }
 
@@ -88,7 +97,11 @@ impl LeaseLane {
 
 impl Drop for LeaseLane {
     fn drop(&mut self) {
-        let listener = self.listener.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let listener = self
+            .listener
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         listener.into_iter().for_each(|listener| listener.abort());
     }
 }
@@ -102,7 +115,11 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     pub(crate) fn new(lanes_max: usize, idle_max: Duration) -> Lanes {
-        Lanes { known: Mutex::default(), lanes_max, idle_max }
+        Lanes {
+            known: Mutex::default(),
+            lanes_max,
+            idle_max,
+        }
     }
 
     pub(crate) fn lanes_max(&self) -> usize {
@@ -113,7 +130,8 @@ impl Lanes {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lane of that name; `None` when there are too many. One that is new listens for stops, which `listen` is to hear.
+    /// The lane of that name; `None` when there are too many. One that is new listens for stops,
+    /// which `listen` is to hear.
     pub(crate) fn lane(
         &self,
         name: LaneName,
@@ -128,7 +146,10 @@ impl Lanes {
         if known.len() >= self.lanes_max {
             return None;
         }
-        let settings = Settings { group: name.group.clone(), ..settings.clone() };
+        let settings = Settings {
+            group: name.group.clone(),
+            ..settings.clone()
+        };
         let stops = settings.port.stops(&name.queue);
         let lane = Arc::new(LeaseLane::new(name.clone(), settings));
         lane.hold(listen(&lane, stops));
@@ -136,13 +157,18 @@ impl Lanes {
         Some(lane)
     }
 
-    /// Forgets lanes from which nobody has leased for long and of which nothing is out; the forgotten ones.
+    /// Forgets lanes from which nobody has leased for long and of which nothing is out; the
+    /// forgotten ones.
     pub(crate) fn forget_idle(&self) -> Vec<Arc<LeaseLane>> {
         let mut known = self.known();
         // A lane that is out on a lease, or that somebody waits for, is held elsewhere as well.
-        let is_idle = |lane: &Arc<LeaseLane>| Arc::strong_count(lane) == 1 && lane.idle_for() > self.idle_max;
-        let idle: Vec<LaneName> =
-            known.iter().filter(|(_, lane)| is_idle(lane)).map(|(name, _)| name.clone()).collect();
+        let is_idle =
+            |lane: &Arc<LeaseLane>| Arc::strong_count(lane) == 1 && lane.idle_for() > self.idle_max;
+        let idle: Vec<LaneName> = known
+            .iter()
+            .filter(|(_, lane)| is_idle(lane))
+            .map(|(name, _)| name.clone())
+            .collect();
         idle.iter().filter_map(|name| known.remove(name)).collect()
     }
 }

@@ -1,10 +1,13 @@
-//! The leases of a process: who takes part, what is out, and what becomes of it when its time is over.
+//! The leases of a process: who takes part, what is out, and what becomes of it when its time is
+//! over.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use minutehand_model::limits::{LEASE_EXPIRIES_MAX, LEASE_WAITERS_MAX, LEASED_BYTES_MAX, LEASES_MAX};
+use minutehand_model::limits::{
+    LEASE_EXPIRIES_MAX, LEASE_WAITERS_MAX, LEASED_BYTES_MAX, LEASES_MAX,
+};
 use minutehand_model::{Execution, QueueName, Timestamp};
 use minutehand_ports::{DeliveryId, PortError, Stop, StopReceiver};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -77,7 +80,11 @@ pub struct Leased {
 
 impl Leased {
     pub(super) fn new(id: LeaseId, run: Run, expires_at: Timestamp) -> Leased {
-        Leased { id, run, expires_at }
+        Leased {
+            id,
+            run,
+            expires_at,
+        }
     }
 
     /// What is leased.
@@ -110,7 +117,12 @@ impl Drop for Leases {
     fn drop(&mut self) {
         // The clerk holds one.
         if Arc::strong_count(&self.0) <= 2
-            && let Some(clerk) = self.0.clerk.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && let Some(clerk) = self
+                .0
+                .clerk
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
         {
             clerk.abort();
         }
@@ -118,7 +130,8 @@ impl Drop for Leases {
 }
 
 impl Leases {
-    /// Leases executions of a queue, as a worker of these settings would run them. To be called within a tokio runtime.
+    /// Leases executions of a queue, as a worker of these settings would run them. To be called
+    /// within a tokio runtime.
     pub fn new(builder: WorkerBuilder, config: LeasesConfig) -> Leases {
         let random = SystemRandom::new();
         let holder = LeaseHolder(drawn(&random) as u64);
@@ -150,12 +163,13 @@ impl Leases {
         self.0.table().standing()
     }
 
-    /// Gives everything back, when nobody can answer any more: what has not been answered is handed out again, and of at-most-once
-    /// runs it is told that they did not end.
+    /// Gives everything back, when nobody can answer any more: what has not been answered is handed
+    /// out again, and of at-most-once runs it is told that they did not end.
     pub async fn close(&self) {
         let over = self.0.table().end_all();
-        let shut_down =
-            || Verdict::failure("the process that held its lease was shut down before it was answered");
+        let shut_down = || {
+            Verdict::failure("the process that held its lease was shut down before it was answered")
+        };
         let ends = self.0.end_unanswered(over, &shut_down);
         let commits = async {
             for end in ends.0 {
@@ -194,7 +208,9 @@ impl Inner {
             let hears = async move {
                 let mut stops: StopReceiver = stops;
                 while let Some(stop) = stops.recv().await {
-                    let (Some(lane), Some(inner)) = (lane.upgrade(), inner.upgrade()) else { return };
+                    let (Some(lane), Some(inner)) = (lane.upgrade(), inner.upgrade()) else {
+                        return;
+                    };
                     inner.stop(&lane, stop);
                 }
             };
@@ -202,13 +218,16 @@ impl Inner {
         })
     }
 
-    /// A run is to stop. Who has it on lease cannot be reached: it hears of that when it asks for more time, or is refused when the
-    /// run is killed.
+    /// A run is to stop. Who has it on lease cannot be reached: it hears of that when it asks for
+    /// more time, or is refused when the run is killed.
     fn stop(self: &Arc<Self>, lane: &Arc<LeaseLane>, stop: Stop) {
         let is_meant = |leased: &LeasedRun| is_meant(stop.due, leased.run.task());
         let mut table = self.table();
         let mut is_out = false;
-        for (_, leased) in table.of_task(&lane.name, stop.key).filter(|(_, leased)| is_meant(leased)) {
+        for (_, leased) in table
+            .of_task(&lane.name, stop.key)
+            .filter(|(_, leased)| is_meant(leased))
+        {
             leased.run.ask_to_stop(StopCause::Requested);
             is_out = true;
         }
@@ -226,7 +245,8 @@ impl Inner {
         let mut idle_look = tokio::time::interval(IDLE_LOOK);
         loop {
             let deadline = self.table().next_deadline();
-            let deadline = deadline.map(|deadline| self.started + duration_ms(deadline.as_millis()));
+            let deadline =
+                deadline.map(|deadline| self.started + duration_ms(deadline.as_millis()));
             tokio::select! {
                 () = self.deadlines.notified() => {}
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
@@ -246,29 +266,46 @@ impl Inner {
 
     fn expire(self: &Arc<Self>) {
         let over = self.table().expire(self.steady_now(), EXPIRED_AT_ONCE_MAX);
-        let ends = self.end_unanswered(over, &|| Verdict::failure("its lease ended without an answer"));
+        let ends = self.end_unanswered(over, &|| {
+            Verdict::failure("its lease ended without an answer")
+        });
         self.end_apart(ends);
     }
 
-    /// Deals with leases that ended without an answer: most are handed out again; where that may not be, or has been often, the
-    /// run has ended by `verdict`.
+    /// Deals with leases that ended without an answer: most are handed out again; where that may
+    /// not be, or has been often, the run has ended by `verdict`.
     fn end_unanswered(&self, over: Vec<Over<LeasedRun>>, verdict: &dyn Fn() -> Verdict) -> Ends {
         let mut ends = Ends::default();
         let mut back: Vec<(Arc<LeaseLane>, Vec<DeliveryId>)> = Vec::new();
-        for Over { bytes, expiries, content, .. } in over {
+        for Over {
+            bytes,
+            expiries,
+            content,
+            ..
+        } in over
+        {
             let verdict = match content.run.stop_cause() {
                 Some(cause) => after_stop(None, cause, 0),
-                None if content.ticket.is_claimed || expiries >= LEASE_EXPIRIES_MAX => Some(verdict()),
+                None if content.ticket.is_claimed || expiries >= LEASE_EXPIRIES_MAX => {
+                    Some(verdict())
+                }
                 None => None,
             };
             match verdict {
                 Some(verdict) => ends.settle(bytes, &content, verdict),
                 None => {
                     let queue = &content.lane.name.queue;
-                    content.lane.settings.observer.lease_ended(queue, LeaseEnd::Expired);
+                    content
+                        .lane
+                        .settings
+                        .observer
+                        .lease_ended(queue, LeaseEnd::Expired);
                     self.table().close(bytes);
                     let id = content.ticket.delivery;
-                    match back.iter_mut().find(|(lane, _)| Arc::ptr_eq(lane, &content.lane)) {
+                    match back
+                        .iter_mut()
+                        .find(|(lane, _)| Arc::ptr_eq(lane, &content.lane))
+                    {
                         Some((_, ids)) => ids.push(id),
                         None => back.push((content.lane, vec![id])),
                     }
@@ -290,9 +327,12 @@ impl Inner {
         }
     }
 
-    /// Makes the ends of runs of one lane durable; the error is that of the queue, which then hands out again what it has not
-    /// settled.
-    pub(super) async fn make_durable(&self, end: LaneEnds) -> Result<BTreeSet<DeliveryId>, PortError> {
+    /// Makes the ends of runs of one lane durable; the error is that of the queue, which then hands
+    /// out again what it has not settled.
+    pub(super) async fn make_durable(
+        &self,
+        end: LaneEnds,
+    ) -> Result<BTreeSet<DeliveryId>, PortError> {
         let LaneEnds { lane, batch, bytes } = end;
         let _turn = self.commits.acquire().await;
         let ids = batch.ids();
@@ -330,7 +370,11 @@ impl Ends {
         let place = self.place(lane);
         if place == self.0.len() {
             let lane = Arc::clone(lane);
-            self.0.push(LaneEnds { lane, batch: Batch::default(), bytes: Vec::new() });
+            self.0.push(LaneEnds {
+                lane,
+                batch: Batch::default(),
+                bytes: Vec::new(),
+            });
         }
         let ends = &mut self.0[place];
         ends.bytes.extend(bytes);
@@ -339,18 +383,24 @@ impl Ends {
 
     /// Which of them is that of a lane.
     pub(super) fn place(&self, lane: &Arc<LeaseLane>) -> usize {
-        self.0.iter().position(|ends| Arc::ptr_eq(&ends.lane, lane)).unwrap_or(self.0.len())
+        self.0
+            .iter()
+            .position(|ends| Arc::ptr_eq(&ends.lane, lane))
+            .unwrap_or(self.0.len())
     }
 
     pub(super) fn settle(&mut self, bytes: usize, leased: &LeasedRun, verdict: Verdict) {
         let LeasedRun { lane, ticket, run } = leased;
-        self.of(lane, Some(bytes)).settle(&lane.settings, &lane.name.queue, ticket, run, verdict);
+        self.of(lane, Some(bytes))
+            .settle(&lane.settings, &lane.name.queue, ticket, run, verdict);
     }
 }
 
 /// 128 bits that nobody can foretell.
 fn drawn(random: &SystemRandom) -> u128 {
     let mut bytes = [0; 16];
-    random.fill(&mut bytes).expect("the system has randomness once it runs programs");
+    random
+        .fill(&mut bytes)
+        .expect("the system has randomness once it runs programs");
     u128::from_be_bytes(bytes)
 }

@@ -20,9 +20,11 @@ use crate::observer::LeaseEnd;
 use crate::run::Run;
 use crate::settings::duration_ms;
 
-/// The least time that a store is given to look, in milliseconds: a call that is not to wait takes so long when there is nothing.
+/// The least time that a store is given to look, in milliseconds: a call that is not to wait takes
+/// so long when there is nothing.
 const LOOK_MS_MIN: i64 = 100;
-/// How long a lease waits for at-most-once runs to be claimed; what is claimed later is due again at once.
+/// How long a lease waits for at-most-once runs to be claimed; what is claimed later is due again
+/// at once.
 const CLAIM_MAX: Duration = Duration::from_secs(10);
 /// What a lease costs in an answer beside its task, in bytes, about.
 const LEASE_BYTES: usize = 512;
@@ -93,19 +95,30 @@ struct InHand<'a> {
 
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
-        self.lane.let_go(self.ready.drain(..).map(|prepared| prepared.ticket.delivery).collect());
+        self.lane.let_go(
+            self.ready
+                .drain(..)
+                .map(|prepared| prepared.ticket.delivery)
+                .collect(),
+        );
     }
 }
 
 impl Leases {
-    /// Leases up to so many executions, waiting until there is one. None when there was none in that time, or the process begins
-    /// to stop. A call that is dropped has leased nothing.
+    /// Leases up to so many executions, waiting until there is one. None when there was none in
+    /// that time, or the process begins to stop. A call that is dropped has leased nothing.
     ///
     /// # Errors
     /// Too much out, too many waiting, or a queue that does not answer.
     pub async fn lease(&self, request: LeaseRequest) -> Result<Vec<Leased>, LeaseError> {
         let inner = &self.0;
-        let LeaseRequest { queue, group, count_max, wait_ms, visibility_ms } = request;
+        let LeaseRequest {
+            queue,
+            group,
+            count_max,
+            wait_ms,
+            visibility_ms,
+        } = request;
         let lanes_max = inner.lanes.lanes_max();
         let lane = inner.lane(LaneName { queue, group });
         let lane = lane.ok_or(LeaseError::TooManyGroups { max: lanes_max })?;
@@ -126,7 +139,9 @@ impl Inner {
         wait_ms: i64,
     ) -> Result<Vec<Delivery>, LeaseError> {
         if !self.table().begin_wait() {
-            return Err(LeaseError::TooManyWaiters { max: self.table().limits().waiters_max });
+            return Err(LeaseError::TooManyWaiters {
+                max: self.table().limits().waiters_max,
+            });
         }
         let _waiting = Waiting(self);
         let deadline = Instant::now() + duration_ms(wait_ms.max(LOOK_MS_MIN));
@@ -149,7 +164,13 @@ impl Inner {
 
     async fn begins_to_stop(&self) {
         // Whoever could say so may be gone: then it does not.
-        if self.stopping.clone().wait_for(|stopping| *stopping).await.is_err() {
+        if self
+            .stopping
+            .clone()
+            .wait_for(|stopping| *stopping)
+            .await
+            .is_err()
+        {
             std::future::pending().await
         }
     }
@@ -179,8 +200,17 @@ impl Inner {
         polled: Vec<Delivery>,
         visibility_ms: i64,
     ) -> Vec<Leased> {
-        lane.came(polled.len(), polled.iter().map(|delivery| delivery.encoded.len()).sum());
-        let (mut in_hand, mut claims) = (InHand { lane, ready: Vec::new() }, Vec::new());
+        lane.came(
+            polled.len(),
+            polled.iter().map(|delivery| delivery.encoded.len()).sum(),
+        );
+        let (mut in_hand, mut claims) = (
+            InHand {
+                lane,
+                ready: Vec::new(),
+            },
+            Vec::new(),
+        );
         let (mut ends, mut bytes, mut surplus) = (Ends::default(), 0, Vec::new());
         let queue = &lane.name.queue;
         for delivery in polled {
@@ -190,7 +220,10 @@ impl Inner {
                 continue;
             }
             match prepare(&delivery) {
-                Err(error) => ends.of(lane, None).set_aside(&lane.settings, queue, delivery, &error),
+                Err(error) => {
+                    ends.of(lane, None)
+                        .set_aside(&lane.settings, queue, delivery, &error)
+                }
                 Ok(prepared) if prepared.ticket.is_claimed && delivery.may_have_run => {
                     ends.of(lane, None).doubt(&lane.settings, queue, prepared);
                 }
@@ -212,15 +245,23 @@ impl Inner {
         self.grant(lane, ready, visibility_ms)
     }
 
-    /// Claims at-most-once executions; those that may run. What is claimed when nobody waits for it any more is due again.
-    async fn claim(self: &Arc<Self>, lane: &Arc<LeaseLane>, claims: Vec<Prepared>) -> Vec<Prepared> {
+    /// Claims at-most-once executions; those that may run. What is claimed when nobody waits for it
+    /// any more is due again.
+    async fn claim(
+        self: &Arc<Self>,
+        lane: &Arc<LeaseLane>,
+        claims: Vec<Prepared>,
+    ) -> Vec<Prepared> {
         if claims.is_empty() {
             return Vec::new();
         }
         let (tell, told) = oneshot::channel();
         let (inner, lane) = (Arc::clone(self), Arc::clone(lane));
         tokio::spawn(async move {
-            let batch = crate::commit::Batch { claims, ..Default::default() };
+            let batch = crate::commit::Batch {
+                claims,
+                ..Default::default()
+            };
             let ids = batch.ids();
             match commit(&lane.settings, &lane.name.queue, batch).await {
                 Ok(committed) => {
@@ -234,14 +275,19 @@ impl Inner {
                 }
             }
         });
-        tokio::time::timeout(CLAIM_MAX, told).await.ok().and_then(Result::ok).unwrap_or_default()
+        tokio::time::timeout(CLAIM_MAX, told)
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_default()
     }
 
     /// Claimed runs that have not begun are due again at once.
     async fn put_off(self: &Arc<Self>, lane: &Arc<LeaseLane>, claimed: Vec<Prepared>) {
         let mut ends = Ends::default();
         for prepared in claimed {
-            ends.of(lane, None).put_off(&lane.settings, &lane.name.queue, prepared, 0);
+            ends.of(lane, None)
+                .put_off(&lane.settings, &lane.name.queue, prepared, 0);
         }
         for end in ends.0 {
             self.make_durable(end).await.ok();
@@ -260,7 +306,10 @@ impl Inner {
             (Vec::with_capacity(ready.len()), Vec::new(), Ends::default());
         let mut no_room: (Vec<DeliveryId>, Vec<Prepared>) = Default::default();
         for prepared in ready {
-            let Prepared { mut ticket, execution } = prepared;
+            let Prepared {
+                mut ticket,
+                execution,
+            } = prepared;
             ticket.held_as = Some(execution.token);
             let run = Run::new(execution, now);
             // Whoever stops runs looks for them under the same lock.
@@ -284,7 +333,11 @@ impl Inner {
                 secret: self.secret(),
                 expires_at: steady_now.plus_millis(visibility_ms),
             };
-            let content = LeasedRun { lane: Arc::clone(lane), ticket, run: run.clone() };
+            let content = LeasedRun {
+                lane: Arc::clone(lane),
+                ticket,
+                run: run.clone(),
+            };
             let granted = table.grant(grant, content);
             drop(table);
             match granted {
@@ -293,21 +346,38 @@ impl Inner {
                     let (due, published_at) = (run.task().due, run.execution().published_at);
                     let lateness_ms = now.millis_since(due);
                     let observer = &lane.settings.observer;
-                    observer.started(&lane.name.queue, lateness_ms, published_at.millis_since(due));
-                    leased.push(Leased::new(LeaseId { holder: self.holder, key }, run, expires_at));
+                    observer.started(
+                        &lane.name.queue,
+                        lateness_ms,
+                        published_at.millis_since(due),
+                    );
+                    leased.push(Leased::new(
+                        LeaseId {
+                            holder: self.holder,
+                            key,
+                        },
+                        run,
+                        expires_at,
+                    ));
                 }
                 Err(LeasedRun { ticket, run, .. }) if ticket.is_claimed => {
-                    no_room.1.push(Prepared { ticket, execution: run.execution().clone() });
+                    no_room.1.push(Prepared {
+                        ticket,
+                        execution: run.execution().clone(),
+                    });
                 }
                 Err(LeasedRun { ticket, .. }) => no_room.0.push(ticket.delivery),
             }
         }
         lane.let_go(no_room.0);
         for prepared in no_room.1 {
-            ends.of(lane, None).put_off(&lane.settings, &lane.name.queue, prepared, 0);
+            ends.of(lane, None)
+                .put_off(&lane.settings, &lane.name.queue, prepared, 0);
         }
         for _ in replaced {
-            lane.settings.observer.lease_ended(&lane.name.queue, LeaseEnd::Expired);
+            lane.settings
+                .observer
+                .lease_ended(&lane.name.queue, LeaseEnd::Expired);
         }
         self.end_apart(ends);
         self.deadlines_changed();
@@ -317,11 +387,21 @@ impl Inner {
 
 /// What a task takes in an answer in JSON, in bytes, about.
 fn answer_bytes(task: &Task) -> usize {
-    let headers: usize = task.headers.iter().map(|(name, value)| name.len() + 2 * value.len() + 8).sum();
+    let headers: usize = task
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + 2 * value.len() + 8)
+        .sum();
     let written = |byte: &u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
         0..0x20 | 0x7f => 6,
         _ => 1,
     };
-    headers + task.payload.iter().map(written).sum::<usize>().max(task.payload.len() * 4 / 3)
+    headers
+        + task
+            .payload
+            .iter()
+            .map(written)
+            .sum::<usize>()
+            .max(task.payload.len() * 4 / 3)
 }

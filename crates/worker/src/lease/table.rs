@@ -1,8 +1,9 @@
 //! What is out on lease. No clock, no I/O, no randomness of its own.
 //!
-//! A lease ends once: by an answer, because its time is over, or because its delivery was handed out anew. What has ended is
-//! given to whoever asks for it first, and its number and secret mean nothing from then on. The bytes of what has ended count until
-//! [`LeaseTable::close`], so that what waits to become durable is bounded as well.
+//! A lease ends once: by an answer, because its time is over, or because its delivery was handed
+//! out anew. What has ended is given to whoever asks for it first, and its number and secret mean
+//! nothing from then on. The bytes of what has ended count until [`LeaseTable::close`], so that
+//! what waits to become durable is bounded as well.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -67,7 +68,8 @@ pub(crate) struct Over<T> {
     pub(crate) lane: Arc<LaneName>,
     /// To be given to [`LeaseTable::close`].
     pub(crate) bytes: usize,
-    /// How often leases of this delivery have ended without an answer, this time included; 0 when there was one.
+    /// How often leases of this delivery have ended without an answer, this time included; 0 when
+    /// there was one.
     pub(crate) expiries: u32,
     pub(crate) content: T,
 }
@@ -127,14 +129,20 @@ impl<T> LeaseTable<T> {
         self.standing.waiters = self.standing.waiters.saturating_sub(1);
     }
 
-    /// Leases a delivery. A lease that it was out on before has ended by that, whether there is room for the next or not, and is the
-    /// second answer; nothing is to be done about it. Without room the content comes back.
+    /// Leases a delivery. A lease that it was out on before has ended by that, whether there is
+    /// room for the next or not, and is the second answer; nothing is to be done about it. Without
+    /// room the content comes back.
     pub(crate) fn grant(&mut self, grant: Grant, content: T) -> Result<(LeaseKey, Option<T>), T> {
-        let replaced = self.deliveries.get(&(Arc::clone(&grant.lane), grant.delivery)).copied();
-        let replaced = replaced.and_then(|number| self.remove(number, 0)).map(|over| {
-            self.close(over.bytes);
-            over.content
-        });
+        let replaced = self
+            .deliveries
+            .get(&(Arc::clone(&grant.lane), grant.delivery))
+            .copied();
+        let replaced = replaced
+            .and_then(|number| self.remove(number, 0))
+            .map(|over| {
+                self.close(over.bytes);
+                over.content
+            });
         if self.room(grant.bytes) == 0 {
             return Err(content);
         }
@@ -142,7 +150,8 @@ impl<T> LeaseTable<T> {
         self.next += 1;
         self.standing.leases += 1;
         self.standing.bytes += grant.bytes;
-        self.deliveries.insert((Arc::clone(&grant.lane), grant.delivery), number);
+        self.deliveries
+            .insert((Arc::clone(&grant.lane), grant.delivery), number);
         self.tasks.insert((grant.task, number));
         self.deadlines.insert((grant.expires_at, number));
         self.leases.insert(number, Held { grant, content });
@@ -154,7 +163,8 @@ impl<T> LeaseTable<T> {
         self.held(queue, key).map(|held| &held.content)
     }
 
-    /// Ends a lease with an answer; `None` when there is none of that key on that queue, or none any more.
+    /// Ends a lease with an answer; `None` when there is none of that key on that queue, or none
+    /// any more.
     pub(crate) fn end(&mut self, queue: &QueueName, key: LeaseKey) -> Option<Over<T>> {
         self.held(queue, key)?;
         let over = self.remove(key.number, 0)?;
@@ -162,11 +172,18 @@ impl<T> LeaseTable<T> {
     }
 
     /// Lets a lease last until another time; whether there is one.
-    pub(crate) fn extend(&mut self, queue: &QueueName, key: LeaseKey, expires_at: Timestamp) -> bool {
+    pub(crate) fn extend(
+        &mut self,
+        queue: &QueueName,
+        key: LeaseKey,
+        expires_at: Timestamp,
+    ) -> bool {
         if self.held(queue, key).is_none() {
             return false;
         }
-        let Some(held) = self.leases.get_mut(&key.number) else { return false };
+        let Some(held) = self.leases.get_mut(&key.number) else {
+            return false;
+        };
         self.deadlines.remove(&(held.grant.expires_at, key.number));
         self.deadlines.insert((expires_at, key.number));
         held.grant.expires_at = expires_at;
@@ -198,7 +215,10 @@ impl<T> LeaseTable<T> {
             .filter(|(_, content)| is_meant(content))
             .map(|(number, _)| number)
             .collect();
-        numbers.into_iter().filter_map(|number| self.remove(number, 0)).collect()
+        numbers
+            .into_iter()
+            .filter_map(|number| self.remove(number, 0))
+            .collect()
     }
 
     /// The leases of a task that a lane has.
@@ -209,13 +229,17 @@ impl<T> LeaseTable<T> {
     ) -> impl Iterator<Item = (u64, &'a T)> {
         let numbers = self.tasks.range((task, 0)..=(task, u64::MAX));
         let held = numbers.filter_map(|(_, number)| Some((*number, self.leases.get(number)?)));
-        held.filter(move |(_, held)| *held.grant.lane == *lane).map(|(number, held)| (number, &held.content))
+        held.filter(move |(_, held)| *held.grant.lane == *lane)
+            .map(|(number, held)| (number, &held.content))
     }
 
     /// Ends all leases.
     pub(crate) fn end_all(&mut self) -> Vec<Over<T>> {
         let numbers: Vec<u64> = self.deadlines.iter().map(|(_, number)| *number).collect();
-        numbers.into_iter().filter_map(|number| self.remove(number, 0)).collect()
+        numbers
+            .into_iter()
+            .filter_map(|number| self.remove(number, 0))
+            .collect()
     }
 
     /// When the first lease ends, unless it is answered or extended.
@@ -231,12 +255,15 @@ impl<T> LeaseTable<T> {
 
     fn held(&self, queue: &QueueName, key: LeaseKey) -> Option<&Held<T>> {
         let held = self.leases.get(&key.number)?;
-        // A secret of 128 bits cannot be found by the time that a comparison takes: no part of it is told by the index.
+        // A secret of 128 bits cannot be found by the time that a comparison takes: no part of it
+        // is told by the index.
         (held.grant.secret == key.secret && held.grant.lane.queue == *queue).then_some(held)
     }
 
     fn count_expiry(&mut self, number: u64) -> u32 {
-        let Some(held) = self.leases.get(&number) else { return 0 };
+        let Some(held) = self.leases.get(&number) else {
+            return 0;
+        };
         let place = (Arc::clone(&held.grant.lane), held.grant.delivery);
         if self.expiries.len() >= EXPIRIES_MAX && !self.expiries.contains_key(&place) {
             self.expiries.pop_first();
@@ -248,7 +275,14 @@ impl<T> LeaseTable<T> {
 
     fn remove(&mut self, number: u64, expiries: u32) -> Option<Over<T>> {
         let Held { grant, content } = self.leases.remove(&number)?;
-        let Grant { lane, delivery, task, bytes, expires_at, .. } = grant;
+        let Grant {
+            lane,
+            delivery,
+            task,
+            bytes,
+            expires_at,
+            ..
+        } = grant;
         let place = (lane, delivery);
         self.deliveries.remove(&place);
         if expiries == 0 {
@@ -256,6 +290,11 @@ impl<T> LeaseTable<T> {
         }
         self.tasks.remove(&(task, number));
         self.deadlines.remove(&(expires_at, number));
-        Some(Over { lane: place.0, bytes, expiries, content })
+        Some(Over {
+            lane: place.0,
+            bytes,
+            expiries,
+            content,
+        })
     }
 }

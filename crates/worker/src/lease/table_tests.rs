@@ -10,18 +10,28 @@ use proptest::prelude::*;
 use super::id::LeaseKey;
 use super::table::{Grant, LaneName, LeaseLimits, LeaseStanding, LeaseTable, Over};
 
-const LIMITS: LeaseLimits = LeaseLimits { leases_max: 6, bytes_max: 100, waiters_max: 2 };
+const LIMITS: LeaseLimits = LeaseLimits {
+    leases_max: 6,
+    bytes_max: 100,
+    waiters_max: 2,
+};
 
 fn queue(name: &str) -> QueueName {
     QueueName::parse(name).unwrap()
 }
 
 fn lane(group: &str) -> Arc<LaneName> {
-    Arc::new(LaneName { queue: queue("mail"), group: group.to_owned() })
+    Arc::new(LaneName {
+        queue: queue("mail"),
+        group: group.to_owned(),
+    })
 }
 
 fn delivery(sequence: u64) -> DeliveryId {
-    DeliveryId { partition: PartitionId::own(0), sequence }
+    DeliveryId {
+        partition: PartitionId::own(0),
+        sequence,
+    }
 }
 
 fn at(ms: i64) -> Timestamp {
@@ -40,7 +50,10 @@ fn grant(sequence: u64, expires_at: i64) -> Grant {
 }
 
 fn granted(table: &mut LeaseTable<u64>, sequence: u64, expires_at: i64) -> LeaseKey {
-    table.grant(grant(sequence, expires_at), sequence).expect("there is room").0
+    table
+        .grant(grant(sequence, expires_at), sequence)
+        .expect("there is room")
+        .0
 }
 
 fn contents(over: &[Over<u64>]) -> Vec<u64> {
@@ -53,20 +66,39 @@ fn a_lease_is_answered_once_and_by_its_secret_alone() {
     let key = granted(&mut table, 1, 50);
     let other = granted(&mut table, 2, 50);
     let forged = [
-        LeaseKey { secret: key.secret ^ 1, ..key },
-        LeaseKey { number: other.number, ..key },
-        LeaseKey { number: u64::MAX, ..key },
+        LeaseKey {
+            secret: key.secret ^ 1,
+            ..key
+        },
+        LeaseKey {
+            number: other.number,
+            ..key
+        },
+        LeaseKey {
+            number: u64::MAX,
+            ..key
+        },
     ];
     for forged in forged {
         assert!(
-            table.end(&queue("mail"), forged).is_none() && table.content(&queue("mail"), forged).is_none()
+            table.end(&queue("mail"), forged).is_none()
+                && table.content(&queue("mail"), forged).is_none()
         );
         assert!(!table.extend(&queue("mail"), forged, at(99)));
     }
-    assert!(table.end(&queue("other"), key).is_none(), "a lease is of its queue");
-    assert_eq!(table.end(&queue("mail"), key).map(|over| over.content), Some(1));
+    assert!(
+        table.end(&queue("other"), key).is_none(),
+        "a lease is of its queue"
+    );
+    assert_eq!(
+        table.end(&queue("mail"), key).map(|over| over.content),
+        Some(1)
+    );
     assert!(table.end(&queue("mail"), key).is_none(), "once");
-    assert_eq!(table.end(&queue("mail"), other).map(|over| over.content), Some(2));
+    assert_eq!(
+        table.end(&queue("mail"), other).map(|over| over.content),
+        Some(2)
+    );
 }
 
 #[test]
@@ -79,7 +111,11 @@ fn what_is_not_answered_in_time_ends_and_is_counted() {
     assert!(contents(&table.expire(at(39), 10)).is_empty());
     assert!(table.extend(&queue("mail"), first, at(70)));
     let over = table.expire(at(60), 10);
-    assert_eq!(contents(&over), [2, 3], "the oldest first, and not what was extended");
+    assert_eq!(
+        contents(&over),
+        [2, 3],
+        "the oldest first, and not what was extended"
+    );
     assert!(over.iter().all(|over| over.expiries == 1));
     over.iter().for_each(|over| table.close(over.bytes));
     granted(&mut table, 2, 65);
@@ -88,8 +124,16 @@ fn what_is_not_answered_in_time_ends_and_is_counted() {
     table.end(&queue("mail"), again).unwrap();
     granted(&mut table, 2, 81);
     let over = table.expire(at(90), 1);
-    assert_eq!((contents(&over), table.next_deadline()), (vec![1], Some(at(81))), "no more than asked for");
-    assert_eq!(table.expire(at(90), 1)[0].expiries, 1, "an answer begins the count anew");
+    assert_eq!(
+        (contents(&over), table.next_deadline()),
+        (vec![1], Some(at(81))),
+        "no more than asked for"
+    );
+    assert_eq!(
+        table.expire(at(90), 1)[0].expiries,
+        1,
+        "an answer begins the count anew"
+    );
 }
 
 #[test]
@@ -99,16 +143,30 @@ fn a_delivery_that_is_handed_out_anew_ends_its_lease() {
     let (new, replaced) = table.grant(grant(1, 60), 11).unwrap();
     assert_eq!(replaced, Some(1));
     assert!(table.end(&queue("mail"), old).is_none());
-    let other_group = Grant { lane: lane("others"), ..grant(1, 60) };
-    assert!(table.grant(other_group, 12).unwrap().1.is_none(), "each group has its own");
-    assert_eq!(table.end(&queue("mail"), new).map(|over| over.content), Some(11));
+    let other_group = Grant {
+        lane: lane("others"),
+        ..grant(1, 60)
+    };
+    assert!(
+        table.grant(other_group, 12).unwrap().1.is_none(),
+        "each group has its own"
+    );
+    assert_eq!(
+        table.end(&queue("mail"), new).map(|over| over.content),
+        Some(11)
+    );
 }
 
 #[test]
 fn there_is_only_so_much_room_until_ends_are_durable() {
     let mut table = LeaseTable::new(LIMITS);
-    let large = Grant { bytes: 1_000, ..grant(1, 50) };
-    let (key, _) = table.grant(large, 1).expect("one is leased however large it is");
+    let large = Grant {
+        bytes: 1_000,
+        ..grant(1, 50)
+    };
+    let (key, _) = table
+        .grant(large, 1)
+        .expect("one is leased however large it is");
     assert_eq!(table.room(1), 0);
     assert_eq!(table.grant(grant(2, 50), 2), Err(2));
     let over = table.end(&queue("mail"), key).unwrap();
@@ -129,10 +187,30 @@ fn there_is_only_so_much_room_until_ends_are_durable() {
 fn the_leases_of_a_task_are_found_in_their_lane() {
     let mut table = LeaseTable::new(LIMITS);
     for (sequence, task) in [(1, 7), (2, 7), (3, 8)] {
-        table.grant(Grant { task: TaskKey(task), ..grant(sequence, 50) }, sequence).unwrap();
+        table
+            .grant(
+                Grant {
+                    task: TaskKey(task),
+                    ..grant(sequence, 50)
+                },
+                sequence,
+            )
+            .unwrap();
     }
-    table.grant(Grant { task: TaskKey(7), lane: lane("others"), ..grant(4, 50) }, 4).unwrap();
-    let found: Vec<u64> = table.of_task(&lane("workers"), TaskKey(7)).map(|(_, content)| *content).collect();
+    table
+        .grant(
+            Grant {
+                task: TaskKey(7),
+                lane: lane("others"),
+                ..grant(4, 50)
+            },
+            4,
+        )
+        .unwrap();
+    let found: Vec<u64> = table
+        .of_task(&lane("workers"), TaskKey(7))
+        .map(|(_, content)| *content)
+        .collect();
     assert_eq!(found, [1, 2]);
     let over = table.end_task(&lane("workers"), TaskKey(7), |content| *content == 2);
     assert_eq!(contents(&over), [2]);
@@ -189,14 +267,19 @@ impl List {
     /// Takes note that a lease has ended; it must have been there.
     fn end(&mut self, content: u64, bytes: usize) {
         let known = &mut self.leases[content as usize];
-        assert!(!std::mem::replace(&mut known.is_over, true), "a lease ends once");
+        assert!(
+            !std::mem::replace(&mut known.is_over, true),
+            "a lease ends once"
+        );
         assert_eq!(known.bytes, bytes);
         self.unclosed.push(bytes);
     }
 
     fn standing(&self) -> LeaseStanding {
         let live = self.leases.iter().filter(|known| !known.is_over);
-        let (leases, bytes) = live.fold((0, 0), |(leases, bytes), known| (leases + 1, bytes + known.bytes));
+        let (leases, bytes) = live.fold((0, 0), |(leases, bytes), known| {
+            (leases + 1, bytes + known.bytes)
+        });
         LeaseStanding {
             leases: leases + self.unclosed.len(),
             bytes: bytes + self.unclosed.iter().sum::<usize>(),
@@ -205,23 +288,43 @@ impl List {
     }
 
     fn live(&self, sequence: u64) -> Option<usize> {
-        self.leases.iter().position(|known| known.sequence == sequence && !known.is_over)
+        self.leases
+            .iter()
+            .position(|known| known.sequence == sequence && !known.is_over)
     }
 }
 
 fn take(table: &mut LeaseTable<u64>, list: &mut List, step: &Step) {
     let mail = queue("mail");
     match *step {
-        Step::Grant { sequence, bytes, lasts_ms } => {
+        Step::Grant {
+            sequence,
+            bytes,
+            lasts_ms,
+        } => {
             let content = list.leases.len() as u64;
             let expires_at = list.now + lasts_ms;
             let secret = u128::from(content) << 64 | 5;
             let live = list.live(sequence);
-            match table.grant(Grant { bytes, secret, ..grant(sequence, expires_at) }, content) {
+            match table.grant(
+                Grant {
+                    bytes,
+                    secret,
+                    ..grant(sequence, expires_at)
+                },
+                content,
+            ) {
                 Ok((key, replaced)) => {
                     assert_eq!(replaced.map(|content| content as usize), live);
-                    live.into_iter().for_each(|live| list.leases[live].is_over = true);
-                    list.leases.push(Known { key, sequence, bytes, expires_at, is_over: false });
+                    live.into_iter()
+                        .for_each(|live| list.leases[live].is_over = true);
+                    list.leases.push(Known {
+                        key,
+                        sequence,
+                        bytes,
+                        expires_at,
+                        is_over: false,
+                    });
                 }
                 Err(back) => {
                     assert_eq!(back, content);
@@ -262,16 +365,27 @@ fn take(table: &mut LeaseTable<u64>, list: &mut List, step: &Step) {
                 }
             }
             due.sort_unstable();
-            let expected: Vec<usize> = due.into_iter().take(count_max).map(|(_, index)| index).collect();
+            let expected: Vec<usize> = due
+                .into_iter()
+                .take(count_max)
+                .map(|(_, index)| index)
+                .collect();
             let over = table.expire(at(list.now), count_max);
-            assert_eq!(over.iter().map(|over| over.content as usize).collect::<Vec<_>>(), expected);
-            over.iter().for_each(|over| list.end(over.content, over.bytes));
+            assert_eq!(
+                over.iter()
+                    .map(|over| over.content as usize)
+                    .collect::<Vec<_>>(),
+                expected
+            );
+            over.iter()
+                .for_each(|over| list.end(over.content, over.bytes));
         }
         Step::EndTask(sequence) => {
             let live = list.live(sequence);
             let over = table.end_task(&lane("workers"), TaskKey(u128::from(sequence)), |_| true);
             assert_eq!(over.first().map(|over| over.content as usize), live);
-            over.iter().for_each(|over| list.end(over.content, over.bytes));
+            over.iter()
+                .for_each(|over| list.end(over.content, over.bytes));
         }
         Step::CloseOne => {
             if let Some(bytes) = list.unclosed.pop() {

@@ -17,7 +17,9 @@ use crate::run::Run;
 pub const COMMAND_HEADER: &str = "minutehand-command";
 
 /// The worker's variables that every command sees.
-const ENV_PASSED: [&str; 9] = ["PATH", "HOME", "SHELL", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+const ENV_PASSED: [&str; 9] = [
+    "PATH", "HOME", "SHELL", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR",
+];
 /// Where programs are looked for when the worker itself does not know.
 const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -48,7 +50,10 @@ impl Invocation {
     /// Reads a task; the error is for whoever created it.
     pub(super) fn of(task: &Task) -> Result<Invocation, String> {
         check_user(task)?;
-        let header = task.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(COMMAND_HEADER));
+        let header = task
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(COMMAND_HEADER));
         let invocation = match header {
             Some((_, line)) => Invocation {
                 argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
@@ -64,7 +69,12 @@ impl Invocation {
                              {{\"argv\": [...], \"env\": {{}}, \"cwd\": \"...\", \"stdin\": \"...\"}}: {error}"
                         )
                     })?;
-                Invocation { argv, env, cwd, stdin: Bytes::from(stdin) }
+                Invocation {
+                    argv,
+                    env,
+                    cwd,
+                    stdin: Bytes::from(stdin),
+                }
             }
         };
         invocation.check()
@@ -74,11 +84,23 @@ impl Invocation {
         if self.program().is_empty() {
             return Err("argv is empty; it must begin with a program".to_owned());
         }
-        if self.argv.iter().chain(self.env.values()).chain(&self.cwd).any(|text| text.contains('\0')) {
+        if self
+            .argv
+            .iter()
+            .chain(self.env.values())
+            .chain(&self.cwd)
+            .any(|text| text.contains('\0'))
+        {
             return Err("argv, env or cwd has a zero byte; none is allowed".to_owned());
         }
-        if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            return Err(format!("env has {name:?}; a name must not be empty and have no '=' or zero byte"));
+        if let Some(name) = self
+            .env
+            .keys()
+            .find(|name| name.is_empty() || name.contains(['=', '\0']))
+        {
+            return Err(format!(
+                "env has {name:?}; a name must not be empty and have no '=' or zero byte"
+            ));
         }
         Ok(self)
     }
@@ -88,7 +110,8 @@ impl Invocation {
         self.argv.first().map_or("", String::as_str)
     }
 
-    /// The program, and the folder it is to run in: the system says of neither that it is the one that is missing.
+    /// The program, and the folder it is to run in: the system says of neither that it is the one
+    /// that is missing.
     pub(super) fn in_words(&self) -> String {
         let program = self.program();
         match &self.cwd {
@@ -105,8 +128,14 @@ impl Invocation {
         output: PipeWriter,
     ) -> io::Result<Command> {
         let mut command = Command::new(self.program());
-        command.args(&self.argv[1..]).env_clear().env("PATH", PATH_DEFAULT);
-        let passed = ENV_PASSED.iter().copied().chain(config.env_passed.iter().map(String::as_str));
+        command
+            .args(&self.argv[1..])
+            .env_clear()
+            .env("PATH", PATH_DEFAULT);
+        let passed = ENV_PASSED
+            .iter()
+            .copied()
+            .chain(config.env_passed.iter().map(String::as_str));
         for name in passed {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -125,8 +154,15 @@ impl Invocation {
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
-        let stdin = if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
-        command.stdin(stdin).stdout(output.try_clone()?).stderr(output);
+        let stdin = if self.stdin.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        };
+        command
+            .stdin(stdin)
+            .stdout(output.try_clone()?)
+            .stderr(output);
         command.kill_on_drop(true);
         Ok(command)
     }

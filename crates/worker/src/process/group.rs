@@ -1,8 +1,9 @@
 //! The process group of a command: stopped as a whole, and never left behind.
 //!
-//! The group is there before the command is, and is watched before the command is started into it: so there is no moment at
-//! which a worker that is killed leaves a command behind that nobody knows of. Who holds the group until then is a shell
-//! that waits for a word, and ends when it hears no more: when the command is in its place, or the worker is dead.
+//! The group is there before the command is, and is watched before the command is started into it:
+//! so there is no moment at which a worker that is killed leaves a command behind that nobody knows
+//! of. Who holds the group until then is a shell that waits for a word, and ends when it hears no
+//! more: when the command is in its place, or the worker is dead.
 
 use std::io;
 use std::process::Stdio;
@@ -17,7 +18,8 @@ const HOLD: &str = "read -r word";
 
 /// A group; killed when dropped.
 ///
-/// Its number is that of its holder, which is collected last: the system does not give it away before.
+/// Its number is that of its holder, which is collected last: the system does not give it away
+/// before.
 pub(super) struct ProcessGroup {
     leader: Pid,
     // Dropped in this order: the guard forgets the group when it has been killed.
@@ -35,12 +37,29 @@ impl ProcessGroup {
     /// When the system gives no process.
     pub(super) fn begin(guard: &Guard) -> io::Result<ProcessGroup> {
         let mut holder = Command::new("/bin/sh");
-        holder.args(["-c", HOLD]).env_clear().process_group(0).kill_on_drop(true);
-        let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let leader = holder.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        holder
+            .args(["-c", HOLD])
+            .env_clear()
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut holder = holder
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let leader = holder
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         let leader = leader.ok_or(io::ErrorKind::NotFound)?;
         let word = holder.stdin.take();
-        Ok(ProcessGroup { leader, _watched: guard.watch(leader), word, _holder: holder, has_ended: false })
+        Ok(ProcessGroup {
+            leader,
+            _watched: guard.watch(leader),
+            word,
+            _holder: holder,
+            has_ended: false,
+        })
     }
 
     /// Its number, for a command that is to be started into it.
@@ -90,7 +109,11 @@ mod tests {
 
     /// Where this test, started anew as a worker, kills itself.
     const STEP: &str = "MINUTEHAND_TEST_DIES";
-    const STEPS: [&str; 3] = ["before-the-command", "with-the-command", "behind-the-command"];
+    const STEPS: [&str; 3] = [
+        "before-the-command",
+        "with-the-command",
+        "behind-the-command",
+    ];
 
     fn die() -> ! {
         let own = rustix::process::getpid();
@@ -107,7 +130,10 @@ mod tests {
             die();
         }
         let mut command = Command::new("/bin/sh");
-        let _child = command.args(["-c", "sleep 20; echo outlived"]).process_group(group.number()).spawn();
+        let _child = command
+            .args(["-c", "sleep 20; echo outlived"])
+            .process_group(group.number())
+            .spawn();
         if step == STEPS[1] {
             die();
         }
@@ -123,12 +149,21 @@ mod tests {
         for step in STEPS {
             let mut worker = Command::new(std::env::current_exe().unwrap());
             let name = "process::group::tests::a_command_dies_with_a_worker_killed_at_any_step";
-            worker.args(["--exact", name, "--nocapture"]).env(STEP, step);
+            worker
+                .args(["--exact", name, "--nocapture"])
+                .env(STEP, step);
             // The output ends when the last of them is gone.
             let output = worker.output().await.unwrap();
             let said = String::from_utf8_lossy(&output.stdout);
-            assert!(said.contains("running 1 test") && !said.contains("outlived"), "{step}: {said}");
-            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(9), "{step}");
+            assert!(
+                said.contains("running 1 test") && !said.contains("outlived"),
+                "{step}: {said}"
+            );
+            assert_eq!(
+                std::os::unix::process::ExitStatusExt::signal(&output.status),
+                Some(9),
+                "{step}"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Sees to it that no command outlives its worker, however the worker ends.
 //!
-//! A process that is killed cannot end what it has started, and the next one would run the same execution beside it. So
-//! a shell of a few lines is told of every group; when it hears no more, because the worker's end of the pipe is
-//! closed by its death, it kills those that are left.
+//! A process that is killed cannot end what it has started, and the next one would run the same
+//! execution beside it. So a shell of a few lines is told of every group; when it hears no more,
+//! because the worker's end of the pipe is closed by its death, it kills those that are left.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -53,8 +53,8 @@ impl Drop for Watched {
 }
 
 impl Guard {
-    /// Starts what watches, before there is something to watch: a worker that is killed right after it has started a command
-    /// must not have been busy with starting this.
+    /// Starts what watches, before there is something to watch: a worker that is killed right after
+    /// it has started a command must not have been busy with starting this.
     pub(super) fn stand_by(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.shell.is_none() {
@@ -68,21 +68,31 @@ impl Guard {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.groups.insert(group);
         state.tell('+', group);
-        Watched { guard: self.clone(), group }
+        Watched {
+            guard: self.clone(),
+            group,
+        }
     }
 }
 
 impl State {
-    /// Tells the shell of a change. One that is gone, or does not listen, is replaced, and told of every group there is.
+    /// Tells the shell of a change. One that is gone, or does not listen, is replaced, and told of
+    /// every group there is.
     fn tell(&mut self, sign: char, group: i32) {
-        if self.shell.as_mut().is_none_or(|shell| shell.say(sign, group).is_err()) {
+        if self
+            .shell
+            .as_mut()
+            .is_none_or(|shell| shell.say(sign, group).is_err())
+        {
             self.replace_shell();
         }
     }
 
     fn replace_shell(&mut self) {
         let replaced = Shell::start().and_then(|mut shell| {
-            self.groups.iter().try_for_each(|group| shell.say('+', *group))?;
+            self.groups
+                .iter()
+                .try_for_each(|group| shell.say('+', *group))?;
             Ok(shell)
         });
         self.shell = match replaced {
@@ -105,7 +115,11 @@ impl Shell {
         // In a group of its own: what a terminal sends to ours must not end it first.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT]).env_clear().process_group(0);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
         let words = child.stdin.take();
         if let Some(words) = &words {
             // It reads as fast as we write; should it hang, we must not hang with it.
@@ -115,7 +129,8 @@ impl Shell {
     }
 
     fn say(&mut self, sign: char, group: i32) -> io::Result<()> {
-        // A process that is being started elsewhere in ours may hold its end of the pipe for a moment longer than it lives.
+        // A process that is being started elsewhere in ours may hold its end of the pipe for a
+        // moment longer than it lives.
         if self.child.try_wait()?.is_some() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -141,7 +156,11 @@ mod tests {
     use super::*;
 
     fn sleeper() -> Child {
-        Command::new("/bin/sh").args(["-c", "sleep 600 & wait"]).process_group(0).spawn().unwrap()
+        Command::new("/bin/sh")
+            .args(["-c", "sleep 600 & wait"])
+            .process_group(0)
+            .spawn()
+            .unwrap()
     }
 
     fn pid(child: &Child) -> Pid {
@@ -164,8 +183,15 @@ mod tests {
         let _left = [guard.watch(pid(&left)), guard.watch(pid(&another))];
         drop(over);
         assert!(die(&guard).success());
-        assert_eq!([&mut left, &mut another].map(|child| child.wait().unwrap().signal()), [Some(9), Some(9)]);
-        assert_eq!(ended.try_wait().unwrap(), None, "what had ended for us is left alone");
+        assert_eq!(
+            [&mut left, &mut another].map(|child| child.wait().unwrap().signal()),
+            [Some(9), Some(9)]
+        );
+        assert_eq!(
+            ended.try_wait().unwrap(),
+            None,
+            "what had ended for us is left alone"
+        );
         rustix::process::kill_process_group(pid(&ended), rustix::process::Signal::KILL).unwrap();
         ended.wait().unwrap();
     }
@@ -183,6 +209,9 @@ mod tests {
         }
         let _second = guard.watch(pid(&second));
         assert!(die(&guard).success());
-        assert_eq!([&mut first, &mut second].map(|child| child.wait().unwrap().signal()), [Some(9), Some(9)]);
+        assert_eq!(
+            [&mut first, &mut second].map(|child| child.wait().unwrap().signal()),
+            [Some(9), Some(9)]
+        );
     }
 }

@@ -1,14 +1,15 @@
 //! The process executor: a run is a command in a process group of its own.
 //!
-//! The command is a shell line in the header [`COMMAND_HEADER`], with the payload as its standard input, or
-//! else the payload is a JSON object:
+//! The command is a shell line in the header [`COMMAND_HEADER`], with the payload as its standard
+//! input, or else the payload is a JSON object:
 //!
 //! ```json
 //! {"argv": ["/usr/bin/backup", "--all"], "env": {"LEVEL": "3"}, "cwd": "/srv", "stdin": "yes\n"}
 //! ```
 //!
-//! It sees no environment but `PATH`, `HOME`, `SHELL`, `USER`, `LOGNAME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR` of the worker
-//! (so that its secrets stay its own), what the configuration and the JSON object add, and what the run is:
+//! It sees no environment but `PATH`, `HOME`, `SHELL`, `USER`, `LOGNAME`, `LANG`, `LC_ALL`, `TZ`
+//! and `TMPDIR` of the worker (so that its secrets stay its own), what the configuration and the
+//! JSON object add, and what the run is:
 //!
 //! | variable | what |
 //! |---|---|
@@ -17,10 +18,11 @@
 //! | `MINUTEHAND_DELIVERY_TOKEN` | rises with every delivery: a fencing token |
 //! | `MINUTEHAND_TASK_ID`, `MINUTEHAND_ATTEMPT`, `MINUTEHAND_DUE_AT` | the task, the attempt from 1, its due time |
 //!
-//! A run ends when its command does; what the command left behind in its group is killed then. So is the whole group when
-//! the worker dies, even by SIGKILL (`guard`). A service that is to live on is started with `setsid --fork`, which
-//! comes back once it has left the group. Commands run as the worker's user: whoever may create tasks for such a queue may do
-//! what that user may. A task whose header [`USER_HEADER`] names another user is refused.
+//! A run ends when its command does; what the command left behind in its group is killed then. So
+//! is the whole group when the worker dies, even by SIGKILL (`guard`). A service that is to live on
+//! is started with `setsid --fork`, which comes back once it has left the group. Commands run as
+//! the worker's user: whoever may create tasks for such a queue may do what that user may. A task
+//! whose header [`USER_HEADER`] names another user is refused.
 
 mod command;
 mod group;
@@ -63,10 +65,12 @@ pub struct ProcessConfig {
     pub env: Vec<(String, String)>,
     /// Variables of the worker that are passed on, besides those that always are.
     pub env_passed: Vec<String>,
-    /// Most bytes of output (standard output and error as they came) that are kept: the last ones. 64 KiB by default.
+    /// Most bytes of output (standard output and error as they came) that are kept: the last ones.
+    /// 64 KiB by default.
     pub output_bytes_max: usize,
-    /// Between SIGTERM and SIGKILL for a command that should stop, in milliseconds. Should be less than the
-    /// worker's own grace period, or the end of the output is lost. Five seconds by default.
+    /// Between SIGTERM and SIGKILL for a command that should stop, in milliseconds. Should be less
+    /// than the worker's own grace period, or the end of the output is lost. Five seconds by
+    /// default.
     pub kill_after_ms: u64,
     /// Where the output of every run goes.
     pub output_store: Option<Arc<dyn OutputStore>>,
@@ -94,16 +98,22 @@ pub struct ProcessExecutor {
 impl ProcessExecutor {
     /// An executor.
     pub fn new(config: ProcessConfig) -> ProcessExecutor {
-        ProcessExecutor { config: Arc::new(config), guard: Guard::default() }
+        ProcessExecutor {
+            config: Arc::new(config),
+            guard: Guard::default(),
+        }
     }
 
     async fn run_command(&self, run: &Run, invocation: Invocation) -> io::Result<(Tail, Ended)> {
         let (reader, writer) = io::pipe()?;
         self.guard.stand_by();
         let mut group = ProcessGroup::begin(&self.guard)?;
-        // The command holds copies of the pipe's writing end: it is dropped here, so that reading ends with the group.
-        let mut child =
-            invocation.command(run, &self.config, writer)?.process_group(group.number()).spawn()?;
+        // The command holds copies of the pipe's writing end: it is dropped here, so that reading
+        // ends with the group.
+        let mut child = invocation
+            .command(run, &self.config, writer)?
+            .process_group(group.number())
+            .spawn()?;
         group.has_command();
         let mut output = Tail::new(self.config.output_bytes_max);
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;
@@ -128,7 +138,12 @@ impl ProcessExecutor {
     }
 
     /// Waits for the command, and stops its group when the run should stop.
-    async fn see_to_the_end(&self, run: &Run, child: &mut Child, group: &ProcessGroup) -> io::Result<Ended> {
+    async fn see_to_the_end(
+        &self,
+        run: &Run,
+        child: &mut Child,
+        group: &ProcessGroup,
+    ) -> io::Result<Ended> {
         let cause = tokio::select! {
             biased;
             status = child.wait() => return Ok(Ended { status: status?, stopped: None }),
@@ -143,7 +158,10 @@ impl ProcessExecutor {
                 child.wait().await?
             }
         };
-        Ok(Ended { status, stopped: Some(cause) })
+        Ok(Ended {
+            status,
+            stopped: Some(cause),
+        })
     }
 
     async fn keep_output(&self, run: &Run, output: &Tail, ended: &str) {
@@ -204,7 +222,9 @@ impl Ended {
 
     fn verdict(&self, how: &str, output: &Tail) -> Verdict {
         if self.status.success() {
-            return Verdict::Success { detail: output.last_text(DETAIL_BYTES_MAX) };
+            return Verdict::Success {
+                detail: output.last_text(DETAIL_BYTES_MAX),
+            };
         }
         if self.stopped == Some(StopCause::Requested) {
             return Verdict::Cancelled;

@@ -38,7 +38,11 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn new(bytes_max: usize) -> Tail {
-        Tail { bytes: Vec::new(), bytes_max, bytes_dropped: 0 }
+        Tail {
+            bytes: Vec::new(),
+            bytes_max,
+            bytes_dropped: 0,
+        }
     }
 
     /// Reads until everybody who could write has closed the pipe. May be dropped and called again.

@@ -1,5 +1,5 @@
-//! Whose commands a worker runs: those of its own user. A task that names another one is refused, for it would run
-//! with rights that it was not meant to have.
+//! Whose commands a worker runs: those of its own user. A task that names another one is refused,
+//! for it would run with rights that it was not meant to have.
 
 use minutehand_model::Task;
 
@@ -11,7 +11,10 @@ const USERS_FILE: &str = "/etc/passwd";
 
 /// Refuses a command that is meant for another user than this process's own.
 pub(super) fn check_user(task: &Task) -> Result<(), String> {
-    let Some((_, wanted)) = task.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(USER_HEADER))
+    let Some((_, wanted)) = task
+        .headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(USER_HEADER))
     else {
         return Ok(());
     };
@@ -31,7 +34,8 @@ pub(super) fn check_user(task: &Task) -> Result<(), String> {
 fn is_own(wanted: &str, own: u32, users: &str) -> bool {
     let mut entries = users.lines().map(|line| line.split(':'));
     let named = entries.any(|mut fields| {
-        fields.next() == Some(wanted) && fields.nth(1).and_then(|number| number.parse().ok()) == Some(own)
+        fields.next() == Some(wanted)
+            && fields.nth(1).and_then(|number| number.parse().ok()) == Some(own)
     });
     named || wanted.parse() == Ok(own)
 }

@@ -1,4 +1,5 @@
-//! Which addresses a webhook may reach: those of the public internet, checked where the connection is made.
+//! Which addresses a webhook may reach: those of the public internet, checked where the connection
+//! is made.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use super::lookup::Lookup;
 use super::networks::Network;
 
-/// A name all of whose addresses are out of bounds. They are not told: whoever may create tasks would learn what a private
-/// network looks like.
+/// A name all of whose addresses are out of bounds. They are not told: whoever may create tasks
+/// would learn what a private network looks like.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} has no public address; webhooks reach public addresses only")]
 pub(super) struct NotPublic {
@@ -29,12 +30,15 @@ impl Reach {
     pub(super) fn allows(&self, address: IpAddr) -> bool {
         self.is_everywhere
             || is_public(address)
-            || self.networks.iter().any(|network| network.contains(address))
+            || self
+                .networks
+                .iter()
+                .any(|network| network.contains(address))
     }
 }
 
-/// Resolves names to addresses that may be reached. The connection is made to exactly what this answers, so a name that
-/// answers differently the next time gains nothing.
+/// Resolves names to addresses that may be reached. The connection is made to exactly what this
+/// answers, so a name that answers differently the next time gains nothing.
 pub(super) struct BoundedResolver<L> {
     lookup: Arc<L>,
     reach: Reach,
@@ -42,7 +46,10 @@ pub(super) struct BoundedResolver<L> {
 
 impl<L: Lookup> BoundedResolver<L> {
     pub(super) fn new(lookup: L, reach: Reach) -> BoundedResolver<L> {
-        BoundedResolver { lookup: Arc::new(lookup), reach }
+        BoundedResolver {
+            lookup: Arc::new(lookup),
+            reach,
+        }
     }
 }
 
@@ -57,17 +64,22 @@ impl<L: Lookup> Resolve for BoundedResolver<L> {
                 .map(|address| SocketAddr::new(*address, 0))
                 .collect();
             if usable.is_empty() {
-                return Err(NotPublic { name: name.as_str().to_owned() }.into());
+                return Err(NotPublic {
+                    name: name.as_str().to_owned(),
+                }
+                .into());
             }
             Ok(Box::new(usable.into_iter()) as Addrs)
         })
     }
 }
 
-/// Whether an address belongs to the public internet, by the special-purpose registries of IANA (RFC 6890).
+/// Whether an address belongs to the public internet, by the special-purpose registries of IANA
+/// (RFC 6890).
 ///
-/// An IPv6 form that carries an IPv4 address inside (mapped, compatible, translated, 6to4, Teredo, ISATAP) is never public:
-/// nobody who means well needs one, and it would reach whatever the gateway at hand makes of it.
+/// An IPv6 form that carries an IPv4 address inside (mapped, compatible, translated, 6to4, Teredo,
+/// ISATAP) is never public: nobody who means well needs one, and it would reach whatever the
+/// gateway at hand makes of it.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -94,8 +106,9 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Only 2000::/3 is given out at all: loopback, unspecified, mapped, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48),
-    // unique local (fc00::/7), link-local (fe80::/10), site-local and multicast all lie outside of it.
+    // Only 2000::/3 is given out at all: loopback, unspecified, mapped, NAT64 (64:ff9b::/96 and
+    // 64:ff9b:1::/48), unique local (fc00::/7), link-local (fe80::/10), site-local and multicast
+    // all lie outside of it.
     let segments = address.segments();
     let is_global_unicast = segments[0] & 0xe000 == 0x2000;
     let is_special = matches!(

@@ -29,10 +29,19 @@ pub(super) async fn judge(
     // Read also on success: a connection whose answer was read to its end can be used again.
     let body = body_start(response, body_bytes_max).await;
     if status.is_success() {
-        return Verdict::Success { detail: format!("HTTP {}", status.as_u16()) };
+        return Verdict::Success {
+            detail: format!("HTTP {}", status.as_u16()),
+        };
     }
     let reason = reason(status, &body);
-    if is_final(status) { Verdict::discard(reason) } else { Verdict::Failure { reason, retry_after_ms } }
+    if is_final(status) {
+        Verdict::discard(reason)
+    } else {
+        Verdict::Failure {
+            reason,
+            retry_after_ms,
+        }
+    }
 }
 
 /// Whether the same request would be refused again.

@@ -1,7 +1,8 @@
-//! Looks names up without a thread for each: a name whose servers are silent costs nobody else anything.
+//! Looks names up without a thread for each: a name whose servers are silent costs nobody else
+//! anything.
 //!
-//! As the system does: `/etc/hosts` goes first, then the name servers of `/etc/resolv.conf`; both are read again when they
-//! have changed.
+//! As the system does: `/etc/hosts` goes first, then the name servers of `/etc/resolv.conf`; both
+//! are read again when they have changed.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,7 +22,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 const NAMES_KEPT_MAX: u64 = 4_096;
 /// Longest time that an address is kept, whatever its server says.
 const KEPT_MAX: Duration = Duration::from_secs(60);
-/// Questions under way on one connection; the library's own limit of 32 would refuse good names beside silent ones.
+/// Questions under way on one connection; the library's own limit of 32 would refuse good names
+/// beside silent ones.
 const QUESTIONS_MAX: usize = 1 << 14;
 
 /// Looks names up; answers with addresses of any port.
@@ -45,7 +47,10 @@ struct Current {
 
 impl SystemLookup {
     pub(super) fn new(time_max: Duration) -> SystemLookup {
-        SystemLookup { time_max, current: Mutex::default() }
+        SystemLookup {
+            time_max,
+            current: Mutex::default(),
+        }
     }
 
     /// A resolver that knows what the files say now, or some seconds ago.
@@ -63,7 +68,11 @@ impl SystemLookup {
         }
         let versions = versions();
         let resolver = Arc::new(resolver_of(system_config())?);
-        *current = Some(Current { resolver: Arc::clone(&resolver), versions, looked_at: now });
+        *current = Some(Current {
+            resolver: Arc::clone(&resolver),
+            versions,
+            looked_at: now,
+        });
         Ok(resolver)
     }
 }
@@ -75,22 +84,36 @@ impl Lookup for SystemLookup {
     }
 }
 
-async fn addresses_of(resolver: &TokioResolver, name: &str, time_max: Duration) -> io::Result<Vec<IpAddr>> {
+async fn addresses_of(
+    resolver: &TokioResolver,
+    name: &str,
+    time_max: Duration,
+) -> io::Result<Vec<IpAddr>> {
     match tokio::time::timeout(time_max, resolver.lookup_ip(name)).await {
         Ok(Ok(found)) => Ok(found.iter().collect()),
-        Ok(Err(error)) => Err(io::Error::other(format!("the name {name} was not found: {error}"))),
+        Ok(Err(error)) => Err(io::Error::other(format!(
+            "the name {name} was not found: {error}"
+        ))),
         Err(_) => {
             let (kind, ms) = (io::ErrorKind::TimedOut, time_max.as_millis());
-            Err(io::Error::new(kind, format!("the servers of the name {name} did not answer within {ms} ms")))
+            Err(io::Error::new(
+                kind,
+                format!("the servers of the name {name} did not answer within {ms} ms"),
+            ))
         }
     }
 }
 
 fn versions() -> [Option<SystemTime>; FILES.len()] {
-    FILES.map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
+    FILES.map(|path| {
+        std::fs::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    })
 }
 
-/// What the system says; where it says nothing that can be understood, the server that its resolver would ask as well.
+/// What the system says; where it says nothing that can be understood, the server that its resolver
+/// would ask as well.
 fn system_config() -> (ResolverConfig, ResolverOpts) {
     hickory_resolver::system_conf::read_system_conf().unwrap_or_else(|error| {
         tracing::warn!(%error, file = FILES[0], "cannot be understood; names are asked of 127.0.0.1");
@@ -118,7 +141,8 @@ mod tests {
 
     use super::*;
 
-    /// A name server that answers questions for names of `good.test` with 93.184.216.34, and no others.
+    /// A name server that answers questions for names of `good.test` with 93.184.216.34, and no
+    /// others.
     async fn name_server() -> NameServerConfig {
         let socket = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
         let mut udp = ConnectionConfig::udp();
@@ -129,7 +153,10 @@ mod tests {
                 let question = &question[..length];
                 let ends_at = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
                 let is_v4 = question[ends_at - 3] == 1;
-                if !question.windows(11).any(|window| window.eq_ignore_ascii_case(b"\x04good\x04test\x00")) {
+                if !question
+                    .windows(11)
+                    .any(|window| window.eq_ignore_ascii_case(b"\x04good\x04test\x00"))
+                {
                     continue;
                 }
                 let mut answer = question[..ends_at].to_vec();
@@ -158,7 +185,9 @@ mod tests {
             })
             .collect();
         for number in 0..20 {
-            let found = addresses_of(&resolver, &format!("h{number}.good.test."), forever).await.unwrap();
+            let found = addresses_of(&resolver, &format!("h{number}.good.test."), forever)
+                .await
+                .unwrap();
             assert_eq!(found, [IpAddr::V4(Ipv4Addr::new(93, 184, 216, 34))]);
         }
         silent.iter().for_each(tokio::task::JoinHandle::abort);
@@ -168,14 +197,22 @@ mod tests {
     async fn a_name_that_is_not_answered_is_given_up() {
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![name_server().await]);
         let resolver = resolver_of((config, ResolverOpts::default())).unwrap();
-        let error = addresses_of(&resolver, "h.silent.test.", Duration::from_millis(10)).await.unwrap_err();
+        let error = addresses_of(&resolver, "h.silent.test.", Duration::from_millis(10))
+            .await
+            .unwrap_err();
         let expected = "the servers of the name h.silent.test. did not answer within 10 ms";
         assert_eq!(error.to_string(), expected);
     }
 
     #[tokio::test]
     async fn names_of_the_hosts_file_are_found() {
-        let found = SystemLookup::new(Duration::from_secs(60)).addresses("localhost").await.unwrap();
-        assert!(found.iter().all(IpAddr::is_loopback) && !found.is_empty(), "{found:?}");
+        let found = SystemLookup::new(Duration::from_secs(60))
+            .addresses("localhost")
+            .await
+            .unwrap();
+        assert!(
+            found.iter().all(IpAddr::is_loopback) && !found.is_empty(),
+            "{found:?}"
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! The webhook executor: a run is a signed POST, after the Standard Webhooks specification.
 //!
-//! The request carries the payload as its body, `webhook-id` (the id of the message, the same over all attempts and
-//! replays), `webhook-timestamp`, `webhook-signature` (one a secret), the task's headers, and
-//! `minutehand-namespace`, `-task-id`, `-attempt`, `-execution-id` (of the attempt), `-delivery-token` (rises with every
-//! delivery) and `-due-at`. Headers that steer the connection, and those whose names begin with `webhook-` or `minutehand-`,
-//! are not taken from the task.
+//! The request carries the payload as its body, `webhook-id` (the id of the message, the same over
+//! all attempts and replays), `webhook-timestamp`, `webhook-signature` (one a secret), the task's
+//! headers, and `minutehand-namespace`, `-task-id`, `-attempt`, `-execution-id` (of the attempt),
+//! `-delivery-token` (rises with every delivery) and `-due-at`. Headers that steer the connection,
+//! and those whose names begin with `webhook-` or `minutehand-`, are not taken from the task.
 //!
 //! | answer | verdict |
 //! |---|---|
@@ -12,8 +12,8 @@
 //! | 408, 425, 429, 5xx, 3xx, no answer, time out | failure: tried again, no sooner than `Retry-After` says |
 //! | 410 and every other 4xx | discarded: a dead letter at once, since the same request will be refused again |
 //!
-//! Redirects are never followed and proxies of the environment are not used. Only public addresses are reached (see
-//! `address`), on the allowed ports; a URL that breaks that is discarded.
+//! Redirects are never followed and proxies of the environment are not used. Only public addresses
+//! are reached (see `address`), on the allowed ports; a URL that breaks that is discarded.
 
 mod address;
 mod answer;
@@ -48,7 +48,8 @@ pub use self::networks::{Network, NetworkError};
 pub use self::request::URL_HEADER;
 pub use self::sign::SecretError;
 
-/// Connections that are kept for the next request to the same host, and for how long: they are descriptors that do nothing.
+/// Connections that are kept for the next request to the same host, and for how long: they are
+/// descriptors that do nothing.
 const IDLE_PER_HOST_MAX: usize = 32;
 const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -69,8 +70,8 @@ pub struct WebhookConfig {
     /// Longest time to connect, in milliseconds. Ten seconds by default.
     #[serde(skip)]
     pub connect_timeout_ms: u64,
-    /// Longest time from the look-up of the name to the end of the answer, in milliseconds, unless the task's header
-    /// `minutehand-timeout-ms` says otherwise.
+    /// Longest time from the look-up of the name to the end of the answer, in milliseconds, unless
+    /// the task's header `minutehand-timeout-ms` says otherwise.
     #[schemars(range(min = 1, max = 30 * DAY_MS))]
     pub timeout_ms: i64,
     /// The most that such a header is granted, in milliseconds.
@@ -82,9 +83,11 @@ pub struct WebhookConfig {
     /// The ports that may be reached.
     #[schemars(inner(range(min = 1, max = 65_535)))]
     pub ports: Vec<u16>,
-    /// Networks that may be reached though they are not public, on the allowed ports: `10.2.0.0/16`.
+    /// Networks that may be reached though they are not public, on the allowed ports:
+    /// `10.2.0.0/16`.
     pub allow_cidrs: Vec<Network>,
-    /// Reach any address on any port, loopback and private ones too: for development, never where others may name URLs.
+    /// Reach any address on any port, loopback and private ones too: for development, never where
+    /// others may name URLs.
     pub private_networks: bool,
 }
 
@@ -112,7 +115,11 @@ impl WebhookConfig {
     fn secrets(&self) -> Result<Vec<Secret>, WebhookConfigError> {
         let given = [
             ("webhook.secret", &self.secret, &self.secret_file),
-            ("webhook.secret_previous", &self.secret_previous, &self.secret_previous_file),
+            (
+                "webhook.secret_previous",
+                &self.secret_previous,
+                &self.secret_previous_file,
+            ),
         ];
         let mut secrets = Vec::new();
         for (name, secret, file) in given {
@@ -170,7 +177,10 @@ impl WebhookExecutor {
 
     /// The same with another clock, for `webhook-timestamp` and for dates in `Retry-After`.
     #[must_use]
-    pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> WebhookExecutor {
+    pub fn clock(
+        mut self,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> WebhookExecutor {
         self.clock = std::sync::Arc::new(clock);
         self
     }
@@ -179,9 +189,13 @@ impl WebhookExecutor {
         config: WebhookConfig,
         lookup: impl Lookup,
     ) -> Result<WebhookExecutor, WebhookConfigError> {
-        let reach = Reach { is_everywhere: config.private_networks, networks: config.allow_cidrs.clone() };
+        let reach = Reach {
+            is_everywhere: config.private_networks,
+            networks: config.allow_cidrs.clone(),
+        };
         if let Some(url) = &config.url {
-            Target::parse(url, &reach, &config.ports).map_err(|reason| WebhookConfigError::Url { reason })?;
+            Target::parse(url, &reach, &config.ports)
+                .map_err(|reason| WebhookConfigError::Url { reason })?;
         }
         // Fails when the process has chosen a provider already, which is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -197,13 +211,25 @@ impl WebhookExecutor {
             .dns_resolver(BoundedResolver::new(lookup, reach.clone()))
             .build()
             .map_err(WebhookConfigError::Tls)?;
-        Ok(WebhookExecutor { client, secrets: config.secrets()?, config, reach, clock: system_clock() })
+        Ok(WebhookExecutor {
+            client,
+            secrets: config.secrets()?,
+            config,
+            reach,
+            clock: system_clock(),
+        })
     }
 
     async fn post(&self, run: &Run) -> Verdict {
-        let url = self.config.url.as_deref().or_else(|| run.header(URL_HEADER));
+        let url = self
+            .config
+            .url
+            .as_deref()
+            .or_else(|| run.header(URL_HEADER));
         let Some(url) = url else {
-            return Verdict::discard(format!("the task says no URL: it has no header {URL_HEADER}"));
+            return Verdict::discard(format!(
+                "the task says no URL: it has no header {URL_HEADER}"
+            ));
         };
         let target = match Target::parse(url, &self.reach, &self.config.ports) {
             Ok(target) => target,
@@ -217,9 +243,15 @@ impl WebhookExecutor {
             Ok(timeout_ms) => timeout_ms.min(self.config.timeout_ms_max),
             Err(reason) => return Verdict::discard(reason),
         };
-        let request = self.client.post(target.url).headers(headers).timeout(duration_ms(timeout_ms));
+        let request = self
+            .client
+            .post(target.url)
+            .headers(headers)
+            .timeout(duration_ms(timeout_ms));
         match request.body(run.task().payload.clone()).send().await {
-            Ok(response) => answer::judge(response, self.config.response_bytes_max, &*self.clock).await,
+            Ok(response) => {
+                answer::judge(response, self.config.response_bytes_max, &*self.clock).await
+            }
             Err(error) => unanswered(&error, timeout_ms),
         }
     }
@@ -232,9 +264,16 @@ impl Handler for WebhookExecutor {
         if self.config.url.is_some() {
             return None;
         }
-        let (_, url) = task.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(URL_HEADER))?;
+        let (_, url) = task
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(URL_HEADER))?;
         let url = reqwest::Url::parse(url).ok()?;
-        Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+        Some(format!(
+            "{}:{}",
+            url.host_str()?,
+            url.port_or_known_default()?
+        ))
     }
 
     async fn run(&self, run: Run) -> Verdict {

@@ -60,9 +60,14 @@ impl FromStr for Network {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Network(IpNet::from(address)));
         }
-        let network: IpNet = text.parse().map_err(|_| NetworkError::Form { given: given() })?;
+        let network: IpNet = text
+            .parse()
+            .map_err(|_| NetworkError::Form { given: given() })?;
         if network.trunc() != network {
-            return Err(NetworkError::Bits { given: given(), network: network.trunc() });
+            return Err(NetworkError::Bits {
+                given: given(),
+                network: network.trunc(),
+            });
         }
         Ok(Network(network))
     }
@@ -83,18 +88,33 @@ mod tests {
             ("0.0.0.0/0", "8.8.8.8", "2606:2800::1"),
         ] {
             let network: Network = text.parse().unwrap();
-            assert!(network.contains(inside.parse().unwrap()), "{inside} in {text}");
-            assert!(!network.contains(outside.parse().unwrap()), "{outside} not in {text}");
+            assert!(
+                network.contains(inside.parse().unwrap()),
+                "{inside} in {text}"
+            );
+            assert!(
+                !network.contains(outside.parse().unwrap()),
+                "{outside} not in {text}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_network_is_refused_with_what_would_be() {
-        for text in
-            ["", "10.2", "10.2.0.0/33", "10.2.0.0/-1", "example.org", "10.2.0.0/16,10.3.0.0/16", " 10.0.0.1"]
-        {
+        for text in [
+            "",
+            "10.2",
+            "10.2.0.0/33",
+            "10.2.0.0/-1",
+            "example.org",
+            "10.2.0.0/16,10.3.0.0/16",
+            " 10.0.0.1",
+        ] {
             let error = text.parse::<Network>().unwrap_err();
-            assert!(matches!(error, NetworkError::Form { .. }), "{text:?}: {error}");
+            assert!(
+                matches!(error, NetworkError::Form { .. }),
+                "{text:?}: {error}"
+            );
         }
         let error = "10.2.0.7/16".parse::<Network>().unwrap_err();
         assert_eq!(

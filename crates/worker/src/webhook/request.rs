@@ -12,7 +12,8 @@ use super::sign::{Secret, signatures};
 /// The task header with the URL to post to.
 pub const URL_HEADER: &str = "minutehand-url";
 
-/// Headers that belong to the connection and not to the message (RFC 9110, 7.6.1), or that the client itself sets.
+/// Headers that belong to the connection and not to the message (RFC 9110, 7.6.1), or that the
+/// client itself sets.
 const NOT_FORWARDED: [&str; 14] = [
     "connection",
     "content-length",
@@ -37,13 +38,17 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Parses a URL (in the way of browsers, so that `0x7f.1` and `2130706433` are seen to be 127.0.0.1) and checks
-    /// it; the error is for whoever gave it, and does not repeat what may be a secret in it.
+    /// Parses a URL (in the way of browsers, so that `0x7f.1` and `2130706433` are seen to be
+    /// 127.0.0.1) and checks it; the error is for whoever gave it, and does not repeat what may be
+    /// a secret in it.
     pub(super) fn parse(text: &str, reach: &Reach, ports: &[u16]) -> Result<Target, String> {
-        let url = Url::parse(text).map_err(|error| format!("{URL_HEADER} is not a URL: {error}"))?;
+        let url =
+            Url::parse(text).map_err(|error| format!("{URL_HEADER} is not a URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             let scheme = url.scheme();
-            return Err(format!("{URL_HEADER} has the scheme {scheme:?}; it must be http or https"));
+            return Err(format!(
+                "{URL_HEADER} has the scheme {scheme:?}; it must be http or https"
+            ));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(format!(
@@ -51,7 +56,11 @@ impl Target {
             ));
         }
         let host = url.host_str().unwrap_or_default();
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+        let address = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+            .ok();
         if reach.is_everywhere {
             return Ok(Target { url });
         }
@@ -62,7 +71,9 @@ impl Target {
         }
         let port = url.port_or_known_default().unwrap_or(0);
         if !ports.contains(&port) {
-            return Err(format!("{URL_HEADER} names port {port}; allowed are {ports:?}"));
+            return Err(format!(
+                "{URL_HEADER} names port {port}; allowed are {ports:?}"
+            ));
         }
         Ok(Target { url })
     }
@@ -80,7 +91,9 @@ pub(super) fn headers_for(
         // A header without a value is a thing of Kafka.
         let Some(value) = value else { continue };
         let Ok(parsed_name) = HeaderName::from_bytes(name.as_bytes()) else {
-            return Err(format!("header {name:?} cannot be sent: its name is not allowed in HTTP"));
+            return Err(format!(
+                "header {name:?} cannot be sent: its name is not allowed in HTTP"
+            ));
         };
         if !is_forwarded(parsed_name.as_str()) {
             continue;
@@ -96,9 +109,15 @@ pub(super) fn headers_for(
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     if !headers.contains_key(CONTENT_TYPE) {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(&task.payload)));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(content_type(&task.payload)),
+        );
     }
-    let (id, timestamp_s) = (execution.message.to_string(), now.as_millis().div_euclid(1_000));
+    let (id, timestamp_s) = (
+        execution.message.to_string(),
+        now.as_millis().div_euclid(1_000),
+    );
     let mut own = vec![
         ("webhook-id", id.clone()),
         ("webhook-timestamp", timestamp_s.to_string()),
@@ -110,11 +129,15 @@ pub(super) fn headers_for(
         ("minutehand-due-at", task.due.to_string()),
     ];
     if !secrets.is_empty() {
-        own.push(("webhook-signature", signatures(secrets, &id, timestamp_s, &task.payload)));
+        own.push((
+            "webhook-signature",
+            signatures(secrets, &id, timestamp_s, &task.payload),
+        ));
     }
     for (name, value) in own {
-        let value = HeaderValue::try_from(value)
-            .map_err(|_| format!("{name} cannot be sent: its value has a character not allowed in HTTP"))?;
+        let value = HeaderValue::try_from(value).map_err(|_| {
+            format!("{name} cannot be sent: its value has a character not allowed in HTTP")
+        })?;
         headers.insert(HeaderName::from_static(name), value);
     }
     Ok(headers)
@@ -122,7 +145,9 @@ pub(super) fn headers_for(
 
 /// Whether a task's header (its name in lower case) is passed on.
 fn is_forwarded(name: &str) -> bool {
-    !NOT_FORWARDED.contains(&name) && !name.starts_with("minutehand-") && !name.starts_with("webhook-")
+    !NOT_FORWARDED.contains(&name)
+        && !name.starts_with("minutehand-")
+        && !name.starts_with("webhook-")
 }
 
 /// What a payload is, when its task does not say.

@@ -16,7 +16,9 @@ pub enum SecretError {
     #[error("a webhook secret must be whsec_ followed by base64")]
     Form,
     /// Too short or too long.
-    #[error("a webhook secret has {bytes} bytes; it must have {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}")]
+    #[error(
+        "a webhook secret has {bytes} bytes; it must have {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}"
+    )]
     Length {
         /// Bytes after decoding.
         bytes: usize,
@@ -52,9 +54,13 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The value of `webhook-signature`: one signature a secret, so that a receiver may know the old or the new one.
+/// The value of `webhook-signature`: one signature a secret, so that a receiver may know the old or
+/// the new one.
 pub(super) fn signatures(secrets: &[Secret], id: &str, timestamp_s: i64, body: &[u8]) -> String {
-    let signed: Vec<String> = secrets.iter().map(|secret| secret.sign(id, timestamp_s, body)).collect();
+    let signed: Vec<String> = secrets
+        .iter()
+        .map(|secret| secret.sign(id, timestamp_s, body))
+        .collect();
     signed.join(" ")
 }
 
@@ -66,7 +72,11 @@ mod tests {
     #[test]
     fn signs_like_another_implementation() {
         let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signed = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        let signed = secret.sign(
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            br#"{"test": 2432232314}"#,
+        );
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 

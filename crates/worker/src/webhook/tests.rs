@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use minutehand_model::{
-    Backoff, DeliveryToken, Epoch, Execution, ExecutionId, LogOffset, MessageId, Namespace, PartitionId,
-    QueueName, RetryPolicy, Task, TaskId, Timestamp,
+    Backoff, DeliveryToken, Epoch, Execution, ExecutionId, LogOffset, MessageId, Namespace,
+    PartitionId, QueueName, RetryPolicy, Task, TaskId, Timestamp,
 };
 use reqwest::dns::Resolve;
 use tokio::net::TcpListener;
@@ -27,14 +27,21 @@ struct Names(Arc<Mutex<Vec<Answer>>>);
 
 impl Names {
     fn of(answers: &[(&'static str, &[&'static str])]) -> Names {
-        Names(Arc::new(Mutex::new(answers.iter().map(|(name, found)| (*name, found.to_vec())).collect())))
+        Names(Arc::new(Mutex::new(
+            answers
+                .iter()
+                .map(|(name, found)| (*name, found.to_vec()))
+                .collect(),
+        )))
     }
 }
 
 impl Lookup for Names {
     fn addresses(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let mut answers = self.0.lock().unwrap();
-        let matching: Vec<usize> = (0..answers.len()).filter(|index| answers[*index].0 == name).collect();
+        let matching: Vec<usize> = (0..answers.len())
+            .filter(|index| answers[*index].0 == name)
+            .collect();
         let found = match matching[..] {
             [] => Err(io::Error::other("no such name")),
             [only] => Ok(answers[only].1.clone()),
@@ -50,7 +57,10 @@ fn run_to(url: &str) -> Run {
     let task = Task {
         payload: bytes::Bytes::from_static(b"{}"),
         headers: vec![(URL_HEADER.to_owned(), url.to_owned())],
-        retry: RetryPolicy { backoff: Backoff::None, ..RetryPolicy::default() },
+        retry: RetryPolicy {
+            backoff: Backoff::None,
+            ..RetryPolicy::default()
+        },
         ..Task::new(
             Namespace::parse("default").unwrap(),
             TaskId::parse("a").unwrap(),
@@ -71,7 +81,8 @@ fn run_to(url: &str) -> Run {
     Run::new(execution, due)
 }
 
-/// URLs that must not lead to a connection. `PORT` is the port of a server that listens on the loopback.
+/// URLs that must not lead to a connection. `PORT` is the port of a server that listens on the
+/// loopback.
 const FORBIDDEN: [&str; 93] = [
     // The loopback, in every spelling.
     "http://127.0.0.1:PORT/",
@@ -188,14 +199,21 @@ async fn no_connection_is_made_to_what_is_not_public() {
         ("nat64.example", &["64:ff9b::7f00:1"]),
         ("private.example", &["10.1.2.3", "192.168.3.4", "fd00::1"]),
     ]);
-    let config = WebhookConfig { ports: vec![80, 443, port], ..WebhookConfig::default() };
+    let config = WebhookConfig {
+        ports: vec![80, 443, port],
+        ..WebhookConfig::default()
+    };
     let executor = WebhookExecutor::with_lookup(config, names).unwrap();
     for url in FORBIDDEN {
         let url = url.replace("PORT", &port.to_string());
         let verdict = executor.run(run_to(&url)).await;
-        let Verdict::Discard { reason } = &verdict else { panic!("{url:?}: {verdict:?}") };
+        let Verdict::Discard { reason } = &verdict else {
+            panic!("{url:?}: {verdict:?}")
+        };
         assert!(!reason.contains("password@"), "{reason}");
-        let tells = ["10.1.2.3", "192.168.3.4", "fd00::1"].iter().any(|address| reason.contains(address));
+        let tells = ["10.1.2.3", "192.168.3.4", "fd00::1"]
+            .iter()
+            .any(|address| reason.contains(address));
         assert!(!tells, "{reason} tells what a private name's addresses are");
     }
     tokio::select! {
@@ -208,8 +226,14 @@ async fn no_connection_is_made_to_what_is_not_public() {
 #[tokio::test]
 async fn a_private_server_is_reached_where_that_is_allowed() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let url = format!("http://loopback.example:{}/", listener.local_addr().unwrap().port());
-    let config = WebhookConfig { private_networks: true, ..WebhookConfig::default() };
+    let url = format!(
+        "http://loopback.example:{}/",
+        listener.local_addr().unwrap().port()
+    );
+    let config = WebhookConfig {
+        private_networks: true,
+        ..WebhookConfig::default()
+    };
     let names = Names::of(&[("loopback.example", &["127.0.0.1"])]);
     let executor = WebhookExecutor::with_lookup(config, names).unwrap();
     tokio::select! {
@@ -229,9 +253,18 @@ async fn a_network_that_is_allowed_is_reached_on_allowed_ports_only() {
         ..WebhookConfig::default()
     };
     let executor = WebhookExecutor::with_lookup(config, names).unwrap();
-    for url in ["http://10.9.9.9:PORT/", "http://[::1]:PORT/", "http://127.0.0.1:1/"] {
-        let verdict = executor.run(run_to(&url.replace("PORT", &port.to_string()))).await;
-        assert!(matches!(verdict, Verdict::Discard { .. }), "{url}: {verdict:?}");
+    for url in [
+        "http://10.9.9.9:PORT/",
+        "http://[::1]:PORT/",
+        "http://127.0.0.1:1/",
+    ] {
+        let verdict = executor
+            .run(run_to(&url.replace("PORT", &port.to_string())))
+            .await;
+        assert!(
+            matches!(verdict, Verdict::Discard { .. }),
+            "{url}: {verdict:?}"
+        );
     }
     tokio::select! {
         verdict = executor.run(run_to(&format!("http://inside.example:{port}/"))) => panic!("{verdict:?}"),
@@ -241,7 +274,8 @@ async fn a_network_that_is_allowed_is_reached_on_allowed_ports_only() {
 
 #[tokio::test]
 async fn a_name_that_is_not_found_is_tried_again_later() {
-    let executor = WebhookExecutor::with_lookup(WebhookConfig::default(), Names::default()).unwrap();
+    let executor =
+        WebhookExecutor::with_lookup(WebhookConfig::default(), Names::default()).unwrap();
     let verdict = executor.run(run_to("http://gone.example/")).await;
     assert_eq!(verdict, Verdict::failure("could not connect: no such name"));
 }
@@ -262,9 +296,15 @@ async fn every_look_up_is_checked_anew() {
         ("none.example", &[]),
     ]);
     let resolver = BoundedResolver::new(names, Reach::default());
-    assert_eq!(resolved(&resolver, "rebinding.example").await.unwrap(), ["93.184.216.34"]);
+    assert_eq!(
+        resolved(&resolver, "rebinding.example").await.unwrap(),
+        ["93.184.216.34"]
+    );
     assert!(resolved(&resolver, "rebinding.example").await.is_err());
-    assert_eq!(resolved(&resolver, "both.example").await.unwrap(), ["93.184.216.34"]);
+    assert_eq!(
+        resolved(&resolver, "both.example").await.unwrap(),
+        ["93.184.216.34"]
+    );
     assert!(resolved(&resolver, "none.example").await.is_err());
 }
 

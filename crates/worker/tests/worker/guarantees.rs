@@ -12,10 +12,16 @@ use tokio::sync::Notify;
 use crate::support::{Counter, FakeQueue, commands_of, queue, task_named, with_origin};
 
 fn at_most_once(id: &str) -> Task {
-    Task { guarantee: Guarantee::AtMostOnce, ..task_named(id) }
+    Task {
+        guarantee: Guarantee::AtMostOnce,
+        ..task_named(id)
+    }
 }
 
-fn counting(runs: &Counter, verdict: fn() -> Verdict) -> FnHandler<impl Fn(&Run) -> Verdict + use<>> {
+fn counting(
+    runs: &Counter,
+    verdict: fn() -> Verdict,
+) -> FnHandler<impl Fn(&Run) -> Verdict + use<>> {
     let runs = runs.clone();
     FnHandler(move |_: &Run| {
         runs.add();
@@ -35,7 +41,11 @@ async fn at_most_once_is_settled_before_it_runs() {
         count.add();
         let number: usize = run.task().id.as_str()[1..].parse().unwrap();
         assert!(
-            queue_seen.state().settled.iter().any(|settlement| settlement.id.sequence == number as u64 + 1)
+            queue_seen
+                .state()
+                .settled
+                .iter()
+                .any(|settlement| settlement.id.sequence == number as u64 + 1)
         );
         Verdict::success()
     });
@@ -51,8 +61,16 @@ async fn at_most_once_is_settled_before_it_runs() {
         .await
         .unwrap();
     let state = fake.state();
-    assert_eq!((runs.get(), done.get(), state.settled.len()), (1_000, 1, 1_000));
-    assert!(state.settled.iter().all(|settlement| settlement.dead_letter.is_none()));
+    assert_eq!(
+        (runs.get(), done.get(), state.settled.len()),
+        (1_000, 1, 1_000)
+    );
+    assert!(
+        state
+            .settled
+            .iter()
+            .all(|settlement| settlement.dead_letter.is_none())
+    );
     assert!(state.reports.is_empty(), "successes need no report");
     assert!(state.settle_calls < 500, "settled one by one");
 }
@@ -61,31 +79,53 @@ async fn at_most_once_is_settled_before_it_runs() {
 async fn at_most_once_runs_only_after_its_settlement_is_confirmed() {
     let fake = FakeQueue::new();
     // Nothing is settled, nor anything less in its place.
-    fake.state().settle_failures.extend([(ErrorClass::Fatal, false); 3]);
+    fake.state()
+        .settle_failures
+        .extend([(ErrorClass::Fatal, false); 3]);
     fake.deliver(&at_most_once("a"));
     let runs = Counter::default();
-    let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
+    let worker = fake
+        .worker()
+        .handle(queue(), counting(&runs, Verdict::success), 8)
+        .build()
+        .unwrap();
     let error = worker.run(std::future::pending()).await.unwrap_err();
-    assert_eq!((error.queue, error.source.class, runs.get()), (queue(), ErrorClass::Fatal, 0));
+    assert_eq!(
+        (error.queue, error.source.class, runs.get()),
+        (queue(), ErrorClass::Fatal, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_most_once_runs_once_after_a_repeated_settlement() {
     for took_effect in [false, true] {
         let fake = FakeQueue::new();
-        fake.state().settle_failures.extend([(ErrorClass::Retry, took_effect); 3]);
+        fake.state()
+            .settle_failures
+            .extend([(ErrorClass::Retry, took_effect); 3]);
         fake.deliver(&at_most_once("a"));
         let runs = Counter::default();
-        let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
-        worker.run(tokio::time::sleep(Duration::from_secs(60))).await.unwrap();
+        let worker = fake
+            .worker()
+            .handle(queue(), counting(&runs, Verdict::success), 8)
+            .build()
+            .unwrap();
+        worker
+            .run(tokio::time::sleep(Duration::from_secs(60)))
+            .await
+            .unwrap();
         assert_eq!((runs.get(), fake.state().settled.len()), (1, 1));
     }
 }
 
-/// Starts a worker whose handler never ends, drops it in the middle of the run, restarts the queue and lets another
-/// worker work: how often the handler was started in all.
+/// Starts a worker whose handler never ends, drops it in the middle of the run, restarts the queue
+/// and lets another worker work: how often the handler was started in all.
 async fn starts_around_a_crash(task: &Task) -> u64 {
-    let (fake, starts, started) = (FakeQueue::new(), Counter::default(), Arc::new(Notify::new()));
+    let (fake, starts, started) = (
+        FakeQueue::new(),
+        Counter::default(),
+        Arc::new(Notify::new()),
+    );
     fake.deliver(task);
     let (count, telling) = (starts.clone(), Arc::clone(&started));
     let handler = move |_: Run| {
@@ -99,8 +139,15 @@ async fn starts_around_a_crash(task: &Task) -> u64 {
         () = started.notified() => {}
     }
     fake.restart();
-    let worker = fake.worker().handle(queue(), counting(&starts, Verdict::success), 1).build().unwrap();
-    worker.run(tokio::time::sleep(Duration::from_secs(60))).await.unwrap();
+    let worker = fake
+        .worker()
+        .handle(queue(), counting(&starts, Verdict::success), 1)
+        .build()
+        .unwrap();
+    worker
+        .run(tokio::time::sleep(Duration::from_secs(60)))
+        .await
+        .unwrap();
     starts.get()
 }
 
@@ -108,7 +155,14 @@ async fn starts_around_a_crash(task: &Task) -> u64 {
 async fn after_a_crash_all_but_at_most_once_run_again() {
     assert_eq!(starts_around_a_crash(&at_most_once("a")).await, 1);
     for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnce] {
-        assert_eq!(starts_around_a_crash(&Task { guarantee, ..task_named("a") }).await, 2);
+        assert_eq!(
+            starts_around_a_crash(&Task {
+                guarantee,
+                ..task_named("a")
+            })
+            .await,
+            2
+        );
     }
 }
 
@@ -119,13 +173,27 @@ async fn a_failed_at_most_once_run_is_reported_and_not_tried_again() {
     let runs = Counter::default();
     let handler = counting(&runs, || Verdict::failure("refused"));
     let worker = fake.worker().handle(queue(), handler, 1).build().unwrap();
-    worker.run(fake.until(|state| !state.reports.is_empty())).await.unwrap();
+    worker
+        .run(fake.until(|state| !state.reports.is_empty()))
+        .await
+        .unwrap();
     let state = fake.state();
-    let [report] = &state.reports[..] else { panic!("{:?}", state.reports) };
+    let [report] = &state.reports[..] else {
+        panic!("{:?}", state.reports)
+    };
     assert_eq!(report.dead_letter.as_ref().unwrap().reason, "refused");
     assert_eq!(report.outcome.as_ref().unwrap().1.kind, OutcomeKind::Dead);
     let commands = commands_of(&report.commands);
-    assert!(matches!(&commands[..], [Command::Completed { kind: OutcomeKind::Dead, .. }]), "{commands:?}");
+    assert!(
+        matches!(
+            &commands[..],
+            [Command::Completed {
+                kind: OutcomeKind::Dead,
+                ..
+            }]
+        ),
+        "{commands:?}"
+    );
     assert_eq!((runs.get(), state.settled.len()), (1, 1));
 }
 
@@ -133,13 +201,22 @@ async fn a_failed_at_most_once_run_is_reported_and_not_tried_again() {
 async fn a_settlement_that_fails_is_repeated_without_running_again() {
     for took_effect in [false, true] {
         let fake = FakeQueue::new();
-        fake.state().settle_failures.extend([(ErrorClass::Retry, took_effect); 4]);
+        fake.state()
+            .settle_failures
+            .extend([(ErrorClass::Retry, took_effect); 4]);
         for number in 0..10 {
             fake.deliver(&task_named(&format!("t{number}")));
         }
         let runs = Counter::default();
-        let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
-        worker.run(tokio::time::sleep(Duration::from_secs(60))).await.unwrap();
+        let worker = fake
+            .worker()
+            .handle(queue(), counting(&runs, Verdict::success), 8)
+            .build()
+            .unwrap();
+        worker
+            .run(tokio::time::sleep(Duration::from_secs(60)))
+            .await
+            .unwrap();
         assert_eq!((runs.get(), fake.state().settled.len()), (10, 10));
     }
 }
@@ -153,8 +230,17 @@ async fn executions_between_taking_and_settling_are_bounded() {
     }
     let runs = Counter::default();
     let handler = counting(&runs, Verdict::success);
-    let worker = fake.worker().batch_max(10).drain_ms(0).handle(queue(), handler, 10).build().unwrap();
-    worker.run(tokio::time::sleep(Duration::from_secs(60))).await.unwrap();
+    let worker = fake
+        .worker()
+        .batch_max(10)
+        .drain_ms(0)
+        .handle(queue(), handler, 10)
+        .build()
+        .unwrap();
+    worker
+        .run(tokio::time::sleep(Duration::from_secs(60)))
+        .await
+        .unwrap();
     assert!((10..=50).contains(&runs.get()), "{}", runs.get());
 }
 
@@ -169,27 +255,49 @@ async fn dropped_while_it_runs(fake: &Arc<FakeQueue>, tasks: &[Task], history: H
         }
         std::future::pending()
     };
-    let worker = fake.worker().history(history).handle(queue(), handler, tasks.len()).build().unwrap();
+    let worker = fake
+        .worker()
+        .history(history)
+        .handle(queue(), handler, tasks.len())
+        .build()
+        .unwrap();
     tokio::select! {
         _ = worker.run(std::future::pending()) => unreachable!("nobody shuts it down"),
         () = started.notified() => {}
     }
     // The loops are tasks of their own: they are gone when nobody holds what they held.
-    fake.until(|state| state.waiting.len() + state.told.len() == tasks.len()).await;
+    fake.until(|state| state.waiting.len() + state.told.len() == tasks.len())
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_dropped_lets_go_of_what_it_had() {
     let fake = FakeQueue::new();
-    let tasks = [task_named("a"), with_origin(at_most_once("b")), task_named("c")];
+    let tasks = [
+        task_named("a"),
+        with_origin(at_most_once("b")),
+        task_named("c"),
+    ];
     dropped_while_it_runs(&fake, &tasks, HistoryPolicy::Failures).await;
     let word = fake.state().told.remove(0);
-    let [Command::Completed { key, due, kind }] = commands_of(&word.commands)[..] else { panic!("{word:?}") };
-    assert_eq!((key, due, kind), (tasks[1].key(), Some(tasks[1].first_due), OutcomeKind::Lost));
+    let [Command::Completed { key, due, kind }] = commands_of(&word.commands)[..] else {
+        panic!("{word:?}")
+    };
+    assert_eq!(
+        (key, due, kind),
+        (tasks[1].key(), Some(tasks[1].first_due), OutcomeKind::Lost)
+    );
     assert_eq!(word.outcome.unwrap().1.kind, OutcomeKind::Lost);
     let runs = Counter::default();
-    let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
-    worker.run(fake.until(|state| state.settled.len() == 3)).await.unwrap();
+    let worker = fake
+        .worker()
+        .handle(queue(), counting(&runs, Verdict::success), 8)
+        .build()
+        .unwrap();
+    worker
+        .run(fake.until(|state| state.settled.len() == 3))
+        .await
+        .unwrap();
     assert_eq!(runs.get(), 2, "the next worker runs the others");
 }
 
@@ -200,7 +308,11 @@ async fn a_claim_has_a_last_word_where_a_success_would_be_told() {
         (at_most_once("a"), HistoryPolicy::Failures, false),
         (at_most_once("a"), HistoryPolicy::All, true),
         (with_origin(at_most_once("a")), HistoryPolicy::None, true),
-        (with_origin(at_most_once("a")), HistoryPolicy::Failures, true),
+        (
+            with_origin(at_most_once("a")),
+            HistoryPolicy::Failures,
+            true,
+        ),
     ] {
         let fake = FakeQueue::new();
         fake.deliver(&task);
@@ -211,11 +323,22 @@ async fn a_claim_has_a_last_word_where_a_success_would_be_told() {
             assert_eq!(queue_seen.state().last_words.len(), usize::from(is_kept));
             Verdict::success()
         });
-        let worker = fake.worker().history(history).handle(queue(), handler, 1).build().unwrap();
-        worker.run(tokio::time::sleep(Duration::from_secs(1))).await.unwrap();
+        let worker = fake
+            .worker()
+            .history(history)
+            .handle(queue(), handler, 1)
+            .build()
+            .unwrap();
+        worker
+            .run(tokio::time::sleep(Duration::from_secs(1)))
+            .await
+            .unwrap();
         let state = fake.state();
         assert_eq!((runs.get(), state.reports.len()), (1, usize::from(is_kept)));
-        assert!(state.last_words.is_empty() && state.told.is_empty(), "its end was told");
+        assert!(
+            state.last_words.is_empty() && state.told.is_empty(),
+            "its end was told"
+        );
     }
 }
 
@@ -239,7 +362,9 @@ async fn a_settlement_that_cannot_be_leaves_no_claim_untold() {
     let worker = fake.worker().handle(queue(), handler, 8).build().unwrap();
     let story = async {
         started.notified().await;
-        fake.state().settle_failures.extend([(ErrorClass::Fatal, false); 3]);
+        fake.state()
+            .settle_failures
+            .extend([(ErrorClass::Fatal, false); 3]);
         fake.deliver(&task_named("other"));
         settle.notify_one();
         std::future::pending::<()>().await;
@@ -250,7 +375,11 @@ async fn a_settlement_that_cannot_be_leaves_no_claim_untold() {
     };
     assert_eq!(ended.unwrap_err().source.class, ErrorClass::Fatal);
     let state = fake.state();
-    assert_eq!((state.told.len(), state.waiting.len()), (1, 1), "one is lost, one is run again");
+    assert_eq!(
+        (state.told.len(), state.waiting.len()),
+        (1, 1),
+        "one is lost, one is run again"
+    );
 }
 
 /// One id in two queues, two workers of one process, one millisecond: two retries, at two times.
@@ -261,49 +390,83 @@ async fn workers_that_share_the_given_times_give_none_twice() {
         let fake = FakeQueue::new();
         let task = task_named("a");
         let due = task.due.plus_millis(-late_ms);
-        fake.deliver(&Task { due, first_due: due, ..task });
+        fake.deliver(&Task {
+            due,
+            first_due: due,
+            ..task
+        });
         let worker = fake.worker().given_dues(dues.clone());
-        let worker = worker.handle(queue(), FnHandler(|_: &Run| Verdict::failure("no")), 1).build().unwrap();
+        let worker = worker
+            .handle(queue(), FnHandler(|_: &Run| Verdict::failure("no")), 1)
+            .build()
+            .unwrap();
         worker.run(fake.until_settled(1)).await.unwrap();
         let commands = commands_of(&fake.state().settled[0].commands);
-        let [Command::Create(retry)] = &commands[..] else { panic!("{commands:?}") };
+        let [Command::Create(retry)] = &commands[..] else {
+            panic!("{commands:?}")
+        };
         given.push(retry.due);
     }
     assert_eq!(given[1], given[0].plus_millis(1));
 }
 
-/// Two of a hundred have a retry that the queue does not take; the others are settled as they are, and the worker goes on.
+/// Two of a hundred have a retry that the queue does not take; the others are settled as they are,
+/// and the worker goes on.
 #[tokio::test(start_paused = true)]
 async fn a_settlement_that_is_refused_is_a_dead_letter_alone() {
     let fake = FakeQueue::new();
     fake.state().refuses = Some(|settlement| {
         let is_refused = |id: &str| {
-            commands_of(&settlement.commands).iter().any(|command| match command {
-                Command::Create(record) => task::decode(&record.encoded).unwrap().id.as_str() == id,
-                _ => false,
-            })
+            commands_of(&settlement.commands)
+                .iter()
+                .any(|command| match command {
+                    Command::Create(record) => {
+                        task::decode(&record.encoded).unwrap().id.as_str() == id
+                    }
+                    _ => false,
+                })
         };
         is_refused("t17") || is_refused("t60")
     });
     for number in 0..100 {
         fake.deliver(&with_origin(task_named(&format!("t{number}"))));
     }
-    let worker = fake.worker().handle(queue(), FnHandler(|_: &Run| Verdict::failure("no")), 100);
-    worker.build().unwrap().run(fake.until_settled(100)).await.unwrap();
+    let worker = fake
+        .worker()
+        .handle(queue(), FnHandler(|_: &Run| Verdict::failure("no")), 100);
+    worker
+        .build()
+        .unwrap()
+        .run(fake.until_settled(100))
+        .await
+        .unwrap();
     let state = fake.state();
-    let (letters, others): (Vec<_>, Vec<_>) =
-        state.settled.iter().partition(|settlement| settlement.dead_letter.is_some());
+    let (letters, others): (Vec<_>, Vec<_>) = state
+        .settled
+        .iter()
+        .partition(|settlement| settlement.dead_letter.is_some());
     assert_eq!((letters.len(), others.len()), (2, 98));
     for settlement in letters {
         let letter = settlement.dead_letter.as_ref().unwrap();
-        assert!(letter.reason.contains("was refused") && letter.reason.contains("planted"), "{letter:?}");
+        assert!(
+            letter.reason.contains("was refused") && letter.reason.contains("planted"),
+            "{letter:?}"
+        );
         let id = task::decode(&letter.encoded).unwrap().id;
         assert!(["t17", "t60"].contains(&id.as_str()), "{id}");
-        let [Command::Completed { kind: OutcomeKind::Dead, .. }] = commands_of(&settlement.commands)[..]
+        let [
+            Command::Completed {
+                kind: OutcomeKind::Dead,
+                ..
+            },
+        ] = commands_of(&settlement.commands)[..]
         else {
             panic!("the schedule hears of it: {settlement:?}")
         };
-        assert_eq!(settlement.outcome.as_ref().map(|(_, outcome)| outcome.kind), Some(OutcomeKind::Dead));
+        assert_eq!(
+            settlement.outcome.as_ref().map(|(_, outcome)| outcome.kind),
+            Some(OutcomeKind::Dead)
+        );
     }
 }
 
@@ -313,22 +476,44 @@ async fn a_success_whose_history_is_refused_stays_a_success() {
     let fake = FakeQueue::new();
     fake.state().refuses = Some(|settlement| settlement.outcome.is_some());
     fake.deliver(&with_origin(task_named("a")));
-    let worker = fake.worker().handle(queue(), FnHandler(|_: &Run| Verdict::success()), 1).build().unwrap();
+    let worker = fake
+        .worker()
+        .handle(queue(), FnHandler(|_: &Run| Verdict::success()), 1)
+        .build()
+        .unwrap();
     worker.run(fake.until_settled(1)).await.unwrap();
     let state = fake.state();
     let told = commands_of(&state.settled[0].commands);
-    assert!(matches!(told[..], [Command::Completed { kind: OutcomeKind::Succeeded, .. }]), "{told:?}");
-    assert_eq!((&state.settled[0].dead_letter, &state.settled[0].outcome), (&None, &None));
+    assert!(
+        matches!(
+            told[..],
+            [Command::Completed {
+                kind: OutcomeKind::Succeeded,
+                ..
+            }]
+        ),
+        "{told:?}"
+    );
+    assert_eq!(
+        (&state.settled[0].dead_letter, &state.settled[0].outcome),
+        (&None, &None)
+    );
 }
 
 /// An at-most-once execution that cannot be claimed does not run, and is told.
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_is_refused_is_a_dead_letter_and_never_runs() {
     let fake = FakeQueue::new();
-    fake.state().settle_failures.push_back((ErrorClass::Fatal, false));
+    fake.state()
+        .settle_failures
+        .push_back((ErrorClass::Fatal, false));
     fake.deliver(&at_most_once("a"));
     let runs = Counter::default();
-    let worker = fake.worker().handle(queue(), counting(&runs, Verdict::success), 8).build().unwrap();
+    let worker = fake
+        .worker()
+        .handle(queue(), counting(&runs, Verdict::success), 8)
+        .build()
+        .unwrap();
     worker.run(fake.until_settled(1)).await.unwrap();
     let letter = fake.state().settled[0].dead_letter.clone().unwrap();
     assert!(letter.reason.contains("was refused"), "{}", letter.reason);

@@ -1,10 +1,13 @@
-//! Leases on a queue in memory: stops, settlements that come too late, and a queue that does not answer.
+//! Leases on a queue in memory: stops, settlements that come too late, and a queue that does not
+//! answer.
 
 use std::sync::Arc;
 
 use minutehand_model::{Guarantee, Task};
 use minutehand_ports::{DeliveryId, ErrorClass};
-use minutehand_worker::{Answered, LeaseAnswer, LeaseError, LeaseRequest, Leased, Leases, LeasesConfig};
+use minutehand_worker::{
+    Answered, LeaseAnswer, LeaseError, LeaseRequest, Leased, Leases, LeasesConfig,
+};
 use tokio::sync::watch;
 
 use crate::support::{FakeQueue, PARTITION, queue, task_named};
@@ -12,7 +15,10 @@ use crate::support::{FakeQueue, PARTITION, queue, task_named};
 /// Leases on a queue, and what ends them when dropped.
 fn leases(fake: &Arc<FakeQueue>) -> (Leases, watch::Sender<bool>) {
     let (stop, stopping) = watch::channel(false);
-    (Leases::new(fake.worker(), LeasesConfig::new(stopping)), stop)
+    (
+        Leases::new(fake.worker(), LeasesConfig::new(stopping)),
+        stop,
+    )
 }
 
 fn request(count_max: usize) -> LeaseRequest {
@@ -31,11 +37,16 @@ async fn lease(leases: &Leases, fake: &FakeQueue, task: &Task) -> Leased {
 }
 
 fn ack() -> LeaseAnswer {
-    LeaseAnswer::Ack { result: String::new() }
+    LeaseAnswer::Ack {
+        result: String::new(),
+    }
 }
 
 async fn say(leases: &Leases, leased: &Leased, answer: LeaseAnswer) -> Answered {
-    leases.answer(&queue(), vec![(leased.id, answer)]).await.remove(0)
+    leases
+        .answer(&queue(), vec![(leased.id, answer)])
+        .await
+        .remove(0)
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,14 +56,22 @@ async fn a_run_that_is_to_stop_is_told_when_it_wants_more_time() {
     let task = task_named("a");
     let leased = lease(&leases, &fake, &task).await;
     fake.send_stop(&task, false);
-    let extend = LeaseAnswer::Extend { visibility_ms: 60_000 };
+    let extend = LeaseAnswer::Extend {
+        visibility_ms: 60_000,
+    };
     while say(&leases, &leased, extend.clone()).await == Answered::Done {
         tokio::task::yield_now().await;
     }
     assert_eq!(say(&leases, &leased, extend).await, Answered::StopRequested);
-    let nack = LeaseAnswer::Nack { error: "given up".to_owned(), delay_ms: None };
+    let nack = LeaseAnswer::Nack {
+        error: "given up".to_owned(),
+        delay_ms: None,
+    };
     assert_eq!(say(&leases, &leased, nack).await, Answered::Done);
-    assert!(fake.state().settled[0].commands.is_empty(), "a cancellation is not tried again");
+    assert!(
+        fake.state().settled[0].commands.is_empty(),
+        "a cancellation is not tried again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,12 +103,25 @@ async fn a_run_that_was_stopped_before_is_not_leased() {
 async fn what_has_become_somebody_elses_is_lost() {
     let fake = FakeQueue::new();
     let (leases, _stop) = leases(&fake);
-    let (mine, theirs) =
-        (lease(&leases, &fake, &task_named("a")).await, lease(&leases, &fake, &task_named("b")).await);
-    fake.state().elsewhere.insert(DeliveryId { partition: PARTITION, sequence: 2 });
+    let (mine, theirs) = (
+        lease(&leases, &fake, &task_named("a")).await,
+        lease(&leases, &fake, &task_named("b")).await,
+    );
+    fake.state().elsewhere.insert(DeliveryId {
+        partition: PARTITION,
+        sequence: 2,
+    });
     let answers = vec![(theirs.id, ack()), (mine.id, ack())];
-    assert_eq!(leases.answer(&queue(), answers).await, [Answered::Lost, Answered::Done]);
-    let told: Vec<_> = fake.state().settled.iter().map(|settlement| settlement.held_as).collect();
+    assert_eq!(
+        leases.answer(&queue(), answers).await,
+        [Answered::Lost, Answered::Done]
+    );
+    let told: Vec<_> = fake
+        .state()
+        .settled
+        .iter()
+        .map(|settlement| settlement.held_as)
+        .collect();
     assert_eq!(told, [Some(mine.execution().token)]);
 }
 
@@ -121,13 +153,22 @@ async fn a_lease_that_nobody_answers_fails_in_the_end() {
 async fn a_call_that_is_dropped_gives_back_what_it_had() {
     let fake = FakeQueue::new();
     let (leases, _stop) = leases(&fake);
-    let task = Task { guarantee: Guarantee::AtMostOnce, ..task_named("once") };
+    let task = Task {
+        guarantee: Guarantee::AtMostOnce,
+        ..task_named("once")
+    };
     fake.state().is_settle_stuck = true;
     fake.deliver(&task_named("a"));
     fake.deliver(&task);
     let call = tokio::time::timeout(std::time::Duration::from_secs(1), leases.lease(request(5)));
     assert!(call.await.is_err(), "the claim hangs");
-    fake.until(|state| state.waiting.iter().any(|delivery| delivery.key == task_named("a").key())).await;
+    fake.until(|state| {
+        state
+            .waiting
+            .iter()
+            .any(|delivery| delivery.key == task_named("a").key())
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,6 +176,16 @@ async fn a_queue_that_fails_is_told_of() {
     let fake = FakeQueue::new();
     let (leases, _stop) = leases(&fake);
     fake.state().poll_failures.push_back(ErrorClass::Retry);
-    assert!(matches!(leases.lease(request(1)).await, Err(LeaseError::Store(_))));
-    assert!(matches!(lease(&leases, &fake, &task_named("a")).await.execution().task.attempt, 1));
+    assert!(matches!(
+        leases.lease(request(1)).await,
+        Err(LeaseError::Store(_))
+    ));
+    assert!(matches!(
+        lease(&leases, &fake, &task_named("a"))
+            .await
+            .execution()
+            .task
+            .attempt,
+        1
+    ));
 }

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_model::{Backoff, Command, LogOffset, OutcomeKind, QueueName, RetryPolicy, Task, Timestamp};
+use minutehand_model::{
+    Backoff, Command, LogOffset, OutcomeKind, QueueName, RetryPolicy, Task, Timestamp,
+};
 use minutehand_ports::{ErrorClass, Settlement};
 use minutehand_worker::{
-    BuildError, EndedRun, FnHandler, HistoryPolicy, Run, StopCause, TIMEOUT_HEADER, Verdict, Worker,
-    WorkerObserver,
+    BuildError, EndedRun, FnHandler, HistoryPolicy, Run, StopCause, TIMEOUT_HEADER, Verdict,
+    Worker, WorkerObserver,
 };
 use proptest::prelude::*;
 use tokio::sync::Notify;
@@ -26,7 +28,10 @@ async fn settled_when(
 }
 
 fn kinds(settlements: &[Settlement]) -> Vec<OutcomeKind> {
-    settlements.iter().map(|settlement| settlement.outcome.as_ref().unwrap().1.kind).collect()
+    settlements
+        .iter()
+        .map(|settlement| settlement.outcome.as_ref().unwrap().1.kind)
+        .collect()
 }
 
 fn reason(settlement: &Settlement) -> &str {
@@ -34,7 +39,10 @@ fn reason(settlement: &Settlement) -> &str {
 }
 
 fn once(id: &str) -> Task {
-    Task { retry: RetryPolicy::NEVER, ..task_named(id) }
+    Task {
+        retry: RetryPolicy::NEVER,
+        ..task_named(id)
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +77,9 @@ async fn every_kind_of_handler_runs_every_execution_once() {
                     count.add();
                     async {
                         nap().await;
-                        Verdict::Success { detail: "slept".into() }
+                        Verdict::Success {
+                            detail: "slept".into(),
+                        }
                     }
                 },
                 8,
@@ -81,11 +91,15 @@ async fn every_kind_of_handler_runs_every_execution_once() {
         let settled = settled_when(&fake, worker.build().unwrap(), fake.until_settled(5_000)).await;
         assert_eq!((settled.len(), runs.get()), (5_000, 5_000));
         assert!(
-            settled
-                .iter()
-                .all(|settlement| settlement.commands.is_empty() && settlement.dead_letter.is_none())
+            settled.iter().all(
+                |settlement| settlement.commands.is_empty() && settlement.dead_letter.is_none()
+            )
         );
-        assert!(kinds(&settled).iter().all(|kind| *kind == OutcomeKind::Succeeded));
+        assert!(
+            kinds(&settled)
+                .iter()
+                .all(|kind| *kind == OutcomeKind::Succeeded)
+        );
         assert!(fake.state().settle_calls < 2_500, "settled one by one");
     }
 }
@@ -93,26 +107,39 @@ async fn every_kind_of_handler_runs_every_execution_once() {
 #[tokio::test(start_paused = true)]
 async fn the_handler_sees_the_execution() {
     let fake = FakeQueue::new();
-    let task = Task { headers: vec![("Colour".into(), "red".into())], attempt: 2, ..task_named("a") };
+    let task = Task {
+        headers: vec![("Colour".into(), "red".into())],
+        attempt: 2,
+        ..task_named("a")
+    };
     fake.deliver(&task);
     let seen = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&seen);
     let handler = FnHandler(move |run: &Run| {
-        assert_eq!((run.header("colour"), run.header("size")), (Some("red"), None));
+        assert_eq!(
+            (run.header("colour"), run.header("size")),
+            (Some("red"), None)
+        );
         *keep.lock().unwrap() = Some((run.execution().clone(), run.started_at()));
         Verdict::success()
     });
     let worker = fake.worker().handle(queue(), handler, 1).build().unwrap();
     settled_when(&fake, worker, fake.until_settled(1)).await;
     let (execution, started_at) = seen.lock().unwrap().take().unwrap();
-    let expected =
-        minutehand_model::Execution { offset: LogOffset::at(7), ..crate::support::execution_of(task) };
-    assert_eq!((execution, started_at), (expected, Timestamp::from_millis(NOW_MS)));
+    let expected = minutehand_model::Execution {
+        offset: LogOffset::at(7),
+        ..crate::support::execution_of(task)
+    };
+    assert_eq!(
+        (execution, started_at),
+        (expected, Timestamp::from_millis(NOW_MS))
+    );
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// A task that fails k times is run exactly min(k + 1, attempts_max) times, whatever its policy, and told of once.
+    /// A task that fails k times is run exactly min(k + 1, attempts_max) times, whatever its
+    /// policy, and told of once.
     #[test]
     fn a_task_that_fails_k_times_runs_k_plus_one_times(
         failures in 0_u64..12,
@@ -189,10 +216,20 @@ async fn what_cannot_be_decoded_becomes_a_dead_letter() {
     let fake = FakeQueue::new();
     fake.deliver_bytes(&task_named("a"), Bytes::from_static(b"\xff\xff\xff"));
     fake.deliver(&task_named("b"));
-    let worker = fake.worker().handle(queue(), FnHandler(|_: &Run| Verdict::success()), 1).build().unwrap();
+    let worker = fake
+        .worker()
+        .handle(queue(), FnHandler(|_: &Run| Verdict::success()), 1)
+        .build()
+        .unwrap();
     let settled = settled_when(&fake, worker, fake.until_settled(2)).await;
     let letter = settled[0].dead_letter.as_ref().unwrap();
-    assert!(letter.reason.starts_with("the execution cannot be understood: "), "{}", letter.reason);
+    assert!(
+        letter
+            .reason
+            .starts_with("the execution cannot be understood: "),
+        "{}",
+        letter.reason
+    );
     assert_eq!(
         (letter.key, letter.attempts, &letter.encoded[..]),
         (task_named("a").key(), 0, &b"\xff\xff\xff"[..])
@@ -201,7 +238,10 @@ async fn what_cannot_be_decoded_becomes_a_dead_letter() {
     let [Command::Completed { key, due, kind }] = commands_of(&settled[0].commands)[..] else {
         panic!("{:?}", settled[0].commands)
     };
-    assert_eq!((key, due, kind), (task_named("a").key(), None, OutcomeKind::Expired));
+    assert_eq!(
+        (key, due, kind),
+        (task_named("a").key(), None, OutcomeKind::Expired)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,10 +264,18 @@ async fn no_more_run_at_a_time_than_allowed_and_none_are_hoarded() {
             Verdict::success()
         }
     };
-    let worker = fake.worker().handle(queue(), handler, most).build().unwrap();
+    let worker = fake
+        .worker()
+        .handle(queue(), handler, most)
+        .build()
+        .unwrap();
     settled_when(&fake, worker, fake.until_settled(50)).await;
     assert_eq!(at_once.lock().unwrap().1, most);
-    assert!(fake.state().poll_sizes.iter().all(|size| *size <= most), "{:?}", fake.state().poll_sizes);
+    assert!(
+        fake.state().poll_sizes.iter().all(|size| *size <= most),
+        "{:?}",
+        fake.state().poll_sizes
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,7 +320,12 @@ async fn a_stop_request_reaches_the_run_it_means() {
             Verdict::success()
         }
     };
-    let worker = fake.worker().history(HistoryPolicy::All).handle(queue(), handler, 4).build().unwrap();
+    let worker = fake
+        .worker()
+        .history(HistoryPolicy::All)
+        .handle(queue(), handler, 4)
+        .build()
+        .unwrap();
     fake.deliver(&stopped);
     fake.deliver(&other);
     let settled = settled_when(&fake, worker, async {
@@ -284,10 +337,19 @@ async fn a_stop_request_reaches_the_run_it_means() {
         fake.until_settled(2).await;
     })
     .await;
-    assert_eq!(kinds(&settled), [OutcomeKind::Cancelled, OutcomeKind::Succeeded]);
+    assert_eq!(
+        kinds(&settled),
+        [OutcomeKind::Cancelled, OutcomeKind::Succeeded]
+    );
     let commands = commands_of(&settled[0].commands);
     assert!(
-        matches!(&commands[..], [Command::Completed { kind: OutcomeKind::Cancelled, .. }]),
+        matches!(
+            &commands[..],
+            [Command::Completed {
+                kind: OutcomeKind::Cancelled,
+                ..
+            }]
+        ),
         "{commands:?}"
     );
 }
@@ -304,7 +366,11 @@ impl Drop for OnDrop {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_does_not_stop_is_dropped_after_its_grace() {
     for (kill, expected) in [(false, Duration::from_secs(10)), (true, Duration::ZERO)] {
-        let (fake, dropped, started) = (FakeQueue::new(), Counter::default(), Arc::new(Notify::new()));
+        let (fake, dropped, started) = (
+            FakeQueue::new(),
+            Counter::default(),
+            Arc::new(Notify::new()),
+        );
         let (on_drop, telling) = (dropped.clone(), Arc::clone(&started));
         let handler = move |_: Run| {
             let guard = OnDrop(on_drop.clone());
@@ -334,7 +400,11 @@ async fn a_run_that_does_not_stop_is_dropped_after_its_grace() {
 async fn a_stop_that_comes_before_its_execution_keeps_it_from_running() {
     let fake = FakeQueue::new();
     let stopped = task_named("stopped");
-    let retry = Task { attempt: 2, due: stopped.due.plus_millis(500), ..stopped.clone() };
+    let retry = Task {
+        attempt: 2,
+        due: stopped.due.plus_millis(500),
+        ..stopped.clone()
+    };
     let runs = Counter::default();
     let count = runs.clone();
     let handler = FnHandler(move |run: &Run| {
@@ -342,7 +412,12 @@ async fn a_stop_that_comes_before_its_execution_keeps_it_from_running() {
         count.add();
         Verdict::success()
     });
-    let worker = fake.worker().history(HistoryPolicy::All).handle(queue(), handler, 1).build().unwrap();
+    let worker = fake
+        .worker()
+        .history(HistoryPolicy::All)
+        .handle(queue(), handler, 1)
+        .build()
+        .unwrap();
     fake.deliver(&task_named("first"));
     let settled = settled_when(&fake, worker, async {
         fake.until_settled(1).await;
@@ -354,16 +429,32 @@ async fn a_stop_that_comes_before_its_execution_keeps_it_from_running() {
     })
     .await;
     assert_eq!(runs.get(), 1);
-    assert_eq!(kinds(&settled), [OutcomeKind::Succeeded, OutcomeKind::Cancelled, OutcomeKind::Cancelled]);
+    assert_eq!(
+        kinds(&settled),
+        [
+            OutcomeKind::Succeeded,
+            OutcomeKind::Cancelled,
+            OutcomeKind::Cancelled
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_takes_too_long_is_asked_to_stop_and_fails() {
     let fake = FakeQueue::new();
     let header = |ms: &str| vec![(TIMEOUT_HEADER.to_owned(), ms.to_owned())];
-    fake.deliver(&Task { headers: header("250"), ..once("polite") });
-    fake.deliver(&Task { headers: header("250"), ..once("stubborn") });
-    fake.deliver(&Task { headers: header("250"), ..once("lucky") });
+    fake.deliver(&Task {
+        headers: header("250"),
+        ..once("polite")
+    });
+    fake.deliver(&Task {
+        headers: header("250"),
+        ..once("stubborn")
+    });
+    fake.deliver(&Task {
+        headers: header("250"),
+        ..once("lucky")
+    });
     fake.deliver(&once("default"));
     let handler = |run: Run| async move {
         match run.task().id.as_str() {
@@ -375,11 +466,21 @@ async fn a_run_that_takes_too_long_is_asked_to_stop_and_fails() {
             _ => until_stopped(run).await,
         }
     };
-    let worker = fake.worker().run_timeout_ms(60_000).handle(queue(), handler, 9).build().unwrap();
+    let worker = fake
+        .worker()
+        .run_timeout_ms(60_000)
+        .handle(queue(), handler, 9)
+        .build()
+        .unwrap();
     let settled = settled_when(&fake, worker, fake.until_settled(4)).await;
     let reasons: Vec<Option<&str>> = settled
         .iter()
-        .map(|settlement| settlement.dead_letter.as_ref().map(|letter| &*letter.reason))
+        .map(|settlement| {
+            settlement
+                .dead_letter
+                .as_ref()
+                .map(|letter| &*letter.reason)
+        })
         .collect();
     assert_eq!(
         reasons,
@@ -398,13 +499,21 @@ async fn a_timeout_that_is_no_number_is_refused_with_its_limits() {
     let given = ["0", "-1", "soon", "2592000001", "1.5", ""];
     for (number, value) in given.iter().enumerate() {
         let headers = vec![(TIMEOUT_HEADER.to_owned(), (*value).to_owned())];
-        fake.deliver(&Task { headers, ..task_named(&format!("t{number}")) });
+        fake.deliver(&Task {
+            headers,
+            ..task_named(&format!("t{number}"))
+        });
     }
-    let worker = fake.worker().handle(queue(), FnHandler(|_: &Run| panic!("runs")), 1).build().unwrap();
+    let worker = fake
+        .worker()
+        .handle(queue(), FnHandler(|_: &Run| panic!("runs")), 1)
+        .build()
+        .unwrap();
     let settled = settled_when(&fake, worker, fake.until_settled(given.len())).await;
     for (settlement, value) in settled.iter().zip(given) {
-        let expected =
-            format!("header minutehand-timeout-ms is {value:?}; it must be a number from 1 to 2592000000");
+        let expected = format!(
+            "header minutehand-timeout-ms is {value:?}; it must be a number from 1 to 2592000000"
+        );
         assert_eq!(reason(settlement), expected);
     }
 }
@@ -414,16 +523,24 @@ struct Seen(Mutex<Vec<String>>);
 
 impl WorkerObserver for Seen {
     fn started(&self, queue: &QueueName, start_lateness_ms: i64, publish_lateness_ms: i64) {
-        self.0.lock().unwrap().push(format!("{queue} started {start_lateness_ms} {publish_lateness_ms}"));
+        self.0.lock().unwrap().push(format!(
+            "{queue} started {start_lateness_ms} {publish_lateness_ms}"
+        ));
     }
 
     fn ended(&self, queue: &QueueName, run: EndedRun<'_>) {
         let duration_ms = run.ended_at.millis_since(run.started_at);
-        self.0.lock().unwrap().push(format!("{queue} ended {} {duration_ms}", run.kind.as_str()));
+        self.0
+            .lock()
+            .unwrap()
+            .push(format!("{queue} ended {} {duration_ms}", run.kind.as_str()));
     }
 
     fn settled(&self, queue: &QueueName, count: usize) {
-        self.0.lock().unwrap().push(format!("{queue} settled {count}"));
+        self.0
+            .lock()
+            .unwrap()
+            .push(format!("{queue} settled {count}"));
     }
 }
 
@@ -437,9 +554,21 @@ async fn an_observer_is_told_of_lateness_duration_and_settlements() {
         clock.advance_to(run.started_at().plus_millis(30));
         Verdict::failure("no")
     });
-    let worker = fake.worker().observer(seen.clone()).handle(queue(), handler, 1).build().unwrap();
+    let worker = fake
+        .worker()
+        .observer(seen.clone())
+        .handle(queue(), handler, 1)
+        .build()
+        .unwrap();
     settled_when(&fake, worker, fake.until_settled(1)).await;
-    assert_eq!(*seen.0.lock().unwrap(), ["mail started 12 0", "mail ended retried 30", "mail settled 1"]);
+    assert_eq!(
+        *seen.0.lock().unwrap(),
+        [
+            "mail started 12 0",
+            "mail ended retried 30",
+            "mail settled 1"
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -447,16 +576,29 @@ async fn history_is_written_as_its_policy_says() {
     for (policy, expected) in [
         (HistoryPolicy::None, vec![]),
         (HistoryPolicy::Failures, vec![("no", OutcomeKind::Retried)]),
-        (HistoryPolicy::All, vec![("done", OutcomeKind::Succeeded), ("no", OutcomeKind::Retried)]),
+        (
+            HistoryPolicy::All,
+            vec![
+                ("done", OutcomeKind::Succeeded),
+                ("no", OutcomeKind::Retried),
+            ],
+        ),
     ] {
         let fake = FakeQueue::new();
         fake.deliver(&task_named("good"));
         fake.deliver(&task_named("bad"));
         let handler = FnHandler(|run: &Run| match run.task().id.as_str() {
-            "good" => Verdict::Success { detail: "done".to_owned() },
+            "good" => Verdict::Success {
+                detail: "done".to_owned(),
+            },
             _ => Verdict::failure("no"),
         });
-        let worker = fake.worker().history(policy).handle(queue(), handler, 4).build().unwrap();
+        let worker = fake
+            .worker()
+            .history(policy)
+            .handle(queue(), handler, 4)
+            .build()
+            .unwrap();
         let settled = settled_when(&fake, worker, fake.until_settled(2)).await;
         let lines: Vec<(&str, OutcomeKind)> = settled
             .iter()
@@ -472,41 +614,87 @@ async fn a_queue_that_cannot_be_polled_is_polled_again() {
     let fake = FakeQueue::new();
     fake.state().poll_failures.extend([ErrorClass::Retry; 5]);
     fake.deliver(&task_named("a"));
-    let worker = fake.worker().handle(queue(), FnHandler(|_: &Run| Verdict::success()), 1).build().unwrap();
-    assert_eq!(settled_when(&fake, worker, fake.until_settled(1)).await.len(), 1);
+    let worker = fake
+        .worker()
+        .handle(queue(), FnHandler(|_: &Run| Verdict::success()), 1)
+        .build()
+        .unwrap();
+    assert_eq!(
+        settled_when(&fake, worker, fake.until_settled(1))
+            .await
+            .len(),
+        1
+    );
 }
 
 #[test]
 fn a_worker_that_makes_no_sense_is_refused() {
     let handler = || FnHandler(|_: &Run| Verdict::success());
-    let built = |build: fn(minutehand_worker::WorkerBuilder) -> minutehand_worker::WorkerBuilder| {
-        build(FakeQueue::new().worker())
-            .handle(queue(), handler(), 1)
-            .build()
-            .err()
-            .map(|error| error.to_string())
-    };
+    let built =
+        |build: fn(minutehand_worker::WorkerBuilder) -> minutehand_worker::WorkerBuilder| {
+            build(FakeQueue::new().worker())
+                .handle(queue(), handler(), 1)
+                .build()
+                .err()
+                .map(|error| error.to_string())
+        };
     assert_eq!(built(|builder| builder), None);
     assert_eq!(
         built(|builder| builder.batch_max(0)).unwrap(),
         "batch_max is 0; it must be between 1 and 100000"
     );
-    assert!(built(|builder| builder.run_timeout_ms(0)).unwrap().starts_with("run_timeout_ms is 0;"));
-    assert!(built(|builder| builder.drain_ms(-1)).unwrap().starts_with("drain_ms is -1;"));
-    assert!(built(|builder| builder.stop_grace_ms(i64::MAX)).unwrap().starts_with("stop_grace_ms is 9223"));
-    let none = FakeQueue::new().worker().handle(queue(), handler(), 0).build().err().unwrap();
-    assert_eq!(none.to_string(), "concurrency is 0; it must be between 1 and 1000000");
-    let twice = FakeQueue::new().worker().handle(queue(), handler(), 1).handle(queue(), handler(), 1).build();
-    assert_eq!(twice.err().unwrap(), BuildError::Repeated { queue: queue() });
-    assert_eq!(FakeQueue::new().worker().build().err().unwrap(), BuildError::NoQueue);
+    assert!(
+        built(|builder| builder.run_timeout_ms(0))
+            .unwrap()
+            .starts_with("run_timeout_ms is 0;")
+    );
+    assert!(
+        built(|builder| builder.drain_ms(-1))
+            .unwrap()
+            .starts_with("drain_ms is -1;")
+    );
+    assert!(
+        built(|builder| builder.stop_grace_ms(i64::MAX))
+            .unwrap()
+            .starts_with("stop_grace_ms is 9223")
+    );
+    let none = FakeQueue::new()
+        .worker()
+        .handle(queue(), handler(), 0)
+        .build()
+        .err()
+        .unwrap();
+    assert_eq!(
+        none.to_string(),
+        "concurrency is 0; it must be between 1 and 1000000"
+    );
+    let twice = FakeQueue::new()
+        .worker()
+        .handle(queue(), handler(), 1)
+        .handle(queue(), handler(), 1)
+        .build();
+    assert_eq!(
+        twice.err().unwrap(),
+        BuildError::Repeated { queue: queue() }
+    );
+    assert_eq!(
+        FakeQueue::new().worker().build().err().unwrap(),
+        BuildError::NoQueue
+    );
 }
 
 #[tokio::test]
 async fn a_run_is_told_its_first_stop_cause_even_before_it_asks() {
-    let run = Run::new(crate::support::execution_of(task_named("a")), Timestamp::from_millis(NOW_MS));
+    let run = Run::new(
+        crate::support::execution_of(task_named("a")),
+        Timestamp::from_millis(NOW_MS),
+    );
     assert_eq!(run.stop_cause(), None);
     run.ask_to_stop(StopCause::ShuttingDown);
     run.ask_to_stop(StopCause::Requested);
     assert_eq!(run.stopped().await, StopCause::ShuttingDown);
-    assert!(!format!("{run:?}").contains("hello"), "payloads are not shown");
+    assert!(
+        !format!("{run:?}").contains("hello"),
+        "payloads are not shown"
+    );
 }

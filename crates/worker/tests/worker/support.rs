@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Command, DeliveryToken, Epoch, Execution, ExecutionId, LastWord, LogOffset, MessageId, Namespace, Origin,
-    PartitionId, QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
+    Command, DeliveryToken, Epoch, Execution, ExecutionId, LastWord, LogOffset, MessageId,
+    Namespace, Origin, PartitionId, QueueName, RetryPolicy, ScheduleId, Task, TaskId, Timestamp,
 };
 use minutehand_ports::{
-    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report, Settlement, Stop,
-    StopListeners, StopReceiver,
+    Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report,
+    Settlement, Stop, StopListeners, StopReceiver,
 };
 use minutehand_record::{command, task};
 use minutehand_worker::{Worker, WorkerBuilder};
@@ -36,7 +36,12 @@ pub(crate) fn task_named(id: &str) -> Task {
             attempts_max: 3,
             ..RetryPolicy::default()
         },
-        ..Task::new(Namespace::parse("default").unwrap(), TaskId::parse(id).unwrap(), queue(), due)
+        ..Task::new(
+            Namespace::parse("default").unwrap(),
+            TaskId::parse(id).unwrap(),
+            queue(),
+            due,
+        )
     }
 }
 
@@ -46,7 +51,10 @@ pub(crate) fn with_origin(task: Task) -> Task {
         nominal: Timestamp::from_millis(NOW_MS - 5),
         completion_wanted: true,
     };
-    Task { origin: Some(origin), ..task }
+    Task {
+        origin: Some(origin),
+        ..task
+    }
 }
 
 pub(crate) fn execution_of(task: Task) -> Execution {
@@ -57,7 +65,11 @@ pub(crate) fn execution_of(task: Task) -> Execution {
         task,
         partition: PARTITION,
         epoch: Epoch(1),
-        token: DeliveryToken { epoch: Epoch(1), generation: 0, count: 1 },
+        token: DeliveryToken {
+            epoch: Epoch(1),
+            generation: 0,
+            count: 1,
+        },
         offset: LogOffset::START,
     }
 }
@@ -103,7 +115,8 @@ pub(crate) struct State {
     pub(crate) elsewhere: BTreeSet<DeliveryId>,
     /// Settle calls never answer.
     pub(crate) is_settle_stuck: bool,
-    /// Tasks of `Create` commands are delivered as well, at once, with the clock set to their due time.
+    /// Tasks of `Create` commands are delivered as well, at once, with the clock set to their due
+    /// time.
     pub(crate) delivers_retries: bool,
 }
 
@@ -137,9 +150,16 @@ impl FakeQueue {
         let mut state = self.state();
         state.sequence += 1;
         let delivery = Delivery {
-            id: DeliveryId { partition: PARTITION, sequence: state.sequence },
+            id: DeliveryId {
+                partition: PARTITION,
+                sequence: state.sequence,
+            },
             epoch: Epoch(1),
-            token: DeliveryToken { epoch: Epoch(1), generation: 0, count: state.sequence },
+            token: DeliveryToken {
+                epoch: Epoch(1),
+                generation: 0,
+                count: state.sequence,
+            },
             offset: LogOffset::at(7),
             published_at: task.due,
             key: task.key(),
@@ -152,7 +172,8 @@ impl FakeQueue {
         self.changed.notify_waiters();
     }
 
-    /// What a restart of the process does: everything that was handed out and not settled is handed out again.
+    /// What a restart of the process does: everything that was handed out and not settled is handed
+    /// out again.
     pub(crate) fn restart(&self) {
         let mut state = self.state();
         let again = std::mem::take(&mut state.in_progress);
@@ -162,7 +183,11 @@ impl FakeQueue {
     }
 
     pub(crate) fn send_stop(&self, task: &Task, kill: bool) {
-        let stop = Stop { key: task.key(), due: task.due, kill };
+        let stop = Stop {
+            key: task.key(),
+            due: task.due,
+            kill,
+        };
         assert!(self.stops.is_heard(), "a worker listens");
         self.stops.send(&[stop]);
     }
@@ -185,7 +210,9 @@ impl FakeQueue {
     /// A worker on this queue, with its clock.
     pub(crate) fn worker(self: &Arc<Self>) -> WorkerBuilder {
         let clock = self.clock.clone();
-        Worker::builder(self.clone()).clock(move || clock.now()).random(|| 0)
+        Worker::builder(self.clone())
+            .clock(move || clock.now())
+            .random(|| 0)
     }
 
     fn take_effect(&self, state: &mut State, settlements: Vec<Settlement>) {
@@ -193,7 +220,10 @@ impl FakeQueue {
             if !state.settled_ids.insert(settlement.id) {
                 continue;
             }
-            state.in_progress.remove(&settlement.id).expect("what is settled was handed out");
+            state
+                .in_progress
+                .remove(&settlement.id)
+                .expect("what is settled was handed out");
             state.settled.push(settlement);
         }
     }
@@ -204,7 +234,10 @@ pub(crate) fn commands_of(commands: &[(PartitionId, Bytes)]) -> Vec<Command> {
     commands
         .iter()
         .map(|(partition, bytes)| {
-            assert_eq!(*partition, PARTITION, "commands go to the task's own partition");
+            assert_eq!(
+                *partition, PARTITION,
+                "commands go to the task's own partition"
+            );
             command::decode(bytes.clone()).unwrap()
         })
         .collect()
@@ -212,7 +245,12 @@ pub(crate) fn commands_of(commands: &[(PartitionId, Bytes)]) -> Vec<Command> {
 
 #[async_trait]
 impl ExecutionQueue for FakeQueue {
-    async fn poll(&self, _: &QueueName, _: &str, count_max: usize) -> Result<Vec<Delivery>, PortError> {
+    async fn poll(
+        &self,
+        _: &QueueName,
+        _: &str,
+        count_max: usize,
+    ) -> Result<Vec<Delivery>, PortError> {
         if let Some(class) = self.state().poll_failures.pop_front() {
             return Err(PortError::new(class, "take executions", "planted"));
         }
@@ -220,7 +258,9 @@ impl ExecutionQueue for FakeQueue {
         let mut state = self.state();
         let count = state.waiting.len().min(count_max);
         let taken: Vec<Delivery> = state.waiting.drain(..count).collect();
-        state.in_progress.extend(taken.iter().map(|delivery| (delivery.id, delivery.clone())));
+        state
+            .in_progress
+            .extend(taken.iter().map(|delivery| (delivery.id, delivery.clone())));
         state.poll_sizes.push(count_max);
         Ok(taken)
     }
@@ -239,18 +279,23 @@ impl ExecutionQueue for FakeQueue {
         let lost: Vec<DeliveryId>;
         {
             let mut state = self.state();
-            let (elsewhere, settlements): (Vec<Settlement>, Vec<Settlement>) =
-                settlements.into_iter().partition(|settlement| state.elsewhere.contains(&settlement.id));
+            let (elsewhere, settlements): (Vec<Settlement>, Vec<Settlement>) = settlements
+                .into_iter()
+                .partition(|settlement| state.elsewhere.contains(&settlement.id));
             lost = elsewhere.iter().map(|settlement| settlement.id).collect();
             state.settle_calls += 1;
-            if state.refuses.is_some_and(|refuses| settlements.iter().any(refuses)) {
+            if state
+                .refuses
+                .is_some_and(|refuses| settlements.iter().any(refuses))
+            {
                 return Err(PortError::new(ErrorClass::Fatal, "settle", "planted"));
             }
             let failure = state.settle_failures.pop_front();
             if failure.is_none_or(|(_, took_effect)| took_effect) {
                 if state.delivers_retries {
-                    let commands =
-                        settlements.iter().flat_map(|settlement| commands_of(&settlement.commands));
+                    let commands = settlements
+                        .iter()
+                        .flat_map(|settlement| commands_of(&settlement.commands));
                     retries.extend(commands.filter_map(|command| match command {
                         Command::Create(record) => Some(task::decode(&record.encoded).unwrap()),
                         _ => None,
@@ -277,8 +322,15 @@ impl ExecutionQueue for FakeQueue {
         claims: Vec<Claim>,
     ) -> Result<Vec<DeliveryId>, PortError> {
         let ids: Vec<DeliveryId> = claims.iter().map(|claim| claim.id).collect();
-        self.settle(queue, group, ids.iter().map(|id| Settlement::bare(*id)).collect()).await?;
-        let words = claims.into_iter().filter_map(|claim| Some((claim.id, claim.last_word?)));
+        self.settle(
+            queue,
+            group,
+            ids.iter().map(|id| Settlement::bare(*id)).collect(),
+        )
+        .await?;
+        let words = claims
+            .into_iter()
+            .filter_map(|claim| Some((claim.id, claim.last_word?)));
         self.state().last_words.extend(words);
         Ok(ids)
     }
@@ -316,7 +368,10 @@ impl ExecutionQueue for FakeQueue {
 
     async fn depth(&self, _: &QueueName, _: &str) -> Result<QueueDepth, PortError> {
         let state = self.state();
-        Ok(QueueDepth { in_progress: state.in_progress.len() as u64, ..QueueDepth::default() })
+        Ok(QueueDepth {
+            in_progress: state.in_progress.len() as u64,
+            ..QueueDepth::default()
+        })
     }
 }
 

@@ -6,7 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minutehand_model::{Task, Timestamp};
 use minutehand_settings::Secret;
-use minutehand_worker::{Handler, Run, StopCause, URL_HEADER, Verdict, WebhookConfig, WebhookExecutor};
+use minutehand_worker::{
+    Handler, Run, StopCause, URL_HEADER, Verdict, WebhookConfig, WebhookExecutor,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -22,7 +24,11 @@ struct Received {
 
 impl Received {
     fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.iter().filter(|(given, _)| given == name).map(|(_, value)| &**value);
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(given, _)| given == name)
+            .map(|(_, value)| &**value);
         let first = values.next();
         assert_eq!(values.next(), None, "{name} is there twice");
         first
@@ -45,7 +51,8 @@ struct Server {
     requests: Arc<Mutex<Vec<Received>>>,
     /// Connections that the client has closed before the answer was over.
     cut: Counter,
-    /// Chunks of 16 KiB that the client took of an endless body, with what the system holds on the way.
+    /// Chunks of 16 KiB that the client took of an endless body, with what the system holds on the
+    /// way.
     chunks: Counter,
     cut_told: Arc<tokio::sync::Notify>,
 }
@@ -95,7 +102,11 @@ async fn read_request(stream: &mut TcpStream) -> Received {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             break at;
         }
-        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "the request was cut off");
+        assert_ne!(
+            stream.read_buf(&mut bytes).await.unwrap(),
+            0,
+            "the request was cut off"
+        );
     };
     let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
     let mut lines = head.split("\r\n");
@@ -110,9 +121,17 @@ async fn read_request(stream: &mut TcpStream) -> Received {
         .map_or(0, |(_, value)| value.parse().unwrap());
     let mut body = bytes.split_off(head_end + 4);
     while body.len() < length {
-        assert_ne!(stream.read_buf(&mut body).await.unwrap(), 0, "the body was cut off");
+        assert_ne!(
+            stream.read_buf(&mut body).await.unwrap(),
+            0,
+            "the body was cut off"
+        );
     }
-    Received { line, headers, body }
+    Received {
+        line,
+        headers,
+        body,
+    }
 }
 
 /// Whether the whole answer was sent.
@@ -141,25 +160,38 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 fn config() -> WebhookConfig {
-    WebhookConfig { private_networks: true, ..WebhookConfig::default() }
+    WebhookConfig {
+        private_networks: true,
+        ..WebhookConfig::default()
+    }
 }
 
 fn executor(config: WebhookConfig) -> WebhookExecutor {
-    WebhookExecutor::new(config).unwrap().clock(|| Timestamp::from_millis(NOW_MS + 1_999))
+    WebhookExecutor::new(config)
+        .unwrap()
+        .clock(|| Timestamp::from_millis(NOW_MS + 1_999))
 }
 
 fn task_to(url: &str) -> Task {
-    Task { headers: vec![(URL_HEADER.to_owned(), url.to_owned())], ..task_named("a") }
+    Task {
+        headers: vec![(URL_HEADER.to_owned(), url.to_owned())],
+        ..task_named("a")
+    }
 }
 
 async fn verdict_of(config: WebhookConfig, task: Task) -> Verdict {
-    executor(config).run(Run::new(execution_of(task), Timestamp::from_millis(NOW_MS))).await
+    executor(config)
+        .run(Run::new(execution_of(task), Timestamp::from_millis(NOW_MS)))
+        .await
 }
 
 #[tokio::test]
 async fn a_request_carries_payload_and_headers() {
     let server = Server::with_status("200", "", "thanks").await;
-    let mut task = Task { attempt: 2, ..task_to(&server.url) };
+    let mut task = Task {
+        attempt: 2,
+        ..task_to(&server.url)
+    };
     for (name, value) in [
         ("X-Colour", "rot und grün"),
         ("Authorization", "Bearer abc"),
@@ -173,11 +205,24 @@ async fn a_request_carries_payload_and_headers() {
         task.headers.push((name.to_owned(), value.to_owned()));
     }
     let execution = execution_of(task.clone());
-    let (message, id, token) =
-        (execution.message.to_string(), execution.id.to_string(), execution.token.to_string());
-    assert_eq!(verdict_of(config(), task).await, Verdict::Success { detail: "HTTP 200".to_owned() });
-    let [request] = &server.requests()[..] else { panic!() };
-    assert_eq!((request.line.as_str(), &request.body[..]), ("POST /hook?a=1 HTTP/1.1", &b"hello"[..]));
+    let (message, id, token) = (
+        execution.message.to_string(),
+        execution.id.to_string(),
+        execution.token.to_string(),
+    );
+    assert_eq!(
+        verdict_of(config(), task).await,
+        Verdict::Success {
+            detail: "HTTP 200".to_owned()
+        }
+    );
+    let [request] = &server.requests()[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (request.line.as_str(), &request.body[..]),
+        ("POST /hook?a=1 HTTP/1.1", &b"hello"[..])
+    );
     let host = server.url.split('/').nth(2).unwrap();
     for (name, value) in [
         ("x-colour", Some("rot und grün")),
@@ -195,7 +240,10 @@ async fn a_request_carries_payload_and_headers() {
         ("minutehand-namespace", Some("default")),
         ("minutehand-task-id", Some("a")),
         ("minutehand-attempt", Some("2")),
-        ("minutehand-due-at", Some(&*Timestamp::from_millis(NOW_MS).to_string())),
+        (
+            "minutehand-due-at",
+            Some(&*Timestamp::from_millis(NOW_MS).to_string()),
+        ),
         ("minutehand-timeout-ms", None),
         ("minutehand-url", None),
     ] {
@@ -208,15 +256,30 @@ async fn webhook_id_is_one_over_attempts_and_replays() {
     let server = Server::with_status("200", "", "").await;
     let first = task_to(&server.url);
     let later = |ms: i64| Timestamp::from_millis(NOW_MS + ms);
-    let retry = Task { attempt: 2, due: later(5), ..first.clone() };
-    let replay =
-        Task { due: later(9), first_due: later(9), replay_of: Some(first.first_due), ..first.clone() };
-    let another = Task { due: later(7), first_due: later(7), ..first.clone() };
+    let retry = Task {
+        attempt: 2,
+        due: later(5),
+        ..first.clone()
+    };
+    let replay = Task {
+        due: later(9),
+        first_due: later(9),
+        replay_of: Some(first.first_due),
+        ..first.clone()
+    };
+    let another = Task {
+        due: later(7),
+        first_due: later(7),
+        ..first.clone()
+    };
     for task in [first, retry, replay, another] {
         verdict_of(config(), task).await;
     }
-    let ids: Vec<String> =
-        server.requests().iter().map(|request| request.header("webhook-id").unwrap().to_owned()).collect();
+    let ids: Vec<String> = server
+        .requests()
+        .iter()
+        .map(|request| request.header("webhook-id").unwrap().to_owned())
+        .collect();
     assert_eq!((&ids[1], &ids[2]), (&ids[0], &ids[0]));
     assert_ne!(ids[3], ids[0], "another due time is another message");
 }
@@ -226,11 +289,19 @@ async fn json_is_called_json_unless_the_task_says_otherwise() {
     for (payload, given, sent) in [
         (r#"{"a": 1}"#, None, "application/json"),
         ("{nonsense", None, "application/octet-stream"),
-        (r#"{"a": 1}"#, Some("application/cloudevents+json"), "application/cloudevents+json"),
+        (
+            r#"{"a": 1}"#,
+            Some("application/cloudevents+json"),
+            "application/cloudevents+json",
+        ),
     ] {
         let server = Server::with_status("204", "", "").await;
-        let mut task = Task { payload: payload.into(), ..task_to(&server.url) };
-        task.headers.extend(given.map(|value| ("Content-Type".to_owned(), value.to_owned())));
+        let mut task = Task {
+            payload: payload.into(),
+            ..task_to(&server.url)
+        };
+        task.headers
+            .extend(given.map(|value| ("Content-Type".to_owned(), value.to_owned())));
         verdict_of(config(), task).await;
         assert_eq!(server.requests()[0].header("content-type"), Some(sent));
     }
@@ -240,36 +311,105 @@ async fn json_is_called_json_unless_the_task_says_otherwise() {
 async fn every_secret_signs_and_others_can_verify() {
     let server = Server::with_status("200", "", "").await;
     let (secret, secret_previous) = (Some(Secret::new(SECRET)), Some(Secret::new(OLD_SECRET)));
-    verdict_of(WebhookConfig { secret, secret_previous, ..config() }, task_to(&server.url)).await;
+    verdict_of(
+        WebhookConfig {
+            secret,
+            secret_previous,
+            ..config()
+        },
+        task_to(&server.url),
+    )
+    .await;
     let request = server.requests().remove(0);
-    let (id, timestamp) =
-        (request.header("webhook-id").unwrap(), request.header("webhook-timestamp").unwrap());
+    let (id, timestamp) = (
+        request.header("webhook-id").unwrap(),
+        request.header("webhook-timestamp").unwrap(),
+    );
     let content = [format!("{id}.{timestamp}.").as_bytes(), &request.body].concat();
     let expected: Vec<String> = [SECRET, OLD_SECRET]
         .map(|secret| STANDARD.decode(&secret["whsec_".len()..]).unwrap())
-        .map(|key| format!("v1,{}", STANDARD.encode(oracle::hmac_sha256(&key, &content))))
+        .map(|key| {
+            format!(
+                "v1,{}",
+                STANDARD.encode(oracle::hmac_sha256(&key, &content))
+            )
+        })
         .to_vec();
-    assert_eq!(request.header("webhook-signature"), Some(&*expected.join(" ")));
+    assert_eq!(
+        request.header("webhook-signature"),
+        Some(&*expected.join(" "))
+    );
     assert!(!id.contains('.'));
 }
 
 #[tokio::test]
 async fn the_status_decides() {
     for (status, headers, body, expected) in [
-        ("200", "", "", Verdict::Success { detail: "HTTP 200".into() }),
-        ("204", "", "", Verdict::Success { detail: "HTTP 204".into() }),
-        ("299", "", "error", Verdict::Success { detail: "HTTP 299".into() }),
+        (
+            "200",
+            "",
+            "",
+            Verdict::Success {
+                detail: "HTTP 200".into(),
+            },
+        ),
+        (
+            "204",
+            "",
+            "",
+            Verdict::Success {
+                detail: "HTTP 204".into(),
+            },
+        ),
+        (
+            "299",
+            "",
+            "error",
+            Verdict::Success {
+                detail: "HTTP 299".into(),
+            },
+        ),
         ("304", "", "", Verdict::failure("HTTP 304 Not Modified")),
-        ("400", "", "bad\n", Verdict::discard("HTTP 400 Bad Request: bad")),
+        (
+            "400",
+            "",
+            "bad\n",
+            Verdict::discard("HTTP 400 Bad Request: bad"),
+        ),
         ("401", "", "", Verdict::discard("HTTP 401 Unauthorized")),
-        ("404", "retry-after: 5\r\n", "", Verdict::discard("HTTP 404 Not Found")),
+        (
+            "404",
+            "retry-after: 5\r\n",
+            "",
+            Verdict::discard("HTTP 404 Not Found"),
+        ),
         ("408", "", "", Verdict::failure("HTTP 408 Request Timeout")),
         ("410", "", "", Verdict::discard("HTTP 410 Gone")),
         ("425", "", "", Verdict::failure("HTTP 425 Too Early")),
-        ("429", "retry-after: 120\r\n", "", retry_after("HTTP 429 Too Many Requests", 120_000)),
-        ("429", "retry-after: soon\r\n", "", Verdict::failure("HTTP 429 Too Many Requests")),
-        ("499", "", "", Verdict::discard("HTTP 499 no standard status")),
-        ("500", "", "oops", Verdict::failure("HTTP 500 Internal Server Error: oops")),
+        (
+            "429",
+            "retry-after: 120\r\n",
+            "",
+            retry_after("HTTP 429 Too Many Requests", 120_000),
+        ),
+        (
+            "429",
+            "retry-after: soon\r\n",
+            "",
+            Verdict::failure("HTTP 429 Too Many Requests"),
+        ),
+        (
+            "499",
+            "",
+            "",
+            Verdict::discard("HTTP 499 no standard status"),
+        ),
+        (
+            "500",
+            "",
+            "oops",
+            Verdict::failure("HTTP 500 Internal Server Error: oops"),
+        ),
         (
             "503",
             "retry-after: Mon, 21 Sep 2026 14:13:30 GMT\r\n",
@@ -282,16 +422,32 @@ async fn the_status_decides() {
             "",
             retry_after("HTTP 503 Service Unavailable", 0),
         ),
-        ("999", "", "", Verdict::failure("HTTP 999 no standard status")),
+        (
+            "999",
+            "",
+            "",
+            Verdict::failure("HTTP 999 no standard status"),
+        ),
     ] {
         let server = Server::with_status(status, headers, body).await;
-        assert_eq!(verdict_of(config(), task_to(&server.url)).await, expected, "{status} {headers}");
-        assert_eq!(server.requests().len(), 1, "{status}: the executor itself never tries again");
+        assert_eq!(
+            verdict_of(config(), task_to(&server.url)).await,
+            expected,
+            "{status} {headers}"
+        );
+        assert_eq!(
+            server.requests().len(),
+            1,
+            "{status}: the executor itself never tries again"
+        );
     }
 }
 
 fn retry_after(reason: &str, ms: i64) -> Verdict {
-    Verdict::Failure { reason: reason.to_owned(), retry_after_ms: Some(ms) }
+    Verdict::Failure {
+        reason: reason.to_owned(),
+        retry_after_ms: Some(ms),
+    }
 }
 
 #[tokio::test]
@@ -306,7 +462,10 @@ async fn redirects_are_not_followed() {
     ] {
         let server = Server::with_status(status, &format!("location: {location}\r\n"), "").await;
         let verdict = verdict_of(config(), task_to(&server.url)).await;
-        assert!(matches!(verdict, Verdict::Failure { .. }), "{status}: {verdict:?}");
+        assert!(
+            matches!(verdict, Verdict::Failure { .. }),
+            "{status}: {verdict:?}"
+        );
         assert_eq!(server.requests().len(), 1);
     }
     assert!(elsewhere.requests().is_empty());
@@ -314,20 +473,32 @@ async fn redirects_are_not_followed() {
 
 #[tokio::test]
 async fn a_slow_or_endless_body_is_cut_off() {
-    let head =
-        |status: &str| format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 10737418240\r\n\r\nstart");
-    let success = Verdict::Success { detail: "HTTP 200".to_owned() };
-    for answer in [Answer::ThenWait(head("200")), Answer::ThenFlood(head("200"))] {
+    let head = |status: &str| {
+        format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 10737418240\r\n\r\nstart")
+    };
+    let success = Verdict::Success {
+        detail: "HTTP 200".to_owned(),
+    };
+    for answer in [
+        Answer::ThenWait(head("200")),
+        Answer::ThenFlood(head("200")),
+    ] {
         let server = Server::answering(answer).await;
         assert_eq!(verdict_of(config(), task_to(&server.url)).await, success);
         while server.cut.get() == 0 {
             server.cut_told.notified().await;
         }
         // 64 KiB were wanted; the rest is what buffers hold.
-        assert!(server.chunks.get() < 4_096, "{} chunks of 16 KiB went out", server.chunks.get());
+        assert!(
+            server.chunks.get() < 4_096,
+            "{} chunks of 16 KiB went out",
+            server.chunks.get()
+        );
     }
     let server = Server::answering(Answer::ThenFlood(head("500"))).await;
-    let Verdict::Failure { reason, .. } = verdict_of(config(), task_to(&server.url)).await else { panic!() };
+    let Verdict::Failure { reason, .. } = verdict_of(config(), task_to(&server.url)).await else {
+        panic!()
+    };
     assert!(
         reason.starts_with("HTTP 500 Internal Server Error: startxxx") && reason.len() < 1_100,
         "{reason}"
@@ -337,17 +508,35 @@ async fn a_slow_or_endless_body_is_cut_off() {
 #[tokio::test]
 async fn no_answer_is_a_failure() {
     let server = Server::answering(Answer::ThenWait(String::new())).await;
-    let verdict = verdict_of(WebhookConfig { timeout_ms: 100, ..config() }, task_to(&server.url)).await;
+    let verdict = verdict_of(
+        WebhookConfig {
+            timeout_ms: 100,
+            ..config()
+        },
+        task_to(&server.url),
+    )
+    .await;
     assert_eq!(verdict, Verdict::failure("no answer within 100 ms"));
 
     let server = Server::answering(Answer::Bytes("not HTTP at all\r\n\r\n".to_owned())).await;
-    let Verdict::Failure { reason, .. } = verdict_of(config(), task_to(&server.url)).await else { panic!() };
+    let Verdict::Failure { reason, .. } = verdict_of(config(), task_to(&server.url)).await else {
+        panic!()
+    };
     assert!(reason.starts_with("no answer: "), "{reason}");
 
-    let closed = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let url = format!("http://{closed}/?token=canary");
-    let Verdict::Failure { reason, .. } = verdict_of(config(), task_to(&url)).await else { panic!() };
-    assert!(reason.starts_with("could not connect: ") && !reason.contains("canary"), "{reason}");
+    let Verdict::Failure { reason, .. } = verdict_of(config(), task_to(&url)).await else {
+        panic!()
+    };
+    assert!(
+        reason.starts_with("could not connect: ") && !reason.contains("canary"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -366,7 +555,10 @@ async fn a_header_cannot_smuggle_in_another() {
         let Verdict::Discard { reason } = verdict_of(config(), task).await else {
             panic!("{name:?} {value:?}")
         };
-        assert!(reason.starts_with(&format!("header {name:?} cannot be sent: ")), "{reason}");
+        assert!(
+            reason.starts_with(&format!("header {name:?} cannot be sent: ")),
+            "{reason}"
+        );
     }
     assert!(server.requests().is_empty());
 }
@@ -374,23 +566,43 @@ async fn a_header_cannot_smuggle_in_another() {
 #[tokio::test]
 async fn a_fixed_url_wins_and_a_bad_one_is_refused_at_once() {
     let server = Server::with_status("200", "", "").await;
-    let fixed = WebhookConfig { url: Some(server.url.clone()), ..config() };
-    assert!(matches!(verdict_of(fixed.clone(), task_named("a")).await, Verdict::Success { .. }));
-    assert!(matches!(verdict_of(fixed, task_to("http://other.invalid/")).await, Verdict::Success { .. }));
+    let fixed = WebhookConfig {
+        url: Some(server.url.clone()),
+        ..config()
+    };
+    assert!(matches!(
+        verdict_of(fixed.clone(), task_named("a")).await,
+        Verdict::Success { .. }
+    ));
+    assert!(matches!(
+        verdict_of(fixed, task_to("http://other.invalid/")).await,
+        Verdict::Success { .. }
+    ));
     assert_eq!(server.requests().len(), 2);
     for url in ["ftp://example.org/", "nonsense", "http://127.0.0.1/"] {
-        let config = WebhookConfig { url: Some(url.to_owned()), ..WebhookConfig::default() };
+        let config = WebhookConfig {
+            url: Some(url.to_owned()),
+            ..WebhookConfig::default()
+        };
         let error = WebhookExecutor::new(config).err().unwrap().to_string();
         assert!(error.starts_with("webhook.url cannot be used: "), "{error}");
     }
-    let Verdict::Discard { reason } = verdict_of(config(), task_named("a")).await else { panic!() };
-    assert_eq!(reason, "the task says no URL: it has no header minutehand-url");
+    let Verdict::Discard { reason } = verdict_of(config(), task_named("a")).await else {
+        panic!()
+    };
+    assert_eq!(
+        reason,
+        "the task says no URL: it has no header minutehand-url"
+    );
 }
 
 #[tokio::test]
 async fn a_stopped_request_is_given_up() {
     let server = Server::answering(Answer::ThenWait(String::new())).await;
-    let run = Run::new(execution_of(task_to(&server.url)), Timestamp::from_millis(NOW_MS));
+    let run = Run::new(
+        execution_of(task_to(&server.url)),
+        Timestamp::from_millis(NOW_MS),
+    );
     let executor = executor(config());
     let stopping = async {
         while server.requests().is_empty() {
@@ -405,10 +617,15 @@ async fn a_stopped_request_is_given_up() {
 /// HMAC-SHA256 after FIPS 180-4 and RFC 2104, written out: what the signatures are held against.
 mod oracle {
     fn primes() -> impl Iterator<Item = u64> {
-        (2_u64..).filter(|number| (2..*number).take_while(|d| d * d <= *number).all(|d| number % d != 0))
+        (2_u64..).filter(|number| {
+            (2..*number)
+                .take_while(|d| d * d <= *number)
+                .all(|d| number % d != 0)
+        })
     }
 
-    /// The first 32 bits of the fractional part of a prime's root: the largest x with x^power <= prime * 2^(32 * power).
+    /// The first 32 bits of the fractional part of a prime's root: the largest x with x^power <=
+    /// prime * 2^(32 * power).
     fn root_fraction(prime: u64, power: u32) -> u32 {
         let (mut low, mut high) = (0_u128, 1_u128 << 37);
         while high - low > 1 {
@@ -424,8 +641,14 @@ mod oracle {
     }
 
     pub(super) fn sha256(message: &[u8]) -> [u8; 32] {
-        let k: Vec<u32> = primes().take(64).map(|prime| root_fraction(prime, 3)).collect();
-        let mut state: Vec<u32> = primes().take(8).map(|prime| root_fraction(prime, 2)).collect();
+        let k: Vec<u32> = primes()
+            .take(64)
+            .map(|prime| root_fraction(prime, 3))
+            .collect();
+        let mut state: Vec<u32> = primes()
+            .take(8)
+            .map(|prime| root_fraction(prime, 2))
+            .collect();
         let mut padded = message.to_vec();
         padded.push(0x80);
         while padded.len() % 64 != 56 {
@@ -433,18 +656,29 @@ mod oracle {
         }
         padded.extend((message.len() as u64 * 8).to_be_bytes());
         for block in padded.chunks(64) {
-            let mut w: Vec<u32> =
-                block.chunks(4).map(|word| u32::from_be_bytes(word.try_into().unwrap())).collect();
+            let mut w: Vec<u32> = block
+                .chunks(4)
+                .map(|word| u32::from_be_bytes(word.try_into().unwrap()))
+                .collect();
             for i in 16..64 {
                 let s0 = w[i - 15].rotate_right(7) ^ w[i - 15].rotate_right(18) ^ (w[i - 15] >> 3);
                 let s1 = w[i - 2].rotate_right(17) ^ w[i - 2].rotate_right(19) ^ (w[i - 2] >> 10);
-                w.push(w[i - 16].wrapping_add(s0).wrapping_add(w[i - 7]).wrapping_add(s1));
+                w.push(
+                    w[i - 16]
+                        .wrapping_add(s0)
+                        .wrapping_add(w[i - 7])
+                        .wrapping_add(s1),
+                );
             }
             let mut v = state.clone();
             for i in 0..64 {
                 let s1 = v[4].rotate_right(6) ^ v[4].rotate_right(11) ^ v[4].rotate_right(25);
                 let choice = (v[4] & v[5]) ^ (!v[4] & v[6]);
-                let t1 = v[7].wrapping_add(s1).wrapping_add(choice).wrapping_add(k[i]).wrapping_add(w[i]);
+                let t1 = v[7]
+                    .wrapping_add(s1)
+                    .wrapping_add(choice)
+                    .wrapping_add(k[i])
+                    .wrapping_add(w[i]);
                 let s0 = v[0].rotate_right(2) ^ v[0].rotate_right(13) ^ v[0].rotate_right(22);
                 let majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
                 v.rotate_right(1);
@@ -461,8 +695,11 @@ mod oracle {
 
     pub(super) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
         assert!(key.len() <= 64);
-        let pad =
-            |byte: u8| -> Vec<u8> { (0..64).map(|i| key.get(i).copied().unwrap_or(0) ^ byte).collect() };
+        let pad = |byte: u8| -> Vec<u8> {
+            (0..64)
+                .map(|i| key.get(i).copied().unwrap_or(0) ^ byte)
+                .collect()
+        };
         let inner = sha256(&[pad(0x36), message.to_vec()].concat());
         sha256(&[pad(0x5c), inner.to_vec()].concat())
     }
@@ -472,6 +709,9 @@ mod oracle {
     fn the_oracle_is_right() {
         let digest = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_eq!(
+            hex,
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
     }
 }

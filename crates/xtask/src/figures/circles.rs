@@ -9,8 +9,10 @@ use super::source::Source;
 /// Names that a module only hands on (`pub use`) count for the file they come from.
 pub fn files_in_circles(sources: &[Source]) -> BTreeSet<String> {
     let modules = Modules::of(sources);
-    let edges: BTreeMap<&str, BTreeSet<&str>> =
-        sources.iter().map(|source| (source.path.as_str(), modules.used_by(source))).collect();
+    let edges: BTreeMap<&str, BTreeSet<&str>> = sources
+        .iter()
+        .map(|source| (source.path.as_str(), modules.used_by(source)))
+        .collect();
     let reached = |from: &str| {
         let mut seen = BTreeSet::new();
         let mut open: Vec<&str> = edges.get(from).into_iter().flatten().copied().collect();
@@ -21,7 +23,11 @@ pub fn files_in_circles(sources: &[Source]) -> BTreeSet<String> {
         }
         seen
     };
-    edges.keys().filter(|path| reached(path).contains(*path)).map(|path| (*path).to_owned()).collect()
+    edges
+        .keys()
+        .filter(|path| reached(path).contains(*path))
+        .map(|path| (*path).to_owned())
+        .collect()
 }
 
 /// The modules of all crates by their whole path: crate's folder, then names.
@@ -33,9 +39,14 @@ struct Modules<'a> {
 
 impl<'a> Modules<'a> {
     fn of(sources: &'a [Source]) -> Modules<'a> {
-        let files: BTreeMap<Vec<&str>, &Source> =
-            sources.iter().map(|source| (module(&source.path), source)).collect();
-        let mut modules = Modules { files, handed_on: BTreeMap::new() };
+        let files: BTreeMap<Vec<&str>, &Source> = sources
+            .iter()
+            .map(|source| (module(&source.path), source))
+            .collect();
+        let mut modules = Modules {
+            files,
+            handed_on: BTreeMap::new(),
+        };
         for source in sources {
             for (is_handed_on, path) in uses(&source.code) {
                 let own = module(&source.path);
@@ -54,8 +65,13 @@ impl<'a> Modules<'a> {
     fn used_by(&self, source: &Source) -> BTreeSet<&'a str> {
         let own = module(&source.path);
         let mut used = BTreeSet::new();
-        for (_, path) in uses(&source.code).into_iter().filter(|(is_handed_on, _)| !is_handed_on) {
-            let Some(whole) = self.whole(&own, &path) else { continue };
+        for (_, path) in uses(&source.code)
+            .into_iter()
+            .filter(|(is_handed_on, _)| !is_handed_on)
+        {
+            let Some(whole) = self.whole(&own, &path) else {
+                continue;
+            };
             // A name may be handed on more than once, never for ever.
             let mut whole = whole;
             for _ in 0..4 {
@@ -64,8 +80,13 @@ impl<'a> Modules<'a> {
                     _ => break,
                 }
             }
-            let file = (1..=whole.len()).rev().find_map(|length| self.files.get(&whole[..length]));
-            used.extend(file.map(|file| file.path.as_str()).filter(|path| *path != source.path));
+            let file = (1..=whole.len())
+                .rev()
+                .find_map(|length| self.files.get(&whole[..length]));
+            used.extend(
+                file.map(|file| file.path.as_str())
+                    .filter(|path| *path != source.path),
+            );
         }
         used
     }
@@ -97,9 +118,13 @@ impl<'a> Modules<'a> {
 
 /// The whole path of the module that a file is.
 fn module(path: &str) -> Vec<&str> {
-    let Some((package, inner)) = path.split_once("/src/") else { return vec![path] };
+    let Some((package, inner)) = path.split_once("/src/") else {
+        return vec![path];
+    };
     let inner = inner.strip_suffix(".rs").unwrap_or(inner);
-    let names = inner.split('/').filter(|name| !matches!(*name, "mod" | "lib" | "main"));
+    let names = inner
+        .split('/')
+        .filter(|name| !matches!(*name, "mod" | "lib" | "main"));
     [package].into_iter().chain(names).collect()
 }
 
@@ -114,13 +139,17 @@ fn uses(code: &str) -> Vec<(bool, Vec<&str>)> {
             (Some(inner), _) => (false, Some(inner)),
             (None, true) => (
                 true,
-                line.split_once("use ").filter(|(head, _)| is_visibility(head)).map(|(_, inner)| inner),
+                line.split_once("use ")
+                    .filter(|(head, _)| is_visibility(head))
+                    .map(|(_, inner)| inner),
             ),
             (None, false) => (false, None),
         };
         if let (true, Some(inner)) = (line_start, inner) {
             let end = inner.find(';').unwrap_or(inner.len());
-            spread(&inner[..end], &mut Vec::new(), &mut |path| found.push((is_handed_on, path.to_vec())));
+            spread(&inner[..end], &mut Vec::new(), &mut |path| {
+                found.push((is_handed_on, path.to_vec()))
+            });
             rest = &inner[end..];
             line_start = false;
             continue;
@@ -142,12 +171,19 @@ fn is_visibility(head: &str) -> bool {
 fn spread<'a>(tree: &'a str, prefix: &mut Vec<&'a str>, found: &mut impl FnMut(&[&'a str])) {
     let tree = tree.trim();
     let (head, group) = match tree.find('{') {
-        Some(open) => (&tree[..open], Some(&tree[open + 1..tree.rfind('}').unwrap_or(tree.len())])),
+        Some(open) => (
+            &tree[..open],
+            Some(&tree[open + 1..tree.rfind('}').unwrap_or(tree.len())]),
+        ),
         None => (tree, None),
     };
     let depth = prefix.len();
     let head = head.split(" as ").next().unwrap_or(head);
-    prefix.extend(head.split("::").map(str::trim).filter(|name| !name.is_empty() && !matches!(*name, "*")));
+    prefix.extend(
+        head.split("::")
+            .map(str::trim)
+            .filter(|name| !name.is_empty() && !matches!(*name, "*")),
+    );
     match group {
         None => {
             if prefix.last() == Some(&"self") && prefix.len() > 1 {
@@ -155,7 +191,9 @@ fn spread<'a>(tree: &'a str, prefix: &mut Vec<&'a str>, found: &mut impl FnMut(&
             }
             found(prefix);
         }
-        Some(group) => branches(group).into_iter().for_each(|branch| spread(branch, prefix, found)),
+        Some(group) => branches(group)
+            .into_iter()
+            .for_each(|branch| spread(branch, prefix, found)),
     }
     prefix.truncate(depth);
 }
@@ -175,7 +213,10 @@ fn branches(group: &str) -> Vec<&str> {
         }
     }
     found.push(&group[start..]);
-    found.into_iter().filter(|branch| !branch.trim().is_empty()).collect()
+    found
+        .into_iter()
+        .filter(|branch| !branch.trim().is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -183,8 +224,10 @@ mod tests {
     use super::*;
 
     fn circles(files: &[(&str, &str)]) -> Vec<String> {
-        let sources: Vec<Source> =
-            files.iter().map(|(path, text)| Source::of(&format!("crates/a/src/{path}"), text)).collect();
+        let sources: Vec<Source> = files
+            .iter()
+            .map(|(path, text)| Source::of(&format!("crates/a/src/{path}"), text))
+            .collect();
         files_in_circles(&sources).into_iter().collect()
     }
 
@@ -202,8 +245,15 @@ mod tests {
     #[test]
     fn a_name_that_is_handed_on_counts_where_it_comes_from() {
         let through = ("lib.rs", "mod b;\nmod c;\npub use b::B;\npub use c::C;\n");
-        assert_eq!(circles(&[through, ("b.rs", "use crate::C;\n"), ("c.rs", "")]), [""; 0]);
-        let both = circles(&[through, ("b.rs", "use crate::C;\n"), ("c.rs", "use crate::B;\n")]);
+        assert_eq!(
+            circles(&[through, ("b.rs", "use crate::C;\n"), ("c.rs", "")]),
+            [""; 0]
+        );
+        let both = circles(&[
+            through,
+            ("b.rs", "use crate::C;\n"),
+            ("c.rs", "use crate::B;\n"),
+        ]);
         assert_eq!(both, ["crates/a/src/b.rs", "crates/a/src/c.rs"]);
     }
 }

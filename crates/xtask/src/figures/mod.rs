@@ -1,7 +1,8 @@
-//! `cargo xtask house --figures`: the shape of the code in numbers, to be compared from one change to the next.
+//! `cargo xtask house --figures`: the shape of the code in numbers, to be compared from one change
+//! to the next.
 //!
-//! Counted is what is built into programs: without tests, examples and what only tests use. Nothing here judges, but
-//! for the names of tests, which are a rule of the house.
+//! Counted is what is built into programs: without tests, examples and what only tests use. Nothing
+//! here judges, but for the names of tests, which are a rule of the house.
 
 pub mod circles;
 mod defaults;
@@ -22,7 +23,12 @@ const LONG_FUNCTION_LINES: usize = 70;
 /// Names of tests with more characters than this are too long to be read.
 pub const TEST_NAME_CHARACTERS_MAX: usize = 60;
 /// The crates whose protocols are worth assertions.
-const ASSERTING: &[&str] = &["crates/engine", "crates/kafka", "crates/cassandra", "crates/worker"];
+const ASSERTING: &[&str] = &[
+    "crates/engine",
+    "crates/kafka",
+    "crates/cassandra",
+    "crates/worker",
+];
 /// The tests that all adapters run: a library, and no part of any program.
 const SUITE: &str = "crates/ports/src/contract/";
 /// The program whose dependencies among our crates are counted.
@@ -43,11 +49,19 @@ pub struct HouseFigure {
 
 impl HouseFigure {
     fn new(name: impl Into<String>, value: f64, unit: &'static str) -> HouseFigure {
-        HouseFigure { name: name.into(), value, unit, place: None }
+        HouseFigure {
+            name: name.into(),
+            value,
+            unit,
+            place: None,
+        }
     }
 
     fn at(self, place: impl Into<String>) -> HouseFigure {
-        HouseFigure { place: Some(place.into()), ..self }
+        HouseFigure {
+            place: Some(place.into()),
+            ..self
+        }
     }
 
     /// As one JSON object.
@@ -59,7 +73,11 @@ impl HouseFigure {
 impl fmt::Display for HouseFigure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = if self.value.fract() == 0.0 { 0 } else { 2 };
-        write!(f, "{:<52} {:>9.decimals$} {}", self.name, self.value, self.unit)?;
+        write!(
+            f,
+            "{:<52} {:>9.decimals$} {}",
+            self.name, self.value, self.unit
+        )?;
         match &self.place {
             Some(place) => write!(f, "  {place}"),
             None => Ok(()),
@@ -70,7 +88,9 @@ impl fmt::Display for HouseFigure {
 /// Every source file of a tree.
 pub fn sources(tree: &Tree) -> Vec<Source> {
     let files = tree.files.iter().filter(|file| file.path.ends_with(".rs"));
-    files.map(|file| Source::of(&file.path, &file.text)).collect()
+    files
+        .map(|file| Source::of(&file.path, &file.text))
+        .collect()
 }
 
 /// All figures.
@@ -96,7 +116,9 @@ pub fn measure(tree: &Tree, workspace: &Workspace) -> Result<Vec<HouseFigure>, S
 /// The texts behind sources.
 fn sources_as_written<'a>(tree: &'a Tree, sources: &[Source]) -> Vec<(&'a str, &'a str)> {
     let files = sources.iter().filter_map(|source| tree.file(&source.path));
-    files.map(|file| (file.path.as_str(), file.text.as_str())).collect()
+    files
+        .map(|file| (file.path.as_str(), file.text.as_str()))
+        .collect()
 }
 
 fn files(sources: &[Source]) -> Vec<HouseFigure> {
@@ -114,10 +136,15 @@ fn files(sources: &[Source]) -> Vec<HouseFigure> {
 }
 
 fn functions(sources: &[Source], formatted: &str) -> Vec<HouseFigure> {
-    let mut lines: Vec<usize> =
-        sources.iter().flat_map(|source| shapes::function_lines(&source.code)).collect();
+    let mut lines: Vec<usize> = sources
+        .iter()
+        .flat_map(|source| shapes::function_lines(&source.code))
+        .collect();
     lines.sort_unstable();
-    let long = lines.iter().filter(|lines| **lines > LONG_FUNCTION_LINES).count();
+    let long = lines
+        .iter()
+        .filter(|lines| **lines > LONG_FUNCTION_LINES)
+        .count();
     let of = |what: &str| format!("{what}, {formatted}");
     vec![
         HouseFigure::new(of("functions"), lines.len() as f64, "functions"),
@@ -129,42 +156,80 @@ fn functions(sources: &[Source], formatted: &str) -> Vec<HouseFigure> {
 
 fn widest_structure(sources: &[Source]) -> Option<HouseFigure> {
     let all = sources.iter().flat_map(|source| {
-        shapes::structures(&source.code).into_iter().map(move |(name, fields)| (fields, name, source))
+        shapes::structures(&source.code)
+            .into_iter()
+            .map(move |(name, fields)| (fields, name, source))
     });
     let (fields, name, source) = all.max_by_key(|(fields, ..)| *fields)?;
-    Some(HouseFigure::new("structure, widest", fields as f64, "fields").at(format!("{} {name}", source.path)))
+    Some(
+        HouseFigure::new("structure, widest", fields as f64, "fields")
+            .at(format!("{} {name}", source.path)),
+    )
 }
 
 fn dependencies(workspace: &Workspace) -> Option<HouseFigure> {
-    let program = workspace.members().find(|package| package.name == PROGRAM)?;
+    let program = workspace
+        .members()
+        .find(|package| package.name == PROGRAM)?;
     let ours = |name: &str| workspace.members().any(|package| package.name == name);
-    let of_program = program.declared.iter().filter(|one| one.kind == DependencyKind::Normal);
-    let count = of_program.filter(|dependency| ours(&dependency.name)).count();
-    Some(HouseFigure::new("dependencies of the program among our crates", count as f64, "crates"))
+    let of_program = program
+        .declared
+        .iter()
+        .filter(|one| one.kind == DependencyKind::Normal);
+    let count = of_program
+        .filter(|dependency| ours(&dependency.name))
+        .count();
+    Some(HouseFigure::new(
+        "dependencies of the program among our crates",
+        count as f64,
+        "crates",
+    ))
 }
 
 fn tests(all: &[Source]) -> Vec<HouseFigure> {
-    let mut lengths: Vec<usize> =
-        all.iter().flat_map(|source| &source.tests).map(|test| test.name.chars().count()).collect();
+    let mut lengths: Vec<usize> = all
+        .iter()
+        .flat_map(|source| &source.tests)
+        .map(|test| test.name.chars().count())
+        .collect();
     lengths.sort_unstable();
-    let over = lengths.iter().filter(|length| **length > TEST_NAME_CHARACTERS_MAX).count();
-    let (code, tests): (usize, usize) =
-        (all.iter().map(Source::lines).sum(), all.iter().map(|source| source.test_lines).sum());
+    let over = lengths
+        .iter()
+        .filter(|length| **length > TEST_NAME_CHARACTERS_MAX)
+        .count();
+    let (code, tests): (usize, usize) = (
+        all.iter().map(Source::lines).sum(),
+        all.iter().map(|source| source.test_lines).sum(),
+    );
     vec![
         HouseFigure::new("tests", lengths.len() as f64, "tests"),
         HouseFigure::new("test name, median", percentile(&lengths, 50), "characters"),
         HouseFigure::new("test names over 60 characters", over as f64, "tests"),
-        HouseFigure::new("lines of tests for each line of code", tests as f64 / code.max(1) as f64, "lines"),
+        HouseFigure::new(
+            "lines of tests for each line of code",
+            tests as f64 / code.max(1) as f64,
+            "lines",
+        ),
     ]
 }
 
 fn repeats_and_circles(sources: &[Source]) -> Vec<HouseFigure> {
-    let (lines, repeated) = repeats::repeated_lines(sources.iter().map(|source| source.code.as_str()));
+    let (lines, repeated) =
+        repeats::repeated_lines(sources.iter().map(|source| source.code.as_str()));
     let circles = circles::files_in_circles(sources);
     let first = circles.first().cloned().unwrap_or_default();
     vec![
-        HouseFigure::new("lines in exact repeats of six lines", share(repeated, lines), "%"),
-        HouseFigure::new("files in circles of `use`", share(circles.len(), sources.len()), "%").at(first),
+        HouseFigure::new(
+            "lines in exact repeats of six lines",
+            share(repeated, lines),
+            "%",
+        ),
+        HouseFigure::new(
+            "files in circles of `use`",
+            share(circles.len(), sources.len()),
+            "%",
+        )
+        .at(first),
     ]
 }
 
@@ -173,7 +238,10 @@ fn densities(sources: &[Source]) -> Vec<HouseFigure> {
     let each_thousand = |count: usize, lines: usize| count as f64 * 1_000.0 / lines.max(1) as f64;
     let total = |count: fn(&Source) -> usize| sources.iter().map(count).sum::<usize>();
     let asserting = ASSERTING.iter().map(|package| {
-        let own: Vec<&Source> = sources.iter().filter(|source| source.package() == *package).collect();
+        let own: Vec<&Source> = sources
+            .iter()
+            .filter(|source| source.package() == *package)
+            .collect();
         let count: usize = own.iter().map(|source| assertions(&source.code)).sum();
         let lines: usize = own.iter().map(|source| source.lines()).sum();
         HouseFigure::new(
@@ -184,8 +252,15 @@ fn densities(sources: &[Source]) -> Vec<HouseFigure> {
     });
     let mut figures: Vec<HouseFigure> = asserting.collect();
     for (name, word) in [("`.unwrap()`", ".unwrap()"), ("`.expect(…)`", ".expect(")] {
-        let count: usize = sources.iter().map(|source| source.code.matches(word).count()).sum();
-        figures.push(HouseFigure::new(name, each_thousand(count, lines), "for each 1,000 lines"));
+        let count: usize = sources
+            .iter()
+            .map(|source| source.code.matches(word).count())
+            .sum();
+        figures.push(HouseFigure::new(
+            name,
+            each_thousand(count, lines),
+            "for each 1,000 lines",
+        ));
     }
     let doc = share(total(|source| source.doc_comment_lines), lines);
     let plain = share(total(|source| source.plain_comment_lines), lines);
@@ -195,7 +270,10 @@ fn densities(sources: &[Source]) -> Vec<HouseFigure> {
 }
 
 fn assertions(code: &str) -> usize {
-    ["assert!(", "assert_eq!(", "assert_ne!("].iter().map(|word| code.matches(word).count()).sum()
+    ["assert!(", "assert_eq!(", "assert_ne!("]
+        .iter()
+        .map(|word| code.matches(word).count())
+        .sum()
 }
 
 fn percentile(sorted: &[usize], percent: usize) -> f64 {

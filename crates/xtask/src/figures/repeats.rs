@@ -5,8 +5,9 @@ use std::collections::HashMap;
 /// How many lines in a row make a repeat.
 pub const REPEAT_LINES: usize = 6;
 
-/// How many lines of blanked code there are, and how many of them stand in a repeat: so many lines of code in a row that
-/// are the same elsewhere. Blank lines and those that only bring names in do not count.
+/// How many lines of blanked code there are, and how many of them stand in a repeat: so many lines
+/// of code in a row that are the same elsewhere. Blank lines and those that only bring names in do
+/// not count.
 pub fn repeated_lines<'a>(codes: impl Iterator<Item = &'a str>) -> (usize, usize) {
     let files: Vec<Vec<&str>> = codes.map(lines).collect();
     let mut places: HashMap<&[&str], Vec<(usize, usize)>> = HashMap::new();
@@ -15,17 +16,28 @@ pub fn repeated_lines<'a>(codes: impl Iterator<Item = &'a str>) -> (usize, usize
             places.entry(window).or_default().push((file, first));
         }
     }
-    let mut is_repeated: Vec<Vec<bool>> = files.iter().map(|lines| vec![false; lines.len()]).collect();
-    for (file, first) in places.into_values().filter(|places| places.len() > 1).flatten() {
+    let mut is_repeated: Vec<Vec<bool>> =
+        files.iter().map(|lines| vec![false; lines.len()]).collect();
+    for (file, first) in places
+        .into_values()
+        .filter(|places| places.len() > 1)
+        .flatten()
+    {
         is_repeated[file][first..first + REPEAT_LINES].fill(true);
     }
-    let repeated = is_repeated.iter().flatten().filter(|is_repeated| **is_repeated).count();
+    let repeated = is_repeated
+        .iter()
+        .flatten()
+        .filter(|is_repeated| **is_repeated)
+        .count();
     (files.iter().map(Vec::len).sum(), repeated)
 }
 
 fn lines(code: &str) -> Vec<&str> {
     let lines = code.lines().map(str::trim);
-    lines.filter(|line| !line.is_empty() && !line.starts_with("use ")).collect()
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with("use "))
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 /// The lengths in lines of the functions in blanked code, from `fn` to the closing brace.
 pub fn function_lines(code: &str) -> Vec<usize> {
     let words = words(code, "fn");
-    words.filter_map(|(start, _)| Some(code[start..body(code, start)?.1].lines().count())).collect()
+    words
+        .filter_map(|(start, _)| Some(code[start..body(code, start)?.1].lines().count()))
+        .collect()
 }
 
 /// The names of structures with how many named fields each has.
@@ -15,7 +17,8 @@ pub fn structures(code: &str) -> Vec<(&str, usize)> {
     named.collect()
 }
 
-/// Where the body of the item that begins here opens and closes; `None` for one that ends in a semicolon.
+/// Where the body of the item that begins here opens and closes; `None` for one that ends in a
+/// semicolon.
 fn body(code: &str, start: usize) -> Option<(usize, usize)> {
     let mut depth = 0_i32;
     let mut open = None;
@@ -51,7 +54,8 @@ fn words<'a>(code: &'a str, keyword: &'a str) -> impl Iterator<Item = (usize, &'
     })
 }
 
-/// The named fields between the braces of a structure: colons that are none of a path, outside of all brackets.
+/// The named fields between the braces of a structure: colons that are none of a path, outside of
+/// all brackets.
 fn fields(inner: &str) -> usize {
     let bytes = inner.as_bytes();
     let (mut depth, mut count, mut is_typed) = (0_i32, 0, false);

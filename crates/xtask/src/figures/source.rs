@@ -41,9 +41,14 @@ impl Source {
         let kinds = classify(text);
         let blanked = keep(text, &kinds, |kind| kind == Kind::Code);
         let tests = test_names(&blanked);
-        let is_test =
-            path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "examples" | "benches"));
-        let cut = if is_test { vec![(0, blanked.len())] } else { test_items(&blanked) };
+        let is_test = path
+            .split('/')
+            .any(|part| matches!(part, "tests" | "tests.rs" | "examples" | "benches"));
+        let cut = if is_test {
+            vec![(0, blanked.len())]
+        } else {
+            test_items(&blanked)
+        };
         let is_cut = |at: usize| cut.iter().any(|(from, to)| (*from..*to).contains(&at));
         let mut source = Source {
             path: path.to_owned(),
@@ -78,14 +83,22 @@ impl Source {
 
     /// The crate's folder.
     pub fn package(&self) -> &str {
-        self.path.split_once("/src/").map_or("", |(folder, _)| folder)
+        self.path
+            .split_once("/src/")
+            .map_or("", |(folder, _)| folder)
     }
 }
 
 /// The text with everything else than what is kept made spaces; lines stay as they are.
 fn keep(text: &str, kinds: &[Kind], keeps: impl Fn(Kind) -> bool) -> String {
     let bytes = text.bytes().zip(kinds);
-    let kept = bytes.map(|(byte, kind)| if keeps(*kind) || byte == b'\n' { byte } else { b' ' });
+    let kept = bytes.map(|(byte, kind)| {
+        if keeps(*kind) || byte == b'\n' {
+            byte
+        } else {
+            b' '
+        }
+    });
     // What is not kept is whole characters, so the rest is text.
     String::from_utf8_lossy(&kept.collect::<Vec<u8>>()).into_owned()
 }
@@ -103,16 +116,27 @@ fn classify(text: &str) -> Vec<Kind> {
     kinds
 }
 
-/// The kind of what begins here, and where it ends. Quotes of texts are code, so that what they enclose is one value.
+/// The kind of what begins here, and where it ends. Quotes of texts are code, so that what they
+/// enclose is one value.
 fn token(bytes: &[u8], at: usize) -> (Kind, usize) {
     let rest = &bytes[at..];
     let follows_word = at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_');
     match rest {
         [b'/', b'/', ..] => {
-            let end = rest.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |length| at + length);
-            let is_doc =
-                matches!(rest, [_, _, b'!', ..]) || (rest.starts_with(b"///") && !rest.starts_with(b"////"));
-            (if is_doc { Kind::DocComment } else { Kind::PlainComment }, end)
+            let end = rest
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(bytes.len(), |length| at + length);
+            let is_doc = matches!(rest, [_, _, b'!', ..])
+                || (rest.starts_with(b"///") && !rest.starts_with(b"////"));
+            (
+                if is_doc {
+                    Kind::DocComment
+                } else {
+                    Kind::PlainComment
+                },
+                end,
+            )
         }
         [b'/', b'*', ..] => (Kind::PlainComment, at + block_comment(rest)),
         [b'r', ..] | [b'b', b'r', ..] if !follows_word => match raw_text(rest) {
@@ -148,7 +172,10 @@ fn block_comment(rest: &[u8]) -> usize {
 /// The length of a raw text that begins here.
 fn raw_text(rest: &[u8]) -> Option<usize> {
     let marks = rest.iter().position(|byte| *byte == b'r')? + 1;
-    let hashes = rest[marks..].iter().take_while(|byte| **byte == b'#').count();
+    let hashes = rest[marks..]
+        .iter()
+        .take_while(|byte| **byte == b'#')
+        .count();
     let open = marks + hashes;
     if rest.get(open) != Some(&b'"') {
         return None;
@@ -156,7 +183,9 @@ fn raw_text(rest: &[u8]) -> Option<usize> {
     let mut close = vec![b'"'];
     close.resize(hashes + 1, b'#');
     let inner = &rest[open + 1..];
-    let end = inner.windows(close.len()).position(|window| window == close);
+    let end = inner
+        .windows(close.len())
+        .position(|window| window == close);
     Some(end.map_or(rest.len(), |end| open + 1 + end + close.len()))
 }
 
@@ -174,13 +203,17 @@ fn quoted(rest: &[u8]) -> usize {
 
 /// The length of a character that begins here; `None` for a lifetime.
 fn character(rest: &[u8]) -> Option<usize> {
-    let text = std::str::from_utf8(&rest[..rest.len().min(16)])
-        .unwrap_or_else(|error| std::str::from_utf8(&rest[..error.valid_up_to()]).unwrap_or_default());
+    let text = std::str::from_utf8(&rest[..rest.len().min(16)]).unwrap_or_else(|error| {
+        std::str::from_utf8(&rest[..error.valid_up_to()]).unwrap_or_default()
+    });
     let mut characters = text.char_indices().skip(1);
     let (_, first) = characters.next()?;
     if first == '\\' {
         let escaped = characters.next()?.0;
-        return rest[escaped + 1..].iter().position(|byte| *byte == b'\'').map(|end| escaped + 1 + end + 1);
+        return rest[escaped + 1..]
+            .iter()
+            .position(|byte| *byte == b'\'')
+            .map(|end| escaped + 1 + end + 1);
     }
     let (after, quote) = characters.next()?;
     (quote == '\'').then_some(after + 1)
@@ -224,16 +257,23 @@ fn test_names(code: &str) -> Vec<TestName> {
     let mut is_test = false;
     for (index, line) in code.lines().enumerate() {
         let line = line.trim_start();
-        let attribute = line.strip_prefix("#[").map(|inner| inner.split(['(', ']']).next().unwrap_or(inner));
+        let attribute = line
+            .strip_prefix("#[")
+            .map(|inner| inner.split(['(', ']']).next().unwrap_or(inner));
         if let Some(path) = attribute {
             is_test |= path == "test" || path.ends_with("::test");
             continue;
         }
-        let words = line.split_whitespace().skip_while(|word| matches!(*word, "pub" | "async"));
+        let words = line
+            .split_whitespace()
+            .skip_while(|word| matches!(*word, "pub" | "async"));
         if let ["fn", name] = words.take(2).collect::<Vec<_>>()[..] {
             if is_test {
                 let name = name.split(['(', '<']).next().unwrap_or(name).to_owned();
-                names.push(TestName { line: index + 1, name });
+                names.push(TestName {
+                    line: index + 1,
+                    name,
+                });
             }
             is_test = false;
         }
@@ -247,14 +287,16 @@ mod tests {
 
     #[test]
     fn comments_and_texts_are_blanked_and_lines_stay() {
-        let text =
-            "//! A.\nlet a = \"// {\"; // why {\nlet b = r#\"}\"#; let c = '{'; fn d<'a>() {} /* { */\n";
+        let text = "//! A.\nlet a = \"// {\"; // why {\nlet b = r#\"}\"#; let c = '{'; fn d<'a>() {} /* { */\n";
         let source = Source::of("crates/a/src/lib.rs", text);
         assert_eq!(source.lines(), 3);
         assert!(!source.code.contains("why"), "{}", source.code);
         assert_eq!(source.code.matches('{').count(), 1, "{}", source.code);
         assert!(source.code.contains("<'a>"), "{}", source.code);
-        assert_eq!((source.doc_comment_lines, source.plain_comment_lines), (1, 0));
+        assert_eq!(
+            (source.doc_comment_lines, source.plain_comment_lines),
+            (1, 0)
+        );
     }
 
     #[test]
@@ -262,7 +304,13 @@ mod tests {
         let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn b_holds() { }\n}\nfn c() {}\n";
         let source = Source::of("crates/a/src/lib.rs", text);
         assert_eq!(source.code, "fn a() {}\nfn c() {}\n");
-        assert_eq!(source.tests, [TestName { line: 5, name: "b_holds".into() }]);
+        assert_eq!(
+            source.tests,
+            [TestName {
+                line: 5,
+                name: "b_holds".into()
+            }]
+        );
         assert_eq!(source.test_lines, 5);
     }
 
@@ -270,6 +318,9 @@ mod tests {
     fn a_file_of_tests_has_no_code() {
         let text = "#[tokio::test(start_paused = true)]\nasync fn it_holds() {}\n";
         let source = Source::of("crates/a/tests/it/main.rs", text);
-        assert_eq!((source.lines(), source.test_lines, source.tests.len()), (0, 2, 1));
+        assert_eq!(
+            (source.lines(), source.test_lines, source.tests.len()),
+            (0, 2, 1)
+        );
     }
 }

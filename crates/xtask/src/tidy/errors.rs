@@ -2,18 +2,24 @@
 
 use crate::{Finding, Tree};
 
-/// An error says its own layer: whoever prints the chain would say a cause twice that its text already holds.
+/// An error says its own layer: whoever prints the chain would say a cause twice that its text
+/// already holds.
 ///
-/// Found are variants of `thiserror` whose text holds the field `source`, or the first one where that is the cause.
+/// Found are variants of `thiserror` whose text holds the field `source`, or the first one where
+/// that is the cause.
 pub fn error_layers(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files.iter().filter(|file| file.is_rust()) {
         let mut lines = file.lines().peekable();
         while let Some((number, line)) = lines.next() {
-            let Some(text) = line.trim().strip_prefix("#[error(") else { continue };
+            let Some(text) = line.trim().strip_prefix("#[error(") else {
+                continue;
+            };
             // The variant below, up to the next text.
             let mut variant = String::new();
-            while let Some((_, below)) = lines.next_if(|(_, below)| !below.trim().starts_with("#[error(")) {
+            while let Some((_, below)) =
+                lines.next_if(|(_, below)| !below.trim().starts_with("#[error("))
+            {
                 variant.push_str(below);
                 variant.push('\n');
                 if matches!(below, "    }," | "}" | "};") || below.ends_with("),") {

@@ -28,25 +28,42 @@ const TOP_LEVEL: &[&str] = &[
 const README_LINES_MAX: usize = 130;
 
 /// Folders of people's machines.
-const MACHINE_FOLDERS: &[&str] = &[concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/wo", "rk/")];
+const MACHINE_FOLDERS: &[&str] = &[
+    concat!("/ro", "ot/"),
+    concat!("/ho", "me/"),
+    concat!("/wo", "rk/"),
+];
 
 /// The top level holds exactly what it should.
 pub fn top_level(tree: &Tree) -> Vec<Finding> {
-    let names = tree.files.iter().filter_map(|file| file.path.split('/').next());
+    let names = tree
+        .files
+        .iter()
+        .filter_map(|file| file.path.split('/').next());
     let found: BTreeSet<&str> = names.filter(|name| !name.starts_with('.')).collect();
     let wanted: BTreeSet<&str> = TOP_LEVEL.iter().copied().collect();
     let extra = found.difference(&wanted).map(|name| {
-        Finding::new(*name, "does not belong on the top level: move it, or name it in .gitignore")
+        Finding::new(
+            *name,
+            "does not belong on the top level: move it, or name it in .gitignore",
+        )
     });
-    let missing = wanted.difference(&found).map(|name| Finding::new(*name, "is missing from the top level"));
+    let missing = wanted
+        .difference(&found)
+        .map(|name| Finding::new(*name, "is missing from the top level"));
     extra.chain(missing).collect()
 }
 
 /// The README can be read in one sitting.
 pub fn readme_length(tree: &Tree) -> Vec<Finding> {
-    let lines = tree.file("README.md").map_or(0, |file| file.text.lines().count());
+    let lines = tree
+        .file("README.md")
+        .map_or(0, |file| file.text.lines().count());
     match lines > README_LINES_MAX {
-        true => vec![Finding::new("README.md", format!("has {lines} lines; at most {README_LINES_MAX}"))],
+        true => vec![Finding::new(
+            "README.md",
+            format!("has {lines} lines; at most {README_LINES_MAX}"),
+        )],
         false => Vec::new(),
     }
 }
@@ -56,7 +73,10 @@ pub fn machine_paths(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files.iter().filter(|file| file.path != "Cargo.lock") {
         for (number, line) in file.lines() {
-            for folder in MACHINE_FOLDERS.iter().filter(|folder| line.contains(**folder)) {
+            for folder in MACHINE_FOLDERS
+                .iter()
+                .filter(|folder| line.contains(**folder))
+            {
                 let message = format!("{folder} is a path of one machine");
                 findings.push(Finding::new(format!("{}:{number}", file.path), message));
             }

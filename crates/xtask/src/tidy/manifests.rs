@@ -11,7 +11,10 @@ pub fn manifests(tree: &Tree) -> Vec<Finding> {
         let manifest = match file.text.parse::<Table>() {
             Ok(manifest) => manifest,
             Err(error) => {
-                findings.push(Finding::new(&file.path, format!("is not a manifest: {error}")));
+                findings.push(Finding::new(
+                    &file.path,
+                    format!("is not a manifest: {error}"),
+                ));
                 continue;
             }
         };
@@ -22,11 +25,19 @@ pub fn manifests(tree: &Tree) -> Vec<Finding> {
         };
         let package = manifest.get("package");
         let description = package.and_then(|package| package.get("description")?.as_str());
-        wants(description.is_some_and(|text| !text.trim().is_empty()), "needs a `description`");
-        let lints = manifest.get("lints").and_then(|lints| lints.get("workspace")?.as_bool());
+        wants(
+            description.is_some_and(|text| !text.trim().is_empty()),
+            "needs a `description`",
+        );
+        let lints = manifest
+            .get("lints")
+            .and_then(|lints| lints.get("workspace")?.as_bool());
         wants(lints == Some(true), "needs `[lints] workspace = true`");
         let layer = minutehand(&manifest).and_then(|ours| ours.get("layer")?.as_integer());
-        wants(layer.is_some(), "needs a `layer` in `[package.metadata.minutehand]`");
+        wants(
+            layer.is_some(),
+            "needs a `layer` in `[package.metadata.minutehand]`",
+        );
     }
     findings
 }
@@ -43,7 +54,9 @@ pub fn pure_crates(tree: &Tree) -> Vec<String> {
 
 /// The manifests of our crates.
 pub(super) fn packages(tree: &Tree) -> impl Iterator<Item = &File> {
-    tree.files.iter().filter(|file| file.path.ends_with("/Cargo.toml"))
+    tree.files
+        .iter()
+        .filter(|file| file.path.ends_with("/Cargo.toml"))
 }
 
 fn minutehand(manifest: &Table) -> Option<&toml::Value> {

@@ -1,4 +1,5 @@
-//! Rules about the files themselves: their place, their size, their beginnings and what may not stand in them.
+//! Rules about the files themselves: their place, their size, their beginnings and what may not
+//! stand in them.
 
 mod dependencies;
 mod errors;

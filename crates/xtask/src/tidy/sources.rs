@@ -7,8 +7,12 @@ use crate::{File, Finding, Tree};
 const FILE_LINES_MAX: usize = 800;
 
 /// What unfinished work looks like, in Rust sources.
-const UNFINISHED_RUST: &[&str] =
-    &[concat!("todo", "!("), concat!("unimplemented", "!("), concat!("dbg", "!("), concat!("#[ig", "nore")];
+const UNFINISHED_RUST: &[&str] = &[
+    concat!("todo", "!("),
+    concat!("unimplemented", "!("),
+    concat!("dbg", "!("),
+    concat!("#[ig", "nore"),
+];
 
 /// What unfinished work looks like anywhere.
 const UNFINISHED: &[&str] = &[concat!("FIX", "ME"), concat!("XX", "X")];
@@ -35,19 +39,28 @@ pub fn module_docs(tree: &Tree) -> Vec<Finding> {
         let first = file.text.lines().find(|line| !line.trim().is_empty());
         file.is_rust() && !first.is_some_and(|line| line.starts_with("//!"))
     };
-    let finding = |file: &File| Finding::new(&file.path, "must open with `//!` and what the module is for");
+    let finding = |file: &File| {
+        Finding::new(
+            &file.path,
+            "must open with `//!` and what the module is for",
+        )
+    };
     tree.files.iter().filter(is_bare).map(finding).collect()
 }
 
 /// No file grows into one that nobody reads.
 pub fn file_length(tree: &Tree) -> Vec<Finding> {
-    let sources = tree.files.iter().filter(|file| file.is_rust() && !file.is_test());
+    let sources = tree
+        .files
+        .iter()
+        .filter(|file| file.is_rust() && !file.is_test());
     let lengths = sources.map(|file| (file, file.text.lines().count()));
     lengths
         .filter(|(_, lines)| *lines > FILE_LINES_MAX)
         .map(|(file, lines)| {
-            let message =
-                format!("has {lines} lines; at most {FILE_LINES_MAX}: split it by reason to change");
+            let message = format!(
+                "has {lines} lines; at most {FILE_LINES_MAX}: split it by reason to change"
+            );
             Finding::new(&file.path, message)
         })
         .collect()
@@ -56,11 +69,20 @@ pub fn file_length(tree: &Tree) -> Vec<Finding> {
 /// Nothing unfinished, and no test that does not run by itself.
 pub fn unfinished(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for file in tree.files.iter().filter(|file| file.path != "Cargo.lock" && !is_binary(file)) {
+    for file in tree
+        .files
+        .iter()
+        .filter(|file| file.path != "Cargo.lock" && !is_binary(file))
+    {
         let rust = if file.is_rust() { UNFINISHED_RUST } else { &[] };
         for (number, line) in file.lines() {
-            for mark in rust.iter().chain(UNFINISHED).filter(|mark| line.contains(**mark)) {
-                let message = format!("{mark:?} marks unfinished work: finish it or write an issue");
+            for mark in rust
+                .iter()
+                .chain(UNFINISHED)
+                .filter(|mark| line.contains(**mark))
+            {
+                let message =
+                    format!("{mark:?} marks unfinished work: finish it or write an issue");
                 findings.push(Finding::new(format!("{}:{number}", file.path), message));
             }
         }
@@ -70,11 +92,17 @@ pub fn unfinished(tree: &Tree) -> Vec<Finding> {
 
 /// Pure crates are given the time and everything else; they do not reach for it.
 pub fn ambient_input(tree: &Tree) -> Vec<Finding> {
-    let roots: Vec<String> = pure_crates(tree).iter().map(|folder| format!("{folder}/src/")).collect();
-    let is_pure = |file: &&File| file.is_rust() && roots.iter().any(|root| file.path.starts_with(root));
+    let roots: Vec<String> = pure_crates(tree)
+        .iter()
+        .map(|folder| format!("{folder}/src/"))
+        .collect();
+    let is_pure =
+        |file: &&File| file.is_rust() && roots.iter().any(|root| file.path.starts_with(root));
     let mut findings = Vec::new();
     for file in tree.files.iter().filter(is_pure) {
-        let product = file.lines().take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+        let product = file
+            .lines()
+            .take_while(|(_, line)| line.trim() != "#[cfg(test)]");
         for (number, line) in product.filter(|(_, line)| !line.trim_start().starts_with("//")) {
             for word in AMBIENT.iter().filter(|word| line.contains(**word)) {
                 let message = format!("{word} in a pure crate: take it as an argument");

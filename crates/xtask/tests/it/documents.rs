@@ -5,9 +5,15 @@ use minutehand_xtask::{Tree, documents};
 fn found(architecture: &str) -> Vec<String> {
     let tree = Tree::of(&[
         ("docs/ARCHITECTURE.md", architecture),
-        ("crates/a/src/lib.rs", "//! A.\n#[test]\nfn holds() {}\nfn held_by_more(seed: u64) {}\n"),
+        (
+            "crates/a/src/lib.rs",
+            "//! A.\n#[test]\nfn holds() {}\nfn held_by_more(seed: u64) {}\n",
+        ),
     ]);
-    documents::check(&tree).iter().map(ToString::to_string).collect()
+    documents::check(&tree)
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -32,13 +38,22 @@ fn tests_that_do_not_exist_are_found_wherever_they_are_named() {
 #[test]
 fn an_invariant_without_a_test_is_found() {
     let text = "## Invariants\n\n|a|b|\n|-|-|\n|it holds|because|\n";
-    assert_eq!(found(text), ["docs/ARCHITECTURE.md:5: an invariant that names no test is a wish"]);
-    assert_eq!(found("# Nothing\n"), ["docs/ARCHITECTURE.md: has no table below `## Invariants`"]);
+    assert_eq!(
+        found(text),
+        ["docs/ARCHITECTURE.md:5: an invariant that names no test is a wish"]
+    );
+    assert_eq!(
+        found("# Nothing\n"),
+        ["docs/ARCHITECTURE.md: has no table below `## Invariants`"]
+    );
 }
 
 #[test]
 fn files_and_folders_that_do_not_exist_are_found() {
     let text = "See `crates/a/src/lib.rs`, `crates/a/`, `crates/b/src`, `docs/*.md` and `cargo run`.\n## Invariants\n\n|a|b|\n|-|-|\n\
                 |c|`crates/a/src/lib.rs::holds`|\n";
-    assert_eq!(found(text), ["docs/ARCHITECTURE.md:1: names crates/b/src, which does not exist"]);
+    assert_eq!(
+        found(text),
+        ["docs/ARCHITECTURE.md:1: names crates/b/src, which does not exist"]
+    );
 }

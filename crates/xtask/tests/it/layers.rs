@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use minutehand_xtask::{Dependency, DependencyKind, Package, layers, pure};
 
 fn package(name: &str, layer: Option<u64>, declared: &[(&str, DependencyKind)]) -> Package {
-    let dependency = |(name, kind): &(&str, DependencyKind)| Dependency { name: (*name).into(), kind: *kind };
+    let dependency = |(name, kind): &(&str, DependencyKind)| Dependency {
+        name: (*name).into(),
+        kind: *kind,
+    };
     Package {
         name: name.into(),
         is_member: true,
@@ -19,14 +22,21 @@ fn package(name: &str, layer: Option<u64>, declared: &[(&str, DependencyKind)]) 
 }
 
 fn places(packages: &[Package]) -> Vec<String> {
-    layers::check(packages.iter()).iter().map(ToString::to_string).collect()
+    layers::check(packages.iter())
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
 fn upward_sideways_and_unplaced_crates_are_found() {
     use DependencyKind::{Build, Dev, Normal};
     let bottom = package("bottom", Some(0), &[]);
-    let good = package("good", Some(1), &[("bottom", Normal), ("serde", Normal), ("top", Dev)]);
+    let good = package(
+        "good",
+        Some(1),
+        &[("bottom", Normal), ("serde", Normal), ("top", Dev)],
+    );
     let sideways = package("sideways", Some(1), &[("good", Normal)]);
     let upward = package("upward", Some(1), &[("top", Build)]);
     let top = package("top", Some(2), &[("good", Normal)]);

@@ -3,7 +3,10 @@
 use minutehand_xtask::{Finding, Tree, tidy};
 
 fn found(rule: fn(&Tree) -> Vec<Finding>, files: &[(&str, &str)]) -> Vec<String> {
-    rule(&Tree::of(files)).iter().map(ToString::to_string).collect()
+    rule(&Tree::of(files))
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -17,7 +20,10 @@ fn a_module_without_a_purpose_is_found() {
     let message = "must open with `//!` and what the module is for";
     assert_eq!(
         found(tidy::module_docs, &files),
-        [format!("crates/a/src/bare.rs: {message}"), format!("crates/a/src/empty.rs: {message}")]
+        [
+            format!("crates/a/src/bare.rs: {message}"),
+            format!("crates/a/src/empty.rs: {message}")
+        ]
     );
 }
 
@@ -52,8 +58,13 @@ fn unfinished_work_is_found() {
         assert_eq!(found.len(), 1, "{mark}: {found:?}");
         assert!(found[0].starts_with("crates/a/src/lib.rs:2: "), "{found:?}");
     }
-    let prose =
-        [("docs/STYLE.md", concat!("`todo!` and `#[ig", "nore]` stay out")), ("a.bin", concat!("\0XX", "X"))];
+    let prose = [
+        (
+            "docs/STYLE.md",
+            concat!("`todo!` and `#[ig", "nore]` stay out"),
+        ),
+        ("a.bin", concat!("\0XX", "X")),
+    ];
     assert_eq!(found(tidy::unfinished, &prose), [""; 0]);
 }
 
@@ -122,7 +133,10 @@ fn a_long_readme_is_found() {
 #[test]
 fn a_path_of_one_machine_is_found() {
     let path = concat!("see /ho", "me/me/notes");
-    let files = [("docs/a.md", path), ("crates/a/src/lib.rs", "//! https://example.org/workers/\n")];
+    let files = [
+        ("docs/a.md", path),
+        ("crates/a/src/lib.rs", "//! https://example.org/workers/\n"),
+    ];
     let message = concat!("docs/a.md:1: /ho", "me/ is a path of one machine");
     assert_eq!(found(tidy::machine_paths, &files), [message]);
 }
@@ -130,8 +144,10 @@ fn a_path_of_one_machine_is_found() {
 #[test]
 fn a_manifest_that_says_too_little_is_found() {
     let good = "[package]\ndescription = \"A.\"\n[package.metadata.minutehand]\nlayer = 0\n[lints]\nworkspace = true\n";
-    let files =
-        [("crates/good/Cargo.toml", good), ("crates/bare/Cargo.toml", "[package]\nname = \"bare\"\n")];
+    let files = [
+        ("crates/good/Cargo.toml", good),
+        ("crates/bare/Cargo.toml", "[package]\nname = \"bare\"\n"),
+    ];
     assert_eq!(
         found(tidy::manifests, &files),
         [
@@ -145,20 +161,29 @@ fn a_manifest_that_says_too_little_is_found() {
 #[test]
 fn a_test_with_a_long_name_is_found() {
     let (long, full) = ("a".repeat(61), "b".repeat(60));
-    let text =
-        format!("//! A.\n#[test]\nfn {long}() {{}}\n#[test]\nfn {full}() {{}}\nfn {long}_no_test() {{}}\n");
+    let text = format!(
+        "//! A.\n#[test]\nfn {long}() {{}}\n#[test]\nfn {full}() {{}}\nfn {long}_no_test() {{}}\n"
+    );
     assert_eq!(
         found(tidy::test_names, &[("crates/a/tests/it.rs", &text)]),
-        [format!("crates/a/tests/it.rs:3: the name of the test {long} has 61 characters; at most 60")]
+        [format!(
+            "crates/a/tests/it.rs:3: the name of the test {long} has 61 characters; at most 60"
+        )]
     );
 }
 
 #[test]
 fn a_dependency_that_nothing_names_is_found() {
     let root = "[workspace.dependencies]\nused-one = \"1\"\nnobody = \"1\"\n";
-    let package = "[dependencies]\nused-one = \"1\"\nof-tests = \"1\"\n[dev-dependencies]\ngone = \"1\"\n";
-    let source = "//! A.\nuse used_one::A; // of_tests\n#[cfg(test)]\nmod tests { use of_tests::B; }\n";
-    let files = [("Cargo.toml", root), ("crates/a/Cargo.toml", package), ("crates/a/src/lib.rs", source)];
+    let package =
+        "[dependencies]\nused-one = \"1\"\nof-tests = \"1\"\n[dev-dependencies]\ngone = \"1\"\n";
+    let source =
+        "//! A.\nuse used_one::A; // of_tests\n#[cfg(test)]\nmod tests { use of_tests::B; }\n";
+    let files = [
+        ("Cargo.toml", root),
+        ("crates/a/Cargo.toml", package),
+        ("crates/a/src/lib.rs", source),
+    ];
     assert_eq!(
         found(tidy::unused_dependencies, &files),
         [

@@ -21,12 +21,19 @@ impl Folder {
         let place = args.data_dir.as_deref();
         let path = match place {
             Some(place) => place.join(format!("run-{number}")),
-            None => std::env::temp_dir().join(format!("minutehand-bench-{}-{number}", std::process::id())),
+            None => std::env::temp_dir()
+                .join(format!("minutehand-bench-{}-{number}", std::process::id())),
         };
         std::fs::create_dir_all(&path).map_err(|error| {
-            Failure::new(Exit::Failed, format!("could not make the folder {}: {error}", path.display()))
+            Failure::new(
+                Exit::Failed,
+                format!("could not make the folder {}: {error}", path.display()),
+            )
         })?;
-        Ok(Folder { path, is_ours: place.is_none() })
+        Ok(Folder {
+            path,
+            is_ours: place.is_none(),
+        })
     }
 
     /// Where it is.

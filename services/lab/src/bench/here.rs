@@ -28,7 +28,12 @@ pub(super) fn run(here: Here, args: &BenchArgs, show: Show<'_>) -> Result<(), Fa
         }
         Here::Paced => {
             let (rate, seconds) = (args.rate.unwrap_or(50_000), args.seconds.unwrap_or(20));
-            paced::figures(block_on(paced::run(Folder::of(args)?.path(), rate, seconds, PAYLOAD_BYTES))?)
+            paced::figures(block_on(paced::run(
+                Folder::of(args)?.path(),
+                rate,
+                seconds,
+                PAYLOAD_BYTES,
+            ))?)
         }
         Here::Highest => highest(args)?,
         Here::Startup => {
@@ -37,16 +42,27 @@ pub(super) fn run(here: Here, args: &BenchArgs, show: Show<'_>) -> Result<(), Fa
         }
         Here::Outage => {
             let (tasks, rate) = (args.tasks.unwrap_or(10_000_000), args.rate.unwrap_or(5_000));
-            block_on(outage::run(&program()?, Folder::of(args)?.path(), tasks, rate, PAYLOAD_BYTES))?
+            block_on(outage::run(
+                &program()?,
+                Folder::of(args)?.path(),
+                tasks,
+                rate,
+                PAYLOAD_BYTES,
+            ))?
         }
         Here::Memory => {
-            let (folder, rest) = (Folder::of(args)?, Duration::from_secs(args.seconds.unwrap_or(900)));
+            let (folder, rest) = (
+                Folder::of(args)?,
+                Duration::from_secs(args.seconds.unwrap_or(900)),
+            );
             let scheduler = program()?.with_file_name("minutehand");
             memory::run(&scheduler, folder.path(), rest).map_err(|error| failed(&*error))?
         }
         Here::Crash => {
             let folder = Folder::of(args)?;
-            crash::run(&program()?, folder.path(), KILLS).map_err(|error| failed(&*error))?.1
+            crash::run(&program()?, folder.path(), KILLS)
+                .map_err(|error| failed(&*error))?
+                .1
         }
         Here::Simulator => simulator(args.seconds.unwrap_or(5)),
     };
@@ -66,7 +82,8 @@ fn engine_alone(args: &BenchArgs) -> Vec<Figure> {
     figures
 }
 
-/// Doubles the rate, then halves the distance, as long as p99 stays below a second and the generator keeps up.
+/// Doubles the rate, then halves the distance, as long as p99 stays below a second and the
+/// generator keeps up.
 fn highest(args: &BenchArgs) -> Result<Vec<Figure>, Failure> {
     let seconds = args.seconds.unwrap_or(10);
     let (mut low, mut high) = (0, 2 * args.rate.unwrap_or(400_000));
@@ -82,10 +99,18 @@ fn highest(args: &BenchArgs) -> Result<Vec<Figure>, Failure> {
         }
     }
     let Some(paced) = best else {
-        return Err(Failure::new(Exit::Failed, format!("not even {high} tasks/s were sustained")));
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("not even {high} tasks/s were sustained"),
+        ));
     };
     let rate = paced.rate as f64;
-    let highest = Figure::new("highest", "sustained with p99 below one second", rate, "tasks/s");
+    let highest = Figure::new(
+        "highest",
+        "sustained with p99 below one second",
+        rate,
+        "tasks/s",
+    );
     Ok([highest].into_iter().chain(paced::figures(paced)).collect())
 }
 
@@ -94,7 +119,8 @@ fn simulator(real_seconds_about: u64) -> Vec<Figure> {
     /// Enough virtual time for a first look at the pace.
     const LOOK_SECONDS: u64 = 120;
     let look = minutehand_sim::speed(LOOK_SECONDS);
-    let seconds = (look.ratio * real_seconds_about as f64).clamp(LOOK_SECONDS as f64, 36_000.0) as u64;
+    let seconds =
+        (look.ratio * real_seconds_about as f64).clamp(LOOK_SECONDS as f64, 36_000.0) as u64;
     let speed = minutehand_sim::speed(seconds);
     vec![
         Figure::new("simulator", "virtual time to real time", speed.ratio, "x")

@@ -48,13 +48,20 @@ pub(crate) fn run(args: BenchArgs, json: bool, console: &mut Console) -> Result<
 }
 
 /// Runs an asynchronous measurement to its end.
-fn block_on<T>(measure: impl Future<Output = Result<T, end_to_end::Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+fn block_on<T>(
+    measure: impl Future<Output = Result<T, end_to_end::Failure>>,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     runtime
         .map_err(|error| failed(&error))
         .and_then(|runtime| runtime.block_on(measure).map_err(|error| failed(&*error)))
 }
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> Failure {
-    Failure::new(Exit::Failed, format!("the benchmark could not be run: {error}"))
+    Failure::new(
+        Exit::Failed,
+        format!("the benchmark could not be run: {error}"),
+    )
 }

@@ -9,7 +9,8 @@ pub(crate) enum Run {
     Here(Here),
     /// It needs Kafka, Cassandra and etcd: those that the environment names, else a set of its own.
     OnServers(OnServers),
-    /// It needs servers and schedulers of its own, because it breaks them; a measurement of the torture's rig.
+    /// It needs servers and schedulers of its own, because it breaks them; a measurement of the
+    /// torture's rig.
     OnOwnServers,
 }
 
@@ -50,12 +51,17 @@ pub(crate) struct Bench {
     pub(crate) is_long: bool,
 }
 
-/// The word before the names of benchmarks that need servers; alone it stands for all that are not long.
+/// The word before the names of benchmarks that need servers; alone it stands for all that are not
+/// long.
 const CLUSTER: &str = "cluster";
 
 /// Every benchmark, in the order in which they are listed and run.
 pub(crate) const BENCHES: &[Bench] = &[
-    here("engine", "the engine alone: apply and fire, one core; memory of a waiting task", Here::Engine),
+    here(
+        "engine",
+        "the engine alone: apply and fire, one core; memory of a waiting task",
+        Here::Engine,
+    ),
     here(
         "end-to-end",
         "created in bulk, fired, acknowledged by a no-op handler; all durable",
@@ -71,7 +77,11 @@ pub(crate) const BENCHES: &[Bench] = &[
         "the highest paced rate whose p99 of start lateness stays below one second",
         Here::Highest,
     ),
-    here("startup", "from opening a folder of stored tasks until the scheduler is ready", Here::Startup),
+    here(
+        "startup",
+        "from opening a folder of stored tasks until the scheduler is ready",
+        Here::Startup,
+    ),
     here(
         "outage",
         "an hour of --tasks missed tasks beside --rate a second on time: memory, lateness",
@@ -82,14 +92,26 @@ pub(crate) const BENCHES: &[Bench] = &[
         "what 6,000 queues and 12,000 deleted schedules leave after --seconds of rest",
         Here::Memory,
     ),
-    here("crash", "kill -9 under load, 20 times: tasks lost, executions published twice", Here::Crash),
-    here("simulator", "virtual time to real time: 3 nodes, 8 partitions, 100 tasks/s", Here::Simulator),
+    here(
+        "crash",
+        "kill -9 under load, 20 times: tasks lost, executions published twice",
+        Here::Crash,
+    ),
+    here(
+        "simulator",
+        "virtual time to real time: 3 nodes, 8 partitions, 100 tasks/s",
+        Here::Simulator,
+    ),
     servers(
         "steady",
         "the highest rate that is sustained, beside raw clients with the same bytes",
         OnServers::Steady,
     ),
-    servers("paced", "start lateness at 50,000 tasks a second", OnServers::Paced),
+    servers(
+        "paced",
+        "start lateness at 50,000 tasks a second",
+        OnServers::Paced,
+    ),
     servers(
         "persist-all",
         "the highest rate with every task in a block (engine.persist = all)",
@@ -100,36 +122,70 @@ pub(crate) const BENCHES: &[Bench] = &[
         "a million stored tasks that are due in one minute",
         OnServers::Prepared { tasks: 1_000_000 },
     ),
-    servers("thin", "20,000 tasks a second spread over a day: what blocks cost", OnServers::Thin),
-    own_servers("take-over", "a scheduler is killed: until its last partition fires again"),
-    own_servers("hand-over", "a scheduler ends as planned: lateness that this adds"),
+    servers(
+        "thin",
+        "20,000 tasks a second spread over a day: what blocks cost",
+        OnServers::Thin,
+    ),
+    own_servers(
+        "take-over",
+        "a scheduler is killed: until its last partition fires again",
+    ),
+    own_servers(
+        "hand-over",
+        "a scheduler ends as planned: lateness that this adds",
+    ),
     own_servers(
         "hand-over-loaded",
         "16 partitions change hands at --rate tasks/s beside a backlog; once without Cassandra",
     ),
-    own_servers("placement", "schedulers come and go: partitions of the fullest, partitions moved"),
+    own_servers(
+        "placement",
+        "schedulers come and go: partitions of the fullest, partitions moved",
+    ),
     long(servers(
         "prepared-6-million",
         "the same with six million",
         OnServers::Prepared { tasks: 6_000_000 },
     )),
-    long(own_servers("faults", "the torture for --minutes: promises not kept, backlog after healing")),
+    long(own_servers(
+        "faults",
+        "the torture for --minutes: promises not kept, backlog after healing",
+    )),
 ];
 
 const fn here(name: &'static str, about: &'static str, run: Here) -> Bench {
-    Bench { name, about, run: Run::Here(run), is_long: false }
+    Bench {
+        name,
+        about,
+        run: Run::Here(run),
+        is_long: false,
+    }
 }
 
 const fn servers(name: &'static str, about: &'static str, run: OnServers) -> Bench {
-    Bench { name, about, run: Run::OnServers(run), is_long: false }
+    Bench {
+        name,
+        about,
+        run: Run::OnServers(run),
+        is_long: false,
+    }
 }
 
 const fn own_servers(name: &'static str, about: &'static str) -> Bench {
-    Bench { name, about, run: Run::OnOwnServers, is_long: false }
+    Bench {
+        name,
+        about,
+        run: Run::OnOwnServers,
+        is_long: false,
+    }
 }
 
 const fn long(bench: Bench) -> Bench {
-    Bench { is_long: true, ..bench }
+    Bench {
+        is_long: true,
+        ..bench
+    }
 }
 
 impl Bench {
@@ -156,17 +212,31 @@ pub(crate) fn select(words: &[String]) -> Result<Vec<&'static Bench>, Failure> {
         [first, names @ ..] if first == CLUSTER => (true, names),
         names => (false, names),
     };
-    let group = || BENCHES.iter().filter(|bench| bench.needs_servers() == of_cluster);
+    let group = || {
+        BENCHES
+            .iter()
+            .filter(|bench| bench.needs_servers() == of_cluster)
+    };
     if of_cluster && names.is_empty() {
         return Ok(group().filter(|bench| !bench.is_long).collect());
     }
-    let find = |name: &String| group().find(|bench| bench.name == name).ok_or_else(|| unknown(name));
+    let find = |name: &String| {
+        group()
+            .find(|bench| bench.name == name)
+            .ok_or_else(|| unknown(name))
+    };
     names.iter().map(find).collect()
 }
 
 fn unknown(name: &str) -> Failure {
     let words: Vec<String> = BENCHES.iter().map(Bench::words).collect();
-    Failure::new(Exit::Usage, format!("there is no benchmark {name:?}; choose one of {}", words.join(", ")))
+    Failure::new(
+        Exit::Usage,
+        format!(
+            "there is no benchmark {name:?}; choose one of {}",
+            words.join(", ")
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -189,9 +259,20 @@ mod tests {
     #[test]
     fn cluster_alone_is_all_that_need_servers_but_the_long_ones() {
         let all = selected("cluster").expect("a selection");
-        assert_eq!(all.len(), BENCHES.iter().filter(|bench| bench.needs_servers() && !bench.is_long).count());
+        assert_eq!(
+            all.len(),
+            BENCHES
+                .iter()
+                .filter(|bench| bench.needs_servers() && !bench.is_long)
+                .count()
+        );
         assert!(!all.contains(&"cluster faults".to_owned()), "{all:?}");
-        assert_eq!(selected("cluster steady faults").expect("a selection").len(), 2);
+        assert_eq!(
+            selected("cluster steady faults")
+                .expect("a selection")
+                .len(),
+            2
+        );
     }
 
     #[test]

@@ -14,27 +14,48 @@ use crate::settings::Settings;
 /// How to reach Kafka.
 pub(crate) fn kafka(settings: &Settings) -> Result<KafkaConfig, Failure> {
     let region = settings.cluster.region.clone();
-    let config = KafkaConfig { region, partitions: settings.cluster.partitions, ..settings.kafka.clone() };
+    let config = KafkaConfig {
+        region,
+        partitions: settings.cluster.partitions,
+        ..settings.kafka.clone()
+    };
     Ok(config.checked()?)
 }
 
 /// How to reach Cassandra.
 pub(crate) fn cassandra(settings: &Settings) -> Result<CassandraConfig, Failure> {
-    let (region, dedupe_window_ms) = (settings.cluster.region.clone(), settings.engine.dedupe_window_ms);
-    let config = CassandraConfig { region, dedupe_window_ms, ..settings.cassandra.clone() };
+    let (region, dedupe_window_ms) = (
+        settings.cluster.region.clone(),
+        settings.engine.dedupe_window_ms,
+    );
+    let config = CassandraConfig {
+        region,
+        dedupe_window_ms,
+        ..settings.cassandra.clone()
+    };
     Ok(config.checked()?)
 }
 
 /// How to reach etcd.
 pub(crate) fn etcd(settings: &Settings) -> Result<EtcdConfig, Failure> {
-    let (region, region_epoch) = (settings.cluster.region.clone(), settings.cluster.region_epoch);
-    let config = EtcdConfig { region, region_epoch, ..settings.etcd.clone() };
+    let (region, region_epoch) = (
+        settings.cluster.region.clone(),
+        settings.cluster.region_epoch,
+    );
+    let config = EtcdConfig {
+        region,
+        region_epoch,
+        ..settings.etcd.clone()
+    };
     Ok(config.checked()?)
 }
 
 /// The engine's part.
 pub(super) fn engine(settings: &Settings) -> Config {
-    Config { clock_skew_ms_max: settings.kafka.clock_skew_ms_max, ..settings.engine.clone() }
+    Config {
+        clock_skew_ms_max: settings.kafka.clock_skew_ms_max,
+        ..settings.engine.clone()
+    }
 }
 
 /// What a scheduler says of itself; `listens` is where it really does.
@@ -51,7 +72,10 @@ pub(super) fn member(settings: &Settings, listens: SocketAddr) -> Result<MemberC
         None => listens.to_string(),
     };
     let scheme = scheme(settings)?;
-    let id = scheduler.node_id.clone().unwrap_or_else(|| format!("{}.{}", host_name(), listens.port()));
+    let id = scheduler
+        .node_id
+        .clone()
+        .unwrap_or_else(|| format!("{}.{}", host_name(), listens.port()));
     Ok(MemberConfig {
         zone: scheduler.zone.clone(),
         lease_ttl_ms: settings.etcd.lease_ttl_ms,
@@ -60,7 +84,10 @@ pub(super) fn member(settings: &Settings, listens: SocketAddr) -> Result<MemberC
 }
 
 /// Where other gateways reach this one, which listens at `listens`; `None` when nobody can tell.
-pub(super) fn gateway_address(settings: &Settings, listens: SocketAddr) -> Result<Option<String>, Failure> {
+pub(super) fn gateway_address(
+    settings: &Settings,
+    listens: SocketAddr,
+) -> Result<Option<String>, Failure> {
     let listens = (!listens.ip().is_unspecified()).then(|| listens.to_string());
     let address = settings.gateway.advertise.clone().or(listens);
     let scheme = scheme(settings)?;
@@ -68,7 +95,11 @@ pub(super) fn gateway_address(settings: &Settings, listens: SocketAddr) -> Resul
 }
 
 fn scheme(settings: &Settings) -> Result<&'static str, Failure> {
-    Ok(if settings.http.tls_files()?.is_some() { "https" } else { "http" })
+    Ok(if settings.http.tls_files()?.is_some() {
+        "https"
+    } else {
+        "http"
+    })
 }
 
 /// The machine's name as the kernel has it, as far as it can be part of a key.
@@ -76,5 +107,9 @@ fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let is_allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let name: String = name.trim().chars().filter(is_allowed).take(50).collect();
-    if name.is_empty() { "scheduler".to_owned() } else { name }
+    if name.is_empty() {
+        "scheduler".to_owned()
+    } else {
+        name
+    }
 }

@@ -28,7 +28,11 @@ pub(super) fn usage(message: impl Into<String>) -> Failure {
 
 /// A store that failed: unreachable when trying again may help.
 pub(super) fn store(error: &PortError) -> Failure {
-    let exit = if error.class == ErrorClass::Retry { Exit::Unreachable } else { Exit::Failed };
+    let exit = if error.class == ErrorClass::Retry {
+        Exit::Unreachable
+    } else {
+        Exit::Failed
+    };
     Failure::new(exit, words(error))
 }
 

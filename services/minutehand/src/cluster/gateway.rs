@@ -1,4 +1,5 @@
-//! `minutehand gateway`: the HTTP API. It owns nothing; what partitions know, their owners are asked.
+//! `minutehand gateway`: the HTTP API. It owns nothing; what partitions know, their owners are
+//! asked.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,13 +36,24 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let remote = remote(settings, &cluster_token)?;
     let tokens = crate::tls::tokens(settings.gateway.tokens_file.clone(), &signals)?;
     let hint = "write tokens to a file and name it in gateway.tokens_file, or listen on 127.0.0.1";
-    let process =
-        Process::start(settings, ("gateway.listen", settings.gateway.listen), &tokens, hint, &signals)
-            .await?;
+    let process = Process::start(
+        settings,
+        ("gateway.listen", settings.gateway.listen),
+        &tokens,
+        hint,
+        &signals,
+    )
+    .await?;
 
     let mut stop_asked = pin!(signals.asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    let connecting = Box::pin(connect(&process.waiting, settings, &client, &cassandra, &etcd));
+    let connecting = Box::pin(connect(
+        &process.waiting,
+        settings,
+        &client,
+        &cassandra,
+        &etcd,
+    ));
     let Some(connected) = unless(&mut stop_asked, connecting).await else {
         process.end().await;
         return Ok(());
@@ -64,7 +76,10 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         Box::new(health::LogProbe(log)),
         Box::new(health::TimetableProbe(timetable)),
     ]);
-    let limits = Limits { apply_wait_ms_max: settings.gateway.apply_wait_ms_max, ..Limits::default() };
+    let limits = Limits {
+        apply_wait_ms_max: settings.gateway.apply_wait_ms_max,
+        ..Limits::default()
+    };
     // Ready when every partition has an owner.
     let (_all, every) = watch::channel((0..partitions).map(PartitionId::own).collect());
     let gateway = Gateway::asking(stores, Arc::new(asking), Arc::new(SystemClock), limits)
@@ -89,7 +104,10 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
                 ("API", format!("{url}/v1")),
                 ("page", format!("{url}/")),
                 ("metrics", format!("{url}/metrics")),
-                ("region", format!("{}, {partitions} partitions", etcd.region)),
+                (
+                    "region",
+                    format!("{}, {partitions} partitions", etcd.region)
+                ),
             ],
         )
     );
@@ -113,8 +131,13 @@ const GROUPS_MAX: usize = 64;
 /// Executions on lease, as a member of the groups that are named by whoever leases.
 fn leases(settings: &Settings, queue: &Arc<KafkaQueue>, stopping: watch::Receiver<bool>) -> Leases {
     let observer = Observer::new(false);
-    let builder = Worker::builder(queue.clone()).observer(observer).history(settings.worker.history);
-    let leases = LeasesConfig { lanes_max: GROUPS_MAX, ..LeasesConfig::new(stopping.clone()) };
+    let builder = Worker::builder(queue.clone())
+        .observer(observer)
+        .history(settings.worker.history);
+    let leases = LeasesConfig {
+        lanes_max: GROUPS_MAX,
+        ..LeasesConfig::new(stopping.clone())
+    };
     let leases = Leases::new(builder, leases);
     tokio::spawn(watch_leases(leases.clone(), stopping));
     leases
@@ -143,8 +166,8 @@ fn namespaces(settings: &Settings) -> NamespacePolicy {
     }
 }
 
-/// The other gateways, who may be asked about leases of this one; `None` when they cannot reach it, or nobody could tell them from
-/// strangers.
+/// The other gateways, who may be asked about leases of this one; `None` when they cannot reach it,
+/// or nobody could tell them from strangers.
 fn lease_places(
     settings: &Settings,
     process: &Process,
@@ -152,7 +175,8 @@ fn lease_places(
     token: &ClusterToken,
 ) -> Result<Option<LeasePlaces>, Failure> {
     let is_safe = !token.accepted.is_empty() || process.address.ip().is_loopback();
-    let Some(address) = configs::gateway_address(settings, process.address)?.filter(|_| is_safe) else {
+    let Some(address) = configs::gateway_address(settings, process.address)?.filter(|_| is_safe)
+    else {
         tracing::warn!(
             "answers to leases of this gateway must reach it itself: other gateways need gateway.advertise, and one secret in \
              cluster.token_file"
@@ -160,13 +184,21 @@ fn lease_places(
         return Ok(None);
     };
     let peers = LeasePeers::new(remote).map_err(|error| failure::usage(failure::words(&error)))?;
-    Ok(Some(LeasePlaces { tokens: token.accepted.clone(), address, peers }))
+    Ok(Some(LeasePlaces {
+        tokens: token.accepted.clone(),
+        address,
+        peers,
+    }))
 }
 
 fn remote(settings: &Settings, token: &ClusterToken) -> Result<RemoteConfig, Failure> {
     let read = |path: &Path| {
-        let refused =
-            |error| failure::usage(format!("could not read the certificates in {}: {error}", path.display()));
+        let refused = |error| {
+            failure::usage(format!(
+                "could not read the certificates in {}: {error}",
+                path.display()
+            ))
+        };
         std::fs::read(path).map_err(refused)
     };
     let identity_pem = match settings.http.tls_files()? {
@@ -175,7 +207,12 @@ fn remote(settings: &Settings, token: &ClusterToken) -> Result<RemoteConfig, Fai
     };
     Ok(RemoteConfig {
         token: token.shown.clone(),
-        ca_pem: settings.http.peer_ca_file.as_deref().map(read).transpose()?,
+        ca_pem: settings
+            .http
+            .peer_ca_file
+            .as_deref()
+            .map(read)
+            .transpose()?,
         identity_pem,
         ..RemoteConfig::new(settings.cluster.partitions)
     })
@@ -186,8 +223,9 @@ fn addresses(
     mut owners: watch::Receiver<BTreeMap<PartitionId, PartitionOwner>>,
 ) -> watch::Receiver<BTreeMap<PartitionId, String>> {
     let addresses = |owners: &BTreeMap<PartitionId, PartitionOwner>| {
-        let address =
-            |(partition, owner): (&PartitionId, &PartitionOwner)| (*partition, owner.address.clone());
+        let address = |(partition, owner): (&PartitionId, &PartitionOwner)| {
+            (*partition, owner.address.clone())
+        };
         owners.iter().map(address).collect()
     };
     let (tell, known) = watch::channel(addresses(&owners.borrow_and_update()));

@@ -50,7 +50,10 @@ impl Probe for TimetableProbe {
 
     async fn ask(&self) -> Result<(), PortError> {
         let minute = SystemClock.now().floor_to_minute();
-        self.0.loads(PartitionId::own(0), minute, minute.plus_millis(1)).await.map(drop)
+        self.0
+            .loads(PartitionId::own(0), minute, minute.plus_millis(1))
+            .await
+            .map(drop)
     }
 }
 
@@ -63,7 +66,9 @@ pub(super) fn watch_stores(probes: Vec<Box<dyn Probe>>) -> watch::Receiver<Vec<S
             for probe in &probes {
                 match timeout(ANSWER_TIMEOUT, probe.ask()).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => found.push(format!("{} does not answer: {error}", probe.name())),
+                    Ok(Err(error)) => {
+                        found.push(format!("{} does not answer: {error}", probe.name()))
+                    }
                     Err(_) => found.push(format!("{} does not answer", probe.name())),
                 }
             }
@@ -72,7 +77,9 @@ pub(super) fn watch_stores(probes: Vec<Box<dyn Probe>>) -> watch::Receiver<Vec<S
                 if is_news {
                     match found.is_empty() {
                         true => tracing::info!("every store answers again"),
-                        false => tracing::warn!(troubles = found.join("; "), "a store does not answer"),
+                        false => {
+                            tracing::warn!(troubles = found.join("; "), "a store does not answer")
+                        }
                     }
                     known.clone_from(&found);
                 }

@@ -43,6 +43,9 @@ pub(crate) async fn schema_status(args: &SettingsArgs) -> Result<Vec<SchemaItem>
 /// The settings of a verb that has no log.
 fn told(args: &SettingsArgs) -> Result<Settings, Failure> {
     let loaded = settings::load(Mode::Cluster, args)?;
-    loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    loaded
+        .warnings
+        .iter()
+        .for_each(|warning| eprintln!("warning: {warning}"));
     Ok(loaded.settings)
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use minutehand_cli::{Exit, Failure};
 use minutehand_http::{
-    NodeConfig, RenderMetrics, Router, ServeLimits, Tokens, refuse_open_bind, switched, waiting_router,
+    NodeConfig, RenderMetrics, Router, ServeLimits, Tokens, refuse_open_bind, switched,
+    waiting_router,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -35,8 +36,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts metrics, listens at the address of a setting, and serves its health from then on. Callers bear one
-    /// of `tokens`.
+    /// Starts metrics, listens at the address of a setting, and serves its health from then on.
+    /// Callers bear one of `tokens`.
     pub(super) async fn start(
         settings: &Settings,
         (listen, wanted): (&str, SocketAddr),
@@ -53,15 +54,24 @@ impl Process {
         refuse_open_bind(wanted, tokens)
             .map_err(|error| usage(error.to_string()).with_hint(missing_tokens))?;
         let failed = |error: std::io::Error| {
-            Failure::new(Exit::Failed, format!("could not listen on {wanted}: {error}"))
-                .with_hint(format!("choose another address with --set {listen}=IP:PORT"))
+            Failure::new(
+                Exit::Failed,
+                format!("could not listen on {wanted}: {error}"),
+            )
+            .with_hint(format!(
+                "choose another address with --set {listen}=IP:PORT"
+            ))
         };
         let listener = minutehand_http::listen(wanted).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
         let (waiting, ending) = (Waiting::default(), watch::channel(false).0);
         let drain = Duration::from_millis(settings.http.drain_ms);
-        let limits = ServeLimits { drain, ..ServeLimits::default() }.within(descriptors.for_connections());
+        let limits = ServeLimits {
+            drain,
+            ..ServeLimits::default()
+        }
+        .within(descriptors.for_connections());
         let standing = waiting.clone();
         let (router, current) = watch::channel(waiting_router(NodeConfig {
             owners: None,
@@ -70,10 +80,23 @@ impl Process {
             metrics: Arc::clone(&metrics),
             stopping: ending.subscribe(),
         }));
-        let served =
-            tls::serve(listener, tls, switched(current), limits, signals, until_true(ending.subscribe()))?;
-        let process =
-            Process { scheme, router, served: tokio::spawn(served), address, metrics, ending, waiting };
+        let served = tls::serve(
+            listener,
+            tls,
+            switched(current),
+            limits,
+            signals,
+            until_true(ending.subscribe()),
+        )?;
+        let process = Process {
+            scheme,
+            router,
+            served: tokio::spawn(served),
+            address,
+            metrics,
+            ending,
+            waiting,
+        };
         tracing::info!(at = process.url(), "listening");
         Ok(process)
     }

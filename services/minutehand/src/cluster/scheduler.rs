@@ -1,4 +1,5 @@
-//! `minutehand scheduler`: owns the partitions it is assigned, takes commands in and publishes executions.
+//! `minutehand scheduler`: owns the partitions it is assigned, takes commands in and publishes
+//! executions.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -31,15 +32,25 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let (etcd, partitions) = (configs::etcd(settings)?, settings.cluster.partitions);
     let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
-    let process =
-        Process::start(settings, ("scheduler.listen", settings.scheduler.listen), &tokens, hint, &signals)
-            .await?;
+    let process = Process::start(
+        settings,
+        ("scheduler.listen", settings.scheduler.listen),
+        &tokens,
+        hint,
+        &signals,
+    )
+    .await?;
     let member = configs::member(settings, process.address)?;
 
     let mut stop_asked = pin!(signals.asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     let clock = BrokerClock::new(Arc::clone(&client));
-    let servers = Servers { kafka: &client, clock: &clock, cassandra: &cassandra, etcd: &etcd };
+    let servers = Servers {
+        kafka: &client,
+        clock: &clock,
+        cassandra: &cassandra,
+        etcd: &etcd,
+    };
     let connecting = Box::pin(connect(&process.waiting, settings, servers, &member));
     let Some(connected) = unless(&mut stop_asked, connecting).await else {
         process.end().await;
@@ -50,7 +61,11 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 
     let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
     let sink = Arc::new(KafkaSink::new(client));
-    let stores = OwnerStores { log: log.clone(), sink, timetable: timetable.clone() };
+    let stores = OwnerStores {
+        log: log.clone(),
+        sink,
+        timetable: timetable.clone(),
+    };
     let owners = Owners::new(partitions);
     let troubles = health::watch_stores(vec![
         Box::new(health::LogProbe(log)),
@@ -85,11 +100,24 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         greeting(
             "scheduler",
             &[
-                ("node", format!("{} of region {}, {partitions} partitions", member.id, etcd.region)),
+                (
+                    "node",
+                    format!(
+                        "{} of region {}, {partitions} partitions",
+                        member.id, etcd.region
+                    )
+                ),
                 ("reached", member.address.clone()),
                 ("metrics", format!("{}/metrics", process.url())),
                 ("kafka", settings.kafka.brokers.join(", ")),
-                ("cassandra", format!("{} in {}", cassandra.contact_points.join(", "), cassandra.keyspace)),
+                (
+                    "cassandra",
+                    format!(
+                        "{} in {}",
+                        cassandra.contact_points.join(", "),
+                        cassandra.keyspace
+                    )
+                ),
                 ("etcd", etcd.endpoints.join(", ")),
             ],
         )
@@ -133,15 +161,20 @@ struct Servers<'a> {
     etcd: &'a EtcdConfig,
 }
 
-/// Waits for every server. Only then, and when its clock is right, is this node a member: before, it could do nothing with what
-/// it would be assigned.
+/// Waits for every server. Only then, and when its clock is right, is this node a member: before,
+/// it could do nothing with what it would be assigned.
 async fn connect(
     waiting: &Waiting,
     settings: &Settings,
     servers: Servers<'_>,
     member: &MemberConfig,
 ) -> Result<(Arc<CassandraTimetable>, EtcdCoordinator), Failure> {
-    let Servers { kafka, clock, cassandra, etcd } = servers;
+    let Servers {
+        kafka,
+        clock,
+        cassandra,
+        etcd,
+    } = servers;
     let (_, timetable, _) = tokio::try_join!(
         async {
             servers::kafka(waiting, settings, kafka).await?;
@@ -159,9 +192,15 @@ async fn connect(
 fn result(ended: Result<Result<(), StopReason>, JoinError>) -> Result<(), Failure> {
     match ended {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(reason)) => Err(Failure::new(Exit::Failed, format!("a partition stopped: {reason}"))
-            .with_hint("the lines before this say why; nothing that was acknowledged is lost")),
-        Err(error) => Err(Failure::new(Exit::Failed, format!("the scheduler failed: {error}"))),
+        Ok(Err(reason)) => Err(Failure::new(
+            Exit::Failed,
+            format!("a partition stopped: {reason}"),
+        )
+        .with_hint("the lines before this say why; nothing that was acknowledged is lost")),
+        Err(error) => Err(Failure::new(
+            Exit::Failed,
+            format!("the scheduler failed: {error}"),
+        )),
     }
 }
 
@@ -175,8 +214,8 @@ struct Standing {
 }
 
 impl Standing {
-    /// Ready when every partition assigned here fires and every store answers. Where there are more nodes than partitions
-    /// that may be none.
+    /// Ready when every partition assigned here fires and every store answers. Where there are more
+    /// nodes than partitions that may be none.
     fn readiness(&self) -> Readiness {
         let mut reasons = self.troubles.borrow().clone();
         let assigned = self.assignment.borrow().clone();
@@ -191,6 +230,10 @@ impl Standing {
                 reasons.push(format!("partition {partition} is {}", phase.as_str()));
             }
         }
-        if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady(reasons) }
+        if reasons.is_empty() {
+            Readiness::Ready
+        } else {
+            Readiness::NotReady(reasons)
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! `minutehand schema apply|status`: topics in Kafka, tables in Cassandra, the count of partitions in etcd.
+//! `minutehand schema apply|status`: topics in Kafka, tables in Cassandra, the count of partitions
+//! in etcd.
 
 use minutehand_cassandra::{Applied, Migration, Migrations, Replication, SchemaStatus};
 use minutehand_cli::{Exit, Failure, SchemaItem, SchemaState};
@@ -8,11 +9,17 @@ use minutehand_kafka::{Client, TopicDefinition, TopicStanding};
 use super::{configs, failure};
 use crate::settings::Settings;
 
-/// Creates what is missing. Whatever is there and not as it should be is refused before anything is created.
+/// Creates what is missing. Whatever is there and not as it should be is refused before anything is
+/// created.
 pub(super) async fn apply(settings: &Settings) -> Result<Vec<SchemaItem>, Failure> {
     let before = status(settings).await?;
     let (client, migrations, etcd) = connect(settings).await?;
-    let mut items = topics(client.apply_topics().await.map_err(|error| failure::store(&error))?)?;
+    let mut items = topics(
+        client
+            .apply_topics()
+            .await
+            .map_err(|error| failure::store(&error))?,
+    )?;
 
     let replication = match &settings.cassandra.replication {
         Some(text) => Replication::parse(text),
@@ -20,11 +27,16 @@ pub(super) async fn apply(settings: &Settings) -> Result<Vec<SchemaItem>, Failur
     };
     let replication =
         replication.map_err(|error| failure::usage(format!("cassandra.replication: {error}")))?;
-    let status = migrations.apply(&replication).await.map_err(|error| failure::cassandra(&error))?;
+    let status = migrations
+        .apply(&replication)
+        .await
+        .map_err(|error| failure::cassandra(&error))?;
     items.extend(tables(&status));
 
     let partitions = settings.cluster.partitions;
-    minutehand_etcd::agree(&etcd, partitions).await.map_err(|error| failure::etcd(&error))?;
+    minutehand_etcd::agree(&etcd, partitions)
+        .await
+        .map_err(|error| failure::etcd(&error))?;
     items.push(partition_count(&etcd, Some(partitions), partitions)?);
 
     for item in &mut items {
@@ -45,40 +57,69 @@ pub(super) async fn apply(settings: &Settings) -> Result<Vec<SchemaItem>, Failur
 /// When something is there and not as it should be, or a store does not answer.
 pub(super) async fn status(settings: &Settings) -> Result<Vec<SchemaItem>, Failure> {
     let (client, migrations, etcd) = connect(settings).await?;
-    let mut items = topics(client.standings().await.map_err(|error| failure::store(&error))?)?;
+    let mut items = topics(
+        client
+            .standings()
+            .await
+            .map_err(|error| failure::store(&error))?,
+    )?;
 
-    let status = migrations.status().await.map_err(|error| failure::cassandra(&error))?;
+    let status = migrations
+        .status()
+        .await
+        .map_err(|error| failure::cassandra(&error))?;
     if status.exists && status.pending.is_empty() {
-        migrations.verify().await.map_err(|error| failure::cassandra(&error))?;
+        migrations
+            .verify()
+            .await
+            .map_err(|error| failure::cassandra(&error))?;
     }
     items.extend(tables(&status));
 
-    let stored = minutehand_etcd::partitions(&etcd).await.map_err(|error| failure::etcd(&error))?;
+    let stored = minutehand_etcd::partitions(&etcd)
+        .await
+        .map_err(|error| failure::etcd(&error))?;
     items.push(partition_count(&etcd, stored, settings.cluster.partitions)?);
     Ok(items)
 }
 
-async fn connect(settings: &Settings) -> Result<(std::sync::Arc<Client>, Migrations, EtcdConfig), Failure> {
+async fn connect(
+    settings: &Settings,
+) -> Result<(std::sync::Arc<Client>, Migrations, EtcdConfig), Failure> {
     let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
     let etcd = configs::etcd(settings)?;
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    let migrations = Migrations::connect(&cassandra).await.map_err(|error| failure::cassandra(&error))?;
+    let migrations = Migrations::connect(&cassandra)
+        .await
+        .map_err(|error| failure::cassandra(&error))?;
     Ok((client, migrations, etcd))
 }
 
-fn item(store: &str, kind: &str, name: impl Into<String>, is_there: bool, detail: String) -> SchemaItem {
+fn item(
+    store: &str,
+    kind: &str,
+    name: impl Into<String>,
+    is_there: bool,
+    detail: String,
+) -> SchemaItem {
     SchemaItem {
         store: store.to_owned(),
         kind: kind.to_owned(),
         name: name.into(),
-        state: if is_there { SchemaState::Present } else { SchemaState::Missing },
+        state: if is_there {
+            SchemaState::Present
+        } else {
+            SchemaState::Missing
+        },
         detail,
     }
 }
 
 fn topics(standings: Vec<(TopicDefinition, TopicStanding)>) -> Result<Vec<SchemaItem>, Failure> {
     let topic = |(definition, standing): (TopicDefinition, TopicStanding)| {
-        let TopicDefinition { name, partitions, .. } = definition;
+        let TopicDefinition {
+            name, partitions, ..
+        } = definition;
         let (is_there, detail) = match standing {
             TopicStanding::Differs(differences) => {
                 let words = differences.iter().map(|difference| match difference.what.as_str() {
@@ -88,12 +129,15 @@ fn topics(standings: Vec<(TopicDefinition, TopicStanding)>) -> Result<Vec<Schema
                     }
                     _ => difference.to_string(),
                 });
-                let words: Vec<String> = words.map(|words| format!("topic {name} {words}")).collect();
+                let words: Vec<String> =
+                    words.map(|words| format!("topic {name} {words}")).collect();
                 return Err(refused(words.join(", ")));
             }
             TopicStanding::Short(difference) => (false, difference.to_string()),
             TopicStanding::Missing => (false, format!("{partitions} partitions")),
-            TopicStanding::Present | TopicStanding::Created => (true, format!("{partitions} partitions")),
+            TopicStanding::Present | TopicStanding::Created => {
+                (true, format!("{partitions} partitions"))
+            }
         };
         Ok(item("kafka", "topic", name, is_there, detail))
     };
@@ -101,18 +145,51 @@ fn topics(standings: Vec<(TopicDefinition, TopicStanding)>) -> Result<Vec<Schema
 }
 
 fn tables(status: &SchemaStatus) -> Vec<SchemaItem> {
-    let mut items = vec![item("cassandra", "keyspace", &status.keyspace, status.exists, String::new())];
+    let mut items = vec![item(
+        "cassandra",
+        "keyspace",
+        &status.keyspace,
+        status.exists,
+        String::new(),
+    )];
     let name = |number: &dyn std::fmt::Display, name: &str| format!("{number} {name}");
-    items.extend(status.applied.iter().map(|Applied { number, name: word, applied_at, .. }| {
-        item("cassandra", "migration", name(number, word), true, format!("applied at {applied_at}"))
-    }));
-    items.extend(status.pending.iter().map(|Migration { number, name: word, .. }| {
-        item("cassandra", "migration", name(number, word), false, String::new())
-    }));
+    items.extend(status.applied.iter().map(
+        |Applied {
+             number,
+             name: word,
+             applied_at,
+             ..
+         }| {
+            item(
+                "cassandra",
+                "migration",
+                name(number, word),
+                true,
+                format!("applied at {applied_at}"),
+            )
+        },
+    ));
+    items.extend(status.pending.iter().map(
+        |Migration {
+             number, name: word, ..
+         }| {
+            item(
+                "cassandra",
+                "migration",
+                name(number, word),
+                false,
+                String::new(),
+            )
+        },
+    ));
     items
 }
 
-fn partition_count(etcd: &EtcdConfig, stored: Option<u32>, wanted: u32) -> Result<SchemaItem, Failure> {
+fn partition_count(
+    etcd: &EtcdConfig,
+    stored: Option<u32>,
+    wanted: u32,
+) -> Result<SchemaItem, Failure> {
     match stored.filter(|stored| *stored != wanted) {
         Some(stored) => Err(refused(format!(
             "region {} has {stored} partitions in etcd; the settings want {wanted} (cluster.partitions)",
@@ -120,7 +197,13 @@ fn partition_count(etcd: &EtcdConfig, stored: Option<u32>, wanted: u32) -> Resul
         ))),
         None => {
             let detail = format!("{wanted} partitions");
-            Ok(item("etcd", "partitions", format!("region {}", etcd.region), stored.is_some(), detail))
+            Ok(item(
+                "etcd",
+                "partitions",
+                format!("region {}", etcd.region),
+                stored.is_some(),
+                detail,
+            ))
         }
     }
 }

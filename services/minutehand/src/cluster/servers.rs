@@ -14,13 +14,27 @@ use super::waiting::{Server, Waiting};
 use crate::settings::Settings;
 
 fn server(name: &'static str, endpoints: &[String]) -> Server {
-    Server { name, endpoints: endpoints.to_vec() }
+    Server {
+        name,
+        endpoints: endpoints.to_vec(),
+    }
 }
 
 /// Kafka, with its topics as they must be.
-pub(super) async fn kafka(waiting: &Waiting, settings: &Settings, client: &Client) -> Result<(), Failure> {
-    let check = || async { client.check_topics().await.map_err(|error| failure::store(&error)) };
-    waiting.until(server("Kafka", &settings.kafka.brokers), check).await
+pub(super) async fn kafka(
+    waiting: &Waiting,
+    settings: &Settings,
+    client: &Client,
+) -> Result<(), Failure> {
+    let check = || async {
+        client
+            .check_topics()
+            .await
+            .map_err(|error| failure::store(&error))
+    };
+    waiting
+        .until(server("Kafka", &settings.kafka.brokers), check)
+        .await
 }
 
 /// The brokers' clock, and ours near enough to it.
@@ -29,15 +43,23 @@ pub(super) async fn clock(
     settings: &Settings,
     clock: &Arc<BrokerClock>,
 ) -> Result<(), Failure> {
-    let compare = || async { clock.compare().await.map_err(|error| failure::store(&error)) };
-    waiting.until(server("Kafka", &settings.kafka.brokers), compare).await
+    let compare = || async {
+        clock
+            .compare()
+            .await
+            .map_err(|error| failure::store(&error))
+    };
+    waiting
+        .until(server("Kafka", &settings.kafka.brokers), compare)
+        .await
 }
 
-/// How often a scheduler compares its clock with the brokers', whether or not it owns anything: what it owns is compared at every
-/// tick as well.
+/// How often a scheduler compares its clock with the brokers', whether or not it owns anything:
+/// what it owns is compared at every tick as well.
 const CLOCK_LOOK: Duration = Duration::from_secs(15);
 
-/// Waits until this machine's clock is too far from the brokers' to own anything by it; what is wrong.
+/// Waits until this machine's clock is too far from the brokers' to own anything by it; what is
+/// wrong.
 pub(super) async fn clock_goes_wrong(clock: &Arc<BrokerClock>) -> String {
     loop {
         tokio::time::sleep(CLOCK_LOOK).await;
@@ -55,9 +77,17 @@ pub(super) async fn cassandra(
     settings: &Settings,
     config: &CassandraConfig,
 ) -> Result<Arc<CassandraTimetable>, Failure> {
-    let connect =
-        || async { CassandraTimetable::connect(config).await.map_err(|error| failure::cassandra(&error)) };
-    waiting.until(server("Cassandra", &settings.cassandra.contact_points), connect).await
+    let connect = || async {
+        CassandraTimetable::connect(config)
+            .await
+            .map_err(|error| failure::cassandra(&error))
+    };
+    waiting
+        .until(
+            server("Cassandra", &settings.cassandra.contact_points),
+            connect,
+        )
+        .await
 }
 
 /// etcd, by whatever is to be begun there.
@@ -73,5 +103,7 @@ where
         let begun = begin();
         async move { begun.await.map_err(|error| failure::etcd(&error)) }
     };
-    waiting.until(server("etcd", &settings.etcd.endpoints), begin).await
+    waiting
+        .until(server("etcd", &settings.etcd.endpoints), begin)
+        .await
 }

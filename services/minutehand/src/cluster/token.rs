@@ -9,16 +9,17 @@ use super::failure::usage;
 use crate::settings::Settings;
 use crate::signals::Signals;
 
-/// What callers must show, and what we show. A file may hold several tokens, one a line: all of them are accepted, the first is
-/// shown. So a token is replaced without a gap: the new one is added as the last line everywhere, then it becomes the first
-/// everywhere, then the old one goes.
+/// What callers must show, and what we show. A file may hold several tokens, one a line: all of
+/// them are accepted, the first is shown. So a token is replaced without a gap: the new one is
+/// added as the last line everywhere, then it becomes the first everywhere, then the old one goes.
 #[derive(Clone)]
 pub(super) struct ClusterToken {
     pub(super) accepted: Tokens,
     pub(super) shown: PeerToken,
 }
 
-/// Reads it from the settings, and its file again at every SIGHUP; what cannot be used then changes nothing.
+/// Reads it from the settings, and its file again at every SIGHUP; what cannot be used then changes
+/// nothing.
 pub(super) fn current(settings: &Settings, signals: &Signals) -> Result<ClusterToken, Failure> {
     let current = read(settings)?;
     if let Some(file) = settings.cluster.token_file.clone() {
@@ -39,13 +40,25 @@ pub(super) fn current(settings: &Settings, signals: &Signals) -> Result<ClusterT
 
 fn read(settings: &Settings) -> Result<ClusterToken, Failure> {
     let config = &settings.cluster;
-    let token = Secret::of("cluster.token", config.token.as_ref(), config.token_file.as_deref())?;
+    let token = Secret::of(
+        "cluster.token",
+        config.token.as_ref(),
+        config.token_file.as_deref(),
+    )?;
     let Some(token) = token else {
-        return Ok(ClusterToken { accepted: Tokens::none(), shown: PeerToken::none() });
+        return Ok(ClusterToken {
+            accepted: Tokens::none(),
+            shown: PeerToken::none(),
+        });
     };
     let text = token.reveal();
-    let accepted = Tokens::shared("cluster.token", text).map_err(|error| usage(error.to_string()))?;
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let accepted =
+        Tokens::shared("cluster.token", text).map_err(|error| usage(error.to_string()))?;
+    let first = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     let shown = PeerToken::new(first).map_err(|error| usage(error.to_string()))?;
     Ok(ClusterToken { accepted, shown })
 }

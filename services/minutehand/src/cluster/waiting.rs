@@ -24,7 +24,8 @@ pub(super) struct Server {
 pub(super) struct Waiting(Arc<Mutex<BTreeMap<&'static str, String>>>);
 
 impl Waiting {
-    /// Tries until it succeeds. Who does not answer is waited for; what an operator must mend is an error at once.
+    /// Tries until it succeeds. Who does not answer is waited for; what an operator must mend is an
+    /// error at once.
     pub(super) async fn until<T, F>(
         &self,
         server: Server,
@@ -82,7 +83,10 @@ mod tests {
     use super::*;
 
     fn server() -> Server {
-        Server { name: "etcd", endpoints: vec!["a:1".to_owned(), "b:2".to_owned()] }
+        Server {
+            name: "etcd",
+            endpoints: vec!["a:1".to_owned(), "b:2".to_owned()],
+        }
     }
 
     fn reasons(waiting: &Waiting) -> Vec<String> {
@@ -99,7 +103,11 @@ mod tests {
             attempts += 1;
             let said = reasons(&waiting).join("; ");
             assert!(said.starts_with("waiting for etcd at a:1, b:2"), "{said}");
-            assert_eq!(said.contains("nobody listens there"), attempts > 1, "{said}");
+            assert_eq!(
+                said.contains("nobody listens there"),
+                attempts > 1,
+                "{said}"
+            );
             std::future::ready(match attempts {
                 5 => Ok("found"),
                 _ => Err(Failure::new(Exit::Unreachable, "nobody listens there")),
@@ -114,8 +122,9 @@ mod tests {
     async fn what_an_operator_must_mend_is_not_waited_for() {
         let refused = Failure::new(Exit::Failed, "the password is wrong");
         let waiting = Waiting::default();
-        let failed: Result<(), _> =
-            waiting.until(server(), || std::future::ready(Err(refused.clone()))).await;
+        let failed: Result<(), _> = waiting
+            .until(server(), || std::future::ready(Err(refused.clone())))
+            .await;
         assert_eq!(failed, Err(refused));
     }
 }

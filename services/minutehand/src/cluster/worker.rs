@@ -25,15 +25,29 @@ use crate::signals::{Signals, unless};
 /// Runs until SIGINT or SIGTERM, then lets running handlers end.
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let (kafka, queues, executors) = (configs::kafka(settings)?, queues(settings)?, executors(settings)?);
+    let (kafka, queues, executors) = (
+        configs::kafka(settings)?,
+        queues(settings)?,
+        executors(settings)?,
+    );
     let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
-    let process =
-        Process::start(settings, ("worker.listen", settings.worker.listen), &tokens, hint, &signals).await?;
+    let process = Process::start(
+        settings,
+        ("worker.listen", settings.worker.listen),
+        &tokens,
+        hint,
+        &signals,
+    )
+    .await?;
 
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     let mut stop_asked = pin!(signals.asked_to_stop());
-    let Some(connected) = unless(&mut stop_asked, servers::kafka(&process.waiting, settings, &client)).await
+    let Some(connected) = unless(
+        &mut stop_asked,
+        servers::kafka(&process.waiting, settings, &client),
+    )
+    .await
     else {
         process.end().await;
         return Ok(());
@@ -87,25 +101,39 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     match ended {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Failure::new(Exit::Failed, failure::words(&error))),
-        Err(error) => Err(Failure::new(Exit::Failed, format!("the worker failed: {error}"))),
+        Err(error) => Err(Failure::new(
+            Exit::Failed,
+            format!("the worker failed: {error}"),
+        )),
     }
 }
 
 fn queues(settings: &Settings) -> Result<&[QueueName], Failure> {
     if settings.worker.queues.is_empty() {
-        return Err(failure::usage("worker.queues is empty; name the queues that this worker serves"));
+        return Err(failure::usage(
+            "worker.queues is empty; name the queues that this worker serves",
+        ));
     }
     Ok(&settings.worker.queues)
 }
 
 fn executors(settings: &Settings) -> Result<Executors, Failure> {
-    let WorkerConfig { unclaimed, process_executor, output_dir, .. } = &settings.worker;
+    let WorkerConfig {
+        unclaimed,
+        process_executor,
+        output_dir,
+        ..
+    } = &settings.worker;
     if *unclaimed == Unclaimed::Keep {
         return Err(failure::usage(
             "worker.unclaimed is keep, which only `dev` can; leave the queue out of worker.queues",
         ));
     }
-    Executors::new(settings, CommandPermission::of_tasks(*process_executor), output_dir.clone())
+    Executors::new(
+        settings,
+        CommandPermission::of_tasks(*process_executor),
+        output_dir.clone(),
+    )
 }
 
 fn worker(
@@ -125,7 +153,9 @@ fn worker(
     for queue in &config.queues {
         builder = builder.handle_shared(queue.clone(), Arc::clone(&handler), config.concurrency);
     }
-    builder.build().map_err(|error| failure::usage(format!("worker: {error}")))
+    builder
+        .build()
+        .map_err(|error| failure::usage(format!("worker: {error}")))
 }
 
 /// Kafka, by its queues.

@@ -1,8 +1,9 @@
-//! `--crontab FILE`: the schedules of the lines follow the files, at each start and when one changes.
+//! `--crontab FILE`: the schedules of the lines follow the files, at each start and when one
+//! changes.
 //!
-//! A line keeps its schedule when it is edited. The schedule of a removed line is deleted, and those of a file that was
-//! not given this time rest until it is given again. Only schedules that this verb has made are touched: their
-//! history has a revision by [`AUTHOR`].
+//! A line keeps its schedule when it is edited. The schedule of a removed line is deleted, and
+//! those of a file that was not given this time rest until it is given again. Only schedules that
+//! this verb has made are touched: their history has a revision by [`AUTHOR`].
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -14,8 +15,8 @@ use minutehand_model::{
     ActionTemplate, Namespace, Origin, QueueName, Revision, ScheduleId, Task, TaskId, Timestamp,
 };
 use minutehand_node::{
-    CreateScheduleError, DefinitionChange, Gateway, ReviseError, RevisionChange, ScheduleHead, ScheduleName,
-    ValidDefinition, ValidTask,
+    CreateScheduleError, DefinitionChange, Gateway, ReviseError, RevisionChange, ScheduleHead,
+    ScheduleName, ValidDefinition, ValidTask,
 };
 
 use super::workers::CRONTAB_QUEUE;
@@ -34,9 +35,16 @@ pub(super) fn read(args: &DevArgs) -> Result<Vec<PlannedFile>, Failure> {
     let mut files = Vec::new();
     for path in &args.crontab {
         let bytes = std::fs::read(path).map_err(|error| {
-            Failure::new(Exit::Failed, format!("could not read the crontab {}: {error}", path.display()))
+            Failure::new(
+                Exit::Failed,
+                format!("could not read the crontab {}: {error}", path.display()),
+            )
         })?;
-        files.push(CrontabFile { path: path.display().to_string(), bytes, format: args.crontab_format });
+        files.push(CrontabFile {
+            path: path.display().to_string(),
+            bytes,
+            format: args.crontab_format,
+        });
     }
     let queue = QueueName::parse(CRONTAB_QUEUE).expect("a valid name");
     let planned = plan(&files, PREFIX, &queue, &minutehand_cli::machine_zone());
@@ -54,29 +62,46 @@ pub(super) fn read(args: &DevArgs) -> Result<Vec<PlannedFile>, Failure> {
 
 /// The lines that were understood: the ids of their schedules, and what they run.
 pub(super) fn lines(files: &[PlannedFile]) -> impl Iterator<Item = (&ScheduleId, &ActionTemplate)> {
-    files.iter().flat_map(|file| &file.lines).map(|line| (&line.id, &line.definition.action))
+    files
+        .iter()
+        .flat_map(|file| &file.lines)
+        .map(|line| (&line.id, &line.definition.action))
 }
 
 /// The schedules that were made of crontabs before, by id.
 type Made = BTreeMap<ScheduleId, ScheduleHead>;
 
-/// Finds each line's schedule, and says what becomes of the others. Afterwards the ids of the lines are settled.
-pub(super) async fn follow(gateway: &Gateway, files: &mut [PlannedFile]) -> Result<Changes, Failure> {
+/// Finds each line's schedule, and says what becomes of the others. Afterwards the ids of the lines
+/// are settled.
+pub(super) async fn follow(
+    gateway: &Gateway,
+    files: &mut [PlannedFile],
+) -> Result<Changes, Failure> {
     let namespace = Namespace::parse(Namespace::DEFAULT).expect("a valid name");
     let mut made = made_before(gateway, &namespace).await?;
-    let mut changes = Changes { namespace, removed: Vec::new(), resting: Vec::new() };
+    let mut changes = Changes {
+        namespace,
+        removed: Vec::new(),
+        resting: Vec::new(),
+    };
     for file in files {
         let prefix = file.id_prefix();
-        let (of_file, others): (Made, Made) =
-            made.into_iter().partition(|(id, _)| id.as_str().starts_with(&prefix));
+        let (of_file, others): (Made, Made) = made
+            .into_iter()
+            .partition(|(id, _)| id.as_str().starts_with(&prefix));
         made = others;
         let known: Vec<_> = of_file
             .iter()
             .filter_map(|(id, head)| known_line(id, head.head.revision.definition.as_ref()?))
             .collect();
         let gone = file.follow(&known);
-        // The schedule may be that of a line with a typing error: it rests until the file is right again.
-        let target = if file.refused.is_empty() { &mut changes.removed } else { &mut changes.resting };
+        // The schedule may be that of a line with a typing error: it rests until the file is right
+        // again.
+        let target = if file.refused.is_empty() {
+            &mut changes.removed
+        } else {
+            &mut changes.resting
+        };
         target.extend(gone);
     }
     changes.resting.extend(made.into_keys());
@@ -122,9 +147,15 @@ impl Changes {
         now: Timestamp,
     ) -> Result<Followed, Failure> {
         let (deleted, resting) = (self.removed.len(), self.resting.len());
-        let mut followed = Followed { deleted, resting, ..Followed::default() };
+        let mut followed = Followed {
+            deleted,
+            resting,
+            ..Followed::default()
+        };
         for id in &self.removed {
-            let change = |_: &Revision| Ok(self.change(DefinitionChange::Deleted, false, "its line is gone"));
+            let change = |_: &Revision| {
+                Ok(self.change(DefinitionChange::Deleted, false, "its line is gone"))
+            };
             self.revise(gateway, id, change).await?;
         }
         for id in &self.resting {
@@ -146,16 +177,25 @@ impl Changes {
     }
 
     fn name(&self, id: &ScheduleId) -> ScheduleName {
-        ScheduleName { namespace: self.namespace.clone(), id: id.clone() }
+        ScheduleName {
+            namespace: self.namespace.clone(),
+            id: id.clone(),
+        }
     }
 
     fn change<D>(&self, definition: D, paused: bool, note: impl Into<String>) -> RevisionChange<D> {
-        RevisionChange { definition, paused, note: note.into(), author: AUTHOR.to_owned() }
+        RevisionChange {
+            definition,
+            paused,
+            note: note.into(),
+            author: AUTHOR.to_owned(),
+        }
     }
 
     async fn newest(&self, gateway: &Gateway, id: &ScheduleId) -> Result<Revision, Failure> {
         let head = gateway.schedule_head(&self.name(id)).await;
-        head.map(|head| head.head.revision).map_err(|error| failed(id, &error))
+        head.map(|head| head.head.revision)
+            .map_err(|error| failed(id, &error))
     }
 
     async fn revise(
@@ -164,7 +204,9 @@ impl Changes {
         id: &ScheduleId,
         change: impl Fn(&Revision) -> Result<RevisionChange, ReviseError>,
     ) -> Result<(), Failure> {
-        let revised = gateway.revise::<ReviseError>(&self.name(id), None, change).await;
+        let revised = gateway
+            .revise::<ReviseError>(&self.name(id), None, change)
+            .await;
         revised.map(drop).map_err(|error| failed(id, &error))
     }
 
@@ -211,19 +253,37 @@ fn is_resting(revision: &Revision) -> bool {
 /// The schedules that earlier starts have made of crontabs.
 async fn made_before(gateway: &Gateway, namespace: &Namespace) -> Result<Made, Failure> {
     let unread = |error: &dyn Display| {
-        Failure::new(Exit::Failed, format!("could not look up the schedules of crontabs: {error}"))
+        Failure::new(
+            Exit::Failed,
+            format!("could not look up the schedules of crontabs: {error}"),
+        )
     };
     let mut made = Made::new();
     let mut after = None;
     loop {
-        let page = gateway.schedules(namespace, &format!("{PREFIX}/"), after.as_ref(), PAGE_SCHEDULES).await;
+        let page = gateway
+            .schedules(
+                namespace,
+                &format!("{PREFIX}/"),
+                after.as_ref(),
+                PAGE_SCHEDULES,
+            )
+            .await;
         let page = page.map_err(|error| unread(&error))?;
         for head in page.schedules {
             let id = head.head.revision.schedule.clone();
-            let name = ScheduleName { namespace: namespace.clone(), id: id.clone() };
+            let name = ScheduleName {
+                namespace: namespace.clone(),
+                id: id.clone(),
+            };
             let is_ours = head.head.revision.author == AUTHOR || {
-                let revisions = gateway.revisions(&name).await.map_err(|error| unread(&error))?;
-                revisions.iter().any(|entry| entry.revision.author == AUTHOR)
+                let revisions = gateway
+                    .revisions(&name)
+                    .await
+                    .map_err(|error| unread(&error))?;
+                revisions
+                    .iter()
+                    .any(|entry| entry.revision.author == AUTHOR)
             };
             if is_ours {
                 made.insert(id, head);
@@ -244,17 +304,32 @@ async fn run_at_start(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let action = &line.definition.action;
-    let id = TaskId::parse(&format!("{}@{now}", line.id)).map_err(|error| failed(&line.id, &error))?;
+    let id =
+        TaskId::parse(&format!("{}@{now}", line.id)).map_err(|error| failed(&line.id, &error))?;
     // Says that the line made it; no caller can say that of a task.
-    let origin = Origin { schedule: line.id.clone(), nominal: now, completion_wanted: false };
-    let task = Task { origin: Some(origin), ..action.clone().into_task(namespace.clone(), id, now) };
+    let origin = Origin {
+        schedule: line.id.clone(),
+        nominal: now,
+        completion_wanted: false,
+    };
+    let task = Task {
+        origin: Some(origin),
+        ..action.clone().into_task(namespace.clone(), id, now)
+    };
     let task = ValidTask::new(task, now).map_err(|error| failed(&line.id, &error))?;
-    gateway.create_new(task).await.map(drop).map_err(|error| failed(&line.id, &error))
+    gateway
+        .create_new(task)
+        .await
+        .map(drop)
+        .map_err(|error| failed(&line.id, &error))
 }
 
 /// A crontab could not be read, for a reason that is not its own.
 pub(super) fn unread(error: &dyn Display) -> Failure {
-    Failure::new(Exit::Failed, format!("could not read the crontabs: {error}"))
+    Failure::new(
+        Exit::Failed,
+        format!("could not read the crontabs: {error}"),
+    )
 }
 
 fn failed(id: &ScheduleId, error: &dyn Display) -> Failure {

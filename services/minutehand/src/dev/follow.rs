@@ -1,4 +1,5 @@
-//! Crontabs are looked at while `dev` runs: as with cron, whoever edits one need not start anything anew.
+//! Crontabs are looked at while `dev` runs: as with cron, whoever edits one need not start anything
+//! anew.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -10,8 +11,8 @@ use minutehand_node::{Clock, Gateway, SystemClock};
 use super::crontab::{self, AtStart};
 use crate::permission::CommandPermission;
 
-/// How often the files are looked at. One that has changed is read when it is still the same at the next look: an editor may
-/// be at it.
+/// How often the files are looked at. One that has changed is read when it is still the same at the
+/// next look: an editor may be at it.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What shows that a file is another one than before; `None` when it cannot be looked at.
@@ -35,11 +36,15 @@ pub(super) struct Follower {
 impl Follower {
     /// To be made before the files are read for the first time, so that no edit is missed.
     pub(super) fn new(args: &DevArgs, commands: CommandPermission) -> Follower {
-        Follower { followed: stamps(&args.crontab), args: args.clone(), commands }
+        Follower {
+            followed: stamps(&args.crontab),
+            args: args.clone(),
+            commands,
+        }
     }
 
-    /// Follows the files for as long as it is polled. What cannot be read, or not be followed now, leaves all schedules as they are,
-    /// and is told once.
+    /// Follows the files for as long as it is polled. What cannot be read, or not be followed now,
+    /// leaves all schedules as they are, and is told once.
     pub(super) async fn run(mut self, gateway: &Gateway) {
         if self.args.crontab.is_empty() {
             return std::future::pending().await;
@@ -48,7 +53,9 @@ impl Follower {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let paths = self.args.crontab.clone();
-            let Ok(now) = tokio::task::spawn_blocking(move || stamps(&paths)).await else { continue };
+            let Ok(now) = tokio::task::spawn_blocking(move || stamps(&paths)).await else {
+                continue;
+            };
             if now != self.followed && now == seen {
                 self.followed.clone_from(&now);
                 self.follow(gateway).await;
@@ -79,6 +86,8 @@ impl Follower {
         let mut files = read.unwrap_or_else(|error| Err(crontab::unread(&error)))?;
         let changes = crontab::follow(gateway, &mut files).await?;
         self.commands.grant_lines(crontab::lines(&files));
-        changes.apply(gateway, files, AtStart::HasBeen, SystemClock.now()).await
+        changes
+            .apply(gateway, files, AtStart::HasBeen, SystemClock.now())
+            .await
     }
 }

@@ -38,7 +38,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let mut crontabs = crontab::read(&args)?;
     telemetry::start_logs(&loaded)?;
     let metrics = telemetry::start_metrics()?;
-    let descriptors = Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let descriptors =
+        Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     tracing::debug!(
         store = descriptors.for_store(),
         connections = descriptors.for_connections(),
@@ -51,29 +52,49 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     minutehand_http::refuse_open_bind(wanted, &tokens)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let listener = minutehand_http::listen(wanted).map_err(|error| {
-        Failure::new(Exit::Failed, format!("could not listen on {wanted}: {error}"))
-            .with_hint("choose another address with --http")
+        Failure::new(
+            Exit::Failed,
+            format!("could not listen on {wanted}: {error}"),
+        )
+        .with_hint("choose another address with --http")
     })?;
-    let http = listener.local_addr().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let http = listener
+        .local_addr()
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
 
     let store = store::open(&loaded, descriptors).await?;
     let scheduler = Scheduler::start(Arc::clone(&store), settings.engine.clone());
     let (stop, stopping) = watch::channel(false);
     let data_dir = settings.embedded.data_dir.clone();
-    let output = settings.worker.output_dir.clone().unwrap_or_else(|| data_dir.join("output"));
+    let output = settings
+        .worker
+        .output_dir
+        .clone()
+        .unwrap_or_else(|| data_dir.join("output"));
     let executors = Executors::new(&settings, commands.clone(), Some(output))?;
     let drain = Duration::from_millis(settings.http.drain_ms);
     let workers_drain = Duration::from_millis(settings.worker.drain_ms.unsigned_abs());
     let shared = workers::Shared::new();
     let leases = shared.leases(&store, &settings.worker, stopping.clone());
-    tokio::spawn(crate::observer::watch_leases(leases.clone(), stopping.clone()));
+    tokio::spawn(crate::observer::watch_leases(
+        leases.clone(),
+        stopping.clone(),
+    ));
     // Workers begin when it is known which commands are those of crontabs.
     let (known, executors_known) = oneshot::channel();
     let workers = tokio::spawn({
         let (store, runs_max, stopping) = (store.clone(), descriptors.for_runs(), stopping.clone());
         async move {
             if let Ok(executors) = executors_known.await {
-                workers::run(store, executors, settings.worker, runs_max, shared, stopping).await;
+                workers::run(
+                    store,
+                    executors,
+                    settings.worker,
+                    runs_max,
+                    shared,
+                    stopping,
+                )
+                .await;
             }
         }
     });
@@ -88,8 +109,19 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         default_group: minutehand_worker::GROUP_DEFAULT.to_owned(),
     });
     let is_tls = tls_files.is_some();
-    let limits = ServeLimits { drain, ..ServeLimits::default() }.within(descriptors.for_connections());
-    let served = tls::serve(listener, tls_files, router, limits, &signals, until_true(stopping))?;
+    let limits = ServeLimits {
+        drain,
+        ..ServeLimits::default()
+    }
+    .within(descriptors.for_connections());
+    let served = tls::serve(
+        listener,
+        tls_files,
+        router,
+        limits,
+        &signals,
+        until_true(stopping),
+    )?;
     let served = tokio::spawn(served);
 
     let begin = Box::pin(async {
@@ -97,7 +129,14 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         let changes = crontab::follow(scheduler.gateway(), &mut crontabs).await?;
         commands.grant_lines(crontab::lines(&crontabs));
         known.send(executors).ok();
-        let followed = changes.apply(scheduler.gateway(), crontabs, AtStart::Now, SystemClock.now()).await?;
+        let followed = changes
+            .apply(
+                scheduler.gateway(),
+                crontabs,
+                AtStart::Now,
+                SystemClock.now(),
+            )
+            .await?;
         let schedules = (!args.crontab.is_empty()).then_some(followed.schedules);
         println!("{}", greeting::greeting(http, is_tls, &data_dir, schedules));
         service_manager::ready();
@@ -125,13 +164,15 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     }
 }
 
-/// What workers may take beyond the time to drain: runs that do not end are told to, and what became of them is noted.
+/// What workers may take beyond the time to drain: runs that do not end are told to, and what
+/// became of them is noted.
 const WORKERS_LAST_STEPS: Duration = Duration::from_secs(10);
 
 /// How often the store is asked whether it still takes writes.
 const HEALTH_LOOK: Duration = Duration::from_millis(200);
 
-/// Waits until the store takes no more writes (a full disk, a failing one): what failed, and what to do.
+/// Waits until the store takes no more writes (a full disk, a failing one): what failed, and what
+/// to do.
 async fn closed(store: &EmbeddedStore) -> String {
     loop {
         if let Health::ReadOnly { reason } = store.health() {

@@ -8,7 +8,8 @@ use minutehand_embedded::EmbeddedStore;
 use minutehand_model::QueueName;
 use minutehand_ports::ExecutionQueue;
 use minutehand_worker::{
-    GROUP_DEFAULT, GivenDues, Handler, Idleness, Leases, LeasesConfig, Places, Worker, WorkerObserver,
+    GROUP_DEFAULT, GivenDues, Handler, Idleness, Leases, LeasesConfig, Places, Worker,
+    WorkerObserver,
 };
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -17,11 +18,14 @@ use crate::executors::{Executors, Unclaimed};
 use crate::observer::Observer;
 use crate::settings::WorkerConfig;
 
-/// Workers there may be at once without a wait. A burst of tasks for thousands of queues then costs the memory of this many.
+/// Workers there may be at once without a wait. A burst of tasks for thousands of queues then costs
+/// the memory of this many.
 const WORKERS_AT_ONCE: usize = 128;
-/// How often as many more are let in while queues wait for a worker: where all are busy for long, each queue gets its own.
+/// How often as many more are let in while queues wait for a worker: where all are busy for long,
+/// each queue gets its own.
 const LET_IN_EVERY: Duration = Duration::from_secs(1);
-/// When a worker has had nothing to do for this long, it ends; its queue gets one when there is something to do again.
+/// When a worker has had nothing to do for this long, it ends; its queue gets one when there is
+/// something to do again.
 const IDLE_MS: i64 = 60_000;
 /// The same while other queues wait for a worker.
 const IDLE_CROWDED_MS: i64 = 5;
@@ -38,7 +42,10 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new() -> Shared {
-        Shared { observer: Observer::new(true), dues: GivenDues::default() }
+        Shared {
+            observer: Observer::new(true),
+            dues: GivenDues::default(),
+        }
     }
 
     /// Executions on lease; whoever leases from a queue serves it.
@@ -49,20 +56,25 @@ impl Shared {
         stopping: watch::Receiver<bool>,
     ) -> Leases {
         let port: Arc<dyn ExecutionQueue> = store.clone();
-        let builder = Worker::builder(port).observer(self.observer.clone()).given_dues(self.dues.clone());
+        let builder = Worker::builder(port)
+            .observer(self.observer.clone())
+            .given_dues(self.dues.clone());
         let left = Arc::downgrade(store);
         let left = move |queue: &QueueName| {
             if let Some(store) = left.upgrade() {
                 store.leave(queue, GROUP_DEFAULT);
             }
         };
-        let leases = LeasesConfig { left: Arc::new(left), ..LeasesConfig::new(stopping) };
+        let leases = LeasesConfig {
+            left: Arc::new(left),
+            ..LeasesConfig::new(stopping)
+        };
         Leases::new(builder.history(config.history), leases)
     }
 }
 
-/// Runs workers until `shutdown` turns true and all of them have drained. A queue has one as long as there is something
-/// to do in it. At most `runs_max` runs are in progress at once.
+/// Runs workers until `shutdown` turns true and all of them have drained. A queue has one as long
+/// as there is something to do in it. At most `runs_max` runs are in progress at once.
 pub(super) async fn run(
     store: Arc<EmbeddedStore>,
     executors: Executors,
@@ -74,7 +86,11 @@ pub(super) async fn run(
     let handler: Arc<dyn Handler> = Arc::new(executors);
     let keeps_unclaimed = config.unclaimed == Unclaimed::Keep;
     let port: Arc<dyn ExecutionQueue> = store.clone();
-    tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), GROUP_DEFAULT.to_owned(), shutdown.clone()));
+    tokio::spawn(Arc::clone(&observer).watch(
+        Arc::clone(&port),
+        GROUP_DEFAULT.to_owned(),
+        shutdown.clone(),
+    ));
     let observer: Arc<dyn WorkerObserver> = observer;
     let places = Places::new(config.concurrency_total.min(runs_max));
     let (tell_crowd, is_crowded) = watch::channel(false);
@@ -95,7 +111,15 @@ pub(super) async fn run(
                 is_crowded: is_crowded.clone(),
             };
             let shared = (&places, &dues);
-            let worker = worker(&port, &queue, Arc::clone(&handler), &observer, shared, &config, idleness);
+            let worker = worker(
+                &port,
+                &queue,
+                Arc::clone(&handler),
+                &observer,
+                shared,
+                &config,
+                idleness,
+            );
             let mut shutdown = shutdown.clone();
             workers.spawn(async move {
                 let stopped = async move {
@@ -108,8 +132,9 @@ pub(super) async fn run(
                 (queue, ended)
             });
         }
-        tell_crowd
-            .send_if_modified(|told| std::mem::replace(told, !waiting.is_empty()) == waiting.is_empty());
+        tell_crowd.send_if_modified(|told| {
+            std::mem::replace(told, !waiting.is_empty()) == waiting.is_empty()
+        });
         tokio::select! {
             unserved = store.unserved_queues() => waiting.extend(unserved),
             Some(ended) = workers.join_next() => {

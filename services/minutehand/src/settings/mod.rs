@@ -1,7 +1,8 @@
-//! The settings of `dev` and of a cluster's roles: one tree of sections, one set of names, each section the `Config` of whoever
-//! obeys it.
+//! The settings of `dev` and of a cluster's roles: one tree of sections, one set of names, each
+//! section the `Config` of whoever obeys it.
 //!
-//! `docs/SETTINGS.md` and `schema/settings.json` are rendered from these types and compared with them by a test.
+//! `docs/SETTINGS.md` and `schema/settings.json` are rendered from these types and compared with
+//! them by a test.
 
 mod names;
 mod sections;
@@ -61,10 +62,19 @@ impl Mode {
 
     /// The mode that a file is for: a cluster's roles, when it says where their servers are.
     pub(crate) fn of_file(path: &Path) -> Mode {
-        let table = std::fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok());
-        let is_of_cluster =
-            table.is_some_and(|table| OF_CLUSTERS.iter().any(|section| table.contains_key(*section)));
-        if is_of_cluster { Mode::Cluster } else { Mode::Dev }
+        let table = std::fs::read_to_string(path)
+            .ok()
+            .and_then(|text| text.parse::<toml::Table>().ok());
+        let is_of_cluster = table.is_some_and(|table| {
+            OF_CLUSTERS
+                .iter()
+                .any(|section| table.contains_key(*section))
+        });
+        if is_of_cluster {
+            Mode::Cluster
+        } else {
+            Mode::Dev
+        }
     }
 }
 
@@ -76,7 +86,10 @@ fn profile(name: &str) -> Result<&'static str, Failure> {
         "cost-optimized" => Ok(include_str!("cost-optimized.toml")),
         _ => Err(Failure::new(
             Exit::Usage,
-            format!("profile is {name:?}; it must be one of {}", PROFILES.join(", ")),
+            format!(
+                "profile is {name:?}; it must be one of {}",
+                PROFILES.join(", ")
+            ),
         )),
     }
 }
@@ -87,8 +100,8 @@ fn profile(name: &str) -> Result<&'static str, Failure> {
 /// What cannot be used, by its name, its value, what would fit, and where it was given.
 pub(crate) fn load(mode: Mode, args: &SettingsArgs) -> Result<Loaded<Settings>, Failure> {
     let variables = std::env::vars_os();
-    let variables =
-        variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let variables = variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     load_from(mode, args, variables)
 }
 
@@ -116,7 +129,8 @@ fn load_from(
 fn without_cluster(error: minutehand_settings::SettingsError) -> Failure {
     let failure = Failure::from(error);
     let names = |section: &&str| {
-        failure.message.contains(&format!("[{section}]")) || failure.message.contains(&format!("{section}."))
+        failure.message.contains(&format!("[{section}]"))
+            || failure.message.contains(&format!("{section}."))
     };
     if !cfg!(feature = "cluster") && OF_CLUSTERS[..3].iter().any(names) {
         return failure.with_hint("this build has no cluster; build it with `--features cluster`");

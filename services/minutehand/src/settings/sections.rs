@@ -66,7 +66,12 @@ pub(crate) struct SchedulerConfig {
 
 impl Default for SchedulerConfig {
     fn default() -> SchedulerConfig {
-        SchedulerConfig { node_id: None, zone: None, listen: loopback(8081), advertise: None }
+        SchedulerConfig {
+            node_id: None,
+            zone: None,
+            listen: loopback(8081),
+            advertise: None,
+        }
     }
 }
 
@@ -77,7 +82,8 @@ pub(crate) struct GatewayConfig {
     /// The address of API, page and metrics.
     #[schemars(with = "String", extend("format" = "address"))]
     pub(crate) listen: SocketAddr,
-    /// `host:port` where other gateways reach it, with answers to its leases; where it listens unless given.
+    /// `host:port` where other gateways reach it, with answers to its leases; where it listens
+    /// unless given.
     pub(crate) advertise: Option<String>,
     /// Bearer tokens of callers; needed beyond loopback.
     pub(crate) tokens_file: Option<PathBuf>,
@@ -114,7 +120,8 @@ pub(crate) struct WorkerConfig {
     /// Runs in progress at once, of each queue.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) concurrency: usize,
-    /// Runs in progress at once, over all queues; fewer in `dev` where the process may open few files.
+    /// Runs in progress at once, over all queues; fewer in `dev` where the process may open few
+    /// files.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub(crate) concurrency_total: usize,
     /// Longest run, in milliseconds, unless the task says otherwise.
@@ -125,9 +132,11 @@ pub(crate) struct WorkerConfig {
     pub(crate) drain_ms: i64,
     /// Which outcomes of single tasks are kept; those of schedules always are, but with `none`.
     pub(crate) history: HistoryPolicy,
-    /// Executions no executor fits: `log` them as done, `fail` makes them dead letters, `keep` (in `dev`) leaves them in their queue.
+    /// Executions no executor fits: `log` them as done, `fail` makes them dead letters, `keep` (in
+    /// `dev`) leaves them in their queue.
     pub(crate) unclaimed: Unclaimed,
-    /// Tasks may run commands (queue `process`, header `minutehand-command`); always on for `--crontab` lines.
+    /// Tasks may run commands (queue `process`, header `minutehand-command`); always on for
+    /// `--crontab` lines.
     pub(crate) process_executor: bool,
     /// A folder for what commands print; not kept unless given, in `dev` a folder beside the data.
     pub(crate) output_dir: Option<PathBuf>,
@@ -189,7 +198,11 @@ impl HttpConfig {
             both_or_none(("http.tls_client_ca_file", true), cert)?;
         }
         let files = self.tls_cert_file.clone().zip(self.tls_key_file.clone());
-        Ok(files.map(|(cert, key)| TlsFiles { cert, key, client_ca: self.tls_client_ca_file.clone() }))
+        Ok(files.map(|(cert, key)| TlsFiles {
+            cert,
+            key,
+            client_ca: self.tls_client_ca_file.clone(),
+        }))
     }
 }
 
@@ -205,6 +218,9 @@ pub(crate) struct TelemetryConfig {
 
 impl Default for TelemetryConfig {
     fn default() -> TelemetryConfig {
-        TelemetryConfig { log: "warn,minutehand=info".to_owned(), log_format: LogFormat::Text }
+        TelemetryConfig {
+            log: "warn,minutehand=info".to_owned(),
+            log_format: LogFormat::Text,
+        }
     }
 }

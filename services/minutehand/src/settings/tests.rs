@@ -1,4 +1,5 @@
-//! Where values come from, how what is wrong is said, and that the documents say what the types say.
+//! Where values come from, how what is wrong is said, and that the documents say what the types
+//! say.
 
 use std::path::Path;
 
@@ -10,7 +11,10 @@ use crate::executors::Unclaimed;
 const MODES: [Mode; 2] = [Mode::Dev, Mode::Cluster];
 
 fn args(config: Option<&Path>, profile: Option<&str>, set: &[&str]) -> SettingsArgs {
-    let split = |word: &&str| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let split = |word: &&str| {
+        word.split_once('=')
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
     SettingsArgs {
         config: config.map(Path::to_owned),
         profile: profile.map(str::to_owned),
@@ -23,7 +27,9 @@ fn loaded(
     args: &SettingsArgs,
     environment: &[(&str, &str)],
 ) -> Result<Loaded<Settings>, Failure> {
-    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     load_from(mode, args, environment)
 }
 
@@ -36,16 +42,28 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 #[test]
 fn every_number_has_limits_and_every_secret_a_file() {
     let sources = Sources::of::<Settings>(names::NAMES);
-    let names: Vec<&str> = sources.known().iter().map(|known| known.name.as_str()).collect();
+    let names: Vec<&str> = sources
+        .known()
+        .iter()
+        .map(|known| known.name.as_str())
+        .collect();
     for known in sources.known() {
         assert!(!known.help.is_empty(), "{}", known.name);
         match &known.kind {
             Kind::Number(low, high) => {
-                assert!((0..*high).contains(low) && !known.default.is_empty(), "{}", known.name);
+                assert!(
+                    (0..*high).contains(low) && !known.default.is_empty(),
+                    "{}",
+                    known.name
+                );
                 let is_endless = *high == i64::MAX && known.name != "embedded.history_rows_max";
                 assert!(!is_endless, "{} has no upper limit", known.name);
             }
-            Kind::Secret => assert!(names.contains(&&*format!("{}_file", known.name)), "{}", known.name),
+            Kind::Secret => assert!(
+                names.contains(&&*format!("{}_file", known.name)),
+                "{}",
+                known.name
+            ),
             _ => {}
         }
     }
@@ -56,7 +74,9 @@ fn built_in_values_fit_their_own_limits() {
     let known = Sources::of::<Settings>(names::NAMES);
     let mut sources = known.clone();
     for known in known.known() {
-        sources.flag(&known.name, &known.default).expect(&known.name);
+        sources
+            .flag(&known.name, &known.default)
+            .expect(&known.name);
     }
     sources.load::<Settings>().expect("accepted");
     for mode in MODES {
@@ -68,11 +88,27 @@ fn built_in_values_fit_their_own_limits() {
 
 #[test]
 fn modes_and_profiles_have_values_of_their_own() {
-    let settings = |mode, profile| loaded(mode, &args(None, profile, &[]), &[]).expect("accepted").settings;
+    let settings = |mode, profile| {
+        loaded(mode, &args(None, profile, &[]), &[])
+            .expect("accepted")
+            .settings
+    };
     let (dev, cluster) = (settings(Mode::Dev, None), settings(Mode::Cluster, None));
-    assert_eq!((dev.cluster.partitions, cluster.cluster.partitions), (2, 16));
-    assert_eq!((dev.engine.flush_interval_ms, cluster.engine.flush_interval_ms), (1_000, 5_000));
-    assert_eq!((dev.worker.unclaimed, cluster.worker.unclaimed), (Unclaimed::Log, Unclaimed::Fail));
+    assert_eq!(
+        (dev.cluster.partitions, cluster.cluster.partitions),
+        (2, 16)
+    );
+    assert_eq!(
+        (
+            dev.engine.flush_interval_ms,
+            cluster.engine.flush_interval_ms
+        ),
+        (1_000, 5_000)
+    );
+    assert_eq!(
+        (dev.worker.unclaimed, cluster.worker.unclaimed),
+        (Unclaimed::Log, Unclaimed::Fail)
+    );
     for mode in MODES {
         let settings = settings(mode, Some("cost-optimized"));
         assert_eq!(settings.engine.flush_interval_ms, 30_000, "{mode:?}");
@@ -81,7 +117,8 @@ fn modes_and_profiles_have_values_of_their_own() {
 
 #[test]
 fn a_later_source_wins() {
-    let file = file("[worker]\nhistory = \"all\"\nconcurrency = 3\n[engine]\nlow_tick_delay_ms = 7\n");
+    let file =
+        file("[worker]\nhistory = \"all\"\nconcurrency = 3\n[engine]\nlow_tick_delay_ms = 7\n");
     let words = ["worker.concurrency=9"];
     let args = args(Some(file.path()), Some("cost-optimized"), &words);
     let environment = [
@@ -91,13 +128,28 @@ fn a_later_source_wins() {
     ];
     for mode in MODES {
         let loaded = loaded(mode, &args, &environment).expect("accepted");
-        let names =
-            ["engine.flush_interval_ms", "worker.history", "engine.low_tick_delay_ms", "worker.concurrency"];
-        let origins = [Origin::Profile, Origin::File, Origin::Environment, Origin::Flag];
+        let names = [
+            "engine.flush_interval_ms",
+            "worker.history",
+            "engine.low_tick_delay_ms",
+            "worker.concurrency",
+        ];
+        let origins = [
+            Origin::Profile,
+            Origin::File,
+            Origin::Environment,
+            Origin::Flag,
+        ];
         assert_eq!(names.map(|name| loaded.origin(name)), origins);
         assert_eq!(loaded.origin("cluster.partitions"), Origin::Default);
         let settings = loaded.settings;
-        assert_eq!((settings.engine.low_tick_delay_ms, settings.worker.concurrency), (8, 9));
+        assert_eq!(
+            (
+                settings.engine.low_tick_delay_ms,
+                settings.worker.concurrency
+            ),
+            (8, 9)
+        );
         assert_eq!(settings.gateway.listen.port(), 9);
     }
 }
@@ -114,11 +166,26 @@ fn a_refused_setting_names_itself_the_limit_and_the_value() {
             "engine.look_ahead_ms=5",
             "engine.look_ahead_ms is \"5\"; it must be a whole number from 1000 to 86400000",
         ),
-        ("look_ahead_ms=5", "engine.look_ahead_ms is \"5\"; it must be a whole number from 1000 to 86400000"),
-        ("worker.history=some", "worker.history is \"some\"; it must be one of none, failures, all"),
-        ("engine.persist=near", "engine.persist is \"near\"; it must be one of beyond-look-ahead, all"),
-        ("embedded.task_index=yes", "embedded.task_index is \"yes\"; it must be true or false"),
-        ("gateway.listen=here", "gateway.listen is \"here\"; it must be an address such as 127.0.0.1:8080"),
+        (
+            "look_ahead_ms=5",
+            "engine.look_ahead_ms is \"5\"; it must be a whole number from 1000 to 86400000",
+        ),
+        (
+            "worker.history=some",
+            "worker.history is \"some\"; it must be one of none, failures, all",
+        ),
+        (
+            "engine.persist=near",
+            "engine.persist is \"near\"; it must be one of beyond-look-ahead, all",
+        ),
+        (
+            "embedded.task_index=yes",
+            "embedded.task_index is \"yes\"; it must be true or false",
+        ),
+        (
+            "gateway.listen=here",
+            "gateway.listen is \"here\"; it must be an address such as 127.0.0.1:8080",
+        ),
         (
             "worker.queues=a b",
             "worker.queues is \"a b\": queue has ' ' at position 2; allowed are letters, digits, '.', '_' and '-'",
@@ -133,17 +200,32 @@ fn a_refused_setting_names_itself_the_limit_and_the_value() {
         ),
     ];
     for (word, message) in cases {
-        assert_eq!(loaded(Mode::Dev, &args(None, None, &[word]), &[]).expect_err(word).message, message);
+        assert_eq!(
+            loaded(Mode::Dev, &args(None, None, &[word]), &[])
+                .expect_err(word)
+                .message,
+            message
+        );
     }
-    let said = loaded(Mode::Dev, &args(None, Some("fast"), &[]), &[]).expect_err("no such profile").message;
-    assert_eq!(said, "profile is \"fast\"; it must be one of balanced, high-performance, cost-optimized");
+    let said = loaded(Mode::Dev, &args(None, Some("fast"), &[]), &[])
+        .expect_err("no such profile")
+        .message;
+    assert_eq!(
+        said,
+        "profile is \"fast\"; it must be one of balanced, high-performance, cost-optimized"
+    );
 }
 
 #[test]
 fn misspelt_variables_are_rejected_foreign_ones_ignored() {
     let none = args(None, None, &[]);
-    let said = loaded(Mode::Dev, &none, &[("MINUTEHAND_WORKER_QUEUS", "a")]).expect_err("refused").message;
-    assert_eq!(said, "there is no variable MINUTEHAND_WORKER_QUEUS; did you mean MINUTEHAND_WORKER_QUEUES?");
+    let said = loaded(Mode::Dev, &none, &[("MINUTEHAND_WORKER_QUEUS", "a")])
+        .expect_err("refused")
+        .message;
+    assert_eq!(
+        said,
+        "there is no variable MINUTEHAND_WORKER_QUEUS; did you mean MINUTEHAND_WORKER_QUEUES?"
+    );
     let others = [
         ("MINUTEHAND_GATEWAY_PORT", "tcp://10.0.0.1:80"),
         ("MINUTEHAND_GATEWAY_SERVICE_HOST", "10.0.0.1"),
@@ -155,27 +237,63 @@ fn misspelt_variables_are_rejected_foreign_ones_ignored() {
 
 #[test]
 fn names_of_the_last_release_work_and_are_warned_of() {
-    let file =
-        file("timetable_persist = \"all\"\nworker_concurrency = 7\n[scheduler]\nlook_ahead_ms = 40000\n");
+    let file = file(
+        "timetable_persist = \"all\"\nworker_concurrency = 7\n[scheduler]\nlook_ahead_ms = 40000\n",
+    );
     let words = ["drain_ms=5", "worker.webhook_url=https://example.org/"];
-    let environment = [("MINUTEHAND_PARTITIONS", "3"), ("MINUTEHAND_FLUSH_INTERVAL_MS", "70")];
-    let loaded = loaded(Mode::Dev, &args(Some(file.path()), None, &words), &environment).expect("accepted");
-    let Settings { cluster, engine, worker, webhook, http, .. } = loaded.settings;
+    let environment = [
+        ("MINUTEHAND_PARTITIONS", "3"),
+        ("MINUTEHAND_FLUSH_INTERVAL_MS", "70"),
+    ];
+    let loaded = loaded(
+        Mode::Dev,
+        &args(Some(file.path()), None, &words),
+        &environment,
+    )
+    .expect("accepted");
+    let Settings {
+        cluster,
+        engine,
+        worker,
+        webhook,
+        http,
+        ..
+    } = loaded.settings;
     assert_eq!(
-        (engine.persist.as_str(), engine.look_ahead_ms, engine.flush_interval_ms),
+        (
+            engine.persist.as_str(),
+            engine.look_ahead_ms,
+            engine.flush_interval_ms
+        ),
         ("all", 40_000, 70)
     );
-    assert_eq!((cluster.partitions, worker.concurrency, worker.drain_ms, http.drain_ms), (3, 7, 5, 5));
+    assert_eq!(
+        (
+            cluster.partitions,
+            worker.concurrency,
+            worker.drain_ms,
+            http.drain_ms
+        ),
+        (3, 7, 5, 5)
+    );
     assert_eq!(webhook.url.as_deref(), Some("https://example.org/"));
     assert_eq!(loaded.warnings.len(), 7, "{:?}", loaded.warnings);
-    assert!(loaded.warnings.contains(&"drain_ms is now called worker.drain_ms and http.drain_ms".to_owned()));
+    assert!(
+        loaded
+            .warnings
+            .contains(&"drain_ms is now called worker.drain_ms and http.drain_ms".to_owned())
+    );
 }
 
 #[test]
 fn every_former_name_stands_for_a_setting() {
     let sources = Sources::of::<Settings>(names::NAMES);
-    let is_known =
-        |name: &str| sources.known().iter().any(|known| known.name.starts_with(name.trim_end_matches('*')));
+    let is_known = |name: &str| {
+        sources
+            .known()
+            .iter()
+            .any(|known| known.name.starts_with(name.trim_end_matches('*')))
+    };
     for (name, now) in names::NAMES.former.iter().chain(names::NAMES.short) {
         assert!(is_known(now), "{name} stands for {now}");
     }
@@ -184,27 +302,54 @@ fn every_former_name_stands_for_a_setting() {
 #[test]
 fn tls_files_come_together() {
     let files = |set: &[&str]| {
-        loaded(Mode::Dev, &args(None, None, set), &[]).expect("accepted").settings.http.tls_files()
+        loaded(Mode::Dev, &args(None, None, set), &[])
+            .expect("accepted")
+            .settings
+            .http
+            .tls_files()
     };
     assert!(files(&[]).expect("none").is_none());
-    assert!(files(&["http.tls_cert_file=a", "http.tls_key_file=b"]).expect("both").is_some());
+    assert!(
+        files(&["http.tls_cert_file=a", "http.tls_key_file=b"])
+            .expect("both")
+            .is_some()
+    );
     let said = files(&["http.tls_cert_file=a"]).expect_err("half").message;
-    assert_eq!(said, "http.tls_cert_file is set and http.tls_key_file is not; set both or none");
-    let said = files(&["http.tls_client_ca_file=a"]).expect_err("no certificate of ours").message;
-    assert_eq!(said, "http.tls_client_ca_file is set and http.tls_cert_file is not; set both or none");
+    assert_eq!(
+        said,
+        "http.tls_cert_file is set and http.tls_key_file is not; set both or none"
+    );
+    let said = files(&["http.tls_client_ca_file=a"])
+        .expect_err("no certificate of ours")
+        .message;
+    assert_eq!(
+        said,
+        "http.tls_client_ca_file is set and http.tls_cert_file is not; set both or none"
+    );
 }
 
 #[test]
 fn secrets_are_shown_to_nobody_and_may_lie_in_a_file() {
-    let words = ["cluster.token=canary-token", "webhook.secret=canary-webhook"];
+    let words = [
+        "cluster.token=canary-token",
+        "webhook.secret=canary-webhook",
+    ];
     let found = loaded(Mode::Dev, &args(None, None, &words), &[]).expect("accepted");
-    assert_eq!(found.settings.cluster.token.as_ref().map(Secret::reveal), Some("canary-token"));
+    assert_eq!(
+        found.settings.cluster.token.as_ref().map(Secret::reveal),
+        Some("canary-token")
+    );
     let shown = format!("{:?} {found:?}", found.shown);
-    assert!(!shown.contains("canary") && shown.contains("(hidden)"), "{shown}");
+    assert!(
+        !shown.contains("canary") && shown.contains("(hidden)"),
+        "{shown}"
+    );
     let secret = file("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
     let word = format!("webhook.secret_file={}", secret.path().display());
     let executors = |words: &[&str]| {
-        let settings = loaded(Mode::Dev, &args(None, None, words), &[]).expect("accepted").settings;
+        let settings = loaded(Mode::Dev, &args(None, None, words), &[])
+            .expect("accepted")
+            .settings;
         crate::executors::Executors::new(
             &settings,
             crate::permission::CommandPermission::of_tasks(false),
@@ -212,12 +357,30 @@ fn secrets_are_shown_to_nobody_and_may_lie_in_a_file() {
         )
     };
     assert!(executors(&[&word]).is_ok());
-    let said = executors(&[&word, "webhook.secret=x"]).err().expect("both").message;
-    assert_eq!(said, "webhook.secret and webhook.secret_file are both set; set one of them");
-    let said = executors(&["webhook.secret_previous_file=/no/such"]).err().expect("missing").message;
-    assert!(said.starts_with("could not read webhook.secret_previous_file in /no/such: "), "{said}");
-    let said = executors(&["webhook.secret=canary"]).err().expect("not a secret").message;
-    assert_eq!(said, "webhook.secret: a webhook secret must be whsec_ followed by base64");
+    let said = executors(&[&word, "webhook.secret=x"])
+        .err()
+        .expect("both")
+        .message;
+    assert_eq!(
+        said,
+        "webhook.secret and webhook.secret_file are both set; set one of them"
+    );
+    let said = executors(&["webhook.secret_previous_file=/no/such"])
+        .err()
+        .expect("missing")
+        .message;
+    assert!(
+        said.starts_with("could not read webhook.secret_previous_file in /no/such: "),
+        "{said}"
+    );
+    let said = executors(&["webhook.secret=canary"])
+        .err()
+        .expect("not a secret")
+        .message;
+    assert_eq!(
+        said,
+        "webhook.secret: a webhook secret must be whsec_ followed by base64"
+    );
 }
 
 #[cfg(feature = "cluster")]
@@ -238,25 +401,41 @@ mod of_cluster {
             let file = root().join(format!("deploy/{role}.toml"));
             let found = loaded(Mode::Cluster, &args(Some(&file), None, &[]), &[])
                 .unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(found.settings.kafka.username.as_deref(), Some("minutehand"), "{role}");
+            assert_eq!(
+                found.settings.kafka.username.as_deref(),
+                Some("minutehand"),
+                "{role}"
+            );
             assert_eq!(Mode::of_file(&file), Mode::Cluster);
             assert!(found.warnings.is_empty(), "{:?}", found.warnings);
             // Secrets lie in files of their own.
-            assert!(!format!("{:?}", found.settings).contains("(hidden)"), "{role}");
+            assert!(
+                !format!("{:?}", found.settings).contains("(hidden)"),
+                "{role}"
+            );
         }
     }
 
     #[test]
     fn the_settings_of_the_rig_and_the_chart_are_accepted() {
-        for path in ["deploy/compose/minutehand.toml", "deploy/helm/minutehand/files/minutehand.toml"] {
+        for path in [
+            "deploy/compose/minutehand.toml",
+            "deploy/helm/minutehand/files/minutehand.toml",
+        ] {
             let file = root().join(path);
             assert_eq!(Mode::of_file(&file), Mode::Cluster, "{path}");
             let found = loaded(Mode::Cluster, &args(Some(&file), None, &[]), &[])
                 .unwrap_or_else(|error| panic!("{path}: {error}"));
             assert!(found.warnings.is_empty(), "{path}: {:?}", found.warnings);
             let settings = &found.settings;
-            assert!(settings.cluster.token_file.is_some(), "{path}: others reach these roles");
-            assert!(settings.gateway.tokens_file.is_some(), "{path}: others reach the gateway");
+            assert!(
+                settings.cluster.token_file.is_some(),
+                "{path}: others reach these roles"
+            );
+            assert!(
+                settings.gateway.tokens_file.is_some(),
+                "{path}: others reach the gateway"
+            );
             crate::cluster::configs::kafka(settings).expect(path);
             crate::cluster::configs::cassandra(settings).expect(path);
             crate::cluster::configs::etcd(settings).expect(path);
@@ -273,14 +452,19 @@ mod of_cluster {
             .map(|known| format!("MINUTEHAND_{}", known.name.replace('.', "_").to_uppercase()))
             .collect();
         let templates = root().join("deploy/helm/minutehand/templates");
-        let templates =
-            std::fs::read_dir(templates).expect("templates").map(|file| file.expect("a file").path());
+        let templates = std::fs::read_dir(templates)
+            .expect("templates")
+            .map(|file| file.expect("a file").path());
         let mut found = 0;
         for path in templates.chain([root().join("deploy/compose.yaml")]) {
             let text = std::fs::read_to_string(&path).expect("text");
             for name in text.split(|c: char| !c.is_ascii_uppercase() && c != '_') {
                 if name.starts_with("MINUTEHAND_") {
-                    assert!(known.iter().any(|known| known == name), "{}: {name}", path.display());
+                    assert!(
+                        known.iter().any(|known| known == name),
+                        "{}: {name}",
+                        path.display()
+                    );
                     found += 1;
                 }
             }
@@ -291,12 +475,16 @@ mod of_cluster {
     #[test]
     fn what_a_server_needs_comes_together() {
         let refused = |set: &[&str]| {
-            let settings =
-                loaded(Mode::Cluster, &args(None, None, set), &[]).expect("each by itself is right").settings;
+            let settings = loaded(Mode::Cluster, &args(None, None, set), &[])
+                .expect("each by itself is right")
+                .settings;
             let kafka = crate::cluster::configs::kafka(&settings).map(drop);
             let cassandra = crate::cluster::configs::cassandra(&settings).map(drop);
             let etcd = crate::cluster::configs::etcd(&settings).map(drop);
-            [kafka, cassandra, etcd].into_iter().find_map(Result::err).map(|failure| failure.message)
+            [kafka, cassandra, etcd]
+                .into_iter()
+                .find_map(Result::err)
+                .map(|failure| failure.message)
         };
         assert_eq!(refused(&[]), None);
         for (set, message) in [
@@ -304,7 +492,10 @@ mod of_cluster {
                 vec!["kafka.queue_partitions=3"],
                 "kafka.queue_partitions is 3; it must be a divisor or a multiple of cluster.partitions, 16",
             ),
-            (vec!["kafka.username=u"], "kafka.username is set and kafka.password is not; set both or none"),
+            (
+                vec!["kafka.username=u"],
+                "kafka.username is set and kafka.password is not; set both or none",
+            ),
             (
                 vec!["kafka.sasl_mechanism=plain"],
                 "kafka.sasl_mechanism is set and kafka.username is not; set both or none",
@@ -313,7 +504,10 @@ mod of_cluster {
                 vec!["cassandra.password=p"],
                 "cassandra.password is set and cassandra.username is not; set both or none",
             ),
-            (vec!["etcd.tls=true"], "etcd.tls is set and etcd.tls_ca_file is not; set both or none"),
+            (
+                vec!["etcd.tls=true"],
+                "etcd.tls is set and etcd.tls_ca_file is not; set both or none",
+            ),
             (
                 vec!["etcd.password=p", "etcd.password_file=f"],
                 "etcd.password and etcd.password_file are both set; set one of them",
@@ -355,10 +549,17 @@ count; secrets are never shown. Former names work for one more release, with a w
 
     #[test]
     fn the_reference_and_the_schema_are_up_to_date() {
-        let profiles = PROFILES.iter().skip(1).map(|name| (*name, profile(name).expect("known")));
-        let modes = [("dev", Mode::Dev.fragment()), ("cluster", Mode::Cluster.fragment())];
+        let profiles = PROFILES
+            .iter()
+            .skip(1)
+            .map(|name| (*name, profile(name).expect("known")));
+        let modes = [
+            ("dev", Mode::Dev.fragment()),
+            ("cluster", Mode::Cluster.fragment()),
+        ];
         let fragments: Vec<(&str, &str)> = modes.into_iter().chain(profiles).collect();
-        let document = markdown::<Settings>(INTRODUCTION, &fragments, names::NAMES).expect("fragments fit");
+        let document =
+            markdown::<Settings>(INTRODUCTION, &fragments, names::NAMES).expect("fragments fit");
         compare("docs/SETTINGS.md", &document);
         compare("schema/settings.json", &json_schema::<Settings>());
     }

@@ -22,19 +22,33 @@ fn the_schema_is_missing_then_created_then_present() {
     assert_eq!(before.status.code(), Some(3), "{}", said(&before));
     let missing = states(&before);
     for store in ["kafka", "cassandra", "etcd"] {
-        assert!(missing.iter().any(|(found, _)| found == store), "{missing:?}");
+        assert!(
+            missing.iter().any(|(found, _)| found == store),
+            "{missing:?}"
+        );
     }
-    assert!(missing.iter().all(|(_, state)| state == "missing"), "{missing:?}");
+    assert!(
+        missing.iter().all(|(_, state)| state == "missing"),
+        "{missing:?}"
+    );
 
     let applied = cluster.run(&["schema", "apply", "--json"], &[]);
     assert!(applied.status.success(), "{}", said(&applied));
     assert_eq!(states(&applied).len(), missing.len());
-    assert!(states(&applied).iter().all(|(_, state)| state == "created"), "{}", said(&applied));
+    assert!(
+        states(&applied).iter().all(|(_, state)| state == "created"),
+        "{}",
+        said(&applied)
+    );
 
     for verb in ["apply", "status"] {
         let again = cluster.run(&["schema", verb, "--json"], &[]);
         assert!(again.status.success(), "{}", said(&again));
-        assert!(states(&again).iter().all(|(_, state)| state == "present"), "{}", said(&again));
+        assert!(
+            states(&again).iter().all(|(_, state)| state == "present"),
+            "{}",
+            said(&again)
+        );
     }
 }
 
@@ -46,11 +60,18 @@ fn another_partition_count_is_refused_and_changes_nothing() {
     for verb in ["apply", "status"] {
         let refused = cluster.run(&["schema", verb], &set);
         assert_eq!(refused.status.code(), Some(4), "{}", said(&refused));
-        let words = format!("topic {}.commands has 2 partitions; the settings want 4", cluster.name);
+        let words = format!(
+            "topic {}.commands has 2 partitions; the settings want 4",
+            cluster.name
+        );
         assert!(said(&refused).contains(&words), "{}", said(&refused));
     }
     let refused = cluster.run(&["scheduler"], &set);
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
-    assert!(said(&refused).contains(".commands has 2 partitions and must have 4"), "{}", said(&refused));
+    assert!(
+        said(&refused).contains(".commands has 2 partitions and must have 4"),
+        "{}",
+        said(&refused)
+    );
     assert!(cluster.run(&["schema", "status"], &[]).status.success());
 }

@@ -50,14 +50,19 @@ impl Cluster {
              [worker]\nlisten = \"127.0.0.1:0\"\n"
         );
         std::fs::write(folder.path().join("cluster.toml"), settings).expect("written");
-        Cluster { folder, endpoints: minutehand_testkit::endpoints(), name }
+        Cluster {
+            folder,
+            endpoints: minutehand_testkit::endpoints(),
+            name,
+        }
     }
 
     pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("cluster.toml")
     }
 
-    /// A client of the cluster's topics, for records that no role would write, and the runtime that it works on.
+    /// A client of the cluster's topics, for records that no role would write, and the runtime that
+    /// it works on.
     pub(crate) fn kafka(&self) -> (Runtime, Arc<minutehand_kafka::Client>) {
         let runtime = Runtime::new().expect("a runtime");
         let within = runtime.enter();
@@ -79,7 +84,10 @@ impl Cluster {
     /// The program, knowing the servers by the environment.
     pub(crate) fn program(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minutehand"));
-        command.current_dir(self.folder.path()).args(words).stdin(Stdio::null());
+        command
+            .current_dir(self.folder.path())
+            .args(words)
+            .stdin(Stdio::null());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MINUTEHAND_")) {
             command.env_remove(name);
         }
@@ -103,19 +111,34 @@ impl Cluster {
     /// Starts a role and does not wait for it.
     pub(crate) fn launch(&self, role: &str, set: &[&str]) -> Role {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let log = self.folder.path().join(format!("{role}-{}.log", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let log = self.folder.path().join(format!(
+            "{role}-{}.log",
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        ));
         let mut command = self.program(&[role]);
         command.arg("--config").arg(self.config());
         command.args(set.iter().flat_map(|word| ["--set", word]));
         let file = std::fs::File::create(&log).expect("a log");
-        let child = command.stdout(Stdio::piped()).stderr(file).spawn().expect("the program starts");
-        Role { child, log, greeting: String::new() }
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .spawn()
+            .expect("the program starts");
+        Role {
+            child,
+            log,
+            greeting: String::new(),
+        }
     }
 
     /// Starts a role and reads its greeting.
     pub(crate) fn start(&self, role: &str, set: &[&str]) -> Role {
         let mut role_running = self.launch(role, set);
-        let output = role_running.child.stdout.take().expect("its output is piped");
+        let output = role_running
+            .child
+            .stdout
+            .take()
+            .expect("its output is piped");
         let last = match role {
             "scheduler" => "etcd",
             "gateway" => "region",
@@ -136,14 +159,22 @@ impl Cluster {
     /// Runs a verb of the client against a gateway; answers what it printed as JSON.
     pub(crate) fn client(&self, gateway: &Role, words: &[&str]) -> Output {
         let mut command = self.program(words);
-        command.args(["--json", "--server", &gateway.base()]).output().expect("the program runs")
+        command
+            .args(["--json", "--server", &gateway.base()])
+            .output()
+            .expect("the program runs")
     }
 
     /// The same, expected to succeed.
     #[track_caller]
     pub(crate) fn ask(&self, gateway: &Role, words: &[&str]) -> serde_json::Value {
         let output = self.client(gateway, words);
-        assert!(output.status.success(), "{words:?}: {}\n{}", said(&output), self.logs());
+        assert!(
+            output.status.success(),
+            "{words:?}: {}\n{}",
+            said(&output),
+            self.logs()
+        );
         serde_json::from_slice(&output.stdout).unwrap_or(serde_json::Value::Null)
     }
 
@@ -171,7 +202,11 @@ impl Cluster {
 
 /// What a run printed.
 pub(crate) fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// A role that is killed when the test ends, however it ends.
@@ -208,13 +243,18 @@ impl Role {
 
     /// Waits until it has ended by itself.
     pub(crate) fn ended(mut self) -> ExitStatus {
-        eventually("the end of a role", || self.child.try_wait().expect("it is our child"))
+        eventually("the end of a role", || {
+            self.child.try_wait().expect("it is our child")
+        })
     }
 
     /// Asks it to stop, and waits until it has.
     pub(crate) fn stop(self) -> ExitStatus {
         let pid = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        let told = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill runs");
         assert!(told.success());
         self.ended()
     }
@@ -235,10 +275,16 @@ impl Drop for Role {
 
 /// The whole answer to a GET; `None` when nobody answers.
 fn get(base: &str, path: &str) -> Option<String> {
-    let address: SocketAddr = base.trim_start_matches("http://").parse().expect("an address");
+    let address: SocketAddr = base
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
     let mut stream = TcpStream::connect(address).ok()?;
     stream
-        .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
+        .write_all(
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+                .as_bytes(),
+        )
         .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
@@ -295,7 +341,12 @@ fn serve(stream: TcpStream, bodies: &Mutex<Vec<String>>) -> Option<()> {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
-        bodies.lock().ok()?.push(String::from_utf8_lossy(&body).into_owned());
-        writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()?;
+        bodies
+            .lock()
+            .ok()?
+            .push(String::from_utf8_lossy(&body).into_owned());
+        writer
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .ok()?;
     }
 }

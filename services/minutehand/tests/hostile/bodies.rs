@@ -1,9 +1,9 @@
-//! Bodies: sizes around every limit, damaged and deep JSON, bytes that are no text, compressed ones, and schedules that are
-//! expensive to look into.
+//! Bodies: sizes around every limit, damaged and deep JSON, bytes that are no text, compressed
+//! ones, and schedules that are expensive to look into.
 
 use minutehand_model::limits::{
-    BODY_BYTES_MAX, CRON_BYTES_MAX, HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, ID_BYTES_MAX,
-    NAME_BYTES_MAX, PAYLOAD_BYTES_MAX,
+    BODY_BYTES_MAX, CRON_BYTES_MAX, HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX,
+    ID_BYTES_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX,
 };
 use serde_json::{Map, Value, json};
 
@@ -28,26 +28,45 @@ fn task_with(field: &str, value: Value) -> Value {
 }
 
 fn case(name: impl Into<String>, body: impl AsRef<[u8]>, wanted: Wanted) -> Case {
-    // What is too large is not read to its end, and the answer may be lost with what is still on its way.
-    let wanted = if body.as_ref().len() > BODY_BYTES_MAX { Wanted::NoFault } else { wanted };
-    Case { name: name.into(), bytes: json_request("POST", TASKS, body.as_ref()), wanted }
+    // What is too large is not read to its end, and the answer may be lost with what is still on
+    // its way.
+    let wanted = if body.as_ref().len() > BODY_BYTES_MAX {
+        Wanted::NoFault
+    } else {
+        wanted
+    };
+    Case {
+        name: name.into(),
+        bytes: json_request("POST", TASKS, body.as_ref()),
+        wanted,
+    }
 }
 
 /// What lies at a limit is taken, and one more is refused.
 fn around_limits() -> Vec<Case> {
     let text = |count: usize| Value::from("n".repeat(count));
     let headers = |count: usize| -> Map<String, Value> {
-        (0..count).map(|number| (format!("h{number}"), "v".into())).collect()
+        (0..count)
+            .map(|number| (format!("h{number}"), "v".into()))
+            .collect()
     };
     let with = |value: Value| json!({ "h": value });
-    let named = |count: usize| Value::Object([("n".repeat(count), "v".into())].into_iter().collect());
+    let named =
+        |count: usize| Value::Object([("n".repeat(count), "v".into())].into_iter().collect());
     type Make<'a> = &'a dyn Fn(usize) -> Value;
     let limits: [(&str, &str, usize, Make<'_>); 6] = [
         ("payload", "payload", PAYLOAD_BYTES_MAX, &text),
         ("id", "id", ID_BYTES_MAX, &text),
         ("queue", "queue", NAME_BYTES_MAX, &text),
-        ("headers", "headers", HEADERS_MAX, &|count| Value::Object(headers(count))),
-        ("header value", "headers", HEADER_VALUE_BYTES_MAX, &|count| with(text(count))),
+        ("headers", "headers", HEADERS_MAX, &|count| {
+            Value::Object(headers(count))
+        }),
+        (
+            "header value",
+            "headers",
+            HEADER_VALUE_BYTES_MAX,
+            &|count| with(text(count)),
+        ),
         ("header name", "headers", HEADER_NAME_BYTES_MAX, &named),
     ];
     let mut cases = Vec::new();
@@ -62,15 +81,25 @@ fn around_limits() -> Vec<Case> {
             cases.push(case(format!("{name} of {size}"), body, wanted));
         }
     }
-    for (size, wanted) in [(BODY_BYTES_MAX, Wanted::Success), (BODY_BYTES_MAX + 1, Wanted::Refusal)] {
+    for (size, wanted) in [
+        (BODY_BYTES_MAX, Wanted::Success),
+        (BODY_BYTES_MAX + 1, Wanted::Refusal),
+    ] {
         let mut body = task().to_string();
         body.push_str(&" ".repeat(size - body.len()));
         cases.push(case(format!("a body of {size}"), body, wanted));
     }
     let namespace = |size: usize| format!("/v1/namespaces/{}/tasks", "n".repeat(size));
-    for (size, wanted) in [(NAME_BYTES_MAX, Wanted::Success), (NAME_BYTES_MAX + 1, Wanted::Refusal)] {
+    for (size, wanted) in [
+        (NAME_BYTES_MAX, Wanted::Success),
+        (NAME_BYTES_MAX + 1, Wanted::Refusal),
+    ] {
         let bytes = json_request("POST", &namespace(size), task().to_string().as_bytes());
-        cases.push(Case { name: format!("a namespace of {size}"), bytes, wanted });
+        cases.push(Case {
+            name: format!("a namespace of {size}"),
+            bytes,
+            wanted,
+        });
     }
     cases
 }
@@ -99,8 +128,20 @@ fn other_kinds() -> Vec<Case> {
         "[[]]",
         "{\"a\":{}}",
     ];
-    let fields = ["id", "queue", "due_at", "delay", "headers", "retry", "guarantee", "precision", "unknown"];
-    let pairs = fields.iter().flat_map(|field| values.iter().map(move |value| (field, value)));
+    let fields = [
+        "id",
+        "queue",
+        "due_at",
+        "delay",
+        "headers",
+        "retry",
+        "guarantee",
+        "precision",
+        "unknown",
+    ];
+    let pairs = fields
+        .iter()
+        .flat_map(|field| values.iter().map(move |value| (field, value)));
     pairs
         .map(|(field, value)| {
             let body = format!(r#"{{"id":"k","queue":"hostile","delay":9999,"{field}":{value}}}"#);
@@ -121,32 +162,77 @@ fn damaged() -> Vec<Case> {
     });
     let cut = cut.map(|(name, bytes)| case(name, bytes, Wanted::Refusal));
     let cut: Vec<Case> = cut.collect();
-    cut.into_iter().chain(flipped.map(|(name, bytes)| case(name, bytes, Wanted::NoFault))).collect()
+    cut.into_iter()
+        .chain(flipped.map(|(name, bytes)| case(name, bytes, Wanted::NoFault)))
+        .collect()
 }
 
 /// Deep, wide and odd JSON, and bytes that are none.
 fn odd() -> Vec<Case> {
     let mut cases = Vec::new();
     for depth in [100, 128, 10_000, 500_000] {
-        let deep = |open: &str, close: &str| format!("{}{}", open.repeat(depth), close.repeat(depth));
-        cases.push(case(format!("{depth} arrays"), deep("[", "]"), Wanted::Refusal));
-        cases.push(case(format!("{depth} objects"), deep("{\"a\":", "}"), Wanted::Refusal));
-        let within = format!(r#"{{"queue":"hostile","delay":1,"payload":{}}}"#, deep("[", "]"));
-        cases.push(case(format!("{depth} arrays in a payload"), within, Wanted::NoFault));
-        cases.push(case(format!("{depth} open arrays"), "[".repeat(depth), Wanted::Refusal));
+        let deep =
+            |open: &str, close: &str| format!("{}{}", open.repeat(depth), close.repeat(depth));
+        cases.push(case(
+            format!("{depth} arrays"),
+            deep("[", "]"),
+            Wanted::Refusal,
+        ));
+        cases.push(case(
+            format!("{depth} objects"),
+            deep("{\"a\":", "}"),
+            Wanted::Refusal,
+        ));
+        let within = format!(
+            r#"{{"queue":"hostile","delay":1,"payload":{}}}"#,
+            deep("[", "]")
+        );
+        cases.push(case(
+            format!("{depth} arrays in a payload"),
+            within,
+            Wanted::NoFault,
+        ));
+        cases.push(case(
+            format!("{depth} open arrays"),
+            "[".repeat(depth),
+            Wanted::Refusal,
+        ));
     }
-    let many = format!("{{{}}}", (0..100_000).map(|n| format!("\"k{n}\":0")).collect::<Vec<_>>().join(","));
+    let many = format!(
+        "{{{}}}",
+        (0..100_000)
+            .map(|n| format!("\"k{n}\":0"))
+            .collect::<Vec<_>>()
+            .join(",")
+    );
     cases.push(case("100,000 fields", many, Wanted::Refusal));
-    let gzip = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b, 4, 0, 0x43, 0xbe, 0xb7, 0xe8, 1, 0, 0, 0];
-    for bytes in [&gzip[..], b"\xef\xbb\xbf{}", b"\xff\xfe{\0}\0", b"\0", b"{}{}", b"\"", b"nul", b"\xc3\x28"]
-    {
+    let gzip = [
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b, 4, 0, 0x43, 0xbe, 0xb7, 0xe8, 1, 0, 0, 0,
+    ];
+    for bytes in [
+        &gzip[..],
+        b"\xef\xbb\xbf{}",
+        b"\xff\xfe{\0}\0",
+        b"\0",
+        b"{}{}",
+        b"\"",
+        b"nul",
+        b"\xc3\x28",
+    ] {
         cases.push(case(format!("bytes {bytes:02x?}"), bytes, Wanted::Refusal));
     }
     for encoding in ["gzip", "deflate", "br", "identity, gzip", "nonsense"] {
-        let heads =
-            [("Host", "localhost"), ("Content-Type", "application/json"), ("Content-Encoding", encoding)];
+        let heads = [
+            ("Host", "localhost"),
+            ("Content-Type", "application/json"),
+            ("Content-Encoding", encoding),
+        ];
         let name = format!("content encoding {encoding}");
-        cases.push(Case { name, bytes: request("POST", TASKS, &heads, &gzip), wanted: Wanted::Refusal });
+        cases.push(Case {
+            name,
+            bytes: request("POST", TASKS, &heads, &gzip),
+            wanted: Wanted::Refusal,
+        });
     }
     cases
 }
@@ -161,9 +247,17 @@ fn bulks() -> Vec<Case> {
         ("no end of the last line", good.clone()),
         ("ends of lines of Windows", format!("{good}\r\n{good}\r\n")),
         ("10,000 damaged ones", "{\n".repeat(10_000)),
-        ("1,000 queues", (0..1_000).map(|n| format!("{{\"queue\":\"q{n}\",\"delay\":999999}}\n")).collect()),
+        (
+            "1,000 queues",
+            (0..1_000)
+                .map(|n| format!("{{\"queue\":\"q{n}\",\"delay\":999999}}\n"))
+                .collect(),
+        ),
     ];
-    let heads = [("Host", "localhost"), ("Content-Type", "application/x-ndjson")];
+    let heads = [
+        ("Host", "localhost"),
+        ("Content-Type", "application/x-ndjson"),
+    ];
     let bulk = |(name, body): (&str, String)| Case {
         name: format!("bulk: {name}"),
         bytes: request("POST", &format!("{TASKS}:bulk"), &heads, body.as_bytes()),
@@ -172,7 +266,8 @@ fn bulks() -> Vec<Case> {
     bodies.into_iter().map(bulk).collect()
 }
 
-/// Expressions that are wrong, that never fire, and whose next time is far to seek; created and looked at beforehand.
+/// Expressions that are wrong, that never fire, and whose next time is far to seek; created and
+/// looked at beforehand.
 fn schedules() -> Vec<Case> {
     let every_second_but_a_few = [
         "1-59 * * * * *",
@@ -180,9 +275,13 @@ fn schedules() -> Vec<Case> {
         "0 0 1-4,6-9,11-14,16-19,21-23 * * *",
         "0 0 0,5,10,15,20 2-31 * *",
     ];
-    let exclusions: Vec<String> = (0..96).map(|n| format!("{} {} * * * *", n % 60, n % 59)).collect();
-    let expensive: Vec<&str> =
-        every_second_but_a_few.into_iter().chain(exclusions.iter().map(String::as_str)).collect();
+    let exclusions: Vec<String> = (0..96)
+        .map(|n| format!("{} {} * * * *", n % 60, n % 59))
+        .collect();
+    let expensive: Vec<&str> = every_second_but_a_few
+        .into_iter()
+        .chain(exclusions.iter().map(String::as_str))
+        .collect();
     let crons = [
         "* * * * * *".to_owned(),
         "0 0 30 2 *".to_owned(),
@@ -199,15 +298,25 @@ fn schedules() -> Vec<Case> {
     ];
     let zones = ["UTC", "Europe/Berlin", "../../etc/passwd", "Not/AZone", ""];
     let mut cases = Vec::new();
-    for (cron, zone) in crons.iter().flat_map(|cron| zones.iter().map(move |zone| (cron, zone))) {
+    for (cron, zone) in crons
+        .iter()
+        .flat_map(|cron| zones.iter().map(move |zone| (cron, zone)))
+    {
         for exclude in [&[][..], expensive.as_slice()] {
-            let body =
-                json!({ "id": "s", "queue": "hostile", "cron": cron, "time_zone": zone, "exclude": exclude });
+            let body = json!({ "id": "s", "queue": "hostile", "cron": cron, "time_zone": zone, "exclude": exclude });
             let body = body.to_string();
-            let name = format!("cron {:.30?} in {zone:?}, {} exclusions", cron, exclude.len());
+            let name = format!(
+                "cron {:.30?} in {zone:?}, {} exclusions",
+                cron,
+                exclude.len()
+            );
             for path in [SCHEDULES.to_owned(), format!("{SCHEDULES}:preview?n=1000")] {
                 let bytes = json_request("POST", &path, body.as_bytes());
-                cases.push(Case { name: format!("{name}, {path}"), bytes, wanted: Wanted::NoFault });
+                cases.push(Case {
+                    name: format!("{name}, {path}"),
+                    bytes,
+                    wanted: Wanted::NoFault,
+                });
             }
         }
     }

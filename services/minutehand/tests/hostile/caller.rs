@@ -31,7 +31,13 @@ pub(crate) enum Wanted {
 /// The status of an answer; `None` when the connection ended without one.
 fn status(answer: &[u8]) -> Option<u16> {
     let line = answer.split(|byte| *byte == b'\n').next()?;
-    std::str::from_utf8(line).ok()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
+    std::str::from_utf8(line)
+        .ok()?
+        .strip_prefix("HTTP/1.")?
+        .split(' ')
+        .nth(1)?
+        .parse()
+        .ok()
 }
 
 /// Where the program listens, as `host:port`.
@@ -41,13 +47,17 @@ pub(crate) fn address(dev: &Dev) -> &str {
 
 pub(crate) fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a time limit");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a time limit");
+    stream
+        .set_write_timeout(Some(PATIENCE))
+        .expect("a time limit");
     stream
 }
 
-/// Sends bytes and reads until the other side ends the connection. What says that it is the last request ends by itself; of all
-/// else the end is told.
+/// Sends bytes and reads until the other side ends the connection. What says that it is the last
+/// request ends by itself; of all else the end is told.
 pub(crate) fn exchange(address: &str, bytes: &[u8], ends_by_itself: bool) -> Vec<u8> {
     let mut stream = connect(address);
     // The other side may have refused it, and gone, before all was sent.
@@ -61,7 +71,10 @@ pub(crate) fn exchange(address: &str, bytes: &[u8], ends_by_itself: bool) -> Vec
             Ok(0) => return answer,
             Ok(count) => answer.extend(&chunk[..count]),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                panic!("no answer, and no end: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(300)]))
+                panic!(
+                    "no answer, and no end: {}",
+                    String::from_utf8_lossy(&bytes[..bytes.len().min(300)])
+                )
             }
             Err(_) => return answer,
         }
@@ -84,7 +97,12 @@ pub(crate) fn request(method: &str, path: &str, heads: &[(&str, &str)], body: &[
 
 /// A complete request with a JSON body, as everybody sends it.
 pub(crate) fn json(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
-    request(method, path, &[("Host", "localhost"), ("Content-Type", "application/json")], body)
+    request(
+        method,
+        path,
+        &[("Host", "localhost"), ("Content-Type", "application/json")],
+        body,
+    )
 }
 
 /// A program under these requests.
@@ -98,7 +116,11 @@ impl Target {
     pub(crate) fn start() -> Target {
         let folder = tempfile::tempdir().expect("a folder");
         let dev = Dev::start(folder.path(), &["dev", "--log", "error"]);
-        Target { dev, _folder: folder, served: 0 }
+        Target {
+            dev,
+            _folder: folder,
+            served: 0,
+        }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -108,7 +130,12 @@ impl Target {
     /// Sends all of them, a neighbour's requests between.
     pub(crate) fn endures(&mut self, cases: impl IntoIterator<Item = Case>) {
         let mut count = 0;
-        for Case { name, bytes, wanted } in cases {
+        for Case {
+            name,
+            bytes,
+            wanted,
+        } in cases
+        {
             let answer = exchange(self.address(), &bytes, wanted != Wanted::NoFault);
             let status = status(&answer);
             let is_wanted = match (wanted, status) {
@@ -118,7 +145,11 @@ impl Target {
                 (Wanted::NoFault, None) => true,
                 (_, None) => false,
             };
-            assert!(is_wanted, "{name}: {wanted:?}, got {status:?}: {}", String::from_utf8_lossy(&answer));
+            assert!(
+                is_wanted,
+                "{name}: {wanted:?}, got {status:?}: {}",
+                String::from_utf8_lossy(&answer)
+            );
             count += 1;
             if count % 50 == 0 {
                 self.serves_others();
@@ -133,7 +164,8 @@ impl Target {
         assert!(!self.dev.has_ended(), "the process lives");
         self.served += 1;
         let id = format!("neighbour-{}", self.served);
-        let body = format!(r#"{{"id":"{id}","queue":"neighbours","due_at":"2036-01-01T00:00:00Z"}}"#);
+        let body =
+            format!(r#"{{"id":"{id}","queue":"neighbours","due_at":"2036-01-01T00:00:00Z"}}"#);
         let path = "/v1/namespaces/neighbours/tasks";
         let hosts = [("Host", "localhost")];
         for (bytes, wanted) in [
@@ -142,7 +174,12 @@ impl Target {
             (request("GET", "/readyz", &hosts, b""), 200),
         ] {
             let answer = exchange(self.address(), &bytes, true);
-            assert_eq!(status(&answer), Some(wanted), "{id}: {}", String::from_utf8_lossy(&answer));
+            assert_eq!(
+                status(&answer),
+                Some(wanted),
+                "{id}: {}",
+                String::from_utf8_lossy(&answer)
+            );
         }
     }
 }

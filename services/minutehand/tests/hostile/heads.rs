@@ -6,7 +6,8 @@ const TASKS: &str = "/v1/namespaces/hostile/tasks";
 const BODY: &[u8] = br#"{"queue":"hostile","due_at":"2036-01-01T00:00:00Z"}"#;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-/// Every host with every origin and every media type: only callers of this machine change anything, and only with JSON.
+/// Every host with every origin and every media type: only callers of this machine change anything,
+/// and only with JSON.
 fn strangers() -> Vec<Case> {
     let hosts = [
         ("localhost", true),
@@ -49,20 +50,31 @@ fn strangers() -> Vec<Case> {
                 let mut heads = vec![("Host", host), ("Content-Type", kind)];
                 heads.extend(origin.map(|origin| ("Origin", origin)));
                 // An origin of ours names the very host and port, which these do not.
-                let wanted = match (is_here && is_json && origin.is_none(), is_here && is_ours && is_json) {
+                let wanted = match (
+                    is_here && is_json && origin.is_none(),
+                    is_here && is_ours && is_json,
+                ) {
                     (true, _) => Wanted::Success,
                     (false, true) => Wanted::NoFault,
                     (false, false) => Wanted::Refusal,
                 };
                 let name = format!("host {host:?}, origin {origin:?}, {kind:?}");
-                cases.push(Case { name, bytes: request("POST", TASKS, &heads, BODY), wanted });
+                cases.push(Case {
+                    name,
+                    bytes: request("POST", TASKS, &heads, BODY),
+                    wanted,
+                });
             }
         }
     }
     for site in ["cross-site", "same-site"] {
         let heads = [("Host", "localhost"), JSON, ("Sec-Fetch-Site", site)];
         let bytes = request("POST", TASKS, &heads, BODY);
-        cases.push(Case { name: format!("a page that is {site}"), bytes, wanted: Wanted::Refusal });
+        cases.push(Case {
+            name: format!("a page that is {site}"),
+            bytes,
+            wanted: Wanted::Refusal,
+        });
     }
     cases
 }
@@ -111,8 +123,9 @@ fn paths() -> Vec<Case> {
         "/v1/@",
         "/@",
     ];
-    let methods =
-        ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "get", "X"];
+    let methods = [
+        "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "get", "X",
+    ];
     let mut cases = Vec::new();
     for place in places {
         for name in names {
@@ -120,7 +133,11 @@ fn paths() -> Vec<Case> {
                 let path = place.replace('@', name);
                 let bytes = request(method, &path, &[("Host", "localhost"), JSON], b"");
                 let name = format!("{method} {path:.90}");
-                cases.push(Case { name, bytes, wanted: Wanted::NoFault });
+                cases.push(Case {
+                    name,
+                    bytes,
+                    wanted: Wanted::NoFault,
+                });
             }
         }
     }
@@ -129,9 +146,12 @@ fn paths() -> Vec<Case> {
 
 /// Heads that no client of ours sends.
 fn damaged() -> Vec<Case> {
-    let many: String = (0..5_000).map(|number| format!("X-{number}: v\r\n")).collect();
+    let many: String = (0..5_000)
+        .map(|number| format!("X-{number}: v\r\n"))
+        .collect();
     let one = "v".repeat(1 << 20);
-    let line = format!("POST {TASKS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+    let line =
+        format!("POST {TASKS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
     let after_line = [
         "Content-Length: -1\r\n\r\n",
         "Content-Length: 99999999999999999999999\r\n\r\n{}",
@@ -160,28 +180,64 @@ fn damaged() -> Vec<Case> {
     ];
     let mut raw: Vec<(String, Vec<u8>)> = after_line
         .iter()
-        .map(|rest| (format!("head {rest:?}"), format!("{line}{rest}").into_bytes()))
+        .map(|rest| {
+            (
+                format!("head {rest:?}"),
+                format!("{line}{rest}").into_bytes(),
+            )
+        })
         .collect();
     raw.extend([
-        ("many heads".to_owned(), format!("{line}{many}\r\n").into_bytes()),
-        ("a long head".to_owned(), format!("{line}X: {one}\r\n\r\n").into_bytes()),
-        ("a long path".to_owned(), format!("GET /{one} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()),
-        ("a hello of TLS".to_owned(), b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
-        ("HTTP/2 at once".to_owned(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\xff\x04\xff\0\0\0\0".to_vec()),
+        (
+            "many heads".to_owned(),
+            format!("{line}{many}\r\n").into_bytes(),
+        ),
+        (
+            "a long head".to_owned(),
+            format!("{line}X: {one}\r\n\r\n").into_bytes(),
+        ),
+        (
+            "a long path".to_owned(),
+            format!("GET /{one} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes(),
+        ),
+        (
+            "a hello of TLS".to_owned(),
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        ),
+        (
+            "HTTP/2 at once".to_owned(),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\xff\x04\xff\0\0\0\0".to_vec(),
+        ),
         ("HTTP/0.9".to_owned(), b"GET /\r\n".to_vec()),
-        ("HTTP/1.0".to_owned(), b"GET /livez HTTP/1.0\r\n\r\n".to_vec()),
-        ("HTTP/9.9".to_owned(), b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n".to_vec()),
+        (
+            "HTTP/1.0".to_owned(),
+            b"GET /livez HTTP/1.0\r\n\r\n".to_vec(),
+        ),
+        (
+            "HTTP/9.9".to_owned(),
+            b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n".to_vec(),
+        ),
         (
             "a whole address".to_owned(),
             b"GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
         ),
-        ("an asterisk".to_owned(), b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
-        ("line feeds alone".to_owned(), b"GET /livez HTTP/1.1\nHost: localhost\n\n".to_vec()),
+        (
+            "an asterisk".to_owned(),
+            b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        ),
+        (
+            "line feeds alone".to_owned(),
+            b"GET /livez HTTP/1.1\nHost: localhost\n\n".to_vec(),
+        ),
         ("nothing".to_owned(), Vec::new()),
         ("zeroes".to_owned(), vec![0; 100_000]),
     ]);
-    let chunks = BODY.iter().map(|byte| format!("1\r\n{}\r\n", char::from(*byte))).collect::<String>();
-    let chunked = format!("{line}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
+    let chunks = BODY
+        .iter()
+        .map(|byte| format!("1\r\n{}\r\n", char::from(*byte)))
+        .collect::<String>();
+    let chunked =
+        format!("{line}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
     let mut cases = vec![Case {
         name: "chunks of one byte".to_owned(),
         bytes: chunked.into_bytes(),
@@ -192,9 +248,16 @@ fn damaged() -> Vec<Case> {
     for number in 0..300 {
         let (mut bytes, at) = (good.clone(), random.below(good.len()));
         bytes[at] = random.below(256) as u8;
-        raw.push((format!("byte {at} of a request changed, number {number}"), bytes));
+        raw.push((
+            format!("byte {at} of a request changed, number {number}"),
+            bytes,
+        ));
     }
-    cases.extend(raw.into_iter().map(|(name, bytes)| Case { name, bytes, wanted: Wanted::NoFault }));
+    cases.extend(raw.into_iter().map(|(name, bytes)| Case {
+        name,
+        bytes,
+        wanted: Wanted::NoFault,
+    }));
     cases
 }
 

@@ -11,7 +11,8 @@ const HELD: usize = 40;
 /// Beginnings of requests, none of them whole.
 fn beginnings() -> Vec<Vec<u8>> {
     let post = |path: &str, kind: &str, rest: &str| {
-        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n{rest}").into_bytes()
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n{rest}")
+            .into_bytes()
     };
     let tasks = "/v1/namespaces/hostile/tasks";
     let (json, lines) = ("application/json", "application/x-ndjson");
@@ -21,9 +22,17 @@ fn beginnings() -> Vec<Vec<u8>> {
         b"G".to_vec(),
         b"GET /livez HTTP/1.1\r\nHost: localhost\r\n".to_vec(),
         post(tasks, json, "Content-Length: 2000000\r\n\r\n"),
-        post(tasks, json, &format!("Content-Length: 2000000\r\n\r\n{half}")),
+        post(
+            tasks,
+            json,
+            &format!("Content-Length: 2000000\r\n\r\n{half}"),
+        ),
         post(tasks, json, "Transfer-Encoding: chunked\r\n\r\n5\r\n{"),
-        post(&format!("{tasks}:bulk"), lines, "Transfer-Encoding: chunked\r\n\r\n3\r\n{\"q\r\n"),
+        post(
+            &format!("{tasks}:bulk"),
+            lines,
+            "Transfer-Encoding: chunked\r\n\r\n3\r\n{\"q\r\n",
+        ),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
     ]
 }
@@ -49,12 +58,16 @@ fn unfinished_requests_keep_nobody_else_waiting() {
 fn answers_that_nobody_reads_keep_nobody_else_waiting() {
     let mut target = Target::start();
     let ask = request("GET", "/openapi.json", &[("Host", "localhost")], b"");
-    let ask = String::from_utf8(ask).expect("text").replace("Connection: close\r\n", "");
+    let ask = String::from_utf8(ask)
+        .expect("text")
+        .replace("Connection: close\r\n", "");
     let mut held = Vec::new();
     for _ in 0..HELD {
         let mut stream = connect(target.address());
         // More answers than the system holds for a reader that does not come.
-        stream.write_all(ask.repeat(200).as_bytes()).expect("it listens");
+        stream
+            .write_all(ask.repeat(200).as_bytes())
+            .expect("it listens");
         held.push(stream);
     }
     target.serves_others();

@@ -41,12 +41,20 @@ impl Drop for Dev {
 impl Dev {
     /// Starts it with these words and reads its greeting.
     pub(crate) fn start<W: AsRef<std::ffi::OsStr>>(folder: &Path, words: &[W]) -> Dev {
-        let child = program(folder).args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = program(folder)
+            .args(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let mut child = child.expect("the program starts");
         let (sender, log) = channel();
         let errors = BufReader::new(child.stderr.take().expect("its errors are piped"));
         std::thread::spawn(move || {
-            errors.lines().map_while(Result::ok).try_for_each(|line| sender.send(line).map_err(drop)).ok()
+            errors
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line).map_err(drop))
+                .ok()
         });
         let output = BufReader::new(child.stdout.take().expect("its output is piped"));
         let mut greeting = Vec::new();
@@ -56,10 +64,20 @@ impl Dev {
                 break;
             }
         }
-        let first =
-            greeting.first().unwrap_or_else(|| panic!("it ended: {:?}", log.iter().collect::<Vec<_>>()));
-        let address = first.split_whitespace().find_map(|word| word.strip_suffix("/v1")).map(str::to_owned);
-        Dev { child, address: address.expect("the API's address"), greeting, log, logged: Vec::new() }
+        let first = greeting
+            .first()
+            .unwrap_or_else(|| panic!("it ended: {:?}", log.iter().collect::<Vec<_>>()));
+        let address = first
+            .split_whitespace()
+            .find_map(|word| word.strip_suffix("/v1"))
+            .map(str::to_owned);
+        Dev {
+            child,
+            address: address.expect("the API's address"),
+            greeting,
+            log,
+            logged: Vec::new(),
+        }
     }
 
     /// Waits for a line of the log that holds all of these, and answers it.
@@ -80,7 +98,10 @@ impl Dev {
 
     /// Runs the program as a client of this one; answers what it printed.
     pub(crate) fn client(&self, folder: &Path, words: &[&str]) -> String {
-        let output = program(folder).args(words).env("MINUTEHAND_SERVER", &self.address).output();
+        let output = program(folder)
+            .args(words)
+            .env("MINUTEHAND_SERVER", &self.address)
+            .output();
         let output = output.expect("the program runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "minutehand {words:?}: {said}");
@@ -90,7 +111,10 @@ impl Dev {
     /// From now on no file of its may grow beyond so many bytes: its disk is full.
     pub(crate) fn allow_files_of(&self, bytes: u64) {
         use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-        let limit = Rlimit { current: Some(bytes), ..getrlimit(Resource::Fsize) };
+        let limit = Rlimit {
+            current: Some(bytes),
+            ..getrlimit(Resource::Fsize)
+        };
         prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).expect("it runs");
     }
 

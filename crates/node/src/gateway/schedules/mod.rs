@@ -28,6 +28,9 @@ impl ScheduleName {
     }
 
     fn not_found(&self) -> LookupError {
-        LookupError::NotFound { what: "schedule", name: self.id.to_string() }
+        LookupError::NotFound {
+            what: "schedule",
+            name: self.id.to_string(),
+        }
     }
 }

@@ -3,8 +3,8 @@
 use minutehand_engine::{KnownSchedule, Phase};
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{
-    Namespace, Outcome, PartitionId, Revision, RevisionEntry, RunCause, ScheduleEventKind, ScheduleId,
-    ScheduleState, TaskKey, Timestamp,
+    Namespace, Outcome, PartitionId, Revision, RevisionEntry, RunCause, ScheduleEventKind,
+    ScheduleId, ScheduleState, TaskKey, Timestamp,
 };
 
 use super::ScheduleName;
@@ -53,7 +53,8 @@ pub struct ScheduleView {
     pub owner_phase: Phase,
     /// The newest runs, newest first.
     pub runs: Vec<RunView>,
-    /// The reasons in words, the weightiest first; what happens next when there is nothing to explain.
+    /// The reasons in words, the weightiest first; what happens next when there is nothing to
+    /// explain.
     pub why: Vec<String>,
 }
 
@@ -76,7 +77,9 @@ impl Gateway {
         self.caught_up(partition).await?;
         let known = self.known_schedule(partition, name).await?;
         let living = known.filter(|known| known.head.revision.definition.is_some());
-        living.map(|known| head(partition, known)).ok_or_else(|| name.not_found())
+        living
+            .map(|known| head(partition, known))
+            .ok_or_else(|| name.not_found())
     }
 
     /// What the owner knows of a schedule, deleted or not.
@@ -85,7 +88,10 @@ impl Gateway {
         partition: PartitionId,
         name: &ScheduleName,
     ) -> Result<Option<KnownSchedule>, Unavailable> {
-        let answer = self.owners.schedule(partition, name.namespace.clone(), name.id.clone()).await;
+        let answer = self
+            .owners
+            .schedule(partition, name.namespace.clone(), name.id.clone())
+            .await;
         answer.ok_or_else(|| not_ready(partition, None))
     }
 
@@ -99,7 +105,12 @@ impl Gateway {
         let owner_phase = status.map_or(Phase::Unowned, |status| status.borrow().phase);
         let runs = self.recent_runs(name, &schedule.state).await?;
         let why = why(&schedule, owner_phase, &runs, self.now());
-        Ok(ScheduleView { schedule, owner_phase, runs, why })
+        Ok(ScheduleView {
+            schedule,
+            owner_phase,
+            runs,
+            why,
+        })
     }
 
     async fn recent_runs(
@@ -133,9 +144,17 @@ impl Gateway {
         let key = TaskKey::of(name.namespace.as_str(), task_id.as_str());
         let last_outcome = self.stores.history.outcomes(key).await?.pop();
         let is_running = state.running.iter().any(|run| run.key == key);
-        let told = last_outcome.as_ref().filter(|_| !is_running).map(|outcome| outcome.kind.into());
+        let told = last_outcome
+            .as_ref()
+            .filter(|_| !is_running)
+            .map(|outcome| outcome.kind.into());
         let state = told.unwrap_or(TaskState::Published);
-        Ok(RunView { task_id: task_id.to_string(), nominal, state, last_outcome })
+        Ok(RunView {
+            task_id: task_id.to_string(),
+            nominal,
+            state,
+            last_outcome,
+        })
     }
 
     /// The schedules of a namespace, in order of their ids.
@@ -158,9 +177,13 @@ impl Gateway {
         for partition in self.every_partition() {
             self.caught_up(partition).await?;
             let range = (prefix, after);
-            let (living, is_cut) =
-                self.living_schedules(partition, namespace, range, count_max + 1, bytes_max).await?;
-            let last = living.last().filter(|_| is_cut).map(|last| last.head.revision.schedule.clone());
+            let (living, is_cut) = self
+                .living_schedules(partition, namespace, range, count_max + 1, bytes_max)
+                .await?;
+            let last = living
+                .last()
+                .filter(|_| is_cut)
+                .map(|last| last.head.revision.schedule.clone());
             known_until = known_until.into_iter().chain(last).min();
             found.extend(living);
         }
@@ -170,12 +193,18 @@ impl Gateway {
         }
         let more = known_until.is_some() || found.len() > count_max;
         found.truncate(count_max);
-        let next = found.last().filter(|_| more).map(|last| last.head.revision.schedule.clone());
-        Ok(SchedulePage { schedules: found, next })
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|last| last.head.revision.schedule.clone());
+        Ok(SchedulePage {
+            schedules: found,
+            next,
+        })
     }
 
-    /// Up to `count_max` schedules of one partition that are not deleted, of about so many bytes; whether it was the bytes that
-    /// ended them.
+    /// Up to `count_max` schedules of one partition that are not deleted, of about so many bytes;
+    /// whether it was the bytes that ended them.
     async fn living_schedules(
         &self,
         partition: PartitionId,
@@ -188,7 +217,10 @@ impl Gateway {
         let (mut after, mut step) = (after.cloned(), Step::new(count_max));
         loop {
             let (asked, prefix) = (step.count(), prefix.to_owned());
-            let page = self.owners.schedules(partition, namespace.clone(), after, prefix, asked).await;
+            let page = self
+                .owners
+                .schedules(partition, namespace.clone(), after, prefix, asked)
+                .await;
             let page = page.ok_or_else(|| not_ready(partition, None))?;
             let is_last = page.len() < asked;
             after = page.last().map(|last| last.head.revision.schedule.clone());
@@ -213,12 +245,23 @@ impl Gateway {
         let partition = name.partition(self.owners.partitions());
         self.caught_up(partition).await?;
         // Memory before store: what leaves memory has been stored by then.
-        let head = self.known_schedule(partition, name).await?.map(|known| known.head);
-        let stored = self.stores.timetable.read_revisions(partition).await.map_err(Unavailable::from)?;
-        let is_ours =
-            |revision: &Revision| revision.namespace == name.namespace && revision.schedule == name.id;
-        let mut revisions: Vec<RevisionEntry> =
-            stored.into_iter().filter(|entry| is_ours(&entry.revision)).collect();
+        let head = self
+            .known_schedule(partition, name)
+            .await?
+            .map(|known| known.head);
+        let stored = self
+            .stores
+            .timetable
+            .read_revisions(partition)
+            .await
+            .map_err(Unavailable::from)?;
+        let is_ours = |revision: &Revision| {
+            revision.namespace == name.namespace && revision.schedule == name.id
+        };
+        let mut revisions: Vec<RevisionEntry> = stored
+            .into_iter()
+            .filter(|entry| is_ours(&entry.revision))
+            .collect();
         revisions.extend(head);
         revisions.sort_by_key(|entry| (entry.revision.number, entry.offset));
         // Of one number the first counts: a later one was ignored.
@@ -231,12 +274,20 @@ impl Gateway {
 }
 
 pub(super) fn head(partition: PartitionId, known: KnownSchedule) -> ScheduleHead {
-    ScheduleHead { partition, head: known.head, state: known.state, next: known.next }
+    ScheduleHead {
+        partition,
+        head: known.head,
+        state: known.state,
+        next: known.next,
+    }
 }
 
 /// What a revision takes in an answer, about.
 fn size(revision: &Revision) -> usize {
     const FRAME_BYTES: usize = 1_024;
-    let action = revision.definition.as_ref().map(|definition| &definition.action);
+    let action = revision
+        .definition
+        .as_ref()
+        .map(|definition| &definition.action);
     FRAME_BYTES + action.map_or(0, |action| action.payload.len())
 }

@@ -8,9 +8,12 @@ use tokio::time::{Instant, sleep};
 
 use super::read::head;
 use super::{ScheduleHead, ScheduleName};
-use crate::gateway::{CreateScheduleError, Gateway, InvalidField, LookupError, ReviseError, Unavailable};
+use crate::gateway::{
+    CreateScheduleError, Gateway, InvalidField, LookupError, ReviseError, Unavailable,
+};
 
-/// How often a change is made again on the newest revision when somebody else was faster and the caller expected none in particular.
+/// How often a change is made again on the newest revision when somebody else was faster and the
+/// caller expected none in particular.
 const ATTEMPTS_MAX: u32 = 3;
 /// How long to wait before looking again for a revision that is not stored yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -24,7 +27,8 @@ pub struct CreatedSchedule {
     pub existed: bool,
 }
 
-/// What a new revision is to say: a [`ValidDefinition`] where it is the first one, else a [`DefinitionChange`].
+/// What a new revision is to say: a [`ValidDefinition`] where it is the first one, else a
+/// [`DefinitionChange`].
 #[derive(Clone, Debug)]
 pub struct RevisionChange<D = DefinitionChange> {
     /// The definition, or what becomes of it.
@@ -53,11 +57,16 @@ impl DefinitionChange {
     ///
     /// # Errors
     /// A definition that differs and is refused.
-    pub fn to(definition: &ScheduleDefinition, current: &Revision) -> Result<DefinitionChange, InvalidField> {
+    pub fn to(
+        definition: &ScheduleDefinition,
+        current: &Revision,
+    ) -> Result<DefinitionChange, InvalidField> {
         if current.definition.as_ref() == Some(definition) {
             return Ok(DefinitionChange::Kept);
         }
-        Ok(DefinitionChange::Replaced(Box::new(ValidDefinition::new(definition.clone())?)))
+        Ok(DefinitionChange::Replaced(Box::new(ValidDefinition::new(
+            definition.clone(),
+        )?)))
     }
 
     fn of(self, current: Option<ScheduleDefinition>) -> Option<ScheduleDefinition> {
@@ -85,10 +94,16 @@ impl Gateway {
         name: &ScheduleName,
         change: RevisionChange<ValidDefinition>,
     ) -> Result<CreatedSchedule, CreateScheduleError> {
-        let RevisionChange { definition, paused, note, author } = change;
+        let RevisionChange {
+            definition,
+            paused,
+            note,
+            author,
+        } = change;
         validate_note(&note)?;
         definition.has_times_after(self.now())?;
-        self.queue_names.admit(&name.namespace, &definition.action.queue, self.now())?;
+        self.queue_names
+            .admit(&name.namespace, &definition.action.queue, self.now())?;
         let definition = Some(definition.into_definition());
         let partition = name.partition(self.owners.partitions());
         self.caught_up(partition).await?;
@@ -97,20 +112,37 @@ impl Gateway {
         if let Some(known) = known.filter(|known| known.head.revision.definition.is_some()) {
             let revision = &known.head.revision;
             return match (&revision.definition, revision.paused) == (&definition, paused) {
-                true => Ok(CreatedSchedule { schedule: head(partition, known), existed: true }),
-                false => Err(CreateScheduleError::Exists { current: revision.number }),
+                true => Ok(CreatedSchedule {
+                    schedule: head(partition, known),
+                    existed: true,
+                }),
+                false => Err(CreateScheduleError::Exists {
+                    current: revision.number,
+                }),
             };
         }
-        let change = RevisionChange { definition, paused, note, author };
-        match self.append_revision(partition, name, number, change).await? {
-            Revised::Head(Some(schedule)) => Ok(CreatedSchedule { schedule: *schedule, existed: false }),
+        let change = RevisionChange {
+            definition,
+            paused,
+            note,
+            author,
+        };
+        match self
+            .append_revision(partition, name, number, change)
+            .await?
+        {
+            Revised::Head(Some(schedule)) => Ok(CreatedSchedule {
+                schedule: *schedule,
+                existed: false,
+            }),
             Revised::Head(None) => Err(CreateScheduleError::Exists { current: number }),
             Revised::Overtaken { current } => Err(CreateScheduleError::Exists { current }),
         }
     }
 
-    /// Appends a revision that `change` makes from the newest one. With `expected`, only when that is the newest one;
-    /// without, the change is made again when somebody else was faster. Answers the schedule, `None` once deleted.
+    /// Appends a revision that `change` makes from the newest one. With `expected`, only when that
+    /// is the newest one; without, the change is made again when somebody else was faster. Answers
+    /// the schedule, `None` once deleted.
     ///
     /// # Errors
     /// A refused value, an unknown schedule, a conflict, or no answer.
@@ -123,19 +155,40 @@ impl Gateway {
         let partition = name.partition(self.owners.partitions());
         let mut attempts_left = ATTEMPTS_MAX;
         loop {
-            let current = self.schedule_head(name).await.map_err(ReviseError::from)?.head.revision;
+            let current = self
+                .schedule_head(name)
+                .await
+                .map_err(ReviseError::from)?
+                .head
+                .revision;
             if expected.is_some_and(|expected| expected != current.number) {
-                return Err(ReviseError::Conflict { current: current.number, expected }.into());
+                return Err(ReviseError::Conflict {
+                    current: current.number,
+                    expected,
+                }
+                .into());
             }
-            let RevisionChange { definition, paused, note, author } = change(&current)?;
+            let RevisionChange {
+                definition,
+                paused,
+                note,
+                author,
+            } = change(&current)?;
             validate_note(&note).map_err(ReviseError::from)?;
             let (number, definition) = (current.number + 1, definition.of(current.definition));
             if let Some(definition) = &definition {
-                let admitted = self.queue_names.admit(&name.namespace, &definition.action.queue, self.now());
+                let admitted =
+                    self.queue_names
+                        .admit(&name.namespace, &definition.action.queue, self.now());
                 admitted.map_err(ReviseError::from)?;
             }
             attempts_left -= 1;
-            let change = RevisionChange { definition, paused, note, author };
+            let change = RevisionChange {
+                definition,
+                paused,
+                note,
+                author,
+            };
             let appended = self.append_revision(partition, name, number, change).await;
             match appended.map_err(ReviseError::from)? {
                 Revised::Head(schedule) => return Ok(schedule.map(|schedule| *schedule)),
@@ -169,21 +222,38 @@ impl Gateway {
         }
         let old = self.revision(name, to_number).await?.ok_or_else(missing)?;
         let definition = old.definition.ok_or_else(missing)?;
-        let note = if note.is_empty() { format!("back to revision {to_number}") } else { note.to_owned() };
+        let note = if note.is_empty() {
+            format!("back to revision {to_number}")
+        } else {
+            note.to_owned()
+        };
         let revised = self.revise(name, expected, |current| {
             let definition = DefinitionChange::to(&definition, current)?;
             let (paused, note) = (current.paused, note.clone());
-            Ok::<_, ReviseError>(RevisionChange { definition, paused, note, author: author.to_owned() })
+            Ok::<_, ReviseError>(RevisionChange {
+                definition,
+                paused,
+                note,
+                author: author.to_owned(),
+            })
         });
         revised.await?.ok_or_else(|| name.not_found().into())
     }
 
-    /// A revision that exists by its number; waits a little for one that is on its way to the store.
-    async fn revision(&self, name: &ScheduleName, number: u64) -> Result<Option<Revision>, LookupError> {
+    /// A revision that exists by its number; waits a little for one that is on its way to the
+    /// store.
+    async fn revision(
+        &self,
+        name: &ScheduleName,
+        number: u64,
+    ) -> Result<Option<Revision>, LookupError> {
         let deadline = Instant::now() + Duration::from_millis(self.limits.apply_wait_ms_max);
         loop {
             let revisions = self.revisions(name).await?;
-            let found = revisions.into_iter().map(|entry| entry.revision).find(|one| one.number == number);
+            let found = revisions
+                .into_iter()
+                .map(|entry| entry.revision)
+                .find(|one| one.number == number);
             if found.is_some() || Instant::now() >= deadline {
                 return Ok(found);
             }
@@ -208,7 +278,9 @@ impl Gateway {
             note: change.note,
             author: change.author,
         };
-        let offset = self.append_and_wait(partition, vec![Command::Revise(Box::new(revision))]).await?;
+        let offset = self
+            .append_and_wait(partition, vec![Command::Revise(Box::new(revision))])
+            .await?;
         Ok(match self.known_schedule(partition, name).await? {
             Some(known) if known.head.offset == offset => {
                 Revised::Head((!deletes).then(|| Box::new(head(partition, known))))
@@ -217,7 +289,9 @@ impl Gateway {
             Some(known) if known.head.offset > offset && known.head.revision.number > number => {
                 Revised::Head((!deletes).then(|| Box::new(head(partition, known))))
             }
-            Some(known) => Revised::Overtaken { current: known.head.revision.number },
+            Some(known) => Revised::Overtaken {
+                current: known.head.revision.number,
+            },
             None if deletes => Revised::Head(None),
             None => Revised::Overtaken { current: number },
         })

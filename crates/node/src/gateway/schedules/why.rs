@@ -19,15 +19,25 @@ pub(super) fn why(
     match owner_phase {
         Phase::Unowned => reasons.push(format!("partition {partition} has no owner")),
         phase if is_ready(phase) => {}
-        phase => reasons.push(format!("partition {partition} is not firing yet: its owner is {phase}")),
+        phase => reasons.push(format!(
+            "partition {partition} is not firing yet: its owner is {phase}"
+        )),
     }
     reasons.extend(halted(schedule, now));
     reasons.extend(waiting(schedule));
-    if let Some(event) = schedule.state.events.back().filter(|event| left_something_out(event.kind)) {
+    if let Some(event) = schedule
+        .state
+        .events
+        .back()
+        .filter(|event| left_something_out(event.kind))
+    {
         reasons.push(explained(event));
     }
     if let Some(run) = runs.first().filter(|run| run.state == TaskState::Published) {
-        reasons.push(format!("the run of {} was published and has not ended", run.nominal));
+        reasons.push(format!(
+            "the run of {} was published and has not ended",
+            run.nominal
+        ));
     }
     if let Some((nominal, due)) = schedule.next {
         reasons.push(match due.millis_since(nominal) {
@@ -43,17 +53,28 @@ fn halted(schedule: &ScheduleHead, now: Timestamp) -> Vec<String> {
     let mut reasons = Vec::new();
     let revision = &schedule.head.revision;
     if revision.paused {
-        let note = if revision.note.is_empty() { String::new() } else { format!(": {}", revision.note) };
-        reasons
-            .push(format!("it is paused since {} by {}{note}", schedule.head.appended_at, revision.author));
+        let note = if revision.note.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", revision.note)
+        };
+        reasons.push(format!(
+            "it is paused since {} by {}{note}",
+            schedule.head.appended_at, revision.author
+        ));
     }
     if let Some(at) = schedule.state.paused_by_failure_at {
         reasons.push(format!(
             "it paused itself after a run failed for the last time (at {at}); resume it to go on"
         ));
     }
-    let Some(definition) = &revision.definition else { return reasons };
-    if let Some(max) = definition.runs_max.filter(|max| schedule.state.runs_started >= *max) {
+    let Some(definition) = &revision.definition else {
+        return reasons;
+    };
+    if let Some(max) = definition
+        .runs_max
+        .filter(|max| schedule.state.runs_started >= *max)
+    {
         reasons.push(format!("it has had all of its {max} runs"));
     }
     match (definition.start, definition.end) {
@@ -69,7 +90,10 @@ fn halted(schedule: &ScheduleHead, now: Timestamp) -> Vec<String> {
 
 /// Runs that wait for another.
 fn waiting(schedule: &ScheduleHead) -> Option<String> {
-    let (running, buffered) = (schedule.state.runs_that_count().count(), schedule.state.buffered.len());
+    let (running, buffered) = (
+        schedule.state.runs_that_count().count(),
+        schedule.state.buffered.len(),
+    );
     let oldest = schedule.state.runs_that_count().next()?;
     let (nominal, deadline) = (oldest.nominal, oldest.deadline);
     (buffered > 0).then(|| {
@@ -86,10 +110,21 @@ fn left_something_out(kind: ScheduleEventKind) -> bool {
     };
     matches!(
         kind,
-        Ended | Expired | Lost | MissedRule | MissedWindow | RunsExhausted | SkippedOverlap | TimedOut
+        Ended
+            | Expired
+            | Lost
+            | MissedRule
+            | MissedWindow
+            | RunsExhausted
+            | SkippedOverlap
+            | TimedOut
     )
 }
 
 fn explained(event: &ScheduleEvent) -> String {
-    format!("the occurrence of {} was {}", event.nominal, event.kind.as_str())
+    format!(
+        "the occurrence of {} was {}",
+        event.nominal,
+        event.kind.as_str()
+    )
 }

@@ -15,7 +15,8 @@ use crate::gateway::{CancelError, Gateway, RescheduleError, TaskState, TaskView,
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl Gateway {
-    /// Cancels a task at one due time, or at every one at which it still waits; answers the cancelled ones.
+    /// Cancels a task at one due time, or at every one at which it still waits; answers the
+    /// cancelled ones.
     ///
     /// # Errors
     /// When nothing is known of it, when it has gone out, or when no answer could be had.
@@ -25,15 +26,20 @@ impl Gateway {
         due: Option<Timestamp>,
     ) -> Result<Vec<TaskView>, CancelError> {
         let before = self.views(name).await?;
-        let chosen: Vec<&TaskView> =
-            before.iter().filter(|view| due.is_none_or(|due| view.due == due)).collect();
+        let chosen: Vec<&TaskView> = before
+            .iter()
+            .filter(|view| due.is_none_or(|due| view.due == due))
+            .collect();
         let newest = *chosen.first().ok_or_else(|| not_found(name))?;
         let waiting: Vec<Timestamp> = waiting(chosen.iter().copied());
         if waiting.is_empty() {
             return match newest.state {
                 // Cancelling twice is cancelling once.
                 TaskState::Cancelled => Ok(vec![newest.clone()]),
-                state => Err(CancelError::TooLate { due: newest.due, state }),
+                state => Err(CancelError::TooLate {
+                    due: newest.due,
+                    state,
+                }),
             };
         }
         let mut cancels: BTreeMap<PartitionId, Vec<Command>> = BTreeMap::new();
@@ -41,23 +47,39 @@ impl Gateway {
             cancels
                 .entry(view.partition)
                 .or_default()
-                .push(Command::Cancel { key: name.key(), due: view.due });
+                .push(Command::Cancel {
+                    key: name.key(),
+                    due: view.due,
+                });
         }
         for (partition, commands) in cancels {
             self.append_and_wait(partition, commands).await?;
         }
-        let after: Vec<TaskView> =
-            self.views(name).await?.into_iter().filter(|view| waiting.contains(&view.due)).collect();
+        let after: Vec<TaskView> = self
+            .views(name)
+            .await?
+            .into_iter()
+            .filter(|view| waiting.contains(&view.due))
+            .collect();
         match after.iter().find(|view| view.state == TaskState::Cancelled) {
-            Some(_) => Ok(after.into_iter().filter(|view| view.state == TaskState::Cancelled).collect()),
+            Some(_) => Ok(after
+                .into_iter()
+                .filter(|view| view.state == TaskState::Cancelled)
+                .collect()),
             None => {
-                let state = after.first().map_or(TaskState::Published, |view| view.state);
-                Err(CancelError::TooLate { due: newest.due, state })
+                let state = after
+                    .first()
+                    .map_or(TaskState::Published, |view| view.state);
+                Err(CancelError::TooLate {
+                    due: newest.due,
+                    state,
+                })
             }
         }
     }
 
-    /// Moves a task to another due time and answers it as it stands there. `due` says which one when there are several.
+    /// Moves a task to another due time and answers it as it stands there. `due` says which one
+    /// when there are several.
     ///
     /// # Errors
     /// A refused time, an unknown task, one that has gone out, or no answer.
@@ -75,14 +97,28 @@ impl Gateway {
             return Ok(from.clone());
         }
         if from.state != TaskState::Scheduled && mode == MoveMode::OnlyIfNotPublished {
-            return Err(RescheduleError::TooLate { due: from.due, state: from.state });
+            return Err(RescheduleError::TooLate {
+                due: from.due,
+                state: from.state,
+            });
         }
-        let body = from.task.clone().ok_or(RescheduleError::BodyForgotten { due: from.due })?;
+        let body = from
+            .task
+            .clone()
+            .ok_or(RescheduleError::BodyForgotten { due: from.due })?;
         let moved = minutehand_record::task::record(&moved_to(body, to));
         let (key, old) = (name.key(), from.due);
         let command = match mode {
-            MoveMode::Replace => Command::Replace { key, due: old, task: moved },
-            MoveMode::OnlyIfNotPublished => Command::Move { key, due: old, task: moved },
+            MoveMode::Replace => Command::Replace {
+                key,
+                due: old,
+                task: moved,
+            },
+            MoveMode::OnlyIfNotPublished => Command::Move {
+                key,
+                due: old,
+                task: moved,
+            },
         };
         self.append_and_wait(from.partition, vec![command]).await?;
         self.moved(name, old, to).await
@@ -98,12 +134,16 @@ impl Gateway {
         let deadline = Instant::now() + Duration::from_millis(self.limits.apply_wait_ms_max);
         loop {
             let mut now = self.views(name).await?;
-            if let Some(index) =
-                now.iter().position(|view| view.due == to && view.state != TaskState::Cancelled)
+            if let Some(index) = now
+                .iter()
+                .position(|view| view.due == to && view.state != TaskState::Cancelled)
             {
                 return Ok(now.swap_remove(index));
             }
-            let old = now.iter().find(|view| view.due == from).map(|view| view.state);
+            let old = now
+                .iter()
+                .find(|view| view.due == from)
+                .map(|view| view.state);
             match old {
                 Some(state) if !matches!(state, TaskState::Scheduled | TaskState::Cancelled) => {
                     return Err(RescheduleError::TooLate { due: from, state });
@@ -125,16 +165,29 @@ impl Gateway {
         commands: Vec<Command>,
     ) -> Result<LogOffset, Unavailable> {
         let kinds: Vec<&str> = commands.iter().map(Command::kind).collect();
-        let records = commands.iter().map(minutehand_record::command::encode).collect();
+        let records = commands
+            .iter()
+            .map(minutehand_record::command::encode)
+            .collect();
         let appended = self.append(partition, records).await?;
-        kinds.into_iter().for_each(|kind| self.metrics.accepted(kind, 1));
-        self.applied(partition, appended.end().unwrap_or(LogOffset::START)).await?;
-        Ok(appended.offsets.first().copied().unwrap_or(LogOffset::START))
+        kinds
+            .into_iter()
+            .for_each(|kind| self.metrics.accepted(kind, 1));
+        self.applied(partition, appended.end().unwrap_or(LogOffset::START))
+            .await?;
+        Ok(appended
+            .offsets
+            .first()
+            .copied()
+            .unwrap_or(LogOffset::START))
     }
 }
 
 fn waiting<'a>(views: impl Iterator<Item = &'a TaskView>) -> Vec<Timestamp> {
-    views.filter(|view| view.state == TaskState::Scheduled).map(|view| view.due).collect()
+    views
+        .filter(|view| view.state == TaskState::Scheduled)
+        .map(|view| view.due)
+        .collect()
 }
 
 /// The due time meant: the one named, the only one that waits, or the latest.
@@ -144,17 +197,26 @@ fn choose<'a>(
     due: Option<Timestamp>,
 ) -> Result<&'a TaskView, RescheduleError> {
     if let Some(due) = due {
-        return Ok(views.iter().find(|view| view.due == due).ok_or_else(|| not_found(name))?);
+        return Ok(views
+            .iter()
+            .find(|view| view.due == due)
+            .ok_or_else(|| not_found(name))?);
     }
-    let waiting: Vec<&TaskView> = views.iter().filter(|view| view.state == TaskState::Scheduled).collect();
+    let waiting: Vec<&TaskView> = views
+        .iter()
+        .filter(|view| view.state == TaskState::Scheduled)
+        .collect();
     match waiting.as_slice() {
         [] => Ok(views.first().ok_or_else(|| not_found(name))?),
         [only] => Ok(only),
-        several => Err(RescheduleError::Ambiguous { dues: several.iter().map(|view| view.due).collect() }),
+        several => Err(RescheduleError::Ambiguous {
+            dues: several.iter().map(|view| view.due).collect(),
+        }),
     }
 }
 
-/// The task with its new due time; a first attempt counts its age from there. A replay stays the message that it is.
+/// The task with its new due time; a first attempt counts its age from there. A replay stays the
+/// message that it is.
 fn moved_to(mut task: Task, to: Timestamp) -> Task {
     task.due = to;
     if task.attempt <= 1 {

@@ -20,12 +20,14 @@ struct Prepared {
 }
 
 impl Gateway {
-    /// Creates tasks and answers for each of them, in order, when it is durable. A refused task does not hold
-    /// up the others. Whether a task existed before is not looked up: creating it again changes nothing.
+    /// Creates tasks and answers for each of them, in order, when it is durable. A refused task
+    /// does not hold up the others. Whether a task existed before is not looked up: creating it
+    /// again changes nothing.
     pub async fn create(&self, tasks: Vec<ValidTask>) -> Vec<Result<Created, CreateError>> {
         let now = self.now();
         let partitions = self.owners.partitions();
-        let mut answers: Vec<Option<Result<Created, CreateError>>> = Vec::with_capacity(tasks.len());
+        let mut answers: Vec<Option<Result<Created, CreateError>>> =
+            Vec::with_capacity(tasks.len());
         answers.resize_with(tasks.len(), || None);
         let mut groups: BTreeMap<PartitionId, Vec<Prepared>> = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
@@ -36,15 +38,29 @@ impl Gateway {
             }
             let partition = PartitionId::of(&task.namespace, task.id.as_str(), partitions);
             let record = encode_creation(task);
-            groups.entry(partition).or_default().push(Prepared { index, due: task.due, record });
+            groups.entry(partition).or_default().push(Prepared {
+                index,
+                due: task.due,
+                record,
+            });
         }
         drop(tasks);
-        let appends = groups.into_iter().map(|(partition, group)| self.append_group(partition, group));
+        let appends = groups
+            .into_iter()
+            .map(|(partition, group)| self.append_group(partition, group));
         for (index, answer) in join_all(appends).await.into_iter().flatten() {
             answers[index] = Some(answer);
         }
-        let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId::own(0), None)));
-        answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect()
+        let unanswered = || {
+            Err(CreateError::Unavailable(not_ready(
+                PartitionId::own(0),
+                None,
+            )))
+        };
+        answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(unanswered))
+            .collect()
     }
 
     /// Counts creations that were refused before there was a task.
@@ -57,8 +73,10 @@ impl Gateway {
         partition: PartitionId,
         group: Vec<Prepared>,
     ) -> Vec<(usize, Result<Created, CreateError>)> {
-        let (places, records): (Vec<(usize, Timestamp)>, Vec<Bytes>) =
-            group.into_iter().map(|task| ((task.index, task.due), task.record)).unzip();
+        let (places, records): (Vec<(usize, Timestamp)>, Vec<Bytes>) = group
+            .into_iter()
+            .map(|task| ((task.index, task.due), task.record))
+            .unzip();
         let count = records.len() as u64;
         match self.append(partition, records).await {
             Ok(appended) => {
@@ -67,46 +85,74 @@ impl Gateway {
                     .offsets
                     .into_iter()
                     .zip(places)
-                    .map(|(offset, (index, due))| (index, Ok(created(partition, due, offset, false))))
+                    .map(|(offset, (index, due))| {
+                        (index, Ok(created(partition, due, offset, false)))
+                    })
                     .collect()
             }
             Err(error) => {
                 let unavailable = Unavailable::from(error);
-                places.into_iter().map(|(index, _)| (index, Err(unavailable.clone().into()))).collect()
+                places
+                    .into_iter()
+                    .map(|(index, _)| (index, Err(unavailable.clone().into())))
+                    .collect()
             }
         }
     }
 
-    /// Creates one task whose id and due time the caller chose; if it is there already, answers so and writes nothing.
+    /// Creates one task whose id and due time the caller chose; if it is there already, answers so
+    /// and writes nothing.
     ///
-    /// Two calls at the same moment may both be told that they created it; it is one task all the same.
+    /// Two calls at the same moment may both be told that they created it; it is one task all the
+    /// same.
     ///
     /// # Errors
     /// A refused value, or a partition or log that does not answer.
     pub async fn create_named(&self, task: ValidTask) -> Result<Created, CreateError> {
-        let name = TaskName { namespace: task.namespace.clone(), id: task.id.clone() };
+        let name = TaskName {
+            namespace: task.namespace.clone(),
+            id: task.id.clone(),
+        };
         if let Some(existing) = self.existing(&name, task.due).await? {
             return Ok(existing);
         }
         self.create_new(task).await
     }
 
-    /// Creates one task whose id is new, or of which nobody asks whether it existed before: it is not looked up.
+    /// Creates one task whose id is new, or of which nobody asks whether it existed before: it is
+    /// not looked up.
     ///
     /// # Errors
     /// A refused value, or a log that does not answer.
     pub async fn create_new(&self, task: ValidTask) -> Result<Created, CreateError> {
-        let unanswered = || Err(CreateError::Unavailable(not_ready(PartitionId::own(0), None)));
-        self.create(vec![task]).await.pop().unwrap_or_else(unanswered)
+        let unanswered = || {
+            Err(CreateError::Unavailable(not_ready(
+                PartitionId::own(0),
+                None,
+            )))
+        };
+        self.create(vec![task])
+            .await
+            .pop()
+            .unwrap_or_else(unanswered)
     }
 
     /// The task of that name and due time, unless it was cancelled.
-    async fn existing(&self, name: &TaskName, due: Timestamp) -> Result<Option<Created>, Unavailable> {
+    async fn existing(
+        &self,
+        name: &TaskName,
+        due: Timestamp,
+    ) -> Result<Option<Created>, Unavailable> {
         let (partition, key) = (name.partition(self.owners.partitions()), name.key());
         self.caught_up(partition).await?;
         let in_memory = self.owners.find(partition, vec![key]).await;
-        let in_memory = in_memory.ok_or_else(|| not_ready(partition, None))?.into_iter().flatten();
-        let known = in_memory.filter(|task| task.due == due).max_by_key(|task| task.offset);
+        let in_memory = in_memory
+            .ok_or_else(|| not_ready(partition, None))?
+            .into_iter()
+            .flatten();
+        let known = in_memory
+            .filter(|task| task.due == due)
+            .max_by_key(|task| task.offset);
         if let Some(task) = known {
             let lives = task.state != KnownState::Cancelled;
             return Ok(lives.then(|| created(partition, due, task.offset, true)));
@@ -120,7 +166,14 @@ impl Gateway {
 }
 
 fn created(partition: PartitionId, due: Timestamp, offset: LogOffset, existed: bool) -> Created {
-    Created { handle: TaskHandle { partition, due, offset }, existed }
+    Created {
+        handle: TaskHandle {
+            partition,
+            due,
+            offset,
+        },
+        existed,
+    }
 }
 
 /// The log record that creates a task.

@@ -22,13 +22,16 @@ struct Known {
 }
 
 impl Gateway {
-    /// Everything known of a task: first what it stands at, then its other due times, the latest first.
+    /// Everything known of a task: first what it stands at, then its other due times, the latest
+    /// first.
     ///
     /// # Errors
     /// When there is no such task, or the partition or a store does not answer.
     pub async fn find(&self, name: &TaskName) -> Result<Vec<TaskView>, LookupError> {
         let mut views = self.views(name).await?;
-        let first = (0..views.len()).find(|index| !was_moved_away(&views[*index], &views)).unwrap_or(0);
+        let first = (0..views.len())
+            .find(|index| !was_moved_away(&views[*index], &views))
+            .unwrap_or(0);
         match views.is_empty() {
             true => Err(not_found(name)),
             false => {
@@ -58,21 +61,32 @@ impl Gateway {
         }
         let home = possible.last().copied().unwrap_or_default();
         add_outcomes(&mut known, home, self.stores.history.outcomes(key).await?);
-        known.into_iter().rev().map(|(due, known)| view(name, due, known)).collect()
+        known
+            .into_iter()
+            .rev()
+            .map(|(due, known)| view(name, due, known))
+            .collect()
     }
 }
 
-/// Whether a due time is one that the task was moved from: it stands at another, by a record that is no older as far as is known.
+/// Whether a due time is one that the task was moved from: it stands at another, by a record that
+/// is no older as far as is known.
 fn was_moved_away(view: &TaskView, all: &[TaskView]) -> bool {
     let goes_on_at = |other: &TaskView| {
-        other.state != TaskState::Cancelled && other.offset.is_none_or(|offset| Some(offset) >= view.offset)
+        other.state != TaskState::Cancelled
+            && other
+                .offset
+                .is_none_or(|offset| Some(offset) >= view.offset)
     };
     view.state == TaskState::Cancelled && all.iter().any(goes_on_at)
 }
 
 /// There is no such task.
 pub(super) fn not_found(name: &TaskName) -> LookupError {
-    LookupError::NotFound { what: "task", name: name.id.to_string() }
+    LookupError::NotFound {
+        what: "task",
+        name: name.id.to_string(),
+    }
 }
 
 /// Adds what the timetable says, in order of the offsets: a later fact replaces an earlier one.
@@ -85,13 +99,32 @@ fn add_stored(
     for entry in stored {
         let (state, encoded) = match entry.fact {
             Fact::Runs(record) => {
-                let passed = frontier.has_passed(Place { due: entry.due, offset: entry.offset });
-                (if passed { TaskState::Published } else { TaskState::Scheduled }, Some(record.encoded))
+                let passed = frontier.has_passed(Place {
+                    due: entry.due,
+                    offset: entry.offset,
+                });
+                (
+                    if passed {
+                        TaskState::Published
+                    } else {
+                        TaskState::Scheduled
+                    },
+                    Some(record.encoded),
+                )
             }
             Fact::Void => (TaskState::Cancelled, None),
         };
         let offset = Some(entry.offset);
-        known.insert(entry.due, Known { partition, offset, state, encoded, outcomes: Vec::new() });
+        known.insert(
+            entry.due,
+            Known {
+                partition,
+                offset,
+                state,
+                encoded,
+                outcomes: Vec::new(),
+            },
+        );
     }
 }
 
@@ -108,20 +141,43 @@ fn add_in_memory(
             KnownState::Cancelled => TaskState::Cancelled,
         };
         let offset = Some(task.offset);
-        let stored = known.get(&task.due).filter(|stored| stored.partition == partition);
+        let stored = known
+            .get(&task.due)
+            .filter(|stored| stored.partition == partition);
         if stored.is_some_and(|stored| stored.offset > offset) {
             continue;
         }
-        let encoded = task.encoded.or_else(|| stored.and_then(|stored| stored.encoded.clone()));
-        known.insert(task.due, Known { partition, offset, state, encoded, outcomes: Vec::new() });
+        let encoded = task
+            .encoded
+            .or_else(|| stored.and_then(|stored| stored.encoded.clone()));
+        known.insert(
+            task.due,
+            Known {
+                partition,
+                offset,
+                state,
+                encoded,
+                outcomes: Vec::new(),
+            },
+        );
     }
 }
 
 /// Adds how attempts ended.
-fn add_outcomes(known: &mut BTreeMap<Timestamp, Known>, partition: PartitionId, outcomes: Vec<Outcome>) {
+fn add_outcomes(
+    known: &mut BTreeMap<Timestamp, Known>,
+    partition: PartitionId,
+    outcomes: Vec<Outcome>,
+) {
     for outcome in outcomes {
         let state = outcome.kind.into();
-        let unknown = || Known { partition, offset: None, state, encoded: None, outcomes: Vec::new() };
+        let unknown = || Known {
+            partition,
+            offset: None,
+            state,
+            encoded: None,
+            outcomes: Vec::new(),
+        };
         let entry = known.entry(outcome.due).or_insert_with(unknown);
         // A new creation at the same due time, after the run, is what counts.
         if entry.state != TaskState::Scheduled {
@@ -152,6 +208,8 @@ fn view(name: &TaskName, due: Timestamp, known: Known) -> Result<TaskView, Unava
 
 /// A stored task.
 pub(in crate::gateway) fn decode(encoded: &Bytes) -> Result<Task, Unavailable> {
-    minutehand_record::task::decode(encoded)
-        .map_err(|error| Unavailable::Corrupt { what: "a stored task".to_owned(), reason: error.to_string() })
+    minutehand_record::task::decode(encoded).map_err(|error| Unavailable::Corrupt {
+        what: "a stored task".to_owned(),
+        reason: error.to_string(),
+    })
 }

@@ -1,8 +1,10 @@
-//! Listing what is to run: owners' memory and timetable of every partition, in order of due time and id.
+//! Listing what is to run: owners' memory and timetable of every partition, in order of due time
+//! and id.
 //!
-//! A page reads the stores until it is full or has read its share of bytes; then the next page goes on from where this one
-//! is sure of itself. So a page may be short or even empty, with more behind it. Blocks of one minute lie over one another,
-//! so a page that begins within a minute reads that minute up to there again.
+//! A page reads the stores until it is full or has read its share of bytes; then the next page goes
+//! on from where this one is sure of itself. So a page may be short or even empty, with more behind
+//! it. Blocks of one minute lie over one another, so a page that begins within a minute reads that
+//! minute up to there again.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +13,8 @@ use minutehand_engine::{KnownState, KnownTask};
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
-    Fact, LogOffset, Namespace, PartitionId, Place, TaskKey, Timestamp, TimetableEntry, TimetablePage,
+    Fact, LogOffset, Namespace, PartitionId, Place, TaskKey, Timestamp, TimetableEntry,
+    TimetablePage,
 };
 
 use super::super::step::Step;
@@ -79,13 +82,18 @@ impl Gateway {
         self.list_far(&loaded_until, &mut listing).await?;
         drop(turn);
         let (live, next) = listing.window.finish();
-        Ok(TaskPage { tasks: self.confirmed(query, live).await?, next })
+        Ok(TaskPage {
+            tasks: self.confirmed(query, live).await?,
+            next,
+        })
     }
 
     fn begin_listing<'a>(&self, query: &'a TaskQuery) -> Result<Listing<'a>, QueryError> {
         if !(1..=PAGE_TASKS_MAX).contains(&query.count_max) {
             let limit = format!("1 to {PAGE_TASKS_MAX}");
-            return Err(InvalidField::new("limit", "is out of range", limit, query.count_max).into());
+            return Err(
+                InvalidField::new("limit", "is out of range", limit, query.count_max).into(),
+            );
         }
         if let (Some(from), Some(until)) = (query.from, query.until)
             && from > until
@@ -94,33 +102,53 @@ impl Gateway {
             return Err(InvalidField::new("from", "lies after until", limit, from).into());
         }
         let from = (query.from.unwrap_or(Timestamp::MIN), String::new());
-        let start = query.start.clone().map_or(from.clone(), |start| start.max(from));
+        let start = query
+            .start
+            .clone()
+            .map_or(from.clone(), |start| start.max(from));
         Ok(Listing {
             query,
-            until: query.until.unwrap_or(Timestamp::END_OF_YEAR_9999.plus_millis(1)),
+            until: query
+                .until
+                .unwrap_or(Timestamp::END_OF_YEAR_9999.plus_millis(1)),
             window: Window::new(start, query.count_max, PAGE_BYTES_MAX),
             bytes_left: self.limits.scan_bytes_max,
         })
     }
 
     /// Offers what one owner has in memory.
-    async fn list_near(&self, partition: PartitionId, listing: &mut Listing<'_>) -> Result<(), Unavailable> {
+    async fn list_near(
+        &self,
+        partition: PartitionId,
+        listing: &mut Listing<'_>,
+    ) -> Result<(), Unavailable> {
         let start = listing.window.start_due();
         let mut after = (start > Timestamp::MIN).then(|| Place::end_of(start.plus_millis(-1)));
         let mut bytes_read = 0;
         let mut step = Step::new(NEAR_STEP_MAX);
         loop {
-            let tasks = self.owners.list(partition, after, listing.until, step.count()).await;
+            let tasks = self
+                .owners
+                .list(partition, after, listing.until, step.count())
+                .await;
             let tasks = tasks.ok_or_else(|| not_ready(partition, None))?;
             step.came(
                 tasks.len(),
-                tasks.iter().filter_map(|task| task.encoded.as_ref()).map(Bytes::len).sum(),
+                tasks
+                    .iter()
+                    .filter_map(|task| task.encoded.as_ref())
+                    .map(Bytes::len)
+                    .sum(),
             );
-            let Some(last) = tasks.last().map(|task| Place { due: task.due, offset: task.offset }) else {
+            let Some(last) = tasks.last().map(|task| Place {
+                due: task.due,
+                offset: task.offset,
+            }) else {
                 return Ok(());
             };
             bytes_read += tasks.len() * NEAR_TASK_BYTES;
-            let over = bytes_read > listing.bytes_left && after.is_some_and(|after| after.due < last.due);
+            let over =
+                bytes_read > listing.bytes_left && after.is_some_and(|after| after.due < last.due);
             for task in tasks {
                 listing.offer_known(partition, task)?;
             }
@@ -135,7 +163,8 @@ impl Gateway {
         }
     }
 
-    /// Offers what the timetables hold behind the part that the owners have in memory, the earliest first.
+    /// Offers what the timetables hold behind the part that the owners have in memory, the earliest
+    /// first.
     async fn list_far(
         &self,
         loaded_until: &BTreeMap<PartitionId, Timestamp>,
@@ -146,7 +175,12 @@ impl Gateway {
             .iter()
             .map(|(partition, loaded)| (*partition, floor_to_minute((*loaded).max(start))))
             .collect();
-        let begin = read_until.values().min().copied().unwrap_or(Timestamp::MAX).max(start);
+        let begin = read_until
+            .values()
+            .min()
+            .copied()
+            .unwrap_or(Timestamp::MAX)
+            .max(start);
         while let Some((partition, from)) = earliest(&read_until) {
             if from >= listing.until || !listing.window.wants(from.max(start)) {
                 return Ok(());
@@ -163,13 +197,17 @@ impl Gateway {
                 .await?;
             // A store that stood still would hold the listing up for ever.
             read_until.insert(partition, page.complete_until.max(from.plus_millis(1)));
-            let loaded = loaded_until.get(&partition).copied().unwrap_or(Timestamp::MIN);
+            let loaded = loaded_until
+                .get(&partition)
+                .copied()
+                .unwrap_or(Timestamp::MIN);
             listing.offer_page(partition, loaded, page)?;
         }
         Ok(())
     }
 
-    /// Leaves out what has been cancelled, moved or published since it was stored, and decodes the rest.
+    /// Leaves out what has been cancelled, moved or published since it was stored, and decodes the
+    /// rest.
     async fn confirmed(
         &self,
         query: &TaskQuery,
@@ -177,18 +215,26 @@ impl Gateway {
     ) -> Result<Vec<TaskView>, Unavailable> {
         let mut keys: BTreeMap<PartitionId, Vec<TaskKey>> = BTreeMap::new();
         for (_, candidate) in &live {
-            keys.entry(candidate.partition).or_default().push(candidate.key);
+            keys.entry(candidate.partition)
+                .or_default()
+                .push(candidate.key);
         }
         let mut outdated: BTreeMap<(TaskKey, Timestamp), LogOffset> = BTreeMap::new();
         for (partition, keys) in keys {
             let known = self.owners.find(partition, keys).await;
             let known = known.ok_or_else(|| not_ready(partition, None))?;
-            for task in known.into_iter().flatten().filter(|task| task.state != KnownState::Scheduled) {
+            for task in known
+                .into_iter()
+                .flatten()
+                .filter(|task| task.state != KnownState::Scheduled)
+            {
                 outdated.insert((task.key, task.due), task.offset);
             }
         }
         let is_current = |due: Timestamp, candidate: &Candidate| {
-            outdated.get(&(candidate.key, due)).is_none_or(|offset| *offset < candidate.offset)
+            outdated
+                .get(&(candidate.key, due))
+                .is_none_or(|offset| *offset < candidate.offset)
         };
         live.into_iter()
             .filter(|((due, _), candidate)| is_current(*due, candidate))
@@ -199,9 +245,17 @@ impl Gateway {
 
 impl Listing<'_> {
     fn offer_known(&mut self, partition: PartitionId, task: KnownTask) -> Result<(), Unavailable> {
-        let KnownTask { key, due, offset, state, encoded } = task;
+        let KnownTask {
+            key,
+            due,
+            offset,
+            state,
+            encoded,
+        } = task;
         match (state, encoded) {
-            (KnownState::Scheduled, Some(encoded)) => self.offer(partition, key, due, offset, encoded),
+            (KnownState::Scheduled, Some(encoded)) => {
+                self.offer(partition, key, due, offset, encoded)
+            }
             _ => {
                 self.window.void(due, key, offset);
                 Ok(())
@@ -216,7 +270,13 @@ impl Listing<'_> {
         page: TimetablePage,
     ) -> Result<(), Unavailable> {
         for entry in page.entries {
-            let TimetableEntry { key, due, offset, fact, .. } = entry;
+            let TimetableEntry {
+                key,
+                due,
+                offset,
+                fact,
+                ..
+            } = entry;
             let size = match &fact {
                 Fact::Runs(record) => record.encoded.len() + 32,
                 Fact::Void => 32,
@@ -244,27 +304,51 @@ impl Listing<'_> {
         if !self.window.wants(due) {
             return Ok(());
         }
-        let (namespace, id) = minutehand_record::task::namespace_and_id(&encoded).map_err(|error| {
-            Unavailable::Corrupt { what: "a stored task".to_owned(), reason: error.to_string() }
-        })?;
+        let (namespace, id) =
+            minutehand_record::task::namespace_and_id(&encoded).map_err(|error| {
+                Unavailable::Corrupt {
+                    what: "a stored task".to_owned(),
+                    reason: error.to_string(),
+                }
+            })?;
         if namespace == self.query.namespace && id.as_str().starts_with(&self.query.prefix) {
-            self.window.offer(due, id.as_str(), Candidate { partition, key, offset, encoded });
+            self.window.offer(
+                due,
+                id.as_str(),
+                Candidate {
+                    partition,
+                    key,
+                    offset,
+                    encoded,
+                },
+            );
         }
         Ok(())
     }
 }
 
 fn earliest(read_until: &BTreeMap<PartitionId, Timestamp>) -> Option<(PartitionId, Timestamp)> {
-    read_until.iter().map(|(partition, until)| (*partition, *until)).min_by_key(|(_, until)| *until)
+    read_until
+        .iter()
+        .map(|(partition, until)| (*partition, *until))
+        .min_by_key(|(_, until)| *until)
 }
 
 /// The start of the minute; the ends of time have none and stay.
 fn floor_to_minute(at: Timestamp) -> Timestamp {
     let edge = i64::MAX - MINUTE_MS;
-    if (-edge..edge).contains(&at.as_millis()) { at.floor_to_minute() } else { at }
+    if (-edge..edge).contains(&at.as_millis()) {
+        at.floor_to_minute()
+    } else {
+        at
+    }
 }
 
-fn view(namespace: &Namespace, due: Timestamp, candidate: &Candidate) -> Result<TaskView, Unavailable> {
+fn view(
+    namespace: &Namespace,
+    due: Timestamp,
+    candidate: &Candidate,
+) -> Result<TaskView, Unavailable> {
     let task = super::find::decode(&candidate.encoded)?;
     Ok(TaskView {
         namespace: namespace.clone(),

@@ -28,7 +28,8 @@ impl TaskName {
         PartitionId::of(&self.namespace, self.id.as_str(), partitions)
     }
 
-    /// The partitions it may live in: its own and, when its id is that of a schedule's run, the schedule's.
+    /// The partitions it may live in: its own and, when its id is that of a schedule's run, the
+    /// schedule's.
     fn possible_partitions(&self, partitions: u32) -> Vec<PartitionId> {
         let mut possible = vec![self.partition(partitions)];
         if let Some((schedule, _)) = self.id.as_str().rsplit_once('@') {

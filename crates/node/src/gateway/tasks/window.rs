@@ -1,5 +1,5 @@
-//! The part of a listing that is being gathered: the first so many tasks from a position on, whatever order
-//! they come in, in bounded memory.
+//! The part of a listing that is being gathered: the first so many tasks from a position on,
+//! whatever order they come in, in bounded memory.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,15 @@ impl Window {
     /// At most so many tasks, of about so many bytes.
     pub(super) fn new(start: Position, count_max: usize, bytes_max: usize) -> Window {
         let (candidates, voids) = (BTreeMap::new(), BTreeMap::new());
-        Window { start, count_max, bytes_max, bytes: 0, candidates, voids, horizon: None }
+        Window {
+            start,
+            count_max,
+            bytes_max,
+            bytes: 0,
+            candidates,
+            voids,
+            horizon: None,
+        }
     }
 
     /// The due time the window begins with.
@@ -52,7 +60,12 @@ impl Window {
     /// Takes a task that runs.
     pub(super) fn offer(&mut self, due: Timestamp, id: &str, candidate: Candidate) {
         let position = (due, id.to_owned());
-        if position < self.start || self.horizon.as_ref().is_some_and(|horizon| position >= *horizon) {
+        if position < self.start
+            || self
+                .horizon
+                .as_ref()
+                .is_some_and(|horizon| position >= *horizon)
+        {
             return;
         }
         match self.candidates.get(&position) {
@@ -85,23 +98,41 @@ impl Window {
 
     /// Nothing from this position on is known for sure.
     pub(super) fn end_at(&mut self, position: Position) {
-        if self.horizon.as_ref().is_some_and(|horizon| *horizon <= position) {
+        if self
+            .horizon
+            .as_ref()
+            .is_some_and(|horizon| *horizon <= position)
+        {
             return;
         }
         let dropped = self.candidates.split_off(&position);
-        self.bytes -= dropped.values().map(|candidate| candidate.encoded.len()).sum::<usize>();
-        self.voids.split_off(&(position.0.plus_millis(1), TaskKey(0)));
+        self.bytes -= dropped
+            .values()
+            .map(|candidate| candidate.encoded.len())
+            .sum::<usize>();
+        self.voids
+            .split_off(&(position.0.plus_millis(1), TaskKey(0)));
         self.horizon = Some(position);
     }
 
     /// The tasks that run, in order, at most `count_max`, and where the next page begins.
     pub(super) fn finish(self) -> (Vec<(Position, Candidate)>, Option<Position>) {
-        let Window { candidates, voids, horizon, count_max, .. } = self;
+        let Window {
+            candidates,
+            voids,
+            horizon,
+            count_max,
+            ..
+        } = self;
         let is_void = |due: Timestamp, candidate: &Candidate| {
-            voids.get(&(due, candidate.key)).is_some_and(|offset| *offset > candidate.offset)
+            voids
+                .get(&(due, candidate.key))
+                .is_some_and(|offset| *offset > candidate.offset)
         };
-        let mut live: Vec<(Position, Candidate)> =
-            candidates.into_iter().filter(|((due, _), candidate)| !is_void(*due, candidate)).collect();
+        let mut live: Vec<(Position, Candidate)> = candidates
+            .into_iter()
+            .filter(|((due, _), candidate)| !is_void(*due, candidate))
+            .collect();
         let next = match live.get(count_max) {
             Some((position, _)) => Some(position.clone()),
             None => horizon,
@@ -116,7 +147,12 @@ mod tests {
     use super::*;
 
     fn candidate(key: u128, offset: LogOffset) -> Candidate {
-        Candidate { partition: PartitionId::own(0), key: TaskKey(key), offset, encoded: Bytes::new() }
+        Candidate {
+            partition: PartitionId::own(0),
+            key: TaskKey(key),
+            offset,
+            encoded: Bytes::new(),
+        }
     }
 
     fn at(ms: i64) -> Timestamp {
@@ -130,9 +166,14 @@ mod tests {
     #[test]
     fn keeps_the_first_ones_whatever_order_they_come_in() {
         let mut window = Window::new((at(10), "b".to_owned()), 2, usize::MAX);
-        for (due, id, key) in
-            [(30, "z", 1), (10, "a", 2), (20, "x", 3), (10, "c", 4), (25, "y", 5), (10, "b", 6)]
-        {
+        for (due, id, key) in [
+            (30, "z", 1),
+            (10, "a", 2),
+            (20, "x", 3),
+            (10, "c", 4),
+            (25, "y", 5),
+            (10, "b", 6),
+        ] {
             window.offer(at(due), id, candidate(key, LogOffset::at(1)));
         }
         let (page, next) = window.finish();
@@ -162,7 +203,11 @@ mod tests {
         window.void(at(2), TaskKey(2), LogOffset::at(5));
         let (page, next) = window.finish();
         assert!(page.is_empty());
-        assert_eq!(next, Some((at(3), "c".to_owned())), "the next page begins at what was dropped");
+        assert_eq!(
+            next,
+            Some((at(3), "c".to_owned())),
+            "the next page begins at what was dropped"
+        );
     }
 
     #[test]
