@@ -367,6 +367,17 @@ impl RawReader {
         Ok(RawReader { consumer })
     }
 
+    /// How far a partition goes, as of now, for who reads what is committed.
+    ///
+    /// # Errors
+    /// When no broker says so.
+    pub fn end_of(&self, client: &Client, topic: &str, partition: u32) -> Result<u64, PortError> {
+        let id = minutehand_model::PartitionId::own(partition);
+        let (_, end) = tail::marks(client, &self.consumer, topic, id)
+            .map_err(|error| port_error(format!("find the end of {topic}"), error))?;
+        Ok(end)
+    }
+
     /// Gives what has arrived to `each`, waiting at most `wait` for the first; answers how many
     /// records.
     ///

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_ports::{ErrorClass, LogBatch, LogRecord, PortError};
 use rdkafka::Message;
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::{Notify, watch};
 
@@ -43,6 +43,8 @@ const IDLE_ROUNDS_MAX: u32 = 500;
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 /// Whoever served for so long begins anew after the first pause again.
 const SERVED_WELL: Duration = Duration::from_secs(10);
+/// How long the library may say nothing to a fetch while the brokers answer.
+const SILENT_MAX: Duration = Duration::from_secs(10);
 /// How long a read waits at an open transaction, before it is answered that there is more which
 /// cannot be read yet.
 const UNDECIDED_MAX: Duration = Duration::from_millis(500);
@@ -132,6 +134,7 @@ impl Reader {
             skips: Skips::default(),
             is_at_end: false,
             hole_until: None,
+            heard_at: Instant::now(),
             undecided_since: None,
             latest: Timestamp::MIN,
         };
@@ -227,6 +230,8 @@ struct Worker {
     is_at_end: bool,
     /// A look whether everything below this is a hole is under way.
     hole_until: Option<LogOffset>,
+    /// When the library was last asked to fetch, or said anything.
+    heard_at: Instant,
     /// Since when somebody waits at an open transaction.
     undecided_since: Option<Instant>,
     /// The latest time a record had: a broker's clock may go back, the log's time may not.
@@ -473,9 +478,12 @@ impl Worker {
         let mut failure = None;
         while records.len() < BATCH_MAX {
             match consumer.poll(wait) {
-                Some(Ok(message)) => records.push(self.record(&message)),
+                Some(Ok(message)) => {
+                    self.heard_at = Instant::now();
+                    records.push(self.record(&message));
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
-                    self.is_at_end = true;
+                    (self.is_at_end, self.heard_at) = (true, Instant::now());
                     break;
                 }
                 Some(Err(error)) if tail::is_passing(&error) => break,
@@ -529,7 +537,10 @@ impl Worker {
                 state.asked > state.confirmed && state.seek.is_none(),
             )
         };
-        if !(self.is_at_end || is_asked) || self.hole_until.is_some() {
+        if self.hole_until.is_some() {
+            return self.notice_silence(consumer, position);
+        }
+        if !(self.is_at_end || is_asked) {
             return Ok(());
         }
         let end = match self.marks(consumer) {
@@ -540,7 +551,7 @@ impl Worker {
         if end > position {
             // Fetching anew from here ends in a record, or in the partition's end: then the rest
             // was holes.
-            self.hole_until = Some(end);
+            (self.hole_until, self.heard_at) = (Some(end), Instant::now());
             self.is_at_end = false;
             return self.assign(consumer, position);
         }
@@ -549,6 +560,22 @@ impl Worker {
             self.confirm(position, asked);
         }
         Ok(())
+    }
+
+    /// Fetching ends in a record or in the partition's end. A consumer that is told neither while the
+    /// brokers answer fetches no more, whatever of: it is replaced.
+    fn notice_silence(&self, consumer: &Consumer, position: LogOffset) -> KafkaResult<()> {
+        if self.heard_at.elapsed() < SILENT_MAX {
+            return Ok(());
+        }
+        match self.marks(consumer) {
+            Ok((_, end)) if end > position => Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::OperationTimedOut,
+            )),
+            Ok(_) => Ok(()),
+            Err(error) if tail::is_passing(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Says that there is no more to read. Behind an open transaction there may be more, which

@@ -27,6 +27,11 @@ use super::workload::QUEUES;
 const QUIET: Duration = Duration::from_secs(3);
 /// Pause before a topic that could not be read is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
+/// How long a reader may bring nothing of a topic that has more.
+const SILENT_MAX: Duration = Duration::from_secs(10);
+/// What lies behind the last record may be ends of transactions: so many of them without a record
+/// between is more than happens.
+const MARKERS_MAX: u64 = 1_000;
 /// How long one poll waits.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -191,7 +196,19 @@ fn follow(client: &Client, topic: &str, shared: &Shared, each: Each) {
             }
         };
         quiet_since = Instant::now();
+        let mut looks_at = quiet_since + SILENT_MAX;
         while !has_ended(quiet_since) {
+            if Instant::now() > looks_at {
+                looks_at = Instant::now() + SILENT_MAX;
+                let has_more = |(partition, next): (&u32, &u64)| {
+                    let end = reader.end_of(client, topic, *partition);
+                    end.is_ok_and(|end| end > next + MARKERS_MAX)
+                };
+                if quiet_since.elapsed() > SILENT_MAX && next.iter().any(has_more) {
+                    tracing::warn!(topic, "a reader that reads no more is replaced");
+                    break;
+                }
+            }
             let polled = reader.poll(POLL, 4_096, |incoming| {
                 let next = next.entry(incoming.partition).or_insert(0);
                 if incoming.offset >= *next {
