@@ -29,7 +29,7 @@ fn example(name: &str) -> PathBuf {
 fn answers(interpreter: &Path, file: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let dev = Dev::start(folder.path(), &["dev", "--set", "worker.unclaimed=keep"]);
-    for (id, payload) in [("easy", "\"simple\""), ("hard", "\"impossible\"")] {
+    for (id, payload) in [("easy", "simple"), ("hard", "impossible")] {
         let words = [
             "task",
             "create",
