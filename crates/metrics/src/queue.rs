@@ -126,6 +126,11 @@ impl QueueMetrics {
         self.in_progress.decrement(1.0);
     }
 
+    /// A run ended that was never started.
+    pub fn ended_before_it_began(&self, outcome: OutcomeKind) {
+        self.runs.get(outcome.as_str()).increment(1);
+    }
+
     /// A lease ended and its run has not: `why` is a word of the metric's label.
     pub fn returned(&self, why: &str) {
         self.returned.get(why).increment(1);

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_metrics::{
-    CommandMetrics, ExpiredExecutions, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LogMetrics, OTHER,
-    PartitionMetrics, PartitionStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX,
-    ScheduleMetrics, SinkMetrics, StoreMetrics, catalogue, describe, set_build_info,
+    CommandMetrics, ExpiredExecutions, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LeaseMetrics,
+    LogMetrics, OTHER, PartitionMetrics, PartitionStanding, QUEUES_MAX, QueueStanding, Queues,
+    ROUTES_MAX, ScheduleMetrics, SinkMetrics, StoreMetrics, catalogue, describe, set_build_info,
 };
 use minutehand_model::{OutcomeKind, Phase, Precision};
 
@@ -59,6 +59,11 @@ fn use_everything() {
     mail.ended(OutcomeKind::Succeeded, 0.2);
     mail.started(0.003);
     mail.abandoned();
+    mail.started(0.003);
+    mail.returned("expired");
+    mail.answer_lost();
+    mail.ended_before_it_began(OutcomeKind::Cancelled);
+    LeaseMetrics::new().stand(3, 900, 1);
     queues.stand([(
         "mail",
         QueueStanding {

@@ -62,6 +62,7 @@ impl Batch {
                 task,
                 kind: decision.kind,
                 detail: &decision.detail,
+                has_begun: run.has_begun(),
                 started_at: run.started_at(),
                 ended_at,
             },
@@ -91,13 +92,7 @@ impl Batch {
 
     /// A run goes back to the scheduler without having begun: the same attempt, due after a delay.
     /// That is told in one step with its settlement, or behind its claim.
-    pub(crate) fn put_off(
-        &mut self,
-        settings: &Settings,
-        queue: &QueueName,
-        prepared: Prepared,
-        delay_ms: i64,
-    ) {
+    pub(crate) fn put_off(&mut self, settings: &Settings, prepared: Prepared, delay_ms: i64) {
         let Prepared { ticket, execution } = prepared;
         let due = settings
             .now()
@@ -108,7 +103,6 @@ impl Batch {
             ..execution.task
         };
         let command = Command::Create(minutehand_record::task::record(&task));
-        settings.observer.put_off(queue);
         let end = End {
             commands: encoded(ticket.delivery.partition, &[command]),
             ..End::default()

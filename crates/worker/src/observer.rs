@@ -12,6 +12,8 @@ pub struct EndedRun<'a> {
     pub kind: OutcomeKind,
     /// Why it failed, or what the handler says of it.
     pub detail: &'a str,
+    /// Whether its handler was started: what was cancelled before has not.
+    pub has_begun: bool,
     /// When its handler was started.
     pub started_at: Timestamp,
     /// When it ended.
@@ -59,8 +61,9 @@ pub trait WorkerObserver: Send + Sync + 'static {
     /// A lease ended whose run has not: the execution is handed out again, or due again.
     fn lease_ended(&self, _queue: &QueueName, _how: LeaseEnd) {}
 
-    /// An answer came to a lease that there is not, or not any more.
-    fn lease_lost(&self, _queue: &QueueName) {}
+    /// An answer came to a lease that there is not, or not any more; of which queue, where this
+    /// process leases from it.
+    fn lease_lost(&self, _queue: Option<&QueueName>) {}
 
     /// The queue failed; when its class is `Retry` the worker goes on trying.
     fn troubled(&self, _queue: &QueueName, _error: &PortError) {}

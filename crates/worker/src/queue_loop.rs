@@ -314,6 +314,7 @@ impl<'a> QueueLoop<'a> {
             Err(reason) => return self.settle(ticket, &run, Verdict::discard(reason)),
         };
         let (due, published_at) = (run.task().due, run.execution().published_at);
+        run.begins();
         observer.started(
             &self.lane.queue,
             started_at.millis_since(due),
@@ -348,8 +349,10 @@ impl<'a> QueueLoop<'a> {
         let spread_ms =
             (self.settings.random)() % u64::try_from(delay_ms_min).unwrap_or(0).saturating_add(1);
         let delay_ms = delay_ms_min.saturating_add(i64::try_from(spread_ms).unwrap_or(0));
-        self.next
-            .put_off(self.settings, &self.lane.queue, prepared, delay_ms);
+        if delay_ms_min > 0 {
+            self.settings.observer.put_off(&self.lane.queue);
+        }
+        self.next.put_off(self.settings, prepared, delay_ms);
     }
 
     fn stop(&mut self, stop: Stop) {

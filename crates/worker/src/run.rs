@@ -35,6 +35,8 @@ struct Inner {
     started_at: Timestamp,
     /// 0 while the run may go on, else 1 + the cause's place in [`StopCause::ALL`].
     stop_cause: AtomicU8,
+    /// Whether its handler was started, or it was handed out.
+    has_begun: AtomicBool,
     killed: AtomicBool,
     changed: Notify,
 }
@@ -46,9 +48,19 @@ impl Run {
             execution,
             started_at,
             stop_cause: AtomicU8::new(0),
+            has_begun: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             changed: Notify::new(),
         }))
+    }
+
+    /// Its handler is started, or it is handed out.
+    pub(crate) fn begins(&self) {
+        self.0.has_begun.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0.has_begun.load(Ordering::Relaxed)
     }
 
     /// What runs; its id is the idempotency key.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_metrics::{LeaseMetrics, QueueStanding, Queues};
+use minutehand_metrics::{LeaseMetrics, OTHER, QueueStanding, Queues};
 use minutehand_model::QueueName;
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::{ExecutionQueue, PortError};
@@ -86,9 +86,12 @@ impl WorkerObserver for Observer {
 
     fn ended(&self, queue: &QueueName, run: EndedRun<'_>) {
         let duration_ms = run.ended_at.millis_since(run.started_at).max(0);
-        self.queues
-            .queue(queue.as_str())
-            .ended(run.kind, duration_ms as f64 / 1_000.0);
+        let metrics = self.queues.queue(queue.as_str());
+        if run.has_begun {
+            metrics.ended(run.kind, duration_ms as f64 / 1_000.0);
+        } else {
+            metrics.ended_before_it_began(run.kind);
+        }
         self.lines.ended(queue, run);
     }
 
@@ -108,8 +111,9 @@ impl WorkerObserver for Observer {
         });
     }
 
-    fn lease_lost(&self, queue: &QueueName) {
-        self.queues.queue(queue.as_str()).answer_lost();
+    fn lease_lost(&self, queue: Option<&QueueName>) {
+        let queue = queue.map_or(OTHER, QueueName::as_str);
+        self.queues.queue(queue).answer_lost();
     }
 
     fn set_aside(&self, queue: &QueueName) {

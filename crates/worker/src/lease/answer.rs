@@ -87,8 +87,10 @@ impl Leases {
         for (index, answered) in inner.durable(ends, &places).await {
             told[index] = answered;
         }
+        // A name that nobody leases from is anybody's to make up: it gets no series.
+        let known = Some(queue).filter(|queue| inner.lanes.serves(queue));
         for _ in told.iter().filter(|answered| **answered == Answered::Lost) {
-            inner.settings.observer.lease_lost(queue);
+            inner.settings.observer.lease_lost(known);
         }
         told
     }
@@ -143,7 +145,12 @@ impl Inner {
         let Over { bytes, content, .. } = over;
         let (lane, delivery) = (Arc::clone(&content.lane), content.ticket.delivery);
         let observer = &lane.settings.observer;
+        let is_to_stop = content.run.stop_cause() == Some(StopCause::Requested);
         let verdict = match answer {
+            // Whoever wants it back or later does not hear of the stop: this is its end.
+            LeaseAnswer::Extend { .. } | LeaseAnswer::Snooze { .. } if is_to_stop => {
+                Verdict::Cancelled
+            }
             LeaseAnswer::Ack { result } => Verdict::Success { detail: result },
             LeaseAnswer::Nack { error, delay_ms } => Verdict::Failure {
                 reason: error,
@@ -211,6 +218,6 @@ fn put_off(
         execution: run.execution().clone(),
     };
     ends.of(&lane, Some(bytes))
-        .put_off(&lane.settings, &lane.name.queue, prepared, delay_ms);
+        .put_off(&lane.settings, prepared, delay_ms);
     Taken::At(ends.place(&lane), delivery)
 }

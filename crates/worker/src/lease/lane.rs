@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use minutehand_model::QueueName;
 use minutehand_ports::StopReceiver;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -128,6 +129,11 @@ impl Lanes {
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<LaneName, Arc<LeaseLane>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody leases from a queue here, or has lately.
+    pub(crate) fn serves(&self, queue: &QueueName) -> bool {
+        self.known().keys().any(|name| name.queue == *queue)
     }
 
     /// The lane of that name; `None` when there are too many. One that is new listens for stops,

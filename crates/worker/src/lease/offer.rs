@@ -286,8 +286,7 @@ impl Inner {
     async fn put_off(self: &Arc<Self>, lane: &Arc<LeaseLane>, claimed: Vec<Prepared>) {
         let mut ends = Ends::default();
         for prepared in claimed {
-            ends.of(lane, None)
-                .put_off(&lane.settings, &lane.name.queue, prepared, 0);
+            ends.of(lane, None).put_off(&lane.settings, prepared, 0);
         }
         for end in ends.0 {
             self.make_durable(end).await.ok();
@@ -346,6 +345,7 @@ impl Inner {
                     let (due, published_at) = (run.task().due, run.execution().published_at);
                     let lateness_ms = now.millis_since(due);
                     let observer = &lane.settings.observer;
+                    run.begins();
                     observer.started(
                         &lane.name.queue,
                         lateness_ms,
@@ -371,8 +371,7 @@ impl Inner {
         }
         lane.let_go(no_room.0);
         for prepared in no_room.1 {
-            ends.of(lane, None)
-                .put_off(&lane.settings, &lane.name.queue, prepared, 0);
+            ends.of(lane, None).put_off(&lane.settings, prepared, 0);
         }
         for _ in replaced {
             lane.settings

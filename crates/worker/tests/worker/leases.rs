@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use minutehand_model::{Guarantee, Task};
+use minutehand_model::{Guarantee, OutcomeKind, Task};
 use minutehand_ports::{DeliveryId, ErrorClass};
 use minutehand_worker::{
     Answered, LeaseAnswer, LeaseError, LeaseRequest, Leased, Leases, LeasesConfig,
@@ -72,6 +72,35 @@ async fn a_run_that_is_to_stop_is_told_when_it_wants_more_time() {
         fake.state().settled[0].commands.is_empty(),
         "a cancellation is not tried again"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_to_stop_ends_when_it_is_given_back() {
+    for answer in [
+        LeaseAnswer::Extend { visibility_ms: 0 },
+        LeaseAnswer::Snooze { delay_ms: 60_000 },
+    ] {
+        let fake = FakeQueue::new();
+        let (leases, _stop) = leases(&fake);
+        let task = task_named("a");
+        let leased = lease(&leases, &fake, &task).await;
+        fake.send_stop(&task, false);
+        let more = LeaseAnswer::Extend {
+            visibility_ms: 60_000,
+        };
+        while say(&leases, &leased, more.clone()).await == Answered::Done {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(say(&leases, &leased, answer).await, Answered::Done);
+        let state = fake.state();
+        assert!(state.settled[0].commands.is_empty(), "it is not due again");
+        let outcome = state.settled[0]
+            .outcome
+            .as_ref()
+            .map(|(_, outcome)| outcome.kind);
+        assert_eq!(outcome, Some(OutcomeKind::Cancelled));
+        assert!(state.waiting.is_empty(), "nobody is handed it again");
+    }
 }
 
 #[tokio::test(start_paused = true)]
