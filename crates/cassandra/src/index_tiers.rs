@@ -90,12 +90,8 @@ impl IndexTiers {
                 .sealed
                 .extend(state.current.take().map(|(held, _)| (held, true)));
         }
-        let first = || {
-            (
-                Arc::new(state.sealed.last().map_or(Shelf::first(level), above)),
-                0,
-            )
-        };
+        let newest = state.sealed.last();
+        let first = || (Arc::new(newest.map_or(Shelf::first(level), above)), 0);
         let (held, count) = state.current.get_or_insert_with(first);
         *count += 1;
         Arc::clone(held)
@@ -231,6 +227,10 @@ mod tests {
         let merging = tiers.to_merge(TIER);
         assert_eq!(merging.len(), 9);
         tiers.merged(TIER, &merging);
-        assert!(*tiers.file(TIER) > all[8], "no number is used twice");
+        assert_eq!(
+            *tiers.file(TIER),
+            all[8].next_of_owner(),
+            "no number is used twice"
+        );
     }
 }

@@ -64,15 +64,15 @@ impl Shelf {
         self.0 % (1 << LEVEL_BITS)
     }
 
-    /// The generation after it. Beyond the last, some 4,000 a day (500 owners), rows are filed there without
-    /// ever being merged.
+    /// The generation after it. Beyond the last, some 4,000 a day (500 owners), rows are filed there
+    /// without ever being merged.
     pub(crate) fn next(self) -> Shelf {
         self.0.checked_add(1 << LEVEL_BITS).map_or(self, Shelf)
     }
 
-    /// The generation that an owner begins with above those it finds. A predecessor that does not know
-    /// yet that it was superseded goes on counting by one, and merges away what it has counted to:
-    /// it stops at its next tick, long before it comes here.
+    /// The generation that an owner begins with above those it finds. A predecessor that does not
+    /// know yet that it was superseded goes on counting by one, and merges away what it has counted
+    /// to: it stops at its next tick, long before it comes here.
     pub(crate) fn next_of_owner(self) -> Shelf {
         (0..OWNERS_APART).fold(self, |shelf, _| shelf.next())
     }

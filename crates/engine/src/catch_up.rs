@@ -55,10 +55,9 @@ impl Partition {
     /// and is known no more lets R go as well, although it shares its memory with what waits.
     pub(crate) fn write_what_is_behind(&mut self) {
         let is_early = self.now < self.due.looked_through_at;
-        if is_early || self.phase() != Phase::Owning || !self.may_write_blocks() {
-            return;
-        }
-        if self.due.behind.len() == 0 {
+        let is_empty = self.due.behind.len() == 0;
+        let may_write = self.phase() == Phase::Owning && self.may_write_blocks();
+        if is_early || is_empty || !may_write {
             return;
         }
         let unsettled = &mut self.unsettled;

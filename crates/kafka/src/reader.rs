@@ -478,12 +478,9 @@ impl Worker {
         let mut failure = None;
         while records.len() < BATCH_MAX {
             match consumer.poll(wait) {
-                Some(Ok(message)) => {
-                    self.heard_at = Instant::now();
-                    records.push(self.record(&message));
-                }
+                Some(Ok(message)) => records.push(self.record(&message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => {
-                    (self.is_at_end, self.heard_at) = (true, Instant::now());
+                    self.is_at_end = true;
                     break;
                 }
                 Some(Err(error)) if tail::is_passing(&error) => break,
@@ -499,6 +496,9 @@ impl Worker {
             }
         }
         let count = records.len();
+        if count > 0 || self.is_at_end {
+            self.heard_at = Instant::now();
+        }
         // What arrived before an error is whole, and the error lies behind it.
         self.deliver(records);
         failure.map_or(Ok(count), Err)
@@ -562,8 +562,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Fetching ends in a record or in the partition's end. A consumer that is told neither while the
-    /// brokers answer fetches no more, whatever of: it is replaced.
+    /// Fetching ends in a record or in the partition's end. A consumer that is told neither while
+    /// the brokers answer fetches no more, whatever of: it is replaced.
     fn notice_silence(&self, consumer: &Consumer, position: LogOffset) -> KafkaResult<()> {
         if self.heard_at.elapsed() < SILENT_MAX {
             return Ok(());

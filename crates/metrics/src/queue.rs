@@ -121,7 +121,7 @@ impl QueueMetrics {
 
     /// A run ended after so many seconds.
     pub fn ended(&self, outcome: OutcomeKind, run_seconds: f64) {
-        self.runs.get(outcome.as_str()).increment(1);
+        self.ended_before_it_began(outcome);
         self.run.record(run_seconds);
         self.in_progress.decrement(1.0);
     }

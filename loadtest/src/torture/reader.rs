@@ -200,11 +200,7 @@ fn follow(client: &Client, topic: &str, shared: &Shared, each: Each) {
         while !has_ended(quiet_since) {
             if Instant::now() > looks_at {
                 looks_at = Instant::now() + SILENT_MAX;
-                let has_more = |(partition, next): (&u32, &u64)| {
-                    let end = reader.end_of(client, topic, *partition);
-                    end.is_ok_and(|end| end > next + MARKERS_MAX)
-                };
-                if quiet_since.elapsed() > SILENT_MAX && next.iter().any(has_more) {
+                if quiet_since.elapsed() > SILENT_MAX && has_more(&reader, client, topic, &next) {
                     tracing::warn!(topic, "a reader that reads no more is replaced");
                     break;
                 }
@@ -226,6 +222,14 @@ fn follow(client: &Client, topic: &str, shared: &Shared, each: Each) {
             }
         }
     }
+}
+
+/// Whether some partition of a topic goes further than was read of it.
+fn has_more(reader: &RawReader, client: &Client, topic: &str, next: &HashMap<u32, u64>) -> bool {
+    next.iter().any(|(partition, next)| {
+        let end = reader.end_of(client, topic, *partition);
+        end.is_ok_and(|end| end > next + MARKERS_MAX)
+    })
 }
 
 fn text<'a>(incoming: &'a RawIncoming<'_>, header: &str) -> Option<&'a str> {

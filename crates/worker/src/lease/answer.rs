@@ -87,11 +87,8 @@ impl Leases {
         for (index, answered) in inner.durable(ends, &places).await {
             told[index] = answered;
         }
-        // A name that nobody leases from is anybody's to make up: it gets no series.
-        let known = Some(queue).filter(|queue| inner.lanes.serves(queue));
-        for _ in told.iter().filter(|answered| **answered == Answered::Lost) {
-            inner.settings.observer.lease_lost(known);
-        }
+        let is_lost = |answered: &&Answered| **answered == Answered::Lost;
+        inner.tell_lost(queue, told.iter().filter(is_lost).count());
         told
     }
 }
@@ -105,6 +102,14 @@ enum Taken {
 }
 
 impl Inner {
+    fn tell_lost(&self, queue: &QueueName, count: usize) {
+        if count > 0 {
+            // A name that nobody leases from is anybody's to make up: it gets no series.
+            let known = Some(queue).filter(|queue| self.lanes.serves(queue));
+            (0..count).for_each(|_| self.settings.observer.lease_lost(known));
+        }
+    }
+
     fn take(
         self: &Arc<Self>,
         queue: &QueueName,
