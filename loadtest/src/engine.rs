@@ -50,6 +50,7 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
                     schedule_states: Vec::new(),
                     log_end: LogOffset::START,
                     taken_at: None,
+                    prepared_from: None,
                 }),
                 Effect::ReadRevisions { request } => Some(Input::Revisions {
                     request,

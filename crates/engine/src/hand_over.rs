@@ -16,9 +16,11 @@ use crate::planted::PlantedBug;
 /// The longest time that a hand-over waits for writes, in milliseconds. A successor reads from the
 /// log what is not written.
 const WRITES_AWAITED_MS_MAX: i64 = 5_000;
+/// The shortest time that it waits for them, however long a successor had to be waited for.
+const WRITES_AWAITED_MS_MIN: i64 = 500;
 
 impl Config {
-    /// How long a hand-over waits for writes.
+    /// How long a hand-over waits for writes, from when it was asked for.
     fn writes_awaited_ms(&self) -> i64 {
         WRITES_AWAITED_MS_MAX.min(self.lease_ttl_ms)
     }
@@ -37,8 +39,11 @@ pub(crate) struct HandOver {
 }
 
 impl HandOver {
-    fn begin(now: Timestamp, config: &Config) -> HandOver {
-        let writes_until = now.plus_millis(config.writes_awaited_ms());
+    fn begin(now: Timestamp, asked_at: Timestamp, config: &Config) -> HandOver {
+        let writes_until = asked_at
+            .min(now)
+            .plus_millis(config.writes_awaited_ms())
+            .max(now.plus_millis(WRITES_AWAITED_MS_MIN));
         let ticks_until = writes_until.plus_millis(config.lease_ttl_ms);
         HandOver {
             writes_until,
@@ -50,7 +55,7 @@ impl HandOver {
 
     /// The clock has gone back: nothing is waited for longer than from now on.
     pub(crate) fn clock_went_back(&mut self, now: Timestamp, config: &Config) {
-        let anew = HandOver::begin(now, config);
+        let anew = HandOver::begin(now, now, config);
         self.writes_until = self.writes_until.min(anew.writes_until);
         self.ticks_until = self.ticks_until.min(anew.ticks_until);
     }
@@ -72,10 +77,10 @@ enum Step {
 impl Partition {
     /// Begins a hand-over that was asked for. An owner that has not come to fire anything has
     /// nothing to write down.
-    pub(crate) fn begin_hand_over(&mut self) {
+    pub(crate) fn begin_hand_over(&mut self, asked_at: Timestamp) {
         if self.phase() == Phase::Owning {
             self.ownership.enter(Phase::HandingOver);
-            self.ownership.hand_over = Some(HandOver::begin(self.now, &self.config));
+            self.ownership.hand_over = Some(HandOver::begin(self.now, asked_at, &self.config));
             self.flush();
         } else {
             self.release();

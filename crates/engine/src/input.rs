@@ -72,6 +72,10 @@ pub enum Input {
         log_end: LogOffset,
         /// When the sink took note of the opening, by its own clock; `None` when it has none.
         taken_at: Option<Timestamp>,
+        /// From where the log is to be read at the latest, where answers about the timetable and
+        /// revisions go by what was read under an older checkpoint: that one's R. What the newer
+        /// one's R leaves out may have been written since.
+        prepared_from: Option<LogOffset>,
     },
     /// The stored revisions of all schedules, in order of their offsets.
     Revisions {
@@ -143,5 +147,9 @@ pub enum Input {
         bytes_max: usize,
     },
     /// The partition is to be handed over: flush, checkpoint, release.
-    HandOver,
+    HandOver {
+        /// Since when it is to be given up. The time that has gone by in waiting for a successor is
+        /// not spent on waiting for writes once more.
+        asked_at: Timestamp,
+    },
 }

@@ -52,15 +52,20 @@ impl LogCursor {
         }
     }
 
-    /// Goes on where a checkpoint says, in a log that ends at `end`.
-    pub(crate) fn begin(&mut self, checkpoint: &Checkpoint, end: LogOffset) {
+    /// Goes on where a checkpoint says, in a log that ends at `end`, and reads it again from an
+    /// offset at or below R.
+    pub(crate) fn begin(&mut self, checkpoint: &Checkpoint, from: LogOffset, end: LogOffset) {
+        assert!(
+            from <= checkpoint.replay_from,
+            "a take-over leaves out nothing that R says"
+        );
         assert!(
             checkpoint.replay_from <= checkpoint.applied,
             "R lies at or below A in every checkpoint"
         );
         (self.applied, self.known) = (checkpoint.applied, checkpoint.applied);
-        self.next = checkpoint.replay_from;
-        self.inbox.begin_at(checkpoint.replay_from);
+        self.next = from;
+        self.inbox.begin_at(from);
         self.replay_end = end;
         self.grew(end);
     }

@@ -13,7 +13,8 @@ pub(crate) struct Ownership {
     phase: Phase,
     epoch: Epoch,
     lease_confirmed_at: Timestamp,
-    is_handing_over: bool,
+    /// Since when the partition is to be given up.
+    hand_over_asked_at: Option<Timestamp>,
     pub(crate) opening: Single,
     /// The hand-over that is under way.
     pub(crate) hand_over: Option<HandOver>,
@@ -26,7 +27,7 @@ impl Default for Ownership {
             phase: Phase::Waiting,
             epoch: Epoch(0),
             lease_confirmed_at: Timestamp::MIN,
-            is_handing_over: false,
+            hand_over_asked_at: None,
             opening: Single::default(),
             hand_over: None,
             wake: None,
@@ -41,7 +42,7 @@ impl Ownership {
         let Ownership {
             epoch,
             lease_confirmed_at,
-            is_handing_over,
+            hand_over_asked_at,
             ..
         } = *self;
         let phase = Phase::Opening;
@@ -49,7 +50,7 @@ impl Ownership {
             phase,
             epoch,
             lease_confirmed_at,
-            is_handing_over,
+            hand_over_asked_at,
             opening,
             ..Ownership::default()
         }
@@ -88,17 +89,18 @@ impl Ownership {
     }
 
     /// A hand-over was asked for.
-    pub(crate) fn ask_for_hand_over(&mut self) {
-        self.is_handing_over = true;
+    pub(crate) fn ask_for_hand_over(&mut self, asked_at: Timestamp) {
+        self.hand_over_asked_at.get_or_insert(asked_at);
     }
 
-    /// Whether a hand-over was asked for and has not begun.
-    pub(crate) fn has_to_hand_over(&self) -> bool {
-        self.is_handing_over
-            && matches!(
+    /// Since when a hand-over that has not begun has been asked for.
+    pub(crate) fn hand_over_to_begin(&self) -> Option<Timestamp> {
+        self.hand_over_asked_at.filter(|_| {
+            matches!(
                 self.phase,
                 Phase::Opening | Phase::Loading | Phase::Replaying | Phase::Owning
             )
+        })
     }
 
     pub(crate) fn lease_confirmed(&mut self, at: Timestamp) {

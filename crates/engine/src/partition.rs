@@ -118,9 +118,10 @@ impl Partition {
                 schedule_states,
                 log_end,
                 taken_at,
+                prepared_from,
             } => {
                 if self.ownership.opening.answers(request) && self.compare_clock(taken_at) {
-                    self.opened(checkpoint, schedule_states, log_end);
+                    self.opened(checkpoint, schedule_states, log_end, prepared_from);
                 }
             }
             Input::Revisions { request, entries } => {
@@ -156,7 +157,7 @@ impl Partition {
             Input::LogGrew { end } => self.log.grew(end),
             Input::LeaseConfirmed { at } => self.ownership.lease_confirmed(at),
             Input::MemoryBudget { bytes_max } => self.config.memory_bytes_max = bytes_max,
-            Input::HandOver => self.ownership.ask_for_hand_over(),
+            Input::HandOver { asked_at } => self.ownership.ask_for_hand_over(asked_at),
         }
     }
 
@@ -217,8 +218,8 @@ impl Partition {
 
     /// Decides what is to be done at the present time.
     pub(crate) fn decide(&mut self) {
-        if self.ownership.has_to_hand_over() {
-            self.begin_hand_over();
+        if let Some(asked_at) = self.ownership.hand_over_to_begin() {
+            self.begin_hand_over(asked_at);
         }
         match self.phase() {
             Phase::Waiting | Phase::Stopped | Phase::Unowned => return,
@@ -313,7 +314,7 @@ impl Partition {
     }
 
     /// How far the ownership has come.
-    pub(crate) fn phase(&self) -> Phase {
+    pub fn phase(&self) -> Phase {
         self.ownership.phase()
     }
 

@@ -28,6 +28,7 @@ impl Partition {
         checkpoint: Option<Checkpoint>,
         schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
         log_end: LogOffset,
+        prepared_from: Option<LogOffset>,
     ) {
         if self.phase() != Phase::Opening {
             return;
@@ -35,7 +36,10 @@ impl Partition {
         let checkpoint = checkpoint.unwrap_or(Checkpoint::START);
         self.frontier = checkpoint.frontier.clone();
         self.remembered_from = checkpoint.remembered_from;
-        self.log.begin(&checkpoint, log_end);
+        let from = prepared_from.map_or(checkpoint.replay_from, |prepared_from| {
+            prepared_from.min(checkpoint.replay_from)
+        });
+        self.log.begin(&checkpoint, from, log_end);
         self.plan_reading();
         self.ticker.begin(checkpoint, self.now);
         self.revisions.keep(schedule_states);

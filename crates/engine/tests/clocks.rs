@@ -77,6 +77,7 @@ impl Pair {
                 schedule_states: Vec::new(),
                 log_end: end,
                 taken_at,
+                prepared_from: None,
             },
             Effect::ReadRevisions { request } => Input::Revisions {
                 request,

@@ -145,7 +145,7 @@ impl Acquirer {
         let key = self.etcd.keys().partition(partition);
         loop {
             let answer = self
-                .create(key.clone(), lease)
+                .create(partition, lease)
                 .await
                 .map_err(Obstacle::Failed)?;
             let revision = answer
@@ -176,7 +176,12 @@ impl Acquirer {
         }
     }
 
-    async fn create(&self, key: String, lease: i64) -> Result<etcd_client::TxnResponse, CallError> {
+    async fn create(
+        &self,
+        partition: PartitionId,
+        lease: i64,
+    ) -> Result<etcd_client::TxnResponse, CallError> {
+        let key = self.etcd.keys().partition(partition);
         let is_free = Compare::create_revision(key.clone(), CompareOp::Equal, 0);
         let put = TxnOp::put(
             key.clone(),
@@ -187,7 +192,10 @@ impl Acquirer {
             .txn(
                 Txn::new()
                     .when([is_free])
-                    .and_then([put])
+                    .and_then([
+                        put,
+                        TxnOp::delete(self.etcd.keys().successor(partition), None),
+                    ])
                     .or_else([TxnOp::get(key, None)]),
             )
             .await

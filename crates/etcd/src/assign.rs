@@ -176,6 +176,7 @@ mod tests {
             version: "0".to_owned(),
             instance: "i".to_owned(),
             draining: false,
+            announces: true,
         };
         View {
             nodes: nodes

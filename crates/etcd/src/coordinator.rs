@@ -181,6 +181,7 @@ impl Membership {
                 version: member.version.clone(),
                 instance: instance.clone(),
                 draining: false,
+                announces: true,
             },
             ttl_ms: member.lease_ttl_ms,
             view: view.clone(),
@@ -253,6 +254,22 @@ impl Coordinator for EtcdCoordinator {
 
     async fn acquire(&self, partition: PartitionId) -> Result<Epoch, PortError> {
         self.membership.acquirer.acquire(partition).await
+    }
+
+    async fn freed(&self, partition: PartitionId) {
+        self.membership.acquirer.freed(partition).await;
+    }
+
+    async fn announce(&self, partition: PartitionId) -> Result<(), PortError> {
+        self.membership.acquirer.announce(partition).await
+    }
+
+    async fn retract(&self, partition: PartitionId) {
+        self.membership.acquirer.retract(partition).await;
+    }
+
+    async fn successor(&self, partition: PartitionId) {
+        self.membership.acquirer.successor(partition).await;
     }
 
     async fn release(&self, partition: PartitionId, epoch: Epoch) -> Result<(), PortError> {

@@ -19,6 +19,8 @@ pub(crate) enum Subject {
     Node(String),
     /// Who owns a partition.
     Partition(PartitionId),
+    /// Who would take a partition over now.
+    Successor(PartitionId),
     /// Who should own what.
     Placement,
 }
@@ -47,9 +49,12 @@ pub(crate) struct NodeFacts {
     /// Whether it hands over what it has and wants nothing more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) draining: bool,
+    /// Whether it announces that it is ready to take a partition over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) announces: bool,
 }
 
-/// The value of `partitions/<p>`.
+/// The value of `partitions/<p>` and of `successors/<p>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OwnerFacts {
     /// The node.
@@ -88,6 +93,10 @@ impl Keys {
         format!("{}partitions/{partition}", self.root)
     }
 
+    pub(crate) fn successor(&self, partition: PartitionId) -> String {
+        format!("{}successors/{partition}", self.root)
+    }
+
     pub(crate) fn placement(&self) -> String {
         format!("{}placement", self.root)
     }
@@ -101,6 +110,9 @@ impl Keys {
             Some(("nodes", id)) => Some(Subject::Node(id.to_owned())),
             Some(("partitions", partition)) => {
                 Some(Subject::Partition(PartitionId::parse(partition)?))
+            }
+            Some(("successors", partition)) => {
+                Some(Subject::Successor(PartitionId::parse(partition)?))
             }
             _ => None,
         }
@@ -137,6 +149,11 @@ mod tests {
                 Subject::Partition(PartitionId::of_region(2, 7).unwrap()),
             ),
             (
+                keys.successor(PartitionId::own(7)),
+                "/minutehand/eu/successors/7",
+                Subject::Successor(PartitionId::own(7)),
+            ),
+            (
                 keys.placement(),
                 "/minutehand/eu/placement",
                 Subject::Placement,
@@ -164,6 +181,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             instance: "i".to_owned(),
             draining: false,
+            announces: false,
         };
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("JSON is UTF-8");
         assert_eq!(

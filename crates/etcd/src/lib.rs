@@ -22,6 +22,7 @@ mod pause;
 mod pulse;
 mod reap;
 mod region;
+mod succeed;
 mod supervise;
 mod version;
 mod view;

@@ -16,6 +16,8 @@ pub(crate) struct View {
     pub(crate) nodes: BTreeMap<String, NodeFacts>,
     /// Who owns what, and the revision at which each ownership began.
     pub(crate) partitions: BTreeMap<PartitionId, Owned>,
+    /// Who would take a partition over now.
+    pub(crate) successors: BTreeMap<PartitionId, OwnerFacts>,
     /// Who should own what.
     pub(crate) placement: PlacementFacts,
     /// The revision of the placement's last change; 0 when there is none.
@@ -80,6 +82,10 @@ impl View {
                 };
                 self.partitions.insert(partition, owned);
             }
+            Some(Subject::Successor(partition)) => match understood(entry) {
+                Some(successor) => drop(self.successors.insert(partition, successor)),
+                None => drop(self.successors.remove(&partition)),
+            },
             Some(Subject::Placement) => {
                 self.placement = understood(entry).unwrap_or_default();
                 self.placement_revision = entry.mod_revision();
@@ -92,6 +98,7 @@ impl View {
         match keys.subject(key) {
             Some(Subject::Node(id)) => drop(self.nodes.remove(&id)),
             Some(Subject::Partition(partition)) => drop(self.partitions.remove(&partition)),
+            Some(Subject::Successor(partition)) => drop(self.successors.remove(&partition)),
             Some(Subject::Placement) => {
                 self.placement = PlacementFacts::default();
                 self.placement_revision = 0;

@@ -39,6 +39,9 @@ pub(crate) enum Job {
         epoch: Epoch,
         answer: oneshot::Sender<Result<Opened, PortError>>,
     },
+    Peek {
+        answer: oneshot::Sender<Result<Option<Checkpoint>, PortError>>,
+    },
     Commit {
         tick: Box<Tick>,
         answer: oneshot::Sender<Result<Committed, PortError>>,
@@ -63,6 +66,7 @@ pub(crate) struct Committer {
     session: Option<Session>,
     /// The epoch of a session that was lost between two ticks: its owner may begin anew.
     lost: Option<Epoch>,
+    peeked: Option<Peeked>,
     reader: Option<Consumer>,
     queues: Queues,
     follow_ups: FollowUps,
@@ -80,6 +84,16 @@ struct Tail {
     /// How far follow-ups have been copied.
     follow_ups: u64,
 }
+
+/// What was looked at, and made ready, before the partition is opened.
+struct Peeked {
+    tail: Tail,
+    producer: (BaseProducer<Deliveries>, Deliveries),
+    at: Instant,
+}
+
+/// What is kept ready is given up when the partition is not opened for so long.
+const PEEKED_KEPT: Duration = Duration::from_secs(60);
 
 /// How often follow-ups are looked for while there are no ticks.
 const FOLLOW_UPS_LOOKED_FOR: Duration = Duration::from_millis(25);
@@ -103,6 +117,7 @@ impl Committer {
             partition,
             session: None,
             lost: None,
+            peeked: None,
             reader: None,
         };
         let name = format!("ticks-{partition}");
@@ -124,10 +139,15 @@ impl Committer {
                 Ok(Job::Open { epoch, answer }) => {
                     drop(answer.send(self.guarded(|this| this.open(epoch))))
                 }
+                Ok(Job::Peek { answer }) => drop(answer.send(self.guarded(Committer::peek))),
                 Ok(Job::Commit { tick, answer }) => {
                     drop(answer.send(self.guarded(|this| this.commit(&tick))))
                 }
-                Err(RecvTimeoutError::Timeout) => drop(self.guarded(|this| this.copy_follow_ups())),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.peeked
+                        .take_if(|peeked| peeked.at.elapsed() > PEEKED_KEPT);
+                    drop(self.guarded(|this| this.copy_follow_ups()));
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -151,6 +171,27 @@ impl Committer {
                 format!("the thread panicked: {words}"),
             ))
         })
+    }
+
+    /// Reads where the partition stands, and keeps ready what opening it will need.
+    fn peek(&mut self) -> Result<Option<Checkpoint>, PortError> {
+        let action = format!("look at the checkpoint of partition {}", self.partition);
+        let tail = self.tail().map_err(|error| port_error(&action, error))?;
+        let damaged = |reason| PortError::new(ErrorClass::Fatal, action.clone(), reason);
+        let tail = tail.map_err(damaged)?;
+        let checkpoint = tail.checkpoint.clone();
+        let producer = match self.peeked.take() {
+            Some(Peeked { producer, .. }) => producer,
+            None => self
+                .producer()
+                .map_err(|error| port_error(&action, error))?,
+        };
+        self.peeked = Some(Peeked {
+            tail,
+            producer,
+            at: Instant::now(),
+        });
+        Ok(checkpoint)
     }
 
     fn open(&mut self, epoch: Epoch) -> Result<Opened, PortError> {
@@ -205,9 +246,13 @@ impl Committer {
         epoch: Epoch,
     ) -> Result<(BaseProducer<Deliveries>, Deliveries, Tail), PortError> {
         // First a look: a late loser must not fence the winner.
-        let look = self.tail().map_err(|error| port_error(action, error))?;
+        let (look, producer) = match self.peeked.take() {
+            Some(Peeked { tail, producer, .. }) => (self.read_on(tail), Some(producer)),
+            None => (self.tail(), None),
+        };
+        let look = look.map_err(|error| port_error(action, error))?;
         let look = refuse_higher(look, action, epoch)?;
-        let (producer, deliveries) = self.begin(action)?;
+        let (producer, deliveries) = self.begin(action, producer)?;
         // Who has just been fenced may have committed since then; what was read is not read again.
         let tail = self
             .read_on(look)
@@ -215,22 +260,34 @@ impl Committer {
         Ok((producer, deliveries, refuse_higher(tail, action, epoch)?))
     }
 
-    /// A new producer under the partition's transactional id: earlier ones are fenced, their open
-    /// transactions given up.
-    fn begin(&self, action: &str) -> Result<(BaseProducer<Deliveries>, Deliveries), PortError> {
+    /// A producer under the partition's transactional id that has fenced nobody yet.
+    fn producer(&self) -> KafkaResult<(BaseProducer<Deliveries>, Deliveries)> {
         let config = self.client.config();
         let id = self
             .client
             .names()
             .transactional_id(&config.region, self.partition);
         let deliveries = Deliveries::of(self.client.names());
-        let begin = || -> KafkaResult<BaseProducer<Deliveries>> {
-            let producer: BaseProducer<Deliveries> =
-                config.ticks(&id).create_with_context(deliveries.clone())?;
+        let producer = config.ticks(&id).create_with_context(deliveries.clone())?;
+        Ok((producer, deliveries))
+    }
+
+    /// A producer under the partition's transactional id, one that was kept ready or a new one:
+    /// earlier ones are fenced, their open transactions given up.
+    fn begin(
+        &self,
+        action: &str,
+        ready: Option<(BaseProducer<Deliveries>, Deliveries)>,
+    ) -> Result<(BaseProducer<Deliveries>, Deliveries), PortError> {
+        let begin = || {
+            let (producer, deliveries) = match ready {
+                Some(ready) => ready,
+                None => self.producer()?,
+            };
             producer.init_transactions(self.client.timeout() * 2)?;
-            Ok(producer)
+            Ok((producer, deliveries))
         };
-        let producer = begin().map_err(|error| {
+        begin().map_err(|error| {
             let error = port_error(action, error);
             // Before the first transaction nobody is fenced yet: another producer began at the same
             // moment.
@@ -241,8 +298,7 @@ impl Committer {
                 },
                 _ => error,
             }
-        })?;
-        Ok((producer, deliveries))
+        })
     }
 
     fn reader(&mut self) -> KafkaResult<Consumer> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use minutehand_model::{Epoch, PartitionId, QueueName, Tick};
+use minutehand_model::{Checkpoint, Epoch, PartitionId, QueueName, Tick};
 use minutehand_ports::{Committed, ErrorClass, ExecutionSink, Opened, PortError};
 use tokio::sync::oneshot;
 
@@ -85,6 +85,12 @@ impl ExecutionSink for KafkaSink {
     async fn open(&self, partition: PartitionId, epoch: Epoch) -> Result<Opened, PortError> {
         let action = || format!("open partition {partition} under epoch {epoch}");
         self.ask(partition, action, |answer| Job::Open { epoch, answer })
+            .await
+    }
+
+    async fn peek(&self, partition: PartitionId) -> Result<Option<Checkpoint>, PortError> {
+        let action = || format!("look at the checkpoint of partition {partition}");
+        self.ask(partition, action, |answer| Job::Peek { answer })
             .await
     }
 

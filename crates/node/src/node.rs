@@ -1,7 +1,9 @@
 //! A node: acquires the partitions it is assigned, runs their owners, and hands over what it is to
 //! give up.
 
+mod hand_over;
 mod quarantine;
+mod succeed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -12,14 +14,16 @@ use futures::FutureExt;
 use minutehand_engine::{Config, StopReason};
 use minutehand_metrics::PartitionMetrics;
 use minutehand_model::{Epoch, LogOffset, PartitionId};
-use minutehand_ports::{CommandLog, Coordinator, ErrorClass};
-use tokio::sync::watch;
+use minutehand_ports::{CommandLog, Coordinator};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::owner::{Ended, Owner, OwnerStores, Owners, Surroundings, words_of};
+use hand_over::{GiveUp, SLOTS, has_taken_over, is_due};
 use quarantine::{Panics, STOPPED_AGAIN, Until};
+use succeed::Successor;
 
 /// Pause before a partition that could not be acquired, or was lost, is tried again.
 const ACQUIRE_AGAIN_MS: u64 = 500;
@@ -35,6 +39,8 @@ pub struct Node {
     surroundings: Surroundings,
     owners: Owners,
     isolates: bool,
+    /// One for each partition that this node takes over from a living owner at a time.
+    slots: Arc<Semaphore>,
 }
 
 /// How the attempt to own a partition ended.
@@ -75,7 +81,7 @@ enum Next {
 /// What runs on a node.
 #[derive(Default)]
 struct Ownerships {
-    hand_overs: BTreeMap<PartitionId, watch::Sender<bool>>,
+    hand_overs: BTreeMap<PartitionId, watch::Sender<GiveUp>>,
     tasks: JoinSet<Ownership>,
     /// Partitions whose last owner here stopped for good.
     stopped: BTreeSet<PartitionId>,
@@ -86,9 +92,9 @@ impl Ownerships {
     fn spawn<F: Future<Output = Ownership> + Send + 'static>(
         &mut self,
         partition: PartitionId,
-        ownership: impl FnOnce(watch::Receiver<bool>) -> F,
+        ownership: impl FnOnce(watch::Receiver<GiveUp>) -> F,
     ) {
-        let (hand_over, wanted) = watch::channel(false);
+        let (hand_over, wanted) = watch::channel(GiveUp::No);
         self.hand_overs.insert(partition, hand_over);
         let running = ownership(wanted);
         self.tasks.spawn(async move {
@@ -101,13 +107,16 @@ impl Ownerships {
         });
     }
 
-    fn give_up_all_but(&self, wanted: &BTreeSet<PartitionId>) {
-        for (_, hand_over) in self
-            .hand_overs
-            .iter()
-            .filter(|(partition, _)| !wanted.contains(partition))
-        {
-            hand_over.send_replace(true);
+    /// Partitions that are not wanted are given up; one that is wanted again stays if nothing of it
+    /// has been given up yet.
+    fn give_up_all_but(&self, wanted: &BTreeSet<PartitionId>, is_ending: bool) {
+        for (partition, hand_over) in &self.hand_overs {
+            let give_up = match (wanted.contains(partition), is_ending) {
+                (true, _) => GiveUp::No,
+                (false, false) => GiveUp::Moved,
+                (false, true) => GiveUp::Ending,
+            };
+            hand_over.send_if_modified(|known| std::mem::replace(known, give_up) != give_up);
         }
     }
 
@@ -165,6 +174,7 @@ impl Node {
             surroundings,
             owners,
             isolates: false,
+            slots: Arc::new(Semaphore::new(SLOTS)),
         }
     }
 
@@ -198,10 +208,10 @@ impl Node {
             for partition in &wanted {
                 if !ownerships.hand_overs.contains_key(partition) {
                     self.owners.assigned(*partition);
-                    ownerships.spawn(*partition, |hand_over| self.own(*partition, hand_over));
+                    ownerships.spawn(*partition, |give_up| self.own(*partition, give_up));
                 }
             }
-            ownerships.give_up_all_but(&wanted);
+            ownerships.give_up_all_but(&wanted, is_ending);
             if is_ending && ownerships.hand_overs.is_empty() {
                 return fatal.map_or(Ok(()), Err);
             }
@@ -221,7 +231,7 @@ impl Node {
                     };
                     let until = if is_ending { Until::Now } else { until };
                     if until != Until::Now || held.is_some() {
-                        ownerships.spawn(partition, |given_up| self.leave_alone(partition, until, held, given_up));
+                        ownerships.spawn(partition, |give_up| self.leave_alone(partition, until, held, give_up));
                     }
                 }
             }
@@ -232,7 +242,7 @@ impl Node {
     fn own(
         &self,
         partition: PartitionId,
-        hand_over: watch::Receiver<bool>,
+        mut give_up: watch::Receiver<GiveUp>,
     ) -> impl Future<Output = Ownership> + Send + 'static {
         let (coordinator, owners) = (Arc::clone(&self.coordinator), self.owners.clone());
         let config = Config {
@@ -240,19 +250,44 @@ impl Node {
             ..self.config.clone()
         };
         let surroundings = self.surroundings.clone();
+        let slots = Arc::clone(&self.slots);
         async move {
-            let epoch = match acquire(&*coordinator, partition, hand_over.clone()).await {
-                Ok(Some(epoch)) => epoch,
+            let successor = Successor {
+                coordinator: &*coordinator,
+                partition,
+                slots,
+                config: &config,
+                surroundings: &surroundings,
+            };
+            let acquired = match successor.acquire(&mut give_up).await {
+                Ok(Some(acquired)) => acquired,
                 Ok(None) => return Ownership::ended(partition, None),
                 Err(reason) => return Ownership::ended(partition, Some(Ended::Stopped(reason))),
             };
+            let epoch = acquired.epoch;
             tracing::info!(%partition, %epoch, "acquired the partition");
             let lease = coordinator.confirmed_at();
-            let (mut owner, handle) =
-                Owner::new(config, partition, epoch, surroundings, lease, hand_over);
-            owners.set(partition, handle);
+            let clock = Arc::clone(&surroundings.clock);
+            let (ask, asked) = watch::channel(None);
+            let (mut owner, handle) = Owner::new(
+                config,
+                partition,
+                epoch,
+                surroundings,
+                lease,
+                asked,
+                acquired.prepared,
+            );
+            owners.set(partition, handle.clone());
             let began = Instant::now();
-            let ended = owner.run().await;
+            let ended = {
+                let in_time = async {
+                    let asked_at = is_due(&*coordinator, &*clock, partition, &mut give_up).await;
+                    ask.send_replace(Some(asked_at));
+                };
+                let takes_over = has_taken_over(handle.status(), acquired.slot);
+                alongside(owner.run(), in_time, takes_over).await
+            };
             let stopped_at = owner.stopped_at();
             let (at, worked_for) = (stopped_at.applied, began.elapsed());
             let is_stopped = match &ended {
@@ -292,7 +327,7 @@ impl Node {
         partition: PartitionId,
         until: Until,
         held: Option<Epoch>,
-        mut given_up: watch::Receiver<bool>,
+        mut give_up: watch::Receiver<GiveUp>,
     ) -> impl Future<Output = Ownership> + Send + 'static {
         let (coordinator, owners) = (Arc::clone(&self.coordinator), self.owners.clone());
         let log = Arc::clone(&self.surroundings.stores.log);
@@ -304,7 +339,7 @@ impl Node {
             }
             let was_skipped = tokio::select! {
                 was_skipped = may_go_on(&*log, partition, until) => was_skipped,
-                _ = given_up.wait_for(|given_up| *given_up) => false,
+                _ = give_up.wait_for(|give_up| *give_up != GiveUp::No) => false,
             };
             metrics.quarantined(false);
             owners.remove(partition);
@@ -348,28 +383,18 @@ async fn release(coordinator: &dyn Coordinator, partition: PartitionId, epoch: E
     }
 }
 
-/// Takes a partition, waiting while somebody else holds it. `None` when it is no longer wanted.
-async fn acquire(
-    coordinator: &dyn Coordinator,
-    partition: PartitionId,
-    mut hand_over: watch::Receiver<bool>,
-) -> Result<Option<Epoch>, StopReason> {
-    loop {
-        if *hand_over.borrow_and_update() {
-            return Ok(None);
-        }
-        match coordinator.acquire(partition).await {
-            Ok(epoch) => return Ok(Some(epoch)),
-            Err(error) if error.class == ErrorClass::Fatal => {
-                tracing::error!(%partition, error = %error, "could not acquire the partition");
-                return Err(StopReason::Fatal);
-            }
-            Err(error) => tracing::debug!(%partition, error = %error, "the partition is not free"),
-        }
-        let pause = tokio::time::sleep(Duration::from_millis(ACQUIRE_AGAIN_MS));
-        tokio::select! {
-            () = pause => {}
-            _ = hand_over.changed() => {}
-        }
+/// Runs an owner to its end, and two things beside it.
+async fn alongside(
+    owner: impl Future<Output = Ended>,
+    first: impl Future<Output = ()>,
+    second: impl Future<Output = ()>,
+) -> Ended {
+    let both = async {
+        tokio::join!(first, second);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = owner => ended,
+        () = both => unreachable!("it waits for ever"),
     }
 }

@@ -3,6 +3,7 @@
 mod budget;
 mod carry;
 mod log_watch;
+mod prepared;
 mod report;
 mod troubles;
 
@@ -25,6 +26,8 @@ use budget::{Budget, Share};
 use log_watch::LogWatch;
 use report::Report;
 use troubles::Troubles;
+
+pub(crate) use prepared::Prepared;
 
 pub use minutehand_engine::Status as OwnerStatus;
 
@@ -197,7 +200,7 @@ enum Event {
     LogGrew(LogOffset),
     LeaseConfirmed(Timestamp),
     Asked(Question),
-    HandOver,
+    HandOver(Timestamp),
     TimePassed,
 }
 
@@ -211,10 +214,12 @@ pub struct Owner {
     status: watch::Sender<OwnerStatus>,
     log: LogWatch,
     lease: watch::Receiver<Timestamp>,
-    hand_over: watch::Receiver<bool>,
+    hand_over: watch::Receiver<Option<Timestamp>>,
     is_handing_over: bool,
     memory: Share,
     report: Report,
+    /// What was read before the partition was this node's, until it fires.
+    prepared: Option<Prepared>,
 }
 
 /// Questions that may wait for an owner before the asker does.
@@ -223,15 +228,18 @@ const QUESTIONS_WAITING_MAX: usize = 256;
 impl Owner {
     /// An owner that takes the partition over when it is run, and the way to ask it.
     ///
-    /// `lease` carries the coordinator's confirmations; `hand_over` turns true when the partition
-    /// is to be given up.
+    /// It goes by what was `prepared` for it as far as that reaches.
+    ///
+    /// `lease` carries the coordinator's confirmations; `hand_over` says since when the partition is
+    /// to be given up, as soon as it is to be handed over.
     pub(crate) fn new(
         config: Config,
         id: PartitionId,
         epoch: Epoch,
         surroundings: Surroundings,
         lease: watch::Receiver<Timestamp>,
-        hand_over: watch::Receiver<bool>,
+        hand_over: watch::Receiver<Option<Timestamp>>,
+        prepared: Option<Prepared>,
     ) -> (Owner, OwnerHandle) {
         let mut partition = Partition::new(config, id);
         partition.handle(surroundings.clock.moment(), Input::Acquired { epoch });
@@ -252,6 +260,7 @@ impl Owner {
             is_handing_over: false,
             memory,
             report: Report::new(id),
+            prepared,
         };
         (
             owner,
@@ -332,7 +341,7 @@ impl Owner {
             end = self.log.grew() => Event::LogGrew(end),
             Some(question) = self.questions.recv() => Event::Asked(question),
             Ok(()) = self.lease.changed() => Event::LeaseConfirmed(*self.lease.borrow_and_update()),
-            Ok(_) = self.hand_over.wait_for(|wanted| *wanted), if !self.is_handing_over => Event::HandOver,
+            Some(asked_at) = is_asked(&mut self.hand_over), if !self.is_handing_over => Event::HandOver(asked_at),
             () = timeout => Event::TimePassed,
         }
     }
@@ -340,18 +349,35 @@ impl Owner {
     fn take(&mut self, event: Event) {
         let now = self.surroundings.clock.moment();
         let input = match event {
-            Event::Answer(input) => input,
+            Event::Answer(mut input) => {
+                self.begin_prepared(&mut input);
+                input
+            }
             Event::LogGrew(end) => Input::LogGrew { end },
             Event::LeaseConfirmed(at) => Input::LeaseConfirmed { at },
-            Event::HandOver => {
+            Event::HandOver(asked_at) => {
                 self.is_handing_over = true;
-                Input::HandOver
+                Input::HandOver { asked_at }
             }
             Event::Asked(question) => return self.answer(question),
             Event::TimePassed => return,
         };
         self.report.received(&input);
         self.partition.handle(now, input);
+    }
+
+    /// From now on what was read beforehand is gone by.
+    fn begin_prepared(&mut self, input: &mut Input) {
+        if let Input::Opened {
+            checkpoint,
+            prepared_from,
+            ..
+        } = input
+        {
+            let prepared = self.prepared.as_mut();
+            *prepared_from = prepared.and_then(|prepared| prepared.begins(checkpoint.as_ref()));
+            self.prepared.take_if(|_| prepared_from.is_none());
+        }
     }
 
     /// A question that panics ends itself only: it sees the partition and changes nothing.
@@ -375,9 +401,16 @@ impl Owner {
     }
 
     fn carry_out_effects(&mut self) -> Option<Ended> {
+        let phase = self.partition.phase();
+        self.prepared.take_if(|prepared| !prepared.entered(phase));
         while let Some(effect) = self.partition.poll_effect() {
             let now = self.now();
             self.report.sent(&effect, now);
+            let prepared = self.prepared.as_mut();
+            if let Some(answer) = prepared.and_then(|prepared| prepared.answer(&effect)) {
+                self.answers.push(std::future::ready(answer).boxed());
+                continue;
+            }
             match effect {
                 Effect::Release { .. } => return Some(Ended::HandedOver),
                 Effect::Stopped { reason } => return Some(Ended::Stopped(reason)),
@@ -418,6 +451,12 @@ impl Owner {
             has_changed
         });
     }
+}
+
+/// Waits until a hand-over is wanted.
+async fn is_asked(hand_over: &mut watch::Receiver<Option<Timestamp>>) -> Option<Timestamp> {
+    let asked_at = hand_over.wait_for(Option::is_some).await.ok()?;
+    *asked_at
 }
 
 /// What a panic said.

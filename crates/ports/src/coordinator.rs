@@ -28,6 +28,23 @@ pub trait Coordinator: Send + Sync + 'static {
     /// partition is no longer assigned to this node.
     async fn acquire(&self, partition: PartitionId) -> Result<Epoch, PortError>;
 
+    /// Waits until nobody holds a partition, as far as this node has heard. At once where nobody else
+    /// could.
+    async fn freed(&self, _partition: PartitionId) {}
+
+    /// Tells whoever holds a partition, and is to give it up, that this node would take it over now.
+    /// Acquiring the partition takes that back.
+    async fn announce(&self, _partition: PartitionId) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    /// Takes an announcement back: the partition is no longer wanted.
+    async fn retract(&self, _partition: PartitionId) {}
+
+    /// Waits until the node that should own a partition has announced that it would take it over
+    /// now. At once where there is no other node that announces anything.
+    async fn successor(&self, _partition: PartitionId) {}
+
     /// Gives a partition back. Releasing what is no longer held under that epoch changes nothing.
     async fn release(&self, partition: PartitionId, epoch: Epoch) -> Result<(), PortError>;
 }

@@ -56,6 +56,13 @@ pub trait ExecutionSink: Send + Sync + 'static {
     /// An epoch lower than one that was opened before is `Fenced`.
     async fn open(&self, partition: PartitionId, epoch: Epoch) -> Result<Opened, PortError>;
 
+    /// The last committed checkpoint, without fencing anybody: from where a successor prepares
+    /// itself. `None` when the partition has never been owned, or the sink is not asked before it
+    /// is opened.
+    async fn peek(&self, _partition: PartitionId) -> Result<Option<Checkpoint>, PortError> {
+        Ok(None)
+    }
+
     /// Commits a tick: publications, stop requests, derived log records, schedule states, what was
     /// set aside and the checkpoint become durable and visible together, or none of them does.
     /// Ticks of a partition are committed in the order of their numbers; a number that does not

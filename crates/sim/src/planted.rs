@@ -62,6 +62,9 @@ flaws! {
     RecordsSkipped = "records-skipped",
     /// The log says that there is no more although there is.
     LogEndsEarly = "log-ends-early",
+    /// A successor that has read the timetable beforehand does not go back in the log as far as
+    /// that requires.
+    PreparedLate = "prepared-late",
     /// An owner is given the checkpoint before the last.
     CheckpointStale = "checkpoint-stale",
     /// The checkpoint does not keep the gaps below F.

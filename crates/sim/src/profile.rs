@@ -48,6 +48,13 @@ fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
             setup.mix.repeats = 25;
         }
         Flaw::CheckpointStale => far_and_crashing(setup, rng),
+        Flaw::PreparedLate => {
+            setup.model.drains_per_minute = 12.0;
+            setup.tasks_per_second = 100;
+            setup.engine.flush_interval_ms = 100;
+            setup.engine.look_ahead_ms = 1_000;
+            setup.mix.horizon_ms = 3 * MINUTE_MS;
+        }
         Flaw::GapsUnsaved => {
             far_and_crashing(setup, rng);
             setup.model.clock_jumps_per_minute = 6.0;

@@ -298,8 +298,8 @@ impl Owners {
             .collect()
     }
 
-    /// Waits until every partition has an owner, that many nodes own something, and nothing has
-    /// moved for a while.
+    /// Waits until every partition has an owner, that many nodes have their share each, and nothing
+    /// has moved for a while.
     pub(super) fn settle(&mut self, nodes: usize) -> Result<Owned, Failure> {
         let limit = Instant::now() + SETTLE_LIMIT;
         let (mut last, mut since) = (self.now(), Instant::now());
@@ -307,7 +307,12 @@ impl Owners {
             thread::sleep(Duration::from_millis(50));
             let now = self.now();
             let owning: std::collections::BTreeSet<&String> = now.values().collect();
-            let is_whole = now.len() == self.partitions as usize && owning.len() == nodes;
+            let share_max = (self.partitions as usize).div_ceil(nodes);
+            let has_share =
+                |node: &String| now.values().filter(|one| *one == node).count() <= share_max;
+            let is_whole = now.len() == self.partitions as usize
+                && owning.len() == nodes
+                && owning.iter().all(|node| has_share(node));
             if now != last || !is_whole {
                 (last, since) = (now, Instant::now());
             } else if since.elapsed() > SETTLED_FOR {

@@ -320,7 +320,9 @@ impl Story {
 
     /// The owner is asked to hand over.
     pub(crate) fn hand_over(&mut self) {
-        self.partition.handle(self.now, Input::HandOver);
+        let asked_at = self.now;
+        self.partition
+            .handle(self.now, Input::HandOver { asked_at });
         self.settle();
     }
 
@@ -431,6 +433,7 @@ impl Story {
                 schedule_states: self.states.clone(),
                 log_end: LogOffset::at(self.log.len() as u64),
                 taken_at: None,
+                prepared_from: None,
             },
             Effect::ReadRevisions { request } => Input::Revisions {
                 request,

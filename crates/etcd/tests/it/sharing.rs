@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::FutureExt;
 use minutehand_etcd::EtcdCoordinator;
 use minutehand_model::PartitionId;
 use minutehand_ports::{Coordinator, ErrorClass};
 
-use crate::support::{PARTITIONS, acquire, assigned, config, start, wait_for};
+use crate::support::{PARTITIONS, absent, acquire, assigned, config, raw, start, wait_for};
 
 /// Waits until the nodes share all partitions evenly; who has which.
 async fn shared(nodes: &[&EtcdCoordinator]) -> BTreeMap<PartitionId, usize> {
@@ -148,4 +149,38 @@ async fn a_second_process_of_one_id_waits_for_the_end_of_the_first() {
     drop(first);
     assigned(&second, 16).await;
     assert!(acquire(&second, PartitionId::own(0)).await > epoch);
+}
+
+#[tokio::test]
+async fn an_owner_hears_when_its_successor_is_ready() {
+    let config = config();
+    let giver = start(&config, "giver").await;
+    assigned(&giver, 16).await;
+    let mut epochs = BTreeMap::new();
+    for partition in (0..PARTITIONS).map(PartitionId::own) {
+        epochs.insert(partition, acquire(&giver, partition).await);
+        // Nobody else could take it.
+        giver.successor(partition).await;
+    }
+    let taker = start(&config, "taker").await;
+    let moved = *assigned(&taker, 8).await.first().expect("eight");
+    assigned(&giver, 8).await;
+    assert!(giver.successor(moved).now_or_never().is_none());
+    assert!(taker.freed(moved).now_or_never().is_none());
+
+    taker.announce(moved).await.expect("etcd answers");
+    giver.successor(moved).await;
+    let mut client = raw(&config).await;
+    let key = format!("{}/eu/successors/{moved}", config.prefix);
+    taker.retract(moved).await;
+    absent(&mut client, key.clone()).await;
+
+    taker.announce(moved).await.expect("etcd answers");
+    giver
+        .release(moved, epochs[&moved])
+        .await
+        .expect("etcd answers");
+    taker.freed(moved).await;
+    assert!(acquire(&taker, moved).await > epochs[&moved]);
+    absent(&mut client, key).await;
 }

@@ -4,7 +4,9 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use minutehand_engine::{Effect, Failure, Input, InputRecord, RequestId};
-use minutehand_model::{Command, Fact, LogOffset, PartitionId, QueueName, SetAside, Timestamp};
+use minutehand_model::{
+    Command, Fact, LogOffset, PartitionId, QueueName, SetAside, Timestamp, TimetablePage,
+};
 use minutehand_ports::{Committed, ErrorClass, ExecutionSink, LogBatch, LogRecord, PortError};
 use minutehand_record::QueueNames;
 
@@ -54,6 +56,7 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
                     schedule_states: opened.schedule_states,
                     log_end: opened.log_end,
                     taken_at: opened.taken_at,
+                    prepared_from: None,
                 })
             };
             (Operation::Open, request, answer.boxed())
@@ -75,13 +78,7 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
         } => {
             let answer = async move {
                 let page = timetable.read(id, from, until, bytes_max).await?;
-                prepare(
-                    &*sink,
-                    page.entries.iter().filter_map(|entry| match &entry.fact {
-                        Fact::Runs(task) => Some(&task.queue),
-                        Fact::Void => None,
-                    }),
-                );
+                prepare_queues(&*sink, &page);
                 Ok(Input::Page { request, page })
             };
             (Operation::ReadTimetable, request, answer.boxed())
@@ -101,11 +98,14 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
             bytes_max,
         } => {
             let answer = async move {
-                Ok(decoded(
+                let batch = log.read(id, from, bytes_max).await?;
+                let (next, end) = (batch.next, batch.end);
+                Ok(Input::Records {
                     request,
-                    log.read(id, from, bytes_max).await?,
-                    &*sink,
-                ))
+                    records: decoded(batch, &*sink),
+                    next,
+                    end,
+                })
             };
             (Operation::ReadLog, request, answer.boxed())
         }
@@ -228,6 +228,17 @@ fn chain(error: &PortError) -> String {
     chain
 }
 
+/// Tells the sink of the queues of what is due, as [`prepare`].
+pub(super) fn prepare_queues(sink: &dyn ExecutionSink, page: &TimetablePage) {
+    prepare(
+        sink,
+        page.entries.iter().filter_map(|entry| match &entry.fact {
+            Fact::Runs(task) => Some(&task.queue),
+            Fact::Void => None,
+        }),
+    );
+}
+
 /// Tells the sink of queues when they are met, before anything is due there.
 fn prepare<'a>(sink: &dyn ExecutionSink, queues: impl Iterator<Item = &'a QueueName>) {
     let mut last = None;
@@ -249,10 +260,11 @@ fn queue_of(command: &Command) -> Option<&QueueName> {
     }
 }
 
-fn decoded(request: RequestId, batch: LogBatch, sink: &dyn ExecutionSink) -> Input {
-    let LogBatch { records, next, end } = batch;
+/// What the records of a batch say; the sink hears of their queues.
+pub(super) fn decoded(batch: LogBatch, sink: &dyn ExecutionSink) -> Vec<InputRecord> {
     let mut names = QueueNames::default();
-    let records: Vec<InputRecord> = records
+    let records: Vec<InputRecord> = batch
+        .records
         .into_iter()
         .map(|record| decode(record, &mut names))
         .collect();
@@ -262,12 +274,7 @@ fn decoded(request: RequestId, batch: LogBatch, sink: &dyn ExecutionSink) -> Inp
             .iter()
             .filter_map(|record| queue_of(record.command.as_ref().ok()?)),
     );
-    Input::Records {
-        request,
-        records,
-        next,
-        end,
-    }
+    records
 }
 
 fn decode(record: LogRecord, names: &mut QueueNames) -> InputRecord {

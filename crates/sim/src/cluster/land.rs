@@ -28,7 +28,7 @@ impl super::World {
         match kind {
             RequestKind::Open { epoch } => self.land_open(envelope, epoch),
             RequestKind::ReadRevisions => {
-                let entries = self.timetables[id.partition].revisions();
+                let entries = self.timetable_of(id).revisions();
                 self.reply(
                     envelope,
                     Input::Revisions {
@@ -43,7 +43,7 @@ impl super::World {
                 until,
                 bytes_max,
             } => {
-                let mut page = self.timetables[id.partition].read(from, until, bytes_max);
+                let mut page = self.timetable_of(id).read(from, until, bytes_max);
                 self.spoil_rows(&mut page.entries);
                 let (entries, complete) = (page.entries.len(), page.complete_until);
                 self.note(owner(id), "timetable", [entries as u64, 0], || {
@@ -126,15 +126,18 @@ impl super::World {
             self.reply(envelope, failed(envelope, Failure::Fenced), None);
             return;
         };
+        let checkpoint = self.spoil_checkpoint(partition);
+        let prepared_from = self.begin_prepared(id, checkpoint.as_ref());
         let sink = &self.sinks[partition];
         let tick = sink.checkpoint().map_or(0, |checkpoint| checkpoint.tick);
         let log_end = self.logs[partition].end();
         let input = Input::Opened {
             request: envelope.request,
-            checkpoint: self.spoil_checkpoint(partition),
+            checkpoint,
             schedule_states: sink.states(),
             log_end,
             taken_at: self.taken_at(),
+            prepared_from,
         };
         self.note(owner(id), "open", [epoch.0, tick], || {
             format!("epoch {epoch}, last tick {tick}, log ends at {log_end}")
@@ -154,7 +157,15 @@ impl super::World {
         if let Some(kept_ms) = self.setup.flaw.and_then(|flaw| flaw.forgets_after_ms()) {
             self.logs[partition].forget_before(self.now_ms - kept_ms);
         }
-        let input = match self.logs[partition].read_stable(from, bytes_max, self.now_ms) {
+        let prepared = self
+            .log_of(id)
+            .filter(|log| from < log.end())
+            .and_then(|log| log.read(from, bytes_max));
+        let read = match prepared {
+            Some(read) => Some(read),
+            None => self.logs[partition].read_stable(from, bytes_max, self.now_ms),
+        };
+        let input = match read {
             Some(mut read) => {
                 self.spoil_records(from, &mut read);
                 self.clamp_times(id, from, &mut read);

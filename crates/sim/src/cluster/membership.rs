@@ -3,13 +3,15 @@
 use minutehand_engine::{Input, Partition};
 use minutehand_model::{Epoch, LogOffset, PartitionId, Timestamp};
 
-use super::event::Event;
+use super::event::{Event, OwnerId};
 use super::network::Store;
 use super::node::Owner;
 use crate::trace::Who;
 
 /// How long a node waits before it asks again for a partition that somebody holds, in milliseconds.
 const ACQUIRE_AGAIN_MS: i64 = 250;
+/// The longest time that an owner waits for its successor before a hand-over, in milliseconds.
+const SUCCESSOR_AWAITED_MS: i64 = 3_000;
 
 impl super::World {
     fn is_alive(&self, node: usize, incarnation: u32) -> bool {
@@ -148,24 +150,14 @@ impl super::World {
         for partition in 0..self.setup.partitions {
             let is_wanted = self.coordinator.assignment(node).contains(&partition);
             match self.owner_id(node, partition) {
-                Some(id) if !is_wanted => {
-                    let now_ms = self.now_ms;
-                    let Some(owner) = self.owner_mut(id) else {
-                        continue;
-                    };
-                    if owner.handing_over_since_ms.is_none() {
-                        owner.handing_over_since_ms = Some(now_ms);
-                        self.note(
-                            Who::Owner(node, partition),
-                            "hand over",
-                            [0, 0],
-                            String::new,
-                        );
-                        self.handle(id, Input::HandOver);
-                        self.drive(id);
+                Some(id) if !is_wanted => self.give_partition_up(id),
+                Some(id) => {
+                    if let Some(owner) = self.owner_mut(id) {
+                        owner.unwanted_since_ms = None;
                     }
                 }
                 None if is_wanted && self.nodes[node].acquiring.insert(partition) => {
+                    self.prepare(node, partition);
                     let lease = self.nodes[node].lease;
                     let at_ms = self.now_ms + self.wire_ms();
                     self.queue.push(
@@ -178,9 +170,44 @@ impl super::World {
                         },
                     );
                 }
+                None if !is_wanted => drop(self.nodes[node].prepared.remove(&partition)),
                 _ => {}
             }
         }
+    }
+
+    /// An owner goes on for a while, as if it waited for its successor, and then hands over.
+    fn give_partition_up(&mut self, id: OwnerId) {
+        let now_ms = self.now_ms;
+        let OwnerId {
+            node,
+            incarnation,
+            partition,
+            ..
+        } = id;
+        let Some(owner) = self.owner_mut(id) else {
+            return;
+        };
+        if owner.handing_over_since_ms.is_some() {
+            return;
+        }
+        let since_ms = *owner.unwanted_since_ms.get_or_insert(now_ms);
+        let waits_until_ms = since_ms + since_ms % SUCCESSOR_AWAITED_MS;
+        if now_ms < waits_until_ms {
+            let again = Event::Reconcile { node, incarnation };
+            self.queue.push(waits_until_ms, again);
+            return;
+        }
+        owner.handing_over_since_ms = Some(now_ms);
+        self.note(
+            Who::Owner(node, partition),
+            "hand over",
+            [0, 0],
+            String::new,
+        );
+        let asked_at = self.nodes[node].clock(since_ms);
+        self.handle(id, Input::HandOver { asked_at });
+        self.drive(id);
     }
 
     pub(crate) fn acquire_lands(
@@ -260,6 +287,8 @@ impl super::World {
             growth_is_coming: false,
             reader: (LogOffset::START, Timestamp::MIN),
             is_deaf: false,
+            prepared: self.nodes[node].prepared.remove(&partition),
+            unwanted_since_ms: None,
             handing_over_since_ms: None,
             drives: 0,
             driven_at_ms: i64::MIN,

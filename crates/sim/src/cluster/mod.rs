@@ -11,6 +11,7 @@ mod membership;
 mod nemesis;
 mod network;
 mod node;
+mod prepared;
 mod world;
 
 pub(crate) use world::World;

@@ -1,9 +1,11 @@
 //! A node: its clock, its lease, and the engines it drives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minutehand_engine::{Moment, Partition};
 use minutehand_model::{Epoch, LogOffset, Timestamp};
+
+use super::prepared::Prepared;
 
 /// What was decided before a clock was set back is on its way for this long at most, in
 /// milliseconds.
@@ -24,6 +26,10 @@ pub(crate) struct Owner {
     pub(crate) reader: (LogOffset, Timestamp),
     /// Its reader of the log has died.
     pub(crate) is_deaf: bool,
+    /// What it read before it owned the partition, until it fires.
+    pub(crate) prepared: Option<Prepared>,
+    /// Since when it is to be given up, in true time.
+    pub(crate) unwanted_since_ms: Option<i64>,
     /// Since when it has been handing over, in true time.
     pub(crate) handing_over_since_ms: Option<i64>,
     /// How often it was driven in the present millisecond.
@@ -49,6 +55,8 @@ pub(crate) struct Node {
     pub(crate) confirmed_at: Timestamp,
     pub(crate) owners: Vec<Option<Owner>>,
     pub(crate) acquiring: BTreeSet<usize>,
+    /// What it has read of partitions that it is to take over.
+    pub(crate) prepared: BTreeMap<usize, Prepared>,
 }
 
 impl Node {
@@ -65,6 +73,7 @@ impl Node {
             confirmed_at: Timestamp::MIN,
             owners: (0..partitions).map(|_| None).collect(),
             acquiring: BTreeSet::new(),
+            prepared: BTreeMap::new(),
         }
     }
 
@@ -98,5 +107,6 @@ impl Node {
         self.lease_is_granted = false;
         self.owners.iter_mut().for_each(|owner| *owner = None);
         self.acquiring.clear();
+        self.prepared.clear();
     }
 }

@@ -14,7 +14,7 @@ use crate::journal::{Logged, Said, find};
 const LED_MS: i64 = 17_000;
 
 /// A record as stored, and what its bytes say.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct StoredRecord {
     payload: Bytes,
     input: InputRecord,
@@ -219,6 +219,24 @@ impl LogStore {
             answer.records.push(record.input.clone());
         }
         Some(answer)
+    }
+
+    /// What can be read of it at a time, and nothing that comes later.
+    pub(crate) fn readable(&self, now_ms: i64) -> LogStore {
+        let hangs_at = self
+            .hanging
+            .filter(|(until_ms, _)| now_ms < *until_ms)
+            .map_or(self.end, |(_, stable)| stable);
+        let records = self.records.iter();
+        LogStore {
+            records: records
+                .take_while(|record| record.input.offset < hangs_at)
+                .cloned()
+                .collect(),
+            start: self.start,
+            end: hangs_at,
+            ..LogStore::default()
+        }
     }
 
     /// A transaction that is open from now on hangs until a time.

@@ -20,7 +20,7 @@ struct BlockName {
     content: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct StoredBlock {
     entries: Vec<TimetableEntry>,
     bytes: usize,
@@ -40,7 +40,7 @@ pub(crate) struct TimetableFlaws {
 }
 
 /// Blocks and revisions of one partition.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct TimetableStore {
     blocks: BTreeMap<BlockName, StoredBlock>,
     revisions: BTreeMap<LogOffset, RevisionEntry>,
