@@ -12,7 +12,7 @@ use crate::fact::{StoredFact, flag};
 use crate::input::InputRecord;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
-use crate::schedule::Revised;
+use crate::schedule::{Cursors, Revised};
 use crate::task_store::{GLANCES, Shelf, TaskIndex};
 
 /// Where a command stands in the log.
@@ -117,7 +117,8 @@ impl Partition {
     pub(crate) fn has_room_for_late(&self) -> bool {
         let count = self.schedules.waiting() + self.outgoing.len();
         let count_max = (self.config.tick_publications_max / 2).max(1);
-        count < count_max && self.outgoing.tick_bytes() < (self.config.tick_bytes_max / 2).max(1)
+        let bytes = self.schedules.waiting_bytes() + self.outgoing.tick_bytes();
+        count < count_max && bytes < (self.config.tick_bytes_max / 2).max(1)
     }
 
     fn apply(&mut self, record: InputRecord) {
@@ -195,9 +196,13 @@ impl Partition {
         if self.revisions.is_stored(at.offset) {
             return self.revise_again(&entry);
         }
+        let cursors = Cursors {
+            frontier: &self.frontier,
+            told: self.ticker.told(),
+        };
         match self
             .schedules
-            .revise(entry.clone(), &self.frontier, anew, self.now)
+            .revise(entry.clone(), cursors, anew, self.now)
         {
             Revised::Applied => {
                 self.unsettled.add(at.offset);

@@ -8,7 +8,7 @@ use minutehand_model::{
 use crate::effect::Effect;
 use crate::fact::TAKEN_LATE_MS_MAX;
 use crate::partition::Partition;
-use crate::schedule::Revised;
+use crate::schedule::{Cursors, Revised};
 
 impl Partition {
     pub(crate) fn open(&mut self) {
@@ -105,9 +105,13 @@ impl Partition {
 
     /// A revision that a predecessor has applied and stored.
     pub(crate) fn revise_again(&mut self, entry: &RevisionEntry) {
-        let (revised, missing) =
-            self.schedules
-                .revise_again(entry.clone(), &self.frontier, self.now);
+        let cursors = Cursors {
+            frontier: &self.frontier,
+            told: self.ticker.told(),
+        };
+        let (revised, missing) = self
+            .schedules
+            .revise_again(entry.clone(), cursors, self.now);
         match revised {
             Revised::Refused(reason) => self.set_aside_revision(entry, reason),
             Revised::Applied if missing > 0 => {

@@ -14,6 +14,9 @@ use crate::task_store::TaskIndex;
 /// Facts that are passed step by step: few enough to stay in the nearest caches from one step to
 /// the next.
 const PASSED_TOGETHER: usize = 256;
+/// Occurrences in one tick of which nothing is published: left out by a policy, or made to wait.
+/// They take no execution's place, so that what is due is not kept behind them one tick each.
+const SILENT_DECISIONS_MAX: usize = 4_096;
 
 impl Partition {
     /// Builds and sends a tick, if none is under way and there is a reason for one.
@@ -144,7 +147,7 @@ impl Partition {
         let late_changes = self
             .breaks(PlantedBug::TornState)
             .then(|| self.schedules.take_changes());
-        let bytes_decided = self.outgoing.tick_bytes();
+        let bytes_decided = self.outgoing.tick_bytes() + outbox.started_bytes;
         self.take_late(&mut outbox);
         let limit = self.frontier_limit();
         let (frontier, bytes) = self.take_due(limit, bytes_decided, &mut outbox);
@@ -152,8 +155,9 @@ impl Partition {
         if self.phase() != Phase::Replaying {
             // Before the log has been replayed the newest definition is not known.
             self.schedules.ring(self.now, &mut outbox);
+            let bytes_left = self.config.tick_bytes_max.saturating_sub(bytes);
             self.schedules
-                .run_backfills(self.now, occurrences_max, &mut outbox);
+                .run_backfills(self.now, occurrences_max, bytes_left, &mut outbox);
         }
         self.frontier.advance(frontier);
         self.take_backlog(bytes, &mut outbox);
@@ -219,6 +223,7 @@ impl Partition {
             most => most,
         };
         let mut bytes = bytes_decided.min(self.config.tick_bytes_max / 2);
+        let mut silent = 0;
         let mut last = None;
         let mut reached = limit;
         // Looked at while they are collected, so that their memory is fetched side by side, and
@@ -228,7 +233,8 @@ impl Partition {
             let schedule = self.schedules.peek().filter(|place| *place <= limit);
             let task_limit =
                 schedule.map_or(limit, |place| place.preceding().unwrap_or(Place::START));
-            if steps >= steps_max || bytes >= self.config.tick_bytes_max {
+            let is_full = steps >= steps_max || bytes >= self.config.tick_bytes_max;
+            if is_full || silent >= SILENT_DECISIONS_MAX {
                 let has_more = schedule.is_some()
                     || self.due.on_time.peek().is_some_and(|place| place <= limit);
                 if has_more {
@@ -236,15 +242,20 @@ impl Partition {
                 }
                 break;
             }
-            steps += 1;
             if let Some((place, index)) = self.due.on_time.pop_through(task_limit) {
                 last = Some(place);
+                steps += 1;
                 bytes += self.tasks.get(index).bytes();
                 passing.push(index);
             } else if let Some(place) = schedule {
                 last = Some(place);
                 self.pass_all(&mut passing, outbox);
+                let (count, size) = (outbox.publications.len(), outbox.started_bytes);
                 self.schedules.pass_next(self.now, &self.frontier, outbox);
+                let started = outbox.publications.len() - count;
+                steps += started;
+                silent += usize::from(started == 0);
+                bytes += outbox.started_bytes - size;
             } else {
                 break;
             }

@@ -48,6 +48,12 @@ impl Ticker {
         self.committed_at
     }
 
+    /// A as the newest tick tells it, be it committed or under way.
+    pub(crate) fn told(&self) -> LogOffset {
+        let newest = self.in_flight.as_ref().unwrap_or(&self.committed);
+        newest.applied
+    }
+
     /// Whether a tick may be sent.
     pub(crate) fn is_free(&self, now: Timestamp) -> bool {
         self.sending.is_free(now)

@@ -551,6 +551,27 @@ fn revisions_that_are_heard_of_late_share_what_is_owed() {
     assert_eq!(heard_late(&[created, revised]), expected);
 }
 
+/// One that names no time before F owes nothing either, and has decided nothing all the same.
+#[test]
+fn what_was_never_in_force_takes_nothing_from_the_next() {
+    let rare = ScheduleDefinition {
+        recurrence: minutehand_model::RecurrenceSpec::Interval {
+            every_ms: 3_600_000,
+            anchor: at(0),
+            zone: "UTC".to_owned(),
+        },
+        ..every_ten_seconds()
+    };
+    let created = || (5_000, 1, Some(rare.clone()), false);
+    let revised = |number| (9_500, number, Some(every_four_seconds()), false);
+    let expected: Vec<i64> = (12_000..=56_000).step_by(4_000).collect();
+    assert_eq!(heard_late(&[created(), revised(2)]), expected);
+    let paused = (7_000, 2, Some(rare.clone()), true);
+    assert_eq!(heard_late(&[created(), paused, revised(3)]), expected);
+    let deleted = (7_000, 2, None, false);
+    assert_eq!(heard_late(&[created(), deleted, revised(3)]), expected);
+}
+
 #[test]
 fn what_is_created_again_unheard_is_owed_from_its_creation() {
     let created = |ms, number| (ms, number, Some(every_ten_seconds()), false);

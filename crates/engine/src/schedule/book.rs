@@ -10,7 +10,7 @@ use minutehand_model::{
 };
 
 use super::deleted::{Deleted, DeletedSchedules};
-use super::revise::{Applying, Revised};
+use super::revise::{Applying, Cursors, Revised};
 use super::{KnownSchedule, Moment, Name, Outbox, Schedule};
 use crate::planted::PlantedBug;
 
@@ -98,6 +98,11 @@ impl ScheduleBook {
         self.outbox.publications.len() + self.outbox.stops.len() + self.outbox.derived.len()
     }
 
+    /// Bytes of the runs that wait for the next tick.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.outbox.started_bytes
+    }
+
     pub(crate) fn is_backfilling(&self) -> bool {
         !self.backfilling.is_empty()
     }
@@ -120,7 +125,7 @@ impl ScheduleBook {
     pub(crate) fn revise(
         &mut self,
         entry: RevisionEntry,
-        frontier: &Frontier,
+        cursors: Cursors<'_>,
         anew: bool,
         now: Timestamp,
     ) -> Revised {
@@ -141,7 +146,7 @@ impl ScheduleBook {
             name,
             entry,
             Applying {
-                frontier,
+                cursors,
                 anew,
                 moment: self.moment(now),
             },
@@ -154,7 +159,7 @@ impl ScheduleBook {
     pub(crate) fn revise_again(
         &mut self,
         entry: RevisionEntry,
-        frontier: &Frontier,
+        cursors: Cursors<'_>,
         now: Timestamp,
     ) -> (Revised, u64) {
         let name = (
@@ -164,11 +169,11 @@ impl ScheduleBook {
         let known = self.by_name.get(&name).copied();
         let newest = self.newest(&name, known);
         if entry.revision.number <= newest + 1 {
-            return (self.revise(entry, frontier, false, now), 0);
+            return (self.revise(entry, cursors, false, now), 0);
         }
         let missing = entry.revision.number - newest - 1;
         let applying = Applying {
-            frontier,
+            cursors,
             anew: false,
             moment: self.moment(now),
         };
@@ -264,7 +269,7 @@ impl ScheduleBook {
         }
         let rested_since = schedule.rests_since().unwrap_or(Timestamp::MAX);
         let passed = if applying.anew {
-            schedule.decided(applying.frontier)
+            schedule.decided(applying.cursors)
         } else {
             entry.appended_at
         };
@@ -401,11 +406,23 @@ impl ScheduleBook {
         self.changed(number, is_dirty);
     }
 
-    /// Runs what backfills ask for, at most `count_max` occurrences of each schedule.
-    pub(crate) fn run_backfills(&mut self, now: Timestamp, count_max: usize, outbox: &mut Outbox) {
+    /// Runs what backfills ask for, at most `count_max` occurrences of each schedule, and at least
+    /// one of all of them however few bytes there are left.
+    pub(crate) fn run_backfills(
+        &mut self,
+        now: Timestamp,
+        count_max: usize,
+        bytes_max: usize,
+        outbox: &mut Outbox,
+    ) {
         let moment = self.moment(now);
+        let full_at = outbox.started_bytes + bytes_max.max(1);
         for number in self.backfilling.clone() {
-            let is_dirty = self.at_mut(number).run_backfills(moment, count_max, outbox);
+            if outbox.started_bytes >= full_at {
+                break;
+            }
+            let schedule = self.at_mut(number);
+            let is_dirty = schedule.run_backfills(moment, count_max, full_at, outbox);
             self.changed(number, is_dirty);
         }
     }

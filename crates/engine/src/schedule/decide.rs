@@ -150,6 +150,7 @@ impl Schedule {
                 stop: None,
             });
         }
+        outbox.started_bytes += publication.task.encoded.len();
         outbox.publications.push(publication);
         self.state.runs_started += 1;
         self.remember(Kind::Started, run.nominal, run.cause, now);

@@ -26,7 +26,7 @@ use minutehand_model::{
 use crate::planted::PlantedBug;
 
 pub(crate) use book::ScheduleBook;
-pub(crate) use revise::Revised;
+pub(crate) use revise::{Cursors, Revised};
 use segment::{Occurrence, Segment};
 
 /// A schedule's name: its id within its namespace.
@@ -36,6 +36,8 @@ pub(crate) type Name = (Namespace, ScheduleId);
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) publications: Vec<Publication>,
+    /// Of the runs of schedules among them.
+    pub(crate) started_bytes: usize,
     pub(crate) stops: Vec<StopRequest>,
     /// Records that are appended to the log.
     pub(crate) derived: Vec<Command>,
@@ -45,6 +47,7 @@ impl Outbox {
     /// Adds what another has.
     pub(crate) fn append(&mut self, other: Outbox) {
         self.publications.extend(other.publications);
+        self.started_bytes += other.started_bytes;
         self.stops.extend(other.stops);
         self.derived.extend(other.derived);
     }
@@ -78,6 +81,8 @@ pub(crate) struct Schedule {
     revisions: Vec<LogOffset>,
     /// The nominal time after which the newest revisions, all of them paused, have ruled.
     paused_since: Option<Timestamp>,
+    /// The nominal time after which the newest revision rules.
+    rules_after: Timestamp,
     /// The revisions that still owe something, oldest first.
     segments: VecDeque<Segment>,
     state: ScheduleState,

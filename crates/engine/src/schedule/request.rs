@@ -118,11 +118,13 @@ impl Schedule {
         !self.state.backfills.is_empty() && is_free && !is_resting
     }
 
-    /// Runs what the oldest backfills ask for; whether the state changed.
+    /// Runs what the oldest backfills ask for, until the outbox's runs take `full_at` bytes; whether
+    /// the state changed.
     pub(super) fn run_backfills(
         &mut self,
         moment: Moment,
         count_max: usize,
+        full_at: usize,
         outbox: &mut Outbox,
     ) -> bool {
         let Some(compiled) = self.compiled.clone() else {
@@ -141,7 +143,7 @@ impl Schedule {
             else {
                 break;
             };
-            if !self.may_backfill(moment) {
+            if !self.may_backfill(moment) || outbox.started_bytes >= full_at {
                 break;
             }
             changed = true;

@@ -6,13 +6,13 @@
 //! - What comes after a revision that rested or deleted the schedule is owed from that time on,
 //!   although F may have passed some of it by then. What comes after one that was in force begins
 //!   where that has come to: at F, or earlier, at the first of what it owes although F has passed
-//!   it.
+//!   it. One that no tick has told of has come nowhere yet: it was read together with its successor.
 //! - A rest counts by due times, so that what the jitter holds is at rest as well.
 
 use std::sync::Arc;
 
 use minutehand_calendar::CompiledDefinition;
-use minutehand_model::{Frontier, Place, Rest, RevisionEntry, ScheduleState, Timestamp};
+use minutehand_model::{Frontier, LogOffset, Place, Rest, RevisionEntry, ScheduleState, Timestamp};
 
 use super::{Moment, Name, Outbox, Schedule, Segment};
 use crate::planted::PlantedBug;
@@ -47,10 +47,18 @@ enum Before {
     Force,
 }
 
+/// Where the partition stands when a revision is applied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursors<'a> {
+    pub(crate) frontier: &'a Frontier,
+    /// A of the last tick that was sent: by the revisions below it something may have been decided.
+    pub(crate) told: LogOffset,
+}
+
 /// How a revision is applied.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Applying<'a> {
-    pub(crate) frontier: &'a Frontier,
+    pub(crate) cursors: Cursors<'a>,
     /// No predecessor has applied it, so the state does not reflect it yet.
     pub(crate) anew: bool,
     pub(crate) moment: Moment,
@@ -74,6 +82,7 @@ impl Schedule {
             compiled: None,
             revisions: Vec::new(),
             paused_since: None,
+            rules_after: Timestamp::MIN,
             segments: Default::default(),
             state,
         };
@@ -90,10 +99,10 @@ impl Schedule {
     ) -> Result<(), String> {
         // A failure that was heard of late begins a rest that F has not come to: until there the
         // revision was in force.
-        let passed = self.passed(applying.frontier).due;
+        let passed = self.passed(applying.cursors.frontier).due;
         let has_failed = self.state.paused_by_failure_at.is_some();
         let decided = if has_failed {
-            self.decided(applying.frontier)
+            self.decided(applying.cursors)
         } else {
             passed
         };
@@ -144,10 +153,11 @@ impl Schedule {
         self.segments.extend(segment);
         self.head = entry;
         self.compiled = compiled;
+        self.rules_after = rules_after;
         self.revisions.push(self.head.offset);
         if applying.anew {
-            self.note_owed(number, rules_after, applying.frontier);
-            self.forget_rests(applying.frontier);
+            self.note_owed(number, rules_after, applying.cursors.frontier);
+            self.forget_rests(applying.cursors);
         }
         self.segments.retain(|segment| segment.next.is_some());
         self.forget_owed();
@@ -162,7 +172,7 @@ impl Schedule {
         applying: Applying<'_>,
     ) -> Timestamp {
         let Applying {
-            frontier,
+            cursors,
             anew,
             moment,
         } = applying;
@@ -181,13 +191,17 @@ impl Schedule {
         };
         match before {
             Before::Rest(since) => own.max(since),
-            Before::Force => own.max(self.decided(frontier)),
+            Before::Force => own.max(self.decided(cursors)),
         }
     }
 
     /// The nominal time up to which all has been decided, and beyond which nothing has: F, or just
-    /// before the first occurrence that is owed although F has passed it.
-    pub(super) fn decided(&self, frontier: &Frontier) -> Timestamp {
+    /// before the first occurrence that is owed although F has passed it. The newest revision has
+    /// decided nothing as long as no tick has told of it.
+    pub(super) fn decided(&self, Cursors { frontier, told }: Cursors<'_>) -> Timestamp {
+        if self.head.offset >= told {
+            return self.rules_after;
+        }
         let passed = self.passed(frontier).due;
         let next = self.segments.iter().filter_map(|segment| segment.next);
         let owed = next
@@ -235,7 +249,7 @@ impl Schedule {
         let name = (self.namespace.clone(), self.id.clone());
         let mut segment = Segment::open(&name, number, compiled, after, applying.moment);
         if owed.is_none() && (!applying.anew || applying.moment.breaks(PlantedBug::LateCreation)) {
-            segment.pass_decided(applying.frontier, self.created_offset);
+            segment.pass_decided(applying.cursors.frontier, self.created_offset);
         }
         Some(segment)
     }
@@ -334,8 +348,8 @@ impl Schedule {
 
     /// Forgets the rests in which nothing can be due any more: F has passed them, and nothing is
     /// owed before their end.
-    fn forget_rests(&mut self, frontier: &Frontier) {
-        let passed = self.decided(frontier).min(frontier.front().due);
+    fn forget_rests(&mut self, cursors: Cursors<'_>) {
+        let passed = self.decided(cursors).min(cursors.frontier.front().due);
         self.state.rests.retain(|rest| {
             rest.until
                 .is_none_or(|until| until > passed && until > rest.after)

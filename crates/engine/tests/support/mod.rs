@@ -76,6 +76,8 @@ pub(crate) struct Story {
     stores_revisions: bool,
     /// What the timetable has of them.
     pub(crate) revisions: Vec<RevisionEntry>,
+    /// How many bytes of executions each tick carried.
+    pub(crate) tick_bytes: Vec<usize>,
     /// What ticks set aside.
     pub(crate) set_aside: Vec<SetAside>,
     /// Revisions that the store was told to forget.
@@ -118,6 +120,7 @@ impl Story {
             writes: Writes::Unanswered,
             writes_ms: Vec::new(),
             blocks: Vec::new(),
+            tick_bytes: Vec::new(),
             is_released: false,
             peak_bytes: 0,
             forgotten_revisions: Vec::new(),
@@ -489,6 +492,8 @@ impl Story {
                 }
             }
             Effect::Commit { request, tick } => {
+                let bytes = tick.publications.iter().map(|one| one.task.encoded.len());
+                self.tick_bytes.push(bytes.sum());
                 for publication in &tick.publications {
                     let task = minutehand_record::task::decode(&publication.task.encoded)
                         .expect("it decodes");
