@@ -12,6 +12,7 @@ use crate::fact::{StoredFact, flag};
 use crate::input::InputRecord;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 use crate::schedule::{Cursors, Revised};
 use crate::task_store::{GLANCES, Shelf, TaskIndex};
 
@@ -22,7 +23,7 @@ struct Position {
     appended_at: Timestamp,
 }
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// Reads on in the log, when what was read before has been applied.
     pub(crate) fn read_log(&mut self) {
         let has_more = self.log.has_more() || self.must_hear_of_the_log();

@@ -15,6 +15,7 @@ use minutehand_model::{Frontier, Phase, Place, Timestamp};
 use crate::fact::{StoredFact, flag};
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 use crate::schedule::Outbox;
 
 /// Most stretches of the backlog; then F does not leave more behind.
@@ -27,7 +28,7 @@ const PORTION_MS: i64 = 50;
 const LOOK_THROUGH_MS: i64 = 2_000;
 const LOOKED_THROUGH_PER_MS: i64 = 200;
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// Leaves behind what is too late, if anything is.
     pub(crate) fn leave_behind(&mut self) {
         let is_any_late = self.is_late(self.coverage.loaded())

@@ -5,8 +5,6 @@ use minutehand_model::time::DAY_MS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::planted::PlantedBug;
-
 /// What a partition does with tasks and time. Times are milliseconds, sizes bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -78,9 +76,6 @@ pub struct Config {
     /// Most occurrences of one schedule in one tick when it catches up or is backfilled.
     #[serde(skip)]
     pub schedule_occurrences_per_tick_max: usize,
-    /// A rule to break on purpose; without the feature `planted-bugs` it changes nothing.
-    #[serde(skip)]
-    pub planted: Option<PlantedBug>,
 }
 
 impl Default for Config {
@@ -107,7 +102,6 @@ impl Default for Config {
             retry_delay_ms: 50,
             retry_delay_ms_max: 2_000,
             schedule_occurrences_per_tick_max: 256,
-            planted: None,
         }
     }
 }

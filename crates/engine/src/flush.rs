@@ -7,12 +7,13 @@ use crate::fact::flag;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
 use crate::retry::{Content, Write};
+use crate::rules::Rules;
 use crate::task_store::TaskIndex;
 
 /// Most facts in one write, so that a write is acknowledged soon.
 const FACTS_PER_WRITE_MAX: usize = 8_192;
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// Sends what is ripe, and again what failed.
     pub(crate) fn flush(&mut self) {
         while let Some(write) = self

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::effect::Effect;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 
 /// The longest time that a hand-over waits for writes, in milliseconds. A successor reads from the
 /// log what is not written.
@@ -74,7 +75,7 @@ enum Step {
     Release,
 }
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// Begins a hand-over that was asked for. An owner that has not come to fire anything has
     /// nothing to write down.
     pub(crate) fn begin_hand_over(&mut self, asked_at: Timestamp) {

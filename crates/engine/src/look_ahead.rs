@@ -9,9 +9,10 @@ use crate::fact::{StoredFact, flag};
 use crate::input::RequestId;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 use crate::task_store::{Shelf, TaskIndex};
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// Whether more of the timetable is wanted in memory: less than three quarters of the
     /// look-ahead are, and there is room. By a clock that is not to be gone by nobody can tell.
     pub(crate) fn wants_to_read_ahead(&self) -> bool {

@@ -10,6 +10,7 @@ use minutehand_model::{Command, Phase, Place};
 use crate::input::InputRecord;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 
 /// A place in the calendar queue, padded.
 const PLACE_BYTES: usize = 16;
@@ -64,7 +65,7 @@ pub(crate) fn command_bytes(command: &Command) -> usize {
     }
 }
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// What the partition takes in memory.
     pub fn memory(&self) -> Memory {
         let tasks = (

@@ -18,6 +18,7 @@ use crate::input::{InputRecord, RequestId};
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
 use crate::retry::Single;
+use crate::rules::Rules;
 use crate::task_store::TaskIndex;
 
 /// Most tasks that the timetable is asked about at once.
@@ -78,7 +79,7 @@ impl Holds {
     }
 }
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// Whether all is known that the next record's decision needs; if not, the timetable is being
     /// asked.
     pub(crate) fn knows_what_is_moved(&mut self) -> bool {

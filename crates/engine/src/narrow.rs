@@ -14,13 +14,14 @@ use crate::fact::flag;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
 use crate::retry::Write;
+use crate::rules::Rules;
 use crate::task_store::TaskIndex;
 
 /// A look-ahead that is longer than it should be by no more than this share of itself is left
 /// alone: clocks are set back by a little all the time.
 const LONGER_SHARE: i64 = 4;
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// What lies far beyond the look-ahead leaves memory.
     pub(crate) fn narrow_look_ahead(&mut self) {
         let look_ahead_ms = self.config.look_ahead_ms;

@@ -18,16 +18,19 @@ use crate::planted::PlantedBug;
 use crate::queue_names::QueueNames;
 use crate::retry::Single;
 use crate::revisions::StoredRevisions;
+use crate::rules::{Rules, Sound};
 use crate::schedule::ScheduleBook;
 use crate::task_store::TaskStore;
 use crate::ticker::Ticker;
 use crate::timetable_writes::TimetableWrites;
 use crate::unsettled::Unsettled;
 
-/// The state machine of one partition. See the crate's documentation for how to drive it.
+/// The state machine of one partition. See the crate's documentation for how to drive it. `R`: the
+/// rules that it obeys, which are all of them outside the simulator.
 #[derive(Debug)]
-pub struct Partition {
+pub struct Partition<R = Sound> {
     // What outlasts a new beginning after a commit in doubt.
+    pub(crate) rules: R,
     pub(crate) config: Config,
     pub(crate) id: PartitionId,
     pub(crate) now: Timestamp,
@@ -51,7 +54,7 @@ pub struct Partition {
     pub(crate) due: DueTasks,
     /// Tasks whose dedupe window ended at or before this are forgotten.
     pub(crate) remembered_from: Timestamp,
-    pub(crate) schedules: ScheduleBook,
+    pub(crate) schedules: ScheduleBook<R>,
     pub(crate) holds: Holds,
 
     // What leaves it.
@@ -64,7 +67,15 @@ pub struct Partition {
 impl Partition {
     /// A partition that waits for [`Input::Acquired`].
     pub fn new(config: Config, id: PartitionId) -> Partition {
+        Partition::obeying(Sound, config, id)
+    }
+}
+
+impl<R: Rules> Partition<R> {
+    /// The same, with other rules: for the simulator.
+    pub fn obeying(rules: R, config: Config, id: PartitionId) -> Partition<R> {
         Partition {
+            rules,
             id,
             now: Timestamp::MIN,
             sink_clock: SinkClock::default(),
@@ -79,7 +90,7 @@ impl Partition {
             names: QueueNames::default(),
             due: DueTasks::default(),
             remembered_from: Timestamp::MIN,
-            schedules: ScheduleBook::new(config.planted),
+            schedules: ScheduleBook::new(rules),
             holds: Holds::default(),
             outgoing: Outgoing::default(),
             writes: TimetableWrites::default(),
@@ -100,7 +111,7 @@ impl Partition {
             ownership: self.ownership.anew(ticking),
             log: LogCursor::new(self.log.end()),
             ticker: Ticker::new(ticking),
-            ..Partition::new(self.config.clone(), self.id)
+            ..Partition::obeying(self.rules, self.config.clone(), self.id)
         };
     }
 
@@ -289,7 +300,7 @@ impl Partition {
     /// What holds after every step, whatever happened: the parts hold what is theirs, and here is
     /// what holds between them.
     fn assert_invariants(&self) {
-        if cfg!(feature = "planted-bugs") && self.config.planted.is_some() {
+        if self.rules.broken().is_some() {
             // A rule is broken on purpose: others are to find it.
             return;
         }
@@ -323,10 +334,10 @@ impl Partition {
         self.effects.next_request()
     }
 
-    /// Whether a planted bug is active; never without the feature.
-    #[inline]
+    /// Whether a rule is broken on purpose.
+    #[inline(always)]
     pub(crate) fn breaks(&self, bug: PlantedBug) -> bool {
-        cfg!(feature = "planted-bugs") && self.config.planted == Some(bug)
+        self.rules.breaks(bug)
     }
 
     /// Whether the owner may fire: its lease is fresh, and it knows what time it is.

@@ -5,8 +5,7 @@ use std::str::FromStr;
 
 macro_rules! planted_bugs {
     ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
-        /// A rule that is broken on purpose. Without the feature `planted-bugs` setting one changes
-        /// nothing.
+        /// A rule that is broken on purpose: in the simulator, nowhere else ([`crate::Rules`]).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum PlantedBug { $($(#[doc = $doc])+ $variant,)+ }
 

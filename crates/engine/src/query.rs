@@ -10,6 +10,7 @@ use minutehand_model::{
 use crate::fact::{StoredFact, flag};
 use crate::partition::Partition;
 use crate::retry::Write;
+use crate::rules::Rules;
 use crate::schedule::KnownSchedule;
 use crate::task_store::TaskIndex;
 
@@ -79,7 +80,7 @@ pub struct Status {
     pub stop_reason: Option<String>,
 }
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// Where the partition stands.
     pub fn status(&self) -> Status {
         Status {

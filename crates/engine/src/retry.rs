@@ -6,6 +6,7 @@ use minutehand_model::{RevisionEntry, Timestamp};
 use crate::config::Config;
 use crate::input::RequestId;
 use crate::partition::Partition;
+use crate::rules::Rules;
 use crate::task_store::TaskIndex;
 
 impl Config {
@@ -63,7 +64,7 @@ impl Single {
     }
 }
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// All that are under way at most once: what is true of their pauses is true of every one.
     pub(crate) fn singles(&self) -> impl Iterator<Item = &Single> {
         let singles = [

@@ -8,9 +8,10 @@ use minutehand_model::{
 use crate::effect::Effect;
 use crate::fact::TAKEN_LATE_MS_MAX;
 use crate::partition::Partition;
+use crate::rules::Rules;
 use crate::schedule::{Cursors, Revised};
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     pub(crate) fn open(&mut self) {
         if self.ownership.opening.is_free(self.now) {
             let request = self.request();

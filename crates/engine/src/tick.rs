@@ -8,6 +8,7 @@ use crate::effect::Effect;
 use crate::fact::{TAKEN_LATE_MS_MAX, flag};
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 use crate::schedule::Outbox;
 use crate::task_store::TaskIndex;
 
@@ -18,7 +19,7 @@ const PASSED_TOGETHER: usize = 256;
 /// They take no execution's place, so that what is due is not kept behind them one tick each.
 const SILENT_DECISIONS_MAX: usize = 4_096;
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// Builds and sends a tick, if none is under way and there is a reason for one.
     pub(crate) fn tick(&mut self) {
         if !self.ticker.is_free(self.now) || !self.has_fresh_lease() {

@@ -4,8 +4,9 @@ use minutehand_model::{Phase, Timestamp};
 
 use crate::partition::Partition;
 use crate::phase::WakeReason;
+use crate::rules::Rules;
 
-impl Partition {
+impl<R: Rules> Partition<R> {
     /// The earliest of everything that time alone brings about.
     pub(crate) fn next_wake(&self) -> Option<(Timestamp, WakeReason)> {
         if matches!(self.phase(), Phase::Waiting | Phase::Stopped) {

@@ -5,7 +5,7 @@ use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 use minutehand_model::{LogGeneration, Persist};
 
 use crate::faults::FaultModel;
-use crate::planted::{Flaw, Planted};
+use crate::planted::{Breakable, Flaw, Planted};
 use crate::profile;
 use crate::rng::Rng;
 use crate::store::Reception;
@@ -90,6 +90,8 @@ pub(crate) struct Setup {
     pub(crate) tasks_per_second: u64,
     pub(crate) model: FaultModel,
     pub(crate) engine: Config,
+    /// The rules that partitions obey.
+    pub(crate) rules: Breakable,
     pub(crate) flaw: Option<Flaw>,
     pub(crate) trace: bool,
     /// Sinks have a clock of their own, which shows true time.
@@ -113,7 +115,7 @@ impl Setup {
     pub(crate) fn draw(seed: u64, options: &Options) -> Setup {
         let mut setup = Setup::draw_aimed(seed, options);
         match options.planted {
-            Some(Planted::Engine(bug)) => setup.engine.planted = Some(bug),
+            Some(Planted::Engine(bug)) => setup.rules.broken = Some(bug),
             Some(Planted::Store(flaw)) => setup.flaw = Some(flaw),
             None => {}
         }
@@ -143,6 +145,7 @@ impl Setup {
             tasks_per_second: options.tasks_per_second.max(1),
             model: drawn,
             engine: draw_engine(&mut rng),
+            rules: Breakable::default(),
             flaw: None,
             trace: options.trace,
             sinks_tell_the_time: false,
@@ -222,10 +225,8 @@ impl Setup {
             .fault_model
             .clone()
             .unwrap_or_else(FaultModel::healthy);
-        setup.engine = Config {
-            planted: None,
-            ..Config::default()
-        };
+        setup.engine = Config::default();
+        setup.rules = Breakable::default();
         setup.log_has_markers = false;
         (setup.log_generation, setup.logs_begin) = (LogGeneration::FIRST, Vec::new());
         setup.reception = Reception::default();

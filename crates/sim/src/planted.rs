@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use minutehand_engine::PlantedBug;
+use minutehand_engine::{PlantedBug, Rules};
 
 use crate::store::{ReceptionFlaw, SinkStore, TimetableFlaws};
 
@@ -172,6 +172,18 @@ impl Flaw {
         } else {
             0
         }
+    }
+}
+
+/// Rules of which one may be broken: those of the simulator's partitions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Breakable {
+    pub(crate) broken: Option<PlantedBug>,
+}
+
+impl Rules for Breakable {
+    fn broken(self) -> Option<PlantedBug> {
+        self.broken
     }
 }
 

@@ -278,7 +278,6 @@ fn short_of_memory(setup: &mut Setup) {
         memory_bytes_max: 256 * 1024,
         page_bytes_max: 16 * 1024,
         flush_interval_ms: 50,
-        planted: None,
         ..Config::default()
     };
     setup.mix.horizon_ms = 10 * MINUTE_MS;
@@ -368,7 +367,6 @@ fn unacknowledged(setup: &mut Setup) {
         dedupe_window_ms: 1,
         flush_interval_ms: 50,
         checkpoint_interval_ms: 100,
-        planted: None,
         ..Config::default()
     };
     setup.mix.horizon_ms = 3 * MINUTE_MS;

@@ -13,14 +13,15 @@ use super::deleted::{Deleted, DeletedSchedules};
 use super::revise::{Applying, Cursors, Revised};
 use super::{KnownSchedule, Moment, Name, Outbox, Schedule};
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 
 /// The number of a schedule that lives; numbers are used again.
 type Number = usize;
 
 /// All schedules of a partition.
-#[derive(Debug, Default)]
-pub(crate) struct ScheduleBook {
-    planted: Option<PlantedBug>,
+#[derive(Debug)]
+pub(crate) struct ScheduleBook<R> {
+    rules: R,
     schedules: Vec<Option<Schedule>>,
     /// Numbers that are free.
     free: Vec<Number>,
@@ -56,18 +57,31 @@ struct Standing {
     stopping: usize,
 }
 
-impl ScheduleBook {
-    pub(crate) fn new(planted: Option<PlantedBug>) -> ScheduleBook {
+impl<R: Rules> ScheduleBook<R> {
+    pub(crate) fn new(rules: R) -> ScheduleBook<R> {
         ScheduleBook {
-            planted,
-            ..ScheduleBook::default()
+            rules,
+            schedules: Vec::new(),
+            free: Vec::new(),
+            by_name: BTreeMap::new(),
+            standing: BTreeMap::new(),
+            order: BTreeSet::new(),
+            alarms: BTreeSet::new(),
+            runs: BTreeMap::new(),
+            stopping: 0,
+            backfilling: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            deleted: DeletedSchedules::default(),
+            restored: BTreeMap::new(),
+            outbox: Outbox::default(),
         }
     }
 
-    fn moment(&self, now: Timestamp) -> Moment {
+    fn moment(&self, now: Timestamp) -> Moment<R> {
         Moment {
             now,
-            planted: self.planted,
+            rules: self.rules,
         }
     }
 
@@ -193,7 +207,7 @@ impl ScheduleBook {
         known: Option<Number>,
         name: Name,
         entry: RevisionEntry,
-        applying: Applying<'_>,
+        applying: Applying<'_, R>,
     ) -> Revised {
         let anew = applying.anew;
         let refused = match (known, entry.revision.definition.is_some()) {
@@ -220,7 +234,7 @@ impl ScheduleBook {
         &mut self,
         name: Name,
         entry: RevisionEntry,
-        applying: Applying<'_>,
+        applying: Applying<'_, R>,
     ) -> Result<(), String> {
         // What is created again begins anew; what a predecessor created goes on.
         let begins = applying.anew && !applying.moment.breaks(PlantedBug::Inherits);
@@ -256,7 +270,13 @@ impl ScheduleBook {
     }
 
     /// A deleted schedule owes nothing, waits for nothing and is waited for by nothing.
-    fn delete(&mut self, number: Number, name: Name, entry: RevisionEntry, applying: Applying<'_>) {
+    fn delete(
+        &mut self,
+        number: Number,
+        name: Name,
+        entry: RevisionEntry,
+        applying: Applying<'_, R>,
+    ) {
         let Some(mut schedule) = self.schedules[number].take() else {
             return;
         };
@@ -316,7 +336,7 @@ impl ScheduleBook {
         let moment = self.moment(Timestamp::MIN);
         let schedule = self.at(number);
         // While revisions are loaded, an earlier one meets the state that a later one has left.
-        let may_be_stranded = !is_dirty || self.planted.is_some();
+        let may_be_stranded = !is_dirty || self.rules.broken().is_some();
         debug_assert!(
             may_be_stranded || !schedule.is_stranded(),
             "what waits may start: {schedule:?}"
@@ -377,7 +397,7 @@ impl ScheduleBook {
         &mut self,
         number: Number,
         now: Timestamp,
-        change: impl FnOnce(&mut Schedule, Moment, &mut Outbox) -> bool,
+        change: impl FnOnce(&mut Schedule, Moment<R>, &mut Outbox) -> bool,
     ) {
         let moment = self.moment(now);
         let mut outbox = std::mem::take(&mut self.outbox);
@@ -559,7 +579,7 @@ impl ScheduleBook {
         key: TaskKey,
         encoded: impl FnOnce() -> Option<bytes::Bytes>,
     ) -> bool {
-        if self.stopping == 0 || self.planted == Some(PlantedBug::StoppedRetries) {
+        if self.stopping == 0 || self.rules.breaks(PlantedBug::StoppedRetries) {
             return false;
         }
         let Some(number) = self.runs.get(&key) else {

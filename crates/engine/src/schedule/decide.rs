@@ -11,6 +11,7 @@ use super::occurrence::{self, Run};
 use super::segment::Occurrence;
 use super::{Moment, Outbox, Schedule};
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 
 impl Schedule {
     /// Decides an occurrence whose time has come, in the order: rest, runs left, misfire, overlap.
@@ -19,7 +20,7 @@ impl Schedule {
         &mut self,
         definition: &ScheduleDefinition,
         occurrence: Occurrence,
-        moment: Moment,
+        moment: Moment<impl Rules>,
         outbox: &mut Outbox,
     ) -> bool {
         let Occurrence { nominal, due } = occurrence;
@@ -53,7 +54,7 @@ impl Schedule {
     }
 
     /// Whether the schedule rested when an occurrence was due: then it is not owed.
-    fn rested_at(&self, nominal: Timestamp, due: Timestamp, moment: Moment) -> bool {
+    fn rested_at(&self, nominal: Timestamp, due: Timestamp, moment: Moment<impl Rules>) -> bool {
         let counts = if moment.breaks(PlantedBug::PauseNominal) {
             nominal
         } else {
@@ -91,7 +92,7 @@ impl Schedule {
         definition: &ScheduleDefinition,
         overlap: OverlapPolicy,
         run: Run,
-        moment: Moment,
+        moment: Moment<impl Rules>,
         outbox: &mut Outbox,
     ) {
         // What waits while the schedule rests keeps nothing else from running that is asked for.
@@ -127,7 +128,7 @@ impl Schedule {
         &mut self,
         definition: &ScheduleDefinition,
         run: Run,
-        moment: Moment,
+        moment: Moment<impl Rules>,
         outbox: &mut Outbox,
     ) {
         let now = moment.now;
@@ -184,7 +185,11 @@ impl Schedule {
     /// Starts of what waits all that may start now: the one place that decides it, to be asked
     /// after every change. Whether anything changed. Afterwards nothing waits unless the schedule
     /// rests or something runs that is waited for.
-    pub(super) fn settle_overlap(&mut self, moment: Moment, outbox: &mut Outbox) -> bool {
+    pub(super) fn settle_overlap(
+        &mut self,
+        moment: Moment<impl Rules>,
+        outbox: &mut Outbox,
+    ) -> bool {
         let is_resting = self.is_resting() && !moment.breaks(PlantedBug::RestStarts);
         if self.state.buffered.is_empty() || is_resting {
             return false;
@@ -227,7 +232,7 @@ impl Schedule {
         &self,
         definition: &ScheduleDefinition,
         waiting: WaitingRun,
-        moment: Moment,
+        moment: Moment<impl Rules>,
     ) -> Option<Kind> {
         if waiting.trigger.is_some() || moment.breaks(PlantedBug::EndBuffer) {
             return None;

@@ -12,6 +12,7 @@ use minutehand_model::{
 
 use super::{Moment, Outbox, Schedule};
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 
 impl Schedule {
     /// Takes note of the end of a run, and starts what waited for it. Whether there was such a run.
@@ -20,7 +21,7 @@ impl Schedule {
         key: TaskKey,
         due: Option<Timestamp>,
         kind: OutcomeKind,
-        moment: Moment,
+        moment: Moment<impl Rules>,
         outbox: &mut Outbox,
     ) -> bool {
         let told = match kind {
@@ -43,7 +44,7 @@ impl Schedule {
     }
 
     /// The run at this index has ended, or is forgotten.
-    fn end(&mut self, index: usize, kind: Kind, moment: Moment, outbox: &mut Outbox) {
+    fn end(&mut self, index: usize, kind: Kind, moment: Moment<impl Rules>, outbox: &mut Outbox) {
         let run = self.state.running.remove(index);
         self.remember(kind, run.nominal, run.cause, moment.now);
         self.pause_after(kind, &run, moment.now);
@@ -77,7 +78,7 @@ impl Schedule {
         key: TaskKey,
         first_due: Timestamp,
         due: Timestamp,
-        moment: Moment,
+        moment: Moment<impl Rules>,
         outbox: &mut Outbox,
     ) {
         let Some(run) = self
@@ -102,7 +103,7 @@ impl Schedule {
         &mut self,
         key: TaskKey,
         due: Timestamp,
-        moment: Moment,
+        moment: Moment<impl Rules>,
         outbox: &mut Outbox,
     ) {
         let waits = |run: &RunInProgress| run.key == key && run.retry_due == Some(due);
@@ -127,7 +128,7 @@ impl Schedule {
         &mut self,
         definition: &ScheduleDefinition,
         kill: bool,
-        moment: Moment,
+        moment: Moment<impl Rules>,
         outbox: &mut Outbox,
     ) {
         for index in 0..self.state.running.len() {
@@ -145,7 +146,7 @@ impl Schedule {
         index: usize,
         kill: bool,
         definition: Option<&ScheduleDefinition>,
-        moment: Moment,
+        moment: Moment<impl Rules>,
         outbox: &mut Outbox,
     ) {
         let run = &mut self.state.running[index];
@@ -169,7 +170,7 @@ impl Schedule {
 
     /// Gives up the runs of which nothing has been heard for too long, and asks those again that do
     /// not stop. Whether the state changed.
-    pub(super) fn ring(&mut self, moment: Moment, outbox: &mut Outbox) -> bool {
+    pub(super) fn ring(&mut self, moment: Moment<impl Rules>, outbox: &mut Outbox) -> bool {
         let mut changed = false;
         let mut index = 0;
         while index < self.state.running.len() {
@@ -200,7 +201,7 @@ impl Schedule {
     }
 
     /// Nothing waits any longer for the runs in progress.
-    pub(super) fn forget_runs(&mut self, moment: Moment, outbox: &mut Outbox) -> bool {
+    pub(super) fn forget_runs(&mut self, moment: Moment<impl Rules>, outbox: &mut Outbox) -> bool {
         let forgotten = std::mem::take(&mut self.state.running);
         for run in &forgotten {
             self.remember(Kind::Forgotten, run.nominal, run.cause, moment.now);

@@ -24,6 +24,7 @@ use minutehand_model::{
 };
 
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 
 pub(crate) use book::ScheduleBook;
 pub(crate) use revise::{Cursors, Revised};
@@ -53,16 +54,16 @@ impl Outbox {
     }
 }
 
-/// The present, and the rule that is broken on purpose in it.
+/// The present, and the rules that are obeyed in it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct Moment<R> {
     pub(crate) now: Timestamp,
-    pub(crate) planted: Option<PlantedBug>,
+    pub(crate) rules: R,
 }
 
-impl Moment {
+impl<R: Rules> Moment<R> {
     fn breaks(self, bug: PlantedBug) -> bool {
-        cfg!(feature = "planted-bugs") && self.planted == Some(bug)
+        self.rules.breaks(bug)
     }
 }
 

@@ -8,6 +8,7 @@ use minutehand_model::{
 use super::occurrence::Run;
 use super::{Moment, Outbox, Schedule};
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 
 impl Schedule {
     /// Runs the action once, also while the schedule rests. Its nominal time is that of the
@@ -17,7 +18,7 @@ impl Schedule {
         &mut self,
         overlap: Option<OverlapPolicy>,
         (offset, at): (LogOffset, Timestamp),
-        moment: Moment,
+        moment: Moment<impl Rules>,
         outbox: &mut Outbox,
     ) -> bool {
         let Some(definition) = self.definition().cloned() else {
@@ -52,7 +53,7 @@ impl Schedule {
         offset: LogOffset,
         from: Timestamp,
         to: Timestamp,
-        moment: Moment,
+        moment: Moment<impl Rules>,
     ) -> bool {
         let Some(compiled) = &self.compiled else {
             return false;
@@ -84,7 +85,7 @@ impl Schedule {
     }
 
     /// What is left of a backfill does not run. Whether there was one.
-    pub(super) fn stop_backfill(&mut self, offset: LogOffset, moment: Moment) -> bool {
+    pub(super) fn stop_backfill(&mut self, offset: LogOffset, moment: Moment<impl Rules>) -> bool {
         let stopped = self
             .state
             .backfills
@@ -108,7 +109,7 @@ impl Schedule {
     }
 
     /// Whether a run of a backfill may start now.
-    pub(super) fn may_backfill(&self, moment: Moment) -> bool {
+    pub(super) fn may_backfill(&self, moment: Moment<impl Rules>) -> bool {
         let Some(definition) = self.definition() else {
             return false;
         };
@@ -122,7 +123,7 @@ impl Schedule {
     /// the state changed.
     pub(super) fn run_backfills(
         &mut self,
-        moment: Moment,
+        moment: Moment<impl Rules>,
         count_max: usize,
         full_at: usize,
         outbox: &mut Outbox,

@@ -16,6 +16,7 @@ use minutehand_model::{Frontier, LogOffset, Place, Rest, RevisionEntry, Schedule
 
 use super::{Moment, Name, Outbox, Schedule, Segment};
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 
 /// Switches from one revision to the next that are remembered.
 const SWITCHES_MAX: usize = 16;
@@ -57,11 +58,11 @@ pub(crate) struct Cursors<'a> {
 
 /// How a revision is applied.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Applying<'a> {
+pub(crate) struct Applying<'a, R> {
     pub(crate) cursors: Cursors<'a>,
     /// No predecessor has applied it, so the state does not reflect it yet.
     pub(crate) anew: bool,
-    pub(crate) moment: Moment,
+    pub(crate) moment: Moment<R>,
 }
 
 impl Schedule {
@@ -72,7 +73,7 @@ impl Schedule {
         entry: RevisionEntry,
         state: ScheduleState,
         decided: Timestamp,
-        applying: Applying<'_>,
+        applying: Applying<'_, impl Rules>,
     ) -> Result<Schedule, String> {
         let mut schedule = Schedule {
             namespace: name.0,
@@ -94,7 +95,7 @@ impl Schedule {
     pub(super) fn revise(
         &mut self,
         entry: RevisionEntry,
-        applying: Applying<'_>,
+        applying: Applying<'_, impl Rules>,
         outbox: &mut Outbox,
     ) -> Result<(), String> {
         // A failure that was heard of late begins a rest that F has not come to: until there the
@@ -121,7 +122,7 @@ impl Schedule {
         &mut self,
         entry: RevisionEntry,
         before: Before,
-        applying: Applying<'_>,
+        applying: Applying<'_, impl Rules>,
     ) -> Result<(), String> {
         let number = entry.revision.number;
         let rules_after = self.rules_after(&entry, before, applying);
@@ -169,7 +170,7 @@ impl Schedule {
         &self,
         entry: &RevisionEntry,
         before: Before,
-        applying: Applying<'_>,
+        applying: Applying<'_, impl Rules>,
     ) -> Timestamp {
         let Applying {
             cursors,
@@ -227,7 +228,7 @@ impl Schedule {
         entry: &RevisionEntry,
         compiled: Option<Arc<CompiledDefinition>>,
         rules_after: Timestamp,
-        applying: Applying<'_>,
+        applying: Applying<'_, impl Rules>,
     ) -> Option<Segment> {
         let compiled = compiled.filter(|_| !entry.revision.paused)?;
         // What its calendar named during the rest before, and the jitter holds until after it, is

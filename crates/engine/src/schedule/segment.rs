@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Moment, Name};
 use crate::planted::PlantedBug;
+use crate::rules::Rules;
 
 /// An occurrence of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Segment {
         revision: u64,
         compiled: Arc<CompiledDefinition>,
         after: Timestamp,
-        moment: Moment,
+        moment: Moment<impl Rules>,
     ) -> Segment {
         let seed = xxh3_64(
             [

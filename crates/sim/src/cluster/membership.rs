@@ -277,7 +277,8 @@ impl super::World {
             || format!("epoch {epoch}"),
         );
         self.instances += 1;
-        let engine = Partition::new(self.engine_config(), PartitionId::own(partition as u32));
+        let id = PartitionId::own(partition as u32);
+        let engine = Partition::obeying(self.setup.rules, self.engine_config(), id);
         self.nodes[node].owners[partition] = Some(Owner {
             instance: self.instances,
             engine,

@@ -6,6 +6,7 @@ use minutehand_engine::{Moment, Partition};
 use minutehand_model::{Epoch, LogOffset, Timestamp};
 
 use super::prepared::Prepared;
+use crate::planted::Breakable;
 
 /// What was decided before a clock was set back is on its way for this long at most, in
 /// milliseconds.
@@ -14,7 +15,7 @@ const SET_BACK_REMEMBERED_MS: i64 = 15_000;
 /// One engine and how it is connected.
 pub(crate) struct Owner {
     pub(crate) instance: u64,
-    pub(crate) engine: Partition,
+    pub(crate) engine: Partition<Breakable>,
     pub(crate) epoch: Epoch,
     /// The session of the sink's last open.
     pub(crate) session: u64,

@@ -14,7 +14,7 @@ pub use dependencies::unused_dependencies;
 pub use errors::error_layers;
 pub use layout::{machine_paths, readme_length, top_level};
 pub use manifests::{manifests, pure_crates};
-pub use sources::{ambient_input, file_length, module_docs, unfinished};
+pub use sources::{ambient_input, file_length, module_docs, obeyed_rules, unfinished};
 pub use test_names::test_names;
 
 /// Every rule about files.
@@ -25,6 +25,7 @@ pub const RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     machine_paths,
     manifests,
     module_docs,
+    obeyed_rules,
     readme_length,
     test_names,
     top_level,

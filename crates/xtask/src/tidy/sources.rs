@@ -113,6 +113,32 @@ pub fn ambient_input(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// Partitions obey all rules of the protocol but in the simulator: nothing else makes rules of its
+/// own, or a partition that obeys others.
+pub fn obeyed_rules(tree: &Tree) -> Vec<Finding> {
+    let knows = |file: &&File| {
+        !file.path.starts_with("crates/sim/") && file.path != "crates/engine/src/rules.rs"
+    };
+    let mut findings = Vec::new();
+    for file in tree
+        .files
+        .iter()
+        .filter(|file| file.is_rust())
+        .filter(knows)
+    {
+        for (number, line) in file.lines() {
+            let is_own = line.starts_with("impl") && line.contains(concat!("Rules", " for "));
+            let is_made = line.contains(concat!("Partition::", "obeying("))
+                && file.path != "crates/engine/src/partition.rs";
+            if is_own || is_made {
+                let message = "only the simulator's partitions obey other rules than `Sound`";
+                findings.push(Finding::new(format!("{}:{number}", file.path), message));
+            }
+        }
+    }
+    findings
+}
+
 /// Whether the text stands for bytes that are none.
 fn is_binary(file: &File) -> bool {
     file.text.contains(['\0', char::REPLACEMENT_CHARACTER])

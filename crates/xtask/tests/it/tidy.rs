@@ -89,6 +89,28 @@ fn a_clock_in_a_pure_crate_is_found() {
 }
 
 #[test]
+fn rules_of_the_protocol_are_broken_in_the_simulator_only() {
+    let own = "impl Rules for Lenient {\n";
+    let made = concat!(
+        "    let partition = Partition::",
+        "obeying(Lenient, config, id);\n"
+    );
+    let files = [
+        ("crates/node/src/owner.rs", own),
+        ("crates/node/src/node.rs", made),
+        ("crates/sim/src/planted.rs", own),
+        ("crates/sim/src/cluster/node.rs", made),
+    ];
+    assert_eq!(
+        found(tidy::obeyed_rules, &files),
+        [
+            "crates/node/src/owner.rs:1: only the simulator's partitions obey other rules than `Sound`",
+            "crates/node/src/node.rs:1: only the simulator's partitions obey other rules than `Sound`",
+        ]
+    );
+}
+
+#[test]
 fn a_stray_file_on_the_top_level_is_found_and_a_missing_one() {
     let mut files: Vec<(&str, &str)> = [
         "CHANGELOG.md",
