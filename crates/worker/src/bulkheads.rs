@@ -108,6 +108,10 @@ impl Bulkheads {
     /// A run for a target has ended and gives its place back.
     pub(crate) fn give_back(&mut self, place: Held, has_succeeded: bool) {
         let Held { target, was_proven } = place;
+        assert!(
+            self.held.contains_key(&target) && self.held_unproven >= usize::from(!was_proven),
+            "a place is given back once: {target}"
+        );
         self.held_unproven -= usize::from(!was_proven);
         if let Some(held) = self.held.get_mut(&target) {
             *held -= 1;
@@ -128,6 +132,7 @@ impl Bulkheads {
                 self.proven.remove(&oldest);
             }
         }
+        self.assert_invariants();
     }
 
     /// Whether no more can be parked.
@@ -154,6 +159,7 @@ impl Bulkheads {
                 until,
             },
         );
+        self.assert_invariants();
     }
 
     /// A parked run whose target may have a place while so many are free.
@@ -174,6 +180,7 @@ impl Bulkheads {
             }
             if let Some(parked) = number.and_then(|number| self.parked.remove(&number)) {
                 self.parked_bytes -= parked.prepared.ticket.encoded.len();
+                self.assert_invariants();
                 return Some((parked.prepared, target));
             }
         }
@@ -202,7 +209,32 @@ impl Bulkheads {
             self.waiting.remove(&parked.target);
             self.turns.retain(|target| *target != parked.target);
         }
+        self.assert_invariants();
         Some(parked.prepared)
+    }
+
+    /// What holds after every change.
+    fn assert_invariants(&self) {
+        assert_eq!(
+            self.waiting.len(),
+            self.turns.len(),
+            "every target with parked runs has its turn, once"
+        );
+        assert!(
+            self.waiting.len() <= self.parked.len(),
+            "who waits has something parked"
+        );
+        assert!(
+            !self.parked.is_empty() || self.parked_bytes == 0,
+            "nothing that is parked takes {} bytes",
+            self.parked_bytes
+        );
+        assert_eq!(
+            self.proven.len(),
+            self.proven_order.len(),
+            "every proven target was seen once"
+        );
+        assert!(self.proven.len() <= PROVEN_MAX, "few are remembered");
     }
 
     /// Takes out everything that is parked.

@@ -109,6 +109,10 @@ async fn settle(
         });
         match settled.await {
             Ok(elsewhere) => {
+                assert!(
+                    elsewhere.len() <= part.len(),
+                    "a queue tells of what it was asked to settle"
+                );
                 settings
                     .observer
                     .settled(queue, part.len() - elsewhere.len());
@@ -131,6 +135,10 @@ async fn claim(
     queue: &QueueName,
     claims: Vec<Prepared>,
 ) -> Result<Vec<Prepared>, PortError> {
+    assert!(
+        claims.iter().all(|claim| claim.ticket.is_claimed),
+        "only what runs at most once is settled before it runs"
+    );
     let now = settings.now();
     let claim = |claim: &Prepared| {
         let id = claim.ticket.delivery;
@@ -236,6 +244,7 @@ impl<T> Parts<T> {
         mut part: Vec<T>,
         error: PortError,
     ) -> Result<Option<(T, PortError)>, PortError> {
+        assert!(!part.is_empty(), "what was refused has something in it");
         if error.class != ErrorClass::Fatal {
             return Err(error);
         }

@@ -54,7 +54,7 @@ pub fn decide(
     verdict: Verdict,
     give_due: impl FnOnce(Timestamp) -> Timestamp,
 ) -> Decision {
-    match verdict {
+    let decision = match verdict {
         Verdict::Success { detail } => over(ended, OutcomeKind::Succeeded, shortened(detail)),
         Verdict::Cancelled => over(ended, OutcomeKind::Cancelled, String::new()),
         Verdict::Discard { reason } => given_up(ended, shortened(reason)),
@@ -73,6 +73,36 @@ pub fn decide(
                 None => given_up(ended, detail),
             }
         }
+    };
+    decision.assert_sound(ended.task);
+    decision
+}
+
+impl Decision {
+    /// What holds of every decision, whatever the verdict.
+    fn assert_sound(&self, task: &Task) {
+        assert_eq!(
+            self.kind == OutcomeKind::Dead,
+            self.dead_letter.is_some(),
+            "a run that is given up is a dead letter, and no other is"
+        );
+        let is_retried = self.kind == OutcomeKind::Retried;
+        assert!(
+            !is_retried || !task.guarantee.settles_first(),
+            "what runs at most once is never tried again"
+        );
+        let next = match &self.commands[..] {
+            [Command::Create(next)] => Some(next.due),
+            _ => None,
+        };
+        assert!(
+            !is_retried || next.is_some_and(|due| due > task.due),
+            "a retry is one task, due after the one before: at the same time it would be that one"
+        );
+        assert!(
+            self.detail.len() <= DETAIL_BYTES_MAX,
+            "what is kept of it is bounded"
+        );
     }
 }
 

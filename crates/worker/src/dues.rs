@@ -23,7 +23,9 @@ impl GivenDues {
         let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         given.retries += 1;
         let holder = given.retries;
-        given.dues.give(key, due, holder)
+        let given = given.dues.give(key, due, holder);
+        assert!(given >= due, "no retry comes before the time it is due at");
+        given
     }
 }
 

@@ -98,10 +98,15 @@ impl Batch {
             .now()
             .plus_millis(delay_ms)
             .max(execution.task.due.plus_millis(1));
+        let before = execution.task.due;
         let task = Task {
             due: settings.dues.give(ticket.key, due),
             ..execution.task
         };
+        assert!(
+            task.due > before,
+            "what is put off comes later: at the same time it would be what was delivered"
+        );
         let command = Command::Create(minutehand_record::task::record(&task));
         let end = End {
             commands: encoded(ticket.delivery.partition, &[command]),
@@ -114,6 +119,10 @@ impl Batch {
     /// out.
     pub(crate) fn doubt(&mut self, settings: &Settings, queue: &QueueName, prepared: Prepared) {
         let Prepared { ticket, execution } = prepared;
+        assert!(
+            execution.task.guarantee.settles_first(),
+            "only what runs at most once may have been claimed"
+        );
         let run = Run::new(execution, settings.now());
         let reason = "it runs at most once, and may have run: the queue has lost its group's place; \
             replay it if it has not run";

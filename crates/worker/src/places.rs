@@ -75,7 +75,12 @@ pub(crate) struct Place(Arc<Shared>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+        let before = self.0.taken.fetch_sub(1, Ordering::AcqRel);
+        debug_assert!(
+            (1..=self.0.total).contains(&before),
+            "a place is given back once: {before} of {} were taken",
+            self.0.total
+        );
         self.0.freed.notify_waiters();
     }
 }

@@ -131,6 +131,7 @@ impl<'a> QueueLoop<'a> {
             .as_ref()
             .map(|idleness| idleness.is_crowded.clone());
         loop {
+            self.assert_invariants();
             self.begin_commit();
             self.begin_poll();
             if self.is_over() {
@@ -167,6 +168,32 @@ impl<'a> QueueLoop<'a> {
                 }
             }
         }
+    }
+
+    /// What holds between two steps.
+    fn assert_invariants(&self) {
+        assert_eq!(
+            self.running.len(),
+            self.slots.len(),
+            "what runs has a slot, and nothing else has one"
+        );
+        assert!(
+            self.slots.len() <= self.lane.concurrency,
+            "no more run than may"
+        );
+        assert!(
+            self.claiming <= self.committing.len(),
+            "what is being claimed is in the commit under way"
+        );
+        assert!(
+            self.commit.is_some() || self.committing.is_empty() || self.phase == Phase::Over,
+            "what is being committed is in a commit"
+        );
+        let takes = self.poll.is_some() || !self.taken.is_empty() || !self.next.claims.is_empty();
+        assert!(
+            self.phase == Phase::Working || !takes,
+            "who is going down takes nothing more"
+        );
     }
 
     // Taking.
@@ -306,6 +333,11 @@ impl<'a> QueueLoop<'a> {
         } = self.settings;
         let started_at = self.settings.now();
         let run = Run::new(execution, started_at);
+        assert_eq!(
+            ticket.is_claimed,
+            run.task().guarantee.settles_first(),
+            "what runs at most once is settled before it runs"
+        );
         if self.stops.has(ticket.key, run.task()) {
             return self.settle(ticket, &run, Verdict::Cancelled);
         }

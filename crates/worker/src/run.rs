@@ -26,6 +26,17 @@ impl StopCause {
     ];
 }
 
+const _: () = {
+    let mut index = 0;
+    while index < StopCause::ALL.len() {
+        assert!(
+            StopCause::ALL[index] as usize == index,
+            "a cause is stored by its place"
+        );
+        index += 1;
+    }
+};
+
 /// An execution that is being run. Clones are the same run.
 #[derive(Clone)]
 pub struct Run(Arc<Inner>);

@@ -26,6 +26,11 @@ impl EarlyStops {
         {
             self.known.remove(&oldest);
         }
+        assert_eq!(
+            self.known.len(),
+            self.order.len(),
+            "what is remembered is forgotten in its turn"
+        );
     }
 
     /// Whether this attempt was asked not to run.

@@ -126,7 +126,8 @@ impl<T> LeaseTable<T> {
 
     /// A call that had begun to wait waits no more.
     pub(crate) fn end_wait(&mut self) {
-        self.standing.waiters = self.standing.waiters.saturating_sub(1);
+        assert!(self.standing.waiters > 0, "who ends to wait had begun to");
+        self.standing.waiters -= 1;
     }
 
     /// Leases a delivery. A lease that it was out on before has ended by that, whether there is
@@ -154,7 +155,9 @@ impl<T> LeaseTable<T> {
             .insert((Arc::clone(&grant.lane), grant.delivery), number);
         self.tasks.insert((grant.task, number));
         self.deadlines.insert((grant.expires_at, number));
-        self.leases.insert(number, Held { grant, content });
+        let before = self.leases.insert(number, Held { grant, content });
+        assert!(before.is_none(), "no two leases have one number");
+        self.assert_invariants();
         Ok((LeaseKey { number, secret }, replaced))
     }
 
@@ -249,8 +252,25 @@ impl<T> LeaseTable<T> {
 
     /// What has ended is dealt with: its bytes are free.
     pub(crate) fn close(&mut self, bytes: usize) {
-        self.standing.leases = self.standing.leases.saturating_sub(1);
-        self.standing.bytes = self.standing.bytes.saturating_sub(bytes);
+        assert!(
+            self.standing.leases > self.leases.len() && self.standing.bytes >= bytes,
+            "what has ended is dealt with once"
+        );
+        self.standing.leases -= 1;
+        self.standing.bytes -= bytes;
+    }
+
+    /// What holds after every change.
+    fn assert_invariants(&self) {
+        let count = self.leases.len();
+        assert_eq!(self.deliveries.len(), count, "a delivery is out once");
+        assert_eq!(self.tasks.len(), count, "every lease is found by its task");
+        assert_eq!(self.deadlines.len(), count, "every lease ends");
+        assert!(
+            (count..=self.limits.leases_max).contains(&self.standing.leases),
+            "{count} are out, {} are counted",
+            self.standing.leases
+        );
     }
 
     fn held(&self, queue: &QueueName, key: LeaseKey) -> Option<&Held<T>> {
@@ -290,6 +310,7 @@ impl<T> LeaseTable<T> {
         }
         self.tasks.remove(&(task, number));
         self.deadlines.remove(&(expires_at, number));
+        self.assert_invariants();
         Some(Over {
             lane: place.0,
             bytes,

@@ -52,6 +52,10 @@ impl ProcessGroup {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
         let leader = leader.ok_or(io::ErrorKind::NotFound)?;
+        assert!(
+            leader.as_raw_nonzero().get() > 1,
+            "what is killed is a group of its own"
+        );
         let word = holder.stdin.take();
         Ok(ProcessGroup {
             leader,

@@ -65,6 +65,7 @@ impl Guard {
     /// Watches a group from now on.
     pub(super) fn watch(&self, group: Pid) -> Watched {
         let group = group.as_raw_nonzero().get();
+        assert!(group > 1, "1 would be everybody, and less this process");
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.groups.insert(group);
         state.tell('+', group);
