@@ -205,17 +205,19 @@ impl CalendarQueue {
         }
     }
 
-    /// When the first task must be published, given how long each class may wait for company.
-    pub(crate) fn wake_at(&self, delay_ms: [i64; 3]) -> Option<Timestamp> {
+    /// When the first task of those due at or before `limit` must be published, given how long each
+    /// class may wait for company: it may be later than the limit.
+    pub(crate) fn wake_at(&self, delay_ms: [i64; 3], limit: Timestamp) -> Option<Timestamp> {
         let mut best: Option<i64> = None;
         for (number, slot) in &self.slots {
             let start_ms = number * SLOT_MS;
-            if best.is_some_and(|best| best <= start_ms) {
+            if start_ms > limit.as_millis() || best.is_some_and(|best| best <= start_ms) {
                 break;
             }
             for (class, earliest_ms) in slot.earliest_ms.iter().enumerate() {
-                if *earliest_ms != NONE_MS {
-                    let wake_ms = start_ms + i64::from(*earliest_ms) + delay_ms[class];
+                let due_ms = start_ms + i64::from(*earliest_ms);
+                if *earliest_ms != NONE_MS && due_ms <= limit.as_millis() {
+                    let wake_ms = due_ms + delay_ms[class];
                     best = Some(best.map_or(wake_ms, |best| best.min(wake_ms)));
                 }
             }
@@ -296,7 +298,7 @@ mod tests {
                 }
                 queue.settle_after_pops();
                 assert!(oracle.first().is_none_or(|(at, _)| *at > limit));
-                let wake = queue.wake_at([0; 3]);
+                let wake = queue.wake_at([0; 3], Timestamp::MAX);
                 assert_eq!(wake, oracle.first().map(|(at, _)| at.due));
             }
             assert_eq!(queue.len(), oracle.len());
@@ -362,14 +364,18 @@ mod tests {
     fn a_class_that_may_wait_lets_the_tick_fill_up() {
         let mut queue = CalendarQueue::default();
         queue.push(place(100, 1), TaskIndex::from(1), Precision::Low);
+        let wake = |queue: &CalendarQueue, limit_ms| {
+            let wake = queue.wake_at([0, 20, 500], Timestamp::from_millis(limit_ms));
+            wake.map(Timestamp::as_millis)
+        };
         assert_eq!(
-            queue.wake_at([0, 20, 500]),
-            Some(Timestamp::from_millis(600))
+            wake(&queue, 100),
+            Some(600),
+            "beyond the limit of due times"
         );
         queue.push(place(400, 2), TaskIndex::from(2), Precision::High);
-        assert_eq!(
-            queue.wake_at([0, 20, 500]),
-            Some(Timestamp::from_millis(400))
-        );
+        assert_eq!(wake(&queue, 400), Some(400));
+        assert_eq!(wake(&queue, 399), Some(600), "only one may be published");
+        assert_eq!(wake(&queue, 99), None);
     }
 }

@@ -35,7 +35,7 @@ impl<R: Rules> Partition<R> {
             || self
                 .due
                 .on_time
-                .wake_at([0; 3])
+                .wake_at([0; 3], Timestamp::MAX)
                 .is_some_and(|due| self.is_late(due));
         if self.phase() != Phase::Owning
             || !is_any_late

@@ -101,17 +101,13 @@ impl<R: Rules> Partition<R> {
             self.config.normal_tick_delay_ms,
             self.config.low_tick_delay_ms,
         ];
-        let task = self.due.on_time.wake_at(delay_ms);
-        let schedule = self.schedules.peek().map(|place| place.due);
-        // What is held, or not loaded yet, cannot be published.
+        // What is held, or not loaded yet, cannot be published. What can be is, even when its class
+        // may wait for longer than that: it may be what the loading of more waits for.
         let limit = self.frontier_bound();
-        let first = task
-            .into_iter()
-            .chain(schedule)
-            .min()
-            .filter(|first| *first <= limit);
-        first
-            .into_iter()
+        let task = self.due.on_time.wake_at(delay_ms, limit);
+        let schedule = self.schedules.peek().map(|place| place.due);
+        task.into_iter()
+            .chain(schedule.filter(|due| *due <= limit))
             .chain(self.catch_up_at())
             .chain(self.schedules.alarm_at())
             .min()

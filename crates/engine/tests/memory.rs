@@ -144,6 +144,35 @@ fn so_it_is_where_everything_goes_in_one_order() {
     );
 }
 
+/// More than memory takes is due within the time that a task of low precision may wait for company.
+#[test]
+fn what_may_wait_for_company_frees_memory_all_the_same() {
+    let mut story = Story::begin_with(Config {
+        catch_up_after_ms: 0,
+        ..small()
+    })
+    .with_timetable();
+    let low_precision = |id: &str, due_ms| match create(id, due_ms) {
+        Command::Create(task) => Command::Create(minutehand_model::TaskRecord {
+            precision: minutehand_model::Precision::Low,
+            ..task
+        }),
+        other => other,
+    };
+    for number in 0..4_000 {
+        story.append(
+            0,
+            low_precision(&format!("dense-{number}"), 100_000 + number / 10),
+        );
+    }
+    story.pass(10_000);
+    story.peak_bytes = 0;
+    story.take_over(200_000);
+    story.pass(210_000);
+    assert_eq!(story.published.len(), 4_000);
+    assert!(story.peak_bytes < BYTES_MAX, "{} bytes", story.peak_bytes);
+}
+
 #[test]
 fn a_backlog_at_a_rate_is_taken_over_in_bounded_memory() {
     let mut story = outage(Config {
