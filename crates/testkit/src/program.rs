@@ -77,7 +77,7 @@ mod tests {
             path: "sh".into(),
             arguments: vec![
                 "-c".to_owned(),
-                "echo \"$GREETING $1\"; sleep 600".to_owned(),
+                "echo \"$GREETING $1\"; exec sleep 600".to_owned(),
                 "sh".to_owned(),
                 "you".to_owned(),
             ],

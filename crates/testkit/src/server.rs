@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn a_paused_server_is_running_and_can_be_killed() {
         let folder = tempfile::tempdir().unwrap();
-        let server = server(folder.path(), "sleep 600");
+        let server = server(folder.path(), "exec sleep 600");
         server.launch().unwrap();
         server.pause().unwrap();
         assert!(server.is_running());
