@@ -32,6 +32,11 @@ impl Duration<'_> {
     /// # Errors
     /// Negative durations (minus zero included), other texts, and what no due time could hold.
     pub fn as_ms(&self, field: &str) -> Result<i64, InvalidField> {
+        Ok(self.exact_ms(field)?.ceil() as i64)
+    }
+
+    /// Milliseconds with their fraction, where one was given; never negative.
+    pub(crate) fn exact_ms(&self, field: &str) -> Result<f64, InvalidField> {
         let (ms, given) = match self {
             Duration::Seconds(seconds) => (Some(seconds * 1_000.0), format!("{seconds}")),
             Duration::Text(text) => (parse(text), text.to_string()),
@@ -42,7 +47,7 @@ impl Duration<'_> {
             Some(ms) if ms.is_sign_negative() => refused("is negative"),
             Some(ms) if ms.is_nan() || ms > MS_MAX => refused("is too long"),
             // A sum such as 0.1 s * 1000 must not become 101 ms.
-            Some(ms) => Ok((ms - 1e-6).ceil().max(0.0) as i64),
+            Some(ms) => Ok((ms * 1e6).round() / 1e6),
         }
     }
 }

@@ -165,6 +165,27 @@ where
     deserializer.deserialize_any(ObjectVisitor(PhantomData))
 }
 
+/// Reads a list of objects, none of which serde would take an array for.
+///
+/// # Errors
+/// Anything but a list, and anything but objects in it.
+pub fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Object<T>(T);
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+            let read = object::<D, T>(deserializer)?;
+            read.map(Object)
+                .ok_or_else(|| D::Error::custom("invalid type: null, expected an object"))
+        }
+    }
+    let objects = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(objects.into_iter().map(|Object(object)| object).collect())
+}
+
 #[cold]
 fn no_object(bytes: &[u8], first: u8) -> Malformed {
     let what = match first {

@@ -106,7 +106,7 @@ pub fn parse_group(name: &str) -> Result<String, InvalidField> {
 #[schema(example = json!({ "items": [{ "lease_id": "l-Bq1…", "result": "paid" }] }))]
 pub struct LeaseAnswers<'a> {
     /// 1 to 1,000 of them.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "crate::json::objects")]
     pub items: Vec<LeaseAnswer<'a>>,
 }
 
@@ -279,7 +279,9 @@ fn within(
     longest: i64,
 ) -> Result<i64, InvalidField> {
     let ms = duration.as_ms(field)?;
-    if (shortest..=longest).contains(&ms) {
+    // As it was given: what is rounded up would pass.
+    let given = duration.exact_ms(field)?;
+    if (shortest..=longest).contains(&ms) && given >= shortest as f64 {
         return Ok(ms);
     }
     let limit = format!("{shortest} ms to {longest} ms");
@@ -287,7 +289,7 @@ fn within(
         field,
         "is out of range",
         limit,
-        format!("{ms} ms"),
+        format!("{given} ms"),
     ))
 }
 
@@ -330,6 +332,7 @@ mod tests {
             (r#"{"max":0,"visibility":1}"#, "max", "0"),
             (r#"{"max":1001,"visibility":1}"#, "max", "1001"),
             (r#"{"max":1,"visibility":"99ms"}"#, "visibility", "99 ms"),
+            (r#"{"max":1,"visibility":0.0999}"#, "visibility", "99.9 ms"),
             (
                 r#"{"max":1,"visibility":"13h"}"#,
                 "visibility",
@@ -344,6 +347,19 @@ mod tests {
                 (field.to_owned(), given.to_owned()),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn an_answer_is_an_object_and_no_array_of_its_values() {
+        for items in [r#"["l-1"]"#, "null", r#""l-1""#, "7"] {
+            let text = format!(r#"{{"items":[{items}]}}"#);
+            let read = crate::json::read::<LeaseAnswers<'_>>(text.as_bytes());
+            let Err(crate::Unread::Malformed(malformed)) = read else {
+                panic!("{items} is taken");
+            };
+            let told = (malformed.field.as_str(), malformed.limit.as_str());
+            assert_eq!(told, ("items[0]", "an object"), "{items}");
         }
     }
 
@@ -399,6 +415,11 @@ mod tests {
             (
                 QueueAction::Extend,
                 r#"{"lease_id":"a","visibility":"50ms"}"#,
+                "items[0].visibility",
+            ),
+            (
+                QueueAction::Extend,
+                r#"{"lease_id":"a","visibility":0.0001}"#,
                 "items[0].visibility",
             ),
             (QueueAction::Snooze, r#"{"lease_id":"a"}"#, "items[0].delay"),

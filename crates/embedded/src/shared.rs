@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use minutehand_metrics::StoreMetrics;
 use minutehand_model::{PartitionId, QueueName};
-use minutehand_ports::{ErrorClass, PortError};
+use minutehand_ports::{ErrorClass, PortError, RecentStops};
 use tokio::sync::Notify;
 
 use crate::failure::Failure;
@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     first_sequence: AtomicU64,
     /// How often the store has been opened.
     generation: u32,
+    /// What runs that wait may be asked to do.
+    pub(crate) recent_stops: RecentStops,
     unserved: Mutex<BTreeSet<QueueName>>,
     unserved_changed: Notify,
     corruptions: Mutex<VecDeque<Corruption>>,
@@ -83,6 +85,7 @@ impl Shared {
             queues: Mutex::default(),
             first_sequence: AtomicU64::new(first_sequence),
             generation,
+            recent_stops: RecentStops::default(),
             unserved: Mutex::default(),
             unserved_changed: Notify::new(),
             corruptions: Mutex::default(),

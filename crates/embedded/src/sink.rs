@@ -241,6 +241,7 @@ impl Prepared {
             rows.publish(&shared);
             for (first, queue) in published {
                 let is_publication = queue.row.is_some();
+                shared.recent_stops.note(&queue.name, &queue.stops);
                 let view = shared.queue(&queue.name);
                 if view.publish(partition, first, queue.resident, &queue.stops) && is_publication {
                     shared.note_unserved(&queue.name);

@@ -179,7 +179,14 @@ impl FromRequestParts<Arc<Api>> for Everywhere {
 
 impl Everywhere {
     pub(crate) fn queue(&self) -> Result<minutehand_model::QueueName, Problem> {
-        Ok(parse_queue(find(&self.params, "queue")?)?)
+        let text = find(&self.params, "queue")?;
+        // No queue has a colon in its name.
+        let is_action = |(_, action): (&str, &str)| action.parse::<QueueAction>().is_ok();
+        if text.rsplit_once(':').is_some_and(is_action) {
+            let detail = format!("{text} takes POST alone");
+            return Err(Problem::method_not_allowed(detail, "POST"));
+        }
+        Ok(parse_queue(text)?)
     }
 
     /// The queue, and what is to be done with it, which stands behind its last colon.
@@ -187,9 +194,13 @@ impl Everywhere {
         &self,
     ) -> Result<(minutehand_model::QueueName, QueueAction), Problem> {
         let text = find(&self.params, "queue")?;
-        let (queue, action) = text
-            .rsplit_once(':')
-            .ok_or_else(|| no_such_action::<QueueAction>(text))?;
+        let (queue, action) = text.rsplit_once(':').ok_or_else(|| {
+            let detail = format!(
+                "{text} is a queue, which takes no POST; its actions are …:{}",
+                QueueAction::WORDS.join(", …:")
+            );
+            Problem::method_not_allowed(detail, "GET, HEAD")
+        })?;
         let action = action
             .parse()
             .map_err(|_| no_such_action::<QueueAction>(action))?;

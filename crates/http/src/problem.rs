@@ -19,24 +19,32 @@ use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 /// What went wrong, as an answer.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub struct Problem(Box<api::Problem>);
+pub struct Problem {
+    members: Box<api::Problem>,
+    /// The methods that would be taken, where the path takes others.
+    #[serde(skip)]
+    allow: Option<&'static str>,
+}
 
 impl Deref for Problem {
     type Target = api::Problem;
     fn deref(&self) -> &api::Problem {
-        &self.0
+        &self.members
     }
 }
 
 impl Problem {
     /// A problem of a kind, in the words of its detail.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Problem {
-        Problem(Box::new(api::Problem::new(kind, detail)))
+        Problem {
+            members: Box::new(api::Problem::new(kind, detail)),
+            allow: None,
+        }
     }
 
     /// The same with another status than the kind's own.
     pub(crate) fn with_status(mut self, status: u16) -> Problem {
-        self.0.status = status;
+        self.members.status = status;
         self
     }
 
@@ -48,27 +56,27 @@ impl Problem {
         limit: impl Into<String>,
         given: impl Into<String>,
     ) -> Problem {
-        self.0.field = Some(field.into());
-        self.0.limit = Some(limit.into());
-        self.0.given = Some(given.into());
+        self.members.field = Some(field.into());
+        self.members.limit = Some(limit.into());
+        self.members.given = Some(given.into());
         self
     }
 
     /// The same with reasons.
     #[must_use]
     pub(crate) fn because(mut self, reasons: Vec<String>) -> Problem {
-        self.0.reasons = reasons;
+        self.members.reasons = reasons;
         self
     }
 
     fn at_revision(mut self, current: u64) -> Problem {
-        self.0.current_revision = Some(current);
+        self.members.current_revision = Some(current);
         self
     }
 
     /// The members, for an answer that has more.
     pub(crate) fn into_inner(self) -> api::Problem {
-        *self.0
+        *self.members
     }
 
     /// A request that cannot be read.
@@ -100,6 +108,14 @@ impl Problem {
         let detail = format!("the body has not come within {BODY_READ_MS_MAX} ms");
         let limit = format!("the whole body within {BODY_READ_MS_MAX} ms");
         Problem::new(ProblemKind::TooSlow, detail).about("body", limit, "a part of one")
+    }
+
+    /// What is there takes other methods.
+    pub(crate) fn method_not_allowed(detail: impl Into<String>, allow: &'static str) -> Problem {
+        Problem {
+            allow: Some(allow),
+            ..Problem::new(ProblemKind::MethodNotAllowed, detail)
+        }
     }
 
     /// There is nothing of that name.
@@ -176,6 +192,9 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -356,7 +375,7 @@ mod tests {
         let status = |is_full| {
             let error =
                 PortError::new(ErrorClass::Fatal, "append", "no room").of_a_full_store(is_full);
-            Problem::from(Unavailable::Store(Arc::new(error))).0.status
+            Problem::from(Unavailable::Store(Arc::new(error))).status
         };
         assert_eq!((status(true), status(false)), (507, 500));
     }

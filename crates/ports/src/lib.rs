@@ -22,5 +22,5 @@ pub use history::{DeadLetter, DeadLetterPage, History, HistoryEntry};
 pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
 pub use queue::{Claim, Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement};
 pub use sink::{Committed, ExecutionSink, Opened};
-pub use stops::{Stop, StopListeners, StopReceiver};
+pub use stops::{RecentStops, Stop, StopListeners, StopReceiver};
 pub use timetable::Timetable;

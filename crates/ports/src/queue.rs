@@ -185,7 +185,8 @@ pub trait ExecutionQueue: Send + Sync + 'static {
     /// happens soon, or when the process has ended.
     fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>);
 
-    /// Stop requests published from now on.
+    /// Stop requests published from now on. The last ones before may come as well: a run that they
+    /// mean may still wait.
     fn stops(&self, queue: &QueueName) -> StopReceiver;
 
     /// Every queue that was published to and is not forgotten, in order of name. A store may forget

@@ -129,7 +129,8 @@ impl ExecutionQueue for EmbeddedStore {
     }
 
     fn stops(&self, queue: &QueueName) -> StopReceiver {
-        self.shared().queue(queue).listen()
+        let shared = self.shared();
+        shared.queue(queue).listen(&shared.recent_stops)
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, PortError> {

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use minutehand_model::{DeliveryToken, PartitionId, QueueName, Timestamp};
-use minutehand_ports::{Delivery, DeliveryId, QueueDepth, Stop, StopListeners, StopReceiver};
+use minutehand_ports::{
+    Delivery, DeliveryId, QueueDepth, RecentStops, Stop, StopListeners, StopReceiver,
+};
 use minutehand_record::publication::Batch;
 use tokio::sync::Notify;
 
@@ -128,10 +130,10 @@ impl QueueView {
         self.changed.notify_waiters();
     }
 
-    /// Stop requests from now on. Who listens serves the queue.
-    pub(crate) fn listen(&self) -> StopReceiver {
+    /// Stop requests from now on, and the recent ones. Who listens serves the queue.
+    pub(crate) fn listen(&self, recent: &RecentStops) -> StopReceiver {
         self.lock().activity += 1;
-        self.stops.listen()
+        self.stops.listen_after(&self.name, recent)
     }
 
     /// Sets what the rows of a lane say, when the store is opened.

@@ -135,16 +135,10 @@ fn what_may_be_left_out_is_not_null_as_well() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn every_example_of_a_request_is_accepted() {
-    let api = api().await;
-    let description: Value = serde_json::from_str(minutehand_http::openapi_json()).unwrap();
-    for id in 0..8 {
-        let task = format!(r#"{{"id":"{id}","queue":"q","delay":"1h"}}"#);
-        api.post(TASKS, &task).await.expect(201);
-    }
-    let (mut sent, json) = (0, [("content-type", "application/json")]);
-    for (name, operation) in operations(&description) {
+/// The requests that the description shows: method, path and body.
+fn example_requests(description: &Value) -> Vec<(Method, String, Value)> {
+    let mut requests = Vec::new();
+    for (name, operation) in operations(description) {
         let body = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
         let Some(schema) = body
             .as_str()
@@ -163,15 +157,96 @@ async fn every_example_of_a_request_is_accepted() {
             .replace("{partition}", "0");
         let path = path.replace("{id}", "order-17");
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-        let answer = api
-            .with_headers(method, &path, &json, &example.to_string())
-            .await;
+        requests.push((method, path, example));
+    }
+    assert!(requests.len() > 15);
+    requests
+}
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+#[tokio::test(start_paused = true)]
+async fn every_example_of_a_request_is_accepted() {
+    let api = api().await;
+    let description: Value = serde_json::from_str(minutehand_http::openapi_json()).unwrap();
+    for id in 0..8 {
+        let task = format!(r#"{{"id":"{id}","queue":"q","delay":"1h"}}"#);
+        api.post(TASKS, &task).await.expect(201);
+    }
+    for (method, path, example) in example_requests(&description) {
+        let body = example.to_string();
+        let answer = api.with_headers(method.clone(), &path, &JSON, &body).await;
         assert!(
             ![400, 415, 422].contains(&answer.status.as_u16()),
-            "{name}: {}",
+            "{method} {path}: {}",
             answer.text
         );
-        sent += 1;
     }
-    assert!(sent > 15);
+}
+
+/// Where objects stand in a value, itself left out. A payload is anything.
+fn objects_within(value: &Value, at: &str, found: &mut Vec<String>) {
+    let mut look = |member: &Value, at: String| {
+        if member.is_object() {
+            found.push(at.clone());
+        }
+        objects_within(member, &at, found);
+    };
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| !["payload", "result"].contains(&name.as_str()))
+            .for_each(|(name, member)| look(member, format!("{at}/{name}"))),
+        Value::Array(elements) => {
+            (0..elements.len()).for_each(|index| look(&elements[index], format!("{at}/{index}")))
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_object_is_written_as_an_array_of_its_values() {
+    let api = api().await;
+    let description: Value = serde_json::from_str(minutehand_http::openapi_json()).unwrap();
+    let yearly = r#"{"id":"order-17","cron":"0 0 1 1 *","queue":"q"}"#;
+    let schedules = "/v1/namespaces/default/schedules";
+    api.post(schedules, yearly).await.expect(201);
+    let mut sent = 0;
+    for (method, path, mut example) in example_requests(&description) {
+        // What some examples leave out.
+        if let Some(fields) = example
+            .as_object_mut()
+            .filter(|fields| fields.contains_key("queue"))
+        {
+            fields.insert("headers".to_owned(), serde_json::json!({ "a": "b" }));
+            fields.insert("retry".to_owned(), serde_json::json!({ "policy": "none" }));
+        }
+        let mut places = Vec::new();
+        objects_within(&example, "", &mut places);
+        // A list of tasks is answered one by one, and here nothing can be leased.
+        let is_read = |path: &str| !path.ends_with(":bulk") && !path.contains("queues/q:");
+        for place in places.iter().filter(|_| is_read(&path)) {
+            let object = example.pointer(place).unwrap().as_object().unwrap();
+            let values: Vec<Value> = object.values().cloned().collect();
+            for wrong in [Value::from(values), Value::from(5), Value::Null] {
+                let mut body = example.clone();
+                // A field may be null, which is as if it were left out.
+                if wrong.is_null() && !place.ends_with(char::is_numeric) {
+                    continue;
+                }
+                *body.pointer_mut(place).unwrap() = wrong;
+                let answer = api
+                    .with_headers(method.clone(), &path, &JSON, &body.to_string())
+                    .await;
+                let problem = answer.problem(400);
+                let limit = problem["limit"].as_str().unwrap();
+                assert!(
+                    !limit.contains("struct "),
+                    "{method} {path} {body}: {problem}"
+                );
+                sent += 1;
+            }
+        }
+    }
+    assert!(sent > 5, "{sent}");
 }

@@ -303,6 +303,44 @@ async fn groups_have_their_own_leases() {
 }
 
 #[tokio::test]
+async fn a_run_asked_to_stop_while_nobody_leased_is_not_leased() {
+    let rig = Rig::start().await;
+    let schedules = "/v1/namespaces/default/schedules";
+    let yearly =
+        json!({ "id": "s", "cron": "0 0 1 1 *", "queue": "mail", "overlap": "terminate-other" });
+    assert_eq!(rig.post(schedules, yearly).await.0, 201);
+    for runs in 1..=2 {
+        let (status, told) = rig.post(&format!("{schedules}/s:trigger"), json!({})).await;
+        assert_eq!(status, 202, "{told}");
+        while rig.get("/v1/queues/mail").await["waiting"] != runs {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let lease = rig.lease_one(LONG).await;
+    let done = json!([{ "lease_id": lease["lease_id"] }]);
+    assert_eq!(rig.say("ack", done).await, ["done"]);
+    while rig.get("/v1/queues/mail").await["waiting"] != 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let runs = rig.get(&format!("{schedules}/s")).await;
+    assert_eq!(rig.leases.standing().leases, 0, "{runs}");
+    let settled = rig.get("/v1/queues/mail").await["settled"].clone();
+    assert_eq!(settled, 2, "the first was settled without being leased");
+}
+
+#[tokio::test]
+async fn what_is_done_with_a_queue_takes_post_alone() {
+    let rig = Rig::start().await;
+    for action in ["lease", "ack", "nack", "extend", "snooze"] {
+        let path = format!("/v1/queues/mail:{action}");
+        assert_eq!(rig.allowed("GET", &path).await, (405, "POST".to_owned()));
+    }
+    let queue = rig.allowed("POST", "/v1/queues/mail").await;
+    assert_eq!(queue, (405, "GET, HEAD".to_owned()));
+    assert_eq!(rig.post("/v1/queues/mail:fly", json!({})).await.0, 404);
+}
+
+#[tokio::test]
 async fn calls_wait_and_end_when_the_process_stops() {
     let rig = Rig::start().await;
     let waiting = rig.lease(json!({ "max": 1, "wait": "50s", "visibility": LONG }));
@@ -450,7 +488,7 @@ async fn refusals_name_the_field_the_limit_and_what_was_given() {
         ),
         ("/v1/queues/mail:lease", json!({ "max": 1 }), 400),
         ("/v1/queues/mail:take", json!({}), 404),
-        ("/v1/queues/mail", json!({}), 404),
+        ("/v1/queues/mail", json!({}), 405),
         (
             "/v1/queues/no spaces:ack".replace(' ', "%20").as_str(),
             json!({ "items": [{ "lease_id": "x" }] }),

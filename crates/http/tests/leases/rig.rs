@@ -121,6 +121,19 @@ impl Rig {
         )
     }
 
+    /// The status of an answer, and the methods that it says are taken.
+    pub(crate) async fn allowed(&self, method: &str, path: &str) -> (u16, String) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost");
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let allow = response.headers().get("allow");
+        let methods = allow.map_or("", |allow| allow.to_str().unwrap()).to_owned();
+        (response.status().as_u16(), methods)
+    }
+
     pub(crate) async fn post_as(
         &self,
         token: Option<&str>,

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use minutehand_ingress::egress::Incoming;
+use minutehand_model::limits::STOP_REPEAT_MS_MAX;
+use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{PartitionId, QueueName};
-use minutehand_ports::{Stop, StopListeners, StopReceiver};
+use minutehand_ports::{RecentStops, Stop, StopListeners, StopReceiver};
 use minutehand_record::QueueNames;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -20,15 +22,17 @@ use crate::execution;
 use crate::listener::Consumer;
 use crate::tail;
 
-/// Reading begins with requests of so long ago: clocks differ, and a request may be older than the
-/// worker that runs what it means. Those that mean nothing any more do no harm.
-const PAST: Duration = Duration::from_secs(60);
+/// Reading begins with requests of so long ago: each is repeated within that time until its run has
+/// ended, clocks differ, and a request may be older than the worker that runs what it means. Those
+/// that mean nothing any more do no harm.
+const PAST: Duration = Duration::from_millis((STOP_REPEAT_MS_MAX + MINUTE_MS) as u64);
 const POLL: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(1);
 
 struct Shared {
     client: Arc<Client>,
     listeners: Mutex<BTreeMap<QueueName, StopListeners>>,
+    recent: RecentStops,
     is_closing: Mutex<bool>,
     bell: Bell,
 }
@@ -44,6 +48,7 @@ impl Stops {
         let shared = Shared {
             client,
             listeners: Mutex::default(),
+            recent: RecentStops::default(),
             is_closing: Mutex::default(),
             bell: Bell::default(),
         };
@@ -60,7 +65,8 @@ impl Stops {
                 .listeners
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            listeners.entry(queue.clone()).or_default().listen()
+            let listeners = listeners.entry(queue.clone()).or_default();
+            listeners.listen_after(queue, &self.shared.recent)
         };
         self.start.call_once(|| {
             let shared = Arc::clone(&self.shared);
@@ -156,6 +162,7 @@ impl Shared {
             .listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        self.recent.note(&queue, &[stop]);
         if let Some(listener) = listeners.get(&queue) {
             listener.send(&[stop]);
         }

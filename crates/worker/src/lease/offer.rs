@@ -122,12 +122,21 @@ impl Leases {
         let lanes_max = inner.lanes.lanes_max();
         let lane = inner.lane(LaneName { queue, group });
         let lane = lane.ok_or(LeaseError::TooManyGroups { max: lanes_max })?;
-        let polled = inner.wait_for_deliveries(&lane, count_max, wait_ms).await?;
-        lane.is_used_now();
-        if polled.is_empty() {
-            return Ok(Vec::new());
+        let deadline = Instant::now() + duration_ms(wait_ms.max(LOOK_MS_MIN));
+        loop {
+            let polled = inner
+                .wait_for_deliveries(&lane, count_max, deadline)
+                .await?;
+            lane.is_used_now();
+            if polled.is_empty() {
+                return Ok(Vec::new());
+            }
+            let leased = inner.grant_some(&lane, polled, visibility_ms).await;
+            // All of what came may have been stopped.
+            if !leased.is_empty() || Instant::now() >= deadline {
+                return Ok(leased);
+            }
         }
-        Ok(inner.grant_some(&lane, polled, visibility_ms).await)
     }
 }
 
@@ -136,7 +145,7 @@ impl Inner {
         &self,
         lane: &LeaseLane,
         count_max: usize,
-        wait_ms: i64,
+        deadline: Instant,
     ) -> Result<Vec<Delivery>, LeaseError> {
         if !self.table().begin_wait() {
             return Err(LeaseError::TooManyWaiters {
@@ -144,7 +153,6 @@ impl Inner {
             });
         }
         let _waiting = Waiting(self);
-        let deadline = Instant::now() + duration_ms(wait_ms.max(LOOK_MS_MIN));
         loop {
             let count = self.count_to_poll(lane, count_max)?;
             tokio::select! {
