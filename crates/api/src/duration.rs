@@ -80,6 +80,28 @@ impl<'de: 'a, 'a> Deserialize<'de> for Duration<'a> {
     }
 }
 
+/// A duration within limits, both in milliseconds.
+pub(crate) fn within(
+    field: &str,
+    duration: &Duration<'_>,
+    shortest: i64,
+    longest: i64,
+) -> Result<i64, InvalidField> {
+    let ms = duration.as_ms(field)?;
+    // As it was given: what is rounded up would pass.
+    let given = duration.exact_ms(field)?;
+    if (shortest..=longest).contains(&ms) && given >= shortest as f64 {
+        return Ok(ms);
+    }
+    let limit = format!("{shortest} ms to {longest} ms");
+    Err(InvalidField::new(
+        field,
+        "is out of range",
+        limit,
+        format!("{given} ms"),
+    ))
+}
+
 /// A duration as the API writes it: `1h30m`, `90s`, `250ms`; every unit at most once.
 pub fn duration_text(ms: i64) -> String {
     let mut rest = ms.max(0);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::duration::within;
 use crate::json::payload_bytes;
 use crate::{Duration, DurationSchema, InvalidField, QueueAction, Text};
 
@@ -254,7 +255,7 @@ impl LeaseAnswer<'_> {
                     },
                 }
             }
-            QueueAction::Ack | QueueAction::Lease => LeaseWord::Ack {
+            _ => LeaseWord::Ack {
                 result: self.result_text()?,
             },
         })
@@ -270,27 +271,6 @@ impl LeaseAnswer<'_> {
         })?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
-}
-
-fn within(
-    field: &str,
-    duration: &Duration<'_>,
-    shortest: i64,
-    longest: i64,
-) -> Result<i64, InvalidField> {
-    let ms = duration.as_ms(field)?;
-    // As it was given: what is rounded up would pass.
-    let given = duration.exact_ms(field)?;
-    if (shortest..=longest).contains(&ms) && given >= shortest as f64 {
-        return Ok(ms);
-    }
-    let limit = format!("{shortest} ms to {longest} ms");
-    Err(InvalidField::new(
-        field,
-        "is out of range",
-        limit,
-        format!("{given} ms"),
-    ))
 }
 
 #[cfg(test)]

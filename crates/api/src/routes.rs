@@ -44,6 +44,14 @@ pub const QUEUES: &str = "/v1/queues";
 pub const QUEUE: &str = "/v1/queues/{queue}";
 /// [`QueueAction::Lease`].
 pub const QUEUE_LEASE: &str = "/v1/queues/{queue}:lease";
+/// [`QueueAction::Pause`].
+pub const QUEUE_PAUSE: &str = "/v1/queues/{queue}:pause";
+/// [`QueueAction::Resume`].
+pub const QUEUE_RESUME: &str = "/v1/queues/{queue}:resume";
+/// [`QueueAction::Purge`].
+pub const QUEUE_PURGE: &str = "/v1/queues/{queue}:purge";
+/// [`QueueAction::Limit`].
+pub const QUEUE_LIMIT: &str = "/v1/queues/{queue}:limit";
 /// [`QueueAction::Ack`].
 pub const QUEUE_ACK: &str = "/v1/queues/{queue}:ack";
 /// [`QueueAction::Nack`].
@@ -100,10 +108,24 @@ choice!(
         Extend = "extend",
         /// Leased executions are to run later.
         Snooze = "snooze",
+        /// Nothing is handed out.
+        Pause = "pause",
+        /// What waits is handed out again.
+        Resume = "resume",
+        /// What waits is cancelled.
+        Purge = "purge",
+        /// Only so many executions a second are handed out.
+        Limit = "limit",
     }
 );
 
 impl QueueAction {
+    /// Whether it says what becomes of leases.
+    pub const fn answers_leases(self) -> bool {
+        use QueueAction::{Ack, Extend, Nack, Snooze};
+        matches!(self, Ack | Nack | Extend | Snooze)
+    }
+
     /// Its path.
     pub const fn route(self) -> &'static str {
         match self {
@@ -112,6 +134,10 @@ impl QueueAction {
             QueueAction::Nack => QUEUE_NACK,
             QueueAction::Extend => QUEUE_EXTEND,
             QueueAction::Snooze => QUEUE_SNOOZE,
+            QueueAction::Pause => QUEUE_PAUSE,
+            QueueAction::Resume => QUEUE_RESUME,
+            QueueAction::Purge => QUEUE_PURGE,
+            QueueAction::Limit => QUEUE_LIMIT,
         }
     }
 }

@@ -76,6 +76,20 @@ pub(crate) fn skip_of(key: &[u8]) -> Option<(PartitionId, LogOffset)> {
     ))
 }
 
+/// What keys of what holds for queues begin with.
+pub(crate) const RULES: &[u8] = b"rules/";
+
+/// What operators have said of a queue.
+pub(crate) fn rules(queue: &QueueName) -> Vec<u8> {
+    joined(&[RULES, queue.as_str().as_bytes()])
+}
+
+/// The queue of such a key.
+pub(crate) fn rules_of(key: &[u8]) -> Option<QueueName> {
+    let name = std::str::from_utf8(key.strip_prefix(RULES)?).ok()?;
+    QueueName::parse(name).ok()
+}
+
 /// The state of a schedule.
 pub(crate) fn schedule(
     partition: PartitionId,

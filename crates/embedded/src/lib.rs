@@ -27,6 +27,7 @@ mod quiet;
 mod ranges;
 mod repair;
 mod row;
+mod rules;
 mod scan;
 mod shared;
 mod sink;

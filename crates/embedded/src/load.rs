@@ -53,6 +53,7 @@ pub(crate) fn load(config: &Config, spaces: Spaces) -> Result<State, OpenError> 
     );
     let shared = Arc::new(shared);
     loader.skips(&shared)?;
+    loader.rules(&shared)?;
     let sequences = loader.lanes(&shared)?;
     loader.groups(&shared)?;
     let dead_letters = loader.dead_letters(&shared)?;
@@ -121,6 +122,22 @@ impl Loader<'_> {
             if !shared.skips.load(&key, &value) {
                 shared.note_corruption(
                     "a row about records to be passed over".to_owned(),
+                    "it is none".to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What operators have said of queues.
+    fn rules(&self, shared: &Shared) -> Result<(), OpenError> {
+        for row in scan::prefixed(&self.spaces.meta, keys::RULES)
+            .readable(|lost| shared.note_lost("what holds for queues", &lost))
+        {
+            let (key, value) = row.map_err(|error| self.database(error))?;
+            if !shared.rules.load(&key, &value) {
+                shared.note_corruption(
+                    "a row about what holds for a queue".to_owned(),
                     "it is none".to_owned(),
                 );
             }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::failure::Failure;
 use crate::queue::QueueView;
 use crate::repair;
+use crate::rules::Rules;
 use crate::scan::Lost;
 use crate::skips::Skips;
 use crate::successes;
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     first_sequence: AtomicU64,
     /// How often the store has been opened.
     generation: u32,
+    /// What operators have said of queues.
+    pub(crate) rules: Rules,
     /// What runs that wait may be asked to do.
     pub(crate) recent_stops: RecentStops,
     unserved: Mutex<BTreeSet<QueueName>>,
@@ -85,6 +88,7 @@ impl Shared {
             queues: Mutex::default(),
             first_sequence: AtomicU64::new(first_sequence),
             generation,
+            rules: Rules::default(),
             recent_stops: RecentStops::default(),
             unserved: Mutex::default(),
             unserved_changed: Notify::new(),

@@ -156,6 +156,8 @@ pub(crate) fn no_such_action<A: Choice>(given: &str) -> Problem {
 
 /// A caller that may use every namespace.
 pub(crate) struct Everywhere {
+    /// What its token is called.
+    pub(crate) name: String,
     params: Vec<(String, String)>,
 }
 
@@ -172,6 +174,7 @@ impl FromRequestParts<Arc<Api>> for Everywhere {
             return Err(Problem::forbidden(detail));
         }
         Ok(Everywhere {
+            name: grant.name,
             params: path_params(parts, api).await?,
         })
     }
@@ -199,7 +202,7 @@ impl Everywhere {
                 "{text} is a queue, which takes no POST; its actions are …:{}",
                 QueueAction::WORDS.join(", …:")
             );
-            Problem::method_not_allowed(detail, "GET, HEAD")
+            Problem::method_not_allowed(detail, "GET, HEAD, DELETE")
         })?;
         let action = action
             .parse()

@@ -9,7 +9,7 @@ use utoipa::openapi::{Array, Object, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    bulk, leases, operations, partitions, queues, schedule_actions, schedules, tasks,
+    bulk, leases, operations, partitions, queue_actions, queues, schedule_actions, schedules, tasks,
 };
 
 #[derive(OpenApi)]
@@ -37,7 +37,8 @@ use crate::routes::{
         schedule_actions::pause, schedule_actions::resume, schedule_actions::rollback,
         schedule_actions::trigger, schedule_actions::backfill, schedule_actions::stop_backfill,
         schedule_actions::forget_runs, schedules::backfills,
-        queues::list, queues::show, queues::dead_letters, queues::replay, queues::discard,
+        queues::list, queues::show, queue_actions::pause, queue_actions::resume, queue_actions::purge, queue_actions::limit,
+        queue_actions::delete, queues::dead_letters, queues::replay, queues::discard,
         leases::lease, leases::ack, leases::nack, leases::extend, leases::snooze,
         operations::list_namespaces, operations::create_namespace, operations::partitions, operations::damage, operations::buckets,
         partitions::skip,

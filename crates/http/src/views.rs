@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use minutehand_api::{self as api, time_text};
 use minutehand_model::{
-    Namespace, Outcome, RevisionEntry, RunInProgress, ScheduleId, ScheduleState, ScheduleStatus,
-    Stopping, TaskId, Timestamp,
+    Gate, Namespace, Outcome, RevisionEntry, RunInProgress, ScheduleId, ScheduleState,
+    ScheduleStatus, Stopping, TaskId, Timestamp,
 };
 use minutehand_node::{
     Created, LetterView, MinuteLoad, PartitionView, Preview, QueueView, Replayed, RunRequested,
@@ -103,10 +103,33 @@ pub(crate) fn queue(view: &QueueView, group: &str) -> api::Queue {
     api::Queue {
         queue: view.name.to_string(),
         group: group.to_owned(),
+        state: view.state,
         waiting: view.depth.waiting,
+        oldest_at: view.oldest_at.map(time_text),
         in_progress: view.depth.in_progress,
         settled: view.depth.settled,
         dead_letters: view.depth.dead_letters,
+        paused: view.rules.gate.as_ref().map(paused),
+        per_second_max: view.rules.per_second_max,
+        purged_through: view
+            .rules
+            .purge
+            .as_ref()
+            .map(|purge| time_text(purge.through)),
+    }
+}
+
+fn paused(gate: &Gate) -> api::Paused {
+    let opened = gate.opened.as_ref();
+    api::Paused {
+        since: time_text(gate.closed_at),
+        by: gate.closed_by.clone(),
+        reason: (!gate.reason.is_empty()).then(|| gate.reason.clone()),
+        until: gate.until.map(time_text),
+        probe_every: gate.probe_every_ms.map(api::duration_text),
+        drain_per_second: gate.drain_per_second,
+        opened_at: opened.map(|opened| time_text(opened.at)),
+        opened_by: opened.map(|opened| opened.by.clone()),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct TopicNames {
     pub follow_ups: String,
     /// What operators want passed over in the log: one partition.
     pub skips: String,
+    /// What operators have said of queues: compacted, one partition.
+    pub queues: String,
     /// What schedulers send to be told the brokers' time: one partition, read by nobody.
     pub clock: String,
     /// What is known of at-most-once runs in progress: compacted, P partitions.
@@ -44,6 +46,7 @@ impl TopicNames {
             stops: name("stops"),
             follow_ups: name("follow-ups"),
             skips: name("skips"),
+            queues: name("queues"),
             clock: name("clock"),
             claims: name("claims"),
         }

@@ -128,6 +128,7 @@ impl TopicDefinition {
             compacted(&names.checkpoints, config.partitions),
             compacted(&names.schedule_state, config.partitions),
             compacted(&names.skips, 1),
+            compacted(&names.queues, 1),
             compacted(&names.claims, config.partitions),
             kept(&names.outcomes, config.partitions),
             kept(&names.rejected, 1),

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use minutehand_kafka::raw::{RawOutgoing, RawProducer, drop_before, forget_group};
-use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaSink};
+use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaRulebook, KafkaSink};
 use minutehand_model::{
     Checkpoint, Command, Epoch, Frontier, LastWord, LogOffset, Namespace, PartitionId, Place,
-    Publication, QueueName, Task, TaskId, TaskKey, Tick, Timestamp,
+    Publication, QueueName, QueueRules, Task, TaskId, TaskKey, Tick, Timestamp,
 };
 use minutehand_ports::{
     Claim, CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink,
-    History, Report, Settlement,
+    History, QueueRulebook, Report, Settlement,
 };
 use support::fresh;
 
@@ -756,4 +756,58 @@ async fn a_closed_queue_refuses() {
         queue.poll(&mail(), GROUP, 1).await.unwrap_err().class,
         ErrorClass::Fatal
     );
+}
+
+/// Every process hears what is said of queues, whenever it begins to listen.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_queues_is_known_to_every_process() {
+    let client = fresh("rules", 1).await;
+    let (first, second) = (
+        KafkaRulebook::new(Arc::clone(&client)),
+        KafkaRulebook::new(again(&client)),
+    );
+    let mut heard = second.rules();
+    let limited = |per_second| QueueRules {
+        per_second_max: Some(per_second),
+        ..QueueRules::default()
+    };
+    let long = Duration::from_secs(60);
+    for rules in [limited(5), limited(6), QueueRules::default(), limited(7)] {
+        first.set_rules(&mail(), rules.clone()).await.unwrap();
+        let here = first.rules().borrow().clone().unwrap();
+        assert_eq!(here.get(&mail()).cloned().unwrap_or_default(), rules);
+        let is_heard = |all: &Option<minutehand_ports::RulesOfQueues>| {
+            let all = all.as_ref();
+            all.is_some_and(|all| all.get(&mail()).cloned().unwrap_or_default() == rules)
+        };
+        let heard = tokio::time::timeout(long, heard.wait_for(is_heard)).await;
+        heard.unwrap().unwrap();
+    }
+    let mut late = KafkaRulebook::new(again(&client)).rules();
+    let known = tokio::time::timeout(long, late.wait_for(Option::is_some)).await;
+    let known = known.unwrap().unwrap().clone().unwrap();
+    assert_eq!(*known, [(mail(), limited(7))].into());
+}
+
+/// The age of what waits, in each partition and of each group.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_age_of_the_oldest_is_that_of_what_is_not_settled() {
+    let client = fresh("oldest", 1).await;
+    let queue = KafkaQueue::new(Arc::clone(&client));
+    assert_eq!(queue.oldest_waiting(&mail(), GROUP).await.unwrap(), None);
+    publish(&client, P0, "t", &[1]).await;
+    let first = queue.oldest_waiting(&mail(), GROUP).await.unwrap();
+    assert!(first.is_some());
+    publish(&client, P0, "u", &[1]).await;
+    assert_eq!(queue.oldest_waiting(&mail(), GROUP).await.unwrap(), first);
+    assert_eq!(queue.share(&mail(), GROUP), 0.0);
+    let settled = drain(&queue, 2).await;
+    assert_eq!(queue.share(&mail(), GROUP), 1.0);
+    let settled = settled.into_iter().map(|one| Settlement::bare(one.id));
+    queue
+        .settle(&mail(), GROUP, settled.collect())
+        .await
+        .unwrap();
+    assert_eq!(queue.oldest_waiting(&mail(), GROUP).await.unwrap(), None);
+    queue.close().await;
 }

@@ -192,6 +192,8 @@ metrics! {
     QUEUE_DEPTH = Gauge "minutehand_queue_depth" Count [QUEUE];
     /// Dead letters that are kept.
     DEAD_LETTERS = Gauge "minutehand_queue_dead_letters" Count [QUEUE];
+    /// Whether an operator has paused the queue, so that it hands out nothing: 1 or 0.
+    QUEUE_PAUSED = Gauge "minutehand_queue_paused" Count [QUEUE];
     /// Executions that the brokers had dropped (`kafka.retention_ms`) before a worker read them: at
     /// most so many, ends of transactions are counted as well.
     EXPIRED = Counter "minutehand_queue_expired_total" Count [QUEUE];

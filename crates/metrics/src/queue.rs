@@ -9,7 +9,7 @@ use minutehand_model::OutcomeKind;
 use crate::bounds::QUEUES_MAX;
 use crate::catalogue::{
     ABANDONED, DEAD_LETTERS, EXPIRED, LEASE_ANSWERS_LOST, LEASE_WAITERS, LEASED_BYTES, LEASES,
-    LEASES_RETURNED, QUEUE_DEPTH, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS,
+    LEASES_RETURNED, QUEUE_DEPTH, QUEUE_PAUSED, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS,
 };
 use crate::label::{ByWord, Names};
 
@@ -20,6 +20,8 @@ pub struct QueueStanding {
     pub depth: u64,
     /// Dead letters kept.
     pub dead_letters: u64,
+    /// Whether an operator has paused it, so that it hands out nothing.
+    pub is_paused: bool,
 }
 
 /// The handles of all queues of a process; one value of it per process.
@@ -61,6 +63,7 @@ impl Queues {
             let sum = sums.entry(self.names.label(name)).or_default();
             sum.depth += standing.depth;
             sum.dead_letters += standing.dead_letters;
+            sum.is_paused |= standing.is_paused;
         }
         sums.iter()
             .for_each(|(label, sum)| self.queue(label).stands(*sum));
@@ -83,6 +86,7 @@ impl Default for Queues {
 pub struct QueueMetrics {
     depth: Gauge,
     dead_letters: Gauge,
+    paused: Gauge,
     start_lateness: Histogram,
     run: Histogram,
     runs: ByWord<Counter>,
@@ -97,6 +101,7 @@ impl QueueMetrics {
         QueueMetrics {
             depth: QUEUE_DEPTH.gauge(&only),
             dead_letters: DEAD_LETTERS.gauge(&only),
+            paused: QUEUE_PAUSED.gauge(&only),
             start_lateness: START_LATENESS.histogram(&only),
             run: RUN.histogram(&only),
             runs: ByWord::of(&RUNS, |outcome| RUNS.counter(&[label, outcome])),
@@ -111,6 +116,7 @@ impl QueueMetrics {
     fn stands(&self, standing: QueueStanding) {
         self.depth.set(standing.depth as f64);
         self.dead_letters.set(standing.dead_letters as f64);
+        self.paused.set(f64::from(u8::from(standing.is_paused)));
     }
 
     /// A handler started so many seconds after the due time.

@@ -69,6 +69,7 @@ fn use_everything() {
         QueueStanding {
             depth: 9,
             dead_letters: 2,
+            is_paused: true,
         },
     )]);
     ExpiredExecutions::new().expired("mail", 4);
@@ -250,11 +251,13 @@ fn labels_stay_bounded_and_folded_queues_add_up() {
         queues.stand(all(QueueStanding {
             depth: 5,
             dead_letters: 0,
+            is_paused: false,
         }));
         queues.stand(
             all(QueueStanding {
                 depth: 2,
                 dead_letters: 1,
+                is_paused: false,
             })
             .skip(1),
         );

@@ -9,6 +9,7 @@ pub mod choice;
 pub mod command;
 pub mod execution;
 mod free_dues;
+pub mod gate;
 pub mod limits;
 pub mod name;
 pub mod offset;
@@ -31,6 +32,7 @@ pub use execution::{
     DeliveryToken, Execution, ExecutionId, IdParts, LastWord, MessageId, Outcome, OutcomeKind,
 };
 pub use free_dues::{FreeDues, GIVEN_DUES_MAX};
+pub use gate::{Gate, Opening, Purge, QueueRules, QueueState};
 pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId};
 pub use offset::{LogGeneration, LogOffset};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};

@@ -115,6 +115,19 @@ pub const LEASE_WAITERS_MAX: usize = CONNECTIONS_MAX / 2;
 /// Longest name of a worker group, in bytes.
 pub const GROUP_BYTES_MAX: usize = 128;
 
+/// Most queues of which operators have said something.
+pub const QUEUE_RULES_MAX: usize = 10_000;
+/// Longest reason for pausing a queue, in bytes.
+pub const PAUSE_REASON_BYTES_MAX: usize = 1_024;
+/// Longest time until a paused queue opens by itself, in milliseconds: a year.
+pub const PAUSE_MS_MAX: i64 = 366 * DAY_MS;
+/// Shortest time between two probes of a paused queue, in milliseconds.
+pub const PROBE_EVERY_MS_MIN: i64 = SECOND_MS;
+/// Longest time between two probes of a paused queue, in milliseconds: a day.
+pub const PROBE_EVERY_MS_MAX: i64 = DAY_MS;
+/// Most executions a second that a queue can be limited to.
+pub const PER_SECOND_MAX: u32 = 1_000_000;
+
 // The chain of sizes: each link holds the one before it, so what one side takes the next one takes
 // too.
 

@@ -185,6 +185,12 @@ pub trait ExecutionQueue: Send + Sync + 'static {
     /// happens soon, or when the process has ended.
     fn let_go(&self, queue: &QueueName, group: &str, ids: Vec<DeliveryId>);
 
+    /// Which share of a queue's partitions this process has in a group, from 0 to 1: by it the group
+    /// shares out what is said of the queue as a whole.
+    fn share(&self, _queue: &QueueName, _group: &str) -> f64 {
+        1.0
+    }
+
     /// Stop requests published from now on. The last ones before may come as well: a run that they
     /// mean may still wait.
     fn stops(&self, queue: &QueueName) -> StopReceiver;
@@ -192,6 +198,16 @@ pub trait ExecutionQueue: Send + Sync + 'static {
     /// Every queue that was published to and is not forgotten, in order of name. A store may forget
     /// a queue in which nothing is left.
     async fn queues(&self) -> Result<Vec<QueueName>, PortError>;
+
+    /// When the oldest execution that a group has not settled was published; `None` when there is
+    /// none, or the store cannot tell.
+    async fn oldest_waiting(
+        &self,
+        _queue: &QueueName,
+        _group: &str,
+    ) -> Result<Option<Timestamp>, PortError> {
+        Ok(None)
+    }
 
     /// How full a queue is for a group.
     async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError>;

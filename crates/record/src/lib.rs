@@ -20,6 +20,7 @@ mod names;
 pub mod outcome;
 mod policy;
 pub mod publication;
+pub mod queue_rules;
 pub mod revision;
 mod schedule;
 pub mod schedule_state;

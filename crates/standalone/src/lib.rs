@@ -81,7 +81,8 @@ impl Scheduler {
             history: store.clone(),
         };
         let gateway = Gateway::new(stores, owners, clock, Limits::default())
-            .with_assignment(store.assignment());
+            .with_assignment(store.assignment())
+            .with_rulebook(store.clone());
         let told = Arc::clone(&store);
         let gateway = gateway.with_damage(Arc::new(move || {
             let damage = |Corruption { position, reason }| Damage { position, reason };

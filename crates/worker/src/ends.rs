@@ -56,6 +56,9 @@ impl Batch {
             random,
         };
         let decision = decide(ended, verdict, |due| settings.dues.give(ticket.key, due));
+        settings
+            .gates
+            .ended(settings, queue, ticket.delivery, decision.kind);
         observer.ended(
             queue,
             EndedRun {

@@ -44,6 +44,7 @@ mod commit;
 mod decide;
 mod dues;
 mod ends;
+mod gates;
 mod handler;
 mod last_word;
 mod lease;
@@ -62,6 +63,7 @@ mod worker;
 pub use attempt::TIMEOUT_HEADER;
 pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
 pub use dues::GivenDues;
+pub use gates::Gates;
 pub use handler::{FnHandler, Handler, Verdict};
 pub use lease::{
     Answered, LeaseAnswer, LeaseError, LeaseHolder, LeaseId, LeaseLimits, LeaseRequest,

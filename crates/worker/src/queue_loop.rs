@@ -205,8 +205,8 @@ impl<'a> QueueLoop<'a> {
         let is_wanted =
             self.phase == Phase::Working && self.taken.is_empty() && !is_full && wanted > 0;
         if self.poll.is_none() && is_wanted && self.poll_not_before.is_none() {
-            let Settings { port, group, .. } = self.settings;
-            self.poll = Some(port.poll(&self.lane.queue, group, wanted));
+            let (settings, queue) = (self.settings, &self.lane.queue);
+            self.poll = Some(Box::pin(settings.gates.poll(settings, queue, wanted)));
         }
     }
 
@@ -287,6 +287,10 @@ impl<'a> QueueLoop<'a> {
             } else if let Some(prepared) = self.claimed.pop_front() {
                 self.admit(prepared, place);
             } else if let Some(delivery) = self.taken.pop_front() {
+                if self.is_held_back(&delivery) {
+                    self.give_back(delivery);
+                    continue;
+                }
                 match prepare(&delivery) {
                     Ok(prepared) if prepared.ticket.is_claimed && delivery.may_have_run => {
                         self.next.doubt(self.settings, &self.lane.queue, prepared)
@@ -303,6 +307,20 @@ impl<'a> QueueLoop<'a> {
         if self.taken.is_empty() && !self.waited {
             self.appetite = (self.appetite * 2).min(self.settings.batch_max);
         }
+    }
+
+    /// Whether the queue was paused since it was taken.
+    fn is_held_back(&self, delivery: &Delivery) -> bool {
+        let Settings { gates, group, .. } = self.settings;
+        gates.holds_back(&self.lane.queue, group, delivery, self.settings.now())
+    }
+
+    /// What was taken goes back, with all that was taken behind it.
+    fn give_back(&mut self, delivery: Delivery) {
+        let behind = self.taken.drain(..).map(|delivery| delivery.id);
+        let ids = std::iter::once(delivery.id).chain(behind).collect();
+        let Settings { port, group, .. } = self.settings;
+        port.let_go(&self.lane.queue, group, ids);
     }
 
     /// Starts a run, or parks it when its target has its share of the places.
@@ -338,7 +356,13 @@ impl<'a> QueueLoop<'a> {
             run.task().guarantee.settles_first(),
             "what runs at most once is settled before it runs"
         );
-        if self.stops.has(ticket.key, run.task()) {
+        let is_purged = || {
+            let published_at = run.execution().published_at;
+            self.settings
+                .gates
+                .is_purged(&self.lane.queue, published_at)
+        };
+        if self.stops.has(ticket.key, run.task()) || is_purged() {
             return self.settle(ticket, &run, Verdict::Cancelled);
         }
         let timeout_ms = match timeout_ms(run.task(), *run_timeout_ms) {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::dues::GivenDues;
+use crate::gates::Gates;
 use crate::handler::Handler;
 use crate::observer::WorkerObserver;
 use crate::places::Places;
@@ -79,6 +80,7 @@ pub(crate) struct Settings {
     /// Shared with other workers of the process.
     pub(crate) places: Places,
     pub(crate) dues: GivenDues,
+    pub(crate) gates: Gates,
     pub(crate) batch_max: usize,
     pub(crate) run_timeout_ms: i64,
     pub(crate) stop_grace_ms: i64,

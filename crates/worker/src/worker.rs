@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::dues::GivenDues;
+use crate::gates::Gates;
 use crate::handler::Handler;
 use crate::observer::{NoObserver, WorkerObserver};
 use crate::places::Places;
@@ -109,6 +110,12 @@ impl WorkerBuilder {
     /// worker's own when not given.
     pub fn given_dues(mut self, dues: GivenDues) -> WorkerBuilder {
         self.settings.dues = dues;
+        self
+    }
+
+    /// What operators have said of queues; all are open when not given.
+    pub fn gates(mut self, gates: Gates) -> WorkerBuilder {
+        self.settings.gates = gates;
         self
     }
 
@@ -247,6 +254,7 @@ impl Worker {
             history: HistoryPolicy::default(),
             places: Places::unlimited(),
             dues: GivenDues::default(),
+            gates: Gates::default(),
             batch_max: 2_000,
             run_timeout_ms: 60 * MINUTE_MS,
             stop_grace_ms: 10 * SECOND_MS,

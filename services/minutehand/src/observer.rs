@@ -7,7 +7,7 @@ use minutehand_metrics::{LeaseMetrics, OTHER, QueueStanding, Queues};
 use minutehand_model::QueueName;
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::{ExecutionQueue, PortError};
-use minutehand_worker::{EndedRun, LeaseEnd, LeaseStanding, Leases, WorkerObserver};
+use minutehand_worker::{EndedRun, Gates, LeaseEnd, LeaseStanding, Leases, WorkerObserver};
 use tokio::sync::watch;
 
 use crate::lines::RunLines;
@@ -36,6 +36,7 @@ impl Observer {
         self: Arc<Observer>,
         port: Arc<dyn ExecutionQueue>,
         group: String,
+        gates: Gates,
         mut shutdown: watch::Receiver<bool>,
     ) {
         while !*shutdown.borrow_and_update() {
@@ -46,6 +47,7 @@ impl Observer {
                     let standing = QueueStanding {
                         depth: depth.waiting,
                         dead_letters: depth.dead_letters,
+                        is_paused: !gates.hands_out(queue, SystemClock.now()),
                     };
                     standings.push((queue.as_str(), standing));
                 }

@@ -1,5 +1,6 @@
 //! Queues and dead letters.
 
+use minutehand_model::QueueState;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -8,21 +9,68 @@ use super::{PartitionNumber, page};
 /// A queue and how full it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
-    "queue": "mail", "group": "default", "waiting": 12, "in_progress": 2, "settled": 4000, "dead_letters": 1,
+    "queue": "mail", "group": "default", "state": "paused", "waiting": 12, "oldest_at": "2027-01-31T08:00:00.000Z",
+    "paused": { "since": "2027-01-31T08:01:00.000Z", "by": "ops", "until": "2027-01-31T09:00:00.000Z", "reason": "the provider is down" }, "in_progress": 2, "settled": 4000, "dead_letters": 1,
 }))]
 pub struct Queue {
     /// Its name.
     pub queue: String,
     /// The worker group the numbers are for.
     pub group: String,
+    /// Whether it hands out its executions.
+    pub state: QueueState,
     /// Published and not settled, those in progress included.
     pub waiting: u64,
+    /// When the oldest of them was published, where the store can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub oldest_at: Option<String>,
     /// Handed out and not settled.
     pub in_progress: u64,
     /// Settled so far.
     pub settled: u64,
     /// Dead letters that are kept.
     pub dead_letters: u64,
+    /// The last time it was paused; kept for a day after it was resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
+    /// Executions a second that a worker group is handed at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second_max: Option<u32>,
+    /// What was published up to then is not run any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub purged_through: Option<String>,
+}
+
+/// How a queue was paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Paused {
+    /// Since when.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// Who paused it.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it opens by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+    /// How often one execution is handed out meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_every: Option<String>,
+    /// How many executions a second come out, once it is open, of those that waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_per_second: Option<u32>,
+    /// When it was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub opened_at: Option<String>,
+    /// Who opened it: a person, or a probe that succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_by: Option<String>,
 }
 
 /// Every queue that was ever published to.

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod dev;
+mod lease;
 mod queue;
 mod schedule;
 mod server;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use cluster::{ConfigShowArgs, Role, SchemaCommand, SchemaVerb};
 pub use dev::{DevArgs, LabArgs, PROFILES, SettingsArgs};
+pub(crate) use lease::{AckArgs, ExtendArgs, LeaseArgs, LeasesArgs, NackArgs, SnoozeArgs};
 pub(crate) use queue::{
     BucketCommand, BucketVerb, DeadLetterSelection, PartitionCommand, PartitionVerb, QueueCommand,
     QueueVerb,

@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 
+use super::lease::{AckArgs, ExtendArgs, LeaseArgs, NackArgs, SnoozeArgs};
 use super::server::ServerArgs;
+use crate::output::duration::checked;
 use crate::output::time::parse_time;
 
 #[derive(Debug, Args)]
@@ -30,6 +32,71 @@ pub(crate) enum QueueVerb {
         #[arg(long, value_name = "NAME")]
         group: Option<String>,
     },
+    /// Hand out nothing of a queue; what is published waits, and no attempt is burnt.
+    ///
+    /// What runs already goes on. It holds for workers and for whoever leases, in every process, and
+    /// survives restarts.
+    Pause {
+        /// The queue; it need not have been published to.
+        name: String,
+        /// Until this time; without an end unless given.
+        #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "for")]
+        until: Option<String>,
+        /// For so long.
+        #[arg(long, value_name = "DURATION", value_parser = checked)]
+        r#for: Option<String>,
+        /// Why, for whoever wonders.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Hand one execution out this often; the first that succeeds opens the queue.
+        #[arg(long, value_name = "DURATION", value_parser = checked)]
+        probe_every: Option<String>,
+        /// So many executions a second come out, once it is open, of those that waited.
+        #[arg(long, value_name = "N")]
+        drain_per_second: Option<u64>,
+    },
+    /// Hand out what waits in a paused queue again.
+    Resume {
+        /// The queue.
+        name: String,
+        /// So many executions a second come out of those that waited.
+        #[arg(long, value_name = "N")]
+        drain_per_second: Option<u64>,
+    },
+    /// Cancel what waits in a queue now; what runs or is leased goes on.
+    Purge {
+        /// The queue.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Hand out at most so many executions a second to each worker group.
+    Limit {
+        /// The queue.
+        name: String,
+        /// The rate; without one the limit is lifted.
+        #[arg(long, value_name = "N")]
+        per_second: Option<u64>,
+    },
+    /// Cancel what waits in a queue, discard its dead letters, and forget what was said of it.
+    Delete {
+        /// The queue.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take executions for a while: what is not answered in that time is handed out again.
+    Lease(LeaseArgs),
+    /// Say that leased executions have run.
+    Ack(AckArgs),
+    /// Say that leased executions have failed: their retry policies say what follows.
+    Nack(NackArgs),
+    /// Let leases last longer, or give leased executions back.
+    Extend(ExtendArgs),
+    /// Have leased executions, which have not run, run later.
+    Snooze(SnoozeArgs),
     /// List the executions that failed for the last time.
     DeadLetters {
         /// The queue.

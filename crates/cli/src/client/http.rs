@@ -104,6 +104,12 @@ impl Client {
         })
     }
 
+    /// The same, for a request that the server answers after a while.
+    pub(crate) fn waiting(mut self, wait: Duration) -> Client {
+        self.timeout += wait;
+        self
+    }
+
     /// `GET`, with the parameters that are there.
     pub(crate) async fn get(
         &self,

@@ -4,6 +4,7 @@ mod completion;
 mod config;
 mod explain;
 mod import_crontab;
+mod lease;
 mod man;
 mod pages;
 mod queue;

@@ -6,16 +6,19 @@ use minutehand_api::routes::{
 };
 use minutehand_api::{
     DeadLetter, DeadLetterPage, DeadLetterSelection as Selected, DeadLettersSettled, Load, NewSkip,
-    Partitions, Queue, Queues, TaskPage,
+    Partitions, Queue, QueueAction, QueueLimit, QueuePause, QueueResumption, Queues, TaskPage,
+    Text,
 };
+use minutehand_model::{QueueState, Timestamp};
 use reqwest::Method;
 use serde_json::json;
 
+use super::lease;
 use super::pages::list;
 use super::task::show;
 use super::time_cells::{cell, time_cell};
 use crate::args::{BucketVerb, DeadLetterSelection, PartitionVerb, QueueVerb, ServerArgs};
-use crate::client::{Client, Routes};
+use crate::client::{Client, Routes, length};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::output::time::with_relative;
@@ -45,6 +48,16 @@ pub(super) async fn run(
             }
             show(&answer.body, console, json)
         }
+        QueueVerb::Lease(args) => lease::lease(client, &args, console, json).await,
+        QueueVerb::Ack(args) => lease::ack(&client, &args, console, json).await,
+        QueueVerb::Nack(args) => lease::nack(&client, &args, console, json).await,
+        QueueVerb::Extend(args) => lease::extend(&client, &args, console, json).await,
+        QueueVerb::Snooze(args) => lease::snooze(&client, &args, console, json).await,
+        verb @ (QueueVerb::Pause { .. }
+        | QueueVerb::Resume { .. }
+        | QueueVerb::Purge { .. }
+        | QueueVerb::Limit { .. }
+        | QueueVerb::Delete { .. }) => change(&client, verb, console, json).await,
         QueueVerb::DeadLetters { name, limit } => {
             let listed =
                 list::<DeadLetterPage>(&client, &fill(DEAD_LETTERS, &[&name]), &[], limit).await?;
@@ -85,6 +98,97 @@ pub(super) async fn run(
     }
 }
 
+/// Says something of a queue, and how it stands then.
+async fn change(
+    client: &Client,
+    verb: QueueVerb,
+    console: &mut Console,
+    json: bool,
+) -> Result<(), Failure> {
+    let post = |action: QueueAction, name: &str| (Method::POST, fill(action.route(), &[name]));
+    let kept = || Err(Failure::new(Exit::Failed, "nothing was cancelled"));
+    let (method, path, body) = match &verb {
+        QueueVerb::Pause {
+            name,
+            until,
+            r#for,
+            reason,
+            probe_every,
+            drain_per_second,
+        } => {
+            let pause = QueuePause {
+                until: until.as_deref().map(Text::from),
+                duration: r#for.as_deref().map(length),
+                reason: reason.as_deref().map(Text::from),
+                probe_every: probe_every.as_deref().map(length),
+                drain_per_second: *drain_per_second,
+            };
+            let (method, path) = post(QueueAction::Pause, name);
+            (method, path, json!(pause))
+        }
+        QueueVerb::Resume {
+            name,
+            drain_per_second,
+        } => {
+            let (method, path) = post(QueueAction::Resume, name);
+            let drain_per_second = *drain_per_second;
+            (method, path, json!(QueueResumption { drain_per_second }))
+        }
+        QueueVerb::Limit { name, per_second } => {
+            let (method, path) = post(QueueAction::Limit, name);
+            let per_second = *per_second;
+            (method, path, json!(QueueLimit { per_second }))
+        }
+        QueueVerb::Purge { name, yes } => {
+            if !yes && !console.confirmed(&format!("cancel all that waits in {name}?"))? {
+                return kept();
+            }
+            let (method, path) = post(QueueAction::Purge, name);
+            (method, path, json!({}))
+        }
+        QueueVerb::Delete { name, yes } => {
+            let question =
+                format!("cancel all that waits in {name}, and discard its dead letters?");
+            if !yes && !console.confirmed(&question)? {
+                return kept();
+            }
+            (Method::DELETE, fill(QUEUE, &[name]), json!({}))
+        }
+        _ => return Ok(()),
+    };
+    let answer = match method {
+        Method::DELETE => client.delete(&path, &[]).await?,
+        method => client.send(method, &path, &body).await?,
+    };
+    if json {
+        return console.json(&answer.body);
+    }
+    let queue: Queue = answer.read()?;
+    console.line(&standing(&queue, console.now()))
+}
+
+/// How a queue stands, in a line.
+fn standing(queue: &Queue, now: Timestamp) -> String {
+    let paused = queue.paused.as_ref();
+    let until = paused.and_then(|paused| paused.until.as_ref());
+    let end = match (queue.state, until) {
+        (QueueState::Paused | QueueState::Probing, Some(until)) => {
+            format!(" until {}", with_relative(until, now))
+        }
+        _ => String::new(),
+    };
+    let limit = queue
+        .per_second_max
+        .map_or_else(String::new, |rate| format!(", at most {rate} a second"));
+    let Queue {
+        queue,
+        state,
+        waiting,
+        ..
+    } = queue;
+    format!("{queue} is {state}{end}, {waiting} waiting{limit}")
+}
+
 /// The numbers of a queue.
 fn numbers(queue: &Queue) -> [u64; 4] {
     [
@@ -99,13 +203,24 @@ fn list_queues(queues: &[Queue], console: &mut Console, json: bool) -> Result<()
     if json {
         return queues.iter().try_for_each(|queue| console.json(queue));
     }
+    let now = console.now();
     let rows = queues.iter().map(|queue| {
         let numbers = numbers(queue).into_iter().map(|number| number.to_string());
+        let oldest = time_cell(queue.oldest_at.as_ref(), now);
         std::iter::once(queue.queue.clone())
             .chain(numbers)
+            .chain([queue.state.to_string(), oldest])
             .collect()
     });
-    let head = ["queue", "waiting", "in progress", "settled", "dead letters"];
+    let head = [
+        "queue",
+        "waiting",
+        "in progress",
+        "settled",
+        "dead letters",
+        "state",
+        "oldest",
+    ];
     console.table(&head, rows.collect(), "")
 }
 

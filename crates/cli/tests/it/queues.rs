@@ -13,7 +13,7 @@ fn rows(text: &str) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn queues_are_a_table() {
-    let body = json!({ "queues": [{ "queue": "mail", "group": "g", "waiting": 12, "in_progress": 3, "settled": 100, "dead_letters": 1 }] });
+    let body = json!({ "queues": [{ "queue": "mail", "group": "g", "state": "paused", "waiting": 12, "in_progress": 3, "settled": 100, "dead_letters": 1 }] });
     let answer = body.to_string();
     let server = Server::start(
         move |request| match request.line.starts_with("GET /v1/queues/") {
@@ -22,7 +22,10 @@ async fn queues_are_a_table() {
         },
     );
     let ran = run(&["queue", "list", "--server", &server.url]).await.ok();
-    assert_eq!(rows(&ran.stdout)[1], ["mail", "12", "3", "100", "1"]);
+    assert_eq!(
+        rows(&ran.stdout)[1],
+        ["mail", "12", "3", "100", "1", "paused"]
+    );
     assert_eq!(server.request().line, "GET /v1/queues");
     run(&[
         "queue",
@@ -41,6 +44,153 @@ async fn queues_are_a_table() {
         .ok()
         .json();
     assert_eq!(json, *body["queues"].as_array().unwrap());
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_queue_is_sent_and_told() {
+    let server = Server::start(|_| {
+        let mut paused = queue("mail", 12);
+        paused["state"] = json!("paused");
+        paused["per_second_max"] = json!(5);
+        paused["paused"] = json!({ "since": "2026-11-24T07:00:00Z", "by": "ops", "until": "2026-11-24T09:00:00Z" });
+        (200, "", paused.to_string())
+    });
+    let words: [(&[&str], &str, serde_json::Value); 6] = [
+        (
+            &[
+                "pause",
+                "mail",
+                "--for",
+                "1h",
+                "--reason",
+                "down",
+                "--probe-every",
+                "30s",
+            ],
+            "POST /v1/queues/mail:pause",
+            json!({ "duration": "1h", "reason": "down", "probe_every": "30s" }),
+        ),
+        (
+            &["pause", "mail", "--until", "2026-11-24T09:00:00Z"],
+            "POST /v1/queues/mail:pause",
+            json!({ "until": "2026-11-24T09:00:00Z" }),
+        ),
+        (
+            &["resume", "mail", "--drain-per-second", "50"],
+            "POST /v1/queues/mail:resume",
+            json!({ "drain_per_second": 50 }),
+        ),
+        (
+            &["purge", "mail", "--yes"],
+            "POST /v1/queues/mail:purge",
+            json!({}),
+        ),
+        (
+            &["limit", "mail", "--per-second", "5"],
+            "POST /v1/queues/mail:limit",
+            json!({ "per_second": 5 }),
+        ),
+        (&["limit", "mail"], "POST /v1/queues/mail:limit", json!({})),
+    ];
+    for (words, line, body) in words {
+        let words: Vec<&str> = ["queue"]
+            .iter()
+            .chain(words)
+            .chain(&["--server", &server.url])
+            .copied()
+            .collect();
+        let ran = run(&words).await.ok();
+        let told =
+            "mail is paused until 2026-11-24T09:00:00Z (in 1 h), 12 waiting, at most 5 a second\n";
+        assert_eq!(ran.stdout, told, "{words:?}");
+        let requests = server.requests();
+        let sent = requests.last().unwrap();
+        assert_eq!((sent.line.as_str(), sent.json()), (line, body));
+    }
+    run(&["queue", "delete", "mail", "--yes", "--server", &server.url])
+        .await
+        .ok();
+    assert_eq!(
+        server.requests().last().unwrap().line,
+        "DELETE /v1/queues/mail"
+    );
+}
+
+#[tokio::test]
+async fn executions_are_leased_and_answered() {
+    let server = Server::start(|request| {
+        let body = match request.line.as_str() {
+            "POST /v1/queues/mail:lease" => json!({ "leases": [{
+                "lease_id": "l-1", "delivery_token": "t", "execution_id": "x-1", "message_id": "m-1", "namespace": "default",
+                "task_id": "a", "due_at": "2026-11-24T07:00:00Z", "attempt": 2, "payload": "hi", "headers": {},
+                "expires_at": "2026-11-24T08:01:00Z",
+            }] }),
+            "POST /v1/queues/mail:nack" => {
+                json!({ "items": [{ "lease_id": "l-1", "status": "lease-lost" }] })
+            }
+            _ => json!({ "items": [{ "lease_id": "l-1", "status": "done" }] }),
+        };
+        (200, "", body.to_string())
+    });
+    let leased = run(&[
+        "queue",
+        "lease",
+        "mail",
+        "--max",
+        "5",
+        "--wait",
+        "2s",
+        "--server",
+        &server.url,
+    ])
+    .await
+    .ok();
+    assert_eq!(rows(&leased.stdout)[1][..3], ["l-1", "a", "2"]);
+    let asked = json!({ "max": 5, "wait": "2s", "visibility": "30s" });
+    assert_eq!(server.requests().last().unwrap().json(), asked);
+    let words: [(&[&str], serde_json::Value); 3] = [
+        (
+            &["ack", "--result", "paid"],
+            json!({ "lease_id": "l-1", "result": "paid" }),
+        ),
+        (
+            &["extend", "--visibility", "1m"],
+            json!({ "lease_id": "l-1", "visibility": "1m" }),
+        ),
+        (
+            &["snooze", "--delay", "5m"],
+            json!({ "lease_id": "l-1", "delay": "5m" }),
+        ),
+    ];
+    for (words, item) in words {
+        let (verb, rest) = words.split_first().unwrap();
+        let words: Vec<&str> = ["queue", verb, "mail", "l-1"]
+            .iter()
+            .chain(rest)
+            .chain(&["--server", &server.url])
+            .copied()
+            .collect();
+        assert_eq!(run(&words).await.ok().stdout, "l-1 done\n");
+        assert_eq!(
+            server.requests().last().unwrap().json(),
+            json!({ "items": [item] })
+        );
+    }
+    let nacked = run(&[
+        "queue",
+        "nack",
+        "mail",
+        "l-1",
+        "--error",
+        "no",
+        "--server",
+        &server.url,
+    ])
+    .await;
+    assert_eq!(
+        (nacked.exit, nacked.stdout.as_str()),
+        (Exit::Failed, "l-1 lease-lost\n")
+    );
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ pub(crate) fn schedule(said: Value) -> Value {
 /// A queue.
 pub(crate) fn queue(name: &str, waiting: u64) -> Value {
     json!({
-        "queue": name, "group": "g", "waiting": waiting, "in_progress": 0, "settled": 0, "dead_letters": 0,
+        "queue": name, "group": "g", "state": "open", "waiting": waiting, "in_progress": 0, "settled": 0, "dead_letters": 0,
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::time::HOUR_MS;
-use minutehand_model::{PartitionId, QueueName};
+use minutehand_model::{PartitionId, QueueName, Timestamp};
 use minutehand_ports::{
     Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report,
     Settlement, StopReceiver,
@@ -140,6 +140,38 @@ impl ExecutionQueue for EmbeddedStore {
             .into_iter()
             .filter(|queue| queue.is_published());
         Ok(published.map(|queue| queue.name.clone()).collect())
+    }
+
+    async fn oldest_waiting(
+        &self,
+        queue: &QueueName,
+        group: &str,
+    ) -> Result<Option<Timestamp>, PortError> {
+        let Some(view) = self.shared().known_queue(queue) else {
+            return Ok(None);
+        };
+        let (in_memory, on_disk) = view.oldest(group);
+        if on_disk.is_empty() {
+            return Ok(in_memory);
+        }
+        let (spaces, shared, name) = (
+            self.spaces().clone(),
+            Arc::clone(self.shared()),
+            queue.clone(),
+        );
+        let action = format!("find the oldest execution of the queue {queue}");
+        let found = self
+            .read(&action, move || {
+                let mut found = Vec::new();
+                for (partition, at) in on_disk {
+                    let batches = read_batches(&spaces, &shared, &name, partition, at, at + 1)?;
+                    found.extend(batches.into_iter().filter_map(|loaded| loaded.batch));
+                }
+                Ok(found)
+            })
+            .await?;
+        let published_at = found.iter().map(Resident::published_at);
+        Ok(published_at.chain(in_memory).min())
     }
 
     async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError> {

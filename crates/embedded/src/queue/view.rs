@@ -29,6 +29,10 @@ impl Resident {
     pub(crate) fn count(&self) -> u64 {
         self.batch.items.len() as u64
     }
+
+    pub(crate) fn published_at(&self) -> Timestamp {
+        self.batch.header.published_at
+    }
 }
 
 /// Publications read back from disk: their first sequence, the one behind the last, and what they
@@ -478,6 +482,29 @@ impl QueueView {
         let changes = lane.kept_from < kept_from;
         lane.kept_from = lane.kept_from.max(kept_from);
         changes
+    }
+
+    /// When the oldest execution in memory that a group has not settled was published, and where
+    /// the first ones lie that are on disk.
+    pub(crate) fn oldest(&self, group: &str) -> (Option<Timestamp>, Vec<(PartitionId, u64)>) {
+        let inner = self.lock();
+        let group = inner.groups.get(group);
+        let (mut oldest, mut on_disk) = (None::<Timestamp>, Vec::new());
+        for (index, lane) in inner.lanes.iter().enumerate() {
+            let first = group.map_or(lane.kept_from, |group| group.lanes[index].cursor());
+            if first >= lane.next {
+                continue;
+            }
+            let before = lane.resident.range(..=first).next_back();
+            match before.filter(|(start, batch)| first < *start + batch.count()) {
+                Some((_, batch)) => {
+                    let at = batch.published_at();
+                    oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
+                }
+                None => on_disk.push((PartitionId::own(index as u32), first)),
+            }
+        }
+        (oldest, on_disk)
     }
 
     /// How full the queue is for a group; one that has never polled would begin with the oldest

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minutehand_embedded::{Config, EmbeddedStore};
 use minutehand_model::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use minutehand_model::*;
-use minutehand_ports::{CommandLog, Delivery, ExecutionQueue, ExecutionSink};
+use minutehand_ports::{CommandLog, Delivery, ExecutionQueue, ExecutionSink, QueueRulebook};
 
 use crate::support::{TestClock, done, id_of, queue, rows, task, tick};
 
@@ -328,4 +328,59 @@ async fn a_delivery_that_is_handed_out_again_has_a_greater_token() {
         again.token,
         second.token
     );
+}
+
+#[tokio::test]
+async fn what_is_said_of_queues_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = TestClock::at(SECOND_MS);
+    let store = EmbeddedStore::open(clock.config(folder.path())).unwrap();
+    let limited = |per_second| QueueRules {
+        per_second_max: Some(per_second),
+        ..QueueRules::default()
+    };
+    let known = |store: &EmbeddedStore| store.rules().borrow().clone().unwrap();
+    for (name, rules) in [
+        ("mail", limited(7)),
+        ("gone", limited(1)),
+        ("mail", limited(8)),
+        ("gone", QueueRules::default()),
+    ] {
+        store.set_rules(&queue(name), rules).await.unwrap();
+    }
+    let said = [(queue("mail"), limited(8))];
+    assert_eq!(*known(&store), said.clone().into());
+    drop(store);
+    let again = EmbeddedStore::open(clock.config(folder.path())).unwrap();
+    assert_eq!(*known(&again), said.into());
+}
+
+#[tokio::test]
+async fn the_age_of_the_oldest_is_known_in_memory_and_on_disk() {
+    for resident_bytes in [1 << 20, 0] {
+        let fixture = Fixture::new(|config| Config {
+            queue_resident_bytes: resident_bytes,
+            ..config
+        })
+        .await;
+        assert_eq!(oldest(&fixture).await, None);
+        for number in 1..=2 {
+            let task = task(&format!("t{number}"), "mail", "x".into());
+            let tick = Tick {
+                published_at: Timestamp::from_millis(number as i64),
+                ..tick(P0, Epoch(1), number, vec![task])
+            };
+            fixture.store.commit(tick).await.unwrap();
+        }
+        assert_eq!(oldest(&fixture).await, Some(Timestamp::from_millis(1)));
+        fixture.take_and_settle("mail", "workers").await;
+        assert_eq!(oldest(&fixture).await, Some(Timestamp::from_millis(2)));
+        fixture.take_and_settle("mail", "workers").await;
+        assert_eq!(oldest(&fixture).await, None);
+    }
+}
+
+async fn oldest(fixture: &Fixture) -> Option<Timestamp> {
+    let (queue, store) = (queue("mail"), &fixture.store);
+    store.oldest_waiting(&queue, "workers").await.unwrap()
 }

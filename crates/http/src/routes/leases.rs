@@ -28,17 +28,17 @@ use crate::lease_places::{self, LeasePlaces, NamedLease};
 use crate::problem::{Problem, Refused, TooMany};
 use crate::views;
 
-/// Splits the action from the queue and carries it out.
-pub(crate) async fn dispatch(
-    State(api): State<Arc<Api>>,
-    caller: Everywhere,
+/// Carries out an action on leases of a queue.
+pub(crate) async fn act(
+    api: &Api,
+    queue: QueueName,
+    action: QueueAction,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (queue, action) = caller.queue_and_action()?;
     let nobody = || Problem::not_found("nothing can be leased here");
     let leases = api.leases.as_ref().ok_or_else(nobody)?;
     let asked = Asked {
-        api: &api,
+        api,
         leases,
         queue,
         body,
@@ -49,6 +49,7 @@ pub(crate) async fn dispatch(
         QueueAction::Nack => nack(asked).await,
         QueueAction::Extend => extend(asked).await,
         QueueAction::Snooze => snooze(asked).await,
+        other => Err(Problem::not_found(format!("{other} is not about leases"))),
     }
 }
 
@@ -166,6 +167,11 @@ pub(crate) async fn of_a_peer(
     body: Body,
 ) -> Result<Response, Problem> {
     let (queue, action) = caller.queue_and_action()?;
+    if !action.answers_leases() {
+        return Err(Problem::not_found(format!(
+            "{action} is no answer to a lease"
+        )));
+    }
     let leases = api
         .leases
         .as_ref()

@@ -5,6 +5,7 @@ pub(crate) mod leases;
 mod lines;
 pub(crate) mod operations;
 pub(crate) mod partitions;
+pub(crate) mod queue_actions;
 pub(crate) mod queues;
 pub(crate) mod schedule_actions;
 pub(crate) mod schedules;
@@ -65,7 +66,12 @@ pub fn router(config: ApiConfig) -> Router {
         .route(routes::PREVIEW, get(schedules::preview))
         .route(routes::BACKFILLS, get(schedules::backfills))
         .route(routes::QUEUES, get(queues::list))
-        .route(routes::QUEUE, get(queues::show).post(leases::dispatch))
+        .route(
+            routes::QUEUE,
+            get(queues::show)
+                .delete(queue_actions::delete)
+                .post(queue_actions::dispatch),
+        )
         .route(routes::DEAD_LETTERS, get(queues::dead_letters))
         .route(routes::DEAD_LETTERS_REPLAY, post(queues::replay))
         .route(routes::DEAD_LETTERS_DISCARD, post(queues::discard))

@@ -53,7 +53,7 @@ async fn a_queue_shows_how_full_it_is() {
         .expect(201);
     api.pass(100).await;
     let queues = api.get("/v1/queues?group=blue").await.expect(200);
-    let queue = json!({"queue": "mail", "group": "blue", "waiting": 1, "in_progress": 0, "settled": 0, "dead_letters": 0});
+    let queue = json!({"queue": "mail", "group": "blue", "state": "open", "waiting": 1, "in_progress": 0, "settled": 0, "dead_letters": 0});
     assert_eq!(queues["queues"], json!([queue]));
     assert_eq!(api.get("/v1/queues/empty").await.expect(200)["waiting"], 0);
 }

@@ -1,5 +1,6 @@
 //! Leasing over HTTP, on the embedded store: what each answer does, and what becomes of bad ones.
 
+mod gates;
 mod gateways;
 mod rig;
 
@@ -336,7 +337,7 @@ async fn what_is_done_with_a_queue_takes_post_alone() {
         assert_eq!(rig.allowed("GET", &path).await, (405, "POST".to_owned()));
     }
     let queue = rig.allowed("POST", "/v1/queues/mail").await;
-    assert_eq!(queue, (405, "GET, HEAD".to_owned()));
+    assert_eq!(queue, (405, "GET, HEAD, DELETE".to_owned()));
     assert_eq!(rig.post("/v1/queues/mail:fly", json!({})).await.0, 404);
 }
 

@@ -11,7 +11,7 @@ use minutehand_http::{ApiConfig, IdSource, NamespacePolicy, Tokens};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::ExecutionQueue;
 use minutehand_standalone::Scheduler;
-use minutehand_worker::{HistoryPolicy, LeaseLimits, Leases, LeasesConfig, Worker};
+use minutehand_worker::{Gates, HistoryPolicy, LeaseLimits, Leases, LeasesConfig, Worker};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -64,8 +64,9 @@ impl Rig {
             limits: setup.limits.unwrap_or(usual.limits),
             ..usual
         };
-        let port: Arc<dyn ExecutionQueue> = store;
-        let leases = Leases::new(Worker::builder(port).history(HistoryPolicy::All), config);
+        let (port, gates): (Arc<dyn ExecutionQueue>, _) = (store.clone(), Gates::new(store));
+        let worker = Worker::builder(port).history(HistoryPolicy::All);
+        let leases = Leases::new(worker.gates(gates), config);
         let tokens = if setup.tokens.is_empty() {
             Tokens::none()
         } else {
@@ -146,6 +147,10 @@ impl Rig {
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.post_as(None, path, body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
+        self.send("DELETE", path, None, Body::empty()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

@@ -6,10 +6,10 @@
 //! to be read is estimated by its offsets, which says more than there is, and never nothing when
 //! there is something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use minutehand_model::PartitionId;
+use minutehand_model::{PartitionId, Timestamp};
 use rdkafka::Message;
 use rdkafka::error::KafkaResult;
 
@@ -73,6 +73,38 @@ impl Counter {
         }
         counts.waiting += self.read(client, consumer, topic, &ranges)?;
         Ok(counts)
+    }
+
+    /// When the oldest record was published that the group of a consumer has not settled. Blocks.
+    pub(crate) fn oldest(
+        client: &Client,
+        consumer: &Consumer,
+        topic: &str,
+        partitions: u32,
+    ) -> KafkaResult<Option<Timestamp>> {
+        let all: Vec<u32> = (0..partitions).collect();
+        let mut starts = Vec::new();
+        for (partition, marks) in place::read(client, consumer, topic, &all)? {
+            let partition = PartitionId::own(partition);
+            let (start, end) = tail::marks(client, consumer, topic, partition)?;
+            let from = marks.map_or(start, |marks| marks.base.max(start));
+            if from < end {
+                starts.push((partition, from));
+            }
+        }
+        let (mut oldest, mut looked) = (None::<Timestamp>, BTreeSet::new());
+        if starts.is_empty() {
+            return Ok(None);
+        }
+        tail::scan(client, consumer, topic, &starts, |message| {
+            // The first of each partition; behind it nothing is older.
+            if looked.insert(message.partition()) {
+                let at = message.timestamp().to_millis().map(Timestamp::from_millis);
+                oldest = [oldest, at].into_iter().flatten().min();
+            }
+            looked.len() < starts.len()
+        })?;
+        Ok(oldest)
     }
 
     fn known(&self, topic: &str, partition: u32, from: u64) -> Option<Counted> {

@@ -278,6 +278,13 @@ impl Group {
 }
 
 impl State {
+    /// Which part of the topic was given to this process, from 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        let partitions = self.shares.map_or(0, |shares| shares.topic);
+        f64::from(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
+            / f64::from(partitions.max(1))
+    }
+
     /// Hands out up to so many deliveries, from one partition after the other.
     fn take(&mut self, count_max: usize) -> Vec<Delivery> {
         let mut deliveries = Vec::new();

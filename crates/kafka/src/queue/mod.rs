@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use minutehand_model::QueueName;
+use minutehand_model::{QueueName, Timestamp};
 use minutehand_ports::{
     Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report,
     Settlement, StopReceiver,
@@ -366,6 +366,11 @@ impl ExecutionQueue for KafkaQueue {
         }
     }
 
+    fn share(&self, queue: &QueueName, group: &str) -> f64 {
+        self.running(queue, group)
+            .map_or(0.0, |group| group.state().share())
+    }
+
     fn stops(&self, queue: &QueueName) -> StopReceiver {
         self.stops.listen(queue)
     }
@@ -378,6 +383,26 @@ impl ExecutionQueue for KafkaQueue {
             .collect();
         queues.sort();
         Ok(queues)
+    }
+
+    async fn oldest_waiting(
+        &self,
+        queue: &QueueName,
+        group: &str,
+    ) -> Result<Option<Timestamp>, PortError> {
+        let action = format!("find the oldest execution of the queue {queue}");
+        let (client, asker) = (Arc::clone(&self.client), self.asker(queue, group)?);
+        let queue = queue.clone();
+        blocking(move || {
+            let topic = client.names().executions(&queue);
+            let Some(partitions) = client.look_up(&topic)? else {
+                return Ok(None);
+            };
+            let asker = asker.lock().unwrap_or_else(PoisonError::into_inner);
+            Counter::oldest(&client, &asker, &topic, partitions)
+                .map_err(|error| port_error(action, error))
+        })
+        .await
     }
 
     /// What is in progress is known of this process alone. A backlog of more than some thousand

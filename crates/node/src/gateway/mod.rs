@@ -9,6 +9,7 @@ mod ask;
 mod error;
 mod names;
 mod operations;
+mod queue_rules;
 mod queues;
 mod replay;
 mod schedules;
@@ -25,7 +26,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use minutehand_metrics::CommandMetrics;
 use minutehand_model::{PartitionId, Timestamp};
-use minutehand_ports::{Appended, CommandLog, ExecutionQueue, History, PortError, Timetable};
+use minutehand_ports::{
+    Appended, CommandLog, ExecutionQueue, History, PortError, QueueRulebook, Timetable,
+};
 use tokio::sync::watch;
 
 pub use ask::Ask;
@@ -36,6 +39,7 @@ pub use error::{
 pub use minutehand_api::{InvalidField, Preview, ValidDefinition, ValidTask};
 pub use minutehand_model::TaskState;
 pub use operations::{MinuteLoad, PartitionView, Readiness};
+pub use queue_rules::QueueChange;
 pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
 pub use schedules::{
     CreatedSchedule, DefinitionChange, RevisionChange, RunRequested, RunView, ScheduleHead,
@@ -102,6 +106,9 @@ pub struct Gateway {
     scans: tokio::sync::Semaphore,
     queue_names: QueueNames,
     damage: Option<TellDamage>,
+    /// What operators say of queues, where they can.
+    rulebook: Option<Arc<dyn QueueRulebook>>,
+    rules_turn: tokio::sync::Mutex<()>,
     metrics: CommandMetrics,
 }
 
@@ -161,6 +168,8 @@ impl Gateway {
             replay_turn,
             queue_names: QueueNames::default(),
             damage: None,
+            rulebook: None,
+            rules_turn: tokio::sync::Mutex::default(),
             metrics,
         }
     }

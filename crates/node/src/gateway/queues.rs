@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use minutehand_model::limits::PAGE_BYTES_MAX;
-use minutehand_model::{PartitionId, QueueName, Task, TaskKey};
+use minutehand_model::{PartitionId, QueueName, QueueRules, QueueState, Task, TaskKey, Timestamp};
 use minutehand_ports::{DeadLetter, QueueDepth};
 
 use super::replay::Replays;
@@ -25,6 +25,12 @@ pub struct QueueView {
     pub name: QueueName,
     /// How full it is for the worker group asked about.
     pub depth: QueueDepth,
+    /// When the oldest execution that waits was published, where the store can tell.
+    pub oldest_at: Option<Timestamp>,
+    /// What operators have said of it.
+    pub rules: QueueRules,
+    /// Whether it hands out.
+    pub state: QueueState,
 }
 
 /// A dead letter; its task when it can be understood.
@@ -68,16 +74,32 @@ pub struct Replayed {
 }
 
 impl Gateway {
-    /// Every queue that was ever published to.
+    /// Every queue that was ever published to, or of which operators have said something.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn queues(&self, group: &str) -> Result<Vec<QueueView>, Unavailable> {
-        let mut views = Vec::new();
-        for name in self.stores.queue.queues().await? {
-            let depth = self.stores.queue.depth(&name, group).await?;
-            views.push(QueueView { name, depth });
+        let mut said = self.said_of_queues();
+        let mut names: BTreeSet<QueueName> = said.keys().cloned().collect();
+        names.extend(self.stores.queue.queues().await?);
+        let mut views = Vec::with_capacity(names.len());
+        for name in names {
+            let rules = said.remove(&name).unwrap_or_default();
+            views.push(self.queue_view(name, group, rules).await?);
         }
+        // Of a queue in which nothing is left a purge says nothing any more.
+        let is_there = |view: &QueueView| {
+            let QueueRules {
+                gate,
+                per_second_max,
+                ..
+            } = &view.rules;
+            view.depth != QueueDepth::default()
+                || gate.is_some()
+                || per_second_max.is_some()
+                || view.rules.purge.is_none()
+        };
+        views.retain(is_there);
         Ok(views)
     }
 
@@ -86,10 +108,29 @@ impl Gateway {
     /// # Errors
     /// When the store does not answer.
     pub async fn queue(&self, name: &QueueName, group: &str) -> Result<QueueView, Unavailable> {
-        let depth = self.stores.queue.depth(name, group).await?;
+        let rules = self.said_of_queues().remove(name).unwrap_or_default();
+        self.queue_view(name.clone(), group, rules).await
+    }
+
+    async fn queue_view(
+        &self,
+        name: QueueName,
+        group: &str,
+        rules: QueueRules,
+    ) -> Result<QueueView, Unavailable> {
+        let port = &self.stores.queue;
+        let depth = port.depth(&name, group).await?;
+        let oldest_at = match depth.waiting {
+            0 => None,
+            _ => port.oldest_waiting(&name, group).await?,
+        };
+        let state = rules.state(self.now(), oldest_at);
         Ok(QueueView {
-            name: name.clone(),
+            name,
             depth,
+            oldest_at,
+            rules,
+            state,
         })
     }
 

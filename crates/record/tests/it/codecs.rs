@@ -5,7 +5,7 @@ use bytes::Bytes;
 use minutehand_model::PartitionId;
 use minutehand_record::{
     DecodeError, block, checkpoint, command, dead_letter, last_word, outcome, publication,
-    revision, schedule_state, set_aside, task,
+    queue_rules, revision, schedule_state, set_aside, task,
 };
 
 use crate::values::Values;
@@ -125,6 +125,7 @@ pub(crate) fn all() -> Vec<Codec> {
         codec!("dead_letter", dead_letter, dead_letter, dead_letter::decode),
         codec!("set_aside", set_aside, set_aside, set_aside::decode),
         codec!("last_word", last_word, last_word, last_word::decode),
+        codec!("queue_rules", queue_rules, queue_rules, queue_rules::decode),
         Codec {
             checksummed: true,
             version_at: 3,

@@ -503,6 +503,29 @@ impl Values {
         }
     }
 
+    pub(crate) fn queue_rules(&mut self) -> QueueRules {
+        let gate = self.flag().then(|| Gate {
+            closed_at: self.any_time(),
+            closed_by: self.prose(),
+            reason: self.prose(),
+            until: self.flag().then(|| self.any_time()),
+            probe_every_ms: self.flag().then(|| self.number() as i64),
+            drain_per_second: self.flag().then(|| self.number() as u32),
+            opened: self.flag().then(|| Opening {
+                at: self.any_time(),
+                by: self.prose(),
+            }),
+        });
+        QueueRules {
+            gate,
+            purge: self.flag().then(|| Purge {
+                through: self.any_time(),
+                by: self.prose(),
+            }),
+            per_second_max: self.flag().then(|| self.number() as u32),
+        }
+    }
+
     pub(crate) fn set_aside(&mut self) -> SetAside {
         SetAside::new(self.prose(), self.prose(), self.bytes(40))
     }

@@ -45,6 +45,9 @@ pub struct LeasesConfig {
     pub lanes_max: usize,
     /// How long one of them is kept that nobody leases from, in milliseconds.
     pub lane_idle_ms: i64,
+    /// Whether what was purged is settled here also in groups that nobody leases from: to take part
+    /// in a group moves partitions of its members, where processes share it.
+    pub sweeps_alone: bool,
     /// Turns true when the process begins to stop: nobody waits for a lease any more.
     pub stopping: watch::Receiver<bool>,
     /// Is told of a queue from which nobody leases any more.
@@ -62,6 +65,7 @@ impl LeasesConfig {
             },
             lanes_max: 1_000,
             lane_idle_ms: 60_000,
+            sweeps_alone: true,
             stopping,
             left: Arc::new(|_| {}),
         }
@@ -106,6 +110,7 @@ pub(super) struct Inner {
     /// The first deadline may be an earlier one.
     deadlines: Notify,
     pub(super) commits: Arc<Semaphore>,
+    pub(super) sweeps_alone: bool,
     pub(super) stopping: watch::Receiver<bool>,
     left: Arc<dyn Fn(&QueueName) + Send + Sync>,
     random: SystemRandom,
@@ -142,6 +147,7 @@ impl Leases {
             table: Mutex::new(LeaseTable::new(config.limits)),
             deadlines: Notify::new(),
             commits: Arc::new(Semaphore::new(COMMITS_MAX)),
+            sweeps_alone: config.sweeps_alone,
             stopping: config.stopping,
             left: config.left,
             random,

@@ -10,6 +10,7 @@ mod id;
 mod lane;
 mod leases;
 mod offer;
+mod sweep;
 mod table;
 #[cfg(test)]
 mod table_tests;

@@ -132,7 +132,7 @@ impl Leases {
                 return Ok(Vec::new());
             }
             let leased = inner.grant_some(&lane, polled, visibility_ms).await;
-            // All of what came may have been stopped.
+            // All of what came may have been stopped or purged.
             if !leased.is_empty() || Instant::now() >= deadline {
                 return Ok(leased);
             }
@@ -158,7 +158,7 @@ impl Inner {
             tokio::select! {
                 biased;
                 () = self.begins_to_stop() => return Ok(Vec::new()),
-                polled = lane.settings.port.poll(&lane.name.queue, &lane.name.group, count) => {
+                polled = lane.settings.gates.poll(&lane.settings, &lane.name.queue, count) => {
                     let polled = polled?;
                     if !polled.is_empty() {
                         return Ok(polled);
@@ -321,7 +321,9 @@ impl Inner {
             let run = Run::new(execution, now);
             // Whoever stops runs looks for them under the same lock.
             let mut table = self.table();
-            if lane.stops().has(ticket.key, run.task()) {
+            let gates = &lane.settings.gates;
+            let is_purged = gates.is_purged(&lane.name.queue, run.execution().published_at);
+            if is_purged || lane.stops().has(ticket.key, run.task()) {
                 drop(table);
                 ends.of(lane, None).settle(
                     &lane.settings,

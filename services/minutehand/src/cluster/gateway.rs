@@ -10,11 +10,11 @@ use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_cli::{Exit, Failure};
 use minutehand_etcd::{Directory, EtcdConfig, PartitionOwner};
 use minutehand_http::{ApiConfig, IdSource, LeasePlaces, NamespacePolicy, router};
-use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue};
+use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaRulebook};
 use minutehand_model::PartitionId;
 use minutehand_node::{Gateway, Limits, Stores, SystemClock};
 use minutehand_peers::{LeasePeers, RemoteAsk, RemoteConfig};
-use minutehand_worker::{Leases, LeasesConfig, Worker};
+use minutehand_worker::{Gates, Leases, LeasesConfig, Worker};
 use tokio::sync::watch;
 
 use super::greeting::greeting;
@@ -65,7 +65,9 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 
     let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
     let queue = Arc::new(KafkaQueue::new(Arc::clone(&client)));
-    let leases = leases(settings, &queue, process.ending.subscribe());
+    let rulebook = Arc::new(KafkaRulebook::new(Arc::clone(&client)));
+    let gates = Gates::new(rulebook.clone());
+    let leases = leases(settings, &queue, gates, process.ending.subscribe());
     let stores = Stores {
         log: log.clone(),
         timetable: timetable.clone(),
@@ -84,6 +86,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let (_all, every) = watch::channel((0..partitions).map(PartitionId::own).collect());
     let gateway = Gateway::asking(stores, Arc::new(asking), Arc::new(SystemClock), limits)
         .with_assignment(every)
+        .with_rulebook(rulebook)
         .with_troubles(troubles);
     process.open(router(ApiConfig {
         gateway: Arc::new(gateway),
@@ -129,13 +132,20 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 const GROUPS_MAX: usize = 64;
 
 /// Executions on lease, as a member of the groups that are named by whoever leases.
-fn leases(settings: &Settings, queue: &Arc<KafkaQueue>, stopping: watch::Receiver<bool>) -> Leases {
+fn leases(
+    settings: &Settings,
+    queue: &Arc<KafkaQueue>,
+    gates: Gates,
+    stopping: watch::Receiver<bool>,
+) -> Leases {
     let observer = Observer::new(false);
     let builder = Worker::builder(queue.clone())
         .observer(observer)
+        .gates(gates)
         .history(settings.worker.history);
     let leases = LeasesConfig {
         lanes_max: GROUPS_MAX,
+        sweeps_alone: false,
         ..LeasesConfig::new(stopping.clone())
     };
     let leases = Leases::new(builder, leases);

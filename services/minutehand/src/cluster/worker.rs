@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
 use minutehand_http::{NodeConfig, node_router};
-use minutehand_kafka::{Client, KafkaQueue};
+use minutehand_kafka::{Client, KafkaQueue, KafkaRulebook};
 use minutehand_model::QueueName;
 use minutehand_node::Readiness;
 use minutehand_ports::ExecutionQueue;
-use minutehand_worker::{Handler, Places, Worker, WorkerObserver};
+use minutehand_worker::{Gates, Handler, Places, Worker, WorkerObserver};
 use tokio::sync::watch;
 
 use super::greeting::greeting;
@@ -53,13 +53,19 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         return Ok(());
     };
     connected?;
+    let gates = Gates::new(Arc::new(KafkaRulebook::new(Arc::clone(&client))));
     let queue = Arc::new(KafkaQueue::new(client));
     let port: Arc<dyn ExecutionQueue> = queue.clone();
     let (stop, stopping) = watch::channel(false);
     let observer = Observer::new(false);
     let group = settings.worker.group.clone();
-    tokio::spawn(Arc::clone(&observer).watch(Arc::clone(&port), group.clone(), stopping.clone()));
-    let worker = worker(&settings.worker, &port, executors, observer)?;
+    tokio::spawn(Arc::clone(&observer).watch(
+        Arc::clone(&port),
+        group.clone(),
+        gates.clone(),
+        stopping.clone(),
+    ));
+    let worker = worker(&settings.worker, &port, executors, (observer, gates))?;
     let mut running = tokio::spawn(worker.run(crate::signals::until_true(stopping)));
 
     let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
@@ -140,12 +146,13 @@ fn worker(
     config: &WorkerConfig,
     port: &Arc<dyn ExecutionQueue>,
     executors: Executors,
-    observer: Arc<dyn WorkerObserver>,
+    (observer, gates): (Arc<dyn WorkerObserver>, Gates),
 ) -> Result<Worker, Failure> {
     let handler: Arc<dyn Handler> = Arc::new(executors);
     let mut builder = Worker::builder(Arc::clone(port))
         .group(config.group.clone())
         .observer(observer)
+        .gates(gates)
         .places(Places::new(config.concurrency_total))
         .history(config.history)
         .run_timeout_ms(config.run_timeout_ms)

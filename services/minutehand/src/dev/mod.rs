@@ -74,7 +74,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let executors = Executors::new(&settings, commands.clone(), Some(output))?;
     let drain = Duration::from_millis(settings.http.drain_ms);
     let workers_drain = Duration::from_millis(settings.worker.drain_ms.unsigned_abs());
-    let shared = workers::Shared::new();
+    let shared = workers::Shared::new(&store);
     let leases = shared.leases(&store, &settings.worker, stopping.clone());
     tokio::spawn(crate::observer::watch_leases(
         leases.clone(),

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use minutehand_embedded::EmbeddedStore;
 use minutehand_model::QueueName;
+use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::ExecutionQueue;
 use minutehand_worker::{
-    GROUP_DEFAULT, GivenDues, Handler, Idleness, Leases, LeasesConfig, Places, Worker,
-    WorkerObserver,
+    GROUP_DEFAULT, Gates, GivenDues, Handler, Idleness, Leases, LeasesConfig, Places, Worker,
 };
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -38,13 +38,15 @@ pub(super) const CRONTAB_QUEUE: &str = "crontab";
 pub(super) struct Shared {
     pub(super) observer: Arc<Observer>,
     pub(super) dues: GivenDues,
+    pub(super) gates: Gates,
 }
 
 impl Shared {
-    pub(super) fn new() -> Shared {
+    pub(super) fn new(store: &Arc<EmbeddedStore>) -> Shared {
         Shared {
             observer: Observer::new(true),
             dues: GivenDues::default(),
+            gates: Gates::new(store.clone()),
         }
     }
 
@@ -58,7 +60,8 @@ impl Shared {
         let port: Arc<dyn ExecutionQueue> = store.clone();
         let builder = Worker::builder(port)
             .observer(self.observer.clone())
-            .given_dues(self.dues.clone());
+            .given_dues(self.dues.clone())
+            .gates(self.gates.clone());
         let left = Arc::downgrade(store);
         let left = move |queue: &QueueName| {
             if let Some(store) = left.upgrade() {
@@ -80,21 +83,24 @@ pub(super) async fn run(
     executors: Executors,
     config: WorkerConfig,
     runs_max: usize,
-    Shared { observer, dues }: Shared,
+    shared: Shared,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let handler: Arc<dyn Handler> = Arc::new(executors);
     let keeps_unclaimed = config.unclaimed == Unclaimed::Keep;
     let port: Arc<dyn ExecutionQueue> = store.clone();
-    tokio::spawn(Arc::clone(&observer).watch(
+    tokio::spawn(Arc::clone(&shared.observer).watch(
         Arc::clone(&port),
         GROUP_DEFAULT.to_owned(),
+        shared.gates.clone(),
         shutdown.clone(),
     ));
-    let observer: Arc<dyn WorkerObserver> = observer;
     let places = Places::new(config.concurrency_total.min(runs_max));
     let (tell_crowd, is_crowded) = watch::channel(false);
     let mut waiting: BTreeSet<QueueName> = BTreeSet::new();
+    // Queues that hand out nothing need no worker; it is looked from time to time.
+    let mut paused: BTreeSet<QueueName> = BTreeSet::new();
+    let hands_out = |queue: &QueueName| shared.gates.hands_out(queue, SystemClock.now());
     let mut workers = JoinSet::new();
     let mut workers_max = WORKERS_AT_ONCE;
     let mut let_in = tokio::time::interval(LET_IN_EVERY);
@@ -105,18 +111,21 @@ pub(super) async fn run(
             if keeps_unclaimed && !matches!(queue.as_str(), CRONTAB_QUEUE | "process") {
                 continue;
             }
+            if !hands_out(&queue) {
+                paused.insert(queue);
+                continue;
+            }
             let idleness = Idleness {
                 after_ms: IDLE_MS,
                 crowded_after_ms: IDLE_CROWDED_MS,
                 is_crowded: is_crowded.clone(),
             };
-            let shared = (&places, &dues);
             let worker = worker(
                 &port,
                 &queue,
                 Arc::clone(&handler),
-                &observer,
-                shared,
+                &shared,
+                &places,
                 &config,
                 idleness,
             );
@@ -142,6 +151,7 @@ pub(super) async fn run(
                 waiting.extend(ended_queue(ended).filter(|queue| store.has_waiting(queue, GROUP_DEFAULT)));
             }
             _ = let_in.tick() => {
+                waiting.extend(paused.extract_if(.., |queue| hands_out(queue)));
                 workers_max = if waiting.is_empty() { WORKERS_AT_ONCE } else { workers_max + WORKERS_AT_ONCE };
             }
             _ = shutdown.changed() => {}
@@ -166,15 +176,16 @@ fn worker(
     port: &Arc<dyn ExecutionQueue>,
     queue: &QueueName,
     handler: Arc<dyn Handler>,
-    observer: &Arc<dyn WorkerObserver>,
-    (places, dues): (&Places, &GivenDues),
+    shared: &Shared,
+    places: &Places,
     config: &WorkerConfig,
     idleness: Idleness,
 ) -> Result<Worker, String> {
     let built = Worker::builder(Arc::clone(port))
-        .observer(Arc::clone(observer))
+        .observer(shared.observer.clone())
         .places(places.clone())
-        .given_dues(dues.clone())
+        .given_dues(shared.dues.clone())
+        .gates(shared.gates.clone())
         .history(config.history)
         .run_timeout_ms(config.run_timeout_ms)
         .drain_ms(config.drain_ms)

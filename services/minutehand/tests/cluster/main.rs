@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod hostile;
+mod leases;
 mod producers;
 mod runs;
 mod schema;

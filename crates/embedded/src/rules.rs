@@ -1,0 +1,79 @@
+//! What operators have said of queues: a row for each queue, all of them in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use minutehand_model::{QueueName, QueueRules};
+use minutehand_ports::{PortError, QueueRulebook, RulesOfQueues};
+use minutehand_record::queue_rules;
+use tokio::sync::watch;
+
+use crate::keys;
+use crate::store::{Applied, EmbeddedStore};
+
+/// What is said, for whoever hands out.
+#[derive(Debug)]
+pub(crate) struct Rules(watch::Sender<Option<RulesOfQueues>>);
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules(watch::Sender::new(Some(Arc::default())))
+    }
+}
+
+impl Rules {
+    /// Takes a stored row in; `false` when it is none.
+    pub(crate) fn load(&self, key: &[u8], value: &[u8]) -> bool {
+        let rules = queue_rules::decode(&Bytes::copy_from_slice(value)).ok();
+        let row = keys::rules_of(key).zip(rules);
+        let is_row = row.is_some();
+        if let Some((queue, rules)) = row {
+            self.set(queue, rules);
+        }
+        is_row
+    }
+
+    fn set(&self, queue: QueueName, rules: QueueRules) {
+        self.0.send_modify(|all| {
+            let mut changed: BTreeMap<_, _> = all.as_deref().cloned().unwrap_or_default();
+            if rules == QueueRules::default() {
+                changed.remove(&queue);
+            } else {
+                changed.insert(queue, rules);
+            }
+            *all = Some(Arc::new(changed));
+        });
+    }
+}
+
+#[async_trait]
+impl QueueRulebook for EmbeddedStore {
+    async fn set_rules(&self, queue: &QueueName, rules: QueueRules) -> Result<(), PortError> {
+        let (action, queue) = (
+            format!("say what holds for the queue {queue}"),
+            queue.clone(),
+        );
+        let (key, row) = (keys::rules(&queue), queue_rules::encode(&rules));
+        self.submit(
+            action,
+            key.len() + row.len(),
+            false,
+            move |state, writes| {
+                if rules == QueueRules::default() {
+                    writes.remove(&state.spaces.meta, key.clone());
+                } else {
+                    writes.insert(&state.spaces.meta, key.clone(), row.clone());
+                }
+                let shared = Arc::clone(&state.shared);
+                Ok(Applied::then((), move || shared.rules.set(queue, rules)))
+            },
+        )
+        .await
+    }
+
+    fn rules(&self) -> watch::Receiver<Option<RulesOfQueues>> {
+        self.shared().rules.0.subscribe()
+    }
+}

@@ -1,0 +1,169 @@
+//! What is done with a queue by `POST /v1/queues/{queue}:action`, and forgetting it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use minutehand_api::{
+    Nothing, Queue, QueueAction, QueueLimit, QueuePause, QueueResumption, routes,
+};
+use minutehand_model::QueueName;
+use minutehand_node::{QueueChange, Selection};
+
+use super::{json, leases};
+use crate::access::Everywhere;
+use crate::api::Api;
+use crate::content::read_optional_body;
+use crate::problem::{Problem, Refused};
+use crate::views;
+
+/// What was asked for.
+struct Asked<'a> {
+    api: &'a Api,
+    queue: QueueName,
+    by: &'a str,
+    body: Body,
+}
+
+/// Splits the action from the queue and carries it out.
+pub(crate) async fn dispatch(
+    State(api): State<Arc<Api>>,
+    caller: Everywhere,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (queue, action) = caller.queue_and_action()?;
+    let asked = Asked {
+        api: &api,
+        queue: queue.clone(),
+        by: &caller.name,
+        body,
+    };
+    match action {
+        QueueAction::Pause => pause(asked).await,
+        QueueAction::Resume => resume(asked).await,
+        QueueAction::Purge => purge(asked).await,
+        QueueAction::Limit => limit(asked).await,
+        QueueAction::Lease
+        | QueueAction::Ack
+        | QueueAction::Nack
+        | QueueAction::Extend
+        | QueueAction::Snooze => leases::act(&api, queue, action, asked.body).await,
+    }
+}
+
+impl Asked<'_> {
+    /// Says something of the queue; the queue as it is then.
+    async fn change(self, change: QueueChange) -> Result<Response, Problem> {
+        let Asked { api, queue, by, .. } = self;
+        if !api.gateway.takes_rules() {
+            return Err(Problem::not_found("nothing can be said of queues here"));
+        }
+        let purges = matches!(change, QueueChange::Purge | QueueChange::Forget);
+        api.gateway.change_queue(&queue, change, by).await?;
+        let group = &api.default_group;
+        if let Some(leases) = api.leases.as_ref().filter(|_| purges) {
+            let (leases, queue, group) = (leases.clone(), queue.clone(), group.clone());
+            // It may take a while, and whoever consumes the queue does the same.
+            tokio::spawn(async move {
+                if let Err(error) = leases.sweep(queue.clone(), group).await {
+                    tracing::warn!(%queue, %error, "what was purged is settled by whoever comes to it");
+                }
+            });
+        }
+        let view = api.gateway.queue(&queue, group).await?;
+        Ok(json(StatusCode::OK, &views::queue(&view, group)))
+    }
+}
+
+#[utoipa::path(
+    post, path = routes::QUEUE_PAUSE, tag = "queues", operation_id = "pauseQueue",
+    summary = "Hand out nothing of a queue, for a while or until an execution succeeds; what is published waits",
+    params(("queue" = String, Path, description = "The queue")),
+    request_body = QueuePause<'_>,
+    responses(
+        (status = 200, description = "The queue", body = Queue),
+        Refused,
+    )
+)]
+async fn pause(mut asked: Asked<'_>) -> Result<Response, Problem> {
+    let body = read_optional_body(std::mem::take(&mut asked.body)).await?;
+    let input: QueuePause<'_> = minutehand_api::json::read(&body)?;
+    let terms = input.parse(asked.api.gateway.now())?;
+    asked.change(QueueChange::Pause(terms)).await
+}
+
+#[utoipa::path(
+    post, path = routes::QUEUE_RESUME, tag = "queues", operation_id = "resumeQueue",
+    summary = "Hand out what waits in a queue again, at a rate where one is given",
+    params(("queue" = String, Path, description = "The queue")),
+    request_body = QueueResumption,
+    responses(
+        (status = 200, description = "The queue", body = Queue),
+        Refused,
+    )
+)]
+async fn resume(mut asked: Asked<'_>) -> Result<Response, Problem> {
+    let body = read_optional_body(std::mem::take(&mut asked.body)).await?;
+    let input: QueueResumption = minutehand_api::json::read(&body)?;
+    let drain_per_second = input.parse()?;
+    asked.change(QueueChange::Resume { drain_per_second }).await
+}
+
+#[utoipa::path(
+    post, path = routes::QUEUE_PURGE, tag = "queues", operation_id = "purgeQueue",
+    summary = "Cancel what waits in a queue now, for all worker groups; what runs or is leased goes on",
+    params(("queue" = String, Path, description = "The queue")),
+    request_body = Nothing,
+    responses(
+        (status = 200, description = "The queue; it empties within moments where somebody consumes it", body = Queue),
+        Refused,
+    )
+)]
+async fn purge(mut asked: Asked<'_>) -> Result<Response, Problem> {
+    let body = read_optional_body(std::mem::take(&mut asked.body)).await?;
+    let Nothing {} = minutehand_api::json::read(&body)?;
+    asked.change(QueueChange::Purge).await
+}
+
+#[utoipa::path(
+    post, path = routes::QUEUE_LIMIT, tag = "queues", operation_id = "limitQueue",
+    summary = "Hand out at most so many executions a second to each worker group, or lift that limit",
+    params(("queue" = String, Path, description = "The queue")),
+    request_body = QueueLimit,
+    responses(
+        (status = 200, description = "The queue", body = Queue),
+        Refused,
+    )
+)]
+async fn limit(mut asked: Asked<'_>) -> Result<Response, Problem> {
+    let body = read_optional_body(std::mem::take(&mut asked.body)).await?;
+    let input: QueueLimit = minutehand_api::json::read(&body)?;
+    let per_second_max = input.parse()?;
+    asked.change(QueueChange::Limit { per_second_max }).await
+}
+
+#[utoipa::path(
+    delete, path = routes::QUEUE, tag = "queues", operation_id = "deleteQueue",
+    summary = "Cancel what waits in a queue, discard its dead letters, and forget what was said of it; what is published later makes it anew",
+    params(("queue" = String, Path, description = "The queue")),
+    responses(
+        (status = 200, description = "The queue; it empties within moments where somebody consumes it", body = Queue),
+        Refused,
+    )
+)]
+pub(crate) async fn delete(
+    State(api): State<Arc<Api>>,
+    caller: Everywhere,
+) -> Result<Response, Problem> {
+    let queue = caller.queue()?;
+    while api.gateway.discard(&queue, Selection::All).await?.more {}
+    let asked = Asked {
+        api: &api,
+        queue,
+        by: &caller.name,
+        body: Body::empty(),
+    };
+    asked.change(QueueChange::Forget).await
+}

@@ -1,0 +1,98 @@
+//! What operators have said of a queue.
+
+use bytes::Bytes;
+use minutehand_model::{Gate, Opening, Purge, QueueRules, Timestamp};
+use prost::Message;
+
+use crate::envelope::{seal, unseal};
+use crate::error::DecodeError;
+
+const WHAT: &str = "queue's rules";
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct RulesMessage {
+    #[prost(message, optional, tag = "1")]
+    gate: Option<GateMessage>,
+    #[prost(message, optional, tag = "2")]
+    purge: Option<MomentMessage>,
+    #[prost(uint32, optional, tag = "3")]
+    per_second_max: Option<u32>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+struct GateMessage {
+    #[prost(message, optional, tag = "1")]
+    closed: Option<MomentMessage>,
+    #[prost(string, tag = "2")]
+    reason: String,
+    #[prost(sint64, optional, tag = "3")]
+    until_ms: Option<i64>,
+    #[prost(sint64, optional, tag = "4")]
+    probe_every_ms: Option<i64>,
+    #[prost(uint32, optional, tag = "5")]
+    drain_per_second: Option<u32>,
+    #[prost(message, optional, tag = "6")]
+    opened: Option<MomentMessage>,
+}
+
+/// When, and by whom.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct MomentMessage {
+    #[prost(sint64, tag = "1")]
+    at_ms: i64,
+    #[prost(string, tag = "2")]
+    by: String,
+}
+
+fn moment(at: Timestamp, by: &str) -> MomentMessage {
+    MomentMessage {
+        at_ms: at.as_millis(),
+        by: by.to_owned(),
+    }
+}
+
+/// The bytes of a queue's rules.
+pub fn encode(rules: &QueueRules) -> Bytes {
+    let gate = rules.gate.as_ref().map(|gate| GateMessage {
+        closed: Some(moment(gate.closed_at, &gate.closed_by)),
+        reason: gate.reason.clone(),
+        until_ms: gate.until.map(Timestamp::as_millis),
+        probe_every_ms: gate.probe_every_ms,
+        drain_per_second: gate.drain_per_second,
+        opened: gate.opened.as_ref().map(|one| moment(one.at, &one.by)),
+    });
+    let purge = rules.purge.as_ref();
+    seal(&RulesMessage {
+        gate,
+        purge: purge.map(|purge| moment(purge.through, &purge.by)),
+        per_second_max: rules.per_second_max,
+    })
+}
+
+/// A queue's rules.
+pub fn decode(bytes: &Bytes) -> Result<QueueRules, DecodeError> {
+    let message: RulesMessage = unseal(WHAT, bytes)?;
+    let gate = message.gate.map(|gate| {
+        let closed = gate.closed.unwrap_or_default();
+        Gate {
+            closed_at: Timestamp::from_millis(closed.at_ms),
+            closed_by: closed.by,
+            reason: gate.reason,
+            until: gate.until_ms.map(Timestamp::from_millis),
+            probe_every_ms: gate.probe_every_ms,
+            drain_per_second: gate.drain_per_second,
+            opened: gate.opened.map(|opened| Opening {
+                at: Timestamp::from_millis(opened.at_ms),
+                by: opened.by,
+            }),
+        }
+    });
+    Ok(QueueRules {
+        gate,
+        purge: message.purge.map(|purge| Purge {
+            through: Timestamp::from_millis(purge.at_ms),
+            by: purge.by,
+        }),
+        per_second_max: message.per_second_max,
+    })
+}

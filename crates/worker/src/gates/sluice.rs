@@ -1,0 +1,419 @@
+//! How much of a queue a group may be handed now: without a clock and without I/O.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use minutehand_model::{Gate, QueueRules, Timestamp};
+use minutehand_ports::{Delivery, DeliveryId};
+use tokio::time::Instant;
+
+use crate::settings::duration_ms;
+
+/// Longest wait for a time of the machine's clock, which may be set meanwhile.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Shortest wait for the next execution of a rate.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+/// Of a rate so much may come at once, in seconds.
+const BURST_SECONDS: f64 = 0.1;
+/// Probes of which no end was told that are remembered.
+const PROBES_MAX: usize = 100;
+
+/// What a poll is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To run what comes.
+    Work,
+    /// To run one execution of a queue that is paused.
+    Probe,
+    /// To find, in a queue that is paused, what was purged.
+    Sweep,
+}
+
+/// What may be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing for so long, unless something else is said.
+    Wait(Duration),
+    /// Up to so many may be taken.
+    Poll(usize, Purpose),
+}
+
+/// What becomes of deliveries.
+#[derive(Debug, Default)]
+pub(super) struct Came {
+    pub(super) taken: Vec<Delivery>,
+    /// They go back.
+    pub(super) back: Vec<DeliveryId>,
+}
+
+/// A group's share of a queue of which something was said.
+#[derive(Debug)]
+pub(super) struct Sluice {
+    /// Executions that may be taken by the rate; below zero when more came than that.
+    tokens: f64,
+    filled_at: Instant,
+    /// What came last had waited while the queue was paused.
+    drains: bool,
+    probed_at: Option<Instant>,
+    probes: BTreeSet<DeliveryId>,
+    /// Nothing is left of what was purged up to here.
+    swept_through: Timestamp,
+}
+
+impl Sluice {
+    pub(super) fn new(now: Instant) -> Sluice {
+        Sluice {
+            tokens: 1.0,
+            filled_at: now,
+            drains: true,
+            probed_at: None,
+            probes: BTreeSet::new(),
+            swept_through: Timestamp::MIN,
+        }
+    }
+
+    /// What may be done by a member of the group that has such a share of the queue's partitions.
+    pub(super) fn next(
+        &mut self,
+        rules: &QueueRules,
+        (now, steady_now): (Timestamp, Instant),
+        share: f64,
+        count_max: usize,
+    ) -> Next {
+        let Some(gate) = rules.closed(now) else {
+            return self.next_by_rate(rules, steady_now, share, count_max);
+        };
+        // What waits now drains by its rate when the gate opens.
+        self.drains = true;
+        let is_swept = |through: Timestamp| through <= self.swept_through;
+        match &rules.purge {
+            Some(purge) if !is_swept(purge.through) => Next::Poll(count_max, Purpose::Sweep),
+            _ => self.next_while_closed(gate, now, steady_now),
+        }
+    }
+
+    fn next_while_closed(&self, gate: &Gate, now: Timestamp, steady_now: Instant) -> Next {
+        let until_open = gate.opens_at().map(|opens_at| opens_at.millis_since(now));
+        let wait = until_open
+            .map_or(WAIT_MAX, duration_ms)
+            .clamp(WAIT_MIN, WAIT_MAX);
+        let Some(every_ms) = gate.probe_every_ms else {
+            return Next::Wait(wait);
+        };
+        // Closing is followed by one pause: what runs still may say enough.
+        let closed_for = duration_ms(now.millis_since(gate.closed_at));
+        let since = self
+            .probed_at
+            .map_or(closed_for, |at| steady_now.duration_since(at));
+        match duration_ms(every_ms).checked_sub(since) {
+            None | Some(Duration::ZERO) => Next::Poll(1, Purpose::Probe),
+            Some(rest) => Next::Wait(wait.min(rest)),
+        }
+    }
+
+    fn next_by_rate(
+        &mut self,
+        rules: &QueueRules,
+        steady_now: Instant,
+        share: f64,
+        count_max: usize,
+    ) -> Next {
+        let oldest = if self.drains {
+            Timestamp::MIN
+        } else {
+            Timestamp::MAX
+        };
+        let Some(per_second) = rules.per_second(oldest) else {
+            return Next::Poll(count_max, Purpose::Work);
+        };
+        // Who has no share must ask all the same: it gets one by asking.
+        let rate = f64::from(per_second) * share.clamp(0.001, 1.0);
+        let passed = steady_now.duration_since(self.filled_at).as_secs_f64();
+        self.filled_at = steady_now;
+        self.tokens = (self.tokens + passed * rate).min((rate * BURST_SECONDS).max(1.0));
+        if self.tokens >= 1.0 {
+            return Next::Poll(count_max.min(self.tokens as usize), Purpose::Work);
+        }
+        let wait = Duration::from_secs_f64((1.0 - self.tokens) / rate);
+        Next::Wait(wait.clamp(WAIT_MIN, WAIT_MAX))
+    }
+
+    /// Deliveries came of a poll.
+    pub(super) fn came(
+        &mut self,
+        rules: &QueueRules,
+        purpose: Purpose,
+        polled: Vec<Delivery>,
+        steady_now: Instant,
+    ) -> Came {
+        match purpose {
+            Purpose::Work => {
+                let is_metered =
+                    |delivery: &&Delivery| rules.per_second(delivery.published_at).is_some();
+                self.tokens -= polled.iter().filter(is_metered).count() as f64;
+                let opened_at = rules.gate.as_ref().and_then(Gate::opens_at);
+                let has_waited =
+                    |delivery: &Delivery| opened_at.is_some_and(|at| delivery.published_at < at);
+                self.drains = polled.iter().any(has_waited);
+                Came {
+                    taken: polled,
+                    back: Vec::new(),
+                }
+            }
+            Purpose::Probe => {
+                if let Some(probe) = polled.first() {
+                    self.probed_at = Some(steady_now);
+                    self.probes.insert(probe.id);
+                    if self.probes.len() > PROBES_MAX {
+                        self.probes.pop_first();
+                    }
+                }
+                Came {
+                    taken: polled,
+                    back: Vec::new(),
+                }
+            }
+            Purpose::Sweep => {
+                let is_purged = |delivery: &Delivery| rules.is_purged(delivery.published_at);
+                let (taken, back): (Vec<_>, Vec<_>) = polled.into_iter().partition(is_purged);
+                if taken.is_empty() {
+                    let through = rules.purge.as_ref().map(|purge| purge.through);
+                    self.swept_through = through.unwrap_or(Timestamp::MIN);
+                }
+                Came {
+                    taken,
+                    back: back.into_iter().map(|delivery| delivery.id).collect(),
+                }
+            }
+        }
+    }
+
+    /// Whether a delivery was handed out as a probe.
+    pub(super) fn is_probe(&self, id: DeliveryId) -> bool {
+        self.probes.contains(&id)
+    }
+
+    /// A run has ended; whether it was a probe.
+    pub(super) fn probe_ended(&mut self, id: DeliveryId) -> bool {
+        self.probes.remove(&id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use minutehand_model::{DeliveryToken, Epoch, LogOffset, Opening, PartitionId, Purge, TaskKey};
+
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    fn published(sequence: u64, published_at: i64) -> Delivery {
+        Delivery {
+            id: DeliveryId {
+                partition: PartitionId::own(0),
+                sequence,
+            },
+            epoch: Epoch(1),
+            token: DeliveryToken::default(),
+            offset: LogOffset::START,
+            published_at: at(published_at),
+            key: TaskKey(1),
+            due: at(published_at),
+            encoded: Bytes::new(),
+            may_have_run: false,
+        }
+    }
+
+    fn closed(gate: impl FnOnce(&mut Gate)) -> QueueRules {
+        let mut closed = Gate {
+            closed_at: at(0),
+            closed_by: "ops".to_owned(),
+            reason: String::new(),
+            until: None,
+            probe_every_ms: None,
+            drain_per_second: None,
+            opened: None,
+        };
+        gate(&mut closed);
+        QueueRules {
+            gate: Some(closed),
+            ..QueueRules::default()
+        }
+    }
+
+    #[test]
+    fn a_closed_gate_hands_out_nothing_until_its_time() {
+        let start = Instant::now();
+        let mut sluice = Sluice::new(start);
+        let rules = closed(|gate| gate.until = Some(at(3_000)));
+        let mut ask = |now: i64| sluice.next(&rules, (at(now), start), 1.0, 500);
+        assert_eq!(ask(0), Next::Wait(Duration::from_secs(3)));
+        assert_eq!(ask(2_999), Next::Wait(WAIT_MIN));
+        assert_eq!(ask(3_000), Next::Poll(500, Purpose::Work));
+        let forever = closed(|_| {});
+        let told = sluice.next(&forever, (at(1 << 40), start), 1.0, 500);
+        assert_eq!(told, Next::Wait(WAIT_MAX));
+    }
+
+    #[test]
+    fn one_probe_comes_each_interval_and_is_known_by_its_end() {
+        let start = Instant::now();
+        let later = |ms| (at(ms), start + duration_ms(ms));
+        let mut sluice = Sluice::new(start);
+        let rules = closed(|gate| gate.probe_every_ms = Some(5_000));
+        assert_eq!(
+            sluice.next(&rules, later(1_000), 1.0, 9),
+            Next::Wait(Duration::from_secs(4))
+        );
+        assert_eq!(
+            sluice.next(&rules, later(5_000), 1.0, 9),
+            Next::Poll(1, Purpose::Probe)
+        );
+        let probe = published(7, 10);
+        let came = sluice.came(&rules, Purpose::Probe, vec![probe.clone()], later(5_000).1);
+        assert_eq!(came.taken, std::slice::from_ref(&probe));
+        assert_eq!(
+            sluice.next(&rules, later(6_000), 1.0, 9),
+            Next::Wait(Duration::from_secs(4))
+        );
+        assert!(sluice.is_probe(probe.id) && !sluice.probe_ended(published(8, 10).id));
+        assert!(sluice.probe_ended(probe.id) && !sluice.probe_ended(probe.id));
+        assert_eq!(
+            sluice.next(&rules, later(10_000), 1.0, 9),
+            Next::Poll(1, Purpose::Probe)
+        );
+    }
+
+    #[test]
+    fn what_waited_comes_out_at_its_rate_and_the_rest_at_once() {
+        let start = Instant::now();
+        let mut sluice = Sluice::new(start);
+        let rules = closed(|gate| {
+            gate.drain_per_second = Some(100);
+            gate.opened = Some(Opening {
+                at: at(1_000),
+                by: "ops".to_owned(),
+            });
+        });
+        let (mut taken, mut now_ms, mut sequence) = (0, 1_000, 0);
+        // A member with half of the partitions gets half of the rate.
+        while now_ms < 11_000 {
+            match sluice.next(
+                &rules,
+                (at(now_ms), start + duration_ms(now_ms)),
+                0.5,
+                1_000,
+            ) {
+                Next::Wait(pause) => now_ms += pause.as_millis().max(1) as i64,
+                Next::Poll(count, purpose) => {
+                    let polled: Vec<_> = (0..count)
+                        .map(|_| {
+                            sequence += 1;
+                            published(sequence, 500)
+                        })
+                        .collect();
+                    taken += sluice
+                        .came(&rules, purpose, polled, start + duration_ms(now_ms))
+                        .taken
+                        .len();
+                }
+            }
+        }
+        assert!(
+            (480..=520).contains(&taken),
+            "50 a second for ten seconds: {taken}"
+        );
+        while let Next::Wait(pause) = sluice.next(
+            &rules,
+            (at(now_ms), start + duration_ms(now_ms)),
+            0.5,
+            1_000,
+        ) {
+            now_ms += pause.as_millis().max(1) as i64;
+        }
+        sluice.came(
+            &rules,
+            Purpose::Work,
+            vec![published(sequence + 1, 1_500)],
+            start,
+        );
+        let told = sluice.next(
+            &rules,
+            (at(now_ms), start + duration_ms(now_ms)),
+            0.5,
+            1_000,
+        );
+        assert_eq!(
+            told,
+            Next::Poll(1_000, Purpose::Work),
+            "what waited has come out"
+        );
+    }
+
+    #[test]
+    fn a_limit_holds_whether_or_not_there_was_a_gate() {
+        let start = Instant::now();
+        let mut sluice = Sluice::new(start);
+        let rules = QueueRules {
+            per_second_max: Some(20),
+            ..QueueRules::default()
+        };
+        let (mut taken, mut now_ms) = (0, 0);
+        while now_ms < 5_000 {
+            match sluice.next(&rules, (at(now_ms), start + duration_ms(now_ms)), 1.0, 50) {
+                Next::Wait(pause) => now_ms += pause.as_millis().max(1) as i64,
+                Next::Poll(count, purpose) => {
+                    let polled = (0..count as u64)
+                        .map(|sequence| published(sequence, now_ms))
+                        .collect();
+                    taken += sluice.came(&rules, purpose, polled, start).taken.len();
+                }
+            }
+        }
+        assert!(
+            (95..=105).contains(&taken),
+            "20 a second for five seconds: {taken}"
+        );
+    }
+
+    #[test]
+    fn a_purge_is_swept_once_and_takes_only_what_is_old() {
+        let start = Instant::now();
+        let mut sluice = Sluice::new(start);
+        let purge = Purge {
+            through: at(100),
+            by: "ops".to_owned(),
+        };
+        let rules = QueueRules {
+            purge: Some(purge),
+            ..closed(|_| {})
+        };
+        assert_eq!(
+            sluice.next(&rules, (at(200), start), 1.0, 10),
+            Next::Poll(10, Purpose::Sweep)
+        );
+        let came = sluice.came(
+            &rules,
+            Purpose::Sweep,
+            vec![published(1, 100), published(2, 101)],
+            start,
+        );
+        assert_eq!(
+            (came.taken, came.back),
+            (vec![published(1, 100)], vec![published(2, 101).id])
+        );
+        assert_eq!(
+            sluice.next(&rules, (at(200), start), 1.0, 10),
+            Next::Poll(10, Purpose::Sweep)
+        );
+        let came = sluice.came(&rules, Purpose::Sweep, vec![published(2, 101)], start);
+        assert_eq!(came.back, [published(2, 101).id]);
+        assert_eq!(
+            sluice.next(&rules, (at(200), start), 1.0, 10),
+            Next::Wait(WAIT_MAX)
+        );
+    }
+}
