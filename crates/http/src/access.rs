@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use minutehand_api::{ProblemKind, QueueAction, ScheduleAction, parse_queue, routes};
+use minutehand_api::{Duration, ProblemKind, QueueAction, ScheduleAction, parse_queue, routes};
 use minutehand_model::{Choice, Namespace};
 use minutehand_node::InvalidField;
 
@@ -277,6 +277,19 @@ impl Params {
         self.text(name)
             .map(|text| minutehand_api::parse_time(name, text))
             .transpose()
+    }
+
+    /// A length of time, in milliseconds, up to a limit.
+    pub(crate) fn duration_ms(&self, name: &str, max_ms: i64) -> Result<Option<i64>, InvalidField> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let ms = Duration::Text(text.into()).as_ms(name)?;
+        if ms > max_ms {
+            let limit = format!("0 ms to {max_ms} ms");
+            return Err(InvalidField::new(name, "is out of range", limit, text));
+        }
+        Ok(Some(ms))
     }
 
     /// A number within limits, or a default.

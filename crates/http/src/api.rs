@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use minutehand_metrics::HttpMetrics;
+use minutehand_model::limits::TASK_WAITERS_MAX;
 use minutehand_node::Gateway;
 use minutehand_worker::Leases;
 use tokio::sync::Semaphore;
@@ -50,6 +51,8 @@ pub(crate) struct Api {
     pub(crate) requests: HttpMetrics,
     /// Turns of searches for the times of a calendar, of all callers.
     pub(crate) searches: Semaphore,
+    /// Room for calls that wait for the ends of tasks.
+    pub(crate) waits: Semaphore,
     /// Room for batches of bulk creations under way, of all callers.
     pub(crate) batches: Arc<Semaphore>,
 }
@@ -73,6 +76,7 @@ impl Api {
             idempotency: IdempotencyKeys::default(),
             requests: HttpMetrics::new(),
             searches: Semaphore::new(SEARCHES_MAX),
+            waits: Semaphore::new(TASK_WAITERS_MAX),
             batches: Arc::new(Semaphore::new(BATCHES_MAX)),
         }
     }

@@ -92,6 +92,12 @@ pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
 /// How long they are remembered, in milliseconds.
 pub const IDEMPOTENCY_KEPT_MS: i64 = DAY_MS;
 
+/// Longest time that a call waits for the end of a task, in milliseconds: less than balancers
+/// commonly let a request take.
+pub const TASK_WAIT_MS_MAX: i64 = 50 * SECOND_MS;
+/// Most calls that wait for the end of a task at one process.
+pub const TASK_WAITERS_MAX: usize = 512;
+
 /// Most executions that one call leases, and answers that one call gives.
 pub const LEASES_OF_CALL_MAX: usize = 1_000;
 /// Longest time that a call waits for something to lease, in milliseconds: less than balancers

@@ -25,6 +25,14 @@ choice!(
     }
 );
 
+impl TaskState {
+    /// Whether nothing more becomes of it, as far as the history tells.
+    pub const fn has_ended(self) -> bool {
+        use TaskState::{Published, Retried, Scheduled};
+        !matches!(self, Scheduled | Published | Retried)
+    }
+}
+
 impl From<OutcomeKind> for TaskState {
     fn from(kind: OutcomeKind) -> TaskState {
         match kind {

@@ -24,6 +24,9 @@ pub(crate) enum TaskVerb {
     /// Show a task: its latest due time, and the earlier ones.
     #[command(visible_alias = "show")]
     Get {
+        /// Answer when it has ended, or after so long: up to 50s.
+        #[arg(long, value_name = "DURATION", value_parser = checked)]
+        wait: Option<String>,
         /// The task's id.
         id: String,
     },

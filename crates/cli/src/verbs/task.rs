@@ -12,6 +12,7 @@ use crate::args::{ServerArgs, TaskCreateArgs, TaskListArgs, TaskMoveArgs, TaskVe
 use crate::client::{Action, Client, Routes, length};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
+use crate::output::duration::parse_ms;
 use crate::output::table::fields;
 use crate::output::time::with_relative;
 
@@ -28,8 +29,12 @@ pub(super) async fn run(
     let routes = Routes::new(&server.namespace);
     match verb {
         TaskVerb::Create(args) => create(&client, &routes, &args, console, json).await,
-        TaskVerb::Get { id } => {
-            let task = client.get(&routes.of_id(TASK, &id), &[]).await?.body;
+        TaskVerb::Get { id, wait } => {
+            let wait_ms = wait.as_deref().and_then(|text| parse_ms(text).ok());
+            let longer = std::time::Duration::from_millis(wait_ms.unwrap_or(0).unsigned_abs());
+            let path = routes.of_id(TASK, &id);
+            let client = client.waiting(longer);
+            let task = client.get(&path, &[("wait", wait)]).await?.body;
             show(&task, console, json)
         }
         TaskVerb::Cancel { id, due_at } => {

@@ -1,6 +1,7 @@
 //! One task, or a page of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -11,6 +12,7 @@ use minutehand_api::{
     CancelledTasks, NewTask, ProblemKind, Task, TaskDetails, TaskHandle, TaskMove, TaskPage,
     name_refused, routes,
 };
+use minutehand_model::limits::{TASK_WAIT_MS_MAX, TASK_WAITERS_MAX};
 use minutehand_model::{TaskId, Timestamp};
 use minutehand_node::{InvalidField, TaskName, TaskQuery};
 use xxhash_rust::xxh3::xxh3_128;
@@ -23,7 +25,7 @@ use crate::cursor;
 use crate::idempotency::{KeyInUse, Remembered};
 use crate::ids::IdSource;
 use crate::page;
-use crate::problem::{NotFound, Problem, Refused};
+use crate::problem::{NotFound, Problem, Refused, TooMany};
 use crate::views;
 
 /// Tasks on a page unless the caller says how many.
@@ -220,15 +222,46 @@ fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("wait" = Option<String>, Query, description = "Answer when it has ended, or after so long: up to 50s. An end is known \
+            where the history keeps it"),
     ),
     responses(
         (status = 200, description = "The task", body = TaskDetails),
         NotFound,
+        TooMany,
         Refused,
     )
 )]
-pub(crate) async fn find(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
-    let views = api.gateway.find(&task_name(&scoped)?).await?;
+pub(crate) async fn find(
+    State(api): State<Arc<Api>>,
+    scoped: Scoped,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let wait_ms = Params::parse(&uri, &["wait"])?.duration_ms("wait", TASK_WAIT_MS_MAX)?;
+    let name = task_name(&scoped)?;
+    let views = match wait_ms {
+        None | Some(0) => api.gateway.find(&name).await?,
+        Some(wait_ms) => {
+            let Ok(_turn) = api.waits.try_acquire() else {
+                let detail = format!("{TASK_WAITERS_MAX} calls wait for the ends of tasks already");
+                let limit = format!("at most {TASK_WAITERS_MAX} calls that wait");
+                let problem = Problem::new(ProblemKind::TooMany, detail);
+                return Err(problem.about("wait", limit, "one more"));
+            };
+            let wait = Duration::from_millis(wait_ms.unsigned_abs());
+            // Whoever waits does not hold up the end of the process.
+            let stops = async {
+                match &api.leases {
+                    Some(leases) => leases.stops().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                ended = api.gateway.find_ended(&name, wait) => ended?,
+                () = stops => api.gateway.find(&name).await?,
+            }
+        }
+    };
     let mut tasks = views.iter().map(views::task);
     let latest = tasks
         .next()

@@ -342,6 +342,54 @@ async fn what_is_done_with_a_queue_takes_post_alone() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_task_can_be_waited_for() {
+    let rig = Rig::start().await;
+    rig.create("a", json!({})).await;
+    let path = "/v1/namespaces/default/tasks/a?wait=50s";
+    let answer = async {
+        let lease = rig.lease_one(LONG).await;
+        let ack = json!([{ "lease_id": lease["lease_id"], "result": "paid" }]);
+        rig.say("ack", ack).await
+    };
+    let (task, answered) = tokio::join!(rig.get(path), answer);
+    assert_eq!(answered, ["done"]);
+    assert_eq!(
+        (&task["state"], &task["outcomes"][0]["detail"]),
+        (&json!("succeeded"), &json!("paid"))
+    );
+    // What has ended, and what does not end in time, is answered as it is.
+    assert_eq!(rig.get(path).await["state"], "succeeded");
+    rig.create("far", json!({ "due_at": "2099-01-01T00:00:00Z" }))
+        .await;
+    let far = "/v1/namespaces/default/tasks/far?wait=100ms";
+    assert_eq!(rig.get(far).await["state"], "scheduled");
+    for (wait, status) in [("51s", 422), ("-1", 422), ("soon", 422)] {
+        let (told, problem) = rig
+            .refused(&format!("/v1/namespaces/default/tasks/a?wait={wait}"))
+            .await;
+        assert_eq!(
+            (told, &problem["field"]),
+            (status, &json!("wait")),
+            "{wait}"
+        );
+    }
+    let nobody = rig
+        .refused("/v1/namespaces/default/tasks/nobody?wait=50s")
+        .await;
+    assert_eq!(nobody.0, 404);
+}
+
+#[tokio::test]
+async fn who_waits_for_an_end_is_answered_when_the_process_stops() {
+    let rig = Rig::start().await;
+    rig.create("far", json!({ "due_at": "2099-01-01T00:00:00Z" }))
+        .await;
+    rig.stop.send_replace(true);
+    let far = "/v1/namespaces/default/tasks/far?wait=50s";
+    assert_eq!(rig.get(far).await["state"], "scheduled");
+}
+
+#[tokio::test]
 async fn calls_wait_and_end_when_the_process_stops() {
     let rig = Rig::start().await;
     let waiting = rig.lease(json!({ "max": 1, "wait": "50s", "visibility": LONG }));

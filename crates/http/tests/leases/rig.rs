@@ -149,6 +149,10 @@ impl Rig {
         self.post_as(None, path, body).await
     }
 
+    pub(crate) async fn refused(&self, path: &str) -> (u16, Value) {
+        self.send("GET", path, None, Body::empty()).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
         self.send("DELETE", path, None, Body::empty()).await
     }

@@ -164,6 +164,11 @@ impl Leases {
         self.0.holder
     }
 
+    /// Waits until the process begins to stop.
+    pub async fn stops(&self) {
+        self.0.begins_to_stop().await;
+    }
+
     /// How much is out on lease.
     pub fn standing(&self) -> LeaseStanding {
         self.0.table().standing()

@@ -170,7 +170,7 @@ impl Inner {
         }
     }
 
-    async fn begins_to_stop(&self) {
+    pub(super) async fn begins_to_stop(&self) {
         // Whoever could say so may be gone: then it does not.
         if self
             .stopping

@@ -2,6 +2,7 @@
 
 mod change;
 pub(super) mod create;
+mod ended;
 pub(super) mod find;
 mod list;
 mod window;
