@@ -191,8 +191,13 @@ pub async fn throughput(
 
 /// User and system time of this process in seconds, from /proc; 0 where the system does not say.
 pub(crate) fn cpu_seconds() -> f64 {
+    cpu_seconds_of("self")
+}
+
+/// The same of a process, by its number.
+pub(crate) fn cpu_seconds_of(process: &str) -> f64 {
     const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The second field is the name in brackets; user and system time are the 14th and 15th.
     let fields: Vec<&str> = stat
         .rsplit(") ")

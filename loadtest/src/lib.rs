@@ -7,6 +7,7 @@
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod crash;
+mod dev;
 pub mod end_to_end;
 pub mod engine;
 mod figure;
@@ -14,6 +15,7 @@ mod lateness;
 pub mod memory;
 pub mod outage;
 pub mod paced;
+pub mod pull;
 #[cfg(feature = "cluster")]
 mod random;
 pub mod startup;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use minutehand_cli::{Exit, Failure};
-use minutehand_loadtest::{Figure, crash, end_to_end, engine, memory, outage, paced, startup};
+use minutehand_loadtest::{
+    Figure, crash, end_to_end, engine, memory, outage, paced, pull, startup,
+};
 
 use super::folder::Folder;
 use super::registry::Here;
@@ -63,6 +65,12 @@ pub(super) fn run(here: Here, args: &BenchArgs, show: Show<'_>) -> Result<(), Fa
             crash::run(&program()?, folder.path(), KILLS)
                 .map_err(|error| failed(&*error))?
                 .1
+        }
+        Here::Pull => {
+            let (folder, tasks) = (Folder::of(args)?, args.tasks.unwrap_or(500_000));
+            let program = program()?.with_file_name("minutehand");
+            pull::run(&program, folder.path(), tasks, PAYLOAD_BYTES)
+                .map_err(|error| failed(&*error))?
         }
         Here::Simulator => simulator(args.seconds.unwrap_or(5)),
     };

@@ -26,6 +26,7 @@ pub(crate) enum Here {
     Memory,
     Crash,
     Simulator,
+    Pull,
 }
 
 /// How a benchmark on servers is carried out.
@@ -91,6 +92,11 @@ pub(crate) const BENCHES: &[Bench] = &[
         "memory",
         "what 6,000 queues and 12,000 deleted schedules leave after --seconds of rest",
         Here::Memory,
+    ),
+    here(
+        "pull",
+        "leased and acknowledged over HTTP, batches of 100, eight programs; all durable",
+        Here::Pull,
     ),
     here(
         "crash",
