@@ -12,12 +12,15 @@ pub mod end_to_end;
 pub mod engine;
 mod figure;
 mod lateness;
+pub mod load;
 pub mod memory;
 pub mod outage;
 pub mod paced;
 pub mod pull;
 #[cfg(feature = "cluster")]
 mod random;
+#[cfg(feature = "cluster")]
+pub mod rig;
 pub mod startup;
 #[cfg(feature = "cluster")]
 pub mod torture;

@@ -18,9 +18,9 @@ pub(crate) fn pass<C: ProducerContext>(producer: &BaseProducer<C>) {
 
 /// Hands a record over, waiting while the producer's queue is full; not beyond the deadline, where
 /// there is one.
-pub(crate) fn send<C: ProducerContext<DeliveryOpaque = ()>>(
+pub(crate) fn send<C: ProducerContext>(
     producer: &BaseProducer<C>,
-    mut record: BaseRecord<'_, [u8], [u8]>,
+    mut record: BaseRecord<'_, [u8], [u8], C::DeliveryOpaque>,
     deadline: Option<Instant>,
 ) -> KafkaResult<()> {
     loop {

@@ -1,8 +1,10 @@
 //! Plain producers and readers, for load generators, audits and ceilings: no scheduling, no
 //! fencing. Calls block.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use minutehand_model::Timestamp;
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::ClientContext;
 use rdkafka::Message;
@@ -27,8 +29,18 @@ use crate::topics::TopicDefinition;
 #[derive(Clone, Default)]
 struct Counts {
     failed: Arc<AtomicU64>,
+    /// The numbers of those that were sent with one.
+    numbers: Arc<Mutex<BTreeSet<u64>>>,
     last: Arc<Mutex<Option<KafkaError>>>,
 }
+
+/// Most numbers of failed records that are kept.
+const FAILED_NUMBERS_MAX: usize = 1 << 20;
+
+/// A record's number, where it has one: what the driver carries along is a word.
+type Number = usize;
+/// Stands for no number: the word that the driver takes for nothing.
+const UNNUMBERED: Number = 0;
 
 impl ClientContext for Counts {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -37,11 +49,17 @@ impl ClientContext for Counts {
 }
 
 impl ProducerContext for Counts {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = Number;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, number: Number) {
         if let Err((error, _)) = result {
             self.failed.fetch_add(1, Ordering::Relaxed);
+            if number != UNNUMBERED {
+                let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+                if numbers.len() < FAILED_NUMBERS_MAX {
+                    numbers.insert(number as u64 - 1);
+                }
+            }
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
         }
     }
@@ -107,13 +125,38 @@ impl RawProducer {
     /// # Errors
     /// When it is refused.
     pub fn send(&self, topic: &str, outgoing: RawOutgoing<'_>) -> Result<(), PortError> {
+        self.send_as(topic, outgoing, UNNUMBERED)
+    }
+
+    /// The same with a number, which [`take_failed`](RawProducer::take_failed) tells if the record
+    /// is not delivered.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn send_numbered(
+        &self,
+        topic: &str,
+        outgoing: RawOutgoing<'_>,
+        number: u64,
+    ) -> Result<(), PortError> {
+        let number = usize::try_from(number).unwrap_or(usize::MAX);
+        self.send_as(topic, outgoing, number.saturating_add(1))
+    }
+
+    fn send_as(
+        &self,
+        topic: &str,
+        outgoing: RawOutgoing<'_>,
+        number: Number,
+    ) -> Result<(), PortError> {
         let headers = (!outgoing.headers.is_empty()).then(|| {
             let all = OwnedHeaders::new_with_capacity(outgoing.headers.len());
             outgoing.headers.iter().fold(all, |all, (key, value)| {
                 all.insert(Header { key, value: *value })
             })
         });
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+        let mut record: BaseRecord<'_, [u8], [u8], Number> =
+            BaseRecord::with_opaque_to(topic, number);
         record.partition = outgoing.partition.map(|partition| partition as i32);
         record.key = outgoing.key;
         record.payload = outgoing.value;
@@ -174,6 +217,12 @@ impl RawProducer {
         self.flush()?;
         let committed = self.producer.commit_transaction(self.timeout);
         committed.map_err(|error| port_error("commit a transaction", error))
+    }
+
+    /// The numbers of records that were not delivered, as far as they had one; the first million.
+    pub fn take_failed(&self) -> BTreeSet<u64> {
+        let numbers = self.counts.numbers.lock();
+        std::mem::take(&mut *numbers.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Records that were not delivered.
@@ -365,6 +414,48 @@ impl RawReader {
         }
         consumer.assign(&list).map_err(failed)?;
         Ok(RawReader { consumer })
+    }
+
+    /// A reader of what a topic was given from a time on.
+    ///
+    /// # Errors
+    /// When the topic cannot be read.
+    pub fn open_since(
+        client: &Client,
+        topic: &str,
+        since: Timestamp,
+    ) -> Result<RawReader, PortError> {
+        let reader = RawReader::open(client, topic)?;
+        let failed = |error| port_error(format!("read {topic} from {since} on"), error);
+        let mut wanted = TopicPartitionList::new();
+        let assigned = reader.consumer.assignment().map_err(failed)?;
+        for element in assigned.elements() {
+            let at = Offset::Offset(since.as_millis().max(0));
+            wanted
+                .add_partition_offset(topic, element.partition(), at)
+                .map_err(failed)?;
+        }
+        let found = reader
+            .consumer
+            .offsets_for_times(wanted, client.timeout())
+            .map_err(failed)?;
+        let mut list = TopicPartitionList::new();
+        for element in found.elements() {
+            // Where nothing is as late, what comes next is the first.
+            let from = match element.offset() {
+                Offset::Offset(offset) => offset,
+                _ => {
+                    let id = minutehand_model::PartitionId::own(element.partition() as u32);
+                    let (_, end) =
+                        tail::marks(client, &reader.consumer, topic, id).map_err(failed)?;
+                    end as i64
+                }
+            };
+            list.add_partition_offset(topic, element.partition(), Offset::Offset(from))
+                .map_err(failed)?;
+        }
+        reader.consumer.assign(&list).map_err(failed)?;
+        Ok(reader)
     }
 
     /// How far a partition goes, as of now, for who reads what is committed.

@@ -12,13 +12,8 @@ use crate::{plain_cargo, root};
 /// words.
 pub fn run_lab(words: &[OsString]) -> ExitCode {
     let line: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    let wants_help = line.iter().any(|word| word == "--help" || word == "-h");
-    let lab = if wants_help {
-        Ok(without_cluster())
-    } else {
-        build()
-    };
-    let mut lab = match lab {
+    let wants_help = wants_help(words);
+    let mut lab = match laboratory(wants_help) {
         Ok(lab) => lab,
         Err(error) => return failed(&error),
     };
@@ -34,6 +29,29 @@ pub fn run_lab(words: &[OsString]) -> ExitCode {
     {
         lab.arg("--scheduler").arg(released("minutehand"));
     }
+    status(&mut lab)
+}
+
+/// Builds the laboratory and the program whose roles it runs in release mode, and runs its rig.
+pub fn run_rig(words: &[OsString]) -> ExitCode {
+    match laboratory(wants_help(words)) {
+        Ok(mut lab) => status(lab.args(words)),
+        Err(error) => failed(&error),
+    }
+}
+
+fn wants_help(words: &[OsString]) -> bool {
+    words.iter().any(|word| word == "--help" || word == "-h")
+}
+
+fn laboratory(wants_help: bool) -> Result<Command, String> {
+    match wants_help {
+        true => Ok(without_cluster()),
+        false => build(),
+    }
+}
+
+fn status(lab: &mut Command) -> ExitCode {
     match lab.status() {
         // 1: a promise was not kept; 2: the run itself failed.
         Ok(status) => ExitCode::from(

@@ -33,7 +33,7 @@ pub use clients_command::make_clients;
 pub use deploy_command::deploy_check;
 pub use figures_command::print_figures;
 pub use fuzz_command::{FuzzOptions, fuzz};
-pub use lab_command::run_lab;
+pub use lab_command::{run_lab, run_rig};
 pub use packages::{Dependency, DependencyKind, Package, Workspace};
 pub use tally::Tally;
 pub use test_command::{Selection, packages, run_tests};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use minutehand_xtask::{
     FuzzOptions, Selection, Tree, UpOptions, deploy_check, fuzz, house, make_clients,
-    print_figures, root, run_down, run_lab, run_tests, run_up,
+    print_figures, root, run_down, run_lab, run_rig, run_tests, run_up,
 };
 
 const HELP: &str = "\
@@ -30,6 +30,9 @@ The project's own commands:
                              starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
   cargo xtask down           stops them
 
+  cargo xtask rig [--profile P] --scenario F [--rate N] [--for D] [--json]
+                             a load on servers and roles of its own, each a process: minutehand-lab rig, built in release mode
+
   cargo xtask bench cluster ..., torture ...
                              have moved to `minutehand-lab`: built here with the cluster and run, on `minutehand scheduler`
 ";
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
             Err(error) => misunderstood(&error),
         },
         ["clients"] => ended(make_clients().map(drop)),
+        ["rig", ..] => run_rig(&given),
         ["bench", "cluster", ..] | ["torture", ..] => run_lab(&given),
         ["test", words @ ..] => match Selection::parse(words) {
             Some(selection) => run_tests(selection),

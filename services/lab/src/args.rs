@@ -30,6 +30,16 @@ pub(crate) enum Verb {
     /// The exit code is 0 when every promise was kept, 1 when not, and 2 when the run itself
     /// failed.
     Torture(TortureArgs),
+    /// Put a load on an installation, and verify what becomes of every task.
+    ///
+    /// The exit code is 0 when every promise was kept, 1 when not, and 2 when the run itself
+    /// failed.
+    Load(Box<LoadArgs>),
+    /// Put a load on servers and roles of its own: Kafka, Cassandra and etcd, schedulers, a gateway
+    /// and workers, each a process, with a profile that ships.
+    ///
+    /// Exit codes are those of `load`.
+    Rig(Box<RigArgs>),
     /// A process that a benchmark starts.
     #[command(hide = true)]
     Child(ChildArgs),
@@ -151,6 +161,251 @@ impl TortureArgs {
             schedulers: self.schedulers.clone(),
         })
     }
+}
+
+/// Put a load on an installation.
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct LoadArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<LoadVerb>,
+
+    /// A scenario that comes along, or a file of TOML; `list` lists those that come along.
+    #[arg(long, value_name = "FILE|NAME", default_value = "steady")]
+    pub(crate) scenario: String,
+
+    /// Which way tasks go in and executions come out.
+    #[arg(long, value_enum, default_value_t = Via::Http)]
+    pub(crate) via: Via,
+
+    /// The highest rate, in tasks a second; the scenario's own unless given.
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<f64>,
+
+    /// How long tasks are asked for; as long as the scenario says unless given.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_ms)]
+    pub(crate) lasts_ms: Option<i64>,
+
+    /// Another seed than the scenario's.
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+
+    /// Consume the executions, and compare them with what was asked for.
+    #[arg(long)]
+    pub(crate) verify: bool,
+
+    /// Look for the highest rate that is sustained, from the scenario's on; needs --verify.
+    #[arg(long, requires = "verify")]
+    pub(crate) search: bool,
+
+    /// Start lateness that 99 in a hundred may not exceed in a search.
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms, default_value = "1s")]
+    pub(crate) p99_max: i64,
+
+    /// Write the report as a page of HTML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// How long executions are waited for after the last is due.
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms, default_value = "60s")]
+    pub(crate) wait: i64,
+
+    /// How much before its time by this machine's clock an execution may come.
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms, default_value = "0s")]
+    pub(crate) clock_margin: i64,
+
+    /// Generators at once in this process.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) generators: u64,
+
+    /// The part of the tasks that this process asks for, where several machines share a load; all
+    /// are given the same --run and --begin.
+    #[arg(long, value_name = "K/N", value_parser = share, default_value = "1/1")]
+    pub(crate) share: (u64, u64),
+
+    /// What every id begins with; drawn from the clock unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) run: Option<String>,
+
+    /// When it begins, in RFC 3339; soon unless given.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) begin: Option<minutehand_model::Timestamp>,
+
+    /// A process to watch, of this machine; may be given again.
+    #[arg(long = "process", value_name = "NAME=PID", value_parser = process)]
+    pub(crate) processes: Vec<(String, u32)>,
+
+    /// A folder whose size is watched; may be given again.
+    #[arg(long = "folder", value_name = "NAME=PATH", value_parser = folder)]
+    pub(crate) folders: Vec<(String, PathBuf)>,
+
+    /// Somebody else does what the scenario's events say: the rig.
+    #[arg(long, hide = true)]
+    pub(crate) events_are_done: bool,
+
+    /// The server's address, with --via http.
+    #[arg(
+        long,
+        env = "MINUTEHAND_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub(crate) server: String,
+
+    /// The bearer token. Prefer the variable: a command line can be read by others.
+    #[arg(
+        long,
+        env = "MINUTEHAND_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) token: Option<minutehand_cli::Token>,
+
+    /// Who signs the server's certificate (PEM); the system's authorities unless given.
+    #[arg(long, env = "MINUTEHAND_CACERT", value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// The worker group that executions are leased in; the server's own unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+
+    /// The settings of a role, of which `[kafka]` and `[cluster]` are read, with --via kafka: TLS,
+    /// SASL, topics and partitions.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// `host:port` of some brokers, with commas between them; before what the settings say.
+    #[arg(long, env = "MINUTEHAND_KAFKA", value_name = "BROKERS")]
+    pub(crate) kafka: Option<String>,
+}
+
+/// Put a load on servers and roles of its own.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RigArgs {
+    /// The roles' profile, as `--profile` of a role; the default one unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+
+    /// A setting more of the roles, as `--set` of a role; may be given again.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) settings: Vec<String>,
+
+    /// Schedulers.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) schedulers: u8,
+
+    /// Workers, which have nothing to run; none with --via http, where the load takes the
+    /// executions.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub(crate) workers: Option<u8>,
+
+    /// Partitions of the command log and of the queues.
+    #[arg(long, value_name = "P", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub(crate) partitions: u32,
+
+    /// The program whose roles are run; the one beside this program unless given.
+    #[arg(long, value_name = "PATH", alias = "scheduler")]
+    pub(crate) program: Option<PathBuf>,
+
+    /// Where settings and logs are kept; `target/rig` unless given.
+    #[arg(long, value_name = "DIR", default_value = "target/rig")]
+    pub(crate) at: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) load: LoadWords,
+}
+
+/// What a rig tells its load.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LoadWords {
+    /// A scenario that comes along, or a file of TOML.
+    #[arg(long, value_name = "FILE|NAME", default_value = "steady")]
+    pub(crate) scenario: String,
+
+    /// Which way tasks go in and executions come out.
+    #[arg(long, value_enum, default_value_t = Via::Kafka)]
+    pub(crate) via: Via,
+
+    /// The highest rate, in tasks a second; the scenario's own unless given.
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<f64>,
+
+    /// How long tasks are asked for; as long as the scenario says unless given.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_ms)]
+    pub(crate) lasts_ms: Option<i64>,
+
+    /// Look for the highest rate that is sustained.
+    #[arg(long)]
+    pub(crate) search: bool,
+
+    /// Start lateness that 99 in a hundred may not exceed in a search.
+    #[arg(long, value_name = "DURATION", value_parser = duration_ms, default_value = "1s")]
+    pub(crate) p99_max: i64,
+
+    /// Generators at once.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) generators: u64,
+
+    /// Write the report as a page of HTML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// What is done with reports.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum LoadVerb {
+    /// Set the reports of two runs beside each other, as they were written with --json.
+    Compare {
+        /// The earlier one.
+        before: PathBuf,
+        /// The later one.
+        after: PathBuf,
+    },
+    /// List the scenarios that come along.
+    List,
+}
+
+/// Which way tasks go in and executions come out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Via {
+    /// Through the HTTP API.
+    Http,
+    /// Through the topics.
+    Kafka,
+}
+
+fn duration_ms(text: &str) -> Result<i64, String> {
+    let parsed = minutehand_api::Duration::Text(text.into()).as_ms("it");
+    parsed.map_err(|invalid| format!("{}: {}", invalid.given, invalid.limit))
+}
+
+fn time(text: &str) -> Result<minutehand_model::Timestamp, String> {
+    minutehand_api::parse_time("it", text).map_err(|invalid| invalid.limit)
+}
+
+fn share(text: &str) -> Result<(u64, u64), String> {
+    let parsed = text
+        .split_once('/')
+        .and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    parsed.ok_or_else(|| "it must be K/N, such as 1/3".to_owned())
+}
+
+fn named(text: &str) -> Result<(String, &str), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    Ok((name.to_owned(), value))
+}
+
+fn process(text: &str) -> Result<(String, u32), String> {
+    let (name, pid) = named(text)?;
+    Ok((
+        name,
+        pid.parse().map_err(|_| "the id of a process is a number")?,
+    ))
+}
+
+fn folder(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = named(text)?;
+    Ok((name, path.into()))
 }
 
 /// Kinds of faults.

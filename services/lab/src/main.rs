@@ -5,8 +5,11 @@
 
 mod args;
 mod bench;
+mod load;
 #[cfg(not(feature = "cluster"))]
 mod rebuild;
+#[cfg(feature = "cluster")]
+mod rig;
 mod sim;
 #[cfg(feature = "cluster")]
 mod torture;
@@ -23,7 +26,7 @@ use crate::args::{Cli, Verb};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The verbs whose lateness is measured.
-const MEASURED: &[&str] = &["bench", "torture"];
+const MEASURED: &[&str] = &["bench", "torture", "load", "rig"];
 
 fn main() -> ExitCode {
     minutehand_standalone::delay_purge(MEASURED, &[]);
@@ -41,12 +44,15 @@ fn main() -> ExitCode {
         Verb::Sim(args) => sim::run(&args, cli.json, &mut console),
         Verb::Bench(args) => bench::run(args, cli.json, &mut console),
         Verb::Child(args) => bench::child(&args),
+        Verb::Load(args) => return load::run(&args, cli.json),
         #[cfg(feature = "cluster")]
         Verb::Torture(args) => return torture::run(args, cli.json),
         #[cfg(feature = "cluster")]
         Verb::Scheduler => return torture::scheduler(),
+        #[cfg(feature = "cluster")]
+        Verb::Rig(args) => return rig::run(&args, cli.json),
         #[cfg(not(feature = "cluster"))]
-        Verb::Torture(_) | Verb::Scheduler => Err(rebuild::with_cluster()),
+        Verb::Torture(_) | Verb::Scheduler | Verb::Rig(_) => Err(rebuild::with_cluster()),
     };
     finish(result, cli.json, &mut console).into()
 }

@@ -20,6 +20,8 @@ fn every_verb_has_help_and_runs_nothing_when_it_is_asked() {
         "sim --help",
         "bench --help",
         "bench cluster --help",
+        "load --help",
+        "load compare --help",
         "torture --help",
     ] {
         let help = stdout(line);
@@ -36,6 +38,9 @@ fn unknown_words_are_refused() {
         "bench nothing",
         "bench cluster nothing",
         "torture --faults all,disks",
+        "load --via pigeon",
+        "load --for soon",
+        "load compare one",
     ] {
         assert_eq!(run(line).status.code(), Some(2), "{line}");
     }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod hostile;
 mod leases;
+mod load;
 mod producers;
 mod runs;
 mod schema;
