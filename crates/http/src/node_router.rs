@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -96,8 +96,8 @@ async fn authenticate(
     }
 }
 
-async fn metrics(State(node): State<Arc<NodeConfig>>) -> Response {
-    operations::rendered(&node.metrics)
+async fn metrics(State(node): State<Arc<NodeConfig>>, headers: HeaderMap) -> Response {
+    operations::rendered(&node.metrics, &(node.readiness)(), &headers)
 }
 
 async fn ready(State(node): State<Arc<NodeConfig>>) -> Response {

@@ -67,7 +67,10 @@ pub enum TlsError {
 
 /// What a listener needs to speak TLS.
 #[derive(Clone, Debug)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    expires_s: Option<i64>,
+}
 
 impl Tls {
     /// Reads the files.
@@ -100,6 +103,7 @@ impl Tls {
             }
         };
         let chain = certificates("certificate", &files.cert)?;
+        let expires_s = chain.first().and_then(expires_s);
         let key =
             PrivateKeyDer::from_pem_slice(&read("private key", &files.key)?).map_err(|error| {
                 TlsError::Pem {
@@ -111,12 +115,20 @@ impl Tls {
         let config = builder
             .with_single_cert(chain, key)
             .map_err(|reason| files.unusable(reason))?;
-        Ok(Tls(Arc::new(config)))
+        Ok(Tls {
+            config: Arc::new(config),
+            expires_s,
+        })
+    }
+
+    /// When the server's certificate runs out, in seconds since 1970, if it says so.
+    pub fn expires_s(&self) -> Option<i64> {
+        self.expires_s
     }
 
     /// What greets a connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0))
+        TlsAcceptor::from(Arc::clone(&self.config))
     }
 }
 
@@ -128,6 +140,11 @@ impl TlsFiles {
             reason,
         }
     }
+}
+
+fn expires_s(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -151,5 +168,20 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
     match chain.is_empty() {
         true => Err(refused("there is no block CERTIFICATE in it".to_owned())),
         false => Ok(chain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_tells_when_it_runs_out() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut asked = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
+        asked.not_after = rcgen::date_time_ymd(2031, 2, 3);
+        let signed = asked.self_signed(&key).expect("signed");
+        assert_eq!(expires_s(signed.der()), Some(1_927_843_200));
+        assert_eq!(expires_s(&CertificateDer::from(vec![1, 2, 3])), None);
     }
 }

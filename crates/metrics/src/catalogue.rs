@@ -110,6 +110,27 @@ metrics! {
     /// 1, with the version of the program and of its time zone data as labels.
     BUILD_INFO = Gauge "minutehand_build_info" Truth [VERSION, TZDB];
 
+    /// 1 while the process does all of its work (`/readyz`), 0 while it does not.
+    READY = Gauge "minutehand_ready" Truth [];
+    /// When the certificate runs out that callers are shown, in seconds since 1970.
+    CERTIFICATE_EXPIRY = Gauge "minutehand_certificate_expiry_time_seconds" Seconds [];
+    /// When the process started, in seconds since 1970: a change is a restart.
+    PROCESS_START = Gauge "process_start_time_seconds" Seconds [];
+    /// Whole seconds that the process has had a processor for.
+    PROCESS_CPU = Counter "process_cpu_seconds_total" Seconds [];
+    /// Memory of the process that is not swapped out.
+    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" Bytes [];
+    /// Threads of the process.
+    PROCESS_THREADS = Gauge "process_threads" Count [];
+    /// Files and sockets that the process holds open.
+    PROCESS_FILES = Gauge "process_open_fds" Count [];
+    /// Files and sockets that the process may hold open.
+    PROCESS_FILES_MAX = Gauge "process_max_fds" Count [];
+    /// Tasks that live in the asynchronous runtime.
+    RUNTIME_TASKS = Gauge "minutehand_runtime_tasks" Count [];
+    /// Tasks of the asynchronous runtime that wait for one of its threads.
+    RUNTIME_WAITING = Gauge "minutehand_runtime_waiting_tasks" Count [];
+
     /// Commands that were appended to a log, by kind; `create` counts tasks, each of a bulk.
     COMMANDS_ACCEPTED = Counter "minutehand_commands_accepted_total" Count [COMMAND];
     /// Commands that were refused because of what they say, by kind; nothing was appended.
@@ -183,6 +204,11 @@ metrics! {
     /// Stored rows, or stretches of them, that the embedded store met damaged and passed over since
     /// it was opened; `GET /v1/damage` lists them.
     STORE_DAMAGE = Counter "minutehand_store_damage_total" Count [];
+
+    /// Bytes of the files in the data folder.
+    STORE_BYTES = Gauge "minutehand_store_bytes" Bytes [];
+    /// Bytes that the file system of the data folder still has room for.
+    STORE_FREE = Gauge "minutehand_store_free_bytes" Bytes [];
 
     /// Occurrences of schedules: fired, skipped by the overlap policy, or missed under the misfire
     /// policy.

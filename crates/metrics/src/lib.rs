@@ -38,7 +38,9 @@ pub use label::OTHER;
 pub use log::LogMetrics;
 pub use metric::{HISTOGRAM_BUCKETS, Kind, Label, Metric, Unit, Values};
 pub use partition::{PartitionMetrics, PartitionStanding};
-pub use process::set_build_info;
+pub use process::{
+    ProcessMetrics, ProcessStanding, set_build_info, set_certificate_expiry, set_ready,
+};
 pub use queue::{ExpiredExecutions, LeaseMetrics, QueueMetrics, QueueStanding, Queues};
 pub use schedule::ScheduleMetrics;
 pub use sink::SinkMetrics;

@@ -2,14 +2,14 @@
 
 use metrics::{Counter, Gauge, Histogram};
 
-/// Upper bounds of the buckets of every histogram, in seconds: half a millisecond to an hour.
+/// Upper bounds of the buckets of every histogram, in seconds: a millisecond to ten minutes.
 ///
 /// One list for all, set globally: an exporter makes a summary of a histogram for which it finds no
 /// buckets. The bounds of the precision classes (0.1, 1 and 10 s) are among them, so a share within
 /// its class is exact.
 pub const HISTOGRAM_BUCKETS: [f64; 20] = [
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-    60.0, 300.0, 900.0, 1_800.0, 3_600.0,
+    0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0,
+    60.0, 120.0, 240.0, 420.0, 600.0,
 ];
 
 /// How a metric behaves.
@@ -88,7 +88,7 @@ pub struct Label {
 /// One metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// The full name, `minutehand_…`.
+    /// The full name, `minutehand_…`, or `process_…` where every exporter calls it so.
     pub name: &'static str,
     /// How it behaves.
     pub kind: Kind,

@@ -1,13 +1,15 @@
 //! The embedded store.
 
-use metrics::Counter;
+use metrics::{Counter, Gauge};
 
-use crate::catalogue::STORE_DAMAGE;
+use crate::catalogue::{STORE_BYTES, STORE_DAMAGE, STORE_FREE};
 
 /// The handle of a process's store.
 #[derive(Clone, Debug)]
 pub struct StoreMetrics {
     damage: Counter,
+    bytes: Gauge,
+    free: Gauge,
 }
 
 impl StoreMetrics {
@@ -16,12 +18,20 @@ impl StoreMetrics {
     pub fn new() -> StoreMetrics {
         StoreMetrics {
             damage: STORE_DAMAGE.counter(&[]),
+            bytes: STORE_BYTES.gauge(&[]),
+            free: STORE_FREE.gauge(&[]),
         }
     }
 
     /// Something stored was damaged, and passed over.
     pub fn damaged(&self) {
         self.damage.increment(1);
+    }
+
+    /// Its files take so many bytes, and there is room for so many more.
+    pub fn takes(&self, bytes: u64, free: u64) {
+        self.bytes.set(bytes as f64);
+        self.free.set(free as f64);
     }
 }
 

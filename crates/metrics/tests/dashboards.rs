@@ -154,6 +154,7 @@ fn is_of_word(c: char) -> bool {
 fn named(expression: &str) -> Vec<(String, Vec<String>)> {
     let is_series = |word: &str| {
         word.starts_with("minutehand_")
+            || word.starts_with("process_")
             || word.contains(':')
             || word.starts_with("node_")
             || OF_OTHERS.iter().any(|(name, _)| *name == word)

@@ -17,7 +17,11 @@ fn names_follow_the_conventions() {
     for metric in catalogue() {
         let name = metric.name;
         assert!(seen.insert(name), "{name} twice");
-        assert!(name.starts_with("minutehand_"), "{name}");
+        assert!(
+            name.starts_with("minutehand_") || name.starts_with("process_"),
+            "{name}"
+        );
+        let base = name.strip_suffix("_total").unwrap_or(name);
         assert!(
             name.bytes().all(|c| c.is_ascii_lowercase() || c == b'_'),
             "{name}"
@@ -29,12 +33,12 @@ fn names_follow_the_conventions() {
         );
         assert_eq!(
             metric.unit == Unit::Seconds,
-            name.ends_with("_seconds"),
+            base.ends_with("_seconds"),
             "{name}"
         );
         assert_eq!(
             metric.unit == Unit::Bytes,
-            name.ends_with("_bytes"),
+            base.ends_with("_bytes"),
             "{name}"
         );
         assert!(

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_metrics::{
     CommandMetrics, ExpiredExecutions, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LeaseMetrics,
-    LogMetrics, OTHER, PartitionMetrics, PartitionStanding, QUEUES_MAX, QueueStanding, Queues,
-    ROUTES_MAX, ScheduleMetrics, SinkMetrics, StoreMetrics, catalogue, describe, set_build_info,
+    LogMetrics, OTHER, PartitionMetrics, PartitionStanding, ProcessMetrics, ProcessStanding,
+    QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics, SinkMetrics, StoreMetrics,
+    catalogue, describe, set_build_info, set_certificate_expiry, set_ready,
 };
 use minutehand_model::{OutcomeKind, Phase, Precision};
 
@@ -26,6 +27,14 @@ fn exposed(record: impl FnOnce()) -> String {
 fn use_everything() {
     describe();
     set_build_info("0.1.0", "2026f");
+    set_ready(true);
+    set_certificate_expiry(1.8e9);
+    let process = ProcessMetrics::new();
+    process.stands(&ProcessStanding {
+        started_s: 1.7e9,
+        ..ProcessStanding::default()
+    });
+    process.runs(12, 1);
     let commands = CommandMetrics::new();
     commands.accepted("create", 3);
     commands.refused("revise", 1);
@@ -44,7 +53,9 @@ fn use_everything() {
     partition.set_aside(1);
     partition.panicked();
     partition.quarantined(true);
-    StoreMetrics::new().damaged();
+    let store = StoreMetrics::new();
+    store.damaged();
+    store.takes(4_096, 1 << 30);
     let log = LogMetrics::new(7);
     log.undecided(0);
     log.replay(40.0, 0.01);

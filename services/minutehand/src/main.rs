@@ -15,6 +15,7 @@ mod lines;
 mod observer;
 mod output;
 mod permission;
+mod process_standing;
 mod service_manager;
 mod settings;
 mod signals;

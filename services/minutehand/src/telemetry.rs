@@ -1,15 +1,19 @@
 //! Logs and metrics of the process.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_cli::{Exit, Failure};
+use minutehand_http::RenderMetrics;
 use minutehand_settings::Loaded;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
+use crate::process_standing::Standing;
 use crate::settings::{Settings, TelemetryConfig};
 
 /// How often histograms are brought up to date, so that samples do not pile up between scrapes.
@@ -56,8 +60,9 @@ pub(crate) fn start_logs(loaded: &Loaded<Settings>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Installs the recorder behind `/metrics`.
-pub(crate) fn start_metrics() -> Result<PrometheusHandle, Failure> {
+/// Installs the recorder behind `/metrics`; answers what `/metrics` shows. `data_dir` is watched
+/// where there is one.
+pub(crate) fn start_metrics(data_dir: Option<PathBuf>) -> Result<RenderMetrics, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(
             Exit::Failed,
@@ -81,5 +86,9 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle, Failure> {
             upkeep.run_upkeep();
         }
     });
-    Ok(handle)
+    let standing = Standing::new(data_dir);
+    Ok(Arc::new(move || {
+        standing.observe();
+        handle.render()
+    }))
 }

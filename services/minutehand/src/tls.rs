@@ -28,15 +28,24 @@ pub(crate) fn serve<S: Future<Output = ()> + Send + 'static>(
 /// What the files hold, now and after every SIGHUP; what cannot be used changes nothing.
 fn current(files: TlsFiles, signals: &Signals) -> Result<watch::Receiver<Tls>, Failure> {
     let tls = Tls::read(&files).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    tell_expiry(&tls);
     let (tell, current) = watch::channel(tls);
     signals.at_hangup(move || match Tls::read(&files) {
         Ok(tls) => {
+            tell_expiry(&tls);
             tell.send_replace(tls);
             tracing::info!(cert = %files.cert.display(), "read the certificate again");
         }
         Err(error) => tracing::error!(%error, "the certificate stays as it was"),
     });
     Ok(current)
+}
+
+/// Tells the metrics when the certificate runs out.
+fn tell_expiry(tls: &Tls) {
+    if let Some(seconds) = tls.expires_s() {
+        minutehand_metrics::set_certificate_expiry(seconds as f64);
+    }
 }
 
 /// The bearer tokens in a file, now and after every SIGHUP; none without a file. What cannot be

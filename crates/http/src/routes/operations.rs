@@ -1,11 +1,14 @@
 //! Namespaces, partitions, load, health, metrics, the description of the API and the status page.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use minutehand_api::{
     Damage, DamageReport, Load, NamespaceName, Namespaces, NewNamespace, Partitions, ProblemKind,
     name_refused, routes,
@@ -172,20 +175,57 @@ pub(crate) async fn buckets(
         Closed,
     )
 )]
-pub(crate) async fn metrics(State(api): State<Arc<Api>>, _: Everywhere) -> Response {
-    rendered(&api.metrics)
+pub(crate) async fn metrics(
+    State(api): State<Arc<Api>>,
+    _: Everywhere,
+    headers: HeaderMap,
+) -> Response {
+    rendered(&api.metrics, &api.gateway.readiness(), &headers)
 }
 
-/// Metrics as Prometheus reads them.
-pub(crate) fn rendered(metrics: &RenderMetrics) -> Response {
-    (
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        metrics(),
-    )
-        .into_response()
+/// Metrics as Prometheus reads them, compressed where the caller takes that.
+pub(crate) fn rendered(
+    metrics: &RenderMetrics,
+    readiness: &Readiness,
+    headers: &HeaderMap,
+) -> Response {
+    minutehand_metrics::set_ready(*readiness == Readiness::Ready);
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let text = metrics();
+    let mut response = match takes_gzip(headers).then(|| compressed(&text)) {
+        Some(Ok(bytes)) => {
+            let mut response = bytes.into_response();
+            let gzip = HeaderValue::from_static("gzip");
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, gzip);
+            response
+        }
+        Some(Err(_)) | None => text.into_response(),
+    };
+    let told = response.headers_mut();
+    told.insert(header::CONTENT_TYPE, kind);
+    told.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    response
+}
+
+/// Whether the caller says that it takes gzip; a weight of nought says that it does not.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let words = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    words.map(str::trim).any(|word| {
+        let (coding, weight) = word.split_once(';').unwrap_or((word, ""));
+        let weight = weight.trim().trim_start_matches("q=");
+        coding.trim().eq_ignore_ascii_case("gzip") && weight.parse() != Ok(0.0)
+    })
+}
+
+fn compressed(text: &str) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish()
 }
 
 #[utoipa::path(
@@ -244,4 +284,38 @@ pub(crate) async fn page() -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     (headers, PAGE).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn gzip_is_taken_by_whoever_says_so() {
+        let takes = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, value.parse().expect("a value"));
+            takes_gzip(&headers)
+        };
+        for yes in ["gzip", "br, GZIP", "gzip;q=0.5", "identity;q=0, gzip; q=1"] {
+            assert!(takes(yes), "{yes}");
+        }
+        for no in ["identity", "gzip;q=0", "br", "xgzip"] {
+            assert!(!takes(no), "{no}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn what_is_compressed_is_the_same_text() {
+        let text = "minutehand_up 1\n".repeat(1_000);
+        let packed = compressed(&text).expect("memory is enough");
+        assert!(packed.len() < text.len() / 10);
+        let mut unpacked = String::new();
+        let mut decoder = flate2::read::GzDecoder::new(packed.as_slice());
+        decoder.read_to_string(&mut unpacked).expect("gzip");
+        assert_eq!(unpacked, text);
+    }
 }

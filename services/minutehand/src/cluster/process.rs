@@ -45,8 +45,7 @@ impl Process {
         missing_tokens: &str,
         signals: &Signals,
     ) -> Result<Process, Failure> {
-        let metrics = telemetry::start_metrics()?;
-        let metrics: RenderMetrics = Arc::new(move || metrics.render());
+        let metrics = telemetry::start_metrics(None)?;
         let descriptors =
             Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         let tls = settings.http.tls_files()?;

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let follower = Follower::new(&args, commands.clone());
     let mut crontabs = crontab::read(&args)?;
     telemetry::start_logs(&loaded)?;
-    let metrics = telemetry::start_metrics()?;
+    let metrics = telemetry::start_metrics(Some(settings.embedded.data_dir.clone()))?;
     let descriptors =
         Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     tracing::debug!(
@@ -105,7 +105,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         ids: IdSource::from_system(),
         leases: Some(leases.clone()),
         lease_places: None,
-        metrics: Arc::new(move || metrics.render()),
+        metrics,
         default_group: minutehand_worker::GROUP_DEFAULT.to_owned(),
     });
     let is_tls = tls_files.is_some();
