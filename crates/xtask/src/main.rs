@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use minutehand_xtask::{
-    FuzzOptions, Selection, Tree, UpOptions, deploy_check, fuzz, house, make_clients,
-    print_figures, root, run_down, run_lab, run_rig, run_tests, run_up,
+    FuzzOptions, PackageOptions, Selection, Tree, UpOptions, deploy_check, fuzz, house,
+    make_clients, package, print_figures, root, run_down, run_lab, run_rig, run_tests, run_up,
 };
 
 const HELP: &str = "\
@@ -25,6 +25,9 @@ The project's own commands:
 
   cargo xtask clients        clients in Python, TypeScript, Java and Go: made from schema/openapi.json, compiled, and used by a program
   cargo xtask deploy-check   alerts, dashboards, compose file and Helm chart, by promtool, helm and others that must be installed
+
+  cargo xtask package [--out DIR] [--program PATH]
+                             a Debian package and a tarball: program with the roles, units, settings, completions, man pages
 
   cargo xtask up [--cassandra N] [--datacenters N] [--brokers N] --env-file F
                              starts Kafka, Cassandra and etcd, writes where they are to F, returns when all are ready
@@ -59,6 +62,10 @@ fn main() -> ExitCode {
             None => misunderstood(&format!("test has no option among {:?}", words.join(" "))),
         },
         ["tidy" | "house"] => tidy(),
+        ["package", words @ ..] => match PackageOptions::parse(words) {
+            Ok(options) => packed(package(&options)),
+            Err(error) => misunderstood(&error),
+        },
         ["deploy-check"] => ended(deploy_check()),
         ["house", "--figures"] => ended(print_figures(false)),
         ["house", "--figures", "--json"] | ["house", "--json", "--figures"] => {
@@ -80,6 +87,15 @@ fn ended(result: Result<(), String>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints what was made.
+fn packed(result: Result<Vec<std::path::PathBuf>, String>) -> ExitCode {
+    ended(result.map(|made| {
+        for path in made {
+            println!("{}", path.display());
+        }
+    }))
 }
 
 fn misunderstood(error: &str) -> ExitCode {
