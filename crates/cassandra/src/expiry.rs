@@ -9,6 +9,10 @@ const TTL_SECONDS_MAX: i64 = 630_720_000;
 const EXPIRES_MAX_BEFORE_5: i64 = i32::MAX as i64 - 1;
 /// The same with `storage_compatibility_mode: NONE`: 2106-02-07T06:28:13Z.
 const EXPIRES_MAX: i64 = u32::MAX as i64 - 2;
+const _: () = assert!(
+    EXPIRES_MAX_BEFORE_5 < EXPIRES_MAX && TTL_SECONDS_MAX <= i32::MAX as i64,
+    "what fits the older servers fits the newer ones, and the column"
+);
 /// No expiry: the row stays until an operator removes it.
 const FOREVER: i32 = 0;
 
@@ -41,6 +45,7 @@ impl Expiry {
         let lives_ms = expires.millis_since(now).max(1);
         // Rounded up, without the overflow of adding first.
         let ttl = lives_ms / 1_000 + i64::from(lives_ms % 1_000 > 0);
+        debug_assert!(ttl > FOREVER.into(), "what expires lives until then");
         let expires_at = now.as_millis().div_euclid(1_000).saturating_add(ttl);
         match i32::try_from(ttl) {
             // One second of leeway: the server adds the time to live to its own clock.

@@ -12,9 +12,10 @@ use minutehand_record::block;
 
 use crate::error::failed;
 use crate::keys::{BlockName, Slice, day_of, position, within_reach};
+use crate::listing::Listing;
 use crate::pages::fetch_all;
 use crate::read::{SMALL_ROWS_PER_PAGE, Slices};
-use crate::task_index::{self, Place, Shelf, places, shard};
+use crate::task_index::{Place, Shelf, places, shard};
 use crate::timetable::{CassandraTimetable, number};
 use crate::write::cql;
 
@@ -87,28 +88,22 @@ impl CassandraTimetable {
         must_be_whole: bool,
         action: &str,
     ) -> Result<Option<BTreeSet<Place>>, PortError> {
-        let mut there = self.shelves(partition, (first, last), action).await?;
+        let mut there = self.listing(partition, (first, last), action).await?;
         for _ in 0..LISTINGS_MAX {
-            if must_be_whole
-                && there
-                    .iter()
-                    .any(|(_, number)| *number == task_index::NOT_INDEXED)
-            {
+            if must_be_whole && there.has_unindexed() {
                 return Ok(None);
             }
-            let shelves = there
-                .iter()
-                .filter_map(|(day, number)| Some((*day, Shelf::of_number(*number)?)));
-            let places: BTreeSet<Place> = stream::iter(shelves.collect::<Vec<_>>())
-                .map(|(day, shelf)| self.places(partition, day, shelf, key, action))
-                .buffer_unordered(READS_IN_FLIGHT)
-                .try_fold(BTreeSet::new(), |mut all, found| async move {
-                    all.extend(found);
-                    Ok(all)
-                })
-                .await?;
-            let now_there = self.shelves(partition, (first, last), action).await?;
-            if there.is_subset(&now_there) {
+            let mut places = BTreeSet::new();
+            for shelves in there.reading_order() {
+                let found: Vec<Vec<Place>> = stream::iter(shelves)
+                    .map(|(day, shelf)| self.places(partition, day, shelf, key, action))
+                    .buffer_unordered(READS_IN_FLIGHT)
+                    .try_collect()
+                    .await?;
+                places.extend(found.into_iter().flatten());
+            }
+            let now_there = self.listing(partition, (first, last), action).await?;
+            if there.holds_in(&now_there) {
                 return Ok(Some(places));
             }
             there = now_there;
@@ -117,21 +112,17 @@ impl CassandraTimetable {
         Err(PortError::new(ErrorClass::Retry, action, reason))
     }
 
-    /// The levels and generations of days that there are.
-    async fn shelves(
+    /// The list of some days.
+    pub(crate) async fn listing(
         &self,
         partition: PartitionId,
         (first, last): (Timestamp, Timestamp),
         action: &str,
-    ) -> Result<BTreeSet<(Timestamp, i16)>, PortError> {
-        let mut there = BTreeSet::new();
-        let take = |day, number| {
-            if number >= task_index::NOT_INDEXED {
-                there.insert((day, number));
-            }
-        };
+    ) -> Result<Listing, PortError> {
+        let mut listing = Listing::default();
+        let take = |day, number| listing.note(day, number);
         self.days(partition, first, last, action, take).await?;
-        Ok(there)
+        Ok(listing)
     }
 
     async fn places(

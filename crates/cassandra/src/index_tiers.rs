@@ -10,13 +10,17 @@
 //! Nobody writes to a generation that is being merged. A writer holds its generation until the
 //! store has acknowledged its rows; a generation is sealed when a new one begins, and merged when
 //! nobody holds it any more. Each ownership begins generations of its own, above those that it
-//! finds: what an earlier owner still has on its way was acknowledged to nobody.
+//! finds. An earlier owner that does not know yet that it was superseded may still write to them,
+//! and count up to them: each write is followed by a look at the list of the day, and filed again
+//! where its generation was sealed meanwhile (`refile.rs`). So nothing depends on what another
+//! process holds.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minutehand_model::{PartitionId, Timestamp};
 
+use crate::listing::Listing;
 use crate::task_index::{LEVEL_MAX, Shelf};
 
 /// Writes into one generation before it is merged: as many rows of a shard does a look-up read at
@@ -39,6 +43,20 @@ struct State {
     current: Option<(Held, u32)>,
     /// Generations before it, oldest first, and whether each is known to be full.
     sealed: Vec<(Held, bool)>,
+    /// The highest generation that was ever used: no number is used twice.
+    used: Option<Shelf>,
+}
+
+impl State {
+    /// Where rows are filed; a new generation where there is none that takes any.
+    fn filing(&mut self, level: i16) -> &mut (Held, u32) {
+        let used = &mut self.used;
+        self.current.get_or_insert_with(|| {
+            let shelf = used.map_or(Shelf::first(level), Shelf::next);
+            *used = Some(shelf);
+            (Arc::new(shelf), 0)
+        })
+    }
 }
 
 /// The generations of every day that this process has written to since it owns the partition.
@@ -57,26 +75,22 @@ impl IndexTiers {
             .is_some_and(|state| state.is_known)
     }
 
-    /// These were found in the store when the day was looked at first.
-    pub(crate) fn found(&self, partition: PartitionId, day: Timestamp, shelves: &[Shelf]) {
+    /// This was found in the store when the day was looked at first.
+    pub(crate) fn found(&self, partition: PartitionId, day: Timestamp, listing: &Listing) {
         let mut tiers = self.tiers();
         for level in 0..=LEVEL_MAX {
             let state = tiers.entry((partition, day, level)).or_default();
-            if std::mem::replace(&mut state.is_known, true) {
+            if state.is_known {
                 continue;
             }
             // What was filed before it was known is an earlier ownership's, and found by now.
-            state.current = None;
-            let mut there: Vec<Shelf> = shelves
-                .iter()
-                .filter(|shelf| shelf.level() == level)
-                .copied()
-                .collect();
-            there.sort_unstable();
-            state.sealed = there
-                .into_iter()
-                .map(|shelf| (Arc::new(shelf), false))
-                .collect();
+            let there = listing.of_level((day, level));
+            *state = State {
+                is_known: true,
+                current: None,
+                sealed: there.map(|shelf| (Arc::new(shelf), false)).collect(),
+                used: listing.newest((day, level)),
+            };
         }
     }
 
@@ -84,15 +98,14 @@ impl IndexTiers {
     pub(crate) fn file(&self, (partition, day, level): Tier) -> Held {
         let mut tiers = self.tiers();
         let state = tiers.entry((partition, day, level)).or_default();
-        let is_full = |(held, count): &(Held, u32)| *count >= ROWS_MERGED && held.next() != **held;
+        let is_full = |(held, count): &(Held, u32)| *count >= ROWS_MERGED && !held.is_last();
         if level < LEVEL_MAX && state.current.as_ref().is_some_and(is_full) {
             state
                 .sealed
                 .extend(state.current.take().map(|(held, _)| (held, true)));
         }
-        let newest = state.sealed.last();
-        let first = || (Arc::new(newest.map_or(Shelf::first(level), above)), 0);
-        let (held, count) = state.current.get_or_insert_with(first);
+        let (held, count) = state.filing(level);
+        debug_assert_eq!(held.level(), level, "a row is filed at its level");
         *count += 1;
         Arc::clone(held)
     }
@@ -105,7 +118,10 @@ impl IndexTiers {
             return Vec::new();
         };
         let current = state.current.as_ref().map(|(held, _)| **held);
-        let is_idle = |held: &Held| Arc::strong_count(held) == 1 && current != Some(**held);
+        // Behind the seal of the last one nothing could be filed any more.
+        let is_idle = |held: &Held| {
+            Arc::strong_count(held) == 1 && current != Some(**held) && !held.is_last()
+        };
         let idle: Vec<&(Held, bool)> = state
             .sealed
             .iter()
@@ -123,14 +139,15 @@ impl IndexTiers {
         let Some(state) = tiers.get_mut(&tier) else {
             return;
         };
-        let next = state.sealed.last().map(above);
         state
             .sealed
             .retain(|(held, _)| !gone.iter().any(|gone| Arc::ptr_eq(gone, held)));
-        // The next generation lies above all that were there.
-        if let (None, Some(next)) = (&state.current, next) {
-            state.current = Some((Arc::new(next), 0));
-        }
+    }
+
+    /// Others have changed what is there of a day: it is asked for again.
+    pub(crate) fn forget_day(&self, partition: PartitionId, day: Timestamp) {
+        self.tiers()
+            .retain(|(of, its_day, _), _| (*of, *its_day) != (partition, day));
     }
 
     /// The partition is owned anew: others may have written since.
@@ -144,21 +161,20 @@ impl IndexTiers {
     }
 }
 
-/// The generation above one that is written to no more: of this owner's own (which it has filled), or
-/// of others.
-fn above((held, is_own): &(Held, bool)) -> Shelf {
-    match is_own {
-        true => held.next(),
-        false => held.next_of_owner(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const DAY: Timestamp = Timestamp::from_millis(1_800_057_600_000);
     const TIER: Tier = (PartitionId::own(1), DAY, 0);
+
+    fn listing(shelves: &[Shelf]) -> Listing {
+        let mut listing = Listing::default();
+        shelves
+            .iter()
+            .for_each(|one| listing.note(DAY, one.number()));
+        listing
+    }
 
     fn shelves(held: &[Held]) -> Vec<i16> {
         held.iter().map(|held| held.number()).collect()
@@ -167,7 +183,7 @@ mod tests {
     #[test]
     fn a_full_generation_is_merged_when_nobody_holds_it() {
         let tiers = IndexTiers::default();
-        tiers.found(TIER.0, DAY, &[]);
+        tiers.found(TIER.0, DAY, &listing(&[]));
         let slow = tiers.file(TIER);
         for _ in 1..ROWS_MERGED {
             assert_eq!(tiers.file(TIER), slow);
@@ -198,13 +214,10 @@ mod tests {
             Shelf::first(2),
         ];
         assert!(!tiers.knows(TIER.0, DAY));
-        tiers.found(TIER.0, DAY, &found);
+        tiers.found(TIER.0, DAY, &listing(&found));
         assert!(tiers.knows(TIER.0, DAY));
-        assert_eq!(*tiers.file(TIER), found[0].next_of_owner());
-        assert_eq!(
-            *tiers.file((TIER.0, DAY, 2)),
-            Shelf::first(2).next_of_owner()
-        );
+        assert_eq!(*tiers.file(TIER), found[0].next());
+        assert_eq!(*tiers.file((TIER.0, DAY, 2)), Shelf::first(2).next());
         tiers.forget(TIER.0);
         assert!(!tiers.knows(TIER.0, DAY));
         tiers.file(TIER);
@@ -212,8 +225,32 @@ mod tests {
             !tiers.knows(TIER.0, DAY),
             "a write of an ownership before says nothing of what is there"
         );
-        tiers.found(TIER.0, DAY, &found);
-        assert_eq!(*tiers.file(TIER), found[0].next_of_owner());
+        tiers.found(TIER.0, DAY, &listing(&found));
+        assert_eq!(*tiers.file(TIER), found[0].next());
+    }
+
+    #[test]
+    fn a_generation_that_was_merged_is_never_filed_in_again() {
+        let tiers = IndexTiers::default();
+        let gone = Shelf::first(0).next().next();
+        let mut left = listing(&[Shelf::first(0)]);
+        left.note(DAY, gone.seal());
+        tiers.found(TIER.0, DAY, &left);
+        assert_eq!(*tiers.file(TIER), gone.next());
+        tiers.forget_day(TIER.0, DAY);
+        assert!(!tiers.knows(TIER.0, DAY));
+    }
+
+    #[test]
+    fn the_last_generation_of_a_day_is_never_merged() {
+        let tiers = IndexTiers::default();
+        let all = std::iter::successors(Some(Shelf::first(0)), |shelf| Some(shelf.next()));
+        let last = all.take(5_000).last().unwrap();
+        tiers.found(TIER.0, DAY, &listing(&[last]));
+        for _ in 0..=2 * ROWS_MERGED {
+            assert_eq!(*tiers.file(TIER), last);
+        }
+        assert_eq!(shelves(&tiers.to_merge(TIER)), [0; 0]);
     }
 
     #[test]
@@ -223,14 +260,10 @@ mod tests {
             std::iter::successors(Some(Shelf::first(0)), |shelf| Some(shelf.next()))
                 .take(9)
                 .collect();
-        tiers.found(TIER.0, DAY, &all);
+        tiers.found(TIER.0, DAY, &listing(&all));
         let merging = tiers.to_merge(TIER);
         assert_eq!(merging.len(), 9);
         tiers.merged(TIER, &merging);
-        assert_eq!(
-            *tiers.file(TIER),
-            all[8].next_of_owner(),
-            "no number is used twice"
-        );
+        assert_eq!(*tiers.file(TIER), all[8].next(), "no number is used twice");
     }
 }

@@ -22,6 +22,10 @@ impl Slice {
     /// The slice that a time lies in.
     pub(crate) fn of(at: Timestamp) -> Slice {
         let bucket = at.floor_to_minute();
+        debug_assert!(
+            (0..time::MINUTE_MS).contains(&at.millis_since(bucket)),
+            "a time lies in its minute"
+        );
         Slice {
             bucket,
             number: (at.millis_since(bucket) / SLICE_MS) as i16,
@@ -62,6 +66,10 @@ impl BlockName {
     const BYTES: usize = 32;
 
     pub(crate) fn of(block: &Block, content: &[u8]) -> BlockName {
+        debug_assert!(
+            block.first_offset <= block.last_offset,
+            "a block's offsets are in order"
+        );
         let mut name = [0; BlockName::BYTES];
         name[..8].copy_from_slice(&block.first_offset.bits().to_be_bytes());
         name[8..16].copy_from_slice(&block.last_offset.bits().to_be_bytes());

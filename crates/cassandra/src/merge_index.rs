@@ -2,9 +2,10 @@
 //! were.
 //!
 //! An owner that was superseded may still be merging, paused for as long as a process can be. So
-//! whoever merges a generation seals it first, and then reads it; and whoever has merged into a
+//! whoever merges generations seals them first, and then reads them; and whoever has merged into a
 //! generation takes nothing away unless that generation is then listed and not sealed. Either its
-//! rows were acknowledged before the seal, and are read by who sealed; or it sees the seal.
+//! rows were acknowledged before the seal, and are read by who sealed; or it sees the seal. The
+//! same holds for whoever only writes (`refile.rs`).
 
 use std::collections::BTreeSet;
 
@@ -33,10 +34,8 @@ impl CassandraTimetable {
     ) -> Result<(), PortError> {
         for (partition, day) in days {
             if !self.tiers.knows(*partition, *day) {
-                let mut shelves = Vec::new();
-                let take = |_, level| shelves.extend(Shelf::of_number(level));
-                self.days(*partition, *day, *day, action, take).await?;
-                self.tiers.found(*partition, *day, &shelves);
+                let listing = self.listing(*partition, (*day, *day), action).await?;
+                self.tiers.found(*partition, *day, &listing);
             }
         }
         Ok(())
@@ -71,21 +70,23 @@ impl CassandraTimetable {
         let target = self.tiers.file((partition, day, level + 1));
         self.write_day((partition, day, target.number()), now, &action)
             .await?;
-        // No number is used twice: the next one is known before these are gone.
-        self.write_day((partition, day, newest.next().number()), now, &action)
+        self.write_day((partition, day, newest.seal()), now, &action)
             .await?;
-        for held in ripe {
-            self.write_day((partition, day, held.seal()), now, &action)
-                .await?;
-        }
         stream::iter((0..newest.shards()).map(Ok))
             .try_for_each_concurrent(SHARDS_AT_ONCE, |shard| {
                 self.merge_shard(tier, ripe, shard, &target, &action)
             })
             .await?;
-        self.check_is_ours(partition, day, *target, &action).await?;
-        // First from the list: a look-up that finds a row gone finds the list changed.
-        for number in ripe.iter().flat_map(|held| [held.number(), held.seal()]) {
+        let listing = self.listing(partition, (day, day), &action).await?;
+        if !listing.keeps(day, *target) {
+            self.tiers.forget_day(partition, day);
+            let reason = "another owner merges the index of this day";
+            return Err(PortError::new(ErrorClass::Retry, action, reason));
+        }
+        // First from the list: a look-up that finds a row gone finds the list changed. The seal
+        // stays, for whoever writes there still.
+        let seals = listing.seals_below(day, newest).map(Shelf::seal);
+        for number in ripe.iter().map(|held| held.number()).chain(seals) {
             self.delete_day((partition, day, number), &action).await?;
         }
         let mut gone: Vec<(Shelf, i16)> = Vec::new();
@@ -98,30 +99,6 @@ impl CassandraTimetable {
                 self.delete_index_shard((partition, day, shelf), shard, &action)
             })
             .await
-    }
-
-    /// What was merged into is listed and not sealed, so nobody has merged it away meanwhile.
-    async fn check_is_ours(
-        &self,
-        partition: PartitionId,
-        day: Timestamp,
-        target: Shelf,
-        action: &str,
-    ) -> Result<(), PortError> {
-        let (mut is_listed, mut is_sealed) = (false, false);
-        let take = |_, number| {
-            is_listed |= number == target.number();
-            is_sealed |= number == target.seal();
-        };
-        self.days(partition, day, day, action, take).await?;
-        match is_listed && !is_sealed {
-            true => Ok(()),
-            false => Err(PortError::new(
-                ErrorClass::Retry,
-                action,
-                "another owner merges the index of this day",
-            )),
-        }
     }
 
     async fn delete_day(

@@ -27,6 +27,7 @@ pub(crate) async fn fetch(
     rows_max: i32,
     action: &str,
 ) -> Result<Page, PortError> {
+    debug_assert!(rows_max > 0, "a page has rows");
     let mut statement = statement.clone();
     statement.set_page_size(rows_max);
     timetable.pages_fetched.fetch_add(1, Ordering::Relaxed);

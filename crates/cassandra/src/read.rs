@@ -28,6 +28,10 @@ const SLICES_AHEAD_MAX: usize = 8;
 const BLOCKS_PER_PAGE_MAX: usize = 128;
 /// Fewest rows that are asked for: enough to see where the next due time begins.
 const BLOCKS_PER_PAGE_MIN: usize = 4;
+const _: () = assert!(
+    BLOCKS_PER_PAGE_MIN <= BLOCKS_PER_PAGE_MAX,
+    "the fewest rows are no more than the most"
+);
 /// What a block is taken to measure when a page's rows are chosen.
 const BLOCK_BYTES_USUAL: usize = 16 * 1024;
 /// Rows of one page of the small tables.

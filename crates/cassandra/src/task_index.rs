@@ -15,13 +15,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use minutehand_model::{Block, LogOffset, PartitionId, TaskKey, Timestamp};
+use minutehand_model::{Block, LogOffset, PartitionId, TaskKey, Timestamp, time};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::keys::day_of;
 
 const VERSION: u8 = 2;
 const ENTRY_BYTES: usize = 20;
+const _: () = assert!(
+    ENTRY_BYTES == size_of::<u64>() + size_of::<u32>() + size_of::<u64>(),
+    "an entry is a fingerprint, a time in its day and an offset"
+);
+const _: () = assert!(
+    time::DAY_MS <= u32::MAX as i64,
+    "every time of a day has a number"
+);
 /// Tasks that a row should have at least before a level with more shards is taken.
 const ROW_TASKS_MIN: usize = 64;
 /// The highest level, of 4,096 shards.
@@ -54,27 +62,30 @@ impl Shelf {
         self.0
     }
 
-    /// What stands beside its number in the list of a day while it is merged: whoever still writes
-    /// there merges for nobody.
+    /// What stands in the list of a day when this generation and all before it were merged, or are
+    /// being merged: whoever still writes there files its rows again.
     pub(crate) fn seal(self) -> i16 {
         NOT_INDEXED - 1 - self.0
+    }
+
+    /// The generation of a seal.
+    pub(crate) fn of_seal(seal: i16) -> Option<Shelf> {
+        Shelf::of_number((NOT_INDEXED - 1).checked_sub(seal)?)
     }
 
     pub(crate) fn level(self) -> i16 {
         self.0 % (1 << LEVEL_BITS)
     }
 
-    /// The generation after it. Beyond the last, some 4,000 a day (500 owners), rows are filed there
-    /// without ever being merged.
+    /// The generation after it. Beyond the last, some 4,000 a day, rows are filed there without
+    /// ever being merged.
     pub(crate) fn next(self) -> Shelf {
         self.0.checked_add(1 << LEVEL_BITS).map_or(self, Shelf)
     }
 
-    /// The generation that an owner begins with above those it finds. A predecessor that does not
-    /// know yet that it was superseded goes on counting by one, and merges away what it has counted
-    /// to: it stops at its next tick, long before it comes here.
-    pub(crate) fn next_of_owner(self) -> Shelf {
-        (0..OWNERS_APART).fold(self, |shelf, _| shelf.next())
+    /// Whether there is none after it.
+    pub(crate) fn is_last(self) -> bool {
+        self.next() == self
     }
 
     /// How many shards it has.
@@ -83,8 +94,10 @@ impl Shelf {
     }
 }
 
-/// Generations between those of two owners.
-const OWNERS_APART: u32 = 8;
+const _: () = assert!(
+    i16::MAX - (i16::MAX % (1 << LEVEL_BITS)) + LEVEL_MAX <= NOT_INDEXED - 1 - i16::MIN,
+    "every generation has a seal"
+);
 
 /// A row of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +110,13 @@ pub(crate) struct IndexRow {
     /// replaced.
     pub(crate) run: [u8; 16],
     pub(crate) entries: Bytes,
+}
+
+impl IndexRow {
+    /// The day and the level that it is filed at.
+    pub(crate) fn tier(&self) -> (PartitionId, Timestamp, i16) {
+        (self.partition, self.day, self.level)
+    }
 }
 
 /// Where a block with the task is.
@@ -187,6 +207,7 @@ fn filed(
     shards: BTreeMap<i16, BytesMut>,
 ) -> Vec<IndexRow> {
     let row = |(shard, entries): (i16, BytesMut)| {
+        debug_assert!(entries_of(&entries).is_ok(), "what is filed can be read");
         let run = xxh3_128(&entries).to_be_bytes();
         IndexRow {
             partition,
@@ -381,6 +402,8 @@ mod tests {
             None,
             "a seal is not a shelf"
         );
+        assert_eq!(Shelf::of_seal(second.seal()), Some(second));
+        assert_eq!([NOT_INDEXED, 0, 9].map(Shelf::of_seal), [None; 3]);
         let last = std::iter::successors(Some(first), |shelf| Some(shelf.next())).nth(5_000);
         assert_eq!(
             last.map(Shelf::level),

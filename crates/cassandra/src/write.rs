@@ -102,9 +102,9 @@ impl CassandraTimetable {
                 .into_iter()
                 .map(|batch| self.write_batch(batch, now, &action).boxed()),
         );
-        requests.extend(index.into_iter().map(|row| {
-            let shelf = *filed[&(row.partition, row.day, row.level)];
-            self.write_index(row, shelf, now, &action).boxed()
+        requests.extend(index.iter().map(|row| {
+            let shelf = *filed[&row.tier()];
+            self.write_index(row.clone(), shelf, now, &action).boxed()
         }));
         stream::iter(requests)
             .map(Ok)
@@ -115,21 +115,19 @@ impl CassandraTimetable {
             .await?;
         self.written.acknowledged(days, buckets);
         self.rows_written.fetch_add(rows as u64, Ordering::Relaxed);
-        let tiers: Vec<Tier> = filed.into_keys().collect();
+        let tiers: Vec<Tier> = filed.keys().copied().collect();
+        self.refile_what_was_merged(index, filed, &action).await?;
         self.merge_ripe(tiers).await;
         Ok(())
     }
 
     /// Where the rows of the index go; held until they are acknowledged.
-    async fn file(
+    pub(crate) async fn file(
         &self,
         index: &[IndexRow],
         action: &str,
     ) -> Result<BTreeMap<Tier, Held>, PortError> {
-        let tiers: BTreeSet<Tier> = index
-            .iter()
-            .map(|row| (row.partition, row.day, row.level))
-            .collect();
+        let tiers: BTreeSet<Tier> = index.iter().map(IndexRow::tier).collect();
         let days = tiers
             .iter()
             .map(|(partition, day, _)| (*partition, *day))
@@ -314,7 +312,13 @@ fn add(batches: &mut Vec<Vec<Encoded>>, encoded: Encoded) {
         bytes + encoded.content.len() <= BATCH_BYTES_MAX
     };
     match batches.last_mut().filter(|batch| fits(batch)) {
-        Some(batch) => batch.push(encoded),
+        Some(batch) => {
+            debug_assert!(
+                batch.iter().all(|one| one.slice == encoded.slice),
+                "a batch is one mutation of one slice"
+            );
+            batch.push(encoded);
+        }
         None => batches.push(vec![encoded]),
     }
 }
@@ -326,6 +330,15 @@ fn encode(block: &Block) -> Encoded {
         .iter()
         .filter(|entry| matches!(entry.fact, Fact::Runs(_)))
         .count();
+    debug_assert_eq!(
+        block.first_due().floor_to_minute(),
+        block.bucket,
+        "a block lies in the minute of its tasks"
+    );
+    debug_assert!(
+        block.entries.is_sorted_by_key(|entry| entry.due),
+        "the entries of a block are in order"
+    );
     Encoded {
         partition: block.partition,
         slice: Slice::of(block.first_due()),

@@ -129,8 +129,42 @@ async fn two_owners_that_merge_at_once_lose_nothing() {
         }
     };
     futures::join!(stale_writes, owned_writes);
-    // What the stale one was told is stored after its successor began is nobody's to rely on.
     assert_all_are_found(&owner, 0..420).await;
+    assert_all_are_found(&owner, 1_000..1_200).await;
+}
+
+/// Writes one task that is due then, and looks it up through another store.
+async fn assert_is_found(writer: &CassandraTimetable, reader: &CassandraTimetable, due: Timestamp) {
+    let id = format!("late-{}", due.as_millis());
+    let fact = entry(&id, due, due.as_millis() as u64);
+    writer.write_blocks(vec![block(vec![fact])]).await.unwrap();
+    let found = reader.find_due(P0, key(&id), due).await.unwrap();
+    assert_eq!(found.len(), 1, "{id}");
+}
+
+/// The generation that a superseded owner writes to is merged away by its successor, and it writes
+/// on: on a day to come, and on one that is past, whose generations are listed anew by every write.
+#[tokio::test]
+async fn what_is_filed_in_a_generation_that_is_gone_is_found() {
+    let past = Timestamp::from_millis(1_700_000_000_000);
+    for first in [at(MINUTE), past] {
+        let config = fresh_region().await;
+        let (stale, owner) = (connect(&config).await, connect(&config).await);
+        assert_is_found(&stale, &owner, first).await;
+        // Every owner leaves a generation; the eighth finds enough of them to merge.
+        for turn in 1..=12 {
+            owner.read_revisions(P0).await.unwrap();
+            assert_is_found(&owner, &stale, first.plus_millis(turn)).await;
+        }
+        for turn in 100..103 {
+            assert_is_found(&stale, &owner, first.plus_millis(turn)).await;
+        }
+        // The stale one merges what the owner writes to, and the other way round.
+        for turn in 200..400 {
+            assert_is_found(&stale, &owner, first.plus_millis(turn)).await;
+            assert_is_found(&owner, &stale, first.plus_millis(1_000 + turn)).await;
+        }
+    }
 }
 
 #[tokio::test]
