@@ -27,7 +27,8 @@ use crate::clock::{now_ms, skew};
 use crate::deliveries::Deliveries;
 use crate::error::{TopicTrouble, code_of, port_error};
 use crate::execution;
-use crate::follow_ups::{COPIED, FollowUps};
+use crate::follow_ups::FollowUps;
+use crate::headers::COPIED;
 use crate::listener::Consumer;
 use crate::moment;
 use crate::queue_topics::{QueueTopics, Standing};
@@ -489,6 +490,11 @@ impl Committer {
         session.tick = number;
         session.must_renew = since.elapsed() > self.slow_commit();
         let places = *session.deliveries.places();
+        assert_eq!(
+            self.follow_ups.waiting().len(),
+            0,
+            "what went with the tick is copied once"
+        );
         if places.commands_end.is_none() && !tick.derived.is_empty() {
             // Its owner would hold for ever what it has decided; so it begins anew.
             let reason = "the client did not say where the log took what the tick decided";
@@ -515,6 +521,7 @@ impl Committer {
             return Ok(());
         };
         let (epoch, tick) = (old.epoch, old.tick);
+        debug_assert!(old.must_renew, "a producer that is sound is kept");
         drop(old);
         let (producer, deliveries, tail) = self.enter(action, epoch)?;
         if tail.checkpoint.map_or(0, |checkpoint| checkpoint.tick) != tick {

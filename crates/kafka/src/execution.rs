@@ -28,6 +28,10 @@ impl Place {
             return self.partition.number() % topic_partitions;
         }
         let share = topic_partitions / self.partitions;
+        debug_assert!(
+            self.partition.number() < self.partitions,
+            "a partition of the log lies among them"
+        );
         self.partition.number() + self.partitions * ((key.0 >> 64) as u32 % share)
     }
 }

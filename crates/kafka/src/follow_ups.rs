@@ -20,18 +20,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use minutehand_model::PartitionId;
 use minutehand_model::limits::RECORD_BYTES_MAX;
+use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::Message;
 use rdkafka::error::KafkaResult;
-use rdkafka::message::BorrowedMessage;
 
 use self::dues::Dues;
 use crate::client::Client;
-use crate::headers;
 use crate::listener::Consumer;
+use crate::silence::{self, Guard, Patience};
 use crate::tail;
+use crate::transact::Parcel;
 
-/// The header of a checkpoint, or of a claim, that says how far follow-ups have been copied.
-pub(crate) const COPIED: &str = "minutehand-follow-ups";
 /// Most that are copied in one transaction: records, and about so many bytes.
 const COPIED_MAX: usize = 1_000;
 /// So many offsets before the first that is to be copied are read for the due times that were given
@@ -39,24 +38,49 @@ const COPIED_MAX: usize = 1_000;
 const LOOKED_BACK: u64 = 1_000;
 const BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
 
-/// How far follow-ups had been copied, where a record says it.
-pub(crate) fn copied_until(message: &BorrowedMessage<'_>) -> Option<u64> {
-    let headers = headers::of(message).ok()?;
-    let (_, value) = headers.into_iter().find(|(name, _)| *name == COPIED)?;
-    std::str::from_utf8(value?).ok()?.parse().ok()
-}
-
 /// One of them.
 pub(crate) struct FollowUp {
     pub(crate) offset: u64,
     pub(crate) payload: Bytes,
 }
 
+/// Commands on their way to their logs. They go by way of a topic of their own: a transaction that
+/// is open in the log, or was left open by a process that died, would hold back what everybody else
+/// says there.
+pub(crate) fn parcels(
+    client: &Client,
+    commands: Vec<(PartitionId, Bytes)>,
+    action: &str,
+) -> Result<Vec<Parcel>, PortError> {
+    let parcel = |(partition, command): (PartitionId, Bytes)| {
+        if partition.bits() >= client.config().partitions {
+            let reason = format!("there is no partition {partition} to append a command to");
+            return Err(PortError::new(ErrorClass::Fatal, action, reason));
+        }
+        let topic = client.names().follow_ups.clone();
+        Ok(Parcel {
+            topic,
+            partition: partition.number(),
+            key: None,
+            value: Some(command),
+            headers: None,
+        })
+    };
+    commands.into_iter().map(parcel).collect()
+}
+
+/// A consumer of them, and behind the last that it brought.
+struct Reading {
+    consumer: Consumer,
+    position: u64,
+    guard: Guard,
+}
+
 /// The follow-ups of one partition.
 pub(crate) struct FollowUps {
     client: Arc<Client>,
     partition: PartitionId,
-    consumer: Option<Consumer>,
+    reading: Option<Reading>,
     /// Everything below it has been copied.
     copied: u64,
     /// Read, and not copied yet.
@@ -71,7 +95,7 @@ impl FollowUps {
         FollowUps {
             client,
             partition,
-            consumer: None,
+            reading: None,
             copied: 0,
             waiting: Vec::new(),
             bytes: 0,
@@ -87,7 +111,7 @@ impl FollowUps {
 
     /// Reads no more for now.
     pub(crate) fn rest(&mut self) {
-        (self.consumer, self.bytes) = (None, 0);
+        (self.reading, self.bytes) = (None, 0);
         self.waiting.clear();
     }
 
@@ -102,37 +126,58 @@ impl FollowUps {
     }
 
     fn try_fetch(&mut self) -> KafkaResult<()> {
-        if self.consumer.is_none() {
-            let consumer = self.client.follower()?;
-            let from = self.copied.saturating_sub(LOOKED_BACK);
-            tail::assign(
-                &consumer,
-                &self.client.names().follow_ups,
-                self.partition,
-                from,
-            )?;
-            self.consumer = Some(consumer);
-        }
-        let Some(consumer) = &self.consumer else {
-            return Ok(());
+        let mut reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => self.begin_to_read()?,
         };
-        while self.waiting.len() < COPIED_MAX && self.bytes < BYTES_MAX {
-            match consumer.poll(Duration::ZERO) {
+        while self.has_room() {
+            match reading.consumer.poll(Duration::ZERO) {
                 Some(Ok(message)) => {
                     let offset = message.offset().max(0) as u64;
+                    reading.position = offset + 1;
                     let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-                    let payload = self.dues.made_distinct(offset, payload);
-                    if offset >= self.copied {
-                        self.bytes += payload.len();
-                        self.waiting.push(FollowUp { offset, payload });
-                    }
+                    self.take(offset, payload);
                 }
                 Some(Err(error)) if tail::is_passing(&error) => {}
                 Some(Err(error)) => return Err(error),
                 None => break,
             }
         }
+        if !self.has_room() {
+            reading.guard.hold();
+        }
+        let place = (self.partition.number(), reading.position);
+        match reading.guard.look(|| [place]) {
+            // The next one goes on behind what waits here.
+            Some(stuck) => silence::tell(&self.client.names().follow_ups, stuck),
+            None => self.reading = Some(reading),
+        }
         Ok(())
+    }
+
+    fn begin_to_read(&self) -> KafkaResult<Reading> {
+        let topic = &self.client.names().follow_ups;
+        let consumer = self.client.follower()?;
+        let position = self.next().saturating_sub(LOOKED_BACK);
+        tail::assign(&consumer, topic, self.partition, position)?;
+        let guard = Guard::new(&self.client, topic, Patience::USUAL);
+        Ok(Reading {
+            consumer,
+            position,
+            guard,
+        })
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() < COPIED_MAX && self.bytes < BYTES_MAX
+    }
+
+    fn take(&mut self, offset: u64, payload: Bytes) {
+        let payload = self.dues.made_distinct(offset, payload);
+        if offset >= self.next() {
+            self.bytes += payload.len();
+            self.waiting.push(FollowUp { offset, payload });
+        }
     }
 
     /// Those that wait to be copied.
@@ -149,6 +194,11 @@ impl FollowUps {
 
     /// Those that waited have been copied.
     pub(crate) fn copied(&mut self) {
+        debug_assert!(
+            self.waiting.is_sorted_by_key(|follow_up| follow_up.offset),
+            "they are copied in their order"
+        );
+        debug_assert!(self.next() >= self.copied, "what is copied stays copied");
         self.copied = self.next();
         self.waiting.clear();
         self.bytes = 0;

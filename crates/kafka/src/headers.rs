@@ -27,3 +27,13 @@ pub(crate) fn of<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<Header<'a>>
     };
     catch_unwind(AssertUnwindSafe(collect)).map_err(|_| NameIsNotText)
 }
+
+/// The header of a checkpoint, or of a claim, that says how far follow-ups have been copied.
+pub(crate) const COPIED: &str = "minutehand-follow-ups";
+
+/// How far follow-ups had been copied, where a record says it.
+pub(crate) fn copied_until(message: &BorrowedMessage<'_>) -> Option<u64> {
+    let headers = of(message).ok()?;
+    let (_, value) = headers.into_iter().find(|(name, _)| *name == COPIED)?;
+    std::str::from_utf8(value?).ok()?.parse().ok()
+}

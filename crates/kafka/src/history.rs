@@ -12,8 +12,8 @@ use rdkafka::error::KafkaResult;
 
 use crate::client::{Client, blocking};
 use crate::error::port_error;
+use crate::follow_ups;
 use crate::letters::{self, Letters};
-use crate::queue::commands;
 use crate::tail;
 use crate::transact::{Parcel, Transactor, unique};
 
@@ -24,8 +24,19 @@ const OUTCOMES_SEARCHED_MAX: u64 = 20_000;
 const REMOVALS_MAX: u32 = 10;
 
 /// The partition of the topic of outcomes that a task's outcomes go to.
-pub(crate) fn partition_of(key: TaskKey, partitions: u32) -> PartitionId {
+fn partition_of(key: TaskKey, partitions: u32) -> PartitionId {
     PartitionId::own((key.0 % u128::from(partitions.max(1))) as u32)
+}
+
+/// The record of an outcome.
+pub(crate) fn line(client: &Client, key: TaskKey, outcome: &Outcome) -> Parcel {
+    Parcel {
+        topic: client.names().outcomes.clone(),
+        partition: partition_of(key, client.config().partitions).number(),
+        key: Some(Bytes::copy_from_slice(&key.0.to_be_bytes())),
+        value: Some(minutehand_record::outcome::encode(outcome)),
+        headers: None,
+    }
 }
 
 /// Dead letters, and what is left of the outcomes. Outcomes are searched for among the last twenty
@@ -81,7 +92,7 @@ impl History for KafkaHistory {
             letters: Arc::clone(&self.letters),
             queue: queue.clone(),
             numbers: numbers.into_iter().collect(),
-            commands: commands(&self.client, replay, &action)?,
+            commands: follow_ups::parcels(&self.client, replay, &action)?,
             action,
         };
         let turn = Arc::clone(&self.turn);

@@ -35,9 +35,12 @@ pub mod raw;
 mod reader;
 mod rules;
 mod settings;
+mod silence;
 mod sink;
 mod skips;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod transact;
 

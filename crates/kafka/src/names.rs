@@ -66,6 +66,10 @@ impl TopicNames {
     /// where it has underscores, in front, where no queue's name stands:
     /// `<prefix>.executions.mail.urgent`, `<prefix>.executions-1.mail_urgent`.
     fn of_queue(&self, what: &str, queue: &QueueName) -> String {
+        debug_assert!(
+            self.prefix.len() <= TOPIC_PREFIX_BYTES_MAX,
+            "every queue's topic has a name that Kafka takes"
+        );
         match underscores(queue.as_str()) {
             0 => format!("{}.{what}.{queue}", self.prefix),
             underscores => format!("{}.{what}-{underscores:x}.{queue}", self.prefix),

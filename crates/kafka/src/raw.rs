@@ -15,6 +15,8 @@ use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +24,7 @@ use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::listener::{Consumer, tell};
 use crate::moment;
+use crate::silence::{self, Guard, Patience};
 use crate::tail;
 use crate::topics::TopicDefinition;
 
@@ -377,7 +380,16 @@ impl RawIncoming<'_> {
 
 /// Reads what is committed in every partition of a topic, from the oldest record that is kept.
 pub struct RawReader {
+    topic: String,
     consumer: Consumer,
+    followed: RefCell<Followed>,
+}
+
+/// How far a reader has come, and whether it comes on.
+struct Followed {
+    /// Behind the last record of each partition.
+    positions: BTreeMap<u32, u64>,
+    guard: Guard,
 }
 
 impl RawReader {
@@ -406,14 +418,21 @@ impl RawReader {
             })?;
         let consumer = client.consumer().map_err(failed)?;
         let mut list = TopicPartitionList::new();
+        let mut positions = BTreeMap::new();
         for partition in (0..partitions).filter(|partition| is_wanted(*partition)) {
             let id = minutehand_model::PartitionId::own(partition);
             let (oldest, _) = tail::marks(client, &consumer, topic, id).map_err(failed)?;
             list.add_partition_offset(topic, partition as i32, Offset::Offset(oldest as i64))
                 .map_err(failed)?;
+            positions.insert(partition, oldest);
         }
         consumer.assign(&list).map_err(failed)?;
-        Ok(RawReader { consumer })
+        let guard = Guard::new(&client.shared(), topic, Patience::USUAL);
+        Ok(RawReader {
+            topic: topic.to_owned(),
+            consumer,
+            followed: RefCell::new(Followed { positions, guard }),
+        })
     }
 
     /// A reader of what a topic was given from a time on.
@@ -453,6 +472,10 @@ impl RawReader {
             };
             list.add_partition_offset(topic, element.partition(), Offset::Offset(from))
                 .map_err(failed)?;
+            let mut followed = reader.followed.borrow_mut();
+            followed
+                .positions
+                .insert(element.partition() as u32, from.max(0) as u64);
         }
         reader.consumer.assign(&list).map_err(failed)?;
         Ok(reader)
@@ -469,11 +492,20 @@ impl RawReader {
         Ok(end)
     }
 
+    /// The same with another patience.
+    #[cfg(test)]
+    pub(crate) fn with(self, client: &Client, patience: Patience) -> RawReader {
+        let guard = Guard::new(&client.shared(), &self.topic, patience);
+        self.followed.borrow_mut().guard = guard;
+        self
+    }
+
     /// Gives what has arrived to `each`, waiting at most `wait` for the first; answers how many
     /// records.
     ///
     /// # Errors
-    /// When the topic cannot be read any more.
+    /// When the topic cannot be read any more, or the reader does not bring what is there: another
+    /// one is needed then.
     pub fn poll(
         &self,
         wait: Duration,
@@ -481,12 +513,17 @@ impl RawReader {
         mut each: impl FnMut(RawIncoming<'_>),
     ) -> Result<usize, PortError> {
         let (mut count, mut wait) = (0, wait);
+        let mut followed = self.followed.borrow_mut();
+        let Followed { positions, guard } = &mut *followed;
         while count < count_max {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
+                    let partition = message.partition() as u32;
+                    let offset = message.offset().max(0) as u64;
+                    positions.insert(partition, offset + 1);
                     each(RawIncoming {
-                        partition: message.partition() as u32,
-                        offset: message.offset().max(0) as u64,
+                        partition,
+                        offset,
                         timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
                         key: message.key(),
                         value: message.payload(),
@@ -501,6 +538,27 @@ impl RawReader {
             }
             wait = Duration::ZERO;
         }
+        let places = || {
+            positions
+                .iter()
+                .map(|(partition, next)| (*partition, *next))
+        };
+        if let Some(stuck) = guard.look(places) {
+            silence::tell(&self.topic, stuck);
+            let action = format!("read {}[{}]", self.topic, stuck.partition);
+            let reason = "its reader does not bring a record that is there; begin another one";
+            return Err(PortError::new(ErrorClass::Retry, action, reason));
+        }
         Ok(count)
+    }
+
+    /// Lets nothing come any more, without a word, as the library does now and then.
+    #[cfg(test)]
+    pub(crate) fn fall_silent(&self) -> Result<(), PortError> {
+        let paused = self
+            .consumer
+            .assignment()
+            .and_then(|assignment| self.consumer.pause(&assignment));
+        paused.map_err(|error| port_error(format!("pause {}", self.topic), error))
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_ports::{ErrorClass, LogBatch, LogRecord, PortError};
 use rdkafka::Message;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::{Notify, watch};
 
@@ -30,6 +30,7 @@ use crate::client::Client;
 use crate::error::{is_damage, port_error};
 use crate::incoming;
 use crate::listener::Consumer;
+use crate::silence::{self, Guard, Patience};
 use crate::skips::{Skip, Skips};
 use crate::tail;
 
@@ -43,8 +44,6 @@ const IDLE_ROUNDS_MAX: u32 = 500;
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 /// Whoever served for so long begins anew after the first pause again.
 const SERVED_WELL: Duration = Duration::from_secs(10);
-/// How long the library may say nothing to a fetch while the brokers answer.
-const SILENT_MAX: Duration = Duration::from_secs(10);
 /// How long a read waits at an open transaction, before it is answered that there is more which
 /// cannot be read yet.
 const UNDECIDED_MAX: Duration = Duration::from_millis(500);
@@ -134,7 +133,6 @@ impl Reader {
             skips: Skips::default(),
             is_at_end: false,
             hole_until: None,
-            heard_at: Instant::now(),
             undecided_since: None,
             latest: Timestamp::MIN,
         };
@@ -230,8 +228,6 @@ struct Worker {
     is_at_end: bool,
     /// A look whether everything below this is a hole is under way.
     hole_until: Option<LogOffset>,
-    /// When the library was last asked to fetch, or said anything.
-    heard_at: Instant,
     /// Since when somebody waits at an open transaction.
     undecided_since: Option<Instant>,
     /// The latest time a record had: a broker's clock may go back, the log's time may not.
@@ -242,6 +238,8 @@ struct Worker {
 #[derive(PartialEq, Eq)]
 enum Served {
     NobodyWatches,
+    /// The consumer is to be replaced.
+    Stuck,
 }
 
 impl Worker {
@@ -252,6 +250,8 @@ impl Worker {
             let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
             let error = match served {
                 Ok(Ok(Served::NobodyWatches)) => return,
+                // Whoever reads waits on, for the next one.
+                Ok(Ok(Served::Stuck)) => continue,
                 Ok(Err(error)) => self.explained(error),
                 Err(_) => PortError::new(
                     ErrorClass::Retry,
@@ -315,6 +315,7 @@ impl Worker {
     fn serve(&mut self) -> KafkaResult<Served> {
         let consumer = self.client.consumer()?;
         self.place(&consumer)?;
+        let mut guard = Guard::new(&self.client, self.topic(), Patience::USUAL);
         let mut idle_rounds = 0;
         loop {
             idle_rounds = if self.is_watched() {
@@ -328,7 +329,11 @@ impl Worker {
             self.follow(&consumer)?;
             self.skip(&consumer)?;
             self.tell_standing(&consumer);
+            if self.is_stuck(&mut guard) {
+                return Ok(Served::Stuck);
+            }
             if self.is_full() {
+                guard.hold();
                 self.wait_for_room();
             } else if self.poll(&consumer)? == 0 {
                 self.look_at_the_end(&consumer)?;
@@ -353,10 +358,7 @@ impl Worker {
         (state.is_placed, state.failure) = (true, None);
         let (position, has_seek) = (state.buffer.position(), state.seek.is_some());
         drop(state);
-        self.shared
-            .end
-            .send_if_modified(|known| std::mem::replace(known, (*known).max(end)) < end);
-        self.shared.news.notify_waiters();
+        self.tell_end(end);
         (self.is_at_end, self.hole_until) = (false, None);
         match has_seek {
             true => Ok(()),
@@ -496,9 +498,6 @@ impl Worker {
             }
         }
         let count = records.len();
-        if count > 0 || self.is_at_end {
-            self.heard_at = Instant::now();
-        }
         // What arrived before an error is whole, and the error lies behind it.
         self.deliver(records);
         failure.map_or(Ok(count), Err)
@@ -517,12 +516,10 @@ impl Worker {
             state.buffer.pass(until);
         }
         let position = state.buffer.position();
+        debug_assert!(position >= before, "reading goes on, and never back");
         drop(state);
         if position > before {
-            self.shared
-                .end
-                .send_if_modified(|end| std::mem::replace(end, (*end).max(position)) < position);
-            self.shared.news.notify_waiters();
+            self.tell_end(position);
         }
     }
 
@@ -538,7 +535,7 @@ impl Worker {
             )
         };
         if self.hole_until.is_some() {
-            return self.notice_silence(consumer, position);
+            return Ok(());
         }
         if !(self.is_at_end || is_asked) {
             return Ok(());
@@ -551,8 +548,7 @@ impl Worker {
         if end > position {
             // Fetching anew from here ends in a record, or in the partition's end: then the rest
             // was holes.
-            (self.hole_until, self.heard_at) = (Some(end), Instant::now());
-            self.is_at_end = false;
+            (self.hole_until, self.is_at_end) = (Some(end), false);
             return self.assign(consumer, position);
         }
         self.is_at_end = false;
@@ -562,20 +558,44 @@ impl Worker {
         Ok(())
     }
 
-    /// Fetching ends in a record or in the partition's end. A consumer that is told neither while
-    /// the brokers answer fetches no more, whatever of: it is replaced.
-    fn notice_silence(&self, consumer: &Consumer, position: LogOffset) -> KafkaResult<()> {
-        if self.heard_at.elapsed() < SILENT_MAX {
-            return Ok(());
+    /// Whether the consumer has stopped without a word. What was found out on the way, that there
+    /// is nothing but holes, counts whether the consumer says so or not.
+    fn is_stuck(&mut self, guard: &mut Guard) -> bool {
+        let (position, is_elsewhere) = {
+            let state = self.shared.state();
+            (state.buffer.position(), state.seek.is_some())
+        };
+        if is_elsewhere {
+            guard.hold();
+            return false;
         }
-        match self.marks(consumer) {
-            Ok((_, end)) if end > position => Err(KafkaError::MessageConsumption(
-                RDKafkaErrorCode::OperationTimedOut,
-            )),
-            Ok(_) => Ok(()),
-            Err(error) if tail::is_passing(&error) => Ok(()),
-            Err(error) => Err(error),
+        let partition = self.shared.partition.number();
+        if let Some(stuck) = guard.look(|| [(partition, position.position())]) {
+            silence::tell(self.topic(), stuck);
+            return true;
         }
+        if guard.empty_below(partition) > position.position() {
+            self.pass_holes(self.offset(guard.empty_below(partition)));
+        }
+        false
+    }
+
+    fn pass_holes(&mut self, until: LogOffset) {
+        let mut state = self.shared.state();
+        if state.seek.is_none() {
+            state.buffer.pass(until);
+        }
+        let position = state.buffer.position();
+        drop(state);
+        self.hole_until = None;
+        self.tell_end(position);
+    }
+
+    fn tell_end(&self, position: LogOffset) {
+        self.shared
+            .end
+            .send_if_modified(|end| std::mem::replace(end, (*end).max(position)) < position);
+        self.shared.news.notify_waiters();
     }
 
     /// Says that there is no more to read. Behind an open transaction there may be more, which
@@ -596,6 +616,7 @@ impl Worker {
         self.undecided_since = None;
         let mut state = self.shared.state();
         state.buffer.ends_at(true_end);
+        debug_assert!(asked <= state.asked, "only what was asked is answered");
         state.confirmed = asked;
         drop(state);
         self.shared.news.notify_waiters();

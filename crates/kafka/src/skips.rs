@@ -117,6 +117,10 @@ pub(crate) fn write(
             "the log of the partition has the offsets {start} to {end}, the last not included"
         ));
     }
+    debug_assert!(
+        parse(key(partition, offsets).as_bytes()).as_ref() == Some(&(partition, offsets.clone())),
+        "what is written is found again"
+    );
     let parcel = Parcel {
         topic: client.names().skips.clone(),
         partition: PARTITION.number(),

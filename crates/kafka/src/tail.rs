@@ -12,7 +12,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::client::Client;
-use crate::follow_ups;
+use crate::headers;
 use crate::listener::Consumer;
 
 /// A record as it was read.
@@ -46,7 +46,7 @@ pub(crate) fn read_from(
             offset: message.offset().max(0) as u64,
             key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
             value: message.payload().map(Bytes::copy_from_slice),
-            follow_ups: follow_ups::copied_until(message),
+            follow_ups: headers::copied_until(message),
         });
         true
     })?;
@@ -62,6 +62,7 @@ pub(crate) fn scan(
     starts: &[(PartitionId, u64)],
     mut visit: impl FnMut(&BorrowedMessage<'_>) -> bool,
 ) -> KafkaResult<()> {
+    debug_assert!(!starts.is_empty(), "something is to be read");
     let mut list = TopicPartitionList::new();
     for (partition, from) in starts {
         let offset = Offset::Offset(i64::try_from(*from).unwrap_or(i64::MAX));

@@ -173,6 +173,7 @@ fn deliver<'a>(
         }
     }
     producer.poll(Duration::ZERO);
+    debug_assert_eq!(producer.in_flight_count(), 0, "all are delivered, or not");
     failures.take().map_or(Ok(()), Err)
 }
 

@@ -27,11 +27,6 @@ use super::workload::QUEUES;
 const QUIET: Duration = Duration::from_secs(3);
 /// Pause before a topic that could not be read is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
-/// How long a reader may bring nothing of a topic that has more.
-const SILENT_MAX: Duration = Duration::from_secs(10);
-/// What lies behind the last record may be ends of transactions: so many of them without a record
-/// between is more than happens.
-const MARKERS_MAX: u64 = 1_000;
 /// How long one poll waits.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -196,15 +191,7 @@ fn follow(client: &Client, topic: &str, shared: &Shared, each: Each) {
             }
         };
         quiet_since = Instant::now();
-        let mut looks_at = quiet_since + SILENT_MAX;
         while !has_ended(quiet_since) {
-            if Instant::now() > looks_at {
-                looks_at = Instant::now() + SILENT_MAX;
-                if quiet_since.elapsed() > SILENT_MAX && has_more(&reader, client, topic, &next) {
-                    tracing::warn!(topic, "a reader that reads no more is replaced");
-                    break;
-                }
-            }
             let polled = reader.poll(POLL, 4_096, |incoming| {
                 let next = next.entry(incoming.partition).or_insert(0);
                 if incoming.offset >= *next {
@@ -222,14 +209,6 @@ fn follow(client: &Client, topic: &str, shared: &Shared, each: Each) {
             }
         }
     }
-}
-
-/// Whether some partition of a topic goes further than was read of it.
-fn has_more(reader: &RawReader, client: &Client, topic: &str, next: &HashMap<u32, u64>) -> bool {
-    next.iter().any(|(partition, next)| {
-        let end = reader.end_of(client, topic, *partition);
-        end.is_ok_and(|end| end > next + MARKERS_MAX)
-    })
 }
 
 fn text<'a>(incoming: &'a RawIncoming<'_>, header: &str) -> Option<&'a str> {

@@ -21,7 +21,8 @@ use rdkafka::producer::BaseRecord;
 use super::keys;
 use crate::client::Client;
 use crate::execution::{self, Encoder, Place};
-use crate::follow_ups::{COPIED, FollowUp, FollowUps};
+use crate::follow_ups::{FollowUp, FollowUps};
+use crate::headers::COPIED;
 use crate::letters;
 use crate::queue_topics::{Kind, QueueTopic, QueueTopics, Standing};
 use crate::transact::Parcel;
@@ -71,6 +72,11 @@ impl Outgoing<'_> {
         for publication in &self.tick.publications {
             self.publish(publication, &mut encoder, &mut fates, &mut send)?;
         }
+        assert_eq!(
+            fates.published + fates.refused + fates.postponed,
+            self.tick.publications.len(),
+            "each publication has one fate"
+        );
         self.send_stops(&mut encoder, &mut send)?;
         let (names, own) = (self.client.names(), self.tick.partition.number() as i32);
         for command in self.tick.derived.iter().chain(&fates.commands) {
@@ -211,6 +217,7 @@ impl Outgoing<'_> {
         // A task is named by its id and due time: at the same due time it would be taken for the
         // one that has run.
         let due = at.plus_millis(delay_ms).max(task.due.plus_millis(1));
+        debug_assert!(due > task.due, "it is another task");
         fates
             .commands
             .push(Command::Create(minutehand_record::task::record(&Task {

@@ -23,6 +23,7 @@ use super::settle::Settler;
 use super::window::Window;
 use crate::error::{class_of, code_of, port_error};
 use crate::listener::tell;
+use crate::silence::{self, Guard, Patience};
 use crate::tail;
 
 /// How long the bell is waited for: a bell that was lost costs no more.
@@ -137,28 +138,50 @@ fn action_of(group: &Group) -> String {
     format!("consume the queue {} as group {}", group.queue, group.name)
 }
 
+/// How following a queue has come to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Followed {
+    /// The group is closed, or nobody needs it any more.
+    Over,
+    /// The consumer delivers nothing any more, without an error.
+    Stuck,
+}
+
 /// Serves until the group is closed, or nobody needs it any more, or it cannot go on.
 fn serve(group: &Arc<Group>) -> Result<(), PortError> {
     let mut settler = Settler::new(group);
     if !await_topic(group, &mut settler)? {
         return Ok(());
     }
-    let config = group.client.config();
+    let failed = |error| port_error(action_of(group), error);
+    loop {
+        let consumer = join(group, settler).map_err(failed)?;
+        if follow(group, &consumer, Patience::OF_MANY).map_err(failed)? == Followed::Over {
+            return Ok(());
+        }
+        // Dropped here, the consumer leaves its group, and settles before what was left. To others
+        // that is a rebalance like any other.
+        drop(consumer);
+        group.state().slots.clear();
+        settler = Settler::new(group);
+    }
+}
+
+/// Becomes a member of the consumer group.
+fn join(group: &Arc<Group>, settler: Settler) -> KafkaResult<Member> {
     let membership = Membership {
         group: Arc::clone(group),
         settler: Mutex::new(settler),
         is_paused: AtomicBool::new(false),
     };
-    let failed = |error| port_error(action_of(group), error);
-    let mut config = config.member(&group.consumer_group);
+    let mut config = group.client.config().member(&group.consumer_group);
     // By this name the others see whether this member is still there.
     config.set("client.id", &group.claimer);
-    let mut consumer: Member = config.create_with_context(membership).map_err(failed)?;
+    let mut consumer: Member = config.create_with_context(membership)?;
     let ringing = Arc::clone(group);
     consumer.set_nonempty_callback(move || ringing.bell.ring());
-    consumer.subscribe(&[&group.topic]).map_err(failed)?;
-    follow(group, &consumer).map_err(failed)
-    // Dropped here, the consumer leaves its group, and settles before what was left.
+    consumer.subscribe(&[&group.topic])?;
+    Ok(consumer)
 }
 
 fn is_over(group: &Group) -> bool {
@@ -192,8 +215,9 @@ fn await_topic(group: &Group, settler: &mut Settler) -> Result<bool, PortError> 
     }
 }
 
-fn follow(group: &Group, consumer: &Member) -> KafkaResult<()> {
+fn follow(group: &Group, consumer: &Member, patience: Patience) -> KafkaResult<Followed> {
     let (mut polled_at, mut names) = (Instant::now(), QueueNames::default());
+    let mut guard = Guard::new(&group.client, &group.topic, patience);
     let mut looked_at = None;
     while !is_over(group) {
         consumer.context().settle(Some(consumer));
@@ -205,7 +229,14 @@ fn follow(group: &Group, consumer: &Member) -> KafkaResult<()> {
                 tracing::debug!(queue = %group.queue, %error, "could not look for runs that are lost");
             }
         }
+        if let Some(stuck) = guard.look(|| group.state().positions()) {
+            silence::tell(&group.topic, stuck);
+            return Ok(Followed::Stuck);
+        }
         let is_full = group.state().is_full();
+        if is_full {
+            guard.hold();
+        }
         if is_full && !is_paused(consumer) {
             let left = FULL_MAX.saturating_sub(polled_at.elapsed());
             if !left.is_zero() {
@@ -223,7 +254,7 @@ fn follow(group: &Group, consumer: &Member) -> KafkaResult<()> {
             group.bell.wait(WAIT);
         }
     }
-    Ok(())
+    Ok(Followed::Over)
 }
 
 fn is_paused(consumer: &Member) -> bool {
@@ -282,7 +313,8 @@ fn restore(group: &Group, consumer: &Member) -> KafkaResult<bool> {
         return Ok(false);
     }
     // The places are behind it now: it is not found again.
-    gone.iter().for_each(|gone| gone.tell(group));
+    gone.iter()
+        .for_each(|gone| gone.tell(&group.expired, group.named()));
     let mut state = group.state();
     state.reserved.extend(reserved);
     for (partition, marks) in places {
@@ -352,8 +384,9 @@ fn fetch(group: &Group, consumer: &Member, names: &mut QueueNames) -> KafkaResul
         state.add(partition, offset, delivery);
     }
     drop(state);
-    gaps.into_iter()
-        .for_each(|(partition, from, offset)| expired::look(group, partition, from, offset));
+    for gap in gaps {
+        expired::look(&group.client, &group.expired, group.named(), gap);
+    }
     group.news.notify_waiters();
     Ok(count)
 }
@@ -373,4 +406,74 @@ fn judge(group: &Group, error: KafkaError) -> KafkaResult<()> {
         return Ok(());
     }
     Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::claims::Claims;
+    use crate::raw::RawProducer;
+    use crate::tests::{mail, queue_topic, send};
+
+    const PATIENCE: Patience = Patience {
+        silent: Duration::ZERO,
+        silent_max: Duration::ZERO,
+        owed: Duration::from_secs(1),
+    };
+
+    /// Polls as the thread does, until a partition is handed out from.
+    fn await_partition(group: &Group, consumer: &Member) {
+        let mut names = QueueNames::default();
+        while group.state().positions().is_empty() {
+            restore(group, consumer).unwrap();
+            fetch(group, consumer, &mut names).unwrap();
+        }
+    }
+
+    fn position(group: &Group) -> u64 {
+        group.state().position(0).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_member_that_falls_silent_is_replaced() {
+        let (client, topic) = queue_topic("silence-member").await;
+        let claims = Arc::new(Claims::new(Arc::clone(&client)));
+        let group = Arc::new(Group::new(client, claims, Arc::default(), &mail(), "ours"));
+        let told = tokio::task::spawn_blocking(move || {
+            let producer = RawProducer::open(&group.client, Some("silence-member")).unwrap();
+            let mut settler = Settler::new(&group);
+            assert!(await_topic(&group, &mut settler).unwrap());
+            let consumer = join(&group, settler).unwrap();
+            await_partition(&group, &consumer);
+            consumer.pause(&consumer.assignment().unwrap()).unwrap();
+            send(&producer, &topic, 1);
+            assert_eq!(
+                follow(&group, &consumer, PATIENCE).unwrap(),
+                Followed::Stuck
+            );
+            assert_eq!(position(&group), 0, "nothing came");
+            drop(consumer);
+            let consumer = join(&group, Settler::new(&group)).unwrap();
+            let mut names = QueueNames::default();
+            await_partition(&group, &consumer);
+            while position(&group) == 0 {
+                fetch(&group, &consumer, &mut names).unwrap();
+            }
+            // Behind the record lies the end of its transaction, which is no reason to begin anew:
+            // the group is closed by somebody else, and that is how it ends.
+            let closing = Arc::clone(&group);
+            let closes = std::thread::spawn(move || {
+                let mut guard = Guard::new(&closing.client, &closing.topic, PATIENCE);
+                while guard.empty_below(0) < 2 {
+                    assert_eq!(guard.look(|| closing.state().positions()), None);
+                    closing.bell.wait(WAIT);
+                }
+                closing.close();
+            });
+            let followed = follow(&group, &consumer, PATIENCE).unwrap();
+            closes.join().unwrap();
+            followed
+        });
+        assert_eq!(told.await.unwrap(), Followed::Over);
+    }
 }

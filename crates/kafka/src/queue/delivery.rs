@@ -29,6 +29,7 @@ impl Shares {
     fn id(self, published_by: PartitionId, topic_partition: u32, offset: u64) -> DeliveryId {
         let share = u64::from(topic_partition / self.own.max(1));
         let sequence = offset * self.per_partition() + share % self.per_partition();
+        debug_assert_eq!(sequence / self.per_partition(), offset, "it leads back");
         DeliveryId {
             partition: published_by,
             sequence,

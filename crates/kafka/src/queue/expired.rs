@@ -9,7 +9,6 @@ use minutehand_model::{PartitionId, QueueName};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaResult;
 
-use super::group::Group;
 use super::marks::Marks;
 use crate::client::Client;
 
@@ -33,17 +32,18 @@ impl Expired {
         self.counts().get(queue).copied().unwrap_or(0)
     }
 
-    fn tell(&self, group: &Group, partition: u32, lost: u64, low: u64) {
+    /// Tells of what a group has lost of a partition, which begins at `low` now.
+    fn tell(&self, (queue, group): (&QueueName, &str), partition: u32, lost: u64, low: u64) {
         tracing::warn!(
-            queue = %group.queue,
-            group = %group.name,
+            %queue,
+            group,
             partition,
             lost,
             low,
             "executions expired before a worker read them; run more workers, or raise kafka.retention_ms"
         );
-        self.metrics.expired(group.queue.as_str(), lost);
-        *self.counts().entry(group.queue.clone()).or_default() += lost;
+        self.metrics.expired(queue.as_str(), lost);
+        *self.counts().entry(queue.clone()).or_default() += lost;
     }
 }
 
@@ -81,31 +81,30 @@ impl Gone {
         Ok(gone)
     }
 
-    pub(crate) fn tell(&self, group: &Group) {
-        group
-            .expired
-            .tell(group, self.partition, self.lost, self.low);
+    pub(crate) fn tell(&self, expired: &Expired, group: (&QueueName, &str)) {
+        expired.tell(group, self.partition, self.lost, self.low);
     }
 }
 
 /// Looks whether the log has dropped what lies between a record and the one that was read before
 /// it. Blocks now and then.
-pub(crate) fn look(group: &Group, partition: u32, from: u64, offset: u64) {
+pub(crate) fn look(
+    client: &Client,
+    expired: &Expired,
+    group: (&QueueName, &str),
+    (partition, from, offset): (u32, u64, u64),
+) {
     if offset.saturating_sub(from) < STEP_USUAL {
         return;
     }
-    let asked = group
-        .client
-        .bounds_once(&group.topic, PartitionId::own(partition));
-    match asked {
+    let topic = client.names().executions(group.0);
+    match client.bounds_once(&topic, PartitionId::own(partition)) {
         Ok((low, _)) if low > from => {
-            group
-                .expired
-                .tell(group, partition, low.min(offset) - from, low);
+            expired.tell(group, partition, low.min(offset) - from, low);
         }
         Ok(_) => {}
         Err(error) => {
-            tracing::debug!(queue = %group.queue, partition, %error, "could not ask what lies before a record");
+            tracing::debug!(queue = %group.0, partition, %error, "could not ask what lies before a record");
         }
     }
 }

@@ -18,7 +18,7 @@ use super::bell::Bell;
 use super::claims::{Claims, Writer};
 use super::delivery::Shares;
 use super::expired::Expired;
-use super::settle::Job;
+use super::job::Job;
 use super::window::Window;
 use crate::client::Client;
 use crate::transact::{Parcel, unique};
@@ -139,6 +139,11 @@ impl Group {
         }
     }
 
+    /// The queue, and the group's name among its others.
+    pub(crate) fn named(&self) -> (&QueueName, &str) {
+        (&self.queue, &self.name)
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -255,6 +260,7 @@ impl Group {
     /// The thread's last word.
     pub(crate) fn end(&self, failure: Option<PortError>) {
         let mut state = self.state();
+        debug_assert!(!state.has_ended, "a group ends once");
         state.has_ended = true;
         state.failure = failure;
         state.slots.clear();
@@ -310,6 +316,11 @@ impl State {
                 break;
             }
         }
+        debug_assert!(deliveries.len() <= count_max, "no more than asked for");
+        debug_assert!(
+            deliveries.is_sorted_by_key(|delivery| delivery.token.count),
+            "tokens grow"
+        );
         deliveries
     }
 
@@ -319,6 +330,14 @@ impl State {
             Slot::Open(window) => Some(window.position()),
             Slot::Unread(_) => None,
         }
+    }
+
+    /// The same of every partition that is handed out from.
+    pub(crate) fn positions(&self) -> Vec<(u32, u64)> {
+        let partitions = self.slots.keys();
+        partitions
+            .filter_map(|partition| Some((*partition, self.position(*partition)?)))
+            .collect()
     }
 
     /// Takes a record that was fetched.

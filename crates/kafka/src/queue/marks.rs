@@ -56,11 +56,24 @@ impl Marks {
         let lost = below as u64 + low.saturating_sub(self.high);
         self.high = self.high.max(low);
         self.base = self.unsettled.first().copied().unwrap_or(self.high);
+        debug_assert!(
+            low <= self.base,
+            "nothing is owed below the start of the log"
+        );
         lost
+    }
+
+    /// What is not settled lies between, in order.
+    fn is_consistent(&self) -> bool {
+        let is_between = |offset: &u64| (self.base..self.high).contains(offset);
+        self.base <= self.high
+            && self.unsettled.is_sorted()
+            && self.unsettled.iter().all(is_between)
     }
 
     /// The metadata of the commit of `base`.
     pub(crate) fn encode(&self) -> String {
+        debug_assert!(self.is_consistent(), "{self:?}");
         let mut text = format!(
             "2.{}.{}.{}.",
             self.generation, self.doubtful_below, self.settled
@@ -104,6 +117,7 @@ impl Marks {
             marks.unsettled.extend(marks.high..end);
             marks.high = end.checked_add(settled)?;
         }
+        debug_assert!(marks.is_consistent(), "{marks:?}");
         Some(marks)
     }
 }

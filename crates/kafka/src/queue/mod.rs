@@ -15,6 +15,7 @@ mod delivery;
 mod depth;
 mod expired;
 mod group;
+mod job;
 mod marks;
 mod place;
 mod settle;
@@ -36,14 +37,12 @@ use self::delivery::Shares;
 use self::depth::Counter;
 use self::expired::Expired;
 use self::group::Group;
-use self::settle::{Effects, Job};
+use self::job::{Effects, Job};
 use self::stops::Stops;
 use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::letters::Letters;
 use crate::listener::{Consumer, Listener};
-
-pub(crate) use self::settle::commands;
 
 /// Consumers that ask for places and are kept: each has threads of its own.
 const ASKERS_MAX: usize = 16;

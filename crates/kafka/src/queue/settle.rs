@@ -13,201 +13,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use bytes::Bytes;
-use minutehand_model::{DeliveryToken, LastWord, Outcome, QueueName, TaskKey, Timestamp};
-use minutehand_ports::{DeliveryId, ErrorClass, PortError, Report, Settlement};
+use minutehand_model::{DeliveryToken, LastWord, QueueName};
+use minutehand_ports::{DeliveryId, ErrorClass, PortError};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use tokio::sync::oneshot;
 
 use super::claims::Writer;
 use super::group::{Group, Slot, State};
+use super::job::{Effects, Job};
 use super::marks::Marks;
 use super::place;
 use super::window::Standing;
 use crate::client::Client;
 use crate::error::port_error;
-use crate::letters;
 use crate::topics::TopicDefinition;
 use crate::transact::{Parcel, Plain, Transactor, unique};
 
 /// Offsets that are reserved for claims at a time: so many deliveries at most are in doubt when a
 /// member was killed and the brokers forget its group's place.
 const CLAIMS_RESERVED: u64 = 4_096;
-
-/// What comes with a settlement, or with a report.
-pub(crate) struct Effects {
-    parcels: Vec<Parcel>,
-    /// They must happen together with the place.
-    is_one_step: bool,
-    /// Queues whose topics of dead letters must be there.
-    letters: Vec<QueueName>,
-    /// It settles a delivery that is to run at most once.
-    is_claim: bool,
-    /// The token that whoever says it was told.
-    held_as: Option<DeliveryToken>,
-}
-
-/// One call, encoded.
-pub(crate) struct Job {
-    pub(crate) action: String,
-    pub(crate) settlements: Vec<(DeliveryId, Effects)>,
-    pub(crate) reports: Vec<Effects>,
-    pub(crate) answer: oneshot::Sender<Result<Vec<DeliveryId>, PortError>>,
-}
-
-impl Effects {
-    /// Encodes, on the caller's time. Refuses partitions that do not exist.
-    pub(crate) fn new(client: &Client, report: Report, action: &str) -> Result<Effects, PortError> {
-        let names = client.names();
-        let mut effects = Effects {
-            is_one_step: !report.commands.is_empty() || report.dead_letter.is_some(),
-            parcels: commands(client, report.commands, action)?,
-            letters: Vec::new(),
-            is_claim: false,
-            held_as: None,
-        };
-        if let Some(letter) = report.dead_letter {
-            effects.parcels.push(letters::parcel(names, &letter));
-            effects.letters.push(letter.queue);
-        }
-        let line = report
-            .outcome
-            .map(|(key, outcome)| history_line(client, key, &outcome));
-        effects.parcels.extend(line);
-        Ok(effects)
-    }
-
-    /// Those of a claim, with the record of its last word.
-    pub(crate) fn of_claim(word: Option<Parcel>) -> Effects {
-        let is_one_step = word.is_some();
-        let parcels = word.into_iter().collect();
-        Effects {
-            parcels,
-            is_one_step,
-            letters: Vec::new(),
-            is_claim: true,
-            held_as: None,
-        }
-    }
-
-    /// A record more that must happen together with the others.
-    pub(crate) fn with(mut self, parcel: Option<Parcel>) -> Effects {
-        self.is_one_step |= parcel.is_some();
-        self.parcels.extend(parcel);
-        self
-    }
-
-    /// What is told of runs that are lost; their last words are withdrawn with it.
-    fn of_lost(
-        client: &Client,
-        group: &str,
-        lost: Vec<(u32, u64, LastWord)>,
-    ) -> Result<Effects, PortError> {
-        const ACTION: &str = "tell of runs that are lost";
-        let writer = Writer::new(client, group);
-        let mut parcels = Vec::new();
-        for (
-            partition,
-            offset,
-            LastWord {
-                commands: told,
-                outcome,
-            },
-        ) in lost
-        {
-            parcels.extend(commands(client, told, ACTION)?);
-            parcels.extend(outcome.map(|(key, end)| {
-                history_line(
-                    client,
-                    key,
-                    &Outcome {
-                        ended_at: now(),
-                        ..end
-                    },
-                )
-            }));
-            parcels.push(writer.withdrawal(partition, offset));
-        }
-        Ok(Effects {
-            parcels,
-            is_one_step: true,
-            letters: Vec::new(),
-            is_claim: false,
-            held_as: None,
-        })
-    }
-
-    pub(crate) fn of(
-        client: &Client,
-        settlement: Settlement,
-        action: &str,
-    ) -> Result<(DeliveryId, Effects), PortError> {
-        let Settlement {
-            id,
-            held_as,
-            commands,
-            dead_letter,
-            outcome,
-        } = settlement;
-        let effects = Effects::new(
-            client,
-            Report {
-                id,
-                commands,
-                dead_letter,
-                outcome,
-            },
-            action,
-        )?;
-        Ok((id, Effects { held_as, ..effects }))
-    }
-}
-
-fn history_line(client: &Client, key: TaskKey, outcome: &Outcome) -> Parcel {
-    Parcel {
-        topic: client.names().outcomes.clone(),
-        partition: crate::history::partition_of(key, client.config().partitions).number(),
-        key: Some(Bytes::copy_from_slice(&key.0.to_be_bytes())),
-        value: Some(minutehand_record::outcome::encode(outcome)),
-        headers: None,
-    }
-}
-
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// Commands on their way to their logs. They go by way of a topic of their own: a transaction that
-/// is open in the log, or was left open by a process that died, would hold back what everybody else
-/// says there.
-pub(crate) fn commands(
-    client: &Client,
-    commands: Vec<(minutehand_model::PartitionId, Bytes)>,
-    action: &str,
-) -> Result<Vec<Parcel>, PortError> {
-    let parcel = |(partition, command): (minutehand_model::PartitionId, Bytes)| {
-        if partition.bits() >= client.config().partitions {
-            let reason = format!("there is no partition {partition} to append a command to");
-            return Err(PortError::new(ErrorClass::Fatal, action, reason));
-        }
-        let topic = client.names().follow_ups.clone();
-        Ok(Parcel {
-            topic,
-            partition: partition.number(),
-            key: None,
-            value: Some(command),
-            headers: None,
-        })
-    };
-    commands.into_iter().map(parcel).collect()
-}
 
 /// Carries jobs out, on the group's thread.
 pub(crate) struct Settler {
@@ -390,6 +216,7 @@ impl Settler {
         }
         self.make_topics(jobs)?;
         let (answers, step) = prepare(group, jobs);
+        debug_assert_eq!(answers.len(), jobs.len(), "everybody is answered");
         let outcome = self.carry_out(consumer, &step);
         let mut state = group.state();
         if outcome.is_ok() {

@@ -20,6 +20,7 @@ use super::bell::Bell;
 use crate::client::Client;
 use crate::execution;
 use crate::listener::Consumer;
+use crate::silence::{self, Guard, Patience};
 use crate::tail;
 
 /// Reading begins with requests of so long ago: each is repeated within that time until its run has
@@ -117,10 +118,17 @@ impl Shared {
             None => self.begin(&consumer, topic)?,
         };
         tail::assign(&consumer, topic, PartitionId::own(0), from)?;
+        let mut guard = Guard::new(&self.client, topic, Patience::USUAL);
+        let mut position = from;
         while !self.is_closing() {
+            if let Some(stuck) = guard.look(|| [(0, position)]) {
+                silence::tell(topic, stuck);
+                return Ok(());
+            }
             match consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    *next = Some(message.offset().max(0) as u64 + 1);
+                    position = message.offset().max(0) as u64 + 1;
+                    *next = Some(position);
                     self.announce(&message);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}

@@ -89,7 +89,8 @@ impl Window {
         }
         self.position = offset + 1;
         if !self.restored.is_settled(offset) {
-            self.unsettled.insert(offset, Held::Ready);
+            let held = self.unsettled.insert(offset, Held::Ready);
+            debug_assert_ne!(held, Some(Held::Settling), "it comes once");
             self.ready_bytes += delivery.encoded.len();
             self.ready.push_back((offset, delivery));
         }
@@ -105,7 +106,8 @@ impl Window {
         }
         let (offset, mut delivery) = self.ready.pop_front()?;
         self.ready_bytes -= delivery.encoded.len();
-        self.unsettled.insert(offset, Held::Handed);
+        let held = self.unsettled.insert(offset, Held::Handed);
+        debug_assert_eq!(held, Some(Held::Ready), "what is handed out was fetched");
         delivery.token = DeliveryToken {
             epoch: delivery.epoch,
             generation: self.restored.generation,
@@ -134,6 +136,10 @@ impl Window {
 
     /// Fetched and not handed out: how many, and their bytes.
     pub(crate) fn ready(&self) -> (usize, usize) {
+        debug_assert!(
+            !self.ready.is_empty() || self.ready_bytes == 0,
+            "what is gone takes nothing"
+        );
         (self.ready.len(), self.ready_bytes)
     }
 
@@ -229,6 +235,7 @@ impl Window {
         for offset in std::mem::take(&mut self.settling) {
             self.remove(offset);
             self.settled += 1;
+            debug_assert!(offset < self.high, "what is settled lies below");
         }
     }
 

@@ -1,0 +1,148 @@
+//! What is asked of a group's thread: settlements and reports, encoded on the caller's time.
+
+use std::time::SystemTime;
+
+use minutehand_model::{DeliveryToken, LastWord, Outcome, QueueName, Timestamp};
+use minutehand_ports::{DeliveryId, PortError, Report, Settlement};
+use tokio::sync::oneshot;
+
+use super::claims::Writer;
+use crate::client::Client;
+use crate::transact::Parcel;
+use crate::{follow_ups, history, letters};
+
+/// What comes with a settlement, or with a report.
+pub(crate) struct Effects {
+    pub(super) parcels: Vec<Parcel>,
+    /// They must happen together with the place.
+    pub(super) is_one_step: bool,
+    /// Queues whose topics of dead letters must be there.
+    pub(super) letters: Vec<QueueName>,
+    /// It settles a delivery that is to run at most once.
+    pub(super) is_claim: bool,
+    /// The token that whoever says it was told.
+    pub(super) held_as: Option<DeliveryToken>,
+}
+
+/// One call, encoded.
+pub(crate) struct Job {
+    pub(crate) action: String,
+    pub(crate) settlements: Vec<(DeliveryId, Effects)>,
+    pub(crate) reports: Vec<Effects>,
+    pub(crate) answer: oneshot::Sender<Result<Vec<DeliveryId>, PortError>>,
+}
+
+impl Effects {
+    /// Encodes, on the caller's time. Refuses partitions that do not exist.
+    pub(crate) fn new(client: &Client, report: Report, action: &str) -> Result<Effects, PortError> {
+        let names = client.names();
+        let mut effects = Effects {
+            is_one_step: !report.commands.is_empty() || report.dead_letter.is_some(),
+            parcels: follow_ups::parcels(client, report.commands, action)?,
+            letters: Vec::new(),
+            is_claim: false,
+            held_as: None,
+        };
+        if let Some(letter) = report.dead_letter {
+            effects.parcels.push(letters::parcel(names, &letter));
+            effects.letters.push(letter.queue);
+        }
+        let line = report
+            .outcome
+            .map(|(key, outcome)| history::line(client, key, &outcome));
+        effects.parcels.extend(line);
+        Ok(effects)
+    }
+
+    /// Those of a claim, with the record of its last word.
+    pub(crate) fn of_claim(word: Option<Parcel>) -> Effects {
+        let is_one_step = word.is_some();
+        let parcels = word.into_iter().collect();
+        Effects {
+            parcels,
+            is_one_step,
+            letters: Vec::new(),
+            is_claim: true,
+            held_as: None,
+        }
+    }
+
+    /// A record more that must happen together with the others.
+    pub(crate) fn with(mut self, parcel: Option<Parcel>) -> Effects {
+        self.is_one_step |= parcel.is_some();
+        self.parcels.extend(parcel);
+        self
+    }
+
+    /// What is told of runs that are lost; their last words are withdrawn with it.
+    pub(super) fn of_lost(
+        client: &Client,
+        group: &str,
+        lost: Vec<(u32, u64, LastWord)>,
+    ) -> Result<Effects, PortError> {
+        const ACTION: &str = "tell of runs that are lost";
+        let writer = Writer::new(client, group);
+        let mut parcels = Vec::new();
+        for (
+            partition,
+            offset,
+            LastWord {
+                commands: told,
+                outcome,
+            },
+        ) in lost
+        {
+            parcels.extend(follow_ups::parcels(client, told, ACTION)?);
+            parcels.extend(outcome.map(|(key, end)| {
+                history::line(
+                    client,
+                    key,
+                    &Outcome {
+                        ended_at: now(),
+                        ..end
+                    },
+                )
+            }));
+            parcels.push(writer.withdrawal(partition, offset));
+        }
+        Ok(Effects {
+            parcels,
+            is_one_step: true,
+            letters: Vec::new(),
+            is_claim: false,
+            held_as: None,
+        })
+    }
+
+    pub(crate) fn of(
+        client: &Client,
+        settlement: Settlement,
+        action: &str,
+    ) -> Result<(DeliveryId, Effects), PortError> {
+        let Settlement {
+            id,
+            held_as,
+            commands,
+            dead_letter,
+            outcome,
+        } = settlement;
+        let effects = Effects::new(
+            client,
+            Report {
+                id,
+                commands,
+                dead_letter,
+                outcome,
+            },
+            action,
+        )?;
+        Ok((id, Effects { held_as, ..effects }))
+    }
+}
+
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
