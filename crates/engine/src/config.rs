@@ -16,8 +16,9 @@ pub struct Config {
     /// it again changes nothing.
     #[schemars(range(min = 0, max = DAY_MS))]
     pub dedupe_window_ms: i64,
-    /// About how much memory the tasks of a node's partitions may take together. Beyond it commands
-    /// wait in the log, and tasks in the timetable.
+    /// About how much memory the tasks of a node's partitions may take together; in a cluster with
+    /// what is read ahead of the logs (a quarter) and with ticks on their way (an eighth). Beyond it
+    /// commands wait in the log, and tasks in the timetable.
     #[schemars(range(min = 16_u64 << 20, max = 64_u64 << 30))]
     pub memory_bytes_max: usize,
     /// About how much one read of the timetable may return.
@@ -76,6 +77,24 @@ pub struct Config {
     /// Most occurrences of one schedule in one tick when it catches up or is backfilled.
     #[serde(skip)]
     pub schedule_occurrences_per_tick_max: usize,
+}
+
+impl Config {
+    /// The same where others of the process have a part of its memory: with so many bytes for
+    /// tasks, and ticks of at most so many executions and bytes.
+    #[must_use]
+    pub fn within(
+        self,
+        memory_bytes_max: usize,
+        (publications_max, bytes_max): (usize, usize),
+    ) -> Config {
+        Config {
+            memory_bytes_max,
+            tick_publications_max: self.tick_publications_max.min(publications_max),
+            tick_bytes_max: self.tick_bytes_max.min(bytes_max),
+            ..self
+        }
+    }
 }
 
 impl Default for Config {

@@ -1,6 +1,7 @@
 //! One cluster: its settings, its topics, and the calls that all parts of this crate share.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,13 @@ impl Client {
             .create_with_context(self.listener.clone())
     }
 
+    /// A consumer of a partition of the command log, which keeps `queued` at the bytes that it
+    /// holds.
+    pub(crate) fn log_reader(&self, queued: &Arc<AtomicU64>) -> KafkaResult<Consumer> {
+        let listener = self.listener.counting(queued);
+        self.config.log_reader().create_with_context(listener)
+    }
+
     /// The same for records that come now and then, from the oldest that is kept where the place is
     /// not kept any more.
     pub(crate) fn follower(&self) -> KafkaResult<Consumer> {
@@ -123,7 +131,10 @@ impl Client {
     /// The same for a stretch that is read once: it hears soon that there is no more.
     pub(crate) fn passing_consumer(&self) -> KafkaResult<Consumer> {
         let mut config = self.config.reader();
-        config.set("fetch.wait.max.ms", "5");
+        config
+            .set("fetch.wait.max.ms", "5")
+            .set("queued.min.messages", "10000")
+            .set("queued.max.messages.kbytes", "8192");
         config.create_with_context(self.listener.clone())
     }
 

@@ -12,6 +12,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::memory::{MemoryShares, ReadAhead};
 use crate::names::TOPIC_PREFIX_BYTES_MAX;
 
 /// How a client proves who it is by a password.
@@ -91,9 +92,14 @@ pub struct KafkaConfig {
     /// How long the producer of commands gathers records, in milliseconds.
     #[schemars(range(min = 0, max = 1_000))]
     pub append_linger_ms: u32,
-    /// Bytes that a reader of the command log keeps ahead of its owner, for each partition.
+    /// Bytes that a reader of the command log keeps ahead of its owner, for each partition; fewer
+    /// where the logs' share of `engine.memory_bytes_max` is smaller.
     #[schemars(range(min = 1 << 20, max = 4_u64 << 30))]
     pub read_ahead_bytes_max: usize,
+    /// Bytes that the readers of all partitions of the command log take together: the logs' part
+    /// of [`MemoryShares`].
+    #[serde(skip)]
+    pub log_memory_bytes_max: usize,
     /// Furthest that this machine's clock may be from the brokers', in milliseconds; beyond it
     /// nothing is owned.
     #[schemars(range(min = 100, max = DAY_MS))]
@@ -144,6 +150,7 @@ impl Default for KafkaConfig {
             session_timeout_ms: 10_000,
             append_linger_ms: 1,
             read_ahead_bytes_max: 16 * 1024 * 1024,
+            log_memory_bytes_max: MemoryShares::of(1024 * 1024 * 1024).logs,
             clock_skew_ms_max: 5_000,
             cloudevents_queues: BTreeSet::new(),
             queue_topics_max: 20_000,
@@ -163,6 +170,9 @@ impl Default for KafkaConfig {
 /// Largest batch of records that is sent to a partition, in bytes: one that is not full yet takes
 /// another record.
 const BATCH_BYTES_MAX: usize = 1_000_000;
+
+/// How often readers of the command log tell what they hold, in milliseconds.
+const STATISTICS_MS: &str = "5000";
 
 /// What a topic that others made must take at least, in bytes: Kafka's own default.
 pub(crate) const BATCH_WITH_FRAME_BYTES_MAX: usize = 1_048_588;
@@ -353,6 +363,23 @@ impl KafkaConfig {
         config
     }
 
+    /// What a reader of the command log keeps ahead of its owner.
+    pub(crate) fn read_ahead(&self) -> ReadAhead {
+        ReadAhead::of(
+            self.log_memory_bytes_max,
+            self.partitions,
+            self.read_ahead_bytes_max,
+        )
+    }
+
+    /// The reader of a partition of the command log: it tells now and then how much it holds.
+    pub(crate) fn log_reader(&self) -> ClientConfig {
+        let mut config = self.reader();
+        self.read_ahead().apply(&mut config);
+        config.set("statistics.interval.ms", STATISTICS_MS);
+        config
+    }
+
     /// A member of a consumer group that commits its places itself. Its places are read only once
     /// transactions that move them are over.
     pub(crate) fn member(&self, group: &str) -> ClientConfig {
@@ -373,8 +400,9 @@ impl KafkaConfig {
             // A group that has consumed nothing begins with the oldest that is kept.
             .set("auto.offset.reset", "earliest")
             .set("enable.partition.eof", "false")
-            .set("queued.min.messages", "10000")
-            .set("queued.max.messages.kbytes", "16384");
+            // What is fetched ahead costs a kilobyte each, whatever is in it.
+            .set("queued.min.messages", "2000")
+            .set("queued.max.messages.kbytes", "4096");
         config
     }
 }

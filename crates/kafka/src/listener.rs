@@ -1,15 +1,17 @@
 //! What librdkafka tells besides answers: errors of connections. Most of them it mends by itself;
 //! that we are not let in it does not, and only here it says so.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use minutehand_ports::{ErrorClass, PortError};
-use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientContext, Statistics};
 
 use crate::error::{class_of, port_error};
+use crate::memory::EVENT_BYTES;
 
 /// Trouble of one kind is logged at most this often, whichever of the many connections has it.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
@@ -51,9 +53,19 @@ pub(crate) fn tell(error: &KafkaError, reason: &str) {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listener {
     refusal: Arc<Mutex<Option<(RDKafkaErrorCode, String)>>>,
+    /// Bytes of what was fetched and not handed over, where somebody counts them.
+    queued: Option<Arc<AtomicU64>>,
 }
 
 impl Listener {
+    /// The same for a consumer whose fetched records are counted.
+    pub(crate) fn counting(&self, queued: &Arc<AtomicU64>) -> Listener {
+        Listener {
+            queued: Some(Arc::clone(queued)),
+            ..self.clone()
+        }
+    }
+
     /// The error of a call that failed: why we were not let in, where that is known, and else the
     /// driver's own.
     pub(crate) fn explain(&self, action: impl Into<String>, error: KafkaError) -> PortError {
@@ -75,7 +87,23 @@ impl Listener {
     }
 }
 
+/// What the library has fetched and not handed over, in bytes.
+fn queued_bytes(statistics: &Statistics) -> u64 {
+    let topics = statistics.topics.values();
+    let partitions = topics.flat_map(|topic| topic.partitions.values());
+    let bytes = |count: i64, values: u64| count.max(0) as u64 * EVENT_BYTES as u64 + values;
+    partitions
+        .map(|partition| bytes(partition.fetchq_cnt, partition.fetchq_size))
+        .sum()
+}
+
 impl ClientContext for Listener {
+    fn stats(&self, statistics: Statistics) {
+        if let Some(queued) = &self.queued {
+            queued.store(queued_bytes(&statistics), Ordering::Relaxed);
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else {
             return;

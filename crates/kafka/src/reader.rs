@@ -313,7 +313,7 @@ impl Worker {
 
     /// Serves until nobody watches any more, or the consumer is of no more use.
     fn serve(&mut self) -> KafkaResult<Served> {
-        let consumer = self.client.consumer()?;
+        let consumer = self.client.log_reader(&self.standing.queued())?;
         self.place(&consumer)?;
         let mut guard = Guard::new(&self.client, self.topic(), Patience::USUAL);
         let mut idle_rounds = 0;
@@ -465,7 +465,7 @@ impl Worker {
     }
 
     fn is_full(&self) -> bool {
-        self.shared.state().buffer.bytes() >= self.client.config().read_ahead_bytes_max
+        self.shared.state().buffer.bytes() >= self.client.config().read_ahead().buffer_bytes
     }
 
     fn wait_for_room(&self) {
@@ -627,6 +627,7 @@ impl Worker {
         if !self.standing.is_due() {
             return;
         }
+        self.standing.holds(self.shared.state().buffer.bytes());
         let partition = self.shared.partition;
         let stable = tail::marks_once(consumer, self.topic(), partition);
         let bounds = self.client.bounds_once(self.topic(), partition);

@@ -152,6 +152,9 @@ metrics! {
     /// The age of the record at R, as a share of the time that the log keeps records. At 1 the log
     /// forgets what a new owner needs.
     LOG_REPLAY_RETENTION = Gauge "minutehand_log_replay_retention_ratio" Ratio [PARTITION];
+    /// The memory of what the reader of the log has fetched ahead of the owner, about, the client's
+    /// queue included.
+    LOG_READ_AHEAD = Gauge "minutehand_log_read_ahead_bytes" Bytes [PARTITION];
 
     /// Ticks that were committed.
     TICKS = Counter "minutehand_partition_ticks_total" Count [PARTITION];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_engine::Config;
 use minutehand_etcd::{EtcdConfig, EtcdCoordinator, MemberConfig};
-use minutehand_kafka::{Client, KafkaConfig, KafkaLog, KafkaSink};
+use minutehand_kafka::{Client, KafkaConfig, KafkaLog, KafkaSink, MemoryShares};
 use minutehand_node::{Node, OwnerStores, Owners, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -52,6 +52,8 @@ pub async fn run() -> Result<(), Failure> {
         normal_tick_delay_ms: 25,
         ..Config::default()
     };
+    let shares = MemoryShares::of(engine.memory_bytes_max);
+    let engine = engine.within(shares.tasks, shares.tick_max(partitions));
     let mut cassandra = CassandraConfig::new(
         list("MINUTEHAND_CASSANDRA")?,
         &variable("MINUTEHAND_CASSANDRA_KEYSPACE")?,

@@ -5,11 +5,15 @@ use std::collections::VecDeque;
 use minutehand_model::LogOffset;
 use minutehand_ports::{LogBatch, LogRecord};
 
-/// Bytes that a record costs beside its payload.
-const RECORD_BYTES: usize = 64;
+use crate::memory::BUFFERED_BYTES;
+
+/// The memory that a record takes, about.
+fn cost(record: &LogRecord) -> usize {
+    record.payload.len() + BUFFERED_BYTES
+}
 
 /// Records in order. Every record from `base` to `position` that has not been handed out is here.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Buffer {
     records: VecDeque<LogRecord>,
     bytes: usize,
@@ -49,7 +53,7 @@ impl Buffer {
         for record in records {
             if record.offset >= self.position {
                 self.position = record.offset.next();
-                self.bytes += record.payload.len() + RECORD_BYTES;
+                self.bytes += cost(&record);
                 self.records.push_back(record);
             }
         }
@@ -58,6 +62,17 @@ impl Buffer {
     /// Below an offset there is nothing more.
     pub(super) fn pass(&mut self, until: LogOffset) {
         self.position = self.position.max(until);
+        debug_assert!(self.is_consistent(), "{self:?}");
+    }
+
+    /// What is here lies between where it begins and where reading goes on, in order, and takes
+    /// what is counted.
+    fn is_consistent(&self) -> bool {
+        let offsets = || self.records.iter().map(|record| record.offset);
+        self.base <= self.position
+            && offsets().is_sorted()
+            && offsets().all(|offset| offset < self.position)
+            && self.bytes == self.records.iter().map(cost).sum::<usize>()
     }
 
     pub(super) fn ends_at(&mut self, end: LogOffset) {
@@ -75,8 +90,8 @@ impl Buffer {
         }
         let (mut records, mut bytes) = (Vec::new(), 0);
         while let Some(record) = self.records.front() {
-            let cost = record.payload.len() + RECORD_BYTES;
-            if !records.is_empty() && bytes + cost > bytes_max.max(RECORD_BYTES) {
+            let cost = cost(record);
+            if !records.is_empty() && bytes + cost > bytes_max.max(BUFFERED_BYTES) {
                 break;
             }
             bytes += cost;
@@ -89,6 +104,11 @@ impl Buffer {
             None => self.position,
         };
         self.base = self.base.max(next);
+        debug_assert!(next <= self.position, "nothing beyond what was read");
+        debug_assert!(
+            !self.records.is_empty() || self.bytes == 0,
+            "what is gone takes nothing"
+        );
         LogBatch {
             records,
             next,
@@ -98,7 +118,7 @@ impl Buffer {
 
     fn pop(&mut self) -> Option<LogRecord> {
         let record = self.records.pop_front()?;
-        self.bytes -= record.payload.len() + RECORD_BYTES;
+        self.bytes -= cost(&record);
         Some(record)
     }
 }

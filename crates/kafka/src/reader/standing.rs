@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use minutehand_metrics::LogMetrics;
@@ -21,6 +23,8 @@ pub(super) struct Standing {
     metrics: LogMetrics,
     retention_ms: u64,
     told_at: Option<Instant>,
+    /// Bytes of what the library has fetched and not handed over.
+    queued: Arc<AtomicU64>,
     /// When some of the records that were read here were appended, in order of their offsets.
     samples: VecDeque<(u64, Timestamp)>,
 }
@@ -31,8 +35,20 @@ impl Standing {
             metrics: LogMetrics::new(partition.number()),
             retention_ms: client.config().command_retention_ms,
             told_at: None,
+            queued: Arc::default(),
             samples: VecDeque::new(),
         }
+    }
+
+    /// Where the library is to say how many bytes it holds.
+    pub(super) fn queued(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.queued)
+    }
+
+    /// So many bytes wait in our own buffer.
+    pub(super) fn holds(&self, buffered: usize) {
+        let queued = self.queued.load(Ordering::Relaxed);
+        self.metrics.read_ahead(queued + buffered as u64);
     }
 
     /// A record was read.
@@ -40,7 +56,7 @@ impl Standing {
         let is_apart = self
             .samples
             .back()
-            .is_none_or(|(_, last)| at.millis_since(*last) >= SAMPLES_APART_MS);
+            .is_none_or(|(of, last)| *of < offset && at.millis_since(*last) >= SAMPLES_APART_MS);
         if is_apart {
             if self.samples.len() >= SAMPLES_MAX {
                 let mut index = 0;
@@ -69,6 +85,7 @@ impl Standing {
     }
 
     pub(super) fn tell(&mut self, kept: Range<u64>, stable_end: u64, replay_from: Option<u64>) {
+        debug_assert!(kept.start <= kept.end, "a log begins before it ends");
         self.metrics.undecided(kept.end.saturating_sub(stable_end));
         let Some(replay_from) = replay_from else {
             return;
@@ -105,6 +122,7 @@ impl Standing {
     /// Nobody here reads the log any more.
     pub(super) fn given_up(&self) {
         self.metrics.undecided(0);
+        self.metrics.read_ahead(0);
         self.metrics.replay(0.0, 0.0);
     }
 }

@@ -6,7 +6,7 @@ use minutehand_cassandra::CassandraConfig;
 use minutehand_cli::Failure;
 use minutehand_engine::Config;
 use minutehand_etcd::{EtcdConfig, MemberConfig};
-use minutehand_kafka::KafkaConfig;
+use minutehand_kafka::{KafkaConfig, MemoryShares};
 
 use super::failure::usage;
 use crate::settings::Settings;
@@ -17,6 +17,7 @@ pub(crate) fn kafka(settings: &Settings) -> Result<KafkaConfig, Failure> {
     let config = KafkaConfig {
         region,
         partitions: settings.cluster.partitions,
+        log_memory_bytes_max: shares(settings).logs,
         ..settings.kafka.clone()
     };
     Ok(config.checked()?)
@@ -50,11 +51,18 @@ pub(crate) fn etcd(settings: &Settings) -> Result<EtcdConfig, Failure> {
     Ok(config.checked()?)
 }
 
+/// What the memory of a scheduler's process is for.
+fn shares(settings: &Settings) -> MemoryShares {
+    MemoryShares::of(settings.engine.memory_bytes_max)
+}
+
 /// The engine's part.
 pub(super) fn engine(settings: &Settings) -> Config {
+    let shares = shares(settings);
+    let tick_max = shares.tick_max(settings.cluster.partitions);
     Config {
         clock_skew_ms_max: settings.kafka.clock_skew_ms_max,
-        ..settings.engine.clone()
+        ..settings.engine.clone().within(shares.tasks, tick_max)
     }
 }
 
