@@ -55,3 +55,13 @@ fn shortened(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+/// A word that is none of those that a field takes.
+pub(crate) fn not_a_choice(field: &str, words: &[&str], given: &str) -> InvalidField {
+    InvalidField::new(
+        field,
+        "is not a choice",
+        format!("one of {}", words.join(", ")),
+        given,
+    )
+}

@@ -11,7 +11,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::task::not_a_choice;
+use crate::invalid::not_a_choice;
 use crate::{InvalidField, Text};
 
 /// Deepest nesting of a payload's JSON.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::invalid::not_a_choice;
 use crate::{Duration, Headers, InvalidField, Retry, Text, ValidTask, body_of, parse_time};
 
 /// A task to create. Give `due_at` or `delay`.
@@ -216,16 +217,6 @@ pub fn name_refused(field: &str, given: &str, error: &minutehand_model::NameErro
 /// Any other word.
 pub fn choice<T: Choice>(field: &str, word: &str) -> Result<T, InvalidField> {
     T::of_word(word).map_err(|_| not_a_choice(field, T::WORDS, word))
-}
-
-/// A word that is none of those that a field takes.
-pub(crate) fn not_a_choice(field: &str, words: &[&str], given: &str) -> InvalidField {
-    InvalidField::new(
-        field,
-        "is not a choice",
-        format!("one of {}", words.join(", ")),
-        given,
-    )
 }
 
 /// A task's new due time.

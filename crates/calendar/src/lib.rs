@@ -37,6 +37,7 @@ mod field;
 mod interval;
 mod items;
 mod never;
+mod nominal_times;
 mod notes;
 mod parse;
 mod recurrence;

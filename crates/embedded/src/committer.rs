@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use fjall::{OwnedWriteBatch, PersistMode};
+use fjall::PersistMode;
 use minutehand_model::Timestamp;
 use tokio::sync::watch;
 
@@ -11,12 +11,7 @@ use crate::config::Clock;
 use crate::failure::Failure;
 use crate::quiet::Quiet;
 use crate::state::State;
-
-/// The writes of one commit.
-pub(crate) type Writes = OwnedWriteBatch;
-
-/// What happens when an operation's commit is durable. Dropped instead when it failed.
-pub(crate) type Finish = Box<dyn FnOnce() + Send>;
+use crate::writes::{Finish, Writes};
 
 /// What an operation does.
 pub(crate) type Apply = Box<dyn FnOnce(&mut State, &mut Writes) -> Finish + Send>;

@@ -7,10 +7,10 @@ use minutehand_model::{Epoch, PartitionId, Timestamp};
 use minutehand_ports::{Coordinator, ErrorClass, PortError};
 use tokio::sync::watch;
 
-use crate::committer::Writes;
 use crate::keys;
-use crate::state::{State, pair};
+use crate::state::State;
 use crate::store::{Applied, EmbeddedStore};
+use crate::writes::{Writes, pair};
 
 /// The lease of a process that has the folder for itself; it is confirmed as long as the committer
 /// lives.

@@ -9,13 +9,13 @@ use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{DeadLetter, DeadLetterPage, ErrorClass, History, PortError};
 use minutehand_record::{dead_letter, outcome};
 
-use crate::committer::Writes;
 use crate::keys;
 use crate::scan::{self, Lost};
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::state::{NewRows, State};
 use crate::store::{Applied, EmbeddedStore};
+use crate::writes::Writes;
 
 #[async_trait]
 impl History for EmbeddedStore {

@@ -16,6 +16,7 @@
 mod committer;
 mod config;
 mod coordinator;
+mod damage;
 mod failure;
 mod history;
 mod keys;
@@ -40,7 +41,9 @@ mod survey;
 mod tail;
 mod threads;
 mod timetable;
+mod writes;
 
 pub use config::{Clock, Config, OpenError};
-pub use shared::{Corruption, Health};
+pub use damage::Corruption;
+pub use shared::Health;
 pub use store::EmbeddedStore;

@@ -15,10 +15,11 @@ use crate::queue::{self, GroupLane, Spent};
 use crate::scan;
 use crate::shared::Shared;
 use crate::spaces::Spaces;
-use crate::state::{DeadLetterCount, HistoryBounds, PartitionState, State, pair, pair_of};
+use crate::state::{DeadLetterCount, HistoryBounds, PartitionState, State};
 use crate::successes::{Remembered, Successes};
 use crate::survey::{self, Inventory};
 use crate::tail::LogView;
+use crate::writes::{pair, pair_of};
 use crate::{keys, row};
 
 /// The format of the folder as a whole.

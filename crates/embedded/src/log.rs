@@ -11,16 +11,16 @@ use minutehand_ports::{
 };
 use tokio::sync::watch;
 
-use crate::committer::Writes;
 use crate::keys;
 use crate::row::{self, Packed};
 use crate::scan::{self, Lost};
 use crate::shared::Shared;
 use crate::skips;
 use crate::spaces::Spaces;
-use crate::state::{NewRows, State, pair};
+use crate::state::{NewRows, State};
 use crate::store::{Applied, EmbeddedStore};
 use crate::tail::Found;
+use crate::writes::{Writes, pair};
 
 /// Largest append, in bytes: what fits one row with room to spare.
 const APPEND_BYTES_MAX: usize = 256 << 20;

@@ -10,9 +10,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, OpenError};
+use crate::damage::{Corruption, lost_rows};
 use crate::private;
 use crate::scan::{self, Lost};
-use crate::shared::{Corruption, lost_rows};
 use crate::spaces::Spaces;
 use crate::survey::{self, CUT_OUT, DATABASE};
 

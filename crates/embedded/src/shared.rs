@@ -11,6 +11,7 @@ use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::{ErrorClass, PortError, RecentStops};
 use tokio::sync::Notify;
 
+use crate::damage::{Corruption, lost_rows};
 use crate::failure::Failure;
 use crate::queue::QueueView;
 use crate::repair;
@@ -19,15 +20,6 @@ use crate::scan::Lost;
 use crate::skips::Skips;
 use crate::successes;
 use crate::tail::LogView;
-
-/// A row that could not be understood and was passed over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Corruption {
-    /// Where it stands: `log of partition 3, offset 17`.
-    pub position: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
 
 /// Whether the store takes writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -305,21 +297,4 @@ impl Shared {
             .cloned()
             .collect()
     }
-}
-
-/// A stretch of a table that cannot be read, in words.
-pub(crate) fn lost_rows(of: &str, lost: &Lost) -> Corruption {
-    let position = format!(
-        "{of}: rows from key {} up to {}",
-        hex(&lost.from),
-        hex(&lost.until)
-    );
-    Corruption {
-        position,
-        reason: lost.reason.clone(),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

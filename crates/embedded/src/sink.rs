@@ -13,7 +13,6 @@ use minutehand_ports::{Committed, ErrorClass, ExecutionSink, Opened, PortError, 
 use minutehand_record::publication::{Batch, BatchHeader, BatchItem, encode_batch};
 use minutehand_record::{checkpoint, command, schedule_state, set_aside};
 
-use crate::committer::Writes;
 use crate::coordinator::write_epochs;
 use crate::keys;
 use crate::queue::Resident;
@@ -23,6 +22,7 @@ use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::state::{NewRows, State};
 use crate::store::{Applied, EmbeddedStore};
+use crate::writes::Writes;
 
 #[async_trait]
 impl ExecutionSink for EmbeddedStore {

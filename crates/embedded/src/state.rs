@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use minutehand_model::{Epoch, LogOffset, PartitionId, QueueName, TaskKey, Timestamp};
 
-use crate::committer::{Finish, Writes};
 use crate::config::Clock;
 use crate::keys;
 use crate::queue::Spent;
@@ -16,6 +15,7 @@ use crate::spaces::Spaces;
 use crate::successes::Successes;
 use crate::survey::Inventory;
 use crate::tail::TailRow;
+use crate::writes::{Finish, Writes, pair};
 
 /// Batches that are removed at a time: one commit must not hold up the others.
 const FORGET_ROWS: usize = 4_096;
@@ -313,16 +313,4 @@ impl State {
             pair(self.history.next, oldest),
         );
     }
-}
-
-/// Two numbers as one value.
-pub(crate) fn pair(first: u64, second: u64) -> Bytes {
-    [first.to_be_bytes(), second.to_be_bytes()].concat().into()
-}
-
-/// The numbers of [`pair`].
-pub(crate) fn pair_of(value: &[u8]) -> Option<(u64, u64)> {
-    let (first, rest) = value.split_first_chunk::<8>()?;
-    let second: &[u8; 8] = rest.try_into().ok()?;
-    Some((u64::from_be_bytes(*first), u64::from_be_bytes(*second)))
 }

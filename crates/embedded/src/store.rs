@@ -14,8 +14,9 @@ use minutehand_model::{PartitionId, SetAside, Timestamp};
 use minutehand_ports::{ErrorClass, PortError};
 use tokio::sync::{oneshot, watch};
 
-use crate::committer::{Committer, Finish, Operation, Writes};
+use crate::committer::{Committer, Operation};
 use crate::config::{Clock, Config, OpenError};
+use crate::damage::Corruption;
 use crate::failure::Failure;
 use crate::load::{has_whole_index, load};
 use crate::private;
@@ -23,11 +24,12 @@ use crate::queue::tell_last_words;
 use crate::quiet::Quiet;
 use crate::repair;
 use crate::scan::{self, Lost};
-use crate::shared::{Corruption, Health, Shared};
+use crate::shared::{Health, Shared};
 use crate::spaces::Spaces;
 use crate::state::State;
 use crate::survey::{self, DATABASE, Inventory};
 use crate::threads::{Readers, Unread, apart};
+use crate::writes::{Finish, Writes};
 
 /// An operation that was applied: the answer, and what else happens when the commit is durable.
 pub(crate) struct Applied<T> {

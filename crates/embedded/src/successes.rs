@@ -13,9 +13,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{ExecutionId, Outcome, OutcomeKind, TaskKey, Timestamp};
 
-use crate::committer::Writes;
 use crate::spaces::Spaces;
-use crate::state::pair;
+use crate::writes::{Writes, pair};
 
 /// Entries of the tail before it becomes a run.
 const RUN_ENTRIES: usize = 32_768;
@@ -198,7 +197,7 @@ impl Successes {
         for guard in spaces.meta.prefix(RUN_PREFIX) {
             let (key, value) = guard.into_inner()?;
             let (Some(number), Some((entries, ended_at))) =
-                (crate::keys::number_of(&key), crate::state::pair_of(&value))
+                (crate::keys::number_of(&key), crate::writes::pair_of(&value))
             else {
                 continue;
             };

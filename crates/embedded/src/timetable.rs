@@ -14,13 +14,13 @@ use minutehand_ports::{ErrorClass, PortError, Timetable};
 use minutehand_record::{block, revision};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::committer::Writes;
 use crate::keys::{self, BlockKey};
 use crate::scan::{self, Lost, Met};
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::state::State;
 use crate::store::{Applied, EmbeddedStore};
+use crate::writes::Writes;
 
 /// Entries that go into one commit: what else is written must not wait behind a large flush.
 const ENTRIES_PER_COMMIT: usize = 4_096;

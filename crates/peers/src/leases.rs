@@ -6,8 +6,9 @@ use bytes::Bytes;
 use reqwest::{StatusCode, header};
 use tokio::time::timeout;
 
+use crate::client_error::ClientError;
 use crate::peer::Caller;
-use crate::remote::{ClientError, RemoteConfig, client};
+use crate::remote::{RemoteConfig, client};
 
 /// Where a gateway takes answers to its leases from others; what stands in the place of the queue
 /// is as in the API.

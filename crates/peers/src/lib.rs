@@ -9,6 +9,7 @@
 //! the caller looks in the directory again.
 
 mod answer;
+mod client_error;
 mod codec;
 mod feed;
 mod leases;
@@ -20,10 +21,11 @@ mod status;
 mod token;
 
 pub use answer::{Answer, answer};
+pub use client_error::ClientError;
 pub use feed::StatusFeed;
 pub use leases::{LEASES_PATH, LeasePeerError, LeasePeers};
 pub use question::Question;
-pub use remote::{ClientError, Directory, RemoteAsk, RemoteConfig};
+pub use remote::{Directory, RemoteAsk, RemoteConfig};
 pub use status::StatusFrame;
 pub use token::PeerToken;
 

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::answer::Answer;
+use crate::client_error::ClientError;
 use crate::peer::{Caller, Peer};
 use crate::question::Question;
 use crate::token::PeerToken;
@@ -59,26 +60,6 @@ impl std::fmt::Debug for RemoteConfig {
             .field("answer_wait_ms_max", &self.answer_wait_ms_max)
             .finish_non_exhaustive()
     }
-}
-
-/// A client that was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The token cannot be sent.
-    #[error("the cluster token has characters that a header cannot carry")]
-    Token,
-    /// A certificate or a key cannot be used.
-    #[error("{what} cannot be used")]
-    Pem {
-        /// Which.
-        what: &'static str,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// TLS could not be set up.
-    #[error("the client of the schedulers could not be set up")]
-    Setup(#[source] reqwest::Error),
 }
 
 /// How long to wait before asking again, or looking again for an owner that is not there.

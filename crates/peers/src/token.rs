@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 
-use crate::remote::ClientError;
+use crate::client_error::ClientError;
 
 /// The cluster's shared token, or none where everything listens on loopback. Clones are one: what
 /// [`Self::replace`] puts into one of them is shown by all.

@@ -287,6 +287,11 @@ pub struct PartitionJournal {
 }
 
 impl PartitionJournal {
+    /// The first tick that has applied a record; the number of ticks when there is none.
+    pub(crate) fn applied_by(&self, offset: LogOffset) -> usize {
+        self.ticks.partition_point(|tick| tick.applied <= offset)
+    }
+
     pub(crate) fn tick_of(&self, published: &Published) -> &TickEntry {
         &self.ticks[published.tick]
     }

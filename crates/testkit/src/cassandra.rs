@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::kafka::joined;
+use crate::ports::joined;
 use crate::proxy::Proxy;
 use crate::security::{Certificates, PASSWORD};
 use crate::server::{Plan, Readiness, Server};

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::ports::joined;
 use crate::proxy::Proxy;
 use crate::security::{Certificates, PASSWORD, USER};
 use crate::server::{Plan, Readiness, Server};
@@ -152,14 +153,6 @@ impl Kafka {
     pub fn secured_bootstrap(&self) -> Option<String> {
         (!self.secured.is_empty()).then(|| joined(self.secured.iter().copied()))
     }
-}
-
-/// Addresses as clients take them.
-pub(crate) fn joined(addresses: impl Iterator<Item = SocketAddr>) -> String {
-    addresses
-        .map(|address| address.to_string())
-        .collect::<Vec<_>>()
-        .join(",")
 }
 
 /// Where a broker listens.

@@ -28,6 +28,7 @@ mod prerequisites;
 mod program;
 mod programs;
 mod proxy;
+mod record;
 mod security;
 mod server;
 mod servers;

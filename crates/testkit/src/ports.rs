@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::cache::{Cache, try_lock};
@@ -18,6 +18,14 @@ const COUNT: u16 = 12_000;
 pub(crate) struct Port {
     pub(crate) number: u16,
     _lock: File,
+}
+
+/// Addresses as clients take them.
+pub(crate) fn joined(addresses: impl Iterator<Item = SocketAddr>) -> String {
+    addresses
+        .map(|address| address.to_string())
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// Claims a port that is free on all the given addresses.

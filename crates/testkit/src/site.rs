@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cache::{Cache, RunFolder, remove_folder};
-use crate::detached::Record;
 use crate::fetch::FetchError;
 use crate::ports::Port;
 use crate::programs;
+use crate::record::Record;
 use crate::server::{Plan, Server, ServerError};
 use crate::supervisor::Lifetime;
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures::FutureExt;
+use minutehand_model::limits::RETRY_DELAY_MS_MAX;
 use minutehand_model::{DeliveryToken, Execution, ExecutionId, MessageId, Task, TaskKey};
 use minutehand_ports::{Delivery, DeliveryId};
 use minutehand_record::{DecodeError, task};
@@ -15,8 +16,9 @@ use minutehand_record::{DecodeError, task};
 use crate::handler::{Handler, Verdict};
 use crate::run::{Run, StopCause};
 use crate::settings::duration_ms;
-use crate::worker::RUN_TIMEOUT_MS_MAX;
 
+/// Longest run timeout, in milliseconds: thirty days.
+pub const RUN_TIMEOUT_MS_MAX: i64 = RETRY_DELAY_MS_MAX;
 /// The task header that says how long a run may take, in milliseconds, from 1 to
 /// [`RUN_TIMEOUT_MS_MAX`].
 pub const TIMEOUT_HEADER: &str = minutehand_model::run::RUN_TIMEOUT_HEADER;

@@ -60,7 +60,7 @@ mod stops;
 mod webhook;
 mod worker;
 
-pub use attempt::TIMEOUT_HEADER;
+pub use attempt::{RUN_TIMEOUT_MS_MAX, TIMEOUT_HEADER};
 pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
 pub use dues::GivenDues;
 pub use gates::Gates;
@@ -81,6 +81,4 @@ pub use webhook::{
     Network, NetworkError, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError,
     WebhookExecutor,
 };
-pub use worker::{
-    BuildError, GROUP_DEFAULT, RUN_TIMEOUT_MS_MAX, Worker, WorkerBuilder, WorkerError,
-};
+pub use worker::{BuildError, GROUP_DEFAULT, Worker, WorkerBuilder, WorkerError};

@@ -3,13 +3,13 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use minutehand_model::limits::RETRY_DELAY_MS_MAX;
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 use minutehand_model::{QueueName, Timestamp};
 use minutehand_ports::{ExecutionQueue, PortError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::attempt::RUN_TIMEOUT_MS_MAX;
 use crate::dues::GivenDues;
 use crate::gates::Gates;
 use crate::handler::Handler;
@@ -20,9 +20,6 @@ use crate::settings::{HistoryPolicy, Idleness, Lane, Settings, system_clock, sys
 
 /// The worker group used when none is named.
 pub const GROUP_DEFAULT: &str = "default";
-/// Longest run timeout, in milliseconds: thirty days.
-pub const RUN_TIMEOUT_MS_MAX: i64 = RETRY_DELAY_MS_MAX;
-
 /// A worker that was not built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {

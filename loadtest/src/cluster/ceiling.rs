@@ -14,7 +14,7 @@ use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::{ErrorClass, PortError};
 
 use super::generator::{self, Due, Load};
-use super::steady;
+use super::terms;
 
 /// Records that one transaction takes at most, and how long it gathers them.
 const TICK_RECORDS_MAX: usize = 20_000;
@@ -160,7 +160,7 @@ fn carry(
 /// The headers of an execution: the same ones on every record.
 fn headers(partition: u32) -> Result<Vec<(String, Vec<u8>)>, PortError> {
     let now = SystemClock.now();
-    let mut task = generator::template(&steady::queue());
+    let mut task = generator::template(&terms::queue());
     (task.due, task.first_due) = (now, now);
     let publication = Publication {
         offset: LogOffset::at(1_000_000),

@@ -11,6 +11,7 @@ pub mod prepared;
 pub mod reader;
 pub mod rig;
 pub mod steady;
+pub mod terms;
 pub mod thin;
 
 pub use failure::Failure;

@@ -16,7 +16,7 @@ use super::Failure;
 use super::ceiling::{self, Beside};
 use super::prepared::{BLOCK_TASKS, encoded_block};
 use super::rig::{Endpoints, Ground};
-use super::steady::{CEILING_LASTS, PAYLOAD_BYTES, queue};
+use super::terms::{CEILING_LASTS, PAYLOAD_BYTES, queue};
 
 /// Requests of the bare driver at once, and blocks that wait for one.
 const IN_FLIGHT: usize = 32;

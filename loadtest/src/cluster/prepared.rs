@@ -16,7 +16,7 @@ use super::generator::{self, Due, Load, template};
 use super::payload::Payloads;
 use super::reader::{self, Seen};
 use super::rig::{Endpoints, Ground};
-use super::steady::{PAYLOAD_BYTES, joined, on_a_thread, queue};
+use super::terms::{PAYLOAD_BYTES, joined, on_a_thread, queue};
 use crate::Figure;
 
 /// What is prepared.

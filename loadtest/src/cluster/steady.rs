@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use minutehand_engine::Config;
-use minutehand_kafka::Client;
-use minutehand_model::{Persist, QueueName, Timestamp};
+use minutehand_model::{Persist, Timestamp};
 use minutehand_node::{Clock, SystemClock};
 
 use super::generator::{self, Due, Load};
 use super::reader::{self, Seen};
 use super::rig::{Endpoints, Ground};
+use super::terms::{CEILING_LASTS, PAYLOAD_BYTES, joined, on_a_thread, queue};
 use super::{Failure, ceiling, persisted};
 use crate::{Figure, Lateness};
 
@@ -60,16 +60,6 @@ impl Outcome {
     }
 }
 
-/// The queue that every benchmark publishes to.
-pub fn queue() -> QueueName {
-    QueueName::parse("bench").expect("a good name")
-}
-
-/// Bytes of every payload.
-pub const PAYLOAD_BYTES: usize = 300;
-/// How long the raw pipeline runs: as long as it takes for what it writes to reach the disk as
-/// well.
-pub const CEILING_LASTS: Duration = Duration::from_secs(30);
 /// How long the reader goes on after the last task was due.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -133,24 +123,6 @@ pub async fn run(endpoints: &Endpoints, steady: &Steady) -> Result<Outcome, Fail
     };
     rig.stop().await?.clear().await?;
     Ok(outcome)
-}
-
-/// Work that blocks, beside what goes on here.
-pub(crate) fn on_a_thread<T: Send + 'static, E: Into<Failure>>(
-    client: &Arc<Client>,
-    work: impl FnOnce(&Client) -> Result<T, E> + Send + 'static,
-) -> tokio::task::JoinHandle<Result<T, Failure>> {
-    let client = Arc::clone(client);
-    tokio::task::spawn_blocking(move || work(&client).map_err(Into::into))
-}
-
-/// What came of it.
-pub(crate) async fn joined<T>(
-    handle: tokio::task::JoinHandle<Result<T, Failure>>,
-) -> Result<T, Failure> {
-    handle
-        .await
-        .map_err(|error| Failure::new(error.to_string()))?
 }
 
 /// The figures of a run.

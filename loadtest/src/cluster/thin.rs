@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::Failure;
 use super::generator::{self, Due, Load};
 use super::rig::{Endpoints, Ground};
-use super::steady::{PAYLOAD_BYTES, Steady, joined, on_a_thread, queue};
+use super::steady::Steady;
+use super::terms::{PAYLOAD_BYTES, joined, on_a_thread, queue};
 use crate::Figure;
 
 /// Sends tasks that are due over the next day at the steady rate, and counts rows.

@@ -18,7 +18,7 @@ use super::measure::{LEASE_TTL_MS, Owners};
 use super::rig::{Failure, Rig, RigOptions, SchedulerProgram};
 use super::watch::{Change, Watch};
 use crate::cluster::generator::{self, Due, Load};
-use crate::cluster::steady::{PAYLOAD_BYTES, joined, on_a_thread, queue};
+use crate::cluster::terms::{PAYLOAD_BYTES, joined, on_a_thread, queue};
 
 /// Partitions of the command log and of the queue.
 pub const PARTITIONS: u32 = 16;

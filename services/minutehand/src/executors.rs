@@ -10,12 +10,10 @@ use minutehand_worker::{
     COMMAND_HEADER, Handler, OutputStore, ProcessConfig, ProcessExecutor, Run, URL_HEADER, Verdict,
     WebhookConfigError, WebhookExecutor,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::output::OutputFolder;
 use crate::permission::CommandPermission;
-use crate::settings::Settings;
+use crate::settings::{Settings, Unclaimed};
 
 /// The header that names the executor, and the one that can be named: what `import crontab` makes
 /// runs on any queue.
@@ -24,18 +22,6 @@ const PROCESS_EXECUTOR: &str = "process";
 
 /// The queue all of whose tasks are commands.
 const PROCESS_QUEUE: &str = "process";
-
-/// What becomes of executions that no executor fits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Unclaimed {
-    /// They are logged as done.
-    Log,
-    /// They are dead letters, with the reason.
-    Fail,
-    /// They stay in their queue: `dev` takes executions only from queues of commands.
-    Keep,
-}
 
 /// Picks the executor that fits a task: a URL goes to the webhook, a command to the process
 /// executor.

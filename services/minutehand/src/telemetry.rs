@@ -9,25 +9,13 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_cli::{Exit, Failure};
 use minutehand_http::RenderMetrics;
 use minutehand_settings::Loaded;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 use crate::process_standing::Standing;
-use crate::settings::{Settings, TelemetryConfig};
+use crate::settings::{LogFormat, Settings, TelemetryConfig};
 
 /// How often histograms are brought up to date, so that samples do not pile up between scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
-
-/// How lines of the log look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// One object a line.
-    Json,
-}
 
 /// Sends logs to standard error, as far as the filter lets them through, and begins with what the
 /// settings warn of.

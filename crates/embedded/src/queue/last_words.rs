@@ -12,11 +12,11 @@ use minutehand_model::{LastWord, PartitionId, QueueName};
 use minutehand_ports::DeliveryId;
 use minutehand_record::{last_word, outcome};
 
-use crate::committer::Writes;
 use crate::keys;
 use crate::scan::{self, Lost};
 use crate::state::{NewRows, State};
 use crate::store::Applied;
+use crate::writes::Writes;
 
 /// Last words that are told in one commit.
 const TOLD_AT_ONCE: usize = 1_000;

@@ -13,10 +13,10 @@ use minutehand_ports::{
 };
 use minutehand_record::publication;
 
+use super::forget::GROUP_RETENTION_MS;
 use super::lane::GROUP_BYTES_MAX;
 use super::last_words;
 use super::settle::{self, Prepared};
-use super::spent::GROUP_RETENTION_MS;
 use super::view::{Loaded, QueueView, Resident, Taken};
 use crate::keys;
 use crate::scan::{self, Lost};

@@ -8,11 +8,11 @@ use minutehand_ports::{Claim, DeliveryId, ErrorClass, PortError, Report, Settlem
 use minutehand_record::dead_letter::{self, DeadLetterRecord};
 use minutehand_record::{last_word, outcome};
 
-use crate::committer::Writes;
 use crate::keys;
 use crate::state::{NewRows, State};
 use crate::store::Applied;
 use crate::successes::Success;
+use crate::writes::Writes;
 
 /// A settlement, a claim or a report whose parts are encoded.
 pub(super) struct Prepared {

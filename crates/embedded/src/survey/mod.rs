@@ -11,8 +11,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config::OpenError;
+use crate::damage::Corruption;
 use crate::private;
-use crate::shared::Corruption;
 
 /// The folder of the database in a data folder.
 pub(crate) const DATABASE: &str = "database";

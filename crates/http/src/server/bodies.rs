@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use minutehand_model::limits::BODY_BYTES_MAX;
 use tokio::time::timeout;
 
-use super::connection::Shared;
+use super::shared::Shared;
 use super::standing::{Open, Share, Standing};
 
 /// An answer is handed over in parts of this many bytes, so that what has been taken is known.

@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, header};
 use axum::response::IntoResponse;
@@ -21,12 +20,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::ServeLimits;
 use super::bodies::{Inbound, Outbound};
-use super::crowd::Crowd;
+use super::shared::Shared;
 use super::socket::Watched;
 use super::standing::{Open, Standing, Waits};
-use crate::tls::Tls;
 
 /// Longest head of a request, and most that waits in memory to be written, in bytes.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -36,14 +33,6 @@ const STREAMS_MAX: u32 = 64;
 const WINDOW_BYTES: u32 = 256 * 1024;
 /// How long a connection may take to say that it ends.
 const FAREWELL: Duration = Duration::from_millis(250);
-
-/// What all connections of a server share.
-pub(super) struct Shared {
-    pub(super) tls: Option<watch::Receiver<Tls>>,
-    pub(super) router: Router,
-    pub(super) limits: ServeLimits,
-    pub(super) crowd: Crowd,
-}
 
 /// One connection. It is counted until dropped.
 pub(super) struct Connection {

@@ -9,6 +9,8 @@
 mod bodies;
 mod connection;
 mod crowd;
+mod limits;
+mod shared;
 mod socket;
 mod standing;
 
@@ -18,68 +20,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use minutehand_model::limits::{
-    CONNECTION_IDLE_MS_MAX, CONNECTIONS_MAX, HANDSHAKE_MS_MAX, HELD_BYTES_MAX, REQUEST_HEAD_MS_MAX,
-    REQUEST_STALLED_MS_MAX,
-};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::tls::Tls;
-use connection::{Connection, Shared};
+use connection::Connection;
 use crowd::Crowd;
+pub use limits::ServeLimits;
+use shared::Shared;
 
 /// Connections that may wait in the kernel to be accepted; it has a limit of its own
 /// (`net.core.somaxconn`).
 const BACKLOG: u32 = 4_096;
 /// Pause after a connection could not be accepted (most often for want of descriptors).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
-
-/// What connections may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServeLimits {
-    /// Connections open at once.
-    pub connections_max: usize,
-    /// Bytes of bodies and answers in memory, of all connections, while their peers are waited for.
-    pub held_bytes_max: usize,
-    /// Longest TLS handshake.
-    pub handshake: Duration,
-    /// Longest time from the first byte of a request to the end of its head.
-    pub head: Duration,
-    /// How long a peer may say nothing within a request, and take nothing of an answer.
-    pub stalled: Duration,
-    /// How long a connection may wait for its next request.
-    pub idle: Duration,
-    /// How long requests under way may take to end once the server is to stop.
-    pub drain: Duration,
-}
-
-impl Default for ServeLimits {
-    fn default() -> ServeLimits {
-        ServeLimits {
-            connections_max: CONNECTIONS_MAX,
-            held_bytes_max: HELD_BYTES_MAX,
-            handshake: Duration::from_millis(HANDSHAKE_MS_MAX),
-            head: Duration::from_millis(REQUEST_HEAD_MS_MAX),
-            stalled: Duration::from_millis(REQUEST_STALLED_MS_MAX),
-            idle: Duration::from_millis(CONNECTION_IDLE_MS_MAX),
-            drain: Duration::from_secs(10),
-        }
-    }
-}
-
-impl ServeLimits {
-    /// The same, with no more connections than there are descriptors for.
-    #[must_use]
-    pub fn within(self, connections_max: usize) -> ServeLimits {
-        ServeLimits {
-            connections_max: self.connections_max.min(connections_max),
-            ..self
-        }
-    }
-}
 
 /// Listens at an address, with room for many callers at once.
 ///

@@ -5,11 +5,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use minutehand_api::InvalidField;
 use minutehand_model::limits::{QUEUE_NAME_KEPT_MS, QUEUE_NAMES_MAX, QUEUE_NAMES_OF_NAMESPACE_MAX};
 use minutehand_model::time::SECOND_MS;
 use minutehand_model::{Namespace, QueueName, Timestamp};
-
-use super::InvalidField;
 
 /// Names that were used lately.
 #[derive(Debug, Default)]

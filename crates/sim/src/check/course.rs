@@ -24,11 +24,6 @@ pub(super) fn has_calm_clocks(journal: &Journal) -> bool {
     journal.clock_error_ms <= SKEW_MS_MAX
 }
 
-/// The first tick that has applied a record; the number of ticks when there is none.
-pub(super) fn applied_by(about: &PartitionJournal, offset: LogOffset) -> usize {
-    about.ticks.partition_point(|tick| tick.applied <= offset)
-}
-
 /// A retry of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retry {
@@ -108,7 +103,7 @@ impl<'a> Story<'a> {
         let applied = life
             .reigns
             .iter()
-            .map(|reign| applied_by(about, reign.offset))
+            .map(|reign| about.applied_by(reign.offset))
             .collect();
         let mut story = Story {
             about,
@@ -180,7 +175,7 @@ impl<'a> Story<'a> {
             .filter(|reign| reign.definition.is_none());
         deletions
             .nth(incarnation)
-            .map_or(self.never(), |reign| applied_by(self.about, reign.offset))
+            .map_or(self.never(), |reign| self.about.applied_by(reign.offset))
     }
 
     fn hear_stops(&mut self) {
@@ -226,7 +221,7 @@ impl<'a> Story<'a> {
 
     fn hear_log(&mut self) {
         for record in &self.about.log {
-            let tick = || applied_by(self.about, record.offset);
+            let tick = || self.about.applied_by(record.offset);
             match &record.said {
                 Said::Completed {
                     key,
@@ -340,7 +335,7 @@ impl<'a> Story<'a> {
         let Ok(task) = minutehand_record::task::decode(encoded) else {
             return;
         };
-        let heard = applied_by(self.about, offset);
+        let heard = self.about.applied_by(offset);
         let Some(index) = self.meant(key, task.first_due, heard) else {
             return;
         };

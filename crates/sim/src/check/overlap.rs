@@ -142,7 +142,7 @@ fn decided<'a>(
     let (nominal, jitter_ms) = (occurrence.nominal, definition.jitter_ms);
     let created = story.creation(incarnation)?.offset;
     let (first, last) = story.passed_by(nominal, nominal.plus_millis(jitter_ms), created);
-    let ruled_by = super::course::applied_by(story.about, reign.offset);
+    let ruled_by = story.about.applied_by(reign.offset);
     // What F had passed when its revision was applied is decided later, in any tick.
     let was_ahead = story
         .about
@@ -284,7 +284,7 @@ fn may_wait_alone(story: &Story<'_>, first: usize, last: usize) -> bool {
                 .find(is_this)
                 .map_or(usize::MAX, |one| one.run.tick)
         };
-        let was_asked = || super::course::applied_by(story.about, record.offset) <= last;
+        let was_asked = || story.about.applied_by(record.offset) <= last;
         waits && is_about(story.life, namespace, schedule) && was_asked() && ran() > first
     })
 }
@@ -310,7 +310,7 @@ fn check_triggers_left(story: &Story<'_>) -> Result<(), String> {
             continue;
         }
         let incarnation = story.incarnation(record.offset);
-        let applied = super::course::applied_by(story.about, record.offset);
+        let applied = story.about.applied_by(record.offset);
         let is_this =
             |one: &&Course| (one.run.cause, one.run.offset) == (RunCause::Trigger, record.offset);
         let ran = story

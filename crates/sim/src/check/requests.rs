@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use minutehand_model::{LogOffset, RunCause, Timestamp};
 
-use super::course::applied_by;
 use super::policies::promises;
 use super::revisions::{Life, ScheduleRun, lives, runs};
 use crate::journal::{Journal, Logged, PartitionJournal, Said};
@@ -183,7 +182,7 @@ fn check_stopped(
         if (namespace, schedule) != (&life.namespace, &life.schedule) {
             continue;
         }
-        let stopped = applied_by(about, record.offset);
+        let stopped = about.applied_by(record.offset);
         let goes_on = |run: &&ScheduleRun| {
             (run.cause, run.offset) == (RunCause::Backfill, *backfill) && run.tick >= stopped
         };
@@ -202,7 +201,7 @@ fn check_stopped(
 fn check_equal(about: &PartitionJournal, life: &Life, runs: &[ScheduleRun]) -> Result<(), String> {
     let backfilled = || runs.iter().filter(|run| run.cause == RunCause::Backfill);
     for run in backfilled() {
-        let asked = applied_by(about, run.offset);
+        let asked = about.applied_by(run.offset);
         let mut earlier =
             backfilled().filter(|one| one.nominal == run.nominal && one.offset < run.offset);
         let lives_on = |one: &&ScheduleRun| {

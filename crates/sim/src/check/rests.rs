@@ -4,7 +4,7 @@
 
 use minutehand_model::{RunCause, Timestamp};
 
-use super::course::{Course, Rests, SKEW_MS_MAX, Story, applied_by, has_calm_clocks};
+use super::course::{Course, Rests, SKEW_MS_MAX, Story, has_calm_clocks};
 use super::revisions::{lives, runs};
 use crate::journal::{Journal, PartitionJournal};
 
@@ -40,7 +40,7 @@ fn has_waited(story: &Story<'_>, run: &Course) -> bool {
     };
     let created = match run.run.cause {
         RunCause::Backfill => return false,
-        RunCause::Trigger => return applied_by(story.about, run.run.offset) <= before,
+        RunCause::Trigger => return story.about.applied_by(run.run.offset) <= before,
         RunCause::Calendar => run.run.offset,
     };
     let nominal = run.run.nominal;

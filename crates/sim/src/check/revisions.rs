@@ -10,7 +10,6 @@ use minutehand_model::{
     ScheduleId, TaskKey, Timestamp,
 };
 
-use super::course::applied_by;
 use super::policies::promises;
 use crate::journal::{Journal, Logged, PartitionJournal, Said};
 
@@ -296,7 +295,7 @@ fn reign(
     let took_effect = about.ticks.iter().find(|tick| tick.applied > record.offset);
     // Of two that were applied at once the first has decided nothing before the second came.
     let heard_with =
-        |before: &Reign| applied_by(about, before.offset) == applied_by(about, record.offset);
+        |before: &Reign| about.applied_by(before.offset) == about.applied_by(record.offset);
     let in_force = |before: &Reign| before.definition.is_some() && !before.is_paused;
     let own = after.plus_millis(-journal.clock_error_ms);
     // The latest that its owner's clock may have shown when the revision was applied.

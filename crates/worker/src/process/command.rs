@@ -9,7 +9,7 @@ use minutehand_model::Task;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::ProcessConfig;
+use super::config::ProcessConfig;
 use super::user::check_user;
 use crate::run::Run;
 

@@ -25,6 +25,7 @@
 //! whose header [`USER_HEADER`] names another user is refused.
 
 mod command;
+mod config;
 mod group;
 mod guard;
 mod output;
@@ -50,6 +51,7 @@ use crate::handler::{Handler, Verdict};
 use crate::run::{Run, StopCause};
 
 pub use self::command::COMMAND_HEADER;
+pub use self::config::ProcessConfig;
 pub use self::output::{CapturedOutput, OutputStore};
 pub use self::user::USER_HEADER;
 
@@ -57,36 +59,6 @@ pub use self::user::USER_HEADER;
 const LAST_OUTPUT_TIME: Duration = Duration::from_secs(1);
 /// How much of the output goes into the reason of a failure, in bytes.
 const REASON_OUTPUT_BYTES_MAX: usize = 2 * 1024;
-
-/// How commands are run.
-#[derive(Clone)]
-pub struct ProcessConfig {
-    /// Variables for every command, besides those that are always there.
-    pub env: Vec<(String, String)>,
-    /// Variables of the worker that are passed on, besides those that always are.
-    pub env_passed: Vec<String>,
-    /// Most bytes of output (standard output and error as they came) that are kept: the last ones.
-    /// 64 KiB by default.
-    pub output_bytes_max: usize,
-    /// Between SIGTERM and SIGKILL for a command that should stop, in milliseconds. Should be less
-    /// than the worker's own grace period, or the end of the output is lost. Five seconds by
-    /// default.
-    pub kill_after_ms: u64,
-    /// Where the output of every run goes.
-    pub output_store: Option<Arc<dyn OutputStore>>,
-}
-
-impl Default for ProcessConfig {
-    fn default() -> ProcessConfig {
-        ProcessConfig {
-            env: Vec::new(),
-            env_passed: Vec::new(),
-            output_bytes_max: 64 * 1024,
-            kill_after_ms: 5_000,
-            output_store: None,
-        }
-    }
-}
 
 /// Runs commands.
 #[derive(Clone, Default)]

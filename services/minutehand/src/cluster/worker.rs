@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use super::greeting::greeting;
 use super::process::Process;
 use super::{configs, failure, health, servers, token};
-use crate::executors::{Executors, Unclaimed};
+use crate::executors::Executors;
 use crate::observer::Observer;
 use crate::permission::CommandPermission;
 use crate::service_manager;
-use crate::settings::{Settings, WorkerConfig};
+use crate::settings::{Settings, Unclaimed, WorkerConfig};
 use crate::signals::{Signals, unless};
 
 /// Runs until SIGINT or SIGTERM, then lets running handlers end.

@@ -14,9 +14,9 @@ use minutehand_worker::{
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::executors::{Executors, Unclaimed};
+use crate::executors::Executors;
 use crate::observer::Observer;
-use crate::settings::WorkerConfig;
+use crate::settings::{Unclaimed, WorkerConfig};
 
 /// Workers there may be at once without a wait. A burst of tasks for thousands of queues then costs
 /// the memory of this many.

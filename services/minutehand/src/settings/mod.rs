@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use sections::{ClusterConfig, GatewayConfig, HttpConfig, SchedulerConfig};
-pub(crate) use sections::{TelemetryConfig, WorkerConfig};
+pub(crate) use sections::{LogFormat, TelemetryConfig, Unclaimed, WorkerConfig};
 
 /// Settings of Minutehand.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

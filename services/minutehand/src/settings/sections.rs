@@ -12,9 +12,6 @@ use minutehand_worker::{GROUP_DEFAULT, HistoryPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::executors::Unclaimed;
-use crate::telemetry::LogFormat;
-
 const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
@@ -104,6 +101,18 @@ impl Default for GatewayConfig {
             apply_wait_ms_max: 10_000,
         }
     }
+}
+
+/// What becomes of executions that no executor fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Unclaimed {
+    /// They are logged as done.
+    Log,
+    /// They are dead letters, with the reason.
+    Fail,
+    /// They stay in their queue: `dev` takes executions only from queues of commands.
+    Keep,
 }
 
 /// Running executions.
@@ -204,6 +213,16 @@ impl HttpConfig {
             client_ca: self.tls_client_ca_file.clone(),
         }))
     }
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
 }
 
 /// What the process tells of itself.

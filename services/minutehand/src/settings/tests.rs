@@ -6,7 +6,6 @@ use std::path::Path;
 use minutehand_settings::{Kind, Secret};
 
 use super::*;
-use crate::executors::Unclaimed;
 
 const MODES: [Mode; 2] = [Mode::Dev, Mode::Cluster];
 

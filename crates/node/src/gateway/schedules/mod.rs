@@ -3,13 +3,14 @@
 mod read;
 mod request;
 mod revise;
+mod view;
 mod why;
 
 use minutehand_model::{Namespace, PartitionId, ScheduleId};
 
-pub use read::{RunView, ScheduleHead, SchedulePage, ScheduleView};
 pub use request::RunRequested;
 pub use revise::{CreatedSchedule, DefinitionChange, RevisionChange};
+pub use view::{RunView, ScheduleHead, SchedulePage, ScheduleView};
 
 use super::LookupError;
 

@@ -3,7 +3,7 @@
 use minutehand_engine::Phase;
 use minutehand_model::{ScheduleEvent, ScheduleEventKind, Timestamp};
 
-use super::read::{RunView, ScheduleHead};
+use super::view::{RunView, ScheduleHead};
 use crate::gateway::TaskState;
 use crate::gateway::wait::is_ready;
 
