@@ -13,7 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures::stream;
-use minutehand_node::{Ask, Readiness};
+use minutehand_node::{OwnerQueries, Readiness};
 use minutehand_peers::{ASK_PATH, CONTENT_TYPE, STATUSES_PATH, StatusFeed};
 use tokio::sync::watch;
 
@@ -28,7 +28,7 @@ use crate::tokens::Tokens;
 /// What a scheduler or a worker serves.
 pub struct NodeConfig {
     /// The owners of a scheduler; `None` in a worker.
-    pub owners: Option<Arc<dyn Ask>>,
+    pub owners: Option<Arc<dyn OwnerQueries>>,
     /// Who may ask and scrape.
     pub tokens: Tokens,
     /// What `/readyz` answers.

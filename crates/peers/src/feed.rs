@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use minutehand_model::PartitionId;
-use minutehand_node::{Ask, OwnerStatus};
+use minutehand_node::{OwnerQueries, OwnerStatus};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::HEARTBEAT_MS;
@@ -22,14 +22,14 @@ const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MS);
 
 /// What one listener is told: first everything, then what changes.
 pub struct StatusFeed {
-    owners: Arc<dyn Ask>,
+    owners: Arc<dyn OwnerQueries>,
     told: BTreeMap<PartitionId, OwnerStatus>,
     told_at: Option<Instant>,
 }
 
 impl StatusFeed {
     /// A feed that has told nothing yet.
-    pub fn new(owners: Arc<dyn Ask>) -> StatusFeed {
+    pub fn new(owners: Arc<dyn OwnerQueries>) -> StatusFeed {
         StatusFeed {
             owners,
             told: BTreeMap::new(),

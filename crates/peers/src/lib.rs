@@ -1,7 +1,7 @@
 //! Asking the owners of partitions that run in other processes.
 //!
 //! A gateway owns nothing: what a partition knows, the scheduler that owns it is asked.
-//! [`RemoteAsk`] is that question over HTTP, to whoever the directory names; [`answer`] and
+//! [`RemoteOwners`] puts that question over HTTP, to whoever the directory names; [`answer`] and
 //! [`StatusFeed`] are the scheduler's side of it, served by the HTTP crate at [`ASK_PATH`] and
 //! [`STATUSES_PATH`], to callers that bear the cluster's shared token.
 //!
@@ -15,19 +15,19 @@ mod feed;
 mod leases;
 mod message;
 mod peer;
-mod question;
 mod remote;
 mod status;
 mod token;
+mod wire;
 
-pub use answer::{Answer, answer};
+pub use answer::answer;
 pub use client_error::ClientError;
 pub use feed::StatusFeed;
 pub use leases::{LEASES_PATH, LeasePeerError, LeasePeers};
-pub use question::Question;
-pub use remote::{Directory, RemoteAsk, RemoteConfig};
+pub use remote::{Directory, RemoteConfig, RemoteOwners};
 pub use status::StatusFrame;
 pub use token::PeerToken;
+pub use wire::{decode_query, decode_reply, encode_query, encode_reply};
 
 /// Where questions are posted.
 pub const ASK_PATH: &str = "/internal/v1/ask";

@@ -1,73 +1,7 @@
-//! The protobuf messages, as they lie on the wire.
+//! The protobuf messages of what is known of tasks, schedules and partitions, as they lie on the wire.
 
 use bytes::Bytes;
-use prost::{Message, Oneof};
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct QuestionMessage {
-    #[prost(uint32, tag = "1")]
-    pub(crate) partition: u32,
-    #[prost(oneof = "QuestionKind", tags = "2, 3, 4, 5, 6")]
-    pub(crate) kind: Option<QuestionKind>,
-}
-
-#[derive(Clone, PartialEq, Eq, Oneof)]
-pub(crate) enum QuestionKind {
-    #[prost(message, tag = "2")]
-    Find(FindMessage),
-    #[prost(message, tag = "3")]
-    List(ListMessage),
-    #[prost(message, tag = "4")]
-    Loads(RangeMessage),
-    #[prost(message, tag = "5")]
-    Schedule(ScheduleNameMessage),
-    #[prost(message, tag = "6")]
-    Schedules(SchedulesMessage),
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct FindMessage {
-    #[prost(bytes = "bytes", repeated, tag = "1")]
-    pub(crate) keys: Vec<Bytes>,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct ListMessage {
-    #[prost(message, optional, tag = "1")]
-    pub(crate) after: Option<PlaceMessage>,
-    #[prost(sint64, tag = "2")]
-    pub(crate) until_ms: i64,
-    #[prost(uint64, tag = "3")]
-    pub(crate) count_max: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub(crate) struct RangeMessage {
-    #[prost(sint64, tag = "1")]
-    pub(crate) from_ms: i64,
-    #[prost(sint64, tag = "2")]
-    pub(crate) until_ms: i64,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct ScheduleNameMessage {
-    #[prost(string, tag = "1")]
-    pub(crate) namespace: String,
-    #[prost(string, tag = "2")]
-    pub(crate) id: String,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct SchedulesMessage {
-    #[prost(string, tag = "1")]
-    pub(crate) namespace: String,
-    #[prost(string, optional, tag = "2")]
-    pub(crate) after: Option<String>,
-    #[prost(string, tag = "3")]
-    pub(crate) prefix: String,
-    #[prost(uint64, tag = "4")]
-    pub(crate) count_max: u64,
-}
+use prost::Message;
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub(crate) struct PlaceMessage {
@@ -75,45 +9,6 @@ pub(crate) struct PlaceMessage {
     pub(crate) due_ms: i64,
     #[prost(uint64, tag = "2")]
     pub(crate) offset: u64,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct AnswerMessage {
-    #[prost(oneof = "AnswerKind", tags = "1, 2, 3, 4, 5, 6")]
-    pub(crate) kind: Option<AnswerKind>,
-}
-
-#[derive(Clone, PartialEq, Eq, Oneof)]
-pub(crate) enum AnswerKind {
-    /// The partition has no owner here, or it has just stopped.
-    #[prost(message, tag = "1")]
-    NotOwned(NothingMessage),
-    #[prost(message, tag = "2")]
-    Found(FoundMessage),
-    #[prost(message, tag = "3")]
-    Tasks(TasksMessage),
-    #[prost(message, tag = "4")]
-    Loads(LoadsMessage),
-    /// Of one schedule: none or one of them.
-    #[prost(message, tag = "5")]
-    Schedule(SchedulesFoundMessage),
-    #[prost(message, tag = "6")]
-    Schedules(SchedulesFoundMessage),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub(crate) struct NothingMessage {}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct FoundMessage {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) found: Vec<TasksMessage>,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct TasksMessage {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) tasks: Vec<KnownTaskMessage>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -128,26 +23,6 @@ pub(crate) struct KnownTaskMessage {
     pub(crate) state: u32,
     #[prost(bytes = "bytes", optional, tag = "5")]
     pub(crate) encoded: Option<Bytes>,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct LoadsMessage {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) minutes: Vec<LoadMessage>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub(crate) struct LoadMessage {
-    #[prost(sint64, tag = "1")]
-    pub(crate) minute_ms: i64,
-    #[prost(uint64, tag = "2")]
-    pub(crate) tasks: u64,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct SchedulesFoundMessage {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) schedules: Vec<KnownScheduleMessage>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]

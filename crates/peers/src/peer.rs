@@ -7,16 +7,16 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use minutehand_model::PartitionId;
-use minutehand_node::OwnerStatus;
+use minutehand_node::{OwnerReply, OwnerStatus};
 use minutehand_record::DecodeError;
 use reqwest::{Client, StatusCode, header};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::answer::Answer;
 use crate::status::StatusFrame;
 use crate::token::PeerToken;
+use crate::wire::decode_reply;
 use crate::{ASK_PATH, CONTENT_TYPE, HEARTBEAT_MS, STATUSES_PATH};
 
 /// Silence after which a scheduler counts as gone.
@@ -84,7 +84,8 @@ impl Peer {
             .map(watch::Sender::subscribe)
     }
 
-    pub(crate) async fn ask(&self, question: Bytes) -> Result<Answer, PeerError> {
+    /// Puts the bytes of a query to it; `None`: it does not own the partition.
+    pub(crate) async fn ask(&self, query: Bytes) -> Result<Option<OwnerReply>, PeerError> {
         let request = self.caller.token.show(
             self.caller
                 .client
@@ -92,13 +93,13 @@ impl Peer {
         );
         let response = request
             .header(header::CONTENT_TYPE, CONTENT_TYPE)
-            .body(question)
+            .body(query)
             .send()
             .await?;
         let status = response.status();
         let bytes = response.bytes().await?;
         match status.is_success() {
-            true => Ok(Answer::decode(bytes)?),
+            true => Ok(decode_reply(bytes)?),
             false => Err(PeerError::Refused {
                 status,
                 said: first_words(&bytes),

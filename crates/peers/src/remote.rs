@@ -6,19 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use minutehand_engine::{KnownSchedule, KnownTask};
-use minutehand_model::{Namespace, PartitionId, Place, ScheduleId, TaskKey, Timestamp};
-use minutehand_node::{Ask, OwnerStatus};
+use minutehand_model::PartitionId;
+use minutehand_node::{OwnerQueries, OwnerQuery, OwnerReply, OwnerStatus};
 use reqwest::{Client, redirect};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::answer::Answer;
 use crate::client_error::ClientError;
 use crate::peer::{Caller, Peer};
-use crate::question::Question;
 use crate::token::PeerToken;
+use crate::wire::encode_query;
 
 /// Who owns what: the base URL (`http://10.0.0.7:8081`) of each partition's owner, kept up to date.
 pub type Directory = watch::Receiver<BTreeMap<PartitionId, String>>;
@@ -70,7 +68,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 type Peers = Arc<Mutex<BTreeMap<String, Arc<Peer>>>>;
 
 /// Owners in other processes. Listens to the statuses of every scheduler that the directory names.
-pub struct RemoteAsk {
+pub struct RemoteOwners {
     partitions: u32,
     answer_wait: Duration,
     directory: Directory,
@@ -78,12 +76,12 @@ pub struct RemoteAsk {
     follower: AbortHandle,
 }
 
-impl RemoteAsk {
+impl RemoteOwners {
     /// Begins to listen to the schedulers of the directory. To be called within a tokio runtime.
     ///
     /// # Errors
     /// A token, certificate or key that cannot be used.
-    pub fn new(config: RemoteConfig, directory: Directory) -> Result<RemoteAsk, ClientError> {
+    pub fn new(config: RemoteConfig, directory: Directory) -> Result<RemoteOwners, ClientError> {
         let client = client(&config)?;
         let peers = Peers::default();
         let caller = Caller {
@@ -91,7 +89,7 @@ impl RemoteAsk {
             token: config.token,
         };
         let follower = tokio::spawn(follow(caller, directory.clone(), Arc::clone(&peers)));
-        Ok(RemoteAsk {
+        Ok(RemoteOwners {
             partitions: config.partitions,
             answer_wait: Duration::from_millis(config.answer_wait_ms_max),
             directory,
@@ -105,46 +103,25 @@ impl RemoteAsk {
         let address = self.directory.borrow().get(&partition)?.clone();
         locked(&self.peers).get(&address).cloned()
     }
-
-    /// Asks until an owner answers, or for too long.
-    async fn ask(&self, partition: PartitionId, question: Question) -> Option<Answer> {
-        let question = question.encode(partition);
-        let deadline = Instant::now() + self.answer_wait;
-        loop {
-            if let Some(owner) = self.owner(partition)
-                && let Some(answer) = ask_once(&owner, question.clone(), deadline).await
-            {
-                return Some(answer);
-            }
-            let again_at = Instant::now() + ASK_AGAIN;
-            if again_at >= deadline {
-                return None;
-            }
-            sleep_until(again_at).await;
-        }
-    }
 }
 
-impl Drop for RemoteAsk {
+impl Drop for RemoteOwners {
     fn drop(&mut self) {
         self.follower.abort();
     }
 }
 
-async fn ask_once(owner: &Peer, question: Bytes, deadline: Instant) -> Option<Answer> {
-    match timeout_at(deadline, owner.ask(question)).await.ok()? {
-        Ok(Answer::NotOwned) => None,
-        Ok(answer) => Some(answer),
-        Err(error) => {
-            let error: &dyn std::error::Error = &error;
-            tracing::debug!(
-                address = owner.address(),
-                error,
-                "a scheduler did not answer"
-            );
-            None
-        }
-    }
+async fn ask_once(owner: &Peer, query: Bytes, deadline: Instant) -> Option<OwnerReply> {
+    let reply = timeout_at(deadline, owner.ask(query)).await.ok()?;
+    reply.unwrap_or_else(|error| {
+        let error: &dyn std::error::Error = &error;
+        tracing::debug!(
+            address = owner.address(),
+            error,
+            "a scheduler did not answer"
+        );
+        None
+    })
 }
 
 pub(crate) fn client(config: &RemoteConfig) -> Result<Client, ClientError> {
@@ -201,7 +178,7 @@ fn locked(peers: &Peers) -> MutexGuard<'_, BTreeMap<String, Arc<Peer>>> {
 }
 
 #[async_trait]
-impl Ask for RemoteAsk {
+impl OwnerQueries for RemoteOwners {
     fn partitions(&self) -> u32 {
         self.partitions
     }
@@ -216,90 +193,21 @@ impl Ask for RemoteAsk {
         self.owner(partition)?.status(partition)
     }
 
-    async fn find(
-        &self,
-        partition: PartitionId,
-        keys: Vec<TaskKey>,
-    ) -> Option<Vec<Vec<KnownTask>>> {
-        let count = keys.len();
-        match self.ask(partition, Question::Find { keys }).await? {
-            Answer::Found(found) if found.len() == count => Some(found),
-            _ => None,
-        }
-    }
-
-    async fn list(
-        &self,
-        partition: PartitionId,
-        after: Option<Place>,
-        until: Timestamp,
-        count_max: usize,
-    ) -> Option<Vec<KnownTask>> {
-        match self
-            .ask(
-                partition,
-                Question::List {
-                    after,
-                    until,
-                    count_max,
-                },
-            )
-            .await?
-        {
-            Answer::Tasks(tasks) => Some(tasks),
-            _ => None,
-        }
-    }
-
-    async fn loads(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Option<BTreeMap<Timestamp, u64>> {
-        match self.ask(partition, Question::Loads { from, until }).await? {
-            Answer::Loads(loads) => Some(loads),
-            _ => None,
-        }
-    }
-
-    async fn schedule(
-        &self,
-        partition: PartitionId,
-        namespace: Namespace,
-        id: ScheduleId,
-    ) -> Option<Option<KnownSchedule>> {
-        match self
-            .ask(partition, Question::Schedule { namespace, id })
-            .await?
-        {
-            Answer::Schedule(known) => Some(known.map(|known| *known)),
-            _ => None,
-        }
-    }
-
-    async fn schedules(
-        &self,
-        partition: PartitionId,
-        namespace: Namespace,
-        after: Option<ScheduleId>,
-        prefix: String,
-        count_max: usize,
-    ) -> Option<Vec<KnownSchedule>> {
-        match self
-            .ask(
-                partition,
-                Question::Schedules {
-                    namespace,
-                    after,
-                    prefix,
-                    count_max,
-                },
-            )
-            .await?
-        {
-            Answer::Schedules(known) => Some(known),
-            _ => None,
+    /// Asks until an owner answers, or for too long.
+    async fn put(&self, partition: PartitionId, query: OwnerQuery) -> Option<OwnerReply> {
+        let bytes = encode_query(partition, &query);
+        let deadline = Instant::now() + self.answer_wait;
+        loop {
+            if let Some(owner) = self.owner(partition)
+                && let Some(reply) = ask_once(&owner, bytes.clone(), deadline).await
+            {
+                return query.fits(&reply).then_some(reply);
+            }
+            let again_at = Instant::now() + ASK_AGAIN;
+            if again_at >= deadline {
+                return None;
+            }
+            sleep_until(again_at).await;
         }
     }
 }

@@ -15,7 +15,7 @@ use minutehand_model::PartitionId;
 use minutehand_node::{
     Clock, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores, SystemClock,
 };
-use minutehand_peers::{PeerToken, RemoteAsk, RemoteConfig};
+use minutehand_peers::{PeerToken, RemoteConfig, RemoteOwners};
 use minutehand_ports::Coordinator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -119,7 +119,7 @@ impl Pair {
             token: PeerToken::new(token).unwrap(),
             ..RemoteConfig::new(PARTITIONS)
         };
-        let remote = RemoteAsk::new(config, known).unwrap();
+        let remote = RemoteOwners::new(config, known).unwrap();
         let stores = Stores {
             log: store.clone(),
             timetable: store.clone(),
@@ -130,7 +130,7 @@ impl Pair {
             apply_wait_ms_max: 10_000,
             ..Limits::default()
         };
-        let gateway = Gateway::asking(stores, Arc::new(remote), Arc::new(SystemClock), limits);
+        let gateway = Gateway::with_owners(stores, Arc::new(remote), Arc::new(SystemClock), limits);
         let gateway = Arc::new(gateway.with_assignment(store.assignment()));
         let router = minutehand_http::router(ApiConfig {
             gateway: Arc::clone(&gateway),

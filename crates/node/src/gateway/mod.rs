@@ -5,10 +5,10 @@
 //! applied it, with what became of it. A read first waits until the owner has applied everything
 //! the log held when the question came: who was told that a task exists finds it.
 
-mod ask;
 mod error;
 mod names;
 mod operations;
+mod queries;
 mod queue_rules;
 mod queues;
 mod replay;
@@ -31,7 +31,6 @@ use minutehand_ports::{
 };
 use tokio::sync::watch;
 
-pub use ask::Ask;
 pub use error::{
     BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError,
     RescheduleError, ReviseError, Unavailable,
@@ -39,6 +38,10 @@ pub use error::{
 pub use minutehand_api::{InvalidField, Preview, ValidDefinition, ValidTask};
 pub use minutehand_model::TaskState;
 pub use operations::{MinuteLoad, PartitionView, Readiness};
+pub use queries::{
+    CountTasks, FindSchedule, FindTasks, ListSchedules, ListTasks, OwnerQueries, OwnerQuery,
+    OwnerReply, Query,
+};
 pub use queue_rules::QueueChange;
 pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
 pub use schedules::{
@@ -92,7 +95,7 @@ impl Default for Limits {
 /// The callers' face of a node. Share it behind an [`Arc`].
 pub struct Gateway {
     stores: Stores,
-    owners: Arc<dyn Ask>,
+    owners: Arc<dyn OwnerQueries>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     /// The partitions this node should own, when it is known.
@@ -144,13 +147,13 @@ impl Gateway {
 impl Gateway {
     /// A gateway to the partitions that this node owns.
     pub fn new(stores: Stores, owners: Owners, clock: Arc<dyn Clock>, limits: Limits) -> Gateway {
-        Gateway::asking(stores, Arc::new(owners), clock, limits)
+        Gateway::with_owners(stores, Arc::new(owners), clock, limits)
     }
 
     /// A gateway to owners reached in another way.
-    pub fn asking(
+    pub fn with_owners(
         stores: Stores,
-        owners: Arc<dyn Ask>,
+        owners: Arc<dyn OwnerQueries>,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Gateway {

@@ -7,7 +7,7 @@ use minutehand_model::time::DAY_MS;
 use minutehand_model::{PartitionId, Timestamp};
 
 use super::wait::not_ready;
-use super::{Gateway, InvalidField, QueryError, Unavailable};
+use super::{CountTasks, Gateway, InvalidField, QueryError, Unavailable};
 use crate::owner::OwnerStatus;
 
 /// Longest range of one question for the load per minute: a week.
@@ -97,7 +97,7 @@ impl Gateway {
         let from = from.floor_to_minute();
         let mut minutes: BTreeMap<Timestamp, MinuteLoad> = BTreeMap::new();
         for partition in self.every_partition() {
-            let in_memory = self.owners.loads(partition, from, until).await;
+            let in_memory = self.owners.ask(partition, CountTasks { from, until }).await;
             for (minute, tasks) in in_memory.ok_or_else(|| not_ready(partition, None))? {
                 minutes.entry(minute).or_default().in_memory += tasks;
             }

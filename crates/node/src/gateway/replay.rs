@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use minutehand_model::{Origin, PartitionId, Task, TaskKey, Timestamp};
 
-use super::Gateway;
+use super::{FindTasks, Gateway};
 
 /// The due times of one replay. A task is named by its id and due time, so no two letters of an id
 /// get the same one, and none gets that of a task that lives.
@@ -74,11 +74,8 @@ impl Gateway {
         partition: PartitionId,
         keys: Vec<TaskKey>,
     ) {
-        let known = self
-            .owners
-            .find(partition, keys.clone())
-            .await
-            .unwrap_or_default();
+        let query = FindTasks { keys: keys.clone() };
+        let known = self.owners.ask(partition, query).await.unwrap_or_default();
         for (key, tasks) in keys.into_iter().zip(known) {
             tasks.iter().for_each(|task| replays.take(key, task.due));
         }

@@ -11,8 +11,11 @@ mod values;
 use bytes::{Bytes, BytesMut};
 use minutehand_engine::{KnownSchedule, KnownState, KnownTask, Phase};
 use minutehand_model::{Epoch, Frontier, PartitionId, Stretch};
-use minutehand_node::OwnerStatus;
-use minutehand_peers::{Answer, Question, StatusFrame};
+use minutehand_node::{
+    CountTasks, FindSchedule, FindTasks, ListSchedules, ListTasks, OwnerQuery, OwnerReply,
+    OwnerStatus, Query as _,
+};
+use minutehand_peers::{StatusFrame, decode_query, decode_reply, encode_query, encode_reply};
 use proptest::prelude::*;
 
 use values::Values;
@@ -27,30 +30,35 @@ const PHASES: [Phase; 7] = [
     Phase::Stopped,
 ];
 
-fn questions(values: &mut Values) -> Vec<Question> {
+fn queries(values: &mut Values) -> Vec<OwnerQuery> {
     vec![
-        Question::Find {
+        FindTasks {
             keys: values.several(5, Values::key),
-        },
-        Question::List {
+        }
+        .into_any(),
+        ListTasks {
             after: values.optional(Values::place),
             until: values.any_time(),
             count_max: values.number() as usize,
-        },
-        Question::Loads {
+        }
+        .into_any(),
+        CountTasks {
             from: values.any_time(),
             until: values.any_time(),
-        },
-        Question::Schedule {
+        }
+        .into_any(),
+        FindSchedule {
             namespace: values.namespace(),
             id: values.schedule_id(),
-        },
-        Question::Schedules {
+        }
+        .into_any(),
+        ListSchedules {
             namespace: values.namespace(),
             after: values.optional(Values::schedule_id),
             prefix: values.prose(),
             count_max: values.number() as usize,
-        },
+        }
+        .into_any(),
     ]
 }
 
@@ -77,19 +85,23 @@ fn known_schedule(values: &mut Values) -> KnownSchedule {
     }
 }
 
-fn answers(values: &mut Values) -> Vec<Answer> {
+fn replies(values: &mut Values) -> Vec<Option<OwnerReply>> {
     vec![
-        Answer::NotOwned,
-        Answer::Found(values.several(3, |values| values.several(3, known_task))),
-        Answer::Tasks(values.several(3, known_task)),
-        Answer::Loads(
+        None,
+        Some(OwnerReply::FindTasks(
+            values.several(3, |values| values.several(3, known_task)),
+        )),
+        Some(OwnerReply::ListTasks(values.several(3, known_task))),
+        Some(OwnerReply::CountTasks(
             values
                 .several(3, |values| (values.any_time(), values.number()))
                 .into_iter()
                 .collect(),
-        ),
-        Answer::Schedule(values.optional(|values| Box::new(known_schedule(values)))),
-        Answer::Schedules(values.several(3, known_schedule)),
+        )),
+        Some(OwnerReply::FindSchedule(
+            values.optional(|values| Box::new(known_schedule(values))),
+        )),
+        Some(OwnerReply::ListSchedules(values.several(3, known_schedule))),
     ]
 }
 
@@ -132,18 +144,18 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn questions_survive_the_round_trip(seed in any::<u64>()) {
+    fn queries_survive_the_round_trip(seed in any::<u64>()) {
         let mut values = Values(seed);
-        for question in questions(&mut values) {
+        for query in queries(&mut values) {
             let partition = values.partition();
-            prop_assert_eq!(Question::decode(question.encode(partition)).unwrap(), (partition, question));
+            prop_assert_eq!(decode_query(encode_query(partition, &query)).unwrap(), (partition, query));
         }
     }
 
     #[test]
-    fn answers_survive_the_round_trip(seed in any::<u64>()) {
-        for answer in answers(&mut Values(seed)) {
-            prop_assert_eq!(Answer::decode(answer.clone().encode()).unwrap(), answer);
+    fn replies_survive_the_round_trip(seed in any::<u64>()) {
+        for reply in replies(&mut Values(seed)) {
+            prop_assert_eq!(decode_reply(encode_reply(reply.clone())).unwrap(), reply);
         }
     }
 
@@ -166,8 +178,8 @@ proptest! {
     #[test]
     fn damaged_bytes_are_never_a_panic(seed in any::<u64>(), noise in any::<Vec<u8>>()) {
         let mut values = Values(seed);
-        let mut all: Vec<Bytes> = answers(&mut values).into_iter().map(Answer::encode).collect();
-        all.extend(questions(&mut values).iter().map(|question| question.encode(PartitionId::own(1))));
+        let mut all: Vec<Bytes> = replies(&mut values).into_iter().map(encode_reply).collect();
+        all.extend(queries(&mut values).iter().map(|query| encode_query(PartitionId::own(1), query)));
         all.push(frame(&mut values).encode());
         all.push(noise.into());
         for bytes in all {
@@ -177,7 +189,7 @@ proptest! {
                 damaged[at] ^= 1 << values.below(8);
             }
             for bytes in [Bytes::from(damaged.clone()), bytes.slice(..bytes.len() / 2)] {
-                drop((Question::decode(bytes.clone()), Answer::decode(bytes.clone())));
+                drop((decode_query(bytes.clone()), decode_reply(bytes.clone())));
                 drop(StatusFrame::take(&mut BytesMut::from(&bytes[..])));
             }
         }
@@ -188,7 +200,7 @@ proptest! {
 fn what_a_later_build_asks_is_refused_in_words() {
     // Field 15, which no question of this build has.
     let unknown = Bytes::from_static(&[0x08, 1, 0x7a, 0]);
-    let refused = Question::decode(unknown).unwrap_err();
+    let refused = decode_query(unknown).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "question: it asks nothing that is known here"

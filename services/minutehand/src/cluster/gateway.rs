@@ -13,7 +13,7 @@ use minutehand_http::{ApiConfig, IdSource, LeasePlaces, NamespacePolicy, router}
 use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaRulebook};
 use minutehand_model::PartitionId;
 use minutehand_node::{Gateway, Limits, Stores, SystemClock};
-use minutehand_peers::{LeasePeers, RemoteAsk, RemoteConfig};
+use minutehand_peers::{LeasePeers, RemoteConfig, RemoteOwners};
 use minutehand_worker::{Gates, Leases, LeasesConfig, Worker};
 use tokio::sync::watch;
 
@@ -60,7 +60,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     };
     let (timetable, directory) = connected?;
     let lease_places = lease_places(settings, &process, &remote, &cluster_token)?;
-    let asking = RemoteAsk::new(remote, addresses(directory.owners()));
+    let asking = RemoteOwners::new(remote, addresses(directory.owners()));
     let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
 
     let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
@@ -84,7 +84,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     };
     // Ready when every partition has an owner.
     let (_all, every) = watch::channel((0..partitions).map(PartitionId::own).collect());
-    let gateway = Gateway::asking(stores, Arc::new(asking), Arc::new(SystemClock), limits)
+    let gateway = Gateway::with_owners(stores, Arc::new(asking), Arc::new(SystemClock), limits)
         .with_assignment(every)
         .with_rulebook(rulebook)
         .with_troubles(troubles);

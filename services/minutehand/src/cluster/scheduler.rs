@@ -12,7 +12,7 @@ use minutehand_etcd::{EtcdConfig, EtcdCoordinator, MemberConfig};
 use minutehand_http::{NodeConfig, node_router};
 use minutehand_kafka::{BrokerClock, Client, KafkaLog, KafkaSink};
 use minutehand_model::PartitionId;
-use minutehand_node::{Ask, Node, OwnerStores, Owners, Readiness, SystemClock};
+use minutehand_node::{Node, OwnerQueries, OwnerStores, Owners, Readiness, SystemClock};
 use minutehand_ports::Coordinator;
 use tokio::sync::watch;
 use tokio::task::JoinError;

@@ -12,7 +12,10 @@ use super::view::{RunView, ScheduleHead, SchedulePage, ScheduleView};
 use super::why::why;
 use crate::gateway::step::Step;
 use crate::gateway::wait::not_ready;
-use crate::gateway::{Gateway, InvalidField, LookupError, QueryError, TaskState, Unavailable};
+use crate::gateway::{
+    FindSchedule, Gateway, InvalidField, ListSchedules, LookupError, QueryError, TaskState,
+    Unavailable,
+};
 
 /// Runs whose outcomes are looked up for one schedule.
 const RECENT_RUNS: usize = 5;
@@ -40,11 +43,13 @@ impl Gateway {
         partition: PartitionId,
         name: &ScheduleName,
     ) -> Result<Option<KnownSchedule>, Unavailable> {
-        let answer = self
-            .owners
-            .schedule(partition, name.namespace.clone(), name.id.clone())
-            .await;
-        answer.ok_or_else(|| not_ready(partition, None))
+        let query = FindSchedule {
+            namespace: name.namespace.clone(),
+            id: name.id.clone(),
+        };
+        let known = self.owners.ask(partition, query).await;
+        let known = known.ok_or_else(|| not_ready(partition, None))?;
+        Ok(known.map(|known| *known))
     }
 
     /// A schedule with everything that answers "why has it not run?".
@@ -168,11 +173,14 @@ impl Gateway {
         let (mut living, mut bytes) = (Vec::new(), 0);
         let (mut after, mut step) = (after.cloned(), Step::new(count_max));
         loop {
-            let (asked, prefix) = (step.count(), prefix.to_owned());
-            let page = self
-                .owners
-                .schedules(partition, namespace.clone(), after, prefix, asked)
-                .await;
+            let asked = step.count();
+            let query = ListSchedules {
+                namespace: namespace.clone(),
+                after,
+                prefix: prefix.to_owned(),
+                count_max: asked,
+            };
+            let page = self.owners.ask(partition, query).await;
             let page = page.ok_or_else(|| not_ready(partition, None))?;
             let is_last = page.len() < asked;
             after = page.last().map(|last| last.head.revision.schedule.clone());

@@ -10,7 +10,7 @@ use minutehand_model::{Command, Fact, LogOffset, PartitionId, Task, Timestamp};
 
 use super::TaskName;
 use crate::gateway::wait::not_ready;
-use crate::gateway::{CreateError, Created, Gateway, TaskHandle, Unavailable};
+use crate::gateway::{CreateError, Created, FindTasks, Gateway, TaskHandle, Unavailable};
 
 /// A task ready to be appended: its place in the caller's list, its due time and its record.
 struct Prepared {
@@ -145,7 +145,10 @@ impl Gateway {
     ) -> Result<Option<Created>, Unavailable> {
         let (partition, key) = (name.partition(self.owners.partitions()), name.key());
         self.caught_up(partition).await?;
-        let in_memory = self.owners.find(partition, vec![key]).await;
+        let in_memory = self
+            .owners
+            .ask(partition, FindTasks { keys: vec![key] })
+            .await;
         let in_memory = in_memory
             .ok_or_else(|| not_ready(partition, None))?
             .into_iter()

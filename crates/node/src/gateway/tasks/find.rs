@@ -10,7 +10,7 @@ use minutehand_model::{
 
 use super::TaskName;
 use crate::gateway::wait::not_ready;
-use crate::gateway::{Gateway, LookupError, TaskState, TaskView, Unavailable};
+use crate::gateway::{FindTasks, Gateway, LookupError, TaskState, TaskView, Unavailable};
 
 /// What the stores say of one due time.
 struct Known {
@@ -49,7 +49,10 @@ impl Gateway {
         for partition in &possible {
             let status = self.caught_up(*partition).await?;
             // Memory before timetable: what leaves memory has been stored by then.
-            let in_memory = self.owners.find(*partition, vec![key]).await;
+            let in_memory = self
+                .owners
+                .ask(*partition, FindTasks { keys: vec![key] })
+                .await;
             let in_memory = in_memory.ok_or_else(|| not_ready(*partition, None))?;
             add_stored(
                 &mut known,

@@ -20,7 +20,9 @@ use minutehand_model::{
 use super::super::step::Step;
 use super::window::{Candidate, Position, Window};
 use crate::gateway::wait::not_ready;
-use crate::gateway::{Gateway, InvalidField, QueryError, TaskState, TaskView, Unavailable};
+use crate::gateway::{
+    FindTasks, Gateway, InvalidField, ListTasks, QueryError, TaskState, TaskView, Unavailable,
+};
 
 /// Most tasks asked of an owner's memory at once.
 const NEAR_STEP_MAX: usize = 2_048;
@@ -127,10 +129,12 @@ impl Gateway {
         let mut bytes_read = 0;
         let mut step = Step::new(NEAR_STEP_MAX);
         loop {
-            let tasks = self
-                .owners
-                .list(partition, after, listing.until, step.count())
-                .await;
+            let query = ListTasks {
+                after,
+                until: listing.until,
+                count_max: step.count(),
+            };
+            let tasks = self.owners.ask(partition, query).await;
             let tasks = tasks.ok_or_else(|| not_ready(partition, None))?;
             step.came(
                 tasks.len(),
@@ -221,7 +225,7 @@ impl Gateway {
         }
         let mut outdated: BTreeMap<(TaskKey, Timestamp), LogOffset> = BTreeMap::new();
         for (partition, keys) in keys {
-            let known = self.owners.find(partition, keys).await;
+            let known = self.owners.ask(partition, FindTasks { keys }).await;
             let known = known.ok_or_else(|| not_ready(partition, None))?;
             for task in known
                 .into_iter()
