@@ -1,9 +1,7 @@
 //! What must be known to reach a cluster and to write to it.
 
-use std::path::PathBuf;
-
 use minutehand_model::time::DAY_MS;
-use minutehand_settings::{Secret, SettingsError, both_or_none};
+use minutehand_settings::{ClientTls, Login, SettingsError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,23 +43,15 @@ pub struct CassandraConfig {
     /// Keep an index of tasks, so that they are found by name. Costs a row for every 64 tasks or
     /// so, and some 20 bytes a task.
     pub task_index: bool,
-    /// Whether connections to nodes are encrypted.
-    pub tls: bool,
-    /// Who signs the nodes' certificates (PEM); the system's authorities unless given.
-    pub tls_ca_file: Option<PathBuf>,
-    /// Our own certificate chain (PEM), where nodes ask for one.
-    pub tls_cert_file: Option<PathBuf>,
-    /// The key (PEM) of that certificate.
-    pub tls_key_file: Option<PathBuf>,
+    /// How connections are encrypted.
+    #[serde(flatten)]
+    pub tls: ClientTls,
     /// Check that a node's certificate names the address it was reached at. Switch off only where
     /// certificates cannot carry addresses; the chain is checked all the same.
     pub tls_verify_hostnames: bool,
-    /// The user, where nodes ask for one.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Secret>,
-    /// A file that holds the password.
-    pub password_file: Option<PathBuf>,
+    /// Who we are.
+    #[serde(flatten)]
+    pub login: Login,
 }
 
 impl Default for CassandraConfig {
@@ -78,14 +68,9 @@ impl Default for CassandraConfig {
             dedupe_window_ms: 30_000,
             writes_in_flight_max: 32,
             task_index: true,
-            tls: false,
-            tls_ca_file: None,
-            tls_cert_file: None,
-            tls_key_file: None,
+            tls: ClientTls::default(),
             tls_verify_hostnames: true,
-            username: None,
-            password: None,
-            password_file: None,
+            login: Login::default(),
         }
     }
 }
@@ -141,23 +126,9 @@ impl CassandraConfig {
     /// # Errors
     /// When it is not, or the file cannot be read.
     pub fn checked(self) -> Result<CassandraConfig, SettingsError> {
-        let password = Secret::of(
-            "cassandra.password",
-            self.password.as_ref(),
-            self.password_file.as_deref(),
-        )?;
-        let username = ("cassandra.username", self.username.is_some());
-        both_or_none(username, ("cassandra.password", password.is_some()))?;
-        let cert = ("cassandra.tls_cert_file", self.tls_cert_file.is_some());
-        both_or_none(
-            cert,
-            ("cassandra.tls_key_file", self.tls_key_file.is_some()),
-        )?;
-        Ok(CassandraConfig {
-            password,
-            password_file: None,
-            ..self
-        })
+        self.tls.check("cassandra")?;
+        let login = self.login.checked("cassandra")?;
+        Ok(CassandraConfig { login, ..self })
     }
 
     /// Refuses settings that contradict themselves.
@@ -200,6 +171,8 @@ pub(crate) fn check_keyspace(name: &str) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use minutehand_settings::Secret;
+
     use super::*;
 
     fn config() -> CassandraConfig {
@@ -222,7 +195,10 @@ mod tests {
         assert!(refused(|c| c.retention_ms = c.dedupe_window_ms).contains("30000"));
         assert!(refused(|c| c.writes_in_flight_max = 0).contains("writes_in_flight_max"));
         let half = CassandraConfig {
-            tls_cert_file: Some("client.pem".into()),
+            tls: ClientTls {
+                cert_file: Some("client.pem".into()),
+                ..ClientTls::default()
+            },
             ..config()
         };
         let words =
@@ -232,12 +208,8 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        let (username, password) = (Some("minutehand".to_owned()), Some(Secret::new("canary")));
-        let config = CassandraConfig {
-            username,
-            password,
-            ..config()
-        };
+        let login = Login::new("minutehand", Secret::new("canary"));
+        let config = CassandraConfig { login, ..config() };
         let shown = format!("{config:?}");
         assert!(
             shown.contains("minutehand") && !shown.contains("canary"),

@@ -34,11 +34,11 @@ pub(crate) async fn session(config: &CassandraConfig) -> Result<Session, PortErr
         .pool_size(PoolSize::PerHost(CONNECTIONS_PER_NODE))
         .keyspaces_to_fetch([config.keyspace.as_str()])
         .default_execution_profile_handle(handle.clone());
-    if let (Some(username), Some(password)) = (&config.username, &config.password) {
-        builder = builder.user(username, password.reveal());
+    if let Some((username, password)) = config.login.credentials() {
+        builder = builder.user(username, password);
     }
     let mut refusal = tls::Refusal::default();
-    if config.tls {
+    if config.tls.enabled {
         let context;
         (context, refusal) = tls::context(config)?;
         builder = builder.tls_context(Some(context));

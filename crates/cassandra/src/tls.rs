@@ -61,17 +61,17 @@ pub(crate) fn context(
                 error,
             )
         })?;
-    if let Some(file) = &config.tls_ca_file {
+    if let Some(file) = &config.tls.ca_file {
         builder
             .set_ca_file(file)
             .map_err(|error| unreadable("cassandra.tls_ca_file", file, error))?;
     }
-    if let Some(file) = &config.tls_cert_file {
+    if let Some(file) = &config.tls.cert_file {
         builder
             .set_certificate_chain_file(file)
             .map_err(|error| unreadable("cassandra.tls_cert_file", file, error))?;
     }
-    if let Some(file) = &config.tls_key_file {
+    if let Some(file) = &config.tls.key_file {
         builder
             .set_private_key_file(file, SslFiletype::PEM)
             .and_then(|()| builder.check_private_key())
@@ -104,6 +104,8 @@ fn failed(action: &str, reason: &str, error: ErrorStack) -> PortError {
 
 #[cfg(test)]
 mod tests {
+    use minutehand_settings::ClientTls;
+
     use super::*;
 
     #[test]
@@ -113,7 +115,7 @@ mod tests {
         std::fs::write(&file, "no certificate").unwrap();
         for ca_file in [file, folder.path().join("missing.pem")] {
             let config = CassandraConfig {
-                tls_ca_file: Some(ca_file.clone()),
+                tls: ClientTls::trusting(ca_file.clone()),
                 ..CassandraConfig::default()
             };
             let Err(error) = context(&config) else {

@@ -235,10 +235,10 @@ fn options(config: &EtcdConfig) -> Result<ConnectOptions, StartError> {
         .with_keep_alive_while_idle(true)
         .with_require_leader(true)
         .with_auto_token_refresh(true);
-    if let (Some(user), Some(password)) = (&config.username, &config.password) {
-        options = options.with_user(user, password.reveal());
+    if let Some((user, password)) = config.login.credentials() {
+        options = options.with_user(user, password);
     }
-    if config.tls {
+    if config.tls.enabled {
         options = options.with_tls(tls_options(config)?);
     }
     Ok(options)
@@ -246,10 +246,10 @@ fn options(config: &EtcdConfig) -> Result<ConnectOptions, StartError> {
 
 fn tls_options(config: &EtcdConfig) -> Result<TlsOptions, StartError> {
     let mut options = TlsOptions::new();
-    if let Some(authority) = &config.tls_ca_file {
+    if let Some(authority) = &config.tls.ca_file {
         options = options.ca_certificate(Certificate::from_pem(read(authority)?));
     }
-    if let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_key_file) {
+    if let (Some(certificate), Some(key)) = (&config.tls.cert_file, &config.tls.key_file) {
         options = options.identity(Identity::from_pem(read(certificate)?, read(key)?));
     }
     if let Some(domain) = &config.tls_domain {

@@ -1,8 +1,6 @@
 //! How to reach etcd, and as whom.
 
-use std::path::PathBuf;
-
-use minutehand_settings::{Secret, SettingsError, both_or_none};
+use minutehand_settings::{ClientTls, Login, SettingsError, both_or_none};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,23 +34,14 @@ pub struct EtcdConfig {
     /// crashed scheduler's partitions stay unowned this long.
     #[schemars(range(min = LEASE_TTL_MS_MIN, max = LEASE_TTL_MS_MAX))]
     pub lease_ttl_ms: i64,
-    /// Whether connections to members are encrypted; endpoints without a scheme are then reached by
-    /// https.
-    pub tls: bool,
-    /// Who signs the members' certificates (PEM); needed with `tls`.
-    pub tls_ca_file: Option<PathBuf>,
-    /// Our own certificate (PEM), where members ask for one.
-    pub tls_cert_file: Option<PathBuf>,
-    /// The key (PEM) of that certificate.
-    pub tls_key_file: Option<PathBuf>,
+    /// How connections are encrypted.
+    #[serde(flatten)]
+    pub tls: ClientTls,
     /// The name in the members' certificates, where it is not that of the endpoint.
     pub tls_domain: Option<String>,
-    /// The user, where members ask for one.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Secret>,
-    /// A file that holds the password.
-    pub password_file: Option<PathBuf>,
+    /// Who we are.
+    #[serde(flatten)]
+    pub login: Login,
 }
 
 impl Default for EtcdConfig {
@@ -63,14 +52,9 @@ impl Default for EtcdConfig {
             region: "local".to_owned(),
             region_epoch: 0,
             lease_ttl_ms: LEASE_TTL_MS_DEFAULT,
-            tls: false,
-            tls_ca_file: None,
-            tls_cert_file: None,
-            tls_key_file: None,
+            tls: ClientTls::default(),
             tls_domain: None,
-            username: None,
-            password: None,
-            password_file: None,
+            login: Login::default(),
         }
     }
 }
@@ -144,28 +128,15 @@ impl EtcdConfig {
     /// # Errors
     /// When it is not, or the file cannot be read.
     pub fn checked(self) -> Result<EtcdConfig, SettingsError> {
-        let password = Secret::of(
-            "etcd.password",
-            self.password.as_ref(),
-            self.password_file.as_deref(),
-        )?;
-        both_or_none(
-            ("etcd.username", self.username.is_some()),
-            ("etcd.password", password.is_some()),
-        )?;
-        let cert = ("etcd.tls_cert_file", self.tls_cert_file.is_some());
-        both_or_none(cert, ("etcd.tls_key_file", self.tls_key_file.is_some()))?;
-        if self.tls {
+        self.tls.check("etcd")?;
+        let login = self.login.checked("etcd")?;
+        if self.tls.enabled {
             both_or_none(
                 ("etcd.tls", true),
-                ("etcd.tls_ca_file", self.tls_ca_file.is_some()),
+                ("etcd.tls_ca_file", self.tls.ca_file.is_some()),
             )?;
         }
-        Ok(EtcdConfig {
-            password,
-            password_file: None,
-            ..self
-        })
+        Ok(EtcdConfig { login, ..self })
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
@@ -224,6 +195,8 @@ fn check_name(field: &'static str, given: &str) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use minutehand_settings::Secret;
+
     use super::*;
 
     fn config() -> EtcdConfig {
@@ -264,7 +237,10 @@ mod tests {
         );
         assert!(
             said(EtcdConfig {
-                username: Some("u".to_owned()),
+                login: Login {
+                    username: Some("u".to_owned()),
+                    ..Login::default()
+                },
                 ..config()
             })
             .contains("etcd.password is not")
@@ -286,7 +262,7 @@ mod tests {
     #[test]
     fn a_password_is_not_shown() {
         let config = EtcdConfig {
-            password: Some(Secret::new("hunter2")),
+            login: Login::new("u", Secret::new("hunter2")),
             ..config()
         };
         assert!(!format!("{config:?}").contains("hunter2"));

@@ -1,16 +1,14 @@
 //! How to reach a Kafka cluster, and how each kind of client is set up.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
 use minutehand_model::limits::{RECORD_BYTES_MAX, TOPIC_RECORD_BYTES_MAX};
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{LogGeneration, LogOffset, QueueName};
-use minutehand_settings::{Secret, SettingsError, both_or_none};
+use minutehand_settings::{ClientTls, Login, SettingsError, both_or_none};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 use crate::memory::{MemoryShares, ReadAhead};
 use crate::names::TOPIC_PREFIX_BYTES_MAX;
@@ -114,22 +112,14 @@ pub struct KafkaConfig {
     /// milliseconds; what has to wait longer is put off to a later tick.
     #[schemars(range(min = 0, max = 10_000))]
     pub topic_wait_ms: u32,
-    /// Whether connections to brokers are encrypted.
-    pub tls: bool,
-    /// Who signs the brokers' certificates (PEM); the system's authorities unless given.
-    pub tls_ca_file: Option<PathBuf>,
-    /// Our own certificate (PEM), where brokers ask for one.
-    pub tls_cert_file: Option<PathBuf>,
-    /// The key (PEM) of that certificate.
-    pub tls_key_file: Option<PathBuf>,
+    /// How connections are encrypted.
+    #[serde(flatten)]
+    pub tls: ClientTls,
     /// How the password is proved.
     pub sasl_mechanism: Mechanism,
-    /// The user, with a mechanism.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Secret>,
-    /// A file that holds the password.
-    pub password_file: Option<PathBuf>,
+    /// Who we are.
+    #[serde(flatten)]
+    pub login: Login,
 }
 
 impl Default for KafkaConfig {
@@ -155,14 +145,9 @@ impl Default for KafkaConfig {
             cloudevents_queues: BTreeSet::new(),
             queue_topics_max: 20_000,
             topic_wait_ms: 250,
-            tls: false,
-            tls_ca_file: None,
-            tls_cert_file: None,
-            tls_key_file: None,
+            tls: ClientTls::default(),
             sasl_mechanism: Mechanism::None,
-            username: None,
-            password: None,
-            password_file: None,
+            login: Login::default(),
         }
     }
 }
@@ -192,22 +177,15 @@ impl KafkaConfig {
     /// # Errors
     /// When they do not, or the file cannot be read.
     pub fn checked(self) -> Result<KafkaConfig, SettingsError> {
-        let password = Secret::of(
-            "kafka.password",
-            self.password.as_ref(),
-            self.password_file.as_deref(),
-        )?;
-        let username = ("kafka.username", self.username.is_some());
-        both_or_none(username, ("kafka.password", password.is_some()))?;
+        self.tls.check("kafka")?;
+        let login = self.login.checked("kafka")?;
         both_or_none(
             (
                 "kafka.sasl_mechanism",
                 self.sasl_mechanism != Mechanism::None,
             ),
-            username,
+            ("kafka.username", login.username.is_some()),
         )?;
-        let cert = ("kafka.tls_cert_file", self.tls_cert_file.is_some());
-        both_or_none(cert, ("kafka.tls_key_file", self.tls_key_file.is_some()))?;
         let prefix_bytes = self.topic_prefix.len();
         if prefix_bytes == 0 || prefix_bytes > TOPIC_PREFIX_BYTES_MAX {
             let wanted =
@@ -224,15 +202,11 @@ impl KafkaConfig {
                 wanted,
             ));
         }
-        Ok(KafkaConfig {
-            password,
-            password_file: None,
-            ..self
-        })
+        Ok(KafkaConfig { login, ..self })
     }
 
     const fn protocol(&self) -> &'static str {
-        match (self.tls, self.sasl_mechanism.registered()) {
+        match (self.tls.enabled, self.sasl_mechanism.registered()) {
             (false, None) => "plaintext",
             (true, None) => "ssl",
             (false, Some(_)) => "sasl_plaintext",
@@ -256,11 +230,11 @@ impl KafkaConfig {
             .set("reconnect.backoff.max.ms", "1000")
             .set("security.protocol", self.protocol())
             .set_log_level(RDKafkaLogLevel::Warning);
-        if self.tls {
+        if self.tls.enabled {
             let files = [
-                ("ssl.ca.location", &self.tls_ca_file),
-                ("ssl.certificate.location", &self.tls_cert_file),
-                ("ssl.key.location", &self.tls_key_file),
+                ("ssl.ca.location", &self.tls.ca_file),
+                ("ssl.certificate.location", &self.tls.cert_file),
+                ("ssl.key.location", &self.tls.key_file),
             ];
             for (key, file) in files {
                 if let Some(file) = file {
@@ -269,16 +243,11 @@ impl KafkaConfig {
             }
         }
         if let Some(mechanism) = self.sasl_mechanism.registered() {
+            let (username, password) = self.login.credentials().unwrap_or_default();
             config
                 .set("sasl.mechanisms", mechanism)
-                .set(
-                    "sasl.username",
-                    self.username.as_deref().unwrap_or_default(),
-                )
-                .set(
-                    "sasl.password",
-                    self.password.as_ref().map_or("", Secret::reveal),
-                );
+                .set("sasl.username", username)
+                .set("sasl.password", password);
         }
         config
     }

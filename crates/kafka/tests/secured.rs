@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use minutehand_kafka::{Client, KafkaConfig, Mechanism};
 use minutehand_ports::{ErrorClass, PortError};
-use minutehand_settings::Secret;
+use minutehand_settings::{ClientTls, Login, Secret};
 use minutehand_testkit::{Certificates, Kafka, KafkaOptions, PASSWORD, USER};
 
 /// A broker of its own with TLS and SCRAM, and the folder its certificates lie in.
@@ -24,11 +24,9 @@ fn config(kafka: &Kafka, authority: &Certificates, password: &str) -> KafkaConfi
         queue_partitions: 1,
         // Who is not let in hears of it when the time is up.
         request_timeout_ms: 4_000,
-        tls: true,
-        tls_ca_file: Some(authority.authority()),
+        tls: ClientTls::trusting(authority.authority()),
         sasl_mechanism: Mechanism::ScramSha512,
-        username: Some(USER.to_owned()),
-        password: Some(Secret::new(password)),
+        login: Login::new(USER, Secret::new(password)),
         ..KafkaConfig::default()
     }
 }

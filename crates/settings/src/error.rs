@@ -87,9 +87,9 @@ pub enum SettingsError {
     #[error("{given} is set and {missing} is not; set both or none")]
     Half {
         /// What is set.
-        given: &'static str,
+        given: String,
         /// What is not.
-        missing: &'static str,
+        missing: String,
     },
     /// A secret that is given twice.
     #[error("{name} and {name}_file are both set; set one of them")]
@@ -129,18 +129,13 @@ impl SettingsError {
 /// # Errors
 /// When exactly one is.
 pub fn both_or_none(
-    (first, has_first): (&'static str, bool),
-    (second, has_second): (&'static str, bool),
+    (first, has_first): (impl Into<String>, bool),
+    (second, has_second): (impl Into<String>, bool),
 ) -> Result<(), SettingsError> {
+    let half = |given, missing| Err(SettingsError::Half { given, missing });
     match (has_first, has_second) {
-        (true, false) => Err(SettingsError::Half {
-            given: first,
-            missing: second,
-        }),
-        (false, true) => Err(SettingsError::Half {
-            given: second,
-            missing: first,
-        }),
+        (true, false) => half(first.into(), second.into()),
+        (false, true) => half(second.into(), first.into()),
         _ => Ok(()),
     }
 }

@@ -14,6 +14,7 @@
 //! use for that; `toml` and `serde` read the values. `figment` would merge the sources, but says
 //! neither limits nor nearest names, and knows no commas.
 
+mod client;
 mod error;
 mod known;
 mod nearest;
@@ -21,6 +22,7 @@ mod render;
 mod secret;
 mod sources;
 
+pub use client::{ClientTls, Login};
 pub use error::{SettingsError, both_or_none};
 pub use known::{Kind, Known};
 pub use render::{json_schema, markdown};

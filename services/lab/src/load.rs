@@ -222,7 +222,10 @@ mod kafka {
                 tls = true\n[scheduler]\nlisten = \"127.0.0.1:0\"\n";
             let config = config(&text.parse().expect("TOML")).expect("settings");
             assert_eq!((config.partitions, config.region.as_str()), (6, "north"));
-            assert_eq!((config.topic_prefix.as_str(), config.tls), ("mh", true));
+            assert_eq!(
+                (config.topic_prefix.as_str(), config.tls.enabled),
+                ("mh", true)
+            );
             let wrong = "[kafka]\nbroker = 1\n".parse().expect("TOML");
             let error = super::config(&wrong).expect_err("unknown").to_string();
             assert!(error.contains("[kafka]: unknown field `broker`"), "{error}");

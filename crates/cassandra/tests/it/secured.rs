@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use minutehand_cassandra::{CassandraConfig, Migrations, SchemaError};
 use minutehand_ports::{ErrorClass, PortError};
-use minutehand_settings::Secret;
+use minutehand_settings::{ClientTls, Login, Secret};
 use minutehand_testkit::{Cassandra, CassandraOptions, Certificates};
 use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
 use tempfile::TempDir;
@@ -44,19 +44,14 @@ async fn secured() -> &'static Secured {
 /// With TLS, trusting the authority of these.
 fn trusting(certificates: &Certificates, config: CassandraConfig) -> CassandraConfig {
     CassandraConfig {
-        tls: true,
-        tls_ca_file: Some(certificates.authority()),
+        tls: ClientTls::trusting(certificates.authority()),
         ..config
     }
 }
 
 fn as_user(password: &str, config: CassandraConfig) -> CassandraConfig {
-    let (username, password) = (Some("cassandra".to_owned()), Some(Secret::new(password)));
-    CassandraConfig {
-        username,
-        password,
-        ..config
-    }
+    let login = Login::new("cassandra", Secret::new(password));
+    CassandraConfig { login, ..config }
 }
 
 /// Settings with which the secured server lets one in.
@@ -103,8 +98,7 @@ async fn a_wrong_password_is_said_and_not_shown() {
 #[tokio::test]
 async fn a_missing_password_is_said() {
     let error = refused(&CassandraConfig {
-        username: None,
-        password: None,
+        login: Login::default(),
         ..right().await
     })
     .await;
@@ -118,7 +112,7 @@ async fn a_missing_password_is_said() {
 #[tokio::test]
 async fn without_tls_where_it_is_wanted_the_error_asks_for_it() {
     let error = refused(&CassandraConfig {
-        tls: false,
+        tls: ClientTls::default(),
         ..right().await
     })
     .await;

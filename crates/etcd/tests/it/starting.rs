@@ -3,7 +3,7 @@
 use etcd_client::{Client, Permission, PermissionType};
 use minutehand_etcd::{Directory, EtcdConfig, EtcdCoordinator, StartError};
 use minutehand_model::PartitionId;
-use minutehand_settings::Secret;
+use minutehand_settings::{ClientTls, Login, Secret};
 use minutehand_testkit::{Certificates, Etcd, EtcdOptions};
 
 use crate::support::{PARTITIONS, acquire, assigned, config, config_at, member, start};
@@ -88,10 +88,8 @@ async fn a_wrong_password_and_none_at_all_are_told_apart() {
         words.contains("asks for a user name and a password"),
         "{words}"
     );
-    let username = Some("scheduler".to_owned());
     let wrong = EtcdConfig {
-        username: username.clone(),
-        password: Some(Secret::new("wrong")),
+        login: Login::new("scheduler", Secret::new("wrong")),
         ..open.clone()
     };
     let words = refused(&wrong).await.to_string();
@@ -100,8 +98,7 @@ async fn a_wrong_password_and_none_at_all_are_told_apart() {
         "{words}"
     );
     let right = EtcdConfig {
-        username,
-        password: Some(Secret::new("right")),
+        login: Login::new("scheduler", Secret::new("right")),
         ..open
     };
     let elsewhere = EtcdConfig {
@@ -129,10 +126,12 @@ async fn certificates_are_checked_and_what_is_wrong_with_them_is_said() {
     .unwrap();
     // etcd asks for a certificate of its authority, and takes its own for one.
     let trusting = |authority, config| EtcdConfig {
-        tls: true,
-        tls_ca_file: Some(authority),
-        tls_cert_file: Some(valid.server_certificate()),
-        tls_key_file: Some(valid.server_key()),
+        tls: ClientTls {
+            enabled: true,
+            ca_file: Some(authority),
+            cert_file: Some(valid.server_certificate()),
+            key_file: Some(valid.server_key()),
+        },
         ..config
     };
     let config = trusting(valid.authority(), config_at(&etcd.endpoint()));

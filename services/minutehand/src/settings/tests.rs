@@ -401,7 +401,7 @@ mod of_cluster {
             let found = loaded(Mode::Cluster, &args(Some(&file), None, &[]), &[])
                 .unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(
-                found.settings.kafka.username.as_deref(),
+                found.settings.kafka.login.username.as_deref(),
                 Some("minutehand"),
                 "{role}"
             );
