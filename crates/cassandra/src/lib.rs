@@ -2,7 +2,7 @@
 //! migrations.
 //!
 //! [`CassandraTimetable`] is the port `Timetable`; [`Migrations`] creates and checks the tables it
-//! needs (`schema/cql`). Everything is appended and expires; nothing is updated or deleted, so a
+//! needs (`schema/cql`); [`CassandraStore`] is both for an operator. Everything is appended and expires; nothing is updated or deleted, so a
 //! late or repeated write does no harm.
 
 mod checkpoints;
@@ -24,6 +24,7 @@ mod retry;
 mod revisions;
 mod schema;
 mod statements;
+mod store;
 mod task_index;
 mod timetable;
 mod tls;
@@ -36,4 +37,5 @@ pub use schema::{
     Applied, MIGRATIONS, Migration, Migrations, Replication, ReplicationError, SchemaError,
     SchemaStatus,
 };
+pub use store::CassandraStore;
 pub use timetable::CassandraTimetable;

@@ -18,7 +18,8 @@ const LEASE_TTL_MS_DEFAULT: i64 = 5_000;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EtcdConfig {
-    /// `host:port` or `http(s)://host:port` of the members of the etcd cluster.
+    /// `host:port` or `http(s)://host:port` of the members of the etcd cluster; with `tls` those
+    /// without a scheme are reached by https.
     pub endpoints: Vec<String>,
     /// The folder of Minutehand's keys; the region's lie in a folder of that name below it.
     pub prefix: String,

@@ -2,7 +2,8 @@
 //! they are held to.
 //!
 //! A port is a trait; an adapter is a crate that implements some of them on one driver. Adapters do
-//! not know each other, nor the node that drives them. Every adapter runs the same contract suite
+//! not know each other, nor the node that drives them. What an operator does with a store (connect,
+//! migrate, look, describe) stands beside its data ports: [`TimetableStore`]. Every adapter runs the same contract suite
 //! (feature `contract`).
 
 #[cfg(feature = "contract")]
@@ -15,6 +16,7 @@ mod queue;
 mod rules;
 mod sink;
 mod stops;
+mod store;
 mod timetable;
 
 pub use coordinator::Coordinator;
@@ -25,4 +27,5 @@ pub use queue::{Claim, Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report,
 pub use rules::{QueueRulebook, RulesOfQueues};
 pub use sink::{Committed, ExecutionSink, Opened};
 pub use stops::{RecentStops, Stop, StopListeners, StopReceiver};
+pub use store::{StoreDescription, StoreError, StorePart, TimetableStore};
 pub use timetable::Timetable;

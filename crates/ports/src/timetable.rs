@@ -82,6 +82,13 @@ pub trait Timetable: Send + Sync + 'static {
         until: Timestamp,
     ) -> Result<Vec<BucketLoad>, PortError>;
 
+    /// Whether it answers: a question that costs little, by default the load of the present minute.
+    async fn probe(&self, now: Timestamp) -> Result<(), PortError> {
+        let minute = now.floor_to_minute();
+        let loads = self.loads(PartitionId::own(0), minute, minute.plus_millis(1));
+        loads.await.map(drop)
+    }
+
     /// Lets the store forget the buckets that start before a time. It may keep more.
     async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError>;
 

@@ -15,7 +15,8 @@ pub struct ClientTls {
     /// Whether connections are encrypted.
     #[serde(rename = "tls")]
     pub enabled: bool,
-    /// Who signs the servers' certificates (PEM); the system's authorities unless given.
+    /// Who signs the servers' certificates (PEM). Unless given, the system's authorities; for etcd it
+    /// must be given.
     #[serde(rename = "tls_ca_file")]
     pub ca_file: Option<PathBuf>,
     /// Our own certificate chain (PEM), where servers ask for one.

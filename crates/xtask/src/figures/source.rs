@@ -43,7 +43,8 @@ impl Source {
         let tests = test_names(&blanked);
         let is_test = path
             .split('/')
-            .any(|part| matches!(part, "tests" | "tests.rs" | "examples" | "benches"));
+            .any(|part| matches!(part, "tests" | "tests.rs" | "examples" | "benches"))
+            || path.ends_with("_tests.rs");
         let cut = if is_test {
             vec![(0, blanked.len())]
         } else {

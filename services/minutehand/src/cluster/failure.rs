@@ -2,10 +2,9 @@
 
 use std::error::Error;
 
-use minutehand_cassandra::SchemaError;
 use minutehand_cli::{Exit, Failure};
 use minutehand_etcd::StartError;
-use minutehand_ports::{ErrorClass, PortError};
+use minutehand_ports::{ErrorClass, PortError, StoreError};
 
 /// An error and what caused it, as far as the causes say more.
 pub(super) fn words(error: &dyn Error) -> String {
@@ -36,12 +35,12 @@ pub(super) fn store(error: &PortError) -> Failure {
     Failure::new(exit, words(error))
 }
 
-/// Cassandra, or what lies there, cannot be used.
-pub(super) fn cassandra(error: &SchemaError) -> Failure {
+/// The timetable's store, or what lies there, cannot be used.
+pub(super) fn timetable(error: &StoreError) -> Failure {
     match error {
-        SchemaError::Config(_) => usage(words(error)),
-        SchemaError::Cluster(error) => store(error),
-        _ => Failure::new(Exit::Failed, words(error)),
+        StoreError::Setting(message) => usage(message),
+        StoreError::Store(error) => store(error),
+        StoreError::Contents(_) => Failure::new(Exit::Failed, words(error)),
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_cli::{Exit, Failure};
 use minutehand_etcd::{Directory, EtcdConfig, PartitionOwner};
 use minutehand_http::{ApiConfig, IdSource, LeasePlaces, NamespacePolicy, router};
@@ -14,6 +13,7 @@ use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaRulebook
 use minutehand_model::PartitionId;
 use minutehand_node::{Gateway, Limits, Stores, SystemClock};
 use minutehand_peers::{LeasePeers, RemoteConfig, RemoteOwners};
+use minutehand_ports::{Timetable, TimetableStore};
 use minutehand_worker::{Gates, Leases, LeasesConfig, Worker};
 use tokio::sync::watch;
 
@@ -21,7 +21,7 @@ use super::greeting::greeting;
 use super::process::Process;
 use super::token::ClusterToken;
 use super::waiting::Waiting;
-use super::{configs, failure, health, servers, token};
+use super::{configs, failure, health, servers, stores, token};
 use crate::observer::{Observer, watch_leases};
 use crate::service_manager;
 use crate::settings::Settings;
@@ -30,7 +30,7 @@ use crate::signals::{Signals, unless};
 /// Runs until SIGINT or SIGTERM, then lets the requests under way end.
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
+    let (kafka, store) = (configs::kafka(settings)?, stores::timetable(settings)?);
     let (etcd, partitions) = (configs::etcd(settings)?, settings.cluster.partitions);
     let (cluster_token, namespaces) = (token::current(settings, &signals)?, namespaces(settings));
     let remote = remote(settings, &cluster_token)?;
@@ -47,13 +47,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 
     let mut stop_asked = pin!(signals.asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    let connecting = Box::pin(connect(
-        &process.waiting,
-        settings,
-        &client,
-        &cassandra,
-        &etcd,
-    ));
+    let connecting = Box::pin(connect(&process.waiting, settings, &client, &*store, &etcd));
     let Some(connected) = unless(&mut stop_asked, connecting).await else {
         process.end().await;
         return Ok(());
@@ -76,7 +70,10 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     };
     let troubles = health::watch_stores(vec![
         Box::new(health::LogProbe(log)),
-        Box::new(health::TimetableProbe(timetable)),
+        Box::new(health::TimetableProbe {
+            name: store.describe().name,
+            timetable,
+        }),
     ]);
     let limits = Limits {
         apply_wait_ms_max: settings.gateway.apply_wait_ms_max,
@@ -157,13 +154,13 @@ async fn connect(
     waiting: &Waiting,
     settings: &Settings,
     kafka: &Client,
-    cassandra: &CassandraConfig,
+    store: &dyn TimetableStore,
     etcd: &EtcdConfig,
-) -> Result<(Arc<CassandraTimetable>, Directory), Failure> {
+) -> Result<(Arc<dyn Timetable>, Directory), Failure> {
     let partitions = settings.cluster.partitions;
     let (_, timetable, directory) = tokio::try_join!(
         servers::kafka(waiting, settings, kafka),
-        servers::cassandra(waiting, settings, cassandra),
+        servers::timetable(waiting, store),
         servers::etcd(waiting, settings, || Directory::open(etcd, partitions)),
     )?;
     Ok((timetable, directory))

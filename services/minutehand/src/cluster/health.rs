@@ -39,21 +39,21 @@ impl Probe for LogProbe {
     }
 }
 
-/// Cassandra, by the load of one minute.
-pub(super) struct TimetableProbe(pub(super) Arc<dyn Timetable>);
+/// The store of the timetable, by its own question.
+pub(super) struct TimetableProbe {
+    /// The store's name.
+    pub(super) name: &'static str,
+    pub(super) timetable: Arc<dyn Timetable>,
+}
 
 #[async_trait]
 impl Probe for TimetableProbe {
     fn name(&self) -> &'static str {
-        "Cassandra"
+        self.name
     }
 
     async fn ask(&self) -> Result<(), PortError> {
-        let minute = SystemClock.now().floor_to_minute();
-        self.0
-            .loads(PartitionId::own(0), minute, minute.plus_millis(1))
-            .await
-            .map(drop)
+        self.timetable.probe(SystemClock.now()).await
     }
 }
 

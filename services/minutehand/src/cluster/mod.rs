@@ -9,6 +9,7 @@ mod process;
 mod scheduler;
 mod schema;
 mod servers;
+mod stores;
 mod token;
 mod waiting;
 mod worker;

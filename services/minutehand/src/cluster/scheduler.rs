@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
-use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_cli::{Exit, Failure};
 use minutehand_engine::{Phase, StopReason};
 use minutehand_etcd::{EtcdConfig, EtcdCoordinator, MemberConfig};
@@ -13,14 +12,14 @@ use minutehand_http::{NodeConfig, node_router};
 use minutehand_kafka::{BrokerClock, Client, KafkaLog, KafkaSink};
 use minutehand_model::PartitionId;
 use minutehand_node::{Node, OwnerQueries, OwnerStores, Owners, Readiness, SystemClock};
-use minutehand_ports::Coordinator;
+use minutehand_ports::{Coordinator, Timetable, TimetableStore};
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
 use super::greeting::greeting;
 use super::process::Process;
 use super::waiting::Waiting;
-use super::{configs, failure, health, servers, token};
+use super::{configs, failure, health, servers, stores, token};
 use crate::service_manager;
 use crate::settings::Settings;
 use crate::signals::{Signals, unless};
@@ -28,7 +27,7 @@ use crate::signals::{Signals, unless};
 /// Runs until SIGINT or SIGTERM, then hands every partition over and stops.
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
+    let (kafka, store) = (configs::kafka(settings)?, stores::timetable(settings)?);
     let (etcd, partitions) = (configs::etcd(settings)?, settings.cluster.partitions);
     let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
@@ -48,7 +47,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let servers = Servers {
         kafka: &client,
         clock: &clock,
-        cassandra: &cassandra,
+        timetable: &*store,
         etcd: &etcd,
     };
     let connecting = Box::pin(connect(&process.waiting, settings, servers, &member));
@@ -66,10 +65,14 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         sink,
         timetable: timetable.clone(),
     };
+    let at = store.describe();
     let owners = Owners::new(partitions);
     let troubles = health::watch_stores(vec![
         Box::new(health::LogProbe(log)),
-        Box::new(health::TimetableProbe(timetable)),
+        Box::new(health::TimetableProbe {
+            name: at.name,
+            timetable,
+        }),
     ]);
     let node = Node::new(
         configs::engine(settings),
@@ -110,14 +113,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
                 ("reached", member.address.clone()),
                 ("metrics", format!("{}/metrics", process.url())),
                 ("kafka", settings.kafka.brokers.join(", ")),
-                (
-                    "cassandra",
-                    format!(
-                        "{} in {}",
-                        cassandra.contact_points.join(", "),
-                        cassandra.keyspace
-                    )
-                ),
+                (at.word, at.to_string()),
                 ("etcd", etcd.endpoints.join(", ")),
             ],
         )
@@ -157,7 +153,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 struct Servers<'a> {
     kafka: &'a Client,
     clock: &'a Arc<BrokerClock>,
-    cassandra: &'a CassandraConfig,
+    timetable: &'a dyn TimetableStore,
     etcd: &'a EtcdConfig,
 }
 
@@ -168,11 +164,11 @@ async fn connect(
     settings: &Settings,
     servers: Servers<'_>,
     member: &MemberConfig,
-) -> Result<(Arc<CassandraTimetable>, EtcdCoordinator), Failure> {
+) -> Result<(Arc<dyn Timetable>, EtcdCoordinator), Failure> {
     let Servers {
         kafka,
         clock,
-        cassandra,
+        timetable,
         etcd,
     } = servers;
     let (_, timetable, _) = tokio::try_join!(
@@ -180,7 +176,7 @@ async fn connect(
             servers::kafka(waiting, settings, kafka).await?;
             servers::clock(waiting, settings, clock).await
         },
-        servers::cassandra(waiting, settings, cassandra),
+        servers::timetable(waiting, timetable),
         servers::etcd(waiting, settings, || minutehand_etcd::partitions(etcd)),
     )?;
     let partitions = settings.cluster.partitions;

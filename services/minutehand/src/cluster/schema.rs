@@ -1,37 +1,29 @@
-//! `minutehand schema apply|status`: topics in Kafka, tables in Cassandra, the count of partitions
-//! in etcd.
+//! `minutehand schema apply|status`: topics in Kafka, tables of the timetable's store, the count of
+//! partitions in etcd.
 
-use minutehand_cassandra::{Applied, Migration, Migrations, Replication, SchemaStatus};
+use std::sync::Arc;
+
 use minutehand_cli::{Exit, Failure, SchemaItem, SchemaState};
 use minutehand_etcd::EtcdConfig;
 use minutehand_kafka::{Client, TopicDefinition, TopicStanding};
+use minutehand_ports::{StorePart, TimetableStore};
 
-use super::{configs, failure};
+use super::{configs, failure, stores};
 use crate::settings::Settings;
 
 /// Creates what is missing. Whatever is there and not as it should be is refused before anything is
 /// created.
 pub(super) async fn apply(settings: &Settings) -> Result<Vec<SchemaItem>, Failure> {
     let before = status(settings).await?;
-    let (client, migrations, etcd) = connect(settings).await?;
-    let mut items = topics(
-        client
-            .apply_topics()
-            .await
-            .map_err(|error| failure::store(&error))?,
-    )?;
+    let (client, store, etcd) = open(settings)?;
+    let applied = client.apply_topics().await;
+    let mut items = topics(applied.map_err(|error| failure::store(&error))?)?;
 
-    let replication = match &settings.cassandra.replication {
-        Some(text) => Replication::parse(text),
-        None => Replication::of_nodes(&migrations.datacenters()),
-    };
-    let replication =
-        replication.map_err(|error| failure::usage(format!("cassandra.replication: {error}")))?;
-    let status = migrations
-        .apply(&replication)
-        .await
-        .map_err(|error| failure::cassandra(&error))?;
-    items.extend(tables(&status));
+    let migrated = store.migrate().await;
+    items.extend(parts(
+        &*store,
+        migrated.map_err(|error| failure::timetable(&error))?,
+    ));
 
     let partitions = settings.cluster.partitions;
     minutehand_etcd::agree(&etcd, partitions)
@@ -56,25 +48,15 @@ pub(super) async fn apply(settings: &Settings) -> Result<Vec<SchemaItem>, Failur
 /// # Errors
 /// When something is there and not as it should be, or a store does not answer.
 pub(super) async fn status(settings: &Settings) -> Result<Vec<SchemaItem>, Failure> {
-    let (client, migrations, etcd) = connect(settings).await?;
-    let mut items = topics(
-        client
-            .standings()
-            .await
-            .map_err(|error| failure::store(&error))?,
-    )?;
+    let (client, store, etcd) = open(settings)?;
+    let standings = client.standings().await;
+    let mut items = topics(standings.map_err(|error| failure::store(&error))?)?;
 
-    let status = migrations
-        .status()
-        .await
-        .map_err(|error| failure::cassandra(&error))?;
-    if status.exists && status.pending.is_empty() {
-        migrations
-            .verify()
-            .await
-            .map_err(|error| failure::cassandra(&error))?;
-    }
-    items.extend(tables(&status));
+    let there = store.status().await;
+    items.extend(parts(
+        &*store,
+        there.map_err(|error| failure::timetable(&error))?,
+    ));
 
     let stored = minutehand_etcd::partitions(&etcd)
         .await
@@ -83,16 +65,13 @@ pub(super) async fn status(settings: &Settings) -> Result<Vec<SchemaItem>, Failu
     Ok(items)
 }
 
-async fn connect(
-    settings: &Settings,
-) -> Result<(std::sync::Arc<Client>, Migrations, EtcdConfig), Failure> {
-    let (kafka, cassandra) = (configs::kafka(settings)?, configs::cassandra(settings)?);
+type Stores = (Arc<Client>, Box<dyn TimetableStore>, EtcdConfig);
+
+fn open(settings: &Settings) -> Result<Stores, Failure> {
+    let (kafka, store) = (configs::kafka(settings)?, stores::timetable(settings)?);
     let etcd = configs::etcd(settings)?;
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    let migrations = Migrations::connect(&cassandra)
-        .await
-        .map_err(|error| failure::cassandra(&error))?;
-    Ok((client, migrations, etcd))
+    Ok((client, store, etcd))
 }
 
 fn item(
@@ -144,45 +123,17 @@ fn topics(standings: Vec<(TopicDefinition, TopicStanding)>) -> Result<Vec<Schema
     standings.into_iter().map(topic).collect()
 }
 
-fn tables(status: &SchemaStatus) -> Vec<SchemaItem> {
-    let mut items = vec![item(
-        "cassandra",
-        "keyspace",
-        &status.keyspace,
-        status.exists,
-        String::new(),
-    )];
-    let name = |number: &dyn std::fmt::Display, name: &str| format!("{number} {name}");
-    items.extend(status.applied.iter().map(
-        |Applied {
-             number,
-             name: word,
-             applied_at,
-             ..
-         }| {
-            item(
-                "cassandra",
-                "migration",
-                name(number, word),
-                true,
-                format!("applied at {applied_at}"),
-            )
-        },
-    ));
-    items.extend(status.pending.iter().map(
-        |Migration {
-             number, name: word, ..
-         }| {
-            item(
-                "cassandra",
-                "migration",
-                name(number, word),
-                false,
-                String::new(),
-            )
-        },
-    ));
-    items
+fn parts(store: &dyn TimetableStore, parts: Vec<StorePart>) -> impl Iterator<Item = SchemaItem> {
+    let word = store.describe().word;
+    parts.into_iter().map(move |part| {
+        let StorePart {
+            kind,
+            name,
+            is_there,
+            detail,
+        } = part;
+        item(word, kind, name, is_there, detail)
+    })
 }
 
 fn partition_count(

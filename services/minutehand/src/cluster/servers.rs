@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_cassandra::{CassandraConfig, CassandraTimetable};
 use minutehand_cli::Failure;
 use minutehand_etcd::StartError;
 use minutehand_kafka::{BrokerClock, Client};
-use minutehand_ports::ErrorClass;
+use minutehand_ports::{ErrorClass, StoreDescription, Timetable, TimetableStore};
 
 use super::failure;
 use super::waiting::{Server, Waiting};
@@ -71,23 +70,19 @@ pub(super) async fn clock_goes_wrong(clock: &Arc<BrokerClock>) -> String {
     }
 }
 
-/// Cassandra, with its tables as they must be.
-pub(super) async fn cassandra(
+/// The store of the timetable, with what lies there as it must be.
+pub(super) async fn timetable(
     waiting: &Waiting,
-    settings: &Settings,
-    config: &CassandraConfig,
-) -> Result<Arc<CassandraTimetable>, Failure> {
+    store: &dyn TimetableStore,
+) -> Result<Arc<dyn Timetable>, Failure> {
+    let StoreDescription {
+        name, endpoints, ..
+    } = store.describe();
     let connect = || async {
-        CassandraTimetable::connect(config)
-            .await
-            .map_err(|error| failure::cassandra(&error))
+        let connected = store.connect().await;
+        connected.map_err(|error| failure::timetable(&error))
     };
-    waiting
-        .until(
-            server("Cassandra", &settings.cassandra.contact_points),
-            connect,
-        )
-        .await
+    waiting.until(server(name, &endpoints), connect).await
 }
 
 /// etcd, by whatever is to be begun there.

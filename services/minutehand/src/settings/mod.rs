@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use sections::{ClusterConfig, GatewayConfig, HttpConfig, SchedulerConfig};
 pub(crate) use sections::{LogFormat, TelemetryConfig, Unclaimed, WorkerConfig};
+#[cfg(feature = "cluster")]
+pub(crate) use sections::{TimetableConfig, TimetableKind};
 
 /// Settings of Minutehand.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) cassandra: minutehand_cassandra::CassandraConfig,
     #[cfg(feature = "cluster")]
     pub(crate) etcd: minutehand_etcd::EtcdConfig,
+    #[cfg(feature = "cluster")]
+    pub(crate) timetable: TimetableConfig,
     pub(crate) embedded: minutehand_embedded::Config,
     pub(crate) engine: minutehand_engine::Config,
     pub(crate) scheduler: SchedulerConfig,
@@ -50,7 +54,7 @@ pub(crate) enum Mode {
 }
 
 /// The sections that only a cluster's roles obey.
-const OF_CLUSTERS: &[&str] = &["kafka", "cassandra", "etcd", "scheduler"];
+const OF_CLUSTERS: &[&str] = &["kafka", "cassandra", "etcd", "timetable", "scheduler"];
 
 impl Mode {
     const fn fragment(self) -> &'static str {
@@ -132,7 +136,7 @@ fn without_cluster(error: minutehand_settings::SettingsError) -> Failure {
         failure.message.contains(&format!("[{section}]"))
             || failure.message.contains(&format!("{section}."))
     };
-    if !cfg!(feature = "cluster") && OF_CLUSTERS[..3].iter().any(names) {
+    if !cfg!(feature = "cluster") && OF_CLUSTERS[..4].iter().any(names) {
         return failure.with_hint("this build has no cluster; build it with `--features cluster`");
     }
     failure

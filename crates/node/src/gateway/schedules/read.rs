@@ -3,8 +3,8 @@
 use minutehand_engine::{KnownSchedule, Phase};
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{
-    Namespace, Outcome, PartitionId, Revision, RevisionEntry, RunCause, ScheduleEventKind,
-    ScheduleId, ScheduleState, TaskKey, Timestamp,
+    Namespace, PartitionId, Revision, RevisionEntry, RunCause, ScheduleEventKind, ScheduleId,
+    ScheduleState, TaskKey, Timestamp,
 };
 
 use super::ScheduleName;
