@@ -6,6 +6,7 @@ mod documents;
 mod drivers;
 mod here;
 mod layers;
+mod recipes;
 mod selection;
 mod tally;
 mod tidy;

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use minutehand_cassandra::CassandraConfig;
 use minutehand_cli::Failure;
 use minutehand_engine::Config;
 use minutehand_etcd::{EtcdConfig, MemberConfig};
@@ -19,20 +18,6 @@ pub(crate) fn kafka(settings: &Settings) -> Result<KafkaConfig, Failure> {
         partitions: settings.cluster.partitions,
         log_memory_bytes_max: shares(settings).logs,
         ..settings.kafka.clone()
-    };
-    Ok(config.checked()?)
-}
-
-/// How to reach Cassandra.
-pub(crate) fn cassandra(settings: &Settings) -> Result<CassandraConfig, Failure> {
-    let (region, dedupe_window_ms) = (
-        settings.cluster.region.clone(),
-        settings.engine.dedupe_window_ms,
-    );
-    let config = CassandraConfig {
-        region,
-        dedupe_window_ms,
-        ..settings.cassandra.clone()
     };
     Ok(config.checked()?)
 }

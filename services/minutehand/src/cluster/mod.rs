@@ -9,7 +9,7 @@ mod process;
 mod scheduler;
 mod schema;
 mod servers;
-mod stores;
+pub(crate) mod stores;
 mod token;
 mod waiting;
 mod worker;

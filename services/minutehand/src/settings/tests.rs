@@ -436,7 +436,7 @@ mod of_cluster {
                 "{path}: others reach the gateway"
             );
             crate::cluster::configs::kafka(settings).expect(path);
-            crate::cluster::configs::cassandra(settings).expect(path);
+            crate::cluster::stores::timetable(settings).expect(path);
             crate::cluster::configs::etcd(settings).expect(path);
         }
     }
@@ -478,7 +478,7 @@ mod of_cluster {
                 .expect("each by itself is right")
                 .settings;
             let kafka = crate::cluster::configs::kafka(&settings).map(drop);
-            let cassandra = crate::cluster::configs::cassandra(&settings).map(drop);
+            let cassandra = crate::cluster::stores::timetable(&settings).map(drop);
             let etcd = crate::cluster::configs::etcd(&settings).map(drop);
             [kafka, cassandra, etcd]
                 .into_iter()
