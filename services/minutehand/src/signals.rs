@@ -67,6 +67,10 @@ impl Signals {
     }
 }
 
+#[expect(
+    clippy::exit,
+    reason = "who asks twice does not want to wait for anything"
+)]
 async fn ask_to_stop(
     [mut interrupt, mut terminate]: [Signal; 2],
     ends: [SignalKind; 2],

@@ -30,7 +30,7 @@ const ASSERTING: &[&str] = &[
     "crates/worker",
 ];
 /// The tests that all adapters run: a library, and no part of any program.
-const SUITE: &str = "crates/ports/src/contract/";
+pub(crate) const SUITE: &str = "crates/ports/src/contract/";
 /// The program whose dependencies among our crates are counted.
 const PROGRAM: &str = "minutehand";
 

@@ -7,6 +7,7 @@ mod layout;
 mod manifests;
 mod sources;
 mod test_names;
+mod unwraps;
 
 use crate::{Finding, Tree};
 
@@ -16,6 +17,7 @@ pub use layout::{machine_paths, readme_length, top_level};
 pub use manifests::{manifests, pure_crates};
 pub use sources::{ambient_input, file_length, module_docs, obeyed_rules, unfinished};
 pub use test_names::test_names;
+pub use unwraps::unwraps;
 
 /// Every rule about files.
 pub const RULES: &[fn(&Tree) -> Vec<Finding>] = &[
@@ -31,4 +33,5 @@ pub const RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     top_level,
     unfinished,
     unused_dependencies,
+    unwraps,
 ];

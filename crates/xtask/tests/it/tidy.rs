@@ -226,3 +226,17 @@ fn an_error_that_says_its_cause_twice_is_found() {
         .collect();
     assert_eq!(lines, ["crates/a/src/lib.rs:3", "crates/a/src/lib.rs:5"]);
 }
+
+#[test]
+fn what_is_unwrapped_outside_of_tests_is_found() {
+    let product =
+        "//! A.\nfn a() { b().unwrap(); }\n#[cfg(test)]\nmod tests { fn c() { d().unwrap(); } }\n";
+    let files = [
+        ("crates/a/src/lib.rs", product),
+        ("crates/a/tests/it.rs", "fn e() { f().unwrap(); }\n"),
+    ];
+    assert_eq!(
+        found(tidy::unwraps, &files),
+        ["crates/a/src/lib.rs: unwraps outside of tests: fn a() { b().unwrap(); }"]
+    );
+}
