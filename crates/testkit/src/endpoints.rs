@@ -1,36 +1,33 @@
 //! Where the servers are, in the environment and in files.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-/// The variable with Kafka's bootstrap servers.
-pub const KAFKA_VARIABLE: &str = "MINUTEHAND_KAFKA";
-/// The variable with Cassandra's contact points.
-pub const CASSANDRA_VARIABLE: &str = "MINUTEHAND_CASSANDRA";
-/// The variable with etcd's endpoints.
-pub const ETCD_VARIABLE: &str = "MINUTEHAND_ETCD";
+use crate::service::Service;
 
-/// Where Kafka, Cassandra and etcd take requests: `host:port`, several of them with commas between.
+/// Where every service takes requests: `host:port`, several of them with commas between.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoints {
-    /// Bootstrap servers.
-    pub kafka: String,
-    /// Contact points.
-    pub cassandra: String,
-    /// Endpoints.
-    pub etcd: String,
-}
+pub struct Endpoints(BTreeMap<Service, String>);
 
 impl Endpoints {
+    /// Where one of them is; nowhere in a set that is not whole.
+    pub fn of(&self, service: Service) -> &str {
+        self.0.get(&service).map_or("", String::as_str)
+    }
+
     /// The variables with their values, for a process that is to use these servers.
-    pub fn variables(&self) -> [(&'static str, &str); 3] {
-        [
-            (KAFKA_VARIABLE, &self.kafka),
-            (CASSANDRA_VARIABLE, &self.cassandra),
-            (ETCD_VARIABLE, &self.etcd),
-        ]
+    pub fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = self.0.iter();
+        all.map(|(service, endpoint)| (service.variable(), endpoint.as_str()))
+    }
+}
+
+impl FromIterator<(Service, String)> for Endpoints {
+    fn from_iter<I: IntoIterator<Item = (Service, String)>>(all: I) -> Endpoints {
+        Endpoints(all.into_iter().collect())
     }
 }
 
@@ -49,20 +46,16 @@ impl FromStr for Endpoints {
 
     /// Reads what was written; other lines are passed over.
     fn from_str(text: &str) -> Result<Endpoints, io::Error> {
-        let value = |name: &str| {
+        let value = |service: Service| {
+            let name = service.variable();
             let mut lines = text.lines().filter_map(|line| line.split_once('='));
-            let value = lines
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value.to_owned());
+            let value = lines.find(|(key, _)| *key == name);
+            let value = value.map(|(_, value)| (service, value.to_owned()));
             value.ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidData, format!("{name} is missing"))
             })
         };
-        Ok(Endpoints {
-            kafka: value(KAFKA_VARIABLE)?,
-            cassandra: value(CASSANDRA_VARIABLE)?,
-            etcd: value(ETCD_VARIABLE)?,
-        })
+        Service::ALL.into_iter().map(value).collect()
     }
 }
 
@@ -80,11 +73,13 @@ mod tests {
 
     #[test]
     fn endpoints_are_written_as_shell_assignments() {
-        let endpoints = Endpoints {
-            kafka: "127.0.0.1:1,127.0.0.1:2".to_owned(),
-            cassandra: "127.0.0.1:3".to_owned(),
-            etcd: "127.0.0.1:4".to_owned(),
-        };
+        let endpoints: Endpoints = [
+            (Service::Kafka, "127.0.0.1:1,127.0.0.1:2".to_owned()),
+            (Service::Cassandra, "127.0.0.1:3".to_owned()),
+            (Service::Etcd, "127.0.0.1:4".to_owned()),
+        ]
+        .into_iter()
+        .collect();
         let text = "MINUTEHAND_KAFKA=127.0.0.1:1,127.0.0.1:2\n\
                     MINUTEHAND_CASSANDRA=127.0.0.1:3\n\
                     MINUTEHAND_ETCD=127.0.0.1:4\n";

@@ -1,108 +1,16 @@
-//! A set of all three: Kafka, Cassandra and etcd.
+//! A set of all services.
 
-use std::fmt;
 use std::panic::resume_unwind;
 use std::thread;
 
+use crate::endpoints::Endpoints;
+use crate::service::{Running, Service};
 use crate::site::{Site, StartError};
-use crate::{Cassandra, CassandraOptions, Endpoints, Etcd, EtcdOptions, Kafka, KafkaOptions};
-
-/// How large a set is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Kafka's brokers.
-    pub brokers: u16,
-    /// Cassandra's nodes.
-    pub cassandra_nodes: u16,
-    /// The datacenters they are spread over.
-    pub datacenters: u16,
-}
-
-/// A size that no set has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SizeError {
-    /// One broker, or three, of which one may be lost.
-    #[error("{0} brokers; it must be 1 or 3")]
-    Brokers(u16),
-    /// More do not fit a machine.
-    #[error("{0} Cassandra nodes; it must be between 1 and {NODES_MAX}")]
-    Nodes(u16),
-    /// One or two.
-    #[error("{0} datacenters; it must be 1 or 2")]
-    Datacenters(u16),
-    /// Each datacenter needs a node.
-    #[error("{datacenters} datacenters with {nodes} Cassandra node: each needs one")]
-    Empty {
-        /// The datacenters asked for.
-        datacenters: u16,
-        /// The nodes asked for.
-        nodes: u16,
-    },
-}
-
-/// Cassandra nodes of one set.
-pub const NODES_MAX: u16 = 6;
-
-impl Size {
-    /// The size itself, when there can be such a set.
-    ///
-    /// # Errors
-    /// See [`SizeError`].
-    pub fn checked(self) -> Result<Size, SizeError> {
-        match self {
-            Size { brokers, .. } if !matches!(brokers, 1 | 3) => Err(SizeError::Brokers(brokers)),
-            Size {
-                cassandra_nodes: nodes,
-                ..
-            } if !(1..=NODES_MAX).contains(&nodes) => Err(SizeError::Nodes(nodes)),
-            Size { datacenters, .. } if !(1..=2).contains(&datacenters) => {
-                Err(SizeError::Datacenters(datacenters))
-            }
-            Size {
-                cassandra_nodes: nodes,
-                datacenters,
-                ..
-            } if nodes < datacenters => Err(SizeError::Empty { datacenters, nodes }),
-            size => Ok(size),
-        }
-    }
-}
-
-impl Default for Size {
-    /// One of each.
-    fn default() -> Size {
-        Size {
-            brokers: 1,
-            cassandra_nodes: 1,
-            datacenters: 1,
-        }
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Size {
-            brokers,
-            cassandra_nodes,
-            datacenters,
-        } = self;
-        write!(
-            f,
-            "brokers {brokers}, cassandra {cassandra_nodes}, datacenters {datacenters}"
-        )
-    }
-}
+use crate::size::Size;
 
 /// A running set. Dropping it ends it, unless it was started to stay.
 #[derive(Debug)]
-pub struct Servers {
-    /// Kafka.
-    pub kafka: Kafka,
-    /// Cassandra.
-    pub cassandra: Cassandra,
-    /// etcd.
-    pub etcd: Etcd,
-}
+pub struct Servers(Vec<(Service, Box<dyn Running>)>);
 
 impl Servers {
     /// Starts a set that dies with this process, and waits until all of it is ready.
@@ -117,72 +25,37 @@ impl Servers {
         size: Size,
         site: impl Fn(&str) -> Result<Site, StartError>,
     ) -> Result<Servers, StartError> {
-        let (kafka, cassandra, etcd) = (site("kafka")?, site("cassandra")?, site("etcd")?);
-        let of_kafka = KafkaOptions {
-            brokers: size.brokers,
-            ..KafkaOptions::default()
-        };
-        let of_cassandra = CassandraOptions {
-            nodes: size.cassandra_nodes,
-            datacenters: size.datacenters,
-            ..CassandraOptions::default()
-        };
-        thread::scope(|scope| {
-            let kafka = scope.spawn(|| Kafka::start_at(kafka, &of_kafka));
-            let cassandra = scope.spawn(|| Cassandra::start_at(cassandra, &of_cassandra));
-            let etcd = Etcd::start_at(etcd, &EtcdOptions::default());
-            let kafka = kafka.join().unwrap_or_else(|panic| resume_unwind(panic));
-            let cassandra = cassandra
-                .join()
-                .unwrap_or_else(|panic| resume_unwind(panic));
-            Ok(Servers {
-                kafka: kafka?,
-                cassandra: cassandra?,
-                etcd: etcd?,
-            })
-        })
+        let sites = Service::ALL.map(|service| Ok((service, site(service.name())?)));
+        let sites: Result<Vec<_>, StartError> = sites.into_iter().collect();
+        let started = at_once(sites?, |(service, site)| {
+            Ok((service, service.start_at(site, size)?))
+        });
+        started.into_iter().collect::<Result<_, _>>().map(Servers)
     }
 
     /// Where they take requests.
     pub fn endpoints(&self) -> Endpoints {
-        Endpoints {
-            kafka: self.kafka.bootstrap(),
-            cassandra: self.cassandra.contact_points(),
-            etcd: self.etcd.endpoint(),
-        }
+        let endpoints = self.0.iter();
+        endpoints
+            .map(|(service, running)| (*service, running.endpoint()))
+            .collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_size_that_cannot_be_says_why() {
-        let error = |size: Size| size.checked().unwrap_err().to_string();
-        assert_eq!(Size::default().checked(), Ok(Size::default()));
-        assert_eq!(
-            error(Size {
-                brokers: 2,
-                ..Size::default()
-            }),
-            "2 brokers; it must be 1 or 3"
-        );
-        let nodes = Size {
-            cassandra_nodes: 0,
-            ..Size::default()
-        };
-        assert_eq!(
-            error(nodes),
-            "0 Cassandra nodes; it must be between 1 and 6"
-        );
-        let empty = Size {
-            datacenters: 2,
-            ..Size::default()
-        };
-        assert_eq!(
-            error(empty),
-            "2 datacenters with 1 Cassandra node: each needs one"
-        );
-    }
+/// Does something with each, all at the same time; what came of each, in their order.
+pub(crate) fn at_once<T: Send, R: Send>(
+    items: impl IntoIterator<Item = T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = items
+            .into_iter()
+            .map(|item| scope.spawn(move || work(item)))
+            .collect();
+        let ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
 }

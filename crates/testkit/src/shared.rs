@@ -5,70 +5,37 @@
 //! names that no other test uses (a keyspace, a prefix of topics, a prefix of keys). Tests that
 //! break servers start their own.
 
-use std::panic::resume_unwind;
-use std::sync::LazyLock;
-use std::thread;
+use std::sync::OnceLock;
 
-use crate::endpoints::{CASSANDRA_VARIABLE, ETCD_VARIABLE, KAFKA_VARIABLE, given};
-use crate::site::StartError;
-use crate::{
-    Cassandra, CassandraOptions, Endpoints, Etcd, EtcdOptions, Kafka, KafkaOptions, Server,
-};
+use crate::endpoints::{Endpoints, given};
+use crate::server::Server;
+use crate::servers::at_once;
+use crate::service::{Running, Service};
+use crate::site::{Site, StartError};
+use crate::size::Size;
 
 /// A server that somebody else started and the environment names, or one of our own.
 #[derive(Debug)]
-struct Found<S> {
+struct Found {
     endpoint: String,
-    own: Option<S>,
+    own: Option<Box<dyn Running>>,
 }
 
-impl<S> Found<S> {
-    fn find(
-        variable: &str,
-        start: impl FnOnce() -> Result<S, StartError>,
-        endpoint: impl FnOnce(&S) -> String,
-    ) -> Result<Found<S>, StartError> {
-        match given(variable) {
-            Some(endpoint) => Ok(Found {
-                endpoint,
-                own: None,
-            }),
-            None => start().map(|own| Found {
-                endpoint: endpoint(&own),
-                own: Some(own),
-            }),
-        }
+fn find(service: Service) -> Result<Found, StartError> {
+    if let Some(endpoint) = given(service.variable()) {
+        let own = None;
+        return Ok(Found { endpoint, own });
     }
+    let own = service.start_at(Site::of_process(service.name())?, Size::default())?;
+    Ok(Found {
+        endpoint: own.endpoint(),
+        own: Some(own),
+    })
 }
 
-fn find_kafka() -> Result<Found<Kafka>, StartError> {
-    Found::find(
-        KAFKA_VARIABLE,
-        || Kafka::start(&KafkaOptions::default()),
-        Kafka::bootstrap,
-    )
-}
-
-fn find_cassandra() -> Result<Found<Cassandra>, StartError> {
-    let start = || Cassandra::start(&CassandraOptions::default());
-    Found::find(CASSANDRA_VARIABLE, start, Cassandra::contact_points)
-}
-
-fn find_etcd() -> Result<Found<Etcd>, StartError> {
-    Found::find(
-        ETCD_VARIABLE,
-        || Etcd::start(&EtcdOptions::default()),
-        Etcd::endpoint,
-    )
-}
-
-/// All three, those that the environment does not name started for as long as this lives.
+/// All of them, those that the environment does not name started for as long as this lives.
 #[derive(Debug)]
-pub struct Available {
-    kafka: Found<Kafka>,
-    cassandra: Found<Cassandra>,
-    etcd: Found<Etcd>,
-}
+pub struct Available(Vec<(Service, Found)>);
 
 impl Available {
     /// Finds or starts them, at the same time.
@@ -76,39 +43,21 @@ impl Available {
     /// # Errors
     /// See [`StartError`].
     pub fn find() -> Result<Available, StartError> {
-        thread::scope(|scope| {
-            let kafka = scope.spawn(find_kafka);
-            let cassandra = scope.spawn(find_cassandra);
-            let etcd = find_etcd();
-            let kafka = kafka.join().unwrap_or_else(|panic| resume_unwind(panic));
-            let cassandra = cassandra
-                .join()
-                .unwrap_or_else(|panic| resume_unwind(panic));
-            Ok(Available {
-                kafka: kafka?,
-                cassandra: cassandra?,
-                etcd: etcd?,
-            })
-        })
+        let found = at_once(Service::ALL, |service| Ok((service, find(service)?)));
+        found.into_iter().collect::<Result<_, _>>().map(Available)
     }
 
     /// Those that were started, not those that the environment names.
     pub fn own_servers(&self) -> Vec<&Server> {
-        let kafka = self.kafka.own.iter().flat_map(Kafka::brokers);
-        let cassandra = self.cassandra.own.iter().flat_map(Cassandra::nodes);
-        kafka
-            .chain(cassandra)
-            .chain(self.etcd.own.iter().map(Etcd::server))
-            .collect()
+        let own = self.0.iter().filter_map(|(_, found)| found.own.as_ref());
+        own.flat_map(|own| own.servers()).collect()
     }
 
     /// Where they take requests.
     pub fn endpoints(&self) -> Endpoints {
-        Endpoints {
-            kafka: self.kafka.endpoint.clone(),
-            cassandra: self.cassandra.endpoint.clone(),
-            etcd: self.etcd.endpoint.clone(),
-        }
+        let all = self.0.iter();
+        all.map(|(service, found)| (*service, found.endpoint.clone()))
+            .collect()
     }
 }
 
@@ -117,8 +66,7 @@ impl Available {
 /// # Panics
 /// When the environment names none and none can be started; the message says why.
 pub fn kafka() -> &'static str {
-    static KAFKA: LazyLock<Result<Found<Kafka>, StartError>> = LazyLock::new(find_kafka);
-    endpoint(&KAFKA)
+    endpoint(Service::Kafka)
 }
 
 /// Cassandra's contact points, `host:port,…`.
@@ -126,9 +74,7 @@ pub fn kafka() -> &'static str {
 /// # Panics
 /// As [`kafka`].
 pub fn cassandra() -> &'static str {
-    static CASSANDRA: LazyLock<Result<Found<Cassandra>, StartError>> =
-        LazyLock::new(find_cassandra);
-    endpoint(&CASSANDRA)
+    endpoint(Service::Cassandra)
 }
 
 /// etcd's endpoints, `host:port,…`.
@@ -136,34 +82,24 @@ pub fn cassandra() -> &'static str {
 /// # Panics
 /// As [`kafka`].
 pub fn etcd() -> &'static str {
-    static ETCD: LazyLock<Result<Found<Etcd>, StartError>> = LazyLock::new(find_etcd);
-    endpoint(&ETCD)
+    endpoint(Service::Etcd)
 }
 
-/// All three, those that have to be started at the same time.
+/// All of them, those that have to be started at the same time.
 ///
 /// # Panics
 /// As [`kafka`].
 pub fn endpoints() -> Endpoints {
-    thread::scope(|scope| {
-        let others = [scope.spawn(kafka), scope.spawn(cassandra)];
-        let etcd = etcd().to_owned();
-        let [kafka, cassandra] = others.map(|other| {
-            other
-                .join()
-                .unwrap_or_else(|panic| resume_unwind(panic))
-                .to_owned()
-        });
-        Endpoints {
-            kafka,
-            cassandra,
-            etcd,
-        }
-    })
+    let all = at_once(Service::ALL, |service| {
+        (service, endpoint(service).to_owned())
+    });
+    all.into_iter().collect()
 }
 
-fn endpoint<S>(found: &'static Result<Found<S>, StartError>) -> &'static str {
-    match found {
+fn endpoint(service: Service) -> &'static str {
+    type Once = OnceLock<Result<Found, StartError>>;
+    static FOUND: [Once; Service::ALL.len()] = [const { Once::new() }; Service::ALL.len()];
+    match FOUND[service as usize].get_or_init(|| find(service)) {
         Ok(found) => &found.endpoint,
         Err(error) => panic!("{}", with_causes(error)),
     }

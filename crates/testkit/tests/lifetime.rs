@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use minutehand_testkit::{ETCD_VARIABLE, etcd};
+use minutehand_testkit::{Service, etcd};
 
 /// Set for the process that is to be killed.
 const VICTIM: &str = "MINUTEHAND_TESTKIT_VICTIM";
@@ -27,7 +27,7 @@ fn no_server_outlives_a_process_that_was_killed() {
             "--nocapture",
         ])
         .env(VICTIM, "1")
-        .env_remove(ETCD_VARIABLE)
+        .env_remove(Service::Etcd.variable())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -21,6 +21,7 @@ use super::Failure;
 use super::member::Member;
 
 pub use minutehand_testkit::Endpoints;
+use minutehand_testkit::Service;
 
 /// A running scheduler and the way to its servers.
 pub struct Rig {
@@ -57,7 +58,7 @@ impl Ground {
     pub async fn prepare(endpoints: &Endpoints, partitions: u32) -> Result<Ground, Failure> {
         let name = format!("bench{}", SystemClock.now().as_millis());
         let config = KafkaConfig {
-            brokers: vec![endpoints.kafka.clone()],
+            brokers: vec![endpoints.of(Service::Kafka).to_owned()],
             topic_prefix: name.clone(),
             partitions,
             queue_partitions: partitions,
@@ -65,7 +66,11 @@ impl Ground {
         };
         let client = Client::new(config)?;
         client.apply_topics().await?;
-        let points = endpoints.cassandra.split(',').map(str::to_owned).collect();
+        let points = endpoints
+            .of(Service::Cassandra)
+            .split(',')
+            .map(str::to_owned)
+            .collect();
         let config = CassandraConfig {
             // Tasks of the load are found by nobody.
             task_index: false,
@@ -99,7 +104,7 @@ impl Ground {
     /// When a server does not answer, or an owner stops.
     pub async fn start(self, engine: Config) -> Result<Rig, Failure> {
         let partitions = self.client.config().partitions;
-        let member = Member::join(&self.endpoints.etcd, &self.name, partitions).await?;
+        let member = Member::join(self.endpoints.of(Service::Etcd), &self.name, partitions).await?;
         let stores = OwnerStores {
             log: Arc::new(KafkaLog::new(Arc::clone(&self.client))),
             sink: Arc::new(KafkaSink::new(Arc::clone(&self.client))),

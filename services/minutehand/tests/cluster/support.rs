@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use minutehand_testkit::Endpoints;
+use minutehand_testkit::{Endpoints, Service};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -67,7 +67,7 @@ impl Cluster {
         let runtime = Runtime::new().expect("a runtime");
         let within = runtime.enter();
         let config = minutehand_kafka::KafkaConfig {
-            brokers: vec![self.endpoints.kafka.clone()],
+            brokers: vec![self.endpoints.of(Service::Kafka).to_owned()],
             topic_prefix: self.name.clone(),
             ..minutehand_kafka::KafkaConfig::default()
         };
@@ -78,7 +78,7 @@ impl Cluster {
 
     /// Where etcd is.
     pub(crate) fn etcd(&self) -> &str {
-        &self.endpoints.etcd
+        self.endpoints.of(Service::Etcd)
     }
 
     /// The program, knowing the servers by the environment.
