@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use minutehand_embedded::{Config as StoreConfig, EmbeddedStore};
 use minutehand_engine::Config;
-use minutehand_model::{QueueName, Timestamp};
+use minutehand_model::{QueueName, Task, Timestamp};
 use minutehand_node::{Clock, SystemClock, ValidTask};
 use minutehand_ports::ExecutionQueue;
 use minutehand_standalone::Scheduler;
-use minutehand_worker::{FnHandler, HistoryPolicy, Run, Verdict, Worker};
+use minutehand_worker::{FnHandler, Handler, HistoryPolicy, Run, Verdict, Worker};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::Figure;
@@ -34,6 +34,22 @@ pub(crate) fn missed_queue() -> QueueName {
     QueueName::parse("missed").expect("a valid name")
 }
 
+/// What a handler counts.
+#[derive(Clone, Default)]
+pub(crate) struct Counts {
+    pub(crate) ran: Arc<AtomicU64>,
+    pub(crate) lateness: Arc<Lateness>,
+}
+
+impl Counts {
+    /// A run has begun, and ends at once.
+    fn began(&self, run: &Run) {
+        let late_ms = run.started_at().millis_since(run.task().due);
+        self.lateness.record(late_ms);
+        self.ran.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// A scheduler on a folder, with a no-op worker that counts and measures.
 pub(crate) struct Rig {
     pub(crate) scheduler: Arc<Scheduler>,
@@ -54,22 +70,27 @@ impl Rig {
         folder: &Path,
         in_run: impl Fn(&Run) + Send + Sync + 'static,
     ) -> Result<Rig, Failure> {
+        let counts = Counts::default();
+        let counted = counts.clone();
+        let handler = FnHandler(move |run: &Run| {
+            counted.began(run);
+            in_run(run);
+            Verdict::success()
+        });
+        Rig::of(folder, Arc::new(handler), counts).await
+    }
+
+    /// The same with a handler that counts for itself.
+    pub(crate) async fn of(
+        folder: &Path,
+        handler: Arc<dyn Handler>,
+        Counts { ran, lateness }: Counts,
+    ) -> Result<Rig, Failure> {
         let config = StoreConfig::new(folder, 2, Arc::new(|| SystemClock.now()));
         let store = EmbeddedStore::open(config)?;
         let scheduler = Arc::new(Scheduler::start(store, Config::default()));
         scheduler.ready().await?;
-        let (ran, lateness) = (Arc::new(AtomicU64::new(0)), Arc::new(Lateness::default()));
-        let handler = {
-            let (ran, lateness) = (Arc::clone(&ran), Arc::clone(&lateness));
-            FnHandler(move |run: &Run| {
-                lateness.record(run.started_at().millis_since(run.task().due));
-                ran.fetch_add(1, Ordering::Relaxed);
-                in_run(run);
-                Verdict::success()
-            })
-        };
         let port: Arc<dyn ExecutionQueue> = scheduler.store().clone();
-        let handler = Arc::new(handler);
         let worker = Worker::builder(port)
             .history(HistoryPolicy::All)
             .handle_shared(QueueName::parse("bench")?, handler.clone(), RUNS_MAX)
@@ -121,11 +142,20 @@ impl Rig {
         payload_bytes: usize,
         due: impl Fn(u64) -> Timestamp,
     ) -> Result<(), Failure> {
+        self.create_tasks(numbers, |n| sample_task(n, due(n), payload_bytes))
+            .await
+    }
+
+    /// Creates the tasks of these numbers, several bulk calls at a time.
+    pub(crate) async fn create_tasks(
+        &self,
+        numbers: std::ops::Range<u64>,
+        task: impl Fn(u64) -> Task,
+    ) -> Result<(), Failure> {
         let calls = Arc::new(Semaphore::new(CALLS_MAX));
         for first in numbers.clone().step_by(BULK as usize) {
             let permit = Arc::clone(&calls).acquire_owned().await?;
-            let valid =
-                |n| ValidTask::new(sample_task(n, due(n), payload_bytes), SystemClock.now());
+            let valid = |n| ValidTask::new(task(n), SystemClock.now());
             let tasks = (first..numbers.end.min(first + BULK))
                 .map(valid)
                 .collect::<Result<_, _>>()?;

@@ -7,9 +7,13 @@
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod crash;
+#[cfg(unix)]
+pub mod crash_points;
 mod dev;
 pub mod end_to_end;
 pub mod engine;
+#[cfg(unix)]
+pub mod executors;
 mod figure;
 mod lateness;
 pub mod load;

@@ -1,11 +1,14 @@
 //! Retry policies.
 
-use minutehand_model::limits::{RETRY_ATTEMPTS_MAX, RETRY_DELAY_MS_MAX};
+use minutehand_model::limits::{RETRY_ATTEMPTS_MAX, RETRY_DELAY_MS_MAX, RETRY_DOUBLINGS_MAX};
 use minutehand_model::{Backoff, BackoffKind, RetryPolicy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::InvalidField;
+
+/// Doublings of a policy that does not say how many.
+const DOUBLINGS_DEFAULT: i64 = 8;
 
 /// When and how often a failed execution is tried again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -17,13 +20,16 @@ pub struct Retry {
     /// The delay of `fixed`, 1 to 2592000000 ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<i64>,
-    /// First delay of `exponential`, 1 to 2592000000 ms; 1000 by default.
+    /// First delay of `exponential` and `doublings-then-linear`, 1 to 2592000000 ms; 1000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_ms: Option<i64>,
-    /// Longest delay of `exponential`, `base_ms` to 2592000000 ms; 300000 by default, or `base_ms`
-    /// where that is longer.
+    /// Longest delay of the same, `base_ms` to 2592000000 ms; 300000 by default, or `base_ms` where
+    /// that is longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cap_ms: Option<i64>,
+    /// How often `doublings-then-linear` doubles before it grows evenly, 0 to 30; 8 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doublings: Option<i64>,
     /// Attempts in all, the first included, 1 to 1000; 10 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<i64>,
@@ -48,6 +54,9 @@ impl Retry {
                 delay_ms: self.fixed_delay_ms()?,
             },
             BackoffKind::Exponential => Backoff::Exponential,
+            BackoffKind::DoublingsThenLinear => Backoff::DoublingsThenLinear {
+                doublings: self.doublings()?,
+            },
         };
         self.refuse_foreign(kind)?;
         let base_ms = ranged(
@@ -105,15 +114,29 @@ impl Retry {
         )
     }
 
+    fn doublings(&self) -> Result<u32, InvalidField> {
+        let given = self.doublings.unwrap_or(DOUBLINGS_DEFAULT);
+        let doublings = ranged("retry.doublings", given, 0, i64::from(RETRY_DOUBLINGS_MAX))?;
+        Ok(u32::try_from(doublings).unwrap_or(RETRY_DOUBLINGS_MAX))
+    }
+
     fn refuse_foreign(&self, kind: BackoffKind) -> Result<(), InvalidField> {
-        let settings = [
-            ("retry.delay_ms", self.delay_ms, BackoffKind::Fixed),
-            ("retry.base_ms", self.base_ms, BackoffKind::Exponential),
-            ("retry.cap_ms", self.cap_ms, BackoffKind::Exponential),
+        const GROW: &[BackoffKind] = &[BackoffKind::Exponential, BackoffKind::DoublingsThenLinear];
+        let settings: [(_, _, &[BackoffKind]); 4] = [
+            ("retry.delay_ms", self.delay_ms, &[BackoffKind::Fixed]),
+            ("retry.base_ms", self.base_ms, GROW),
+            ("retry.cap_ms", self.cap_ms, GROW),
+            (
+                "retry.doublings",
+                self.doublings,
+                &[BackoffKind::DoublingsThenLinear],
+            ),
         ];
-        for (field, value, policy) in settings {
-            if let Some(value) = value.filter(|_| policy != kind) {
-                let limit = format!("a setting of policy {policy}; the policy is {kind}");
+        for (field, value, policies) in settings {
+            if let Some(value) = value.filter(|_| !policies.contains(&kind)) {
+                let names: Vec<&str> = policies.iter().map(|policy| policy.as_str()).collect();
+                let names = names.join(" and ");
+                let limit = format!("a setting of policy {names}; the policy is {kind}");
                 return Err(InvalidField::new(
                     field,
                     "does not belong to the policy",
@@ -140,16 +163,18 @@ fn ranged(field: &str, given: i64, low: i64, high: i64) -> Result<i64, InvalidFi
 
 impl From<RetryPolicy> for Retry {
     fn from(policy: RetryPolicy) -> Retry {
-        let (delay_ms, is_exponential) = match policy.backoff {
-            Backoff::None | Backoff::Immediate => (None, false),
-            Backoff::Fixed { delay_ms } => (Some(delay_ms), false),
-            Backoff::Exponential => (None, true),
+        let (delay_ms, doublings, grows) = match policy.backoff {
+            Backoff::None | Backoff::Immediate => (None, None, false),
+            Backoff::Fixed { delay_ms } => (Some(delay_ms), None, false),
+            Backoff::Exponential => (None, None, true),
+            Backoff::DoublingsThenLinear { doublings } => (None, Some(i64::from(doublings)), true),
         };
         Retry {
             policy: Some(policy.backoff.kind()),
             delay_ms,
-            base_ms: is_exponential.then_some(policy.base_ms),
-            cap_ms: is_exponential.then_some(policy.cap_ms),
+            base_ms: grows.then_some(policy.base_ms),
+            cap_ms: grows.then_some(policy.cap_ms),
+            doublings,
             max_attempts: Some(i64::from(policy.attempts_max)),
             max_age_ms: policy.age_ms_max,
         }
@@ -174,6 +199,8 @@ mod tests {
             r#"{"policy":"fixed","delay_ms":250,"max_attempts":5,"max_age_ms":60000}"#,
             r#"{"policy":"exponential","base_ms":10,"cap_ms":20}"#,
             r#"{"base_ms":400000}"#,
+            r#"{"policy":"doublings-then-linear"}"#,
+            r#"{"policy":"doublings-then-linear","base_ms":10,"cap_ms":300,"doublings":3}"#,
         ];
         for json in cases {
             let policy = read(json).unwrap();
@@ -193,6 +220,12 @@ mod tests {
                 r#"{"policy":"fixed","delay_ms":1,"base_ms":5}"#,
                 "retry.base_ms",
                 "5",
+            ),
+            (r#"{"doublings":3}"#, "retry.doublings", "3"),
+            (
+                r#"{"policy":"doublings-then-linear","doublings":31}"#,
+                "retry.doublings",
+                "31",
             ),
             (r#"{"base_ms":0}"#, "retry.base_ms", "0"),
             (

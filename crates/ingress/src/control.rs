@@ -11,7 +11,7 @@ use crate::Refusal;
 pub(crate) const PREFIX: &str = "minutehand-";
 /// What may be asked for: `minutehand-` goes before it in a header, and `minutehand` without the
 /// dashes in the name of an event's attribute.
-pub(crate) const WORDS: [&str; 18] = [
+pub(crate) const WORDS: [&str; 19] = [
     "queue",
     "due-at",
     "delay",
@@ -28,6 +28,7 @@ pub(crate) const WORDS: [&str; 18] = [
     "retry-delay-ms",
     "retry-base-ms",
     "retry-cap-ms",
+    "retry-doublings",
     "retry-max-attempts",
     "retry-max-age-ms",
 ];
@@ -193,6 +194,7 @@ impl<'a> Controls<'a> {
             delay_ms: self.number("retry-delay-ms")?,
             base_ms: self.number("retry-base-ms")?,
             cap_ms: self.number("retry-cap-ms")?,
+            doublings: self.number("retry-doublings")?,
             max_attempts: self.number("retry-max-attempts")?,
             max_age_ms: self.number("retry-max-age-ms")?,
         };

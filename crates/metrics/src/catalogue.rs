@@ -56,6 +56,10 @@ const RETURN: Label = Label {
     name: "why",
     values: Values::Words(&["expired", "released", "snoozed"]),
 };
+const POOL_END: Label = Label {
+    name: "why",
+    values: Values::Words(&["retired", "stopped", "died", "garbled", "not-ready"]),
+};
 const RESULT: Label = Label {
     name: "result",
     values: Values::Words(&["fired", "skipped", "missed"]),
@@ -246,6 +250,12 @@ metrics! {
     LEASES_RETURNED = Counter "minutehand_leases_returned_total" Count [QUEUE, RETURN];
     /// Answers that were refused because there was no such lease, or none any more.
     LEASE_ANSWERS_LOST = Counter "minutehand_lease_answers_lost_total" Count [QUEUE];
+
+    /// Children of the pool that live.
+    POOL_CHILDREN = Gauge "minutehand_pool_children" Count [];
+    /// Children of the pool that ended: after their runs, with a run that was to stop, by themselves,
+    /// for what they said, or before they were ready.
+    POOL_CHILDREN_ENDED = Counter "minutehand_pool_children_ended_total" Count [POOL_END];
 
     /// Requests to the HTTP API that were answered.
     HTTP_REQUESTS = Counter "minutehand_http_requests_total" Count [ROUTE, METHOD, STATUS];

@@ -4,7 +4,7 @@
 //! it, and the dashboard and the alert rules are held against it by a test. Other crates record
 //! through handles whose methods are verbs: [`CommandMetrics`], [`PartitionMetrics`],
 //! [`ScheduleMetrics`], [`QueueMetrics`], [`ExpiredExecutions`], [`LogMetrics`], [`SinkMetrics`],
-//! [`HttpMetrics`]. A handle looks its series up once, when it is made, so make it after the
+//! [`HttpMetrics`], [`PoolMetrics`]. A handle looks its series up once, when it is made, so make it after the
 //! recorder was installed and keep it: using a kept one costs a few nanoseconds.
 //!
 //! Labels are bounded: partitions are counted, words come from the lists in the catalogue, queue
@@ -23,6 +23,7 @@ mod label;
 mod log;
 mod metric;
 mod partition;
+mod pool;
 mod process;
 mod queue;
 mod schedule;
@@ -38,6 +39,7 @@ pub use label::OTHER;
 pub use log::LogMetrics;
 pub use metric::{HISTOGRAM_BUCKETS, Kind, Label, Metric, Unit, Values};
 pub use partition::{PartitionMetrics, PartitionStanding};
+pub use pool::PoolMetrics;
 pub use process::{
     ProcessMetrics, ProcessStanding, set_build_info, set_certificate_expiry, set_ready,
 };

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_metrics::{
     CommandMetrics, ExpiredExecutions, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LeaseMetrics,
-    LogMetrics, OTHER, PartitionMetrics, PartitionStanding, ProcessMetrics, ProcessStanding,
-    QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics, SinkMetrics, StoreMetrics,
-    catalogue, describe, set_build_info, set_certificate_expiry, set_ready,
+    LogMetrics, OTHER, PartitionMetrics, PartitionStanding, PoolMetrics, ProcessMetrics,
+    ProcessStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics, SinkMetrics,
+    StoreMetrics, catalogue, describe, set_build_info, set_certificate_expiry, set_ready,
 };
 use minutehand_model::{OutcomeKind, Phase, Precision};
 
@@ -75,6 +75,9 @@ fn use_everything() {
     mail.answer_lost();
     mail.ended_before_it_began(OutcomeKind::Cancelled);
     LeaseMetrics::new().stand(3, 900, 1);
+    let pool = PoolMetrics::new();
+    pool.started();
+    pool.ended("died");
     queues.stand([(
         "mail",
         QueueStanding {

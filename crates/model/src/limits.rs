@@ -30,6 +30,8 @@ pub const DUE_PAST_MS_MAX: i64 = 3_653 * DAY_MS;
 pub const RETRY_ATTEMPTS_MAX: u32 = 1_000;
 /// Longest delay between two attempts, in milliseconds: thirty days.
 pub const RETRY_DELAY_MS_MAX: i64 = 30 * DAY_MS;
+/// Most doublings of a delay between attempts.
+pub const RETRY_DOUBLINGS_MAX: u32 = 30;
 /// Longest jitter of a schedule, in milliseconds: one day.
 pub const JITTER_MS_MAX: i64 = DAY_MS;
 /// Most occurrences one backfill may ask for.

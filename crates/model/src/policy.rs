@@ -1,7 +1,7 @@
 //! What is promised about an execution, and what happens when it is late, busy or fails.
 
 use crate::choice;
-use crate::limits::{RETRY_ATTEMPTS_MAX, RETRY_DELAY_MS_MAX};
+use crate::limits::{RETRY_ATTEMPTS_MAX, RETRY_DELAY_MS_MAX, RETRY_DOUBLINGS_MAX};
 
 choice!(
     /// How often the worker's effect may happen.
@@ -163,6 +163,9 @@ choice!(
         /// A delay drawn evenly from zero to `base_ms` doubled with each attempt, at most `cap_ms`
         /// ("full jitter").
         Exponential = "exponential",
+        /// `base_ms`, doubled `doublings` times and then longer by the last of them each time, at most
+        /// `cap_ms`: without jitter.
+        DoublingsThenLinear = "doublings-then-linear",
     }
 );
 
@@ -181,6 +184,12 @@ pub enum Backoff {
     /// A delay drawn evenly from zero to `min(cap_ms, base_ms * 2^(attempt - 1))` ("full jitter").
     #[default]
     Exponential,
+    /// `base_ms`, doubled so many times and then longer by the last of them each time, at most
+    /// `cap_ms`: 10, 20, 40, 80, 160, 240, 300 s of a base of 10 s, three doublings and a cap of 300 s.
+    DoublingsThenLinear {
+        /// How often the delay is doubled, 0 to [`RETRY_DOUBLINGS_MAX`].
+        doublings: u32,
+    },
 }
 
 impl Backoff {
@@ -191,6 +200,7 @@ impl Backoff {
             Backoff::Immediate => BackoffKind::Immediate,
             Backoff::Fixed { .. } => BackoffKind::Fixed,
             Backoff::Exponential => BackoffKind::Exponential,
+            Backoff::DoublingsThenLinear { .. } => BackoffKind::DoublingsThenLinear,
         }
     }
 }
@@ -200,9 +210,9 @@ impl Backoff {
 pub struct RetryPolicy {
     /// The shape of the delays.
     pub backoff: Backoff,
-    /// First delay of the exponential backoff in milliseconds.
+    /// First delay of the backoffs that grow, in milliseconds.
     pub base_ms: i64,
-    /// Longest delay of the exponential backoff in milliseconds.
+    /// Longest delay of the backoffs that grow, in milliseconds.
     pub cap_ms: i64,
     /// Attempts in all, the first included.
     pub attempts_max: u32,
@@ -272,6 +282,10 @@ impl RetryPolicy {
         if let Backoff::Fixed { delay_ms } = self.backoff {
             within("delay_ms", delay_ms, 1, RETRY_DELAY_MS_MAX)?;
         }
+        if let Backoff::DoublingsThenLinear { doublings } = self.backoff {
+            let doublings_max = i64::from(RETRY_DOUBLINGS_MAX);
+            within("doublings", i64::from(doublings), 0, doublings_max)?;
+        }
         if let Some(age_ms) = self.age_ms_max {
             within("max_age_ms", age_ms, 1, 3_653 * crate::time::DAY_MS)?;
         }
@@ -300,6 +314,13 @@ impl RetryPolicy {
                     .max(0);
                 ((u128::from(random) * (ceiling_ms as u128 + 1)) >> 64) as i64
             }
+            Backoff::DoublingsThenLinear { doublings } => {
+                let before = attempt.saturating_sub(1);
+                let doubled = before.min(doublings).min(RETRY_DOUBLINGS_MAX);
+                let steps = i64::from(before.saturating_sub(doublings)) + 1;
+                let doubled_ms = self.base_ms.saturating_mul(1_i64 << doubled);
+                doubled_ms.saturating_mul(steps).clamp(0, self.cap_ms)
+            }
         };
         match self.age_ms_max {
             Some(age_ms_max) if age_ms.saturating_add(delay_ms) > age_ms_max => None,
@@ -311,6 +332,26 @@ impl RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn doublings_are_followed_by_equal_steps_up_to_the_cap() {
+        let policy = |doublings| RetryPolicy {
+            backoff: Backoff::DoublingsThenLinear { doublings },
+            base_ms: 10,
+            cap_ms: 300,
+            attempts_max: RETRY_ATTEMPTS_MAX,
+            age_ms_max: None,
+        };
+        let delays = |doublings| -> Vec<i64> {
+            let delay = |attempt| policy(doublings).delay_ms_after(attempt, 0, 7);
+            (1..=8).filter_map(delay).collect()
+        };
+        assert_eq!(delays(3), [10, 20, 40, 80, 160, 240, 300, 300]);
+        assert_eq!(delays(0), [10, 20, 30, 40, 50, 60, 70, 80]);
+        assert_eq!(delays(30), [10, 20, 40, 80, 160, 300, 300, 300]);
+        assert!(policy(RETRY_DOUBLINGS_MAX + 1).validated().is_err());
+        assert!(policy(RETRY_DOUBLINGS_MAX).validated().is_ok());
+    }
 
     #[test]
     fn full_jitter_stays_between_zero_and_the_doubled_base() {

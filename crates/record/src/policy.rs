@@ -45,7 +45,7 @@ numbers!(cause_number, cause, RunCause, "cause of a run" { Calendar = 0, Trigger
 /// A retry policy on the wire.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct RetryMessage {
-    /// 0 exponential, 1 none, 2 immediate, 3 fixed.
+    /// 0 exponential, 1 none, 2 immediate, 3 fixed, 4 doublings, then linear.
     #[prost(uint32, tag = "1")]
     pub(crate) backoff: u32,
     /// The delay of a fixed backoff.
@@ -59,6 +59,9 @@ pub(crate) struct RetryMessage {
     pub(crate) attempts_max: u32,
     #[prost(sint64, optional, tag = "6")]
     pub(crate) age_ms_max: Option<i64>,
+    /// Of a backoff that doubles so many times, then grows evenly.
+    #[prost(uint32, tag = "7")]
+    pub(crate) doublings: u32,
 }
 
 /// What an absent retry policy means in version 1, whatever the model's default becomes.
@@ -75,11 +78,12 @@ pub(crate) fn retry_message(policy: &RetryPolicy) -> Option<RetryMessage> {
     if *policy == ABSENT {
         return None;
     }
-    let (backoff, delay_ms) = match policy.backoff {
-        Backoff::Exponential => (0, 0),
-        Backoff::None => (1, 0),
-        Backoff::Immediate => (2, 0),
-        Backoff::Fixed { delay_ms } => (3, delay_ms),
+    let (backoff, delay_ms, doublings) = match policy.backoff {
+        Backoff::Exponential => (0, 0, 0),
+        Backoff::None => (1, 0, 0),
+        Backoff::Immediate => (2, 0, 0),
+        Backoff::Fixed { delay_ms } => (3, delay_ms, 0),
+        Backoff::DoublingsThenLinear { doublings } => (4, 0, doublings),
     };
     Some(RetryMessage {
         backoff,
@@ -88,6 +92,7 @@ pub(crate) fn retry_message(policy: &RetryPolicy) -> Option<RetryMessage> {
         cap_ms: policy.cap_ms,
         attempts_max: policy.attempts_max,
         age_ms_max: policy.age_ms_max,
+        doublings,
     })
 }
 
@@ -102,6 +107,9 @@ pub(crate) fn retry(message: Option<RetryMessage>) -> Result<RetryPolicy, Fault>
         2 => Backoff::Immediate,
         3 => Backoff::Fixed {
             delay_ms: message.delay_ms,
+        },
+        4 => Backoff::DoublingsThenLinear {
+            doublings: message.doublings,
         },
         other => return Err(format!("retry backoff has the unknown number {other}").into()),
     };

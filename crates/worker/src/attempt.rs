@@ -66,8 +66,12 @@ pub(crate) fn prepare(delivery: &Delivery) -> Result<Prepared, DecodeError> {
     Ok(Prepared { ticket, execution })
 }
 
-/// How long a task may run: what its header says, or the default.
-pub(crate) fn timeout_ms(task: &Task, default_ms: i64) -> Result<i64, String> {
+/// How long a task may run, in milliseconds: what its header [`TIMEOUT_HEADER`] says, or the
+/// default.
+///
+/// # Errors
+/// What is wrong with the header, in words.
+pub fn run_timeout_ms(task: &Task, default_ms: i64) -> Result<i64, String> {
     let Some((_, given)) = task
         .headers
         .iter()

@@ -27,7 +27,8 @@
 //!
 //! # Executors
 //!
-//! [`WebhookExecutor`] posts to a URL, signed; `ProcessExecutor` (on Unix) runs a command. Both are
+//! [`WebhookExecutor`] posts to a URL, signed; `ProcessExecutor` (on Unix) runs a command;
+//! `PoolExecutor` (on Unix) has children that live on run one execution after the other. All are
 //! handlers.
 //!
 //! # Headers of a task that a worker reads
@@ -60,7 +61,7 @@ mod stops;
 mod webhook;
 mod worker;
 
-pub use attempt::{RUN_TIMEOUT_MS_MAX, TIMEOUT_HEADER};
+pub use attempt::{RUN_TIMEOUT_MS_MAX, TIMEOUT_HEADER, run_timeout_ms};
 pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
 pub use dues::GivenDues;
 pub use gates::Gates;
@@ -73,12 +74,14 @@ pub use observer::{EndedRun, LeaseEnd, NoObserver, WorkerObserver};
 pub use places::Places;
 #[cfg(unix)]
 pub use process::{
-    COMMAND_HEADER, CapturedOutput, OutputStore, ProcessConfig, ProcessExecutor, USER_HEADER,
+    COMMAND_HEADER, CapturedOutput, Confinement, NoPoolObserver, OutputStore, POOL_PROTOCOL,
+    PoolConfig, PoolConfigError, PoolEnd, PoolExecutor, PoolObserver, ProcessConfig,
+    ProcessExecutor, USER_HEADER, UserError, Variable, VariableError,
 };
 pub use run::{Run, StopCause};
 pub use settings::{Clock, HistoryPolicy, Idleness, Random};
 pub use webhook::{
-    Network, NetworkError, SecretError, URL_HEADER, WebhookConfig, WebhookConfigError,
-    WebhookExecutor,
+    EndpointsError, EntryError, Network, NetworkError, SecretError, URL_HEADER, WebhookConfig,
+    WebhookConfigError, WebhookExecutor,
 };
 pub use worker::{BuildError, GROUP_DEFAULT, Worker, WorkerBuilder, WorkerError};

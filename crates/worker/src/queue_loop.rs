@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::attempt::{Finish, Prepared, Started, Ticket, prepare, start, supervise, timeout_ms};
+use crate::attempt;
+use crate::attempt::{Finish, Prepared, Started, Ticket, prepare, start, supervise};
 use crate::bulkheads::{Bulkheads, Held, Target};
 use crate::commit::{Batch, Committed, commit, pause_after};
 use crate::decide::after_stop;
@@ -365,7 +366,7 @@ impl<'a> QueueLoop<'a> {
         if self.stops.has(ticket.key, run.task()) || is_purged() {
             return self.settle(ticket, &run, Verdict::Cancelled);
         }
-        let timeout_ms = match timeout_ms(run.task(), *run_timeout_ms) {
+        let timeout_ms = match attempt::run_timeout_ms(run.task(), *run_timeout_ms) {
             Ok(timeout_ms) => timeout_ms,
             Err(reason) => return self.settle(ticket, &run, Verdict::discard(reason)),
         };

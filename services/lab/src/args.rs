@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use minutehand_loadtest::crash_points::CrashPoint;
 
 /// Simulated clusters, benchmarks, and faults on real servers.
 #[derive(Debug, Parser)]
@@ -443,6 +444,14 @@ pub(crate) struct ChildArgs {
     /// How many tasks a second are on time.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) rate: u64,
+
+    /// Where it is killed; nowhere unless given.
+    #[arg(long, value_name = "POINT")]
+    pub(crate) point: Option<CrashPoint>,
+
+    /// At which pass of that point.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) passes: u64,
 }
 
 /// What a process does that a benchmark starts.
@@ -454,4 +463,6 @@ pub(crate) enum ChildRole {
     Drain,
     /// Catches up with what was missed.
     Outage,
+    /// Runs tasks of every guarantee until it is killed at a point, or until all have ended.
+    CrashPoint,
 }

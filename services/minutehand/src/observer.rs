@@ -1,13 +1,15 @@
 //! What a worker's queues tell the metrics and the log.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use minutehand_metrics::{LeaseMetrics, OTHER, QueueStanding, Queues};
+use minutehand_metrics::{LeaseMetrics, OTHER, PoolMetrics, QueueStanding, Queues};
 use minutehand_model::QueueName;
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::{ExecutionQueue, PortError};
-use minutehand_worker::{EndedRun, Gates, LeaseEnd, LeaseStanding, Leases, WorkerObserver};
+use minutehand_worker::{
+    EndedRun, Gates, LeaseEnd, LeaseStanding, Leases, PoolEnd, PoolObserver, WorkerObserver,
+};
 use tokio::sync::watch;
 
 use crate::lines::RunLines;
@@ -124,5 +126,26 @@ impl WorkerObserver for Observer {
 
     fn troubled(&self, queue: &QueueName, error: &PortError) {
         tracing::warn!(%queue, error = %error, "a worker's queue failed");
+    }
+}
+
+/// Brings the children of the pool to the metrics.
+#[derive(Default)]
+pub(crate) struct PoolChildren(OnceLock<PoolMetrics>);
+
+impl PoolChildren {
+    /// The handle, made when the first child is: there is a recorder by then.
+    fn metrics(&self) -> &PoolMetrics {
+        self.0.get_or_init(PoolMetrics::new)
+    }
+}
+
+impl PoolObserver for PoolChildren {
+    fn started(&self) {
+        self.metrics().started();
+    }
+
+    fn ended(&self, why: PoolEnd) {
+        self.metrics().ended(why.as_str());
     }
 }

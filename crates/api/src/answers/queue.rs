@@ -134,7 +134,7 @@ pub struct DeadLetterPage {
 }
 page!(DeadLetterPage, dead_letters: DeadLetter);
 
-/// Which dead letters are meant: some numbers, or all.
+/// Which dead letters are meant: some numbers, all that are like a filter, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "numbers": [7, 8] }))]
@@ -142,9 +142,33 @@ pub struct DeadLetterSelection {
     /// 1 to 1,000 numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Vec<u64>>,
+    /// Those that are like this, up to 10,000 in one call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<DeadLetterFilter>,
     /// All of them, up to 10,000 in one call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<bool>,
+}
+
+/// What dead letters must be like, in everything that is given; something must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "namespace": "shop", "reason": "HTTP 503", "since": "2026-11-30T07:00:00Z" }))]
+pub struct DeadLetterFilter {
+    /// The namespace of their tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// A part of their reasons, 1 to 1,024 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// They were given up at this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+    /// They were given up before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub before: Option<String>,
 }
 
 /// What a replay or discard did.

@@ -18,8 +18,8 @@ pub use cluster::{ConfigShowArgs, Role, SchemaCommand, SchemaVerb};
 pub use dev::{DevArgs, LabArgs, PROFILES, SettingsArgs};
 pub(crate) use lease::{AckArgs, ExtendArgs, LeaseArgs, LeasesArgs, NackArgs, SnoozeArgs};
 pub(crate) use queue::{
-    BucketCommand, BucketVerb, DeadLetterSelection, PartitionCommand, PartitionVerb, QueueCommand,
-    QueueVerb,
+    BucketCommand, BucketVerb, DeadLetterFilter, DeadLetterSelection, PartitionCommand,
+    PartitionVerb, QueueCommand, QueueVerb,
 };
 pub(crate) use schedule::{
     ActionArgs, BackfillArgs, PoliciesArgs, PreviewArgs, RecurrenceArgs, ScheduleCommand,

@@ -101,6 +101,8 @@ pub(crate) enum QueueVerb {
     DeadLetters {
         /// The queue.
         name: String,
+        #[command(flatten)]
+        filter: DeadLetterFilter,
         /// At most so many.
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: usize,
@@ -122,11 +124,31 @@ pub(crate) struct DeadLetterSelection {
     /// The queue.
     pub(crate) name: String,
     /// The dead letters, by the numbers that `dead-letters` shows.
-    #[arg(value_name = "NUMBER")]
+    #[arg(value_name = "NUMBER", conflicts_with = "filter")]
     pub(crate) numbers: Vec<u64>,
     /// All of them.
-    #[arg(long, conflicts_with = "numbers")]
+    #[arg(long, conflicts_with_all = ["numbers", "filter"])]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) filter: DeadLetterFilter,
+}
+
+/// What dead letters must be like.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+#[group(id = "filter", multiple = true)]
+pub(crate) struct DeadLetterFilter {
+    /// Those whose tasks are of this namespace.
+    #[arg(long = "of-namespace", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Those whose reasons have this part.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Those that were given up at this time or later.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) since: Option<String>,
+    /// Those that were given up before this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) before: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -5,9 +5,9 @@ use minutehand_api::routes::{
     SKIPS, TASKS, fill,
 };
 use minutehand_api::{
-    DeadLetter, DeadLetterPage, DeadLetterSelection as Selected, DeadLettersSettled, Load, NewSkip,
-    Partitions, Queue, QueueAction, QueueLimit, QueuePause, QueueResumption, Queues, TaskPage,
-    Text,
+    DeadLetter, DeadLetterFilter as Filter, DeadLetterPage, DeadLetterSelection as Selected,
+    DeadLettersSettled, Load, NewSkip, Partitions, Queue, QueueAction, QueueLimit, QueuePause,
+    QueueResumption, Queues, TaskPage, Text,
 };
 use minutehand_model::{QueueState, Timestamp};
 use reqwest::Method;
@@ -17,7 +17,9 @@ use super::lease;
 use super::pages::list;
 use super::task::show;
 use super::time_cells::{cell, time_cell};
-use crate::args::{BucketVerb, DeadLetterSelection, PartitionVerb, QueueVerb, ServerArgs};
+use crate::args::{
+    BucketVerb, DeadLetterFilter, DeadLetterSelection, PartitionVerb, QueueVerb, ServerArgs,
+};
 use crate::client::{Client, Routes, length};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
@@ -58,9 +60,19 @@ pub(super) async fn run(
         | QueueVerb::Purge { .. }
         | QueueVerb::Limit { .. }
         | QueueVerb::Delete { .. }) => change(&client, verb, console, json).await,
-        QueueVerb::DeadLetters { name, limit } => {
-            let listed =
-                list::<DeadLetterPage>(&client, &fill(DEAD_LETTERS, &[&name]), &[], limit).await?;
+        QueueVerb::DeadLetters {
+            name,
+            filter,
+            limit,
+        } => {
+            let query = [
+                ("namespace", filter.namespace),
+                ("reason", filter.reason),
+                ("since", filter.since),
+                ("before", filter.before),
+            ];
+            let path = fill(DEAD_LETTERS, &[&name]);
+            let listed = list::<DeadLetterPage>(&client, &path, &query, limit).await?;
             if listed.items.is_empty() {
                 require_queue(&client, &name).await?;
             }
@@ -281,21 +293,29 @@ async fn settle(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
-    if !selection.all && selection.numbers.is_empty() {
+    let has_filter = selection.filter != DeadLetterFilter::default();
+    if !selection.all && !has_filter && selection.numbers.is_empty() {
         return Err(Failure::new(
             Exit::Usage,
-            "say which: the numbers that `queue dead-letters` shows, or --all",
+            "say which: the numbers that `queue dead-letters` shows, a filter such as --reason, or --all",
         ));
     }
-    let body = match selection.all {
-        true => Selected {
-            all: Some(true),
-            numbers: None,
-        },
-        false => Selected {
-            all: None,
-            numbers: Some(selection.numbers.clone()),
-        },
+    let DeadLetterFilter {
+        namespace,
+        reason,
+        since,
+        before,
+    } = selection.filter.clone();
+    let filter = Filter {
+        namespace,
+        reason,
+        since,
+        before,
+    };
+    let body = Selected {
+        all: selection.all.then_some(true),
+        filter: has_filter.then_some(filter),
+        numbers: (!selection.all && !has_filter).then(|| selection.numbers.clone()),
     };
     let path = fill(route, &[&selection.name]);
     let (mut count, mut unreadable) = (0, 0);
@@ -327,10 +347,10 @@ async fn settle(
     if count > 0 {
         return Ok(());
     }
-    let which = if selection.all {
-        ""
-    } else {
-        " of these numbers"
+    let which = match (selection.all, has_filter) {
+        (true, _) => "",
+        (false, true) => " that are like this",
+        (false, false) => " of these numbers",
     };
     Err(Failure::new(
         Exit::NotFound,

@@ -158,7 +158,7 @@ pub(crate) async fn delete(
     caller: Everywhere,
 ) -> Result<Response, Problem> {
     let queue = caller.queue()?;
-    while api.gateway.discard(&queue, Selection::All).await?.more {}
+    while api.gateway.discard(&queue, Selection::all()).await?.more {}
     let asked = Asked {
         api: &api,
         queue,

@@ -7,9 +7,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use minutehand_api::{
-    DeadLetterPage, DeadLetterSelection, DeadLettersSettled, Queue, Queues, parse_group, routes,
+    DeadLetterFilter, DeadLetterPage, DeadLetterSelection, DeadLettersSettled, Queue, Queues,
+    name_refused, parse_group, parse_time, routes,
 };
-use minutehand_node::{InvalidField, Selection};
+use minutehand_model::Namespace;
+use minutehand_node::{InvalidField, LetterFilter, REASON_FILTER_BYTES_MAX, Selection};
 
 use super::json;
 use crate::access::{Everywhere, Params};
@@ -83,9 +85,13 @@ pub(crate) async fn show(
         ("queue" = String, Path, description = "The queue"),
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 by default"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
+        ("namespace" = Option<String>, Query, description = "Only those whose tasks are of this namespace"),
+        ("reason" = Option<String>, Query, description = "Only those whose reasons have this part"),
+        ("since" = Option<String>, Query, description = "Only those that were given up at this time or later"),
+        ("before" = Option<String>, Query, description = "Only those that were given up before this time"),
     ),
     responses(
-        (status = 200, description = "A page", body = DeadLetterPage),
+        (status = 200, description = "A page; with a filter it may have fewer than `limit`, and go on", body = DeadLetterPage),
         Refused,
     )
 )]
@@ -94,9 +100,18 @@ pub(crate) async fn dead_letters(
     caller: Everywhere,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &["limit", "cursor"])?;
+    let known = ["limit", "cursor", "namespace", "reason", "since", "before"];
+    let params = Params::parse(&uri, &known)?;
     let queue = caller.queue()?;
-    let question = ["dead-letters", queue.as_str()];
+    let wanted = |name| params.text(name).map(str::to_owned);
+    let input = DeadLetterFilter {
+        namespace: wanted("namespace"),
+        reason: wanted("reason"),
+        since: wanted("since"),
+        before: wanted("before"),
+    };
+    let (filter, asked) = (filter_of(&input)?, format!("{input:?}"));
+    let question = ["dead-letters", queue.as_str(), &asked];
     let from: Option<u64> = params
         .text("cursor")
         .map(|text| cursor::read(&question, text))
@@ -104,7 +119,7 @@ pub(crate) async fn dead_letters(
     let limit = params.number("limit", PAGE_DEFAULT, PAGE_MAX)?;
     let page = api
         .gateway
-        .dead_letters(&queue, from.unwrap_or_default(), limit)
+        .dead_letters(&queue, from.unwrap_or_default(), limit, &filter)
         .await?;
     let dead_letters = page::entries(page.letters.iter().map(views::dead_letter))?;
     let left_out = page
@@ -125,16 +140,53 @@ pub(crate) async fn dead_letters(
 
 async fn selection(body: Body) -> Result<Selection, Problem> {
     let input: DeadLetterSelection = minutehand_api::json::read(&read_body(body).await?)?;
-    match (input.numbers, input.all) {
-        (Some(numbers), None | Some(false)) => {
+    match (input.numbers, input.filter, input.all) {
+        (Some(numbers), None, None | Some(false)) => {
             Ok(Selection::Numbers(numbers.into_iter().collect()))
         }
-        (None, Some(true)) => Ok(Selection::All),
+        (None, Some(input), None | Some(false)) => match filter_of(&input)? {
+            filter if filter.is_empty() => {
+                let limit = "one of namespace, reason, since and before; all: true for all";
+                Err(InvalidField::new("filter", "is empty", limit, "nothing").into())
+            }
+            filter => Ok(Selection::Matching(filter)),
+        },
+        (None, None, Some(true)) => Ok(Selection::all()),
         _ => {
-            let limit = "one of numbers and all: true";
-            Err(InvalidField::new("numbers", "or all is needed", limit, "neither or both").into())
+            let limit = "one of numbers, filter and all: true";
+            let given = "none or several";
+            Err(InvalidField::new("numbers", "or filter or all is needed", limit, given).into())
         }
     }
+}
+
+/// The filter that a caller means.
+fn filter_of(input: &DeadLetterFilter) -> Result<LetterFilter, InvalidField> {
+    let namespace = input.namespace.as_deref().map(|text| {
+        Namespace::parse(text).map_err(|error| name_refused("namespace", text, &error))
+    });
+    let time = |name, text: &Option<String>| {
+        let text = text.as_deref();
+        text.map(|text| parse_time(name, text)).transpose()
+    };
+    if let Some(reason) = &input.reason
+        && !(1..=REASON_FILTER_BYTES_MAX).contains(&reason.len())
+    {
+        let limit = format!("1 to {REASON_FILTER_BYTES_MAX} bytes");
+        let given = format!("{} bytes", reason.len());
+        return Err(InvalidField::new(
+            "reason",
+            "is too short or too long",
+            limit,
+            given,
+        ));
+    }
+    Ok(LetterFilter {
+        namespace: namespace.transpose()?,
+        reason: input.reason.clone(),
+        since: time("since", &input.since)?,
+        before: time("before", &input.before)?,
+    })
 }
 
 #[utoipa::path(

@@ -162,6 +162,103 @@ async fn an_unreadable_dead_letter_can_be_seen_and_discarded_only() {
     assert_eq!(api.store.records(), 0);
 }
 
+/// Letters of two namespaces, two reasons and three times.
+async fn with_various_letters() -> Api {
+    let api = api().await;
+    for number in 1..=12 {
+        let mut letter = letter(&format!("t{number}"), None);
+        letter.at = START.plus_millis(i64::try_from(number % 3).unwrap() * 1_000);
+        if number % 2 == 0 {
+            letter.reason = "HTTP 503 Service Unavailable".to_owned();
+        }
+        if number % 4 == 0 {
+            let mut task = minutehand_record::task::decode(&letter.encoded).unwrap();
+            task.namespace = Namespace::parse("shop").unwrap();
+            letter.encoded = minutehand_record::task::encode(&task);
+        }
+        api.store.add_letter(number, letter);
+    }
+    api
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_are_found_by_what_they_are_like() {
+    let api = with_various_letters().await;
+    let numbers = async |query: &str| {
+        let (mut numbers, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/v1/queues/mail/dead-letters?limit=2&{query}{cursor}");
+            let page = api.get(&path).await.expect(200);
+            let letters = page["dead_letters"].as_array().unwrap().clone();
+            numbers.extend(
+                letters
+                    .iter()
+                    .map(|letter| letter["number"].as_u64().unwrap()),
+            );
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return numbers,
+            }
+        }
+    };
+    assert_eq!(numbers("namespace=shop").await, [4, 8, 12]);
+    assert_eq!(numbers("reason=503").await, [2, 4, 6, 8, 10, 12]);
+    let since = START.plus_millis(2_000).to_string();
+    assert_eq!(numbers(&format!("since={since}")).await, [2, 5, 8, 11]);
+    assert_eq!(
+        numbers(&format!("reason=503&before={since}")).await,
+        [4, 6, 10, 12]
+    );
+    assert_eq!(numbers("reason=404").await, [0_u64; 0]);
+    for (query, field) in [
+        ("namespace=a%20b", "namespace"),
+        ("reason=", "reason"),
+        ("since=soon", "since"),
+        ("before=soon", "before"),
+    ] {
+        let path = format!("/v1/queues/mail/dead-letters?{query}");
+        assert_eq!(api.get(&path).await.problem(422)["field"], field, "{query}");
+    }
+    // A cursor belongs to its filter.
+    let page = api
+        .get("/v1/queues/mail/dead-letters?limit=2&reason=503")
+        .await
+        .expect(200);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let path = format!("/v1/queues/mail/dead-letters?reason=404&cursor={cursor}");
+    assert_eq!(api.get(&path).await.problem(422)["field"], "cursor");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_that_are_alike_go_together() {
+    let api = with_various_letters().await;
+    let replay = "/v1/queues/mail/dead-letters:replay";
+    let body = r#"{"filter":{"reason":"503","namespace":"shop"}}"#;
+    let done = api.post(replay, body).await.expect(200);
+    assert_eq!(done, json!({"count": 3, "unreadable": 0, "more": false}));
+    api.pass(1_000).await;
+    assert_eq!(api.published().values().sum::<usize>(), 3);
+    let discard = "/v1/queues/mail/dead-letters:discard";
+    let done = api
+        .post(discard, r#"{"filter":{"reason":"503"}}"#)
+        .await
+        .expect(200);
+    assert_eq!(done["count"], 3);
+    let left = api.get("/v1/queues/mail").await.expect(200);
+    assert_eq!(left["dead_letters"], 6);
+    for (body, field) in [
+        (r#"{"filter":{}}"#, "filter"),
+        (r#"{"filter":{"reason":"a"},"all":true}"#, "numbers"),
+        (r#"{"filter":{"reason":""}}"#, "reason"),
+    ] {
+        assert_eq!(
+            api.post(discard, body).await.problem(422)["field"],
+            field,
+            "{body}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_selection_must_be_plain() {
     let api = with_letters(1).await;

@@ -6,6 +6,7 @@
 //! the log held when the question came: who was told that a task exists finds it.
 
 mod error;
+mod letters;
 mod names;
 mod operations;
 mod queries;
@@ -35,6 +36,7 @@ pub use error::{
     BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError,
     RescheduleError, ReviseError, Unavailable,
 };
+pub use letters::{LetterFilter, REASON_FILTER_BYTES_MAX, Selection};
 pub use minutehand_api::{InvalidField, Preview, ValidDefinition, ValidTask};
 pub use minutehand_model::TaskState;
 pub use operations::{MinuteLoad, PartitionView, Readiness};
@@ -43,7 +45,7 @@ pub use queries::{
     OwnerReply, Query,
 };
 pub use queue_rules::QueueChange;
-pub use queues::{LetterPage, LetterView, QueueView, Replayed, Selection};
+pub use queues::{LetterPage, LetterView, QueueView, Replayed};
 pub use schedules::{
     CreatedSchedule, DefinitionChange, RevisionChange, RunRequested, RunView, ScheduleHead,
     ScheduleName, SchedulePage, ScheduleView,

@@ -7,6 +7,7 @@ use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{PartitionId, QueueName, QueueRules, QueueState, Task, TaskKey, Timestamp};
 use minutehand_ports::{DeadLetter, QueueDepth};
 
+use super::letters::{LetterFilter, Selection};
 use super::replay::Replays;
 use super::step::Step;
 use super::tasks::create::encode_creation;
@@ -17,6 +18,9 @@ use super::{Gateway, InvalidField, QueryError, Unavailable};
 const LETTERS_MAX: usize = 1_000;
 /// Most dead letters that one call replays or discards when all are meant.
 const ALL_LETTERS_MAX: usize = 10_000;
+/// Most dead letters, and bytes of them, that are looked at for one page.
+const SEEN_MAX: usize = 20_000;
+const SEEN_BYTES_MAX: usize = 8 * PAGE_BYTES_MAX;
 
 /// A queue and how full it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,15 +55,6 @@ pub struct LetterPage {
     pub letters: Vec<LetterView>,
     /// The number the next page begins with.
     pub next: Option<u64>,
-}
-
-/// Which dead letters are meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
-    /// Those with these numbers.
-    Numbers(BTreeSet<u64>),
-    /// All, up to 10,000 in one call.
-    All,
 }
 
 /// What a replay or discard did.
@@ -134,7 +129,8 @@ impl Gateway {
         })
     }
 
-    /// A queue's dead letters from a number on, at most so many, of about [`PAGE_BYTES_MAX`] bytes.
+    /// A queue's dead letters from a number on that are like a filter, at most so many, of about
+    /// [`PAGE_BYTES_MAX`] bytes. A page may have fewer, and go on, where many are not like it.
     ///
     /// # Errors
     /// A refused limit, or a store that does not answer.
@@ -143,6 +139,7 @@ impl Gateway {
         queue: &QueueName,
         from: u64,
         count_max: usize,
+        filter: &LetterFilter,
     ) -> Result<LetterPage, QueryError> {
         if !(1..=LETTERS_MAX).contains(&count_max) {
             return Err(InvalidField::new(
@@ -155,9 +152,15 @@ impl Gateway {
         }
         let (mut letters, mut bytes) = (Vec::new(), 0);
         let (mut step, mut next) = (Step::new(count_max), Some(from));
-        while let Some(from) = next.filter(|_| letters.len() < count_max && bytes < PAGE_BYTES_MAX)
-        {
-            let count = step.count().min(count_max - letters.len());
+        let (mut seen, mut bytes_seen) = (0, 0);
+        while let Some(from) = next.filter(|_| {
+            let has_room = letters.len() < count_max && bytes < PAGE_BYTES_MAX;
+            has_room && seen < SEEN_MAX && bytes_seen < SEEN_BYTES_MAX
+        }) {
+            let count = match filter.is_empty() {
+                true => step.count().min(count_max - letters.len()),
+                false => step.count().min(LETTERS_MAX),
+            };
             let page = self
                 .stores
                 .history
@@ -170,16 +173,21 @@ impl Gateway {
                 .map(|(_, letter)| letter.encoded.len())
                 .sum();
             step.came(page.letters.len(), came);
-            bytes += came;
+            seen += page.letters.len();
+            bytes_seen += came;
             next = page.next;
-            letters.extend(page.letters.into_iter().map(|(number, letter)| {
-                let task = decode(&letter.encoded).map_err(|error| error.to_string());
-                LetterView {
-                    number,
-                    letter,
-                    task,
-                }
-            }));
+            let views = page.letters.into_iter().map(|(number, letter)| LetterView {
+                task: decode(&letter.encoded).map_err(|error| error.to_string()),
+                number,
+                letter,
+            });
+            let wanted =
+                views.filter(|view| filter.wants_with(&view.letter, view.task.as_ref().ok()));
+            letters.extend(wanted.inspect(|view| bytes += view.letter.encoded.len()));
+            if let Some(beyond) = letters.get(count_max) {
+                next = Some(beyond.number);
+                letters.truncate(count_max);
+            }
         }
         Ok(LetterPage { letters, next })
     }
@@ -232,10 +240,7 @@ impl Gateway {
         let mut turn = self.replay_turn.lock().await;
         let mut replays = Replays::starting_at(self.now().max(turn.plus_millis(1)));
         let mut done = Replayed::default();
-        let mut from = match &selection {
-            Selection::Numbers(numbers) => numbers.first().copied(),
-            Selection::All => Some(0),
-        };
+        let mut from = selection.first();
         while let Some(start) = from {
             if done.count >= ALL_LETTERS_MAX {
                 done.more = true;
@@ -247,10 +252,8 @@ impl Gateway {
                 .dead_letters(queue, start, LETTERS_MAX)
                 .await
                 .map_err(Unavailable::from)?;
-            let chosen = page.letters.iter().filter(|(number, _)| match &selection {
-                Selection::Numbers(numbers) => numbers.contains(number),
-                Selection::All => true,
-            });
+            let is_chosen = |(number, letter): &&(u64, DeadLetter)| selection.has(*number, letter);
+            let chosen = page.letters.iter().filter(is_chosen);
             let (taken, commands) = match fate {
                 Fate::Discarded => (chosen.map(|(number, _)| *number).collect(), Vec::new()),
                 Fate::RunAgain => {
@@ -269,7 +272,7 @@ impl Gateway {
                     .await;
                 done.count += removed.map_err(Unavailable::from)?;
             }
-            from = next_page(&selection, page.next);
+            from = selection.next(page.next);
         }
         Ok(done)
     }
@@ -319,12 +322,4 @@ fn understood<'a>(
         }
     }
     (taken, tasks, unreadable)
-}
-
-/// Where to read on, when something selected may lie there.
-fn next_page(selection: &Selection, next: Option<u64>) -> Option<u64> {
-    match selection {
-        Selection::All => next,
-        Selection::Numbers(numbers) => numbers.range(next?..).next().copied(),
-    }
 }

@@ -140,6 +140,7 @@ impl Values {
                     Backoff::None,
                     Backoff::Immediate,
                     Backoff::Exponential,
+                    Backoff::DoublingsThenLinear { doublings: 3 },
                     fixed,
                 ]),
                 base_ms,

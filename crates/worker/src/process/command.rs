@@ -9,8 +9,8 @@ use minutehand_model::Task;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::config::ProcessConfig;
-use super::user::check_user;
+use super::confinement::Confined;
+use super::user::Identity;
 use crate::run::Run;
 
 /// The task header with a line for `/bin/sh -c`.
@@ -20,8 +20,6 @@ pub const COMMAND_HEADER: &str = "minutehand-command";
 const ENV_PASSED: [&str; 9] = [
     "PATH", "HOME", "SHELL", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR",
 ];
-/// Where programs are looked for when the worker itself does not know.
-const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A command as a task describes it.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,8 +46,8 @@ struct Described {
 
 impl Invocation {
     /// Reads a task; the error is for whoever created it.
-    pub(super) fn of(task: &Task) -> Result<Invocation, String> {
-        check_user(task)?;
+    pub(super) fn of(task: &Task, identity: &Identity) -> Result<Invocation, String> {
+        identity.check(task)?;
         let header = task
             .headers
             .iter()
@@ -124,26 +122,12 @@ impl Invocation {
     pub(super) fn command(
         &self,
         run: &Run,
-        config: &ProcessConfig,
+        confined: &Confined,
         output: PipeWriter,
     ) -> io::Result<Command> {
-        let mut command = Command::new(self.program());
-        command
-            .args(&self.argv[1..])
-            .env_clear()
-            .env("PATH", PATH_DEFAULT);
-        let passed = ENV_PASSED
-            .iter()
-            .copied()
-            .chain(config.env_passed.iter().map(String::as_str));
-        for name in passed {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
+        let mut command = confined.command(self.program(), &self.argv[1..], &ENV_PASSED);
         let (task, execution) = (run.task(), run.execution());
         command
-            .envs(config.env.iter().map(|(name, value)| (name, value)))
             .envs(&self.env)
             .env("MINUTEHAND_MESSAGE_ID", execution.message.to_string())
             .env("MINUTEHAND_EXECUTION_ID", execution.id.to_string())
@@ -163,7 +147,6 @@ impl Invocation {
             .stdin(stdin)
             .stdout(output.try_clone()?)
             .stderr(output);
-        command.kill_on_drop(true);
         Ok(command)
     }
 }

@@ -21,14 +21,19 @@
 //! A run ends when its command does; what the command left behind in its group is killed then. So
 //! is the whole group when the worker dies, even by SIGKILL (`guard`). A service that is to live on
 //! is started with `setsid --fork`, which comes back once it has left the group. Commands run as
-//! the worker's user: whoever may create tasks for such a queue may do what that user may. A task
+//! the worker's user, or the one that the settings name, within the limits that they set
+//! (`confinement`): whoever may create tasks for such a queue may do what that user may. A task
 //! whose header [`USER_HEADER`] names another user is refused.
+//!
+//! [`PoolExecutor`] (`pool`) runs executions in children that live on, in the same confinement.
 
 mod command;
 mod config;
+mod confinement;
 mod group;
 mod guard;
 mod output;
+mod pool;
 mod user;
 
 use std::io;
@@ -43,6 +48,7 @@ use tokio::process::{Child, ChildStdin};
 use tracing::warn;
 
 use self::command::Invocation;
+use self::confinement::{Confined, CpuLimit};
 use self::group::ProcessGroup;
 use self::guard::Guard;
 use self::output::Tail;
@@ -52,8 +58,12 @@ use crate::run::{Run, StopCause};
 
 pub use self::command::COMMAND_HEADER;
 pub use self::config::ProcessConfig;
+pub use self::confinement::{Confinement, Variable, VariableError};
 pub use self::output::{CapturedOutput, OutputStore};
-pub use self::user::USER_HEADER;
+pub use self::pool::{
+    NoPoolObserver, POOL_PROTOCOL, PoolConfig, PoolConfigError, PoolEnd, PoolExecutor, PoolObserver,
+};
+pub use self::user::{USER_HEADER, UserError};
 
 /// How long output is awaited from processes that have outlived the command's group.
 const LAST_OUTPUT_TIME: Duration = Duration::from_secs(1);
@@ -61,19 +71,37 @@ const LAST_OUTPUT_TIME: Duration = Duration::from_secs(1);
 const REASON_OUTPUT_BYTES_MAX: usize = 2 * 1024;
 
 /// Runs commands.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct ProcessExecutor {
-    config: Arc<ProcessConfig>,
+    output_bytes_max: usize,
+    kill_after: Duration,
+    confined: Arc<Confined>,
+    /// Where the output of every run goes.
+    output_store: Option<Arc<dyn OutputStore>>,
     guard: Guard,
 }
 
 impl ProcessExecutor {
     /// An executor.
-    pub fn new(config: ProcessConfig) -> ProcessExecutor {
-        ProcessExecutor {
-            config: Arc::new(config),
+    ///
+    /// # Errors
+    /// When commands cannot run as the user that was named.
+    pub fn new(config: &ProcessConfig) -> Result<ProcessExecutor, UserError> {
+        let confined = Confined::of("process", &config.confinement, CpuLimit::OfProcess)?;
+        Ok(ProcessExecutor {
+            output_bytes_max: config.output_bytes_max,
+            kill_after: Duration::from_millis(config.kill_after_ms),
+            confined: Arc::new(confined),
+            output_store: None,
             guard: Guard::default(),
-        }
+        })
+    }
+
+    /// The same, with the output of every run given to a store.
+    #[must_use]
+    pub fn keeping(mut self, store: Arc<dyn OutputStore>) -> ProcessExecutor {
+        self.output_store = Some(store);
+        self
     }
 
     async fn run_command(&self, run: &Run, invocation: Invocation) -> io::Result<(Tail, Ended)> {
@@ -83,11 +111,11 @@ impl ProcessExecutor {
         // The command holds copies of the pipe's writing end: it is dropped here, so that reading
         // ends with the group.
         let mut child = invocation
-            .command(run, &self.config, writer)?
+            .command(run, &self.confined, writer)?
             .process_group(group.number())
             .spawn()?;
         group.has_command();
-        let mut output = Tail::new(self.config.output_bytes_max);
+        let mut output = Tail::new(self.output_bytes_max);
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;
         let stdin = child.stdin.take();
         let ended = {
@@ -122,8 +150,7 @@ impl ProcessExecutor {
             cause = run.stopped() => cause,
         };
         group.terminate();
-        let kill_after = Duration::from_millis(self.config.kill_after_ms);
-        let status = match tokio::time::timeout(kill_after, child.wait()).await {
+        let status = match tokio::time::timeout(self.kill_after, child.wait()).await {
             Ok(status) => status?,
             Err(_) => {
                 group.kill();
@@ -137,7 +164,7 @@ impl ProcessExecutor {
     }
 
     async fn keep_output(&self, run: &Run, output: &Tail, ended: &str) {
-        if let Some(store) = &self.config.output_store {
+        if let Some(store) = &self.output_store {
             let captured = CapturedOutput {
                 execution: run.execution(),
                 started_at: run.started_at(),
@@ -155,7 +182,7 @@ impl ProcessExecutor {
 #[async_trait]
 impl Handler for ProcessExecutor {
     async fn run(&self, run: Run) -> Verdict {
-        let invocation = match Invocation::of(run.task()) {
+        let invocation = match Invocation::of(run.task(), self.confined.identity()) {
             Ok(invocation) => invocation,
             Err(reason) => return Verdict::discard(reason),
         };
@@ -184,12 +211,7 @@ struct Ended {
 
 impl Ended {
     fn in_words(&self) -> String {
-        use std::os::unix::process::ExitStatusExt;
-        match (self.status.code(), self.status.signal()) {
-            (Some(code), _) => format!("exit code {code}"),
-            (None, Some(signal)) => format!("ended by signal {signal}"),
-            (None, None) => self.status.to_string(),
-        }
+        in_words(self.status)
     }
 
     fn verdict(&self, how: &str, output: &Tail) -> Verdict {
@@ -205,6 +227,16 @@ impl Ended {
             text if text.is_empty() => Verdict::failure(how),
             text => Verdict::failure(format!("{how}: {text}")),
         }
+    }
+}
+
+/// How a process ended.
+fn in_words(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None) => status.to_string(),
     }
 }
 

@@ -58,13 +58,19 @@ impl Tail {
         }
     }
 
-    fn push(&mut self, chunk: &[u8]) {
+    pub(super) fn push(&mut self, chunk: &[u8]) {
         self.bytes.extend_from_slice(chunk);
         if self.bytes.len() > 2 * self.bytes_max {
             let excess = self.excess();
             self.bytes.drain(..excess);
             self.bytes_dropped += excess as u64;
         }
+    }
+
+    /// Forgets what was written.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes_dropped = 0;
     }
 
     fn excess(&self) -> usize {

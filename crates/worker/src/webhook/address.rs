@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::endpoints::{Endpoints, Rule};
 use super::lookup::Lookup;
 use super::networks::Network;
 
-/// A name all of whose addresses are out of bounds. They are not told: whoever may create tasks
-/// would learn what a private network looks like.
+/// A name that has no address, or one that is out of bounds, whatever its others are. They are not
+/// told: whoever may create tasks would learn what a private network looks like.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} has no public address; webhooks reach public addresses only")]
+#[error(
+    "{name} has no address, or one that is not public; webhooks reach public addresses only, and those that the settings allow"
+)]
 pub(super) struct NotPublic {
     name: String,
 }
@@ -27,28 +30,31 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    pub(super) fn allows(&self, address: IpAddr) -> bool {
+    /// Whether an address may be reached, as one of a host with such a rule.
+    pub(super) fn allows(&self, address: IpAddr, rule: Option<&Rule>) -> bool {
+        let of_host = rule.map_or(&[][..], |rule| &rule.networks);
+        let mut networks = self.networks.iter().chain(of_host);
         self.is_everywhere
             || is_public(address)
-            || self
-                .networks
-                .iter()
-                .any(|network| network.contains(address))
+            || networks.any(|network| network.contains(address))
     }
 }
 
 /// Resolves names to addresses that may be reached. The connection is made to exactly what this
-/// answers, so a name that answers differently the next time gains nothing.
+/// answers, so a name that answers differently the next time gains nothing. A name one of whose
+/// addresses may not be reached is refused as a whole: somebody plays with it.
 pub(super) struct BoundedResolver<L> {
     lookup: Arc<L>,
     reach: Reach,
+    endpoints: Arc<Endpoints>,
 }
 
 impl<L: Lookup> BoundedResolver<L> {
-    pub(super) fn new(lookup: L, reach: Reach) -> BoundedResolver<L> {
+    pub(super) fn new(lookup: L, reach: Reach, endpoints: Arc<Endpoints>) -> BoundedResolver<L> {
         BoundedResolver {
             lookup: Arc::new(lookup),
             reach,
+            endpoints,
         }
     }
 }
@@ -56,20 +62,20 @@ impl<L: Lookup> BoundedResolver<L> {
 impl<L: Lookup> Resolve for BoundedResolver<L> {
     fn resolve(&self, name: Name) -> Resolving {
         let (looking, reach) = (self.lookup.addresses(name.as_str()), self.reach.clone());
+        let rule = self.endpoints.rule(&name.as_str().to_ascii_lowercase());
         Box::pin(async move {
             let found = looking.await?;
-            let usable: Vec<SocketAddr> = found
+            let may_all = found
                 .iter()
-                .filter(|address| reach.allows(**address))
-                .map(|address| SocketAddr::new(*address, 0))
-                .collect();
-            if usable.is_empty() {
+                .all(|address| reach.allows(*address, rule.as_deref()));
+            if found.is_empty() || !may_all {
                 return Err(NotPublic {
                     name: name.as_str().to_owned(),
                 }
                 .into());
             }
-            Ok(Box::new(usable.into_iter()) as Addrs)
+            let found = found.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(found) as Addrs)
         })
     }
 }

@@ -10,40 +10,49 @@
 //! |---|---|
 //! | 2xx | success, whatever the body says |
 //! | 408, 425, 429, 5xx, 3xx, no answer, time out | failure: tried again, no sooner than `Retry-After` says |
-//! | 410 and every other 4xx | discarded: a dead letter at once, since the same request will be refused again |
+//! | 410 | discarded, and so is what comes for the same URL within [`WebhookConfig::gone_ms`]: it is not called |
+//! | every other 4xx | discarded: a dead letter at once, since the same request will be refused again |
 //!
 //! Redirects are never followed and proxies of the environment are not used. Only public addresses
-//! are reached (see `address`), on the allowed ports; a URL that breaks that is discarded.
+//! are reached (see `address`), on the allowed ports; a URL that breaks that is discarded. A file
+//! says what holds for some hosts alone (`endpoints`).
 
 mod address;
 mod answer;
+mod endpoints;
+mod gone;
 mod lookup;
 mod networks;
 mod request;
 mod sign;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{Task, Timestamp};
 use minutehand_settings as settings;
-use reqwest::Client;
 use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use self::address::{BoundedResolver, NotPublic, Reach};
+use self::endpoints::Endpoints;
+use self::gone::Gone;
 use self::lookup::{Lookup, SystemLookup};
 use self::request::{Target, headers_for};
 use self::sign::Secret;
-use crate::attempt::timeout_ms;
+use crate::attempt::run_timeout_ms;
 use crate::handler::{Handler, Verdict};
 use crate::run::Run;
 use crate::settings::{Clock, duration_ms, system_clock};
 
+pub use self::endpoints::{EndpointsError, EntryError};
 pub use self::networks::{Network, NetworkError};
 pub use self::request::URL_HEADER;
 pub use self::sign::SecretError;
@@ -86,6 +95,15 @@ pub struct WebhookConfig {
     /// Networks that may be reached though they are not public, on the allowed ports:
     /// `10.2.0.0/16`.
     pub allow_cidrs: Vec<Network>,
+    /// A file (TOML) with secrets, ports and networks of single hosts (`docs/EXECUTORS.md`); read
+    /// again when it has changed.
+    pub endpoints_file: Option<PathBuf>,
+    /// For how long a URL is not called that has answered 410, in milliseconds; what is due for it
+    /// meanwhile is a dead letter.
+    #[schemars(range(min = 0, max = 30 * DAY_MS))]
+    pub gone_ms: i64,
+    /// Authorities (PEM) of servers' certificates, besides the machine's own.
+    pub ca_file: Option<PathBuf>,
     /// Reach any address on any port, loopback and private ones too: for development, never where
     /// others may name URLs.
     pub private_networks: bool,
@@ -105,6 +123,9 @@ impl Default for WebhookConfig {
             response_bytes_max: 64 * 1024,
             ports: vec![80, 443],
             allow_cidrs: Vec::new(),
+            endpoints_file: None,
+            gone_ms: 3_600_000,
+            ca_file: None,
             private_networks: false,
         }
     }
@@ -152,6 +173,18 @@ pub enum WebhookConfigError {
     /// A secret's file cannot be read.
     #[error(transparent)]
     Settings(#[from] settings::SettingsError),
+    /// The file of endpoints cannot be used.
+    #[error(transparent)]
+    Endpoints(#[from] EndpointsError),
+    /// The file of authorities cannot be read.
+    #[error("webhook.ca_file {} cannot be read", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// TLS could not be set up.
     #[error(
         "TLS for webhooks could not be set up; are the machine's root certificates (ca-certificates) installed?"
@@ -165,6 +198,8 @@ pub struct WebhookExecutor {
     config: WebhookConfig,
     secrets: Vec<Secret>,
     reach: Reach,
+    endpoints: Arc<Endpoints>,
+    gone: Gone,
     clock: Clock,
 }
 
@@ -181,7 +216,7 @@ impl WebhookExecutor {
         mut self,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> WebhookExecutor {
-        self.clock = std::sync::Arc::new(clock);
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -193,8 +228,9 @@ impl WebhookExecutor {
             is_everywhere: config.private_networks,
             networks: config.allow_cidrs.clone(),
         };
+        let endpoints = Arc::new(Endpoints::new(config.endpoints_file.clone())?);
         if let Some(url) = &config.url {
-            Target::parse(url, &reach, &config.ports)
+            Target::parse(url, &reach, &config.ports, &endpoints)
                 .map_err(|reason| WebhookConfigError::Url { reason })?;
         }
         // Fails when the process has chosen a provider already, which is then used.
@@ -208,7 +244,12 @@ impl WebhookExecutor {
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
             .pool_idle_timeout(IDLE_TIME_MAX)
             .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(BoundedResolver::new(lookup, reach.clone()))
+            .tls_certs_merge(authorities(config.ca_file.as_deref())?)
+            .dns_resolver(BoundedResolver::new(
+                lookup,
+                reach.clone(),
+                Arc::clone(&endpoints),
+            ))
             .build()
             .map_err(WebhookConfigError::Tls)?;
         Ok(WebhookExecutor {
@@ -216,6 +257,8 @@ impl WebhookExecutor {
             secrets: config.secrets()?,
             config,
             reach,
+            endpoints,
+            gone: Gone::default(),
             clock: system_clock(),
         })
     }
@@ -231,29 +274,49 @@ impl WebhookExecutor {
                 "the task says no URL: it has no header {URL_HEADER}"
             ));
         };
-        let target = match Target::parse(url, &self.reach, &self.config.ports) {
+        let target = Target::parse(url, &self.reach, &self.config.ports, &self.endpoints);
+        let target = match target {
             Ok(target) => target,
             Err(reason) => return Verdict::discard(reason),
         };
-        let headers = match headers_for(run.execution(), &self.secrets, (self.clock)()) {
+        let now = (self.clock)();
+        if let Some(until) = self.gone.until(target.url.as_str(), now) {
+            return Verdict::discard(format!(
+                "the endpoint has answered HTTP 410 Gone; it is not called before {until}"
+            ));
+        }
+        let secrets = target.secrets(&self.secrets);
+        let headers = match headers_for(run.execution(), secrets, now) {
             Ok(headers) => headers,
             Err(reason) => return Verdict::discard(reason),
         };
-        let timeout_ms = match timeout_ms(run.task(), self.config.timeout_ms) {
+        let timeout_ms = match run_timeout_ms(run.task(), self.config.timeout_ms) {
             Ok(timeout_ms) => timeout_ms.min(self.config.timeout_ms_max),
             Err(reason) => return Verdict::discard(reason),
         };
         let request = self
             .client
-            .post(target.url)
+            .post(target.url.clone())
             .headers(headers)
             .timeout(duration_ms(timeout_ms));
-        match request.body(run.task().payload.clone()).send().await {
-            Ok(response) => {
-                answer::judge(response, self.config.response_bytes_max, &*self.clock).await
-            }
-            Err(error) => unanswered(&error, timeout_ms),
+        let response = match request.body(run.task().payload.clone()).send().await {
+            Ok(response) => response,
+            Err(error) => return unanswered(&error, timeout_ms),
+        };
+        if response.status() == StatusCode::GONE {
+            self.is_gone(&target);
         }
+        answer::judge(response, self.config.response_bytes_max, &*self.clock).await
+    }
+
+    /// A target has answered that it is gone.
+    fn is_gone(&self, target: &Target) {
+        let now = (self.clock)();
+        let until = now.plus_millis(self.config.gone_ms);
+        // The path may hold a secret.
+        let host = target.url.host_str().unwrap_or_default();
+        warn!(host, %until, "a webhook's endpoint has answered 410 Gone: it is not called before then");
+        self.gone.note(target.url.as_str(), until, now);
     }
 }
 
@@ -282,6 +345,18 @@ impl Handler for WebhookExecutor {
             _ = run.stopped() => Verdict::Cancelled,
         }
     }
+}
+
+/// The authorities of a file, if one is named.
+fn authorities(file: Option<&Path>) -> Result<Vec<Certificate>, WebhookConfigError> {
+    let Some(path) = file else {
+        return Ok(Vec::new());
+    };
+    let pem = std::fs::read(path).map_err(|source| WebhookConfigError::CaFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    Certificate::from_pem_bundle(&pem).map_err(WebhookConfigError::Tls)
 }
 
 /// No answer came: the other side may or may not have taken the request.

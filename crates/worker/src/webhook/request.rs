@@ -1,12 +1,14 @@
 //! Where a webhook goes and what it says.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use minutehand_model::{Execution, Timestamp};
 use reqwest::Url;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::address::Reach;
+use super::endpoints::{Endpoints, Rule};
 use super::sign::{Secret, signatures};
 
 /// The task header with the URL to post to.
@@ -35,13 +37,19 @@ const NOT_FORWARDED: [&str; 14] = [
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) url: Url,
+    rule: Option<Arc<Rule>>,
 }
 
 impl Target {
     /// Parses a URL (in the way of browsers, so that `0x7f.1` and `2130706433` are seen to be
     /// 127.0.0.1) and checks it; the error is for whoever gave it, and does not repeat what may be
     /// a secret in it.
-    pub(super) fn parse(text: &str, reach: &Reach, ports: &[u16]) -> Result<Target, String> {
+    pub(super) fn parse(
+        text: &str,
+        reach: &Reach,
+        ports: &[u16],
+        endpoints: &Endpoints,
+    ) -> Result<Target, String> {
         let url =
             Url::parse(text).map_err(|error| format!("{URL_HEADER} is not a URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -56,26 +64,37 @@ impl Target {
             ));
         }
         let host = url.host_str().unwrap_or_default();
+        let rule = endpoints.rule(host);
         let address = host
             .trim_start_matches('[')
             .trim_end_matches(']')
             .parse::<IpAddr>()
             .ok();
         if reach.is_everywhere {
-            return Ok(Target { url });
+            return Ok(Target { url, rule });
         }
-        if let Some(address) = address.filter(|address| !reach.allows(*address)) {
+        let is_out = |address: &IpAddr| !reach.allows(*address, rule.as_deref());
+        if let Some(address) = address.filter(is_out) {
             return Err(format!(
                 "{URL_HEADER} names the address {address}; webhooks reach public addresses only"
             ));
         }
         let port = url.port_or_known_default().unwrap_or(0);
+        let of_host = rule.as_ref().and_then(|rule| rule.ports.as_deref());
+        let ports = of_host.unwrap_or(ports);
         if !ports.contains(&port) {
             return Err(format!(
                 "{URL_HEADER} names port {port}; allowed are {ports:?}"
             ));
         }
-        Ok(Target { url })
+        Ok(Target { url, rule })
+    }
+
+    /// What requests to it are signed with, the newest first; those of all others unless it has its
+    /// own.
+    pub(super) fn secrets<'a>(&'a self, of_all: &'a [Secret]) -> &'a [Secret] {
+        let own = self.rule.as_ref().and_then(|rule| rule.secrets.as_deref());
+        own.unwrap_or(of_all)
     }
 }
 

@@ -13,6 +13,7 @@ use reqwest::dns::Resolve;
 use tokio::net::TcpListener;
 
 use super::address::{BoundedResolver, NotPublic, Reach, is_public};
+use super::endpoints::Endpoints;
 use super::lookup::Lookup;
 use super::{URL_HEADER, WebhookConfig, WebhookExecutor};
 use crate::handler::{Handler, Verdict};
@@ -83,7 +84,7 @@ fn run_to(url: &str) -> Run {
 
 /// URLs that must not lead to a connection. `PORT` is the port of a server that listens on the
 /// loopback.
-const FORBIDDEN: [&str; 93] = [
+const FORBIDDEN: [&str; 94] = [
     // The loopback, in every spelling.
     "http://127.0.0.1:PORT/",
     "http://127.1:PORT/",
@@ -173,6 +174,7 @@ const FORBIDDEN: [&str; 93] = [
     "http://[100::1]/",
     "http://[2001:db8::1]/",
     "http://private.example/",
+    "http://mixed.example:PORT/",
     // Disguises: what looks like a host is a user name.
     "http://example.org@127.0.0.1:PORT/",
     "http://user@example.org@127.0.0.1:PORT/",
@@ -198,6 +200,7 @@ async fn no_connection_is_made_to_what_is_not_public() {
         ("mapped.example", &["::ffff:127.0.0.1"]),
         ("nat64.example", &["64:ff9b::7f00:1"]),
         ("private.example", &["10.1.2.3", "192.168.3.4", "fd00::1"]),
+        ("mixed.example", &["93.184.216.34", "127.0.0.1"]),
     ]);
     let config = WebhookConfig {
         ports: vec![80, 443, port],
@@ -246,7 +249,7 @@ async fn a_private_server_is_reached_where_that_is_allowed() {
 async fn a_network_that_is_allowed_is_reached_on_allowed_ports_only() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let names = Names::of(&[("inside.example", &["10.9.9.9", "127.0.0.1"])]);
+    let names = Names::of(&[("inside.example", &["127.0.0.1", "127.0.0.1"])]);
     let config = WebhookConfig {
         ports: vec![port],
         allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
@@ -268,6 +271,44 @@ async fn a_network_that_is_allowed_is_reached_on_allowed_ports_only() {
     }
     tokio::select! {
         verdict = executor.run(run_to(&format!("http://inside.example:{port}/"))) => panic!("{verdict:?}"),
+        connected = listener.accept() => drop(connected.unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn a_network_of_one_name_is_reached_by_no_other() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("endpoints.toml");
+    let entry = format!(
+        "[[endpoint]]\nhost = \"billing.example\"\nports = [{port}]\nallow_cidrs = [\"127.0.0.0/8\"]\n"
+    );
+    std::fs::write(&file, entry).unwrap();
+    let config = WebhookConfig {
+        endpoints_file: Some(file),
+        ..WebhookConfig::default()
+    };
+    let names = Names::of(&[
+        ("billing.example", &["127.0.0.1"]),
+        ("other.example", &["127.0.0.1"]),
+    ]);
+    let executor = WebhookExecutor::with_lookup(config, names).unwrap();
+    for url in [
+        "http://other.example/",
+        "http://other.example:PORT/",
+        "http://billing.example/",
+        "http://127.0.0.1:PORT/",
+    ] {
+        let url = url.replace("PORT", &port.to_string());
+        let verdict = executor.run(run_to(&url)).await;
+        assert!(
+            matches!(verdict, Verdict::Discard { .. }),
+            "{url}: {verdict:?}"
+        );
+    }
+    tokio::select! {
+        verdict = executor.run(run_to(&format!("http://billing.example:{port}/"))) => panic!("{verdict:?}"),
         connected = listener.accept() => drop(connected.unwrap()),
     }
 }
@@ -295,15 +336,16 @@ async fn every_look_up_is_checked_anew() {
         ("both.example", &["10.0.0.1", "93.184.216.34", "::1"]),
         ("none.example", &[]),
     ]);
-    let resolver = BoundedResolver::new(names, Reach::default());
+    let endpoints = Endpoints::new(None).unwrap();
+    let resolver = BoundedResolver::new(names, Reach::default(), Arc::new(endpoints));
     assert_eq!(
         resolved(&resolver, "rebinding.example").await.unwrap(),
         ["93.184.216.34"]
     );
     assert!(resolved(&resolver, "rebinding.example").await.is_err());
-    assert_eq!(
-        resolved(&resolver, "both.example").await.unwrap(),
-        ["93.184.216.34"]
+    assert!(
+        resolved(&resolver, "both.example").await.is_err(),
+        "one public address excuses no private one"
     );
     assert!(resolved(&resolver, "none.example").await.is_err());
 }

@@ -5,6 +5,8 @@ mod decide;
 mod guarantees;
 mod leases;
 #[cfg(unix)]
+mod pool;
+#[cfg(unix)]
 mod process;
 mod runs;
 mod shutdown;

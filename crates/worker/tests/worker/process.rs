@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use minutehand_model::{Task, Timestamp};
 use minutehand_worker::{
-    CapturedOutput, DETAIL_BYTES_MAX, Handler, OutputStore, ProcessConfig, ProcessExecutor, Run,
-    StopCause, TIMEOUT_HEADER, Verdict,
+    CapturedOutput, Confinement, DETAIL_BYTES_MAX, Handler, OutputStore, ProcessConfig,
+    ProcessExecutor, Run, StopCause, TIMEOUT_HEADER, Variable, Verdict,
 };
 use tempfile::TempDir;
 
 use crate::support::{FakeQueue, NOW_MS, execution_of, queue, task_named};
 
-fn run_of(task: Task) -> Run {
+pub(crate) fn run_of(task: Task) -> Run {
     Run::new(execution_of(task), Timestamp::from_millis(NOW_MS))
 }
 
@@ -39,7 +39,11 @@ fn described(json: &str) -> Task {
 }
 
 async fn verdict_of(task: Task) -> Verdict {
-    ProcessExecutor::default().run(run_of(task)).await
+    executor().run(run_of(task)).await
+}
+
+fn executor() -> ProcessExecutor {
+    ProcessExecutor::new(&ProcessConfig::default()).unwrap()
 }
 
 fn said(detail: &str) -> Verdict {
@@ -49,13 +53,13 @@ fn said(detail: &str) -> Verdict {
 }
 
 /// A FIFO in a folder of its own.
-struct Fifo {
+pub(crate) struct Fifo {
     _folder: TempDir,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl Fifo {
-    fn new() -> Fifo {
+    pub(crate) fn new() -> Fifo {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alive");
         assert!(
@@ -72,7 +76,7 @@ impl Fifo {
     }
 
     /// Waits until a process has opened it for writing.
-    async fn opened(&self) -> Opened {
+    pub(crate) async fn opened(&self) -> Opened {
         let path = self.path.clone();
         Opened(
             tokio::task::spawn_blocking(move || File::open(path).unwrap())
@@ -82,11 +86,11 @@ impl Fifo {
     }
 }
 
-struct Opened(File);
+pub(crate) struct Opened(File);
 
 impl Opened {
     /// Waits until no process has it open any more.
-    async fn released(mut self) {
+    pub(crate) async fn released(mut self) {
         let read =
             tokio::task::spawn_blocking(move || self.0.read_to_end(&mut Vec::new()).unwrap());
         read.await.unwrap();
@@ -112,13 +116,8 @@ impl OutputStore for Kept {
 
 fn keeping(config: ProcessConfig) -> (ProcessExecutor, Arc<Kept>) {
     let kept = Arc::new(Kept::default());
-    (
-        ProcessExecutor::new(ProcessConfig {
-            output_store: Some(kept.clone()),
-            ..config
-        }),
-        kept,
-    )
+    let executor = ProcessExecutor::new(&config).unwrap();
+    (executor.keeping(kept.clone()), kept)
 }
 
 #[tokio::test]
@@ -221,11 +220,18 @@ async fn a_command_sees_its_execution_and_none_of_the_workers_secrets() {
         ..line("env | sort")
     };
     let execution = execution_of(task.clone());
-    let config = ProcessConfig {
-        env: vec![("MAILTO".into(), "ops".into())],
-        ..ProcessConfig::default()
+    let with = |confinement| {
+        let config = ProcessConfig {
+            confinement,
+            ..ProcessConfig::default()
+        };
+        ProcessExecutor::new(&config).unwrap()
     };
-    let Verdict::Success { detail } = ProcessExecutor::new(config).run(run_of(task)).await else {
+    let mailing = with(Confinement {
+        env: vec![Variable::new("MAILTO", "ops").unwrap()],
+        ..Confinement::default()
+    });
+    let Verdict::Success { detail } = mailing.run(run_of(task)).await else {
         panic!()
     };
     let lines: Vec<&str> = detail.lines().collect();
@@ -242,13 +248,11 @@ async fn a_command_sees_its_execution_and_none_of_the_workers_secrets() {
     }
     assert!(lines.iter().any(|line| line.starts_with("PATH=")));
     assert!(!detail.contains("CARGO"), "{detail}");
-    let passed = ProcessConfig {
+    let passing = with(Confinement {
         env_passed: vec!["CARGO_PKG_NAME".into()],
-        ..ProcessConfig::default()
-    };
-    let verdict = ProcessExecutor::new(passed)
-        .run(run_of(line("echo $CARGO_PKG_NAME")))
-        .await;
+        ..Confinement::default()
+    });
+    let verdict = passing.run(run_of(line("echo $CARGO_PKG_NAME"))).await;
     assert_eq!(verdict, said("minutehand-worker"));
 }
 
@@ -336,7 +340,7 @@ async fn a_stop_reaches_the_whole_group() {
     let run = run_of(with_descendant(&fifo.path, "", "wait"));
     let running = tokio::spawn({
         let run = run.clone();
-        async move { ProcessExecutor::default().run(run).await }
+        async move { executor().run(run).await }
     });
     let held = fifo.opened().await;
     run.ask_to_stop(StopCause::TimedOut);
@@ -391,7 +395,7 @@ async fn nothing_that_a_command_does_keeps_it_alive() {
         kill_after_ms: 20,
         ..ProcessConfig::default()
     };
-    let executor = ProcessExecutor::new(config);
+    let executor = ProcessExecutor::new(&config).unwrap();
     let mut cases = tokio::task::JoinSet::new();
     for before in BEFORE {
         for holder in HOLDERS {
@@ -431,7 +435,7 @@ async fn nothing_that_a_command_does_keeps_it_alive() {
 async fn a_dropped_run_leaves_nothing_behind() {
     let fifo = Fifo::new();
     let run = run_of(with_descendant(&fifo.path, "trap '' TERM;", "wait"));
-    let running = tokio::spawn(async move { ProcessExecutor::default().run(run).await });
+    let running = tokio::spawn(async move { executor().run(run).await });
     let held = fifo.opened().await;
     running.abort();
     held.released().await;
@@ -463,10 +467,64 @@ async fn a_worker_times_a_command_out() {
     fake.deliver(&task);
     let worker = fake
         .worker()
-        .handle(queue(), ProcessExecutor::default(), 1)
+        .handle(queue(), executor(), 1)
         .build()
         .unwrap();
     worker.run(fake.until_settled(1)).await.unwrap();
     let letter = fake.state().settled[0].dead_letter.clone().unwrap();
     assert_eq!(letter.reason, "timed out after 100 ms: ended by signal 15");
+}
+
+#[tokio::test]
+async fn limits_hold_for_a_command_from_its_start() {
+    let config = ProcessConfig {
+        confinement: Confinement {
+            memory_bytes_max: 256 << 20,
+            cpu_s_max: 2,
+            open_files_max: 40,
+            file_bytes_max: 8 * 1024,
+            ..Confinement::default()
+        },
+        ..ProcessConfig::default()
+    };
+    let executor = ProcessExecutor::new(&config).unwrap();
+    let of = |command: &str| executor.run(run_of(line(command)));
+    let limits = "ulimit -v; ulimit -t; ulimit -n; ulimit -f";
+    assert_eq!(of(limits).await, said("262144\n2\n40\n16"));
+    let folder = tempfile::tempdir().unwrap();
+    let long = folder.path().join("long");
+    let fills = format!(
+        "trap '' XFSZ; head -c 100000 /dev/zero > '{}'",
+        long.display()
+    );
+    assert!(matches!(of(&fills).await, Verdict::Failure { .. }));
+    assert_eq!(std::fs::metadata(long).unwrap().len(), 8 * 1024);
+    let turns = of("while :; do :; done").await;
+    assert!(
+        matches!(&turns, Verdict::Failure { reason, .. } if reason.starts_with("ended by signal")),
+        "{turns:?}"
+    );
+    let missing = executor.run(run_of(described(r#"{"argv": ["/nowhere/backup"]}"#)));
+    let Verdict::Failure { reason, .. } = missing.await else {
+        panic!("it ran")
+    };
+    assert!(
+        reason.contains("exit code 127") && reason.contains("/nowhere/backup"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_user_that_is_not_there_is_refused() {
+    let config = ProcessConfig {
+        confinement: Confinement {
+            user: Some("nobody-of-that-name".to_owned()),
+            ..Confinement::default()
+        },
+        ..ProcessConfig::default()
+    };
+    let Err(error) = ProcessExecutor::new(&config) else {
+        panic!("it was made")
+    };
+    assert!(error.to_string().starts_with("process.user is "), "{error}");
 }

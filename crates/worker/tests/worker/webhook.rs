@@ -1,6 +1,7 @@
 //! The webhook executor against a small HTTP server of our own, on the loopback.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -44,6 +45,10 @@ enum Answer {
     ThenWait(String),
     /// Sends this, then a body until the client has closed.
     ThenFlood(String),
+    /// Sends this again and again until the client has closed.
+    ForEver(&'static str),
+    /// Sends this a byte at a time, a pause before each.
+    Slowly(&'static str),
 }
 
 struct Server {
@@ -136,7 +141,10 @@ async fn read_request(stream: &mut TcpStream) -> Received {
 
 /// Whether the whole answer was sent.
 async fn send(stream: &mut TcpStream, answer: &Answer, chunks: &Counter) -> bool {
-    let (Answer::Bytes(head) | Answer::ThenWait(head) | Answer::ThenFlood(head)) = answer;
+    let head: &str = match answer {
+        Answer::Bytes(head) | Answer::ThenWait(head) | Answer::ThenFlood(head) => head,
+        Answer::ForEver(_) | Answer::Slowly(_) => "",
+    };
     if stream.write_all(head.as_bytes()).await.is_err() {
         return false;
     }
@@ -152,6 +160,29 @@ async fn send(stream: &mut TcpStream, answer: &Answer, chunks: &Counter) -> bool
                 chunks.add();
             }
             false
+        }
+        Answer::ForEver(part) => {
+            while stream.write_all(part.as_bytes()).await.is_ok() {
+                chunks.add();
+            }
+            false
+        }
+        Answer::Slowly(text) => {
+            for byte in text.bytes() {
+                let mut nothing = [0];
+                // The client says nothing more: this ends when it has closed, or with the pause.
+                let closed = stream.read(&mut nothing);
+                if tokio::time::timeout(Duration::from_millis(50), closed)
+                    .await
+                    .is_ok()
+                {
+                    return false;
+                }
+                if stream.write_all(&[byte]).await.is_err() {
+                    return false;
+                }
+            }
+            stream.shutdown().await.is_ok()
         }
     }
 }
@@ -537,6 +568,197 @@ async fn no_answer_is_a_failure() {
         reason.starts_with("could not connect: ") && !reason.contains("canary"),
         "{reason}"
     );
+}
+
+/// How an answer ends that is not over within 200 ms.
+async fn verdict_within_200_ms(answer: Answer) -> (Verdict, Server) {
+    let server = Server::answering(answer).await;
+    let config = WebhookConfig {
+        timeout_ms: 200,
+        ..config()
+    };
+    let verdict = verdict_of(config, task_to(&server.url)).await;
+    while server.cut.get() == 0 {
+        server.cut_told.notified().await;
+    }
+    (verdict, server)
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_no_answer() {
+    const LATE: &str = "no answer within 200 ms";
+    // A byte at a time; 1xx for ever; a header for ever.
+    let (verdict, _) = verdict_within_200_ms(Answer::Slowly(
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    ))
+    .await;
+    assert_eq!(verdict, Verdict::failure(LATE));
+    let (verdict, _) =
+        verdict_within_200_ms(Answer::ForEver("HTTP/1.1 103 Early Hints\r\n\r\n")).await;
+    let Verdict::Failure { reason, .. } = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert!(reason.starts_with("no answer"), "{reason}");
+    let endless = "x".repeat(16 * 1024).leak();
+    let (verdict, server) = verdict_within_200_ms(Answer::ForEver(endless)).await;
+    let Verdict::Failure { reason, .. } = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert!(reason.starts_with("no answer"), "{reason}");
+    assert!(
+        server.chunks.get() < 4_096,
+        "{} chunks",
+        server.chunks.get()
+    );
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_not_blown_up() {
+    // What it would unfold to is never looked at: so many bytes of it are read, and no more.
+    let head =
+        "HTTP/1.1 500 Whatever\r\ncontent-encoding: gzip\r\ncontent-length: 1073741824\r\n\r\n";
+    let server = Server::answering(Answer::ThenFlood(head.to_owned())).await;
+    let Verdict::Failure { reason, .. } = verdict_of(config(), task_to(&server.url)).await else {
+        panic!("it succeeded")
+    };
+    assert!(reason.len() < 1_100 && reason.contains("xxx"), "{reason}");
+    assert!(
+        server.chunks.get() < 4_096,
+        "{} chunks",
+        server.chunks.get()
+    );
+    assert_eq!(server.requests()[0].header("accept-encoding"), None);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_is_called_no_more_for_a_while() {
+    let server = Server::with_status("410", "", "moved away").await;
+    let now_ms = Arc::new(std::sync::atomic::AtomicI64::new(NOW_MS));
+    let clock = Arc::clone(&now_ms);
+    let executor = WebhookExecutor::new(WebhookConfig {
+        gone_ms: 60_000,
+        ..config()
+    })
+    .unwrap()
+    .clock(move || Timestamp::from_millis(clock.load(std::sync::atomic::Ordering::SeqCst)));
+    let run = |url: &str| {
+        let execution = execution_of(task_to(url));
+        executor.run(Run::new(execution, Timestamp::from_millis(NOW_MS)))
+    };
+    assert_eq!(
+        run(&server.url).await,
+        Verdict::discard("HTTP 410 Gone: moved away")
+    );
+    let Verdict::Discard { reason } = run(&server.url).await else {
+        panic!("it was called")
+    };
+    let until = Timestamp::from_millis(NOW_MS + 60_000);
+    assert_eq!(
+        reason,
+        format!("the endpoint has answered HTTP 410 Gone; it is not called before {until}")
+    );
+    assert_eq!(server.requests().len(), 1);
+    // Another URL of the same host is another endpoint.
+    run(&server.url.replace("a=1", "a=2")).await;
+    assert_eq!(server.requests().len(), 2);
+    now_ms.store(NOW_MS + 60_000, std::sync::atomic::Ordering::SeqCst);
+    run(&server.url).await;
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn an_endpoint_has_secrets_of_its_own() {
+    let server = Server::with_status("200", "", "").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("endpoints.toml");
+    let entry =
+        format!("[[endpoint]]\nhost = \"127.0.0.1\"\nsecrets = [\"{SECRET}\", \"{OLD_SECRET}\"]\n");
+    std::fs::write(&file, entry).unwrap();
+    let common = "whsec_".to_owned() + &STANDARD.encode([7; 32]);
+    let config = WebhookConfig {
+        secret: Some(Secret::new(common)),
+        endpoints_file: Some(file),
+        ..config()
+    };
+    verdict_of(config.clone(), task_to(&server.url)).await;
+    verdict_of(
+        config,
+        task_to(&server.url.replace("127.0.0.1", "localhost")),
+    )
+    .await;
+    let signatures: Vec<usize> = server
+        .requests()
+        .iter()
+        .map(|request| {
+            request
+                .header("webhook-signature")
+                .unwrap()
+                .split(' ')
+                .count()
+        })
+        .collect();
+    assert_eq!(signatures, [2, 1]);
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_where_the_server_can() {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, key.cert.pem()).unwrap();
+    let private =
+        rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], private)
+        .unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen: Arc<Mutex<Vec<hyper::Version>>> = Arc::default();
+    let versions = Arc::clone(&seen);
+    let connections = Counter::default();
+    let counted = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            counted.add();
+            let versions = Arc::clone(&versions);
+            let service = hyper::service::service_fn(
+                move |request: hyper::Request<hyper::body::Incoming>| {
+                    versions.lock().unwrap().push(request.version());
+                    std::future::ready(Ok::<_, std::convert::Infallible>(hyper::Response::new(
+                        String::new(),
+                    )))
+                },
+            );
+            let server =
+                hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new());
+            tokio::spawn(async move {
+                let stream = hyper_util::rt::TokioIo::new(stream);
+                server.serve_connection(stream, service).await.ok();
+            });
+        }
+    });
+    let config = WebhookConfig {
+        ca_file: Some(ca_file),
+        ..config()
+    };
+    let executor = executor(config);
+    let url = format!("https://localhost:{port}/hook");
+    for _ in 0..3 {
+        let run = Run::new(execution_of(task_to(&url)), Timestamp::from_millis(NOW_MS));
+        let verdict = executor.run(run).await;
+        assert!(matches!(verdict, Verdict::Success { .. }), "{verdict:?}");
+    }
+    assert_eq!(*seen.lock().unwrap(), [hyper::Version::HTTP_2; 3]);
+    assert_eq!(connections.get(), 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use minutehand_cli::{Exit, Failure};
 use minutehand_loadtest::{
-    Figure, crash, end_to_end, engine, memory, outage, paced, pull, startup,
+    Figure, crash, crash_points, end_to_end, engine, executors, memory, outage, paced, pull,
+    startup,
 };
 
 use super::folder::Folder;
@@ -72,7 +73,30 @@ pub(super) fn run(here: Here, args: &BenchArgs, show: Show<'_>) -> Result<(), Fa
             pull::run(&program, folder.path(), tasks, PAYLOAD_BYTES)
                 .map_err(|error| failed(&*error))?
         }
+        Here::CrashPoints => {
+            let (folder, runs) = (Folder::of(args)?, u64::from(KILLS));
+            let audits = crash_points::run(&program()?, folder.path(), runs);
+            crash_points::figures(&audits.map_err(|error| failed(&*error))?, runs)
+        }
         Here::Simulator => simulator(args.seconds.unwrap_or(5)),
+        Here::Pool => {
+            let (folder, tasks) = (Folder::of(args)?, args.tasks.unwrap_or(100_000));
+            block_on(executors::pool(folder.path(), tasks, PAYLOAD_BYTES))?
+        }
+        Here::Webhook => {
+            let (folder, tasks) = (Folder::of(args)?, args.tasks.unwrap_or(200_000));
+            block_on(executors::webhook(folder.path(), tasks, PAYLOAD_BYTES))?
+        }
+        Here::SlowEndpoint => {
+            let (rate, seconds) = (args.rate.unwrap_or(2_000), args.seconds.unwrap_or(60));
+            let folder = Folder::of(args)?;
+            block_on(executors::slow_endpoint(
+                folder.path(),
+                rate,
+                seconds,
+                PAYLOAD_BYTES,
+            ))?
+        }
     };
     figures.into_iter().for_each(show);
     Ok(())
@@ -146,6 +170,10 @@ pub(crate) fn child(args: &ChildArgs) -> Result<(), Failure> {
     match args.role {
         ChildRole::Crash => block_on(crash::child(folder, false)),
         ChildRole::Drain => block_on(crash::child(folder, true)),
+        ChildRole::CrashPoint => {
+            let point = args.point.map(|point| (point, args.passes));
+            block_on(crash_points::child(folder, point))
+        }
         ChildRole::Outage => block_on(outage::child(folder, args.tasks, args.rate, PAYLOAD_BYTES)),
     }
 }

@@ -25,8 +25,12 @@ pub(crate) enum Here {
     Outage,
     Memory,
     Crash,
+    CrashPoints,
     Simulator,
     Pull,
+    Pool,
+    Webhook,
+    SlowEndpoint,
 }
 
 /// How a benchmark on servers is carried out.
@@ -104,9 +108,29 @@ pub(crate) const BENCHES: &[Bench] = &[
         Here::Crash,
     ),
     here(
+        "crash-points",
+        "a worker is killed at every step, 20 times each: promises of the guarantees broken",
+        Here::CrashPoints,
+    ),
+    here(
         "simulator",
         "virtual time to real time: 3 nodes, 8 partitions, 100 tasks/s",
         Here::Simulator,
+    ),
+    here(
+        "pool",
+        "--tasks runs by children of a pool: one line in, one line out",
+        Here::Pool,
+    ),
+    here(
+        "webhook",
+        "--tasks calls of a local server that keeps connections open",
+        Here::Webhook,
+    ),
+    here(
+        "webhook-slow",
+        "100 endpoints at --rate/s for --seconds, alone and beside one that answers after 30 s",
+        Here::SlowEndpoint,
     ),
     servers(
         "steady",

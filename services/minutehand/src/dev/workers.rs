@@ -86,7 +86,8 @@ pub(super) async fn run(
     shared: Shared,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let handler: Arc<dyn Handler> = Arc::new(executors);
+    let executors = Arc::new(executors);
+    let handler: Arc<dyn Handler> = executors.clone();
     let keeps_unclaimed = config.unclaimed == Unclaimed::Keep;
     let port: Arc<dyn ExecutionQueue> = store.clone();
     tokio::spawn(Arc::clone(&shared.observer).watch(
@@ -108,7 +109,7 @@ pub(super) async fn run(
         while workers.len() < workers_max
             && let Some(queue) = waiting.pop_first()
         {
-            if keeps_unclaimed && !matches!(queue.as_str(), CRONTAB_QUEUE | "process") {
+            if keeps_unclaimed && queue.as_str() != CRONTAB_QUEUE && !executors.serves(&queue) {
                 continue;
             }
             if !hands_out(&queue) {

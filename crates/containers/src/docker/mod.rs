@@ -1,0 +1,226 @@
+//! Containers through the API of a Docker engine (version 1.41 and later).
+
+mod config;
+mod engine;
+mod logs;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use minutehand_worker::{Handler, Run, StopCause, Verdict};
+use tokio::sync::OnceCell;
+use tracing::{info, warn};
+
+use self::engine::{Created, Ended, Engine};
+use crate::http::CallError;
+use crate::wanted::{Wanted, name_of};
+
+pub use self::config::{DockerConfig, DockerConfigError, PullPolicy};
+
+/// Pauses between questions that were not answered.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// How often the engine is asked to remove a container.
+const REMOVALS_MAX: u32 = 5;
+/// How much of what a container printed goes into a reason or a result, in bytes.
+const DETAIL_BYTES_MAX: usize = 2 * 1024;
+
+/// Runs executions in containers of a Docker engine.
+pub struct DockerExecutor {
+    engine: Arc<Engine>,
+    config: DockerConfig,
+    /// What earlier processes left behind was looked for.
+    swept: OnceCell<()>,
+}
+
+impl DockerExecutor {
+    /// An executor; `None` when it is told of no queue. A run without a time of its own has
+    /// `run_timeout_ms`.
+    ///
+    /// # Errors
+    /// When the engine's address is none, or no image may be run.
+    pub fn new(
+        config: DockerConfig,
+        run_timeout_ms: i64,
+    ) -> Result<Option<DockerExecutor>, DockerConfigError> {
+        let Some(queue) = config.queues.first() else {
+            return Ok(None);
+        };
+        if config.rules.images.is_empty() {
+            let queue = queue.clone();
+            return Err(DockerConfigError::NoImages { queue });
+        }
+        Ok(Some(DockerExecutor {
+            engine: Arc::new(Engine::new(&config, run_timeout_ms)?),
+            config,
+            swept: OnceCell::new(),
+        }))
+    }
+
+    async fn attempt(&self, run: &Run, wanted: &Wanted) -> Result<Verdict, CallError> {
+        self.swept.get_or_init(|| self.sweep()).await;
+        let name = name_of(run.execution());
+        tokio::select! {
+            biased;
+            fetched = self.engine.fetch(&wanted.image) => fetched?,
+            _ = run.stopped() => return Ok(Verdict::Cancelled),
+        }
+        let mut leftover = Leftover::of(&self.engine, &name);
+        let ended = async {
+            self.start(run, wanted, &name).await?;
+            self.until_ended(&name).await;
+            Ok::<_, CallError>(())
+        };
+        let cause = tokio::select! {
+            biased;
+            ended = ended => match ended {
+                Ok(()) => None,
+                Err(error) if error.status() == Some(409) => {
+                    // The name is somebody else's.
+                    leftover.is_removed = true;
+                    return Err(error);
+                }
+                Err(error) => {
+                    leftover.remove().await;
+                    return Err(error);
+                }
+            },
+            cause = run.stopped() => Some(cause),
+        };
+        match cause {
+            // Whoever is handed the execution next waits for it.
+            Some(StopCause::ShuttingDown) => {
+                leftover.is_removed = true;
+                return Ok(Verdict::Cancelled);
+            }
+            // What fails here is seen to by the removal.
+            Some(_) => drop(self.engine.stop(&name).await),
+            None => {}
+        }
+        let ended = self.engine.ended(&name).await;
+        let log = self.engine.log(&name).await.unwrap_or_default();
+        leftover.remove().await;
+        Ok(verdict(&ended?, cause, &log))
+    }
+
+    /// Sees to it that the container runs: it is made, or was by a worker that is no more.
+    async fn start(&self, run: &Run, wanted: &Wanted, name: &str) -> Result<(), CallError> {
+        match self.engine.create(name, run, wanted).await? {
+            Created::New => {}
+            Created::Already => info!(name, "a container of an earlier delivery is waited for"),
+        }
+        self.engine.start(name).await
+    }
+
+    /// Waits until the container has ended, whatever becomes of the connection.
+    async fn until_ended(&self, name: &str) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            match self.engine.wait(name).await {
+                Ok(()) => return,
+                // Somebody has removed it.
+                Err(error) if error.status() == Some(404) => return,
+                Err(error) => warn!(name, %error, "the engine did not say how a container goes"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Removes what was left by processes that were killed, once its time is over.
+    async fn sweep(&self) {
+        match self.engine.overdue().await {
+            Ok(names) => {
+                for name in names {
+                    warn!(name, "a container that was left behind is removed");
+                    Leftover::of(&self.engine, &name).remove().await;
+                }
+            }
+            Err(error) => warn!(%error, "containers that were left behind cannot be looked for"),
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for DockerExecutor {
+    async fn run(&self, run: Run) -> Verdict {
+        let wanted = match Wanted::of(run.task(), &self.config.rules) {
+            Ok(wanted) => wanted,
+            Err(reason) => return Verdict::discard(reason),
+        };
+        match self.attempt(&run, &wanted).await {
+            Ok(verdict) => verdict,
+            Err(error) => Verdict::failure(format!("the container engine: {error}")),
+        }
+    }
+}
+
+/// A container that is removed, also when its run is dropped.
+struct Leftover {
+    engine: Arc<Engine>,
+    name: String,
+    is_removed: bool,
+}
+
+impl Leftover {
+    fn of(engine: &Arc<Engine>, name: &str) -> Leftover {
+        Leftover {
+            engine: Arc::clone(engine),
+            name: name.to_owned(),
+            is_removed: false,
+        }
+    }
+
+    async fn remove(&mut self) {
+        remove(&self.engine, &self.name).await;
+        self.is_removed = true;
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if self.is_removed {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (engine, name) = (Arc::clone(&self.engine), std::mem::take(&mut self.name));
+            runtime.spawn(async move { remove(&engine, &name).await });
+        }
+    }
+}
+
+async fn remove(engine: &Engine, name: &str) {
+    let mut pause = PAUSE_MIN;
+    for _ in 0..REMOVALS_MAX {
+        match engine.remove(name).await {
+            Ok(()) => return,
+            Err(error) => warn!(name, %error, "a container was not removed"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn verdict(ended: &Ended, cause: Option<StopCause>, log: &str) -> Verdict {
+    let from = log.ceil_char_boundary(log.len().saturating_sub(DETAIL_BYTES_MAX));
+    let log = &log[from..];
+    let how = match ended {
+        Ended::Exited { code: 0, .. } => {
+            return Verdict::Success {
+                detail: log.to_owned(),
+            };
+        }
+        _ if cause == Some(StopCause::Requested) => return Verdict::Cancelled,
+        Ended::Exited {
+            is_out_of_memory: true,
+            code,
+        } => format!("out of memory, exit code {code}"),
+        Ended::Exited { code, .. } => format!("exit code {code}"),
+        Ended::Unknown => "the container is gone; nobody knows how it ended".to_owned(),
+    };
+    Verdict::failure(match log {
+        "" => how,
+        log => format!("{how}: {log}"),
+    })
+}

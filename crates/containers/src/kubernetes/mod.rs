@@ -1,0 +1,249 @@
+//! Jobs of a Kubernetes cluster, through its API server.
+
+mod client;
+mod config;
+mod jobs;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use minutehand_worker::{Handler, Run, StopCause, Verdict, run_timeout_ms};
+use tracing::warn;
+
+use self::jobs::{Jobs, PodEnd, Standing};
+use crate::http::CallError;
+use crate::wanted::{Wanted, name_of};
+
+pub use self::config::{KubernetesConfig, KubernetesConfigError};
+
+/// Pauses between questions that were not answered.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// How often the server is asked to remove a Job.
+const REMOVALS_MAX: u32 = 5;
+/// How much of what a pod printed goes into a reason or a result, in bytes.
+const DETAIL_BYTES_MAX: usize = 2 * 1024;
+/// What the cluster grants a Job beyond its run's time, in seconds: the worker stops it first.
+const DEADLINE_GRACE_S: i64 = 30;
+
+/// Runs executions as Jobs.
+pub struct KubernetesExecutor {
+    jobs: Arc<Jobs>,
+    config: KubernetesConfig,
+    run_timeout_ms: i64,
+}
+
+impl KubernetesExecutor {
+    /// An executor; `None` when it is told of no queue. A run without a time of its own has
+    /// `run_timeout_ms`.
+    ///
+    /// # Errors
+    /// When the server or a name is none, or no image may be run.
+    pub fn new(
+        config: KubernetesConfig,
+        run_timeout_ms: i64,
+    ) -> Result<Option<KubernetesExecutor>, KubernetesConfigError> {
+        let Some(queue) = config.queues.first() else {
+            return Ok(None);
+        };
+        if config.rules.images.is_empty() {
+            let queue = queue.clone();
+            return Err(KubernetesConfigError::NoImages { queue });
+        }
+        let url = reqwest::Url::parse(&config.server).ok();
+        if !url.is_some_and(|url| url.scheme() == "https" && url.has_host() && url.path() == "/") {
+            let given = config.server.chars().take(200).collect();
+            return Err(KubernetesConfigError::Server { given });
+        }
+        let names = [
+            ("namespace", Some(&config.namespace)),
+            ("service_account", config.service_account.as_ref()),
+        ];
+        for (field, given) in names {
+            if let Some(given) = given.filter(|name| !is_name(name)) {
+                let given = given.chars().take(100).collect();
+                return Err(KubernetesConfigError::Name { field, given });
+            }
+        }
+        Ok(Some(KubernetesExecutor {
+            jobs: Arc::new(Jobs::new(&config)),
+            config,
+            run_timeout_ms,
+        }))
+    }
+
+    async fn attempt(&self, run: &Run, wanted: &Wanted) -> Result<Verdict, CallError> {
+        let name = name_of(run.execution());
+        let mut leftover = Leftover {
+            jobs: Arc::clone(&self.jobs),
+            name: name.clone(),
+            is_removed: false,
+        };
+        let timeout_ms = run_timeout_ms(run.task(), self.run_timeout_ms);
+        let deadline_s = timeout_ms.unwrap_or(self.run_timeout_ms) / 1_000 + DEADLINE_GRACE_S;
+        let carried_out = async {
+            self.jobs.create(&name, run, wanted, deadline_s).await?;
+            Ok::<_, CallError>(self.until_ended(&name).await)
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = carried_out => Ok(ended),
+            cause = run.stopped() => Err(cause),
+        };
+        // Before it is removed: its pod goes with it.
+        let (pod, log) = match &ended {
+            Ok(Err(_)) | Err(StopCause::ShuttingDown) => Default::default(),
+            _ => self.last_words(&name).await,
+        };
+        match &ended {
+            // It was refused: there is none, or the name is somebody else's.
+            Ok(Err(error)) if error.is_refusal() => leftover.is_removed = true,
+            // Whoever is handed the execution next waits for it.
+            Err(StopCause::ShuttingDown) => leftover.is_removed = true,
+            _ => leftover.remove().await,
+        }
+        match ended {
+            Ok(standing) => Ok(verdict(&standing?, &pod, &log)),
+            Err(StopCause::Requested | StopCause::ShuttingDown) => Ok(Verdict::Cancelled),
+            Err(StopCause::TimedOut) => Ok(Verdict::failure(with_log(
+                format!("the Job was removed{}", why(&pod)),
+                &log,
+            ))),
+        }
+    }
+
+    /// Waits until the Job has ended, whatever becomes of the connection.
+    async fn until_ended(&self, name: &str) -> Standing {
+        let mut pause = PAUSE_MIN;
+        let mut standing = self.jobs.standing(name).await;
+        loop {
+            match standing {
+                Ok(Standing::Running { version }) => {
+                    standing = self.jobs.watch(name, &version).await;
+                    if matches!(&standing, Ok(Standing::Running { .. })) {
+                        // The watch is over: what was missed meanwhile is looked at.
+                        tokio::time::sleep(PAUSE_MIN).await;
+                        standing = self.jobs.standing(name).await;
+                        pause = PAUSE_MIN;
+                    }
+                }
+                Ok(ended) => return ended,
+                Err(error) => {
+                    warn!(name, %error, "the API server did not say how a Job goes");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                    standing = self.jobs.standing(name).await;
+                }
+            }
+        }
+    }
+
+    /// What is known of the pod, and the end of what it printed.
+    async fn last_words(&self, name: &str) -> (PodEnd, String) {
+        let pod = self.jobs.pod(name).await.unwrap_or_default();
+        let log = match &pod.name {
+            Some(pod) => self.jobs.log(pod).await.unwrap_or_default(),
+            None => String::new(),
+        };
+        (pod, log)
+    }
+}
+
+#[async_trait]
+impl Handler for KubernetesExecutor {
+    async fn run(&self, run: Run) -> Verdict {
+        let wanted = match Wanted::of(run.task(), &self.config.rules) {
+            Ok(wanted) => wanted,
+            Err(reason) => return Verdict::discard(reason),
+        };
+        match self.attempt(&run, &wanted).await {
+            Ok(verdict) => verdict,
+            Err(error) => Verdict::failure(format!("Kubernetes: {error}")),
+        }
+    }
+}
+
+/// A Job that is removed, also when its run is dropped.
+struct Leftover {
+    jobs: Arc<Jobs>,
+    name: String,
+    is_removed: bool,
+}
+
+impl Leftover {
+    async fn remove(&mut self) {
+        remove(&self.jobs, &self.name).await;
+        self.is_removed = true;
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if self.is_removed {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (jobs, name) = (Arc::clone(&self.jobs), std::mem::take(&mut self.name));
+            runtime.spawn(async move { remove(&jobs, &name).await });
+        }
+    }
+}
+
+async fn remove(jobs: &Jobs, name: &str) {
+    let mut pause = PAUSE_MIN;
+    for _ in 0..REMOVALS_MAX {
+        match jobs.remove(name).await {
+            Ok(()) => return,
+            Err(error) => warn!(name, %error, "a Job was not removed"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn verdict(standing: &Standing, pod: &PodEnd, log: &str) -> Verdict {
+    let how = match standing {
+        Standing::Complete => {
+            return Verdict::Success {
+                detail: end_of(log).to_owned(),
+            };
+        }
+        Standing::Failed(reason) => format!("{reason}{}", why(pod)),
+        Standing::Gone | Standing::Running { .. } => {
+            format!("the Job is gone; nobody knows how it ended{}", why(pod))
+        }
+    };
+    Verdict::failure(with_log(how, log))
+}
+
+/// What the pod says of its end.
+fn why(pod: &PodEnd) -> String {
+    match (pod.exit_code, &pod.reason) {
+        (Some(code), Some(reason)) if reason != "Error" => format!(", {reason}, exit code {code}"),
+        (Some(code), _) => format!(", exit code {code}"),
+        (None, Some(reason)) => format!(", {reason}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn with_log(how: String, log: &str) -> String {
+    match end_of(log) {
+        "" => how,
+        log => format!("{how}: {log}"),
+    }
+}
+
+fn end_of(log: &str) -> &str {
+    &log[log.ceil_char_boundary(log.len().saturating_sub(DETAIL_BYTES_MAX))..]
+}
+
+/// Whether Kubernetes has such a name.
+fn is_name(text: &str) -> bool {
+    let may_stand = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(may_stand)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
