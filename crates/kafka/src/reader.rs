@@ -574,21 +574,22 @@ impl Worker {
             silence::tell(self.topic(), stuck);
             return true;
         }
-        if guard.empty_below(partition) > position.position() {
-            self.pass_holes(self.offset(guard.empty_below(partition)));
+        if let Some(until) = guard.empty_from(partition, position.position()) {
+            self.pass_holes(position, self.offset(until));
         }
         false
     }
 
-    fn pass_holes(&mut self, until: LogOffset) {
+    fn pass_holes(&mut self, from: LogOffset, until: LogOffset) {
         let mut state = self.shared.state();
-        if state.seek.is_none() {
-            state.buffer.pass(until);
+        // The owner may want to read elsewhere since.
+        if state.seek.is_some() || state.buffer.position() != from {
+            return;
         }
-        let position = state.buffer.position();
+        state.buffer.pass(until);
         drop(state);
         self.hole_until = None;
-        self.tell_end(position);
+        self.tell_end(until);
     }
 
     fn tell_end(&self, position: LogOffset) {

@@ -464,7 +464,7 @@ mod tests {
             let closing = Arc::clone(&group);
             let closes = std::thread::spawn(move || {
                 let mut guard = Guard::new(&closing.client, &closing.topic, PATIENCE);
-                while guard.empty_below(0) < 2 {
+                while guard.empty_from(0, position(&closing)) != Some(2) {
                     assert_eq!(guard.look(|| closing.state().positions()), None);
                     closing.bell.wait(WAIT);
                 }

@@ -79,10 +79,10 @@ impl Guard {
         self.answers = None;
     }
 
-    /// Below this offset of a partition nothing can be read from its position on, as far as was
-    /// found out.
-    pub(crate) fn empty_below(&self, partition: u32) -> u64 {
-        self.watch.empty_below(partition)
+    /// Up to where a partition holds nothing that can be read from a position on, where that was
+    /// found out. It stays so: what is committed later lies behind it.
+    pub(crate) fn empty_from(&self, partition: u32, position: u64) -> Option<u64> {
+        self.watch.empty_from(partition, position)
     }
 
     fn hear(&mut self, now: Instant) {

@@ -170,8 +170,12 @@ impl Watch {
         self.seen.clear();
     }
 
-    pub(super) fn empty_below(&self, partition: u32) -> u64 {
-        self.seen.get(&partition).map_or(0, |seen| seen.empty_below)
+    /// Up to where a partition holds nothing to be read from a position on, where that was found
+    /// out of this very position: what is known of another one says nothing of it.
+    pub(super) fn empty_from(&self, partition: u32, position: u64) -> Option<u64> {
+        let seen = self.seen.get(&partition)?;
+        let is_known = seen.position == position && seen.empty_below > position;
+        is_known.then_some(seen.empty_below)
     }
 }
 
@@ -242,7 +246,9 @@ mod tests {
         );
         story.hears(12, Answer::NothingBelow(12));
         assert_eq!(story.after(600, &[(3, 7)]), doubtful(3, 12));
-        assert_eq!(story.watch.empty_below(3), 12);
+        assert_eq!(story.watch.empty_from(3, 7), Some(12));
+        assert_eq!(story.watch.empty_from(3, 2), None, "it went back");
+        assert_eq!(story.watch.empty_from(3, 8), None, "it went on");
     }
 
     #[test]
@@ -299,7 +305,7 @@ mod tests {
         assert_eq!(story.after(5, &[(3, 7)]), doubtful(3, 7));
         story.after(1, &[(3, 2)]);
         story.hears(7, Answer::NothingBelow(12));
-        assert_eq!(story.watch.empty_below(3), 2);
+        assert_eq!(story.watch.empty_from(3, 2), None);
         story.hears(7, Answer::Record(20));
         assert_eq!(story.after(5, &[(3, 2)]), doubtful(3, 2));
     }
