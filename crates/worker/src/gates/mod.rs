@@ -103,8 +103,9 @@ impl Gates {
             let Some(Some(rules)) = &rules else {
                 return Ok(polled);
             };
+            let share = port.share(queue, group);
             let told = inner.with_sluice(queue, group, |sluice| {
-                sluice.came(rules, purpose, polled, Instant::now())
+                sluice.came(rules, purpose, polled, (Instant::now(), share))
             });
             if !told.back.is_empty() {
                 port.let_go(queue, group, told.back);

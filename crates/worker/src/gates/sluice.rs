@@ -15,6 +15,10 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 const WAIT_MIN: Duration = Duration::from_millis(1);
 /// Of a rate so much may come at once, in seconds.
 const BURST_SECONDS: f64 = 0.1;
+/// A member finds what was purged within that time, once it has partitions.
+const SWEEP_MIN: Duration = Duration::from_secs(5);
+/// By then a group has given its members their partitions.
+const SWEEP_MAX: Duration = Duration::from_secs(60);
 /// Probes of which no end was told that are remembered.
 const PROBES_MAX: usize = 100;
 
@@ -58,6 +62,8 @@ pub(super) struct Sluice {
     probes: BTreeSet<DeliveryId>,
     /// Nothing is left of what was purged up to here.
     swept_through: Timestamp,
+    /// Since when what was purged is looked for.
+    sweeps_since: Option<Instant>,
 }
 
 impl Sluice {
@@ -69,6 +75,7 @@ impl Sluice {
             probed_at: None,
             probes: BTreeSet::new(),
             swept_through: Timestamp::MIN,
+            sweeps_since: None,
         }
     }
 
@@ -138,13 +145,13 @@ impl Sluice {
         Next::Wait(wait.clamp(WAIT_MIN, WAIT_MAX))
     }
 
-    /// Deliveries came of a poll.
+    /// Deliveries came of a poll, by a member that has such a share of the partitions now.
     pub(super) fn came(
         &mut self,
         rules: &QueueRules,
         purpose: Purpose,
         polled: Vec<Delivery>,
-        steady_now: Instant,
+        (steady_now, share): (Instant, f64),
     ) -> Came {
         match purpose {
             Purpose::Work => {
@@ -176,9 +183,16 @@ impl Sluice {
             Purpose::Sweep => {
                 let is_purged = |delivery: &Delivery| rules.is_purged(delivery.published_at);
                 let (taken, back): (Vec<_>, Vec<_>) = polled.into_iter().partition(is_purged);
-                if taken.is_empty() {
+                let began = *self.sweeps_since.get_or_insert(steady_now);
+                let looked_for = steady_now.duration_since(began);
+                // Who has just become a member has no partitions yet, and nothing of them.
+                let is_over = !back.is_empty()
+                    || looked_for >= SWEEP_MAX
+                    || (share > 0.0 && looked_for >= SWEEP_MIN);
+                if taken.is_empty() && is_over {
                     let through = rules.purge.as_ref().map(|purge| purge.through);
                     self.swept_through = through.unwrap_or(Timestamp::MIN);
+                    self.sweeps_since = None;
                 }
                 Came {
                     taken,
@@ -273,7 +287,12 @@ mod tests {
             Next::Poll(1, Purpose::Probe)
         );
         let probe = published(7, 10);
-        let came = sluice.came(&rules, Purpose::Probe, vec![probe.clone()], later(5_000).1);
+        let came = sluice.came(
+            &rules,
+            Purpose::Probe,
+            vec![probe.clone()],
+            (later(5_000).1, 1.0),
+        );
         assert_eq!(came.taken, std::slice::from_ref(&probe));
         assert_eq!(
             sluice.next(&rules, later(6_000), 1.0, 9),
@@ -316,7 +335,7 @@ mod tests {
                         })
                         .collect();
                     taken += sluice
-                        .came(&rules, purpose, polled, start + duration_ms(now_ms))
+                        .came(&rules, purpose, polled, (start + duration_ms(now_ms), 0.5))
                         .taken
                         .len();
                 }
@@ -338,7 +357,7 @@ mod tests {
             &rules,
             Purpose::Work,
             vec![published(sequence + 1, 1_500)],
-            start,
+            (start, 0.5),
         );
         let told = sluice.next(
             &rules,
@@ -369,7 +388,10 @@ mod tests {
                     let polled = (0..count as u64)
                         .map(|sequence| published(sequence, now_ms))
                         .collect();
-                    taken += sluice.came(&rules, purpose, polled, start).taken.len();
+                    taken += sluice
+                        .came(&rules, purpose, polled, (start, 1.0))
+                        .taken
+                        .len();
                 }
             }
         }
@@ -399,7 +421,7 @@ mod tests {
             &rules,
             Purpose::Sweep,
             vec![published(1, 100), published(2, 101)],
-            start,
+            (start, 1.0),
         );
         assert_eq!(
             (came.taken, came.back),
@@ -409,11 +431,39 @@ mod tests {
             sluice.next(&rules, (at(200), start), 1.0, 10),
             Next::Poll(10, Purpose::Sweep)
         );
-        let came = sluice.came(&rules, Purpose::Sweep, vec![published(2, 101)], start);
+        let came = sluice.came(
+            &rules,
+            Purpose::Sweep,
+            vec![published(2, 101)],
+            (start, 1.0),
+        );
         assert_eq!(came.back, [published(2, 101).id]);
         assert_eq!(
             sluice.next(&rules, (at(200), start), 1.0, 10),
             Next::Wait(WAIT_MAX)
         );
+    }
+
+    #[test]
+    fn a_new_member_looks_for_the_purged_until_it_has_partitions() {
+        let start = Instant::now();
+        let mut sluice = Sluice::new(start);
+        let purge = Purge {
+            through: at(100),
+            by: "ops".to_owned(),
+        };
+        let rules = QueueRules {
+            purge: Some(purge),
+            ..closed(|_| {})
+        };
+        let mut empty = |ms, share| {
+            let now = start + duration_ms(ms);
+            sluice.came(&rules, Purpose::Sweep, Vec::new(), (now, share));
+            sluice.next(&rules, (at(200), now), share, 10)
+        };
+        let sweep = Next::Poll(10, Purpose::Sweep);
+        assert_eq!(empty(0, 0.0), sweep);
+        assert_eq!(empty(20_000, 0.0), sweep, "it has no partitions yet");
+        assert_eq!(empty(30_000, 0.5), Next::Wait(WAIT_MAX));
     }
 }
