@@ -783,7 +783,8 @@ async fn what_is_said_of_queues_is_known_to_every_process() {
         let heard = tokio::time::timeout(long, heard.wait_for(is_heard)).await;
         heard.unwrap().unwrap();
     }
-    let mut late = KafkaRulebook::new(again(&client)).rules();
+    let third = KafkaRulebook::new(again(&client));
+    let mut late = third.rules();
     let known = tokio::time::timeout(long, late.wait_for(Option::is_some)).await;
     let known = known.unwrap().unwrap().clone().unwrap();
     assert_eq!(*known, [(mail(), limited(7))].into());

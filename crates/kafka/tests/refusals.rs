@@ -205,14 +205,15 @@ async fn topics_that_cannot_be_used_refuse_their_own_executions_only() {
         task("t", "small", 3),
         task("good-2", "good", 3),
     ];
-    assert_eq!(bench.publish_all(tasks).await, 2);
+    let refused = bench.publish_all(tasks).await;
     let odd_letters = bench.letters("odd").await;
+    let small_letters = bench.letters("small").await;
+    assert_eq!(refused, 2, "{odd_letters:?} {small_letters:?}");
     assert_eq!(odd_letters.len(), 1);
     assert!(
         odd_letters[0].contains(&format!("{odd} has 3 partitions")),
         "{odd_letters:?}"
     );
-    let small_letters = bench.letters("small").await;
     assert!(
         small_letters[0].contains("max.message.bytes=100000"),
         "{small_letters:?}"
