@@ -1,9 +1,10 @@
 //! What reaches an owner: answers, and news of the log.
 
-use minutehand_engine::Input;
+use minutehand_engine::{Input, Phase};
 
 use super::event::{Answer, Event, OwnerId};
 use super::network::Store;
+use crate::planted::Flaw;
 
 impl super::World {
     pub(crate) fn answered(&mut self, id: OwnerId, answer: Answer) {
@@ -13,8 +14,43 @@ impl super::World {
         if let (Some(session), false) = (answer.session, answer.is_stray) {
             owner.session = session;
         }
-        self.handle(id, answer.input);
+        let was_opening = self.is_opening(id);
+        let prepared_from = match &answer.input {
+            Input::Opened { prepared_from, .. } => *prepared_from,
+            _ => None,
+        };
+        self.handle(id, self.as_planted(answer.input));
+        if was_opening && !self.is_opening(id) {
+            self.begin_prepared(id, prepared_from);
+        }
         self.drive(id);
+    }
+
+    fn is_opening(&self, id: OwnerId) -> bool {
+        let owner = self.nodes[id.node].owners[id.partition].as_ref();
+        owner.is_some_and(|owner| owner.engine.phase() == Phase::Opening)
+    }
+
+    /// Planted: what was read beforehand is gone by, and the log is not read from that far back.
+    fn as_planted(&self, input: Input) -> Input {
+        match input {
+            Input::Opened {
+                request,
+                checkpoint,
+                schedule_states,
+                log_end,
+                taken_at,
+                prepared_from: Some(_),
+            } if self.setup.flaw == Some(Flaw::PreparedLate) => Input::Opened {
+                request,
+                checkpoint,
+                schedule_states,
+                log_end,
+                taken_at,
+                prepared_from: None,
+            },
+            input => input,
+        }
     }
 
     /// Lets everybody who owns the partition, or believes so, know that its log has grown.

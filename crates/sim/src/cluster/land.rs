@@ -127,7 +127,7 @@ impl super::World {
             return;
         };
         let checkpoint = self.spoil_checkpoint(partition);
-        let prepared_from = self.begin_prepared(id, checkpoint.as_ref());
+        let prepared_from = self.prepared_from(id, checkpoint.as_ref());
         let sink = &self.sinks[partition];
         let tick = sink.checkpoint().map_or(0, |checkpoint| checkpoint.tick);
         let log_end = self.logs[partition].end();

@@ -44,30 +44,33 @@ impl super::World {
             .map(|prepared| &prepared.log)
     }
 
-    /// The sink has been opened: from where in the log the owner must read. One that opens it for
-    /// the second time reads everything anew.
-    pub(crate) fn begin_prepared(
-        &mut self,
+    /// From where in the log an owner must read that begins under a checkpoint and goes by what it
+    /// has read beforehand. `None` when that is of no use: it belongs to another log, R has gone
+    /// beyond what was read of the log, or the owner begins for the second time.
+    pub(crate) fn prepared_from(
+        &self,
         id: OwnerId,
         checkpoint: Option<&Checkpoint>,
     ) -> Option<LogOffset> {
-        let is_late = self.setup.flaw == Some(Flaw::PreparedLate);
-        let owner = self.owner_mut(id)?;
-        owner.prepared.take_if(|prepared| prepared.has_begun);
-        let prepared = owner.prepared.as_mut()?;
-        prepared.has_begun = true;
+        let replay_from = checkpoint?.replay_from;
+        let owner = self.nodes[id.node].owners[id.partition].as_ref()?;
+        let prepared = owner.prepared.as_ref()?;
         // Behind what was read of it the log itself is read, from R on at the latest.
-        let goes_on = |prepared: &Prepared| {
-            checkpoint.is_some_and(|checkpoint| {
-                checkpoint.replay_from.generation() == prepared.replay_from.generation()
-                    && checkpoint.replay_from <= prepared.log.end()
-            })
+        let goes_on = replay_from.generation() == prepared.replay_from.generation()
+            && replay_from <= prepared.log.end();
+        (owner.instance == id.instance && goes_on && !prepared.has_begun)
+            .then_some(prepared.replay_from)
+    }
+
+    /// An owner has taken the sink's answer, and with it or without it what was read beforehand.
+    pub(crate) fn begin_prepared(&mut self, id: OwnerId, prepared_from: Option<LogOffset>) {
+        let Some(owner) = self.owner_mut(id) else {
+            return;
         };
-        if !goes_on(prepared) {
-            owner.prepared = None;
-            return None;
+        owner.prepared.take_if(|_| prepared_from.is_none());
+        if let Some(prepared) = &mut owner.prepared {
+            prepared.has_begun = true;
         }
-        (!is_late).then_some(prepared.replay_from)
     }
 
     /// A node that waits for a partition reads what it will need, once.
