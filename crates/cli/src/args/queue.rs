@@ -138,8 +138,8 @@ pub(crate) struct DeadLetterSelection {
 #[group(id = "filter", multiple = true)]
 pub(crate) struct DeadLetterFilter {
     /// Those whose tasks are of this namespace.
-    #[arg(long = "of-namespace", value_name = "NAME")]
-    pub(crate) namespace: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    pub(crate) of_namespace: Option<String>,
     /// Those whose reasons have this part.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,

@@ -66,7 +66,7 @@ pub(super) async fn run(
             limit,
         } => {
             let query = [
-                ("namespace", filter.namespace),
+                ("namespace", filter.of_namespace),
                 ("reason", filter.reason),
                 ("since", filter.since),
                 ("before", filter.before),
@@ -301,7 +301,7 @@ async fn settle(
         ));
     }
     let DeadLetterFilter {
-        namespace,
+        of_namespace: namespace,
         reason,
         since,
         before,

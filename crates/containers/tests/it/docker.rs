@@ -79,6 +79,7 @@ impl Engine {
 
     async fn answer(self, asked: Asked) -> Answer {
         self.state().asked.push(asked.clone());
+        self.changed.notify_waiters();
         let path = asked.path.strip_prefix("/v1.41/").unwrap().to_owned();
         let words: Vec<&str> = path.split('/').collect();
         let answer = match (&*asked.method, &words[..]) {

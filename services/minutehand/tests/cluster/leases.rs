@@ -45,7 +45,9 @@ fn lease(cluster: &Cluster, gateway: &Role, queue: &str) -> Value {
 fn answer(cluster: &Cluster, gateway: &Role, queue: &str, verb: &str, lease: &Value) -> String {
     let id = lease["lease_id"].as_str().expect("an id");
     let told = cluster.client(gateway, &["queue", verb, queue, id]);
-    let told: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    // Behind it stands why the command failed, if it did.
+    let mut told = serde_json::Deserializer::from_slice(&told.stdout).into_iter::<Value>();
+    let told = told.next().expect("an answer").expect("JSON");
     told["status"].as_str().expect("a status").to_owned()
 }
 
