@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn refused_lines_are_found_by_their_number() {
-        let text = "{\"accepted\":2,\"refused\":2}\n{\"line\":3,\"problem\":{\"type\":\"a\",\"title\":\"b\",\"status\":422,\"detail\":\"no\"}}\n";
+        let text = "{\"accepted\":2,\"refused\":2}\n{\"line\":3,\"problem\":{\"type\":\"urn:minutehand:problem:invalid-field\",\"title\":\"b\",\"status\":422,\"detail\":\"no\"}}\n";
         let created = read_created(text).expect("understood");
         assert_eq!(created.refused, [(2, "no".to_owned())]);
         assert_eq!(created.refused_unlisted, 1);

@@ -75,7 +75,16 @@ fn next(first: f64, holds: Option<f64>, fails: Option<f64>, within: f64) -> Opti
         (None, Some(fails)) if fails <= 1.0 => None,
         (None, Some(fails)) => Some(fails / 2.0),
         (Some(holds), Some(fails)) if fails - holds <= holds * within => None,
-        (Some(holds), Some(fails)) => Some(f64::midpoint(holds, fails).round()),
+        // Whole rates, where that still is a rate between the two.
+        (Some(holds), Some(fails)) => {
+            let between = f64::midpoint(holds, fails);
+            let is_between = |rate: f64| rate > holds && rate < fails;
+            Some(
+                Some(between.round())
+                    .filter(|rate| is_between(*rate))
+                    .unwrap_or(between),
+            )
+        }
     }
 }
 

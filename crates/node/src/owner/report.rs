@@ -10,8 +10,8 @@ use minutehand_model::{PartitionId, Precision, ScheduleEventKind, Tick, Timestam
 /// Gauges are brought up to date at most this often, in milliseconds.
 const STANDING_INTERVAL_MS: i64 = 250;
 /// A clock that lies further than this behind F was set back: reported, and again after so long.
-const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
-const CLOCK_BEHIND_REPORTED_EVERY: Duration = Duration::from_secs(600);
+const CLOCK_LAG_MS_MAX: i64 = 60_000;
+const CLOCK_LAG_REPORTED_EVERY: Duration = Duration::from_secs(600);
 
 /// A tick that has been sent.
 struct Sent {
@@ -214,11 +214,11 @@ impl Report {
     /// Warns of a clock that was set back, or had been ahead: what recurs waits for it, and nothing
     /// else tells why.
     fn report_clock(&mut self, behind_ms: i64, until: Timestamp) {
-        if behind_ms <= CLOCK_BEHIND_MS_MAX {
+        if behind_ms <= CLOCK_LAG_MS_MAX {
             self.clock_behind_reported_at = None;
             return;
         }
-        let is_recent = |reported_at: Instant| reported_at.elapsed() < CLOCK_BEHIND_REPORTED_EVERY;
+        let is_recent = |reported_at: Instant| reported_at.elapsed() < CLOCK_LAG_REPORTED_EVERY;
         if self.clock_behind_reported_at.is_some_and(is_recent) {
             return;
         }

@@ -140,7 +140,6 @@ impl Values {
                     Backoff::None,
                     Backoff::Immediate,
                     Backoff::Exponential,
-                    Backoff::DoublingsThenLinear { doublings: 3 },
                     fixed,
                 ]),
                 base_ms,

@@ -201,9 +201,15 @@ fn normal(host: &str) -> Option<String> {
     if host.is_empty() || host.contains(['/', '?', '#', '@', '\\', '*']) {
         return None;
     }
+    // A port is told apart by hand: a parsed URL does not say that it named the usual one.
+    let name = host
+        .strip_prefix('[')
+        .map_or(host, |rest| rest.trim_end_matches(']'));
+    if name.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return None;
+    }
     let url = Url::parse(&format!("http://{host}/")).ok()?;
-    let parsed = url.host_str().filter(|_| url.port().is_none())?;
-    Some(parsed.trim_end_matches('.').to_owned())
+    Some(url.host_str()?.trim_end_matches('.').to_owned())
 }
 
 /// The rules of the file that the settings name, if any.

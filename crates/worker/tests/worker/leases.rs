@@ -123,7 +123,11 @@ async fn a_run_that_was_stopped_before_is_not_leased() {
     fake.send_stop(&early, false);
     tokio::task::yield_now().await;
     fake.deliver(&early);
-    assert!(leases.lease(request(1)).await.unwrap().is_empty());
+    let brief = LeaseRequest {
+        wait_ms: 1_000,
+        ..request(1)
+    };
+    assert!(leases.lease(brief).await.unwrap().is_empty());
     fake.until_settled(1).await;
     assert_eq!(say(&leases, &first, ack()).await, Answered::Done);
 }

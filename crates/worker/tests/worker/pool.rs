@@ -1,6 +1,7 @@
 //! The pool, with real children: a shell that does what the payload says.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use minutehand_model::Task;
@@ -63,10 +64,13 @@ fn pool_with(fifo: &Path) -> PoolExecutor {
     ))
 }
 
+/// Each is an execution of its own.
 fn to(payload: &str) -> Task {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
     Task {
         payload: payload.to_owned().into(),
-        ..task_named("job")
+        ..task_named(&format!("job-{count}"))
     }
 }
 
