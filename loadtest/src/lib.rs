@@ -25,6 +25,8 @@ pub mod pull;
 mod random;
 #[cfg(feature = "cluster")]
 pub mod rig;
+#[cfg(feature = "cluster")]
+mod servers;
 pub mod startup;
 #[cfg(feature = "cluster")]
 pub mod torture;

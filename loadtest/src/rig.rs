@@ -10,11 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use minutehand_node::{Clock, SystemClock};
-use minutehand_testkit::{
-    Cassandra, CassandraOptions, Etcd, EtcdOptions, Kafka, KafkaOptions, Program, Server,
-};
+use minutehand_testkit::{Cassandra, CassandraOptions, Etcd, Kafka, KafkaOptions, Program, Server};
 
 use crate::load::{Deed, LoadReport, Scenario};
+use crate::servers::start_servers;
 
 /// What went wrong with the rig itself.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -103,17 +102,8 @@ fn free_address() -> std::io::Result<SocketAddr> {
 
 impl Rig {
     fn start(options: RigOptions) -> Result<Rig, Failure> {
-        let (kafka, cassandra, etcd) = thread::scope(|scope| {
-            let kafka = scope.spawn(|| Kafka::start(&KafkaOptions::default()));
-            let cassandra = scope.spawn(|| Cassandra::start(&CassandraOptions::default()));
-            let etcd = Etcd::start(&EtcdOptions::default());
-            let gone = |_| -> Failure { "a thread that starts a server panicked".into() };
-            Ok::<_, Failure>((
-                kafka.join().map_err(gone)??,
-                cassandra.join().map_err(gone)??,
-                etcd?,
-            ))
-        })?;
+        let (kafka, cassandra, etcd) =
+            start_servers(&KafkaOptions::default(), &CassandraOptions::default())?;
         let settings = settings(&options, &kafka, &cassandra, &etcd);
         std::fs::write(options.folder.join("cluster.toml"), settings)?;
         let role = |word: &str, name: String| role(&options, word, name);

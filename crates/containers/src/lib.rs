@@ -18,8 +18,10 @@
 mod docker;
 mod http;
 mod kubernetes;
+mod leftover;
 mod limits;
 mod wanted;
+mod words;
 
 pub use docker::{DockerConfig, DockerConfigError, DockerExecutor, PullPolicy};
 pub use kubernetes::{KubernetesConfig, KubernetesConfigError, KubernetesExecutor};

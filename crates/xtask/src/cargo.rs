@@ -35,7 +35,26 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
-/// The same, showing each line of the standard output to a function as it is passed on.
+/// Sees whether tools are there, each named with where it can be had.
+///
+/// # Errors
+/// Those that are missing, in words.
+pub(crate) fn require(tools: &[(&str, &str)]) -> Result<(), String> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_there =
+        |tool: &str| std::env::split_paths(&folders).any(|folder| folder.join(tool).is_file());
+    let missing: Vec<String> = tools
+        .iter()
+        .filter(|(tool, _)| !is_there(tool))
+        .map(|(tool, source)| format!("{tool} ({source})"))
+        .collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!("missing: {}", missing.join(", "))),
+    }
+}
+
+/// The same as [`run`], showing each line of the standard output to a function as it is passed on.
 ///
 /// # Errors
 /// As [`run`].

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::cargo::{in_words, run};
+use crate::cargo::{in_words, require, run};
 use crate::root;
 
 /// A tool, and where it can be had.
@@ -40,14 +40,7 @@ const CHART: &str = "deploy/helm/minutehand";
 /// # Errors
 /// In words: a tool that is missing, or what a tool refused.
 pub fn deploy_check() -> Result<(), String> {
-    let missing: Vec<String> = TOOLS
-        .iter()
-        .filter(|(tool, _)| !is_there(tool))
-        .map(|(tool, source)| format!("{tool} ({source})"))
-        .collect();
-    if !missing.is_empty() {
-        return Err(format!("missing: {}", missing.join(", ")));
-    }
+    require(TOOLS)?;
     let root = root();
     let out = root.join("target/deploy-check");
     fs::create_dir_all(&out)
@@ -63,11 +56,6 @@ pub fn deploy_check() -> Result<(), String> {
             "deploy/compose.yaml",
         ],
     )
-}
-
-fn is_there(tool: &str) -> bool {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).any(|folder| folder.join(tool).is_file())
 }
 
 fn tool(root: &Path, tool: &str, words: &[&str]) -> Result<(), String> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cargo::{in_words, run};
+use crate::cargo::{in_words, require, run};
 use crate::{plain_cargo, root};
 
 /// A tool, and where it can be had.
@@ -75,14 +75,7 @@ impl PackageOptions {
 /// # Errors
 /// In words: a tool that is missing, or what went wrong.
 pub fn package(options: &PackageOptions) -> Result<Vec<PathBuf>, String> {
-    let missing: Vec<String> = TOOLS
-        .iter()
-        .filter(|(tool, _)| !is_there(tool))
-        .map(|(tool, source)| format!("{tool} ({source})"))
-        .collect();
-    if !missing.is_empty() {
-        return Err(format!("missing: {}", missing.join(", ")));
-    }
+    require(TOOLS)?;
     let root = root();
     let program = match &options.program {
         Some(program) => program.clone(),
@@ -119,11 +112,6 @@ pub fn package(options: &PackageOptions) -> Result<Vec<PathBuf>, String> {
         .arg(&package))?;
     fs::remove_dir_all(&tree).map_err(|error| unable("clear", &tree, &error))?;
     Ok(vec![package, tarball])
-}
-
-fn is_there(tool: &str) -> bool {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&paths).any(|folder| folder.join(tool).is_file())
 }
 
 fn unable(what: &str, path: &Path, error: &std::io::Error) -> String {

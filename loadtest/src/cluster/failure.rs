@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use minutehand_testkit::with_causes;
+
 /// A failure in words, with its chain.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -14,13 +16,7 @@ impl Failure {
     }
 
     fn of(error: &dyn Error) -> Failure {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Failure(text)
+        Failure(with_causes(error))
     }
 }
 

@@ -11,6 +11,7 @@ use minutehand_kafka::{Client, KafkaConfig};
 use minutehand_model::{Command, RetryPolicy, Task, TaskId, TaskKey, Timestamp};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_record::QueueNames;
+use minutehand_testkit::with_causes;
 use tokio::runtime::Runtime;
 
 use super::plan::{Ask, Change, Origin};
@@ -57,7 +58,7 @@ impl ViaKafka {
             let share = Share::of(options.share, generator, generators);
             std::thread::spawn(move || {
                 if let Err(error) = produce(&client, &shared, share) {
-                    shared.fail(with_cause(&error));
+                    shared.fail(with_causes(&error));
                 }
             })
         };
@@ -70,7 +71,7 @@ impl ViaKafka {
             let (client, shared) = (Arc::clone(&self.client), Arc::clone(shared));
             std::thread::spawn(move || {
                 if let Err(error) = consume(&client, &shared, &topic) {
-                    shared.fail(with_cause(&error));
+                    shared.fail(with_causes(&error));
                 }
             })
         };
@@ -100,16 +101,6 @@ impl ViaKafka {
         }
         Ok(producer.flush()?)
     }
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
-    }
-    words
 }
 
 /// One generator of tasks.

@@ -11,11 +11,11 @@ use std::time::Duration;
 use minutehand_cassandra::{CassandraConfig, Migrations, Replication};
 use minutehand_kafka::{Client, KafkaConfig};
 use minutehand_testkit::{
-    Cassandra, CassandraOptions, Etcd, EtcdOptions, Kafka, KafkaOptions, Program, Proxy, Server,
-    ServerError,
+    Cassandra, CassandraOptions, Etcd, Kafka, KafkaOptions, Program, Proxy, Server, ServerError,
 };
 
 use super::plan::{Kind, Planned, Target};
+use crate::servers::start_servers;
 
 /// What went wrong with the rig itself.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -104,17 +104,7 @@ impl Rig {
             durable: true,
             ..CassandraOptions::default()
         };
-        let (kafka, cassandra, etcd) = thread::scope(|scope| {
-            let kafka = scope.spawn(|| Kafka::start(&kafka_options));
-            let cassandra = scope.spawn(|| Cassandra::start(&cassandra_options));
-            let etcd = Etcd::start(&EtcdOptions::default());
-            let gone = |_| -> Failure { "a thread that starts a server panicked".into() };
-            Ok::<_, Failure>((
-                kafka.join().map_err(gone)??,
-                cassandra.join().map_err(gone)??,
-                etcd?,
-            ))
-        })?;
+        let (kafka, cassandra, etcd) = start_servers(&kafka_options, &cassandra_options)?;
         let mut rig = Rig {
             options,
             kafka,

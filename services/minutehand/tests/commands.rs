@@ -109,19 +109,5 @@ fn a_command_and_its_children_die_with_a_process_that_is_killed() {
         "task", "create", "--in", "0s", "--queue", "hello", "--header", line,
     ];
     dev.client(folder.path(), &words);
-    let pids = folder.path().join("pids");
-    eventually("the command runs", || pids.exists());
-    let pids = std::fs::read_to_string(pids).expect("two numbers");
-    let is_alive = |pid: &str| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // One that nobody has waited for yet is dead all the same.
-        !stat.is_empty() && !stat.contains(") Z ")
-    };
-    assert_eq!(
-        pids.split_whitespace().filter(|pid| is_alive(pid)).count(),
-        2,
-        "{pids}"
-    );
-    dev.kill();
-    eventually("both have ended", || !pids.split_whitespace().any(is_alive));
+    dev.dies_with_its_children(folder.path());
 }

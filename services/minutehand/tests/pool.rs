@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use support::{Dev, eventually};
+use support::Dev;
 
 /// Runs an example below `dev`: a task that it can do, and one that it cannot.
 fn runs(interpreter: &str, file: &str) {
@@ -16,19 +16,7 @@ fn runs(interpreter: &str, file: &str) {
     let words = ["dev", "--set", "pool.queues=jobs", "--set", &command];
     let mut dev = Dev::start(folder.path(), &words);
     for (id, payload) in [("easy", "simple"), ("hard", "impossible")] {
-        let words = [
-            "task",
-            "create",
-            "--queue",
-            "jobs",
-            "--in",
-            "0s",
-            "--id",
-            id,
-            "--payload",
-            payload,
-        ];
-        dev.client(folder.path(), &words);
+        dev.create(folder.path(), "jobs", id, payload);
     }
     dev.logged(&["ran a task", "easy", "did easy"]);
     dev.logged(&["gave a task up", "hard", "it cannot be done"]);
@@ -61,20 +49,5 @@ fn a_child_and_what_it_started_die_with_a_killed_worker() {
         folder.path(),
         &["task", "create", "--queue", "jobs", "--in", "0s"],
     );
-    let pids = folder.path().join("pids");
-    eventually("the child runs", || pids.exists());
-    let pids = std::fs::read_to_string(pids).expect("two numbers");
-    let is_alive = |pid: &str| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // One that nobody has waited for yet is dead all the same.
-        !stat.is_empty() && !stat.contains(") Z ")
-    };
-    assert_eq!(
-        pids.split_whitespace().filter(|pid| is_alive(pid)).count(),
-        2
-    );
-    dev.kill();
-    eventually("nothing is left of it", || {
-        !pids.split_whitespace().any(is_alive)
-    });
+    dev.dies_with_its_children(folder.path());
 }

@@ -30,19 +30,7 @@ fn answers(interpreter: &Path, file: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let dev = Dev::start(folder.path(), &["dev", "--set", "worker.unclaimed=keep"]);
     for (id, payload) in [("easy", "simple"), ("hard", "impossible")] {
-        let words = [
-            "task",
-            "create",
-            "--queue",
-            "jobs",
-            "--in",
-            "0s",
-            "--id",
-            id,
-            "--payload",
-            payload,
-        ];
-        dev.client(folder.path(), &words);
+        dev.create(folder.path(), "jobs", id, payload);
     }
     let mut command = Command::new(interpreter);
     command

@@ -5,7 +5,6 @@ mod engine;
 mod logs;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use minutehand_worker::{Handler, Run, StopCause, Verdict};
@@ -14,17 +13,11 @@ use tracing::{info, warn};
 
 use self::engine::{Created, Ended, Engine};
 use crate::http::CallError;
+use crate::leftover::{Leftover, PAUSE_MIN, Remover, longer};
 use crate::wanted::{Wanted, name_of};
+use crate::words::{end_of, with_log};
 
 pub use self::config::{DockerConfig, DockerConfigError, PullPolicy};
-
-/// Pauses between questions that were not answered.
-const PAUSE_MIN: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// How often the engine is asked to remove a container.
-const REMOVALS_MAX: u32 = 5;
-/// How much of what a container printed goes into a reason or a result, in bytes.
-const DETAIL_BYTES_MAX: usize = 2 * 1024;
 
 /// Runs executions in containers of a Docker engine.
 pub struct DockerExecutor {
@@ -78,7 +71,7 @@ impl DockerExecutor {
                 Ok(()) => None,
                 Err(error) if error.status() == Some(409) => {
                     // The name is somebody else's.
-                    leftover.is_removed = true;
+                    leftover.leave();
                     return Err(error);
                 }
                 Err(error) => {
@@ -91,7 +84,7 @@ impl DockerExecutor {
         match cause {
             // Whoever is handed the execution next waits for it.
             Some(StopCause::ShuttingDown) => {
-                leftover.is_removed = true;
+                leftover.leave();
                 return Ok(Verdict::Cancelled);
             }
             // What fails here is seen to by the removal.
@@ -124,7 +117,7 @@ impl DockerExecutor {
                 Err(error) => warn!(name, %error, "the engine did not say how a container goes"),
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            pause = longer(pause);
         }
     }
 
@@ -156,59 +149,20 @@ impl Handler for DockerExecutor {
     }
 }
 
-/// A container that is removed, also when its run is dropped.
-struct Leftover {
-    engine: Arc<Engine>,
-    name: String,
-    is_removed: bool,
-}
+#[async_trait]
+impl Remover for Engine {
+    const WHAT: &'static str = "a container";
 
-impl Leftover {
-    fn of(engine: &Arc<Engine>, name: &str) -> Leftover {
-        Leftover {
-            engine: Arc::clone(engine),
-            name: name.to_owned(),
-            is_removed: false,
-        }
-    }
-
-    async fn remove(&mut self) {
-        remove(&self.engine, &self.name).await;
-        self.is_removed = true;
-    }
-}
-
-impl Drop for Leftover {
-    fn drop(&mut self) {
-        if self.is_removed {
-            return;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (engine, name) = (Arc::clone(&self.engine), std::mem::take(&mut self.name));
-            runtime.spawn(async move { remove(&engine, &name).await });
-        }
-    }
-}
-
-async fn remove(engine: &Engine, name: &str) {
-    let mut pause = PAUSE_MIN;
-    for _ in 0..REMOVALS_MAX {
-        match engine.remove(name).await {
-            Ok(()) => return,
-            Err(error) => warn!(name, %error, "a container was not removed"),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+    async fn remove(&self, name: &str) -> Result<(), CallError> {
+        Engine::remove(self, name).await
     }
 }
 
 fn verdict(ended: &Ended, cause: Option<StopCause>, log: &str) -> Verdict {
-    let from = log.ceil_char_boundary(log.len().saturating_sub(DETAIL_BYTES_MAX));
-    let log = &log[from..];
     let how = match ended {
         Ended::Exited { code: 0, .. } => {
             return Verdict::Success {
-                detail: log.to_owned(),
+                detail: end_of(log).to_owned(),
             };
         }
         _ if cause == Some(StopCause::Requested) => return Verdict::Cancelled,
@@ -219,8 +173,5 @@ fn verdict(ended: &Ended, cause: Option<StopCause>, log: &str) -> Verdict {
         Ended::Exited { code, .. } => format!("exit code {code}"),
         Ended::Unknown => "the container is gone; nobody knows how it ended".to_owned(),
     };
-    Verdict::failure(match log {
-        "" => how,
-        log => format!("{how}: {log}"),
-    })
+    Verdict::failure(with_log(how, log))
 }

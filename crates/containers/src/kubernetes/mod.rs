@@ -5,7 +5,6 @@ mod config;
 mod jobs;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use minutehand_worker::{Handler, Run, StopCause, Verdict, run_timeout_ms};
@@ -13,17 +12,12 @@ use tracing::warn;
 
 use self::jobs::{Jobs, PodEnd, Standing};
 use crate::http::CallError;
+use crate::leftover::{Leftover, PAUSE_MIN, Remover, longer};
 use crate::wanted::{Wanted, name_of};
+use crate::words::{end_of, with_log};
 
 pub use self::config::{KubernetesConfig, KubernetesConfigError};
 
-/// Pauses between questions that were not answered.
-const PAUSE_MIN: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// How often the server is asked to remove a Job.
-const REMOVALS_MAX: u32 = 5;
-/// How much of what a pod printed goes into a reason or a result, in bytes.
-const DETAIL_BYTES_MAX: usize = 2 * 1024;
 /// What the cluster grants a Job beyond its run's time, in seconds: the worker stops it first.
 const DEADLINE_GRACE_S: i64 = 30;
 
@@ -75,11 +69,7 @@ impl KubernetesExecutor {
 
     async fn attempt(&self, run: &Run, wanted: &Wanted) -> Result<Verdict, CallError> {
         let name = name_of(run.execution());
-        let mut leftover = Leftover {
-            jobs: Arc::clone(&self.jobs),
-            name: name.clone(),
-            is_removed: false,
-        };
+        let mut leftover = Leftover::of(&self.jobs, &name);
         let timeout_ms = run_timeout_ms(run.task(), self.run_timeout_ms);
         let deadline_s = timeout_ms.unwrap_or(self.run_timeout_ms) / 1_000 + DEADLINE_GRACE_S;
         let carried_out = async {
@@ -98,9 +88,9 @@ impl KubernetesExecutor {
         };
         match &ended {
             // It was refused: there is none, or the name is somebody else's.
-            Ok(Err(error)) if error.is_refusal() => leftover.is_removed = true,
+            Ok(Err(error)) if error.is_refusal() => leftover.leave(),
             // Whoever is handed the execution next waits for it.
-            Err(StopCause::ShuttingDown) => leftover.is_removed = true,
+            Err(StopCause::ShuttingDown) => leftover.leave(),
             _ => leftover.remove().await,
         }
         match ended {
@@ -132,7 +122,7 @@ impl KubernetesExecutor {
                 Err(error) => {
                     warn!(name, %error, "the API server did not say how a Job goes");
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    pause = longer(pause);
                     standing = self.jobs.standing(name).await;
                 }
             }
@@ -164,41 +154,12 @@ impl Handler for KubernetesExecutor {
     }
 }
 
-/// A Job that is removed, also when its run is dropped.
-struct Leftover {
-    jobs: Arc<Jobs>,
-    name: String,
-    is_removed: bool,
-}
+#[async_trait]
+impl Remover for Jobs {
+    const WHAT: &'static str = "a Job";
 
-impl Leftover {
-    async fn remove(&mut self) {
-        remove(&self.jobs, &self.name).await;
-        self.is_removed = true;
-    }
-}
-
-impl Drop for Leftover {
-    fn drop(&mut self) {
-        if self.is_removed {
-            return;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (jobs, name) = (Arc::clone(&self.jobs), std::mem::take(&mut self.name));
-            runtime.spawn(async move { remove(&jobs, &name).await });
-        }
-    }
-}
-
-async fn remove(jobs: &Jobs, name: &str) {
-    let mut pause = PAUSE_MIN;
-    for _ in 0..REMOVALS_MAX {
-        match jobs.remove(name).await {
-            Ok(()) => return,
-            Err(error) => warn!(name, %error, "a Job was not removed"),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+    async fn remove(&self, name: &str) -> Result<(), CallError> {
+        Jobs::remove(self, name).await
     }
 }
 
@@ -225,17 +186,6 @@ fn why(pod: &PodEnd) -> String {
         (None, Some(reason)) => format!(", {reason}"),
         (None, None) => String::new(),
     }
-}
-
-fn with_log(how: String, log: &str) -> String {
-    match end_of(log) {
-        "" => how,
-        log => format!("{how}: {log}"),
-    }
-}
-
-fn end_of(log: &str) -> &str {
-    &log[log.ceil_char_boundary(log.len().saturating_sub(DETAIL_BYTES_MAX))..]
 }
 
 /// Whether Kubernetes has such a name.

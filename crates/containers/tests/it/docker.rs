@@ -287,6 +287,17 @@ fn started(executor: DockerExecutor, run: &Run) -> tokio::task::JoinHandle<Verdi
     tokio::spawn(async move { executor.run(run).await })
 }
 
+/// A run whose container runs until it is stopped.
+async fn hanging() -> (Engine, Run, tokio::task::JoinHandle<Verdict>) {
+    let engine = Engine::with_image();
+    let run = run_image(IMAGE, &["hang"]);
+    let running = started(engine.executor().await, &run);
+    engine
+        .until(|state| state.containers.values().any(|one| one.is_running))
+        .await;
+    (engine, run, running)
+}
+
 #[tokio::test]
 async fn a_container_runs_and_is_removed() {
     let folder = tempfile::tempdir().unwrap();
@@ -453,12 +464,7 @@ async fn a_stop_reaches_the_container() {
         (StopCause::Requested, Verdict::Cancelled),
         (StopCause::TimedOut, Verdict::failure("exit code 143")),
     ] {
-        let engine = Engine::with_image();
-        let run = run_image(IMAGE, &["hang"]);
-        let running = started(engine.executor().await, &run);
-        engine
-            .until(|state| state.containers.values().any(|one| one.is_running))
-            .await;
+        let (engine, run, running) = hanging().await;
         run.ask_to_stop(cause);
         assert_eq!(running.await.unwrap(), expected);
         let asked = engine.state().asked.clone();
@@ -473,12 +479,7 @@ async fn a_stop_reaches_the_container() {
 
 #[tokio::test]
 async fn a_worker_that_goes_down_leaves_the_container_to_the_next() {
-    let engine = Engine::with_image();
-    let run = run_image(IMAGE, &["hang"]);
-    let running = started(engine.executor().await, &run);
-    engine
-        .until(|state| state.containers.values().any(|one| one.is_running))
-        .await;
+    let (engine, run, running) = hanging().await;
     run.ask_to_stop(StopCause::ShuttingDown);
     // A worker does not settle it then: it is delivered again.
     assert_eq!(running.await.unwrap(), Verdict::Cancelled);
@@ -488,12 +489,7 @@ async fn a_worker_that_goes_down_leaves_the_container_to_the_next() {
 
 #[tokio::test]
 async fn a_dropped_run_removes_its_container() {
-    let engine = Engine::with_image();
-    let run = run_image(IMAGE, &["hang"]);
-    let running = started(engine.executor().await, &run);
-    engine
-        .until(|state| state.containers.values().any(|one| one.is_running))
-        .await;
+    let (engine, _run, running) = hanging().await;
     running.abort();
     engine.until(|state| state.containers.is_empty()).await;
 }

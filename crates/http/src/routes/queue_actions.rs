@@ -24,7 +24,6 @@ struct Asked<'a> {
     api: &'a Api,
     queue: QueueName,
     by: &'a str,
-    body: Body,
 }
 
 /// Splits the action from the queue and carries it out.
@@ -34,29 +33,30 @@ pub(crate) async fn dispatch(
     body: Body,
 ) -> Result<Response, Problem> {
     let (queue, action) = caller.queue_and_action()?;
-    let asked = Asked {
-        api: &api,
-        queue: queue.clone(),
-        by: &caller.name,
-        body,
-    };
-    match action {
-        QueueAction::Pause => pause(asked).await,
-        QueueAction::Resume => resume(asked).await,
-        QueueAction::Purge => purge(asked).await,
-        QueueAction::Limit => limit(asked).await,
+    let carry_out = match action {
+        QueueAction::Pause => pause,
+        QueueAction::Resume => resume,
+        QueueAction::Purge => purge,
+        QueueAction::Limit => limit,
         QueueAction::Lease
         | QueueAction::Ack
         | QueueAction::Nack
         | QueueAction::Extend
-        | QueueAction::Snooze => leases::act(&api, queue, action, asked.body).await,
-    }
+        | QueueAction::Snooze => return leases::act(&api, queue, action, body).await,
+    };
+    let asked = Asked {
+        api: &api,
+        queue,
+        by: &caller.name,
+    };
+    let change = carry_out(&asked, &read_optional_body(body).await?)?;
+    asked.change(change).await
 }
 
 impl Asked<'_> {
     /// Says something of the queue; the queue as it is then.
     async fn change(self, change: QueueChange) -> Result<Response, Problem> {
-        let Asked { api, queue, by, .. } = self;
+        let Asked { api, queue, by } = self;
         if !api.gateway.takes_rules() {
             return Err(Problem::not_found("nothing can be said of queues here"));
         }
@@ -87,11 +87,9 @@ impl Asked<'_> {
         Refused,
     )
 )]
-async fn pause(mut asked: Asked<'_>) -> Result<Response, Problem> {
-    let body = read_optional_body(std::mem::take(&mut asked.body)).await?;
-    let input: QueuePause<'_> = minutehand_api::json::read(&body)?;
-    let terms = input.parse(asked.api.gateway.now())?;
-    asked.change(QueueChange::Pause(terms)).await
+fn pause(asked: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
+    let input: QueuePause<'_> = minutehand_api::json::read(body)?;
+    Ok(QueueChange::Pause(input.parse(asked.api.gateway.now())?))
 }
 
 #[utoipa::path(
@@ -104,11 +102,10 @@ async fn pause(mut asked: Asked<'_>) -> Result<Response, Problem> {
         Refused,
     )
 )]
-async fn resume(mut asked: Asked<'_>) -> Result<Response, Problem> {
-    let body = read_optional_body(std::mem::take(&mut asked.body)).await?;
-    let input: QueueResumption = minutehand_api::json::read(&body)?;
+fn resume(_: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
+    let input: QueueResumption = minutehand_api::json::read(body)?;
     let drain_per_second = input.parse()?;
-    asked.change(QueueChange::Resume { drain_per_second }).await
+    Ok(QueueChange::Resume { drain_per_second })
 }
 
 #[utoipa::path(
@@ -121,10 +118,9 @@ async fn resume(mut asked: Asked<'_>) -> Result<Response, Problem> {
         Refused,
     )
 )]
-async fn purge(mut asked: Asked<'_>) -> Result<Response, Problem> {
-    let body = read_optional_body(std::mem::take(&mut asked.body)).await?;
-    let Nothing {} = minutehand_api::json::read(&body)?;
-    asked.change(QueueChange::Purge).await
+fn purge(_: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
+    let Nothing {} = minutehand_api::json::read(body)?;
+    Ok(QueueChange::Purge)
 }
 
 #[utoipa::path(
@@ -137,11 +133,10 @@ async fn purge(mut asked: Asked<'_>) -> Result<Response, Problem> {
         Refused,
     )
 )]
-async fn limit(mut asked: Asked<'_>) -> Result<Response, Problem> {
-    let body = read_optional_body(std::mem::take(&mut asked.body)).await?;
-    let input: QueueLimit = minutehand_api::json::read(&body)?;
+fn limit(_: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
+    let input: QueueLimit = minutehand_api::json::read(body)?;
     let per_second_max = input.parse()?;
-    asked.change(QueueChange::Limit { per_second_max }).await
+    Ok(QueueChange::Limit { per_second_max })
 }
 
 #[utoipa::path(
@@ -163,7 +158,6 @@ pub(crate) async fn delete(
         api: &api,
         queue,
         by: &caller.name,
-        body: Body::empty(),
     };
     asked.change(QueueChange::Forget).await
 }

@@ -241,6 +241,17 @@ mod tests {
         }
     }
 
+    fn closed_and_purged(through: i64) -> QueueRules {
+        let purge = Purge {
+            through: at(through),
+            by: "ops".to_owned(),
+        };
+        QueueRules {
+            purge: Some(purge),
+            ..closed(|_| {})
+        }
+    }
+
     fn closed(gate: impl FnOnce(&mut Gate)) -> QueueRules {
         let mut closed = Gate {
             closed_at: at(0),
@@ -405,14 +416,7 @@ mod tests {
     fn a_purge_is_swept_once_and_takes_only_what_is_old() {
         let start = Instant::now();
         let mut sluice = Sluice::new(start);
-        let purge = Purge {
-            through: at(100),
-            by: "ops".to_owned(),
-        };
-        let rules = QueueRules {
-            purge: Some(purge),
-            ..closed(|_| {})
-        };
+        let rules = closed_and_purged(100);
         assert_eq!(
             sluice.next(&rules, (at(200), start), 1.0, 10),
             Next::Poll(10, Purpose::Sweep)
@@ -448,14 +452,7 @@ mod tests {
     fn a_new_member_looks_for_the_purged_until_it_has_partitions() {
         let start = Instant::now();
         let mut sluice = Sluice::new(start);
-        let purge = Purge {
-            through: at(100),
-            by: "ops".to_owned(),
-        };
-        let rules = QueueRules {
-            purge: Some(purge),
-            ..closed(|_| {})
-        };
+        let rules = closed_and_purged(100);
         let mut empty = |ms, share| {
             let now = start + duration_ms(ms);
             sluice.came(&rules, Purpose::Sweep, Vec::new(), (now, share));

@@ -108,6 +108,42 @@ impl Dev {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Creates a task that is due at once.
+    pub(crate) fn create(&self, folder: &Path, queue: &str, id: &str, payload: &str) {
+        let words = [
+            "task",
+            "create",
+            "--queue",
+            queue,
+            "--in",
+            "0s",
+            "--id",
+            id,
+            "--payload",
+            payload,
+        ];
+        self.client(folder, &words);
+    }
+
+    /// Kills it: two processes that it has started, whose numbers are in a file `pids`, end too.
+    pub(crate) fn dies_with_its_children(self, folder: &Path) {
+        let pids = folder.join("pids");
+        eventually("both run", || pids.exists());
+        let pids = std::fs::read_to_string(pids).expect("two numbers");
+        let is_alive = |pid: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // One that nobody has waited for yet is dead all the same.
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        assert_eq!(
+            pids.split_whitespace().filter(|pid| is_alive(pid)).count(),
+            2,
+            "{pids}"
+        );
+        self.kill();
+        eventually("both have ended", || !pids.split_whitespace().any(is_alive));
+    }
+
     /// From now on no file of its may grow beyond so many bytes: its disk is full.
     pub(crate) fn allow_files_of(&self, bytes: u64) {
         use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
